@@ -1,0 +1,64 @@
+#include "common/base/ids.h"
+
+#include <fmt/format.h>
+
+#include "common/base/limits.h"
+#include "common/base/text.h"
+
+namespace espalier {
+namespace {
+
+int hexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+}  // namespace
+
+Result<PeerId> PeerId::parse(std::string_view text) {
+  const auto refuse = [&](std::string_view why) {
+    return Error{ErrorCode::usage, fmt::format("\"{}\" is no peer id: {}", escaped(text), why)};
+  };
+  if (text.empty()) return refuse("it is empty");
+  if (text.size() > limits::kPeerIdBytes) {
+    return Error{ErrorCode::usage, fmt::format("a peer id has at most {} bytes, not {}",
+                                               limits::kPeerIdBytes, text.size())};
+  }
+  if (text == "." || text == "..") return refuse("it names a folder");
+  if (!isUtf8(text)) return refuse("it is not UTF-8");
+  if (text.find_first_of(":/") != std::string_view::npos) return refuse("it has a ':' or a '/'");
+  if (hasSpaceOrControl(text)) return refuse("it has a space or a control character");
+  return PeerId(std::string(text));
+}
+
+std::string toHex(std::string_view raw) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string hex;
+  hex.reserve(raw.size() * 2);
+  for (const char c : raw) {
+    const auto byte = static_cast<unsigned char>(c);
+    hex += kDigits[byte >> 4];
+    hex += kDigits[byte & 15];
+  }
+  return hex;
+}
+
+Result<FileRoot> parseFileRoot(std::string_view hex) {
+  if (hex.size() != FileRoot::kSizeBytes * 2) {
+    return Error{ErrorCode::usage, "a file root has 64 hexadecimal digits"};
+  }
+  FileRoot root;
+  for (std::size_t i = 0; i < root.bytes.size(); ++i) {
+    const int high = hexDigit(hex[2 * i]);
+    const int low = hexDigit(hex[2 * i + 1]);
+    if (high < 0 || low < 0) {
+      return Error{ErrorCode::usage, "a file root has 64 hexadecimal digits"};
+    }
+    root.bytes[i] = static_cast<std::uint8_t>(high << 4 | low);
+  }
+  return root;
+}
+
+}  // namespace espalier

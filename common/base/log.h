@@ -1,0 +1,47 @@
+// The program's log: a line an event on standard error, `HH:MM:SS level text`. Thread-safe; a line
+// is written with one write(2), so lines never mix. What came from the network is escaped by
+// whoever formats it.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <string_view>
+#include <utility>
+
+#include "common/base/result.h"
+
+namespace espalier::log {
+
+enum class Level { debug, info, warning, error, none };
+
+Result<Level> parseLevel(std::string_view text);
+void setLevel(Level level);
+bool enabled(Level level);
+
+// Who gets each line instead of standard error: the prompt, which prints it above the line being
+// typed. Called from any thread; nullptr restores standard error.
+using Sink = void (*)(std::string_view line, void* context);
+void setSink(Sink sink, void* context);
+
+void write(Level level, std::string_view text);
+
+template <typename... Args>
+void debug(fmt::format_string<Args...> format, Args&&... args) {
+  if (enabled(Level::debug)) write(Level::debug, fmt::format(format, std::forward<Args>(args)...));
+}
+template <typename... Args>
+void info(fmt::format_string<Args...> format, Args&&... args) {
+  if (enabled(Level::info)) write(Level::info, fmt::format(format, std::forward<Args>(args)...));
+}
+template <typename... Args>
+void warning(fmt::format_string<Args...> format, Args&&... args) {
+  if (enabled(Level::warning)) {
+    write(Level::warning, fmt::format(format, std::forward<Args>(args)...));
+  }
+}
+template <typename... Args>
+void error(fmt::format_string<Args...> format, Args&&... args) {
+  if (enabled(Level::error)) write(Level::error, fmt::format(format, std::forward<Args>(args)...));
+}
+
+}  // namespace espalier::log

@@ -1,0 +1,126 @@
+#include "common/base/text.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+namespace espalier {
+namespace {
+
+constexpr char32_t kInvalid = 0xFFFFFFFF;
+
+struct CodePoint {
+  char32_t value;
+  std::size_t sizeBytes;
+};
+
+// The first code point of `text`, which must not be empty; kInvalid and 1 where it is malformed.
+CodePoint decode(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(0);
+  if (first < 0x80) return {first, 1};
+  const std::size_t size = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+  if (first < 0xC2 || first > 0xF4 || text.size() < size) return {kInvalid, 1};
+  char32_t value = first & (0xFFu >> (size + 1));
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return {kInvalid, 1};
+    value = value << 6 | (byte(i) & 0x3Fu);
+  }
+  constexpr std::array<char32_t, 5> kSmallest = {0, 0, 0x80, 0x800, 0x10000};
+  if (value < kSmallest[size] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF)) {
+    return {kInvalid, 1};
+  }
+  return {value, size};
+}
+
+bool isControl(char32_t c) {
+  const bool bidirectional = (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) ||
+                             c == 0x200E || c == 0x200F || c == 0x061C;
+  return c < 0x20 || (c >= 0x7F && c <= 0x9F) || bidirectional || c == 0x2028 || c == 0x2029 ||
+         c == 0xFEFF;
+}
+
+bool isSpace(char32_t c) {
+  return c == ' ' || (c >= 0x09 && c <= 0x0D) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+         (c >= 0x2000 && c <= 0x200D) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
+         c == 0x2060 || c == 0x3000;
+}
+
+}  // namespace
+
+bool isUtf8(std::string_view text) {
+  while (!text.empty()) {
+    const auto [value, size] = decode(text);
+    if (value == kInvalid) return false;
+    text.remove_prefix(size);
+  }
+  return true;
+}
+
+bool hasSpaceOrControl(std::string_view text) {
+  while (!text.empty()) {
+    const auto [value, size] = decode(text);
+    if (value == kInvalid || isSpace(value) || isControl(value)) return true;
+    text.remove_prefix(size);
+  }
+  return false;
+}
+
+std::string escaped(std::string_view text) {
+  std::string result;
+  result.reserve(text.size());
+  while (!text.empty()) {
+    const auto [value, size] = decode(text);
+    if (value == kInvalid) {
+      result += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[0]));
+    } else if (value == '\\') {
+      result += "\\\\";
+    } else if (value == '\n') {
+      result += "\\n";
+    } else if (value == '\t') {
+      result += "\\t";
+    } else if (value == '\r') {
+      result += "\\r";
+    } else if (isControl(value)) {
+      result += value < 0x100 ? fmt::format("\\x{:02x}", static_cast<unsigned>(value))
+                              : fmt::format("\\u{{{:04x}}}", static_cast<unsigned>(value));
+    } else {
+      result += text.substr(0, size);
+    }
+    text.remove_prefix(size);
+  }
+  return result;
+}
+
+std::string formatSize(std::uint64_t bytes) {
+  if (bytes < 1000) return fmt::format("{} B", bytes);
+  constexpr std::array kUnits = {"kB", "MB", "GB", "TB", "PB", "EB"};
+  double value = static_cast<double>(bytes) / 1000;
+  std::size_t unit = 0;
+  while (value >= 999.95 && unit + 1 < kUnits.size()) {
+    value /= 1000;
+    ++unit;
+  }
+  return fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
+
+std::string formatRate(double bytesPerSecond) {
+  return formatSize(static_cast<std::uint64_t>(bytesPerSecond < 0 ? 0 : bytesPerSecond)) + "/s";
+}
+
+std::string formatDuration(std::chrono::nanoseconds duration) {
+  const double seconds = std::chrono::duration<double>(duration).count();
+  if (seconds < 9.995) return fmt::format("{:.2f} s", seconds);
+  const auto whole = static_cast<std::uint64_t>(seconds + 0.5);
+  if (whole < 60) return fmt::format("{} s", whole);
+  if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
+  return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
+}
+
+std::string counted(std::uint64_t count, std::string_view singular, std::string_view plural) {
+  if (count == 1) return fmt::format("1 {}", singular);
+  return plural.empty() ? fmt::format("{} {}s", count, singular)
+                        : fmt::format("{} {}", count, plural);
+}
+
+}  // namespace espalier

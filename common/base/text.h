@@ -1,0 +1,32 @@
+// Text that came from somebody else, made safe to print; and quantities as a person reads them.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace espalier {
+
+// Whether `text` is well-formed UTF-8 (no overlong forms, surrogates or code points past U+10FFFF).
+bool isUtf8(std::string_view text);
+
+// Whether it has white space (also Unicode's), a C0 or C1 control character or DEL, or a
+// bidirectional control.
+bool hasSpaceOrControl(std::string_view text);
+
+// The same text with control characters, invalid UTF-8 and bidirectional controls as \n, \t, \xNN
+// or \u{NNNN}, and the backslash doubled: what a terminal or a log may be given. Text without any
+// of these is unchanged.
+std::string escaped(std::string_view text);
+
+// 12 B · 3.1 MB · 1.0 GB (powers of 1000, as disks and networks are sold).
+std::string formatSize(std::uint64_t bytes);
+// 3.1 MB/s
+std::string formatRate(double bytesPerSecond);
+// 0.01 s · 12 s · 3 min 20 s · 2 h 5 min
+std::string formatDuration(std::chrono::nanoseconds duration);
+// 1 file · 4 files
+std::string counted(std::uint64_t count, std::string_view singular, std::string_view plural = {});
+
+}  // namespace espalier

@@ -1,0 +1,66 @@
+// The hash tree of a file, as BitTorrent v2 has it (BEP 52): SHA-256 over 16 KiB leaves, a binary
+// tree, the leaves padded with zero hashes to a power of two. Its top is the file's root (`pieces
+// root`). An empty file has a root of 64 zeros.
+//
+// A file travels in chunks of 2^n blocks. The hash of a chunk is the node of the tree above its
+// blocks; the list of all chunk hashes (BEP 52: the `piece layer`) is what a receiver checks
+// against the root before it asks for bytes. A file of at most one chunk has a list of one: its
+// root.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/base/limits.h"
+
+namespace espalier::crypto {
+
+// How a file of `sizeBytes` is cut: a power of two, at least one block.
+std::uint64_t chunkBytesFor(std::uint64_t sizeBytes);
+// How many chunks; 0 for an empty file.
+std::uint64_t chunkCount(std::uint64_t sizeBytes, std::uint64_t chunkBytes);
+
+// The root of `leaves`, padded to the next power of two with nodes that stand for absent subtrees
+// of `leafBytes` file bytes each (blocks: zero hashes; chunks: the root of a tree of zero hashes).
+// `leafBytes` is a power of two of at least a block. No leaves: all zero.
+Digest merkleRoot(std::span<const Digest> leaves, std::uint64_t leafBytes);
+
+// The hash of one chunk. `data` is the chunk's bytes: chunkBytes of them, fewer only in the last
+// chunk. `fileBytes` tells whether the chunk is the whole file (then the tree is only as high as
+// the file needs).
+Digest chunkHash(std::span<const std::byte> data, std::uint64_t chunkBytes,
+                 std::uint64_t fileBytes);
+
+// Whether a list of chunk hashes belongs to `root` and a file of that size: the check that makes
+// the list trustworthy.
+bool chunkListMatches(const FileRoot& root, std::uint64_t fileBytes, std::uint64_t chunkBytes,
+                      std::span<const Digest> chunkHashes);
+
+// Builds the tree of a file that is read in order. One object a file; not thread-safe.
+class FileHasher {
+ public:
+  explicit FileHasher(std::uint64_t fileBytes);
+
+  // The next bytes, in pieces of any size; fastest in multiples of a chunk.
+  void update(std::span<const std::byte> data);
+
+  struct Hashes {
+    FileRoot root;
+    std::uint64_t chunkBytes = 0;
+    std::vector<Digest> chunks;
+  };
+  // After exactly `fileBytes` bytes. (A file that turned out longer or shorter has changed: the
+  // caller tells.)
+  Hashes finish();
+
+ private:
+  std::uint64_t fileBytes_;
+  std::uint64_t chunkBytes_;
+  std::vector<std::byte> pending_;  // less than a chunk
+  std::vector<Digest> chunks_;
+};
+
+}  // namespace espalier::crypto

@@ -1,0 +1,53 @@
+// A frame: a 4-byte big-endian length, then that many bytes of one protobuf message.
+//
+//   00 00 00 05  68 65 6c 6c 6f
+//
+// The length is checked against limits::kFrameBytes before anything is allocated; an empty frame is
+// allowed. The first frame of a connection is a Hello (hello.h), which says what the connection is
+// for.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/base/limits.h"
+#include "common/base/result.h"
+
+namespace espalier::wire {
+
+// Appends the frame of `payload` to `out`. A payload over the limit is a bug of ours: it asserts.
+void appendFrame(std::string_view payload, std::string& out);
+
+// The length that a frame header (exactly 4 bytes) announces; an error of code `protocol` above the
+// limit.
+Result<std::size_t> frameLength(std::string_view header);
+
+// Cuts a stream of bytes into frames.
+//
+//   reader.append(received);
+//   while (true) {
+//     auto frame = reader.next();
+//     if (!frame) return drop(frame.error());   // hostile: stays so
+//     if (!*frame) break;                       // wants more bytes
+//     use(**frame);                             // valid until the next call of append or next
+//   }
+//
+// Holds at most one incomplete frame and what was appended behind it. Not thread-safe.
+class FrameReader {
+ public:
+  void append(std::string_view bytes);
+  Result<std::optional<std::string_view>> next();
+
+  // What was appended and not yet returned: where frames end and raw bytes begin.
+  std::string_view rest() const { return std::string_view(buffer_).substr(consumed_); }
+  void clear();
+  std::size_t capacityBytes() const { return buffer_.capacity(); }
+
+ private:
+  std::string buffer_;
+  std::size_t consumed_ = 0;
+};
+
+}  // namespace espalier::wire
