@@ -1,0 +1,80 @@
+# What ./demo, ./check and .ci/run share. Sourced with the repository as working directory.
+
+say() { printf '%s\n' "$*"; }
+fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+
+# Packages of packages.txt for this machine, one a line. $1: the last section wanted (build or ci).
+wanted_packages() {
+  local architecture
+  architecture=$(dpkg --print-architecture)
+  awk -v last="$1" -v architecture="$architecture" '
+    /^#: / { if (done) exit; done = ($2 == last); next }
+    { sub(/#.*/, "") }
+    NF == 0 { next }
+    NF == 2 && $2 != "[" architecture "]" { next }
+    { print $1 }' packages.txt
+}
+
+missing_packages() {
+  local package
+  for package in $(wanted_packages "$1"); do
+    # Installed under this name, or (clang, g++) as what another package provides.
+    [[ $(dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null) == *installed* ]] \
+      || printf '%s\n' "$package"
+  done
+}
+
+# Installs what packages.txt names up to section $1 and is not there. $2: yes to install, no to only
+# say what is missing.
+install_missing() {
+  if ! command -v dpkg-query >/dev/null; then
+    say "not a Debian system: the packages of packages.txt must be there already"
+    return
+  fi
+  local missing run=()
+  missing=$(missing_packages "$1" | tr '\n' ' ')
+  missing=${missing% }
+  [[ -n $missing ]] || return 0
+  local line="apt-get install --yes --no-install-recommends $missing"
+  if [[ $2 == no ]]; then
+    fail "missing: $missing. Install it with: $line"
+  fi
+  if [[ $(id -u) != 0 ]]; then
+    command -v sudo >/dev/null \
+      || fail "missing: $missing. As root, please: apt-get update && $line"
+    run=(sudo)
+  fi
+  say "installing what is missing: ${run[*]:+sudo }$line"
+  "${run[@]}" apt-get update -qq || fail "apt-get update failed: is the network reachable?"
+  # shellcheck disable=SC2086  # a list of names
+  "${run[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install --yes -qq --no-install-recommends $missing >/dev/null \
+    || fail "apt-get could not install: $missing"
+}
+
+# Sets up the build folder $1 (once) with the meson options that follow.
+configure() {
+  local folder=$1
+  shift
+  if [[ -f $folder/build.ninja ]]; then
+    return
+  fi
+  say "configuring $folder"
+  CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1 meson setup "$folder" "$@" >"$folder.log" 2>&1 || {
+    cat "$folder.log" >&2
+    fail "meson setup failed"
+  }
+  rm -f "$folder.log"
+}
+
+# Builds targets $2… (all without) in folder $1; the compiler's words only when it fails.
+build() {
+  local folder=$1
+  shift
+  say "building $folder"
+  local log=$folder/build.log
+  CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1 ninja -C "$folder" "$@" >"$log" 2>&1 || {
+    grep -v '^\[[0-9]*/[0-9]*\]' "$log" >&2 || cat "$log" >&2
+    fail "the build failed: all of it in $log"
+  }
+}
