@@ -67,6 +67,10 @@ inline constexpr std::size_t kMissingNamed = 64;      // in one answer
 // --------------------------------------------------------------------------------------------------------
 inline constexpr std::size_t kBlockBytes = 16 * 1024;    // BEP 52
 inline constexpr std::uint64_t kFileBytes = 1ull << 44;  // 16 TiB, ext4's largest
+// How files are cut into chunks: see chunkBytesFor().
+inline constexpr std::uint64_t kChunkBytesMin = 1ull << 20;
+inline constexpr std::uint64_t kChunkBytesMax = 16ull << 20;
+inline constexpr std::uint64_t kChunksWanted = 4096;  // a list of 128 KiB
 
 static_assert(kQueueLowBytes < kQueueHighBytes && kQueueHighBytes < kQueueCloseBytes);
 static_assert(kBeatInterval * 3 <= kSilence);
