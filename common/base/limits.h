@@ -36,9 +36,15 @@ inline constexpr std::uint64_t kBeatJump =
 inline constexpr auto kBeatInterval = 2s;
 inline constexpr auto kSilence = 6s;    // three beats lost
 inline constexpr auto kStall = 1500ms;  // a gap in our own time: we were stopped, not the others
-inline constexpr auto kAttachTimeout = 2s;  // one attempt; a silent candidate costs this
-inline constexpr auto kReferralRetry = 5s;  // a newcomer insists on its place for that long
-inline constexpr auto kRejoinWait = 6s;     // a restarted metaserver waits for the peers of before
+inline constexpr std::size_t kKnownContacts = 64;  // kept for the day when all nearer ones are gone
+inline constexpr std::size_t kRootChildren = 4;    // of the contacts, those beside the ancestors
+inline constexpr auto kHoldTimeout = 15s;          // a comer that waits for a fresh beat from afar
+inline constexpr auto kGossipInterval = 50ms;  // counts and lineages are sent at most that often
+inline constexpr auto kContactsAfter = 500ms;  // an orphan gives the metaserver that long
+inline constexpr auto kSeekAgain = 2s;         // and asks it again that often
+inline constexpr auto kAttachTimeout = 2s;     // one attempt; a silent candidate costs this
+inline constexpr auto kReferralRetry = 5s;     // a newcomer insists on its place for that long
+inline constexpr auto kRejoinWait = 6s;  // a restarted metaserver waits for the peers of before
 inline constexpr std::uint64_t kMembers = 1u << 20;  // the registry's size: 2 KiB each, 2 GiB
 
 // --- connections
@@ -52,6 +58,16 @@ inline constexpr std::size_t kQueueHighBytes =
 inline constexpr std::size_t kQueueLowBytes = 128 * 1024;  // and from here no longer
 inline constexpr std::size_t kQueueCloseBytes =
     8 * 1024 * 1024;  // a reader that takes nothing at all
+// One round of the event loop: large enough that its system calls are shared by many connections,
+// small enough that nobody waits long for a busy neighbour.
+inline constexpr int kEventsPerRound = 512;
+inline constexpr int kAcceptsPerRound = 128;
+inline constexpr int kFramesPerRound = 64;               // of one connection
+inline constexpr std::size_t kReadBytes = 128 * 1024;    // of one connection, two largest frames
+inline constexpr std::size_t kPostedFunctions = 65'536;  // each an answer to work that is bounded
+inline constexpr auto kAcceptPause = 100ms;  // out of descriptors: until the next attempt
+inline constexpr auto kConnectTimeout = 2s;  // a SYN lost once is sent again after 1 s
+inline constexpr auto kGoodbyeTimeout = 2s;  // to take our last words before we close
 
 // --- searches
 // -----------------------------------------------------------------------------------------------------
@@ -72,9 +88,47 @@ inline constexpr std::uint64_t kChunkBytesMin = 1ull << 20;
 inline constexpr std::uint64_t kChunkBytesMax = 16ull << 20;
 inline constexpr std::uint64_t kChunksWanted = 4096;  // a list of 128 KiB
 
+// --- transfers
+// ----------------------------------------------------------------------------------------------------
+inline constexpr std::size_t kHashesPerFrame = 1024;      // 32 KiB, half a frame
+inline constexpr std::uint32_t kChunksPerRequest = 1024;  // 1 GiB at least is asked for at once
+inline constexpr std::size_t kListPageFiles = 256;        // also bounded by the frame
+inline constexpr std::size_t kListFiles = 100'000;        // what `list PEER` takes from a peer
+inline constexpr std::size_t kUploadSlots = 8;            // threads that serve
+inline constexpr std::size_t kUploadLine = 64;            // askers that wait for a slot
+inline constexpr std::size_t kFetchSources = 16;          // threads that fetch one file
+inline constexpr std::size_t kAskedPerSource = 64;        // chunks on their way from one source
+inline constexpr std::size_t kAskersPerChunk = 2;         // in the end game, so little is wasted
+inline constexpr auto kDialTimeout = 5s;                  // connecting to a holder, its Welcome
+inline constexpr auto kTransferSilence = 15s;             // no byte from a holder, or to an asker
+inline constexpr auto kWaitingInterval = 3s;              // a sign of life to askers in the line
+inline constexpr std::size_t kPathDepth = 64;             // folders above a name from the network
+inline constexpr std::size_t kNameBytes = 255;            // NAME_MAX
+
+static_assert(kWaitingInterval * 3 <= kTransferSilence);
+static_assert(kHashesPerFrame * 32 + kPathBytes + 64 < kFrameBytes, "a list's part fits a frame");
+// --- commands
+// -----------------------------------------------------------------------------------------------------
+inline constexpr std::size_t kCommandLineBytes = 64 * 1024;  // a shell's line with many names
+inline constexpr std::size_t kCommandWords = 4096;  // a glob that the user's shell expanded
+inline constexpr std::size_t kControlLineBytes =
+    512 * 1024;  // words, escaped as JSON at 6 bytes each
+inline constexpr std::size_t kControlOutputBytes = 16 * 1024;  // of text in one line of an answer
+inline constexpr std::size_t kControlSessions = 16;  // commands given at once; a thread each
+inline constexpr auto kControlGrace = 2s;  // a cancelled command says so within this, or is left
+inline constexpr std::size_t kNoticesQueued = 1000;  // while the terminal is stopped (Ctrl-S)
+inline constexpr std::size_t kHistoryLines = 500;
+inline constexpr std::size_t kCompletions = 200;  // names listed at one press of the Tab key
+inline constexpr std::size_t kConfigBytes = 1024 * 1024;  // a configuration file
+inline constexpr auto kProgressInterval = 100ms;          // ten redraws a second
+
 static_assert(kQueueLowBytes < kQueueHighBytes && kQueueHighBytes < kQueueCloseBytes);
+static_assert(kFrameHeaderBytes + kFrameBytes <= kReadBytes);
 static_assert(kBeatInterval * 3 <= kSilence);
 static_assert(kPathBytes + kPatternBytes < kFrameBytes);
 static_assert(kCoverageRanges * 12 < kFrameBytes, "an answer's ranges fit a frame");
+
+static_assert(kCommandLineBytes * 6 < kControlLineBytes &&
+              kControlOutputBytes * 6 < kControlLineBytes);
 
 }  // namespace espalier::limits
