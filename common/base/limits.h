@@ -78,6 +78,25 @@ inline constexpr double kQueriesPerSecond = 50;       // a link's token bucket
 inline constexpr double kQueryBurst = 200;
 inline constexpr std::size_t kCoverageRanges = 4096;  // of join orders in one answer
 inline constexpr std::size_t kMissingNamed = 64;      // in one answer
+inline constexpr std::size_t kSearchMessageBytes =
+    kFrameBytes - 1024;                                     // a link's envelope fits too
+inline constexpr std::uint64_t kJoinOrder = 1ull << 48;     // beyond it nobody can have joined
+inline constexpr std::size_t kCoverageRangesKept = 16'384;  // a query; of 32,000 peers and more
+inline constexpr std::size_t kMissingKept = 1024;           // a query, of those named by others
+inline constexpr std::size_t kHoldersKept = 4096;           // a query: who has how many hits
+inline constexpr std::size_t kHitsKeptBytes = 32u
+                                              << 20;     // all relayed queries, to repeat on a heal
+inline constexpr std::size_t kQueriesQueued = 64;        // a link, beyond its token bucket
+inline constexpr std::size_t kQueriesRemembered = 8192;  // finished ones, to stop loops
+inline constexpr unsigned kAdoptions = 16;               // a query: each repeats all that is known
+inline constexpr std::size_t kBranchesDown = 64;         // a query: links lost while it was open
+inline constexpr auto kSearchBudget = 3000ms;            // and for each member
+inline constexpr auto kSearchBudgetMember = 20ms;        // a hop down and back through a slow peer
+inline constexpr auto kSearchBudgetMost = 60'000ms;
+inline constexpr auto kSearchBudgetLeast = 100ms;  // a share below it would answer nothing
+inline constexpr auto kSearchGrace = 1500ms;       // a lost branch may come back so late
+inline constexpr auto kSearchLinger = 2000ms;  // answers are relayed so long after a share's end
+inline constexpr auto kCoverageDelay = 50ms;   // coverage alone waits for more
 
 // --- files
 // --------------------------------------------------------------------------------------------------------
@@ -127,6 +146,7 @@ static_assert(kFrameHeaderBytes + kFrameBytes <= kReadBytes);
 static_assert(kBeatInterval * 3 <= kSilence);
 static_assert(kPathBytes + kPatternBytes < kFrameBytes);
 static_assert(kCoverageRanges * 12 < kFrameBytes, "an answer's ranges fit a frame");
+static_assert(kPathBytes + kPeerIdBytes + kHostBytes + 200 < kSearchMessageBytes, "a hit fits");
 
 static_assert(kCommandLineBytes * 6 < kControlLineBytes &&
               kControlOutputBytes * 6 < kControlLineBytes);

@@ -1,0 +1,142 @@
+// Searches: those this peer asks, answers and relays.
+//
+// A query goes to every link but the one it came on (its *upstream*). Each peer answers for itself
+// once, in coverage, a set of join orders; hits go upstream at once. A query at a peer:
+//
+//                          upstream's link is gone, no other link offered the query
+//      ask, Query --> open ---------------------------------------------> orphaned
+//                      | ^                                                    |
+//      all behind done | | late link, late answer                    a link offers it: adopted,
+//      or share of the v |                                           all that is known goes there
+//      time is up     done  --share + linger--> forgotten (the id is remembered for a while)
+//
+// Heals. An open query goes to links that come up. A peer that loses its upstream adopts another
+// link that offered the same query, else it says Lost to those it asked, who do likewise; so a part
+// of the tree that was cut off waits until any of its peers is offered the query again, and turns
+// around from there. A query that is known from a live upstream is declined: `done`, without
+// content.
+//
+// Invariants: what goes upstream is a function of sets that only grow, so answers that come twice
+// change nothing; coverage of a peer is never sent before its hits; the asker's `searched` is never
+// more than its `members`; tables, queues and hits have bounds in limits.h, and what a peer sends
+// beyond them, or that makes no sense, is ignored and told once a link.
+//
+// Time: an asker's budget is 3 s and 20 ms a member, 60 s at most; each hop keeps 20 ms (2 % of a
+// short one) for itself, so the far end gives up before the near one. Messages with coverage alone
+// wait 50 ms for more of their kind; hits and `done` never wait.
+//
+// Does no I/O; not thread-safe; time and randomness are handed in. An event costs O(links), plus
+// O(open queries) when a link comes or goes and in tick(); deadline() is O(open queries).
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/endpoint.h"
+#include "common/base/ids.h"
+#include "common/base/random.h"
+#include "common/base/result.h"
+#include "common/wire/search.h"
+#include "peer/core/coverage.h"
+#include "peer/core/search_result.h"
+
+namespace espalier::peer {
+
+// Look through this peer's share; then call Searches::matched().
+struct MatchJob {
+  QueryId id;
+  PatternKind kind = PatternKind::substring;
+  std::string text;
+  std::size_t limit = 0;  // hits wanted; beyond it only count
+
+  bool operator==(const MatchJob&) const = default;
+};
+
+struct LocalHit {
+  std::string name;
+  std::uint64_t sizeBytes = 0;
+  FileRoot root;
+};
+
+// News of a search that this peer asked. The last one has the result.
+struct SearchUpdate {
+  QueryId id;
+  std::vector<wire::Hit> hits;  // new ones
+  std::uint64_t searched = 0;
+  std::uint64_t members = 0;
+  std::optional<SearchResult> result;
+};
+
+// To be carried out in this order.
+struct SearchEffects {
+  std::vector<std::pair<ConnectionId, wire::SearchMessage>> sends;
+  std::vector<MatchJob> jobs;
+  std::vector<SearchUpdate> updates;
+  std::vector<std::string> notices;  // for the log; printable
+};
+
+class Searches {
+ public:
+  Searches(PeerId self, Endpoint endpoint, JoinOrder order, Random& random);
+  ~Searches();
+  Searches(const Searches&) = delete;
+  Searches& operator=(const Searches&) = delete;
+
+  // What this peer is called in answers from now on: the endpoint may be known late.
+  void setSelf(Endpoint endpoint, JoinOrder order);
+
+  // Links of the tree, once both ends agreed.
+  void linkUp(ConnectionId link, PeerId peer, JoinOrder order, TimePoint now, SearchEffects& fx);
+  void linkDown(ConnectionId link, TimePoint now, SearchEffects& fx);
+  // How many peers are reachable over the link, the neighbour included; 0: not known.
+  void setPeersBehind(ConnectionId link, std::uint64_t count);
+  // The link's queue is full: until drained() hits are counted instead of sent.
+  void congested(ConnectionId link);
+  void drained(ConnectionId link);
+
+  void received(ConnectionId link, const wire::SearchMessage& message, TimePoint now,
+                SearchEffects& fx);
+  // A match job has ended. `more`: matches beyond `hits`. Unknown ids are ignored.
+  void matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64_t more,
+               bool stillIndexing, TimePoint now, SearchEffects& fx);
+
+  // `members`: of the network now, this peer included. `newest`: the highest join order now, so
+  // that who joins later is not counted; kNoOrder if not known. Fails when too many searches are
+  // open.
+  Result<QueryId> ask(PatternKind kind, std::string_view text, std::uint64_t members,
+                      JoinOrder newest, TimePoint now, SearchEffects& fx);
+  // Ends a search that this peer asked, with what there is so far.
+  std::optional<SearchResult> cancel(const QueryId& id, TimePoint now);
+
+  void tick(TimePoint now, SearchEffects& fx);
+  TimePoint deadline() const;
+
+  std::size_t openCount() const { return open_.size(); }
+  std::size_t linkCount() const { return links_.size(); }
+
+ private:
+  struct Link;
+  struct Open;
+
+  PeerId self_;
+  Endpoint endpoint_;
+  JoinOrder order_;
+  Random& random_;
+  std::map<ConnectionId, Link> links_;
+  std::map<QueryId, Open> open_;
+};
+
+// 3 s and 20 ms a member, at most 60 s.
+std::chrono::milliseconds searchBudget(std::uint64_t members);
+// What is left of a budget for those one hop further.
+std::chrono::milliseconds budgetBehind(std::chrono::milliseconds budget);
+
+}  // namespace espalier::peer

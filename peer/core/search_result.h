@@ -1,0 +1,65 @@
+// What a search found, and how complete that is: what `find` prints.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/base/endpoint.h"
+#include "common/base/ids.h"
+#include "common/wire/search.h"
+
+namespace espalier::peer {
+
+class Coverage;
+
+struct Holder {
+  PeerId id;
+  Endpoint endpoint;
+
+  auto operator<=>(const Holder&) const = default;
+};
+
+// One file under one name, with everybody who holds it.
+struct FoundFile {
+  std::string name;  // raw: escape before printing
+  std::uint64_t sizeBytes = 0;
+  FileRoot root;
+  std::vector<Holder> holders;  // ascending by id, each once
+
+  bool operator==(const FoundFile&) const = default;
+};
+
+struct MissingPeer {
+  PeerId id;
+  bool answered = false;    // it did itself, but not `below` peers behind it
+  std::uint64_t below = 0;  // never more than are missing in number
+
+  bool operator==(const MissingPeer&) const = default;
+};
+
+struct SearchResult {
+  QueryId id;
+  std::vector<FoundFile> files;  // most holders first, then by name, then by root
+  std::uint64_t searched = 0;    // peers whose own answer arrived, the asker included; <= members
+  std::uint64_t members = 0;     // of the network when the asking began
+  std::vector<MissingPeer> missing;  // named; by id
+  std::uint64_t missingUnnamed = 0;  // and so many of whom nobody knew the name
+  std::vector<PeerId> indexing;      // answered, but had not read all of their share
+  std::uint64_t moreHits = 0;        // exist beyond `files`
+
+  bool complete() const { return searched == members; }
+};
+
+// "searched 60 of 64 peers; missing: s7 and 3 below it; still indexing: s9"
+std::string coverageText(const SearchResult& result);
+
+// Hits of one name and root become one file.
+std::vector<FoundFile> mergeHits(const std::vector<wire::Hit>& hits);
+
+// Fills `missing` and `missingUnnamed` from what relays named. Whoever is covered by now is not
+// missing, and the sum never exceeds members - searched.
+void nameMissing(const std::vector<wire::Missing>& named, const Coverage& covered,
+                 SearchResult& result);
+
+}  // namespace espalier::peer
