@@ -12,7 +12,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 import count_cases  # noqa: E402
 
-DOCTEST = "[doctest] test cases:  5 |  {} passed | {} failed | 0 skipped\n[doctest] assertions: 9 | 9 passed | 0 failed |"
+DOCTEST = ("[doctest] test cases:  5 |  {} passed | {} failed | 0 skipped\n"
+           "[doctest] assertions: 9 | 9 passed | 0 failed |")
 
 
 def last_line(*tests):

@@ -1,0 +1,340 @@
+"""Drives the real programs: a metaserver and peers in a folder of their own, on free ports of 127.0.0.1.
+
+  @case("a sentence")
+  def _(network):                      # a Network, ended and removed afterwards
+      network.start_metaserver("--max-links", "3")
+      network.start_peers(5)
+      network.wait_for_tree(["s1", …])
+
+  if __name__ == "__main__":
+      main()
+
+Nothing sleeps for a fixed time: every wait has a condition and a deadline (`network.patience`), and says what it saw
+when it gives up. The last line is "cases: N passed, M failed".
+"""
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+import terminal
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CASES = []
+
+
+def case(sentence):
+    def register(function):
+        CASES.append((sentence, function))
+        return function
+    return register
+
+
+class Process:
+    """A program with its output in files: NAME.out, NAME.log."""
+
+    def __init__(self, name, command, folder, env, patience):
+        self.name, self.folder, self.patience, self.command = name, folder, patience, command
+        self.out_path, self.log_path = folder / f"{name}.out", folder / f"{name}.log"
+        self.started_at = self.log_path.stat().st_size if self.log_path.exists() else 0
+        with open(self.out_path, "ab") as out, open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=out,
+                                            stderr=log, start_new_session=True)
+
+    @property
+    def log(self):
+        """What this run of it wrote to standard error."""
+        with open(self.log_path, "rb") as file:
+            file.seek(self.started_at)
+            return file.read().decode("utf-8", "replace")
+
+    @property
+    def alive(self):
+        return self.process.poll() is None
+
+    def expect_log(self, pattern):
+        def found():
+            assert self.alive or re.search(pattern, self.log), f"{self.name} ended: {self.log[-2000:]}"
+            return re.search(pattern, self.log)
+        return wait_until(found, self.patience, lambda: f"{pattern!r} in the log of {self.name}:\n{self.log[-2000:]}")
+
+    def send(self, number):
+        self.process.send_signal(number)
+
+    def kill(self):
+        self.send(signal.SIGKILL)
+        self.process.wait()
+
+    def end(self, number=signal.SIGTERM):
+        """Asks it to end; returns its exit code."""
+        if self.alive:
+            self.send(signal.SIGCONT)
+            self.send(number)
+        return self.process.wait(self.patience)
+
+
+def wait_until(condition, patience, what):
+    """The first true value of condition(). `what` says, as text or by a call, what was waited for."""
+    deadline = time.monotonic() + patience
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"gave up waiting for {what() if callable(what) else what}"
+        time.sleep(0.02)  # between two looks, not for anything to happen
+
+
+def parse_topo(text):
+    """{id: [neighbours]} in order of joining; asserts the very form that design and original ask for."""
+    links = {}
+    assert text == "" or text.endswith("\n"), f"topo.txt has an unfinished line: {text!r}"
+    for line in text.splitlines():
+        match = re.fullmatch(r"([^\s:/]+):(?:  ([^\s:/]+(?: [^\s:/]+)*))?", line)
+        assert match, f"topo.txt has the line {line!r}"
+        assert match[1] not in links, f"topo.txt names {match[1]} twice"
+        links[match[1]] = match[2].split(" ") if match[2] else []
+    return links
+
+
+def why_no_tree(links, ids, max_links):
+    """None when `links` is one tree over exactly `ids`; else what is wrong with it."""
+    if set(links) != set(ids):
+        return f"the peers are {sorted(links)}, not {sorted(ids)}"
+    for one, others in links.items():
+        if len(others) > max_links:
+            return f"{one} has {len(others)} links"
+        for other in others:
+            if other not in links or one not in links[other]:
+                return f"{one} names {other}, but not the other way round"
+    if sum(map(len, links.values())) != 2 * (len(links) - 1):
+        return "the number of links is not that of a tree"
+    reached, to_visit = set(), list(links)[:1]
+    while to_visit:
+        one = to_visit.pop()
+        if one not in reached:
+            reached.add(one)
+            to_visit.extend(links[one])
+    return None if reached == set(links) else f"only {sorted(reached)} hang together"
+
+
+def file_root(data):
+    """The BEP 52 pieces root."""
+    if not data:
+        return "0" * 64
+    layer = [hashlib.sha256(data[at:at + 16384]).digest() for at in range(0, len(data), 16384)]
+    while len(layer) & (len(layer) - 1):
+        layer.append(bytes(32))
+    while len(layer) > 1:
+        layer = [hashlib.sha256(layer[at] + layer[at + 1]).digest() for at in range(0, len(layer), 2)]
+    return layer[0].hex()
+
+
+def free_port_range(count):
+    """The first of `count` ports that are free now, below the ports that the kernel gives out by itself."""
+    start = 10000 + os.getpid() * 97 % 20000
+    for first in list(range(start, 30000, count)) + list(range(10000, start, count)):
+        with contextlib.ExitStack() as stack:
+            try:
+                for port in range(first, first + count):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                return first
+            except OSError:
+                continue
+    raise AssertionError("no free ports")
+
+
+class Network:
+    def __init__(self, programs, patience):
+        self.programs, self.patience = programs, patience
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="espalier-test-"))
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith("ESPALIER_")}
+        self.env.update(HOME=str(self.folder), LC_ALL="C.UTF-8")
+        self.metaserver, self.peers, self.terminals = None, {}, []
+        self.address, self.max_links, self.metaserver_options = None, 2, []
+        self.first_port = free_port_range(16)
+
+    def program(self, name):
+        return str(self.programs / name / name)
+
+    # --- the metaserver
+    def start_metaserver(self, *options):
+        self.metaserver_options = list(options)
+        if "--max-links" in options:
+            self.max_links = int(options[options.index("--max-links") + 1])
+        return self.restart_metaserver("127.0.0.1:0")
+
+    def restart_metaserver(self, listen=None):
+        command = [self.program("metaserver"), "--listen", listen or self.address,
+                   "--first-port", str(self.first_port), *self.metaserver_options]
+        self.metaserver = Process("metaserver", command, self.folder, self.env, self.patience)
+        self.address = self.metaserver.expect_log(r"metaserver ready on ([^,\s]+),")[1]
+        return self.metaserver
+
+    @property
+    def topo_path(self):
+        return self.folder / "topo.txt"
+
+    def topo(self):
+        return parse_topo(self.topo_path.read_text(encoding="utf-8") if self.topo_path.exists() else "")
+
+    def wait_for_tree(self, ids):
+        """Until topo.txt is one tree over `ids`, within the links that are allowed; returns it."""
+        wait_until(lambda: why_no_tree(self.topo(), ids, self.max_links) is None, self.patience,
+                   lambda: f"a tree: {why_no_tree(self.topo(), ids, self.max_links)}; topo.txt is\n"
+                           + self.topo_path.read_text(encoding="utf-8"))
+        return self.topo()
+
+    # --- peers
+    def fill_share(self, name, files=None):
+        """The share of peer `name`: the sample files, or `files` {name: bytes}."""
+        folder = self.folder / name
+        sample = ROOT / "sample_files" / name
+        if files is None and sample.is_dir():
+            shutil.copytree(sample, folder, dirs_exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        for path, data in (files or {}).items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(data)
+        return folder
+
+    def peer_command(self, name, *options):
+        return [self.program("peer"), "--metaserver", self.address, "--id", name, "--share", f"./{name}", *options]
+
+    def start_peer(self, name, *options, files=None):
+        self.fill_share(name, files)
+        self.peers[name] = Process(name, self.peer_command(name, "--headless", *options), self.folder, self.env,
+                                   self.patience)
+        return self.peers[name]
+
+    def restart_peer(self, name):
+        self.peers[name] = Process(name, self.peers[name].command, self.folder, self.env, self.patience)
+        return self.peers[name]
+
+    def start_peers(self, count, *options):
+        """s1 … sN, in this order of joining; returns their tree."""
+        names = [f"s{number}" for number in range(1, count + 1)]
+        for name in names:
+            peer = self.start_peer(name, *options)
+            wait_until(lambda: not peer.alive or name in self.topo(), self.patience, f"{name} in topo.txt")
+            assert peer.alive, f"{name} ended: {peer.log[-2000:]}"
+        return self.wait_for_tree(names)
+
+    def run(self, *command, stdin=subprocess.DEVNULL, cwd=None):
+        """Runs a program to its end; returns (exit code, standard output, standard error)."""
+        done = subprocess.run(command, cwd=cwd or self.folder, env=self.env, stdin=stdin, capture_output=True,
+                              timeout=self.patience, check=False)
+        return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+
+    def command(self, name, *commands):
+        """Runs commands in peer `name` as text; returns (exit code, standard output, standard error)."""
+        return self.run(self.program("peer"), "--share", f"./{name}",
+                        *[word for command in commands for word in ("-e", command)])
+
+    def json(self, name, *commands):
+        """The same with --json; returns (exit code, [objects])."""
+        code, out, log = self.run(self.program("peer"), "--share", f"./{name}", "--json",
+                                  *[word for command in commands for word in ("-e", command)])
+        try:
+            return code, [json.loads(line) for line in out.splitlines()]
+        except ValueError as error:
+            raise AssertionError(f"{commands} printed what is not JSON: {out!r} ({log!r})") from error
+
+    def links_by_peers(self, names):
+        """The links as the peers themselves tell them: {id: [neighbours]}."""
+        links = {}
+        for name in names:
+            code, told = self.json(name, "peers")
+            links[name] = [link["id"] for link in told[0]["links"]] if code == 0 else []
+        return links
+
+    def wait_for_tree_by_peers(self, names):
+        links = {}
+
+        def is_tree():
+            links.clear()
+            links.update(self.links_by_peers(names))
+            return why_no_tree(links, names, self.max_links) is None
+        wait_until(is_tree, self.patience, lambda: f"a tree: {why_no_tree(links, names, self.max_links)}: {links}")
+        return links
+
+    def wait_indexed(self, name):
+        """Until peer `name` lists every file of its share."""
+        folder = self.folder / name
+        def is_indexed():
+            count = sum(1 for path in folder.rglob("*") if path.is_file() and ".espalier" not in path.parts)
+            code, told = self.json(name, "list")
+            return code == 0 and len(told[0]["files"]) == count
+        wait_until(is_indexed, self.patience, f"{name} to list its whole share")
+
+    def endpoint(self, name, asked="s1"):
+        code, told = self.json(asked, "topo")
+        assert code == 0, told
+        return next(peer["endpoint"] for peer in told[0]["peers"] if peer["id"] == name)
+
+    def terminal(self, *command):
+        """A program at a terminal, told of the metaserver by the environment."""
+        env = dict(self.env)
+        if self.address:
+            env["ESPALIER_METASERVER"] = self.address
+        self.terminals.append(terminal.Terminal(command, self.folder, env, self.patience))
+        return self.terminals[-1]
+
+    # --- the end
+    def close(self):
+        for one in self.terminals:
+            one.close()
+        for one in [*self.peers.values(), self.metaserver]:
+            if one and one.alive:
+                one.kill()
+
+    def logs(self):
+        told = []
+        for path in sorted(self.folder.glob("*.log")) + [self.topo_path]:
+            if path.exists():
+                told.append(f"--- the end of {path.name}\n" + "\n".join(
+                    path.read_text(encoding="utf-8", errors="replace").splitlines()[-25:]))
+        return "\n".join(told)
+
+
+def run_case(programs, sentence, function, patience):
+    network = Network(programs, patience)
+    started = time.monotonic()
+    try:
+        function(network)
+        for one in [*network.peers.values(), network.metaserver]:
+            if one is not None and not one.alive:
+                code = one.process.returncode
+                assert code in (0, -signal.SIGKILL), f"{one.name} ended with {code}: {one.log[-3000:]}"
+        print(f"ok      {sentence} ({time.monotonic() - started:.1f} s)", flush=True)
+        return True
+    except Exception:  # whatever a case throws is its failure
+        print(f"FAILED  {sentence} ({time.monotonic() - started:.1f} s)")
+        print(traceback.format_exc(limit=-4))
+        print(network.logs(), flush=True)
+        return False
+    finally:
+        network.close()
+        shutil.rmtree(network.folder, ignore_errors=True)
+
+
+def main():
+    """PROGRAM BUILD_FOLDER [PART OF A SENTENCE]"""
+    if len(sys.argv) < 2:
+        print(f"usage: {sys.argv[0]} BUILD_FOLDER [PART OF A CASE'S SENTENCE]", file=sys.stderr)
+        sys.exit(64)
+    programs = pathlib.Path(sys.argv[1]).resolve()
+    part = sys.argv[2] if len(sys.argv) > 2 else ""
+    patience = float(os.environ.get("ESPALIER_TEST_PATIENCE", "30"))
+    results = [run_case(programs, sentence, function, patience) for sentence, function in CASES if part in sentence]
+    print(f"cases: {sum(results)} passed, {len(results) - sum(results)} failed")
+    sys.exit(0 if results and all(results) else 1)

@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""The harness itself: what it says of trees, topo.txt, roots and screens must be right, and able to fail."""
+import sys
+
+from espalier_process import file_root, parse_topo, why_no_tree
+from terminal import Screen
+
+
+def refused(text):
+    try:
+        parse_topo(text)
+    except AssertionError:
+        return True
+    return False
+
+
+def screen(text):
+    one = Screen()
+    for letter in text:  # in pieces as small as they come
+        one.feed(letter)
+    return one.lines
+
+
+LINE = {"a": ["b"], "b": ["a", "c"], "c": ["b"]}
+CASES = {
+    "a topo.txt of the original is read": parse_topo("s1:  s2 s3\ns2:  s1\ns3:  s1\n")["s1"] == ["s2", "s3"],
+    "a lone peer has nothing after the colon": parse_topo("s1:\n") == {"s1": []},
+    "one space after the colon is refused": refused("s1: s2\n"),
+    "space after a lone peer's colon is refused": refused("s1: \n"),
+    "an unfinished line is refused": refused("s1:  s2"),
+    "a peer twice is refused": refused("s1:\ns1:\n"),
+    "a line is a tree": why_no_tree(LINE, "abc", 2) is None,
+    "a missing peer is noticed": why_no_tree(LINE, "abcd", 2) is not None,
+    "too many links are noticed": why_no_tree({"a": ["b", "c"], "b": ["a"], "c": ["a"]}, "abc", 1) is not None,
+    "a link of one side is noticed": why_no_tree({"a": ["b"], "b": []}, "ab", 2) is not None,
+    "two trees are noticed": why_no_tree({"a": [], "b": []}, "ab", 2) is not None,
+    "a cycle beside a lone peer is noticed": why_no_tree(
+        {"a": ["b", "c"], "b": ["a", "c"], "c": ["a", "b"], "d": []}, "abcd", 2) is not None,
+    "an empty file has 64 zeros": file_root(b"") == "0" * 64,
+    "a block's root is its digest": file_root(b"abc").startswith("ba7816bf8f01cfea"),
+    "the screen knows returns and erasing": screen("old line\rnew\x1b[K\r\nb") == ["new", "b"],
+    "the screen knows inserting and deleting": screen("acd\x1b[2D\x1b[@b\x1b[C\x1b[P") == ["abc"],
+    "the screen knows colours and titles' plain letters": screen("\x1b[1;31mred\x1b[0m") == ["red"],
+}
+
+failed = [name for name, holds in CASES.items() if not holds]
+for name in failed:
+    print(f"failed: {name}")
+print(f"cases: {len(CASES) - len(failed)} passed, {len(failed)} failed")
+sys.exit(1 if failed else 0)
