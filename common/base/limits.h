@@ -10,14 +10,12 @@ namespace espalier::limits {
 using namespace std::chrono_literals;
 
 // --- frames
-// -------------------------------------------------------------------------------------------------------
 // A control frame's payload. Small enough that a hostile length costs nothing, large enough for 200
 // hits.
 inline constexpr std::size_t kFrameBytes = 64 * 1024;
 inline constexpr std::size_t kFrameHeaderBytes = 4;
 
 // --- strings
-// ------------------------------------------------------------------------------------------------------
 inline constexpr std::size_t kPeerIdBytes = 64;  // a file name's worth, fits a line of topo.txt
 inline constexpr std::size_t kHostBytes = 255;   // DNS
 inline constexpr std::size_t kJoinWordBytes = 256;
@@ -26,7 +24,6 @@ inline constexpr std::size_t kPathBytes = 4096;     // PATH_MAX
 inline constexpr std::size_t kMessageBytes = 1024;  // an error's sentence on the wire
 
 // --- the tree
-// -----------------------------------------------------------------------------------------------------
 inline constexpr unsigned kMinLinks = 2;            // with one link a peer could relay nothing
 inline constexpr unsigned kMaxLinks = 64;           // a referral names every child of a full peer
 inline constexpr std::size_t kContacts = 16;        // enough to survive many deaths at once
@@ -37,18 +34,25 @@ inline constexpr auto kBeatInterval = 2s;
 inline constexpr auto kSilence = 6s;    // three beats lost
 inline constexpr auto kStall = 1500ms;  // a gap in our own time: we were stopped, not the others
 inline constexpr std::size_t kKnownContacts = 64;  // kept for the day when all nearer ones are gone
-inline constexpr std::size_t kRootChildren = 4;    // of the contacts, those beside the ancestors
-inline constexpr auto kHoldTimeout = 15s;          // a comer that waits for a fresh beat from afar
-inline constexpr auto kGossipInterval = 50ms;  // counts and lineages are sent at most that often
-inline constexpr auto kContactsAfter = 500ms;  // an orphan gives the metaserver that long
-inline constexpr auto kSeekAgain = 2s;         // and asks it again that often
-inline constexpr auto kAttachTimeout = 2s;     // one attempt; a silent candidate costs this
-inline constexpr auto kReferralRetry = 5s;     // a newcomer insists on its place for that long
+inline constexpr std::size_t kWalk = 1u << 16;     // referrals that one seeker follows in a pass
+inline constexpr auto kPlaceRetry = 200ms;         // between two tries of the same place
+inline constexpr auto kPassFirst = 300ms;          // between two passes over the contacts: doubles
+inline constexpr auto kPassMost = 8s;              // up to this
+inline constexpr auto kSettleAfter = 1s;  // without metaserver and answer: the root of its own tree
+inline constexpr auto kReconnectLeast =
+    200ms;                                  // to a metaserver that was lost: a storm of peers must
+inline constexpr auto kReconnectMost = 5s;  // not come back all at once
+inline constexpr std::size_t kRootChildren = 4;  // of the contacts, those beside the ancestors
+inline constexpr auto kHoldTimeout = 15s;        // a comer that waits for a fresh beat from afar
+inline constexpr auto kGossipInterval = 50ms;    // counts and lineages are sent at most that often
+inline constexpr auto kContactsAfter = 500ms;    // an orphan gives the metaserver that long
+inline constexpr auto kSeekAgain = 2s;           // and asks it again that often
+inline constexpr auto kAttachTimeout = 2s;       // one attempt; a silent candidate costs this
+inline constexpr auto kReferralRetry = 5s;       // a newcomer insists on its place for that long
 inline constexpr auto kRejoinWait = 6s;  // a restarted metaserver waits for the peers of before
 inline constexpr std::uint64_t kMembers = 1u << 20;  // the registry's size: 2 KiB each, 2 GiB
 
 // --- connections
-// --------------------------------------------------------------------------------------------------
 inline constexpr int kListenBacklog = 4096;  // a storm of joins
 inline constexpr std::size_t kConnections =
     100'000;                               // of one process; the file limit is usually lower
@@ -70,7 +74,6 @@ inline constexpr auto kConnectTimeout = 2s;  // a SYN lost once is sent again af
 inline constexpr auto kGoodbyeTimeout = 2s;  // to take our last words before we close
 
 // --- searches
-// -----------------------------------------------------------------------------------------------------
 inline constexpr std::size_t kHitsPerPeer = 200;
 inline constexpr std::size_t kHitsPerQuery = 20'000;  // what an asker keeps
 inline constexpr std::size_t kOpenQueries = 512;      // at one peer
@@ -84,6 +87,7 @@ inline constexpr std::uint64_t kJoinOrder = 1ull << 48;     // beyond it nobody 
 inline constexpr std::size_t kCoverageRangesKept = 16'384;  // a query; of 32,000 peers and more
 inline constexpr std::size_t kMissingKept = 1024;           // a query, of those named by others
 inline constexpr std::size_t kHoldersKept = 4096;           // a query: who has how many hits
+inline constexpr std::uint64_t kMoreHits = 1ull << 32;  // of one peer: it cannot have more files
 inline constexpr std::size_t kHitsKeptBytes = 32u
                                               << 20;     // all relayed queries, to repeat on a heal
 inline constexpr std::size_t kQueriesQueued = 64;        // a link, beyond its token bucket
@@ -93,13 +97,13 @@ inline constexpr std::size_t kBranchesDown = 64;         // a query: links lost 
 inline constexpr auto kSearchBudget = 3000ms;            // and for each member
 inline constexpr auto kSearchBudgetMember = 20ms;        // a hop down and back through a slow peer
 inline constexpr auto kSearchBudgetMost = 60'000ms;
+inline constexpr auto kSearchHop = 20ms;  // what a hop keeps for itself, so the far end ends first
 inline constexpr auto kSearchBudgetLeast = 100ms;  // a share below it would answer nothing
 inline constexpr auto kSearchGrace = 1500ms;       // a lost branch may come back so late
 inline constexpr auto kSearchLinger = 2000ms;  // answers are relayed so long after a share's end
 inline constexpr auto kCoverageDelay = 50ms;   // coverage alone waits for more
 
 // --- files
-// --------------------------------------------------------------------------------------------------------
 inline constexpr std::size_t kBlockBytes = 16 * 1024;    // BEP 52
 inline constexpr std::uint64_t kFileBytes = 1ull << 44;  // 16 TiB, ext4's largest
 // How files are cut into chunks: see chunkBytesFor().
@@ -107,8 +111,20 @@ inline constexpr std::uint64_t kChunkBytesMin = 1ull << 20;
 inline constexpr std::uint64_t kChunkBytesMax = 16ull << 20;
 inline constexpr std::uint64_t kChunksWanted = 4096;  // a list of 128 KiB
 
+// --- the share
+inline constexpr std::size_t kSharedFiles = 1u << 20;  // of one peer: some 200 bytes each
+inline constexpr std::size_t kShareListPaths = 1000;   // what a user shared or unshared by hand
+inline constexpr std::size_t kShareListBytes = 2 * kShareListPaths * kPathBytes;
+inline constexpr std::size_t kFolderWatches = 100'000;  // of inotify, 1 KiB of the kernel's each
+inline constexpr auto kRescanInterval = 30s;            // where folders cannot be watched
+inline constexpr auto kFolderCheckInterval =
+    2s;  // is the share still there? A stat, so it is cheap
+inline constexpr std::size_t kChunkListCacheBytes = 4u << 20;  // lists of files being served
+inline constexpr std::size_t kToldPaths = 1000;                // what cannot be shared, remembered
+inline constexpr std::size_t kHashReadBytes = 256 * 1024;      // stays in a core's own cache
+inline constexpr std::uint64_t kHashSegmentBytes = 64ull << 20;  // of a file that lanes share
+
 // --- transfers
-// ----------------------------------------------------------------------------------------------------
 inline constexpr std::size_t kHashesPerFrame = 1024;      // 32 KiB, half a frame
 inline constexpr std::uint32_t kChunksPerRequest = 1024;  // 1 GiB at least is asked for at once
 inline constexpr std::size_t kListPageFiles = 256;        // also bounded by the frame
@@ -127,7 +143,6 @@ inline constexpr std::size_t kNameBytes = 255;            // NAME_MAX
 static_assert(kWaitingInterval * 3 <= kTransferSilence);
 static_assert(kHashesPerFrame * 32 + kPathBytes + 64 < kFrameBytes, "a list's part fits a frame");
 // --- commands
-// -----------------------------------------------------------------------------------------------------
 inline constexpr std::size_t kCommandLineBytes = 64 * 1024;  // a shell's line with many names
 inline constexpr std::size_t kCommandWords = 4096;  // a glob that the user's shell expanded
 inline constexpr std::size_t kControlLineBytes =
@@ -145,6 +160,7 @@ static_assert(kQueueLowBytes < kQueueHighBytes && kQueueHighBytes < kQueueCloseB
 static_assert(kFrameHeaderBytes + kFrameBytes <= kReadBytes);
 static_assert(kBeatInterval * 3 <= kSilence);
 static_assert(kPathBytes + kPatternBytes < kFrameBytes);
+static_assert(kHashSegmentBytes % kChunkBytesMax == 0 && kChunkBytesMin % kHashReadBytes == 0);
 static_assert(kCoverageRanges * 12 < kFrameBytes, "an answer's ranges fit a frame");
 static_assert(kPathBytes + kPeerIdBytes + kHostBytes + 200 < kSearchMessageBytes, "a hit fits");
 
