@@ -125,7 +125,8 @@ inline constexpr std::size_t kHashReadBytes = 256 * 1024;      // stays in a cor
 inline constexpr std::uint64_t kHashSegmentBytes = 64ull << 20;  // of a file that lanes share
 
 // --- transfers
-inline constexpr std::size_t kHashesPerFrame = 1024;      // 32 KiB, half a frame
+inline constexpr std::uint64_t kFileChunks = kFileBytes / kChunkBytesMax;  // a list of 32 MiB
+inline constexpr std::size_t kHashesPerFrame = 1024;                       // 32 KiB, half a frame
 inline constexpr std::uint32_t kChunksPerRequest = 1024;  // 1 GiB at least is asked for at once
 inline constexpr std::size_t kListPageFiles = 256;        // also bounded by the frame
 inline constexpr std::size_t kListFiles = 100'000;        // what `list PEER` takes from a peer

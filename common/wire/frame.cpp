@@ -30,7 +30,8 @@ Result<std::size_t> frameLength(std::string_view header) {
 
 void FrameReader::append(std::string_view bytes) {
   if (consumed_ == buffer_.size()) {
-    clear();
+    buffer_.clear();
+    consumed_ = 0;
   } else if (consumed_ > buffer_.size() / 2) {
     buffer_.erase(0, consumed_);
     consumed_ = 0;
@@ -40,21 +41,33 @@ void FrameReader::append(std::string_view bytes) {
 
 Result<std::optional<std::string_view>> FrameReader::next() {
   const std::string_view unread = rest();
-  if (unread.size() < limits::kFrameHeaderBytes) return std::optional<std::string_view>();
-  const auto length = frameLength(unread.substr(0, limits::kFrameHeaderBytes));
-  if (!length) return length.error();
-  if (unread.size() - limits::kFrameHeaderBytes < *length) {
+  std::size_t wanted = limits::kFrameHeaderBytes;
+  if (unread.size() >= wanted) {
+    const auto length = frameLength(unread.substr(0, wanted));
+    if (!length) return length.error();
+    wanted += *length;
+  }
+  if (unread.size() < wanted) {
+    release();
     return std::optional<std::string_view>();
   }
-  consumed_ += limits::kFrameHeaderBytes + *length;
-  return std::optional(unread.substr(limits::kFrameHeaderBytes, *length));
+  consumed_ += wanted;
+  return std::optional(
+      unread.substr(limits::kFrameHeaderBytes, wanted - limits::kFrameHeaderBytes));
 }
 
 void FrameReader::clear() {
-  buffer_.clear();
+  std::string().swap(buffer_);
   consumed_ = 0;
-  // An idle connection holds no buffer: with thousands of peers they would be most of the memory.
-  if (buffer_.capacity() > 4096) buffer_.shrink_to_fit();
+}
+
+// An idle connection holds no buffer, and one that sent many frames and then the first byte of
+// another keeps a small one: with thousands of them, buffers would be most of the memory.
+void FrameReader::release() {
+  if (consumed_ == buffer_.size()) return clear();
+  if (consumed_ == 0 || rest().size() > buffer_.capacity() / 4) return;
+  std::string(rest()).swap(buffer_);  // assigning a short one would keep the large buffer
+  consumed_ = 0;
 }
 
 }  // namespace espalier::wire

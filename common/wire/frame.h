@@ -34,7 +34,9 @@ Result<std::size_t> frameLength(std::string_view header);
 //     use(**frame);                             // valid until the next call of append or next
 //   }
 //
-// Holds at most one incomplete frame and what was appended behind it. Not thread-safe.
+// Holds what was appended and not yet returned; once next() wants more bytes that is less than one
+// frame, and no buffer at all between frames. Not thread-safe. Cost: each byte is copied O(1)
+// times.
 class FrameReader {
  public:
   void append(std::string_view bytes);
@@ -46,6 +48,8 @@ class FrameReader {
   std::size_t capacityBytes() const { return buffer_.capacity(); }
 
  private:
+  void release();
+
   std::string buffer_;
   std::size_t consumed_ = 0;
 };

@@ -1,0 +1,48 @@
+// An IPv4 or IPv6 address and a port in 20 bytes: what each connection keeps of its other end. An
+// IPv4 address mapped into IPv6 is the IPv4 address. A value; the default names nothing (a local
+// socket).
+#pragma once
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "common/base/endpoint.h"
+#include "common/base/result.h"
+
+namespace espalier::net {
+
+class Address {
+ public:
+  Address() = default;
+  static Address fromNative(const sockaddr_storage& native);
+  // The host must be an IP literal: anything else is an error of code `usage`, because looking a
+  // name up may block for seconds (resolve() does it, elsewhere).
+  static Result<Address> fromEndpoint(const Endpoint& endpoint);
+
+  bool operator==(const Address&) const = default;
+  bool isV6() const { return family_ == AF_INET6; }
+  std::uint16_t port() const { return port_; }
+  // The length to hand to the system; `native` is filled.
+  socklen_t toNative(sockaddr_storage& native) const;
+  Endpoint endpoint() const;  // the host is empty for a local socket
+  std::string text() const;   // "127.0.0.1:5000", "[::1]:5000", "a local socket"
+
+ private:
+  std::array<std::uint8_t, 16> bytes_{};
+  std::uint16_t port_ = 0;
+  std::uint16_t family_ = 0;
+};
+
+// The endpoint with its host's name looked up (IPv4 preferred: that is where servers listen unless
+// told otherwise). Blocks: not for the loop's thread. A literal is returned as it is.
+Result<Endpoint> resolve(const Endpoint& endpoint);
+
+// Raises the soft limit on open files to the hard one, and says what it is now. Each connection is
+// one.
+Result<std::uint64_t> raiseDescriptorLimit();
+
+}  // namespace espalier::net

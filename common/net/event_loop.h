@@ -1,0 +1,144 @@
+// A small epoll loop over POCO's sockets: connections, listeners, descriptors to watch, signals,
+// functions posted from other threads, one deadline. Knows frames, not messages.
+//
+// A round: wait · signals, accepts, frames · posted functions · timers and the tick · what was sent
+// is written, what was closed is told. So whatever has arrived is read before anybody is judged
+// silent. When the process was itself stopped (a deadline overrun by more than limits::kStall) or
+// there is more to read than fits a round, the timers wait until every socket has had its turn.
+//
+// Level-triggered: a descriptor that still has bytes comes up again by itself, so a round may stop
+// anywhere (fairness: one read of limits::kReadBytes and limits::kFramesPerRound frames of each
+// connection a round) and no read has to run into EAGAIN; the interest in writing is registered
+// only while a socket is full, so most connections cost one epoll_ctl in their life.
+//
+// Thread rule: constructed anywhere, used by the one thread that calls run(); post() and stop()
+// from any thread, stop() also from a signal handler. Cost: a round is O(what happened in it), a
+// timer O(log n).
+#pragma once
+
+#include <Poco/Net/StreamSocket.h>
+#include <sys/epoll.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/guarded.h"
+#include "common/base/ids.h"
+#include "common/base/limits.h"
+#include "common/base/result.h"
+#include "common/net/connection.h"
+
+namespace espalier::net {
+
+class EventLoop {
+ public:
+  // Fails when the process is out of descriptors.
+  static Result<std::unique_ptr<EventLoop>> create();
+  // Closes what is left without telling the handlers. Listeners must be gone.
+  ~EventLoop();
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+
+  // Until stop(); what was sent before it is still tried to be written. May be called again.
+  void run();
+  void stop();
+  // In the order of posting, in a later round. At most limits::kPostedFunctions wait at a time:
+  // each is the answer to work that its owner bounds.
+  void post(std::function<void()> function);
+
+  // Before each wait the loop asks for the deadline, and calls `tick` once it has passed.
+  void setTick(std::function<TimePoint()> deadline, std::function<void(TimePoint now)> tick);
+
+  // Blocks these signals in the calling thread and tells `handler` of them on the loop. Call it
+  // before other threads start: they inherit the mask, and a thread that does not block a signal
+  // may get it instead. They stay blocked when the loop is gone.
+  Result<void> addSignalHandler(std::initializer_list<int> signals,
+                                std::function<void(int)> handler);
+
+  // Calls `readable` in each round in which the descriptor (an inotify, a terminal; no regular
+  // file) has something to read or has ended. It stays the caller's, who unwatches before closing.
+  Result<void> watch(int descriptor, std::function<void()> readable);
+  void unwatch(int descriptor);
+
+  // Connects without blocking. The host is an IP literal (else: error of code `usage`). What the
+  // other end does wrong (refuses, keeps silent) is told through onClosed, code `unavailable` or
+  // `timeout`; what is sent meanwhile waits. `id` is new.
+  Result<Connection*> dial(ConnectionId id, const Endpoint& to, ConnectionHandler& handler,
+                           Duration timeout = limits::kConnectTimeout);
+  // Takes over a connected stream socket. onOpened is not called.
+  Result<Connection*> adopt(ConnectionId id, Poco::Net::StreamSocket socket, const Address& remote,
+                            ConnectionHandler& handler);
+  // nullptr once it is closed or detached.
+  Connection* find(ConnectionId id);
+  std::size_t connectionCount() const { return connections_.size(); }
+
+ private:
+  friend class Connection;
+  friend class Listener;
+  class Watch;
+  struct Closing {
+    std::unique_ptr<Connection> connection;
+    Error why;
+    bool told;  // nobody waits for onClosed of a detached one
+  };
+
+  EventLoop(int epoll, int wake);
+  void round();
+  void dispatch(int count);
+  void deliverPending();
+  void runPosted();
+  void runTimers(TimePoint now);
+  bool mayJudge(TimePoint now, TimePoint due, int eventCount);
+  bool settle();
+  void settleOnce();
+  TimePoint nextDeadline() const;
+  int waitMilliseconds() const;
+
+  Result<Connection*> add(ConnectionId id, Poco::Net::StreamSocket socket, const Address& remote,
+                          ConnectionHandler& handler, Connection::State state);
+  Result<void> addWatch(int descriptor, bool owned, std::function<void()> readable);
+  Result<void> control(int operation, int descriptor, std::uint32_t events, EventSource* source);
+  void forget(EventSource& source);  // events of this round that have not been told yet
+  void setTimer(EventSource& source, TimePoint at);
+  void remove(Connection& connection, Error why, bool told);
+  void markDirty(Connection& connection);
+  void markPending(Connection& connection);
+
+  const int epoll_;
+  const int wake_;
+  std::atomic<bool> stopping_{false};
+  Guarded<std::vector<std::function<void()>>> posted_;
+  std::function<TimePoint()> deadline_;
+  std::function<void(TimePoint)> tick_;
+
+  std::unordered_map<ConnectionId, std::unique_ptr<Connection>> connections_;
+  std::map<int, std::unique_ptr<Watch>> watches_;
+  std::set<std::pair<TimePoint, EventSource*>> timers_;
+  // By id, not by address: a connection may be gone when its turn comes.
+  std::vector<ConnectionId> dirty_;
+  std::vector<ConnectionId> pending_;
+  std::vector<ConnectionId> drained_;
+  std::vector<ConnectionId> scratch_;  // the list being worked through
+  std::vector<Closing> closing_;
+  std::vector<std::unique_ptr<Watch>> unwatched_;
+
+  std::vector<char> readBuffer_;
+  std::array<epoll_event, limits::kEventsPerRound> events_;
+  int nextEvent_ = 0;  // of eventCount_, not told yet
+  int eventCount_ = 0;
+  std::size_t roundsOwed_ = 0;  // of reading, before anybody is judged
+  bool owing_ = false;
+};
+
+}  // namespace espalier::net

@@ -1,0 +1,136 @@
+#include "common/net/listener.h"
+
+#include <Poco/Exception.h>
+#include <Poco/Net/SocketAddress.h>
+#include <Poco/Net/StreamSocketImpl.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "common/base/log.h"
+#include "common/net/address.h"
+
+namespace espalier::net {
+namespace {
+
+Error listenError(const Endpoint& at, const Poco::Exception& exception) {
+  const std::string why = exception.code() == EADDRINUSE ? "the port is in use by another process"
+                                                         : exception.displayText();
+  return {ErrorCode::unavailable, fmt::format("cannot listen on {}: {}", at.text(), why)};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Listener>> Listener::open(EventLoop& loop, const Endpoint& at,
+                                                 ListenerHandler& handler) {
+  const auto address = Address::fromEndpoint(at);
+  if (!address) return address.error();
+  try {
+    sockaddr_storage native;
+    const socklen_t length = address->toNative(native);
+    const Poco::Net::SocketAddress bound(reinterpret_cast<const sockaddr*>(&native), length);
+    Poco::Net::ServerSocket socket;
+    // Address reuse lets a restart take the port at once; port reuse would let two processes share
+    // it unnoticed.
+    socket.bind(bound, true, false);
+    socket.setNoDelay(true);  // what it accepts inherits it
+    socket.listen(limits::kListenBacklog);
+    return adopt(loop, std::move(socket), handler);
+  } catch (const Poco::Exception& exception) {
+    return listenError(at, exception);
+  }
+}
+
+Result<std::unique_ptr<Listener>> Listener::adopt(EventLoop& loop, Poco::Net::ServerSocket socket,
+                                                  ListenerHandler& handler) {
+  const int descriptor = socket.impl()->sockfd();
+  socket.setBlocking(false);
+  ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+  std::unique_ptr<Listener> listener(new Listener(loop, std::move(socket), handler));
+  if (const auto added = loop.control(EPOLL_CTL_ADD, descriptor, EPOLLIN, listener.get()); !added) {
+    return added.error();
+  }
+  return listener;
+}
+
+Listener::Listener(EventLoop& loop, Poco::Net::ServerSocket socket, ListenerHandler& handler)
+    : loop_(loop), handler_(handler), socket_(std::move(socket)) {
+  sockaddr_storage native{};
+  socklen_t length = sizeof native;
+  ::getsockname(socket_.impl()->sockfd(), reinterpret_cast<sockaddr*>(&native), &length);
+  local_ = Address::fromNative(native).endpoint();
+}
+
+Listener::~Listener() {
+  loop_.forget(*this);
+  if (destroyed_ != nullptr) *destroyed_ = true;
+}
+
+void Listener::onEvents(std::uint32_t) {
+  for (int accepted = 0; accepted < limits::kAcceptsPerRound; ++accepted) {
+    if (!acceptOne()) return;
+  }
+}
+
+void Listener::onTimer(TimePoint) {
+  if (const auto resumed = loop_.control(EPOLL_CTL_MOD, socket_.impl()->sockfd(), EPOLLIN, this);
+      !resumed) {
+    pause(resumed.error());
+  }
+}
+
+// Whether to try the next one, in this round.
+bool Listener::acceptOne() {
+  if (loop_.connectionCount() >= limits::kConnections) {
+    pause({ErrorCode::failed, fmt::format("{} connections are open", loop_.connectionCount())});
+    return false;
+  }
+  sockaddr_storage native{};
+  socklen_t length = sizeof native;
+  const int descriptor = ::accept4(socket_.impl()->sockfd(), reinterpret_cast<sockaddr*>(&native),
+                                   &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (descriptor < 0) {
+    if (errno == EAGAIN) return false;
+    const bool exhausted =
+        errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
+    if (exhausted) pause(systemError("accept", errno));
+    return !exhausted;  // else that comer has gone again
+  }
+  if (std::exchange(paused_, false)) log::info("accepting connections on {} again", local_.text());
+
+  Poco::Net::StreamSocket socket(new Poco::Net::StreamSocketImpl(descriptor));
+  const Address remote = Address::fromNative(native);
+  EventLoop& loop = loop_;
+  bool destroyed = false;
+  destroyed_ = &destroyed;
+  const auto admission = handler_.onAccept(remote);
+  if (admission) {
+    const auto added = loop.add(admission->id, std::move(socket), remote, *admission->handler,
+                                Connection::State::open);
+    if (added) {
+      admission->handler->onOpened(**added);
+    } else {
+      log::warning("dropped a connection from {}: {}", remote.text(), added.error().message);
+    }
+  }
+  if (destroyed) return false;
+  destroyed_ = nullptr;
+  return true;
+}
+
+void Listener::pause(const Error& why) {
+  if (!std::exchange(paused_, true)) {
+    log::warning("not accepting connections on {}: {}; trying again until it works", local_.text(),
+                 why.message);
+  }
+  [[maybe_unused]] const auto changed =
+      loop_.control(EPOLL_CTL_MOD, socket_.impl()->sockfd(), 0, this);
+  loop_.setTimer(*this, Clock::now() + limits::kAcceptPause);
+}
+
+}  // namespace espalier::net
