@@ -1,0 +1,54 @@
+// A small vocabulary for tests about trees: networks as texts, peers by name.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "topo/topo_file.h"
+#include "topo/tree.h"
+
+namespace espalier::topo {
+
+inline PeerId peer(std::string_view name) {
+  return PeerId::parse(name).value();
+}
+
+inline Tree treeOf(std::string_view text, unsigned maxLinks) {
+  const auto lines = parse(text);
+  REQUIRE(lines.ok());
+  auto tree = toTree(*lines, maxLinks);
+  if (!tree) FAIL(tree.error().message);
+  return std::move(*tree);
+}
+
+inline std::string textOf(const Tree& tree) {
+  return format(toLines(tree));
+}
+
+inline NodeIndex at(const Tree& tree, std::string_view name) {
+  const auto node = tree.find(peer(name));
+  REQUIRE(node.has_value());
+  return *node;
+}
+
+inline std::string nameOf(const Tree& tree, std::optional<NodeIndex> node) {
+  return node ? tree.member(*node).id.text() : "nobody";
+}
+
+// "s1 s3": in the order given.
+template <typename Nodes>
+std::string namesOf(const Tree& tree, const Nodes& nodes) {
+  std::string text;
+  for (const NodeIndex node : nodes) text += (text.empty() ? "" : " ") + nameOf(tree, node);
+  return text;
+}
+
+inline void checkSound(const Tree& tree) {
+  const auto sound = tree.checkInvariants();
+  CHECK_MESSAGE(sound.ok(), (sound.ok() ? "" : sound.error().message));
+}
+
+}  // namespace espalier::topo

@@ -1,0 +1,61 @@
+#include "topo/placement.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <utility>
+
+#include "common/base/text.h"
+
+namespace espalier::topo {
+namespace {
+
+constexpr std::array<std::pair<Rule, std::string_view>, 3> kNames = {{
+    {Rule::shallowest, "shallowest"},
+    {Rule::classic, "classic"},
+    {Rule::nearest, "nearest"},
+}};
+
+}  // namespace
+
+Result<Rule> parseRule(std::string_view text) {
+  for (const auto& [rule, itsName] : kNames) {
+    if (text == itsName) return rule;
+  }
+  return Error{
+      ErrorCode::usage,
+      fmt::format("\"{}\" is no placement: shallowest, classic or nearest", escaped(text))};
+}
+
+std::string_view name(Rule rule) {
+  for (const auto& [one, itsName] : kNames) {
+    if (one == rule) return itsName;
+  }
+  return "";
+}
+
+std::optional<NodeIndex> place(const Tree& tree, Rule rule, const Endpoint& newcomer) {
+  switch (rule) {
+    case Rule::shallowest:
+      return tree.shallowestPlace();
+    case Rule::classic:
+      return tree.classicPlace();
+    case Rule::nearest:
+      return tree.nearestPlace(newcomer);
+  }
+  return std::nullopt;
+}
+
+std::optional<NodeIndex> shallowestBelow(const Tree& tree, NodeIndex top,
+                                         const Excluded& excluded) {
+  std::vector<NodeIndex> queue{top};
+  for (std::size_t next = 0; next < queue.size(); ++next) {
+    const NodeIndex node = queue[next];
+    if (excluded && excluded(node)) continue;
+    if (tree.freePlaces(node) > 0) return node;
+    for (const NodeIndex child : tree.children(node)) queue.push_back(child);
+  }
+  return std::nullopt;
+}
+
+}  // namespace espalier::topo

@@ -1,0 +1,117 @@
+// Tree::checkInvariants: everything that tree.h promises, found out again from the links alone.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "topo/tree.h"
+
+namespace espalier::topo {
+
+class TreeChecker {
+ public:
+  explicit TreeChecker(const Tree& tree) : tree_(tree) {}
+
+  Result<void> check() {
+    std::size_t members = 0;
+    for (std::uint32_t i = 0; i < tree_.indexEnd(); ++i) {
+      if (!tree_.isMember(NodeIndex(i))) continue;
+      ++members;
+      checkPeer(NodeIndex(i));
+    }
+    if (members != tree_.size()) fail("", "the index of ids has another size");
+    checkComponents(members);
+    checkPlaces();
+    if (problem_.empty()) return {};
+    return Error{ErrorCode::failed, problem_};
+  }
+
+ private:
+  void fail(std::string_view where, std::string_view what) {
+    if (problem_.empty()) problem_ = where.empty() ? what : fmt::format("{}: {}", where, what);
+  }
+  void expect(bool holds, NodeIndex node, std::string_view what) {
+    if (!holds) fail(tree_.members_[number(node)].id.text(), what);
+  }
+
+  void checkPeer(NodeIndex node) {
+    const Vertex& v = tree_.vertex(node);
+    const Links children = tree_.children(node);
+    expect(tree_.find(tree_.member(node).id) == node, node, "is not found by its id");
+    expect(v.order == tree_.member(node).order, node, "has two orders of joining");
+    expect(children.size() + (v.parent == kNoNode ? 0 : 1) <= tree_.maxLinks_, node,
+           "has too many links");
+    for (const NodeIndex child : children) {
+      expect(tree_.isMember(child) && tree_.vertex(child).parent == node, node,
+             "has a child that has another parent");
+    }
+    if (v.parent != kNoNode) {
+      const Links siblings = tree_.children(v.parent);
+      expect(tree_.isMember(v.parent) && std::count(siblings.begin(), siblings.end(), node) == 1,
+             node, "is not once among its parent's children");
+      expect(v.parentPosition <= children.size(), node, "has its parent at no place");
+    }
+    const bool wantsListing = tree_.degree(node) > 0 && tree_.freePlaces(node) > 0;
+    expect(v.isListed == wantsListing, node, "is listed for a free place when it has none, or not");
+  }
+
+  // Down from the roots: each peer must be met exactly once.
+  void checkComponents(std::size_t members) {
+    std::size_t met = 0;
+    const std::vector<NodeIndex> roots = tree_.roots();
+    if (roots.size() != tree_.roots_.size()) fail("", "the queue of roots has another size");
+    for (const NodeIndex root : roots) {
+      std::vector<NodeIndex> queue{root};
+      std::size_t listed = 0;
+      for (std::size_t next = 0; next < queue.size() && met <= members; ++next, ++met) {
+        const NodeIndex node = queue[next];
+        const Vertex& v = tree_.vertex(node);
+        const std::size_t depth = v.parent == kNoNode ? 0 : tree_.depth(v.parent) + 1;
+        expect(v.depth == depth, node, "has another depth");
+        expect(v.root == root, node, "has another root");
+        if (v.isListed) ++listed;
+        for (const NodeIndex child : tree_.children(node)) queue.push_back(child);
+      }
+      const auto places = tree_.places_.find(root);
+      expect((places == tree_.places_.end() ? 0 : places->second.size()) == listed, root,
+             "has an index of places of another size");
+    }
+    if (met != members) fail("", "a cycle: not every peer is below a root, once");
+  }
+
+  void checkPlaces() {
+    const auto root = tree_.oldestRoot();
+    if (!root) {
+      if (tree_.size() > 0) fail("", "no peer is the oldest root");
+      return;
+    }
+    const auto roots = tree_.roots();
+    expect(*root == roots.front(), *root, "is not the oldest root");
+
+    NodeIndex classic = *root;
+    while (tree_.freePlaces(classic) == 0) classic = tree_.children(classic).front();
+    expect(tree_.classicPlace() == classic, classic, "is not found as the classic place");
+
+    NodeIndex best = kNoNode;
+    std::size_t listed = 0;
+    const auto key = [&](NodeIndex node) {
+      return std::pair(tree_.depth(node), tree_.member(node).order);
+    };
+    for (const NodeIndex node : tree_.membersByOrder()) {
+      if (tree_.rootOf(node) != *root || tree_.freePlaces(node) == 0) continue;
+      if (tree_.vertex(node).isListed) ++listed;
+      if (best == kNoNode || key(node) < key(best)) best = node;
+    }
+    expect(tree_.shallowestPlace() == best, best, "is not found as the shallowest place");
+    expect(!tree_.addresses_ || tree_.addresses_->size() == listed, *root,
+           "has an index of addresses of another size");
+  }
+
+  const Tree& tree_;
+  std::string problem_;
+};
+
+Result<void> Tree::checkInvariants() const {
+  return TreeChecker(*this).check();
+}
+
+}  // namespace espalier::topo
