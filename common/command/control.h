@@ -1,0 +1,72 @@
+// The control socket: commands for a program that already runs, from another process of the same
+// user.
+//
+//   STATE/control.sock   a Unix socket, mode 0600, whatever the path's length
+//   STATE/control.lock   held by the program that serves it
+//
+// One JSON object a line, at most limits::kControlLineBytes long:
+//
+//   client  {"run":"get f3.txt","json":false,"progress":true,"ask":true,"directory":"/home/ann"}
+//   server  {"progress":{"name":"f3.txt","done":4,"total":12,"unit":"bytes"}}   {"progress":null}
+//           {"say":"waiting for 2 more of 5 peers to join"}
+//           {"ask":"which one (1 to 2, Enter for none)> "}
+//   client  {"answer":"2"}   {"answer":null}   {"cancel":true}
+//   server  {"out":"…"} and {"err":"…"}, any number of each   {"exit":0,"stops":false}
+//
+// A client may send the next {"run":…} behind an {"exit":…}. `cancel`, or a client that goes away,
+// interrupts what its connection asked for.
+#pragma once
+
+#include <atomic>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/base/file_descriptor.h"
+#include "common/base/result.h"
+#include "common/command/dispatcher.h"
+#include "common/command/runner.h"
+
+namespace espalier::command {
+
+// Serves until it is destroyed. Threads: one that accepts and reads, and one a session, at most
+// limits::kControlSessions; all end in the destructor, which interrupts running commands and gives
+// them limits::kControlGrace to say so.
+class ControlServer {
+ public:
+  // Makes `stateDir` (0700) if it is not there. Fails with `refused` when a program serves it
+  // already, before anything is touched. A socket that nobody answers on is replaced. `dispatcher`
+  // outlives the server.
+  static Result<std::unique_ptr<ControlServer>> start(const std::string& stateDir,
+                                                      const Dispatcher& dispatcher);
+  ~ControlServer();
+
+  ControlServer(const ControlServer&) = delete;
+  ControlServer& operator=(const ControlServer&) = delete;
+
+ private:
+  class Session;
+
+  ControlServer(const Dispatcher& dispatcher, FileDescriptor folder, FileDescriptor lock,
+                FileDescriptor listener, FileDescriptor wake);
+  void run(const std::stop_token& stop);
+  void acceptOne();
+
+  const Dispatcher& dispatcher_;
+  FileDescriptor folder_;
+  FileDescriptor lock_;
+  FileDescriptor listener_;
+  FileDescriptor wake_;                           // an eventfd: a session has ended, or all shall
+  std::list<std::unique_ptr<Session>> sessions_;  // the thread's own
+  std::jthread thread_;
+};
+
+// Runs `lines` in the program that serves `stateDir`, as runCommands() would here; with nobody
+// there, none. Uses all of `context`. Blocks its caller.
+std::optional<int> runInRunning(const std::string& stateDir, const std::vector<std::string>& lines,
+                                Context& context, const Output& output);
+
+}  // namespace espalier::command

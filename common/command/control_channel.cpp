@@ -1,0 +1,132 @@
+#include "common/command/control_channel.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "common/base/limits.h"
+#include "common/base/text.h"
+
+namespace espalier::command {
+namespace {
+
+sockaddr_un addressIn(int folder) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const auto path = fmt::format("/proc/self/fd/{}/{}", folder, kControlSocket);
+  std::copy_n(path.c_str(), path.size() + 1, address.sun_path);
+  return address;
+}
+
+}  // namespace
+
+Result<FileDescriptor> openStateFolder(const std::string& stateDir) {
+  FileDescriptor folder(::open(stateDir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return systemError("cannot open the folder " + escaped(stateDir), errno);
+  return folder;
+}
+
+Result<FileDescriptor> connectControl(int folder) {
+  FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket) return systemError("cannot make a control socket", errno);
+  const auto address = addressIn(folder);
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+    return socket;
+  }
+  const int reason = errno;
+  Error error = systemError("cannot connect to the control socket", reason);
+  if (reason == ENOENT || reason == ECONNREFUSED) error.code = ErrorCode::unavailable;
+  return error;
+}
+
+Result<FileDescriptor> listenControl(int folder) {
+  FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket) return systemError("cannot make the control socket", errno);
+  // Before bind(): Linux gives the file the mode of the socket, so that it is never open to others.
+  if (::fchmod(socket.get(), 0600) != 0) {
+    return systemError("cannot set the mode of the control socket", errno);
+  }
+  const auto address = addressIn(folder);
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return systemError("cannot bind the control socket", errno);
+  }
+  if (::listen(socket.get(), static_cast<int>(limits::kControlSessions)) != 0) {
+    return systemError("cannot listen on the control socket", errno);
+  }
+  return socket;
+}
+
+bool isSameUser(int socket) {
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return false;
+  return credentials.uid == ::geteuid() || credentials.uid == 0;
+}
+
+bool sendLine(int socket, const Json& message) {
+  const std::string line = message.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  std::string_view rest = line;
+  while (!rest.empty()) {
+    const auto sent = ::send(socket, rest.data(), rest.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent <= 0) return false;
+    rest.remove_prefix(static_cast<std::size_t>(sent));
+  }
+  return true;
+}
+
+bool sendText(int socket, const char* name, std::string_view text) {
+  while (!text.empty()) {
+    std::size_t size = std::min(text.size(), limits::kControlOutputBytes);
+    // Back to the beginning of a character; malformed text has none within four bytes.
+    for (int i = 0; i < 4 && size < text.size() && size > 1; ++i) {
+      if ((static_cast<unsigned char>(text[size]) & 0xC0) != 0x80) break;
+      --size;
+    }
+    Json message;
+    message[name] = text.substr(0, size);
+    if (!sendLine(socket, message)) return false;
+    text.remove_prefix(size);
+  }
+  return true;
+}
+
+LineReader::State LineReader::receive(int socket) {
+  buffer_.erase(0, start_);
+  scanned_ -= start_;
+  start_ = 0;
+  std::array<char, 16 * 1024> chunk;
+  while (true) {
+    const auto received = ::recv(socket, chunk.data(), chunk.size(), MSG_DONTWAIT);
+    if (received > 0) {
+      buffer_.append(chunk.data(), static_cast<std::size_t>(received));
+      // One round at a time: the caller takes the lines, and comes back for the rest.
+      if (buffer_.size() < limits::kControlLineBytes) continue;
+      return buffer_.find('\n') == std::string::npos ? State::ended : State::open;
+    }
+    if (received < 0 && errno == EINTR) continue;
+    if (received < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return State::open;
+    return State::ended;
+  }
+}
+
+std::optional<Json> LineReader::next() {
+  const auto end = buffer_.find('\n', scanned_);
+  if (end == std::string::npos) {
+    scanned_ = buffer_.size();
+    return std::nullopt;
+  }
+  const std::string_view line(buffer_.data() + start_, end - start_);
+  start_ = scanned_ = end + 1;
+  Json message = Json::parse(line, nullptr, false);
+  return message.is_object() ? std::move(message) : Json(nullptr);
+}
+
+}  // namespace espalier::command

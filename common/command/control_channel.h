@@ -1,0 +1,49 @@
+// What both ends of a control socket share: where it lies, and lines of JSON over it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/base/file_descriptor.h"
+#include "common/base/result.h"
+#include "common/command/dispatcher.h"
+
+namespace espalier::command {
+
+inline constexpr const char* kControlSocket = "control.sock";
+inline constexpr const char* kControlLock = "control.lock";
+
+// An O_PATH descriptor of the state folder. A socket's address has only 108 bytes, so both ends
+// name it through /proc/self/fd.
+Result<FileDescriptor> openStateFolder(const std::string& stateDir);
+
+// A socket connected to the one in that folder; the error is `unavailable` when nobody answers.
+Result<FileDescriptor> connectControl(int folder);
+Result<FileDescriptor> listenControl(int folder);
+
+// Whether the process at the other end belongs to this user, or to root.
+bool isSameUser(int socket);
+
+// One line. False when the other end is gone.
+bool sendLine(int socket, const Json& message);
+
+// Text as several {"NAME": …} lines within limits::kControlOutputBytes, cut between characters.
+bool sendText(int socket, const char* name, std::string_view text);
+
+// Cuts what arrives into lines. Not thread-safe.
+class LineReader {
+ public:
+  enum class State { open, ended };
+  // Takes what has arrived without waiting. `ended`: closed, failed, or a line over the limit.
+  State receive(int socket);
+  // The next line as JSON; a line that is no object is null.
+  std::optional<Json> next();
+
+ private:
+  std::string buffer_;
+  std::size_t start_ = 0;
+  std::size_t scanned_ = 0;
+};
+
+}  // namespace espalier::command

@@ -1,0 +1,266 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <deque>
+#include <filesystem>
+#include <mutex>
+
+#include "common/base/limits.h"
+#include "common/base/text.h"
+#include "common/command/control.h"
+#include "common/command/control_channel.h"
+
+namespace espalier::command {
+namespace {
+
+void wakeUp(int eventDescriptor) {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(eventDescriptor, &one, sizeof one);
+}
+
+std::string text(const Json& message, const char* name) {
+  return message.contains(name) && message[name].is_string() ? message[name].get<std::string>()
+                                                             : std::string();
+}
+
+bool yes(const Json& message, const char* name) {
+  return message.contains(name) && message[name].is_boolean() && message[name].get<bool>();
+}
+
+}  // namespace
+
+// One client. The server's thread reads for it and hands over messages; its own thread runs the
+// commands and writes.
+class ControlServer::Session {
+ public:
+  Session(const Dispatcher& dispatcher, FileDescriptor socket, int wake)
+      : dispatcher_(dispatcher), socket_(std::move(socket)), wake_(wake) {
+    thread_ = std::jthread([this] { serve(); });
+  }
+
+  int socket() const { return socket_.get(); }
+  bool done() const { return done_; }
+  bool readable() const { return open_; }
+
+  // Called by the server's thread when something has arrived.
+  void receive() {
+    const auto state = reader_.receive(socket_.get());
+    while (auto message = reader_.next()) take(std::move(*message));
+    if (state == LineReader::State::ended) leave();
+  }
+
+  // Interrupts what runs. Its answer is still written.
+  void interrupt() {
+    stop_.request_stop();
+    const std::lock_guard lock(mutex_);
+    closing_ = true;
+    changed_.notify_all();
+  }
+
+  // A client that reads nothing must not keep us.
+  void cut() { ::shutdown(socket_.get(), SHUT_RDWR); }
+
+ private:
+  static constexpr std::size_t kMessagesWaiting = 64;  // a client sends one and waits
+
+  void leave() {
+    open_ = false;
+    interrupt();
+  }
+
+  void take(Json message) {
+    if (yes(message, "cancel")) {
+      stop_.request_stop();
+      const std::lock_guard lock(mutex_);
+      changed_.notify_all();
+      return;
+    }
+    const std::lock_guard lock(mutex_);
+    auto& inbox = message.contains("answer") ? answers_ : requests_;
+    if (inbox.size() < kMessagesWaiting) inbox.push_back(std::move(message));
+    changed_.notify_all();
+  }
+
+  void serve() {
+    while (true) {
+      Json request;
+      {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return closing_ || !requests_.empty(); });
+        if (requests_.empty()) break;
+        request = std::move(requests_.front());
+        requests_.pop_front();
+        answers_.clear();
+      }
+      if (!runRequest(request)) break;
+    }
+    done_ = true;
+    wakeUp(wake_);
+  }
+
+  bool runRequest(const Json& request) {
+    Context context;
+    context.stop = stop_.get_token();
+    context.json = yes(request, "json");
+    context.directory = text(request, "directory");
+    context.say = [this](const std::string& line) { sendLine(socket_.get(), {{"say", line}}); };
+    if (yes(request, "progress")) {
+      context.progress = [this](const Progress& progress) { sendProgress(progress); };
+    }
+    if (yes(request, "ask")) {
+      context.ask = [this](const std::string& question) { return ask(question); };
+    }
+    const Outcome outcome = dispatcher_.runLine(text(request, "run"), context);
+    const auto rendered = dispatcher_.render(outcome, context.json ? Format::json : Format::text);
+    Json end;
+    end["exit"] = outcome.exitCode;
+    end["stops"] = outcome.stops;
+    return sendText(socket_.get(), "out", rendered.out) &&
+           sendText(socket_.get(), "err", rendered.err) && sendLine(socket_.get(), end);
+  }
+
+  void sendProgress(const Progress& progress) {
+    const auto now = Clock::now();
+    const bool last = progress.name.empty() || progress.done == progress.total;
+    if (!last && now - progressSent_ < limits::kProgressInterval) return;
+    // A client that has stopped reading misses figures, and does not hold the transfer up.
+    pollfd room{socket_.get(), POLLOUT, 0};
+    if (::poll(&room, 1, 0) != 1) return;
+    progressSent_ = now;
+    Json message;
+    if (progress.name.empty()) {
+      message["progress"] = nullptr;
+    } else {
+      auto& data = message["progress"];
+      data["name"] = progress.name;
+      data["done"] = progress.done;
+      data["total"] = progress.total;
+      data["unit"] = progress.unit == Unit::bytes ? "bytes" : "items";
+    }
+    sendLine(socket_.get(), message);
+  }
+
+  std::optional<std::string> ask(const std::string& question) {
+    if (!sendLine(socket_.get(), {{"ask", question}})) return std::nullopt;
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return closing_ || stop_.stop_requested() || !answers_.empty(); });
+    if (answers_.empty()) return std::nullopt;
+    const Json answer = std::move(answers_.front());
+    answers_.pop_front();
+    if (!answer["answer"].is_string()) return std::nullopt;
+    return answer["answer"].get<std::string>();
+  }
+
+  const Dispatcher& dispatcher_;
+  FileDescriptor socket_;
+  int wake_;
+  LineReader reader_;  // the server's thread
+  bool open_ = true;   // the server's thread
+  std::stop_source stop_;
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  std::deque<Json> requests_;
+  std::deque<Json> answers_;
+  bool closing_ = false;
+  TimePoint progressSent_{};  // the session's thread
+  std::atomic<bool> done_ = false;
+  std::jthread thread_;
+};
+
+Result<std::unique_ptr<ControlServer>> ControlServer::start(const std::string& stateDir,
+                                                            const Dispatcher& dispatcher) {
+  std::error_code failure;
+  if (std::filesystem::create_directories(stateDir, failure)) ::chmod(stateDir.c_str(), 0700);
+  auto folder = openStateFolder(stateDir);
+  if (!folder) return folder.error();
+  FileDescriptor lock(
+      ::openat(folder->get(), kControlLock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!lock) return systemError("cannot open the lock in " + escaped(stateDir), errno);
+  const Error taken{ErrorCode::refused,
+                    fmt::format("another process already runs on {}", escaped(stateDir))};
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return taken;
+    return systemError("cannot lock " + escaped(stateDir), errno);
+  }
+  if (const auto answered = connectControl(folder->get())) return taken;
+  ::unlinkat(folder->get(), kControlSocket, 0);
+  auto listener = listenControl(folder->get());
+  if (!listener) return listener.error();
+  FileDescriptor wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake) return systemError("cannot make an event descriptor", errno);
+  return std::unique_ptr<ControlServer>(new ControlServer(
+      dispatcher, std::move(*folder), std::move(lock), std::move(*listener), std::move(wake)));
+}
+
+ControlServer::ControlServer(const Dispatcher& dispatcher, FileDescriptor folder,
+                             FileDescriptor lock, FileDescriptor listener, FileDescriptor wake)
+    : dispatcher_(dispatcher),
+      folder_(std::move(folder)),
+      lock_(std::move(lock)),
+      listener_(std::move(listener)),
+      wake_(std::move(wake)) {
+  thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+}
+
+ControlServer::~ControlServer() {
+  // First the name, so that who comes now finds nobody instead of one that is ending.
+  ::unlinkat(folder_.get(), kControlSocket, 0);
+  thread_.request_stop();
+  wakeUp(wake_.get());
+}
+
+void ControlServer::run(const std::stop_token& stop) {
+  TimePoint end = kNever;
+  while (true) {
+    sessions_.remove_if([](const auto& session) { return session->done(); });
+    if (stop.stop_requested()) {
+      if (end == kNever) {
+        end = Clock::now() + limits::kControlGrace;
+        for (auto& session : sessions_) session->interrupt();
+      }
+      if (sessions_.empty()) return;
+      if (Clock::now() >= end) {
+        for (auto& session : sessions_) session->cut();
+      }
+    }
+    std::vector<pollfd> waiting = {{wake_.get(), POLLIN, 0}};
+    if (!stop.stop_requested()) waiting.push_back({listener_.get(), POLLIN, 0});
+    std::vector<Session*> readers;
+    const std::size_t first = waiting.size();
+    for (auto& session : sessions_) {
+      if (!session->readable()) continue;
+      waiting.push_back({session->socket(), POLLIN | POLLRDHUP, 0});
+      readers.push_back(session.get());
+    }
+    // Only while ending is there anything to look at without an event.
+    if (::poll(waiting.data(), waiting.size(), stop.stop_requested() ? 100 : -1) < 0) continue;
+    if (waiting[0].revents != 0) {
+      std::uint64_t count = 0;
+      [[maybe_unused]] const auto taken = ::read(wake_.get(), &count, sizeof count);
+    }
+    for (std::size_t i = 0; i < readers.size(); ++i) {
+      if (waiting[first + i].revents != 0) readers[i]->receive();
+    }
+    if (first == 2 && waiting[1].revents != 0) acceptOne();
+  }
+}
+
+void ControlServer::acceptOne() {
+  FileDescriptor socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  if (!socket || !isSameUser(socket.get())) return;
+  if (sessions_.size() >= limits::kControlSessions) {
+    sendText(socket.get(), "err", "too many commands at once: try again\n");
+    sendLine(socket.get(), {{"exit", exitCode(ErrorCode::timeout)}, {"stops", false}});
+    return;
+  }
+  sessions_.push_back(std::make_unique<Session>(dispatcher_, std::move(socket), wake_.get()));
+}
+
+}  // namespace espalier::command

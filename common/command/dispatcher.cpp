@@ -1,0 +1,292 @@
+#include "common/command/dispatcher.h"
+
+#include <dirent.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <exception>
+#include <memory>
+
+#include "common/base/limits.h"
+#include "common/base/text.h"
+#include "common/command/printing.h"
+#include "common/command/words.h"
+
+namespace espalier::command {
+namespace {
+
+const Flag* findFlag(const Command& command, std::string_view name) {
+  for (const auto& flag : command.flags) {
+    if (flag.name == name) return &flag;
+  }
+  return nullptr;
+}
+
+Error usageError(const Command& command, std::string_view why) {
+  return {ErrorCode::usage, fmt::format("{}: {}; usage: {}", command.name, why, command.usage)};
+}
+
+Result<Arguments> readArguments(const Command& command, const std::vector<std::string>& words) {
+  Arguments arguments;
+  bool onlyValues = false;
+  for (std::size_t i = 1; i < words.size(); ++i) {
+    const auto& word = words[i];
+    if (onlyValues || word.size() < 2 || word[0] != '-') {
+      arguments.values.push_back(word);
+      continue;
+    }
+    if (word == "--") {
+      onlyValues = true;
+      continue;
+    }
+    const auto equals = word.starts_with("--") ? word.find('=') : std::string::npos;
+    const auto name = word.substr(0, equals);
+    const Flag* flag = findFlag(command, name);
+    if (flag == nullptr) {
+      return usageError(command, fmt::format("unknown option {}", escaped(name)));
+    }
+    std::string value;
+    if (flag->valueName.empty()) {
+      if (equals != std::string::npos) {
+        return usageError(command, fmt::format("{} takes no value", name));
+      }
+    } else if (equals != std::string::npos) {
+      value = word.substr(equals + 1);
+    } else if (i + 1 < words.size()) {
+      value = words[++i];
+    } else {
+      return usageError(command, fmt::format("{} wants a {}", name, flag->valueName));
+    }
+    arguments.flags[name] = value;
+  }
+  if (arguments.values.size() < command.minValues) {
+    return usageError(command, arguments.values.empty() ? "what?" : "something is missing");
+  }
+  if (arguments.values.size() > command.maxValues) {
+    return usageError(command, fmt::format("\"{}\" is one too many",
+                                           escaped(arguments.values[command.maxValues])));
+  }
+  return arguments;
+}
+
+std::string helpTextOf(const Json& data) {
+  if (!data.contains("commands")) return {};
+  const auto& commands = data["commands"];
+  if (commands.size() == 1) {
+    const auto& only = commands[0];
+    std::string text = fmt::format("{}\n{}\n", only["usage"].get<std::string>(),
+                                   only["summary"].get<std::string>());
+    if (only.contains("details")) text += only["details"].get<std::string>() + "\n";
+    return text;
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& each : commands) rows.push_back({each["usage"], each["summary"]});
+  return table(rows);
+}
+
+// The files and folders (with a '/') that `prefix` may become.
+std::vector<std::string> localPaths(const std::string& prefix) {
+  const auto slash = prefix.rfind('/');
+  const std::string folder = slash == std::string::npos ? "" : prefix.substr(0, slash + 1);
+  const std::string begin = prefix.substr(folder.size());
+  std::vector<std::string> paths;
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(
+      ::opendir(folder.empty() ? "." : folder.c_str()), ::closedir);
+  if (!directory) return paths;
+  while (const dirent* entry = ::readdir(directory.get())) {
+    const std::string name = entry->d_name;
+    if (name == "." || name == ".." || !name.starts_with(begin)) continue;
+    if (name.starts_with('.') && begin.empty()) continue;
+    paths.push_back(folder + name + (entry->d_type == DT_DIR ? "/" : ""));
+    if (paths.size() == limits::kCompletions) break;
+  }
+  return paths;
+}
+
+}  // namespace
+
+Json errorData(const Error& error) {
+  Json data;
+  data["code"] = exitCode(error.code);
+  data["message"] = error.message;
+  return data;
+}
+
+std::string localPath(const Context& context, const std::string& path) {
+  if (context.directory.empty() || path.starts_with('/')) return path;
+  return context.directory + (context.directory.ends_with('/') ? "" : "/") + path;
+}
+
+Outcome Outcome::failed(std::string_view command, const Error& error) {
+  Outcome outcome;
+  outcome.data["command"] = command;
+  outcome.data["error"] = errorData(error);
+  outcome.exitCode = espalier::exitCode(error.code);
+  return outcome;
+}
+
+std::optional<std::string> Arguments::value(const std::string& flag) const {
+  const auto found = flags.find(flag);
+  return found == flags.end() ? std::nullopt : std::optional(found->second);
+}
+
+Dispatcher::Dispatcher(std::vector<Command> commands, Names names)
+    : commands_(std::move(commands)), names_(std::move(names)) {
+  Command command;
+  command.name = "help";
+  command.usage = "help [COMMAND]";
+  command.summary = "what can be done, or how one command works";
+  command.maxValues = 1;
+  command.kinds = {Kind::command};
+  command.handler = [this](const Arguments& arguments, Context&) { return help(arguments); };
+  command.text = helpTextOf;
+  // Where people look for it: before the last one, which ends the program.
+  commands_.insert(commands_.empty() ? commands_.end() : commands_.end() - 1, std::move(command));
+}
+
+const Command* Dispatcher::find(std::string_view name) const {
+  for (const auto& command : commands_) {
+    if (command.name == name) return &command;
+    if (std::find(command.aliases.begin(), command.aliases.end(), name) != command.aliases.end()) {
+      return &command;
+    }
+  }
+  return nullptr;
+}
+
+std::vector<std::string> Dispatcher::commandNames() const {
+  std::vector<std::string> names;
+  for (const auto& command : commands_) {
+    names.push_back(command.name);
+    names.insert(names.end(), command.aliases.begin(), command.aliases.end());
+  }
+  return names;
+}
+
+Outcome Dispatcher::help(const Arguments& arguments) const {
+  Outcome outcome;
+  outcome.data["command"] = "help";
+  outcome.data["commands"] = Json::array();
+  const auto add = [&](const Command& command, bool details) {
+    Json entry;
+    entry["name"] = command.name;
+    entry["usage"] = command.usage;
+    entry["summary"] = command.summary;
+    if (details && !command.details.empty()) entry["details"] = command.details;
+    outcome.data["commands"].push_back(std::move(entry));
+  };
+  if (arguments.values.empty()) {
+    for (const auto& command : commands_) add(command, false);
+    return outcome;
+  }
+  const Command* command = find(arguments.values[0]);
+  if (command == nullptr) {
+    return Outcome::failed(
+        "help", {ErrorCode::usage, fmt::format("there is no command \"{}\": help lists them",
+                                               escaped(arguments.values[0]))});
+  }
+  add(*command, true);
+  return outcome;
+}
+
+Outcome Dispatcher::run(const Request& request, Context& context) const {
+  if (request.words.empty()) return {};
+  const auto& name = request.words[0];
+  const Command* command = find(name);
+  if (command == nullptr) {
+    const auto meant = nearest(name, commandNames());
+    return Outcome::failed(
+        name, {ErrorCode::usage,
+               fmt::format("there is no command \"{}\": {}", escaped(name),
+                           meant.empty() ? "help lists them" : "did you mean " + meant + "?")});
+  }
+  const auto arguments = readArguments(*command, request.words);
+  if (!arguments) return Outcome::failed(command->name, arguments.error());
+  if (context.stop.stop_requested()) {
+    return Outcome::failed(command->name, {ErrorCode::interrupted, "interrupted"});
+  }
+  Outcome outcome;
+  // The edge: whatever a library throws below a handler ends that command, not the program.
+  try {
+    outcome = command->handler(*arguments, context);
+  } catch (const std::exception& exception) {
+    outcome = Outcome::failed(
+        command->name, {ErrorCode::failed, fmt::format("{} failed unexpectedly: {}", command->name,
+                                                       exception.what())});
+  }
+  if (context.progress) context.progress({});
+  return outcome;
+}
+
+Outcome Dispatcher::runLine(std::string_view line, Context& context) const {
+  auto words = splitWords(line);
+  if (!words) {
+    const auto open = splitOpenLine(line);
+    return Outcome::failed(open.words.empty() ? open.last : open.words[0], words.error());
+  }
+  return run({std::move(*words)}, context);
+}
+
+Rendered Dispatcher::render(const Outcome& outcome, Format format) const {
+  Rendered rendered;
+  if (outcome.data.is_null()) return rendered;
+  if (format == Format::json) {
+    rendered.out = outcome.data.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    return rendered;
+  }
+  const Command* command = find(outcome.data.value("command", ""));
+  if (command != nullptr && command->text) rendered.out = printable(command->text(outcome.data));
+  const auto sentence = [&](const Json& error) {
+    std::string line = printable(error.value("message", ""));
+    std::replace(line.begin(), line.end(), '\n', ' ');
+    rendered.err += line + "\n";
+  };
+  if (outcome.data.contains("errors")) {
+    for (const auto& error : outcome.data["errors"]) sentence(error);
+  } else if (outcome.data.contains("error")) {
+    sentence(outcome.data["error"]);
+  }
+  return rendered;
+}
+
+std::vector<std::string> Dispatcher::candidates(Kind kind, const std::string& prefix) const {
+  if (kind == Kind::none || kind == Kind::text) return {};
+  if (kind == Kind::localPath) return localPaths(prefix);
+  std::vector<std::string> all;
+  if (kind == Kind::command) {
+    all = commandNames();
+  } else if (names_) {
+    all = names_(kind, prefix);
+  }
+  std::erase_if(all, [&](const std::string& name) { return !name.starts_with(prefix); });
+  return all;
+}
+
+Completion Dispatcher::complete(std::string_view line) const {
+  const OpenLine open = splitOpenLine(line);
+  Completion completion;
+  completion.start = open.lastStart;
+  std::vector<std::string> names;
+  if (open.words.empty()) {
+    names = candidates(Kind::command, open.last);
+  } else if (const Command* command = find(open.words[0])) {
+    const Flag* flag = findFlag(*command, open.words.back());
+    if (open.words.size() > 1 && flag != nullptr && !flag->valueName.empty()) {
+      names = candidates(flag->kind, open.last);
+    } else if (open.last.starts_with('-')) {
+      for (const auto& each : command->flags) {
+        if (each.name.starts_with(open.last)) names.push_back(each.name);
+      }
+    } else if (!command->kinds.empty()) {
+      const std::size_t position = std::min(open.words.size(), command->kinds.size()) - 1;
+      names = candidates(command->kinds[position], open.last);
+    }
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  if (names.size() > limits::kCompletions) names.resize(limits::kCompletions);
+  for (const auto& name : names) completion.candidates.push_back(quoteWord(name));
+  return completion;
+}
+
+}  // namespace espalier::command

@@ -1,0 +1,30 @@
+// Text as a terminal shows it: without what could steer it, and in columns. Pure functions.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace espalier::command {
+
+// `text` with control characters (but the line feed), bidirectional controls and malformed UTF-8
+// escaped. Unlike escaped() it leaves backslashes alone, so what was escaped before stays as it
+// was.
+std::string printable(std::string_view text);
+
+// How many columns a line of UTF-8 takes: two for East Asian wide characters, none for combining
+// marks, one for everything else.
+std::size_t displayWidth(std::string_view line);
+
+enum class Align { left, right };
+
+// Rows as lines of aligned columns with two spaces between them, the last column unpadded. Cells
+// are escaped here. Rows may differ in length.
+std::string table(const std::vector<std::vector<std::string>>& rows,
+                  const std::vector<Align>& aligns = {});
+
+// "s1" · "s1 and s2" · "s1, s2 and s3"; each escaped.
+std::string listed(const std::vector<std::string>& names);
+
+}  // namespace espalier::command

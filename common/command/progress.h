@@ -1,0 +1,58 @@
+// How far something is, and a bar that shows it on a terminal:
+//
+//   film.mkv   42 %  1.2 GB of 2.9 GB  310.4 MB/s  5.48 s left
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+
+#include "common/base/clock.h"
+
+namespace espalier::command {
+
+enum class Unit { bytes, items };
+
+struct Progress {
+  std::string name;  // empty: it is over, take the bar away
+  std::uint64_t done = 0;
+  std::uint64_t total = 0;  // 0: not known
+  Unit unit = Unit::bytes;
+
+  bool operator==(const Progress&) const = default;
+};
+
+// Draws at most ten times a second (limits::kProgressInterval), and always when something is done.
+// The rate is that of the last three seconds. Not thread-safe; does no I/O: `show` gets the line to
+// show in place of the one before, at most `columns` wide; an empty one takes it away.
+class ProgressBar {
+ public:
+  using Show = std::function<void(const std::string& line)>;
+  ProgressBar(Show show, std::size_t columns);
+
+  void update(const Progress& progress, TimePoint now);
+  void finish();
+
+ private:
+  struct Sample {
+    TimePoint time;
+    std::uint64_t done;
+  };
+
+  double rate() const;
+  std::string line(const Progress& progress) const;
+
+  Show show_;
+  std::size_t columns_;
+  std::string name_;
+  std::deque<Sample> samples_;
+  TimePoint drawn_{};
+  bool shown_ = false;
+};
+
+// Shows lines on standard error by carriage return, when it is a terminal; else an empty function.
+ProgressBar::Show showOnStandardError();
+std::size_t terminalColumns(int descriptor);
+
+}  // namespace espalier::command

@@ -1,0 +1,68 @@
+#include "metaserver/shell/commands.h"
+
+#include <fmt/format.h>
+
+#include "common/base/text.h"
+#include "common/command/printing.h"
+
+namespace espalier::metaserver::shell {
+namespace {
+
+using command::Arguments;
+using command::Command;
+using command::Context;
+using command::Json;
+using command::Outcome;
+
+Outcome status(MetaserverService& service) {
+  const auto status = service.status();
+  if (!status) return Outcome::failed("status", status.error());
+  Json data;
+  data["command"] = "status";
+  data["endpoint"] = status->endpoint.text();
+  data["peers"] = status->members;
+  data["reserved"] = status->reserved;
+  data["awaited"] = status->awaited;
+  data["refused"] = status->refused;
+  data["maxLinks"] = status->maxLinks;
+  data["placement"] = status->placement;
+  data["topo"] = status->topoFile;
+  data["uptime"] = std::chrono::duration<double>(status->uptime).count();
+  return Outcome::done(std::move(data));
+}
+
+std::string statusText(const Json& data) {
+  if (!data.contains("endpoint")) return {};
+  const auto count = [&](const char* name) { return data[name].get<std::uint64_t>(); };
+  std::string peers = counted(count("peers"), "peer");
+  if (count("reserved") > 0) peers += fmt::format(", {} on their way", count("reserved"));
+  if (count("awaited") > 0) peers += fmt::format(", {} awaited back", count("awaited"));
+  const auto uptime = static_cast<std::int64_t>(data["uptime"].get<double>() * 1e9);
+  return command::table({
+      {"metaserver", data["endpoint"].get<std::string>()},
+      {"network", fmt::format("{} in {}", peers, data["topo"].get<std::string>())},
+      {"placement",
+       fmt::format("{}, {} links a peer", data["placement"].get<std::string>(), count("maxLinks"))},
+      {"refused", std::to_string(count("refused"))},
+      {"running for", formatDuration(std::chrono::nanoseconds(uptime))},
+  });
+}
+
+Command statusCommand(MetaserverService& service) {
+  Command command;
+  command.name = "status";
+  command.usage = "status";
+  command.summary = "what is going on";
+  command.handler = [&service](const Arguments&, Context&) { return status(service); };
+  command.text = statusText;
+  return command;
+}
+
+}  // namespace
+
+std::vector<Command> metaserverCommands(MetaserverService& service) {
+  return {command::topoCommand(service), statusCommand(service), command::whatIfCommand(service),
+          command::stopCommand(service)};
+}
+
+}  // namespace espalier::metaserver::shell

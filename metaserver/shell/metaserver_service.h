@@ -1,0 +1,32 @@
+// What the commands of a metaserver stand on; the program implements it, a test brings its own.
+//
+// Thread rule as for command::NetworkService: blocking, called from any number of command threads.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "common/base/endpoint.h"
+#include "common/command/network_commands.h"
+
+namespace espalier::metaserver::shell {
+
+struct Status {
+  Endpoint endpoint;
+  std::uint64_t members = 0;   // of the network
+  std::uint64_t reserved = 0;  // of these, on their way to their place
+  std::uint64_t awaited = 0;   // peers of before a restart that have not come back yet
+  std::uint64_t refused = 0;   // since it started
+  std::uint64_t maxLinks = 0;
+  std::string placement;
+  std::string topoFile;
+  std::chrono::nanoseconds uptime{};
+};
+
+class MetaserverService : public command::NetworkService {
+ public:
+  virtual Result<Status> status() = 0;
+};
+
+}  // namespace espalier::metaserver::shell

@@ -1,0 +1,63 @@
+#include "metaserver/shell/options.h"
+
+#include "common/base/limits.h"
+
+namespace espalier::metaserver::shell {
+namespace {
+
+constexpr const char* kExamples =
+    "  metaserver                                   a network on 127.0.0.1:5000\n"
+    "  metaserver --listen 0.0.0.0:5000 --max-links 4\n"
+    "  metaserver -e topo                           asks the one that runs here\n"
+    "  metaserver -e 'whatif kill s7'               plans for that peer's death\n"
+    "  ESPALIER_MAX_LINKS=4 metaserver              the same as --max-links 4\n";
+
+constexpr const char* kNotes =
+    "Exit codes: 0 done, 1 failed, 64 usage, 69 the address is taken or nobody runs here,\n"
+    "74 I/O, 78 configuration, 130 interrupted.\n";
+
+}  // namespace
+
+Result<command::Parsed> parseMetaserverOptions(const std::vector<std::string>& arguments,
+                                               const command::Environment& environment,
+                                               MetaserverOptions& options) {
+  using namespace command;
+  MetaserverOptions& o = options;
+  std::uint64_t firstPort = o.firstPort;
+  std::uint64_t maxLinks = o.maxLinks;
+  Program program;
+  program.name = "metaserver";
+  program.summary = "metaserver: admits peers to a network and keeps its picture in topo.txt.";
+  program.examples = kExamples;
+  program.notes = kNotes;
+  program.options = {
+      {"listen", "HOST:PORT", "127.0.0.1:5000", "where peers reach it", storeEndpoint(o.listen)},
+      {"first-port", "N", "5001", "the first port that it assigns to a peer",
+       storeNumber(firstPort, 1, 65535)},
+      {"max-links", "N", "2", "links of a peer, that to its parent counted: 2 to 64",
+       storeNumber(maxLinks, limits::kMinLinks, limits::kMaxLinks)},
+      {"placement", "RULE", "shallowest",
+       "shallowest: the free place nearest the root; classic: handed on from the\n"
+       "                         first peer to oldest children; nearest: by address",
+       storeOneOf(o.placement, {"shallowest", "classic", "nearest"})},
+      {"join-word", "WORD", "P2P", "what a newcomer has to say",
+       storeText(o.joinWord, limits::kJoinWordBytes)},
+      {"topo", "FILE", "./topo.txt", "the picture of the network",
+       storeText(o.topoFile, limits::kPathBytes)},
+      {"count-file", "FILE", "./NumberOfServers.txt", "how many peers it has",
+       storeText(o.countFile, limits::kPathBytes)},
+      {"state", "DIR", "./.metaserver", "what outlives a restart, and the control socket",
+       storeText(o.state, limits::kPathBytes)},
+      {"e", "COMMAND", "", "run it in the metaserver that runs on that state; may be repeated",
+       storeAll(o.commands), true},
+      {"log-level", "LEVEL", "info", "debug, info, warning, error or none",
+       storeLogLevel(o.logLevel)},
+  };
+  auto parsed = parseOptions(program, arguments, environment);
+  if (!parsed || parsed->text) return parsed;
+  o.firstPort = static_cast<std::uint16_t>(firstPort);
+  o.maxLinks = static_cast<unsigned>(maxLinks);
+  return parsed;
+}
+
+}  // namespace espalier::metaserver::shell

@@ -1,0 +1,213 @@
+#include "peer/shell/commands.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "common/base/limits.h"
+#include "common/base/text.h"
+#include "peer/shell/get_command.h"
+#include "peer/shell/render.h"
+
+namespace espalier::peer::shell {
+
+using command::Arguments;
+using command::Command;
+using command::Context;
+using command::Kind;
+using command::Outcome;
+
+namespace {
+
+using Getter = std::shared_ptr<const GetCommand>;
+
+Outcome find(PeerService& service, const std::string& pattern, Context& context) {
+  const auto onHits = [&](std::uint64_t hits, std::uint64_t searched) {
+    if (!context.progress) return;
+    context.progress({fmt::format("{} so far, peers searched", counted(hits, "hit")), searched, 0,
+                      command::Unit::items});
+  };
+  const auto result = service.find({std::nullopt, pattern}, context.stop, onHits);
+  if (!result) return Outcome::failed("find", result.error());
+  Outcome outcome = Outcome::done(findData(*result));
+  if (context.stop.stop_requested()) {
+    outcome.data["error"] = command::errorData({ErrorCode::interrupted, "interrupted"});
+    outcome.exitCode = exitCode(ErrorCode::interrupted);
+  } else if (result->files.empty()) {
+    const bool complete = result->missing.empty() && result->missingUnnamed == 0;
+    const Error error{complete ? ErrorCode::failed : ErrorCode::timeout,
+                      fmt::format("{}: not found ({})", escaped(pattern), coverage(outcome.data))};
+    outcome.data["error"] = command::errorData(error);
+    outcome.exitCode = exitCode(error.code);
+  }
+  return outcome;
+}
+
+// As the original: a file to fetch, or nothing, and then others may fetch.
+Outcome two(PeerService& service, const GetCommand& get, Context& context) {
+  if (!context.ask) {
+    return Outcome::failed(
+        "2", {ErrorCode::usage, "2 asks for a file name: without a terminal use get NAME"});
+  }
+  const auto name = context.ask("file to download (Enter for none)> ");
+  if (context.stop.stop_requested()) {
+    return Outcome::failed("2", {ErrorCode::interrupted, "interrupted"});
+  }
+  if (name && !name->empty()) return get.run({*name}, std::nullopt, false, context);
+  const auto status = service.status();
+  if (!status) return Outcome::failed("2", status.error());
+  Json data;
+  data["command"] = "2";
+  data["shared"] = status->sharedFiles;
+  return Outcome::done(std::move(data));
+}
+
+Command getCommand(const Getter& get) {
+  Command command;
+  command.name = "get";
+  command.usage = "get NAME… [-o PATH] [--force]";
+  command.summary = "find, fetch and verify files";
+  command.details =
+      "NAME is a file's path as `find` shows it, else a glob (get '*.txt'), or a file root of\n"
+      "64 hexadecimal digits. Files go to the downloads folder, or to PATH, a file or a folder.\n"
+      "--force overwrites a file that differs.";
+  command.flags = {{"-o", "PATH", Kind::localPath}, {"--force", "", Kind::none}};
+  command.minValues = 1;
+  command.maxValues = limits::kCommandWords;
+  command.kinds = {Kind::sharedName};
+  command.handler = [get](const Arguments& arguments, Context& context) {
+    return get->run(arguments.values, arguments.value("-o"), arguments.has("--force"), context);
+  };
+  command.text = getText;
+  return command;
+}
+
+Command twoCommand(PeerService& service, const Getter& get) {
+  Command command;
+  command.name = "2";
+  command.usage = "2";
+  command.summary = "asks for a file name, then does as get";
+  command.handler = [&service, get](const Arguments&, Context& context) {
+    return two(service, *get, context);
+  };
+  command.text = getText;
+  return command;
+}
+
+Command findCommand(PeerService& service) {
+  Command command;
+  command.name = "find";
+  command.usage = "find PATTERN";
+  command.summary = "who has what: name, size, holders, root";
+  command.details =
+      "A pattern without any of *?[ is looked for anywhere in the name, any case; several words\n"
+      "in quotes each of them. With them it is a glob on the whole name, and minds the case.\n"
+      "64 hexadecimal digits are a file root. The last line says how complete the answer is.";
+  command.minValues = command.maxValues = 1;
+  command.kinds = {Kind::sharedName};
+  command.handler = [&service](const Arguments& arguments, Context& context) {
+    return find(service, arguments.values[0], context);
+  };
+  command.text = findText;
+  return command;
+}
+
+Command listCommand(PeerService& service) {
+  Command command;
+  command.name = "list";
+  command.usage = "list [PEER]";
+  command.summary = "what this peer, or that one, shares";
+  command.maxValues = 1;
+  command.kinds = {Kind::peer};
+  command.handler = [&service](const Arguments& arguments, Context& context) {
+    std::optional<PeerId> peer;
+    if (!arguments.values.empty()) {
+      auto id = PeerId::parse(arguments.values[0]);
+      if (!id) return Outcome::failed("list", id.error());
+      peer = *id;
+    }
+    const auto report = service.list(peer, context.stop);
+    return report ? Outcome::done(listData(*report)) : Outcome::failed("list", report.error());
+  };
+  command.text = listText;
+  return command;
+}
+
+Command shareCommand(PeerService& service, bool add) {
+  const char* name = add ? "share" : "unshare";
+  Command command;
+  command.name = name;
+  command.usage = fmt::format("{} PATH", name);
+  command.summary = add ? "add a file or a folder to what is shared"
+                        : "take a file or a folder from what is shared";
+  command.minValues = command.maxValues = 1;
+  command.kinds = {Kind::localPath};
+  command.handler = [&service, add, name](const Arguments& arguments, Context& context) {
+    const auto path = localPath(context, arguments.values[0]);
+    const auto change =
+        add ? service.share(path, context.stop) : service.unshare(path, context.stop);
+    return change ? Outcome::done(shareChangeData(name, *change))
+                  : Outcome::failed(name, change.error());
+  };
+  command.text = shareChangeText;
+  return command;
+}
+
+Command peersCommand(PeerService& service) {
+  Command command;
+  command.name = "peers";
+  command.usage = "peers";
+  command.summary = "who is linked with this peer";
+  command.handler = [&service](const Arguments&, Context&) {
+    const auto links = service.links();
+    return links ? Outcome::done(linksData(*links)) : Outcome::failed("peers", links.error());
+  };
+  command.text = linksText;
+  return command;
+}
+
+Command statusCommand(PeerService& service) {
+  Command command;
+  command.name = "status";
+  command.usage = "status";
+  command.summary = "what is going on";
+  command.handler = [&service](const Arguments&, Context&) {
+    const auto status = service.status();
+    return status ? Outcome::done(statusData(*status)) : Outcome::failed("status", status.error());
+  };
+  command.text = statusText;
+  return command;
+}
+
+}  // namespace
+
+Error existsAndDiffers(const std::string& path) {
+  return {ErrorCode::failed,
+          fmt::format("{} exists and differs: --force overwrites it, -o PATH saves elsewhere",
+                      escaped(path))};
+}
+
+std::vector<Command> peerCommands(PeerService& service, CommandSettings settings) {
+  const auto get = std::make_shared<const GetCommand>(service, settings);
+  return {command::topoCommand(service),
+          twoCommand(service, get),
+          getCommand(get),
+          findCommand(service),
+          listCommand(service),
+          shareCommand(service, true),
+          shareCommand(service, false),
+          peersCommand(service),
+          statusCommand(service),
+          command::whatIfCommand(service),
+          command::stopCommand(service)};
+}
+
+command::Dispatcher::Names peerNames(PeerService& service) {
+  return [&service](Kind kind, const std::string& prefix) -> std::vector<std::string> {
+    if (kind == Kind::sharedName) return service.knownNames(prefix);
+    if (kind == Kind::peer) return service.knownPeers(prefix);
+    return {};
+  };
+}
+
+}  // namespace espalier::peer::shell

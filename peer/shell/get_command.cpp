@@ -1,0 +1,217 @@
+#include "peer/shell/get_command.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+
+#include "common/base/text.h"
+#include "common/command/printing.h"
+#include "peer/shell/render.h"
+
+namespace espalier::peer::shell {
+
+using command::Context;
+using command::Outcome;
+
+namespace {
+
+Error interrupted() {
+  return {ErrorCode::interrupted, "interrupted"};
+}
+
+bool isFolder(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+// The same content under one name or several becomes one file with all of its holders.
+std::vector<FoundFile> byRoot(std::vector<FoundFile> files) {
+  std::vector<FoundFile> merged;
+  for (auto& file : files) {
+    const auto same = std::find_if(merged.begin(), merged.end(), [&](const FoundFile& other) {
+      return other.root == file.root && other.sizeBytes == file.sizeBytes;
+    });
+    if (same == merged.end()) {
+      merged.push_back(std::move(file));
+      continue;
+    }
+    same->holders.insert(same->holders.end(), file.holders.begin(), file.holders.end());
+    std::sort(same->holders.begin(), same->holders.end());
+    same->holders.erase(std::unique(same->holders.begin(), same->holders.end()),
+                        same->holders.end());
+  }
+  return merged;
+}
+
+}  // namespace
+
+// One `get`: what it has come to so far.
+struct GetCommand::Run {
+  Context& context;
+  std::optional<std::string> output;
+  bool force = false;
+  bool outputIsFolder = false;
+  Json files = Json::array();
+  Json errors = Json::array();
+  Json candidates;
+  std::vector<Error> failures;
+
+  void fail(const std::string& name, const Error& error) {
+    Json data;
+    data["name"] = name;
+    data.update(command::errorData(error));
+    errors.push_back(std::move(data));
+    failures.push_back(error);
+  }
+
+  Destination destination() const {
+    if (!output) return {};
+    return {outputIsFolder ? Destination::Form::folder : Destination::Form::file,
+            localPath(context, *output)};
+  }
+};
+
+GetCommand::GetCommand(PeerService& service, CommandSettings settings)
+    : service_(service),
+      settings_(settings),
+      complete_(std::make_shared<std::atomic<bool>>(settings.total == 0)) {}
+
+Result<void> GetCommand::awaitTotal(Context& context) const {
+  if (*complete_) return {};
+  const auto waited =
+      service_.awaitMembers(settings_.total, context.stop, [&](std::uint64_t members) {
+        if (members >= settings_.total || !context.say) return;
+        context.say(fmt::format("waiting for {} more of {} to join", settings_.total - members,
+                                counted(settings_.total, "peer")));
+      });
+  if (waited) *complete_ = true;
+  return waited;
+}
+
+Result<std::vector<FoundFile>> GetCommand::resolve(const std::string& name, Run& run) const {
+  std::vector<PatternKind> kinds = {PatternKind::path};
+  if (name.find_first_of("*?[") != std::string::npos) kinds.push_back(PatternKind::glob);
+  if (parseFileRoot(name)) kinds.push_back(PatternKind::root);
+  std::optional<SearchResult> last;
+  for (const auto kind : kinds) {
+    const auto onHits = [&](std::uint64_t, std::uint64_t searched) {
+      if (run.context.progress) {
+        run.context.progress({"searching for " + name, searched, 0, command::Unit::items});
+      }
+    };
+    auto found = service_.find({kind, name}, run.context.stop, onHits);
+    if (!found) return found.error();
+    if (run.context.stop.stop_requested()) return interrupted();
+    if (!found->files.empty()) return std::move(found->files);
+    last = std::move(*found);
+  }
+  const bool complete = last->missing.empty() && last->missingUnnamed == 0;
+  return Error{complete ? ErrorCode::failed : ErrorCode::timeout,
+               fmt::format("{}: not found ({})", escaped(name), coverage(findData(*last)))};
+}
+
+Result<FoundFile> GetCommand::choose(std::vector<FoundFile> files, const std::string& name,
+                                     Run& run) const {
+  if (files.size() == 1) return std::move(files[0]);
+  Json candidates = Json::array();
+  for (const auto& file : files) candidates.push_back(hitData(file));
+  const auto what = fmt::format("{} stands for {} different files", escaped(name), files.size());
+  if (!run.context.ask) {
+    if (run.candidates.is_null()) run.candidates = Json::array();
+    for (auto& candidate : candidates) run.candidates.push_back(std::move(candidate));
+    return Error{ErrorCode::failed, what + ": get one of them by its root"};
+  }
+  std::string question = fmt::format("{}:\n{}which one (1 to {}, Enter for none)> ", what,
+                                     candidatesText(candidates), files.size());
+  while (true) {
+    const auto answer = run.context.ask(question);
+    if (run.context.stop.stop_requested()) return interrupted();
+    if (!answer || answer->empty()) {
+      return Error{ErrorCode::failed, fmt::format("{}: nothing chosen", escaped(name))};
+    }
+    std::size_t number = 0;
+    const auto [end, error] =
+        std::from_chars(answer->data(), answer->data() + answer->size(), number);
+    if (error == std::errc() && end == answer->data() + answer->size() && number >= 1 &&
+        number <= files.size()) {
+      return std::move(files[number - 1]);
+    }
+    question = fmt::format("a number from 1 to {}, or Enter for none> ", files.size());
+  }
+}
+
+void GetCommand::fetchAll(const std::string& name, Run& run) const {
+  auto found = resolve(name, run);
+  if (!found) return run.fail(name, found.error());
+  std::map<std::string, std::vector<FoundFile>> byName;
+  if (parseFileRoot(name) && found->front().name != name) {
+    byName[found->front().name] = std::move(*found);  // one content, whatever it is called
+  } else {
+    for (auto& file : *found) byName[file.name].push_back(std::move(file));
+  }
+  if (byName.size() > 1 && run.output && !run.outputIsFolder) {
+    return run.fail(
+        name, {ErrorCode::usage, fmt::format("{} stands for {} files: -o must be a folder then",
+                                             escaped(name), byName.size())});
+  }
+  for (auto& [fileName, files] : byName) {
+    if (run.context.stop.stop_requested()) return run.fail(fileName, interrupted());
+    auto file = choose(byRoot(std::move(files)), fileName, run);
+    if (!file) {
+      run.fail(fileName, file.error());
+      continue;
+    }
+    const auto fetched = service_.fetch({std::move(*file), run.destination(), run.force},
+                                        run.context.stop, run.context.progress);
+    if (fetched) {
+      run.files.push_back(fetchedData(*fetched));
+    } else {
+      run.fail(fileName, fetched.error());
+    }
+  }
+}
+
+Outcome GetCommand::run(const std::vector<std::string>& names,
+                        const std::optional<std::string>& output, bool force,
+                        Context& context) const {
+  Run run{context, output, force, false, Json::array(), Json::array(), Json(), {}};
+  if (output) {
+    run.outputIsFolder = output->ends_with('/') || isFolder(localPath(context, *output));
+    if (names.size() > 1 && !run.outputIsFolder) {
+      return Outcome::failed(
+          "get",
+          {ErrorCode::usage,
+           fmt::format("get: {} is no folder, where several files could go", escaped(*output))});
+    }
+  }
+  if (const auto waited = awaitTotal(context); !waited) {
+    return Outcome::failed("get", waited.error());
+  }
+  for (const auto& name : names) {
+    if (context.stop.stop_requested()) {
+      run.fail(name, interrupted());
+      break;
+    }
+    fetchAll(name, run);
+  }
+  Outcome outcome;
+  outcome.data["command"] = "get";
+  if (!run.files.empty() || run.failures.empty()) outcome.data["files"] = std::move(run.files);
+  if (run.failures.empty()) return outcome;
+  const auto stopped =
+      std::find_if(run.failures.begin(), run.failures.end(),
+                   [](const Error& error) { return error.code == ErrorCode::interrupted; });
+  Error error = stopped != run.failures.end() ? *stopped : run.failures.front();
+  const bool partly = outcome.data.contains("files") && stopped == run.failures.end();
+  if (partly) error = {ErrorCode::partial, "partly done"};
+  outcome.exitCode = exitCode(error.code);
+  outcome.data["error"] = command::errorData(error);
+  if (partly || run.failures.size() > 1) outcome.data["errors"] = std::move(run.errors);
+  if (!run.candidates.is_null()) outcome.data["candidates"] = std::move(run.candidates);
+  return outcome;
+}
+
+}  // namespace espalier::peer::shell

@@ -1,0 +1,131 @@
+#include "peer/shell/options.h"
+
+#include <fmt/format.h>
+
+#include "common/base/limits.h"
+#include "common/base/text.h"
+
+namespace espalier::peer::shell {
+namespace {
+
+using command::Option;
+using command::Store;
+
+constexpr const char* kExamples =
+    "  peer                                   asks what to do, as whom to join\n"
+    "  peer --id s2                           joins at once as s2, shares ./s2, shows a prompt\n"
+    "  peer --id s2 -e 'get f3.txt'           fetches a file, also through the s2 that runs\n"
+    "  peer --id s2 --json -e 'find *.txt'    the same for scripts: one JSON object a line\n"
+    "  peer --id s2 --headless                serves without a prompt until SIGTERM\n"
+    "  peer 5                                 own downloads wait until 5 peers have joined\n"
+    "  peer --metaserver 192.0.2.1:5000 --id s2 --listen 0.0.0.0 --advertise 192.0.2.7\n";
+
+constexpr const char* kNotes =
+    "Exit codes: 0 done, 1 failed, 3 partly done, 64 usage, 69 metaserver out of reach, 74 I/O,\n"
+    "75 timed out, 76 hash or protocol mismatch, 77 refused, 78 configuration, 130 interrupted.\n";
+
+// HOST, HOST:PORT, [V6], [V6]:PORT; port 0 where none is given.
+Result<Endpoint> parseHost(std::string_view value, bool mayHavePort) {
+  std::string text(value);
+  const bool bare6 = !text.starts_with('[') && text.find(':') != text.rfind(':');
+  if (bare6) text = "[" + text + "]";
+  const bool hasPort = text.starts_with('[') ? text.find("]:") != std::string::npos
+                                             : text.find(':') != std::string::npos;
+  if (hasPort && !mayHavePort) {
+    return Error{ErrorCode::usage,
+                 fmt::format("\"{}\" has a port: only the host is announced", escaped(value))};
+  }
+  return Endpoint::parse(hasPort ? text : text + ":0");
+}
+
+Store storeListen(Endpoint& target) {
+  return [&target](std::string_view value) -> Result<void> {
+    const auto endpoint = parseHost(value, true);
+    if (!endpoint) return endpoint.error();
+    target = *endpoint;
+    return {};
+  };
+}
+
+Store storeHost(std::string& target) {
+  return [&target](std::string_view value) -> Result<void> {
+    const auto endpoint = parseHost(value, false);
+    if (!endpoint) return endpoint.error();
+    target = endpoint->host;
+    return {};
+  };
+}
+
+Store storeJoinWord(PeerOptions& options) {
+  return [&options, store = command::storeText(options.joinWord, limits::kJoinWordBytes)](
+             std::string_view value) -> Result<void> {
+    options.joinWordGiven = true;
+    return store(value);
+  };
+}
+
+std::vector<Option> optionTable(PeerOptions& o) {
+  using namespace command;
+  return {
+      {"metaserver", "HOST:PORT", "127.0.0.1:5000", "who admits peers to the network",
+       storeEndpoint(o.metaserver)},
+      {"id", "ID", "", "this peer's name in the network; without it, it is asked for",
+       storePeerId(o.id)},
+      {"share", "DIR", "./ID", "what others can fetch; made if it is not there",
+       storeText(o.share, limits::kPathBytes)},
+      {"downloads", "DIR", "the share", "where fetched files go",
+       storeText(o.downloads, limits::kPathBytes)},
+      {"join-word", "WORD", "P2P", "the word that the metaserver wants to hear", storeJoinWord(o)},
+      {"listen", "HOST[:PORT]", "127.0.0.1", "where to listen; the metaserver assigns the port",
+       storeListen(o.listen)},
+      {"advertise", "HOST", "as --listen", "the address that others reach this peer by",
+       storeHost(o.advertise)},
+      {"state", "DIR", "SHARE/.espalier", "its key, index and incomplete downloads",
+       storeText(o.state, limits::kPathBytes)},
+      {"e", "COMMAND", "", "run it and exit; may be repeated; see the command help",
+       storeAll(o.commands), true},
+      {"headless", "", "", "no prompt: serve until SIGTERM", storeYes(o.headless)},
+      {"json", "", "", "one JSON object a line for every command", storeYes(o.json)},
+      {"quiet", "", "", "no progress, no notices", storeYes(o.quiet)},
+      {"log-level", "LEVEL", "info", "debug, info, warning, error or none",
+       storeLogLevel(o.logLevel)},
+  };
+}
+
+}  // namespace
+
+void PeerOptions::settle(const PeerId& chosen) {
+  id = chosen;
+  if (share.empty()) share = "./" + id.text();
+  if (downloads.empty()) downloads = share;
+  if (state.empty()) state = share + (share.ends_with('/') ? "" : "/") + ".espalier";
+}
+
+Result<command::Parsed> parsePeerOptions(const std::vector<std::string>& arguments,
+                                         const command::Environment& environment, bool terminal,
+                                         PeerOptions& options) {
+  command::Program program;
+  program.name = "peer";
+  program.summary = "peer: joins a network, shares a folder, finds and fetches files.";
+  program.examples = kExamples;
+  program.notes = kNotes;
+  program.options = optionTable(options);
+  program.positional = {"TOTAL", "this peer's own downloads wait until so many have joined",
+                        command::storeNumber(options.total, 1, limits::kMembers)};
+  auto parsed = command::parseOptions(program, arguments, environment);
+  if (!parsed || parsed->text) return parsed;
+  if (options.id.empty()) {
+    const char* wants = options.headless            ? "--headless"
+                        : !options.commands.empty() ? "-e"
+                        : !terminal                 ? "without a terminal, peer"
+                                                    : nullptr;
+    if (wants != nullptr) {
+      return Error{ErrorCode::usage, fmt::format("{} wants --id ID", wants)};
+    }
+  } else {
+    options.settle(PeerId(options.id));
+  }
+  return parsed;
+}
+
+}  // namespace espalier::peer::shell

@@ -1,0 +1,44 @@
+// The options of the program `peer`: command line, environment, configuration file.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/base/endpoint.h"
+#include "common/base/ids.h"
+#include "common/base/log.h"
+#include "common/base/result.h"
+#include "common/command/options.h"
+
+namespace espalier::peer::shell {
+
+struct PeerOptions {
+  std::uint64_t total = 0;  // TOTAL; 0: not given
+  Endpoint metaserver{"127.0.0.1", 5000};
+  PeerId id;              // empty: to be asked for
+  std::string share;      // empty until the id is known, unless given
+  std::string downloads;  // likewise
+  std::string state;      // likewise
+  std::string joinWord = "P2P";
+  bool joinWordGiven = false;
+  Endpoint listen{"127.0.0.1", 0};  // port 0: what the metaserver assigns
+  std::string advertise;            // empty: the host of `listen`
+  std::vector<std::string> commands;
+  bool headless = false;
+  bool json = false;
+  bool quiet = false;
+  log::Level logLevel = log::Level::info;
+
+  // Sets the id, and what follows from it: share ./ID, downloads the share, state SHARE/.espalier.
+  void settle(const PeerId& chosen);
+};
+
+// Fills `options`, which begin with the defaults. `text` is that of --help or --version. With an id
+// they are settled already. `terminal`: somebody could be asked for the id; without one it has to
+// be given.
+Result<command::Parsed> parsePeerOptions(const std::vector<std::string>& arguments,
+                                         const command::Environment& environment, bool terminal,
+                                         PeerOptions& options);
+
+}  // namespace espalier::peer::shell

@@ -1,0 +1,193 @@
+// What the commands and the prompt of a peer stand on. The node implements both interfaces; a test
+// brings its own.
+//
+// Thread rule: every function blocks its caller until it has the answer, may be called from any
+// number of command threads at once (never from the event loop), and gives up with `interrupted`
+// soon after its stop token asks for it. Callbacks run on the calling thread or another one, but
+// never two at a time, and never after the function has returned.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "common/base/endpoint.h"
+#include "common/base/ids.h"
+#include "common/base/result.h"
+#include "common/command/network_commands.h"
+#include "common/command/progress.h"
+#include "common/wire/search.h"
+#include "peer/core/search_result.h"
+
+namespace espalier::peer::shell {
+
+// --- searches
+
+struct Wanted {
+  std::optional<PatternKind> kind;  // none: as the text looks, Pattern::fromUser()
+  std::string text;
+};
+
+// --- downloads
+
+struct Destination {
+  enum class Form { downloads, file, folder };
+  Form form = Form::downloads;
+  std::string path;  // of the file, or of the folder that the file's own name goes below
+};
+
+struct FetchRequest {
+  FoundFile file;  // its holders are where to begin; one of them may be this peer itself
+  Destination destination;
+  bool force = false;  // replace an existing file that differs
+};
+
+struct Fetched {
+  std::string name;
+  std::uint64_t sizeBytes = 0;
+  FileRoot root;
+  std::string path;             // where it lies now, as a user would type it: ./s2/f3.txt
+  std::vector<PeerId> sources;  // empty: it lay there already
+  double seconds = 0;
+};
+
+// "./s2/f3.txt exists and differs: --force overwrites it, -o PATH saves elsewhere", code `failed`:
+// what fetch() returns then.
+Error existsAndDiffers(const std::string& path);
+
+// --- shares and state
+
+struct SharedFile {
+  std::string name;
+  std::uint64_t sizeBytes = 0;
+  FileRoot root;
+};
+
+struct ShareReport {
+  PeerId peer;
+  std::vector<SharedFile> files;  // by name
+  bool indexing = false;          // there may be more
+  std::uint64_t more = 0;         // files that the answer has no room for
+};
+
+struct ShareChange {
+  std::string path;         // as it is known now
+  std::uint64_t files = 0;  // that were added or taken away, as far as is known yet
+  bool indexing = false;
+};
+
+enum class Role { parent, child };
+struct Link {
+  PeerId id;
+  Role role = Role::child;
+};
+
+struct ActiveTransfer {
+  std::string name;
+  PeerId peer;  // who gives, or takes; empty with several
+  bool incoming = false;
+  std::uint64_t doneBytes = 0;
+  std::uint64_t totalBytes = 0;
+};
+
+struct Status {
+  PeerId id;
+  Endpoint endpoint;
+  Endpoint metaserver;
+  bool metaserverReachable = false;
+  std::uint64_t members = 0;  // of the network, as far as is known
+  std::uint64_t links = 0;
+  std::uint64_t maxLinks = 0;
+  std::string share;      // the folder
+  std::string downloads;  // the folder
+  std::uint64_t sharedFiles = 0;
+  std::uint64_t sharedBytes = 0;
+  std::uint64_t filesToIndex = 0;  // 0: it is all there
+  std::uint64_t openQueries = 0;
+  std::uint64_t sentBytes = 0;
+  std::uint64_t receivedBytes = 0;
+  std::chrono::nanoseconds uptime{};
+  std::vector<ActiveTransfer> transfers;
+};
+
+class PeerService : public command::NetworkService {
+ public:
+  // `onHits` gets the number of hits so far and of peers that answered; it may be empty.
+  using OnHits = std::function<void(std::uint64_t hits, std::uint64_t searched)>;
+  virtual Result<SearchResult> find(const Wanted& wanted, std::stop_token stop,
+                                    const OnHits& onHits) = 0;
+
+  // Fetches, verifies and saves one file. A file that lies there already with that root is a
+  // success without sources. `progress` may be empty.
+  using OnProgress = std::function<void(const command::Progress&)>;
+  virtual Result<Fetched> fetch(const FetchRequest& request, std::stop_token stop,
+                                const OnProgress& progress) = 0;
+
+  // What this peer shares, or that one (`unavailable` when it is not in the network).
+  virtual Result<ShareReport> list(const std::optional<PeerId>& peer, std::stop_token stop) = 0;
+
+  virtual Result<ShareChange> share(const std::string& path, std::stop_token stop) = 0;
+  virtual Result<ShareChange> unshare(const std::string& path, std::stop_token stop) = 0;
+  virtual Result<std::vector<Link>> links() = 0;
+  virtual Result<Status> status() = 0;
+
+  // Returns once the network has had `total` members; `onCount` is told how many it has now, and
+  // again when that changes.
+  using OnCount = std::function<void(std::uint64_t members)>;
+  virtual Result<void> awaitMembers(std::uint64_t total, std::stop_token stop,
+                                    const OnCount& onCount) = 0;
+
+  // For completion, from what is at hand: never waits for the network.
+  virtual std::vector<std::string> knownNames(const std::string& prefix) = 0;
+  virtual std::vector<std::string> knownPeers(const std::string& prefix) = 0;
+};
+
+// --- joining
+
+struct Joined {
+  PeerId id;
+  Endpoint endpoint;
+  PeerId linkedTo;  // empty: the first of the network
+  std::string share;
+  std::uint64_t sharedFiles = 0;
+  std::uint64_t sharedBytes = 0;
+  bool indexing = false;  // the figures will grow
+};
+
+// How an attempt to join ended.
+struct JoinAttempt {
+  enum class End {
+    joined,
+    wordRefused,  // ask for the word again
+    idRefused,    // in use, or no id: ask for another one
+    unavailable,  // no metaserver: try again
+    failed        // anything else: `error` says what, and there is no point in trying again
+  };
+  End end = End::failed;
+  Joined joined;  // with End::joined
+  Error error;    // else
+};
+
+class Joiner {
+ public:
+  virtual ~Joiner() = default;
+  virtual Endpoint metaserver() const = 0;
+  // The network before this peer is in it; `unavailable` without a metaserver and without a picture
+  // from before.
+  virtual Result<command::Topology> topology(std::stop_token stop) = 0;
+  // The word that the metaserver announced, or --join-word.
+  virtual std::string joinWord() = 0;
+  virtual JoinAttempt join(const PeerId& id, const std::string& word, std::stop_token stop) = 0;
+};
+
+// `s2 joined on 127.0.0.1:5002, linked to s1; sharing 4 files (3.1 MB) from ./s2`
+std::string joinedLine(const Joined& joined);
+// `no metaserver at 127.0.0.1:5000: start "metaserver", then press Enter to try again`; without a
+// terminal it ends behind "metaserver".
+std::string noMetaserverLine(const Endpoint& metaserver, bool terminal);
+
+}  // namespace espalier::peer::shell
