@@ -76,6 +76,12 @@ void fill(const Answer& answer, proto::SearchAnswer& out) {
 
 // --- in
 
+Result<PeerId> readPeer(const std::string& text) {
+  auto id = PeerId::parse(text);
+  if (!id) return malformed(id.error().message);
+  return id;
+}
+
 Result<Query> read(const proto::SearchQuery& in) {
   Query query;
   const auto id = QueryId::fromRaw(in.id());
@@ -91,7 +97,7 @@ Result<Query> read(const proto::SearchQuery& in) {
   query.text = in.text();
   query.budget = std::min(std::chrono::milliseconds(in.budget_ms()),
                           std::chrono::milliseconds(limits::kSearchBudgetMost));
-  const auto asker = PeerId::parse(in.asker());
+  const auto asker = readPeer(in.asker());
   if (!asker) return asker.error();
   query.asker = *asker;
   query.hopsLeft = in.hops_left();
@@ -101,7 +107,7 @@ Result<Query> read(const proto::SearchQuery& in) {
 Result<void> readHits(const proto::SearchAnswer& in, std::vector<Hit>& out) {
   std::vector<std::pair<PeerId, Endpoint>> holders;
   for (const auto& entry : in.holders()) {
-    const auto id = PeerId::parse(entry.id());
+    const auto id = readPeer(entry.id());
     if (!id) return id.error();
     if (entry.host().size() > limits::kHostBytes || entry.port() > 65535) {
       return malformed("a holder that listens nowhere");
@@ -147,7 +153,7 @@ Result<void> readCoverage(const proto::SearchAnswer& in, std::vector<OrderRange>
 
 Result<void> readPeers(const proto::SearchAnswer& in, Answer& out) {
   for (const auto& entry : in.missing()) {
-    const auto id = PeerId::parse(entry.id());
+    const auto id = readPeer(entry.id());
     if (!id) return id.error();
     if (entry.order() > limits::kJoinOrder || entry.below() > limits::kMembers) {
       return malformed("a missing peer beyond all numbers");
@@ -155,12 +161,12 @@ Result<void> readPeers(const proto::SearchAnswer& in, Answer& out) {
     out.missing.push_back({*id, JoinOrder{entry.order()}, entry.below()});
   }
   for (const auto& entry : in.indexing()) {
-    const auto id = PeerId::parse(entry);
+    const auto id = readPeer(entry);
     if (!id) return id.error();
     out.indexing.push_back(*id);
   }
   for (const auto& entry : in.more()) {
-    const auto id = PeerId::parse(entry.holder());
+    const auto id = readPeer(entry.holder());
     if (!id) return id.error();
     out.more.push_back({*id, entry.hits()});
   }

@@ -32,7 +32,6 @@
 #include <cstdint>
 #include <deque>
 #include <map>
-#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -45,7 +44,7 @@
 #include "common/base/random.h"
 #include "common/base/result.h"
 #include "common/wire/search.h"
-#include "peer/core/coverage.h"
+#include "peer/core/search_open.h"
 #include "peer/core/search_result.h"
 
 namespace espalier::peer {
@@ -86,7 +85,6 @@ struct SearchEffects {
 class Searches {
  public:
   Searches(PeerId self, Endpoint endpoint, JoinOrder order, Random& random);
-  ~Searches();
   Searches(const Searches&) = delete;
   Searches& operator=(const Searches&) = delete;
 
@@ -114,7 +112,7 @@ class Searches {
   Result<QueryId> ask(PatternKind kind, std::string_view text, std::uint64_t members,
                       JoinOrder newest, TimePoint now, SearchEffects& fx);
   // Ends a search that this peer asked, with what there is so far.
-  std::optional<SearchResult> cancel(const QueryId& id, TimePoint now);
+  std::optional<SearchResult> cancel(const QueryId& id);
 
   void tick(TimePoint now, SearchEffects& fx);
   TimePoint deadline() const;
@@ -123,15 +121,68 @@ class Searches {
   std::size_t linkCount() const { return links_.size(); }
 
  private:
-  struct Link;
-  struct Open;
+  struct QueuedQuery {
+    wire::Query query;
+    TimePoint arrived;
+  };
+  struct Link {
+    PeerId peer;
+    JoinOrder order{};
+    std::uint64_t behind = 0;
+    bool isCongested = false;
+    double tokens = 0;
+    TimePoint refilled;
+    std::deque<QueuedQuery> queue;  // beyond the token bucket
+    std::uint64_t refused = 0;      // since it began to flood
+    std::set<std::string> told;     // what it was blamed for, each once
+  };
+  using OpenMap = std::map<QueryId, OpenSearch>;
+
+  // Links and admission (search.cpp).
+  void receivedQuery(ConnectionId id, Link& link, const wire::Query& query, TimePoint now,
+                     SearchEffects& fx);
+  void receivedAnswer(ConnectionId id, Link& link, const wire::Answer& answer, TimePoint now,
+                      SearchEffects& fx);
+  void receivedLost(ConnectionId id, const wire::Lost& lost, TimePoint now, SearchEffects& fx);
+  void receivedKnown(ConnectionId id, Link& link, OpenSearch& open, const wire::Query& query,
+                     TimePoint now, SearchEffects& fx);
+  void admit(ConnectionId id, Link& link, const wire::Query& query, TimePoint now,
+             SearchEffects& fx);
+  void refuse(ConnectionId id, const wire::Query& query, SearchEffects& fx);
+  void serveQueue(ConnectionId id, Link& link, TimePoint now, SearchEffects& fx);
+  bool takeToken(Link& link, TimePoint now);
+  void tell(Link& link, const std::string& what, SearchEffects& fx);
+  bool makeRoom(std::optional<ConnectionId> link, SearchEffects& fx);
+  OpenSearch& open(const wire::Query& query, TimePoint arrived, SearchEffects& fx);
+  void learn(OpenSearch& open, SearchBranch& branch, const wire::Answer& answer);
+
+  // One open search (search_relay.cpp).
+  void relay(OpenSearch& open, TimePoint now, SearchEffects& fx);
+  void adopt(OpenSearch& open, ConnectionId link, const SearchOffer& offer, TimePoint now,
+             SearchEffects& fx);
+  void loseUpstream(OpenSearch& open, TimePoint now, SearchEffects& fx);
+  void loseBranch(OpenSearch& open, ConnectionId link, TimePoint now);
+  void expire(OpenSearch& open);
+  // After anything was learned: sends or shows what is new. True when a search of ours has ended.
+  bool progress(OpenSearch& open, TimePoint now, SearchEffects& fx);
+  void flush(OpenSearch& open, SearchEffects& fx);
+  bool show(OpenSearch& open, TimePoint now, SearchEffects& fx);
+  bool tickOpen(OpenSearch& open, TimePoint now, SearchEffects& fx);
+  void boundKeptHits(OpenSearch& changed);
+  SearchResult resultOf(OpenSearch& open);
+
+  void forget(OpenMap::iterator open);
+  void remember(const QueryId& id);
 
   PeerId self_;
   Endpoint endpoint_;
   JoinOrder order_;
   Random& random_;
   std::map<ConnectionId, Link> links_;
-  std::map<QueryId, Open> open_;
+  OpenMap open_;
+  std::size_t keptBytes_ = 0;  // the sum of countedBytes
+  std::set<QueryId> remembered_;
+  std::deque<QueryId> rememberedOrder_;  // oldest first
 };
 
 // 3 s and 20 ms a member, at most 60 s.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -55,7 +56,7 @@ struct SearchResult {
 std::string coverageText(const SearchResult& result);
 
 // Hits of one name and root become one file.
-std::vector<FoundFile> mergeHits(const std::vector<wire::Hit>& hits);
+std::vector<FoundFile> mergeHits(const std::set<wire::Hit>& hits);
 
 // Fills `missing` and `missingUnnamed` from what relays named. Whoever is covered by now is not
 // missing, and the sum never exceeds members - searched.

@@ -1,0 +1,96 @@
+#include "peer/core/coverage.h"
+
+#include <algorithm>
+
+#include "common/base/limits.h"
+
+namespace espalier::peer {
+namespace {
+
+std::uint64_t count(const wire::OrderRange& range) {
+  return range.last - range.first + 1;
+}
+
+}  // namespace
+
+bool Coverage::isPlausible(const wire::OrderRange& range) {
+  return range.first >= 1 && range.first <= range.last && range.last <= limits::kJoinOrder &&
+         range.last - range.first < limits::kMembers;
+}
+
+std::uint64_t Coverage::add(JoinOrder order) {
+  return add(wire::OrderRange{number(order), number(order)});
+}
+
+std::uint64_t Coverage::add(const wire::OrderRange& range) {
+  if (!isPlausible(range)) return 0;
+  // The first range that touches or overlaps, and the first behind that does not.
+  const auto begin = std::lower_bound(
+      ranges_.begin(), ranges_.end(), range.first,
+      [](const wire::OrderRange& have, std::uint64_t first) { return have.last + 1 < first; });
+  auto end = begin;
+  wire::OrderRange merged = range;
+  std::uint64_t had = 0;
+  for (; end != ranges_.end() && end->first <= range.last + 1; ++end) {
+    merged.first = std::min(merged.first, end->first);
+    merged.last = std::max(merged.last, end->last);
+    had += count(*end);
+  }
+  const auto gained = count(merged) - had;
+  if (gained == 0) return 0;
+  if (size_ + gained > limits::kMembers) return 0;
+  if (begin == end) {
+    if (ranges_.size() >= limits::kCoverageRangesKept) return 0;
+    ranges_.insert(begin, merged);
+  } else {
+    *begin = merged;
+    ranges_.erase(begin + 1, end);
+  }
+  size_ += gained;
+  return gained;
+}
+
+std::uint64_t Coverage::add(const Coverage& other) {
+  std::uint64_t gained = 0;
+  for (const auto& range : other.ranges_) gained += add(range);
+  return gained;
+}
+
+bool Coverage::contains(JoinOrder order) const {
+  const auto found = std::lower_bound(
+      ranges_.begin(), ranges_.end(), number(order),
+      [](const wire::OrderRange& have, std::uint64_t wanted) { return have.last < wanted; });
+  return found != ranges_.end() && found->first <= number(order);
+}
+
+std::uint64_t Coverage::sizeUpTo(JoinOrder most) const {
+  std::uint64_t total = 0;
+  for (const auto& range : ranges_) {
+    if (range.first > number(most)) break;
+    total += std::min(range.last, number(most)) - range.first + 1;
+  }
+  return total;
+}
+
+void Coverage::clear() {
+  ranges_.clear();
+  size_ = 0;
+}
+
+Coverage Coverage::minus(const Coverage& other) const {
+  Coverage result;
+  auto taken = other.ranges_.begin();
+  for (auto range : ranges_) {
+    while (taken != other.ranges_.end() && taken->last < range.first) ++taken;
+    // Not advanced for good: the range that ends beyond this one may also cut the next.
+    for (auto cut = taken; cut != other.ranges_.end() && cut->first <= range.last; ++cut) {
+      if (cut->first > range.first) result.add({range.first, cut->first - 1});
+      range.first = cut->last + 1;
+      if (range.first > range.last) break;
+    }
+    if (range.first <= range.last) result.add(range);
+  }
+  return result;
+}
+
+}  // namespace espalier::peer

@@ -1,0 +1,295 @@
+#include "peer/core/pattern.h"
+
+#include <algorithm>
+
+#include "common/base/limits.h"
+
+namespace espalier::peer {
+namespace {
+
+// A byte that is not part of well-formed UTF-8 stands for itself, beyond all code points, so that
+// it equals no character.
+constexpr char32_t kRawByte = 0x110000;
+
+// Takes one character off the front. Overlong forms and surrogates do no harm here.
+char32_t takeCharacter(std::string_view& text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const char32_t first = byte(0);
+  const std::size_t length = first < 0x80             ? 1
+                             : (first & 0xe0) == 0xc0 ? 2
+                             : (first & 0xf0) == 0xe0 ? 3
+                             : (first & 0xf8) == 0xf0 ? 4
+                                                      : 0;
+  if (length == 1) {
+    text.remove_prefix(1);
+    return first;
+  }
+  bool whole = length != 0 && length <= text.size();
+  char32_t character = whole ? first & (0x7fu >> length) : 0;
+  for (std::size_t i = 1; whole && i < length; ++i) {
+    whole = (byte(i) & 0xc0) == 0x80;
+    character = (character << 6) | (byte(i) & 0x3fu);
+  }
+  text.remove_prefix(whole ? length : 1);
+  return whole ? character : kRawByte + first;
+}
+
+std::vector<char32_t> charactersOf(std::string_view text) {
+  std::vector<char32_t> result;
+  result.reserve(text.size());
+  while (!text.empty()) result.push_back(takeCharacter(text));
+  return result;
+}
+
+// Simple folding, one character to one: ASCII, Latin-1, Greek and Cyrillic.
+char32_t folded(char32_t c) {
+  if (c < 0x80) return c >= 'A' && c <= 'Z' ? c + 32 : c;
+  if (c >= 0xc0 && c <= 0xde && c != 0xd7) return c + 32;
+  if (c >= 0x391 && c <= 0x3ab && c != 0x3a2) return c + 32;
+  if (c == 0x3c2) return 0x3c3;  // the sigma that ends a word
+  if (c == 0x386) return 0x3ac;
+  if (c >= 0x388 && c <= 0x38a) return c + 37;
+  if (c == 0x38c) return 0x3cc;
+  if (c == 0x38e || c == 0x38f) return c + 63;
+  if (c >= 0x410 && c <= 0x42f) return c + 32;
+  if (c >= 0x400 && c <= 0x40f) return c + 80;
+  if (c >= 0x460 && c <= 0x481) return c | 1;
+  return c;
+}
+
+bool isSpace(char c) {
+  return c == ' ' || c == '\t';
+}
+
+std::vector<std::string_view> splitWords(std::string_view text) {
+  std::vector<std::string_view> words;
+  while (true) {
+    while (!text.empty() && isSpace(text.front())) text.remove_prefix(1);
+    if (text.empty()) return words;
+    std::size_t length = 0;
+    while (length < text.size() && !isSpace(text[length])) ++length;
+    words.push_back(text.substr(0, length));
+    text.remove_prefix(length);
+  }
+}
+
+}  // namespace
+
+PatternKind Pattern::kindOf(std::string_view text) {
+  if (text.size() == 2 * FileRoot::kSizeBytes && parseFileRoot(text)) return PatternKind::root;
+  if (text.find_first_of("*?[") != std::string_view::npos) return PatternKind::glob;
+  return splitWords(text).size() > 1 ? PatternKind::words : PatternKind::substring;
+}
+
+Result<Pattern> Pattern::fromUser(std::string_view text) {
+  return compile(kindOf(text), text);
+}
+
+Result<Pattern> Pattern::compile(PatternKind kind, std::string_view text) {
+  const auto wrong = [](std::string message) {
+    return Error{ErrorCode::usage, std::move(message)};
+  };
+  if (text.empty()) return wrong("nothing to search for: give a name or a pattern such as *.txt");
+  if (text.size() > limits::kPatternBytes) {
+    return wrong("a pattern of " + std::to_string(text.size()) + " bytes: at most " +
+                 std::to_string(limits::kPatternBytes) + " are searched for");
+  }
+  Pattern pattern(kind, text);
+  switch (kind) {
+    case PatternKind::substring:
+      pattern.words_.push_back(wordOf(text));
+      break;
+    case PatternKind::words:
+      for (const auto word : splitWords(text)) pattern.words_.push_back(wordOf(word));
+      if (pattern.words_.empty()) return wrong("nothing to search for but spaces");
+      break;
+    case PatternKind::glob:
+      pattern.compileGlob();
+      break;
+    case PatternKind::root: {
+      const auto root = parseFileRoot(text);
+      if (!root) return wrong(root.error().message);
+      pattern.root_ = *root;
+      break;
+    }
+    case PatternKind::path:
+      break;
+    default:
+      return wrong("a pattern of an unknown kind");
+  }
+  return pattern;
+}
+
+bool Pattern::matches(std::string_view name, const FileRoot& root) const {
+  std::uint64_t steps = 0;
+  return matchesCounting(name, root, steps);
+}
+
+bool Pattern::matchesCounting(std::string_view name, const FileRoot& root,
+                              std::uint64_t& steps) const {
+  switch (kind_) {
+    case PatternKind::root:
+      return root == root_;
+    case PatternKind::path:
+      return name == text_;
+    case PatternKind::glob:
+      return name.size() <= limits::kPathBytes && matchesGlob(name, steps);
+    default:
+      return name.size() <= limits::kPathBytes && matchesWords(name, steps);
+  }
+}
+
+// --- words
+
+Pattern::Word Pattern::wordOf(std::string_view text) {
+  Word word;
+  word.characters = charactersOf(text);
+  for (auto& c : word.characters) c = folded(c);
+  // borders[i]: the length of the longest proper prefix of the first i + 1 characters that is also
+  // their suffix.
+  word.borders.assign(word.characters.size(), 0);
+  std::uint32_t length = 0;
+  for (std::size_t i = 1; i < word.characters.size(); ++i) {
+    while (length > 0 && word.characters[i] != word.characters[length]) {
+      length = word.borders[length - 1];
+    }
+    if (word.characters[i] == word.characters[length]) ++length;
+    word.borders[i] = length;
+  }
+  return word;
+}
+
+bool Pattern::matchesWords(std::string_view name, std::uint64_t& steps) const {
+  return std::all_of(words_.begin(), words_.end(), [&](const Word& word) {
+    std::size_t matched = 0;
+    for (auto rest = name; !rest.empty();) {
+      const auto c = folded(takeCharacter(rest));
+      while (++steps, matched > 0 && c != word.characters[matched]) {
+        matched = word.borders[matched - 1];
+      }
+      if (c == word.characters[matched] && ++matched == word.characters.size()) return true;
+    }
+    return false;
+  });
+}
+
+// --- globs
+
+bool Pattern::Element::accepts(char32_t c, std::uint64_t& steps) const {
+  ++steps;
+  switch (kind) {
+    case Kind::character:
+      return c == character;
+    case Kind::any:
+      return true;
+    case Kind::set: {
+      // Ranges ascend and are disjoint, so that a set of a thousand costs ten steps.
+      const auto found = std::lower_bound(ranges.begin(), ranges.end(), c,
+                                          [&](const auto& range, char32_t wanted) {
+                                            ++steps;
+                                            return range.second < wanted;
+                                          });
+      return (found != ranges.end() && found->first <= c) != negated;
+    }
+    case Kind::star:
+      break;
+  }
+  return false;
+}
+
+void Pattern::compileGlob() {
+  const auto text = charactersOf(text_);
+  // Once one `[` is not closed, none behind it is: looked for only once, so compiling is linear.
+  bool closes = true;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    Element element;
+    if (text[i] == '*') {
+      if (!elements_.empty() && elements_.back().kind == Element::Kind::star) continue;
+      element.kind = Element::Kind::star;
+    } else if (text[i] == '?') {
+      element.kind = Element::Kind::any;
+    } else if (text[i] == '[' && closes) {
+      const auto close = compileSet(text, i);
+      closes = close != 0;
+      if (closes) {
+        i = close;
+        continue;
+      }
+      element.character = '[';
+    } else {
+      if (text[i] == '\\' && i + 1 < text.size()) ++i;
+      element.character = text[i];
+    }
+    elements_.push_back(std::move(element));
+  }
+}
+
+// Appends the set that begins at `open`, and returns where its bracket closes; 0 if it never does.
+std::size_t Pattern::compileSet(const std::vector<char32_t>& text, std::size_t open) {
+  Element element;
+  element.kind = Element::Kind::set;
+  std::size_t i = open + 1;
+  if (i < text.size() && (text[i] == '!' || text[i] == '^')) {
+    element.negated = true;
+    ++i;
+  }
+  const auto begin = i;
+  const auto take = [&] {
+    if (text[i] == '\\' && i + 1 < text.size()) ++i;
+    return text[i++];
+  };
+  // A bracket that comes first is one of the set.
+  for (; i < text.size() && (text[i] != ']' || i == begin);) {
+    const auto first = take();
+    auto last = first;
+    if (i + 1 < text.size() && text[i] == '-' && text[i + 1] != ']') {
+      ++i;
+      last = take();
+    }
+    if (first <= last) element.ranges.emplace_back(first, last);
+  }
+  if (i >= text.size()) return 0;
+  std::sort(element.ranges.begin(), element.ranges.end());
+  std::vector<std::pair<char32_t, char32_t>> disjoint;
+  for (const auto& range : element.ranges) {
+    if (!disjoint.empty() && range.first <= disjoint.back().second) {
+      disjoint.back().second = std::max(disjoint.back().second, range.second);
+    } else {
+      disjoint.push_back(range);
+    }
+  }
+  element.ranges = std::move(disjoint);
+  elements_.push_back(std::move(element));
+  return i;
+}
+
+bool Pattern::matchesGlob(std::string_view name, std::uint64_t& steps) const {
+  const auto count = elements_.size();
+  std::size_t element = 0;
+  std::size_t starElement = count;  // the last star passed, if any
+  std::string_view starRest;        // what it does not swallow yet
+  while (!name.empty()) {
+    if (element < count && elements_[element].kind == Element::Kind::star) {
+      starElement = element++;
+      starRest = name;
+      continue;
+    }
+    auto rest = name;
+    if (element < count && elements_[element].accepts(takeCharacter(rest), steps)) {
+      ++element;
+      name = rest;
+      continue;
+    }
+    if (starElement == count) return false;
+    // An earlier star need not be tried again: what lies between it and the last one already
+    // matched as far left as it can, which leaves the most to the rest.
+    ++steps;
+    takeCharacter(starRest);
+    name = starRest;
+    element = starElement + 1;
+  }
+  while (element < count && elements_[element].kind == Element::Kind::star) ++element;
+  return element == count;
+}
+
+}  // namespace espalier::peer

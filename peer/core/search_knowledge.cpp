@@ -1,0 +1,190 @@
+#include "peer/core/search_knowledge.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/limits.h"
+
+namespace espalier::peer {
+namespace {
+
+// What a hit takes in memory beside its name.
+constexpr std::size_t kHitOverheadBytes = sizeof(wire::Hit) + 64;
+
+std::size_t memoryOf(const wire::Hit& hit) {
+  return hit.name.size() + hit.endpoint.host.size() + kHitOverheadBytes;
+}
+
+}  // namespace
+
+// Fills answers, and begins the next when one is full.
+class SearchKnowledge::Writer {
+ public:
+  Writer(const QueryId& id, std::vector<wire::Answer>& out) : id_(id), out_(out) { next(); }
+
+  template <typename Item>
+  void add(std::vector<Item> wire::Answer::*list, const Item& item, std::size_t most) {
+    const auto size = wire::sizeBound(item);
+    if (bytes_ + size > limits::kSearchMessageBytes || (answer().*list).size() >= most) next();
+    (answer().*list).push_back(item);
+    bytes_ += size;
+  }
+  wire::Answer& answer() { return out_.back(); }
+
+ private:
+  void next() {
+    out_.emplace_back().id = id_;
+    bytes_ = wire::kAnswerOverheadBytes;
+  }
+
+  QueryId id_;
+  std::vector<wire::Answer>& out_;
+  std::size_t bytes_ = 0;
+};
+
+std::uint64_t SearchKnowledge::Holder::total() const {
+  // Each term is bounded (limits::kMoreHits, or hits that really came), so this cannot wrap.
+  return more + beyond + counted;
+}
+
+SearchKnowledge::Holder* SearchKnowledge::holder(const PeerId& id) {
+  const auto found = holders_.find(id);
+  if (found != holders_.end()) return &found->second;
+  if (holders_.size() >= limits::kHoldersKept) return nullptr;
+  return &holders_[id];
+}
+
+std::uint64_t SearchKnowledge::cover(JoinOrder order) {
+  return cover({wire::OrderRange{number(order), number(order)}});
+}
+
+std::uint64_t SearchKnowledge::cover(const std::vector<wire::OrderRange>& ranges) {
+  Coverage claimed;
+  for (const auto& range : ranges) claimed.add(range);
+  const auto gained = coverage_.add(claimed);
+  if (gained > 0) newCoverage_.add(claimed);
+  return gained;
+}
+
+void SearchKnowledge::addHit(const wire::Hit& hit) {
+  if (hit.name.empty() || hit.name.size() > limits::kPathBytes) return;
+  if (keepsHits_ && hits_.contains(hit)) return;
+  auto* const at = holder(hit.holder);
+  if (at == nullptr) return;
+  if (at->hits >= limits::kHitsPerPeer || hitsLearned_ >= limits::kHitsPerQuery) {
+    if (at->beyond >= limits::kMoreHits) return;
+    ++at->beyond;
+    newMore_.insert(hit.holder);
+    return;
+  }
+  ++at->hits;
+  ++hitsLearned_;
+  newHits_.push_back(hit);
+  if (keepsHits_ && hits_.insert(hit).second) hitsBytes_ += memoryOf(hit);
+}
+
+void SearchKnowledge::addMore(const wire::More& more) {
+  auto* const at = holder(more.holder);
+  const auto hits = std::min(more.hits, limits::kMoreHits);
+  if (at == nullptr || hits <= at->more) return;
+  at->more = hits;
+  newMore_.insert(more.holder);
+}
+
+void SearchKnowledge::addMissing(const wire::Missing& missing) {
+  const auto found = missing_.find(missing.id);
+  if (found == missing_.end()) {
+    if (missing_.size() >= limits::kMissingKept) return;
+    missing_.emplace(missing.id, missing);
+  } else {
+    const auto below = std::max(found->second.below, missing.below);
+    if (below == found->second.below) return;
+    found->second.below = below;
+  }
+  newMissing_.insert(missing.id);
+}
+
+void SearchKnowledge::addIndexing(const PeerId& peer) {
+  if (indexing_.size() >= limits::kHoldersKept) return;
+  if (indexing_.insert(peer).second) newIndexing_.insert(peer);
+}
+
+bool SearchKnowledge::hasNews() const {
+  return !newHits_.empty() || !newCoverage_.empty() || !newMore_.empty() || !newMissing_.empty() ||
+         !newIndexing_.empty();
+}
+
+void SearchKnowledge::takeAnswers(const QueryId& id, bool done, bool countHits,
+                                  std::vector<wire::Answer>& out) {
+  Writer writer(id, out);
+  for (const auto& hit : newHits_) {
+    if (countHits) {
+      ++holders_[hit.holder].counted;
+      newMore_.insert(hit.holder);
+    } else {
+      writer.add(&wire::Answer::hits, hit, limits::kHitsPerQuery);
+    }
+  }
+  for (const auto& peer : newMore_) {
+    writer.add(&wire::Answer::more, wire::More{peer, holders_[peer].total()}, limits::kHoldersKept);
+  }
+  for (const auto& peer : newIndexing_) {
+    writer.add(&wire::Answer::indexing, peer, limits::kHoldersKept);
+  }
+  for (const auto& peer : newMissing_) {
+    const auto& missing = missing_.at(peer);
+    if (missing.below == 0 && coverage_.contains(missing.order)) continue;
+    writer.add(&wire::Answer::missing, missing, limits::kMissingNamed);
+  }
+  for (const auto& range : newCoverage_.ranges()) {
+    writer.add(&wire::Answer::coverage, range, limits::kCoverageRanges);
+  }
+  writer.answer().done = done;
+  forgetNews();
+}
+
+std::vector<wire::Hit> SearchKnowledge::takeNewHits() {
+  auto hits = std::exchange(newHits_, {});
+  forgetNews();
+  return hits;
+}
+
+void SearchKnowledge::forgetNews() {
+  newHits_.clear();
+  newCoverage_.clear();
+  newMore_.clear();
+  newMissing_.clear();
+  newIndexing_.clear();
+}
+
+void SearchKnowledge::repeatAll() {
+  newCoverage_ = coverage_;
+  newHits_.assign(hits_.begin(), hits_.end());
+  newMore_.clear();
+  for (auto& [id, holder] : holders_) {
+    holder.counted = keepsHits_ ? 0 : holder.hits;
+    if (holder.total() > 0) newMore_.insert(id);
+  }
+  for (const auto& [id, missing] : missing_) newMissing_.insert(id);
+  newIndexing_ = indexing_;
+}
+
+void SearchKnowledge::dropHits() {
+  keepsHits_ = false;
+  hits_.clear();
+  hitsBytes_ = 0;
+}
+
+std::vector<wire::Missing> SearchKnowledge::missing() const {
+  std::vector<wire::Missing> result;
+  for (const auto& [id, missing] : missing_) result.push_back(missing);
+  return result;
+}
+
+std::uint64_t SearchKnowledge::moreHits() const {
+  std::uint64_t total = 0;  // at most kHoldersKept terms of some 2^33: no wrapping
+  for (const auto& [id, holder] : holders_) total += holder.total();
+  return total;
+}
+
+}  // namespace espalier::peer
