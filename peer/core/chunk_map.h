@@ -1,0 +1,118 @@
+// Which chunks of one file we hold, lack, or have asked for.
+//
+//   missing --assign--> asked --deliver(right)--> held
+//      ^                  |
+//      +-- deliver(wrong), release of its last asker
+//
+// Invariants: a chunk is in exactly one state; `held` is final, and only a chunk whose hash was
+// right gets there. A chunk is asked exactly while somebody who was asked for it has neither
+// answered nor left. A source that sent a wrong chunk is barred: it is never asked for anything
+// again, since a damaged disk or a liar would otherwise starve the healthy ones.
+//
+// Does no I/O and reads no clock. Not thread-safe. assign() is O(log asked) amortised for sources
+// that hold everything, and O(chunks) for those that hold parts; memory is a byte a chunk, and an
+// entry for each chunk that is asked for.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "common/base/clock.h"
+
+namespace espalier::transfer {
+
+// The place of a chunk in its file, from 0.
+enum class ChunkIndex : std::uint64_t {};
+constexpr std::uint64_t number(ChunkIndex chunk) {
+  return static_cast<std::uint64_t>(chunk);
+}
+
+// One holder within one download. The caller numbers them; a holder that comes back gets a new one,
+// unless it was barred.
+enum class SourceId : std::uint32_t {};
+constexpr std::uint32_t number(SourceId source) {
+  return static_cast<std::uint32_t>(source);
+}
+
+// A set of the chunks of one file.
+class ChunkSet {
+ public:
+  explicit ChunkSet(std::uint64_t chunks) : chunks_(chunks), words_((chunks + 63) / 64) {}
+  static ChunkSet all(std::uint64_t chunks);
+
+  bool contains(ChunkIndex chunk) const;
+  void insert(ChunkIndex chunk);  // one that the file has
+  std::uint64_t size() const { return size_; }
+  bool full() const { return size_ == chunks_; }
+
+ private:
+  std::uint64_t chunks_;
+  std::uint64_t size_ = 0;
+  std::vector<std::uint64_t> words_;
+};
+
+enum class Verdict {
+  fresh,      // held from now on: write it
+  duplicate,  // right, but another source was faster: drop it
+  wrong,      // the hash did not match: the source is barred
+  unasked,    // nobody asked that source for this chunk: a protocol error of the source
+};
+
+class ChunkMap {
+ public:
+  explicit ChunkMap(std::uint64_t chunks);
+
+  // Was verified earlier, or by somebody else. Not while it is asked for.
+  void hold(ChunkIndex chunk);
+
+  // The lowest missing chunk that the source offers; from now on it is asked for. Nothing when
+  // there is none, or the source is barred.
+  std::optional<ChunkIndex> assign(SourceId source, const ChunkSet& offered, TimePoint now);
+  // The same for a chunk of the caller's choice: false if it is not missing, or not offered.
+  bool assignThis(SourceId source, ChunkIndex chunk, const ChunkSet& offered, TimePoint now);
+  // Asks one more source for a chunk that is asked for already: false if that one was asked for it,
+  // is barred, or the chunk is not in that state.
+  bool assignAgain(SourceId source, ChunkIndex chunk, TimePoint now);
+
+  Verdict deliver(SourceId source, ChunkIndex chunk, bool hashRight);
+  // It left, or stalls: what only it was asked for is missing again.
+  void release(SourceId source);
+  void bar(SourceId source);
+
+  std::uint64_t chunks() const { return states_.size(); }
+  std::uint64_t held() const { return held_; }
+  std::uint64_t missing() const { return states_.size() - held_ - askers_.size(); }
+  bool complete() const { return held_ == states_.size(); }
+  bool isHeld(ChunkIndex chunk) const;
+  bool isBarred(SourceId source) const { return barred_.contains(source); }
+
+  // What a source was asked for and has not answered, with the times.
+  using Asked = std::map<ChunkIndex, TimePoint>;
+  const Asked& askedOf(SourceId source) const;
+  // Every chunk in the state `asked`, with who was asked for it.
+  const std::map<ChunkIndex, std::vector<SourceId>>& askers() const { return askers_; }
+
+  // Asserts the invariants. O(chunks): for tests.
+  void check() const;
+
+ private:
+  enum class State : std::uint8_t { missing, asked, held };
+  State& at(ChunkIndex chunk) { return states_[number(chunk)]; }
+  State at(ChunkIndex chunk) const { return states_[number(chunk)]; }
+  void ask(SourceId source, ChunkIndex chunk, TimePoint now);
+  void forget(SourceId source, ChunkIndex chunk);
+
+  std::vector<State> states_;
+  std::uint64_t held_ = 0;
+  std::uint64_t next_ = 0;         // every missing chunk below it is in returned_
+  std::set<ChunkIndex> returned_;  // missing again
+  std::map<ChunkIndex, std::vector<SourceId>> askers_;
+  std::map<SourceId, Asked> asked_;  // also chunks that another source delivered meanwhile
+  std::set<SourceId> barred_;
+};
+
+}  // namespace espalier::transfer

@@ -1,0 +1,88 @@
+// The schedule of one file's download from any number of sources: whom to ask for what, and how far
+// ahead. Sources join and leave at any time and may hold parts only.
+//
+// Each source is asked ahead for as much as it delivers in kAhead, so that latency does not starve
+// it, but not for more than its share of what is still missing, so that all end together. When
+// nothing is missing any more, a source with nothing to do is given a chunk that another was asked
+// for, if it will have it sooner (the end game): a slow, stalled or dead source then costs at most
+// the time of that chunk. Alternatives rejected: a fixed number ahead (starves the fast, waits for
+// the slow), asking everybody for everything in the end (wastes a window a source).
+//
+// Invariants: those of ChunkMap; a source is never asked for more than kAskedPerSource chunks, a
+// chunk of never more than kAskersPerChunk sources.
+//
+// Does no I/O and reads no clock: the caller says what happened and when. Not thread-safe. next()
+// is O(sources + chunks asked) in the end game, else as ChunkMap::assign.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+
+#include "common/base/clock.h"
+#include "peer/core/chunk_map.h"
+
+namespace espalier::transfer {
+
+// Neighbouring chunks, asked for with one request.
+struct ChunkRange {
+  ChunkIndex first{};
+  std::uint32_t count = 0;
+  bool operator==(const ChunkRange&) const = default;
+};
+
+class Download {
+ public:
+  static constexpr Duration kAhead = std::chrono::milliseconds(500);
+
+  // `chunkBytes` is at least 1; an empty file has no chunks and is complete at once.
+  Download(std::uint64_t fileBytes, std::uint64_t chunkBytes);
+
+  // A chunk that was verified in an earlier run.
+  void hold(ChunkIndex chunk) { map_.hold(chunk); }
+
+  // A source that holds `offered`. Its id is new, or that of one that left.
+  void join(SourceId source, ChunkSet offered, TimePoint now);
+  void joinWithAll(SourceId source, TimePoint now);
+  // A source that holds parts now has this one too.
+  void offer(SourceId source, ChunkIndex chunk);
+  void leave(SourceId source);
+
+  // What the source is to be asked for now, on top of what it was asked for. Nothing when it has
+  // enough to do, or there is nothing for it: try again when a chunk came or a source left, and
+  // every kRetry.
+  std::optional<ChunkRange> next(SourceId source, TimePoint now);
+  static constexpr Duration kRetry = std::chrono::milliseconds(50);
+
+  Verdict deliver(SourceId source, ChunkIndex chunk, bool hashRight, TimePoint now);
+  // The source said, in place of a chunk, that it cannot serve the file, or broke the protocol.
+  void bar(SourceId source);
+
+  bool complete() const { return map_.complete(); }
+  bool expects(SourceId source) const { return !map_.askedOf(source).empty(); }
+  const ChunkMap& map() const { return map_; }
+  // The last chunk is as short as the file makes it.
+  std::uint64_t bytesOf(ChunkIndex chunk) const;
+  std::uint64_t heldBytes() const;
+  // Right, but delivered twice.
+  std::uint64_t wastedBytes() const { return wastedBytes_; }
+  double bytesPerSecond(SourceId source) const;
+
+ private:
+  struct Source {
+    ChunkSet offered;
+    TimePoint mark;             // of its last delivery, or when it began to be asked
+    double bytesPerSecond = 0;  // 0: not known yet
+  };
+  std::size_t room(SourceId source, const Source& state) const;
+  std::optional<ChunkRange> endGame(SourceId source, const Source& state, TimePoint now);
+  double secondsLeft(SourceId owner, ChunkIndex chunk, TimePoint now) const;
+
+  std::uint64_t fileBytes_;
+  std::uint64_t chunkBytes_;
+  ChunkMap map_;
+  std::map<SourceId, Source> sources_;
+  std::uint64_t wastedBytes_ = 0;
+};
+
+}  // namespace espalier::transfer

@@ -1,0 +1,58 @@
+#include "peer/transfer/downloader.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "common/base/text.h"
+#include "peer/transfer/fetch_job.h"
+#include "peer/transfer/staging.h"
+#include "peer/transfer/target.h"
+
+namespace espalier::transfer {
+namespace {
+
+Error differs(const Target& target) {
+  return {ErrorCode::failed,
+          fmt::format("{} exists and differs: --force overwrites it, -o PATH saves elsewhere",
+                      escaped(target.path()))};
+}
+
+}  // namespace
+
+Result<FetchResult> Downloader::fetch(const FetchRequest& request, std::stop_token stop,
+                                      const ProgressCallback& progress) const {
+  const TimePoint started = Clock::now();
+  auto target = Target::locate(request.folder, request.saveAs);
+  if (!target) return target.error();
+  FetchResult result;
+  result.path = target->path();
+  result.size = request.size;
+  const auto existing = target->compare(request.root, request.size, stop);
+  if (!existing) return existing.error();
+  if (*existing == Target::Existing::same) {
+    result.alreadyThere = true;
+    result.elapsed = Clock::now() - started;
+    return result;
+  }
+  if (*existing == Target::Existing::different && !request.force) return differs(*target);
+
+  auto folder = target->stagingFolder(options_.stateFolder);
+  if (!folder) return folder.error();
+  auto staging = Staging::open(std::move(*folder), request.root, request.size);
+  if (!staging) return staging.error();
+  FetchJob job(request, options_, *staging);
+  if (auto fetched = job.run(stop, progress); !fetched) return fetched.error();
+  job.report(result);
+
+  auto place = target->folder();
+  if (!place) return place.error();
+  const auto published = staging->publish(place->get(), target->leaf(), request.force);
+  if (!published) return published.error();
+  if (!*published) return differs(*target);  // it came meanwhile
+  target->removeStagingFolder();
+  result.elapsed = Clock::now() - started;
+  return result;
+}
+
+}  // namespace espalier::transfer

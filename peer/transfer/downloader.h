@@ -1,0 +1,85 @@
+// Fetches one file from the peers that hold it: every byte verified before it is written, the name
+// there only when the file is whole and synced, what is incomplete kept for the next try.
+//
+//   Downloader downloader({.stateFolder = "s2/.espalier"});
+//   auto result = downloader.fetch({root, size, holders, "./s2", "docs/f3.txt"}, stop, progress);
+//
+// Errors, by code: `failed` (an existing file differs, a name that cannot be used, nobody shares it
+// any more), `io` (disk, connections), `timeout` (holders silent or busy), `protocol` (holders
+// lie), `interrupted`. Unless the disk failed, the next fetch goes on from the chunks that were
+// written.
+//
+// Thread-safe. fetch() blocks; it has a thread a source (limits::kFetchSources at most), all joined
+// when it returns, and `progress` is called by the caller's thread only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/ids.h"
+#include "common/base/result.h"
+#include "peer/transfer/holder_connection.h"
+
+namespace espalier::transfer {
+
+struct FetchRequest {
+  FileRoot root;
+  std::uint64_t size = 0;
+  std::vector<Holder> holders;
+  std::string folder;  // the user's; it exists, and links in it are followed
+  std::string saveAs;  // below it; may come from the network (SafeName); missing folders are made
+  bool force = false;  // an existing different file is replaced
+};
+
+struct SourceReport {
+  PeerId id;
+  std::uint64_t bytes = 0;  // that were right and used
+  std::optional<Error> problem;
+};
+
+struct FetchResult {
+  std::string path;
+  std::uint64_t size = 0;
+  bool alreadyThere = false;       // the very file was there: nothing was fetched
+  std::uint64_t resumedBytes = 0;  // of an earlier try
+  std::uint64_t wastedBytes = 0;   // that came twice
+  Duration elapsed{};
+  std::vector<SourceReport> sources;  // of those that were dialled
+};
+
+struct FetchProgress {
+  struct Source {
+    PeerId id;
+    std::uint64_t bytes = 0;
+    double bytesPerSecond = 0;
+  };
+  std::uint64_t size = 0;
+  std::uint64_t heldBytes = 0;  // resumedBytes among them
+  std::uint64_t resumedBytes = 0;
+  std::vector<Source> sources;  // that are connected
+};
+using ProgressCallback = std::function<void(const FetchProgress&)>;
+
+struct DownloaderOptions {
+  std::string stateFolder;  // made when missing; incoming files lie in its folder `incoming`
+  Timeouts timeouts;
+  Duration progressInterval = std::chrono::milliseconds(100);
+};
+
+class Downloader {
+ public:
+  explicit Downloader(DownloaderOptions options) : options_(std::move(options)) {}
+
+  Result<FetchResult> fetch(const FetchRequest& request, std::stop_token stop,
+                            const ProgressCallback& progress = {}) const;
+
+ private:
+  DownloaderOptions options_;
+};
+
+}  // namespace espalier::transfer

@@ -1,0 +1,83 @@
+// One fetch while it runs: a thread a source, all working from one schedule (peer/core/download.h)
+// into one staging file. Used once.
+//
+// A source's thread: dials, asks for the list of hashes unless it is known, then asks ahead as the
+// schedule says, and for each chunk: receives, hashes, tells the schedule, writes. A source that
+// lied, or broke off without having sent anything, is not dialled again; its thread takes the next
+// holder, if there are more than threads.
+//
+// What threads share is under one mutex, never held over I/O or hashing; the plan does not change
+// once it is known. run() is called by one thread, which waits, reports progress and joins them.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "peer/core/download.h"
+#include "peer/transfer/downloader.h"
+#include "peer/transfer/sockets.h"
+#include "peer/transfer/staging.h"
+
+namespace espalier::transfer {
+
+class FetchJob {
+ public:
+  FetchJob(const FetchRequest& request, const DownloaderOptions& options, Staging& staging);
+
+  // `ok`: every chunk is in the staging file.
+  Result<void> run(std::stop_token stop, const ProgressCallback& progress);
+  // After run().
+  void report(FetchResult& result) const;
+
+ private:
+  struct Source {
+    Holder holder;
+    bool dialled = false;
+    bool connected = false;
+    SourceId id{};
+    std::uint64_t bytes = 0;
+    std::optional<Error> problem;
+  };
+  struct Conversation;  // one connection of a source
+
+  void work();
+  std::optional<std::size_t> nextHolder();
+  void serveFrom(std::size_t index);
+  Result<void> converse(Conversation& talk);
+  Result<void> learnPlan(Conversation& talk);
+  Result<void> adopt(ChunkPlan plan);
+  Result<void> fetchChunks(Conversation& talk);
+  bool askAhead(Conversation& talk);
+  Result<void> receiveChunk(Conversation& talk);
+  void fail(Error error);
+  bool over() const;  // with mutex_ held
+  FetchProgress progressNow() const;
+  Error failure() const;
+
+  const FetchRequest& request_;
+  const DownloaderOptions& options_;
+  Staging& staging_;
+  Interrupter interrupter_;
+  std::stop_token stop_;
+
+  mutable std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  enum class PlanState { unknown, adopting, known };
+  PlanState planState_ = PlanState::unknown;
+  ChunkPlan plan_;  // constant once known
+  std::optional<Download> download_;
+  std::uint64_t resumedBytes_ = 0;
+  std::vector<Source> sources_;
+  std::size_t nextHolder_ = 0;
+  std::uint32_t nextId_ = 0;
+  std::size_t working_ = 0;  // threads
+  std::size_t writing_ = 0;  // chunks that the schedule holds and the disk does not yet
+  std::optional<Error> failed_;
+};
+
+}  // namespace espalier::transfer

@@ -1,0 +1,129 @@
+#include "peer/transfer/holder_connection.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+#include <variant>
+
+#include "common/wire/hello.h"
+
+namespace espalier::transfer {
+namespace {
+
+// Read at once while frames are expected. What of a chunk comes along is copied once more, so this
+// is small against a chunk, and large enough for the frames of many small files.
+constexpr std::size_t kReadAhead = 4096;
+
+}  // namespace
+
+HolderConnection::HolderConnection(Endpoint endpoint, Timeouts timeouts, Interrupter& interrupter)
+    : endpoint_(std::move(endpoint)), timeouts_(timeouts), interrupter_(interrupter) {
+  wire::Hello hello;
+  hello.purpose = wire::Purpose::transfer;
+  wire::appendFrame(wire::encode(hello), out_);
+}
+
+HolderConnection::~HolderConnection() {
+  close();
+}
+
+void HolderConnection::close() {
+  if (socket_) interrupter_.remove(socket_.get());
+  socket_.reset();
+}
+
+void HolderConnection::queue(const wire::TransferRequest& request) {
+  wire::appendFrame(wire::encode(request), out_);
+}
+
+Result<void> HolderConnection::open() {
+  auto socket = dial(endpoint_, timeouts_.dial, interrupter_);
+  if (!socket) return socket.error();
+  socket_ = std::move(*socket);
+  makeBlocking(socket_.get(), timeouts_.silence);
+  if (auto sent = flush(); !sent) return sent;
+  auto frame = receiveFrame();
+  if (!frame) return frame.error();
+  auto welcome = wire::decodeWelcome(*frame);
+  if (!welcome) return welcome.error();
+  return {};
+}
+
+Result<void> HolderConnection::flush() {
+  auto sent = sendAll(socket_.get(), out_);
+  out_.clear();
+  return sent;
+}
+
+Result<wire::TransferAnswer> HolderConnection::receive() {
+  while (true) {
+    auto frame = receiveFrame();
+    if (!frame) return frame.error();
+    auto answer = wire::decodeTransferAnswer(*frame);
+    if (answer && std::holds_alternative<wire::Waiting>(*answer)) continue;
+    return answer;
+  }
+}
+
+// Valid until the next call.
+Result<std::string_view> HolderConnection::receiveFrame() {
+  std::size_t wanted = limits::kFrameHeaderBytes;
+  while (true) {
+    const std::string_view unread = std::string_view(in_).substr(used_);
+    if (unread.size() >= limits::kFrameHeaderBytes) {
+      const auto length = wire::frameLength(unread.substr(0, limits::kFrameHeaderBytes));
+      if (!length) return length.error();
+      wanted = limits::kFrameHeaderBytes + *length;
+      if (unread.size() >= wanted) {
+        used_ += wanted;
+        return unread.substr(limits::kFrameHeaderBytes, *length);
+      }
+    }
+    in_.erase(0, std::exchange(used_, 0));
+    const std::size_t before = in_.size();
+    in_.resize(std::max(before + kReadAhead, wanted));
+    const auto received =
+        receiveSome(socket_.get(), std::as_writable_bytes(std::span(in_)).subspan(before));
+    in_.resize(before + (received ? *received : 0));
+    if (!received) return received.error();
+  }
+}
+
+Result<void> HolderConnection::receiveBytes(std::span<std::byte> out) {
+  const std::size_t there = std::min(out.size(), in_.size() - used_);
+  std::memcpy(out.data(), in_.data() + used_, there);
+  used_ += there;
+  return receiveAll(socket_.get(), out.subspan(there));
+}
+
+Result<std::vector<wire::FileEntry>> listShared(const Holder& holder, Timeouts timeouts,
+                                                Interrupter& interrupter) {
+  HolderConnection connection(holder.endpoint, timeouts, interrupter);
+  std::vector<wire::FileEntry> files;
+  wire::ListRequest request;
+  connection.queue(request);
+  if (auto opened = connection.open(); !opened) return opened.error();
+  while (true) {
+    auto answer = connection.receive();
+    if (!answer) return answer.error();
+    if (const auto* failure = std::get_if<wire::TransferFailure>(&*answer)) {
+      return Error{ErrorCode::failed, failure->message};
+    }
+    auto* page = std::get_if<wire::FileList>(&*answer);
+    if (!page) return Error{ErrorCode::protocol, "another answer than the list asked for"};
+    for (auto& file : page->files) {
+      if (files.size() == limits::kListFiles) return files;
+      files.push_back(std::move(file));
+    }
+    if (!page->more) return files;
+    if (files.back().name <= request.after) {
+      return Error{ErrorCode::protocol, "a list that does not go on in the order of its names"};
+    }
+    request.after = files.back().name;
+    connection.queue(request);
+    if (auto sent = connection.flush(); !sent) return sent.error();
+  }
+}
+
+}  // namespace espalier::transfer

@@ -1,0 +1,73 @@
+// The asking end of a transfer connection: dials a holder, sends requests ahead, reads answers and
+// the raw bytes behind them. Blocks its thread; an Interrupter wakes it.
+//
+//   HolderConnection holder(endpoint, timeouts, interrupter);
+//   holder.queue(wire::ChunkRequest{…});
+//   if (auto opened = holder.open(); !opened) …        // the queued requests travel with the Hello
+//   auto answer = holder.receive();
+//
+// One thread uses it. After an error it is of no further use.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/endpoint.h"
+#include "common/base/file_descriptor.h"
+#include "common/base/ids.h"
+#include "common/base/limits.h"
+#include "common/base/result.h"
+#include "common/wire/frame.h"
+#include "common/wire/transfer.h"
+#include "peer/transfer/sockets.h"
+
+namespace espalier::transfer {
+
+struct Timeouts {
+  Duration dial = limits::kDialTimeout;
+  Duration silence = limits::kTransferSilence;  // no byte came
+};
+
+class HolderConnection {
+ public:
+  HolderConnection(Endpoint endpoint, Timeouts timeouts, Interrupter& interrupter);
+  ~HolderConnection();
+  HolderConnection(const HolderConnection&) = delete;
+  HolderConnection& operator=(const HolderConnection&) = delete;
+
+  void close();
+  void queue(const wire::TransferRequest& request);
+  Result<void> open();
+  // Sends what is queued.
+  Result<void> flush();
+  // The next answer. Waiting in the holder's line is not an answer: it goes on.
+  Result<wire::TransferAnswer> receive();
+  // The raw bytes behind the ChunkHeader that was just received.
+  Result<void> receiveBytes(std::span<std::byte> out);
+
+ private:
+  Result<std::string_view> receiveFrame();
+
+  Endpoint endpoint_;
+  Timeouts timeouts_;
+  Interrupter& interrupter_;
+  FileDescriptor socket_;
+  std::string out_;
+  std::string in_;  // read and not used yet, from used_ on
+  std::size_t used_ = 0;
+};
+
+struct Holder {
+  PeerId id;
+  Endpoint endpoint;
+};
+
+// All that a peer shares, page after page, at most limits::kListFiles. Names are as the peer has
+// them. Blocks.
+Result<std::vector<wire::FileEntry>> listShared(const Holder& holder, Timeouts timeouts,
+                                                Interrupter& interrupter);
+
+}  // namespace espalier::transfer

@@ -1,0 +1,184 @@
+#include "peer/transfer/sockets.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "common/base/text.h"
+
+namespace espalier::transfer {
+namespace {
+
+struct AddressesDeleter {
+  void operator()(addrinfo* addresses) const { ::freeaddrinfo(addresses); }
+};
+using Addresses = std::unique_ptr<addrinfo, AddressesDeleter>;
+
+Result<Addresses> resolve(const Endpoint& endpoint) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  const int failure =
+      ::getaddrinfo(endpoint.host.c_str(), std::to_string(endpoint.port).c_str(), &hints, &found);
+  if (failure != 0) {
+    return Error{ErrorCode::io, fmt::format("cannot resolve {}: {}", escaped(endpoint.text()),
+                                            ::gai_strerror(failure))};
+  }
+  return Addresses(found);
+}
+
+Error connectError(const Endpoint& endpoint, int error) {
+  return systemError(fmt::format("cannot connect to {}", escaped(endpoint.text())), error);
+}
+
+// A socket that is connecting was connected, refused, interrupted or given up.
+Result<void> awaitConnection(int socket, const Endpoint& endpoint, Duration timeout,
+                             const Interrupter& interrupter) {
+  std::array<pollfd, 2> polled{pollfd{socket, POLLOUT, 0},
+                               pollfd{interrupter.descriptor(), POLLIN, 0}};
+  const TimePoint end = Clock::now() + timeout;
+  int ready = 0;
+  do {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
+    ready = ::poll(polled.data(), polled.size(), left > 0 ? static_cast<int>(left) : 0);
+  } while (ready < 0 && errno == EINTR);
+  if (ready < 0) return connectError(endpoint, errno);
+  if (interrupter.interrupted()) return Error{ErrorCode::interrupted, "interrupted"};
+  if (ready == 0) {
+    return Error{ErrorCode::timeout,
+                 fmt::format("no answer from {} within {}", escaped(endpoint.text()),
+                             formatDuration(timeout))};
+  }
+  int error = 0;
+  socklen_t length = sizeof error;
+  ::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &length);
+  if (error != 0) return connectError(endpoint, error);
+  return {};
+}
+
+Error receiveError(int error) {
+  if (error == EAGAIN || error == EWOULDBLOCK) {
+    return {ErrorCode::timeout, "nothing came for too long"};
+  }
+  return systemError("the connection failed", error);
+}
+
+}  // namespace
+
+Interrupter::Interrupter() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+void Interrupter::add(int socket) {
+  state_.with([&](State& state) {
+    state.sockets.insert(socket);
+    if (state.interrupted) ::shutdown(socket, SHUT_RDWR);
+  });
+}
+
+void Interrupter::remove(int socket) {
+  state_.with([&](State& state) { state.sockets.erase(socket); });
+}
+
+void Interrupter::interrupt() {
+  state_.with([&](State& state) {
+    state.interrupted = true;
+    for (const int socket : state.sockets) ::shutdown(socket, SHUT_RDWR);
+  });
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(event_.get(), &one, sizeof one);
+}
+
+bool Interrupter::interrupted() const {
+  return state_.with([](const State& state) { return state.interrupted; });
+}
+
+QuietSignals::QuietSignals() {
+  sigset_t quiet;
+  sigemptyset(&quiet);
+  sigaddset(&quiet, SIGPIPE);
+  sigaddset(&quiet, SIGXFSZ);
+  ::pthread_sigmask(SIG_BLOCK, &quiet, nullptr);
+}
+
+Result<FileDescriptor> dial(const Endpoint& endpoint, Duration timeout, Interrupter& interrupter) {
+  auto addresses = resolve(endpoint);
+  if (!addresses) return addresses.error();
+  Error last{ErrorCode::io, fmt::format("{} has no address", escaped(endpoint.text()))};
+  for (const addrinfo* address = addresses->get(); address; address = address->ai_next) {
+    FileDescriptor socket(
+        ::socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!socket) return connectError(endpoint, errno);
+    if (::connect(socket.get(), address->ai_addr, address->ai_addrlen) != 0 &&
+        errno != EINPROGRESS) {
+      last = connectError(endpoint, errno);
+      continue;
+    }
+    if (auto done = awaitConnection(socket.get(), endpoint, timeout, interrupter); !done) {
+      last = done.error();
+      if (last.code == ErrorCode::interrupted) break;
+      continue;
+    }
+    interrupter.add(socket.get());
+    return socket;
+  }
+  return last;
+}
+
+void makeBlocking(int socket, Duration silence) {
+  ::fcntl(socket, F_SETFL, ::fcntl(socket, F_GETFL) & ~O_NONBLOCK);
+  const int on = 1;
+  ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(silence).count();
+  timeval time{};
+  time.tv_sec = micros / 1'000'000;
+  time.tv_usec = micros % 1'000'000;
+  ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
+  ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
+}
+
+Result<void> sendAll(int socket, std::string_view data, bool moreFollows) {
+  while (!data.empty()) {
+    const auto sent =
+        ::send(socket, data.data(), data.size(), MSG_NOSIGNAL | (moreFollows ? MSG_MORE : 0));
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) return receiveError(errno);
+    data.remove_prefix(static_cast<std::size_t>(sent));
+  }
+  return {};
+}
+
+Result<void> receiveAll(int socket, std::span<std::byte> out) {
+  while (!out.empty()) {
+    const auto received = ::recv(socket, out.data(), out.size(), MSG_WAITALL);
+    if (received < 0 && errno == EINTR) continue;
+    if (received < 0) return receiveError(errno);
+    if (received == 0) return Error{ErrorCode::io, "the connection was closed"};
+    out = out.subspan(static_cast<std::size_t>(received));
+  }
+  return {};
+}
+
+Result<std::size_t> receiveSome(int socket, std::span<std::byte> out) {
+  while (true) {
+    const auto received = ::recv(socket, out.data(), out.size(), 0);
+    if (received > 0) return static_cast<std::size_t>(received);
+    if (received == 0) return Error{ErrorCode::io, "the connection was closed"};
+    if (errno != EINTR) return receiveError(errno);
+  }
+}
+
+}  // namespace espalier::transfer

@@ -1,0 +1,60 @@
+// Blocking sockets with time-outs, as the threads of a transfer use them, and a way to wake them.
+//
+// Errors have the code `io` for a connection that failed or ended, `timeout` for one that was
+// silent for too long. No call raises SIGPIPE as long as the thread has a QuietSignals.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <set>
+#include <span>
+#include <string_view>
+
+#include "common/base/clock.h"
+#include "common/base/endpoint.h"
+#include "common/base/file_descriptor.h"
+#include "common/base/guarded.h"
+#include "common/base/result.h"
+
+namespace espalier::transfer {
+
+// Wakes every thread that blocks on one of its sockets, now and from now on: they see the end of
+// the connection. Thread-safe. A socket is removed before it is closed.
+class Interrupter {
+ public:
+  Interrupter();
+  void add(int socket);
+  void remove(int socket);
+  void interrupt();
+  bool interrupted() const;
+  // Readable once interrupted: for poll(2).
+  int descriptor() const { return event_.get(); }
+
+ private:
+  struct State {
+    bool interrupted = false;
+    std::set<int> sockets;
+  };
+  FileDescriptor event_;
+  Guarded<State> state_;
+};
+
+// Keeps SIGPIPE (sendfile(2) has no MSG_NOSIGNAL) and SIGXFSZ from the thread that made it.
+class QuietSignals {
+ public:
+  QuietSignals();
+};
+
+// Connects within `timeout`; TCP_NODELAY. The socket is in `interrupter` when it is returned.
+Result<FileDescriptor> dial(const Endpoint& endpoint, Duration timeout, Interrupter& interrupter);
+
+// Blocking, with `silence` as the time-out of both directions.
+void makeBlocking(int socket, Duration silence);
+
+Result<void> sendAll(int socket, std::string_view data, bool moreFollows = false);
+// Fills `out`. The time-out counts from the last byte.
+Result<void> receiveAll(int socket, std::span<std::byte> out);
+// What is there, at least a byte.
+Result<std::size_t> receiveSome(int socket, std::span<std::byte> out);
+
+}  // namespace espalier::transfer

@@ -1,0 +1,60 @@
+// What a transfer server needs to know of a share: the seam between serving bytes and deciding what
+// is shared.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/file_descriptor.h"
+#include "common/base/ids.h"
+#include "common/base/result.h"
+#include "common/wire/transfer.h"
+
+namespace espalier::transfer {
+
+// root, size, name: as it goes on the wire.
+using FileInfo = wire::FileEntry;
+
+// By what a change of a file is noticed.
+struct FileState {
+  std::uint64_t size = 0;
+  std::int64_t modifiedSeconds = 0;
+  std::int64_t modifiedNanoseconds = 0;
+  std::uint64_t inode = 0;
+  std::uint64_t device = 0;
+  bool operator==(const FileState&) const = default;
+
+  static FileState of(const struct stat& status) {
+    return {static_cast<std::uint64_t>(status.st_size), status.st_mtim.tv_sec,
+            status.st_mtim.tv_nsec, status.st_ino, status.st_dev};
+  }
+};
+
+// A shared file, open for reading, and how it was when its root was computed. The server compares
+// before and after each chunk, so the source need not.
+struct OpenedFile {
+  FileDescriptor descriptor;
+  FileState expected;
+};
+
+// Thread-safe: the server's threads call it at the same time. A root may cease to be shared at any
+// moment.
+class FileSource {
+ public:
+  virtual ~FileSource() = default;
+
+  virtual std::optional<FileInfo> find(const FileRoot& root) = 0;
+  virtual Result<OpenedFile> open(const FileRoot& root) = 0;
+  // Of chunks of crypto::chunkBytesFor(size) bytes.
+  virtual Result<std::vector<Digest>> chunkHashes(const FileRoot& root) = 0;
+  // Up to `limit` files whose names come after `after`, in the order of their bytes.
+  virtual std::vector<FileInfo> list(std::string_view after, std::size_t limit) = 0;
+};
+
+}  // namespace espalier::transfer

@@ -1,0 +1,253 @@
+#include "peer/transfer/staging.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <string_view>
+#include <utility>
+
+#include "common/base/limits.h"
+#include "common/base/text.h"
+#include "common/crypto/file_tree.h"
+
+namespace espalier::transfer {
+namespace {
+
+constexpr std::string_view kMagic = "ESPJRNL1";
+constexpr std::size_t kHeaderBytes = 8 + Digest::kSizeBytes + 8 + 8;
+constexpr std::size_t kPageBytes = 4096;
+// The most that open() reads: the header, and a hash and a mark for each chunk there can be.
+constexpr std::uint64_t kJournalBytes =
+    kHeaderBytes + limits::kFileChunks * (Digest::kSizeBytes + 1);
+
+void appendNumber(std::uint64_t value, std::string& out) {
+  for (int i = 0; i < 8; ++i) out.push_back(static_cast<char>(value >> 8 * i));
+}
+
+std::uint64_t readNumber(std::string_view raw) {
+  std::uint64_t value = 0;
+  for (std::size_t i = 8; i-- > 0;) value = value << 8 | static_cast<unsigned char>(raw[i]);
+  return value;
+}
+
+Error diskError(std::string_view what, int error) {
+  if (error == ENOSPC || error == EDQUOT) {
+    return {ErrorCode::io, fmt::format("{}: the disk is full", what)};
+  }
+  if (error == EFBIG) return {ErrorCode::io, fmt::format("{}: larger than a file may be", what)};
+  return systemError(what, error);
+}
+
+Result<void> writeAt(int file, std::uint64_t offset, std::span<const std::byte> data) {
+  while (!data.empty()) {
+    const auto written = ::pwrite(file, data.data(), data.size(), static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return diskError("cannot write what was received", errno);
+    data = data.subspan(static_cast<std::size_t>(written));
+    offset += static_cast<std::uint64_t>(written);
+  }
+  return {};
+}
+
+bool readAt(int file, std::uint64_t offset, std::span<std::byte> out) {
+  while (!out.empty()) {
+    const auto got = ::pread(file, out.data(), out.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    out = out.subspan(static_cast<std::size_t>(got));
+    offset += static_cast<std::uint64_t>(got);
+  }
+  return true;
+}
+
+std::span<const std::byte> asBytes(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+Result<void> reserve(int file, std::uint64_t size) {
+  // Exactly: an earlier run may have believed in another size of the last chunk.
+  if (::ftruncate(file, static_cast<off_t>(size)) != 0) {
+    return diskError(fmt::format("no room for {}", formatSize(size)), errno);
+  }
+  if (size == 0 || ::fallocate(file, 0, 0, static_cast<off_t>(size)) == 0) return {};
+  const int error = errno;
+  if (error == EOPNOTSUPP || error == ENOSYS) return {};
+  return diskError(fmt::format("no room for {}", formatSize(size)), error);
+}
+
+// Not replacing needs a call of its own: between a check and a rename somebody else may come.
+int renameNew(int from, const char* name, int target, const char* leaf) {
+  if (::syscall(SYS_renameat2, from, name, target, leaf, RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return -1;
+  if (::linkat(from, name, target, leaf, 0) != 0) return -1;
+  return ::unlinkat(from, name, 0);
+}
+
+}  // namespace
+
+std::optional<ChunkPlan> ChunkPlan::ofSmall(const FileRoot& root, std::uint64_t size) {
+  const std::uint64_t chunkBytes = crypto::chunkBytesFor(size);
+  if (size > chunkBytes) return std::nullopt;
+  ChunkPlan plan{root, size, chunkBytes, {}};
+  if (size > 0) plan.hashes.push_back(root);
+  return plan;
+}
+
+bool ChunkPlan::matches() const {
+  return crypto::chunkListMatches(root, size, chunkBytes, hashes);
+}
+
+std::uint64_t ChunkPlan::bytesOf(std::uint64_t chunk) const {
+  return std::min(chunkBytes, size - offset(chunk));
+}
+
+bool ChunkPlan::isRight(std::uint64_t chunk, std::span<const std::byte> data) const {
+  return data.size() == bytesOf(chunk) &&
+         crypto::chunkHash(data, chunkBytes, size) == hashes[chunk];
+}
+
+void ChunkBuffer::Free::operator()(std::byte* data) const {
+  std::free(data);
+}
+
+void ChunkBuffer::reserve(std::size_t bytes) {
+  if (bytes <= bytes_) return;
+  const std::size_t whole = (bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
+  data_.reset(static_cast<std::byte*>(std::aligned_alloc(kPageBytes, whole)));
+  if (!data_) throw std::bad_alloc();
+  bytes_ = whole;
+}
+
+Result<Staging> Staging::open(FileDescriptor folder, const FileRoot& root, std::uint64_t size) {
+  Staging staging(std::move(folder), toHex(root.view()));
+  if (auto opened = staging.openPart(); !opened) return opened.error();
+  staging.readJournal(root, size);
+  return staging;
+}
+
+Result<void> Staging::openPart() {
+  // Whoever finished it meanwhile has renamed it: then the file that we locked is no longer ours.
+  for (int attempt = 0; attempt < 8; ++attempt) {
+    part_ = FileDescriptor(::openat(folder_.get(), partName().c_str(),
+                                    O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666));
+    if (!part_) return diskError("cannot open the folder for incoming files", errno);
+    if (::flock(part_.get(), LOCK_EX | LOCK_NB) != 0) break;
+    struct stat opened {};
+    struct stat named {};
+    if (::fstat(part_.get(), &opened) == 0 &&
+        ::fstatat(folder_.get(), partName().c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+        opened.st_ino == named.st_ino && opened.st_dev == named.st_dev) {
+      return {};
+    }
+  }
+  return Error{ErrorCode::failed, "the same file is being fetched already"};
+}
+
+void Staging::readJournal(const FileRoot& root, std::uint64_t size) {
+  const FileDescriptor journal(
+      ::openat(folder_.get(), journalName().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (!journal || ::fstat(journal.get(), &status) != 0) return;
+  const auto bytes = static_cast<std::uint64_t>(status.st_size);
+  if (bytes < kHeaderBytes || bytes > kJournalBytes) return;
+  std::string raw(bytes, '\0');
+  if (!readAt(journal.get(), 0, std::as_writable_bytes(std::span(raw)))) return;
+  const std::string_view text(raw);
+  if (!text.starts_with(kMagic) || text.substr(8, Digest::kSizeBytes) != root.view()) return;
+  ChunkPlan plan{root, readNumber(text.substr(40)), readNumber(text.substr(48)), {}};
+  if (plan.size != size || !crypto::isChunkBytes(plan.chunkBytes)) return;
+  const std::uint64_t chunks = crypto::chunkCount(size, plan.chunkBytes);
+  if (bytes != kHeaderBytes + chunks * (Digest::kSizeBytes + 1)) return;
+  for (std::uint64_t i = 0; i < chunks; ++i) {
+    plan.hashes.push_back(
+        *Digest::fromRaw(text.substr(kHeaderBytes + i * Digest::kSizeBytes, Digest::kSizeBytes)));
+  }
+  if (!plan.matches()) return;
+  const auto marks = text.substr(kHeaderBytes + chunks * Digest::kSizeBytes);
+  marks_.assign(marks.begin(), marks.end());
+  earlierPlan_ = std::move(plan);
+}
+
+Result<void> Staging::begin(const ChunkPlan& plan, const std::function<void(std::uint64_t)>& held,
+                            std::stop_token stop) {
+  if (auto reserved = reserve(part_.get(), plan.size); !reserved) return reserved;
+  if (plan.hashes.size() <= 1) return {};
+  const bool goesOn = earlierPlan_ && earlierPlan_->chunkBytes == plan.chunkBytes;
+  if (!goesOn) marks_.assign(plan.hashes.size(), 0);
+  if (goesOn) {
+    if (auto verified = verifyWritten(plan, held, stop); !verified) return verified;
+  }
+  return writeJournal(plan);
+}
+
+Result<void> Staging::verifyWritten(const ChunkPlan& plan,
+                                    const std::function<void(std::uint64_t)>& held,
+                                    std::stop_token stop) {
+  ChunkBuffer buffer;
+  buffer.reserve(plan.chunkBytes);
+  for (std::uint64_t chunk = 0; chunk < marks_.size(); ++chunk) {
+    if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
+    if (marks_[chunk] == 0) continue;
+    const auto data = buffer.first(plan.bytesOf(chunk));
+    if (readAt(part_.get(), plan.offset(chunk), data) && plan.isRight(chunk, data)) {
+      held(chunk);
+    } else {
+      marks_[chunk] = 0;
+    }
+  }
+  return {};
+}
+
+Result<void> Staging::writeJournal(const ChunkPlan& plan) {
+  journal_ = FileDescriptor(::openat(folder_.get(), journalName().c_str(),
+                                     O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666));
+  if (!journal_) return diskError("cannot keep a journal of what was fetched", errno);
+  std::string raw(kMagic);
+  raw += plan.root.view();
+  appendNumber(plan.size, raw);
+  appendNumber(plan.chunkBytes, raw);
+  for (const auto& hash : plan.hashes) raw += hash.view();
+  marksAt_ = raw.size();
+  raw.append(marks_.begin(), marks_.end());
+  if (auto written = writeAt(journal_.get(), 0, asBytes(raw)); !written) return written;
+  if (::ftruncate(journal_.get(), static_cast<off_t>(raw.size())) != 0) {
+    return diskError("cannot keep a journal of what was fetched", errno);
+  }
+  return {};
+}
+
+Result<void> Staging::write(const ChunkPlan& plan, std::uint64_t chunk,
+                            std::span<const std::byte> data) {
+  if (auto written = writeAt(part_.get(), plan.offset(chunk), data); !written) return written;
+  if (!journal_) return {};
+  const std::byte mark{1};
+  return writeAt(journal_.get(), marksAt_ + chunk, std::span(&mark, 1));
+}
+
+Result<bool> Staging::publish(int target, const std::string& leaf, bool replace) {
+  if (::fsync(part_.get()) != 0) return diskError("cannot sync the file to the disk", errno);
+  const std::string part = partName();
+  const int renamed = replace ? ::renameat(folder_.get(), part.c_str(), target, leaf.c_str())
+                              : renameNew(folder_.get(), part.c_str(), target, leaf.c_str());
+  if (renamed != 0 && errno == EEXIST && !replace) return false;
+  if (renamed != 0) {
+    return diskError(fmt::format("cannot save as {}", escaped(leaf)), errno);
+  }
+  // The file is there; a name that a crash of the machine takes back is fetched again.
+  (void)::fsync(target);
+  if (journal_ || earlierPlan_) ::unlinkat(folder_.get(), journalName().c_str(), 0);
+  return true;
+}
+
+}  // namespace espalier::transfer

@@ -1,0 +1,123 @@
+#include "peer/transfer/target.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "common/base/text.h"
+#include "common/crypto/file_tree.h"
+#include "peer/transfer/staging.h"
+
+namespace espalier::transfer {
+namespace {
+
+const std::array<std::string, 1> kIncoming{"incoming"};
+const std::array<std::string, 2> kIncomingBeside{std::string(kStateFolderName), "incoming"};
+constexpr std::size_t kReadBytes = 1024 * 1024;
+
+// Renaming works within a mount only, even where two mounts show the same file system.
+bool sameMount(int one, int other) {
+  struct statx first {};
+  struct statx second {};
+  constexpr unsigned kMask = STATX_BASIC_STATS | STATX_MNT_ID;
+  return ::statx(one, "", AT_EMPTY_PATH, kMask, &first) == 0 &&
+         ::statx(other, "", AT_EMPTY_PATH, kMask, &second) == 0 &&
+         first.stx_dev_major == second.stx_dev_major &&
+         first.stx_dev_minor == second.stx_dev_minor && first.stx_mnt_id == second.stx_mnt_id;
+}
+
+Result<bool> hasRoot(int file, const FileRoot& root, std::uint64_t size, std::stop_token stop) {
+  ChunkBuffer buffer;
+  buffer.reserve(kReadBytes);
+  crypto::FileHasher hasher(size);
+  for (std::uint64_t left = size; left > 0;) {
+    if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
+    const auto out = buffer.first(std::min<std::uint64_t>(left, kReadBytes));
+    const auto got = ::read(file, out.data(), out.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    hasher.update(out.first(static_cast<std::size_t>(got)));
+    left -= static_cast<std::uint64_t>(got);
+  }
+  return hasher.finish().root == root;
+}
+
+}  // namespace
+
+Result<Target> Target::locate(const std::string& folder, std::string_view name) {
+  auto safe = SafeName::parse(name);
+  if (!safe) return safe.error();
+  auto base = openFolder(folder);
+  if (!base) return base.error();
+  // Now, rather than after an hour of fetching: may the innermost folder that is there be written?
+  auto folders = safe->folders();
+  while (true) {
+    auto innermost = openFolderBeneath(base->get(), folders, false);
+    if (!innermost && innermost.error().code == ErrorCode::failed) return innermost.error();
+    if (innermost) {
+      if (::faccessat(innermost->get(), ".", W_OK | X_OK, AT_EACCESS) != 0) {
+        return systemError(fmt::format("cannot save in {}", escaped(folder)), errno);
+      }
+      return Target(folder, std::move(*base), std::move(*safe));
+    }
+    if (folders.empty()) return innermost.error();
+    folders = folders.first(folders.size() - 1);
+  }
+}
+
+Result<Target::Existing> Target::compare(const FileRoot& root, std::uint64_t size,
+                                         std::stop_token stop) const {
+  const auto folder = openFolderBeneath(base_.get(), name_.folders(), false);
+  if (!folder) return Existing::nothing;
+  struct stat status {};
+  if (::fstatat(folder->get(), leaf().c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno == ENOENT) return Existing::nothing;
+    return systemError(fmt::format("cannot look at {}", escaped(path())), errno);
+  }
+  if (S_ISDIR(status.st_mode)) {
+    return Error{ErrorCode::failed,
+                 fmt::format("{} is a folder: -o PATH saves elsewhere", escaped(path()))};
+  }
+  if (!S_ISREG(status.st_mode) || static_cast<std::uint64_t>(status.st_size) != size) {
+    return Existing::different;
+  }
+  const FileDescriptor file(
+      ::openat(folder->get(), leaf().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!file) return Existing::different;
+  const auto same = hasRoot(file.get(), root, size, stop);
+  if (!same) return same.error();
+  return *same ? Existing::same : Existing::different;
+}
+
+Result<FileDescriptor> Target::stagingFolder(const std::string& stateFolder) const {
+  if (::mkdir(stateFolder.c_str(), 0700) != 0 && errno != EEXIST) {
+    return systemError(fmt::format("cannot make the folder {}", escaped(stateFolder)), errno);
+  }
+  auto state = openFolder(stateFolder);
+  if (!state) return state.error();
+  return sameMount(state->get(), base_.get())
+             ? openFolderBeneath(state->get(), kIncoming, true)
+             : openFolderBeneath(base_.get(), kIncomingBeside, true);
+}
+
+void Target::removeStagingFolder() const {
+  const auto beside = openFolderBeneath(base_.get(), std::span(kIncomingBeside).first(1), false);
+  if (!beside) return;
+  if (::unlinkat(beside->get(), kIncomingBeside[1].c_str(), AT_REMOVEDIR) != 0) return;
+  ::unlinkat(base_.get(), kIncomingBeside[0].c_str(), AT_REMOVEDIR);
+}
+
+Result<FileDescriptor> Target::folder() const {
+  return openFolderBeneath(base_.get(), name_.folders(), true);
+}
+
+std::string Target::path() const {
+  return folder_.ends_with('/') ? folder_ + name_.text() : folder_ + "/" + name_.text();
+}
+
+}  // namespace espalier::transfer

@@ -1,0 +1,180 @@
+#include "peer/transfer/upload.h"
+
+#include <fcntl.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <span>
+#include <utility>
+#include <variant>
+
+#include "common/base/limits.h"
+#include "common/crypto/file_tree.h"
+#include "peer/transfer/sockets.h"
+
+namespace espalier::transfer {
+namespace {
+
+using wire::TransferFailure;
+using wire::TransferProblem;
+
+constexpr std::size_t kReceiveBytes = 4096;  // requests are small
+
+TransferFailure notShared() {
+  return {TransferProblem::notShared, "the file is not shared"};
+}
+TransferFailure changed() {
+  return {TransferProblem::changed, "the file has changed"};
+}
+
+}  // namespace
+
+Upload::Upload(int socket, std::string_view behind, FileSource& source, UploadCounters& counters)
+    : socket_(socket), source_(source), counters_(counters) {
+  reader_.append(behind);
+}
+
+Result<void> Upload::run() {
+  std::array<std::byte, kReceiveBytes> buffer;
+  while (true) {
+    auto frame = reader_.next();
+    if (!frame) return frame.error();
+    if (!*frame) {
+      const auto received = receiveSome(socket_, buffer);
+      if (!received) {
+        if (reader_.rest().empty() && received.error().code == ErrorCode::io) return {};
+        return received.error();
+      }
+      reader_.append({reinterpret_cast<const char*>(buffer.data()), *received});
+      continue;
+    }
+    auto request = wire::decodeTransferRequest(**frame);
+    if (!request) {
+      (void)send(TransferFailure{TransferProblem::badRequest, request.error().message});
+      return request.error();
+    }
+    auto sent = std::visit([this](const auto& part) { return answer(part); }, *request);
+    if (!sent) return sent;
+  }
+}
+
+Result<void> Upload::answer(const wire::UnknownRequest&) {
+  return send(TransferFailure{TransferProblem::badRequest, "a request of no kind known here"});
+}
+
+Result<void> Upload::answer(const wire::ChunkListRequest& request) {
+  const auto info = source_.find(request.root);
+  if (!info) return send(notShared());
+  auto hashes = source_.chunkHashes(request.root);
+  if (!hashes) return send(TransferFailure{TransferProblem::io, hashes.error().message});
+  wire::ChunkList list;
+  list.size = info->size;
+  list.chunkBytes = crypto::chunkBytesFor(info->size);
+  list.name = info->name;
+  std::span<const Digest> left(*hashes);
+  do {
+    const auto part = left.first(std::min(left.size(), limits::kHashesPerFrame));
+    list.hashes.assign(part.begin(), part.end());
+    left = left.subspan(part.size());
+    if (auto sent = send(list, !left.empty()); !sent) return sent;
+    list.first += part.size();
+    list.name.clear();
+  } while (!left.empty());
+  return {};
+}
+
+Result<void> Upload::answer(const wire::ListRequest& request) {
+  // One more than a page holds shows whether there is another.
+  auto files = source_.list(request.after, limits::kListPageFiles + 1);
+  wire::FileList page;
+  page.more = files.size() > limits::kListPageFiles;
+  if (page.more) files.resize(limits::kListPageFiles);
+  std::size_t room = limits::kFrameBytes - 64;
+  for (auto& file : files) {
+    const std::size_t bytes = wire::encodedBytesAtMost(file);
+    if (bytes > room) {
+      page.more = true;
+      break;
+    }
+    room -= bytes;
+    page.files.push_back(std::move(file));
+  }
+  return send(page);
+}
+
+Result<void> Upload::answer(const wire::ChunkRequest& request) {
+  if (auto failure = openFile(request.root)) return send(*failure);
+  for (std::uint64_t i = 0; i < request.count; ++i) {
+    const std::uint64_t chunk = request.first + i;
+    const std::uint64_t offset = chunk * request.chunkBytes;
+    if (offset >= info_->size) {
+      return send(TransferFailure{TransferProblem::badRequest, "a chunk behind the file's end"});
+    }
+    if (!unchanged()) return send(changed());
+    const std::uint64_t bytes = std::min(request.chunkBytes, info_->size - offset);
+    if (auto sent = send(wire::ChunkHeader{chunk, static_cast<std::uint32_t>(bytes)}, true);
+        !sent) {
+      return sent;
+    }
+    const auto whole = sendBytes(offset, bytes);
+    if (!whole) return whole.error();
+    // What was just sent may be half old, half new: the asker sees that by its hash, and why here.
+    if (!*whole || !unchanged()) return send(changed());
+    ++counters_.chunks;
+    counters_.bytes += bytes;
+  }
+  return {};
+}
+
+Upload::Failed Upload::openFile(const FileRoot& root) {
+  auto info = source_.find(root);
+  if (!info) return notShared();
+  if (info_ && info_->root == root && unchanged()) return std::nullopt;
+  info_.reset();
+  auto file = source_.open(root);
+  if (!file) return TransferFailure{TransferProblem::io, file.error().message};
+  ::posix_fadvise(file->descriptor.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+  file_ = std::move(*file);
+  info_ = std::move(info);
+  if (unchanged()) return std::nullopt;
+  info_.reset();
+  return changed();
+}
+
+bool Upload::unchanged() const {
+  struct stat status {};
+  return ::fstat(file_.descriptor.get(), &status) == 0 && FileState::of(status) == file_.expected &&
+         file_.expected.size == info_->size;
+}
+
+Result<bool> Upload::sendBytes(std::uint64_t offset, std::uint64_t bytes) {
+  auto at = static_cast<off_t>(offset);
+  while (bytes > 0) {
+    const auto sent = ::sendfile(socket_, file_.descriptor.get(), &at, bytes);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) return systemError("cannot send a chunk", errno);
+    if (sent == 0) break;
+    bytes -= static_cast<std::uint64_t>(sent);
+  }
+  if (bytes == 0) return true;
+  static const std::string zeros(limits::kBlockBytes, '\0');
+  while (bytes > 0) {
+    const auto part = std::min<std::uint64_t>(bytes, zeros.size());
+    if (auto sent = sendAll(socket_, std::string_view(zeros).substr(0, part)); !sent) {
+      return sent.error();
+    }
+    bytes -= part;
+  }
+  return false;
+}
+
+Result<void> Upload::send(const wire::TransferAnswer& answer, bool moreFollows) {
+  out_.clear();
+  wire::appendFrame(wire::encode(answer), out_);
+  return sendAll(socket_, out_, moreFollows);
+}
+
+}  // namespace espalier::transfer
