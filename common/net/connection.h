@@ -10,7 +10,7 @@
 // Frames that arrived before the end of the stream are delivered before onClosed.
 //
 // The loop owns it; the object lives until onClosed has returned. Thread rule: the loop's thread
-// only. Cost: an idle one is some 350 bytes all told, without a buffer; what is sent in a round
+// only. Cost: an idle one is some 300 bytes all told, without a buffer; what is sent in a round
 // leaves in one send(2).
 #pragma once
 

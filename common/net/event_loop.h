@@ -1,10 +1,11 @@
 // A small epoll loop over POCO's sockets: connections, listeners, descriptors to watch, signals,
 // functions posted from other threads, one deadline. Knows frames, not messages.
 //
-// A round: wait · signals, accepts, frames · posted functions · timers and the tick · what was sent
-// is written, what was closed is told. So whatever has arrived is read before anybody is judged
-// silent. When the process was itself stopped (a deadline overrun by more than limits::kStall) or
-// there is more to read than fits a round, the timers wait until every socket has had its turn.
+// A round: wait · signals, accepts, frames · posted functions · timers and the tick · what was
+// sent is written, what was closed is told. So whatever has arrived is read before anybody is
+// judged silent. When the process was itself stopped (a deadline overrun by more than
+// limits::kStall) or there is more to read than fits a round, the timers wait until every socket
+// has had its turn.
 //
 // Level-triggered: a descriptor that still has bytes comes up again by itself, so a round may stop
 // anywhere (fairness: one read of limits::kReadBytes and limits::kFramesPerRound frames of each
@@ -86,7 +87,6 @@ class EventLoop {
  private:
   friend class Connection;
   friend class Listener;
-  class Watch;
   struct Closing {
     std::unique_ptr<Connection> connection;
     Error why;
@@ -123,7 +123,7 @@ class EventLoop {
   std::function<void(TimePoint)> tick_;
 
   std::unordered_map<ConnectionId, std::unique_ptr<Connection>> connections_;
-  std::map<int, std::unique_ptr<Watch>> watches_;
+  std::map<int, std::unique_ptr<EventSource>> watches_;
   std::set<std::pair<TimePoint, EventSource*>> timers_;
   // By id, not by address: a connection may be gone when its turn comes.
   std::vector<ConnectionId> dirty_;
@@ -131,7 +131,7 @@ class EventLoop {
   std::vector<ConnectionId> drained_;
   std::vector<ConnectionId> scratch_;  // the list being worked through
   std::vector<Closing> closing_;
-  std::vector<std::unique_ptr<Watch>> unwatched_;
+  std::vector<std::unique_ptr<EventSource>> unwatched_;
 
   std::vector<char> readBuffer_;
   std::array<epoll_event, limits::kEventsPerRound> events_;

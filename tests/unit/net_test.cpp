@@ -1,7 +1,8 @@
+#include <Poco/Net/ServerSocket.h>
+#include <Poco/Net/SocketAddress.h>
+#include <Poco/Net/StreamSocket.h>
 #include <doctest/doctest.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 #include <cerrno>
 #include <csignal>
 #include <functional>
+#include <future>
 #include <map>
 #include <string>
 #include <thread>
@@ -75,7 +77,13 @@ struct Recorder : ConnectionHandler, ListenerHandler {
 // A client that is nothing but a socket, so that it can misbehave.
 class RawClient {
  public:
-  explicit RawClient(const Endpoint& to) : descriptor_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  // `receiveBufferBytes`: what the kernel takes for a client that does not read; 0 lets it decide.
+  explicit RawClient(const Endpoint& to, int receiveBufferBytes = 0)
+      : descriptor_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    if (receiveBufferBytes != 0) {
+      ::setsockopt(descriptor_, SOL_SOCKET, SO_RCVBUF, &receiveBufferBytes,
+                   sizeof receiveBufferBytes);
+    }
     sockaddr_storage native;
     const auto length = Address::fromEndpoint(to)->toNative(native);
     connected_ = ::connect(descriptor_, reinterpret_cast<sockaddr*>(&native), length) == 0;
@@ -257,20 +265,23 @@ TEST_CASE("a slow reader fills the queue, and its drain is told once") {
   const std::string piece(limits::kFrameBytes, 'x');
   constexpr std::size_t kPieces = 96;  // 6 MiB: more than the kernel's buffers, less than the limit
   bool congested = false;
+  std::promise<void> full;
   server.opened = [&](Connection& c) {
     for (std::size_t sent = 0; sent < kPieces; ++sent) c.send(piece);
     congested = c.isCongested();
     CHECK(c.queuedBytes() > limits::kQueueHighBytes);
     CHECK(server.drainedCount == 0);
+    full.set_value();
   };
   server.drained = [&](Connection& c) {
     CHECK(c.queuedBytes() < limits::kQueueLowBytes);
     CHECK_FALSE(c.isCongested());
   };
   server.stopOnceClosed();
-  RawClient client(server.address());
+  RawClient client(server.address(), 64 * 1024);
   std::size_t got = 0;
   std::thread reader([&] {
+    full.get_future().wait();
     got = client.read(kPieces * (piece.size() + 4)).size();
     client.close();
   });
@@ -792,6 +803,32 @@ TEST_CASE("connections that are open when the loop goes are closed without being
   }
   CHECK(orphan.ends.empty());
   CHECK(client->read(1).empty());
+}
+
+TEST_CASE("a local socket is listened on like any other") {
+  const auto loop = std::move(*EventLoop::create());
+  char folder[] = "/tmp/espalier-net-XXXXXX";
+  REQUIRE(::mkdtemp(folder) != nullptr);
+  const std::string path = std::string(folder) + "/socket";
+  Poco::Net::ServerSocket socket;
+  socket.bind(Poco::Net::SocketAddress(Poco::Net::SocketAddress::UNIX_LOCAL, path), false, false);
+  socket.listen(8);
+  Recorder server;
+  server.frame = [&](Connection& c, std::string_view payload) {
+    CHECK(payload == "status");
+    CHECK(c.remote().text() == "a local socket");
+    loop->stop();
+  };
+  const auto listener = Listener::adopt(*loop, socket, server);
+  REQUIRE(listener.ok());
+  Poco::Net::StreamSocket client(
+      Poco::Net::SocketAddress(Poco::Net::SocketAddress::UNIX_LOCAL, path));
+  const std::string bytes = framed("status");
+  client.sendBytes(bytes.data(), static_cast<int>(bytes.size()));
+  loop->run();
+  ::unlink(path.c_str());
+  ::rmdir(folder);
+  CHECK(server.frameCount == 1);
 }
 
 TEST_CASE("an IPv4 address that came over IPv6 is the IPv4 address") {
