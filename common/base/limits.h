@@ -30,6 +30,10 @@ inline constexpr std::size_t kContacts = 16;        // enough to survive many de
 inline constexpr std::size_t kPendingAttaches = 8;  // comers a peer keeps waiting for a fresh beat
 inline constexpr std::uint64_t kBeatJump =
     1ull << 32;  // the most that one message may raise a beat number
+inline constexpr std::uint64_t kBeatNumber = 1ull << 62;  // one more never wraps around
+inline constexpr std::uint32_t kDepth = 1u << 20;         // nor one deeper: a line of all members
+inline constexpr auto kBeatIntervalLeast = 100ms;         // what a metaserver may ask for
+inline constexpr auto kBeatIntervalMost = 10min;
 inline constexpr auto kBeatInterval = 2s;
 inline constexpr auto kSilence = 6s;    // three beats lost
 inline constexpr auto kStall = 1500ms;  // a gap in our own time: we were stopped, not the others
@@ -160,6 +164,8 @@ inline constexpr auto kProgressInterval = 100ms;          // ten redraws a secon
 static_assert(kQueueLowBytes < kQueueHighBytes && kQueueHighBytes < kQueueCloseBytes);
 static_assert(kFrameHeaderBytes + kFrameBytes <= kReadBytes);
 static_assert(kBeatInterval * 3 <= kSilence);
+static_assert(kBeatIntervalLeast <= kBeatInterval && kBeatInterval <= kBeatIntervalMost);
+static_assert(kDepth >= kMembers);
 static_assert(kPathBytes + kPatternBytes < kFrameBytes);
 static_assert(kHashSegmentBytes % kChunkBytesMax == 0 && kChunkBytesMin % kHashReadBytes == 0);
 static_assert(kCoverageRanges * 12 < kFrameBytes, "an answer's ranges fit a frame");

@@ -57,6 +57,15 @@ bool isUtf8(std::string_view text) {
   return true;
 }
 
+std::string_view cutUtf8(std::string_view text, std::size_t mostBytes) {
+  if (text.size() <= mostBytes) return text;
+  // A character has at most three bytes after its first; what has more is no UTF-8 anyway.
+  for (std::size_t end = mostBytes; end > 0 && mostBytes - end < 4; --end) {
+    if ((static_cast<unsigned char>(text[end]) & 0xC0) != 0x80) return text.substr(0, end);
+  }
+  return text.substr(0, mostBytes);
+}
+
 bool hasSpaceOrControl(std::string_view text) {
   while (!text.empty()) {
     const auto [value, size] = decode(text);

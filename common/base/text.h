@@ -11,6 +11,9 @@ namespace espalier {
 // Whether `text` is well-formed UTF-8 (no overlong forms, surrogates or code points past U+10FFFF).
 bool isUtf8(std::string_view text);
 
+// The beginning of `text`, at most that many bytes, not cut within a character.
+std::string_view cutUtf8(std::string_view text, std::size_t mostBytes);
+
 // Whether it has white space (also Unicode's), a C0 or C1 control character or DEL, or a
 // bidirectional control.
 bool hasSpaceOrControl(std::string_view text);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/base/limits.h"
+#include "common/base/text.h"
 #include "hello.pb.h"
 
 namespace espalier::wire {
@@ -50,7 +51,8 @@ std::string encode(const Welcome& welcome) {
 std::string encode(const Failure& failure) {
   proto::Reply reply;
   reply.mutable_failure()->set_code(static_cast<unsigned>(failure.code));
-  reply.mutable_failure()->set_message(failure.message.substr(0, limits::kMessageBytes));
+  reply.mutable_failure()->set_message(
+      std::string(cutUtf8(failure.message, limits::kMessageBytes)));
   return reply.SerializeAsString();
 }
 
@@ -61,7 +63,7 @@ Result<Welcome> decodeWelcome(std::string_view payload) {
   }
   if (reply.has_failure()) {
     return Error{errorCodeFromWire(reply.failure().code()),
-                 reply.failure().message().substr(0, limits::kMessageBytes)};
+                 std::string(cutUtf8(reply.failure().message(), limits::kMessageBytes))};
   }
   if (!reply.has_welcome()) {
     return Error{ErrorCode::protocol, "the answer to the Hello is neither Welcome nor Failure"};

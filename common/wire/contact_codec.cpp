@@ -1,0 +1,111 @@
+#include "common/wire/contact_codec.h"
+
+#include <fmt/format.h>
+
+#include <cassert>
+
+#include "common/base/limits.h"
+#include "common/base/text.h"
+#include "contact.pb.h"
+
+namespace espalier::wire {
+
+Error malformed(std::string_view what) {
+  return {ErrorCode::protocol, fmt::format("a malformed message: {}", what)};
+}
+
+bool parse(std::string_view payload, google::protobuf::MessageLite& out) {
+  return payload.size() <= limits::kFrameBytes &&
+         out.ParseFromArray(payload.data(), static_cast<int>(payload.size()));
+}
+
+std::string serialized(const google::protobuf::MessageLite& message) {
+  std::string payload = message.SerializeAsString();
+  assert(payload.size() <= limits::kFrameBytes);
+  return payload;
+}
+
+bool isHost(std::string_view text) {
+  return !text.empty() && text.size() <= limits::kHostBytes && !hasSpaceOrControl(text);
+}
+
+Result<JoinOrder> readOrder(std::uint64_t order) {
+  if (order > limits::kJoinOrder) return malformed("an order of joining that nobody can have");
+  return JoinOrder{order};
+}
+
+Result<std::uint64_t> readMembers(std::uint64_t count, std::uint64_t least) {
+  if (count < least || count > limits::kMembers) {
+    return malformed(fmt::format("{} members", count));
+  }
+  return count;
+}
+
+Result<PeerId> readPeerId(std::string_view text) {
+  auto id = PeerId::parse(text);
+  if (!id) return malformed(id.error().message);
+  return id;
+}
+
+Result<std::optional<PeerId>> readOptionalPeerId(std::string_view text) {
+  if (text.empty()) return std::optional<PeerId>();
+  auto id = readPeerId(text);
+  if (!id) return id.error();
+  return std::optional<PeerId>(*std::move(id));
+}
+
+Result<std::vector<PeerId>> readNeighbours(const TextFields& in) {
+  const auto count = static_cast<std::size_t>(in.size());
+  if (count > limits::kMaxLinks) return malformed(fmt::format("a peer with {} links", count));
+  std::vector<PeerId> neighbours;
+  neighbours.reserve(count);
+  for (const auto& text : in) {
+    auto id = readPeerId(text);
+    if (!id) return id.error();
+    neighbours.push_back(*std::move(id));
+  }
+  return neighbours;
+}
+
+void fillNeighbours(const std::vector<PeerId>& neighbours, TextFields& out) {
+  out.Reserve(static_cast<int>(neighbours.size()));
+  for (const auto& id : neighbours) *out.Add() = id.text();
+}
+
+void fill(const Contact& contact, proto::Contact& out) {
+  out.set_id(contact.id.text());
+  out.set_order(number(contact.order));
+  out.set_host(contact.endpoint.host);
+  out.set_port(contact.endpoint.port);
+}
+
+Result<Contact> readContact(const proto::Contact& in) {
+  auto id = readPeerId(in.id());
+  if (!id) return id.error();
+  const auto order = readOrder(in.order());
+  if (!order) return order.error();
+  if (*order == kNoOrder) return malformed("a contact that never joined");
+  if (!isHost(in.host())) return malformed("a contact without a host that could be dialled");
+  if (in.port() < 1 || in.port() > 65535) return malformed(fmt::format("port {}", in.port()));
+  return Contact{*std::move(id), *order, {in.host(), static_cast<std::uint16_t>(in.port())}};
+}
+
+Result<std::vector<Contact>> readContacts(const ContactFields& in, std::size_t most) {
+  const auto count = static_cast<std::size_t>(in.size());
+  if (count > most) return malformed(fmt::format("{} contacts, more than {}", count, most));
+  std::vector<Contact> contacts;
+  contacts.reserve(count);
+  for (const auto& entry : in) {
+    auto contact = readContact(entry);
+    if (!contact) return contact.error();
+    contacts.push_back(*std::move(contact));
+  }
+  return contacts;
+}
+
+void fillContacts(const std::vector<Contact>& contacts, ContactFields& out) {
+  out.Reserve(static_cast<int>(contacts.size()));
+  for (const auto& contact : contacts) fill(contact, *out.Add());
+}
+
+}  // namespace espalier::wire

@@ -1,0 +1,50 @@
+// Payloads, contacts and ids as protobuf and back: what the codecs of links and of the registry
+// share. Whatever fails is an error of code `protocol`, with a message that is safe to print.
+// Stateless, so any thread may call.
+#pragma once
+
+#include <google/protobuf/message_lite.h>
+#include <google/protobuf/repeated_field.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/wire/contact.h"
+
+namespace espalier::proto {
+class Contact;
+}
+
+namespace espalier::wire {
+
+Error malformed(std::string_view what);
+
+// A frame's payload as a protobuf message. False if it is none.
+bool parse(std::string_view payload, google::protobuf::MessageLite& out);
+// Back again; over limits::kFrameBytes is a bug of ours: it asserts.
+std::string serialized(const google::protobuf::MessageLite& message);
+
+void fill(const Contact& contact, proto::Contact& out);
+// A contact can be dialled: its host is not empty, its port not 0, its order given.
+Result<Contact> readContact(const proto::Contact& in);
+
+Result<PeerId> readPeerId(std::string_view text);
+// Absent is empty on the wire.
+Result<std::optional<PeerId>> readOptionalPeerId(std::string_view text);
+using TextFields = google::protobuf::RepeatedPtrField<std::string>;
+Result<std::vector<PeerId>> readNeighbours(const TextFields& in);
+void fillNeighbours(const std::vector<PeerId>& neighbours, TextFields& out);
+
+using ContactFields = google::protobuf::RepeatedPtrField<proto::Contact>;
+Result<std::vector<Contact>> readContacts(const ContactFields& in, std::size_t most);
+void fillContacts(const std::vector<Contact>& contacts, ContactFields& out);
+
+// Without space and control characters, well-formed UTF-8, and of at most limits::kHostBytes.
+bool isHost(std::string_view text);
+Result<JoinOrder> readOrder(std::uint64_t order);
+Result<std::uint64_t> readMembers(std::uint64_t count, std::uint64_t least);
+
+}  // namespace espalier::wire

@@ -1,0 +1,165 @@
+// What a peer says to its metaserver; registry_reply_codec.cpp has the other way.
+#include "common/wire/registry_codec.h"
+
+#include "common/base/limits.h"
+#include "common/wire/contact_codec.h"
+#include "registry.pb.h"
+
+namespace espalier::wire {
+namespace {
+
+static_assert((limits::kMaxLinks + 2) * (limits::kPeerIdBytes + 2) + limits::kJoinWordBytes +
+                      limits::kHostBytes + 128 <
+                  limits::kFrameBytes,
+              "a Join fits, and a member's entry");
+
+bool isPort(std::uint32_t port) {
+  return port >= 1 && port <= 65535;
+}
+
+template <typename Id>
+void setRaw(const Id& id, std::string& out) {
+  out.assign(id.view());
+}
+
+// --- requests, out
+
+void fill(const Join& join, proto::RegistryRequestFrame& frame) {
+  auto& out = *frame.mutable_join();
+  out.set_id(join.id.text());
+  setRaw(join.key, *out.mutable_key());
+  out.set_word(join.word);
+  out.set_listen_host(join.listen.host);
+  out.set_listen_port(join.listen.port);
+  if (!join.network.isZero()) setRaw(join.network, *out.mutable_network());
+  out.set_order(number(join.order));
+  if (join.parent) out.set_parent(join.parent->text());
+  fillNeighbours(join.neighbours, *out.mutable_neighbours());
+}
+
+void fill(const PortTaken& taken, proto::RegistryRequestFrame& frame) {
+  frame.mutable_port_taken()->set_port(taken.port);
+}
+
+void fill(const Links& links, proto::RegistryRequestFrame& frame) {
+  auto& out = *frame.mutable_links();
+  if (links.parent) out.set_parent(links.parent->text());
+  fillNeighbours(links.neighbours, *out.mutable_neighbours());
+}
+
+void fill(const Seek& seek, proto::RegistryRequestFrame& frame) {
+  auto& out = *frame.mutable_seek();
+  if (seek.lost) out.set_lost(seek.lost->text());
+  if (seek.failed) out.set_failed(seek.failed->text());
+}
+
+void fill(const RegistryBeat&, proto::RegistryRequestFrame& frame) {
+  frame.mutable_beat();
+}
+
+void fill(const TopologyRequest& request, proto::RegistryRequestFrame& frame) {
+  frame.mutable_topology()->set_after(number(request.after));
+}
+
+void fill(const MembersRequest&, proto::RegistryRequestFrame& frame) {
+  frame.mutable_members();
+}
+
+void fill(const Quit&, proto::RegistryRequestFrame& frame) {
+  frame.mutable_quit();
+}
+
+// --- requests, in
+
+Result<RegistryRequest> read(const proto::Join& in) {
+  Join join;
+  auto id = readPeerId(in.id());
+  if (!id) return id.error();
+  join.id = *std::move(id);
+  const auto key = InstanceKey::fromRaw(in.key());
+  if (!key) return malformed("an instance key of the wrong length");
+  join.key = *key;
+  if (in.word().size() > limits::kJoinWordBytes) return malformed("a join word that is too long");
+  join.word = in.word();
+  if (!in.listen_host().empty() && !isHost(in.listen_host())) return malformed("no host");
+  if (in.listen_port() > 65535) return malformed("no port");
+  join.listen = {in.listen_host(), static_cast<std::uint16_t>(in.listen_port())};
+  if (!in.network().empty()) {
+    const auto network = NetworkId::fromRaw(in.network());
+    if (!network) return malformed("a network of the wrong length");
+    join.network = *network;
+  }
+  const auto order = readOrder(in.order());
+  if (!order) return order.error();
+  join.order = *order;
+  auto parent = readOptionalPeerId(in.parent());
+  if (!parent) return parent.error();
+  join.parent = *std::move(parent);
+  auto neighbours = readNeighbours(in.neighbours());
+  if (!neighbours) return neighbours.error();
+  join.neighbours = *std::move(neighbours);
+  return RegistryRequest(std::move(join));
+}
+
+Result<RegistryRequest> read(const proto::PortTaken& in) {
+  if (!isPort(in.port())) return malformed("no port");
+  return RegistryRequest(PortTaken{static_cast<std::uint16_t>(in.port())});
+}
+
+Result<RegistryRequest> read(const proto::Links& in) {
+  auto parent = readOptionalPeerId(in.parent());
+  if (!parent) return parent.error();
+  auto neighbours = readNeighbours(in.neighbours());
+  if (!neighbours) return neighbours.error();
+  return RegistryRequest(Links{*std::move(parent), *std::move(neighbours)});
+}
+
+Result<RegistryRequest> read(const proto::Seek& in) {
+  auto lost = readOptionalPeerId(in.lost());
+  if (!lost) return lost.error();
+  auto failed = readOptionalPeerId(in.failed());
+  if (!failed) return failed.error();
+  return RegistryRequest(Seek{*std::move(lost), *std::move(failed)});
+}
+
+Result<RegistryRequest> read(const proto::TopologyRequest& in) {
+  const auto after = readOrder(in.after());
+  if (!after) return after.error();
+  return RegistryRequest(TopologyRequest{*after});
+}
+
+}  // namespace
+
+std::string encode(const RegistryRequest& request) {
+  proto::RegistryRequestFrame frame;
+  std::visit([&](const auto& part) { fill(part, frame); }, request);
+  return serialized(frame);
+}
+
+Result<RegistryRequest> decodeRegistryRequest(std::string_view payload) {
+  proto::RegistryRequestFrame frame;
+  if (!parse(payload, frame)) return malformed("no request to a metaserver");
+  switch (frame.kind_case()) {
+    case proto::RegistryRequestFrame::kJoin:
+      return read(frame.join());
+    case proto::RegistryRequestFrame::kPortTaken:
+      return read(frame.port_taken());
+    case proto::RegistryRequestFrame::kLinks:
+      return read(frame.links());
+    case proto::RegistryRequestFrame::kSeek:
+      return read(frame.seek());
+    case proto::RegistryRequestFrame::kBeat:
+      return RegistryRequest(RegistryBeat{});
+    case proto::RegistryRequestFrame::kTopology:
+      return read(frame.topology());
+    case proto::RegistryRequestFrame::kMembers:
+      return RegistryRequest(MembersRequest{});
+    case proto::RegistryRequestFrame::kQuit:
+      return RegistryRequest(Quit{});
+    case proto::RegistryRequestFrame::KIND_NOT_SET:
+      break;
+  }
+  return malformed("of no kind that this version knows");
+}
+
+}  // namespace espalier::wire
