@@ -2,11 +2,11 @@
 // links that point at them.
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
-#include <sys/wait.h>
 
 #include <set>
 
 #include "common/base/text.h"
+#include "peer/transfer/safe_path.h"
 #include "transfer_fixture.h"
 
 using namespace espalier;
@@ -174,24 +174,24 @@ TEST_CASE("no name out of hundreds touches a canary") {
   const auto attempt = [&](const std::string& name) {
     ++(save(tree.downloads(), name) ? saved : refused);
   };
+  // Replacing a link by a file is no harm (a test below), but it would disarm what follows.
+  const std::set<std::string> links{"link", "absolute", "file", "inner", "dangling", "self"};
   for (const auto& one : kParts) {
-    attempt(one);
+    if (!links.contains(one)) {
+      attempt(one);
+      attempt("docs/" + one);
+    }
     attempt("/" + one);
     attempt(tree.text() + "/" + one);
     for (const auto& two : kParts) {
-      // Replacing a link of ours by a file is no harm, but it would disarm what follows.
-      const bool leafIsLink = two == "link" || two == "absolute" || two == "file" ||
-                              two == "inner" || two == "dangling" || two == "self";
-      if (leafIsLink && one != "new" && one != "deep") continue;
-      attempt(one + "/" + two);
+      if (!links.contains(two)) attempt(one + "/" + two);
       attempt(one + "/" + two + "/x");
       attempt("docs/" + one + "/" + two + "/x");
     }
-    if (one != "link") attempt("docs/" + one);
   }
-  CHECK(saved > 300);
+  CHECK(saved > 150);
   CHECK(refused > 1000);
-  CHECK(tree.untouched() == false);  // top-level links were replaced by attempt(one) alone …
+  CHECK(tree.untouched());
   CHECK(readFile(fs::path(tree.text()) / "canary") == "canary");
 }
 
