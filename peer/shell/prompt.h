@@ -1,0 +1,76 @@
+// What a peer's user sees at a terminal: the dialogue that joins, then the prompt.
+//
+//   $ peer
+//   1  add this peer to the network
+//   2  share files, once it is in the network
+//   > 1
+//   peer id> s2
+//   topo to see the network, Enter to go on> topo
+//   s1:
+//   P2P to join> P2P
+//   s2 joined on 127.0.0.1:5002, linked to s1; sharing 4 files (3.1 MB) from ./s2
+//   s2> …
+//
+// join(), joinAs() and run() block, and belong to one thread; interrupt() and close() to any.
+#pragma once
+
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "common/base/guarded.h"
+#include "common/base/result.h"
+#include "common/command/dispatcher.h"
+#include "common/command/line_editor.h"
+#include "peer/shell/peer_service.h"
+
+namespace espalier::peer::shell {
+
+struct PromptSettings {
+  bool json = false;   // outcomes as JSON, and no joined line
+  bool quiet = false;  // no joined line, no progress
+};
+
+class Prompt {
+ public:
+  Prompt(command::LineEditor& editor, PromptSettings settings);
+
+  // Asks what to do, the id, whether to see the network, the word. None: the user ended it.
+  Result<std::optional<Joined>> join(Joiner& joiner);
+
+  // Joins at once. Asks only about what went wrong, at a terminal: the word, whether to try again.
+  Result<std::optional<Joined>> joinAs(Joiner& joiner, const PeerId& id, const std::string& word);
+
+  // Runs commands until one of them, Ctrl-D or close() ends it; the latter two count as `stop`.
+  void run(const command::Dispatcher& dispatcher, const PeerId& id);
+
+  // Ctrl-C: cancels the running command, else clears the line.
+  void interrupt();
+  // Cancels what runs, and ends every question.
+  void close();
+
+ private:
+  enum class Step { again, next, end };
+
+  // The answer without white space around it; none: the user ended it. Ctrl-C asks again.
+  std::optional<std::string> ask(const std::string& question);
+  bool chooseToJoin();
+  std::optional<PeerId> askId();
+  Step offerTopology(Joiner& joiner);
+  Step offerAnotherTry(const Joiner& joiner);
+  Result<std::optional<Joined>> insist(Joiner& joiner, PeerId id, std::string word);
+
+  std::stop_token newStop();
+  command::Context context();
+  void show(const command::Rendered& rendered);
+
+  command::LineEditor& editor_;
+  PromptSettings settings_;
+  Guarded<std::stop_source> stop_;  // of what runs now
+};
+
+// Joins without anybody who could be asked.
+Result<Joined> joinAlone(Joiner& joiner, const PeerId& id, const std::string& word,
+                         std::stop_token stop);
+
+}  // namespace espalier::peer::shell
