@@ -65,16 +65,17 @@ void Searches::linkUp(ConnectionId id, PeerId peer, JoinOrder order, TimePoint n
 void Searches::linkDown(ConnectionId id, TimePoint now, SearchEffects& fx) {
   const auto link = links_.find(id);
   if (link == links_.end()) return;
+  const auto behind = link->second.behind;
+  // Before the loop, in which searches may go to all links that there are.
+  links_.erase(link);
   for (auto at = open_.begin(); at != open_.end();) {
     auto& search = at->second;
     search.offers.erase(id);
-    loseBranch(search, id, now);
+    loseBranch(search, id, behind, now);
     if (search.upstream == id) loseUpstream(search, now, fx);
     const auto current = at++;
     if (progress(search, now, fx)) forget(current);
   }
-  // After the loop, which asks how many peers were behind it.
-  links_.erase(link);
 }
 
 void Searches::setPeersBehind(ConnectionId id, std::uint64_t count) {

@@ -161,7 +161,7 @@ class Searches {
   void adopt(OpenSearch& open, ConnectionId link, const SearchOffer& offer, TimePoint now,
              SearchEffects& fx);
   void loseUpstream(OpenSearch& open, TimePoint now, SearchEffects& fx);
-  void loseBranch(OpenSearch& open, ConnectionId link, TimePoint now);
+  void loseBranch(OpenSearch& open, ConnectionId link, std::uint64_t behind, TimePoint now);
   void expire(OpenSearch& open);
   // After anything was learned: sends or shows what is new. True when a search of ours has ended.
   bool progress(OpenSearch& open, TimePoint now, SearchEffects& fx);

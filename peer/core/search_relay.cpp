@@ -73,11 +73,12 @@ void Searches::loseUpstream(OpenSearch& search, TimePoint now, SearchEffects& fx
   }
 }
 
-void Searches::loseBranch(OpenSearch& search, ConnectionId link, TimePoint now) {
+void Searches::loseBranch(OpenSearch& search, ConnectionId link, std::uint64_t behind,
+                          TimePoint now) {
   const auto branch = search.branches.find(link);
   if (branch == search.branches.end()) return;
   if (branch->second.isPending() && !search.expired) {
-    const auto missing = search.missingBehind(branch->second, links_.at(link).behind);
+    const auto missing = search.missingBehind(branch->second, behind);
     if (search.lost.size() >= limits::kBranchesDown) {
       search.knowledge.addMissing(search.lost.front().missing);
       search.lost.erase(search.lost.begin());
