@@ -19,6 +19,13 @@ wire::Answer declineOf(const QueryId& id) {
   return answer;
 }
 
+// Whether the next peer would take it: one bad hit of ours must not cost a link.
+bool isSendable(const wire::Hit& hit) {
+  return !hit.name.empty() && hit.name.size() <= limits::kPathBytes &&
+         hit.name.find('\0') == std::string::npos && hit.sizeBytes <= limits::kFileBytes &&
+         !hit.endpoint.host.empty() && hit.endpoint.port != 0;
+}
+
 bool isPlausible(const wire::Query& query) {
   return !query.text.empty() && query.text.size() <= limits::kPatternBytes;
 }
@@ -286,12 +293,15 @@ void Searches::matched(const QueryId& id, std::vector<LocalHit> hits, std::uint6
   if (at == open_.end() || at->second.matched) return;
   auto& search = at->second;
   search.matched = true;
-  if (hits.size() > limits::kHitsPerPeer) {
-    more += hits.size() - limits::kHitsPerPeer;
-    hits.resize(limits::kHitsPerPeer);
-  }
+  std::size_t sent = 0;
   for (auto& hit : hits) {
-    search.knowledge.addHit({std::move(hit.name), hit.sizeBytes, hit.root, self_, endpoint_});
+    wire::Hit full{std::move(hit.name), hit.sizeBytes, hit.root, self_, endpoint_};
+    if (sent < limits::kHitsPerPeer && isSendable(full)) {
+      search.knowledge.addHit(full);
+      ++sent;
+    } else {
+      ++more;
+    }
   }
   search.knowledge.addMore({self_, more});
   if (stillIndexing) search.knowledge.addIndexing(self_);

@@ -307,6 +307,21 @@ TEST_CASE("a budget grows with the members and shrinks with each hop, but never 
   CHECK(budget == limits::kSearchBudgetLeast);
 }
 
+TEST_CASE("a file that no message can carry is counted and costs nothing else") {
+  Network network;
+  network.line(2);
+  auto& share = network[1].share;
+  share.push_back(file(std::string(limits::kPathBytes + 1, 'x'), "long"));
+  share.push_back(file(std::string("a\0b", 3), "nul"));
+  share.push_back(LocalHit{"huge", limits::kFileBytes + 1, FileRoot{}});
+  const auto result = network.find(0);
+  CHECK(result.files.size() == 3);
+  CHECK(result.moreHits == 2);  // the long name does not even match
+  // Nor does a peer that does not know yet where it listens.
+  network[1].searches->setSelf(Endpoint{}, JoinOrder{2});
+  CHECK(network.find(0).files.size() == 2);
+}
+
 TEST_CASE("a pattern that is none is refused before anybody is asked") {
   Network network;
   network.line(2);
