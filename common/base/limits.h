@@ -55,6 +55,8 @@ inline constexpr auto kAttachTimeout = 2s;       // one attempt; a silent candid
 inline constexpr auto kReferralRetry = 5s;       // a newcomer insists on its place for that long
 inline constexpr auto kRejoinWait = 6s;  // a restarted metaserver waits for the peers of before
 inline constexpr std::uint64_t kMembers = 1u << 20;  // the registry's size: 2 KiB each, 2 GiB
+// A member's own line and its link in two lines, each with an id of full length.
+inline constexpr std::uint64_t kTopoFileBytes = kMembers * (3 * (kPeerIdBytes + 1) + 2);
 
 // --- connections
 inline constexpr int kListenBacklog = 4096;  // a storm of joins

@@ -1,0 +1,55 @@
+#include "peer/share/folder_watch.h"
+
+#include <sys/inotify.h>
+
+#include <array>
+#include <cerrno>
+#include <string>
+
+namespace espalier::share {
+namespace {
+
+constexpr std::uint32_t kMask = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MODIFY |
+                                IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF |
+                                IN_ONLYDIR;
+
+}  // namespace
+
+FolderWatch::FolderWatch(std::size_t watches)
+    : descriptor_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)), free_(watches) {}
+
+int FolderWatch::add(int folder) {
+  if (!descriptor_ || free_ == 0) {
+    errno = ENOSPC;
+    return -1;
+  }
+  // By the open folder rather than by its path, which might lead elsewhere by now.
+  const std::string path = "/proc/self/fd/" + std::to_string(folder);
+  const int watch = ::inotify_add_watch(descriptor_.get(), path.c_str(), kMask);
+  if (watch >= 0) --free_;
+  return watch;
+}
+
+void FolderWatch::remove(int watch) {
+  ::inotify_rm_watch(descriptor_.get(), watch);  // The kernel answers with IN_IGNORED.
+}
+
+void FolderWatch::read(const std::function<void(const WatchEvent&)>& onEvent) {
+  alignas(inotify_event) std::array<char, 16 * 1024> buffer;
+  for (int rounds = 0; rounds < 64; ++rounds) {
+    const ssize_t got = ::read(descriptor_.get(), buffer.data(), buffer.size());
+    if (got <= 0) return;
+    for (const char* at = buffer.data(); at < buffer.data() + got;) {
+      const auto* event = reinterpret_cast<const inotify_event*>(at);
+      at += sizeof(inotify_event) + event->len;
+      if (event->mask & IN_IGNORED) ++free_;
+      onEvent({event->wd, (event->mask & IN_Q_OVERFLOW) != 0, (event->mask & IN_IGNORED) != 0,
+               (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT)) != 0,
+               (event->mask & IN_ISDIR) != 0, (event->mask & (IN_DELETE | IN_MOVED_FROM)) != 0,
+               (event->mask & IN_CLOSE_WRITE) != 0,
+               event->len > 0 ? std::string_view(event->name) : std::string_view{}});
+    }
+  }
+}
+
+}  // namespace espalier::share

@@ -1,0 +1,45 @@
+// Tells which folders changed, by inotify(7). A thin owner of its descriptor: what an event means
+// is for the indexer to find out by looking, since an event says only that something was so.
+//
+// One thread's. A watch follows the folder, not its name.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+#include "common/base/file_descriptor.h"
+#include "common/base/result.h"
+
+namespace espalier::share {
+
+struct WatchEvent {
+  int watch = -1;
+  bool overflow = false;     // events were lost: look at everything
+  bool watchEnded = false;   // the kernel removed the watch
+  bool folderMoved = false;  // the watched folder itself was moved or removed
+  bool isFolder = false;     // `name` is of a folder
+  bool left = false;         // `name` was removed or moved away
+  bool closed = false;       // whoever wrote `name` closed it
+  std::string_view name;     // in the watched folder
+};
+
+class FolderWatch {
+ public:
+  // At most that many watches; more are refused with ENOSPC, as the kernel refuses its own.
+  explicit FolderWatch(std::size_t watches);
+
+  // To be polled for reading; -1 where inotify is not to be had.
+  int descriptor() const { return descriptor_.get(); }
+  // The number of the watch of an open folder (the same for the same folder), or -1 and errno.
+  int add(int folder);
+  void remove(int watch);
+  // What has come so far, 1 MiB at most.
+  void read(const std::function<void(const WatchEvent&)>& onEvent);
+
+ private:
+  FileDescriptor descriptor_;
+  std::size_t free_;
+};
+
+}  // namespace espalier::share

@@ -1,0 +1,93 @@
+// Hashes files on a thread a core. Small files come first, so that a share of many becomes useful
+// while a few huge ones are still being read; a huge file is cut into segments that all lanes take.
+//
+// The threads start with the object and end within one read (256 KiB) of its destruction; they run
+// at a lower priority than the peer's other threads. Results are collected with takeResults();
+// `wake` is called (from a lane) when the last of the submitted jobs is done, so that whoever
+// collects can otherwise do it at its own pace. A job is done when its result can be taken, also a
+// cancelled one.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "peer/share/chunk_lists.h"
+#include "peer/share/shared_file.h"
+
+namespace espalier::share {
+
+enum class HashOutcome { done, changed, gone, unreadable };
+
+// One version of one file. What is above the line is the submitter's and constant from submit() on;
+// what is below belongs to the lanes until the result was taken.
+struct HashJob {
+  std::string name;
+  fs::path folder;
+  std::string relative;
+  FileStat stat;
+  std::uint32_t folderIndex = 0;
+  unsigned attempts = 0;  // that failed because the file changed meanwhile
+  std::atomic<bool> cancelled{false};
+  // ---
+  std::once_flag opened;
+  FileDescriptor descriptor;
+  std::uint64_t nextSegment = 0;  // under the lanes' lock
+  std::atomic<std::uint64_t> segmentsDone{0};
+  std::atomic<std::uint64_t> readBytes{0};
+  std::atomic<HashOutcome> outcome{HashOutcome::done};
+  std::vector<Digest> chunks;
+  FileRoot root;
+};
+using HashJobPointer = std::shared_ptr<HashJob>;
+
+class HashLanes {
+ public:
+  // 0 lanes: as many as there are cores. `lists` keeps the chunk hashes of what has several chunks.
+  HashLanes(unsigned lanes, ChunkLists& lists, std::function<void()> wake);
+  ~HashLanes();
+
+  void submit(HashJobPointer job);
+  std::vector<HashJobPointer> takeResults();
+  // Of files, since the start, counted as they are read.
+  std::uint64_t hashedBytes() const { return hashedBytes_.load(); }
+  // Of files that are not done yet.
+  std::uint64_t openBytes() const { return openBytes_.load(); }
+
+ private:
+  struct Task {
+    HashJobPointer job;
+    std::uint64_t segment = 0;
+  };
+
+  void run(std::stop_token stop);
+  bool take(std::stop_token stop, std::vector<std::byte>& buffer, Task& task);
+  void hashSegment(const Task& task, std::vector<std::byte>& buffer, std::stop_token stop);
+  void open(HashJob& job);
+  bool hashChunk(HashJob& job, std::uint64_t chunk, std::span<std::byte> buffer,
+                 std::stop_token stop);
+  void finish(const HashJobPointer& job);
+
+  ChunkLists& lists_;
+  std::function<void()> wake_;
+  std::atomic<std::uint64_t> hashedBytes_{0};
+  std::atomic<std::uint64_t> openBytes_{0};
+
+  std::mutex mutex_;
+  std::condition_variable_any work_;
+  std::deque<HashJobPointer> small_;  // one segment each
+  std::deque<HashJobPointer> large_;
+  std::vector<HashJobPointer> results_;
+  std::size_t outstanding_ = 0;
+
+  std::vector<std::jthread> threads_;  // last: they end before the rest
+};
+
+}  // namespace espalier::share

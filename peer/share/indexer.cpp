@@ -1,0 +1,221 @@
+#include "peer/share/indexer.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <array>
+#include <unordered_set>
+
+#include "common/base/text.h"
+
+namespace espalier::share {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kPublishWhileBusy = 100ms;
+constexpr auto kPublishWhileIdle = 10ms;
+constexpr auto kSaveWhileBusy = 2s;
+constexpr auto kSaveWhileIdle = 5s;
+constexpr int kPublishShare = 20;  // at most a twentieth of the time
+constexpr int kSaveShare = 50;
+
+}  // namespace
+
+Indexer::Indexer(ShareOptions options)
+    : options_(std::move(options)),
+      indexFile_(options_.stateFolder / "index"),
+      listFile_(options_.stateFolder / "share.json"),
+      lists_(options_.stateFolder / "chunks"),
+      wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+      watch_(options_.watches),
+      lanes_(options_.lanes, lists_, [this] { wake(); }),
+      thread_([this](std::stop_token stop) { run(stop); }) {}
+
+Indexer::~Indexer() {
+  thread_.request_stop();
+  wake();
+}
+
+std::shared_ptr<const Snapshot> Indexer::snapshot() const {
+  const std::lock_guard lock(publishedMutex_);
+  return published_.snapshot;
+}
+
+Progress Indexer::progress() const {
+  const std::lock_guard lock(publishedMutex_);
+  Progress progress = published_.progress;
+  progress.readBytes = lanes_.hashedBytes();
+  return progress;
+}
+
+bool Indexer::wait(std::chrono::milliseconds timeout,
+                   const std::function<bool(const Snapshot&, const Progress&)>& enough) const {
+  const auto end = Clock::now() + timeout;
+  std::unique_lock lock(publishedMutex_);
+  while (true) {
+    const Published now = published_;
+    lock.unlock();
+    if (enough(*now.snapshot, now.progress)) return true;
+    lock.lock();
+    const bool isNew =
+        published_.snapshot != now.snapshot || published_.progress.ready != now.progress.ready;
+    if (!isNew && publishedChange_.wait_until(lock, end) == std::cv_status::timeout) return false;
+  }
+}
+
+void Indexer::wake() {
+  const std::uint64_t one = 1;
+  (void)!::write(wake_.get(), &one, sizeof one);  // Full means that it is awake anyway.
+}
+
+void Indexer::post(Command command) {
+  commands_.with([&](auto& commands) { commands.push_back(std::move(command)); });
+  wake();
+}
+
+void Indexer::lookAgain(std::string name) {
+  post([this, name = std::move(name)] { touched_.insert(name); });
+}
+
+void Indexer::runCommands() {
+  auto commands = commands_.with([](auto& waiting) { return std::exchange(waiting, {}); });
+  for (auto& command : commands) command();
+}
+
+void Indexer::notice(log::Level level, const std::string& text) {
+  options_.onNotice({level, text});
+}
+
+void Indexer::run(std::stop_token stop) {
+  loadState();
+  while (!stop.stop_requested()) {
+    poll();
+    runCommands();
+    const auto now = Clock::now();
+    if (now >= nextFolderCheck_) checkFolders();
+    if (now >= watchPausedUntil_) readWatch();
+    if (now >= nextRescan_ && scans_.empty()) rescan();
+    for (const auto& name : std::exchange(touched_, {})) look(name);
+    scanSome(stop);
+    lookAtDue();
+    takeResults();
+    publishIfDue();
+    updateProgress();
+    saveIfDue(false);
+  }
+  saveIfDue(true);
+}
+
+void Indexer::loadState() {
+  // One level only: a share that is not there must not come into being as an empty one.
+  ::mkdir(options_.stateFolder.c_str(), S_IRWXU);
+  struct stat status {};
+  if (::stat(options_.stateFolder.c_str(), &status) == 0) {
+    stateFolderId_ = {status.st_dev, status.st_ino};
+  }
+  auto index = loadIndex(indexFile_);
+  if (!index) {
+    notice(log::Level::warning, index.error().message + ": every file is hashed again");
+  } else {
+    for (const auto& version : *index) catalogue_.remember(version);
+  }
+  loadShareFolders();
+}
+
+TimePoint Indexer::nextDue() const {
+  if (!scans_.empty() || !touched_.empty()) return TimePoint{};
+  TimePoint due = std::min(nextFolderCheck_, nextRescan_);
+  if (!due_.empty()) due = std::min(due, due_.begin()->first);
+  if (catalogue_.changed()) due = std::min(due, publishDue());
+  // The lanes wake us only when all is done; in between, results are collected at this pace.
+  if (!jobs_.empty()) due = std::min(due, Clock::now() + kPublishWhileBusy);
+  if (unsaved_) due = std::min(due, nextSave_);
+  if (watchPausedUntil_ > Clock::now()) due = std::min(due, watchPausedUntil_);
+  return due;
+}
+
+void Indexer::poll() {
+  const auto now = Clock::now();
+  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(nextDue() - now);
+  const bool paused = watchPausedUntil_ > now;
+  std::array<pollfd, 2> sources{
+      {{wake_.get(), POLLIN, 0}, {paused ? -1 : watch_.descriptor(), POLLIN, 0}}};
+  ::poll(sources.data(), sources.size(),
+         static_cast<int>(std::clamp<std::int64_t>(wait.count(), 0, 60'000)));
+  std::uint64_t count = 0;
+  (void)!::read(wake_.get(), &count, sizeof count);
+}
+
+// All that was found is hashed, but for what changes all the time.
+bool Indexer::settled() const {
+  return scannedOnce_ && firstTries_ == 0 && touched_.empty() && !catalogue_.changed();
+}
+
+TimePoint Indexer::publishDue() const {
+  const bool busy = !jobs_.empty() || !scans_.empty();
+  return publishedAt_ + std::max<Duration>(busy ? kPublishWhileBusy : kPublishWhileIdle,
+                                           publishCost_ * kPublishShare);
+}
+
+void Indexer::publishIfDue() {
+  const auto start = Clock::now();
+  if (!catalogue_.changed() || start < publishDue()) return;
+  unsaved_ = true;
+  auto snapshot = catalogue_.publish(folders_);
+  {
+    const std::lock_guard lock(publishedMutex_);
+    std::swap(published_.snapshot, snapshot);
+  }
+  publishedChange_.notify_all();
+  publishedAt_ = Clock::now();
+  publishCost_ = publishedAt_ - start;
+}
+
+void Indexer::updateProgress() {
+  if (scans_.empty() && jobs_.empty()) problems_.tell(options_.onNotice);
+  Progress progress;
+  progress.ready = settled();
+  progress.scanning = !scannedOnce_;
+  progress.hashedFiles = catalogue_.files();
+  progress.totalFiles = catalogue_.files() + jobs_.size();
+  progress.totalBytes = catalogue_.bytes() + jobBytes_;
+  progress.hashedBytes = std::min(progress.totalBytes, catalogue_.bytes() + lanes_.openBytes());
+  progress.readBytes = lanes_.hashedBytes();
+  bool news = false;
+  {
+    const std::lock_guard lock(publishedMutex_);
+    news = published_.progress.ready != progress.ready;
+    published_.progress = progress;
+  }
+  if (news) publishedChange_.notify_all();
+  if (progress.ready && !tidied_) {
+    tidied_ = true;
+    std::unordered_set<FileRoot> roots;
+    for (const auto& entry : catalogue_.published().entries()) {
+      if (entry->stat.sizeBytes > limits::kChunkBytesMin) roots.insert(entry->root);
+    }
+    lists_.keepOnly([&](const FileRoot& root) { return roots.contains(root); });
+  }
+}
+
+void Indexer::saveIfDue(bool ending) {
+  const auto start = Clock::now();
+  const bool unsaved = unsaved_ || (ending && catalogue_.changed());
+  if (!unsaved || (start < nextSave_ && !ending)) return;
+  ::mkdir(options_.stateFolder.c_str(), S_IRWXU);
+  const auto saved = saveIndex(indexFile_, catalogue_.everything());
+  if (!saved && !std::exchange(saveFailed_, true)) {
+    notice(log::Level::warning, saved.error().message +
+                                    ": after a restart, files would be hashed again; "
+                                    "trying again");
+  }
+  if (saved) saveFailed_ = false;
+  unsaved_ = !saved;
+  const auto end = Clock::now();
+  nextSave_ = end + std::max<Duration>(jobs_.empty() ? kSaveWhileIdle : kSaveWhileBusy,
+                                       (end - start) * kSaveShare);
+}
+
+}  // namespace espalier::share

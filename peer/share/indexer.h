@@ -1,0 +1,172 @@
+// The inside of ShareIndex: its thread, and what belongs to it alone. See share_index.h for what it
+// promises. In four files: indexer.cpp (the loop, publishing, saving), indexer_scan.cpp (folders,
+// watches), indexer_file.cpp (one file at a time), indexer_list.cpp (share and unshare).
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/file_descriptor.h"
+#include "common/base/guarded.h"
+#include "peer/share/catalogue.h"
+#include "peer/share/chunk_lists.h"
+#include "peer/share/folder_watch.h"
+#include "peer/share/hash_lanes.h"
+#include "peer/share/problems.h"
+#include "peer/share/share_index.h"
+#include "peer/share/share_list.h"
+#include "peer/share/watch_table.h"
+
+namespace espalier::share {
+
+class Indexer {
+ public:
+  explicit Indexer(ShareOptions options);
+  ~Indexer();
+
+  std::shared_ptr<const Snapshot> snapshot() const;
+  Progress progress() const;
+  bool wait(std::chrono::milliseconds timeout,
+            const std::function<bool(const Snapshot&, const Progress&)>& enough) const;
+  ChunkLists& chunkLists() { return lists_; }
+  Result<void> add(const fs::path& path);
+  Result<void> remove(const fs::path& path);
+  void lookAgain(std::string name);
+
+ private:
+  struct FolderState {
+    bool active = true;    // false: unshared again; its number is not used for another
+    bool present = false;  // as of the last check
+    bool toldGone = false;
+    std::uint64_t device = 0;
+    std::uint64_t inode = 0;
+  };
+  struct Retry {
+    TimePoint due;
+    unsigned attempts = 0;
+  };
+  struct Published {
+    std::shared_ptr<const Snapshot> snapshot = std::make_shared<const Snapshot>();
+    Progress progress;
+  };
+  using Command = std::function<void()>;
+
+  // indexer.cpp
+  void run(std::stop_token stop);
+  void loadState();
+  void poll();
+  TimePoint nextDue() const;
+  void wake();
+  void post(Command command);
+  void runCommands();
+  TimePoint publishDue() const;
+  void publishIfDue();
+  void saveIfDue(bool ending);
+  void updateProgress();
+  bool settled() const;
+  void notice(log::Level level, const std::string& text);
+
+  // indexer_scan.cpp
+  std::uint32_t folderOf(std::string_view name) const;
+  bool isHidden(std::string_view name) const;
+  void checkFolders();
+  void checkFolder(std::uint32_t index);
+  void forgetFolder(std::uint32_t index);
+  void rescan();
+  void scanSome(std::stop_token stop);
+  void scanFolder(const std::string& name, std::stop_token stop);
+  void scanOpened(const std::string& name, std::uint32_t folder, FileDescriptor opened,
+                  std::stop_token stop);
+  void watch(const std::string& name, int folder);
+  void unwatch(const std::vector<int>& watches);
+  void readWatch();
+  void onWatchEvent(const WatchEvent& event);
+  void onChildEvent(const std::string& folderName, const WatchEvent& event);
+
+  // indexer_file.cpp
+  void look(const std::string& name);
+  void lookAt(int folder, const char* child, const std::string& name, std::uint32_t index,
+              bool descend);
+  void consider(const std::string& name, std::uint32_t index, const FileStat& stat);
+  void accept(const std::string& name, std::uint32_t index, const FileStat& stat,
+              const FileRoot& root);
+  void submit(const std::string& name, std::uint32_t index, const FileStat& stat,
+              unsigned attempts);
+  void takeResults();
+  void onResult(const HashJobPointer& job);
+  void lookAtDue();
+  void retryAt(const std::string& name, TimePoint due, unsigned attempts);
+  void sooner(const std::string& name);
+  void dropRetry(std::string_view name);
+  void dropJob(std::string_view name);
+  void forget(const std::string& name);
+  void forgetTree(const std::string& name);
+
+  // indexer_list.cpp
+  Result<void> onCommand(const std::function<Result<void>()>& command);
+  void loadShareFolders();
+  Result<void> addNow(const fs::path& path);
+  Result<void> addOutside(const fs::path& path);
+  Result<void> removeNow(const fs::path& path);
+  Result<void> changeList(ShareList list);
+  std::optional<std::string> nameOf(const fs::path& path) const;
+  void openShareFolder(SharedFolder folder);
+  Result<void> closeShareFolder(const std::string& label);
+  bool isKnown(std::string_view name) const;
+
+  const ShareOptions options_;
+  const fs::path indexFile_;
+  const fs::path listFile_;
+  ChunkLists lists_;
+  FileDescriptor wake_;  // an eventfd
+  Guarded<std::deque<Command>> commands_;
+
+  mutable std::mutex publishedMutex_;
+  mutable std::condition_variable publishedChange_;
+  Published published_;
+
+  // The thread's own from here on.
+  Catalogue catalogue_;
+  ShareList list_;
+  std::shared_ptr<const SharedFolders> folders_;
+  std::vector<FolderState> folderStates_;                        // of folders_
+  std::map<std::string, std::uint32_t, std::less<>> labels_;     // of active folders but the first
+  std::pair<std::uint64_t, std::uint64_t> stateFolderId_{0, 0};  // device, inode
+  std::vector<std::string> scans_;                               // folders still to be scanned
+  std::set<std::string> touched_;                                // files that events named
+  std::map<std::string, HashJobPointer, std::less<>> jobs_;
+  std::map<std::string, Retry, std::less<>> retries_;  // attempts 0: waiting to settle
+  std::set<std::pair<TimePoint, std::string>> due_;
+  std::uint64_t jobBytes_ = 0;
+  std::size_t firstTries_ = 0;  // of jobs_ and due_, those with attempts 0
+  Problems problems_;
+  FolderWatch watch_;
+  WatchTable watches_;
+  bool rescanning_ = false;  // folders cannot be watched
+  bool scannedOnce_ = false;
+  bool tidied_ = false;
+  bool unsaved_ = false;
+  bool saveFailed_ = false;
+  TimePoint watchPausedUntil_{};
+  TimePoint nextFolderCheck_{};
+  TimePoint nextRescan_ = kNever;
+  TimePoint publishedAt_{};
+  Duration publishCost_{};
+  TimePoint nextSave_{};
+
+  HashLanes lanes_;
+  std::jthread thread_;  // last: it ends first
+};
+
+}  // namespace espalier::share

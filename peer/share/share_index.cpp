@@ -1,0 +1,86 @@
+#include "peer/share/share_index.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+
+#include "common/base/text.h"
+#include "common/crypto/file_tree.h"
+#include "peer/share/indexer.h"
+
+namespace espalier::share {
+namespace {
+
+// Reads the file again: its list was lost, or never fit the disk.
+Result<std::vector<Digest>> computeChunks(const SharedFile& file, const OpenedFile& opened) {
+  crypto::FileHasher hasher(file.sizeBytes);
+  std::vector<std::byte> buffer(limits::kHashReadBytes);
+  std::uint64_t done = 0;
+  while (done < file.sizeBytes) {
+    const auto wanted = std::min<std::uint64_t>(buffer.size(), file.sizeBytes - done);
+    const ssize_t got =
+        ::pread(opened.descriptor.get(), buffer.data(), wanted, static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return systemError("cannot read " + escaped(file.name), errno);
+    if (got == 0) break;
+    hasher.update(std::span(buffer).first(static_cast<std::size_t>(got)));
+    done += static_cast<std::uint64_t>(got);
+  }
+  if (done == file.sizeBytes && unchanged(opened.descriptor.get(), file)) {
+    auto hashes = hasher.finish();
+    if (hashes.root == file.root) return std::move(hashes.chunks);
+  }
+  return Error{ErrorCode::failed, escaped(file.name) + " has changed since it was hashed"};
+}
+
+}  // namespace
+
+ShareIndex::ShareIndex(ShareOptions options)
+    : indexer_(std::make_unique<Indexer>(std::move(options))) {}
+ShareIndex::~ShareIndex() = default;
+
+std::shared_ptr<const Snapshot> ShareIndex::snapshot() const {
+  return indexer_->snapshot();
+}
+Progress ShareIndex::progress() const {
+  return indexer_->progress();
+}
+
+bool ShareIndex::wait(std::chrono::milliseconds timeout,
+                      const std::function<bool(const Snapshot&, const Progress&)>& enough) const {
+  return indexer_->wait(timeout, enough);
+}
+
+Result<std::vector<Digest>> ShareIndex::chunkHashes(const FileRoot& root) {
+  const auto now = snapshot();
+  const auto file = now->file(root);
+  if (!file)
+    return Error{ErrorCode::failed, "no file of root " + toHex(root.view()) + " is shared"};
+  const auto count = crypto::chunkCount(file->sizeBytes, crypto::chunkBytesFor(file->sizeBytes));
+  if (count <= 1) return std::vector<Digest>(count, root);
+  if (auto known = indexer_->chunkLists().find(root, file->sizeBytes)) return std::move(*known);
+  const auto opened = openForServing(*file);
+  if (!opened) return opened.error();
+  auto computed = computeChunks(*file, *opened);
+  if (computed) {
+    (void)indexer_->chunkLists().store(root, *computed).ok();
+  } else {
+    indexer_->lookAgain(file->name);
+  }
+  return computed;
+}
+
+Result<OpenedFile> ShareIndex::openForServing(const SharedFile& file) {
+  auto opened = share::openForServing(file);
+  if (!opened) indexer_->lookAgain(file.name);
+  return opened;
+}
+
+Result<void> ShareIndex::add(const fs::path& path) {
+  return indexer_->add(path);
+}
+Result<void> ShareIndex::remove(const fs::path& path) {
+  return indexer_->remove(path);
+}
+
+}  // namespace espalier::share

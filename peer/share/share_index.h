@@ -1,0 +1,96 @@
+// The share of a peer: a folder tree, and what the user added to it. Scanned and hashed in the
+// background, kept over a restart, watched while running.
+//
+//   found --settled--> hashing --unchanged--> shared --changed, removed--> gone (or found again)
+//     ^                   |
+//     +---- changed ------+   again later: 100 ms, doubling to 30 s
+//
+// Invariants: what a snapshot lists was hashed whole in exactly the version (size, mtime, inode)
+// that it names; no version is listed whose bytes changed while they were hashed. Nothing below a
+// `.espalier` or the state folder, no symbolic link, socket, fifo or device, no name that is not
+// UTF-8 or is longer than kPathBytes, is listed or opened. What cannot be shared is told in a
+// notice. A file waits until its mtime is older than the clock's tick before it is hashed: a later
+// write then shows in the mtime. A version hashed before (by inode, size and mtime, whatever its
+// name) is not hashed again.
+//
+// Threads: one that scans, watches and publishes, and a lane a core that hashes; the constructor
+// starts them and returns at once, the destructor joins them within a read (256 KiB) of each and
+// saves the index. All functions are thread-safe; snapshot() and progress() never wait for a disk,
+// the others may. Cost: about 200 bytes a file; publishing at most every 10 ms (100 ms while
+// indexing), less often when that takes more than a twentieth of the time.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/limits.h"
+#include "common/base/log.h"
+#include "peer/share/shared_file.h"
+#include "peer/share/snapshot.h"
+
+namespace espalier::share {
+
+struct Notice {
+  log::Level level = log::Level::info;
+  std::string text;
+};
+
+struct ShareOptions {
+  fs::path root;         // the share; it need not be there yet
+  fs::path stateFolder;  // created if the folder above it is there
+  unsigned lanes = 0;    // 0: one a core
+  // Called from the index's own thread, which waits for it; must not call the index.
+  std::function<void(const Notice&)> onNotice = [](const Notice&) {};
+  std::size_t watches = limits::kFolderWatches;
+  Duration rescanInterval = limits::kRescanInterval;
+};
+
+struct Progress {
+  // Everything found so far is hashed. (Files that change all the time are tried again, but nobody
+  // waits for them.)
+  bool ready = false;
+  bool scanning = true;  // for the first time: the totals still grow
+  std::uint64_t hashedFiles = 0;
+  std::uint64_t totalFiles = 0;
+  std::uint64_t hashedBytes = 0;
+  std::uint64_t totalBytes = 0;
+  // Read by this process to hash them: nothing after a restart with nothing new.
+  std::uint64_t readBytes = 0;
+};
+
+class Indexer;
+
+class ShareIndex {
+ public:
+  explicit ShareIndex(ShareOptions options);
+  ~ShareIndex();
+
+  std::shared_ptr<const Snapshot> snapshot() const;
+  Progress progress() const;
+  // Waits until `enough` says so of what is published then, or the time is over; says which.
+  bool wait(std::chrono::milliseconds timeout,
+            const std::function<bool(const Snapshot&, const Progress&)>& enough) const;
+
+  // The list that belongs to a root: one hash (the root) for a file of one chunk. From memory, from
+  // the state folder, else the file is read again. An error when no file of that root is shared, or
+  // it changed.
+  Result<std::vector<Digest>> chunkHashes(const FileRoot& root);
+
+  // As share::openForServing; what proves changed is looked at again, so it soon leaves the index.
+  Result<OpenedFile> openForServing(const SharedFile& file);
+
+  // `share PATH`: a file or folder from outside the share appears under its last component; one
+  // that remove() hid comes back. `unshare PATH`: takes away what add() added, or hides what is in
+  // the share; PATH may also be a share name. Kept over a restart. Relative paths are from the
+  // working folder. Errors are sentences for the user.
+  Result<void> add(const fs::path& path);
+  Result<void> remove(const fs::path& path);
+
+ private:
+  std::unique_ptr<Indexer> indexer_;
+};
+
+}  // namespace espalier::share

@@ -1,0 +1,66 @@
+// One file that a peer shares, and how its bytes are reached: no symbolic link is followed below
+// the folder that the user shared, and what is opened is the very file that was hashed.
+//
+// All values and free functions; any thread. Opening costs a system call a folder on the way.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "common/base/file_descriptor.h"
+#include "common/base/fs.h"
+#include "common/base/ids.h"
+#include "common/base/result.h"
+
+namespace espalier::share {
+
+// What tells one version of a file from the next without reading it.
+struct FileStat {
+  std::uint64_t sizeBytes = 0;
+  std::int64_t mtimeNanos = 0;
+  std::uint64_t inode = 0;
+
+  auto operator<=>(const FileStat&) const = default;
+};
+FileStat fileStat(const struct stat& status);
+
+// A value. `path` is `folder` / `relative`; what lies above `folder` is the user's and trusted.
+struct SharedFile {
+  std::string name;  // relative to the share, '/' between its components, UTF-8
+  std::uint64_t sizeBytes = 0;
+  std::int64_t mtimeNanos = 0;
+  std::uint64_t inode = 0;
+  FileRoot root;
+  fs::path path;
+  fs::path folder;
+  std::string relative;
+
+  FileStat stat() const { return {sizeBytes, mtimeNanos, inode}; }
+};
+
+struct OpenedFile {
+  FileDescriptor descriptor;  // for reading
+  std::uint64_t sizeBytes = 0;
+};
+
+// Opens a file if it is still the version that was hashed. An error of code `failed` says that the
+// file changed or is gone, so that the caller looks for another holder; `io` that it cannot be
+// read.
+Result<OpenedFile> openForServing(const SharedFile& file);
+// To ask again after the bytes were read: nobody may get half of the old and half of the new.
+bool unchanged(int descriptor, const SharedFile& file);
+
+// Whether a file or folder of that name may be shared or listed: not "", ".", "..", ".espalier" or
+// what begins with ".espalier-" (the programs' own temporary files), and without '/' or NUL.
+bool isShareable(std::string_view component);
+
+// Opens `relative` (shareable components, '/' between them, "" for the folder itself) below an open
+// folder, with O_NOFOLLOW at each step. -1 and errno, as openat(2).
+FileDescriptor openBelow(int folder, std::string_view relative, int flags);
+// The same below a path of the user's, whose own links are followed.
+FileDescriptor openBelow(const fs::path& folder, std::string_view relative, int flags);
+
+}  // namespace espalier::share

@@ -1,0 +1,201 @@
+// The parts of the share that are values: the snapshot against a plain map, names, watches, files.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <rapidcheck.h>
+
+#include <algorithm>
+#include <map>
+
+#include "peer/share/catalogue.h"
+#include "peer/share/share_list.h"
+#include "peer/share/watch_table.h"
+
+using namespace espalier;
+using namespace espalier::share;
+
+namespace {
+
+FileRoot rootNumber(std::uint8_t number) {
+  FileRoot root;
+  root.bytes[0] = number;
+  return root;
+}
+
+Entry entryOf(const std::string& name, std::uint8_t number) {
+  return {name, {number, number, number}, rootNumber(number), 0};
+}
+
+rc::Gen<std::string> genName() {
+  return rc::gen::map(rc::gen::inRange(0, 40), [](int n) {
+    const std::string parts[] = {"a", "a-", "b", "a/b", "a/c", "a/b/c", "b/", "a0", "ä", "zz"};
+    return parts[n % 10] + std::string(static_cast<std::size_t>(n / 10), 'x');
+  });
+}
+
+struct TempFile {
+  TempFile() : path(fs::temp_directory_path() / fs::unique_path("share_parts_%%%%%%%%")) {}
+  ~TempFile() {
+    boost::system::error_code ignored;
+    fs::remove(path, ignored);
+  }
+  fs::path path;
+};
+
+}  // namespace
+
+TEST_CASE("the catalogue and its snapshots agree with a plain map") {
+  CHECK(rc::check([] {
+    Catalogue catalogue;
+    std::map<std::string, std::uint8_t> model;
+    const auto folders = std::make_shared<const SharedFolders>(1);
+    const auto steps = *rc::gen::container<std::vector<std::pair<std::string, int>>>(
+        rc::gen::pair(genName(), rc::gen::inRange(-5, 8)));
+    for (const auto& [name, what] : steps) {
+      if (what >= 0) {
+        catalogue.put(entryOf(name, static_cast<std::uint8_t>(what)));
+        model[name] = static_cast<std::uint8_t>(what);
+      } else if (what == -1) {
+        catalogue.publish(folders);
+      } else {
+        catalogue.retire(name);
+        model.erase(name);
+      }
+      std::uint64_t bytes = 0;
+      for (const auto& [one, number] : model) bytes += number;
+      RC_ASSERT(catalogue.files() == model.size());
+      RC_ASSERT(catalogue.bytes() == bytes);
+      const Entry* current = catalogue.current(name);
+      RC_ASSERT((current != nullptr) == model.contains(name));
+    }
+    std::vector<std::string> below;
+    for (const auto& [name, number] : model) {
+      if (name.starts_with("a/")) below.push_back(name);
+    }
+    auto names = catalogue.names("a", [](const Entry&) { return true; });
+    std::ranges::sort(names);
+    RC_ASSERT(names == below);
+    std::set<std::pair<std::string, bool>> children;
+    catalogue.children(
+        "a", [&](std::string_view child, bool isFolder) { children.emplace(child, isFolder); });
+    for (const auto& name : below) {
+      const auto rest = name.substr(2);
+      RC_ASSERT(children.contains({rest.substr(0, rest.find('/')), rest.find('/') != rest.npos}));
+    }
+
+    const auto snapshot = catalogue.publish(folders);
+    RC_ASSERT(snapshot->size() == model.size());
+    RC_ASSERT(snapshot->totalBytes() == catalogue.bytes());
+    std::size_t found = 0;
+    for (std::uint8_t number = 0; number < 8; ++number) {
+      const auto ofRoot = snapshot->findRoot(rootNumber(number));
+      found += ofRoot.size();
+      RC_ASSERT(std::ranges::is_sorted(ofRoot, {}, &Entry::name));
+      for (const Entry* entry : ofRoot) RC_ASSERT(model.at(entry->name) == number);
+    }
+    RC_ASSERT(found == model.size());
+    auto at = model.begin();
+    for (const auto& entry : snapshot->entries()) RC_ASSERT(entry->name == (at++)->first);
+  }));
+}
+
+TEST_CASE("an old snapshot is not changed by a new one") {
+  Catalogue catalogue;
+  const auto folders = std::make_shared<const SharedFolders>(1);
+  catalogue.put(entryOf("a", 1));
+  const auto old = catalogue.publish(folders);
+  catalogue.put(entryOf("a", 2));
+  catalogue.put(entryOf("b", 3));
+  const auto fresh = catalogue.publish(folders);
+  CHECK(old->size() == 1);
+  CHECK(old->find("a")->root == rootNumber(1));
+  CHECK(fresh->find("a")->root == rootNumber(2));
+  CHECK(fresh->version() == old->version() + 1);
+}
+
+TEST_CASE("a version is remembered when its file went away, not when it was overwritten") {
+  Catalogue catalogue;
+  catalogue.put(entryOf("a", 1));
+  catalogue.put(entryOf("b", 2));
+  catalogue.retire("a");
+  catalogue.remove("b");
+  REQUIRE(catalogue.remembered({1, 1, 1}) != nullptr);
+  CHECK(*catalogue.remembered({1, 1, 1}) == rootNumber(1));
+  CHECK(catalogue.remembered({1, 2, 1}) == nullptr);
+  CHECK(catalogue.remembered({2, 2, 2}) == nullptr);
+}
+
+TEST_CASE("components that are the program's own or lead elsewhere are not shareable") {
+  for (const std::string name : {"", ".", "..", ".espalier", ".espalier-part-1", "a/b"}) {
+    CHECK_FALSE(isShareable(name));
+  }
+  CHECK_FALSE(isShareable(std::string_view("a\0b", 3)));
+  for (const std::string name : {"a", "...", ".espalier2", ".hidden", "a b", "-", "日本"}) {
+    CHECK(isShareable(name));
+  }
+}
+
+TEST_CASE("opening below a folder takes no path that leads out of it") {
+  for (const std::string path : {"..", "../etc", "/etc/passwd", "a/../..", "./a", "a//b"}) {
+    CHECK_FALSE(openBelow(fs::temp_directory_path(), path, O_RDONLY));
+  }
+  CHECK(openBelow(fs::temp_directory_path(), "", O_RDONLY | O_DIRECTORY));
+}
+
+TEST_CASE("watches are dropped with the last of their names") {
+  WatchTable table;
+  table.put("", 1);
+  table.put("a", 2);
+  table.put("a/b", 3);
+  table.put("a-b", 4);
+  table.put("other", 3);
+  CHECK(table.namesOf(3) == std::vector<std::string>{"a/b", "other"});
+  CHECK(table.dropTree("a") == std::vector<int>{2});
+  CHECK(table.namesOf(3) == std::vector<std::string>{"other"});
+  CHECK(table.contains("a-b"));
+  table.drop(4);
+  CHECK_FALSE(table.contains("a-b"));
+  CHECK(table.dropNames([](const std::string&) { return true; }).size() == 2);
+  CHECK(table.size() == 0);
+}
+
+TEST_CASE("the index comes back as it was written") {
+  TempFile file;
+  CHECK(loadIndex(file.path)->empty());
+  CHECK(rc::check([&] {
+    std::vector<Remembered> files;
+    for (const auto& [size, mtime, inode] :
+         *rc::gen::arbitrary<
+             std::vector<std::tuple<std::uint64_t, std::int64_t, std::uint64_t>>>()) {
+      files.push_back({{size, mtime, inode}, rootNumber(static_cast<std::uint8_t>(size))});
+    }
+    RC_ASSERT(saveIndex(file.path, files));
+    RC_ASSERT(*loadIndex(file.path) == files);
+  }));
+}
+
+TEST_CASE("each damaged byte of an index is noticed") {
+  TempFile file;
+  const std::vector<Remembered> files{{{1, 2, 3}, rootNumber(4)}};
+  REQUIRE(saveIndex(file.path, files));
+  const std::string good = *readWhole(file.path, 4096);
+  for (std::size_t i = 0; i < good.size(); ++i) {
+    std::string bad = good;
+    bad[i] = static_cast<char>(bad[i] ^ 4);
+    REQUIRE(replaceFile(file.path, bad, Sync::no));
+    CHECK_FALSE(loadIndex(file.path));
+    REQUIRE(replaceFile(file.path, good.substr(0, i), Sync::no));
+    CHECK_FALSE(loadIndex(file.path));
+  }
+}
+
+TEST_CASE("the list of what was shared by hand comes back, and a damaged one is an error") {
+  TempFile file;
+  CHECK(*loadShareList(file.path) == ShareList{});
+  const ShareList list{{"/a/\"quoted\"\n", "/b/"}, {"ä/b", "c"}};
+  REQUIRE(saveShareList(file.path, list));
+  CHECK(*loadShareList(file.path) == list);
+  for (const std::string bad : {"", "[]", "{", R"({"shared":3})", R"({"hidden":[1]})", "\xff"}) {
+    REQUIRE(replaceFile(file.path, bad, Sync::no));
+    CHECK_FALSE(loadShareList(file.path));
+  }
+}

@@ -1,0 +1,580 @@
+// The index over real folders: every wait is for a condition, with a deadline that only a failure
+// reaches.
+#include "peer/share/share_index.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <fstream>
+#include <mutex>
+#include <thread>
+
+#include "common/crypto/file_tree.h"
+
+using namespace espalier;
+using namespace espalier::share;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto kDeadline = 60s;
+
+class TempFolder {
+ public:
+  TempFolder() {
+    std::string name = (fs::temp_directory_path() / "share_test_XXXXXX").string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path_ = fs::canonical(name);
+  }
+  ~TempFolder() {
+    boost::system::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  const fs::path& path() const { return path_; }
+  fs::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  fs::path path_;
+};
+
+std::string filled(std::size_t size, char seed) {
+  std::string text(size, '\0');
+  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(seed + i * 31 + (i >> 9));
+  return text;
+}
+
+void write(const fs::path& file, const std::string& text) {
+  fs::create_directories(file.parent_path());
+  std::ofstream(file.string(), std::ios::binary) << text;
+}
+
+FileRoot rootOf(const std::string& text) {
+  crypto::FileHasher hasher(text.size());
+  hasher.update(std::as_bytes(std::span(text)));
+  return hasher.finish().root;
+}
+
+// A share with an index on it that can be restarted.
+class Sharer {
+ public:
+  Sharer() : Sharer([](ShareOptions&) {}) {}
+  explicit Sharer(std::function<void(ShareOptions&)> change) : change_(std::move(change)) {
+    fs::create_directory(share());
+  }
+  fs::path share() const { return temp / "s1"; }
+  fs::path outside() const { return temp / "outside"; }
+
+  ShareIndex& start() {
+    index_.reset();
+    ShareOptions options;
+    options.root = share();
+    options.stateFolder = share() / ".espalier";
+    options.lanes = 2;
+    options.onNotice = [this](const Notice& notice) {
+      const std::lock_guard lock(mutex_);
+      notices_.push_back(notice.text);
+      told_.notify_all();
+    };
+    change_(options);
+    index_ = std::make_unique<ShareIndex>(std::move(options));
+    return *index_;
+  }
+  ShareIndex& startAndWait() {
+    start();
+    waitReady();
+    return *index_;
+  }
+  void stop() { index_.reset(); }
+  ShareIndex& index() { return *index_; }
+
+  void waitReady() {
+    REQUIRE(index_->wait(kDeadline, [](auto&, const Progress& now) { return now.ready; }));
+  }
+  void waitFor(const std::function<bool(const Snapshot&)>& enough) {
+    REQUIRE(index_->wait(kDeadline, [&](const Snapshot& now, auto&) { return enough(now); }));
+  }
+  void waitForNames(std::vector<std::string> names) {
+    std::ranges::sort(names);
+    index_->wait(kDeadline, [&](const Snapshot& now, auto&) { return namesOf(now) == names; });
+    CHECK(this->names() == names);
+  }
+  void waitForContent(const std::string& name, const std::string& text) {
+    const auto root = rootOf(text);
+    waitFor([&](const Snapshot& now) {
+      const Entry* entry = now.find(name);
+      return entry != nullptr && entry->root == root;
+    });
+  }
+  void waitForNotice(const std::string& part) {
+    std::unique_lock lock(mutex_);
+    CHECK_MESSAGE(told_.wait_for(lock, kDeadline, [&] { return hasNotice(part); }), part);
+  }
+  bool noticed(const std::string& part) {
+    const std::lock_guard lock(mutex_);
+    return hasNotice(part);
+  }
+  bool hasNotice(const std::string& part) const {
+    return std::ranges::any_of(notices_, [&](auto& text) { return text.find(part) != text.npos; });
+  }
+  static std::vector<std::string> namesOf(const Snapshot& snapshot) {
+    std::vector<std::string> names;
+    for (const auto& entry : snapshot.entries()) names.push_back(entry->name);
+    return names;
+  }
+  std::vector<std::string> names() { return namesOf(*index_->snapshot()); }
+
+  TempFolder temp;
+
+ private:
+  std::function<void(ShareOptions&)> change_;
+  std::mutex mutex_;
+  std::condition_variable told_;
+  std::vector<std::string> notices_;
+  std::unique_ptr<ShareIndex> index_;
+};
+
+void setMtime(const fs::path& file, std::int64_t seconds) {
+  const timespec times[2] = {{seconds, 0}, {seconds, 0}};
+  REQUIRE(::utimensat(AT_FDCWD, file.c_str(), times, 0) == 0);
+}
+
+}  // namespace
+
+TEST_CASE("a folder tree is shared with names, sizes and roots") {
+  Sharer sharer;
+  const std::string big = filled(3 * 1024 * 1024 + 5, 'b');
+  write(sharer.share() / "f1.txt", "hello");
+  write(sharer.share() / "empty", "");
+  write(sharer.share() / "deep/er/and deeper/päivää 日本.txt", "x");
+  write(sharer.share() / "deep/big.bin", big);
+  write(sharer.share() / "deep.txt", "sorts between the folder and what is in it");
+  auto& index = sharer.startAndWait();
+
+  const auto snapshot = index.snapshot();
+  CHECK(sharer.names() == std::vector<std::string>{"deep.txt", "deep/big.bin",
+                                                   "deep/er/and deeper/päivää 日本.txt", "empty",
+                                                   "f1.txt"});
+  CHECK(snapshot->find("f1.txt")->root == rootOf("hello"));
+  CHECK(snapshot->find("f1.txt")->stat.sizeBytes == 5);
+  CHECK(snapshot->find("empty")->root.isZero());
+  CHECK(snapshot->find("deep/big.bin")->root == rootOf(big));
+  CHECK(snapshot->find("deep") == nullptr);
+  CHECK(snapshot->findRoot(rootOf("hello")).size() == 1);
+  CHECK(snapshot->file(rootOf(big))->path == sharer.share() / "deep/big.bin");
+  const auto progress = index.progress();
+  CHECK(progress.ready);
+  CHECK(progress.hashedFiles == 5);
+  CHECK(progress.totalFiles == 5);
+  CHECK(progress.hashedBytes == snapshot->totalBytes());
+}
+
+TEST_CASE("two names of one content are both found by its root") {
+  Sharer sharer;
+  write(sharer.share() / "b", "same");
+  write(sharer.share() / "a/c", "same");
+  auto& index = sharer.startAndWait();
+  const auto found = index.snapshot()->findRoot(rootOf("same"));
+  REQUIRE(found.size() == 2);
+  CHECK(found[0]->name == "a/c");
+  CHECK(found[1]->name == "b");
+}
+
+TEST_CASE("nothing but files of the share itself is listed") {
+  Sharer sharer;
+  write(sharer.outside() / "secret", "secret");
+  write(sharer.share() / "kept", "kept");
+  write(sharer.share() / "sub/.espalier/key", "key");
+  write(sharer.share() / ".espalier-part", "temporary");
+  fs::create_symlink(sharer.outside() / "secret", sharer.share() / "link");
+  fs::create_directory_symlink(sharer.outside(), sharer.share() / "folder");
+  REQUIRE(::mkfifo((sharer.share() / "fifo").c_str(), 0600) == 0);
+  const int socket = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address{AF_UNIX, {}};
+  const std::string socketPath = (sharer.share() / "socket").string();
+  std::ranges::copy(socketPath, address.sun_path);
+  REQUIRE(::bind(socket, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  write(sharer.share() / "bad\xff\xfe.txt", "name");
+
+  sharer.startAndWait();
+  CHECK(sharer.names() == std::vector<std::string>{"kept"});
+  sharer.waitForNotice("bad\\xff\\xfe.txt: not shared, because the name is not UTF-8");
+
+  fs::create_symlink(sharer.outside() / "secret", sharer.share() / "later");
+  fs::remove(sharer.share() / "kept");
+  fs::create_symlink(sharer.outside() / "secret", sharer.share() / "kept");
+  write(sharer.share() / "last", "last");
+  sharer.waitForNames({"last"});
+  ::close(socket);
+}
+
+TEST_CASE("a state folder of another name is not shared either") {
+  TempFolder temp;
+  Sharer sharer([](ShareOptions& options) { options.stateFolder = options.root / "mine"; });
+  write(sharer.share() / "mine/key", "key");
+  write(sharer.share() / "f", "f");
+  sharer.startAndWait();
+  CHECK(sharer.names() == std::vector<std::string>{"f"});
+}
+
+TEST_CASE("new, changed, moved and removed files are noticed, also in new folders") {
+  Sharer sharer;
+  write(sharer.share() / "a", "a");
+  sharer.startAndWait();
+
+  write(sharer.share() / "new/folder/b", "b");
+  sharer.waitForNames({"a", "new/folder/b"});
+  write(sharer.share() / "a", "changed");
+  sharer.waitForContent("a", "changed");
+  write(sharer.share() / "new/folder/c", "c");
+  sharer.waitForNames({"a", "new/folder/b", "new/folder/c"});
+
+  fs::rename(sharer.share() / "new", sharer.share() / "old");
+  sharer.waitForNames({"a", "old/folder/b", "old/folder/c"});
+  write(sharer.share() / "old/folder/d", "d");
+  sharer.waitForNames({"a", "old/folder/b", "old/folder/c", "old/folder/d"});
+
+  fs::rename(sharer.share() / "old/folder", sharer.temp / "elsewhere");
+  sharer.waitForNames({"a"});
+  fs::rename(sharer.temp / "elsewhere", sharer.share() / "back");
+  sharer.waitForNames({"a", "back/b", "back/c", "back/d"});
+  fs::remove_all(sharer.share() / "back");
+  fs::remove(sharer.share() / "a");
+  sharer.waitForNames({});
+}
+
+TEST_CASE("a file and a folder can take each other's name") {
+  Sharer sharer;
+  write(sharer.share() / "x", "file");
+  sharer.startAndWait();
+  fs::remove(sharer.share() / "x");
+  write(sharer.share() / "x/y", "in the folder");
+  sharer.waitForNames({"x/y"});
+  fs::remove_all(sharer.share() / "x");
+  write(sharer.share() / "x", "file again");
+  sharer.waitForNames({"x"});
+  sharer.waitForContent("x", "file again");
+}
+
+TEST_CASE("a restart hashes nothing again, nor does a rename") {
+  Sharer sharer;
+  std::uint64_t bytes = 0;
+  for (int i = 0; i < 50; ++i) {
+    const std::string text = filled(static_cast<std::size_t>(i) * 3000, 'a');
+    write(sharer.share() / ("d" + std::to_string(i % 5)) / std::to_string(i), text);
+    bytes += text.size();
+  }
+  const auto before = sharer.startAndWait().snapshot();
+  CHECK(sharer.index().progress().readBytes == bytes);
+
+  sharer.startAndWait();
+  CHECK(sharer.index().progress().readBytes == 0);
+  const auto after = sharer.index().snapshot();
+  CHECK(sharer.namesOf(*after) == sharer.namesOf(*before));
+  for (const auto& entry : before->entries()) {
+    CHECK(after->find(entry->name)->root == entry->root);
+  }
+
+  fs::rename(sharer.share() / "d1", sharer.share() / "e1");
+  sharer.waitFor([](const Snapshot& now) { return now.find("e1/46") && !now.find("d1/46"); });
+  sharer.waitReady();
+  CHECK(sharer.index().progress().readBytes == 0);
+
+  sharer.stop();
+  write(sharer.share() / "e1/1", "only this one");
+  sharer.startAndWait();
+  CHECK(sharer.index().progress().readBytes == 13);
+  sharer.waitForContent("e1/1", "only this one");
+}
+
+TEST_CASE("a file that changed while the peer was away is hashed again, also of the same size") {
+  Sharer sharer;
+  write(sharer.share() / "f", "one");
+  setMtime(sharer.share() / "f", 1'000'000);
+  sharer.startAndWait();
+  sharer.stop();
+  write(sharer.share() / "f", "two");
+  sharer.startAndWait();
+  sharer.waitForContent("f", "two");
+}
+
+TEST_CASE("a damaged index is told, ignored and made anew") {
+  for (const std::string damage : {"", "short", "flip"}) {
+    CAPTURE(damage);
+    Sharer sharer;
+    write(sharer.share() / "f", "content");
+    sharer.startAndWait();
+    sharer.stop();
+    const fs::path file = sharer.share() / ".espalier/index";
+    REQUIRE(fs::file_size(file) == 16 + 56 + 32);
+    if (damage == "flip") {
+      std::fstream stream(file.string(), std::ios::in | std::ios::out | std::ios::binary);
+      stream.seekp(60);
+      stream.put('!');
+    } else {
+      write(file, damage);
+    }
+    sharer.startAndWait();
+    CHECK(sharer.noticed("is damaged"));
+    CHECK(sharer.index().progress().readBytes == 7);
+    sharer.waitForContent("f", "content");
+    sharer.startAndWait();
+    CHECK(sharer.index().progress().readBytes == 0);
+  }
+}
+
+TEST_CASE("what is listed was whole at one moment, however the file grows") {
+  Sharer sharer;
+  const fs::path file = sharer.share() / "growing";
+  write(file, "");
+  sharer.startAndWait();
+  std::jthread writer([&] {
+    std::ofstream stream(file.string(), std::ios::binary | std::ios::app);
+    const std::string block = filled(64 * 1024, 'g');
+    for (int i = 0; i < 400; ++i) stream.write(block.data(), 64 * 1024).flush();
+  });
+  // Whatever is published meanwhile is a prefix of what was written.
+  const std::string whole = [] {
+    std::string all;
+    for (int i = 0; i < 400; ++i) all += filled(64 * 1024, 'g');
+    return all;
+  }();
+  sharer.waitFor([&](const Snapshot& now) {
+    const Entry* entry = now.find("growing");
+    if (entry == nullptr) return false;
+    CHECK(entry->root == rootOf(whole.substr(0, entry->stat.sizeBytes)));
+    return entry->stat.sizeBytes == whole.size();
+  });
+}
+
+TEST_CASE("a file is opened for serving only as the version that was hashed") {
+  Sharer sharer;
+  write(sharer.share() / "d/f", "version one");
+  auto& index = sharer.startAndWait();
+  const auto file = *index.snapshot()->file("d/f");
+  {
+    const auto opened = index.openForServing(file);
+    REQUIRE(opened);
+    CHECK(opened->sizeBytes == 11);
+    std::string text(11, ' ');
+    CHECK(::pread(opened->descriptor.get(), text.data(), 11, 0) == 11);
+    CHECK(text == "version one");
+    CHECK(unchanged(opened->descriptor.get(), file));
+    write(sharer.share() / "d/f", "version two");
+    CHECK_FALSE(unchanged(opened->descriptor.get(), file));
+  }
+  const auto changed = index.openForServing(file);
+  REQUIRE_FALSE(changed);
+  CHECK(changed.error() == Error{ErrorCode::failed, "d/f has changed since it was hashed"});
+  sharer.waitForContent("d/f", "version two");
+
+  // A folder on the way that became a link, to the very same file.
+  const auto second = *index.snapshot()->file("d/f");
+  REQUIRE(index.openForServing(second));
+  fs::rename(sharer.share() / "d", sharer.temp / "d");
+  fs::create_directory_symlink(sharer.temp / "d", sharer.share() / "d");
+  CHECK(index.openForServing(second).error().code == ErrorCode::failed);
+  sharer.waitForNames({});
+  fs::remove(sharer.share() / "d");
+  CHECK(index.openForServing(second).error().message == "d/f is no longer there");
+}
+
+TEST_CASE("the chunk hashes of a root are kept, and computed again when they were lost") {
+  Sharer sharer;
+  const std::string big = filled(5 * 1024 * 1024 + 1, 'c');
+  write(sharer.share() / "big", big);
+  write(sharer.share() / "small", "small");
+  write(sharer.share() / "empty", "");
+  const auto matches = [&](ShareIndex& index) {
+    const auto chunks = index.chunkHashes(rootOf(big));
+    return chunks && chunks->size() == 6 &&
+           crypto::chunkListMatches(rootOf(big), big.size(), 1 << 20, *chunks);
+  };
+  auto& first = sharer.startAndWait();
+  CHECK(matches(first));
+  CHECK(*first.chunkHashes(rootOf("small")) == std::vector<Digest>{rootOf("small")});
+  CHECK(first.chunkHashes(FileRoot{})->empty());
+  CHECK(first.chunkHashes(rootOf("unknown")).error().code == ErrorCode::failed);
+
+  const std::string hex = toHex(rootOf(big).view());
+  const fs::path kept = sharer.share() / ".espalier/chunks" / hex.substr(0, 2) / hex.substr(2);
+  REQUIRE(fs::exists(kept));
+  write(sharer.share() / ".espalier/chunks/00" / std::string(62, '0'), "of a file that is gone");
+  CHECK(matches(sharer.startAndWait()));
+  CHECK(sharer.index().progress().readBytes == 0);
+  CHECK_FALSE(fs::exists(sharer.share() / ".espalier/chunks/00" / std::string(62, '0')));
+  write(kept, std::string(6 * 32, 'x'));
+  CHECK(matches(sharer.startAndWait()));
+  fs::remove_all(sharer.share() / ".espalier/chunks");
+  CHECK(matches(sharer.startAndWait()));
+}
+
+TEST_CASE("a file larger than a segment is hashed by all lanes to the same root") {
+  Sharer sharer;
+  // Sparse, but for something in every segment.
+  const std::uint64_t size = 3 * limits::kHashSegmentBytes + 12345;
+  crypto::FileHasher hasher(size);
+  {
+    std::ofstream stream((sharer.share() / "huge").string(), std::ios::binary);
+    for (const auto at : std::vector<std::uint64_t>{0, 70'000'000, 140'000'000, size - 1}) {
+      stream.seekp(static_cast<std::streamoff>(at)).put('!');
+    }
+  }
+  std::vector<std::byte> piece(1 << 20);
+  std::ifstream stream((sharer.share() / "huge").string(), std::ios::binary);
+  while (stream.read(reinterpret_cast<char*>(piece.data()), 1 << 20), stream.gcount() > 0) {
+    hasher.update(std::span(piece).first(static_cast<std::size_t>(stream.gcount())));
+  }
+  const auto expected = hasher.finish();
+  auto& index = sharer.startAndWait();
+  CHECK(index.snapshot()->find("huge")->root == expected.root);
+  CHECK(*index.chunkHashes(expected.root) == expected.chunks);
+}
+
+TEST_CASE("the share may vanish and come back, or not be there at the start") {
+  Sharer sharer;
+  write(sharer.share() / "d/f", "content");
+  sharer.startAndWait();
+  fs::rename(sharer.share(), sharer.temp / "away");
+  sharer.waitForNames({});
+  sharer.waitForNotice("s1 is not there: nothing of it is shared until it is");
+  CHECK_FALSE(fs::exists(sharer.share()));
+  fs::rename(sharer.temp / "away", sharer.share());
+  sharer.waitForNames({"d/f"});
+  sharer.waitForNotice("s1 is there again");
+  CHECK(sharer.index().progress().readBytes == 7);
+  write(sharer.share() / "d/g", "watched again");
+  sharer.waitForNames({"d/f", "d/g"});
+
+  sharer.stop();
+  fs::rename(sharer.share(), sharer.temp / "away");
+  sharer.startAndWait();
+  CHECK(sharer.names().empty());
+  fs::rename(sharer.temp / "away", sharer.share());
+  sharer.waitForNames({"d/f", "d/g"});
+}
+
+TEST_CASE("paths are shared and unshared by hand, and stay so over a restart") {
+  Sharer sharer;
+  write(sharer.share() / "in/a", "a");
+  write(sharer.share() / "in/b", "b");
+  write(sharer.outside() / "docs/x/y", "y");
+  write(sharer.outside() / "song", "song");
+  write(sharer.outside() / "other", "not shared");
+  auto& index = sharer.startAndWait();
+  REQUIRE(index.add(sharer.outside() / "docs/"));
+  REQUIRE(index.add(sharer.outside() / "song"));
+  sharer.waitForNames({"docs/x/y", "in/a", "in/b", "song"});
+  REQUIRE(index.add(sharer.outside() / "docs"));
+  CHECK(index.snapshot()->file("docs/x/y")->path == sharer.outside() / "docs/x/y");
+  CHECK(index.openForServing(*index.snapshot()->file("song")));
+  CHECK(index.openForServing(*index.snapshot()->file("docs/x/y")));
+  write(sharer.outside() / "docs/new", "new");
+  write(sharer.outside() / "song", "another song");
+  sharer.waitForContent("song", "another song");
+  sharer.waitForNames({"docs/new", "docs/x/y", "in/a", "in/b", "song"});
+
+  REQUIRE(index.remove(sharer.share() / "in/a"));
+  REQUIRE(index.remove("docs/x"));
+  sharer.waitForNames({"docs/new", "in/b", "song"});
+  write(sharer.share() / "in/a", "changed");
+  write(sharer.outside() / "docs/x/z", "hidden");
+  write(sharer.share() / "in/c", "c");
+  sharer.waitForNames({"docs/new", "in/b", "in/c", "song"});
+
+  sharer.startAndWait();
+  sharer.waitForNames({"docs/new", "in/b", "in/c", "song"});
+  auto& again = sharer.index();
+  CHECK(again.add(sharer.outside() / "docs/x/z").error().message ==
+        "docs/x/z is in a folder that is unshared: share that first");
+  REQUIRE(again.add(sharer.outside() / "docs/x"));
+  REQUIRE(again.add(sharer.share() / "in/a"));
+  sharer.waitForNames({"docs/new", "docs/x/y", "docs/x/z", "in/a", "in/b", "in/c", "song"});
+  REQUIRE(again.remove(sharer.outside() / "docs"));
+  REQUIRE(again.remove("song"));
+  sharer.waitForNames({"in/a", "in/b", "in/c"});
+  write(sharer.outside() / "docs/later", "later");
+  REQUIRE(again.remove("in"));
+  sharer.waitForNames({});
+  sharer.startAndWait();
+  sharer.waitForNames({});
+}
+
+TEST_CASE("what cannot be shared or unshared is refused with a sentence") {
+  Sharer sharer;
+  write(sharer.share() / "name", "in the share");
+  write(sharer.outside() / "name", "outside");
+  write(sharer.outside() / ".espalier/key", "key");
+  fs::create_symlink(sharer.outside() / "name", sharer.outside() / "link");
+  auto& index = sharer.startAndWait();
+  const auto refusal = [](const Result<void>& result) {
+    REQUIRE_FALSE(result);
+    return result.error().message;
+  };
+  CHECK(refusal(index.add(sharer.outside() / "name")) ==
+        "name is in the share already: rename one of them");
+  CHECK(refusal(index.add(sharer.outside() / "link")).find("is a symbolic link") !=
+        std::string::npos);
+  CHECK(refusal(index.add(sharer.outside() / "none")).find("No such file") != std::string::npos);
+  CHECK(refusal(index.add(sharer.outside() / ".espalier")).find("ever shared") !=
+        std::string::npos);
+  CHECK(refusal(index.add(sharer.share() / ".espalier")).find("never shared") != std::string::npos);
+  CHECK(refusal(index.remove(sharer.share())).find("is the share itself") != std::string::npos);
+  CHECK(refusal(index.remove("nothing")) == "nothing is not shared");
+  CHECK(refusal(index.remove(sharer.outside() / "name")).find("is not shared") !=
+        std::string::npos);
+  CHECK(index.add(sharer.share() / "name"));
+  CHECK(sharer.names() == std::vector<std::string>{"name"});
+}
+
+TEST_CASE("without enough watches the folders are looked at again and again") {
+  Sharer sharer([](ShareOptions& options) {
+    options.watches = 1;
+    options.rescanInterval = 50ms;
+  });
+  write(sharer.share() / "a/b/f", "f");
+  write(sharer.share() / "c/g", "g");
+  sharer.startAndWait();
+  sharer.waitForNotice("cannot watch all folders for changes");
+  write(sharer.share() / "a/b/new", "new");
+  sharer.waitForNames({"a/b/f", "a/b/new", "c/g"});
+  fs::remove_all(sharer.share() / "a/b");
+  write(sharer.share() / "c/g", "changed");
+  sharer.waitForNames({"c/g"});
+  sharer.waitForContent("c/g", "changed");
+}
+
+TEST_CASE("thousands of files appear while they are hashed, and a stop at half loses nothing") {
+  Sharer sharer;
+  constexpr int kFiles = 5000;
+  for (int i = 0; i < kFiles; ++i) {
+    write(sharer.share() / ("d" + std::to_string(i % 50)) / std::to_string(i),
+          filled(100, 'a') + std::to_string(i));
+  }
+  sharer.start();
+  sharer.waitFor([](const Snapshot& now) { return !now.empty(); });
+  sharer.stop();
+  auto& index = sharer.start();
+  sharer.waitReady();
+  CHECK(index.snapshot()->size() == kFiles);
+  CHECK(index.progress().readBytes < kFiles * 104);
+  CHECK(index.snapshot()->find("d49/4999")->root == rootOf(filled(100, 'a') + "4999"));
+  fs::remove_all(sharer.share() / "d7");
+  sharer.waitFor([](const Snapshot& now) { return now.size() == kFiles - kFiles / 50; });
+}
+
+TEST_CASE("unreadable files are told, and shared once they can be read" *
+          doctest::skip(::geteuid() == 0)) {
+  Sharer sharer;
+  write(sharer.share() / "f", "f");
+  write(sharer.share() / "g", "g");
+  REQUIRE(::chmod((sharer.share() / "f").c_str(), 0) == 0);
+  sharer.startAndWait();
+  CHECK(sharer.names() == std::vector<std::string>{"g"});
+  sharer.waitForNotice("f: not shared, because it cannot be read");
+  REQUIRE(::chmod((sharer.share() / "f").c_str(), 0600) == 0);
+  sharer.waitForNames({"f", "g"});
+}
