@@ -5,14 +5,11 @@
 #include <optional>
 #include <utility>
 
+#include "common/wire/contact_codec.h"
 #include "search.pb.h"
 
 namespace espalier::wire {
 namespace {
-
-Error malformed(std::string message) {
-  return Error{ErrorCode::protocol, "search: " + std::move(message)};
-}
 
 std::string raw(std::string_view bytes) {
   return std::string(bytes);
@@ -76,12 +73,6 @@ void fill(const Answer& answer, proto::SearchAnswer& out) {
 
 // --- in
 
-Result<PeerId> readPeer(const std::string& text) {
-  auto id = PeerId::parse(text);
-  if (!id) return malformed(id.error().message);
-  return id;
-}
-
 Result<Query> read(const proto::SearchQuery& in) {
   Query query;
   const auto id = QueryId::fromRaw(in.id());
@@ -97,7 +88,7 @@ Result<Query> read(const proto::SearchQuery& in) {
   query.text = in.text();
   query.budget = std::min(std::chrono::milliseconds(in.budget_ms()),
                           std::chrono::milliseconds(limits::kSearchBudgetMost));
-  const auto asker = readPeer(in.asker());
+  const auto asker = readPeerId(in.asker());
   if (!asker) return asker.error();
   query.asker = *asker;
   query.hopsLeft = in.hops_left();
@@ -107,9 +98,9 @@ Result<Query> read(const proto::SearchQuery& in) {
 Result<void> readHits(const proto::SearchAnswer& in, std::vector<Hit>& out) {
   std::vector<std::pair<PeerId, Endpoint>> holders;
   for (const auto& entry : in.holders()) {
-    const auto id = readPeer(entry.id());
+    const auto id = readPeerId(entry.id());
     if (!id) return id.error();
-    if (entry.host().size() > limits::kHostBytes || entry.port() > 65535) {
+    if (!isHost(entry.host()) || entry.port() < 1 || entry.port() > 65535) {
       return malformed("a holder that listens nowhere");
     }
     holders.emplace_back(*id, Endpoint{entry.host(), static_cast<std::uint16_t>(entry.port())});
@@ -153,7 +144,7 @@ Result<void> readCoverage(const proto::SearchAnswer& in, std::vector<OrderRange>
 
 Result<void> readPeers(const proto::SearchAnswer& in, Answer& out) {
   for (const auto& entry : in.missing()) {
-    const auto id = readPeer(entry.id());
+    const auto id = readPeerId(entry.id());
     if (!id) return id.error();
     if (entry.order() > limits::kJoinOrder || entry.below() > limits::kMembers) {
       return malformed("a missing peer beyond all numbers");
@@ -161,12 +152,12 @@ Result<void> readPeers(const proto::SearchAnswer& in, Answer& out) {
     out.missing.push_back({*id, JoinOrder{entry.order()}, entry.below()});
   }
   for (const auto& entry : in.indexing()) {
-    const auto id = readPeer(entry);
+    const auto id = readPeerId(entry);
     if (!id) return id.error();
     out.indexing.push_back(*id);
   }
   for (const auto& entry : in.more()) {
-    const auto id = readPeer(entry.holder());
+    const auto id = readPeerId(entry.holder());
     if (!id) return id.error();
     out.more.push_back({*id, entry.hits()});
   }

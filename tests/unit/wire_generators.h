@@ -1,0 +1,229 @@
+// Arbitrary messages, each within what the wire allows, for property tests. Small texts mostly, and
+// the largest allowed ones now and then, since that is where bounds are met.
+#pragma once
+
+#include <rapidcheck.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/base/limits.h"
+#include "common/wire/link.h"
+#include "common/wire/registry.h"
+
+namespace espalier::test {
+
+inline std::string textOf(std::size_t least, std::size_t most) {
+  const auto size = *rc::gen::weightedOneOf<std::size_t>(
+      {{9, rc::gen::inRange<std::size_t>(least, std::min<std::size_t>(most, least + 12) + 1)},
+       {1, rc::gen::just(most)}});
+  return *rc::gen::container<std::string>(size, rc::gen::elementOf(std::string("abcXYZ019_-.+")));
+}
+
+inline std::string bytesOf(std::size_t least, std::size_t most) {
+  const auto size = *rc::gen::inRange<std::size_t>(least, most + 1);
+  return *rc::gen::container<std::string>(size, rc::gen::arbitrary<char>());
+}
+
+template <typename Id>
+Id rawOf() {
+  return *Id::fromRaw(*rc::gen::container<std::string>(Id::kSizeBytes, rc::gen::arbitrary<char>()));
+}
+
+// Both ends of a range, and what lies between.
+template <typename Number>
+Number numberOf(Number least, Number most) {
+  return *rc::gen::oneOf(rc::gen::just(least), rc::gen::just(most),
+                         rc::gen::inRange<Number>(least, most));
+}
+
+inline PeerId someId() {
+  return *PeerId::parse("p" + textOf(0, limits::kPeerIdBytes - 1));
+}
+
+inline wire::Contact someContact() {
+  return {someId(),
+          JoinOrder{numberOf<std::uint64_t>(1, limits::kJoinOrder)},
+          {textOf(1, limits::kHostBytes), numberOf<std::uint16_t>(1, 65535)}};
+}
+
+inline std::vector<wire::Contact> someContacts(std::size_t most) {
+  std::vector<wire::Contact> contacts(numberOf<std::size_t>(0, most));
+  for (auto& contact : contacts) contact = someContact();
+  return contacts;
+}
+
+inline std::optional<PeerId> maybeId() {
+  return *rc::gen::arbitrary<bool>() ? std::optional(someId()) : std::nullopt;
+}
+
+inline std::vector<PeerId> someIds(std::size_t most) {
+  std::vector<PeerId> ids(numberOf<std::size_t>(0, most));
+  for (auto& id : ids) id = someId();
+  return ids;
+}
+
+inline std::uint64_t someMembers() {
+  return numberOf<std::uint64_t>(1, limits::kMembers);
+}
+
+inline wire::Label someLabel() {
+  return {numberOf<std::uint64_t>(0, limits::kBeatNumber - 1),
+          numberOf<std::uint32_t>(0, limits::kDepth)};
+}
+
+inline wire::Label someFloor() {
+  return *rc::gen::arbitrary<bool>() ? someLabel() : wire::Label();
+}
+
+inline wire::Lineage someLineage() {
+  wire::Lineage lineage{someContact(), someContacts(limits::kContacts), {}};
+  lineage.rootChildren = someContacts(limits::kContacts - lineage.ancestors.size());
+  return lineage;
+}
+
+inline wire::Query someQuery() {
+  return {rawOf<QueryId>(), static_cast<PatternKind>(numberOf(1, 5)),
+          bytesOf(1, 40),   std::chrono::milliseconds(numberOf<std::int64_t>(0, 60'000)),
+          someId(),         numberOf<std::uint32_t>(0, ~0u)};
+}
+
+inline wire::Answer someAnswer() {
+  wire::Answer answer;
+  answer.id = rawOf<QueryId>();
+  for (int i = numberOf(0, 4); i > 0; --i) {
+    answer.hits.push_back({"n" + textOf(0, limits::kPathBytes - 1),
+                           numberOf<std::uint64_t>(0, limits::kFileBytes), rawOf<FileRoot>(),
+                           someId(), someContact().endpoint});
+  }
+  std::uint64_t last = 0;
+  for (int i = numberOf(0, 4); i > 0; --i) {
+    const auto first = last + numberOf<std::uint64_t>(1, 1000);
+    last = first + numberOf<std::uint64_t>(0, 1000);
+    answer.coverage.push_back({first, last});
+  }
+  for (const auto& id : someIds(3)) {
+    answer.missing.push_back({id, JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)},
+                              numberOf<std::uint64_t>(0, limits::kMembers)});
+    answer.more.push_back({id, numberOf<std::uint64_t>(0, limits::kMoreHits)});
+    answer.indexing.push_back(id);
+  }
+  answer.done = *rc::gen::arbitrary<bool>();
+  return answer;
+}
+
+inline wire::LinkMessage someLinkMessage() {
+  using namespace wire;
+  switch (numberOf(0, 11)) {
+    case 0:
+      return Attach{rawOf<NetworkId>(), someContact(), someFloor(), someMembers()};
+    case 1:
+      return Accepted{someContact(), someLabel(), someMembers(), someLineage()};
+    case 2:
+      return Referred{someContacts(limits::kMaxLinks)};
+    case 3:
+      return Held{};
+    case 4:
+      return Refused{static_cast<RefusalReason>(numberOf(1, 5))};
+    case 5:
+      return Beat{someLabel(), someMembers()};
+    case 6:
+      return LineageChanged{someLineage()};
+    case 7:
+      return Raise{someFloor(), someContact(), someId()};
+    case 8:
+      return Farewell{};
+    case 9:
+      return someQuery();
+    case 10:
+      return someAnswer();
+    default:
+      return Lost{rawOf<QueryId>()};
+  }
+}
+
+inline wire::Join someJoin() {
+  wire::Join join{
+      someId(), rawOf<InstanceKey>(), bytesOf(0, limits::kJoinWordBytes), {}, {}, {}, {}, {}};
+  if (*rc::gen::arbitrary<bool>()) join.listen.host = someContact().endpoint.host;
+  join.listen.port = numberOf<std::uint16_t>(0, 65535);
+  if (*rc::gen::arbitrary<bool>()) join.network = rawOf<wire::NetworkId>();
+  join.order = JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)};
+  join.parent = maybeId();
+  join.neighbours = someIds(limits::kMaxLinks);
+  return join;
+}
+
+inline wire::RegistryRequest someRegistryRequest() {
+  using namespace wire;
+  switch (numberOf(0, 7)) {
+    case 0:
+      return someJoin();
+    case 1:
+      return PortTaken{numberOf<std::uint16_t>(1, 65535)};
+    case 2:
+      return Links{maybeId(), someIds(limits::kMaxLinks)};
+    case 3:
+      return Seek{maybeId(), maybeId()};
+    case 4:
+      return RegistryBeat{};
+    case 5:
+      return TopologyRequest{JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)}};
+    case 6:
+      return MembersRequest{};
+    default:
+      return Quit{};
+  }
+}
+
+inline wire::Place somePlace() {
+  wire::Place place{static_cast<wire::Place::Kind>(numberOf(1, 3)), {}};
+  if (place.kind == wire::Place::Kind::below) place.parent = someContact();
+  return place;
+}
+
+inline std::chrono::milliseconds someInterval() {
+  return std::chrono::milliseconds(numberOf<std::int64_t>(100, 600'000));
+}
+
+inline wire::RegistryReply someRegistryReply() {
+  using namespace wire;
+  switch (numberOf(0, 7)) {
+    case 0:
+      return Admitted{
+          rawOf<NetworkId>(), someContact(), numberOf(limits::kMinLinks, limits::kMaxLinks),
+          someInterval(),     someMembers(), somePlace()};
+    case 1:
+      return somePlace();
+    case 2:
+      return Wait{textOf(0, limits::kMessageBytes)};
+    case 3:
+      return WordRefused{bytesOf(0, limits::kJoinWordBytes)};
+    case 4:
+      return RegistryBeatReply{someInterval()};
+    case 5:
+      return Members{numberOf<std::uint64_t>(0, limits::kMembers),
+                     JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)}};
+    case 6: {
+      Topology topology;
+      for (int i = numberOf(0, 4); i > 0; --i) {
+        topology.entries.push_back({someContact(), maybeId(), someIds(limits::kMaxLinks)});
+      }
+      topology.more = !topology.entries.empty() && *rc::gen::arbitrary<bool>();
+      return topology;
+    }
+    default:
+      return Failure{ErrorCode::refused, textOf(0, limits::kMessageBytes)};
+  }
+}
+
+inline wire::Hello someHello() {
+  return {numberOf(0u, wire::kVersionMost), numberOf(wire::kVersionLeast, ~0u),
+          static_cast<wire::Purpose>(numberOf(1, 3)), *rc::gen::arbitrary<std::uint64_t>()};
+}
+
+}  // namespace espalier::test
