@@ -1,0 +1,124 @@
+// What two peers say on a link, and on the way to one. The comer dials, says Hello (purpose link)
+// and Attach; the acceptor answers Accepted, and from then on it is the comer's parent, or Referred
+// or Refused, and closes. docs/protocol.md describes each message; link_codec.h encodes them.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <limits>
+#include <variant>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/wire/contact.h"
+#include "common/wire/search.h"
+
+namespace espalier::wire {
+
+// How fresh a peer's knowledge of its root is: the number of the last beat that reached it, and how
+// far from the root it was then. What keeps the tree free of cycles; see peer/core/tree.h for the
+// rule and why it holds.
+struct Label {
+  std::uint64_t beat = 0;
+  std::uint32_t depth = std::numeric_limits<std::uint32_t>::max();
+
+  bool operator==(const Label&) const = default;
+  bool betterThan(const Label& other) const {
+    return beat != other.beat ? beat > other.beat : depth < other.depth;
+  }
+};
+
+// Names one network, so that a peer of another one, on a port that was used before, is not taken in
+// by mistake.
+using NetworkId = Bytes<16, struct NetworkIdTag>;
+
+// Whom a peer can turn to, and what it knows of the tree above it.
+struct Lineage {
+  Contact root;
+  std::vector<Contact> ancestors;     // nearest first; at most limits::kContacts with the next
+  std::vector<Contact> rootChildren;  // by age
+
+  bool operator==(const Lineage&) const = default;
+};
+
+// Comer to acceptor: let me hang below you.
+struct Attach {
+  NetworkId network;
+  Contact self;
+  Label floor;              // only a peer with a better label may accept
+  std::uint64_t below = 1;  // peers that come with it, itself included
+
+  bool operator==(const Attach&) const = default;
+};
+
+struct Accepted {
+  Contact self;
+  Label label;
+  std::uint64_t members = 1;  // of the tree, as far as the acceptor knows
+  Lineage lineage;            // the acceptor's own
+
+  bool operator==(const Accepted&) const = default;
+};
+
+// No place is free here: try these, in this order.
+struct Referred {
+  std::vector<Contact> candidates;
+
+  bool operator==(const Referred&) const = default;
+};
+
+enum class RefusalReason {
+  below = 1,       // the comer is an ancestor, or seems to be
+  younger = 2,     // my root joined after the comer and will come to it
+  unanchored = 3,  // no fresh beat came in time: try again later
+  otherNetwork = 4,
+  busy = 5,  // as many comers are waiting as a peer keeps
+};
+
+// A place is free, but a fresh beat must come from the root first: wait, this link is being looked
+// after.
+struct Held {
+  bool operator==(const Held&) const = default;
+};
+
+struct Refused {
+  RefusalReason reason = RefusalReason::unanchored;
+
+  bool operator==(const Refused&) const = default;
+};
+
+// Both ways, each limits::kBeatInterval at the latest. Down: the label that the child may take as
+// its parent's. Up: the label is not read.
+struct Beat {
+  Label label;
+  std::uint64_t members = 1;  // down: of the whole tree; up: the sender and all below it
+
+  bool operator==(const Beat&) const = default;
+};
+
+// Down, when it changed: the sender's own lineage.
+struct LineageChanged {
+  Lineage lineage;
+
+  bool operator==(const LineageChanged&) const = default;
+};
+
+// Up, to the root: somebody wants to hang below a peer of this tree and needs a beat above `floor`.
+struct Raise {
+  Label floor;
+  Contact seeker;
+  PeerId acceptor;  // where it waits; a seeker that gets its own Raise knows that peer to be below
+                    // itself
+
+  bool operator==(const Raise&) const = default;
+};
+
+// Both ways: the sender is leaving the network, or gives this link up.
+struct Farewell {
+  bool operator==(const Farewell&) const = default;
+};
+
+using LinkMessage = std::variant<Attach, Accepted, Referred, Held, Refused, Beat, LineageChanged,
+                                 Raise, Farewell, Query, Answer, Lost>;
+
+}  // namespace espalier::wire

@@ -1,0 +1,153 @@
+// What a peer and its metaserver say to each other. docs/protocol.md describes each message;
+// registry_codec.h encodes them.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/wire/contact.h"
+#include "common/wire/hello.h"
+#include "common/wire/link.h"
+
+namespace espalier::wire {
+
+// --- from the peer ---
+
+// Takes this peer into the network, or back into it.
+struct Join {
+  PeerId id;
+  InstanceKey key;
+  std::string word;
+  Endpoint listen;  // host empty: as this connection shows it; port 0: the metaserver assigns one
+
+  // Of a peer that was in the network before, zero or empty otherwise.
+  NetworkId network;
+  JoinOrder order = kNoOrder;
+  std::optional<PeerId> parent;
+  std::vector<PeerId> neighbours;  // in order of linking
+
+  bool operator==(const Join&) const = default;
+};
+
+// The assigned port is taken on this peer's machine: another one, please.
+struct PortTaken {
+  std::uint16_t port = 0;
+
+  bool operator==(const PortTaken&) const = default;
+};
+
+// Whenever they change: this peer's links.
+struct Links {
+  std::optional<PeerId> parent;
+  std::vector<PeerId> neighbours;  // in order of linking, the parent among them
+
+  bool operator==(const Links&) const = default;
+};
+
+// This peer has no parent and wants a place.
+struct Seek {
+  std::optional<PeerId> lost;    // the parent that it had
+  std::optional<PeerId> failed;  // the place that it could not take
+
+  bool operator==(const Seek&) const = default;
+};
+
+struct RegistryBeat {
+  bool operator==(const RegistryBeat&) const = default;
+};
+
+// The members after `after` in order of joining: answered by one Topology.
+struct TopologyRequest {
+  JoinOrder after = kNoOrder;
+
+  bool operator==(const TopologyRequest&) const = default;
+};
+
+struct MembersRequest {
+  bool operator==(const MembersRequest&) const = default;
+};
+
+struct Quit {
+  bool operator==(const Quit&) const = default;
+};
+
+using RegistryRequest =
+    std::variant<Join, PortTaken, Links, Seek, RegistryBeat, TopologyRequest, MembersRequest, Quit>;
+
+// --- from the metaserver ---
+
+// Where a peer belongs.
+struct Place {
+  enum class Kind {
+    keep = 1,   // where it is
+    root = 2,   // nowhere: it is the root
+    below = 3,  // below `parent`, where a place is reserved
+  };
+  Kind kind = Kind::keep;
+  Contact parent;
+
+  bool operator==(const Place&) const = default;
+};
+
+struct Admitted {
+  NetworkId network;
+  Contact self;  // with the order of joining and the endpoint that others will dial
+  unsigned maxLinks = 2;
+  std::chrono::milliseconds beatInterval{2000};
+  std::uint64_t members = 1;
+  Place place;
+
+  bool operator==(const Admitted&) const = default;
+};
+
+// Not yet: the metaserver was restarted and waits for the peers of before.
+struct Wait {
+  std::string reason;
+
+  bool operator==(const Wait&) const = default;
+};
+
+// The join word was wrong; the connection stays, and another Join may follow.
+struct WordRefused {
+  std::string word;  // the one that it wants is the network's to tell: shown at the prompt
+
+  bool operator==(const WordRefused&) const = default;
+};
+
+struct RegistryBeatReply {
+  std::chrono::milliseconds beatInterval{2000};
+
+  bool operator==(const RegistryBeatReply&) const = default;
+};
+
+struct Members {
+  std::uint64_t count = 1;
+  JoinOrder newest = kNoOrder;  // the highest of them
+
+  bool operator==(const Members&) const = default;
+};
+
+struct TopologyEntry {
+  Contact member;
+  std::optional<PeerId> parent;
+  std::vector<PeerId> neighbours;  // links that both ends have reported, in order of linking
+
+  bool operator==(const TopologyEntry&) const = default;
+};
+
+struct Topology {
+  std::vector<TopologyEntry> entries;
+  bool more = false;
+
+  bool operator==(const Topology&) const = default;
+};
+
+using RegistryReply =
+    std::variant<Admitted, Place, Wait, WordRefused, RegistryBeatReply, Members, Topology, Failure>;
+
+}  // namespace espalier::wire

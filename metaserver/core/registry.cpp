@@ -1,0 +1,215 @@
+#include "metaserver/core/registry.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/base/limits.h"
+#include "common/base/text.h"
+#include "topo/dot.h"
+
+namespace espalier::metaserver {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kNeighbourBytes = 8;  // of a topology entry's frame, beside the texts
+
+}  // namespace
+
+Registry::Registry(Options options, TimePoint now, Effects& fx)
+    : options_(std::move(options)),
+      tree_(options_.maxLinks),
+      nextPort_(options_.firstPort),
+      reconcileAt_(now + limits::kBeatInterval),
+      seen_(now) {
+  if (options_.placement == topo::Rule::nearest) tree_.indexAddresses();
+  for (auto& before : options_.before) {
+    fx.probes.push_back({before.id, before.endpoint});
+    awaited_.emplace(before.id, std::move(before));
+  }
+  options_.before.clear();
+  if (awaiting()) awaitUntil_ = now + limits::kRejoinWait;
+}
+
+void Registry::opened(ConnectionId connection, std::string host, TimePoint now) {
+  observe(now);
+  sessions_[connection].host = std::move(host);
+}
+
+void Registry::closed(ConnectionId connection, TimePoint now, Effects& fx) {
+  observe(now);
+  const auto session = sessions_.find(connection);
+  if (session == sessions_.end()) return;
+  const auto member = session->second.member;
+  sessions_.erase(session);
+  std::erase_if(waiting_, [&](const Waiting& w) { return w.connection == connection; });
+  if (!member) return;
+  fx.notices.push_back(fmt::format("{} is gone", record(*member).contact.id.text()));
+  remove(*member, now, fx);
+}
+
+void Registry::received(ConnectionId connection, const wire::RegistryRequest& request,
+                        TimePoint now, Effects& fx) {
+  observe(now);
+  const auto session = sessions_.find(connection);
+  if (session == sessions_.end()) return;
+  if (const auto* wanted = std::get_if<wire::Join>(&request)) {
+    return join(connection, *wanted, now, fx);
+  }
+  if (const auto* wanted = std::get_if<wire::TopologyRequest>(&request)) {
+    wire::Topology topology;
+    topology.entries = entries(wanted->after, limits::kFrameBytes * 3 / 4, topology.more);
+    fx.sends.push_back({connection, std::move(topology)});
+    return;
+  }
+  if (std::holds_alternative<wire::MembersRequest>(request)) {
+    const JoinOrder newest = byOrder_.empty() ? kNoOrder : byOrder_.rbegin()->first;
+    fx.sends.push_back({connection, wire::Members{size(), newest}});
+    return;
+  }
+  const auto member = session->second.member;
+  if (std::holds_alternative<wire::RegistryBeat>(request)) {
+    if (member) {
+      record(*member).heard = now;
+      record(*member).beat = beatInterval();
+    }
+    fx.sends.push_back({connection, wire::RegistryBeatReply{beatInterval()}});
+    return;
+  }
+  if (!member) return refuse(connection, "join first", fx);
+  record(*member).heard = now;
+  if (const auto* taken = std::get_if<wire::PortTaken>(&request)) {
+    portTaken(*member, taken->port, now, fx);
+  } else if (const auto* links = std::get_if<wire::Links>(&request)) {
+    reported(*member, *links, now);
+  } else if (const auto* seek = std::get_if<wire::Seek>(&request)) {
+    // While the peers of before come back the picture has holes: the seeker asks again.
+    if (!awaiting()) fx.sends.push_back({connection, placeFor(*member, *seek, now)});
+  } else if (std::holds_alternative<wire::Quit>(request)) {
+    fx.notices.push_back(fmt::format("{} left", record(*member).contact.id.text()));
+    session->second.member.reset();
+    remove(*member, now, fx);
+    fx.closes.push_back(connection);
+  }
+}
+
+void Registry::refuse(ConnectionId connection, std::string why, Effects& fx) {
+  ++refused_;
+  fx.sends.push_back({connection, wire::Failure{ErrorCode::refused, std::move(why)}});
+}
+
+// --- time ---
+
+std::chrono::milliseconds Registry::beatInterval() const {
+  // A metaserver with very many peers has better things to do than to answer 7,500 beats a second.
+  constexpr std::size_t kBeatsPerSecond = 5000;
+  const std::chrono::milliseconds spread{size() * 1000 / kBeatsPerSecond};
+  return std::clamp<std::chrono::milliseconds>(spread, limits::kBeatInterval, 30s);
+}
+
+void Registry::observe(TimePoint now) {
+  // tick() comes at least every beat interval: after a longer gap it was this process that stood
+  // still.
+  if (now - seen_ > limits::kBeatInterval + limits::kStall) {
+    judgeFrom_ = now + 3 * beatInterval();
+  }
+  seen_ = now;
+}
+
+TimePoint Registry::deadline() const {
+  return std::min(reconcileAt_, awaitUntil_);
+}
+
+void Registry::tick(TimePoint now, Effects& fx) {
+  observe(now);
+  if (now >= awaitUntil_) endWaiting(now, fx);
+  if (now < reconcileAt_) return;
+  reconcileAt_ = now + limits::kBeatInterval / 2;
+  judgeSilence(now, fx);
+  if (!awaiting()) reconcile(now, fx);
+}
+
+void Registry::judgeSilence(TimePoint now, Effects& fx) {
+  while (!silence_.empty() && silence_.front().at <= now) {
+    const Due due = silence_.front();
+    silence_.pop_front();
+    if (!tree_.isMember(due.node) || record(due.node).contact.order != due.order) continue;
+    const auto& member = record(due.node);
+    const TimePoint silentAt =
+        std::max<TimePoint>(member.heard + 3 * std::max(member.beat, beatInterval()), judgeFrom_);
+    if (silentAt > now) {
+      silence_.push_back({silentAt, due.node, due.order});
+      continue;
+    }
+    fx.notices.push_back(fmt::format("{} has fallen silent", member.contact.id.text()));
+    const ConnectionId connection = member.connection;
+    sessions_.erase(connection);
+    fx.closes.push_back(connection);
+    remove(due.node, now, fx);
+  }
+}
+
+// --- what others look at ---
+
+bool Registry::mutual(const Record& from, const PeerId& to) const {
+  const auto other = tree_.find(to);
+  if (!other) return false;
+  const auto& back = record(*other).neighbours;
+  return std::find(back.begin(), back.end(), from.contact.id) != back.end();
+}
+
+std::vector<topo::TopoLine> Registry::lines() const {
+  std::vector<topo::TopoLine> lines;
+  lines.reserve(byOrder_.size());
+  for (const auto& [order, node] : byOrder_) {
+    const Record& member = record(node);
+    topo::TopoLine line{member.contact.id, {}};
+    for (const auto& neighbour : member.neighbours) {
+      if (mutual(member, neighbour)) line.neighbours.push_back(neighbour);
+    }
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+std::size_t Registry::reservedCount() const {
+  return static_cast<std::size_t>(
+      std::count_if(byOrder_.begin(), byOrder_.end(),
+                    [&](const auto& member) { return record(member.second).reserved; }));
+}
+
+std::vector<Remembered> Registry::remembered() const {
+  std::vector<Remembered> remembered;
+  remembered.reserve(byOrder_.size());
+  for (const auto& [order, node] : byOrder_) {
+    const Record& member = record(node);
+    remembered.push_back({member.contact.id, member.key, order, member.contact.endpoint});
+  }
+  return remembered;
+}
+
+std::vector<wire::TopologyEntry> Registry::entries(JoinOrder after, std::size_t mostBytes,
+                                                   bool& more) const {
+  std::vector<wire::TopologyEntry> entries;
+  std::size_t bytes = 0;
+  auto next = byOrder_.upper_bound(after);
+  for (; next != byOrder_.end(); ++next) {
+    const Record& member = record(next->second);
+    wire::TopologyEntry entry{member.contact, std::nullopt, {}};
+    std::size_t entryBytes = member.contact.id.text().size() + limits::kHostBytes + 64;
+    for (const auto& neighbour : member.neighbours) {
+      if (!mutual(member, neighbour)) continue;
+      if (member.parent == neighbour) entry.parent = neighbour;
+      entryBytes += neighbour.text().size() + kNeighbourBytes;
+      entry.neighbours.push_back(neighbour);
+    }
+    if (bytes + entryBytes > mostBytes && !entries.empty()) break;
+    bytes += entryBytes;
+    entries.push_back(std::move(entry));
+  }
+  more = next != byOrder_.end();
+  return entries;
+}
+
+}  // namespace espalier::metaserver

@@ -1,0 +1,83 @@
+#include "metaserver/shell/files_writer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "topo/text_file.h"
+
+namespace espalier::metaserver::shell {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kLeastPause = 50ms;
+constexpr int kPauseToWriting = 4;
+
+}  // namespace
+
+FilesWriter::FilesWriter(Paths paths, TakeSnapshot takeSnapshot)
+    : paths_(std::move(paths)),
+      takeSnapshot_(std::move(takeSnapshot)),
+      thread_([this] { run(); }) {}
+
+FilesWriter::~FilesWriter() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  woken_.notify_one();
+  thread_.join();
+}
+
+void FilesWriter::wake() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (wanted_) return;
+    wanted_ = true;
+  }
+  woken_.notify_one();
+}
+
+void FilesWriter::run() {
+  std::unique_lock lock(mutex_);
+  while (!ending_) {
+    woken_.wait(lock, [&] { return wanted_ || ending_; });
+    wanted_ = false;
+    lock.unlock();
+    const TimePoint begun = Clock::now();
+    writeNewest();
+    const Duration took = Clock::now() - begun;
+    lock.lock();
+    woken_.wait_for(lock, std::max<Duration>(kLeastPause, kPauseToWriting * took),
+                    [&] { return ending_; });
+  }
+  lock.unlock();
+  writeNewest();
+}
+
+bool FilesWriter::writeNewest() {
+  const auto snapshot = takeSnapshot_(written_);
+  if (!snapshot) return false;
+  written_ = snapshot->version;
+  write(paths_.topo, topo::format(snapshot->lines));
+  write(paths_.count, fmt::format("{}\n", snapshot->lines.size()));
+  write(paths_.state, formatState(snapshot->state));
+  return true;
+}
+
+void FilesWriter::write(const std::string& path, const std::string& text) {
+  if (const auto result = topo::writeAtomically(path, text); !result) {
+    if (failing_.insert(path).second) {
+      log::error("{}; the network goes on, and the file is written as soon as it can be",
+                 result.error().message);
+    }
+  } else if (failing_.erase(path) > 0) {
+    log::info("{} can be written again", path);
+  }
+}
+
+}  // namespace espalier::metaserver::shell

@@ -1,0 +1,65 @@
+// Keeps topo.txt, NumberOfServers.txt and the state file up to date, on a thread of its own: a slow
+// or full disk never stops the network.
+//
+// Each file is written to a temporary one and renamed, so a reader never sees half of it; at most
+// every 50 ms, and so seldom that writing takes at most a fifth of the time; once more at the end.
+// A file that can't be written is logged once, and once more when it can be again.
+//
+// Thread: one, ended by the destructor. `snapshot` is called on it.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "metaserver/shell/state_file.h"
+#include "topo/topo_file.h"
+
+namespace espalier::metaserver::shell {
+
+struct Snapshot {
+  std::uint64_t version = 0;
+  std::vector<topo::TopoLine> lines;
+  State state;
+};
+
+class FilesWriter {
+ public:
+  struct Paths {
+    std::string topo;
+    std::string count;
+    std::string state;
+  };
+  // Takes a snapshot if there is a newer version than that one.
+  using TakeSnapshot = std::function<std::optional<Snapshot>(std::uint64_t newerThan)>;
+
+  FilesWriter(Paths paths, TakeSnapshot takeSnapshot);
+  ~FilesWriter();
+
+  // Something may have changed. Cheap; from any thread.
+  void wake();
+
+ private:
+  void run();
+  bool writeNewest();
+  void write(const std::string& path, const std::string& text);
+
+  const Paths paths_;
+  const TakeSnapshot takeSnapshot_;
+  std::uint64_t written_ = 0;
+  std::set<std::string> failing_;  // paths that could not be written
+
+  std::mutex mutex_;
+  std::condition_variable woken_;
+  bool wanted_ = true;
+  bool ending_ = false;
+  std::thread thread_;
+};
+
+}  // namespace espalier::metaserver::shell

@@ -1,0 +1,283 @@
+#include "metaserver/shell/server.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/base/fs.h"
+#include "common/base/limits.h"
+#include "common/base/log.h"
+#include "common/base/random.h"
+#include "common/base/text.h"
+#include "common/wire/hello.h"
+#include "common/wire/registry_codec.h"
+#include "topo/dot.h"
+#include "topo/text_file.h"
+
+namespace espalier::metaserver::shell {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kProbesAtOnce = 256;
+constexpr auto kProbeTimeout = 2s;
+// Somebody who only looks, or thinks about an id, says so with beats; this is for those who are
+// gone.
+constexpr auto kGuestTimeout = 60s;
+
+command::NetworkPeer networkPeer(const topo::Tree& tree, topo::NodeIndex node) {
+  command::NetworkPeer peer{tree.member(node).id, tree.member(node).endpoint, {}};
+  for (const auto neighbour : tree.neighbours(node)) {
+    peer.links.push_back(tree.member(neighbour).id);
+  }
+  return peer;
+}
+
+}  // namespace
+
+Server::Server(net::EventLoop& loop, MetaserverOptions options)
+    : loop_(loop), options_(std::move(options)), started_(Clock::now()) {}
+
+Server::~Server() {
+  writer_.reset();  // writes once more, while there is still a registry
+}
+
+Result<std::unique_ptr<Server>> Server::bind(net::EventLoop& loop, MetaserverOptions options) {
+  std::unique_ptr<Server> server(new Server(loop, std::move(options)));
+  auto resolved = net::resolve(server->options_.listen);
+  if (!resolved) return resolved.error();
+  auto listener = net::Listener::open(loop, *resolved, *server);
+  if (!listener) return listener.error();
+  server->listener_ = std::move(*listener);
+  return server;
+}
+
+Result<State> Server::readState() const {
+  if (!fs::exists(statePath())) {
+    State fresh;
+    fresh.network = randomFromKernel<wire::NetworkId>();
+    return fresh;
+  }
+  const auto text = topo::readFile(statePath());
+  if (!text) return text.error();
+  auto state = parseState(*text);
+  if (!state) {
+    return Error{ErrorCode::configuration,
+                 fmt::format("{}: {}; move it away to begin a new network", statePath(),
+                             state.error().message)};
+  }
+  return state;
+}
+
+Result<void> Server::open() {
+  auto state = readState();
+  if (!state) return state.error();
+  if (auto written = topo::writeAtomically(statePath(), formatState(*state)); !written) {
+    return written.error();
+  }
+  if (state->members.empty()) {
+    for (const auto& [path, text] :
+         {std::pair(options_.topoFile, ""), {options_.countFile, "0\n"}}) {
+      if (auto written = topo::writeAtomically(path, text); !written) {
+        log::error("{}", written.error().message);
+      }
+    }
+  }
+  Registry::Options options;
+  options.firstPort = options_.firstPort;
+  options.maxLinks = options_.maxLinks;
+  options.placement = *topo::parseRule(options_.placement);
+  options.joinWord = options_.joinWord;
+  options.network = state->network;
+  options.nextOrder = state->nextOrder;
+  options.before = std::move(state->members);
+  if (!options.before.empty()) {
+    log::info("waiting for {} of before", counted(options.before.size(), "peer"));
+  }
+  Effects fx;
+  registry_.with([&](auto& registry) {
+    registry = std::make_unique<Registry>(std::move(options), Clock::now(), fx);
+    deadline_ = registry->deadline();
+  });
+  writer_ = std::make_unique<FilesWriter>(
+      FilesWriter::Paths{options_.topoFile, options_.countFile, statePath()},
+      [this](std::uint64_t newerThan) -> std::optional<Snapshot> {
+        return registry_.with([&](auto& registry) -> std::optional<Snapshot> {
+          if (registry->awaiting() || registry->version() <= newerThan) return std::nullopt;
+          return Snapshot{
+              registry->version(),
+              registry->lines(),
+              {registry->options().network, registry->options().nextOrder, registry->remembered()}};
+        });
+      });
+  carryOut(fx);
+  loop_.setTick(
+      [this] { return deadline_; },
+      [this](TimePoint) { step([](Registry& r, TimePoint now, Effects& f) { r.tick(now, f); }); });
+  return {};
+}
+
+template <typename Event>
+void Server::step(Event&& event) {
+  Effects fx;
+  std::uint64_t before = 0;
+  std::uint64_t after = 0;
+  registry_.with([&](auto& registry) {
+    before = registry->version();
+    event(*registry, Clock::now(), fx);
+    after = registry->version();
+    deadline_ = registry->deadline();
+  });
+  carryOut(fx);
+  if (after != before) writer_->wake();
+}
+
+void Server::carryOut(Effects& fx) {
+  for (const auto& send : fx.sends) {
+    auto* connection = loop_.find(send.to);
+    if (connection == nullptr) continue;
+    connection->send(wire::encode(send.reply));
+    if (std::holds_alternative<wire::Admitted>(send.reply)) connection->keepOpen();
+  }
+  for (const auto id : fx.closes) {
+    if (auto* connection = loop_.find(id)) {
+      connection->closeAfterFlush({ErrorCode::unavailable, "it is no member any more"});
+    }
+  }
+  for (auto& probe : fx.probes) toProbe_.push_back(std::move(probe));
+  if (!toProbe_.empty()) probeMore();
+  for (const auto& notice : fx.notices) log::info("{}", notice);
+}
+
+// --- connections ---
+
+std::optional<net::Admission> Server::onAccept(const net::Address&) {
+  const ConnectionId id{++connections_ * 2};
+  return net::Admission{id, &greeter_};
+}
+
+void Server::Greeter::onFrame(net::Connection& connection, std::string_view payload) {
+  const auto hello = wire::decodeHello(payload);
+  const bool welcome = hello && hello->purpose == wire::Purpose::registry;
+  if (!welcome) {
+    const Error why =
+        hello ? Error{ErrorCode::protocol, "this is a metaserver, not a peer"} : hello.error();
+    connection.send(wire::encode(wire::Failure{why.code, why.message}));
+    connection.closeAfterFlush(why);
+    return;
+  }
+  connection.send(wire::encode(wire::welcomeFor(*hello)));
+  connection.closeAt(Clock::now() + kGuestTimeout, {ErrorCode::timeout, "it has fallen silent"});
+  connection.setHandler(server_.sessions_);
+  server_.registry_.with([&](auto& registry) {
+    registry->opened(connection.id(), connection.remoteAddress().host, Clock::now());
+  });
+}
+
+void Server::Sessions::onFrame(net::Connection& connection, std::string_view payload) {
+  const auto request = wire::decodeRegistryRequest(payload);
+  if (!request) {
+    log::warning("{} sent what is no request: {}", connection.remote().text(),
+                 request.error().message);
+    connection.send(wire::encode(
+        wire::RegistryReply(wire::Failure{request.error().code, request.error().message})));
+    connection.closeAfterFlush(request.error());
+    return;
+  }
+  server_.step([&](Registry& registry, TimePoint now, Effects& fx) {
+    registry.received(connection.id(), *request, now, fx);
+  });
+}
+
+void Server::Sessions::onClosed(net::Connection& connection, const Error&) {
+  server_.step([&](Registry& registry, TimePoint now, Effects& fx) {
+    registry.closed(connection.id(), now, fx);
+  });
+}
+
+// --- peers of before ---
+
+void Server::probeMore() {
+  while (!toProbe_.empty() && probing_.size() < kProbesAtOnce) {
+    const Probe probe = std::move(toProbe_.front());
+    toProbe_.pop_front();
+    const ConnectionId id{++connections_ * 2 + 1};
+    // A host name cannot be looked up here; its peer has the full time to come back.
+    if (loop_.dial(id, probe.endpoint, prober_, kProbeTimeout)) probing_.emplace(id, probe.id);
+  }
+}
+
+void Server::Prober::onOpened(net::Connection& connection) {
+  server_.probed(connection.id(), true);
+  connection.close({ErrorCode::failed, "it listens, that was all"});
+}
+
+void Server::Prober::onClosed(net::Connection& connection, const Error& why) {
+  server_.probed(connection.id(), why.code == ErrorCode::timeout);
+}
+
+void Server::probed(ConnectionId connection, bool listening) {
+  const auto probe = probing_.find(connection);
+  if (probe == probing_.end()) return;
+  const PeerId id = probe->second;
+  probing_.erase(probe);
+  step([&](Registry& registry, TimePoint now, Effects& fx) {
+    registry.probed(id, listening, now, fx);
+  });
+  probeMore();
+}
+
+// --- commands ---
+
+Result<command::Topology> Server::topology(std::stop_token) {
+  command::Topology topology;
+  bool more = false;
+  const auto entries =
+      registry_.with([&](auto& registry) { return registry->entries(kNoOrder, SIZE_MAX, more); });
+  for (const auto& entry : entries) {
+    topology.peers.push_back({entry.member.id, entry.member.endpoint, entry.neighbours});
+  }
+  return topology;
+}
+
+Result<std::string> Server::topologyDot(std::stop_token) {
+  const auto tree = registry_.with([](auto& registry) { return registry->picture(); });
+  return topo::toDot(tree);
+}
+
+Result<command::KillPlan> Server::whatIfKilled(const PeerId& id, std::stop_token) {
+  const auto tree = registry_.with([](auto& registry) { return registry->picture(); });
+  const auto victim = tree.find(id);
+  if (!victim) {
+    return Error{ErrorCode::failed, fmt::format("{} is not in the network", id.text())};
+  }
+  const topo::NodeIndex dead[] = {*victim};
+  const auto plan = topo::planFailure(tree, dead);
+  command::KillPlan result;
+  if (plan.newRoot) result.attachments.push_back({tree.member(*plan.newRoot).id, {}});
+  for (const auto& attachment : plan.attachments) {
+    result.attachments.push_back(
+        {tree.member(attachment.orphan).id, tree.member(attachment.parent).id});
+  }
+  const auto after = topo::apply(tree, plan, dead);
+  for (const auto node : after.membersByOrder()) result.after.push_back(networkPeer(after, node));
+  return result;
+}
+
+Result<Status> Server::status() {
+  Status status;
+  registry_.with([&](auto& registry) {
+    status.members = registry->size();
+    status.reserved = registry->reservedCount();
+    status.awaited = registry->awaitedCount();
+    status.refused = registry->refusedCount();
+  });
+  status.endpoint = address();
+  status.maxLinks = options_.maxLinks;
+  status.placement = options_.placement;
+  status.topoFile = options_.topoFile;
+  status.uptime = Clock::now() - started_;
+  return status;
+}
+
+}  // namespace espalier::metaserver::shell

@@ -1,0 +1,57 @@
+// Whom a peer that seeks a parent asks next: first where referrals lead (breadth first, so it comes
+// to rest as near the top as it can), then its contacts. Each endpoint is asked once a pass; the
+// walk is bounded by limits::kWalk steps. No I/O; O(log n) a step.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "common/base/limits.h"
+#include "common/wire/contact.h"
+
+namespace espalier::peer {
+
+class Candidates {
+ public:
+  // A new pass: nobody was asked yet, nobody is waiting.
+  void clear() {
+    walk_.clear();
+    contacts_.clear();
+    asked_.clear();
+  }
+
+  void first(const wire::Contact& contact) { walk_.push_front(contact); }
+
+  void refer(const std::vector<wire::Contact>& contacts) {
+    for (const auto& contact : contacts) {
+      if (walk_.size() < limits::kWalk) walk_.push_back(contact);
+    }
+  }
+
+  void contacts(std::vector<wire::Contact> contacts) {
+    contacts_.assign(contacts.begin(), contacts.end());
+  }
+
+  // Never asked in this pass.
+  void exclude(const PeerId& id) { asked_.insert(id); }
+
+  std::optional<wire::Contact> next() {
+    for (auto* queue : {&walk_, &contacts_}) {
+      while (!queue->empty() && asked_.size() < limits::kWalk) {
+        wire::Contact contact = std::move(queue->front());
+        queue->pop_front();
+        if (asked_.insert(contact.id).second) return contact;
+      }
+    }
+    return std::nullopt;
+  }
+
+ private:
+  std::deque<wire::Contact> walk_;
+  std::deque<wire::Contact> contacts_;
+  std::set<PeerId> asked_;
+};
+
+}  // namespace espalier::peer

@@ -1,0 +1,71 @@
+// What a peer's cores ask the shell to do. They own no socket, thread, clock or random generator:
+// they are handed events and `now`, and append here what is to be carried out, in the order of the
+// fields.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/wire/hello.h"
+#include "common/wire/link.h"
+#include "common/wire/registry.h"
+#include "peer/core/search.h"
+
+namespace espalier::peer {
+
+using Message = std::variant<wire::RegistryRequest, wire::LinkMessage>;
+
+struct Send {
+  ConnectionId to;
+  Message message;
+};
+
+// Opens a connection and says Hello; what is sent to it meanwhile is kept.
+struct Dial {
+  ConnectionId connection;
+  Endpoint to;
+  wire::Purpose purpose;
+};
+
+// Closes once what was sent has left.
+struct Close {
+  ConnectionId connection;
+};
+
+// Listens there; answered by Membership::listening or listenFailed.
+struct Listen {
+  Endpoint at;
+};
+
+// For the log and the prompt.
+struct Notice {
+  enum class Kind {
+    joined,       // text: the sentence of the dialogue
+    wordRefused,  // text: the word that was refused
+    refused,      // text: why this peer may not join; it is not tried again
+    waiting,      // text: what the metaserver waits for
+    metaserverLost,
+    metaserverBack,
+    linkUp,
+    linkDown,
+    root,     // this peer is the root now
+    warning,  // somebody misbehaved, something was slowed down or left out
+  };
+  Kind kind;
+  std::string text;
+};
+
+struct Effects {
+  std::vector<Listen> listens;
+  std::vector<Dial> dials;
+  std::vector<Send> sends;
+  std::vector<Close> closes;
+  std::vector<MatchJob> jobs;
+  std::vector<SearchUpdate> searchUpdates;
+  std::vector<Notice> notices;
+};
+
+}  // namespace espalier::peer

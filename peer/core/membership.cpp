@@ -1,0 +1,361 @@
+#include "peer/core/membership.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace espalier::peer {
+namespace {
+
+// A silent metaserver is given up after as many beats as a silent neighbour.
+constexpr int kBeatsLost = limits::kSilence / limits::kBeatInterval;
+
+}  // namespace
+
+Membership::Membership(Options options, Random& random, TimePoint now)
+    : options_(std::move(options)), random_(random), seen_(now) {}
+
+ConnectionId Membership::nextConnection() {
+  return ConnectionId{++connections_ * 2 - 1};
+}
+
+// --- the metaserver ---
+
+void Membership::connect(TimePoint now, Effects& fx) {
+  if (session_ != Session::offline || left_) return;
+  session_ = Session::connecting;
+  reconnectAt_ = kNever;
+  metaserver_ = nextConnection();
+  metaserverHeard_ = now;
+  fx.dials.push_back({*metaserver_, options_.metaserver, wire::Purpose::registry});
+}
+
+void Membership::join(const PeerId& id, const std::string& word, TimePoint now, Effects& fx) {
+  id_ = id;
+  word_ = word;
+  if (session_ == Session::offline) return connect(now, fx);
+  if (session_ == Session::greeted || session_ == Session::joining) {
+    session_ = Session::joining;
+    sendRegistry(joinRequest(), now, fx);
+  }
+}
+
+bool Membership::ask(wire::RegistryRequest request, TimePoint now, Effects& fx) {
+  if (!greeted()) return false;
+  sendRegistry(std::move(request), now, fx);
+  return true;
+}
+
+void Membership::sendRegistry(wire::RegistryRequest request, TimePoint now, Effects& fx) {
+  nextMetaserverBeat_ = now + metaserverBeat_;
+  fx.sends.push_back({*metaserver_, std::move(request)});
+}
+
+wire::Join Membership::joinRequest() const {
+  wire::Join join;
+  join.id = id_;
+  join.key = options_.key;
+  join.word = word_;
+  join.listen = {options_.advertise.host, options_.listen.port};
+  if (admitted_ && tree_) {
+    join.listen.port = tree_->self().endpoint.port;
+    join.network = admitted_->network;
+    join.order = admitted_->self.order;
+    auto now = links();
+    join.parent = now.parent;
+    join.neighbours = std::move(now.neighbours);
+  }
+  return join;
+}
+
+wire::Links Membership::links() const {
+  wire::Links links;
+  if (!tree_) return links;
+  if (tree_->parent()) links.parent = tree_->parent()->contact.id;
+  for (const auto& neighbour : tree_->neighbours())
+    links.neighbours.push_back(neighbour.contact.id);
+  return links;
+}
+
+void Membership::sessionEnded(std::string why, TimePoint now, Effects& fx) {
+  session_ = Session::offline;
+  metaserver_.reset();
+  nextMetaserverBeat_ = kNever;
+  askAgainAt_ = kNever;
+  place_.reset();
+  fx.notices.push_back({Notice::Kind::metaserverLost, std::move(why)});
+  if (left_ || !tree_) return;  // before it has joined, its user decides when to try again
+  std::uniform_real_distribution<double> spread(0, 1);
+  reconnectAt_ = now + limits::kReconnectLeast +
+                 std::chrono::duration_cast<Duration>(
+                     spread(random_) * (limits::kReconnectMost - limits::kReconnectLeast));
+  // Nobody tells a root any more that there is an older one: it looks for itself, and an orphan
+  // need not wait.
+  if (!tree_->parent() && !seeking_) seek(std::nullopt, now, fx);
+  if (seeking_) contactsAt_ = std::min(contactsAt_, now);
+}
+
+void Membership::admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx) {
+  const bool again = session_ != Session::joined && tree_.has_value();
+  session_ = Session::joined;
+  metaserverBeat_ = admitted.beatInterval;
+  nextMetaserverBeat_ = now + metaserverBeat_;
+  membersTold_ = admitted.members;
+  if (tree_) {
+    if (again) fx.notices.push_back({Notice::Kind::metaserverBack, ""});
+    sendRegistry(links(), now, fx);
+    return placed(admitted.place, now, fx);
+  }
+  admitted_ = admitted;
+  const auto& host = options_.listen.host.empty() ? localHost_ : options_.listen.host;
+  fx.listens.push_back({Endpoint{host, admitted.self.endpoint.port}});
+}
+
+void Membership::listening(const Endpoint&, TimePoint now, Effects& fx) {
+  if (!admitted_ || tree_) return;
+  tree_.emplace(admitted_->network, admitted_->self, admitted_->maxLinks, now);
+  placed(admitted_->place, now, fx);
+  afterStep(now, fx);
+}
+
+void Membership::listenFailed(const Error& error, TimePoint now, Effects& fx) {
+  if (!admitted_ || tree_) return;
+  if (options_.listen.port != 0 || session_ != Session::joined) {
+    fx.notices.push_back({Notice::Kind::refused, error.message});
+    return;
+  }
+  sendRegistry(wire::PortTaken{admitted_->self.endpoint.port}, now, fx);
+}
+
+void Membership::placed(const wire::Place& place, TimePoint now, Effects& fx) {
+  if (tree_->parent()) {
+    // The metaserver's picture is older than our link.
+    if (place.kind != wire::Place::Kind::keep) sendRegistry(links(), now, fx);
+    return;
+  }
+  switch (place.kind) {
+    case wire::Place::Kind::keep:
+      return;
+    case wire::Place::Kind::root:
+      stopSeeking(fx);
+      if (!tree_->settled()) {
+        tree_->settle(now, fx);
+        fx.notices.push_back({Notice::Kind::root, ""});
+      }
+      return;
+    case wire::Place::Kind::below:
+      break;
+  }
+  if (!seeking_) {
+    seeking_ = true;
+    seekingSince_ = now;
+    passes_ = 0;
+    candidates_.clear();
+    contactsLoaded_ = false;
+    contactsAt_ = now + limits::kReferralRetry;
+  }
+  tree_->unsettle();
+  if (attempt_ && attempt_->target.id == place.parent.id) return;
+  abandonAttempt(fx);
+  place_ = PlaceGiven{place.parent, now};
+  lastPlace_ = place.parent.id;
+  remember(place.parent);
+  tryAt_ = now;
+}
+
+void Membership::refusedByMetaserver(const wire::Failure& failure, Effects& fx) {
+  fx.notices.push_back({Notice::Kind::refused, failure.message});
+  if (session_ == Session::joining) session_ = Session::greeted;
+}
+
+void Membership::received(ConnectionId connection, const wire::RegistryReply& reply, TimePoint now,
+                          Effects& fx) {
+  observe(now);
+  if (connection != metaserver_) return;
+  metaserverHeard_ = now;
+  if (const auto* admission = std::get_if<wire::Admitted>(&reply)) {
+    admitted(*admission, now, fx);
+  } else if (const auto* place = std::get_if<wire::Place>(&reply)) {
+    if (tree_) placed(*place, now, fx);
+  } else if (const auto* wait = std::get_if<wire::Wait>(&reply)) {
+    fx.notices.push_back({Notice::Kind::waiting, wait->reason});
+  } else if (const auto* word = std::get_if<wire::WordRefused>(&reply)) {
+    session_ = Session::greeted;
+    fx.notices.push_back({Notice::Kind::wordRefused, word->word});
+  } else if (const auto* beat = std::get_if<wire::RegistryBeatReply>(&reply)) {
+    metaserverBeat_ = beat->beatInterval;
+  } else if (const auto* members = std::get_if<wire::Members>(&reply)) {
+    membersTold_ = members->count;
+  } else if (const auto* failure = std::get_if<wire::Failure>(&reply)) {
+    refusedByMetaserver(*failure, fx);
+  }
+  afterStep(now, fx);
+}
+
+// --- connections ---
+
+bool Membership::owns(ConnectionId connection) const {
+  return connection == metaserver_ || (attempt_ && attempt_->connection == connection) ||
+         (tree_ && tree_->owns(connection));
+}
+
+void Membership::opened(ConnectionId connection, const std::string& localHost, TimePoint now,
+                        Effects& fx) {
+  observe(now);
+  if (connection != metaserver_) return;
+  metaserverHeard_ = now;
+  localHost_ = localHost;
+  session_ = Session::greeted;
+  nextMetaserverBeat_ = now + metaserverBeat_;
+  if (!id_.empty()) {
+    session_ = Session::joining;
+    sendRegistry(joinRequest(), now, fx);
+  }
+  afterStep(now, fx);
+}
+
+void Membership::failed(ConnectionId connection, const Error& error, TimePoint now, Effects& fx) {
+  observe(now);
+  if (connection == metaserver_) {
+    sessionEnded(error.message, now, fx);
+  } else if (attempt_ && attempt_->connection == connection) {
+    attemptFailed(Failing::unreachable, now, fx);
+  }
+  afterStep(now, fx);
+}
+
+void Membership::closed(ConnectionId connection, TimePoint now, Effects& fx) {
+  observe(now);
+  if (connection == metaserver_) {
+    sessionEnded("the connection ended", now, fx);
+  } else if (attempt_ && attempt_->connection == connection) {
+    attemptFailed(Failing::unreachable, now, fx);
+  } else if (tree_) {
+    tree_->closed(connection, now, fx);
+  }
+  afterStep(now, fx);
+}
+
+void Membership::received(ConnectionId connection, const wire::LinkMessage& message, TimePoint now,
+                          Effects& fx) {
+  observe(now);
+  if (!tree_ || left_) {
+    fx.closes.push_back({connection});
+    return;
+  }
+  if (attempt_ && attempt_->connection == connection) {
+    attemptAnswered(message, now, fx);
+  } else if (tree_->owns(connection)) {
+    tree_->received(connection, message, now, fx);
+  } else if (const auto* attach = std::get_if<wire::Attach>(&message)) {
+    remember(attach->self);
+    tree_->attach(connection, *attach, now, fx);
+  } else {
+    fx.closes.push_back({connection});  // no link, and it does not ask for one
+  }
+  afterStep(now, fx);
+}
+
+void Membership::leave(TimePoint now, Effects& fx) {
+  if (greeted()) sendRegistry(wire::Quit(), now, fx);
+  left_ = true;
+  stopSeeking(fx);
+  if (tree_) tree_->leave(now, fx);
+  reconnectAt_ = kNever;
+}
+
+// --- time ---
+
+std::uint64_t Membership::members() const {
+  return session_ == Session::joined || !tree_ ? membersTold_ : tree_->members();
+}
+
+void Membership::observe(TimePoint now) {
+  // Called at least every beat; a longer gap means that this process was stopped.
+  const Duration gap = now - seen_;
+  seen_ = now;
+  if (gap <= limits::kBeatInterval + limits::kStall) return;
+  metaserverHeard_ += gap;
+  if (tree_) tree_->forgive(gap);
+}
+
+void Membership::tick(TimePoint now, Effects& fx) {
+  observe(now);
+  if (now >= reconnectAt_) connect(now, fx);
+  if (metaserver_ && session_ != Session::connecting && now >= nextMetaserverBeat_) {
+    if (metaserverHeard_ + kBeatsLost * metaserverBeat_ <= now) {
+      fx.closes.push_back({*metaserver_});
+      sessionEnded("it has fallen silent", now, fx);
+    } else {
+      sendRegistry(wire::RegistryBeat(), now, fx);
+    }
+  }
+  if (tree_) {
+    tree_->tick(now, fx);
+    rememberLineage();
+  }
+  if (attempt_ && now >= attempt_->deadline) {
+    fx.closes.push_back({attempt_->connection});
+    attemptFailed(Failing::notNow, now, fx);
+  }
+  if (seeking_ && now >= askAgainAt_) askForPlace({}, now, fx);
+  afterStep(now, fx);
+}
+
+TimePoint Membership::deadline() const {
+  TimePoint deadline = std::min(reconnectAt_, nextMetaserverBeat_);
+  if (tree_) deadline = std::min(deadline, tree_->deadline());
+  if (attempt_) return std::min(deadline, attempt_->deadline);
+  if (seeking_) deadline = std::min({deadline, tryAt_, askAgainAt_});
+  return deadline;
+}
+
+// After every event: what the tree did is passed on, and a seeker takes its next step.
+void Membership::afterStep(TimePoint now, Effects& fx) {
+  if (!tree_ || left_) return;
+  auto changes = tree_->takeChanges();
+  for (const auto& neighbour : changes.up) {
+    remember(neighbour.contact);
+    fx.notices.push_back({Notice::Kind::linkUp, neighbour.contact.id.text()});
+  }
+  for (const auto& neighbour : changes.down) {
+    fx.notices.push_back({Notice::Kind::linkDown, neighbour.contact.id.text()});
+  }
+  const auto append = [](auto& to, auto& from) { to.insert(to.end(), from.begin(), from.end()); };
+  append(linkChanges_.up, changes.up);
+  append(linkChanges_.down, changes.down);
+
+  if (changes.links && session_ == Session::joined) sendRegistry(links(), now, fx);
+  if (changes.lostParent && !tree_->parent()) {
+    if (changes.succeeded) {
+      tree_->settle(now, fx);
+      fx.notices.push_back({Notice::Kind::root, ""});
+      // Unless it was only this link that broke: the metaserver knows.
+      if (joined()) {
+        askForPlace({changes.lostParent->id, std::nullopt}, now, fx);
+      } else {
+        seek(changes.lostParent->id, now, fx);
+      }
+    } else {
+      seek(changes.lostParent->id, now, fx);
+    }
+  }
+  if (!tree_->parent()) {
+    for (const auto& hint : changes.hints) {
+      if (hint.order >= tree_->self().order) continue;
+      hinted(hint, now);
+    }
+    if (changes.raisedByMe && attempt_ && attempt_->target.id == *changes.raisedByMe) {
+      fx.closes.push_back({attempt_->connection});
+      attemptFailed(Failing::below, now, fx);
+    }
+  }
+  const bool placed = tree_->parent() || tree_->settled();
+  if (!announced_ && placed) {
+    announced_ = true;
+    fx.notices.push_back({Notice::Kind::joined, tree_->self().endpoint.text()});
+  }
+  advance(now, fx);
+}
+
+}  // namespace espalier::peer

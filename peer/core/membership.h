@@ -1,0 +1,156 @@
+// A peer's membership of the network: it joins at the metaserver, takes its place in the tree,
+// finds a new one when it is cut off, and stays known to the metaserver.
+//
+//   offline --connect--> connecting --opened--> greeted --join--> joining --Admitted--> joined
+//      ^                                                                                  |
+//      +-------- the connection ended (tried again by itself once the peer has joined) ---+
+//
+// Once it has joined, the tree lives on without the metaserver. A parentless peer seeks: the place
+// that the metaserver gives, where referrals lead, and half a second later its contacts. One
+// attempt is under way at a time, so at most one acceptor can ever be its parent. Tree (tree.h)
+// keeps it free of cycles whatever this class tries.
+//
+// Does no I/O. Not thread-safe. Call tick() when deadline() has passed; every call may move the
+// deadline.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+
+#include "common/base/clock.h"
+#include "common/base/random.h"
+#include "peer/core/candidates.h"
+#include "peer/core/effects.h"
+#include "peer/core/tree.h"
+
+namespace espalier::peer {
+
+class Membership {
+ public:
+  struct Options {
+    Endpoint metaserver;
+    Endpoint listen;     // host empty: where the metaserver is reached from; port 0: assigned
+    Endpoint advertise;  // host empty: as the metaserver sees it
+    InstanceKey key;
+  };
+
+  // `random` is borrowed: it spreads the retries of many peers.
+  Membership(Options options, Random& random, TimePoint now);
+
+  // Opens the connection to the metaserver; ends in greeted(), or in a notice `metaserverLost`.
+  void connect(TimePoint now, Effects& fx);
+  bool greeted() const { return session_ >= Session::greeted; }
+  // Asks to be taken in. Ends in a notice: joined, wordRefused (join again), waiting, or refused.
+  void join(const PeerId& id, const std::string& word, TimePoint now, Effects& fx);
+  // Sends a request (topology, members) to the metaserver; false while it is out of reach.
+  bool ask(wire::RegistryRequest request, TimePoint now, Effects& fx);
+  // Says goodbye; the shell closes what is open once all has been sent.
+  void leave(TimePoint now, Effects& fx);
+
+  // --- events of the shell ---
+  // A connection that was dialled here is open, from `localHost`; or could not be opened.
+  void opened(ConnectionId connection, const std::string& localHost, TimePoint now, Effects& fx);
+  void failed(ConnectionId connection, const Error& error, TimePoint now, Effects& fx);
+  // Any connection of ours ended (not those that we asked to be closed).
+  void closed(ConnectionId connection, TimePoint now, Effects& fx);
+  void listening(const Endpoint& at, TimePoint now, Effects& fx);
+  void listenFailed(const Error& error, TimePoint now, Effects& fx);
+  void received(ConnectionId connection, const wire::RegistryReply& reply, TimePoint now,
+                Effects& fx);
+  void received(ConnectionId connection, const wire::LinkMessage& message, TimePoint now,
+                Effects& fx);
+  void tick(TimePoint now, Effects& fx);
+  TimePoint deadline() const;
+
+  // What the tree did since the last call: links that came up and went down, for the searches.
+  struct LinkChanges {
+    std::vector<Tree::Neighbour> up;
+    std::vector<Tree::Neighbour> down;
+  };
+  LinkChanges takeLinkChanges() { return std::exchange(linkChanges_, {}); }
+
+  // Null until this peer listens under the port that it was given.
+  const Tree* tree() const { return tree_ ? &*tree_ : nullptr; }
+  bool joined() const { return session_ == Session::joined; }
+  // How many members the network has, as far as this peer knows.
+  std::uint64_t members() const;
+  bool owns(ConnectionId connection) const;
+
+ private:
+  enum class Session { offline, connecting, greeted, joining, joined };
+  enum class Failing { unreachable, notNow, below, younger };
+
+  struct Attempt {
+    ConnectionId connection;
+    wire::Contact target;
+    TimePoint deadline;
+  };
+  struct PlaceGiven {
+    wire::Contact target;
+    TimePoint since;
+  };
+
+  ConnectionId nextConnection();
+  void sendRegistry(wire::RegistryRequest request, TimePoint now, Effects& fx);
+  wire::Join joinRequest() const;
+  wire::Links links() const;
+  void sessionEnded(std::string why, TimePoint now, Effects& fx);
+  void admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx);
+  void placed(const wire::Place& place, TimePoint now, Effects& fx);
+  void refusedByMetaserver(const wire::Failure& failure, Effects& fx);
+
+  void seek(const std::optional<PeerId>& lost, TimePoint now, Effects& fx);
+  void hinted(const wire::Contact& olderRoot, TimePoint now);
+  void askForPlace(wire::Seek seek, TimePoint now, Effects& fx);
+  void attempt(const wire::Contact& target, TimePoint now, Effects& fx);
+  void attemptAnswered(const wire::LinkMessage& message, TimePoint now, Effects& fx);
+  void attemptFailed(Failing why, TimePoint now, Effects& fx);
+  void abandonAttempt(Effects& fx);
+  void stopSeeking(Effects& fx);
+  void passOver(TimePoint now, Effects& fx);
+  std::vector<wire::Contact> contacts() const;
+  void remember(const wire::Contact& contact);
+  void rememberLineage();
+
+  void afterStep(TimePoint now, Effects& fx);
+  void advance(TimePoint now, Effects& fx);
+  void observe(TimePoint now);
+
+  const Options options_;
+  Random& random_;
+  std::uint64_t connections_ = 0;
+  TimePoint seen_;
+  bool left_ = false;
+
+  Session session_ = Session::offline;
+  std::optional<ConnectionId> metaserver_;
+  std::string localHost_;
+  TimePoint metaserverHeard_;
+  Duration metaserverBeat_ = limits::kBeatInterval;
+  TimePoint nextMetaserverBeat_ = kNever;
+  TimePoint reconnectAt_ = kNever;
+  std::uint64_t membersTold_ = 1;
+  PeerId id_;
+  std::string word_;
+
+  std::optional<wire::Admitted> admitted_;  // the last one
+  std::optional<Tree> tree_;
+  bool announced_ = false;  // the notice `joined` was given
+  LinkChanges linkChanges_;
+
+  bool seeking_ = false;
+  TimePoint seekingSince_;
+  TimePoint contactsAt_;  // from when contacts are asked, too
+  bool contactsLoaded_ = false;
+  TimePoint tryAt_;  // the next attempt, not before
+  TimePoint askAgainAt_ = kNever;
+  unsigned passes_ = 0;
+  std::optional<PlaceGiven> place_;
+  std::optional<PeerId> lastPlace_;  // to be told as failed when the walk from it ends nowhere
+  std::optional<Attempt> attempt_;
+  Candidates candidates_;
+  std::deque<wire::Contact> known_;  // most recent first
+};
+
+}  // namespace espalier::peer

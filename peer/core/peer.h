@@ -1,0 +1,62 @@
+// All of a peer that decides and does no I/O: its membership of the network and its searches,
+// behind one door. The shell and the simulation feed it the same events.
+//
+// Not thread-safe. Call tick() when deadline() has passed.
+#pragma once
+
+#include <map>
+#include <optional>
+
+#include "peer/core/membership.h"
+#include "peer/core/search.h"
+
+namespace espalier::peer {
+
+class Peer {
+ public:
+  Peer(Membership::Options options, Random& random, TimePoint now)
+      : random_(random), membership_(std::move(options), random, now) {}
+
+  // --- what the user wants ---
+  void connect(TimePoint now, Effects& fx);
+  void join(const PeerId& id, const std::string& word, TimePoint now, Effects& fx);
+  bool ask(wire::RegistryRequest request, TimePoint now, Effects& fx);
+  void leave(TimePoint now, Effects& fx);
+  // Searches the network. `members` and `newest` as the metaserver said when asked just now;
+  // without them the tree's own count is taken.
+  Result<QueryId> find(PatternKind kind, std::string_view text,
+                       std::optional<wire::Members> members, TimePoint now, Effects& fx);
+  std::optional<SearchResult> cancel(const QueryId& id);
+
+  // --- what happened ---
+  void opened(ConnectionId connection, const std::string& localHost, TimePoint now, Effects& fx);
+  void failed(ConnectionId connection, const Error& error, TimePoint now, Effects& fx);
+  void closed(ConnectionId connection, TimePoint now, Effects& fx);
+  void listening(const Endpoint& at, TimePoint now, Effects& fx);
+  void listenFailed(const Error& error, TimePoint now, Effects& fx);
+  void received(ConnectionId connection, const wire::RegistryReply& reply, TimePoint now,
+                Effects& fx);
+  void received(ConnectionId connection, const wire::LinkMessage& message, TimePoint now,
+                Effects& fx);
+  void congested(ConnectionId connection);
+  void drained(ConnectionId connection);
+  void matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64_t more,
+               bool stillIndexing, TimePoint now, Effects& fx);
+  void tick(TimePoint now, Effects& fx);
+  TimePoint deadline() const;
+
+  const Membership& membership() const { return membership_; }
+  const Tree* tree() const { return membership_.tree(); }
+  // Whether a connection is the metaserver's, a link, or on its way to be one.
+  bool owns(ConnectionId connection) const { return membership_.owns(connection); }
+
+ private:
+  void afterStep(TimePoint now, Effects& fx);
+  void append(SearchEffects& from, Effects& to);
+
+  Random& random_;
+  Membership membership_;
+  std::optional<Searches> searches_;  // from when this peer listens
+};
+
+}  // namespace espalier::peer

@@ -1,0 +1,179 @@
+// How a parentless peer finds a parent: the part of Membership that makes attempts.
+#include <algorithm>
+
+#include "peer/core/membership.h"
+
+namespace espalier::peer {
+
+void Membership::seek(const std::optional<PeerId>& lost, TimePoint now, Effects& fx) {
+  seeking_ = true;
+  seekingSince_ = now;
+  passes_ = 0;
+  candidates_.clear();
+  contactsLoaded_ = false;
+  tryAt_ = now;
+  contactsAt_ = joined() ? now + limits::kContactsAfter : now;
+  if (joined()) askForPlace({lost, std::nullopt}, now, fx);
+}
+
+// An older root asked below us: the metaserver, if there is one, need not know it.
+void Membership::hinted(const wire::Contact& olderRoot, TimePoint now) {
+  if (!seeking_) {
+    seeking_ = true;
+    seekingSince_ = now;
+    passes_ = 0;
+    candidates_.clear();
+    contactsLoaded_ = false;
+    contactsAt_ = now;
+  }
+  candidates_.first(olderRoot);
+  tryAt_ = now;
+}
+
+void Membership::askForPlace(wire::Seek seek, TimePoint now, Effects& fx) {
+  if (!joined()) {
+    askAgainAt_ = kNever;
+    return;
+  }
+  askAgainAt_ = now + limits::kSeekAgain;
+  sendRegistry(std::move(seek), now, fx);
+}
+
+void Membership::stopSeeking(Effects& fx) {
+  abandonAttempt(fx);
+  seeking_ = false;
+  place_.reset();
+  lastPlace_.reset();
+  askAgainAt_ = kNever;
+}
+
+void Membership::abandonAttempt(Effects& fx) {
+  if (!attempt_) return;
+  fx.closes.push_back({attempt_->connection});
+  attempt_.reset();
+}
+
+void Membership::advance(TimePoint now, Effects& fx) {
+  if (!seeking_ || attempt_ || now < tryAt_) return;
+  if (tree_->parent()) return stopSeeking(fx);
+  if (place_) return attempt(place_->target, now, fx);
+  if (!contactsLoaded_ && now >= contactsAt_) {
+    contactsLoaded_ = true;
+    candidates_.exclude(id_);
+    for (const auto& child : tree_->children()) candidates_.exclude(child.contact.id);
+    candidates_.contacts(contacts());
+  }
+  if (const auto candidate = candidates_.next()) return attempt(*candidate, now, fx);
+  if (lastPlace_) {  // the walk from the place that we were given led nowhere
+    const auto failed = std::exchange(lastPlace_, std::nullopt);
+    askForPlace({std::nullopt, failed}, now, fx);
+  }
+  if (!contactsLoaded_) {
+    tryAt_ = contactsAt_;
+    return;
+  }
+  passOver(now, fx);
+}
+
+// Everybody was asked and nobody took us.
+void Membership::passOver(TimePoint now, Effects& fx) {
+  if (tree_->settled() && joined())
+    return stopSeeking(fx);  // the metaserver tells when there is another
+  const Duration patience = joined() ? limits::kReferralRetry : limits::kSettleAfter;
+  if (!tree_->settled() && now - seekingSince_ >= patience) {
+    tree_->settle(now, fx);
+    fx.notices.push_back({Notice::Kind::root, ""});
+  }
+  const auto doubled = limits::kPassFirst * (1u << std::min(passes_, 5u));
+  const auto pause = std::min<std::chrono::milliseconds>(doubled, limits::kPassMost);
+  std::uniform_real_distribution<double> spread(0.5, 1.5);
+  tryAt_ = now + std::chrono::duration_cast<Duration>(spread(random_) * pause);
+  ++passes_;
+  candidates_.clear();
+  contactsLoaded_ = false;
+  contactsAt_ = tryAt_;
+}
+
+void Membership::attempt(const wire::Contact& target, TimePoint now, Effects& fx) {
+  attempt_ = Attempt{nextConnection(), target, now + limits::kAttachTimeout};
+  fx.dials.push_back({attempt_->connection, target.endpoint, wire::Purpose::link});
+  fx.sends.push_back({attempt_->connection,
+                      wire::LinkMessage(wire::Attach{tree_->network(), tree_->self(),
+                                                     tree_->floor(), tree_->membersBelow()})});
+}
+
+void Membership::attemptAnswered(const wire::LinkMessage& message, TimePoint now, Effects& fx) {
+  const ConnectionId connection = attempt_->connection;
+  if (const auto* accepted = std::get_if<wire::Accepted>(&message)) {
+    if (tree_->adopt(connection, *accepted, now, fx)) {
+      attempt_.reset();
+      stopSeeking(fx);
+    } else {
+      fx.closes.push_back({connection});
+      attemptFailed(Failing::notNow, now, fx);
+    }
+  } else if (const auto* referred = std::get_if<wire::Referred>(&message)) {
+    for (const auto& contact : referred->candidates) remember(contact);
+    candidates_.refer(referred->candidates);
+    fx.closes.push_back({connection});
+    place_.reset();
+    attempt_.reset();
+    tryAt_ = now;
+  } else if (std::holds_alternative<wire::Held>(message)) {
+    attempt_->deadline = now + limits::kHoldTimeout;
+  } else if (const auto* refused = std::get_if<wire::Refused>(&message)) {
+    fx.closes.push_back({connection});
+    attemptFailed(refused->reason == wire::RefusalReason::below          ? Failing::below
+                  : refused->reason == wire::RefusalReason::younger      ? Failing::younger
+                  : refused->reason == wire::RefusalReason::otherNetwork ? Failing::unreachable
+                                                                         : Failing::notNow,
+                  now, fx);
+  } else {
+    fx.closes.push_back({connection});
+    attemptFailed(Failing::unreachable, now, fx);
+  }
+}
+
+void Membership::attemptFailed(Failing why, TimePoint now, Effects& fx) {
+  const wire::Contact target = attempt_->target;
+  attempt_.reset();
+  tryAt_ = now;
+  if (why == Failing::below) {
+    std::erase_if(known_, [&](const auto& contact) { return contact.id == target.id; });
+  }
+  if (!place_ || place_->target.id != target.id) return;
+  // A newcomer insists: who gave its place to it may still be about to listen. An orphan's place
+  // was alive.
+  const bool insist = why == Failing::notNow || (why == Failing::unreachable && !announced_);
+  if (insist && now < place_->since + limits::kReferralRetry) {
+    tryAt_ = now + limits::kPlaceRetry;
+    return;
+  }
+  place_.reset();
+  lastPlace_.reset();
+  askForPlace({std::nullopt, target.id}, now, fx);
+  contactsAt_ = std::min(contactsAt_, now + limits::kContactsAfter);
+  // The metaserver may have another one at once; contacts have their turn when it has not.
+  if (joined()) tryAt_ = contactsAt_;
+}
+
+std::vector<wire::Contact> Membership::contacts() const {
+  auto contacts = tree_->contactsAbove();
+  for (const auto& contact : known_) contacts.push_back(contact);
+  return contacts;  // Candidates leaves repetitions out
+}
+
+void Membership::remember(const wire::Contact& contact) {
+  if (contact.id == id_) return;
+  std::erase_if(known_, [&](const auto& known) { return known.id == contact.id; });
+  known_.push_front(contact);
+  if (known_.size() > limits::kKnownContacts) known_.pop_back();
+}
+
+void Membership::rememberLineage() {
+  if (!tree_->parent()) return;
+  const auto above = tree_->contactsAbove();
+  for (auto contact = above.rbegin(); contact != above.rend(); ++contact) remember(*contact);
+}
+
+}  // namespace espalier::peer

@@ -1,0 +1,167 @@
+// A peer's place in the tree: its parent, its children, and how fresh its knowledge of the root is.
+//
+//   parentless --adopt--> attached --parent lost--> parentless
+//       |  ^                                  (unsettled: it seeks a parent; settled: it is the
+//       root of its tree)
+//       +--+ settle, unsettle
+//
+// Why no cycle can ever form, whatever is lost, delayed or reordered between connections. Each peer
+// has a label (beat, depth): the number of the last beat of a root that reached it, and its
+// distance from that root at that moment. A label is better if its beat is higher or, for the same
+// beat, its depth lower. Invariants:
+//   1. A label only ever gets better, while anybody hangs below the peer.
+//   2. A parent's label is strictly better than each child's: a child takes (beat, depth + 1) from
+//   its parent, over a
+//      connection that keeps order, and only where that betters its own.
+//   3. A comer takes a parent only if the parent's label was better than the comer's is at that
+//   moment.
+// By 1 and 2 everybody below a comer has a worse label than the comer; by 3 the new parent has a
+// better one; so the new parent is not below the comer. (Sequence numbers against loops: DSDV,
+// Perkins and Bhagwat 1994; feasibility and requests for a higher number: Babel, RFC 8966, 3.5
+// and 3.8.2.)
+//
+// What is left is liveness: a comer whose label is not bettered yet is held, and a Raise travels up
+// to the root, which issues a beat above the comer's label. Of two roots the one that joined first
+// raises, the other one seeks.
+//
+// Degree: parent, children and held comers together are at most maxLinks; a parentless peer that is
+// not settled keeps one place for its parent. A settled root may be full; when it must attach it
+// gives up its youngest child.
+//
+// Does no I/O; each call costs O(maxLinks). Not thread-safe.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "peer/core/effects.h"
+
+namespace espalier::peer {
+
+class Tree {
+ public:
+  struct Neighbour {
+    ConnectionId connection;
+    wire::Contact contact;
+    TimePoint heard;
+    std::uint64_t below = 1;     // a child's: it and all below it
+    std::uint64_t sequence = 0;  // the order of linking
+  };
+
+  // What happened since the last call of takeChanges().
+  struct Changes {
+    bool links = false;                       // parent or children
+    std::optional<wire::Contact> lostParent;  // the peer is parentless now
+    bool succeeded = false;                   // and the oldest child of the root that was lost
+    std::vector<Neighbour> up;
+    std::vector<Neighbour> down;
+    std::vector<wire::Contact> hints;  // older roots to attach to
+    std::optional<PeerId> raisedByMe;  // my own Raise came up to me: that acceptor is below me
+  };
+
+  Tree(wire::NetworkId network, wire::Contact self, unsigned maxLinks, TimePoint now);
+
+  // A comer asks on an incoming connection: it is accepted, held, referred or refused.
+  void attach(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
+
+  // The acceptor said yes to us. False if its label no longer suffices: the caller closes and tries
+  // elsewhere.
+  [[nodiscard]] bool adopt(ConnectionId connection, const wire::Accepted& accepted, TimePoint now,
+                           Effects& fx);
+
+  // Whether the connection is a link or a held comer: then its messages and its end belong here.
+  bool owns(ConnectionId connection) const;
+  void received(ConnectionId connection, const wire::LinkMessage& message, TimePoint now,
+                Effects& fx);
+  void closed(ConnectionId connection, TimePoint now, Effects& fx);
+
+  // This parentless peer is the root of what hangs below it (or no longer content with that).
+  void settle(TimePoint now, Effects& fx);
+  void unsettle() { settled_ = false; }
+
+  // Says farewell to everybody.
+  void leave(TimePoint now, Effects& fx);
+
+  void tick(TimePoint now, Effects& fx);
+  TimePoint deadline() const;
+  // We were stopped for that long, not they: nobody is silent because of it.
+  void forgive(Duration gap);
+
+  Changes takeChanges() { return std::exchange(changes_, {}); }
+
+  const std::optional<Neighbour>& parent() const { return parent_; }
+  const std::vector<Neighbour>& children() const { return children_; }
+  bool settled() const { return settled_; }
+  // What an Attach of this peer must be bettered by: its label, or the worst of all while nobody
+  // hangs below it.
+  wire::Label floor() const;
+  const wire::Label& label() const { return label_; }
+  wire::Lineage lineage() const;
+  // Parent and children in order of linking.
+  std::vector<Neighbour> neighbours() const;
+  // Whom to turn to when the parent is lost: the ancestors, nearest first, the root, its children
+  // by age. Of a parentless peer: those that it had.
+  std::vector<wire::Contact> contactsAbove() const;
+  std::uint64_t membersBelow() const;  // itself included
+  std::uint64_t members() const { return parent_ ? members_ : membersBelow(); }
+  unsigned links() const { return static_cast<unsigned>(children_.size()) + (parent_ ? 1 : 0); }
+  const wire::Contact& self() const { return self_; }
+  wire::NetworkId network() const { return network_; }
+  unsigned maxLinks() const { return maxLinks_; }
+
+ private:
+  struct Held {
+    ConnectionId connection;
+    wire::Attach attach;
+    TimePoint deadline;
+    TimePoint heard;
+  };
+
+  unsigned takenPlaces() const;
+  void accept(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
+  void refuse(ConnectionId connection, wire::RefusalReason reason, Effects& fx);
+  void hold(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
+  void giveUp(std::size_t child, Effects& fx);
+  void makeRoomForParent(Effects& fx);
+
+  void receivedFromParent(const wire::LinkMessage& message, TimePoint now, Effects& fx);
+  void receivedFromChild(Neighbour& child, const wire::LinkMessage& message, TimePoint now,
+                         Effects& fx);
+  void raised(const wire::Raise& raise, TimePoint now, Effects& fx);
+  void bettered(const wire::Label& label, TimePoint now, Effects& fx);
+  void raiseOwn(std::uint64_t above, TimePoint now, Effects& fx);
+  void beatDown(TimePoint now, Effects& fx);
+  void beatUp(TimePoint now, Effects& fx);
+  void gossip(TimePoint now, Effects& fx);
+  void changedLinks(TimePoint now);
+  void changedGossip(TimePoint now);
+  void lost(ConnectionId connection, bool close, TimePoint now, Effects& fx);
+
+  const wire::NetworkId network_;
+  const wire::Contact self_;
+  const unsigned maxLinks_;
+  std::uint64_t linked_ = 0;  // links so far
+
+  std::optional<Neighbour> parent_;
+  std::vector<Neighbour> children_;  // in order of linking
+  std::vector<Held> held_;
+  bool settled_ = false;
+
+  wire::Label label_;
+  wire::Lineage above_;        // the parent's own lineage
+  std::uint64_t members_ = 1;  // of the tree, as the parent says
+
+  wire::Lineage toldLineage_;  // what the children and the parent were told last
+  std::uint64_t toldBelow_ = 0;
+  std::uint64_t toldMembers_ = 0;
+  std::uint64_t raisedBeat_ = 0;  // the highest floor sent up, and when
+  TimePoint raisedAt_ = TimePoint::min();
+  TimePoint nextBeat_;
+  TimePoint beatDownAt_;
+  TimePoint gossipDue_ = kNever;
+  TimePoint gossipedAt_ = TimePoint::min();
+  Changes changes_;
+};
+
+}  // namespace espalier::peer

@@ -1,0 +1,52 @@
+// Runs seeded schedules: simulation [--first SEED] [--count N] [--peers LEAST MOST] [--trace]
+// [--stop-at-first] Prints each seed that fails, with the command that replays it, and `cases: N
+// passed, M failed`.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "tests/simulation/schedule.h"
+
+using namespace espalier::simulation;
+
+int main(int count, char** words) {
+  Schedule schedule;
+  std::uint64_t runs = 100;
+  bool stopAtFirst = false;
+  for (int i = 1; i < count; ++i) {
+    const auto number = [&] { return i + 1 < count ? std::strtoull(words[++i], nullptr, 10) : 0; };
+    if (std::strcmp(words[i], "--first") == 0) {
+      schedule.seed = number();
+    } else if (std::strcmp(words[i], "--count") == 0) {
+      runs = number();
+    } else if (std::strcmp(words[i], "--peers") == 0) {
+      schedule.leastPeers = number();
+      schedule.mostPeers = number();
+    } else if (std::strcmp(words[i], "--trace") == 0) {
+      schedule.trace = true;
+    } else if (std::strcmp(words[i], "--stop-at-first") == 0) {
+      stopAtFirst = true;
+    } else {
+      std::fprintf(stderr, "unknown option %s\n", words[i]);
+      return 64;
+    }
+  }
+  std::uint64_t failed = 0;
+  std::uint64_t passed = 0;
+  for (; runs > 0 && !(stopAtFirst && failed > 0); --runs, ++schedule.seed) {
+    const Outcome outcome = run(schedule);
+    if (!outcome.failure) {
+      ++passed;
+      continue;
+    }
+    ++failed;
+    std::printf("seed %llu (%s): %s\n  replay: %s --first %llu --count 1 --peers %zu %zu --trace\n",
+                static_cast<unsigned long long>(schedule.seed), outcome.settings.c_str(),
+                outcome.failure->c_str(), words[0], static_cast<unsigned long long>(schedule.seed),
+                schedule.leastPeers, schedule.mostPeers);
+    std::fflush(stdout);
+  }
+  std::printf("cases: %llu passed, %llu failed\n", static_cast<unsigned long long>(passed),
+              static_cast<unsigned long long>(failed));
+  return failed == 0 ? 0 : 1;
+}

@@ -1,0 +1,245 @@
+#include "tests/simulation/schedule.h"
+
+#include <algorithm>
+
+namespace espalier::simulation {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kJoining = 20s;
+constexpr auto kTrouble = 60s;
+
+Settings settingsFor(Random& random) {
+  constexpr unsigned kLinks[] = {2, 2, 2, 3, 4, 8};
+  constexpr topo::Rule kRules[] = {topo::Rule::shallowest, topo::Rule::classic,
+                                   topo::Rule::nearest};
+  constexpr std::pair<std::chrono::microseconds, std::chrono::microseconds> kDelays[] = {
+      {50us, 500us}, {100us, 5ms}, {1ms, 50ms}, {100us, 200ms}};
+  Settings settings;
+  settings.maxLinks = kLinks[random() % std::size(kLinks)];
+  settings.placement = kRules[random() % std::size(kRules)];
+  const auto& delay = kDelays[random() % std::size(kDelays)];
+  settings.leastDelay = delay.first;
+  settings.mostDelay = delay.second;
+  return settings;
+}
+
+class Troublemaker {
+ public:
+  Troublemaker(World& world, std::size_t peers) : world_(world), next_(peers) {}
+
+  void once() {
+    switch (world_.below(14)) {
+      case 0:
+      case 1:
+      case 2:
+        return crashSome(1);
+      case 3:
+        return crashSome(1 + world_.below(4));
+      case 4:
+        return world_.leave(anybody());
+      case 5:
+      case 6:
+        return standStill();
+      case 7:
+        return cut();
+      case 8:
+        return metaserver();
+      case 9:
+      case 10:
+        return reviveSome();
+      case 11:
+        return findSomething();
+      default:
+        world_.startPeer(fmt::format("s{}", ++next_));
+    }
+  }
+
+ private:
+  NodeId anybody() {
+    const auto living = world_.living();
+    return living[world_.below(living.size())];
+  }
+
+  void crashSome(std::size_t count) {
+    for (std::size_t i = 0; i < count && world_.living().size() > 2; ++i) {
+      const NodeId victim = anybody();
+      world_.crash(victim);
+      dead_.push_back(victim);
+    }
+  }
+
+  void reviveSome() {
+    if (dead_.empty()) return;
+    world_.revive(dead_.back());
+    dead_.pop_back();
+  }
+
+  void standStill() {
+    const NodeId sleeper = anybody();
+    if (world_.stopped(sleeper)) return;
+    world_.stop(sleeper);
+    const auto length = 500ms + std::chrono::milliseconds(world_.below(14'000));
+    world_.at(world_.now() + length, [this, sleeper] { world_.resume(sleeper); });
+  }
+
+  void cut() {
+    std::set<NodeId> side;
+    for (const NodeId peer : world_.living()) {
+      if (world_.below(2) == 0) side.insert(peer);
+    }
+    if (world_.below(4) == 0) side.insert(kMetaserver);
+    world_.heal();
+    world_.partition(std::move(side));
+    world_.at(world_.now() + std::chrono::milliseconds(200 + world_.below(15'000)),
+              [this] { world_.heal(); });
+  }
+
+  void metaserver() {
+    if (!world_.metaserverUp()) return;
+    world_.crashMetaserver();
+    if (world_.below(5) == 0) return;  // it does not come back: the tree must live without it
+    world_.at(world_.now() + std::chrono::milliseconds(100 + world_.below(20'000)),
+              [this] { world_.restartMetaserver(); });
+  }
+
+  void findSomething() {
+    const NodeId asker = anybody();
+    const auto* tree = world_.peer(asker).tree();
+    if (world_.stopped(asker) || tree == nullptr) return;
+    world_.find(asker, [](const peer::SearchResult&) {});
+  }
+
+  World& world_;
+  std::size_t next_;
+  std::vector<NodeId> dead_;
+};
+
+// Everybody's file is found, and everybody has answered.
+std::optional<std::string> searchAll(World& world) {
+  std::optional<peer::SearchResult> result;
+  const auto living = world.living();
+  const NodeId asker = living[world.below(living.size())];
+  world.find(asker, [&](const peer::SearchResult& r) { result = r; });
+  world.runUntil(world.now() + 90s);
+  if (world.failure()) return world.failure();
+  if (!result) return "a search did not end";
+  std::set<std::string> found;
+  for (const auto& file : result->files) found.insert(file.name);
+  for (const NodeId peer : living) {
+    if (!found.contains(World::fileOf(world.id(peer)))) {
+      return fmt::format("{} did not find the file of {} ({})", world.id(asker), world.id(peer),
+                         coverageText(*result));
+    }
+  }
+  if (result->searched != living.size() || result->members != living.size()) {
+    return fmt::format("coverage is wrong: {}, there are {}", coverageText(*result), living.size());
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string> judge(const World& world) {
+  if (world.failure()) return world.failure();
+  const auto living = world.living();
+  std::vector<std::string> roots;
+  for (const NodeId peer : living) {
+    const auto* tree = world.peer(peer).tree();
+    // Without a metaserver nobody can take a newcomer in.
+    if (tree == nullptr) return world.id(peer) + " is not in the network";
+    if (!tree->parent()) {
+      roots.push_back(world.id(peer));
+    } else if (!world.parent(peer)) {
+      return fmt::format("{} holds a link to {}, which does not", world.id(peer),
+                         tree->parent()->contact.id.text());
+    }
+  }
+  if (roots.size() != 1 && !living.empty()) {
+    return fmt::format("there are {} trees, with the roots {}", roots.size(),
+                       fmt::join(roots, ", "));
+  }
+  const auto* registry = world.registry();
+  if (registry == nullptr) return std::nullopt;
+  if (registry->size() != living.size()) {
+    return fmt::format("the metaserver knows {} peers; there are {}", registry->size(),
+                       living.size());
+  }
+  std::map<std::string, std::vector<std::string>> lines;
+  for (const auto& line : registry->lines()) {
+    for (const auto& neighbour : line.neighbours) {
+      lines[line.id.text()].push_back(neighbour.text());
+    }
+  }
+  const auto& picture = registry->picture();
+  for (const NodeId peer : living) {
+    const auto* tree = world.peer(peer).tree();
+    std::vector<std::string> expected;
+    for (const auto& neighbour : tree->neighbours()) {
+      expected.push_back(neighbour.contact.id.text());
+    }
+    if (lines[world.id(peer)] != expected) {
+      return fmt::format("topo.txt says {}: {}; it holds {}", world.id(peer),
+                         fmt::join(lines[world.id(peer)], " "), fmt::join(expected, " "));
+    }
+    const auto node = picture.find(tree->self().id);
+    const auto above = node ? picture.parent(*node) : std::nullopt;
+    const std::string seen = above ? picture.member(*above).id.text() : "";
+    const std::string real = tree->parent() ? tree->parent()->contact.id.text() : "";
+    if (seen != real) {
+      return fmt::format("the metaserver's picture has {} below \"{}\"; it is below \"{}\"",
+                         world.id(peer), seen, real);
+    }
+  }
+  return std::nullopt;
+}
+
+Outcome run(const Schedule& schedule) {
+  Random random(schedule.seed);
+  const Settings settings = settingsFor(random);
+  const std::size_t peers =
+      schedule.leastPeers + random() % (schedule.mostPeers - schedule.leastPeers + 1);
+  Outcome outcome;
+  outcome.peers = peers;
+  outcome.settings = fmt::format("{} peers, {} links, {}, delays {} to {} us", peers,
+                                 settings.maxLinks, topo::name(settings.placement),
+                                 settings.leastDelay.count(), settings.mostDelay.count());
+
+  World world(random(), settings);
+  world.trace(schedule.trace);
+  const bool storm = random() % 2 == 0;
+  const auto joining = storm ? std::chrono::milliseconds(100) : std::chrono::milliseconds(kJoining);
+  for (std::size_t i = 1; i <= peers; ++i) {
+    const auto when =
+        std::chrono::milliseconds(world.below(static_cast<std::uint64_t>(joining.count())));
+    world.at(world.now() + when, [&world, i] { world.startPeer(fmt::format("s{}", i)); });
+  }
+  world.runUntil(world.now() + kJoining);
+
+  Troublemaker trouble(world, peers);
+  const TimePoint calm = world.now() + kTrouble;
+  while (world.now() < calm && !world.failure()) {
+    world.runUntil(world.now() + std::chrono::milliseconds(world.below(4000)));
+    if (world.living().size() > 1) trouble.once();
+  }
+  // The last fault is over: what was cut is joined, who stood still goes on.
+  world.runUntil(world.now() + 21s);
+  world.heal();
+  for (const NodeId peer : world.living()) world.resume(peer);
+  // Newcomers need a metaserver; without one only those that were in can be asked to be one tree.
+  for (const NodeId peer : world.living()) {
+    if (world.peer(peer).tree() == nullptr && !world.metaserverUp()) world.crash(peer);
+  }
+  const auto patience = 60s + 40 * static_cast<long>(peers) * settings.mostDelay;
+  const TimePoint latest = world.now() + patience;
+  do {
+    world.runUntil(world.now() + 5s);
+    outcome.failure = judge(world);
+  } while (outcome.failure && !world.failure() && world.now() < latest);
+  if (!outcome.failure && world.living().size() > 0) outcome.failure = searchAll(world);
+  if (!outcome.failure) outcome.failure = judge(world);
+  return outcome;
+}
+
+}  // namespace espalier::simulation

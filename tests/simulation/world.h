@@ -1,0 +1,149 @@
+// A network in one process on a virtual clock: the real cores of peers and metaserver, with
+// connections that delay, reorder against each other, are cut, and whose ends die, stand still and
+// come back. Everything follows from one seed, so a run repeats exactly.
+//
+// A connection is a pair of ordered streams, like TCP: what was sent arrives in order, or the
+// connection ends. Across a partition nothing arrives until it heals; then what was held back does
+// (as TCP retransmits). A process that stands still is dialled successfully, its kernel answers,
+// and reads all that came when it goes on.
+//
+// After each step of a core the world checks what must hold at every moment (checkStep); `failure`
+// says what broke.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "metaserver/core/registry.h"
+#include "peer/core/pattern.h"
+#include "peer/core/peer.h"
+
+namespace espalier::simulation {
+
+using NodeId = std::size_t;  // 0 is the metaserver
+inline constexpr NodeId kMetaserver = 0;
+
+struct Settings {
+  unsigned maxLinks = 2;
+  topo::Rule placement = topo::Rule::shallowest;
+  std::chrono::microseconds leastDelay{100};
+  std::chrono::microseconds mostDelay{5000};
+};
+
+class World {
+ public:
+  World(std::uint64_t seed, Settings settings);
+  ~World();
+
+  TimePoint now() const { return now_; }
+  Random& random() { return random_; }
+  std::uint64_t below(std::uint64_t bound) { return bound == 0 ? 0 : random_() % bound; }
+  void at(TimePoint when, std::function<void()> action);
+  void runUntil(TimePoint when);
+  const std::optional<std::string>& failure() const { return failure_; }
+  void trace(bool on) { trace_ = on; }
+
+  // --- what happens to processes ---
+  NodeId startPeer(const std::string& id);
+  void crash(NodeId node);
+  void leave(NodeId node);
+  void revive(NodeId node);  // a dead peer starts again, with its id and instance key
+  void stop(NodeId node);    // as SIGSTOP
+  void resume(NodeId node);
+  void crashMetaserver();
+  void restartMetaserver();
+  // Nothing passes between the two sides until heal().
+  void partition(std::set<NodeId> side);
+  void heal();
+
+  // --- what there is ---
+  std::vector<NodeId> living() const;  // peers, stopped ones too
+  bool stopped(NodeId node) const;
+  bool metaserverUp() const { return registry_ != nullptr; }
+  const metaserver::Registry* registry() const { return registry_.get(); }
+  const peer::Peer& peer(NodeId node) const;
+  const std::string& id(NodeId node) const;
+  // The parent, where both ends hold the link.
+  std::optional<NodeId> parent(NodeId node) const;
+
+  // Searches from that peer for all files; the result when it has ended.
+  void find(NodeId node, std::function<void(const peer::SearchResult&)> ended);
+  // Each peer shares one file, named after it.
+  static std::string fileOf(const std::string& id) { return "file of " + id; }
+
+ private:
+  struct Node;
+  struct Pipe;
+  struct Event {
+    TimePoint at;
+    std::uint64_t sequence;
+    std::function<void()> action;
+    bool operator<(const Event& other) const {
+      return at != other.at ? at > other.at : sequence > other.sequence;
+    }
+  };
+  using Payload = std::variant<wire::RegistryRequest, wire::RegistryReply, wire::LinkMessage>;
+
+  TimePoint arrival();
+  void log(const std::string& line);
+  void fail(std::string what);
+  Node& node(NodeId id) { return *nodes_[id]; }
+
+  void start(Node& node);
+  void step(Node& node, const std::function<void(peer::Effects&)>& event);
+  void stepRegistry(const std::function<void(metaserver::Effects&)>& event);
+  void carryOut(Node& node, peer::Effects& fx);
+  void carryOut(metaserver::Effects& fx);
+  void scheduleTick(Node& node);
+  void tryAgain(Node& node);
+  void scheduleRegistryTick();
+  void matchLocally(Node& node, const peer::MatchJob& job);
+
+  void dial(Node& from, const peer::Dial& dial);
+  void dialled(Node& from, ConnectionId connection, NodeId to, wire::Purpose purpose);
+  void transmit(NodeId from, ConnectionId connection, Payload payload);
+  void closeEnd(NodeId node, ConnectionId connection);
+  void endPipes(NodeId node);
+  void deliver(const std::shared_ptr<Pipe>& pipe, int toEnd, std::optional<Payload> payload);
+  void scheduleArrival(const std::shared_ptr<Pipe>& pipe, int toEnd);
+  void arrived(const std::shared_ptr<Pipe>& pipe, int toEnd);
+  bool separated(NodeId a, NodeId b) const;
+  void enqueue(NodeId to, std::function<void()> event);
+
+  void checkStep(Node& node);
+
+  Settings settings_;
+  Random random_;
+  TimePoint now_{std::chrono::seconds(1000)};
+  std::uint64_t sequence_ = 0;
+  std::priority_queue<Event> events_;
+  std::vector<std::unique_ptr<Node>> nodes_;
+  std::map<std::pair<NodeId, ConnectionId>, std::shared_ptr<Pipe>> pipes_;
+  std::map<std::uint16_t, NodeId> listeners_;
+  std::set<NodeId> side_;
+  std::vector<std::function<void()>> heldBack_;  // by the partition
+  std::uint64_t accepted_ = 0;
+
+  std::unique_ptr<metaserver::Registry> registry_;
+  std::uint64_t registryLife_ = 0;
+  TimePoint registryTick_ = kNever;
+  struct Disk {
+    wire::NetworkId network;
+    JoinOrder nextOrder{1};
+    std::vector<metaserver::Remembered> members;
+  };
+  Disk disk_;
+
+  std::optional<std::string> failure_;
+  bool trace_ = false;
+};
+
+}  // namespace espalier::simulation
