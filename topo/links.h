@@ -16,9 +16,16 @@ namespace espalier::topo {
 
 // Most peers have few children, and a separate allocation for them would be a cache miss more.
 template <typename Edge>
-class ChildEdges : public boost::container::small_vector<Edge, 3> {
+class ChildEdges : public boost::container::small_vector<Edge, 2> {
  public:
-  using boost::container::small_vector<Edge, 3>::small_vector;
+  ChildEdges() = default;
+  ChildEdges(const ChildEdges&) = default;
+  ChildEdges& operator=(const ChildEdges&) = default;
+  ChildEdges& operator=(ChildEdges&&) = default;
+  // Moving an edge moves a pointer, which Boost does not declare to be noexcept; without this a
+  // growing vector copies.
+  ChildEdges(ChildEdges&& other) noexcept
+      : boost::container::small_vector<Edge, 2>(std::move(other)) {}
 };
 struct ChildEdgesS {};  // Boost.Graph's name for it
 
@@ -58,7 +65,17 @@ struct Vertex {
   bool isListed = false;            // in the PlaceIndex of its component
 };
 
-using Graph = boost::adjacency_list<ChildEdgesS, boost::vecS, boost::directedS, Vertex>;
+// A link from a parent to a child has no properties. Boost 1.74 allocates even an empty one for
+// each edge of a directed graph; all of ours share a byte instead.
+struct Link {
+  static void* operator new(std::size_t) {
+    static char shared;
+    return &shared;
+  }
+  static void operator delete(void*) {}
+};
+
+using Graph = boost::adjacency_list<ChildEdgesS, boost::vecS, boost::directedS, Vertex, Link>;
 
 // A graph that is copied and moved as a value. (Boost 1.74's own copy constructor is also what a
 // move gets, and makes g++ warn.) One that was moved from can only be assigned to or destroyed.

@@ -44,8 +44,9 @@ class OldestFirst {
     if (head_ < run_.size() && run_.back().node == node) run_.pop_back();
   }
 
-  template <typename Valid>
-  void settle(const Valid& valid) {
+  // `soon(node)` is told who may be asked about next, so that the caller can begin to fetch it.
+  template <typename Valid, typename Soon>
+  void settle(const Valid& valid, const Soon& soon) {
     if (live_ == 0) {
       *this = OldestFirst();  // gives the memory back: a long line has a million empty queues
       return;
@@ -60,6 +61,8 @@ class OldestFirst {
       run_.erase(run_.begin(), run_.begin() + static_cast<std::ptrdiff_t>(head_));
       head_ = 0;
     }
+    if (head_ + 1 < run_.size()) soon(run_[head_ + 1].node);
+    for (std::size_t i = 1; i < std::min<std::size_t>(late_.size(), 3); ++i) soon(late_[i].node);
   }
 
   Entry front() const {

@@ -31,13 +31,15 @@ class PlaceIndex {
   // From here on `valid` must deny the entry of that node at that depth.
   void erase(std::uint32_t depth, NodeIndex node) { levels_[depth].nodes.erase(node); }
 
-  // `valid(depth, entry)`: whether that peer still has its free place there.
-  template <typename Valid>
-  void settle(const Valid& valid) {
+  // `valid(depth, entry)`: whether that peer still has its free place there. `soon` as in
+  // OldestFirst.
+  template <typename Valid, typename Soon>
+  void settle(const Valid& valid, const Soon& soon) {
     while (!depths_.empty()) {
       const std::uint32_t depth = depths_.front();
       Level& level = levels_[depth];
-      level.nodes.settle([&](const OldestFirst::Entry& entry) { return valid(depth, entry); });
+      level.nodes.settle([&](const OldestFirst::Entry& entry) { return valid(depth, entry); },
+                         soon);
       if (level.nodes.size() > 0) return;
       level.isInHeap = false;
       std::pop_heap(depths_.begin(), depths_.end(), std::greater<>());

@@ -29,7 +29,9 @@ void Tree::indexAddresses() {
 }
 
 NodeIndex Tree::add(Member newcomer) {
-  assert(!newcomer.id.empty() && !find(newcomer.id));
+  assert(!newcomer.id.empty());
+  const std::uint32_t hash = IdIndex::hash(newcomer.id);
+  ids_.prefetch(hash);
   NodeIndex node;
   if (recycled_.empty()) {
     node = NodeIndex(static_cast<std::uint32_t>(add_vertex(*graph_)));
@@ -37,16 +39,21 @@ NodeIndex Tree::add(Member newcomer) {
   } else {
     node = recycled_.back();
     recycled_.pop_back();
+    if (!recycled_.empty()) {
+      __builtin_prefetch(&vertex(recycled_.back()), 1);
+      __builtin_prefetch(&members_[number(recycled_.back())], 1);
+    }
   }
   Vertex& v = vertex(node);
   v = Vertex();
   v.order = newcomer.order;
   v.root = node;
   v.isMember = true;
-  ids_.insert(IdIndex::hash(newcomer.id), node);
   roots_.insert({newcomer.order, node});
   members_[number(node)] = std::move(newcomer);
   settleRoots();
+  assert(!find(members_[number(node)].id));
+  ids_.insert(hash, node);
   return node;
 }
 
@@ -182,10 +189,12 @@ void Tree::listIfFree(NodeIndex node) {
 void Tree::settlePlaces(NodeIndex root) {
   const auto places = places_.find(root);
   if (places == places_.end()) return;
-  places->second.settle([&](std::uint32_t depth, const OldestFirst::Entry& entry) {
-    const Vertex& v = vertex(entry.node);
-    return v.isListed && v.root == root && v.depth == depth && v.order == entry.order;
-  });
+  places->second.settle(
+      [&](std::uint32_t depth, const OldestFirst::Entry& entry) {
+        const Vertex& v = vertex(entry.node);
+        return v.isListed && v.root == root && v.depth == depth && v.order == entry.order;
+      },
+      [&](NodeIndex node) { __builtin_prefetch(&vertex(node)); });
 }
 
 bool Tree::isRootEntry(OldestFirst::Entry entry) const {
@@ -194,7 +203,8 @@ bool Tree::isRootEntry(OldestFirst::Entry entry) const {
 }
 
 void Tree::settleRoots() {
-  roots_.settle([&](const OldestFirst::Entry& entry) { return isRootEntry(entry); });
+  roots_.settle([&](const OldestFirst::Entry& entry) { return isRootEntry(entry); },
+                [](NodeIndex) {});
   const NodeIndex oldest = roots_.size() == 0 ? kNoNode : roots_.front().node;
   if (oldest == oldestRoot_) return;
   oldestRoot_ = oldest;
@@ -252,47 +262,6 @@ Links Tree::neighbours(NodeIndex node) const {
 unsigned Tree::degree(NodeIndex node) const {
   return static_cast<unsigned>(out_degree(number(node), *graph_)) +
          (vertex(node).parent == kNoNode ? 0 : 1);
-}
-
-bool Tree::isBelow(NodeIndex node, NodeIndex top) const {
-  if (rootOf(node) != rootOf(top)) return false;
-  while (depth(node) > depth(top)) node = vertex(node).parent;
-  return node == top;
-}
-
-std::vector<NodeIndex> Tree::roots() const {
-  std::vector<NodeIndex> nodes;
-  for (const auto& entry : roots_.sorted([&](const auto& one) { return isRootEntry(one); })) {
-    nodes.push_back(entry.node);
-  }
-  return nodes;
-}
-
-std::vector<NodeIndex> Tree::membersByOrder() const {
-  std::vector<NodeIndex> nodes;
-  nodes.reserve(size());
-  for (std::uint32_t i = 0; i < members_.size(); ++i) {
-    if ((*graph_)[i].isMember) nodes.push_back(NodeIndex(i));
-  }
-  const auto isOlder = [&](NodeIndex a, NodeIndex b) { return vertex(a).order < vertex(b).order; };
-  if (!std::is_sorted(nodes.begin(), nodes.end(), isOlder)) {
-    std::sort(nodes.begin(), nodes.end(), isOlder);
-  }
-  return nodes;
-}
-
-std::optional<NodeIndex> Tree::oldestRoot() const {
-  return oldestRoot_ == kNoNode ? std::nullopt : std::optional(oldestRoot_);
-}
-
-std::optional<NodeIndex> Tree::shallowestPlace() const {
-  if (oldestRoot_ == kNoNode || degree(oldestRoot_) == 0) return oldestRoot();
-  return places_.at(oldestRoot_).shallowest();
-}
-
-std::optional<NodeIndex> Tree::classicPlace() const {
-  if (path_.empty()) return std::nullopt;
-  return path_.end();
 }
 
 }  // namespace espalier::topo

@@ -18,6 +18,7 @@
 #pragma once
 
 #include <cstddef>
+#include <deque>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -72,7 +73,7 @@ class Tree {
   bool empty() const { return size() == 0; }
   std::optional<NodeIndex> find(const PeerId& id) const;
   bool isMember(NodeIndex node) const;
-  const Member& member(NodeIndex node) const;  // valid until the next add
+  const Member& member(NodeIndex node) const;  // valid until it is removed
 
   std::optional<NodeIndex> parent(NodeIndex node) const;
   Links children(NodeIndex node) const;    // in order of linking, like neighbours
@@ -120,7 +121,7 @@ class Tree {
 
   unsigned maxLinks_;
   GraphValue graph_;
-  std::vector<Member> members_;      // by vertex; apart, so that links and depths stay together
+  std::deque<Member> members_;       // by vertex; apart, so that links and depths stay together
   std::vector<NodeIndex> recycled_;  // vertices that are no member
   IdIndex ids_;
   OldestFirst roots_;

@@ -1,4 +1,4 @@
-// Tree::fromLinks and Tree::nearestPlace, apart from tree.cpp for its length.
+// Tree::fromLinks, apart from tree.cpp for its length.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -78,18 +78,6 @@ Result<Tree> Tree::fromLinks(unsigned maxLinks, std::vector<Member> members,
   }
   tree.settleRoots();
   return tree;
-}
-
-std::optional<NodeIndex> Tree::nearestPlace(const Endpoint& newcomer) const {
-  if (oldestRoot_ == kNoNode || degree(oldestRoot_) == 0) return oldestRoot();
-  if (addresses_) return addresses_->nearest(newcomer);
-  AddressIndex once;
-  for (std::uint32_t i = 0; i < members_.size(); ++i) {
-    if ((*graph_)[i].isListed && (*graph_)[i].root == oldestRoot_) {
-      once.insert(NodeIndex(i), members_[i].id, members_[i].endpoint);
-    }
-  }
-  return once.nearest(newcomer);
 }
 
 }  // namespace espalier::topo
