@@ -79,6 +79,10 @@ void Indexer::lookAgain(std::string name) {
   post([this, name = std::move(name)] { touched_.insert(name); });
 }
 
+void Indexer::learn(const Remembered& version) {
+  post([this, version] { catalogue_.remember(version); });
+}
+
 void Indexer::runCommands() {
   auto commands = commands_.with([](auto& waiting) { return std::exchange(waiting, {}); });
   for (auto& command : commands) command();
@@ -92,10 +96,10 @@ void Indexer::run(std::stop_token stop) {
   loadState();
   while (!stop.stop_requested()) {
     poll();
-    runCommands();
     const auto now = Clock::now();
     if (now >= nextFolderCheck_) checkFolders();
     if (now >= watchPausedUntil_) readWatch();
+    runCommands();  // After the events: a file is renamed once we were told to learn it.
     if (now >= nextRescan_ && scans_.empty()) rescan();
     for (const auto& name : std::exchange(touched_, {})) look(name);
     scanSome(stop);
@@ -205,6 +209,10 @@ void Indexer::saveIfDue(bool ending) {
   const bool unsaved = unsaved_ || (ending && catalogue_.changed());
   if (!unsaved || (start < nextSave_ && !ending)) return;
   ::mkdir(options_.stateFolder.c_str(), S_IRWXU);
+  if (!folderStates_[0].present && ::access(options_.stateFolder.c_str(), W_OK) != 0) {
+    nextSave_ = start + kSaveWhileIdle;  // It went with the share, of which the user was told.
+    return;
+  }
   const auto saved = saveIndex(indexFile_, catalogue_.everything());
   if (!saved && !std::exchange(saveFailed_, true)) {
     notice(log::Level::warning, saved.error().message +

@@ -43,6 +43,7 @@ class Indexer {
   Result<void> add(const fs::path& path);
   Result<void> remove(const fs::path& path);
   void lookAgain(std::string name);
+  void learn(const Remembered& version);
 
  private:
   struct FolderState {

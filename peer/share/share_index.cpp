@@ -76,6 +76,16 @@ Result<OpenedFile> ShareIndex::openForServing(const SharedFile& file) {
   return opened;
 }
 
+void ShareIndex::learn(const fs::path& path, const FileRoot& root, std::span<const Digest> chunks) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return;
+  const FileStat stat = fileStat(status);
+  const std::uint64_t chunkBytes = crypto::chunkBytesFor(stat.sizeBytes);
+  if (!crypto::chunkListMatches(root, stat.sizeBytes, chunkBytes, chunks)) return;
+  if (chunks.size() > 1) (void)indexer_->chunkLists().store(root, chunks).ok();
+  indexer_->learn({stat, root});
+}
+
 Result<void> ShareIndex::add(const fs::path& path) {
   return indexer_->add(path);
 }

@@ -22,6 +22,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -81,6 +82,11 @@ class ShareIndex {
 
   // As share::openForServing; what proves changed is looked at again, so it soon leaves the index.
   Result<OpenedFile> openForServing(const SharedFile& file);
+
+  // Tells of a file that was downloaded and verified, while it still has its temporary name: once
+  // it is renamed into the share it is shared without being hashed again. `chunks` as chunkHashes()
+  // gives them; what does not fit the root and size is ignored.
+  void learn(const fs::path& path, const FileRoot& root, std::span<const Digest> chunks);
 
   // `share PATH`: a file or folder from outside the share appears under its last component; one
   // that remove() hid comes back. `unshare PATH`: takes away what add() added, or hides what is in

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "common/crypto/file_tree.h"
+#include "peer/share/hash_lanes.h"
 
 using namespace espalier;
 using namespace espalier::share;
@@ -410,6 +411,52 @@ TEST_CASE("the chunk hashes of a root are kept, and computed again when they wer
   CHECK(matches(sharer.startAndWait()));
   fs::remove_all(sharer.share() / ".espalier/chunks");
   CHECK(matches(sharer.startAndWait()));
+}
+
+TEST_CASE("what was downloaded and verified is shared without being hashed again") {
+  Sharer sharer;
+  auto& index = sharer.startAndWait();
+  const std::string big = filled(2 * 1024 * 1024 + 1, 'l');
+  crypto::FileHasher hasher(big.size());
+  hasher.update(std::as_bytes(std::span(big)));
+  const auto hashes = hasher.finish();
+  for (const std::string name : {"known", "unproven"}) {
+    const fs::path incoming = sharer.share() / ".espalier/incoming";
+    write(incoming, big);
+    index.learn(incoming, name == "known" ? hashes.root : rootOf("another"), hashes.chunks);
+    fs::rename(incoming, sharer.share() / name);
+    sharer.waitForContent(name, big);
+    CHECK(index.progress().readBytes == (name == "known" ? 0 : big.size()));
+  }
+  CHECK(*index.chunkHashes(hashes.root) == hashes.chunks);
+}
+
+TEST_CASE("a file that is written while it is hashed is not taken for any version") {
+  TempFolder temp;
+  constexpr std::uint64_t kSize = 4 * limits::kHashSegmentBytes;
+  ChunkLists lists(temp / "chunks");
+  HashLanes lanes(2, lists, [] {});
+  write(temp / "f", "x");
+  fs::resize_file(temp / "f", kSize);
+  // A write that came too late proves nothing: until one came while bytes were still to be read.
+  for (bool proven = false; !proven;) {
+    struct stat status {};
+    REQUIRE(::stat((temp / "f").c_str(), &status) == 0);
+    auto job = std::make_shared<HashJob>();
+    job->name = job->relative = "f";
+    job->folder = temp.path();
+    job->stat = fileStat(status);
+    lanes.submit(job);
+    while (job->readBytes == 0) std::this_thread::yield();
+    const FileDescriptor file(::open((temp / "f").c_str(), O_WRONLY | O_CLOEXEC));
+    REQUIRE(::pwrite(file.get(), "y", 1, kSize / 2) == 1);
+    const timespec times[2] = {{0, UTIME_OMIT}, {status.st_mtim.tv_sec + 1, 0}};
+    REQUIRE(::futimens(file.get(), times) == 0);
+    proven = job->readBytes < kSize;
+    std::vector<HashJobPointer> results;
+    while (results.empty()) results = lanes.takeResults();
+    if (proven) CHECK(job->outcome == HashOutcome::changed);
+  }
 }
 
 TEST_CASE("a file larger than a segment is hashed by all lanes to the same root") {
