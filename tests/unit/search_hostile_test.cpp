@@ -1,84 +1,12 @@
 // Peers that repeat, forge, flood and lie: what they cost, and what they cannot do.
 #include <doctest/doctest.h>
 
+#include "tests/unit/search_fixture.h"
 #include "tests/unit/search_network.h"
 
 using namespace espalier;
 using namespace espalier::peer;
 using namespace espalier::peer::testing;
-
-namespace {
-
-const TimePoint kStart{};
-const ConnectionId kAlice{2};
-const ConnectionId kBob{4};
-const ConnectionId kCarol{6};
-
-QueryId queryId(std::uint64_t number) {
-  Random random(number);
-  return randomFrom<QueryId>(random);
-}
-
-wire::Query queryOf(std::uint64_t number) {
-  return {queryId(number), PatternKind::glob, "*", 3000ms, peerId("asker"), 100};
-}
-
-wire::Hit hitOf(const std::string& name, const std::string& holder) {
-  return {name, 1, rootOf(name), peerId(holder), Endpoint{"127.0.0.1", 5009}};
-}
-
-// One peer, s1, between neighbours that the test speaks for.
-struct Fixture {
-  Random random{1};
-  Searches searches{peerId("s1"), Endpoint{"127.0.0.1", 5001}, JoinOrder{1}, random};
-  SearchEffects fx;
-  TimePoint now = kStart;
-
-  Fixture() {
-    searches.linkUp(kAlice, peerId("alice"), JoinOrder{2}, now, fx);
-    searches.linkUp(kBob, peerId("bob"), JoinOrder{3}, now, fx);
-    searches.setPeersBehind(kAlice, 1);
-    searches.setPeersBehind(kBob, 4);
-  }
-  void from(ConnectionId link, const wire::SearchMessage& message) {
-    searches.received(link, message, now, fx);
-  }
-  QueryId ask(std::uint64_t members = 6) {
-    return *searches.ask(PatternKind::glob, "*", members, kNoOrder, now, fx);
-  }
-  void match(const QueryId& id) { searches.matched(id, {}, 0, false, now, fx); }
-  void matchAll() {
-    for (const auto& job : std::exchange(fx.jobs, {})) match(job.id);
-  }
-  template <typename Message>
-  std::vector<Message> sentTo(ConnectionId link) {
-    std::vector<Message> result;
-    for (const auto& [to, message] : fx.sends) {
-      if (to != link) continue;
-      if (const auto* one = std::get_if<Message>(&message)) result.push_back(*one);
-    }
-    return result;
-  }
-  SearchResult end(const QueryId& id) {
-    for (int i = 0; i < 10'000; ++i) {
-      for (const auto& update : fx.updates) {
-        if (update.id == id && update.result) return *update.result;
-      }
-      now = std::max(now, searches.deadline());
-      searches.tick(now, fx);
-    }
-    FAIL("the search never ends");
-    return {};
-  }
-};
-
-wire::Answer answerOf(const QueryId& id) {
-  wire::Answer answer;
-  answer.id = id;
-  return answer;
-}
-
-}  // namespace
 
 TEST_CASE_FIXTURE(Fixture, "a query that comes twice is answered once and told once") {
   from(kAlice, queryOf(1));

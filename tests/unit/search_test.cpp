@@ -255,6 +255,17 @@ TEST_CASE("a search for everything returns 200 hits a peer and says how many mor
   CHECK(result.moreHits == 64 * (300 - limits::kHitsPerPeer));
 }
 
+TEST_CASE("hits that fill many frames are cut to frames, and all arrive") {
+  Network network;
+  network.line(3);
+  for (int n = 0; n < 200; ++n) {
+    auto name = std::to_string(n) + std::string(2000, 'x');
+    network[2].share.push_back(LocalHit{std::move(name), 1, FileRoot{}});
+  }
+  // 400 KB; the network refuses messages that fit no frame.
+  CHECK(network.find(0, "xxx").files.size() == 200);
+}
+
 TEST_CASE("a congested link gets counts instead of hits, and who answered all the same") {
   Network network;
   network.line(4);

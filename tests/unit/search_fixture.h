@@ -1,0 +1,76 @@
+// One search core, s1, between neighbours that the test speaks for.
+#pragma once
+
+#include "tests/unit/search_network.h"
+
+namespace espalier::peer::testing {
+
+inline const TimePoint kStart{};
+inline constexpr ConnectionId kAlice{2};
+inline constexpr ConnectionId kBob{4};
+inline constexpr ConnectionId kCarol{6};
+
+inline QueryId queryId(std::uint64_t number) {
+  Random random(number);
+  return randomFrom<QueryId>(random);
+}
+
+inline wire::Query queryOf(std::uint64_t number) {
+  return {queryId(number), PatternKind::glob, "*", 3000ms, peerId("asker"), 100};
+}
+
+inline wire::Hit hitOf(const std::string& name, const std::string& holder) {
+  return {name, 1, rootOf(name), peerId(holder), Endpoint{"127.0.0.1", 5009}};
+}
+
+struct Fixture {
+  Random random{1};
+  Searches searches{peerId("s1"), Endpoint{"127.0.0.1", 5001}, JoinOrder{1}, random};
+  SearchEffects fx;
+  TimePoint now = kStart;
+
+  Fixture() {
+    searches.linkUp(kAlice, peerId("alice"), JoinOrder{2}, now, fx);
+    searches.linkUp(kBob, peerId("bob"), JoinOrder{3}, now, fx);
+    searches.setPeersBehind(kAlice, 1);
+    searches.setPeersBehind(kBob, 4);
+  }
+  void from(ConnectionId link, const wire::SearchMessage& message) {
+    searches.received(link, message, now, fx);
+  }
+  QueryId ask(std::uint64_t members = 6) {
+    return *searches.ask(PatternKind::glob, "*", members, kNoOrder, now, fx);
+  }
+  void match(const QueryId& id) { searches.matched(id, {}, 0, false, now, fx); }
+  void matchAll() {
+    for (const auto& job : std::exchange(fx.jobs, {})) match(job.id);
+  }
+  template <typename Message>
+  std::vector<Message> sentTo(ConnectionId link) {
+    std::vector<Message> result;
+    for (const auto& [to, message] : fx.sends) {
+      if (to != link) continue;
+      if (const auto* one = std::get_if<Message>(&message)) result.push_back(*one);
+    }
+    return result;
+  }
+  SearchResult end(const QueryId& id) {
+    for (int i = 0; i < 10'000; ++i) {
+      for (const auto& update : fx.updates) {
+        if (update.id == id && update.result) return *update.result;
+      }
+      now = std::max(now, searches.deadline());
+      searches.tick(now, fx);
+    }
+    FAIL("the search never ends");
+    return {};
+  }
+};
+
+inline wire::Answer answerOf(const QueryId& id) {
+  wire::Answer answer;
+  answer.id = id;
+  return answer;
+}
+
+}  // namespace espalier::peer::testing
