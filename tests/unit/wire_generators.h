@@ -117,32 +117,31 @@ inline wire::Answer someAnswer() {
 }
 
 inline wire::LinkMessage someLinkMessage() {
-  using namespace wire;
   switch (numberOf(0, 11)) {
     case 0:
-      return Attach{rawOf<NetworkId>(), someContact(), someFloor(), someMembers()};
+      return wire::Attach{rawOf<wire::NetworkId>(), someContact(), someFloor(), someMembers()};
     case 1:
-      return Accepted{someContact(), someLabel(), someMembers(), someLineage()};
+      return wire::Accepted{someContact(), someLabel(), someMembers(), someLineage()};
     case 2:
-      return Referred{someContacts(limits::kMaxLinks)};
+      return wire::Referred{someContacts(limits::kMaxLinks)};
     case 3:
-      return Held{};
+      return wire::Held{};
     case 4:
-      return Refused{static_cast<RefusalReason>(numberOf(1, 5))};
+      return wire::Refused{static_cast<wire::RefusalReason>(numberOf(1, 5))};
     case 5:
-      return Beat{someLabel(), someMembers()};
+      return wire::Beat{someLabel(), someMembers()};
     case 6:
-      return LineageChanged{someLineage()};
+      return wire::LineageChanged{someLineage()};
     case 7:
-      return Raise{someFloor(), someContact(), someId()};
+      return wire::Raise{someFloor(), someContact(), someId()};
     case 8:
-      return Farewell{};
+      return wire::Farewell{};
     case 9:
       return someQuery();
     case 10:
       return someAnswer();
     default:
-      return Lost{rawOf<QueryId>()};
+      return wire::Lost{rawOf<QueryId>()};
   }
 }
 
@@ -159,24 +158,23 @@ inline wire::Join someJoin() {
 }
 
 inline wire::RegistryRequest someRegistryRequest() {
-  using namespace wire;
   switch (numberOf(0, 7)) {
     case 0:
       return someJoin();
     case 1:
-      return PortTaken{numberOf<std::uint16_t>(1, 65535)};
+      return wire::PortTaken{numberOf<std::uint16_t>(1, 65535)};
     case 2:
-      return Links{maybeId(), someIds(limits::kMaxLinks)};
+      return wire::Links{maybeId(), someIds(limits::kMaxLinks)};
     case 3:
-      return Seek{maybeId(), maybeId()};
+      return wire::Seek{maybeId(), maybeId()};
     case 4:
-      return RegistryBeat{};
+      return wire::RegistryBeat{};
     case 5:
-      return TopologyRequest{JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)}};
+      return wire::TopologyRequest{JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)}};
     case 6:
-      return MembersRequest{};
+      return wire::MembersRequest{};
     default:
-      return Quit{};
+      return wire::Quit{};
   }
 }
 
@@ -191,25 +189,24 @@ inline std::chrono::milliseconds someInterval() {
 }
 
 inline wire::RegistryReply someRegistryReply() {
-  using namespace wire;
   switch (numberOf(0, 7)) {
     case 0:
-      return Admitted{
-          rawOf<NetworkId>(), someContact(), numberOf(limits::kMinLinks, limits::kMaxLinks),
-          someInterval(),     someMembers(), somePlace()};
+      return wire::Admitted{
+          rawOf<wire::NetworkId>(), someContact(), numberOf(limits::kMinLinks, limits::kMaxLinks),
+          someInterval(),           someMembers(), somePlace()};
     case 1:
       return somePlace();
     case 2:
-      return Wait{textOf(0, limits::kMessageBytes)};
+      return wire::Wait{textOf(0, limits::kMessageBytes)};
     case 3:
-      return WordRefused{bytesOf(0, limits::kJoinWordBytes)};
+      return wire::WordRefused{bytesOf(0, limits::kJoinWordBytes)};
     case 4:
-      return RegistryBeatReply{someInterval()};
+      return wire::RegistryBeatReply{someInterval()};
     case 5:
-      return Members{numberOf<std::uint64_t>(0, limits::kMembers),
-                     JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)}};
+      return wire::Members{numberOf<std::uint64_t>(0, limits::kMembers),
+                           JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)}};
     case 6: {
-      Topology topology;
+      wire::Topology topology;
       for (int i = numberOf(0, 4); i > 0; --i) {
         topology.entries.push_back({someContact(), maybeId(), someIds(limits::kMaxLinks)});
       }
@@ -217,7 +214,7 @@ inline wire::RegistryReply someRegistryReply() {
       return topology;
     }
     default:
-      return Failure{ErrorCode::refused, textOf(0, limits::kMessageBytes)};
+      return wire::Failure{ErrorCode::refused, textOf(0, limits::kMessageBytes)};
   }
 }
 
