@@ -94,7 +94,8 @@ std::size_t Download::room(SourceId source, const Source& state) const {
     // Two, so that it always has one to send while we ask for another.
     window = static_cast<std::size_t>(std::clamp(std::min(ahead, share), 2.0, most));
   }
-  return window > asked ? window - asked : 0;
+  // Asked for by halves of the window: a request for each chunk would cost both ends a wake-up.
+  return window > asked && (asked <= window / 2) ? window - asked : 0;
 }
 
 // Until the owner delivers the chunk, by what it did so far. A source that has not sent for a long

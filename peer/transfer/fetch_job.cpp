@@ -73,12 +73,21 @@ Result<void> FetchJob::run(std::stop_token stop, const ProgressCallback& progres
     working_ = std::min(sources_.size(), limits::kFetchSources);
     for (std::size_t i = 0; i < working_; ++i) threads.emplace_back([this] { work(); });
   }
+  bool reserving = true;
+  TimePoint shown = Clock::now();
   while (!over() && working_ > 0) {
-    changed_.wait_for(lock, options_.progressInterval, [this] { return over() || working_ == 0; });
-    if (!progress) continue;
-    const FetchProgress now = progressNow();
+    const bool planned = planState_ == PlanState::known;
+    if (!reserving || !planned) ended_.wait_for(lock, options_.progressInterval);
     lock.unlock();
-    progress(now);
+    if (reserving && planned) {
+      const auto more = staging_.reserveMore();
+      if (!more) fail(more.error());
+      reserving = more.valueOr(false);
+    }
+    if (progress && Clock::now() - shown >= options_.progressInterval) {
+      progress(progressNow());
+      shown = Clock::now();
+    }
     lock.lock();
   }
   lock.unlock();
@@ -95,11 +104,17 @@ bool FetchJob::over() const {
   return failed_ || (download_ && download_->complete() && writing_ == 0);
 }
 
+// With mutex_ held.
+void FetchJob::wake() {
+  if (idle_ > 0) changed_.notify_all();
+  if (over() || working_ == 0) ended_.notify_all();
+}
+
 void FetchJob::fail(Error error) {
   {
     const std::lock_guard lock(mutex_);
     if (!failed_) failed_ = std::move(error);
-    changed_.notify_all();
+    wake();
   }
   interrupter_.interrupt();
 }
@@ -109,7 +124,7 @@ void FetchJob::work() {
   while (const auto index = nextHolder()) serveFrom(*index);
   const std::lock_guard lock(mutex_);
   --working_;
-  changed_.notify_all();
+  wake();
 }
 
 std::optional<std::size_t> FetchJob::nextHolder() {
@@ -133,7 +148,7 @@ void FetchJob::serveFrom(std::size_t index) {
     const std::lock_guard lock(mutex_);
     source.connected = false;
     if (download_) download_->leave(talk.id);
-    changed_.notify_all();
+    wake();
     if (over() || ended) return;
     // Whoever delivered and broke off may just have been restarted.
     if (ended.error().code == ErrorCode::io && talk.delivered) continue;
@@ -205,7 +220,9 @@ Result<void> FetchJob::adopt(ChunkPlan plan) {
   {
     std::unique_lock lock(mutex_);
     if (planState_ != PlanState::unknown) {
+      ++idle_;
       changed_.wait(lock, [this] { return planState_ == PlanState::known || failed_; });
+      --idle_;
       return {};
     }
     planState_ = PlanState::adopting;
@@ -222,7 +239,8 @@ Result<void> FetchJob::adopt(ChunkPlan plan) {
   resumedBytes_ = download.heldBytes();
   download_ = std::move(download);
   planState_ = PlanState::known;
-  changed_.notify_all();
+  if (idle_ > 0) changed_.notify_all();
+  ended_.notify_all();
   return {};
 }
 
@@ -238,7 +256,9 @@ Result<void> FetchJob::fetchChunks(Conversation& talk) {
     std::unique_lock lock(mutex_);
     if (over()) return {};
     // Others have all that is left: it may come back, or turn out to be slow.
+    ++idle_;
     changed_.wait_for(lock, Download::kRetry);
+    --idle_;
   }
 }
 
@@ -284,11 +304,12 @@ Result<void> FetchJob::receiveChunk(Conversation& talk) {
   if (!written) fail(written.error());
   const std::lock_guard lock(mutex_);
   --writing_;
-  if (over() || written.ok()) changed_.notify_all();
+  wake();
   return written;
 }
 
 FetchProgress FetchJob::progressNow() const {
+  const std::lock_guard lock(mutex_);
   FetchProgress progress;
   progress.size = request_.size;
   progress.resumedBytes = resumedBytes_;

@@ -54,6 +54,7 @@ class FetchJob {
   Result<void> fetchChunks(Conversation& talk);
   bool askAhead(Conversation& talk);
   Result<void> receiveChunk(Conversation& talk);
+  void wake();
   void fail(Error error);
   bool over() const;  // with mutex_ held
   FetchProgress progressNow() const;
@@ -65,8 +66,9 @@ class FetchJob {
   Interrupter interrupter_;
   std::stop_token stop_;
 
-  mutable std::mutex mutex_;  // guards what follows
-  std::condition_variable changed_;
+  mutable std::mutex mutex_;         // guards what follows
+  std::condition_variable changed_;  // for sources: a chunk came back, the plan is known, all over
+  std::condition_variable ended_;    // for run()
   enum class PlanState { unknown, adopting, known };
   PlanState planState_ = PlanState::unknown;
   ChunkPlan plan_;  // constant once known
@@ -76,6 +78,7 @@ class FetchJob {
   std::size_t nextHolder_ = 0;
   std::uint32_t nextId_ = 0;
   std::size_t working_ = 0;  // threads
+  std::size_t idle_ = 0;     // of them wait for chunks to come back
   std::size_t writing_ = 0;  // chunks that the schedule holds and the disk does not yet
   std::optional<Error> failed_;
 };

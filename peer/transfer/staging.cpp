@@ -5,11 +5,13 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -27,6 +29,8 @@ namespace {
 constexpr std::string_view kMagic = "ESPJRNL1";
 constexpr std::size_t kHeaderBytes = 8 + Digest::kSizeBytes + 8 + 8;
 constexpr std::size_t kPageBytes = 4096;
+constexpr std::uint64_t kSliceBytes = 4 << 20;
+constexpr auto kSliceTime = std::chrono::microseconds(500);
 // The most that open() reads: the header, and a hash and a mark for each chunk there can be.
 constexpr std::uint64_t kJournalBytes =
     kHeaderBytes + limits::kFileChunks * (Digest::kSizeBytes + 1);
@@ -75,14 +79,7 @@ std::span<const std::byte> asBytes(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
-Result<void> reserve(int file, std::uint64_t size) {
-  // Exactly: an earlier run may have believed in another size of the last chunk.
-  if (::ftruncate(file, static_cast<off_t>(size)) != 0) {
-    return diskError(fmt::format("no room for {}", formatSize(size)), errno);
-  }
-  if (size == 0 || ::fallocate(file, 0, 0, static_cast<off_t>(size)) == 0) return {};
-  const int error = errno;
-  if (error == EOPNOTSUPP || error == ENOSYS) return {};
+Error noRoom(std::uint64_t size, int error) {
   return diskError(fmt::format("no room for {}", formatSize(size)), error);
 }
 
@@ -181,7 +178,7 @@ void Staging::readJournal(const FileRoot& root, std::uint64_t size) {
 
 Result<void> Staging::begin(const ChunkPlan& plan, const std::function<void(std::uint64_t)>& held,
                             std::stop_token stop) {
-  if (auto reserved = reserve(part_.get(), plan.size); !reserved) return reserved;
+  if (auto made = makeRoom(plan.size); !made) return made;
   if (plan.hashes.size() <= 1) return {};
   const bool goesOn = earlierPlan_ && earlierPlan_->chunkBytes == plan.chunkBytes;
   if (!goesOn) marks_.assign(plan.hashes.size(), 0);
@@ -189,6 +186,39 @@ Result<void> Staging::begin(const ChunkPlan& plan, const std::function<void(std:
     if (auto verified = verifyWritten(plan, held, stop); !verified) return verified;
   }
   return writeJournal(plan);
+}
+
+Result<void> Staging::makeRoom(std::uint64_t size) {
+  size_ = reserved_ = size;
+  // Exactly: an earlier run may have believed in another size of the last chunk.
+  if (::ftruncate(part_.get(), static_cast<off_t>(size)) != 0) return noRoom(size, errno);
+  if (size <= kSliceBytes) return {};  // writing it shows soon enough
+  struct stat status {};
+  struct statvfs disk {};
+  if (::fstat(part_.get(), &status) != 0 || ::fstatvfs(part_.get(), &disk) != 0) {
+    return noRoom(size, errno);
+  }
+  const std::uint64_t there = static_cast<std::uint64_t>(status.st_blocks) * 512;
+  if (size > there && (size - there) / disk.f_frsize >= disk.f_bavail) return noRoom(size, ENOSPC);
+  reserved_ = 0;
+  slice_ = kSliceBytes;
+  return {};
+}
+
+Result<bool> Staging::reserveMore() {
+  if (reserved_ == size_) return false;
+  const std::uint64_t bytes = std::min(slice_, size_ - reserved_);
+  const auto started = std::chrono::steady_clock::now();
+  if (::fallocate(part_.get(), 0, static_cast<off_t>(reserved_), static_cast<off_t>(bytes)) != 0) {
+    if (errno == EINTR) return true;
+    if (errno != EOPNOTSUPP && errno != ENOSYS) return noRoom(size_, errno);
+    reserved_ = size_;
+    return false;
+  }
+  reserved_ += bytes;
+  // Writers wait meanwhile, so slices are short; where reserving costs nothing they soon are all.
+  if (std::chrono::steady_clock::now() - started < kSliceTime) slice_ *= 2;
+  return reserved_ < size_;
 }
 
 Result<void> Staging::verifyWritten(const ChunkPlan& plan,

@@ -12,7 +12,8 @@
 // The journal: 8 bytes of magic, root, size and chunk size (8 bytes each, little-endian), 32 bytes
 // a chunk hash, a byte a chunk (1: written). A file of one chunk has none.
 //
-// write() may be called by several threads for different chunks; all else by one.
+// write() may be called by several threads for different chunks, and beside reserveMore(); all else
+// by one.
 #pragma once
 
 #include <cstddef>
@@ -72,10 +73,13 @@ class Staging {
   // What an earlier run left, if its list of hashes belongs to the root.
   const std::optional<ChunkPlan>& earlierPlan() const { return earlierPlan_; }
 
-  // Reserves the space (`io` when the disk has not enough), and calls `held` for each chunk of an
-  // earlier run that hashes right.
+  // Checks that the disk has room (else `io`), and calls `held` for each chunk of an earlier run
+  // that hashes right.
   Result<void> begin(const ChunkPlan& plan, const std::function<void(std::uint64_t)>& held,
                      std::stop_token stop);
+  // Reserves some of the space; false once all of it is. Another thread may write meanwhile: on
+  // some file systems (tmpfs) this takes a third of the time of a fetch.
+  Result<bool> reserveMore();
   // A chunk whose hash is right.
   Result<void> write(const ChunkPlan& plan, std::uint64_t chunk, std::span<const std::byte> data);
   // Synced, then renamed to `leaf` in `target`. Without `replace` nothing that is there is touched:
@@ -88,6 +92,7 @@ class Staging {
   std::string journalName() const { return name_ + ".journal"; }
   Result<void> openPart();
   void readJournal(const FileRoot& root, std::uint64_t size);
+  Result<void> makeRoom(std::uint64_t size);
   Result<void> writeJournal(const ChunkPlan& plan);
   Result<void> verifyWritten(const ChunkPlan& plan, const std::function<void(std::uint64_t)>& held,
                              std::stop_token stop);
@@ -97,6 +102,9 @@ class Staging {
   FileDescriptor part_;
   FileDescriptor journal_;
   std::uint64_t marksAt_ = 0;
+  std::uint64_t size_ = 0;
+  std::uint64_t reserved_ = 0;  // bytes from the beginning
+  std::uint64_t slice_ = 0;     // to reserve next
   std::optional<ChunkPlan> earlierPlan_;
   std::vector<char> marks_;  // of the earlier run
 };

@@ -1,1 +1,394 @@
+#include "peer/core/chunk_map.h"
+
 #include <doctest/doctest.h>
+#include <rapidcheck.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <random>
+#include <set>
+#include <vector>
+
+#include "common/base/limits.h"
+#include "peer/core/download.h"
+
+using namespace espalier;
+using namespace espalier::transfer;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr SourceId kAlice{1};
+constexpr SourceId kBob{2};
+
+TimePoint at(Duration since) {
+  return TimePoint{} + since;
+}
+
+ChunkIndex chunk(std::uint64_t index) {
+  return ChunkIndex{index};
+}
+
+}  // namespace
+
+TEST_CASE("chunks are assigned in order, each once") {
+  ChunkMap map(3);
+  const auto everything = ChunkSet::all(3);
+  CHECK(map.assign(kAlice, everything, at(0s)) == chunk(0));
+  CHECK(map.assign(kBob, everything, at(0s)) == chunk(1));
+  CHECK(map.assign(kAlice, everything, at(0s)) == chunk(2));
+  CHECK(map.assign(kBob, everything, at(0s)) == std::nullopt);
+  CHECK(map.deliver(kAlice, chunk(2), true) == Verdict::fresh);
+  CHECK(map.deliver(kAlice, chunk(2), true) == Verdict::unasked);
+  CHECK(map.deliver(kBob, chunk(0), true) == Verdict::unasked);
+  CHECK(map.held() == 1);
+  map.check();
+}
+
+TEST_CASE("a damaged chunk is fetched again, from somebody else") {
+  ChunkMap map(2);
+  const auto everything = ChunkSet::all(2);
+  REQUIRE(map.assign(kAlice, everything, at(0s)) == chunk(0));
+  REQUIRE(map.assign(kAlice, everything, at(0s)) == chunk(1));
+
+  CHECK(map.deliver(kAlice, chunk(0), false) == Verdict::wrong);
+
+  CHECK(map.assign(kAlice, everything, at(1s)) == std::nullopt);
+  CHECK_FALSE(map.assignAgain(kAlice, chunk(1), at(1s)));
+  CHECK(map.assign(kBob, everything, at(1s)) == chunk(0));
+  CHECK(map.assign(kBob, everything, at(1s)) == chunk(1));
+  map.check();
+}
+
+TEST_CASE("what a source that left was asked for is missing again") {
+  ChunkMap map(4);
+  const auto everything = ChunkSet::all(4);
+  for (int i = 0; i < 4; ++i) REQUIRE(map.assign(kAlice, everything, at(0s)));
+  REQUIRE(map.deliver(kAlice, chunk(1), true) == Verdict::fresh);
+  map.release(kAlice);
+  CHECK(map.missing() == 3);
+  CHECK(map.assign(kBob, everything, at(1s)) == chunk(0));
+  CHECK(map.assign(kBob, everything, at(1s)) == chunk(2));
+  map.check();
+}
+
+TEST_CASE("a chunk that two were asked for is held by the first, a duplicate from the second") {
+  ChunkMap map(1);
+  REQUIRE(map.assign(kAlice, ChunkSet::all(1), at(0s)));
+  REQUIRE(map.assignAgain(kBob, chunk(0), at(1s)));
+  CHECK_FALSE(map.assignAgain(kBob, chunk(0), at(1s)));
+  SUBCASE("both deliver") {
+    CHECK(map.deliver(kBob, chunk(0), true) == Verdict::fresh);
+    CHECK(map.deliver(kAlice, chunk(0), true) == Verdict::duplicate);
+  }
+  SUBCASE("the first one leaves") {
+    map.release(kAlice);
+    CHECK(map.missing() == 0);
+    CHECK(map.deliver(kBob, chunk(0), true) == Verdict::fresh);
+  }
+  SUBCASE("the second one lies") {
+    CHECK(map.deliver(kBob, chunk(0), false) == Verdict::wrong);
+    CHECK(map.deliver(kAlice, chunk(0), true) == Verdict::fresh);
+  }
+  CHECK(map.complete());
+  map.check();
+}
+
+TEST_CASE("a source that holds parts is asked for those only") {
+  ChunkMap map(5);
+  ChunkSet part(5);
+  part.insert(chunk(3));
+  part.insert(chunk(1));
+  CHECK(part.size() == 2);
+  CHECK_FALSE(part.full());
+  CHECK(map.assign(kAlice, part, at(0s)) == chunk(1));
+  CHECK(map.assign(kAlice, part, at(0s)) == chunk(3));
+  CHECK(map.assign(kAlice, part, at(0s)) == std::nullopt);
+  CHECK(map.assign(kBob, ChunkSet::all(5), at(0s)) == chunk(0));
+  CHECK(map.assign(kBob, ChunkSet::all(5), at(0s)) == chunk(2));
+  CHECK(map.assign(kBob, ChunkSet::all(5), at(0s)) == chunk(4));
+}
+
+TEST_CASE("the map is what a naive model of it is") {
+  rc::check("any sequence of operations", [](const std::vector<std::uint32_t>& operations) {
+    const std::uint64_t chunks = *rc::gen::inRange<std::uint64_t>(0, 12);
+    ChunkMap map(chunks);
+    const auto everything = ChunkSet::all(chunks);
+    std::set<std::uint64_t> held;
+    std::map<std::uint32_t, std::set<std::uint64_t>> asked;  // source -> chunks
+    std::set<std::uint32_t> barred;
+    const auto isAsked = [&](std::uint64_t index) {
+      return !held.contains(index) && std::any_of(asked.begin(), asked.end(), [&](const auto& one) {
+        return one.second.contains(index);
+      });
+    };
+    for (const auto operation : operations) {
+      const std::uint32_t source = operation / 8 % 4;
+      const std::uint64_t index = operation / 32 % 13;
+      const SourceId id{source};
+      switch (operation % 8) {
+        case 0:
+        case 1:
+        case 2: {
+          std::uint64_t lowest = 0;
+          while (lowest < chunks && (held.contains(lowest) || isAsked(lowest))) ++lowest;
+          const auto assigned = map.assign(id, everything, at(0s));
+          RC_ASSERT(assigned.has_value() == (lowest < chunks && !barred.contains(source)));
+          if (!assigned) break;
+          RC_ASSERT(*assigned == chunk(lowest));
+          asked[source].insert(lowest);
+          break;
+        }
+        case 3: {
+          const bool can =
+              !barred.contains(source) && isAsked(index) && !asked[source].contains(index);
+          RC_ASSERT(map.assignAgain(id, chunk(index), at(0s)) == can);
+          if (can) asked[source].insert(index);
+          break;
+        }
+        case 4:
+        case 5:
+        case 6: {
+          const bool right = operation % 8 != 6;
+          Verdict expected = Verdict::unasked;
+          if (asked[source].erase(index) > 0) {
+            expected = !right                 ? Verdict::wrong
+                       : held.contains(index) ? Verdict::duplicate
+                                              : Verdict::fresh;
+            if (right) held.insert(index);
+            if (!right) {
+              barred.insert(source);
+              asked[source].clear();
+            }
+          }
+          RC_ASSERT(map.deliver(id, chunk(index), right) == expected);
+          break;
+        }
+        case 7:
+          map.release(id);
+          asked[source].clear();
+          break;
+      }
+      map.check();
+      RC_ASSERT(map.held() == held.size());
+      RC_ASSERT(map.complete() == (held.size() == chunks));
+    }
+  });
+}
+
+namespace {
+
+// Sources on a virtual clock: each sends what it was asked for, one chunk after the other at its
+// rate, or lies, stalls, dies, or joins late. What arrives is what the schedule made of it.
+struct SimulatedSource {
+  double chunksPerSecond = 1;
+  double joins = 0;
+  std::optional<double> stops;  // stalls or dies
+  bool dies = false;            // the asker sees its end at once, else only by the time-out
+  double liesWith = 0;          // probability, a chunk
+  std::optional<ChunkSet> part;
+
+  bool joined = false;
+  bool gone = false;
+  double freeAt = 0;
+  std::vector<std::pair<double, std::uint64_t>> sending;  // done at, chunk
+};
+
+struct Outcome {
+  double seconds = 0;
+  bool complete = false;
+  std::uint64_t wastedBytes = 0;
+  std::uint64_t askedOfLiars = 0;  // after they had lied
+};
+
+constexpr std::uint64_t kChunkBytes = 1 << 20;
+constexpr double kStallSeconds = 15;
+constexpr double kStep = 0.01;
+constexpr double kLongest = 20000;
+
+TimePoint atSeconds(double seconds) {
+  return TimePoint{} + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+}
+
+class Simulation {
+ public:
+  Simulation(std::uint64_t chunks, std::vector<SimulatedSource> sources, std::uint64_t seed)
+      : download_(chunks * kChunkBytes, kChunkBytes), sources_(std::move(sources)), random_(seed) {}
+
+  Outcome run() {
+    Outcome outcome;
+    double now = 0;
+    while (!download_.complete() && now < kLongest && anybodyLeft()) {
+      for (std::uint32_t i = 0; i < sources_.size(); ++i) step(i, now, outcome);
+      download_.map().check();
+      now += kStep;
+    }
+    outcome.seconds = now;
+    outcome.complete = download_.complete();
+    outcome.wastedBytes = download_.wastedBytes();
+    return outcome;
+  }
+
+ private:
+  bool anybodyLeft() const {
+    return std::any_of(sources_.begin(), sources_.end(), [](const auto& s) { return !s.gone; });
+  }
+  void leave(std::uint32_t index) {
+    sources_[index].gone = true;
+    download_.leave(SourceId{index});
+  }
+
+  void step(std::uint32_t index, double now, Outcome& outcome) {
+    SimulatedSource& source = sources_[index];
+    const SourceId id{index};
+    if (source.gone || now < source.joins) return;
+    if (!source.joined) {
+      source.joined = true;
+      source.freeAt = now;
+      download_.join(id, source.part.value_or(ChunkSet::all(download_.map().chunks())),
+                     atSeconds(now));
+    }
+    const bool stopped = source.stops && now >= *source.stops;
+    if (stopped && (source.dies || now >= *source.stops + kStallSeconds)) return leave(index);
+    std::size_t arrived = 0;
+    while (!stopped && arrived < source.sending.size() && source.sending[arrived].first <= now) {
+      const bool right = std::uniform_real_distribution<>()(random_) >= source.liesWith;
+      const ChunkIndex delivered{source.sending[arrived++].second};
+      const Verdict verdict = download_.deliver(id, delivered, right, atSeconds(now));
+      REQUIRE(verdict != Verdict::unasked);
+      REQUIRE((verdict == Verdict::wrong) == !right);
+      if (verdict == Verdict::wrong) {
+        outcome.askedOfLiars += download_.next(id, atSeconds(now)).has_value();
+        return leave(index);
+      }
+    }
+    source.sending.erase(source.sending.begin(),
+                         source.sending.begin() + static_cast<std::ptrdiff_t>(arrived));
+    while (const auto range = download_.next(id, atSeconds(now))) {
+      REQUIRE(range->count >= 1);
+      for (std::uint32_t i = 0; i < range->count; ++i) {
+        source.freeAt = std::max(source.freeAt, now) + 1 / source.chunksPerSecond;
+        source.sending.emplace_back(source.freeAt, number(range->first) + i);
+      }
+      REQUIRE(download_.map().askedOf(id).size() <= limits::kAskedPerSource);
+    }
+  }
+
+  Download download_;
+  std::vector<SimulatedSource> sources_;
+  std::mt19937_64 random_;
+};
+
+SimulatedSource good(double chunksPerSecond) {
+  SimulatedSource source;
+  source.chunksPerSecond = chunksPerSecond;
+  return source;
+}
+
+}  // namespace
+
+TEST_CASE("a file of no chunks is complete before anybody joins") {
+  const Download download(0, kChunkBytes);
+  CHECK(download.complete());
+  CHECK(download.heldBytes() == 0);
+}
+
+TEST_CASE("a last chunk that is short counts as what it is") {
+  Download download(2 * kChunkBytes + 5, kChunkBytes);
+  CHECK(download.bytesOf(chunk(2)) == 5);
+  download.hold(chunk(2));
+  CHECK(download.heldBytes() == 5);
+  download.hold(chunk(0));
+  CHECK(download.heldBytes() == kChunkBytes + 5);
+}
+
+TEST_CASE("neighbouring chunks are asked for with one request") {
+  Download download(10 * kChunkBytes, kChunkBytes);
+  download.joinWithAll(kAlice, at(0s));
+  const auto first = download.next(kAlice, at(0s));
+  REQUIRE(first);
+  CHECK(first->first == chunk(0));
+  CHECK(first->count == 4);
+  CHECK(download.next(kAlice, at(0s)) == std::nullopt);
+}
+
+TEST_CASE("equal sources share the work and end together, with little wasted") {
+  const auto outcome = Simulation(1000, {good(12), good(12), good(12), good(12)}, 1).run();
+  REQUIRE(outcome.complete);
+  CHECK(outcome.seconds < 1000.0 / 48 * 1.05);
+  CHECK(outcome.wastedBytes <= 1000 * kChunkBytes / 50);
+}
+
+TEST_CASE("a slow source costs next to nothing over the fast ones alone") {
+  const auto outcome = Simulation(1000, {good(12), good(12), good(0.2)}, 2).run();
+  REQUIRE(outcome.complete);
+  CHECK(outcome.seconds < 1000.0 / 24 * 1.05);
+  CHECK(outcome.wastedBytes <= 1000 * kChunkBytes / 50);
+}
+
+TEST_CASE("a stalled, a lying, a dying source cost at most five percent") {
+  auto bad = good(12);
+  SUBCASE("stalled from the beginning") {
+    bad.stops = 0;
+  }
+  SUBCASE("stalls in the middle") {
+    bad.stops = 20;
+  }
+  SUBCASE("stalls near the end") {
+    bad.stops = 26;
+  }
+  SUBCASE("lies at once") {
+    bad.liesWith = 1;
+  }
+  SUBCASE("lies now and then") {
+    bad.liesWith = 0.02;
+  }
+  SUBCASE("dies") {
+    bad.stops = 20;
+    bad.dies = true;
+  }
+  const auto outcome = Simulation(1000, {good(12), good(12), bad}, 3).run();
+  REQUIRE(outcome.complete);
+  CHECK(outcome.seconds < 1000.0 / 24 * 1.05);
+  CHECK(outcome.askedOfLiars == 0);
+}
+
+TEST_CASE("whatever sources do, a download completes exactly if somebody honest stays") {
+  for (std::uint64_t seed = 1; seed <= 150; ++seed) {
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    const auto pick = [&](double from, double to) {
+      return std::uniform_real_distribution<>(from, to)(random);
+    };
+    const auto chunks = static_cast<std::uint64_t>(pick(1, 150));
+    std::vector<SimulatedSource> sources;
+    const int count = static_cast<int>(pick(1, 8));
+    for (int i = 0; i < count; ++i) {
+      auto source = good(pick(0.5, 60));
+      source.joins = pick(0, 1) < 0.3 ? pick(0, 5) : 0;
+      if (pick(0, 1) < 0.4) source.stops = source.joins + pick(0, 5);
+      source.dies = pick(0, 1) < 0.5;
+      if (pick(0, 1) < 0.3) source.liesWith = pick(0, 0.3);
+      if (pick(0, 1) < 0.3) {
+        source.part.emplace(chunks);
+        for (std::uint64_t c = 0; c < chunks; ++c) {
+          if (pick(0, 1) < 0.5) source.part->insert(chunk(c));
+        }
+      }
+      sources.push_back(source);
+    }
+    const bool honest = std::any_of(sources.begin(), sources.end(), [](const auto& s) {
+      return !s.stops && s.liesWith == 0 && !s.part;
+    });
+    if (!honest) {
+      // Those with parts never leave by themselves: bound the run by letting them die.
+      for (auto& source : sources) {
+        if (!source.stops) source.stops = 60;
+      }
+    }
+    const auto outcome = Simulation(chunks, sources, seed).run();
+    if (honest) CHECK(outcome.complete);
+    CHECK(outcome.askedOfLiars == 0);
+  }
+}
