@@ -1,0 +1,205 @@
+#include <doctest/doctest.h>
+#include <rapidcheck.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+#include "common/command/options.h"
+#include "metaserver/shell/options.h"
+#include "peer/shell/options.h"
+
+using namespace espalier;
+using namespace espalier::command;
+using espalier::metaserver::shell::MetaserverOptions;
+using espalier::metaserver::shell::parseMetaserverOptions;
+using espalier::peer::shell::parsePeerOptions;
+using espalier::peer::shell::PeerOptions;
+
+namespace {
+
+using Words = std::vector<std::string>;
+using Variables = std::map<std::string, std::string>;
+
+Environment environmentOf(const Variables& variables) {
+  return [variables](const std::string& name) -> std::optional<std::string> {
+    const auto found = variables.find(name);
+    return found == variables.end() ? std::nullopt : std::optional(found->second);
+  };
+}
+
+// A configuration file in a folder of its own.
+class ConfigFile {
+ public:
+  explicit ConfigFile(const std::string& text) {
+    char name[] = "/tmp/espalier-options-XXXXXX";
+    folder_ = ::mkdtemp(name);
+    std::ofstream(path()) << text;
+  }
+  ~ConfigFile() { std::filesystem::remove_all(folder_); }
+  std::string path() const { return folder_ + "/config"; }
+
+ private:
+  std::string folder_;
+};
+
+Result<MetaserverOptions> metaserverOf(const Words& words, const Variables& variables = {}) {
+  MetaserverOptions options;
+  const auto parsed = parseMetaserverOptions(words, environmentOf(variables), options);
+  if (!parsed) return parsed.error();
+  return options;
+}
+
+Result<PeerOptions> peerOf(const Words& words, const Variables& variables = {},
+                           bool terminal = true) {
+  PeerOptions options;
+  const auto parsed = parsePeerOptions(words, environmentOf(variables), terminal, options);
+  if (!parsed) return parsed.error();
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("a metaserver without options is that of the design") {
+  const auto options = metaserverOf({});
+  REQUIRE(options.ok());
+  CHECK(options->listen.text() == "127.0.0.1:5000");
+  CHECK(options->firstPort == 5001);
+  CHECK(options->maxLinks == 2);
+  CHECK(options->placement == "shallowest");
+  CHECK(options->joinWord == "P2P");
+  CHECK(options->topoFile == "./topo.txt");
+  CHECK(options->countFile == "./NumberOfServers.txt");
+  CHECK(options->state == "./.metaserver");
+}
+
+TEST_CASE("a peer's folders follow from its id, and each may be given") {
+  const auto plain = peerOf({"--id", "s2"});
+  REQUIRE(plain.ok());
+  CHECK(plain->share == "./s2");
+  CHECK(plain->downloads == "./s2");
+  CHECK(plain->state == "./s2/.espalier");
+  CHECK(plain->joinWord == "P2P");
+  const auto given = peerOf({"--id=s2", "--share=/srv/x/", "--downloads", "/srv/y", "5"});
+  REQUIRE(given.ok());
+  CHECK(given->downloads == "/srv/y");
+  CHECK(given->state == "/srv/x/.espalier");
+  CHECK(given->total == 5);
+  auto asked = peerOf({});
+  REQUIRE(asked.ok());
+  CHECK(asked->id.empty());
+  asked->settle(*PeerId::parse("s3"));
+  CHECK(asked->share == "./s3");
+}
+
+TEST_CASE("listen and advertise take hosts of every form") {
+  CHECK(peerOf({"--id", "a", "--listen", "0.0.0.0"})->listen.text() == "0.0.0.0:0");
+  CHECK(peerOf({"--id", "a", "--listen", "0.0.0.0:7000"})->listen.text() == "0.0.0.0:7000");
+  CHECK(peerOf({"--id", "a", "--listen", "::1"})->listen.text() == "[::1]:0");
+  CHECK(peerOf({"--id", "a", "--listen", "[::1]:80"})->listen.text() == "[::1]:80");
+  CHECK(peerOf({"--id", "a", "--advertise", "example.net"})->advertise == "example.net");
+  CHECK_FALSE(peerOf({"--id", "a", "--advertise", "example.net:80"}).ok());
+}
+
+TEST_CASE("commands are collected in order") {
+  CHECK(peerOf({"--id", "a", "-e", "topo", "-e", "get x"})->commands == Words{"topo", "get x"});
+}
+
+TEST_CASE("without a terminal somebody has to say the id") {
+  CHECK(peerOf({}, {}, false).error().code == ErrorCode::usage);
+  CHECK(peerOf({"-e", "topo"}).error().message == "-e wants --id ID");
+  CHECK(peerOf({"--headless"}).error().message == "--headless wants --id ID");
+}
+
+TEST_CASE("what is mistyped on the command line is a usage error with a hint") {
+  const auto message = [](const Words& words) {
+    const auto options = metaserverOf(words);
+    REQUIRE_FALSE(options.ok());
+    CHECK(options.error().code == ErrorCode::usage);
+    return options.error().message;
+  };
+  CHECK(message({"--max-link", "3"}) == "unknown option --max-link: did you mean --max-links?");
+  CHECK(message({"--nonsense"}) == "unknown option --nonsense: metaserver --help lists them");
+  CHECK(message({"--max-links"}) == "--max-links wants a value: --max-links N");
+  CHECK(message({"--max-links", "1"}) == "--max-links: \"1\" is no number from 2 to 64");
+  CHECK(message({"--max-links=2x"}) == "--max-links: \"2x\" is no number from 2 to 64");
+  CHECK(
+      message({"--placement", "nearst"}) ==
+      "--placement: \"nearst\" is none of shallowest, classic and nearest: did you mean nearest?");
+  CHECK(message({"extra"}) ==
+        "\"extra\" is not expected: metaserver takes only options, see --help");
+  CHECK(peerOf({"0"}).error().code == ErrorCode::usage);
+  CHECK(peerOf({"2", "3"}).error().code == ErrorCode::usage);
+  CHECK(peerOf({"--id", "a:b"}).error().code == ErrorCode::usage);
+}
+
+TEST_CASE("what is wrong in a file is told with its line") {
+  const auto message = [](const std::string& text) {
+    const ConfigFile file(text);
+    const auto options = metaserverOf({"--config", file.path()});
+    REQUIRE_FALSE(options.ok());
+    CHECK(options.error().code == ErrorCode::configuration);
+    auto sentence = options.error().message;
+    REQUIRE(sentence.starts_with(file.path()));
+    return sentence.substr(file.path().size());
+  };
+  CHECK(message("# fine\n\nmax-links = 99\n") == ":3: max-links: \"99\" is no number from 2 to 64");
+  CHECK(message("max-linsk = 3\n") == ":1: unknown name \"max-linsk\": did you mean max-links?");
+  CHECK(message("max-links 3\n") == ":1: \"max-links 3\" is not of the form name = value");
+  CHECK(message("e = topo\n") == ":1: unknown name \"e\"");
+  CHECK(metaserverOf({"--config", "/nowhere"}).error().code == ErrorCode::configuration);
+  CHECK(metaserverOf({"--config", "/tmp"}).error().code == ErrorCode::configuration);
+  CHECK(metaserverOf({}, {{"ESPALIER_MAX_LINKS", "x"}}).error().message ==
+        "ESPALIER_MAX_LINKS: \"x\" is no number from 2 to 64");
+}
+
+TEST_CASE("a bad value in the file is told also when a flag wins over it") {
+  const ConfigFile file("max-links = 99\n");
+  CHECK_FALSE(metaserverOf({"--config", file.path(), "--max-links", "3"}).ok());
+}
+
+TEST_CASE("a flag wins over the environment, that over the file, whatever they say") {
+  CHECK(rc::check([] {
+    const auto value = rc::gen::maybe(rc::gen::inRange(2u, 65u));
+    const auto inFile = *value;
+    const auto inEnvironment = *value;
+    const auto flag = *value;
+    const ConfigFile file(inFile ? "  max-links=" + std::to_string(*inFile) + " \r\n" : "# none\n");
+    Variables variables = {{"ESPALIER_CONFIG", file.path()}};
+    if (inEnvironment) variables["ESPALIER_MAX_LINKS"] = std::to_string(*inEnvironment);
+    Words words;
+    if (flag) words = {"--max-links", std::to_string(*flag)};
+    const auto options = metaserverOf(words, variables);
+    RC_ASSERT(options.ok());
+    const unsigned expected = flag ? *flag : inEnvironment ? *inEnvironment : inFile ? *inFile : 2;
+    RC_ASSERT(options->maxLinks == expected);
+  }));
+}
+
+TEST_CASE("yes and no come from every source") {
+  const ConfigFile file("headless = yes\njson = on\n");
+  const auto options = peerOf({"--id", "a", "--config=" + file.path(), "--json=no"});
+  REQUIRE(options.ok());
+  CHECK(options->headless);
+  CHECK_FALSE(options->json);
+  CHECK(peerOf({"--id", "a"}, {{"ESPALIER_QUIET", "1"}})->quiet);
+  CHECK_FALSE(peerOf({"--id", "a", "--quiet=maybe"}).ok());
+}
+
+TEST_CASE("help leads with examples and names every option; version names the program") {
+  PeerOptions options;
+  const auto help = parsePeerOptions({"--help"}, environmentOf({}), true, options);
+  REQUIRE(help.ok());
+  REQUIRE(help->text);
+  CHECK(help->text->find("Examples:") < help->text->find("Usage:"));
+  for (const auto* name :
+       {"TOTAL", "--metaserver HOST:PORT", "--id ID", "--share DIR", "--downloads DIR",
+        "--join-word WORD", "--listen HOST[:PORT]", "--advertise HOST", "--state DIR", "-e COMMAND",
+        "--headless", "--json", "--quiet", "--config FILE", "--log-level LEVEL", "--version"}) {
+    CAPTURE(name);
+    CHECK(help->text->find(name) != std::string::npos);
+  }
+  const auto version = parsePeerOptions({"--version"}, environmentOf({}), true, options);
+  CHECK(version->text->starts_with("peer (Espalier) "));
+}

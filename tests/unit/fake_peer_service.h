@@ -1,0 +1,143 @@
+// A peer's network for tests of commands and prompt: five peers, a few files, everything at once.
+#pragma once
+
+#include <algorithm>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "peer/shell/peer_service.h"
+
+namespace espalier::test {
+
+using namespace espalier::peer::shell;
+
+inline PeerId id(std::string_view text) {
+  return *PeerId::parse(text);
+}
+
+inline FileRoot rootOf(std::uint8_t number) {
+  FileRoot root;
+  root.bytes.fill(number);
+  return root;
+}
+
+inline peer::FoundFile file(const std::string& name, std::uint64_t sizeBytes, std::uint8_t root,
+                            const std::vector<std::string>& holders) {
+  peer::FoundFile result{name, sizeBytes, rootOf(root), {}};
+  for (const auto& holder : holders) result.holders.push_back({id(holder), {"127.0.0.1", 5001}});
+  return result;
+}
+
+class FakePeerService : public PeerService {
+ public:
+  // What the network has; the name is matched by the form of the search only.
+  std::vector<peer::FoundFile> files = {file("f3.txt", 12, 3, {"s1"}),
+                                        file("two.txt", 5, 1, {"s1"}),
+                                        file("two.txt", 7, 2, {"s3", "s4"})};
+  std::vector<peer::MissingPeer> missing;
+  command::Topology network = {
+      {{id("s1"), {"127.0.0.1", 5001}, {id("s2")}}, {id("s2"), {"127.0.0.1", 5002}, {id("s1")}}},
+      std::nullopt};
+  std::map<std::string, Error> fetchErrors;  // by name
+  std::vector<FetchRequest> fetched;
+  std::uint64_t members = 2;
+  bool stopped = false;
+
+  Result<command::Topology> topology(std::stop_token) override { return network; }
+  Result<std::string> topologyDot(std::stop_token) override { return std::string("graph {}\n"); }
+
+  Result<command::KillPlan> whatIfKilled(const PeerId& killed, std::stop_token) override {
+    if (killed != id("s1")) return Error{ErrorCode::failed, "nobody is called so"};
+    return command::KillPlan{{{id("s2"), PeerId()}}, {{id("s2"), {"127.0.0.1", 5002}, {}}}};
+  }
+
+  void stop() override { stopped = true; }
+
+  Result<peer::SearchResult> find(const Wanted& wanted, std::stop_token stop,
+                                  const OnHits& onHits) override {
+    if (wanted.text == "for ever") {
+      untilStopped(stop);
+      return Error{ErrorCode::interrupted, "interrupted"};
+    }
+    peer::SearchResult result;
+    for (const auto& each : files) {
+      const bool exact = each.name == wanted.text;
+      const bool loose = each.name.find(wanted.text) != std::string::npos || wanted.text == "*";
+      const bool byRoot = toHex(each.root.view()) == wanted.text;
+      const bool hit = wanted.kind == PatternKind::path   ? exact
+                       : wanted.kind == PatternKind::root ? byRoot
+                                                          : loose || byRoot;
+      if (hit) result.files.push_back(each);
+    }
+    result.searched = members - missing.size();
+    result.members = members;
+    result.missing = missing;
+    if (onHits) onHits(result.files.size(), result.searched);
+    return result;
+  }
+
+  Result<Fetched> fetch(const FetchRequest& request, std::stop_token,
+                        const OnProgress& progress) override {
+    fetched.push_back(request);
+    const auto& wanted = request.file;
+    if (const auto error = fetchErrors.find(wanted.name); error != fetchErrors.end()) {
+      return error->second;
+    }
+    if (progress) progress({wanted.name, wanted.sizeBytes, wanted.sizeBytes});
+    Fetched result{wanted.name, wanted.sizeBytes, wanted.root, "./s2/" + wanted.name, {}, 0.01};
+    for (const auto& holder : wanted.holders) result.sources.push_back(holder.id);
+    return result;
+  }
+
+  Result<ShareReport> list(const std::optional<PeerId>& peer, std::stop_token) override {
+    return ShareReport{peer.value_or(id("s2")),
+                       {{"a.txt", 12, rootOf(1)}, {"b.bin", 3'100'000, rootOf(2)}}};
+  }
+  Result<ShareChange> share(const std::string& path, std::stop_token) override {
+    return ShareChange{path, 3, false};
+  }
+  Result<ShareChange> unshare(const std::string& path, std::stop_token) override {
+    return ShareChange{path, 1, false};
+  }
+  Result<std::vector<Link>> links() override {
+    return std::vector<Link>{{id("s1"), Role::parent}, {id("s4"), Role::child}};
+  }
+  Result<Status> status() override {
+    Status status;
+    status.id = id("s2");
+    status.endpoint = {"127.0.0.1", 5002};
+    status.metaserver = {"127.0.0.1", 5000};
+    status.members = members;
+    status.share = status.downloads = "./s2";
+    status.sharedFiles = 5;
+    status.sharedBytes = 3'100'000;
+    status.transfers = {{"f3.txt", id("s1"), true, 4, 12}};
+    return status;
+  }
+
+  Result<void> awaitMembers(std::uint64_t total, std::stop_token stop,
+                            const OnCount& onCount) override {
+    onCount(members);
+    if (members >= total) return {};
+    untilStopped(stop);
+    return Error{ErrorCode::interrupted, "interrupted"};
+  }
+
+  std::vector<std::string> knownNames(const std::string&) override {
+    return {"f3.txt", "two.txt", "with space.txt"};
+  }
+  std::vector<std::string> knownPeers(const std::string&) override { return {"s1", "s2"}; }
+
+ private:
+  static void untilStopped(const std::stop_token& stop) {
+    std::mutex mutex;
+    std::condition_variable_any changed;
+    std::unique_lock lock(mutex);
+    changed.wait(lock, stop, [] { return false; });
+  }
+};
+
+}  // namespace espalier::test
