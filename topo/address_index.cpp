@@ -4,10 +4,12 @@
 #include <bit>
 #include <cassert>
 #include <charconv>
-#include <cstring>
 #include <string_view>
 
 namespace espalier::topo {
+
+static_assert(AddressKey::kBits <= 255, "Vertex::bits is a byte");
+
 namespace {
 
 // Four numbers of at most three digits; more than inet_pton accepts nowhere.
@@ -70,39 +72,48 @@ bool parseIpv6(std::string_view text, std::uint8_t* bytes) {
   return true;
 }
 
+std::uint64_t bigEndian(const std::uint8_t* bytes) {
+  std::uint64_t value = 0;
+  for (int i = 0; i < 8; ++i) value = value << 8 | bytes[i];
+  return value;
+}
+
 unsigned bitAt(const AddressKey& key, unsigned position) {
-  return key.bits[position / 8] >> (7 - position % 8) & 1u;
+  if (position < 64) return key.high >> (63 - position) & 1u;
+  if (position < 128) return key.low >> (127 - position) & 1u;
+  return static_cast<unsigned>(key.port) >> (143 - position) & 1u;
 }
 
 unsigned sharedBits(const AddressKey& a, const AddressKey& b) {
-  for (unsigned i = 0; i < a.bits.size(); ++i) {
-    const auto difference = static_cast<std::uint8_t>(a.bits[i] ^ b.bits[i]);
-    if (difference != 0) return i * 8 + static_cast<unsigned>(std::countl_zero(difference));
-  }
-  return AddressKey::kBits;
+  if (a.high != b.high) return static_cast<unsigned>(std::countl_zero(a.high ^ b.high));
+  if (a.low != b.low) return 64 + static_cast<unsigned>(std::countl_zero(a.low ^ b.low));
+  const auto ports = static_cast<std::uint16_t>(a.port ^ b.port);
+  return 128 + static_cast<unsigned>(std::countl_zero(ports));
 }
 
 }  // namespace
 
 AddressKey AddressKey::of(const Endpoint& endpoint) {
-  constexpr std::array<std::uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255};
+  std::array<std::uint8_t, 16> bytes{};
   AddressKey key;
+  key.port = endpoint.port;
   std::string_view host = endpoint.host;
   host = host.substr(0, host.find('%'));  // fe80::1%eth0: the interface is not part of the address
-  if (parseIpv4(host, key.bits.data())) {
+  if (parseIpv4(host, bytes.data())) {
     key.family = Family::ipv4;
-  } else if (parseIpv6(host, key.bits.data())) {
+    key.high = bigEndian(bytes.data());
+  } else if (parseIpv6(host, bytes.data())) {
     key.family = Family::ipv6;
-    if (std::equal(kMapped.begin(), kMapped.end(), key.bits.begin())) {
+    key.high = bigEndian(bytes.data());
+    key.low = bigEndian(bytes.data() + 8);
+    if (key.high == 0 && key.low >> 32 == 0xffff) {
       key.family = Family::ipv4;
-      std::copy_n(key.bits.begin() + 12, 4, key.bits.begin());
-      std::fill(key.bits.begin() + 4, key.bits.end(), std::uint8_t{0});
+      key.high = key.low << 32;
+      key.low = 0;
     }
-  } else {
-    key.bits = {};
   }
-  key.bits[16] = static_cast<std::uint8_t>(endpoint.port >> 8);
-  key.bits[17] = static_cast<std::uint8_t>(endpoint.port & 255);
+  if (key.family != Family::ipv6) key.low = 0;
+  if (key.family == Family::name) key.high = 0;
   return key;
 }
 
@@ -112,7 +123,7 @@ unsigned sharedAddressBits(const AddressKey& a, const AddressKey& b) {
   return std::min(sharedBits(a, b), all);
 }
 
-AddressIndex::Index AddressIndex::make(const AddressKey& key, unsigned bits) {
+AddressIndex::Index AddressIndex::make(const AddressKey& key, unsigned bits, NodeIndex best) {
   Index index = static_cast<Index>(vertices_.size());
   if (free_.empty()) {
     vertices_.emplace_back();
@@ -120,105 +131,116 @@ AddressIndex::Index AddressIndex::make(const AddressKey& key, unsigned bits) {
     index = free_.back();
     free_.pop_back();
   }
-  vertices_[index].key = key;
-  vertices_[index].bits = bits;
+  vertices_[index] = {key, static_cast<std::uint8_t>(bits), key.port, best, {kNone, kNone}};
   return index;
 }
 
-void AddressIndex::release(Index index) {
-  vertices_[index] = Vertex();
-  free_.push_back(index);
-}
-
-void AddressIndex::renewBest(Index index) {
-  Vertex& v = vertices_[index];
-  if (v.bits == AddressKey::kBits) {
-    v.best = v.peers.front();
-  } else {
-    v.best = std::min(vertices_[v.child[0]].best, vertices_[v.child[1]].best);
-  }
-}
-
 // From the top towards `key`, as long as vertices agree with it; the last may not.
-std::vector<AddressIndex::Index> AddressIndex::walk(const AddressKey& key) const {
-  std::vector<Index> path;
+AddressIndex::Path AddressIndex::walk(const AddressKey& key) const {
+  Path path;
   Index at = tops_[static_cast<std::size_t>(key.family)];
   while (at != kNone) {
-    path.push_back(at);
+    path.steps[path.size++] = at;
     const Vertex& v = vertices_[at];
-    if (v.bits == AddressKey::kBits || sharedBits(v.key, key) < v.bits) break;
+    if (isLeaf(at) || sharedBits(v.key, key) < v.bits) break;
     at = v.child[bitAt(key, v.bits)];
   }
   return path;
 }
 
-void AddressIndex::insert(NodeIndex node, const PeerId& id, const Endpoint& endpoint) {
+AddressIndex::Index& AddressIndex::slotOf(const Path& path, std::size_t position) {
+  const AddressKey& key = vertices_[path.steps[position]].key;
+  if (position == 0) return tops_[static_cast<std::size_t>(key.family)];
+  Vertex& above = vertices_[path.steps[position - 1]];
+  return above.child[bitAt(key, above.bits)];
+}
+
+bool AddressIndex::isBefore(Index a, Index b, const IsLess& isLess) const {
+  const Vertex& one = vertices_[a];
+  const Vertex& other = vertices_[b];
+  if (one.bestPort != other.bestPort) return one.bestPort < other.bestPort;
+  return isLess(one.best, other.best);
+}
+
+// The peers of one endpoint are a list, the least id first, whose head is the leaf.
+void AddressIndex::insertIntoLeaf(Path& path, Index peer, const IsLess& isLess) {
+  Index* at = &slotOf(path, path.size - 1);
+  while (*at != kNone && isBefore(*at, peer, isLess)) at = &vertices_[*at].child[0];
+  vertices_[peer].child[0] = *at;
+  *at = peer;
+}
+
+void AddressIndex::insert(NodeIndex node, const Endpoint& endpoint, const IsLess& isLess) {
   const AddressKey key = AddressKey::of(endpoint);
-  Index& top = tops_[static_cast<std::size_t>(key.family)];
-  std::vector<Index> path = walk(key);
-  const Candidate candidate{endpoint.port, id, node};
+  Path path = walk(key);
+  const Index leaf = make(key, AddressKey::kBits, node);
   ++size_;
-
-  const bool isThere = !path.empty() && vertices_[path.back()].bits == AddressKey::kBits &&
-                       vertices_[path.back()].key == key;
-  if (isThere) {
-    auto& peers = vertices_[path.back()].peers;
-    peers.insert(std::lower_bound(peers.begin(), peers.end(), candidate), candidate);
+  if (path.size == 0) {
+    tops_[static_cast<std::size_t>(key.family)] = leaf;
+  } else if (vertices_[path.back()].key == key && isLeaf(path.back())) {
+    insertIntoLeaf(path, leaf, isLess);
+    --path.size;
   } else {
-    const Index leaf = make(key, AddressKey::kBits);
-    vertices_[leaf].peers.push_back(candidate);
-    vertices_[leaf].best = candidate;
-    if (path.empty()) {
-      top = leaf;
-    } else {
-      // The last on the path disagrees: both go below a new vertex with what they share.
-      const Index other = path.back();
-      const unsigned shared = sharedBits(vertices_[other].key, key);
-      const Index fork = make(key, shared);
-      vertices_[fork].child[bitAt(key, shared)] = leaf;
-      vertices_[fork].child[1 - bitAt(key, shared)] = other;
-      path.back() = fork;
-      if (path.size() == 1) {
-        top = fork;
-      } else {
-        Vertex& above = vertices_[path[path.size() - 2]];
-        above.child[bitAt(key, above.bits)] = fork;
-      }
-    }
+    // The last on the path disagrees: both go below a new vertex with what they share.
+    const Index other = path.back();
+    const unsigned shared = sharedBits(vertices_[other].key, key);
+    const Index fork = make(key, shared, vertices_[other].best);
+    vertices_[fork].bestPort = vertices_[other].bestPort;
+    vertices_[fork].child[bitAt(key, shared)] = leaf;
+    vertices_[fork].child[1 - bitAt(key, shared)] = other;
+    slotOf(path, path.size - 1) = fork;
+    path.steps[path.size - 1] = fork;
   }
-  std::for_each(path.rbegin(), path.rend(), [&](Index index) { renewBest(index); });
+  while (path.size > 0 && isBefore(leaf, path.back(), isLess)) {
+    vertices_[path.back()].best = node;
+    vertices_[path.back()].bestPort = key.port;
+    --path.size;
+  }
 }
 
-void AddressIndex::erase(NodeIndex node, const PeerId& id, const Endpoint& endpoint) {
+// The leaf at the end of the path is gone: what stood beside it takes the place of their fork.
+void AddressIndex::eraseFork(Path& path) {
+  const Index leaf = path.back();
+  free_.push_back(leaf);
+  if (path.size == 1) {
+    slotOf(path, 0) = kNone;
+    path.size = 0;
+    return;
+  }
+  const Vertex& fork = vertices_[path.steps[path.size - 2]];
+  const Index heir = fork.child[1 - bitAt(vertices_[leaf].key, fork.bits)];
+  slotOf(path, path.size - 2) = heir;
+  free_.push_back(path.steps[path.size - 2]);
+  path.size -= 2;
+}
+
+void AddressIndex::erase(NodeIndex node, const Endpoint& endpoint, const IsLess& isLess) {
   const AddressKey key = AddressKey::of(endpoint);
-  std::vector<Index> path = walk(key);
-  assert(!path.empty() && vertices_[path.back()].key == key);
-  auto& peers = vertices_[path.back()].peers;
-  const Candidate candidate{endpoint.port, id, node};
-  peers.erase(std::lower_bound(peers.begin(), peers.end(), candidate));
+  Path path = walk(key);
+  assert(path.size > 0 && vertices_[path.back()].key == key);
   --size_;
-
-  if (peers.empty()) {
-    release(path.back());
-    path.pop_back();
-    Index heir = kNone;  // what takes the place of the fork above the leaf
-    if (!path.empty()) {
-      const Vertex& fork = vertices_[path.back()];
-      heir = fork.child[1 - bitAt(key, fork.bits)];
-      release(path.back());
-      path.pop_back();
-    }
-    if (path.empty()) {
-      tops_[static_cast<std::size_t>(key.family)] = heir;
-    } else {
-      Vertex& above = vertices_[path.back()];
-      above.child[bitAt(key, above.bits)] = heir;
-    }
+  if (vertices_[path.back()].child[0] == kNone) {
+    assert(vertices_[path.back()].best == node);
+    eraseFork(path);
+  } else {
+    Index* at = &slotOf(path, path.size - 1);
+    while (vertices_[*at].best != node) at = &vertices_[*at].child[0];
+    const Index gone = *at;
+    *at = vertices_[gone].child[0];
+    free_.push_back(gone);
+    --path.size;
   }
-  std::for_each(path.rbegin(), path.rend(), [&](Index index) { renewBest(index); });
+  while (path.size > 0 && vertices_[path.back()].best == node) {
+    Vertex& v = vertices_[path.back()];
+    const Index first = isBefore(v.child[0], v.child[1], isLess) ? v.child[0] : v.child[1];
+    v.best = vertices_[first].best;
+    v.bestPort = vertices_[first].bestPort;
+    --path.size;
+  }
 }
 
-std::optional<NodeIndex> AddressIndex::nearest(const Endpoint& newcomer) const {
+std::optional<NodeIndex> AddressIndex::nearest(const Endpoint& newcomer,
+                                               const IsLess& isLess) const {
   if (size_ == 0) return std::nullopt;
   const AddressKey key = AddressKey::of(newcomer);
   if (key.family != AddressKey::Family::name) {
@@ -229,17 +251,16 @@ std::optional<NodeIndex> AddressIndex::nearest(const Endpoint& newcomer) const {
       const bool isOneAddress = v.bits >= AddressKey::kAddressBits;
       if (isOneAddress || shared < v.bits) {
         if (shared == 0) break;  // then all of the index are equally far
-        return v.best.node;
+        return v.best;
       }
       at = v.child[bitAt(key, v.bits)];
     }
   }
-  const Candidate* best = nullptr;
+  Index best = kNone;
   for (const Index top : tops_) {
-    if (top != kNone && (best == nullptr || vertices_[top].best < *best))
-      best = &vertices_[top].best;
+    if (top != kNone && (best == kNone || isBefore(top, best, isLess))) best = top;
   }
-  return best->node;
+  return vertices_[best].best;
 }
 
 }  // namespace espalier::topo

@@ -6,28 +6,30 @@
 // IPv4. A host name has no address: it shares no prefix with anything. A peer that shares nothing
 // is still better than none.
 //
-// insert, erase and nearest cost O(bits); some 120 bytes a vertex, two a peer. Not thread-safe.
+// insert, erase and nearest cost O(bits); 40 bytes a vertex, two a peer. Not thread-safe.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
 #include "common/base/endpoint.h"
-#include "common/base/ids.h"
 #include "topo/node_index.h"
 
 namespace espalier::topo {
 
-// An address literal as bits, with the port behind them.
+// An address literal as bits, highest first, with the port behind them.
 struct AddressKey {
   static constexpr unsigned kAddressBits = 128;
   static constexpr unsigned kBits = kAddressBits + 16;
 
   enum class Family : std::uint8_t { ipv4, ipv6, name };
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+  std::uint16_t port = 0;
   Family family = Family::name;
-  std::array<std::uint8_t, kBits / 8> bits{};
 
   static AddressKey of(const Endpoint& endpoint);
   bool operator==(const AddressKey&) const = default;
@@ -38,34 +40,41 @@ unsigned sharedAddressBits(const AddressKey& a, const AddressKey& b);
 
 class AddressIndex {
  public:
-  void insert(NodeIndex node, const PeerId& id, const Endpoint& endpoint);
-  void erase(NodeIndex node, const PeerId& id, const Endpoint& endpoint);
+  // Whether one peer's id is less than the other's; asked only where their ports are the same.
+  using IsLess = std::function<bool(NodeIndex, NodeIndex)>;
+
+  void insert(NodeIndex node, const Endpoint& endpoint, const IsLess& isLess);
+  // The peer must be in it, with that endpoint.
+  void erase(NodeIndex node, const Endpoint& endpoint, const IsLess& isLess);
   // The peer that shares the longest prefix with the newcomer; of several the one with the lowest
   // port, then the least id.
-  std::optional<NodeIndex> nearest(const Endpoint& newcomer) const;
+  std::optional<NodeIndex> nearest(const Endpoint& newcomer, const IsLess& isLess) const;
   std::size_t size() const { return size_; }
 
  private:
-  struct Candidate {
-    std::uint16_t port = 0;
-    PeerId id;
-    NodeIndex node = kNoNode;
-    auto operator<=>(const Candidate&) const = default;
-  };
   using Index = std::uint32_t;  // into vertices_
   static constexpr Index kNone = 0xffff'ffff;
   struct Vertex {
-    AddressKey key;     // its first `bits` bits count
-    unsigned bits = 0;  // kBits: a leaf
-    std::array<Index, 2> child{kNone, kNone};
-    Candidate best;
-    std::vector<Candidate> peers;  // of a leaf: sorted, all of one endpoint
+    AddressKey key;              // its first `bits` bits count
+    std::uint8_t bits = 0;       // kBits: a leaf
+    std::uint16_t bestPort = 0;  // of the first peer at or below it
+    NodeIndex best = kNoNode;
+    std::array<Index, 2> child{kNone, kNone};  // a leaf's first: the next peer of that endpoint
+  };
+  struct Path {
+    std::array<Index, AddressKey::kBits + 1> steps;
+    std::size_t size = 0;
+    Index back() const { return steps[size - 1]; }
   };
 
-  Index make(const AddressKey& key, unsigned bits);
-  void release(Index index);
-  void renewBest(Index index);
-  std::vector<Index> walk(const AddressKey& key) const;
+  bool isLeaf(Index index) const { return vertices_[index].bits == AddressKey::kBits; }
+  Index make(const AddressKey& key, unsigned bits, NodeIndex best);
+  Path walk(const AddressKey& key) const;
+  // Where the vertex that stands at `position` of the path is kept: a child of the one before.
+  Index& slotOf(const Path& path, std::size_t position);
+  bool isBefore(Index a, Index b, const IsLess& isLess) const;
+  void insertIntoLeaf(Path& path, Index peer, const IsLess& isLess);
+  void eraseFork(Path& path);
 
   std::array<Index, 3> tops_{kNone, kNone, kNone};  // by family
   std::vector<Vertex> vertices_;

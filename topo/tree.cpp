@@ -23,7 +23,7 @@ void Tree::indexAddresses() {
   for (std::uint32_t i = 0; i < members_.size(); ++i) {
     const Vertex& v = (*graph_)[i];
     if (v.isMember && v.isListed && v.root == oldestRoot_) {
-      addresses_->insert(NodeIndex(i), members_[i].id, members_[i].endpoint);
+      addresses_->insert(NodeIndex(i), members_[i].endpoint, idOrder());
     }
   }
 }
@@ -167,7 +167,7 @@ void Tree::list(NodeIndex node) {
   v.isListed = true;
   places_[v.root].insert(v.depth, {v.order, node});
   if (addresses_ && v.root == oldestRoot_) {
-    addresses_->insert(node, member(node).id, member(node).endpoint);
+    addresses_->insert(node, member(node).endpoint, idOrder());
   }
 }
 
@@ -177,7 +177,7 @@ void Tree::unlist(NodeIndex node) {
   v.isListed = false;
   places_.at(v.root).erase(v.depth, node);
   if (addresses_ && v.root == oldestRoot_) {
-    addresses_->erase(node, member(node).id, member(node).endpoint);
+    addresses_->erase(node, member(node).endpoint, idOrder());
   }
 }
 

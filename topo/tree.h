@@ -117,6 +117,7 @@ class Tree {
   void settlePlaces(NodeIndex root);
   void settleRoots();
   void extendPath();
+  AddressIndex::IsLess idOrder() const;
   bool isRootEntry(OldestFirst::Entry entry) const;
 
   unsigned maxLinks_;

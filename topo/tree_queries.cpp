@@ -46,16 +46,21 @@ std::optional<NodeIndex> Tree::classicPlace() const {
   return path_.end();
 }
 
+AddressIndex::IsLess Tree::idOrder() const {
+  return
+      [this](NodeIndex a, NodeIndex b) { return members_[number(a)].id < members_[number(b)].id; };
+}
+
 std::optional<NodeIndex> Tree::nearestPlace(const Endpoint& newcomer) const {
   if (oldestRoot_ == kNoNode || degree(oldestRoot_) == 0) return oldestRoot();
-  if (addresses_) return addresses_->nearest(newcomer);
+  if (addresses_) return addresses_->nearest(newcomer, idOrder());
   AddressIndex once;
   for (std::uint32_t i = 0; i < members_.size(); ++i) {
     if ((*graph_)[i].isListed && (*graph_)[i].root == oldestRoot_) {
-      once.insert(NodeIndex(i), members_[i].id, members_[i].endpoint);
+      once.insert(NodeIndex(i), members_[i].endpoint, idOrder());
     }
   }
-  return once.nearest(newcomer);
+  return once.nearest(newcomer, idOrder());
 }
 
 }  // namespace espalier::topo
