@@ -138,7 +138,7 @@ class Searches {
   };
   using OpenMap = std::map<QueryId, OpenSearch>;
 
-  // Links and admission (search.cpp).
+  // Links (search.cpp), and what they send (search_receive.cpp).
   void receivedQuery(ConnectionId id, Link& link, const wire::Query& query, TimePoint now,
                      SearchEffects& fx);
   void receivedAnswer(ConnectionId id, Link& link, const wire::Answer& answer, TimePoint now,

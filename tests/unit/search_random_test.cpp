@@ -144,7 +144,8 @@ TEST_CASE("links at random, even in circles, neither overcount nor go round fore
     const auto result = network.resultOf(id);
     CHECK(result.searched <= size);
     network.run(10s);
-    CHECK(network.messages < 200 * size);
+    // A circle that lost its asker may adopt itself limits::kAdoptions times before it gives up.
+    CHECK(network.messages < 1000 * size);
     for (std::size_t i = 0; i < size; ++i) {
       CHECK(network[i].jobs <= 1);
       CHECK(network[i].searches->openCount() == 0);
