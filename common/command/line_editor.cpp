@@ -77,7 +77,6 @@ LineEditor::Worker::Worker(Settings settings)
 
 LineEditor::Worker::~Worker() {
   close();
-  output_.abort();
   thread_.join();
 }
 
@@ -155,6 +154,7 @@ void LineEditor::Worker::redraw(bool prepareTerminal) {
 void LineEditor::Worker::close() {
   const std::lock_guard lock(mutex_);
   shared_.closing = true;
+  output_.abort();
   changed_.notify_all();
   wake();
 }

@@ -76,7 +76,8 @@ class LineEditor {
   void resized();  // SIGWINCH
   void resumed();  // SIGCONT: whoever had the terminal meanwhile left it in another mode
 
-  // Every read() from now on, and one that waits, ends.
+  // Every read() from now on, and one that waits, ends; what the terminal does not take at once is
+  // dropped.
   void close();
 
  private:

@@ -13,6 +13,8 @@
 namespace espalier::command {
 namespace {
 
+constexpr int kTerminalPauseMilliseconds = 10;
+
 ssize_t writeCookie(void* cookie, const char* data, std::size_t size) {
   static_cast<TerminalOutput*>(cookie)->write({data, size});
   return static_cast<ssize_t>(size);
@@ -40,11 +42,18 @@ void TerminalOutput::write(std::string_view text) {
   while (!text.empty()) {
     pollfd waiting[] = {{output_, POLLOUT, 0}, {aborted_.get(), POLLIN, 0}};
     if (::poll(waiting, 2, -1) < 0 && errno != EINTR) return;
-    if (waiting[0].revents != 0) {
-      const auto written = ::write(output_, text.data(), std::min(text.size(), kAtOnce));
-      if (written > 0) text.remove_prefix(static_cast<std::size_t>(written));
-      if (written < 0 && errno != EAGAIN && errno != EINTR) return;
-    } else if (waiting[1].revents != 0) {
+    const bool aborted = waiting[1].revents != 0;
+    if (waiting[0].revents == 0) {
+      if (aborted) return;
+      continue;
+    }
+    const auto written = ::write(output_, text.data(), std::min(text.size(), kAtOnce));
+    if (written > 0) {
+      text.remove_prefix(static_cast<std::size_t>(written));
+    } else if (written < 0 && errno == EAGAIN) {
+      // A terminal with room for one byte is ready, and yet takes no line feed, which is two.
+      if (::poll(&waiting[1], 1, kTerminalPauseMilliseconds) > 0) return;
+    } else if (written == 0 || errno != EINTR) {
       return;
     }
   }
