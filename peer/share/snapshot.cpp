@@ -55,9 +55,10 @@ const Entry* Snapshot::find(std::string_view name) const {
 }
 
 std::vector<const Entry*> Snapshot::findRoot(const FileRoot& root) const {
-  const auto range = std::ranges::equal_range(
-      byRoot_, root, {}, [](const Entry* one) -> auto& { return one->root; });
-  return {range.begin(), range.end()};
+  const auto rootOf = [](const Entry* one) -> auto& { return one->root; };
+  const auto first = std::ranges::lower_bound(byRoot_, root, {}, rootOf);
+  const auto last = std::ranges::upper_bound(byRoot_, root, {}, rootOf);
+  return {first, last};
 }
 
 SharedFile Snapshot::file(const Entry& entry) const {
