@@ -140,7 +140,7 @@ inline constexpr std::size_t kUploadSlots = 8;            // threads that serve
 inline constexpr std::size_t kUploadLine = 64;            // askers that wait for a slot
 inline constexpr std::size_t kFetchSources = 16;          // threads that fetch one file
 inline constexpr std::size_t kAskedPerSource = 64;        // chunks on their way from one source
-inline constexpr std::size_t kAskersPerChunk = 2;         // in the end game, so little is wasted
+inline constexpr std::size_t kAskersPerChunk = 4;         // in the end game, silent ones included
 inline constexpr auto kDialTimeout = 5s;                  // connecting to a holder, its Welcome
 inline constexpr auto kTransferSilence = 15s;             // no byte from a holder, or to an asker
 inline constexpr auto kWaitingInterval = 3s;              // a sign of life to askers in the line
@@ -162,6 +162,7 @@ inline constexpr std::size_t kHistoryLines = 500;
 inline constexpr std::size_t kCompletions = 200;  // names listed at one press of the Tab key
 inline constexpr std::size_t kConfigBytes = 1024 * 1024;  // a configuration file
 inline constexpr auto kProgressInterval = 100ms;          // ten redraws a second
+inline constexpr auto kProgressDelay = 300ms;  // what is over sooner needs no progress bar
 
 static_assert(kQueueLowBytes < kQueueHighBytes && kQueueHighBytes < kQueueCloseBytes);
 static_assert(kFrameHeaderBytes + kFrameBytes <= kReadBytes);

@@ -39,7 +39,8 @@ class Client {
     request["directory"] = context_.directory.empty()
                                ? std::filesystem::current_path(failure).string()
                                : context_.directory;
-    if (!sendLine(socket_.get(), request)) return lost();
+    // Also when it cannot be sent: whoever turned us away has said why.
+    sendLine(socket_.get(), request);
     TimePoint giveUp = kNever;
     while (true) {
       while (auto message = reader_.next()) {

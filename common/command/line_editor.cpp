@@ -259,7 +259,11 @@ LineEditor::Worker::Round LineEditor::Worker::waitForInput(bool typing) {
       resized = std::exchange(shared_.resized, false);
       prepare = std::exchange(shared_.prepareTerminal, false);
     }
-    if (typing && prepare) el_set(editor_, EL_PREP_TERM, 1);
+    if (typing && prepare) {
+      // It believes to be in its mode already, and would do nothing.
+      el_set(editor_, EL_PREP_TERM, 0);
+      setRaw();
+    }
     if (typing && resized) {
       el_resize(editor_);
       el_set(editor_, EL_REFRESH);

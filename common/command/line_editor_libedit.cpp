@@ -71,6 +71,7 @@ void LineEditor::Worker::openEditor() {
   el_set(editor_, EL_BIND, "^W", "ed-delete-prev-word", nullptr);
   el_set(editor_, EL_BIND, "\033[3~", "ed-delete-next-char", nullptr);
 
+  setRaw();
   history_ = history_init();
   HistEvent event;
   history(history_, &event, H_SETSIZE, static_cast<int>(limits::kHistoryLines));
@@ -79,6 +80,12 @@ void LineEditor::Worker::openEditor() {
     history(history_, &event, H_LOAD, settings_.historyFile.c_str());
   }
   el_set(editor_, EL_HIST, history, history_);
+}
+
+// The terminal stays in libedit's mode also while no line is read: libedit itself enters it only
+// after the prompt is printed, and who types at once would see it echoed twice. el_end() leaves it.
+void LineEditor::Worker::setRaw() {
+  el_set(editor_, EL_PREP_TERM, 1);
 }
 
 void LineEditor::Worker::closeEditor() {
@@ -97,6 +104,7 @@ LineEditor::Line LineEditor::Worker::readEdited(const Wanted& wanted) {
   complete_ = wanted.complete;
   int count = 0;
   const char* typed = el_gets(editor_, &count);
+  setRaw();
   bool interrupted = false;
   {
     const std::lock_guard lock(mutex_);

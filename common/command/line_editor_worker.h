@@ -73,6 +73,7 @@ class LineEditor::Worker {
 
   void openEditor();
   void closeEditor();
+  void setRaw();
   int character(wchar_t* result);
   unsigned char completeLine();
   void showCandidates(const std::vector<std::string>& candidates);

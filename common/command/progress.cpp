@@ -39,12 +39,13 @@ ProgressBar::ProgressBar(Show show, std::size_t columns)
 void ProgressBar::update(const Progress& progress, TimePoint now) {
   if (!show_) return;
   if (progress.name.empty()) return finish();
+  if (!begun_) begun_ = now;
   if (progress.name != name_ || (!samples_.empty() && progress.done < samples_.back().done)) {
     name_ = progress.name;
-    samples_.clear();
+    samples_ = {{now, progress.done}};
   }
-  const bool complete = progress.total > 0 && progress.done >= progress.total;
-  if (shown_ && now - drawn_ < limits::kProgressInterval && !complete) return;
+  if (now - *begun_ < limits::kProgressDelay) return;
+  if (shown_ && now - drawn_ < limits::kProgressInterval) return;
   samples_.push_back({now, progress.done});
   while (samples_.size() > 2 && now - samples_.front().time > kRateWindow) samples_.pop_front();
   drawn_ = now;
@@ -55,6 +56,7 @@ void ProgressBar::update(const Progress& progress, TimePoint now) {
 void ProgressBar::finish() {
   if (shown_) show_("");
   shown_ = false;
+  begun_.reset();
   samples_.clear();
   name_.clear();
 }

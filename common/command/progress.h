@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "common/base/clock.h"
@@ -23,7 +24,8 @@ struct Progress {
   bool operator==(const Progress&) const = default;
 };
 
-// Draws at most ten times a second (limits::kProgressInterval), and always when something is done.
+// Draws at most ten times a second (limits::kProgressInterval), and nothing for what is over within
+// limits::kProgressDelay.
 // The rate is that of the last three seconds. Not thread-safe; does no I/O: `show` gets the line to
 // show in place of the one before, at most `columns` wide; an empty one takes it away.
 class ProgressBar {
@@ -47,6 +49,7 @@ class ProgressBar {
   std::size_t columns_;
   std::string name_;
   std::deque<Sample> samples_;
+  std::optional<TimePoint> begun_;
   TimePoint drawn_{};
   bool shown_ = false;
 };
