@@ -16,6 +16,11 @@ namespace {
 constexpr std::size_t kFirstChunks = 4;
 // A source's newest chunk counts this much in its rate.
 constexpr double kRateWeight = 0.25;
+// In the end game no more than so many sources that sent something lately are asked for a chunk;
+// those that have fallen silent do not keep it from others.
+constexpr std::size_t kLivelyAskers = 2;
+constexpr Duration kLively = std::chrono::seconds(2);
+static_assert(kLivelyAskers < limits::kAskersPerChunk);
 // In the end game a chunk is asked for again only where that wins clearly.
 constexpr double kClearly = 1.5;
 
@@ -122,7 +127,13 @@ std::optional<ChunkRange> Download::endGame(SourceId source, const Source& state
   for (const auto& [chunk, askers] : map_.askers()) {
     if (askers.size() >= limits::kAskersPerChunk || !state.offered.contains(chunk)) continue;
     double left = std::numeric_limits<double>::infinity();
-    for (const auto owner : askers) left = std::min(left, secondsLeft(owner, chunk, now));
+    std::size_t lively = 0;
+    for (const auto owner : askers) {
+      left = std::min(left, secondsLeft(owner, chunk, now));
+      const auto found = sources_.find(owner);
+      lively += found != sources_.end() && now - found->second.mark < kLively;
+    }
+    if (lively >= kLivelyAskers) continue;
     if (left <= worst) continue;
     worst = left;
     latest = chunk;

@@ -5,8 +5,9 @@
 // it, but not for more than its share of what is still missing, so that all end together. When
 // nothing is missing any more, a source with nothing to do is given a chunk that another was asked
 // for, if it will have it sooner (the end game): a slow, stalled or dead source then costs at most
-// the time of that chunk. Alternatives rejected: a fixed number ahead (starves the fast, waits for
-// the slow), asking everybody for everything in the end (wastes a window a source).
+// the time of that chunk. Sources that have gone silent are not waited for. Alternatives rejected:
+// a fixed number ahead (starves the fast, waits for the slow), asking everybody for everything in
+// the end (wastes a window a source).
 //
 // Invariants: those of ChunkMap; a source is never asked for more than kAskedPerSource chunks, a
 // chunk of never more than kAskersPerChunk sources.

@@ -44,6 +44,8 @@ Result<FetchResult> Downloader::fetch(const FetchRequest& request, std::stop_tok
   FetchJob job(request, options_, *staging);
   if (auto fetched = job.run(stop, progress); !fetched) return fetched.error();
   job.report(result);
+  if (auto synced = staging->sync(); !synced) return synced.error();
+  if (options_.verified) options_.verified(staging->partPath(), request.root, job.chunkHashes());
 
   auto place = target->folder();
   if (!place) return place.error();

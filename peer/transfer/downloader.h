@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -65,10 +66,16 @@ struct FetchProgress {
 };
 using ProgressCallback = std::function<void(const FetchProgress&)>;
 
+// A file that is whole, verified and synced, and still has its temporary name: whoever shares it
+// can learn its root without hashing it again. Called by the caller's thread.
+using VerifiedCallback = std::function<void(const std::string& path, const FileRoot& root,
+                                            std::span<const Digest> chunkHashes)>;
+
 struct DownloaderOptions {
   std::string stateFolder;  // made when missing; incoming files lie in its folder `incoming`
   Timeouts timeouts;
   Duration progressInterval = std::chrono::milliseconds(100);
+  VerifiedCallback verified;
 };
 
 class Downloader {

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -33,6 +34,7 @@ class FetchJob {
   Result<void> run(std::stop_token stop, const ProgressCallback& progress);
   // After run().
   void report(FetchResult& result) const;
+  std::span<const Digest> chunkHashes() const { return plan_.hashes; }
 
  private:
   struct Source {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <variant>
 
+#include "common/base/text.h"
 #include "common/wire/hello.h"
 
 namespace espalier::transfer {
@@ -46,7 +47,7 @@ Result<void> HolderConnection::open() {
   auto frame = receiveFrame();
   if (!frame) return frame.error();
   auto welcome = wire::decodeWelcome(*frame);
-  if (!welcome) return welcome.error();
+  if (!welcome) return Error{welcome.error().code, escaped(welcome.error().message)};
   return {};
 }
 
@@ -108,7 +109,7 @@ Result<std::vector<wire::FileEntry>> listShared(const Holder& holder, Timeouts t
     auto answer = connection.receive();
     if (!answer) return answer.error();
     if (const auto* failure = std::get_if<wire::TransferFailure>(&*answer)) {
-      return Error{ErrorCode::failed, failure->message};
+      return Error{ErrorCode::failed, escaped(failure->message)};
     }
     auto* page = std::get_if<wire::FileList>(&*answer);
     if (!page) return Error{ErrorCode::protocol, "another answer than the list asked for"};

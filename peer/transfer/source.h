@@ -50,6 +50,7 @@ class FileSource {
   virtual ~FileSource() = default;
 
   virtual std::optional<FileInfo> find(const FileRoot& root) = 0;
+  // An error of code `failed`: it changed, or is gone; of `io`: it cannot be read.
   virtual Result<OpenedFile> open(const FileRoot& root) = 0;
   // Of chunks of crypto::chunkBytesFor(size) bytes.
   virtual Result<std::vector<Digest>> chunkHashes(const FileRoot& root) = 0;

@@ -126,7 +126,7 @@ void ChunkBuffer::reserve(std::size_t bytes) {
   bytes_ = whole;
 }
 
-Result<Staging> Staging::open(FileDescriptor folder, const FileRoot& root, std::uint64_t size) {
+Result<Staging> Staging::open(StagingFolder folder, const FileRoot& root, std::uint64_t size) {
   Staging staging(std::move(folder), toHex(root.view()));
   if (auto opened = staging.openPart(); !opened) return opened.error();
   staging.readJournal(root, size);
@@ -265,8 +265,12 @@ Result<void> Staging::write(const ChunkPlan& plan, std::uint64_t chunk,
   return writeAt(journal_.get(), marksAt_ + chunk, std::span(&mark, 1));
 }
 
-Result<bool> Staging::publish(int target, const std::string& leaf, bool replace) {
+Result<void> Staging::sync() {
   if (::fsync(part_.get()) != 0) return diskError("cannot sync the file to the disk", errno);
+  return {};
+}
+
+Result<bool> Staging::publish(int target, const std::string& leaf, bool replace) {
   const std::string part = partName();
   const int renamed = replace ? ::renameat(folder_.get(), part.c_str(), target, leaf.c_str())
                               : renameNew(folder_.get(), part.c_str(), target, leaf.c_str());

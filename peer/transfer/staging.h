@@ -1,7 +1,7 @@
 // Where a file lies until it is whole: `<root>.part`, and beside it `<root>.journal`, which says
 // how the file is cut, the hash of each chunk, and which chunks were written.
 //
-//   absent --open--> open --begin--> filling --publish--> absent, and the file under its name
+//   absent --open--> open --begin--> filling --sync, publish--> absent, and the file under its name
 //                      |                |
 //                      +----------------+--- closed or killed: the next open() goes on
 //
@@ -64,11 +64,18 @@ class ChunkBuffer {
   std::size_t bytes_ = 0;
 };
 
+struct StagingFolder {
+  FileDescriptor descriptor;
+  std::string path;
+};
+
 class Staging {
  public:
   // In `folder`, which must be on the file system of the final place. An error of code `failed`
   // when this root is being fetched already.
-  static Result<Staging> open(FileDescriptor folder, const FileRoot& root, std::uint64_t size);
+  static Result<Staging> open(StagingFolder folder, const FileRoot& root, std::uint64_t size);
+
+  std::string partPath() const { return path_ + "/" + partName(); }
 
   // What an earlier run left, if its list of hashes belongs to the root.
   const std::optional<ChunkPlan>& earlierPlan() const { return earlierPlan_; }
@@ -82,12 +89,14 @@ class Staging {
   Result<bool> reserveMore();
   // A chunk whose hash is right.
   Result<void> write(const ChunkPlan& plan, std::uint64_t chunk, std::span<const std::byte> data);
-  // Synced, then renamed to `leaf` in `target`. Without `replace` nothing that is there is touched:
+  Result<void> sync();
+  // Renamed to `leaf` in `target`. Without `replace` nothing that is there is touched:
   // then the result is false.
   Result<bool> publish(int target, const std::string& leaf, bool replace);
 
  private:
-  Staging(FileDescriptor folder, std::string name) : folder_(std::move(folder)), name_(name) {}
+  Staging(StagingFolder folder, std::string name)
+      : folder_(std::move(folder.descriptor)), path_(std::move(folder.path)), name_(name) {}
   std::string partName() const { return name_ + ".part"; }
   std::string journalName() const { return name_ + ".journal"; }
   Result<void> openPart();
@@ -98,6 +107,7 @@ class Staging {
                              std::stop_token stop);
 
   FileDescriptor folder_;
+  std::string path_;
   std::string name_;
   FileDescriptor part_;
   FileDescriptor journal_;

@@ -7,11 +7,11 @@
 
 #include <array>
 #include <cerrno>
+#include <span>
 #include <utility>
 
 #include "common/base/text.h"
 #include "common/crypto/file_tree.h"
-#include "peer/transfer/staging.h"
 
 namespace espalier::transfer {
 namespace {
@@ -94,15 +94,22 @@ Result<Target::Existing> Target::compare(const FileRoot& root, std::uint64_t siz
   return *same ? Existing::same : Existing::different;
 }
 
-Result<FileDescriptor> Target::stagingFolder(const std::string& stateFolder) const {
+Result<StagingFolder> Target::stagingFolder(const std::string& stateFolder) const {
   if (::mkdir(stateFolder.c_str(), 0700) != 0 && errno != EEXIST) {
     return systemError(fmt::format("cannot make the folder {}", escaped(stateFolder)), errno);
   }
   auto state = openFolder(stateFolder);
   if (!state) return state.error();
-  return sameMount(state->get(), base_.get())
-             ? openFolderBeneath(state->get(), kIncoming, true)
-             : openFolderBeneath(base_.get(), kIncomingBeside, true);
+  const bool inState = sameMount(state->get(), base_.get());
+  const int from = inState ? state->get() : base_.get();
+  const std::span<const std::string> below = inState
+                                                 ? std::span<const std::string>(kIncoming)
+                                                 : std::span<const std::string>(kIncomingBeside);
+  auto folder = openFolderBeneath(from, below, true);
+  if (!folder) return folder.error();
+  std::string path = inState ? stateFolder : folder_;
+  for (const auto& part : below) path += "/" + part;
+  return StagingFolder{std::move(*folder), std::move(path)};
 }
 
 void Target::removeStagingFolder() const {

@@ -9,6 +9,7 @@
 #include "common/base/ids.h"
 #include "common/base/result.h"
 #include "peer/transfer/safe_path.h"
+#include "peer/transfer/staging.h"
 
 namespace espalier::transfer {
 
@@ -26,7 +27,7 @@ class Target {
 
   // A folder for the incoming file on the target's file system: the state folder's, else one beside
   // the target.
-  Result<FileDescriptor> stagingFolder(const std::string& stateFolder) const;
+  Result<StagingFolder> stagingFolder(const std::string& stateFolder) const;
 
   // What stagingFolder() made beside the target, if nothing is left in it.
   void removeStagingFolder() const;

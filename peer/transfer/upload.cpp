@@ -135,7 +135,11 @@ Upload::Failed Upload::openFile(const FileRoot& root) {
   if (info_ && info_->root == root && unchanged()) return std::nullopt;
   info_.reset();
   auto file = source_.open(root);
-  if (!file) return TransferFailure{TransferProblem::io, file.error().message};
+  if (!file) {
+    const bool isChanged = file.error().code == ErrorCode::failed;
+    return TransferFailure{isChanged ? TransferProblem::changed : TransferProblem::io,
+                           file.error().message};
+  }
   ::posix_fadvise(file->descriptor.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
   file_ = std::move(*file);
   info_ = std::move(info);

@@ -354,6 +354,14 @@ TEST_CASE("a stalled, a lying, a dying source cost at most five percent") {
   CHECK(outcome.askedOfLiars == 0);
 }
 
+TEST_CASE("several sources that stall at the same time do not add up") {
+  auto stalled = good(12);
+  stalled.stops = 15;
+  const auto outcome = Simulation(1000, {good(12), stalled, good(12), stalled, stalled}, 4).run();
+  REQUIRE(outcome.complete);
+  CHECK(outcome.seconds < 15 + (1000 - 15 * 60) / 24.0 + 3);
+}
+
 TEST_CASE("whatever sources do, a download completes exactly if somebody honest stays") {
   for (std::uint64_t seed = 1; seed <= 150; ++seed) {
     CAPTURE(seed);

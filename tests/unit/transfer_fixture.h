@@ -13,6 +13,7 @@
 #include <atomic>
 #include <boost/filesystem.hpp>
 #include <cstdint>
+#include <cstring>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -68,8 +69,12 @@ inline void writeFile(const fs::path& path, const std::string& content) {
 
 inline std::string randomContent(std::size_t bytes, std::uint64_t seed) {
   std::mt19937_64 random(seed);
-  std::string content(bytes, '\0');
-  for (auto& c : content) c = static_cast<char>(random());
+  std::string content(bytes + sizeof(std::uint64_t), '\0');
+  for (std::size_t at = 0; at < bytes; at += sizeof(std::uint64_t)) {
+    const std::uint64_t value = random();
+    std::memcpy(content.data() + at, &value, sizeof value);
+  }
+  content.resize(bytes);
   return content;
 }
 

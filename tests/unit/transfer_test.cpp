@@ -71,6 +71,29 @@ TEST_CASE("what is there already is not fetched again, and what differs is not o
   CHECK(readFile(asker.downloads / "f1.txt") == readFile(s1.share.path("f1.txt")));
 }
 
+TEST_CASE("who shares what was fetched learns of it while it still has its temporary name") {
+  HolderPeer s1("s1");
+  Asker asker;
+  const auto content = randomContent(2 * kChunk + 1, 20);
+  const auto info = s1.share.add("docs.txt", content);
+  int calls = 0;
+  asker.options.verified = [&](const std::string& path, const FileRoot& root,
+                               std::span<const Digest> hashes) {
+    ++calls;
+    CHECK(readFile(path) == content);
+    CHECK(root == info.root);
+    CHECK(crypto::chunkListMatches(root, info.size, kChunk, hashes));
+    CHECK_FALSE(fs::exists(asker.downloads / "docs.txt"));
+  };
+  auto request = asker.request(info, {s1.holder()});
+  request.saveAs = "new/folder/docs.txt";
+  const auto result = asker.fetch(request);
+  REQUIRE(result.ok());
+  CHECK(result->path == (asker.downloads / "new/folder/docs.txt").string());
+  CHECK(readFile(asker.downloads / "new/folder/docs.txt") == content);
+  CHECK(calls == 1);
+}
+
 TEST_CASE("several holders are used at once") {
   HolderPeer s1("s1");
   HolderPeer s2("s2");

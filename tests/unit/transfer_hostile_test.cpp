@@ -1,0 +1,236 @@
+// Both ends against the worst on the other, and against their own sudden death.
+#include <doctest/doctest.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <sstream>
+
+#include "transfer_fixture.h"
+
+using namespace espalier;
+using namespace espalier::transfer;
+using namespace espalier::transfer::test;
+using namespace std::chrono_literals;
+
+extern char** environ;
+
+namespace {
+
+constexpr std::size_t kChunk = limits::kChunkBytesMin;
+const Timeouts kShort{2s, 500ms};
+
+std::string framed(const std::string& payload) {
+  std::string frame;
+  wire::appendFrame(payload, frame);
+  return frame;
+}
+
+// Says Welcome, then these bytes, whatever it is asked; then waits for the asker to go.
+class ScriptedHolder {
+ public:
+  explicit ScriptedHolder(std::string script, bool welcomes = true)
+      : script_(welcomes ? framed(wire::encode(wire::Welcome{})) + script : script),
+        listener_([this](FileDescriptor asker) {
+          (void)sendAll(asker.get(), script_);
+          makeBlocking(asker.get(), 10s);
+          std::array<std::byte, 4096> buffer;
+          while (receiveSome(asker.get(), buffer)) {
+          }
+        }) {}
+  Holder holder() const { return {*PeerId::parse("bad"), listener_.endpoint()}; }
+  int connections() const { return listener_.connections; }
+
+ private:
+  std::string script_;
+  Listener listener_;
+};
+
+FileDescriptor connected(const Endpoint& endpoint, const std::string& first) {
+  Interrupter interrupter;
+  auto socket = dial(endpoint, 5s, interrupter);
+  REQUIRE(socket.ok());
+  makeBlocking(socket->get(), 10s);
+  REQUIRE(sendAll(socket->get(), first).ok());
+  return std::move(*socket);
+}
+
+std::string helloFrame() {
+  wire::Hello hello;
+  hello.purpose = wire::Purpose::transfer;
+  return framed(wire::encode(hello));
+}
+
+}  // namespace
+
+TEST_CASE("a holder that breaks the protocol is left at once, and not dialled again") {
+  HolderPeer s1("s1");
+  const auto content = randomContent(3 * kChunk, 1);
+  const auto info = s1.share.add("f", content);
+  const auto list = wire::ChunkList{info.size, kChunk, 0, hashesOf(content).chunks, "f"};
+  const std::string listFrame = framed(wire::encode(wire::TransferAnswer(list)));
+  auto shortList = list;
+  shortList.hashes.pop_back();
+  auto otherSize = list;
+  otherSize.size -= 1;
+  const auto answer = [](const wire::TransferAnswer& one) { return framed(wire::encode(one)); };
+  const std::vector<std::string> scripts{
+      listFrame + answer(wire::ChunkHeader{2, 1}) + "x",
+      listFrame + answer(wire::ChunkHeader{17, kChunk}) + std::string(kChunk, 'x'),
+      listFrame + answer(wire::ChunkHeader{0, kChunk}) + std::string(kChunk, 'x'),
+      listFrame + listFrame,
+      listFrame + std::string("\xff\xff\xff\xff", 4),
+      listFrame + framed("garbage"),
+      listFrame + answer(wire::FileList{}),
+      answer(otherSize),
+      answer(shortList) + answer(shortList),
+      answer(wire::ChunkHeader{0, kChunk}),
+      framed(""),
+      std::string("\x7f\xff\xff\xff", 4),
+  };
+  for (std::size_t i = 0; i < scripts.size(); ++i) {
+    CAPTURE(i);
+    const ScriptedHolder bad(scripts[i]);
+    const Asker asker;
+    const auto result = asker.fetch(info, {bad.holder()});
+    REQUIRE_FALSE(result.ok());
+    CHECK(result.error().code == ErrorCode::protocol);
+    CHECK(bad.connections() == 1);
+    const auto mixed = asker.fetch(info, {bad.holder(), s1.holder()});
+    REQUIRE(mixed.ok());
+    CHECK(readFile(asker.downloads / "f") == content);
+  }
+}
+
+TEST_CASE("a holder that refuses the connection is quoted") {
+  const ScriptedHolder bad(
+      framed(wire::encode(wire::Failure{ErrorCode::refused, "not for you\x1b[31m"})), false);
+  const Asker asker;
+  const auto info = FileInfo{hashesOf("x").root, 1, "f"};
+  const auto result = asker.fetch(info, {bad.holder()});
+  REQUIRE_FALSE(result.ok());
+  CHECK(result.error().code == ErrorCode::refused);
+  CHECK(result.error().message.find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("an asker that sends rubbish is dropped, and others are served") {
+  HolderPeer s1("s1", {.slots = 2});
+  const auto info = s1.share.add("f", randomContent(kChunk + 1, 2));
+  const auto request = [](const wire::TransferRequest& one) { return framed(wire::encode(one)); };
+  const std::vector<std::string> scripts{
+      std::string("\xff\xff\xff\xff", 4),
+      framed("garbage"),
+      framed(""),
+      request(wire::ChunkRequest{info.root, kChunk, 2, 1}),
+      request(wire::ChunkRequest{info.root, kChunk, 1u << 23, 1024}),
+      request(wire::ChunkRequest{FileRoot{}, kChunk, 0, 1}),
+      request(wire::ChunkListRequest{FileRoot{}}),
+      std::string("\0\0", 2),
+  };
+  for (std::size_t i = 0; i < scripts.size(); ++i) {
+    CAPTURE(i);
+    const auto socket = connected(s1.holder().endpoint, helloFrame() + scripts[i]);
+    ::shutdown(socket.get(), SHUT_WR);
+    std::array<std::byte, 65536> buffer;
+    while (receiveSome(socket.get(), buffer)) {
+    }
+  }
+  const Asker asker;
+  CHECK(asker.fetch(info, {s1.holder()}).ok());
+}
+
+TEST_CASE("chunks may be asked for in any size that is allowed") {
+  HolderPeer s1("s1");
+  const auto content = randomContent(kChunk + 100, 3);
+  const auto info = s1.share.add("f", content);
+  Interrupter interrupter;
+  HolderConnection holder(s1.holder().endpoint, kShort, interrupter);
+  holder.queue(wire::ChunkRequest{info.root, limits::kBlockBytes, 64, 1});
+  holder.queue(wire::ChunkRequest{info.root, limits::kChunkBytesMax, 0, 1});
+  REQUIRE(holder.open().ok());
+  auto answer = holder.receive();
+  REQUIRE(answer.ok());
+  CHECK(*answer == wire::TransferAnswer(wire::ChunkHeader{64, 100}));
+  std::string last(100, ' ');
+  REQUIRE(holder.receiveBytes(std::as_writable_bytes(std::span(last))).ok());
+  CHECK(last == content.substr(kChunk));
+  answer = holder.receive();
+  REQUIRE(answer.ok());
+  CHECK(*answer == wire::TransferAnswer(wire::ChunkHeader{0, kChunk + 100}));
+}
+
+TEST_CASE("a server stops while askers take nothing, ask for nothing, and wait in line") {
+  HolderPeer s1("s1", {.slots = 2, .line = 8, .silence = 60s});
+  const auto info = s1.share.add("f", randomContent(64 * kChunk, 4));
+  const auto takesNothing =
+      connected(s1.holder().endpoint,
+                helloFrame() + framed(wire::encode(wire::ChunkRequest{info.root, kChunk, 0, 64})));
+  const auto asksNothing = connected(s1.holder().endpoint, helloFrame());
+  const auto waits = connected(s1.holder().endpoint, helloFrame());
+  while (s1.status().serving < 2 || s1.status().waiting < 1) std::this_thread::yield();
+  s1.stop();  // a stop that waited for them would take the minute
+  CHECK(s1.status().serving == 0);
+}
+
+// Run by the test below in a process of its own.
+TEST_CASE("helper: fetches what the environment says" * doctest::skip()) {
+  const char* order = std::getenv("ESPALIER_TEST_FETCH");
+  if (!order) return;
+  std::istringstream words(order);
+  std::string root;
+  FetchRequest request;
+  Endpoint endpoint{"127.0.0.1", 0};
+  words >> endpoint.port >> root >> request.size >> request.folder;
+  request.root = *parseFileRoot(root);
+  request.saveAs = "big";
+  request.holders = {{*PeerId::parse("s1"), endpoint}};
+  DownloaderOptions options;
+  options.stateFolder = request.folder + "/.espalier";
+  CHECK(Downloader(options).fetch(request, {}).ok());
+}
+
+TEST_CASE("after kill -9 at any moment a fetch goes on, and what arrives is what was shared") {
+  HolderPeer s1("s1");
+  constexpr std::size_t kChunks = 96;
+  const auto content = randomContent(kChunks * kChunk, 5);
+  const auto info = s1.share.add("big", content);
+  const Asker asker;
+  const std::string order = "ESPALIER_TEST_FETCH=" + std::to_string(s1.holder().endpoint.port) +
+                            " " + toHex(info.root.view()) + " " + std::to_string(info.size) + " " +
+                            asker.downloads.text();
+  std::vector<char*> environment;
+  for (char** one = environ; *one; ++one) environment.push_back(*one);
+  environment.push_back(const_cast<char*>(order.c_str()));
+  environment.push_back(nullptr);
+  std::string name = "helper";
+  std::string filter = "--test-case=helper*";
+  std::string noSkip = "--no-skip";
+  std::array<char*, 4> arguments{name.data(), filter.data(), noSkip.data(), nullptr};
+  for (int round = 0; round < 5; ++round) {
+    const auto goal = s1.status().chunks + 12;
+    pid_t child = 0;
+    REQUIRE(::posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, arguments.data(),
+                          environment.data()) == 0);
+    int status = 0;
+    bool ended = false;
+    while (s1.status().chunks < goal && !ended) {
+      ended = ::waitpid(child, &status, WNOHANG) == child;
+      std::this_thread::yield();
+    }
+    if (!ended) {
+      ::kill(child, SIGKILL);
+      ::waitpid(child, &status, 0);
+    }
+    // The file is there whole, or not at all.
+    if (fs::exists(asker.downloads / "big")) CHECK(readFile(asker.downloads / "big") == content);
+  }
+  const auto before = s1.status().chunks;
+  const auto result = asker.fetch(info, {s1.holder()});
+  REQUIRE_MESSAGE(result.ok(), result.error().message);
+  CHECK(readFile(asker.downloads / "big") == content);
+  if (!result->alreadyThere) {
+    CHECK(result->resumedBytes > 0);
+    CHECK(s1.status().chunks - before == kChunks - result->resumedBytes / kChunk);
+  }
+}
