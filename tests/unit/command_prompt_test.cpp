@@ -20,6 +20,7 @@
 #include "tests/unit/fake_peer_service.h"
 
 using namespace espalier;
+using namespace espalier::peer::shell;
 using namespace espalier::test;
 using command::LineEditor;
 

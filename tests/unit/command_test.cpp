@@ -15,6 +15,7 @@
 
 using namespace espalier;
 using namespace espalier::command;
+using namespace espalier::peer::shell;
 using namespace espalier::test;
 using namespace std::chrono_literals;
 

@@ -12,7 +12,15 @@
 
 namespace espalier::test {
 
-using namespace espalier::peer::shell;
+using peer::shell::Fetched;
+using peer::shell::FetchRequest;
+using peer::shell::Link;
+using peer::shell::PeerService;
+using peer::shell::Role;
+using peer::shell::ShareChange;
+using peer::shell::ShareReport;
+using peer::shell::Status;
+using peer::shell::Wanted;
 
 inline PeerId id(std::string_view text) {
   return *PeerId::parse(text);
