@@ -1,0 +1,78 @@
+// A program's options, from the command line, the environment and a configuration file.
+#include "common/command/options.h"
+
+#include <map>
+
+#include "tests/fuzz/fuzz.h"
+
+using namespace espalier;
+using namespace espalier::command;
+
+namespace {
+
+struct Values {
+  std::uint64_t maxLinks = 2;
+  Endpoint listen{"127.0.0.1", 5000};
+  std::string word = "P2P";
+  std::string rule = "shallowest";
+  PeerId id;
+  bool headless = false;
+  std::vector<std::string> commands;
+  std::uint64_t total = 0;
+};
+
+Program programFor(Values& values) {
+  return {"fuzz",
+          "A program.",
+          "  fuzz\n",
+          {{"max-links", "N", "2", "links", storeNumber(values.maxLinks, 2, 64)},
+           {"listen", "HOST:PORT", "127.0.0.1:5000", "where", storeEndpoint(values.listen)},
+           {"join-word", "WORD", "P2P", "word", storeText(values.word, 256)},
+           {"placement", "RULE", "shallowest", "rule",
+            storeOneOf(values.rule, {"shallowest", "classic", "nearest"})},
+           {"id", "ID", "", "id", storePeerId(values.id)},
+           {"headless", "", "", "no prompt", storeYes(values.headless)},
+           {"e", "COMMAND", "", "run", storeAll(values.commands), true}},
+          Positional{"TOTAL", "peers", storeNumber(values.total, 1, 1000)},
+          "Notes."};
+}
+
+}  // namespace
+
+// ARGUMENT \n ARGUMENT \n … \0 NAME=VALUE \n … \0 the configuration file
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static fuzz::MemoryFile file;
+  std::string_view input = fuzz::view(data, size);
+  auto flags = fuzz::takeUntil(input, '\0');
+  auto variables = fuzz::takeUntil(input, '\0');
+  file.write(input);
+
+  std::vector<std::string> arguments = {"--config", file.path()};
+  while (!flags.empty()) {
+    const auto argument = fuzz::takeUntil(flags, '\n');
+    // Another file than ours would be read from the disk.
+    if (argument.find("config") == std::string_view::npos) arguments.emplace_back(argument);
+  }
+  std::map<std::string, std::string> environment;
+  while (!variables.empty()) {
+    auto variable = fuzz::takeUntil(variables, '\n');
+    const auto name = fuzz::takeUntil(variable, '=');
+    if (name != "ESPALIER_CONFIG") environment.emplace(name, variable);
+  }
+  Values values;
+  const auto parsed = parseOptions(programFor(values), arguments, [&](const std::string& name) {
+    const auto found = environment.find(name);
+    return found == environment.end() ? std::nullopt : std::optional(found->second);
+  });
+  if (!parsed) {
+    const auto code = parsed.error().code;
+    fuzz::require(code == ErrorCode::usage || code == ErrorCode::configuration,
+                  "a mistake is one of usage or of configuration");
+    fuzz::require(!parsed.error().message.empty(), "and says what it is");
+  }
+  fuzz::require(values.maxLinks >= 2 && values.maxLinks <= 64, "numbers stay within bounds");
+  fuzz::require(values.word.size() <= 256, "texts stay within bounds");
+  fuzz::require(Endpoint::parse(values.listen.text(), 1).ok(), "an endpoint reads back");
+  fuzz::require(values.id.empty() || PeerId::parse(values.id.text()).ok(), "an id is an id");
+  return 0;
+}
