@@ -26,7 +26,8 @@ def files_of(root):
     else:  # a source archive
         names = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
         names = {name for name in names if not name.startswith(("build", ".git/"))}
-    return sorted(name for name in names if not name.startswith("sample_files/") and (root / name).is_file())
+    data = ("sample_files/", "tests/fuzz/corpus/")
+    return sorted(name for name in names if not name.startswith(data) and (root / name).is_file())
 
 
 def sources_of(root):
