@@ -57,9 +57,11 @@ class TreeChecker {
   // Down from the roots: each peer must be met exactly once.
   void checkComponents(std::size_t members) {
     std::size_t met = 0;
+    std::size_t grown = 0;  // components of more than one peer
     const std::vector<NodeIndex> roots = tree_.roots();
     if (roots.size() != tree_.roots_.size()) fail("", "the queue of roots has another size");
     for (const NodeIndex root : roots) {
+      if (tree_.degree(root) > 0) ++grown;
       std::vector<NodeIndex> queue{root};
       std::size_t listed = 0;
       for (std::size_t next = 0; next < queue.size() && met <= members; ++next, ++met) {
@@ -75,6 +77,7 @@ class TreeChecker {
       expect((places == tree_.places_.end() ? 0 : places->second.size()) == listed, root,
              "has an index of places of another size");
     }
+    if (tree_.places_.size() != grown) fail("", "an index of places that nobody has");
     if (met != members) fail("", "a cycle: not every peer is below a root, once");
   }
 
