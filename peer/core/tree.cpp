@@ -53,6 +53,10 @@ wire::Lineage Tree::lineage() const {
     constexpr std::size_t kMost = limits::kContacts - limits::kRootChildren;
     if (lineage.ancestors.size() > kMost) lineage.ancestors.resize(kMost);
     lineage.rootChildren = above_.rootChildren;
+    // A parent may send more than it should; with ours they must stay within limits::kContacts.
+    if (lineage.rootChildren.size() > limits::kRootChildren) {
+      lineage.rootChildren.resize(limits::kRootChildren);
+    }
     return lineage;
   }
   lineage.root = self_;
