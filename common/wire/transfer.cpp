@@ -7,6 +7,7 @@
 #include <cassert>
 
 #include "common/base/limits.h"
+#include "common/base/text.h"
 #include "transfer.pb.h"
 
 namespace espalier::wire {
@@ -110,7 +111,7 @@ Result<TransferAnswer> fromProto(const proto::TransferFailure& message) {
   if (proto::TransferFailure::Reason_IsValid(message.reason())) {
     failure.problem = static_cast<TransferProblem>(message.reason());
   }
-  failure.message = message.message().substr(0, limits::kMessageBytes);
+  failure.message = std::string(cutUtf8(message.message(), limits::kMessageBytes));
   return TransferAnswer(std::move(failure));
 }
 
@@ -158,7 +159,7 @@ void fill(const FileList& list, proto::TransferAnswer& out) {
 void fill(const TransferFailure& failure, proto::TransferAnswer& out) {
   auto& message = *out.mutable_failure();
   message.set_reason(static_cast<proto::TransferFailure::Reason>(failure.problem));
-  message.set_message(failure.message.substr(0, limits::kMessageBytes));
+  message.set_message(std::string(cutUtf8(failure.message, limits::kMessageBytes)));
 }
 void fill(const Waiting& waiting, proto::TransferAnswer& out) {
   out.mutable_waiting()->set_place(waiting.place);
