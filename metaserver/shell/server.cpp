@@ -12,6 +12,7 @@
 #include "common/wire/hello.h"
 #include "common/wire/registry_codec.h"
 #include "topo/dot.h"
+#include "topo/kill_plan.h"
 #include "topo/text_file.h"
 
 namespace espalier::metaserver::shell {
@@ -24,14 +25,6 @@ constexpr auto kProbeTimeout = 2s;
 // Somebody who only looks, or thinks about an id, says so with beats; this is for those who are
 // gone.
 constexpr auto kGuestTimeout = 60s;
-
-command::NetworkPeer networkPeer(const topo::Tree& tree, topo::NodeIndex node) {
-  command::NetworkPeer peer{tree.member(node).id, tree.member(node).endpoint, {}};
-  for (const auto neighbour : tree.neighbours(node)) {
-    peer.links.push_back(tree.member(neighbour).id);
-  }
-  return peer;
-}
 
 }  // namespace
 
@@ -241,27 +234,12 @@ Result<command::Topology> Server::topology(std::stop_token) {
 }
 
 Result<std::string> Server::topologyDot(std::stop_token) {
-  const auto tree = registry_.with([](auto& registry) { return registry->picture(); });
-  return topo::toDot(tree);
+  return topo::toDot(registry_.with([](auto& registry) { return registry->lines(); }));
 }
 
 Result<command::KillPlan> Server::whatIfKilled(const PeerId& id, std::stop_token) {
   const auto tree = registry_.with([](auto& registry) { return registry->picture(); });
-  const auto victim = tree.find(id);
-  if (!victim) {
-    return Error{ErrorCode::failed, fmt::format("{} is not in the network", id.text())};
-  }
-  const topo::NodeIndex dead[] = {*victim};
-  const auto plan = topo::planFailure(tree, dead);
-  command::KillPlan result;
-  if (plan.newRoot) result.attachments.push_back({tree.member(*plan.newRoot).id, {}});
-  for (const auto& attachment : plan.attachments) {
-    result.attachments.push_back(
-        {tree.member(attachment.orphan).id, tree.member(attachment.parent).id});
-  }
-  const auto after = topo::apply(tree, plan, dead);
-  for (const auto node : after.membersByOrder()) result.after.push_back(networkPeer(after, node));
-  return result;
+  return topo::killPlan(tree, id);
 }
 
 Result<Status> Server::status() {

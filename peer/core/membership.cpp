@@ -30,8 +30,10 @@ void Membership::connect(TimePoint now, Effects& fx) {
   fx.dials.push_back({*metaserver_, options_.metaserver, wire::Purpose::registry});
 }
 
-void Membership::join(const PeerId& id, const std::string& word, TimePoint now, Effects& fx) {
+void Membership::join(const PeerId& id, const InstanceKey& key, const std::string& word,
+                      TimePoint now, Effects& fx) {
   id_ = id;
+  key_ = key;
   word_ = word;
   if (session_ == Session::offline) return connect(now, fx);
   if (session_ == Session::greeted || session_ == Session::joining) {
@@ -54,7 +56,7 @@ void Membership::sendRegistry(wire::RegistryRequest request, TimePoint now, Effe
 wire::Join Membership::joinRequest() const {
   wire::Join join;
   join.id = id_;
-  join.key = options_.key;
+  join.key = key_;
   join.word = word_;
   join.listen = {options_.advertise.host, options_.listen.port};
   if (admitted_ && tree_) {

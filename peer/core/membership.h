@@ -32,7 +32,6 @@ class Membership {
     Endpoint metaserver;
     Endpoint listen;     // host empty: where the metaserver is reached from; port 0: assigned
     Endpoint advertise;  // host empty: as the metaserver sees it
-    InstanceKey key;
   };
 
   // `random` is borrowed: it spreads the retries of many peers.
@@ -42,7 +41,8 @@ class Membership {
   void connect(TimePoint now, Effects& fx);
   bool greeted() const { return session_ >= Session::greeted; }
   // Asks to be taken in. Ends in a notice: joined, wordRefused (join again), waiting, or refused.
-  void join(const PeerId& id, const std::string& word, TimePoint now, Effects& fx);
+  void join(const PeerId& id, const InstanceKey& key, const std::string& word, TimePoint now,
+            Effects& fx);
   // Sends a request (topology, members) to the metaserver; false while it is out of reach.
   bool ask(wire::RegistryRequest request, TimePoint now, Effects& fx);
   // Says goodbye; the shell closes what is open once all has been sent.
@@ -132,6 +132,7 @@ class Membership {
   TimePoint reconnectAt_ = kNever;
   std::uint64_t membersTold_ = 1;
   PeerId id_;
+  InstanceKey key_;
   std::string word_;
 
   std::optional<wire::Admitted> admitted_;  // the last one

@@ -21,8 +21,8 @@ std::optional<wire::SearchMessage> searchMessage(const wire::LinkMessage& messag
 void Peer::append(SearchEffects& from, Effects& to) {
   for (auto& [link, message] : from.sends) {
     std::visit(
-        [&](auto& m) {
-          to.sends.push_back({link, wire::LinkMessage(std::move(m))});
+        [&, connection = link](auto& m) {
+          to.sends.push_back({connection, wire::LinkMessage(std::move(m))});
         },
         message);
   }
@@ -38,8 +38,9 @@ void Peer::connect(TimePoint now, Effects& fx) {
   afterStep(now, fx);
 }
 
-void Peer::join(const PeerId& id, const std::string& word, TimePoint now, Effects& fx) {
-  membership_.join(id, word, now, fx);
+void Peer::join(const PeerId& id, const InstanceKey& key, const std::string& word, TimePoint now,
+                Effects& fx) {
+  membership_.join(id, key, word, now, fx);
   afterStep(now, fx);
 }
 

@@ -19,7 +19,8 @@ class Peer {
 
   // --- what the user wants ---
   void connect(TimePoint now, Effects& fx);
-  void join(const PeerId& id, const std::string& word, TimePoint now, Effects& fx);
+  void join(const PeerId& id, const InstanceKey& key, const std::string& word, TimePoint now,
+            Effects& fx);
   bool ask(wire::RegistryRequest request, TimePoint now, Effects& fx);
   void leave(TimePoint now, Effects& fx);
   // Searches the network. `members` and `newest` as the metaserver said when asked just now;
@@ -45,6 +46,7 @@ class Peer {
   void tick(TimePoint now, Effects& fx);
   TimePoint deadline() const;
 
+  std::size_t openQueries() const { return searches_ ? searches_->openCount() : 0; }
   const Membership& membership() const { return membership_; }
   const Tree* tree() const { return membership_.tree(); }
   // Whether a connection is the metaserver's, a link, or on its way to be one.

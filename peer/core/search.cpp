@@ -27,7 +27,7 @@ milliseconds searchBudget(std::uint64_t members) {
 }
 
 milliseconds budgetBehind(milliseconds budget) {
-  return std::max<milliseconds>(budget - std::min<milliseconds>(limits::kSearchHop, budget / 50),
+  return std::max<milliseconds>(budget - std::min<milliseconds>(limits::kSearchHop, budget / 10),
                                 limits::kSearchBudgetLeast);
 }
 

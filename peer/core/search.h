@@ -21,7 +21,7 @@
 // more than its `members`; tables, queues and hits have bounds in limits.h, and what a peer sends
 // beyond them, or that makes no sense, is ignored and told once a link.
 //
-// Time: an asker's budget is 3 s and 20 ms a member, 60 s at most; each hop keeps 20 ms (2 % of a
+// Time: an asker's budget is 3 s and 250 ms a member, 60 s at most; each hop keeps 200 ms (10 % of a
 // short one) for itself, so the far end gives up before the near one. Messages with coverage alone
 // wait 50 ms for more of their kind; hits and `done` never wait.
 //
@@ -185,7 +185,7 @@ class Searches {
   std::deque<QueryId> rememberedOrder_;  // oldest first
 };
 
-// 3 s and 20 ms a member, at most 60 s.
+// 3 s and 250 ms a member, at most 60 s.
 std::chrono::milliseconds searchBudget(std::uint64_t members);
 // What is left of a budget for those one hop further.
 std::chrono::milliseconds budgetBehind(std::chrono::milliseconds budget);

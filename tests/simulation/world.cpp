@@ -103,10 +103,9 @@ void World::start(Node& node) {
   node.random = std::make_unique<Random>(random_());
   peer::Membership::Options options;
   options.metaserver = {"127.0.0.1", 5000};
-  options.key = node.key;
   node.peer = std::make_unique<peer::Peer>(options, *node.random, now_);
   const auto id = PeerId::parse(node.id);
-  step(node, [&](peer::Effects& fx) { node.peer->join(*id, "P2P", now_, fx); });
+  step(node, [&](peer::Effects& fx) { node.peer->join(*id, node.key, "P2P", now_, fx); });
 }
 
 void World::crash(NodeId number) {

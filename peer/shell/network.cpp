@@ -1,0 +1,300 @@
+#include "peer/shell/network.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "common/base/limits.h"
+#include "common/base/log.h"
+#include "common/wire/link_codec.h"
+#include "common/wire/registry_codec.h"
+
+namespace espalier::peer::shell {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kSlowed = 1s;
+constexpr auto kGoodbye = 2s;
+constexpr auto kGoodbyePoll = 10ms;
+
+std::string encodeMessage(const Message& message) {
+  return std::visit([](const auto& m) { return wire::encode(m); }, message);
+}
+
+}  // namespace
+
+Network::Network(net::EventLoop& loop, Membership::Options options, Owner owner)
+    : loop_(loop),
+      random_(randomFromKernel<QueryId>().bytes[0] |
+              static_cast<std::uint64_t>(Clock::now().time_since_epoch().count()) << 8),
+      owner_(std::move(owner)),
+      peer_(std::move(options), random_, Clock::now()) {
+  loop_.setTick([this] { return deadline(); }, [this](TimePoint now) { tick(now); });
+}
+
+Network::~Network() {
+  *alive_ = false;
+}
+
+void Network::post(std::function<void(Peer&, TimePoint, Effects&)> function) {
+  loop_.post([this, function = std::move(function)] {
+    step([&](TimePoint now, Effects& fx) { function(peer_, now, fx); });
+  });
+}
+
+template <typename Event>
+void Network::step(Event&& event) {
+  Effects fx;
+  event(Clock::now(), fx);
+  carryOut(fx);
+}
+
+void Network::carryOut(Effects& fx) {
+  for (const auto& wanted : fx.listens) listen(wanted.at);
+  for (const auto& wanted : fx.dials) dial(wanted);
+  for (const auto& send : fx.sends) {
+    auto* connection = loop_.find(send.to);
+    if (connection == nullptr) {
+      const auto early = early_.find(send.to);
+      if (early != early_.end()) wire::appendFrame(encodeMessage(send.message), early->second);
+      continue;
+    }
+    connection->send(encodeMessage(send.message));
+    if (connection->isCongested() && congested_.insert(send.to).second) slowDown(send.to);
+  }
+  for (const auto& close : fx.closes) {
+    states_.erase(close.connection);
+    early_.erase(close.connection);
+    if (auto* connection = loop_.find(close.connection)) {
+      connection->closeAfterFlush({ErrorCode::unavailable, "this link was given up"});
+    }
+  }
+  for (const auto& job : fx.jobs) owner_.match(job);
+  for (auto& update : fx.searchUpdates) owner_.searched(update);
+  for (const auto& notice : fx.notices) {
+    if (notice.kind == Notice::Kind::metaserverLost) {
+      failAnswers({ErrorCode::unavailable, "the metaserver is out of reach"});
+    }
+    owner_.notice(notice);
+  }
+}
+
+void Network::listen(const Endpoint& at) {
+  // After the step that wanted it: the core is told the outcome as an event of its own.
+  loop_.post([this, at] {
+    auto listener = net::Listener::open(loop_, at, *this);
+    step([&](TimePoint now, Effects& fx) {
+      if (!listener) return peer_.listenFailed(listener.error(), now, fx);
+      listener_ = std::move(*listener);
+      peer_.listening(listener_->localAddress(), now, fx);
+    });
+  });
+}
+
+// --- connections ---
+
+void Network::dial(const Dial& wanted) {
+  states_[wanted.connection] = {
+      wanted.purpose == wire::Purpose::registry ? Kind::registry : Kind::link, false};
+  if (net::Address::fromEndpoint(wanted.to)) return dialResolved(wanted, wanted.to);
+  // A host's name: looking it up may take seconds, which must not hold up the loop.
+  early_[wanted.connection];
+  std::thread([this, wanted, alive = alive_, &loop = loop_] {
+    auto resolved = net::resolve(wanted.to);
+    loop.post([this, wanted, alive, resolved = std::move(resolved)] {
+      if (!*alive || !states_.contains(wanted.connection)) return;
+      if (resolved) return dialResolved(wanted, *resolved);
+      states_.erase(wanted.connection);
+      early_.erase(wanted.connection);
+      step([&](TimePoint now, Effects& fx) {
+        peer_.failed(wanted.connection, resolved.error(), now, fx);
+      });
+    });
+  }).detach();
+}
+
+void Network::dialResolved(const Dial& wanted, const Endpoint& to) {
+  auto dialled = loop_.dial(wanted.connection, to, control_);
+  if (!dialled) {
+    states_.erase(wanted.connection);
+    loop_.post([this, wanted, error = dialled.error()] {
+      step([&](TimePoint now, Effects& fx) { peer_.failed(wanted.connection, error, now, fx); });
+    });
+    return;
+  }
+  wire::Hello hello;
+  hello.purpose = wanted.purpose;
+  (*dialled)->send(wire::encode(hello));
+  if (const auto early = early_.find(wanted.connection); early != early_.end()) {
+    wire::FrameReader reader;
+    reader.append(early->second);
+    for (auto frame = reader.next(); frame && *frame; frame = reader.next()) {
+      (*dialled)->send(**frame);
+    }
+    early_.erase(early);
+  }
+}
+
+std::optional<net::Admission> Network::onAccept(const net::Address&) {
+  return net::Admission{ConnectionId{++accepted_ * 2}, &greeter_};
+}
+
+void Network::Greeter::onFrame(net::Connection& connection, std::string_view payload) {
+  const auto hello = wire::decodeHello(payload);
+  if (!hello || hello->purpose == wire::Purpose::registry) {
+    const Error why =
+        hello ? Error{ErrorCode::protocol, "this is a peer, not a metaserver"} : hello.error();
+    connection.send(wire::encode(wire::Failure{why.code, why.message}));
+    connection.closeAfterFlush(why);
+    return;
+  }
+  if (hello->purpose == wire::Purpose::transfer) {
+    net::Detached detached = connection.detach();
+    // The POCO socket closes its own descriptor; the thread that serves has one for itself.
+    FileDescriptor socket(::dup(detached.socket.impl()->sockfd()));
+    network_.owner_.transfer(std::move(socket), *hello, std::move(detached.leftover));
+    return;
+  }
+  connection.send(wire::encode(wire::welcomeFor(*hello)));
+  connection.keepOpen();
+  network_.states_[connection.id()] = {Kind::link, true};
+  connection.setHandler(network_.control_);
+}
+
+void Network::Control::onFrame(net::Connection& connection, std::string_view payload) {
+  network_.received(connection, payload);
+}
+
+void Network::received(net::Connection& connection, std::string_view payload) {
+  const ConnectionId id = connection.id();
+  const auto state = states_.find(id);
+  if (state == states_.end()) return;  // given up already
+  const auto drop = [&](const Error& error) {
+    log::warning("{}: {}", connection.remote().text(), error.message);
+    states_.erase(id);
+    connection.close(error);
+    step([&](TimePoint now, Effects& fx) { peer_.closed(id, now, fx); });
+  };
+  if (!state->second.welcomed) {
+    const auto welcome = wire::decodeWelcome(payload);
+    if (!welcome) {
+      states_.erase(state);
+      connection.close(welcome.error());
+      return step([&](TimePoint now, Effects& fx) { peer_.failed(id, welcome.error(), now, fx); });
+    }
+    state->second.welcomed = true;
+    const std::string local = connection.localAddress().host;
+    return step([&](TimePoint now, Effects& fx) { peer_.opened(id, local, now, fx); });
+  }
+  if (state->second.kind == Kind::registry) {
+    const auto reply = wire::decodeRegistryReply(payload);
+    if (!reply) return drop(reply.error());
+    step([&](TimePoint now, Effects& fx) { peer_.received(id, *reply, now, fx); });
+    return answered(*reply);
+  }
+  const auto message = wire::decodeLink(payload);
+  if (!message) return drop(message.error());
+  step([&](TimePoint now, Effects& fx) { peer_.received(id, *message, now, fx); });
+}
+
+void Network::Control::onClosed(net::Connection& connection, const Error& why) {
+  network_.congested_.erase(connection.id());
+  const auto state = network_.states_.find(connection.id());
+  if (state == network_.states_.end()) return;
+  const bool welcomed = state->second.welcomed;
+  network_.states_.erase(state);
+  network_.step([&](TimePoint now, Effects& fx) {
+    if (welcomed) {
+      network_.peer_.closed(connection.id(), now, fx);
+    } else {
+      network_.peer_.failed(connection.id(), why, now, fx);
+    }
+  });
+}
+
+// --- full queues ---
+
+void Network::slowDown(ConnectionId congested) {
+  peer_.congested(congested);
+  if (congested_.size() > 1) return;  // the rest stands already
+  slowedUntil_ = Clock::now() + kSlowed;
+  for (const auto& [id, state] : states_) {
+    if (state.kind != Kind::link || id == congested) continue;
+    if (auto* connection = loop_.find(id)) connection->pauseReading();
+  }
+}
+
+void Network::Control::onDrained(net::Connection& connection) {
+  if (network_.congested_.erase(connection.id()) == 0) return;
+  network_.peer_.drained(connection.id());
+  if (network_.congested_.empty()) network_.resumeAll();
+}
+
+void Network::resumeAll() {
+  slowedUntil_ = kNever;
+  for (const auto& [id, state] : states_) {
+    if (auto* connection = loop_.find(id)) connection->resumeReading();
+  }
+}
+
+// --- the metaserver's answers ---
+
+void Network::ask(wire::RegistryRequest request, Answer answer, TimePoint now, Effects& fx) {
+  const bool topology = std::holds_alternative<wire::TopologyRequest>(request);
+  if (!peer_.ask(std::move(request), now, fx)) {
+    return answer(Error{ErrorCode::unavailable, "the metaserver is out of reach"});
+  }
+  (topology ? topologyAnswers_ : membersAnswers_).push_back(std::move(answer));
+}
+
+void Network::answered(const wire::RegistryReply& reply) {
+  auto* answers = std::holds_alternative<wire::Topology>(reply)  ? &topologyAnswers_
+                  : std::holds_alternative<wire::Members>(reply) ? &membersAnswers_
+                                                                 : nullptr;
+  if (answers == nullptr || answers->empty()) return;
+  const Answer answer = std::move(answers->front());
+  answers->pop_front();
+  answer(reply);
+}
+
+void Network::failAnswers(const Error& error) {
+  for (auto* answers : {&topologyAnswers_, &membersAnswers_}) {
+    auto failed = std::move(*answers);
+    answers->clear();
+    for (const auto& answer : failed) answer(error);
+  }
+}
+
+// --- time ---
+
+TimePoint Network::deadline() const {
+  if (leaveBy_ != kNever) return Clock::now() + kGoodbyePoll;
+  return std::min(peer_.deadline(), slowedUntil_);
+}
+
+void Network::tick(TimePoint now) {
+  if (now >= slowedUntil_) resumeAll();
+  if (leaveBy_ != kNever) {
+    if (now >= leaveBy_ || loop_.connectionCount() == 0) loop_.stop();
+    return;
+  }
+  step([&](TimePoint, Effects& fx) { peer_.tick(now, fx); });
+}
+
+void Network::leave() {
+  loop_.post([this] {
+    if (leaveBy_ != kNever) return;
+    listener_.reset();
+    leaveBy_ = Clock::now() + kGoodbye;
+    step([&](TimePoint now, Effects& fx) { peer_.leave(now, fx); });
+    for (const auto& [id, state] : states_) {
+      if (auto* connection = loop_.find(id)) {
+        connection->closeAfterFlush({ErrorCode::interrupted, "this peer is leaving"});
+      }
+    }
+    states_.clear();
+  });
+}
+
+}  // namespace espalier::peer::shell

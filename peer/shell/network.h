@@ -1,0 +1,149 @@
+// A peer's sockets around its core: the event loop's thread, every control connection, the
+// listener.
+//
+//   incoming:  accepted --Hello--> link (to the core) | transfer (handed to whoever serves files)
+//   outgoing:  dialled  --Welcome--> open (told to the core) | Failure, silence: failed
+//
+// A link whose queue is full slows the sources of what it carries down: the other links are not
+// read for a while (kSlowed at most, so two peers can never wait for each other), then the core
+// counts hits instead of sending them.
+//
+// Thread rule: everything runs on the loop's thread, but call() and stop(), which any other thread
+// may use. The owner's callbacks are called on the loop's thread and must not block.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <unordered_map>
+
+#include "common/base/file_descriptor.h"
+#include "common/base/random.h"
+#include "common/net/event_loop.h"
+#include "common/net/listener.h"
+#include "common/wire/hello.h"
+#include "peer/core/peer.h"
+
+namespace espalier::peer::shell {
+
+class Network final : private net::ListenerHandler {
+ public:
+  struct Owner {
+    std::function<void(const Notice&)> notice;
+    std::function<void(const MatchJob&)> match;
+    std::function<void(SearchUpdate&)> searched;
+    std::function<void(FileDescriptor socket, const wire::Hello& hello, std::string behind)>
+        transfer;
+  };
+  using Answer = std::function<void(Result<wire::RegistryReply>)>;
+
+  Network(net::EventLoop& loop, Membership::Options options, Owner owner);
+  ~Network();
+
+  // Runs `function(peer, now, effects)` on the loop's thread and waits for what it returns.
+  // `interrupted` once the loop has stopped.
+  template <typename Function>
+  auto call(Function function)
+      -> Result<std::invoke_result_t<Function, Peer&, TimePoint, Effects&>>;
+  // The same without waiting.
+  void post(std::function<void(Peer&, TimePoint, Effects&)> function);
+
+  // Asks the metaserver; the answer comes on the loop's thread. On the loop's thread only.
+  void ask(wire::RegistryRequest request, Answer answer, TimePoint now, Effects& fx);
+  // Says goodbye, and stops the loop once that was sent or two seconds have passed. Any thread.
+  void leave();
+
+ private:
+  enum class Kind { registry, link };
+  struct State {
+    Kind kind = Kind::link;
+    bool welcomed = false;  // an outgoing one: the Welcome has come
+  };
+  class Greeter final : public net::ConnectionHandler {
+   public:
+    explicit Greeter(Network& network) : network_(network) {}
+    void onFrame(net::Connection& connection, std::string_view payload) override;
+    void onClosed(net::Connection&, const Error&) override {}
+
+   private:
+    Network& network_;
+  };
+  class Control final : public net::ConnectionHandler {
+   public:
+    explicit Control(Network& network) : network_(network) {}
+    void onFrame(net::Connection& connection, std::string_view payload) override;
+    void onDrained(net::Connection& connection) override;
+    void onClosed(net::Connection& connection, const Error& why) override;
+
+   private:
+    Network& network_;
+  };
+
+  std::optional<net::Admission> onAccept(const net::Address& remote) override;
+  template <typename Event>
+  void step(Event&& event);
+  void carryOut(Effects& fx);
+  void listen(const Endpoint& at);
+  void dial(const Dial& dial);
+  void dialResolved(const Dial& dial, const Endpoint& to);
+  void received(net::Connection& connection, std::string_view payload);
+  void answered(const wire::RegistryReply& reply);
+  void failAnswers(const Error& error);
+  void slowDown(ConnectionId congested);
+  void resumeAll();
+  void tick(TimePoint now);
+  TimePoint deadline() const;
+
+  net::EventLoop& loop_;
+  Random random_;
+  Owner owner_;
+  Peer peer_;
+  Greeter greeter_{*this};
+  Control control_{*this};
+  std::unique_ptr<net::Listener> listener_;
+  std::unordered_map<ConnectionId, State> states_;
+  std::map<ConnectionId, std::string>
+      early_;  // frames for connections whose host is being looked up
+  std::uint64_t accepted_ = 0;
+  std::deque<Answer> topologyAnswers_;  // the metaserver answers in order
+  std::deque<Answer> membersAnswers_;
+  std::set<ConnectionId> congested_;
+  TimePoint slowedUntil_ = kNever;
+  TimePoint leaveBy_ = kNever;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+template <typename Function>
+auto Network::call(Function function)
+    -> Result<std::invoke_result_t<Function, Peer&, TimePoint, Effects&>> {
+  using Value = std::invoke_result_t<Function, Peer&, TimePoint, Effects&>;
+  auto promise = std::make_shared<std::promise<Value>>();
+  auto future = promise->get_future();
+  post([promise = std::move(promise), function = std::move(function)](Peer& peer, TimePoint now,
+                                                                      Effects& fx) mutable {
+    if constexpr (std::is_void_v<Value>) {
+      function(peer, now, fx);
+      promise->set_value();
+    } else {
+      promise->set_value(function(peer, now, fx));
+    }
+  });
+  try {
+    if constexpr (std::is_void_v<Value>) {
+      future.get();
+      return {};
+    } else {
+      return future.get();
+    }
+  } catch (const std::future_error&) {  // the loop was gone before it was its turn
+    return Error{ErrorCode::interrupted, "this peer is stopping"};
+  }
+}
+
+}  // namespace espalier::peer::shell

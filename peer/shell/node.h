@@ -1,0 +1,136 @@
+// The peer as its commands and its prompt see it: one network, one share, its transfers.
+//
+//   made --join--> settled (share, control socket, instance key) --> joined --leave--> gone
+//      ^                                                       |
+//      +---------------- id refused: another one --------------+
+//
+// Threads: the event loop's (control connections and the core), a worker that matches patterns
+// against the share, the share's own, the transfers' own. Commands call from any thread and block
+// until their answer is there.
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "common/base/guarded.h"
+#include "common/command/control.h"
+#include "peer/shell/network.h"
+#include "peer/shell/options.h"
+#include "peer/shell/peer_service.h"
+#include "peer/shell/share_source.h"
+#include "peer/transfer/downloader.h"
+#include "peer/transfer/transfer_server.h"
+
+namespace espalier::peer::shell {
+
+class Node final : public PeerService, public Joiner {
+ public:
+  // `metaserver` is the address to dial. Starts the loop's thread.
+  Node(net::EventLoop& loop, PeerOptions options);
+  // Leaves, if it has not, and joins the threads.
+  ~Node() override;
+
+  // What the control socket serves, from when this peer knows its id. Outlives the node's last
+  // command.
+  void serveCommands(const command::Dispatcher& dispatcher) { dispatcher_ = &dispatcher; }
+  // Called (on any thread) once somebody asked this peer to end.
+  void onStop(std::function<void()> stop) { onStop_ = std::move(stop); }
+  // Leaves the network; blocks until goodbye has been said, two seconds at most.
+  void leave();
+
+  // --- Joiner
+  Endpoint metaserver() const override { return options_.metaserver; }
+  std::string joinWord() override;
+  JoinAttempt join(const PeerId& id, const std::string& word, std::stop_token stop) override;
+
+  // --- NetworkService and Joiner
+  Result<command::Topology> topology(std::stop_token stop) override;
+  Result<std::string> topologyDot(std::stop_token stop) override;
+  Result<command::KillPlan> whatIfKilled(const PeerId& id, std::stop_token stop) override;
+  void stop() override;
+
+  // --- PeerService
+  Result<SearchResult> find(const Wanted& wanted, std::stop_token stop,
+                            const OnHits& onHits) override;
+  Result<Fetched> fetch(const FetchRequest& request, std::stop_token stop,
+                        const OnProgress& progress) override;
+  Result<ShareReport> list(const std::optional<PeerId>& peer, std::stop_token stop) override;
+  Result<ShareChange> share(const std::string& path, std::stop_token stop) override;
+  Result<ShareChange> unshare(const std::string& path, std::stop_token stop) override;
+  Result<std::vector<Link>> links() override;
+  Result<Status> status() override;
+  Result<void> awaitMembers(std::uint64_t total, std::stop_token stop,
+                            const OnCount& onCount) override;
+  std::vector<std::string> knownNames(const std::string& prefix) override;
+  std::vector<std::string> knownPeers(const std::string& prefix) override;
+
+ private:
+  struct Picture {
+    std::vector<wire::TopologyEntry> entries;
+    std::chrono::system_clock::time_point at;
+  };
+  // A search that a command waits for.
+  struct Search {
+    std::mutex mutex;
+    std::condition_variable_any changed;
+    std::uint64_t hits = 0;
+    std::uint64_t searched = 0;
+    std::optional<SearchResult> result;
+  };
+  // An attempt to join that somebody waits for.
+  struct Attempt {
+    std::mutex mutex;
+    std::condition_variable_any changed;
+    std::optional<JoinAttempt> ended;
+  };
+
+  Result<void> settle(const PeerId& id);
+  Result<void> makeShare();
+  void noticed(const Notice& notice);
+  void endAttempt(JoinAttempt attempt);
+  void searched(SearchUpdate& update);
+  void match(const MatchJob& job);
+  void matchNow(const MatchJob& job);
+  void workOff(std::stop_token stop);
+  Joined joinedNow();
+  Result<Picture> fetchPicture(std::stop_token stop);
+  Result<Picture> picture(std::stop_token stop);
+  void refreshPicture();
+  std::optional<wire::Members> membersNow(std::stop_token stop);
+  Result<wire::RegistryReply> askMetaserver(wire::RegistryRequest request, std::stop_token stop);
+
+  net::EventLoop& loop_;
+  PeerOptions options_;
+  const TimePoint started_ = Clock::now();
+  const command::Dispatcher* dispatcher_ = nullptr;
+  std::function<void()> onStop_;
+
+  std::unique_ptr<share::ShareIndex> index_;
+  std::unique_ptr<ShareSource> source_;
+  std::unique_ptr<transfer::TransferServer> server_;
+  std::unique_ptr<transfer::Downloader> downloader_;
+  std::unique_ptr<command::ControlServer> control_;
+  std::optional<InstanceKey> key_;
+
+  Guarded<std::string> announcedWord_;
+  Guarded<std::optional<Picture>> lastPicture_;
+  Guarded<std::shared_ptr<Attempt>> attempt_;
+  Guarded<std::map<QueryId, std::shared_ptr<Search>>> searches_;
+  Guarded<std::map<std::uint64_t, ActiveTransfer>> downloads_;
+  Guarded<std::set<std::string>> heardNames_;  // of hits, for completion
+  std::atomic<std::uint64_t> downloadCount_{0};
+  std::atomic<std::uint64_t> receivedBytes_{0};
+  std::atomic<bool> joined_{false};
+
+  std::mutex jobsMutex_;
+  std::condition_variable_any jobsChanged_;
+  std::deque<MatchJob> jobs_;
+
+  Network network_;
+  std::jthread worker_;
+  std::thread loopThread_;
+};
+
+}  // namespace espalier::peer::shell

@@ -1,0 +1,264 @@
+// The part of Node that deals with files: searches, downloads, the share.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/base/limits.h"
+#include "common/base/log.h"
+#include "common/base/text.h"
+#include "peer/core/pattern.h"
+#include "peer/shell/node.h"
+
+namespace espalier::peer::shell {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kHeardNames = 10'000;
+constexpr std::size_t kCompletions = 200;
+
+}  // namespace
+
+// --- searches ---
+
+// On the loop's thread.
+void Node::match(const MatchJob& job) {
+  const std::lock_guard lock(jobsMutex_);
+  jobs_.push_back(job);  // bounded: a job an open query, limits::kOpenQueries
+  jobsChanged_.notify_one();
+}
+
+void Node::workOff(std::stop_token stop) {
+  while (true) {
+    std::unique_lock lock(jobsMutex_);
+    if (!jobsChanged_.wait(lock, stop, [&] { return !jobs_.empty(); })) return;
+    const MatchJob job = std::move(jobs_.front());
+    jobs_.pop_front();
+    lock.unlock();
+    matchNow(job);
+  }
+}
+
+void Node::matchNow(const MatchJob& job) {
+  std::vector<LocalHit> hits;
+  std::uint64_t more = 0;
+  std::shared_ptr<const share::Snapshot> snapshot;
+  bool indexing = false;
+  {
+    const std::lock_guard lock(jobsMutex_);
+    if (index_) {
+      snapshot = index_->snapshot();
+      indexing = !index_->progress().ready;
+    }
+  }
+  const auto pattern = Pattern::compile(job.kind, job.text);
+  if (pattern && snapshot) {
+    for (const auto& entry : snapshot->entries()) {
+      if (!pattern->matches(entry->name, entry->root)) continue;
+      if (hits.size() < job.limit) {
+        hits.push_back({entry->name, entry->stat.sizeBytes, entry->root});
+      } else {
+        ++more;
+      }
+    }
+  }
+  network_.post([id = job.id, hits = std::move(hits), more, indexing](Peer& peer, TimePoint now,
+                                                                      Effects& fx) mutable {
+    peer.matched(id, std::move(hits), more, indexing, now, fx);
+  });
+}
+
+// On the loop's thread.
+void Node::searched(SearchUpdate& update) {
+  heardNames_.with([&](auto& names) {
+    for (const auto& hit : update.hits) {
+      if (names.size() < kHeardNames) names.insert(hit.name);
+    }
+  });
+  const auto search = searches_.with([&](auto& searches) {
+    const auto found = searches.find(update.id);
+    return found == searches.end() ? nullptr : found->second;
+  });
+  if (!search) return;
+  const std::lock_guard lock(search->mutex);
+  search->hits += update.hits.size();
+  search->searched = update.searched;
+  if (update.result) search->result = std::move(update.result);
+  search->changed.notify_all();
+}
+
+Result<SearchResult> Node::find(const Wanted& wanted, std::stop_token stop, const OnHits& onHits) {
+  const PatternKind kind = wanted.kind.value_or(Pattern::kindOf(wanted.text));
+  if (const auto pattern = Pattern::compile(kind, wanted.text); !pattern) return pattern.error();
+  const auto members = membersNow(stop);
+  const auto search = std::make_shared<Search>();
+  auto id = network_.call([=, this](Peer& peer, TimePoint now, Effects& fx) {
+    auto asked = peer.find(kind, wanted.text, members, now, fx);
+    if (asked) searches_.with([&](auto& searches) { searches.emplace(*asked, search); });
+    return asked;
+  });
+  if (!id) return id.error();
+  if (!*id) return id->error();
+  std::unique_lock lock(search->mutex);
+  std::uint64_t toldHits = 0;
+  std::uint64_t toldPeers = 0;
+  while (!search->result && !stop.stop_requested()) {
+    search->changed.wait(lock, stop, [&] {
+      return search->result || search->hits != toldHits || search->searched != toldPeers;
+    });
+    toldHits = search->hits;
+    toldPeers = search->searched;
+    if (!onHits) continue;
+    lock.unlock();
+    onHits(toldHits, toldPeers);
+    lock.lock();
+  }
+  lock.unlock();
+  searches_.with([&](auto& searches) { searches.erase(**id); });
+  if (search->result) return *search->result;
+  network_.post([query = **id](Peer& peer, TimePoint, Effects&) { peer.cancel(query); });
+  return Error{ErrorCode::interrupted, "interrupted"};
+}
+
+// --- downloads ---
+
+Result<Fetched> Node::fetch(const FetchRequest& request, std::stop_token stop,
+                            const OnProgress& progress) {
+  transfer::FetchRequest wanted;
+  wanted.root = request.file.root;
+  wanted.size = request.file.sizeBytes;
+  wanted.force = request.force;
+  wanted.saveAs = request.file.name;
+  for (const auto& holder : request.file.holders) {
+    const bool only = request.file.holders.size() == 1;
+    if (holder.id != options_.id || only) wanted.holders.push_back({holder.id, holder.endpoint});
+  }
+  switch (request.destination.form) {
+    case Destination::Form::downloads:
+      wanted.folder = options_.downloads;
+      break;
+    case Destination::Form::folder:
+      wanted.folder = request.destination.path;
+      break;
+    case Destination::Form::file: {
+      const fs::path path(request.destination.path);
+      wanted.folder = path.has_parent_path() ? path.parent_path().string() : ".";
+      wanted.saveAs = path.filename().string();
+      break;
+    }
+  }
+  const std::uint64_t number = ++downloadCount_;
+  downloads_.with([&](auto& downloads) {
+    downloads[number] = {wanted.saveAs, {}, true, 0, wanted.size};
+  });
+  std::uint64_t counted = 0;
+  const auto result = downloader_->fetch(wanted, stop, [&](const transfer::FetchProgress& state) {
+    const std::uint64_t received = state.heldBytes - state.resumedBytes;
+    if (received > counted) receivedBytes_ += received - counted;
+    counted = std::max(counted, received);
+    downloads_.with([&](auto& downloads) {
+      auto& download = downloads[number];
+      download.doneBytes = state.heldBytes;
+      download.peer = state.sources.size() == 1 ? state.sources[0].id : PeerId();
+    });
+    if (progress) {
+      progress({wanted.saveAs, state.heldBytes, state.size, command::Unit::bytes});
+    }
+  });
+  downloads_.with([&](auto& downloads) { downloads.erase(number); });
+  if (!result) return result.error();
+  Fetched fetched;
+  fetched.name = request.file.name;
+  fetched.sizeBytes = result->size;
+  fetched.root = wanted.root;
+  fetched.path = result->path;
+  fetched.seconds = std::chrono::duration<double>(result->elapsed).count();
+  std::uint64_t bytes = 0;
+  for (const auto& source : result->sources) {
+    bytes += source.bytes;
+    if (source.bytes > 0) fetched.sources.push_back(source.id);
+  }
+  if (bytes > counted) receivedBytes_ += bytes - counted;
+  return fetched;
+}
+
+// --- the share ---
+
+Result<ShareReport> Node::list(const std::optional<PeerId>& peer, std::stop_token stop) {
+  ShareReport report;
+  if (!peer || *peer == options_.id) {
+    report.peer = options_.id;
+    const auto snapshot = index_->snapshot();
+    for (const auto& entry : snapshot->entries()) {
+      report.files.push_back({entry->name, entry->stat.sizeBytes, entry->root});
+    }
+    report.indexing = !index_->progress().ready;
+    return report;
+  }
+  report.peer = *peer;
+  const auto now = picture(stop);
+  if (!now) return now.error();
+  const auto entry =
+      std::find_if(now->entries.begin(), now->entries.end(),
+                   [&](const wire::TopologyEntry& e) { return e.member.id == *peer; });
+  if (entry == now->entries.end()) {
+    return Error{ErrorCode::unavailable, fmt::format("{} is not in the network", peer->text())};
+  }
+  transfer::Interrupter interrupter;
+  const std::stop_callback onStop(stop, [&] { interrupter.interrupt(); });
+  const auto files = transfer::listShared({*peer, entry->member.endpoint}, {}, interrupter);
+  if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
+  if (!files) return files.error();
+  for (const auto& file : *files) report.files.push_back({file.name, file.size, file.root});
+  return report;
+}
+
+Result<ShareChange> Node::share(const std::string& path, std::stop_token) {
+  const auto before = index_->snapshot()->size();
+  if (auto added = index_->add(path); !added) return added.error();
+  index_->wait(1s, [](const auto&, const share::Progress& progress) { return progress.ready; });
+  const auto after = index_->snapshot()->size();
+  return ShareChange{path, after > before ? after - before : 0, !index_->progress().ready};
+}
+
+Result<ShareChange> Node::unshare(const std::string& path, std::stop_token) {
+  const auto before = index_->snapshot()->size();
+  if (auto removed = index_->remove(path); !removed) return removed.error();
+  index_->wait(1s, [](const auto&, const share::Progress& progress) { return progress.ready; });
+  const auto after = index_->snapshot()->size();
+  return ShareChange{path, before > after ? before - after : 0, false};
+}
+
+// --- completion ---
+
+std::vector<std::string> Node::knownNames(const std::string& prefix) {
+  std::set<std::string> names;
+  heardNames_.with([&](auto& heard) {
+    for (auto name = heard.lower_bound(prefix);
+         name != heard.end() && name->starts_with(prefix) && names.size() < kCompletions; ++name) {
+      names.insert(*name);
+    }
+  });
+  const auto snapshot = index_->snapshot();
+  const auto& entries = snapshot->entries();
+  for (std::size_t i = snapshot->lowerBound(prefix);
+       i < entries.size() && entries[i]->name.starts_with(prefix) && names.size() < kCompletions;
+       ++i) {
+    names.insert(entries[i]->name);
+  }
+  return {names.begin(), names.end()};
+}
+
+std::vector<std::string> Node::knownPeers(const std::string& prefix) {
+  std::vector<std::string> peers;
+  lastPicture_.with([&](auto& picture) {
+    if (!picture) return;
+    for (const auto& entry : picture->entries) {
+      const auto& id = entry.member.id.text();
+      if (id.starts_with(prefix) && peers.size() < kCompletions) peers.push_back(id);
+    }
+  });
+  return peers;
+}
+
+}  // namespace espalier::peer::shell

@@ -1,0 +1,50 @@
+#include "peer/shell/share_source.h"
+
+#include <fmt/format.h>
+
+namespace espalier::peer::shell {
+
+std::optional<transfer::FileInfo> ShareSource::find(const FileRoot& root) {
+  const auto file = index_.snapshot()->file(root);
+  if (!file) return std::nullopt;
+  return transfer::FileInfo{file->root, file->sizeBytes, file->name};
+}
+
+Result<transfer::OpenedFile> ShareSource::open(const FileRoot& root) {
+  const auto snapshot = index_.snapshot();
+  Error why{ErrorCode::failed, "this file is not shared"};
+  // The same content may be shared under several names: any of them will do.
+  for (const auto* entry : snapshot->findRoot(root)) {
+    auto opened = index_.openForServing(snapshot->file(*entry));
+    if (!opened) {
+      why = opened.error();
+      continue;
+    }
+    struct stat status {};
+    if (::fstat(opened->descriptor.get(), &status) != 0) {
+      why = systemError("cannot read a shared file", errno);
+      continue;
+    }
+    return transfer::OpenedFile{std::move(opened->descriptor), transfer::FileState::of(status)};
+  }
+  return why;
+}
+
+Result<std::vector<Digest>> ShareSource::chunkHashes(const FileRoot& root) {
+  return index_.chunkHashes(root);
+}
+
+std::vector<transfer::FileInfo> ShareSource::list(std::string_view after, std::size_t limit) {
+  const auto snapshot = index_.snapshot();
+  const auto& entries = snapshot->entries();
+  std::size_t next = after.empty() ? 0 : snapshot->lowerBound(after);
+  if (next < entries.size() && entries[next]->name == after) ++next;
+  std::vector<transfer::FileInfo> files;
+  for (; next < entries.size() && files.size() < limit; ++next) {
+    const auto& entry = *entries[next];
+    files.push_back({entry.root, entry.stat.sizeBytes, entry.name});
+  }
+  return files;
+}
+
+}  // namespace espalier::peer::shell

@@ -1,0 +1,25 @@
+// What a transfer server serves from: the share's index, in the form that transfers know.
+//
+// Thread-safe, like both sides.
+#pragma once
+
+#include "peer/share/share_index.h"
+#include "peer/transfer/source.h"
+
+namespace espalier::peer::shell {
+
+class ShareSource final : public transfer::FileSource {
+ public:
+  // `index` outlives it.
+  explicit ShareSource(share::ShareIndex& index) : index_(index) {}
+
+  std::optional<transfer::FileInfo> find(const FileRoot& root) override;
+  Result<transfer::OpenedFile> open(const FileRoot& root) override;
+  Result<std::vector<Digest>> chunkHashes(const FileRoot& root) override;
+  std::vector<transfer::FileInfo> list(std::string_view after, std::size_t limit) override;
+
+ private:
+  share::ShareIndex& index_;
+};
+
+}  // namespace espalier::peer::shell
