@@ -116,8 +116,12 @@ Result<void> Node::makeShare() {
   auto index = std::make_unique<share::ShareIndex>(std::move(share));
   auto source = std::make_unique<ShareSource>(*index);
   auto server = std::make_unique<transfer::TransferServer>(*source);
-  downloader_ = std::make_unique<transfer::Downloader>(
-      transfer::DownloaderOptions{options_.state, {}, 100ms});
+  downloader_ = std::make_unique<transfer::Downloader>(transfer::DownloaderOptions{
+      .stateFolder = options_.state,
+      .timeouts = {},
+      .verified = [share = index.get()](const auto& path, const auto& root, auto chunks) {
+        share->learn(path, root, chunks);
+      }});
   // The loop and the worker use these: they are exchanged where both look.
   const auto exchanged = network_.call([&](Peer&, TimePoint, Effects&) {
     const std::lock_guard lock(jobsMutex_);
@@ -146,7 +150,12 @@ JoinAttempt Node::join(const PeerId& id, const std::string& word, std::stop_toke
   std::unique_lock lock(attempt->mutex);
   attempt->changed.wait(lock, stop, [&] { return attempt->ended.has_value(); });
   attempt_.with([](auto& current) { current.reset(); });
-  if (attempt->ended) return *attempt->ended;
+  if (attempt->ended) {
+    auto ended = std::move(*attempt->ended);
+    lock.unlock();
+    if (ended.end == JoinAttempt::End::joined) ended.joined = joinedNow();
+    return ended;
+  }
   failed.error = {ErrorCode::interrupted, "interrupted"};
   return failed;
 }
