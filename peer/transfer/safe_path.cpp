@@ -45,7 +45,8 @@ std::string_view fault(std::string_view component) {
 // the backslash.
 bool isPlain(std::string_view name) {
   std::string without(name);
-  std::erase(without, '\\');
+  // Not erased: the bytes around one would become neighbours, and a character that is none there.
+  std::replace(without.begin(), without.end(), '\\', '_');
   return escaped(without) == without;
 }
 

@@ -130,6 +130,7 @@ TEST_CASE("names that lead out, or that nobody could type, are refused") {
                                 "a/../b",
                                 "a//b",
                                 "a/",
+                                "a\xc3\\\x96",  // with the backslash gone it would be UTF-8
                                 "./a",
                                 ".",
                                 "a/.",
