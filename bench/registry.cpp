@@ -1,0 +1,140 @@
+// What a join costs in the metaserver's core alone, without sockets and codecs: from a connection
+// to its referral, in networks of up to 100,000 peers from addresses all over 127/8.
+//
+//   bench/registry [--runs 5] [--most 100000]
+//
+// `join_us` is the mean over all joins since the first, with what growing tables cost; `last_us`
+// the median over parts of the last fifth, so a newcomer's cost in a network of that size; `bytes`
+// the heap that a member takes. Processor time of this thread, since nothing here waits. Medians of
+// runs, each with a registry of its own; small networks are built more often.
+#include <malloc.h>
+
+#include <chrono>
+#include <ctime>
+#include <memory>
+
+#include "bench/processes.h"
+#include "metaserver/core/registry.h"
+
+using namespace espalier;
+using namespace espalier::bench;
+using metaserver::Effects;
+using metaserver::Registry;
+
+namespace {
+
+constexpr std::size_t kPart = 200;  // joins that are timed together
+
+struct Newcomer {
+  ConnectionId connection;
+  std::string host;
+  wire::RegistryRequest request;
+};
+
+std::vector<Newcomer> newcomers(std::size_t count) {
+  std::vector<Newcomer> all;
+  all.reserve(count);
+  for (std::size_t i = 1; i <= count; ++i) {
+    wire::Join join;
+    join.id = PeerId::parse(fmt::format("peer{}", i)).value();
+    join.key.bytes[0] = static_cast<std::uint8_t>(i);
+    join.word = "P2P";
+    all.push_back({ConnectionId{2 * i},
+                   fmt::format("127.{}.{}.{}", 1 + i % 200, i / 200 / 256, i / 200 % 256), join});
+  }
+  return all;
+}
+
+double heapBytes() {
+  const auto info = ::mallinfo2();
+  return static_cast<double>(info.uordblks + info.hblkhd);
+}
+
+struct Figures {
+  double meanMicroseconds = 0;
+  double tailMicroseconds = 0;
+  double bytes = 0;
+};
+
+double microsecondsNow() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return 1e6 * static_cast<double>(time.tv_sec) + 1e-3 * static_cast<double>(time.tv_nsec);
+}
+
+Figures measure(topo::Rule rule, unsigned links, const std::vector<Newcomer>& all) {
+  const TimePoint now{std::chrono::hours(1)};
+  Effects fx;
+  Registry::Options options;
+  options.maxLinks = links;
+  options.placement = rule;
+  options.network.bytes[0] = 1;
+  std::vector<double> tail;
+  const double heapBefore = heapBytes();
+  auto registry = std::make_unique<Registry>(options, now, fx);
+  const double start = microsecondsNow();
+  for (std::size_t first = 0; first < all.size(); first += kPart) {
+    const double partFrom = microsecondsNow();
+    for (std::size_t i = first; i < first + kPart; ++i) {
+      registry->opened(all[i].connection, all[i].host, now);
+      registry->received(all[i].connection, all[i].request, now, fx);
+      if (fx.sends.size() != 1 || !std::holds_alternative<wire::Admitted>(fx.sends[0].reply)) {
+        fail("a peer was not admitted");
+      }
+      fx.sends.clear();
+      fx.notices.clear();
+    }
+    if (first >= all.size() / 5 * 4) tail.push_back((microsecondsNow() - partFrom) / double{kPart});
+  }
+  const double taken = microsecondsNow() - start;
+  const auto count = static_cast<double>(all.size());
+  return {taken / count, median(std::move(tail)), (heapBytes() - heapBefore) / count};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Arguments arguments(argc, argv, {{"runs", "5"}, {"most", "100000"}});
+  const auto most = static_cast<std::size_t>(std::max(arguments.number("most"), 1000));
+  std::vector<std::size_t> sizes;
+  for (const std::size_t size : {1'000u, 5'000u, 15'000u, 50'000u, 100'000u}) {
+    if (size <= most) sizes.push_back(size);
+  }
+  Report report("registry");
+  report.note("runs", arguments.number("runs"));
+  struct Case {
+    topo::Rule rule;
+    unsigned links;
+  };
+  for (const Case one : {Case{topo::Rule::shallowest, 2}, Case{topo::Rule::shallowest, 8},
+                         Case{topo::Rule::classic, 2}, Case{topo::Rule::nearest, 8}}) {
+    std::vector<double> tails;
+    double bytes = 0;
+    for (const std::size_t size : sizes) {
+      const auto all = newcomers(size);
+      std::vector<double> mean;
+      std::vector<double> tail;
+      std::vector<double> heap;
+      const int networks = arguments.number("runs") * static_cast<int>(100'000 / size);
+      for (int run = 0; run < networks; ++run) {
+        const Figures figures = measure(one.rule, one.links, all);
+        mean.push_back(figures.meanMicroseconds);
+        tail.push_back(figures.tailMicroseconds);
+        heap.push_back(figures.bytes);
+      }
+      tails.push_back(median(tail));
+      bytes = std::max(bytes, median(heap));
+      report.row({{"placement", topo::name(one.rule)},
+                  {"links", one.links},
+                  {"peers", size},
+                  {"join_us", rounded(median(mean))},
+                  {"last_us", rounded(median(tail))},
+                  {"bytes", rounded(median(heap))}});
+    }
+    const std::string name = fmt::format("{} with {} links", topo::name(one.rule), one.links);
+    report.atMost(name + ": a join in the largest network, of one in the smallest",
+                  tails.back() / tails.front(), 1.5);
+    report.atMost(name + ": heap bytes a member", bytes, 2048);
+  }
+  report.print();
+}
