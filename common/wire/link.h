@@ -113,12 +113,20 @@ struct Raise {
   bool operator==(const Raise&) const = default;
 };
 
+// Up, to the root, from a peer that has come back from elsewhere: whom it knew there. Some may be
+// in a tree of their own by now, and only a root looks for others.
+struct Elsewhere {
+  std::vector<Contact> contacts;  // at most limits::kContacts
+
+  bool operator==(const Elsewhere&) const = default;
+};
+
 // Both ways: the sender is leaving the network, or gives this link up.
 struct Farewell {
   bool operator==(const Farewell&) const = default;
 };
 
 using LinkMessage = std::variant<Attach, Accepted, Referred, Held, Refused, Beat, LineageChanged,
-                                 Raise, Farewell, Query, Answer, Lost>;
+                                 Raise, Elsewhere, Farewell, Query, Answer, Lost>;
 
 }  // namespace espalier::wire

@@ -84,6 +84,10 @@ void fill(const Raise& raise, proto::LinkFrame& frame) {
   out.set_acceptor(raise.acceptor.text());
 }
 
+void fill(const Elsewhere& elsewhere, proto::LinkFrame& frame) {
+  fillContacts(elsewhere.contacts, *frame.mutable_elsewhere()->mutable_contacts());
+}
+
 void fill(const Farewell&, proto::LinkFrame& frame) {
   frame.mutable_farewell();
 }
@@ -180,6 +184,12 @@ Result<LinkMessage> read(const proto::Raise& in) {
   return LinkMessage(Raise{*floor, *std::move(seeker), *std::move(acceptor)});
 }
 
+Result<LinkMessage> read(const proto::Elsewhere& in) {
+  auto contacts = readContacts(in.contacts(), limits::kContacts);
+  if (!contacts) return contacts.error();
+  return LinkMessage(Elsewhere{*std::move(contacts)});
+}
+
 Result<LinkMessage> read(const proto::Search& in) {
   auto search = fromProto(in);
   if (!search) return search.error();
@@ -215,6 +225,8 @@ Result<LinkMessage> decodeLink(std::string_view payload) {
       return read(frame.lineage_changed());
     case proto::LinkFrame::kRaise:
       return read(frame.raise());
+    case proto::LinkFrame::kElsewhere:
+      return read(frame.elsewhere());
     case proto::LinkFrame::kFarewell:
       return LinkMessage(Farewell{});
     case proto::LinkFrame::kSearch:

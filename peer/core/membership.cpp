@@ -80,6 +80,7 @@ wire::Links Membership::links() const {
 }
 
 void Membership::sessionEnded(std::string why, TimePoint now, Effects& fx) {
+  const bool wasJoined = joined();
   session_ = Session::offline;
   metaserver_.reset();
   nextMetaserverBeat_ = kNever;
@@ -94,7 +95,7 @@ void Membership::sessionEnded(std::string why, TimePoint now, Effects& fx) {
   // Nobody tells a root any more that there is an older one: it looks for itself, and an orphan
   // need not wait.
   if (!tree_->parent() && !seeking_) seek(std::nullopt, now, fx);
-  if (seeking_) contactsAt_ = std::min(contactsAt_, now);
+  if (seeking_ && wasJoined) contactsAt_ = std::min(contactsAt_, now);
 }
 
 void Membership::admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx) {
@@ -337,11 +338,13 @@ void Membership::afterStep(TimePoint now, Effects& fx) {
         askForPlace({changes.lostParent->id, std::nullopt}, now, fx);
       } else {
         seek(changes.lostParent->id, now, fx);
+        contactsAt_ = now + limits::kSettleAfter;  // first the other orphans come here
       }
     } else {
       seek(changes.lostParent->id, now, fx);
     }
   }
+  for (const auto& contact : changes.elsewhere) remember(contact);
   if (!tree_->parent()) {
     for (const auto& hint : changes.hints) {
       if (hint.order >= tree_->self().order) continue;

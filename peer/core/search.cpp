@@ -26,8 +26,11 @@ milliseconds searchBudget(std::uint64_t members) {
                                 limits::kSearchBudgetMost);
 }
 
-milliseconds budgetBehind(milliseconds budget) {
-  return std::max<milliseconds>(budget - std::min<milliseconds>(limits::kSearchHop, budget / 10),
+milliseconds budgetBehind(milliseconds budget, std::uint32_t hopsLeft) {
+  // All hops together keep half of the time at most, so that the far end of a long line has some,
+  // too.
+  const auto share = std::min(budget / 10, budget / (hopsLeft + 1));
+  return std::max<milliseconds>(budget - std::min<milliseconds>(limits::kSearchHop, share),
                                 limits::kSearchBudgetLeast);
 }
 

@@ -21,9 +21,9 @@
 // more than its `members`; tables, queues and hits have bounds in limits.h, and what a peer sends
 // beyond them, or that makes no sense, is ignored and told once a link.
 //
-// Time: an asker's budget is 3 s and 250 ms a member, 60 s at most; each hop keeps 200 ms (10 % of a
-// short one) for itself, so the far end gives up before the near one. Messages with coverage alone
-// wait 50 ms for more of their kind; hits and `done` never wait.
+// Time: an asker's budget is 3 s and 250 ms a member, 60 s at most; each hop keeps 200 ms (10 % of
+// a short one) for itself, so the far end gives up before the near one. Messages with coverage
+// alone wait 50 ms for more of their kind; hits and `done` never wait.
 //
 // Does no I/O; not thread-safe; time and randomness are handed in. An event costs O(links), plus
 // O(open queries) when a link comes or goes and in tick(); deadline() is O(open queries).
@@ -188,6 +188,6 @@ class Searches {
 // 3 s and 250 ms a member, at most 60 s.
 std::chrono::milliseconds searchBudget(std::uint64_t members);
 // What is left of a budget for those one hop further.
-std::chrono::milliseconds budgetBehind(std::chrono::milliseconds budget);
+std::chrono::milliseconds budgetBehind(std::chrono::milliseconds budget, std::uint32_t hopsLeft);
 
 }  // namespace espalier::peer

@@ -13,7 +13,8 @@ using std::chrono::milliseconds;
 void Searches::relay(OpenSearch& search, TimePoint now, SearchEffects& fx) {
   if (search.isOrphan() || search.expired || now >= search.shareEnds) return;
   auto query = search.query;
-  query.budget = budgetBehind(std::chrono::duration_cast<milliseconds>(search.shareEnds - now));
+  query.budget = budgetBehind(std::chrono::duration_cast<milliseconds>(search.shareEnds - now),
+                              query.hopsLeft);
   if (query.hopsLeft > 0) --query.hopsLeft;
   for (const auto& [id, link] : links_) {
     if (search.upstream == id) continue;

@@ -12,7 +12,8 @@ void Membership::seek(const std::optional<PeerId>& lost, TimePoint now, Effects&
   candidates_.clear();
   contactsLoaded_ = false;
   tryAt_ = now;
-  contactsAt_ = joined() ? now + limits::kContactsAfter : now;
+  // Who asks its contacts before they have noticed the same death finds them full.
+  contactsAt_ = lost || joined() ? now + limits::kContactsAfter : now;
   if (joined()) askForPlace({lost, std::nullopt}, now, fx);
 }
 
@@ -105,7 +106,10 @@ void Membership::attempt(const wire::Contact& target, TimePoint now, Effects& fx
 void Membership::attemptAnswered(const wire::LinkMessage& message, TimePoint now, Effects& fx) {
   const ConnectionId connection = attempt_->connection;
   if (const auto* accepted = std::get_if<wire::Accepted>(&message)) {
+    auto before = tree_->contactsAbove();
     if (tree_->adopt(connection, *accepted, now, fx)) {
+      before.resize(std::min(before.size(), limits::kContacts));
+      tree_->tellElsewhere(before, fx);
       attempt_.reset();
       stopSeeking(fx);
     } else {

@@ -238,6 +238,17 @@ void Tree::receivedFromChild(Neighbour& child, const wire::LinkMessage& message,
     changedGossip(now);
   } else if (const auto* raise = std::get_if<wire::Raise>(&message)) {
     raised(*raise, now, fx);
+  } else if (const auto* elsewhere = std::get_if<wire::Elsewhere>(&message)) {
+    tellElsewhere(elsewhere->contacts, fx);
+  }
+}
+
+void Tree::tellElsewhere(const std::vector<wire::Contact>& contacts, Effects& fx) {
+  if (contacts.empty()) return;
+  if (parent_) {
+    fx.sends.push_back({parent_->connection, wire::LinkMessage(wire::Elsewhere{contacts})});
+  } else {
+    changes_.elsewhere.insert(changes_.elsewhere.end(), contacts.begin(), contacts.end());
   }
 }
 
@@ -379,7 +390,10 @@ void Tree::tick(TimePoint now, Effects& fx) {
     if (child.heard <= silentSince) silent.push_back(child.connection);
   }
   for (const auto& held : held_) {
-    if (held.deadline <= now) silent.push_back(held.connection);
+    if (held.deadline > now) continue;
+    silent.push_back(held.connection);
+    fx.sends.push_back(
+        {held.connection, wire::LinkMessage(wire::Refused{RefusalReason::unanchored})});
   }
   for (const auto connection : silent) lost(connection, true, now, fx);
 

@@ -56,8 +56,9 @@ class Tree {
     bool succeeded = false;                   // and the oldest child of the root that was lost
     std::vector<Neighbour> up;
     std::vector<Neighbour> down;
-    std::vector<wire::Contact> hints;  // older roots to attach to
-    std::optional<PeerId> raisedByMe;  // my own Raise came up to me: that acceptor is below me
+    std::vector<wire::Contact> hints;      // older roots to attach to
+    std::vector<wire::Contact> elsewhere;  // perhaps in other trees: told to this root
+    std::optional<PeerId> raisedByMe;      // my own Raise came up to me: that acceptor is below me
   };
 
   Tree(wire::NetworkId network, wire::Contact self, unsigned maxLinks, TimePoint now);
@@ -79,6 +80,9 @@ class Tree {
   // This parentless peer is the root of what hangs below it (or no longer content with that).
   void settle(TimePoint now, Effects& fx);
   void unsettle() { settled_ = false; }
+
+  // Tells the root of peers that may be in other trees.
+  void tellElsewhere(const std::vector<wire::Contact>& contacts, Effects& fx);
 
   // Says farewell to everybody.
   void leave(TimePoint now, Effects& fx);

@@ -121,6 +121,7 @@ const std::map<std::size_t, Example>& linkExamples() {
         {"Beat", Beat{{18, 1}, 5}},
         {"LineageChanged", LineageChanged{kLineage}},
         {"Raise", Raise{{17, 2}, contactOf(5), peer("s2")}},
+        {"Elsewhere", Elsewhere{{contactOf(1), contactOf(3)}}},
         {"Farewell", Farewell{}},
         {"Query", Query{kQuery, PatternKind::glob, "*.txt", 3100ms, peer("s1"), 5}},
         {"Answer", found},

@@ -308,10 +308,11 @@ TEST_CASE("a budget grows with the members and shrinks with each hop, but never 
   CHECK(searchBudget(1) == 3250ms);
   CHECK(searchBudget(64) == 19s);
   CHECK(searchBudget(1'000'000) == 60s);
-  CHECK(budgetBehind(4280ms) == 4080ms);
+  CHECK(budgetBehind(4280ms, 8) == 4080ms);
+  CHECK(budgetBehind(60s, 1015) == 60s - 59ms);
   auto budget = searchBudget(100'000);
   for (int hop = 0; hop < 100'000; ++hop) {
-    const auto behind = budgetBehind(budget);
+    const auto behind = budgetBehind(budget, 8);
     CHECK_UNARY(behind < budget || behind == limits::kSearchBudgetLeast);
     budget = behind;
   }

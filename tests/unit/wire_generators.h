@@ -117,7 +117,7 @@ inline wire::Answer someAnswer() {
 }
 
 inline wire::LinkMessage someLinkMessage() {
-  switch (numberOf(0, 11)) {
+  switch (numberOf(0, 12)) {
     case 0:
       return wire::Attach{rawOf<wire::NetworkId>(), someContact(), someFloor(), someMembers()};
     case 1:
@@ -140,6 +140,8 @@ inline wire::LinkMessage someLinkMessage() {
       return someQuery();
     case 10:
       return someAnswer();
+    case 11:
+      return wire::Elsewhere{someContacts(limits::kContacts)};
     default:
       return wire::Lost{rawOf<QueryId>()};
   }
