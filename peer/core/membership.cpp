@@ -296,6 +296,7 @@ void Membership::tick(TimePoint now, Effects& fx) {
   if (tree_) {
     tree_->tick(now, fx);
     rememberLineage();
+    gossipElsewhere(now, fx);
   }
   if (attempt_ && now >= attempt_->deadline) {
     fx.closes.push_back({attempt_->connection});
@@ -348,7 +349,12 @@ void Membership::afterStep(TimePoint now, Effects& fx) {
   if (!tree_->parent()) {
     for (const auto& hint : changes.hints) {
       if (hint.order >= tree_->self().order) continue;
-      hinted(hint, now);
+      // An orphan asks its own ancestors first, then whomever it knows.
+      if (!tree_->settled()) {
+        remember(hint);
+      } else {
+        hinted(hint, now);
+      }
     }
     if (changes.raisedByMe && attempt_ && attempt_->target.id == *changes.raisedByMe) {
       fx.closes.push_back({attempt_->connection});

@@ -112,6 +112,7 @@ class Membership {
   std::vector<wire::Contact> contacts() const;
   void remember(const wire::Contact& contact);
   void rememberLineage();
+  void gossipElsewhere(TimePoint now, Effects& fx);
 
   void afterStep(TimePoint now, Effects& fx);
   void advance(TimePoint now, Effects& fx);
@@ -152,6 +153,7 @@ class Membership {
   std::optional<Attempt> attempt_;
   Candidates candidates_;
   std::deque<wire::Contact> known_;  // most recent first
+  TimePoint nextElsewhere_ = TimePoint::min();
 };
 
 }  // namespace espalier::peer

@@ -4,6 +4,14 @@
 #include "peer/core/membership.h"
 
 namespace espalier::peer {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kElsewhereInterval = 5s;
+constexpr Duration kElsewhereMemberInterval = 20ms;
+
+}  // namespace
 
 void Membership::seek(const std::optional<PeerId>& lost, TimePoint now, Effects& fx) {
   seeking_ = true;
@@ -178,6 +186,17 @@ void Membership::rememberLineage() {
   if (!tree_->parent()) return;
   const auto above = tree_->contactsAbove();
   for (auto contact = above.rbegin(); contact != above.rend(); ++contact) remember(*contact);
+}
+
+// Without a metaserver only roots look for other trees, and roots change: whoever knows somebody
+// says so now and then. All members together say it some fifty times a second at most.
+void Membership::gossipElsewhere(TimePoint now, Effects& fx) {
+  if (joined() || !tree_->parent() || known_.empty() || now < nextElsewhere_) return;
+  std::uniform_real_distribution<double> spread(0.5, 1.5);
+  const auto interval =
+      std::max<Duration>(kElsewhereInterval, tree_->members() * kElsewhereMemberInterval);
+  nextElsewhere_ = now + std::chrono::duration_cast<Duration>(spread(random_) * interval);
+  tree_->tellElsewhere({known_[random_() % known_.size()]}, fx);
 }
 
 }  // namespace espalier::peer
