@@ -73,6 +73,8 @@ class Membership {
   // Null until this peer listens under the port that it was given.
   const Tree* tree() const { return tree_ ? &*tree_ : nullptr; }
   bool joined() const { return session_ == Session::joined; }
+  // Peers that it could turn to when all nearer ones are gone; the most recently seen first.
+  const std::deque<wire::Contact>& known() const { return known_; }
   // How many members the network has, as far as this peer knows.
   std::uint64_t members() const;
   bool owns(ConnectionId connection) const;

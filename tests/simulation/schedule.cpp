@@ -10,6 +10,8 @@ using namespace std::chrono_literals;
 constexpr auto kJoining = 20s;
 constexpr auto kTrouble = 60s;
 
+}  // namespace
+
 Settings settingsFor(Random& random) {
   constexpr unsigned kLinks[] = {2, 2, 2, 3, 4, 8};
   constexpr topo::Rule kRules[] = {topo::Rule::shallowest, topo::Rule::classic,
@@ -24,6 +26,14 @@ Settings settingsFor(Random& random) {
   settings.mostDelay = delay.second;
   return settings;
 }
+
+std::string describe(const Settings& settings, std::size_t peers) {
+  return fmt::format("{} peers, {} links, {}, delays {} to {} us", peers, settings.maxLinks,
+                     topo::name(settings.placement), settings.leastDelay.count(),
+                     settings.mostDelay.count());
+}
+
+namespace {
 
 class Troublemaker {
  public:
@@ -116,10 +126,34 @@ class Troublemaker {
   std::vector<NodeId> dead_;
 };
 
+// Whether anybody could bring the trees together: the metaserver, or a member that knows a living
+// one of another tree.
+bool couldMeet(const World& world) {
+  if (world.metaserverUp()) return true;
+  const auto living = world.living();
+  const auto rootOf = [&](NodeId peer) {
+    while (const auto above = world.parent(peer)) peer = *above;
+    return peer;
+  };
+  for (const NodeId peer : living) {
+    for (const auto& contact : world.peer(peer).membership().known()) {
+      for (const NodeId other : living) {
+        const auto* tree = world.peer(other).tree();
+        if (tree != nullptr && tree->self() == contact && rootOf(other) != rootOf(peer))
+          return true;
+      }
+    }
+  }
+  return false;
+}
+
 // Everybody's file is found, and everybody has answered.
 std::optional<std::string> searchAll(World& world) {
   std::optional<peer::SearchResult> result;
   const auto living = world.living();
+  const auto roots = std::count_if(living.begin(), living.end(),
+                                   [&](NodeId peer) { return !world.peer(peer).tree()->parent(); });
+  if (roots > 1) return std::nullopt;  // of which judge() said that they could not meet
   const NodeId asker = living[world.below(living.size())];
   world.find(asker, [&](const peer::SearchResult& r) { result = r; });
   world.runUntil(world.now() + 90s);
@@ -139,11 +173,24 @@ std::optional<std::string> searchAll(World& world) {
   return std::nullopt;
 }
 
+// One to three of them for good, sometimes while the metaserver starts anew.
+void putToSleep(World& world) {
+  for (std::uint64_t count = 1 + world.below(3); count > 0; --count) {
+    const auto awake = world.awake();
+    if (awake.size() < 2) return;
+    world.stop(awake[world.below(awake.size())]);
+  }
+  if (!world.metaserverUp() || world.below(2) == 0) return;
+  world.crashMetaserver();
+  world.runUntil(world.now() + std::chrono::milliseconds(world.below(8000)));
+  world.restartMetaserver();
+}
+
 }  // namespace
 
 std::optional<std::string> judge(const World& world) {
   if (world.failure()) return world.failure();
-  const auto living = world.living();
+  const auto living = world.awake();
   std::vector<std::string> roots;
   for (const NodeId peer : living) {
     const auto* tree = world.peer(peer).tree();
@@ -156,7 +203,7 @@ std::optional<std::string> judge(const World& world) {
                          tree->parent()->contact.id.text());
     }
   }
-  if (roots.size() != 1 && !living.empty()) {
+  if (roots.size() != 1 && !living.empty() && couldMeet(world)) {
     return fmt::format("there are {} trees, with the roots {}", roots.size(),
                        fmt::join(roots, ", "));
   }
@@ -195,6 +242,16 @@ std::optional<std::string> judge(const World& world) {
   return std::nullopt;
 }
 
+std::optional<std::string> rest(World& world, Duration patience, Duration step) {
+  const TimePoint latest = world.now() + patience;
+  std::optional<std::string> failure;
+  do {
+    world.runUntil(std::min(world.now() + step, latest));
+    failure = judge(world);
+  } while (failure && !world.failure() && world.now() < latest);
+  return failure;
+}
+
 Outcome run(const Schedule& schedule) {
   Random random(schedule.seed);
   const Settings settings = settingsFor(random);
@@ -202,9 +259,7 @@ Outcome run(const Schedule& schedule) {
       schedule.leastPeers + random() % (schedule.mostPeers - schedule.leastPeers + 1);
   Outcome outcome;
   outcome.peers = peers;
-  outcome.settings = fmt::format("{} peers, {} links, {}, delays {} to {} us", peers,
-                                 settings.maxLinks, topo::name(settings.placement),
-                                 settings.leastDelay.count(), settings.mostDelay.count());
+  outcome.settings = describe(settings, peers);
 
   World world(random(), settings);
   world.trace(schedule.trace);
@@ -232,11 +287,15 @@ Outcome run(const Schedule& schedule) {
     if (world.peer(peer).tree() == nullptr && !world.metaserverUp()) world.crash(peer);
   }
   const auto patience = 60s + 40 * static_cast<long>(peers) * settings.mostDelay;
-  const TimePoint latest = world.now() + patience;
-  do {
-    world.runUntil(world.now() + 5s);
-    outcome.failure = judge(world);
-  } while (outcome.failure && !world.failure() && world.now() < latest);
+  if (random() % 3 == 0) {
+    // Some never wake up: the others are one tree without them.
+    putToSleep(world);
+    outcome.failure = rest(world, patience, 5s);
+    for (const NodeId peer : world.living()) world.resume(peer);
+  }
+  if (!outcome.failure) outcome.failure = rest(world, patience, 5s);
+  // Without a metaserver how many there are travels along the tree.
+  if (!world.metaserverUp()) world.runUntil(world.now() + patience / 4);
   if (!outcome.failure && world.living().size() > 0) outcome.failure = searchAll(world);
   if (!outcome.failure) outcome.failure = judge(world);
   return outcome;
