@@ -46,9 +46,10 @@ Result<void> serve(const MetaserverOptions& options) {
   auto server = Server::bind(**loop, options);
   if (!server) return server.error();
   const command::Dispatcher dispatcher(metaserverCommands(**server));
-  auto control = command::ControlServer::start(options.state, dispatcher);
+  auto control = command::ControlServer::claim(options.state);
   if (!control) return control.error();
   if (auto opened = (*server)->open(); !opened) return opened.error();
+  (*control)->serve(dispatcher);
   log::info("metaserver ready on {}, network in {}; now start peers", (*server)->address().text(),
             options.topoFile);
   (*loop)->run();

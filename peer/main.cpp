@@ -1,16 +1,20 @@
 // The peer: builds the graph of its objects, joins, and runs commands, a prompt, or neither, until
 // it is told to stop.
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <csignal>
 #include <cstdio>
 #include <mutex>
 
 #include "common/base/log.h"
+#include "common/base/text.h"
 #include "common/command/control.h"
 #include "common/command/options.h"
 #include "common/command/runner.h"
+#include "common/command/signals.h"
 #include "common/net/address.h"
 #include "common/net/event_loop.h"
 #include "peer/shell/commands.h"
@@ -23,10 +27,12 @@ namespace {
 using namespace espalier;
 using namespace espalier::peer::shell;
 
-int failWith(const Error& error, const PeerOptions& options, std::string_view command = {}) {
+// As the first of the commands would fail that there are, or as `what`.
+int failWith(const Error& error, const PeerOptions& options, std::string_view what = {}) {
   if (options.json) {
+    if (!options.commands.empty()) what = options.commands[0];
     command::Json data;
-    data["command"] = command;
+    data["command"] = what.substr(0, what.find(' '));
     data["error"] = command::errorData(error);
     std::printf("%s\n", data.dump(-1, ' ', false, command::Json::error_handler_t::replace).c_str());
   } else {
@@ -118,9 +124,8 @@ class Program {
   int runAlone() {
     auto joined = joinAlone(node_, options_.id, options_.joinWord, ending_.token());
     if (!joined) {
-      if (const auto code = ending_.code()) return *code;
-      return failWith(joined.error(), options_,
-                      options_.commands.empty() ? "join" : options_.commands[0]);
+      const auto code = ending_.code();
+      return code && options_.headless ? *code : failWith(joined.error(), options_, "join");
     }
     if (!options_.quiet && !options_.json) log::info("{}", joinedLine(*joined));
     if (options_.commands.empty()) return endedHeadless(ending_.wait());
@@ -160,14 +165,22 @@ class Program {
   command::Dispatcher dispatcher_;
 };
 
+// In the peer that already runs on that share, if one does.
+std::optional<int> runInRunningPeer(const PeerOptions& options) {
+  std::stop_source stop;
+  const command::SignalWatch onInterrupt({SIGINT}, [&](int) { stop.request_stop(); });
+  auto context = command::standaloneContext(stop.get_token(), options.json, options.quiet);
+  return command::runInRunning(options.state, options.commands, context, command::standardOutput());
+}
+
 int run(PeerOptions options) {
-  // In the peer that already runs on that share, if one does.
-  if (!options.commands.empty() && !options.id.empty()) {
-    std::stop_source stop;
-    auto context = command::standaloneContext(stop.get_token(), options.json, options.quiet);
-    if (const auto code = command::runInRunning(options.state, options.commands, context,
-                                                command::standardOutput())) {
-      return *code;
+  if (!options.commands.empty()) {
+    if (const auto code = runInRunningPeer(options)) return *code;
+    if (options.id.empty()) {
+      return failWith({ErrorCode::usage, fmt::format("no peer runs on {}: with --id ID one joins "
+                                                     "for these commands, and leaves again",
+                                                     escaped(options.state))},
+                      options);
     }
   }
   auto loop = net::EventLoop::create();
@@ -205,7 +218,11 @@ int main(int count, char** words) {
   const bool terminal = ::isatty(STDIN_FILENO) != 0;
   const std::vector<std::string> arguments(words + 1, words + count);
   const auto parsed = parsePeerOptions(arguments, command::processEnvironment(), terminal, options);
-  if (!parsed) return failWith(parsed.error(), options);
+  if (!parsed) {
+    // The mistake may stand before the option that says how to tell it.
+    options.json = options.json || std::count(arguments.begin(), arguments.end(), "--json") > 0;
+    return failWith(parsed.error(), options);
+  }
   if (parsed->text) {
     std::fputs(parsed->text->c_str(), stdout);
     return 0;

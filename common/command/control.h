@@ -37,9 +37,15 @@ namespace espalier::command {
 // them limits::kControlGrace to say so.
 class ControlServer {
  public:
-  // Makes `stateDir` (0700) if it is not there. Fails with `refused` when a program serves it
-  // already, before anything is touched. A socket that nobody answers on is replaced. `dispatcher`
-  // outlives the server.
+  // Takes the state folder: until the server is gone, no other program gets it. Makes `stateDir`
+  // (0700) if it is not there. Fails with `refused` when a program has it already, before anything
+  // is touched. A socket that nobody answers on is replaced. Clients that connect before serve()
+  // wait for it.
+  static Result<std::unique_ptr<ControlServer>> claim(const std::string& stateDir);
+  // Begins to answer; once. `dispatcher` outlives the server.
+  void serve(const Dispatcher& dispatcher);
+
+  // Both at once.
   static Result<std::unique_ptr<ControlServer>> start(const std::string& stateDir,
                                                       const Dispatcher& dispatcher);
   ~ControlServer();
@@ -50,12 +56,12 @@ class ControlServer {
  private:
   class Session;
 
-  ControlServer(const Dispatcher& dispatcher, FileDescriptor folder, FileDescriptor lock,
-                FileDescriptor listener, FileDescriptor wake);
+  ControlServer(FileDescriptor folder, FileDescriptor lock, FileDescriptor listener,
+                FileDescriptor wake);
   void run(const std::stop_token& stop);
   void acceptOne();
 
-  const Dispatcher& dispatcher_;
+  const Dispatcher* dispatcher_ = nullptr;
   FileDescriptor folder_;
   FileDescriptor lock_;
   FileDescriptor listener_;

@@ -176,8 +176,15 @@ class ControlServer::Session {
 
 Result<std::unique_ptr<ControlServer>> ControlServer::start(const std::string& stateDir,
                                                             const Dispatcher& dispatcher) {
+  auto server = claim(stateDir);
+  if (server) (*server)->serve(dispatcher);
+  return server;
+}
+
+Result<std::unique_ptr<ControlServer>> ControlServer::claim(const std::string& stateDir) {
   std::error_code failure;
   if (std::filesystem::create_directories(stateDir, failure)) ::chmod(stateDir.c_str(), 0700);
+  if (failure) return systemError("cannot make the folder " + escaped(stateDir), failure.value());
   auto folder = openStateFolder(stateDir);
   if (!folder) return folder.error();
   FileDescriptor lock(
@@ -195,17 +202,19 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(const std::string& s
   if (!listener) return listener.error();
   FileDescriptor wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake) return systemError("cannot make an event descriptor", errno);
-  return std::unique_ptr<ControlServer>(new ControlServer(
-      dispatcher, std::move(*folder), std::move(lock), std::move(*listener), std::move(wake)));
+  return std::unique_ptr<ControlServer>(new ControlServer(std::move(*folder), std::move(lock),
+                                                          std::move(*listener), std::move(wake)));
 }
 
-ControlServer::ControlServer(const Dispatcher& dispatcher, FileDescriptor folder,
-                             FileDescriptor lock, FileDescriptor listener, FileDescriptor wake)
-    : dispatcher_(dispatcher),
-      folder_(std::move(folder)),
+ControlServer::ControlServer(FileDescriptor folder, FileDescriptor lock, FileDescriptor listener,
+                             FileDescriptor wake)
+    : folder_(std::move(folder)),
       lock_(std::move(lock)),
       listener_(std::move(listener)),
-      wake_(std::move(wake)) {
+      wake_(std::move(wake)) {}
+
+void ControlServer::serve(const Dispatcher& dispatcher) {
+  dispatcher_ = &dispatcher;
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
 
@@ -260,7 +269,7 @@ void ControlServer::acceptOne() {
     sendLine(socket.get(), {{"exit", exitCode(ErrorCode::timeout)}, {"stops", false}});
     return;
   }
-  sessions_.push_back(std::make_unique<Session>(dispatcher_, std::move(socket), wake_.get()));
+  sessions_.push_back(std::make_unique<Session>(*dispatcher_, std::move(socket), wake_.get()));
 }
 
 }  // namespace espalier::command

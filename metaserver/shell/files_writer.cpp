@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kLeastPause = 50ms;
 constexpr int kPauseToWriting = 4;
+constexpr auto kRetry = 1s;  // of a file that could not be written
 
 }  // namespace
 
@@ -45,7 +46,12 @@ void FilesWriter::wake() {
 void FilesWriter::run() {
   std::unique_lock lock(mutex_);
   while (!ending_) {
-    woken_.wait(lock, [&] { return wanted_ || ending_; });
+    const auto woken = [&] { return wanted_ || ending_; };
+    if (failing_.empty()) {
+      woken_.wait(lock, woken);
+    } else {
+      woken_.wait_for(lock, kRetry, woken);
+    }
     wanted_ = false;
     lock.unlock();
     const TimePoint begun = Clock::now();
@@ -60,7 +66,7 @@ void FilesWriter::run() {
 }
 
 bool FilesWriter::writeNewest() {
-  const auto snapshot = takeSnapshot_(written_);
+  const auto snapshot = takeSnapshot_(failing_.empty() ? written_ : 0);
   if (!snapshot) return false;
   written_ = snapshot->version;
   write(paths_.topo, topo::format(snapshot->lines));

@@ -3,7 +3,8 @@
 //
 // Each file is written to a temporary one and renamed, so a reader never sees half of it; at most
 // every 50 ms, and so seldom that writing takes at most a fifth of the time; once more at the end.
-// A file that can't be written is logged once, and once more when it can be again.
+// A file that can't be written is logged once, tried again every second, and logged once more when
+// it can be written again.
 //
 // Thread: one, ended by the destructor. `snapshot` is called on it.
 #pragma once

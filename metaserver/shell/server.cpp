@@ -22,9 +22,8 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kProbesAtOnce = 256;
 constexpr auto kProbeTimeout = 2s;
-// Somebody who only looks, or thinks about an id, says so with beats; this is for those who are
-// gone.
-constexpr auto kGuestTimeout = 60s;
+// Whoever only looks, or thinks about an id, beats as members do, every 30 s at the least.
+constexpr auto kSessionSilence = 100s;
 
 }  // namespace
 
@@ -130,7 +129,6 @@ void Server::carryOut(Effects& fx) {
     auto* connection = loop_.find(send.to);
     if (connection == nullptr) continue;
     connection->send(wire::encode(send.reply));
-    if (std::holds_alternative<wire::Admitted>(send.reply)) connection->keepOpen();
   }
   for (const auto id : fx.closes) {
     if (auto* connection = loop_.find(id)) {
@@ -149,6 +147,10 @@ std::optional<net::Admission> Server::onAccept(const net::Address&) {
   return net::Admission{id, &greeter_};
 }
 
+void Server::Greeter::onOpened(net::Connection& connection) {
+  connection.closeAt(Clock::now() + limits::kHelloTimeout, {ErrorCode::timeout, "it said nothing"});
+}
+
 void Server::Greeter::onFrame(net::Connection& connection, std::string_view payload) {
   const auto hello = wire::decodeHello(payload);
   const bool welcome = hello && hello->purpose == wire::Purpose::registry;
@@ -160,7 +162,7 @@ void Server::Greeter::onFrame(net::Connection& connection, std::string_view payl
     return;
   }
   connection.send(wire::encode(wire::welcomeFor(*hello)));
-  connection.closeAt(Clock::now() + kGuestTimeout, {ErrorCode::timeout, "it has fallen silent"});
+  connection.closeAt(Clock::now() + kSessionSilence, {ErrorCode::timeout, "it has fallen silent"});
   connection.setHandler(server_.sessions_);
   server_.registry_.with([&](auto& registry) {
     registry->opened(connection.id(), connection.remoteAddress().host, Clock::now());
@@ -177,6 +179,7 @@ void Server::Sessions::onFrame(net::Connection& connection, std::string_view pay
     connection.closeAfterFlush(request.error());
     return;
   }
+  connection.closeAt(Clock::now() + kSessionSilence, {ErrorCode::timeout, "it has fallen silent"});
   server_.step([&](Registry& registry, TimePoint now, Effects& fx) {
     registry.received(connection.id(), *request, now, fx);
   });

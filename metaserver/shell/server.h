@@ -44,6 +44,7 @@ class Server final : public MetaserverService, private net::ListenerHandler {
   class Greeter final : public net::ConnectionHandler {
    public:
     explicit Greeter(Server& server) : server_(server) {}
+    void onOpened(net::Connection& connection) override;
     void onFrame(net::Connection& connection, std::string_view payload) override;
     void onClosed(net::Connection&, const Error&) override {}
 

@@ -140,6 +140,10 @@ std::optional<net::Admission> Network::onAccept(const net::Address&) {
   return net::Admission{ConnectionId{++accepted_ * 2}, &greeter_};
 }
 
+void Network::Greeter::onOpened(net::Connection& connection) {
+  connection.closeAt(Clock::now() + limits::kHelloTimeout, {ErrorCode::timeout, "it said nothing"});
+}
+
 void Network::Greeter::onFrame(net::Connection& connection, std::string_view payload) {
   const auto hello = wire::decodeHello(payload);
   if (!hello || hello->purpose == wire::Purpose::registry) {
@@ -157,7 +161,8 @@ void Network::Greeter::onFrame(net::Connection& connection, std::string_view pay
     return;
   }
   connection.send(wire::encode(wire::welcomeFor(*hello)));
-  connection.keepOpen();
+  connection.closeAt(Clock::now() + limits::kHelloTimeout,
+                     {ErrorCode::timeout, "it asked for no link"});
   network_.states_[connection.id()] = {Kind::link, true};
   connection.setHandler(network_.control_);
 }
@@ -195,6 +200,7 @@ void Network::received(net::Connection& connection, std::string_view payload) {
   }
   const auto message = wire::decodeLink(payload);
   if (!message) return drop(message.error());
+  connection.keepOpen();  // from here on the core judges silence
   step([&](TimePoint now, Effects& fx) { peer_.received(id, *message, now, fx); });
 }
 
@@ -269,13 +275,14 @@ void Network::failAnswers(const Error& error) {
 // --- time ---
 
 TimePoint Network::deadline() const {
-  if (leaveBy_ != kNever) return Clock::now() + kGoodbyePoll;
+  if (leaveBy_ != kNever) return nextGoodbyeLook_;
   return std::min(peer_.deadline(), slowedUntil_);
 }
 
 void Network::tick(TimePoint now) {
   if (now >= slowedUntil_) resumeAll();
   if (leaveBy_ != kNever) {
+    nextGoodbyeLook_ = now + kGoodbyePoll;
     if (now >= leaveBy_ || loop_.connectionCount() == 0) loop_.stop();
     return;
   }
@@ -287,6 +294,7 @@ void Network::leave() {
     if (leaveBy_ != kNever) return;
     listener_.reset();
     leaveBy_ = Clock::now() + kGoodbye;
+    nextGoodbyeLook_ = Clock::now();
     step([&](TimePoint now, Effects& fx) { peer_.leave(now, fx); });
     for (const auto& [id, state] : states_) {
       if (auto* connection = loop_.find(id)) {

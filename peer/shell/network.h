@@ -68,6 +68,7 @@ class Network final : private net::ListenerHandler {
   class Greeter final : public net::ConnectionHandler {
    public:
     explicit Greeter(Network& network) : network_(network) {}
+    void onOpened(net::Connection& connection) override;
     void onFrame(net::Connection& connection, std::string_view payload) override;
     void onClosed(net::Connection&, const Error&) override {}
 
@@ -116,6 +117,7 @@ class Network final : private net::ListenerHandler {
   std::set<ConnectionId> congested_;
   TimePoint slowedUntil_ = kNever;
   TimePoint leaveBy_ = kNever;
+  TimePoint nextGoodbyeLook_ = kNever;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

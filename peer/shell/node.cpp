@@ -85,28 +85,33 @@ std::string Node::joinWord() {
   return announcedWord_.with([](auto& word) { return word; });
 }
 
-// What follows from the id: where things lie, the share, the control socket.
+// What follows from the id: where things lie, the share, the control socket. The state is claimed
+// before anything in it is touched: another process may run on it.
 Result<void> Node::settle(const PeerId& id) {
-  options_.settle(id);
   control_.reset();
-  if (auto made = makeShare(); !made) return made;
-  auto key = loadInstanceKey(options_.state);
-  if (!key) return key.error();
-  key_ = *key;
-  if (dispatcher_ != nullptr) {
-    auto control = command::ControlServer::start(options_.state, *dispatcher_);
-    if (!control) return control.error();
-    control_ = std::move(*control);
-  }
-  return {};
-}
-
-Result<void> Node::makeShare() {
+  options_.settle(id);
   for (const auto& folder : {options_.share, options_.downloads}) {
     boost::system::error_code failed;
     if (fs::create_directories(folder, failed)) log::info("made the folder {}", folder);
     if (failed) return systemError("cannot make the folder " + folder, failed.value());
   }
+  auto control = command::ControlServer::claim(options_.state);
+  if (!control) {
+    Error error = control.error();
+    if (error.code == ErrorCode::io)
+      error.message += "; --state DIR keeps a peer's state elsewhere";
+    return error;
+  }
+  auto key = loadInstanceKey(options_.state);
+  if (!key) return key.error();
+  key_ = *key;
+  if (auto made = makeShare(); !made) return made;
+  control_ = std::move(*control);
+  if (dispatcher_ != nullptr) control_->serve(*dispatcher_);
+  return {};
+}
+
+Result<void> Node::makeShare() {
   // Transfers that came before are served from the share that was.
   if (server_) server_->stop();
   share::ShareOptions share;
@@ -139,6 +144,11 @@ JoinAttempt Node::join(const PeerId& id, const std::string& word, std::stop_toke
   if (!key_ || options_.id != id || !control_) {
     if (auto settled = settle(id); !settled) {
       failed.error = settled.error();
+      // With another id it would be another folder.
+      const bool follows = options_.given.share.empty() && options_.given.state.empty();
+      if (follows && failed.error.code == ErrorCode::refused) {
+        failed.end = JoinAttempt::End::idRefused;
+      }
       return failed;
     }
   }
@@ -213,14 +223,18 @@ void Node::noticed(const Notice& notice) {
     case Kind::metaserverLost:
       attempt.end = End::unavailable;
       attempt.error = {ErrorCode::unavailable, noMetaserverLine(options_.metaserver, false)};
-      if (joined_) log::warning("metaserver out of reach: {}; the network goes on", notice.text);
+      if (joined_ && metaserverThere_.exchange(false)) {
+        log::warning("metaserver out of reach: {}; the network goes on", notice.text);
+      }
       return endAttempt(std::move(attempt));
     case Kind::waiting:
       return log::info("{}", escaped(notice.text));
     case Kind::metaserverBack:
+      metaserverThere_ = true;
       return log::info("the metaserver is back");
     case Kind::linkUp:
-      log::info("linked to {}", notice.text);
+      // The first link is part of what is told of joining.
+      if (joined_) log::info("linked to {}", notice.text);
       return refreshPicture();
     case Kind::linkDown:
       return log::info("the link to {} is gone", notice.text);

@@ -123,6 +123,7 @@ class Node final : public PeerService, public Joiner {
   std::atomic<std::uint64_t> downloadCount_{0};
   std::atomic<std::uint64_t> receivedBytes_{0};
   std::atomic<bool> joined_{false};
+  std::atomic<bool> metaserverThere_{true};  // as far as was told
 
   std::mutex jobsMutex_;
   std::condition_variable_any jobsChanged_;

@@ -38,6 +38,10 @@ Result<Endpoint> parseHost(std::string_view value, bool mayHavePort) {
   return Endpoint::parse(hasPort ? text : text + ":0");
 }
 
+std::string stateBelow(const std::string& share) {
+  return share + (share.ends_with('/') ? "" : "/") + ".espalier";
+}
+
 Store storeListen(Endpoint& target) {
   return [&target](std::string_view value) -> Result<void> {
     const auto endpoint = parseHost(value, true);
@@ -72,16 +76,16 @@ std::vector<Option> optionTable(PeerOptions& o) {
       {"id", "ID", "", "this peer's name in the network; without it, it is asked for",
        storePeerId(o.id)},
       {"share", "DIR", "./ID", "what others can fetch; made if it is not there",
-       storeText(o.share, limits::kPathBytes)},
+       storeText(o.given.share, limits::kPathBytes)},
       {"downloads", "DIR", "the share", "where fetched files go",
-       storeText(o.downloads, limits::kPathBytes)},
+       storeText(o.given.downloads, limits::kPathBytes)},
       {"join-word", "WORD", "P2P", "the word that the metaserver wants to hear", storeJoinWord(o)},
       {"listen", "HOST[:PORT]", "127.0.0.1", "where to listen; the metaserver assigns the port",
        storeListen(o.listen)},
       {"advertise", "HOST", "as --listen", "the address that others reach this peer by",
        storeHost(o.advertise)},
       {"state", "DIR", "SHARE/.espalier", "its key, index and incomplete downloads",
-       storeText(o.state, limits::kPathBytes)},
+       storeText(o.given.state, limits::kPathBytes)},
       {"e", "COMMAND", "", "run it and exit; may be repeated; see the command help",
        storeAll(o.commands), true},
       {"headless", "", "", "no prompt: serve until SIGTERM", storeYes(o.headless)},
@@ -96,9 +100,9 @@ std::vector<Option> optionTable(PeerOptions& o) {
 
 void PeerOptions::settle(const PeerId& chosen) {
   id = chosen;
-  if (share.empty()) share = "./" + id.text();
-  if (downloads.empty()) downloads = share;
-  if (state.empty()) state = share + (share.ends_with('/') ? "" : "/") + ".espalier";
+  share = given.share.empty() ? "./" + id.text() : given.share;
+  downloads = given.downloads.empty() ? share : given.downloads;
+  state = given.state.empty() ? stateBelow(share) : given.state;
 }
 
 Result<command::Parsed> parsePeerOptions(const std::vector<std::string>& arguments,
@@ -114,7 +118,12 @@ Result<command::Parsed> parsePeerOptions(const std::vector<std::string>& argumen
                         command::storeNumber(options.total, 1, limits::kMembers)};
   auto parsed = command::parseOptions(program, arguments, environment);
   if (!parsed || parsed->text) return parsed;
-  if (options.id.empty()) {
+  // Who runs commands may mean the peer that runs on that share already.
+  const auto& given = options.given;
+  const bool told = !given.share.empty() || !given.state.empty();
+  if (options.id.empty() && !options.commands.empty() && told && !options.headless) {
+    options.state = given.state.empty() ? stateBelow(given.share) : given.state;
+  } else if (options.id.empty()) {
     const char* wants = options.headless            ? "--headless"
                         : !options.commands.empty() ? "-e"
                         : !terminal                 ? "without a terminal, peer"

@@ -16,10 +16,17 @@ namespace espalier::peer::shell {
 struct PeerOptions {
   std::uint64_t total = 0;  // TOTAL; 0: not given
   Endpoint metaserver{"127.0.0.1", 5000};
-  PeerId id;              // empty: to be asked for
-  std::string share;      // empty until the id is known, unless given
-  std::string downloads;  // likewise
-  std::string state;      // likewise
+  PeerId id;  // empty: to be asked for
+  struct Folders {
+    std::string share;
+    std::string downloads;
+    std::string state;
+  };
+  Folders given;  // empty where nothing was
+  // What follows from them and from the id, once that is known.
+  std::string share;
+  std::string downloads;
+  std::string state;
   std::string joinWord = "P2P";
   bool joinWordGiven = false;
   Endpoint listen{"127.0.0.1", 0};  // port 0: what the metaserver assigns
@@ -30,13 +37,14 @@ struct PeerOptions {
   bool quiet = false;
   log::Level logLevel = log::Level::info;
 
-  // Sets the id, and what follows from it: share ./ID, downloads the share, state SHARE/.espalier.
+  // Sets the id, again if need be, and what follows from it where nothing was given: share ./ID,
+  // downloads the share, state SHARE/.espalier.
   void settle(const PeerId& chosen);
 };
 
 // Fills `options`, which begin with the defaults. `text` is that of --help or --version. With an id
 // they are settled already. `terminal`: somebody could be asked for the id; without one it has to
-// be given.
+// be given, but for commands with a share or a state: a peer that runs there may take them.
 Result<command::Parsed> parsePeerOptions(const std::vector<std::string>& arguments,
                                          const command::Environment& environment, bool terminal,
                                          PeerOptions& options);

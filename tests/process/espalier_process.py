@@ -139,6 +139,10 @@ def file_root(data):
     return layer[0].hex()
 
 
+def noise(size_bytes, seed=0):
+    return hashlib.shake_128(str(seed).encode()).digest(size_bytes)
+
+
 def free_port_range(count):
     """The first of `count` ports that are free now, below the ports that the kernel gives out by itself."""
     start = 10000 + os.getpid() * 97 % 20000
@@ -160,6 +164,8 @@ class Network:
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("ESPALIER_")}
         self.env.update(HOME=str(self.folder), LC_ALL="C.UTF-8")
         self.metaserver, self.peers, self.terminals = None, {}, []
+        self.mounts, self.memory = [], []
+        self.states = {}  # of those whose state lies elsewhere
         self.address, self.max_links, self.metaserver_options = None, 2, []
         self.first_port = free_port_range(16)
 
@@ -210,15 +216,17 @@ class Network:
     def peer_command(self, name, *options):
         return [self.program("peer"), "--metaserver", self.address, "--id", name, "--share", f"./{name}", *options]
 
-    def start_peer(self, name, *options, files=None):
-        self.fill_share(name, files)
-        self.peers[name] = Process(name, self.peer_command(name, "--headless", *options), self.folder, self.env,
-                                   self.patience)
+    def spawn(self, name, *command):
+        self.peers[name] = Process(name, command, self.folder, self.env, self.patience)
         return self.peers[name]
 
+    def start_peer(self, name, *options, files=None, may=None):
+        """`may`: what stands before the command, as without_privileges()."""
+        self.fill_share(name, files)
+        return self.spawn(name, *(may or []), *self.peer_command(name, "--headless", *options))
+
     def restart_peer(self, name):
-        self.peers[name] = Process(name, self.peers[name].command, self.folder, self.env, self.patience)
-        return self.peers[name]
+        return self.spawn(name, *self.peers[name].command)
 
     def start_peers(self, count, *options):
         """s1 … sN, in this order of joining; returns their tree."""
@@ -235,14 +243,17 @@ class Network:
                               timeout=self.patience, check=False)
         return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
 
+    def running(self, name):
+        """The options that reach peer `name`."""
+        return ["--state", self.states[name]] if name in self.states else ["--share", f"./{name}"]
+
     def command(self, name, *commands):
         """Runs commands in peer `name` as text; returns (exit code, standard output, standard error)."""
-        return self.run(self.program("peer"), "--share", f"./{name}",
-                        *[word for command in commands for word in ("-e", command)])
+        return self.run(self.program("peer"), *self.running(name), *[word for command in commands for word in ("-e", command)])
 
     def json(self, name, *commands):
         """The same with --json; returns (exit code, [objects])."""
-        code, out, log = self.run(self.program("peer"), "--share", f"./{name}", "--json",
+        code, out, log = self.run(self.program("peer"), *self.running(name), "--json",
                                   *[word for command in commands for word in ("-e", command)])
         try:
             return code, [json.loads(line) for line in out.splitlines()]
@@ -281,13 +292,39 @@ class Network:
         assert code == 0, told
         return next(peer["endpoint"] for peer in told[0]["peers"] if peer["id"] == name)
 
-    def terminal(self, *command):
+    def terminal(self, *command, cwd=None):
         """A program at a terminal, told of the metaserver by the environment."""
         env = dict(self.env)
         if self.address:
             env["ESPALIER_METASERVER"] = self.address
-        self.terminals.append(terminal.Terminal(command, self.folder, env, self.patience))
+        self.terminals.append(terminal.Terminal(command, cwd or self.folder, env, self.patience))
         return self.terminals[-1]
+
+    # --- the machine
+    def without_privileges(self):
+        """Before a command, so that permissions hold for root too."""
+        caps = "-dac_override,-dac_read_search"
+        return ["setpriv", f"--bounding-set={caps}", f"--inh-caps={caps}"] if os.geteuid() == 0 else []
+
+    def small_disk(self, name, size):
+        """A file system of that size; None (told) where none can be mounted."""
+        folder = self.folder / name
+        folder.mkdir()
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "espalier-test", folder],
+                              capture_output=True, check=False)
+        if done.returncode != 0:
+            print("        left out: no file system can be mounted here")
+            return None
+        self.mounts.append(folder)
+        return folder
+
+    def memory_folder(self, name):
+        """The folder `name`, in memory where that can be: for very many files."""
+        if not os.access("/dev/shm", os.W_OK):
+            return self.fill_share(name, {})
+        self.memory.append(tempfile.mkdtemp(prefix="espalier-test-", dir="/dev/shm"))
+        (self.folder / name).symlink_to(self.memory[-1])
+        return self.folder / name
 
     # --- the end
     def close(self):
@@ -296,6 +333,10 @@ class Network:
         for one in [*self.peers.values(), self.metaserver]:
             if one and one.alive:
                 one.kill()
+        for folder in self.mounts:
+            subprocess.run(["umount", "--lazy", folder], check=False)
+        for folder in self.memory:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def logs(self):
         told = []

@@ -15,6 +15,7 @@ import time
 
 COLUMNS = 200
 SEQUENCE = re.compile(r"\x1b(?:\[([?0-9;]*)([A-Za-z@])|[()][A-Z0-9]|[=>78])")
+PROMPT = re.compile(r"(.*?>)(?: (.*))?")
 
 
 class Screen:
@@ -162,3 +163,17 @@ class Terminal:
         if not self.closed:
             self.closed = True
         os.close(self.ours)
+
+
+def talk(terminal, dialogue, **values):
+    """Types what stands behind each prompt, and wants to see every other line as it stands."""
+    for line in dialogue.strip("\n").splitlines():
+        for name, value in values.items():
+            line = line.replace(f"<{name}>", value)
+        prompt = PROMPT.fullmatch(line)
+        if prompt:
+            terminal.prompt(prompt[1])
+            terminal.type(prompt[2] or "")
+            terminal.expect(re.escape(line.rstrip()))
+        else:
+            terminal.expect(re.escape(line))

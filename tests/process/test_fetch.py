@@ -1,15 +1,10 @@
 #!/usr/bin/env python3
 """Finding, fetching and listing files in real networks: bytes, roots, messages and exit codes."""
-import hashlib
 import os
 import signal
 import sys
 
-from espalier_process import case, file_root, main, wait_until
-
-
-def noise(size_bytes, seed=0):
-    return hashlib.shake_128(str(seed).encode()).digest(size_bytes)
+from espalier_process import case, file_root, main, noise, wait_until
 
 
 def five(network, *options):
@@ -191,7 +186,7 @@ def _(network):
     (outside / "extra.txt").write_text("extra\n")
     code, out, log = network.command("s1", f"share {outside}")
     assert code == 0, (out, log)
-    wait_until(lambda: network.json("s2", "get extra.txt")[0] == 0, network.patience, "extra.txt to be fetched")
+    wait_until(lambda: network.json("s2", "get outside/extra.txt")[0] == 0, network.patience, "extra.txt to be fetched")
     code, out, log = network.command("s1", f"unshare {outside}")
     assert code == 0, (out, log)
     def holders():

@@ -4,23 +4,7 @@ import re
 import sys
 
 from espalier_process import case, main, wait_until
-
-PROMPT = re.compile(r"(.*?>)(?: (.*))?")
-
-
-def talk(terminal, dialogue, **values):
-    """Types what stands behind each prompt, and wants to see every other line as it stands."""
-    for line in dialogue.strip("\n").splitlines():
-        for name, value in values.items():
-            line = line.replace(f"<{name}>", value)
-        prompt = PROMPT.fullmatch(line)
-        if prompt:
-            terminal.prompt(prompt[1])
-            terminal.type(prompt[2] or "")
-            terminal.expect(re.escape(line))
-        else:
-            terminal.expect(re.escape(line))
-
+from terminal import talk
 
 def join(network, name, links=None, look="", seen=""):
     """A peer that is added by hand, as in the original; returns its terminal."""
@@ -35,7 +19,7 @@ topo to see the network, Enter to go on> {look}
 {seen}
 P2P to join> P2P
 """.replace("\n\n", "\n"))
-    linked = f", linked to {links}" if links else ""
+    linked = f", linked to {links}" if links else ", the first of the network"
     terminal.expect(rf"{name} joined on 127\.0\.0\.1:\d+{linked}; sharing \d+ files \(.*\) from \./{name}")
     return terminal
 
@@ -174,7 +158,7 @@ def _(network):
                     + ".*")
     network.restart_metaserver()
     terminal.type("")
-    terminal.expect(r"s1 joined on 127\.0\.0\.1:\d+; sharing 2 files \(119 B\) from \./s1")
+    terminal.expect(r"s1 joined on 127\.0\.0\.1:\d+, the first of the network; sharing 2 files \(119 B\) from \./s1")
     talk(terminal, "s1> stop")
     assert terminal.end() == 0
 
