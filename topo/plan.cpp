@@ -60,9 +60,7 @@ class Planner {
         if (isAlive(child)) orphans.push_back(child);
       }
     }
-    std::sort(orphans.begin(), orphans.end(), [&](NodeIndex a, NodeIndex b) {
-      return tree_.member(a).order < tree_.member(b).order;
-    });
+    std::sort(orphans.begin(), orphans.end(), joinedBefore_);
     return orphans;
   }
 
@@ -92,16 +90,27 @@ class Planner {
       const NodeIndex node = search.queue[search.next];
       if (hasFreePlace(node)) return node;
       ++search.next;
+      const auto below = static_cast<std::ptrdiff_t>(search.queue.size());
       for (const NodeIndex child : tree_.children(node)) {
         if (isAlive(child)) search.queue.push_back(child);
       }
       if (const auto found = attached_.find(node); found != attached_.end()) {
         search.queue.insert(search.queue.end(), found->second.begin(), found->second.end());
       }
+      // Not in order of linking: each of those who plan has seen the links come in another order.
+      std::sort(search.queue.begin() + below, search.queue.end(), joinedBefore_);
     }
   }
 
+  struct JoinedBefore {
+    const Tree& tree;
+    bool operator()(NodeIndex a, NodeIndex b) const {
+      return tree.member(a).order < tree.member(b).order;
+    }
+  };
+
   const Tree& tree_;
+  const JoinedBefore joinedBefore_{tree_};
   std::vector<bool> isDead_;
   std::vector<NodeIndex> dead_;
   std::unordered_map<NodeIndex, NodeIndex> newRoots_;               // by the root that died

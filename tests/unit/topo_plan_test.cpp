@@ -137,13 +137,13 @@ TEST_CASE("orphans go to the first free place below their nearest living ancesto
         "s2 would become the root\n"
         "s3 would attach to s2\n"  // at the places that s1 and s6 left
         "s4 would attach to s2\n"
-        "s8 would attach to s5\n"
+        "s8 would attach to s3\n"  // of s2's children the one that joined first
         "s2:  s5 s3 s4\n"
-        "s3:  s7 s2\n"
+        "s3:  s7 s2 s8\n"
         "s4:  s2\n"
-        "s5:  s2 s8\n"
+        "s5:  s2\n"
         "s7:  s3\n"
-        "s8:  s5\n");
+        "s8:  s3\n");
 }
 
 TEST_CASE("an orphan keeps a link for its next parent while others attach below it") {

@@ -163,7 +163,11 @@ Plan naivePlan(Tree tree, const std::vector<NodeIndex>& dead) {
         plan.attachments.push_back({orphan, queue[i]});
         break;
       }
-      for (const NodeIndex child : tree.children(queue[i])) queue.push_back(child);
+      std::map<JoinOrder, NodeIndex> children;
+      for (const NodeIndex child : tree.children(queue[i])) {
+        children[tree.member(child).order] = child;
+      }
+      for (const auto& [order, child] : children) queue.push_back(child);
     }
     seeking.erase(orphan);
   }
