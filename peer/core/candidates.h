@@ -3,6 +3,7 @@
 // walk is bounded by limits::kWalk steps. No I/O; O(log n) a step.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <optional>
 #include <set>
@@ -24,7 +25,10 @@ class Candidates {
 
   void first(const wire::Contact& contact) { walk_.push_front(contact); }
 
-  void refer(const std::vector<wire::Contact>& contacts) {
+  // Of one peer's children the one that joined first is asked first, as in topo::planFailure.
+  void refer(std::vector<wire::Contact> contacts) {
+    std::sort(contacts.begin(), contacts.end(),
+              [](const auto& a, const auto& b) { return a.order < b.order; });
     for (const auto& contact : contacts) {
       if (walk_.size() < limits::kWalk) walk_.push_back(contact);
     }

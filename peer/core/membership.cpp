@@ -325,6 +325,10 @@ void Membership::afterStep(TimePoint now, Effects& fx) {
   for (const auto& neighbour : changes.down) {
     fx.notices.push_back({Notice::Kind::linkDown, neighbour.contact.id.text()});
   }
+  // A root that seeks waits for what hung below the child that it lost.
+  if (!changes.down.empty() && tree_->settled() && !joined()) {
+    tryAt_ = std::max(tryAt_, now + limits::kSettleAfter);
+  }
   const auto append = [](auto& to, auto& from) { to.insert(to.end(), from.begin(), from.end()); };
   append(linkChanges_.up, changes.up);
   append(linkChanges_.down, changes.down);

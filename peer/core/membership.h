@@ -91,6 +91,7 @@ class Membership {
   struct PlaceGiven {
     wire::Contact target;
     TimePoint since;
+    bool wasFull = false;  // it was asked once
   };
 
   ConnectionId nextConnection();
@@ -107,6 +108,7 @@ class Membership {
   void askForPlace(wire::Seek seek, TimePoint now, Effects& fx);
   void attempt(const wire::Contact& target, TimePoint now, Effects& fx);
   void attemptAnswered(const wire::LinkMessage& message, TimePoint now, Effects& fx);
+  void attemptReferred(const wire::Referred& referred, TimePoint now, Effects& fx);
   void attemptFailed(Failing why, TimePoint now, Effects& fx);
   void abandonAttempt(Effects& fx);
   void stopSeeking(Effects& fx);

@@ -125,12 +125,7 @@ void Membership::attemptAnswered(const wire::LinkMessage& message, TimePoint now
       attemptFailed(Failing::notNow, now, fx);
     }
   } else if (const auto* referred = std::get_if<wire::Referred>(&message)) {
-    for (const auto& contact : referred->candidates) remember(contact);
-    candidates_.refer(referred->candidates);
-    fx.closes.push_back({connection});
-    place_.reset();
-    attempt_.reset();
-    tryAt_ = now;
+    attemptReferred(*referred, now, fx);
   } else if (std::holds_alternative<wire::Held>(message)) {
     attempt_->deadline = now + limits::kHoldTimeout;
   } else if (const auto* refused = std::get_if<wire::Refused>(&message)) {
@@ -144,6 +139,21 @@ void Membership::attemptAnswered(const wire::LinkMessage& message, TimePoint now
     fx.closes.push_back({connection});
     attemptFailed(Failing::unreachable, now, fx);
   }
+}
+
+void Membership::attemptReferred(const wire::Referred& referred, TimePoint now, Effects& fx) {
+  for (const auto& contact : referred.candidates) remember(contact);
+  const PeerId target = attempt_->target.id;
+  abandonAttempt(fx);
+  tryAt_ = now;
+  // An orphan's place is free once the acceptor, too, has noticed the death that the plan is for.
+  if (announced_ && place_ && place_->target.id == target &&
+      !std::exchange(place_->wasFull, true)) {
+    tryAt_ = now + limits::kPlaceRetry;
+    return;
+  }
+  candidates_.refer(referred.candidates);
+  place_.reset();
 }
 
 void Membership::attemptFailed(Failing why, TimePoint now, Effects& fx) {

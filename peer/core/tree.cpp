@@ -128,7 +128,11 @@ void Tree::attach(ConnectionId connection, const wire::Attach& attach, TimePoint
     changes_.hints.push_back(attach.self);
     return refuse(connection, RefusalReason::younger, fx);
   }
-  if (!withinJump(label_, attach.floor)) return refuse(connection, RefusalReason::busy, fx);
+  // A seeker that raised its label would not find the acceptor good enough that it has just asked.
+  const bool raises = settled_ || attach.floor.beat == 0;
+  if (!raises || !withinJump(label_, attach.floor)) {
+    return refuse(connection, RefusalReason::busy, fx);
+  }
   raiseOwn(attach.floor.beat, now, fx);
   accept(connection, attach, now, fx);
 }
@@ -269,7 +273,7 @@ void Tree::raised(const wire::Raise& raise, TimePoint now, Effects& fx) {
   }
   if (raise.seeker.order < self_.order) {
     changes_.hints.push_back(raise.seeker);
-  } else if (withinJump(label_, raise.floor)) {
+  } else if (settled_ && withinJump(label_, raise.floor)) {
     raiseOwn(raise.floor.beat, now, fx);
   }
 }
@@ -278,12 +282,17 @@ void Tree::raiseOwn(std::uint64_t above, TimePoint now, Effects& fx) {
   assert(!parent_);
   label_ = {std::max(label_.beat, above) + 1, 0};
   beatDown(now, fx);
+  acceptHeld(now, fx);
 }
 
 void Tree::bettered(const wire::Label& label, TimePoint now, Effects& fx) {
   if (!label.betterThan(label_)) return;
   label_ = label;
   beatDown(now, fx);
+  acceptHeld(now, fx);
+}
+
+void Tree::acceptHeld(TimePoint now, Effects& fx) {
   for (std::size_t i = 0; i < held_.size();) {
     if (label_.betterThan(held_[i].attach.floor)) {
       const Held comer = std::move(held_[i]);
@@ -403,7 +412,10 @@ void Tree::tick(TimePoint now, Effects& fx) {
   } else if (beatDownAt_ + limits::kBeatInterval <= now) {
     beatDown(now, fx);
   }
-  for (const auto& held : held_) raised({held.attach.floor, held.attach.self, self_.id}, now, fx);
+  // A copy: the first beat that is raised may let them all in.
+  for (const auto& held : std::vector(held_)) {
+    raised({held.attach.floor, held.attach.self, self_.id}, now, fx);
+  }
 }
 
 TimePoint Tree::deadline() const {

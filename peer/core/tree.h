@@ -135,6 +135,7 @@ class Tree {
   void raised(const wire::Raise& raise, TimePoint now, Effects& fx);
   void bettered(const wire::Label& label, TimePoint now, Effects& fx);
   void raiseOwn(std::uint64_t above, TimePoint now, Effects& fx);
+  void acceptHeld(TimePoint now, Effects& fx);
   void beatDown(TimePoint now, Effects& fx);
   void beatUp(TimePoint now, Effects& fx);
   void gossip(TimePoint now, Effects& fx);
