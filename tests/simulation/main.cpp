@@ -1,10 +1,11 @@
 // Runs seeded schedules: simulation [--first SEED] [--count N] [--peers LEAST MOST] [--trace]
-// [--stop-at-first] Prints each seed that fails, with the command that replays it, and `cases: N
-// passed, M failed`.
+// [--stop-at-first] [--kill-each] Prints each seed that fails, with the command that replays it,
+// and `cases: N passed, M failed`.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
+#include "tests/simulation/kill_each.h"
 #include "tests/simulation/schedule.h"
 
 using namespace espalier::simulation;
@@ -13,6 +14,7 @@ int main(int count, char** words) {
   Schedule schedule;
   std::uint64_t runs = 100;
   bool stopAtFirst = false;
+  auto* play = &run;
   for (int i = 1; i < count; ++i) {
     const auto number = [&] { return i + 1 < count ? std::strtoull(words[++i], nullptr, 10) : 0; };
     if (std::strcmp(words[i], "--first") == 0) {
@@ -26,6 +28,8 @@ int main(int count, char** words) {
       schedule.trace = true;
     } else if (std::strcmp(words[i], "--stop-at-first") == 0) {
       stopAtFirst = true;
+    } else if (std::strcmp(words[i], "--kill-each") == 0) {
+      play = &killEach;
     } else {
       std::fprintf(stderr, "unknown option %s\n", words[i]);
       return 64;
@@ -34,16 +38,17 @@ int main(int count, char** words) {
   std::uint64_t failed = 0;
   std::uint64_t passed = 0;
   for (; runs > 0 && !(stopAtFirst && failed > 0); --runs, ++schedule.seed) {
-    const Outcome outcome = run(schedule);
+    const Outcome outcome = play(schedule);
     if (!outcome.failure) {
       ++passed;
       continue;
     }
     ++failed;
-    std::printf("seed %llu (%s): %s\n  replay: %s --first %llu --count 1 --peers %zu %zu --trace\n",
-                static_cast<unsigned long long>(schedule.seed), outcome.settings.c_str(),
-                outcome.failure->c_str(), words[0], static_cast<unsigned long long>(schedule.seed),
-                schedule.leastPeers, schedule.mostPeers);
+    const auto seed = static_cast<unsigned long long>(schedule.seed);
+    std::printf(
+        "seed %llu (%s): %s\n  replay: %s%s --first %llu --count 1 --peers %zu %zu --trace\n", seed,
+        outcome.settings.c_str(), outcome.failure->c_str(), words[0],
+        play == &run ? "" : " --kill-each", seed, schedule.leastPeers, schedule.mostPeers);
     std::fflush(stdout);
   }
   std::printf("cases: %llu passed, %llu failed\n", static_cast<unsigned long long>(passed),

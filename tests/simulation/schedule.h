@@ -26,8 +26,16 @@ struct Outcome {
 
 Outcome run(const Schedule& schedule);
 
-// What must hold once all is calm: one tree, both ends of each link agree, and, if there is a
-// metaserver, it sees that same tree and topo.txt says so. The first thing that does not.
+// Runs until the judge is content, looking every `step`; what is wrong if it never was.
+std::optional<std::string> rest(World& world, Duration patience, Duration step);
+
+// Links, placement and delays of a run, from its seed; and as text for the report.
+Settings settingsFor(Random& random);
+std::string describe(const Settings& settings, std::size_t peers);
+
+// What must hold of all that are awake once all is calm: one tree, both ends of each link agree,
+// and, if there is a metaserver, it sees that same tree and topo.txt says so. The first thing that
+// does not.
 std::optional<std::string> judge(const World& world);
 
 }  // namespace espalier::simulation

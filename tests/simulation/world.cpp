@@ -208,6 +208,12 @@ std::vector<NodeId> World::living() const {
   return living;
 }
 
+std::vector<NodeId> World::awake() const {
+  auto awake = living();
+  std::erase_if(awake, [this](NodeId number) { return stopped(number); });
+  return awake;
+}
+
 bool World::stopped(NodeId number) const {
   return nodes_[number]->stopped;
 }
@@ -238,7 +244,7 @@ void World::find(NodeId number, std::function<void(const peer::SearchResult&)> e
   std::optional<wire::Members> members;
   if (registry_ && asker.peer->membership().joined()) {
     const auto remembered = registry_->remembered();
-    members = wire::Members{remembered.size(), remembered.back().order};
+    if (!remembered.empty()) members = wire::Members{remembered.size(), remembered.back().order};
   }
   step(asker, [&](peer::Effects& fx) {
     const auto query = asker.peer->find(PatternKind::substring, "file", members, now_, fx);
@@ -355,7 +361,10 @@ void World::tryAgain(Node& node) {
 }
 
 void World::carryOut(metaserver::Effects& fx) {
-  for (auto& send : fx.sends) transmit(kMetaserver, send.to, std::move(send.reply));
+  for (auto& send : fx.sends) {
+    if (const auto* admitted = std::get_if<wire::Admitted>(&send.reply)) checkPort(admitted->self);
+    transmit(kMetaserver, send.to, std::move(send.reply));
+  }
   for (const auto connection : fx.closes) closeEnd(kMetaserver, connection);
   for (const auto& probe : fx.probes) {
     at(arrival(), [this, probe, life = registryLife_] {
@@ -383,6 +392,7 @@ void World::matchLocally(Node& node, const peer::MatchJob& job) {
 // --- connections ---
 
 void World::dial(Node& from, const peer::Dial& dial) {
+  log(fmt::format("{} dials {}", from.id, dial.to.text()));
   auto pipe = std::make_shared<Pipe>();
   pipe->ends[0] = {from.number, dial.connection, from.life, now_, true, {}};
   pipes_[{from.number, dial.connection}] = pipe;
@@ -527,6 +537,19 @@ void World::checkStep(Node& node) {
     above = *next;
   }
   fail("there is a cycle above " + node.id);
+}
+
+// No port is assigned that a member has. (One that comes back has its own, whoever else was given
+// it meanwhile: that one will find it taken.)
+void World::checkPort(const wire::Contact& admitted) {
+  const auto listener = listeners_.find(admitted.endpoint.port);
+  if (listener != listeners_.end() && id(listener->second) == admitted.id.text()) return;
+  for (const auto& member : registry_->remembered()) {
+    if (member.id != admitted.id && member.endpoint == admitted.endpoint) {
+      return fail(fmt::format("{} was given {}, which {} has", admitted.id.text(),
+                              admitted.endpoint.text(), member.id.text()));
+    }
+  }
 }
 
 }  // namespace espalier::simulation

@@ -66,6 +66,7 @@ class World {
 
   // --- what there is ---
   std::vector<NodeId> living() const;  // peers, stopped ones too
+  std::vector<NodeId> awake() const;   // without the stopped ones
   bool stopped(NodeId node) const;
   bool metaserverUp() const { return registry_ != nullptr; }
   const metaserver::Registry* registry() const { return registry_.get(); }
@@ -119,6 +120,7 @@ class World {
   void enqueue(NodeId to, std::function<void()> event);
 
   void checkStep(Node& node);
+  void checkPort(const wire::Contact& admitted);
 
   Settings settings_;
   Random random_;
