@@ -59,6 +59,7 @@ inline constexpr std::uint64_t kMembers = 1u << 20;  // the registry's size: 2 K
 inline constexpr std::uint64_t kTopoFileBytes = kMembers * (3 * (kPeerIdBytes + 1) + 2);
 
 // --- connections
+inline constexpr auto kProbeTimeout = 2s;    // a peer of before: does anybody listen there?
 inline constexpr int kListenBacklog = 4096;  // a storm of joins
 inline constexpr std::size_t kConnections =
     100'000;                               // of one process; the file limit is usually lower
@@ -101,9 +102,9 @@ inline constexpr std::size_t kQueriesRemembered = 8192;  // finished ones, to st
 inline constexpr unsigned kAdoptions = 16;               // a query: each repeats all that is known
 inline constexpr std::size_t kBranchesDown = 64;         // a query: links lost while it was open
 inline constexpr auto kSearchBudget = 3000ms;            // and for each member
-inline constexpr auto kSearchBudgetMember = 250ms;  // a hop down and back across an ocean
+inline constexpr auto kSearchBudgetMember = 250ms;       // a hop down and back across an ocean
 inline constexpr auto kSearchBudgetMost = 60'000ms;
-inline constexpr auto kSearchHop = 200ms;  // what a hop keeps for itself: its answer has a way to go
+inline constexpr auto kSearchHop = 200ms;          // what a hop keeps: its answer has a way to go
 inline constexpr auto kSearchBudgetLeast = 100ms;  // a share below it would answer nothing
 inline constexpr auto kSearchGrace = 1500ms;       // a lost branch may come back so late
 inline constexpr auto kSearchLinger = 2000ms;  // answers are relayed so long after a share's end

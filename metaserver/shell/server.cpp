@@ -21,7 +21,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kProbesAtOnce = 256;
-constexpr auto kProbeTimeout = 2s;
 // Whoever only looks, or thinks about an id, beats as members do, every 30 s at the least.
 constexpr auto kSessionSilence = 100s;
 
@@ -199,7 +198,7 @@ void Server::probeMore() {
     toProbe_.pop_front();
     const ConnectionId id{++connections_ * 2 + 1};
     // A host name cannot be looked up here; its peer has the full time to come back.
-    if (loop_.dial(id, probe.endpoint, prober_, kProbeTimeout)) probing_.emplace(id, probe.id);
+    if (loop_.dial(id, probe.endpoint, prober_, limits::kProbeTimeout)) probing_.emplace(id, probe.id);
   }
 }
 

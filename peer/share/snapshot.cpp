@@ -55,7 +55,9 @@ const Entry* Snapshot::find(std::string_view name) const {
 }
 
 std::vector<const Entry*> Snapshot::findRoot(const FileRoot& root) const {
-  const auto rootOf = [](const Entry* one) -> auto& { return one->root; };
+  const auto rootOf = [](const Entry* one) -> auto& {
+    return one->root;
+  };
   const auto first = std::ranges::lower_bound(byRoot_, root, {}, rootOf);
   const auto last = std::ranges::upper_bound(byRoot_, root, {}, rootOf);
   return {first, last};

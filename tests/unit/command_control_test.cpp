@@ -1,6 +1,7 @@
 #include "common/command/control.h"
 
 #include <doctest/doctest.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -273,6 +274,29 @@ TEST_CASE("only one program serves a folder, and leaves it clean") {
   CHECK_FALSE(std::filesystem::exists(state.path() + "/control.sock"));
   Client client;
   CHECK(client.run(state.path(), {"echo nobody"}) == std::nullopt);
+}
+
+TEST_CASE("who connects to a state that is only claimed is answered once it is served") {
+  StateFolder state;
+  Running running;
+  const auto server = ControlServer::claim(state.path());
+  REQUIRE(server.ok());
+  CHECK(ControlServer::claim(state.path()).error().code == ErrorCode::refused);
+  const auto folder = openStateFolder(state.path());
+  REQUIRE(folder.ok());
+  const auto socket = connectControl(folder->get());
+  REQUIRE(socket.ok());
+  REQUIRE(sendLine(socket->get(), {{"run", "echo hello"}}));
+
+  (*server)->serve(running.dispatcher);
+
+  LineReader reader;
+  std::optional<Json> answer;
+  pollfd waiting{socket->get(), POLLIN, 0};
+  while (!(answer = reader.next()) && ::poll(&waiting, 1, -1) == 1) {
+    REQUIRE(reader.receive(socket->get()) == LineReader::State::open);
+  }
+  CHECK((*answer)["out"] == "hello\n");
 }
 
 TEST_CASE("a socket that nobody answers on is replaced") {

@@ -91,6 +91,18 @@ TEST_CASE("a peer's folders follow from its id, and each may be given") {
   CHECK(asked->id.empty());
   asked->settle(*PeerId::parse("s3"));
   CHECK(asked->share == "./s3");
+  asked->settle(*PeerId::parse("s4"));  // the first one was refused
+  CHECK(asked->share == "./s4");
+  CHECK(asked->state == "./s4/.espalier");
+}
+
+TEST_CASE("commands find a running peer by its share or its state, without an id") {
+  const auto share = peerOf({"--share", "/srv/x", "-e", "topo"});
+  REQUIRE(share.ok());
+  CHECK(share->id.empty());
+  CHECK(share->state == "/srv/x/.espalier");
+  CHECK(peerOf({"--state", "/srv/y", "-e", "topo"})->state == "/srv/y");
+  CHECK_FALSE(peerOf({"--share", "/srv/x", "--headless", "-e", "topo"}).ok());
 }
 
 TEST_CASE("listen and advertise take hosts of every form") {

@@ -7,7 +7,7 @@
 
 #include "common/base/text.h"
 #include "peer/transfer/safe_path.h"
-#include "transfer_fixture.h"
+#include "tests/unit/transfer_fixture.h"
 
 using namespace espalier;
 using namespace espalier::transfer;

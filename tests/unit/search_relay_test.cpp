@@ -46,7 +46,7 @@ TEST_CASE_FIXTURE(Fixture, "hits go upstream at once, coverage alone waits for m
 TEST_CASE_FIXTURE(Fixture, "each hop gets a little less time") {
   from(kAlice, queryOf(1));
   REQUIRE(sentTo<wire::Query>(kBob).size() == 1);
-  CHECK(sentTo<wire::Query>(kBob)[0].budget == 2980ms);
+  CHECK(sentTo<wire::Query>(kBob)[0].budget == 2971ms);
   CHECK(sentTo<wire::Query>(kBob)[0].hopsLeft == 99);
 }
 

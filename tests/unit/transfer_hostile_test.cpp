@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "transfer_fixture.h"
+#include "tests/unit/transfer_fixture.h"
 
 using namespace espalier;
 using namespace espalier::transfer;

@@ -4,7 +4,7 @@
 
 #include <csignal>
 
-#include "transfer_fixture.h"
+#include "tests/unit/transfer_fixture.h"
 
 using namespace espalier;
 using namespace espalier::transfer;
