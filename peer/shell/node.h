@@ -98,6 +98,7 @@ class Node final : public PeerService, public Joiner {
   Result<Picture> fetchPicture(std::stop_token stop);
   Result<Picture> picture(std::stop_token stop);
   void refreshPicture();
+  void refreshPictureSoon();
   std::optional<wire::Members> membersNow(std::stop_token stop);
   Result<wire::RegistryReply> askMetaserver(wire::RegistryRequest request, std::stop_token stop);
 
@@ -122,12 +123,14 @@ class Node final : public PeerService, public Joiner {
   Guarded<std::set<std::string>> heardNames_;  // of hits, for completion
   std::atomic<std::uint64_t> downloadCount_{0};
   std::atomic<std::uint64_t> receivedBytes_{0};
+  std::atomic<bool> largeNetwork_{false};
   std::atomic<bool> joined_{false};
   std::atomic<bool> metaserverThere_{true};  // as far as was told
 
   std::mutex jobsMutex_;
   std::condition_variable_any jobsChanged_;
   std::deque<MatchJob> jobs_;
+  TimePoint refreshAt_ = kNever;  // of the last picture
 
   Network network_;
   std::jthread worker_;

@@ -14,6 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr auto kPictureAge = 10s;
 constexpr std::size_t kHeardNames = 10'000;
 constexpr std::size_t kCompletions = 200;
 
@@ -31,7 +32,16 @@ void Node::match(const MatchJob& job) {
 void Node::workOff(std::stop_token stop) {
   while (true) {
     std::unique_lock lock(jobsMutex_);
-    if (!jobsChanged_.wait(lock, stop, [&] { return !jobs_.empty(); })) return;
+    const TimePoint due = refreshAt_;
+    jobsChanged_.wait_until(lock, stop, due, [&] { return !jobs_.empty() || refreshAt_ < due; });
+    if (stop.stop_requested()) return;
+    if (Clock::now() >= refreshAt_) {
+      refreshAt_ = largeNetwork_ ? kNever : Clock::now() + kPictureAge;
+      lock.unlock();
+      refreshPicture();
+      continue;
+    }
+    if (jobs_.empty()) continue;
     const MatchJob job = std::move(jobs_.front());
     jobs_.pop_front();
     lock.unlock();

@@ -249,7 +249,8 @@ class Network:
 
     def command(self, name, *commands):
         """Runs commands in peer `name` as text; returns (exit code, standard output, standard error)."""
-        return self.run(self.program("peer"), *self.running(name), *[word for command in commands for word in ("-e", command)])
+        return self.run(self.program("peer"), *self.running(name),
+                        *[word for command in commands for word in ("-e", command)])
 
     def json(self, name, *commands):
         """The same with --json; returns (exit code, [objects])."""

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 
-from espalier_process import case, file_root, main, wait_until
+from espalier_process import case, file_root, main, noise, wait_until
 from terminal import talk
 
 
@@ -226,6 +226,58 @@ def _(network):
     terminal.prompt("s2>")
     terminal.type("peers")
     terminal.expect(r"s1 +parent")
+    terminal.prompt("s2>")
+    terminal.type("stop")
+    assert terminal.end() == 0
+
+
+@case("Ctrl-C during a search ends it with what there is, and its exit code is 130")
+def _(network):
+    network.start_metaserver()
+    network.start_peers(3)
+    network.peers["s3"].send(signal.SIGSTOP)  # it will not answer
+    search = network.terminal(network.program("peer"), "--share", "./s1", "-e", "find nosuch")
+    wait_until(lambda: search.pump(0.05) or network.json("s1", "status")[1][0]["openQueries"] > 0, network.patience,
+               "the search to be open")
+    search.keys("\x03")
+    assert search.end() == 130, search.text()
+
+
+@case("a search that a peer does not answer names it: not found is exit code 75 then")
+def _(network):
+    network.start_metaserver()
+    network.start_peers(3)
+    network.peers["s3"].send(signal.SIGSTOP)
+    code, told = network.json("s1", "find nosuch")
+    assert code == 75 and told[0]["error"]["code"] == 75, (code, told)
+    assert (told[0]["searched"], told[0]["peers"], told[0]["missing"]) == (2, 3, ["s3"]), told
+
+
+@case("Ctrl-C while a file is fetched keeps what has come, and the next get goes on with it")
+def _(network):
+    network.start_metaserver()
+    data = noise(192 * 1024 * 1024)
+    network.start_peer("s1", files={"large.bin": data})
+    network.wait_for_tree(["s1"])
+    network.wait_indexed("s1")
+    network.fill_share("s2", {})
+    terminal = network.terminal(*network.peer_command("s2"))
+    terminal.prompt("s2>")
+    terminal.type("get large.bin")
+    def held():
+        terminal.pump(0.01)
+        return sum(path.stat().st_blocks * 512 for path in (network.folder / "s2/.espalier").rglob("*.part"))
+    wait_until(lambda: held() > 4 * 1024 * 1024, network.patience, "some of it to arrive")
+    network.peers["s1"].send(signal.SIGSTOP)
+    terminal.keys("\x03")
+    terminal.expect("interrupted")
+    network.peers["s1"].send(signal.SIGCONT)
+    terminal.prompt("s2>")
+    assert not (network.folder / "s2/large.bin").exists()
+    assert held() > 4 * 1024 * 1024
+    terminal.type("get large.bin")
+    terminal.expect(r"large\.bin: 201\.3 MB from s1, verified, saved as \./s2/large\.bin.*")
+    assert (network.folder / "s2/large.bin").read_bytes() == data
     terminal.prompt("s2>")
     terminal.type("stop")
     assert terminal.end() == 0

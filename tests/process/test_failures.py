@@ -175,13 +175,26 @@ def _(network):
 def _(network):
     network.start_metaserver()
     network.start_peers(3)
-    code, before, _ = network.command("s3", "topo")
-    assert code == 0 and before == "s1:  s2 s3\ns2:  s1\ns3:  s1\n", before
+    before = "s1:  s2 s3\ns2:  s1\ns3:  s1\n"
+    # A peer that nobody has asked has the picture, too: it looks once its links have changed.
+    network.peers["s1"].expect_log("linked to s3")
+    deadline = time.monotonic() + 2
+    wait_until(lambda: time.monotonic() > deadline, network.patience, "the picture to be taken")
     network.metaserver.kill()
     def says_so():
         _, out, log = network.command("s3", "topo")
         return out.startswith(before.rstrip()) and "metaserver out of reach: as of " in out + log
     wait_until(says_so, network.patience, lambda: f"the last picture: {network.command('s3', 'topo')}")
+
+
+@case("a peer that asks all the time is not taken for silent")
+def _(network):
+    network.start_metaserver()
+    network.start_peers(2)
+    end = time.monotonic() + 9  # more than the silence that would be a peer's end
+    wait_until(lambda: network.command("s2", "find nosuch")[0] == 1 and time.monotonic() > end, network.patience,
+               "nine seconds of questions")
+    assert "silent" not in network.metaserver.log, network.metaserver.log
 
 
 @case("whatif kill tells the very links that a kill leads to")

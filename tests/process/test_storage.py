@@ -109,14 +109,14 @@ def _(network):
     network.wait_for_tree(["s1", "s2"])
     network.wait_indexed("s1")
     (network.folder / "s1").rename(network.folder / "away")
-    network.peers["s1"].expect_log(r"\./s1 is not there: nothing of it is shared until it is")
+    network.peers["s1"].expect_log(r"/s1 is not there: nothing of it is shared until it is")
     def found():
         return [hit["name"] for hit in network.json("s2", "find a.txt")[1][0].get("hits", [])]
     wait_until(lambda: found() == [], network.patience, "nothing to be found")
     code, out, log = network.command("s2", f"get {file_root(b'apple' + bytes([10]))}")
     assert code == 1, (code, out, log)
     (network.folder / "away").rename(network.folder / "s1")
-    network.peers["s1"].expect_log(r"\./s1 is there again")
+    network.peers["s1"].expect_log(r"/s1 is there again")
     wait_until(lambda: found() == ["a.txt"], network.patience, "a.txt to be found again")
     network.wait_for_tree(["s1", "s2"])
 

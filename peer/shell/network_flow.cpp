@@ -1,0 +1,66 @@
+// The part of Network that keeps queues short, and hands out the metaserver's answers.
+#include "peer/shell/network.h"
+
+namespace espalier::peer::shell {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kSlowed = 1s;
+
+}  // namespace
+
+// --- full queues ---
+
+void Network::slowDown(ConnectionId congested) {
+  peer_.congested(congested);
+  if (congested_.size() > 1) return;  // the rest stands already
+  slowedUntil_ = Clock::now() + kSlowed;
+  for (const auto& [id, state] : states_) {
+    if (state.kind != Kind::link || id == congested) continue;
+    if (auto* connection = loop_.find(id)) connection->pauseReading();
+  }
+}
+
+void Network::Control::onDrained(net::Connection& connection) {
+  if (network_.congested_.erase(connection.id()) == 0) return;
+  network_.peer_.drained(connection.id());
+  if (network_.congested_.empty()) network_.resumeAll();
+}
+
+void Network::resumeAll() {
+  slowedUntil_ = kNever;
+  for (const auto& [id, state] : states_) {
+    if (auto* connection = loop_.find(id)) connection->resumeReading();
+  }
+}
+
+// --- the metaserver's answers ---
+
+void Network::ask(wire::RegistryRequest request, Answer answer, TimePoint now, Effects& fx) {
+  const bool topology = std::holds_alternative<wire::TopologyRequest>(request);
+  if (!peer_.ask(std::move(request), now, fx)) {
+    return answer(Error{ErrorCode::unavailable, "the metaserver is out of reach"});
+  }
+  (topology ? topologyAnswers_ : membersAnswers_).push_back(std::move(answer));
+}
+
+void Network::answered(const wire::RegistryReply& reply) {
+  auto* answers = std::holds_alternative<wire::Topology>(reply)  ? &topologyAnswers_
+                  : std::holds_alternative<wire::Members>(reply) ? &membersAnswers_
+                                                                 : nullptr;
+  if (answers == nullptr || answers->empty()) return;
+  const Answer answer = std::move(answers->front());
+  answers->pop_front();
+  answer(reply);
+}
+
+void Network::failAnswers(const Error& error) {
+  for (auto* answers : {&topologyAnswers_, &membersAnswers_}) {
+    auto failed = std::move(*answers);
+    answers->clear();
+    for (const auto& answer : failed) answer(error);
+  }
+}
+
+}  // namespace espalier::peer::shell
