@@ -198,7 +198,8 @@ void Server::probeMore() {
     toProbe_.pop_front();
     const ConnectionId id{++connections_ * 2 + 1};
     // A host name cannot be looked up here; its peer has the full time to come back.
-    if (loop_.dial(id, probe.endpoint, prober_, limits::kProbeTimeout)) probing_.emplace(id, probe.id);
+    if (loop_.dial(id, probe.endpoint, prober_, limits::kProbeTimeout))
+      probing_.emplace(id, probe.id);
   }
 }
 
