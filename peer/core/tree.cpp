@@ -16,14 +16,6 @@ auto findConnection(List& list, ConnectionId connection) {
                       [&](const auto& entry) { return entry.connection == connection; });
 }
 
-bool withinJump(const wire::Label& from, const wire::Label& to) {
-  return from.beat == 0 || to.beat <= from.beat || to.beat - from.beat <= limits::kBeatJump;
-}
-
-TimePoint later(TimePoint from, Duration duration) {
-  return from == TimePoint::min() ? from : from + duration;
-}
-
 }  // namespace
 
 Tree::Tree(wire::NetworkId network, wire::Contact self, unsigned maxLinks, TimePoint now)
@@ -32,6 +24,11 @@ Tree::Tree(wire::NetworkId network, wire::Contact self, unsigned maxLinks, TimeP
       maxLinks_(maxLinks),
       nextBeat_(now + limits::kBeatInterval),
       beatDownAt_(now) {}
+
+// One message may not use up the numbers that are left.
+bool Tree::withinJump(const wire::Label& from, const wire::Label& to) {
+  return from.beat == 0 || to.beat <= from.beat || to.beat - from.beat <= limits::kBeatJump;
+}
 
 wire::Label Tree::floor() const {
   return children_.empty() && held_.empty() ? wire::Label() : label_;
@@ -95,108 +92,6 @@ bool Tree::owns(ConnectionId connection) const {
   return (parent_ && parent_->connection == connection) ||
          findConnection(children_, connection) != children_.end() ||
          findConnection(held_, connection) != held_.end();
-}
-
-// --- comers ---
-
-void Tree::attach(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx) {
-  if (attach.network != network_) return refuse(connection, RefusalReason::otherNetwork, fx);
-  if (attach.self.id == self_.id) return refuse(connection, RefusalReason::below, fx);
-  // A peer that asks again has lost the link it had, even if we do not know it yet.
-  for (const auto& child : children_) {
-    if (child.contact.id == attach.self.id) {
-      lost(child.connection, true, now, fx);
-      break;
-    }
-  }
-  std::erase_if(held_, [&](const Held& held) {
-    if (held.attach.self.id != attach.self.id) return false;
-    fx.closes.push_back({held.connection});
-    return true;
-  });
-  if (lineage().root.id == attach.self.id) return refuse(connection, RefusalReason::below, fx);
-  if (takenPlaces() >= maxLinks_) {
-    wire::Referred referred;
-    for (const auto& child : children_) referred.candidates.push_back(child.contact);
-    fx.sends.push_back({connection, wire::LinkMessage(std::move(referred))});
-    fx.closes.push_back({connection});
-    return;
-  }
-  if (label_.betterThan(attach.floor)) return accept(connection, attach, now, fx);
-  if (parent_) return hold(connection, attach, now, fx);
-  if (attach.self.order < self_.order) {
-    changes_.hints.push_back(attach.self);
-    return refuse(connection, RefusalReason::younger, fx);
-  }
-  // A seeker that raised its label would not find the acceptor good enough that it has just asked.
-  const bool raises = settled_ || attach.floor.beat == 0;
-  if (!raises || !withinJump(label_, attach.floor)) {
-    return refuse(connection, RefusalReason::busy, fx);
-  }
-  raiseOwn(attach.floor.beat, now, fx);
-  accept(connection, attach, now, fx);
-}
-
-void Tree::accept(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx) {
-  children_.push_back({connection, attach.self, now, attach.below, ++linked_});
-  fx.sends.push_back(
-      {connection, wire::LinkMessage(wire::Accepted{self_, label_, members(), lineage()})});
-  changes_.up.push_back(children_.back());
-  changedLinks(now);
-}
-
-void Tree::refuse(ConnectionId connection, RefusalReason reason, Effects& fx) {
-  fx.sends.push_back({connection, wire::LinkMessage(wire::Refused{reason})});
-  fx.closes.push_back({connection});
-}
-
-void Tree::hold(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx) {
-  if (held_.size() >= limits::kPendingAttaches) {
-    return refuse(connection, RefusalReason::busy, fx);
-  }
-  held_.push_back({connection, attach, now + limits::kHoldTimeout, now});
-  fx.sends.push_back({connection, wire::LinkMessage(wire::Held())});
-  raised({attach.floor, attach.self, self_.id}, now, fx);
-}
-
-void Tree::giveUp(std::size_t child, Effects& fx) {
-  const Neighbour gone = children_[child];
-  children_.erase(children_.begin() + static_cast<std::ptrdiff_t>(child));
-  fx.sends.push_back({gone.connection, wire::LinkMessage(wire::Farewell())});
-  fx.closes.push_back({gone.connection});
-  changes_.down.push_back(gone);
-}
-
-void Tree::makeRoomForParent(Effects& fx) {
-  while (children_.size() + held_.size() + 1 > maxLinks_ && !held_.empty()) {
-    refuse(held_.back().connection, RefusalReason::busy, fx);
-    held_.pop_back();
-  }
-  while (children_.size() + 1 > maxLinks_) {
-    const auto youngest = std::max_element(
-        children_.begin(), children_.end(),
-        [](const auto& a, const auto& b) { return a.contact.order < b.contact.order; });
-    giveUp(static_cast<std::size_t>(youngest - children_.begin()), fx);
-  }
-}
-
-bool Tree::adopt(ConnectionId connection, const wire::Accepted& accepted, TimePoint now,
-                 Effects& fx) {
-  assert(!parent_);
-  if (!accepted.label.betterThan(floor()) || !withinJump(label_, accepted.label)) return false;
-  makeRoomForParent(fx);
-  parent_ = Neighbour{connection, accepted.self, now, 1, ++linked_};
-  settled_ = false;
-  above_ = accepted.lineage;
-  members_ = accepted.members;
-  raisedBeat_ = 0;
-  changes_.up.push_back(*parent_);
-  changedLinks(now);
-  toldBelow_ = 0;
-  // A childless peer's label may have been better: nobody relies on it, so it may be replaced.
-  label_ = wire::Label();
-  bettered({accepted.label.beat, accepted.label.depth + 1}, now, fx);
-  return true;
 }
 
 // --- links ---
@@ -264,7 +159,7 @@ void Tree::raised(const wire::Raise& raise, TimePoint now, Effects& fx) {
   if (label_.beat > raise.floor.beat) return;  // the beat that bettered us is already on its way
   if (parent_) {
     const bool repeated =
-        raise.floor.beat <= raisedBeat_ && now < later(raisedAt_, limits::kContactsAfter);
+        raise.floor.beat <= raisedBeat_ && now < raisedAt_ + limits::kContactsAfter;
     if (repeated) return;
     raisedBeat_ = raise.floor.beat;
     raisedAt_ = now;
@@ -346,86 +241,6 @@ void Tree::leave(TimePoint now, Effects& fx) {
     fx.sends.push_back({parent_->connection, wire::LinkMessage(wire::Farewell())});
     lost(parent_->connection, true, now, fx);
   }
-}
-
-// --- time ---
-
-void Tree::changedLinks(TimePoint now) {
-  changes_.links = true;
-  changedGossip(now);
-}
-
-void Tree::changedGossip(TimePoint now) {
-  if (gossipDue_ != kNever) return;
-  gossipDue_ = std::max(now, later(gossipedAt_, limits::kGossipInterval));
-}
-
-void Tree::beatDown(TimePoint now, Effects& fx) {
-  beatDownAt_ = now;
-  toldMembers_ = members();
-  for (const auto& child : children_) {
-    fx.sends.push_back({child.connection, wire::LinkMessage(wire::Beat{label_, members()})});
-  }
-}
-
-void Tree::beatUp(TimePoint, Effects& fx) {
-  if (!parent_) return;
-  toldBelow_ = membersBelow();
-  fx.sends.push_back({parent_->connection, wire::LinkMessage(wire::Beat{label_, toldBelow_})});
-}
-
-void Tree::gossip(TimePoint now, Effects& fx) {
-  gossipDue_ = kNever;
-  gossipedAt_ = now;
-  if (membersBelow() != toldBelow_) beatUp(now, fx);
-  if (members() != toldMembers_) beatDown(now, fx);
-  auto lineage = this->lineage();
-  if (lineage == toldLineage_) return;
-  toldLineage_ = std::move(lineage);
-  for (const auto& child : children_) {
-    fx.sends.push_back({child.connection, wire::LinkMessage(wire::LineageChanged{toldLineage_})});
-  }
-}
-
-void Tree::tick(TimePoint now, Effects& fx) {
-  if (now >= gossipDue_) gossip(now, fx);
-  if (now < nextBeat_) return;
-  nextBeat_ = now + limits::kBeatInterval;
-
-  const TimePoint silentSince = now - limits::kSilence;
-  std::vector<ConnectionId> silent;
-  if (parent_ && parent_->heard <= silentSince) silent.push_back(parent_->connection);
-  for (const auto& child : children_) {
-    if (child.heard <= silentSince) silent.push_back(child.connection);
-  }
-  for (const auto& held : held_) {
-    if (held.deadline > now) continue;
-    silent.push_back(held.connection);
-    fx.sends.push_back(
-        {held.connection, wire::LinkMessage(wire::Refused{RefusalReason::unanchored})});
-  }
-  for (const auto connection : silent) lost(connection, true, now, fx);
-
-  beatUp(now, fx);
-  if (!parent_ && settled_) {
-    raiseOwn(label_.beat, now, fx);
-  } else if (beatDownAt_ + limits::kBeatInterval <= now) {
-    beatDown(now, fx);
-  }
-  // A copy: the first beat that is raised may let them all in.
-  for (const auto& held : std::vector(held_)) {
-    raised({held.attach.floor, held.attach.self, self_.id}, now, fx);
-  }
-}
-
-TimePoint Tree::deadline() const {
-  return std::min(nextBeat_, gossipDue_);
-}
-
-void Tree::forgive(Duration gap) {
-  if (parent_) parent_->heard += gap;
-  for (auto& child : children_) child.heard += gap;
-  for (auto& held : held_) held.deadline += gap;
 }
 
 }  // namespace espalier::peer

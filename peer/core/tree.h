@@ -122,6 +122,7 @@ class Tree {
     TimePoint heard;
   };
 
+  static bool withinJump(const wire::Label& from, const wire::Label& to);
   unsigned takenPlaces() const;
   void accept(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
   void refuse(ConnectionId connection, wire::RefusalReason reason, Effects& fx);

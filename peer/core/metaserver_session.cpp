@@ -1,0 +1,181 @@
+// What a peer and its metaserver have to say to each other: the part of Membership that joins, and
+// stays known.
+#include "peer/core/membership.h"
+
+namespace espalier::peer {
+
+void Membership::connect(TimePoint now, Effects& fx) {
+  if (session_ != Session::offline || left_) return;
+  session_ = Session::connecting;
+  reconnectAt_ = kNever;
+  metaserver_ = nextConnection();
+  metaserverHeard_ = now;
+  fx.dials.push_back({*metaserver_, options_.metaserver, wire::Purpose::registry});
+}
+
+void Membership::join(const PeerId& id, const InstanceKey& key, const std::string& word,
+                      TimePoint now, Effects& fx) {
+  id_ = id;
+  key_ = key;
+  word_ = word;
+  if (session_ == Session::offline) return connect(now, fx);
+  if (session_ == Session::greeted || session_ == Session::joining) {
+    session_ = Session::joining;
+    sendRegistry(joinRequest(), now, fx);
+  }
+}
+
+bool Membership::ask(wire::RegistryRequest request, TimePoint now, Effects& fx) {
+  if (!greeted()) return false;
+  sendRegistry(std::move(request), now, fx);
+  return true;
+}
+
+void Membership::sendRegistry(wire::RegistryRequest request, TimePoint now, Effects& fx) {
+  nextMetaserverBeat_ = now + metaserverBeat_;
+  fx.sends.push_back({*metaserver_, std::move(request)});
+}
+
+wire::Join Membership::joinRequest() const {
+  wire::Join join;
+  join.id = id_;
+  join.key = key_;
+  join.word = word_;
+  join.listen = {options_.advertise.host, options_.listen.port};
+  if (admitted_ && tree_) {
+    join.listen.port = tree_->self().endpoint.port;
+    join.network = admitted_->network;
+    join.order = admitted_->self.order;
+    auto now = links();
+    join.parent = now.parent;
+    join.neighbours = std::move(now.neighbours);
+  }
+  return join;
+}
+
+wire::Links Membership::links() const {
+  wire::Links links;
+  if (!tree_) return links;
+  if (tree_->parent()) links.parent = tree_->parent()->contact.id;
+  for (const auto& neighbour : tree_->neighbours())
+    links.neighbours.push_back(neighbour.contact.id);
+  return links;
+}
+
+void Membership::sessionEnded(std::string why, TimePoint now, Effects& fx) {
+  const bool wasJoined = joined();
+  session_ = Session::offline;
+  metaserver_.reset();
+  nextMetaserverBeat_ = kNever;
+  askAgainAt_ = kNever;
+  place_.reset();
+  fx.notices.push_back({Notice::Kind::metaserverLost, std::move(why)});
+  if (left_ || !tree_) return;  // before it has joined, its user decides when to try again
+  std::uniform_real_distribution<double> spread(0, 1);
+  reconnectAt_ = now + limits::kReconnectLeast +
+                 std::chrono::duration_cast<Duration>(
+                     spread(random_) * (limits::kReconnectMost - limits::kReconnectLeast));
+  // Nobody tells a root any more that there is an older one: it looks for itself, and an orphan
+  // need not wait.
+  if (!tree_->parent() && !seeking_) seek(std::nullopt, now, fx);
+  if (seeking_ && wasJoined) contactsAt_ = std::min(contactsAt_, now);
+}
+
+void Membership::admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx) {
+  const bool again = session_ != Session::joined && tree_.has_value();
+  session_ = Session::joined;
+  metaserverBeat_ = admitted.beatInterval;
+  nextMetaserverBeat_ = now + metaserverBeat_;
+  membersTold_ = admitted.members;
+  if (tree_) {
+    if (again) fx.notices.push_back({Notice::Kind::metaserverBack, ""});
+    sendRegistry(links(), now, fx);
+    return placed(admitted.place, now, fx);
+  }
+  admitted_ = admitted;
+  const auto& host = options_.listen.host.empty() ? localHost_ : options_.listen.host;
+  fx.listens.push_back({Endpoint{host, admitted.self.endpoint.port}});
+}
+
+void Membership::listening(const Endpoint&, TimePoint now, Effects& fx) {
+  if (!admitted_ || tree_) return;
+  tree_.emplace(admitted_->network, admitted_->self, admitted_->maxLinks, now);
+  placed(admitted_->place, now, fx);
+  afterStep(now, fx);
+}
+
+void Membership::listenFailed(const Error& error, TimePoint now, Effects& fx) {
+  if (!admitted_ || tree_) return;
+  if (options_.listen.port != 0 || session_ != Session::joined) {
+    fx.notices.push_back({Notice::Kind::refused, error.message});
+    return;
+  }
+  sendRegistry(wire::PortTaken{admitted_->self.endpoint.port}, now, fx);
+}
+
+void Membership::placed(const wire::Place& place, TimePoint now, Effects& fx) {
+  if (tree_->parent()) {
+    // The metaserver's picture is older than our link.
+    if (place.kind != wire::Place::Kind::keep) sendRegistry(links(), now, fx);
+    return;
+  }
+  switch (place.kind) {
+    case wire::Place::Kind::keep:
+      return;
+    case wire::Place::Kind::root:
+      stopSeeking(fx);
+      if (!tree_->settled()) {
+        tree_->settle(now, fx);
+        fx.notices.push_back({Notice::Kind::root, ""});
+      }
+      return;
+    case wire::Place::Kind::below:
+      break;
+  }
+  if (!seeking_) {
+    seeking_ = true;
+    seekingSince_ = now;
+    passes_ = 0;
+    candidates_.clear();
+    contactsLoaded_ = false;
+    contactsAt_ = now + limits::kReferralRetry;
+  }
+  tree_->unsettle();
+  if (attempt_ && attempt_->target.id == place.parent.id) return;
+  abandonAttempt(fx);
+  place_ = PlaceGiven{place.parent, now};
+  lastPlace_ = place.parent.id;
+  remember(place.parent);
+  tryAt_ = now;
+}
+
+void Membership::refusedByMetaserver(const wire::Failure& failure, Effects& fx) {
+  fx.notices.push_back({Notice::Kind::refused, failure.message});
+  if (session_ == Session::joining) session_ = Session::greeted;
+}
+
+void Membership::received(ConnectionId connection, const wire::RegistryReply& reply, TimePoint now,
+                          Effects& fx) {
+  observe(now);
+  if (connection != metaserver_) return;
+  metaserverHeard_ = now;
+  if (const auto* admission = std::get_if<wire::Admitted>(&reply)) {
+    admitted(*admission, now, fx);
+  } else if (const auto* place = std::get_if<wire::Place>(&reply)) {
+    if (tree_) placed(*place, now, fx);
+  } else if (const auto* wait = std::get_if<wire::Wait>(&reply)) {
+    fx.notices.push_back({Notice::Kind::waiting, wait->reason});
+  } else if (const auto* word = std::get_if<wire::WordRefused>(&reply)) {
+    session_ = Session::greeted;
+    fx.notices.push_back({Notice::Kind::wordRefused, word->word});
+  } else if (const auto* beat = std::get_if<wire::RegistryBeatReply>(&reply)) {
+    metaserverBeat_ = beat->beatInterval;
+  } else if (const auto* members = std::get_if<wire::Members>(&reply)) {
+    membersTold_ = members->count;
+  } else if (const auto* failure = std::get_if<wire::Failure>(&reply)) {
+    refusedByMetaserver(*failure, fx);
+  }
+  afterStep(now, fx);
+}
+
+}  // namespace espalier::peer
