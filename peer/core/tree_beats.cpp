@@ -58,7 +58,7 @@ void Tree::tick(TimePoint now, Effects& fx) {
     if (held.deadline > now) continue;
     silent.push_back(held.connection);
     fx.sends.push_back(
-        {held.connection, wire::LinkMessage(wire::Refused{RefusalReason::unanchored})});
+        {held.connection, wire::LinkMessage(wire::Refused{wire::RefusalReason::unanchored})});
   }
   for (const auto connection : silent) lost(connection, true, now, fx);
 
