@@ -90,6 +90,25 @@ class Program {
     node_.onStop([this] { end(0); });
   }
 
+  // Ctrl-C cancels what a prompt runs, else ends the program.
+  void signalled(int signal) {
+    if (signal == SIGINT) {
+      interrupt();
+    } else if (signal == SIGWINCH || signal == SIGCONT) {
+      terminalChanged(signal);
+    } else {
+      end(0);
+    }
+  }
+
+  int run() {
+    const bool alone = !options_.commands.empty() || options_.headless;
+    const int code = alone ? runAlone() : runPrompt();
+    node_.leave();
+    return code;
+  }
+
+ private:
   // Any thread.
   void end(int code) {
     ending_.request(code);
@@ -97,7 +116,7 @@ class Program {
       if (prompt != nullptr) prompt->close();
     });
   }
-  // Ctrl-C: cancels what a prompt runs, else ends the program.
+
   void interrupt() {
     const bool cancelled = prompt_.with([](auto* prompt) {
       if (prompt != nullptr) prompt->interrupt();
@@ -113,14 +132,6 @@ class Program {
     });
   }
 
-  int run() {
-    const bool alone = !options_.commands.empty() || options_.headless;
-    const int code = alone ? runAlone() : runPrompt();
-    node_.leave();
-    return code;
-  }
-
- private:
   int runAlone() {
     auto joined = joinAlone(node_, options_.id, options_.joinWord, ending_.token());
     if (!joined) {
@@ -141,6 +152,7 @@ class Program {
     Prompt prompt(editor, {options_.json, options_.quiet});
     prompt_.with([&](auto*& current) { current = &prompt; });
     editor_.with([&](auto*& current) { current = &editor; });
+    if (ending_.code()) prompt.close();  // it was asked for before there was a prompt
     logTo(&editor);
     const auto joined = options_.id.empty() ? prompt.join(node_)
                                             : prompt.joinAs(node_, options_.id, options_.joinWord);
@@ -185,15 +197,14 @@ int run(PeerOptions options) {
   }
   auto loop = net::EventLoop::create();
   if (!loop) return failWith(loop.error(), options);
+  // The loop's thread, all of it. It may see a signal before it sees the program.
   Program* running = nullptr;
+  std::vector<int> early;
   const auto signalled = [&](int signal) {
-    if (running == nullptr) return;
-    if (signal == SIGINT) {
-      running->interrupt();
-    } else if (signal == SIGWINCH || signal == SIGCONT) {
-      running->terminalChanged(signal);
-    } else {
-      running->end(0);
+    if (running != nullptr) {
+      running->signalled(signal);
+    } else if (std::find(early.begin(), early.end(), signal) == early.end()) {
+      early.push_back(signal);
     }
   };
   // Before there are other threads: they inherit what is blocked here.
@@ -206,7 +217,10 @@ int run(PeerOptions options) {
   if (!metaserver) return failWith(metaserver.error(), options, "join");
   options.metaserver = *metaserver;
   Program program(**loop, options);
-  (*loop)->post([&] { running = &program; });
+  (*loop)->post([&] {
+    running = &program;
+    for (const int signal : early) program.signalled(signal);
+  });
   return program.run();
 }
 
