@@ -54,6 +54,7 @@ void Registry::received(ConnectionId connection, const wire::RegistryRequest& re
   observe(now);
   const auto session = sessions_.find(connection);
   if (session == sessions_.end()) return;
+  if (session->second.member) record(*session->second.member).heard = now;
   if (const auto* wanted = std::get_if<wire::Join>(&request)) {
     return join(connection, *wanted, now, fx);
   }
@@ -70,15 +71,11 @@ void Registry::received(ConnectionId connection, const wire::RegistryRequest& re
   }
   const auto member = session->second.member;
   if (std::holds_alternative<wire::RegistryBeat>(request)) {
-    if (member) {
-      record(*member).heard = now;
-      record(*member).beat = beatInterval();
-    }
+    if (member) record(*member).beat = beatInterval();
     fx.sends.push_back({connection, wire::RegistryBeatReply{beatInterval()}});
     return;
   }
   if (!member) return refuse(connection, "join first", fx);
-  record(*member).heard = now;
   if (const auto* taken = std::get_if<wire::PortTaken>(&request)) {
     portTaken(*member, taken->port, now, fx);
   } else if (const auto* links = std::get_if<wire::Links>(&request)) {

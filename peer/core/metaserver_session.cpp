@@ -107,7 +107,7 @@ void Membership::listening(const Endpoint&, TimePoint now, Effects& fx) {
 void Membership::listenFailed(const Error& error, TimePoint now, Effects& fx) {
   if (!admitted_ || tree_) return;
   if (options_.listen.port != 0 || session_ != Session::joined) {
-    fx.notices.push_back({Notice::Kind::refused, error.message});
+    fx.notices.push_back({Notice::Kind::failed, error.message});
     return;
   }
   sendRegistry(wire::PortTaken{admitted_->self.endpoint.port}, now, fx);

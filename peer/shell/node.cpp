@@ -197,6 +197,10 @@ void Node::noticed(const Notice& notice) {
       attempt.error = {ErrorCode::refused, notice.text};
       if (joined_) log::error("the metaserver refused this peer: {}", escaped(notice.text));
       return endAttempt(std::move(attempt));
+    case Kind::failed:
+      attempt.end = End::failed;
+      attempt.error = {ErrorCode::io, notice.text};
+      return endAttempt(std::move(attempt));
     case Kind::metaserverLost:
       attempt.end = End::unavailable;
       attempt.error = {ErrorCode::unavailable, noMetaserverLine(options_.metaserver, false)};
