@@ -254,9 +254,13 @@ std::optional<std::string> rest(World& world, Duration patience, Duration step) 
 
 Outcome run(const Schedule& schedule) {
   Random random(schedule.seed);
-  const Settings settings = settingsFor(random);
+  Settings settings = settingsFor(random);
   const std::size_t peers =
       schedule.leastPeers + random() % (schedule.mostPeers - schedule.leastPeers + 1);
+  // A search has a minute at most: along a line of 500 it cannot wait a fifth of a second at each
+  // hop.
+  if (peers > 100)
+    settings.mostDelay = std::min<std::chrono::microseconds>(settings.mostDelay, 50ms);
   Outcome outcome;
   outcome.peers = peers;
   outcome.settings = describe(settings, peers);

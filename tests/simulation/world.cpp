@@ -8,6 +8,8 @@ namespace espalier::simulation {
 
 using namespace std::chrono_literals;
 
+constexpr std::uint64_t kMostAtOnce = 100'000;  // events of one moment
+
 struct World::Pipe {
   struct End {
     NodeId node = 0;
@@ -76,6 +78,8 @@ void World::runUntil(TimePoint when) {
   while (!failure_ && !events_.empty() && events_.top().at <= when) {
     // The queue hands out const references only; the action is moved, never the key.
     auto action = std::move(const_cast<Event&>(events_.top()).action);
+    atOnce_ = events_.top().at == now_ ? atOnce_ + 1 : 0;
+    if (atOnce_ > kMostAtOnce) return fail("time stands still: a core is due without end");
     now_ = events_.top().at;
     events_.pop();
     action();

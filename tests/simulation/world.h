@@ -126,6 +126,7 @@ class World {
   Random random_;
   TimePoint now_{std::chrono::seconds(1000)};
   std::uint64_t sequence_ = 0;
+  std::uint64_t atOnce_ = 0;  // events since the clock moved
   std::priority_queue<Event> events_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::map<std::pair<NodeId, ConnectionId>, std::shared_ptr<Pipe>> pipes_;

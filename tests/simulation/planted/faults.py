@@ -1,0 +1,110 @@
+"""The faults: what each breaks, the snippet of the core that it replaces, and the runs that must catch it.
+
+A snippet stands in its source exactly once; where it does not any more, the fault's test says so.
+"""
+import dataclasses
+
+SCHEDULES = ("--count", "300")
+KILLS = ("--kill-each", "--count", "100", "--peers", "3", "12")
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    breaks: str
+    good: str
+    bad: str
+    run: tuple = SCHEDULES
+
+
+FAULTS = {
+    # --- peer/core/tree*.cpp
+    "degree_off_by_one": Fault(
+        "A peer that has all its links takes one child more.",
+        "if (takenPlaces() >= maxLinks_) {",
+        "if (takenPlaces() > maxLinks_) {"),
+    "full_root_keeps_children": Fault(
+        "A full root that attaches does not give up a child for its parent.",
+        "  makeRoomForParent(fx);\n  parent_ = ",
+        "  parent_ = "),
+    "acceptor_not_anchored": Fault(
+        "A peer that takes a comer in claims a beat of the root that it has not heard.",
+        "wire::Accepted{self_, label_, members()",
+        "wire::Accepted{self_, wire::Label{label_.beat + 1, 0}, members()"),
+    "labels_not_compared": Fault(
+        "A seeker takes whoever accepts it, with whatever label, though it changed its own meanwhile.",
+        "if (!accepted.label.betterThan(floor()) || !withinJump(label_, accepted.label)) return false;\n",
+        ""),
+    "held_at_a_new_root": Fault(
+        "A comer that is held while its acceptor becomes the root is never let in.",
+        "  label_ = {std::max(label_.beat, above) + 1, 0};\n  beatDown(now, fx);\n  acceptHeld(now, fx);\n",
+        "  label_ = {std::max(label_.beat, above) + 1, 0};\n  beatDown(now, fx);\n",
+        KILLS),
+    "seeker_raises": Fault(
+        "A seeker raises its label for a comer, and finds its acceptor wanting.",
+        "const bool raises = settled_ || attach.floor.beat == 0;",
+        "const bool raises = true;",
+        KILLS),
+    "raise_not_forwarded": Fault(
+        "A wish for a fresh beat ends at the first peer that is no root: comers are held in vain.",
+        "fx.sends.push_back({parent_->connection, wire::LinkMessage(raise)});",
+        "static_cast<void>(raise);",
+        KILLS),
+    "beats_not_passed_on": Fault(
+        "A peer keeps the root's beats to itself: below it labels never get better.",
+        "  label_ = label;\n  beatDown(now, fx);\n",
+        "  label_ = label;\n"),
+    "silence_not_noticed": Fault(
+        "A parent that has fallen silent stays the parent.",
+        "if (parent_ && parent_->heard <= silentSince) silent.push_back(parent_->connection);\n",
+        ""),
+    "lost_child_kept": Fault(
+        "A child whose connection ended keeps its place.",
+        "    children_.erase(child);\n    changedLinks(now);\n",
+        "    changedLinks(now);\n"),
+    # --- peer/core/membership.cpp
+    "lost_parent_not_sought": Fault(
+        "A peer that loses its parent waits for somebody to tell it where to go.",
+        "    } else {\n      seek(changes.lostParent->id, now, fx);\n    }\n",
+        "    }\n"),
+    "attempt_without_end": Fault(
+        "A peer that stands still is waited for, for ever.",
+        "if (attempt_ && now >= attempt_->deadline) {",
+        "if (attempt_ && attempt_->deadline == kNever) {"),
+    # --- peer/core/seeking.cpp
+    "contacts_never_asked": Fault(
+        "Without the metaserver an orphan asks nobody.",
+        "candidates_.contacts(contacts());",
+        "candidates_.contacts({});"),
+    # --- metaserver/core
+    "reservation_never_lapses": Fault(
+        "A place that was reserved for a peer that never came stays reserved.",
+        "if (!member.reserved || member.reservedUntil > now) continue;",
+        "if (member.reserved) continue;"),
+    "report_ignored": Fault(
+        "The metaserver's picture does not follow what peers report.",
+        "  if (member.parent) member.failed.clear();\n  settle(node);\n",
+        "  if (member.parent) member.failed.clear();\n"),
+    "orphans_forgotten": Fault(
+        "When a peer dies, nobody reserves the places of the plan for its children.",
+        "    reserve(attachment.orphan, attachment.parent, now);\n",
+        "    static_cast<void>(now);\n",
+        KILLS),
+    "port_given_twice": Fault(
+        "A port is assigned although a member has it.",
+        "if (!endpoints_.contains(Endpoint{host, port}.text())) return port;",
+        "if (!host.empty()) return port;"),
+    "ghost_not_replaced": Fault(
+        "A peer that comes back with its key is refused while its ghost is there.",
+        "if (record(*ghost).key != join.key) {",
+        "if (!join.key.isZero()) {"),
+    "awaited_for_ever": Fault(
+        "A restarted metaserver waits without end for a peer that does not come back.",
+        "if (now >= awaitUntil_) endWaiting(now, fx);",
+        ""),
+    # --- topo/plan.cpp
+    "plan_for_the_last_orphan": Fault(
+        "The plan makes the youngest orphan the root.",
+        "return tree.member(a).order < tree.member(b).order;",
+        "return tree.member(b).order < tree.member(a).order;",
+        KILLS),
+}
