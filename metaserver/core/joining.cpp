@@ -126,7 +126,7 @@ void Registry::portTaken(Node node, std::uint16_t port, TimePoint now, Effects& 
   if (member.contact.endpoint.port != port) return;  // it has another one by now
   const auto other = freePort(member.contact.endpoint.host);
   if (!other) return refuse(member.connection, "no port is left for this host", fx);
-  endpoints_.erase(member.contact.endpoint.text());
+  endpoints_.erase(endpoints_.find(member.contact.endpoint.text()));
   member.contact.endpoint.port = *other;
   endpoints_.insert(member.contact.endpoint.text());
   fx.sends.push_back(

@@ -178,7 +178,9 @@ class Registry {
   std::map<JoinOrder, Node> byOrder_;
   std::set<JoinOrder> parentless_;  // as reported
   std::unordered_map<ConnectionId, Session> sessions_;
-  std::unordered_set<std::string> endpoints_;  // taken: HOST:PORT
+  // Taken: HOST:PORT. Twice where a peer came back to a port that was assigned meanwhile, until the
+  // other one finds it taken.
+  std::unordered_multiset<std::string> endpoints_;
   std::uint16_t nextPort_;
   std::uint64_t version_ = 1;
   std::uint64_t refused_ = 0;

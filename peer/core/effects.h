@@ -46,7 +46,7 @@ struct Notice {
     joined,       // text: the sentence of the dialogue
     wordRefused,  // text: the word that was refused
     refused,      // text: why this peer may not join; it is not tried again
-    failed,      // text: why this peer cannot listen; it is not tried again
+    failed,       // text: why this peer cannot listen; it is not tried again
     waiting,      // text: what the metaserver waits for
     metaserverLost,
     metaserverBack,

@@ -57,8 +57,9 @@ class Troublemaker {
       case 8:
         return metaserver();
       case 9:
-      case 10:
         return reviveSome();
+      case 10:
+        return restartSome();
       case 11:
         return findSomething();
       default:
@@ -84,6 +85,14 @@ class Troublemaker {
     if (dead_.empty()) return;
     world_.revive(dead_.back());
     dead_.pop_back();
+  }
+
+  // So soon that the others may not have noticed: its ghost is still there.
+  void restartSome() {
+    const NodeId victim = anybody();
+    world_.crash(victim);
+    world_.at(world_.now() + std::chrono::milliseconds(world_.below(50)),
+              [this, victim] { world_.revive(victim); });
   }
 
   void standStill() {
@@ -212,6 +221,9 @@ std::optional<std::string> judge(const World& world) {
   if (registry->size() != living.size()) {
     return fmt::format("the metaserver knows {} peers; there are {}", registry->size(),
                        living.size());
+  }
+  if (const auto reserved = registry->reservedCount(); reserved != 0) {
+    return fmt::format("{} places are still reserved", reserved);
   }
   std::map<std::string, std::vector<std::string>> lines;
   for (const auto& line : registry->lines()) {

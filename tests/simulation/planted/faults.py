@@ -5,7 +5,7 @@ A snippet stands in its source exactly once; where it does not any more, the fau
 import dataclasses
 
 SCHEDULES = ("--count", "300")
-KILLS = ("--kill-each", "--count", "100", "--peers", "3", "12")
+KILLS = ("--kill-each", "--count", "2000", "--peers", "2", "16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +27,9 @@ FAULTS = {
         "  makeRoomForParent(fx);\n  parent_ = ",
         "  parent_ = "),
     "acceptor_not_anchored": Fault(
-        "A peer that takes a comer in claims a beat of the root that it has not heard.",
+        "A peer that takes a comer in claims beats that no root has issued.",
         "wire::Accepted{self_, label_, members()",
-        "wire::Accepted{self_, wire::Label{label_.beat + 1, 0}, members()"),
+        "wire::Accepted{self_, wire::Label{label_.beat + 1000, 0}, members()"),
     "labels_not_compared": Fault(
         "A seeker takes whoever accepts it, with whatever label, though it changed its own meanwhile.",
         "if (!accepted.label.betterThan(floor()) || !withinJump(label_, accepted.label)) return false;\n",
@@ -49,10 +49,10 @@ FAULTS = {
         "fx.sends.push_back({parent_->connection, wire::LinkMessage(raise)});",
         "static_cast<void>(raise);",
         KILLS),
-    "beats_not_passed_on": Fault(
-        "A peer keeps the root's beats to itself: below it labels never get better.",
-        "  label_ = label;\n  beatDown(now, fx);\n",
-        "  label_ = label;\n"),
+    "beats_ignored": Fault(
+        "A peer's label stays what it was when it attached, so whom it holds waits in vain.",
+        "    bettered({beat->label.beat, beat->label.depth + 1}, now, fx);\n  } else if",
+        "  } else if"),
     "silence_not_noticed": Fault(
         "A parent that has fallen silent stays the parent.",
         "if (parent_ && parent_->heard <= silentSince) silent.push_back(parent_->connection);\n",
@@ -66,20 +66,21 @@ FAULTS = {
         "A peer that loses its parent waits for somebody to tell it where to go.",
         "    } else {\n      seek(changes.lostParent->id, now, fx);\n    }\n",
         "    }\n"),
-    "attempt_without_end": Fault(
-        "A peer that stands still is waited for, for ever.",
-        "if (attempt_ && now >= attempt_->deadline) {",
-        "if (attempt_ && attempt_->deadline == kNever) {"),
     # --- peer/core/seeking.cpp
     "contacts_never_asked": Fault(
         "Without the metaserver an orphan asks nobody.",
         "candidates_.contacts(contacts());",
         "candidates_.contacts({});"),
+    "attempt_without_end": Fault(
+        "A peer that stands still is waited for, for ever.",
+        "target, now + limits::kAttachTimeout};",
+        "target, kNever};"),
     # --- metaserver/core
-    "reservation_never_lapses": Fault(
-        "A place that was reserved for a peer that never came stays reserved.",
-        "if (!member.reserved || member.reservedUntil > now) continue;",
-        "if (member.reserved) continue;"),
+    "reservation_never_released": Fault(
+        "A place stays reserved for a peer that has arrived there.",
+        "    member.reserved = false;\n    return;\n",
+        "    return;\n",
+        KILLS),
     "report_ignored": Fault(
         "The metaserver's picture does not follow what peers report.",
         "  if (member.parent) member.failed.clear();\n  settle(node);\n",
@@ -99,8 +100,8 @@ FAULTS = {
         "if (!join.key.isZero()) {"),
     "awaited_for_ever": Fault(
         "A restarted metaserver waits without end for a peer that does not come back.",
-        "if (now >= awaitUntil_) endWaiting(now, fx);",
-        ""),
+        "awaitUntil_ = now + limits::kRejoinWait;",
+        "awaitUntil_ = now + limits::kRejoinWait + 24h;"),
     # --- topo/plan.cpp
     "plan_for_the_last_orphan": Fault(
         "The plan makes the youngest orphan the root.",
