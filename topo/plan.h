@@ -7,9 +7,8 @@
 //    anybody attaches.
 //  - Every other goes to the first peer with a free place, breadth first, the children of a peer in
 //    order of joining, below its nearest living ancestor, or below the new root if it has none.
-//    Orphans that the plan has
-//    attached before count as part of the tree with all that hangs below them; the orphan's own
-//    subtree does not.
+//    Orphans that the plan has attached before count as part of the tree with all that hangs below
+//    them; the orphan's own subtree does not.
 // An orphan keeps the link that it lost to its parent for the next one: it takes no child there.
 //
 // So nothing can hang below itself (places are below an ancestor, or below a root that never

@@ -34,11 +34,6 @@ FAULTS = {
         "A seeker takes whoever accepts it, with whatever label, though it changed its own meanwhile.",
         "if (!accepted.label.betterThan(floor()) || !withinJump(label_, accepted.label)) return false;\n",
         ""),
-    "held_at_a_new_root": Fault(
-        "A comer that is held while its acceptor becomes the root is never let in.",
-        "  label_ = {std::max(label_.beat, above) + 1, 0};\n  beatDown(now, fx);\n  acceptHeld(now, fx);\n",
-        "  label_ = {std::max(label_.beat, above) + 1, 0};\n  beatDown(now, fx);\n",
-        KILLS),
     "seeker_raises": Fault(
         "A seeker raises its label for a comer, and finds its acceptor wanting.",
         "const bool raises = settled_ || attach.floor.beat == 0;",
@@ -74,7 +69,7 @@ FAULTS = {
     "attempt_without_end": Fault(
         "A peer that stands still is waited for, for ever.",
         "target, now + limits::kAttachTimeout};",
-        "target, kNever};"),
+        "target, std::max(now, kNever)};"),
     # --- metaserver/core
     "reservation_never_released": Fault(
         "A place stays reserved for a peer that has arrived there.",
