@@ -106,8 +106,6 @@ class Registry {
   std::vector<Remembered> remembered() const;
   std::vector<wire::TopologyEntry> entries(JoinOrder after, std::size_t mostBytes,
                                            bool& more) const;
-  // The plan for that peer's death, as text; nothing if it is not a member.
-  std::optional<std::string> whatIf(const PeerId& id) const;
   const topo::Tree& picture() const { return tree_; }
 
  private:

@@ -281,7 +281,12 @@ def _(network):
     network.peers["s2"].kill()
     network.restart_peer("s2")
     network.wait_for_tree(["s1", "s2"])
-    code, out, log = network.command("s2", "get large.bin")
+    ended = []
+    def served():  # in the network a moment before it takes commands
+        ended[:] = network.command("s2", "get large.bin")
+        return ended[0] != 64
+    wait_until(served, network.patience, "the peer that came back to take commands")
+    code, out, log = ended
     assert code == 0 and (network.folder / "s2/large.bin").read_bytes() == data, (code, out, log)
 
 

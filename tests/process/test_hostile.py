@@ -5,6 +5,7 @@ import os
 import random
 import socket
 import sys
+import time
 
 from espalier_process import case, main, wait_until
 
@@ -122,11 +123,23 @@ def picture(folder):
             for path in paths if not path.is_socket()}
 
 
+def settled_picture(network):
+    """The same once the metaserver has written all that it had to: nothing has changed for half a second."""
+    state = {"picture": picture(network.folder), "since": time.monotonic()}
+    def quiet():
+        now = picture(network.folder)
+        if now != state["picture"]:
+            state.update(picture=now, since=time.monotonic())
+        return time.monotonic() - state["since"] > 0.5
+    wait_until(quiet, network.patience, "the metaserver's files to rest")
+    return state["picture"]
+
+
 @case("a second metaserver on the port exits with 69 and touches no file")
 def _(network):
     network.start_metaserver()
     network.start_peers(3)
-    before = picture(network.folder)
+    before = settled_picture(network)
     code, out, log = network.run(network.program("metaserver"), "--listen", network.address)
     assert code == 69 and network.address in log, (code, out, log)
     assert picture(network.folder) == before
