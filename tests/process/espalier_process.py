@@ -33,6 +33,11 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CASES = []
 
 
+def text_of(path):
+    """What stands in a file that a program writes; "" before it does."""
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
 def case(sentence):
     def register(function):
         CASES.append((sentence, function))
@@ -191,13 +196,13 @@ class Network:
         return self.folder / "topo.txt"
 
     def topo(self):
-        return parse_topo(self.topo_path.read_text(encoding="utf-8") if self.topo_path.exists() else "")
+        return parse_topo(text_of(self.topo_path))
 
     def wait_for_tree(self, ids):
         """Until topo.txt is one tree over `ids`, within the links that are allowed; returns it."""
         wait_until(lambda: why_no_tree(self.topo(), ids, self.max_links) is None, self.patience,
                    lambda: f"a tree: {why_no_tree(self.topo(), ids, self.max_links)}; topo.txt is\n"
-                           + self.topo_path.read_text(encoding="utf-8"))
+                           + text_of(self.topo_path))
         return self.topo()
 
     # --- peers

@@ -211,7 +211,7 @@ def _(network):
 @case("Ctrl-C while a command of the prompt runs cancels it, and the prompt is back")
 def _(network):
     network.start_metaserver()
-    network.start_peer("s1")
+    network.start_peers(1)
     network.fill_share("s2")
     terminal = network.terminal(*network.peer_command("s2", "5"))
     terminal.prompt("s2>")

@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 
-from espalier_process import case, main, wait_until
+from espalier_process import case, main, text_of, wait_until
 
 
 def connect(address):
@@ -164,7 +164,7 @@ def _(network):
     (network.folder / "gone").mkdir()
     network.start_metaserver("--topo", "gone/topo.txt")
     network.start_peer("s1")
-    wait_until(lambda: "s1" in (network.folder / "gone/topo.txt").read_text(), network.patience, "s1 in topo.txt")
+    wait_until(lambda: "s1" in text_of(network.folder / "gone/topo.txt"), network.patience, "s1 in topo.txt")
     (network.folder / "gone/topo.txt").unlink()
     (network.folder / "gone").rmdir()
     for name in ("s2", "s3"):
@@ -175,8 +175,7 @@ def _(network):
     assert sum("gone/topo.txt" in line and "ready" not in line for line in log.splitlines()) == 1, log
     (network.folder / "gone").mkdir()
     network.start_peer("s4")
-    wait_until(lambda: (network.folder / "gone/topo.txt").exists()
-               and "s4" in (network.folder / "gone/topo.txt").read_text(), network.patience, "topo.txt again")
+    wait_until(lambda: "s4" in text_of(network.folder / "gone/topo.txt"), network.patience, "topo.txt again")
 
 
 @case("the control socket is for its owner only")

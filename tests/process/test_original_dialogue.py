@@ -3,7 +3,7 @@
 import re
 import sys
 
-from espalier_process import case, main, wait_until
+from espalier_process import case, main, text_of, wait_until
 from terminal import talk
 
 def join(network, name, links=None, look="", seen=""):
@@ -84,10 +84,10 @@ def _(network):
     terminals["s5"] = join(network, "s5", links="s3")
     names = list(terminals)
     wanted = "s1:  s2 s3\ns2:  s1 s4\ns3:  s1 s5\ns4:  s2\ns5:  s3\n"
-    wait_until(lambda: network.topo_path.read_text() == wanted, network.patience,
-               lambda: f"{wanted}in topo.txt, which is\n{network.topo_path.read_text()}")
+    wait_until(lambda: text_of(network.topo_path) == wanted, network.patience,
+               lambda: f"{wanted}in topo.txt, which is\n{text_of(network.topo_path)}")
     count_file = network.folder / "NumberOfServers.txt"
-    wait_until(lambda: count_file.read_text().strip() == "5", network.patience, "5 in NumberOfServers.txt")
+    wait_until(lambda: text_of(count_file).strip() == "5", network.patience, "5 in NumberOfServers.txt")
     for name in names:
         network.wait_indexed(name)
     # The third peer of the original could never share; the fifth is at the far end from the fourth.
@@ -108,7 +108,7 @@ s5:  s3
     for name in reversed(names):
         talk(terminals[name], f"{name}> stop")
         assert terminals[name].end() == 0
-    wait_until(lambda: network.topo_path.read_text() == "", network.patience, "an empty topo.txt")
+    wait_until(lambda: text_of(network.topo_path) == "", network.patience, "an empty topo.txt")
 
 
 @case("a name that stands for two files is asked about, and the answer is fetched")

@@ -5,7 +5,7 @@ import pathlib
 import shutil
 import sys
 
-from espalier_process import case, file_root, main, noise, wait_until
+from espalier_process import case, file_root, main, noise, text_of, wait_until
 
 
 @case("a full disk at topo.txt is told once and does not stop the service")
@@ -15,7 +15,7 @@ def _(network):
         return
     network.start_metaserver("--topo", "disk/topo.txt", "--count-file", "disk/count.txt")
     network.start_peer("s1")
-    wait_until(lambda: (disk / "topo.txt").read_text() == "s1:\n", network.patience, "s1 in topo.txt")
+    wait_until(lambda: text_of(disk / "topo.txt") == "s1:\n", network.patience, "s1 in topo.txt")
     filler = disk / "filler"
     with open(filler, "wb", buffering=0) as file:
         try:
@@ -28,11 +28,11 @@ def _(network):
         network.peers[name].expect_log("linked to s1")
     code, told = network.json("s3", "find '*'")
     assert code == 0 and told[0]["searched"] == 3, told
-    assert (disk / "topo.txt").read_text() == "s1:\n"  # whole, though old
+    assert text_of(disk / "topo.txt") == "s1:\n"  # whole, though old
     told = [line for line in network.metaserver.log.splitlines() if "disk/topo.txt" in line and "ready" not in line]
     assert len(told) == 1 and "No space left" in told[0], told
     filler.unlink()  # nothing else happens, and yet the file is brought up to date
-    wait_until(lambda: "s3" in (disk / "topo.txt").read_text(), network.patience, "s3 in topo.txt")
+    wait_until(lambda: "s3" in text_of(disk / "topo.txt"), network.patience, "s3 in topo.txt")
     network.metaserver.expect_log(r"disk/topo.txt can be written again")
     assert network.metaserver.end() == 0
 
