@@ -77,11 +77,11 @@ void Registry::admit(ConnectionId connection, const wire::Join& join, bool again
 
   const Node node = tree_.add({join.id, member.contact.order, member.contact.endpoint});
   if (records_.size() <= topo::number(node)) records_.resize(topo::number(node) + 1);
-  endpoints_.insert(member.contact.endpoint.text());
   byOrder_.emplace(member.contact.order, node);
   silence_.push_back({now + 3 * member.beat, node, member.contact.order});
   session.member = node;
   record(node) = std::move(member);
+  takePort(node);
   setParent(node, again ? join.parent : std::nullopt, now);
 
   wire::Place place;
@@ -110,13 +110,30 @@ void Registry::admit(ConnectionId connection, const wire::Join& join, bool again
   if (awaitUntil_ != kNever && !awaiting()) endWaiting(now, fx);
 }
 
+bool Registry::isTaken(const std::string& host, std::uint16_t port) const {
+  if (port >= atPort_.size()) return false;
+  const auto& there = atPort_[port];
+  return std::any_of(there.begin(), there.end(),
+                     [&](Node node) { return record(node).contact.endpoint.host == host; });
+}
+
+void Registry::takePort(Node node) {
+  const std::size_t port = record(node).contact.endpoint.port;
+  if (port >= atPort_.size()) atPort_.resize(port + 1);
+  atPort_[port].push_back(node);
+}
+
+void Registry::releasePort(Node node) {
+  std::erase(atPort_[record(node).contact.endpoint.port], node);
+}
+
 // Ports count up from the first and wrap around; those taken on that host are skipped.
 std::optional<std::uint16_t> Registry::freePort(const std::string& host) {
   const unsigned count = 65536u - options_.firstPort;
   for (unsigned tried = 0; tried < count; ++tried) {
     const std::uint16_t port = nextPort_;
     nextPort_ = port == 65535 ? options_.firstPort : static_cast<std::uint16_t>(port + 1);
-    if (!endpoints_.contains(Endpoint{host, port}.text())) return port;
+    if (!isTaken(host, port)) return port;
   }
   return std::nullopt;
 }
@@ -126,9 +143,9 @@ void Registry::portTaken(Node node, std::uint16_t port, TimePoint now, Effects& 
   if (member.contact.endpoint.port != port) return;  // it has another one by now
   const auto other = freePort(member.contact.endpoint.host);
   if (!other) return refuse(member.connection, "no port is left for this host", fx);
-  endpoints_.erase(endpoints_.find(member.contact.endpoint.text()));
+  releasePort(node);
   member.contact.endpoint.port = *other;
-  endpoints_.insert(member.contact.endpoint.text());
+  takePort(node);
   fx.sends.push_back(
       {member.connection, wire::Admitted{options_.network, member.contact, options_.maxLinks,
                                          beatInterval(), size(), placeFor(node, {}, now)}});

@@ -159,7 +159,7 @@ void Registry::remove(Node node, TimePoint now, Effects& fx) {
   const auto plan = topo::planFailure(tree_, dead);
   byOrder_.erase(record(node).contact.order);
   parentless_.erase(record(node).contact.order);
-  endpoints_.erase(endpoints_.find(record(node).contact.endpoint.text()));
+  releasePort(node);
   for (const Node child : tree_.children(node)) record(child).reserved = false;
   tree_.remove(node);
   record(node) = Record();

@@ -29,7 +29,6 @@
 #include <set>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -143,6 +142,9 @@ class Registry {
   void admit(ConnectionId connection, const wire::Join& join, bool again, TimePoint now,
              Effects& fx);
   bool mayReturn(const wire::Join& join);
+  bool isTaken(const std::string& host, std::uint16_t port) const;
+  void takePort(Node node);
+  void releasePort(Node node);
   std::optional<std::uint16_t> freePort(const std::string& host);
   void portTaken(Node node, std::uint16_t port, TimePoint now, Effects& fx);
   void endWaiting(TimePoint now, Effects& fx);
@@ -176,9 +178,9 @@ class Registry {
   std::map<JoinOrder, Node> byOrder_;
   std::set<JoinOrder> parentless_;  // as reported
   std::unordered_map<ConnectionId, Session> sessions_;
-  // Taken: HOST:PORT. Twice where a peer came back to a port that was assigned meanwhile, until the
-  // other one finds it taken.
-  std::unordered_multiset<std::string> endpoints_;
+  // Who listens, by port: mostly one, on some host. Two on one host where a peer came back to a
+  // port that was assigned meanwhile, until the other one finds it taken.
+  std::vector<std::vector<Node>> atPort_;
   std::uint16_t nextPort_;
   std::uint64_t version_ = 1;
   std::uint64_t refused_ = 0;
