@@ -45,20 +45,20 @@ std::string toHex(std::string_view raw) {
   return hex;
 }
 
-Result<FileRoot> parseFileRoot(std::string_view hex) {
-  if (hex.size() != FileRoot::kSizeBytes * 2) {
-    return Error{ErrorCode::usage, "a file root has 64 hexadecimal digits"};
-  }
-  FileRoot root;
-  for (std::size_t i = 0; i < root.bytes.size(); ++i) {
+bool fillFromHex(std::string_view hex, std::span<std::uint8_t> raw) {
+  if (hex.size() != raw.size() * 2) return false;
+  for (std::size_t i = 0; i < raw.size(); ++i) {
     const int high = hexDigit(hex[2 * i]);
     const int low = hexDigit(hex[2 * i + 1]);
-    if (high < 0 || low < 0) {
-      return Error{ErrorCode::usage, "a file root has 64 hexadecimal digits"};
-    }
-    root.bytes[i] = static_cast<std::uint8_t>(high << 4 | low);
+    if (high < 0 || low < 0) return false;
+    raw[i] = static_cast<std::uint8_t>(high << 4 | low);
   }
-  return root;
+  return true;
+}
+
+Result<FileRoot> parseFileRoot(std::string_view hex) {
+  if (const auto root = fromHex<FileRoot>(hex)) return *root;
+  return Error{ErrorCode::usage, "a file root has 64 hexadecimal digits"};
 }
 
 }  // namespace espalier

@@ -2,11 +2,14 @@
 // so that the compiler keeps them apart. All are values.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -62,8 +65,16 @@ using Digest = Bytes<32, struct DigestTag>;
 // The BEP 52 `pieces root` of a file; all zero for an empty one.
 using FileRoot = Digest;
 
-// Lower-case hexadecimal, two digits a byte; and back (64 digits for a Digest, either case).
+// Lower-case hexadecimal, two digits a byte; and back, of either case.
 std::string toHex(std::string_view raw);
+// False unless `hex` has two digits for each byte of `raw`, which is then filled.
+bool fillFromHex(std::string_view hex, std::span<std::uint8_t> raw);
+template <typename Id>
+std::optional<Id> fromHex(std::string_view hex) {
+  Id id;
+  return fillFromHex(hex, id.bytes) ? std::optional(id) : std::nullopt;
+}
+// The same for what a user typed: an error of code `usage` says what is wrong.
 Result<FileRoot> parseFileRoot(std::string_view hex);
 
 // A connection of this process, unique for its lifetime. Outgoing ones are numbered by the core

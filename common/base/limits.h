@@ -55,8 +55,8 @@ inline constexpr auto kAttachTimeout = 2s;       // one attempt; a silent candid
 inline constexpr auto kReferralRetry = 5s;       // a newcomer insists on its place for that long
 inline constexpr auto kRejoinWait = 6s;  // a restarted metaserver waits for the peers of before
 inline constexpr std::uint64_t kMembers = 1u << 20;  // the registry's size: 2 KiB each, 2 GiB
-// A member's own line and its link in two lines, each with an id of full length.
-inline constexpr std::uint64_t kTopoFileBytes = kMembers * (3 * (kPeerIdBytes + 1) + 2);
+// Of a metaserver: a line a member, with host and id of full length, order, port, key.
+inline constexpr std::uint64_t kStateFileBytes = kMembers * (kHostBytes + kPeerIdBytes + 80);
 
 // --- connections
 inline constexpr auto kProbeTimeout = 2s;    // a peer of before: does anybody listen there?
@@ -145,6 +145,7 @@ inline constexpr std::size_t kAskersPerChunk = 4;         // in the end game, si
 inline constexpr auto kDialTimeout = 5s;                  // connecting to a holder, its Welcome
 inline constexpr auto kTransferSilence = 15s;             // no byte from a holder, or to an asker
 inline constexpr auto kWaitingInterval = 3s;              // a sign of life to askers in the line
+inline constexpr auto kPartKept = 24h * 30;               // since an incomplete file last grew
 inline constexpr std::size_t kPathDepth = 64;             // folders above a name from the network
 inline constexpr std::size_t kNameBytes = 255;            // NAME_MAX
 

@@ -7,7 +7,6 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "topo/text_file.h"
 
 namespace espalier::metaserver::shell {
 namespace {
@@ -65,18 +64,18 @@ void FilesWriter::run() {
   writeNewest();
 }
 
-bool FilesWriter::writeNewest() {
+void FilesWriter::writeNewest() {
   const auto snapshot = takeSnapshot_(failing_.empty() ? written_ : 0);
-  if (!snapshot) return false;
+  if (!snapshot) return;
   written_ = snapshot->version;
-  write(paths_.topo, topo::format(snapshot->lines));
-  write(paths_.count, fmt::format("{}\n", snapshot->lines.size()));
-  write(paths_.state, formatState(snapshot->state));
-  return true;
+  write(paths_.topo, topo::format(snapshot->lines), Durability::soft);
+  write(paths_.count, fmt::format("{}\n", snapshot->lines.size()), Durability::soft);
+  // An empty one after a power failure would keep the metaserver from starting.
+  write(paths_.state, formatState(snapshot->state), Durability::durable);
 }
 
-void FilesWriter::write(const std::string& path, const std::string& text) {
-  if (const auto result = topo::writeAtomically(path, text); !result) {
+void FilesWriter::write(const std::string& path, const std::string& text, Durability durability) {
+  if (const auto result = replaceFile(path, text, durability); !result) {
     if (failing_.insert(path).second) {
       log::error("{}; the network goes on, and the file is written as soon as it can be",
                  result.error().message);

@@ -1,7 +1,7 @@
 // Keeps topo.txt, NumberOfServers.txt and the state file up to date, on a thread of its own: a slow
 // or full disk never stops the network.
 //
-// Each file is written to a temporary one and renamed, so a reader never sees half of it; at most
+// Each file is replaced as a whole (the state durably), so a reader never sees half of it; at most
 // every 50 ms, and so seldom that writing takes at most a fifth of the time; once more at the end.
 // A file that can't be written is logged once, tried again every second, and logged once more when
 // it can be written again.
@@ -19,6 +19,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/base/file.h"
 #include "metaserver/shell/state_file.h"
 #include "topo/topo_file.h"
 
@@ -48,8 +49,8 @@ class FilesWriter {
 
  private:
   void run();
-  bool writeNewest();
-  void write(const std::string& path, const std::string& text);
+  void writeNewest();
+  void write(const std::string& path, const std::string& text, Durability durability);
 
   const Paths paths_;
   const TakeSnapshot takeSnapshot_;

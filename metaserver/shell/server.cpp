@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "common/base/fs.h"
+#include "common/base/file.h"
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/random.h"
@@ -13,7 +13,6 @@
 #include "common/wire/registry_codec.h"
 #include "topo/dot.h"
 #include "topo/kill_plan.h"
-#include "topo/text_file.h"
 
 namespace espalier::metaserver::shell {
 namespace {
@@ -44,12 +43,12 @@ Result<std::unique_ptr<Server>> Server::bind(net::EventLoop& loop, MetaserverOpt
 }
 
 Result<State> Server::readState() const {
-  if (!fs::exists(statePath())) {
+  const auto text = readFile(statePath(), limits::kStateFileBytes);
+  if (!text && text.error().code == ErrorCode::failed) {  // there is none: a new network
     State fresh;
     fresh.network = randomFromKernel<wire::NetworkId>();
     return fresh;
   }
-  const auto text = topo::readFile(statePath());
   if (!text) return text.error();
   auto state = parseState(*text);
   if (!state) {
@@ -63,13 +62,12 @@ Result<State> Server::readState() const {
 Result<void> Server::open() {
   auto state = readState();
   if (!state) return state.error();
-  if (auto written = topo::writeAtomically(statePath(), formatState(*state)); !written) {
-    return written.error();
-  }
+  const auto kept = replaceFile(statePath(), formatState(*state), Durability::durable);
+  if (!kept) return kept.error();
   if (state->members.empty()) {
     for (const auto& [path, text] :
          {std::pair(options_.topoFile, ""), {options_.countFile, "0\n"}}) {
-      if (auto written = topo::writeAtomically(path, text); !written) {
+      if (const auto written = replaceFile(path, text, Durability::soft); !written) {
         log::error("{}", written.error().message);
       }
     }

@@ -29,22 +29,10 @@ std::optional<std::uint64_t> parseNumber(std::string_view text) {
   return value;
 }
 
-template <typename Id>
-std::optional<Id> parseBytes(std::string_view hex) {
-  if (hex.size() != Id::kSizeBytes * 2) return std::nullopt;
-  Id id;
-  for (std::size_t i = 0; i < id.bytes.size(); ++i) {
-    const char* digits = hex.data() + 2 * i;
-    const auto [end, error] = std::from_chars(digits, digits + 2, id.bytes[i], 16);
-    if (error != std::errc() || end != digits + 2) return std::nullopt;
-  }
-  return id;
-}
-
 std::optional<Remembered> parseMember(std::string_view line) {
   const auto order = parseNumber(word(line));
   const auto endpoint = Endpoint::parse(word(line));
-  const auto key = parseBytes<InstanceKey>(word(line));
+  const auto key = fromHex<InstanceKey>(word(line));
   const auto id = PeerId::parse(line);
   if (!order || *order == 0 || !endpoint || !key || !id) return std::nullopt;
   return Remembered{*id, *key, JoinOrder{*order}, *endpoint};
@@ -75,7 +63,7 @@ Result<State> parseState(std::string_view text) {
     if (number == 1) {
       const std::string_view header = line;
       const bool known = word(line) == kMagic && word(line) == "1";
-      const auto network = parseBytes<wire::NetworkId>(word(line));
+      const auto network = fromHex<wire::NetworkId>(word(line));
       const auto next = parseNumber(word(line));
       line = header;
       if (!known || !network || !next || *next == 0) return refuse("no network is described here");

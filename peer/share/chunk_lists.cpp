@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "common/base/file.h"
 #include "common/base/limits.h"
 #include "common/crypto/file_tree.h"
-#include "peer/share/index_file.h"
 
 namespace espalier::share {
 
@@ -34,7 +34,8 @@ Result<void> ChunkLists::store(const FileRoot& root, std::span<const Digest> chu
   fs::create_directory(folder_, error);
   fs::create_directory(file.parent_path(), error);
   const auto bytes = std::as_bytes(chunks);
-  return replaceFile(file, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, Sync::no);
+  return replaceFile(file.string(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()},
+                     Durability::soft, kPrivate);
 }
 
 std::optional<std::vector<Digest>> ChunkLists::find(const FileRoot& root, std::uint64_t sizeBytes) {
@@ -47,7 +48,7 @@ std::optional<std::vector<Digest>> ChunkLists::find(const FileRoot& root, std::u
   if (cached) return cached;
   const std::uint64_t chunkBytes = crypto::chunkBytesFor(sizeBytes);
   const auto count = static_cast<std::size_t>(crypto::chunkCount(sizeBytes, chunkBytes));
-  const auto bytes = readWhole(pathOf(root), count * sizeof(Digest));
+  const auto bytes = readFile(pathOf(root).string(), count * sizeof(Digest));
   if (!bytes || bytes->size() != count * sizeof(Digest)) return std::nullopt;
   std::vector<Digest> chunks(count);
   std::copy(bytes->begin(), bytes->end(), reinterpret_cast<char*>(chunks.data()));

@@ -1,11 +1,8 @@
 #include "peer/share/index_file.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 
+#include "common/base/file.h"
 #include "common/base/limits.h"
 #include "common/crypto/sha256.h"
 
@@ -44,55 +41,7 @@ Remembered parseRecord(std::string_view record) {
   return one;
 }
 
-Result<void> writeAll(int descriptor, std::string_view bytes, const fs::path& file) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return systemError("cannot write " + file.string(), errno);
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return {};
-}
-
 }  // namespace
-
-Result<void> replaceFile(const fs::path& file, std::string_view bytes, Sync sync) {
-  const std::string temporary = file.string() + ".new";
-  const FileDescriptor descriptor(::open(
-      temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR));
-  if (!descriptor) return systemError("cannot write " + temporary, errno);
-  auto written = writeAll(descriptor.get(), bytes, temporary);
-  if (written && sync == Sync::yes && ::fdatasync(descriptor.get()) != 0) {
-    written = systemError("cannot sync " + temporary, errno);
-  }
-  if (written && std::rename(temporary.c_str(), file.c_str()) != 0) {
-    written = systemError("cannot rename " + temporary, errno);
-  }
-  if (!written) ::unlink(temporary.c_str());
-  return written;
-}
-
-Result<std::string> readWhole(const fs::path& file, std::size_t limitBytes) {
-  const FileDescriptor descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!descriptor && errno == ENOENT) return Error{ErrorCode::failed, "no " + file.string()};
-  struct stat status {};
-  if (!descriptor || ::fstat(descriptor.get(), &status) != 0) {
-    return systemError("cannot read " + file.string(), errno);
-  }
-  if (!S_ISREG(status.st_mode)) return damaged(file, "not a file");
-  if (fileStat(status).sizeBytes > limitBytes) return damaged(file, "too large");
-  std::string bytes(static_cast<std::size_t>(status.st_size), '\0');
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t got = ::read(descriptor.get(), bytes.data() + done, bytes.size() - done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return systemError("cannot read " + file.string(), errno);
-    if (got == 0) break;
-    done += static_cast<std::size_t>(got);
-  }
-  bytes.resize(done);
-  return bytes;
-}
 
 Result<void> saveIndex(const fs::path& file, std::span<const Remembered> files) {
   files = files.first(std::min(files.size(), kRecords));
@@ -107,11 +56,11 @@ Result<void> saveIndex(const fs::path& file, std::span<const Remembered> files) 
     bytes += one.root.view();
   }
   bytes += digestOf(bytes).view();
-  return replaceFile(file, bytes, Sync::no);
+  return replaceFile(file.string(), bytes, Durability::soft, kPrivate);
 }
 
 Result<std::vector<Remembered>> loadIndex(const fs::path& file) {
-  auto read = readWhole(file, kFrontBytes + kRecords * kRecordBytes + Digest::kSizeBytes);
+  auto read = readFile(file.string(), kFrontBytes + kRecords * kRecordBytes + Digest::kSizeBytes);
   if (!read && read.error().code == ErrorCode::failed) return std::vector<Remembered>{};
   if (!read) return read.error();
   std::string_view bytes = *read;

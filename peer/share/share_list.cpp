@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/base/file.h"
 #include "common/base/limits.h"
-#include "peer/share/index_file.h"
 
 namespace espalier::share {
 namespace {
@@ -29,12 +29,13 @@ Result<void> saveShareList(const fs::path& file, const ShareList& list) {
                                        " paths were shared or unshared by hand"};
   }
   const Json object{{"shared", list.shared}, {"hidden", list.hidden}};
-  return replaceFile(file, object.dump(1, ' ', false, Json::error_handler_t::replace) + "\n",
-                     Sync::yes);
+  return replaceFile(file.string(),
+                     object.dump(1, ' ', false, Json::error_handler_t::replace) + "\n",
+                     Durability::durable, kPrivate);
 }
 
 Result<ShareList> loadShareList(const fs::path& file) {
-  const auto bytes = readWhole(file, limits::kShareListBytes);
+  const auto bytes = readFile(file.string(), limits::kShareListBytes);
   if (!bytes && bytes.error().code == ErrorCode::failed) return ShareList{};
   if (!bytes) return bytes.error();
   const Json object = Json::parse(*bytes, nullptr, false);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "common/base/file.h"
 #include "peer/share/catalogue.h"
 #include "peer/share/share_list.h"
 #include "peer/share/watch_table.h"
@@ -177,13 +178,13 @@ TEST_CASE("each damaged byte of an index is noticed") {
   TempFile file;
   const std::vector<Remembered> files{{{1, 2, 3}, rootNumber(4)}};
   REQUIRE(saveIndex(file.path, files));
-  const std::string good = *readWhole(file.path, 4096);
+  const std::string good = *readFile(file.path.string(), 4096);
   for (std::size_t i = 0; i < good.size(); ++i) {
     std::string bad = good;
     bad[i] = static_cast<char>(bad[i] ^ 4);
-    REQUIRE(replaceFile(file.path, bad, Sync::no));
+    REQUIRE(replaceFile(file.path.string(), bad, Durability::soft));
     CHECK_FALSE(loadIndex(file.path));
-    REQUIRE(replaceFile(file.path, good.substr(0, i), Sync::no));
+    REQUIRE(replaceFile(file.path.string(), good.substr(0, i), Durability::soft));
     CHECK_FALSE(loadIndex(file.path));
   }
 }
@@ -195,7 +196,7 @@ TEST_CASE("the list of what was shared by hand comes back, and a damaged one is 
   REQUIRE(saveShareList(file.path, list));
   CHECK(*loadShareList(file.path) == list);
   for (const std::string bad : {"", "[]", "{", R"({"shared":3})", R"({"hidden":[1]})", "\xff"}) {
-    REQUIRE(replaceFile(file.path, bad, Sync::no));
+    REQUIRE(replaceFile(file.path.string(), bad, Durability::soft));
     CHECK_FALSE(loadShareList(file.path));
   }
 }

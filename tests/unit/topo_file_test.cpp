@@ -1,44 +1,13 @@
 #include <doctest/doctest.h>
-#include <fcntl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <array>
-#include <csignal>
-#include <cstdlib>
 
 #include "common/base/limits.h"
 #include "tests/unit/topo_support.h"
 #include "topo/dot.h"
-#include "topo/text_file.h"
 
 using namespace espalier;
 using namespace espalier::topo;
 
 namespace {
-
-// A folder of its own, gone at the end with the files that a test names.
-class Folder {
- public:
-  Folder() {
-    std::string name = "/tmp/espalier-topo-XXXXXX";
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() {
-    for (const auto& name : {"topo.txt", "topo.txt.new", "other"}) {
-      if (::unlink((*this)[name].c_str()) != 0) ::rmdir((*this)[name].c_str());
-    }
-    CHECK_MESSAGE(::rmdir(path_.c_str()) == 0, "a file is left over");
-  }
-  std::string operator[](std::string_view name) const { return path_ + "/" + std::string(name); }
-
- private:
-  std::string path_;
-};
 
 std::string whyNot(std::string_view text) {
   const auto lines = parse(text);
@@ -113,77 +82,6 @@ TEST_CASE("lines that are a forest keep their order of linking in the tree") {
   CHECK(namesOf(tree, tree.roots()) == "s1 t1");
   CHECK(tree.member(at(tree, "s4")).order == JoinOrder{4});
   checkSound(tree);
-}
-
-TEST_CASE("a file is replaced as a whole") {
-  const Folder folder;
-  const std::string path = folder["topo.txt"];
-  REQUIRE(writeAtomically(path, "old\n").ok());
-  const int reader = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  REQUIRE(writeAtomically(path, std::string(100'000, 'x')).ok());
-
-  std::array<char, 16> seen{};
-  CHECK(::read(reader, seen.data(), seen.size()) == 4);  // who opened it before reads the old one
-  ::close(reader);
-  CHECK(readFile(path).value() == std::string(100'000, 'x'));
-  CHECK(::access(folder["topo.txt.new"].c_str(), F_OK) != 0);
-  REQUIRE(writeAtomically(path, "").ok());
-  CHECK(readFile(path).value().empty());
-}
-
-TEST_CASE("a symbolic link is replaced, not followed") {
-  const Folder folder;
-  REQUIRE(writeAtomically(folder["other"], "precious").ok());
-  REQUIRE(::symlink("other", folder["topo.txt"].c_str()) == 0);
-  REQUIRE(::symlink("other", folder["topo.txt.new"].c_str()) == 0);
-
-  REQUIRE(writeAtomically(folder["topo.txt"], "s1:\n").ok());
-
-  CHECK(readFile(folder["other"]).value() == "precious");
-  CHECK(readFile(folder["topo.txt"]).value() == "s1:\n");
-}
-
-TEST_CASE("a file that cannot be written leaves the old one, and says why") {
-  const Folder folder;
-  CHECK(writeAtomically(folder["none/topo.txt"], "x").error() ==
-        Error{ErrorCode::io,
-              "cannot create " + folder["none/topo.txt.new"] + ": No such file or directory"});
-  CHECK(writeAtomically("/dev/null/topo.txt", "x").error().message ==
-        "cannot replace /dev/null/topo.txt.new: Not a directory");
-
-  REQUIRE(::mkdir(folder["topo.txt"].c_str(), 0700) == 0);
-  CHECK(writeAtomically(folder["topo.txt"], "x").error().message ==
-        "cannot replace " + folder["topo.txt"] + ": Is a directory");
-  CHECK(::access(folder["topo.txt.new"].c_str(), F_OK) != 0);
-}
-
-TEST_CASE("a disk that is full while writing leaves the old file and nothing else") {
-  const Folder folder;
-  const std::string path = folder["topo.txt"];
-  REQUIRE(writeAtomically(path, "old\n").ok());
-  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
-  struct rlimit before {};
-  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
-  const struct rlimit small { 1000, before.rlim_max };
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
-
-  const auto written = writeAtomically(path, std::string(2000, 'x'));
-
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
-  std::signal(SIGXFSZ, handler);
-  REQUIRE_FALSE(written.ok());
-  CHECK(written.error() == Error{ErrorCode::io, "cannot write " + path + ".new: File too large"});
-  CHECK(readFile(path).value() == "old\n");
-  CHECK(::access(folder["topo.txt.new"].c_str(), F_OK) != 0);
-}
-
-TEST_CASE("only a regular file is read") {
-  const Folder folder;
-  CHECK(readFile(folder["topo.txt"]).error().message ==
-        "cannot open " + folder["topo.txt"] + ": No such file or directory");
-  REQUIRE(::mkfifo(folder["other"].c_str(), 0600) == 0);
-  CHECK(readFile(folder["other"]).error().message == folder["other"] + " is no regular file");
-  CHECK(readFile("/tmp").error().message == "/tmp is no regular file");
 }
 
 TEST_CASE("Graphviz gets each link once, and ids as they are") {
