@@ -5,6 +5,7 @@
 
 #include "common/base/log.h"
 #include "common/command/control.h"
+#include "common/command/log_writer.h"
 #include "common/command/options.h"
 #include "common/command/runner.h"
 #include "common/net/address.h"
@@ -42,6 +43,7 @@ Result<void> serve(const MetaserverOptions& options) {
   if (auto added = (*loop)->addSignalHandler({SIGINT, SIGTERM, SIGHUP}, stopOnSignal); !added) {
     return added.error();
   }
+  const command::LogWriter logWriter;
   // The port first: who does not get it touches no file.
   auto server = Server::bind(**loop, options);
   if (!server) return server.error();

@@ -20,14 +20,15 @@ enum class Durability {
   durable,  // nothing: bytes and name are on the disk before replaceFile() returns
 };
 
-inline constexpr mode_t kPrivate = 0600;  // a file that only its owner reads
+inline constexpr mode_t kPublic = 0644;   // a file that everybody may read
+inline constexpr mode_t kPrivate = 0600;  // only its owner
 
 // Replaces `path` by a file of these bytes: a reader sees the old ones or the new, never half.
 // Written to `path`.new first and renamed; what was left there by a crash is replaced, and a
 // symbolic link, there or at `path`, is replaced rather than followed. After an error the old file
 // is as it was (unless only the last step of a durable one failed) and `path`.new is gone.
 Result<void> replaceFile(const std::string& path, std::string_view bytes, Durability durability,
-                         mode_t mode = 0644);
+                         mode_t mode);
 
 // All of a regular file of at most `mostBytes`. An error of code `failed` when there is none.
 Result<std::string> readFile(const std::string& path, std::size_t mostBytes);

@@ -48,6 +48,8 @@ class ControlServer {
   // Both at once.
   static Result<std::unique_ptr<ControlServer>> start(const std::string& stateDir,
                                                       const Dispatcher& dispatcher);
+  // Ends what the destructor ends; the state folder stays taken, for what is still to be put there.
+  void stop();
   ~ControlServer();
 
   ControlServer(const ControlServer&) = delete;

@@ -219,10 +219,16 @@ void ControlServer::serve(const Dispatcher& dispatcher) {
 }
 
 ControlServer::~ControlServer() {
+  stop();
+}
+
+void ControlServer::stop() {
   // First the name, so that who comes now finds nobody instead of one that is ending.
   ::unlinkat(folder_.get(), kControlSocket, 0);
+  if (!thread_.joinable()) return;
   thread_.request_stop();
   wakeUp(wake_.get());
+  thread_.join();
 }
 
 void ControlServer::run(const std::stop_token& stop) {

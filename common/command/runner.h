@@ -21,8 +21,8 @@ Output standardOutput();
 int runCommands(const Dispatcher& dispatcher, const std::vector<std::string>& lines,
                 Context& context, const Output& output);
 
-// Appends what `program` may give a handler without a prompt: progress on standard error and a
-// question on the controlling terminal, each only where there is a terminal and no JSON is wanted.
+// What a handler may use without a prompt: progress and notices on standard error, questions on
+// standard input; progress and questions only where there is a terminal.
 Context standaloneContext(std::stop_token stop, bool json, bool quiet);
 
 }  // namespace espalier::command

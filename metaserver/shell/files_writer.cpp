@@ -68,14 +68,15 @@ void FilesWriter::writeNewest() {
   const auto snapshot = takeSnapshot_(failing_.empty() ? written_ : 0);
   if (!snapshot) return;
   written_ = snapshot->version;
-  write(paths_.topo, topo::format(snapshot->lines), Durability::soft);
-  write(paths_.count, fmt::format("{}\n", snapshot->lines.size()), Durability::soft);
+  write(paths_.topo, topo::format(snapshot->lines), Durability::soft, kPublic);
+  write(paths_.count, fmt::format("{}\n", snapshot->lines.size()), Durability::soft, kPublic);
   // An empty one after a power failure would keep the metaserver from starting.
-  write(paths_.state, formatState(snapshot->state), Durability::durable);
+  write(paths_.state, formatState(snapshot->state), Durability::durable, kPrivate);
 }
 
-void FilesWriter::write(const std::string& path, const std::string& text, Durability durability) {
-  if (const auto result = replaceFile(path, text, durability); !result) {
+void FilesWriter::write(const std::string& path, const std::string& text, Durability durability,
+                        mode_t mode) {
+  if (const auto result = replaceFile(path, text, durability, mode); !result) {
     if (failing_.insert(path).second) {
       log::error("{}; the network goes on, and the file is written as soon as it can be",
                  result.error().message);

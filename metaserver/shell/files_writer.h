@@ -50,7 +50,7 @@ class FilesWriter {
  private:
   void run();
   void writeNewest();
-  void write(const std::string& path, const std::string& text, Durability durability);
+  void write(const std::string& path, const std::string& text, Durability durability, mode_t mode);
 
   const Paths paths_;
   const TakeSnapshot takeSnapshot_;

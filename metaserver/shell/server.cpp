@@ -62,12 +62,12 @@ Result<State> Server::readState() const {
 Result<void> Server::open() {
   auto state = readState();
   if (!state) return state.error();
-  const auto kept = replaceFile(statePath(), formatState(*state), Durability::durable);
+  const auto kept = replaceFile(statePath(), formatState(*state), Durability::durable, kPrivate);
   if (!kept) return kept.error();
   if (state->members.empty()) {
     for (const auto& [path, text] :
          {std::pair(options_.topoFile, ""), {options_.countFile, "0\n"}}) {
-      if (const auto written = replaceFile(path, text, Durability::soft); !written) {
+      if (const auto written = replaceFile(path, text, Durability::soft, kPublic); !written) {
         log::error("{}", written.error().message);
       }
     }

@@ -37,7 +37,7 @@ class Folder {
 };
 
 Result<void> replace(const std::string& path, std::string_view bytes) {
-  return replaceFile(path, bytes, Durability::soft);
+  return replaceFile(path, bytes, Durability::soft, kPublic);
 }
 
 }  // namespace
@@ -126,7 +126,7 @@ TEST_CASE("a file that is not there is told apart, and one that is too large is 
 
 TEST_CASE("a durable file has the mode that was asked for, also in the working folder") {
   const Folder folder;
-  REQUIRE(replaceFile(folder["other"], "key", Durability::durable, 0600));
+  REQUIRE(replaceFile(folder["other"], "key", Durability::durable, kPrivate));
   struct stat status {};
   REQUIRE(::stat(folder["other"].c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0600);
@@ -135,7 +135,7 @@ TEST_CASE("a durable file has the mode that was asked for, also in the working f
   const std::string before = std::string(folder[""]);
   char* const here = ::getcwd(nullptr, 0);
   REQUIRE(::chdir(before.c_str()) == 0);
-  CHECK(replaceFile("topo.txt", "s1:\n", Durability::durable).ok());
+  CHECK(replaceFile("topo.txt", "s1:\n", Durability::durable, kPublic).ok());
   CHECK(::chdir(here) == 0);
   std::free(here);
   CHECK(readFile(folder["topo.txt"], 10).value() == "s1:\n");

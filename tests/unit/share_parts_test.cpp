@@ -182,9 +182,9 @@ TEST_CASE("each damaged byte of an index is noticed") {
   for (std::size_t i = 0; i < good.size(); ++i) {
     std::string bad = good;
     bad[i] = static_cast<char>(bad[i] ^ 4);
-    REQUIRE(replaceFile(file.path.string(), bad, Durability::soft));
+    REQUIRE(replaceFile(file.path.string(), bad, Durability::soft, kPrivate));
     CHECK_FALSE(loadIndex(file.path));
-    REQUIRE(replaceFile(file.path.string(), good.substr(0, i), Durability::soft));
+    REQUIRE(replaceFile(file.path.string(), good.substr(0, i), Durability::soft, kPrivate));
     CHECK_FALSE(loadIndex(file.path));
   }
 }
@@ -196,7 +196,7 @@ TEST_CASE("the list of what was shared by hand comes back, and a damaged one is 
   REQUIRE(saveShareList(file.path, list));
   CHECK(*loadShareList(file.path) == list);
   for (const std::string bad : {"", "[]", "{", R"({"shared":3})", R"({"hidden":[1]})", "\xff"}) {
-    REQUIRE(replaceFile(file.path.string(), bad, Durability::soft));
+    REQUIRE(replaceFile(file.path.string(), bad, Durability::soft, kPrivate));
     CHECK_FALSE(loadShareList(file.path));
   }
 }

@@ -1,0 +1,65 @@
+#include "common/command/log_writer.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <utility>
+
+#include "common/base/limits.h"
+#include "common/base/log.h"
+#include "common/base/text.h"
+
+namespace espalier::command {
+namespace {
+
+constexpr auto kFarewell = std::chrono::milliseconds(500);
+
+}  // namespace
+
+LogWriter::LogWriter(int output) : output_(output), thread_([this] { run(); }) {
+  log::setSink(
+      [](std::string_view line, void* self) { static_cast<LogWriter*>(self)->queue(line); }, this);
+}
+
+LogWriter::~LogWriter() {
+  log::setSink(nullptr, nullptr);
+  {
+    std::unique_lock lock(mutex_);
+    ending_ = true;
+    changed_.notify_all();
+    changed_.wait_for(lock, kFarewell, [this] { return lines_.empty(); });
+  }
+  output_.abort();
+  thread_.join();
+}
+
+void LogWriter::queue(std::string_view line) {
+  const std::lock_guard lock(mutex_);
+  if (lines_.size() >= limits::kNoticesQueued) {
+    ++lost_;
+    return;
+  }
+  lines_.emplace_back(line);
+  changed_.notify_all();
+}
+
+void LogWriter::run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [this] { return ending_ || !lines_.empty(); });
+    if (lines_.empty()) return;
+    const std::string line = lines_.front();
+    lock.unlock();
+    output_.write(line);
+    lock.lock();
+    lines_.pop_front();
+    if (!lines_.empty()) continue;
+    if (lost_ > 0) {
+      lines_.push_back(fmt::format("… and {} that nobody took in time\n",
+                                   counted(std::exchange(lost_, 0), "line")));
+    }
+    changed_.notify_all();
+  }
+}
+
+}  // namespace espalier::command

@@ -1,0 +1,47 @@
+// Keeps the log from holding anybody up: lines are queued, and written by a thread of its own. A
+// terminal that is stopped (Ctrl-S), or a pipe that nobody reads, would else stop whoever logs, the
+// event loop first of all, and with it the network's patience.
+//
+// From construction to destruction it is the log's sink; one at a time. At most
+// limits::kNoticesQueued lines wait; how many were lost is told behind them. The destructor gives
+// what waits a moment to leave, then drops it. Thread-safe, since any thread logs.
+#pragma once
+
+#include <unistd.h>
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "common/command/terminal_output.h"
+
+namespace espalier::command {
+
+class LogWriter {
+ public:
+  explicit LogWriter(int output = STDERR_FILENO);
+  ~LogWriter();
+
+  LogWriter(const LogWriter&) = delete;
+  LogWriter& operator=(const LogWriter&) = delete;
+
+ private:
+  void queue(std::string_view line);
+  void run();
+
+  TerminalOutput output_;
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  std::deque<std::string> lines_;  // the first is being written
+  std::size_t lost_ = 0;           // and not told yet
+  bool ending_ = false;
+
+  std::thread thread_;
+};
+
+}  // namespace espalier::command

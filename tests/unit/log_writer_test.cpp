@@ -1,0 +1,73 @@
+#include "common/command/log_writer.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <optional>
+#include <string>
+
+#include "common/base/file_descriptor.h"
+#include "common/base/limits.h"
+#include "common/base/log.h"
+
+using namespace espalier;
+using namespace espalier::command;
+
+namespace {
+
+struct Pipe {
+  Pipe() {
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    out = FileDescriptor(ends[0]);
+    in = FileDescriptor(ends[1]);
+  }
+  // What comes until `last` has come.
+  std::string readUntil(std::string_view last) const {
+    std::string text;
+    char buffer[4096];
+    while (text.find(last) == std::string::npos) {
+      const auto size = ::read(out.get(), buffer, sizeof buffer);
+      REQUIRE(size > 0);
+      text.append(buffer, static_cast<std::size_t>(size));
+    }
+    return text;
+  }
+  FileDescriptor out;
+  FileDescriptor in;
+};
+
+const std::string kLong(100, 'x');
+
+}  // namespace
+
+TEST_CASE("whoever logs does not wait for a reader; what was lost is told") {
+  const Pipe pipe;
+  const LogWriter writer(pipe.in.get());
+  for (std::size_t i = 0; i < 3 * limits::kNoticesQueued; ++i) log::info("{} {}", i, kLong);
+
+  const std::string text = pipe.readUntil("that nobody took in time\n");
+
+  CHECK(text.find(" 0 xxx") != std::string::npos);
+  CHECK(text.find("… and ") != std::string::npos);
+  log::info("and on it goes");
+  CHECK(pipe.readUntil("and on it goes\n").size() < 100);
+}
+
+TEST_CASE("what was logged last is written before the end, if anybody reads") {
+  const Pipe pipe;
+  {
+    const LogWriter writer(pipe.in.get());
+    log::info("the last words");
+  }
+  CHECK(pipe.readUntil("\n").ends_with("the last words\n"));
+}
+
+TEST_CASE("a reader that never comes does not keep the program from ending") {
+  const Pipe pipe;
+  std::optional<LogWriter> writer(std::in_place, pipe.in.get());
+  for (std::size_t i = 0; i < limits::kNoticesQueued; ++i) log::info("{} {}", i, kLong);
+  writer.reset();
+  CHECK(::fcntl(pipe.out.get(), F_GETFD) >= 0);
+}
