@@ -19,9 +19,14 @@ namespace espalier::net {
 namespace {
 
 Error listenError(const Endpoint& at, const Poco::Exception& exception) {
-  const std::string why = exception.code() == EADDRINUSE ? "the port is in use by another process"
-                                                         : exception.displayText();
-  return {ErrorCode::unavailable, fmt::format("cannot listen on {}: {}", at.text(), why)};
+  // Another port would do for these two; for anything else it would not.
+  const bool isPort = exception.code() == EADDRINUSE || exception.code() == EACCES;
+  std::string why = std::generic_category().message(exception.code());
+  if (exception.code() == 0) why = exception.displayText();
+  if (exception.code() == EADDRINUSE) why = "the port is in use by another process";
+  if (exception.code() == EADDRNOTAVAIL) why = "this machine has no such address";
+  return {isPort ? ErrorCode::unavailable : ErrorCode::io,
+          fmt::format("cannot listen on {}: {}", at.text(), why)};
 }
 
 }  // namespace

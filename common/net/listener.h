@@ -37,7 +37,8 @@ class ListenerHandler {
 
 class Listener final : public EventSource {
  public:
-  // The host must be an IP literal; port 0 takes any free one.
+  // The host must be an IP literal; port 0 takes any free one. Fails with `unavailable` where
+  // another port may do, else with `io`.
   static Result<std::unique_ptr<Listener>> open(EventLoop& loop, const Endpoint& at,
                                                 ListenerHandler& handler);
   // Takes over a socket that listens already, such as a local (Unix) one.

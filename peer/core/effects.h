@@ -47,6 +47,7 @@ struct Notice {
     wordRefused,  // text: the word that was refused
     refused,      // text: why this peer may not join; it is not tried again
     failed,       // text: why this peer cannot listen; it is not tried again
+    mismatch,     // text: why what answers is no metaserver to join; it is not tried again
     waiting,      // text: what the metaserver waits for
     metaserverLost,
     metaserverBack,

@@ -44,9 +44,14 @@ void Membership::opened(ConnectionId connection, const std::string& localHost, T
 void Membership::failed(ConnectionId connection, const Error& error, TimePoint now, Effects& fx) {
   observe(now);
   if (connection == metaserver_) {
+    if (!tree_ && error.code == ErrorCode::protocol) {
+      fx.notices.push_back({Notice::Kind::mismatch, error.message});
+    }
     sessionEnded(error.message, now, fx);
   } else if (attempt_ && attempt_->connection == connection) {
     attemptFailed(Failing::unreachable, now, fx);
+  } else if (tree_) {
+    tree_->closed(connection, now, fx);
   }
   afterStep(now, fx);
 }

@@ -49,12 +49,14 @@ class Membership {
   void leave(TimePoint now, Effects& fx);
 
   // --- events of the shell ---
-  // A connection that was dialled here is open, from `localHost`; or could not be opened.
+  // A connection that was dialled here is open, from `localHost`; or could not be opened, or what
+  // answers does not speak as it should (`protocol`).
   void opened(ConnectionId connection, const std::string& localHost, TimePoint now, Effects& fx);
   void failed(ConnectionId connection, const Error& error, TimePoint now, Effects& fx);
   // Any connection of ours ended (not those that we asked to be closed).
   void closed(ConnectionId connection, TimePoint now, Effects& fx);
   void listening(const Endpoint& at, TimePoint now, Effects& fx);
+  // `unavailable`: another port may do.
   void listenFailed(const Error& error, TimePoint now, Effects& fx);
   void received(ConnectionId connection, const wire::RegistryReply& reply, TimePoint now,
                 Effects& fx);

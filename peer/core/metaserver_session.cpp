@@ -106,7 +106,8 @@ void Membership::listening(const Endpoint&, TimePoint now, Effects& fx) {
 
 void Membership::listenFailed(const Error& error, TimePoint now, Effects& fx) {
   if (!admitted_ || tree_) return;
-  if (options_.listen.port != 0 || session_ != Session::joined) {
+  const bool anotherMayDo = options_.listen.port == 0 && error.code == ErrorCode::unavailable;
+  if (!anotherMayDo || session_ != Session::joined) {
     fx.notices.push_back({Notice::Kind::failed, error.message});
     return;
   }

@@ -166,6 +166,11 @@ void Network::Greeter::onFrame(net::Connection& connection, std::string_view pay
   connection.setHandler(network_.control_);
 }
 
+// Of what was dialled: somebody accepts, which a process that is stopped does, too.
+void Network::Control::onOpened(net::Connection& connection) {
+  connection.closeAt(Clock::now() + limits::kHelloTimeout, {ErrorCode::timeout, "it said nothing"});
+}
+
 void Network::Control::onFrame(net::Connection& connection, std::string_view payload) {
   network_.received(connection, payload);
 }
@@ -178,7 +183,7 @@ void Network::received(net::Connection& connection, std::string_view payload) {
     log::warning("{}: {}", connection.remote().text(), error.message);
     states_.erase(id);
     connection.close(error);
-    step([&](TimePoint now, Effects& fx) { peer_.closed(id, now, fx); });
+    step([&](TimePoint now, Effects& fx) { peer_.failed(id, error, now, fx); });
   };
   if (!state->second.welcomed) {
     const auto welcome = wire::decodeWelcome(payload);
@@ -188,6 +193,7 @@ void Network::received(net::Connection& connection, std::string_view payload) {
       return step([&](TimePoint now, Effects& fx) { peer_.failed(id, welcome.error(), now, fx); });
     }
     state->second.welcomed = true;
+    connection.keepOpen();
     const std::string local = connection.localAddress().host;
     return step([&](TimePoint now, Effects& fx) { peer_.opened(id, local, now, fx); });
   }
@@ -210,7 +216,7 @@ void Network::Control::onClosed(net::Connection& connection, const Error& why) {
   const bool welcomed = state->second.welcomed;
   network_.states_.erase(state);
   network_.step([&](TimePoint now, Effects& fx) {
-    if (welcomed) {
+    if (welcomed && why.code != ErrorCode::protocol) {
       network_.peer_.closed(connection.id(), now, fx);
     } else {
       network_.peer_.failed(connection.id(), why, now, fx);

@@ -78,6 +78,7 @@ class Network final : private net::ListenerHandler {
   class Control final : public net::ConnectionHandler {
    public:
     explicit Control(Network& network) : network_(network) {}
+    void onOpened(net::Connection& connection) override;
     void onFrame(net::Connection& connection, std::string_view payload) override;
     void onDrained(net::Connection& connection) override;
     void onClosed(net::Connection& connection, const Error& why) override;

@@ -201,6 +201,12 @@ void Node::noticed(const Notice& notice) {
       attempt.end = End::failed;
       attempt.error = {ErrorCode::io, notice.text};
       return endAttempt(std::move(attempt));
+    case Kind::mismatch:
+      attempt.end = End::failed;
+      attempt.error = {ErrorCode::protocol,
+                       fmt::format("what answers at {} is no metaserver of this version: {}",
+                                   options_.metaserver.text(), escaped(notice.text))};
+      return endAttempt(std::move(attempt));
     case Kind::metaserverLost:
       attempt.end = End::unavailable;
       attempt.error = {ErrorCode::unavailable, noMetaserverLine(options_.metaserver, false)};

@@ -323,7 +323,7 @@ void World::carryOut(Node& node, peer::Effects& fx) {
       }
       step(node, [&](peer::Effects& next) {
         if (taken) {
-          node.peer->listenFailed({ErrorCode::io, "the port is taken"}, now_, next);
+          node.peer->listenFailed({ErrorCode::unavailable, "the port is taken"}, now_, next);
         } else {
           node.peer->listening(endpoint, now_, next);
         }

@@ -215,6 +215,15 @@ TEST_CASE("a second listener on a port is refused with a sentence") {
         "cannot listen on " + server.address().text() + ": the port is in use by another process");
 }
 
+TEST_CASE("an address of another machine is refused as one that no port helps") {
+  Server server;
+  const auto elsewhere = Listener::open(*server.loop, {"192.0.2.1", 0}, server);
+  REQUIRE_FALSE(elsewhere.ok());
+  CHECK(elsewhere.error().code == ErrorCode::io);
+  CHECK(elsewhere.error().message ==
+        "cannot listen on 192.0.2.1:0: this machine has no such address");
+}
+
 TEST_CASE("a host name is refused on the loop, and resolved off it") {
   Server server;
   const auto dialled = server.loop->dial(ConnectionId{1}, {"localhost", 1}, server);
