@@ -1,0 +1,190 @@
+"""A member of the network that misbehaves: it joins and links as a peer does, byte by byte, and then sends what it likes.
+
+  with Intruder(network, "mallory") as one:
+      one.send(query(new_id(), GLOB, b"*"))
+      one.answers                                  # how many frames have come back
+
+Threads read what comes, answer each search that nothing is shared here, and beat: so nobody takes it for silent, and a
+search of others is complete.
+"""
+import itertools
+import os
+import socket
+import threading
+
+REGISTRY, LINK, TRANSFER = 1, 2, 3
+SUBSTRING, GLOB, WORDS, ROOT, EXACT = 1, 2, 3, 4, 5
+
+
+# --- protobuf
+def varint(number):
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def field(number, value):
+    """A number as a varint, bytes as they are."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def message(*values):
+    """Fields 1, 2, …; None for one that is absent."""
+    return b"".join(field(number, value) for number, value in enumerate(values, 1) if value is not None)
+
+
+def frame(payload):
+    return len(payload).to_bytes(4, "big") + payload
+
+
+def parse(data):
+    """{number: last value} of a message; of nested ones their bytes."""
+    def take():
+        nonlocal data
+        value = shift = 0
+        while True:
+            byte, data = data[0], data[1:]
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+    found = {}
+    while data:
+        key = take()
+        assert key & 7 in (0, 2), f"wire type {key & 7}"
+        value = take()
+        if key & 7 == 2:
+            value, data = data[:value], data[value:]
+        found[key >> 3] = value
+    return found
+
+
+# --- messages
+def hello(purpose):
+    return message(1, 1, purpose)
+
+
+def query(identity, kind, text, budget_ms=3000, asker=b"mallory", hops=1000):
+    return field(10, field(1, message(identity, kind, text, budget_ms, asker, hops)))
+
+
+def answer(identity, *more):
+    return field(10, field(2, field(1, identity) + b"".join(more)))
+
+
+BEAT = field(6, field(1, b"") + field(2, 1))
+
+
+class Session:
+    """A connection that has said Hello and been welcomed."""
+
+    def __init__(self, address, purpose, patience):
+        host, port = address.rsplit(":", 1)
+        self.socket = socket.create_connection((host, int(port)), timeout=patience)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.send(hello(purpose))
+        assert 1 in parse(self.receive()), "the Hello was not welcome"
+
+    def send(self, payload):
+        self.socket.sendall(frame(payload))
+
+    def take(self, count):
+        data = b""
+        while len(data) < count:
+            more = self.socket.recv(count - len(data))
+            if not more:
+                raise ConnectionError("closed by the other side")
+            data += more
+        return data
+
+    def receive(self):
+        return self.take(int.from_bytes(self.take(4), "big"))
+
+
+class Intruder:
+    """Joins under `name` and hangs itself below the peer that it is referred to."""
+
+    def __init__(self, network, name, reads=True):
+        self.name, self.patience, self.answers, self.lost = name.encode(), network.patience, 0, None
+        self.ending = threading.Event()
+        self.registry = Session(network.address, REGISTRY, self.patience)
+        # A port that nobody answers at: what is asked of it fails, as at many a peer.
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1)
+        port = self.listener.getsockname()[1]
+        self.registry.send(field(1, message(self.name, os.urandom(16), b"P2P", b"127.0.0.1", port)))
+        admitted = parse(self.registry.receive())
+        while 3 in admitted:  # Wait
+            admitted = parse(self.registry.receive())
+        assert 1 in admitted, f"{name} was not admitted: {admitted}"
+        admitted = parse(admitted[1])
+        self.network_id, self.contact = admitted[1], admitted[2]
+        self.order = parse(self.contact)[2]
+        parent = parse(parse(admitted[6])[2])
+        self.parent = parent[1].decode()
+        self.link = Session(f"{parent[3].decode()}:{parent[4]}", LINK, self.patience)
+        self.link.send(field(1, message(self.network_id, self.contact, None, 1)))
+        accepted = parse(self.link.receive())
+        assert 2 in accepted, f"{name} was not accepted by {self.parent}: {accepted}"
+        self.registry.send(field(3, message(self.parent.encode(), self.parent.encode())))
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=one) for one in ([self.read] if reads else []) + [self.beat]]
+        for thread in self.threads:
+            thread.start()
+
+    def read(self):
+        try:
+            while True:
+                kinds = parse(self.link.receive())
+                search = parse(kinds.get(10, b""))
+                if 1 in search:
+                    own = field(4, varint(self.order) + varint(0))
+                    self.send(answer(parse(search[1])[1], own, field(8, 1)))
+                self.answers += 2 in search
+        except OSError as error:
+            self.lost = error
+
+    def beat(self):
+        while not self.ending.wait(1):
+            try:
+                self.registry.send(field(5, b""))
+                self.send(BEAT)
+            except OSError:
+                return
+
+    def send(self, payload):
+        with self.lock:
+            self.link.send(payload)
+
+    def send_raw(self, data):
+        with self.lock:
+            self.link.socket.sendall(data)
+
+    def close(self):
+        self.ending.set()
+        for one in (self.link, self.registry):
+            try:
+                one.socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        for thread in self.threads:
+            thread.join()
+        for one in (self.link.socket, self.registry.socket, self.listener):
+            one.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+IDS = itertools.count()
+
+
+def new_id():
+    return next(IDS).to_bytes(8, "big") + os.urandom(8)
