@@ -67,6 +67,11 @@ class Process:
     def alive(self):
         return self.process.poll() is None
 
+    def peak_memory_bytes(self):
+        """The most memory that it has had so far."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+
     def expect_log(self, pattern):
         def found():
             assert self.alive or re.search(pattern, self.log), f"{self.name} ended: {self.log[-2000:]}"
@@ -150,7 +155,7 @@ def noise(size_bytes, seed=0):
 
 def free_port_range(count):
     """The first of `count` ports that are free now, below the ports that the kernel gives out by itself."""
-    start = 10000 + os.getpid() * 97 % 20000
+    start = 10000 + os.getpid() % 150 * 128  # a stretch of its own for each that runs at the same time
     for first in list(range(start, 30000, count)) + list(range(10000, start, count)):
         with contextlib.ExitStack() as stack:
             try:
@@ -173,6 +178,12 @@ class Network:
         self.states = {}  # of those whose state lies elsewhere
         self.address, self.max_links, self.metaserver_options = None, 2, []
         self.first_port = free_port_range(16)
+
+    @property
+    def memory_factor(self):
+        """What a sanitizer makes of memory: shadows, and a quarantine of what was freed."""
+        instrumented = any(word in pathlib.Path(self.program("peer")).read_bytes() for word in (b"__asan_", b"__tsan_"))
+        return 16 if instrumented else 1
 
     def program(self, name):
         return str(self.programs / name / name)
@@ -259,12 +270,19 @@ class Network:
 
     def json(self, name, *commands):
         """The same with --json; returns (exit code, [objects])."""
-        code, out, log = self.run(self.program("peer"), *self.running(name), "--json",
-                                  *[word for command in commands for word in ("-e", command)])
+        return self.json_of(self.program("peer"), *self.running(name), "--json",
+                            *[word for command in commands for word in ("-e", command)])
+
+    def json_alone(self, name, *options):
+        """The same of a peer of its own."""
+        return self.json_of(*self.peer_command(name, "--json", *options))
+
+    def json_of(self, *command):
+        code, out, log = self.run(*command)
         try:
             return code, [json.loads(line) for line in out.splitlines()]
         except ValueError as error:
-            raise AssertionError(f"{commands} printed what is not JSON: {out!r} ({log!r})") from error
+            raise AssertionError(f"{command} printed what is not JSON: {out!r} ({log!r})") from error
 
     def links_by_peers(self, names):
         """The links as the peers themselves tell them: {id: [neighbours]}."""

@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+"""A member that floods, forges, repeats and garbles: nobody else is lost, memory stays bounded, and the log tells."""
+import os
+import random
+import socket
+import sys
+
+from espalier_process import case, main, wait_until
+from intruder import (BEAT, GLOB, LINK, REGISTRY, SUBSTRING, TRANSFER, Intruder, Session, answer, field, new_id,
+                      query)
+
+MEMORY_BYTES = 64 << 20  # more than this a peer with next to no files may not have come to need
+
+
+def network_of(network, count, *options, files=None):
+    """s1 … sN with places left for an intruder."""
+    network.start_metaserver("--max-links", "4", *options)
+    names = [f"s{number}" for number in range(1, count + 1)]
+    for name in names:
+        network.start_peer(name, files=files)
+    network.wait_for_tree(names)
+    for name in names:
+        network.wait_indexed(name)
+    return names
+
+
+def nobody_lost(network, names, before):
+    """All are still there, linked as before, within memory; and a search reaches everybody."""
+    for name in names:
+        peer = network.peers[name]
+        assert peer.alive, f"{name} ended: {peer.log[-2000:]}"
+        grown = peer.peak_memory_bytes() - before[name]
+        assert grown < network.memory_factor * MEMORY_BYTES, f"{name} has grown by {grown} bytes"
+        assert not [line for line in peer.log.splitlines() if "the link to s" in line], peer.log[-2000:]
+    wait_until(lambda: set(names) <= set(network.topo()), network.patience, "everybody in topo.txt")
+    told = []
+    def complete():
+        told[:] = network.json(names[-1], "find f1.txt")
+        return told[0] == 0 and told[1][0]["searched"] == told[1][0]["peers"]
+    wait_until(complete, network.patience, lambda: f"a complete search: {told}")
+
+
+def memory_of(network, names):
+    return {name: network.peers[name].peak_memory_bytes() for name in names}
+
+
+@case("a link that floods searches is slowed and told of; nobody is lost, and others find as before")
+def _(network):
+    names = network_of(network, 4)
+    before = memory_of(network, names)
+    with Intruder(network, "mallory") as mallory:
+        parent = network.peers[mallory.parent]
+        for _ in range(20_000):
+            mallory.send(query(new_id(), GLOB, b"nosuch*"))
+        parent.expect_log("mallory sends more searches than this peer answers: some are refused")
+        nobody_lost(network, names, before)
+        # Each was answered, though most with a refusal, and once it is over that is told, too.
+        wait_until(lambda: mallory.answers >= 20_000, network.patience, lambda: f"20000 answers: {mallory.answers}")
+        parent.expect_log(r"mallory sends fewer searches again; \d+ were refused")
+        told = [line for line in parent.log.splitlines() if "mallory" in line]
+        assert len(told) < 20, told
+        assert mallory.lost is None, mallory.lost
+
+
+@case("repeated and forged searches, answers that nobody asked for: ignored, and told once each")
+def _(network):
+    names = network_of(network, 4)
+    before = memory_of(network, names)
+    with Intruder(network, "mallory") as mallory:
+        parent = network.peers[mallory.parent]
+        same = new_id()
+        for _ in range(2000):
+            mallory.send(query(same, SUBSTRING, b"f"))
+        for number in range(2000):
+            mallory.send(answer(new_id(), field(8, 1)))
+            mallory.send(answer(same, field(4, bytes([number % 100 + 1, 9])), field(8, number % 2)))
+            mallory.send(field(10, field(3, field(1, new_id()))))  # lost: a search that never was
+        parent.expect_log("mallory answered a search that nobody asked: ignored")
+        # The bucket lets so many through in a moment that one of them is still open when it comes again.
+        parent.expect_log("mallory repeated a search: ignored|mallory sends more searches")
+        nobody_lost(network, names, before)
+        told = [line for line in parent.log.splitlines() if "mallory" in line]
+        assert len(told) < 20, told
+
+
+def garble(session, generator, prefix=b""):
+    """Noise behind a Hello that was welcome, until the other side has had enough."""
+    try:
+        for _ in range(100):
+            session.socket.sendall(prefix + generator.randbytes(generator.randrange(1, 4096)))
+        session.socket.shutdown(socket.SHUT_WR)
+        while session.socket.recv(65536):
+            pass
+    except OSError:
+        pass
+    session.socket.close()
+
+
+@case("noise behind a Hello that was right, on every kind of connection: only that connection ends")
+def _(network):
+    names = network_of(network, 3)
+    before = memory_of(network, names)
+    generator = random.Random(7)
+    at_peer = network.endpoint("s1")
+    for turn in range(20):
+        prefix = [b"", b"\x00\x00\x01\x00", b"\x00\x00\x00\x02\x0a"][turn % 3]
+        for address, purpose in ((network.address, REGISTRY), (at_peer, LINK), (at_peer, TRANSFER)):
+            garble(Session(address, purpose, network.patience), generator, prefix)
+    with Intruder(network, "mallory") as mallory:  # a member's link, and its registration
+        parent = network.peers[mallory.parent]
+        mallory.send_raw(b"\xff\xff\xff\xff" + generator.randbytes(4096))
+        wait_until(lambda: mallory.lost is not None, network.patience, "the link of noise to end")
+        parent.expect_log("the link to mallory is gone")
+        mallory.registry.socket.sendall(b"\xff\xff\xff\xff" + generator.randbytes(4096))
+        wait_until(lambda: "mallory" not in network.topo(), network.patience, "mallory to be gone")
+    nobody_lost(network, names, before)
+    assert network.metaserver.alive
+
+
+@case("noise at the control socket: the next command is carried out")
+def _(network):
+    network_of(network, 1)
+    generator = random.Random(8)
+    kinds = [generator.randbytes(4096), b"\n" * 4096, b"{}\n", b'{"commands":7}\n', b"[" * 100_000 + b"\n",
+             b'{"run":"' + b"x" * 1_000_000, b"null\n", b'{"line":"topo","line":"stop"}\n', b"\x00\n"]
+    for path in (network.folder / "s1/.espalier/control.sock", network.folder / ".metaserver/control.sock"):
+        here = os.getcwd()
+        os.chdir(path.parent)  # a socket's path has 107 bytes at most
+        try:
+            for turn in range(90):
+                with socket.socket(socket.AF_UNIX) as one:
+                    one.settimeout(network.patience)
+                    one.connect(path.name)
+                    try:
+                        one.sendall(kinds[turn % len(kinds)])
+                        one.shutdown(socket.SHUT_WR)
+                        while one.recv(65536):
+                            pass
+                    except OSError:
+                        pass
+        finally:
+            os.chdir(here)
+    assert network.json("s1", "find f1.txt")[0] == 0
+    assert network.run(network.program("metaserver"), "-e", "topo")[1] == "s1:\n"
+
+
+@case("a member that says nothing but beats, and one that reads nothing, cost nobody a link")
+def _(network):
+    names = network_of(network, 3)
+    before = memory_of(network, names)
+    with Intruder(network, "deaf", reads=False) as deaf:
+        # Everything that it asks for is answered; it takes none of it.
+        def full():
+            try:
+                for _ in range(50):
+                    deaf.send(query(new_id(), SUBSTRING, b"f"))
+                    deaf.send(BEAT)
+            except OSError:
+                return True
+            return False
+        deaf.link.socket.settimeout(1)
+        for _ in range(100):
+            if full():
+                break
+        for name in names:
+            told = network.json(name, "peers")
+            assert told[0] == 0, told
+        deaf.close()
+        nobody_lost(network, names, before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
