@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """What a script and a user's keys meet: JSON, exit codes, the control socket, Ctrl-C and SIGTERM everywhere."""
+import contextlib
+import filecmp
 import json
 import os
 import re
@@ -236,11 +238,17 @@ def _(network):
     network.start_metaserver()
     network.start_peers(3)
     network.peers["s3"].send(signal.SIGSTOP)  # it will not answer
-    search = network.terminal(network.program("peer"), "--share", "./s1", "-e", "find nosuch")
-    wait_until(lambda: search.pump(0.05) or network.json("s1", "status")[1][0]["openQueries"] > 0, network.patience,
-               "the search to be open")
-    search.keys("\x03")
-    assert search.end() == 130, search.text()
+    def interrupted():
+        """False when the search was over before it could be interrupted, as on a machine that is very busy."""
+        search = network.terminal(network.program("peer"), "--share", "./s1", "-e", "find nosuch")
+        wait_until(lambda: search.pump(0.05) or search.closed or network.json("s1", "status")[1][0]["openQueries"] > 0,
+                   network.patience, "the search to be open")
+        if not search.closed:
+            search.keys("\x03")
+        code = search.end()
+        assert code in (130, 75, 1), search.text()
+        return code == 130
+    wait_until(interrupted, network.patience, "a search to be interrupted")
 
 
 @case("a search that a peer does not answer names it: not found is exit code 75 then")
@@ -256,28 +264,37 @@ def _(network):
 @case("Ctrl-C while a file is fetched keeps what has come, and the next get goes on with it")
 def _(network):
     network.start_metaserver()
-    data = noise(192 * 1024 * 1024)
-    network.start_peer("s1", files={"large.bin": data})
+    network.start_peer("s1", files={})
     network.wait_for_tree(["s1"])
-    network.wait_indexed("s1")
     network.fill_share("s2", {})
     terminal = network.terminal(*network.peer_command("s2"))
     terminal.prompt("s2>")
-    terminal.type("get large.bin")
     def held():
         terminal.pump(0.01)
-        return sum(path.stat().st_blocks * 512 for path in (network.folder / "s2/.espalier").rglob("*.part"))
-    wait_until(lambda: held() > 4 * 1024 * 1024, network.patience, "some of it to arrive")
-    network.peers["s1"].send(signal.SIGSTOP)
-    terminal.keys("\x03")
-    terminal.expect("interrupted")
-    network.peers["s1"].send(signal.SIGCONT)
-    terminal.prompt("s2>")
-    assert not (network.folder / "s2/large.bin").exists()
-    assert held() > 4 * 1024 * 1024
-    terminal.type("get large.bin")
-    terminal.expect(r"large\.bin: 201\.3 MB from s1, verified, saved as \./s2/large\.bin.*")
-    assert (network.folder / "s2/large.bin").read_bytes() == data
+        sizes = []
+        for path in (network.folder / "s2/.espalier").rglob("*.part"):
+            with contextlib.suppress(FileNotFoundError):  # it was complete just now
+                sizes.append(path.stat().st_blocks * 512)
+        return sum(sizes)
+    for mebibytes in (192, 768, 3072):  # until one is not there before it can be interrupted
+        name, ours = f"large{mebibytes}.bin", network.folder / f"s2/large{mebibytes}.bin"
+        with open(network.folder / "s1" / name, "wb") as file:
+            file.truncate(mebibytes << 20)
+            file.write(noise(1024, mebibytes))
+        network.wait_indexed("s1")
+        terminal.type(f"get {name}")
+        wait_until(lambda: held() > 4 << 20 or ours.exists(), network.patience, "some of it to arrive")
+        network.peers["s1"].send(signal.SIGSTOP)
+        terminal.keys("\x03")
+        ended = terminal.expect(r"interrupted|.* saved as .*")
+        network.peers["s1"].send(signal.SIGCONT)
+        terminal.prompt("s2>")
+        if ended[0] == "interrupted" and not ours.exists():
+            break
+    assert ended[0] == "interrupted" and held() > 4 << 20, terminal.text()
+    terminal.type(f"get {name}")
+    terminal.expect(rf"{re.escape(name)}: .* MB from s1, verified, saved as \./s2/{re.escape(name)}.*")
+    assert filecmp.cmp(network.folder / "s1" / name, ours, shallow=False)
     terminal.prompt("s2>")
     terminal.type("stop")
     assert terminal.end() == 0

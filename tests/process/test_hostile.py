@@ -171,8 +171,10 @@ def _(network):
         network.start_peer(name)
     wait_until(lambda: len(network.json("s1", "topo")[1][0].get("peers", [])) == 3, network.patience,
                "three peers in the network")
-    log = network.metaserver.log
-    assert sum("gone/topo.txt" in line and "ready" not in line for line in log.splitlines()) == 1, log
+    def told():
+        return [line for line in network.metaserver.log.splitlines() if "gone/topo.txt" in line and "ready" not in line]
+    wait_until(told, network.patience, lambda: f"the metaserver to tell of it: {network.metaserver.log}")
+    assert len(told()) == 1, told()
     (network.folder / "gone").mkdir()
     network.start_peer("s4")
     wait_until(lambda: "s4" in text_of(network.folder / "gone/topo.txt"), network.patience, "topo.txt again")

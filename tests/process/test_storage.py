@@ -29,6 +29,7 @@ def _(network):
     code, told = network.json("s3", "find '*'")
     assert code == 0 and told[0]["searched"] == 3, told
     assert text_of(disk / "topo.txt") == "s1:\n"  # whole, though old
+    network.metaserver.expect_log(r"disk/topo\.txt.*No space left")
     told = [line for line in network.metaserver.log.splitlines() if "disk/topo.txt" in line and "ready" not in line]
     assert len(told) == 1 and "No space left" in told[0], told
     filler.unlink()  # nothing else happens, and yet the file is brought up to date
