@@ -71,7 +71,8 @@ class Client {
                                                                  : std::string();
     };
     if (message.contains("exit") && message["exit"].is_number_integer()) {
-      return Ended{message["exit"].get<int>(), message.value("stops", false)};
+      const bool stops = message.contains("stops") && message["stops"] == true;
+      return Ended{message["exit"].get<int>(), stops};
     }
     if (message.contains("out")) output_.out(text("out"));
     if (message.contains("err")) output_.err(text("err"));
