@@ -265,6 +265,7 @@ LineEditor::Worker::Round LineEditor::Worker::waitForInput(bool typing) {
       setRaw();
     }
     if (typing && resized) {
+      eraseTyped();  // terminals wrap again what stands there: by the new width
       el_resize(editor_);
       el_set(editor_, EL_REFRESH);
     }
