@@ -1,4 +1,4 @@
-"""A member of the network that misbehaves: it joins and links as a peer does, byte by byte, and then sends what it likes.
+"""A member of the network that misbehaves: joins and links as a peer does, byte by byte, then sends what it likes.
 
   with Intruder(network, "mallory") as one:
       one.send(query(new_id(), GLOB, b"*"))

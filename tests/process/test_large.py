@@ -55,8 +55,9 @@ def _(network):
         assert "the link to" not in peer.log, peer.log[-2000:]
         assert peer.peak_memory_bytes() < network.memory_factor * MEMORY_BYTES, peer.peak_memory_bytes()
     assert network.topo() == before
-    code, told = network.json(names[1], f"get {names[-1]}-00007.txt")
-    assert code == 0 and (network.folder / names[1] / f"{names[-1]}-00007.txt").read_text() == f"7 of {names[-1]}\n", told
+    wanted = f"{names[-1]}-00007.txt"
+    code, told = network.json(names[1], f"get {wanted}")
+    assert code == 0 and (network.folder / names[1] / wanted).read_text() == f"7 of {names[-1]}\n", told
 
 
 @case("a file of more bytes than 32 bits can count arrives whole")
