@@ -7,12 +7,15 @@
 #include <condition_variable>
 #include <csignal>
 #include <cstdio>
+#include <memory>
 #include <mutex>
 
 #include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/command/control.h"
+#include "common/command/log_writer.h"
 #include "common/command/options.h"
+#include "common/command/printing.h"
 #include "common/command/runner.h"
 #include "common/command/signals.h"
 #include "common/net/address.h"
@@ -36,7 +39,7 @@ int failWith(const Error& error, const PeerOptions& options, std::string_view wh
     data["error"] = command::errorData(error);
     std::printf("%s\n", data.dump(-1, ' ', false, command::Json::error_handler_t::replace).c_str());
   } else {
-    std::fprintf(stderr, "peer: %s\n", error.message.c_str());
+    std::fprintf(stderr, "peer: %s\n", command::printable(error.message).c_str());
   }
   return exitCode(error.code);
 }
@@ -84,6 +87,7 @@ class Program {
   Program(net::EventLoop& loop, const PeerOptions& options)
       : loop_(loop),
         options_(options),
+        logWriter_(serves(options) ? std::make_unique<command::LogWriter>() : nullptr),
         node_(loop, options),
         dispatcher_(peerCommands(node_, {options.total}), peerNames(node_)) {
     node_.serveCommands(dispatcher_);
@@ -109,6 +113,11 @@ class Program {
   }
 
  private:
+  // Whether it runs until it is told to end, without a prompt that its log could be shown above.
+  static bool serves(const PeerOptions& options) {
+    return options.headless && options.commands.empty();
+  }
+
   // Any thread.
   void end(int code) {
     ending_.request(code);
@@ -173,6 +182,7 @@ class Program {
   Ending ending_;
   Guarded<Prompt*> prompt_{nullptr};
   Guarded<command::LineEditor*> editor_{nullptr};
+  std::unique_ptr<command::LogWriter> logWriter_;
   Node node_;
   command::Dispatcher dispatcher_;
 };

@@ -68,6 +68,11 @@ void EventLoop::post(std::function<void()> function) {
   [[maybe_unused]] const auto written = ::write(wake_, &one, sizeof one);
 }
 
+void EventLoop::discardPosted() {
+  std::vector<std::function<void()>> functions;
+  posted_.with([&](auto& posted) { posted.swap(functions); });
+}
+
 void EventLoop::setTick(std::function<TimePoint()> deadline, std::function<void(TimePoint)> tick) {
   deadline_ = std::move(deadline);
   tick_ = std::move(tick);

@@ -57,6 +57,8 @@ class EventLoop {
   // In the order of posting, in a later round. At most limits::kPostedFunctions wait at a time:
   // each is the answer to work that its owner bounds.
   void post(std::function<void()> function);
+  // Destroys what was posted and has not run: for when run() is not called again. Any thread.
+  void discardPosted();
 
   // Before each wait the loop asks for the deadline, and calls `tick` once it has passed.
   void setTick(std::function<TimePoint()> deadline, std::function<void(TimePoint now)> tick);

@@ -1,6 +1,6 @@
 #include "peer/shell/network.h"
 
-#include <unistd.h>
+#include <fcntl.h>
 
 #include <algorithm>
 
@@ -14,7 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kGoodbye = 2s;
+constexpr auto kGoodbye = 500ms;
 constexpr auto kGoodbyePoll = 10ms;
 
 std::string encodeMessage(const Message& message) {
@@ -28,18 +28,27 @@ Network::Network(net::EventLoop& loop, Membership::Options options, Owner owner)
       random_(randomFromKernel<QueryId>().bytes[0] |
               static_cast<std::uint64_t>(Clock::now().time_since_epoch().count()) << 8),
       owner_(std::move(owner)),
-      peer_(std::move(options), random_, Clock::now()) {
+      peer_(std::move(options), random_, Clock::now()),
+      reach_(std::make_shared<Guarded<net::EventLoop*>>(&loop)) {
   loop_.setTick([this] { return deadline(); }, [this](TimePoint now) { tick(now); });
 }
 
 Network::~Network() {
-  *alive_ = false;
+  end();
 }
 
 void Network::post(std::function<void(Peer&, TimePoint, Effects&)> function) {
-  loop_.post([this, function = std::move(function)] {
-    step([&](TimePoint now, Effects& fx) { function(peer_, now, fx); });
+  reach_->with([&](net::EventLoop* loop) {
+    if (loop == nullptr) return;
+    loop->post([this, function = std::move(function)] {
+      step([&](TimePoint now, Effects& fx) { function(peer_, now, fx); });
+    });
   });
+}
+
+void Network::end() {
+  reach_->with([](net::EventLoop*& loop) { loop = nullptr; });
+  loop_.discardPosted();
 }
 
 template <typename Event>
@@ -63,11 +72,7 @@ void Network::carryOut(Effects& fx) {
     if (connection->isCongested() && congested_.insert(send.to).second) slowDown(send.to);
   }
   for (const auto& close : fx.closes) {
-    states_.erase(close.connection);
-    early_.erase(close.connection);
-    if (auto* connection = loop_.find(close.connection)) {
-      connection->closeAfterFlush({ErrorCode::unavailable, "this link was given up"});
-    }
+    giveUp(close.connection, {ErrorCode::unavailable, "this link was given up"});
   }
   for (const auto& job : fx.jobs) owner_.match(job);
   for (auto& update : fx.searchUpdates) owner_.searched(update);
@@ -99,15 +104,18 @@ void Network::dial(const Dial& wanted) {
   if (net::Address::fromEndpoint(wanted.to)) return dialResolved(wanted, wanted.to);
   // A host's name: looking it up may take seconds, which must not hold up the loop.
   early_[wanted.connection];
-  std::thread([this, wanted, alive = alive_, &loop = loop_] {
+  std::thread([this, wanted, reach = reach_] {
     auto resolved = net::resolve(wanted.to);
-    loop.post([this, wanted, alive, resolved = std::move(resolved)] {
-      if (!*alive || !states_.contains(wanted.connection)) return;
-      if (resolved) return dialResolved(wanted, *resolved);
-      states_.erase(wanted.connection);
-      early_.erase(wanted.connection);
-      step([&](TimePoint now, Effects& fx) {
-        peer_.failed(wanted.connection, resolved.error(), now, fx);
+    reach->with([&](net::EventLoop* loop) {
+      if (loop == nullptr) return;  // this peer is gone
+      loop->post([this, wanted, resolved = std::move(resolved)] {
+        if (!states_.contains(wanted.connection)) return;
+        if (resolved) return dialResolved(wanted, *resolved);
+        states_.erase(wanted.connection);
+        early_.erase(wanted.connection);
+        step([&](TimePoint now, Effects& fx) {
+          peer_.failed(wanted.connection, resolved.error(), now, fx);
+        });
       });
     });
   }).detach();
@@ -117,6 +125,7 @@ void Network::dialResolved(const Dial& wanted, const Endpoint& to) {
   auto dialled = loop_.dial(wanted.connection, to, control_);
   if (!dialled) {
     states_.erase(wanted.connection);
+    early_.erase(wanted.connection);
     loop_.post([this, wanted, error = dialled.error()] {
       step([&](TimePoint now, Effects& fx) { peer_.failed(wanted.connection, error, now, fx); });
     });
@@ -155,7 +164,8 @@ void Network::Greeter::onFrame(net::Connection& connection, std::string_view pay
   if (hello->purpose == wire::Purpose::transfer) {
     net::Detached detached = connection.detach();
     // The POCO socket closes its own descriptor; the thread that serves has one for itself.
-    FileDescriptor socket(::dup(detached.socket.impl()->sockfd()));
+    FileDescriptor socket(::fcntl(detached.socket.impl()->sockfd(), F_DUPFD_CLOEXEC, 0));
+    if (!socket) return;
     network_.owner_.transfer(std::move(socket), *hello, std::move(detached.leftover));
     return;
   }
@@ -224,6 +234,18 @@ void Network::Control::onClosed(net::Connection& connection, const Error& why) {
   });
 }
 
+// Who has never answered hears no last words either: waiting for it would only hold up our end.
+void Network::giveUp(ConnectionId id, Error why) {
+  const auto state = states_.find(id);
+  const bool silent = state != states_.end() && !state->second.welcomed;
+  if (state != states_.end()) states_.erase(state);
+  early_.erase(id);
+  auto* connection = loop_.find(id);
+  if (connection == nullptr) return;
+  if (silent) return connection->close(std::move(why));
+  connection->closeAfterFlush(std::move(why));
+}
+
 // --- time ---
 
 TimePoint Network::deadline() const {
@@ -248,12 +270,9 @@ void Network::leave() {
     leaveBy_ = Clock::now() + kGoodbye;
     nextGoodbyeLook_ = Clock::now();
     step([&](TimePoint now, Effects& fx) { peer_.leave(now, fx); });
-    for (const auto& [id, state] : states_) {
-      if (auto* connection = loop_.find(id)) {
-        connection->closeAfterFlush({ErrorCode::interrupted, "this peer is leaving"});
-      }
+    while (!states_.empty()) {
+      giveUp(states_.begin()->first, {ErrorCode::interrupted, "this peer is leaving"});
     }
-    states_.clear();
   });
 }
 

@@ -24,6 +24,7 @@
 #include <unordered_map>
 
 #include "common/base/file_descriptor.h"
+#include "common/base/guarded.h"
 #include "common/base/random.h"
 #include "common/net/event_loop.h"
 #include "common/net/listener.h"
@@ -56,8 +57,10 @@ class Network final : private net::ListenerHandler {
 
   // Asks the metaserver; the answer comes on the loop's thread. On the loop's thread only.
   void ask(wire::RegistryRequest request, Answer answer, TimePoint now, Effects& fx);
-  // Says goodbye, and stops the loop once that was sent or two seconds have passed. Any thread.
+  // Says goodbye, and stops the loop once that was heard or half a second has passed. Any thread.
   void leave();
+  // The loop has run for the last time: whoever waits in call() is told so, now and from now on.
+  void end();
 
  private:
   enum class Kind { registry, link };
@@ -94,6 +97,7 @@ class Network final : private net::ListenerHandler {
   void listen(const Endpoint& at);
   void dial(const Dial& dial);
   void dialResolved(const Dial& dial, const Endpoint& to);
+  void giveUp(ConnectionId connection, Error why);
   void received(net::Connection& connection, std::string_view payload);
   void answered(const wire::RegistryReply& reply);
   void failAnswers(const Error& error);
@@ -119,7 +123,8 @@ class Network final : private net::ListenerHandler {
   TimePoint slowedUntil_ = kNever;
   TimePoint leaveBy_ = kNever;
   TimePoint nextGoodbyeLook_ = kNever;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  // The loop, until it has ended; shared with threads that may outlive this.
+  std::shared_ptr<Guarded<net::EventLoop*>> reach_;
 };
 
 template <typename Function>

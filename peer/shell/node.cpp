@@ -35,13 +35,15 @@ Node::Node(net::EventLoop& loop, PeerOptions options)
                   if (server_) server_->serve(std::move(socket), hello, std::move(behind));
                 }}),
       worker_([this](std::stop_token stop) { workOff(stop); }),
-      loopThread_([this] { loop_.run(); }) {
+      loopThread_([this] {
+        loop_.run();
+        network_.end();
+      }) {
   announcedWord_.with([&](auto& word) { word = options_.joinWord; });
 }
 
 Node::~Node() {
   leave();
-  control_.reset();
   worker_.request_stop();
   if (server_) server_->stop();
 }
@@ -49,6 +51,8 @@ Node::~Node() {
 void Node::leave() {
   if (!loopThread_.joinable()) return;
   network_.leave();
+  // Its sessions use the dispatcher, which goes before this node does.
+  if (control_) control_->stop();
   loopThread_.join();
 }
 
@@ -211,7 +215,7 @@ void Node::noticed(const Notice& notice) {
       attempt.end = End::unavailable;
       attempt.error = {ErrorCode::unavailable, noMetaserverLine(options_.metaserver, false)};
       if (joined_ && metaserverThere_.exchange(false)) {
-        log::warning("metaserver out of reach: {}; the network goes on", notice.text);
+        log::warning("metaserver out of reach: {}; the network goes on", escaped(notice.text));
       }
       return endAttempt(std::move(attempt));
     case Kind::waiting:

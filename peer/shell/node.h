@@ -37,7 +37,8 @@ class Node final : public PeerService, public Joiner {
   void serveCommands(const command::Dispatcher& dispatcher) { dispatcher_ = &dispatcher; }
   // Called (on any thread) once somebody asked this peer to end.
   void onStop(std::function<void()> stop) { onStop_ = std::move(stop); }
-  // Leaves the network; blocks until goodbye has been said, two seconds at most.
+  // Leaves the network, and ends the commands of others; blocks until both is done, half a second
+  // at most unless a command takes longer to stop.
   void leave();
 
   // --- Joiner
@@ -108,11 +109,11 @@ class Node final : public PeerService, public Joiner {
   const command::Dispatcher* dispatcher_ = nullptr;
   std::function<void()> onStop_;
 
+  std::unique_ptr<command::ControlServer> control_;  // ends last: the state folder is its claim
   std::unique_ptr<share::ShareIndex> index_;
   std::unique_ptr<ShareSource> source_;
   std::unique_ptr<transfer::TransferServer> server_;
   std::unique_ptr<transfer::Downloader> downloader_;
-  std::unique_ptr<command::ControlServer> control_;
   std::optional<InstanceKey> key_;
 
   Guarded<std::string> announcedWord_;
