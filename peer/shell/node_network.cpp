@@ -109,6 +109,10 @@ void Node::refreshPicture() {
           auto& topology = std::get<wire::Topology>(*reply);
           largeNetwork_ = topology.more || topology.entries.size() > kPictureKept;
           if (topology.more) return;
+          std::size_t ends = 0;
+          for (const auto& entry : topology.entries) ends += entry.neighbours.size();
+          log::debug("looked at the network: {} peers, {} links", topology.entries.size(),
+                     ends / 2);
           lastPicture_.with([&](auto& last) {
             last = Picture{std::move(topology.entries), std::chrono::system_clock::now()};
           });
