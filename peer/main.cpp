@@ -1,6 +1,7 @@
 // The peer: builds the graph of its objects, joins, and runs commands, a prompt, or neither, until
 // it is told to stop.
 #include <fmt/format.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -238,6 +239,9 @@ int run(PeerOptions options) {
 
 int main(int count, char** words) {
   std::signal(SIGPIPE, SIG_IGN);
+  // One heap for all threads: they allocate little, and each heap of its own grows by a page and a
+  // system call at a time.
+  ::mallopt(M_ARENA_MAX, 1);
   PeerOptions options;
   const bool terminal = ::isatty(STDIN_FILENO) != 0;
   const std::vector<std::string> arguments(words + 1, words + count);

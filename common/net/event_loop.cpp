@@ -168,12 +168,16 @@ bool EventLoop::settle() {
   return !idle();
 }
 
-void EventLoop::settleOnce() {
-  scratch_.clear();
-  scratch_.swap(dirty_);
-  for (const ConnectionId id : scratch_) {
+void EventLoop::flush() {
+  std::vector<ConnectionId> dirty;
+  dirty.swap(dirty_);
+  for (const ConnectionId id : dirty) {
     if (Connection* connection = find(id)) connection->settle();
   }
+}
+
+void EventLoop::settleOnce() {
+  flush();
   scratch_.clear();
   scratch_.swap(drained_);
   for (const ConnectionId id : scratch_) {

@@ -54,6 +54,9 @@ class EventLoop {
   // Until stop(); what was sent before it is still tried to be written. May be called again.
   void run();
   void stop();
+  // Sends what is queued now, not only when this round ends: for who has long work left in it. On
+  // the loop's thread.
+  void flush();
   // In the order of posting, in a later round. At most limits::kPostedFunctions wait at a time:
   // each is the answer to work that its owner bounds.
   void post(std::function<void()> function);

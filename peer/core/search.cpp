@@ -152,14 +152,27 @@ std::optional<SearchResult> Searches::cancel(const QueryId& id) {
 
 void Searches::tick(TimePoint now, SearchEffects& fx) {
   for (auto& [id, link] : links_) serveQueue(id, link, now, fx);
-  for (auto at = open_.begin(); at != open_.end();) {
-    const auto current = at++;
-    if (tickOpen(current->second, now, fx)) forget(current);
+  std::vector<QueryId> due;
+  for (const auto& [at, id] : agenda_) {
+    if (at > now) break;
+    due.push_back(id);
+  }
+  for (const auto& id : due) {
+    const auto at = open_.find(id);
+    if (at != open_.end() && tickOpen(at->second, now, fx)) forget(at);
   }
 }
 
+void Searches::schedule(OpenSearch& search) {
+  const auto at = search.deadline();
+  if (at == search.scheduledAt) return;
+  agenda_.erase({search.scheduledAt, search.query.id});
+  agenda_.emplace(at, search.query.id);
+  search.scheduledAt = at;
+}
+
 TimePoint Searches::deadline() const {
-  auto due = kNever;
+  auto due = agenda_.empty() ? kNever : agenda_.begin()->first;
   for (const auto& [id, link] : links_) {
     if (link.queue.empty()) continue;
     const auto seconds = std::max(0.0, 1 - link.tokens) / limits::kQueriesPerSecond;
@@ -167,7 +180,6 @@ TimePoint Searches::deadline() const {
     const auto wait = std::chrono::microseconds(static_cast<std::int64_t>(seconds * 1e6) + 1);
     due = std::min(due, link.refilled + wait);
   }
-  for (const auto& [id, search] : open_) due = std::min(due, search.deadline());
   return due;
 }
 
@@ -214,6 +226,7 @@ OpenSearch& Searches::open(const wire::Query& query, TimePoint arrived, SearchEf
   search.arrived = arrived;
   search.shareEnds = arrived + std::clamp<milliseconds>(query.budget, limits::kSearchBudgetLeast,
                                                         limits::kSearchBudgetMost);
+  schedule(search);
   fx.jobs.push_back({query.id, query.kind, query.text, limits::kHitsPerPeer});
   return search;
 }
@@ -221,6 +234,7 @@ OpenSearch& Searches::open(const wire::Query& query, TimePoint arrived, SearchEf
 void Searches::forget(OpenMap::iterator at) {
   keptBytes_ -= at->second.countedBytes;
   remember(at->first);
+  agenda_.erase({at->second.scheduledAt, at->first});
   open_.erase(at);
 }
 

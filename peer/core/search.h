@@ -25,8 +25,8 @@
 // a short one) for itself, so the far end gives up before the near one. Messages with coverage
 // alone wait 50 ms for more of their kind; hits and `done` never wait.
 //
-// Does no I/O; not thread-safe; time and randomness are handed in. An event costs O(links), plus
-// O(open queries) when a link comes or goes and in tick(); deadline() is O(open queries).
+// Does no I/O; not thread-safe; time and randomness are handed in. An event costs O(links) and
+// O(log open queries), plus O(open queries) when a link comes or goes.
 #pragma once
 
 #include <cstdint>
@@ -165,6 +165,8 @@ class Searches {
   void expire(OpenSearch& open);
   // After anything was learned: sends or shows what is new. True when a search of ours has ended.
   bool progress(OpenSearch& open, TimePoint now, SearchEffects& fx);
+  void schedule(OpenSearch& open);
+  void sendNews(OpenSearch& open, TimePoint now, SearchEffects& fx);
   void flush(OpenSearch& open, SearchEffects& fx);
   bool show(OpenSearch& open, TimePoint now, SearchEffects& fx);
   bool tickOpen(OpenSearch& open, TimePoint now, SearchEffects& fx);
@@ -180,6 +182,7 @@ class Searches {
   Random& random_;
   std::map<ConnectionId, Link> links_;
   OpenMap open_;
+  std::set<std::pair<TimePoint, QueryId>> agenda_;  // of each open search its scheduledAt
   std::size_t keptBytes_ = 0;  // the sum of countedBytes
   std::set<QueryId> remembered_;
   std::deque<QueryId> rememberedOrder_;  // oldest first

@@ -45,6 +45,7 @@ struct OpenSearch {
   bool expired = false;  // the share is over: `done`, whoever did not answer
   bool matched = false;  // this peer's own match job has ended
   bool saidDone = false;
+  TimePoint scheduledAt = kNever;    // when tick() looks at it: its deadline(), or earlier
   std::optional<TimePoint> flushAt;  // news that may wait until then
 
   bool isMine = false;

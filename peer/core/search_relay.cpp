@@ -105,11 +105,19 @@ void Searches::expire(OpenSearch& search) {
 }
 
 bool Searches::progress(OpenSearch& search, TimePoint now, SearchEffects& fx) {
-  if (search.isMine) return show(search, now, fx);
-  if (search.isOrphan()) {
+  bool ended = false;
+  if (search.isMine) {
+    ended = show(search, now, fx);
+  } else if (search.isOrphan()) {
     search.knowledge.forgetNews();
-    return false;
+  } else {
+    sendNews(search, now, fx);
   }
+  schedule(search);
+  return ended;
+}
+
+void Searches::sendNews(OpenSearch& search, TimePoint now, SearchEffects& fx) {
   const bool complete = search.isComplete();
   const bool hasNews = search.knowledge.hasNews();
   if (search.knowledge.hasNewHits() || complete != search.saidDone || (complete && hasNews)) {
@@ -117,7 +125,6 @@ bool Searches::progress(OpenSearch& search, TimePoint now, SearchEffects& fx) {
   } else if (hasNews && !search.flushAt) {
     search.flushAt = now + limits::kCoverageDelay;
   }
-  return false;
 }
 
 void Searches::flush(OpenSearch& search, SearchEffects& fx) {

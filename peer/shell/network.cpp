@@ -58,6 +58,13 @@ void Network::step(Event&& event) {
   carryOut(fx);
 }
 
+void Network::matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64_t more,
+                      bool indexing) {
+  step([&](TimePoint now, Effects& fx) {
+    peer_.matched(id, std::move(hits), more, indexing, now, fx);
+  });
+}
+
 void Network::carryOut(Effects& fx) {
   for (const auto& wanted : fx.listens) listen(wanted.at);
   for (const auto& wanted : fx.dials) dial(wanted);
@@ -74,6 +81,7 @@ void Network::carryOut(Effects& fx) {
   for (const auto& close : fx.closes) {
     giveUp(close.connection, {ErrorCode::unavailable, "this link was given up"});
   }
+  if (!fx.jobs.empty()) loop_.flush();  // the query is on its way before this share is looked at
   for (const auto& job : fx.jobs) owner_.match(job);
   for (auto& update : fx.searchUpdates) owner_.searched(update);
   for (const auto& notice : fx.notices) {

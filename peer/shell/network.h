@@ -55,6 +55,8 @@ class Network final : private net::ListenerHandler {
   // The same without waiting.
   void post(std::function<void(Peer&, TimePoint, Effects&)> function);
 
+  // What a match job has found. On the loop's thread only.
+  void matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64_t more, bool indexing);
   // Asks the metaserver; the answer comes on the loop's thread. On the loop's thread only.
   void ask(wire::RegistryRequest request, Answer answer, TimePoint now, Effects& fx);
   // Says goodbye, and stops the loop once that was heard or half a second has passed. Any thread.

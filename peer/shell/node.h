@@ -93,7 +93,12 @@ class Node final : public PeerService, public Joiner {
   void endAttempt(JoinAttempt attempt);
   void searched(SearchUpdate& update);
   void match(const MatchJob& job);
-  void matchNow(const MatchJob& job);
+  struct Found {
+    std::vector<LocalHit> hits;
+    std::uint64_t more = 0;
+    bool indexing = false;
+  };
+  Found matchNow(const MatchJob& job);
   void workOff(std::stop_token stop);
   Joined joinedNow();
   Result<Picture> fetchPicture(std::stop_token stop);
