@@ -7,8 +7,6 @@
 // JSON on standard output, a table on standard error.
 #include <fmt/format.h>
 #include <malloc.h>
-#include <netinet/tcp.h>
-#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -20,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/bare_server.h"
 #include "common/net/address.h"
 #include "common/net/event_loop.h"
 #include "common/net/listener.h"
@@ -108,49 +107,9 @@ Figures measure(const net::Address& server, int connections, const Serve& serve)
 }
 
 Figures measureBare(int connections) {
-  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-  const int on = 1;
-  ::setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  sockaddr_storage native;
-  socklen_t length = net::Address::fromEndpoint({"127.0.0.1", 0})->toNative(native);
-  if (::bind(listener, reinterpret_cast<sockaddr*>(&native), length) != 0) fail("bind");
-  ::listen(listener, limits::kListenBacklog);
-  ::getsockname(listener, reinterpret_cast<sockaddr*>(&native), &length);
-  std::vector<int> accepted;
-  const std::string reply = frameOf(kReplyBytes);
-  const auto serve = [&](int done) {
-    const int epoll = ::epoll_create1(0);
-    const auto add = [&](int descriptor) {
-      epoll_event event{};
-      event.events = EPOLLIN;
-      event.data.fd = descriptor;
-      ::epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event);
-    };
-    add(listener);
-    add(done);
-    std::vector<epoll_event> events(limits::kEventsPerRound);
-    char buffer[1024];
-    while (true) {
-      const int count = ::epoll_wait(epoll, events.data(), limits::kEventsPerRound, -1);
-      for (int i = 0; i < count; ++i) {
-        const int descriptor = events[static_cast<std::size_t>(i)].data.fd;
-        if (descriptor == done) return void(::close(epoll));
-        if (descriptor == listener) {
-          int comer;
-          while ((comer = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK)) >= 0) {
-            add(comer);
-            accepted.push_back(comer);
-          }
-        } else if (::recv(descriptor, buffer, sizeof buffer, 0) > 0) {
-          ::send(descriptor, reply.data(), reply.size(), MSG_NOSIGNAL);
-        }
-      }
-    }
-  };
-  const Figures figures = measure(net::Address::fromNative(native), connections, serve);
-  for (const int one : accepted) ::close(one);
-  ::close(listener);
-  return figures;
+  bench::BareServer server(frameOf(kReplyBytes));
+  return measure(*net::Address::fromEndpoint(server.endpoint()), connections,
+                 [&](int done) { server.run(done); });
 }
 
 struct Replier : net::ConnectionHandler, net::ListenerHandler {

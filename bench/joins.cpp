@@ -10,7 +10,6 @@
 // time of the server a join. After the joins each peer reports its links and sends a beat, as real
 // ones do; then `memory` is what the metaserver's anonymous memory has grown by, a peer. Medians.
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -22,6 +21,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "bench/bare_server.h"
 #include "bench/processes.h"
 #include "common/base/limits.h"
 #include "common/wire/frame.h"
@@ -212,51 +212,6 @@ std::string bareReply() {
   return reply;
 }
 
-[[noreturn]] void serveBare(int listener) {
-  const std::string reply = bareReply();
-  const int epoll = ::epoll_create1(0);
-  const auto add = [&](int descriptor) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.fd = descriptor;
-    ::epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event);
-  };
-  add(listener);
-  std::vector<epoll_event> events(limits::kEventsPerRound);
-  char buffer[1024];
-  while (true) {
-    const int ready = ::epoll_wait(epoll, events.data(), limits::kEventsPerRound, -1);
-    for (int i = 0; i < ready; ++i) {
-      const int descriptor = events[static_cast<std::size_t>(i)].data.fd;
-      if (descriptor == listener) {
-        int comer;
-        while ((comer = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK)) >= 0) add(comer);
-      } else if (::recv(descriptor, buffer, sizeof buffer, 0) > 0) {
-        ::send(descriptor, reply.data(), reply.size(), MSG_NOSIGNAL);
-      } else {
-        ::close(descriptor);
-      }
-    }
-  }
-}
-
-Process startBare(Endpoint& endpoint) {
-  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  sockaddr_in address = addressOf(INADDR_LOOPBACK, 0);
-  socklen_t length = sizeof address;
-  const int on = 1;
-  ::setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  if (::bind(listener, reinterpret_cast<sockaddr*>(&address), length) != 0 ||
-      ::listen(listener, limits::kListenBacklog) != 0 ||
-      ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length) != 0) {
-    failWithErrno("the bare loop's socket");
-  }
-  endpoint = {"127.0.0.1", ntohs(address.sin_port)};
-  auto process = Process::fork([&] { serveBare(listener); });
-  ::close(listener);
-  return process;
-}
-
 Figures measure(const Process& server, const Endpoint& endpoint, int peers, bool reports) {
   int told[2];
   if (::pipe(told) != 0) failWithErrno("pipe");
@@ -324,9 +279,9 @@ int main(int argc, char** argv) {
   std::map<int, std::vector<double>> ratios;
   for (int run = 0; run < arguments.number("runs"); ++run) {
     for (const int size : sizes) {
-      Endpoint endpoint;
-      const auto loop = startBare(endpoint);
-      bare[size].add(measure(loop, endpoint, size, false));
+      BareServer server(bareReply());
+      const auto loop = Process::fork([&] { server.run(); });
+      bare[size].add(measure(loop, server.endpoint(), size, false));
       const TemporaryFolder folder;
       const auto metaserver = startMetaserver(
           folder.path(),
