@@ -12,8 +12,6 @@
 namespace espalier::transfer {
 namespace {
 
-// What a source is asked for before its rate is known: enough to measure, little to lose.
-constexpr std::size_t kFirstChunks = 4;
 // A source's newest chunk counts this much in its rate.
 constexpr double kRateWeight = 0.25;
 // In the end game no more than so many sources that sent something lately are asked for a chunk;
@@ -30,9 +28,10 @@ double seconds(Duration duration) {
 
 }  // namespace
 
-Download::Download(std::uint64_t fileBytes, std::uint64_t chunkBytes)
+Download::Download(std::uint64_t fileBytes, std::uint64_t chunkBytes, std::size_t firstChunks)
     : fileBytes_(fileBytes),
       chunkBytes_(chunkBytes),
+      firstChunks_(firstChunks),
       map_(fileBytes / chunkBytes + (fileBytes % chunkBytes != 0)) {}
 
 void Download::join(SourceId source, ChunkSet offered, TimePoint now) {
@@ -87,7 +86,7 @@ std::optional<ChunkRange> Download::next(SourceId source, TimePoint now) {
 // How many more chunks the source is to be asked for.
 std::size_t Download::room(SourceId source, const Source& state) const {
   const std::size_t asked = map_.askedOf(source).size();
-  std::size_t window = kFirstChunks;
+  std::size_t window = firstChunks_;
   if (state.bytesPerSecond > 0) {
     double all = 0;
     for (const auto& [id, other] : sources_) all += other.bytesPerSecond;
@@ -142,7 +141,7 @@ std::optional<ChunkRange> Download::endGame(SourceId source, const Source& state
   return ChunkRange{*latest, 1};
 }
 
-Verdict Download::deliver(SourceId source, ChunkIndex chunk, bool hashRight, TimePoint now) {
+Verdict Download::deliver(SourceId source, ChunkIndex chunk, bool hashRight, TimePoint arrived) {
   const Verdict verdict = map_.deliver(source, chunk, hashRight);
   const auto found = sources_.find(source);
   if (verdict == Verdict::wrong || verdict == Verdict::unasked) {
@@ -151,15 +150,21 @@ Verdict Download::deliver(SourceId source, ChunkIndex chunk, bool hashRight, Tim
   }
   if (verdict == Verdict::duplicate) wastedBytes_ += bytesOf(chunk);
   if (found != sources_.end()) {
-    Source& state = found->second;
-    const double elapsed = std::max(seconds(now - state.mark), 1e-6);
-    const double rate = static_cast<double>(bytesOf(chunk)) / elapsed;
-    state.bytesPerSecond = state.bytesPerSecond == 0
-                               ? rate
-                               : state.bytesPerSecond * (1 - kRateWeight) + rate * kRateWeight;
-    state.mark = now;
+    measure(found->second, bytesOf(chunk), arrived);
   }
   return verdict;
+}
+
+void Download::measure(Source& source, std::uint64_t bytes, TimePoint arrived) {
+  source.early += bytes;
+  if (arrived <= source.mark) return;  // a later one was delivered first
+  const double elapsed = std::max(seconds(arrived - source.mark), 1e-6);
+  const double rate = static_cast<double>(source.early) / elapsed;
+  source.bytesPerSecond = source.bytesPerSecond == 0
+                              ? rate
+                              : source.bytesPerSecond * (1 - kRateWeight) + rate * kRateWeight;
+  source.mark = arrived;
+  source.early = 0;
 }
 
 std::uint64_t Download::bytesOf(ChunkIndex chunk) const {

@@ -36,8 +36,11 @@ class Download {
  public:
   static constexpr Duration kAhead = std::chrono::milliseconds(500);
 
+  // What a source is asked for before its rate is known: enough to measure, little to lose.
+  static constexpr std::size_t kFirstChunks = 4;
   // `chunkBytes` is at least 1; an empty file has no chunks and is complete at once.
-  Download(std::uint64_t fileBytes, std::uint64_t chunkBytes);
+  Download(std::uint64_t fileBytes, std::uint64_t chunkBytes,
+           std::size_t firstChunks = kFirstChunks);
 
   // A chunk that was verified in an earlier run.
   void hold(ChunkIndex chunk) { map_.hold(chunk); }
@@ -55,13 +58,15 @@ class Download {
   std::optional<ChunkRange> next(SourceId source, TimePoint now);
   static constexpr Duration kRetry = std::chrono::milliseconds(50);
 
-  Verdict deliver(SourceId source, ChunkIndex chunk, bool hashRight, TimePoint now);
+  // `arrived`: when its last byte came. Chunks may be delivered in another order.
+  Verdict deliver(SourceId source, ChunkIndex chunk, bool hashRight, TimePoint arrived);
   // The source said, in place of a chunk, that it cannot serve the file, or broke the protocol.
   void bar(SourceId source);
 
   bool complete() const { return map_.complete(); }
   bool expects(SourceId source) const { return !map_.askedOf(source).empty(); }
   const ChunkMap& map() const { return map_; }
+  std::uint64_t chunkBytes() const { return chunkBytes_; }
   // The last chunk is as short as the file makes it.
   std::uint64_t bytesOf(ChunkIndex chunk) const;
   std::uint64_t heldBytes() const;
@@ -74,13 +79,16 @@ class Download {
     ChunkSet offered;
     TimePoint mark;             // of its last delivery, or when it began to be asked
     double bytesPerSecond = 0;  // 0: not known yet
+    std::uint64_t early = 0;    // bytes that count with the next delivery
   };
+  static void measure(Source& source, std::uint64_t bytes, TimePoint arrived);
   std::size_t room(SourceId source, const Source& state) const;
   std::optional<ChunkRange> endGame(SourceId source, const Source& state, TimePoint now);
   double secondsLeft(SourceId owner, ChunkIndex chunk, TimePoint now) const;
 
   std::uint64_t fileBytes_;
   std::uint64_t chunkBytes_;
+  std::size_t firstChunks_;
   ChunkMap map_;
   std::map<SourceId, Source> sources_;
   std::uint64_t wastedBytes_ = 0;

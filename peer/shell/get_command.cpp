@@ -6,7 +6,10 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <set>
+#include <utility>
 
+#include "common/base/limits.h"
 #include "common/base/text.h"
 #include "common/command/printing.h"
 #include "peer/shell/render.h"
@@ -25,6 +28,22 @@ Error interrupted() {
 bool isFolder(const std::string& path) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+Error notFound(const std::string& name, const SearchResult& result) {
+  const bool complete = result.missing.empty() && result.missingUnnamed == 0;
+  return {complete ? ErrorCode::failed : ErrorCode::timeout,
+          fmt::format("{}: not found ({})", escaped(name), coverage(findData(result)))};
+}
+
+// A glob that matches this very text.
+std::string literalGlob(const std::string& text) {
+  std::string glob;
+  for (const char c : text) {
+    if (c == '*' || c == '?' || c == '[' || c == '\\') glob += '\\';
+    glob += c;
+  }
+  return glob;
 }
 
 // The same content under one name or several becomes one file with all of its holders.
@@ -97,20 +116,91 @@ Result<std::vector<FoundFile>> GetCommand::resolve(const std::string& name, Run&
   if (parseFileRoot(name)) kinds.push_back(PatternKind::root);
   std::optional<SearchResult> last;
   for (const auto kind : kinds) {
-    const auto onHits = [&](std::uint64_t, std::uint64_t searched) {
-      if (run.context.progress) {
-        run.context.progress({"searching for " + name, searched, 0, command::Unit::items});
-      }
-    };
-    auto found = service_.find({kind, name}, run.context.stop, onHits);
+    auto found = search(kind, name, run);
     if (!found) return found.error();
-    if (run.context.stop.stop_requested()) return interrupted();
     if (!found->files.empty()) return std::move(found->files);
     last = std::move(*found);
   }
-  const bool complete = last->missing.empty() && last->missingUnnamed == 0;
-  return Error{complete ? ErrorCode::failed : ErrorCode::timeout,
-               fmt::format("{}: not found ({})", escaped(name), coverage(findData(*last)))};
+  return notFound(name, *last);
+}
+
+Result<SearchResult> GetCommand::search(PatternKind kind, const std::string& text, Run& run) const {
+  const auto onHits = [&](std::uint64_t, std::uint64_t searched) {
+    if (run.context.progress) {
+      run.context.progress({"searching for " + text, searched, 0, command::Unit::items});
+    }
+  };
+  auto found = service_.find({kind, text}, run.context.stop, onHits);
+  if (found && run.context.stop.stop_requested()) return interrupted();
+  return found;
+}
+
+// Everything below a folder, with all holders. A search tells 200 names a holder at most: who has
+// more is asked for its list.
+Result<std::vector<FoundFile>> GetCommand::filesBelow(const std::string& folder, Run& run) const {
+  auto found = search(PatternKind::glob, literalGlob(folder) + "*", run);
+  if (!found) return found.error();
+  if (found->files.empty()) return notFound(folder, *found);
+  if (found->moreHits == 0) return std::move(found->files);
+  std::set<Holder> holders;
+  for (const auto& file : found->files) holders.insert(file.holders.begin(), file.holders.end());
+  std::map<std::pair<std::string, FileRoot>, FoundFile> files;
+  std::optional<Error> problem;
+  for (const auto& holder : holders) {
+    auto listed = service_.filesBelow(holder, folder, run.context.stop);
+    if (run.context.stop.stop_requested()) return interrupted();
+    if (!listed) {
+      problem = Error{listed.error().code,
+                      fmt::format("{}: {}", holder.id.text(), listed.error().message)};
+      continue;
+    }
+    for (auto& file : *listed) {
+      if (files.size() == limits::kManyFiles) {
+        return Error{ErrorCode::failed,
+                     fmt::format("{}: more than {} files", escaped(folder), limits::kManyFiles)};
+      }
+      auto& entry = files[{file.name, file.root}];
+      if (entry.holders.empty()) entry = {file.name, file.sizeBytes, file.root, {}};
+      entry.holders.push_back(holder);
+    }
+  }
+  if (problem) run.fail(folder, *problem);
+  std::vector<FoundFile> result;
+  result.reserve(files.size());
+  for (auto& [key, file] : files) result.push_back(std::move(file));
+  return result;
+}
+
+void GetCommand::fetchFolder(const std::string& folder, Run& run) const {
+  if (run.output && !run.outputIsFolder) {
+    return run.fail(folder, {ErrorCode::usage,
+                             fmt::format("{} is a folder: -o must be one, too", escaped(folder))});
+  }
+  auto found = filesBelow(folder, run);
+  if (!found) return run.fail(folder, found.error());
+  std::map<std::string, std::vector<FoundFile>> byName;
+  for (auto& file : *found) byName[file.name].push_back(std::move(file));
+  std::vector<FetchRequest> requests;
+  for (auto& [name, files] : byName) {
+    if (run.context.stop.stop_requested()) return run.fail(folder, interrupted());
+    auto file = choose(byRoot(std::move(files)), name, run);
+    if (file) {
+      requests.push_back({std::move(*file), run.destination(), run.force});
+    } else {
+      run.fail(name, file.error());
+    }
+  }
+  std::vector<std::optional<Result<Fetched>>> ended(requests.size());
+  service_.fetchMany(
+      requests, run.context.stop, run.context.progress,
+      [&](std::size_t i, Result<Fetched> fetched) { ended[i] = std::move(fetched); });
+  for (std::size_t i = 0; i < ended.size(); ++i) {
+    if (ended[i] && *ended[i]) {
+      run.files.push_back(fetchedData(**ended[i]));
+    } else {
+      run.fail(requests[i].file.name, ended[i] ? ended[i]->error() : interrupted());
+    }
+  }
 }
 
 Result<FoundFile> GetCommand::choose(std::vector<FoundFile> files, const std::string& name,
@@ -144,6 +234,7 @@ Result<FoundFile> GetCommand::choose(std::vector<FoundFile> files, const std::st
 }
 
 void GetCommand::fetchAll(const std::string& name, Run& run) const {
+  if (name.size() > 1 && name.ends_with('/')) return fetchFolder(name, run);
   auto found = resolve(name, run);
   if (!found) return run.fail(name, found.error());
   std::map<std::string, std::vector<FoundFile>> byName;

@@ -3,6 +3,8 @@
 //
 // A NAME is looked for as a shared name, exactly; if nobody has it and it has one of *?[, as a
 // glob; if it has 64 hexadecimal digits, as a file root. A glob fetches every name that it matches.
+// With a slash at its end it is a folder: one search finds who has something below it, each holder
+// is asked for its list, and all files are fetched together.
 #pragma once
 
 #include <atomic>
@@ -33,6 +35,9 @@ class GetCommand {
   Result<std::vector<FoundFile>> resolve(const std::string& name, Run& run) const;
   Result<FoundFile> choose(std::vector<FoundFile> files, const std::string& name, Run& run) const;
   void fetchAll(const std::string& name, Run& run) const;
+  void fetchFolder(const std::string& folder, Run& run) const;
+  Result<std::vector<FoundFile>> filesBelow(const std::string& folder, Run& run) const;
+  Result<SearchResult> search(PatternKind kind, const std::string& text, Run& run) const;
 
   PeerService& service_;
   CommandSettings settings_;

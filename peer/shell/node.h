@@ -57,6 +57,10 @@ class Node final : public PeerService, public Joiner {
                             const OnHits& onHits) override;
   Result<Fetched> fetch(const FetchRequest& request, std::stop_token stop,
                         const OnProgress& progress) override;
+  void fetchMany(const std::vector<FetchRequest>& requests, std::stop_token stop,
+                 const OnProgress& progress, const OnFetched& each) override;
+  Result<std::vector<SharedFile>> filesBelow(const Holder& holder, const std::string& folder,
+                                             std::stop_token stop) override;
   Result<ShareReport> list(const std::optional<PeerId>& peer, std::stop_token stop) override;
   Result<ShareChange> share(const std::string& path, std::stop_token stop) override;
   Result<ShareChange> unshare(const std::string& path, std::stop_token stop) override;

@@ -127,6 +127,23 @@ class PeerService : public command::NetworkService {
   virtual Result<Fetched> fetch(const FetchRequest& request, std::stop_token stop,
                                 const OnProgress& progress) = 0;
 
+  // Fetches many files, small ones over few connections. All requests have the same destination,
+  // which is no file. `each` is called once a request, in any order.
+  using OnFetched = std::function<void(std::size_t request, Result<Fetched> fetched)>;
+  virtual void fetchMany(const std::vector<FetchRequest>& requests, std::stop_token stop,
+                         const OnProgress& progress, const OnFetched& each) {
+    for (std::size_t i = 0; i < requests.size(); ++i) each(i, fetch(requests[i], stop, progress));
+  }
+  // What the holder shares below `folder`, a name with a slash at its end.
+  virtual Result<std::vector<SharedFile>> filesBelow(const Holder& holder,
+                                                     const std::string& folder,
+                                                     std::stop_token stop) {
+    auto all = list(holder.id, stop);
+    if (!all) return all.error();
+    std::erase_if(all->files, [&](const auto& file) { return !file.name.starts_with(folder); });
+    return std::move(all->files);
+  }
+
   // What this peer shares, or that one (`unavailable` when it is not in the network).
   virtual Result<ShareReport> list(const std::optional<PeerId>& peer, std::stop_token stop) = 0;
 

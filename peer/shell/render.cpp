@@ -197,13 +197,25 @@ std::string candidatesText(const Json& candidates) {
   return table(rows, {Align::right, Align::left, Align::right, Align::left});
 }
 
+// Beyond that many a line each tells nobody anything.
+constexpr std::size_t kFilesNamed = 100;
+
 std::string getText(const Json& data) {
   std::string text;
   if (data.contains("shared")) {
     text += fmt::format("others can fetch your {} at any time\n",
                         counted(data["shared"].get<std::uint64_t>(), "file"));
   }
-  if (data.contains("files")) {
+  if (data.contains("files") && data["files"].size() > kFilesNamed) {
+    std::uint64_t bytes = 0;
+    double seconds = 0;
+    for (const auto& file : data["files"]) {
+      bytes += file["size"].get<std::uint64_t>();
+      seconds = std::max(seconds, file["seconds"].get<double>());
+    }
+    text += fmt::format("{} ({}), verified, saved in {}\n", counted(data["files"].size(), "file"),
+                        formatSize(bytes), formatDuration(nanoseconds(seconds)));
+  } else if (data.contains("files")) {
     for (const auto& file : data["files"]) {
       const auto name = escaped(file["name"].get<std::string>());
       const auto path = escaped(file["path"].get<std::string>());

@@ -81,6 +81,7 @@ struct DownloaderOptions {
 class Downloader {
  public:
   explicit Downloader(DownloaderOptions options) : options_(std::move(options)) {}
+  const DownloaderOptions& options() const { return options_; }
 
   Result<FetchResult> fetch(const FetchRequest& request, std::stop_token stop,
                             const ProgressCallback& progress = {}) const;

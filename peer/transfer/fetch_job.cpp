@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <cassert>
 #include <thread>
@@ -12,32 +14,20 @@
 #include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/crypto/file_tree.h"
+#include "peer/transfer/fetch_problem.h"
 
 namespace espalier::transfer {
 namespace {
 
 constexpr std::size_t kProblemsNamed = 3;
+// Asked of the only holder there is before its rate is known: nobody else could send it.
+constexpr std::uint64_t kFirstBytesOfOne = 64 << 20;
 
-Error fromHolder(const wire::TransferFailure& failure) {
-  using wire::TransferProblem;
-  const std::string message = escaped(failure.message);
-  switch (failure.problem) {
-    case TransferProblem::busy:
-      return {ErrorCode::timeout, message};
-    case TransferProblem::badRequest:
-      return {ErrorCode::protocol, message};
-    case TransferProblem::io:
-      return {ErrorCode::io, message};
-    case TransferProblem::unknown:
-    case TransferProblem::notShared:
-    case TransferProblem::changed:
-      break;
-  }
-  return {ErrorCode::failed, message};
-}
-
-Error unexpected(std::string_view what) {
-  return {ErrorCode::protocol, fmt::format("sent {}", what)};
+Download scheduleFor(const FetchRequest& request, std::uint64_t chunkBytes) {
+  const bool one = request.holders.size() == 1;
+  return Download(
+      request.size, chunkBytes,
+      std::max<std::size_t>(Download::kFirstChunks, one ? kFirstBytesOfOne / chunkBytes : 0));
 }
 
 }  // namespace
@@ -45,13 +35,18 @@ Error unexpected(std::string_view what) {
 struct FetchJob::Conversation {
   std::size_t index;
   HolderConnection holder;
-  ChunkBuffer buffer;
   SourceId id{};
-  bool delivered = false;  // a chunk that was right
+  std::uint64_t chunkBytes = 0;  // of the chunks that were asked for before the plan was known
+  bool again = false;            // its holder is to be dialled once more
 };
 
 FetchJob::FetchJob(const FetchRequest& request, const DownloaderOptions& options, Staging& staging)
-    : request_(request), options_(options), staging_(staging) {
+    : request_(request),
+      options_(options),
+      staging_(staging),
+      download_(scheduleFor(request, crypto::chunkBytesFor(request.size))),
+      lanes_(std::min(request.holders.size(), limits::kFetchSources),
+             [this](ArrivedChunk& arrived) { finish(arrived); }) {
   for (const auto& holder : request.holders) {
     Source source;
     source.holder = holder;
@@ -95,13 +90,13 @@ Result<void> FetchJob::run(std::stop_token stop, const ProgressCallback& progres
   threads.clear();
   lock.lock();
   if (failed_) return *failed_;
-  if (!download_ || !download_->complete()) return failure();
+  if (!download_.complete()) return failure();
   return {};
 }
 
 // With mutex_ held. The disk has everything, or nothing more can be done.
 bool FetchJob::over() const {
-  return failed_ || (download_ && download_->complete() && writing_ == 0);
+  return failed_ || (planState_ == PlanState::known && download_.complete() && writing_ == 0);
 }
 
 // With mutex_ held.
@@ -137,21 +132,18 @@ std::optional<std::size_t> FetchJob::nextHolder() {
 void FetchJob::serveFrom(std::size_t index) {
   while (true) {
     Source& source = sources_[index];
-    Conversation talk{
-        index, HolderConnection(source.holder.endpoint, options_.timeouts, interrupter_), {}};
+    Conversation talk{index,
+                      HolderConnection(source.holder.endpoint, options_.timeouts, interrupter_)};
     {
       const std::lock_guard lock(mutex_);
       source.dialled = true;
       source.id = talk.id = SourceId{nextId_++};
+      source.delivered = false;
     }
-    const auto ended = converse(talk);
+    const auto ended = endConversation(talk, converse(talk));
+    if (ended) return;
+    if (talk.again) continue;
     const std::lock_guard lock(mutex_);
-    source.connected = false;
-    if (download_) download_->leave(talk.id);
-    wake();
-    if (over() || ended) return;
-    // Whoever delivered and broke off may just have been restarted.
-    if (ended.error().code == ErrorCode::io && talk.delivered) continue;
     source.problem = ended.error();
     log::info("{} {}: {}", source.holder.id.text(), source.holder.endpoint.text(),
               ended.error().message);
@@ -159,29 +151,52 @@ void FetchJob::serveFrom(std::size_t index) {
   }
 }
 
+// Why it ended, once the lanes have judged all that came; `ok` when all is over.
+Result<void> FetchJob::endConversation(Conversation& talk, Result<void> ended) {
+  std::unique_lock lock(mutex_);
+  Source& source = sources_[talk.index];
+  ++idle_;
+  changed_.wait(lock, [&] { return source.inLanes == 0; });
+  --idle_;
+  source.connected = false;
+  source.socket = -1;
+  download_.leave(talk.id);
+  wake();
+  if (over()) return {};
+  if (source.lie) {
+    talk.again = false;
+    return *source.lie;
+  }
+  // Whoever delivered and broke off may just have been restarted.
+  if (!ended && ended.error().code == ErrorCode::io && source.delivered) talk.again = true;
+  return ended;
+}
+
 Result<void> FetchJob::converse(Conversation& talk) {
   bool known = false;
   {
     const std::lock_guard lock(mutex_);
     known = planState_ == PlanState::known;
+    talk.chunkBytes = download_.chunkBytes();
+    download_.joinWithAll(talk.id, Clock::now());
   }
-  if (known) {
-    const std::lock_guard lock(mutex_);
-    download_->joinWithAll(talk.id, Clock::now());
-  } else {
-    talk.holder.queue(wire::ChunkListRequest{request_.root});
-  }
-  if (known) (void)askAhead(talk);
+  if (!known) talk.holder.queue(wire::ChunkListRequest{request_.root});
+  (void)askAhead(talk);
   if (auto opened = talk.holder.open(); !opened) return opened;
   {
     const std::lock_guard lock(mutex_);
     sources_[talk.index].connected = true;
+    sources_[talk.index].socket = talk.holder.socket();
   }
   if (!known) {
     if (auto learned = learnPlan(talk); !learned) return learned;
     const std::lock_guard lock(mutex_);
     if (over()) return {};
-    download_->joinWithAll(talk.id, Clock::now());
+    if (talk.chunkBytes != plan_.chunkBytes) {
+      // What is on its way is cut differently.
+      talk.again = true;
+      return Error{ErrorCode::io, "cuts the file differently"};
+    }
   }
   return fetchChunks(talk);
 }
@@ -227,17 +242,21 @@ Result<void> FetchJob::adopt(ChunkPlan plan) {
     }
     planState_ = PlanState::adopting;
   }
-  Download download(plan.size, plan.chunkBytes);
+  std::vector<ChunkIndex> held;
   auto begun = staging_.begin(
-      plan, [&](std::uint64_t chunk) { download.hold(ChunkIndex{chunk}); }, stop_);
+      plan, [&](std::uint64_t chunk) { held.push_back(ChunkIndex{chunk}); }, stop_);
   if (!begun) {
     fail(begun.error());
     return begun;
   }
   const std::lock_guard lock(mutex_);
   plan_ = std::move(plan);
-  resumedBytes_ = download.heldBytes();
-  download_ = std::move(download);
+  if (plan_.chunkBytes != download_.chunkBytes()) {
+    download_ = scheduleFor(request_, plan_.chunkBytes);
+  }
+  // Of an earlier run, so the plan is known before anybody was asked for anything.
+  for (const ChunkIndex chunk : held) download_.hold(chunk);
+  resumedBytes_ = download_.heldBytes();
   planState_ = PlanState::known;
   if (idle_ > 0) changed_.notify_all();
   ended_.notify_all();
@@ -245,7 +264,6 @@ Result<void> FetchJob::adopt(ChunkPlan plan) {
 }
 
 Result<void> FetchJob::fetchChunks(Conversation& talk) {
-  talk.buffer.reserve(plan_.chunkBytes);
   while (true) {
     const bool expects = askAhead(talk);
     if (auto sent = talk.holder.flush(); !sent) return sent;
@@ -255,6 +273,8 @@ Result<void> FetchJob::fetchChunks(Conversation& talk) {
     }
     std::unique_lock lock(mutex_);
     if (over()) return {};
+    const Source& source = sources_[talk.index];
+    if (source.lie) return *source.lie;
     // Others have all that is left: it may come back, or turn out to be slow.
     ++idle_;
     changed_.wait_for(lock, Download::kRetry);
@@ -266,11 +286,11 @@ Result<void> FetchJob::fetchChunks(Conversation& talk) {
 bool FetchJob::askAhead(Conversation& talk) {
   const std::lock_guard lock(mutex_);
   if (over()) return false;
-  while (const auto range = download_->next(talk.id, Clock::now())) {
-    talk.holder.queue(
-        wire::ChunkRequest{plan_.root, plan_.chunkBytes, number(range->first), range->count});
+  while (const auto range = download_.next(talk.id, Clock::now())) {
+    talk.holder.queue(wire::ChunkRequest{request_.root, download_.chunkBytes(),
+                                         number(range->first), range->count});
   }
-  return download_->expects(talk.id);
+  return download_.map().askedOf(talk.id).size() > sources_[talk.index].inLanes;
 }
 
 Result<void> FetchJob::receiveChunk(Conversation& talk) {
@@ -284,28 +304,66 @@ Result<void> FetchJob::receiveChunk(Conversation& talk) {
   if (header->chunk >= plan_.hashes.size() || header->bytes != plan_.bytesOf(header->chunk)) {
     return unexpected("a chunk of another size");
   }
-  const auto data = talk.buffer.first(header->bytes);
-  if (auto received = talk.holder.receiveBytes(data); !received) return received;
-  const bool right = plan_.isRight(header->chunk, data);
+  ArrivedChunk arrived{talk.index, header->chunk, header->bytes, {}, lanes_.take(plan_.chunkBytes)};
+  auto received = talk.holder.receiveBytes(arrived.buffer.first(arrived.bytes));
+  if (!received) {
+    lanes_.giveBack(std::move(arrived.buffer));
+    return received;
+  }
+  arrived.arrived = Clock::now();
   {
     const std::lock_guard lock(mutex_);
-    const ChunkIndex chunk{header->chunk};
-    const Verdict verdict = download_->deliver(talk.id, chunk, right, Clock::now());
-    if (verdict == Verdict::wrong) {
-      return unexpected(fmt::format("a damaged chunk {}", header->chunk));
-    }
-    if (verdict == Verdict::unasked) return unexpected("a chunk that nobody asked for");
-    talk.delivered = true;
-    if (verdict == Verdict::duplicate) return {};
-    sources_[talk.index].bytes += header->bytes;
-    ++writing_;
+    ++sources_[talk.index].inLanes;
   }
-  auto written = staging_.write(plan_, header->chunk, data);
+  if (plan_.hashes.size() > 1) {
+    lanes_.put(std::move(arrived));
+  } else {
+    finish(arrived);  // rather than start a thread for it
+    lanes_.giveBack(std::move(arrived.buffer));
+  }
+  return {};
+}
+
+// On a lane.
+void FetchJob::finish(ArrivedChunk& arrived) {
+  const auto data = arrived.buffer.first(arrived.bytes);
+  if (!judge(arrived, plan_.isRight(arrived.chunk, data))) return;
+  auto written = staging_.write(plan_, arrived.chunk, data);
   if (!written) fail(written.error());
   const std::lock_guard lock(mutex_);
   --writing_;
   wake();
-  return written;
+}
+
+// Whether it is to be written.
+bool FetchJob::judge(const ArrivedChunk& arrived, bool right) {
+  const std::lock_guard lock(mutex_);
+  Source& source = sources_[arrived.source];
+  const Verdict verdict =
+      download_.deliver(source.id, ChunkIndex{arrived.chunk}, right, arrived.arrived);
+  --source.inLanes;
+  switch (verdict) {
+    case Verdict::fresh:
+      source.delivered = true;
+      source.bytes += arrived.bytes;
+      ++writing_;
+      return true;
+    case Verdict::duplicate:
+      source.delivered = true;
+      break;
+    case Verdict::wrong:
+    case Verdict::unasked:
+      if (!source.lie) {
+        source.lie = verdict == Verdict::unasked
+                         ? unexpected("a chunk that nobody asked for")
+                         : unexpected(fmt::format("a damaged chunk {}", arrived.chunk));
+      }
+      // Its thread may wait for more of the same.
+      if (source.socket >= 0) ::shutdown(source.socket, SHUT_RDWR);
+      break;
+  }
+  wake();
+  return false;
 }
 
 FetchProgress FetchJob::progressNow() const {
@@ -313,11 +371,11 @@ FetchProgress FetchJob::progressNow() const {
   FetchProgress progress;
   progress.size = request_.size;
   progress.resumedBytes = resumedBytes_;
-  if (download_) progress.heldBytes = download_->heldBytes();
+  progress.heldBytes = download_.heldBytes();
   for (const auto& source : sources_) {
     if (!source.connected) continue;
     progress.sources.push_back(
-        {source.holder.id, source.bytes, download_ ? download_->bytesPerSecond(source.id) : 0.0});
+        {source.holder.id, source.bytes, download_.bytesPerSecond(source.id)});
   }
   return progress;
 }
@@ -336,9 +394,9 @@ Error FetchJob::failure() const {
   if (problems.empty()) return error;
   error.message = fmt::format("{}", fmt::join(problems, "; "));
   if (sources_.size() > kProblemsNamed) error.message += "; …";
-  if (download_ && download_->heldBytes() > 0) {
+  if (download_.heldBytes() > 0) {
     error.message += fmt::format(" ({} of {} are kept for the next try)",
-                                 formatSize(download_->heldBytes()), formatSize(request_.size));
+                                 formatSize(download_.heldBytes()), formatSize(request_.size));
   }
   return error;
 }
@@ -346,7 +404,7 @@ Error FetchJob::failure() const {
 void FetchJob::report(FetchResult& result) const {
   const std::lock_guard lock(mutex_);
   result.resumedBytes = resumedBytes_;
-  if (download_) result.wastedBytes = download_->wastedBytes();
+  result.wastedBytes = download_.wastedBytes();
   for (const auto& source : sources_) {
     if (source.dialled) {
       result.sources.push_back({source.holder.id, source.bytes, source.problem});

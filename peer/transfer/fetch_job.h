@@ -1,13 +1,15 @@
 // One fetch while it runs: a thread a source, all working from one schedule (peer/core/download.h)
 // into one staging file. Used once.
 //
-// A source's thread: dials, asks for the list of hashes unless it is known, then asks ahead as the
-// schedule says, and for each chunk: receives, hashes, tells the schedule, writes. A source that
-// lied, or broke off without having sent anything, is not dialled again; its thread takes the next
-// holder, if there are more than threads.
+// A source's thread: dials, asks for the list of hashes unless it is known, and with it for chunks
+// already, so that a far source costs one round trip; asks ahead as the schedule says, and
+// receives. Lanes (fetch_lanes.h) take what came: they hash, tell the schedule, and write. A source
+// that lied, or broke off without having sent anything, is not dialled again; its thread takes the
+// next holder, if there are more than threads.
 //
 // What threads share is under one mutex, never held over I/O or hashing; the plan does not change
-// once it is known. run() is called by one thread, which waits, reports progress and joins them.
+// once it is known, and nothing is hashed before. Nor does a conversation end while lanes have
+// chunks of it. run() is called by one thread, which waits, reports progress and joins them.
 #pragma once
 
 #include <condition_variable>
@@ -21,6 +23,7 @@
 
 #include "peer/core/download.h"
 #include "peer/transfer/downloader.h"
+#include "peer/transfer/fetch_lanes.h"
 #include "peer/transfer/sockets.h"
 #include "peer/transfer/staging.h"
 
@@ -41,9 +44,14 @@ class FetchJob {
     Holder holder;
     bool dialled = false;
     bool connected = false;
-    SourceId id{};
     std::uint64_t bytes = 0;
     std::optional<Error> problem;
+    // Of the conversation that goes on:
+    SourceId id{};
+    int socket = -1;
+    std::size_t inLanes = 0;   // chunks that came and are not judged yet
+    bool delivered = false;    // a chunk that was right
+    std::optional<Error> lie;  // that a lane found
   };
   struct Conversation;  // one connection of a source
 
@@ -56,6 +64,9 @@ class FetchJob {
   Result<void> fetchChunks(Conversation& talk);
   bool askAhead(Conversation& talk);
   Result<void> receiveChunk(Conversation& talk);
+  Result<void> endConversation(Conversation& talk, Result<void> ended);
+  void finish(ArrivedChunk& arrived);
+  bool judge(const ArrivedChunk& arrived, bool right);
   void wake();
   void fail(Error error);
   bool over() const;  // with mutex_ held
@@ -74,7 +85,7 @@ class FetchJob {
   enum class PlanState { unknown, adopting, known };
   PlanState planState_ = PlanState::unknown;
   ChunkPlan plan_;  // constant once known
-  std::optional<Download> download_;
+  Download download_;
   std::uint64_t resumedBytes_ = 0;
   std::vector<Source> sources_;
   std::size_t nextHolder_ = 0;
@@ -83,6 +94,8 @@ class FetchJob {
   std::size_t idle_ = 0;     // of them wait for chunks to come back
   std::size_t writing_ = 0;  // chunks that the schedule holds and the disk does not yet
   std::optional<Error> failed_;
+
+  FetchLanes lanes_;  // last: they end before the rest
 };
 
 }  // namespace espalier::transfer

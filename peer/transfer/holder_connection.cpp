@@ -10,14 +10,6 @@
 #include "common/wire/hello.h"
 
 namespace espalier::transfer {
-namespace {
-
-// Read at once while frames are expected. What of a chunk comes along is copied once more, so this
-// is small against a chunk, and large enough for the frames of many small files.
-constexpr std::size_t kReadAhead = 4096;
-
-}  // namespace
-
 HolderConnection::HolderConnection(Endpoint endpoint, Timeouts timeouts, Interrupter& interrupter)
     : endpoint_(std::move(endpoint)), timeouts_(timeouts), interrupter_(interrupter) {
   wire::Hello hello;
@@ -83,7 +75,7 @@ Result<std::string_view> HolderConnection::receiveFrame() {
     }
     in_.erase(0, std::exchange(used_, 0));
     const std::size_t before = in_.size();
-    in_.resize(std::max(before + kReadAhead, wanted));
+    in_.resize(std::max(before + readAhead_, wanted));
     const auto received =
         receiveSome(socket_.get(), std::as_writable_bytes(std::span(in_)).subspan(before));
     in_.resize(before + (received ? *received : 0));
@@ -99,10 +91,11 @@ Result<void> HolderConnection::receiveBytes(std::span<std::byte> out) {
 }
 
 Result<std::vector<wire::FileEntry>> listShared(const Holder& holder, Timeouts timeouts,
-                                                Interrupter& interrupter) {
+                                                Interrupter& interrupter, std::string_view below) {
   HolderConnection connection(holder.endpoint, timeouts, interrupter);
   std::vector<wire::FileEntry> files;
-  wire::ListRequest request;
+  // Nothing has this very name; what comes after it begins with it, as far as that goes.
+  wire::ListRequest request{std::string(below)};
   connection.queue(request);
   if (auto opened = connection.open(); !opened) return opened.error();
   while (true) {
@@ -114,7 +107,7 @@ Result<std::vector<wire::FileEntry>> listShared(const Holder& holder, Timeouts t
     auto* page = std::get_if<wire::FileList>(&*answer);
     if (!page) return Error{ErrorCode::protocol, "another answer than the list asked for"};
     for (auto& file : page->files) {
-      if (files.size() == limits::kListFiles) return files;
+      if (files.size() == limits::kListFiles || !file.name.starts_with(below)) return files;
       files.push_back(std::move(file));
     }
     if (!page->more) return files;

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -39,6 +40,9 @@ class HolderConnection {
   HolderConnection& operator=(const HolderConnection&) = delete;
 
   void close();
+  int socket() const { return socket_.get(); }
+  // Reads so much at once: for answers that are small and many.
+  void readAhead(std::size_t bytes) { readAhead_ = bytes; }
   void queue(const wire::TransferRequest& request);
   Result<void> open();
   // Sends what is queued.
@@ -58,6 +62,8 @@ class HolderConnection {
   std::string out_;
   std::string in_;  // read and not used yet, from used_ on
   std::size_t used_ = 0;
+  // What of a chunk comes along is copied once more, so this is small against a chunk.
+  std::size_t readAhead_ = 4096;
 };
 
 struct Holder {
@@ -65,9 +71,10 @@ struct Holder {
   Endpoint endpoint;
 };
 
-// All that a peer shares, page after page, at most limits::kListFiles. Names are as the peer has
-// them. Blocks.
+// All that a peer shares, or what of it lies below a folder (a name with a slash at its end), page
+// after page, at most limits::kListFiles. Names are as the peer has them. Blocks.
 Result<std::vector<wire::FileEntry>> listShared(const Holder& holder, Timeouts timeouts,
-                                                Interrupter& interrupter);
+                                                Interrupter& interrupter,
+                                                std::string_view below = {});
 
 }  // namespace espalier::transfer

@@ -2,9 +2,12 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -45,14 +48,6 @@ std::uint64_t readNumber(std::string_view raw) {
   return value;
 }
 
-Error diskError(std::string_view what, int error) {
-  if (error == ENOSPC || error == EDQUOT) {
-    return {ErrorCode::io, fmt::format("{}: the disk is full", what)};
-  }
-  if (error == EFBIG) return {ErrorCode::io, fmt::format("{}: larger than a file may be", what)};
-  return systemError(what, error);
-}
-
 Result<void> writeAt(int file, std::uint64_t offset, std::span<const std::byte> data) {
   while (!data.empty()) {
     const auto written = ::pwrite(file, data.data(), data.size(), static_cast<off_t>(offset));
@@ -83,6 +78,24 @@ Error noRoom(std::uint64_t size, int error) {
   return diskError(fmt::format("no room for {}", formatSize(size)), error);
 }
 
+// A file system without extents: to reserve space there is to clear every page, which is then
+// written a second time, while whoever writes waits for the same lock.
+bool isInMemory(int file) {
+  struct statfs system {};
+  return ::fstatfs(file, &system) == 0 &&
+         (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC);
+}
+
+}  // namespace
+
+Error diskError(std::string_view what, int error) {
+  if (error == ENOSPC || error == EDQUOT) {
+    return {ErrorCode::io, fmt::format("{}: the disk is full", what)};
+  }
+  if (error == EFBIG) return {ErrorCode::io, fmt::format("{}: larger than a file may be", what)};
+  return systemError(what, error);
+}
+
 // Not replacing needs a call of its own: between a check and a rename somebody else may come.
 int renameNew(int from, const char* name, int target, const char* leaf) {
   if (::syscall(SYS_renameat2, from, name, target, leaf, RENAME_NOREPLACE) == 0) return 0;
@@ -90,8 +103,6 @@ int renameNew(int from, const char* name, int target, const char* leaf) {
   if (::linkat(from, name, target, leaf, 0) != 0) return -1;
   return ::unlinkat(from, name, 0);
 }
-
-}  // namespace
 
 std::optional<ChunkPlan> ChunkPlan::ofSmall(const FileRoot& root, std::uint64_t size) {
   const std::uint64_t chunkBytes = crypto::chunkBytesFor(size);
@@ -129,6 +140,7 @@ void ChunkBuffer::reserve(std::size_t bytes) {
 Result<Staging> Staging::open(StagingFolder folder, const FileRoot& root, std::uint64_t size) {
   Staging staging(std::move(folder), toHex(root.view()));
   if (auto opened = staging.openPart(); !opened) return opened.error();
+  if (auto made = staging.makeRoom(size); !made) return made.error();
   staging.readJournal(root, size);
   return staging;
 }
@@ -178,7 +190,7 @@ void Staging::readJournal(const FileRoot& root, std::uint64_t size) {
 
 Result<void> Staging::begin(const ChunkPlan& plan, const std::function<void(std::uint64_t)>& held,
                             std::stop_token stop) {
-  if (auto made = makeRoom(plan.size); !made) return made;
+  if (plan.hashes.size() == 1 && wasWhole_ && holdsAll(plan)) held(0);
   if (plan.hashes.size() <= 1) return {};
   const bool goesOn = earlierPlan_ && earlierPlan_->chunkBytes == plan.chunkBytes;
   if (!goesOn) marks_.assign(plan.hashes.size(), 0);
@@ -190,16 +202,20 @@ Result<void> Staging::begin(const ChunkPlan& plan, const std::function<void(std:
 
 Result<void> Staging::makeRoom(std::uint64_t size) {
   size_ = reserved_ = size;
+  struct stat status {};
+  if (::fstat(part_.get(), &status) != 0) return noRoom(size, errno);
+  wasWhole_ = static_cast<std::uint64_t>(status.st_size) == size;
+  // Rather than the signal that ftruncate(2) would raise.
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && size > limit.rlim_cur) return noRoom(size, EFBIG);
   // Exactly: an earlier run may have believed in another size of the last chunk.
   if (::ftruncate(part_.get(), static_cast<off_t>(size)) != 0) return noRoom(size, errno);
   if (size <= kSliceBytes) return {};  // writing it shows soon enough
-  struct stat status {};
   struct statvfs disk {};
-  if (::fstat(part_.get(), &status) != 0 || ::fstatvfs(part_.get(), &disk) != 0) {
-    return noRoom(size, errno);
-  }
+  if (::fstatvfs(part_.get(), &disk) != 0) return noRoom(size, errno);
   const std::uint64_t there = static_cast<std::uint64_t>(status.st_blocks) * 512;
   if (size > there && (size - there) / disk.f_frsize >= disk.f_bavail) return noRoom(size, ENOSPC);
+  if (isInMemory(part_.get())) return {};
   reserved_ = 0;
   slice_ = kSliceBytes;
   return {};
@@ -219,6 +235,14 @@ Result<bool> Staging::reserveMore() {
   // Writers wait meanwhile, so slices are short; where reserving costs nothing they soon are all.
   if (std::chrono::steady_clock::now() - started < kSliceTime) slice_ *= 2;
   return reserved_ < size_;
+}
+
+// A file of one chunk has no journal.
+bool Staging::holdsAll(const ChunkPlan& plan) {
+  ChunkBuffer buffer;
+  buffer.reserve(plan.size);
+  const auto data = buffer.first(plan.size);
+  return readAt(part_.get(), 0, data) && plan.isRight(0, data);
 }
 
 Result<void> Staging::verifyWritten(const ChunkPlan& plan,

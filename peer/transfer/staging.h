@@ -24,6 +24,7 @@
 #include <span>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/file_descriptor.h"
@@ -72,7 +73,7 @@ struct StagingFolder {
 class Staging {
  public:
   // In `folder`, which must be on the file system of the final place. An error of code `failed`
-  // when this root is being fetched already.
+  // when this root is being fetched already, of code `io` when the disk has no room.
   static Result<Staging> open(StagingFolder folder, const FileRoot& root, std::uint64_t size);
 
   std::string partPath() const { return path_ + "/" + partName(); }
@@ -80,12 +81,11 @@ class Staging {
   // What an earlier run left, if its list of hashes belongs to the root.
   const std::optional<ChunkPlan>& earlierPlan() const { return earlierPlan_; }
 
-  // Checks that the disk has room (else `io`), and calls `held` for each chunk of an earlier run
-  // that hashes right.
+  // Calls `held` for each chunk of an earlier run that hashes right.
   Result<void> begin(const ChunkPlan& plan, const std::function<void(std::uint64_t)>& held,
                      std::stop_token stop);
-  // Reserves some of the space; false once all of it is. Another thread may write meanwhile: on
-  // some file systems (tmpfs) this takes a third of the time of a fetch.
+  // Reserves some of the space; false once all of it is, or where that gains nothing (tmpfs).
+  // Another thread may write meanwhile.
   Result<bool> reserveMore();
   // A chunk whose hash is right.
   Result<void> write(const ChunkPlan& plan, std::uint64_t chunk, std::span<const std::byte> data);
@@ -103,6 +103,7 @@ class Staging {
   void readJournal(const FileRoot& root, std::uint64_t size);
   Result<void> makeRoom(std::uint64_t size);
   Result<void> writeJournal(const ChunkPlan& plan);
+  bool holdsAll(const ChunkPlan& plan);
   Result<void> verifyWritten(const ChunkPlan& plan, const std::function<void(std::uint64_t)>& held,
                              std::stop_token stop);
 
@@ -115,8 +116,14 @@ class Staging {
   std::uint64_t size_ = 0;
   std::uint64_t reserved_ = 0;  // bytes from the beginning
   std::uint64_t slice_ = 0;     // to reserve next
+  bool wasWhole_ = false;       // the part had the size of the file
   std::optional<ChunkPlan> earlierPlan_;
   std::vector<char> marks_;  // of the earlier run
 };
+
+// As rename, but an error EEXIST where something has the name.
+int renameNew(int from, const char* name, int target, const char* leaf);
+// Of the code `io`; a full disk is called that.
+Error diskError(std::string_view what, int error);
 
 }  // namespace espalier::transfer

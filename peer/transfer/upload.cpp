@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -21,7 +22,10 @@ namespace {
 using wire::TransferFailure;
 using wire::TransferProblem;
 
-constexpr std::size_t kReceiveBytes = 4096;  // requests are small
+constexpr std::size_t kReceiveBytes = 16 * 1024;  // requests are small, and may be many
+// Up to here a chunk is copied among the answers before and behind it, rather than sent by itself.
+constexpr std::uint64_t kCopiedBytes = 32 * 1024;
+constexpr std::size_t kQueuedBytes = 256 * 1024;
 
 TransferFailure notShared() {
   return {TransferProblem::notShared, "the file is not shared"};
@@ -43,6 +47,7 @@ Result<void> Upload::run() {
     auto frame = reader_.next();
     if (!frame) return frame.error();
     if (!*frame) {
+      if (auto sent = flush(); !sent) return sent;
       const auto received = receiveSome(socket_, buffer);
       if (!received) {
         if (reader_.rest().empty() && received.error().code == ErrorCode::io) return {};
@@ -53,7 +58,8 @@ Result<void> Upload::run() {
     }
     auto request = wire::decodeTransferRequest(**frame);
     if (!request) {
-      (void)send(TransferFailure{TransferProblem::badRequest, request.error().message});
+      (void)queue(TransferFailure{TransferProblem::badRequest, request.error().message});
+      (void)flush();
       return request.error();
     }
     auto sent = std::visit([this](const auto& part) { return answer(part); }, *request);
@@ -62,14 +68,14 @@ Result<void> Upload::run() {
 }
 
 Result<void> Upload::answer(const wire::UnknownRequest&) {
-  return send(TransferFailure{TransferProblem::badRequest, "a request of no kind known here"});
+  return queue(TransferFailure{TransferProblem::badRequest, "a request of no kind known here"});
 }
 
 Result<void> Upload::answer(const wire::ChunkListRequest& request) {
   const auto info = source_.find(request.root);
-  if (!info) return send(notShared());
+  if (!info) return queue(notShared());
   auto hashes = source_.chunkHashes(request.root);
-  if (!hashes) return send(TransferFailure{TransferProblem::io, hashes.error().message});
+  if (!hashes) return queue(TransferFailure{TransferProblem::io, hashes.error().message});
   wire::ChunkList list;
   list.size = info->size;
   list.chunkBytes = crypto::chunkBytesFor(info->size);
@@ -79,7 +85,7 @@ Result<void> Upload::answer(const wire::ChunkListRequest& request) {
     const auto part = left.first(std::min(left.size(), limits::kHashesPerFrame));
     list.hashes.assign(part.begin(), part.end());
     left = left.subspan(part.size());
-    if (auto sent = send(list, !left.empty()); !sent) return sent;
+    if (auto sent = queue(list); !sent) return sent;
     list.first += part.size();
     list.name.clear();
   } while (!left.empty());
@@ -102,31 +108,60 @@ Result<void> Upload::answer(const wire::ListRequest& request) {
     room -= bytes;
     page.files.push_back(std::move(file));
   }
-  return send(page);
+  return queue(page);
 }
 
 Result<void> Upload::answer(const wire::ChunkRequest& request) {
-  if (auto failure = openFile(request.root)) return send(*failure);
+  if (auto failure = openFile(request.root)) return queue(*failure);
   for (std::uint64_t i = 0; i < request.count; ++i) {
     const std::uint64_t chunk = request.first + i;
     const std::uint64_t offset = chunk * request.chunkBytes;
     if (offset >= info_->size) {
-      return send(TransferFailure{TransferProblem::badRequest, "a chunk behind the file's end"});
+      return queue(TransferFailure{TransferProblem::badRequest, "a chunk behind the file's end"});
     }
-    if (!unchanged()) return send(changed());
+    if (!unchanged()) return queue(changed());
     const std::uint64_t bytes = std::min(request.chunkBytes, info_->size - offset);
-    if (auto sent = send(wire::ChunkHeader{chunk, static_cast<std::uint32_t>(bytes)}, true);
-        !sent) {
-      return sent;
+    if (bytes <= kCopiedBytes) {
+      if (auto sent = answerSmall(chunk, offset, bytes); !sent) return sent;
+      if (!info_) return {};
+      continue;
     }
+    (void)queue(wire::ChunkHeader{chunk, static_cast<std::uint32_t>(bytes)});
+    if (auto sent = flush(true); !sent) return sent;
     const auto whole = sendBytes(offset, bytes);
     if (!whole) return whole.error();
     // What was just sent may be half old, half new: the asker sees that by its hash, and why here.
-    if (!*whole || !unchanged()) return send(changed());
+    if (!*whole || !unchanged()) return queue(changed());
     ++counters_.chunks;
     counters_.bytes += bytes;
   }
   return {};
+}
+
+// A file that changed is forgotten.
+Result<void> Upload::answerSmall(std::uint64_t chunk, std::uint64_t offset, std::uint64_t bytes) {
+  const std::size_t before = out_.size();
+  wire::appendFrame(wire::encode(wire::TransferAnswer(
+                        wire::ChunkHeader{chunk, static_cast<std::uint32_t>(bytes)})),
+                    out_);
+  const std::size_t start = out_.size();
+  out_.resize(start + bytes);
+  std::size_t done = 0;
+  while (done < bytes) {
+    const auto got = ::pread(file_.descriptor.get(), out_.data() + start + done, bytes - done,
+                             static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  if (done < bytes || !unchanged()) {
+    out_.resize(before);
+    info_.reset();
+    return queue(changed());
+  }
+  ++counters_.chunks;
+  counters_.bytes += bytes;
+  return out_.size() < kQueuedBytes ? Result<void>() : flush();
 }
 
 Upload::Failed Upload::openFile(const FileRoot& root) {
@@ -175,10 +210,15 @@ Result<bool> Upload::sendBytes(std::uint64_t offset, std::uint64_t bytes) {
   return false;
 }
 
-Result<void> Upload::send(const wire::TransferAnswer& answer, bool moreFollows) {
-  out_.clear();
+Result<void> Upload::queue(const wire::TransferAnswer& answer) {
   wire::appendFrame(wire::encode(answer), out_);
-  return sendAll(socket_, out_, moreFollows);
+  return out_.size() < kQueuedBytes ? Result<void>() : flush();
+}
+
+Result<void> Upload::flush(bool moreFollows) {
+  auto sent = sendAll(socket_, out_, moreFollows);
+  out_.clear();
+  return sent;
 }
 
 }  // namespace espalier::transfer

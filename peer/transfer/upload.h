@@ -42,13 +42,15 @@ class Upload {
   bool unchanged() const;
   // False: the file turned out shorter, and zeros were sent in place of the rest.
   Result<bool> sendBytes(std::uint64_t offset, std::uint64_t bytes);
-  Result<void> send(const wire::TransferAnswer& answer, bool moreFollows = false);
+  Result<void> answerSmall(std::uint64_t chunk, std::uint64_t offset, std::uint64_t bytes);
+  Result<void> queue(const wire::TransferAnswer& answer);
+  Result<void> flush(bool moreFollows = false);
 
   int socket_;
   FileSource& source_;
   UploadCounters& counters_;
   wire::FrameReader reader_;
-  std::string out_;
+  std::string out_;  // answers that were not sent yet, small chunks among them
   // The file that was asked for last stays open: chunks of one file come in a row.
   std::optional<FileInfo> info_;
   OpenedFile file_;

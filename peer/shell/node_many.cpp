@@ -1,0 +1,93 @@
+// The part of Node that fetches many files at once.
+#include <map>
+
+#include "common/base/log.h"
+#include "common/base/text.h"
+#include "peer/shell/node.h"
+#include "peer/transfer/many_files.h"
+
+namespace espalier::peer::shell {
+namespace {
+
+// Holders by their place in the list; this peer itself only where nobody else has the file.
+std::vector<std::size_t> placesOf(const FoundFile& file, const PeerId& self,
+                                  std::map<PeerId, std::size_t>& places,
+                                  std::vector<transfer::Holder>& holders) {
+  std::vector<std::size_t> result;
+  for (const auto& holder : file.holders) {
+    if (holder.id == self && file.holders.size() > 1) continue;
+    const auto [place, added] = places.emplace(holder.id, holders.size());
+    if (added) holders.push_back({holder.id, holder.endpoint});
+    result.push_back(place->second);
+  }
+  return result;
+}
+
+}  // namespace
+
+void Node::fetchMany(const std::vector<FetchRequest>& requests, std::stop_token stop,
+                     const OnProgress& progress, const OnFetched& each) {
+  if (requests.empty()) return;
+  const TimePoint started = Clock::now();
+  const Destination& destination = requests.front().destination;
+  transfer::ManyRequest wanted;
+  wanted.folder =
+      destination.form == Destination::Form::folder ? destination.path : options_.downloads;
+  std::map<PeerId, std::size_t> places;
+  std::uint64_t totalBytes = 0;
+  for (const auto& request : requests) {
+    const FoundFile& file = request.file;
+    wanted.files.push_back({file.root, file.sizeBytes, file.name,
+                            placesOf(file, options_.id, places, wanted.holders)});
+    totalBytes += file.sizeBytes;
+  }
+  const std::string what = counted(requests.size(), "file");
+  const std::uint64_t number = ++downloadCount_;
+  downloads_.with([&](auto& downloads) { downloads[number] = {what, {}, true, 0, totalBytes}; });
+  std::uint64_t doneBytes = 0;
+  std::vector<bool> told(requests.size());
+  const auto fetched = [&](std::size_t file, std::size_t holder) {
+    const FoundFile& found = requests[file].file;
+    told[file] = true;
+    doneBytes += found.sizeBytes;
+    receivedBytes_ += found.sizeBytes;
+    const std::string slash = wanted.folder.ends_with('/') ? "" : "/";
+    each(file, Fetched{found.name,
+                       found.sizeBytes,
+                       found.root,
+                       wanted.folder + slash + found.name,
+                       {wanted.holders[holder].id},
+                       std::chrono::duration<double>(Clock::now() - started).count()});
+    if (progress) progress({what, doneBytes, totalBytes, command::Unit::bytes});
+  };
+  auto result = transfer::fetchMany(wanted, downloader_->options(), stop, fetched);
+  downloads_.with([&](auto& downloads) { downloads.erase(number); });
+  if (!result) {
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      if (!told[i]) each(i, result.error());
+    }
+    return;
+  }
+  for (auto& [file, problem] : result->left) {
+    if (problem) {
+      each(file, std::move(*problem));
+    } else {
+      each(file, fetch(requests[file], stop, progress));
+    }
+  }
+}
+
+Result<std::vector<SharedFile>> Node::filesBelow(const Holder& holder, const std::string& folder,
+                                                 std::stop_token stop) {
+  transfer::Interrupter interrupter;
+  const std::stop_callback onStop(stop, [&] { interrupter.interrupt(); });
+  const auto files = transfer::listShared({holder.id, holder.endpoint}, {}, interrupter, folder);
+  if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
+  if (!files) return files.error();
+  std::vector<SharedFile> result;
+  result.reserve(files->size());
+  for (const auto& file : *files) result.push_back({file.name, file.size, file.root});
+  return result;
+}
+
+}  // namespace espalier::peer::shell

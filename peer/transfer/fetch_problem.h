@@ -1,0 +1,15 @@
+// What a holder did wrong, as an error. The caller says which holder it was.
+#pragma once
+
+#include <string_view>
+
+#include "common/base/result.h"
+#include "common/wire/transfer.h"
+
+namespace espalier::transfer {
+
+Error fromHolder(const wire::TransferFailure& failure);
+// It broke the protocol: "sent {what}".
+Error unexpected(std::string_view what);
+
+}  // namespace espalier::transfer
