@@ -1,9 +1,13 @@
-// The metaserver's core, an event at a time; the simulation drives it together with peers.
-#include "metaserver/core/registry.h"
-
+// The registry as peers see it: whom it lets in, where it sends them, what it tells of them.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <rapidcheck.h>
 
-#include <map>
+#include <algorithm>
+#include <set>
+
+#include "common/base/limits.h"
+#include "metaserver/core/registry.h"
 
 using namespace espalier;
 using namespace espalier::metaserver;
@@ -11,295 +15,350 @@ using namespace std::chrono_literals;
 
 namespace {
 
-PeerId peer(const std::string& id) {
-  return PeerId::parse(id).value();
+constexpr TimePoint kStart{Duration(1h)};
+
+PeerId peer(int number) {
+  return *PeerId::parse(fmt::format("s{}", number));
 }
 
-// Peers of 127.0.0.1, each with a connection and a key of its own.
-struct Members {
-  explicit Members(Registry::Options options = {}) : registry(with(std::move(options)), now, fx) {}
+InstanceKey key(int number) {
+  InstanceKey made;
+  made.bytes[0] = static_cast<std::uint8_t>(number);
+  return made;
+}
 
-  static Registry::Options with(Registry::Options options) {
-    options.network.bytes[0] = 1;
-    return options;
-  }
+// A metaserver without sockets: connection N is that of peer sN, which comes from 127.0.0.1.
+struct Metaserver {
+  explicit Metaserver(Registry::Options options = {})
+      : registry((options.network.bytes[0] = 7, std::move(options)), kStart, fx) {}
 
-  static wire::Join joinOf(const std::string& id) {
-    wire::Join join;
-    join.id = peer(id);
-    join.key.bytes[0] = static_cast<std::uint8_t>(id.back());
-    join.word = "P2P";
-    return join;
-  }
+  ConnectionId connection(int number) { return ConnectionId{static_cast<std::uint64_t>(number)}; }
 
-  ConnectionId connect() {
-    const ConnectionId connection{++connections};
-    registry.opened(connection, "127.0.0.1", now);
-    return connection;
-  }
-
-  void join(const wire::Join& join) {
-    at[join.id] = connect();
-    say(join.id, join);
-  }
-  void join(const std::string& id) { join(joinOf(id)); }
-
-  void say(const PeerId& id, const wire::RegistryRequest& request) {
+  // Hands the request in; what is answered to that very connection comes back, if anything is.
+  std::optional<wire::RegistryReply> say(int number, const wire::RegistryRequest& request) {
     fx = {};
-    registry.received(at.at(id), request, now, fx);
+    registry.received(connection(number), request, now, fx);
+    return answer(number);
   }
-
-  // Joins and links itself where it is told to, as a peer does.
-  void settle(const std::string& id) {
-    join(id);
-    const auto place = admitted(id).place;
-    if (place.kind != wire::Place::Kind::below) return;
-    links[peer(id)].push_back(place.parent.id);
-    links[place.parent.id].push_back(peer(id));
-    parents[peer(id)] = place.parent.id;
-    report(peer(id));
-    report(place.parent.id);
-  }
-  void report(const PeerId& id) {
-    const auto parent = parents.find(id);
-    say(id, wire::Links{parent == parents.end() ? std::nullopt : std::optional(parent->second),
-                        links[id]});
-  }
-
-  template <typename Reply>
-  const Reply* told(const std::string& id) const {
+  std::optional<wire::RegistryReply> answer(int number) {
+    std::optional<wire::RegistryReply> found;
     for (const auto& send : fx.sends) {
-      if (send.to != at.at(peer(id))) continue;
-      if (const auto* reply = std::get_if<Reply>(&send.reply)) return reply;
+      if (send.to == connection(number)) found = send.reply;
     }
-    return nullptr;
+    return found;
   }
-  wire::Admitted admitted(const std::string& id) const {
-    const auto* reply = told<wire::Admitted>(id);
-    REQUIRE(reply != nullptr);
-    return *reply;
+  std::optional<wire::RegistryReply> join(int number, wire::Join with = {}) {
+    registry.opened(connection(number), "127.0.0.1", now);
+    with.id = peer(number);
+    if (with.key == InstanceKey()) with.key = key(number);
+    if (with.word.empty()) with.word = "P2P";
+    return say(number, with);
   }
-  std::string parentOf(const std::string& id) {
-    join(id);
-    return admitted(id).place.parent.id.text();
+  wire::Admitted admit(int number, wire::Join with = {}) {
+    const auto reply = join(number, std::move(with));
+    REQUIRE(reply);
+    const auto* admitted = std::get_if<wire::Admitted>(&*reply);
+    REQUIRE(admitted);
+    return *admitted;
+  }
+  // Joins, and takes the place that it was given: both ends report the link.
+  wire::Admitted settle(int number) {
+    const auto admitted = admit(number);
+    if (admitted.place.kind != wire::Place::Kind::below) return admitted;
+    const auto& parent = admitted.place.parent.id;
+    links[parent].neighbours.push_back(peer(number));
+    links[peer(number)] = {parent, {parent}};
+    for (int other = 1; other < 100; ++other) {
+      if (peer(other) == parent) say(other, links[parent]);
+    }
+    say(number, links[peer(number)]);
+    return admitted;
+  }
+  std::string topo() const {
+    std::string text;
+    for (const auto& line : registry.lines()) {
+      text += line.id.text() + ":";
+      for (const auto& neighbour : line.neighbours) text += " " + neighbour.text();
+      text += "\n";
+    }
+    return text;
+  }
+  void pass(Duration time) {
+    now += time;
+    fx = {};
+    registry.tick(now, fx);
   }
 
-  void die(const std::string& id) {
-    fx = {};
-    registry.closed(at.at(peer(id)), now, fx);
-  }
-  void pass(Duration duration) {
-    fx = {};
-    for (const auto end = now + duration; now < end;) {
-      now = std::min(std::max(registry.deadline(), now + 1ms), end);
-      registry.tick(now, fx);
-    }
-  }
-  std::string topo() const { return topo::format(registry.lines()); }
-
-  TimePoint now{std::chrono::hours(1)};
   Effects fx;
-  std::uint64_t connections = 0;
-  std::map<PeerId, ConnectionId> at;
-  std::map<PeerId, PeerId> parents;
-  std::map<PeerId, std::vector<PeerId>> links;
+  TimePoint now = kStart;
   Registry registry;
+  std::map<PeerId, wire::Links> links;
 };
+
+Registry::Options withLinks(unsigned most) {
+  Registry::Options options;
+  options.maxLinks = most;
+  return options;
+}
 
 }  // namespace
 
-TEST_CASE("newcomers get ports that count up, and the free place nearest the root") {
-  Members members;
-  members.join("s1");
-  CHECK(members.admitted("s1").place.kind == wire::Place::Kind::root);
-  CHECK(members.admitted("s1").self.endpoint == Endpoint{"127.0.0.1", 5001});
-  CHECK(members.parentOf("s2") == "s1");
-  CHECK(members.admitted("s2").self.endpoint.port == 5002);
-  CHECK(members.admitted("s2").members == 2);
-  CHECK(members.parentOf("s3") == "s1");
-  CHECK(members.parentOf("s4") == "s2");
-  CHECK(members.parentOf("s5") == "s3");
+TEST_CASE("the first peer is the root, the next is referred to it, and ports count up") {
+  Metaserver metaserver;
+  const auto first = metaserver.admit(1);
+  CHECK(first.self.endpoint == Endpoint{"127.0.0.1", 5001});
+  CHECK(first.place.kind == wire::Place::Kind::root);
+  const auto second = metaserver.admit(2);
+  CHECK(second.self.endpoint == Endpoint{"127.0.0.1", 5002});
+  CHECK(second.place.kind == wire::Place::Kind::below);
+  CHECK(second.place.parent == first.self);
+  CHECK(number(second.self.order) > number(first.self.order));
+  CHECK(second.members == 2);
 }
 
-TEST_CASE("the classic placement hands on to the oldest child, which makes one long branch") {
-  Registry::Options options;
-  options.placement = topo::Rule::classic;
-  Members members(options);
-  members.join("s1");
-  CHECK(members.parentOf("s2") == "s1");
-  CHECK(members.parentOf("s3") == "s1");
-  CHECK(members.parentOf("s4") == "s2");
-  CHECK(members.parentOf("s5") == "s4");
-  CHECK(members.parentOf("s6") == "s5");
-}
-
-TEST_CASE("a wrong word is answered by the right one, and may be said again") {
-  Members members;
-  auto join = Members::joinOf("s1");
-  join.word = "please";
-  members.join(join);
-  REQUIRE(members.told<wire::WordRefused>("s1") != nullptr);
-  CHECK(members.told<wire::WordRefused>("s1")->word == "P2P");
-  CHECK(members.registry.size() == 0);
-
-  members.say(peer("s1"), Members::joinOf("s1"));
-  CHECK(members.admitted("s1").self.order == JoinOrder{1});
-}
-
-TEST_CASE("an id is refused to another key; the same key takes its ghost's place") {
-  Members members;
-  members.join("s1");
-  const auto ghost = members.at.at(peer("s1"));
-  auto stranger = Members::joinOf("s1");
-  stranger.key.bytes[1] = 1;
-  members.join(stranger);
-  REQUIRE(members.told<wire::Failure>("s1") != nullptr);
-  CHECK(members.told<wire::Failure>("s1")->code == ErrorCode::refused);
-  CHECK(members.registry.refusedCount() == 1);
-
-  members.join("s1");
-  CHECK(members.admitted("s1").place.kind == wire::Place::Kind::root);
-  CHECK(members.fx.closes == std::vector{ghost});
-  CHECK(members.registry.size() == 1);
-}
-
-TEST_CASE("a link stands in topo.txt once both ends have reported it") {
-  Members members;
-  members.join("s1");
-  members.join("s2");
-  CHECK(members.topo() == "s1:\ns2:\n");
-  members.say(peer("s2"), wire::Links{peer("s1"), {peer("s1")}});
-  CHECK(members.topo() == "s1:\ns2:\n");
-  const auto version = members.registry.version();
-  members.say(peer("s1"), wire::Links{std::nullopt, {peer("s2")}});
-  CHECK(members.topo() == "s1:  s2\ns2:  s1\n");
-  CHECK(members.registry.version() > version);
-}
-
-TEST_CASE("whose parent died is sent where the plan says, whether its death was noticed or not") {
-  for (const bool noticed : {true, false}) {
-    CAPTURE(noticed);
-    Members members;
-    for (const auto* id : {"s1", "s2", "s3", "s4"}) members.settle(id);
-    CHECK(members.topo() == "s1:  s2 s3\ns2:  s1 s4\ns3:  s1\ns4:  s2\n");
-    if (noticed) members.die("s2");
-    members.say(peer("s4"), wire::Seek{peer("s2"), std::nullopt});
-    REQUIRE(members.told<wire::Place>("s4") != nullptr);
-    CHECK(members.told<wire::Place>("s4")->parent.id == peer("s1"));
+TEST_CASE("a referral is a reservation: no peer is promised to more than have room") {
+  Metaserver metaserver;  // nobody reports a link
+  std::map<PeerId, int> promised;
+  for (int number = 1; number <= 9; ++number) {
+    const auto admitted = metaserver.admit(number);
+    if (number == 1) continue;
+    ++promised[admitted.place.parent.id];
+    ++promised[admitted.self.id];
   }
+  for (const auto& [id, links] : promised) CHECK_MESSAGE(links <= 2, id.text());
 }
 
-TEST_CASE("the oldest child of a root that died is the root, and its brother goes below it") {
-  Members members;
-  for (const auto* id : {"s1", "s2", "s3"}) members.settle(id);
-  members.die("s1");
-  members.say(peer("s3"), wire::Seek{peer("s1"), std::nullopt});
-  REQUIRE(members.told<wire::Place>("s3") != nullptr);
-  CHECK(members.told<wire::Place>("s3")->parent.id == peer("s2"));
-  members.say(peer("s2"), wire::Seek{peer("s1"), std::nullopt});
-  REQUIRE(members.told<wire::Place>("s2") != nullptr);
-  CHECK(members.told<wire::Place>("s2")->kind == wire::Place::Kind::root);
+TEST_CASE("a wrong join word is refused with the right one, and may be mended") {
+  Metaserver metaserver;
+  wire::Join wrong;
+  wrong.word = "p2p";
+  const auto refused = metaserver.join(1, wrong);
+  REQUIRE(refused);
+  REQUIRE(std::holds_alternative<wire::WordRefused>(*refused));
+  CHECK(std::get<wire::WordRefused>(*refused).word == "P2P");
+  CHECK(metaserver.registry.size() == 0);
+  metaserver.admit(1);
+  CHECK(metaserver.registry.size() == 1);
 }
 
-TEST_CASE("a place that failed is not offered again at once") {
-  Members members;
-  for (const auto* id : {"s1", "s2", "s3"}) members.settle(id);
-  CHECK(members.parentOf("s4") == "s2");
-  members.say(peer("s4"), wire::Seek{std::nullopt, peer("s2")});
-  REQUIRE(members.told<wire::Place>("s4") != nullptr);
-  CHECK(members.told<wire::Place>("s4")->parent.id == peer("s3"));
+TEST_CASE("an id in use is refused to another instance, and the same instance replaces its ghost") {
+  Metaserver metaserver;
+  metaserver.admit(1);
+  metaserver.registry.opened(ConnectionId{50}, "127.0.0.1", kStart);
+  wire::Join again;
+  again.id = peer(1);
+  again.key = key(2);
+  again.word = "P2P";
+  const auto refused = metaserver.say(50, again);
+  REQUIRE(refused);
+  CHECK(std::holds_alternative<wire::Failure>(*refused));
+  CHECK(metaserver.registry.refusedCount() == 1);
+  CHECK(metaserver.registry.size() == 1);
+  again.key = key(1);
+  const auto admitted = metaserver.say(50, again);
+  REQUIRE(admitted);
+  CHECK(std::holds_alternative<wire::Admitted>(*admitted));
+  CHECK(metaserver.fx.closes == std::vector<ConnectionId>{ConnectionId{1}});
+  CHECK(metaserver.registry.size() == 1);
 }
 
-TEST_CASE("a port that is taken on the peer's machine is replaced by the next, and stays skipped") {
-  Members members;
-  members.join("s1");
-  members.say(peer("s1"), wire::PortTaken{5001});
-  CHECK(members.admitted("s1").self.endpoint.port == 5002);
-  members.say(peer("s1"), wire::PortTaken{5001});  // it has another one by now
-  CHECK(members.fx.sends.empty());
-  members.join("s2");
-  CHECK(members.admitted("s2").self.endpoint.port == 5003);
+TEST_CASE("a port that is taken on the peer's machine is replaced, and not given to it again") {
+  Metaserver metaserver;
+  metaserver.admit(1);
+  const auto second = metaserver.admit(2);
+  const auto reply = metaserver.say(2, wire::PortTaken{second.self.endpoint.port});
+  REQUIRE(reply);
+  const auto* other = std::get_if<wire::Admitted>(&*reply);
+  REQUIRE(other);
+  CHECK(other->self.endpoint.port != second.self.endpoint.port);
+  CHECK(other->self.order == second.self.order);
+  CHECK(other->place.parent.id == peer(1));
+  CHECK(metaserver.admit(3).self.endpoint.port != other->self.endpoint.port);
 }
 
-TEST_CASE("ports wrap around at the end and skip those in use") {
-  Registry::Options options;
-  options.firstPort = 65534;
-  Members members(options);
-  for (const auto* id : {"s1", "s2"}) members.join(id);
-  CHECK(members.admitted("s2").self.endpoint.port == 65535);
-  members.join("s3");
-  CHECK(members.told<wire::Failure>("s3") != nullptr);
-  members.die("s1");
-  members.join("s3");
-  CHECK(members.admitted("s3").self.endpoint.port == 65534);
+TEST_CASE("topo.txt has links that both ends report, in order of joining and of linking") {
+  Metaserver metaserver;
+  metaserver.admit(1);
+  metaserver.admit(2);
+  CHECK(metaserver.topo() == "s1:\ns2:\n");
+  const auto before = metaserver.registry.version();
+  metaserver.say(2, wire::Links{peer(1), {peer(1)}});
+  CHECK(metaserver.topo() == "s1:\ns2:\n");  // one end alone may be wrong
+  metaserver.say(1, wire::Links{std::nullopt, {peer(2)}});
+  CHECK(metaserver.topo() == "s1: s2\ns2: s1\n");
+  CHECK(metaserver.registry.version() > before);
 }
 
-TEST_CASE("who falls silent is gone after three beats; who beats stays") {
-  Members members;
-  for (const auto* id : {"s1", "s2"}) members.settle(id);
-  for (int i = 0; i < 5; ++i) {
-    members.pass(2s);
-    members.say(peer("s1"), wire::RegistryBeat());
-    CHECK(members.told<wire::RegistryBeatReply>("s1") != nullptr);
+TEST_CASE("who leaves is gone at once, and whoever asks is placed as the plan says") {
+  Metaserver metaserver;
+  for (int number = 1; number <= 4; ++number) metaserver.settle(number);
+  CHECK(metaserver.topo() == "s1: s2 s3\ns2: s1 s4\ns3: s1\ns4: s2\n");
+  const topo::NodeIndex dead[] = {*metaserver.registry.picture().find(peer(2))};
+  const auto plan = topo::planFailure(metaserver.registry.picture(), dead);
+  REQUIRE(plan.attachments.size() == 1);
+  const auto planned = metaserver.registry.picture().member(plan.attachments[0].parent).id;
+  metaserver.say(2, wire::Quit());
+  CHECK(metaserver.registry.size() == 3);
+  const auto reply = metaserver.say(4, wire::Seek{peer(2), {}});
+  REQUIRE(reply);
+  REQUIRE(std::holds_alternative<wire::Place>(*reply));
+  CHECK(std::get<wire::Place>(*reply).parent.id == planned);
+}
+
+TEST_CASE("a place that could not be taken is not given again while there are others") {
+  Metaserver metaserver(withLinks(3));
+  for (int number = 1; number <= 3; ++number) metaserver.settle(number);
+  const auto place = metaserver.admit(4).place;
+  const auto reply = metaserver.say(4, wire::Seek{{}, place.parent.id});
+  REQUIRE(reply);
+  const auto* other = std::get_if<wire::Place>(&*reply);
+  REQUIRE(other);
+  CHECK(other->kind == wire::Place::Kind::below);
+  CHECK(other->parent.id != place.parent.id);
+}
+
+TEST_CASE("a reservation that nobody uses lapses, and its place goes to the next") {
+  Metaserver metaserver;
+  metaserver.settle(1);
+  metaserver.admit(2);
+  metaserver.admit(3);  // both are promised to s1, which is full by that
+  CHECK(metaserver.admit(4).place.parent.id != peer(1));
+  for (int second = 0; second < 60; ++second) {
+    metaserver.pass(1s);
+    for (int number = 1; number <= 4; ++number) metaserver.say(number, wire::RegistryBeat());
   }
-  CHECK(members.topo() == "s1:\n");
+  CHECK(metaserver.registry.size() == 4);
+  metaserver.say(2, wire::Quit());
+  metaserver.say(3, wire::Quit());
+  metaserver.say(4, wire::Quit());
+  CHECK(metaserver.admit(5).place.parent.id == peer(1));
 }
 
-TEST_CASE("a process that was itself stopped judges nobody silent for that time") {
-  Members members;
-  for (const auto* id : {"s1", "s2"}) members.settle(id);
-  members.now += 30s;
-  members.fx = {};
-  members.registry.tick(members.now, members.fx);
-  CHECK(members.registry.size() == 2);
-  members.pass(10s);
-  CHECK(members.registry.size() == 0);
-}
-
-TEST_CASE("after a restart newcomers wait until those of before are back, or gone") {
-  Members before;
-  for (const auto* id : {"s1", "s2", "s3"}) before.settle(id);
-  Registry::Options options;
-  options.nextOrder = before.registry.options().nextOrder;
-  options.before = before.registry.remembered();
-  Members after(options);
-  CHECK(after.fx.probes.size() == 3);
-  const auto version = after.registry.version();
-
-  after.join("s4");
-  REQUIRE(after.told<wire::Wait>("s4") != nullptr);
-  for (const auto* id : {"s2", "s1"}) {
-    auto back = Members::joinOf(id);
-    back.network = after.registry.options().network;
-    back.order = id == std::string("s1") ? JoinOrder{1} : JoinOrder{2};
-    back.listen.port = id == std::string("s1") ? 5001 : 5002;
-    if (id == std::string("s2")) back.parent = peer("s1");
-    back.neighbours = {id == std::string("s1") ? peer("s2") : peer("s1")};
-    after.join(back);
-    CHECK(after.admitted(id).self.order == back.order);
-    CHECK(after.admitted(id).place.kind == wire::Place::Kind::keep);
-    CHECK(after.registry.version() == version);  // topo.txt stays as it was
+TEST_CASE("who says nothing for three beats is gone; who beats stays") {
+  Metaserver metaserver;
+  metaserver.settle(1);
+  metaserver.settle(2);
+  for (int second = 0; second < 12; ++second) {
+    metaserver.pass(1s);
+    metaserver.say(1, wire::RegistryBeat());
   }
-  after.fx = {};
-  after.registry.probed(peer("s3"), false, after.now, after.fx);
-
-  CHECK_FALSE(after.registry.awaiting());
-  CHECK(after.registry.version() > version);
-  CHECK(after.admitted("s4").self.order == JoinOrder{4});
-  CHECK(after.topo() == "s1:  s2\ns2:  s1\ns4:\n");
+  CHECK(metaserver.registry.size() == 1);
+  CHECK(metaserver.topo() == "s1:\n");
 }
 
-TEST_CASE("a restarted metaserver waits for six seconds at most") {
-  Members before;
-  before.settle("s1");
+TEST_CASE("when the metaserver itself stood still, nobody is judged by the silence of that time") {
+  Metaserver metaserver;
+  metaserver.settle(1);
+  metaserver.pass(1min);
+  CHECK(metaserver.registry.size() == 1);
+  for (int second = 0; second < 20; ++second) metaserver.pass(1s);
+  CHECK(metaserver.registry.size() == 0);
+}
+
+TEST_CASE("after a restart newcomers wait until the peers of before are back, as they were") {
   Registry::Options options;
-  options.before = before.registry.remembered();
-  Members after(options);
-  after.join("s2");
-  CHECK(after.told<wire::Wait>("s2") != nullptr);
-  after.pass(5s);
-  CHECK(after.registry.awaiting());
-  after.pass(2s);
-  CHECK_FALSE(after.registry.awaiting());
-  CHECK(after.registry.size() == 1);
+  options.nextOrder = JoinOrder{3};
+  options.before = {{peer(1), key(1), JoinOrder{1}, {"127.0.0.1", 5001}},
+                    {peer(2), key(2), JoinOrder{2}, {"127.0.0.1", 5002}}};
+  Metaserver metaserver(options);
+  CHECK(metaserver.fx.probes.size() == 2);
+  const auto version = metaserver.registry.version();
+  const auto wait = metaserver.join(9);
+  REQUIRE(wait);
+  CHECK(std::holds_alternative<wire::Wait>(*wait));
+  wire::Join back;
+  back.network.bytes[0] = 7;
+  back.order = JoinOrder{2};
+  back.listen = {"127.0.0.1", 5002};
+  back.parent = peer(1);
+  back.neighbours = {peer(1)};
+  CHECK(metaserver.admit(2, back).self.order == JoinOrder{2});
+  CHECK(metaserver.registry.version() == version);  // topo.txt stays as it was meanwhile
+  back.order = JoinOrder{1};
+  back.listen = {"127.0.0.1", 5001};
+  back.parent.reset();
+  back.neighbours = {peer(2)};
+  CHECK(metaserver.admit(1, back).self.endpoint.port == 5001);
+  CHECK(metaserver.topo().starts_with("s1: s2\ns2: s1\n"));
+  const auto late = metaserver.answer(9);  // the newcomer's turn came with the last of before
+  REQUIRE(late);
+  CHECK(std::holds_alternative<wire::Admitted>(*late));
+}
+
+TEST_CASE("a peer of before whose port is refused, or who takes too long, is not waited for") {
+  Registry::Options options;
+  options.nextOrder = JoinOrder{3};
+  options.before = {{peer(1), key(1), JoinOrder{1}, {"127.0.0.1", 5001}},
+                    {peer(2), key(2), JoinOrder{2}, {"127.0.0.1", 5002}}};
+  Metaserver metaserver(options);
+  metaserver.join(9);
+  metaserver.registry.probed(peer(1), false, kStart, metaserver.fx);
+  metaserver.registry.probed(peer(2), true, kStart, metaserver.fx);
+  CHECK(metaserver.registry.awaitedCount() == 1);
+  metaserver.pass(limits::kRejoinWait);
+  CHECK(!metaserver.registry.awaiting());
+  const auto admitted = metaserver.answer(9);
+  REQUIRE(admitted);
+  CHECK(std::holds_alternative<wire::Admitted>(*admitted));
+}
+
+TEST_CASE("requests before a join, and connections that are unknown, change nothing") {
+  Metaserver metaserver;
+  metaserver.registry.opened(ConnectionId{1}, "127.0.0.1", kStart);
+  for (const wire::RegistryRequest& request :
+       {wire::RegistryRequest(wire::PortTaken{5001}), wire::RegistryRequest(wire::Links()),
+        wire::RegistryRequest(wire::Seek()), wire::RegistryRequest(wire::Quit())}) {
+    const auto reply = metaserver.say(1, request);
+    REQUIRE(reply);
+    CHECK(std::holds_alternative<wire::Failure>(*reply));
+  }
+  CHECK(!metaserver.say(2, wire::Links()));
+  CHECK(metaserver.registry.size() == 0);
+}
+
+TEST_CASE("whatever peers do and claim, the picture is a forest within the links") {
+  rc::check([](const std::vector<std::uint16_t>& moves, bool three) {
+    Metaserver metaserver(withLinks(three ? 3 : 2));
+    std::set<int> in;
+    const auto someone = [&](unsigned bits) {
+      return in.empty() ? 1 : *std::next(in.begin(), static_cast<int>(bits % in.size()));
+    };
+    for (const unsigned move : moves) {
+      const int who = someone(move >> 4);
+      const int other = someone(move >> 8);
+      switch (move % 8) {
+        case 0:
+        case 1:
+        case 2: {
+          const int fresh = in.empty() ? 1 : *in.rbegin() + 1;
+          if (fresh > 60) break;
+          metaserver.admit(fresh);
+          in.insert(fresh);
+          break;
+        }
+        case 3:
+          metaserver.say(who, wire::Quit());
+          in.erase(who);
+          break;
+        case 4:  // true or not
+          metaserver.say(who, wire::Links{peer(other), {peer(other), peer(who), peer(99)}});
+          break;
+        case 5:
+          metaserver.say(who, wire::Seek{peer(other), peer(who)});
+          break;
+        case 6:
+          metaserver.fx = {};
+          metaserver.registry.closed(metaserver.connection(who), metaserver.now, metaserver.fx);
+          in.erase(who);
+          break;
+        default:
+          metaserver.pass(std::chrono::milliseconds(move >> 3));
+      }
+      RC_ASSERT(metaserver.registry.picture().checkInvariants());
+      std::set<std::string> endpoints;
+      for (const auto& entry : metaserver.registry.remembered()) {
+        RC_ASSERT(endpoints.insert(entry.endpoint.text()).second);
+      }
+    }
+  });
 }
