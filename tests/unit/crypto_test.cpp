@@ -185,6 +185,53 @@ TEST_CASE("roots are those that Python's hashlib gives") {
   }
 }
 
+TEST_CASE("roots are those that libtorrent gives, around every boundary") {
+  struct Vector {
+    std::uint64_t size;
+    std::string_view root;
+  };
+  static constexpr Vector kVectors[] = {
+#include "tests/unit/file_roots.inc"
+  };
+  const auto data = patterned(std::ranges::max(kVectors, {}, &Vector::size).size);
+  for (const auto& [size, root] : kVectors) {
+    CAPTURE(size);
+    FileHasher hasher(size);
+    hasher.update(std::span(data).first(size));
+    const auto hashes = hasher.finish();
+    REQUIRE(toHex(hashes.root.view()) == root);
+    REQUIRE(chunkListMatches(hashes.root, size, hashes.chunkBytes, hashes.chunks));
+  }
+}
+
+TEST_CASE("any bytes have the same digests by both backends, and by OpenSSL's other API") {
+  const auto check = [](std::size_t size, std::uint64_t seed) {
+    CAPTURE(size);
+    const auto data = randomBytes(size, seed);
+    const std::size_t count = size / kBlock + (size % kBlock != 0);
+    std::vector<Digest> wanted;
+    for (std::size_t i = 0; i < count; ++i) {
+      wanted.push_back(
+          naiveSha(data.data() + i * kBlock, std::min<std::size_t>(kBlock, size - i * kBlock)));
+    }
+    for (const auto backend : {HashBackend::openssl, HashBackend::multiBuffer}) {
+      if (!hashBackendWorks(backend)) continue;
+      std::vector<Digest> digests(count);
+      sha256Blocks(backend, data, kBlock, digests);
+      REQUIRE(digests == wanted);
+    }
+    REQUIRE(sha256(data) == naiveSha(data.data(), data.size()));
+  };
+  for (const std::size_t size : {0, 1, 55, 56, 63, 64, 65, 16383, 16384, 16385, 32767, 32768, 32769,
+                                 98304, 262143, 262144, 262145}) {
+    check(size, size);
+  }
+  rc::check("of any length", [&] {
+    const auto size = *rc::gen::inRange<std::size_t>(0, 40 * kBlock);
+    check(size, *rc::gen::arbitrary<std::uint64_t>());
+  });
+}
+
 TEST_CASE("root and chunk list are right around every boundary") {
   std::vector<std::size_t> sizes;
   for (const std::size_t blocks : {0, 1, 2, 3, 4, 5, 8, 9, 16, 17, 32, 33, 63, 64, 65, 128, 257}) {
