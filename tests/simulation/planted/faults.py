@@ -87,7 +87,7 @@ FAULTS = {
         KILLS),
     "port_given_twice": Fault(
         "A port is assigned although a member has it.",
-        "if (!endpoints_.contains(Endpoint{host, port}.text())) return port;",
+        "if (!isTaken(host, port)) return port;",
         "if (!host.empty()) return port;"),
     "ghost_not_replaced": Fault(
         "A peer that comes back with its key is refused while its ghost is there.",
