@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 import sys
+import time
 
 from espalier_process import case, file_root, main, noise, text_of, wait_until
 
@@ -154,8 +155,10 @@ def _(network):
         if number % 1000 == 0:
             (share / f"d{number // 1000}").mkdir()
         (share / f"d{number // 1000}/f{number}.txt").write_bytes(b"%d\n" % number)
+    started = time.monotonic()
     peer = network.start_peer("s1", files={})
     network.wait_for_tree(["s2", "s1"])
+    print(f"        joined after {time.monotonic() - started:.2f} s")
     answers = []
     def complete():
         code, told = network.json("s2", f"find f{count - 1}.txt")
@@ -163,7 +166,8 @@ def _(network):
         answers.append(told[0].get("indexing", []))
         return code == 0 and not answers[-1]
     wait_until(complete, 4 * network.patience, lambda: f"the last file to be found: {peer.log[-500:]}")
-    print(f"        {answers.count(['s1'])} of {len(answers)} answers came while it indexed")
+    print(f"        {answers.count(['s1'])} of {len(answers)} answers came while it indexed; "
+          f"{count} files after {time.monotonic() - started:.1f} s")
     code, told = network.json("s2", f"get d0/f7.txt")
     assert code == 0 and (network.folder / "s2/d0/f7.txt").read_bytes() == b"7\n", told
     code, told = network.json("s1", "status")
