@@ -132,7 +132,7 @@ Result<QueryId> Searches::ask(PatternKind kind, std::string_view text, std::uint
   query.budget = searchBudget(members);
   query.asker = self_;
   query.hopsLeft = static_cast<std::uint32_t>(std::min(2 * members + 16, limits::kMembers));
-  auto& search = open(query, now, fx);
+  auto& search = open(query, std::nullopt, now, fx);
   search.isMine = true;
   search.members = members;
   search.newest = newest;
@@ -219,15 +219,18 @@ bool Searches::makeRoom(std::optional<ConnectionId> link, SearchEffects& fx) {
   return true;
 }
 
-OpenSearch& Searches::open(const wire::Query& query, TimePoint arrived, SearchEffects& fx) {
+OpenSearch& Searches::open(const wire::Query& query, std::optional<ConnectionId> upstream,
+                           TimePoint arrived, SearchEffects& fx) {
   auto& search = open_[query.id];
+  search.upstream = upstream;
   search.query = query;
   search.query.hopsLeft = std::min<std::uint32_t>(query.hopsLeft, limits::kMembers);
   search.arrived = arrived;
   search.shareEnds = arrived + std::clamp<milliseconds>(query.budget, limits::kSearchBudgetLeast,
                                                         limits::kSearchBudgetMost);
   schedule(search);
-  fx.jobs.push_back({query.id, query.kind, query.text, limits::kHitsPerPeer});
+  fx.jobs.push_back(
+      {query.id, query.kind, query.text, limits::kHitsPerPeer, upstream, search.shareEnds});
   return search;
 }
 

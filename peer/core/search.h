@@ -54,7 +54,9 @@ struct MatchJob {
   QueryId id;
   PatternKind kind = PatternKind::substring;
   std::string text;
-  std::size_t limit = 0;  // hits wanted; beyond it only count
+  std::size_t limit = 0;               // hits wanted; beyond it only count
+  std::optional<ConnectionId> source;  // the link that asked; none: this peer itself
+  TimePoint until = kNever;            // nobody waits for it any more
 
   bool operator==(const MatchJob&) const = default;
 };
@@ -153,7 +155,8 @@ class Searches {
   bool takeToken(Link& link, TimePoint now);
   void tell(Link& link, const std::string& what, SearchEffects& fx);
   bool makeRoom(std::optional<ConnectionId> link, SearchEffects& fx);
-  OpenSearch& open(const wire::Query& query, TimePoint arrived, SearchEffects& fx);
+  OpenSearch& open(const wire::Query& query, std::optional<ConnectionId> upstream,
+                   TimePoint arrived, SearchEffects& fx);
   void learn(OpenSearch& open, SearchBranch& branch, const wire::Answer& answer);
 
   // One open search (search_relay.cpp).
@@ -183,7 +186,7 @@ class Searches {
   std::map<ConnectionId, Link> links_;
   OpenMap open_;
   std::set<std::pair<TimePoint, QueryId>> agenda_;  // of each open search its scheduledAt
-  std::size_t keptBytes_ = 0;  // the sum of countedBytes
+  std::size_t keptBytes_ = 0;                       // the sum of countedBytes
   std::set<QueryId> remembered_;
   std::deque<QueryId> rememberedOrder_;  // oldest first
 };

@@ -81,8 +81,7 @@ void Searches::admit(ConnectionId id, Link& link, const wire::Query& query, Time
     refuse(id, query, fx);
     return;
   }
-  auto& search = open(query, now, fx);
-  search.upstream = id;
+  auto& search = open(query, id, now, fx);
   relay(search, now, fx);
 }
 

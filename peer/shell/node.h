@@ -16,6 +16,7 @@
 
 #include "common/base/guarded.h"
 #include "common/command/control.h"
+#include "peer/share/match_queue.h"
 #include "peer/shell/network.h"
 #include "peer/shell/options.h"
 #include "peer/shell/peer_service.h"
@@ -97,12 +98,7 @@ class Node final : public PeerService, public Joiner {
   void endAttempt(JoinAttempt attempt);
   void searched(SearchUpdate& update);
   void match(const MatchJob& job);
-  struct Found {
-    std::vector<LocalHit> hits;
-    std::uint64_t more = 0;
-    bool indexing = false;
-  };
-  Found matchNow(const MatchJob& job);
+  bool matchOn(share::Matching& matching, TimePoint until);
   void workOff(std::stop_token stop);
   Joined joinedNow();
   Result<Picture> fetchPicture(std::stop_token stop);
@@ -139,7 +135,7 @@ class Node final : public PeerService, public Joiner {
 
   std::mutex jobsMutex_;
   std::condition_variable_any jobsChanged_;
-  std::deque<MatchJob> jobs_;
+  share::MatchQueue jobs_;
   TimePoint refreshAt_ = kNever;  // of the last picture
 
   Network network_;

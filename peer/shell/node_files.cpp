@@ -20,6 +20,9 @@ constexpr std::size_t kCompletions = 200;
 // A share this small is looked through at once, on the loop: some 10 us, less than a thread costs.
 constexpr std::size_t kMatchAtOnceFiles = 64;
 constexpr std::size_t kMatchAtOnceBytes = 64;  // of the pattern
+// Of one search, before those of other links have theirs: a few thousand names, or one that is made
+// to be slow.
+constexpr auto kMatchTurn = 5ms;
 
 }  // namespace
 
@@ -32,13 +35,15 @@ void Node::match(const MatchJob& job) {
     const bool isShort = index_ && job.text.size() <= kMatchAtOnceBytes &&
                          index_->snapshot()->entries().size() <= kMatchAtOnceFiles;
     if (!isShort) {
-      jobs_.push_back(job);  // bounded: a job an open query, limits::kOpenQueries
+      jobs_.push(job);
       jobsChanged_.notify_one();
       return;
     }
   }
-  Found found = matchNow(job);
-  network_.matched(job.id, std::move(found.hits), found.more, found.indexing);
+  share::Matching matching;
+  matching.job = job;
+  matchOn(matching, kNever);
+  network_.matched(job.id, std::move(matching.hits), matching.more, matching.indexing);
 }
 
 void Node::workOff(std::stop_token stop) {
@@ -53,40 +58,28 @@ void Node::workOff(std::stop_token stop) {
       refreshPicture();
       continue;
     }
-    if (jobs_.empty()) continue;
-    const MatchJob job = std::move(jobs_.front());
-    jobs_.pop_front();
+    auto matching = jobs_.take(Clock::now());
     lock.unlock();
-    Found found = matchNow(job);
-    network_.post(
-        [id = job.id, found = std::move(found)](Peer& peer, TimePoint now, Effects& fx) mutable {
-          peer.matched(id, std::move(found.hits), found.more, found.indexing, now, fx);
-        });
+    if (!matching) continue;
+    if (!matchOn(*matching, Clock::now() + kMatchTurn)) {
+      lock.lock();
+      jobs_.putBack(std::move(*matching));
+      continue;
+    }
+    network_.post([found = std::move(*matching)](Peer& peer, TimePoint now, Effects& fx) mutable {
+      peer.matched(found.job.id, std::move(found.hits), found.more, found.indexing, now, fx);
+    });
   }
 }
 
-Node::Found Node::matchNow(const MatchJob& job) {
-  Found found;
-  std::shared_ptr<const share::Snapshot> snapshot;
-  {
+bool Node::matchOn(share::Matching& matching, TimePoint until) {
+  if (!matching.snapshot) {
     const std::lock_guard lock(jobsMutex_);
-    if (index_) {
-      snapshot = index_->snapshot();
-      found.indexing = !index_->progress().ready;
-    }
+    if (!index_) return true;
+    matching.snapshot = index_->snapshot();
+    matching.indexing = !index_->progress().ready;
   }
-  const auto pattern = Pattern::compile(job.kind, job.text);
-  if (pattern && snapshot) {
-    for (const auto& entry : snapshot->entries()) {
-      if (!pattern->matches(entry->name, entry->root)) continue;
-      if (found.hits.size() < job.limit) {
-        found.hits.push_back({entry->name, entry->stat.sizeBytes, entry->root});
-      } else {
-        ++found.more;
-      }
-    }
-  }
-  return found;
+  return matching.advance(until);
 }
 
 // On the loop's thread.

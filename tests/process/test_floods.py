@@ -83,6 +83,21 @@ def _(network):
         assert len(told) < 20, told
 
 
+@case("patterns made to be slow, over names made for them: others are answered meanwhile")
+def _(network):
+    names = network_of(network, 4, files={f"{'a' * 180}{number}": b"" for number in range(1000)})
+    for name in names:
+        (network.folder / name / "f1.txt").write_bytes(b"1\n")
+    for name in names:
+        network.wait_indexed(name)
+    before = memory_of(network, names)
+    with Intruder(network, "mallory") as mallory:
+        for _ in range(400):
+            mallory.send(query(new_id(), GLOB, b"*a" * 100 + b"*" + b"a" * 200 + b"b", budget_ms=60_000))
+        nobody_lost(network, names, before)
+        assert mallory.lost is None, mallory.lost
+
+
 def garble(session, generator, prefix=b""):
     """Noise behind a Hello that was welcome, until the other side has had enough."""
     try:
