@@ -37,10 +37,12 @@ int main(int count, char** words) {
   }
   std::uint64_t failed = 0;
   std::uint64_t passed = 0;
+  std::uint64_t apart = 0;
   for (; runs > 0 && !(stopAtFirst && failed > 0); --runs, ++schedule.seed) {
     const Outcome outcome = play(schedule);
     if (!outcome.failure) {
       ++passed;
+      if (outcome.trees > 1) ++apart;
       continue;
     }
     ++failed;
@@ -51,6 +53,8 @@ int main(int count, char** words) {
         play == &run ? "" : " --kill-each", seed, schedule.leastPeers, schedule.mostPeers);
     std::fflush(stdout);
   }
+  std::printf("apart: %llu ended as several trees that knew nothing of each other\n",
+              static_cast<unsigned long long>(apart));
   std::printf("cases: %llu passed, %llu failed\n", static_cast<unsigned long long>(passed),
               static_cast<unsigned long long>(failed));
   return failed == 0 ? 0 : 1;

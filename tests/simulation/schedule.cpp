@@ -135,11 +135,11 @@ class Troublemaker {
   std::vector<NodeId> dead_;
 };
 
-// Whether anybody could bring the trees together: the metaserver, or a member that knows a living
-// one of another tree.
+// Whether anybody could bring the trees together: the metaserver, or a member that knows one of
+// another tree. Those who stand still bring nobody together, and are not there to be reached.
 bool couldMeet(const World& world) {
   if (world.metaserverUp()) return true;
-  const auto living = world.living();
+  const auto living = world.awake();
   const auto rootOf = [&](NodeId peer) {
     while (const auto above = world.parent(peer)) peer = *above;
     return peer;
@@ -156,13 +156,20 @@ bool couldMeet(const World& world) {
   return false;
 }
 
+std::vector<NodeId> rootsOf(const World& world) {
+  auto roots = world.living();
+  std::erase_if(roots, [&](NodeId peer) {
+    const auto* tree = world.peer(peer).tree();
+    return tree == nullptr || tree->parent();
+  });
+  return roots;
+}
+
 // Everybody's file is found, and everybody has answered.
 std::optional<std::string> searchAll(World& world) {
   std::optional<peer::SearchResult> result;
   const auto living = world.living();
-  const auto roots = std::count_if(living.begin(), living.end(),
-                                   [&](NodeId peer) { return !world.peer(peer).tree()->parent(); });
-  if (roots > 1) return std::nullopt;  // of which judge() said that they could not meet
+  if (rootsOf(world).size() > 1) return std::nullopt;  // judge() said that they could not meet
   const NodeId asker = living[world.below(living.size())];
   world.find(asker, [&](const peer::SearchResult& r) { result = r; });
   world.runUntil(world.now() + 90s);
@@ -177,7 +184,8 @@ std::optional<std::string> searchAll(World& world) {
     }
   }
   if (result->searched != living.size() || result->members != living.size()) {
-    return fmt::format("coverage is wrong: {}, there are {}", coverageText(*result), living.size());
+    return fmt::format("{} finds that {}; there are {}", world.id(asker), coverageText(*result),
+                       living.size());
   }
   return std::nullopt;
 }
@@ -264,6 +272,30 @@ std::optional<std::string> rest(World& world, Duration patience, Duration step) 
   return failure;
 }
 
+namespace {
+
+// Who hangs below whom, and whom each could turn to.
+void print(const World& world) {
+  for (const NodeId peer : world.living()) {
+    const auto& membership = world.peer(peer).membership();
+    const auto* tree = membership.tree();
+    if (tree == nullptr) continue;
+    std::vector<std::string> children;
+    for (const auto& child : tree->children()) children.push_back(child.contact.id.text());
+    std::vector<std::string> known;
+    for (const auto& contact : membership.known()) {
+      known.push_back(fmt::format("{}@{}", contact.id.text(), contact.endpoint.port));
+    }
+    fmt::print(
+        "{}@{} order {} label {}.{} below \"{}\" settled {} members {}, children: {}; knows: {}\n",
+        world.id(peer), tree->self().endpoint.port, number(tree->self().order), tree->label().beat,
+        tree->label().depth, tree->parent() ? tree->parent()->contact.id.text() : "",
+        tree->settled(), membership.members(), fmt::join(children, " "), fmt::join(known, " "));
+  }
+}
+
+}  // namespace
+
 Outcome run(const Schedule& schedule) {
   Random random(schedule.seed);
   Settings settings = settingsFor(random);
@@ -314,6 +346,8 @@ Outcome run(const Schedule& schedule) {
   if (!world.metaserverUp()) world.runUntil(world.now() + patience / 4);
   if (!outcome.failure && world.living().size() > 0) outcome.failure = searchAll(world);
   if (!outcome.failure) outcome.failure = judge(world);
+  if (!outcome.failure) outcome.trees = rootsOf(world).size();
+  if (schedule.trace && outcome.failure) print(world);
   return outcome;
 }
 

@@ -21,7 +21,8 @@ struct Schedule {
 struct Outcome {
   std::optional<std::string> failure;
   std::size_t peers = 0;
-  std::string settings;  // for the report
+  std::string settings;   // for the report
+  std::size_t trees = 1;  // at the end: more than one where nobody knew anybody of another one
 };
 
 Outcome run(const Schedule& schedule);
