@@ -1,12 +1,14 @@
 // Whom a peer that seeks a parent asks next: first where referrals lead (breadth first, so it comes
-// to rest as near the top as it can), then its contacts. Each endpoint is asked once a pass; the
-// walk is bounded by limits::kWalk steps. No I/O; O(log n) a step.
+// to rest as near the top as it can), then its contacts. Each is asked once a pass; one id may stand
+// for two endpoints, where a peer that started anew is known as it was, too. The walk is bounded by
+// limits::kWalk steps. No I/O; O(log n) a step.
 #pragma once
 
 #include <algorithm>
 #include <deque>
 #include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "common/base/limits.h"
@@ -39,14 +41,14 @@ class Candidates {
   }
 
   // Never asked in this pass.
-  void exclude(const PeerId& id) { asked_.insert(id); }
+  void exclude(const wire::Contact& contact) { asked_.insert({contact.id, contact.endpoint}); }
 
   std::optional<wire::Contact> next() {
     for (auto* queue : {&walk_, &contacts_}) {
       while (!queue->empty() && asked_.size() < limits::kWalk) {
         wire::Contact contact = std::move(queue->front());
         queue->pop_front();
-        if (asked_.insert(contact.id).second) return contact;
+        if (asked_.insert({contact.id, contact.endpoint}).second) return contact;
       }
     }
     return std::nullopt;
@@ -55,7 +57,7 @@ class Candidates {
  private:
   std::deque<wire::Contact> walk_;
   std::deque<wire::Contact> contacts_;
-  std::set<PeerId> asked_;
+  std::set<std::pair<PeerId, Endpoint>> asked_;
 };
 
 }  // namespace espalier::peer

@@ -68,8 +68,8 @@ void Membership::advance(TimePoint now, Effects& fx) {
   if (place_) return attempt(place_->target, now, fx);
   if (!contactsLoaded_ && now >= contactsAt_) {
     contactsLoaded_ = true;
-    candidates_.exclude(id_);
-    for (const auto& child : tree_->children()) candidates_.exclude(child.contact.id);
+    candidates_.exclude(tree_->self());
+    for (const auto& child : tree_->children()) candidates_.exclude(child.contact);
     candidates_.contacts(contacts());
   }
   if (const auto candidate = candidates_.next()) return attempt(*candidate, now, fx);
@@ -181,13 +181,18 @@ void Membership::attemptFailed(Failing why, TimePoint now, Effects& fx) {
 
 std::vector<wire::Contact> Membership::contacts() const {
   auto contacts = tree_->contactsAbove();
-  for (const auto& contact : known_) contacts.push_back(contact);
-  return contacts;  // Candidates leaves repetitions out
+  contacts.insert(contacts.end(), known_.begin(), known_.end());
+  // Candidates leaves repetitions out.
+  std::erase_if(contacts, [&](const auto& contact) { return contact.id == id_; });
+  return contacts;
 }
 
+// A peer that started anew has another endpoint; what is told of it as it was must not hide that.
 void Membership::remember(const wire::Contact& contact) {
   if (contact.id == id_) return;
-  std::erase_if(known_, [&](const auto& known) { return known.id == contact.id; });
+  std::erase_if(known_, [&](const auto& known) {
+    return known.id == contact.id && known.endpoint == contact.endpoint;
+  });
   known_.push_front(contact);
   if (known_.size() > limits::kKnownContacts) known_.pop_back();
 }
