@@ -114,7 +114,8 @@ struct Raise {
 };
 
 // Up, to the root, from a peer that has come back from elsewhere: whom it knew there. Some may be
-// in a tree of their own by now, and only a root looks for others.
+// in a tree of their own by now, and only a root looks for others. And down, without a metaserver:
+// a sample of those the parent knows.
 struct Elsewhere {
   std::vector<Contact> contacts;  // at most limits::kContacts
 

@@ -178,7 +178,7 @@ void Membership::afterStep(TimePoint now, Effects& fx) {
       seek(changes.lostParent->id, now, fx);
     }
   }
-  for (const auto& contact : changes.elsewhere) remember(contact);
+  for (const auto& contact : changes.heardOf) remember(contact);
   if (!tree_->parent()) {
     for (const auto& hint : changes.hints) {
       if (hint.order >= tree_->self().order) continue;

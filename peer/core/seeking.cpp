@@ -117,7 +117,7 @@ void Membership::attemptAnswered(const wire::LinkMessage& message, TimePoint now
     auto before = tree_->contactsAbove();
     if (tree_->adopt(connection, *accepted, now, fx)) {
       before.resize(std::min(before.size(), limits::kContacts));
-      tree_->tellElsewhere(before, fx);
+      tree_->tellAbove(before, fx);
       attempt_.reset();
       stopSeeking(fx);
     } else {
@@ -205,13 +205,20 @@ void Membership::rememberLineage() {
 
 // Without a metaserver only roots look for other trees, and roots change: whoever knows somebody
 // says so now and then. All members together say it some fifty times a second at most.
+//
+// And when all through whom two of them know each other die at once, siblings among them, nobody
+// could bring the two parts together again. So each tells its children of a sample of those it
+// knows: in time everybody knows some of everywhere.
 void Membership::gossipElsewhere(TimePoint now, Effects& fx) {
-  if (joined() || !tree_->parent() || known_.empty() || now < nextElsewhere_) return;
+  if (joined() || known_.empty() || now < nextElsewhere_) return;
   std::uniform_real_distribution<double> spread(0.5, 1.5);
   const auto interval =
       std::max<Duration>(kElsewhereInterval, tree_->members() * kElsewhereMemberInterval);
   nextElsewhere_ = now + std::chrono::duration_cast<Duration>(spread(random_) * interval);
-  tree_->tellElsewhere({known_[random_() % known_.size()]}, fx);
+  tree_->tellAbove({known_[random_() % known_.size()]}, fx);
+  std::vector<wire::Contact> sample;
+  std::sample(known_.begin(), known_.end(), std::back_inserter(sample), limits::kContacts, random_);
+  tree_->tellBelow(sample, fx);
 }
 
 }  // namespace espalier::peer

@@ -126,6 +126,8 @@ void Tree::receivedFromParent(const wire::LinkMessage& message, TimePoint now, E
   } else if (const auto* changed = std::get_if<wire::LineageChanged>(&message)) {
     above_ = changed->lineage;
     changedGossip(now);
+  } else if (const auto* elsewhere = std::get_if<wire::Elsewhere>(&message)) {
+    heardOf(elsewhere->contacts);
   }
 }
 
@@ -138,16 +140,24 @@ void Tree::receivedFromChild(Neighbour& child, const wire::LinkMessage& message,
   } else if (const auto* raise = std::get_if<wire::Raise>(&message)) {
     raised(*raise, now, fx);
   } else if (const auto* elsewhere = std::get_if<wire::Elsewhere>(&message)) {
-    tellElsewhere(elsewhere->contacts, fx);
+    heardOf(elsewhere->contacts);
+    tellAbove(elsewhere->contacts, fx);
   }
 }
 
-void Tree::tellElsewhere(const std::vector<wire::Contact>& contacts, Effects& fx) {
+void Tree::heardOf(const std::vector<wire::Contact>& contacts) {
+  changes_.heardOf.insert(changes_.heardOf.end(), contacts.begin(), contacts.end());
+}
+
+void Tree::tellAbove(const std::vector<wire::Contact>& contacts, Effects& fx) {
+  if (contacts.empty() || !parent_) return;
+  fx.sends.push_back({parent_->connection, wire::LinkMessage(wire::Elsewhere{contacts})});
+}
+
+void Tree::tellBelow(const std::vector<wire::Contact>& contacts, Effects& fx) {
   if (contacts.empty()) return;
-  if (parent_) {
-    fx.sends.push_back({parent_->connection, wire::LinkMessage(wire::Elsewhere{contacts})});
-  } else {
-    changes_.elsewhere.insert(changes_.elsewhere.end(), contacts.begin(), contacts.end());
+  for (const auto& child : children_) {
+    fx.sends.push_back({child.connection, wire::LinkMessage(wire::Elsewhere{contacts})});
   }
 }
 

@@ -56,9 +56,9 @@ class Tree {
     bool succeeded = false;                   // and the oldest child of the root that was lost
     std::vector<Neighbour> up;
     std::vector<Neighbour> down;
-    std::vector<wire::Contact> hints;      // older roots to attach to
-    std::vector<wire::Contact> elsewhere;  // perhaps in other trees: told to this root
-    std::optional<PeerId> raisedByMe;      // my own Raise came up to me: that acceptor is below me
+    std::vector<wire::Contact> hints;    // older roots to attach to
+    std::vector<wire::Contact> heardOf;  // perhaps in other trees, one day
+    std::optional<PeerId> raisedByMe;    // my own Raise came up to me: that acceptor is below me
   };
 
   Tree(wire::NetworkId network, wire::Contact self, unsigned maxLinks, TimePoint now);
@@ -81,8 +81,9 @@ class Tree {
   void settle(TimePoint now, Effects& fx);
   void unsettle() { settled_ = false; }
 
-  // Tells the root of peers that may be in other trees.
-  void tellElsewhere(const std::vector<wire::Contact>& contacts, Effects& fx);
+  // Tells everybody up to the root, or the children, of peers that may be in other trees one day.
+  void tellAbove(const std::vector<wire::Contact>& contacts, Effects& fx);
+  void tellBelow(const std::vector<wire::Contact>& contacts, Effects& fx);
 
   // Says farewell to everybody.
   void leave(TimePoint now, Effects& fx);
@@ -133,6 +134,7 @@ class Tree {
   void receivedFromParent(const wire::LinkMessage& message, TimePoint now, Effects& fx);
   void receivedFromChild(Neighbour& child, const wire::LinkMessage& message, TimePoint now,
                          Effects& fx);
+  void heardOf(const std::vector<wire::Contact>& contacts);
   void raised(const wire::Raise& raise, TimePoint now, Effects& fx);
   void bettered(const wire::Label& label, TimePoint now, Effects& fx);
   void raiseOwn(std::uint64_t above, TimePoint now, Effects& fx);
