@@ -127,7 +127,7 @@ struct RegistryBeatReply {
 
 struct Members {
   std::uint64_t count = 1;
-  JoinOrder newest = kNoOrder;  // the highest of them
+  JoinOrder newest = kNoOrder;  // the highest that was given
 
   bool operator==(const Members&) const = default;
 };

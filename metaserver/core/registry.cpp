@@ -65,8 +65,7 @@ void Registry::received(ConnectionId connection, const wire::RegistryRequest& re
     return;
   }
   if (std::holds_alternative<wire::MembersRequest>(request)) {
-    const JoinOrder newest = byOrder_.empty() ? kNoOrder : byOrder_.rbegin()->first;
-    fx.sends.push_back({connection, wire::Members{size(), newest}});
+    fx.sends.push_back({connection, members()});
     return;
   }
   const auto member = session->second.member;
@@ -168,6 +167,10 @@ std::vector<topo::TopoLine> Registry::lines() const {
     lines.push_back(std::move(line));
   }
   return lines;
+}
+
+wire::Members Registry::members() const {
+  return {size() + awaited_.size(), JoinOrder{number(options_.nextOrder) - 1}};
 }
 
 std::size_t Registry::reservedCount() const {

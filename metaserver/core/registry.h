@@ -98,6 +98,8 @@ class Registry {
   bool awaiting() const { return !awaited_.empty(); }
   std::size_t size() const { return byOrder_.size(); }
   std::size_t awaitedCount() const { return awaited_.size(); }
+  // With those of before who may still come back: they are there, and answer searches.
+  wire::Members members() const;
   std::size_t reservedCount() const;  // members on their way to their place; O(size)
   std::uint64_t refusedCount() const { return refused_; }
   const Options& options() const { return options_; }

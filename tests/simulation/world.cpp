@@ -247,10 +247,7 @@ void World::find(NodeId number, std::function<void(const peer::SearchResult&)> e
   Node& asker = node(number);
   // What the metaserver would answer when asked for it just before.
   std::optional<wire::Members> members;
-  if (registry_ && asker.peer->membership().joined()) {
-    const auto remembered = registry_->remembered();
-    if (!remembered.empty()) members = wire::Members{remembered.size(), remembered.back().order};
-  }
+  if (registry_ && asker.peer->membership().greeted()) members = registry_->members();
   step(asker, [&](peer::Effects& fx) {
     const auto query = asker.peer->find(PatternKind::substring, "file", members, now_, fx);
     if (!query) return fail("find: " + query.error().message);
