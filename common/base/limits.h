@@ -57,6 +57,9 @@ inline constexpr auto kRejoinWait = 6s;  // a restarted metaserver waits for the
 inline constexpr std::uint64_t kMembers = 1u << 20;  // the registry's size: 2 KiB each, 2 GiB
 // Of a metaserver: a line a member, with host and id of full length, order, port, key.
 inline constexpr std::uint64_t kStateFileBytes = kMembers * (kHostBytes + kPeerIdBytes + 80);
+// What its neighbours make one peer pass on, or raise its beat for: fifty contacts a second without
+// a metaserver, and what a storm of comers needs.
+inline constexpr std::size_t kTreeActsPerSecond = 200;
 
 // --- connections
 inline constexpr auto kProbeTimeout = 2s;    // a peer of before: does anybody listen there?

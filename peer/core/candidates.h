@@ -1,10 +1,12 @@
 // Whom a peer that seeks a parent asks next: first where referrals lead (breadth first, so it comes
-// to rest as near the top as it can), then its contacts. Each is asked once a pass; one id may stand
-// for two endpoints, where a peer that started anew is known as it was, too. The walk is bounded by
-// limits::kWalk steps. No I/O; O(log n) a step.
+// to rest as near the top as it can), then its contacts. Each is asked once a pass; one id may
+// stand for two endpoints, where a peer that started anew is known as it was, too. The walk is
+// bounded by limits::kWalk steps, and a long one leaves contacts a turn now and then. No I/O; O(log
+// n) a step.
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <optional>
 #include <set>
@@ -23,9 +25,12 @@ class Candidates {
     walk_.clear();
     contacts_.clear();
     asked_.clear();
+    steps_ = 0;
   }
 
-  void first(const wire::Contact& contact) { walk_.push_front(contact); }
+  void first(const wire::Contact& contact) {
+    if (walk_.size() < limits::kWalk) walk_.push_front(contact);
+  }
 
   // Of one peer's children the one that joined first is asked first, as in topo::planFailure.
   void refer(std::vector<wire::Contact> contacts) {
@@ -44,7 +49,11 @@ class Candidates {
   void exclude(const wire::Contact& contact) { asked_.insert({contact.id, contact.endpoint}); }
 
   std::optional<wire::Contact> next() {
-    for (auto* queue : {&walk_, &contacts_}) {
+    // Who refers on without end would else keep us from everybody else.
+    const bool contactsTurn = !contacts_.empty() && ++steps_ % kWalkSteps == 0;
+    const std::array queues =
+        contactsTurn ? std::array{&contacts_, &walk_} : std::array{&walk_, &contacts_};
+    for (auto* queue : queues) {
       while (!queue->empty() && asked_.size() < limits::kWalk) {
         wire::Contact contact = std::move(queue->front());
         queue->pop_front();
@@ -55,9 +64,12 @@ class Candidates {
   }
 
  private:
+  static constexpr std::size_t kWalkSteps = 64;  // of the walk, then a contact has its turn
+
   std::deque<wire::Contact> walk_;
   std::deque<wire::Contact> contacts_;
   std::set<std::pair<PeerId, Endpoint>> asked_;
+  std::size_t steps_ = 0;
 };
 
 }  // namespace espalier::peer

@@ -89,6 +89,7 @@ class Membership {
     ConnectionId connection;
     wire::Contact target;
     TimePoint deadline;
+    bool held = false;  // which counts once: nobody may hold us for ever
   };
   struct PlaceGiven {
     wire::Contact target;

@@ -127,7 +127,7 @@ void Membership::attemptAnswered(const wire::LinkMessage& message, TimePoint now
   } else if (const auto* referred = std::get_if<wire::Referred>(&message)) {
     attemptReferred(*referred, now, fx);
   } else if (std::holds_alternative<wire::Held>(message)) {
-    attempt_->deadline = now + limits::kHoldTimeout;
+    if (!std::exchange(attempt_->held, true)) attempt_->deadline = now + limits::kHoldTimeout;
   } else if (const auto* refused = std::get_if<wire::Refused>(&message)) {
     fx.closes.push_back({connection});
     attemptFailed(refused->reason == wire::RefusalReason::below          ? Failing::below

@@ -10,6 +10,8 @@ namespace {
 
 using wire::RefusalReason;
 
+constexpr Duration kSecond = std::chrono::seconds(1);
+
 template <typename List>
 auto findConnection(List& list, ConnectionId connection) {
   return std::find_if(list.begin(), list.end(),
@@ -27,7 +29,22 @@ Tree::Tree(wire::NetworkId network, wire::Contact self, unsigned maxLinks, TimeP
 
 // One message may not use up the numbers that are left.
 bool Tree::withinJump(const wire::Label& from, const wire::Label& to) {
+  if (to.beat >= limits::kBeatNumber) return false;
   return from.beat == 0 || to.beat <= from.beat || to.beat - from.beat <= limits::kBeatJump;
+}
+
+// A parent may be at most so deep that its child's depth can still be told.
+bool Tree::isFollowable(const wire::Label& parent) const {
+  return parent.depth < limits::kDepth && withinJump(label_, parent);
+}
+
+// What others make this peer pass on or do for them, all together: a flood ends here.
+bool Tree::mayAct(TimePoint now) {
+  if (now >= actsSince_ + kSecond) {
+    actsSince_ = now;
+    acts_ = 0;
+  }
+  return acts_++ < limits::kTreeActsPerSecond;
 }
 
 wire::Label Tree::floor() const {
@@ -112,9 +129,9 @@ void Tree::received(ConnectionId connection, const wire::LinkMessage& message, T
 
 void Tree::receivedFromParent(const wire::LinkMessage& message, TimePoint now, Effects& fx) {
   if (const auto* beat = std::get_if<wire::Beat>(&message)) {
-    if (!withinJump(label_, beat->label)) {
+    if (!isFollowable(beat->label)) {
       fx.notices.push_back({Notice::Kind::warning,
-                            fmt::format("{} sent a beat from far ahead; this link is given up",
+                            fmt::format("{} sent a beat that no tree has; this link is given up",
                                         parent_->contact.id.text())});
       return lost(parent_->connection, true, now, fx);
     }
@@ -127,7 +144,7 @@ void Tree::receivedFromParent(const wire::LinkMessage& message, TimePoint now, E
     above_ = changed->lineage;
     changedGossip(now);
   } else if (const auto* elsewhere = std::get_if<wire::Elsewhere>(&message)) {
-    heardOf(elsewhere->contacts);
+    if (mayAct(now)) heardOf(elsewhere->contacts);
   }
 }
 
@@ -138,8 +155,9 @@ void Tree::receivedFromChild(Neighbour& child, const wire::LinkMessage& message,
     child.below = beat->members;
     changedGossip(now);
   } else if (const auto* raise = std::get_if<wire::Raise>(&message)) {
-    raised(*raise, now, fx);
+    if (mayAct(now)) raised(*raise, now, fx);
   } else if (const auto* elsewhere = std::get_if<wire::Elsewhere>(&message)) {
+    if (!mayAct(now)) return;
     heardOf(elsewhere->contacts);
     tellAbove(elsewhere->contacts, fx);
   }
@@ -185,7 +203,8 @@ void Tree::raised(const wire::Raise& raise, TimePoint now, Effects& fx) {
 
 void Tree::raiseOwn(std::uint64_t above, TimePoint now, Effects& fx) {
   assert(!parent_);
-  label_ = {std::max(label_.beat, above) + 1, 0};
+  // The last number of all is kept: a tree that somebody drove there lives on without beats.
+  label_ = {std::min(std::max(label_.beat, above) + 1, limits::kBeatNumber - 1), 0};
   beatDown(now, fx);
   acceptHeld(now, fx);
 }

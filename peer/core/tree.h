@@ -66,8 +66,8 @@ class Tree {
   // A comer asks on an incoming connection: it is accepted, held, referred or refused.
   void attach(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
 
-  // The acceptor said yes to us. False if its label no longer suffices: the caller closes and tries
-  // elsewhere.
+  // The acceptor said yes to us. False if its label no longer suffices, or nobody could have said
+  // so: the caller closes and tries elsewhere.
   [[nodiscard]] bool adopt(ConnectionId connection, const wire::Accepted& accepted, TimePoint now,
                            Effects& fx);
 
@@ -124,7 +124,10 @@ class Tree {
   };
 
   static bool withinJump(const wire::Label& from, const wire::Label& to);
+  bool isFollowable(const wire::Label& parent) const;
+  bool mayAct(TimePoint now);
   unsigned takenPlaces() const;
+  bool isNeighbour(const PeerId& id) const;  // or this peer itself
   void accept(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
   void refuse(ConnectionId connection, wire::RefusalReason reason, Effects& fx);
   void hold(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
@@ -167,6 +170,8 @@ class Tree {
   TimePoint raisedAt_ = TimePoint::min();
   TimePoint nextBeat_;
   TimePoint beatDownAt_;
+  TimePoint actsSince_;
+  std::size_t acts_ = 0;
   TimePoint gossipDue_ = kNever;
   TimePoint gossipedAt_ = TimePoint::min();
   Changes changes_;

@@ -39,10 +39,11 @@ void Tree::attach(ConnectionId connection, const wire::Attach& attach, TimePoint
   }
   // A seeker that raised its label would not find the acceptor good enough that it has just asked.
   const bool raises = settled_ || attach.floor.beat == 0;
-  if (!raises || !withinJump(label_, attach.floor)) {
+  if (!raises || !withinJump(label_, attach.floor) || !mayAct(now)) {
     return refuse(connection, RefusalReason::busy, fx);
   }
   raiseOwn(attach.floor.beat, now, fx);
+  if (!label_.betterThan(attach.floor)) return refuse(connection, RefusalReason::busy, fx);
   accept(connection, attach, now, fx);
 }
 
@@ -66,6 +67,12 @@ void Tree::hold(ConnectionId connection, const wire::Attach& attach, TimePoint n
   held_.push_back({connection, attach, now + limits::kHoldTimeout, now});
   fx.sends.push_back({connection, wire::LinkMessage(wire::Held())});
   raised({attach.floor, attach.self, self_.id}, now, fx);
+}
+
+bool Tree::isNeighbour(const PeerId& id) const {
+  return id == self_.id || (parent_ && parent_->contact.id == id) ||
+         std::any_of(children_.begin(), children_.end(),
+                     [&](const auto& child) { return child.contact.id == id; });
 }
 
 void Tree::giveUp(std::size_t child, Effects& fx) {
@@ -92,7 +99,8 @@ void Tree::makeRoomForParent(Effects& fx) {
 bool Tree::adopt(ConnectionId connection, const wire::Accepted& accepted, TimePoint now,
                  Effects& fx) {
   assert(!parent_);
-  if (!accepted.label.betterThan(floor()) || !withinJump(label_, accepted.label)) return false;
+  if (isNeighbour(accepted.self.id)) return false;
+  if (!accepted.label.betterThan(floor()) || !isFollowable(accepted.label)) return false;
   makeRoomForParent(fx);
   parent_ = Neighbour{connection, accepted.self, now, 1, ++linked_};
   settled_ = false;
