@@ -32,7 +32,7 @@ FAULTS = {
         "wire::Accepted{self_, wire::Label{label_.beat + 1000, 0}, members()"),
     "labels_not_compared": Fault(
         "A seeker takes whoever accepts it, with whatever label, though it changed its own meanwhile.",
-        "if (!accepted.label.betterThan(floor()) || !withinJump(label_, accepted.label)) return false;\n",
+        "if (!accepted.label.betterThan(floor()) || !isFollowable(accepted.label)) return false;\n",
         ""),
     "seeker_raises": Fault(
         "A seeker raises its label for a comer, and finds its acceptor wanting.",
