@@ -175,7 +175,8 @@ class Bench:
 
     def report(self, ours, targets, gibibytes):
         """`targets`: name -> how many times as fast as that one ours is to be."""
-        print(f"{self.name:44} {'seconds':>8} {'spread':>15} {'cpu s/GiB':>10} {'ours is':>9} {'wanted':>7}", file=sys.stderr)
+        print(f"{self.name:44} {'seconds':>8} {'spread':>15} {'cpu s/GiB':>10} {'ours is':>9} {'wanted':>7}",
+              file=sys.stderr)
         told = {"bench": self.name, **self.parameters, "runs": self.runs, "load_before": self.load,
                 "load_after": os.getloadavg()[0], "results": self.results, "targets": []}
         for name, result in self.results.items():

@@ -135,8 +135,7 @@ Result<SearchResult> GetCommand::search(PatternKind kind, const std::string& tex
   return found;
 }
 
-// Everything below a folder, with all holders. A search tells 200 names a holder at most: who has
-// more is asked for its list.
+// A search tells 200 names a holder at most: who has more is asked for its list.
 Result<std::vector<FoundFile>> GetCommand::filesBelow(const std::string& folder, Run& run) const {
   auto found = search(PatternKind::glob, literalGlob(folder) + "*", run);
   if (!found) return found.error();
@@ -145,38 +144,31 @@ Result<std::vector<FoundFile>> GetCommand::filesBelow(const std::string& folder,
   std::set<Holder> holders;
   for (const auto& file : found->files) holders.insert(file.holders.begin(), file.holders.end());
   std::map<std::pair<std::string, FileRoot>, FoundFile> files;
-  std::optional<Error> problem;
   for (const auto& holder : holders) {
     auto listed = service_.filesBelow(holder, folder, run.context.stop);
     if (run.context.stop.stop_requested()) return interrupted();
     if (!listed) {
-      problem = Error{listed.error().code,
-                      fmt::format("{}: {}", holder.id.text(), listed.error().message)};
+      run.fail(folder + " of " + holder.id.text(), listed.error());
       continue;
     }
     for (auto& file : *listed) {
       if (files.size() == limits::kManyFiles) {
-        return Error{ErrorCode::failed,
-                     fmt::format("{}: more than {} files", escaped(folder), limits::kManyFiles)};
+        return Error{ErrorCode::failed, escaped(folder) + ": more files than one get takes"};
       }
       auto& entry = files[{file.name, file.root}];
       if (entry.holders.empty()) entry = {file.name, file.sizeBytes, file.root, {}};
       entry.holders.push_back(holder);
     }
   }
-  if (problem) run.fail(folder, *problem);
   std::vector<FoundFile> result;
-  result.reserve(files.size());
   for (auto& [key, file] : files) result.push_back(std::move(file));
   return result;
 }
 
 void GetCommand::fetchFolder(const std::string& folder, Run& run) const {
-  if (run.output && !run.outputIsFolder) {
-    return run.fail(folder, {ErrorCode::usage,
-                             fmt::format("{} is a folder: -o must be one, too", escaped(folder))});
-  }
-  auto found = filesBelow(folder, run);
+  Result<std::vector<FoundFile>> found =
+      Error{ErrorCode::usage, fmt::format("{} is a folder: -o must be one, too", escaped(folder))};
+  if (!run.output || run.outputIsFolder) found = filesBelow(folder, run);
   if (!found) return run.fail(folder, found.error());
   std::map<std::string, std::vector<FoundFile>> byName;
   for (auto& file : *found) byName[file.name].push_back(std::move(file));

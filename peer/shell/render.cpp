@@ -208,13 +208,9 @@ std::string getText(const Json& data) {
   }
   if (data.contains("files") && data["files"].size() > kFilesNamed) {
     std::uint64_t bytes = 0;
-    double seconds = 0;
-    for (const auto& file : data["files"]) {
-      bytes += file["size"].get<std::uint64_t>();
-      seconds = std::max(seconds, file["seconds"].get<double>());
-    }
-    text += fmt::format("{} ({}), verified, saved in {}\n", counted(data["files"].size(), "file"),
-                        formatSize(bytes), formatDuration(nanoseconds(seconds)));
+    for (const auto& file : data["files"]) bytes += file["size"].get<std::uint64_t>();
+    text += fmt::format("{} ({}), verified and saved\n", counted(data["files"].size(), "file"),
+                        formatSize(bytes));
   } else if (data.contains("files")) {
     for (const auto& file : data["files"]) {
       const auto name = escaped(file["name"].get<std::string>());

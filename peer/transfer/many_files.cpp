@@ -122,8 +122,6 @@ Result<void> ManyJob::sort() {
     files_[i].state = State::waiting;
     files_[i].name = std::move(*name);
   }
-  folders_.clear();
-  if (!target_) return {};
   if (auto left = leaveParts(); !left) return left;
   for (std::size_t i = 0; i < files_.size(); ++i) {
     if (files_[i].state != State::waiting) continue;
@@ -134,11 +132,11 @@ Result<void> ManyJob::sort() {
 
 // What an earlier run wrote needs to be verified only.
 Result<void> ManyJob::leaveParts() {
+  if (!target_) return {};
   const auto folder = target_->stagingFolder(options_.stateFolder);
   if (!folder) return folder.error();
   const auto parts = partsIn(folder->descriptor.get());
-  if (parts.empty()) return {};
-  for (std::size_t i = 0; i < files_.size(); ++i) {
+  for (std::size_t i = 0; i < files_.size() && !parts.empty(); ++i) {
     if (parts.contains(partName(request_.files[i].root))) files_[i].state = State::left;
   }
   return {};
@@ -151,7 +149,7 @@ bool ManyJob::somethingIsThere(const SafeName& name) {
   if (found == folders_.end()) {
     if (folders_.size() == limits::kManyFolders) folders_.clear();
     auto folder = openFolderBeneath(base_.get(), parts, false);
-    // A folder that is missing has nothing in it; one that cannot be used shows when it is made.
+    // One that cannot be used shows when it is made.
     found = folders_.emplace(std::move(key), folder ? std::move(*folder) : FileDescriptor()).first;
   }
   if (!found->second) return false;
@@ -164,7 +162,7 @@ void ManyJob::work(std::size_t holder) {
   const QuietSignals quiet;
   auto folder = target_->stagingFolder(options_.stateFolder);
   if (!folder) return fail(folder.error());
-  const Holder& who = request_.holders[holder];
+  const auto& who = request_.holders[holder];
   Conversation talk{holder,
                     HolderConnection(who.endpoint, options_.timeouts, interrupter_),
                     SmallFiles(base_.get(), std::move(*folder)),
@@ -174,14 +172,12 @@ void ManyJob::work(std::size_t holder) {
   talk.connection.readAhead(kReadAhead);
   talk.buffer.reserve(limits::kChunkBytesMin);
   const auto ended = converse(talk);
-  // What came before it broke off is as good as any.
-  if (auto published = publish(talk); !published) fail(published.error());
+  (void)publish(talk);
   talk.small.syncFolders();
   if (ended) return;
   const std::lock_guard lock(mutex_);
   for (const std::size_t file : talk.asked) files_[file].state = State::waiting;
   problems_[holder] = ended.error();
-  if (failed_) return;
   log::info("{} {}: {}", who.id.text(), who.endpoint.text(), ended.error().message);
 }
 
@@ -191,12 +187,7 @@ Result<void> ManyJob::converse(Conversation& talk) {
   if (auto opened = talk.connection.open(); !opened) return opened;
   while (!talk.asked.empty()) {
     if (auto received = receive(talk); !received) return received;
-    if (talk.small.full()) {
-      if (auto published = publish(talk); !published) {
-        fail(published.error());
-        return published;
-      }
-    }
+    if (auto saved = talk.small.full() ? publish(talk) : Result<void>(); !saved) return saved;
     askAhead(talk);
     if (auto sent = talk.connection.flush(); !sent) return sent;
   }
@@ -268,7 +259,9 @@ Result<void> ManyJob::publish(Conversation& talk) {
     if (named && fetched_) fetched_(file, talk.holder);
   };
   const std::lock_guard lock(callbacks_);
-  return talk.small.publish(before, done);
+  auto published = talk.small.publish(before, done);
+  if (!published) fail(published.error());
+  return published;
 }
 
 void ManyJob::fail(Error error) {

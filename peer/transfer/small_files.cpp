@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/base/limits.h"
+#include "peer/transfer/disk.h"
 
 namespace espalier::transfer {
 namespace {

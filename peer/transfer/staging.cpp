@@ -2,14 +2,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,6 +22,7 @@
 #include "common/base/limits.h"
 #include "common/base/text.h"
 #include "common/crypto/file_tree.h"
+#include "peer/transfer/disk.h"
 
 namespace espalier::transfer {
 namespace {
@@ -78,31 +76,7 @@ Error noRoom(std::uint64_t size, int error) {
   return diskError(fmt::format("no room for {}", formatSize(size)), error);
 }
 
-// A file system without extents: to reserve space there is to clear every page, which is then
-// written a second time, while whoever writes waits for the same lock.
-bool isInMemory(int file) {
-  struct statfs system {};
-  return ::fstatfs(file, &system) == 0 &&
-         (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC);
-}
-
 }  // namespace
-
-Error diskError(std::string_view what, int error) {
-  if (error == ENOSPC || error == EDQUOT) {
-    return {ErrorCode::io, fmt::format("{}: the disk is full", what)};
-  }
-  if (error == EFBIG) return {ErrorCode::io, fmt::format("{}: larger than a file may be", what)};
-  return systemError(what, error);
-}
-
-// Not replacing needs a call of its own: between a check and a rename somebody else may come.
-int renameNew(int from, const char* name, int target, const char* leaf) {
-  if (::syscall(SYS_renameat2, from, name, target, leaf, RENAME_NOREPLACE) == 0) return 0;
-  if (errno != EINVAL && errno != ENOSYS) return -1;
-  if (::linkat(from, name, target, leaf, 0) != 0) return -1;
-  return ::unlinkat(from, name, 0);
-}
 
 std::optional<ChunkPlan> ChunkPlan::ofSmall(const FileRoot& root, std::uint64_t size) {
   const std::uint64_t chunkBytes = crypto::chunkBytesFor(size);

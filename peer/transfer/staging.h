@@ -24,7 +24,6 @@
 #include <span>
 #include <stop_token>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "common/base/file_descriptor.h"
@@ -120,10 +119,5 @@ class Staging {
   std::optional<ChunkPlan> earlierPlan_;
   std::vector<char> marks_;  // of the earlier run
 };
-
-// As rename, but an error EEXIST where something has the name.
-int renameNew(int from, const char* name, int target, const char* leaf);
-// Of the code `io`; a full disk is called that.
-Error diskError(std::string_view what, int error);
 
 }  // namespace espalier::transfer

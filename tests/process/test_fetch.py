@@ -290,6 +290,39 @@ def _(network):
     assert code == 0 and (network.folder / "s2/large.bin").read_bytes() == data, (code, out, log)
 
 
+@case("get DIR/ fetches all that lies below it, also what a search does not name, and goes on after kill -9")
+def _(network):
+    network.start_metaserver()
+    files = {f"many/{i % 3}/f{i}": noise(1 + i * 7 % 9000, i) for i in range(1500)}
+    files |= {"many/large.bin": noise(3 * 1024 * 1024), "many/empty": b"", "other/f": b"not wanted"}
+    network.start_peer("s1", files=files)
+    network.start_peer("s2", files={})
+    network.wait_for_tree(["s1", "s2"])
+    network.wait_indexed("s1")
+    fetch = network.terminal(network.program("peer"), "--share", "./s2", "-e", "get many/")
+    def some_are_there():
+        fetch.pump(0)
+        return sum(path.is_file() for path in (network.folder / "s2").glob("many/*/*")) > 100
+    wait_until(some_are_there, network.patience, "some of them to arrive")
+    network.peers["s2"].kill()
+    network.restart_peer("s2")
+    network.wait_for_tree(["s1", "s2"])
+    ended = []
+    def served():  # in the network a moment before it takes commands
+        ended[:] = network.json("s2", "get many/")
+        return ended[0] != 64
+    wait_until(served, network.patience, "the peer that came back to take commands")
+    code, told = ended
+    assert code == 0, (code, str(told)[-2000:])
+    wanted = {name: data for name, data in files.items() if name.startswith("many/")}
+    assert {file["name"] for file in told[0]["files"]} == set(wanted), str(told)[-2000:]
+    for name, data in wanted.items():
+        assert (network.folder / "s2" / name).read_bytes() == data, name
+    assert not (network.folder / "s2/other").exists()
+    code, out, log = network.command("s2", "get nothing/")
+    assert code == 1 and "nothing/: not found" in out + log, (code, out, log)
+
+
 @case("when a holder is killed during a download, the other one is asked")
 def _(network):
     network.start_metaserver()

@@ -10,6 +10,7 @@
 
 #include "common/crypto/file_tree.h"
 #include "common/crypto/sha256.h"
+#include "tests/unit/file_roots.h"
 
 using namespace espalier;
 using namespace espalier::crypto;
@@ -186,15 +187,8 @@ TEST_CASE("roots are those that Python's hashlib gives") {
 }
 
 TEST_CASE("roots are those that libtorrent gives, around every boundary") {
-  struct Vector {
-    std::uint64_t size;
-    std::string_view root;
-  };
-  static constexpr Vector kVectors[] = {
-#include "tests/unit/file_roots.inc"
-  };
-  const auto data = patterned(std::ranges::max(kVectors, {}, &Vector::size).size);
-  for (const auto& [size, root] : kVectors) {
+  const auto data = patterned(std::ranges::max(test::kRoots, {}, &test::RootOfSize::size).size);
+  for (const auto& [size, root] : test::kRoots) {
     CAPTURE(size);
     FileHasher hasher(size);
     hasher.update(std::span(data).first(size));

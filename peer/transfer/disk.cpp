@@ -1,0 +1,37 @@
+#include "peer/transfer/disk.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/magic.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+namespace espalier::transfer {
+
+Error diskError(std::string_view what, int error) {
+  if (error == ENOSPC || error == EDQUOT) {
+    return {ErrorCode::io, fmt::format("{}: the disk is full", what)};
+  }
+  if (error == EFBIG) return {ErrorCode::io, fmt::format("{}: larger than a file may be", what)};
+  return systemError(what, error);
+}
+
+bool isInMemory(int file) {
+  struct statfs system {};
+  return ::fstatfs(file, &system) == 0 &&
+         (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC);
+}
+
+// Not replacing needs a call of its own: between a check and a rename somebody else may come.
+int renameNew(int from, const char* name, int target, const char* leaf) {
+  if (::syscall(SYS_renameat2, from, name, target, leaf, RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return -1;
+  if (::linkat(from, name, target, leaf, 0) != 0) return -1;
+  return ::unlinkat(from, name, 0);
+}
+
+}  // namespace espalier::transfer
