@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <functional>
+#include <mutex>
 #include <string>
 
 #include "common/base/limits.h"
@@ -146,16 +147,22 @@ class FakeJoiner : public Joiner {
 
 // What the program `peer` does around a prompt.
 int peerProgram(bool reachable = true) {
+  std::mutex mutex;  // a signal may come before there is a prompt
   std::unique_ptr<Prompt> prompt;
   std::unique_ptr<LineEditor> editor;
   const command::SignalWatch signals({SIGINT, SIGTERM, SIGWINCH, SIGCONT}, [&](int signal) {
+    const std::lock_guard lock(mutex);
+    if (!prompt) return;
     if (signal == SIGINT) prompt->interrupt();
     if (signal == SIGTERM) prompt->close();
     if (signal == SIGWINCH) editor->resized();
     if (signal == SIGCONT) editor->resumed();
   });
-  editor = std::make_unique<LineEditor>(LineEditor::Settings{});
-  prompt = std::make_unique<Prompt>(*editor, PromptSettings{});
+  {
+    const std::lock_guard lock(mutex);
+    editor = std::make_unique<LineEditor>(LineEditor::Settings{});
+    prompt = std::make_unique<Prompt>(*editor, PromptSettings{});
+  }
   FakeJoiner joiner;
   joiner.reachable = reachable;
   const auto joined = prompt->join(joiner);
