@@ -8,6 +8,7 @@
 #include "common/base/log.h"
 #include "common/base/text.h"
 #include "peer/shell/instance_key.h"
+#include "peer/transfer/stale_parts.h"
 
 namespace espalier::peer::shell {
 namespace {
@@ -70,18 +71,31 @@ std::string Node::joinWord() {
 // before anything in it is touched: another process may run on it.
 Result<void> Node::settle(const PeerId& id) {
   control_.reset();
+  made_.clear();
   options_.settle(id);
   for (const auto& folder : {options_.share, options_.downloads}) {
     boost::system::error_code failed;
-    if (fs::create_directories(folder, failed)) log::info("made the folder {}", folder);
-    if (failed) return systemError("cannot make the folder " + folder, failed.value());
+    if (fs::create_directories(folder, failed)) {
+      made_.push_back(folder);
+      log::info("made the folder {}", escaped(folder));
+    }
+    if (failed) return systemError("cannot make the folder " + escaped(folder), failed.value());
   }
+  boost::system::error_code ignored;
+  if (!fs::exists(options_.state, ignored)) made_.push_back(options_.state);
   auto control = command::ControlServer::claim(options_.state);
   if (!control) {
     Error error = control.error();
     if (error.code == ErrorCode::io)
       error.message += "; --state DIR keeps a peer's state elsewhere";
     return error;
+  }
+  for (const auto& folder : {options_.state, options_.downloads + "/.espalier"}) {
+    const auto now = std::chrono::system_clock::now();
+    const auto stale = transfer::removeStaleParts(folder + "/incoming", now);
+    if (stale.files == 0) continue;
+    log::info("removed {} of {} that nobody went on with for 30 days",
+              counted(stale.files, "incomplete file"), formatSize(stale.bytes));
   }
   auto key = loadInstanceKey(options_.state);
   if (!key) return key.error();
@@ -120,6 +134,35 @@ Result<void> Node::makeShare() {
   return {};
 }
 
+// The id was refused: what was made for it goes, as if it had never been typed.
+void Node::unsettle() {
+  key_.reset();
+  control_->stop();
+  std::unique_ptr<share::ShareIndex> index;
+  std::unique_ptr<ShareSource> source;
+  std::unique_ptr<transfer::TransferServer> server;
+  const auto exchanged = network_.call([&](Peer&, TimePoint, Effects&) {
+    const std::lock_guard lock(jobsMutex_);
+    std::swap(server_, server);
+    std::swap(source_, source);
+    std::swap(index_, index);
+    return true;
+  });
+  if (!exchanged) return;  // this peer is ending
+  server.reset();
+  source.reset();
+  index.reset();  // it saves what it knows
+  boost::system::error_code ignored;
+  for (auto folder = made_.rbegin(); folder != made_.rend(); ++folder) {
+    if (*folder == options_.state) {
+      fs::remove_all(*folder, ignored);
+    } else {
+      fs::remove(*folder, ignored);  // unless somebody put something there
+    }
+  }
+  control_.reset();
+}
+
 JoinAttempt Node::join(const PeerId& id, const std::string& word, std::stop_token stop) {
   JoinAttempt failed;
   if (!key_ || options_.id != id || !control_) {
@@ -145,6 +188,7 @@ JoinAttempt Node::join(const PeerId& id, const std::string& word, std::stop_toke
     auto ended = std::move(*attempt->ended);
     lock.unlock();
     if (ended.end == JoinAttempt::End::joined) ended.joined = joinedNow();
+    if (ended.end == JoinAttempt::End::idRefused) unsettle();
     return ended;
   }
   failed.error = {ErrorCode::interrupted, "interrupted"};

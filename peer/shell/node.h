@@ -94,6 +94,7 @@ class Node final : public PeerService, public Joiner {
 
   Result<void> settle(const PeerId& id);
   Result<void> makeShare();
+  void unsettle();
   void noticed(const Notice& notice);
   void endAttempt(JoinAttempt attempt);
   void searched(SearchUpdate& update);
@@ -120,6 +121,7 @@ class Node final : public PeerService, public Joiner {
   std::unique_ptr<transfer::TransferServer> server_;
   std::unique_ptr<transfer::Downloader> downloader_;
   std::optional<InstanceKey> key_;
+  std::vector<std::string> made_;  // folders, by settle(), in this order
 
   Guarded<std::string> announcedWord_;
   Guarded<std::optional<Picture>> lastPicture_;

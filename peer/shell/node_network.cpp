@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "common/base/limits.h"
 #include "common/base/log.h"
@@ -20,17 +21,16 @@ constexpr std::size_t kPictureKept = 256;  // peers; more would keep the metaser
 // The picture as a tree; links that do not fit (a picture is taken while things move) are left out.
 topo::Tree treeOf(const std::vector<wire::TopologyEntry>& entries, unsigned maxLinks) {
   topo::Tree tree(maxLinks);
+  std::unordered_map<PeerId, const wire::TopologyEntry*> known;
   for (const auto& entry : entries) {
-    if (tree.find(entry.member.id)) continue;
+    if (!known.emplace(entry.member.id, &entry).second) continue;
     tree.add({entry.member.id, entry.member.order, entry.member.endpoint});
   }
   for (const auto& entry : entries) {
     const auto parent = tree.find(entry.member.id);
     for (const auto& neighbour : entry.neighbours) {
-      const auto child = std::find_if(
-          entries.begin(), entries.end(),
-          [&](const wire::TopologyEntry& other) { return other.member.id == neighbour; });
-      if (child == entries.end() || child->parent != entry.member.id) continue;
+      const auto child = known.find(neighbour);
+      if (child == known.end() || child->second->parent != entry.member.id) continue;
       (void)tree.link(*tree.find(neighbour), *parent);
     }
   }
