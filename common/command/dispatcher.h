@@ -55,6 +55,12 @@ struct Outcome {
   static Outcome failed(std::string_view command, const Error& error);
 };
 
+// What a service answered, as the outcome of a command: `data` makes the JSON of a value.
+template <typename T, typename Data>
+Outcome outcomeOf(std::string_view command, const Result<T>& result, const Data& data) {
+  return result ? Outcome::done(data(*result)) : Outcome::failed(command, result.error());
+}
+
 struct Rendered {
   std::string out;
   std::string err;  // sentences about what failed; empty as JSON, where they are part of the data
@@ -64,8 +70,8 @@ struct Rendered {
 enum class Kind { none, text, localPath, sharedName, peer, command };
 
 struct Flag {
-  std::string name;       // "-o", "--force"
-  std::string valueName;  // "PATH"; empty: it takes none
+  std::string name;            // "-o", "--force"
+  std::string valueName = {};  // "PATH"; empty: it takes none
   Kind kind = Kind::none;
 };
 
@@ -79,18 +85,18 @@ struct Arguments {
 
 struct Command {
   std::string name;
-  std::string usage;    // "get NAME… [-o PATH] [--force]"
-  std::string summary;  // half a line
-  std::string details;  // what `help NAME` adds
-  std::vector<std::string> aliases;
-  std::vector<Flag> flags;
+  std::string usage;         // "get NAME… [-o PATH] [--force]"
+  std::string summary;       // half a line
+  std::string details = {};  // what `help NAME` adds
+  std::vector<std::string> aliases = {};
+  std::vector<Flag> flags = {};
   std::size_t minValues = 0;
   std::size_t maxValues = 0;
-  std::vector<Kind> kinds;  // of the values; the last one stands for all that follow
-  std::function<Outcome(const Arguments&, Context&)> handler;
+  std::vector<Kind> kinds = {};  // of the values; the last one stands for all that follow
+  std::function<Outcome(const Arguments&, Context&)> handler = {};
   // What a person wants to read of `data`; lines end in a line feed. The sentences of `error` and
   // `errors` are not its business. Called also for a failure, whose data may lack anything.
-  std::function<std::string(const Json& data)> text;
+  std::function<std::string(const Json& data)> text = {};
 };
 
 struct Completion {

@@ -50,9 +50,7 @@ Outcome topo(NetworkService& service, const Arguments& arguments, const Context&
     data["dot"] = *dot;
     return Outcome::done(std::move(data));
   }
-  const auto topology = service.topology(context.stop);
-  if (!topology) return Outcome::failed("topo", topology.error());
-  return Outcome::done(topologyData(*topology));
+  return outcomeOf("topo", service.topology(context.stop), topologyData);
 }
 
 Outcome whatIf(NetworkService& service, const Arguments& arguments, const Context& context) {
@@ -116,42 +114,41 @@ std::string topologyText(const Json& data) {
 }
 
 Command topoCommand(NetworkService& service) {
-  Command command;
-  command.name = "topo";
-  command.usage = "topo [--dot]";
-  command.summary = "the network: a line a peer, with its links";
-  command.details =
-      "As in topo.txt: peers in order of joining, links in order of linking.\n"
-      "--dot prints it for Graphviz: topo --dot | dot -Tsvg > network.svg";
-  command.flags = {{"--dot", "", Kind::none}};
+  Command command{.name = "topo",
+                  .usage = "topo [--dot]",
+                  .summary = "the network: a line a peer, with its links",
+                  .details =
+                      "As in topo.txt: peers in order of joining, links in order of linking.\n"
+                      "--dot prints it for Graphviz: topo --dot | dot -Tsvg > network.svg",
+                  .flags = {{"--dot"}},
+                  .text = topologyText};
   command.handler = [&service](const Arguments& arguments, Context& context) {
     return topo(service, arguments, context);
   };
-  command.text = topologyText;
   return command;
 }
 
 Command whatIfCommand(NetworkService& service) {
-  Command command;
-  command.name = "whatif";
-  command.usage = "whatif kill ID";
-  command.summary = "the network after that peer's death, and who would attach where";
-  command.details = "Nobody is harmed: it prints the very plan that the peers would follow.";
-  command.minValues = command.maxValues = 2;
-  command.kinds = {Kind::text, Kind::peer};
+  Command command{
+      .name = "whatif",
+      .usage = "whatif kill ID",
+      .summary = "the network after that peer's death, and who would attach where",
+      .details = "Nobody is harmed: it prints the very plan that the peers would follow.",
+      .minValues = 2,
+      .maxValues = 2,
+      .kinds = {Kind::text, Kind::peer},
+      .text = whatIfText};
   command.handler = [&service](const Arguments& arguments, Context& context) {
     return whatIf(service, arguments, context);
   };
-  command.text = whatIfText;
   return command;
 }
 
 Command stopCommand(NetworkService& service) {
-  Command command;
-  command.name = "stop";
-  command.aliases = {"quit", "exit"};
-  command.usage = "stop";
-  command.summary = "end this program (also quit, exit)";
+  Command command{.name = "stop",
+                  .usage = "stop",
+                  .summary = "end this program (also quit, exit)",
+                  .aliases = {"quit", "exit"}};
   command.handler = [&service](const Arguments&, Context&) {
     service.stop();
     Outcome outcome;

@@ -12,23 +12,21 @@ using command::Arguments;
 using command::Command;
 using command::Context;
 using command::Json;
-using command::Outcome;
+using command::outcomeOf;
 
-Outcome status(MetaserverService& service) {
-  const auto status = service.status();
-  if (!status) return Outcome::failed("status", status.error());
+Json statusData(const Status& status) {
   Json data;
   data["command"] = "status";
-  data["endpoint"] = status->endpoint.text();
-  data["peers"] = status->members;
-  data["reserved"] = status->reserved;
-  data["awaited"] = status->awaited;
-  data["refused"] = status->refused;
-  data["maxLinks"] = status->maxLinks;
-  data["placement"] = status->placement;
-  data["topo"] = status->topoFile;
-  data["uptime"] = std::chrono::duration<double>(status->uptime).count();
-  return Outcome::done(std::move(data));
+  data["endpoint"] = status.endpoint.text();
+  data["peers"] = status.members;
+  data["reserved"] = status.reserved;
+  data["awaited"] = status.awaited;
+  data["refused"] = status.refused;
+  data["maxLinks"] = status.maxLinks;
+  data["placement"] = status.placement;
+  data["topo"] = status.topoFile;
+  data["uptime"] = std::chrono::duration<double>(status.uptime).count();
+  return data;
 }
 
 std::string statusText(const Json& data) {
@@ -49,12 +47,11 @@ std::string statusText(const Json& data) {
 }
 
 Command statusCommand(MetaserverService& service) {
-  Command command;
-  command.name = "status";
-  command.usage = "status";
-  command.summary = "what is going on";
-  command.handler = [&service](const Arguments&, Context&) { return status(service); };
-  command.text = statusText;
+  Command command{
+      .name = "status", .usage = "status", .summary = "what is going on", .text = statusText};
+  command.handler = [&service](const Arguments&, Context&) {
+    return outcomeOf("status", service.status(), statusData);
+  };
   return command;
 }
 

@@ -16,6 +16,7 @@ using command::Command;
 using command::Context;
 using command::Kind;
 using command::Outcome;
+using command::outcomeOf;
 
 namespace {
 
@@ -63,62 +64,64 @@ Outcome two(PeerService& service, const GetCommand& get, Context& context) {
 }
 
 Command getCommand(const Getter& get) {
-  Command command;
-  command.name = "get";
-  command.usage = "get NAME… [-o PATH] [--force]";
-  command.summary = "find, fetch and verify files";
-  command.details =
-      "NAME is a file's path as `find` shows it, else a glob (get '*.txt'), or a file root of\n"
-      "64 hexadecimal digits. Files go to the downloads folder, or to PATH, a file or a folder.\n"
-      "--force overwrites a file that differs.";
-  command.flags = {{"-o", "PATH", Kind::localPath}, {"--force", "", Kind::none}};
-  command.minValues = 1;
-  command.maxValues = limits::kCommandWords;
-  command.kinds = {Kind::sharedName};
+  Command command{
+      .name = "get",
+      .usage = "get NAME… [-o PATH] [--force]",
+      .summary = "find, fetch and verify files",
+      .details =
+          "NAME is a file's path as `find` shows it, else a glob (get '*.txt'), or a file root of\n"
+          "64 hexadecimal digits; with a slash at its end, a folder: everything below it.\n"
+          "Files go to the downloads folder, or to PATH, a file or a folder.\n"
+          "--force overwrites a file that differs.",
+      .flags = {{"-o", "PATH", Kind::localPath}, {"--force"}},
+      .minValues = 1,
+      .maxValues = limits::kCommandWords,
+      .kinds = {Kind::sharedName},
+      .text = getText};
   command.handler = [get](const Arguments& arguments, Context& context) {
     return get->run(arguments.values, arguments.value("-o"), arguments.has("--force"), context);
   };
-  command.text = getText;
   return command;
 }
 
 Command twoCommand(PeerService& service, const Getter& get) {
-  Command command;
-  command.name = "2";
-  command.usage = "2";
-  command.summary = "asks for a file name, then does as get";
+  Command command{.name = "2",
+                  .usage = "2",
+                  .summary = "asks for a file name, then does as get",
+                  .text = getText};
   command.handler = [&service, get](const Arguments&, Context& context) {
     return two(service, *get, context);
   };
-  command.text = getText;
   return command;
 }
 
 Command findCommand(PeerService& service) {
-  Command command;
-  command.name = "find";
-  command.usage = "find PATTERN";
-  command.summary = "who has what: name, size, holders, root";
-  command.details =
-      "A pattern without any of *?[ is looked for anywhere in the name, any case; several words\n"
-      "in quotes each of them. With them it is a glob on the whole name, and minds the case.\n"
-      "64 hexadecimal digits are a file root. The last line says how complete the answer is.";
-  command.minValues = command.maxValues = 1;
-  command.kinds = {Kind::sharedName};
+  Command command{
+      .name = "find",
+      .usage = "find PATTERN",
+      .summary = "who has what: name, size, holders, root",
+      .details =
+          "A pattern without any of *?[ is looked for anywhere in the name, any case; several\n"
+          "words in quotes each of them. With them it is a glob on the whole name, and minds the\n"
+          "case. 64 hexadecimal digits are a file root. The last line says how complete the\n"
+          "answer is.",
+      .minValues = 1,
+      .maxValues = 1,
+      .kinds = {Kind::sharedName},
+      .text = findText};
   command.handler = [&service](const Arguments& arguments, Context& context) {
     return find(service, arguments.values[0], context);
   };
-  command.text = findText;
   return command;
 }
 
 Command listCommand(PeerService& service) {
-  Command command;
-  command.name = "list";
-  command.usage = "list [PEER]";
-  command.summary = "what this peer, or that one, shares";
-  command.maxValues = 1;
-  command.kinds = {Kind::peer};
+  Command command{.name = "list",
+                  .usage = "list [PEER]",
+                  .summary = "what this peer, or that one, shares",
+                  .maxValues = 1,
+                  .kinds = {Kind::peer},
+                  .text = listText};
   command.handler = [&service](const Arguments& arguments, Context& context) {
     std::optional<PeerId> peer;
     if (!arguments.values.empty()) {
@@ -126,56 +129,48 @@ Command listCommand(PeerService& service) {
       if (!id) return Outcome::failed("list", id.error());
       peer = *id;
     }
-    const auto report = service.list(peer, context.stop);
-    return report ? Outcome::done(listData(*report)) : Outcome::failed("list", report.error());
+    return outcomeOf("list", service.list(peer, context.stop), listData);
   };
-  command.text = listText;
   return command;
 }
 
 Command shareCommand(PeerService& service, bool add) {
   const char* name = add ? "share" : "unshare";
-  Command command;
-  command.name = name;
-  command.usage = fmt::format("{} PATH", name);
-  command.summary = add ? "add a file or a folder to what is shared"
-                        : "take a file or a folder from what is shared";
-  command.minValues = command.maxValues = 1;
-  command.kinds = {Kind::localPath};
+  Command command{.name = name,
+                  .usage = fmt::format("{} PATH", name),
+                  .summary = add ? "add a file or a folder to what is shared"
+                                 : "take a file or a folder from what is shared",
+                  .minValues = 1,
+                  .maxValues = 1,
+                  .kinds = {Kind::localPath},
+                  .text = shareChangeText};
   command.handler = [&service, add, name](const Arguments& arguments, Context& context) {
     const auto path = localPath(context, arguments.values[0]);
     const auto change =
         add ? service.share(path, context.stop) : service.unshare(path, context.stop);
-    return change ? Outcome::done(shareChangeData(name, *change))
-                  : Outcome::failed(name, change.error());
+    return outcomeOf(name, change,
+                     [&](const ShareChange& done) { return shareChangeData(name, done); });
   };
-  command.text = shareChangeText;
   return command;
 }
 
 Command peersCommand(PeerService& service) {
-  Command command;
-  command.name = "peers";
-  command.usage = "peers";
-  command.summary = "who is linked with this peer";
+  Command command{.name = "peers",
+                  .usage = "peers",
+                  .summary = "who is linked with this peer",
+                  .text = linksText};
   command.handler = [&service](const Arguments&, Context&) {
-    const auto links = service.links();
-    return links ? Outcome::done(linksData(*links)) : Outcome::failed("peers", links.error());
+    return outcomeOf("peers", service.links(), linksData);
   };
-  command.text = linksText;
   return command;
 }
 
 Command statusCommand(PeerService& service) {
-  Command command;
-  command.name = "status";
-  command.usage = "status";
-  command.summary = "what is going on";
+  Command command{
+      .name = "status", .usage = "status", .summary = "what is going on", .text = statusText};
   command.handler = [&service](const Arguments&, Context&) {
-    const auto status = service.status();
-    return status ? Outcome::done(statusData(*status)) : Outcome::failed("status", status.error());
+    return outcomeOf("status", service.status(), statusData);
   };
-  command.text = statusText;
   return command;
 }
 
