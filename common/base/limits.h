@@ -153,13 +153,13 @@ inline constexpr std::size_t kManyAhead = 512;            // small files on thei
 inline constexpr std::size_t kManyAheadBytes = 8u << 20;  // and so much of them
 inline constexpr std::size_t kManyBatchFiles = 256;       // synced at once: a descriptor each
 inline constexpr std::size_t kManyBatchBytes = 16u << 20;
-inline constexpr std::size_t kManyFolders = 128;          // kept open
-inline constexpr auto kDialTimeout = 5s;                  // connecting to a holder, its Welcome
-inline constexpr auto kTransferSilence = 15s;             // no byte from a holder, or to an asker
-inline constexpr auto kWaitingInterval = 3s;              // a sign of life to askers in the line
-inline constexpr auto kPartKept = 24h * 30;               // since an incomplete file last grew
-inline constexpr std::size_t kPathDepth = 64;             // folders above a name from the network
-inline constexpr std::size_t kNameBytes = 255;            // NAME_MAX
+inline constexpr std::size_t kManyFolders = 128;  // kept open
+inline constexpr auto kDialTimeout = 5s;          // connecting to a holder, its Welcome
+inline constexpr auto kTransferSilence = 15s;     // no byte from a holder, or to an asker
+inline constexpr auto kWaitingInterval = 3s;      // a sign of life to askers in the line
+inline constexpr auto kPartKept = 24h * 30;       // since an incomplete file last grew
+inline constexpr std::size_t kPathDepth = 64;     // folders above a name from the network
+inline constexpr std::size_t kNameBytes = 255;    // NAME_MAX
 
 static_assert(kWaitingInterval * 3 <= kTransferSilence);
 static_assert(kHashesPerFrame * 32 + kPathBytes + 64 < kFrameBytes, "a list's part fits a frame");
