@@ -163,6 +163,38 @@ inline constexpr std::size_t kNameBytes = 255;    // NAME_MAX
 
 static_assert(kWaitingInterval * 3 <= kTransferSilence);
 static_assert(kHashesPerFrame * 32 + kPathBytes + 64 < kFrameBytes, "a list's part fits a frame");
+// --- pushes
+inline constexpr std::size_t kPushes = 16;              // a peer takes part in at once
+inline constexpr std::size_t kPushesRemembered = 1024;  // those that are over: not taken up again
+inline constexpr std::size_t kPushFiles = 2048;         // also bounded by the frame
+inline constexpr std::size_t kPushTargets = 256;        // named with --to
+inline constexpr std::size_t kPushMessageBytes = kFrameBytes - 1024;  // a link's envelope fits too
+inline constexpr std::size_t kPushReasonBytes = 256;
+inline constexpr std::size_t kLedgerEntries = 16'384;      // 2 MiB a push
+inline constexpr std::uint32_t kLedgerVersion = 1u << 20;  // how often a peer may come back
+// So far a version may be ahead of what is known: enough for any history, and a liar needs many
+// messages to use up the numbers of somebody else.
+inline constexpr std::uint32_t kLedgerVersionJump = 1024;
+inline constexpr std::size_t kLedgerFlushes = 4;  // of a link, in each
+inline constexpr auto kLedgerWindow = 1s;
+inline constexpr auto kLedgerDelay = 20ms;  // a change waits so long for more of its kind
+inline constexpr std::size_t kLedgerFlushBytes = 256 * 1024;  // at once: a link's queue stays short
+inline constexpr auto kPushForming = 1s;     // the chain waits so long for those that come before
+inline constexpr auto kPushSettling = 5s;    // and so long it may still change by itself
+inline constexpr auto kPushGone = 4s;        // a link that was lost may have healed elsewhere
+inline constexpr auto kPushSourceRest = 3s;  // a source that failed is not asked again before
+inline constexpr auto kPushKept = 10min;     // from the last change on: who comes late gets it, too
+// A peer of the chain adds the time of one chunk, so it is short; the list of hashes is 1/4,096 of
+// the file, and at most 8 MiB: from 32 GiB on chunks grow.
+inline constexpr std::uint64_t kPushChunkBytes = 128 * 1024;
+inline constexpr std::uint64_t kPushListHashes = 1u << 18;
+inline constexpr std::size_t kPushSlots = 16;  // threads that serve pushes; others are told `busy`
+inline constexpr auto kPushWaiting = 1s;       // a sign of life to who waits for the next chunk
+inline constexpr auto kPushSilence = 5s;       // no byte from a source: another one is asked
+inline constexpr auto kPushPatience = 30s;     // signs of life, but no chunk
+static_assert(kPushWaiting * 3 <= kPushSilence && kPushSilence < kPushPatience);
+static_assert(kPushTargets * (kPeerIdBytes + 8) + kPathBytes < kPushMessageBytes);
+
 // --- commands
 inline constexpr std::size_t kCommandLineBytes = 64 * 1024;  // a shell's line with many names
 inline constexpr std::size_t kCommandWords = 4096;  // a glob that the user's shell expanded

@@ -8,6 +8,8 @@
 //
 //   client  {"run":"get f3.txt","json":false,"progress":true,"ask":true,"directory":"/home/ann"}
 //   server  {"progress":{"name":"f3.txt","done":4,"total":12,"unit":"bytes"}}   {"progress":null}
+//           {"event":{"command":"push","event":"progress","verified":3,"peers":5}}   with
+//           "json":true
 //           {"say":"waiting for 2 more of 5 peers to join"}
 //           {"ask":"which one (1 to 2, Enter for none)> "}
 //   client  {"answer":"2"}   {"answer":null}   {"cancel":true}

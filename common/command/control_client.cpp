@@ -76,6 +76,7 @@ class Client {
     }
     if (message.contains("out")) output_.out(text("out"));
     if (message.contains("err")) output_.err(text("err"));
+    if (message.contains("event") && context_.event) context_.event(message["event"]);
     if (message.contains("say") && context_.say) context_.say(text("say"));
     if (message.contains("progress") && context_.progress) showProgress(message["progress"]);
     if (message.contains("ask")) {
@@ -91,7 +92,8 @@ class Client {
       progress.name = data.value("name", "");
       progress.done = data.value("done", std::uint64_t{0});
       progress.total = data.value("total", std::uint64_t{0});
-      progress.unit = data.value("unit", "") == "items" ? Unit::items : Unit::bytes;
+      const auto unit = data.value("unit", "");
+      progress.unit = unit == "items" ? Unit::items : unit == "none" ? Unit::none : Unit::bytes;
     }
     context_.progress(progress);
   }

@@ -111,6 +111,13 @@ class ControlServer::Session {
     context.json = yes(request, "json");
     context.directory = text(request, "directory");
     context.say = [this](const std::string& line) { sendLine(socket_.get(), {{"say", line}}); };
+    if (context.json) {
+      context.event = [this](const Json& event) {
+        Json message;
+        message["event"] = event;
+        sendLine(socket_.get(), message);
+      };
+    }
     if (yes(request, "progress")) {
       context.progress = [this](const Progress& progress) { sendProgress(progress); };
     }
@@ -142,7 +149,9 @@ class ControlServer::Session {
       data["name"] = progress.name;
       data["done"] = progress.done;
       data["total"] = progress.total;
-      data["unit"] = progress.unit == Unit::bytes ? "bytes" : "items";
+      data["unit"] = progress.unit == Unit::bytes   ? "bytes"
+                     : progress.unit == Unit::items ? "items"
+                                                    : "none";
     }
     sendLine(socket_.get(), message);
   }

@@ -54,6 +54,9 @@ Result<Arguments> readArguments(const Command& command, const std::vector<std::s
       value = word.substr(equals + 1);
     } else if (i + 1 < words.size()) {
       value = words[++i];
+      while (flag->several && i + 1 < words.size() && !words[i + 1].starts_with("-")) {
+        value += " " + words[++i];
+      }
     } else {
       return usageError(command, fmt::format("{} wants a {}", name, flag->valueName));
     }

@@ -39,6 +39,8 @@ struct Context {
   std::function<void(const Progress&)> progress;
   std::function<std::optional<std::string>(const std::string& question)> ask;  // a terminal's
   std::function<void(const std::string& line)> say;  // what happens meanwhile
+  // As JSON: what happens meanwhile, an object a line.
+  std::function<void(const Json& event)> event;
   std::string directory;  // that relative paths start from; empty: this process's
   bool json = false;
 };
@@ -73,6 +75,7 @@ struct Flag {
   std::string name;            // "-o", "--force"
   std::string valueName = {};  // "PATH"; empty: it takes none
   Kind kind = Kind::none;
+  bool several = false;  // takes all words up to the next option; they come with spaces between
 };
 
 struct Arguments {

@@ -40,7 +40,8 @@ void ProgressBar::update(const Progress& progress, TimePoint now) {
   if (!show_) return;
   if (progress.name.empty()) return finish();
   if (!begun_) begun_ = now;
-  if (progress.name != name_ || (!samples_.empty() && progress.done < samples_.back().done)) {
+  if ((progress.name != name_ && progress.unit != Unit::none) ||
+      (!samples_.empty() && progress.done < samples_.back().done)) {
     name_ = progress.name;
     samples_ = {{now, progress.done}};
   }
@@ -71,6 +72,9 @@ double ProgressBar::rate() const {
 
 std::string ProgressBar::line(const Progress& progress) const {
   std::string figures;
+  if (progress.unit == Unit::none) {
+    return fitted(escaped(progress.name), columns_ - 1);
+  }
   if (progress.unit == Unit::items) {
     figures = progress.total > 0 ? fmt::format("  {} of {}", progress.done, progress.total)
                                  : fmt::format("  {}", progress.done);

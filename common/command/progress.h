@@ -13,7 +13,11 @@
 
 namespace espalier::command {
 
-enum class Unit { bytes, items };
+enum class Unit {
+  bytes,
+  items,
+  none  // the name says it all
+};
 
 struct Progress {
   std::string name;  // empty: it is over, take the bar away

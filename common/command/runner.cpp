@@ -72,6 +72,11 @@ Context standaloneContext(std::stop_token stop, bool json, bool quiet) {
   if (!json && ::isatty(STDIN_FILENO) != 0 && ::isatty(STDERR_FILENO) != 0) {
     context.ask = [stop](const std::string& question) { return readAnswer(question, stop); };
   }
+  if (json) {
+    context.event = [](const Json& event) {
+      writeAll(STDOUT_FILENO, event.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+    };
+  }
   if (!quiet) {
     context.say = [](const std::string& line) { writeAll(STDERR_FILENO, printable(line) + "\n"); };
   }

@@ -11,6 +11,7 @@
 
 #include "common/base/ids.h"
 #include "common/wire/contact.h"
+#include "common/wire/push.h"
 #include "common/wire/search.h"
 
 namespace espalier::wire {
@@ -127,7 +128,8 @@ struct Farewell {
   bool operator==(const Farewell&) const = default;
 };
 
-using LinkMessage = std::variant<Attach, Accepted, Referred, Held, Refused, Beat, LineageChanged,
-                                 Raise, Elsewhere, Farewell, Query, Answer, Lost>;
+using LinkMessage =
+    std::variant<Attach, Accepted, Referred, Held, Refused, Beat, LineageChanged, Raise, Elsewhere,
+                 Farewell, Query, Answer, Lost, PushOffer, PushLedger>;
 
 }  // namespace espalier::wire

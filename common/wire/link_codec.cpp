@@ -4,6 +4,7 @@
 
 #include "common/base/limits.h"
 #include "common/wire/contact_codec.h"
+#include "common/wire/push_codec.h"
 #include "common/wire/search_codec.h"
 #include "link.pb.h"
 
@@ -15,6 +16,7 @@ static_assert(limits::kMaxLinks * kContactBytes + 64 < limits::kFrameBytes, "a r
 static_assert((limits::kContacts + 3) * kContactBytes + 64 < limits::kFrameBytes,
               "an Accepted with its lineage fits");
 static_assert(limits::kSearchMessageBytes + 16 < limits::kFrameBytes, "a search fits the envelope");
+static_assert(limits::kPushMessageBytes + 16 < limits::kFrameBytes, "a push fits the envelope");
 
 // --- out
 
@@ -90,6 +92,14 @@ void fill(const Elsewhere& elsewhere, proto::LinkFrame& frame) {
 
 void fill(const Farewell&, proto::LinkFrame& frame) {
   frame.mutable_farewell();
+}
+
+void fill(const PushOffer& offer, proto::LinkFrame& frame) {
+  toProto(offer, *frame.mutable_push());
+}
+
+void fill(const PushLedger& ledger, proto::LinkFrame& frame) {
+  toProto(ledger, *frame.mutable_push());
 }
 
 template <typename Message>
@@ -197,6 +207,13 @@ Result<LinkMessage> read(const proto::Search& in) {
                     *std::move(search));
 }
 
+Result<LinkMessage> read(const proto::Push& in) {
+  auto push = fromProto(in);
+  if (!push) return push.error();
+  return std::visit([](auto&& message) { return LinkMessage(std::move(message)); },
+                    *std::move(push));
+}
+
 }  // namespace
 
 std::string encode(const LinkMessage& message) {
@@ -231,6 +248,8 @@ Result<LinkMessage> decodeLink(std::string_view payload) {
       return LinkMessage(Farewell{});
     case proto::LinkFrame::kSearch:
       return read(frame.search());
+    case proto::LinkFrame::kPush:
+      return read(frame.push());
     case proto::LinkFrame::KIND_NOT_SET:
       break;
   }

@@ -12,6 +12,7 @@
 #include "common/wire/hello.h"
 #include "common/wire/link.h"
 #include "common/wire/registry.h"
+#include "peer/core/push.h"
 #include "peer/core/search.h"
 
 namespace espalier::peer {
@@ -67,6 +68,8 @@ struct Effects {
   std::vector<Close> closes;
   std::vector<MatchJob> jobs;
   std::vector<SearchUpdate> searchUpdates;
+  std::vector<PushJob> pushJobs;
+  std::set<PushId> pushChanges;  // their ledgers say something new
   std::vector<Notice> notices;
 };
 

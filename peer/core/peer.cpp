@@ -3,12 +3,13 @@
 namespace espalier::peer {
 namespace {
 
-// A message of the searches, if it is one; else nothing.
-std::optional<wire::SearchMessage> searchMessage(const wire::LinkMessage& message) {
+// A message of the searches, or of pushes, if it is one; else nothing.
+template <typename Part>
+std::optional<Part> partOf(const wire::LinkMessage& message) {
   return std::visit(
-      [](const auto& m) -> std::optional<wire::SearchMessage> {
-        if constexpr (std::is_constructible_v<wire::SearchMessage, decltype(m)>) {
-          return wire::SearchMessage(m);
+      [](const auto& m) -> std::optional<Part> {
+        if constexpr (std::is_constructible_v<Part, decltype(m)>) {
+          return Part(m);
         } else {
           return std::nullopt;
         }
@@ -28,6 +29,21 @@ void Peer::append(SearchEffects& from, Effects& to) {
   }
   for (auto& job : from.jobs) to.jobs.push_back(std::move(job));
   for (auto& update : from.updates) to.searchUpdates.push_back(std::move(update));
+  for (auto& notice : from.notices) {
+    to.notices.push_back({Notice::Kind::warning, std::move(notice)});
+  }
+}
+
+void Peer::append(PushEffects& from, Effects& to) {
+  for (auto& [link, message] : from.sends) {
+    std::visit(
+        [&, connection = link](auto& m) {
+          to.sends.push_back({connection, wire::LinkMessage(std::move(m))});
+        },
+        message);
+  }
+  for (auto& job : from.jobs) to.pushJobs.push_back(std::move(job));
+  to.pushChanges.merge(from.changed);
   for (auto& notice : from.notices) {
     to.notices.push_back({Notice::Kind::warning, std::move(notice)});
   }
@@ -67,6 +83,44 @@ std::optional<SearchResult> Peer::cancel(const QueryId& id) {
   return searches_ ? searches_->cancel(id) : std::nullopt;
 }
 
+Result<PushId> Peer::push(std::vector<wire::PushFile> files, std::vector<PeerId> to, TimePoint now,
+                          Effects& fx) {
+  if (!pushes_) return Error{ErrorCode::unavailable, "this peer is not in the network yet"};
+  PushEffects pushed;
+  auto id = pushes_->start(std::move(files), std::move(to), now, pushed);
+  append(pushed, fx);
+  return id;
+}
+
+void Peer::finishPush(const PushId& id, wire::PushEnd end, TimePoint now, Effects& fx) {
+  if (!pushes_) return;
+  PushEffects pushed;
+  pushes_->finish(id, end, now, pushed);
+  append(pushed, fx);
+}
+
+void Peer::pushSourceFailed(const PushId& id, const PeerId& source, PushTrouble trouble,
+                            TimePoint now, Effects& fx) {
+  if (!pushes_) return;
+  PushEffects pushed;
+  pushes_->sourceFailed(id, source, trouble, now, pushed);
+  append(pushed, fx);
+}
+
+void Peer::pushCompleted(const PushId& id, TimePoint now, Effects& fx) {
+  if (!pushes_) return;
+  PushEffects pushed;
+  pushes_->completed(id, now, pushed);
+  append(pushed, fx);
+}
+
+void Peer::pushFailed(const PushId& id, std::string reason, TimePoint now, Effects& fx) {
+  if (!pushes_) return;
+  PushEffects pushed;
+  pushes_->failedHere(id, std::move(reason), now, pushed);
+  append(pushed, fx);
+}
+
 void Peer::opened(ConnectionId connection, const std::string& localHost, TimePoint now,
                   Effects& fx) {
   membership_.opened(connection, localHost, now, fx);
@@ -102,8 +156,15 @@ void Peer::received(ConnectionId connection, const wire::LinkMessage& message, T
                     Effects& fx) {
   membership_.received(connection, message, now, fx);
   afterStep(now, fx);
-  const auto search = searchMessage(message);
-  if (!search || !searches_ || !tree()->owns(connection)) return;
+  if (!searches_ || !tree()->owns(connection)) return;
+  if (const auto push = partOf<wire::PushMessage>(message)) {
+    PushEffects pushed;
+    pushes_->received(connection, *push, now, pushed);
+    append(pushed, fx);
+    return;
+  }
+  const auto search = partOf<wire::SearchMessage>(message);
+  if (!search) return;
   SearchEffects searched;
   searches_->received(connection, *search, now, searched);
   append(searched, fx);
@@ -132,27 +193,41 @@ void Peer::tick(TimePoint now, Effects& fx) {
     searches_->tick(now, searched);
     append(searched, fx);
   }
+  if (pushes_ && now >= pushes_->deadline()) {
+    PushEffects pushed;
+    pushes_->tick(now, pushed);
+    append(pushed, fx);
+  }
   afterStep(now, fx);
 }
 
 TimePoint Peer::deadline() const {
-  return searches_ ? std::min(membership_.deadline(), searches_->deadline())
+  return searches_ ? std::min({membership_.deadline(), searches_->deadline(), pushes_->deadline()})
                    : membership_.deadline();
 }
 
 void Peer::afterStep(TimePoint now, Effects& fx) {
   if (!tree()) return;
   const auto& self = tree()->self();
-  if (!searches_) searches_.emplace(self.id, self.endpoint, self.order, random_);
+  if (!searches_) {
+    searches_.emplace(self.id, self.endpoint, self.order, random_);
+    pushes_.emplace(self, policy_, random_);
+  }
   const auto changes = membership_.takeLinkChanges();
   SearchEffects searched;
-  for (const auto& link : changes.down) searches_->linkDown(link.connection, now, searched);
+  PushEffects pushed;
+  for (const auto& link : changes.down) {
+    searches_->linkDown(link.connection, now, searched);
+    pushes_->linkDown(link.connection, now, pushed);
+  }
   for (const auto& link : changes.up) {
     // It may have come and gone within one step.
     if (!tree()->owns(link.connection)) continue;
     searches_->linkUp(link.connection, link.contact.id, link.contact.order, now, searched);
+    pushes_->linkUp(link.connection, link.contact, now, pushed);
   }
   append(searched, fx);
+  append(pushed, fx);
   if (tree()->parent()) {
     const auto all = tree()->members();
     const auto here = tree()->membersBelow();

@@ -1,5 +1,5 @@
-// All of a peer that decides and does no I/O: its membership of the network and its searches,
-// behind one door. The shell and the simulation feed it the same events.
+// All of a peer that decides and does no I/O: its membership of the network, its searches
+// and pushes, behind one door. The shell and the simulation feed it the same events.
 //
 // Not thread-safe. Call tick() when deadline() has passed.
 #pragma once
@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "peer/core/membership.h"
+#include "peer/core/push.h"
 #include "peer/core/search.h"
 
 namespace espalier::peer {
@@ -28,6 +29,11 @@ class Peer {
   Result<QueryId> find(PatternKind kind, std::string_view text,
                        std::optional<wire::Members> members, TimePoint now, Effects& fx);
   std::optional<SearchResult> cancel(const QueryId& id);
+  // From now on; before this peer joins.
+  void acceptPushes(PushPolicy policy) { policy_ = std::move(policy); }
+  Result<PushId> push(std::vector<wire::PushFile> files, std::vector<PeerId> to, TimePoint now,
+                      Effects& fx);
+  void finishPush(const PushId& id, wire::PushEnd end, TimePoint now, Effects& fx);
 
   // --- what happened ---
   void opened(ConnectionId connection, const std::string& localHost, TimePoint now, Effects& fx);
@@ -43,10 +49,16 @@ class Peer {
   void drained(ConnectionId connection);
   void matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64_t more,
                bool stillIndexing, TimePoint now, Effects& fx);
+  void pushSourceFailed(const PushId& id, const PeerId& source, PushTrouble trouble, TimePoint now,
+                        Effects& fx);
+  void pushCompleted(const PushId& id, TimePoint now, Effects& fx);
+  void pushFailed(const PushId& id, std::string reason, TimePoint now, Effects& fx);
   void tick(TimePoint now, Effects& fx);
   TimePoint deadline() const;
 
   std::size_t openQueries() const { return searches_ ? searches_->openCount() : 0; }
+  // Null until this peer listens.
+  const Pushes* pushes() const { return pushes_ ? &*pushes_ : nullptr; }
   const Membership& membership() const { return membership_; }
   const Tree* tree() const { return membership_.tree(); }
   // Whether a connection is the metaserver's, a link, or on its way to be one.
@@ -55,10 +67,13 @@ class Peer {
  private:
   void afterStep(TimePoint now, Effects& fx);
   void append(SearchEffects& from, Effects& to);
+  void append(PushEffects& from, Effects& to);
 
   Random& random_;
   Membership membership_;
   std::optional<Searches> searches_;  // from when this peer listens
+  PushPolicy policy_;
+  std::optional<Pushes> pushes_;  // likewise
 };
 
 }  // namespace espalier::peer

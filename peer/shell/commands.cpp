@@ -7,6 +7,7 @@
 #include "common/base/limits.h"
 #include "common/base/text.h"
 #include "peer/shell/get_command.h"
+#include "peer/shell/push_command.h"
 #include "peer/shell/render.h"
 
 namespace espalier::peer::shell {
@@ -188,6 +189,7 @@ std::vector<Command> peerCommands(PeerService& service, CommandSettings settings
           twoCommand(service, get),
           getCommand(get),
           findCommand(service),
+          pushCommand(service),
           listCommand(service),
           shareCommand(service, true),
           shareCommand(service, false),

@@ -84,6 +84,8 @@ void Network::carryOut(Effects& fx) {
   if (!fx.jobs.empty()) loop_.flush();  // the query is on its way before this share is looked at
   for (const auto& job : fx.jobs) owner_.match(job);
   for (auto& update : fx.searchUpdates) owner_.searched(update);
+  for (auto& job : fx.pushJobs) owner_.pushJob(job);
+  for (const auto& id : fx.pushChanges) owner_.pushChanged(id);
   for (const auto& notice : fx.notices) {
     if (notice.kind == Notice::Kind::metaserverLost) {
       failAnswers({ErrorCode::unavailable, "the metaserver is out of reach"});
@@ -169,7 +171,7 @@ void Network::Greeter::onFrame(net::Connection& connection, std::string_view pay
     connection.closeAfterFlush(why);
     return;
   }
-  if (hello->purpose == wire::Purpose::transfer) {
+  if (hello->purpose == wire::Purpose::transfer || hello->purpose == wire::Purpose::push) {
     net::Detached detached = connection.detach();
     // The POCO socket closes its own descriptor; the thread that serves has one for itself.
     FileDescriptor socket(::fcntl(detached.socket.impl()->sockfd(), F_DUPFD_CLOEXEC, 0));

@@ -39,8 +39,11 @@ class Network final : private net::ListenerHandler {
     std::function<void(const Notice&)> notice;
     std::function<void(const MatchJob&)> match;
     std::function<void(SearchUpdate&)> searched;
+    // Connections for a transfer, or for a push.
     std::function<void(FileDescriptor socket, const wire::Hello& hello, std::string behind)>
         transfer;
+    std::function<void(PushJob&)> pushJob;
+    std::function<void(const PushId&)> pushChanged;
   };
   using Answer = std::function<void(Result<wire::RegistryReply>)>;
 

@@ -33,20 +33,30 @@ Node::Node(net::EventLoop& loop, PeerOptions options)
                 [this](const MatchJob& job) { match(job); },
                 [this](SearchUpdate& update) { searched(update); },
                 [this](FileDescriptor socket, const wire::Hello& hello, std::string behind) {
-                  if (server_) server_->serve(std::move(socket), hello, std::move(behind));
-                }}),
+                  if (hello.purpose == wire::Purpose::push) {
+                    desk_.serve(std::move(socket), hello, std::move(behind));
+                  } else if (server_) {
+                    server_->serve(std::move(socket), hello, std::move(behind));
+                  }
+                },
+                [this](PushJob& job) { desk_.carryOut(job); },
+                [this](const PushId& id) { desk_.changed(id); }}),
       worker_([this](std::stop_token stop) { workOff(stop); }),
       loopThread_([this] {
         loop_.run();
         network_.end();
       }) {
   announcedWord_.with([&](auto& word) { word = options_.joinWord; });
+  network_.post([policy = options_.acceptPush](Peer& peer, TimePoint, Effects&) {
+    peer.acceptPushes(policy);
+  });
 }
 
 Node::~Node() {
   leave();
   worker_.request_stop();
   if (server_) server_->stop();
+  desk_.stop();
 }
 
 void Node::leave() {
@@ -116,12 +126,16 @@ Result<void> Node::makeShare() {
   auto index = std::make_unique<share::ShareIndex>(std::move(share));
   auto source = std::make_unique<ShareSource>(*index);
   auto server = std::make_unique<transfer::TransferServer>(*source);
+  const auto verified = [share = index.get()](const auto& path, const auto& root, auto chunks) {
+    share->learn(path, root, chunks);
+  };
   downloader_ = std::make_unique<transfer::Downloader>(transfer::DownloaderOptions{
-      .stateFolder = options_.state,
-      .timeouts = {},
-      .verified = [share = index.get()](const auto& path, const auto& root, auto chunks) {
-        share->learn(path, root, chunks);
-      }});
+      .stateFolder = options_.state, .timeouts = {}, .verified = verified});
+  transfer::PushReceiverOptions pushed;
+  pushed.downloads = options_.downloads;
+  pushed.stateFolder = options_.state;
+  pushed.verified = verified;
+  desk_.settle(std::move(pushed));
   // The loop and the worker use these: they are exchanged where both look.
   const auto exchanged = network_.call([&](Peer&, TimePoint, Effects&) {
     const std::lock_guard lock(jobsMutex_);

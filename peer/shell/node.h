@@ -20,6 +20,7 @@
 #include "peer/shell/network.h"
 #include "peer/shell/options.h"
 #include "peer/shell/peer_service.h"
+#include "peer/shell/push_desk.h"
 #include "peer/shell/share_source.h"
 #include "peer/transfer/downloader.h"
 #include "peer/transfer/transfer_server.h"
@@ -63,6 +64,9 @@ class Node final : public PeerService, public Joiner {
   Result<std::vector<SharedFile>> filesBelow(const Holder& holder, const std::string& folder,
                                              std::stop_token stop) override;
   Result<ShareReport> list(const std::optional<PeerId>& peer, std::stop_token stop) override;
+  Result<PushReport> push(const PushRequest& request, std::stop_token stop, const OnPush& onChange,
+                          const OnProgress& onHashed) override;
+  Result<std::vector<PushReport>> pushes(std::stop_token stop) override;
   Result<ShareChange> share(const std::string& path, std::stop_token stop) override;
   Result<ShareChange> unshare(const std::string& path, std::stop_token stop) override;
   Result<std::vector<Link>> links() override;
@@ -107,6 +111,7 @@ class Node final : public PeerService, public Joiner {
   void refreshPicture();
   void refreshPictureSoon();
   std::optional<wire::Members> membersNow(std::stop_token stop);
+  std::optional<std::vector<PeerId>> memberIds(std::stop_token stop);
   Result<wire::RegistryReply> askMetaserver(wire::RegistryRequest request, std::stop_token stop);
 
   net::EventLoop& loop_;
@@ -141,6 +146,7 @@ class Node final : public PeerService, public Joiner {
   TimePoint refreshAt_ = kNever;  // of the last picture
 
   Network network_;
+  PushDesk desk_{network_};
   std::jthread worker_;
   std::thread loopThread_;
 };

@@ -230,12 +230,17 @@ Result<Status> Node::status() {
   status->sharedFiles = snapshot->size();
   status->sharedBytes = snapshot->totalBytes();
   status->filesToIndex = progress.ready ? 0 : progress.totalFiles - progress.hashedFiles;
-  status->sentBytes = server_->status().bytes;
-  status->receivedBytes = receivedBytes_;
+  status->sentBytes = server_->status().bytes + desk_.sentBytes();
+  status->receivedBytes = receivedBytes_ + desk_.receivedBytes();
   status->uptime = Clock::now() - started_;
   downloads_.with([&](auto& downloads) {
     for (const auto& [number, download] : downloads) status->transfers.push_back(download);
   });
+  for (const auto& each : desk_.incoming()) {
+    const std::string more = each.files > 1 ? fmt::format(" and {} more", each.files - 1) : "";
+    status->transfers.push_back(
+        {each.name + more, each.from.value_or(PeerId()), true, each.doneBytes, each.totalBytes});
+  }
   return status;
 }
 

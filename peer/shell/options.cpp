@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "common/base/limits.h"
 #include "common/base/text.h"
 
@@ -68,6 +70,50 @@ Store storeJoinWord(PeerOptions& options) {
   };
 }
 
+// all, none, or ids with commas between between them.
+Store storeSenders(PushPolicy& target) {
+  return [&target](std::string_view value) -> Result<void> {
+    PushPolicy policy{PushPolicy::From::some, {}, target.limitBytes};
+    if (value == "all" || value == "none") {
+      policy.from = value == "all" ? PushPolicy::From::all : PushPolicy::From::none;
+      target = std::move(policy);
+      return {};
+    }
+    while (true) {
+      const auto comma = value.find(',');
+      const auto id = PeerId::parse(value.substr(0, comma));
+      if (!id) return Error{ErrorCode::usage, "all, none, or ids: " + id.error().message};
+      policy.senders.insert(*id);
+      if (comma == std::string_view::npos) break;
+      value.remove_prefix(comma + 1);
+    }
+    target = std::move(policy);
+    return {};
+  };
+}
+
+// 500, 20K, 10G: powers of 1000.
+Store storeSize(std::uint64_t& target) {
+  return [&target](std::string_view value) -> Result<void> {
+    constexpr std::string_view kUnits = "KMGT";
+    const Error wrong{ErrorCode::usage,
+                      fmt::format("\"{}\" is no size: 500, 20K, 10M, 4G or 1T", escaped(value))};
+    std::uint64_t factor = 1;
+    auto digits = value;
+    if (const auto unit = kUnits.find(value.empty() ? ' ' : value.back());
+        unit != std::string_view::npos) {
+      for (std::size_t i = 0; i <= unit; ++i) factor *= 1000;
+      digits.remove_suffix(1);
+    }
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    if (error != std::errc() || end != digits.data() + digits.size()) return wrong;
+    if (number > limits::kPushFiles * limits::kFileBytes / factor) return wrong;
+    target = number * factor;
+    return {};
+  };
+}
+
 std::vector<Option> optionTable(PeerOptions& o) {
   using namespace command;
   return {
@@ -86,6 +132,10 @@ std::vector<Option> optionTable(PeerOptions& o) {
        storeHost(o.advertise)},
       {"state", "DIR", "SHARE/.espalier", "its key, index and incomplete downloads",
        storeText(o.given.state, limits::kPathBytes)},
+      {"accept-push", "all|IDs|none", "none",
+       "from whom pushed files are taken; ids with commas between", storeSenders(o.acceptPush)},
+      {"accept-push-limit", "SIZE", "10G", "the most that one push may bring: 500, 20K, 10M, 4G",
+       storeSize(o.acceptPush.limitBytes)},
       {"e", "COMMAND", "", "run it and exit; may be repeated; see the command help",
        storeAll(o.commands), true},
       {"headless", "", "", "no prompt: serve until SIGTERM", storeYes(o.headless)},

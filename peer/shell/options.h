@@ -10,6 +10,7 @@
 #include "common/base/log.h"
 #include "common/base/result.h"
 #include "common/command/options.h"
+#include "peer/core/push.h"
 
 namespace espalier::peer::shell {
 
@@ -31,6 +32,7 @@ struct PeerOptions {
   bool joinWordGiven = false;
   Endpoint listen{"127.0.0.1", 0};  // port 0: what the metaserver assigns
   std::string advertise;            // empty: the host of `listen`
+  PushPolicy acceptPush{PushPolicy::From::none, {}, 10'000'000'000};
   std::vector<std::string> commands;
   bool headless = false;
   bool json = false;

@@ -20,6 +20,7 @@
 #include "common/base/result.h"
 #include "common/command/network_commands.h"
 #include "common/command/progress.h"
+#include "common/wire/push.h"
 #include "common/wire/search.h"
 #include "peer/core/search_result.h"
 
@@ -78,6 +79,35 @@ struct ShareChange {
   std::string path;         // as it is known now
   std::uint64_t files = 0;  // that were added or taken away, as far as is known yet
   bool indexing = false;
+};
+
+// --- pushes
+
+struct PushRequest {
+  std::vector<std::string> paths;
+  std::vector<PeerId> to;  // empty: everybody
+  bool wait = false;       // also for those who are out of reach
+};
+
+struct PushedPeer {
+  enum class State { waiting, receiving, verified, declined, failed, outOfReach };
+  PeerId id;
+  State state = State::waiting;
+  std::string reason;  // of declined and failed; from the network
+
+  bool operator==(const PushedPeer&) const = default;
+};
+
+struct PushReport {
+  PushId id;
+  PeerId sender;
+  std::vector<SharedFile> files;
+  std::uint64_t sizeBytes = 0;
+  std::vector<PushedPeer> peers;  // that it is meant for, the sender left out
+  double seconds = 0;             // of a push that this command made
+  bool over = false;              // nobody new is offered it
+  bool interrupted = false;
+  bool goesOn = false;  // though interrupted: another peer has everything
 };
 
 enum class Role { parent, child };
@@ -146,6 +176,14 @@ class PeerService : public command::NetworkService {
 
   // What this peer shares, or that one (`unavailable` when it is not in the network).
   virtual Result<ShareReport> list(const std::optional<PeerId>& peer, std::stop_token stop) = 0;
+
+  // Sends files to everybody, or to some, and returns when all have them, declined, failed or are
+  // out of reach. Interrupted, it is cancelled, unless another peer has everything by then.
+  using OnPush = std::function<void(const PushReport&)>;
+  virtual Result<PushReport> push(const PushRequest& request, std::stop_token stop,
+                                  const OnPush& onChange, const OnProgress& onHashed) = 0;
+  // Those that this peer knows of, its own or not.
+  virtual Result<std::vector<PushReport>> pushes(std::stop_token stop) = 0;
 
   virtual Result<ShareChange> share(const std::string& path, std::stop_token stop) = 0;
   virtual Result<ShareChange> unshare(const std::string& path, std::stop_token stop) = 0;

@@ -207,6 +207,11 @@ command::Context Prompt::context() {
   context.stop = newStop();
   context.json = settings_.json;
   context.say = [this](const std::string& line) { editor_.notify(line); };
+  if (settings_.json) {
+    context.event = [this](const command::Json& event) {
+      editor_.print(event.dump(-1, ' ', false, command::Json::error_handler_t::replace) + "\n");
+    };
+  }
   if (editor_.isTerminal()) {
     context.ask = [this](const std::string& question) -> std::optional<std::string> {
       const auto line = editor_.read(question);

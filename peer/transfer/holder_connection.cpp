@@ -7,13 +7,13 @@
 #include <variant>
 
 #include "common/base/text.h"
-#include "common/wire/hello.h"
 
 namespace espalier::transfer {
-HolderConnection::HolderConnection(Endpoint endpoint, Timeouts timeouts, Interrupter& interrupter)
+HolderConnection::HolderConnection(Endpoint endpoint, Timeouts timeouts, Interrupter& interrupter,
+                                   wire::Purpose purpose)
     : endpoint_(std::move(endpoint)), timeouts_(timeouts), interrupter_(interrupter) {
   wire::Hello hello;
-  hello.purpose = wire::Purpose::transfer;
+  hello.purpose = purpose;
   wire::appendFrame(wire::encode(hello), out_);
 }
 
@@ -49,13 +49,14 @@ Result<void> HolderConnection::flush() {
   return sent;
 }
 
-Result<wire::TransferAnswer> HolderConnection::receive() {
+Result<wire::TransferAnswer> HolderConnection::receive(Duration patience) {
+  const TimePoint begun = Clock::now();
   while (true) {
     auto frame = receiveFrame();
     if (!frame) return frame.error();
     auto answer = wire::decodeTransferAnswer(*frame);
-    if (answer && std::holds_alternative<wire::Waiting>(*answer)) continue;
-    return answer;
+    if (!answer || !std::holds_alternative<wire::Waiting>(*answer)) return answer;
+    if (Clock::now() - begun > patience) return Error{ErrorCode::timeout, "it has nothing to send"};
   }
 }
 

@@ -22,6 +22,7 @@
 #include "common/base/limits.h"
 #include "common/base/result.h"
 #include "common/wire/frame.h"
+#include "common/wire/hello.h"
 #include "common/wire/transfer.h"
 #include "peer/transfer/sockets.h"
 
@@ -34,7 +35,8 @@ struct Timeouts {
 
 class HolderConnection {
  public:
-  HolderConnection(Endpoint endpoint, Timeouts timeouts, Interrupter& interrupter);
+  HolderConnection(Endpoint endpoint, Timeouts timeouts, Interrupter& interrupter,
+                   wire::Purpose purpose = wire::Purpose::transfer);
   ~HolderConnection();
   HolderConnection(const HolderConnection&) = delete;
   HolderConnection& operator=(const HolderConnection&) = delete;
@@ -47,8 +49,9 @@ class HolderConnection {
   Result<void> open();
   // Sends what is queued.
   Result<void> flush();
-  // The next answer. Waiting in the holder's line is not an answer: it goes on.
-  Result<wire::TransferAnswer> receive();
+  // The next answer. Waiting in the holder's line is not an answer: it goes on, for `patience` at
+  // most.
+  Result<wire::TransferAnswer> receive(Duration patience = Duration::max());
   // The raw bytes behind the ChunkHeader that was just received.
   Result<void> receiveBytes(std::span<std::byte> out);
 

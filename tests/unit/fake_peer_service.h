@@ -16,6 +16,8 @@ using peer::shell::Fetched;
 using peer::shell::FetchRequest;
 using peer::shell::Link;
 using peer::shell::PeerService;
+using peer::shell::PushReport;
+using peer::shell::PushRequest;
 using peer::shell::Role;
 using peer::shell::ShareChange;
 using peer::shell::ShareReport;
@@ -51,6 +53,8 @@ class FakePeerService : public PeerService {
       std::nullopt};
   std::map<std::string, Error> fetchErrors;  // by name
   std::vector<FetchRequest> fetched;
+  std::vector<PushRequest> pushed;
+  PushReport pushReport;
   std::uint64_t members = 2;
   bool stopped = false;
 
@@ -98,6 +102,16 @@ class FakePeerService : public PeerService {
     Fetched result{wanted.name, wanted.sizeBytes, wanted.root, "./s2/" + wanted.name, {}, 0.01};
     for (const auto& holder : wanted.holders) result.sources.push_back(holder.id);
     return result;
+  }
+
+  Result<PushReport> push(const PushRequest& request, std::stop_token, const OnPush& onChange,
+                          const OnProgress&) override {
+    pushed.push_back(request);
+    if (onChange) onChange(pushReport);
+    return pushReport;
+  }
+  Result<std::vector<PushReport>> pushes(std::stop_token) override {
+    return std::vector<PushReport>{pushReport};
   }
 
   Result<ShareReport> list(const std::optional<PeerId>& peer, std::stop_token) override {

@@ -112,6 +112,18 @@ const std::map<std::size_t, Example>& linkExamples() {
     found.indexing = {peer("s4")};
     found.more = {{peer("s3"), 9800}};
     found.done = true;
+    const PushId push = *PushId::fromRaw("push number one.");
+    const PushOffer offer{push,
+                          contactOf(1),
+                          peer("s2"),
+                          false,
+                          PushEnd::open,
+                          {{"f3.txt", 12, kRoot}},
+                          {peer("s3"), peer("s4")}};
+    const PushEntry declined{1,     PushState::declined, contactOf(3), peer("s2"),
+                             false, "takes no pushes"};
+    const PushEntry verified{2, PushState::verified, contactOf(4), peer("s2"), true, {}};
+    const PushLedger ledger{push, PushEnd::closed, {declined, verified}};
     const std::vector<std::pair<std::string, LinkMessage>> messages = {
         {"Attach", Attach{kNetwork, contactOf(5), {17, 2}, 3}},
         {"Accepted", Accepted{contactOf(2), {18, 1}, 5, kLineage}},
@@ -126,6 +138,8 @@ const std::map<std::size_t, Example>& linkExamples() {
         {"Query", Query{kQuery, PatternKind::glob, "*.txt", 3100ms, peer("s1"), 5}},
         {"Answer", found},
         {"Lost", Lost{kQuery}},
+        {"PushOffer", offer},
+        {"PushLedger", ledger},
     };
     std::map<std::size_t, Example> map;
     for (const auto& [name, message] : messages) {

@@ -116,8 +116,34 @@ inline wire::Answer someAnswer() {
   return answer;
 }
 
+inline wire::PushOffer somePushOffer() {
+  wire::PushOffer offer;
+  offer.id = rawOf<PushId>();
+  offer.sender = someContact();
+  offer.via = someId();
+  offer.late = *rc::gen::arbitrary<bool>();
+  offer.end = static_cast<wire::PushEnd>(numberOf(0, 2));
+  for (int i = numberOf(1, 4); i > 0; --i) {
+    offer.files.push_back({"n" + textOf(0, limits::kPathBytes - 1),
+                           numberOf<std::uint64_t>(0, limits::kFileBytes), rawOf<FileRoot>()});
+  }
+  offer.to = someIds(limits::kPushTargets);
+  return offer;
+}
+
+inline wire::PushLedger somePushLedger() {
+  wire::PushLedger ledger{rawOf<PushId>(), static_cast<wire::PushEnd>(numberOf(0, 2)), {}};
+  for (int i = numberOf(0, 4); i > 0; --i) {
+    ledger.entries.push_back({numberOf<std::uint32_t>(0, limits::kLedgerVersion),
+                              static_cast<wire::PushState>(numberOf(0, 5)), someContact(),
+                              maybeId().value_or(PeerId()), *rc::gen::arbitrary<bool>(),
+                              bytesOf(0, limits::kPushReasonBytes)});
+  }
+  return ledger;
+}
+
 inline wire::LinkMessage someLinkMessage() {
-  switch (numberOf(0, 12)) {
+  switch (numberOf(0, 14)) {
     case 0:
       return wire::Attach{rawOf<wire::NetworkId>(), someContact(), someFloor(), someMembers()};
     case 1:
@@ -142,6 +168,10 @@ inline wire::LinkMessage someLinkMessage() {
       return someAnswer();
     case 11:
       return wire::Elsewhere{someContacts(limits::kContacts)};
+    case 12:
+      return somePushOffer();
+    case 13:
+      return somePushLedger();
     default:
       return wire::Lost{rawOf<QueryId>()};
   }
@@ -222,7 +252,7 @@ inline wire::RegistryReply someRegistryReply() {
 
 inline wire::Hello someHello() {
   return {numberOf(0u, wire::kVersionMost), numberOf(wire::kVersionLeast, ~0u),
-          static_cast<wire::Purpose>(numberOf(1, 3)), *rc::gen::arbitrary<std::uint64_t>()};
+          static_cast<wire::Purpose>(numberOf(1, 4)), *rc::gen::arbitrary<std::uint64_t>()};
 }
 
 }  // namespace espalier::test

@@ -1,0 +1,17 @@
+// Messages of pushes, in protobuf form and back. Decoding checks every id, length and count against
+// limits.h, so cores see well-formed messages only. Thread-safe: no state.
+#pragma once
+
+#include "common/base/result.h"
+#include "common/wire/push.h"
+
+namespace espalier::proto {
+class Push;
+}
+
+namespace espalier::wire {
+
+void toProto(const PushMessage& message, proto::Push& out);
+Result<PushMessage> fromProto(const proto::Push& in);
+
+}  // namespace espalier::wire

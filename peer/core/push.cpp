@@ -1,0 +1,288 @@
+// What this peer and its shell do with pushes; push_links.cpp has what travels over links.
+#include "peer/core/push.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/base/limits.h"
+#include "common/base/text.h"
+#include "peer/core/push_chain.h"
+
+namespace espalier::peer {
+
+using wire::PushEnd;
+using wire::PushEntry;
+using wire::PushState;
+
+namespace {
+
+// While the chain forms: as often as news comes.
+constexpr Duration kChooseAgain =
+    Duration(limits::kLedgerWindow) / static_cast<long>(limits::kLedgerFlushes);
+
+std::uint64_t bytesOf(const wire::PushOffer& offer) {
+  std::uint64_t bytes = 0;  // at most kPushFiles * kFileBytes: does not wrap around
+  for (const auto& file : offer.files) bytes += file.sizeBytes;
+  return bytes;
+}
+
+}  // namespace
+
+std::uint64_t pushChunkBytesFor(std::uint64_t sizeBytes) {
+  std::uint64_t chunkBytes = limits::kPushChunkBytes;
+  while (chunkBytes < limits::kChunkBytesMax && sizeBytes / chunkBytes >= limits::kPushListHashes) {
+    chunkBytes *= 2;
+  }
+  return chunkBytes;
+}
+
+std::uint64_t pushChunks(const std::vector<wire::PushFile>& files) {
+  std::uint64_t chunks = 0;
+  for (const auto& file : files) {
+    const std::uint64_t chunkBytes = pushChunkBytesFor(file.sizeBytes);
+    chunks += std::max<std::uint64_t>((file.sizeBytes + chunkBytes - 1) / chunkBytes, 1);
+  }
+  return chunks;
+}
+
+// --- the sender ---
+
+Result<PushId> Pushes::start(std::vector<wire::PushFile> files, std::vector<PeerId> to,
+                             TimePoint now, PushEffects& fx) {
+  if (files.empty()) return Error{ErrorCode::usage, "there is nothing to push"};
+  if (files.size() > limits::kPushFiles || to.size() > limits::kPushTargets ||
+      !wire::fitsOffer(files, to)) {
+    return Error{ErrorCode::usage,
+                 fmt::format("a push of {} files to {} named peers is too long for one offer: "
+                             "push them as an archive, or in parts",
+                             files.size(), to.size())};
+  }
+  if (!makeRoom(now, fx)) {
+    return Error{ErrorCode::failed, fmt::format("{} pushes are under way already", pushes_.size())};
+  }
+  const auto id = randomFrom<PushId>(random_);
+  Push& push = pushes_[id];
+  push.offer = {id, self_, self_.id, false, PushEnd::open, std::move(files), std::move(to)};
+  push.mine = true;
+  push.chunks = pushChunks(push.offer.files);
+  push.changedAt = now;
+  say(push, PushState::verified, {}, now, fx);
+  for (auto& [connection, link] : links_) offerTo(push, connection, link, false, now, fx);
+  return id;
+}
+
+void Pushes::finish(const PushId& id, PushEnd end, TimePoint now, PushEffects& fx) {
+  const auto push = pushes_.find(id);
+  if (push != pushes_.end() && push->second.mine) receivedEnd(push->second, end, now, fx);
+}
+
+// --- taking ---
+
+bool Pushes::isMeant(const Push& push, const PeerId& peer) const {
+  const auto& to = push.offer.to;
+  return to.empty() || std::find(to.begin(), to.end(), peer) != to.end();
+}
+
+void Pushes::decide(Push& push, TimePoint now, PushEffects& fx) {
+  const auto& sender = push.offer.sender.id;
+  if (!isMeant(push, self_.id) || sender == self_.id) return;
+  if (policy_.from == PushPolicy::From::none) {
+    return say(push, PushState::declined, "takes no pushes", now, fx);
+  }
+  if (policy_.from == PushPolicy::From::some && !policy_.senders.contains(sender)) {
+    return say(push, PushState::declined, fmt::format("takes no pushes from {}", sender.text()),
+               now, fx);
+  }
+  if (bytesOf(push.offer) > policy_.limitBytes) {
+    return say(push, PushState::declined,
+               fmt::format("takes at most {}", formatSize(policy_.limitBytes)), now, fx);
+  }
+  say(push, PushState::accepted, {}, now, fx);
+  push.taking = Taking{now, {}, {}, now};
+  fx.jobs.push_back(PushReceive{push.offer.id, sender, push.offer.files});
+}
+
+void Pushes::choose(Push& push, TimePoint now, PushEffects& fx) {
+  Taking& taking = *push.taking;
+  const auto sources = pushSources(push.ledger, push.offer.sender.id, self_.id, push.chunks);
+  const bool settling = now < taking.begun + limits::kPushSettling && !push.offer.late;
+  taking.chooseAt = settling ? now + kChooseAgain : kNever;
+  if (const TimePoint formed = taking.begun + limits::kPushForming;
+      sources.forming && now < formed) {
+    taking.chooseAt = std::min(taking.chooseAt, formed);
+    return;
+  }
+
+  TimePoint rested = kNever;
+  for (const auto* entry : sources.candidates) {
+    const auto resting = taking.resting.find(entry->peer.id);
+    if (resting != taking.resting.end() && resting->second > now) {
+      rested = std::min(rested, resting->second);
+      continue;
+    }
+    if (taking.source == entry->peer.id) return;
+    taking.source = entry->peer.id;
+    fx.jobs.push_back(PushTakeFrom{push.offer.id, entry->peer});
+    return;
+  }
+  // Nobody: whoever comes, or has rested, is taken.
+  if (!taking.source) taking.chooseAt = std::min(taking.chooseAt, rested);
+}
+
+void Pushes::sourceFailed(const PushId& id, const PeerId& source, PushTrouble trouble,
+                          TimePoint now, PushEffects& fx) {
+  const auto found = pushes_.find(id);
+  if (found == pushes_.end() || !found->second.taking) return;
+  Taking& taking = *found->second.taking;
+  if (taking.source != source) return;
+  taking.source.reset();
+  taking.resting[source] = trouble == PushTrouble::lied ? kNever : now + limits::kPushSourceRest;
+  choose(found->second, now, fx);
+}
+
+void Pushes::completed(const PushId& id, TimePoint now, PushEffects& fx) {
+  const auto push = pushes_.find(id);
+  if (push == pushes_.end() || !push->second.taking) return;
+  push->second.taking.reset();
+  say(push->second, PushState::verified, {}, now, fx);
+}
+
+void Pushes::failedHere(const PushId& id, std::string reason, TimePoint now, PushEffects& fx) {
+  const auto push = pushes_.find(id);
+  if (push == pushes_.end() || !push->second.taking) return;
+  push->second.taking.reset();
+  say(push->second, PushState::failed, std::move(reason), now, fx);
+}
+
+void Pushes::stopTaking(Push& push, PushEffects& fx) {
+  if (!push.taking) return;
+  push.taking.reset();
+  fx.jobs.push_back(PushDrop{push.offer.id});
+}
+
+// --- the ledger ---
+
+PushEntry Pushes::ownEntry(const Push& push) const {
+  if (const auto* known = push.ledger.find(self_.id)) return *known;
+  PushEntry entry;
+  entry.peer = self_;
+  if (!push.mine) entry.via = push.offer.via;
+  entry.late = push.offer.late;
+  return entry;
+}
+
+// This peer's own state, above whatever is there.
+void Pushes::say(Push& push, PushState state, std::string reason, TimePoint now, PushEffects& fx) {
+  PushEntry entry = ownEntry(push);
+  entry.peer = self_;
+  if (entry.version == 0 || state < entry.state) ++entry.version;
+  entry.state = state;
+  entry.reason = std::string(cutUtf8(reason, limits::kPushReasonBytes));
+  if (entry.version <= limits::kLedgerVersion) learn(push, entry, std::nullopt, now, fx);
+}
+
+// Whether it was new; then all other links hear of it.
+bool Pushes::learn(Push& push, const PushEntry& entry, std::optional<ConnectionId> from,
+                   TimePoint now, PushEffects& fx) {
+  if (!push.ledger.merge(entry)) return false;
+  push.changedAt = now;
+  fx.changed.insert(push.offer.id);
+  for (auto& [connection, link] : links_) {
+    if (from == connection || !link.told.contains(push.offer.id)) continue;
+    link.news[push.offer.id].insert(entry.peer.id);
+    if (!link.newsSince) link.newsSince = now;
+  }
+  return true;
+}
+
+// --- time ---
+
+TimePoint Pushes::dropDue(const Push& push) const {
+  return push.taking ? kNever : push.changedAt + limits::kPushKept;
+}
+
+TimePoint Pushes::deadline() const {
+  TimePoint due = kNever;
+  for (const auto& [connection, link] : links_) due = std::min(due, flushDue(link));
+  for (const auto& [id, push] : pushes_) {
+    due = std::min(due, dropDue(push));
+    if (push.taking) due = std::min(due, push.taking->chooseAt);
+  }
+  for (const auto& [peer, when] : gone_) due = std::min(due, when);
+  return due;
+}
+
+void Pushes::tick(TimePoint now, PushEffects& fx) {
+  for (auto push = pushes_.begin(); push != pushes_.end();) {
+    const auto next = std::next(push);
+    if (push->second.taking && now >= push->second.taking->chooseAt) {
+      choose(push->second, now, fx);
+    }
+    if (now >= dropDue(push->second)) forget(push, fx);
+    push = next;
+  }
+  for (auto gone = gone_.begin(); gone != gone_.end();) {
+    if (now < gone->second) {
+      ++gone;
+      continue;
+    }
+    for (auto& [id, push] : pushes_) {
+      const auto* entry = push.ledger.find(gone->first);
+      if (entry == nullptr || entry->state > PushState::accepted) continue;
+      PushEntry lost = *entry;
+      lost.state = PushState::lost;
+      learn(push, lost, std::nullopt, now, fx);
+    }
+    gone = gone_.erase(gone);
+  }
+  for (auto& [connection, link] : links_) {
+    if (now >= flushDue(link)) flush(connection, link, now, fx);
+  }
+}
+
+void Pushes::forget(PushMap::iterator push, PushEffects& fx) {
+  const PushId id = push->first;
+  fx.jobs.push_back(PushDrop{id});
+  fx.changed.insert(id);
+  for (auto& [connection, link] : links_) {
+    link.told.erase(id);
+    link.news.erase(id);
+  }
+  pushes_.erase(push);
+  if (!remembered_.insert(id).second) return;
+  rememberedOrder_.push_back(id);
+  if (rememberedOrder_.size() <= limits::kPushesRemembered) return;
+  remembered_.erase(rememberedOrder_.front());
+  rememberedOrder_.pop_front();
+}
+
+// The oldest one that this peer has done its part in makes room.
+bool Pushes::makeRoom(TimePoint, PushEffects& fx) {
+  if (pushes_.size() < limits::kPushes) return true;
+  auto oldest = pushes_.end();
+  for (auto push = pushes_.begin(); push != pushes_.end(); ++push) {
+    const bool over =
+        !push->second.taking && !(push->second.mine && push->second.offer.end == PushEnd::open);
+    if (over && (oldest == pushes_.end() || push->second.changedAt < oldest->second.changedAt)) {
+      oldest = push;
+    }
+  }
+  if (oldest == pushes_.end()) return false;
+  forget(oldest, fx);
+  return true;
+}
+
+std::vector<PushId> Pushes::ids() const {
+  std::vector<PushId> ids;
+  for (const auto& [id, push] : pushes_) ids.push_back(id);
+  return ids;
+}
+
+std::optional<Pushes::View> Pushes::view(const PushId& id) const {
+  const auto push = pushes_.find(id);
+  if (push == pushes_.end()) return std::nullopt;
+  return View{push->second.offer, push->second.ledger, push->second.mine};
+}
+
+}  // namespace espalier::peer

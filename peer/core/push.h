@@ -1,0 +1,193 @@
+// Pushes: those that this peer sends, takes and relays. Offers and the ledger travel over the
+// links; bytes do not pass through here: the shell is told from whom to take them, and tells how
+// that went.
+//
+// A push at a peer, and what its own entry in the ledger says:
+//
+//   start -------------------------------> verified     (the sender)
+//   PushOffer --> accepted --completed---> verified
+//             |            --failedHere--> failed
+//             +---------------------------> declined     (not taken from that sender, too large)
+//
+// An offer floods down every link but the one it came on, and to links that come up later, with the
+// whole ledger. A peer that meets an entry about itself that says what it does not raises its own
+// version. A link that was lost for limits::kPushGone makes the peer behind it `lost` there.
+//
+// A taker chooses its source by the ledger (push_chain.h), once nobody before it is undecided or
+// limits::kPushForming is over, and again when the source failed, or the chain changed while it
+// forms. A source that lied is never asked again.
+//
+// Others' words are hostile: pushes, entries, versions and files have bounds in limits.h; what is
+// over is ignored and told once a link. Each link gets changes limits::kLedgerFlushes times a
+// second at most, so a flood is not passed on as one. Nothing is signed: a liar can name others as
+// sender, and claim for others what they then contradict.
+//
+// Does no I/O; not thread-safe; time and randomness are handed in. An event costs O(links) and
+// O(log entries) an entry; choosing a source O(n log n), at most a few times a push.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/ids.h"
+#include "common/base/random.h"
+#include "common/base/result.h"
+#include "common/wire/push.h"
+#include "peer/core/ledger.h"
+
+namespace espalier::peer {
+
+// From whom this peer takes pushes, and how large they may be.
+struct PushPolicy {
+  enum class From { none, all, some };
+  From from = From::none;
+  std::set<PeerId> senders;  // with `some`
+  std::uint64_t limitBytes = 0;
+};
+
+// --- what the shell is to do
+
+// Begin to take these files; from whom follows.
+struct PushReceive {
+  PushId id;
+  PeerId sender;
+  std::vector<wire::PushFile> files;
+};
+// Go on from here, from the chunk that is there. Replaces the source before.
+struct PushTakeFrom {
+  PushId id;
+  wire::Contact source;
+};
+// Stop taking it and giving it.
+struct PushDrop {
+  PushId id;
+};
+using PushJob = std::variant<PushReceive, PushTakeFrom, PushDrop>;
+
+struct PushEffects {
+  std::vector<std::pair<ConnectionId, wire::PushMessage>> sends;
+  std::vector<PushJob> jobs;         // in this order
+  std::set<PushId> changed;          // their ledgers say something new
+  std::vector<std::string> notices;  // for the log; printable
+};
+
+// Why a source is of no use.
+enum class PushTrouble {
+  unreachable,  // or it broke off
+  lied,
+  useless,  // it does not have it, or nothing came from it
+};
+
+class Pushes {
+ public:
+  struct View {
+    wire::PushOffer offer;
+    Ledger ledger;
+    bool mine = false;  // this peer started it
+  };
+
+  Pushes(wire::Contact self, PushPolicy policy, Random& random)
+      : self_(std::move(self)), policy_(std::move(policy)), random_(random) {}
+  Pushes(const Pushes&) = delete;
+  Pushes& operator=(const Pushes&) = delete;
+
+  // This peer sends `files`, which it has; `to` empty: to all. Fails when too many are open, or
+  // they fit no frame.
+  Result<PushId> start(std::vector<wire::PushFile> files, std::vector<PeerId> to, TimePoint now,
+                       PushEffects& fx);
+  // The sender: nobody new takes part (closed), or all who do not have it give up (cancelled).
+  void finish(const PushId& id, wire::PushEnd end, TimePoint now, PushEffects& fx);
+
+  // Links of the tree, once both ends agreed.
+  void linkUp(ConnectionId link, const wire::Contact& peer, TimePoint now, PushEffects& fx);
+  void linkDown(ConnectionId link, TimePoint now, PushEffects& fx);
+  void received(ConnectionId link, const wire::PushMessage& message, TimePoint now,
+                PushEffects& fx);
+
+  // How taking goes. What does not fit (an older source, a push that is over) is ignored.
+  void sourceFailed(const PushId& id, const PeerId& source, PushTrouble trouble, TimePoint now,
+                    PushEffects& fx);
+  void completed(const PushId& id, TimePoint now, PushEffects& fx);
+  void failedHere(const PushId& id, std::string reason, TimePoint now, PushEffects& fx);
+
+  void tick(TimePoint now, PushEffects& fx);
+  TimePoint deadline() const;
+
+  std::vector<PushId> ids() const;
+  std::optional<View> view(const PushId& id) const;
+  std::size_t size() const { return pushes_.size(); }
+
+ private:
+  struct Taking {
+    TimePoint begun;
+    std::optional<PeerId> source;
+    std::map<PeerId, TimePoint> resting;  // until when; kNever: it lied
+    TimePoint chooseAt = kNever;
+  };
+  struct Push {
+    wire::PushOffer offer;  // as this peer passes it on
+    Ledger ledger;
+    bool mine = false;
+    std::uint64_t chunks = 0;
+    std::optional<Taking> taking;
+    TimePoint changedAt;
+  };
+  struct Link {
+    wire::Contact peer;
+    std::set<PushId> told;  // the offer went there, or came from there
+    std::map<PushId, std::set<PeerId>> news;
+    std::optional<TimePoint> newsSince;
+    std::deque<TimePoint> flushed;  // the last ones
+    std::set<std::string> blamed;
+  };
+  using PushMap = std::map<PushId, Push>;
+
+  void receivedOffer(ConnectionId id, Link& link, const wire::PushOffer& offer, TimePoint now,
+                     PushEffects& fx);
+  void receivedLedger(ConnectionId id, Link& link, const wire::PushLedger& ledger, TimePoint now,
+                      PushEffects& fx);
+  void receivedOwn(Push& push, const wire::PushEntry& claim, TimePoint now, PushEffects& fx);
+  void receivedEnd(Push& push, wire::PushEnd end, TimePoint now, PushEffects& fx);
+  void decide(Push& push, TimePoint now, PushEffects& fx);
+  void tell(Link& link, const std::string& what, PushEffects& fx);
+  bool makeRoom(TimePoint now, PushEffects& fx);
+
+  bool isMeant(const Push& push, const PeerId& peer) const;
+  void offerTo(Push& push, ConnectionId id, Link& link, bool late, TimePoint now, PushEffects& fx);
+  bool learn(Push& push, const wire::PushEntry& entry, std::optional<ConnectionId> from,
+             TimePoint now, PushEffects& fx);
+  void say(Push& push, wire::PushState state, std::string reason, TimePoint now, PushEffects& fx);
+  wire::PushEntry ownEntry(const Push& push) const;
+
+  void choose(Push& push, TimePoint now, PushEffects& fx);
+  void stopTaking(Push& push, PushEffects& fx);
+
+  TimePoint flushDue(const Link& link) const;
+  void flush(ConnectionId id, Link& link, TimePoint now, PushEffects& fx);
+  TimePoint dropDue(const Push& push) const;
+  void forget(PushMap::iterator push, PushEffects& fx);
+
+  wire::Contact self_;
+  PushPolicy policy_;
+  Random& random_;
+  std::map<ConnectionId, Link> links_;
+  PushMap pushes_;
+  std::map<PeerId, TimePoint> gone_;  // whose link was lost: when to say so
+  std::set<PushId> remembered_;
+  std::deque<PushId> rememberedOrder_;  // oldest first
+};
+
+// How a file is cut for a push: kPushChunkBytes, more where the list would be too long.
+std::uint64_t pushChunkBytesFor(std::uint64_t sizeBytes);
+// Of all files together; a file without bytes counts as one.
+std::uint64_t pushChunks(const std::vector<wire::PushFile>& files);
+
+}  // namespace espalier::peer

@@ -1,0 +1,217 @@
+// What travels over links about pushes: offers, and changes of ledgers.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/base/limits.h"
+#include "peer/core/push.h"
+
+namespace espalier::peer {
+
+using wire::PushEnd;
+using wire::PushEntry;
+using wire::PushLedger;
+using wire::PushOffer;
+using wire::PushState;
+
+namespace {
+
+// An entry's bytes in a frame, at most.
+std::size_t bytesOf(const PushEntry& entry) {
+  return entry.peer.id.text().size() + entry.peer.endpoint.host.size() + entry.via.text().size() +
+         entry.reason.size() + 64;
+}
+
+constexpr std::size_t kLedgerHeadBytes = 64;
+
+}  // namespace
+
+// --- links ---
+
+void Pushes::linkUp(ConnectionId id, const wire::Contact& peer, TimePoint now, PushEffects& fx) {
+  Link& link = links_[id];
+  link.peer = peer;
+  gone_.erase(peer.id);
+  for (auto& [pushId, push] : pushes_) offerTo(push, id, link, true, now, fx);
+}
+
+void Pushes::linkDown(ConnectionId id, TimePoint now, PushEffects&) {
+  const auto link = links_.find(id);
+  if (link == links_.end()) return;
+  const PeerId peer = link->second.peer.id;
+  links_.erase(link);
+  if (pushes_.empty()) return;
+  for (const auto& [other, still] : links_) {
+    if (still.peer.id == peer) return;
+  }
+  gone_[peer] = now + limits::kPushGone;  // bounded: limits::kMaxLinks at a time, and these end
+}
+
+// The offer, and all of the ledger.
+void Pushes::offerTo(Push& push, ConnectionId id, Link& link, bool late, TimePoint now,
+                     PushEffects& fx) {
+  const auto& pushId = push.offer.id;
+  if (!link.told.insert(pushId).second) return;
+  PushOffer offer = push.offer;
+  offer.late = offer.late || late;
+  if (isMeant(push, self_.id) || push.mine) offer.via = self_.id;
+  const bool open = push.offer.end == PushEnd::open;
+  if (open && isMeant(push, link.peer.id) && push.ledger.find(link.peer.id) == nullptr) {
+    PushEntry entry;
+    entry.peer = link.peer;
+    entry.via = offer.via;
+    entry.late = offer.late;
+    learn(push, entry, std::nullopt, now, fx);
+  }
+  fx.sends.emplace_back(id, std::move(offer));
+  auto& news = link.news[pushId];
+  for (const auto& [peer, entry] : push.ledger.entries()) news.insert(peer);
+  if (!link.newsSince) link.newsSince = now;
+}
+
+void Pushes::received(ConnectionId id, const wire::PushMessage& message, TimePoint now,
+                      PushEffects& fx) {
+  const auto link = links_.find(id);
+  if (link == links_.end()) return;
+  if (const auto* offer = std::get_if<PushOffer>(&message)) {
+    receivedOffer(id, link->second, *offer, now, fx);
+  } else {
+    receivedLedger(id, link->second, std::get<PushLedger>(message), now, fx);
+  }
+}
+
+void Pushes::receivedOffer(ConnectionId id, Link& link, const PushOffer& offer, TimePoint now,
+                           PushEffects& fx) {
+  if (remembered_.contains(offer.id)) return;
+  if (const auto known = pushes_.find(offer.id); known != pushes_.end()) {
+    offerTo(known->second, id, link, true, now, fx);  // unless it was told; it knows the push
+    if (!known->second.mine) receivedEnd(known->second, offer.end, now, fx);
+    return;
+  }
+  if (offer.end != PushEnd::open) return;  // over before it came here
+  if (!makeRoom(now, fx)) return tell(link, "too many pushes at once; some are left out", fx);
+  Push& push = pushes_[offer.id];
+  push.offer = offer;
+  push.chunks = pushChunks(offer.files);
+  push.changedAt = now;
+  link.told.insert(offer.id);
+  fx.changed.insert(offer.id);
+  decide(push, now, fx);
+  for (auto& [connection, other] : links_) {
+    if (connection != id) offerTo(push, connection, other, false, now, fx);
+  }
+}
+
+void Pushes::receivedLedger(ConnectionId id, Link& link, const PushLedger& ledger, TimePoint now,
+                            PushEffects& fx) {
+  const auto found = pushes_.find(ledger.id);
+  if (found == pushes_.end()) return;
+  Push& push = found->second;
+  for (const auto& entry : ledger.entries) {
+    if (entry.peer.id == self_.id) {
+      receivedOwn(push, entry, now, fx);
+      continue;
+    }
+    const auto* known = push.ledger.find(entry.peer.id);
+    if (entry.version > (known != nullptr ? known->version : 0) + limits::kLedgerVersionJump) {
+      tell(link, "versions of entries that nobody can have", fx);
+      continue;
+    }
+    if (known == nullptr && push.ledger.size() >= limits::kLedgerEntries) {
+      tell(link, "a ledger of too many peers; some are left out", fx);
+      continue;
+    }
+    // Whoever is not meant has no place in it, but for the sender.
+    const bool isSender = entry.peer.id == push.offer.sender.id;
+    if (!isSender && !isMeant(push, entry.peer.id)) {
+      tell(link, "entries of peers that a push is not meant for", fx);
+      continue;
+    }
+    learn(push, entry, id, now, fx);
+  }
+  if (!push.mine) receivedEnd(push, ledger.end, now, fx);
+  // A source may have turned up for who found none.
+  if (push.taking && !push.taking->source) {
+    push.taking->chooseAt = std::min(push.taking->chooseAt, now);
+  }
+}
+
+// What others say of this peer: from before it was started again, or a neighbour took it for lost,
+// or a lie.
+void Pushes::receivedOwn(Push& push, const PushEntry& claim, TimePoint now, PushEffects& fx) {
+  const PushEntry own = ownEntry(push);
+  if (claim <= own) return;
+  if (!isMeant(push, self_.id) && !push.mine) return;
+  if (own.version == 0) {
+    // The sender, come back without a memory: it was all this peer's, and so it stays.
+    learn(push, claim, std::nullopt, now, fx);
+    return;
+  }
+  PushEntry contradiction = own;
+  contradiction.version = std::min(claim.version, limits::kLedgerVersion - 1) + 1;
+  learn(push, contradiction, std::nullopt, now, fx);
+}
+
+void Pushes::receivedEnd(Push& push, PushEnd end, TimePoint now, PushEffects& fx) {
+  if (end <= push.offer.end) return;
+  push.offer.end = end;
+  push.changedAt = now;
+  fx.changed.insert(push.offer.id);
+  for (auto& [connection, link] : links_) {
+    if (!link.told.contains(push.offer.id)) continue;
+    link.news[push.offer.id];  // the end alone is news, too
+    if (!link.newsSince) link.newsSince = now;
+  }
+  if (end == PushEnd::cancelled && push.taking) {
+    stopTaking(push, fx);
+    say(push, PushState::failed, "cancelled by the sender", now, fx);
+  }
+}
+
+void Pushes::tell(Link& link, const std::string& what, PushEffects& fx) {
+  if (link.blamed.insert(what).second) {
+    fx.notices.push_back(fmt::format("{} sent {}", link.peer.id.text(), what));
+  }
+}
+
+// --- sending changes ---
+
+TimePoint Pushes::flushDue(const Link& link) const {
+  if (!link.newsSince) return kNever;
+  const TimePoint collected = *link.newsSince + limits::kLedgerDelay;
+  if (link.flushed.size() < limits::kLedgerFlushes) return collected;
+  return std::max(collected, link.flushed.front() + limits::kLedgerWindow);
+}
+
+void Pushes::flush(ConnectionId id, Link& link, TimePoint now, PushEffects& fx) {
+  link.flushed.push_back(now);
+  if (link.flushed.size() > limits::kLedgerFlushes) link.flushed.pop_front();
+  link.newsSince.reset();
+  std::size_t budget = limits::kLedgerFlushBytes;
+  while (!link.news.empty()) {
+    const auto news = link.news.begin();
+    const auto push = pushes_.find(news->first);
+    if (push == pushes_.end()) {
+      link.news.erase(news);
+      continue;
+    }
+    PushLedger message{push->first, push->second.offer.end, {}};
+    std::size_t bytes = kLedgerHeadBytes;
+    auto& peers = news->second;
+    while (!peers.empty()) {
+      const auto* entry = push->second.ledger.find(*peers.begin());
+      const std::size_t more = entry != nullptr ? bytesOf(*entry) : 0;
+      if (bytes + more > limits::kPushMessageBytes) break;
+      bytes += more;
+      if (entry != nullptr) message.entries.push_back(*entry);
+      peers.erase(peers.begin());
+    }
+    if (peers.empty()) link.news.erase(news);
+    fx.sends.emplace_back(id, std::move(message));
+    if (bytes >= budget) break;
+    budget -= bytes;
+  }
+  if (!link.news.empty()) link.newsSince = now;
+}
+
+}  // namespace espalier::peer

@@ -1,0 +1,197 @@
+#include "peer/shell/push_desk.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "common/base/log.h"
+#include "common/base/text.h"
+
+namespace espalier::peer::shell {
+namespace {
+
+std::string described(const std::vector<wire::PushFile>& files) {
+  std::uint64_t bytes = 0;
+  for (const auto& file : files) bytes += file.sizeBytes;
+  const std::string what =
+      files.size() == 1 ? escaped(files.front().name) : counted(files.size(), "file");
+  return fmt::format("{} ({})", what, formatSize(bytes));
+}
+
+}  // namespace
+
+PushDesk::PushDesk(Network& network)
+    : network_(network), tidier_([this](std::stop_token stop) { tidy(stop); }) {}
+
+void PushDesk::settle(transfer::PushReceiverOptions options) {
+  options_.with([&](auto& kept) { kept = std::move(options); });
+}
+
+void PushDesk::stop() {
+  server_.stop();
+  auto taken = taken_.with([](auto& all) { return std::exchange(all, {}); });
+  taken.clear();
+  tidier_.request_stop();
+  if (tidier_.joinable()) tidier_.join();
+  dropped_.clear();
+}
+
+// --- on the loop's thread ---
+
+void PushDesk::carryOut(PushJob& job) {
+  if (const auto* wanted = std::get_if<PushReceive>(&job)) return receive(*wanted);
+  if (const auto* dropped = std::get_if<PushDrop>(&job)) return drop(dropped->id);
+  const auto& from = std::get<PushTakeFrom>(job);
+  log::debug("push {}: from {}", toHex(from.id.view()).substr(0, 8), from.source.id.text());
+  taken_.with([&](auto& all) {
+    const auto taken = all.find(from.id);
+    if (taken == all.end() || !taken->second.receiver) return;
+    taken->second.receiver->takeFrom({from.source.id, from.source.endpoint});
+  });
+}
+
+void PushDesk::receive(const PushReceive& job) {
+  log::info("{} pushes {}", job.sender.text(), described(job.files));
+  const PushId id = job.id;
+  transfer::PushEvents events;
+  events.sourceFailed = [this, id](const PeerId& source, PushTrouble trouble, const Error& why) {
+    log::debug("{} as a push's source: {}", source.text(), why.message);
+    network_.post([id, source, trouble](Peer& peer, TimePoint now, Effects& fx) {
+      peer.pushSourceFailed(id, source, trouble, now, fx);
+    });
+  };
+  events.completed = [this, id, sender = job.sender, what = described(job.files)] {
+    log::info("{} from {} is here, verified", what, sender.text());
+    ended(id);
+    network_.post(
+        [id](Peer& peer, TimePoint now, Effects& fx) { peer.pushCompleted(id, now, fx); });
+  };
+  events.failed = [this, id, sender = job.sender](const Error& why) {
+    log::warning("what {} pushes is not taken: {}", sender.text(), why.message);
+    ended(id);
+    network_.post([id, reason = why.message](Peer& peer, TimePoint now, Effects& fx) {
+      peer.pushFailed(id, reason, now, fx);
+    });
+  };
+  auto options = options_.with([](auto& kept) { return kept; });
+  taken_.with([&](auto& all) {
+    auto& taken = all[id];
+    taken.sender = job.sender;
+    taken.files = job.files;
+    taken.receiver = std::make_unique<transfer::PushReceiver>(job.files, std::move(options), store_,
+                                                              std::move(events));
+  });
+}
+
+void PushDesk::drop(const PushId& id) {
+  auto taken = taken_.with([&](auto& all) { return all.extract(id); });
+  if (taken && taken.mapped().receiver) {
+    droppedBytes_.with([&](auto& bytes) { bytes += taken.mapped().receiver->receivedBytes(); });
+    const std::lock_guard lock(droppedMutex_);
+    dropped_.push_back(std::move(taken.mapped().receiver));
+    droppedCondition_.notify_one();
+  }
+  const auto sent = sent_.with([&](auto& all) { return all.extract(id); });
+  if (!sent) return;
+  for (const auto& file : sent.mapped()) {
+    file->end();
+    store_.remove(file);
+  }
+}
+
+void PushDesk::tidy(std::stop_token stop) {
+  while (true) {
+    std::unique_lock lock(droppedMutex_);
+    droppedCondition_.wait(lock, stop, [this] { return !dropped_.empty(); });
+    if (stop.stop_requested()) return;
+    const auto receiver = std::move(dropped_.front());
+    dropped_.pop_front();
+    lock.unlock();
+  }
+}
+
+void PushDesk::changed(const PushId& id) {
+  const std::lock_guard lock(changesMutex_);
+  ++changes_[id];
+  // Those of pushes that nobody watches are not worth a bound of their own, but need one.
+  if (changes_.size() > limits::kPushesRemembered) changes_.erase(changes_.begin());
+  changesCondition_.notify_all();
+}
+
+// On a receiver's thread.
+void PushDesk::ended(const PushId& id) {
+  taken_.with([&](auto& all) {
+    const auto taken = all.find(id);
+    if (taken != all.end()) taken->second.ended = true;
+  });
+}
+
+// --- any thread ---
+
+Result<PushId> PushDesk::start(transfer::PreparedPush prepared, std::vector<PeerId> to) {
+  for (const auto& file : prepared.opened) store_.put(file);
+  const auto id = network_.call(
+      [this, &prepared, &to](Peer& peer, TimePoint now, Effects& fx) -> Result<PushId> {
+        auto started = peer.push(prepared.files, std::move(to), now, fx);
+        if (started) {
+          sent_.with([&](auto& all) { all.emplace(*started, prepared.opened); });
+        }
+        return started;
+      });
+  if (id && *id) return **id;
+  for (const auto& file : prepared.opened) store_.remove(file);
+  return id ? id->error() : id.error();
+}
+
+std::uint64_t PushDesk::await(const PushId& id, std::uint64_t seen, std::stop_token stop,
+                              Duration patience) {
+  std::unique_lock lock(changesMutex_);
+  changesCondition_.wait_for(lock, stop, patience, [&] { return changes_[id] != seen; });
+  return changes_[id];
+}
+
+std::optional<Pushes::View> PushDesk::view(const PushId& id) {
+  auto view = network_.call([&](Peer& peer, TimePoint, Effects&) {
+    return peer.pushes() != nullptr ? peer.pushes()->view(id) : std::nullopt;
+  });
+  return view ? std::move(*view) : std::nullopt;
+}
+
+std::vector<PushId> PushDesk::ids() {
+  auto ids = network_.call([](Peer& peer, TimePoint, Effects&) {
+    return peer.pushes() != nullptr ? peer.pushes()->ids() : std::vector<PushId>();
+  });
+  return ids ? std::move(*ids) : std::vector<PushId>();
+}
+
+void PushDesk::finish(const PushId& id, wire::PushEnd end) {
+  (void)network_.call(
+      [&](Peer& peer, TimePoint now, Effects& fx) { peer.finishPush(id, end, now, fx); });
+}
+
+std::vector<PushDesk::Incoming> PushDesk::incoming() const {
+  return taken_.with([](const auto& all) {
+    std::vector<Incoming> result;
+    for (const auto& [id, taken] : all) {
+      if (taken.ended || !taken.receiver) continue;
+      Incoming each{taken.files.front().name, taken.files.size(), taken.receiver->source(),
+                    taken.receiver->heldBytes(), 0};
+      for (const auto& file : taken.files) each.totalBytes += file.sizeBytes;
+      result.push_back(std::move(each));
+    }
+    return result;
+  });
+}
+
+std::uint64_t PushDesk::receivedBytes() const {
+  const auto gone = droppedBytes_.with([](const auto& bytes) { return bytes; });
+  return taken_.with([gone](const auto& all) {
+    std::uint64_t bytes = gone;
+    for (const auto& [id, taken] : all) {
+      if (taken.receiver) bytes += taken.receiver->receivedBytes();
+    }
+    return bytes;
+  });
+}
+
+}  // namespace espalier::peer::shell

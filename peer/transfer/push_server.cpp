@@ -1,0 +1,220 @@
+#include "peer/transfer/push_server.h"
+
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <span>
+#include <utility>
+#include <variant>
+
+#include "common/base/log.h"
+#include "common/base/text.h"
+#include "common/wire/frame.h"
+#include "common/wire/transfer.h"
+
+namespace espalier::transfer {
+namespace {
+
+using There = PushedFile::There;
+using wire::TransferFailure;
+using wire::TransferProblem;
+
+constexpr std::size_t kReceiveBytes = 4096;  // requests are small
+
+std::string framed(const std::string& payload) {
+  std::string frame;
+  wire::appendFrame(payload, frame);
+  return frame;
+}
+
+// One connection, served by the thread that calls run().
+class Conversation {
+ public:
+  Conversation(int socket, std::string_view behind, PushStore& store,
+               const PushServerOptions& options, std::atomic<std::uint64_t>& bytes)
+      : socket_(socket), store_(store), options_(options), bytes_(bytes) {
+    reader_.append(behind);
+  }
+
+  Result<void> run() {
+    std::array<std::byte, kReceiveBytes> buffer;
+    while (true) {
+      auto frame = reader_.next();
+      if (!frame) return frame.error();
+      if (!*frame) {
+        const auto received = receiveSome(socket_, buffer);
+        if (!received) return received.error();
+        reader_.append({reinterpret_cast<const char*>(buffer.data()), *received});
+        continue;
+      }
+      auto request = wire::decodeTransferRequest(**frame);
+      if (!request) {
+        (void)send(TransferFailure{TransferProblem::badRequest, request.error().message});
+        return request.error();
+      }
+      auto sent = std::visit([this](const auto& part) { return answer(part); }, *request);
+      if (!sent) return sent;
+    }
+  }
+
+ private:
+  template <typename Request>
+  Result<void> answer(const Request&) {
+    return send(TransferFailure{TransferProblem::badRequest, "a push is asked for chunks only"});
+  }
+
+  Result<void> answer(const wire::ChunkListRequest& request) {
+    const auto file = awaited(request.root);
+    if (!file) return file.error();
+    if (!*file) return notThere();
+    wire::ChunkList list;
+    list.size = (*file)->size();
+    list.chunkBytes = (*file)->plan().chunkBytes;
+    std::span<const Digest> left((*file)->plan().hashes);
+    do {
+      const auto part = left.first(std::min(left.size(), limits::kHashesPerFrame));
+      list.hashes.assign(part.begin(), part.end());
+      left = left.subspan(part.size());
+      if (auto sent = send(list, !left.empty()); !sent) return sent;
+      list.first += part.size();
+    } while (!left.empty());
+    return {};
+  }
+
+  Result<void> answer(const wire::ChunkRequest& request) {
+    const auto awaitedFile = awaited(request.root);
+    if (!awaitedFile) return awaitedFile.error();
+    const auto file = *awaitedFile;
+    if (!file) return notThere();
+    const ChunkPlan& plan = file->plan();
+    if (request.chunkBytes != plan.chunkBytes ||
+        request.first + request.count > plan.hashes.size()) {
+      return send(TransferFailure{TransferProblem::badRequest, "chunks that the file has not"});
+    }
+    for (std::uint64_t chunk = request.first; chunk < request.first + request.count; ++chunk) {
+      const auto there = awaitChunk(*file, chunk);
+      if (!there) return there.error();
+      if (!*there) return notThere();
+      if (!file->unchanged()) {
+        return send(TransferFailure{TransferProblem::changed, "the file has changed"});
+      }
+      const std::uint64_t bytes = plan.bytesOf(chunk);
+      const wire::ChunkHeader header{chunk, static_cast<std::uint32_t>(bytes)};
+      if (auto sent = send(header, true); !sent) return sent;
+      if (auto sent = sendBytes(file->descriptor(), plan.offset(chunk), bytes); !sent) return sent;
+      bytes_ += bytes;
+    }
+    return {};
+  }
+
+  // The file once it is known how it is cut; nothing when it never will be.
+  Result<std::shared_ptr<PushedFile>> awaited(const FileRoot& root) {
+    auto file = store_.find(root);
+    if (!file) return file;
+    while (true) {
+      const auto there = file->awaitPlan(options_.waiting);
+      if (there == There::yes) return file;
+      if (there == There::never) return std::shared_ptr<PushedFile>();
+      if (auto sent = send(wire::Waiting{1}); !sent) return sent.error();
+    }
+  }
+
+  Result<bool> awaitChunk(PushedFile& file, std::uint64_t chunk) {
+    while (true) {
+      const auto there = file.awaitChunk(chunk, options_.waiting);
+      if (there != There::notYet) return there == There::yes;
+      if (auto sent = send(wire::Waiting{1}); !sent) return sent.error();
+    }
+  }
+
+  Result<void> notThere() {
+    return send(TransferFailure{TransferProblem::notShared, "it is not being pushed here"});
+  }
+
+  Result<void> sendBytes(int file, std::uint64_t offset, std::uint64_t bytes) {
+    auto at = static_cast<off_t>(offset);
+    while (bytes > 0) {
+      const auto sent = ::sendfile(socket_, file, &at, bytes);
+      if (sent < 0 && errno == EINTR) continue;
+      if (sent < 0) return systemError("cannot send a chunk", errno);
+      if (sent == 0) return Error{ErrorCode::io, "a pushed file has become shorter"};
+      bytes -= static_cast<std::uint64_t>(sent);
+    }
+    return {};
+  }
+
+  Result<void> send(const wire::TransferAnswer& answer, bool moreFollows = false) {
+    return sendAll(socket_, framed(wire::encode(answer)), moreFollows);
+  }
+
+  const int socket_;
+  PushStore& store_;
+  const PushServerOptions& options_;
+  std::atomic<std::uint64_t>& bytes_;
+  wire::FrameReader reader_;
+};
+
+}  // namespace
+
+PushServer::PushServer(PushStore& store, PushServerOptions options)
+    : store_(store), options_(options) {}
+
+void PushServer::serve(FileDescriptor socket, const wire::Hello& hello, std::string behind) {
+  // A few bytes on a socket whose buffer is empty: never waits.
+  const auto answer = [&](const std::string& payload) {
+    const std::string data = framed(payload);
+    return ::send(socket.get(), data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL) ==
+           static_cast<ssize_t>(data.size());
+  };
+  const std::lock_guard lock(mutex_);
+  if (stopping_ || serving_ >= options_.slots) {
+    answer(wire::encode(wire::Failure{ErrorCode::timeout, "busy: all slots are in use"}));
+    return;
+  }
+  if (!answer(wire::encode(wire::welcomeFor(hello)))) return;
+  interrupter_.add(socket.get());
+  line_.push_back({std::move(socket), std::move(behind)});
+  if (++serving_ > slots_.size()) slots_.emplace_back([this] { work(); });
+  wake_.notify_one();
+}
+
+void PushServer::work() {
+  const QuietSignals quiet;
+  std::unique_lock lock(mutex_);
+  while (true) {
+    wake_.wait(lock, [this] { return stopping_ || !line_.empty(); });
+    if (stopping_) return;
+    Asker asker = std::move(line_.front());
+    line_.pop_front();
+    lock.unlock();
+    makeBlocking(asker.socket.get(), options_.silence);
+    const auto ended =
+        Conversation(asker.socket.get(), asker.behind, store_, options_, bytes_).run();
+    if (!ended) log::debug("serving a push ended: {}", escaped(ended.error().message));
+    interrupter_.remove(asker.socket.get());
+    asker.socket.reset();
+    lock.lock();
+    --serving_;
+  }
+}
+
+void PushServer::stop() {
+  std::vector<std::jthread> slots;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    slots.swap(slots_);
+    wake_.notify_all();
+  }
+  store_.endAll();
+  interrupter_.interrupt();
+  slots.clear();
+  const std::lock_guard lock(mutex_);
+  for (const auto& asker : line_) interrupter_.remove(asker.socket.get());
+  line_.clear();
+}
+
+}  // namespace espalier::transfer

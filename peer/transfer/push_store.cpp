@@ -1,0 +1,91 @@
+#include "peer/transfer/push_store.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace espalier::transfer {
+
+void PushedFile::begin(ChunkPlan plan, FileDescriptor file) {
+  const std::lock_guard lock(mutex_);
+  plan_ = std::move(plan);
+  file_ = std::move(file);
+  held_.assign(plan_.hashes.size(), false);
+  begun_ = true;
+  changed_.notify_all();
+}
+
+void PushedFile::add(std::uint64_t chunk) {
+  const std::lock_guard lock(mutex_);
+  held_[chunk] = true;
+  changed_.notify_all();
+}
+
+void PushedFile::finish() {
+  struct stat status {};
+  const bool known = ::fstat(file_.get(), &status) == 0;
+  const std::lock_guard lock(mutex_);
+  held_.assign(held_.size(), true);
+  if (known) whole_ = FileState::of(status);
+  changed_.notify_all();
+}
+
+void PushedFile::end() {
+  const std::lock_guard lock(mutex_);
+  ended_ = true;
+  changed_.notify_all();
+}
+
+PushedFile::There PushedFile::awaitPlan(Duration patience) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, patience, [&] { return begun_ || ended_; });
+  return ended_ ? There::never : begun_ ? There::yes : There::notYet;
+}
+
+PushedFile::There PushedFile::awaitChunk(std::uint64_t chunk, Duration patience) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, patience, [&] { return held_[chunk] || ended_; });
+  return ended_ ? There::never : held_[chunk] ? There::yes : There::notYet;
+}
+
+bool PushedFile::unchanged() const {
+  struct stat status {};
+  const bool known = ::fstat(file_.get(), &status) == 0;
+  const std::lock_guard lock(mutex_);
+  return !whole_ || (known && FileState::of(status) == *whole_);
+}
+
+bool PushedFile::ended() const {
+  const std::lock_guard lock(mutex_);
+  return ended_;
+}
+
+void PushStore::put(std::shared_ptr<PushedFile> file) {
+  files_.with([&](auto& files) {
+    auto& place = files[file->root()];
+    if (!place || place->ended()) place = std::move(file);
+  });
+}
+
+void PushStore::remove(const std::shared_ptr<PushedFile>& file) {
+  files_.with([&](auto& files) {
+    const auto found = files.find(file->root());
+    if (found != files.end() && found->second == file) files.erase(found);
+  });
+}
+
+std::shared_ptr<PushedFile> PushStore::find(const FileRoot& root) {
+  return files_.with([&](auto& files) -> std::shared_ptr<PushedFile> {
+    const auto found = files.find(root);
+    return found == files.end() ? nullptr : found->second;
+  });
+}
+
+void PushStore::endAll() {
+  files_.with([](auto& files) {
+    for (auto& [root, file] : files) file->end();
+  });
+}
+
+}  // namespace espalier::transfer

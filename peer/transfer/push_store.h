@@ -1,0 +1,82 @@
+// The files of pushes at this peer: whole at the sender, growing at those who take them. Whoever is
+// served waits here for the chunk that comes next.
+//
+//   PushedFile:  announced --begin--> growing --add, add …, finish--> whole
+//                    |                   |
+//                    +-------------------+--end--> ended: never mind (the disk failed, cancelled)
+//
+// Invariant: a chunk that was added is verified and in the file. Thread-safe; waiting threads hold
+// no lock but the file's own condition.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/file_descriptor.h"
+#include "common/base/guarded.h"
+#include "common/base/ids.h"
+#include "peer/transfer/source.h"
+#include "peer/transfer/staging.h"
+
+namespace espalier::transfer {
+
+class PushedFile {
+ public:
+  enum class There { yes, notYet, never };
+
+  PushedFile(const FileRoot& root, std::uint64_t size) : root_(root), size_(size) {}
+  PushedFile(const PushedFile&) = delete;
+  PushedFile& operator=(const PushedFile&) = delete;
+
+  const FileRoot& root() const { return root_; }
+  std::uint64_t size() const { return size_; }
+
+  // --- whoever takes it, one thread
+  void begin(ChunkPlan plan, FileDescriptor file);  // once
+  void add(std::uint64_t chunk);
+  void finish();  // all chunks are there
+  void end();     // any thread
+
+  // --- whoever serves it
+  There awaitPlan(Duration patience);
+  There awaitChunk(std::uint64_t chunk, Duration patience);
+  // Once awaitPlan() said yes: they do not change any more.
+  const ChunkPlan& plan() const { return plan_; }
+  int descriptor() const { return file_.get(); }
+  // False for a file that was whole and has been changed since.
+  bool unchanged() const;
+  bool ended() const;
+
+ private:
+  const FileRoot root_;
+  const std::uint64_t size_;
+  mutable std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  bool begun_ = false;
+  bool ended_ = false;
+  ChunkPlan plan_;  // constant once begun
+  FileDescriptor file_;
+  std::vector<bool> held_;
+  std::optional<FileState> whole_;
+};
+
+class PushStore {
+ public:
+  // One that is there already under that root, and has not ended, stays: it is further.
+  void put(std::shared_ptr<PushedFile> file);
+  void remove(const std::shared_ptr<PushedFile>& file);
+  std::shared_ptr<PushedFile> find(const FileRoot& root);
+  // Ends all: nobody waits any more.
+  void endAll();
+
+ private:
+  Guarded<std::map<FileRoot, std::shared_ptr<PushedFile>>> files_;
+};
+
+}  // namespace espalier::transfer
