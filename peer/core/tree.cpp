@@ -194,6 +194,9 @@ void Tree::raised(const wire::Raise& raise, TimePoint now, Effects& fx) {
     fx.sends.push_back({parent_->connection, wire::LinkMessage(raise)});
     return;
   }
+  // For the parent that we are about to find.
+  const bool highest = !unraised_ || raise.floor.beat > unraised_->floor.beat;
+  if (!settled_ && highest) unraised_ = raise;
   if (raise.seeker.order < self_.order) {
     changes_.hints.push_back(raise.seeker);
   } else if (settled_ && withinJump(label_, raise.floor)) {
@@ -257,6 +260,7 @@ void Tree::settle(TimePoint now, Effects& fx) {
   assert(!parent_);
   if (settled_) return;
   settled_ = true;
+  unraised_.reset();
   raiseOwn(label_.beat, now, fx);
 }
 

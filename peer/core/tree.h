@@ -166,7 +166,8 @@ class Tree {
   wire::Lineage toldLineage_;  // what the children and the parent were told last
   std::uint64_t toldBelow_ = 0;
   std::uint64_t toldMembers_ = 0;
-  std::uint64_t raisedBeat_ = 0;  // the highest floor sent up, and when
+  std::optional<wire::Raise> unraised_;  // the highest wish for a beat since there is no parent
+  std::uint64_t raisedBeat_ = 0;         // the highest floor sent up, and when
   TimePoint raisedAt_ = TimePoint::min();
   TimePoint nextBeat_;
   TimePoint beatDownAt_;

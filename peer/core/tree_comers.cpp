@@ -113,6 +113,8 @@ bool Tree::adopt(ConnectionId connection, const wire::Accepted& accepted, TimePo
   // A childless peer's label may have been better: nobody relies on it, so it may be replaced.
   label_ = wire::Label();
   bettered({accepted.label.beat, accepted.label.depth + 1}, now, fx);
+  // Who waits here or below asked while there was nobody to ask: not only at the next beat.
+  if (const auto waiting = std::exchange(unraised_, std::nullopt)) raised(*waiting, now, fx);
   return true;
 }
 

@@ -131,6 +131,17 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(sent<wire::Beat>() <= limits::kTreeActsPerSecond);
 }
 
+TEST_CASE_FIXTURE(Fixture,
+                  "a wish for a beat that came while there was no parent goes to the next one") {
+  REQUIRE(adopt({5, 0}));
+  tree.attach(kChild, attach("child", 8), now, fx);
+  from(kParent, wire::Farewell());
+  from(kChild, wire::Raise{{6, 3}, contact("seeker", 9), *PeerId::parse("child")});
+  REQUIRE(sent<wire::Raise>() == 0);
+  REQUIRE(adopt({6, 0}));
+  CHECK(sent<wire::Raise>() == 1);
+}
+
 // --- anything at all
 
 // Mostly what meets a bound.
