@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -34,6 +35,7 @@ class Terminal {
  public:
   explicit Terminal(const std::function<int()>& program, const char* type = "xterm") {
     winsize size{24, 80, 0, 0};
+    std::fflush(nullptr);  // else the child has it, too, and a sanitizer's _exit() writes it
     child_ = ::forkpty(&master_, nullptr, nullptr, &size);
     REQUIRE(child_ >= 0);
     if (child_ == 0) {
