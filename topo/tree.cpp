@@ -181,6 +181,13 @@ void Tree::unlist(NodeIndex node) {
   }
 }
 
+void Tree::setPort(NodeIndex node, std::uint16_t port) {
+  const bool wasListed = vertex(node).isListed;
+  unlist(node);
+  members_[number(node)].endpoint.port = port;
+  if (wasListed) list(node);
+}
+
 void Tree::listIfFree(NodeIndex node) {
   const bool isAlone = degree(node) == 0;
   if (!vertex(node).isListed && !isAlone && freePlaces(node) > 0) list(node);

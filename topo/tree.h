@@ -61,6 +61,8 @@ class Tree {
   NodeIndex add(Member member);
   // Its children become roots, in order of linking.
   void remove(NodeIndex node);
+  // The member listens on another port from now on.
+  void setPort(NodeIndex node, std::uint16_t port);
   // `child` becomes the youngest child of `parent`. Errors (code `refused`), after which nothing
   // has changed: `child` has a parent already, `parent` is below `child` or is it, no free place at
   // one of the two.

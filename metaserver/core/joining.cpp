@@ -146,6 +146,8 @@ void Registry::portTaken(Node node, std::uint16_t port, TimePoint now, Effects& 
   releasePort(node);
   member.contact.endpoint.port = *other;
   takePort(node);
+  tree_.setPort(node, *other);
+  if (!awaiting()) changed();
   fx.sends.push_back(
       {member.connection, wire::Admitted{options_.network, member.contact, options_.maxLinks,
                                          beatInterval(), size(), placeFor(node, {}, now)}});

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <system_error>
 #include <utility>
 
 #include "common/base/log.h"
@@ -43,14 +44,23 @@ void TransferServer::serve(FileDescriptor socket, const wire::Hello& hello, std:
   if (!sendNow(socket.get(), framed(wire::encode(wire::welcomeFor(hello))))) return;
   interrupter_.add(socket.get());
   line_.push_back({std::move(socket), std::move(behind)});
-  if (serving_ + line_.size() > slots_.size() && slots_.size() < options_.slots) {
-    slots_.emplace_back([this] { work(); });
-  }
-  if (serving_ + line_.size() > slots_.size()) {
-    if (!lineKeeper_.joinable()) lineKeeper_ = std::jthread([this] { keepLine(); });
-    lineWake_.notify_one();
-  }
+  addThreads();
+  lineWake_.notify_one();
   wake_.notify_one();
+}
+
+// As many as the line wants. Where the system has no thread left, those that there are do it.
+void TransferServer::addThreads() {
+  try {
+    if (serving_ + line_.size() > slots_.size() && slots_.size() < options_.slots) {
+      slots_.emplace_back([this] { work(); });
+    }
+    if (serving_ + line_.size() > slots_.size() && !lineKeeper_.joinable()) {
+      lineKeeper_ = std::jthread([this] { keepLine(); });
+    }
+  } catch (const std::system_error& error) {
+    log::warning("no thread for one more upload: {}", error.what());
+  }
 }
 
 void TransferServer::work() {
@@ -80,9 +90,14 @@ void TransferServer::keepLine() {
   while (!stopping_) {
     // Those for whom a slot is free are about to be served.
     const std::size_t free = slots_.size() - serving_;
-    for (std::size_t i = free; i < line_.size(); ++i) {
-      // A reader that is gone is found when its turn comes.
-      (void)sendNow(line_[i].socket.get(), waitingFrame(i - free + 1));
+    for (std::size_t i = free; i < line_.size();) {
+      if (sendNow(line_[i].socket.get(), waitingFrame(i - free + 1))) {
+        ++i;
+        continue;
+      }
+      // It is gone, or reads nothing; half a frame may have left, so nothing more can be said.
+      interrupter_.remove(line_[i].socket.get());
+      line_.erase(line_.begin() + static_cast<std::ptrdiff_t>(i));
     }
     if (line_.size() > free) {
       lineWake_.wait_for(lock, options_.waitingInterval);

@@ -61,6 +61,7 @@ class TransferServer {
     FileDescriptor socket;
     std::string behind;
   };
+  void addThreads();
   void work();
   void keepLine();
 

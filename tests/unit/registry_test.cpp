@@ -166,6 +166,7 @@ TEST_CASE("a port that is taken on the peer's machine is replaced, and not given
   Metaserver metaserver;
   metaserver.admit(1);
   const auto second = metaserver.admit(2);
+  const auto version = metaserver.registry.version();
   const auto reply = metaserver.say(2, wire::PortTaken{second.self.endpoint.port});
   REQUIRE(reply);
   const auto* other = std::get_if<wire::Admitted>(&*reply);
@@ -174,6 +175,9 @@ TEST_CASE("a port that is taken on the peer's machine is replaced, and not given
   CHECK(other->self.order == second.self.order);
   CHECK(other->place.parent.id == peer(1));
   CHECK(metaserver.admit(3).self.endpoint.port != other->self.endpoint.port);
+  CHECK(metaserver.registry.version() > version);  // what is remembered on disk has the port
+  const auto& picture = metaserver.registry.picture();
+  CHECK(picture.member(*picture.find(peer(2))).endpoint == other->self.endpoint);
 }
 
 TEST_CASE("topo.txt has links that both ends report, in order of joining and of linking") {

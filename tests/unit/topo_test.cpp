@@ -278,3 +278,17 @@ TEST_CASE("a placement has a name") {
   CHECK(parseRule("Nearest").error().message ==
         "\"Nearest\" is no placement: shallowest, classic or nearest");
 }
+
+TEST_CASE("nearest goes by the port that a peer changed to") {
+  Tree tree(8);
+  tree.indexAddresses();
+  const NodeIndex s1 = tree.add(member("s1", 1, "10.0.0.1", 5001));
+  const NodeIndex s2 = tree.add(member("s2", 2, "10.0.0.2", 5002));
+  REQUIRE(tree.link(s2, s1).ok());
+  const Endpoint newcomer{"10.0.0.200", 1};
+  CHECK(nameOf(tree, place(tree, Rule::nearest, newcomer)) == "s1");
+  tree.setPort(s1, 5003);
+  CHECK(nameOf(tree, place(tree, Rule::nearest, newcomer)) == "s2");
+  CHECK(tree.member(s1).endpoint.port == 5003);
+  checkSound(tree);
+}
