@@ -117,8 +117,7 @@ class DelayedLine:
         while True:
             ready.acquire()
             due, data = queue.popleft()
-            if due > time.monotonic():
-                time.sleep(due - time.monotonic())
+            time.sleep(max(0, due - time.monotonic()))
             try:
                 if not data:
                     target.shutdown(socket.SHUT_WR)
