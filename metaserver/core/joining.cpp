@@ -77,7 +77,7 @@ void Registry::admit(ConnectionId connection, const wire::Join& join, bool again
 
   const Node node = tree_.add({join.id, member.contact.order, member.contact.endpoint});
   if (records_.size() <= topo::number(node)) records_.resize(topo::number(node) + 1);
-  byOrder_.emplace(member.contact.order, node);
+  byOrder_.emplace_hint(byOrder_.end(), member.contact.order, node);  // newcomers come last
   silence_.push_back({now + 3 * member.beat, node, member.contact.order});
   session.member = node;
   record(node) = std::move(member);
