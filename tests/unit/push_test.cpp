@@ -347,7 +347,10 @@ TEST_CASE("a peer that was started again takes the push up, as one who came late
   network.link(2, 3);
   network.run(3s);
   CHECK(network.jobs<PushReceive>(2) == 1);
-  const auto* entry = network.at(3).pushes->view(push)->ledger.find(id(2));
+  const auto view = network.at(3).pushes->view(push);
+  REQUIRE(view);
+  const auto* entry = view->ledger.find(id(2));
+  REQUIRE(entry);
   CHECK(entry->state == PushState::accepted);
   CHECK(entry->version == 2);
   CHECK(entry->late);
