@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/command/control.h"
 #include "common/command/log_writer.h"
@@ -75,6 +76,7 @@ int main(int count, char** words) {
   if (const auto limit = net::raiseDescriptorLimit(); !limit) {
     log::warning("{}", limit.error().message);
   }
+  net::reserveDescriptors(limits::kConnections);
   if (const auto served = serve(options); !served) return failWith(served.error());
   return 0;
 }

@@ -3,13 +3,17 @@
 #include <Poco/Exception.h>
 #include <Poco/Net/DNS.h>
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 
+#include "common/base/file_descriptor.h"
 #include "common/base/text.h"
 
 namespace espalier::net {
@@ -110,6 +114,15 @@ Result<std::uint64_t> raiseDescriptorLimit() {
     }
   }
   return std::uint64_t{limit.rlim_cur};
+}
+
+void reserveDescriptors(std::uint64_t count) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const auto last = std::min<std::uint64_t>(count, limit.rlim_cur);
+  if (last == 0 || last > INT_MAX) return;
+  // The lowest free one from there on; the table keeps its size when it is closed.
+  const FileDescriptor high(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, static_cast<int>(last - 1)));
 }
 
 }  // namespace espalier::net

@@ -45,4 +45,9 @@ Result<Endpoint> resolve(const Endpoint& endpoint);
 // one.
 Result<std::uint64_t> raiseDescriptorLimit();
 
+// Makes the kernel's table of this process's descriptors large enough for so many at once (8 bytes
+// each), or for as many as are allowed. Call it while there is one thread: later each doubling
+// holds the thread that accepts up for a grace period of the kernel's, 10 to 20 ms.
+void reserveDescriptors(std::uint64_t count);
+
 }  // namespace espalier::net

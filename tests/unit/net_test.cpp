@@ -12,6 +12,8 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <future>
 #include <map>
@@ -515,6 +517,28 @@ TEST_CASE("a thousand clients that come at once are all served") {
   CHECK(client.ends.empty());
   CHECK(client.frameCount == kClients);
   CHECK(server.loop->connectionCount() == 2 * kClients);
+}
+
+TEST_CASE("the table of descriptors is made large at once, and nothing stays open for it") {
+  const auto openFiles = [] {
+    const auto entries = std::filesystem::directory_iterator("/proc/self/fd");
+    return std::distance(begin(entries), end(entries));
+  };
+  const auto tableSize = [] {
+    std::ifstream status("/proc/self/status");
+    for (std::string word; status >> word;) {
+      if (word == "FDSize:") break;
+    }
+    std::uint64_t size = 0;
+    status >> size;
+    return size;
+  };
+  const auto allowed = raiseDescriptorLimit().valueOr(0);
+  const auto wanted = std::min<std::uint64_t>(allowed, tableSize() + 1000);
+  const auto before = openFiles();
+  reserveDescriptors(wanted);
+  CHECK(tableSize() >= wanted);
+  CHECK(openFiles() == before);
 }
 
 TEST_CASE("when descriptors run out comers wait without a spinning loop, and are accepted later") {
