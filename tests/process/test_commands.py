@@ -281,7 +281,9 @@ def _(network):
         with open(network.folder / "s1" / name, "wb") as file:
             file.truncate(mebibytes << 20)
             file.write(noise(1024, mebibytes))
-        network.wait_indexed("s1")
+        whole = {"name": name, "size": mebibytes << 20}
+        wait_until(lambda: any(whole.items() <= listed.items() for listed in network.json("s1", "list")[1][0]["files"]),
+                   network.patience, f"s1 to list {name}")
         terminal.type(f"get {name}")
         wait_until(lambda: held() > 4 << 20 or ours.exists(), network.patience, "some of it to arrive")
         network.peers["s1"].send(signal.SIGSTOP)

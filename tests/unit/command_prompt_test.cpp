@@ -171,6 +171,7 @@ int peerProgram(bool reachable = true) {
   if (!joined) return exitCode(joined.error().code);
   if (!*joined) return 0;
   FakePeerService service;
+  service.underWay = [&] { editor->print("under way\n"); };
   const command::Dispatcher dispatcher(peerCommands(service), peerNames(service));
   prompt->run(dispatcher, (*joined)->id);
   return service.stopped ? 0 : 1;
@@ -301,7 +302,7 @@ TEST_CASE("Ctrl-C cancels the running command, else clears the line") {
   CHECK(terminal.expect("s2> ") == "^C\ns2> ");
   CHECK(answered(terminal, "topo") == "s1:  s2\ns2:  s1\n");
   terminal.type("get 'for ever'\n");
-  terminal.expect("ever'\n");
+  terminal.expect("under way\n");
   ::kill(terminal.child(), SIGINT);
   CHECK(terminal.expect("s2> ").ends_with("interrupted\ns2> "));
   terminal.type("2\n");

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -71,6 +72,7 @@ class FakePeerService : public PeerService {
   Result<peer::SearchResult> find(const Wanted& wanted, std::stop_token stop,
                                   const OnHits& onHits) override {
     if (wanted.text == "for ever") {
+      if (underWay) underWay();
       untilStopped(stop);
       return Error{ErrorCode::interrupted, "interrupted"};
     }
@@ -152,6 +154,8 @@ class FakePeerService : public PeerService {
     return {"f3.txt", "two.txt", "with space.txt"};
   }
   std::vector<std::string> knownPeers(const std::string&) override { return {"s1", "s2"}; }
+
+  std::function<void()> underWay;  // a search that only an interrupt ends
 
  private:
   static void untilStopped(const std::stop_token& stop) {
