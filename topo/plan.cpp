@@ -1,12 +1,8 @@
 #include "topo/plan.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cassert>
 #include <unordered_map>
-
-#include "topo/topo_file.h"
 
 namespace espalier::topo {
 namespace {
@@ -134,21 +130,6 @@ Tree apply(Tree tree, const Plan& plan, std::span<const NodeIndex> dead) {
     static_cast<void>(linked);
   }
   return tree;
-}
-
-std::string describeFailure(const Tree& tree, std::span<const NodeIndex> dead) {
-  const Plan plan = planFailure(tree, dead);
-  const auto name = [&](NodeIndex node) -> const std::string& {
-    return tree.member(node).id.text();
-  };
-  std::string text;
-  if (plan.newRoot) text += fmt::format("{} would become the root\n", name(*plan.newRoot));
-  for (const auto& [orphan, parent] : plan.attachments) {
-    text += fmt::format("{} would attach to {}\n", name(orphan), name(parent));
-  }
-  if (text.empty()) text = "nobody would have to move\n";
-  const std::string network = format(toLines(apply(tree, plan, dead)));
-  return text + (network.empty() ? "empty network\n" : network);
 }
 
 }  // namespace espalier::topo

@@ -46,8 +46,4 @@ Plan planFailure(const Tree& tree, std::span<const NodeIndex> dead);
 // The tree as it will be: the dead removed, the orphans attached. The plan must be of that tree.
 Tree apply(Tree tree, const Plan& plan, std::span<const NodeIndex> dead);
 
-// For a person, a line each: "s2 would become the root", "s7 would attach to s3"; where nobody has
-// to move, "nobody would have to move". Then the network as in topo.txt, or "empty network".
-std::string describeFailure(const Tree& tree, std::span<const NodeIndex> dead);
-
 }  // namespace espalier::topo

@@ -109,7 +109,10 @@ LineReader::State LineReader::receive(int socket) {
       buffer_.append(chunk.data(), static_cast<std::size_t>(received));
       // One round at a time: the caller takes the lines, and comes back for the rest.
       if (buffer_.size() < limits::kControlLineBytes) continue;
-      return buffer_.find('\n') == std::string::npos ? State::ended : State::open;
+      const auto lastEnd = buffer_.rfind('\n');
+      const auto unfinished =
+          lastEnd == std::string::npos ? buffer_.size() : buffer_.size() - lastEnd - 1;
+      return unfinished < limits::kControlLineBytes ? State::open : State::ended;
     }
     if (received < 0 && errno == EINTR) continue;
     if (received < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return State::open;

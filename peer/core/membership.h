@@ -106,6 +106,7 @@ class Membership {
   void placed(const wire::Place& place, TimePoint now, Effects& fx);
   void refusedByMetaserver(const wire::Failure& failure, Effects& fx);
 
+  void beginSeeking(TimePoint contactsAt, TimePoint now);
   void seek(const std::optional<PeerId>& lost, TimePoint now, Effects& fx);
   void hinted(const wire::Contact& olderRoot, TimePoint now);
   void askForPlace(wire::Seek seek, TimePoint now, Effects& fx);

@@ -133,14 +133,7 @@ void Membership::placed(const wire::Place& place, TimePoint now, Effects& fx) {
     case wire::Place::Kind::below:
       break;
   }
-  if (!seeking_) {
-    seeking_ = true;
-    seekingSince_ = now;
-    passes_ = 0;
-    candidates_.clear();
-    contactsLoaded_ = false;
-    contactsAt_ = now + limits::kReferralRetry;
-  }
+  if (!seeking_) beginSeeking(now + limits::kReferralRetry, now);
   tree_->unsettle();
   if (attempt_ && attempt_->target.id == place.parent.id) return;
   abandonAttempt(fx);

@@ -13,28 +13,25 @@ constexpr Duration kElsewhereMemberInterval = 20ms;
 
 }  // namespace
 
-void Membership::seek(const std::optional<PeerId>& lost, TimePoint now, Effects& fx) {
+void Membership::beginSeeking(TimePoint contactsAt, TimePoint now) {
   seeking_ = true;
   seekingSince_ = now;
+  contactsAt_ = contactsAt;
   passes_ = 0;
   candidates_.clear();
   contactsLoaded_ = false;
-  tryAt_ = now;
+}
+
+void Membership::seek(const std::optional<PeerId>& lost, TimePoint now, Effects& fx) {
   // Who asks its contacts before they have noticed the same death finds them full.
-  contactsAt_ = lost || joined() ? now + limits::kContactsAfter : now;
+  beginSeeking(lost || joined() ? now + limits::kContactsAfter : now, now);
+  tryAt_ = now;
   if (joined()) askForPlace({lost, std::nullopt}, now, fx);
 }
 
 // An older root asked below us: the metaserver, if there is one, need not know it.
 void Membership::hinted(const wire::Contact& olderRoot, TimePoint now) {
-  if (!seeking_) {
-    seeking_ = true;
-    seekingSince_ = now;
-    passes_ = 0;
-    candidates_.clear();
-    contactsLoaded_ = false;
-    contactsAt_ = now;
-  }
+  if (!seeking_) beginSeeking(now, now);
   candidates_.first(olderRoot);
   tryAt_ = now;
 }

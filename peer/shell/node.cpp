@@ -123,10 +123,12 @@ Result<void> Node::makeShare() {
   share.root = options_.share;
   share.stateFolder = options_.state;
   share.onNotice = [](const share::Notice& notice) { log::write(notice.level, notice.text); };
-  auto index = std::make_unique<share::ShareIndex>(std::move(share));
-  auto source = std::make_unique<ShareSource>(*index);
-  auto server = std::make_unique<transfer::TransferServer>(*source);
-  const auto verified = [share = index.get()](const auto& path, const auto& root, auto chunks) {
+  Sharing sharing;
+  sharing.index = std::make_unique<share::ShareIndex>(std::move(share));
+  sharing.source = std::make_unique<ShareSource>(*sharing.index);
+  sharing.server = std::make_unique<transfer::TransferServer>(*sharing.source);
+  const auto verified = [share = sharing.index.get()](const auto& path, const auto& root,
+                                                      auto chunks) {
     share->learn(path, root, chunks);
   };
   downloader_ = std::make_unique<transfer::Downloader>(transfer::DownloaderOptions{
@@ -136,13 +138,16 @@ Result<void> Node::makeShare() {
   pushed.stateFolder = options_.state;
   pushed.verified = verified;
   desk_.settle(std::move(pushed));
-  // The loop and the worker use these: they are exchanged where both look.
+  return exchange(sharing);
+}
+
+// The loop and the worker use what is exchanged: it is done where both look.
+Result<void> Node::exchange(Sharing& other) {
   const auto exchanged = network_.call([&](Peer&, TimePoint, Effects&) {
     const std::lock_guard lock(jobsMutex_);
-    std::swap(server_, server);
-    std::swap(source_, source);
-    std::swap(index_, index);
-    return true;
+    std::swap(index_, other.index);
+    std::swap(source_, other.source);
+    std::swap(server_, other.server);
   });
   if (!exchanged) return exchanged.error();
   return {};
@@ -152,20 +157,10 @@ Result<void> Node::makeShare() {
 void Node::unsettle() {
   key_.reset();
   control_->stop();
-  std::unique_ptr<share::ShareIndex> index;
-  std::unique_ptr<ShareSource> source;
-  std::unique_ptr<transfer::TransferServer> server;
-  const auto exchanged = network_.call([&](Peer&, TimePoint, Effects&) {
-    const std::lock_guard lock(jobsMutex_);
-    std::swap(server_, server);
-    std::swap(source_, source);
-    std::swap(index_, index);
-    return true;
-  });
-  if (!exchanged) return;  // this peer is ending
-  server.reset();
-  source.reset();
-  index.reset();  // it saves what it knows
+  {
+    Sharing gone;                 // saves what it knows, before its folder goes
+    if (!exchange(gone)) return;  // this peer is ending
+  }
   boost::system::error_code ignored;
   for (auto folder = made_.rbegin(); folder != made_.rend(); ++folder) {
     if (*folder == options_.state) {

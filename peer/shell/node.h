@@ -96,8 +96,16 @@ class Node final : public PeerService, public Joiner {
     std::optional<JoinAttempt> ended;
   };
 
+  // A share and who serves it; each uses the one before.
+  struct Sharing {
+    std::unique_ptr<share::ShareIndex> index;
+    std::unique_ptr<ShareSource> source;
+    std::unique_ptr<transfer::TransferServer> server;
+  };
+
   Result<void> settle(const PeerId& id);
   Result<void> makeShare();
+  Result<void> exchange(Sharing& other);
   void unsettle();
   void noticed(const Notice& notice);
   void endAttempt(JoinAttempt attempt);

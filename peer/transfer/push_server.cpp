@@ -10,8 +10,6 @@
 #include <utility>
 #include <variant>
 
-#include "common/base/log.h"
-#include "common/base/text.h"
 #include "common/wire/frame.h"
 #include "common/wire/transfer.h"
 
@@ -23,12 +21,6 @@ using wire::TransferFailure;
 using wire::TransferProblem;
 
 constexpr std::size_t kReceiveBytes = 4096;  // requests are small
-
-std::string framed(const std::string& payload) {
-  std::string frame;
-  wire::appendFrame(payload, frame);
-  return frame;
-}
 
 // One connection, served by the thread that calls run().
 class Conversation {
@@ -147,7 +139,9 @@ class Conversation {
   }
 
   Result<void> send(const wire::TransferAnswer& answer, bool moreFollows = false) {
-    return sendAll(socket_, framed(wire::encode(answer)), moreFollows);
+    std::string frame;
+    wire::appendFrame(wire::encode(answer), frame);
+    return sendAll(socket_, frame, moreFollows);
   }
 
   const int socket_;
@@ -160,61 +154,20 @@ class Conversation {
 }  // namespace
 
 PushServer::PushServer(PushStore& store, PushServerOptions options)
-    : store_(store), options_(options) {}
+    : store_(store),
+      options_(options),
+      slots_({.slots = options.slots, .line = 0, .silence = options.silence},
+             [this](int socket, std::string_view behind) {
+               return Conversation(socket, behind, store_, options_, bytes_).run();
+             }) {}
 
 void PushServer::serve(FileDescriptor socket, const wire::Hello& hello, std::string behind) {
-  // A few bytes on a socket whose buffer is empty: never waits.
-  const auto answer = [&](const std::string& payload) {
-    const std::string data = framed(payload);
-    return ::send(socket.get(), data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL) ==
-           static_cast<ssize_t>(data.size());
-  };
-  const std::lock_guard lock(mutex_);
-  if (stopping_ || serving_ >= options_.slots) {
-    answer(wire::encode(wire::Failure{ErrorCode::timeout, "busy: all slots are in use"}));
-    return;
-  }
-  if (!answer(wire::encode(wire::welcomeFor(hello)))) return;
-  interrupter_.add(socket.get());
-  line_.push_back({std::move(socket), std::move(behind)});
-  if (++serving_ > slots_.size()) slots_.emplace_back([this] { work(); });
-  wake_.notify_one();
-}
-
-void PushServer::work() {
-  const QuietSignals quiet;
-  std::unique_lock lock(mutex_);
-  while (true) {
-    wake_.wait(lock, [this] { return stopping_ || !line_.empty(); });
-    if (stopping_) return;
-    Asker asker = std::move(line_.front());
-    line_.pop_front();
-    lock.unlock();
-    makeBlocking(asker.socket.get(), options_.silence);
-    const auto ended =
-        Conversation(asker.socket.get(), asker.behind, store_, options_, bytes_).run();
-    if (!ended) log::debug("serving a push ended: {}", escaped(ended.error().message));
-    interrupter_.remove(asker.socket.get());
-    asker.socket.reset();
-    lock.lock();
-    --serving_;
-  }
+  slots_.serve(std::move(socket), hello, std::move(behind));
 }
 
 void PushServer::stop() {
-  std::vector<std::jthread> slots;
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-    slots.swap(slots_);
-    wake_.notify_all();
-  }
   store_.endAll();
-  interrupter_.interrupt();
-  slots.clear();
-  const std::lock_guard lock(mutex_);
-  for (const auto& asker : line_) interrupter_.remove(asker.socket.get());
-  line_.clear();
+  slots_.stop();
 }
 
 }  // namespace espalier::transfer

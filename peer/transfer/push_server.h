@@ -3,25 +3,21 @@
 // limits::kPushWaiting, so that a peer forwards a chunk as soon as it has verified it. Apart from
 // TransferServer, so that a line of askers never holds up a chain.
 //
-// Threads: one a connection, limits::kPushSlots at most, others are told `busy`; joined by stop(),
-// which ends the store's files. Thread-safe; serve() never blocks.
+// Slots as in upload_slots.h, limits::kPushSlots at most and no line behind them. stop() ends the
+// store's files first. Thread-safe; serve() never blocks.
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
+#include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <mutex>
 #include <string>
-#include <thread>
-#include <vector>
 
 #include "common/base/clock.h"
 #include "common/base/file_descriptor.h"
 #include "common/base/limits.h"
 #include "common/wire/hello.h"
 #include "peer/transfer/push_store.h"
-#include "peer/transfer/sockets.h"
+#include "peer/transfer/upload_slots.h"
 
 namespace espalier::transfer {
 
@@ -39,29 +35,16 @@ class PushServer {
   PushServer(const PushServer&) = delete;
   PushServer& operator=(const PushServer&) = delete;
 
-  // As TransferServer::serve().
+  // A connection whose Hello said `push`; see UploadSlots::serve().
   void serve(FileDescriptor socket, const wire::Hello& hello, std::string behind);
   void stop();
   std::uint64_t bytes() const { return bytes_; }
 
  private:
-  struct Asker {
-    FileDescriptor socket;
-    std::string behind;
-  };
-  void work();
-
   PushStore& store_;
   const PushServerOptions options_;
   std::atomic<std::uint64_t> bytes_{0};
-  Interrupter interrupter_;
-
-  std::mutex mutex_;  // guards what follows
-  std::condition_variable wake_;
-  bool stopping_ = false;
-  std::size_t serving_ = 0;  // those in line among them
-  std::deque<Asker> line_;   // as many as threads are about to be free
-  std::vector<std::jthread> slots_;
+  UploadSlots slots_;  // last: its threads use the rest
 };
 
 }  // namespace espalier::transfer

@@ -1,134 +1,21 @@
 #include "peer/transfer/transfer_server.h"
 
-#include <sys/socket.h>
-
-#include <system_error>
 #include <utility>
 
-#include "common/base/log.h"
-#include "common/base/text.h"
-#include "common/wire/frame.h"
-
 namespace espalier::transfer {
-namespace {
 
-std::string framed(const std::string& payload) {
-  std::string frame;
-  wire::appendFrame(payload, frame);
-  return frame;
-}
-
-// A few bytes on a socket whose buffer is empty or whose reader is gone: never waits.
-bool sendNow(int socket, const std::string& data) {
-  return ::send(socket, data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL) ==
-         static_cast<ssize_t>(data.size());
-}
-
-std::string waitingFrame(std::size_t place) {
-  return framed(wire::encode(wire::Waiting{static_cast<std::uint32_t>(place)}));
-}
-
-}  // namespace
-
-TransferServer::TransferServer(FileSource& source, ServerOptions options)
-    : source_(source), options_(options) {}
+TransferServer::TransferServer(FileSource& source, SlotOptions options)
+    : source_(source), slots_(options, [this](int socket, std::string_view behind) {
+        return Upload(socket, behind, source_, counters_).run();
+      }) {}
 
 void TransferServer::serve(FileDescriptor socket, const wire::Hello& hello, std::string behind) {
-  const std::lock_guard lock(mutex_);
-  if (stopping_ || line_.size() >= options_.line) {
-    (void)sendNow(socket.get(),
-                  framed(wire::encode(wire::Failure{
-                      ErrorCode::timeout, "busy: all slots are in use and the line is full"})));
-    return;
-  }
-  if (!sendNow(socket.get(), framed(wire::encode(wire::welcomeFor(hello))))) return;
-  interrupter_.add(socket.get());
-  line_.push_back({std::move(socket), std::move(behind)});
-  addThreads();
-  lineWake_.notify_one();
-  wake_.notify_one();
-}
-
-// As many as the line wants. Where the system has no thread left, those that there are do it.
-void TransferServer::addThreads() {
-  try {
-    if (serving_ + line_.size() > slots_.size() && slots_.size() < options_.slots) {
-      slots_.emplace_back([this] { work(); });
-    }
-    if (serving_ + line_.size() > slots_.size() && !lineKeeper_.joinable()) {
-      lineKeeper_ = std::jthread([this] { keepLine(); });
-    }
-  } catch (const std::system_error& error) {
-    log::warning("no thread for one more upload: {}", error.what());
-  }
-}
-
-void TransferServer::work() {
-  const QuietSignals quiet;
-  std::unique_lock lock(mutex_);
-  while (true) {
-    wake_.wait(lock, [this] { return stopping_ || !line_.empty(); });
-    if (stopping_) return;
-    Asker asker = std::move(line_.front());
-    line_.pop_front();
-    ++serving_;
-    lineWake_.notify_one();
-    lock.unlock();
-    makeBlocking(asker.socket.get(), options_.silence);
-    const auto ended = Upload(asker.socket.get(), asker.behind, source_, counters_).run();
-    if (!ended) log::debug("a transfer ended: {}", escaped(ended.error().message));
-    interrupter_.remove(asker.socket.get());
-    asker.socket.reset();
-    lock.lock();
-    --serving_;
-  }
-}
-
-// Places are told when they change, and as a sign of life to askers that would give up otherwise.
-void TransferServer::keepLine() {
-  std::unique_lock lock(mutex_);
-  while (!stopping_) {
-    // Those for whom a slot is free are about to be served.
-    const std::size_t free = slots_.size() - serving_;
-    for (std::size_t i = free; i < line_.size();) {
-      if (sendNow(line_[i].socket.get(), waitingFrame(i - free + 1))) {
-        ++i;
-        continue;
-      }
-      // It is gone, or reads nothing; half a frame may have left, so nothing more can be said.
-      interrupter_.remove(line_[i].socket.get());
-      line_.erase(line_.begin() + static_cast<std::ptrdiff_t>(i));
-    }
-    if (line_.size() > free) {
-      lineWake_.wait_for(lock, options_.waitingInterval);
-    } else {
-      lineWake_.wait(lock);
-    }
-  }
-}
-
-void TransferServer::stop() {
-  std::vector<std::jthread> slots;
-  std::jthread lineKeeper;
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-    slots.swap(slots_);
-    lineKeeper.swap(lineKeeper_);
-    wake_.notify_all();
-    lineWake_.notify_all();
-  }
-  interrupter_.interrupt();
-  slots.clear();
-  lineKeeper = {};
-  const std::lock_guard lock(mutex_);
-  for (const auto& asker : line_) interrupter_.remove(asker.socket.get());
-  line_.clear();
+  slots_.serve(std::move(socket), hello, std::move(behind));
 }
 
 ServerStatus TransferServer::status() const {
-  const std::lock_guard lock(mutex_);
-  return {serving_, line_.size(), counters_.chunks, counters_.bytes};
+  const auto slots = slots_.status();
+  return {slots.serving, slots.waiting, counters_.chunks, counters_.bytes};
 }
 
 }  // namespace espalier::transfer

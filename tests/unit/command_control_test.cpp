@@ -245,8 +245,6 @@ TEST_CASE("a client that talks nonsense, or without end, is dropped and nobody e
   REQUIRE(socket.ok());
   const std::string nonsense = "[1,{}\n\n{\"run\":7,\"json\":\"x\"}\n{\"answer\":{}}\n";
   REQUIRE(::send(socket->get(), nonsense.data(), nonsense.size(), MSG_NOSIGNAL) > 0);
-  socket = connectControl(folder->get());
-  REQUIRE(socket.ok());
   const std::string endless(limits::kControlLineBytes, '[');
   std::string_view rest = endless;
   while (!rest.empty()) {

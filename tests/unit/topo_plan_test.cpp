@@ -1,9 +1,11 @@
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
 #include "tests/unit/topo_support.h"
 #include "topo/plan.h"
+#include "topo/topo_file.h"
 
 using namespace espalier;
 using namespace espalier::topo;
@@ -14,6 +16,22 @@ std::vector<NodeIndex> nodesOf(const Tree& tree, std::initializer_list<const cha
   std::vector<NodeIndex> nodes;
   for (const auto* name : names) nodes.push_back(at(tree, name));
   return nodes;
+}
+
+// A line each, then the network as in topo.txt.
+std::string describeFailure(const Tree& tree, const std::vector<NodeIndex>& dead) {
+  const Plan plan = planFailure(tree, dead);
+  const auto name = [&](NodeIndex node) -> const std::string& {
+    return tree.member(node).id.text();
+  };
+  std::string text;
+  if (plan.newRoot) text += fmt::format("{} would become the root\n", name(*plan.newRoot));
+  for (const auto& [orphan, parent] : plan.attachments) {
+    text += fmt::format("{} would attach to {}\n", name(orphan), name(parent));
+  }
+  if (text.empty()) text = "nobody would have to move\n";
+  const std::string network = format(toLines(apply(tree, plan, dead)));
+  return text + (network.empty() ? "empty network\n" : network);
 }
 
 std::string killed(std::string_view network, unsigned maxLinks,

@@ -227,7 +227,7 @@ inline void readHello(FileDescriptor socket, TransferServer& server) {
 // A peer that serves its share.
 class HolderPeer {
  public:
-  explicit HolderPeer(std::string id, ServerOptions options = {})
+  explicit HolderPeer(std::string id, SlotOptions options = {})
       : id_(*PeerId::parse(id)),
         server_(share, options),
         listener_([this](FileDescriptor socket) { readHello(std::move(socket), server_); }) {}
