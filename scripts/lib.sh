@@ -52,7 +52,8 @@ install_missing() {
     || fail "apt-get could not install: $missing"
 }
 
-# Sets up the build folder $1 (once) with the meson options that follow.
+# Sets up the build folder $1 (once) with the meson options that follow. Of what a debugger wants it has lines and names
+# only, which saves a third of the compiler's time: `meson configure build -Ddebug=true -Dcpp_args=` for all of it.
 configure() {
   local folder=$1
   shift
@@ -60,7 +61,8 @@ configure() {
     return
   fi
   say "configuring $folder"
-  CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1 meson setup "$folder" "$@" >"$folder.log" 2>&1 || {
+  CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1 \
+    meson setup "$folder" -Ddebug=false -Dcpp_args=-g1 "$@" >"$folder.log" 2>&1 || {
     cat "$folder.log" >&2
     fail "meson setup failed"
   }

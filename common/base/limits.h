@@ -138,11 +138,21 @@ inline constexpr std::uint64_t kHashSegmentBytes = 64ull << 20;  // of a file th
 inline constexpr std::uint64_t kFileChunks = kFileBytes / kChunkBytesMax;  // a list of 32 MiB
 inline constexpr std::size_t kHashesPerFrame = 1024;                       // 32 KiB, half a frame
 inline constexpr std::uint32_t kChunksPerRequest = 1024;  // 1 GiB at least is asked for at once
-inline constexpr std::size_t kListPageFiles = 256;        // also bounded by the frame
-inline constexpr std::size_t kListFiles = 100'000;        // what `list PEER` takes from a peer
-inline constexpr std::size_t kUploadSlots = 8;            // threads that serve
-inline constexpr std::size_t kUploadLine = 64;            // askers that wait for a slot
-inline constexpr std::size_t kFetchSources = 16;          // threads that fetch one file
+// Which chunks a holder of parts has: a bit each. Of files above 4 TiB parts are not given on.
+inline constexpr std::size_t kHeldBytes = 32 * 1024;
+inline constexpr std::size_t kListPageFiles = 256;  // also bounded by the frame
+inline constexpr std::size_t kListFiles = 100'000;  // what `list PEER` takes from a peer
+// Bytes a second. Below the least a slice takes so long that the other end would give up.
+inline constexpr std::uint64_t kRateLeast = 10'000;
+inline constexpr std::uint64_t kRateMost = 1'000'000'000'000;
+inline constexpr std::size_t kUploadSlots = 8;     // threads that serve
+inline constexpr std::size_t kUploadLine = 64;     // askers that wait for a slot
+inline constexpr std::size_t kFetchSources = 16;   // threads that fetch one file
+inline constexpr std::size_t kFetchHolders = 256;  // of one file, known to its fetch
+// Who else holds what is being fetched is asked after so long, and then ever less often.
+inline constexpr auto kSeekHoldersFirst = 1s;
+inline constexpr auto kSeekHoldersMost = 60s;
+inline constexpr auto kHeldInterval = 500ms;  // a holder of parts is asked what it has by now
 // Chunks on their way from one source: at a GB/s a quarter of a second, an ocean and more.
 inline constexpr std::size_t kAskedPerSource = 256;
 inline constexpr std::size_t kFetchLanes = 8;             // threads that hash and write one file
@@ -203,7 +213,8 @@ inline constexpr std::size_t kControlLineBytes =
 inline constexpr std::size_t kControlOutputBytes = 16 * 1024;  // of text in one line of an answer
 inline constexpr std::size_t kControlSessions = 16;  // commands given at once; a thread each
 inline constexpr auto kControlGrace = 2s;  // a cancelled command says so within this, or is left
-inline constexpr std::size_t kNoticesQueued = 1000;  // while the terminal is stopped (Ctrl-S)
+inline constexpr std::size_t kBackgroundCommands = 32;  // with &, at one prompt; a thread each
+inline constexpr std::size_t kNoticesQueued = 1000;     // while the terminal is stopped (Ctrl-S)
 inline constexpr std::size_t kHistoryLines = 500;
 inline constexpr std::size_t kCompletions = 200;  // names listed at one press of the Tab key
 inline constexpr std::size_t kConfigBytes = 1024 * 1024;  // a configuration file

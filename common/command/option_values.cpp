@@ -17,6 +17,24 @@ Error bad(std::string_view value, std::string_view why) {
 
 }  // namespace
 
+Result<std::uint64_t> parseSize(std::string_view text, std::uint64_t most) {
+  constexpr std::string_view kUnits = "KMGT";
+  const Error wrong{ErrorCode::usage,
+                    fmt::format("\"{}\" is no size: 500, 20K, 10M, 4G or 1T", escaped(text))};
+  std::uint64_t factor = 1;
+  auto digits = text;
+  if (const auto unit = kUnits.find(text.empty() ? ' ' : text.back());
+      unit != std::string_view::npos) {
+    for (std::size_t i = 0; i <= unit; ++i) factor *= 1000;
+    digits.remove_suffix(1);
+  }
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (error != std::errc() || end != digits.data() + digits.size()) return wrong;
+  if (number > most / factor) return wrong;
+  return number * factor;
+}
+
 Store storeText(std::string& target, std::size_t maxBytes) {
   return [&target, maxBytes](std::string_view value) -> Result<void> {
     if (value.empty()) return bad(value, "is empty");

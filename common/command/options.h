@@ -68,6 +68,8 @@ std::string environmentName(std::string_view option);  // ESPALIER_MAX_LINKS
 
 // --- what an option may store; each refers to `target`, which outlives the parsing
 
+// 500, 20K, 10G: powers of 1000. An error of code `usage`.
+Result<std::uint64_t> parseSize(std::string_view text, std::uint64_t most);
 Store storeText(std::string& target, std::size_t maxBytes);
 Store storeYes(bool& target);
 Store storeAll(std::vector<std::string>& target);

@@ -51,7 +51,8 @@ struct Hit {
   std::uint64_t sizeBytes = 0;
   FileRoot root;
   PeerId holder;
-  Endpoint endpoint;  // where the holder listens
+  Endpoint endpoint;     // where the holder listens
+  bool partial = false;  // it fetches the file itself, and gives on what it has
 
   auto operator<=>(const Hit&) const = default;
 };

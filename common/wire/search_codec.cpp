@@ -44,6 +44,7 @@ void fillHits(const std::vector<Hit>& hits, proto::SearchAnswer& out) {
     entry.set_size_bytes(hit.sizeBytes);
     entry.set_root(raw(hit.root.view()));
     entry.set_holder(holder->second);
+    entry.set_partial(hit.partial);
   }
 }
 
@@ -115,7 +116,7 @@ Result<void> readHits(const proto::SearchAnswer& in, std::vector<Hit>& out) {
     const auto root = FileRoot::fromRaw(entry.root());
     if (!root) return root.error();
     const auto& [holder, endpoint] = holders[entry.holder()];
-    out.push_back(Hit{entry.name(), entry.size_bytes(), *root, holder, endpoint});
+    out.push_back(Hit{entry.name(), entry.size_bytes(), *root, holder, endpoint, entry.partial()});
   }
   return {};
 }

@@ -57,6 +57,12 @@ Result<TransferRequest> fromProto(const proto::ListRequest& message) {
   return TransferRequest(ListRequest{message.after()});
 }
 
+Result<TransferRequest> fromProto(const proto::ChunksHeldRequest& message) {
+  auto root = FileRoot::fromRaw(message.root());
+  if (!root) return malformed("a root of the wrong length");
+  return TransferRequest(ChunksHeldRequest{*root});
+}
+
 Result<TransferAnswer> fromProto(const proto::ChunkList& message) {
   ChunkList list{message.size(), message.chunk_bytes(), message.first(), {}, message.name()};
   if (list.size > limits::kFileBytes) return malformed("a file larger than any");
@@ -115,6 +121,13 @@ Result<TransferAnswer> fromProto(const proto::TransferFailure& message) {
   return TransferAnswer(std::move(failure));
 }
 
+Result<TransferAnswer> fromProto(const proto::ChunksHeld& message) {
+  if (message.all()) return TransferAnswer(ChunksHeld{true, 0, {}});
+  if (!isChunkSize(message.chunk_bytes())) return malformed("a chunk size that is not allowed");
+  if (message.chunks().size() > limits::kHeldBytes) return malformed("too many chunks");
+  return TransferAnswer(ChunksHeld{false, message.chunk_bytes(), message.chunks()});
+}
+
 void fill(const UnknownRequest&, proto::TransferRequest&) {}
 void fill(const ChunkListRequest& request, proto::TransferRequest& out) {
   out.mutable_chunk_list()->set_root(std::string(request.root.view()));
@@ -129,6 +142,9 @@ void fill(const ChunkRequest& request, proto::TransferRequest& out) {
 }
 void fill(const ListRequest& request, proto::TransferRequest& out) {
   out.mutable_list()->set_after(request.after);
+}
+void fill(const ChunksHeldRequest& request, proto::TransferRequest& out) {
+  out.mutable_held()->set_root(std::string(request.root.view()));
 }
 
 void fill(const ChunkList& list, proto::TransferAnswer& out) {
@@ -163,6 +179,13 @@ void fill(const TransferFailure& failure, proto::TransferAnswer& out) {
 }
 void fill(const Waiting& waiting, proto::TransferAnswer& out) {
   out.mutable_waiting()->set_place(waiting.place);
+}
+void fill(const ChunksHeld& held, proto::TransferAnswer& out) {
+  assert(held.chunks.size() <= limits::kHeldBytes);
+  auto& message = *out.mutable_held();
+  message.set_all(held.all);
+  message.set_chunk_bytes(held.chunkBytes);
+  message.set_chunks(held.chunks);
 }
 
 template <typename Message, typename Variant>
@@ -199,6 +222,8 @@ Result<TransferRequest> decodeTransferRequest(std::string_view payload) {
       return fromProto(message.chunks());
     case proto::TransferRequest::kList:
       return fromProto(message.list());
+    case proto::TransferRequest::kHeld:
+      return fromProto(message.held());
     case proto::TransferRequest::KIND_NOT_SET:
       break;
   }
@@ -219,6 +244,8 @@ Result<TransferAnswer> decodeTransferAnswer(std::string_view payload) {
       return fromProto(message.failure());
     case proto::TransferAnswer::kWaiting:
       return TransferAnswer(Waiting{message.waiting().place()});
+    case proto::TransferAnswer::kHeld:
+      return fromProto(message.held());
     case proto::TransferAnswer::KIND_NOT_SET:
       break;
   }

@@ -33,12 +33,18 @@ struct ListRequest {
   bool operator==(const ListRequest&) const = default;
 };
 
+struct ChunksHeldRequest {
+  FileRoot root;
+  bool operator==(const ChunksHeldRequest&) const = default;
+};
+
 // A request of a later version: answered by a failure, not by closing.
 struct UnknownRequest {
   bool operator==(const UnknownRequest&) const = default;
 };
 
-using TransferRequest = std::variant<UnknownRequest, ChunkListRequest, ChunkRequest, ListRequest>;
+using TransferRequest =
+    std::variant<UnknownRequest, ChunkListRequest, ChunkRequest, ListRequest, ChunksHeldRequest>;
 
 // A part of the list: hashes first … first + hashes.size() - 1.
 struct ChunkList {
@@ -71,6 +77,15 @@ struct FileList {
   bool operator==(const FileList&) const = default;
 };
 
+// Which chunks of `chunkBytes` bytes the holder has: a bit each, the lowest of a byte first; what
+// lies behind the last byte it lacks.
+struct ChunksHeld {
+  bool all = false;
+  std::uint64_t chunkBytes = 0;
+  std::string chunks;  // at most limits::kHeldBytes
+  bool operator==(const ChunksHeld&) const = default;
+};
+
 enum class TransferProblem { unknown, notShared, changed, busy, badRequest, io };
 
 struct TransferFailure {
@@ -84,7 +99,8 @@ struct Waiting {
   bool operator==(const Waiting&) const = default;
 };
 
-using TransferAnswer = std::variant<ChunkList, ChunkHeader, FileList, TransferFailure, Waiting>;
+using TransferAnswer =
+    std::variant<ChunkList, ChunkHeader, FileList, TransferFailure, Waiting, ChunksHeld>;
 
 // The payload of one frame. The caller keeps within the limits; encode() asserts them.
 std::string encode(const TransferRequest& request);

@@ -12,6 +12,17 @@ ChunkSet ChunkSet::all(std::uint64_t chunks) {
   return set;
 }
 
+ChunkSet ChunkSet::fromBits(std::uint64_t chunks, std::string_view bits) {
+  ChunkSet set(chunks);
+  const auto known = std::min<std::uint64_t>(chunks, bits.size() * 8);
+  for (std::uint64_t index = 0; index < known; ++index) {
+    if ((static_cast<unsigned char>(bits[index / 8]) >> index % 8 & 1) != 0) {
+      set.insert(ChunkIndex{index});
+    }
+  }
+  return set;
+}
+
 bool ChunkSet::contains(ChunkIndex chunk) const {
   const auto index = number(chunk);
   return index < chunks_ && (words_[index / 64] >> index % 64 & 1) != 0;
@@ -50,6 +61,22 @@ std::optional<ChunkIndex> ChunkMap::assign(SourceId source, const ChunkSet& offe
     return chunk;
   }
   return std::nullopt;
+}
+
+std::optional<ChunkIndex> ChunkMap::assignRarest(SourceId source, const ChunkSet& offered,
+                                                 const std::vector<std::uint16_t>& copies,
+                                                 ChunkIndex from, TimePoint now) {
+  if (isBarred(source)) return std::nullopt;
+  std::optional<ChunkIndex> rarest;
+  for (std::uint64_t step = 0; step < states_.size(); ++step) {
+    const ChunkIndex chunk{(number(from) + step) % states_.size()};
+    if (at(chunk) != State::missing || !offered.contains(chunk)) continue;
+    if (rarest && copies[number(chunk)] >= copies[number(*rarest)]) continue;
+    rarest = chunk;
+    if (copies[number(chunk)] == 0) break;
+  }
+  if (rarest) ask(source, *rarest, now);
+  return rarest;
 }
 
 bool ChunkMap::assignThis(SourceId source, ChunkIndex chunk, const ChunkSet& offered,

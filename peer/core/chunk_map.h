@@ -10,8 +10,8 @@
 // again, since a damaged disk or a liar would otherwise starve the healthy ones.
 //
 // Does no I/O and reads no clock. Not thread-safe. assign() is O(log asked) amortised for sources
-// that hold everything, and O(chunks) for those that hold parts; memory is a byte a chunk, and an
-// entry for each chunk that is asked for.
+// that hold everything, and O(chunks) for those that hold parts, as is assignRarest(); memory is a
+// byte a chunk, and an entry for each chunk that is asked for.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +19,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string_view>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -43,6 +44,8 @@ class ChunkSet {
  public:
   explicit ChunkSet(std::uint64_t chunks) : chunks_(chunks), words_((chunks + 63) / 64) {}
   static ChunkSet all(std::uint64_t chunks);
+  // A bit a chunk, the lowest of a byte first; those behind the last chunk are ignored.
+  static ChunkSet fromBits(std::uint64_t chunks, std::string_view bits);
 
   bool contains(ChunkIndex chunk) const;
   void insert(ChunkIndex chunk);  // one that the file has
@@ -72,6 +75,11 @@ class ChunkMap {
   // The lowest missing chunk that the source offers; from now on it is asked for. Nothing when
   // there is none, or the source is barred.
   std::optional<ChunkIndex> assign(SourceId source, const ChunkSet& offered, TimePoint now);
+  // The same for the one of which there are the fewest copies, in `copies` by index; of several the
+  // first from `from` on, around the end.
+  std::optional<ChunkIndex> assignRarest(SourceId source, const ChunkSet& offered,
+                                         const std::vector<std::uint16_t>& copies, ChunkIndex from,
+                                         TimePoint now);
   // The same for a chunk of the caller's choice: false if it is not missing, or not offered.
   bool assignThis(SourceId source, ChunkIndex chunk, const ChunkSet& offered, TimePoint now);
   // Asks one more source for a chunk that is asked for already: false if that one was asked for it,

@@ -28,14 +28,21 @@ double seconds(Duration duration) {
 
 }  // namespace
 
-Download::Download(std::uint64_t fileBytes, std::uint64_t chunkBytes, std::size_t firstChunks)
+Download::Download(std::uint64_t fileBytes, std::uint64_t chunkBytes, std::size_t firstChunks,
+                   std::uint64_t seed)
     : fileBytes_(fileBytes),
       chunkBytes_(chunkBytes),
       firstChunks_(firstChunks),
-      map_(fileBytes / chunkBytes + (fileBytes % chunkBytes != 0)) {}
+      map_(fileBytes / chunkBytes + (fileBytes % chunkBytes != 0)),
+      random_(seed) {}
 
 void Download::join(SourceId source, ChunkSet offered, TimePoint now) {
   assert(!sources_.contains(source));
+  if (!offered.full()) {
+    ++partial_;
+    copies_.resize(map_.chunks());
+    count(offered, 1);
+  }
   sources_.emplace(source, Source{std::move(offered), now});
 }
 
@@ -43,19 +50,44 @@ void Download::joinWithAll(SourceId source, TimePoint now) {
   join(source, ChunkSet::all(map_.chunks()), now);
 }
 
-void Download::offer(SourceId source, ChunkIndex chunk) {
+void Download::offer(SourceId source, ChunkSet offered) {
   const auto found = sources_.find(source);
-  if (found != sources_.end()) found->second.offered.insert(chunk);
+  if (found == sources_.end() || found->second.offered.full()) return;
+  count(found->second.offered, -1);
+  if (offered.full()) {
+    --partial_;
+  } else {
+    count(offered, 1);
+  }
+  found->second.offered = std::move(offered);
 }
 
 void Download::leave(SourceId source) {
   map_.release(source);
-  sources_.erase(source);
+  forget(source);
 }
 
 void Download::bar(SourceId source) {
   map_.bar(source);
-  sources_.erase(source);
+  forget(source);
+}
+
+void Download::forget(SourceId source) {
+  const auto found = sources_.find(source);
+  if (found == sources_.end()) return;
+  if (!found->second.offered.full()) {
+    --partial_;
+    count(found->second.offered, -1);
+  }
+  sources_.erase(found);
+}
+
+// Of the chunks that one source holds there are so many more.
+void Download::count(const ChunkSet& offered, int copies) {
+  for (std::uint64_t index = 0; index < copies_.size(); ++index) {
+    if (!offered.contains(ChunkIndex{index})) continue;
+    copies_[index] = static_cast<std::uint16_t>(copies_[index] + copies);
+  }
 }
 
 std::optional<ChunkRange> Download::next(SourceId source, TimePoint now) {
@@ -71,16 +103,22 @@ std::optional<ChunkRange> Download::next(SourceId source, TimePoint now) {
     // A run ends where the next chunk is not its neighbour; that one is for the next call.
     if (range) {
       const ChunkIndex neighbour{number(range->first) + range->count};
-      if (!map_.assignThis(source, neighbour, state.offered, now)) break;
+      const bool common = partial_ > 0 && neighbour < ChunkIndex{copies_.size()} &&
+                          copies_[number(neighbour)] > copies_[number(range->first)];
+      if (common || !map_.assignThis(source, neighbour, state.offered, now)) break;
       ++range->count;
       continue;
     }
-    const auto chunk = map_.assign(source, state.offered, now);
+    const auto chunk = partial_ > 0 ? map_.assignRarest(source, state.offered, copies_,
+                                                        ChunkIndex{random_() % map_.chunks()}, now)
+                                    : map_.assign(source, state.offered, now);
     if (!chunk) break;
     range = ChunkRange{*chunk, 1};
   }
   if (range) return range;
-  return expects(source) ? std::nullopt : endGame(source, state, now);
+  // A source of parts may have nothing of what is missing: that is not the end.
+  const bool isEnd = map_.missing() == 0;
+  return expects(source) || !isEnd ? std::nullopt : endGame(source, state, now);
 }
 
 // How many more chunks the source is to be asked for.

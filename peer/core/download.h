@@ -1,6 +1,11 @@
 // The schedule of one file's download from any number of sources: whom to ask for what, and how far
 // ahead. Sources join and leave at any time and may hold parts only.
 //
+// While sources hold parts the rarest chunk comes first: what only few have would else be missing
+// when they leave, and whoever fetches the same file meanwhile has nothing that this one wants. Of
+// equally rare ones any is as good: a random one, or all downloads would want the same next. When
+// everybody has everything chunks come in order.
+//
 // Each source is asked ahead for as much as it delivers in kAhead, so that latency does not starve
 // it, but not for more than its share of what is still missing, so that all end together. When
 // nothing is missing any more, a source with nothing to do is given a chunk that another was asked
@@ -13,14 +18,16 @@
 // chunk of never more than kAskersPerChunk sources.
 //
 // Does no I/O and reads no clock: the caller says what happened and when. Not thread-safe. next()
-// is O(sources + chunks asked) in the end game, else as ChunkMap::assign.
+// is O(sources + chunks asked) in the end game, else as ChunkMap::assign, or assignRarest.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <vector>
 
 #include "common/base/clock.h"
+#include "common/base/random.h"
 #include "peer/core/chunk_map.h"
 
 namespace espalier::transfer {
@@ -38,9 +45,10 @@ class Download {
 
   // What a source is asked for before its rate is known: enough to measure, little to lose.
   static constexpr std::size_t kFirstChunks = 4;
-  // `chunkBytes` is at least 1; an empty file has no chunks and is complete at once.
+  // `chunkBytes` is at least 1; an empty file has no chunks and is complete at once. `seed`: of
+  // the choice among equally rare chunks.
   Download(std::uint64_t fileBytes, std::uint64_t chunkBytes,
-           std::size_t firstChunks = kFirstChunks);
+           std::size_t firstChunks = kFirstChunks, std::uint64_t seed = 0);
 
   // A chunk that was verified in an earlier run.
   void hold(ChunkIndex chunk) { map_.hold(chunk); }
@@ -48,8 +56,8 @@ class Download {
   // A source that holds `offered`. Its id is new, or that of one that left.
   void join(SourceId source, ChunkSet offered, TimePoint now);
   void joinWithAll(SourceId source, TimePoint now);
-  // A source that holds parts now has this one too.
-  void offer(SourceId source, ChunkIndex chunk);
+  // A source that holds parts has these by now, at least those of before.
+  void offer(SourceId source, ChunkSet offered);
   void leave(SourceId source);
 
   // What the source is to be asked for now, on top of what it was asked for. Nothing when it has
@@ -81,6 +89,8 @@ class Download {
     double bytesPerSecond = 0;  // 0: not known yet
     std::uint64_t early = 0;    // bytes that count with the next delivery
   };
+  void count(const ChunkSet& offered, int copies);
+  void forget(SourceId source);
   static void measure(Source& source, std::uint64_t bytes, TimePoint arrived);
   std::size_t room(SourceId source, const Source& state) const;
   std::optional<ChunkRange> endGame(SourceId source, const Source& state, TimePoint now);
@@ -90,7 +100,10 @@ class Download {
   std::uint64_t chunkBytes_;
   std::size_t firstChunks_;
   ChunkMap map_;
+  Random random_;
   std::map<SourceId, Source> sources_;
+  std::size_t partial_ = 0;            // sources that hold parts
+  std::vector<std::uint16_t> copies_;  // of each chunk, at those; empty until there was one
   std::uint64_t wastedBytes_ = 0;
 };
 

@@ -101,7 +101,7 @@ void Searches::matched(const QueryId& id, std::vector<LocalHit> hits, std::uint6
   search.matched = true;
   std::size_t sent = 0;
   for (auto& hit : hits) {
-    wire::Hit full{std::move(hit.name), hit.sizeBytes, hit.root, self_, endpoint_};
+    wire::Hit full{std::move(hit.name), hit.sizeBytes, hit.root, self_, endpoint_, hit.partial};
     if (sent < limits::kHitsPerPeer && isSendable(full)) {
       search.knowledge.addHit(full);
       ++sent;

@@ -65,6 +65,7 @@ struct LocalHit {
   std::string name;
   std::uint64_t sizeBytes = 0;
   FileRoot root;
+  bool partial = false;
 };
 
 // News of a search that this peer asked. The last one has the result.

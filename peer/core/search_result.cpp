@@ -11,17 +11,17 @@
 namespace espalier::peer {
 
 std::vector<FoundFile> mergeHits(const std::set<wire::Hit>& hits) {
-  std::map<std::pair<std::string, FileRoot>, std::pair<std::uint64_t, std::map<PeerId, Endpoint>>>
+  std::map<std::pair<std::string, FileRoot>, std::pair<std::uint64_t, std::map<PeerId, Holder>>>
       files;
   for (const auto& hit : hits) {
     auto& [size, holders] = files[{hit.name, hit.root}];
     size = std::max(size, hit.sizeBytes);
-    holders.try_emplace(hit.holder, hit.endpoint);
+    holders.try_emplace(hit.holder, Holder{hit.holder, hit.endpoint, hit.partial});
   }
   std::vector<FoundFile> result;
   for (const auto& [key, found] : files) {
     FoundFile file{key.first, found.first, key.second, {}};
-    for (const auto& [id, endpoint] : found.second) file.holders.push_back({id, endpoint});
+    for (const auto& [id, holder] : found.second) file.holders.push_back(holder);
     result.push_back(std::move(file));
   }
   // Stable: the map has them by name, then by root.

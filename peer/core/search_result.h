@@ -17,6 +17,7 @@ class Coverage;
 struct Holder {
   PeerId id;
   Endpoint endpoint;
+  bool partial = false;  // it fetches the file itself, and gives on what it has
 
   auto operator<=>(const Holder&) const = default;
 };

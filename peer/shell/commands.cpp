@@ -9,6 +9,7 @@
 #include "peer/shell/get_command.h"
 #include "peer/shell/push_command.h"
 #include "peer/shell/render.h"
+#include "peer/shell/transfer_commands.h"
 
 namespace espalier::peer::shell {
 
@@ -185,18 +186,15 @@ Error existsAndDiffers(const std::string& path) {
 
 std::vector<Command> peerCommands(PeerService& service, CommandSettings settings) {
   const auto get = std::make_shared<const GetCommand>(service, settings);
-  return {command::topoCommand(service),
-          twoCommand(service, get),
-          getCommand(get),
-          findCommand(service),
-          pushCommand(service),
-          listCommand(service),
-          shareCommand(service, true),
-          shareCommand(service, false),
-          peersCommand(service),
-          statusCommand(service),
-          command::whatIfCommand(service),
-          command::stopCommand(service)};
+  std::vector<Command> commands = {
+      command::topoCommand(service), twoCommand(service, get),     getCommand(get),
+      findCommand(service),          pushCommand(service),         listCommand(service),
+      shareCommand(service, true),   shareCommand(service, false), peersCommand(service),
+      statusCommand(service)};
+  for (auto& each : transferCommands(service)) commands.push_back(std::move(each));
+  commands.push_back(command::whatIfCommand(service));
+  commands.push_back(command::stopCommand(service));
+  return commands;
 }
 
 command::Dispatcher::Names peerNames(PeerService& service) {

@@ -47,6 +47,7 @@ Node::Node(net::EventLoop& loop, PeerOptions options)
         network_.end();
       }) {
   announcedWord_.with([&](auto& word) { word = options_.joinWord; });
+  limit(options_.rates.upload, options_.rates.download);
   network_.post([policy = options_.acceptPush](Peer& peer, TimePoint, Effects&) {
     peer.acceptPushes(policy);
   });
@@ -125,14 +126,15 @@ Result<void> Node::makeShare() {
   share.onNotice = [](const share::Notice& notice) { log::write(notice.level, notice.text); };
   Sharing sharing;
   sharing.index = std::make_unique<share::ShareIndex>(std::move(share));
-  sharing.source = std::make_unique<ShareSource>(*sharing.index);
-  sharing.server = std::make_unique<transfer::TransferServer>(*sharing.source);
+  sharing.source = std::make_unique<ShareSource>(*sharing.index, growing_);
+  sharing.server = std::make_unique<transfer::TransferServer>(
+      *sharing.source, transfer::SlotOptions{}, &uploadRate_);
   const auto verified = [share = sharing.index.get()](const auto& path, const auto& root,
                                                       auto chunks) {
     share->learn(path, root, chunks);
   };
   downloader_ = std::make_unique<transfer::Downloader>(transfer::DownloaderOptions{
-      .stateFolder = options_.state, .timeouts = {}, .verified = verified});
+      .stateFolder = options_.state, .timeouts = {}, .rate = &downloadRate_, .verified = verified});
   transfer::PushReceiverOptions pushed;
   pushed.downloads = options_.downloads;
   pushed.stateFolder = options_.state;

@@ -17,6 +17,7 @@
 #include "common/base/guarded.h"
 #include "common/command/control.h"
 #include "peer/share/match_queue.h"
+#include "peer/shell/downloads.h"
 #include "peer/shell/network.h"
 #include "peer/shell/options.h"
 #include "peer/shell/peer_service.h"
@@ -63,6 +64,9 @@ class Node final : public PeerService, public Joiner {
                  const OnProgress& progress, const OnFetched& each) override;
   Result<std::vector<SharedFile>> filesBelow(const Holder& holder, const std::string& folder,
                                              std::stop_token stop) override;
+  Result<std::vector<ActiveTransfer>> control(TransferControl what,
+                                              const std::vector<std::uint64_t>& numbers) override;
+  Rates limit(std::optional<std::uint64_t> upload, std::optional<std::uint64_t> download) override;
   Result<ShareReport> list(const std::optional<PeerId>& peer, std::stop_token stop) override;
   Result<PushReport> push(const PushRequest& request, std::stop_token stop, const OnPush& onChange,
                           const OnProgress& onHashed) override;
@@ -112,6 +116,8 @@ class Node final : public PeerService, public Joiner {
   void searched(SearchUpdate& update);
   void match(const MatchJob& job);
   bool matchOn(share::Matching& matching, TimePoint until);
+  void addPartial(share::Matching& matching);
+  std::vector<transfer::Holder> holdersOf(const FileRoot& root, std::stop_token stop);
   void workOff(std::stop_token stop);
   Joined joinedNow();
   Result<Picture> fetchPicture(std::stop_token stop);
@@ -128,6 +134,10 @@ class Node final : public PeerService, public Joiner {
   const command::Dispatcher* dispatcher_ = nullptr;
   std::function<void()> onStop_;
 
+  transfer::RateLimit uploadRate_;
+  transfer::RateLimit downloadRate_;
+  transfer::PushStore growing_;  // what is being fetched, for others
+
   std::unique_ptr<command::ControlServer> control_;  // ends last: the state folder is its claim
   std::unique_ptr<share::ShareIndex> index_;
   std::unique_ptr<ShareSource> source_;
@@ -140,9 +150,8 @@ class Node final : public PeerService, public Joiner {
   Guarded<std::optional<Picture>> lastPicture_;
   Guarded<std::shared_ptr<Attempt>> attempt_;
   Guarded<std::map<QueryId, std::shared_ptr<Search>>> searches_;
-  Guarded<std::map<std::uint64_t, ActiveTransfer>> downloads_;
+  Downloads downloads_;
   Guarded<std::set<std::string>> heardNames_;  // of hits, for completion
-  std::atomic<std::uint64_t> downloadCount_{0};
   std::atomic<std::uint64_t> receivedBytes_{0};
   std::atomic<bool> largeNetwork_{false};
   std::atomic<bool> joined_{false};
@@ -154,7 +163,7 @@ class Node final : public PeerService, public Joiner {
   TimePoint refreshAt_ = kNever;  // of the last picture
 
   Network network_;
-  PushDesk desk_{network_};
+  PushDesk desk_{network_, uploadRate_, downloadRate_};
   std::jthread worker_;
   std::thread loopThread_;
 };

@@ -1,4 +1,4 @@
-// The part of Node that deals with files: searches, downloads, the share.
+// The part of Node that deals with files: searches, the share.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -79,7 +79,19 @@ bool Node::matchOn(share::Matching& matching, TimePoint until) {
     matching.snapshot = index_->snapshot();
     matching.indexing = !index_->progress().ready;
   }
-  return matching.advance(until);
+  if (!matching.advance(until)) return false;
+  addPartial(matching);
+  return true;
+}
+
+// Whoever looks for a root wants also those who fetch it, and have some of it.
+void Node::addPartial(share::Matching& matching) {
+  if (matching.job.kind != PatternKind::root || !matching.hits.empty()) return;
+  const auto root = parseFileRoot(matching.job.text);
+  if (!root || !growing_.find(*root)) return;
+  const auto download = downloads_.find(*root);
+  if (!download) return;
+  matching.hits.push_back({download->name, download->totalBytes, *root, true});
 }
 
 // On the loop's thread.
@@ -132,68 +144,6 @@ Result<SearchResult> Node::find(const Wanted& wanted, std::stop_token stop, cons
   if (search->result) return *search->result;
   network_.post([query = **id](Peer& peer, TimePoint, Effects&) { peer.cancel(query); });
   return Error{ErrorCode::interrupted, "interrupted"};
-}
-
-// --- downloads ---
-
-Result<Fetched> Node::fetch(const FetchRequest& request, std::stop_token stop,
-                            const OnProgress& progress) {
-  transfer::FetchRequest wanted;
-  wanted.root = request.file.root;
-  wanted.size = request.file.sizeBytes;
-  wanted.force = request.force;
-  wanted.saveAs = request.file.name;
-  for (const auto& holder : request.file.holders) {
-    const bool only = request.file.holders.size() == 1;
-    if (holder.id != options_.id || only) wanted.holders.push_back({holder.id, holder.endpoint});
-  }
-  switch (request.destination.form) {
-    case Destination::Form::downloads:
-      wanted.folder = options_.downloads;
-      break;
-    case Destination::Form::folder:
-      wanted.folder = request.destination.path;
-      break;
-    case Destination::Form::file: {
-      const fs::path path(request.destination.path);
-      wanted.folder = path.has_parent_path() ? path.parent_path().string() : ".";
-      wanted.saveAs = path.filename().string();
-      break;
-    }
-  }
-  const std::uint64_t number = ++downloadCount_;
-  downloads_.with([&](auto& downloads) {
-    downloads[number] = {wanted.saveAs, {}, true, 0, wanted.size};
-  });
-  std::uint64_t counted = 0;
-  const auto result = downloader_->fetch(wanted, stop, [&](const transfer::FetchProgress& state) {
-    const std::uint64_t received = state.heldBytes - state.resumedBytes;
-    if (received > counted) receivedBytes_ += received - counted;
-    counted = std::max(counted, received);
-    downloads_.with([&](auto& downloads) {
-      auto& download = downloads[number];
-      download.doneBytes = state.heldBytes;
-      download.peer = state.sources.size() == 1 ? state.sources[0].id : PeerId();
-    });
-    if (progress) {
-      progress({wanted.saveAs, state.heldBytes, state.size, command::Unit::bytes});
-    }
-  });
-  downloads_.with([&](auto& downloads) { downloads.erase(number); });
-  if (!result) return result.error();
-  Fetched fetched;
-  fetched.name = request.file.name;
-  fetched.sizeBytes = result->size;
-  fetched.root = wanted.root;
-  fetched.path = result->path;
-  fetched.seconds = std::chrono::duration<double>(result->elapsed).count();
-  std::uint64_t bytes = 0;
-  for (const auto& source : result->sources) {
-    bytes += source.bytes;
-    if (source.bytes > 0) fetched.sources.push_back(source.id);
-  }
-  if (bytes > counted) receivedBytes_ += bytes - counted;
-  return fetched;
 }
 
 // --- the share ---

@@ -35,18 +35,20 @@ void Node::fetchMany(const std::vector<FetchRequest>& requests, std::stop_token 
       destination.form == Destination::Form::folder ? destination.path : options_.downloads;
   std::map<PeerId, std::size_t> places;
   std::uint64_t totalBytes = 0;
+  std::vector<transfer::ManyFile> files;
   for (const auto& request : requests) {
     const FoundFile& file = request.file;
-    wanted.files.push_back({file.root, file.sizeBytes, file.name,
-                            placesOf(file, options_.id, places, wanted.holders)});
+    files.push_back({file.root, file.sizeBytes, file.name,
+                     placesOf(file, options_.id, places, wanted.holders)});
     totalBytes += file.sizeBytes;
   }
   const std::string what = counted(requests.size(), "file");
-  const std::uint64_t number = ++downloadCount_;
-  downloads_.with([&](auto& downloads) { downloads[number] = {what, {}, true, 0, totalBytes}; });
+  std::optional<Downloads::Download> download = downloads_.begin(what, totalBytes, std::nullopt);
   std::uint64_t doneBytes = 0;
   std::vector<bool> told(requests.size());
-  const auto fetched = [&](std::size_t file, std::size_t holder) {
+  std::vector<std::size_t> asked;  // the requests that wanted.files are
+  const auto fetched = [&](std::size_t place, std::size_t holder) {
+    const std::size_t file = asked[place];
     const FoundFile& found = requests[file].file;
     told[file] = true;
     doneBytes += found.sizeBytes;
@@ -58,17 +60,30 @@ void Node::fetchMany(const std::vector<FetchRequest>& requests, std::stop_token 
                        wanted.folder + slash + found.name,
                        {wanted.holders[holder].id},
                        std::chrono::duration<double>(Clock::now() - started).count()});
+    download->update([&](ActiveTransfer& shown) { shown.doneBytes = doneBytes; });
     if (progress) progress({what, doneBytes, totalBytes, command::Unit::bytes});
   };
-  auto result = transfer::fetchMany(wanted, downloader_->options(), stop, fetched);
-  downloads_.with([&](auto& downloads) { downloads.erase(number); });
+  // After a pause those are left that were not fetched before it.
+  const auto attempt = [&](std::stop_token token) {
+    wanted.files.clear();
+    asked.clear();
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      if (told[i]) continue;
+      wanted.files.push_back(files[i]);
+      asked.push_back(i);
+    }
+    return transfer::fetchMany(wanted, downloader_->options(), std::move(token), fetched);
+  };
+  auto result = download->attempts<transfer::ManyResult>(stop, attempt);
+  download.reset();
   if (!result) {
     for (std::size_t i = 0; i < requests.size(); ++i) {
       if (!told[i]) each(i, result.error());
     }
     return;
   }
-  for (auto& [file, problem] : result->left) {
+  for (auto& [place, problem] : result->left) {
+    const std::size_t file = asked[place];
     if (problem) {
       each(file, std::move(*problem));
     } else {

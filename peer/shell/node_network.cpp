@@ -233,13 +233,26 @@ Result<Status> Node::status() {
   status->sentBytes = server_->status().bytes + desk_.sentBytes();
   status->receivedBytes = receivedBytes_ + desk_.receivedBytes();
   status->uptime = Clock::now() - started_;
-  downloads_.with([&](auto& downloads) {
-    for (const auto& [number, download] : downloads) status->transfers.push_back(download);
-  });
+  status->rates = {uploadRate_.get(), downloadRate_.get()};
+  status->transfers = downloads_.list();
   for (const auto& each : desk_.incoming()) {
-    const std::string more = each.files > 1 ? fmt::format(" and {} more", each.files - 1) : "";
-    status->transfers.push_back(
-        {each.name + more, each.from.value_or(PeerId()), true, each.doneBytes, each.totalBytes});
+    ActiveTransfer shown;
+    shown.name = each.name;
+    if (each.files > 1) shown.name += fmt::format(" and {} more", each.files - 1);
+    if (each.from) shown.peers.push_back(*each.from);
+    shown.incoming = true;
+    shown.doneBytes = each.doneBytes;
+    shown.totalBytes = each.totalBytes;
+    status->transfers.push_back(std::move(shown));
+  }
+  for (const auto& each : server_->uploads()) {
+    ActiveTransfer shown;
+    shown.name = each.name;
+    shown.to = each.to;
+    shown.doneBytes = each.bytes;
+    shown.totalBytes = each.size;
+    shown.bytesPerSecond = each.bytesPerSecond;
+    status->transfers.push_back(std::move(shown));
   }
   return status;
 }

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
-
 #include "common/base/limits.h"
 #include "common/base/text.h"
 
@@ -92,24 +90,20 @@ Store storeSenders(PushPolicy& target) {
   };
 }
 
-// 500, 20K, 10G: powers of 1000.
 Store storeSize(std::uint64_t& target) {
   return [&target](std::string_view value) -> Result<void> {
-    constexpr std::string_view kUnits = "KMGT";
-    const Error wrong{ErrorCode::usage,
-                      fmt::format("\"{}\" is no size: 500, 20K, 10M, 4G or 1T", escaped(value))};
-    std::uint64_t factor = 1;
-    auto digits = value;
-    if (const auto unit = kUnits.find(value.empty() ? ' ' : value.back());
-        unit != std::string_view::npos) {
-      for (std::size_t i = 0; i <= unit; ++i) factor *= 1000;
-      digits.remove_suffix(1);
-    }
-    std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    if (error != std::errc() || end != digits.data() + digits.size()) return wrong;
-    if (number > limits::kPushFiles * limits::kFileBytes / factor) return wrong;
-    target = number * factor;
+    const auto size = command::parseSize(value, limits::kPushFiles * limits::kFileBytes);
+    if (!size) return size.error();
+    target = *size;
+    return {};
+  };
+}
+
+Store storeRate(std::uint64_t& target) {
+  return [&target](std::string_view value) -> Result<void> {
+    const auto rate = parseRate(value);
+    if (!rate) return rate.error();
+    target = *rate;
     return {};
   };
 }
@@ -136,6 +130,9 @@ std::vector<Option> optionTable(PeerOptions& o) {
        "from whom pushed files are taken; ids with commas between", storeSenders(o.acceptPush)},
       {"accept-push-limit", "SIZE", "10G", "the most that one push may bring: 500, 20K, 10M, 4G",
        storeSize(o.acceptPush.limitBytes)},
+      {"upload-rate", "RATE", "none", "bytes a second of all uploads together: 500K, 10M, none",
+       storeRate(o.rates.upload)},
+      {"download-rate", "RATE", "none", "the same of all downloads", storeRate(o.rates.download)},
       {"e", "COMMAND", "", "run it and exit; may be repeated; see the command help",
        storeAll(o.commands), true},
       {"headless", "", "", "no prompt: serve until SIGTERM", storeYes(o.headless)},
@@ -147,6 +144,16 @@ std::vector<Option> optionTable(PeerOptions& o) {
 }
 
 }  // namespace
+
+Result<std::uint64_t> parseRate(std::string_view text) {
+  if (text == "none" || text == "0") return std::uint64_t{0};
+  auto rate = command::parseSize(text, limits::kRateMost);
+  if (!rate) return Error{ErrorCode::usage, rate.error().message + ", or none"};
+  if (*rate >= limits::kRateLeast) return rate;
+  return Error{ErrorCode::usage,
+               fmt::format("a rate of less than {} a second would end connections",
+                           formatSize(limits::kRateLeast))};
+}
 
 void PeerOptions::settle(const PeerId& chosen) {
   id = chosen;

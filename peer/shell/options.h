@@ -11,6 +11,7 @@
 #include "common/base/result.h"
 #include "common/command/options.h"
 #include "peer/core/push.h"
+#include "peer/shell/peer_service.h"
 
 namespace espalier::peer::shell {
 
@@ -33,6 +34,7 @@ struct PeerOptions {
   Endpoint listen{"127.0.0.1", 0};  // port 0: what the metaserver assigns
   std::string advertise;            // empty: the host of `listen`
   PushPolicy acceptPush{PushPolicy::From::none, {}, 10'000'000'000};
+  Rates rates;  // of all transfers together
   std::vector<std::string> commands;
   bool headless = false;
   bool json = false;
@@ -43,6 +45,9 @@ struct PeerOptions {
   // downloads the share, state SHARE/.espalier.
   void settle(const PeerId& chosen);
 };
+
+// 500K, 10M, none: bytes a second; 0 for none.
+Result<std::uint64_t> parseRate(std::string_view text);
 
 // Fills `options`, which begin with the defaults. `text` is that of --help or --version. With an id
 // they are settled already. `terminal`: somebody could be asked for the id; without one it has to

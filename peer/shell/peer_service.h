@@ -117,11 +117,25 @@ struct Link {
 };
 
 struct ActiveTransfer {
+  enum class State { active, waiting, paused };
+  std::uint64_t number = 0;  // of a download; 0: of another transfer
   std::string name;
-  PeerId peer;  // who gives, or takes; empty with several
+  std::vector<PeerId> peers;  // who gives
+  std::string to;             // the address of who takes
   bool incoming = false;
+  State state = State::active;
+  std::uint32_t place = 0;  // of one that waits: in the holder's line, the nearest to its turn
   std::uint64_t doneBytes = 0;
   std::uint64_t totalBytes = 0;
+  double bytesPerSecond = 0;
+};
+
+enum class TransferControl { pause, resume, cancel };
+
+// Bytes a second; 0: no limit.
+struct Rates {
+  std::uint64_t upload = 0;
+  std::uint64_t download = 0;
 };
 
 struct Status {
@@ -140,6 +154,7 @@ struct Status {
   std::uint64_t openQueries = 0;
   std::uint64_t sentBytes = 0;
   std::uint64_t receivedBytes = 0;
+  Rates rates;
   std::chrono::nanoseconds uptime{};
   std::vector<ActiveTransfer> transfers;
 };
@@ -173,6 +188,13 @@ class PeerService : public command::NetworkService {
     std::erase_if(all->files, [&](const auto& file) { return !file.name.starts_with(folder); });
     return std::move(all->files);
   }
+
+  // Holds up downloads, or lets them go on: those of these numbers, or all; as they are then.
+  virtual Result<std::vector<ActiveTransfer>> control(
+      TransferControl what, const std::vector<std::uint64_t>& numbers) = 0;
+  // Sets what is given, for all transfers together; what holds then.
+  virtual Rates limit(std::optional<std::uint64_t> upload,
+                      std::optional<std::uint64_t> download) = 0;
 
   // What this peer shares, or that one (`unavailable` when it is not in the network).
   virtual Result<ShareReport> list(const std::optional<PeerId>& peer, std::stop_token stop) = 0;

@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "common/base/text.h"
 #include "common/command/printing.h"
 #include "common/command/progress.h"
 #include "common/command/runner.h"
+#include "peer/shell/background.h"
 
 namespace espalier::peer::shell {
 
@@ -241,15 +243,34 @@ void Prompt::show(const command::Rendered& rendered) {
   if (!rendered.err.empty()) command::standardOutput().err(rendered.err);
 }
 
+// Of a command in the background, above the line that is being typed.
+void Prompt::tell(const std::string& text) {
+  if (settings_.json) return editor_.print(text);
+  for (std::size_t begin = 0; begin < text.size();) {
+    const auto end = std::min(text.find('\n', begin), text.size());
+    editor_.notify(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+}
+
 void Prompt::run(const command::Dispatcher& dispatcher, const PeerId& id) {
   const auto format = settings_.json ? command::Format::json : command::Format::text;
   const auto complete = [&](std::string_view line) { return dispatcher.complete(line); };
   const std::string question = command::printable(id.text()) + "> ";
+  Background background(dispatcher, format, [this](const std::string& text) { tell(text); });
   while (true) {
     const auto line = editor_.read(question, complete);
     if (line.end == LineEditor::End::interrupted) continue;
     auto context = this->context();
     const bool ended = line.end == LineEditor::End::ended;
+    if (const auto command = ended ? std::nullopt : backgroundCommand(line.text)) {
+      context.progress = {};
+      context.ask = {};
+      if (!background.start(*command, std::move(context))) {
+        editor_.print("too many commands are under way: wait for one, or cancel it\n");
+      }
+      continue;
+    }
     const auto outcome = dispatcher.runLine(ended ? "stop" : line.text, context);
     if (!ended) show(dispatcher.render(outcome, format));
     if (outcome.stops || ended) return;

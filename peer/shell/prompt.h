@@ -63,6 +63,7 @@ class Prompt {
   std::stop_token newStop();
   command::Context context();
   void show(const command::Rendered& rendered);
+  void tell(const std::string& text);
 
   command::LineEditor& editor_;
   PromptSettings settings_;

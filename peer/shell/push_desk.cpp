@@ -20,10 +20,14 @@ std::string described(const std::vector<wire::PushFile>& files) {
 
 }  // namespace
 
-PushDesk::PushDesk(Network& network)
-    : network_(network), tidier_([this](std::stop_token stop) { tidy(stop); }) {}
+PushDesk::PushDesk(Network& network, transfer::RateLimit& upload, transfer::RateLimit& download)
+    : network_(network),
+      downloadRate_(download),
+      server_(store_, {.rate = &upload}),
+      tidier_([this](std::stop_token stop) { tidy(stop); }) {}
 
 void PushDesk::settle(transfer::PushReceiverOptions options) {
+  options.rate = &downloadRate_;
   options_.with([&](auto& kept) { kept = std::move(options); });
 }
 

@@ -26,7 +26,8 @@ namespace espalier::peer::shell {
 
 class PushDesk {
  public:
-  explicit PushDesk(Network& network);
+  // The rates are those of all uploads and of all downloads; they outlive it.
+  PushDesk(Network& network, transfer::RateLimit& upload, transfer::RateLimit& download);
   ~PushDesk() { stop(); }
   PushDesk(const PushDesk&) = delete;
   PushDesk& operator=(const PushDesk&) = delete;
@@ -76,6 +77,7 @@ class PushDesk {
   void ended(const PushId& id);
 
   Network& network_;
+  transfer::RateLimit& downloadRate_;
   transfer::PushStore store_;
   Guarded<transfer::PushReceiverOptions> options_;
   Guarded<std::map<PushId, Taken>> taken_;
@@ -90,7 +92,7 @@ class PushDesk {
   std::condition_variable_any droppedCondition_;
   std::deque<std::unique_ptr<transfer::PushReceiver>> dropped_;
 
-  transfer::PushServer server_{store_};
+  transfer::PushServer server_;
   std::jthread tidier_;
 };
 

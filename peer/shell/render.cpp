@@ -62,7 +62,11 @@ Json fileData(const std::string& name, std::uint64_t sizeBytes, const FileRoot& 
 Json hitData(const FoundFile& file) {
   Json data = fileData(file.name, file.sizeBytes, file.root);
   data["holders"] = Json::array();
-  for (const auto& holder : file.holders) data["holders"].push_back(holder.id.text());
+  Json partial = Json::array();
+  for (const auto& holder : file.holders) {
+    (holder.partial ? partial : data["holders"]).push_back(holder.id.text());
+  }
+  if (!partial.empty()) data["partial"] = std::move(partial);
   return data;
 }
 
@@ -117,38 +121,6 @@ Json linksData(const std::vector<Link>& links) {
   return data;
 }
 
-Json statusData(const Status& status) {
-  Json data;
-  data["command"] = "status";
-  data["id"] = status.id.text();
-  data["endpoint"] = status.endpoint.text();
-  data["metaserver"] = status.metaserver.text();
-  data["metaserverReachable"] = status.metaserverReachable;
-  data["peers"] = status.members;
-  data["links"] = status.links;
-  data["maxLinks"] = status.maxLinks;
-  data["share"] = status.share;
-  data["downloads"] = status.downloads;
-  data["files"] = status.sharedFiles;
-  data["size"] = status.sharedBytes;
-  data["toIndex"] = status.filesToIndex;
-  data["openQueries"] = status.openQueries;
-  data["sent"] = status.sentBytes;
-  data["received"] = status.receivedBytes;
-  data["uptime"] = std::chrono::duration<double>(status.uptime).count();
-  data["transfers"] = Json::array();
-  for (const auto& each : status.transfers) {
-    Json entry;
-    entry["name"] = each.name;
-    entry["peer"] = each.peer.text();
-    entry["incoming"] = each.incoming;
-    entry["done"] = each.doneBytes;
-    entry["size"] = each.totalBytes;
-    data["transfers"].push_back(std::move(entry));
-  }
-  return data;
-}
-
 Json shareChangeData(std::string_view command, const ShareChange& change) {
   Json data;
   data["command"] = command;
@@ -177,7 +149,12 @@ std::string findText(const Json& data) {
   if (!data.contains("hits") || data.contains("error")) return {};
   std::vector<std::vector<std::string>> rows;
   for (const auto& hit : data["hits"]) {
-    rows.push_back({hit["name"], size(hit), joined(hit["holders"]), hit["root"]});
+    auto holders = joined(hit["holders"]);
+    if (hit.contains("partial")) {
+      holders +=
+          (holders.empty() ? "" : " ") + fmt::format("(in part: {})", joined(hit["partial"]));
+    }
+    rows.push_back({hit["name"], size(hit), holders, hit["root"]});
   }
   std::string text = table(rows, {Align::left, Align::right, Align::left});
   text += fmt::format("{}, {}\n", counted(rows.size(), "file"), coverage(data));
@@ -255,36 +232,6 @@ std::string linksText(const Json& data) {
   if (data["links"].empty()) return "no links\n";
   std::vector<std::vector<std::string>> rows;
   for (const auto& link : data["links"]) rows.push_back({link["id"], link["role"]});
-  return table(rows);
-}
-
-std::string statusText(const Json& data) {
-  if (!data.contains("endpoint")) return {};
-  const auto count = [&](const char* name) { return data[name].get<std::uint64_t>(); };
-  std::string sharing = fmt::format("{} ({}) from {}", counted(count("files"), "file"),
-                                    formatSize(count("size")), data["share"].get<std::string>());
-  if (count("toIndex") > 0) sharing += fmt::format(", {} to index", count("toIndex"));
-  const std::string metaserver = data["metaserver"].get<std::string>() +
-                                 (data["metaserverReachable"].get<bool>() ? "" : ", out of reach");
-  std::vector<std::vector<std::string>> rows = {
-      {"peer",
-       fmt::format("{} on {}", data["id"].get<std::string>(), data["endpoint"].get<std::string>())},
-      {"network", fmt::format("{}, metaserver {}", counted(count("peers"), "peer"), metaserver)},
-      {"links", fmt::format("{} of {}", count("links"), count("maxLinks"))},
-      {"sharing", sharing},
-      {"downloads", data["downloads"].get<std::string>()},
-      {"searches", fmt::format("{} open", count("openQueries"))},
-      {"sent", formatSize(count("sent"))},
-      {"received", formatSize(count("received"))},
-      {"running for", formatDuration(nanoseconds(data["uptime"].get<double>()))}};
-  for (const auto& each : data["transfers"]) {
-    const bool incoming = each["incoming"].get<bool>();
-    std::string what = fmt::format("{}, {} of {}", each["name"].get<std::string>(),
-                                   formatSize(each["done"].get<std::uint64_t>()), size(each));
-    const auto peer = each["peer"].get<std::string>();
-    if (!peer.empty()) what += fmt::format(" {} {}", incoming ? "from" : "to", peer);
-    rows.push_back({incoming ? "fetching" : "serving", what});
-  }
   return table(rows);
 }
 

@@ -12,7 +12,8 @@ namespace espalier::peer::shell {
 
 using command::Json;
 
-// {"name":"f3.txt","size":12,"root":"<64 hex>","holders":["s3"]}
+// {"name":"f3.txt","size":12,"root":"<64 hex>","holders":["s3"]}; also "partial":["s4"] where some
+// have a part only.
 Json hitData(const FoundFile& file);
 // {"command":"find","hits":[…],"searched":5,"peers":5,"missing":[]}; also "indexing":["s4"] and
 // "more":12 where there is something to say.

@@ -1,13 +1,23 @@
 #include "peer/shell/share_source.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 namespace espalier::peer::shell {
 
 std::optional<transfer::FileInfo> ShareSource::find(const FileRoot& root) {
-  const auto file = index_.snapshot()->file(root);
-  if (!file) return std::nullopt;
-  return transfer::FileInfo{file->root, file->sizeBytes, file->name};
+  if (const auto file = index_.snapshot()->file(root)) {
+    return transfer::FileInfo{file->root, file->sizeBytes, file->name};
+  }
+  if (const auto file = growing_.find(root)) {
+    return transfer::FileInfo{file->root(), file->size(), {}};
+  }
+  return std::nullopt;
+}
+
+std::shared_ptr<const transfer::PushedFile> ShareSource::growing(const FileRoot& root) {
+  if (index_.snapshot()->file(root)) return nullptr;
+  return growing_.find(root);
 }
 
 Result<transfer::OpenedFile> ShareSource::open(const FileRoot& root) {
@@ -27,10 +37,16 @@ Result<transfer::OpenedFile> ShareSource::open(const FileRoot& root) {
     }
     return transfer::OpenedFile{std::move(opened->descriptor), transfer::FileState::of(status)};
   }
+  if (auto file = growing_.find(root)) {
+    FileDescriptor copy(::fcntl(file->descriptor(), F_DUPFD_CLOEXEC, 0));
+    if (!copy) return systemError("cannot read what is being fetched", errno);
+    return transfer::OpenedFile{std::move(copy), {}, std::move(file)};
+  }
   return why;
 }
 
 Result<std::vector<Digest>> ShareSource::chunkHashes(const FileRoot& root) {
+  if (const auto file = growing(root)) return file->plan().hashes;
   return index_.chunkHashes(root);
 }
 

@@ -1,25 +1,30 @@
-// What a transfer server serves from: the share's index, in the form that transfers know.
+// What a transfer server serves from: the share's index, and the files on their way into it, in the
+// form that transfers know.
 //
 // Thread-safe, like both sides.
 #pragma once
 
 #include "peer/share/share_index.h"
+#include "peer/transfer/push_store.h"
 #include "peer/transfer/source.h"
 
 namespace espalier::peer::shell {
 
 class ShareSource final : public transfer::FileSource {
  public:
-  // `index` outlives it.
-  explicit ShareSource(share::ShareIndex& index) : index_(index) {}
+  // `index` and `growing` outlive it.
+  ShareSource(share::ShareIndex& index, transfer::PushStore& growing)
+      : index_(index), growing_(growing) {}
 
   std::optional<transfer::FileInfo> find(const FileRoot& root) override;
+  std::shared_ptr<const transfer::PushedFile> growing(const FileRoot& root) override;
   Result<transfer::OpenedFile> open(const FileRoot& root) override;
   Result<std::vector<Digest>> chunkHashes(const FileRoot& root) override;
   std::vector<transfer::FileInfo> list(std::string_view after, std::size_t limit) override;
 
  private:
   share::ShareIndex& index_;
+  transfer::PushStore& growing_;
 };
 
 }  // namespace espalier::peer::shell

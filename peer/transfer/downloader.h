@@ -25,6 +25,7 @@
 #include "common/base/ids.h"
 #include "common/base/result.h"
 #include "peer/transfer/holder_connection.h"
+#include "peer/transfer/push_store.h"
 
 namespace espalier::transfer {
 
@@ -35,6 +36,11 @@ struct FetchRequest {
   std::string folder;  // the user's; it exists, and links in it are followed
   std::string saveAs;  // below it; may come from the network (SafeName); missing folders are made
   bool force = false;  // an existing different file is replaced
+  // Others who hold the file, or parts of it, by now: asked now and then while it is fetched, on a
+  // thread of its own. May be empty.
+  std::function<std::vector<Holder>(std::stop_token stop)> search = {};
+  // Where what is there already can be found by those who serve it; may be null.
+  PushStore* growing = nullptr;
 };
 
 struct SourceReport {
@@ -58,6 +64,7 @@ struct FetchProgress {
     PeerId id;
     std::uint64_t bytes = 0;
     double bytesPerSecond = 0;
+    std::uint32_t place = 0;  // in its line; 0: it sends
   };
   std::uint64_t size = 0;
   std::uint64_t heldBytes = 0;  // resumedBytes among them
@@ -75,6 +82,7 @@ struct DownloaderOptions {
   std::string stateFolder;  // made when missing; incoming files lie in its folder `incoming`
   Timeouts timeouts;
   Duration progressInterval = std::chrono::milliseconds(100);
+  RateLimit* rate = nullptr;  // of all downloads; outlives the downloader
   VerifiedCallback verified;
 };
 

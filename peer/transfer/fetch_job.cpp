@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cassert>
 #include <thread>
 #include <utility>
@@ -12,6 +15,7 @@
 
 #include "common/base/limits.h"
 #include "common/base/log.h"
+#include "common/base/random.h"
 #include "common/base/text.h"
 #include "common/crypto/file_tree.h"
 #include "peer/transfer/fetch_problem.h"
@@ -20,14 +24,22 @@ namespace espalier::transfer {
 namespace {
 
 constexpr std::size_t kProblemsNamed = 3;
+constexpr int kTriesInVain = 2;
 // Asked of the only holder there is before its rate is known: nobody else could send it.
 constexpr std::uint64_t kFirstBytesOfOne = 64 << 20;
+
+std::uint64_t randomSeed() {
+  std::array<std::uint8_t, sizeof(std::uint64_t)> bytes;
+  fillFromKernel(bytes);
+  return std::bit_cast<std::uint64_t>(bytes);
+}
 
 Download scheduleFor(const FetchRequest& request, std::uint64_t chunkBytes) {
   const bool one = request.holders.size() == 1;
   return Download(
       request.size, chunkBytes,
-      std::max<std::size_t>(Download::kFirstChunks, one ? kFirstBytesOfOne / chunkBytes : 0));
+      std::max<std::size_t>(Download::kFirstChunks, one ? kFirstBytesOfOne / chunkBytes : 0),
+      randomSeed());
 }
 
 }  // namespace
@@ -38,6 +50,9 @@ struct FetchJob::Conversation {
   SourceId id{};
   std::uint64_t chunkBytes = 0;  // of the chunks that were asked for before the plan was known
   bool again = false;            // its holder is to be dialled once more
+  bool partial = false;
+  bool heldAsked = false;  // the answer is under way
+  TimePoint heldAt{};      // when it was asked for last
 };
 
 FetchJob::FetchJob(const FetchRequest& request, const DownloaderOptions& options, Staging& staging)
@@ -45,13 +60,66 @@ FetchJob::FetchJob(const FetchRequest& request, const DownloaderOptions& options
       options_(options),
       staging_(staging),
       download_(scheduleFor(request, crypto::chunkBytesFor(request.size))),
-      lanes_(std::min(request.holders.size(), limits::kFetchSources),
+      lanes_(request.search ? limits::kFetchSources
+                            : std::min(request.holders.size(), limits::kFetchSources),
              [this](ArrivedChunk& arrived) { finish(arrived); }) {
-  for (const auto& holder : request.holders) {
-    Source source;
-    source.holder = holder;
-    sources_.push_back(std::move(source));
+  addHolders(request.holders);
+}
+
+FetchJob::~FetchJob() {
+  if (!given_) return;
+  given_->end();
+  request_.growing->remove(given_);
+}
+
+// With mutex_ held. Whether there is anybody new to dial.
+bool FetchJob::addHolders(const std::vector<Holder>& holders) {
+  bool more = false;
+  for (const auto& holder : holders) {
+    const auto known = std::find_if(sources_.begin(), sources_.end(), [&](const Source& source) {
+      return source.holder.id == holder.id;
+    });
+    if (known == sources_.end()) {
+      if (sources_.size() == limits::kFetchHolders) continue;
+      sources_.emplace_back().holder = holder;
+      toDial_.push_back(sources_.size() - 1);
+    } else {
+      if (!known->ended || known->lied || known->tries >= kTriesInVain) continue;
+      known->ended = false;
+      known->holder = holder;  // it may have come back elsewhere
+      toDial_.push_back(static_cast<std::size_t>(known - sources_.begin()));
+    }
+    more = true;
   }
+  return more;
+}
+
+// With mutex_ held.
+void FetchJob::startThreads(std::vector<std::jthread>& threads) {
+  for (auto left = toDial_.size(); left > 0 && working_ < limits::kFetchSources; --left) {
+    ++working_;
+    threads.emplace_back([this] { work(); });
+  }
+}
+
+void FetchJob::seekHolders() {
+  const std::stop_token stop = interrupter_.token();
+  Duration pause = limits::kSeekHoldersFirst;
+  std::unique_lock lock(mutex_);
+  while (!stop.stop_requested() && !over()) {
+    ended_.wait_for(lock, stop, pause, [this] { return over() || working_ == 0; });
+    if (stop.stop_requested() || over()) break;
+    lock.unlock();
+    const auto found = request_.search(stop);
+    lock.lock();
+    const bool more = addHolders(found);
+    ended_.notify_all();
+    if (!more && working_ == 0) break;
+    if (more) ended_.wait(lock, stop, [this] { return toDial_.empty() || working_ > 0; });
+    pause = std::min<Duration>(pause * 3, limits::kSeekHoldersMost);
+  }
+  seeking_ = false;
+  ended_.notify_all();
 }
 
 Result<void> FetchJob::run(std::stop_token stop, const ProgressCallback& progress) {
@@ -63,14 +131,17 @@ Result<void> FetchJob::run(std::stop_token stop, const ProgressCallback& progres
   }
   const std::stop_callback onStop(stop, [this] { fail({ErrorCode::interrupted, "interrupted"}); });
   std::vector<std::jthread> threads;
+  std::jthread seeker;
   std::unique_lock lock(mutex_);
-  if (!over()) {
-    working_ = std::min(sources_.size(), limits::kFetchSources);
-    for (std::size_t i = 0; i < working_; ++i) threads.emplace_back([this] { work(); });
+  if (!over() && request_.search) {
+    seeking_ = true;
+    seeker = std::jthread([this] { seekHolders(); });
   }
   bool reserving = true;
   TimePoint shown = Clock::now();
-  while (!over() && working_ > 0) {
+  while (!over()) {
+    startThreads(threads);
+    if (working_ == 0 && !seeking_) break;
     const bool planned = planState_ == PlanState::known;
     if (!reserving || !planned) ended_.wait_for(lock, options_.progressInterval);
     lock.unlock();
@@ -88,6 +159,7 @@ Result<void> FetchJob::run(std::stop_token stop, const ProgressCallback& progres
   lock.unlock();
   interrupter_.interrupt();
   threads.clear();
+  seeker = {};
   lock.lock();
   if (failed_) return *failed_;
   if (!download_.complete()) return failure();
@@ -124,26 +196,36 @@ void FetchJob::work() {
 
 std::optional<std::size_t> FetchJob::nextHolder() {
   const std::lock_guard lock(mutex_);
-  if (over() || nextHolder_ == sources_.size()) return std::nullopt;
-  return nextHolder_++;
+  if (over() || toDial_.empty()) return std::nullopt;
+  const std::size_t next = toDial_.front();
+  toDial_.pop_front();
+  return next;
 }
 
 // Until there is nothing more to be had from this holder.
 void FetchJob::serveFrom(std::size_t index) {
   while (true) {
+    std::unique_lock lock(mutex_);
     Source& source = sources_[index];
     Conversation talk{index,
                       HolderConnection(source.holder.endpoint, options_.timeouts, interrupter_)};
-    {
-      const std::lock_guard lock(mutex_);
-      source.dialled = true;
-      source.id = talk.id = SourceId{nextId_++};
-      source.delivered = false;
-    }
+    source.dialled = true;
+    source.id = talk.id = SourceId{nextId_++};
+    source.delivered = false;
+    source.place = 0;
+    ++source.tries;
+    talk.partial = source.holder.partial;
+    lock.unlock();
+    talk.holder.limit(options_.rate);
+    talk.holder.onWaiting([this, &source](std::uint32_t place) {
+      const std::lock_guard locked(mutex_);
+      source.place = place;
+    });
     const auto ended = endConversation(talk, converse(talk));
     if (ended) return;
     if (talk.again) continue;
-    const std::lock_guard lock(mutex_);
+    lock.lock();
+    source.ended = true;
     source.problem = ended.error();
     log::info("{} {}: {}", source.holder.id.text(), source.holder.endpoint.text(),
               ended.error().message);
@@ -161,8 +243,10 @@ Result<void> FetchJob::endConversation(Conversation& talk, Result<void> ended) {
   source.connected = false;
   source.socket = -1;
   download_.leave(talk.id);
+  if (source.delivered) source.tries = 0;
   wake();
   if (over()) return {};
+  source.lied = source.lie || (!ended && ended.error().code == ErrorCode::protocol);
   if (source.lie) {
     talk.again = false;
     return *source.lie;
@@ -178,7 +262,11 @@ Result<void> FetchJob::converse(Conversation& talk) {
     const std::lock_guard lock(mutex_);
     known = planState_ == PlanState::known;
     talk.chunkBytes = download_.chunkBytes();
-    download_.joinWithAll(talk.id, Clock::now());
+    if (talk.partial) {
+      download_.join(talk.id, ChunkSet(download_.map().chunks()), Clock::now());
+    } else {
+      download_.joinWithAll(talk.id, Clock::now());
+    }
   }
   if (!known) talk.holder.queue(wire::ChunkListRequest{request_.root});
   (void)askAhead(talk);
@@ -257,10 +345,27 @@ Result<void> FetchJob::adopt(ChunkPlan plan) {
   // Of an earlier run, so the plan is known before anybody was asked for anything.
   for (const ChunkIndex chunk : held) download_.hold(chunk);
   resumedBytes_ = download_.heldBytes();
+  giveOn(held);
   planState_ = PlanState::known;
   if (idle_ > 0) changed_.notify_all();
   ended_.notify_all();
   return {};
+}
+
+// With mutex_ held. From here on others can have what is there. A file of one chunk, or cut as
+// nobody asks for it, is not worth it.
+void FetchJob::giveOn(const std::vector<ChunkIndex>& held) {
+  if (request_.growing == nullptr || plan_.hashes.size() < 2 ||
+      plan_.hashes.size() > limits::kHeldBytes * 8 ||
+      plan_.chunkBytes != crypto::chunkBytesFor(plan_.size)) {
+    return;
+  }
+  FileDescriptor file(::open(staging_.partPath().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!file) return;
+  given_ = std::make_shared<PushedFile>(plan_.root, plan_.size);
+  given_->begin(plan_, std::move(file));
+  for (const ChunkIndex chunk : held) given_->add(number(chunk));
+  request_.growing->put(given_);
 }
 
 Result<void> FetchJob::fetchChunks(Conversation& talk) {
@@ -268,7 +373,7 @@ Result<void> FetchJob::fetchChunks(Conversation& talk) {
     const bool expects = askAhead(talk);
     if (auto sent = talk.holder.flush(); !sent) return sent;
     if (expects) {
-      if (auto received = receiveChunk(talk); !received) return received;
+      if (auto received = receive(talk); !received) return received;
       continue;
     }
     std::unique_lock lock(mutex_);
@@ -286,25 +391,49 @@ Result<void> FetchJob::fetchChunks(Conversation& talk) {
 bool FetchJob::askAhead(Conversation& talk) {
   const std::lock_guard lock(mutex_);
   if (over()) return false;
-  while (const auto range = download_.next(talk.id, Clock::now())) {
+  const TimePoint now = Clock::now();
+  if (talk.partial && !talk.heldAsked && now - talk.heldAt >= limits::kHeldInterval) {
+    talk.holder.queue(wire::ChunksHeldRequest{request_.root});
+    talk.heldAsked = true;
+    talk.heldAt = now;
+  }
+  while (const auto range = download_.next(talk.id, now)) {
     talk.holder.queue(wire::ChunkRequest{request_.root, download_.chunkBytes(),
                                          number(range->first), range->count});
   }
-  return download_.map().askedOf(talk.id).size() > sources_[talk.index].inLanes;
+  return talk.heldAsked || download_.map().askedOf(talk.id).size() > sources_[talk.index].inLanes;
 }
 
-Result<void> FetchJob::receiveChunk(Conversation& talk) {
+Result<void> FetchJob::receive(Conversation& talk) {
   auto answer = talk.holder.receive();
   if (!answer) return answer.error();
   if (const auto* failure = std::get_if<wire::TransferFailure>(&*answer)) {
     return fromHolder(*failure);
   }
+  if (const auto* held = std::get_if<wire::ChunksHeld>(&*answer)) return learnHeld(talk, *held);
   const auto* header = std::get_if<wire::ChunkHeader>(&*answer);
   if (!header) return unexpected("another answer than a chunk");
-  if (header->chunk >= plan_.hashes.size() || header->bytes != plan_.bytesOf(header->chunk)) {
+  return receiveChunk(talk, *header);
+}
+
+Result<void> FetchJob::learnHeld(Conversation& talk, const wire::ChunksHeld& held) {
+  if (!std::exchange(talk.heldAsked, false)) return unexpected("an answer that nobody asked for");
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t chunks = download_.map().chunks();
+  if (held.all) {
+    talk.partial = false;
+    download_.offer(talk.id, ChunkSet::all(chunks));
+  } else if (held.chunkBytes == download_.chunkBytes()) {
+    download_.offer(talk.id, ChunkSet::fromBits(chunks, held.chunks));
+  }
+  return {};
+}
+
+Result<void> FetchJob::receiveChunk(Conversation& talk, const wire::ChunkHeader& header) {
+  if (header.chunk >= plan_.hashes.size() || header.bytes != plan_.bytesOf(header.chunk)) {
     return unexpected("a chunk of another size");
   }
-  ArrivedChunk arrived{talk.index, header->chunk, header->bytes, {}, lanes_.take(plan_.chunkBytes)};
+  ArrivedChunk arrived{talk.index, header.chunk, header.bytes, {}, lanes_.take(plan_.chunkBytes)};
   auto received = talk.holder.receiveBytes(arrived.buffer.first(arrived.bytes));
   if (!received) {
     lanes_.giveBack(std::move(arrived.buffer));
@@ -331,6 +460,7 @@ void FetchJob::finish(ArrivedChunk& arrived) {
   auto written = staging_.write(plan_, arrived.chunk, data);
   if (!written) fail(written.error());
   const std::lock_guard lock(mutex_);
+  if (written && given_) given_->add(arrived.chunk);
   --writing_;
   wake();
 }
@@ -375,7 +505,7 @@ FetchProgress FetchJob::progressNow() const {
   for (const auto& source : sources_) {
     if (!source.connected) continue;
     progress.sources.push_back(
-        {source.holder.id, source.bytes, download_.bytesPerSecond(source.id)});
+        {source.holder.id, source.bytes, download_.bytesPerSecond(source.id), source.place});
   }
   return progress;
 }

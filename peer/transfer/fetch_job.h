@@ -5,7 +5,12 @@
 // already, so that a far source costs one round trip; asks ahead as the schedule says, and
 // receives. Lanes (fetch_lanes.h) take what came: they hash, tell the schedule, and write. A source
 // that lied, or broke off without having sent anything, is not dialled again; its thread takes the
-// next holder, if there are more than threads.
+// next holder, if there are more than threads. A source that holds parts is asked which, now and
+// then, and for those.
+//
+// Who else holds the file is asked after a second, then ever less often, and at once when nobody is
+// left: found again, a holder that failed is tried once more. What is there is given on meanwhile
+// (FetchRequest::growing).
 //
 // What threads share is under one mutex, never held over I/O or hashing; the plan does not change
 // once it is known, and nothing is hashed before. Nor does a conversation end while lanes have
@@ -14,11 +19,14 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "peer/core/download.h"
@@ -32,6 +40,9 @@ namespace espalier::transfer {
 class FetchJob {
  public:
   FetchJob(const FetchRequest& request, const DownloaderOptions& options, Staging& staging);
+  ~FetchJob();
+  FetchJob(const FetchJob&) = delete;
+  FetchJob& operator=(const FetchJob&) = delete;
 
   // `ok`: every chunk is in the staging file.
   Result<void> run(std::stop_token stop, const ProgressCallback& progress);
@@ -42,13 +53,17 @@ class FetchJob {
  private:
   struct Source {
     Holder holder;
+    int tries = 0;  // since it last sent something
     bool dialled = false;
     bool connected = false;
+    bool ended = false;  // nothing is expected of it any more
+    bool lied = false;
     std::uint64_t bytes = 0;
     std::optional<Error> problem;
     // Of the conversation that goes on:
     SourceId id{};
     int socket = -1;
+    std::uint32_t place = 0;   // in its line
     std::size_t inLanes = 0;   // chunks that came and are not judged yet
     bool delivered = false;    // a chunk that was right
     std::optional<Error> lie;  // that a lane found
@@ -63,7 +78,13 @@ class FetchJob {
   Result<void> adopt(ChunkPlan plan);
   Result<void> fetchChunks(Conversation& talk);
   bool askAhead(Conversation& talk);
-  Result<void> receiveChunk(Conversation& talk);
+  Result<void> receive(Conversation& talk);
+  Result<void> receiveChunk(Conversation& talk, const wire::ChunkHeader& header);
+  Result<void> learnHeld(Conversation& talk, const wire::ChunksHeld& held);
+  void seekHolders();
+  bool addHolders(const std::vector<Holder>& holders);
+  void startThreads(std::vector<std::jthread>& threads);
+  void giveOn(const std::vector<ChunkIndex>& held);
   Result<void> endConversation(Conversation& talk, Result<void> ended);
   void finish(ArrivedChunk& arrived);
   bool judge(const ArrivedChunk& arrived, bool right);
@@ -81,14 +102,16 @@ class FetchJob {
 
   mutable std::mutex mutex_;         // guards what follows
   std::condition_variable changed_;  // for sources: a chunk came back, the plan is known, all over
-  std::condition_variable ended_;    // for run()
+  std::condition_variable_any ended_;  // for run() and who seeks holders
   enum class PlanState { unknown, adopting, known };
   PlanState planState_ = PlanState::unknown;
   ChunkPlan plan_;  // constant once known
   Download download_;
   std::uint64_t resumedBytes_ = 0;
-  std::vector<Source> sources_;
-  std::size_t nextHolder_ = 0;
+  std::deque<Source> sources_;         // references stay valid
+  std::deque<std::size_t> toDial_;     // of them
+  bool seeking_ = false;               // somebody may still be found
+  std::shared_ptr<PushedFile> given_;  // what is given on
   std::uint32_t nextId_ = 0;
   std::size_t working_ = 0;  // threads
   std::size_t idle_ = 0;     // of them wait for chunks to come back

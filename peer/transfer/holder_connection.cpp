@@ -55,7 +55,10 @@ Result<wire::TransferAnswer> HolderConnection::receive(Duration patience) {
     auto frame = receiveFrame();
     if (!frame) return frame.error();
     auto answer = wire::decodeTransferAnswer(*frame);
-    if (!answer || !std::holds_alternative<wire::Waiting>(*answer)) return answer;
+    const auto* waiting = answer ? std::get_if<wire::Waiting>(&*answer) : nullptr;
+    const std::uint32_t place = waiting == nullptr ? 0 : waiting->place;
+    if (std::exchange(place_, place) != place && waiting_) waiting_(place);
+    if (waiting == nullptr) return answer;
     if (Clock::now() - begun > patience) return Error{ErrorCode::timeout, "it has nothing to send"};
   }
 }
@@ -85,10 +88,12 @@ Result<std::string_view> HolderConnection::receiveFrame() {
 }
 
 Result<void> HolderConnection::receiveBytes(std::span<std::byte> out) {
+  const Pace pace{rate_, interrupter_.token()};
   const std::size_t there = std::min(out.size(), in_.size() - used_);
+  pace.takeAll(there);
   std::memcpy(out.data(), in_.data() + used_, there);
   used_ += there;
-  return receiveAll(socket_.get(), out.subspan(there));
+  return receiveAll(socket_.get(), out.subspan(there), pace);
 }
 
 Result<std::vector<wire::FileEntry>> listShared(const Holder& holder, Timeouts timeouts,

@@ -10,6 +10,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -45,6 +47,10 @@ class HolderConnection {
   int socket() const { return socket_.get(); }
   // Reads so much at once: for answers that are small and many.
   void readAhead(std::size_t bytes) { readAhead_ = bytes; }
+  // How fast the raw bytes of chunks are received; outlives the connection.
+  void limit(RateLimit* rate) { rate_ = rate; }
+  // Told the place in the holder's line, by the thread that receives; 0: it is over.
+  void onWaiting(std::function<void(std::uint32_t place)> told) { waiting_ = std::move(told); }
   void queue(const wire::TransferRequest& request);
   Result<void> open();
   // Sends what is queued.
@@ -61,6 +67,9 @@ class HolderConnection {
   Endpoint endpoint_;
   Timeouts timeouts_;
   Interrupter& interrupter_;
+  RateLimit* rate_ = nullptr;
+  std::function<void(std::uint32_t)> waiting_;
+  std::uint32_t place_ = 0;
   FileDescriptor socket_;
   std::string out_;
   std::string in_;  // read and not used yet, from used_ on
@@ -72,6 +81,7 @@ class HolderConnection {
 struct Holder {
   PeerId id;
   Endpoint endpoint;
+  bool partial = false;  // it fetches the file itself and gives on what it has
 };
 
 // All that a peer shares, or what of it lies below a folder (a name with a slash at its end), page

@@ -170,6 +170,7 @@ void ManyJob::work(std::size_t holder) {
                     0,
                     {}};
   talk.connection.readAhead(kReadAhead);
+  talk.connection.limit(options_.rate);
   talk.buffer.reserve(limits::kChunkBytesMin);
   const auto ended = converse(talk);
   (void)publish(talk);
@@ -182,8 +183,7 @@ void ManyJob::work(std::size_t holder) {
 }
 
 Result<void> ManyJob::converse(Conversation& talk) {
-  askAhead(talk);
-  if (talk.asked.empty()) return {};
+  if (askAhead(talk); talk.asked.empty()) return {};
   if (auto opened = talk.connection.open(); !opened) return opened;
   while (!talk.asked.empty()) {
     if (auto received = receive(talk); !received) return received;

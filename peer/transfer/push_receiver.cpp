@@ -199,6 +199,7 @@ Result<void> PushReceiver::converse(Incoming& incoming, Source& source) {
   if (!dialled) {
     source.connection = std::make_unique<HolderConnection>(
         source.holder.endpoint, options_.timeouts, source.interrupter, wire::Purpose::push);
+    source.connection->limit(options_.rate);
   }
   auto& connection = *source.connection;
   if (!incoming.plan) connection.queue(wire::ChunkListRequest{incoming.file.root});

@@ -32,6 +32,7 @@ struct PushReceiverOptions {
   std::string stateFolder;  // as DownloaderOptions
   Timeouts timeouts{limits::kConnectTimeout, limits::kPushSilence};
   Duration patience = limits::kPushPatience;
+  RateLimit* rate = nullptr;  // of all downloads
   VerifiedCallback verified;
 };
 

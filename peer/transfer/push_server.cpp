@@ -1,6 +1,5 @@
 #include "peer/transfer/push_server.h"
 
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -26,8 +25,13 @@ constexpr std::size_t kReceiveBytes = 4096;  // requests are small
 class Conversation {
  public:
   Conversation(int socket, std::string_view behind, PushStore& store,
-               const PushServerOptions& options, std::atomic<std::uint64_t>& bytes)
-      : socket_(socket), store_(store), options_(options), bytes_(bytes) {
+               const PushServerOptions& options, std::atomic<std::uint64_t>& bytes,
+               std::stop_token stop)
+      : socket_(socket),
+        store_(store),
+        options_(options),
+        pace_{options.rate, std::move(stop)},
+        bytes_(bytes) {
     reader_.append(behind);
   }
 
@@ -127,14 +131,9 @@ class Conversation {
   }
 
   Result<void> sendBytes(int file, std::uint64_t offset, std::uint64_t bytes) {
-    auto at = static_cast<off_t>(offset);
-    while (bytes > 0) {
-      const auto sent = ::sendfile(socket_, file, &at, bytes);
-      if (sent < 0 && errno == EINTR) continue;
-      if (sent < 0) return systemError("cannot send a chunk", errno);
-      if (sent == 0) return Error{ErrorCode::io, "a pushed file has become shorter"};
-      bytes -= static_cast<std::uint64_t>(sent);
-    }
+    const auto left = sendFile(socket_, file, offset, bytes, pace_);
+    if (!left) return left.error();
+    if (*left > 0) return Error{ErrorCode::io, "a pushed file has become shorter"};
     return {};
   }
 
@@ -147,6 +146,7 @@ class Conversation {
   const int socket_;
   PushStore& store_;
   const PushServerOptions& options_;
+  const Pace pace_;
   std::atomic<std::uint64_t>& bytes_;
   wire::FrameReader reader_;
 };
@@ -157,8 +157,8 @@ PushServer::PushServer(PushStore& store, PushServerOptions options)
     : store_(store),
       options_(options),
       slots_({.slots = options.slots, .line = 0, .silence = options.silence},
-             [this](int socket, std::string_view behind) {
-               return Conversation(socket, behind, store_, options_, bytes_).run();
+             [this](int socket, std::string_view behind, std::stop_token stop) {
+               return Conversation(socket, behind, store_, options_, bytes_, std::move(stop)).run();
              }) {}
 
 void PushServer::serve(FileDescriptor socket, const wire::Hello& hello, std::string behind) {

@@ -25,6 +25,7 @@ struct PushServerOptions {
   std::size_t slots = limits::kPushSlots;
   Duration waiting = limits::kPushWaiting;
   Duration silence = limits::kTransferSilence;  // an asker that neither asks nor takes
+  RateLimit* rate = nullptr;                    // of all uploads
 };
 
 class PushServer {

@@ -49,6 +49,25 @@ PushedFile::There PushedFile::awaitChunk(std::uint64_t chunk, Duration patience)
   return ended_ ? There::never : held_[chunk] ? There::yes : There::notYet;
 }
 
+bool PushedFile::begun() const {
+  const std::lock_guard lock(mutex_);
+  return begun_;
+}
+
+bool PushedFile::holds(std::uint64_t chunk) const {
+  const std::lock_guard lock(mutex_);
+  return chunk < held_.size() && held_[chunk];
+}
+
+std::string PushedFile::heldBits() const {
+  const std::lock_guard lock(mutex_);
+  std::string bits((held_.size() + 7) / 8, '\0');
+  for (std::size_t i = 0; i < held_.size(); ++i) {
+    if (held_[i]) bits[i / 8] = static_cast<char>(bits[i / 8] | 1 << i % 8);
+  }
+  return bits;
+}
+
 bool PushedFile::unchanged() const {
   struct stat status {};
   const bool known = ::fstat(file_.get(), &status) == 0;

@@ -15,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -49,6 +50,10 @@ class PushedFile {
   // Once awaitPlan() said yes: they do not change any more.
   const ChunkPlan& plan() const { return plan_; }
   int descriptor() const { return file_.get(); }
+  bool begun() const;
+  bool holds(std::uint64_t chunk) const;
+  // A bit a chunk, the lowest of a byte first.
+  std::string heldBits() const;
   // False for a file that was whole and has been changed since.
   bool unchanged() const;
   bool ended() const;

@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -98,6 +99,7 @@ void Interrupter::interrupt() {
     state.interrupted = true;
     for (const int socket : state.sockets) ::shutdown(socket, SHUT_RDWR);
   });
+  stop_.request_stop();
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto written = ::write(event_.get(), &one, sizeof one);
 }
@@ -138,6 +140,18 @@ Result<FileDescriptor> dial(const Endpoint& endpoint, Duration timeout, Interrup
   return last;
 }
 
+std::string remoteAddress(int socket) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  std::array<char, NI_MAXHOST> host{};
+  if (::getpeername(socket, generic, &length) != 0 ||
+      ::getnameinfo(generic, length, host.data(), host.size(), nullptr, 0, NI_NUMERICHOST) != 0) {
+    return {};
+  }
+  return host.data();
+}
+
 void makeBlocking(int socket, Duration silence) {
   ::fcntl(socket, F_SETFL, ::fcntl(socket, F_GETFL) & ~O_NONBLOCK);
   const int on = 1;
@@ -161,13 +175,32 @@ Result<void> sendAll(int socket, std::string_view data, bool moreFollows) {
   return {};
 }
 
-Result<void> receiveAll(int socket, std::span<std::byte> out) {
+Result<std::uint64_t> sendFile(int socket, int file, std::uint64_t offset, std::uint64_t bytes,
+                               const Pace& pace) {
+  auto at = static_cast<off_t>(offset);
+  while (bytes > 0) {
+    for (std::uint64_t slice = pace.take(bytes); slice > 0;) {
+      const auto sent = ::sendfile(socket, file, &at, slice);
+      if (sent < 0 && errno == EINTR) continue;
+      if (sent < 0) return systemError("cannot send a chunk", errno);
+      if (sent == 0) return bytes;
+      slice -= static_cast<std::uint64_t>(sent);
+      bytes -= static_cast<std::uint64_t>(sent);
+    }
+  }
+  return 0;
+}
+
+Result<void> receiveAll(int socket, std::span<std::byte> out, const Pace& pace) {
   while (!out.empty()) {
-    const auto received = ::recv(socket, out.data(), out.size(), MSG_WAITALL);
-    if (received < 0 && errno == EINTR) continue;
-    if (received < 0) return receiveError(errno);
-    if (received == 0) return Error{ErrorCode::io, "the connection was closed"};
-    out = out.subspan(static_cast<std::size_t>(received));
+    for (std::size_t slice = pace.take(out.size()); slice > 0;) {
+      const auto received = ::recv(socket, out.data(), slice, MSG_WAITALL);
+      if (received < 0 && errno == EINTR) continue;
+      if (received < 0) return receiveError(errno);
+      if (received == 0) return Error{ErrorCode::io, "the connection was closed"};
+      slice -= static_cast<std::size_t>(received);
+      out = out.subspan(static_cast<std::size_t>(received));
+    }
   }
   return {};
 }

@@ -6,8 +6,11 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <set>
 #include <span>
+#include <stop_token>
+#include <string>
 #include <string_view>
 
 #include "common/base/clock.h"
@@ -15,6 +18,7 @@
 #include "common/base/file_descriptor.h"
 #include "common/base/guarded.h"
 #include "common/base/result.h"
+#include "peer/transfer/rate_limit.h"
 
 namespace espalier::transfer {
 
@@ -27,6 +31,7 @@ class Interrupter {
   void remove(int socket);
   void interrupt();
   bool interrupted() const;
+  std::stop_token token() const { return stop_.get_token(); }
   // Readable once interrupted: for poll(2).
   int descriptor() const { return event_.get(); }
 
@@ -36,6 +41,7 @@ class Interrupter {
     std::set<int> sockets;
   };
   FileDescriptor event_;
+  std::stop_source stop_;
   Guarded<State> state_;
 };
 
@@ -48,12 +54,18 @@ class QuietSignals {
 // Connects within `timeout`; TCP_NODELAY. The socket is in `interrupter` when it is returned.
 Result<FileDescriptor> dial(const Endpoint& endpoint, Duration timeout, Interrupter& interrupter);
 
+// The host at the other end, as text; empty when that cannot be told.
+std::string remoteAddress(int socket);
+
 // Blocking, with `silence` as the time-out of both directions.
 void makeBlocking(int socket, Duration silence);
 
 Result<void> sendAll(int socket, std::string_view data, bool moreFollows = false);
+// sendfile(2). How many bytes could not be sent, because the file has become shorter.
+Result<std::uint64_t> sendFile(int socket, int file, std::uint64_t offset, std::uint64_t bytes,
+                               const Pace& pace);
 // Fills `out`. The time-out counts from the last byte.
-Result<void> receiveAll(int socket, std::span<std::byte> out);
+Result<void> receiveAll(int socket, std::span<std::byte> out, const Pace& pace = {});
 // What is there, at least a byte.
 Result<std::size_t> receiveSome(int socket, std::span<std::byte> out);
 

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,6 +18,8 @@
 #include "common/wire/transfer.h"
 
 namespace espalier::transfer {
+
+class PushedFile;
 
 // root, size, name: as it goes on the wire.
 using FileInfo = wire::FileEntry;
@@ -41,6 +44,7 @@ struct FileState {
 struct OpenedFile {
   FileDescriptor descriptor;
   FileState expected;
+  std::shared_ptr<const PushedFile> growing = nullptr;  // one of which only a part may be here yet
 };
 
 // Thread-safe: the server's threads call it at the same time. A root may cease to be shared at any
@@ -50,6 +54,8 @@ class FileSource {
   virtual ~FileSource() = default;
 
   virtual std::optional<FileInfo> find(const FileRoot& root) = 0;
+  // The file if it is still being fetched; nothing when all of it is here.
+  virtual std::shared_ptr<const PushedFile> growing(const FileRoot&) { return nullptr; }
   // An error of code `failed`: it changed, or is gone; of `io`: it cannot be read.
   virtual Result<OpenedFile> open(const FileRoot& root) = 0;
   // Of chunks of crypto::chunkBytesFor(size) bytes.

@@ -4,9 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <string>
+#include <vector>
 
 #include "common/base/file_descriptor.h"
+#include "common/base/guarded.h"
 #include "common/wire/hello.h"
 #include "peer/transfer/source.h"
 #include "peer/transfer/upload.h"
@@ -23,17 +26,22 @@ struct ServerStatus {
 
 class TransferServer {
  public:
-  // `source` outlives the server.
-  explicit TransferServer(FileSource& source, SlotOptions options = {});
+  // `source` and `rate`, which all uploads share, outlive the server.
+  explicit TransferServer(FileSource& source, SlotOptions options = {}, RateLimit* rate = nullptr);
 
   // A connection whose Hello said `transfer`; see UploadSlots::serve().
   void serve(FileDescriptor socket, const wire::Hello& hello, std::string behind);
   void stop() { slots_.stop(); }
   ServerStatus status() const;
+  // What is being served, in the order of asking.
+  std::vector<UploadStatus> uploads() const;
 
  private:
+  Result<void> serveOne(int socket, std::string_view behind, Pace pace);
+
   FileSource& source_;
   UploadCounters counters_;
+  Guarded<std::list<Upload*>> uploads_;
   UploadSlots slots_;  // last: its threads use the rest
 };
 

@@ -1,7 +1,6 @@
 #include "peer/transfer/upload.h"
 
 #include <fcntl.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,7 +13,7 @@
 
 #include "common/base/limits.h"
 #include "common/crypto/file_tree.h"
-#include "peer/transfer/sockets.h"
+#include "peer/transfer/push_store.h"
 
 namespace espalier::transfer {
 namespace {
@@ -36,8 +35,9 @@ TransferFailure changed() {
 
 }  // namespace
 
-Upload::Upload(int socket, std::string_view behind, FileSource& source, UploadCounters& counters)
-    : socket_(socket), source_(source), counters_(counters) {
+Upload::Upload(int socket, std::string_view behind, FileSource& source, UploadCounters& counters,
+               Pace pace)
+    : socket_(socket), source_(source), counters_(counters), pace_(std::move(pace)) {
   reader_.append(behind);
 }
 
@@ -111,6 +111,14 @@ Result<void> Upload::answer(const wire::ListRequest& request) {
   return queue(page);
 }
 
+Result<void> Upload::answer(const wire::ChunksHeldRequest& request) {
+  const auto info = source_.find(request.root);
+  if (!info) return queue(notShared());
+  const auto growing = source_.growing(request.root);
+  if (!growing) return queue(wire::ChunksHeld{true, 0, {}});
+  return queue(wire::ChunksHeld{false, crypto::chunkBytesFor(info->size), growing->heldBits()});
+}
+
 Result<void> Upload::answer(const wire::ChunkRequest& request) {
   if (auto failure = openFile(request.root)) return queue(*failure);
   for (std::uint64_t i = 0; i < request.count; ++i) {
@@ -120,6 +128,9 @@ Result<void> Upload::answer(const wire::ChunkRequest& request) {
       return queue(TransferFailure{TransferProblem::badRequest, "a chunk behind the file's end"});
     }
     if (!unchanged()) return queue(changed());
+    if (!holds(chunk, request.chunkBytes)) {
+      return queue(TransferFailure{TransferProblem::badRequest, "a chunk that is not here yet"});
+    }
     const std::uint64_t bytes = std::min(request.chunkBytes, info_->size - offset);
     if (bytes <= kCopiedBytes) {
       if (auto sent = answerSmall(chunk, offset, bytes); !sent) return sent;
@@ -132,14 +143,14 @@ Result<void> Upload::answer(const wire::ChunkRequest& request) {
     if (!whole) return whole.error();
     // What was just sent may be half old, half new: the asker sees that by its hash, and why here.
     if (!*whole || !unchanged()) return queue(changed());
-    ++counters_.chunks;
-    counters_.bytes += bytes;
+    sent(bytes);
   }
   return {};
 }
 
 // A file that changed is forgotten.
 Result<void> Upload::answerSmall(std::uint64_t chunk, std::uint64_t offset, std::uint64_t bytes) {
+  pace_.takeAll(bytes);
   const std::size_t before = out_.size();
   wire::appendFrame(wire::encode(wire::TransferAnswer(
                         wire::ChunkHeader{chunk, static_cast<std::uint32_t>(bytes)})),
@@ -159,12 +170,31 @@ Result<void> Upload::answerSmall(std::uint64_t chunk, std::uint64_t offset, std:
     info_.reset();
     return queue(changed());
   }
-  ++counters_.chunks;
-  counters_.bytes += bytes;
+  sent(bytes);
   return out_.size() < kQueuedBytes ? Result<void>() : flush();
 }
 
+void Upload::sent(std::uint64_t bytes) {
+  ++counters_.chunks;
+  counters_.bytes += bytes;
+  shown_.with([&](Shown& shown) {
+    if (shown.status) shown.status->bytes += bytes;
+  });
+}
+
+std::optional<UploadStatus> Upload::status() const {
+  return shown_.with([](const Shown& shown) {
+    auto status = shown.status;
+    const std::chrono::duration<double> elapsed = Clock::now() - shown.since;
+    if (status && elapsed.count() > 0) {
+      status->bytesPerSecond = static_cast<double>(status->bytes) / elapsed.count();
+    }
+    return status;
+  });
+}
+
 Upload::Failed Upload::openFile(const FileRoot& root) {
+  if (info_ && info_->root == root && file_.growing) return std::nullopt;
   auto info = source_.find(root);
   if (!info) return notShared();
   if (info_ && info_->root == root && unchanged()) return std::nullopt;
@@ -178,27 +208,33 @@ Upload::Failed Upload::openFile(const FileRoot& root) {
   ::posix_fadvise(file->descriptor.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
   file_ = std::move(*file);
   info_ = std::move(info);
+  shown_.with([&](Shown& shown) {
+    shown.status = UploadStatus{info_->name, remoteAddress(socket_), info_->size, 0, 0};
+    shown.since = Clock::now();
+  });
   if (unchanged()) return std::nullopt;
   info_.reset();
   return changed();
 }
 
+// What a file that is being fetched has will not change.
 bool Upload::unchanged() const {
+  if (file_.growing) return true;
   struct stat status {};
   return ::fstat(file_.descriptor.get(), &status) == 0 && FileState::of(status) == file_.expected &&
          file_.expected.size == info_->size;
 }
 
+bool Upload::holds(std::uint64_t chunk, std::uint64_t chunkBytes) const {
+  return !file_.growing ||
+         (chunkBytes == crypto::chunkBytesFor(info_->size) && file_.growing->holds(chunk));
+}
+
 Result<bool> Upload::sendBytes(std::uint64_t offset, std::uint64_t bytes) {
-  auto at = static_cast<off_t>(offset);
-  while (bytes > 0) {
-    const auto sent = ::sendfile(socket_, file_.descriptor.get(), &at, bytes);
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0) return systemError("cannot send a chunk", errno);
-    if (sent == 0) break;
-    bytes -= static_cast<std::uint64_t>(sent);
-  }
-  if (bytes == 0) return true;
+  const auto left = sendFile(socket_, file_.descriptor.get(), offset, bytes, pace_);
+  if (!left) return left.error();
+  if (*left == 0) return true;
+  bytes = *left;
   static const std::string zeros(limits::kBlockBytes, '\0');
   while (bytes > 0) {
     const auto part = std::min<std::uint64_t>(bytes, zeros.size());

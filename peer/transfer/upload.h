@@ -10,9 +10,11 @@
 
 #include "common/base/clock.h"
 #include "common/base/file_descriptor.h"
+#include "common/base/guarded.h"
 #include "common/base/result.h"
 #include "common/wire/frame.h"
 #include "common/wire/transfer.h"
+#include "peer/transfer/sockets.h"
 #include "peer/transfer/source.h"
 
 namespace espalier::transfer {
@@ -23,13 +25,25 @@ struct UploadCounters {
   std::atomic<std::uint64_t> bytes = 0;  // of files
 };
 
+// The file that an asker was last given bytes of.
+struct UploadStatus {
+  std::string name;
+  std::string to;  // the asker's address
+  std::uint64_t size = 0;
+  std::uint64_t bytes = 0;  // of the file, sent on this connection
+  double bytesPerSecond = 0;
+};
+
 class Upload {
  public:
   // `socket` is blocking and stays the caller's. `behind`: what was read behind the Hello.
-  Upload(int socket, std::string_view behind, FileSource& source, UploadCounters& counters);
+  Upload(int socket, std::string_view behind, FileSource& source, UploadCounters& counters,
+         Pace pace);
 
   // Why it ended; `ok` when the asker left between two requests.
   Result<void> run();
+  // Any thread. Nothing before any byte was asked for.
+  std::optional<UploadStatus> status() const;
 
  private:
   using Failed = std::optional<wire::TransferFailure>;
@@ -38,22 +52,32 @@ class Upload {
   Result<void> answer(const wire::ChunkListRequest& request);
   Result<void> answer(const wire::ChunkRequest& request);
   Result<void> answer(const wire::ListRequest& request);
+  Result<void> answer(const wire::ChunksHeldRequest& request);
   Failed openFile(const FileRoot& root);
   bool unchanged() const;
+  bool holds(std::uint64_t chunk, std::uint64_t chunkBytes) const;
   // False: the file turned out shorter, and zeros were sent in place of the rest.
   Result<bool> sendBytes(std::uint64_t offset, std::uint64_t bytes);
   Result<void> answerSmall(std::uint64_t chunk, std::uint64_t offset, std::uint64_t bytes);
   Result<void> queue(const wire::TransferAnswer& answer);
   Result<void> flush(bool moreFollows = false);
+  void sent(std::uint64_t bytes);
 
   int socket_;
   FileSource& source_;
   UploadCounters& counters_;
+  const Pace pace_;
   wire::FrameReader reader_;
   std::string out_;  // answers that were not sent yet, small chunks among them
   // The file that was asked for last stays open: chunks of one file come in a row.
   std::optional<FileInfo> info_;
   OpenedFile file_;
+
+  struct Shown {
+    std::optional<UploadStatus> status;
+    TimePoint since;
+  };
+  Guarded<Shown> shown_;
 };
 
 }  // namespace espalier::transfer

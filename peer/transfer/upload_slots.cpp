@@ -76,7 +76,7 @@ void UploadSlots::work() {
     lineWake_.notify_one();
     lock.unlock();
     makeBlocking(asker.socket.get(), options_.silence);
-    const auto ended = serve_(asker.socket.get(), asker.behind);
+    const auto ended = serve_(asker.socket.get(), asker.behind, interrupter_.token());
     if (!ended) log::debug("a transfer ended: {}", escaped(ended.error().message));
     interrupter_.remove(asker.socket.get());
     asker.socket.reset();

@@ -15,6 +15,7 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -38,9 +39,10 @@ struct SlotOptions {
 
 class UploadSlots {
  public:
-  // Serves one asker until it has had enough; `behind` is what was read after its Hello. Called by
-  // several threads at once.
-  using Serve = std::function<Result<void>(int socket, std::string_view behind)>;
+  // Serves one asker until it has had enough, or it is time to stop; `behind` is what was read
+  // after its Hello. Called by several threads at once.
+  using Serve =
+      std::function<Result<void>(int socket, std::string_view behind, std::stop_token stop)>;
   struct Status {
     std::size_t serving = 0;
     std::size_t waiting = 0;

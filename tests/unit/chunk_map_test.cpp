@@ -110,6 +110,35 @@ TEST_CASE("a source that holds parts is asked for those only") {
   CHECK(map.assign(kBob, ChunkSet::all(5), at(0s)) == chunk(4));
 }
 
+TEST_CASE("the rarest chunk comes first, among equals the first from the given place on") {
+  ChunkMap map(4);
+  const auto everything = ChunkSet::all(4);
+  const std::vector<std::uint16_t> copies = {2, 1, 3, 1};
+  const auto next = [&] { return map.assignRarest(kAlice, everything, copies, chunk(2), at(0s)); };
+  CHECK(next() == chunk(3));
+  CHECK(next() == chunk(1));
+  CHECK(next() == chunk(0));
+  CHECK(next() == chunk(2));
+  CHECK(next() == std::nullopt);
+  map.release(kAlice);
+  map.bar(kBob);
+  CHECK(map.assignRarest(kBob, everything, copies, chunk(0), at(0s)) == std::nullopt);
+  CHECK(map.assign(kAlice, everything, at(0s)) == chunk(0));
+  map.check();
+}
+
+TEST_CASE("a set of chunks is read from bits, of which too many or too few do no harm") {
+  const auto set = ChunkSet::fromBits(10, std::string("\x05\xff", 2));
+  CHECK(set.size() == 4);
+  CHECK(set.contains(chunk(0)));
+  CHECK_FALSE(set.contains(chunk(1)));
+  CHECK(set.contains(chunk(2)));
+  CHECK(set.contains(chunk(9)));
+  CHECK_FALSE(set.contains(chunk(10)));
+  CHECK(ChunkSet::fromBits(10, {}).size() == 0);
+  CHECK(ChunkSet::fromBits(3, std::string(100, '\xff')).full());
+}
+
 TEST_CASE("the map is what a naive model of it is") {
   rc::check("any sequence of operations", [](const std::vector<std::uint32_t>& operations) {
     const std::uint64_t chunks = *rc::gen::inRange<std::uint64_t>(0, 12);

@@ -13,16 +13,19 @@
 
 namespace espalier::test {
 
+using peer::shell::ActiveTransfer;
 using peer::shell::Fetched;
 using peer::shell::FetchRequest;
 using peer::shell::Link;
 using peer::shell::PeerService;
 using peer::shell::PushReport;
 using peer::shell::PushRequest;
+using peer::shell::Rates;
 using peer::shell::Role;
 using peer::shell::ShareChange;
 using peer::shell::ShareReport;
 using peer::shell::Status;
+using peer::shell::TransferControl;
 using peer::shell::Wanted;
 
 inline PeerId id(std::string_view text) {
@@ -56,6 +59,8 @@ class FakePeerService : public PeerService {
   std::vector<FetchRequest> fetched;
   std::vector<PushRequest> pushed;
   PushReport pushReport;
+  std::vector<std::pair<TransferControl, std::vector<std::uint64_t>>> controlled;
+  Rates rates;
   std::uint64_t members = 2;
   bool stopped = false;
 
@@ -116,6 +121,32 @@ class FakePeerService : public PeerService {
     return std::vector<PushReport>{pushReport};
   }
 
+  static ActiveTransfer transfer(ActiveTransfer::State state) {
+    ActiveTransfer transfer;
+    transfer.number = 3;
+    transfer.name = "f3.txt";
+    transfer.peers = {id("s1")};
+    transfer.incoming = true;
+    transfer.state = state;
+    transfer.place = 2;
+    transfer.doneBytes = 4'000'000;
+    transfer.totalBytes = 12'000'000;
+    transfer.bytesPerSecond = 2'000'000;
+    return transfer;
+  }
+  Result<std::vector<ActiveTransfer>> control(TransferControl what,
+                                              const std::vector<std::uint64_t>& numbers) override {
+    controlled.emplace_back(what, numbers);
+    for (const auto number : numbers) {
+      if (number != 3) return Error{ErrorCode::failed, "there is no such download"};
+    }
+    return std::vector<ActiveTransfer>{transfer(ActiveTransfer::State::paused)};
+  }
+  Rates limit(std::optional<std::uint64_t> upload, std::optional<std::uint64_t> download) override {
+    rates = {upload.value_or(rates.upload), download.value_or(rates.download)};
+    return rates;
+  }
+
   Result<ShareReport> list(const std::optional<PeerId>& peer, std::stop_token) override {
     return ShareReport{peer.value_or(id("s2")),
                        {{"a.txt", 12, rootOf(1)}, {"b.bin", 3'100'000, rootOf(2)}}};
@@ -138,7 +169,7 @@ class FakePeerService : public PeerService {
     status.share = status.downloads = "./s2";
     status.sharedFiles = 5;
     status.sharedBytes = 3'100'000;
-    status.transfers = {{"f3.txt", id("s1"), true, 4, 12}};
+    status.transfers = {transfer(ActiveTransfer::State::active)};
     return status;
   }
 

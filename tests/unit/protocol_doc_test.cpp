@@ -206,6 +206,7 @@ const std::map<std::size_t, Example>& askExamples() {
       {1, ask("ChunkListRequest", ChunkListRequest{kRoot})},
       {2, ask("ChunkRequest", ChunkRequest{kRoot, 1u << 20, 3, 2})},
       {3, ask("ListRequest", ListRequest{"f3.txt"})},
+      {4, ask("ChunksHeldRequest", ChunksHeldRequest{kRoot})},
   };
   return examples;
 }
@@ -218,6 +219,7 @@ const std::map<std::size_t, Example>& answerExamples() {
       {3, answer("TransferFailure",
                  TransferFailure{TransferProblem::changed, "the file has changed"})},
       {4, answer("Waiting", Waiting{1})},
+      {5, answer("ChunksHeld", ChunksHeld{false, 1 << 20, "\x05"})},
   };
   return examples;
 }

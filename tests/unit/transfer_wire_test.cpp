@@ -39,6 +39,7 @@ std::string raw(std::initializer_list<int> bytes) {
 TEST_CASE("transfer messages come back as they were sent") {
   checkRoundTrip(TransferRequest(ChunkListRequest{rootOf(7)}));
   checkRoundTrip(TransferRequest(ChunkRequest{rootOf(8), 1 << 20, 5, 1024}));
+  checkRoundTrip(TransferRequest(ChunksHeldRequest{rootOf(9)}));
   checkRoundTrip(TransferRequest(ListRequest{"docs/größe\xff"}));
   checkRoundTrip(TransferAnswer(
       ChunkList{3 << 20, 1 << 20, 1, {rootOf(1), rootOf(2)}, std::string(4096, 'x')}));
@@ -47,6 +48,8 @@ TEST_CASE("transfer messages come back as they were sent") {
       TransferAnswer(FileList{{{rootOf(1), 0, "a"}, {rootOf(2), 1ull << 44, "b"}}, true}));
   checkRoundTrip(TransferAnswer(TransferFailure{TransferProblem::changed, "the \xff has changed"}));
   checkRoundTrip(TransferAnswer(Waiting{3}));
+  checkRoundTrip(TransferAnswer(ChunksHeld{true, 0, {}}));
+  checkRoundTrip(TransferAnswer(ChunksHeld{false, 1 << 20, "\x05"}));
 }
 
 TEST_CASE("the example bytes of docs/protocol.md mean what they say there") {

@@ -1,0 +1,108 @@
+#include "peer/shell/downloads.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace espalier::peer::shell {
+
+Downloads::Download::~Download() {
+  if (!entry_) return;  // moved from
+  table_->table_.with([&](Table& table) { table.entries.erase(number_); });
+}
+
+std::stop_token Downloads::Download::token() const {
+  const std::lock_guard lock(entry_->mutex);
+  return entry_->attempt.get_token();
+}
+
+Result<void> Downloads::Download::goOn(const std::stop_token& stop) {
+  std::unique_lock lock(entry_->mutex);
+  const auto& state = entry_->shown.state;
+  entry_->changed.wait(lock, stop,
+                       [&] { return entry_->cancelled || state != ActiveTransfer::State::paused; });
+  if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
+  if (entry_->cancelled) return Error{ErrorCode::interrupted, "cancelled"};
+  entry_->attempt = {};
+  return {};
+}
+
+void Downloads::Download::update(const std::function<void(ActiveTransfer& shown)>& change) {
+  const std::lock_guard lock(entry_->mutex);
+  change(entry_->shown);
+}
+
+Downloads::Download Downloads::begin(std::string name, std::uint64_t bytes,
+                                     std::optional<FileRoot> root) {
+  auto entry = std::make_shared<Entry>();
+  entry->shown.name = std::move(name);
+  entry->shown.incoming = true;
+  entry->shown.totalBytes = bytes;
+  entry->root = root;
+  const auto number = table_.with([&](Table& table) {
+    entry->shown.number = ++table.last;
+    table.entries.emplace(table.last, entry);
+    return table.last;
+  });
+  return {*this, number, std::move(entry)};
+}
+
+Downloads::Entries Downloads::entries() const {
+  return table_.with([](const Table& table) { return table.entries; });
+}
+
+std::vector<ActiveTransfer> Downloads::list() const {
+  std::vector<ActiveTransfer> result;
+  for (const auto& [number, entry] : entries()) {
+    const std::lock_guard lock(entry->mutex);
+    result.push_back(entry->shown);
+  }
+  return result;
+}
+
+std::optional<ActiveTransfer> Downloads::find(const FileRoot& root) const {
+  for (const auto& [number, entry] : entries()) {
+    const std::lock_guard lock(entry->mutex);
+    if (entry->root == root) return entry->shown;
+  }
+  return std::nullopt;
+}
+
+Result<std::vector<ActiveTransfer>> Downloads::control(TransferControl what,
+                                                       const std::vector<std::uint64_t>& numbers) {
+  using State = ActiveTransfer::State;
+  const Entries all = entries();
+  Entries chosen;
+  for (const auto number : numbers) {
+    const auto found = all.find(number);
+    if (found == all.end()) {
+      return Error{ErrorCode::failed,
+                   fmt::format("there is no download {}: `status` shows their numbers", number)};
+    }
+    chosen.insert(*found);
+  }
+  if (numbers.empty()) chosen = all;
+  std::vector<ActiveTransfer> result;
+  for (const auto& [number, entry] : chosen) {
+    std::stop_source ended(std::nostopstate);  // asked for outside the lock: it calls back
+    {
+      const std::lock_guard lock(entry->mutex);
+      const bool paused = entry->shown.state == State::paused;
+      if (what == TransferControl::resume) {
+        if (paused) entry->shown.state = State::active;
+      } else {
+        entry->cancelled = entry->cancelled || what == TransferControl::cancel;
+        if (what == TransferControl::pause) entry->shown.state = State::paused;
+        entry->shown.bytesPerSecond = 0;
+        entry->shown.peers.clear();
+        ended = entry->attempt;
+      }
+      result.push_back(entry->shown);
+      entry->changed.notify_all();
+    }
+    ended.request_stop();
+  }
+  return result;
+}
+
+}  // namespace espalier::peer::shell

@@ -1,0 +1,115 @@
+// The part of Node that fetches single files, and holds downloads up.
+#include <algorithm>
+
+#include "peer/shell/node.h"
+
+namespace espalier::peer::shell {
+namespace {
+
+void show(const transfer::FetchProgress& state, ActiveTransfer& shown) {
+  shown.doneBytes = state.heldBytes;
+  shown.peers.clear();
+  shown.bytesPerSecond = 0;
+  shown.place = 0;
+  for (const auto& source : state.sources) {
+    shown.peers.push_back(source.id);
+    shown.bytesPerSecond += source.bytesPerSecond;
+    if (source.place > 0) {
+      shown.place = shown.place == 0 ? source.place : std::min(shown.place, source.place);
+    }
+  }
+  if (shown.state == ActiveTransfer::State::paused) return;
+  const bool waits = shown.place > 0 && shown.bytesPerSecond == 0;
+  shown.state = waits ? ActiveTransfer::State::waiting : ActiveTransfer::State::active;
+}
+
+}  // namespace
+
+std::vector<transfer::Holder> Node::holdersOf(const FileRoot& root, std::stop_token stop) {
+  std::vector<transfer::Holder> holders;
+  const auto found = find({PatternKind::root, toHex(root.view())}, std::move(stop), {});
+  if (!found) return holders;
+  for (const auto& file : found->files) {
+    for (const auto& holder : file.holders) {
+      if (holder.id == options_.id) continue;
+      holders.push_back({holder.id, holder.endpoint, holder.partial});
+    }
+  }
+  return holders;
+}
+
+Result<std::vector<ActiveTransfer>> Node::control(TransferControl what,
+                                                  const std::vector<std::uint64_t>& numbers) {
+  return downloads_.control(what, numbers);
+}
+
+Rates Node::limit(std::optional<std::uint64_t> upload, std::optional<std::uint64_t> download) {
+  if (upload) uploadRate_.set(*upload);
+  if (download) downloadRate_.set(*download);
+  return {uploadRate_.get(), downloadRate_.get()};
+}
+
+Result<Fetched> Node::fetch(const FetchRequest& request, std::stop_token stop,
+                            const OnProgress& progress) {
+  transfer::FetchRequest wanted;
+  wanted.root = request.file.root;
+  wanted.size = request.file.sizeBytes;
+  wanted.force = request.force;
+  wanted.saveAs = request.file.name;
+  for (const auto& holder : request.file.holders) {
+    const bool only = request.file.holders.size() == 1;
+    if (holder.id != options_.id || only) {
+      wanted.holders.push_back({holder.id, holder.endpoint, holder.partial});
+    }
+  }
+  wanted.search = [this, root = wanted.root](std::stop_token token) {
+    return holdersOf(root, std::move(token));
+  };
+  switch (request.destination.form) {
+    case Destination::Form::downloads:
+      wanted.folder = options_.downloads;
+      // What will be shared is, chunk by chunk.
+      if (options_.downloads == options_.share) wanted.growing = &growing_;
+      break;
+    case Destination::Form::folder:
+      wanted.folder = request.destination.path;
+      break;
+    case Destination::Form::file: {
+      const fs::path path(request.destination.path);
+      wanted.folder = path.has_parent_path() ? path.parent_path().string() : ".";
+      wanted.saveAs = path.filename().string();
+      break;
+    }
+  }
+  auto download = downloads_.begin(wanted.saveAs, wanted.size, wanted.root);
+  std::uint64_t counted = 0;
+  const auto onProgress = [&](const transfer::FetchProgress& state) {
+    const std::uint64_t received = state.heldBytes - state.resumedBytes;
+    if (received > counted) receivedBytes_ += received - counted;
+    counted = std::max(counted, received);
+    download.update([&](ActiveTransfer& shown) { show(state, shown); });
+    if (progress) {
+      progress({wanted.saveAs, state.heldBytes, state.size, command::Unit::bytes});
+    }
+  };
+  const auto result = download.attempts<transfer::FetchResult>(stop, [&](std::stop_token token) {
+    counted = 0;
+    return downloader_->fetch(wanted, std::move(token), onProgress);
+  });
+  if (!result) return result.error();
+  Fetched fetched;
+  fetched.name = request.file.name;
+  fetched.sizeBytes = result->size;
+  fetched.root = wanted.root;
+  fetched.path = result->path;
+  fetched.seconds = std::chrono::duration<double>(result->elapsed).count();
+  std::uint64_t bytes = 0;
+  for (const auto& source : result->sources) {
+    bytes += source.bytes;
+    if (source.bytes > 0) fetched.sources.push_back(source.id);
+  }
+  if (bytes > counted) receivedBytes_ += bytes - counted;
+  return fetched;
+}
+
+}  // namespace espalier::peer::shell

@@ -1,0 +1,51 @@
+#include "peer/transfer/rate_limit.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace espalier::transfer {
+namespace {
+
+// A turn: short, so that many who wait hear of each other's bytes before they would give up.
+constexpr std::uint64_t kTurnsPerSecond = 32;
+constexpr std::uint64_t kSliceLeast = 1024;
+constexpr std::uint64_t kSliceMost = 1 << 20;
+// So much may be made up for after a pause.
+constexpr auto kBurst = std::chrono::milliseconds(100);
+
+}  // namespace
+
+void RateLimit::set(std::uint64_t bytesPerSecond) {
+  const std::lock_guard lock(mutex_);
+  rate_ = bytesPerSecond;
+  ++changes_;
+  free_ = Clock::now();
+  changed_.notify_all();
+}
+
+std::size_t RateLimit::take(std::size_t wanted, const std::stop_token& stop) {
+  if (rate_ == kNone) return wanted;
+  std::unique_lock lock(mutex_);
+  const std::uint64_t ticket = tickets_++;
+  line_.push_back(ticket);
+  while (rate_ != kNone && !stop.stop_requested()) {
+    if (line_.front() != ticket) {
+      changed_.wait(lock, stop, [&] { return line_.front() == ticket || rate_ == kNone; });
+      continue;
+    }
+    const std::uint64_t seen = changes_;
+    if (Clock::now() >= free_) break;
+    changed_.wait_until(lock, stop, free_, [&] { return changes_ != seen; });
+  }
+  std::erase(line_, ticket);
+  changed_.notify_all();
+  if (rate_ == kNone || stop.stop_requested()) return wanted;
+  const std::uint64_t slice = std::clamp(rate_ / kTurnsPerSecond, kSliceLeast, kSliceMost);
+  const std::size_t granted = std::min<std::uint64_t>(wanted, slice);
+  const std::chrono::duration<double> cost(static_cast<double>(granted) /
+                                           static_cast<double>(rate_));
+  free_ = std::max(free_, Clock::now() - kBurst) + std::chrono::duration_cast<Duration>(cost);
+  return granted;
+}
+
+}  // namespace espalier::transfer

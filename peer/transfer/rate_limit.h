@@ -1,0 +1,58 @@
+// So many bytes a second, shared by any number of threads. Each asks before it sends or receives,
+// and is given a slice in its turn, so that all who ask have the same.
+//
+//   pace = {&limit, interrupter.token()};
+//   while (left > 0) left -= sendSome(pace.take(left));
+//
+// Thread-safe.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <stop_token>
+
+#include "common/base/clock.h"
+
+namespace espalier::transfer {
+
+class RateLimit {
+ public:
+  static constexpr std::uint64_t kNone = 0;
+
+  // Bytes a second; also for those who wait already.
+  void set(std::uint64_t bytesPerSecond);
+  std::uint64_t get() const { return rate_; }
+
+  // Waits for its turn; how many of the `wanted` bytes may be moved then, at least one. All of them
+  // without a limit, or once `stop` is requested.
+  std::size_t take(std::size_t wanted, const std::stop_token& stop);
+
+ private:
+  std::atomic<std::uint64_t> rate_{kNone};
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable_any changed_;
+  std::uint64_t tickets_ = 0;
+  std::deque<std::uint64_t> line_;  // of tickets; the first one is next
+  std::uint64_t changes_ = 0;       // of the rate
+  TimePoint free_{};                // when the next slice may go
+};
+
+// A limit, if there is one, and what ends waiting for it.
+struct Pace {
+  RateLimit* limit = nullptr;
+  std::stop_token stop;
+
+  std::size_t take(std::size_t wanted) const {
+    return limit == nullptr ? wanted : limit->take(wanted, stop);
+  }
+  void takeAll(std::size_t bytes) const {
+    while (bytes > 0) bytes -= take(bytes);
+  }
+};
+
+}  // namespace espalier::transfer
