@@ -146,6 +146,8 @@ inline constexpr std::size_t kListFiles = 100'000;  // what `list PEER` takes fr
 inline constexpr std::uint64_t kRateLeast = 10'000;
 inline constexpr std::uint64_t kRateMost = 1'000'000'000'000;
 inline constexpr std::size_t kUploadSlots = 8;     // threads that serve
+inline constexpr auto kUploadTurn = 10s;           // then it is the next in the line
+inline constexpr auto kUploadIdle = 1s;            // or sooner, who asks for nothing
 inline constexpr std::size_t kUploadLine = 64;     // askers that wait for a slot
 inline constexpr std::size_t kFetchSources = 16;   // threads that fetch one file
 inline constexpr std::size_t kFetchHolders = 256;  // of one file, known to its fetch
@@ -219,6 +221,7 @@ inline constexpr std::size_t kHistoryLines = 500;
 inline constexpr std::size_t kCompletions = 200;  // names listed at one press of the Tab key
 inline constexpr std::size_t kConfigBytes = 1024 * 1024;  // a configuration file
 inline constexpr auto kProgressInterval = 100ms;          // ten redraws a second
+inline constexpr auto kEventInterval = 1s;                // of a download's progress as JSON
 inline constexpr auto kProgressDelay = 300ms;  // what is over sooner needs no progress bar
 
 static_assert(kQueueLowBytes < kQueueHighBytes && kQueueHighBytes < kQueueCloseBytes);

@@ -92,6 +92,7 @@ class Client {
       progress.name = data.value("name", "");
       progress.done = data.value("done", std::uint64_t{0});
       progress.total = data.value("total", std::uint64_t{0});
+      progress.detail = data.value("detail", "");
       const auto unit = data.value("unit", "");
       progress.unit = unit == "items" ? Unit::items : unit == "none" ? Unit::none : Unit::bytes;
     }

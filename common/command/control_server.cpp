@@ -149,6 +149,7 @@ class ControlServer::Session {
       data["name"] = progress.name;
       data["done"] = progress.done;
       data["total"] = progress.total;
+      if (!progress.detail.empty()) data["detail"] = progress.detail;
       data["unit"] = progress.unit == Unit::bytes   ? "bytes"
                      : progress.unit == Unit::items ? "items"
                                                     : "none";

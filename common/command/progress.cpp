@@ -97,6 +97,7 @@ std::string ProgressBar::line(const Progress& progress) const {
   }
   const std::size_t room =
       columns_ > figures.size() + 8 ? columns_ - 1 - figures.size() : std::size_t{8};
+  if (!progress.detail.empty()) figures += "  " + escaped(progress.detail);
   return fitted(fitted(escaped(progress.name), room) + figures, columns_ - 1);
 }
 

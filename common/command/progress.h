@@ -24,6 +24,7 @@ struct Progress {
   std::uint64_t done = 0;
   std::uint64_t total = 0;  // 0: not known
   Unit unit = Unit::bytes;
+  std::string detail = {};  // shown behind the rest, as far as there is room
 
   bool operator==(const Progress&) const = default;
 };

@@ -56,7 +56,10 @@ Outcome two(PeerService& service, const GetCommand& get, Context& context) {
   if (context.stop.stop_requested()) {
     return Outcome::failed("2", {ErrorCode::interrupted, "interrupted"});
   }
-  if (name && !name->empty()) return get.run({*name}, std::nullopt, false, context);
+  if (name && !name->empty()) {
+    auto told = reporting(context, "2", false);
+    return get.run({*name}, std::nullopt, false, told);
+  }
   const auto status = service.status();
   if (!status) return Outcome::failed("2", status.error());
   Json data;
@@ -68,20 +71,21 @@ Outcome two(PeerService& service, const GetCommand& get, Context& context) {
 Command getCommand(const Getter& get) {
   Command command{
       .name = "get",
-      .usage = "get NAME… [-o PATH] [--force]",
+      .usage = "get NAME… [-o PATH] [--force] [-v]",
       .summary = "find, fetch and verify files",
       .details =
           "NAME is a file's path as `find` shows it, else a glob (get '*.txt'), or a file root of\n"
           "64 hexadecimal digits; with a slash at its end, a folder: everything below it.\n"
           "Files go to the downloads folder, or to PATH, a file or a folder.\n"
-          "--force overwrites a file that differs.",
-      .flags = {{"-o", "PATH", Kind::localPath}, {"--force"}},
+          "--force overwrites a file that differs; -v shows what each source gives.",
+      .flags = {{"-o", "PATH", Kind::localPath}, {"--force"}, {"-v"}},
       .minValues = 1,
       .maxValues = limits::kCommandWords,
       .kinds = {Kind::sharedName},
       .text = getText};
   command.handler = [get](const Arguments& arguments, Context& context) {
-    return get->run(arguments.values, arguments.value("-o"), arguments.has("--force"), context);
+    auto told = reporting(context, "get", arguments.has("-v"));
+    return get->run(arguments.values, arguments.value("-o"), arguments.has("--force"), told);
   };
   return command;
 }

@@ -1,6 +1,9 @@
 // The part of Node that fetches single files, and holds downloads up.
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "common/base/text.h"
 #include "peer/shell/node.h"
 
 namespace espalier::peer::shell {
@@ -21,6 +24,18 @@ void show(const transfer::FetchProgress& state, ActiveTransfer& shown) {
   if (shown.state == ActiveTransfer::State::paused) return;
   const bool waits = shown.place > 0 && shown.bytesPerSecond == 0;
   shown.state = waits ? ActiveTransfer::State::waiting : ActiveTransfer::State::active;
+}
+
+// s1 200.0 MB/s, s3 110.0 MB/s, s4 place 2 in the line
+std::string bySource(const transfer::FetchProgress& state) {
+  std::string text;
+  for (const auto& source : state.sources) {
+    if (!text.empty()) text += ", ";
+    text += source.id.text();
+    text += source.place > 0 ? fmt::format(" place {} in the line", source.place)
+                             : " " + formatRate(source.bytesPerSecond);
+  }
+  return text;
 }
 
 }  // namespace
@@ -89,7 +104,7 @@ Result<Fetched> Node::fetch(const FetchRequest& request, std::stop_token stop,
     counted = std::max(counted, received);
     download.update([&](ActiveTransfer& shown) { show(state, shown); });
     if (progress) {
-      progress({wanted.saveAs, state.heldBytes, state.size, command::Unit::bytes});
+      progress({wanted.saveAs, state.heldBytes, state.size, command::Unit::bytes, bySource(state)});
     }
   };
   const auto result = download.attempts<transfer::FetchResult>(stop, [&](std::stop_token token) {

@@ -196,6 +196,27 @@ std::vector<std::string> transferRow(const Json& transfer) {
       what};
 }
 
+Context reporting(Context context, std::string command, bool eachSource) {
+  if (!context.progress && !context.event) return context;
+  context.progress = [show = context.progress, tell = context.event, command = std::move(command),
+                      told = Clock::now(), eachSource](command::Progress progress) mutable {
+    const TimePoint now = Clock::now();
+    if (tell && progress.unit == command::Unit::bytes && now - told >= limits::kEventInterval) {
+      told = now;
+      Json event;
+      event["command"] = command;
+      event["event"] = "progress";
+      event["name"] = progress.name;
+      event["done"] = progress.done;
+      event["size"] = progress.total;
+      tell(event);
+    }
+    if (!eachSource) progress.detail.clear();
+    if (show) show(progress);
+  };
+  return context;
+}
+
 std::vector<Command> transferCommands(PeerService& service) {
   return {controlCommand(service, TransferControl::pause, "hold downloads up, or all of them"),
           controlCommand(service, TransferControl::resume, "let them go on"),

@@ -22,7 +22,7 @@ using wire::TransferProblem;
 constexpr std::size_t kReceiveBytes = 4096;  // requests are small
 
 // One connection, served by the thread that calls run().
-class Conversation {
+class Conversation final : public UploadSlots::Conversation {
  public:
   Conversation(int socket, std::string_view behind, PushStore& store,
                const PushServerOptions& options, std::atomic<std::uint64_t>& bytes,
@@ -35,7 +35,8 @@ class Conversation {
     reader_.append(behind);
   }
 
-  Result<void> run() {
+  // Nobody waits for a slot of these.
+  Result<bool> serve(const UploadSlots::TurnIsOver&) override {
     std::array<std::byte, kReceiveBytes> buffer;
     while (true) {
       auto frame = reader_.next();
@@ -52,7 +53,7 @@ class Conversation {
         return request.error();
       }
       auto sent = std::visit([this](const auto& part) { return answer(part); }, *request);
-      if (!sent) return sent;
+      if (!sent) return sent.error();
     }
   }
 
@@ -158,7 +159,8 @@ PushServer::PushServer(PushStore& store, PushServerOptions options)
       options_(options),
       slots_({.slots = options.slots, .line = 0, .silence = options.silence},
              [this](int socket, std::string_view behind, std::stop_token stop) {
-               return Conversation(socket, behind, store_, options_, bytes_, std::move(stop)).run();
+               return std::make_shared<Conversation>(socket, behind, store_, options_, bytes_,
+                                                     std::move(stop));
              }) {}
 
 void PushServer::serve(FileDescriptor socket, const wire::Hello& hello, std::string behind) {

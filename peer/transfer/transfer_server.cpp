@@ -6,26 +6,31 @@ namespace espalier::transfer {
 
 TransferServer::TransferServer(FileSource& source, SlotOptions options, RateLimit* rate)
     : source_(source),
-      slots_(options, [this, rate](int socket, std::string_view behind, std::stop_token stop) {
-        return serveOne(socket, behind, {rate, std::move(stop)});
+      slots_(options, [this, rate, silence = options.silence](int socket, std::string_view behind,
+                                                              std::stop_token stop) {
+        return begin(socket, behind, {rate, std::move(stop)}, silence);
       }) {}
 
-Result<void> TransferServer::serveOne(int socket, std::string_view behind, Pace pace) {
-  Upload upload(socket, behind, source_, counters_, std::move(pace));
-  const auto place = uploads_.with([&](auto& all) { return all.insert(all.end(), &upload); });
-  auto ended = upload.run();
-  uploads_.with([&](auto& all) { all.erase(place); });
-  return ended;
+std::shared_ptr<Upload> TransferServer::begin(int socket, std::string_view behind, Pace pace,
+                                              Duration silence) {
+  auto upload =
+      std::make_shared<Upload>(socket, behind, source_, counters_, std::move(pace), silence);
+  uploads_.with([&](auto& all) {
+    std::erase_if(all, [](const auto& each) { return each.expired(); });
+    all.push_back(upload);
+  });
+  return upload;
 }
 
 std::vector<UploadStatus> TransferServer::uploads() const {
-  return uploads_.with([](const auto& all) {
-    std::vector<UploadStatus> result;
-    for (const Upload* upload : all) {
-      if (auto status = upload->status()) result.push_back(std::move(*status));
-    }
-    return result;
-  });
+  const auto all = uploads_.with([](const auto& each) { return each; });
+  std::vector<UploadStatus> result;
+  for (const auto& each : all) {
+    const auto upload = each.lock();
+    auto status = upload ? upload->status() : std::nullopt;
+    if (status) result.push_back(std::move(*status));
+  }
+  return result;
 }
 
 void TransferServer::serve(FileDescriptor socket, const wire::Hello& hello, std::string behind) {

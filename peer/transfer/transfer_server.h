@@ -4,7 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <list>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -33,15 +33,15 @@ class TransferServer {
   void serve(FileDescriptor socket, const wire::Hello& hello, std::string behind);
   void stop() { slots_.stop(); }
   ServerStatus status() const;
-  // What is being served, in the order of asking.
+  // What is being served, or has its next turn soon, in the order of asking.
   std::vector<UploadStatus> uploads() const;
 
  private:
-  Result<void> serveOne(int socket, std::string_view behind, Pace pace);
+  std::shared_ptr<Upload> begin(int socket, std::string_view behind, Pace pace, Duration silence);
 
   FileSource& source_;
   UploadCounters counters_;
-  Guarded<std::list<Upload*>> uploads_;
+  Guarded<std::vector<std::weak_ptr<Upload>>> uploads_;
   UploadSlots slots_;  // last: its threads use the rest
 };
 

@@ -1,6 +1,7 @@
 #include "peer/transfer/upload.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,25 +37,34 @@ TransferFailure changed() {
 }  // namespace
 
 Upload::Upload(int socket, std::string_view behind, FileSource& source, UploadCounters& counters,
-               Pace pace)
-    : socket_(socket), source_(source), counters_(counters), pace_(std::move(pace)) {
+               Pace pace, Duration silence)
+    : socket_(socket),
+      source_(source),
+      counters_(counters),
+      pace_(std::move(pace)),
+      silence_(silence) {
   reader_.append(behind);
 }
 
-Result<void> Upload::run() {
-  std::array<std::byte, kReceiveBytes> buffer;
+Result<bool> Upload::serve(const UploadSlots::TurnIsOver& turnIsOver) {
   while (true) {
+    if (turnIsOver(false)) {
+      if (auto flushed = flush(); !flushed) return flushed.error();
+      return true;
+    }
+    if (rest_) {
+      if (auto answered = answerChunk(); !answered) return answered.error();
+      continue;
+    }
     auto frame = reader_.next();
     if (!frame) return frame.error();
     if (!*frame) {
-      if (auto sent = flush(); !sent) return sent;
-      const auto received = receiveSome(socket_, buffer);
-      if (!received) {
-        if (reader_.rest().empty() && received.error().code == ErrorCode::io) return {};
-        return received.error();
-      }
-      reader_.append({reinterpret_cast<const char*>(buffer.data()), *received});
-      continue;
+      if (auto flushed = flush(); !flushed) return flushed.error();
+      auto goesOn = awaitRequest(turnIsOver);
+      if (goesOn && *goesOn) continue;
+      if (goesOn) return true;
+      const bool left = reader_.rest().empty() && goesOn.error().code == ErrorCode::io;
+      return left ? Result<bool>(false) : goesOn;
     }
     auto request = wire::decodeTransferRequest(**frame);
     if (!request) {
@@ -62,9 +72,27 @@ Result<void> Upload::run() {
       (void)flush();
       return request.error();
     }
-    auto sent = std::visit([this](const auto& part) { return answer(part); }, *request);
-    if (!sent) return sent;
+    auto answered = std::visit([this](const auto& part) { return answer(part); }, *request);
+    if (!answered) return answered.error();
   }
+}
+
+// Reads some of it. False: the turn is over; who wants nothing now does not keep others waiting.
+Result<bool> Upload::awaitRequest(const UploadSlots::TurnIsOver& turnIsOver) {
+  constexpr std::chrono::milliseconds kIdle = limits::kUploadIdle;
+  pollfd polled{socket_, POLLIN, 0};
+  while (::poll(&polled, 1, static_cast<int>(kIdle.count())) == 0) {
+    if (Clock::now() - heard_ >= silence_) {
+      return Error{ErrorCode::timeout, "nothing came for too long"};
+    }
+    if (turnIsOver(true)) return false;
+  }
+  std::array<std::byte, kReceiveBytes> buffer;
+  const auto received = receiveSome(socket_, buffer);
+  if (!received) return received.error();
+  heard_ = Clock::now();
+  reader_.append({reinterpret_cast<const char*>(buffer.data()), *received});
+  return true;
 }
 
 Result<void> Upload::answer(const wire::UnknownRequest&) {
@@ -121,29 +149,37 @@ Result<void> Upload::answer(const wire::ChunksHeldRequest& request) {
 
 Result<void> Upload::answer(const wire::ChunkRequest& request) {
   if (auto failure = openFile(request.root)) return queue(*failure);
-  for (std::uint64_t i = 0; i < request.count; ++i) {
-    const std::uint64_t chunk = request.first + i;
-    const std::uint64_t offset = chunk * request.chunkBytes;
-    if (offset >= info_->size) {
-      return queue(TransferFailure{TransferProblem::badRequest, "a chunk behind the file's end"});
-    }
-    if (!unchanged()) return queue(changed());
-    if (!holds(chunk, request.chunkBytes)) {
-      return queue(TransferFailure{TransferProblem::badRequest, "a chunk that is not here yet"});
-    }
-    const std::uint64_t bytes = std::min(request.chunkBytes, info_->size - offset);
-    if (bytes <= kCopiedBytes) {
-      if (auto sent = answerSmall(chunk, offset, bytes); !sent) return sent;
-      if (!info_) return {};
-      continue;
-    }
+  rest_ = request;
+  return {};
+}
+
+// The next of those that were asked for. A failure in the place of one ends the answer.
+Result<void> Upload::answerChunk() {
+  const auto request = *std::exchange(rest_, std::nullopt);
+  const std::uint64_t chunk = request.first;
+  const std::uint64_t offset = chunk * request.chunkBytes;
+  if (offset >= info_->size) {
+    return queue(TransferFailure{TransferProblem::badRequest, "a chunk behind the file's end"});
+  }
+  if (!unchanged()) return queue(changed());
+  if (!holds(chunk, request.chunkBytes)) {
+    return queue(TransferFailure{TransferProblem::badRequest, "a chunk that is not here yet"});
+  }
+  const std::uint64_t bytes = std::min(request.chunkBytes, info_->size - offset);
+  if (bytes <= kCopiedBytes) {
+    if (auto answered = answerSmall(chunk, offset, bytes); !answered) return answered;
+    if (!info_) return {};
+  } else {
     (void)queue(wire::ChunkHeader{chunk, static_cast<std::uint32_t>(bytes)});
-    if (auto sent = flush(true); !sent) return sent;
+    if (auto flushed = flush(true); !flushed) return flushed;
     const auto whole = sendBytes(offset, bytes);
     if (!whole) return whole.error();
     // What was just sent may be half old, half new: the asker sees that by its hash, and why here.
     if (!*whole || !unchanged()) return queue(changed());
     sent(bytes);
+  }
+  if (request.count > 1) {
+    rest_ = wire::ChunkRequest{request.root, request.chunkBytes, chunk + 1, request.count - 1};
   }
   return {};
 }

@@ -1,5 +1,5 @@
-// One asker's connection, being served by the thread that calls run(): requests are answered in
-// order until the asker leaves, is silent for too long, or the server stops.
+// One asker's connection: requests are answered in order until the asker leaves, is silent for too
+// long, or the server stops; in turns, which end between two chunks.
 #pragma once
 
 #include <atomic>
@@ -16,6 +16,7 @@
 #include "common/wire/transfer.h"
 #include "peer/transfer/sockets.h"
 #include "peer/transfer/source.h"
+#include "peer/transfer/upload_slots.h"
 
 namespace espalier::transfer {
 
@@ -34,14 +35,14 @@ struct UploadStatus {
   double bytesPerSecond = 0;
 };
 
-class Upload {
+class Upload final : public UploadSlots::Conversation {
  public:
   // `socket` is blocking and stays the caller's. `behind`: what was read behind the Hello.
   Upload(int socket, std::string_view behind, FileSource& source, UploadCounters& counters,
-         Pace pace);
+         Pace pace, Duration silence);
 
-  // Why it ended; `ok` when the asker left between two requests.
-  Result<void> run();
+  // An error unless the asker left between two requests.
+  Result<bool> serve(const UploadSlots::TurnIsOver& turnIsOver) override;
   // Any thread. Nothing before any byte was asked for.
   std::optional<UploadStatus> status() const;
 
@@ -51,8 +52,10 @@ class Upload {
   Result<void> answer(const wire::UnknownRequest&);
   Result<void> answer(const wire::ChunkListRequest& request);
   Result<void> answer(const wire::ChunkRequest& request);
+  Result<void> answerChunk();
   Result<void> answer(const wire::ListRequest& request);
   Result<void> answer(const wire::ChunksHeldRequest& request);
+  Result<bool> awaitRequest(const UploadSlots::TurnIsOver& turnIsOver);
   Failed openFile(const FileRoot& root);
   bool unchanged() const;
   bool holds(std::uint64_t chunk, std::uint64_t chunkBytes) const;
@@ -67,7 +70,10 @@ class Upload {
   FileSource& source_;
   UploadCounters& counters_;
   const Pace pace_;
+  const Duration silence_;  // of an asker that wants nothing
   wire::FrameReader reader_;
+  TimePoint heard_ = Clock::now();          // the asker, last
+  std::optional<wire::ChunkRequest> rest_;  // chunks that are still to be sent
   std::string out_;  // answers that were not sent yet, small chunks among them
   // The file that was asked for last stays open: chunks of one file come in a row.
   std::optional<FileInfo> info_;

@@ -1,5 +1,6 @@
 #include "peer/transfer/upload_slots.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <system_error>
@@ -25,14 +26,20 @@ bool sendNow(int socket, const std::string& data) {
          static_cast<ssize_t>(data.size());
 }
 
+// What an asker has not taken yet is a sign of life, too.
+bool isFull(int socket) {
+  pollfd polled{socket, POLLOUT, 0};
+  return ::poll(&polled, 1, 0) == 0;
+}
+
 std::string waitingFrame(std::size_t place) {
   return framed(wire::encode(wire::Waiting{static_cast<std::uint32_t>(place)}));
 }
 
 }  // namespace
 
-UploadSlots::UploadSlots(SlotOptions options, Serve serve)
-    : options_(options), serve_(std::move(serve)) {}
+UploadSlots::UploadSlots(SlotOptions options, Begin begin)
+    : options_(options), begin_(std::move(begin)) {}
 
 void UploadSlots::serve(FileDescriptor socket, const wire::Hello& hello, std::string behind) {
   const std::lock_guard lock(mutex_);
@@ -75,14 +82,33 @@ void UploadSlots::work() {
     ++serving_;
     lineWake_.notify_one();
     lock.unlock();
-    makeBlocking(asker.socket.get(), options_.silence);
-    const auto ended = serve_(asker.socket.get(), asker.behind, interrupter_.token());
-    if (!ended) log::debug("a transfer ended: {}", escaped(ended.error().message));
-    interrupter_.remove(asker.socket.get());
-    asker.socket.reset();
-    lock.lock();
+    const auto turn = converse(asker);
+    if (!turn) log::debug("a transfer ended: {}", escaped(turn.error().message));
+    if (turn.valueOr(false)) {
+      lock.lock();
+      line_.push_back(std::move(asker));
+      lineWake_.notify_one();
+    } else {
+      interrupter_.remove(asker.socket.get());
+      asker.conversation.reset();
+      asker.socket.reset();
+      lock.lock();
+    }
     --serving_;
   }
+}
+
+Result<bool> UploadSlots::converse(Asker& asker) {
+  if (!asker.conversation) {
+    makeBlocking(asker.socket.get(), options_.silence);
+    asker.conversation = begin_(asker.socket.get(), asker.behind, interrupter_.token());
+  }
+  const TimePoint begun = Clock::now();
+  return asker.conversation->serve([&](bool idle) {
+    if (!idle && Clock::now() - begun < options_.turn) return false;
+    const std::lock_guard lock(mutex_);
+    return !line_.empty();
+  });
 }
 
 // Places are told when they change, and as a sign of life to askers that would give up otherwise.
@@ -92,12 +118,13 @@ void UploadSlots::keepLine() {
     // Those for whom a slot is free are about to be served.
     const std::size_t free = slots_.size() - serving_;
     for (std::size_t i = free; i < line_.size();) {
-      if (sendNow(line_[i].socket.get(), waitingFrame(i - free + 1))) {
+      const int socket = line_[i].socket.get();
+      if (isFull(socket) || sendNow(socket, waitingFrame(i - free + 1))) {
         ++i;
         continue;
       }
       // It is gone, or reads nothing; half a frame may have left, so nothing more can be said.
-      interrupter_.remove(line_[i].socket.get());
+      interrupter_.remove(socket);
       line_.erase(line_.begin() + static_cast<std::ptrdiff_t>(i));
     }
     if (line_.size() > free) {

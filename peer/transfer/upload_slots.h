@@ -1,8 +1,12 @@
 // A bounded number of slots, each a thread with a blocking socket that serves one connection after
 // another. Who finds no free slot waits in a line of bounded length and is told its place; who
-// finds the line full is told `busy`.
+// finds the line full is told `busy`. While somebody waits a slot is given for a turn only: then
+// its connection is the last of the line.
 //
-// States of a connection: waiting -> served -> closed. Threads: one a slot, started when first
+//   waiting <--turn over-- served --> closed
+//      +------- slot ---------^
+//
+// Threads: one a slot, started when first
 // needed, and one that tells those in line their places, started with the first of them. Where the
 // system has no thread left, those that there are do the work. All are joined by stop(), which the
 // destructor calls; stop() ends sockets that threads block on.
@@ -14,6 +18,7 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <string>
@@ -35,20 +40,30 @@ struct SlotOptions {
   std::size_t line = limits::kUploadLine;
   Duration silence = limits::kTransferSilence;  // an asker that neither asks nor takes
   Duration waitingInterval = limits::kWaitingInterval;
+  Duration turn = limits::kUploadTurn;
 };
 
 class UploadSlots {
  public:
-  // Serves one asker until it has had enough, or it is time to stop; `behind` is what was read
-  // after its Hello. Called by several threads at once.
-  using Serve =
-      std::function<Result<void>(int socket, std::string_view behind, std::stop_token stop)>;
+  // Whether others are to have the slot; `idle`: nothing was asked for lately.
+  using TurnIsOver = std::function<bool(bool idle)>;
+  // What is said on one connection. One thread at a time calls it.
+  class Conversation {
+   public:
+    virtual ~Conversation() = default;
+    // Until the asker has had enough (false), or its turn is over (true).
+    virtual Result<bool> serve(const TurnIsOver& turnIsOver) = 0;
+  };
+  // `socket` is blocking and outlives the conversation; `behind` is what was read after its Hello;
+  // `stop`: nobody is to wait any more. Called by several threads at once.
+  using Begin = std::function<std::shared_ptr<Conversation>(int socket, std::string_view behind,
+                                                            std::stop_token stop)>;
   struct Status {
     std::size_t serving = 0;
     std::size_t waiting = 0;
   };
 
-  UploadSlots(SlotOptions options, Serve serve);
+  UploadSlots(SlotOptions options, Begin begin);
   ~UploadSlots() { stop(); }
   UploadSlots(const UploadSlots&) = delete;
   UploadSlots& operator=(const UploadSlots&) = delete;
@@ -63,13 +78,15 @@ class UploadSlots {
   struct Asker {
     FileDescriptor socket;
     std::string behind;
+    std::shared_ptr<Conversation> conversation = {};  // once it was served
   };
+  Result<bool> converse(Asker& asker);
   void addThreads();
   void work();
   void keepLine();
 
   const SlotOptions options_;
-  const Serve serve_;
+  const Begin begin_;
   Interrupter interrupter_;
 
   mutable std::mutex mutex_;  // guards what follows

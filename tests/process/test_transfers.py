@@ -25,9 +25,12 @@ def in_background(network, name, command):
 
 
 def ended(started, patience):
-    """(exit code, the last object) of what was started in the background."""
+    """(exit code, the last object) of what was started in the background; the events before it have their form."""
     out, _ = started.communicate(timeout=patience)
-    return started.returncode, json.loads(out.splitlines()[-1])
+    told = [json.loads(line) for line in out.splitlines()]
+    for event in told[:-1]:
+        assert (event["command"], event["event"]) == ("get", "progress") and event["done"] <= event["size"], event
+    return started.returncode, told[-1]
 
 
 def transfers(network, name, incoming=True):

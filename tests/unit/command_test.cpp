@@ -417,7 +417,7 @@ TEST_CASE("what is mistyped is a usage error that says what was meant") {
   Given given;
   const auto code = [&](const std::string& line) { return given.run(line).outcome.exitCode; };
   CHECK(given.run("tpo").err == "there is no command \"tpo\": did you mean topo?\n");
-  CHECK(given.run("get").err == "get: what?; usage: get NAME… [-o PATH] [--force]\n");
+  CHECK(given.run("get").err == "get: what?; usage: get NAME… [-o PATH] [--force] [-v]\n");
   CHECK(given.run("get --quick f").err.starts_with("get: unknown option --quick;"));
   CHECK(code("get a -o") == 64);
   CHECK(code("peers s1") == 64);
@@ -435,7 +435,7 @@ TEST_CASE("help lists every command, and explains one") {
     CAPTURE(name);
     CHECK(("\n" + all).find(std::string("\n") + name) != std::string::npos);
   }
-  CHECK(given.run("help get").out.starts_with("get NAME… [-o PATH] [--force]\n"));
+  CHECK(given.run("help get").out.starts_with("get NAME… [-o PATH] [--force] [-v]\n"));
   CHECK(given.run("help nothing").outcome.exitCode == 64);
 }
 

@@ -266,3 +266,46 @@ TEST_CASE("a fetch keeps to the rate of its peer") {
   CHECK(readFile(result->path) == content);
   CHECK(result->elapsed >= 350ms);
 }
+
+TEST_CASE("a slot is given in turns: who came later does not wait for the end of a long transfer") {
+  HolderPeer holder("s1", {.slots = 1, .line = 4, .turn = 20ms});
+  const auto content = randomContent(8 * kChunk, 7);
+  const auto info = holder.share.add("f", content);
+  Asker slow;
+  RateLimit limit;
+  limit.set(100'000);
+  slow.options.rate = &limit;
+  std::stop_source stop;
+  std::atomic<bool> ended = false;
+  std::jthread slowly([&] {
+    (void)slow.fetch(slow.request(info, {holder.holder()}), stop.get_token());
+    ended = true;
+  });
+  while (holder.status().chunks == 0) std::this_thread::yield();
+  Asker asker;
+  const auto result = asker.fetch(info, {holder.holder()});
+  CHECK_FALSE(ended);
+  REQUIRE(result.ok());
+  CHECK(readFile(result->path) == content);
+  stop.request_stop();
+}
+
+TEST_CASE("who asks for nothing does not keep a slot from others") {
+  HolderPeer holder("s1", {.slots = 1, .line = 4});
+  const auto content = randomContent(2 * kChunk, 8);
+  const auto info = holder.share.add("f", content);
+  Interrupter interrupter;
+  HolderConnection idle(holder.holder().endpoint, {}, interrupter);
+  REQUIRE(idle.open().ok());
+  while (holder.status().serving == 0) std::this_thread::yield();
+  Asker asker;
+  const auto result = asker.fetch(info, {holder.holder()});
+  REQUIRE(result.ok());
+  CHECK(readFile(result->path) == content);
+  // It has its next turn when it wants one.
+  idle.queue(wire::ChunkListRequest{info.root});
+  REQUIRE(idle.flush().ok());
+  const auto answer = idle.receive();
+  REQUIRE(answer.ok());
+  CHECK(std::holds_alternative<wire::ChunkList>(*answer));
+}
