@@ -196,6 +196,7 @@ inline constexpr auto kPushSettling = 5s;    // and so long it may still change 
 inline constexpr auto kPushGone = 4s;        // a link that was lost may have healed elsewhere
 inline constexpr auto kPushSourceRest = 3s;  // a source that failed is not asked again before
 inline constexpr auto kPushKept = 10min;     // from the last change on: who comes late gets it, too
+inline constexpr auto kPushAwaited = 24h;  // the same, while somebody takes it, as far as is known
 // A peer of the chain adds the time of one chunk, so it is short; the list of hashes is 1/4,096 of
 // the file, and at most 8 MiB: from 32 GiB on chunks grow.
 inline constexpr std::uint64_t kPushChunkBytes = 128 * 1024;
@@ -204,6 +205,9 @@ inline constexpr std::size_t kPushSlots = 16;  // threads that serve pushes; oth
 inline constexpr auto kPushWaiting = 1s;       // a sign of life to who waits for the next chunk
 inline constexpr auto kPushSilence = 5s;       // no byte from a source: another one is asked
 inline constexpr auto kPushPatience = 30s;     // signs of life, but no chunk
+// More a hop from the sender: the first chunk comes later there, and where a chain stalls whoever
+// is nearest finds another source before all behind it look for one, too.
+inline constexpr auto kPushPatienceHop = 250ms;
 static_assert(kPushWaiting * 3 <= kPushSilence && kPushSilence < kPushPatience);
 static_assert(kPushTargets * (kPeerIdBytes + 8) + kPathBytes < kPushMessageBytes);
 

@@ -1,4 +1,5 @@
-// What this peer and its shell do with pushes; push_links.cpp has what travels over links.
+// A peer's own pushes, and what becomes of all with time; push_taking.cpp has what it takes,
+// push_links.cpp what travels over links.
 #include "peer/core/push.h"
 
 #include <fmt/format.h>
@@ -7,27 +8,12 @@
 
 #include "common/base/limits.h"
 #include "common/base/text.h"
-#include "peer/core/push_chain.h"
 
 namespace espalier::peer {
 
 using wire::PushEnd;
 using wire::PushEntry;
 using wire::PushState;
-
-namespace {
-
-// While the chain forms: as often as news comes.
-constexpr Duration kChooseAgain =
-    Duration(limits::kLedgerWindow) / static_cast<long>(limits::kLedgerFlushes);
-
-std::uint64_t bytesOf(const wire::PushOffer& offer) {
-  std::uint64_t bytes = 0;  // at most kPushFiles * kFileBytes: does not wrap around
-  for (const auto& file : offer.files) bytes += file.sizeBytes;
-  return bytes;
-}
-
-}  // namespace
 
 std::uint64_t pushChunkBytesFor(std::uint64_t sizeBytes) {
   std::uint64_t chunkBytes = limits::kPushChunkBytes;
@@ -77,90 +63,6 @@ void Pushes::finish(const PushId& id, PushEnd end, TimePoint now, PushEffects& f
   if (push != pushes_.end() && push->second.mine) receivedEnd(push->second, end, now, fx);
 }
 
-// --- taking ---
-
-bool Pushes::isMeant(const Push& push, const PeerId& peer) const {
-  const auto& to = push.offer.to;
-  return to.empty() || std::find(to.begin(), to.end(), peer) != to.end();
-}
-
-void Pushes::decide(Push& push, TimePoint now, PushEffects& fx) {
-  const auto& sender = push.offer.sender.id;
-  if (!isMeant(push, self_.id) || sender == self_.id) return;
-  if (policy_.from == PushPolicy::From::none) {
-    return say(push, PushState::declined, "takes no pushes", now, fx);
-  }
-  if (policy_.from == PushPolicy::From::some && !policy_.senders.contains(sender)) {
-    return say(push, PushState::declined, fmt::format("takes no pushes from {}", sender.text()),
-               now, fx);
-  }
-  if (bytesOf(push.offer) > policy_.limitBytes) {
-    return say(push, PushState::declined,
-               fmt::format("takes at most {}", formatSize(policy_.limitBytes)), now, fx);
-  }
-  say(push, PushState::accepted, {}, now, fx);
-  push.taking = Taking{now, {}, {}, now};
-  fx.jobs.push_back(PushReceive{push.offer.id, sender, push.offer.files});
-}
-
-void Pushes::choose(Push& push, TimePoint now, PushEffects& fx) {
-  Taking& taking = *push.taking;
-  const auto sources = pushSources(push.ledger, push.offer.sender.id, self_.id, push.chunks);
-  const bool settling = now < taking.begun + limits::kPushSettling && !push.offer.late;
-  taking.chooseAt = settling ? now + kChooseAgain : kNever;
-  if (const TimePoint formed = taking.begun + limits::kPushForming;
-      sources.forming && now < formed) {
-    taking.chooseAt = std::min(taking.chooseAt, formed);
-    return;
-  }
-
-  TimePoint rested = kNever;
-  for (const auto* entry : sources.candidates) {
-    const auto resting = taking.resting.find(entry->peer.id);
-    if (resting != taking.resting.end() && resting->second > now) {
-      rested = std::min(rested, resting->second);
-      continue;
-    }
-    if (taking.source == entry->peer.id) return;
-    taking.source = entry->peer.id;
-    fx.jobs.push_back(PushTakeFrom{push.offer.id, entry->peer});
-    return;
-  }
-  // Nobody: whoever comes, or has rested, is taken.
-  if (!taking.source) taking.chooseAt = std::min(taking.chooseAt, rested);
-}
-
-void Pushes::sourceFailed(const PushId& id, const PeerId& source, PushTrouble trouble,
-                          TimePoint now, PushEffects& fx) {
-  const auto found = pushes_.find(id);
-  if (found == pushes_.end() || !found->second.taking) return;
-  Taking& taking = *found->second.taking;
-  if (taking.source != source) return;
-  taking.source.reset();
-  taking.resting[source] = trouble == PushTrouble::lied ? kNever : now + limits::kPushSourceRest;
-  choose(found->second, now, fx);
-}
-
-void Pushes::completed(const PushId& id, TimePoint now, PushEffects& fx) {
-  const auto push = pushes_.find(id);
-  if (push == pushes_.end() || !push->second.taking) return;
-  push->second.taking.reset();
-  say(push->second, PushState::verified, {}, now, fx);
-}
-
-void Pushes::failedHere(const PushId& id, std::string reason, TimePoint now, PushEffects& fx) {
-  const auto push = pushes_.find(id);
-  if (push == pushes_.end() || !push->second.taking) return;
-  push->second.taking.reset();
-  say(push->second, PushState::failed, std::move(reason), now, fx);
-}
-
-void Pushes::stopTaking(Push& push, PushEffects& fx) {
-  if (!push.taking) return;
-  push.taking.reset();
-  fx.jobs.push_back(PushDrop{push.offer.id});
-}
-
 // --- the ledger ---
 
 PushEntry Pushes::ownEntry(const Push& push) const {
@@ -199,7 +101,11 @@ bool Pushes::learn(Push& push, const PushEntry& entry, std::optional<ConnectionI
 // --- time ---
 
 TimePoint Pushes::dropDue(const Push& push) const {
-  return push.taking ? kNever : push.changedAt + limits::kPushKept;
+  if (push.taking) return kNever;
+  // Whoever takes it needs this peer: for bytes, or as a relay of the ledger.
+  const bool awaited =
+      push.ledger.count(PushState::offered) + push.ledger.count(PushState::accepted) > 0;
+  return push.changedAt + (awaited ? Duration(limits::kPushAwaited) : Duration(limits::kPushKept));
 }
 
 TimePoint Pushes::deadline() const {

@@ -15,7 +15,9 @@
 //
 // A taker chooses its source by the ledger (push_chain.h), once nobody before it is undecided or
 // limits::kPushForming is over, and again when the source failed, or the chain changed while it
-// forms. A source that lied is never asked again.
+// forms. Those that failed have their turns again, but after all others; a source that lied is
+// never asked again. When no source has given anything for limits::kPushKept (the sender went
+// before anybody else had everything), the taker has failed.
 //
 // Others' words are hostile: pushes, entries, versions and files have bounds in limits.h; what is
 // over is ignored and told once a link. Each link gets changes limits::kLedgerFlushes times a
@@ -65,6 +67,7 @@ struct PushReceive {
 struct PushTakeFrom {
   PushId id;
   wire::Contact source;
+  Duration patience;  // with a source that gives signs of life, but nothing else
 };
 // Stop taking it and giving it.
 struct PushDrop {
@@ -129,6 +132,8 @@ class Pushes {
   struct Taking {
     TimePoint begun;
     std::optional<PeerId> source;
+    TimePoint uselessAt;                  // a source that lasts longer has given something
+    TimePoint drySince;                   // no source has given anything since
     std::map<PeerId, TimePoint> resting;  // until when; kNever: it lied
     TimePoint chooseAt = kNever;
   };

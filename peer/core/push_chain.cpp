@@ -10,16 +10,13 @@ using wire::PushEntry;
 using wire::PushState;
 
 PushShape pushShape(std::size_t takers, std::uint64_t chunks) {
-  // (1 + (N-1)/M) against L(L+1)/2, where bit_width(N) is L.
-  const auto levels = static_cast<std::uint64_t>(std::bit_width(takers));
-  if (takers <= 1 || takers - 1 <= chunks * (levels * (levels + 1) / 2 - 1)) {
-    return PushShape::chain;
-  }
-  return PushShape::binomial;
+  // M + N-1 against 2M + 2(D-1), the times of a chunk.
+  const auto levels = static_cast<std::uint64_t>(std::bit_width(takers + 1)) - 1;
+  return takers + 1 <= chunks + 2 * levels ? PushShape::chain : PushShape::binary;
 }
 
 std::size_t placeBefore(PushShape shape, std::size_t place) {
-  return shape == PushShape::chain ? place - 1 : place - std::bit_floor(place);
+  return shape == PushShape::chain ? place - 1 : (place - 1) / 2;
 }
 
 std::vector<const PushEntry*> pushOrder(const Ledger& ledger, const PeerId& sender) {
@@ -76,6 +73,7 @@ PushSources pushSources(const Ledger& ledger, const PeerId& sender, const PeerId
   if (place > 0) {
     const PushShape shape = pushShape(line.size() - 1, chunks);
     const std::size_t best = placeBefore(shape, place);
+    for (std::size_t at = place; at > 0; at = placeBefore(shape, at)) ++sources.hops;
     sources.candidates.push_back(line[best]);
     // Should that one fail: whoever is nearest before us in a chain, and the sender last of all,
     // who has enough to do.

@@ -5,9 +5,9 @@
 // `via`), children by their order of joining; then those who came late, who would push in between
 // with empty hands; last whoever's way from the sender is not known. In that order a peer takes
 // from
-//   chain     the one before it: N peers, M chunks, (F/u)(1 + (N-1)/M)
-//   binomial  the one at its place without the highest bit: L = ⌈log2(N+1)⌉ levels, of which the
-//             one that gives to k others at once takes k·F/u: (F/u)·L(L+1)/2 whatever M is
+//   chain   the one before it: N peers, M chunks, (F/u)(1 + (N-1)/M)
+//   binary  the one at half its place: everybody gives to two at once, or to nobody, and the last
+//           stands D = ⌊log2(N+1)⌋ levels below the sender: (F/u)(2 + 2(D-1)/M)
 // whichever is faster; docs/decisions/0010-push-chain.md says why these two.
 //
 // Pure functions, O(N log N). Whatever `via` claims: a cycle is nobody's way from the sender.
@@ -23,7 +23,7 @@
 
 namespace espalier::peer {
 
-enum class PushShape { chain, binomial };
+enum class PushShape { chain, binary };
 
 // For `takers` besides the sender.
 PushShape pushShape(std::size_t takers, std::uint64_t chunks);
@@ -36,6 +36,7 @@ std::vector<const wire::PushEntry*> pushOrder(const Ledger& ledger, const PeerId
 struct PushSources {
   // Best first: whoever takes part and comes before `self`, then all others who have everything.
   std::vector<const wire::PushEntry*> candidates;
+  std::size_t hops = 0;  // from the sender to `self`, as long as nobody fails
   // Somebody before `self` has not decided yet: the best may still turn up.
   bool forming = false;
 };

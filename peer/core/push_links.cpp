@@ -86,6 +86,10 @@ void Pushes::receivedOffer(ConnectionId id, Link& link, const PushOffer& offer, 
   if (const auto known = pushes_.find(offer.id); known != pushes_.end()) {
     offerTo(known->second, id, link, true, now, fx);  // unless it was told; it knows the push
     if (!known->second.mine) receivedEnd(known->second, offer.end, now, fx);
+    if (offer.end < known->second.offer.end) {
+      link.news[offer.id];  // it has not heard that the push is over
+      if (!link.newsSince) link.newsSince = now;
+    }
     return;
   }
   if (offer.end != PushEnd::open) return;  // over before it came here

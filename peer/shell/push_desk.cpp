@@ -50,7 +50,7 @@ void PushDesk::carryOut(PushJob& job) {
   taken_.with([&](auto& all) {
     const auto taken = all.find(from.id);
     if (taken == all.end() || !taken->second.receiver) return;
-    taken->second.receiver->takeFrom({from.source.id, from.source.endpoint});
+    taken->second.receiver->takeFrom({from.source.id, from.source.endpoint}, from.patience);
   });
 }
 

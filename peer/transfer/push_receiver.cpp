@@ -88,10 +88,10 @@ PushReceiver::~PushReceiver() {
   }
 }
 
-void PushReceiver::takeFrom(const Holder& source) {
+void PushReceiver::takeFrom(const Holder& source, Duration patience) {
   const std::lock_guard lock(mutex_);
   if (source_) source_->interrupter.interrupt();
-  source_ = std::make_shared<Source>(source);
+  source_ = std::make_shared<Source>(source, patience);
   changed_.notify_all();
 }
 
@@ -113,6 +113,12 @@ void PushReceiver::run(std::stop_token stop) {
     for (std::size_t left = i; left < files_.size(); ++left) pushed_[left]->end();
     return events_.failed(taken.error());
   }
+  std::shared_ptr<Source> done;  // its slot is for others
+  {
+    const std::lock_guard lock(mutex_);
+    done = std::exchange(source_, nullptr);
+  }
+  done.reset();
   events_.completed();
 }
 
@@ -185,7 +191,7 @@ void PushReceiver::dropSource(const std::shared_ptr<Source>& source, const Error
     if (source_ != source) return;  // another one is wanted already
     // Whoever delivered and broke off may just have been restarted, or tired of waiting for us.
     const bool again = why.code == ErrorCode::io && source->delivered;
-    source_ = again ? std::make_shared<Source>(source->holder) : nullptr;
+    source_ = again ? std::make_shared<Source>(source->holder, source->patience) : nullptr;
     if (again) return;
   }
   events_.sourceFailed(source->holder.id, troubleOf(why), why);
@@ -233,7 +239,7 @@ Result<void> PushReceiver::learnPlan(Incoming& incoming, Source& source) {
   ChunkPlan plan{file.root, file.sizeBytes, peer::pushChunkBytesFor(file.sizeBytes), {}};
   const std::uint64_t wanted = crypto::chunkCount(plan.size, plan.chunkBytes);
   while (plan.hashes.size() < wanted) {
-    auto answer = source.connection->receive(options_.patience);
+    auto answer = source.connection->receive(source.patience);
     if (!answer) return answer.error();
     if (const auto* failure = std::get_if<wire::TransferFailure>(&*answer)) {
       return Error{ErrorCode::timeout, escaped(failure->message)};
@@ -277,7 +283,7 @@ Result<void> PushReceiver::begin(Incoming& incoming, ChunkPlan plan) {
 
 Result<void> PushReceiver::receiveChunk(Incoming& incoming, Source& source) {
   const ChunkPlan& plan = *incoming.plan;
-  auto answer = source.connection->receive(options_.patience);
+  auto answer = source.connection->receive(source.patience);
   if (!answer) return answer.error();
   if (const auto* failure = std::get_if<wire::TransferFailure>(&*answer)) {
     return Error{ErrorCode::timeout, escaped(failure->message)};

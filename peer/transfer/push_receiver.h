@@ -31,7 +31,6 @@ struct PushReceiverOptions {
   std::string downloads;    // the user's folder; it exists
   std::string stateFolder;  // as DownloaderOptions
   Timeouts timeouts{limits::kConnectTimeout, limits::kPushSilence};
-  Duration patience = limits::kPushPatience;
   RateLimit* rate = nullptr;  // of all downloads
   VerifiedCallback verified;
 };
@@ -51,7 +50,8 @@ class PushReceiver {
   PushReceiver(const PushReceiver&) = delete;
   PushReceiver& operator=(const PushReceiver&) = delete;
 
-  void takeFrom(const Holder& source);
+  // `patience`: with signs of life in place of an answer.
+  void takeFrom(const Holder& source, Duration patience = limits::kPushPatience);
 
   // So far, of all files.
   std::uint64_t heldBytes() const { return heldBytes_; }
@@ -61,10 +61,11 @@ class PushReceiver {
  private:
   struct Source {
     Holder holder;
+    Duration patience;
     Interrupter interrupter;
     std::unique_ptr<HolderConnection> connection;
     bool delivered = false;  // since it was dialled
-    explicit Source(const Holder& from) : holder(from) {}
+    Source(const Holder& from, Duration enough) : holder(from), patience(enough) {}
   };
   struct Incoming;  // one file
 

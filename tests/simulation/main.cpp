@@ -1,11 +1,12 @@
 // Runs seeded schedules: simulation [--first SEED] [--count N] [--peers LEAST MOST] [--trace]
-// [--stop-at-first] [--kill-each] Prints each seed that fails, with the command that replays it,
-// and `cases: N passed, M failed`.
+// [--stop-at-first] [--kill-each | --push] Prints each seed that fails, with the command that
+// replays it, and `cases: N passed, M failed`.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "tests/simulation/kill_each.h"
+#include "tests/simulation/push_schedule.h"
 #include "tests/simulation/schedule.h"
 
 using namespace espalier::simulation;
@@ -15,6 +16,7 @@ int main(int count, char** words) {
   std::uint64_t runs = 100;
   bool stopAtFirst = false;
   auto* play = &run;
+  const char* kind = "";
   for (int i = 1; i < count; ++i) {
     const auto number = [&] { return i + 1 < count ? std::strtoull(words[++i], nullptr, 10) : 0; };
     if (std::strcmp(words[i], "--first") == 0) {
@@ -30,6 +32,10 @@ int main(int count, char** words) {
       stopAtFirst = true;
     } else if (std::strcmp(words[i], "--kill-each") == 0) {
       play = &killEach;
+      kind = " --kill-each";
+    } else if (std::strcmp(words[i], "--push") == 0) {
+      play = &runPushes;
+      kind = " --push";
     } else {
       std::fprintf(stderr, "unknown option %s\n", words[i]);
       return 64;
@@ -49,8 +55,8 @@ int main(int count, char** words) {
     const auto seed = static_cast<unsigned long long>(schedule.seed);
     std::printf(
         "seed %llu (%s): %s\n  replay: %s%s --first %llu --count 1 --peers %zu %zu --trace\n", seed,
-        outcome.settings.c_str(), outcome.failure->c_str(), words[0],
-        play == &run ? "" : " --kill-each", seed, schedule.leastPeers, schedule.mostPeers);
+        outcome.settings.c_str(), outcome.failure->c_str(), words[0], kind, seed,
+        schedule.leastPeers, schedule.mostPeers);
     std::fflush(stdout);
   }
   std::printf("apart: %llu ended as several trees that knew nothing of each other\n",

@@ -7,8 +7,11 @@
 // (as TCP retransmits). A process that stands still is dialled successfully, its kernel answers,
 // and reads all that came when it goes on.
 //
-// After each step of a core the world checks what must hold at every moment (checkStep); `failure`
-// says what broke.
+// The bytes of pushes go from peer to peer over such connections, too, at the rate at which a host
+// sends (desk.h).
+//
+// After each step of a core the world checks what must hold at every moment (checkStep, and
+// push_witness.h); `failure` says what broke.
 #pragma once
 
 #include <fmt/format.h>
@@ -25,10 +28,11 @@
 #include "metaserver/core/registry.h"
 #include "peer/core/pattern.h"
 #include "peer/core/peer.h"
+#include "tests/simulation/desk.h"
+#include "tests/simulation/push_witness.h"
 
 namespace espalier::simulation {
 
-using NodeId = std::size_t;  // 0 is the metaserver
 inline constexpr NodeId kMetaserver = 0;
 
 struct Settings {
@@ -36,6 +40,8 @@ struct Settings {
   topo::Rule placement = topo::Rule::shallowest;
   std::chrono::microseconds leastDelay{100};
   std::chrono::microseconds mostDelay{5000};
+  double uploadBytesPerSecond = 10e6;  // of each host
+  bool watchPushes = true;             // costs O(peers) each time that a ledger changes
 };
 
 class World {
@@ -52,7 +58,7 @@ class World {
   void trace(bool on) { trace_ = on; }
 
   // --- what happens to processes ---
-  NodeId startPeer(const std::string& id);
+  NodeId startPeer(const std::string& id, Conduct conduct = {});
   void crash(NodeId node);
   void leave(NodeId node);
   void revive(NodeId node);  // a dead peer starts again, with its id and instance key
@@ -63,6 +69,8 @@ class World {
   // Nothing passes between the two sides until heal().
   void partition(std::set<NodeId> side);
   void heal();
+  // Some connection breaks, of a push or any other; both ends are told.
+  void sever();
 
   // --- what there is ---
   std::vector<NodeId> living() const;  // peers, stopped ones too
@@ -72,8 +80,18 @@ class World {
   const metaserver::Registry* registry() const { return registry_.get(); }
   const peer::Peer& peer(NodeId node) const;
   const std::string& id(NodeId node) const;
+  std::optional<NodeId> named(const std::string& id) const;
   // The parent, where both ends hold the link.
   std::optional<NodeId> parent(NodeId node) const;
+
+  // Pushes a fresh file to all that take it.
+  PushId push(NodeId sender, std::uint64_t chunks);
+  void cancel(const SentPush& push);
+  const std::vector<SentPush>& pushes() const { return witness_.pushes(); }
+  const PushWitness& witness() const { return witness_; }
+  const Conduct& conduct(NodeId node) const;
+  const Disk& disk(NodeId node) const;
+  std::uint64_t life(NodeId node) const;
 
   // Searches from that peer for all files; the result when it has ended.
   void find(NodeId node, std::function<void(const peer::SearchResult&)> ended);
@@ -81,6 +99,7 @@ class World {
   static std::string fileOf(const std::string& id) { return "file of " + id; }
 
  private:
+  friend class Desk;
   struct Node;
   struct Pipe;
   struct Event {
@@ -91,7 +110,8 @@ class World {
       return at != other.at ? at > other.at : sequence > other.sequence;
     }
   };
-  using Payload = std::variant<wire::RegistryRequest, wire::RegistryReply, wire::LinkMessage>;
+  using Payload =
+      std::variant<wire::RegistryRequest, wire::RegistryReply, wire::LinkMessage, PushWord>;
 
   TimePoint arrival();
   void log(const std::string& line);
@@ -99,6 +119,8 @@ class World {
   Node& node(NodeId id) { return *nodes_[id]; }
 
   void start(Node& node);
+  // Unless the process has died by then; if it stands still, when it goes on.
+  void later(Node& node, TimePoint when, std::function<void()> action);
   void step(Node& node, const std::function<void(peer::Effects&)>& event);
   void stepRegistry(const std::function<void(metaserver::Effects&)>& event);
   void carryOut(Node& node, peer::Effects& fx);
@@ -107,7 +129,12 @@ class World {
   void tryAgain(Node& node);
   void scheduleRegistryTick();
   void matchLocally(Node& node, const peer::MatchJob& job);
+  // An event at the core of a peer: event(core, now, effects).
+  template <typename Happening>
+  void stepPeer(NodeId number, const Happening& event);
+  Duration chunkTime() const;
 
+  ConnectionId dialPush(NodeId from, const Endpoint& to);
   void dial(Node& from, const peer::Dial& dial);
   void dialled(Node& from, ConnectionId connection, NodeId to, wire::Purpose purpose);
   void transmit(NodeId from, ConnectionId connection, Payload payload);
@@ -134,17 +161,19 @@ class World {
   std::set<NodeId> side_;
   std::vector<std::function<void()>> heldBack_;  // by the partition
   std::uint64_t accepted_ = 0;
+  std::uint64_t dialledPushes_ = 0;
 
   std::unique_ptr<metaserver::Registry> registry_;
   std::uint64_t registryLife_ = 0;
   TimePoint registryTick_ = kNever;
-  struct Disk {
+  struct RegistryDisk {
     wire::NetworkId network;
     JoinOrder nextOrder{1};
     std::vector<metaserver::Remembered> members;
   };
-  Disk disk_;
+  RegistryDisk disk_;
 
+  PushWitness witness_{*this};
   std::optional<std::string> failure_;
   bool trace_ = false;
 };

@@ -171,33 +171,32 @@ TEST_CASE("somebody undecided before this peer is waited for, behind it not") {
   CHECK_FALSE(pushSources(ledger, id(1), id(2), 1000).forming);
 }
 
-TEST_CASE(
-    "few chunks for many peers go by levels in which everybody gives, many chunks by a chain") {
+TEST_CASE("few chunks for many peers go along a binary tree, many chunks along a chain") {
   CHECK(pushShape(16, 800) == PushShape::chain);
-  CHECK(pushShape(1000, 800) == PushShape::chain);
-  CHECK(pushShape(1000, 1) == PushShape::binomial);
-  CHECK(pushShape(16, 1) == PushShape::binomial);
+  CHECK(pushShape(800, 800) == PushShape::chain);
+  CHECK(pushShape(1000, 800) == PushShape::binary);
+  CHECK(pushShape(16, 1) == PushShape::binary);
+  CHECK(pushShape(3, 1) == PushShape::chain);
   CHECK(pushShape(1, 1) == PushShape::chain);
   CHECK(rc::check("the shape is the faster one", [] {
     const auto peers = *rc::gen::inRange<std::size_t>(2, 5000);
     const auto chunks = *rc::gen::inRange<std::uint64_t>(1, 5000);
-    std::size_t levels = 0;  // ⌈log2(N+1)⌉
-    while ((std::size_t{1} << levels) < peers + 1) ++levels;
-    const double chain = 1 + static_cast<double>(peers - 1) / static_cast<double>(chunks);
-    const double binomial = static_cast<double>(levels * (levels + 1)) / 2;
-    if (chain == binomial) return;
-    if (chain < binomial) RC_ASSERT(pushShape(peers, chunks) == PushShape::chain);
-    if (chain > binomial) RC_ASSERT(pushShape(peers, chunks) == PushShape::binomial);
+    // What the last peer waits for, in times of a chunk.
+    std::uint64_t levels = 0;
+    for (std::size_t at = peers; at != 0; at = placeBefore(PushShape::binary, at)) ++levels;
+    const std::uint64_t chain = chunks + peers - 1;
+    const std::uint64_t binary = 2 * chunks + 2 * (levels - 1);
+    RC_ASSERT(pushShape(peers, chunks) == (chain <= binary ? PushShape::chain : PushShape::binary));
   }));
 }
 
-TEST_CASE("by levels everybody is some ten steps from the sender, and gives to some ten at most") {
+TEST_CASE("in a binary tree of 1,023 everybody is nine steps from the sender, and gives to two") {
   std::map<std::size_t, std::size_t> given;
-  for (std::size_t place = 1; place < 1024; ++place) {
+  for (std::size_t place = 1; place < 1023; ++place) {
     std::size_t steps = 0;
-    for (std::size_t at = place; at != 0; at = placeBefore(PushShape::binomial, at)) ++steps;
-    CHECK(steps <= 10);
-    ++given[placeBefore(PushShape::binomial, place)];
+    for (std::size_t at = place; at != 0; at = placeBefore(PushShape::binary, at)) ++steps;
+    CHECK(steps <= 9);
+    ++given[placeBefore(PushShape::binary, place)];
   }
-  for (const auto& [place, count] : given) CHECK(count <= 10);
+  for (const auto& [place, count] : given) CHECK(count <= 2);
 }

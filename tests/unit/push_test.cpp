@@ -295,6 +295,83 @@ TEST_CASE("a source that breaks off is replaced by the one before it, a liar nev
   }
 }
 
+TEST_CASE("when nobody gives anything any more, taking has failed, and room for others is there") {
+  auto network = line(2);
+  const auto push = network.push(1);
+  network.run(1s);
+  network.cut(1, 2);
+  const TimePoint begun = network.now;
+  while (network.jobs<PushDrop>(2) == 0 && network.now < begun + 2 * limits::kPushKept) {
+    if (network.sourceOf(2)) {
+      network.step(2, [&](PushEffects& fx) {
+        network.at(2).pushes->sourceFailed(push, id(1), PushTrouble::unreachable, network.now, fx);
+      });
+    }
+    network.run(limits::kPushSourceRest);
+  }
+  CHECK(network.now - begun >= limits::kPushKept - 1s);
+  CHECK(network.now - begun < limits::kPushKept + 2 * limits::kPushSourceRest);
+  CHECK(network.stateOf(2, push, 2) == PushState::failed);
+  network.run(limits::kPushKept + 10s);
+  CHECK(network.at(2).pushes->size() == 0);
+}
+
+TEST_CASE("a source that lasts has given something, so taking goes on after it") {
+  auto network = line(2);
+  const auto push = network.push(1);
+  for (int i = 0; i < 30; ++i) {
+    network.run(limits::kPushPatience + 20s);
+    network.step(2, [&](PushEffects& fx) {
+      network.at(2).pushes->sourceFailed(push, id(1), PushTrouble::unreachable, network.now, fx);
+    });
+  }
+  CHECK(network.stateOf(2, push, 2) == PushState::accepted);
+}
+
+TEST_CASE("sources that fail have their turns after all others, so that none is passed over") {
+  auto network = line(5);
+  const auto push = network.push(1);
+  network.run(6s);
+  std::vector<std::string> asked;
+  for (int i = 0; i < 8; ++i) {
+    const auto source = network.sourceOf(5);
+    asked.push_back(source->text());
+    network.step(5, [&](PushEffects& fx) {
+      network.at(5).pushes->sourceFailed(push, *source, PushTrouble::useless, network.now, fx);
+    });
+    network.run(limits::kPushPatience);  // longer than a source rests
+  }
+  CHECK(asked == std::vector<std::string>{"s4", "s3", "s2", "s1", "s4", "s3", "s2", "s1"});
+}
+
+TEST_CASE("a push that somebody still takes is kept, however long that is") {
+  auto network = line(3);
+  const auto push = network.push(1);
+  network.run(1s);
+  network.complete(2, push);
+  network.run(10 * limits::kPushKept);
+  CHECK(network.at(1).pushes->view(push));
+  CHECK(network.at(2).pushes->view(push));
+  network.complete(3, push);
+  network.run(1s);
+  CHECK(network.stateOf(3, push, 1) == PushState::verified);
+  network.run(limits::kPushKept);
+  CHECK(network.at(1).pushes->size() == 0);
+}
+
+TEST_CASE("who offers a push that is over hears so") {
+  auto network = line(2);
+  const auto push = network.push(1);
+  network.run(2s);
+  const auto offer = network.at(1).pushes->view(push)->offer;
+  network.receive(2, 1, wire::PushLedger{push, PushEnd::cancelled, {}});
+  network.run(2s);
+  const auto before = network.at(2).ledgersSent.size();
+  network.receive(2, 1, offer);
+  network.run(1s);
+  CHECK(network.at(2).ledgersSent.size() == before + 1);
+}
+
 TEST_CASE("the word of an older source does not disturb the new one") {
   auto network = line(3);
   const auto push = network.push(1);

@@ -5,6 +5,7 @@ A snippet stands in its source exactly once; where it does not any more, the fau
 import dataclasses
 
 SCHEDULES = ("--count", "300")
+PUSHES = ("--push", "--count", "300")
 KILLS = ("--kill-each", "--count", "2000", "--peers", "2", "16")
 
 
@@ -103,4 +104,59 @@ FAULTS = {
         "return tree.member(a).order < tree.member(b).order;",
         "return tree.member(b).order < tree.member(a).order;",
         KILLS),
+    # --- peer/core/ledger.cpp
+    "smaller_entry_counts": Fault(
+        "Whatever entry comes last counts, also an older one.",
+        "if (entry <= known->second) return false;",
+        "if (entry == known->second) return false;",
+        PUSHES),
+    "state_counted_twice": Fault(
+        "A peer whose state changes is still counted in the one before.",
+        "    --counts_[static_cast<std::size_t>(known->second.state)];\n",
+        "",
+        PUSHES),
+    # --- peer/core/push.cpp
+    "awaited_push_forgotten": Fault(
+        "A push is forgotten some time after its last news, though somebody still takes it.",
+        "(awaited ? Duration(limits::kPushAwaited) : Duration(limits::kPushKept))",
+        "(awaited ? Duration(limits::kPushKept) : Duration(limits::kPushKept))",
+        PUSHES),
+    # --- peer/core/push_taking.cpp
+    "liar_asked_again": Fault(
+        "A source that lied only has to rest.",
+        "trouble == PushTrouble::lied ? kNever : now",
+        "trouble == PushTrouble::lied ? now : now",
+        PUSHES),
+    "failed_source_not_replaced": Fault(
+        "A source that failed is waited for.",
+        "  choose(found->second, now, fx);\n",
+        "",
+        PUSHES),
+    "some_sources_only": Fault(
+        "The best source that has rested is asked again, so two of no use keep all others from being asked.",
+        "    if (until >= rested) continue;\n",
+        "    if (until >= rested || (next != nullptr && rested <= now)) continue;\n",
+        PUSHES),
+    "taken_for_ever": Fault(
+        "A push that nobody has all of any more is taken for ever.",
+        "dried = taking.drySince + limits::kPushKept;",
+        "dried = taking.drySince + limits::kPushKept + std::chrono::hours(24);",
+        PUSHES),
+    "policy_ignored": Fault(
+        "A peer takes what it was told to decline.",
+        "if (policy_.from == PushPolicy::From::none) {",
+        "if (sender.empty()) {",
+        PUSHES),
+    # --- peer/core/push_links.cpp
+    "comer_not_offered": Fault(
+        "Who comes while a push is under way hears nothing of it.",
+        "for (auto& [pushId, push] : pushes_) offerTo(push, id, link, true, now, fx);",
+        "static_cast<void>(fx);",
+        PUSHES),
+    "end_kept_secret": Fault(
+        "That a push was cancelled stays with the sender.",
+        "    link.news[push.offer.id];  // the end alone is news, too\n"
+        "    if (!link.newsSince) link.newsSince = now;\n",
+        "",
+        PUSHES),
 }

@@ -1,0 +1,123 @@
+// How a peer takes a push: whether at all, and from whom.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/base/limits.h"
+#include "common/base/text.h"
+#include "peer/core/push.h"
+#include "peer/core/push_chain.h"
+
+namespace espalier::peer {
+
+using wire::PushEntry;
+using wire::PushState;
+
+namespace {
+
+// While the chain forms: as often as news comes.
+constexpr Duration kChooseAgain =
+    Duration(limits::kLedgerWindow) / static_cast<long>(limits::kLedgerFlushes);
+
+std::uint64_t bytesOf(const wire::PushOffer& offer) {
+  std::uint64_t bytes = 0;  // at most kPushFiles * kFileBytes: does not wrap around
+  for (const auto& file : offer.files) bytes += file.sizeBytes;
+  return bytes;
+}
+
+}  // namespace
+
+bool Pushes::isMeant(const Push& push, const PeerId& peer) const {
+  const auto& to = push.offer.to;
+  return to.empty() || std::find(to.begin(), to.end(), peer) != to.end();
+}
+
+void Pushes::decide(Push& push, TimePoint now, PushEffects& fx) {
+  const auto& sender = push.offer.sender.id;
+  if (!isMeant(push, self_.id) || sender == self_.id) return;
+  if (policy_.from == PushPolicy::From::none) {
+    return say(push, PushState::declined, "takes no pushes", now, fx);
+  }
+  if (policy_.from == PushPolicy::From::some && !policy_.senders.contains(sender)) {
+    return say(push, PushState::declined, fmt::format("takes no pushes from {}", sender.text()),
+               now, fx);
+  }
+  if (bytesOf(push.offer) > policy_.limitBytes) {
+    return say(push, PushState::declined,
+               fmt::format("takes at most {}", formatSize(policy_.limitBytes)), now, fx);
+  }
+  say(push, PushState::accepted, {}, now, fx);
+  push.taking = Taking{now, {}, now, now, {}, now};
+  fx.jobs.push_back(PushReceive{push.offer.id, sender, push.offer.files});
+}
+
+void Pushes::choose(Push& push, TimePoint now, PushEffects& fx) {
+  Taking& taking = *push.taking;
+  const TimePoint dried = taking.drySince + limits::kPushKept;
+  if (!taking.source && now >= dried) {
+    stopTaking(push, fx);
+    return say(push, PushState::failed, "nobody who can be reached has all of it", now, fx);
+  }
+  const auto sources = pushSources(push.ledger, push.offer.sender.id, self_.id, push.chunks);
+  const bool settling = now < taking.begun + limits::kPushSettling && !push.offer.late;
+  taking.chooseAt = settling ? now + kChooseAgain : kNever;
+  if (const TimePoint formed = taking.begun + limits::kPushForming;
+      sources.forming && now < formed) {
+    taking.chooseAt = std::min(taking.chooseAt, formed);
+    return;
+  }
+
+  // The first one that has not failed, else the one that failed first: so all have their turn.
+  const PushEntry* next = nullptr;
+  TimePoint rested = kNever;
+  for (const auto* entry : sources.candidates) {
+    const auto resting = taking.resting.find(entry->peer.id);
+    const TimePoint until = resting == taking.resting.end() ? TimePoint::min() : resting->second;
+    if (until >= rested) continue;
+    next = entry;
+    rested = until;
+  }
+  if (next == nullptr || rested > now) {
+    if (!taking.source) taking.chooseAt = std::min({taking.chooseAt, rested, dried});
+  } else if (taking.source != next->peer.id) {
+    taking.source = next->peer.id;
+    const Duration patience =
+        limits::kPushPatience + static_cast<long>(sources.hops) * limits::kPushPatienceHop;
+    taking.uselessAt = now + limits::kConnectTimeout + patience + limits::kPushSilence;
+    fx.jobs.push_back(PushTakeFrom{push.offer.id, next->peer, patience});
+  }
+}
+
+void Pushes::sourceFailed(const PushId& id, const PeerId& source, PushTrouble trouble,
+                          TimePoint now, PushEffects& fx) {
+  const auto found = pushes_.find(id);
+  if (found == pushes_.end() || !found->second.taking) return;
+  Taking& taking = *found->second.taking;
+  if (taking.source != source) return;
+  taking.source.reset();
+  if (now > taking.uselessAt) taking.drySince = now;
+  taking.resting[source] = trouble == PushTrouble::lied ? kNever : now + limits::kPushSourceRest;
+  choose(found->second, now, fx);
+}
+
+void Pushes::completed(const PushId& id, TimePoint now, PushEffects& fx) {
+  const auto push = pushes_.find(id);
+  if (push == pushes_.end() || !push->second.taking) return;
+  push->second.taking.reset();
+  say(push->second, PushState::verified, {}, now, fx);
+}
+
+void Pushes::failedHere(const PushId& id, std::string reason, TimePoint now, PushEffects& fx) {
+  const auto push = pushes_.find(id);
+  if (push == pushes_.end() || !push->second.taking) return;
+  push->second.taking.reset();
+  say(push->second, PushState::failed, std::move(reason), now, fx);
+}
+
+void Pushes::stopTaking(Push& push, PushEffects& fx) {
+  if (!push.taking) return;
+  push.taking.reset();
+  fx.jobs.push_back(PushDrop{push.offer.id});
+}
+
+}  // namespace espalier::peer

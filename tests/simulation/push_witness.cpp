@@ -1,0 +1,226 @@
+#include "tests/simulation/push_witness.h"
+
+#include <algorithm>
+#include <array>
+
+#include "tests/simulation/world.h"
+
+namespace espalier::simulation {
+
+using peer::PushPolicy;
+using wire::PushEnd;
+using wire::PushState;
+
+namespace {
+
+constexpr std::array kStates = {PushState::offered, PushState::accepted, PushState::lost,
+                                PushState::failed,  PushState::declined, PushState::verified};
+constexpr std::array kNames = {"offered", "accepted", "lost", "failed", "declined", "verified"};
+
+const char* nameOf(PushState state) {
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+std::string told(const peer::Pushes::View& view) {
+  std::string text = fmt::format("end {}", static_cast<int>(view.offer.end));
+  for (const auto& [peer, entry] : view.ledger.entries()) {
+    text += fmt::format(", {} {} {}", peer.text(), nameOf(entry.state), entry.version);
+  }
+  return text;
+}
+
+std::optional<peer::Pushes::View> viewOf(const World& world, NodeId node, const PushId& id) {
+  const auto* pushes = world.peer(node).pushes();
+  return pushes != nullptr ? pushes->view(id) : std::nullopt;
+}
+
+}  // namespace
+
+SentPush* PushWitness::find(const PushId& id) {
+  const auto found =
+      std::find_if(pushes_.begin(), pushes_.end(), [&](const auto& push) { return push.id == id; });
+  return found == pushes_.end() ? nullptr : &*found;
+}
+
+const SentPush* PushWitness::find(const PushId& id) const {
+  return const_cast<PushWitness*>(this)->find(id);
+}
+
+void PushWitness::cancelled(const PushId& id) {
+  if (auto* push = find(id)) push->cancelled = true;
+}
+
+void PushWitness::finished(const PushId& id, TimePoint now) {
+  if (auto* push = find(id)) push->lastFinished = now;
+}
+
+bool PushWitness::hasAll(NodeId node, const SentPush& push) const {
+  const auto& disk = world_.disk(node);
+  const auto stored = disk.find(push.root);
+  return stored != disk.end() && stored->second.chunks == push.chunks;
+}
+
+bool PushWitness::accepts(NodeId node, const SentPush& push) const {
+  const auto& policy = world_.conduct(node).accepts;
+  const auto sender = *PeerId::parse(world_.id(push.sender));
+  if (node == push.sender || policy.from == PushPolicy::From::none) return false;
+  if (policy.from == PushPolicy::From::some && !policy.senders.contains(sender)) return false;
+  return push.chunks.size() * limits::kPushChunkBytes <= policy.limitBytes;
+}
+
+PushState PushWitness::stateOf(NodeId node, const SentPush& push) const {
+  const auto view = viewOf(world_, node, push.id);
+  const auto* entry = view ? view->ledger.find(*PeerId::parse(world_.id(node))) : nullptr;
+  return entry != nullptr ? entry->state : PushState::offered;
+}
+
+bool PushWitness::isGiven(const SentPush& push) const {
+  const auto awake = world_.awake();
+  return std::any_of(awake.begin(), awake.end(), [&](NodeId node) {
+    const bool gives = node == push.sender ? world_.life(node) == push.senderLife
+                                           : stateOf(node, push) == PushState::verified;
+    const auto& conduct = world_.conduct(node);
+    return gives && !conduct.lies && !conduct.hoards && hasAll(node, push);
+  });
+}
+
+// --- at every moment ---
+
+void PushWitness::lied(NodeId taker, const PushId& id, const PeerId& source) {
+  liars_.insert({taker, world_.life(taker), id, source});
+}
+
+PushWitness::Wrong PushWitness::job(NodeId node, const peer::PushJob& job) const {
+  if (const auto* from = std::get_if<peer::PushTakeFrom>(&job)) {
+    if (!liars_.contains({node, world_.life(node), from->id, from->source.id})) return std::nullopt;
+    return fmt::format("{} takes from {} again, which lied", world_.id(node),
+                       from->source.id.text());
+  }
+  const auto* wanted = std::get_if<peer::PushReceive>(&job);
+  if (wanted == nullptr) return std::nullopt;
+  const auto* push = find(wanted->id);
+  if (push == nullptr || wanted->files.size() != 1 || wanted->files[0].root != push->root) {
+    return world_.id(node) + " takes what nobody sent";
+  }
+  if (!accepts(node, *push)) return world_.id(node) + " takes what it does not accept";
+  return std::nullopt;
+}
+
+PushWitness::Wrong PushWitness::changed(NodeId node, const PushId& id) {
+  auto* push = find(id);
+  const auto view = viewOf(world_, node, id);
+  if (push != nullptr && !view) {
+    push->forgotten = true;
+    for (const NodeId taker : world_.awake()) {
+      if (!push->cancelled && stateOf(taker, *push) == PushState::accepted) {
+        return fmt::format("{} forgets a push that {} still takes", world_.id(node),
+                           world_.id(taker));
+      }
+    }
+  }
+  Seen& seen = seen_[{node, id}];
+  if (seen.life != world_.life(node) || !view) seen = {world_.life(node), {}};
+  if (push == nullptr || !view) return std::nullopt;
+  const auto& entries = view->ledger.entries();
+  for (const PushState state : kStates) {
+    const auto counted = std::count_if(entries.begin(), entries.end(), [&](const auto& each) {
+      return each.second.state == state;
+    });
+    if (view->ledger.count(state) != static_cast<std::size_t>(counted)) {
+      return fmt::format("{} counts {} as {}; there are {}", world_.id(node),
+                         view->ledger.count(state), nameOf(state), counted);
+    }
+  }
+  for (const auto& [peer, before] : seen.ledger.entries()) {
+    const auto* now = view->ledger.find(peer);
+    if (now == nullptr || *now < before) {
+      return fmt::format("the ledger of {} goes back on {}", world_.id(node), peer.text());
+    }
+  }
+  for (const auto& [peer, entry] : entries) {
+    const auto* before = seen.ledger.find(peer);
+    if (entry.state != PushState::verified || (before != nullptr && *before == entry)) continue;
+    const auto holder = world_.named(peer.text());
+    if (!holder || !hasAll(*holder, *push)) {
+      return fmt::format("{} calls {} verified, which has not all", world_.id(node), peer.text());
+    }
+  }
+  seen.ledger = view->ledger;
+  return std::nullopt;
+}
+
+// --- at rest ---
+
+// How it ended for that peer, as it says itself.
+PushWitness::Wrong PushWitness::ended(NodeId node, const SentPush& push,
+                                      const peer::Pushes::View& view) const {
+  const auto* entry = view.ledger.find(*PeerId::parse(world_.id(node)));
+  const auto is = [&](PushState state) { return entry != nullptr && entry->state == state; };
+  const bool withReason = entry != nullptr && !entry->reason.empty();
+  bool right = false;
+  if (push.cancelled && entry == nullptr) {
+    right = true;
+  } else if (node == push.sender || is(PushState::verified)) {
+    right = is(PushState::verified) && hasAll(node, push);
+  } else if (!accepts(node, push)) {
+    right = is(PushState::declined) && withReason;
+  } else {
+    const bool mayFail = push.cancelled || world_.conduct(node).diskFails || !isGiven(push);
+    right = mayFail && is(PushState::failed) && withReason;
+  }
+  if (right) return std::nullopt;
+  return fmt::format("a push of {} ended for {} as {} \"{}\"", world_.id(push.sender),
+                     world_.id(node), entry != nullptr ? nameOf(entry->state) : "nothing",
+                     entry != nullptr ? entry->reason : "");
+}
+
+PushWitness::Wrong PushWitness::atRest(const SentPush& push) const {
+  std::optional<NodeId> first;
+  std::optional<peer::Pushes::View> firstView;
+  std::vector<NodeId> ignorant;
+  std::size_t having = 0;
+  std::size_t counted = 0;
+  for (const NodeId node : world_.awake()) {
+    having += hasAll(node, push) ? 1 : 0;
+    auto view = viewOf(world_, node, push.id);
+    if (!view) {
+      ignorant.push_back(node);
+      continue;
+    }
+    if (auto wrong = ended(node, push, *view)) return wrong;
+    // Who came when it was over does not pass on what is said of it.
+    const bool mayDiffer = view->offer.end != PushEnd::open || push.forgotten;
+    if (!first) {
+      first = node;
+      firstView = std::move(view);
+    } else if ((!mayDiffer && view->ledger != firstView->ledger) ||
+               view->offer.end != firstView->offer.end) {
+      return fmt::format("of a push of {} {} knows: {}; but {}: {}", world_.id(push.sender),
+                         world_.id(*first), told(*firstView), world_.id(node), told(*view));
+    }
+  }
+  if (!first || push.forgotten) return std::nullopt;
+  if (!ignorant.empty() && firstView->offer.end == PushEnd::open) {
+    return fmt::format("{} does not know of a push of {}", world_.id(ignorant.front()),
+                       world_.id(push.sender));
+  }
+  if (push.cancelled && firstView->offer.end != PushEnd::cancelled) {
+    return fmt::format("a push of {} was cancelled, and goes on", world_.id(push.sender));
+  }
+  for (const NodeId node : world_.awake()) {
+    const auto* entry = firstView->ledger.find(*PeerId::parse(world_.id(node)));
+    counted += entry != nullptr && entry->state == PushState::verified ? 1 : 0;
+  }
+  if (push.cancelled || counted == having) return std::nullopt;
+  return fmt::format("{} peers have all of a push of {}; {} are counted", having,
+                     world_.id(push.sender), counted);
+}
+
+PushWitness::Wrong PushWitness::atRest() const {
+  for (const auto& push : pushes_) {
+    if (auto wrong = atRest(push)) return wrong;
+  }
+  return std::nullopt;
+}
+
+}  // namespace espalier::simulation

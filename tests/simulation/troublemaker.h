@@ -1,0 +1,39 @@
+// What befalls the processes of a World in a schedule: they crash, leave, stand still, come back
+// and join, the network is cut, the metaserver dies. Draws from the World's generator, so it
+// repeats.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "tests/simulation/world.h"
+
+namespace espalier::simulation {
+
+class Troublemaker {
+ public:
+  // s1 to sN are there; those who join are named on from there.
+  Troublemaker(World& world, std::size_t peers, std::function<Conduct()> conduct = {})
+      : world_(world), next_(peers), conduct_(std::move(conduct)) {}
+
+  // One thing of all that may happen.
+  void once();
+
+  NodeId anybody();  // alive
+
+ private:
+  void crashSome(std::size_t count);
+  void reviveSome();
+  void restartSome();
+  void standStill();
+  void cut();
+  void metaserver();
+  void findSomething();
+
+  World& world_;
+  std::size_t next_;
+  std::function<Conduct()> conduct_;  // of those who join
+  std::vector<NodeId> dead_;
+};
+
+}  // namespace espalier::simulation

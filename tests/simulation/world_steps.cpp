@@ -1,0 +1,191 @@
+// The part of World that lets its cores take steps, and looks at what came of it.
+#include <algorithm>
+
+#include "tests/simulation/world_parts.h"
+
+namespace espalier::simulation {
+
+using namespace std::chrono_literals;
+
+// --- steps ---
+
+void World::enqueue(NodeId to, std::function<void()> event) {
+  if (node(to).stopped) {
+    node(to).inbox.push_back(std::move(event));
+  } else {
+    event();
+  }
+}
+
+void World::later(Node& node, TimePoint when, std::function<void()> action) {
+  at(when, [this, &node, life = node.life, action = std::move(action)]() mutable {
+    enqueue(node.number, [&node, life, action = std::move(action)] {
+      if (node.alive && node.life == life) action();
+    });
+  });
+}
+
+void World::step(Node& node, const std::function<void(peer::Effects&)>& event) {
+  if (failure_) return;
+  peer::Effects fx;
+  event(fx);
+  carryOut(node, fx);
+  checkStep(node);
+  scheduleTick(node);
+}
+
+void World::scheduleTick(Node& node) {
+  if (!node.alive) return;
+  const TimePoint due = node.peer->deadline();
+  if (due == kNever || (node.tick <= due && node.tick > now_)) return;
+  node.tick = std::max(due, now_);
+  at(node.tick, [this, &node, when = node.tick, life = node.life] {
+    if (!node.alive || node.life != life || node.tick != when || node.stopped) return;
+    node.tick = kNever;
+    step(node, [&](peer::Effects& fx) { node.peer->tick(now_, fx); });
+  });
+}
+
+void World::stepRegistry(const std::function<void(metaserver::Effects&)>& event) {
+  if (!registry_ || failure_) return;
+  metaserver::Effects fx;
+  event(fx);
+  carryOut(fx);
+  if (const auto sound = registry_->picture().checkInvariants(); !sound) {
+    fail("the metaserver's picture: " + sound.error().message);
+  }
+  scheduleRegistryTick();
+}
+
+void World::scheduleRegistryTick() {
+  const TimePoint due = std::max(registry_->deadline(), now_);
+  if (registryTick_ <= due && registryTick_ > now_) return;
+  registryTick_ = due;
+  at(due, [this, due, life = registryLife_] {
+    if (!registry_ || registryLife_ != life || registryTick_ != due) return;
+    registryTick_ = kNever;
+    stepRegistry([&](metaserver::Effects& fx) { registry_->tick(now_, fx); });
+  });
+}
+
+void World::carryOut(Node& node, peer::Effects& fx) {
+  for (const auto& listen : fx.listens) {
+    const auto port = listen.at.port;
+    at(now_, [this, &node, port, life = node.life, endpoint = listen.at] {
+      if (!node.alive || node.life != life) return;
+      const bool taken = listeners_.contains(port);
+      if (!taken) {
+        listeners_[port] = node.number;
+        node.port = port;
+      }
+      step(node, [&](peer::Effects& next) {
+        if (taken) {
+          node.peer->listenFailed({ErrorCode::unavailable, "the port is taken"}, now_, next);
+        } else {
+          node.peer->listening(endpoint, now_, next);
+        }
+      });
+    });
+  }
+  for (const auto& wanted : fx.dials) dial(node, wanted);
+  for (auto& send : fx.sends) {
+    std::visit([&](auto& message) { transmit(node.number, send.to, std::move(message)); },
+               send.message);
+  }
+  for (const auto& close : fx.closes) closeEnd(node.number, close.connection);
+  for (const auto& job : fx.jobs) matchLocally(node, job);
+  for (const auto& job : fx.pushJobs) {
+    if (auto wrong = witness_.job(node.number, job)) fail(*wrong);
+    node.desk->carryOut(job);
+  }
+  for (const auto& id : fx.pushChanges) {
+    if (!settings_.watchPushes) break;
+    if (auto wrong = witness_.changed(node.number, id)) fail(*wrong);
+  }
+  for (const auto& update : fx.searchUpdates) {
+    if (!update.result) continue;
+    const auto search = node.searches.find(update.id);
+    if (search == node.searches.end()) continue;
+    auto ended = std::move(search->second);
+    node.searches.erase(search);
+    ended(*update.result);
+  }
+  for (const auto& notice : fx.notices) {
+    if (notice.kind == peer::Notice::Kind::metaserverLost && node.peer->tree() == nullptr) {
+      tryAgain(node);
+    }
+    if (trace_) {
+      log(fmt::format("{} notice {} {}", node.id, static_cast<int>(notice.kind), notice.text));
+    }
+  }
+}
+
+// A newcomer's user presses Enter.
+void World::tryAgain(Node& node) {
+  later(node, now_ + 1s,
+        [this, &node] { step(node, [&](peer::Effects& fx) { node.peer->connect(now_, fx); }); });
+}
+
+void World::carryOut(metaserver::Effects& fx) {
+  for (auto& send : fx.sends) {
+    if (const auto* admitted = std::get_if<wire::Admitted>(&send.reply)) checkPort(admitted->self);
+    transmit(kMetaserver, send.to, std::move(send.reply));
+  }
+  for (const auto connection : fx.closes) closeEnd(kMetaserver, connection);
+  for (const auto& probe : fx.probes) {
+    at(arrival(), [this, probe, life = registryLife_] {
+      if (registryLife_ != life) return;
+      const bool listening = listeners_.contains(probe.endpoint.port);
+      stepRegistry(
+          [&](metaserver::Effects& next) { registry_->probed(probe.id, listening, now_, next); });
+    });
+  }
+  for (const auto& notice : fx.notices) log("metaserver: " + notice);
+}
+
+void World::matchLocally(Node& node, const peer::MatchJob& job) {
+  later(node, now_ + 1ms, [this, &node, job] {
+    step(node, [&](peer::Effects& fx) {
+      std::vector<peer::LocalHit> hits{{fileOf(node.id), 1, {}}};
+      node.peer->matched(job.id, std::move(hits), 0, false, now_, fx);
+    });
+  });
+}
+
+// --- what must hold at every moment ---
+
+void World::checkStep(Node& node) {
+  if (!node.alive) return;
+  const auto* tree = node.peer->tree();
+  if (tree == nullptr) return;
+  if (tree->links() > settings_.maxLinks) {
+    return fail(
+        fmt::format("{} has {} links; {} are allowed", node.id, tree->links(), settings_.maxLinks));
+  }
+  NodeId above = node.number;
+  for (std::size_t steps = 0; steps <= nodes_.size(); ++steps) {
+    const auto next = parent(above);
+    if (!next) return;
+    if (*next == node.number) return fail(node.id + " hangs below itself");
+    above = *next;
+  }
+  fail("there is a cycle above " + node.id);
+}
+
+// No port is assigned that a member has. (One that comes back has its own, whoever else was given
+// it meanwhile: that one will find it taken.)
+void World::checkPort(const wire::Contact& admitted) {
+  const bool comesBack = std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
+    // One that has died since it asked had a port, too.
+    return node->id == admitted.id.text() && (!node->alive || node->port != 0);
+  });
+  if (comesBack) return;
+  for (const auto& member : registry_->remembered()) {
+    if (member.id != admitted.id && member.endpoint == admitted.endpoint) {
+      return fail(fmt::format("{} was given {}, which {} has", admitted.id.text(),
+                              admitted.endpoint.text(), member.id.text()));
+    }
+  }
+}
+
+}  // namespace espalier::simulation
