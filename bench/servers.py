@@ -1,9 +1,10 @@
 """What the benchmarks of transfers share: servers to compare with, a line with a delay, processor time, tables.
 
-Everything runs on 127.0.0.1 and lies in one temporary folder of /dev/shm; a context manager ends what it started.
+Everything runs on 127.0.0.1, or on hosts of hosts.py, and lies in one temporary folder of /dev/shm; a context manager
+ends what it started.
 """
-import collections, contextlib, json, os, pathlib, resource, shutil, socket, statistics, subprocess, sys, tempfile
-import threading, time
+import collections, contextlib, json, os, pathlib, resource, shutil, signal, socket, statistics, subprocess, sys
+import tempfile, threading, time
 
 NGINX = """
 daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
@@ -12,7 +13,7 @@ http {{
   access_log off; sendfile on; tcp_nopush on; keepalive_timeout 5;
   client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
   uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
-  server {{ listen 127.0.0.1:{port}; root {root}; }}
+  server {{ listen {address}:{port}; root {root}; }}
 }}
 """
 RSYNC = """
@@ -30,18 +31,30 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def wait_until(what, condition):
+    deadline = time.monotonic() + 120
+    while not condition():
+        if time.monotonic() > deadline:
+            sys.exit(f"gave up waiting for {what}")
+        time.sleep(0.01)
+
+
 def wait_for(port):
-    for _ in range(1000):
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        except OSError:
-            time.sleep(0.01)
-    sys.exit(f"nothing listens on port {port}")
+    def listens():
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+    wait_until(f"somebody who listens on port {port}", listens)
+
+
+def random_file(path, mebibytes):
+    with open(path, "wb") as file:
+        for _ in range(mebibytes):
+            file.write(os.urandom(1 << 20))
 
 
 @contextlib.contextmanager
 def folder():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # as Ctrl-C: through all that is to be ended
     path = pathlib.Path(tempfile.mkdtemp(prefix="espalier-bench-", dir="/dev/shm"))
     try:
         yield path
@@ -64,11 +77,13 @@ def process(*command, **options):
 
 
 @contextlib.contextmanager
-def nginx(below, root):
-    port = free_port()
-    (below / "nginx.conf").write_text(NGINX.format(folder=below, port=port, root=root))
-    with process("/usr/sbin/nginx", "-e", below / "nginx.log", "-c", below / "nginx.conf") as started:
-        wait_for(port)
+def nginx(below, root, host=None):
+    """On 127.0.0.1, or a host of hosts.py."""
+    port = host.free_port() if host else free_port()
+    address, start = (host.address, host.process) if host else ("127.0.0.1", process)
+    (below / "nginx.conf").write_text(NGINX.format(folder=below, address=address, port=port, root=root))
+    with start("/usr/sbin/nginx", "-e", below / "nginx.log", "-c", below / "nginx.conf") as started:
+        wait_until("nginx", lambda: host.answers(port)) if host else wait_for(port)
         yield started, port
 
 
@@ -172,19 +187,45 @@ class Bench:
     def cpu(self, name):
         return statistics.median(self.results[name]["cpu"])
 
+    def told(self):
+        return {"bench": self.name, **self.parameters, "runs": self.runs, "load_before": self.load,
+                "load_after": os.getloadavg()[0], "results": self.results, "targets": []}
+
+    def row(self, name, gibibytes):
+        seconds = self.results[name]["seconds"]
+        return (f"{name:44} {self.seconds(name):8.3f} {min(seconds):7.3f}-{max(seconds):7.3f}"
+                f" {self.cpu(name) / gibibytes:10.2f}")
+
+    def finish(self, told):
+        print(f"load average {self.load:.1f} before, {os.getloadavg()[0]:.1f} after", file=sys.stderr)
+        print(json.dumps(told))
+
     def report(self, ours, targets, gibibytes):
         """`targets`: name -> how many times as fast as that one ours is to be."""
         print(f"{self.name:44} {'seconds':>8} {'spread':>15} {'cpu s/GiB':>10} {'ours is':>9} {'wanted':>7}",
               file=sys.stderr)
-        told = {"bench": self.name, **self.parameters, "runs": self.runs, "load_before": self.load,
-                "load_after": os.getloadavg()[0], "results": self.results, "targets": []}
-        for name, result in self.results.items():
-            median, ratio = self.seconds(name), self.seconds(name) / self.seconds(ours)
-            wanted = targets.get(name)
+        told = self.told()
+        for name in self.results:
+            ratio, wanted = self.seconds(name) / self.seconds(ours), targets.get(name)
             verdict = "" if wanted is None else f"{wanted:6.2f}x {'met' if ratio >= wanted else 'MISSED'}"
-            print(f"{name:44} {median:8.3f} {min(result['seconds']):7.3f}-{max(result['seconds']):7.3f}"
-                  f" {self.cpu(name) / gibibytes:10.2f} {ratio:8.2f}x {verdict}", file=sys.stderr)
+            print(f"{self.row(name, gibibytes)} {ratio:8.2f}x {verdict}", file=sys.stderr)
             if wanted is not None:
                 told["targets"].append({"against": name, "ratio": ratio, "wanted": wanted, "met": ratio >= wanted})
-        print(f"load average {self.load:.1f} before, {os.getloadavg()[0]:.1f} after", file=sys.stderr)
-        print(json.dumps(told))
+        self.finish(told)
+
+    def report_limits(self, limits, targets, gibibytes):
+        """`limits`: name -> the seconds that nobody can beat; `targets`: name -> how many times that it may take."""
+        print(f"{self.name:44} {'seconds':>8} {'spread':>15} {'cpu s/GiB':>10} {'limit':>8} {'takes':>7} {'wanted':>7}",
+              file=sys.stderr)
+        told = self.told()
+        told["limits"] = limits
+        for name in self.results:
+            if name not in limits:
+                print(self.row(name, gibibytes), file=sys.stderr)
+                continue
+            ratio, wanted = self.seconds(name) / limits[name], targets.get(name)
+            verdict = "" if wanted is None else f"{wanted:6.3f}x {'met' if ratio <= wanted else 'MISSED'}"
+            print(f"{self.row(name, gibibytes)} {limits[name]:8.3f} {ratio:6.3f}x {verdict}", file=sys.stderr)
+            if wanted is not None:
+                told["targets"].append({"subject": name, "ratio": ratio, "wanted": wanted, "met": ratio <= wanted})
+        self.finish(told)
