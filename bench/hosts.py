@@ -1,0 +1,145 @@
+"""Hosts for benchmarks of transfers among several: network namespaces on one bridge, each with a way out of its own.
+
+  with hosts.Hosts([None, 100, 100, 10]) as (registry, fast, other, slow):      # Mbit/s that each one sends at most
+      with fast.process("nginx", …):
+          seconds = hosts.plain_tcp(fast, other, 100 << 20)                     # what the line itself can do
+
+What a host sends is shaped by a token bucket, with segmentation offload off, because the bucket counts packets; what it
+receives is not. The rate that counts is the goodput that plain_tcp() measures. Needs root, ip and tc. Nothing has a
+name in the system: namespaces live as long as a process of this program's is in them, and all of those die with it,
+however it ends.
+"""
+import contextlib, ctypes, fcntl, os, pathlib, socket, struct, subprocess, sys, threading, time
+
+import servers
+
+SUBNET = "10.77.0"
+HEADER_BYTES = 14 + 20 + 32  # TCP with time stamps
+SIOCETHTOOL, SETS_OFF = 0x8946, {"tso": 0x1F, "gso": 0x24, "gro": 0x2C}  # linux/sockios.h, linux/ethtool.h
+DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL"]
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def run(*command):
+    subprocess.run([str(word) for word in command], check=True)
+
+
+class Namespace:
+    """A network of its own, kept by a process that sleeps in it."""
+
+    def __init__(self, stack):
+        keeper = stack.enter_context(servers.process(*DIES_WITH_US, "unshare", "--net", "sleep", "infinity"))
+        self.pid, self.path = keeper.pid, f"/proc/{keeper.pid}/ns/net"
+        servers.wait_until("a network namespace", lambda: os.readlink(self.path) != os.readlink("/proc/self/ns/net")
+                           and pathlib.Path(f"/proc/{self.pid}/comm").read_text() == "sleep\n")
+        self.enter = [*DIES_WITH_US, "nsenter", f"--net={self.path}"]
+
+    @contextlib.contextmanager
+    def entered(self):
+        """What this thread opens within belongs to the namespace, and stays so."""
+        with open("/proc/thread-self/ns/net") as ours, open(self.path) as theirs:
+            if libc.setns(theirs.fileno(), 0) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+            try:
+                yield
+            finally:
+                libc.setns(ours.fileno(), 0)
+
+
+class Host(Namespace):
+    def __init__(self, stack, number, switch, megabits):
+        super().__init__(stack)
+        self.address = f"{SUBNET}.{number + 1}"
+        run(*switch.enter, "ip", "link", "add", f"port{number}", "type", "veth", "peer", "name", "eth0", "netns",
+            self.pid)
+        run(*switch.enter, "ip", "link", "set", f"port{number}", "master", "bridge", "up")
+        run(*self.enter, "ip", "addr", "add", f"{self.address}/24", "dev", "eth0")
+        for device in ("lo", "eth0"):
+            run(*self.enter, "ip", "link", "set", device, "up")
+        self.no_offload()
+        if megabits:
+            run(*self.enter, "tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", f"{megabits}mbit",
+                "burst", "32k", "latency", "50ms")
+
+    def no_offload(self):
+        with self.socket() as any_socket:
+            for command in SETS_OFF.values():
+                value = ctypes.create_string_buffer(struct.pack("II", command, 0))
+                fcntl.ioctl(any_socket, SIOCETHTOOL, struct.pack("16sP16x", b"eth0", ctypes.addressof(value)))
+
+    def socket(self):
+        with self.entered():
+            return socket.socket()
+
+    def process(self, *command, **options):
+        """A context manager; the process has the pid of the command itself."""
+        return servers.process(*self.enter, *command, **options)
+
+    def run(self, *command, **options):
+        return subprocess.run([*self.enter, *(str(word) for word in command)], **options)
+
+    def free_port(self):
+        with self.socket() as any_socket:
+            any_socket.bind((self.address, 0))
+            return any_socket.getsockname()[1]
+
+    def answers(self, port):
+        with self.socket() as probe:
+            return probe.connect_ex((self.address, port)) == 0
+
+    def counters(self):
+        for line in pathlib.Path(f"/proc/{self.pid}/net/dev").read_text().splitlines():
+            if line.strip().startswith("eth0:"):
+                return [int(word) for word in line.split(":")[1].split()]
+
+    def received(self):
+        """Bytes that came in so far, without the headers of Ethernet, IP and TCP."""
+        size, packets = self.counters()[:2]
+        return size - packets * HEADER_BYTES
+
+    def sent(self):
+        size, packets = self.counters()[8:10]
+        return size - packets * HEADER_BYTES
+
+
+class Hosts:
+    """As many hosts as there are rates, in Mbit/s; None: no limit."""
+
+    def __init__(self, rates):
+        self.rates, self.stack = rates, contextlib.ExitStack()
+
+    def __enter__(self):
+        if os.geteuid() != 0:
+            sys.exit("network namespaces want root")
+        with contextlib.ExitStack() as stack:
+            switch = Namespace(stack)
+            run(*switch.enter, "ip", "link", "add", "bridge", "type", "bridge")
+            run(*switch.enter, "ip", "link", "set", "bridge", "up")
+            all_hosts = [Host(stack, number, switch, rate) for number, rate in enumerate(self.rates)]
+            self.stack = stack.pop_all()
+        return all_hosts
+
+    def __exit__(self, *_):
+        self.stack.close()
+
+
+def plain_tcp(sender, receiver, size):
+    """Seconds from connecting to the last byte of one plain connection: nothing is read, written or checked."""
+    with receiver.socket() as listener, sender.socket() as out:
+        listener.bind((receiver.address, 0))
+        listener.listen()
+        began = time.monotonic()
+        out.connect(listener.getsockname())
+        def send():
+            block, left = bytes(1 << 18), size
+            while left > 0:
+                left -= out.send(block[:left])
+        thread = threading.Thread(target=send)
+        thread.start()
+        with listener.accept()[0] as taken:
+            buffer, left = bytearray(1 << 18), size
+            while left > 0:
+                left -= taken.recv_into(buffer)
+        seconds = time.monotonic() - began
+        thread.join()
+        return seconds
