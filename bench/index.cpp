@@ -1,16 +1,32 @@
 // How fast a share is indexed: many small files, then one large file, from the page cache; a
-// restart with nothing new; what a file costs in memory. JSON on standard output, a table on
+// restart with nothing new; what a file costs in memory. The large file takes turns with bare
+// threads that only read and hash it, and with libtorrent, which makes a v2 torrent of it
+// (bench/libtorrent_peer; without that it is left out). JSON on standard output, a table on
 // standard error.
 //
-//   bench/index [FOLDER [SMALL_FILES [LARGE_MEBIBYTES]]]       FOLDER: where to make a temporary
-//   one
+//   bench/index [FOLDER [SMALL_FILES [LARGE_MEBIBYTES [ROUNDS]]]]
+//
+// FOLDER: where to make a temporary one.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <string>
+#include <thread>
+#include <utility>
+#include <vector>
 
+#include "bench/report.h"
+#include "common/base/file_descriptor.h"
+#include "common/base/limits.h"
+#include "common/crypto/sha256.h"
 #include "peer/share/share_index.h"
 
 using namespace espalier;
@@ -59,18 +75,86 @@ Figures index(const fs::path& folder) {
   return figures;
 }
 
-void report(const std::string& name, const Figures& figures, std::string& json) {
+void tell(const std::string& name, const Figures& figures, bench::Report& report) {
   const auto& progress = figures.progress;
   const double rate = static_cast<double>(progress.totalBytes) / figures.readySeconds / 1e9;
-  fmt::print(stderr, "{:<24} {:>8} {:>9.3f} {:>9.3f} {:>9.2f} {:>10.2f} {:>8.1f}\n", name,
-             progress.totalFiles, figures.startSeconds * 1e3, figures.firstSeconds,
-             figures.readySeconds, rate, figures.anonymousMiB);
-  json += fmt::format(
-      "{}{{\"case\":\"{}\",\"files\":{},\"startSeconds\":{:.6f},\"firstSeconds\":{:.3f},"
-      "\"readySeconds\":{:.3f},\"gigabytesPerSecond\":{:.3f},\"readBytes\":{},"
-      "\"anonymousMiB\":{:.1f}}}",
-      json.empty() ? "" : ",", name, progress.totalFiles, figures.startSeconds,
-      figures.firstSeconds, figures.readySeconds, rate, progress.readBytes, figures.anonymousMiB);
+  report.row({{"case", name},
+              {"files", progress.totalFiles},
+              {"start ms", bench::rounded(figures.startSeconds * 1e3)},
+              {"first s", bench::rounded(figures.firstSeconds)},
+              {"ready s", bench::rounded(figures.readySeconds)},
+              {"GB/s", bench::rounded(rate)},
+              {"read bytes", progress.readBytes},
+              {"anonymous MiB", bench::rounded(figures.anonymousMiB)}});
+}
+
+// --- the large file, and what it is measured against
+
+constexpr double kOfLanes = 0.85;
+constexpr double kOfLibtorrent = 2;
+
+// What the lanes could do: a thread a core reads pieces of the file and hashes their blocks.
+double bareSeconds(const fs::path& path) {
+  const auto start = Clock::now();
+  std::atomic<std::uint64_t> next{0};
+  {
+    std::vector<std::jthread> threads;
+    for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i) {
+      threads.emplace_back([&] {
+        const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+        std::vector<std::byte> buffer(limits::kHashReadBytes);
+        std::vector<Digest> out(limits::kHashReadBytes / limits::kBlockBytes);
+        while (true) {
+          const auto at = static_cast<off_t>(next.fetch_add(buffer.size()));
+          const auto got = ::pread(file.get(), buffer.data(), buffer.size(), at);
+          if (got <= 0) return;
+          crypto::sha256Blocks(std::span(buffer).first(static_cast<std::size_t>(got)),
+                               limits::kBlockBytes, out);
+        }
+      });
+    }
+  }
+  return Seconds(Clock::now() - start).count();
+}
+
+// Of its own measuring, without the start of the program; 0: there is none.
+double libtorrentSeconds(const fs::path& program, const fs::path& path) {
+  const auto command =
+      fmt::format("'{}' make '{}' /dev/null 2>/dev/null", program.string(), path.string());
+  double seconds = 0;
+  if (FILE* output = ::popen(command.c_str(), "r"); output != nullptr) {
+    if (std::fscanf(output, "%lf", &seconds) != 1) seconds = 0;
+    ::pclose(output);
+  }
+  return seconds;
+}
+
+void largeFile(const fs::path& folder, const fs::path& libtorrent, int rounds,
+               bench::Report& report) {
+  std::vector<Figures> ours;
+  std::map<std::string, std::vector<double>> seconds;
+  for (int round = 0; round <= rounds; ++round) {
+    fs::remove_all(folder / ".espalier");
+    const auto indexed = index(folder);
+    const double bare = bareSeconds(folder / "file");
+    const double theirs = libtorrentSeconds(libtorrent, folder / "file");
+    if (round == 0) continue;  // warms up
+    ours.push_back(indexed);
+    seconds["indexed"].push_back(indexed.readySeconds);
+    seconds["threads that only read and hash it"].push_back(bare);
+    if (theirs > 0) seconds["libtorrent, a v2 torrent of it"].push_back(theirs);
+  }
+  std::ranges::sort(ours, {}, &Figures::readySeconds);
+  const auto& middle = ours[ours.size() / 2];
+  tell("large file", middle, report);
+  report.note("rounds of the large file", rounds);
+  report.note("seconds of the large file", seconds);
+  for (const auto& [name, wanted] : {std::pair("threads that only read and hash it", kOfLanes),
+                                     std::pair("libtorrent, a v2 torrent of it", kOfLibtorrent)}) {
+    if (seconds[name].empty()) continue;
+    report.atLeast(fmt::format("rate of indexing a large file, of {}", name),
+                   bench::median(seconds[name]) / middle.readySeconds, wanted);
+  }
 }
 
 }  // namespace
@@ -79,33 +163,30 @@ int main(int argc, char** argv) {
   const fs::path base = argc > 1 ? fs::path(argv[1]) : fs::temp_directory_path();
   const int small = argc > 2 ? std::atoi(argv[2]) : 100'000;
   const int large = argc > 3 ? std::atoi(argv[3]) : 2048;
+  const int rounds = argc > 4 ? std::max(1, std::atoi(argv[4])) : 5;
+  // Of BUILD/bench/index.
+  const fs::path libtorrent =
+      fs::canonical("/proc/self/exe").parent_path() / "../../bench/libtorrent_peer";
   const fs::path folder = base / fs::unique_path("index_bench_%%%%%%%%");
-  std::string json;
-  fmt::print(stderr, "{:<24} {:>8} {:>9} {:>9} {:>9} {:>10} {:>8}\n", "index", "files", "start ms",
-             "first s", "ready s", "GB/s", "MiB");
-  report(
-      "nothing",
-      [&] {
-        fs::create_directories(folder / "none");
-        std::ofstream((folder / "none/f").string()) << "f";
-        return index(folder / "none");
-      }(),
-      json);
+  bench::Report report("index");
+  fs::create_directories(folder / "none");
+  std::ofstream((folder / "none/f").string()) << "f";
+  tell("nothing", index(folder / "none"), report);
   for (int i = 0; i < small; ++i) {
     const fs::path of = folder / "small" / std::to_string(i / 1000);
     if (i % 1000 == 0) fs::create_directories(of);
     std::ofstream((of / std::to_string(i)).string()) << std::string(4000, 'x') << i;
   }
-  report("small files", index(folder / "small"), json);
-  report("small files, restart", index(folder / "small"), json);
+  tell("small files", index(folder / "small"), report);
+  tell("small files, restart", index(folder / "small"), report);
   fs::create_directories(folder / "large");
   {
     std::ofstream stream((folder / "large/file").string(), std::ios::binary);
     std::string block(1 << 20, 'y');
     for (int i = 0; i < large; ++i) stream << block << i;
   }
-  report("large file", index(folder / "large"), json);
+  largeFile(folder / "large", libtorrent, rounds, report);
   boost::system::error_code ignored;
   fs::remove_all(folder, ignored);
-  fmt::print("{{\"bench\":\"index\",\"results\":[{}]}}\n", json);
+  report.print();
 }
