@@ -187,9 +187,11 @@ inline constexpr std::uint32_t kLedgerVersion = 1u << 20;  // how often a peer m
 // So far a version may be ahead of what is known: enough for any history, and a liar needs many
 // messages to use up the numbers of somebody else.
 inline constexpr std::uint32_t kLedgerVersionJump = 1024;
-inline constexpr std::size_t kLedgerFlushes = 4;  // of a link, in each
-inline constexpr auto kLedgerWindow = 1s;
-inline constexpr auto kLedgerDelay = 20ms;  // a change waits so long for more of its kind
+// Of a link: four a second, and a burst while a chain forms. News of each peer of an arm of the
+// tree climbs that arm by itself, and whoever begins the next arm waits for the last of it.
+inline constexpr std::size_t kLedgerFlushes = 64;
+inline constexpr auto kLedgerWindow = 16s;
+inline constexpr auto kLedgerDelay = 5ms;  // a change waits so long for more of its kind, each hop
 inline constexpr std::size_t kLedgerFlushBytes = 256 * 1024;  // at once: a link's queue stays short
 inline constexpr auto kPushForming = 1s;     // the chain waits so long for those that come before
 inline constexpr auto kPushSettling = 5s;    // and so long it may still change by itself

@@ -20,9 +20,9 @@
 // before anybody else had everything), the taker has failed.
 //
 // Others' words are hostile: pushes, entries, versions and files have bounds in limits.h; what is
-// over is ignored and told once a link. Each link gets changes limits::kLedgerFlushes times a
-// second at most, so a flood is not passed on as one. Nothing is signed: a liar can name others as
-// sender, and claim for others what they then contradict.
+// over is ignored and told once a link. Each link gets changes limits::kLedgerFlushes times in
+// limits::kLedgerWindow at most, so a flood is not passed on as one. Nothing is signed: a liar can
+// name others as sender, and claim for others what they then contradict.
 //
 // Does no I/O; not thread-safe; time and randomness are handed in. An event costs O(links) and
 // O(log entries) an entry; choosing a source O(n log n), at most a few times a push.

@@ -227,6 +227,22 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("a chain through two arms of the tree forms at once, and nobody changes over") {
+  // s1 with s2, s4, … s16 behind it, and s3, s5, … s17: as `shallowest` places them.
+  constexpr unsigned kPeers = 17;
+  Network network(kPeers, {PushPolicy::From::all, {}, 1u << 30});
+  for (unsigned i = 2; i <= kPeers; ++i) network.link(i == 2 ? 1 : i - 2, i);
+  network.step(1, [&](PushEffects& fx) {
+    (void)network.at(1).pushes->start(oneFile(100u << 20), {}, network.now, fx);
+  });
+  network.run(250ms);
+  CHECK(network.sourceOf(2) == id(1));
+  CHECK(network.sourceOf(3) == id(16));
+  for (unsigned i = 4; i <= kPeers; ++i) CHECK(network.sourceOf(i) == id(i - 2));
+  network.run(limits::kPushSettling);
+  for (unsigned i = 2; i <= kPeers; ++i) CHECK(network.jobs<PushTakeFrom>(i) == 1);
+}
+
 TEST_CASE("who takes nothing declines with a reason, and passes the offer on") {
   auto network = line(3);
   network.restart(2, PushPolicy{});
@@ -260,12 +276,12 @@ TEST_CASE("who is not meant passes the offer on and has no place in the ledger")
   CHECK(network.at(1).pushes->view(push)->ledger.size() == 2);
 }
 
-TEST_CASE("changes go over a link four times a second at most, whatever happens") {
+TEST_CASE("changes go over a link four times a second at most, but for a burst, whatever happens") {
   auto network = line(3);
   const auto push = network.push(1);
   network.run(2s);
   network.at(2).ledgersSent.clear();
-  for (std::uint32_t i = 1; i <= 300; ++i) {
+  for (std::uint32_t i = 1; i <= 2000; ++i) {
     network.receive(2, 1, ledgerOf(push, {entryOf(9, PushState::verified, i)}));
     network.run(10ms);
   }
