@@ -69,6 +69,7 @@ bool hasAvx512() {
 
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::max(1, std::atoi(argv[1])) : 5;
+  bench::Report report("hash");
   constexpr std::size_t kMiB = 1u << 20;
   std::vector<std::byte> data(4 * kMiB);
   for (std::size_t i = 0; i < data.size(); ++i)
@@ -105,7 +106,6 @@ int main(int argc, char** argv) {
     for (auto& one : cases) one.rates.push_back(gigabytesPerSecond(one));
   }
 
-  bench::Report report("hash");
   report.note("unit", "GB/s");
   report.note("rounds", rounds);
   const auto medianOf = [&](std::string_view name) {
