@@ -136,7 +136,7 @@ class Node final : public PeerService, public Joiner {
 
   transfer::RateLimit uploadRate_;
   transfer::RateLimit downloadRate_;
-  transfer::PushStore growing_;  // what is being fetched, for others
+  transfer::GrowingFiles growing_;  // what is being fetched, for others
 
   std::unique_ptr<command::ControlServer> control_;  // ends last: the state folder is its claim
   std::unique_ptr<share::ShareIndex> index_;

@@ -78,10 +78,10 @@ class PushDesk {
 
   Network& network_;
   transfer::RateLimit& downloadRate_;
-  transfer::PushStore store_;
+  transfer::GrowingFiles store_;
   Guarded<transfer::PushReceiverOptions> options_;
   Guarded<std::map<PushId, Taken>> taken_;
-  Guarded<std::map<PushId, std::vector<std::shared_ptr<transfer::PushedFile>>>> sent_;
+  Guarded<std::map<PushId, std::vector<std::shared_ptr<transfer::GrowingFile>>>> sent_;
   Guarded<std::uint64_t> droppedBytes_{0u};  // received by receivers that are gone
 
   std::mutex changesMutex_;

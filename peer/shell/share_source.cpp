@@ -15,7 +15,7 @@ std::optional<transfer::FileInfo> ShareSource::find(const FileRoot& root) {
   return std::nullopt;
 }
 
-std::shared_ptr<const transfer::PushedFile> ShareSource::growing(const FileRoot& root) {
+std::shared_ptr<const transfer::GrowingFile> ShareSource::growing(const FileRoot& root) {
   if (index_.snapshot()->file(root)) return nullptr;
   return growing_.find(root);
 }

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "peer/share/share_index.h"
-#include "peer/transfer/push_store.h"
+#include "peer/transfer/growing_files.h"
 #include "peer/transfer/source.h"
 
 namespace espalier::peer::shell {
@@ -13,18 +13,18 @@ namespace espalier::peer::shell {
 class ShareSource final : public transfer::FileSource {
  public:
   // `index` and `growing` outlive it.
-  ShareSource(share::ShareIndex& index, transfer::PushStore& growing)
+  ShareSource(share::ShareIndex& index, transfer::GrowingFiles& growing)
       : index_(index), growing_(growing) {}
 
   std::optional<transfer::FileInfo> find(const FileRoot& root) override;
-  std::shared_ptr<const transfer::PushedFile> growing(const FileRoot& root) override;
+  std::shared_ptr<const transfer::GrowingFile> growing(const FileRoot& root) override;
   Result<transfer::OpenedFile> open(const FileRoot& root) override;
   Result<std::vector<Digest>> chunkHashes(const FileRoot& root) override;
   std::vector<transfer::FileInfo> list(std::string_view after, std::size_t limit) override;
 
  private:
   share::ShareIndex& index_;
-  transfer::PushStore& growing_;
+  transfer::GrowingFiles& growing_;
 };
 
 }  // namespace espalier::peer::shell

@@ -12,9 +12,9 @@ namespace espalier::peer::shell {
 // `service` outlives them.
 std::vector<command::Command> transferCommands(PeerService& service);
 
-// The same with progress as a download's user wants it: as JSON an event a second, from a second on,
-// {"command":"get","event":"progress","name":"f3.bin","done":…,"size":…}; and what each source
-// gives only where that was asked for.
+// The same with progress as a download's user wants it: as JSON an event a second,
+// {"command":"get","event":"progress","name":"f3.bin","done":…,"size":…}, the first after a second;
+// and what each source gives only where that was asked for.
 command::Context reporting(command::Context context, std::string command, bool eachSource);
 
 // {"name":"f3.bin","incoming":true,"state":"active","done":…,"size":…,"rate":…,"peer":"s1"}; of a

@@ -24,8 +24,8 @@
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
+#include "peer/transfer/growing_files.h"
 #include "peer/transfer/holder_connection.h"
-#include "peer/transfer/push_store.h"
 
 namespace espalier::transfer {
 
@@ -40,7 +40,7 @@ struct FetchRequest {
   // thread of its own. May be empty.
   std::function<std::vector<Holder>(std::stop_token stop)> search = {};
   // Where what is there already can be found by those who serve it; may be null.
-  PushStore* growing = nullptr;
+  GrowingFiles* growing = nullptr;
 };
 
 struct SourceReport {

@@ -108,10 +108,10 @@ class FetchJob {
   ChunkPlan plan_;  // constant once known
   Download download_;
   std::uint64_t resumedBytes_ = 0;
-  std::deque<Source> sources_;         // references stay valid
-  std::deque<std::size_t> toDial_;     // of them
-  bool seeking_ = false;               // somebody may still be found
-  std::shared_ptr<PushedFile> given_;  // what is given on
+  std::deque<Source> sources_;          // references stay valid
+  std::deque<std::size_t> toDial_;      // of them
+  bool seeking_ = false;                // somebody may still be found
+  std::shared_ptr<GrowingFile> given_;  // what is given on
   std::uint32_t nextId_ = 0;
   std::size_t working_ = 0;  // threads
   std::size_t idle_ = 0;     // of them wait for chunks to come back

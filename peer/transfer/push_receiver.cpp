@@ -35,7 +35,7 @@ peer::PushTrouble troubleOf(const Error& error) {
 // One file on its way in.
 struct PushReceiver::Incoming {
   const wire::PushFile& file;
-  PushedFile& pushed;
+  GrowingFile& pushed;
   Target target;
   Staging staging;
   std::optional<ChunkPlan> plan;  // once known
@@ -62,14 +62,14 @@ struct PushReceiver::Incoming {
 };
 
 PushReceiver::PushReceiver(std::vector<wire::PushFile> files, PushReceiverOptions options,
-                           PushStore& store, PushEvents events)
+                           GrowingFiles& store, PushEvents events)
     : files_(std::move(files)),
       options_(std::move(options)),
       store_(store),
       events_(std::move(events)) {
   // At once: whoever takes from this peer may ask before the first chunk is here.
   for (const auto& file : files_) {
-    pushed_.push_back(std::make_shared<PushedFile>(file.root, file.sizeBytes));
+    pushed_.push_back(std::make_shared<GrowingFile>(file.root, file.sizeBytes));
     store_.put(pushed_.back());
   }
   thread_ = std::jthread([this](std::stop_token stop) { run(stop); });
@@ -122,7 +122,7 @@ void PushReceiver::run(std::stop_token stop) {
   events_.completed();
 }
 
-Result<void> PushReceiver::take(const wire::PushFile& file, PushedFile& pushed) {
+Result<void> PushReceiver::take(const wire::PushFile& file, GrowingFile& pushed) {
   auto target = Target::locate(options_.downloads, file.name);
   if (!target) return target.error();
   const auto existing = target->compare(file.root, file.sizeBytes, stop_);
@@ -143,7 +143,7 @@ Result<void> PushReceiver::take(const wire::PushFile& file, PushedFile& pushed) 
 
 // It lies there already: then it is only given on.
 Result<void> PushReceiver::keepExisting(const wire::PushFile& file, const std::string& path,
-                                        PushedFile& pushed) {
+                                        GrowingFile& pushed) {
   auto opened = openPushed(path, file.sizeBytes, stop_, {});
   if (!opened) return opened.error();
   if (opened->plan.root != file.root) {

@@ -1,6 +1,6 @@
 // Takes the files of one push, one after another, from whoever it is told to: each chunk verified
-// before it is written, and given on (push_store.h) as soon as it is. The file has its name when it
-// is whole and synced; what is incomplete is kept, so a push that comes again goes on.
+// before it is written, and given on (growing_files.h) as soon as it is. The file has its name when
+// it is whole and synced; what is incomplete is kept, so a push that comes again goes on.
 //
 //   PushReceiver receiver(files, options, store, events);    // starts its thread
 //   receiver.takeFrom({id, endpoint});                       // from now on, from the chunk it has
@@ -23,7 +23,7 @@
 #include "common/wire/push.h"
 #include "peer/core/push.h"
 #include "peer/transfer/downloader.h"
-#include "peer/transfer/push_store.h"
+#include "peer/transfer/growing_files.h"
 
 namespace espalier::transfer {
 
@@ -44,7 +44,7 @@ struct PushEvents {
 
 class PushReceiver {
  public:
-  PushReceiver(std::vector<wire::PushFile> files, PushReceiverOptions options, PushStore& store,
+  PushReceiver(std::vector<wire::PushFile> files, PushReceiverOptions options, GrowingFiles& store,
                PushEvents events);
   ~PushReceiver();
   PushReceiver(const PushReceiver&) = delete;
@@ -70,9 +70,9 @@ class PushReceiver {
   struct Incoming;  // one file
 
   void run(std::stop_token stop);
-  Result<void> take(const wire::PushFile& file, PushedFile& pushed);
+  Result<void> take(const wire::PushFile& file, GrowingFile& pushed);
   Result<void> keepExisting(const wire::PushFile& file, const std::string& path,
-                            PushedFile& pushed);
+                            GrowingFile& pushed);
   Result<void> fill(Incoming& incoming);
   Result<void> learnPlan(Incoming& incoming, Source& source);
   Result<void> begin(Incoming& incoming, ChunkPlan plan);
@@ -84,9 +84,9 @@ class PushReceiver {
 
   const std::vector<wire::PushFile> files_;
   const PushReceiverOptions options_;
-  PushStore& store_;
+  GrowingFiles& store_;
   const PushEvents events_;
-  std::vector<std::shared_ptr<PushedFile>> pushed_;
+  std::vector<std::shared_ptr<GrowingFile>> pushed_;
   std::atomic<std::uint64_t> heldBytes_{0};
   std::atomic<std::uint64_t> receivedBytes_{0};
 

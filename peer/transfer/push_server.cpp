@@ -15,7 +15,7 @@
 namespace espalier::transfer {
 namespace {
 
-using There = PushedFile::There;
+using There = GrowingFile::There;
 using wire::TransferFailure;
 using wire::TransferProblem;
 
@@ -24,7 +24,7 @@ constexpr std::size_t kReceiveBytes = 4096;  // requests are small
 // One connection, served by the thread that calls run().
 class Conversation final : public UploadSlots::Conversation {
  public:
-  Conversation(int socket, std::string_view behind, PushStore& store,
+  Conversation(int socket, std::string_view behind, GrowingFiles& store,
                const PushServerOptions& options, std::atomic<std::uint64_t>& bytes,
                std::stop_token stop)
       : socket_(socket),
@@ -108,18 +108,18 @@ class Conversation final : public UploadSlots::Conversation {
   }
 
   // The file once it is known how it is cut; nothing when it never will be.
-  Result<std::shared_ptr<PushedFile>> awaited(const FileRoot& root) {
+  Result<std::shared_ptr<GrowingFile>> awaited(const FileRoot& root) {
     auto file = store_.find(root);
     if (!file) return file;
     while (true) {
       const auto there = file->awaitPlan(options_.waiting);
       if (there == There::yes) return file;
-      if (there == There::never) return std::shared_ptr<PushedFile>();
+      if (there == There::never) return std::shared_ptr<GrowingFile>();
       if (auto sent = send(wire::Waiting{1}); !sent) return sent.error();
     }
   }
 
-  Result<bool> awaitChunk(PushedFile& file, std::uint64_t chunk) {
+  Result<bool> awaitChunk(GrowingFile& file, std::uint64_t chunk) {
     while (true) {
       const auto there = file.awaitChunk(chunk, options_.waiting);
       if (there != There::notYet) return there == There::yes;
@@ -145,7 +145,7 @@ class Conversation final : public UploadSlots::Conversation {
   }
 
   const int socket_;
-  PushStore& store_;
+  GrowingFiles& store_;
   const PushServerOptions& options_;
   const Pace pace_;
   std::atomic<std::uint64_t>& bytes_;
@@ -154,7 +154,7 @@ class Conversation final : public UploadSlots::Conversation {
 
 }  // namespace
 
-PushServer::PushServer(PushStore& store, PushServerOptions options)
+PushServer::PushServer(GrowingFiles& store, PushServerOptions options)
     : store_(store),
       options_(options),
       slots_({.slots = options.slots, .line = 0, .silence = options.silence},

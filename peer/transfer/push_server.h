@@ -16,7 +16,7 @@
 #include "common/base/file_descriptor.h"
 #include "common/base/limits.h"
 #include "common/wire/hello.h"
-#include "peer/transfer/push_store.h"
+#include "peer/transfer/growing_files.h"
 #include "peer/transfer/upload_slots.h"
 
 namespace espalier::transfer {
@@ -31,7 +31,7 @@ struct PushServerOptions {
 class PushServer {
  public:
   // `store` outlives the server.
-  explicit PushServer(PushStore& store, PushServerOptions options = {});
+  explicit PushServer(GrowingFiles& store, PushServerOptions options = {});
   ~PushServer() { stop(); }
   PushServer(const PushServer&) = delete;
   PushServer& operator=(const PushServer&) = delete;
@@ -42,7 +42,7 @@ class PushServer {
   std::uint64_t bytes() const { return bytes_; }
 
  private:
-  PushStore& store_;
+  GrowingFiles& store_;
   const PushServerOptions options_;
   std::atomic<std::uint64_t> bytes_{0};
   UploadSlots slots_;  // last: its threads use the rest

@@ -19,7 +19,7 @@
 
 namespace espalier::transfer {
 
-class PushedFile;
+class GrowingFile;
 
 // root, size, name: as it goes on the wire.
 using FileInfo = wire::FileEntry;
@@ -44,7 +44,7 @@ struct FileState {
 struct OpenedFile {
   FileDescriptor descriptor;
   FileState expected;
-  std::shared_ptr<const PushedFile> growing = nullptr;  // one of which only a part may be here yet
+  std::shared_ptr<const GrowingFile> growing = nullptr;  // one of which only a part may be here yet
 };
 
 // Thread-safe: the server's threads call it at the same time. A root may cease to be shared at any
@@ -55,7 +55,7 @@ class FileSource {
 
   virtual std::optional<FileInfo> find(const FileRoot& root) = 0;
   // The file if it is still being fetched; nothing when all of it is here.
-  virtual std::shared_ptr<const PushedFile> growing(const FileRoot&) { return nullptr; }
+  virtual std::shared_ptr<const GrowingFile> growing(const FileRoot&) { return nullptr; }
   // An error of code `failed`: it changed, or is gone; of `io`: it cannot be read.
   virtual Result<OpenedFile> open(const FileRoot& root) = 0;
   // Of chunks of crypto::chunkBytesFor(size) bytes.

@@ -14,7 +14,7 @@
 
 #include "common/base/limits.h"
 #include "common/crypto/file_tree.h"
-#include "peer/transfer/push_store.h"
+#include "peer/transfer/growing_files.h"
 
 namespace espalier::transfer {
 namespace {

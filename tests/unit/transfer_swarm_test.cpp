@@ -5,7 +5,7 @@
 #include <atomic>
 #include <thread>
 
-#include "peer/transfer/push_store.h"
+#include "peer/transfer/growing_files.h"
 #include "peer/transfer/rate_limit.h"
 #include "tests/unit/transfer_fixture.h"
 
@@ -18,9 +18,9 @@ namespace {
 
 constexpr std::size_t kChunk = 1 << 20;
 
-std::shared_ptr<PushedFile> partOf(const Share& share, const FileInfo& info,
-                                   const std::string& content, std::size_t chunks) {
-  auto file = std::make_shared<PushedFile>(info.root, info.size);
+std::shared_ptr<GrowingFile> partOf(const Share& share, const FileInfo& info,
+                                    const std::string& content, std::size_t chunks) {
+  auto file = std::make_shared<GrowingFile>(info.root, info.size);
   FileDescriptor opened(::open(share.path(info.name).string().c_str(), O_RDONLY | O_CLOEXEC));
   REQUIRE(opened);
   file->begin({info.root, info.size, kChunk, hashesOf(content).chunks}, std::move(opened));
@@ -36,7 +36,7 @@ class PartialPeer {
         server_(source_),
         listener_([this](FileDescriptor socket) { readHello(std::move(socket), server_); }) {}
   Holder holder() const { return {id_, listener_.endpoint(), true}; }
-  void give(std::shared_ptr<PushedFile> file) { source_.store.put(std::move(file)); }
+  void give(std::shared_ptr<GrowingFile> file) { source_.store.put(std::move(file)); }
   std::uint64_t chunksSent() const { return server_.status().chunks; }
 
  private:
@@ -47,7 +47,7 @@ class PartialPeer {
       if (!file) return std::nullopt;
       return FileInfo{root, file->size(), {}};
     }
-    std::shared_ptr<const PushedFile> growing(const FileRoot& root) override {
+    std::shared_ptr<const GrowingFile> growing(const FileRoot& root) override {
       return store.find(root);
     }
     Result<OpenedFile> open(const FileRoot& root) override {
@@ -61,7 +61,7 @@ class PartialPeer {
     }
     std::vector<FileInfo> list(std::string_view, std::size_t) override { return {}; }
 
-    PushStore store;
+    GrowingFiles store;
   };
   PeerId id_;
   Source source_;
@@ -153,13 +153,13 @@ TEST_CASE("what is fetched is given on meanwhile, and no longer when that has en
   const auto content = randomContent(6 * kChunk, 4);
   const auto info = whole.share.add("f", content);
   Line line(whole.holder().endpoint, 3 * kChunk + 1000, Line::Then::stall);
-  PushStore store;
+  GrowingFiles store;
   Asker asker;
   auto request = asker.request(info, {{whole.holder().id, line.endpoint()}});
   request.growing = &store;
   std::stop_source stop;
   std::jthread fetching([&] { (void)asker.fetch(request, stop.get_token()); });
-  std::shared_ptr<PushedFile> given;
+  std::shared_ptr<GrowingFile> given;
   while (!given || !given->holds(1)) {
     std::this_thread::yield();
     given = store.find(info.root);

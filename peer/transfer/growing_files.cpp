@@ -1,4 +1,4 @@
-#include "peer/transfer/push_store.h"
+#include "peer/transfer/growing_files.h"
 
 #include <sys/stat.h>
 
@@ -7,7 +7,7 @@
 
 namespace espalier::transfer {
 
-void PushedFile::begin(ChunkPlan plan, FileDescriptor file) {
+void GrowingFile::begin(ChunkPlan plan, FileDescriptor file) {
   const std::lock_guard lock(mutex_);
   plan_ = std::move(plan);
   file_ = std::move(file);
@@ -16,13 +16,13 @@ void PushedFile::begin(ChunkPlan plan, FileDescriptor file) {
   changed_.notify_all();
 }
 
-void PushedFile::add(std::uint64_t chunk) {
+void GrowingFile::add(std::uint64_t chunk) {
   const std::lock_guard lock(mutex_);
   held_[chunk] = true;
   changed_.notify_all();
 }
 
-void PushedFile::finish() {
+void GrowingFile::finish() {
   struct stat status {};
   const bool known = ::fstat(file_.get(), &status) == 0;
   const std::lock_guard lock(mutex_);
@@ -31,35 +31,35 @@ void PushedFile::finish() {
   changed_.notify_all();
 }
 
-void PushedFile::end() {
+void GrowingFile::end() {
   const std::lock_guard lock(mutex_);
   ended_ = true;
   changed_.notify_all();
 }
 
-PushedFile::There PushedFile::awaitPlan(Duration patience) {
+GrowingFile::There GrowingFile::awaitPlan(Duration patience) {
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, patience, [&] { return begun_ || ended_; });
   return ended_ ? There::never : begun_ ? There::yes : There::notYet;
 }
 
-PushedFile::There PushedFile::awaitChunk(std::uint64_t chunk, Duration patience) {
+GrowingFile::There GrowingFile::awaitChunk(std::uint64_t chunk, Duration patience) {
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, patience, [&] { return held_[chunk] || ended_; });
   return ended_ ? There::never : held_[chunk] ? There::yes : There::notYet;
 }
 
-bool PushedFile::begun() const {
+bool GrowingFile::begun() const {
   const std::lock_guard lock(mutex_);
   return begun_;
 }
 
-bool PushedFile::holds(std::uint64_t chunk) const {
+bool GrowingFile::holds(std::uint64_t chunk) const {
   const std::lock_guard lock(mutex_);
   return chunk < held_.size() && held_[chunk];
 }
 
-std::string PushedFile::heldBits() const {
+std::string GrowingFile::heldBits() const {
   const std::lock_guard lock(mutex_);
   std::string bits((held_.size() + 7) / 8, '\0');
   for (std::size_t i = 0; i < held_.size(); ++i) {
@@ -68,40 +68,40 @@ std::string PushedFile::heldBits() const {
   return bits;
 }
 
-bool PushedFile::unchanged() const {
+bool GrowingFile::unchanged() const {
   struct stat status {};
   const bool known = ::fstat(file_.get(), &status) == 0;
   const std::lock_guard lock(mutex_);
   return !whole_ || (known && FileState::of(status) == *whole_);
 }
 
-bool PushedFile::ended() const {
+bool GrowingFile::ended() const {
   const std::lock_guard lock(mutex_);
   return ended_;
 }
 
-void PushStore::put(std::shared_ptr<PushedFile> file) {
+void GrowingFiles::put(std::shared_ptr<GrowingFile> file) {
   files_.with([&](auto& files) {
     auto& place = files[file->root()];
     if (!place || place->ended()) place = std::move(file);
   });
 }
 
-void PushStore::remove(const std::shared_ptr<PushedFile>& file) {
+void GrowingFiles::remove(const std::shared_ptr<GrowingFile>& file) {
   files_.with([&](auto& files) {
     const auto found = files.find(file->root());
     if (found != files.end() && found->second == file) files.erase(found);
   });
 }
 
-std::shared_ptr<PushedFile> PushStore::find(const FileRoot& root) {
-  return files_.with([&](auto& files) -> std::shared_ptr<PushedFile> {
+std::shared_ptr<GrowingFile> GrowingFiles::find(const FileRoot& root) {
+  return files_.with([&](auto& files) -> std::shared_ptr<GrowingFile> {
     const auto found = files.find(root);
     return found == files.end() ? nullptr : found->second;
   });
 }
 
-void PushStore::endAll() {
+void GrowingFiles::endAll() {
   files_.with([](auto& files) {
     for (auto& [root, file] : files) file->end();
   });

@@ -1,7 +1,8 @@
-// The files of pushes at this peer: whole at the sender, growing at those who take them. Whoever is
-// served waits here for the chunk that comes next.
+// Files that others can have before they are whole: those of a push (whole at its sender, growing
+// at those who take it), and those that are being fetched. Who is served of a push waits here for
+// the chunk that comes next; of a fetch only what is there is given.
 //
-//   PushedFile:  announced --begin--> growing --add, add …, finish--> whole
+//   GrowingFile:  announced --begin--> growing --add, add …, finish--> whole
 //                    |                   |
 //                    +-------------------+--end--> ended: never mind (the disk failed, cancelled)
 //
@@ -27,13 +28,13 @@
 
 namespace espalier::transfer {
 
-class PushedFile {
+class GrowingFile {
  public:
   enum class There { yes, notYet, never };
 
-  PushedFile(const FileRoot& root, std::uint64_t size) : root_(root), size_(size) {}
-  PushedFile(const PushedFile&) = delete;
-  PushedFile& operator=(const PushedFile&) = delete;
+  GrowingFile(const FileRoot& root, std::uint64_t size) : root_(root), size_(size) {}
+  GrowingFile(const GrowingFile&) = delete;
+  GrowingFile& operator=(const GrowingFile&) = delete;
 
   const FileRoot& root() const { return root_; }
   std::uint64_t size() const { return size_; }
@@ -71,17 +72,17 @@ class PushedFile {
   std::optional<FileState> whole_;
 };
 
-class PushStore {
+class GrowingFiles {
  public:
   // One that is there already under that root, and has not ended, stays: it is further.
-  void put(std::shared_ptr<PushedFile> file);
-  void remove(const std::shared_ptr<PushedFile>& file);
-  std::shared_ptr<PushedFile> find(const FileRoot& root);
+  void put(std::shared_ptr<GrowingFile> file);
+  void remove(const std::shared_ptr<GrowingFile>& file);
+  std::shared_ptr<GrowingFile> find(const FileRoot& root);
   // Ends all: nobody waits any more.
   void endAll();
 
  private:
-  Guarded<std::map<FileRoot, std::shared_ptr<PushedFile>>> files_;
+  Guarded<std::map<FileRoot, std::shared_ptr<GrowingFile>>> files_;
 };
 
 }  // namespace espalier::transfer
