@@ -26,7 +26,7 @@ namespace {
 constexpr std::size_t kProblemsNamed = 3;
 constexpr int kTriesInVain = 2;
 // Asked of the only holder there is before its rate is known: nobody else could send it.
-constexpr std::uint64_t kFirstBytesOfOne = 64 << 20;
+constexpr std::uint64_t kFirstBytesOfOne = 16 << 20;
 
 std::uint64_t randomSeed() {
   std::array<std::uint8_t, sizeof(std::uint64_t)> bytes;

@@ -103,7 +103,7 @@ def _(network):
     assert network.command("s2", "get film.bin")[0] == 0
     assert (network.folder / "s2/film.bin").read_bytes() == noise(12 * MIB, 1)
     more = network.json("s1", "status")[1][0]["sent"] - sent
-    assert more <= 10 * MIB, more
+    assert more <= 11 * MIB, more  # one that was on its way when it was cancelled
 
 
 @case("a folder that is fetched is paused and resumed as one")
