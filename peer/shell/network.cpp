@@ -3,6 +3,8 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <system_error>
+#include <thread>
 
 #include "common/base/limits.h"
 #include "common/base/log.h"
@@ -14,6 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr std::size_t kLookUps = 16;  // of names, at once: a thread each, and neighbours name hosts
 constexpr auto kGoodbye = 500ms;
 constexpr auto kGoodbyePoll = 10ms;
 
@@ -113,34 +116,41 @@ void Network::dial(const Dial& wanted) {
       wanted.purpose == wire::Purpose::registry ? Kind::registry : Kind::link, false};
   if (net::Address::fromEndpoint(wanted.to)) return dialResolved(wanted, wanted.to);
   // A host's name: looking it up may take seconds, which must not hold up the loop.
+  if (lookUps_ == kLookUps) {
+    return dialFailed(wanted.connection, {ErrorCode::io, "too many names are being looked up"});
+  }
   early_[wanted.connection];
-  std::thread([this, wanted, reach = reach_] {
-    auto resolved = net::resolve(wanted.to);
-    reach->with([&](net::EventLoop* loop) {
-      if (loop == nullptr) return;  // this peer is gone
-      loop->post([this, wanted, resolved = std::move(resolved)] {
-        if (!states_.contains(wanted.connection)) return;
-        if (resolved) return dialResolved(wanted, *resolved);
-        states_.erase(wanted.connection);
-        early_.erase(wanted.connection);
-        step([&](TimePoint now, Effects& fx) {
-          peer_.failed(wanted.connection, resolved.error(), now, fx);
+  try {
+    std::thread([this, wanted, reach = reach_] {
+      auto resolved = net::resolve(wanted.to);
+      reach->with([&](net::EventLoop* loop) {
+        if (loop == nullptr) return;  // this peer is gone
+        loop->post([this, wanted, resolved = std::move(resolved)] {
+          --lookUps_;
+          if (!states_.contains(wanted.connection)) return;
+          if (resolved) return dialResolved(wanted, *resolved);
+          dialFailed(wanted.connection, resolved.error());
         });
       });
-    });
-  }).detach();
+    }).detach();
+    ++lookUps_;
+  } catch (const std::system_error& error) {
+    dialFailed(wanted.connection, {ErrorCode::io, error.what()});
+  }
+}
+
+// The core hears of it later: it may be the one that just asked for it.
+void Network::dialFailed(ConnectionId connection, Error why) {
+  states_.erase(connection);
+  early_.erase(connection);
+  loop_.post([this, connection, why = std::move(why)] {
+    step([&](TimePoint now, Effects& fx) { peer_.failed(connection, why, now, fx); });
+  });
 }
 
 void Network::dialResolved(const Dial& wanted, const Endpoint& to) {
   auto dialled = loop_.dial(wanted.connection, to, control_);
-  if (!dialled) {
-    states_.erase(wanted.connection);
-    early_.erase(wanted.connection);
-    loop_.post([this, wanted, error = dialled.error()] {
-      step([&](TimePoint now, Effects& fx) { peer_.failed(wanted.connection, error, now, fx); });
-    });
-    return;
-  }
+  if (!dialled) return dialFailed(wanted.connection, dialled.error());
   wire::Hello hello;
   hello.purpose = wanted.purpose;
   (*dialled)->send(wire::encode(hello));

@@ -101,6 +101,7 @@ class Network final : private net::ListenerHandler {
   void carryOut(Effects& fx);
   void listen(const Endpoint& at);
   void dial(const Dial& dial);
+  void dialFailed(ConnectionId connection, Error why);
   void dialResolved(const Dial& dial, const Endpoint& to);
   void giveUp(ConnectionId connection, Error why);
   void received(net::Connection& connection, std::string_view payload);
@@ -120,7 +121,8 @@ class Network final : private net::ListenerHandler {
   std::unique_ptr<net::Listener> listener_;
   std::unordered_map<ConnectionId, State> states_;
   std::map<ConnectionId, std::string>
-      early_;  // frames for connections whose host is being looked up
+      early_;                // frames for connections whose host is being looked up
+  std::size_t lookUps_ = 0;  // of names, under way
   std::uint64_t accepted_ = 0;
   std::deque<Answer> topologyAnswers_;  // the metaserver answers in order
   std::deque<Answer> membersAnswers_;

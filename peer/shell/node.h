@@ -93,6 +93,10 @@ class Node final : public PeerService, public Joiner {
     std::uint64_t searched = 0;
     std::optional<SearchResult> result;
   };
+  struct HeardNames {  // of hits, for completion
+    std::set<std::string> names;
+    std::size_t bytes = 0;
+  };
   // An attempt to join that somebody waits for.
   struct Attempt {
     std::mutex mutex;
@@ -151,7 +155,7 @@ class Node final : public PeerService, public Joiner {
   Guarded<std::shared_ptr<Attempt>> attempt_;
   Guarded<std::map<QueryId, std::shared_ptr<Search>>> searches_;
   Downloads downloads_;
-  Guarded<std::set<std::string>> heardNames_;  // of hits, for completion
+  Guarded<HeardNames> heardNames_;
   std::atomic<std::uint64_t> receivedBytes_{0};
   std::atomic<bool> largeNetwork_{false};
   std::atomic<bool> joined_{false};

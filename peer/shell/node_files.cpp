@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kPictureAge = 10s;
 constexpr std::size_t kHeardNames = 10'000;
+constexpr std::size_t kHeardNamesBytes = 1 << 20;
 constexpr std::size_t kCompletions = 200;
 // A share this small is looked through at once, on the loop: some 10 us, less than a thread costs.
 constexpr std::size_t kMatchAtOnceFiles = 64;
@@ -96,9 +97,12 @@ void Node::addPartial(share::Matching& matching) {
 
 // On the loop's thread.
 void Node::searched(SearchUpdate& update) {
-  heardNames_.with([&](auto& names) {
+  heardNames_.with([&](HeardNames& heard) {
     for (const auto& hit : update.hits) {
-      if (names.size() < kHeardNames) names.insert(hit.name);
+      if (heard.names.size() == kHeardNames || heard.bytes + hit.name.size() > kHeardNamesBytes) {
+        break;
+      }
+      if (heard.names.insert(hit.name).second) heard.bytes += hit.name.size();
     }
   });
   const auto search = searches_.with([&](auto& searches) {
@@ -197,9 +201,10 @@ Result<ShareChange> Node::unshare(const std::string& path, std::stop_token) {
 
 std::vector<std::string> Node::knownNames(const std::string& prefix) {
   std::set<std::string> names;
-  heardNames_.with([&](auto& heard) {
-    for (auto name = heard.lower_bound(prefix);
-         name != heard.end() && name->starts_with(prefix) && names.size() < kCompletions; ++name) {
+  heardNames_.with([&](const HeardNames& heard) {
+    for (auto name = heard.names.lower_bound(prefix);
+         name != heard.names.end() && name->starts_with(prefix) && names.size() < kCompletions;
+         ++name) {
       names.insert(*name);
     }
   });

@@ -96,9 +96,11 @@ bool FetchJob::addHolders(const std::vector<Holder>& holders) {
 
 // With mutex_ held.
 void FetchJob::startThreads(std::vector<std::jthread>& threads) {
-  for (auto left = toDial_.size(); left > 0 && working_ < limits::kFetchSources; --left) {
+  while (working_ < limits::kFetchSources) {
+    const auto first = nextHolder();
+    if (!first) return;
     ++working_;
-    threads.emplace_back([this] { work(); });
+    threads.emplace_back([this, first] { work(*first); });
   }
 }
 
@@ -186,16 +188,21 @@ void FetchJob::fail(Error error) {
   interrupter_.interrupt();
 }
 
-void FetchJob::work() {
+void FetchJob::work(std::size_t first) {
   const QuietSignals quiet;
-  while (const auto index = nextHolder()) serveFrom(*index);
-  const std::lock_guard lock(mutex_);
+  serveFrom(first);
+  std::unique_lock lock(mutex_);
+  while (const auto index = nextHolder()) {
+    lock.unlock();
+    serveFrom(*index);
+    lock.lock();
+  }
   --working_;
   wake();
 }
 
+// With mutex_ held.
 std::optional<std::size_t> FetchJob::nextHolder() {
-  const std::lock_guard lock(mutex_);
   if (over() || toDial_.empty()) return std::nullopt;
   const std::size_t next = toDial_.front();
   toDial_.pop_front();

@@ -70,7 +70,7 @@ class FetchJob {
   };
   struct Conversation;  // one connection of a source
 
-  void work();
+  void work(std::size_t first);
   std::optional<std::size_t> nextHolder();
   void serveFrom(std::size_t index);
   Result<void> converse(Conversation& talk);

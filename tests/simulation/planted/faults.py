@@ -132,11 +132,6 @@ FAULTS = {
         "  choose(found->second, now, fx);\n",
         "",
         PUSHES),
-    "some_sources_only": Fault(
-        "The best source that has rested is asked again, so two of no use keep all others from being asked.",
-        "    if (until >= rested) continue;\n",
-        "    if (until >= rested || (next != nullptr && rested <= now)) continue;\n",
-        PUSHES),
     "taken_for_ever": Fault(
         "A push that nobody has all of any more is taken for ever.",
         "dried = taking.drySince + limits::kPushKept;",
