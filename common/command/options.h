@@ -66,10 +66,11 @@ Result<Parsed> parseOptions(const Program& program, const std::vector<std::strin
 std::string helpText(const Program& program);
 std::string environmentName(std::string_view option);  // ESPALIER_MAX_LINKS
 
-// --- what an option may store; each refers to `target`, which outlives the parsing
-
 // 500, 20K, 10G: powers of 1000. An error of code `usage`.
 Result<std::uint64_t> parseSize(std::string_view text, std::uint64_t most);
+
+// --- what an option may store; each refers to `target`, which outlives the parsing
+
 Store storeText(std::string& target, std::size_t maxBytes);
 Store storeYes(bool& target);
 Store storeAll(std::vector<std::string>& target);

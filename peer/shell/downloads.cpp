@@ -32,13 +32,11 @@ void Downloads::Download::update(const std::function<void(ActiveTransfer& shown)
   change(entry_->shown);
 }
 
-Downloads::Download Downloads::begin(std::string name, std::uint64_t bytes,
-                                     std::optional<FileRoot> root) {
+Downloads::Download Downloads::begin(std::string name, std::uint64_t bytes) {
   auto entry = std::make_shared<Entry>();
   entry->shown.name = std::move(name);
   entry->shown.incoming = true;
   entry->shown.totalBytes = bytes;
-  entry->root = root;
   const auto number = table_.with([&](Table& table) {
     entry->shown.number = ++table.last;
     table.entries.emplace(table.last, entry);
@@ -58,14 +56,6 @@ std::vector<ActiveTransfer> Downloads::list() const {
     result.push_back(entry->shown);
   }
   return result;
-}
-
-std::optional<ActiveTransfer> Downloads::find(const FileRoot& root) const {
-  for (const auto& [number, entry] : entries()) {
-    const std::lock_guard lock(entry->mutex);
-    if (entry->root == root) return entry->shown;
-  }
-  return std::nullopt;
 }
 
 Result<std::vector<ActiveTransfer>> Downloads::control(TransferControl what,

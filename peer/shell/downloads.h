@@ -17,14 +17,12 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "common/base/guarded.h"
-#include "common/base/ids.h"
 #include "common/base/result.h"
 #include "peer/shell/peer_service.h"
 
@@ -35,7 +33,6 @@ class Downloads {
     std::mutex mutex;  // guards what follows
     std::condition_variable_any changed;
     ActiveTransfer shown;
-    std::optional<FileRoot> root;
     bool cancelled = false;
     std::stop_source attempt;
   };
@@ -66,11 +63,8 @@ class Downloads {
     std::shared_ptr<Entry> entry_;
   };
 
-  // `root`: of a file that is given on while it is fetched.
-  Download begin(std::string name, std::uint64_t bytes, std::optional<FileRoot> root);
+  Download begin(std::string name, std::uint64_t bytes);
   std::vector<ActiveTransfer> list() const;
-  // Of whichever download fetches that root.
-  std::optional<ActiveTransfer> find(const FileRoot& root) const;
 
   // Those of these numbers, or all, as they are then. `failed` when there is none of a number, and
   // none is touched.

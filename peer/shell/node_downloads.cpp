@@ -96,7 +96,7 @@ Result<Fetched> Node::fetch(const FetchRequest& request, std::stop_token stop,
       break;
     }
   }
-  auto download = downloads_.begin(wanted.saveAs, wanted.size, wanted.root);
+  auto download = downloads_.begin(wanted.saveAs, wanted.size);
   std::uint64_t counted = 0;
   const auto onProgress = [&](const transfer::FetchProgress& state) {
     const std::uint64_t received = state.heldBytes - state.resumedBytes;

@@ -89,10 +89,8 @@ bool Node::matchOn(share::Matching& matching, TimePoint until) {
 void Node::addPartial(share::Matching& matching) {
   if (matching.job.kind != PatternKind::root || !matching.hits.empty()) return;
   const auto root = parseFileRoot(matching.job.text);
-  if (!root || !growing_.find(*root)) return;
-  const auto download = downloads_.find(*root);
-  if (!download) return;
-  matching.hits.push_back({download->name, download->totalBytes, *root, true});
+  const auto file = root ? growing_.find(*root) : nullptr;
+  if (file) matching.hits.push_back({file->name(), file->size(), *root, true});
 }
 
 // On the loop's thread.

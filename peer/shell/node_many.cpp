@@ -43,7 +43,7 @@ void Node::fetchMany(const std::vector<FetchRequest>& requests, std::stop_token 
     totalBytes += file.sizeBytes;
   }
   const std::string what = counted(requests.size(), "file");
-  std::optional<Downloads::Download> download = downloads_.begin(what, totalBytes, std::nullopt);
+  std::optional<Downloads::Download> download = downloads_.begin(what, totalBytes);
   std::uint64_t doneBytes = 0;
   std::vector<bool> told(requests.size());
   std::vector<std::size_t> asked;  // the requests that wanted.files are

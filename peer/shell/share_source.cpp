@@ -10,7 +10,7 @@ std::optional<transfer::FileInfo> ShareSource::find(const FileRoot& root) {
     return transfer::FileInfo{file->root, file->sizeBytes, file->name};
   }
   if (const auto file = growing_.find(root)) {
-    return transfer::FileInfo{file->root(), file->size(), {}};
+    return transfer::FileInfo{file->root(), file->size(), file->name()};
   }
   return std::nullopt;
 }

@@ -369,7 +369,7 @@ void FetchJob::giveOn(const std::vector<ChunkIndex>& held) {
   }
   FileDescriptor file(::open(staging_.partPath().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!file) return;
-  given_ = std::make_shared<GrowingFile>(plan_.root, plan_.size);
+  given_ = std::make_shared<GrowingFile>(plan_.root, plan_.size, request_.saveAs);
   given_->begin(plan_, std::move(file));
   for (const ChunkIndex chunk : held) given_->add(number(chunk));
   request_.growing->put(given_);

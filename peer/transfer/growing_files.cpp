@@ -49,11 +49,6 @@ GrowingFile::There GrowingFile::awaitChunk(std::uint64_t chunk, Duration patienc
   return ended_ ? There::never : held_[chunk] ? There::yes : There::notYet;
 }
 
-bool GrowingFile::begun() const {
-  const std::lock_guard lock(mutex_);
-  return begun_;
-}
-
 bool GrowingFile::holds(std::uint64_t chunk) const {
   const std::lock_guard lock(mutex_);
   return chunk < held_.size() && held_[chunk];

@@ -3,8 +3,8 @@
 // the chunk that comes next; of a fetch only what is there is given.
 //
 //   GrowingFile:  announced --begin--> growing --add, add …, finish--> whole
-//                    |                   |
-//                    +-------------------+--end--> ended: never mind (the disk failed, cancelled)
+//                     |                   |
+//                     +-------------------+--end--> ended: never mind (the disk failed, cancelled)
 //
 // Invariant: a chunk that was added is verified and in the file. Thread-safe; waiting threads hold
 // no lock but the file's own condition.
@@ -17,6 +17,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -32,12 +33,15 @@ class GrowingFile {
  public:
   enum class There { yes, notYet, never };
 
-  GrowingFile(const FileRoot& root, std::uint64_t size) : root_(root), size_(size) {}
+  // `name`: as others are told it; may come from the network.
+  GrowingFile(const FileRoot& root, std::uint64_t size, std::string name)
+      : root_(root), size_(size), name_(std::move(name)) {}
   GrowingFile(const GrowingFile&) = delete;
   GrowingFile& operator=(const GrowingFile&) = delete;
 
   const FileRoot& root() const { return root_; }
   std::uint64_t size() const { return size_; }
+  const std::string& name() const { return name_; }
 
   // --- whoever takes it, one thread
   void begin(ChunkPlan plan, FileDescriptor file);  // once
@@ -51,7 +55,6 @@ class GrowingFile {
   // Once awaitPlan() said yes: they do not change any more.
   const ChunkPlan& plan() const { return plan_; }
   int descriptor() const { return file_.get(); }
-  bool begun() const;
   bool holds(std::uint64_t chunk) const;
   // A bit a chunk, the lowest of a byte first.
   std::string heldBits() const;
@@ -62,6 +65,7 @@ class GrowingFile {
  private:
   const FileRoot root_;
   const std::uint64_t size_;
+  const std::string name_;
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   bool begun_ = false;

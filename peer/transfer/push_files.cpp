@@ -150,7 +150,7 @@ Result<PreparedPush> preparePush(const std::vector<std::string>& paths, std::sto
     });
     if (!opened) return opened.error();
     prepared.files.push_back({file.name, file.size, opened->plan.root});
-    auto pushed = std::make_shared<GrowingFile>(opened->plan.root, file.size);
+    auto pushed = std::make_shared<GrowingFile>(opened->plan.root, file.size, file.name);
     pushed->begin(std::move(opened->plan), std::move(opened->file));
     pushed->finish();
     prepared.opened.push_back(std::move(pushed));

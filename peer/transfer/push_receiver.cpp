@@ -69,7 +69,7 @@ PushReceiver::PushReceiver(std::vector<wire::PushFile> files, PushReceiverOption
       events_(std::move(events)) {
   // At once: whoever takes from this peer may ask before the first chunk is here.
   for (const auto& file : files_) {
-    pushed_.push_back(std::make_shared<GrowingFile>(file.root, file.sizeBytes));
+    pushed_.push_back(std::make_shared<GrowingFile>(file.root, file.sizeBytes, file.name));
     store_.put(pushed_.back());
   }
   thread_ = std::jthread([this](std::stop_token stop) { run(stop); });

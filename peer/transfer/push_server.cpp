@@ -21,7 +21,7 @@ using wire::TransferProblem;
 
 constexpr std::size_t kReceiveBytes = 4096;  // requests are small
 
-// One connection, served by the thread that calls run().
+// One connection.
 class Conversation final : public UploadSlots::Conversation {
  public:
   Conversation(int socket, std::string_view behind, GrowingFiles& store,

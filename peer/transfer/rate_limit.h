@@ -4,7 +4,8 @@
 //   pace = {&limit, interrupter.token()};
 //   while (left > 0) left -= sendSome(pace.take(left));
 //
-// Thread-safe.
+// RateBucket is the arithmetic, on its caller's clock; RateLimit has the threads, and is the only
+// one of these that several of them may use at once.
 #pragma once
 
 #include <atomic>
@@ -18,6 +19,21 @@
 #include "common/base/clock.h"
 
 namespace espalier::transfer {
+
+// In any second no more than the rate, but for a tenth of it that may be made up for after a pause.
+class RateBucket {
+ public:
+  // Bytes a second, at least 1. From now on there is neither debt nor pause.
+  void set(std::uint64_t bytesPerSecond, TimePoint now);
+  // When the next slice may go.
+  TimePoint free() const { return free_; }
+  // How many of the `wanted` bytes go at that moment, which is free() or later; at least one.
+  std::size_t take(std::size_t wanted, TimePoint now);
+
+ private:
+  std::uint64_t rate_ = 1;
+  TimePoint free_{};
+};
 
 class RateLimit {
  public:
@@ -39,7 +55,7 @@ class RateLimit {
   std::uint64_t tickets_ = 0;
   std::deque<std::uint64_t> line_;  // of tickets; the first one is next
   std::uint64_t changes_ = 0;       // of the rate
-  TimePoint free_{};                // when the next slice may go
+  RateBucket bucket_;
 };
 
 // A limit, if there is one, and what ends waiting for it.

@@ -82,7 +82,7 @@ Result<bool> Upload::awaitRequest(const UploadSlots::TurnIsOver& turnIsOver) {
   constexpr std::chrono::milliseconds kIdle = limits::kUploadIdle;
   pollfd polled{socket_, POLLIN, 0};
   while (::poll(&polled, 1, static_cast<int>(kIdle.count())) == 0) {
-    if (Clock::now() - heard_ >= silence_) {
+    if (Clock::now() - active_ >= silence_) {
       return Error{ErrorCode::timeout, "nothing came for too long"};
     }
     if (turnIsOver(true)) return false;
@@ -90,7 +90,7 @@ Result<bool> Upload::awaitRequest(const UploadSlots::TurnIsOver& turnIsOver) {
   std::array<std::byte, kReceiveBytes> buffer;
   const auto received = receiveSome(socket_, buffer);
   if (!received) return received.error();
-  heard_ = Clock::now();
+  active_ = Clock::now();
   reader_.append({reinterpret_cast<const char*>(buffer.data()), *received});
   return true;
 }
@@ -211,6 +211,7 @@ Result<void> Upload::answerSmall(std::uint64_t chunk, std::uint64_t offset, std:
 }
 
 void Upload::sent(std::uint64_t bytes) {
+  active_ = Clock::now();
   ++counters_.chunks;
   counters_.bytes += bytes;
   shown_.with([&](Shown& shown) {
@@ -230,10 +231,13 @@ std::optional<UploadStatus> Upload::status() const {
 }
 
 Upload::Failed Upload::openFile(const FileRoot& root) {
-  if (info_ && info_->root == root && file_.growing) return std::nullopt;
+  const bool isOpen = info_ && info_->root == root;
   auto info = source_.find(root);
-  if (!info) return notShared();
-  if (info_ && info_->root == root && unchanged()) return std::nullopt;
+  // What was fetched a moment ago, and is not in the share's index yet, is as good as it was.
+  if (!info) return isOpen && file_.growing ? Failed() : notShared();
+  if (isOpen && (file_.growing ? source_.growing(root) == file_.growing : unchanged())) {
+    return std::nullopt;
+  }
   info_.reset();
   auto file = source_.open(root);
   if (!file) {

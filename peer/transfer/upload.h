@@ -72,7 +72,7 @@ class Upload final : public UploadSlots::Conversation {
   const Pace pace_;
   const Duration silence_;  // of an asker that wants nothing
   wire::FrameReader reader_;
-  TimePoint heard_ = Clock::now();          // the asker, last
+  TimePoint active_ = Clock::now();         // the asker, last: it asked for something, or took it
   std::optional<wire::ChunkRequest> rest_;  // chunks that are still to be sent
   std::string out_;  // answers that were not sent yet, small chunks among them
   // The file that was asked for last stays open: chunks of one file come in a row.

@@ -1,10 +1,9 @@
 // What must hold of pushes in a World. At every moment: nobody takes what it does not accept,
 // something else than what was sent, or from a source that lied to it; no entry of a ledger goes
 // back, its counts are right, and who is called verified has everything; nobody forgets a push that
-// somebody takes. At rest: everybody knows
-// of each push and has the same ledger; in it whoever takes the push is verified as long as
-// somebody honest has all of it, and else has failed with a reason; who does not take it has
-// declined with one; its sender counts what is true.
+// somebody takes. At rest: everybody knows of each push and has the same ledger; in it whoever
+// takes the push is verified as long as somebody honest has all of it, and else has failed with a
+// reason; who does not take it has declined with one; its sender counts what is true.
 //
 // Each check returns what is wrong, if anything is. Looks at the World, changes nothing there.
 #pragma once

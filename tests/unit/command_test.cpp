@@ -9,10 +9,9 @@
 #include "common/command/runner.h"
 #include "common/command/words.h"
 #include "metaserver/shell/commands.h"
-#include "peer/shell/background.h"
 #include "peer/shell/commands.h"
 #include "peer/shell/render.h"
-#include "tests/unit/fake_peer_service.h"
+#include "tests/unit/given_command.h"
 
 using namespace espalier;
 using namespace espalier::command;
@@ -21,31 +20,6 @@ using namespace espalier::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-// One command, as somebody without a terminal gives it.
-struct Given {
-  FakePeerService service;
-  CommandSettings settings;
-  Context context;
-
-  struct Came {
-    Outcome outcome;
-    std::string out;
-    std::string err;
-    std::string json;
-  };
-
-  Came run(const std::string& line) {
-    const Dispatcher dispatcher(peerCommands(service, settings), peerNames(service));
-    Came came;
-    came.outcome = dispatcher.runLine(line, context);
-    const auto text = dispatcher.render(came.outcome, Format::text);
-    came.out = text.out;
-    came.err = text.err;
-    came.json = dispatcher.render(came.outcome, Format::json).out;
-    return came;
-  }
-};
 
 std::string hex(std::uint8_t number) {
   return toHex(rootOf(number).view());
@@ -325,72 +299,6 @@ TEST_CASE("list, peers, whatif and status read well") {
   CHECK(status.find("sharing      5 files (3.1 MB) from ./s2\n") != std::string::npos);
   CHECK(status.find("fetching 3   f3.txt: 33 % of 12.0 MB, 2.0 MB/s, 4.00 s left, from s1\n") !=
         std::string::npos);
-}
-
-TEST_CASE("downloads are held up by their numbers, or all of them") {
-  Given given;
-  CHECK(given.run("pause").out == "3  f3.txt: paused\n");
-  CHECK(given.run("resume 3").out == "3  f3.txt: goes on\n");
-  CHECK(given.run("cancel 3").out == "3  f3.txt: cancelled\n");
-  using Numbers = std::vector<std::uint64_t>;
-  REQUIRE(given.service.controlled.size() == 3);
-  CHECK(given.service.controlled[0] == std::pair(TransferControl::pause, Numbers{}));
-  CHECK(given.service.controlled[1] == std::pair(TransferControl::resume, Numbers{3}));
-  CHECK(given.service.controlled[2] == std::pair(TransferControl::cancel, Numbers{3}));
-  CHECK(given.run("cancel").outcome.exitCode == 64);
-  CHECK(given.run("pause three").outcome.exitCode == 64);
-  CHECK(given.run("pause 4").outcome.exitCode == 1);
-  CHECK(given.service.controlled.size() == 4);
-}
-
-TEST_CASE("rates are set, shown, and refused when they make no sense") {
-  Given given;
-  CHECK(given.run("limit").out == "upload    no limit\ndownload  no limit\n");
-  CHECK(given.run("limit upload 500K").out == "upload    500.0 kB/s\ndownload  no limit\n");
-  CHECK(given.run("limit download 2M upload none").json ==
-        R"({"command":"limit","upload":0,"download":2000000})"
-        "\n");
-  for (const auto* wrong : {"limit upload", "limit sideways 3M", "limit upload 3", "limit 3M",
-                            "limit upload -1", "limit upload 99999999T"}) {
-    CAPTURE(wrong);
-    CHECK(given.run(wrong).outcome.exitCode == 64);
-  }
-  CHECK(given.service.rates.download == 2'000'000);
-}
-
-TEST_CASE("a line with & at its end is a command for the background") {
-  CHECK(backgroundCommand("get f3.txt &") == "get f3.txt ");
-  CHECK(backgroundCommand("get f3.txt  & ") == "get f3.txt  ");
-  CHECK_FALSE(backgroundCommand("get f3.txt"));
-  CHECK_FALSE(backgroundCommand("get a&"));
-  CHECK_FALSE(backgroundCommand("&"));
-  CHECK_FALSE(backgroundCommand(""));
-}
-
-TEST_CASE("commands in the background tell what they came to, and are cancelled at the end") {
-  FakePeerService service;
-  const command::Dispatcher dispatcher(peerCommands(service), peerNames(service));
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::string told;
-  bool searching = false;
-  service.underWay = [&] {
-    const std::lock_guard lock(mutex);
-    searching = true;
-    changed.notify_all();
-  };
-  {
-    Background background(dispatcher, Format::text, [&](const std::string& text) {
-      const std::lock_guard lock(mutex);
-      told += text;
-      changed.notify_all();
-    });
-    REQUIRE(background.start("get f3.txt", {}));
-    REQUIRE(background.start("find 'for ever'", {}));
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return searching && !told.empty(); });
-  }
-  CHECK(told == "f3.txt: 12 B from s1, verified, saved as ./s2/f3.txt\n");
 }
 
 TEST_CASE("names from the network are escaped in text, and whole in JSON") {

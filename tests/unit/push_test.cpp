@@ -1,210 +1,14 @@
-// Pushes at one peer and in small networks: offers, the ledger's way over links, sources, and what
-// hostile neighbours say.
+// Pushes at one peer and in small networks: offers, the ledger's way over links, and what hostile
+// neighbours say.
 #include <doctest/doctest.h>
 
-#include <algorithm>
-#include <memory>
 #include <set>
 
-#include "common/base/limits.h"
-#include "common/wire/link_codec.h"
-#include "peer/core/push.h"
+#include "tests/unit/push_fixture.h"
 
 using namespace espalier;
 using namespace espalier::peer;
-using namespace std::chrono_literals;
-using wire::PushEnd;
-using wire::PushEntry;
-using wire::PushState;
-
-namespace {
-
-PeerId id(unsigned number) {
-  return *PeerId::parse("s" + std::to_string(number));
-}
-
-wire::Contact contact(unsigned number) {
-  return {id(number), JoinOrder{number}, {"127.0.0.1", static_cast<std::uint16_t>(5000 + number)}};
-}
-
-const PushPolicy kAll{PushPolicy::From::all, {}, 1'000'000};
-
-std::vector<wire::PushFile> oneFile(std::uint64_t bytes = 1000) {
-  return {{"news.bin", bytes, *FileRoot::fromRaw(std::string(32, 'r'))}};
-}
-
-// Peers s1 … sN whose links deliver at once when pump() is called, on one clock.
-class Network {
- public:
-  struct Node {
-    std::unique_ptr<Random> random;
-    std::unique_ptr<Pushes> pushes;
-    std::map<ConnectionId, std::pair<unsigned, ConnectionId>> links;  // to whom, their end
-    std::vector<PushJob> jobs;
-    std::vector<std::string> notices;
-    std::size_t sent = 0;
-    std::vector<TimePoint> ledgersSent;
-  };
-
-  explicit Network(unsigned count, const PushPolicy& policy = kAll) {
-    nodes_.resize(count + 1);
-    for (unsigned i = 1; i <= count; ++i) restart(i, policy);
-  }
-
-  void restart(unsigned number, const PushPolicy& policy = kAll) {
-    while (!at(number).links.empty()) {
-      cut(number, at(number).links.begin()->second.first);
-    }
-    at(number).jobs.clear();
-    at(number).random = std::make_unique<Random>(number);
-    at(number).pushes = std::make_unique<Pushes>(contact(number), policy, *at(number).random);
-  }
-
-  void link(unsigned a, unsigned b) {
-    const ConnectionId ends[] = {ConnectionId{++connections_}, ConnectionId{++connections_}};
-    at(a).links[ends[0]] = {b, ends[1]};
-    at(b).links[ends[1]] = {a, ends[0]};
-    step(a, [&](PushEffects& fx) { at(a).pushes->linkUp(ends[0], contact(b), now, fx); });
-    step(b, [&](PushEffects& fx) { at(b).pushes->linkUp(ends[1], contact(a), now, fx); });
-  }
-
-  void cut(unsigned a, unsigned b) {
-    for (const auto& [one, other] : {std::pair(a, b), std::pair(b, a)}) {
-      auto& links = at(one).links;
-      const auto end = std::find_if(links.begin(), links.end(),
-                                    [&](const auto& each) { return each.second.first == other; });
-      REQUIRE(end != links.end());
-      const ConnectionId connection = end->first;
-      links.erase(end);
-      if (!at(one).pushes) continue;
-      step(one, [&](PushEffects& fx) { at(one).pushes->linkDown(connection, now, fx); });
-    }
-  }
-
-  template <typename Event>
-  void step(unsigned number, Event&& event) {
-    PushEffects fx;
-    event(fx);
-    auto& node = at(number);
-    for (auto& job : fx.jobs) node.jobs.push_back(std::move(job));
-    for (auto& notice : fx.notices) node.notices.push_back(std::move(notice));
-    for (auto& [connection, message] : fx.sends) {
-      const auto link = node.links.find(connection);
-      if (link == node.links.end()) continue;
-      ++node.sent;
-      if (std::holds_alternative<wire::PushLedger>(message)) node.ledgersSent.push_back(now);
-      // Over the wire, as in life.
-      const auto bytes =
-          std::visit([](const auto& m) { return wire::encode(wire::LinkMessage(m)); }, message);
-      CHECK(bytes.size() <= limits::kFrameBytes);
-      coming_.push_back({link->second.first, link->second.second, message});
-    }
-  }
-
-  // Delivers, and lets time pass.
-  void run(Duration length) {
-    const TimePoint until = now + length;
-    while (true) {
-      while (!coming_.empty()) {
-        const auto [to, connection, message] = coming_.front();
-        coming_.pop_front();
-        if (!at(to).links.contains(connection)) continue;
-        step(to, [&, c = connection](PushEffects& fx) {
-          at(to).pushes->received(c, message, now, fx);
-        });
-      }
-      TimePoint next = until;
-      for (unsigned i = 1; i < nodes_.size(); ++i) {
-        next = std::min(next, at(i).pushes->deadline());
-      }
-      now = std::max(now, next);
-      if (now >= until) return;
-      for (unsigned i = 1; i < nodes_.size(); ++i) {
-        if (at(i).pushes->deadline() > now) continue;
-        step(i, [&](PushEffects& fx) { at(i).pushes->tick(now, fx); });
-      }
-    }
-  }
-
-  PushId push(unsigned sender, std::vector<PeerId> to = {}) {
-    std::optional<PushId> id;
-    step(sender, [&](PushEffects& fx) {
-      id = *at(sender).pushes->start(oneFile(), std::move(to), now, fx);
-    });
-    return *id;
-  }
-
-  void receive(unsigned to, unsigned from, const wire::PushMessage& message) {
-    for (const auto& [connection, link] : at(to).links) {
-      if (link.first != from) continue;
-      const auto c = connection;
-      return step(to, [&](PushEffects& fx) { at(to).pushes->received(c, message, now, fx); });
-    }
-    FAIL("no such link");
-  }
-
-  void complete(unsigned number, const PushId& push) {
-    step(number, [&](PushEffects& fx) { at(number).pushes->completed(push, now, fx); });
-  }
-
-  std::optional<PeerId> sourceOf(unsigned number) {
-    std::optional<PeerId> source;
-    for (const auto& job : at(number).jobs) {
-      if (const auto* from = std::get_if<PushTakeFrom>(&job)) source = from->source.id;
-    }
-    return source;
-  }
-
-  template <typename Job>
-  std::size_t jobs(unsigned number) {
-    return static_cast<std::size_t>(
-        std::count_if(at(number).jobs.begin(), at(number).jobs.end(),
-                      [](const auto& job) { return std::holds_alternative<Job>(job); }));
-  }
-
-  PushState stateOf(unsigned of, const PushId& push, unsigned as) {
-    const auto view = at(as).pushes->view(push);
-    REQUIRE(view);
-    const auto* entry = view->ledger.find(id(of));
-    REQUIRE(entry != nullptr);
-    return entry->state;
-  }
-
-  Node& at(unsigned number) { return nodes_[number]; }
-  TimePoint now{1000s};
-
- private:
-  struct Message {
-    unsigned to;
-    ConnectionId connection;
-    wire::PushMessage message;
-  };
-  std::vector<Node> nodes_;
-  std::deque<Message> coming_;
-  std::uint64_t connections_ = 0;
-};
-
-// s1 - s2 - … - sN
-Network line(unsigned count) {
-  Network network(count);
-  for (unsigned i = 1; i < count; ++i) network.link(i, i + 1);
-  return network;
-}
-
-wire::PushLedger ledgerOf(const PushId& push, std::vector<PushEntry> entries) {
-  return {push, PushEnd::open, std::move(entries)};
-}
-
-PushEntry entryOf(unsigned number, PushState state, std::uint32_t version = 1) {
-  PushEntry entry;
-  entry.version = version;
-  entry.state = state;
-  entry.peer = contact(number);
-  entry.via = id(1);
-  return entry;
-}
-
-}  // namespace
+using namespace espalier::peer::test;
 
 TEST_CASE(
     "an offer reaches everybody, each takes from the one before, and all ledgers become the same") {
@@ -225,20 +29,6 @@ TEST_CASE(
     CHECK(network.at(as).pushes->view(push)->ledger == network.at(3).pushes->view(push)->ledger);
     CHECK(network.at(as).pushes->view(push)->ledger.count(PushState::verified) == 5);
   }
-}
-
-TEST_CASE("a chain through two arms of the tree forms at once, and nobody changes over") {
-  // s1 with s2, s4, … s16 behind it, and s3, s5, … s17: as `shallowest` places them.
-  Network network(17, {PushPolicy::From::all, {}, 1u << 30});
-  for (unsigned i = 2; i <= 17; ++i) network.link(i == 2 ? 1 : i - 2, i);
-  network.step(1, [&](PushEffects& fx) {
-    (void)network.at(1).pushes->start(oneFile(100u << 20), {}, network.now, fx);
-  });
-  network.run(250ms);
-  CHECK(network.sourceOf(3) == id(16));
-  for (unsigned i = 4; i <= 17; ++i) CHECK(network.sourceOf(i) == id(i - 2));
-  network.run(limits::kPushSettling);
-  for (unsigned i = 2; i <= 17; ++i) CHECK(network.jobs<PushTakeFrom>(i) == 1);
 }
 
 TEST_CASE("who takes nothing declines with a reason, and passes the offer on") {
@@ -290,74 +80,6 @@ TEST_CASE("changes go over a link four times a second at most, but for a burst, 
   }
 }
 
-TEST_CASE("a source that breaks off is replaced by the one before it, a liar never asked again") {
-  auto network = line(4);
-  const auto push = network.push(1);
-  network.run(6s);
-  REQUIRE(network.sourceOf(4) == id(3));
-  network.step(4, [&](PushEffects& fx) {
-    network.at(4).pushes->sourceFailed(push, id(3), PushTrouble::lied, network.now, fx);
-  });
-  CHECK(network.sourceOf(4) == id(2));
-  for (const unsigned failing : {2u, 1u, 2u, 1u, 2u}) {
-    network.step(4, [&](PushEffects& fx) {
-      network.at(4).pushes->sourceFailed(push, id(failing), PushTrouble::unreachable, network.now,
-                                         fx);
-    });
-    network.run(limits::kPushSourceRest);
-    CHECK(network.sourceOf(4) != id(3));
-  }
-}
-
-TEST_CASE("when nobody gives anything any more, taking has failed, and room for others is there") {
-  auto network = line(2);
-  const auto push = network.push(1);
-  network.run(1s);
-  network.cut(1, 2);
-  const TimePoint begun = network.now;
-  while (network.jobs<PushDrop>(2) == 0 && network.now < begun + 2 * limits::kPushKept) {
-    if (network.sourceOf(2)) {
-      network.step(2, [&](PushEffects& fx) {
-        network.at(2).pushes->sourceFailed(push, id(1), PushTrouble::unreachable, network.now, fx);
-      });
-    }
-    network.run(limits::kPushSourceRest);
-  }
-  CHECK(network.now - begun >= limits::kPushKept - 1s);
-  CHECK(network.now - begun < limits::kPushKept + 2 * limits::kPushSourceRest);
-  CHECK(network.stateOf(2, push, 2) == PushState::failed);
-  network.run(limits::kPushKept + 10s);
-  CHECK(network.at(2).pushes->size() == 0);
-}
-
-TEST_CASE("a source that lasts has given something, so taking goes on after it") {
-  auto network = line(2);
-  const auto push = network.push(1);
-  for (int i = 0; i < 30; ++i) {
-    network.run(limits::kPushPatience + 20s);
-    network.step(2, [&](PushEffects& fx) {
-      network.at(2).pushes->sourceFailed(push, id(1), PushTrouble::unreachable, network.now, fx);
-    });
-  }
-  CHECK(network.stateOf(2, push, 2) == PushState::accepted);
-}
-
-TEST_CASE("sources that fail have their turns after all others, so that none is passed over") {
-  auto network = line(5);
-  const auto push = network.push(1);
-  network.run(6s);
-  std::vector<std::string> asked;
-  for (int i = 0; i < 8; ++i) {
-    const auto source = network.sourceOf(5);
-    asked.push_back(source->text());
-    network.step(5, [&](PushEffects& fx) {
-      network.at(5).pushes->sourceFailed(push, *source, PushTrouble::useless, network.now, fx);
-    });
-    network.run(limits::kPushPatience);  // longer than a source rests
-  }
-  CHECK(asked == std::vector<std::string>{"s4", "s3", "s2", "s1", "s4", "s3", "s2", "s1"});
-}
-
 TEST_CASE("a push that somebody still takes is kept, however long that is") {
   auto network = line(3);
   const auto push = network.push(1);
@@ -384,21 +106,6 @@ TEST_CASE("who offers a push that is over hears so") {
   network.receive(2, 1, offer);
   network.run(1s);
   CHECK(network.at(2).ledgersSent.size() == before + 1);
-}
-
-TEST_CASE("the word of an older source does not disturb the new one") {
-  auto network = line(3);
-  const auto push = network.push(1);
-  network.run(6s);
-  network.step(3, [&](PushEffects& fx) {
-    network.at(3).pushes->sourceFailed(push, id(2), PushTrouble::unreachable, network.now, fx);
-  });
-  REQUIRE(network.sourceOf(3) == id(1));
-  const auto before = network.at(3).jobs.size();
-  network.step(3, [&](PushEffects& fx) {
-    network.at(3).pushes->sourceFailed(push, id(2), PushTrouble::unreachable, network.now, fx);
-  });
-  CHECK(network.at(3).jobs.size() == before);
 }
 
 TEST_CASE(

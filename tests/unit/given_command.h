@@ -1,0 +1,38 @@
+// A command of a peer whose service is a fake, and what came of it.
+#pragma once
+
+#include <string>
+
+#include "common/command/dispatcher.h"
+#include "peer/shell/commands.h"
+#include "tests/unit/fake_peer_service.h"
+
+namespace espalier::test {
+
+// One command, as somebody without a terminal gives it.
+struct Given {
+  FakePeerService service;
+  peer::shell::CommandSettings settings;
+  command::Context context;
+
+  struct Came {
+    command::Outcome outcome;
+    std::string out;
+    std::string err;
+    std::string json;
+  };
+
+  Came run(const std::string& line) {
+    const command::Dispatcher dispatcher(peer::shell::peerCommands(service, settings),
+                                         peer::shell::peerNames(service));
+    Came came;
+    came.outcome = dispatcher.runLine(line, context);
+    const auto text = dispatcher.render(came.outcome, command::Format::text);
+    came.out = text.out;
+    came.err = text.err;
+    came.json = dispatcher.render(came.outcome, command::Format::json).out;
+    return came;
+  }
+};
+
+}  // namespace espalier::test
