@@ -199,10 +199,17 @@ inline constexpr auto kPushGone = 4s;        // a link that was lost may have he
 inline constexpr auto kPushSourceRest = 3s;  // a source that failed is not asked again before
 inline constexpr auto kPushKept = 10min;     // from the last change on: who comes late gets it, too
 inline constexpr auto kPushAwaited = 24h;  // the same, while somebody takes it, as far as is known
-// A peer of the chain adds the time of one chunk, so it is short; the list of hashes is 1/4,096 of
-// the file, and at most 8 MiB: from 32 GiB on chunks grow.
-inline constexpr std::uint64_t kPushChunkBytes = 128 * 1024;
+// Each hop adds the time of one chunk, and of the list of hashes, which is 1/2,048 of the file and
+// at most 8 MiB: from 16 GiB on chunks grow.
+inline constexpr std::uint64_t kPushChunkBytes = 64 * 1024;
 inline constexpr std::uint64_t kPushListHashes = 1u << 18;
+// A chain has so many takers at most, and each behind the first one wants so many chunks: then what
+// they wait for each other is 2 % of the time. Others go along stripes.
+inline constexpr std::size_t kPushChainTakers = 32;
+inline constexpr std::uint64_t kPushChainChunks = 50;
+inline constexpr std::size_t kPushAhead = 256;     // chunks asked for from one source
+inline constexpr auto kPushGathering = 2ms;        // of arriving bytes is read at once
+inline constexpr std::size_t kPushFilesOpen = 64;  // of one push, on their way in
 inline constexpr std::size_t kPushSlots = 16;  // threads that serve pushes; others are told `busy`
 inline constexpr auto kPushWaiting = 1s;       // a sign of life to who waits for the next chunk
 inline constexpr auto kPushSilence = 5s;       // no byte from a source: another one is asked

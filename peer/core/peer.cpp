@@ -99,11 +99,11 @@ void Peer::finishPush(const PushId& id, wire::PushEnd end, TimePoint now, Effect
   append(pushed, fx);
 }
 
-void Peer::pushSourceFailed(const PushId& id, const PeerId& source, PushTrouble trouble,
-                            TimePoint now, Effects& fx) {
+void Peer::pushSourceFailed(const PushId& id, std::size_t stripe, const PeerId& source,
+                            PushTrouble trouble, TimePoint now, Effects& fx) {
   if (!pushes_) return;
   PushEffects pushed;
-  pushes_->sourceFailed(id, source, trouble, now, pushed);
+  pushes_->sourceFailed(id, stripe, source, trouble, now, pushed);
   append(pushed, fx);
 }
 

@@ -49,8 +49,8 @@ class Peer {
   void drained(ConnectionId connection);
   void matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64_t more,
                bool stillIndexing, TimePoint now, Effects& fx);
-  void pushSourceFailed(const PushId& id, const PeerId& source, PushTrouble trouble, TimePoint now,
-                        Effects& fx);
+  void pushSourceFailed(const PushId& id, std::size_t stripe, const PeerId& source,
+                        PushTrouble trouble, TimePoint now, Effects& fx);
   void pushCompleted(const PushId& id, TimePoint now, Effects& fx);
   void pushFailed(const PushId& id, std::string reason, TimePoint now, Effects& fx);
   void tick(TimePoint now, Effects& fx);

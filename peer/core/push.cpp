@@ -149,7 +149,7 @@ void Pushes::tick(TimePoint now, PushEffects& fx) {
 
 void Pushes::forget(PushMap::iterator push, PushEffects& fx) {
   const PushId id = push->first;
-  fx.jobs.push_back(PushDrop{id});
+  fx.jobs.emplace_back(PushDrop{id});
   fx.changed.insert(id);
   for (auto& [connection, link] : links_) {
     link.told.erase(id);

@@ -13,11 +13,11 @@
 // whole ledger. A peer that meets an entry about itself that says what it does not raises its own
 // version. A link that was lost for limits::kPushGone makes the peer behind it `lost` there.
 //
-// A taker chooses its source by the ledger (push_chain.h), once nobody before it is undecided or
-// limits::kPushForming is over, and again when the source failed, or the chain changed while it
-// forms. Those that failed have their turns again, but after all others; a source that lied is
-// never asked again. When no source has given anything for limits::kPushKept (the sender went
-// before anybody else had everything), the taker has failed.
+// A taker chooses its sources by the ledger (push_chain.h), one a stripe, once nobody before it is
+// undecided or limits::kPushForming is over, and again when one failed, or the order changed while
+// it forms. Those that failed have their turns again, but after all others; a source that lied is
+// never asked again. When for one stripe no source has given anything for limits::kPushKept (the
+// sender went before anybody else had everything), the taker has failed.
 //
 // Others' words are hostile: pushes, entries, versions and files have bounds in limits.h; what is
 // over is ignored and told once a link. Each link gets changes limits::kLedgerFlushes times in
@@ -28,6 +28,7 @@
 // O(log entries) an entry; choosing a source O(n log n), at most a few times a push.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -44,6 +45,7 @@
 #include "common/base/result.h"
 #include "common/wire/push.h"
 #include "peer/core/ledger.h"
+#include "peer/core/push_chain.h"
 
 namespace espalier::peer {
 
@@ -63,9 +65,12 @@ struct PushReceive {
   PeerId sender;
   std::vector<wire::PushFile> files;
 };
-// Go on from here, from the chunk that is there. Replaces the source before.
+// Take what is missing of one stripe from here. Replaces its source before; with another number
+// of stripes than before those of all.
 struct PushTakeFrom {
   PushId id;
+  std::size_t stripe = 0;
+  std::size_t stripes = 1;
   wire::Contact source;
   Duration patience;  // with a source that gives signs of life, but nothing else
 };
@@ -116,8 +121,8 @@ class Pushes {
                 PushEffects& fx);
 
   // How taking goes. What does not fit (an older source, a push that is over) is ignored.
-  void sourceFailed(const PushId& id, const PeerId& source, PushTrouble trouble, TimePoint now,
-                    PushEffects& fx);
+  void sourceFailed(const PushId& id, std::size_t stripe, const PeerId& source, PushTrouble trouble,
+                    TimePoint now, PushEffects& fx);
   void completed(const PushId& id, TimePoint now, PushEffects& fx);
   void failedHere(const PushId& id, std::string reason, TimePoint now, PushEffects& fx);
 
@@ -129,13 +134,23 @@ class Pushes {
   std::size_t size() const { return pushes_.size(); }
 
  private:
+  // From whom a stripe is taken.
+  struct Way {
+    std::optional<PeerId> source;
+    TimePoint uselessAt;  // a source that lasts longer has given something
+    TimePoint drySince;   // no source has given anything since
+  };
   struct Taking {
     TimePoint begun;
-    std::optional<PeerId> source;
-    TimePoint uselessAt;                  // a source that lasts longer has given something
-    TimePoint drySince;                   // no source has given anything since
+    std::optional<PushShape> shape;       // once a source was chosen
+    std::vector<Way> ways;                // a stripe each
     std::map<PeerId, TimePoint> resting;  // until when; kNever: it lied
     TimePoint chooseAt = kNever;
+
+    bool lacksSource() const {
+      return ways.empty() ||
+             std::any_of(ways.begin(), ways.end(), [](const Way& way) { return !way.source; });
+    }
   };
   struct Push {
     wire::PushOffer offer;  // as this peer passes it on
@@ -173,6 +188,8 @@ class Pushes {
   wire::PushEntry ownEntry(const Push& push) const;
 
   void choose(Push& push, TimePoint now, PushEffects& fx);
+  void chooseWay(Push& push, const PushSources& sources, std::size_t stripe, TimePoint now,
+                 PushEffects& fx);
   void stopTaking(Push& push, PushEffects& fx);
 
   TimePoint flushDue(const Link& link) const;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <bit>
-#include <map>
+#include <iterator>
+
+#include "common/base/limits.h"
 
 namespace espalier::peer {
 
@@ -10,25 +12,66 @@ using wire::PushEntry;
 using wire::PushState;
 
 PushShape pushShape(std::size_t takers, std::uint64_t chunks) {
-  // M + N-1 against 2M + 2(D-1), the times of a chunk.
-  const auto levels = static_cast<std::uint64_t>(std::bit_width(takers + 1)) - 1;
-  return takers + 1 <= chunks + 2 * levels ? PushShape::chain : PushShape::binary;
+  const bool isShort = takers <= limits::kPushChainTakers;
+  return isShort && takers <= 1 + chunks / limits::kPushChainChunks ? PushShape::chain
+                                                                    : PushShape::stripes;
 }
 
-std::size_t placeBefore(PushShape shape, std::size_t place) {
-  return shape == PushShape::chain ? place - 1 : (place - 1) / 2;
+std::size_t stripesOf(PushShape shape) {
+  return shape == PushShape::chain ? 1 : kPushStripes;
+}
+
+std::size_t stripeOf(const FileRoot& root, std::uint64_t chunk, std::size_t stripes) {
+  return (root.bytes.front() + chunk) % stripes;
+}
+
+std::size_t StripeTrees::rank(std::size_t stripe, std::size_t place) const {
+  const bool turned = stripe == 1 && place > 0 && place <= inTime_;
+  return turned ? inTime_ + 1 - place : place;
+}
+
+std::size_t StripeTrees::source(std::size_t stripe, std::size_t place) const {
+  return rank(stripe, rank(stripe, place) / 2);
+}
+
+std::size_t StripeTrees::depth(std::size_t stripe, std::size_t place) const {
+  return static_cast<std::size_t>(std::bit_width(rank(stripe, place)));
+}
+
+std::size_t StripeTrees::substitute(std::size_t stripe, std::size_t place) const {
+  const std::size_t gone = source(stripe, place);
+  if (gone == 0) return 0;
+  const std::size_t here = source(stripe, gone);
+  const std::size_t there = source(1 - stripe, gone);
+  // Below whom of the two does the other tree's source stand in this one?
+  const std::size_t mine = rank(stripe, place);
+  const std::size_t siblings = mine ^ 1;
+  std::size_t above = rank(stripe, there);
+  while (above > std::max(mine, siblings)) above /= 2;
+  if (above == mine) return here;
+  if (above == siblings) return there;
+  return mine < siblings ? here : there;
 }
 
 std::vector<const PushEntry*> pushOrder(const Ledger& ledger, const PeerId& sender) {
-  std::map<PeerId, std::vector<const PushEntry*>> behind;  // by via
+  const auto older = [](const PushEntry* a, const PushEntry* b) {
+    return a->peer.order != b->peer.order ? a->peer.order < b->peer.order : a->peer.id < b->peer.id;
+  };
+  std::vector<const PushEntry*> behind;  // by via, the oldest first
   std::vector<const PushEntry*> late;
   for (const auto& [id, entry] : ledger.entries()) {
-    if (id == sender) continue;
-    (entry.late ? late : behind[entry.via]).push_back(&entry);
+    if (id != sender) (entry.late ? late : behind).push_back(&entry);
   }
-  const auto younger = [](const PushEntry* a, const PushEntry* b) {
-    return a->peer.order != b->peer.order ? a->peer.order > b->peer.order : a->peer.id > b->peer.id;
+  std::sort(behind.begin(), behind.end(), [&](const PushEntry* a, const PushEntry* b) {
+    return a->via != b->via ? a->via < b->via : older(a, b);
+  });
+  std::sort(late.begin(), late.end(), older);
+
+  struct ByVia {
+    bool operator()(const PushEntry* a, const PeerId& via) const { return a->via < via; }
+    bool operator()(const PeerId& via, const PushEntry* a) const { return via < a->via; }
   };
+  std::vector<bool> taken(behind.size());
   std::vector<const PushEntry*> order;
   std::vector<const PushEntry*> stack;  // the next one last
   if (const auto* first = ledger.find(sender)) stack.push_back(first);
@@ -36,28 +79,28 @@ std::vector<const PushEntry*> pushOrder(const Ledger& ledger, const PeerId& send
     const auto* entry = stack.back();
     stack.pop_back();
     order.push_back(entry);
-    const auto children = behind.find(entry->peer.id);
-    if (children == behind.end()) continue;
-    std::sort(children->second.begin(), children->second.end(), younger);
-    stack.insert(stack.end(), children->second.begin(), children->second.end());
-    behind.erase(children);  // each once
+    const auto [from, to] = std::equal_range(behind.begin(), behind.end(), entry->peer.id, ByVia());
+    const auto first = from - behind.begin();
+    if (from == to || taken[static_cast<std::size_t>(first)]) continue;  // each once
+    std::fill(taken.begin() + first, taken.begin() + (to - behind.begin()), true);
+    stack.insert(stack.end(), std::reverse_iterator(to), std::reverse_iterator(from));
   }
+  order.insert(order.end(), late.begin(), late.end());
   std::vector<const PushEntry*> astray;
-  for (const auto& [via, entries] : behind) {
-    astray.insert(astray.end(), entries.begin(), entries.end());
+  for (std::size_t i = 0; i < behind.size(); ++i) {
+    if (!taken[i]) astray.push_back(behind[i]);
   }
-  for (auto* rest : {&late, &astray}) {
-    std::sort(rest->rbegin(), rest->rend(), younger);
-    order.insert(order.end(), rest->begin(), rest->end());
-  }
+  std::sort(astray.begin(), astray.end(), older);
+  order.insert(order.end(), astray.begin(), astray.end());
   return order;
 }
 
 PushSources pushSources(const Ledger& ledger, const PeerId& sender, const PeerId& self,
-                        std::uint64_t chunks) {
+                        std::uint64_t chunks, std::optional<PushShape> shape) {
   PushSources sources;
   std::vector<const PushEntry*> line;  // who takes part
   std::size_t place = 0;
+  std::size_t late = 0;
   bool found = false;
   for (const auto* entry : pushOrder(ledger, sender)) {
     const bool isSelf = entry->peer.id == self;
@@ -67,22 +110,39 @@ PushSources pushSources(const Ledger& ledger, const PeerId& sender, const PeerId
     }
     if (!found && entry->state == PushState::offered && !entry->late) sources.forming = true;
     const bool takes = entry->state == PushState::accepted || entry->state == PushState::verified;
-    if (takes || isSelf) line.push_back(entry);
+    if (!takes && !isSelf) continue;
+    if (!line.empty() && (entry->late || late > 0)) ++late;
+    line.push_back(entry);
   }
+  const std::size_t takers = line.empty() ? 0 : line.size() - 1;
+  sources.shape = shape ? *shape : pushShape(takers, chunks);
+  sources.ways.resize(stripesOf(sources.shape));
   if (!found) return sources;
-  if (place > 0) {
-    const PushShape shape = pushShape(line.size() - 1, chunks);
-    const std::size_t best = placeBefore(shape, place);
-    for (std::size_t at = place; at > 0; at = placeBefore(shape, at)) ++sources.hops;
-    sources.candidates.push_back(line[best]);
-    // Should that one fail: whoever is nearest before us in a chain, and the sender last of all,
-    // who has enough to do.
-    for (std::size_t i = place; i-- > 0;) {
-      if (i != best) sources.candidates.push_back(line[i]);
+  const StripeTrees trees(takers, late);
+  for (std::size_t stripe = 0; stripe < sources.ways.size(); ++stripe) {
+    auto& way = sources.ways[stripe];
+    std::vector<bool> named(line.size());
+    named[place] = true;
+    const auto name = [&](std::size_t at) {
+      if (!named[at]) way.candidates.push_back(line[at]);
+      named[at] = true;
+    };
+    // Should the best one fail: whoever is nearest before us, and the sender last of all, who has
+    // enough to do.
+    std::size_t rank = place;
+    way.hops = place;
+    if (sources.shape == PushShape::stripes && place > 0) {
+      rank = trees.rank(stripe, place);
+      way.hops = trees.depth(stripe, place);
+      name(trees.source(stripe, place));
+      name(trees.substitute(stripe, place));
     }
-  }
-  for (std::size_t i = place + 1; i < line.size(); ++i) {
-    if (line[i]->state == PushState::verified) sources.candidates.push_back(line[i]);
+    while (rank-- > 0) {
+      name(sources.shape == PushShape::chain ? rank : trees.rank(stripe, rank));
+    }
+    for (std::size_t at = 0; at < line.size(); ++at) {
+      if (line[at]->state == PushState::verified) name(at);
+    }
   }
   return sources;
 }

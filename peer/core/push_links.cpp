@@ -135,7 +135,7 @@ void Pushes::receivedLedger(ConnectionId id, Link& link, const PushLedger& ledge
   }
   if (!push.mine) receivedEnd(push, ledger.end, now, fx);
   // A source may have turned up for who found none.
-  if (push.taking && !push.taking->source) {
+  if (push.taking && push.taking->lacksSource()) {
     push.taking->chooseAt = std::min(push.taking->chooseAt, now);
   }
 }

@@ -47,30 +47,44 @@ void Pushes::decide(Push& push, TimePoint now, PushEffects& fx) {
                fmt::format("takes at most {}", formatSize(policy_.limitBytes)), now, fx);
   }
   say(push, PushState::accepted, {}, now, fx);
-  push.taking = Taking{now, {}, now, now, {}, now};
-  fx.jobs.push_back(PushReceive{push.offer.id, sender, push.offer.files});
+  push.taking = Taking{now, {}, {}, {}, now};
+  fx.jobs.emplace_back(PushReceive{push.offer.id, sender, push.offer.files});
 }
 
 void Pushes::choose(Push& push, TimePoint now, PushEffects& fx) {
   Taking& taking = *push.taking;
-  const TimePoint dried = taking.drySince + limits::kPushKept;
-  if (!taking.source && now >= dried) {
-    stopTaking(push, fx);
-    return say(push, PushState::failed, "nobody who can be reached has all of it", now, fx);
-  }
-  const auto sources = pushSources(push.ledger, push.offer.sender.id, self_.id, push.chunks);
   const bool settling = now < taking.begun + limits::kPushSettling && !push.offer.late;
+  const auto sources = pushSources(push.ledger, push.offer.sender.id, self_.id, push.chunks,
+                                   settling ? std::nullopt : taking.shape);
   taking.chooseAt = settling ? now + kChooseAgain : kNever;
   if (const TimePoint formed = taking.begun + limits::kPushForming;
       sources.forming && now < formed) {
     taking.chooseAt = std::min(taking.chooseAt, formed);
     return;
   }
+  if (taking.shape != sources.shape) {
+    taking.shape = sources.shape;
+    taking.ways.assign(sources.ways.size(), Way{{}, now, now});
+  }
+  for (std::size_t stripe = 0; stripe < taking.ways.size() && push.taking; ++stripe) {
+    chooseWay(push, sources, stripe, now, fx);
+  }
+}
+
+void Pushes::chooseWay(Push& push, const PushSources& sources, std::size_t stripe, TimePoint now,
+                       PushEffects& fx) {
+  Taking& taking = *push.taking;
+  Way& way = taking.ways[stripe];
+  const TimePoint dried = way.drySince + limits::kPushKept;
+  if (!way.source && now >= dried) {
+    stopTaking(push, fx);
+    return say(push, PushState::failed, "nobody who can be reached has all of it", now, fx);
+  }
 
   // The first one that has not failed, else the one that failed first: so all have their turn.
   const PushEntry* next = nullptr;
   TimePoint rested = kNever;
-  for (const auto* entry : sources.candidates) {
+  for (const auto* entry : sources.ways[stripe].candidates) {
     const auto resting = taking.resting.find(entry->peer.id);
     const TimePoint until = resting == taking.resting.end() ? TimePoint::min() : resting->second;
     if (until >= rested) continue;
@@ -78,24 +92,26 @@ void Pushes::choose(Push& push, TimePoint now, PushEffects& fx) {
     rested = until;
   }
   if (next == nullptr || rested > now) {
-    if (!taking.source) taking.chooseAt = std::min({taking.chooseAt, rested, dried});
-  } else if (taking.source != next->peer.id) {
-    taking.source = next->peer.id;
-    const Duration patience =
-        limits::kPushPatience + static_cast<long>(sources.hops) * limits::kPushPatienceHop;
-    taking.uselessAt = now + limits::kConnectTimeout + patience + limits::kPushSilence;
-    fx.jobs.push_back(PushTakeFrom{push.offer.id, next->peer, patience});
+    if (!way.source) taking.chooseAt = std::min({taking.chooseAt, rested, dried});
+  } else if (way.source != next->peer.id) {
+    way.source = next->peer.id;
+    const Duration patience = limits::kPushPatience + static_cast<long>(sources.ways[stripe].hops) *
+                                                          limits::kPushPatienceHop;
+    way.uselessAt = now + limits::kConnectTimeout + patience + limits::kPushSilence;
+    fx.jobs.emplace_back(
+        PushTakeFrom{push.offer.id, stripe, taking.ways.size(), next->peer, patience});
   }
 }
 
-void Pushes::sourceFailed(const PushId& id, const PeerId& source, PushTrouble trouble,
-                          TimePoint now, PushEffects& fx) {
+void Pushes::sourceFailed(const PushId& id, std::size_t stripe, const PeerId& source,
+                          PushTrouble trouble, TimePoint now, PushEffects& fx) {
   const auto found = pushes_.find(id);
   if (found == pushes_.end() || !found->second.taking) return;
   Taking& taking = *found->second.taking;
-  if (taking.source != source) return;
-  taking.source.reset();
-  if (now > taking.uselessAt) taking.drySince = now;
+  if (stripe >= taking.ways.size() || taking.ways[stripe].source != source) return;
+  Way& way = taking.ways[stripe];
+  way.source.reset();
+  if (now > way.uselessAt) way.drySince = now;
   taking.resting[source] = trouble == PushTrouble::lied ? kNever : now + limits::kPushSourceRest;
   choose(found->second, now, fx);
 }
@@ -117,7 +133,7 @@ void Pushes::failedHere(const PushId& id, std::string reason, TimePoint now, Pus
 void Pushes::stopTaking(Push& push, PushEffects& fx) {
   if (!push.taking) return;
   push.taking.reset();
-  fx.jobs.push_back(PushDrop{push.offer.id});
+  fx.jobs.emplace_back(PushDrop{push.offer.id});
 }
 
 }  // namespace espalier::peer

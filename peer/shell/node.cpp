@@ -136,9 +136,7 @@ Result<void> Node::makeShare() {
   downloader_ = std::make_unique<transfer::Downloader>(transfer::DownloaderOptions{
       .stateFolder = options_.state, .timeouts = {}, .rate = &downloadRate_, .verified = verified});
   transfer::PushReceiverOptions pushed;
-  pushed.downloads = options_.downloads;
-  pushed.stateFolder = options_.state;
-  pushed.verified = verified;
+  pushed.work = {options_.downloads, options_.state, verified};
   desk_.settle(std::move(pushed));
   return exchange(sharing);
 }

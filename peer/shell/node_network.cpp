@@ -239,7 +239,7 @@ Result<Status> Node::status() {
     ActiveTransfer shown;
     shown.name = each.name;
     if (each.files > 1) shown.name += fmt::format(" and {} more", each.files - 1);
-    if (each.from) shown.peers.push_back(*each.from);
+    shown.peers = each.from;
     shown.incoming = true;
     shown.doneBytes = each.doneBytes;
     shown.totalBytes = each.totalBytes;

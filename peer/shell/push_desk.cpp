@@ -46,11 +46,13 @@ void PushDesk::carryOut(PushJob& job) {
   if (const auto* wanted = std::get_if<PushReceive>(&job)) return receive(*wanted);
   if (const auto* dropped = std::get_if<PushDrop>(&job)) return drop(dropped->id);
   const auto& from = std::get<PushTakeFrom>(job);
-  log::debug("push {}: from {}", toHex(from.id.view()).substr(0, 8), from.source.id.text());
+  log::debug("push {}: stripe {} of {} from {}", toHex(from.id.view()).substr(0, 8), from.stripe,
+             from.stripes, from.source.id.text());
   taken_.with([&](auto& all) {
     const auto taken = all.find(from.id);
     if (taken == all.end() || !taken->second.receiver) return;
-    taken->second.receiver->takeFrom({from.source.id, from.source.endpoint}, from.patience);
+    taken->second.receiver->takeFrom(from.stripe, from.stripes,
+                                     {from.source.id, from.source.endpoint}, from.patience);
   });
 }
 
@@ -58,10 +60,11 @@ void PushDesk::receive(const PushReceive& job) {
   log::info("{} pushes {}", job.sender.text(), described(job.files));
   const PushId id = job.id;
   transfer::PushEvents events;
-  events.sourceFailed = [this, id](const PeerId& source, PushTrouble trouble, const Error& why) {
+  events.sourceFailed = [this, id](std::size_t stripe, const PeerId& source, PushTrouble trouble,
+                                   const Error& why) {
     log::debug("{} as a push's source: {}", source.text(), why.message);
-    network_.post([id, source, trouble](Peer& peer, TimePoint now, Effects& fx) {
-      peer.pushSourceFailed(id, source, trouble, now, fx);
+    network_.post([id, stripe, source, trouble](Peer& peer, TimePoint now, Effects& fx) {
+      peer.pushSourceFailed(id, stripe, source, trouble, now, fx);
     });
   };
   events.completed = [this, id, sender = job.sender, what = described(job.files)] {
@@ -178,7 +181,7 @@ std::vector<PushDesk::Incoming> PushDesk::incoming() const {
     std::vector<Incoming> result;
     for (const auto& [id, taken] : all) {
       if (taken.ended || !taken.receiver) continue;
-      Incoming each{taken.files.front().name, taken.files.size(), taken.receiver->source(),
+      Incoming each{taken.files.front().name, taken.files.size(), taken.receiver->sources(),
                     taken.receiver->heldBytes(), 0};
       for (const auto& file : taken.files) each.totalBytes += file.sizeBytes;
       result.push_back(std::move(each));

@@ -56,7 +56,7 @@ class PushDesk {
   struct Incoming {
     std::string name;  // of the first file
     std::size_t files = 0;
-    std::optional<PeerId> from;
+    std::vector<PeerId> from;
     std::uint64_t doneBytes = 0;
     std::uint64_t totalBytes = 0;
   };

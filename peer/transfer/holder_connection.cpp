@@ -93,7 +93,7 @@ Result<void> HolderConnection::receiveBytes(std::span<std::byte> out) {
   pace.takeAll(there);
   std::memcpy(out.data(), in_.data() + used_, there);
   used_ += there;
-  return receiveAll(socket_.get(), out.subspan(there), pace);
+  return receiveAll(socket_.get(), out.subspan(there), pace, gathering_);
 }
 
 Result<std::vector<wire::FileEntry>> listShared(const Holder& holder, Timeouts timeouts,

@@ -47,6 +47,8 @@ class HolderConnection {
   int socket() const { return socket_.get(); }
   // Reads so much at once: for answers that are small and many.
   void readAhead(std::size_t bytes) { readAhead_ = bytes; }
+  // Where the raw bytes of chunks come slowly, so much time's worth of them is read at once.
+  void gather(Duration time) { gathering_ = time; }
   // How fast the raw bytes of chunks are received; outlives the connection.
   void limit(RateLimit* rate) { rate_ = rate; }
   // Told the place in the holder's line, by the thread that receives; 0: it is over.
@@ -67,6 +69,7 @@ class HolderConnection {
   Endpoint endpoint_;
   Timeouts timeouts_;
   Interrupter& interrupter_;
+  Duration gathering_{};
   RateLimit* rate_ = nullptr;
   std::function<void(std::uint32_t)> waiting_;
   std::uint32_t place_ = 0;

@@ -1,42 +1,38 @@
-// Takes the files of one push, one after another, from whoever it is told to: each chunk verified
-// before it is written, and given on (growing_files.h) as soon as it is. The file has its name when
-// it is whole and synced; what is incomplete is kept, so a push that comes again goes on.
+// Takes the files of one push from whoever it is told to, a stripe each (push_work.h): a source
+// that breaks off is told once, then another one is waited for.
 //
-//   PushReceiver receiver(files, options, store, events);    // starts its thread
-//   receiver.takeFrom({id, endpoint});                       // from now on, from the chunk it has
+//   PushReceiver receiver(files, options, store, events);    // starts its threads
+//   receiver.takeFrom(0, 1, {id, endpoint});                 // from now on, what is missing
 //
-// One thread, joined by the destructor. Events are called from it, never two at a time; after
-// `completed` or `failed` there are no more. A source that breaks off is told once, then another
-// takeFrom() is waited for.
+// A thread a stripe, joined by the destructor. Events are called from them, never two at a time;
+// after `completed` or `failed` there are no more.
 #pragma once
 
-#include <atomic>
+#include <array>
 #include <condition_variable>
+#include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
-#include <string>
 #include <thread>
 #include <vector>
 
 #include "common/wire/push.h"
 #include "peer/core/push.h"
-#include "peer/transfer/downloader.h"
-#include "peer/transfer/growing_files.h"
+#include "peer/transfer/push_work.h"
 
 namespace espalier::transfer {
 
 struct PushReceiverOptions {
-  std::string downloads;    // the user's folder; it exists
-  std::string stateFolder;  // as DownloaderOptions
+  PushWork::Options work;
   Timeouts timeouts{limits::kConnectTimeout, limits::kPushSilence};
   RateLimit* rate = nullptr;  // of all downloads
-  VerifiedCallback verified;
 };
 
 struct PushEvents {
-  std::function<void(const PeerId& source, peer::PushTrouble trouble, const Error& why)>
+  std::function<void(std::size_t stripe, const PeerId& source, peer::PushTrouble trouble,
+                     const Error& why)>
       sourceFailed;
   std::function<void()> completed;
   std::function<void(const Error& why)> failed;
@@ -50,13 +46,13 @@ class PushReceiver {
   PushReceiver(const PushReceiver&) = delete;
   PushReceiver& operator=(const PushReceiver&) = delete;
 
-  // `patience`: with signs of life in place of an answer.
-  void takeFrom(const Holder& source, Duration patience = limits::kPushPatience);
+  // As PushTakeFrom. `patience`: with signs of life in place of an answer.
+  void takeFrom(std::size_t stripe, std::size_t stripes, const Holder& source, Duration patience);
 
   // So far, of all files.
-  std::uint64_t heldBytes() const { return heldBytes_; }
-  std::uint64_t receivedBytes() const { return receivedBytes_; }
-  std::optional<PeerId> source() const;
+  std::uint64_t heldBytes() const { return work_.heldBytes(); }
+  std::uint64_t receivedBytes() const { return work_.receivedBytes(); }
+  std::vector<PeerId> sources() const;  // each once
 
  private:
   struct Source {
@@ -67,35 +63,36 @@ class PushReceiver {
     bool delivered = false;  // since it was dialled
     Source(const Holder& from, Duration enough) : holder(from), patience(enough) {}
   };
-  struct Incoming;  // one file
+  struct Lane {
+    std::size_t stripe = 0;
+    ChunkBuffer buffer;
+    std::shared_ptr<Source> source;  // guarded by mutex_
+  };
 
-  void run(std::stop_token stop);
-  Result<void> take(const wire::PushFile& file, GrowingFile& pushed);
-  Result<void> keepExisting(const wire::PushFile& file, const std::string& path,
-                            GrowingFile& pushed);
-  Result<void> fill(Incoming& incoming);
-  Result<void> learnPlan(Incoming& incoming, Source& source);
-  Result<void> begin(Incoming& incoming, ChunkPlan plan);
-  Result<void> converse(Incoming& incoming, Source& source);
-  Result<void> receiveChunk(Incoming& incoming, Source& source);
-  Result<void> publish(Incoming& incoming);
-  std::shared_ptr<Source> awaitSource();
-  void dropSource(const std::shared_ptr<Source>& source, const Error& why);
+  void run(Lane& lane);
+  bool awaitWork(Lane& lane);
+  Result<void> converse(Lane& lane, Source& source, std::deque<PushWork::Request>& asked);
+  Result<void> ask(Lane& lane, Source& source, std::deque<PushWork::Request>& asked);
+  Result<void> receiveList(const PushWork::Request& request, Source& source);
+  Result<void> receiveChunks(const PushWork::Request& request, Lane& lane, Source& source);
+  void dropSource(Lane& lane, const std::shared_ptr<Source>& source, const Error& why);
+  void changed();
+  void end(const std::function<void()>& event);
 
-  const std::vector<wire::PushFile> files_;
   const PushReceiverOptions options_;
-  GrowingFiles& store_;
   const PushEvents events_;
-  std::vector<std::shared_ptr<GrowingFile>> pushed_;
-  std::atomic<std::uint64_t> heldBytes_{0};
-  std::atomic<std::uint64_t> receivedBytes_{0};
 
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable_any changed_;
-  std::shared_ptr<Source> source_;
-  std::stop_token stop_;
+  std::uint64_t changes_ = 0;
+  std::array<Lane, peer::kPushStripes> lanes_;
 
-  std::jthread thread_;
+  std::mutex eventsMutex_;  // held while one is called
+  bool over_ = false;
+
+  std::stop_source stop_;
+  PushWork work_;
+  std::vector<std::jthread> threads_;  // last: they use the rest
 };
 
 }  // namespace espalier::transfer

@@ -7,16 +7,19 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "common/base/text.h"
 
@@ -191,10 +194,19 @@ Result<std::uint64_t> sendFile(int socket, int file, std::uint64_t offset, std::
   return 0;
 }
 
-Result<void> receiveAll(int socket, std::span<std::byte> out, const Pace& pace) {
+Result<void> receiveAll(int socket, std::span<std::byte> out, const Pace& pace,
+                        Duration gathering) {
+  const bool gathers = gathering > Duration{};
   while (!out.empty()) {
     for (std::size_t slice = pace.take(out.size()); slice > 0;) {
-      const auto received = ::recv(socket, out.data(), slice, MSG_WAITALL);
+      if (gathers) {
+        int there = 0;
+        ::ioctl(socket, FIONREAD, &there);
+        if (static_cast<std::size_t>(there) < std::min(slice, kGatherBytes)) {
+          std::this_thread::sleep_for(gathering);
+        }
+      }
+      const auto received = ::recv(socket, out.data(), slice, gathers ? 0 : MSG_WAITALL);
       if (received < 0 && errno == EINTR) continue;
       if (received < 0) return receiveError(errno);
       if (received == 0) return Error{ErrorCode::io, "the connection was closed"};

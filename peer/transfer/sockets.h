@@ -64,8 +64,12 @@ Result<void> sendAll(int socket, std::string_view data, bool moreFollows = false
 // sendfile(2). How many bytes could not be sent, because the file has become shorter.
 Result<std::uint64_t> sendFile(int socket, int file, std::uint64_t offset, std::uint64_t bytes,
                                const Pace& pace);
-// Fills `out`. The time-out counts from the last byte.
-Result<void> receiveAll(int socket, std::span<std::byte> out, const Pace& pace = {});
+// Fills `out`. The time-out counts from the last byte. With `gathering` it rests for so long
+// where less than kGatherBytes is there: the kernel acknowledges what is read at once with one
+// packet, and what is read as it comes with one for every two packets.
+inline constexpr std::size_t kGatherBytes = 64 * 1024;
+Result<void> receiveAll(int socket, std::span<std::byte> out, const Pace& pace = {},
+                        Duration gathering = {});
 // What is there, at least a byte.
 Result<std::size_t> receiveSome(int socket, std::span<std::byte> out);
 

@@ -1,6 +1,7 @@
 #include "tests/simulation/desk.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/limits.h"
 #include "tests/simulation/world_parts.h"
@@ -29,10 +30,10 @@ bool Desk::gives(const FileRoot& root) const {
                      [&](const auto& each) { return each.second == root; });
 }
 
-Desk::Taking* Desk::takingOver(ConnectionId connection) {
-  const auto id = takenOver_.find(connection);
-  if (id == takenOver_.end()) return nullptr;
-  return &taking_.at(id->second);
+Desk::Way* Desk::wayOver(ConnectionId connection) {
+  const auto over = takenOver_.find(connection);
+  if (over == takenOver_.end()) return nullptr;
+  return &taking_.at(over->second.first).ways[over->second.second];
 }
 
 void Desk::later(Duration delay, std::function<void()> action) {
@@ -55,7 +56,6 @@ void Desk::carryOut(const peer::PushJob& job) {
 void Desk::receive(const peer::PushReceive& job) {
   const auto& file = job.files.front();
   Taking& taking = taking_[job.id];
-  taking.id = job.id;
   taking.root = file.root;
   taking.chunks = peer::pushChunks(job.files);
   giving_[job.id] = file.root;
@@ -68,56 +68,78 @@ void Desk::receive(const peer::PushReceive& job) {
       });
     });
   } else if (stored(file.root).whole()) {
-    finished(taking);
+    finished(job.id);
   }
 }
 
 void Desk::takeFrom(const peer::PushTakeFrom& job) {
-  const auto taking = taking_.find(job.id);
-  if (taking == taking_.end() || taking->second.over) return;
-  note(job.id, "is to take from " + job.source.id.text());
-  taking->second.source = job.source;
-  taking->second.patience = job.patience;
-  dial(taking->second);
+  const auto found = taking_.find(job.id);
+  if (found == taking_.end() || found->second.over) return;
+  note(job.id,
+       fmt::format("is to take {} of {} from {}", job.stripe, job.stripes, job.source.id.text()));
+  auto& ways = found->second.ways;
+  if (ways.size() != job.stripes) {
+    for (auto& way : ways) hangUp(way);
+    ways.clear();
+    while (ways.size() < job.stripes) {
+      const std::size_t stripe = ways.size();
+      auto& way = ways.emplace_back();
+      way.push = job.id;
+      way.stripe = stripe;
+    }
+  }
+  auto& way = ways[job.stripe];
+  way.source = job.source;
+  way.patience = job.patience;
+  dial(way);
 }
 
 void Desk::drop(const PushId& id) {
   note(id, "drops it");
   const auto taking = taking_.find(id);
   if (taking != taking_.end()) {
-    hangUp(taking->second);
+    for (auto& way : taking->second.ways) hangUp(way);
     taking_.erase(taking);
   }
   if (const auto given = giving_.extract(id)) advanceAll(given.mapped());
 }
 
-void Desk::hangUp(Taking& taking) {
-  if (takenOver_.erase(taking.connection) > 0) world_.closeEnd(self_, taking.connection);
+void Desk::hangUp(Way& way) {
+  if (takenOver_.erase(way.connection) > 0) world_.closeEnd(self_, way.connection);
 }
 
-void Desk::dial(Taking& taking) {
-  hangUp(taking);
-  taking.gave = false;
-  taking.connection = world_.dialPush(self_, taking.source->endpoint);
-  takenOver_[taking.connection] = taking.id;
+void Desk::dial(Way& way) {
+  hangUp(way);
+  const Taking& taking = taking_.at(way.push);
+  const auto& file = stored(taking.root);
+  way.asked.clear();
+  way.next = 0;
+  for (std::uint32_t place = 0; place < taking.chunks; ++place) {
+    if (file.holds(place)) continue;
+    if (peer::stripeOf(taking.root, place, taking.ways.size()) == way.stripe) {
+      way.asked.push_back(place);
+    }
+  }
+  way.gave = false;
+  if (way.asked.empty()) return;
+  way.connection = world_.dialPush(self_, way.source->endpoint);
+  takenOver_[way.connection] = {way.push, way.stripe};
 }
 
 void Desk::opened(ConnectionId connection) {
-  Taking* taking = takingOver(connection);
-  if (taking == nullptr) return;
-  taking->heard = taking->answered = world_.now();
-  const auto& file = stored(taking->root);
-  world_.transmit(self_, connection,
-                  AskForChunks{taking->root, file.list == nullptr, file.chunks.size()});
+  Way* way = wayOver(connection);
+  if (way == nullptr) return;
+  way->heard = way->answered = world_.now();
+  const FileRoot root = taking_.at(way->push).root;
+  world_.transmit(self_, connection, AskForChunks{root, stored(root).list == nullptr, way->asked});
   watch(connection);
 }
 
 void Desk::watch(ConnectionId connection) {
-  const Taking* taking = takingOver(connection);
-  const TimePoint due =
-      std::min(taking->heard + limits::kPushSilence, taking->answered + taking->patience);
+  const Way* way = wayOver(connection);
+  const TimePoint due = std::min(way->heard + limits::kPushSilence, way->answered + way->patience);
   later(due - world_.now(), [this, connection] {
-    Taking* watched = takingOver(connection);
+    Way* watched = wayOver(connection);
     if (watched == nullptr) return;
     const TimePoint now = world_.now();
     if (now >= watched->heard + limits::kPushSilence) {
@@ -132,61 +154,67 @@ void Desk::watch(ConnectionId connection) {
 
 void Desk::ended(ConnectionId connection) {
   servings_.erase(connection);
-  if (Taking* taking = takingOver(connection)) gaveUp(*taking, PushTrouble::unreachable);
+  if (Way* way = wayOver(connection)) gaveUp(*way, PushTrouble::unreachable);
 }
 
-void Desk::gaveUp(Taking& taking, PushTrouble trouble) {
-  if (trouble == PushTrouble::unreachable && taking.gave) return dial(taking);
-  hangUp(taking);
-  const PeerId source = taking.source->id;
-  note(taking.id, fmt::format("gives up {} ({})", source.text(), static_cast<int>(trouble)));
-  taking.source.reset();
-  if (trouble == PushTrouble::lied) world_.witness_.lied(self_, taking.id, source);
-  world_.stepPeer(self_, [&, id = taking.id](auto& peer, TimePoint now, auto& fx) {
-    peer.pushSourceFailed(id, source, trouble, now, fx);
-  });
+void Desk::gaveUp(Way& way, PushTrouble trouble) {
+  if (trouble == PushTrouble::unreachable && way.gave) return dial(way);
+  hangUp(way);
+  const PeerId source = way.source->id;
+  note(way.push, fmt::format("gives up {} ({})", source.text(), static_cast<int>(trouble)));
+  way.source.reset();
+  if (trouble == PushTrouble::lied) world_.witness_.lied(self_, way.push, source);
+  world_.stepPeer(self_,
+                  [&, id = way.push, stripe = way.stripe](auto& peer, TimePoint now, auto& fx) {
+                    peer.pushSourceFailed(id, stripe, source, trouble, now, fx);
+                  });
 }
 
 void Desk::received(ConnectionId connection, const PushWord& word) {
   if (const auto* ask = std::get_if<AskForChunks>(&word)) return serve(connection, *ask);
-  Taking* taking = takingOver(connection);
-  if (taking == nullptr) return;
-  taking->heard = world_.now();
+  Way* way = wayOver(connection);
+  if (way == nullptr) return;
+  way->heard = world_.now();
   if (const auto* sign = std::get_if<SignOfLife>(&word)) {
-    if (sign->bytes) taking->answered = world_.now();
+    if (sign->bytes) way->answered = world_.now();
   }
-  if (const auto* list = std::get_if<ListIs>(&word)) return take(*taking, *list);
-  if (const auto* chunk = std::get_if<ChunkIs>(&word)) return take(*taking, *chunk);
-  if (std::holds_alternative<NotPushedHere>(word)) return gaveUp(*taking, PushTrouble::useless);
-  if (std::holds_alternative<Busy>(word)) gaveUp(*taking, PushTrouble::unreachable);
+  if (const auto* list = std::get_if<ListIs>(&word)) return take(*way, *list);
+  if (const auto* chunk = std::get_if<ChunkIs>(&word)) return take(*way, *chunk);
+  if (std::holds_alternative<NotPushedHere>(word)) return gaveUp(*way, PushTrouble::useless);
+  if (std::holds_alternative<Busy>(word)) gaveUp(*way, PushTrouble::unreachable);
 }
 
-void Desk::take(Taking& taking, const ListIs& word) {
+void Desk::take(Way& way, const ListIs& word) {
+  const Taking& taking = taking_.at(way.push);
   if (word.list->size() != taking.chunks || rootOf(*word.list) != taking.root) {
-    return gaveUp(taking, PushTrouble::lied);
+    return gaveUp(way, PushTrouble::lied);
   }
-  taking.answered = world_.now();
+  way.answered = world_.now();
   stored(taking.root).list = word.list;
   advanceAll(taking.root);
 }
 
-void Desk::take(Taking& taking, const ChunkIs& word) {
-  auto& file = stored(taking.root);
-  if (file.list == nullptr || file.whole() || word.place != file.chunks.size() ||
+void Desk::take(Way& way, const ChunkIs& word) {
+  const FileRoot root = taking_.at(way.push).root;
+  auto& file = stored(root);
+  if (file.list == nullptr || way.next == way.asked.size() || word.place != way.asked[way.next] ||
       hashOf(word.chunk) != (*file.list)[word.place]) {
-    return gaveUp(taking, PushTrouble::lied);
+    return gaveUp(way, PushTrouble::lied);
   }
-  taking.answered = world_.now();
-  taking.gave = true;
-  file.chunks.push_back(word.chunk);
-  advanceAll(taking.root);
-  if (file.whole()) finished(taking);
+  way.answered = world_.now();
+  way.gave = true;
+  file.add(word.place, word.chunk);
+  if (++way.next == way.asked.size()) hangUp(way);
+  const PushId id = way.push;
+  advanceAll(root);
+  if (file.whole()) finished(id);
 }
 
-void Desk::finished(Taking& taking) {
-  taking.over = true;
-  hangUp(taking);
-  later(kSync, [this, id = taking.id] {
+void Desk::finished(const PushId& id) {
+  Taking& taking = taking_.at(id);
+  if (std::exchange(taking.over, true)) return;
+  for (auto& way : taking.ways) hangUp(way);
+  later(kSync, [this, id] {
     note(id, "has all");
     world_.witness_.finished(id, world_.now());
     world_.stepPeer(self_,
@@ -199,7 +227,7 @@ void Desk::finished(Taking& taking) {
 void Desk::serve(ConnectionId connection, const AskForChunks& ask) {
   if (servings_.size() >= limits::kPushSlots) return world_.transmit(self_, connection, Busy{});
   Serving& serving = servings_[connection];
-  serving = {ask.root, ask.list, ask.first, false};
+  serving = {ask, 0, false};
   showLife(connection);
   advance(connection, serving);
 }
@@ -207,13 +235,14 @@ void Desk::serve(ConnectionId connection, const AskForChunks& ask) {
 // What is there is sent, or waits for its turn.
 void Desk::advance(ConnectionId connection, Serving& serving) {
   if (serving.inTurn) return;
-  if (!gives(serving.root)) {
+  auto& asked = serving.asked;
+  if (!gives(asked.root)) {
     return world_.transmit(self_, connection, NotPushedHere{});
   }
-  const auto& file = stored(serving.root);
+  const auto& file = stored(asked.root);
   if (file.list == nullptr || conduct().hoards) return;
-  if (serving.list) {
-    serving.list = false;
+  if (asked.list) {
+    asked.list = false;
     auto list = file.list;
     if (conduct().lies && world_.below(4) == 0) {
       auto other = *list;
@@ -222,7 +251,7 @@ void Desk::advance(ConnectionId connection, Serving& serving) {
     }
     world_.transmit(self_, connection, ListIs{std::move(list)});
   }
-  if (serving.next >= file.chunks.size()) return;
+  if (serving.next == asked.places.size() || !file.holds(asked.places[serving.next])) return;
   serving.inTurn = true;
   turns_.push_back(connection);
   if (!sending_) sendNext();
@@ -230,7 +259,7 @@ void Desk::advance(ConnectionId connection, Serving& serving) {
 
 void Desk::advanceAll(const FileRoot& root) {
   for (auto& [connection, serving] : servings_) {
-    if (serving.root == root) advance(connection, serving);
+    if (serving.asked.root == root) advance(connection, serving);
   }
 }
 
@@ -254,9 +283,10 @@ void Desk::sendNext() {
     const auto found = servings_.find(connection);
     if (found != servings_.end()) {
       Serving& serving = found->second;
-      Chunk chunk = stored(serving.root).chunks[serving.next];
+      const std::uint32_t place = serving.asked.places[serving.next++];
+      Chunk chunk = *stored(serving.asked.root).chunks[place];
       if (conduct().lies && world_.below(4) == 0) chunk ^= 1;
-      world_.transmit(self_, connection, ChunkIs{serving.next++, chunk});
+      world_.transmit(self_, connection, ChunkIs{place, chunk});
       serving.inTurn = false;
       advance(connection, serving);
     }

@@ -5,8 +5,9 @@
 //   core --PushReceive, PushTakeFrom, PushDrop--> carryOut()
 //        <--sourceFailed, completed, failed------ steps of the World
 //
-// As there: limits::kPushSlots are served at once, a sign of life goes to who waits, a source that
-// breaks off after it gave something is dialled once more, one that is silent for
+// As there: a stripe from each source, limits::kPushSlots are served at once, a sign of life goes
+// to who waits, a source that breaks off after it gave something is dialled once more, one that is
+// silent for
 // limits::kPushSilence or gives nothing for as long as the core says is given up. A host sends
 // `uploadBytesPerSecond`, a chunk at a time in turn to each that it serves. Where it differs: a
 // push is one file, and its list needs no request of its own.
@@ -53,21 +54,27 @@ class Desk {
   void received(ConnectionId connection, const PushWord& word);
 
  private:
-  struct Taking {
-    PushId id;
-    FileRoot root;
-    std::size_t chunks = 0;
+  // A stripe of a push.
+  struct Way {
+    PushId push;
+    std::size_t stripe = 0;
     std::optional<wire::Contact> source;
     Duration patience{};
     ConnectionId connection{};
+    std::vector<std::uint32_t> asked;
+    std::size_t next = 0;  // of those
     bool gave = false;     // something, since it was dialled
     TimePoint heard{};     // anything
     TimePoint answered{};  // the list, or a chunk
+  };
+  struct Taking {
+    FileRoot root;
+    std::size_t chunks = 0;
+    std::vector<Way> ways;
     bool over = false;
   };
   struct Serving {
-    FileRoot root;
-    bool list = false;  // is wanted
+    AskForChunks asked;
     std::size_t next = 0;
     bool inTurn = false;  // to be sent a chunk
   };
@@ -75,20 +82,20 @@ class Desk {
   Conduct& conduct() const;
   Stored& stored(const FileRoot& root) const;
   bool gives(const FileRoot& root) const;
-  Taking* takingOver(ConnectionId connection);
+  Way* wayOver(ConnectionId connection);
   void note(const PushId& id, const std::string& what) const;
   void later(Duration delay, std::function<void()> action);
 
   void receive(const peer::PushReceive& job);
   void takeFrom(const peer::PushTakeFrom& job);
   void drop(const PushId& id);
-  void dial(Taking& taking);
-  void hangUp(Taking& taking);
+  void dial(Way& way);
+  void hangUp(Way& way);
   void watch(ConnectionId connection);
-  void gaveUp(Taking& taking, peer::PushTrouble trouble);
-  void take(Taking& taking, const ListIs& word);
-  void take(Taking& taking, const ChunkIs& word);
-  void finished(Taking& taking);
+  void gaveUp(Way& way, peer::PushTrouble trouble);
+  void take(Way& way, const ListIs& word);
+  void take(Way& way, const ChunkIs& word);
+  void finished(const PushId& id);
 
   void serve(ConnectionId connection, const AskForChunks& ask);
   void advance(ConnectionId connection, Serving& serving);
@@ -99,7 +106,7 @@ class Desk {
   World& world_;
   const NodeId self_;
   std::map<PushId, Taking> taking_;
-  std::map<ConnectionId, PushId> takenOver_;
+  std::map<ConnectionId, std::pair<PushId, std::size_t>> takenOver_;  // the stripe
   std::map<PushId, FileRoot> giving_;
   std::map<ConnectionId, Serving> servings_;
   std::deque<ConnectionId> turns_;

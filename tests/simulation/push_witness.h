@@ -26,8 +26,8 @@ struct SentPush {
   NodeId sender = 0;
   std::uint64_t senderLife = 0;
   FileRoot root;
-  std::vector<Chunk> chunks;
-  TimePoint lastFinished{};  // when somebody had all, last
+  std::vector<std::optional<Chunk>> chunks;  // all of them
+  TimePoint lastFinished{};                  // when somebody had all, last
   bool cancelled = false;
   bool forgotten = false;  // by somebody, a while after all that happened
 };

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -33,19 +34,26 @@ inline FileRoot rootOf(const std::vector<ChunkHash>& list) {
   return root;
 }
 
-// One peer's file, from the first chunk on: chunks come in their order.
+// One peer's file.
 struct Stored {
   ChunkList list;  // null until it is known
-  std::vector<Chunk> chunks;
+  std::vector<std::optional<Chunk>> chunks;
+  std::size_t held = 0;
 
-  bool whole() const { return list && chunks.size() == list->size(); }
+  bool whole() const { return list && held == list->size(); }
+  bool holds(std::size_t place) const { return place < chunks.size() && chunks[place]; }
+  void add(std::size_t place, Chunk chunk) {
+    if (chunks.size() <= place) chunks.resize(place + 1);
+    held += chunks[place] ? 0 : 1;
+    chunks[place] = chunk;
+  }
 };
 
-// From whoever takes: the list, if it lacks that, and each chunk from `first` on, once it is there.
+// From whoever takes: the list, if it lacks that, and each of these chunks, once it is there.
 struct AskForChunks {
   FileRoot root;
   bool list = false;
-  std::size_t first = 0;
+  std::vector<std::uint32_t> places;
 };
 struct ListIs {
   ChunkList list;

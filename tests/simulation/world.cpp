@@ -247,8 +247,8 @@ PushId World::push(NodeId number, std::uint64_t chunks) {
   Stored file;
   std::vector<ChunkHash> list;
   for (std::uint64_t i = 0; i < chunks; ++i) {
-    file.chunks.push_back(random_());
-    list.push_back(hashOf(file.chunks.back()));
+    file.add(i, random_());
+    list.push_back(hashOf(*file.chunks.back()));
   }
   const FileRoot root = rootOf(list);
   file.list = std::make_shared<const std::vector<ChunkHash>>(std::move(list));

@@ -30,9 +30,11 @@ inline wire::Contact contact(unsigned number) {
   return {id(number), JoinOrder{number}, {"127.0.0.1", static_cast<std::uint16_t>(5000 + number)}};
 }
 
-inline const PushPolicy kAll{PushPolicy::From::all, {}, 1'000'000};
+inline const PushPolicy kAll{PushPolicy::From::all, {}, 1u << 30};
 
-inline std::vector<wire::PushFile> oneFile(std::uint64_t bytes = 1000) {
+// By default of so many chunks that it goes to a few along a chain.
+constexpr std::uint64_t kFileOfAChain = 16u << 20;
+inline std::vector<wire::PushFile> oneFile(std::uint64_t bytes = kFileOfAChain) {
   return {{"news.bin", bytes, *FileRoot::fromRaw(std::string(32, 'r'))}};
 }
 
@@ -150,10 +152,11 @@ class Network {
     step(number, [&](PushEffects& fx) { at(number).pushes->completed(push, now, fx); });
   }
 
-  std::optional<PeerId> sourceOf(unsigned number) {
+  std::optional<PeerId> sourceOf(unsigned number, std::size_t stripe = 0) {
     std::optional<PeerId> source;
     for (const auto& job : at(number).jobs) {
-      if (const auto* from = std::get_if<PushTakeFrom>(&job)) source = from->source.id;
+      const auto* from = std::get_if<PushTakeFrom>(&job);
+      if (from != nullptr && from->stripe == stripe) source = from->source.id;
     }
     return source;
   }

@@ -27,13 +27,13 @@ TEST_CASE("a source that breaks off is replaced by the one before it, a liar nev
   network.run(6s);
   REQUIRE(network.sourceOf(4) == id(3));
   network.step(4, [&](PushEffects& fx) {
-    network.at(4).pushes->sourceFailed(push, id(3), PushTrouble::lied, network.now, fx);
+    network.at(4).pushes->sourceFailed(push, 0, id(3), PushTrouble::lied, network.now, fx);
   });
   CHECK(network.sourceOf(4) == id(2));
   for (const unsigned failing : {2u, 1u, 2u, 1u, 2u}) {
     network.step(4, [&](PushEffects& fx) {
-      network.at(4).pushes->sourceFailed(push, id(failing), PushTrouble::unreachable, network.now,
-                                         fx);
+      network.at(4).pushes->sourceFailed(push, 0, id(failing), PushTrouble::unreachable,
+                                         network.now, fx);
     });
     network.run(limits::kPushSourceRest);
     CHECK(network.sourceOf(4) != id(3));
@@ -49,7 +49,8 @@ TEST_CASE("when nobody gives anything any more, taking has failed, and room for 
   while (network.jobs<PushDrop>(2) == 0 && network.now < begun + 2 * limits::kPushKept) {
     if (network.sourceOf(2)) {
       network.step(2, [&](PushEffects& fx) {
-        network.at(2).pushes->sourceFailed(push, id(1), PushTrouble::unreachable, network.now, fx);
+        network.at(2).pushes->sourceFailed(push, 0, id(1), PushTrouble::unreachable, network.now,
+                                           fx);
       });
     }
     network.run(limits::kPushSourceRest);
@@ -67,7 +68,7 @@ TEST_CASE("a source that lasts has given something, so taking goes on after it")
   for (int i = 0; i < 30; ++i) {
     network.run(limits::kPushPatience + 20s);
     network.step(2, [&](PushEffects& fx) {
-      network.at(2).pushes->sourceFailed(push, id(1), PushTrouble::unreachable, network.now, fx);
+      network.at(2).pushes->sourceFailed(push, 0, id(1), PushTrouble::unreachable, network.now, fx);
     });
   }
   CHECK(network.stateOf(2, push, 2) == PushState::accepted);
@@ -82,7 +83,7 @@ TEST_CASE("sources that fail have their turns after all others, so that none is 
     const auto source = network.sourceOf(5);
     asked.push_back(source->text());
     network.step(5, [&](PushEffects& fx) {
-      network.at(5).pushes->sourceFailed(push, *source, PushTrouble::useless, network.now, fx);
+      network.at(5).pushes->sourceFailed(push, 0, *source, PushTrouble::useless, network.now, fx);
     });
     network.run(limits::kPushPatience);  // longer than a source rests
   }
@@ -94,12 +95,12 @@ TEST_CASE("the word of an older source does not disturb the new one") {
   const auto push = network.push(1);
   network.run(6s);
   network.step(3, [&](PushEffects& fx) {
-    network.at(3).pushes->sourceFailed(push, id(2), PushTrouble::unreachable, network.now, fx);
+    network.at(3).pushes->sourceFailed(push, 0, id(2), PushTrouble::unreachable, network.now, fx);
   });
   REQUIRE(network.sourceOf(3) == id(1));
   const auto before = network.at(3).jobs.size();
   network.step(3, [&](PushEffects& fx) {
-    network.at(3).pushes->sourceFailed(push, id(2), PushTrouble::unreachable, network.now, fx);
+    network.at(3).pushes->sourceFailed(push, 0, id(2), PushTrouble::unreachable, network.now, fx);
   });
   CHECK(network.at(3).jobs.size() == before);
 }

@@ -134,8 +134,8 @@ FAULTS = {
         PUSHES),
     "taken_for_ever": Fault(
         "A push that nobody has all of any more is taken for ever.",
-        "dried = taking.drySince + limits::kPushKept;",
-        "dried = taking.drySince + limits::kPushKept + std::chrono::hours(24);",
+        "dried = way.drySince + limits::kPushKept;",
+        "dried = way.drySince + limits::kPushKept + std::chrono::hours(24);",
         PUSHES),
     "policy_ignored": Fault(
         "A peer takes what it was told to decline.",

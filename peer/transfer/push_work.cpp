@@ -1,0 +1,300 @@
+#include "peer/transfer/push_work.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/text.h"
+#include "common/crypto/file_tree.h"
+#include "peer/core/push.h"
+#include "peer/transfer/push_files.h"
+#include "peer/transfer/push_plan.h"
+
+namespace espalier::transfer {
+namespace {
+
+// A run of one request: several are under way, so that while one is answered the next is there.
+constexpr std::uint32_t kRunChunks = limits::kPushAhead / 4;
+
+enum class Chunk : std::uint8_t { missing, asked, held };
+
+Error ownDisk(const Error& why) {
+  return {ErrorCode::failed, why.message};
+}
+
+}  // namespace
+
+struct PushWork::Incoming {
+  std::size_t place;
+  const wire::PushFile& file;
+  GrowingFile& pushed;
+  Target target;
+  Staging staging;
+  std::uint64_t chunkBytes;
+  std::optional<ChunkPlan> plan;  // once known; constant from then on
+  std::vector<Chunk> chunks;
+  std::uint64_t left;                                    // chunks that are not held
+  std::array<std::uint64_t, peer::kPushStripes> from{};  // none to ask for before it
+  std::array<bool, peer::kPushStripes> listAsked{};
+};
+
+PushWork::PushWork(std::vector<wire::PushFile> files, Options options, GrowingFiles& store,
+                   std::stop_token stop, std::function<void()> changed)
+    : files_(std::move(files)),
+      options_(std::move(options)),
+      store_(store),
+      stop_(std::move(stop)),
+      changed_(std::move(changed)) {
+  // At once: whoever takes from this peer may ask before the first chunk is here.
+  for (const auto& file : files_) {
+    pushed_.push_back(std::make_shared<GrowingFile>(file.root, file.sizeBytes, file.name));
+    store_.put(pushed_.back());
+  }
+}
+
+PushWork::~PushWork() {
+  for (const auto& file : pushed_) {
+    file->end();
+    store_.remove(file);
+  }
+}
+
+// --- what to ask for ---
+
+bool PushWork::deal(std::size_t stripes) {
+  const std::lock_guard lock(mutex_);
+  if (std::exchange(stripes_, stripes) == stripes) return false;
+  for (const auto& file : open_) file->from = {};
+  return true;
+}
+
+Result<bool> PushWork::wants(std::size_t stripe) {
+  const auto request = next(stripe);
+  if (!request) return request.error();
+  if (*request) giveBack(stripe, **request);
+  return request->has_value();
+}
+
+Result<std::optional<PushWork::Request>> PushWork::next(std::size_t stripe) {
+  while (true) {
+    if (auto request = nextOpen(stripe)) return request;
+    const auto more = openNext();
+    if (!more) return more.error();
+    if (!*more) return std::optional<Request>();
+  }
+}
+
+std::optional<PushWork::Request> PushWork::nextOpen(std::size_t stripe) {
+  const std::lock_guard lock(mutex_);
+  if (stripe >= stripes_) return std::nullopt;
+  for (const auto& file : open_) {
+    if (auto request = nextOf(file, stripe)) return request;
+  }
+  return std::nullopt;
+}
+
+// The next run of chunks of that stripe that nobody was asked for.
+std::optional<PushWork::Request> PushWork::nextOf(const std::shared_ptr<Incoming>& file,
+                                                  std::size_t stripe) {
+  auto& chunks = file->chunks;
+  const auto wanted = [&](std::uint64_t chunk) {
+    return chunk < chunks.size() && chunks[chunk] == Chunk::missing &&
+           peer::stripeOf(file->file.root, chunk, stripes_) == stripe;
+  };
+  auto& from = file->from[stripe];
+  while (from < chunks.size() && !wanted(from)) ++from;
+  if (from == chunks.size()) return std::nullopt;
+  Request request{file, !file->plan && !file->listAsked[stripe], from, 0};
+  file->listAsked[stripe] = true;
+  while (request.count < kRunChunks && wanted(from)) {
+    chunks[from++] = Chunk::asked;
+    ++request.count;
+  }
+  return request;
+}
+
+void PushWork::giveBack(std::size_t stripe, const Request& request) {
+  const std::lock_guard lock(mutex_);
+  auto& file = *request.file;
+  for (std::uint64_t chunk = request.first; chunk < request.first + request.count; ++chunk) {
+    if (file.chunks[chunk] == Chunk::asked) file.chunks[chunk] = Chunk::missing;
+  }
+  file.from = {};
+  file.listAsked[stripe] = false;
+}
+
+const wire::PushFile& PushWork::fileOf(const Request& request) const {
+  return request.file->file;
+}
+
+std::uint64_t PushWork::chunkBytesOf(const Request& request) const {
+  return request.file->chunkBytes;
+}
+
+// --- opening ---
+
+// False when there is no more to open, or for now enough is open.
+Result<bool> PushWork::openNext() {
+  const std::lock_guard opening(opening_);
+  if (opened_ == files_.size() || stop_.stop_requested()) return false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (open_.size() >= limits::kPushFilesOpen) return false;
+  }
+  auto incoming = open(opened_);
+  if (!incoming) return incoming.error();
+  ++opened_;
+  if (!*incoming) {
+    ++published_;
+    changed_();
+    return true;
+  }
+  if ((*incoming)->left == 0) {
+    if (auto published = publish(*incoming); !published) return published.error();
+  } else {
+    const std::lock_guard lock(mutex_);
+    open_.push_back(*incoming);
+  }
+  return true;
+}
+
+// Nothing when it lies there already.
+Result<std::shared_ptr<PushWork::Incoming>> PushWork::open(std::size_t place) {
+  const auto& file = files_[place];
+  auto target = Target::locate(options_.downloads, file.name);
+  if (!target) return ownDisk(target.error());
+  const auto existing = target->compare(file.root, file.sizeBytes, stop_);
+  if (!existing) return ownDisk(existing.error());
+  if (*existing == Target::Existing::same) {
+    if (auto kept = keepExisting(place, target->path()); !kept) return ownDisk(kept.error());
+    return std::shared_ptr<Incoming>();
+  }
+  if (*existing == Target::Existing::different) {
+    return Error{ErrorCode::failed, fmt::format("{} exists and differs", escaped(file.name))};
+  }
+  auto folder = target->stagingFolder(options_.stateFolder);
+  if (!folder) return ownDisk(folder.error());
+  auto staging = Staging::open(std::move(*folder), file.root, file.sizeBytes);
+  if (!staging) return ownDisk(staging.error());
+  const std::uint64_t chunkBytes = peer::pushChunkBytesFor(file.sizeBytes);
+  const std::uint64_t count = crypto::chunkCount(file.sizeBytes, chunkBytes);
+  auto incoming = std::make_shared<Incoming>(Incoming{place,
+                                                      file,
+                                                      *pushed_[place],
+                                                      std::move(*target),
+                                                      std::move(*staging),
+                                                      chunkBytes,
+                                                      {},
+                                                      std::vector<Chunk>(count),
+                                                      count,
+                                                      {},
+                                                      {}});
+  auto known = pushPlanOfSmall(file.root, file.sizeBytes);
+  const auto& earlier = incoming->staging.earlierPlan();
+  if (!known && earlier && earlier->chunkBytes == chunkBytes) known = earlier;
+  if (known) {
+    if (auto begun = begin(*incoming, std::move(*known)); !begun) return begun.error();
+  }
+  return incoming;
+}
+
+// Then it is only given on.
+Result<void> PushWork::keepExisting(std::size_t place, const std::string& path) {
+  const auto& file = files_[place];
+  auto opened = openPushed(path, file.sizeBytes, stop_, {});
+  if (!opened) return opened.error();
+  if (opened->plan.root != file.root) {
+    return Error{ErrorCode::failed, fmt::format("{} has changed", escaped(file.name))};
+  }
+  pushed_[place]->begin(std::move(opened->plan), std::move(opened->file));
+  pushed_[place]->finish();
+  heldBytes_ += file.sizeBytes;
+  return {};
+}
+
+// From here on others can be served. Called once, while nobody else has the file or under mutex_.
+Result<void> PushWork::begin(Incoming& incoming, ChunkPlan plan) {
+  std::vector<std::uint64_t> earlier;
+  const auto begun = incoming.staging.begin(
+      plan, [&](std::uint64_t chunk) { earlier.push_back(chunk); }, stop_);
+  if (!begun) return ownDisk(begun.error());
+  FileDescriptor file(
+      ::open(incoming.staging.partPath().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!file) return ownDisk(systemError("cannot read what is received", errno));
+  incoming.pushed.begin(plan, std::move(file));
+  for (const auto chunk : earlier) {
+    incoming.chunks[chunk] = Chunk::held;
+    --incoming.left;
+    heldBytes_ += plan.bytesOf(chunk);
+    incoming.pushed.add(chunk);
+  }
+  incoming.plan = std::move(plan);
+  return {};
+}
+
+// --- what comes ---
+
+Result<void> PushWork::learn(const Request& request, ChunkPlan plan) {
+  const std::lock_guard lock(mutex_);
+  if (request.file->plan) return {};
+  return begin(*request.file, std::move(plan));
+}
+
+Result<std::uint32_t> PushWork::sizeOf(const Request& request, std::uint64_t chunk) const {
+  const std::lock_guard lock(mutex_);
+  const auto& file = *request.file;
+  if (!file.plan || chunk < request.first || chunk - request.first >= request.count ||
+      file.chunks[chunk] != Chunk::asked) {
+    return Error{ErrorCode::protocol, "it sent another chunk than the one asked for"};
+  }
+  return static_cast<std::uint32_t>(file.plan->bytesOf(chunk));
+}
+
+Result<void> PushWork::received(const Request& request, std::uint64_t chunk,
+                                std::span<const std::byte> data) {
+  auto& file = *request.file;
+  const ChunkPlan& plan = *file.plan;
+  if (!plan.isRight(chunk, data)) {
+    return Error{ErrorCode::protocol, fmt::format("it sent a damaged chunk {}", chunk)};
+  }
+  if (auto written = file.staging.write(plan, chunk, data); !written) {
+    return ownDisk(written.error());
+  }
+  heldBytes_ += data.size();
+  receivedBytes_ += data.size();
+  file.pushed.add(chunk);
+  {
+    const std::lock_guard lock(mutex_);
+    file.chunks[chunk] = Chunk::held;
+    if (--file.left > 0) return {};
+  }
+  return publish(request.file);
+}
+
+Result<void> PushWork::publish(const std::shared_ptr<Incoming>& incoming) {
+  if (auto synced = incoming->staging.sync(); !synced) return ownDisk(synced.error());
+  if (options_.verified) {
+    options_.verified(incoming->staging.partPath(), incoming->file.root, coarser(*incoming->plan));
+  }
+  auto place = incoming->target.folder();
+  if (!place) return ownDisk(place.error());
+  const auto published = incoming->staging.publish(place->get(), incoming->target.leaf(), false);
+  if (!published) return ownDisk(published.error());
+  if (!*published) {
+    return Error{ErrorCode::failed,
+                 fmt::format("{} exists and differs", escaped(incoming->file.name))};
+  }
+  incoming->target.removeStagingFolder();
+  incoming->pushed.finish();
+  {
+    const std::lock_guard lock(mutex_);
+    open_.remove(incoming);
+  }
+  ++published_;
+  changed_();
+  return {};
+}
+
+}  // namespace espalier::transfer

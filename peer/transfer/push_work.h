@@ -1,0 +1,106 @@
+// What is missing of the files of one push, and what becomes of that: for the threads that take
+// them, a stripe (push_chain.h) each.
+//
+//   next(stripe) --> a run of chunks, with the list of their hashes where that is unknown
+//     learn() the list, received() each chunk, verified before it is written, and given on from
+//     then on (growing_files.h); giveBack() what did not come
+//
+// Files are opened in their order as they are needed, limits::kPushFilesOpen at a time. A file has
+// its name when it is whole and synced; what is incomplete is kept, so a push that comes again goes
+// on. Thread-safe. Errors of the code `failed` are of this peer's own disk: then it is over.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "common/wire/push.h"
+#include "peer/core/push_chain.h"
+#include "peer/transfer/downloader.h"
+#include "peer/transfer/growing_files.h"
+#include "peer/transfer/target.h"
+
+namespace espalier::transfer {
+
+class PushWork {
+ public:
+  struct Options {
+    std::string downloads;    // the user's folder; it exists
+    std::string stateFolder;  // as DownloaderOptions
+    VerifiedCallback verified;
+  };
+  struct Incoming;  // one file
+  struct Request {
+    std::shared_ptr<Incoming> file;
+    bool list = false;  // comes before the chunks
+    std::uint64_t first = 0;
+    std::uint32_t count = 0;
+  };
+
+  // `changed` is called, from any thread, when next() or isDone() may say something else.
+  PushWork(std::vector<wire::PushFile> files, Options options, GrowingFiles& store,
+           std::stop_token stop, std::function<void()> changed);
+  ~PushWork();
+  PushWork(const PushWork&) = delete;
+  PushWork& operator=(const PushWork&) = delete;
+
+  // Into how many stripes it is dealt; one at first. Whether that is new.
+  bool deal(std::size_t stripes);
+
+  // Whether there is something to ask for, or will be as soon as it is asked for: opens files, and
+  // hashes what lies there already.
+  Result<bool> wants(std::size_t stripe);
+  Result<std::optional<Request>> next(std::size_t stripe);
+  void giveBack(std::size_t stripe, const Request& request);
+
+  const wire::PushFile& fileOf(const Request& request) const;
+  std::uint64_t chunkBytesOf(const Request& request) const;
+  // A list that belongs to the root.
+  Result<void> learn(const Request& request, ChunkPlan plan);
+  // How many bytes the chunk has; an error of code `protocol` for one that was not asked for.
+  Result<std::uint32_t> sizeOf(const Request& request, std::uint64_t chunk) const;
+  Result<void> received(const Request& request, std::uint64_t chunk,
+                        std::span<const std::byte> data);
+
+  bool isDone() const { return published_ == files_.size(); }
+  // So far, of all files.
+  std::uint64_t heldBytes() const { return heldBytes_; }
+  std::uint64_t receivedBytes() const { return receivedBytes_; }
+
+ private:
+  std::optional<Request> nextOf(const std::shared_ptr<Incoming>& file, std::size_t stripe);
+  std::optional<Request> nextOpen(std::size_t stripe);
+  Result<bool> openNext();
+  Result<std::shared_ptr<Incoming>> open(std::size_t place);
+  Result<void> keepExisting(std::size_t place, const std::string& path);
+  Result<void> begin(Incoming& incoming, ChunkPlan plan);
+  Result<void> publish(const std::shared_ptr<Incoming>& incoming);
+
+  const std::vector<wire::PushFile> files_;
+  const Options options_;
+  GrowingFiles& store_;
+  const std::stop_token stop_;
+  const std::function<void()> changed_;
+  std::vector<std::shared_ptr<GrowingFile>> pushed_;
+  std::atomic<std::size_t> published_{0};  // or there already
+  std::atomic<std::uint64_t> heldBytes_{0};
+  std::atomic<std::uint64_t> receivedBytes_{0};
+
+  std::mutex opening_;  // held while a file is opened; taken before mutex_
+  std::size_t opened_ = 0;
+
+  mutable std::mutex mutex_;  // guards what follows, and what changes of an Incoming
+  std::size_t stripes_ = 1;
+  std::list<std::shared_ptr<Incoming>> open_;
+};
+
+}  // namespace espalier::transfer
