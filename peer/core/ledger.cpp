@@ -1,26 +1,211 @@
 #include "peer/core/ledger.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+
 #include "common/base/limits.h"
 
 namespace espalier::peer {
 
-bool Ledger::merge(const wire::PushEntry& entry) {
-  const auto known = entries_.find(entry.peer.id);
-  if (known == entries_.end()) {
-    if (entries_.size() >= limits::kLedgerEntries) return false;
-    entries_.emplace(entry.peer.id, entry);
+using wire::PushEntry;
+
+namespace {
+
+constexpr std::size_t kPlaces = 2 * limits::kLedgerEntries;
+static_assert(kPlaces < 0xffff);
+static_assert(limits::kPeerIdBytes < 0x100, "a byte says how long an id is");
+
+std::string addressText(std::uint32_t address) {
+  return fmt::format("{}.{}.{}.{}", address >> 24, address >> 16 & 0xff, address >> 8 & 0xff,
+                     address & 0xff);
+}
+
+// Of an IPv4 address, as addressText() writes it.
+std::optional<std::uint32_t> addressOf(std::string_view host) {
+  std::uint32_t address = 0;
+  const char* at = host.data();
+  const char* const end = at + host.size();
+  for (int part = 0; part < 4; ++part) {
+    if (part > 0 && (at == end || *at++ != '.')) return std::nullopt;
+    std::uint8_t byte = 0;
+    const bool leadingZero = end - at > 1 && at[0] == '0' && at[1] != '.';
+    const auto [next, error] = std::from_chars(at, end, byte);
+    if (leadingZero || error != std::errc()) return std::nullopt;
+    at = next;
+    address = address << 8 | byte;
+  }
+  return at == end ? std::optional(address) : std::nullopt;
+}
+
+bool isMore(const PushEntry& entry, const Ledger::Entry& known) {
+  if (entry.version != known.version()) return entry.version > known.version();
+  if (entry.state != known.state()) return entry.state > known.state();
+  return entry > known.whole();
+}
+
+// An eighth more at a time, not twice as much: there is one for each peer and push.
+template <typename T>
+void makeRoom(std::vector<T>& in, std::size_t more) {
+  const std::size_t needed = in.size() + more;
+  if (needed > in.capacity()) in.reserve(needed + needed / 8);
+}
+
+void keep(std::map<Ledger::Place, std::string>& where, Ledger::Place place,
+          const std::string* text) {
+  if (text != nullptr) {
+    where[place] = *text;
+  } else if (!where.empty()) {
+    where.erase(place);
+  }
+}
+
+}  // namespace
+
+// --- an entry ---
+
+std::optional<Ledger::Place> Ledger::Entry::via() const {
+  return record().via == kNowhere ? std::nullopt : std::optional(record().via);
+}
+
+std::string Ledger::Entry::reason() const {
+  const auto found = ledger_->reasons_.find(place_);
+  return found == ledger_->reasons_.end() ? std::string() : found->second;
+}
+
+wire::Contact Ledger::Entry::contact() const {
+  const auto host = ledger_->hosts_.find(place_);
+  const bool isAddress = host == ledger_->hosts_.end();
+  return {id(),
+          record().order,
+          {isAddress ? addressText(record().address) : host->second, record().port}};
+}
+
+PushEntry Ledger::Entry::whole() const {
+  return {version(), state(), contact(), via() ? ledger_->idAt(*via()) : PeerId(),
+          late(),    reason()};
+}
+
+// --- all of them ---
+
+bool Ledger::merge(const PushEntry& entry) {
+  const auto known = find(entry.peer.id);
+  if (known) {
+    if (!isMore(entry, *known)) return false;
+  } else if (size_ >= limits::kLedgerEntries) {
+    return false;
+  }
+  const auto place = addPlace(entry.peer.id.text());
+  const auto via = entry.via.empty() ? kNowhere : addPlace(entry.via.text());
+  if (!place || !via) return false;
+  Record& record = records_[*place];
+  if (record.known) {
+    --counts_[static_cast<std::size_t>(record.state)];
   } else {
-    if (entry <= known->second) return false;
-    --counts_[static_cast<std::size_t>(known->second.state)];
-    known->second = entry;
+    ++size_;
   }
   ++counts_[static_cast<std::size_t>(entry.state)];
+  const auto address = addressOf(entry.peer.endpoint.host);
+  record = {entry.peer.order,
+            record.text,
+            address.value_or(0),
+            entry.version,
+            entry.peer.endpoint.port,
+            *via,
+            entry.state,
+            entry.late,
+            true};
+  keep(hosts_, *place, address ? nullptr : &entry.peer.endpoint.host);
+  keep(reasons_, *place, entry.reason.empty() ? nullptr : &entry.reason);
   return true;
 }
 
-const wire::PushEntry* Ledger::find(const PeerId& id) const {
-  const auto found = entries_.find(id);
-  return found == entries_.end() ? nullptr : &found->second;
+std::optional<Ledger::Entry> Ledger::find(const PeerId& id) const {
+  const auto place = placeOf(id.text());
+  return place ? at(*place) : std::nullopt;
+}
+
+std::optional<Ledger::Entry> Ledger::at(Place place) const {
+  if (place >= records_.size() || !records_[place].known) return std::nullopt;
+  return Entry(*this, place);
+}
+
+std::vector<Ledger::Entry> Ledger::entries() const {
+  std::vector<Entry> entries;
+  entries.reserve(size_);
+  for (std::size_t place = 0; place < records_.size(); ++place) {
+    if (records_[place].known) entries.push_back({*this, static_cast<Place>(place)});
+  }
+  return entries;
+}
+
+bool Ledger::operator==(const Ledger& other) const {
+  if (size_ != other.size_ || counts_ != other.counts_) return false;
+  for (const auto& entry : entries()) {
+    const auto same = other.find(entry.id());
+    if (!same || same->whole() != entry.whole()) return false;
+  }
+  return true;
+}
+
+// --- places ---
+
+std::string_view Ledger::textAt(std::uint32_t text) const {
+  return {&texts_[text + 1], static_cast<std::uint8_t>(texts_[text])};
+}
+
+std::vector<Ledger::Place>::const_iterator Ledger::lowerBound(std::string_view id) const {
+  return std::lower_bound(
+      sorted_.begin(), sorted_.end(), id,
+      [this](Place place, std::string_view text) { return textAt(records_[place].text) < text; });
+}
+
+std::optional<Ledger::Place> Ledger::placeOf(std::string_view id) const {
+  const auto found = lowerBound(id);
+  if (found == sorted_.end() || textAt(records_[*found].text) != id) return std::nullopt;
+  return *found;
+}
+
+std::optional<Ledger::Place> Ledger::addPlace(std::string_view id) {
+  const auto before = lowerBound(id);
+  if (before != sorted_.end() && textAt(records_[*before].text) == id) return *before;
+  if (records_.size() >= kPlaces) return std::nullopt;
+  const auto place = static_cast<Place>(records_.size());
+  const auto rank = before - sorted_.begin();
+  makeRoom(texts_, 1 + id.size());
+  makeRoom(sorted_, 1);
+  records_.push_back({});
+  records_.back().text = static_cast<std::uint32_t>(texts_.size());
+  texts_.push_back(static_cast<char>(id.size()));
+  texts_.insert(texts_.end(), id.begin(), id.end());
+  sorted_.insert(sorted_.begin() + rank, place);
+  return place;
+}
+
+// --- some places ---
+
+constexpr std::size_t kWordBits = 64;
+
+void LedgerPlaces::insert(Ledger::Place place) {
+  const std::size_t word = place / kWordBits;
+  if (word >= words_.size()) words_.resize(word + 1);
+  const std::uint64_t bit = std::uint64_t{1} << place % kWordBits;
+  if ((words_[word] & bit) != 0) return;
+  words_[word] |= bit;
+  from_ = size_++ == 0 ? word : std::min(from_, word);
+}
+
+Ledger::Place LedgerPlaces::first() const {
+  const auto bit = static_cast<std::size_t>(std::countr_zero(words_[from_]));
+  return static_cast<Ledger::Place>(from_ * kWordBits + bit);
+}
+
+void LedgerPlaces::eraseFirst() {
+  words_[from_] &= words_[from_] - 1;
+  if (--size_ == 0) return;
+  while (words_[from_] == 0) ++from_;
 }
 
 }  // namespace espalier::peer

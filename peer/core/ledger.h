@@ -8,15 +8,25 @@
 // and nothing in it is counted, so nothing is counted twice. Only the peer itself raises its
 // version, when it comes back or has to contradict.
 //
-// Invariant: no entry ever becomes smaller. Bound: limits::kLedgerEntries peers; who comes beyond
-// that is left out (which of them then depends on the order). A liar can say anything of a peer
-// that does not hear it: entries are not signed. Does no I/O, not thread-safe, O(log n) an entry.
+// Everybody keeps an entry for everybody, so an entry is small: a record of 32 bytes, the id's text
+// and two bytes in a sorted list, some 42 bytes for "s1234" at 10.0.0.1:5001. `via` is a place in
+// the same table. What few entries have costs some 100 bytes more: a reason, a host that is not an
+// IPv4 address.
+//
+// Invariant: no entry ever becomes smaller. Bounds: limits::kLedgerEntries peers, and as many more
+// that others came via and that have no entry; who comes beyond that is left out (which of them
+// then depends on the order). A liar can say anything of a peer that does not hear it: entries are
+// not signed. Does no I/O, not thread-safe; O(log n) an entry to find it, a move of two bytes for
+// each that sorts behind it to add it.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/ids.h"
@@ -25,21 +35,96 @@
 namespace espalier::peer {
 
 class Ledger {
+  struct Record;
+
  public:
+  // Where a peer is kept: from 0 on, as the ledger hears of them. It stays.
+  using Place = std::uint16_t;
+
+  // An entry, borrowed: until the next merge().
+  class Entry {
+   public:
+    Place place() const { return place_; }
+    std::string_view idText() const { return ledger_->textAt(record().text); }
+    PeerId id() const { return ledger_->idAt(place_); }
+    wire::Contact contact() const;
+    JoinOrder order() const { return record().order; }
+    std::uint32_t version() const { return record().version; }
+    wire::PushState state() const { return record().state; }
+    bool late() const { return record().late; }
+    // Nothing: the sender's. There need not be an entry.
+    std::optional<Place> via() const;
+    std::string reason() const;
+    wire::PushEntry whole() const;
+
+   private:
+    friend class Ledger;
+    Entry(const Ledger& ledger, Place place) : ledger_(&ledger), place_(place) {}
+    const Record& record() const { return ledger_->records_[place_]; }
+
+    const Ledger* ledger_;
+    Place place_;
+  };
+
   // Whether it says more than before.
   bool merge(const wire::PushEntry& entry);
 
-  const wire::PushEntry* find(const PeerId& id) const;
-  const std::map<PeerId, wire::PushEntry>& entries() const { return entries_; }
-  std::size_t size() const { return entries_.size(); }
+  std::optional<Entry> find(const PeerId& id) const;
+  // Nothing where a peer is kept only because somebody came via it.
+  std::optional<Entry> at(Place place) const;
+  std::vector<Entry> entries() const;  // by place
+  std::size_t size() const { return size_; }
+  // All places are below it.
+  std::size_t places() const { return records_.size(); }
   std::size_t count(wire::PushState state) const {
     return counts_[static_cast<std::size_t>(state)];
   }
-  bool operator==(const Ledger& other) const { return entries_ == other.entries_; }
+  bool operator==(const Ledger& other) const;
 
  private:
-  std::map<PeerId, wire::PushEntry> entries_;
+  struct Record {
+    JoinOrder order = kNoOrder;
+    std::uint32_t text = 0;     // of the id: where it begins
+    std::uint32_t address = 0;  // IPv4; unless the place is in hosts_
+    std::uint32_t version = 0;
+    std::uint16_t port = 0;
+    Place via = kNowhere;
+    wire::PushState state = wire::PushState::offered;
+    bool late = false;
+    bool known = false;  // there is an entry
+  };
+  static_assert(sizeof(Record) == 32);
+  static constexpr Place kNowhere = 0xffff;
+
+  std::string_view textAt(std::uint32_t text) const;
+  PeerId idAt(Place place) const { return *PeerId::parse(textAt(records_[place].text)); }
+  // Where it is or belongs in sorted_.
+  std::vector<Place>::const_iterator lowerBound(std::string_view id) const;
+  std::optional<Place> placeOf(std::string_view id) const;
+  // Adds it unless it is there; nothing: it is full.
+  std::optional<Place> addPlace(std::string_view id);
+
+  std::deque<Record> records_;  // by place
+  std::vector<char> texts_;     // of ids, each behind a byte that says how long it is
+  std::vector<Place> sorted_;   // by id
+  std::map<Place, std::string> hosts_;
+  std::map<Place, std::string> reasons_;
+  std::size_t size_ = 0;  // entries
   std::array<std::size_t, 6> counts_{};
+};
+
+// Some places of a ledger: a bit each.
+class LedgerPlaces {
+ public:
+  void insert(Ledger::Place place);
+  bool empty() const { return size_ == 0; }
+  Ledger::Place first() const;  // not of an empty one
+  void eraseFirst();
+
+ private:
+  std::size_t from_ = 0;  // the first word that has a bit, unless empty
+  std::size_t size_ = 0;
+  std::vector<std::uint64_t> words_;
 };
 
 }  // namespace espalier::peer

@@ -66,7 +66,7 @@ void Pushes::finish(const PushId& id, PushEnd end, TimePoint now, PushEffects& f
 // --- the ledger ---
 
 PushEntry Pushes::ownEntry(const Push& push) const {
-  if (const auto* known = push.ledger.find(self_.id)) return *known;
+  if (const auto known = push.ledger.find(self_.id)) return known->whole();
   PushEntry entry;
   entry.peer = self_;
   if (!push.mine) entry.via = push.offer.via;
@@ -90,9 +90,10 @@ bool Pushes::learn(Push& push, const PushEntry& entry, std::optional<ConnectionI
   if (!push.ledger.merge(entry)) return false;
   push.changedAt = now;
   fx.changed.insert(push.offer.id);
+  const auto place = push.ledger.find(entry.peer.id)->place();
   for (auto& [connection, link] : links_) {
     if (from == connection || !link.told.contains(push.offer.id)) continue;
-    link.news[push.offer.id].insert(entry.peer.id);
+    link.news[push.offer.id].insert(place);
     if (!link.newsSince) link.newsSince = now;
   }
   return true;
@@ -134,9 +135,9 @@ void Pushes::tick(TimePoint now, PushEffects& fx) {
       continue;
     }
     for (auto& [id, push] : pushes_) {
-      const auto* entry = push.ledger.find(gone->first);
-      if (entry == nullptr || entry->state > PushState::accepted) continue;
-      PushEntry lost = *entry;
+      const auto entry = push.ledger.find(gone->first);
+      if (!entry || entry->state() > PushState::accepted) continue;
+      PushEntry lost = entry->whole();
       lost.state = PushState::lost;
       learn(push, lost, std::nullopt, now, fx);
     }

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <iterator>
+#include <numeric>
 
 #include "common/base/limits.h"
 
 namespace espalier::peer {
 
-using wire::PushEntry;
 using wire::PushState;
 
 PushShape pushShape(std::size_t takers, std::uint64_t chunks) {
@@ -53,65 +52,69 @@ std::size_t StripeTrees::substitute(std::size_t stripe, std::size_t place) const
   return mine < siblings ? here : there;
 }
 
-std::vector<const PushEntry*> pushOrder(const Ledger& ledger, const PeerId& sender) {
-  const auto older = [](const PushEntry* a, const PushEntry* b) {
-    return a->peer.order != b->peer.order ? a->peer.order < b->peer.order : a->peer.id < b->peer.id;
-  };
-  std::vector<const PushEntry*> behind;  // by via, the oldest first
-  std::vector<const PushEntry*> late;
-  for (const auto& [id, entry] : ledger.entries()) {
-    if (id != sender) (entry.late ? late : behind).push_back(&entry);
+std::vector<Ledger::Entry> pushOrder(const Ledger& ledger, const PeerId& sender) {
+  using Entry = Ledger::Entry;
+  const auto first = ledger.find(sender);
+  std::vector<Entry> late;
+  std::vector<Entry> behind;
+  for (const auto& entry : ledger.entries()) {
+    if (first && entry.place() == first->place()) continue;
+    (entry.late() ? late : behind).push_back(entry);
   }
-  std::sort(behind.begin(), behind.end(), [&](const PushEntry* a, const PushEntry* b) {
-    return a->via != b->via ? a->via < b->via : older(a, b);
-  });
-  std::sort(late.begin(), late.end(), older);
+  // Those who came via a place follow each other, from where it begins: dealt, not sorted, as
+  // everybody does this for everybody, several times.
+  const auto viaOf = [&](const Entry& entry) { return entry.via().value_or(ledger.places()); };
+  std::vector<std::size_t> begins(ledger.places() + 2);
+  for (const auto& entry : behind) ++begins[viaOf(entry) + 1];
+  std::partial_sum(begins.begin(), begins.end(), begins.begin());
+  std::vector<Ledger::Place> byVia(behind.size());
+  auto next = begins;
+  for (const auto& entry : behind) byVia[next[viaOf(entry)]++] = entry.place();
 
-  struct ByVia {
-    bool operator()(const PushEntry* a, const PeerId& via) const { return a->via < via; }
-    bool operator()(const PeerId& via, const PushEntry* a) const { return via < a->via; }
+  const auto younger = [](const Entry& a, const Entry& b) {
+    return a.order() != b.order() ? a.order() > b.order() : a.idText() > b.idText();
   };
-  std::vector<bool> taken(behind.size());
-  std::vector<const PushEntry*> order;
-  std::vector<const PushEntry*> stack;  // the next one last
-  if (const auto* first = ledger.find(sender)) stack.push_back(first);
+  std::vector<bool> placed(ledger.places());
+  std::vector<Entry> order;
+  order.reserve(ledger.size());
+  std::vector<Entry> stack;  // the next one last
+  if (first) stack.push_back(*first);
   while (!stack.empty()) {
-    const auto* entry = stack.back();
+    const Entry entry = stack.back();
     stack.pop_back();
     order.push_back(entry);
-    const auto [from, to] = std::equal_range(behind.begin(), behind.end(), entry->peer.id, ByVia());
-    const auto first = from - behind.begin();
-    if (from == to || taken[static_cast<std::size_t>(first)]) continue;  // each once
-    std::fill(taken.begin() + first, taken.begin() + (to - behind.begin()), true);
-    stack.insert(stack.end(), std::reverse_iterator(to), std::reverse_iterator(from));
+    placed[entry.place()] = true;
+    const auto above = static_cast<std::ptrdiff_t>(stack.size());
+    for (std::size_t i = begins[entry.place()]; i < begins[entry.place() + 1u]; ++i) {
+      stack.push_back(*ledger.at(byVia[i]));
+    }
+    std::sort(stack.begin() + above, stack.end(), younger);
   }
-  order.insert(order.end(), late.begin(), late.end());
-  std::vector<const PushEntry*> astray;
-  for (std::size_t i = 0; i < behind.size(); ++i) {
-    if (!taken[i]) astray.push_back(behind[i]);
+  std::erase_if(behind, [&](const Entry& entry) { return placed[entry.place()]; });
+  for (auto* rest : {&late, &behind}) {
+    std::sort(rest->rbegin(), rest->rend(), younger);
+    order.insert(order.end(), rest->begin(), rest->end());
   }
-  std::sort(astray.begin(), astray.end(), older);
-  order.insert(order.end(), astray.begin(), astray.end());
   return order;
 }
 
 PushSources pushSources(const Ledger& ledger, const PeerId& sender, const PeerId& self,
                         std::uint64_t chunks, std::optional<PushShape> shape) {
   PushSources sources;
-  std::vector<const PushEntry*> line;  // who takes part
+  std::vector<Ledger::Entry> line;  // who takes part
   std::size_t place = 0;
   std::size_t late = 0;
   bool found = false;
-  for (const auto* entry : pushOrder(ledger, sender)) {
-    const bool isSelf = entry->peer.id == self;
+  for (const auto& entry : pushOrder(ledger, sender)) {
+    const bool isSelf = entry.idText() == self.text();
     if (isSelf) {
       place = line.size();
       found = true;
     }
-    if (!found && entry->state == PushState::offered && !entry->late) sources.forming = true;
-    const bool takes = entry->state == PushState::accepted || entry->state == PushState::verified;
+    if (!found && entry.state() == PushState::offered && !entry.late()) sources.forming = true;
+    const bool takes = entry.state() == PushState::accepted || entry.state() == PushState::verified;
     if (!takes && !isSelf) continue;
-    if (!line.empty() && (entry->late || late > 0)) ++late;
+    if (!line.empty() && (entry.late() || late > 0)) ++late;
     line.push_back(entry);
   }
   const std::size_t takers = line.empty() ? 0 : line.size() - 1;
@@ -141,7 +144,7 @@ PushSources pushSources(const Ledger& ledger, const PeerId& sender, const PeerId
       name(sources.shape == PushShape::chain ? rank : trees.rank(stripe, rank));
     }
     for (std::size_t at = 0; at < line.size(); ++at) {
-      if (line[at]->state == PushState::verified) name(at);
+      if (line[at].state() == PushState::verified) name(at);
     }
   }
   return sources;

@@ -35,8 +35,8 @@ std::size_t stripesOf(PushShape shape);
 std::size_t stripeOf(const FileRoot& root, std::uint64_t chunk, std::size_t stripes);
 
 // The trees of the stripes over places 1 … `takers`, of which the last ones may be `late`. The
-// first tree is a heap in the order of places, the second one in the opposite order; who is late
-// is a leaf of both.
+// first tree is a heap in the order of places, the second one in the opposite order; those who are
+// late stand behind all others in both.
 class StripeTrees {
  public:
   StripeTrees(std::size_t takers, std::size_t late) : inTime_(takers - late) {}
@@ -57,13 +57,13 @@ class StripeTrees {
 };
 
 // Everybody in the ledger in that order, whatever the state.
-std::vector<const wire::PushEntry*> pushOrder(const Ledger& ledger, const PeerId& sender);
+std::vector<Ledger::Entry> pushOrder(const Ledger& ledger, const PeerId& sender);
 
 struct PushSources {
   // Of one stripe.
   struct Way {
     // Best first: whoever takes part and comes before `self`, then all others who have everything.
-    std::vector<const wire::PushEntry*> candidates;
+    std::vector<Ledger::Entry> candidates;
     std::size_t hops = 0;  // from the sender to `self`, as long as nobody fails
   };
   PushShape shape = PushShape::chain;

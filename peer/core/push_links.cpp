@@ -56,7 +56,7 @@ void Pushes::offerTo(Push& push, ConnectionId id, Link& link, bool late, TimePoi
   offer.late = offer.late || late;
   if (isMeant(push, self_.id) || push.mine) offer.via = self_.id;
   const bool open = push.offer.end == PushEnd::open;
-  if (open && isMeant(push, link.peer.id) && push.ledger.find(link.peer.id) == nullptr) {
+  if (open && isMeant(push, link.peer.id) && !push.ledger.find(link.peer.id)) {
     PushEntry entry;
     entry.peer = link.peer;
     entry.via = offer.via;
@@ -65,7 +65,7 @@ void Pushes::offerTo(Push& push, ConnectionId id, Link& link, bool late, TimePoi
   }
   fx.sends.emplace_back(id, std::move(offer));
   auto& news = link.news[pushId];
-  for (const auto& [peer, entry] : push.ledger.entries()) news.insert(peer);
+  for (const auto& entry : push.ledger.entries()) news.insert(entry.place());
   if (!link.newsSince) link.newsSince = now;
 }
 
@@ -116,12 +116,12 @@ void Pushes::receivedLedger(ConnectionId id, Link& link, const PushLedger& ledge
       receivedOwn(push, entry, now, fx);
       continue;
     }
-    const auto* known = push.ledger.find(entry.peer.id);
-    if (entry.version > (known != nullptr ? known->version : 0) + limits::kLedgerVersionJump) {
+    const auto known = push.ledger.find(entry.peer.id);
+    if (entry.version > (known ? known->version() : 0) + limits::kLedgerVersionJump) {
       tell(link, "versions of entries that nobody can have", fx);
       continue;
     }
-    if (known == nullptr && push.ledger.size() >= limits::kLedgerEntries) {
+    if (!known && push.ledger.size() >= limits::kLedgerEntries) {
       tell(link, "a ledger of too many peers; some are left out", fx);
       continue;
     }
@@ -201,16 +201,16 @@ void Pushes::flush(ConnectionId id, Link& link, TimePoint now, PushEffects& fx) 
     }
     PushLedger message{push->first, push->second.offer.end, {}};
     std::size_t bytes = kLedgerHeadBytes;
-    auto& peers = news->second;
-    while (!peers.empty()) {
-      const auto* entry = push->second.ledger.find(*peers.begin());
-      const std::size_t more = entry != nullptr ? bytesOf(*entry) : 0;
+    auto& places = news->second;
+    while (!places.empty()) {
+      PushEntry entry = push->second.ledger.at(places.first())->whole();
+      const std::size_t more = bytesOf(entry);
       if (bytes + more > limits::kPushMessageBytes) break;
       bytes += more;
-      if (entry != nullptr) message.entries.push_back(*entry);
-      peers.erase(peers.begin());
+      message.entries.push_back(std::move(entry));
+      places.eraseFirst();
     }
-    if (peers.empty()) link.news.erase(news);
+    if (places.empty()) link.news.erase(news);
     fx.sends.emplace_back(id, std::move(message));
     if (bytes >= budget) break;
     budget -= bytes;

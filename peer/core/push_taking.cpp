@@ -10,7 +10,6 @@
 
 namespace espalier::peer {
 
-using wire::PushEntry;
 using wire::PushState;
 
 namespace {
@@ -82,24 +81,25 @@ void Pushes::chooseWay(Push& push, const PushSources& sources, std::size_t strip
   }
 
   // The first one that has not failed, else the one that failed first: so all have their turn.
-  const PushEntry* next = nullptr;
+  std::optional<Ledger::Entry> next;
   TimePoint rested = kNever;
-  for (const auto* entry : sources.ways[stripe].candidates) {
-    const auto resting = taking.resting.find(entry->peer.id);
+  for (const auto& entry : sources.ways[stripe].candidates) {
+    const auto resting =
+        taking.resting.empty() ? taking.resting.end() : taking.resting.find(entry.id());
     const TimePoint until = resting == taking.resting.end() ? TimePoint::min() : resting->second;
     if (until >= rested) continue;
     next = entry;
     rested = until;
   }
-  if (next == nullptr || rested > now) {
+  if (!next || rested > now) {
     if (!way.source) taking.chooseAt = std::min({taking.chooseAt, rested, dried});
-  } else if (way.source != next->peer.id) {
-    way.source = next->peer.id;
+  } else if (way.source != next->id()) {
+    way.source = next->id();
     const Duration patience = limits::kPushPatience + static_cast<long>(sources.ways[stripe].hops) *
                                                           limits::kPushPatienceHop;
     way.uselessAt = now + limits::kConnectTimeout + patience + limits::kPushSilence;
     fx.jobs.emplace_back(
-        PushTakeFrom{push.offer.id, stripe, taking.ways.size(), next->peer, patience});
+        PushTakeFrom{push.offer.id, stripe, taking.ways.size(), next->contact(), patience});
   }
 }
 

@@ -9,9 +9,9 @@ namespace {
 using State = PushedPeer::State;
 using wire::PushState;
 
-PushedPeer peerOf(const PeerId& id, const wire::PushEntry* entry, bool present) {
+PushedPeer peerOf(const PeerId& id, const std::optional<Ledger::Entry>& entry, bool present) {
   PushedPeer peer{id, State::waiting, {}};
-  const auto state = entry != nullptr ? entry->state : PushState::offered;
+  const auto state = entry ? entry->state() : PushState::offered;
   switch (state) {
     case PushState::offered:
       peer.state = present ? State::waiting : State::outOfReach;
@@ -24,11 +24,11 @@ PushedPeer peerOf(const PeerId& id, const wire::PushEntry* entry, bool present) 
       break;
     case PushState::failed:
       peer.state = State::failed;
-      peer.reason = entry->reason;
+      peer.reason = entry->reason();
       break;
     case PushState::declined:
       peer.state = State::declined;
-      peer.reason = entry->reason;
+      peer.reason = entry->reason();
       break;
     case PushState::verified:
       peer.state = State::verified;
@@ -57,12 +57,11 @@ PushReport pushReport(const Pushes::View& view, const std::optional<std::vector<
   if (members) {
     for (const auto& id : *members) tell(id, true);
   }
-  std::vector<const wire::PushEntry*> entries;
-  for (const auto& [id, entry] : view.ledger.entries()) entries.push_back(&entry);
-  std::sort(entries.begin(), entries.end(), [](const auto* a, const auto* b) {
-    return a->peer.order != b->peer.order ? a->peer.order < b->peer.order : a->peer.id < b->peer.id;
+  auto entries = view.ledger.entries();
+  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
+    return a.order() != b.order() ? a.order() < b.order() : a.idText() < b.idText();
   });
-  for (const auto* entry : entries) tell(entry->peer.id, !members);
+  for (const auto& entry : entries) tell(entry.id(), !members);
   for (const auto& id : meant) tell(id, false);
   return report;
 }

@@ -23,8 +23,8 @@ const char* nameOf(PushState state) {
 
 std::string told(const peer::Pushes::View& view) {
   std::string text = fmt::format("end {}", static_cast<int>(view.offer.end));
-  for (const auto& [peer, entry] : view.ledger.entries()) {
-    text += fmt::format(", {} {} {}", peer.text(), nameOf(entry.state), entry.version);
+  for (const auto& entry : view.ledger.entries()) {
+    text += fmt::format(", {} {} {}", entry.idText(), nameOf(entry.state()), entry.version());
   }
   return text;
 }
@@ -70,8 +70,9 @@ bool PushWitness::accepts(NodeId node, const SentPush& push) const {
 
 PushState PushWitness::stateOf(NodeId node, const SentPush& push) const {
   const auto view = viewOf(world_, node, push.id);
-  const auto* entry = view ? view->ledger.find(*PeerId::parse(world_.id(node))) : nullptr;
-  return entry != nullptr ? entry->state : PushState::offered;
+  if (!view) return PushState::offered;
+  const auto entry = view->ledger.find(*PeerId::parse(world_.id(node)));
+  return entry ? entry->state() : PushState::offered;
 }
 
 bool PushWitness::isGiven(const SentPush& push) const {
@@ -121,28 +122,29 @@ PushWitness::Wrong PushWitness::changed(NodeId node, const PushId& id) {
   Seen& seen = seen_[{node, id}];
   if (seen.life != world_.life(node) || !view) seen = {world_.life(node), {}};
   if (push == nullptr || !view) return std::nullopt;
-  const auto& entries = view->ledger.entries();
+  const auto entries = view->ledger.entries();
   for (const PushState state : kStates) {
-    const auto counted = std::count_if(entries.begin(), entries.end(), [&](const auto& each) {
-      return each.second.state == state;
-    });
+    const auto counted = std::count_if(entries.begin(), entries.end(),
+                                       [&](const auto& each) { return each.state() == state; });
     if (view->ledger.count(state) != static_cast<std::size_t>(counted)) {
       return fmt::format("{} counts {} as {}; there are {}", world_.id(node),
                          view->ledger.count(state), nameOf(state), counted);
     }
   }
-  for (const auto& [peer, before] : seen.ledger.entries()) {
-    const auto* now = view->ledger.find(peer);
-    if (now == nullptr || *now < before) {
-      return fmt::format("the ledger of {} goes back on {}", world_.id(node), peer.text());
+  for (const auto& before : seen.ledger.entries()) {
+    const auto now = view->ledger.find(before.id());
+    if (!now || now->whole() < before.whole()) {
+      return fmt::format("the ledger of {} goes back on {}", world_.id(node), before.idText());
     }
   }
-  for (const auto& [peer, entry] : entries) {
-    const auto* before = seen.ledger.find(peer);
-    if (entry.state != PushState::verified || (before != nullptr && *before == entry)) continue;
-    const auto holder = world_.named(peer.text());
+  for (const auto& entry : entries) {
+    if (entry.state() != PushState::verified) continue;
+    const auto before = seen.ledger.find(entry.id());
+    if (before && before->whole() == entry.whole()) continue;
+    const auto holder = world_.named(std::string(entry.idText()));
     if (!holder || !hasAll(*holder, *push)) {
-      return fmt::format("{} calls {} verified, which has not all", world_.id(node), peer.text());
+      return fmt::format("{} calls {} verified, which has not all", world_.id(node),
+                         entry.idText());
     }
   }
   seen.ledger = view->ledger;
@@ -154,11 +156,11 @@ PushWitness::Wrong PushWitness::changed(NodeId node, const PushId& id) {
 // How it ended for that peer, as it says itself.
 PushWitness::Wrong PushWitness::ended(NodeId node, const SentPush& push,
                                       const peer::Pushes::View& view) const {
-  const auto* entry = view.ledger.find(*PeerId::parse(world_.id(node)));
-  const auto is = [&](PushState state) { return entry != nullptr && entry->state == state; };
-  const bool withReason = entry != nullptr && !entry->reason.empty();
+  const auto entry = view.ledger.find(*PeerId::parse(world_.id(node)));
+  const auto is = [&](PushState state) { return entry && entry->state() == state; };
+  const bool withReason = entry && !entry->reason().empty();
   bool right = false;
-  if (push.cancelled && entry == nullptr) {
+  if (push.cancelled && !entry) {
     right = true;
   } else if (node == push.sender || is(PushState::verified)) {
     right = is(PushState::verified) && hasAll(node, push);
@@ -170,8 +172,8 @@ PushWitness::Wrong PushWitness::ended(NodeId node, const SentPush& push,
   }
   if (right) return std::nullopt;
   return fmt::format("a push of {} ended for {} as {} \"{}\"", world_.id(push.sender),
-                     world_.id(node), entry != nullptr ? nameOf(entry->state) : "nothing",
-                     entry != nullptr ? entry->reason : "");
+                     world_.id(node), entry ? nameOf(entry->state()) : "nothing",
+                     entry ? entry->reason() : "");
 }
 
 PushWitness::Wrong PushWitness::atRest(const SentPush& push) const {
@@ -208,8 +210,8 @@ PushWitness::Wrong PushWitness::atRest(const SentPush& push) const {
     return fmt::format("a push of {} was cancelled, and goes on", world_.id(push.sender));
   }
   for (const NodeId node : world_.awake()) {
-    const auto* entry = firstView->ledger.find(*PeerId::parse(world_.id(node)));
-    counted += entry != nullptr && entry->state == PushState::verified ? 1 : 0;
+    const auto entry = firstView->ledger.find(*PeerId::parse(world_.id(node)));
+    counted += entry && entry->state() == PushState::verified ? 1 : 0;
   }
   if (push.cancelled || counted == having) return std::nullopt;
   return fmt::format("{} peers have all of a push of {}; {} are counted", having,

@@ -171,9 +171,9 @@ class Network {
   PushState stateOf(unsigned of, const PushId& push, unsigned as) {
     const auto view = at(as).pushes->view(push);
     REQUIRE(view);
-    const auto* entry = view->ledger.find(id(of));
-    REQUIRE(entry != nullptr);
-    return entry->state;
+    const auto entry = view->ledger.find(id(of));
+    REQUIRE(entry.has_value());
+    return entry->state();
   }
 
   Node& at(unsigned number) { return nodes_[number]; }

@@ -58,13 +58,13 @@ Ledger ledgerOf(const std::vector<PushEntry>& entries) {
 }
 
 Ledger merged(Ledger a, const Ledger& b) {
-  for (const auto& [peer, entry] : b.entries()) a.merge(entry);
+  for (const auto& entry : b.entries()) a.merge(entry.whole());
   return a;
 }
 
-std::vector<std::string> names(const std::vector<const PushEntry*>& entries) {
+std::vector<std::string> names(const std::vector<Ledger::Entry>& entries) {
   std::vector<std::string> result;
-  for (const auto* entry : entries) result.push_back(entry->peer.id.text());
+  for (const auto& entry : entries) result.emplace_back(entry.idText());
   return result;
 }
 
@@ -106,21 +106,90 @@ TEST_CASE("an entry never becomes smaller, and the counts are those of the entri
   CHECK(rc::check([] {
     Ledger ledger;
     for (const auto& entry : someEntries()) {
-      const auto* before = ledger.find(entry.peer.id);
-      const auto old = before != nullptr ? std::optional(*before) : std::nullopt;
+      const auto before = ledger.find(entry.peer.id);
+      const auto old = before ? std::optional(before->whole()) : std::nullopt;
       const bool news = ledger.merge(entry);
-      const auto& now = *ledger.find(entry.peer.id);
+      const auto now = ledger.find(entry.peer.id)->whole();
       RC_ASSERT(now >= entry);
       RC_ASSERT(!old || now >= *old);
       RC_ASSERT(news == (!old || now != *old));
     }
     for (int state = 0; state < 6; ++state) {
-      const auto counted = std::count_if(
-          ledger.entries().begin(), ledger.entries().end(),
-          [&](const auto& each) { return each.second.state == static_cast<PushState>(state); });
+      const auto entries = ledger.entries();
+      const auto counted = std::count_if(entries.begin(), entries.end(), [&](const auto& each) {
+        return each.state() == static_cast<PushState>(state);
+      });
       RC_ASSERT(ledger.count(static_cast<PushState>(state)) == static_cast<std::size_t>(counted));
     }
   }));
+}
+
+TEST_CASE("a ledger gives back what it took, usual or not, as one that keeps whole entries would") {
+  CHECK(rc::check([] {
+    Ledger ledger;
+    std::map<PeerId, PushEntry> model;
+    const auto entries = *rc::gen::container<std::vector<PushEntry>>(rc::gen::exec([] {
+      auto entry = someEntry();
+      entry.peer.order = JoinOrder{*rc::gen::arbitrary<std::uint64_t>()};
+      entry.peer.endpoint.host = *rc::gen::element<std::string>(
+          "127.0.0.1", "0.0.0.0", "255.255.255.255", "10.20.30.40", "", "::1", "host.example",
+          "127.0.0.01", "256.1.1.1", "1.2.3", "1.2.3.4.5", "1.2.3.4 ", "+1.2.3.4", "1.2.3.");
+      if (*rc::gen::arbitrary<bool>()) {
+        entry.peer.id = *PeerId::parse(std::string(limits::kPeerIdBytes, 'x'));
+      }
+      if (*rc::gen::arbitrary<bool>()) entry.via = id(*rc::gen::inRange<std::uint64_t>(1, 50));
+      return entry;
+    }));
+    for (const auto& entry : entries) {
+      const auto known = model.find(entry.peer.id);
+      const bool news = known == model.end() || entry > known->second;
+      if (news) model[entry.peer.id] = entry;
+      RC_ASSERT(ledger.merge(entry) == news);
+    }
+    RC_ASSERT(ledger.size() == model.size());
+    RC_ASSERT(ledger.entries().size() == model.size());
+    for (const auto& [peer, entry] : model) RC_ASSERT(ledger.find(peer)->whole() == entry);
+    for (const auto& entry : ledger.entries()) {
+      RC_ASSERT(entry.whole() == model.at(entry.id()));
+      RC_ASSERT(entry.via().has_value() == !model.at(entry.id()).via.empty());
+      RC_ASSERT(ledger.at(entry.place())->idText() == entry.idText());
+    }
+    for (std::uint64_t i = 1; i < 50; ++i) {
+      RC_ASSERT(ledger.find(id(i)).has_value() == model.contains(id(i)));
+    }
+  }));
+}
+
+TEST_CASE("some places of a ledger come out in order, each once") {
+  CHECK(rc::check([] {
+    LedgerPlaces places;
+    std::set<Ledger::Place> model;
+    for (const auto place :
+         *rc::gen::container<std::vector<Ledger::Place>>(rc::gen::inRange<Ledger::Place>(0, 300))) {
+      if (place % 4 == 0 && !model.empty()) {
+        places.eraseFirst();
+        model.erase(model.begin());
+      } else {
+        places.insert(place);
+        model.insert(place);
+      }
+      RC_ASSERT(places.empty() == model.empty());
+      RC_ASSERT(model.empty() || places.first() == *model.begin());
+    }
+  }));
+}
+
+TEST_CASE("whoever names ever new peers as those that others came via does not fill memory") {
+  Ledger ledger;
+  REQUIRE(ledger.merge(entryOf(1, PushState::accepted, 1)));
+  std::uint32_t version = 1;
+  for (std::uint64_t i = 0; i < 4 * limits::kLedgerEntries; ++i) {
+    ledger.merge(entryOf(2, PushState::accepted, 10 + i, ++version));
+  }
+  CHECK(ledger.size() == 2);
+  CHECK(ledger.places() <= 2 * limits::kLedgerEntries);
+  CHECK(ledger.merge(entryOf(1, PushState::verified, 1)));
+  CHECK(ledger.merge(entryOf(2, PushState::verified, 1, ++version)));
 }
 
 TEST_CASE("a ledger takes so many peers and no more") {

@@ -40,7 +40,7 @@ TEST_CASE("who takes nothing declines with a reason, and passes the offer on") {
   network.run(3s);
   CHECK(network.stateOf(2, push, 1) == PushState::declined);
   CHECK(network.jobs<PushReceive>(2) == 0);
-  CHECK(network.at(1).pushes->view(push)->ledger.find(id(2))->reason == "takes no pushes");
+  CHECK(network.at(1).pushes->view(push)->ledger.find(id(2))->reason() == "takes no pushes");
   CHECK(network.sourceOf(3) == id(1));
 }
 
@@ -131,7 +131,7 @@ TEST_CASE("a link that heals elsewhere in time is not lost") {
   network.run(limits::kPushGone / 2);
   network.link(2, 3);  // not a tree, but two links tell it apart from a lost one
   network.run(limits::kPushGone * 2);
-  CHECK(network.at(1).pushes->view(push)->ledger.find(id(3))->version == 1);
+  CHECK(network.at(1).pushes->view(push)->ledger.find(id(3))->version() == 1);
 }
 
 TEST_CASE("a peer that was started again takes the push up, as one who came late") {
@@ -147,11 +147,11 @@ TEST_CASE("a peer that was started again takes the push up, as one who came late
   CHECK(network.jobs<PushReceive>(2) == 1);
   const auto view = network.at(3).pushes->view(push);
   REQUIRE(view);
-  const auto* entry = view->ledger.find(id(2));
+  const auto entry = view->ledger.find(id(2));
   REQUIRE(entry);
-  CHECK(entry->state == PushState::accepted);
-  CHECK(entry->version == 2);
-  CHECK(entry->late);
+  CHECK(entry->state() == PushState::accepted);
+  CHECK(entry->version() == 2);
+  CHECK(entry->late());
 }
 
 TEST_CASE("a peer that joins during a push gets it, one that joins behind its end does not") {
@@ -217,7 +217,7 @@ TEST_CASE("what others claim of a peer it contradicts, and entries do not go bac
   network.receive(3, 2, ledgerOf(push, {entryOf(3, PushState::verified, 9)}));
   network.run(2s);
   CHECK(network.stateOf(3, push, 1) == PushState::accepted);
-  CHECK(network.at(1).pushes->view(push)->ledger.find(id(3))->version == 10);
+  CHECK(network.at(1).pushes->view(push)->ledger.find(id(3))->version() == 10);
   network.complete(2, push);
   network.run(1s);
   network.receive(1, 2, ledgerOf(push, {entryOf(2, PushState::accepted)}));

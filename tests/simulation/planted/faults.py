@@ -107,12 +107,12 @@ FAULTS = {
     # --- peer/core/ledger.cpp
     "smaller_entry_counts": Fault(
         "Whatever entry comes last counts, also an older one.",
-        "if (entry <= known->second) return false;",
-        "if (entry == known->second) return false;",
+        "if (!isMore(entry, *known)) return false;",
+        "if (!isMore(entry, *known) && entry == known->whole()) return false;",
         PUSHES),
     "state_counted_twice": Fault(
         "A peer whose state changes is still counted in the one before.",
-        "    --counts_[static_cast<std::size_t>(known->second.state)];\n",
+        "    --counts_[static_cast<std::size_t>(record.state)];\n",
         "",
         PUSHES),
     # --- peer/core/push.cpp
