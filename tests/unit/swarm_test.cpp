@@ -1,5 +1,6 @@
 // Several downloads of one file that give each other what they have, on a virtual clock: each is a
-// schedule of its own, and uploads at one rate to whoever asks, in the order of asking.
+// schedule of its own, and uploads at one rate to whoever asks, in the order of asking. Some lie,
+// some die, connections break.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <vector>
 
 #include "peer/core/download.h"
@@ -21,10 +23,17 @@ constexpr std::uint64_t kChunkBytes = 1 << 20;
 constexpr double kStep = 0.05;
 constexpr double kToldEvery = 0.5;  // what a peer has, to those who ask it
 constexpr double kLongest = 400;
+constexpr double kRedial = 1;
 
 TimePoint atSeconds(double seconds) {
   return TimePoint{} + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
 }
+
+// How a peer behaves.
+struct Conduct {
+  double lies = 0;  // so many of its chunks are others
+  std::optional<double> dies;
+};
 
 class Swarm {
  public:
@@ -38,15 +47,28 @@ class Swarm {
       }
       peers_.push_back(std::move(peer));
     }
+    for (std::uint64_t c = 0; c < chunks; ++c) peers_[0]->data[c] = random_();
   }
+  Conduct& conduct(std::uint32_t peer) { return peers_[peer]->conduct; }
+  // So often in a second does a connection break.
+  void breakConnections(double aSecond) { breaks_ = aSecond; }
 
   // When the last one had all; nothing if that never came about.
   std::optional<double> run() {
     for (double now = 0; now < kLongest; now += kStep) {
-      for (std::uint32_t i = 1; i < peers_.size(); ++i) ask(i, now);
-      for (std::uint32_t i = 0; i < peers_.size(); ++i) send(i, now);
-      const bool all = std::all_of(peers_.begin(), peers_.end(),
-                                   [](const auto& peer) { return peer->download.complete(); });
+      for (std::uint32_t i = 0; i < peers_.size(); ++i) {
+        if (lives(i, now)) disturb(i, now);
+      }
+      for (std::uint32_t i = 1; i < peers_.size(); ++i) {
+        if (lives(i, now)) ask(i, now);
+      }
+      for (std::uint32_t i = 0; i < peers_.size(); ++i) {
+        if (lives(i, now)) send(i, now);
+      }
+      bool all = true;
+      for (std::uint32_t i = 1; i < peers_.size(); ++i) {
+        all = all && (peers_[i]->download.complete() || !lives(i, now));
+      }
       if (all) return now;
     }
     return std::nullopt;
@@ -56,6 +78,8 @@ class Swarm {
     for (const auto& peer : peers_) bytes += peer->download.wastedBytes();
     return bytes;
   }
+  // What this one has is what was there at first.
+  bool isRight(std::uint32_t peer) const { return peers_[peer]->data == peers_[0]->data; }
 
  private:
   struct Upload {
@@ -67,9 +91,41 @@ class Swarm {
         : download(chunks * kChunkBytes, kChunkBytes, Download::kFirstChunks, seed) {}
     Download download;
     std::map<std::uint32_t, double> toldAt;  // by whom, what it has
+    std::map<std::uint32_t, double> redialAt;
+    std::set<std::uint32_t> liars;  // are not asked again
     std::deque<Upload> uploads;
     double sent = 0;  // of the first of them
+    std::map<std::uint64_t, std::uint64_t> data;
+    Conduct conduct;
   };
+
+  bool lives(std::uint32_t peer, double now) const {
+    const auto& dies = peers_[peer]->conduct.dies;
+    return !dies || now < *dies;
+  }
+  bool chance(double probability) {
+    return std::uniform_real_distribution<>(0, 1)(random_) < probability;
+  }
+
+  // What it asked of those who are gone, or whose connection breaks, does not come.
+  void disturb(std::uint32_t index, double now) {
+    Peer& peer = *peers_[index];
+    for (auto told = peer.toldAt.begin(); told != peer.toldAt.end();) {
+      const std::uint32_t other = told->first;
+      if (told->second > now || (lives(other, now) && !chance(breaks_ * kStep))) {
+        ++told;
+        continue;
+      }
+      leave(peer, index, other);
+      told = peer.toldAt.erase(told);
+      if (lives(other, now)) peer.redialAt[other] = now + kRedial;
+    }
+  }
+
+  void leave(Peer& peer, std::uint32_t index, std::uint32_t other) {
+    peer.download.leave(SourceId{other});
+    std::erase_if(peers_[other]->uploads, [&](const Upload& each) { return each.to == index; });
+  }
 
   ChunkSet heldBy(std::uint32_t peer) const {
     ChunkSet set(chunks_);
@@ -83,7 +139,11 @@ class Swarm {
     Peer& peer = *peers_[index];
     if (peer.download.complete()) return;
     for (std::uint32_t other = 0; other < peers_.size(); ++other) {
-      if (other == index) continue;
+      if (other == index || !lives(other, now) || peer.liars.contains(other)) continue;
+      if (const auto redial = peer.redialAt.find(other); redial != peer.redialAt.end()) {
+        if (now < redial->second) continue;
+        peer.redialAt.erase(redial);
+      }
       const SourceId source{other};
       const auto told = peer.toldAt.find(other);
       if (told == peer.toldAt.end()) {
@@ -111,15 +171,33 @@ class Swarm {
       const Upload upload = peer.uploads.front();
       peer.uploads.pop_front();
       peer.sent -= 1;
-      const auto verdict =
-          peers_[upload.to]->download.deliver(SourceId{index}, upload.chunk, true, atSeconds(now));
-      CHECK((verdict == Verdict::fresh || verdict == Verdict::duplicate));
+      deliver(index, upload, now);
     }
     if (peer.uploads.empty()) peer.sent = 0;
   }
 
+  void deliver(std::uint32_t from, const Upload& upload, double now) {
+    Peer& to = *peers_[upload.to];
+    if (!lives(upload.to, now)) return;
+    const std::uint64_t chunk = number(upload.chunk);
+    std::uint64_t data = peers_[from]->data.at(chunk);
+    if (chance(peers_[from]->conduct.lies)) data ^= 1;
+    const bool right = data == peers_[0]->data.at(chunk);  // so its hash says
+    const auto verdict = to.download.deliver(SourceId{from}, upload.chunk, right, atSeconds(now));
+    if (verdict == Verdict::fresh) to.data[chunk] = data;
+    if (!right) {
+      CHECK(verdict == Verdict::wrong);
+      to.liars.insert(from);
+      to.toldAt.erase(from);
+      leave(to, upload.to, from);
+    } else {
+      CHECK((verdict == Verdict::fresh || verdict == Verdict::duplicate));
+    }
+  }
+
   std::uint64_t chunks_;
   double rate_;
+  double breaks_ = 0;
   std::mt19937_64 random_;
   std::vector<std::unique_ptr<Peer>> peers_;
 };
@@ -136,5 +214,28 @@ TEST_CASE("many who fetch one file at once help each other") {
     CAPTURE(seed);
     CHECK(*seconds < 1.7 * kChunks / kRate);
     CHECK(swarm.wastedBytes() <= 8 * kChunks * kChunkBytes / 50);
+  }
+}
+
+TEST_CASE("where some lie or die and connections break, everybody else gets what was sent") {
+  constexpr std::uint64_t kChunks = 200;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    const auto pick = [&](double from, double to) {
+      return std::uniform_real_distribution<>(from, to)(random);
+    };
+    constexpr std::uint32_t kOthers = 8;
+    Swarm swarm(kChunks, kOthers, 10, seed);
+    swarm.breakConnections(pick(0, 0.2));
+    for (std::uint32_t peer = 1; peer <= kOthers; ++peer) {
+      auto& conduct = swarm.conduct(peer);
+      if (pick(0, 1) < 0.25) conduct.lies = pick(0, 1);
+      if (pick(0, 1) < 0.25) conduct.dies = pick(0, 40);
+    }
+    REQUIRE(swarm.run().has_value());
+    for (std::uint32_t peer = 1; peer <= kOthers; ++peer) {
+      if (!swarm.conduct(peer).dies) CHECK(swarm.isRight(peer));
+    }
   }
 }
