@@ -3,7 +3,9 @@
 // lane of OpenSSL's. Interleaved rounds, medians; JSON on standard output, a table on standard
 // error.
 //
-//   bench/hash [ROUNDS]
+//   bench/hash [ROUNDS] [--without-avx]
+//
+// --without-avx: as on a processor with SHA-NI alone.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,6 +20,7 @@
 #include "bench/report.h"
 #include "common/crypto/file_tree.h"
 #include "common/crypto/sha256.h"
+#include "common/crypto/sha256_multi_buffer.h"
 
 using namespace espalier;
 using namespace espalier::crypto;
@@ -68,7 +71,10 @@ bool hasAvx512() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int rounds = argc > 1 ? std::max(1, std::atoi(argv[1])) : 5;
+  std::vector<std::string_view> words(argv + 1, argv + argc);
+  const bool withoutAvx = std::erase(words, "--without-avx") > 0;
+  if (withoutAvx) internal::multiBufferWithoutAvx();
+  const int rounds = words.empty() ? 5 : std::max(1, std::atoi(words[0].data()));
   bench::Report report("hash");
   constexpr std::size_t kMiB = 1u << 20;
   std::vector<std::byte> data(4 * kMiB);
@@ -118,7 +124,7 @@ int main(int argc, char** argv) {
                 {"low", bench::rounded(low)},
                 {"high", bench::rounded(high)}});
   }
-  const bool avx512 = hasAvx512();
+  const bool avx512 = hasAvx512() && !withoutAvx;
   report.atLeast(fmt::format("{} against one lane of OpenSSL's, {} AVX-512", kAsIndexed,
                              avx512 ? "with" : "without"),
                  medianOf(kAsIndexed) / medianOf("openssl 1 x 16384 B"),

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <memory>
 
 namespace espalier::crypto::internal {
@@ -15,11 +16,17 @@ struct ManagerFree {
   void operator()(IMB_MGR* manager) const { free_mb_mgr(manager); }
 };
 
+std::atomic<bool> avx{true};
+
 IMB_MGR* makeManager() {
   IMB_MGR* manager = alloc_mb_mgr(0);
   if (manager == nullptr) return nullptr;
-  IMB_ARCH arch = IMB_ARCH_NONE;
-  init_mb_mgr_auto(manager, &arch);
+  IMB_ARCH arch = IMB_ARCH_SSE;
+  if (avx) {
+    init_mb_mgr_auto(manager, &arch);
+  } else {
+    init_mb_mgr_sse(manager);
+  }
   // IMB_ARCH_NOAESNI emulates in software: slower than OpenSSL.
   if (arch == IMB_ARCH_NONE || arch == IMB_ARCH_NOAESNI) {
     free_mb_mgr(manager);
@@ -55,6 +62,10 @@ bool knownDigestComesOut() {
 bool multiBufferWorks() {
   static const bool works = knownDigestComesOut();
   return works;
+}
+
+void multiBufferWithoutAvx() {
+  avx = false;
 }
 
 bool multiBufferBlocks(std::span<const std::byte> data, std::size_t blockBytes,
@@ -95,6 +106,7 @@ namespace espalier::crypto::internal {
 bool multiBufferWorks() {
   return false;
 }
+void multiBufferWithoutAvx() {}
 bool multiBufferBlocks(std::span<const std::byte>, std::size_t, std::span<Digest>) {
   return false;
 }

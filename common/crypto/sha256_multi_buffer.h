@@ -12,6 +12,10 @@ namespace espalier::crypto::internal {
 // Whether the library is there, the processor suits it, and a digest came out right.
 bool multiBufferWorks();
 
+// Threads that have not hashed yet do so as on a processor with SHA-NI alone: to measure and test
+// that where there is more.
+void multiBufferWithoutAvx();
+
 // Fewer blocks than this are faster one after the other: the lanes run at the speed of all, however
 // few are filled. For blocks of a kilobyte and more, and for shorter ones.
 inline constexpr std::size_t kMultiBufferFewest = 6;

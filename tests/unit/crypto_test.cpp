@@ -10,6 +10,7 @@
 
 #include "common/crypto/file_tree.h"
 #include "common/crypto/sha256.h"
+#include "common/crypto/sha256_multi_buffer.h"
 #include "tests/unit/file_roots.h"
 
 using namespace espalier;
@@ -319,4 +320,20 @@ TEST_CASE("chunks are powers of two, and their list stays small") {
     RC_ASSERT(isChunkBytes(chunk));
     RC_ASSERT(chunkCount(size, chunk) <= limits::kChunksWanted);
   }));
+}
+
+// The last one, as it holds for every thread that has not hashed yet.
+TEST_CASE("a processor with SHA-NI alone gives the same digests") {
+  internal::multiBufferWithoutAvx();
+  std::thread([] {
+    if (!hashBackendWorks(HashBackend::multiBuffer)) return;
+    for (const std::size_t size : {0, 1, 63, 16383, 16384, 16385, 700'001}) {
+      const auto data = randomBytes(size, size);
+      std::vector<Digest> expected((size + kBlock - 1) / kBlock);
+      std::vector<Digest> digests(expected.size());
+      sha256Blocks(HashBackend::openssl, data, kBlock, expected);
+      sha256Blocks(HashBackend::multiBuffer, data, kBlock, digests);
+      CHECK(digests == expected);
+    }
+  }).join();
 }
