@@ -101,7 +101,6 @@ void PushReceiver::run(Lane& lane) {
     std::deque<PushWork::Request> asked;
     const auto conversed = converse(lane, *source, asked);
     for (const auto& request : asked) work_.giveBack(lane.stripe, request);
-    if (!asked.empty()) changed();
     if (stop_.stop_requested()) return;
     if (conversed) {
       source->connection.reset();                              // its slot is for others

@@ -71,58 +71,73 @@ bool PushWork::deal(std::size_t stripes) {
 }
 
 Result<bool> PushWork::wants(std::size_t stripe) {
-  const auto request = next(stripe);
-  if (!request) return request.error();
-  if (*request) giveBack(stripe, **request);
-  return request->has_value();
+  auto found = find(stripe);
+  if (!found) return found.error();
+  return *found != nullptr;
 }
 
 Result<std::optional<PushWork::Request>> PushWork::next(std::size_t stripe) {
   while (true) {
-    if (auto request = nextOpen(stripe)) return request;
-    const auto more = openNext();
-    if (!more) return more.error();
-    if (!*more) return std::optional<Request>();
+    auto found = find(stripe);
+    if (!found) return found.error();
+    if (!*found) return std::optional<Request>();
+    const std::lock_guard lock(mutex_);
+    if (auto request = ask(*found, stripe)) return request;  // unless it is dealt anew
   }
 }
 
-std::optional<PushWork::Request> PushWork::nextOpen(std::size_t stripe) {
+// A file with chunks of that stripe that nobody was asked for.
+Result<std::shared_ptr<PushWork::Incoming>> PushWork::find(std::size_t stripe) {
+  if (auto file = findOpen(stripe)) return file;
+  const std::lock_guard opening(opening_);
+  while (true) {
+    if (auto file = findOpen(stripe)) return file;  // opened by another thread, too
+    if (!mayOpen(stripe)) return std::shared_ptr<Incoming>();
+    if (auto opened = openNext(); !opened) return opened.error();
+  }
+}
+
+std::shared_ptr<PushWork::Incoming> PushWork::findOpen(std::size_t stripe) {
   const std::lock_guard lock(mutex_);
-  if (stripe >= stripes_) return std::nullopt;
+  if (stripe >= stripes_) return nullptr;
   for (const auto& file : open_) {
-    if (auto request = nextOf(file, stripe)) return request;
+    auto& from = file->from[stripe];
+    while (from < file->chunks.size() && !isWanted(*file, stripe, from)) ++from;
+    if (from < file->chunks.size()) return file;
   }
-  return std::nullopt;
+  return nullptr;
 }
 
-// The next run of chunks of that stripe that nobody was asked for.
-std::optional<PushWork::Request> PushWork::nextOf(const std::shared_ptr<Incoming>& file,
-                                                  std::size_t stripe) {
-  auto& chunks = file->chunks;
-  const auto wanted = [&](std::uint64_t chunk) {
-    return chunk < chunks.size() && chunks[chunk] == Chunk::missing &&
-           peer::stripeOf(file->file.root, chunk, stripes_) == stripe;
-  };
+bool PushWork::isWanted(const Incoming& file, std::size_t stripe, std::uint64_t chunk) const {
+  return chunk < file.chunks.size() && file.chunks[chunk] == Chunk::missing &&
+         peer::stripeOf(file.file.root, chunk, stripes_) == stripe;
+}
+
+// A run of them. Under mutex_.
+std::optional<PushWork::Request> PushWork::ask(const std::shared_ptr<Incoming>& file,
+                                               std::size_t stripe) {
   auto& from = file->from[stripe];
-  while (from < chunks.size() && !wanted(from)) ++from;
-  if (from == chunks.size()) return std::nullopt;
   Request request{file, !file->plan && !file->listAsked[stripe], from, 0};
-  file->listAsked[stripe] = true;
-  while (request.count < kRunChunks && wanted(from)) {
-    chunks[from++] = Chunk::asked;
+  while (request.count < kRunChunks && isWanted(*file, stripe, from)) {
+    file->chunks[from++] = Chunk::asked;
     ++request.count;
   }
+  if (request.count == 0) return std::nullopt;
+  file->listAsked[stripe] = true;
   return request;
 }
 
 void PushWork::giveBack(std::size_t stripe, const Request& request) {
-  const std::lock_guard lock(mutex_);
-  auto& file = *request.file;
-  for (std::uint64_t chunk = request.first; chunk < request.first + request.count; ++chunk) {
-    if (file.chunks[chunk] == Chunk::asked) file.chunks[chunk] = Chunk::missing;
+  {
+    const std::lock_guard lock(mutex_);
+    auto& file = *request.file;
+    for (std::uint64_t chunk = request.first; chunk < request.first + request.count; ++chunk) {
+      if (file.chunks[chunk] == Chunk::asked) file.chunks[chunk] = Chunk::missing;
+    }
+    file.from = {};
+    file.listAsked[stripe] = false;
   }
-  file.from = {};
-  file.listAsked[stripe] = false;
+  changed_();
 }
 
 const wire::PushFile& PushWork::fileOf(const Request& request) const {
@@ -135,29 +150,27 @@ std::uint64_t PushWork::chunkBytesOf(const Request& request) const {
 
 // --- opening ---
 
-// False when there is no more to open, or for now enough is open.
-Result<bool> PushWork::openNext() {
-  const std::lock_guard opening(opening_);
-  if (opened_ == files_.size() || stop_.stop_requested()) return false;
-  {
-    const std::lock_guard lock(mutex_);
-    if (open_.size() >= limits::kPushFilesOpen) return false;
-  }
+bool PushWork::mayOpen(std::size_t stripe) const {
+  const std::lock_guard lock(mutex_);
+  return stripe < stripes_ && opened_ < files_.size() && open_.size() < limits::kPushFilesOpen &&
+         !stop_.stop_requested();
+}
+
+// Under opening_.
+Result<void> PushWork::openNext() {
   auto incoming = open(opened_);
   if (!incoming) return incoming.error();
   ++opened_;
   if (!*incoming) {
     ++published_;
     changed_();
-    return true;
-  }
-  if ((*incoming)->left == 0) {
-    if (auto published = publish(*incoming); !published) return published.error();
+  } else if ((*incoming)->left == 0) {
+    return publish(*incoming);
   } else {
     const std::lock_guard lock(mutex_);
     open_.push_back(*incoming);
   }
-  return true;
+  return {};
 }
 
 // Nothing when it lies there already.

@@ -56,8 +56,8 @@ class PushWork {
   // Into how many stripes it is dealt; one at first. Whether that is new.
   bool deal(std::size_t stripes);
 
-  // Whether there is something to ask for, or will be as soon as it is asked for: opens files, and
-  // hashes what lies there already.
+  // Whether there is something to ask for, and what. They open files, and hash what lies there
+  // already.
   Result<bool> wants(std::size_t stripe);
   Result<std::optional<Request>> next(std::size_t stripe);
   void giveBack(std::size_t stripe, const Request& request);
@@ -77,9 +77,12 @@ class PushWork {
   std::uint64_t receivedBytes() const { return receivedBytes_; }
 
  private:
-  std::optional<Request> nextOf(const std::shared_ptr<Incoming>& file, std::size_t stripe);
-  std::optional<Request> nextOpen(std::size_t stripe);
-  Result<bool> openNext();
+  Result<std::shared_ptr<Incoming>> find(std::size_t stripe);
+  std::shared_ptr<Incoming> findOpen(std::size_t stripe);
+  bool isWanted(const Incoming& file, std::size_t stripe, std::uint64_t chunk) const;
+  std::optional<Request> ask(const std::shared_ptr<Incoming>& file, std::size_t stripe);
+  bool mayOpen(std::size_t stripe) const;
+  Result<void> openNext();
   Result<std::shared_ptr<Incoming>> open(std::size_t place);
   Result<void> keepExisting(std::size_t place, const std::string& path);
   Result<void> begin(Incoming& incoming, ChunkPlan plan);

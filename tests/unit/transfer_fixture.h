@@ -206,7 +206,8 @@ class Listener {
 
 // Reads up to the end of the Hello, as the event loop of a peer does; what came behind it is handed
 // on.
-inline void readHello(FileDescriptor socket, TransferServer& server) {
+template <typename Server>
+void readHello(FileDescriptor socket, Server& server, wire::Purpose purpose) {
   wire::FrameReader reader;
   std::array<char, 512> buffer;
   while (true) {
@@ -218,7 +219,7 @@ inline void readHello(FileDescriptor socket, TransferServer& server) {
     if (!*frame) continue;
     const auto hello = wire::decodeHello(**frame);
     REQUIRE(hello.ok());
-    REQUIRE(hello->purpose == wire::Purpose::transfer);
+    REQUIRE(hello->purpose == purpose);
     server.serve(std::move(socket), *hello, std::string(reader.rest()));
     return;
   }
@@ -228,9 +229,9 @@ inline void readHello(FileDescriptor socket, TransferServer& server) {
 class HolderPeer {
  public:
   explicit HolderPeer(std::string id, SlotOptions options = {})
-      : id_(*PeerId::parse(id)),
-        server_(share, options),
-        listener_([this](FileDescriptor socket) { readHello(std::move(socket), server_); }) {}
+      : id_(*PeerId::parse(id)), server_(share, options), listener_([this](FileDescriptor socket) {
+          readHello(std::move(socket), server_, wire::Purpose::transfer);
+        }) {}
 
   Holder holder() const { return {id_, listener_.endpoint()}; }
   ServerStatus status() const { return server_.status(); }

@@ -32,9 +32,9 @@ std::shared_ptr<GrowingFile> partOf(const Share& share, const FileInfo& info,
 class PartialPeer {
  public:
   explicit PartialPeer(std::string id)
-      : id_(*PeerId::parse(id)),
-        server_(source_),
-        listener_([this](FileDescriptor socket) { readHello(std::move(socket), server_); }) {}
+      : id_(*PeerId::parse(id)), server_(source_), listener_([this](FileDescriptor socket) {
+          readHello(std::move(socket), server_, wire::Purpose::transfer);
+        }) {}
   Holder holder() const { return {id_, listener_.endpoint(), true}; }
   void give(std::shared_ptr<GrowingFile> file) { source_.store.put(std::move(file)); }
   std::uint64_t chunksSent() const { return server_.status().chunks; }

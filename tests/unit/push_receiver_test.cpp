@@ -1,0 +1,291 @@
+// A push's files on their way in, from servers on real sockets: by stripes, from sources that
+// break off, lie, are changed, or have nothing yet themselves.
+#include "peer/transfer/push_receiver.h"
+
+#include <doctest/doctest.h>
+
+#include <condition_variable>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "peer/transfer/push_files.h"
+#include "peer/transfer/push_server.h"
+#include "tests/unit/transfer_fixture.h"
+
+using namespace espalier;
+using namespace espalier::transfer;
+using namespace espalier::transfer::test;
+using namespace std::chrono_literals;
+using peer::PushTrouble;
+
+namespace {
+
+constexpr auto kPatience = 20s;
+constexpr std::size_t kChunk = limits::kPushChunkBytes;
+
+// Gives the chunks of pushes, as they come.
+class Host {
+ public:
+  explicit Host(std::string id)
+      : id_(*PeerId::parse(id)), server_(store), listener_([this](FileDescriptor socket) {
+          readHello(std::move(socket), server_, wire::Purpose::push);
+        }) {}
+  ~Host() {
+    listener_.stop();
+    server_.stop();
+  }
+  Holder holder() const { return {id_, listener_.endpoint()}; }
+  std::uint64_t given() const { return server_.bytes(); }
+
+  GrowingFiles store;
+
+ private:
+  PeerId id_;
+  PushServer server_;
+  Listener listener_;
+};
+
+// What a sender's folder has, given by any number of hosts.
+class Sent {
+ public:
+  void add(const std::string& name, const std::string& content) {
+    fs::create_directories((folder_ / "push" / name).parent_path());
+    writeFile(folder_ / "push" / name, content);
+  }
+  void add(const std::string& name, std::size_t bytes) { add(name, randomContent(bytes, bytes)); }
+  void prepare() {
+    auto done = preparePush({(folder_ / "push").string()}, {}, {});
+    REQUIRE(done.ok());
+    prepared_ = std::move(*done);
+  }
+  void giveBy(Host& host) {
+    for (const auto& file : prepared_.opened) host.store.put(file);
+  }
+  // The first file, with one wrong byte.
+  void giveDamagedBy(Host& host, std::size_t offset) {
+    const auto& whole = prepared_.opened.front();
+    std::string content = readFile(folder_ / whole->name());
+    content[offset] = static_cast<char>(content[offset] ^ 1);
+    writeFile(folder_ / "damaged", content);
+    FileDescriptor file(::open((folder_ / "damaged").c_str(), O_RDONLY | O_CLOEXEC));
+    REQUIRE(file);
+    auto damaged = std::make_shared<GrowingFile>(whole->root(), whole->size(), whole->name());
+    damaged->begin(whole->plan(), std::move(file));
+    damaged->finish();
+    host.store.put(damaged);
+  }
+  const std::vector<wire::PushFile>& files() const { return prepared_.files; }
+  std::uint64_t bytes() const { return prepared_.bytes; }
+  bool isIn(const TemporaryFolder& downloads) const {
+    return std::all_of(files().begin(), files().end(), [&](const auto& file) {
+      return readFile(downloads / file.name) == readFile(folder_ / file.name);
+    });
+  }
+
+ private:
+  TemporaryFolder folder_;
+  PreparedPush prepared_;
+};
+
+// One that takes, gives on what it has, and writes down what it is told.
+class Taker {
+ public:
+  explicit Taker(const Sent& sent, const std::string& id = "taker") : host(id), sent_(sent) {}
+
+  void begin() {
+    PushReceiverOptions options;
+    options.work = {downloads.text(), downloads.text() + "/.espalier", {}};
+    PushEvents events;
+    events.sourceFailed = [this](std::size_t stripe, const PeerId&, PushTrouble trouble,
+                                 const Error&) {
+      tell([&] { failures.emplace_back(stripe, trouble); });
+    };
+    events.completed = [this] { tell([&] { completed_ = true; }); };
+    events.failed = [this](const Error& why) { tell([&] { failed_ = why.message; }); };
+    receiver = std::make_unique<PushReceiver>(sent_.files(), std::move(options), host.store,
+                                              std::move(events));
+  }
+  void takeFrom(std::size_t stripe, std::size_t stripes, const Holder& from) {
+    receiver->takeFrom(stripe, stripes, from, kPatience);
+  }
+  template <typename Condition>
+  bool await(Condition&& condition) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kPatience, condition);
+  }
+  bool completes() {
+    return await([this] { return completed_ || failed_; }) && completed_;
+  }
+  std::string failure() {
+    await([this] { return completed_ || failed_; });
+    return failed_.value_or("");
+  }
+
+  TemporaryFolder downloads;
+  Host host;
+  std::unique_ptr<PushReceiver> receiver;
+  std::vector<std::pair<std::size_t, PushTrouble>> failures;
+
+ private:
+  template <typename Event>
+  void tell(Event&& event) {
+    const std::lock_guard lock(mutex_);
+    CHECK_FALSE((completed_ || failed_));
+    event();
+    changed_.notify_all();
+  }
+  const Sent& sent_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool completed_ = false;
+  std::optional<std::string> failed_;
+};
+
+}  // namespace
+
+TEST_CASE("each stripe comes from its own source, and both give about a half") {
+  Sent sent;
+  sent.add("large", 40 * kChunk + 17);
+  for (int i = 0; i < 100; ++i) sent.add("small/" + std::to_string(i), 1000u + i);
+  sent.add("empty", "");
+  sent.prepare();
+  Host one("one"), other("other");
+  sent.giveBy(one);
+  sent.giveBy(other);
+  Taker taker(sent);
+  taker.begin();
+  taker.takeFrom(0, 2, one.holder());
+  taker.takeFrom(1, 2, other.holder());
+  REQUIRE(taker.completes());
+  CHECK(sent.isIn(taker.downloads));
+  CHECK(taker.receiver->receivedBytes() == sent.bytes());
+  CHECK(one.given() + other.given() == sent.bytes());
+  CHECK(one.given() > 20 * kChunk - 1);
+  CHECK(other.given() > 20 * kChunk - 1);
+}
+
+TEST_CASE("two who take from each other what they have not got yet both get everything") {
+  Sent sent;
+  sent.add("file", 64 * kChunk);
+  sent.prepare();
+  Host sender("sender");
+  sent.giveBy(sender);
+  Taker one(sent, "one"), other(sent, "other");
+  one.begin();
+  other.begin();
+  one.takeFrom(1, 2, other.host.holder());
+  other.takeFrom(0, 2, one.host.holder());
+  one.takeFrom(0, 2, sender.holder());
+  other.takeFrom(1, 2, sender.holder());
+  for (auto* taker : {&one, &other}) {
+    REQUIRE(taker->completes());
+    CHECK(sent.isIn(taker->downloads));
+    CHECK(taker->failures.empty());
+  }
+  CHECK(sender.given() == sent.bytes());
+}
+
+TEST_CASE("where a source breaks off the next one goes on with what is missing") {
+  Sent sent;
+  sent.add("file", 64 * kChunk);
+  sent.prepare();
+  Host one("one"), other("other"), third("third");
+  for (auto* host : {&one, &other, &third}) sent.giveBy(*host);
+  Line line(one.holder().endpoint, 10 * kChunk, Line::Then::close);
+  Taker taker(sent);
+  taker.begin();
+  taker.takeFrom(0, 2, {one.holder().id, line.endpoint()});
+  taker.takeFrom(1, 2, other.holder());
+  REQUIRE(taker.await([&] { return !taker.failures.empty(); }));
+  CHECK(taker.failures.front() == std::pair(std::size_t{0}, PushTrouble::unreachable));
+  taker.takeFrom(0, 2, third.holder());
+  REQUIRE(taker.completes());
+  CHECK(sent.isIn(taker.downloads));
+  CHECK(taker.receiver->receivedBytes() == sent.bytes());
+}
+
+TEST_CASE("when the stripes change under way, nothing is taken twice, and nothing is left out") {
+  Sent sent;
+  sent.add("file", 200 * kChunk);
+  sent.prepare();
+  Host one("one"), other("other");
+  sent.giveBy(one);
+  sent.giveBy(other);
+  Line line(one.holder().endpoint, 20 * kChunk, Line::Then::stall);
+  Taker taker(sent);
+  taker.begin();
+  taker.takeFrom(0, 1, {one.holder().id, line.endpoint()});
+  while (taker.receiver->heldBytes() < 10 * kChunk) std::this_thread::yield();
+  taker.takeFrom(0, 2, other.holder());
+  taker.takeFrom(1, 2, one.holder());
+  REQUIRE(taker.completes());
+  CHECK(sent.isIn(taker.downloads));
+  CHECK(taker.receiver->receivedBytes() == sent.bytes());
+  CHECK(taker.failures.empty());
+}
+
+TEST_CASE("a source that lies is told, and nothing of it stays") {
+  Sent sent;
+  sent.add("file", 8 * kChunk);
+  sent.prepare();
+  Host honest("honest"), liar("liar");
+  sent.giveBy(honest);
+  sent.giveDamagedBy(liar, 3 * kChunk + 1);
+  Taker taker(sent);
+  taker.begin();
+  taker.takeFrom(0, 1, liar.holder());
+  REQUIRE(taker.await([&] { return !taker.failures.empty(); }));
+  CHECK(taker.failures.front() == std::pair(std::size_t{0}, PushTrouble::lied));
+  taker.takeFrom(0, 1, honest.holder());
+  REQUIRE(taker.completes());
+  CHECK(sent.isIn(taker.downloads));
+  CHECK(taker.receiver->receivedBytes() == sent.bytes());
+}
+
+TEST_CASE("who is started again takes only what it has not got") {
+  Sent sent;
+  sent.add("file", 64 * kChunk);
+  sent.prepare();
+  Host one("one");
+  sent.giveBy(one);
+  Taker taker(sent);
+  {
+    Line line(one.holder().endpoint, 20 * kChunk, Line::Then::stall);
+    taker.begin();
+    taker.takeFrom(0, 1, {one.holder().id, line.endpoint()});
+    while (taker.receiver->heldBytes() < 15 * kChunk) std::this_thread::yield();
+    taker.receiver.reset();
+  }
+  taker.begin();
+  taker.takeFrom(0, 2, one.holder());
+  taker.takeFrom(1, 2, one.holder());
+  REQUIRE(taker.completes());
+  CHECK(sent.isIn(taker.downloads));
+  CHECK(taker.receiver->heldBytes() == sent.bytes());
+  CHECK(taker.receiver->receivedBytes() <= sent.bytes() - 15 * kChunk);
+}
+
+TEST_CASE("what lies there already is not taken, and what differs is left alone") {
+  Sent sent;
+  sent.add("a", 3 * kChunk);
+  sent.add("b", 100);
+  sent.prepare();
+  Taker same(sent);
+  fs::create_directories(same.downloads / "push");
+  writeFile(same.downloads / "push/a", randomContent(3 * kChunk, 3 * kChunk));
+  writeFile(same.downloads / "push/b", randomContent(100, 100));
+  same.begin();
+  REQUIRE(same.completes());  // from nobody
+  CHECK(same.receiver->receivedBytes() == 0);
+
+  Taker different(sent);
+  fs::create_directories(different.downloads / "push");
+  writeFile(different.downloads / "push/b", "mine");
+  Host one("one");
+  sent.giveBy(one);
+  different.begin();
+  different.takeFrom(0, 1, one.holder());
+  CHECK(different.failure() == "push/b exists and differs");
+  CHECK(readFile(different.downloads / "push/b") == "mine");
+}
