@@ -90,16 +90,14 @@ PushEntry Ledger::Entry::whole() const {
 
 // --- all of them ---
 
-bool Ledger::merge(const PushEntry& entry) {
-  const auto known = find(entry.peer.id);
-  if (known) {
-    if (!isMore(entry, *known)) return false;
-  } else if (size_ >= limits::kLedgerEntries) {
-    return false;
-  }
-  const auto place = addPlace(entry.peer.id.text());
-  const auto via = entry.via.empty() ? kNowhere : addPlace(entry.via.text());
-  if (!place || !via) return false;
+std::optional<Ledger::Place> Ledger::merge(const PushEntry& entry) {
+  const bool full = size_ >= limits::kLedgerEntries;
+  const auto place = full ? placeOf(entry.peer.id.text()) : addPlace(entry.peer.id.text());
+  const auto known = place ? at(*place) : std::nullopt;
+  if (!place || (!known && full)) return std::nullopt;
+  if (known && !isMore(entry, *known)) return std::nullopt;
+  const auto via = viaOf(entry, known);
+  if (!via) return std::nullopt;
   Record& record = records_[*place];
   if (record.known) {
     --counts_[static_cast<std::size_t>(record.state)];
@@ -119,7 +117,16 @@ bool Ledger::merge(const PushEntry& entry) {
             true};
   keep(hosts_, *place, address ? nullptr : &entry.peer.endpoint.host);
   keep(reasons_, *place, entry.reason.empty() ? nullptr : &entry.reason);
-  return true;
+  return place;
+}
+
+std::optional<Ledger::Place> Ledger::viaOf(const PushEntry& entry,
+                                           const std::optional<Entry>& known) {
+  if (entry.via.empty()) return kNowhere;
+  // It seldom changes.
+  const auto before = known ? known->via() : std::nullopt;
+  if (before && textAt(records_[*before].text) == entry.via.text()) return before;
+  return addPlace(entry.via.text());
 }
 
 std::optional<Ledger::Entry> Ledger::find(const PeerId& id) const {

@@ -66,8 +66,8 @@ class Ledger {
     Place place_;
   };
 
-  // Whether it says more than before.
-  bool merge(const wire::PushEntry& entry);
+  // Its place, if it says more than before.
+  std::optional<Place> merge(const wire::PushEntry& entry);
 
   std::optional<Entry> find(const PeerId& id) const;
   // Nothing where a peer is kept only because somebody came via it.
@@ -101,8 +101,10 @@ class Ledger {
   // Where it is or belongs in sorted_.
   std::vector<Place>::const_iterator lowerBound(std::string_view id) const;
   std::optional<Place> placeOf(std::string_view id) const;
-  // Adds it unless it is there; nothing: it is full.
+  // Adds it unless it is there; nothing: all places are taken.
   std::optional<Place> addPlace(std::string_view id);
+  // The same for the entry's `via`; nowhere if it has none.
+  std::optional<Place> viaOf(const wire::PushEntry& entry, const std::optional<Entry>& known);
 
   std::deque<Record> records_;  // by place
   std::vector<char> texts_;     // of ids, each behind a byte that says how long it is
@@ -118,6 +120,7 @@ class LedgerPlaces {
  public:
   void insert(Ledger::Place place);
   bool empty() const { return size_ == 0; }
+  std::size_t size() const { return size_; }
   Ledger::Place first() const;  // not of an empty one
   void eraseFirst();
 

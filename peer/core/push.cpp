@@ -87,13 +87,13 @@ void Pushes::say(Push& push, PushState state, std::string reason, TimePoint now,
 // Whether it was new; then all other links hear of it.
 bool Pushes::learn(Push& push, const PushEntry& entry, std::optional<ConnectionId> from,
                    TimePoint now, PushEffects& fx) {
-  if (!push.ledger.merge(entry)) return false;
+  const auto place = push.ledger.merge(entry);
+  if (!place) return false;
   push.changedAt = now;
   fx.changed.insert(push.offer.id);
-  const auto place = push.ledger.find(entry.peer.id)->place();
   for (auto& [connection, link] : links_) {
     if (from == connection || !link.told.contains(push.offer.id)) continue;
-    link.news[push.offer.id].insert(place);
+    link.news[push.offer.id].insert(*place);
     if (!link.newsSince) link.newsSince = now;
   }
   return true;

@@ -71,8 +71,8 @@ std::vector<Ledger::Entry> pushOrder(const Ledger& ledger, const PeerId& sender)
   auto next = begins;
   for (const auto& entry : behind) byVia[next[viaOf(entry)]++] = entry.place();
 
-  const auto younger = [](const Entry& a, const Entry& b) {
-    return a.order() != b.order() ? a.order() > b.order() : a.idText() > b.idText();
+  const auto older = [](const Entry& a, const Entry& b) {
+    return a.order() != b.order() ? a.order() < b.order() : a.idText() < b.idText();
   };
   std::vector<bool> placed(ledger.places());
   std::vector<Entry> order;
@@ -88,11 +88,11 @@ std::vector<Ledger::Entry> pushOrder(const Ledger& ledger, const PeerId& sender)
     for (std::size_t i = begins[entry.place()]; i < begins[entry.place() + 1u]; ++i) {
       stack.push_back(*ledger.at(byVia[i]));
     }
-    std::sort(stack.begin() + above, stack.end(), younger);
+    std::sort(stack.rbegin(), stack.rend() - above, older);
   }
   std::erase_if(behind, [&](const Entry& entry) { return placed[entry.place()]; });
   for (auto* rest : {&late, &behind}) {
-    std::sort(rest->rbegin(), rest->rend(), younger);
+    std::sort(rest->begin(), rest->end(), older);
     order.insert(order.end(), rest->begin(), rest->end());
   }
   return order;

@@ -16,13 +16,14 @@ using wire::PushState;
 
 namespace {
 
+constexpr std::size_t kLedgerHeadBytes = 64;
+constexpr std::size_t kEntryBytes = 64;  // without texts
+
 // An entry's bytes in a frame, at most.
 std::size_t bytesOf(const PushEntry& entry) {
   return entry.peer.id.text().size() + entry.peer.endpoint.host.size() + entry.via.text().size() +
-         entry.reason.size() + 64;
+         entry.reason.size() + kEntryBytes;
 }
-
-constexpr std::size_t kLedgerHeadBytes = 64;
 
 }  // namespace
 
@@ -202,6 +203,7 @@ void Pushes::flush(ConnectionId id, Link& link, TimePoint now, PushEffects& fx) 
     PushLedger message{push->first, push->second.offer.end, {}};
     std::size_t bytes = kLedgerHeadBytes;
     auto& places = news->second;
+    message.entries.reserve(std::min(places.size(), limits::kPushMessageBytes / kEntryBytes));
     while (!places.empty()) {
       PushEntry entry = push->second.ledger.at(places.first())->whole();
       const std::size_t more = bytesOf(entry);

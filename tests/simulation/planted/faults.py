@@ -107,8 +107,8 @@ FAULTS = {
     # --- peer/core/ledger.cpp
     "smaller_entry_counts": Fault(
         "Whatever entry comes last counts, also an older one.",
-        "if (!isMore(entry, *known)) return false;",
-        "if (!isMore(entry, *known) && entry == known->whole()) return false;",
+        "if (known && !isMore(entry, *known)) return std::nullopt;",
+        "if (known && entry == known->whole()) return std::nullopt;",
         PUSHES),
     "state_counted_twice": Fault(
         "A peer whose state changes is still counted in the one before.",
