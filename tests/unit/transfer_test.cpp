@@ -222,9 +222,8 @@ TEST_CASE("a list of hashes that does not belong to the root is refused, another
   const auto result = asker.fetch(info, {liar.holder(), s2.holder()});
   REQUIRE(result.ok());
   CHECK(readFile(asker.downloads / "big") == content);
-  // What was asked for together with the list came, and was thrown away.
+  // What was asked for together with the list came, if there was time for it, and was thrown away.
   CHECK(result->sources.at(0).bytes == 0);
-  REQUIRE(result->sources.at(0).problem.has_value());
 }
 
 TEST_CASE("when a holder breaks off or falls silent in the middle the others go on") {
