@@ -13,7 +13,7 @@
 namespace espalier::wire {
 namespace {
 
-Error malformed(std::string_view what) {
+Error malformedTransfer(std::string_view what) {
   return {ErrorCode::protocol, fmt::format("a malformed transfer message: {}", what)};
 }
 
@@ -34,48 +34,49 @@ bool isChunkRange(std::uint64_t first, std::uint64_t count, std::uint64_t chunkB
 
 Result<TransferRequest> fromProto(const proto::ChunkListRequest& message) {
   auto root = FileRoot::fromRaw(message.root());
-  if (!root) return malformed("a root of the wrong length");
+  if (!root) return malformedTransfer("a root of the wrong length");
   return TransferRequest(ChunkListRequest{*root});
 }
 
 Result<TransferRequest> fromProto(const proto::ChunkRequest& message) {
   auto root = FileRoot::fromRaw(message.root());
-  if (!root) return malformed("a root of the wrong length");
-  if (!isChunkSize(message.chunk_bytes())) return malformed("a chunk size that is not allowed");
+  if (!root) return malformedTransfer("a root of the wrong length");
+  if (!isChunkSize(message.chunk_bytes()))
+    return malformedTransfer("a chunk size that is not allowed");
   if (message.count() == 0 || message.count() > limits::kChunksPerRequest) {
-    return malformed("a number of chunks that is not allowed");
+    return malformedTransfer("a number of chunks that is not allowed");
   }
   if (!isChunkRange(message.first(), message.count(), message.chunk_bytes())) {
-    return malformed("chunks behind the end of any file");
+    return malformedTransfer("chunks behind the end of any file");
   }
   return TransferRequest(
       ChunkRequest{*root, message.chunk_bytes(), message.first(), message.count()});
 }
 
 Result<TransferRequest> fromProto(const proto::ListRequest& message) {
-  if (!isName(message.after())) return malformed("a name that is not allowed");
+  if (!isName(message.after())) return malformedTransfer("a name that is not allowed");
   return TransferRequest(ListRequest{message.after()});
 }
 
 Result<TransferRequest> fromProto(const proto::ChunksHeldRequest& message) {
   auto root = FileRoot::fromRaw(message.root());
-  if (!root) return malformed("a root of the wrong length");
+  if (!root) return malformedTransfer("a root of the wrong length");
   return TransferRequest(ChunksHeldRequest{*root});
 }
 
 Result<TransferAnswer> fromProto(const proto::ChunkList& message) {
   ChunkList list{message.size(), message.chunk_bytes(), message.first(), {}, message.name()};
-  if (list.size > limits::kFileBytes) return malformed("a file larger than any");
-  if (!isChunkSize(list.chunkBytes)) return malformed("a chunk size that is not allowed");
-  if (!isName(list.name)) return malformed("a name that is not allowed");
+  if (list.size > limits::kFileBytes) return malformedTransfer("a file larger than any");
+  if (!isChunkSize(list.chunkBytes)) return malformedTransfer("a chunk size that is not allowed");
+  if (!isName(list.name)) return malformedTransfer("a name that is not allowed");
   const std::string_view hashes = message.hashes();
   const std::size_t count = hashes.size() / Digest::kSizeBytes;
   if (hashes.size() % Digest::kSizeBytes != 0 || count > limits::kHashesPerFrame) {
-    return malformed("hashes of the wrong length");
+    return malformedTransfer("hashes of the wrong length");
   }
   const std::uint64_t chunks = (list.size + list.chunkBytes - 1) / list.chunkBytes;
   if (list.first > chunks || count > chunks - list.first) {
-    return malformed("more hashes than the file has chunks");
+    return malformedTransfer("more hashes than the file has chunks");
   }
   list.hashes.resize(count);
   for (std::size_t i = 0; i < count; ++i) {
@@ -87,10 +88,10 @@ Result<TransferAnswer> fromProto(const proto::ChunkList& message) {
 
 Result<TransferAnswer> fromProto(const proto::ChunkHeader& message) {
   if (message.bytes() == 0 || message.bytes() > limits::kChunkBytesMax) {
-    return malformed("a chunk of a size that is not allowed");
+    return malformedTransfer("a chunk of a size that is not allowed");
   }
   if (message.chunk() >= limits::kFileBytes / limits::kBlockBytes) {
-    return malformed("a chunk behind the end of any file");
+    return malformedTransfer("a chunk behind the end of any file");
   }
   return TransferAnswer(ChunkHeader{message.chunk(), message.bytes()});
 }
@@ -101,14 +102,15 @@ Result<TransferAnswer> fromProto(const proto::FileList& message) {
   list.files.reserve(static_cast<std::size_t>(message.files_size()));
   for (const auto& entry : message.files()) {
     auto root = FileRoot::fromRaw(entry.root());
-    if (!root) return malformed("a root of the wrong length");
-    if (entry.size() > limits::kFileBytes) return malformed("a file larger than any");
+    if (!root) return malformedTransfer("a root of the wrong length");
+    if (entry.size() > limits::kFileBytes) return malformedTransfer("a file larger than any");
     if (entry.name().empty() || !isName(entry.name())) {
-      return malformed("a name that is not allowed");
+      return malformedTransfer("a name that is not allowed");
     }
     list.files.push_back({*root, entry.size(), entry.name()});
   }
-  if (list.more && list.files.empty()) return malformed("an empty page with more behind it");
+  if (list.more && list.files.empty())
+    return malformedTransfer("an empty page with more behind it");
   return TransferAnswer(std::move(list));
 }
 
@@ -123,8 +125,9 @@ Result<TransferAnswer> fromProto(const proto::TransferFailure& message) {
 
 Result<TransferAnswer> fromProto(const proto::ChunksHeld& message) {
   if (message.all()) return TransferAnswer(ChunksHeld{true, 0, {}});
-  if (!isChunkSize(message.chunk_bytes())) return malformed("a chunk size that is not allowed");
-  if (message.chunks().size() > limits::kHeldBytes) return malformed("too many chunks");
+  if (!isChunkSize(message.chunk_bytes()))
+    return malformedTransfer("a chunk size that is not allowed");
+  if (message.chunks().size() > limits::kHeldBytes) return malformedTransfer("too many chunks");
   return TransferAnswer(ChunksHeld{false, message.chunk_bytes(), message.chunks()});
 }
 
@@ -214,7 +217,7 @@ std::string encode(const TransferAnswer& answer) {
 
 Result<TransferRequest> decodeTransferRequest(std::string_view payload) {
   proto::TransferRequest message;
-  if (!parse(message, payload)) return malformed("not a request");
+  if (!parse(message, payload)) return malformedTransfer("not a request");
   switch (message.kind_case()) {
     case proto::TransferRequest::kChunkList:
       return fromProto(message.chunk_list());
@@ -232,7 +235,7 @@ Result<TransferRequest> decodeTransferRequest(std::string_view payload) {
 
 Result<TransferAnswer> decodeTransferAnswer(std::string_view payload) {
   proto::TransferAnswer message;
-  if (!parse(message, payload)) return malformed("not an answer");
+  if (!parse(message, payload)) return malformedTransfer("not an answer");
   switch (message.kind_case()) {
     case proto::TransferAnswer::kChunkList:
       return fromProto(message.chunk_list());
@@ -249,7 +252,7 @@ Result<TransferAnswer> decodeTransferAnswer(std::string_view payload) {
     case proto::TransferAnswer::KIND_NOT_SET:
       break;
   }
-  return malformed("an answer of no kind that this version knows");
+  return malformedTransfer("an answer of no kind that this version knows");
 }
 
 std::size_t encodedBytesAtMost(const FileEntry& entry) {

@@ -179,23 +179,23 @@ TEST_CASE("roots are those that Python's hashlib gives") {
       {3145728, "7e6b9f66c6e36aa5509c6703b0e10bbc49ab0ba9992664f101b6e86344e2412b"},
       {5242897, "b86bd80a7dc33f0c368c7f2112c7cb8b436e07bace7c350d2472e3d913c7b1d4"},
   };
-  for (const auto& [size, root] : vectors) {
-    CAPTURE(size);
-    FileHasher hasher(size);
-    hasher.update(patterned(size));
-    CHECK(toHex(hasher.finish().root.view()) == root);
+  for (const auto& known : vectors) {
+    CAPTURE(known.size);
+    FileHasher hasher(known.size);
+    hasher.update(patterned(known.size));
+    CHECK(toHex(hasher.finish().root.view()) == known.root);
   }
 }
 
 TEST_CASE("roots are those that libtorrent gives, around every boundary") {
   const auto data = patterned(std::ranges::max(test::kRoots, {}, &test::RootOfSize::size).size);
-  for (const auto& [size, root] : test::kRoots) {
-    CAPTURE(size);
-    FileHasher hasher(size);
-    hasher.update(std::span(data).first(size));
+  for (const auto& known : test::kRoots) {
+    CAPTURE(known.size);
+    FileHasher hasher(known.size);
+    hasher.update(std::span(data).first(known.size));
     const auto hashes = hasher.finish();
-    REQUIRE(toHex(hashes.root.view()) == root);
-    REQUIRE(chunkListMatches(hashes.root, size, hashes.chunkBytes, hashes.chunks));
+    REQUIRE(toHex(hashes.root.view()) == known.root);
+    REQUIRE(chunkListMatches(hashes.root, known.size, hashes.chunkBytes, hashes.chunks));
   }
 }
 

@@ -74,7 +74,10 @@ class Network {
   }
 
   void cut(unsigned a, unsigned b) {
-    for (const auto& [one, other] : {std::pair(a, b), std::pair(b, a)}) {
+    // No structured bindings where a lambda needs them: clang 14 does not capture these.
+    for (const auto& ends : {std::pair(a, b), std::pair(b, a)}) {
+      const unsigned one = ends.first;
+      const unsigned other = ends.second;
       auto& links = at(one).links;
       const auto end = std::find_if(links.begin(), links.end(),
                                     [&](const auto& each) { return each.second.first == other; });
@@ -114,8 +117,8 @@ class Network {
         const auto [to, connection, message] = coming_.front();
         coming_.pop_front();
         if (!at(to).links.contains(connection)) continue;
-        step(to, [&, c = connection](PushEffects& fx) {
-          at(to).pushes->received(c, message, now, fx);
+        step(to, [&, receiver = to, via = connection, &what = message](PushEffects& fx) {
+          at(receiver).pushes->received(via, what, now, fx);
         });
       }
       TimePoint next = until;

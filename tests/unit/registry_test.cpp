@@ -125,7 +125,7 @@ TEST_CASE("a referral is a reservation: no peer is promised to more than have ro
     ++promised[admitted.place.parent.id];
     ++promised[admitted.self.id];
   }
-  for (const auto& [id, links] : promised) CHECK_MESSAGE(links <= 2, id.text());
+  for (const auto& each : promised) CHECK_MESSAGE(each.second <= 2, each.first.text());
 }
 
 TEST_CASE("a wrong join word is refused with the right one, and may be mended") {
