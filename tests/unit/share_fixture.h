@@ -41,7 +41,9 @@ class TempFolder {
 
 inline std::string filled(std::size_t size, char seed) {
   std::string text(size, '\0');
-  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(seed + i * 31 + (i >> 9));
+  for (std::size_t i = 0; i < size; ++i) {
+    text[i] = static_cast<char>(static_cast<std::size_t>(seed) + i * 31 + (i >> 9));
+  }
   return text;
 }
 
