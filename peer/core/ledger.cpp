@@ -18,6 +18,13 @@ constexpr std::size_t kPlaces = 2 * limits::kLedgerEntries;
 static_assert(kPlaces < 0xffff);
 static_assert(limits::kPeerIdBytes < 0x100, "a byte says how long an id is");
 
+// FNV-1a. Whoever makes ids of one hash only makes their texts be compared.
+std::uint32_t hashOf(std::string_view id) {
+  std::uint32_t hash = 2166136261u;
+  for (const char c : id) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+  return hash;
+}
+
 std::string addressText(std::uint32_t address) {
   return fmt::format("{}.{}.{}.{}", address >> 24, address >> 16 & 0xff, address >> 8 & 0xff,
                      address & 0xff);
@@ -106,15 +113,8 @@ std::optional<Ledger::Place> Ledger::merge(const PushEntry& entry) {
   }
   ++counts_[static_cast<std::size_t>(entry.state)];
   const auto address = addressOf(entry.peer.endpoint.host);
-  record = {entry.peer.order,
-            record.text,
-            address.value_or(0),
-            entry.version,
-            entry.peer.endpoint.port,
-            *via,
-            entry.state,
-            entry.late,
-            true};
+  record = {entry.peer.order,         record.hash, record.text, address.value_or(0), entry.version,
+            entry.peer.endpoint.port, *via,        entry.state, entry.late,          true};
   keep(hosts_, *place, address ? nullptr : &entry.peer.endpoint.host);
   keep(reasons_, *place, entry.reason.empty() ? nullptr : &entry.reason);
   return place;
@@ -163,27 +163,36 @@ std::string_view Ledger::textAt(std::uint32_t text) const {
   return {&texts_[text + 1], static_cast<std::uint8_t>(texts_[text])};
 }
 
-std::vector<Ledger::Place>::const_iterator Ledger::lowerBound(std::string_view id) const {
-  return std::lower_bound(
-      sorted_.begin(), sorted_.end(), id,
-      [this](Place place, std::string_view text) { return textAt(records_[place].text) < text; });
+std::vector<Ledger::Place>::const_iterator Ledger::lowerBound(std::string_view id,
+                                                              std::uint32_t hash) const {
+  return std::lower_bound(sorted_.begin(), sorted_.end(), id,
+                          [&](Place place, std::string_view wanted) {
+                            const Record& record = records_[place];
+                            if (record.hash != hash) return record.hash < hash;
+                            return textAt(record.text) < wanted;
+                          });
+}
+
+bool Ledger::isAt(std::vector<Place>::const_iterator where, std::string_view id) const {
+  return where != sorted_.end() && textAt(records_[*where].text) == id;
 }
 
 std::optional<Ledger::Place> Ledger::placeOf(std::string_view id) const {
-  const auto found = lowerBound(id);
-  if (found == sorted_.end() || textAt(records_[*found].text) != id) return std::nullopt;
-  return *found;
+  const auto found = lowerBound(id, hashOf(id));
+  return isAt(found, id) ? std::optional(*found) : std::nullopt;
 }
 
 std::optional<Ledger::Place> Ledger::addPlace(std::string_view id) {
-  const auto before = lowerBound(id);
-  if (before != sorted_.end() && textAt(records_[*before].text) == id) return *before;
+  const auto hash = hashOf(id);
+  const auto before = lowerBound(id, hash);
+  if (isAt(before, id)) return *before;
   if (records_.size() >= kPlaces) return std::nullopt;
   const auto place = static_cast<Place>(records_.size());
   const auto rank = before - sorted_.begin();
   makeRoom(texts_, 1 + id.size());
   makeRoom(sorted_, 1);
   records_.push_back({});
+  records_.back().hash = hash;
   records_.back().text = static_cast<std::uint32_t>(texts_.size());
   texts_.push_back(static_cast<char>(id.size()));
   texts_.insert(texts_.end(), id.begin(), id.end());

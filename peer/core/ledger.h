@@ -84,6 +84,7 @@ class Ledger {
  private:
   struct Record {
     JoinOrder order = kNoOrder;
+    std::uint32_t hash = 0;     // of the id
     std::uint32_t text = 0;     // of the id: where it begins
     std::uint32_t address = 0;  // IPv4; unless the place is in hosts_
     std::uint32_t version = 0;
@@ -99,7 +100,8 @@ class Ledger {
   std::string_view textAt(std::uint32_t text) const;
   PeerId idAt(Place place) const { return *PeerId::parse(textAt(records_[place].text)); }
   // Where it is or belongs in sorted_.
-  std::vector<Place>::const_iterator lowerBound(std::string_view id) const;
+  std::vector<Place>::const_iterator lowerBound(std::string_view id, std::uint32_t hash) const;
+  bool isAt(std::vector<Place>::const_iterator where, std::string_view id) const;
   std::optional<Place> placeOf(std::string_view id) const;
   // Adds it unless it is there; nothing: all places are taken.
   std::optional<Place> addPlace(std::string_view id);
@@ -108,7 +110,7 @@ class Ledger {
 
   std::deque<Record> records_;  // by place
   std::vector<char> texts_;     // of ids, each behind a byte that says how long it is
-  std::vector<Place> sorted_;   // by id
+  std::vector<Place> sorted_;   // by hash, then by id: texts are seldom compared
   std::map<Place, std::string> hosts_;
   std::map<Place, std::string> reasons_;
   std::size_t size_ = 0;  // entries
