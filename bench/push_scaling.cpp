@@ -1,17 +1,18 @@
-// How long a push takes to the last of many peers: in the simulation, with the real cores, and by
-// the model of what takes its time, beside what nobody can do faster.
+// How long a push takes to the last of many peers, in the simulation, with the real cores, beside
+// what nobody can do faster and what the shape of its ways needs by its formula.
 //
-//   bench/push_scaling [--mebibytes 100] [--rate 12500000] [--latency 5] [--links 8] [--most 1000]
+//   bench/push_scaling [--mebibytes 100] [--rate 12500000] [--latency 5] [--links 8] [--most 10000]
 //
-// F bytes in M chunks, N takers, each host sends `rate` bytes/s (u), a message takes `latency` ms
-// (L). `simulated_s`: until the last one has verified all; `known_s`: until the sender knows it; of
-// --most peers at most, because everybody's ledger has an entry for everybody (240 bytes of heap
-// each: 24 GB for 10,000). The model steps through every chunk at every host, in the order of
-// places of push_chain.h, and knows nothing of offers and ledgers: `chain_s` and `binary_s`, and
-// `shape` is what pushShape() takes. `least_s` is T* = (F/u)(1 + ⌊log2 N⌋/M), Mundinger, Weber and
-// Weiss 2008, which has no latency.
+// F bytes in M chunks, N takers (10, 100 … up to --most), each host sends `rate` bytes/s (u), a
+// message takes `latency` ms (L). `simulated_s`: until the last one has verified all; `known_s`:
+// until the sender knows it. `least_s` is T* = (F/u)(1 + ⌊log2 N⌋/M), Mundinger, Weber and Weiss
+// 2008, which has no latency. `shape_s` is that of pushShape() (push_chain.h) with a latency a hop:
+// it leaves out the offer, which has to reach everybody first, and the ledger. `cpu_s` is what
+// simulating it took, `peak_gib` the memory by then: everybody keeps an entry for everybody, so
+// 10,000 takers need 4 GiB for ledgers, and as much again for those entries that are on their way.
+#include <sys/resource.h>
+
 #include <bit>
-#include <cmath>
 
 #include "bench/processes.h"
 #include "peer/core/push_chain.h"
@@ -30,39 +31,21 @@ struct Load {
   double rate = 0;     // bytes/s of each host
   double latency = 0;  // s
 
-  double chunkTime() const { return static_cast<double>(limits::kPushChunkBytes) / rate; }
-  double fileTime() const { return static_cast<double>(chunks) * chunkTime(); }
+  double timeOf(double count) const {
+    return count * static_cast<double>(limits::kPushChunkBytes) / rate;
+  }
+  double fileTime() const { return timeOf(static_cast<double>(chunks)); }
 };
 
-// When each chunk is at a peer.
-using Arrivals = std::vector<double>;
-
-// What a host gives to `takers`, a chunk to each in turn: to each of them when it is there.
-std::vector<Arrivals> give(const Arrivals& has, std::size_t takers, const Load& load) {
-  std::vector<Arrivals> given(takers, Arrivals(has.size()));
-  double free = 0;
-  for (std::size_t chunk = 0; chunk < has.size(); ++chunk) {
-    for (auto& taker : given) {
-      free = std::max(free, has[chunk]) + load.chunkTime();
-      taker[chunk] = free + load.latency;
-    }
-  }
-  return given;
+double levels(std::size_t takers) {
+  return static_cast<double>(std::bit_width(takers) - 1);
 }
 
-double model(PushShape shape, std::size_t takers, const Load& load) {
-  std::vector<std::size_t> wanted(takers + 1);
-  for (std::size_t place = 1; place <= takers; ++place) ++wanted[placeBefore(shape, place)];
-  std::vector<Arrivals> at(takers + 1);
-  at[0].assign(load.chunks, 0);
-  double last = 0;
-  std::size_t next = 1;  // those behind a place follow each other
-  for (std::size_t place = 0; place <= takers; ++place) {
-    last = std::max(last, at[place].back());
-    for (auto& arrivals : give(at[place], wanted[place], load)) at[next++] = std::move(arrivals);
-    at[place] = {};
-  }
-  return last;
+double timeAlong(PushShape shape, std::size_t takers, const Load& load) {
+  const bool isChain = shape == PushShape::chain;
+  const double behind = isChain ? static_cast<double>(takers - 1) : 2 * levels(takers);
+  const double hops = isChain ? static_cast<double>(takers) : levels(takers) + 1;
+  return load.fileTime() + load.timeOf(behind) + hops * load.latency;
 }
 
 struct Simulated {
@@ -76,7 +59,7 @@ Simulated simulate(std::size_t takers, unsigned links, const Load& load) {
   settings.leastDelay = settings.mostDelay =
       std::chrono::microseconds(static_cast<std::int64_t>(load.latency * 1e6));
   settings.uploadBytesPerSecond = load.rate;
-  settings.watchPushes = false;
+  settings.watch = false;
   World world(1, settings);
   simulation::Conduct willing;
   willing.accepts = {peer::PushPolicy::From::all, {}, limits::kFileBytes};
@@ -84,6 +67,7 @@ Simulated simulate(std::size_t takers, unsigned links, const Load& load) {
     world.at(world.now() + std::chrono::milliseconds(i),
              [&, i] { world.startPeer(fmt::format("s{}", i), willing); });
   }
+  world.runUntil(world.now() + std::chrono::milliseconds(takers));
   if (const auto wrong = rest(world, 10min, 1s)) fail(*wrong);
 
   const TimePoint begun = world.now();
@@ -100,6 +84,20 @@ Simulated simulate(std::size_t takers, unsigned links, const Load& load) {
   return {secondsTo(push.lastFinished), secondsTo(world.now())};
 }
 
+rusage used() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage;
+}
+
+double cpuSeconds() {
+  const auto usage = used();
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -108,9 +106,10 @@ int main(int argc, char** argv) {
                              {"rate", "12500000"},
                              {"latency", "5"},
                              {"links", "8"},
-                             {"most", "1000"}});
+                             {"most", "10000"}});
   Load load;
-  load.chunks = static_cast<std::uint64_t>(arguments.number("mebibytes")) * 8;
+  load.chunks = static_cast<std::uint64_t>(arguments.number("mebibytes")) * (1u << 20) /
+                limits::kPushChunkBytes;
   load.rate = arguments.number("rate");
   load.latency = arguments.number("latency") / 1e3;
   const auto most = static_cast<std::size_t>(arguments.number("most"));
@@ -119,26 +118,23 @@ int main(int argc, char** argv) {
   report.note("rate_bytes_per_second", load.rate);
   report.note("latency_ms", arguments.number("latency"));
   report.note("links", arguments.number("links"));
-  for (const std::size_t takers : {10u, 100u, 1'000u, 10'000u}) {
-    const double least =
-        load.fileTime() + static_cast<double>(std::bit_width(takers) - 1) * load.chunkTime();
+  for (std::size_t takers = 10; takers <= most; takers *= 10) {
+    const double before = cpuSeconds();
+    const auto simulated = simulate(takers, static_cast<unsigned>(arguments.number("links")), load);
     const auto shape = peer::pushShape(takers, load.chunks);
-    Json row{{"takers", takers}, {"file_s", rounded(load.fileTime())}, {"least_s", rounded(least)}};
-    row["chain_s"] = rounded(model(PushShape::chain, takers, load));
-    row["binary_s"] = rounded(model(PushShape::binary, takers, load));
-    row["shape"] = shape == PushShape::chain ? "chain" : "binary";
-    for (const char* key : {"simulated_s", "known_s", "of_model"}) row[key] = "-";
-    if (takers <= most) {
-      const auto simulated =
-          simulate(takers, static_cast<unsigned>(arguments.number("links")), load);
-      const double modelled = model(shape, takers, load);
-      row["simulated_s"] = rounded(simulated.verified);
-      row["known_s"] = rounded(simulated.known);
-      row["of_model"] = rounded(simulated.verified / modelled);
-      report.atMost(fmt::format("{} takers: of the model's time", takers),
-                    simulated.verified / modelled, 1.25);
-    }
+    const double along = timeAlong(shape, takers, load);
+    Json row{{"takers", takers}, {"file_s", rounded(load.fileTime())}};
+    row["chunk_s"] = rounded(load.timeOf(1));
+    row["least_s"] = rounded(load.fileTime() + load.timeOf(levels(takers)));
+    row["shape"] = shape == PushShape::chain ? "chain" : "stripes";
+    row["shape_s"] = rounded(along);
+    row["simulated_s"] = rounded(simulated.verified);
+    row["known_s"] = rounded(simulated.known);
+    row["cpu_s"] = rounded(cpuSeconds() - before);
+    row["peak_gib"] = rounded(static_cast<double>(used().ru_maxrss) / (1 << 20));
     report.row(std::move(row));
+    report.atMost(fmt::format("{} takers: of the formula's time", takers),
+                  simulated.verified / along, 1.25);
   }
   report.print();
 }

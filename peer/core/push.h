@@ -146,6 +146,7 @@ class Pushes {
     std::vector<Way> ways;                // a stripe each
     std::map<PeerId, TimePoint> resting;  // until when; kNever: it lied
     TimePoint chooseAt = kNever;
+    TimePoint chosenAt{};  // the last time
 
     bool lacksSource() const {
       return ways.empty() ||

@@ -53,6 +53,12 @@ void Pushes::decide(Push& push, TimePoint now, PushEffects& fx) {
 void Pushes::choose(Push& push, TimePoint now, PushEffects& fx) {
   Taking& taking = *push.taking;
   const bool settling = now < taking.begun + limits::kPushSettling && !push.offer.late;
+  // It would choose the same ones.
+  if (!taking.lacksSource() && taking.resting.empty() && taking.chosenAt > push.changedAt) {
+    taking.chooseAt = settling ? now + kChooseAgain : kNever;
+    return;
+  }
+  taking.chosenAt = now;
   const auto sources = pushSources(push.ledger, push.offer.sender.id, self_.id, push.chunks,
                                    settling ? std::nullopt : taking.shape);
   taking.chooseAt = settling ? now + kChooseAgain : kNever;

@@ -41,7 +41,8 @@ struct Settings {
   std::chrono::microseconds leastDelay{100};
   std::chrono::microseconds mostDelay{5000};
   double uploadBytesPerSecond = 10e6;  // of each host
-  bool watchPushes = true;             // costs O(peers) each time that a ledger changes
+  // Also what costs O(peers) to check at every step: ledgers, ports, the metaserver's picture.
+  bool watch = true;
 };
 
 class World {
