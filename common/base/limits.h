@@ -182,7 +182,7 @@ inline constexpr std::size_t kPushFiles = 2048;         // also bounded by the f
 inline constexpr std::size_t kPushTargets = 256;        // named with --to
 inline constexpr std::size_t kPushMessageBytes = kFrameBytes - 1024;  // a link's envelope fits too
 inline constexpr std::size_t kPushReasonBytes = 256;
-inline constexpr std::size_t kLedgerEntries = 16'384;      // 2 MiB a push
+inline constexpr std::size_t kLedgerEntries = 16'384;      // 1 MiB a push, reasons aside
 inline constexpr std::uint32_t kLedgerVersion = 1u << 20;  // how often a peer may come back
 // So far a version may be ahead of what is known: enough for any history, and a liar needs many
 // messages to use up the numbers of somebody else.
