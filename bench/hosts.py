@@ -47,11 +47,11 @@ class Namespace:
 
 
 class Host(Namespace):
-    def __init__(self, stack, number, switch, megabits):
+    def __init__(self, stack, number, switch, megabits, mtu):
         super().__init__(stack)
         self.address = f"{SUBNET}.{number + 1}"
-        run(*switch.enter, "ip", "link", "add", f"port{number}", "type", "veth", "peer", "name", "eth0", "netns",
-            self.pid)
+        run(*switch.enter, "ip", "link", "add", f"port{number}", "mtu", mtu, "type", "veth", "peer", "name", "eth0",
+            "mtu", mtu, "netns", self.pid)
         run(*switch.enter, "ip", "link", "set", f"port{number}", "master", "bridge", "up")
         run(*self.enter, "ip", "addr", "add", f"{self.address}/24", "dev", "eth0")
         for device in ("lo", "eth0"):
@@ -103,19 +103,20 @@ class Host(Namespace):
 
 
 class Hosts:
-    """As many hosts as there are rates, in Mbit/s; None: no limit."""
+    """As many hosts as there are rates, in Mbit/s; None: no limit. `mtu`: bytes of a packet."""
 
-    def __init__(self, rates):
-        self.rates, self.stack = rates, contextlib.ExitStack()
+    def __init__(self, rates, mtu=1500):
+        self.rates, self.mtu, self.stack = rates, mtu, contextlib.ExitStack()
 
     def __enter__(self):
         if os.geteuid() != 0:
             sys.exit("network namespaces want root")
         with contextlib.ExitStack() as stack:
             switch = Namespace(stack)
-            run(*switch.enter, "ip", "link", "add", "bridge", "type", "bridge")
+            run(*switch.enter, "ip", "link", "add", "bridge", "type", "bridge", "nf_call_iptables", 0,
+                "nf_call_ip6tables", 0, "nf_call_arptables", 0)  # no packet filter is asked
             run(*switch.enter, "ip", "link", "set", "bridge", "up")
-            all_hosts = [Host(stack, number, switch, rate) for number, rate in enumerate(self.rates)]
+            all_hosts = [Host(stack, number, switch, rate, self.mtu) for number, rate in enumerate(self.rates)]
             self.stack = stack.pop_all()
         return all_hosts
 
@@ -143,3 +144,14 @@ def plain_tcp(sender, receiver, size):
         seconds = time.monotonic() - began
         thread.join()
         return seconds
+
+
+def plain_tcp_at_once(hosts, size):
+    """The same from each of the hosts to the next one, all at once: what the machine can carry."""
+    began = time.monotonic()
+    threads = [threading.Thread(target=plain_tcp, args=(*pair, size)) for pair in zip(hosts, hosts[1:])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return time.monotonic() - began

@@ -205,21 +205,21 @@ Result<void> PushReceiver::receiveList(const PushWork::Request& request, Source&
 
 Result<void> PushReceiver::receiveChunks(const PushWork::Request& request, Lane& lane,
                                          Source& source) {
-  for (std::uint32_t left = request.count; left > 0; --left) {
+  for (std::uint64_t chunk = request.first; chunk < request.first + request.count; ++chunk) {
     auto answer = source.connection->receive(source.patience);
     if (!answer) return answer.error();
     if (const auto* failure = std::get_if<wire::TransferFailure>(&*answer)) {
       return Error{ErrorCode::timeout, escaped(failure->message)};
     }
     const auto* header = std::get_if<wire::ChunkHeader>(&*answer);
-    if (header == nullptr) return lie("another answer than a chunk");
-    const auto bytes = work_.sizeOf(request, header->chunk);
-    if (!bytes) return bytes.error();
-    if (header->bytes != *bytes) return lie("a chunk of another size");
-    lane.buffer.reserve(*bytes);
-    const auto data = lane.buffer.first(*bytes);
+    const std::uint64_t bytes = work_.bytesOf(request, chunk);
+    if (header == nullptr || header->chunk != chunk || header->bytes != bytes) {
+      return lie("another answer than the chunk asked for");
+    }
+    lane.buffer.reserve(bytes);
+    const auto data = lane.buffer.first(bytes);
     if (auto received = source.connection->receiveBytes(data); !received) return received;
-    if (auto kept = work_.received(request, header->chunk, data); !kept) return kept;
+    if (auto kept = work_.received(request, chunk, data); !kept) return kept;
     source.delivered = true;
   }
   return {};

@@ -66,7 +66,12 @@ PushWork::~PushWork() {
 bool PushWork::deal(std::size_t stripes) {
   const std::lock_guard lock(mutex_);
   if (std::exchange(stripes_, stripes) == stripes) return false;
-  for (const auto& file : open_) file->from = {};
+  ++deals_;
+  for (const auto& file : open_) {
+    std::replace(file->chunks.begin(), file->chunks.end(), Chunk::asked, Chunk::missing);
+    file->from = {};
+    file->listAsked = {};
+  }
   return true;
 }
 
@@ -117,7 +122,7 @@ bool PushWork::isWanted(const Incoming& file, std::size_t stripe, std::uint64_t 
 std::optional<PushWork::Request> PushWork::ask(const std::shared_ptr<Incoming>& file,
                                                std::size_t stripe) {
   auto& from = file->from[stripe];
-  Request request{file, !file->plan && !file->listAsked[stripe], from, 0};
+  Request request{file, !file->plan && !file->listAsked[stripe], from, 0, deals_};
   while (request.count < kRunChunks && isWanted(*file, stripe, from)) {
     file->chunks[from++] = Chunk::asked;
     ++request.count;
@@ -130,6 +135,7 @@ std::optional<PushWork::Request> PushWork::ask(const std::shared_ptr<Incoming>& 
 void PushWork::giveBack(std::size_t stripe, const Request& request) {
   {
     const std::lock_guard lock(mutex_);
+    if (request.deal != deals_) return;
     auto& file = *request.file;
     for (std::uint64_t chunk = request.first; chunk < request.first + request.count; ++chunk) {
       if (file.chunks[chunk] == Chunk::asked) file.chunks[chunk] = Chunk::missing;
@@ -255,14 +261,9 @@ Result<void> PushWork::learn(const Request& request, ChunkPlan plan) {
   return begin(*request.file, std::move(plan));
 }
 
-Result<std::uint32_t> PushWork::sizeOf(const Request& request, std::uint64_t chunk) const {
-  const std::lock_guard lock(mutex_);
+std::uint64_t PushWork::bytesOf(const Request& request, std::uint64_t chunk) const {
   const auto& file = *request.file;
-  if (!file.plan || chunk < request.first || chunk - request.first >= request.count ||
-      file.chunks[chunk] != Chunk::asked) {
-    return Error{ErrorCode::protocol, "it sent another chunk than the one asked for"};
-  }
-  return static_cast<std::uint32_t>(file.plan->bytesOf(chunk));
+  return std::min(file.chunkBytes, file.file.sizeBytes - chunk * file.chunkBytes);
 }
 
 Result<void> PushWork::received(const Request& request, std::uint64_t chunk,
@@ -275,12 +276,12 @@ Result<void> PushWork::received(const Request& request, std::uint64_t chunk,
   if (auto written = file.staging.write(plan, chunk, data); !written) {
     return ownDisk(written.error());
   }
-  heldBytes_ += data.size();
   receivedBytes_ += data.size();
   file.pushed.add(chunk);
   {
     const std::lock_guard lock(mutex_);
-    file.chunks[chunk] = Chunk::held;
+    if (std::exchange(file.chunks[chunk], Chunk::held) == Chunk::held) return {};
+    heldBytes_ += data.size();
     if (--file.left > 0) return {};
   }
   return publish(request.file);

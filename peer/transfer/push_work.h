@@ -44,6 +44,7 @@ class PushWork {
     bool list = false;  // comes before the chunks
     std::uint64_t first = 0;
     std::uint32_t count = 0;
+    std::uint64_t deal = 0;  // when it was made
   };
 
   // `changed` is called, from any thread, when next() or isDone() may say something else.
@@ -53,7 +54,8 @@ class PushWork {
   PushWork(const PushWork&) = delete;
   PushWork& operator=(const PushWork&) = delete;
 
-  // Into how many stripes it is dealt; one at first. Whether that is new.
+  // Into how many stripes it is dealt; one at first. Whether that is new: then what was asked for
+  // is to be asked for again, in its order, by whoever has it now.
   bool deal(std::size_t stripes);
 
   // Whether there is something to ask for, and what. They open files, and hash what lies there
@@ -66,8 +68,8 @@ class PushWork {
   std::uint64_t chunkBytesOf(const Request& request) const;
   // A list that belongs to the root.
   Result<void> learn(const Request& request, ChunkPlan plan);
-  // How many bytes the chunk has; an error of code `protocol` for one that was not asked for.
-  Result<std::uint32_t> sizeOf(const Request& request, std::uint64_t chunk) const;
+  std::uint64_t bytesOf(const Request& request, std::uint64_t chunk) const;
+  // Once the list is known. What another thread was faster with is dropped.
   Result<void> received(const Request& request, std::uint64_t chunk,
                         std::span<const std::byte> data);
 
@@ -103,6 +105,7 @@ class PushWork {
 
   mutable std::mutex mutex_;  // guards what follows, and what changes of an Incoming
   std::size_t stripes_ = 1;
+  std::uint64_t deals_ = 0;
   std::list<std::shared_ptr<Incoming>> open_;
 };
 
