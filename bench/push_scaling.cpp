@@ -6,8 +6,8 @@
 // F bytes in M chunks, N takers (10, 100 … up to --most), each host sends `rate` bytes/s (u), a
 // message takes `latency` ms (L). `simulated_s`: until the last one has verified all; `known_s`:
 // until the sender knows it. `least_s` is T* = (F/u)(1 + ⌊log2 N⌋/M), Mundinger, Weber and Weiss
-// 2008, which has no latency. `shape_s` is that of pushShape() (push_chain.h) with a latency a hop:
-// it leaves out the offer, which has to reach everybody first, and the ledger. `cpu_s` is what
+// 2008, which has no latency. `shape_s` is that of pushShape() (push_sources.h) with a latency a
+// hop: it leaves out the offer, which has to reach everybody first, and the ledger. `cpu_s` is what
 // simulating it took, `peak_gib` the memory by then: everybody keeps an entry for everybody, so
 // 10,000 takers need 4 GiB for ledgers, and as much again for those entries that are on their way.
 #include <sys/resource.h>
@@ -15,7 +15,7 @@
 #include <bit>
 
 #include "bench/processes.h"
-#include "peer/core/push_chain.h"
+#include "peer/core/push_sources.h"
 #include "tests/simulation/schedule.h"
 
 using namespace espalier;

@@ -13,11 +13,11 @@
 // whole ledger. A peer that meets an entry about itself that says what it does not raises its own
 // version. A link that was lost for limits::kPushGone makes the peer behind it `lost` there.
 //
-// A taker chooses its sources by the ledger (push_chain.h), one a stripe, once nobody before it is
-// undecided or limits::kPushForming is over, and again when one failed, or the order changed while
-// it forms. Those that failed have their turns again, but after all others; a source that lied is
-// never asked again. When for one stripe no source has given anything for limits::kPushKept (the
-// sender went before anybody else had everything), the taker has failed.
+// A taker chooses its sources by the ledger (push_sources.h), one a stripe, once nobody before it
+// is undecided or limits::kPushForming is over, and again when one failed, or the order changed
+// while it forms. Those that failed have their turns again, but after all others; a source that
+// lied is never asked again. When for one stripe no source has given anything for limits::kPushKept
+// (the sender went before anybody else had everything), the taker has failed.
 //
 // Others' words are hostile: pushes, entries, versions and files have bounds in limits.h; what is
 // over is ignored and told once a link. Each link gets changes limits::kLedgerFlushes times in
@@ -45,7 +45,7 @@
 #include "common/base/result.h"
 #include "common/wire/push.h"
 #include "peer/core/ledger.h"
-#include "peer/core/push_chain.h"
+#include "peer/core/push_sources.h"
 
 namespace espalier::peer {
 

@@ -6,7 +6,7 @@
 #include "common/base/limits.h"
 #include "common/base/text.h"
 #include "peer/core/push.h"
-#include "peer/core/push_chain.h"
+#include "peer/core/push_sources.h"
 
 namespace espalier::peer {
 

@@ -43,11 +43,11 @@ class GrowingFile {
   std::uint64_t size() const { return size_; }
   const std::string& name() const { return name_; }
 
-  // --- whoever takes it, one thread
-  void begin(ChunkPlan plan, FileDescriptor file);  // once
+  // --- whoever takes it
+  void begin(ChunkPlan plan, FileDescriptor file);  // once, before any add()
   void add(std::uint64_t chunk);
   void finish();  // all chunks are there
-  void end();     // any thread
+  void end();
 
   // --- whoever serves it
   There awaitPlan(Duration patience);

@@ -206,6 +206,8 @@ Result<void> PushReceiver::receiveList(const PushWork::Request& request, Source&
 Result<void> PushReceiver::receiveChunks(const PushWork::Request& request, Lane& lane,
                                          Source& source) {
   for (std::uint64_t chunk = request.first; chunk < request.first + request.count; ++chunk) {
+    // What came before it was interrupted can still be read, and is others' to take now.
+    if (source.interrupter.interrupted()) return Error{ErrorCode::interrupted, "interrupted"};
     auto answer = source.connection->receive(source.patience);
     if (!answer) return answer.error();
     if (const auto* failure = std::get_if<wire::TransferFailure>(&*answer)) {

@@ -1,5 +1,5 @@
 // What is missing of the files of one push, and what becomes of that: for the threads that take
-// them, a stripe (push_chain.h) each.
+// them, a stripe (push_sources.h) each.
 //
 //   next(stripe) --> a run of chunks, with the list of their hashes where that is unknown
 //     learn() the list, received() each chunk, verified before it is written, and given on from
@@ -24,7 +24,7 @@
 #include <vector>
 
 #include "common/wire/push.h"
-#include "peer/core/push_chain.h"
+#include "peer/core/push_sources.h"
 #include "peer/transfer/downloader.h"
 #include "peer/transfer/growing_files.h"
 #include "peer/transfer/target.h"

@@ -10,7 +10,7 @@
 #include <set>
 
 #include "common/base/limits.h"
-#include "peer/core/push_chain.h"
+#include "peer/core/push_sources.h"
 #include "tests/unit/push_entries.h"
 
 using namespace espalier;

@@ -1,4 +1,4 @@
-#include "peer/core/push_chain.h"
+#include "peer/core/push_sources.h"
 
 #include <algorithm>
 #include <bit>
