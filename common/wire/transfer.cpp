@@ -49,8 +49,9 @@ Result<TransferRequest> fromProto(const proto::ChunkRequest& message) {
   if (!isChunkRange(message.first(), message.count(), message.chunk_bytes())) {
     return malformedTransfer("chunks behind the end of any file");
   }
-  return TransferRequest(
-      ChunkRequest{*root, message.chunk_bytes(), message.first(), message.count()});
+  return TransferRequest(ChunkRequest{*root, message.chunk_bytes(), message.first(),
+                                      message.count(),
+                                      std::chrono::milliseconds(message.within())});
 }
 
 Result<TransferRequest> fromProto(const proto::ListRequest& message) {
@@ -123,6 +124,13 @@ Result<TransferAnswer> fromProto(const proto::TransferFailure& message) {
   return TransferAnswer(std::move(failure));
 }
 
+Result<TransferAnswer> fromProto(const proto::ChunksCut& message) {
+  if (message.first() >= limits::kFileBytes / limits::kBlockBytes) {
+    return malformedTransfer("a chunk behind the end of any file");
+  }
+  return TransferAnswer(ChunksCut{message.first()});
+}
+
 Result<TransferAnswer> fromProto(const proto::ChunksHeld& message) {
   if (message.all()) return TransferAnswer(ChunksHeld{true, 0, {}});
   if (!isChunkSize(message.chunk_bytes()))
@@ -142,6 +150,7 @@ void fill(const ChunkRequest& request, proto::TransferRequest& out) {
   message.set_chunk_bytes(request.chunkBytes);
   message.set_first(request.first);
   message.set_count(request.count);
+  message.set_within(static_cast<std::uint32_t>(request.within.count()));
 }
 void fill(const ListRequest& request, proto::TransferRequest& out) {
   out.mutable_list()->set_after(request.after);
@@ -182,6 +191,9 @@ void fill(const TransferFailure& failure, proto::TransferAnswer& out) {
 }
 void fill(const Waiting& waiting, proto::TransferAnswer& out) {
   out.mutable_waiting()->set_place(waiting.place);
+}
+void fill(const ChunksCut& cut, proto::TransferAnswer& out) {
+  out.mutable_cut()->set_first(cut.first);
 }
 void fill(const ChunksHeld& held, proto::TransferAnswer& out) {
   assert(held.chunks.size() <= limits::kHeldBytes);
@@ -249,6 +261,8 @@ Result<TransferAnswer> decodeTransferAnswer(std::string_view payload) {
       return TransferAnswer(Waiting{message.waiting().place()});
     case proto::TransferAnswer::kHeld:
       return fromProto(message.held());
+    case proto::TransferAnswer::kCut:
+      return fromProto(message.cut());
     case proto::TransferAnswer::KIND_NOT_SET:
       break;
   }

@@ -3,6 +3,7 @@
 // limits.h and fit each other. Errors have the code `protocol`. Stateless, so any thread may call.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -25,6 +26,7 @@ struct ChunkRequest {
   std::uint64_t chunkBytes = 0;
   std::uint64_t first = 0;
   std::uint32_t count = 0;
+  std::chrono::milliseconds within{};  // but for the first, those begun in so long; 0: all
   bool operator==(const ChunkRequest&) const = default;
 };
 
@@ -86,6 +88,12 @@ struct ChunksHeld {
   bool operator==(const ChunksHeld&) const = default;
 };
 
+// The chunks from here on, of those that were asked for with a time, are not sent.
+struct ChunksCut {
+  std::uint64_t first = 0;
+  bool operator==(const ChunksCut&) const = default;
+};
+
 enum class TransferProblem { unknown, notShared, changed, busy, badRequest, io };
 
 struct TransferFailure {
@@ -100,7 +108,7 @@ struct Waiting {
 };
 
 using TransferAnswer =
-    std::variant<ChunkList, ChunkHeader, FileList, TransferFailure, Waiting, ChunksHeld>;
+    std::variant<ChunkList, ChunkHeader, FileList, TransferFailure, Waiting, ChunksHeld, ChunksCut>;
 
 // The payload of one frame. The caller keeps within the limits; encode() asserts them.
 std::string encode(const TransferRequest& request);

@@ -45,19 +45,18 @@ void ChunkMap::hold(ChunkIndex chunk) {
   ++held_;
 }
 
-std::optional<ChunkIndex> ChunkMap::assign(SourceId source, const ChunkSet& offered,
-                                           TimePoint now) {
+std::optional<ChunkIndex> ChunkMap::assign(SourceId source, const ChunkSet& offered) {
   if (isBarred(source)) return std::nullopt;
   for (const auto chunk : returned_) {
     if (!offered.contains(chunk)) continue;
-    ask(source, chunk, now);
+    ask(source, chunk);
     return chunk;
   }
   while (next_ < states_.size() && states_[next_] != State::missing) ++next_;
   for (auto index = next_; index < states_.size(); ++index) {
     const ChunkIndex chunk{index};
     if (at(chunk) != State::missing || !offered.contains(chunk)) continue;
-    ask(source, chunk, now);
+    ask(source, chunk);
     return chunk;
   }
   return std::nullopt;
@@ -65,7 +64,7 @@ std::optional<ChunkIndex> ChunkMap::assign(SourceId source, const ChunkSet& offe
 
 std::optional<ChunkIndex> ChunkMap::assignRarest(SourceId source, const ChunkSet& offered,
                                                  const std::vector<std::uint16_t>& copies,
-                                                 ChunkIndex from, TimePoint now) {
+                                                 ChunkIndex from) {
   if (isBarred(source)) return std::nullopt;
   std::optional<ChunkIndex> rarest;
   for (std::uint64_t step = 0; step < states_.size(); ++step) {
@@ -75,24 +74,23 @@ std::optional<ChunkIndex> ChunkMap::assignRarest(SourceId source, const ChunkSet
     rarest = chunk;
     if (copies[number(chunk)] == 0) break;
   }
-  if (rarest) ask(source, *rarest, now);
+  if (rarest) ask(source, *rarest);
   return rarest;
 }
 
-bool ChunkMap::assignThis(SourceId source, ChunkIndex chunk, const ChunkSet& offered,
-                          TimePoint now) {
+bool ChunkMap::assignThis(SourceId source, ChunkIndex chunk, const ChunkSet& offered) {
   if (isBarred(source) || number(chunk) >= states_.size()) return false;
   if (at(chunk) != State::missing || !offered.contains(chunk)) return false;
-  ask(source, chunk, now);
+  ask(source, chunk);
   return true;
 }
 
-bool ChunkMap::assignAgain(SourceId source, ChunkIndex chunk, TimePoint now) {
+bool ChunkMap::assignAgain(SourceId source, ChunkIndex chunk) {
   if (isBarred(source) || number(chunk) >= states_.size() || at(chunk) != State::asked) {
     return false;
   }
   if (askedOf(source).contains(chunk)) return false;
-  ask(source, chunk, now);
+  ask(source, chunk);
   return true;
 }
 
@@ -114,8 +112,13 @@ Verdict ChunkMap::deliver(SourceId source, ChunkIndex chunk, bool hashRight) {
 void ChunkMap::release(SourceId source) {
   const auto asked = asked_.find(source);
   if (asked == asked_.end()) return;
-  for (const auto& [chunk, since] : asked->second) forget(source, chunk);
+  for (const auto& [chunk, request] : asked->second) forget(source, chunk);
   asked_.erase(asked);
+}
+
+void ChunkMap::release(SourceId source, ChunkIndex chunk) {
+  const auto asked = asked_.find(source);
+  if (asked != asked_.end() && asked->second.erase(chunk) > 0) forget(source, chunk);
 }
 
 void ChunkMap::bar(SourceId source) {
@@ -133,11 +136,11 @@ const ChunkMap::Asked& ChunkMap::askedOf(SourceId source) const {
   return asked == asked_.end() ? nothing : asked->second;
 }
 
-void ChunkMap::ask(SourceId source, ChunkIndex chunk, TimePoint now) {
+void ChunkMap::ask(SourceId source, ChunkIndex chunk) {
   returned_.erase(chunk);
   at(chunk) = State::asked;
   askers_[chunk].push_back(source);
-  asked_[source].emplace(chunk, now);
+  asked_[source].emplace(chunk, requests_++);
 }
 
 // The source will not answer for it. Does not touch asked_.
@@ -166,7 +169,7 @@ void ChunkMap::check() const {
     for (const auto source : askers) assert(askedOf(source).contains(chunk));
   }
   for (const auto& [source, asked] : asked_) {
-    for (const auto& [chunk, since] : asked) assert(at(chunk) != State::missing);
+    for (const auto& [chunk, request] : asked) assert(at(chunk) != State::missing);
     assert(asked.empty() || !isBarred(source));
   }
 }

@@ -22,8 +22,6 @@
 #include <string_view>
 #include <vector>
 
-#include "common/base/clock.h"
-
 namespace espalier::transfer {
 
 // The place of a chunk in its file, from 0.
@@ -74,21 +72,22 @@ class ChunkMap {
 
   // The lowest missing chunk that the source offers; from now on it is asked for. Nothing when
   // there is none, or the source is barred.
-  std::optional<ChunkIndex> assign(SourceId source, const ChunkSet& offered, TimePoint now);
+  std::optional<ChunkIndex> assign(SourceId source, const ChunkSet& offered);
   // The same for the one of which there are the fewest copies, in `copies` by index; of several the
   // first from `from` on, around the end.
   std::optional<ChunkIndex> assignRarest(SourceId source, const ChunkSet& offered,
-                                         const std::vector<std::uint16_t>& copies, ChunkIndex from,
-                                         TimePoint now);
+                                         const std::vector<std::uint16_t>& copies, ChunkIndex from);
   // The same for a chunk of the caller's choice: false if it is not missing, or not offered.
-  bool assignThis(SourceId source, ChunkIndex chunk, const ChunkSet& offered, TimePoint now);
+  bool assignThis(SourceId source, ChunkIndex chunk, const ChunkSet& offered);
   // Asks one more source for a chunk that is asked for already: false if that one was asked for it,
   // is barred, or the chunk is not in that state.
-  bool assignAgain(SourceId source, ChunkIndex chunk, TimePoint now);
+  bool assignAgain(SourceId source, ChunkIndex chunk);
 
   Verdict deliver(SourceId source, ChunkIndex chunk, bool hashRight);
   // It left, or stalls: what only it was asked for is missing again.
   void release(SourceId source);
+  // It will not send this one, of those that it was asked for.
+  void release(SourceId source, ChunkIndex chunk);
   void bar(SourceId source);
 
   std::uint64_t chunks() const { return states_.size(); }
@@ -98,8 +97,8 @@ class ChunkMap {
   bool isHeld(ChunkIndex chunk) const;
   bool isBarred(SourceId source) const { return barred_.contains(source); }
 
-  // What a source was asked for and has not answered, with the times.
-  using Asked = std::map<ChunkIndex, TimePoint>;
+  // What a source was asked for and has not answered, with numbers in the order of asking.
+  using Asked = std::map<ChunkIndex, std::uint64_t>;
   const Asked& askedOf(SourceId source) const;
   // Every chunk in the state `asked`, with who was asked for it.
   const std::map<ChunkIndex, std::vector<SourceId>>& askers() const { return askers_; }
@@ -111,7 +110,7 @@ class ChunkMap {
   enum class State : std::uint8_t { missing, asked, held };
   State& at(ChunkIndex chunk) { return states_[number(chunk)]; }
   State at(ChunkIndex chunk) const { return states_[number(chunk)]; }
-  void ask(SourceId source, ChunkIndex chunk, TimePoint now);
+  void ask(SourceId source, ChunkIndex chunk);
   void forget(SourceId source, ChunkIndex chunk);
 
   std::vector<State> states_;
@@ -119,6 +118,7 @@ class ChunkMap {
   std::uint64_t next_ = 0;         // every missing chunk below it is in returned_
   std::set<ChunkIndex> returned_;  // missing again
   std::map<ChunkIndex, std::vector<SourceId>> askers_;
+  std::uint64_t requests_ = 0;
   std::map<SourceId, Asked> asked_;  // also chunks that another source delivered meanwhile
   std::set<SourceId> barred_;
 };

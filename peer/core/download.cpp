@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
-#include <iterator>
-#include <limits>
 #include <utility>
 
 #include "common/base/limits.h"
@@ -12,42 +10,37 @@
 namespace espalier::transfer {
 namespace {
 
-// A source's newest chunk counts this much in its rate.
+// A source's newest sample counts this much in its rate, or as much as it is of so many seconds.
+// But for the first one it is of at least so long: of less it would tell how fast a buffer is read.
 constexpr double kRateWeight = 0.25;
-// In the end game no more than so many sources that sent something lately are asked for a chunk;
-// those that have fallen silent do not keep it from others.
-constexpr std::size_t kLivelyAskers = 2;
-constexpr Duration kLively = std::chrono::seconds(2);
-static_assert(kLivelyAskers < limits::kAskersPerChunk);
-// In the end game a chunk is asked for again only where that wins clearly.
-constexpr double kClearly = 1.5;
-
-double seconds(Duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
+constexpr double kRateSeconds = 3;
+constexpr Duration kSample = std::chrono::milliseconds(10);
+static_assert(limits::kAskedPerSource <= limits::kChunksPerRequest);
+// Whom the end game had nothing for need not ask again before.
+constexpr Duration kRefused = std::chrono::milliseconds(10);
 
 }  // namespace
 
-Download::Download(std::uint64_t fileBytes, std::uint64_t chunkBytes, std::size_t firstChunks,
+Download::Download(std::uint64_t fileBytes, std::uint64_t chunkBytes, bool trial,
                    std::uint64_t seed)
     : fileBytes_(fileBytes),
       chunkBytes_(chunkBytes),
-      firstChunks_(firstChunks),
+      trial_(trial),
       map_(fileBytes / chunkBytes + (fileBytes % chunkBytes != 0)),
       random_(seed) {}
 
-void Download::join(SourceId source, ChunkSet offered, TimePoint now) {
+void Download::join(SourceId source, ChunkSet offered) {
   assert(!sources_.contains(source));
   if (!offered.full()) {
     ++partial_;
     copies_.resize(map_.chunks());
     count(offered, 1);
   }
-  sources_.emplace(source, Source{std::move(offered), now});
+  sources_.emplace(source, Source(std::move(offered)));
 }
 
-void Download::joinWithAll(SourceId source, TimePoint now) {
-  join(source, ChunkSet::all(map_.chunks()), now);
+void Download::joinWithAll(SourceId source) {
+  join(source, ChunkSet::all(map_.chunks()));
 }
 
 void Download::offer(SourceId source, ChunkSet offered) {
@@ -94,89 +87,87 @@ std::optional<ChunkRange> Download::next(SourceId source, TimePoint now) {
   const auto found = sources_.find(source);
   if (found == sources_.end()) return std::nullopt;
   Source& state = found->second;
-  const std::size_t room = this->room(source, state);
-  if (room == 0) return std::nullopt;
-  if (!expects(source)) state.mark = now;
+  const std::size_t most = room(source, state, now);
+  if (most == 0) return std::nullopt;
 
-  std::optional<ChunkRange> range;
-  while (!range || range->count < room) {
-    // A run ends where the next chunk is not its neighbour; that one is for the next call.
-    if (range) {
-      const ChunkIndex neighbour{number(range->first) + range->count};
-      const bool common = partial_ > 0 && neighbour < ChunkIndex{copies_.size()} &&
-                          copies_[number(neighbour)] > copies_[number(range->first)];
-      if (common || !map_.assignThis(source, neighbour, state.offered, now)) break;
-      ++range->count;
-      continue;
-    }
-    const auto chunk = partial_ > 0 ? map_.assignRarest(source, state.offered, copies_,
-                                                        ChunkIndex{random_() % map_.chunks()}, now)
-                                    : map_.assign(source, state.offered, now);
-    if (!chunk) break;
-    range = ChunkRange{*chunk, 1};
-  }
-  if (range) return range;
+  const bool busy = expects(source);
+  auto range = assign(source, state, most);
+  if (busy) return range;
   // A source of parts may have nothing of what is missing: that is not the end.
-  const bool isEnd = map_.missing() == 0;
-  return expects(source) || !isEnd ? std::nullopt : endGame(source, state, now);
+  if (!range && map_.missing() == 0 && now >= state.refused + kRefused) {
+    range = endGame(source, state, most, now);
+    if (!range) state.refused = now;
+  }
+  if (!range) {
+    state.resting = true;
+    return range;
+  }
+  if (std::exchange(state.resting, false)) {
+    state.mark = now;
+    state.early = 0;
+  }
+  state.asked = now;
+  range->trial = state.bytesPerSecond == 0 && range->count > kFirstChunks;
+  if (range->trial) state.trialChunks = range->count;
+  return range;
+}
+
+std::optional<ChunkRange> Download::assign(SourceId source, const Source& state, std::size_t most) {
+  const auto first = partial_ > 0 ? map_.assignRarest(source, state.offered, copies_,
+                                                      ChunkIndex{random_() % map_.chunks()})
+                                  : map_.assign(source, state.offered);
+  if (!first) return std::nullopt;
+  // A run ends where the next chunk is not its neighbour; that one is for the next call.
+  ChunkRange range{*first, 1};
+  while (range.count < most) {
+    const ChunkIndex neighbour{number(range.first) + range.count};
+    const bool common = partial_ > 0 && neighbour < ChunkIndex{copies_.size()} &&
+                        copies_[number(neighbour)] > copies_[number(range.first)];
+    if (common || !map_.assignThis(source, neighbour, state.offered)) break;
+    ++range.count;
+  }
+  return range;
 }
 
 // How many more chunks the source is to be asked for.
-std::size_t Download::room(SourceId source, const Source& state) const {
+std::size_t Download::room(SourceId source, const Source& state, TimePoint now) const {
   const std::size_t asked = map_.askedOf(source).size();
-  std::size_t window = firstChunks_;
-  if (state.bytesPerSecond > 0) {
-    double all = 0;
-    for (const auto& [id, other] : sources_) all += other.bytesPerSecond;
-    const double left = static_cast<double>(map_.missing() + asked);
-    const double ahead =
-        state.bytesPerSecond * seconds(kAhead) / static_cast<double>(chunkBytes_) + 1;
-    const double share = std::ceil(left * state.bytesPerSecond / all);
-    const double most = static_cast<double>(limits::kAskedPerSource);
+  if (state.bytesPerSecond == 0) {
+    if (asked > 0) return 0;
+    const bool isTried = trial_ && sources_.size() == 1 && state.offered.full();
+    return isTried ? kTrialChunks : kFirstChunks;
+  }
+  const double chunksPerSecond = state.bytesPerSecond / static_cast<double>(chunkBytes_);
+  const auto chunksIn = [&](double time) {
     // Two, so that it always has one to send while we ask for another.
-    window = static_cast<std::size_t>(std::clamp(std::min(ahead, share), 2.0, most));
+    return static_cast<std::size_t>(
+        std::clamp(chunksPerSecond * time + 1, 2.0, static_cast<double>(limits::kAskedPerSource)));
+  };
+  // What it will not get to in its trial will be given back.
+  std::size_t coming = asked;
+  if (state.trialChunks > 0) {
+    const double time = std::max(inSeconds(state.trialEnds - now), 0.0);
+    coming -= state.trialChunks - std::min(state.trialChunks, chunksIn(time));
   }
-  // Asked for by halves of the window: a request for each chunk would cost both ends a wake-up.
-  return window > asked && (asked <= window / 2) ? window - asked : 0;
+  const std::size_t window = chunksIn(inSeconds(kAhead));
+  // Asked for by quarters of the window: a request for each chunk would cost both ends a wake-up.
+  if (coming > window - (window + 3) / 4) return 0;
+  double all = 0;
+  for (const auto& [id, other] : sources_) all += other.bytesPerSecond;
+  const auto left = static_cast<double>(map_.chunks() - map_.held());
+  const auto share =
+      static_cast<std::size_t>(std::max(2.0, std::ceil(left * state.bytesPerSecond / all)));
+  const std::size_t wanted = std::min(window, share);
+  return wanted > coming ? std::min(wanted - coming, limits::kAskedPerSource - asked) : 0;
 }
 
-// Until the owner delivers the chunk, by what it did so far. A source that has not sent for a long
-// time is expected to take as long again.
-double Download::secondsLeft(SourceId owner, ChunkIndex chunk, TimePoint now) const {
-  const auto found = sources_.find(owner);
-  if (found == sources_.end()) return 0;
-  const double silent = seconds(now - found->second.mark);
-  if (found->second.bytesPerSecond == 0) return silent;
-  const auto& asked = map_.askedOf(owner);
-  const auto before = std::distance(asked.begin(), asked.upper_bound(chunk));
-  const double expected =
-      static_cast<double>(before) * static_cast<double>(chunkBytes_) / found->second.bytesPerSecond;
-  return std::max(expected - silent, silent - expected);
-}
-
-std::optional<ChunkRange> Download::endGame(SourceId source, const Source& state, TimePoint now) {
-  // Not measured yet: it may well be the one that everybody waits for.
-  const double own = state.bytesPerSecond > 0
-                         ? static_cast<double>(chunkBytes_) / state.bytesPerSecond
-                         : seconds(kAhead);
-  double worst = own * kClearly;
-  std::optional<ChunkIndex> latest;
-  for (const auto& [chunk, askers] : map_.askers()) {
-    if (askers.size() >= limits::kAskersPerChunk || !state.offered.contains(chunk)) continue;
-    double left = std::numeric_limits<double>::infinity();
-    std::size_t lively = 0;
-    for (const auto owner : askers) {
-      left = std::min(left, secondsLeft(owner, chunk, now));
-      const auto found = sources_.find(owner);
-      lively += found != sources_.end() && now - found->second.mark < kLively;
-    }
-    if (lively >= kLivelyAskers) continue;
-    if (left <= worst) continue;
-    worst = left;
-    latest = chunk;
+void Download::giveBack(SourceId source, const ChunkRange& chunks) {
+  if (const auto found = sources_.find(source); found != sources_.end()) {
+    found->second.trialChunks = 0;
   }
-  if (!latest || !map_.assignAgain(source, *latest, now)) return std::nullopt;
-  return ChunkRange{*latest, 1};
+  for (std::uint32_t i = 0; i < chunks.count; ++i) {
+    map_.release(source, ChunkIndex{number(chunks.first) + i});
+  }
 }
 
 Verdict Download::deliver(SourceId source, ChunkIndex chunk, bool hashRight, TimePoint arrived) {
@@ -194,13 +185,20 @@ Verdict Download::deliver(SourceId source, ChunkIndex chunk, bool hashRight, Tim
 }
 
 void Download::measure(Source& source, std::uint64_t bytes, TimePoint arrived) {
+  const bool isFirst = source.bytesPerSecond == 0;
+  if (source.asked) {
+    const double took = std::max(inSeconds(arrived - *source.asked), 0.0);
+    source.secondsToAnswer = isFirst ? took : std::min(source.secondsToAnswer, took);
+    source.asked.reset();
+    if (isFirst) source.trialEnds = arrived + kAhead;
+  }
+  if (source.trialChunks > 0) --source.trialChunks;  // it comes first
   source.early += bytes;
-  if (arrived <= source.mark) return;  // a later one was delivered first
-  const double elapsed = std::max(seconds(arrived - source.mark), 1e-6);
-  const double rate = static_cast<double>(source.early) / elapsed;
-  source.bytesPerSecond = source.bytesPerSecond == 0
-                              ? rate
-                              : source.bytesPerSecond * (1 - kRateWeight) + rate * kRateWeight;
+  const Duration elapsed = arrived - source.mark;
+  if (elapsed < kSample && !isFirst) return;
+  const double rate = static_cast<double>(source.early) / std::max(inSeconds(elapsed), 1e-6);
+  const double weight = isFirst ? 1 : std::max(kRateWeight, inSeconds(elapsed) / kRateSeconds);
+  source.bytesPerSecond += std::min(weight, 1.0) * (rate - source.bytesPerSecond);
   source.mark = arrived;
   source.early = 0;
 }

@@ -7,23 +7,27 @@
 // everybody has everything chunks come in order.
 //
 // Each source is asked ahead for as much as it delivers in kAhead, so that latency does not starve
-// it, but not for more than its share of what is still missing, so that all end together. When
-// nothing is missing any more, a source with nothing to do is given a chunk that another was asked
-// for, if it will have it sooner (the end game): a slow, stalled or dead source then costs at most
-// the time of that chunk. Sources that have gone silent are not waited for. Alternatives rejected:
-// a fixed number ahead (starves the fast, waits for the slow), asking everybody for everything in
-// the end (wastes a window a source).
+// it, but not for more than its share of what is not held, so that all end together. How much that
+// is, is not known at first: where only one source is known, it is asked for a lot, and to send of
+// it what it can in kAhead (a trial). When nothing is missing any more, a source
+// with nothing to do is given the last chunks of those that another was asked for, as many as it
+// will have clearly sooner (the end game). Sources that have gone silent are not waited for.
+// Alternatives rejected: a fixed number ahead (starves the fast, waits for the slow), asking
+// everybody for everything in the end (wastes a window a source).
 //
 // Invariants: those of ChunkMap; a source is never asked for more than kAskedPerSource chunks, a
 // chunk of never more than kAskersPerChunk sources.
 //
 // Does no I/O and reads no clock: the caller says what happened and when. Not thread-safe. next()
-// is O(sources + chunks asked) in the end game, else as ChunkMap::assign, or assignRarest.
+// is O(sources) and as ChunkMap::assign, or assignRarest, for each chunk; in the end game
+// O(n log n) in the chunks that are asked for.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -36,26 +40,29 @@ namespace espalier::transfer {
 struct ChunkRange {
   ChunkIndex first{};
   std::uint32_t count = 0;
+  bool trial = false;  // of which to send what begins within Download::kAhead
   bool operator==(const ChunkRange&) const = default;
 };
 
 class Download {
  public:
-  static constexpr Duration kAhead = std::chrono::milliseconds(500);
+  static constexpr std::chrono::milliseconds kAhead{500};
 
   // What a source is asked for before its rate is known: enough to measure, little to lose.
   static constexpr std::size_t kFirstChunks = 4;
-  // `chunkBytes` is at least 1; an empty file has no chunks and is complete at once. `seed`: of
-  // the choice among equally rare chunks.
-  Download(std::uint64_t fileBytes, std::uint64_t chunkBytes,
-           std::size_t firstChunks = kFirstChunks, std::uint64_t seed = 0);
+  // The same in a trial: at a GB/s, more than is sent until the next request is there.
+  static constexpr std::size_t kTrialChunks = 256;
+  // `chunkBytes` is at least 1; an empty file has no chunks and is complete at once.
+  // `trial`: of a source that is the only one; not where others are known that may join at once.
+  // `seed`: of the choice among equally rare chunks.
+  Download(std::uint64_t fileBytes, std::uint64_t chunkBytes, bool trial, std::uint64_t seed = 0);
 
   // A chunk that was verified in an earlier run.
   void hold(ChunkIndex chunk) { map_.hold(chunk); }
 
   // A source that holds `offered`. Its id is new, or that of one that left.
-  void join(SourceId source, ChunkSet offered, TimePoint now);
-  void joinWithAll(SourceId source, TimePoint now);
+  void join(SourceId source, ChunkSet offered);
+  void joinWithAll(SourceId source);
   // A source that holds parts has these by now, at least those of before.
   void offer(SourceId source, ChunkSet offered);
   void leave(SourceId source);
@@ -68,6 +75,8 @@ class Download {
 
   // `arrived`: when its last byte came. Chunks may be delivered in another order.
   Verdict deliver(SourceId source, ChunkIndex chunk, bool hashRight, TimePoint arrived);
+  // The rest of its trial, which the source will not send.
+  void giveBack(SourceId source, const ChunkRange& chunks);
   // The source said, in place of a chunk, that it cannot serve the file, or broke the protocol.
   void bar(SourceId source);
 
@@ -84,21 +93,41 @@ class Download {
 
  private:
   struct Source {
+    explicit Source(ChunkSet has) : offered(std::move(has)) {}
+
     ChunkSet offered;
-    TimePoint mark;             // of its last delivery, or when it began to be asked
+    TimePoint mark;             // of the newest sample, or when it began to be asked
+    bool resting = true;        // there was nothing to ask it for
     double bytesPerSecond = 0;  // 0: not known yet
-    std::uint64_t early = 0;    // bytes that count with the next delivery
+    std::uint64_t early = 0;    // bytes that count with the next sample
+    // Since when it is asked, when nothing was on its way, and the least that took it to answer.
+    std::optional<TimePoint> asked;
+    double secondsToAnswer = 0;
+    std::size_t trialChunks = 0;  // of its trial, not delivered yet
+    TimePoint trialEnds;
+    TimePoint refused;  // the end game had nothing for it
   };
+  static double inSeconds(Duration duration) {
+    return std::chrono::duration<double>(duration).count();
+  }
   void count(const ChunkSet& offered, int copies);
   void forget(SourceId source);
   static void measure(Source& source, std::uint64_t bytes, TimePoint arrived);
-  std::size_t room(SourceId source, const Source& state) const;
-  std::optional<ChunkRange> endGame(SourceId source, const Source& state, TimePoint now);
-  double secondsLeft(SourceId owner, ChunkIndex chunk, TimePoint now) const;
+  std::size_t room(SourceId source, const Source& state, TimePoint now) const;
+  std::optional<ChunkRange> assign(SourceId source, const Source& state, std::size_t most);
+  std::optional<ChunkRange> endGame(SourceId source, const Source& state, std::size_t most,
+                                    TimePoint now);
+  double secondsLeft(const Source& source, std::size_t place, TimePoint now) const;
+  // When a chunk that is asked for will be here, and from how many sources that are lively.
+  struct Expected {
+    double seconds = 0;
+    std::size_t lively = 0;
+  };
+  std::map<ChunkIndex, Expected> expected(TimePoint now) const;
 
   std::uint64_t fileBytes_;
   std::uint64_t chunkBytes_;
-  std::size_t firstChunks_;
+  bool trial_;
   ChunkMap map_;
   Random random_;
   std::map<SourceId, Source> sources_;

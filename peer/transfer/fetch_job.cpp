@@ -25,8 +25,6 @@ namespace {
 
 constexpr std::size_t kProblemsNamed = 3;
 constexpr int kTriesInVain = 2;
-// Asked of the only holder there is before its rate is known: nobody else could send it.
-constexpr std::uint64_t kFirstBytesOfOne = 16 << 20;
 
 std::uint64_t randomSeed() {
   std::array<std::uint8_t, sizeof(std::uint64_t)> bytes;
@@ -34,12 +32,8 @@ std::uint64_t randomSeed() {
   return std::bit_cast<std::uint64_t>(bytes);
 }
 
-Download scheduleFor(const FetchRequest& request, std::uint64_t chunkBytes) {
-  const bool one = request.holders.size() == 1;
-  return Download(
-      request.size, chunkBytes,
-      std::max<std::size_t>(Download::kFirstChunks, one ? kFirstBytesOfOne / chunkBytes : 0),
-      randomSeed());
+Download schedule(const FetchRequest& request, std::uint64_t chunkBytes) {
+  return Download(request.size, chunkBytes, request.holders.size() == 1, randomSeed());
 }
 
 }  // namespace
@@ -49,6 +43,7 @@ struct FetchJob::Conversation {
   HolderConnection holder;
   SourceId id{};
   std::uint64_t chunkBytes = 0;  // of the chunks that were asked for before the plan was known
+  ChunkRange trial{};            // what is left of it
   bool again = false;            // its holder is to be dialled once more
   bool partial = false;
   bool heldAsked = false;  // the answer is under way
@@ -59,7 +54,7 @@ FetchJob::FetchJob(const FetchRequest& request, const DownloaderOptions& options
     : request_(request),
       options_(options),
       staging_(staging),
-      download_(scheduleFor(request, crypto::chunkBytesFor(request.size))),
+      download_(schedule(request, crypto::chunkBytesFor(request.size))),
       lanes_(request.search ? limits::kFetchSources
                             : std::min(request.holders.size(), limits::kFetchSources),
              [this](ArrivedChunk& arrived) { finish(arrived); }) {
@@ -270,9 +265,9 @@ Result<void> FetchJob::converse(Conversation& talk) {
     known = planState_ == PlanState::known;
     talk.chunkBytes = download_.chunkBytes();
     if (talk.partial) {
-      download_.join(talk.id, ChunkSet(download_.map().chunks()), Clock::now());
+      download_.join(talk.id, ChunkSet(download_.map().chunks()));
     } else {
-      download_.joinWithAll(talk.id, Clock::now());
+      download_.joinWithAll(talk.id);
     }
   }
   if (!known) talk.holder.queue(wire::ChunkListRequest{request_.root});
@@ -347,7 +342,7 @@ Result<void> FetchJob::adopt(ChunkPlan plan) {
   const std::lock_guard lock(mutex_);
   plan_ = std::move(plan);
   if (plan_.chunkBytes != download_.chunkBytes()) {
-    download_ = scheduleFor(request_, plan_.chunkBytes);
+    download_ = schedule(request_, plan_.chunkBytes);
   }
   // Of an earlier run, so the plan is known before anybody was asked for anything.
   for (const ChunkIndex chunk : held) download_.hold(chunk);
@@ -405,8 +400,11 @@ bool FetchJob::askAhead(Conversation& talk) {
     talk.heldAt = now;
   }
   while (const auto range = download_.next(talk.id, now)) {
+    constexpr std::chrono::milliseconds kTrial = Download::kAhead;
     talk.holder.queue(wire::ChunkRequest{request_.root, download_.chunkBytes(),
-                                         number(range->first), range->count});
+                                         number(range->first), range->count,
+                                         range->trial ? kTrial : kTrial.zero()});
+    if (range->trial) talk.trial = *range;
   }
   return talk.heldAsked || download_.map().askedOf(talk.id).size() > sources_[talk.index].inLanes;
 }
@@ -418,6 +416,7 @@ Result<void> FetchJob::receive(Conversation& talk) {
     return fromHolder(*failure);
   }
   if (const auto* held = std::get_if<wire::ChunksHeld>(&*answer)) return learnHeld(talk, *held);
+  if (const auto* cut = std::get_if<wire::ChunksCut>(&*answer)) return endTrial(talk, *cut);
   const auto* header = std::get_if<wire::ChunkHeader>(&*answer);
   if (!header) return unexpected("another answer than a chunk");
   return receiveChunk(talk, *header);
@@ -436,9 +435,23 @@ Result<void> FetchJob::learnHeld(Conversation& talk, const wire::ChunksHeld& hel
   return {};
 }
 
+Result<void> FetchJob::endTrial(Conversation& talk, const wire::ChunksCut& cut) {
+  const ChunkRange rest = std::exchange(talk.trial, {});
+  if (rest.count == 0 || cut.first != number(rest.first)) {
+    return unexpected("an answer that nobody asked for");
+  }
+  const std::lock_guard lock(mutex_);
+  download_.giveBack(talk.id, rest);
+  wake();
+  return {};
+}
+
 Result<void> FetchJob::receiveChunk(Conversation& talk, const wire::ChunkHeader& header) {
   if (header.chunk >= plan_.hashes.size() || header.bytes != plan_.bytesOf(header.chunk)) {
     return unexpected("a chunk of another size");
+  }
+  if (talk.trial.count > 0 && header.chunk == number(talk.trial.first)) {
+    talk.trial = {ChunkIndex{header.chunk + 1}, talk.trial.count - 1};
   }
   ArrivedChunk arrived{talk.index, header.chunk, header.bytes, {}, lanes_.take(plan_.chunkBytes)};
   auto received = talk.holder.receiveBytes(arrived.buffer.first(arrived.bytes));

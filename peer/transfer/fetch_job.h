@@ -80,6 +80,7 @@ class FetchJob {
   bool askAhead(Conversation& talk);
   Result<void> receive(Conversation& talk);
   Result<void> receiveChunk(Conversation& talk, const wire::ChunkHeader& header);
+  Result<void> endTrial(Conversation& talk, const wire::ChunksCut& cut);
   Result<void> learnHeld(Conversation& talk, const wire::ChunksHeld& held);
   void seekHolders();
   bool addHolders(const std::vector<Holder>& holders);

@@ -150,6 +150,7 @@ Result<void> Upload::answer(const wire::ChunksHeldRequest& request) {
 Result<void> Upload::answer(const wire::ChunkRequest& request) {
   if (auto failure = openFile(request.root)) return queue(*failure);
   rest_ = request;
+  restUntil_ = request.within.count() > 0 ? Clock::now() + request.within : TimePoint::max();
   return {};
 }
 
@@ -178,9 +179,9 @@ Result<void> Upload::answerChunk() {
     if (!*whole || !unchanged()) return queue(changed());
     sent(bytes);
   }
-  if (request.count > 1) {
-    rest_ = wire::ChunkRequest{request.root, request.chunkBytes, chunk + 1, request.count - 1};
-  }
+  if (request.count == 1) return {};
+  if (Clock::now() > restUntil_) return queue(wire::ChunksCut{chunk + 1});
+  rest_ = wire::ChunkRequest{request.root, request.chunkBytes, chunk + 1, request.count - 1};
   return {};
 }
 
@@ -278,9 +279,8 @@ Result<bool> Upload::sendBytes(std::uint64_t offset, std::uint64_t bytes) {
   static const std::string zeros(limits::kBlockBytes, '\0');
   while (bytes > 0) {
     const auto part = std::min<std::uint64_t>(bytes, zeros.size());
-    if (auto sent = sendAll(socket_, std::string_view(zeros).substr(0, part)); !sent) {
-      return sent.error();
-    }
+    const auto sent = sendAll(socket_, std::string_view(zeros).substr(0, part));
+    if (!sent) return sent.error();
     bytes -= part;
   }
   return false;

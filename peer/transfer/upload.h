@@ -74,6 +74,7 @@ class Upload final : public UploadSlots::Conversation {
   wire::FrameReader reader_;
   TimePoint active_ = Clock::now();         // the asker, last: it asked for something, or took it
   std::optional<wire::ChunkRequest> rest_;  // chunks that are still to be sent
+  TimePoint restUntil_;                     // none is begun later
   std::string out_;  // answers that were not sent yet, small chunks among them
   // The file that was asked for last stays open: chunks of one file come in a row.
   std::optional<FileInfo> info_;

@@ -21,6 +21,7 @@ namespace {
 
 constexpr SourceId kAlice{1};
 constexpr SourceId kBob{2};
+constexpr SourceId kCarol{3};
 
 TimePoint at(Duration since) {
   return TimePoint{} + since;
@@ -35,10 +36,10 @@ ChunkIndex chunk(std::uint64_t index) {
 TEST_CASE("chunks are assigned in order, each once") {
   ChunkMap map(3);
   const auto everything = ChunkSet::all(3);
-  CHECK(map.assign(kAlice, everything, at(0s)) == chunk(0));
-  CHECK(map.assign(kBob, everything, at(0s)) == chunk(1));
-  CHECK(map.assign(kAlice, everything, at(0s)) == chunk(2));
-  CHECK(map.assign(kBob, everything, at(0s)) == std::nullopt);
+  CHECK(map.assign(kAlice, everything) == chunk(0));
+  CHECK(map.assign(kBob, everything) == chunk(1));
+  CHECK(map.assign(kAlice, everything) == chunk(2));
+  CHECK(map.assign(kBob, everything) == std::nullopt);
   CHECK(map.deliver(kAlice, chunk(2), true) == Verdict::fresh);
   CHECK(map.deliver(kAlice, chunk(2), true) == Verdict::unasked);
   CHECK(map.deliver(kBob, chunk(0), true) == Verdict::unasked);
@@ -49,35 +50,35 @@ TEST_CASE("chunks are assigned in order, each once") {
 TEST_CASE("a damaged chunk is fetched again, from somebody else") {
   ChunkMap map(2);
   const auto everything = ChunkSet::all(2);
-  REQUIRE(map.assign(kAlice, everything, at(0s)) == chunk(0));
-  REQUIRE(map.assign(kAlice, everything, at(0s)) == chunk(1));
+  REQUIRE(map.assign(kAlice, everything) == chunk(0));
+  REQUIRE(map.assign(kAlice, everything) == chunk(1));
 
   CHECK(map.deliver(kAlice, chunk(0), false) == Verdict::wrong);
 
-  CHECK(map.assign(kAlice, everything, at(1s)) == std::nullopt);
-  CHECK_FALSE(map.assignAgain(kAlice, chunk(1), at(1s)));
-  CHECK(map.assign(kBob, everything, at(1s)) == chunk(0));
-  CHECK(map.assign(kBob, everything, at(1s)) == chunk(1));
+  CHECK(map.assign(kAlice, everything) == std::nullopt);
+  CHECK_FALSE(map.assignAgain(kAlice, chunk(1)));
+  CHECK(map.assign(kBob, everything) == chunk(0));
+  CHECK(map.assign(kBob, everything) == chunk(1));
   map.check();
 }
 
 TEST_CASE("what a source that left was asked for is missing again") {
   ChunkMap map(4);
   const auto everything = ChunkSet::all(4);
-  for (int i = 0; i < 4; ++i) REQUIRE(map.assign(kAlice, everything, at(0s)));
+  for (int i = 0; i < 4; ++i) REQUIRE(map.assign(kAlice, everything));
   REQUIRE(map.deliver(kAlice, chunk(1), true) == Verdict::fresh);
   map.release(kAlice);
   CHECK(map.missing() == 3);
-  CHECK(map.assign(kBob, everything, at(1s)) == chunk(0));
-  CHECK(map.assign(kBob, everything, at(1s)) == chunk(2));
+  CHECK(map.assign(kBob, everything) == chunk(0));
+  CHECK(map.assign(kBob, everything) == chunk(2));
   map.check();
 }
 
 TEST_CASE("a chunk that two were asked for is held by the first, a duplicate from the second") {
   ChunkMap map(1);
-  REQUIRE(map.assign(kAlice, ChunkSet::all(1), at(0s)));
-  REQUIRE(map.assignAgain(kBob, chunk(0), at(1s)));
-  CHECK_FALSE(map.assignAgain(kBob, chunk(0), at(1s)));
+  REQUIRE(map.assign(kAlice, ChunkSet::all(1)));
+  REQUIRE(map.assignAgain(kBob, chunk(0)));
+  CHECK_FALSE(map.assignAgain(kBob, chunk(0)));
   SUBCASE("both deliver") {
     CHECK(map.deliver(kBob, chunk(0), true) == Verdict::fresh);
     CHECK(map.deliver(kAlice, chunk(0), true) == Verdict::duplicate);
@@ -102,19 +103,19 @@ TEST_CASE("a source that holds parts is asked for those only") {
   part.insert(chunk(1));
   CHECK(part.size() == 2);
   CHECK_FALSE(part.full());
-  CHECK(map.assign(kAlice, part, at(0s)) == chunk(1));
-  CHECK(map.assign(kAlice, part, at(0s)) == chunk(3));
-  CHECK(map.assign(kAlice, part, at(0s)) == std::nullopt);
-  CHECK(map.assign(kBob, ChunkSet::all(5), at(0s)) == chunk(0));
-  CHECK(map.assign(kBob, ChunkSet::all(5), at(0s)) == chunk(2));
-  CHECK(map.assign(kBob, ChunkSet::all(5), at(0s)) == chunk(4));
+  CHECK(map.assign(kAlice, part) == chunk(1));
+  CHECK(map.assign(kAlice, part) == chunk(3));
+  CHECK(map.assign(kAlice, part) == std::nullopt);
+  CHECK(map.assign(kBob, ChunkSet::all(5)) == chunk(0));
+  CHECK(map.assign(kBob, ChunkSet::all(5)) == chunk(2));
+  CHECK(map.assign(kBob, ChunkSet::all(5)) == chunk(4));
 }
 
 TEST_CASE("the rarest chunk comes first, among equals the first from the given place on") {
   ChunkMap map(4);
   const auto everything = ChunkSet::all(4);
   const std::vector<std::uint16_t> copies = {2, 1, 3, 1};
-  const auto next = [&] { return map.assignRarest(kAlice, everything, copies, chunk(2), at(0s)); };
+  const auto next = [&] { return map.assignRarest(kAlice, everything, copies, chunk(2)); };
   CHECK(next() == chunk(3));
   CHECK(next() == chunk(1));
   CHECK(next() == chunk(0));
@@ -122,8 +123,8 @@ TEST_CASE("the rarest chunk comes first, among equals the first from the given p
   CHECK(next() == std::nullopt);
   map.release(kAlice);
   map.bar(kBob);
-  CHECK(map.assignRarest(kBob, everything, copies, chunk(0), at(0s)) == std::nullopt);
-  CHECK(map.assign(kAlice, everything, at(0s)) == chunk(0));
+  CHECK(map.assignRarest(kBob, everything, copies, chunk(0)) == std::nullopt);
+  CHECK(map.assign(kAlice, everything) == chunk(0));
   map.check();
 }
 
@@ -162,7 +163,7 @@ TEST_CASE("the map is what a naive model of it is") {
         case 2: {
           std::uint64_t lowest = 0;
           while (lowest < chunks && (held.contains(lowest) || isAsked(lowest))) ++lowest;
-          const auto assigned = map.assign(id, everything, at(0s));
+          const auto assigned = map.assign(id, everything);
           RC_ASSERT(assigned.has_value() == (lowest < chunks && !barred.contains(source)));
           if (!assigned) break;
           RC_ASSERT(*assigned == chunk(lowest));
@@ -172,7 +173,7 @@ TEST_CASE("the map is what a naive model of it is") {
         case 3: {
           const bool can =
               !barred.contains(source) && isAsked(index) && !asked[source].contains(index);
-          RC_ASSERT(map.assignAgain(id, chunk(index), at(0s)) == can);
+          RC_ASSERT(map.assignAgain(id, chunk(index)) == can);
           if (can) asked[source].insert(index);
           break;
         }
@@ -212,16 +213,19 @@ namespace {
 // rate, or lies, stalls, dies, or joins late. What arrives is what the schedule made of it.
 struct SimulatedSource {
   double chunksPerSecond = 1;
+  double latency = 0;  // seconds, there and back
   double joins = 0;
-  std::optional<double> stops;  // stalls or dies
-  bool dies = false;            // the asker sees its end at once, else only by the time-out
-  double liesWith = 0;          // probability, a chunk
+  std::optional<double> stops;     // stalls or dies
+  bool dies = false;               // the asker sees its end at once, else only by the time-out
+  std::optional<double> trickles;  // from then on a chunk in nearly two seconds
+  double liesWith = 0;             // probability, a chunk
   std::optional<ChunkSet> part;
 
   bool joined = false;
   bool gone = false;
   double freeAt = 0;
   std::vector<std::pair<double, std::uint64_t>> sending;  // done at, chunk
+  std::optional<std::pair<double, ChunkRange>> cut;       // of its trial, comes to be known at
 };
 
 struct Outcome {
@@ -234,6 +238,7 @@ struct Outcome {
 constexpr std::uint64_t kChunkBytes = 1 << 20;
 constexpr double kStallSeconds = 15;
 constexpr double kStep = 0.01;
+constexpr double kTrial = std::chrono::duration<double>(Download::kAhead).count();
 constexpr double kLongest = 20000;
 
 TimePoint atSeconds(double seconds) {
@@ -243,7 +248,9 @@ TimePoint atSeconds(double seconds) {
 class Simulation {
  public:
   Simulation(std::uint64_t chunks, std::vector<SimulatedSource> sources, std::uint64_t seed)
-      : download_(chunks * kChunkBytes, kChunkBytes), sources_(std::move(sources)), random_(seed) {}
+      : download_(chunks * kChunkBytes, kChunkBytes, sources.size() == 1 || sources[1].joins > 0),
+        sources_(std::move(sources)),
+        random_(seed) {}
 
   Outcome run() {
     Outcome outcome;
@@ -275,8 +282,7 @@ class Simulation {
     if (!source.joined) {
       source.joined = true;
       source.freeAt = now;
-      download_.join(id, source.part.value_or(ChunkSet::all(download_.map().chunks())),
-                     atSeconds(now));
+      download_.join(id, source.part.value_or(ChunkSet::all(download_.map().chunks())));
     }
     const bool stopped = source.stops && now >= *source.stops;
     if (stopped && (source.dies || now >= *source.stops + kStallSeconds)) return leave(index);
@@ -294,11 +300,23 @@ class Simulation {
     }
     source.sending.erase(source.sending.begin(),
                          source.sending.begin() + static_cast<std::ptrdiff_t>(arrived));
+    if (!stopped && source.cut && source.cut->first <= now) {
+      download_.giveBack(id, source.cut->second);
+      source.cut.reset();
+    }
     while (const auto range = download_.next(id, atSeconds(now))) {
       REQUIRE(range->count >= 1);
+      source.freeAt = std::max(source.freeAt, now + source.latency / 2);
+      const double begins = source.freeAt;
       for (std::uint32_t i = 0; i < range->count; ++i) {
-        source.freeAt = std::max(source.freeAt, now) + 1 / source.chunksPerSecond;
-        source.sending.emplace_back(source.freeAt, number(range->first) + i);
+        const ChunkIndex chunk{number(range->first) + i};
+        if (range->trial && i > 0 && source.freeAt > begins + kTrial) {
+          source.cut = {source.freeAt + source.latency / 2, {chunk, range->count - i}};
+          break;
+        }
+        source.freeAt +=
+            source.trickles && source.freeAt >= *source.trickles ? 1.9 : 1 / source.chunksPerSecond;
+        source.sending.emplace_back(source.freeAt + source.latency / 2, number(chunk));
       }
       REQUIRE(download_.map().askedOf(id).size() <= limits::kAskedPerSource);
     }
@@ -309,22 +327,23 @@ class Simulation {
   std::mt19937_64 random_;
 };
 
-SimulatedSource good(double chunksPerSecond) {
+SimulatedSource good(double chunksPerSecond, double latency = 0) {
   SimulatedSource source;
   source.chunksPerSecond = chunksPerSecond;
+  source.latency = latency;
   return source;
 }
 
 }  // namespace
 
 TEST_CASE("a file of no chunks is complete before anybody joins") {
-  const Download download(0, kChunkBytes);
+  const Download download(0, kChunkBytes, false);
   CHECK(download.complete());
   CHECK(download.heldBytes() == 0);
 }
 
 TEST_CASE("a last chunk that is short counts as what it is") {
-  Download download(2 * kChunkBytes + 5, kChunkBytes);
+  Download download(2 * kChunkBytes + 5, kChunkBytes, false);
   CHECK(download.bytesOf(chunk(2)) == 5);
   download.hold(chunk(2));
   CHECK(download.heldBytes() == 5);
@@ -333,13 +352,73 @@ TEST_CASE("a last chunk that is short counts as what it is") {
 }
 
 TEST_CASE("neighbouring chunks are asked for with one request") {
-  Download download(10 * kChunkBytes, kChunkBytes);
-  download.joinWithAll(kAlice, at(0s));
+  Download download(10 * kChunkBytes, kChunkBytes, false);
+  download.joinWithAll(kAlice);
   const auto first = download.next(kAlice, at(0s));
   REQUIRE(first);
   CHECK(first->first == chunk(0));
   CHECK(first->count == 4);
   CHECK(download.next(kAlice, at(0s)) == std::nullopt);
+}
+
+TEST_CASE("only the only source is put to a trial") {
+  constexpr std::uint32_t kTried = Download::kTrialChunks;
+  Download download(1000 * kChunkBytes, kChunkBytes, true);
+  download.joinWithAll(kAlice);
+  CHECK(download.next(kAlice, at(0s)) == ChunkRange{chunk(0), kTried, true});
+  download.joinWithAll(kBob);
+  CHECK(download.next(kBob, at(0s)) == ChunkRange{chunk(kTried), 4, false});
+
+  // Ten chunks a second, so six of them in half a second: the rest comes back.
+  CHECK(download.deliver(kAlice, chunk(0), true, at(100ms)) == Verdict::fresh);
+  CHECK(download.next(kAlice, at(100ms)) == std::nullopt);
+  CHECK(download.deliver(kAlice, chunk(1), true, at(200ms)) == Verdict::fresh);
+  CHECK(download.deliver(kAlice, chunk(2), true, at(300ms)) == Verdict::fresh);
+  CHECK(download.next(kAlice, at(400ms)) == ChunkRange{chunk(kTried + 4), 3, false});
+  download.giveBack(kAlice, {chunk(6), kTried - 6});
+  CHECK(download.map().askedOf(kAlice).size() == 3 + 3);
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    CHECK(download.deliver(kBob, chunk(kTried + i), true, at(400ms)) == Verdict::fresh);
+  }
+  CHECK(download.next(kBob, at(400ms)) == ChunkRange{chunk(6), 2, false});
+  download.map().check();
+}
+
+TEST_CASE("the end game takes over what comes last in the order of asking") {
+  Download download(8 * kChunkBytes, kChunkBytes, false);
+  download.joinWithAll(kBob);
+  REQUIRE(download.next(kBob, at(0s)) == ChunkRange{chunk(0), 4});
+  download.joinWithAll(kAlice);
+  REQUIRE(download.next(kAlice, at(0s)) == ChunkRange{chunk(4), 4});
+  download.leave(kBob);
+  REQUIRE(download.deliver(kAlice, chunk(4), true, at(100ms)) == Verdict::fresh);
+  REQUIRE(download.deliver(kAlice, chunk(5), true, at(200ms)) == Verdict::fresh);
+  while (download.next(kAlice, at(200ms))) {
+  }
+  REQUIRE(download.map().missing() == 0);
+  download.joinWithAll(kCarol);
+  const auto taken = download.next(kCarol, at(1200ms));
+  REQUIRE(taken);
+  CHECK(number(taken->first) + taken->count == 4);
+  CHECK(taken->count < 4);
+}
+
+TEST_CASE("the end game takes over from one source at a time, where it wins with its own latency") {
+  Download download(12 * kChunkBytes, kChunkBytes, false);
+  for (const auto source : {kAlice, kBob, kCarol}) {
+    download.joinWithAll(source);
+    REQUIRE(download.next(source, at(0s)));
+  }
+  REQUIRE(download.deliver(kCarol, chunk(8), true, at(200ms)) == Verdict::fresh);
+  for (const int index : {9, 10, 11}) {
+    const auto arrived = at(std::chrono::milliseconds(200 + (index - 8) * 10));
+    REQUIRE(download.deliver(kCarol, chunk(index), true, arrived) == Verdict::fresh);
+  }
+  // Bob is silent, and Carol sends 50 a second, but answers after 200 ms.
+  CHECK(download.next(kCarol, at(250ms)) == std::nullopt);
+  REQUIRE(download.deliver(kAlice, chunk(0), true, at(250ms)) == Verdict::fresh);
+  REQUIRE(download.deliver(kAlice, chunk(1), true, at(500ms)) == Verdict::fresh);
+  CHECK(download.next(kCarol, at(600ms)) == ChunkRange{chunk(4), 4});
 }
 
 TEST_CASE("equal sources share the work and end together, with little wasted") {
@@ -381,6 +460,71 @@ TEST_CASE("a stalled, a lying, a dying source cost at most five percent") {
   REQUIRE(outcome.complete);
   CHECK(outcome.seconds < 1000.0 / 24 * 1.05);
   CHECK(outcome.askedOfLiars == 0);
+}
+
+TEST_CASE("a source that is far away and fast is kept busy") {
+  for (const double rate : {10.0, 100.0, 1000.0}) {
+    CAPTURE(rate);
+    const double latency = 0.1;
+    const auto one = Simulation(4096, {good(rate, latency)}, 1).run();
+    REQUIRE(one.complete);
+    CHECK(one.seconds < 4096 / rate * 1.01 + latency + 0.05);
+    // Nothing is known of several, so they are asked for little at first.
+    const auto two = Simulation(4096, {good(rate, latency), good(rate, latency)}, 1).run();
+    REQUIRE(two.complete);
+    CHECK(two.seconds < 4096 / rate / 2 * 1.05 + latency * 5);
+    CHECK(two.wastedBytes <= 4096 * kChunkBytes / 50);
+  }
+}
+
+TEST_CASE("whoever is found later takes over from a slow one that was asked for a lot") {
+  for (const double rate : {0.5, 2.0, 5.0}) {
+    CAPTURE(rate);
+    auto found = good(100, 0.1);
+    found.joins = 1;
+    const auto outcome = Simulation(200, {good(rate), found}, 1).run();
+    REQUIRE(outcome.complete);
+    CHECK(outcome.seconds < 1 + 2 + 1);
+    CHECK(outcome.wastedBytes <= 200 * kChunkBytes / 50);
+  }
+}
+
+TEST_CASE("what is found later and is slow costs a fast one next to nothing") {
+  std::vector<SimulatedSource> sources{good(100, 0.1)};
+  for (int i = 0; i < 7; ++i) {
+    sources.push_back(good(1, 0.1));
+    sources.back().joins = 1;
+  }
+  const auto outcome = Simulation(1000, sources, 1).run();
+  REQUIRE(outcome.complete);
+  CHECK(outcome.seconds < 1000 / 100.0 * 1.05 + 0.1);
+  CHECK(outcome.wastedBytes <= 1000 * kChunkBytes / 50);
+}
+
+TEST_CASE(
+    "a far and fast source that stalls with much asked of it costs its share, and little more") {
+  auto bad = good(1000, 0.1);
+  bad.stops = 1;
+  SUBCASE("stalls") {}
+  SUBCASE("dies") {
+    bad.dies = true;
+  }
+  const auto outcome = Simulation(4096, {good(1000, 0.1), good(1000, 0.1), bad}, 1).run();
+  REQUIRE(outcome.complete);
+  CHECK(outcome.seconds < 4096 / 2000.0 + 1);
+  CHECK(outcome.wastedBytes <= 4096 * kChunkBytes / 50);
+}
+
+TEST_CASE("two that trickle do not keep what they were asked for from a good one") {
+  for (int tenths = 10; tenths <= 20; ++tenths) {
+    CAPTURE(tenths);
+    std::vector<SimulatedSource> sources{good(1000), good(1000), good(1000)};
+    sources[0].trickles = 1;
+    sources[1].trickles = tenths / 10.0;
+    const auto outcome = Simulation(4096, sources, 1).run();
+    REQUIRE(outcome.complete);
+    CHECK(outcome.seconds < 4096 / 1000.0 + 6);
+  }
 }
 
 TEST_CASE("several sources that stall at the same time do not add up") {

@@ -204,7 +204,7 @@ const std::map<std::size_t, Example>& replyExamples() {
 const std::map<std::size_t, Example>& askExamples() {
   static const std::map<std::size_t, Example> examples = {
       {1, ask("ChunkListRequest", ChunkListRequest{kRoot})},
-      {2, ask("ChunkRequest", ChunkRequest{kRoot, 1u << 20, 3, 2})},
+      {2, ask("ChunkRequest", ChunkRequest{kRoot, 1u << 20, 3, 2, 500ms})},
       {3, ask("ListRequest", ListRequest{"f3.txt"})},
       {4, ask("ChunksHeldRequest", ChunksHeldRequest{kRoot})},
   };
@@ -220,6 +220,7 @@ const std::map<std::size_t, Example>& answerExamples() {
                  TransferFailure{TransferProblem::changed, "the file has changed"})},
       {4, answer("Waiting", Waiting{1})},
       {5, answer("ChunksHeld", ChunksHeld{false, 1 << 20, "\x05"})},
+      {6, answer("ChunksCut", ChunksCut{4})},
   };
   return examples;
 }

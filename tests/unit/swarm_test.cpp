@@ -24,6 +24,7 @@ constexpr double kStep = 0.05;
 constexpr double kToldEvery = 0.5;  // what a peer has, to those who ask it
 constexpr double kLongest = 400;
 constexpr double kRedial = 1;
+constexpr double kTrial = std::chrono::duration<double>(Download::kAhead).count();
 
 TimePoint atSeconds(double seconds) {
   return TimePoint{} + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
@@ -52,6 +53,8 @@ class Swarm {
   Conduct& conduct(std::uint32_t peer) { return peers_[peer]->conduct; }
   // So often in a second does a connection break.
   void breakConnections(double aSecond) { breaks_ = aSecond; }
+  // Until then only the one that has the file is known.
+  void findOthersAt(double time) { othersFoundAt_ = time; }
 
   // When the last one had all; nothing if that never came about.
   std::optional<double> run() {
@@ -85,10 +88,11 @@ class Swarm {
   struct Upload {
     std::uint32_t to;
     ChunkIndex chunk;
+    std::shared_ptr<std::optional<double>> trial;  // when it began, if it is one
   };
   struct Peer {
     Peer(std::uint64_t chunks, std::uint64_t seed)
-        : download(chunks * kChunkBytes, kChunkBytes, Download::kFirstChunks, seed) {}
+        : download(chunks * kChunkBytes, kChunkBytes, true, seed) {}
     Download download;
     std::map<std::uint32_t, double> toldAt;  // by whom, what it has
     std::map<std::uint32_t, double> redialAt;
@@ -140,6 +144,7 @@ class Swarm {
     if (peer.download.complete()) return;
     for (std::uint32_t other = 0; other < peers_.size(); ++other) {
       if (other == index || !lives(other, now) || peer.liars.contains(other)) continue;
+      if (other > 0 && now < othersFoundAt_) continue;
       if (const auto redial = peer.redialAt.find(other); redial != peer.redialAt.end()) {
         if (now < redial->second) continue;
         peer.redialAt.erase(redial);
@@ -147,17 +152,18 @@ class Swarm {
       const SourceId source{other};
       const auto told = peer.toldAt.find(other);
       if (told == peer.toldAt.end()) {
-        peer.download.join(source, heldBy(other), atSeconds(now));
+        peer.download.join(source, heldBy(other));
         peer.toldAt[other] = now;
       } else if (now - told->second >= kToldEvery) {
         peer.download.offer(source, heldBy(other));
         told->second = now;
       }
       while (const auto range = peer.download.next(source, atSeconds(now))) {
+        const auto trial = range->trial ? std::make_shared<std::optional<double>>() : nullptr;
         for (std::uint32_t i = 0; i < range->count; ++i) {
           const ChunkIndex chunk{number(range->first) + i};
           REQUIRE(peers_[other]->download.map().isHeld(chunk));
-          peers_[other]->uploads.push_back({index, chunk});
+          peers_[other]->uploads.push_back({index, chunk, trial});
         }
       }
     }
@@ -170,6 +176,11 @@ class Swarm {
     while (peer.sent >= 1 && !peer.uploads.empty()) {
       const Upload upload = peer.uploads.front();
       peer.uploads.pop_front();
+      if (upload.trial && now > upload.trial->value_or(now) + kTrial) {
+        peers_[upload.to]->download.giveBack(SourceId{index}, {upload.chunk, 1});
+        continue;
+      }
+      if (upload.trial && !*upload.trial) *upload.trial = now;
       peer.sent -= 1;
       deliver(index, upload, now);
     }
@@ -198,6 +209,7 @@ class Swarm {
   std::uint64_t chunks_;
   double rate_;
   double breaks_ = 0;
+  double othersFoundAt_ = 0;
   std::mt19937_64 random_;
   std::vector<std::unique_ptr<Peer>> peers_;
 };
@@ -207,8 +219,14 @@ class Swarm {
 TEST_CASE("many who fetch one file at once help each other") {
   constexpr std::uint64_t kChunks = 400;
   constexpr double kRate = 10;  // so one alone takes 40 s, and eight from one holder 320 s
+  double foundAt = 0;
+  SUBCASE("who know of each other") {}
+  SUBCASE("who hear of each other later") {
+    foundAt = 2;
+  }
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
     Swarm swarm(kChunks, 8, kRate, seed);
+    swarm.findOthersAt(foundAt);
     const auto seconds = swarm.run();
     REQUIRE(seconds.has_value());
     CAPTURE(seed);

@@ -83,6 +83,7 @@ TEST_CASE("a holder that breaks the protocol is left at once, and not dialled ag
       listFrame + std::string("\xff\xff\xff\xff", 4),
       listFrame + framed("garbage"),
       listFrame + answer(wire::FileList{}),
+      listFrame + answer(wire::ChunksCut{0}),
       answer(otherSize),
       answer(shortList) + answer(shortList),
       answer(wire::ChunkHeader{0, kChunk}),
@@ -158,6 +159,34 @@ TEST_CASE("chunks may be asked for in any size that is allowed") {
   answer = holder.receive();
   REQUIRE(answer.ok());
   CHECK(*answer == wire::TransferAnswer(wire::ChunkHeader{0, kChunk + 100}));
+}
+
+TEST_CASE(
+    "what is asked for within a time is cut when that is over, and the next request answered") {
+  HolderPeer s1("s1");
+  const auto content = randomContent(64 * kChunk, 3);
+  const auto info = s1.share.add("f", content);
+  Interrupter interrupter;
+  HolderConnection holder(s1.holder().endpoint, kShort, interrupter);
+  holder.queue(wire::ChunkRequest{info.root, kChunk, 0, 64, 1ms});
+  holder.queue(wire::ChunkRequest{info.root, kChunk, 63, 1, 1ms});
+  REQUIRE(holder.open().ok());
+  std::string data(kChunk, ' ');
+  std::uint64_t next = 0;
+  auto answer = holder.receive();
+  while (answer.ok() && std::holds_alternative<wire::ChunkHeader>(*answer)) {
+    CHECK(std::get<wire::ChunkHeader>(*answer).chunk == next);
+    REQUIRE(holder.receiveBytes(std::as_writable_bytes(std::span(data))).ok());
+    CHECK(content.compare(next * kChunk, kChunk, data) == 0);
+    ++next;
+    answer = holder.receive();
+  }
+  REQUIRE(answer.ok());
+  CHECK(*answer == wire::TransferAnswer(wire::ChunksCut{next}));
+  CHECK(next >= 1);
+  answer = holder.receive();
+  REQUIRE(answer.ok());
+  CHECK(*answer == wire::TransferAnswer(wire::ChunkHeader{63, kChunk}));
 }
 
 TEST_CASE("a server stops while askers take nothing, ask for nothing, and wait in line") {

@@ -112,6 +112,20 @@ TEST_CASE("several holders are used at once") {
   CHECK(bytes == content.size());
 }
 
+TEST_CASE("what the only holder was asked for, and did not get to, is asked for again") {
+  HolderPeer s1("s1");
+  RateLimit slow;
+  slow.set(16 << 20);
+  Asker asker;
+  asker.options.rate = &slow;
+  const auto content = randomContent(24 * kChunk, 4);
+  const auto info = s1.share.add("big", content);
+  const auto result = asker.fetch(info, {s1.holder()});
+  REQUIRE(result.ok());
+  CHECK(readFile(asker.downloads / "big") == content);
+  CHECK(s1.status().chunks == 24);
+}
+
 TEST_CASE("a fetch that broke off goes on where it was, and no chunk is fetched twice") {
   HolderPeer s1("s1");
   const Asker asker(kShort);

@@ -8,6 +8,7 @@
 
 using namespace espalier;
 using namespace espalier::wire;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -39,6 +40,7 @@ std::string raw(std::initializer_list<int> bytes) {
 TEST_CASE("transfer messages come back as they were sent") {
   checkRoundTrip(TransferRequest(ChunkListRequest{rootOf(7)}));
   checkRoundTrip(TransferRequest(ChunkRequest{rootOf(8), 1 << 20, 5, 1024}));
+  checkRoundTrip(TransferRequest(ChunkRequest{rootOf(8), 1 << 20, 5, 1024, 500ms}));
   checkRoundTrip(TransferRequest(ChunksHeldRequest{rootOf(9)}));
   checkRoundTrip(TransferRequest(ListRequest{"docs/größe\xff"}));
   checkRoundTrip(TransferAnswer(
@@ -48,6 +50,7 @@ TEST_CASE("transfer messages come back as they were sent") {
       TransferAnswer(FileList{{{rootOf(1), 0, "a"}, {rootOf(2), 1ull << 44, "b"}}, true}));
   checkRoundTrip(TransferAnswer(TransferFailure{TransferProblem::changed, "the \xff has changed"}));
   checkRoundTrip(TransferAnswer(Waiting{3}));
+  checkRoundTrip(TransferAnswer(ChunksCut{77}));
   checkRoundTrip(TransferAnswer(ChunksHeld{true, 0, {}}));
   checkRoundTrip(TransferAnswer(ChunksHeld{false, 1 << 20, "\x05"}));
 }
@@ -95,6 +98,7 @@ TEST_CASE("what is out of its limits is refused") {
   CHECK(refusedAnswer(ChunkHeader{0, 0}));
   CHECK(refusedAnswer(ChunkHeader{0, (1 << 24) + 1}));
   CHECK(refusedAnswer(ChunkHeader{~0ull, 1}));
+  CHECK(refusedAnswer(ChunksCut{~0ull}));
   CHECK(refusedAnswer(ChunkList{1 << 20, 1 << 20, 0, {rootOf(1), rootOf(2)}, ""}));
   CHECK(refusedAnswer(ChunkList{1 << 20, 1 << 20, 2, {}, ""}));
   CHECK(refusedAnswer(ChunkList{~0ull, 1 << 20, 0, {}, ""}));
