@@ -155,7 +155,7 @@ inline constexpr std::size_t kFetchHolders = 256;  // of one file, known to its 
 inline constexpr auto kSeekHoldersFirst = 1s;
 inline constexpr auto kSeekHoldersMost = 60s;
 inline constexpr auto kHeldInterval = 500ms;  // a holder of parts is asked what it has by now
-// Chunks on their way from one source: a second's, and an ocean away, at a GB/s.
+// Chunks on their way from one source: half a second's at 2 GB/s.
 inline constexpr std::size_t kAskedPerSource = 1024;
 inline constexpr std::size_t kFetchLanes = 8;             // threads that hash and write one file
 inline constexpr std::size_t kChunksForLanes = 4;         // received, and no lane is free yet

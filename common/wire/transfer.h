@@ -26,7 +26,7 @@ struct ChunkRequest {
   std::uint64_t chunkBytes = 0;
   std::uint64_t first = 0;
   std::uint32_t count = 0;
-  std::chrono::milliseconds within{};  // but for the first, those begun in so long; 0: all
+  std::chrono::milliseconds within{};  // only the first is begun later; 0: all are sent
   bool operator==(const ChunkRequest&) const = default;
 };
 

@@ -133,9 +133,11 @@ std::optional<ChunkRange> Download::assign(SourceId source, const Source& state,
 std::size_t Download::room(SourceId source, const Source& state, TimePoint now) const {
   const std::size_t asked = map_.askedOf(source).size();
   if (state.bytesPerSecond == 0) {
-    if (asked > 0) return 0;
+    if (asked > 0) return asked < kFirstChunks ? kFirstChunks - asked : 0;
     const bool isTried = trial_ && sources_.size() == 1 && state.offered.full();
-    return isTried ? kTrialChunks : kFirstChunks;
+    return isTried ? std::clamp<std::size_t>(kTrialBytes / chunkBytes_, kFirstChunks,
+                                             limits::kAskedPerSource)
+                   : kFirstChunks;
   }
   const double chunksPerSecond = state.bytesPerSecond / static_cast<double>(chunkBytes_);
   const auto chunksIn = [&](double time) {
@@ -192,7 +194,7 @@ void Download::measure(Source& source, std::uint64_t bytes, TimePoint arrived) {
     source.asked.reset();
     if (isFirst) source.trialEnds = arrived + kAhead;
   }
-  if (source.trialChunks > 0) --source.trialChunks;  // it comes first
+  if (source.trialChunks > 0) --source.trialChunks;  // it is sent first
   source.early += bytes;
   const Duration elapsed = arrived - source.mark;
   if (elapsed < kSample && !isFirst) return;

@@ -9,11 +9,11 @@
 // Each source is asked ahead for as much as it delivers in kAhead, so that latency does not starve
 // it, but not for more than its share of what is not held, so that all end together. How much that
 // is, is not known at first: where only one source is known, it is asked for a lot, and to send of
-// it what it can in kAhead (a trial). When nothing is missing any more, a source
-// with nothing to do is given the last chunks of those that another was asked for, as many as it
-// will have clearly sooner (the end game). Sources that have gone silent are not waited for.
-// Alternatives rejected: a fixed number ahead (starves the fast, waits for the slow), asking
-// everybody for everything in the end (wastes a window a source).
+// it what it can in kAhead (a trial). When nothing is missing any more, a source with nothing to do
+// is given the last chunks of those that another was asked for, as many as it will have clearly
+// sooner (the end game). Sources that have gone silent are not waited for. Alternatives rejected: a
+// fixed number ahead (starves the fast, waits for the slow), asking everybody for everything in the
+// end (wastes a window a source).
 //
 // Invariants: those of ChunkMap; a source is never asked for more than kAskedPerSource chunks, a
 // chunk of never more than kAskersPerChunk sources.
@@ -51,7 +51,8 @@ class Download {
   // What a source is asked for before its rate is known: enough to measure, little to lose.
   static constexpr std::size_t kFirstChunks = 4;
   // The same in a trial: at a GB/s, more than is sent until the next request is there.
-  static constexpr std::size_t kTrialChunks = 256;
+  static constexpr std::uint64_t kTrialBytes = 256 << 20;
+
   // `chunkBytes` is at least 1; an empty file has no chunks and is complete at once.
   // `trial`: of a source that is the only one; not where others are known that may join at once.
   // `seed`: of the choice among equally rare chunks.

@@ -55,7 +55,7 @@ std::optional<ChunkRange> Download::endGame(SourceId source, const Source& state
   const double perChunk = state.bytesPerSecond > 0
                               ? static_cast<double>(chunkBytes_) / state.bytesPerSecond
                               : inSeconds(kAhead);
-  const double first = std::max(perChunk, state.secondsToAnswer);
+  const double first = std::max(perChunk, std::min(state.secondsToAnswer, inSeconds(kAhead)));
   const auto wins = [&](double left, std::uint32_t count) {
     return left > kClearly * (first + (count - 1) * perChunk);
   };

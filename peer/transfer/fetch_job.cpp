@@ -44,7 +44,8 @@ struct FetchJob::Conversation {
   SourceId id{};
   std::uint64_t chunkBytes = 0;  // of the chunks that were asked for before the plan was known
   ChunkRange trial{};            // what is left of it
-  bool again = false;            // its holder is to be dialled once more
+  bool trialBegun = false;
+  bool again = false;  // its holder is to be dialled once more
   bool partial = false;
   bool heldAsked = false;  // the answer is under way
   TimePoint heldAt{};      // when it was asked for last
@@ -400,11 +401,14 @@ bool FetchJob::askAhead(Conversation& talk) {
     talk.heldAt = now;
   }
   while (const auto range = download_.next(talk.id, now)) {
-    constexpr std::chrono::milliseconds kTrial = Download::kAhead;
-    talk.holder.queue(wire::ChunkRequest{request_.root, download_.chunkBytes(),
-                                         number(range->first), range->count,
-                                         range->trial ? kTrial : kTrial.zero()});
-    if (range->trial) talk.trial = *range;
+    wire::ChunkRequest request{request_.root, download_.chunkBytes(), number(range->first),
+                               range->count};
+    if (range->trial) {
+      request.within = Download::kAhead;
+      talk.trial = *range;
+      talk.trialBegun = false;
+    }
+    talk.holder.queue(request);
   }
   return talk.heldAsked || download_.map().askedOf(talk.id).size() > sources_[talk.index].inLanes;
 }
@@ -437,7 +441,8 @@ Result<void> FetchJob::learnHeld(Conversation& talk, const wire::ChunksHeld& hel
 
 Result<void> FetchJob::endTrial(Conversation& talk, const wire::ChunksCut& cut) {
   const ChunkRange rest = std::exchange(talk.trial, {});
-  if (rest.count == 0 || cut.first != number(rest.first)) {
+  // One chunk at least is sent: else it could be cut again and again.
+  if (rest.count == 0 || !talk.trialBegun || cut.first != number(rest.first)) {
     return unexpected("an answer that nobody asked for");
   }
   const std::lock_guard lock(mutex_);
@@ -452,6 +457,7 @@ Result<void> FetchJob::receiveChunk(Conversation& talk, const wire::ChunkHeader&
   }
   if (talk.trial.count > 0 && header.chunk == number(talk.trial.first)) {
     talk.trial = {ChunkIndex{header.chunk + 1}, talk.trial.count - 1};
+    talk.trialBegun = true;
   }
   ArrivedChunk arrived{talk.index, header.chunk, header.bytes, {}, lanes_.take(plan_.chunkBytes)};
   auto received = talk.holder.receiveBytes(arrived.buffer.first(arrived.bytes));

@@ -26,6 +26,7 @@ constexpr std::size_t kReceiveBytes = 16 * 1024;  // requests are small, and may
 // Up to here a chunk is copied among the answers before and behind it, rather than sent by itself.
 constexpr std::uint64_t kCopiedBytes = 32 * 1024;
 constexpr std::size_t kQueuedBytes = 256 * 1024;
+constexpr int kIdleMilliseconds = std::chrono::milliseconds(limits::kUploadIdle).count();
 
 TransferFailure notShared() {
   return {TransferProblem::notShared, "the file is not shared"};
@@ -79,9 +80,8 @@ Result<bool> Upload::serve(const UploadSlots::TurnIsOver& turnIsOver) {
 
 // Reads some of it. False: the turn is over; who wants nothing now does not keep others waiting.
 Result<bool> Upload::awaitRequest(const UploadSlots::TurnIsOver& turnIsOver) {
-  constexpr std::chrono::milliseconds kIdle = limits::kUploadIdle;
   pollfd polled{socket_, POLLIN, 0};
-  while (::poll(&polled, 1, static_cast<int>(kIdle.count())) == 0) {
+  while (::poll(&polled, 1, kIdleMilliseconds) == 0) {
     if (Clock::now() - active_ >= silence_) {
       return Error{ErrorCode::timeout, "nothing came for too long"};
     }
@@ -129,10 +129,8 @@ Result<void> Upload::answer(const wire::ListRequest& request) {
   std::size_t room = limits::kFrameBytes - 64;
   for (auto& file : files) {
     const std::size_t bytes = wire::encodedBytesAtMost(file);
-    if (bytes > room) {
-      page.more = true;
-      break;
-    }
+    page.more = page.more || bytes > room;
+    if (bytes > room) break;
     room -= bytes;
     page.files.push_back(std::move(file));
   }
@@ -150,14 +148,17 @@ Result<void> Upload::answer(const wire::ChunksHeldRequest& request) {
 Result<void> Upload::answer(const wire::ChunkRequest& request) {
   if (auto failure = openFile(request.root)) return queue(*failure);
   rest_ = request;
-  restUntil_ = request.within.count() > 0 ? Clock::now() + request.within : TimePoint::max();
+  restUntil_ = kNever;
   return {};
 }
 
 // The next of those that were asked for. A failure in the place of one ends the answer.
 Result<void> Upload::answerChunk() {
-  const auto request = *std::exchange(rest_, std::nullopt);
+  auto request = *std::exchange(rest_, std::nullopt);
   const std::uint64_t chunk = request.first;
+  const TimePoint now = Clock::now();
+  if (now > restUntil_) return queue(wire::ChunksCut{chunk});
+  if (restUntil_ == kNever && request.within.count() > 0) restUntil_ = now + request.within;
   const std::uint64_t offset = chunk * request.chunkBytes;
   if (offset >= info_->size) {
     return queue(TransferFailure{TransferProblem::badRequest, "a chunk behind the file's end"});
@@ -179,9 +180,8 @@ Result<void> Upload::answerChunk() {
     if (!*whole || !unchanged()) return queue(changed());
     sent(bytes);
   }
-  if (request.count == 1) return {};
-  if (Clock::now() > restUntil_) return queue(wire::ChunksCut{chunk + 1});
-  rest_ = wire::ChunkRequest{request.root, request.chunkBytes, chunk + 1, request.count - 1};
+  ++request.first;
+  if (--request.count > 0) rest_ = request;
   return {};
 }
 

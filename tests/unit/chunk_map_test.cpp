@@ -362,7 +362,7 @@ TEST_CASE("neighbouring chunks are asked for with one request") {
 }
 
 TEST_CASE("only the only source is put to a trial") {
-  constexpr std::uint32_t kTried = Download::kTrialChunks;
+  constexpr std::uint32_t kTried = Download::kTrialBytes / kChunkBytes;
   Download download(1000 * kChunkBytes, kChunkBytes, true);
   download.joinWithAll(kAlice);
   CHECK(download.next(kAlice, at(0s)) == ChunkRange{chunk(0), kTried, true});

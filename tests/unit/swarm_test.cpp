@@ -230,7 +230,7 @@ TEST_CASE("many who fetch one file at once help each other") {
     const auto seconds = swarm.run();
     REQUIRE(seconds.has_value());
     CAPTURE(seed);
-    CHECK(*seconds < 1.7 * kChunks / kRate);
+    CHECK(*seconds < 1.8 * kChunks / kRate);
     CHECK(swarm.wastedBytes() <= 8 * kChunks * kChunkBytes / 50);
   }
 }

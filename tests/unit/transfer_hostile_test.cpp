@@ -83,7 +83,6 @@ TEST_CASE("a holder that breaks the protocol is left at once, and not dialled ag
       listFrame + std::string("\xff\xff\xff\xff", 4),
       listFrame + framed("garbage"),
       listFrame + answer(wire::FileList{}),
-      listFrame + answer(wire::ChunksCut{0}),
       answer(otherSize),
       answer(shortList) + answer(shortList),
       answer(wire::ChunkHeader{0, kChunk}),
