@@ -114,6 +114,7 @@ class Share : public FileSource {
   fs::path path(const std::string& name) const { return folder_ / name; }
 
   std::optional<FileInfo> find(const FileRoot& root) override {
+    ++finds;
     const std::lock_guard lock(mutex_);
     const auto found = files_.find(root);
     if (found == files_.end()) return std::nullopt;
@@ -148,6 +149,7 @@ class Share : public FileSource {
   }
 
   std::atomic<int> lists = 0;
+  std::atomic<int> finds = 0;  // one a request
 
  private:
   struct File {

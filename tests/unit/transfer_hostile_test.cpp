@@ -160,6 +160,27 @@ TEST_CASE("chunks may be asked for in any size that is allowed") {
   CHECK(*answer == wire::TransferAnswer(wire::ChunkHeader{0, kChunk + 100}));
 }
 
+TEST_CASE("a holder that cuts what it has not begun, or cuts elsewhere, is left at once") {
+  HolderPeer s1("s1");
+  const auto content = randomContent(8 * kChunk, 1);
+  const auto info = s1.share.add("f", content);
+  const auto answer = [](const wire::TransferAnswer& one) { return framed(wire::encode(one)); };
+  const std::string list =
+      answer(wire::ChunkList{info.size, kChunk, 0, hashesOf(content).chunks, "f"});
+  const std::string first = answer(wire::ChunkHeader{0, kChunk}) + content.substr(0, kChunk);
+  for (const auto& script :
+       {list + answer(wire::ChunksCut{0}), list + first + answer(wire::ChunksCut{0}),
+        list + first + answer(wire::ChunksCut{2}),
+        list + first + answer(wire::ChunksCut{1}) + answer(wire::ChunksCut{1})}) {
+    const ScriptedHolder bad(script);
+    const Asker asker;
+    const auto result = asker.fetch(info, {bad.holder()});
+    REQUIRE_FALSE(result.ok());
+    CHECK(result.error().code == ErrorCode::protocol);
+    CHECK(bad.connections() == 1);
+  }
+}
+
 TEST_CASE(
     "what is asked for within a time is cut when that is over, and the next request answered") {
   HolderPeer s1("s1");
