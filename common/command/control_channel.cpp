@@ -12,6 +12,7 @@
 #include <cerrno>
 
 #include "common/base/limits.h"
+#include "common/base/state_folder.h"
 #include "common/base/text.h"
 
 namespace espalier::command {
@@ -20,25 +21,22 @@ namespace {
 sockaddr_un addressIn(int folder) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  const auto path = fmt::format("/proc/self/fd/{}/{}", folder, kControlSocket);
+  const auto path = pathIn(folder, kControlSocket);
   std::copy_n(path.c_str(), path.size() + 1, address.sun_path);
   return address;
 }
 
 }  // namespace
 
-Result<FileDescriptor> openStateFolder(const std::string& stateDir) {
-  FileDescriptor folder(::open(stateDir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!folder) return systemError("cannot open the folder " + escaped(stateDir), errno);
-  return folder;
-}
-
 Result<FileDescriptor> connectControl(int folder) {
   FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket) return systemError("cannot make a control socket", errno);
   const auto address = addressIn(folder);
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
-    return socket;
+    if (isSameUser(socket.get())) return socket;
+    return Error{ErrorCode::configuration,
+                 "the control socket is answered by a program of another user: nothing was said "
+                 "to it"};
   }
   const int reason = errno;
   Error error = systemError("cannot connect to the control socket", reason);

@@ -14,11 +14,9 @@ namespace espalier::command {
 inline constexpr const char* kControlSocket = "control.sock";
 inline constexpr const char* kControlLock = "control.lock";
 
-// An O_PATH descriptor of the state folder. A socket's address has only 108 bytes, so both ends
-// name it through /proc/self/fd.
-Result<FileDescriptor> openStateFolder(const std::string& stateDir);
-
-// A socket connected to the one in that folder; the error is `unavailable` when nobody answers.
+// A socket connected to the one in that open state folder. Errors: `unavailable` when nobody
+// answers, `configuration` when a program of another user does: it is told nothing. A socket's
+// address has only 108 bytes, so both ends name it through /proc/self/fd.
 Result<FileDescriptor> connectControl(int folder);
 Result<FileDescriptor> listenControl(int folder);
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "common/base/limits.h"
+#include "common/base/state_folder.h"
 #include "common/command/control.h"
 #include "common/command/control_channel.h"
 
@@ -16,6 +17,15 @@ struct Ended {
   int exitCode = 0;
   bool stops = false;
 };
+
+int tell(const Error& error, const Context& context, const Output& output) {
+  if (context.json) {
+    output.out(Outcome::failed("", error).data.dump() + "\n");
+  } else {
+    output.err(error.message + "\n");
+  }
+  return exitCode(error.code);
+}
 
 class Client {
  public:
@@ -99,14 +109,7 @@ class Client {
     context_.progress(progress);
   }
 
-  Ended fail(const Error& error) {
-    if (context_.json) {
-      output_.out(Outcome::failed("", error).data.dump() + "\n");
-    } else {
-      output_.err(error.message + "\n");
-    }
-    return {exitCode(error.code), true};
-  }
+  Ended fail(const Error& error) { return {tell(error, context_, output_), true}; }
   Ended lost() { return fail({ErrorCode::io, "the running program ended before it had answered"}); }
   Ended interrupted() { return fail({ErrorCode::interrupted, "interrupted"}); }
 
@@ -123,14 +126,13 @@ class Client {
 
 std::optional<int> runInRunning(const std::string& stateDir, const std::vector<std::string>& lines,
                                 Context& context, const Output& output) {
-  const auto folder = openStateFolder(stateDir);
-  if (!folder) return std::nullopt;  // It was never there, or is not ours: the caller will see.
+  // Before anything is said: a folder of another user's may hold a socket of another user's.
+  const auto folder = findStateFolder(stateDir);
+  if (!folder && folder.error().code == ErrorCode::failed) return std::nullopt;
+  if (!folder) return tell(folder.error(), context, output);
   auto socket = connectControl(folder->get());
-  if (!socket) {
-    if (socket.error().code == ErrorCode::unavailable) return std::nullopt;
-    output.err(socket.error().message + "\n");
-    return exitCode(socket.error().code);
-  }
+  if (!socket && socket.error().code == ErrorCode::unavailable) return std::nullopt;
+  if (!socket) return tell(socket.error(), context, output);
   Client client(std::move(*socket), context, output);
   int first = 0;
   for (const auto& line : lines) {

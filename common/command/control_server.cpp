@@ -4,15 +4,14 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <condition_variable>
 #include <deque>
-#include <filesystem>
 #include <mutex>
 
 #include "common/base/limits.h"
+#include "common/base/state_folder.h"
 #include "common/base/text.h"
 #include "common/command/control.h"
 #include "common/command/control_channel.h"
@@ -192,9 +191,6 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(const std::string& s
 }
 
 Result<std::unique_ptr<ControlServer>> ControlServer::claim(const std::string& stateDir) {
-  std::error_code failure;
-  if (std::filesystem::create_directories(stateDir, failure)) ::chmod(stateDir.c_str(), 0700);
-  if (failure) return systemError("cannot make the folder " + escaped(stateDir), failure.value());
   auto folder = openStateFolder(stateDir);
   if (!folder) return folder.error();
   FileDescriptor lock(

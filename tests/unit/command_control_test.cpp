@@ -13,6 +13,7 @@
 #include <mutex>
 
 #include "common/base/limits.h"
+#include "common/base/state_folder.h"
 #include "common/command/control_channel.h"
 
 using namespace espalier;

@@ -1,0 +1,180 @@
+#include "common/base/state_folder.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+
+#include "common/base/file.h"
+#include "common/base/state_version.h"
+#include "common/base/text.h"
+
+namespace espalier {
+namespace {
+
+constexpr std::size_t kMarkerBytes = 4096;  // one line today; a newer version may say more
+constexpr off_t kKeyBytes = 33;             // 32 hexadecimal digits and a line feed
+constexpr std::string_view kNetworkKind = "espalier-network ";
+
+// A regular file in that folder.
+std::optional<struct stat> regularFile(int folder, const char* name) {
+  struct stat status {};
+  if (::fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return std::nullopt;
+  return S_ISREG(status.st_mode) ? std::optional(status) : std::nullopt;
+}
+
+// The size of a file that only its owner may read.
+std::optional<off_t> privateSize(int folder, const char* name) {
+  const auto status = regularFile(folder, name);
+  const bool isPrivate = status && (status->st_mode & (S_IRWXG | S_IRWXO)) == 0;
+  return isPrivate ? std::optional(status->st_size) : std::nullopt;
+}
+
+bool beginsWith(int folder, const char* name, std::string_view text) {
+  const FileDescriptor file(::openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  std::string begin(text.size(), '\0');
+  return file &&
+         ::read(file.get(), begin.data(), begin.size()) == static_cast<ssize_t>(text.size()) &&
+         begin == text;
+}
+
+std::string markerLine() {
+  return fmt::format("{} {}\n", kStateMarker, kStateVersion);
+}
+
+// Errors: `failed` for no folder there.
+Result<FileDescriptor> openIt(const std::string& path) {
+  FileDescriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder) return folder;
+  const int reason = errno;
+  Error error = systemError("cannot open the folder " + escaped(path), reason);
+  if (reason == ENOENT) error.code = ErrorCode::failed;
+  return error;
+}
+
+Result<void> checkOwner(int folder, const std::string& path) {
+  struct stat status {};
+  if (::fstat(folder, &status) != 0) {
+    return systemError("cannot look at the folder " + escaped(path), errno);
+  }
+  const auto refuse = [&](std::string why) {
+    return Error{ErrorCode::configuration,
+                 fmt::format("the state folder {} {}", escaped(path), why)};
+  };
+  if (status.st_uid != ::geteuid()) {
+    return refuse(fmt::format(
+        "belongs to another user (uid {}, this program runs as uid {}): run it as that user, or "
+        "keep the state elsewhere with --state DIR",
+        status.st_uid, ::geteuid()));
+  }
+  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    return refuse(fmt::format("can be written by others (mode {:04o}): chmod go-w takes that away",
+                              status.st_mode & 07777u));
+  }
+  return {};
+}
+
+Result<void> checkMarker(int folder, const std::string& path) {
+  const auto text = readFile(pathIn(folder, kStateMarker), kMarkerBytes);
+  // Empty: the machine lost power before the line was on the disk.
+  if ((text && text->empty()) || (!text && text.error().code == ErrorCode::failed)) return {};
+  const auto version = text ? textVersion(*text, kStateMarker) : std::nullopt;
+  const std::string marker = fmt::format("{}/{}", path, kStateMarker);
+  if (version) return checkStateVersion(marker, *version, kStateVersion);
+  return Error{ErrorCode::configuration,
+               fmt::format("{} is damaged: it should be a file that begins with \"{} VERSION\"; "
+                           "removed, it is made again",
+                           escaped(marker), kStateMarker)};
+}
+
+// One of an older version, or one that has just been made by hand, gets its marker.
+Result<void> mark(int folder, const std::string& path) {
+  const auto marker = regularFile(folder, kStateMarker);
+  if (marker && marker->st_size > 0) return {};
+  const auto marked =
+      replaceFile(pathIn(folder, kStateMarker), markerLine(), Durability::soft, kPrivate);
+  // On a full disk it is still known by its files.
+  if (marked || isStateFolder(folder)) return {};
+  return Error{marked.error().code, fmt::format("cannot mark {} as a state folder: {}",
+                                                escaped(path), marked.error().message)};
+}
+
+// Under another name first, so that nobody ever sees it without its marker. That name is one which
+// peers do not share either.
+Result<void> make(std::string path) {
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  const auto slash = path.rfind('/');
+  const std::string above = slash == std::string::npos ? "" : path.substr(0, slash + 1);
+  std::error_code failure;
+  if (!above.empty()) std::filesystem::create_directories(above, failure);
+  if (failure) return systemError("cannot make the folder " + escaped(above), failure.value());
+  std::string fresh = above + ".espalier-new-XXXXXX";
+  if (::mkdtemp(fresh.data()) == nullptr) {
+    return systemError("cannot make the folder " + escaped(path), errno);
+  }
+  const std::string marker = fmt::format("{}/{}", fresh, kStateMarker);
+  const auto marked = replaceFile(marker, markerLine(), Durability::soft, kPrivate);
+  if (marked && ::rename(fresh.c_str(), path.c_str()) == 0) return {};
+  const int reason = errno;
+  ::unlink(marker.c_str());
+  ::rmdir(fresh.c_str());
+  if (!marked) return marked;
+  // Another program was quicker.
+  if (reason == ENOTEMPTY || reason == EEXIST || reason == ENOTDIR) return {};
+  return systemError("cannot make the folder " + escaped(path), reason);
+}
+
+}  // namespace
+
+std::string pathIn(int folder, std::string_view name) {
+  return fmt::format("/proc/self/fd/{}/{}", folder, name);
+}
+
+bool isStateFolder(int folder) {
+  if (regularFile(folder, kStateMarker)) return true;
+  // Those of version 1 without a marker.
+  if (privateSize(folder, "instance.key") == kKeyBytes) return true;
+  if (privateSize(folder, "control.lock") == 0) return true;
+  return privateSize(folder, "network") && beginsWith(folder, "network", kNetworkKind);
+}
+
+bool isStateFolder(const std::string& path) {
+  const FileDescriptor folder(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  return folder && isStateFolder(folder.get());
+}
+
+bool isInStateFolder(const std::string& path) {
+  for (auto end = path.find('/', 1); end != std::string::npos; end = path.find('/', end + 1)) {
+    if (isStateFolder(path.substr(0, end))) return true;
+  }
+  return isStateFolder(path);
+}
+
+Result<FileDescriptor> findStateFolder(const std::string& path) {
+  auto folder = openIt(path);
+  if (!folder) return folder;
+  if (const auto owned = checkOwner(folder->get(), path); !owned) return owned.error();
+  if (const auto known = checkMarker(folder->get(), path); !known) return known.error();
+  return folder;
+}
+
+Result<FileDescriptor> openStateFolder(const std::string& path) {
+  auto folder = findStateFolder(path);
+  if (!folder && folder.error().code == ErrorCode::failed) {
+    if (const auto made = make(path); !made) return made.error();
+    folder = findStateFolder(path);
+    if (!folder && folder.error().code == ErrorCode::failed) {
+      return Error{ErrorCode::io, folder.error().message};
+    }
+  }
+  if (!folder) return folder;
+  if (const auto marked = mark(folder->get(), path); !marked) return marked.error();
+  return folder;
+}
+
+}  // namespace espalier

@@ -1,0 +1,50 @@
+// The folders in which peers and metaservers keep their state: keys, members, the control socket.
+//
+// Each has a marker, the file `espalier-state`, with one line: "espalier-state 1". It tells two
+// things: that the folder, whatever its name, is never shared, listed or written by request; and
+// the version of the folder's format as a whole, for the files in it that have no version of their
+// own. Folders of programs that made no marker are known by their files.
+//
+// A marker in a folder that is none only hides that folder from others: the safe side to err on.
+// What writes files under names from the network must refuse the marker's name (kStateMarker), or a
+// stranger could hide a share. The files of older folders count only with mode 0600, which files
+// that were fetched do not have.
+//
+// A state folder belongs to the user whose program runs on it, and nobody else may write to it:
+// who can, could replace the key, or answer on the control socket. All functions block on the disk
+// and keep nothing.
+#pragma once
+
+#include <string>
+
+#include "common/base/file_descriptor.h"
+#include "common/base/result.h"
+
+namespace espalier {
+
+inline constexpr const char* kStateMarker = "espalier-state";
+inline constexpr unsigned kStateVersion = 1;
+
+// Whether this open folder (O_PATH is enough) is a state folder: a marker lies in it, or the files
+// of one that has no marker. Follows no symbolic link; four fstatat(2) for a folder that is none.
+bool isStateFolder(int folder);
+// The same of a path of the user's, whose own links are followed. False if it is no folder.
+bool isStateFolder(const std::string& path);
+// Whether `path`, or a folder above it as the path names them, is a state folder. `path` need not
+// be there.
+bool isInStateFolder(const std::string& path);
+
+// Opens the state folder, and makes it first if it is not there (with mode 0700, the folders above
+// it as the umask says). A new one appears under its name with its marker; one without a marker
+// gets it. Errors: `configuration` when it, or what a link at `path` leads to, belongs to another
+// user, when others may write to it, or when a newer version made it; `io` for the disk.
+Result<FileDescriptor> openStateFolder(const std::string& path);
+// Opens it for a client of the program that runs there: makes and changes nothing. Errors as above,
+// and `failed` when it is not there.
+Result<FileDescriptor> findStateFolder(const std::string& path);
+
+// The path of a file in an open folder, whatever the length of the folder's own path, and also when
+// that has been renamed.
+std::string pathIn(int folder, std::string_view name);
+
+}  // namespace espalier

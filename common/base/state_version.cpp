@@ -1,0 +1,41 @@
+#include "common/base/state_version.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <limits>
+
+#include "common/base/text.h"
+
+namespace espalier {
+
+std::optional<unsigned> textVersion(std::string_view bytes, std::string_view kind) {
+  if (!bytes.starts_with(kind)) return std::nullopt;
+  bytes.remove_prefix(kind.size());
+  if (!bytes.starts_with(' ')) return std::nullopt;
+  bytes = bytes.substr(1, bytes.find_first_of(" \n", 1) - 1);
+  unsigned version = 0;
+  const auto [end, error] = std::from_chars(bytes.data(), bytes.data() + bytes.size(), version);
+  if (end != bytes.data() + bytes.size() || bytes.empty()) return std::nullopt;
+  if (error == std::errc::result_out_of_range) return std::numeric_limits<unsigned>::max();
+  if (error != std::errc() || version == 0) return std::nullopt;
+  return version;
+}
+
+std::optional<unsigned> binaryVersion(std::string_view bytes, std::string_view kind) {
+  if (!bytes.starts_with(kind) || bytes.size() == kind.size()) return std::nullopt;
+  const char digit = bytes[kind.size()];
+  if (digit >= '1' && digit <= '9') return static_cast<unsigned>(digit - '0');
+  if (digit >= 'A' && digit <= 'Z') return static_cast<unsigned>(digit - 'A') + 10;
+  return std::nullopt;
+}
+
+Result<void> checkStateVersion(std::string_view path, unsigned found, unsigned newest) {
+  if (found <= newest) return {};
+  return Error{ErrorCode::configuration,
+               fmt::format("{} was written by a newer version of this program (format {}; this one "
+                           "reads up to {}): use the newer one",
+                           escaped(path), found, newest)};
+}
+
+}  // namespace espalier

@@ -1,0 +1,26 @@
+// The versions of what lies in state folders. Each file of state begins with its kind and a number,
+// the version of its format:
+//
+//   text    "espalier-network 1 …"    the kind, a space, the number
+//   binary  "ESPINDX1…"               the kind, one character: '1' to '9', 'A' (10) to 'Z' (35)
+//
+// A program reads the versions up to the one that it writes. It refuses newer ones, and leaves them
+// as they are: a newer program can go on with them.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "common/base/result.h"
+
+namespace espalier {
+
+// The version behind `kind` at the beginning of `bytes`; none when it does not begin so. A number
+// that is too large to be read is the largest.
+std::optional<unsigned> textVersion(std::string_view bytes, std::string_view kind);
+std::optional<unsigned> binaryVersion(std::string_view bytes, std::string_view kind);
+
+// An error of code `configuration`, with a sentence for the user, if `found` is above `newest`.
+Result<void> checkStateVersion(std::string_view path, unsigned found, unsigned newest);
+
+}  // namespace espalier
