@@ -4,34 +4,10 @@
 
 #include <array>
 
+#include "common/base/unicode.h"
+
 namespace espalier {
 namespace {
-
-constexpr char32_t kInvalid = 0xFFFFFFFF;
-
-struct CodePoint {
-  char32_t value;
-  std::size_t sizeBytes;
-};
-
-// The first code point of `text`, which must not be empty; kInvalid and 1 where it is malformed.
-CodePoint decode(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return {first, 1};
-  const std::size_t size = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || text.size() < size) return {kInvalid, 1};
-  char32_t value = first & (0xFFu >> (size + 1));
-  for (std::size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return {kInvalid, 1};
-    value = value << 6 | (byte(i) & 0x3Fu);
-  }
-  constexpr std::array<char32_t, 5> kSmallest = {0, 0, 0x80, 0x800, 0x10000};
-  if (value < kSmallest[size] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF)) {
-    return {kInvalid, 1};
-  }
-  return {value, size};
-}
 
 bool isControl(char32_t c) {
   const bool bidirectional = (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) ||
@@ -50,9 +26,7 @@ bool isSpace(char32_t c) {
 
 bool isUtf8(std::string_view text) {
   while (!text.empty()) {
-    const auto [value, size] = decode(text);
-    if (value == kInvalid) return false;
-    text.remove_prefix(size);
+    if (takeCharacter(text) >= kRawByte) return false;
   }
   return true;
 }
@@ -69,9 +43,8 @@ std::string_view cutUtf8(std::string_view text, std::size_t mostBytes) {
 
 bool hasSpaceOrControl(std::string_view text) {
   while (!text.empty()) {
-    const auto [value, size] = decode(text);
-    if (value == kInvalid || isSpace(value) || isControl(value)) return true;
-    text.remove_prefix(size);
+    const auto character = takeCharacter(text);
+    if (character >= kRawByte || isSpace(character) || isControl(character)) return true;
   }
   return false;
 }
@@ -80,9 +53,10 @@ std::string escaped(std::string_view text) {
   std::string result;
   result.reserve(text.size());
   while (!text.empty()) {
-    const auto [value, size] = decode(text);
-    if (value == kInvalid) {
-      result += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[0]));
+    const auto begin = text;
+    const auto value = takeCharacter(text);
+    if (value >= kRawByte) {
+      result += fmt::format("\\x{:02x}", static_cast<unsigned char>(begin[0]));
     } else if (value == '\\') {
       result += "\\\\";
     } else if (value == '\n') {
@@ -95,9 +69,8 @@ std::string escaped(std::string_view text) {
       result += value < 0x100 ? fmt::format("\\x{:02x}", static_cast<unsigned>(value))
                               : fmt::format("\\u{{{:04x}}}", static_cast<unsigned>(value));
     } else {
-      result += text.substr(0, size);
+      result += begin.substr(0, begin.size() - text.size());
     }
-    text.remove_prefix(size);
   }
   return result;
 }

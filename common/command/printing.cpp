@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/base/text.h"
+#include "common/base/unicode.h"
 
 namespace espalier::command {
 namespace {
@@ -50,15 +51,9 @@ std::string printable(std::string_view text) {
 
 std::size_t displayWidth(std::string_view line) {
   std::size_t width = 0;
-  for (std::size_t i = 0; i < line.size();) {
-    const auto first = static_cast<unsigned char>(line[i]);
-    const std::size_t size = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : first >= 0xC0 ? 2 : 1;
-    char32_t value = size == 1 ? first : first & (0xFFu >> (size + 1));
-    for (std::size_t k = 1; k < size && i + k < line.size(); ++k) {
-      value = value << 6 | (static_cast<unsigned char>(line[i + k]) & 0x3Fu);
-    }
-    width += within(value, kNoWidth) ? 0 : within(value, kWide) ? 2 : 1;
-    i += size;
+  while (!line.empty()) {
+    const char32_t c = takeCharacter(line);
+    width += within(c, kNoWidth) ? 0 : within(c, kWide) ? 2 : 1;
   }
   return width;
 }

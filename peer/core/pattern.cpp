@@ -3,58 +3,17 @@
 #include <algorithm>
 
 #include "common/base/limits.h"
+#include "common/base/unicode.h"
 
 namespace espalier::peer {
 namespace {
 
-// A byte that is not part of well-formed UTF-8 stands for itself, beyond all code points, so that
-// it equals no character.
-constexpr char32_t kRawByte = 0x110000;
-
-// Takes one character off the front. Overlong forms and surrogates do no harm here.
-char32_t takeCharacter(std::string_view& text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const char32_t first = byte(0);
-  const std::size_t length = first < 0x80             ? 1
-                             : (first & 0xe0) == 0xc0 ? 2
-                             : (first & 0xf0) == 0xe0 ? 3
-                             : (first & 0xf8) == 0xf0 ? 4
-                                                      : 0;
-  if (length == 1) {
-    text.remove_prefix(1);
-    return first;
-  }
-  bool whole = length != 0 && length <= text.size();
-  char32_t character = whole ? first & (0x7fu >> length) : 0;
-  for (std::size_t i = 1; whole && i < length; ++i) {
-    whole = (byte(i) & 0xc0) == 0x80;
-    character = (character << 6) | (byte(i) & 0x3fu);
-  }
-  text.remove_prefix(whole ? length : 1);
-  return whole ? character : kRawByte + first;
+// One character of a name as a glob or a word sees it.
+char32_t at(std::string_view name, std::size_t i) {
+  return static_cast<unsigned char>(name[i]);
 }
-
-std::vector<char32_t> charactersOf(std::string_view text) {
-  std::vector<char32_t> result;
-  result.reserve(text.size());
-  while (!text.empty()) result.push_back(takeCharacter(text));
-  return result;
-}
-
-// Simple folding, one character to one: ASCII, Latin-1, Greek and Cyrillic.
-char32_t folded(char32_t c) {
-  if (c < 0x80) return c >= 'A' && c <= 'Z' ? c + 32 : c;
-  if (c >= 0xc0 && c <= 0xde && c != 0xd7) return c + 32;
-  if (c >= 0x391 && c <= 0x3ab && c != 0x3a2) return c + 32;
-  if (c == 0x3c2) return 0x3c3;  // the sigma that ends a word
-  if (c == 0x386) return 0x3ac;
-  if (c >= 0x388 && c <= 0x38a) return c + 37;
-  if (c == 0x38c) return 0x3cc;
-  if (c == 0x38e || c == 0x38f) return c + 63;
-  if (c >= 0x410 && c <= 0x42f) return c + 32;
-  if (c >= 0x400 && c <= 0x40f) return c + 80;
-  if (c >= 0x460 && c <= 0x481) return c | 1;
-  return c;
+char32_t at(const std::u32string& name, std::size_t i) {
+  return name[i];
 }
 
 bool isSpace(char c) {
@@ -113,6 +72,7 @@ Result<Pattern> Pattern::compile(PatternKind kind, std::string_view text) {
       break;
     }
     case PatternKind::path:
+      if (!isAscii(text)) pattern.composed_ = composed(text);
       break;
     default:
       return wrong("a pattern of an unknown kind");
@@ -127,24 +87,35 @@ bool Pattern::matches(std::string_view name, const FileRoot& root) const {
 
 bool Pattern::matchesCounting(std::string_view name, const FileRoot& root,
                               std::uint64_t& steps) const {
-  switch (kind_) {
-    case PatternKind::root:
-      return root == root_;
-    case PatternKind::path:
-      return name == text_;
-    case PatternKind::glob:
-      return name.size() <= limits::kPathBytes && matchesGlob(name, steps);
-    default:
-      return name.size() <= limits::kPathBytes && matchesWords(name, steps);
+  if (kind_ == PatternKind::root) return root == root_;
+  if (kind_ == PatternKind::path) return name == text_ || matchesPath(name);
+  if (name.size() > limits::kPathBytes) return false;
+  if (kind_ == PatternKind::glob) {
+    return isAscii(name) ? matchesGlob(name, steps) : matchesGlob(composed(name), steps);
   }
+  if (!isAscii(name)) return matchesWords(caseFolded(name), steps);
+  std::string folded(name);
+  for (char& c : folded) c = foldedAscii(c);
+  return matchesWords(std::string_view(folded), steps);
+}
+
+// Whether the name is the same text, composed differently.
+bool Pattern::matchesPath(std::string_view name) const {
+  if (composed_.empty() || name.size() > limits::kPathBytes) return false;
+  const auto [mine, others] = std::mismatch(text_.begin(), text_.end(), name.begin(), name.end());
+  // Most names differ in a letter that composing leaves alone.
+  const auto isPlain = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
+  if (mine != text_.end() && others != name.end() && isPlain(*mine) && isPlain(*others)) {
+    return false;
+  }
+  return !isAscii(name) && composed(name) == composed_;
 }
 
 // --- words
 
 Pattern::Word Pattern::wordOf(std::string_view text) {
   Word word;
-  word.characters = charactersOf(text);
-  for (auto& c : word.characters) c = folded(c);
+  word.characters = caseFolded(text);
   // borders[i]: the length of the longest proper prefix of the first i + 1 characters that is also
   // their suffix.
   word.borders.assign(word.characters.size(), 0);
@@ -159,11 +130,12 @@ Pattern::Word Pattern::wordOf(std::string_view text) {
   return word;
 }
 
-bool Pattern::matchesWords(std::string_view name, std::uint64_t& steps) const {
+template <typename Name>
+bool Pattern::matchesWords(const Name& name, std::uint64_t& steps) const {
   return std::all_of(words_.begin(), words_.end(), [&](const Word& word) {
     std::size_t matched = 0;
-    for (auto rest = name; !rest.empty();) {
-      const auto c = folded(takeCharacter(rest));
+    for (std::size_t i = 0; i < name.size(); ++i) {
+      const char32_t c = at(name, i);
       while (++steps, matched > 0 && c != word.characters[matched]) {
         matched = word.borders[matched - 1];
       }
@@ -198,7 +170,7 @@ bool Pattern::Element::accepts(char32_t c, std::uint64_t& steps) const {
 }
 
 void Pattern::compileGlob() {
-  const auto text = charactersOf(text_);
+  const auto text = composed(text_);
   // Once one `[` is not closed, none behind it is: looked for only once, so compiling is linear.
   bool closes = true;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -225,7 +197,7 @@ void Pattern::compileGlob() {
 }
 
 // Appends the set that begins at `open`, and returns where its bracket closes; 0 if it never does.
-std::size_t Pattern::compileSet(const std::vector<char32_t>& text, std::size_t open) {
+std::size_t Pattern::compileSet(const std::u32string& text, std::size_t open) {
   Element element;
   element.kind = Element::Kind::set;
   std::size_t i = open + 1;
@@ -263,29 +235,29 @@ std::size_t Pattern::compileSet(const std::vector<char32_t>& text, std::size_t o
   return i;
 }
 
-bool Pattern::matchesGlob(std::string_view name, std::uint64_t& steps) const {
+template <typename Name>
+bool Pattern::matchesGlob(const Name& name, std::uint64_t& steps) const {
   const auto count = elements_.size();
   std::size_t element = 0;
+  std::size_t next = 0;             // of the name
   std::size_t starElement = count;  // the last star passed, if any
-  std::string_view starRest;        // what it does not swallow yet
-  while (!name.empty()) {
+  std::size_t starNext = 0;         // what it does not swallow yet
+  while (next < name.size()) {
     if (element < count && elements_[element].kind == Element::Kind::star) {
       starElement = element++;
-      starRest = name;
+      starNext = next;
       continue;
     }
-    auto rest = name;
-    if (element < count && elements_[element].accepts(takeCharacter(rest), steps)) {
+    if (element < count && elements_[element].accepts(at(name, next), steps)) {
       ++element;
-      name = rest;
+      ++next;
       continue;
     }
     if (starElement == count) return false;
     // An earlier star need not be tried again: what lies between it and the last one already
     // matched as far left as it can, which leaves the most to the rest.
     ++steps;
-    takeCharacter(starRest);
-    name = starRest;
+    next = ++starNext;
     element = starElement + 1;
   }
   while (element < count && elements_[element].kind == Element::Kind::star) ++element;

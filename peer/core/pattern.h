@@ -6,13 +6,14 @@
 // Glob: `*` any bytes, also `/` (so that `*` alone finds everything); `?` one character; `[a-z]`,
 // `[!x]` or `[^x]` one character of a set; a backslash takes the next character as it is; a `[`
 // that is never closed stands for itself. It must match the whole relative path and minds the case.
-// Substring and words do not mind the case: ASCII, Latin-1 (ä Ä), Greek and Cyrillic letters in
-// UTF-8 are folded, nothing else is. An exact path and a root are compared as they are.
+// Substring and words do not mind the case. How a text is composed never matters (unicode.h): a
+// name in the form NFD is found by what was typed as NFC, also as an exact path.
 //
 // Cost: text is at most limits::kPatternBytes (1,024) and names limits::kPathBytes. A glob takes at
 // most one step a pair of pattern element and character, O(n·m): matching is iterative and goes
 // back to the last `*` only, never further (nothing exponential, however the pattern was made).
-// Substrings are found in linear time (Knuth, Morris, Pratt). Immutable, so any thread may match.
+// Substrings are found in linear time (Knuth, Morris, Pratt). A name that is ASCII is compared as
+// it is; any other is folded or composed first, some 3 us. Immutable, so any thread may match.
 #pragma once
 
 #include <cstdint>
@@ -54,20 +55,25 @@ class Pattern {
   };
   // A folded word with its failure function.
   struct Word {
-    std::vector<char32_t> characters;
+    std::u32string characters;
     std::vector<std::uint32_t> borders;
   };
 
   Pattern(PatternKind kind, std::string_view text) : kind_(kind), text_(text) {}
   static Word wordOf(std::string_view text);
   void compileGlob();
-  std::size_t compileSet(const std::vector<char32_t>& text, std::size_t open);
-  bool matchesGlob(std::string_view name, std::uint64_t& steps) const;
-  bool matchesWords(std::string_view name, std::uint64_t& steps) const;
+  std::size_t compileSet(const std::u32string& text, std::size_t open);
+  bool matchesPath(std::string_view name) const;
+  // `Name`: the bytes of an ASCII name, or the characters of any other.
+  template <typename Name>
+  bool matchesGlob(const Name& name, std::uint64_t& steps) const;
+  template <typename Name>
+  bool matchesWords(const Name& name, std::uint64_t& steps) const;
 
   PatternKind kind_;
   std::string text_;
   FileRoot root_;
+  std::u32string composed_;  // of a path, unless it is ASCII
   std::vector<Element> elements_;
   std::vector<Word> words_;
 };

@@ -104,6 +104,32 @@ TEST_CASE("a word is found anywhere in a name, in any case") {
   CHECK_FALSE(matches("×", "÷"));
 }
 
+TEST_CASE("a word is found in any alphabet's case, however either is composed") {
+  CHECK(matches("ŁÓDŹ", "mapy/łódź.pdf"));
+  CHECK(matches("ŁÓDŹ", "mapy/ło\u0301dz\u0301.pdf"));
+  CHECK(matches("ło\u0301dz\u0301", "MAPY/ŁÓDŹ.PDF"));
+  CHECK(matches("strasse", "Große Straße.txt"));
+  CHECK(matches("ЅЉИВА чај", "чај/шљива ѕљива"));
+  CHECK(matches("\u212a", "k.txt"));  // the sign of kelvin
+  CHECK_FALSE(matches("a", "a\u0308"));
+  CHECK_FALSE(matches("lodz", "łódź"));
+}
+
+TEST_CASE("a glob and an exact path do not mind how a name is composed, but the case") {
+  CHECK(globMatches("f?.txt", "fu\u0308.txt"));
+  CHECK(globMatches("*/łód[ź].*", "m/ło\u0301dz\u0301.pdf"));
+  CHECK_FALSE(globMatches("*ŁÓDŹ*", "łódź"));
+  const auto path = [](std::string_view text, std::string_view name) {
+    return Pattern::compile(PatternKind::path, text)->matches(name, FileRoot{});
+  };
+  CHECK(path("m/łódź", "m/ło\u0301dz\u0301"));
+  CHECK(path("m/ło\u0301dz\u0301", "m/łódź"));
+  CHECK_FALSE(path("m/łódź", "m/ŁÓDŹ"));
+  CHECK_FALSE(path("m/łódź", "m/łódź2"));
+  CHECK_FALSE(path("m/łódź", "m/łód"));
+  CHECK_FALSE(path("e", "e\u0301"));
+}
+
 TEST_CASE("several words may stand anywhere and in any order") {
   CHECK(matches("blue moon", "moon/deep BLUE.ogg"));
   CHECK_FALSE(matches("blue moon", "blue.ogg"));

@@ -1,0 +1,39 @@
+// Characters, canonical equivalence and case: the only place that decodes UTF-8 or folds case.
+//
+// Two spellings of one text are compared in the form NFC (ö as one character, however it was
+// typed). What does not mind the case is compared after Unicode's full case folding (Straße =
+// STRASSE, Σ = σ = ς), as the canonical caseless match of the Unicode Standard, D145; not by its
+// compatibility forms (NFKC), which would make x² find x2. NFC rather than NFD, so that `a` is not
+// found in `ä`: a base letter and its mark are one character.
+//
+// Cost: linear in the text, whatever it is (marks are sorted in n log n); the result has at most
+// four characters for each of the text, and no allocation is larger. Pure functions.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+namespace espalier {
+
+// A byte that is not part of well-formed UTF-8 (overlong forms and surrogates are not) stands for
+// itself, beyond all code points: kRawByte and the byte. It equals no character.
+inline constexpr char32_t kRawByte = 0x110000;
+
+// Takes one character off the front of a text that is not empty.
+char32_t takeCharacter(std::string_view& text);
+
+inline bool isAscii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+inline char foldedAscii(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+}
+
+// The characters of `text` in the form NFC, in their case.
+std::u32string composed(std::string_view text);
+// The same after full case folding: two texts are the same but for case if these are equal.
+std::u32string caseFolded(std::string_view text);
+
+}  // namespace espalier
