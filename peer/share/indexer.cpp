@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <future>
 #include <unordered_set>
 
 #include "common/base/text.h"
@@ -14,6 +15,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr auto kSettleSlice = 100ms;  // between two looks at who waits for it
 constexpr auto kPublishWhileBusy = 100ms;
 constexpr auto kPublishWhileIdle = 10ms;
 constexpr auto kSaveWhileBusy = 2s;
@@ -59,10 +61,26 @@ bool Indexer::wait(std::chrono::milliseconds timeout,
     lock.unlock();
     if (enough(*now.snapshot, now.progress)) return true;
     lock.lock();
-    const bool isNew =
-        published_.snapshot != now.snapshot || published_.progress.ready != now.progress.ready;
+    const bool isNew = published_.snapshot != now.snapshot ||
+                       published_.progress.ready != now.progress.ready ||
+                       published_.progress.settled != now.progress.settled;
     if (!isNew && publishedChange_.wait_until(lock, end) == std::cv_status::timeout) return false;
   }
+}
+
+bool Indexer::settle(std::chrono::milliseconds timeout, const std::stop_token& stop) {
+  const auto end = Clock::now() + timeout;
+  std::promise<std::uint64_t> given;
+  auto ticket = given.get_future();
+  post([&] { given.set_value(++tickets_); });
+  const std::uint64_t mine = ticket.get();
+  while (!stop.stop_requested()) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+    const auto slice = std::min<std::chrono::milliseconds>(left, kSettleSlice);
+    if (wait(slice, [&](auto&, const Progress& now) { return now.settled >= mine; })) return true;
+    if (Clock::now() >= end) return false;
+  }
+  return false;
 }
 
 void Indexer::wake() {
@@ -157,6 +175,11 @@ bool Indexer::settled() const {
   return scannedOnce_ && firstTries_ == 0 && touched_.empty() && !catalogue_.changed();
 }
 
+// The same, and nothing waits to be scanned: not even a folder that was just added.
+bool Indexer::atRest() const {
+  return settled() && scans_.empty() && nextFolderCheck_ != TimePoint{};
+}
+
 TimePoint Indexer::publishDue() const {
   const bool busy = !jobs_.empty() || !scans_.empty();
   return publishedAt_ + std::max<Duration>(busy ? kPublishWhileBusy : kPublishWhileIdle,
@@ -190,7 +213,9 @@ void Indexer::updateProgress() {
   bool news = false;
   {
     const std::lock_guard lock(publishedMutex_);
-    news = published_.progress.ready != progress.ready;
+    progress.settled = atRest() ? tickets_ : published_.progress.settled;
+    news = published_.progress.ready != progress.ready ||
+           published_.progress.settled != progress.settled;
     published_.progress = progress;
   }
   if (news) publishedChange_.notify_all();

@@ -39,6 +39,7 @@ class Indexer {
   Progress progress() const;
   bool wait(std::chrono::milliseconds timeout,
             const std::function<bool(const Snapshot&, const Progress&)>& enough) const;
+  bool settle(std::chrono::milliseconds timeout, const std::stop_token& stop);
   ChunkLists& chunkLists() { return lists_; }
   Result<void> add(const fs::path& path);
   Result<void> remove(const fs::path& path);
@@ -76,6 +77,7 @@ class Indexer {
   void saveIfDue(bool ending);
   void updateProgress();
   bool settled() const;
+  bool atRest() const;
   void notice(log::Level level, const std::string& text);
 
   // indexer_scan.cpp
@@ -154,7 +156,8 @@ class Indexer {
   Problems problems_;
   FolderWatch watch_;
   WatchTable watches_;
-  bool rescanning_ = false;  // folders cannot be watched
+  std::uint64_t tickets_ = 0;  // given out by settle()
+  bool rescanning_ = false;    // folders cannot be watched
   bool scannedOnce_ = false;
   bool tidied_ = false;
   bool unsaved_ = false;

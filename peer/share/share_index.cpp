@@ -51,6 +51,10 @@ bool ShareIndex::wait(std::chrono::milliseconds timeout,
   return indexer_->wait(timeout, enough);
 }
 
+bool ShareIndex::settle(std::chrono::milliseconds timeout, std::stop_token stop) {
+  return indexer_->settle(timeout, stop);
+}
+
 Result<std::vector<Digest>> ShareIndex::chunkHashes(const FileRoot& root) {
   const auto now = snapshot();
   const auto file = now->file(root);

@@ -23,6 +23,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -60,6 +61,8 @@ struct Progress {
   std::uint64_t totalBytes = 0;
   // Read by this process to hash them: nothing after a restart with nothing new.
   std::uint64_t readBytes = 0;
+  // The last ticket (ShareIndex::settle) of which all is published.
+  std::uint64_t settled = 0;
 };
 
 class Indexer;
@@ -74,6 +77,10 @@ class ShareIndex {
   // Waits until `enough` says so of what is published then, or the time is over; says which.
   bool wait(std::chrono::milliseconds timeout,
             const std::function<bool(const Snapshot&, const Progress&)>& enough) const;
+
+  // Waits until what add() and remove() changed before is scanned, hashed and published; false when
+  // the time is over first, or `stop` asks for it. (progress().ready may be of before the change.)
+  bool settle(std::chrono::milliseconds timeout, std::stop_token stop = {});
 
   // The list that belongs to a root: one hash (the root) for a file of one chunk. From memory, from
   // the state folder, else the file is read again. An error when no file of that root is shared, or

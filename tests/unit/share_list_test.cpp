@@ -29,6 +29,31 @@ TEST_CASE("the share may vanish and come back, or not be there at the start") {
   sharer.waitForNames({"d/f", "d/g"});
 }
 
+TEST_CASE("once it has settled, all is there that was shared, and nothing that was unshared") {
+  Sharer sharer;
+  std::vector<std::string> all;
+  for (const char* name : {"a", "b", "c/d", "c/e", "f"}) {
+    write(sharer.outside() / "docs" / name, name);
+    all.push_back(std::string("docs/") + name);
+  }
+  auto& index = sharer.startAndWait();
+  for (int round = 0; round < 10; ++round) {
+    write(sharer.outside() / "docs/f", std::string(100, static_cast<char>('a' + round)));
+    REQUIRE(index.add(sharer.outside() / "docs"));
+    REQUIRE(index.settle(kDeadline));
+    CHECK(sharer.names() == all);
+    REQUIRE(index.remove("docs/c"));
+    REQUIRE(index.settle(kDeadline));
+    CHECK(sharer.names() == std::vector<std::string>{"docs/a", "docs/b", "docs/f"});
+    REQUIRE(index.remove("docs"));
+    REQUIRE(index.settle(kDeadline));
+    CHECK(sharer.names().empty());
+  }
+  std::stop_source stopped;
+  stopped.request_stop();
+  CHECK_FALSE(index.settle(kDeadline, stopped.get_token()));
+}
+
 TEST_CASE("paths are shared and unshared by hand, and stay so over a restart") {
   Sharer sharer;
   write(sharer.share() / "in/a", "a");
