@@ -122,6 +122,9 @@ void Membership::placed(const wire::Place& place, TimePoint now, Effects& fx) {
   }
   switch (place.kind) {
     case wire::Place::Kind::keep:
+      // A metaserver that waits for the peers of before drops a Seek: it is repeated until a place
+      // is given. Else two orphans whose root is gone may wait for each other.
+      if (seeking_) askAgainAt_ = now + limits::kSeekAgain;
       return;
     case wire::Place::Kind::root:
       stopSeeking(fx);

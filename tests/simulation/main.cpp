@@ -1,9 +1,15 @@
 // Runs seeded schedules: simulation [--first SEED] [--count N] [--peers LEAST MOST] [--trace]
-// [--stop-at-first] [--kill-each | --push] Prints each seed that fails, with the command that
-// replays it, and `cases: N passed, M failed`.
+// [--stop-at-first] [--kill-each | --push] [--list FILE]. Prints each seed that fails, with the
+// command that replays it, and `cases: N passed, M failed`.
+//
+// A list has a line a run, of the same options; `#` begins a comment.
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <vector>
 
 #include "tests/simulation/kill_each.h"
 #include "tests/simulation/push_schedule.h"
@@ -11,57 +17,110 @@
 
 using namespace espalier::simulation;
 
-int main(int count, char** words) {
+namespace {
+
+using Words = std::vector<std::string>;
+
+struct Run {
   Schedule schedule;
-  std::uint64_t runs = 100;
+  std::uint64_t count = 100;
   bool stopAtFirst = false;
-  auto* play = &run;
+  Outcome (*play)(const Schedule&) = &run;
   const char* kind = "";
-  for (int i = 1; i < count; ++i) {
-    const auto number = [&] { return i + 1 < count ? std::strtoull(words[++i], nullptr, 10) : 0; };
-    if (std::strcmp(words[i], "--first") == 0) {
-      schedule.seed = number();
-    } else if (std::strcmp(words[i], "--count") == 0) {
-      runs = number();
-    } else if (std::strcmp(words[i], "--peers") == 0) {
-      schedule.leastPeers = number();
-      schedule.mostPeers = number();
-    } else if (std::strcmp(words[i], "--trace") == 0) {
-      schedule.trace = true;
-    } else if (std::strcmp(words[i], "--stop-at-first") == 0) {
-      stopAtFirst = true;
-    } else if (std::strcmp(words[i], "--kill-each") == 0) {
-      play = &killEach;
-      kind = " --kill-each";
-    } else if (std::strcmp(words[i], "--push") == 0) {
-      play = &runPushes;
-      kind = " --push";
+  std::string list;  // a file of runs in place of this one
+};
+
+struct Totals {
+  std::uint64_t passed = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t apart = 0;
+};
+
+std::optional<Run> parse(const Words& words) {
+  Run run;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const auto& word = words[i];
+    const auto value = [&] { return i + 1 < words.size() ? words[++i] : std::string(); };
+    const auto number = [&] { return std::strtoull(value().c_str(), nullptr, 10); };
+    if (word == "--first") {
+      run.schedule.seed = number();
+    } else if (word == "--count") {
+      run.count = number();
+    } else if (word == "--peers") {
+      run.schedule.leastPeers = number();
+      run.schedule.mostPeers = number();
+    } else if (word == "--trace") {
+      run.schedule.trace = true;
+    } else if (word == "--stop-at-first") {
+      run.stopAtFirst = true;
+    } else if (word == "--kill-each") {
+      run.play = &killEach;
+      run.kind = " --kill-each";
+    } else if (word == "--push") {
+      run.play = &runPushes;
+      run.kind = " --push";
+    } else if (word == "--list") {
+      run.list = value();
     } else {
-      std::fprintf(stderr, "unknown option %s\n", words[i]);
-      return 64;
+      std::fprintf(stderr, "unknown option %s\n", word.c_str());
+      return std::nullopt;
     }
   }
-  std::uint64_t failed = 0;
-  std::uint64_t passed = 0;
-  std::uint64_t apart = 0;
-  for (; runs > 0 && !(stopAtFirst && failed > 0); --runs, ++schedule.seed) {
-    const Outcome outcome = play(schedule);
+  return run;
+}
+
+void play(Run run, const char* program, Totals& totals) {
+  for (; run.count > 0 && !(run.stopAtFirst && totals.failed > 0);
+       --run.count, ++run.schedule.seed) {
+    const Outcome outcome = run.play(run.schedule);
     if (!outcome.failure) {
-      ++passed;
-      if (outcome.trees > 1) ++apart;
+      ++totals.passed;
+      if (outcome.trees > 1) ++totals.apart;
       continue;
     }
-    ++failed;
-    const auto seed = static_cast<unsigned long long>(schedule.seed);
+    ++totals.failed;
+    const auto seed = static_cast<unsigned long long>(run.schedule.seed);
     std::printf(
         "seed %llu (%s): %s\n  replay: %s%s --first %llu --count 1 --peers %zu %zu --trace\n", seed,
-        outcome.settings.c_str(), outcome.failure->c_str(), words[0], kind, seed,
-        schedule.leastPeers, schedule.mostPeers);
+        outcome.settings.c_str(), outcome.failure->c_str(), program, run.kind, seed,
+        run.schedule.leastPeers, run.schedule.mostPeers);
     std::fflush(stdout);
   }
+}
+
+// False if the list cannot be read, is wrong or names nothing.
+bool playList(const std::string& path, const char* program, Totals& totals) {
+  std::ifstream file(path);
+  std::string line;
+  std::size_t runs = 0;
+  while (std::getline(file, line)) {
+    std::istringstream text(line.substr(0, line.find('#')));
+    Words words;
+    for (std::string word; text >> word;) words.push_back(word);
+    if (words.empty()) continue;
+    const auto run = parse(words);
+    if (!run || !run->list.empty()) return false;
+    play(*run, program, totals);
+    ++runs;
+  }
+  if (runs == 0) std::fprintf(stderr, "no runs in %s\n", path.c_str());
+  return runs > 0;
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  const auto run = parse(Words(words + 1, words + count));
+  if (!run) return 64;
+  Totals totals;
+  if (run->list.empty()) {
+    play(*run, words[0], totals);
+  } else if (!playList(run->list, words[0], totals)) {
+    return 64;
+  }
   std::printf("apart: %llu ended as several trees that knew nothing of each other\n",
-              static_cast<unsigned long long>(apart));
-  std::printf("cases: %llu passed, %llu failed\n", static_cast<unsigned long long>(passed),
-              static_cast<unsigned long long>(failed));
-  return failed == 0 ? 0 : 1;
+              static_cast<unsigned long long>(totals.apart));
+  std::printf("cases: %llu passed, %llu failed\n", static_cast<unsigned long long>(totals.passed),
+              static_cast<unsigned long long>(totals.failed));
+  return totals.failed == 0 ? 0 : 1;
 }

@@ -148,7 +148,7 @@ class World {
   void enqueue(NodeId to, std::function<void()> event);
 
   void checkStep(Node& node);
-  void checkPort(const wire::Contact& admitted);
+  void checkPort(ConnectionId connection, const wire::Contact& admitted);
 
   Settings settings_;
   Random random_;

@@ -75,6 +75,10 @@ void World::transmit(NodeId from, ConnectionId connection, Payload payload) {
   const auto pipe = found->second;
   const int end = pipe->ends[0].node == from && pipe->ends[0].connection == connection ? 0 : 1;
   if (!pipe->ends[end].open) return;
+  if (const auto* request = std::get_if<wire::RegistryRequest>(&payload)) {
+    const auto* join = std::get_if<wire::Join>(request);
+    if (join != nullptr) pipe->comesBack = join->order != kNoOrder;
+  }
   if (!pipe->connected) {
     pipe->early.push_back(std::move(payload));
   } else {

@@ -22,6 +22,7 @@ struct World::Pipe {
   End ends[2];        // the dialler's, the listener's
   bool push = false;  // for the bytes of one
   bool connected = false;
+  bool comesBack = false;      // its Join says that this peer was in the network before
   std::vector<Payload> early;  // sent before it was open
 };
 

@@ -129,7 +129,9 @@ void World::tryAgain(Node& node) {
 
 void World::carryOut(metaserver::Effects& fx) {
   for (auto& send : fx.sends) {
-    if (const auto* admitted = std::get_if<wire::Admitted>(&send.reply)) checkPort(admitted->self);
+    if (const auto* admitted = std::get_if<wire::Admitted>(&send.reply)) {
+      checkPort(send.to, admitted->self);
+    }
     transmit(kMetaserver, send.to, std::move(send.reply));
   }
   for (const auto connection : fx.closes) closeEnd(kMetaserver, connection);
@@ -175,13 +177,10 @@ void World::checkStep(Node& node) {
 
 // No port is assigned that a member has. (One that comes back has its own, whoever else was given
 // it meanwhile: that one will find it taken.)
-void World::checkPort(const wire::Contact& admitted) {
+void World::checkPort(ConnectionId connection, const wire::Contact& admitted) {
   if (!settings_.watch) return;
-  const bool comesBack = std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
-    // One that has died since it asked had a port, too.
-    return node->id == admitted.id.text() && (!node->alive || node->port != 0);
-  });
-  if (comesBack) return;
+  const auto pipe = pipes_.find({kMetaserver, connection});
+  if (pipe != pipes_.end() && pipe->second->comesBack) return;
   for (const auto& member : registry_->remembered()) {
     if (member.id != admitted.id && member.endpoint == admitted.endpoint) {
       return fail(fmt::format("{} was given {}, which {} has", admitted.id.text(),

@@ -1,4 +1,4 @@
-// Peers that have lost their metaserver do not come back all at once.
+// Peers that have lost their metaserver: when they come back, and what they ask for then.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -19,7 +19,7 @@ constexpr TimePoint kStart{Duration(1h)};
 
 // A peer that is in the network.
 struct Member {
-  explicit Member(unsigned number)
+  explicit Member(unsigned number, wire::Place place = {wire::Place::Kind::root, {}})
       : random(number), membership({{"127.0.0.1", 5000}, {}, {}}, random, kStart) {
     Effects fx;
     membership.connect(kStart, fx);
@@ -34,10 +34,34 @@ struct Member {
     admitted.maxLinks = 2;
     admitted.members = number + 1;
     admitted.beatInterval = limits::kBeatInterval;
-    admitted.place.kind = wire::Place::Kind::root;
+    admitted.place = std::move(place);
     membership.received(connection, wire::RegistryReply(admitted), kStart, fx);
     membership.listening(admitted.self.endpoint, kStart, fx);
     REQUIRE(membership.joined());
+    for (const auto& dial : fx.dials) link = dial.connection;
+  }
+
+  // Lets time pass, and returns what it sends to the metaserver meanwhile.
+  std::vector<wire::RegistryRequest> requestsUntil(TimePoint end) {
+    std::vector<wire::RegistryRequest> requests;
+    for (TimePoint now = membership.deadline(); now <= end; now = membership.deadline()) {
+      Effects fx;
+      membership.tick(now, fx);
+      if (holdsOn) hold(fx, now);
+      for (auto& send : fx.sends) {
+        if (send.to != connection) continue;
+        requests.push_back(std::get<wire::RegistryRequest>(std::move(send.message)));
+      }
+    }
+    return requests;
+  }
+
+  // Whoever it asks for a place keeps it waiting.
+  void hold(const Effects& fx, TimePoint now) {
+    for (const auto& dial : fx.dials) {
+      Effects ignored;
+      membership.received(dial.connection, wire::LinkMessage(wire::Held()), now, ignored);
+    }
   }
 
   // How long after `lost` it dials the metaserver again.
@@ -51,6 +75,7 @@ struct Member {
         connection = dial.connection;
         return now - lost;
       }
+      if (holdsOn) hold(fx, now);
       fx = {};
       now = std::max(now, membership.deadline());
       REQUIRE(now < lost + 1min);
@@ -61,6 +86,8 @@ struct Member {
   Random random;
   Membership membership;
   ConnectionId connection;
+  ConnectionId link;     // to the place that it was given, if any
+  bool holdsOn = false;  // see hold()
 };
 
 }  // namespace
@@ -81,6 +108,40 @@ TEST_CASE("after a restart of the metaserver its peers come back spread over 0.2
     CHECK(count >= 4);
     CHECK(count <= 50);
   }
+}
+
+// Found by the simulation, seed 7004615 of 3 to 40 peers: two orphans, each held by peers below the
+// other one, and the elder did not ask the metaserver again.
+TEST_CASE("a peer without a parent repeats its Seek to a metaserver that waits for others") {
+  const wire::Contact parent{*PeerId::parse("s1"), JoinOrder{1}, {"127.0.0.1", 5001}};
+  Member member(7, {wire::Place::Kind::below, parent});
+  auto& membership = member.membership;
+  wire::Accepted accepted;
+  accepted.self = parent;
+  accepted.label = {1, 0};
+  accepted.lineage.root = parent;
+  Effects fx;
+  membership.received(member.link, wire::LinkMessage(accepted), kStart, fx);
+  REQUIRE(membership.tree()->parent().has_value());
+  membership.closed(member.link, kStart + 10s, fx);
+  member.holdsOn = true;
+
+  TimePoint now = kStart + 10s;
+  now += member.comesBackAfter(now);
+  membership.opened(member.connection, "127.0.0.1", now, fx);
+  wire::Admitted admitted;
+  admitted.self = membership.tree()->self();
+  admitted.maxLinks = 2;
+  admitted.members = 8;
+  admitted.beatInterval = limits::kBeatInterval;
+  admitted.place.kind = wire::Place::Kind::keep;  // it waits for the peers of before
+  membership.received(member.connection, wire::RegistryReply(admitted), now, fx);
+  REQUIRE(membership.joined());
+
+  const auto requests = member.requestsUntil(now + 3 * limits::kSeekAgain);
+
+  CHECK(std::ranges::any_of(
+      requests, [](const auto& request) { return std::holds_alternative<wire::Seek>(request); }));
 }
 
 TEST_CASE(
