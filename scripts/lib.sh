@@ -15,12 +15,30 @@ wanted_packages() {
     { print $1 }' packages.txt
 }
 
+# Names that the installed packages of architecture $1 provide for others, one a line.
+provided_packages() {
+  dpkg-query -W -f '${db:Status-Status} ${Architecture} ${Provides}\n' 2>/dev/null | awk -v native="$1" '
+    $1 == "installed" && ($2 == native || $2 == "all") {
+      $1 = $2 = ""
+      gsub(/\([^)]*\)|:[a-z0-9]+/, "")
+      gsub(/[ ,]+/, "\n")
+      print
+    }' || true
+}
+
+# Packages up to section $1 that are not installed, one a line. dpkg also knows packages that were never installed
+# ("not-installed"), that left their configuration ("config-files") or that are installed for another architecture, so
+# the whole state is compared. A package counts, too, where an installed one provides its name.
 missing_packages() {
-  local package
+  local package architecture known provided='' asked=no
+  architecture=$(dpkg --print-architecture)
   for package in $(wanted_packages "$1"); do
-    # Installed under this name, or (clang, g++) as what another package provides.
-    [[ $(dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null) == *installed* ]] \
-      || printf '%s\n' "$package"
+    known=$(dpkg-query -W -f '${db:Status-Status} ${Architecture}\n' "$package" 2>/dev/null) || true
+    ! grep -qxE "installed( ($architecture|all)?)?" <<<"$known" || continue
+    if [[ $asked == no ]]; then
+      provided=$(provided_packages "$architecture") asked=yes
+    fi
+    grep -qxF -e "$package" <<<"$provided" || printf '%s\n' "$package"
   done
 }
 
