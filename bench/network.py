@@ -12,6 +12,11 @@ import servers
 PORT = 5000
 
 
+def programs(build):
+    """What a Network runs."""
+    return [pathlib.Path(build, name, name).absolute() for name in ("metaserver", "peer")]
+
+
 class Network:
     def __init__(self, build, folder, hosts):
         self.build, self.folder, self.registry, self.peers = pathlib.Path(build).absolute(), folder, hosts[0], {}

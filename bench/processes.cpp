@@ -110,6 +110,9 @@ Process Process::fork(const std::function<void()>& body) {
 }
 
 Process Process::start(const std::vector<std::string>& command, const std::string& log) {
+  if (::access(command.front().c_str(), X_OK) != 0) {
+    fail(command.front() + " is not there: build it with ninja -C BUILD benchmarks");
+  }
   std::vector<char*> words;
   for (const auto& word : command) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);

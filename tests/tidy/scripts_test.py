@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""./check must not lose a failure: how scripts/count_cases.py counts what tests say. And the scripts' options."""
+"""./check must not lose a failure: how scripts/count_cases.py counts what tests say. And the scripts' options, and what
+they take for installed."""
 import io
 import json
+import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -31,7 +34,79 @@ def run(*command):
     return done.returncode, done.stdout, done.stderr
 
 
+# What a made-up dpkg knows: package, architecture, state, what it provides.
+FAKE_DPKG_QUERY = """#!/bin/sh
+format=$3 package=$4
+while IFS='|' read -r name architecture state provides; do
+  [ -z "$package" ] || [ "$package" = "$name" ] || continue
+  case $format in
+    *Provides*) printf '%s %s %s\\n' "$state" "$architecture" "$provides" ;;
+    *) printf '%s %s\\n' "$state" "$architecture" ;;
+  esac
+  found=yes
+done <"$DPKG_ANSWERS"
+[ -n "$found" ] || { echo "dpkg-query: no packages found matching $package" >&2; exit 1; }
+"""
+
+
+def missing(*known):
+    """What of the package `wanted` is missing on an amd64 machine whose dpkg knows these."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = pathlib.Path(folder)
+        (place / "packages.txt").write_text("#: build\nwanted  # for a test\n")
+        (place / "answers").write_text("".join(f"{line}\n" for line in known))
+        for name, text in {"dpkg-query": FAKE_DPKG_QUERY, "dpkg": "#!/bin/sh\necho amd64\n"}.items():
+            (place / name).write_text(text)
+            (place / name).chmod(0o755)
+        environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "DPKG_ANSWERS": f"{folder}/answers"}
+        program = f"set -euo pipefail; source {ROOT}/scripts/lib.sh; missing_packages build"
+        done = subprocess.run(["bash", "-c", program], cwd=folder, env=environment, capture_output=True, text=True,
+                              check=True)
+    return done.stdout.split()
+
+
+BENCHES = sorted(path for path in (ROOT / "bench").iterdir() if path.is_file() and os.access(path, os.X_OK))
+
+
+def without_anything(program):
+    """What a benchmark says where there is no program and no Python module beyond Python's own."""
+    with tempfile.TemporaryDirectory() as empty:
+        done = subprocess.run([sys.executable, "-S", program, *(["x"] if program.name == "plot" else [])], cwd=empty,
+                              env={"PATH": empty}, capture_output=True, text=True, check=False)
+    lines = done.stderr.splitlines()
+    return done.returncode == 69 and done.stdout == "" and lines and "bench/packages.txt" in done.stderr and all(
+        line.startswith(f"{program.name}: ") for line in lines)
+
+
+def known_packages():
+    sys.path.insert(0, str(ROOT / "bench"))
+    import needs  # pylint: disable=import-outside-toplevel
+    return all(needs.line_of(package) > 0 for package in needs.PACKAGES.values())
+
+
 CASES = {
+    "there are benchmarks": lambda: len(BENCHES) >= 6,
+    **{f"bench/{program.name} says what it lacks": lambda program=program: without_anything(program)
+       for program in BENCHES},
+    "what benchmarks need has a line in bench/packages.txt": known_packages,
+    "an installed package is not missing": lambda: missing("wanted|amd64|installed|") == [],
+    "a package for all architectures is not missing": lambda: missing("wanted|all|installed|") == [],
+    "a package that dpkg never heard of is missing": lambda: missing("other|amd64|installed|") == ["wanted"],
+    "a package that is in any other state is missing": lambda: all(
+        missing(f"wanted|amd64|{state}|") == ["wanted"]
+        for state in ("not-installed", "config-files", "half-installed", "unpacked", "half-configured",
+                      "triggers-awaited", "triggers-pending")),
+    "a package of another architecture only is missing": lambda: missing(
+        "wanted|i386|installed|") == ["wanted"],
+    "a package of several architectures is there if this one's is": lambda: missing(
+        "wanted|i386|config-files|", "wanted|amd64|installed|") == [] and missing(
+        "wanted|i386|installed|", "wanted|amd64|config-files|") == ["wanted"],
+    "a name that an installed package provides is not missing": lambda: missing(
+        "wanted||not-installed|", "other|amd64|installed|c-compiler, wanted (= 1:2.3), objc") == [],
+    "a name whose provider is not installed is missing": lambda: missing(
+        "wanted||not-installed|", "other|amd64|config-files|wanted", "more|i386|installed|wanted") == ["wanted"],
+    "a part of a provided name is not that name": lambda: missing(
+        "other|amd64|installed|wanted-doc, libwanted") == ["wanted"],
     "doctest's cases are summed with those of scripts": lambda: last_line(
         ("OK", DOCTEST.format(5, 0)), ("OK", "cases: 3 passed, 0 failed\n")) == ("8 passed, 0 failed", 0),
     "a failed case is counted once": lambda: last_line(("FAIL", DOCTEST.format(4, 1))) == ("4 passed, 1 failed", 1),
@@ -52,6 +127,10 @@ CASES = {
     "packages.txt names a package once a line": lambda: run(
         "bash", "-c", "source scripts/lib.sh; wanted_packages ci | grep -vxE '[a-z0-9.+-]+' ; "
         "wanted_packages ci | sort | uniq -d; wanted_packages ci | grep -cx clang")[1] == "1\n",
+    ".ci/run refuses a stage that it does not know": lambda: run(".ci/run", "water")[0] == 64,
+    ".ci/run's stages have budgets of 35 minutes together": lambda: sum(
+        int(seconds) for seconds in re.findall(r"\[\w+\]=(\d+)", (ROOT / ".ci/run").read_text())) <= 35 * 60,
+    "scripts/bare_debian takes no option": lambda: run("scripts/bare_debian", "--nonsense")[0] == 64,
     "./demo needs no compiler for fuzzing": lambda: "clang" not in run(
         "bash", "-c", "source scripts/lib.sh; wanted_packages build")[1].split(),
 }
