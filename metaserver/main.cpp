@@ -52,6 +52,7 @@ Result<void> serve(const MetaserverOptions& options) {
   auto control = command::ControlServer::claim(options.state);
   if (!control) return control.error();
   if (auto opened = (*server)->open(); !opened) return opened.error();
+  (*control)->onRestored([&] { (*server)->restoreState(); });
   (*control)->serve(dispatcher);
   log::info("metaserver ready on {}, network in {}; now start peers", (*server)->address().text(),
             options.topoFile);

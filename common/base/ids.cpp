@@ -26,10 +26,13 @@ Result<PeerId> PeerId::parse(std::string_view text) {
     return Error{ErrorCode::usage, fmt::format("a peer id has at most {} bytes, not {}",
                                                limits::kPeerIdBytes, text.size())};
   }
-  if (text == "." || text == "..") return refuse("it names a folder");
+  if (text.starts_with('.')) return refuse("it begins with a dot");
   if (!isUtf8(text)) return refuse("it is not UTF-8");
   if (text.find_first_of(":/") != std::string_view::npos) return refuse("it has a ':' or a '/'");
-  if (hasSpaceOrControl(text)) return refuse("it has a space or a control character");
+  if (const auto unseen = findUnseen(text)) {
+    return refuse(fmt::format("U+{:04X} is a space, a control character or an invisible one",
+                              static_cast<std::uint32_t>(*unseen)));
+  }
   return PeerId(std::string(text));
 }
 

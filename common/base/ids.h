@@ -17,8 +17,9 @@
 
 namespace espalier {
 
-// The name a user gave a peer: 1 to 64 bytes of UTF-8 without white space, control characters, ':'
-// or '/', and neither "." nor "..". A default-constructed PeerId is empty and names nobody.
+// The name a user gave a peer: 1 to 64 bytes of UTF-8 without white space, control and invisible
+// characters, ':' or '/', that does not begin with a dot. The one rule for options, prompts, files
+// and the network. A default-constructed PeerId is empty and names nobody.
 class PeerId {
  public:
   PeerId() = default;

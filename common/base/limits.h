@@ -57,6 +57,10 @@ inline constexpr auto kRejoinWait = 6s;  // a restarted metaserver waits for the
 inline constexpr std::uint64_t kMembers = 1u << 20;  // the registry's size: 2 KiB each, 2 GiB
 // Of a metaserver: a line a member, with host and id of full length, order, port, key.
 inline constexpr std::uint64_t kStateFileBytes = kMembers * (kHostBytes + kPeerIdBytes + 80);
+inline constexpr auto kStateCheck = 500ms;  // is the state folder still there? Six cheap calls
+inline constexpr auto kStateAwaited = 3s;   // a removed one comes back within this, or never
+inline constexpr std::size_t kDamagedLinesTold = 20;  // of a file of state, in the log
+inline constexpr unsigned kDamagedKept = 9;           // damaged files of one name, kept beside it
 // What its neighbours make one peer pass on, or raise its beat for: fifty contacts a second without
 // a metaserver, and what a storm of comers needs.
 inline constexpr std::size_t kTreeActsPerSecond = 200;

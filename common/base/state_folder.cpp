@@ -47,11 +47,27 @@ std::string markerLine() {
   return fmt::format("{} {}\n", kStateMarker, kStateVersion);
 }
 
+Error refusal(const std::string& path, std::string_view why) {
+  return {ErrorCode::configuration, fmt::format("the state folder {} {}", escaped(path), why)};
+}
+
+Error belongsTo(uid_t owner, const std::string& path) {
+  return refusal(
+      path, fmt::format("belongs to another user (uid {}, this program runs as uid {}): run it "
+                        "as that user, or keep the state elsewhere with --state DIR",
+                        owner, ::geteuid()));
+}
+
 // Errors: `failed` for no folder there.
 Result<FileDescriptor> openIt(const std::string& path) {
   FileDescriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder) return folder;
   const int reason = errno;
+  struct stat status {};
+  // Who may not even list it should hear why.
+  if (reason == EACCES && ::stat(path.c_str(), &status) == 0 && status.st_uid != ::geteuid()) {
+    return belongsTo(status.st_uid, path);
+  }
   Error error = systemError("cannot open the folder " + escaped(path), reason);
   if (reason == ENOENT) error.code = ErrorCode::failed;
   return error;
@@ -62,21 +78,11 @@ Result<void> checkOwner(int folder, const std::string& path) {
   if (::fstat(folder, &status) != 0) {
     return systemError("cannot look at the folder " + escaped(path), errno);
   }
-  const auto refuse = [&](std::string why) {
-    return Error{ErrorCode::configuration,
-                 fmt::format("the state folder {} {}", escaped(path), why)};
-  };
-  if (status.st_uid != ::geteuid()) {
-    return refuse(fmt::format(
-        "belongs to another user (uid {}, this program runs as uid {}): run it as that user, or "
-        "keep the state elsewhere with --state DIR",
-        status.st_uid, ::geteuid()));
-  }
-  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-    return refuse(fmt::format("can be written by others (mode {:04o}): chmod go-w takes that away",
-                              status.st_mode & 07777u));
-  }
-  return {};
+  if (status.st_uid != ::geteuid()) return belongsTo(status.st_uid, path);
+  if ((status.st_mode & (S_IWGRP | S_IWOTH)) == 0) return {};
+  return refusal(path,
+                 fmt::format("can be written by others (mode {:04o}): chmod go-w takes that away",
+                             status.st_mode & 07777u));
 }
 
 Result<void> checkMarker(int folder, const std::string& path) {

@@ -1,10 +1,14 @@
 #include "common/base/state_version.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <limits>
 
+#include "common/base/file.h"
+#include "common/base/limits.h"
 #include "common/base/text.h"
 
 namespace espalier {
@@ -36,6 +40,21 @@ Result<void> checkStateVersion(std::string_view path, unsigned found, unsigned n
                fmt::format("{} was written by a newer version of this program (format {}; this one "
                            "reads up to {}): use the newer one",
                            escaped(path), found, newest)};
+}
+
+Result<std::string> keepDamaged(const std::string& path) {
+  std::string kept = path + ".damaged";
+  for (unsigned number = 2;; ++number) {
+    if (::link(path.c_str(), kept.c_str()) == 0) return kept;
+    if (errno != EEXIST || number > limits::kDamagedKept) break;
+    kept = fmt::format("{}.damaged-{}", path, number);
+  }
+  // All are taken, or the file system knows no second names.
+  const auto bytes = readFile(path, limits::kStateFileBytes);
+  if (!bytes) return bytes.error();
+  const auto copied = replaceFile(kept, *bytes, Durability::durable, kPrivate);
+  if (!copied) return copied.error();
+  return kept;
 }
 
 }  // namespace espalier

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "common/base/result.h"
@@ -22,5 +23,10 @@ std::optional<unsigned> binaryVersion(std::string_view bytes, std::string_view k
 
 // An error of code `configuration`, with a sentence for the user, if `found` is above `newest`.
 Result<void> checkStateVersion(std::string_view path, unsigned found, unsigned newest);
+
+// Keeps a damaged file under a second name, PATH.damaged or PATH.damaged-2 and so on, which it
+// returns: nothing that a user could still read out of it is lost when PATH is replaced. After
+// limits::kDamagedKept of them the last one is replaced. `path` stays.
+Result<std::string> keepDamaged(const std::string& path);
 
 }  // namespace espalier

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "common/base/invisible.h"
 #include "common/base/unicode.h"
 
 namespace espalier {
@@ -41,20 +42,26 @@ std::string_view cutUtf8(std::string_view text, std::size_t mostBytes) {
   return text.substr(0, mostBytes);
 }
 
-bool hasSpaceOrControl(std::string_view text) {
+std::optional<char32_t> findUnseen(std::string_view text) {
   while (!text.empty()) {
     const auto character = takeCharacter(text);
-    if (character >= kRawByte || isSpace(character) || isControl(character)) return true;
+    if (character >= kRawByte || isSpace(character) || isControl(character) ||
+        isInvisible(character)) {
+      return character;
+    }
   }
-  return false;
+  return std::nullopt;
 }
 
 std::string escaped(std::string_view text) {
   std::string result;
   result.reserve(text.size());
+  bool shapes = false;  // Whether a joiner may follow.
   while (!text.empty()) {
     const auto begin = text;
     const auto value = takeCharacter(text);
+    const bool hidden = isInvisible(value) && !(shapes && isJoinerOrSelector(value));
+    shapes = value >= 0x80 && value < kRawByte && !hidden && !isControl(value) && !isSpace(value);
     if (value >= kRawByte) {
       result += fmt::format("\\x{:02x}", static_cast<unsigned char>(begin[0]));
     } else if (value == '\\') {
@@ -65,7 +72,7 @@ std::string escaped(std::string_view text) {
       result += "\\t";
     } else if (value == '\r') {
       result += "\\r";
-    } else if (isControl(value)) {
+    } else if (hidden || isControl(value)) {
       result += value < 0x100 ? fmt::format("\\x{:02x}", static_cast<unsigned>(value))
                               : fmt::format("\\u{{{:04x}}}", static_cast<unsigned>(value));
     } else {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,13 +15,14 @@ bool isUtf8(std::string_view text);
 // The beginning of `text`, at most that many bytes, not cut within a character.
 std::string_view cutUtf8(std::string_view text, std::size_t mostBytes);
 
-// Whether it has white space (also Unicode's), a C0 or C1 control character or DEL, or a
-// bidirectional control.
-bool hasSpaceOrControl(std::string_view text);
+// The first code point that no name may have: white space (also Unicode's), a control character,
+// or one that shows nothing (common/base/invisible.h). `text` is UTF-8.
+std::optional<char32_t> findUnseen(std::string_view text);
 
-// The same text with control characters, invalid UTF-8 and bidirectional controls as \n, \t, \xNN
-// or \u{NNNN}, and the backslash doubled: what a terminal or a log may be given. Text without any
-// of these is unchanged.
+// The same text with control characters, invalid UTF-8 and invisible characters as \n, \t, \xNN or
+// \u{NNNN}, and the backslash doubled: what a terminal or a log may be given. Text without any of
+// these is unchanged. Joiners and variation selectors stay where they shape the character before
+// them: behind one that is visible and not ASCII.
 std::string escaped(std::string_view text);
 
 // 12 B · 3.1 MB · 1.0 GB (powers of 1000, as disks and networks are sold).

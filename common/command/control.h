@@ -20,6 +20,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <list>
 #include <memory>
 #include <optional>
@@ -27,10 +28,12 @@
 #include <thread>
 #include <vector>
 
+#include "common/base/clock.h"
 #include "common/base/file_descriptor.h"
 #include "common/base/result.h"
 #include "common/command/dispatcher.h"
 #include "common/command/runner.h"
+#include "common/command/state_claim.h"
 
 namespace espalier::command {
 
@@ -42,8 +45,11 @@ class ControlServer {
   // Takes the state folder: until the server is gone, no other program gets it. Makes `stateDir`
   // (0700) if it is not there. Fails with `refused` when a program has it already, before anything
   // is touched. A socket that nobody answers on is replaced. Clients that connect before serve()
-  // wait for it.
+  // wait for it. See StateClaim for what happens when the folder is removed meanwhile.
   static Result<std::unique_ptr<ControlServer>> claim(const std::string& stateDir);
+  // Called on the server's thread whenever the state folder was removed and has been made again: to
+  // put there what else belongs there. Before serve().
+  void onRestored(std::function<void()> restore) { onRestored_ = std::move(restore); }
   // Begins to answer; once. `dispatcher` outlives the server.
   void serve(const Dispatcher& dispatcher);
 
@@ -60,15 +66,17 @@ class ControlServer {
  private:
   class Session;
 
-  ControlServer(FileDescriptor folder, FileDescriptor lock, FileDescriptor listener,
-                FileDescriptor wake);
+  ControlServer(std::string stateDir, StateClaim state, FileDescriptor wake);
   void run(const std::stop_token& stop);
   void acceptOne();
+  void checkState();
 
   const Dispatcher* dispatcher_ = nullptr;
-  FileDescriptor folder_;
-  FileDescriptor lock_;
-  FileDescriptor listener_;
+  std::function<void()> onRestored_;
+  const std::string stateDir_;
+  StateClaim state_;  // the thread's, once there is one
+  TimePoint nextCheck_{};
+  bool toldGone_ = false;
   FileDescriptor wake_;                           // an eventfd: a session has ended, or all shall
   std::list<std::unique_ptr<Session>> sessions_;  // the thread's own
   std::jthread thread_;

@@ -8,6 +8,7 @@
 #include "common/base/state_folder.h"
 #include "common/command/control.h"
 #include "common/command/control_channel.h"
+#include "common/command/state_claim.h"
 
 namespace espalier::command {
 namespace {
@@ -126,6 +127,7 @@ class Client {
 
 std::optional<int> runInRunning(const std::string& stateDir, const std::vector<std::string>& lines,
                                 Context& context, const Output& output) {
+  awaitState(stateDir, context.stop);
   // Before anything is said: a folder of another user's may hold a socket of another user's.
   const auto folder = findStateFolder(stateDir);
   if (!folder && folder.error().code == ErrorCode::failed) return std::nullopt;

@@ -1,8 +1,5 @@
-#include <fcntl.h>
-#include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,7 +8,7 @@
 #include <mutex>
 
 #include "common/base/limits.h"
-#include "common/base/state_folder.h"
+#include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/command/control.h"
 #include "common/command/control_channel.h"
@@ -191,33 +188,16 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(const std::string& s
 }
 
 Result<std::unique_ptr<ControlServer>> ControlServer::claim(const std::string& stateDir) {
-  auto folder = openStateFolder(stateDir);
-  if (!folder) return folder.error();
-  FileDescriptor lock(
-      ::openat(folder->get(), kControlLock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!lock) return systemError("cannot open the lock in " + escaped(stateDir), errno);
-  const Error taken{ErrorCode::refused,
-                    fmt::format("another process already runs on {}", escaped(stateDir))};
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return taken;
-    return systemError("cannot lock " + escaped(stateDir), errno);
-  }
-  if (const auto answered = connectControl(folder->get())) return taken;
-  ::unlinkat(folder->get(), kControlSocket, 0);
-  auto listener = listenControl(folder->get());
-  if (!listener) return listener.error();
+  auto state = StateClaim::take(stateDir);
+  if (!state) return state.error();
   FileDescriptor wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake) return systemError("cannot make an event descriptor", errno);
-  return std::unique_ptr<ControlServer>(new ControlServer(std::move(*folder), std::move(lock),
-                                                          std::move(*listener), std::move(wake)));
+  return std::unique_ptr<ControlServer>(
+      new ControlServer(stateDir, *std::move(state), std::move(wake)));
 }
 
-ControlServer::ControlServer(FileDescriptor folder, FileDescriptor lock, FileDescriptor listener,
-                             FileDescriptor wake)
-    : folder_(std::move(folder)),
-      lock_(std::move(lock)),
-      listener_(std::move(listener)),
-      wake_(std::move(wake)) {}
+ControlServer::ControlServer(std::string stateDir, StateClaim state, FileDescriptor wake)
+    : stateDir_(std::move(stateDir)), state_(std::move(state)), wake_(std::move(wake)) {}
 
 void ControlServer::serve(const Dispatcher& dispatcher) {
   dispatcher_ = &dispatcher;
@@ -229,20 +209,47 @@ ControlServer::~ControlServer() {
 }
 
 void ControlServer::stop() {
-  // First the name, so that who comes now finds nobody instead of one that is ending.
-  ::unlinkat(folder_.get(), kControlSocket, 0);
-  if (!thread_.joinable()) return;
+  if (!thread_.joinable()) return state_.hide();
   thread_.request_stop();
   wakeUp(wake_.get());
   thread_.join();
 }
 
+// The folder may be removed by its user at any moment.
+void ControlServer::checkState() {
+  using Found = StateClaim::Found;
+  nextCheck_ = Clock::now() + limits::kStateCheck;
+  const auto [found, why] = state_.check();
+  if (found == Found::whole || found == Found::restored) toldGone_ = false;
+  switch (found) {
+    case Found::whole:
+      return;
+    case Found::restored:
+      log::warning("the state folder {} was removed or moved away; it has been made again",
+                   escaped(stateDir_));
+      if (onRestored_) onRestored_();
+      return;
+    case Found::gone:
+      if (std::exchange(toldGone_, true)) return;
+      return log::warning("the state folder {} is gone, and can't be made again: {}; trying again",
+                          escaped(stateDir_), why);
+    case Found::taken:
+      if (std::exchange(toldGone_, true)) return;
+      return log::error(
+          "another process has taken the state folder {}: stop one of the two; commands with -e "
+          "reach the other",
+          escaped(stateDir_));
+  }
+}
+
 void ControlServer::run(const std::stop_token& stop) {
+  constexpr auto kCheck = std::chrono::milliseconds(limits::kStateCheck);
   TimePoint end = kNever;
   while (true) {
     sessions_.remove_if([](const auto& session) { return session->done(); });
     if (stop.stop_requested()) {
       if (end == kNever) {
+        state_.hide();  // who comes now finds nobody, instead of one that is ending
         end = Clock::now() + limits::kControlGrace;
         for (auto& session : sessions_) session->interrupt();
       }
@@ -251,8 +258,9 @@ void ControlServer::run(const std::stop_token& stop) {
         for (auto& session : sessions_) session->cut();
       }
     }
+    if (!stop.stop_requested() && Clock::now() >= nextCheck_) checkState();
     std::vector<pollfd> waiting = {{wake_.get(), POLLIN, 0}};
-    if (!stop.stop_requested()) waiting.push_back({listener_.get(), POLLIN, 0});
+    if (!stop.stop_requested()) waiting.push_back({state_.listener(), POLLIN, 0});
     std::vector<Session*> readers;
     const std::size_t first = waiting.size();
     for (auto& session : sessions_) {
@@ -260,8 +268,8 @@ void ControlServer::run(const std::stop_token& stop) {
       waiting.push_back({session->socket(), POLLIN | POLLRDHUP, 0});
       readers.push_back(session.get());
     }
-    // Only while ending is there anything to look at without an event.
-    if (::poll(waiting.data(), waiting.size(), stop.stop_requested() ? 100 : -1) < 0) continue;
+    const int patience = stop.stop_requested() ? 100 : static_cast<int>(kCheck.count());
+    if (::poll(waiting.data(), waiting.size(), patience) < 0) continue;
     if (waiting[0].revents != 0) {
       std::uint64_t count = 0;
       [[maybe_unused]] const auto taken = ::read(wake_.get(), &count, sizeof count);
@@ -274,7 +282,7 @@ void ControlServer::run(const std::stop_token& stop) {
 }
 
 void ControlServer::acceptOne() {
-  FileDescriptor socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  FileDescriptor socket(::accept4(state_.listener(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!socket || !isSameUser(socket.get())) return;
   if (sessions_.size() >= limits::kControlSessions) {
     sendText(socket.get(), "err", "too many commands at once: try again\n");

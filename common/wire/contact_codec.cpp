@@ -25,10 +25,6 @@ std::string serialized(const google::protobuf::MessageLite& message) {
   return payload;
 }
 
-bool isHost(std::string_view text) {
-  return !text.empty() && text.size() <= limits::kHostBytes && !hasSpaceOrControl(text);
-}
-
 Result<JoinOrder> readOrder(std::uint64_t order) {
   if (order > limits::kJoinOrder) return malformed("an order of joining that nobody can have");
   return JoinOrder{order};

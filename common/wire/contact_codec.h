@@ -28,7 +28,7 @@ bool parse(std::string_view payload, google::protobuf::MessageLite& out);
 std::string serialized(const google::protobuf::MessageLite& message);
 
 void fill(const Contact& contact, proto::Contact& out);
-// A contact can be dialled: its host is not empty, its port not 0, its order given.
+// A contact can be dialled: its host is one (isHost), its port not 0, its order given.
 Result<Contact> readContact(const proto::Contact& in);
 
 Result<PeerId> readPeerId(std::string_view text);
@@ -42,8 +42,6 @@ using ContactFields = google::protobuf::RepeatedPtrField<proto::Contact>;
 Result<std::vector<Contact>> readContacts(const ContactFields& in, std::size_t most);
 void fillContacts(const std::vector<Contact>& contacts, ContactFields& out);
 
-// Without space and control characters, well-formed UTF-8, and of at most limits::kHostBytes.
-bool isHost(std::string_view text);
 Result<JoinOrder> readOrder(std::uint64_t order);
 Result<std::uint64_t> readMembers(std::uint64_t count, std::uint64_t least);
 

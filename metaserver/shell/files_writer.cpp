@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -42,6 +43,14 @@ void FilesWriter::wake() {
   woken_.notify_one();
 }
 
+void FilesWriter::writeAgain() {
+  {
+    const std::lock_guard lock(mutex_);
+    again_ = wanted_ = true;
+  }
+  woken_.notify_one();
+}
+
 void FilesWriter::run() {
   std::unique_lock lock(mutex_);
   while (!ending_) {
@@ -52,6 +61,7 @@ void FilesWriter::run() {
       woken_.wait_for(lock, kRetry, woken);
     }
     wanted_ = false;
+    if (std::exchange(again_, false)) written_ = 0;
     lock.unlock();
     const TimePoint begun = Clock::now();
     writeNewest();

@@ -46,6 +46,8 @@ class FilesWriter {
 
   // Something may have changed. Cheap; from any thread.
   void wake();
+  // A file has vanished: all are written again, though nothing has changed.
+  void writeAgain();
 
  private:
   void run();
@@ -60,6 +62,7 @@ class FilesWriter {
   std::mutex mutex_;
   std::condition_variable woken_;
   bool wanted_ = true;
+  bool again_ = false;
   bool ending_ = false;
   std::thread thread_;
 };

@@ -43,20 +43,12 @@ Result<std::unique_ptr<Server>> Server::bind(net::EventLoop& loop, MetaserverOpt
 }
 
 Result<State> Server::readState() const {
-  const auto text = readFile(statePath(), limits::kStateFileBytes);
-  if (!text && text.error().code == ErrorCode::failed) {  // there is none: a new network
-    State fresh;
-    fresh.network = randomFromKernel<wire::NetworkId>();
-    return fresh;
-  }
-  if (!text) return text.error();
-  auto state = parseState(*text);
-  if (!state) {
-    return Error{ErrorCode::configuration,
-                 fmt::format("{}: {}; move it away to begin a new network", statePath(),
-                             state.error().message)};
-  }
-  return state;
+  auto state = loadState(statePath());
+  if (!state) return state.error();
+  if (*state) return **std::move(state);
+  State fresh;
+  fresh.network = randomFromKernel<wire::NetworkId>();
+  return fresh;
 }
 
 Result<void> Server::open() {
@@ -72,6 +64,7 @@ Result<void> Server::open() {
       }
     }
   }
+  opened_ = *state;
   Registry::Options options;
   options.firstPort = options_.firstPort;
   options.maxLinks = options_.maxLinks;
@@ -104,6 +97,15 @@ Result<void> Server::open() {
       [this] { return deadline_; },
       [this](TimePoint) { step([](Registry& r, TimePoint now, Effects& f) { r.tick(now, f); }); });
   return {};
+}
+
+void Server::restoreState() {
+  // Until then the writer has nothing to write.
+  const bool unchanged = registry_.with(
+      [](auto& registry) { return registry->awaiting() || registry->version() == 0; });
+  if (!unchanged) return writer_->writeAgain();
+  const auto kept = replaceFile(statePath(), formatState(opened_), Durability::durable, kPrivate);
+  if (!kept) log::error("{}", kept.error().message);
 }
 
 template <typename Event>

@@ -30,6 +30,8 @@ class Server final : public MetaserverService, private net::ListenerHandler {
 
   // Reads the state, empties topo.txt if the network is new, begins to serve.
   Result<void> open();
+  // Writes the state file again, which somebody has removed; on any thread, once it is open.
+  void restoreState();
   Endpoint address() const { return listener_->localAddress(); }
 
   // --- what commands ask; from any thread
@@ -94,6 +96,7 @@ class Server final : public MetaserverService, private net::ListenerHandler {
   std::uint64_t connections_ = 0;
   std::deque<Probe> toProbe_;
   std::map<ConnectionId, PeerId> probing_;
+  State opened_;  // what the state file had when it was opened
   std::unique_ptr<FilesWriter> writer_;
 };
 

@@ -6,8 +6,12 @@
 //
 // The network's id is durable before anybody is admitted; the peers are soft (the living tell them
 // again), so the file may be a moment old.
+//
+// Whatever the codecs let into the registry is written so that it reads back: see isHost() and
+// PeerId. A line that is damaged anyway costs its own peer only: that one joins as a newcomer.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,8 +29,22 @@ struct State {
   bool operator==(const State&) const = default;
 };
 
+struct StateRead {
+  State state;
+  // What was left out, a sentence each, safe to print: "line 3: this is no peer: …". At most
+  // limits::kDamagedLinesTold; `damagedLines` counts them all.
+  std::vector<std::string> problems;
+  std::size_t damagedLines = 0;
+};
+
 std::string formatState(const State& state);
-// Errors (code `configuration`) begin with "line N: ".
-Result<State> parseState(std::string_view text);
+// Errors (code `configuration`) begin with "line 1: ": without its first line the file means
+// nothing.
+Result<StateRead> parseState(std::string_view text);
+
+// Reads the file; none if it is not there. A newer version, or a damaged first line, is an error of
+// code `configuration` that says what to do; the file stays as it is. A file with damaged lines is
+// kept beside the one that is written next (keepDamaged), and its problems are logged.
+Result<std::optional<State>> loadState(const std::string& path);
 
 }  // namespace espalier::metaserver::shell

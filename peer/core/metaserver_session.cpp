@@ -41,7 +41,7 @@ wire::Join Membership::joinRequest() const {
   join.id = id_;
   join.key = key_;
   join.word = word_;
-  join.listen = {options_.advertise.host, options_.listen.port};
+  join.listen = {withoutScope(options_.advertise.host), options_.listen.port};
   if (admitted_ && tree_) {
     join.listen.port = tree_->self().endpoint.port;
     join.network = admitted_->network;

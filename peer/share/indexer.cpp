@@ -101,6 +101,16 @@ void Indexer::learn(const Remembered& version) {
   post([this, version] { catalogue_.remember(version); });
 }
 
+void Indexer::saveAgain() {
+  post([this] {
+    boost::system::error_code error;
+    const bool lost = !fs::exists(listFile_, error);
+    if (lost && list_ != ShareList{}) (void)changeList(list_);
+    unsaved_ = true;
+    nextSave_ = TimePoint{};
+  });
+}
+
 void Indexer::runCommands() {
   auto commands = commands_.with([](auto& waiting) { return std::exchange(waiting, {}); });
   for (auto& command : commands) command();

@@ -45,6 +45,7 @@ class Indexer {
   Result<void> remove(const fs::path& path);
   void lookAgain(std::string name);
   void learn(const Remembered& version);
+  void saveAgain();
 
  private:
   struct FolderState {

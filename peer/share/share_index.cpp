@@ -80,6 +80,10 @@ Result<OpenedFile> ShareIndex::openForServing(const SharedFile& file) {
   return opened;
 }
 
+void ShareIndex::saveAgain() {
+  indexer_->saveAgain();
+}
+
 void ShareIndex::learn(const fs::path& path, const FileRoot& root, std::span<const Digest> chunks) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return;

@@ -87,6 +87,9 @@ class ShareIndex {
   // it changed.
   Result<std::vector<Digest>> chunkHashes(const FileRoot& root);
 
+  // The state folder was removed, and is there again: what is kept in it is saved soon.
+  void saveAgain();
+
   // As share::openForServing; what proves changed is looked at again, so it soon leaves the index.
   Result<OpenedFile> openForServing(const SharedFile& file);
 

@@ -1,5 +1,6 @@
 // The key that proves a peer to be the one that joined under its id before. STATE/instance.key, 32
-// hexadecimal digits and a line feed, mode 0600; made, and synced to disk, the first time.
+// hexadecimal digits and a line feed, mode 0600; made, and synced to disk, the first time. That is
+// version 1; a later one would begin with "espalier-key 2".
 #pragma once
 
 #include <string>
@@ -9,8 +10,10 @@
 
 namespace espalier::peer::shell {
 
-// Blocks on the disk. Makes the folder (0700) if need be. A damaged file is an error of code
-// `configuration`.
+// Blocks on the disk. A damaged file, or one of a newer version, is an error of code
+// `configuration`; it stays as it is.
 Result<InstanceKey> loadInstanceKey(const std::string& stateFolder);
+// Puts the key back if the file is gone.
+Result<void> restoreInstanceKey(const std::string& stateFolder, const InstanceKey& key);
 
 }  // namespace espalier::peer::shell

@@ -8,7 +8,7 @@
 #include "common/base/log.h"
 #include "common/base/text.h"
 #include "peer/shell/instance_key.h"
-#include "peer/transfer/stale_parts.h"
+#include "peer/shell/peer_state.h"
 
 namespace espalier::peer::shell {
 namespace {
@@ -92,6 +92,7 @@ Result<void> Node::settle(const PeerId& id) {
     }
     if (failed) return systemError("cannot make the folder " + escaped(folder), failed.value());
   }
+  if (auto fit = checkShareFolder(options_.share, options_.state); !fit) return fit;
   boost::system::error_code ignored;
   if (!fs::exists(options_.state, ignored)) made_.push_back(options_.state);
   auto control = command::ControlServer::claim(options_.state);
@@ -101,20 +102,24 @@ Result<void> Node::settle(const PeerId& id) {
       error.message += "; --state DIR keeps a peer's state elsewhere";
     return error;
   }
-  for (const auto& folder : {options_.state, options_.downloads + "/.espalier"}) {
-    const auto now = std::chrono::system_clock::now();
-    const auto stale = transfer::removeStaleParts(folder + "/incoming", now);
-    if (stale.files == 0) continue;
-    log::info("removed {} of {} that nobody went on with for 30 days",
-              counted(stale.files, "incomplete file"), formatSize(stale.bytes));
-  }
+  tidyIncoming(options_.state, options_.downloads);
+  if (auto known = checkShareState(options_.state); !known) return known;
   auto key = loadInstanceKey(options_.state);
   if (!key) return key.error();
   key_ = *key;
   if (auto made = makeShare(); !made) return made;
   control_ = std::move(*control);
+  control_->onRestored([this, key = *key] { restoreState(key); });
   if (dispatcher_ != nullptr) control_->serve(*dispatcher_);
   return {};
+}
+
+// On the control socket's thread, which ends before the share does.
+void Node::restoreState(const InstanceKey& key) {
+  if (const auto kept = restoreInstanceKey(options_.state, key); !kept) {
+    log::error("{}", kept.error().message);
+  }
+  index_->saveAgain();
 }
 
 Result<void> Node::makeShare() {

@@ -113,6 +113,7 @@ class Node final : public PeerService, public Joiner {
 
   Result<void> settle(const PeerId& id);
   Result<void> makeShare();
+  void restoreState(const InstanceKey& key);
   Result<void> exchange(Sharing& other);
   void unsettle();
   void noticed(const Notice& notice);

@@ -20,32 +20,18 @@
 #include <utility>
 
 #include "common/base/limits.h"
+#include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/crypto/file_tree.h"
 #include "peer/transfer/disk.h"
+#include "peer/transfer/journal.h"
 
 namespace espalier::transfer {
 namespace {
 
-constexpr std::string_view kMagic = "ESPJRNL1";
-constexpr std::size_t kHeaderBytes = 8 + Digest::kSizeBytes + 8 + 8;
 constexpr std::size_t kPageBytes = 4096;
 constexpr std::uint64_t kSliceBytes = 4 << 20;
 constexpr auto kSliceTime = std::chrono::microseconds(500);
-// The most that open() reads: the header, and a hash and a mark for each chunk there can be.
-constexpr std::uint64_t kJournalBytes =
-    kHeaderBytes + limits::kFileChunks * (Digest::kSizeBytes + 1);
-
-void appendNumber(std::uint64_t value, std::string& out) {
-  for (int i = 0; i < 8; ++i) out.push_back(static_cast<char>(value >> 8 * i));
-}
-
-std::uint64_t readNumber(std::string_view raw) {
-  std::uint64_t value = 0;
-  for (std::size_t i = 8; i-- > 0;) value = value << 8 | static_cast<unsigned char>(raw[i]);
-  return value;
-}
-
 Result<void> writeAt(int file, std::uint64_t offset, std::span<const std::byte> data) {
   while (!data.empty()) {
     const auto written = ::pwrite(file, data.data(), data.size(), static_cast<off_t>(offset));
@@ -114,8 +100,9 @@ void ChunkBuffer::reserve(std::size_t bytes) {
 Result<Staging> Staging::open(StagingFolder folder, const FileRoot& root, std::uint64_t size) {
   Staging staging(std::move(folder), toHex(root.view()));
   if (auto opened = staging.openPart(); !opened) return opened.error();
+  // Before the part is touched: one of a newer version stays as it is.
+  if (auto read = staging.readJournal(root, size); !read) return read.error();
   if (auto made = staging.makeRoom(size); !made) return made.error();
-  staging.readJournal(root, size);
   return staging;
 }
 
@@ -137,29 +124,24 @@ Result<void> Staging::openPart() {
   return Error{ErrorCode::failed, "the same file is being fetched already"};
 }
 
-void Staging::readJournal(const FileRoot& root, std::uint64_t size) {
-  const FileDescriptor journal(
+Result<void> Staging::readJournal(const FileRoot& root, std::uint64_t size) {
+  const std::string path = path_ + "/" + journalName();
+  const FileDescriptor file(
       ::openat(folder_.get(), journalName().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   struct stat status {};
-  if (!journal || ::fstat(journal.get(), &status) != 0) return;
-  const auto bytes = static_cast<std::uint64_t>(status.st_size);
-  if (bytes < kHeaderBytes || bytes > kJournalBytes) return;
+  if (!file || ::fstat(file.get(), &status) != 0) return {};
+  const auto bytes = std::min(static_cast<std::uint64_t>(status.st_size), Journal::kMostBytes + 1);
   std::string raw(bytes, '\0');
-  if (!readAt(journal.get(), 0, std::as_writable_bytes(std::span(raw)))) return;
-  const std::string_view text(raw);
-  if (!text.starts_with(kMagic) || text.substr(8, Digest::kSizeBytes) != root.view()) return;
-  ChunkPlan plan{root, readNumber(text.substr(40)), readNumber(text.substr(48)), {}};
-  if (plan.size != size || !crypto::isChunkBytes(plan.chunkBytes)) return;
-  const std::uint64_t chunks = crypto::chunkCount(size, plan.chunkBytes);
-  if (bytes != kHeaderBytes + chunks * (Digest::kSizeBytes + 1)) return;
-  for (std::uint64_t i = 0; i < chunks; ++i) {
-    plan.hashes.push_back(
-        *Digest::fromRaw(text.substr(kHeaderBytes + i * Digest::kSizeBytes, Digest::kSizeBytes)));
+  if (!readAt(file.get(), 0, std::as_writable_bytes(std::span(raw)))) raw.clear();
+  if (auto known = Journal::checkVersion(path, raw); !known) return known;
+  if (auto journal = Journal::parse(raw, root, size)) {
+    marks_ = std::move(journal->marks);
+    earlierPlan_ = std::move(journal->plan);
+    return {};
   }
-  if (!plan.matches()) return;
-  const auto marks = text.substr(kHeaderBytes + chunks * Digest::kSizeBytes);
-  marks_.assign(marks.begin(), marks.end());
-  earlierPlan_ = std::move(plan);
+  log::warning("{} is damaged: what was fetched before is read and verified instead",
+               escaped(path));
+  return {};
 }
 
 Result<void> Staging::begin(const ChunkPlan& plan, const std::function<void(std::uint64_t)>& held,
@@ -167,17 +149,30 @@ Result<void> Staging::begin(const ChunkPlan& plan, const std::function<void(std:
   if (plan.hashes.size() == 1 && wasWhole_ && holdsAll(plan)) held(0);
   if (plan.hashes.size() <= 1) return {};
   const bool goesOn = earlierPlan_ && earlierPlan_->chunkBytes == plan.chunkBytes;
-  if (!goesOn) marks_.assign(plan.hashes.size(), 0);
-  if (goesOn) {
-    if (auto verified = verifyWritten(plan, held, stop); !verified) return verified;
-  }
+  if (!goesOn) markData(plan);
+  if (auto verified = verifyWritten(plan, held, stop); !verified) return verified;
   return writeJournal(plan);
+}
+
+// Without a journal of this plan: wherever an earlier run wrote anything may be a chunk.
+void Staging::markData(const ChunkPlan& plan) {
+  marks_.assign(plan.hashes.size(), 0);
+  if (!hadData_) return;
+  for (off_t at = 0; (at = ::lseek(part_.get(), at, SEEK_DATA)) >= 0;) {
+    const off_t end = ::lseek(part_.get(), at, SEEK_HOLE);
+    if (end <= at) break;
+    const auto first = static_cast<std::uint64_t>(at) / plan.chunkBytes;
+    const auto last = static_cast<std::uint64_t>(end - 1) / plan.chunkBytes;
+    for (auto chunk = first; chunk <= last && chunk < marks_.size(); ++chunk) marks_[chunk] = 1;
+    at = end;
+  }
 }
 
 Result<void> Staging::makeRoom(std::uint64_t size) {
   size_ = reserved_ = size;
   struct stat status {};
   if (::fstat(part_.get(), &status) != 0) return noRoom(size, errno);
+  hadData_ = status.st_blocks > 0;
   wasWhole_ = static_cast<std::uint64_t>(status.st_size) == size;
   // Rather than the signal that ftruncate(2) would raise.
   struct rlimit limit {};
@@ -241,13 +236,8 @@ Result<void> Staging::writeJournal(const ChunkPlan& plan) {
   journal_ = FileDescriptor(::openat(folder_.get(), journalName().c_str(),
                                      O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666));
   if (!journal_) return diskError("cannot keep a journal of what was fetched", errno);
-  std::string raw(kMagic);
-  raw += plan.root.view();
-  appendNumber(plan.size, raw);
-  appendNumber(plan.chunkBytes, raw);
-  for (const auto& hash : plan.hashes) raw += hash.view();
-  marksAt_ = raw.size();
-  raw.append(marks_.begin(), marks_.end());
+  const std::string raw = Journal::format(plan, marks_);
+  marksAt_ = raw.size() - marks_.size();
   if (auto written = writeAt(journal_.get(), 0, asBytes(raw)); !written) return written;
   if (::ftruncate(journal_.get(), static_cast<off_t>(raw.size())) != 0) {
     return diskError("cannot keep a journal of what was fetched", errno);

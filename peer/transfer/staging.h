@@ -72,7 +72,8 @@ struct StagingFolder {
 class Staging {
  public:
   // In `folder`, which must be on the file system of the final place. An error of code `failed`
-  // when this root is being fetched already, of code `io` when the disk has no room.
+  // when this root is being fetched already, `io` when the disk has no room, `configuration` when
+  // a newer version began to fetch it.
   static Result<Staging> open(StagingFolder folder, const FileRoot& root, std::uint64_t size);
 
   std::string partPath() const { return path_ + "/" + partName(); }
@@ -99,7 +100,8 @@ class Staging {
   std::string partName() const { return name_ + ".part"; }
   std::string journalName() const { return name_ + ".journal"; }
   Result<void> openPart();
-  void readJournal(const FileRoot& root, std::uint64_t size);
+  Result<void> readJournal(const FileRoot& root, std::uint64_t size);
+  void markData(const ChunkPlan& plan);
   Result<void> makeRoom(std::uint64_t size);
   Result<void> writeJournal(const ChunkPlan& plan);
   bool holdsAll(const ChunkPlan& plan);
@@ -115,6 +117,7 @@ class Staging {
   std::uint64_t size_ = 0;
   std::uint64_t reserved_ = 0;  // bytes from the beginning
   std::uint64_t slice_ = 0;     // to reserve next
+  bool hadData_ = false;        // an earlier run wrote into the part
   bool wasWhole_ = false;       // the part had the size of the file
   std::optional<ChunkPlan> earlierPlan_;
   std::vector<char> marks_;  // of the earlier run

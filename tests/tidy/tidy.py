@@ -26,7 +26,7 @@ def files_of(root):
     else:  # a source archive
         names = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
         names = {name for name in names if not name.startswith(("build", ".git/"))}
-    data = ("sample_files/", "tests/fuzz/corpus/")
+    data = ("sample_files/", "tests/fuzz/corpus/", "tests/fixtures/")
     return sorted(name for name in names if not name.startswith(data) and (root / name).is_file())
 
 

@@ -45,10 +45,40 @@ inline PeerId someId() {
   return *PeerId::parse("p" + textOf(0, limits::kPeerIdBytes - 1));
 }
 
+// The longest that there is.
+inline std::string longHost() {
+  std::string host;
+  while (host.size() + 64 <= limits::kHostBytes) host += std::string(63, 'h') + '.';
+  return host + std::string(limits::kHostBytes - host.size(), 'h');
+}
+
+inline std::string someHost() {
+  const auto part = [] { return std::to_string(numberOf(0, 255)); };
+  const auto group = [] {
+    return *rc::gen::container<std::string>(numberOf<std::size_t>(1, 4),
+                                            rc::gen::elementOf(std::string("0123456789abcdefAF")));
+  };
+  switch (numberOf(0, 4)) {
+    case 0:
+      return part() + "." + part() + "." + part() + "." + part();
+    case 1:
+      return group() + ":" + group() + "::" + group();
+    case 2:
+      return "::ffff:" + part() + "." + part() + "." + part() + "." + part();
+    case 3:
+      return longHost();
+    default:
+      return "a" +
+             *rc::gen::container<std::string>(numberOf<std::size_t>(0, 12),
+                                              rc::gen::elementOf(std::string("abXYZ019-"))) +
+             "z.example";
+  }
+}
+
 inline wire::Contact someContact() {
   return {someId(),
           JoinOrder{numberOf<std::uint64_t>(1, limits::kJoinOrder)},
-          {textOf(1, limits::kHostBytes), numberOf<std::uint16_t>(1, 65535)}};
+          {someHost(), numberOf<std::uint16_t>(1, 65535)}};
 }
 
 inline std::vector<wire::Contact> someContacts(std::size_t most) {
