@@ -1,14 +1,21 @@
 // The metaserver: builds the graph of its objects, and runs it until Ctrl-C, SIGTERM or the command
 // `stop`.
-#include <csignal>
-#include <cstdio>
+#include <fmt/format.h>
 
+#include <algorithm>
+#include <csignal>
+#include <system_error>
+#include <utility>
+
+#include "common/base/file.h"
 #include "common/base/limits.h"
 #include "common/base/log.h"
+#include "common/base/text.h"
 #include "common/command/control.h"
 #include "common/command/log_writer.h"
 #include "common/command/options.h"
-#include "common/command/runner.h"
+#include "common/command/program.h"
+#include "common/command/words.h"
 #include "common/net/address.h"
 #include "common/net/event_loop.h"
 #include "metaserver/shell/commands.h"
@@ -20,21 +27,28 @@ namespace {
 using namespace espalier;
 using namespace espalier::metaserver::shell;
 
-int failWith(const Error& error) {
-  std::fprintf(stderr, "metaserver: %s\n", error.message.c_str());
-  return exitCode(error.code);
+int failWith(const Error& error, const MetaserverOptions& options) {
+  const auto& commands = options.commands;
+  return command::failWith(error,
+                           {"metaserver", options.json,
+                            commands.empty() ? "metaserver" : command::commandOf(commands[0])});
 }
 
 // In the metaserver that runs on that state.
 int runCommandsThere(const MetaserverOptions& options) {
-  auto context = command::standaloneContext({}, false, false);
-  const auto code =
-      command::runInRunning(options.state, options.commands, context, command::standardOutput());
+  const auto code = command::runOnStandardStreams({"the metaserver", options.state},
+                                                  options.commands, options.json, false);
   if (code) return *code;
-  return failWith({ErrorCode::unavailable, "no metaserver runs on " + options.state});
+  return failWith({ErrorCode::unavailable, "no metaserver runs on " + escaped(options.state)},
+                  options);
 }
 
 Result<void> serve(const MetaserverOptions& options) {
+  for (const auto& [name, path] :
+       {std::pair("--topo", options.topoFile), {"--count-file", options.countFile}}) {
+    const auto fits = checkOutputFile(path);
+    if (!fits) return Error{fits.error().code, fmt::format("{}: {}", name, fits.error().message)};
+  }
   auto loop = net::EventLoop::create();
   if (!loop) return loop.error();
   const auto stopOnSignal = [&](int) {
@@ -63,21 +77,26 @@ Result<void> serve(const MetaserverOptions& options) {
 }  // namespace
 
 int main(int count, char** words) {
-  std::signal(SIGPIPE, SIG_IGN);
+  command::prepareProcess();
   MetaserverOptions options;
   const std::vector<std::string> arguments(words + 1, words + count);
   const auto parsed = parseMetaserverOptions(arguments, command::processEnvironment(), options);
-  if (!parsed) return failWith(parsed.error());
-  if (parsed->text) {
-    std::fputs(parsed->text->c_str(), stdout);
-    return 0;
+  if (!parsed) {
+    // The mistake may stand before the option that says how to tell it.
+    options.json = options.json || std::count(arguments.begin(), arguments.end(), "--json") > 0;
+    return failWith(parsed.error(), options);
   }
+  if (parsed->text) return command::print(*parsed->text);
   log::setLevel(options.logLevel);
-  if (!options.commands.empty()) return runCommandsThere(options);
-  if (const auto limit = net::raiseDescriptorLimit(); !limit) {
-    log::warning("{}", limit.error().message);
+  try {
+    if (!options.commands.empty()) return runCommandsThere(options);
+    if (const auto limit = net::raiseDescriptorLimit(); !limit) {
+      log::warning("{}", limit.error().message);
+    }
+    net::reserveDescriptors(limits::kConnections);
+    if (const auto served = serve(options); !served) return failWith(served.error(), options);
+    return 0;
+  } catch (const std::system_error& error) {  // of a thread that can't be started
+    return failWith({ErrorCode::io, fmt::format("cannot start: {}", error.what())}, options);
   }
-  net::reserveDescriptors(limits::kConnections);
-  if (const auto served = serve(options); !served) return failWith(served.error());
-  return 0;
 }

@@ -7,18 +7,18 @@
 #include <algorithm>
 #include <condition_variable>
 #include <csignal>
-#include <cstdio>
 #include <memory>
 #include <mutex>
+#include <system_error>
 
 #include "common/base/log.h"
 #include "common/base/text.h"
-#include "common/command/control.h"
 #include "common/command/log_writer.h"
 #include "common/command/options.h"
-#include "common/command/printing.h"
+#include "common/command/program.h"
 #include "common/command/runner.h"
-#include "common/command/signals.h"
+#include "common/command/standard_output.h"
+#include "common/command/words.h"
 #include "common/net/address.h"
 #include "common/net/event_loop.h"
 #include "peer/shell/commands.h"
@@ -32,17 +32,10 @@ using namespace espalier;
 using namespace espalier::peer::shell;
 
 // As the first of the commands would fail that there are, or as `what`.
-int failWith(const Error& error, const PeerOptions& options, std::string_view what = {}) {
-  if (options.json) {
-    if (!options.commands.empty()) what = options.commands[0];
-    command::Json data;
-    data["command"] = what.substr(0, what.find(' '));
-    data["error"] = command::errorData(error);
-    std::printf("%s\n", data.dump(-1, ' ', false, command::Json::error_handler_t::replace).c_str());
-  } else {
-    std::fprintf(stderr, "peer: %s\n", command::printable(error.message).c_str());
-  }
-  return exitCode(error.code);
+int failWith(const Error& error, const PeerOptions& options, const std::string& what = "peer") {
+  const auto& commands = options.commands;
+  return command::failWith(
+      error, {"peer", options.json, commands.empty() ? what : command::commandOf(commands[0])});
 }
 
 // The end, asked for by a signal, a command, or the prompt.
@@ -74,7 +67,6 @@ class Ending {
 
 // Logs above the line that is being typed.
 void logTo(command::LineEditor* editor) {
-  if (editor == nullptr) return log::setSink(nullptr, nullptr);
   log::setSink(
       [](std::string_view line, void* context) {
         if (line.ends_with('\n')) line.remove_suffix(1);
@@ -88,7 +80,7 @@ class Program {
   Program(net::EventLoop& loop, const PeerOptions& options)
       : loop_(loop),
         options_(options),
-        logWriter_(serves(options) ? std::make_unique<command::LogWriter>() : nullptr),
+        logWriter_(hasPrompt(options) ? nullptr : std::make_unique<command::LogWriter>()),
         node_(loop, options),
         dispatcher_(peerCommands(node_, {options.total}), peerNames(node_)) {
     node_.serveCommands(dispatcher_);
@@ -114,9 +106,11 @@ class Program {
   }
 
  private:
-  // Whether it runs until it is told to end, without a prompt that its log could be shown above.
-  static bool serves(const PeerOptions& options) {
-    return options.headless && options.commands.empty();
+  // Whether there is a line being typed that the log is shown above. What is no terminal gets
+  // nothing but results.
+  static bool hasPrompt(const PeerOptions& options) {
+    return !options.headless && options.commands.empty() && ::isatty(STDIN_FILENO) != 0 &&
+           ::isatty(STDOUT_FILENO) != 0;
   }
 
   // Any thread.
@@ -150,31 +144,39 @@ class Program {
     }
     if (!options_.quiet && !options_.json) log::info("{}", joinedLine(*joined));
     if (options_.commands.empty()) return endedHeadless(ending_.wait());
-    auto context = command::standaloneContext(ending_.token(), options_.json, options_.quiet);
-    return command::runCommands(dispatcher_, options_.commands, context, command::standardOutput());
+    command::StandardOutput standard(ending_.token());
+    auto context =
+        command::standaloneContext(standard, ending_.token(), options_.json, options_.quiet);
+    return command::runCommands(dispatcher_, options_.commands, context, standard.output());
   }
 
   // Ctrl-C is the usual way to end a peer without a prompt.
   static int endedHeadless(int code) { return code == exitCode(ErrorCode::interrupted) ? 0 : code; }
 
   int runPrompt() {
+    command::StandardOutput standard;
     command::LineEditor editor({STDIN_FILENO, STDOUT_FILENO, {}});
-    Prompt prompt(editor, {options_.json, options_.quiet});
+    Prompt prompt(editor, {options_.json, options_.quiet, ::isatty(STDIN_FILENO) == 0,
+                           [&](const std::string& text) { standard.err(text); }});
     prompt_.with([&](auto*& current) { current = &prompt; });
     editor_.with([&](auto*& current) { current = &editor; });
     if (ending_.code()) prompt.close();  // it was asked for before there was a prompt
-    logTo(&editor);
+    if (!logWriter_) logTo(&editor);
     const auto joined = options_.id.empty() ? prompt.join(node_)
                                             : prompt.joinAs(node_, options_.id, options_.joinWord);
     int code = 0;
     if (!joined) {
       code = failWith(joined.error(), options_, "join");
     } else if (*joined) {
-      prompt.run(dispatcher_, (*joined)->id);
+      code = prompt.run(dispatcher_, (*joined)->id);
     }
-    logTo(nullptr);
+    if (!logWriter_) log::setSink(nullptr, nullptr);
     prompt_.with([](auto*& current) { current = nullptr; });
     editor_.with([](auto*& current) { current = nullptr; });
+    if (const auto failure = editor.failure()) {
+      standard.err(failure->message + "\n");
+      return exitCode(failure->code);
+    }
     return ending_.code().value_or(code);
   }
 
@@ -188,17 +190,11 @@ class Program {
   command::Dispatcher dispatcher_;
 };
 
-// In the peer that already runs on that share, if one does.
-std::optional<int> runInRunningPeer(const PeerOptions& options) {
-  std::stop_source stop;
-  const command::SignalWatch onInterrupt({SIGINT}, [&](int) { stop.request_stop(); });
-  auto context = command::standaloneContext(stop.get_token(), options.json, options.quiet);
-  return command::runInRunning(options.state, options.commands, context, command::standardOutput());
-}
-
 int run(PeerOptions options) {
   if (!options.commands.empty()) {
-    if (const auto code = runInRunningPeer(options)) return *code;
+    const auto code = command::runOnStandardStreams({"the peer", options.state}, options.commands,
+                                                    options.json, options.quiet);
+    if (code) return *code;
     if (options.id.empty()) {
       return failWith({ErrorCode::usage, fmt::format("no peer runs on {}: with --id ID one joins "
                                                      "for these commands, and leaves again",
@@ -238,7 +234,7 @@ int run(PeerOptions options) {
 }  // namespace
 
 int main(int count, char** words) {
-  std::signal(SIGPIPE, SIG_IGN);
+  command::prepareProcess();
   // One heap for all threads: they allocate little, and each heap of its own grows by a page and a
   // system call at a time.
   ::mallopt(M_ARENA_MAX, 1);
@@ -251,13 +247,14 @@ int main(int count, char** words) {
     options.json = options.json || std::count(arguments.begin(), arguments.end(), "--json") > 0;
     return failWith(parsed.error(), options);
   }
-  if (parsed->text) {
-    std::fputs(parsed->text->c_str(), stdout);
-    return 0;
-  }
+  if (parsed->text) return command::print(*parsed->text);
   log::setLevel(options.quiet ? std::max(options.logLevel, log::Level::warning) : options.logLevel);
   if (const auto limit = net::raiseDescriptorLimit(); !limit) {
     log::warning("{}", limit.error().message);
   }
-  return run(std::move(options));
+  try {
+    return run(options);
+  } catch (const std::system_error& error) {  // of a thread that can't be started
+    return failWith({ErrorCode::io, fmt::format("cannot start: {}", error.what())}, options);
+  }
 }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <cerrno>
 
 #include "common/base/file_descriptor.h"
+#include "common/base/limits.h"
 #include "common/base/text.h"
 
 namespace espalier {
@@ -18,14 +20,51 @@ Error failed(std::string_view what, const std::string& path, int errnoValue) {
   return systemError(fmt::format("cannot {} {}", what, escaped(path)), errnoValue);
 }
 
-bool writeAll(int file, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(file, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    bytes.remove_prefix(static_cast<std::size_t>(written));
+Error isOther(std::string_view what, const std::string& path, mode_t mode, ErrorCode code) {
+  return {code, fmt::format("cannot {} {}: it is {}", what, escaped(path), kindOfFile(mode))};
+}
+
+// What is named there is open already, as /dev/stdout: no name to replace.
+bool isOpenFile(const std::string& path) {
+  return path.starts_with("/proc/");
+}
+
+// Where the links from `path` on lead, whether or not anything is there.
+Result<std::string> behindLinks(std::string path) {
+  for (int hops = 0; hops <= limits::kLinkHops; ++hops) {
+    if (isOpenFile(path)) return path;
+    std::string target(limits::kPathBytes, '\0');
+    const ssize_t size = ::readlink(path.c_str(), target.data(), target.size());
+    // EINVAL: no link.
+    if (size < 0 && (errno == EINVAL || errno == ENOENT)) return path;
+    if (size < 0) return failed("follow", path, errno);
+    if (static_cast<std::size_t>(size) == target.size()) {
+      return failed("follow", path, ENAMETOOLONG);
+    }
+    target.resize(static_cast<std::size_t>(size));
+    const auto slash = path.rfind('/');
+    if (!target.starts_with('/') && slash != std::string::npos) {
+      target.insert(0, path, 0, slash + 1);
+    }
+    path = std::move(target);
   }
-  return true;
+  return failed("follow", path, ELOOP);
+}
+
+// Never blocks for long: a pipe may have no reader, or one that is stopped.
+Result<void> writeInto(const std::string& path, std::string_view bytes) {
+  const FileDescriptor file(
+      ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_APPEND | O_CLOEXEC));
+  if (!file && errno == ENXIO) {
+    return Error{ErrorCode::io, fmt::format("nobody reads from the pipe {}", escaped(path))};
+  }
+  struct stat status {};
+  if (!file || ::fstat(file.get(), &status) != 0) return failed("open", path, errno);
+  if (!S_ISCHR(status.st_mode) && !S_ISFIFO(status.st_mode) && !S_ISREG(status.st_mode)) {
+    return isOther("write into", path, status.st_mode, ErrorCode::io);
+  }
+  const int reason = writeAll(file.get(), bytes, limits::kDeviceWait);
+  return reason == 0 ? Result<void>() : failed("write into", path, reason);
 }
 
 // A new name is on the disk once its folder is.
@@ -38,8 +77,67 @@ bool syncFolderOf(const std::string& path) {
 
 }  // namespace
 
+const char* kindOfFile(mode_t mode) {
+  switch (mode & S_IFMT) {
+    case S_IFDIR:
+      return "a folder";
+    case S_IFLNK:
+      return "a symbolic link";
+    case S_IFCHR:
+    case S_IFBLK:
+      return "a device";
+    case S_IFIFO:
+      return "a named pipe";
+    case S_IFSOCK:
+      return "a socket";
+    default:
+      return "a file";
+  }
+}
+
+int writeAll(int descriptor, std::string_view bytes, std::chrono::milliseconds patience) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
+    if (written >= 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(written));
+    } else if (errno == EAGAIN) {
+      pollfd room{descriptor, POLLOUT, 0};
+      const int ready = ::poll(&room, 1, static_cast<int>(patience.count()));
+      if (ready == 0) return ETIMEDOUT;
+      if (ready < 0 && errno != EINTR) return errno;
+    } else if (errno != EINTR) {
+      return errno;
+    }
+  }
+  return 0;
+}
+
+Result<void> checkOutputFile(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return {};
+  const mode_t mode = status.st_mode;
+  if (S_ISREG(mode) || S_ISCHR(mode) || S_ISFIFO(mode)) return {};
+  return isOther("write", path, mode, ErrorCode::configuration);
+}
+
+Result<void> writeOutputFile(const std::string& path, std::string_view bytes, mode_t mode) {
+  struct stat status {};
+  const bool exists = ::stat(path.c_str(), &status) == 0;
+  if (exists && (S_ISCHR(status.st_mode) || S_ISFIFO(status.st_mode))) {
+    return writeInto(path, bytes);
+  }
+  const auto file = behindLinks(path);
+  if (!file) return file.error();
+  if (isOpenFile(*file)) return writeInto(path, bytes);
+  return replaceFile(*file, bytes, Durability::soft, mode);
+}
+
 Result<void> replaceFile(const std::string& path, std::string_view bytes, Durability durability,
                          mode_t mode) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode)) {
+    return isOther("replace", path, status.st_mode, ErrorCode::io);
+  }
   const std::string temporary = path + ".new";
   if (::unlink(temporary.c_str()) != 0 && errno != ENOENT) {
     return failed("replace", temporary, errno);
@@ -52,7 +150,8 @@ Result<void> replaceFile(const std::string& path, std::string_view bytes, Durabi
     return failed(what, where, reason);
   };
   const bool durable = durability == Durability::durable;
-  if (!writeAll(file.get(), bytes)) return giveUp("write", temporary);
+  errno = writeAll(file.get(), bytes, {});
+  if (errno != 0) return giveUp("write", temporary);
   if (durable && ::fsync(file.get()) != 0) return giveUp("sync", temporary);
   // Some file systems report a failed write only here.
   if (::close(file.release()) != 0) return giveUp("write", temporary);

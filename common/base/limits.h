@@ -228,19 +228,24 @@ static_assert(kPushTargets * (kPeerIdBytes + 8) + kPathBytes < kPushMessageBytes
 // --- commands
 inline constexpr std::size_t kCommandLineBytes = 64 * 1024;  // a shell's line with many names
 inline constexpr std::size_t kCommandWords = 4096;  // a glob that the user's shell expanded
-inline constexpr std::size_t kControlLineBytes =
-    512 * 1024;  // words, escaped as JSON at 6 bytes each
+// A command's words, escaped as JSON at 6 bytes each; those that are no UTF-8 also as hexadecimal
+// digits.
+inline constexpr std::size_t kControlLineBytes = 768 * 1024;
 inline constexpr std::size_t kControlOutputBytes = 16 * 1024;  // of text in one line of an answer
 inline constexpr std::size_t kControlSessions = 16;  // commands given at once; a thread each
-inline constexpr auto kControlGrace = 2s;  // a cancelled command says so within this, or is left
+inline constexpr auto kControlGrace = 2s;     // a cancelled command says so within this, or is left
+inline constexpr auto kControlProbe = 2s;     // without a byte from a running program: is it alive?
+inline constexpr auto kControlPatience = 8s;  // a program that was stopped has so long to answer
 inline constexpr std::size_t kBackgroundCommands = 32;  // with &, at one prompt; a thread each
 inline constexpr std::size_t kNoticesQueued = 1000;     // while the terminal is stopped (Ctrl-S)
 inline constexpr std::size_t kHistoryLines = 500;
 inline constexpr std::size_t kCompletions = 200;  // names listed at one press of the Tab key
 inline constexpr std::size_t kConfigBytes = 1024 * 1024;  // a configuration file
-inline constexpr auto kProgressInterval = 100ms;          // ten redraws a second
-inline constexpr auto kEventInterval = 1s;                // of a download's progress as JSON
-inline constexpr auto kProgressDelay = 300ms;  // what is over sooner needs no progress bar
+inline constexpr int kLinkHops = 40;              // symbolic links behind each other, as Linux
+inline constexpr auto kDeviceWait = 1s;           // for room in a pipe that takes no more
+inline constexpr auto kProgressInterval = 100ms;  // ten redraws a second
+inline constexpr auto kEventInterval = 1s;        // of a download's progress as JSON
+inline constexpr auto kProgressDelay = 300ms;     // what is over sooner needs no progress bar
 
 static_assert(kQueueLowBytes < kQueueHighBytes && kQueueHighBytes < kQueueCloseBytes);
 static_assert(kFrameHeaderBytes + kFrameBytes <= kReadBytes);
@@ -252,7 +257,7 @@ static_assert(kHashSegmentBytes % kChunkBytesMax == 0 && kChunkBytesMin % kHashR
 static_assert(kCoverageRanges * 12 < kFrameBytes, "an answer's ranges fit a frame");
 static_assert(kPathBytes + kPeerIdBytes + kHostBytes + 200 < kSearchMessageBytes, "a hit fits");
 
-static_assert(kCommandLineBytes * 6 < kControlLineBytes &&
+static_assert((kCommandLineBytes + kPathBytes) * 8 < kControlLineBytes &&
               kControlOutputBytes * 6 < kControlLineBytes);
 
 }  // namespace espalier::limits

@@ -5,7 +5,9 @@
 #include <atomic>
 #include <ctime>
 #include <string>
+#include <system_error>
 
+#include "common/base/file.h"
 #include "common/base/guarded.h"
 
 namespace espalier::log {
@@ -20,6 +22,11 @@ std::atomic<Level> threshold{Level::info};
 
 Guarded<Target>& target() {
   static Guarded<Target> instance;
+  return instance;
+}
+
+Guarded<Lost>& lostLines() {
+  static Guarded<Lost> instance;
   return instance;
 }
 
@@ -61,6 +68,17 @@ void setSink(Sink sink, void* context) {
   target().with([&](Target& t) { t = {sink, context}; });
 }
 
+Lost lost() {
+  return lostLines().with([](const Lost& lost) { return lost; });
+}
+
+void addLost(std::uint64_t lines, std::string_view why) {
+  lostLines().with([&](Lost& lost) {
+    lost.lines += lines;
+    lost.why = why;
+  });
+}
+
 void write(Level level, std::string_view text) {
   if (!enabled(level)) return;
   const std::time_t now = std::time(nullptr);
@@ -73,7 +91,8 @@ void write(Level level, std::string_view text) {
     if (t.sink != nullptr) {
       t.sink(line, t.context);
     } else {
-      [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
+      const int reason = writeAll(STDERR_FILENO, line, {});
+      if (reason != 0) addLost(1, std::generic_category().message(reason));
     }
   });
 }

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -24,6 +26,15 @@ using Sink = void (*)(std::string_view line, void* context);
 void setSink(Sink sink, void* context);
 
 void write(Level level, std::string_view text);
+
+// Lines that could not be written since the start, and why not the last of them: for `status`,
+// since a log cannot tell it. A program does not end because its log fails.
+struct Lost {
+  std::uint64_t lines = 0;
+  std::string why;
+};
+Lost lost();
+void addLost(std::uint64_t lines, std::string_view why);
 
 template <typename... Args>
 void debug(fmt::format_string<Args...> format, Args&&... args) {

@@ -82,6 +82,27 @@ std::string escaped(std::string_view text) {
   return result;
 }
 
+std::string escapedJson(std::string_view json) {
+  std::string result;
+  result.reserve(json.size());
+  const auto append = [&](unsigned unit) { result += fmt::format("\\u{:04x}", unit); };
+  while (!json.empty()) {
+    const auto begin = json;
+    const auto value = takeCharacter(json);
+    if (value >= kRawByte) {
+      result += "\xEF\xBF\xBD";
+    } else if (!isControl(value) || value == '\n') {
+      result += begin.substr(0, begin.size() - json.size());
+    } else if (value < 0x10000) {
+      append(static_cast<unsigned>(value));
+    } else {
+      append(0xD800u + static_cast<unsigned>((value - 0x10000) >> 10));
+      append(0xDC00u + static_cast<unsigned>((value - 0x10000) & 0x3FF));
+    }
+  }
+  return result;
+}
+
 std::string formatSize(std::uint64_t bytes) {
   if (bytes < 1000) return fmt::format("{} B", bytes);
   constexpr std::array kUnits = {"kB", "MB", "GB", "TB", "PB", "EB"};

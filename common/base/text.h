@@ -25,6 +25,10 @@ std::optional<char32_t> findUnseen(std::string_view text);
 // them: behind one that is visible and not ASCII.
 std::string escaped(std::string_view text);
 
+// Compact JSON text that is safe to print and still the same JSON: control (but the line feed) and
+// bidirectional characters as \uXXXX, malformed UTF-8 as U+FFFD.
+std::string escapedJson(std::string_view json);
+
 // 12 B · 3.1 MB · 1.0 GB (powers of 1000, as disks and networks are sold).
 std::string formatSize(std::uint64_t bytes);
 // 3.1 MB/s

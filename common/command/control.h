@@ -6,7 +6,8 @@
 //
 // One JSON object a line, at most limits::kControlLineBytes long:
 //
-//   client  {"run":"get f3.txt","json":false,"progress":true,"ask":true,"directory":"/home/ann"}
+//   client  {"run":"get f3.txt","json":false,"progress":true,"ask":true,"directory":"/home/ann",
+//            "home":"/home/ann"}
 //   server  {"progress":{"name":"f3.txt","done":4,"total":12,"unit":"bytes"}}   {"progress":null}
 //           {"event":{"command":"push","event":"progress","verified":3,"peers":5}}   with
 //           "json":true
@@ -16,7 +17,9 @@
 //   server  {"out":"…"} and {"err":"…"}, any number of each   {"exit":0,"stops":false}
 //
 // A client may send the next {"run":…} behind an {"exit":…}. `cancel`, or a client that goes away,
-// interrupts what its connection asked for.
+// interrupts what its connection asked for. What `run`, `directory` and `home` hold need not be
+// UTF-8: such bytes also stand as hexadecimal digits in runHex, directoryHex, homeHex. A server
+// that is silent for long is asked {"run":""} over another connection (liveness.h).
 #pragma once
 
 #include <atomic>
@@ -82,9 +85,18 @@ class ControlServer {
   std::jthread thread_;
 };
 
-// Runs `lines` in the program that serves `stateDir`, as runCommands() would here; with nobody
-// there, none. Uses all of `context`. Blocks its caller.
-std::optional<int> runInRunning(const std::string& stateDir, const std::vector<std::string>& lines,
-                                Context& context, const Output& output);
+struct RunningProgram {
+  std::string name;  // "the peer"
+  std::string stateDir;
+};
+
+// Runs `lines` in the program that serves the folder, as runCommands() would here; with nobody
+// there, none. Uses all of `context`, whose directory should not be empty: what a path means is up
+// to whoever asks. A program that ends meanwhile is an error of the code `io`, one that is stopped
+// of the code `timeout`: what a command has said by then is not shown. Blocks its caller.
+std::optional<int> runInRunning(const RunningProgram& program,
+                                const std::vector<std::string>& lines, Context& context,
+                                const Output& output);
+std::string doesNotAnswer(const RunningProgram& program);
 
 }  // namespace espalier::command

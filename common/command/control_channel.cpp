@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 
 #include "common/base/limits.h"
 #include "common/base/state_folder.h"
@@ -29,10 +30,11 @@ sockaddr_un addressIn(int folder) {
 }  // namespace
 
 Result<FileDescriptor> connectControl(int folder) {
-  FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return systemError("cannot make a control socket", errno);
   const auto address = addressIn(folder);
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+    ::fcntl(socket.get(), F_SETFL, 0);
     if (isSameUser(socket.get())) return socket;
     return Error{ErrorCode::configuration,
                  "the control socket is answered by a program of another user: nothing was said "
@@ -41,6 +43,7 @@ Result<FileDescriptor> connectControl(int folder) {
   const int reason = errno;
   Error error = systemError("cannot connect to the control socket", reason);
   if (reason == ENOENT || reason == ECONNREFUSED) error.code = ErrorCode::unavailable;
+  if (reason == EAGAIN) error.code = ErrorCode::timeout;
   return error;
 }
 
@@ -66,6 +69,33 @@ bool isSameUser(int socket) {
   socklen_t size = sizeof credentials;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return false;
   return credentials.uid == ::geteuid() || credentials.uid == 0;
+}
+
+void putBytes(Json& message, const std::string& name, std::string_view bytes) {
+  message[name] = bytes;
+  if (isUtf8(bytes)) return;
+  std::string hex;
+  for (const char c : bytes) hex += fmt::format("{:02x}", static_cast<unsigned char>(c));
+  message[name + "Hex"] = std::move(hex);
+}
+
+std::optional<std::string> getBytes(const Json& message, const std::string& name) {
+  const auto text = [&](const std::string& member) -> std::optional<std::string> {
+    if (!message.is_object() || !message.contains(member) || !message[member].is_string()) {
+      return std::nullopt;
+    }
+    return message[member].get<std::string>();
+  };
+  const auto hex = text(name + "Hex");
+  if (!hex) return text(name);
+  std::string bytes;
+  for (std::size_t i = 0; i + 1 < hex->size(); i += 2) {
+    unsigned value = 0;
+    const char* end = hex->data() + i + 2;
+    if (std::from_chars(hex->data() + i, end, value, 16).ptr != end) return std::nullopt;
+    bytes += static_cast<char>(value);
+  }
+  return bytes;
 }
 
 bool sendLine(int socket, const Json& message) {

@@ -15,15 +15,23 @@ inline constexpr const char* kControlSocket = "control.sock";
 inline constexpr const char* kControlLock = "control.lock";
 
 // A socket connected to the one in that open state folder. Errors: `unavailable` when nobody
-// answers, `configuration` when a program of another user does: it is told nothing. A socket's
-// address has only 108 bytes, so both ends name it through /proc/self/fd.
+// answers, `timeout` when so many wait to be answered that there is no room for one more, as at a
+// program that is stopped, `configuration` when a program of another user answers: it is told
+// nothing. A socket's address has only 108 bytes, so both ends name it through /proc/self/fd. Never
+// blocks.
 Result<FileDescriptor> connectControl(int folder);
 Result<FileDescriptor> listenControl(int folder);
 
 // Whether the process at the other end belongs to this user, or to root.
 bool isSameUser(int socket);
 
-// One line. False when the other end is gone.
+// Members that may be any bytes, such as paths: a text when they are UTF-8, else NAME with what
+// JSON cannot hold replaced, for older programs, and NAMEHex with all of them.
+void putBytes(Json& message, const std::string& name, std::string_view bytes);
+// What putBytes() put there; nothing when the member is missing or has another type.
+std::optional<std::string> getBytes(const Json& message, const std::string& name);
+
+// One line. False when the other end is gone, or takes nothing for as long as SO_SNDTIMEO says.
 bool sendLine(int socket, const Json& message);
 
 // Text as several {"NAME": …} lines within limits::kControlOutputBytes, cut between characters.

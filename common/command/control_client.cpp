@@ -1,17 +1,28 @@
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
-#include <filesystem>
+#include <algorithm>
+#include <climits>
 
 #include "common/base/limits.h"
 #include "common/base/state_folder.h"
+#include "common/base/text.h"
 #include "common/command/control.h"
 #include "common/command/control_channel.h"
 #include "common/command/state_claim.h"
+#include "common/command/liveness.h"
+#include "common/command/printing.h"
+#include "common/command/words.h"
 
 namespace espalier::command {
 namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kLook = 100ms;  // between two looks at what no descriptor tells
 
 // What one command came to.
 struct Ended {
@@ -19,130 +30,193 @@ struct Ended {
   bool stops = false;
 };
 
-int tell(const Error& error, const Context& context, const Output& output) {
+// As the command would have failed by itself.
+Ended fail(const Error& error, const std::string& line, const Context& context,
+           const Output& output) {
   if (context.json) {
-    output.out(Outcome::failed("", error).data.dump() + "\n");
+    output.out(jsonLine(Outcome::failed(commandOf(line), error).data));
   } else {
-    output.err(error.message + "\n");
+    output.err(printable(error.message) + "\n");
   }
-  return exitCode(error.code);
+  return {exitCode(error.code), true};
+}
+
+std::string member(const Json& message, const char* name) {
+  return getBytes(message, name).value_or("");
+}
+
+std::uint64_t number(const Json& message, const char* name) {
+  return message.contains(name) && message[name].is_number_unsigned()
+             ? message[name].get<std::uint64_t>()
+             : 0;
 }
 
 class Client {
  public:
-  Client(FileDescriptor socket, Context& context, const Output& output)
+  Client(FileDescriptor socket, int folder, const RunningProgram& program, Context& context,
+         const Output& output)
       : socket_(std::move(socket)),
+        program_(program),
         context_(context),
         output_(output),
+        liveness_(folder, {}),
         wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
         onStop_(context.stop, [this] {
           const std::uint64_t one = 1;
           [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
-        }) {}
+        }) {
+    // A program that is stopped takes only what fits into the socket.
+    constexpr auto kSeconds = std::chrono::seconds(limits::kControlPatience).count();
+    const timeval patience{kSeconds, 0};
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  }
 
   Ended run(const std::string& line) {
-    Json request;
-    request["run"] = line;
-    request["json"] = context_.json;
-    request["progress"] = static_cast<bool>(context_.progress);
-    request["ask"] = static_cast<bool>(context_.ask);
-    std::error_code failure;
-    request["directory"] = context_.directory.empty()
-                               ? std::filesystem::current_path(failure).string()
-                               : context_.directory;
+    line_ = line;
+    out_.clear();
+    err_.clear();
     // Also when it cannot be sent: whoever turned us away has said why.
-    sendLine(socket_.get(), request);
+    sendLine(socket_.get(), request());
+    liveness_.heard();
     TimePoint giveUp = kNever;
     while (true) {
       while (auto message = reader_.next()) {
         if (const auto end = take(*message)) return *end;
+        liveness_.heard();
       }
       if (ended_) return lost();
-      if (giveUp != kNever && Clock::now() >= giveUp) return interrupted();
+      if (Clock::now() >= giveUp) return interrupted();
       if (context_.stop.stop_requested() && giveUp == kNever) {
         giveUp = Clock::now() + limits::kControlGrace;
         sendLine(socket_.get(), {{"cancel", true}});
       }
+      if (!liveness_.look()) return silent();
       wait(giveUp != kNever);
     }
   }
 
  private:
-  void wait(bool cancelled) {
-    pollfd waiting[] = {{socket_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
-    // Once cancelled the eventfd stays readable, and there is a deadline to look at.
-    ::poll(waiting, cancelled ? 1 : 2, cancelled ? 100 : -1);
-    if (waiting[0].revents != 0)
-      ended_ = reader_.receive(socket_.get()) == LineReader::State::ended;
+  Json request() const {
+    Json request;
+    putBytes(request, "run", line_);
+    request["json"] = context_.json;
+    request["progress"] = static_cast<bool>(context_.progress);
+    request["ask"] = static_cast<bool>(context_.ask);
+    putBytes(request, "directory", context_.directory);
+    request["home"] = nullptr;
+    if (context_.home) putBytes(request, "home", *context_.home);
+    return request;
   }
 
-  std::optional<Ended> take(const Json& message) {
-    const auto text = [&](const char* name) {
-      return message.contains(name) && message[name].is_string() ? message[name].get<std::string>()
-                                                                 : std::string();
-    };
-    if (message.contains("exit") && message["exit"].is_number_integer()) {
-      const bool stops = message.contains("stops") && message["stops"] == true;
-      return Ended{message["exit"].get<int>(), stops};
+  void wait(bool cancelled) {
+    pollfd waiting[] = {
+        {socket_.get(), POLLIN, 0}, {liveness_.descriptor(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
+    const auto pause =
+        std::chrono::ceil<std::chrono::milliseconds>(liveness_.pause(cancelled ? kLook : 1h));
+    // Once cancelled the eventfd stays readable.
+    ::poll(waiting, cancelled ? 2 : 3, static_cast<int>(pause.count()));
+    if (waiting[0].revents != 0) {
+      ended_ = reader_.receive(socket_.get()) == LineReader::State::ended;
     }
-    if (message.contains("out")) output_.out(text("out"));
-    if (message.contains("err")) output_.err(text("err"));
+  }
+
+  // What a command came to is shown at its end only: of one that breaks off nothing but that.
+  std::optional<Ended> take(const Json& message) {
+    if (message.contains("exit") && message["exit"].is_number_integer()) {
+      return finish(message["exit"].get<int>() & 0xFF, message.value("stops", Json()) == true);
+    }
+    out_ += member(message, "out");
+    err_ += member(message, "err");
     if (message.contains("event") && context_.event) context_.event(message["event"]);
-    if (message.contains("say") && context_.say) context_.say(text("say"));
+    if (message.contains("say") && context_.say) context_.say(member(message, "say"));
     if (message.contains("progress") && context_.progress) showProgress(message["progress"]);
     if (message.contains("ask")) {
-      const auto answer = context_.ask ? context_.ask(text("ask")) : std::nullopt;
+      const auto answer = context_.ask ? context_.ask(member(message, "ask")) : std::nullopt;
       sendLine(socket_.get(), {{"answer", answer ? Json(*answer) : Json(nullptr)}});
     }
     return std::nullopt;
   }
 
+  Ended finish(int exitCode, bool stops) {
+    if (context_.json && out_.empty() && !err_.empty()) {  // it was turned away
+      while (err_.ends_with('\n')) err_.pop_back();
+      fail({errorCodeFromWire(static_cast<unsigned>(exitCode)), err_}, line_, context_, output_);
+    } else {
+      if (!out_.empty()) output_.out(context_.json ? escapedJson(out_) : printable(out_));
+      if (!err_.empty()) output_.err(printable(err_));
+    }
+    return {exitCode, stops};
+  }
+
   void showProgress(const Json& data) {
     Progress progress;
     if (data.is_object()) {
-      progress.name = data.value("name", "");
-      progress.done = data.value("done", std::uint64_t{0});
-      progress.total = data.value("total", std::uint64_t{0});
-      progress.detail = data.value("detail", "");
-      const auto unit = data.value("unit", "");
+      progress.name = member(data, "name");
+      progress.done = number(data, "done");
+      progress.total = number(data, "total");
+      progress.detail = member(data, "detail");
+      const auto unit = member(data, "unit");
       progress.unit = unit == "items" ? Unit::items : unit == "none" ? Unit::none : Unit::bytes;
     }
     context_.progress(progress);
   }
 
-  Ended fail(const Error& error) { return {tell(error, context_, output_), true}; }
-  Ended lost() { return fail({ErrorCode::io, "the running program ended before it had answered"}); }
-  Ended interrupted() { return fail({ErrorCode::interrupted, "interrupted"}); }
+  Ended end(ErrorCode code, const std::string& message) {
+    if (context_.progress) context_.progress({});
+    return fail({code, message}, line_, context_, output_);
+  }
+  Ended lost() { return end(ErrorCode::io, program_.name + " ended while the command ran"); }
+  Ended interrupted() { return end(ErrorCode::interrupted, "interrupted"); }
+  Ended silent() { return end(ErrorCode::timeout, doesNotAnswer(program_)); }
 
   FileDescriptor socket_;
+  const RunningProgram& program_;
   Context& context_;
   const Output& output_;
+  std::string line_;
+  std::string out_;  // as long as the answer: the program is this user's own
+  std::string err_;
   LineReader reader_;
   bool ended_ = false;
+  Liveness liveness_;
   FileDescriptor wake_;
   std::stop_callback<std::function<void()>> onStop_;
 };
 
 }  // namespace
 
-std::optional<int> runInRunning(const std::string& stateDir, const std::vector<std::string>& lines,
-                                Context& context, const Output& output) {
-  awaitState(stateDir, context.stop);
+std::string doesNotAnswer(const RunningProgram& program) {
+  return program.name + " that runs on " + escaped(program.stateDir) +
+         " does not answer: it may be stopped";
+}
+
+std::optional<int> runInRunning(const RunningProgram& program,
+                                const std::vector<std::string>& lines, Context& context,
+                                const Output& output) {
+  const std::string first = lines.empty() ? "" : lines.front();
+  const auto refuse = [&](const Error& error) {
+    return fail(error, first, context, output).exitCode;
+  };
+  awaitState(program.stateDir, context.stop);
   // Before anything is said: a folder of another user's may hold a socket of another user's.
-  const auto folder = findStateFolder(stateDir);
+  const auto folder = findStateFolder(program.stateDir);
   if (!folder && folder.error().code == ErrorCode::failed) return std::nullopt;
-  if (!folder) return tell(folder.error(), context, output);
-  auto socket = connectControl(folder->get());
+  if (!folder) return refuse(folder.error());
+  auto socket = connectPatiently(folder->get(), context.stop);
   if (!socket && socket.error().code == ErrorCode::unavailable) return std::nullopt;
-  if (!socket) return tell(socket.error(), context, output);
-  Client client(std::move(*socket), context, output);
-  int first = 0;
+  if (!socket && socket.error().code == ErrorCode::timeout) {
+    return refuse({ErrorCode::timeout, doesNotAnswer(program)});
+  }
+  if (!socket) return refuse(socket.error());
+  Client client(std::move(*socket), folder->get(), program, context, output);
+  FirstFailure failures;
   for (const auto& line : lines) {
     const Ended ended = client.run(line);
-    if (first == 0) first = ended.exitCode;
+    failures.add(ended.exitCode);
     if (ended.stops || ended.exitCode == exitCode(ErrorCode::interrupted)) break;
+    if (output.failure && output.failure()) break;
   }
-  return first;
+  return endOutput(output, failures.code());
 }
 
 }  // namespace espalier::command

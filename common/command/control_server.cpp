@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <system_error>
 
 #include "common/base/limits.h"
 #include "common/base/log.h"
@@ -21,11 +22,6 @@ void wakeUp(int eventDescriptor) {
   [[maybe_unused]] const auto written = ::write(eventDescriptor, &one, sizeof one);
 }
 
-std::string text(const Json& message, const char* name) {
-  return message.contains(name) && message[name].is_string() ? message[name].get<std::string>()
-                                                             : std::string();
-}
-
 bool yes(const Json& message, const char* name) {
   return message.contains(name) && message[name].is_boolean() && message[name].get<bool>();
 }
@@ -36,9 +32,12 @@ bool yes(const Json& message, const char* name) {
 // commands and writes.
 class ControlServer::Session {
  public:
-  Session(const Dispatcher& dispatcher, FileDescriptor socket, int wake)
-      : dispatcher_(dispatcher), socket_(std::move(socket)), wake_(wake) {
+  // Takes `socket` unless no thread can be started, which throws.
+  Session(const Dispatcher& dispatcher, FileDescriptor& socket, int wake)
+      : dispatcher_(dispatcher), wake_(wake) {
+    const std::lock_guard lock(mutex_);  // no command runs before there is a socket
     thread_ = std::jthread([this] { serve(); });
+    socket_ = std::move(socket);
   }
 
   int socket() const { return socket_.get(); }
@@ -102,10 +101,18 @@ class ControlServer::Session {
   }
 
   bool runRequest(const Json& request) {
+    const auto command = getBytes(request, "run");
+    if (!command) {
+      return sendText(socket_.get(), "err", "a request is {\"run\":\"COMMAND\"}\n") &&
+             sendLine(socket_.get(), {{"exit", exitCode(ErrorCode::usage)}, {"stops", true}});
+    }
     Context context;
     context.stop = stop_.get_token();
     context.json = yes(request, "json");
-    context.directory = text(request, "directory");
+    context.directory = getBytes(request, "directory").value_or("");
+    context.nowhere = context.directory.empty();
+    // Whoever says nothing of a home is older than this: then it is ours, as it was.
+    if (request.contains("home")) context.home = getBytes(request, "home");
     context.say = [this](const std::string& line) { sendLine(socket_.get(), {{"say", line}}); };
     if (context.json) {
       context.event = [this](const Json& event) {
@@ -120,7 +127,7 @@ class ControlServer::Session {
     if (yes(request, "ask")) {
       context.ask = [this](const std::string& question) { return ask(question); };
     }
-    const Outcome outcome = dispatcher_.runLine(text(request, "run"), context);
+    const Outcome outcome = dispatcher_.runLine(*command, context);
     const auto rendered = dispatcher_.render(outcome, context.json ? Format::json : Format::text);
     Json end;
     end["exit"] = outcome.exitCode;
@@ -284,12 +291,17 @@ void ControlServer::run(const std::stop_token& stop) {
 void ControlServer::acceptOne() {
   FileDescriptor socket(::accept4(state_.listener(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!socket || !isSameUser(socket.get())) return;
-  if (sessions_.size() >= limits::kControlSessions) {
-    sendText(socket.get(), "err", "too many commands at once: try again\n");
-    sendLine(socket.get(), {{"exit", exitCode(ErrorCode::timeout)}, {"stops", false}});
-    return;
+  const char* refusal = "too many commands at once: try again\n";
+  if (sessions_.size() < limits::kControlSessions) {
+    try {
+      sessions_.push_back(std::make_unique<Session>(*dispatcher_, socket, wake_.get()));
+      return;
+    } catch (const std::system_error&) {
+      refusal = "no thread can be started for the command: try again\n";
+    }
   }
-  sessions_.push_back(std::make_unique<Session>(*dispatcher_, std::move(socket), wake_.get()));
+  sendText(socket.get(), "err", refusal);
+  sendLine(socket.get(), {{"exit", exitCode(ErrorCode::timeout)}, {"stops", true}});
 }
 
 }  // namespace espalier::command

@@ -9,68 +9,12 @@
 
 #include "common/base/limits.h"
 #include "common/base/text.h"
+#include "common/command/arguments.h"
 #include "common/command/printing.h"
 #include "common/command/words.h"
 
 namespace espalier::command {
 namespace {
-
-const Flag* findFlag(const Command& command, std::string_view name) {
-  for (const auto& flag : command.flags) {
-    if (flag.name == name) return &flag;
-  }
-  return nullptr;
-}
-
-Error usageError(const Command& command, std::string_view why) {
-  return {ErrorCode::usage, fmt::format("{}: {}; usage: {}", command.name, why, command.usage)};
-}
-
-Result<Arguments> readArguments(const Command& command, const std::vector<std::string>& words) {
-  Arguments arguments;
-  bool onlyValues = false;
-  for (std::size_t i = 1; i < words.size(); ++i) {
-    const auto& word = words[i];
-    if (onlyValues || word.size() < 2 || word[0] != '-') {
-      arguments.values.push_back(word);
-      continue;
-    }
-    if (word == "--") {
-      onlyValues = true;
-      continue;
-    }
-    const auto equals = word.starts_with("--") ? word.find('=') : std::string::npos;
-    const auto name = word.substr(0, equals);
-    const Flag* flag = findFlag(command, name);
-    if (flag == nullptr) {
-      return usageError(command, fmt::format("unknown option {}", escaped(name)));
-    }
-    std::string value;
-    if (flag->valueName.empty()) {
-      if (equals != std::string::npos) {
-        return usageError(command, fmt::format("{} takes no value", name));
-      }
-    } else if (equals != std::string::npos) {
-      value = word.substr(equals + 1);
-    } else if (i + 1 < words.size()) {
-      value = words[++i];
-      while (flag->several && i + 1 < words.size() && !words[i + 1].starts_with("-")) {
-        value += " " + words[++i];
-      }
-    } else {
-      return usageError(command, fmt::format("{} wants a {}", name, flag->valueName));
-    }
-    arguments.flags[name] = value;
-  }
-  if (arguments.values.size() < command.minValues) {
-    return usageError(command, arguments.values.empty() ? "what?" : "something is missing");
-  }
-  if (arguments.values.size() > command.maxValues) {
-    return usageError(command, fmt::format("\"{}\" is one too many",
-                                           escaped(arguments.values[command.maxValues])));
-  }
-  return arguments;
-}
 
 std::string helpTextOf(const Json& data) {
   if (!data.contains("commands")) return {};
@@ -93,8 +37,10 @@ std::vector<std::string> localPaths(const std::string& prefix) {
   const std::string folder = slash == std::string::npos ? "" : prefix.substr(0, slash + 1);
   const std::string begin = prefix.substr(folder.size());
   std::vector<std::string> paths;
+  const auto expanded = expandHome(folder, homeFolder());
+  if (!expanded) return paths;
   const std::unique_ptr<DIR, int (*)(DIR*)> directory(
-      ::opendir(folder.empty() ? "." : folder.c_str()), ::closedir);
+      ::opendir(expanded->empty() ? "." : expanded->c_str()), ::closedir);
   if (!directory) return paths;
   while (const dirent* entry = ::readdir(directory.get())) {
     const std::string name = entry->d_name;
@@ -113,6 +59,10 @@ Json errorData(const Error& error) {
   data["code"] = exitCode(error.code);
   data["message"] = error.message;
   return data;
+}
+
+std::string jsonLine(const Json& data) {
+  return escapedJson(data.dump(-1, ' ', false, Json::error_handler_t::replace)) + "\n";
 }
 
 std::string localPath(const Context& context, const std::string& path) {
@@ -203,8 +153,11 @@ Outcome Dispatcher::run(const Request& request, Context& context) const {
                fmt::format("there is no command \"{}\": {}", escaped(name),
                            meant.empty() ? "help lists them" : "did you mean " + meant + "?")});
   }
-  const auto arguments = readArguments(*command, request.words);
+  auto arguments = readArguments(*command, request.words);
   if (!arguments) return Outcome::failed(command->name, arguments.error());
+  if (const auto expanded = expandPaths(*command, *arguments, context); !expanded) {
+    return Outcome::failed(command->name, expanded.error());
+  }
   if (context.stop.stop_requested()) {
     return Outcome::failed(command->name, {ErrorCode::interrupted, "interrupted"});
   }
@@ -223,10 +176,7 @@ Outcome Dispatcher::run(const Request& request, Context& context) const {
 
 Outcome Dispatcher::runLine(std::string_view line, Context& context) const {
   auto words = splitWords(line);
-  if (!words) {
-    const auto open = splitOpenLine(line);
-    return Outcome::failed(open.words.empty() ? open.last : open.words[0], words.error());
-  }
+  if (!words) return Outcome::failed(commandOf(line), words.error());
   return run({std::move(*words)}, context);
 }
 
@@ -234,7 +184,7 @@ Rendered Dispatcher::render(const Outcome& outcome, Format format) const {
   Rendered rendered;
   if (outcome.data.is_null()) return rendered;
   if (format == Format::json) {
-    rendered.out = outcome.data.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    rendered.out = jsonLine(outcome.data);
     return rendered;
   }
   const Command* command = find(outcome.data.value("command", ""));
@@ -280,9 +230,8 @@ Completion Dispatcher::complete(std::string_view line) const {
       for (const auto& each : command->flags) {
         if (each.name.starts_with(open.last)) names.push_back(each.name);
       }
-    } else if (!command->kinds.empty()) {
-      const std::size_t position = std::min(open.words.size(), command->kinds.size()) - 1;
-      names = candidates(command->kinds[position], open.last);
+    } else {
+      names = candidates(kindOfValue(*command, open.words.size() - 1), open.last);
     }
   }
   std::sort(names.begin(), names.end());

@@ -20,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/home.h"
 #include "common/base/result.h"
 #include "common/command/progress.h"
 
@@ -42,6 +43,8 @@ struct Context {
   // As JSON: what happens meanwhile, an object a line.
   std::function<void(const Json& event)> event;
   std::string directory;  // that relative paths start from; empty: this process's
+  bool nowhere = false;   // the asker's folder is gone: a relative path stands for nothing
+  std::optional<std::string> home = homeFolder();  // of ~/; nothing: not known
   bool json = false;
 };
 
@@ -68,7 +71,8 @@ struct Rendered {
   std::string err;  // sentences about what failed; empty as JSON, where they are part of the data
 };
 
-// What an argument is, for completion.
+// What an argument is. Of a local path a leading ~/ is expanded before the handler gets it; the
+// rest is for completion.
 enum class Kind { none, text, localPath, sharedName, peer, command };
 
 struct Flag {
@@ -121,10 +125,11 @@ class Dispatcher {
   Outcome runLine(std::string_view line, Context& context) const;
 
   // As JSON one line and nothing else; malformed UTF-8 becomes U+FFFD. As text without control
-  // characters.
+  // characters, which JSON escapes.
   Rendered render(const Outcome& outcome, Format format) const;
 
-  // For the line up to the cursor; at most limits::kCompletions.
+  // For the line up to the cursor, with this process's home and folder; at most
+  // limits::kCompletions.
   Completion complete(std::string_view line) const;
 
   const std::vector<Command>& commands() const { return commands_; }
@@ -141,6 +146,9 @@ class Dispatcher {
 
 // {"code":1,"message":"…"}
 Json errorData(const Error& error);
+
+// Compact, with a line feed, safe for a terminal: escapedJson().
+std::string jsonLine(const Json& data);
 
 // A path as the asker meant it: relative ones start from Context::directory.
 std::string localPath(const Context& context, const std::string& path);

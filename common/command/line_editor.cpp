@@ -15,6 +15,7 @@
 #include "common/base/text.h"
 #include "common/command/line_editor_worker.h"
 #include "common/command/printing.h"
+#include "common/command/standard_output.h"
 
 namespace espalier::command {
 namespace {
@@ -45,6 +46,9 @@ LineEditor::Line LineEditor::read(const std::string& prompt, const Completer& co
 void LineEditor::print(std::string_view text) {
   worker_->print(text);
 }
+std::optional<Error> LineEditor::failure() const {
+  return worker_->failure();
+}
 void LineEditor::notify(std::string_view line) {
   worker_->notify(line);
 }
@@ -68,7 +72,7 @@ LineEditor::Worker::Worker(Settings settings)
     : settings_(std::move(settings)),
       terminal_(::isatty(settings_.input) != 0 && ::isatty(settings_.output) != 0),
       capable_(terminal_ && canMoveCursor()),
-      output_(settings_.output),
+      output_(settings_.output, limits::kControlGrace),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   assert(wake_);
   if (terminal_) useUtf8();
@@ -112,7 +116,20 @@ void LineEditor::Worker::print(std::string_view text) {
   shared_.output.push_back({printable(text), false});
   const std::uint64_t mine = ++shared_.printsQueued;
   wake();
-  changed_.wait(lock, [&] { return printsDone_ >= mine || shared_.closing; });
+  changed_.wait(lock, [&] { return printsDone_ >= mine || (terminal_ && shared_.closing); });
+}
+
+std::optional<Error> LineEditor::Worker::failure() {
+  const std::lock_guard lock(mutex_);
+  return shared_.failure;
+}
+
+// Of a terminal that is gone the input ends, too: only a file or a pipe fails.
+void LineEditor::Worker::write(const std::string& text) {
+  const auto written = failure() ? Result<void>() : output_.write(text);
+  if (written || terminal_) return;
+  const std::lock_guard lock(mutex_);
+  shared_.failure = cannotWriteOutput(written.error());
 }
 
 void LineEditor::Worker::notify(std::string_view line) {
@@ -190,7 +207,7 @@ void LineEditor::Worker::run() {
 }
 
 void LineEditor::Worker::eraseStatus() {
-  if (statusShown_) output_.write("\r\033[K");
+  if (statusShown_) write("\r\033[K");
   statusShown_ = false;
 }
 
@@ -218,7 +235,7 @@ void LineEditor::Worker::flush(bool typing) {
     if (typing && !erased) eraseTyped();
     erased = true;
     eraseStatus();
-    output_.write(text);
+    write(text);
     if (!notice) {
       const std::lock_guard lock(mutex_);
       ++printsDone_;
@@ -237,7 +254,7 @@ void LineEditor::Worker::flush(bool typing) {
     status = shared_.status;
   }
   if (status.empty()) return eraseStatus();
-  output_.write("\r" + status + "\033[K");
+  write("\r" + status + "\033[K");
   statusShown_ = true;
 }
 

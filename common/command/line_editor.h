@@ -14,14 +14,16 @@
 //
 // Only the editor's own thread touches the terminal. A terminal that takes nothing (Ctrl-S) stops
 // that thread and whoever print()s, nobody else: notices wait, limits::kNoticesQueued at most, and
-// then how many were lost is told. close() ends it even so. Control characters of what is printed
-// are escaped.
+// then how many were lost is told. close() ends it even so, though a file or a pipe gets
+// limits::kControlGrace to take what was printed. Control characters of what is printed are
+// escaped.
 //
 // One terminal, one editor. read() from one thread at a time; everything else from any.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -63,6 +65,10 @@ class LineEditor {
 
   // Prints `text` as it stands, above a line that is being typed. Returns once the terminal has it.
   void print(std::string_view text);
+
+  // Why not all of what was printed could be written, where the output is no terminal: nothing more
+  // is written then.
+  std::optional<Error> failure() const;
 
   // Prints one line as soon as the terminal takes it.
   void notify(std::string_view line);

@@ -112,11 +112,11 @@ LineEditor::Line LineEditor::Worker::readEdited(const Wanted& wanted) {
     interrupted = shared_.interrupted;
   }
   if (interrupted) {
-    output_.write("^C\n");
+    write("^C\n");
     return {End::interrupted, {}};
   }
   if (typed == nullptr || count <= 0) {
-    output_.write("\n");
+    write("\n");
     return {};
   }
   Line line{End::line, std::string(typed, static_cast<std::size_t>(count))};
@@ -166,7 +166,7 @@ int LineEditor::Worker::character(wchar_t* result) {
 // Takes the prompt and what is typed behind it off the screen; the cursor is at its beginning then.
 void LineEditor::Worker::eraseTyped() {
   if (!capable_) {
-    output_.write("\n");
+    write("\n");
     return;
   }
   const LineInfo* info = el_line(editor_);
@@ -174,7 +174,7 @@ void LineEditor::Worker::eraseTyped() {
                                 static_cast<std::size_t>(info->cursor - info->buffer));
   const std::size_t rows =
       (displayWidth(prompt_) + typedWidth(before)) / terminalColumns(output_.descriptor());
-  output_.write(rows > 0 ? fmt::format("\r\033[{}A\033[J", rows) : "\r\033[J");
+  write(rows > 0 ? fmt::format("\r\033[{}A\033[J", rows) : "\r\033[J");
 }
 
 unsigned char LineEditor::Worker::completeLine() {
@@ -217,7 +217,7 @@ void LineEditor::Worker::showCandidates(const std::vector<std::string>& candidat
     text += last ? "\n" : std::string(width - displayWidth(candidates[i]), ' ');
   }
   eraseTyped();
-  output_.write(text);
+  write(text);
   el_set(editor_, EL_REFRESH);
 }
 

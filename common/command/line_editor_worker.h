@@ -26,6 +26,7 @@ class LineEditor::Worker {
   bool isTerminal() const { return terminal_; }
   Line read(const std::string& prompt, const Completer& complete);
   void print(std::string_view text);
+  std::optional<Error> failure();
   void notify(std::string_view line);
   void showStatus(const std::string& line);
   bool interrupt();
@@ -58,12 +59,14 @@ class LineEditor::Worker {
     bool resized = false;
     bool prepareTerminal = false;
     bool closing = false;
+    std::optional<Error> failure;
   };
 
   void wake();
   void drainWake();
   void run();
   void flush(bool typing);
+  void write(const std::string& text);
   void eraseTyped();
   void eraseStatus();
   Line serve(const Wanted& wanted);

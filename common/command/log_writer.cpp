@@ -37,6 +37,7 @@ void LogWriter::queue(std::string_view line) {
   const std::lock_guard lock(mutex_);
   if (lines_.size() >= limits::kNoticesQueued) {
     ++lost_;
+    log::addLost(1, "nobody took them in time");
     return;
   }
   lines_.emplace_back(line);
@@ -50,15 +51,31 @@ void LogWriter::run() {
     if (lines_.empty()) return;
     const std::string line = lines_.front();
     lock.unlock();
-    output_.write(line);
+    const auto result = output_.write(line);
     lock.lock();
     lines_.pop_front();
-    if (!lines_.empty()) continue;
-    if (lost_ > 0) {
-      lines_.push_back(fmt::format("… and {} that nobody took in time\n",
-                                   counted(std::exchange(lost_, 0), "line")));
-    }
+    written(result);
     changed_.notify_all();
+  }
+}
+
+// Under mutex_, as the next one.
+void LogWriter::written(const Result<void>& result) {
+  if (result) return tellLost();
+  if (result.error().code == ErrorCode::interrupted) return;
+  ++unwritten_;
+  why_ = result.error().message;
+  log::addLost(1, why_);
+}
+
+void LogWriter::tellLost() {
+  if (unwritten_ > 0) {
+    lines_.push_front(fmt::format("… and {} that could not be written: {}\n",
+                                  counted(std::exchange(unwritten_, 0), "line"), why_));
+  }
+  if (lines_.empty() && lost_ > 0) {
+    lines_.push_back(fmt::format("… and {} that nobody took in time\n",
+                                 counted(std::exchange(lost_, 0), "line")));
   }
 }
 

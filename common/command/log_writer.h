@@ -3,8 +3,10 @@
 // event loop first of all, and with it the network's patience.
 //
 // From construction to destruction it is the log's sink; one at a time. At most
-// limits::kNoticesQueued lines wait; how many were lost is told behind them. The destructor gives
-// what waits a moment to leave, then drops it. Thread-safe, since any thread logs.
+// limits::kNoticesQueued lines wait; how many were lost is told behind them, also of those that a
+// full disk or a closed pipe did not take, once it takes lines again; log::lost() has them until
+// then. The destructor gives what waits a moment to leave, then drops it. Thread-safe, since any
+// thread logs.
 #pragma once
 
 #include <unistd.h>
@@ -32,13 +34,17 @@ class LogWriter {
  private:
   void queue(std::string_view line);
   void run();
+  void written(const Result<void>& result);
+  void tellLost();
 
   TerminalOutput output_;
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   std::deque<std::string> lines_;  // the first is being written
-  std::size_t lost_ = 0;           // and not told yet
+  std::size_t lost_ = 0;           // for want of room, and not told yet
+  std::size_t unwritten_ = 0;      // because output_ failed, and not told yet
+  std::string why_;
   bool ending_ = false;
 
   std::thread thread_;

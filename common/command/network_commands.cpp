@@ -3,6 +3,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include "common/base/log.h"
 #include "common/base/text.h"
 
 namespace espalier::command {
@@ -93,6 +94,19 @@ std::string whatIfText(const Json& data) {
 }
 
 }  // namespace
+
+void addLogLost(Json& status) {
+  const auto lost = log::lost();
+  if (lost.lines > 0) status["logLost"] = {{"lines", lost.lines}, {"why", lost.why}};
+}
+
+std::vector<std::string> logLostRow(const Json& status) {
+  if (!status.contains("logLost")) return {};
+  const auto& lost = status["logLost"];
+  return {"log", fmt::format("{} could not be written: {}",
+                             counted(lost["lines"].get<std::uint64_t>(), "line"),
+                             lost["why"].get<std::string>())};
+}
 
 Json topologyData(const Topology& topology) {
   Json data;

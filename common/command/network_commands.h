@@ -52,6 +52,11 @@ Command topoCommand(NetworkService& service);
 Command whatIfCommand(NetworkService& service);
 Command stopCommand(NetworkService& service);  // also as quit, exit
 
+// What `status` tells of a log that could not be written: "logLost":{"lines":3,"why":"…"}, and its
+// row; neither when nothing was lost.
+void addLogLost(Json& status);
+std::vector<std::string> logLostRow(const Json& status);
+
 // {"command":"topo","peers":[{"id":"s1","endpoint":"127.0.0.1:5001","links":["s2","s3"]}]}, with
 // "asOf":"2026-01-31T12:03:11+0100" when the metaserver is out of reach.
 Json topologyData(const Topology& topology);

@@ -4,12 +4,10 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
-#include <map>
-#include <sstream>
 
-#include "common/base/limits.h"
+#include "common/base/home.h"
 #include "common/base/text.h"
+#include "common/command/config_file.h"
 #include "common/command/words.h"
 
 namespace espalier::command {
@@ -24,13 +22,6 @@ const Option* find(const Program& program, std::string_view name) {
     if (option.name == name) return &option;
   }
   return nullptr;
-}
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlanks = " \t\r";
-  const auto begin = text.find_first_not_of(kBlanks);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
 }
 
 // What the command line says, in its order, before anything is stored.
@@ -111,44 +102,18 @@ Result<Flags> readFlags(const Program& program, const std::vector<std::string>& 
   return flags;
 }
 
-Result<std::string> readFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    return Error{ErrorCode::configuration,
-                 systemError("cannot open the configuration file " + escaped(path), errno).message};
-  }
-  std::string text(limits::kConfigBytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (file.bad() || (file.fail() && !file.eof())) {
-    return Error{ErrorCode::configuration,
-                 systemError("cannot read the configuration file " + escaped(path), errno).message};
-  }
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  if (text.size() > limits::kConfigBytes) {
-    return Error{ErrorCode::configuration,
-                 fmt::format("{} is larger than a configuration file may be, {}", escaped(path),
-                             formatSize(limits::kConfigBytes))};
-  }
-  return text;
+// Stores a value from wherever it came; of a path a leading ~/ is expanded first.
+Result<void> store(const Option& option, std::string_view value, const Environment& environment) {
+  if (!option.isPath) return option.store(value);
+  const auto path = expandHome(value, environment("HOME"));
+  return path ? option.store(*path) : path.error();
 }
 
-Result<void> applyFile(const Program& program, const std::string& path) {
-  const auto text = readFile(path);
-  if (!text) return text.error();
-  std::istringstream lines(*text);
-  std::string line;
-  for (int number = 1; std::getline(lines, line); ++number) {
-    const auto refuse = [&](std::string_view why) {
-      return Error{ErrorCode::configuration, fmt::format("{}:{}: {}", escaped(path), number, why)};
-    };
-    const auto content = trimmed(line);
-    if (content.empty() || content.front() == '#') continue;
-    const auto equals = content.find('=');
-    if (equals == std::string_view::npos) {
-      return refuse(fmt::format("\"{}\" is not of the form name = value", escaped(content)));
-    }
-    const auto name = trimmed(content.substr(0, equals));
-    const auto value = trimmed(content.substr(equals + 1));
+Result<void> applyFile(const Program& program, const std::string& path,
+                       const Environment& environment) {
+  const auto settings = readConfig(path);
+  if (!settings) return settings.error();
+  for (const auto& [line, name, value] : *settings) {
     const Option* option = find(program, name);
     if (option == nullptr || option->onlyFlag) {
       std::vector<std::string> known;
@@ -156,11 +121,13 @@ Result<void> applyFile(const Program& program, const std::string& path) {
         if (!each.onlyFlag) known.push_back(each.name);
       }
       const auto meant = nearest(name, known);
-      return refuse(fmt::format("unknown name \"{}\"{}", escaped(name),
-                                meant.empty() ? "" : fmt::format(": did you mean {}?", meant)));
+      return configError(
+          path, line,
+          fmt::format("unknown name \"{}\"{}", escaped(name),
+                      meant.empty() ? "" : fmt::format(": did you mean {}?", meant)));
     }
-    if (const auto stored = option->store(value); !stored) {
-      return refuse(fmt::format("{}: {}", name, stored.error().message));
+    if (const auto stored = store(*option, value, environment); !stored) {
+      return configError(path, line, fmt::format("{}: {}", name, stored.error().message));
     }
   }
   return {};
@@ -172,16 +139,17 @@ Result<void> applyEnvironment(const Program& program, const Environment& environ
     const std::string name = environmentName(option.name);
     const auto value = environment(name);
     if (!value || value->empty()) continue;
-    if (const auto stored = option.store(*value); !stored) {
+    if (const auto stored = store(option, *value, environment); !stored) {
       return Error{ErrorCode::configuration, fmt::format("{}: {}", name, stored.error().message)};
     }
   }
   return {};
 }
 
-Result<void> applyFlags(const Program& program, const Flags& flags) {
+Result<void> applyFlags(const Program& program, const Flags& flags,
+                        const Environment& environment) {
   for (const auto& [option, value] : flags.values) {
-    if (const auto stored = option->store(value); !stored) {
+    if (const auto stored = store(*option, value, environment); !stored) {
       return Error{ErrorCode::usage,
                    fmt::format("{}: {}", flagName(*option), stored.error().message)};
     }
@@ -223,10 +191,19 @@ Result<Parsed> parseOptions(const Program& program, const std::vector<std::strin
   auto config = flags->config;
   if (!config) config = environment("ESPALIER_CONFIG");
   if (config && !config->empty()) {
-    if (const auto applied = applyFile(program, *config); !applied) return applied.error();
+    const auto path = expandHome(*config, environment("HOME"));
+    if (!path) {
+      return Error{flags->config ? ErrorCode::usage : ErrorCode::configuration,
+                   fmt::format("{}: {}", flags->config ? "--config" : "ESPALIER_CONFIG",
+                               path.error().message)};
+    }
+    if (const auto applied = applyFile(program, *path, environment); !applied) {
+      return applied.error();
+    }
   }
   if (const auto applied = applyEnvironment(program, environment); !applied) return applied.error();
-  if (const auto applied = applyFlags(program, *flags); !applied) return applied.error();
+  if (const auto applied = applyFlags(program, *flags, environment); !applied)
+    return applied.error();
   return Parsed{};
 }
 

@@ -5,7 +5,8 @@
 // A flag wins over the environment, that over the file. All of them are read and checked, also
 // those that lose, so a mistake does not hide until the day it matters. A flag may stand twice: the
 // last one counts, unless it collects (-e). An option without a value is yes or no in the file and
-// the environment (`headless = yes`). An empty variable counts as not set.
+// the environment (`headless = yes`). An empty variable counts as not set. config_file.h has the
+// file's form.
 //
 // Errors: on the command line `usage`, in environment and file `configuration`, with FILE:LINE.
 #pragma once
@@ -33,6 +34,7 @@ struct Option {
   std::string help;
   Store store;
   bool onlyFlag = false;  // neither in the file nor in the environment
+  bool isPath = false;    // a leading ~/ is the home folder, ~name an error
 };
 
 struct Positional {

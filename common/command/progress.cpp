@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -99,14 +98,6 @@ std::string ProgressBar::line(const Progress& progress) const {
       columns_ > figures.size() + 8 ? columns_ - 1 - figures.size() : std::size_t{8};
   if (!progress.detail.empty()) figures += "  " + escaped(progress.detail);
   return fitted(fitted(escaped(progress.name), room) + figures, columns_ - 1);
-}
-
-ProgressBar::Show showOnStandardError() {
-  if (::isatty(STDERR_FILENO) == 0) return {};
-  return [](const std::string& line) {
-    const std::string text = "\r" + line + "\033[K";
-    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
-  };
 }
 
 std::size_t terminalColumns(int descriptor) {

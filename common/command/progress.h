@@ -59,8 +59,6 @@ class ProgressBar {
   bool shown_ = false;
 };
 
-// Shows lines on standard error by carriage return, when it is a terminal; else an empty function.
-ProgressBar::Show showOnStandardError();
 std::size_t terminalColumns(int descriptor);
 
 }  // namespace espalier::command

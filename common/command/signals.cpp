@@ -9,13 +9,13 @@
 #include <cassert>
 #include <csignal>
 
+#include "common/base/signals.h"
+
 namespace espalier::command {
 
 SignalWatch::SignalWatch(std::initializer_list<int> signals,
                          std::function<void(int signal)> onSignal) {
-  sigset_t set;
-  ::sigemptyset(&set);
-  for (const int signal : signals) ::sigaddset(&set, signal);
+  const sigset_t set = signalsNotIgnored(signals);
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signals_ = FileDescriptor(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   wake_ = FileDescriptor(::eventfd(0, EFD_CLOEXEC));

@@ -4,8 +4,8 @@
 // raw mode too, so it is the same whether a line is typed, a command runs, or there is no terminal.
 //
 // To be built before any other thread: the signals are blocked in the calling thread, and threads
-// inherit that. The callback may do whatever a thread may do. Ends in the destructor; the signals
-// stay blocked.
+// inherit that. What is ignored stays ignored. The callback may do whatever a thread may do. Ends
+// in the destructor; the signals stay blocked.
 #pragma once
 
 #include <functional>

@@ -9,20 +9,29 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <system_error>
 
 namespace espalier::command {
 namespace {
 
-constexpr int kTerminalPauseMilliseconds = 10;
+constexpr int kPauseMilliseconds = 10;
 
+Error failure(int errnoValue) {
+  return {ErrorCode::io, std::generic_category().message(errnoValue)};
+}
+
+// A terminal that is gone ends its input, too: nobody has to be told here.
 ssize_t writeCookie(void* cookie, const char* data, std::size_t size) {
-  static_cast<TerminalOutput*>(cookie)->write({data, size});
+  (void)static_cast<TerminalOutput*>(cookie)->write({data, size});
   return static_cast<ssize_t>(size);
 }
 
 }  // namespace
 
-TerminalOutput::TerminalOutput(int output) : output_(output), aborted_(::eventfd(0, EFD_CLOEXEC)) {
+TerminalOutput::TerminalOutput(int output, Duration grace)
+    : output_(output),
+      grace_(::isatty(output) != 0 ? Duration() : grace),
+      aborted_(::eventfd(0, EFD_CLOEXEC)) {
   if (::isatty(output) != 0) {
     const auto path = fmt::format("/proc/self/fd/{}", output);
     own_ = FileDescriptor(::open(path.c_str(), O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
@@ -36,27 +45,30 @@ TerminalOutput::~TerminalOutput() {
   std::fclose(stream_);
 }
 
-void TerminalOutput::write(std::string_view text) {
+Result<void> TerminalOutput::write(std::string_view text) {
   // What a pipe takes at once when it is ready for anything.
   constexpr std::size_t kAtOnce = 4096;
   while (!text.empty()) {
+    const bool aborted = end_ != kNever;
     pollfd waiting[] = {{output_, POLLOUT, 0}, {aborted_.get(), POLLIN, 0}};
-    if (::poll(waiting, 2, -1) < 0 && errno != EINTR) return;
-    const bool aborted = waiting[1].revents != 0;
-    if (waiting[0].revents == 0) {
-      if (aborted) return;
-      continue;
-    }
-    const auto written = ::write(output_, text.data(), std::min(text.size(), kAtOnce));
-    if (written > 0) {
-      text.remove_prefix(static_cast<std::size_t>(written));
-    } else if (written < 0 && errno == EAGAIN) {
+    const int ready = ::poll(waiting, aborted ? 1 : 2, aborted ? kPauseMilliseconds : -1);
+    if (ready < 0 && errno != EINTR) return failure(errno);
+    if (waiting[1].revents != 0) end_ = Clock::now() + grace_;
+    if (ready > 0 && waiting[0].revents != 0) {
+      const auto written = ::write(output_, text.data(), std::min(text.size(), kAtOnce));
+      if (written > 0) {
+        text.remove_prefix(static_cast<std::size_t>(written));
+        continue;
+      }
+      if (written < 0 && errno != EAGAIN && errno != EINTR) {
+        return failure(errno);
+      }
       // A terminal with room for one byte is ready, and yet takes no line feed, which is two.
-      if (::poll(&waiting[1], 1, kTerminalPauseMilliseconds) > 0) return;
-    } else if (written == 0 || errno != EINTR) {
-      return;
+      ::poll(&waiting[1], end_ == kNever ? 1 : 0, kPauseMilliseconds);
     }
+    if (Clock::now() >= end_) return Error{ErrorCode::interrupted, "interrupted"};
   }
+  return {};
 }
 
 void TerminalOutput::abort() {

@@ -8,21 +8,26 @@
 #include <cstdio>
 #include <string_view>
 
+#include "common/base/clock.h"
 #include "common/base/file_descriptor.h"
+#include "common/base/result.h"
 
 namespace espalier::command {
 
 class TerminalOutput {
  public:
-  explicit TerminalOutput(int output);
+  // `grace`: for a reader that is slow, after abort(); a terminal has none.
+  explicit TerminalOutput(int output, Duration grace = {});
   ~TerminalOutput();
 
   TerminalOutput(const TerminalOutput&) = delete;
   TerminalOutput& operator=(const TerminalOutput&) = delete;
 
-  // Waits as long as it takes, or until abort(): then what the terminal does not take at once is
-  // dropped. An output that is gone takes everything.
-  void write(std::string_view text);
+  // Waits as long as it takes, also where the output does not block. After abort() the grace is
+  // left, all writes together; then the rest is dropped, an error of the code `interrupted`. Other
+  // errors are those of write(2): a full disk, a pipe without a reader. Nothing says how much of
+  // the text was written then.
+  Result<void> write(std::string_view text);
   void abort();
 
   int descriptor() const { return output_; }
@@ -31,6 +36,8 @@ class TerminalOutput {
  private:
   FileDescriptor own_;
   int output_;
+  const Duration grace_;
+  TimePoint end_ = kNever;  // once aborted
   FileDescriptor aborted_;
   std::FILE* stream_;
 };

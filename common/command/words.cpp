@@ -138,6 +138,11 @@ OpenLine splitOpenLine(std::string_view line) {
   return open;
 }
 
+std::string commandOf(std::string_view line) {
+  const auto open = splitOpenLine(line);
+  return open.words.empty() ? open.last : open.words.front();
+}
+
 std::string nearest(std::string_view word, const std::vector<std::string>& known) {
   if (word.empty() || word.size() > 64) return {};
   std::string best;

@@ -33,6 +33,9 @@ struct OpenLine {
 };
 OpenLine splitOpenLine(std::string_view line);
 
+// The command of a line, also of one that splitWords() refuses: its first word.
+std::string commandOf(std::string_view line);
+
 // The one of `known` that somebody who typed `word` may have meant: at most two letters off, or the
 // only one that begins so; else empty.
 std::string nearest(std::string_view word, const std::vector<std::string>& known);

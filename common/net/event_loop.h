@@ -68,7 +68,7 @@ class EventLoop {
 
   // Blocks these signals in the calling thread and tells `handler` of them on the loop. Call it
   // before other threads start: they inherit the mask, and a thread that does not block a signal
-  // may get it instead. They stay blocked when the loop is gone.
+  // may get it instead. They stay blocked when the loop is gone. What is ignored stays ignored.
   Result<void> addSignalHandler(std::initializer_list<int> signals,
                                 std::function<void(int)> handler);
 

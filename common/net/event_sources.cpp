@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include "common/base/signals.h"
 #include "common/net/event_loop.h"
 
 namespace espalier::net {
@@ -37,9 +38,7 @@ class Watch final : public EventSource {
 
 Result<void> EventLoop::addSignalHandler(std::initializer_list<int> signals,
                                          std::function<void(int)> handler) {
-  sigset_t set;
-  ::sigemptyset(&set);
-  for (const int signal : signals) ::sigaddset(&set, signal);
+  const sigset_t set = signalsNotIgnored(signals);
   const int descriptor = ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
   if (descriptor < 0) return systemError("cannot create a signalfd", errno);
   if (const int error = ::pthread_sigmask(SIG_BLOCK, &set, nullptr); error != 0) {

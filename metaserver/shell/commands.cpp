@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/base/text.h"
+#include "common/command/network_commands.h"
 #include "common/command/printing.h"
 
 namespace espalier::metaserver::shell {
@@ -26,6 +27,7 @@ Json statusData(const Status& status) {
   data["placement"] = status.placement;
   data["topo"] = status.topoFile;
   data["uptime"] = std::chrono::duration<double>(status.uptime).count();
+  command::addLogLost(data);
   return data;
 }
 
@@ -36,14 +38,16 @@ std::string statusText(const Json& data) {
   if (count("reserved") > 0) peers += fmt::format(", {} on their way", count("reserved"));
   if (count("awaited") > 0) peers += fmt::format(", {} awaited back", count("awaited"));
   const auto uptime = static_cast<std::int64_t>(data["uptime"].get<double>() * 1e9);
-  return command::table({
+  std::vector<std::vector<std::string>> rows = {
       {"metaserver", data["endpoint"].get<std::string>()},
       {"network", fmt::format("{} in {}", peers, data["topo"].get<std::string>())},
       {"placement",
        fmt::format("{}, {} links a peer", data["placement"].get<std::string>(), count("maxLinks"))},
       {"refused", std::to_string(count("refused"))},
       {"running for", formatDuration(std::chrono::nanoseconds(uptime))},
-  });
+  };
+  if (auto lost = command::logLostRow(data); !lost.empty()) rows.push_back(std::move(lost));
+  return command::table(rows);
 }
 
 Command statusCommand(MetaserverService& service) {

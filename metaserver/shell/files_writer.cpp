@@ -78,15 +78,18 @@ void FilesWriter::writeNewest() {
   const auto snapshot = takeSnapshot_(failing_.empty() ? written_ : 0);
   if (!snapshot) return;
   written_ = snapshot->version;
-  write(paths_.topo, topo::format(snapshot->lines), Durability::soft, kPublic);
-  write(paths_.count, fmt::format("{}\n", snapshot->lines.size()), Durability::soft, kPublic);
+  const auto forReaders = [&](const std::string& path, const std::string& text) {
+    told(path, writeOutputFile(path, text, kPublic));
+  };
+  forReaders(paths_.topo, topo::format(snapshot->lines));
+  forReaders(paths_.count, fmt::format("{}\n", snapshot->lines.size()));
   // An empty one after a power failure would keep the metaserver from starting.
-  write(paths_.state, formatState(snapshot->state), Durability::durable, kPrivate);
+  told(paths_.state,
+       replaceFile(paths_.state, formatState(snapshot->state), Durability::durable, kPrivate));
 }
 
-void FilesWriter::write(const std::string& path, const std::string& text, Durability durability,
-                        mode_t mode) {
-  if (const auto result = replaceFile(path, text, durability, mode); !result) {
+void FilesWriter::told(const std::string& path, const Result<void>& result) {
+  if (!result) {
     if (failing_.insert(path).second) {
       log::error("{}; the network goes on, and the file is written as soon as it can be",
                  result.error().message);

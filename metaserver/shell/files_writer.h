@@ -1,8 +1,9 @@
 // Keeps topo.txt, NumberOfServers.txt and the state file up to date, on a thread of its own: a slow
 // or full disk never stops the network.
 //
-// Each file is replaced as a whole (the state durably), so a reader never sees half of it; at most
-// every 50 ms, and so seldom that writing takes at most a fifth of the time; once more at the end.
+// Each file is replaced as a whole (the state durably), so a reader never sees half of it, unless
+// the user named a device or a pipe, which is written into; at most every 50 ms, and so seldom that
+// writing takes at most a fifth of the time; once more at the end.
 // A file that can't be written is logged once, tried again every second, and logged once more when
 // it can be written again.
 //
@@ -52,7 +53,7 @@ class FilesWriter {
  private:
   void run();
   void writeNewest();
-  void write(const std::string& path, const std::string& text, Durability durability, mode_t mode);
+  void told(const std::string& path, const Result<void>& written);
 
   const Paths paths_;
   const TakeSnapshot takeSnapshot_;

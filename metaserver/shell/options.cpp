@@ -10,11 +10,12 @@ constexpr const char* kExamples =
     "  metaserver --listen 0.0.0.0:5000 --max-links 4\n"
     "  metaserver -e topo                           asks the one that runs here\n"
     "  metaserver -e 'whatif kill s7'               plans for that peer's death\n"
+    "  metaserver --json -e status                  for scripts: one JSON object a line\n"
     "  ESPALIER_MAX_LINKS=4 metaserver              the same as --max-links 4\n";
 
 constexpr const char* kNotes =
     "Exit codes: 0 done, 1 failed, 64 usage, 69 the address is taken or nobody runs here,\n"
-    "74 I/O, 78 configuration, 130 interrupted.\n";
+    "74 I/O, 75 the metaserver does not answer, 78 configuration, 130 interrupted.\n";
 
 }  // namespace
 
@@ -43,13 +44,15 @@ Result<command::Parsed> parseMetaserverOptions(const std::vector<std::string>& a
       {"join-word", "WORD", "P2P", "what a newcomer has to say",
        storeText(o.joinWord, limits::kJoinWordBytes)},
       {"topo", "FILE", "./topo.txt", "the picture of the network",
-       storeText(o.topoFile, limits::kPathBytes)},
+       storeText(o.topoFile, limits::kPathBytes), false, true},
       {"count-file", "FILE", "./NumberOfServers.txt", "how many peers it has",
-       storeText(o.countFile, limits::kPathBytes)},
+       storeText(o.countFile, limits::kPathBytes), false, true},
       {"state", "DIR", "./.metaserver", "what outlives a restart, and the control socket",
-       storeText(o.state, limits::kPathBytes)},
+       storeText(o.state, limits::kPathBytes), false, true},
       {"e", "COMMAND", "", "run it in the metaserver that runs on that state; may be repeated",
        storeAll(o.commands), true},
+      {"json", "", "", "one JSON object a line for every command of -e, errors included",
+       storeYes(o.json)},
       {"log-level", "LEVEL", "info", "debug, info, warning, error or none",
        storeLogLevel(o.logLevel)},
   };

@@ -22,6 +22,7 @@ struct MetaserverOptions {
   std::string countFile = "./NumberOfServers.txt";
   std::string state = "./.metaserver";
   std::vector<std::string> commands;
+  bool json = false;
   log::Level logLevel = log::Level::info;
 };
 

@@ -59,7 +59,7 @@ Result<void> Server::open() {
   if (state->members.empty()) {
     for (const auto& [path, text] :
          {std::pair(options_.topoFile, ""), {options_.countFile, "0\n"}}) {
-      if (const auto written = replaceFile(path, text, Durability::soft, kPublic); !written) {
+      if (const auto written = writeOutputFile(path, text, kPublic); !written) {
         log::error("{}", written.error().message);
       }
     }

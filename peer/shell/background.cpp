@@ -1,5 +1,6 @@
 #include "peer/shell/background.h"
 
+#include <system_error>
 #include <utility>
 
 #include "common/base/limits.h"
@@ -18,17 +19,34 @@ Background::~Background() {
 }
 
 bool Background::start(const std::string& line, command::Context context) {
-  jobs_.remove_if([](const Job& job) { return job.ended.load(); });
+  const std::lock_guard lock(mutex_);
+  jobs_.remove_if([](const Job& job) { return job.ended; });
   if (jobs_.size() >= limits::kBackgroundCommands) return false;
   Job& job = jobs_.emplace_back();
-  job.thread =
-      std::jthread([this, &job, line, context = std::move(context)](std::stop_token stop) mutable {
-        context.stop = stop;
-        const auto rendered = dispatcher_.render(dispatcher_.runLine(line, context), format_);
-        if (!stop.stop_requested()) tell_(rendered.out + rendered.err);
-        job.ended = true;
-      });
+  try {
+    job.thread = std::jthread(
+        [this, &job, line, context = std::move(context)](std::stop_token stop) mutable {
+          context.stop = stop;
+          const auto outcome = dispatcher_.runLine(line, context);
+          if (!stop.stop_requested()) tell_(dispatcher_.render(outcome, format_));
+          const std::lock_guard done(mutex_);
+          failure_.add(outcome.exitCode);
+          --running_;
+          job.ended = true;
+          changed_.notify_all();
+        });
+  } catch (const std::system_error&) {  // no thread for it
+    jobs_.pop_back();
+    return false;
+  }
+  ++running_;
   return true;
+}
+
+int Background::wait(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, stop, [this] { return running_ == 0; });
+  return stop.stop_requested() ? exitCode(ErrorCode::interrupted) : failure_.code();
 }
 
 }  // namespace espalier::peer::shell

@@ -3,16 +3,17 @@
 // cancels what still runs. Belongs to the prompt's thread; `tell` is called by any of the others.
 #pragma once
 
-#include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <list>
-#include <memory>
+#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
 #include <thread>
 
 #include "common/command/dispatcher.h"
+#include "common/command/runner.h"
 
 namespace espalier::peer::shell {
 
@@ -21,7 +22,7 @@ std::optional<std::string> backgroundCommand(const std::string& line);
 
 class Background {
  public:
-  using Tell = std::function<void(const std::string& text)>;
+  using Tell = std::function<void(const command::Rendered& rendered)>;
 
   Background(const command::Dispatcher& dispatcher, command::Format format, Tell tell)
       : dispatcher_(dispatcher), format_(format), tell_(std::move(tell)) {}
@@ -33,14 +34,22 @@ class Background {
   // nobody; its stop token is replaced.
   bool start(const std::string& line, command::Context context);
 
+  // Waits for those that run, or until `stop`. The exit code of one that has failed since the
+  // beginning, else 0.
+  int wait(const std::stop_token& stop);
+
  private:
   struct Job {
-    std::atomic<bool> ended{false};
+    bool ended = false;  // under mutex_
     std::jthread thread;
   };
   const command::Dispatcher& dispatcher_;
   const command::Format format_;
   const Tell tell_;
+  std::mutex mutex_;  // guards what the jobs' threads change
+  std::condition_variable_any changed_;
+  std::size_t running_ = 0;
+  command::FirstFailure failure_;
   std::list<Job> jobs_;
 };
 

@@ -10,21 +10,15 @@
 #include "common/command/printing.h"
 #include "common/command/progress.h"
 #include "common/command/runner.h"
+#include "common/command/words.h"
 #include "peer/shell/background.h"
 
 namespace espalier::peer::shell {
 
 using command::LineEditor;
+using command::Outcome;
 
 namespace {
-
-constexpr const char* kMenu =
-    "1  add this peer to the network\n"
-    "2  share files, once it is in the network\n";
-
-bool meansStop(const std::string& answer) {
-  return answer == "stop" || answer == "quit" || answer == "exit";
-}
 
 std::string trimmed(const std::string& text) {
   const auto begin = text.find_first_not_of(" \t");
@@ -32,30 +26,10 @@ std::string trimmed(const std::string& text) {
   return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
 }
 
-std::string refusedWord(const std::string& word, const std::string& wanted) {
-  return fmt::format("the metaserver refused the word \"{}\": type {} to join", escaped(word),
-                     escaped(wanted));
-}
-
 }  // namespace
 
-std::string joinedLine(const Joined& joined) {
-  const std::string place = joined.linkedTo.empty()
-                                ? "the first of the network"
-                                : "linked to " + escaped(joined.linkedTo.text());
-  return fmt::format("{} joined on {}, {}; sharing {} ({}) from {}{}", escaped(joined.id.text()),
-                     joined.endpoint.text(), place, counted(joined.sharedFiles, "file"),
-                     formatSize(joined.sharedBytes), escaped(joined.share),
-                     joined.indexing ? ", still indexing" : "");
-}
-
-std::string noMetaserverLine(const Endpoint& metaserver, bool terminal) {
-  return fmt::format("no metaserver at {}: start \"metaserver\"{}", escaped(metaserver.text()),
-                     terminal ? ", then press Enter to try again" : "");
-}
-
 Prompt::Prompt(LineEditor& editor, PromptSettings settings)
-    : editor_(editor), settings_(settings) {}
+    : editor_(editor), settings_(std::move(settings)) {}
 
 void Prompt::interrupt() {
   if (editor_.interrupt()) return;
@@ -65,14 +39,16 @@ void Prompt::interrupt() {
 }
 
 void Prompt::close() {
+  closed_ = true;
   editor_.close();
   auto stop = stop_.with([](std::stop_source& source) { return source; });
   stop.request_stop();
 }
 
 std::stop_token Prompt::newStop() {
-  return stop_.with([](std::stop_source& source) {
+  return stop_.with([this](std::stop_source& source) {
     source = std::stop_source();
+    if (closed_) source.request_stop();  // nothing waits for it yet
     return source.get_token();
   });
 }
@@ -85,134 +61,13 @@ std::optional<std::string> Prompt::ask(const std::string& question) {
   }
 }
 
-bool Prompt::chooseToJoin() {
-  editor_.print(kMenu);
-  while (true) {
-    const auto answer = ask("> ");
-    if (!answer || meansStop(*answer)) return false;
-    if (*answer == "1") return true;
-    if (*answer == "2") {
-      editor_.print("2 comes after 1: this peer is not in the network yet\n");
-    } else if (!answer->empty()) {
-      editor_.print("type 1, or stop to end\n");
-    }
-  }
-}
-
-std::optional<PeerId> Prompt::askId() {
-  while (true) {
-    const auto answer = ask("peer id> ");
-    if (!answer) return std::nullopt;
-    if (answer->empty()) continue;
-    const auto id = PeerId::parse(*answer);
-    if (id) return *id;
-    editor_.print(id.error().message + "\n");
-  }
-}
-
-// `again`: the metaserver is there now, or may be.
-Prompt::Step Prompt::offerAnotherTry(const Joiner& joiner) {
-  editor_.print(noMetaserverLine(joiner.metaserver(), true) + "\n");
-  const auto answer = ask("");
-  return !answer || meansStop(*answer) ? Step::end : Step::again;
-}
-
-Prompt::Step Prompt::offerTopology(Joiner& joiner) {
-  std::optional<std::string> answer;
-  while (true) {
-    answer = ask("topo to see the network, Enter to go on> ");
-    if (!answer) return Step::end;
-    if (answer->empty()) return Step::next;
-    if (*answer == "topo") break;
-    editor_.print("type topo, or only press Enter\n");
-  }
-  while (true) {
-    const auto topology = joiner.topology(newStop());
-    if (topology) {
-      editor_.print(command::topologyText(command::topologyData(*topology)));
-      return Step::next;
-    }
-    if (topology.error().code != ErrorCode::unavailable) {
-      editor_.print(topology.error().message + "\n");
-      return Step::next;
-    }
-    if (offerAnotherTry(joiner) == Step::end) return Step::end;
-  }
-}
-
-// Until it has joined, the user has had enough, or there is no point in it.
-Result<std::optional<Joined>> Prompt::insist(Joiner& joiner, PeerId id, std::string word) {
-  const auto nobody = std::optional<Joined>();
-  while (true) {
-    auto attempt = joiner.join(id, word, newStop());
-    const bool askable = editor_.isTerminal();
-    switch (attempt.end) {
-      case JoinAttempt::End::joined:
-        if (!settings_.json && !settings_.quiet) {
-          editor_.print(joinedLine(attempt.joined) + "\n");
-        }
-        return std::optional<Joined>(std::move(attempt.joined));
-      case JoinAttempt::End::wordRefused: {
-        const auto wanted = joiner.joinWord();
-        const auto sentence = refusedWord(word, wanted);
-        if (!askable) return Error{ErrorCode::refused, sentence};
-        editor_.print(sentence + "\n");
-        do {
-          const auto answer = ask(fmt::format("{} to join> ", command::printable(wanted)));
-          if (!answer) return nobody;
-          word = *answer;
-        } while (word.empty());
-        break;
-      }
-      case JoinAttempt::End::idRefused: {
-        if (!askable) return attempt.error;
-        editor_.print(attempt.error.message + "\n");
-        const auto other = askId();
-        if (!other) return nobody;
-        id = *other;
-        break;
-      }
-      case JoinAttempt::End::unavailable:
-        if (!askable) {
-          return Error{ErrorCode::unavailable, noMetaserverLine(joiner.metaserver(), false)};
-        }
-        if (offerAnotherTry(joiner) == Step::end) return attempt.error;
-        break;
-      case JoinAttempt::End::failed:
-        return attempt.error;
-    }
-  }
-}
-
-Result<std::optional<Joined>> Prompt::join(Joiner& joiner) {
-  const auto nobody = std::optional<Joined>();
-  if (!chooseToJoin()) return nobody;
-  const auto id = askId();
-  if (!id) return nobody;
-  if (offerTopology(joiner) == Step::end) return nobody;
-  std::string word;
-  do {
-    const auto answer = ask(fmt::format("{} to join> ", command::printable(joiner.joinWord())));
-    if (!answer) return nobody;
-    word = *answer;
-  } while (word.empty());
-  return insist(joiner, *id, word);
-}
-
-Result<std::optional<Joined>> Prompt::joinAs(Joiner& joiner, const PeerId& id,
-                                             const std::string& word) {
-  return insist(joiner, id, word);
-}
-
 command::Context Prompt::context() {
   command::Context context;
   context.stop = newStop();
   context.json = settings_.json;
-  context.say = [this](const std::string& line) { editor_.notify(line); };
+  if (!settings_.quiet) context.say = [this](const std::string& line) { say(line); };
   if (settings_.json) {
-    context.event = [this](const command::Json& event) {
-      editor_.print(event.dump(-1, ' ', false, command::Json::error_handler_t::replace) + "\n");
-    };
+    context.event = [this](const command::Json& event) { editor_.print(command::jsonLine(event)); };
   }
   if (editor_.isTerminal()) {
     context.ask = [this](const std::string& question) -> std::optional<std::string> {
@@ -240,12 +95,18 @@ void Prompt::show(const command::Rendered& rendered) {
     return;
   }
   editor_.print(rendered.out);
-  if (!rendered.err.empty()) command::standardOutput().err(rendered.err);
+  if (!rendered.err.empty() && settings_.err) settings_.err(rendered.err);
+}
+
+void Prompt::say(const std::string& line) {
+  if (editor_.isTerminal()) return editor_.notify(line);
+  if (settings_.err) settings_.err(command::printable(line) + "\n");
 }
 
 // Of a command in the background, above the line that is being typed.
-void Prompt::tell(const std::string& text) {
-  if (settings_.json) return editor_.print(text);
+void Prompt::tell(const command::Rendered& rendered) {
+  if (settings_.json || !editor_.isTerminal()) return show(rendered);
+  const std::string text = rendered.out + rendered.err;
   for (std::size_t begin = 0; begin < text.size();) {
     const auto end = std::min(text.find('\n', begin), text.size());
     editor_.notify(text.substr(begin, end - begin));
@@ -253,43 +114,44 @@ void Prompt::tell(const std::string& text) {
   }
 }
 
-void Prompt::run(const command::Dispatcher& dispatcher, const PeerId& id) {
+int Prompt::run(const command::Dispatcher& dispatcher, const PeerId& id) {
   const auto format = settings_.json ? command::Format::json : command::Format::text;
   const auto complete = [&](std::string_view line) { return dispatcher.complete(line); };
   const std::string question = command::printable(id.text()) + "> ";
-  Background background(dispatcher, format, [this](const std::string& text) { tell(text); });
-  while (true) {
+  const int interrupted = exitCode(ErrorCode::interrupted);
+  Background background(dispatcher, format, [this](const auto& rendered) { tell(rendered); });
+  command::FirstFailure first;
+  while (!editor_.failure()) {
     const auto line = editor_.read(question, complete);
-    if (line.end == LineEditor::End::interrupted) continue;
+    if (line.end == LineEditor::End::interrupted) {
+      if (settings_.script) return interrupted;
+      continue;
+    }
     auto context = this->context();
     const bool ended = line.end == LineEditor::End::ended;
     if (const auto command = ended ? std::nullopt : backgroundCommand(line.text)) {
       context.progress = {};
       context.ask = {};
       if (!background.start(*command, std::move(context))) {
-        editor_.print("too many commands are under way: wait for one, or cancel it\n");
+        const Error error{ErrorCode::failed,
+                          "too many commands are under way: wait for one, or cancel it"};
+        const auto outcome = Outcome::failed(command::commandOf(*command), error);
+        show(dispatcher.render(outcome, format));
+        first.add(outcome.exitCode);
       }
       continue;
     }
+    // Nobody is left who could cancel what a script has begun, or wait for it.
+    if (ended && settings_.script) first.add(background.wait(context.stop));
     const auto outcome = dispatcher.runLine(ended ? "stop" : line.text, context);
-    if (!ended) show(dispatcher.render(outcome, format));
-    if (outcome.stops || ended) return;
+    if (!ended) {
+      show(dispatcher.render(outcome, format));
+      first.add(outcome.exitCode);
+    }
+    const bool over = settings_.script && outcome.exitCode == interrupted;
+    if (outcome.stops || ended || over) break;
   }
-}
-
-Result<Joined> joinAlone(Joiner& joiner, const PeerId& id, const std::string& word,
-                         std::stop_token stop) {
-  auto attempt = joiner.join(id, word, stop);
-  switch (attempt.end) {
-    case JoinAttempt::End::joined:
-      return std::move(attempt.joined);
-    case JoinAttempt::End::wordRefused:
-      return Error{ErrorCode::refused, refusedWord(word, joiner.joinWord())};
-    case JoinAttempt::End::unavailable:
-      return Error{ErrorCode::unavailable, noMetaserverLine(joiner.metaserver(), false)};
-    default:
-      return attempt.error;
-  }
+  return settings_.script ? first.code() : 0;
 }
 
 }  // namespace espalier::peer::shell

@@ -11,9 +11,15 @@
 //   s2 joined on 127.0.0.1:5002, linked to s1; sharing 4 files (3.1 MB) from ./s2
 //   s2> …
 //
+// Without a terminal at its input the commands are a script, which goes on behind a failure and
+// ends behind an interruption, as -e does; notices go to standard error, since results must stay
+// whole.
+//
 // join(), joinAs() and run() block, and belong to one thread; interrupt() and close() to any.
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -27,8 +33,11 @@
 namespace espalier::peer::shell {
 
 struct PromptSettings {
-  bool json = false;   // outcomes as JSON, and no joined line
-  bool quiet = false;  // no joined line, no progress
+  bool json = false;    // outcomes as JSON, and no joined line
+  bool quiet = false;   // no joined line, no progress, no notices
+  bool script = false;  // what is read was not typed
+  // Where sentences about failures and notices go when the editor has no terminal.
+  std::function<void(const std::string& text)> err = {};
 };
 
 class Prompt {
@@ -42,7 +51,8 @@ class Prompt {
   Result<std::optional<Joined>> joinAs(Joiner& joiner, const PeerId& id, const std::string& word);
 
   // Runs commands until one of them, Ctrl-D or close() ends it; the latter two count as `stop`.
-  void run(const command::Dispatcher& dispatcher, const PeerId& id);
+  // Returns the exit code: of a script that of its first failure, else 0.
+  int run(const command::Dispatcher& dispatcher, const PeerId& id);
 
   // Ctrl-C: cancels the running command, else clears the line.
   void interrupt();
@@ -63,10 +73,12 @@ class Prompt {
   std::stop_token newStop();
   command::Context context();
   void show(const command::Rendered& rendered);
-  void tell(const std::string& text);
+  void tell(const command::Rendered& rendered);
+  void say(const std::string& line);
 
   command::LineEditor& editor_;
   PromptSettings settings_;
+  std::atomic<bool> closed_ = false;
   Guarded<std::stop_source> stop_;  // of what runs now
 };
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "common/base/text.h"
+#include "common/command/network_commands.h"
 #include "common/command/printing.h"
 #include "peer/shell/render.h"
 #include "peer/shell/transfer_commands.h"
@@ -37,6 +38,7 @@ Json statusData(const Status& status) {
   data["uploadRate"] = status.rates.upload;
   data["downloadRate"] = status.rates.download;
   data["uptime"] = std::chrono::duration<double>(status.uptime).count();
+  command::addLogLost(data);
   data["transfers"] = Json::array();
   for (const auto& each : status.transfers) {
     data["transfers"].push_back(transferData(each));
@@ -64,6 +66,7 @@ std::string statusText(const Json& data) {
       {"received", formatSize(count("received")) + limited(count("downloadRate"))},
       {"running for", formatDuration(std::chrono::nanoseconds(
                           static_cast<std::int64_t>(data["uptime"].get<double>() * 1e9)))}};
+  if (auto lost = command::logLostRow(data); !lost.empty()) rows.push_back(std::move(lost));
   for (const auto& each : data["transfers"]) {
     rows.push_back(transferRow(each));
   }

@@ -1,6 +1,7 @@
-// Three things that writing a file comes to, in words of this program's own. Stateless.
+// What writing a file comes to, in words of this program's own. Stateless.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "common/base/result.h"
@@ -9,6 +10,11 @@ namespace espalier::transfer {
 
 // Of the code `io`; a full disk is called that.
 Error diskError(std::string_view what, int error);
+
+// Whether a file may take the place of `leaf`: an error where that is a folder, a symbolic link, a
+// device or a pipe, which are never replaced, whatever the user asked for. `path`: as the user
+// reads it.
+Result<void> mayReplace(int folder, const std::string& leaf, const std::string& path);
 
 // As renameat(2), but fails with EEXIST where something has the name.
 int renameNew(int from, const char* name, int target, const char* leaf);

@@ -260,6 +260,10 @@ Result<void> Staging::sync() {
 
 Result<bool> Staging::publish(int target, const std::string& leaf, bool replace) {
   const std::string part = partName();
+  // It was looked at before the transfer, which may have taken hours.
+  if (replace) {
+    if (const auto may = mayReplace(target, leaf, leaf); !may) return may.error();
+  }
   const int renamed = replace ? ::renameat(folder_.get(), part.c_str(), target, leaf.c_str())
                               : renameNew(folder_.get(), part.c_str(), target, leaf.c_str());
   if (renamed != 0 && errno == EEXIST && !replace) return false;

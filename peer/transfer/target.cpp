@@ -12,6 +12,7 @@
 
 #include "common/base/text.h"
 #include "common/crypto/file_tree.h"
+#include "peer/transfer/disk.h"
 
 namespace espalier::transfer {
 namespace {
@@ -74,14 +75,10 @@ Result<Target::Existing> Target::compare(const FileRoot& root, std::uint64_t siz
                                          std::stop_token stop) const {
   const auto folder = openFolderBeneath(base_.get(), name_.folders(), false);
   if (!folder) return Existing::nothing;
+  if (const auto may = mayReplace(folder->get(), leaf(), path()); !may) return may.error();
   struct stat status {};
   if (::fstatat(folder->get(), leaf().c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
-    if (errno == ENOENT) return Existing::nothing;
-    return systemError(fmt::format("cannot look at {}", escaped(path())), errno);
-  }
-  if (S_ISDIR(status.st_mode)) {
-    return Error{ErrorCode::failed,
-                 fmt::format("{} is a folder: -o PATH saves elsewhere", escaped(path()))};
+    return Existing::nothing;
   }
   if (!S_ISREG(status.st_mode) || static_cast<std::uint64_t>(status.st_size) != size) {
     return Existing::different;

@@ -21,8 +21,8 @@ class Target {
   // there.
   static Result<Target> locate(const std::string& folder, std::string_view name);
 
-  // Reads what has the name, if it is of that size. A link or an unreadable file is `different`; a
-  // folder is an error.
+  // Reads what has the name, if it is of that size. An unreadable file is `different`; whatever
+  // else than a file has the name is an error.
   Result<Existing> compare(const FileRoot& root, std::uint64_t size, std::stop_token stop) const;
 
   // A folder for the incoming file on the target's file system: the state folder's, else one beside

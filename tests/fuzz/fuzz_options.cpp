@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "common/command/config_file.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace espalier;
@@ -19,6 +20,7 @@ struct Values {
   bool headless = false;
   std::vector<std::string> commands;
   std::uint64_t total = 0;
+  std::string share;
 };
 
 Program programFor(Values& values) {
@@ -31,10 +33,32 @@ Program programFor(Values& values) {
            {"placement", "RULE", "shallowest", "rule",
             storeOneOf(values.rule, {"shallowest", "classic", "nearest"})},
            {"id", "ID", "", "id", storePeerId(values.id)},
+           {"share", "DIR", "", "what", storeText(values.share, 4096), false, true},
            {"headless", "", "", "no prompt", storeYes(values.headless)},
            {"e", "COMMAND", "", "run", storeAll(values.commands), true}},
           Positional{"TOTAL", "peers", storeNumber(values.total, 1, 1000)},
           "Notes."};
+}
+
+// What stands in a file comes back when it is written there in quotes.
+void requireQuotedReadsBack(std::string_view text) {
+  const auto settings = parseConfig(text, "f");
+  if (!settings) return;
+  std::string again = "\n";  // a byte-order mark counts only at the very beginning
+  for (const auto& setting : *settings) {
+    again += setting.name + " = \"";
+    for (const char c : setting.value) {
+      if (c == '"' || c == '\\') again += '\\';
+      again += c;
+    }
+    again += "\" # as it was\n";
+  }
+  const auto same = parseConfig(again, "f");
+  fuzz::require(same && same->size() == settings->size(), "as many settings");
+  for (std::size_t i = 0; i < settings->size(); ++i) {
+    fuzz::require((*same)[i].name == (*settings)[i].name, "the same name");
+    fuzz::require((*same)[i].value == (*settings)[i].value, "the same value");
+  }
 }
 
 }  // namespace
@@ -46,6 +70,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   auto flags = fuzz::takeUntil(input, '\0');
   auto variables = fuzz::takeUntil(input, '\0');
   file.write(input);
+  requireQuotedReadsBack(input);
 
   std::vector<std::string> arguments = {"--config", file.path()};
   while (!flags.empty()) {
@@ -73,6 +98,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::require(values.maxLinks >= 2 && values.maxLinks <= 64, "numbers stay within bounds");
   fuzz::require(values.word.size() <= 256, "texts stay within bounds");
   fuzz::require(Endpoint::parse(values.listen.text(), 1).ok(), "an endpoint reads back");
+  fuzz::require(!values.share.starts_with('~'), "a home folder is expanded");
   fuzz::require(values.id.empty() || PeerId::parse(values.id.text()).ok(), "an id is an id");
   return 0;
 }

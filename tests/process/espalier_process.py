@@ -32,6 +32,11 @@ import terminal
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CASES = []
 
+# A shell's `command &` in a script, or nohup, has some ignored, and the programs keep it so.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
+
 
 def text_of(path):
     """What stands in a file that a program writes; "" before it does."""

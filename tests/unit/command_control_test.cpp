@@ -1,6 +1,7 @@
 #include "common/command/control.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -15,9 +16,11 @@
 #include "common/base/limits.h"
 #include "common/base/state_folder.h"
 #include "common/command/control_channel.h"
+#include "common/command/liveness.h"
 
 using namespace espalier;
 using namespace espalier::command;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -113,6 +116,19 @@ struct Running {
                 for (int i = 0; i < 20'000; ++i) text += "größe ";
                 return Outcome::done({{"command", "long"}, {"text", text + "\n"}});
               }),
+      command("bytes",
+              [](const Arguments& arguments, Context& context) {
+                const auto hex = [](const std::string& bytes) {
+                  std::string text;
+                  for (const char c : bytes) {
+                    text += fmt::format("{:02x}", static_cast<unsigned char>(c));
+                  }
+                  return text;
+                };
+                Json data{{"command", "bytes"}};
+                data["text"] = hex(arguments.values.at(0)) + " " + hex(context.directory) + "\n";
+                return Outcome::done(data);
+              }),
       command("wait", [this](const Arguments&, Context& context) { return gate.wait(context); }),
   }};
 };
@@ -125,7 +141,8 @@ struct Client {
   std::optional<int> run(const std::string& state, const std::vector<std::string>& lines) {
     const Output output{[this](const std::string& text) { out += text; },
                         [this](const std::string& text) { err += text; }};
-    return runInRunning(state, lines, context, output);
+    context.directory = context.directory.empty() ? "/" : context.directory;
+    return runInRunning({"the program", state}, lines, context, output);
   }
 };
 
@@ -186,6 +203,129 @@ TEST_CASE("JSON, the asker's folder, questions, progress and long answers cross 
   CHECK(seen[0].name.empty());  // behind `ask`
   CHECK(seen[1] == Progress{"f", 12, 12});
   CHECK(said == std::vector<std::string>{"nearly there"});
+}
+
+TEST_CASE("bytes that are no UTF-8 cross the socket as they are") {
+  StateFolder state;
+  Running running;
+  const auto server = ControlServer::start(state.path(), running.dispatcher);
+  REQUIRE(server.ok());
+  Client client;
+  client.context.directory = "/caf\xE9/\xFF";
+  CHECK(client.run(state.path(), {"bytes x\xE9"}) == 0);
+  CHECK(client.out == "78e9 2f636166e92fff\n");
+  client.out.clear();
+  client.context.json = true;
+  CHECK(client.run(state.path(), {"echo \xFF\xC2\x85"}) == 0);
+  CHECK(Json::parse(client.out)["text"] == "\xEF\xBF\xBD\xC2\x85\n");
+  CHECK(client.out.find("\\u0085") != std::string::npos);  // it would steer a terminal
+}
+
+TEST_CASE("of a command that breaks off nothing is shown but one whole error") {
+  StateFolder state;
+  const auto made = openStateFolder(state.path());
+  REQUIRE(made.ok());
+  const auto listener = listenControl(made->get());
+  REQUIRE(listener.ok());
+  for (const bool json : {true, false}) {
+    std::jthread program([&] {
+      pollfd waiting{listener->get(), POLLIN, 0};
+      ::poll(&waiting, 1, -1);
+      const FileDescriptor socket(::accept(listener->get(), nullptr, nullptr));
+      sendLine(socket.get(), {{"out", "{\"command\":\""}});
+      sendLine(socket.get(), {{"progress", {{"name", 7}, {"done", "x"}}}});
+      sendLine(socket.get(), Json::array());
+    });
+    Client client;
+    client.context.json = json;
+    client.context.progress = [](const Progress&) {};
+    CHECK(client.run(state.path(), {" get 'a b", "echo x"}) == 74);
+    const std::string message = "the program ended while the command ran";
+    CHECK((client.out.empty() ? "" : Json::parse(client.out)["command"]) == (json ? "get" : ""));
+    CHECK(client.err == (json ? "" : message + "\n"));
+  }
+}
+
+TEST_CASE("whoever is turned away gets an object, too") {
+  StateFolder state;
+  const auto made = openStateFolder(state.path());
+  const auto listener = listenControl(made->get());
+  REQUIRE(listener.ok());
+  std::jthread program([&] {
+    pollfd waiting{listener->get(), POLLIN, 0};
+    ::poll(&waiting, 1, -1);
+    const FileDescriptor socket(::accept(listener->get(), nullptr, nullptr));
+    sendText(socket.get(), "err", "too many\n");
+    sendLine(socket.get(), {{"exit", 75}});
+  });
+  Client client;
+  client.context.json = true;
+  CHECK(client.run(state.path(), {"get x"}) == 75);
+  CHECK(client.out == "{\"command\":\"get\",\"error\":{\"code\":75,\"message\":\"too many\"}}\n");
+  CHECK(client.err.empty());
+}
+
+TEST_CASE("what a running program says cannot steer the terminal") {
+  StateFolder state;
+  const auto made = openStateFolder(state.path());
+  const auto listener = listenControl(made->get());
+  REQUIRE(listener.ok());
+  std::jthread program([&] {
+    pollfd waiting{listener->get(), POLLIN, 0};
+    ::poll(&waiting, 1, -1);
+    const FileDescriptor socket(::accept(listener->get(), nullptr, nullptr));
+    sendText(socket.get(), "out", "a\x1b[2Jb\n");
+    sendText(socket.get(), "err", "\x07\n");
+    sendLine(socket.get(), {{"exit", 300}});
+  });
+  Client client;
+  CHECK(client.run(state.path(), {"topo"}) == (300 & 0xFF));
+  CHECK(client.out == "a\\x1b[2Jb\n");
+  CHECK(client.err == "\\x07\n");
+}
+
+TEST_CASE("a program that answers nobody counts as stopped, one with a long command does not") {
+  StateFolder state;
+  Running running;
+  const auto server = ControlServer::claim(state.path());
+  REQUIRE(server.ok());
+  const auto folder = findStateFolder(state.path());
+  REQUIRE(folder.ok());
+  const auto looks = [&](Liveness& liveness, TimePoint end) {
+    while (liveness.look() && Clock::now() < end) {
+      pollfd waiting{liveness.descriptor(), POLLIN, 0};
+      ::poll(&waiting, 1, 1);
+    }
+    return liveness.look();
+  };
+  Liveness silent(folder->get(), {1ms, 50ms});
+  CHECK_FALSE(looks(silent, Clock::now() + 1min));
+
+  (*server)->serve(running.dispatcher);
+  Client waiting;
+  std::jthread first([&] { waiting.run(state.path(), {"wait"}); });
+  running.gate.awaitEntered(1);
+  Liveness alive(folder->get(), {1ms, 1min});
+  CHECK(looks(alive, Clock::now() + 200ms));
+  CHECK(alive.answers() > 1);
+  running.gate.open();
+}
+
+TEST_CASE("a queue that is full is no reason to wait for ever") {
+  StateFolder state;
+  const auto server = ControlServer::claim(state.path());
+  REQUIRE(server.ok());
+  const auto folder = findStateFolder(state.path());
+  std::vector<FileDescriptor> waiting;
+  auto socket = connectControl(folder->get());
+  while (socket) {
+    waiting.push_back(std::move(*socket));
+    socket = connectControl(folder->get());
+  }
+  CHECK(socket.error().code == ErrorCode::timeout);
+  std::stop_source stop;
+  stop.request_stop();
+  CHECK(connectPatiently(folder->get(), stop.get_token()).error().code == ErrorCode::interrupted);
 }
 
 TEST_CASE("two clients are served at once") {

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <map>
 
+#include "common/command/config_file.h"
 #include "common/command/options.h"
 #include "metaserver/shell/options.h"
 #include "peer/shell/options.h"
@@ -164,6 +165,96 @@ TEST_CASE("what is wrong in a file is told with its line") {
   CHECK(metaserverOf({"--config", "/tmp"}).error().code == ErrorCode::configuration);
   CHECK(metaserverOf({}, {{"ESPALIER_MAX_LINKS", "x"}}).error().message ==
         "ESPALIER_MAX_LINKS: \"x\" is no number from 2 to 64");
+}
+
+TEST_CASE("a value in the file is whole, or in quotes; comments, CRLF and a byte-order mark go") {
+  const auto parsed = parseConfig(
+      "\xEF\xBB\xBF# all that is allowed\r\n"
+      "plain =  two words  \r\n"
+      "\t quoted = \" # \\\"x\\\" \\\\ \" # a comment\r\n"
+      "comment = c7 # x\n"
+      "tab=c7\t#x\n"
+      "hash = a#b\n"
+      "inside = C\"x y\" \n"
+      "backslash = a\\b\n"
+      "equals = a = b\n"
+      "empty = \"\"\n"
+      "nothing = # y",
+      "f");
+  REQUIRE(parsed.ok());
+  std::vector<std::pair<std::string, std::string>> seen;
+  for (const auto& setting : *parsed) {
+    CHECK(setting.line == static_cast<int>(seen.size()) + 2);
+    seen.emplace_back(setting.name, setting.value);
+  }
+  CHECK(seen == std::vector<std::pair<std::string, std::string>>{{"plain", "two words"},
+                                                                 {"quoted", " # \"x\" \\ "},
+                                                                 {"comment", "c7"},
+                                                                 {"tab", "c7"},
+                                                                 {"hash", "a#b"},
+                                                                 {"inside", "C\"x y\""},
+                                                                 {"backslash", "a\\b"},
+                                                                 {"equals", "a = b"},
+                                                                 {"empty", ""},
+                                                                 {"nothing", ""}});
+}
+
+TEST_CASE("mistakes around quotes are told with file and line") {
+  const auto message = [](const std::string& line) {
+    return parseConfig("# one\n" + line + "\n", "f").error().message;
+  };
+  CHECK(message("id = \"c6") == "f:2: id: the quote that opens the value is not closed");
+  CHECK(message("id = \"c6\\") == "f:2: id: the quote that opens the value is not closed");
+  CHECK(message("id = \"c6\\\"") == "f:2: id: the quote that opens the value is not closed");
+  CHECK(message("id = \"c6\" x") == "f:2: id: \"x\" follows the closing quote");
+  CHECK(message("id = \"c6\"# x") == "f:2: id: \"# x\" follows the closing quote");
+  CHECK(message("id = \"a\\nb\"") ==
+        "f:2: id: \\n in quotes stands for nothing: only \\\" and \\\\ do");
+  CHECK(message("headless # yes") == "f:2: \"headless # yes\" is not of the form name = value");
+}
+
+TEST_CASE("every value that is quoted as the design says reads back") {
+  CHECK(rc::check([](const std::string& text) {
+    std::string value;
+    std::string quoted;
+    for (const char c : text) {
+      if (c == '\n') continue;
+      value += c;
+      if (c == '"' || c == '\\') quoted += '\\';
+      quoted += c;
+    }
+    const auto parsed = parseConfig("a = \"" + quoted + "\" # b", "f");
+    RC_ASSERT(parsed.ok());
+    RC_ASSERT(parsed->size() == 1u);
+    RC_ASSERT(parsed->front().value == value);
+  }));
+}
+
+TEST_CASE("a leading ~/ is the home folder wherever a path is meant, and nowhere else") {
+  const ConfigFile file("state = ~/state # c\n");
+  const auto options = peerOf({"--id=a", "--share=~/x", "--config", file.path(), "--join-word=~/w"},
+                              {{"HOME", "/home/ann"}, {"ESPALIER_DOWNLOADS", "~"}});
+  REQUIRE(options.ok());
+  CHECK(options->share == "/home/ann/x");
+  CHECK(options->downloads == "/home/ann");
+  CHECK(options->state == "/home/ann/state");
+  CHECK(options->joinWord == "~/w");
+  const auto metaserver =
+      metaserverOf({"--topo", "~/t", "--count-file=~/c", "--state=~/s"}, {{"HOME", "/h"}});
+  REQUIRE(metaserver.ok());
+  CHECK(metaserver->topoFile == "/h/t");
+  CHECK(metaserver->countFile == "/h/c");
+  CHECK(metaserver->state == "/h/s");
+
+  CHECK(peerOf({"--id=a", "--share=~ann/x"}, {{"HOME", "/h"}}).error().code == ErrorCode::usage);
+  CHECK(peerOf({"--id=a", "--share=~/x"}).error().message ==
+        "--share: ~/x: HOME is not set, so ~ stands for no folder");
+  CHECK(peerOf({"--id=a"}, {{"ESPALIER_STATE", "~b"}}).error().code == ErrorCode::configuration);
+  CHECK(peerOf({"--id=a", "--config", file.path()})
+            .error()
+            .message.starts_with(file.path() + ":1: state: ~/state: "));
+  CHECK(peerOf({"--id=a", "--config=~b"}).error().code == ErrorCode::usage);
+  CHECK(peerOf({"--id=a"}, {{"ESPALIER_CONFIG", "~b"}}).error().code == ErrorCode::configuration);
 }
 
 TEST_CASE("a bad value in the file is told also when a flag wins over it") {

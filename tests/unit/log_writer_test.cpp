@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <thread>
 
 #include "common/base/file_descriptor.h"
 #include "common/base/limits.h"
@@ -70,4 +71,22 @@ TEST_CASE("a reader that never comes does not keep the program from ending") {
   for (std::size_t i = 0; i < limits::kNoticesQueued; ++i) log::info("{} {}", i, kLong);
   writer.reset();
   CHECK(::fcntl(pipe.out.get(), F_GETFD) >= 0);
+}
+
+TEST_CASE("lines that a full disk did not take are told once it takes lines again") {
+  const Pipe pipe;
+  const FileDescriptor output(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  REQUIRE(output);
+  const auto before = log::lost().lines;
+  const LogWriter writer(output.get());
+  log::info("lost");
+  while (log::lost().lines == before) std::this_thread::yield();
+  CHECK(log::lost().why == "No space left on device");
+  REQUIRE(::dup3(pipe.in.get(), output.get(), O_CLOEXEC) == output.get());
+
+  log::info("written");
+
+  const auto text = pipe.readUntil("that could not be written: No space left on device\n");
+  CHECK(text.find("lost") == std::string::npos);
+  CHECK(text.find("written\n… and 1 line") != std::string::npos);
 }

@@ -1,0 +1,67 @@
+#include "common/command/program.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <stop_token>
+
+#include "common/base/limits.h"
+#include "common/command/printing.h"
+#include "common/command/signals.h"
+#include "common/command/standard_output.h"
+
+namespace espalier::command {
+namespace {
+
+std::string workingFolder() {
+  std::string path(limits::kPathBytes, '\0');
+  if (::getcwd(path.data(), path.size()) == nullptr) return {};
+  path.resize(path.find('\0'));
+  // Such a path is not below the root that this process sees.
+  return path.starts_with('/') ? path : std::string();
+}
+
+}  // namespace
+
+void prepareProcess() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(descriptor, F_GETFD) >= 0 || errno != EBADF) continue;
+    // Open for the other direction only: reading or writing fails, as with the closed one. The
+    // lowest free number is this one, since those below are open by now.
+    [[maybe_unused]] const int opened =
+        ::open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+}
+
+int failWith(const Error& error, const Failures& failures) {
+  StandardOutput standard;
+  if (failures.json) {
+    standard.out(jsonLine(Outcome::failed(failures.command, error).data));
+  } else {
+    standard.err(failures.program + ": " + printable(error.message) + "\n");
+  }
+  return endOutput(standard.output(), exitCode(error.code));
+}
+
+int print(std::string_view text) {
+  StandardOutput standard;
+  standard.out(text);
+  return endOutput(standard.output(), 0);
+}
+
+std::optional<int> runOnStandardStreams(const RunningProgram& program,
+                                        const std::vector<std::string>& lines, bool json,
+                                        bool quiet) {
+  std::stop_source stop;
+  const SignalWatch onInterrupt({SIGINT}, [&](int) { stop.request_stop(); });
+  StandardOutput standard(stop.get_token());
+  auto context = standaloneContext(standard, stop.get_token(), json, quiet);
+  context.directory = workingFolder();
+  return runInRunning(program, lines, context, standard.output());
+}
+
+}  // namespace espalier::command

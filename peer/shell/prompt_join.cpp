@@ -1,0 +1,178 @@
+// The dialogue that joins (prompt.h), and joining without anybody who could be asked.
+#include <fmt/format.h>
+
+#include "common/base/text.h"
+#include "common/command/printing.h"
+#include "peer/shell/prompt.h"
+
+namespace espalier::peer::shell {
+
+using command::LineEditor;
+
+namespace {
+
+constexpr const char* kMenu =
+    "1  add this peer to the network\n"
+    "2  share files, once it is in the network\n";
+
+bool meansStop(const std::string& answer) {
+  return answer == "stop" || answer == "quit" || answer == "exit";
+}
+
+std::string refusedWord(const std::string& word, const std::string& wanted) {
+  return fmt::format("the metaserver refused the word \"{}\": type {} to join", escaped(word),
+                     escaped(wanted));
+}
+
+}  // namespace
+
+std::string joinedLine(const Joined& joined) {
+  const std::string place = joined.linkedTo.empty()
+                                ? "the first of the network"
+                                : "linked to " + escaped(joined.linkedTo.text());
+  return fmt::format("{} joined on {}, {}; sharing {} ({}) from {}{}", escaped(joined.id.text()),
+                     joined.endpoint.text(), place, counted(joined.sharedFiles, "file"),
+                     formatSize(joined.sharedBytes), escaped(joined.share),
+                     joined.indexing ? ", still indexing" : "");
+}
+
+std::string noMetaserverLine(const Endpoint& metaserver, bool terminal) {
+  return fmt::format("no metaserver at {}: start \"metaserver\"{}", escaped(metaserver.text()),
+                     terminal ? ", then press Enter to try again" : "");
+}
+
+bool Prompt::chooseToJoin() {
+  editor_.print(kMenu);
+  while (true) {
+    const auto answer = ask("> ");
+    if (!answer || meansStop(*answer)) return false;
+    if (*answer == "1") return true;
+    if (*answer == "2") {
+      editor_.print("2 comes after 1: this peer is not in the network yet\n");
+    } else if (!answer->empty()) {
+      editor_.print("type 1, or stop to end\n");
+    }
+  }
+}
+
+std::optional<PeerId> Prompt::askId() {
+  while (true) {
+    const auto answer = ask("peer id> ");
+    if (!answer) return std::nullopt;
+    if (answer->empty()) continue;
+    const auto id = PeerId::parse(*answer);
+    if (id) return *id;
+    editor_.print(id.error().message + "\n");
+  }
+}
+
+// `again`: the metaserver is there now, or may be.
+Prompt::Step Prompt::offerAnotherTry(const Joiner& joiner) {
+  editor_.print(noMetaserverLine(joiner.metaserver(), true) + "\n");
+  const auto answer = ask("");
+  return !answer || meansStop(*answer) ? Step::end : Step::again;
+}
+
+Prompt::Step Prompt::offerTopology(Joiner& joiner) {
+  std::optional<std::string> answer;
+  while (true) {
+    answer = ask("topo to see the network, Enter to go on> ");
+    if (!answer) return Step::end;
+    if (answer->empty()) return Step::next;
+    if (*answer == "topo") break;
+    editor_.print("type topo, or only press Enter\n");
+  }
+  while (true) {
+    const auto topology = joiner.topology(newStop());
+    if (topology) {
+      editor_.print(command::topologyText(command::topologyData(*topology)));
+      return Step::next;
+    }
+    if (topology.error().code != ErrorCode::unavailable) {
+      editor_.print(topology.error().message + "\n");
+      return Step::next;
+    }
+    if (offerAnotherTry(joiner) == Step::end) return Step::end;
+  }
+}
+
+// Until it has joined, the user has had enough, or there is no point in it.
+Result<std::optional<Joined>> Prompt::insist(Joiner& joiner, PeerId id, std::string word) {
+  const auto nobody = std::optional<Joined>();
+  while (true) {
+    auto attempt = joiner.join(id, word, newStop());
+    const bool askable = editor_.isTerminal();
+    switch (attempt.end) {
+      case JoinAttempt::End::joined:
+        if (!settings_.json && !settings_.quiet) {
+          editor_.print(joinedLine(attempt.joined) + "\n");
+        }
+        return std::optional<Joined>(std::move(attempt.joined));
+      case JoinAttempt::End::wordRefused: {
+        const auto wanted = joiner.joinWord();
+        const auto sentence = refusedWord(word, wanted);
+        if (!askable) return Error{ErrorCode::refused, sentence};
+        editor_.print(sentence + "\n");
+        do {
+          const auto answer = ask(fmt::format("{} to join> ", command::printable(wanted)));
+          if (!answer) return nobody;
+          word = *answer;
+        } while (word.empty());
+        break;
+      }
+      case JoinAttempt::End::idRefused: {
+        if (!askable) return attempt.error;
+        editor_.print(attempt.error.message + "\n");
+        const auto other = askId();
+        if (!other) return nobody;
+        id = *other;
+        break;
+      }
+      case JoinAttempt::End::unavailable:
+        if (!askable) {
+          return Error{ErrorCode::unavailable, noMetaserverLine(joiner.metaserver(), false)};
+        }
+        if (offerAnotherTry(joiner) == Step::end) return attempt.error;
+        break;
+      case JoinAttempt::End::failed:
+        return attempt.error;
+    }
+  }
+}
+
+Result<std::optional<Joined>> Prompt::join(Joiner& joiner) {
+  const auto nobody = std::optional<Joined>();
+  if (!chooseToJoin()) return nobody;
+  const auto id = askId();
+  if (!id) return nobody;
+  if (offerTopology(joiner) == Step::end) return nobody;
+  std::string word;
+  do {
+    const auto answer = ask(fmt::format("{} to join> ", command::printable(joiner.joinWord())));
+    if (!answer) return nobody;
+    word = *answer;
+  } while (word.empty());
+  return insist(joiner, *id, word);
+}
+
+Result<std::optional<Joined>> Prompt::joinAs(Joiner& joiner, const PeerId& id,
+                                             const std::string& word) {
+  return insist(joiner, id, word);
+}
+
+Result<Joined> joinAlone(Joiner& joiner, const PeerId& id, const std::string& word,
+                         std::stop_token stop) {
+  auto attempt = joiner.join(id, word, stop);
+  switch (attempt.end) {
+    case JoinAttempt::End::joined:
+      return std::move(attempt.joined);
+    case JoinAttempt::End::wordRefused:
+      return Error{ErrorCode::refused, refusedWord(word, joiner.joinWord())};
+    case JoinAttempt::End::unavailable:
+      return Error{ErrorCode::unavailable, noMetaserverLine(joiner.metaserver(), false)};
+    default:
+      return attempt.error;
+  }
+}
+
+}  // namespace espalier::peer::shell
