@@ -89,9 +89,20 @@ inline constexpr auto kGoodbyeTimeout = 2s;  // to take our last words before we
 
 // --- searches
 inline constexpr std::size_t kHitsPerPeer = 200;
-inline constexpr std::size_t kHitsPerQuery = 20'000;  // what an asker keeps
-inline constexpr std::size_t kOpenQueries = 512;      // at one peer
-inline constexpr double kQueriesPerSecond = 50;       // a link's token bucket
+inline constexpr std::size_t kHitsPerQuery = 20'000;  // what a peer keeps of what its links bring
+// A link brings what so many peers more than are known to be behind it could send, and a quarter
+// more: the number is known late while peers join.
+inline constexpr std::uint64_t kPeersBehindSlack = 2;
+// And each of them may be named as missing, as still indexing, and as having more hits.
+inline constexpr std::uint64_t kNamesPerPeer = 3;
+// Steps of comparing a hit with its query, a byte of its name: what usual patterns take. And steps
+// beyond them, of a link, so many at once, too (20 to 40 ms of the event loop): a pattern made to
+// be slow takes 4 million a hit.
+inline constexpr std::uint64_t kMatchStepsPerByte = 4;
+inline constexpr std::uint64_t kFoldStepsPerByte = 16;  // of a name that is not ASCII, about
+inline constexpr double kMatchStepsPerSecond = 20e6;
+inline constexpr std::size_t kOpenQueries = 512;  // at one peer
+inline constexpr double kQueriesPerSecond = 50;   // a link's token bucket
 inline constexpr double kQueryBurst = 200;
 inline constexpr std::size_t kCoverageRanges = 4096;  // of join orders in one answer
 inline constexpr std::size_t kMissingNamed = 64;      // in one answer

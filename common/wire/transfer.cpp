@@ -8,6 +8,7 @@
 
 #include "common/base/limits.h"
 #include "common/base/text.h"
+#include "common/wire/file_form.h"
 #include "transfer.pb.h"
 
 namespace espalier::wire {
@@ -104,7 +105,7 @@ Result<TransferAnswer> fromProto(const proto::FileList& message) {
   for (const auto& entry : message.files()) {
     auto root = FileRoot::fromRaw(entry.root());
     if (!root) return malformedTransfer("a root of the wrong length");
-    if (entry.size() > limits::kFileBytes) return malformedTransfer("a file larger than any");
+    if (!isPossibleFile(*root, entry.size())) return malformedTransfer("a file that cannot exist");
     if (entry.name().empty() || !isName(entry.name())) {
       return malformedTransfer("a name that is not allowed");
     }

@@ -245,6 +245,7 @@ bool Pattern::matchesGlob(const Name& name, std::uint64_t& steps) const {
   while (next < name.size()) {
     if (element < count && elements_[element].kind == Element::Kind::star) {
       starElement = element++;
+      if (element == count) return true;  // it swallows the rest
       starNext = next;
       continue;
     }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/base/limits.h"
+#include "common/wire/file_form.h"
 #include "peer/core/push.h"
 
 namespace espalier::peer {
@@ -94,6 +95,11 @@ void Pushes::receivedOffer(ConnectionId id, Link& link, const PushOffer& offer, 
     return;
   }
   if (offer.end != PushEnd::open) return;  // over before it came here
+  if (!std::all_of(offer.files.begin(), offer.files.end(), [](const auto& file) {
+        return wire::isPossibleFile(file.root, file.sizeBytes);
+      })) {
+    return tell(link, "a push of a file that cannot exist", fx);
+  }
   if (!makeRoom(now, fx)) return tell(link, "too many pushes at once; some are left out", fx);
   Push& push = pushes_[offer.id];
   push.offer = offer;

@@ -4,6 +4,7 @@
 
 #include "common/base/limits.h"
 #include "common/base/text.h"
+#include "common/wire/file_form.h"
 #include "peer/core/pattern.h"
 
 namespace espalier::peer {
@@ -14,8 +15,9 @@ using std::chrono::milliseconds;
 // Whether the next peer would take it: one bad hit of ours must not cost a link.
 bool isSendable(const wire::Hit& hit) {
   return !hit.name.empty() && hit.name.size() <= limits::kPathBytes &&
-         hit.name.find('\0') == std::string::npos && hit.sizeBytes <= limits::kFileBytes &&
-         !hit.endpoint.host.empty() && hit.endpoint.port != 0;
+         hit.name.find('\0') == std::string::npos &&
+         wire::isPossibleFile(hit.root, hit.sizeBytes) && !hit.endpoint.host.empty() &&
+         hit.endpoint.port != 0;
 }
 
 }  // namespace
@@ -51,6 +53,8 @@ void Searches::linkUp(ConnectionId id, PeerId peer, JoinOrder order, TimePoint n
   link.order = order;
   link.tokens = limits::kQueryBurst;
   link.refilled = now;
+  link.steps = limits::kMatchStepsPerSecond;
+  link.stepsRefilled = now;
   for (auto at = open_.begin(); at != open_.end();) {
     auto& search = at->second;
     std::erase_if(search.lost, [&](const auto& lost) { return lost.missing.id == link.peer; });

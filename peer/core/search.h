@@ -21,6 +21,10 @@
 // more than its `members`; tables, queues and hits have bounds in limits.h, and what a peer sends
 // beyond them, or that makes no sense, is ignored and told once a link.
 //
+// A hit is kept and passed on only if it matches the query, as a holder would match it, and of what
+// a link brings only as much as the peers behind it could send, with a share of the whole that no
+// other link can use up: so who lies takes no room from others (search_hits.cpp).
+//
 // Time: an asker's budget is 3 s and 250 ms a member, 60 s at most; each hop keeps 200 ms (10 % of
 // a short one) for itself, so the far end gives up before the near one. Messages with coverage
 // alone wait 50 ms for more of their kind; hits and `done` never wait.
@@ -136,8 +140,10 @@ class Searches {
     double tokens = 0;
     TimePoint refilled;
     std::deque<QueuedQuery> queue;  // beyond the token bucket
-    std::uint64_t refused = 0;      // since it began to flood
-    std::set<std::string> told;     // what it was blamed for, each once
+    double steps = 0;               // of matching its hits, left in a bucket of their own
+    TimePoint stepsRefilled;
+    std::uint64_t refused = 0;   // since it began to flood
+    std::set<std::string> told;  // what it was blamed for, each once
   };
   using OpenMap = std::map<QueryId, OpenSearch>;
 
@@ -158,7 +164,17 @@ class Searches {
   bool makeRoom(std::optional<ConnectionId> link, SearchEffects& fx);
   OpenSearch& open(const wire::Query& query, std::optional<ConnectionId> upstream,
                    TimePoint arrived, SearchEffects& fx);
-  void learn(OpenSearch& open, SearchBranch& branch, const wire::Answer& answer);
+
+  // What of an answer is believed (search_hits.cpp).
+  enum class Judgement { fits, impossible, unasked, tooCostly, tooMany };
+  void learn(OpenSearch& open, Link& link, SearchBranch& branch, const wire::Answer& answer,
+             TimePoint now, SearchEffects& fx);
+  void learnHit(OpenSearch& open, Link& link, SearchBranch& branch, const wire::Hit& hit,
+                TimePoint now, SearchEffects& fx);
+  static Judgement judge(OpenSearch& open, Link& link, const wire::Hit& hit, TimePoint now);
+  static std::uint64_t dealtOut(const OpenSearch& open);
+  static bool hasRoom(const OpenSearch& open, const Link& link, const SearchBranch& branch);
+  static void count(OpenSearch& open, SearchBranch& branch);
 
   // One open search (search_relay.cpp).
   void relay(OpenSearch& open, TimePoint now, SearchEffects& fx);

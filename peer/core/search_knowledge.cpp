@@ -47,10 +47,10 @@ std::uint64_t SearchKnowledge::Holder::total() const {
   return more + beyond + counted;
 }
 
-SearchKnowledge::Holder* SearchKnowledge::holder(const PeerId& id) {
+SearchKnowledge::Holder* SearchKnowledge::holder(const PeerId& id, bool mayBeNew) {
   const auto found = holders_.find(id);
   if (found != holders_.end()) return &found->second;
-  if (holders_.size() >= limits::kHoldersKept) return nullptr;
+  if (!mayBeNew || holders_.size() >= limits::kHoldersKept) return nullptr;
   return &holders_[id];
 }
 
@@ -66,47 +66,66 @@ std::uint64_t SearchKnowledge::cover(const std::vector<wire::OrderRange>& ranges
   return gained;
 }
 
-void SearchKnowledge::addHit(const wire::Hit& hit) {
-  if (hit.name.empty() || hit.name.size() > limits::kPathBytes) return;
-  if (keepsHits_ && hits_.contains(hit)) return;
-  auto* const at = holder(hit.holder);
-  if (at == nullptr) return;
-  if (at->hits >= limits::kHitsPerPeer || hitsLearned_ >= limits::kHitsPerQuery) {
-    if (at->beyond >= limits::kMoreHits) return;
-    ++at->beyond;
-    newMore_.insert(hit.holder);
-    return;
-  }
-  ++at->hits;
-  ++hitsLearned_;
-  newHits_.push_back(hit);
-  if (keepsHits_ && hits_.insert(hit).second) hitsBytes_ += memoryOf(hit);
+std::optional<SearchKnowledge::HitPlace> SearchKnowledge::placeFor(const wire::Hit& hit) const {
+  const auto place = hits_.lower_bound(hit);
+  if (place != hits_.end() && *place == hit) return std::nullopt;
+  return place;
 }
 
-void SearchKnowledge::addMore(const wire::More& more) {
-  auto* const at = holder(more.holder);
+void SearchKnowledge::addHit(const wire::Hit& hit) {
+  if (const auto place = placeFor(hit)) addHit(hit, *place);
+}
+
+void SearchKnowledge::addHit(const wire::Hit& hit, HitPlace place) {
+  // A hit is kept even where its holder can have no counts any more.
+  if (auto* const at = holder(hit.holder)) ++at->hits;
+  newHits_.push_back(hit);
+  if (!keepsHits_) return;
+  hits_.insert(place, hit);
+  hitsBytes_ += memoryOf(hit);
+}
+
+bool SearchKnowledge::countHit(const PeerId& id, bool mayBeNew) {
+  const auto before = holders_.size();
+  auto* const at = holder(id, mayBeNew);
+  if (at == nullptr || at->beyond >= limits::kMoreHits) return false;
+  ++at->beyond;
+  newMore_.insert(id);
+  return holders_.size() > before;
+}
+
+bool SearchKnowledge::addMore(const wire::More& more, bool mayBeNew) {
+  const auto before = holders_.size();
   const auto hits = std::min(more.hits, limits::kMoreHits);
-  if (at == nullptr || hits <= at->more) return;
+  if (hits == 0) return false;
+  auto* const at = holder(more.holder, mayBeNew);
+  if (at == nullptr || hits <= at->more) return false;
   at->more = hits;
   newMore_.insert(more.holder);
+  return holders_.size() > before;
 }
 
-void SearchKnowledge::addMissing(const wire::Missing& missing) {
+bool SearchKnowledge::addMissing(const wire::Missing& missing, bool mayBeNew) {
   const auto found = missing_.find(missing.id);
   if (found == missing_.end()) {
-    if (missing_.size() >= limits::kMissingKept) return;
+    if (!mayBeNew || missing_.size() >= limits::kMissingKept) return false;
     missing_.emplace(missing.id, missing);
-  } else {
-    const auto below = std::max(found->second.below, missing.below);
-    if (below == found->second.below) return;
-    found->second.below = below;
+    newMissing_.insert(missing.id);
+    return true;
   }
+  const auto below = std::max(found->second.below, missing.below);
+  if (below == found->second.below) return false;
+  found->second.below = below;
   newMissing_.insert(missing.id);
+  return false;
 }
 
-void SearchKnowledge::addIndexing(const PeerId& peer) {
-  if (indexing_.size() >= limits::kHoldersKept) return;
-  if (indexing_.insert(peer).second) newIndexing_.insert(peer);
+bool SearchKnowledge::addIndexing(const PeerId& peer, bool mayBeNew) {
+  if (indexing_.contains(peer)) return false;
+  if (!mayBeNew || indexing_.size() >= limits::kHoldersKept) return false;
+  indexing_.insert(peer);
+  newIndexing_.insert(peer);
+  return true;
 }
 
 bool SearchKnowledge::hasNews() const {
@@ -119,7 +138,9 @@ void SearchKnowledge::takeAnswers(const QueryId& id, bool done, bool countHits,
   Writer writer(id, out);
   for (const auto& hit : newHits_) {
     if (countHits) {
-      ++holders_[hit.holder].counted;
+      auto* const at = holder(hit.holder);
+      if (at == nullptr) continue;
+      ++at->counted;
       newMore_.insert(hit.holder);
     } else {
       writer.add(&wire::Answer::hits, hit, limits::kHitsPerQuery);

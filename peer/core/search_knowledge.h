@@ -4,13 +4,17 @@
 // what is new into answers of at most limits::kSearchMessageBytes, hits before the coverage of
 // those who hold them. repeatAll() makes everything new again, for another upstream.
 //
-// Bounds: limits::kHitsPerQuery hits, kHitsPerPeer of one holder (beyond both they are counted),
-// kHoldersKept holders, kMissingKept missing peers, Coverage's own. What exceeds the last three is
-// left out. Not thread-safe. Learning is O(log n), taking is linear in what is new.
+// Hits of one holder that differ in anything (name, size, root, endpoint) are different hits: what
+// one peer says of another never stands for what that one says itself.
+//
+// Bounds: hits are the caller's to bound (Searches::hasRoom); what it does not keep is counted.
+// kHoldersKept holders with counts, kMissingKept missing peers, Coverage's own; what exceeds them
+// is left out. Not thread-safe. Learning is O(log n), taking is linear in what is new.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -25,10 +29,19 @@ class SearchKnowledge {
   // Returns how many join orders are new.
   std::uint64_t cover(JoinOrder order);
   std::uint64_t cover(const std::vector<wire::OrderRange>& ranges);
+  // Where a hit goes among those kept; nothing when it is there already. Valid until the next
+  // change.
+  using HitPlace = std::set<wire::Hit>::const_iterator;
+  std::optional<HitPlace> placeFor(const wire::Hit& hit) const;
+  void addHit(const wire::Hit& hit, HitPlace place);
   void addHit(const wire::Hit& hit);
-  void addMore(const wire::More& more);
-  void addMissing(const wire::Missing& missing);
-  void addIndexing(const PeerId& peer);
+
+  // Each returns whether it made an id known that was not; without `mayBeNew` none becomes so.
+  // A hit that is not kept:
+  bool countHit(const PeerId& holder, bool mayBeNew = true);
+  bool addMore(const wire::More& more, bool mayBeNew = true);
+  bool addMissing(const wire::Missing& missing, bool mayBeNew = true);
+  bool addIndexing(const PeerId& peer, bool mayBeNew = true);
 
   bool hasNews() const;
   bool hasNewHits() const { return !newHits_.empty(); }
@@ -54,21 +67,20 @@ class SearchKnowledge {
 
  private:
   struct Holder {
-    std::uint64_t hits = 0;     // learned
+    std::uint64_t hits = 0;     // kept
     std::uint64_t more = 0;     // as others say
-    std::uint64_t beyond = 0;   // learned, but over a bound
+    std::uint64_t beyond = 0;   // came, but were not kept
     std::uint64_t counted = 0;  // kept, but not sent to this upstream
     std::uint64_t total() const;
   };
   class Writer;
 
-  Holder* holder(const PeerId& id);
+  Holder* holder(const PeerId& id, bool mayBeNew = true);
 
   Coverage coverage_;
   Coverage newCoverage_;
   std::set<wire::Hit> hits_;
   std::vector<wire::Hit> newHits_;
-  std::uint64_t hitsLearned_ = 0;
   std::size_t hitsBytes_ = 0;
   bool keepsHits_ = true;
   std::map<PeerId, Holder> holders_;

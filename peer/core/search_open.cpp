@@ -38,4 +38,9 @@ TimePoint OpenSearch::deadline() const {
   return due;
 }
 
+const Pattern* OpenSearch::pattern() {
+  if (!pattern_) pattern_ = Pattern::compile(query.kind, query.text);
+  return pattern_->ok() ? &**pattern_ : nullptr;
+}
+
 }  // namespace espalier::peer

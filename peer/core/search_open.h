@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/wire/search.h"
+#include "peer/core/pattern.h"
 #include "peer/core/search_knowledge.h"
 
 namespace espalier::peer {
@@ -22,6 +23,8 @@ struct SearchBranch {
   bool everAsked = false;  // so an answer from there makes sense
   bool done = false;
   std::uint64_t heard = 0;  // how many join orders came from there first
+  std::uint64_t hits = 0;   // of this branch that are kept
+  std::uint64_t names = 0;  // ids that it was the first to name
 
   bool isPending() const { return asked && !done; }
 };
@@ -57,6 +60,8 @@ struct OpenSearch {
   std::vector<LostBranch> lost;
   SearchKnowledge knowledge;
   std::size_t countedBytes = 0;  // of kept hits, in the sum that has a bound; 0 of mine
+  std::uint64_t linkHits = 0;    // kept, of all branches
+  std::uint64_t sharedHits = 0;  // of them, beyond what each branch has for itself
 
   // Of mine.
   std::uint64_t members = 0;
@@ -72,6 +77,12 @@ struct OpenSearch {
   wire::Missing missingBehind(const SearchBranch& branch, std::uint64_t behind) const;
   // When tick() is due.
   TimePoint deadline() const;
+  // What hits are compared with. Compiled once, when the first one comes; null when the query's
+  // text is no pattern, so that nothing can match it.
+  const Pattern* pattern();
+
+ private:
+  std::optional<Result<Pattern>> pattern_;
 };
 
 }  // namespace espalier::peer

@@ -172,28 +172,9 @@ void Searches::receivedAnswer(ConnectionId id, Link& link, const wire::Answer& a
   const auto absurd = std::any_of(answer.coverage.begin(), answer.coverage.end(),
                                   [](const auto& r) { return !Coverage::isPlausible(r); });
   if (absurd) tell(link, "spoke for peers that cannot exist", fx);
-  learn(search, branch->second, answer);
+  learn(search, link, branch->second, answer, now, fx);
   boundKeptHits(search);
   if (progress(search, now, fx)) forget(at);
-}
-
-void Searches::learn(OpenSearch& search, SearchBranch& branch, const wire::Answer& answer) {
-  auto& knowledge = search.knowledge;
-  for (const auto& hit : answer.hits) {
-    // What this peer shares it says itself.
-    if (hit.holder != self_) knowledge.addHit(hit);
-  }
-  for (const auto& more : answer.more) {
-    if (more.holder != self_) knowledge.addMore(more);
-  }
-  for (const auto& peer : answer.indexing) {
-    if (peer != self_) knowledge.addIndexing(peer);
-  }
-  for (const auto& missing : answer.missing) {
-    if (missing.id != self_) knowledge.addMissing(missing);
-  }
-  branch.heard += knowledge.cover(answer.coverage);
-  branch.done = answer.done;
 }
 
 void Searches::receivedLost(ConnectionId id, const wire::Lost& lost, TimePoint now,

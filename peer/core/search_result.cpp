@@ -11,24 +11,47 @@
 namespace espalier::peer {
 
 std::vector<FoundFile> mergeHits(const std::set<wire::Hit>& hits) {
-  std::map<std::pair<std::string, FileRoot>, std::pair<std::uint64_t, std::map<PeerId, Holder>>>
-      files;
+  std::map<std::tuple<std::string_view, FileRoot, std::uint64_t>, std::vector<Holder>> files;
   for (const auto& hit : hits) {
-    auto& [size, holders] = files[{hit.name, hit.root}];
-    size = std::max(size, hit.sizeBytes);
-    holders.try_emplace(hit.holder, Holder{hit.holder, hit.endpoint, hit.partial});
+    files[{hit.name, hit.root, hit.sizeBytes}].push_back({hit.holder, hit.endpoint, hit.partial});
   }
+  std::vector<std::pair<std::size_t, FoundFile>> counted;
+  for (auto& [key, holders] : files) {
+    const auto& [name, root, size] = key;
+    FoundFile file{std::string(name), size, root, mergeHolders(std::move(holders))};
+    counted.emplace_back(idsOf(file.holders).size(), std::move(file));
+  }
+  // Stable: the map has them by name, then by root, then by size.
+  std::stable_sort(counted.begin(), counted.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
   std::vector<FoundFile> result;
-  for (const auto& [key, found] : files) {
-    FoundFile file{key.first, found.first, key.second, {}};
-    for (const auto& [id, holder] : found.second) file.holders.push_back(holder);
-    result.push_back(std::move(file));
-  }
-  // Stable: the map has them by name, then by root.
-  std::stable_sort(result.begin(), result.end(), [](const FoundFile& a, const FoundFile& b) {
-    return a.holders.size() > b.holders.size();
-  });
+  result.reserve(counted.size());
+  for (auto& [holders, file] : counted) result.push_back(std::move(file));
   return result;
+}
+
+std::vector<PeerId> idsOf(const std::vector<Holder>& holders) {
+  std::vector<PeerId> ids;
+  std::set<PeerId> seen;
+  for (const auto& holder : holders) {
+    if (seen.insert(holder.id).second) ids.push_back(holder.id);
+  }
+  return ids;
+}
+
+std::vector<Holder> mergeHolders(std::vector<Holder> holders) {
+  std::sort(holders.begin(), holders.end());
+  std::vector<Holder> merged;
+  for (auto& holder : holders) {
+    const bool same = !merged.empty() && merged.back().id == holder.id &&
+                      merged.back().endpoint == holder.endpoint;
+    if (!same) {
+      merged.push_back(std::move(holder));
+    } else {
+      merged.back().partial = merged.back().partial || holder.partial;
+    }
+  }
+  return merged;
 }
 
 void nameMissing(const std::vector<wire::Missing>& named, const Coverage& covered,

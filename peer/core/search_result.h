@@ -22,12 +22,15 @@ struct Holder {
   auto operator<=>(const Holder&) const = default;
 };
 
-// One file under one name, with everybody who holds it.
+// One file under one name, with everybody who says to hold it. The same root may be said to be of
+// several sizes: then it stands here once for each, and those who lie are with their own size only.
 struct FoundFile {
   std::string name;  // raw: escape before printing
   std::uint64_t sizeBytes = 0;
   FileRoot root;
-  std::vector<Holder> holders;  // ascending by id, each once
+  // Ascending by id, then by endpoint: one id at two endpoints is two holders, for one of them may
+  // be what somebody else said.
+  std::vector<Holder> holders;
 
   bool operator==(const FoundFile&) const = default;
 };
@@ -42,7 +45,7 @@ struct MissingPeer {
 
 struct SearchResult {
   QueryId id;
-  std::vector<FoundFile> files;  // most holders first, then by name, then by root
+  std::vector<FoundFile> files;  // most holders first, then by name, root and size
   std::uint64_t searched = 0;    // peers whose own answer arrived, the asker included; <= members
   std::uint64_t members = 0;     // of the network when the asking began
   std::vector<MissingPeer> missing;  // named; by id
@@ -53,10 +56,16 @@ struct SearchResult {
   bool complete() const { return searched == members; }
 };
 
+// Each id once, in their order.
+std::vector<PeerId> idsOf(const std::vector<Holder>& holders);
+// Each pair of id and endpoint once, ascending. One that is said to have a part is asked which:
+// that serves also where it has everything.
+std::vector<Holder> mergeHolders(std::vector<Holder> holders);
+
 // "searched 60 of 64 peers; missing: s7 and 3 below it; still indexing: s9"
 std::string coverageText(const SearchResult& result);
 
-// Hits of one name and root become one file.
+// Hits of one name, root and size become one file.
 std::vector<FoundFile> mergeHits(const std::set<wire::Hit>& hits);
 
 // Fills `missing` and `missingUnnamed` from what relays named. Whoever is covered by now is not

@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <set>
 #include <utility>
@@ -12,6 +11,8 @@
 #include "common/base/limits.h"
 #include "common/base/text.h"
 #include "common/command/printing.h"
+#include "peer/core/pattern.h"
+#include "peer/shell/fetch_choice.h"
 #include "peer/shell/render.h"
 
 namespace espalier::peer::shell {
@@ -44,25 +45,6 @@ std::string literalGlob(const std::string& text) {
     glob += c;
   }
   return glob;
-}
-
-// The same content under one name or several becomes one file with all of its holders.
-std::vector<FoundFile> byRoot(std::vector<FoundFile> files) {
-  std::vector<FoundFile> merged;
-  for (auto& file : files) {
-    const auto same = std::find_if(merged.begin(), merged.end(), [&](const FoundFile& other) {
-      return other.root == file.root && other.sizeBytes == file.sizeBytes;
-    });
-    if (same == merged.end()) {
-      merged.push_back(std::move(file));
-      continue;
-    }
-    same->holders.insert(same->holders.end(), file.holders.begin(), file.holders.end());
-    std::sort(same->holders.begin(), same->holders.end());
-    same->holders.erase(std::unique(same->holders.begin(), same->holders.end()),
-                        same->holders.end());
-  }
-  return merged;
 }
 
 }  // namespace
@@ -132,6 +114,12 @@ Result<SearchResult> GetCommand::search(PatternKind kind, const std::string& tex
   };
   auto found = service_.find({kind, text}, run.context.stop, onHits);
   if (found && run.context.stop.stop_requested()) return interrupted();
+  // What is saved is what was asked for, whoever let something else through.
+  const auto pattern = Pattern::compile(kind, text);
+  if (!pattern) return pattern.error();
+  if (found) {
+    std::erase_if(found->files, [&](const auto& f) { return !pattern->matches(f.name, f.root); });
+  }
   return found;
 }
 
@@ -175,11 +163,11 @@ void GetCommand::fetchFolder(const std::string& folder, Run& run) const {
   std::vector<FetchRequest> requests;
   for (auto& [name, files] : byName) {
     if (run.context.stop.stop_requested()) return run.fail(folder, interrupted());
-    auto file = choose(byRoot(std::move(files)), name, run);
-    if (file) {
-      requests.push_back({std::move(*file), run.destination(), run.force});
+    auto request = choose(byRoot(std::move(files)), name, run);
+    if (request) {
+      requests.push_back(std::move(*request));
     } else {
-      run.fail(name, file.error());
+      run.fail(name, request.error());
     }
   }
   std::vector<std::optional<Result<Fetched>>> ended(requests.size());
@@ -195,34 +183,44 @@ void GetCommand::fetchFolder(const std::string& folder, Run& run) const {
   }
 }
 
-Result<FoundFile> GetCommand::choose(std::vector<FoundFile> files, const std::string& name,
-                                     Run& run) const {
-  if (files.size() == 1) return std::move(files[0]);
-  Json candidates = Json::array();
-  for (const auto& file : files) candidates.push_back(hitData(file));
-  const auto what = fmt::format("{} stands for {} different files", escaped(name), files.size());
-  if (!run.context.ask) {
-    if (run.candidates.is_null()) run.candidates = Json::array();
-    for (auto& candidate : candidates) run.candidates.push_back(std::move(candidate));
-    return Error{ErrorCode::failed, what + ": get one of them by its root"};
-  }
-  std::string question = fmt::format("{}:\n{}which one (1 to {}, Enter for none)> ", what,
-                                     candidatesText(candidates), files.size());
-  while (true) {
-    const auto answer = run.context.ask(question);
-    if (run.context.stop.stop_requested()) return interrupted();
-    if (!answer || answer->empty()) {
-      return Error{ErrorCode::failed, fmt::format("{}: nothing chosen", escaped(name))};
+Result<FetchRequest> GetCommand::choose(std::vector<FetchRequest> files, const std::string& name,
+                                        Run& run) const {
+  std::size_t chosen = 0;
+  if (files.size() > 1) {
+    Json candidates = Json::array();
+    for (const auto& one : files) candidates.push_back(hitData(one.file));
+    const auto what = fmt::format("{} stands for {} different files", escaped(name), files.size());
+    if (!run.context.ask) {
+      if (run.candidates.is_null()) run.candidates = Json::array();
+      for (auto& candidate : candidates) run.candidates.push_back(std::move(candidate));
+      return Error{ErrorCode::failed, what + ": get one of them by its root"};
     }
-    std::size_t number = 0;
-    const auto [end, error] =
-        std::from_chars(answer->data(), answer->data() + answer->size(), number);
-    if (error == std::errc() && end == answer->data() + answer->size() && number >= 1 &&
-        number <= files.size()) {
-      return std::move(files[number - 1]);
-    }
-    question = fmt::format("a number from 1 to {}, or Enter for none> ", files.size());
+    const auto which = askWhich(fmt::format("{}:\n{}which one (1 to {}, Enter for none)> ", what,
+                                            candidatesText(candidates), files.size()),
+                                files.size(), name, run.context);
+    if (!which) return which.error();
+    chosen = *which;
   }
+  FetchRequest request = std::move(files[chosen]);
+  request.destination = run.destination();
+  request.force = run.force;
+  return request;
+}
+
+// The name that a file found by its root is saved as: the user's choice where there are several,
+// else the one that most holders have.
+Result<std::string> GetCommand::nameOf(const std::string& root, const std::vector<FoundFile>& files,
+                                       Run& run) const {
+  if (run.output && !run.outputIsFolder) return files.front().name;  // -o says it
+  const auto names = plainNames(files);
+  if (names.empty()) {
+    return Error{ErrorCode::failed,
+                 root + ": no holder has a name for it that can be used: -o PATH gives one"};
+  }
+  if (names.size() == 1 || !run.context.ask) return names.front();
+  const auto which = askWhich(whichName(root, names), names.size(), root, run.context);
+  if (!which) return which.error();
+  return names[*which];
 }
 
 void GetCommand::fetchAll(const std::string& name, Run& run) const {
@@ -231,7 +229,10 @@ void GetCommand::fetchAll(const std::string& name, Run& run) const {
   if (!found) return run.fail(name, found.error());
   std::map<std::string, std::vector<FoundFile>> byName;
   if (parseFileRoot(name) && found->front().name != name) {
-    byName[found->front().name] = std::move(*found);  // one content, whatever it is called
+    auto saveAs = nameOf(name, *found, run);
+    if (!saveAs) return run.fail(name, saveAs.error());
+    for (auto& file : *found) file.name = *saveAs;
+    byName[*saveAs] = std::move(*found);  // one content, whatever it is called
   } else {
     for (auto& file : *found) byName[file.name].push_back(std::move(file));
   }
@@ -242,13 +243,12 @@ void GetCommand::fetchAll(const std::string& name, Run& run) const {
   }
   for (auto& [fileName, files] : byName) {
     if (run.context.stop.stop_requested()) return run.fail(fileName, interrupted());
-    auto file = choose(byRoot(std::move(files)), fileName, run);
-    if (!file) {
-      run.fail(fileName, file.error());
+    const auto request = choose(byRoot(std::move(files)), fileName, run);
+    if (!request) {
+      run.fail(fileName, request.error());
       continue;
     }
-    const auto fetched = service_.fetch({std::move(*file), run.destination(), run.force},
-                                        run.context.stop, run.context.progress);
+    const auto fetched = service_.fetch(*request, run.context.stop, run.context.progress);
     if (fetched) {
       run.files.push_back(fetchedData(*fetched));
     } else {

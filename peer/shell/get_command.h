@@ -33,7 +33,10 @@ class GetCommand {
 
   Result<void> awaitTotal(command::Context& context) const;
   Result<std::vector<FoundFile>> resolve(const std::string& name, Run& run) const;
-  Result<FoundFile> choose(std::vector<FoundFile> files, const std::string& name, Run& run) const;
+  Result<FetchRequest> choose(std::vector<FetchRequest> files, const std::string& name,
+                              Run& run) const;
+  Result<std::string> nameOf(const std::string& root, const std::vector<FoundFile>& files,
+                             Run& run) const;
   void fetchAll(const std::string& name, Run& run) const;
   void fetchFolder(const std::string& folder, Run& run) const;
   Result<std::vector<FoundFile>> filesBelow(const std::string& folder, Run& run) const;

@@ -122,7 +122,8 @@ class Node final : public PeerService, public Joiner {
   void match(const MatchJob& job);
   bool matchOn(share::Matching& matching, TimePoint until);
   void addPartial(share::Matching& matching);
-  std::vector<transfer::Holder> holdersOf(const FileRoot& root, std::stop_token stop);
+  std::vector<transfer::Holder> holdersOf(const FileRoot& root, std::uint64_t size,
+                                          std::stop_token stop);
   void workOff(std::stop_token stop);
   Joined joinedNow();
   Result<Picture> fetchPicture(std::stop_token stop);

@@ -26,6 +26,14 @@ void show(const transfer::FetchProgress& state, ActiveTransfer& shown) {
   shown.state = waits ? ActiveTransfer::State::waiting : ActiveTransfer::State::active;
 }
 
+std::vector<transfer::Holder> othersOf(const FoundFile& file, const PeerId& self) {
+  std::vector<transfer::Holder> others;
+  for (const auto& holder : file.holders) {
+    if (holder.id != self) others.push_back({holder.id, holder.endpoint, holder.partial});
+  }
+  return others;
+}
+
 // s1 200.0 MB/s, s3 110.0 MB/s, s4 place 2 in the line
 std::string bySource(const transfer::FetchProgress& state) {
   std::string text;
@@ -40,15 +48,15 @@ std::string bySource(const transfer::FetchProgress& state) {
 
 }  // namespace
 
-std::vector<transfer::Holder> Node::holdersOf(const FileRoot& root, std::stop_token stop) {
+std::vector<transfer::Holder> Node::holdersOf(const FileRoot& root, std::uint64_t size,
+                                              std::stop_token stop) {
   std::vector<transfer::Holder> holders;
   const auto found = find({PatternKind::root, toHex(root.view())}, std::move(stop), {});
   if (!found) return holders;
   for (const auto& file : found->files) {
-    for (const auto& holder : file.holders) {
-      if (holder.id == options_.id) continue;
-      holders.push_back({holder.id, holder.endpoint, holder.partial});
-    }
+    if (file.sizeBytes != size) continue;
+    const auto others = othersOf(file, options_.id);
+    holders.insert(holders.end(), others.begin(), others.end());
   }
   return holders;
 }
@@ -71,14 +79,14 @@ Result<Fetched> Node::fetch(const FetchRequest& request, std::stop_token stop,
   wanted.size = request.file.sizeBytes;
   wanted.force = request.force;
   wanted.saveAs = request.file.name;
-  for (const auto& holder : request.file.holders) {
-    const bool only = request.file.holders.size() == 1;
-    if (holder.id != options_.id || only) {
-      wanted.holders.push_back({holder.id, holder.endpoint, holder.partial});
-    }
+  wanted.holders = othersOf(request.file, options_.id);
+  // What only this peer has is fetched from itself.
+  if (wanted.holders.empty()) wanted.holders = othersOf(request.file, {});
+  for (const auto& other : request.others) {
+    wanted.otherSizes.push_back({other.sizeBytes, othersOf(other, options_.id)});
   }
-  wanted.search = [this, root = wanted.root](std::stop_token token) {
-    return holdersOf(root, std::move(token));
+  wanted.search = [this, root = wanted.root](std::uint64_t size, std::stop_token token) {
+    return holdersOf(root, size, std::move(token));
   };
   switch (request.destination.form) {
     case Destination::Form::downloads:
@@ -121,7 +129,8 @@ Result<Fetched> Node::fetch(const FetchRequest& request, std::stop_token stop,
   std::uint64_t bytes = 0;
   for (const auto& source : result->sources) {
     bytes += source.bytes;
-    if (source.bytes > 0) fetched.sources.push_back(source.id);
+    const auto known = std::find(fetched.sources.begin(), fetched.sources.end(), source.id);
+    if (source.bytes > 0 && known == fetched.sources.end()) fetched.sources.push_back(source.id);
   }
   if (bytes > counted) receivedBytes_ += bytes - counted;
   return fetched;

@@ -9,14 +9,17 @@
 namespace espalier::peer::shell {
 namespace {
 
+// One id at two endpoints is two holders.
+using Places = std::map<std::pair<PeerId, Endpoint>, std::size_t>;
+
 // Holders by their place in the list; this peer itself only where nobody else has the file.
-std::vector<std::size_t> placesOf(const FoundFile& file, const PeerId& self,
-                                  std::map<PeerId, std::size_t>& places,
+std::vector<std::size_t> placesOf(const FoundFile& file, const PeerId& self, Places& places,
                                   std::vector<transfer::Holder>& holders) {
   std::vector<std::size_t> result;
   for (const auto& holder : file.holders) {
     if (holder.id == self && file.holders.size() > 1) continue;
-    const auto [place, added] = places.emplace(holder.id, holders.size());
+    const auto [place, added] =
+        places.emplace(std::pair(holder.id, holder.endpoint), holders.size());
     if (added) holders.push_back({holder.id, holder.endpoint});
     result.push_back(place->second);
   }
@@ -33,13 +36,16 @@ void Node::fetchMany(const std::vector<FetchRequest>& requests, std::stop_token 
   transfer::ManyRequest wanted;
   wanted.folder =
       destination.form == Destination::Form::folder ? destination.path : options_.downloads;
-  std::map<PeerId, std::size_t> places;
+  Places places;
   std::uint64_t totalBytes = 0;
   std::vector<transfer::ManyFile> files;
   for (const auto& request : requests) {
     const FoundFile& file = request.file;
-    files.push_back({file.root, file.sizeBytes, file.name,
-                     placesOf(file, options_.id, places, wanted.holders)});
+    // Of which size it is has to be found out first: without holders it is left to fetch().
+    const auto holders = request.others.empty()
+                             ? placesOf(file, options_.id, places, wanted.holders)
+                             : std::vector<std::size_t>();
+    files.push_back({file.root, file.sizeBytes, file.name, holders});
     totalBytes += file.sizeBytes;
   }
   const std::string what = counted(requests.size(), "file");

@@ -45,6 +45,9 @@ struct FetchRequest {
   FoundFile file;  // its holders are where to begin; one of them may be this peer itself
   Destination destination;
   bool force = false;  // replace an existing file that differs
+  // What else is said of the root of `file`: sizes of which none or one is right. They are tried,
+  // too.
+  std::vector<FoundFile> others = {};
 };
 
 struct Fetched {

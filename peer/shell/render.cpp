@@ -64,7 +64,9 @@ Json hitData(const FoundFile& file) {
   data["holders"] = Json::array();
   Json partial = Json::array();
   for (const auto& holder : file.holders) {
-    (holder.partial ? partial : data["holders"]).push_back(holder.id.text());
+    Json& ids = holder.partial ? partial : data["holders"];
+    // One id may stand at several endpoints.
+    if (ids.empty() || ids.back() != holder.id.text()) ids.push_back(holder.id.text());
   }
   if (!partial.empty()) data["partial"] = std::move(partial);
   return data;

@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "common/base/text.h"
+#include "common/wire/file_form.h"
 #include "peer/transfer/fetch_job.h"
+#include "peer/transfer/said_sizes.h"
 #include "peer/transfer/staging.h"
 #include "peer/transfer/target.h"
 
@@ -22,7 +24,29 @@ Error differs(const Target& target) {
 
 Result<FetchResult> Downloader::fetch(const FetchRequest& request, std::stop_token stop,
                                       const ProgressCallback& progress) const {
+  if (request.otherSizes.empty()) return fetchOfSize(request, std::move(stop), progress);
+  auto claims = request.otherSizes;
+  claims.push_back({request.size, request.holders});
+  std::optional<Error> problem;
+  FetchRequest one = request;
+  one.otherSizes.clear();
+  for (auto& claim : askSizes(request.root, std::move(claims), options_.timeouts, stop)) {
+    if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
+    one.size = claim.size;
+    one.holders = std::move(claim.holders);
+    auto fetched = fetchOfSize(one, stop, progress);
+    if (fetched || fetched.error().code == ErrorCode::interrupted) return fetched;
+    if (!problem) problem = fetched.error();
+  }
+  return *problem;
+}
+
+Result<FetchResult> Downloader::fetchOfSize(const FetchRequest& request, std::stop_token stop,
+                                            const ProgressCallback& progress) const {
   const TimePoint started = Clock::now();
+  if (!wire::isPossibleFile(request.root, request.size)) {
+    return Error{ErrorCode::protocol, "no file has that size and that root"};
+  }
   auto target = Target::locate(request.folder, request.saveAs);
   if (!target) return target.error();
   FetchResult result;

@@ -29,6 +29,12 @@
 
 namespace espalier::transfer {
 
+// Who says that a root stands for a file of this size.
+struct SizeClaim {
+  std::uint64_t size = 0;
+  std::vector<Holder> holders;
+};
+
 struct FetchRequest {
   FileRoot root;
   std::uint64_t size = 0;
@@ -36,11 +42,14 @@ struct FetchRequest {
   std::string folder;  // the user's; it exists, and links in it are followed
   std::string saveAs;  // below it; may come from the network (SafeName); missing folders are made
   bool force = false;  // an existing different file is replaced
-  // Others who hold the file, or parts of it, by now: asked now and then while it is fetched, on a
-  // thread of its own. May be empty.
-  std::function<std::vector<Holder>(std::stop_token stop)> search = {};
+  // Others who hold the file, or parts of it, by now, and say it to be of this size: asked now and
+  // then while it is fetched, on a thread of its own. May be empty.
+  std::function<std::vector<Holder>(std::uint64_t size, std::stop_token stop)> search = {};
   // Where what is there already can be found by those who serve it; may be null.
   GrowingFiles* growing = nullptr;
+  // What else is said of the root. One size after the other is tried (said_sizes.h), so whoever
+  // lies about it costs time at most.
+  std::vector<SizeClaim> otherSizes = {};
 };
 
 struct SourceReport {
@@ -95,6 +104,9 @@ class Downloader {
                             const ProgressCallback& progress = {}) const;
 
  private:
+  Result<FetchResult> fetchOfSize(const FetchRequest& request, std::stop_token stop,
+                                  const ProgressCallback& progress) const;
+
   DownloaderOptions options_;
 };
 

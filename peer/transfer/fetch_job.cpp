@@ -68,12 +68,13 @@ FetchJob::~FetchJob() {
   request_.growing->remove(given_);
 }
 
-// With mutex_ held. Whether there is anybody new to dial.
+// With mutex_ held. Whether there is anybody new to dial. One id at another endpoint is another
+// source: it came back elsewhere, or somebody lied about where it is, and nobody knows who.
 bool FetchJob::addHolders(const std::vector<Holder>& holders) {
   bool more = false;
   for (const auto& holder : holders) {
     const auto known = std::find_if(sources_.begin(), sources_.end(), [&](const Source& source) {
-      return source.holder.id == holder.id;
+      return source.holder.id == holder.id && source.holder.endpoint == holder.endpoint;
     });
     if (known == sources_.end()) {
       if (sources_.size() == limits::kFetchHolders) continue;
@@ -82,7 +83,6 @@ bool FetchJob::addHolders(const std::vector<Holder>& holders) {
     } else {
       if (!known->ended || known->lied || known->tries >= kTriesInVain) continue;
       known->ended = false;
-      known->holder = holder;  // it may have come back elsewhere
       toDial_.push_back(static_cast<std::size_t>(known - sources_.begin()));
     }
     more = true;
@@ -108,7 +108,7 @@ void FetchJob::seekHolders() {
     ended_.wait_for(lock, stop, pause, [this] { return over() || working_ == 0; });
     if (stop.stop_requested() || over()) break;
     lock.unlock();
-    const auto found = request_.search(stop);
+    const auto found = request_.search(request_.size, stop);
     lock.lock();
     const bool more = addHolders(found);
     ended_.notify_all();

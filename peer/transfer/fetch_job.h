@@ -8,6 +8,9 @@
 // next holder, if there are more than threads. A source that holds parts is asked which, now and
 // then, and for those.
 //
+// A source is an id at an endpoint: what is said about a peer by others can't keep the peer itself
+// from being asked.
+//
 // Who else holds the file is asked after a second, then ever less often, and at once when nobody is
 // left: found again, a holder that failed is tried once more. What is there is given on meanwhile
 // (FetchRequest::growing).

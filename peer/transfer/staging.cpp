@@ -102,7 +102,6 @@ Result<Staging> Staging::open(StagingFolder folder, const FileRoot& root, std::u
   if (auto opened = staging.openPart(); !opened) return opened.error();
   // Before the part is touched: one of a newer version stays as it is.
   if (auto read = staging.readJournal(root, size); !read) return read.error();
-  if (auto made = staging.makeRoom(size); !made) return made.error();
   return staging;
 }
 
@@ -146,6 +145,7 @@ Result<void> Staging::readJournal(const FileRoot& root, std::uint64_t size) {
 
 Result<void> Staging::begin(const ChunkPlan& plan, const std::function<void(std::uint64_t)>& held,
                             std::stop_token stop) {
+  if (auto made = makeRoom(plan.size); !made) return made;
   if (plan.hashes.size() == 1 && wasWhole_ && holdsAll(plan)) held(0);
   if (plan.hashes.size() <= 1) return {};
   const bool goesOn = earlierPlan_ && earlierPlan_->chunkBytes == plan.chunkBytes;

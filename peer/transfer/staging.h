@@ -72,8 +72,8 @@ struct StagingFolder {
 class Staging {
  public:
   // In `folder`, which must be on the file system of the final place. An error of code `failed`
-  // when this root is being fetched already, `io` when the disk has no room, `configuration` when
-  // a newer version began to fetch it.
+  // when this root is being fetched already, `configuration` when a newer version began to fetch
+  // it. `size` as it is said to be: nothing is written yet.
   static Result<Staging> open(StagingFolder folder, const FileRoot& root, std::uint64_t size);
 
   std::string partPath() const { return path_ + "/" + partName(); }
@@ -81,7 +81,8 @@ class Staging {
   // What an earlier run left, if its list of hashes belongs to the root.
   const std::optional<ChunkPlan>& earlierPlan() const { return earlierPlan_; }
 
-  // Calls `held` for each chunk of an earlier run that hashes right.
+  // Makes room for a file whose plan matches; an error of code `io` when the disk has none. Calls
+  // `held` for each chunk of an earlier run that hashes right.
   Result<void> begin(const ChunkPlan& plan, const std::function<void(std::uint64_t)>& held,
                      std::stop_token stop);
   // Reserves some of the space; false once all of it is, or where that gains nothing (tmpfs).

@@ -4,8 +4,8 @@
       one.send(query(new_id(), GLOB, b"*"))
       one.answers                                  # how many frames have come back
 
-Threads read what comes, answer each search that nothing is shared here, and beat: so nobody takes it for silent, and a
-search of others is complete.
+Threads read what comes, answer each search (that nothing is shared here, unless `hits` says what), and beat: so nobody
+takes it for silent, and a search of others is complete.
 """
 import itertools
 import os
@@ -13,7 +13,7 @@ import socket
 import threading
 
 REGISTRY, LINK, TRANSFER = 1, 2, 3
-SUBSTRING, GLOB, WORDS, ROOT, EXACT = 1, 2, 3, 4, 5
+SUBSTRING, GLOB, WORDS, ROOT, PATH = 1, 2, 3, 4, 5
 
 
 # --- protobuf
@@ -73,6 +73,17 @@ def query(identity, kind, text, budget_ms=3000, asker=b"mallory", hops=1000):
     return field(10, field(1, message(identity, kind, text, budget_ms, asker, hops)))
 
 
+def holder(name, endpoint):
+    """Field `holders` of an answer; hits name it by its place among them."""
+    host, port = endpoint.rsplit(":", 1)
+    return field(2, message(name.encode(), host.encode(), int(port)))
+
+
+def hit(name, size, root, place=0):
+    """Field `hits` of an answer. `root`: 32 bytes."""
+    return field(3, message(name.encode(), size, root, place))
+
+
 def answer(identity, *more):
     return field(10, field(2, field(1, identity) + b"".join(more)))
 
@@ -107,10 +118,14 @@ class Session:
 
 
 class Intruder:
-    """Joins under `name` and hangs itself below the peer that it is referred to."""
+    """Joins under `name` and hangs itself below the peer that it is referred to.
 
-    def __init__(self, network, name, reads=True):
+    `hits(kind, text)` gives the fields of its answer to a query: a list of answers, each a list of fields.
+    """
+
+    def __init__(self, network, name, reads=True, hits=None):
         self.name, self.patience, self.answers, self.lost = name.encode(), network.patience, 0, None
+        self.hits = hits
         self.ending = threading.Event()
         self.registry = Session(network.address, REGISTRY, self.patience)
         # A port that nobody answers at: what is asked of it fails, as at many a peer.
@@ -142,8 +157,11 @@ class Intruder:
                 kinds = parse(self.link.receive())
                 search = parse(kinds.get(10, b""))
                 if 1 in search:
+                    asked = parse(search[1])
+                    for fields in self.hits(asked[2], asked[3]) if self.hits else []:
+                        self.send(answer(asked[1], *fields))
                     own = field(4, varint(self.order) + varint(0))
-                    self.send(answer(parse(search[1])[1], own, field(8, 1)))
+                    self.send(answer(asked[1], own, field(8, 1)))
                 self.answers += 2 in search
         except OSError as error:
             self.lost = error

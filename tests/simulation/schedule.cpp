@@ -78,7 +78,14 @@ std::optional<std::string> searchAll(World& world) {
   if (world.failure()) return world.failure();
   if (!result) return "a search did not end";
   std::set<std::string> found;
-  for (const auto& file : result->files) found.insert(file.name);
+  for (const auto& file : result->files) {
+    found.insert(file.name);
+    const auto& first = file.holders.front();
+    if (file.name == World::kUnasked && (file.holders.size() > 1 || first.id != world.id(asker))) {
+      return fmt::format("{} finds {} at {}, and did not ask for it", world.id(asker), file.name,
+                         first.id.text());
+    }
+  }
   for (const NodeId peer : living) {
     if (!found.contains(World::fileOf(world.id(peer)))) {
       return fmt::format("{} did not find the file of {} ({})", world.id(asker), world.id(peer),

@@ -98,6 +98,7 @@ class World {
   void find(NodeId node, std::function<void(const peer::SearchResult&)> ended);
   // Each peer shares one file, named after it.
   static std::string fileOf(const std::string& id) { return "file of " + id; }
+  static constexpr const char* kUnasked = "authorized_keys";
 
  private:
   friend class Desk;

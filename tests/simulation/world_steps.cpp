@@ -149,7 +149,10 @@ void World::carryOut(metaserver::Effects& fx) {
 void World::matchLocally(Node& node, const peer::MatchJob& job) {
   later(node, now_ + 1ms, [this, &node, job] {
     step(node, [&](peer::Effects& fx) {
-      std::vector<peer::LocalHit> hits{{fileOf(node.id), 1, {}}};
+      FileRoot root;
+      root.bytes.fill(1);
+      // Every peer offers what nobody asked for, too.
+      std::vector<peer::LocalHit> hits{{fileOf(node.id), 1, root}, {kUnasked, 1, root}};
       node.peer->matched(job.id, std::move(hits), 0, false, now_, fx);
     });
   });

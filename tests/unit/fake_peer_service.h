@@ -51,6 +51,7 @@ class FakePeerService : public PeerService {
   std::vector<peer::FoundFile> files = {file("f3.txt", 12, 3, {"s1"}),
                                         file("two.txt", 5, 1, {"s1"}),
                                         file("two.txt", 7, 2, {"s3", "s4"})};
+  std::vector<peer::FoundFile> unasked;  // found, whatever is searched for
   std::vector<peer::MissingPeer> missing;
   command::Topology network = {
       {{id("s1"), {"127.0.0.1", 5001}, {id("s2")}}, {id("s2"), {"127.0.0.1", 5002}, {id("s1")}}},
@@ -91,6 +92,7 @@ class FakePeerService : public PeerService {
                                                           : loose || byRoot;
       if (hit) result.files.push_back(each);
     }
+    result.files.insert(result.files.end(), unasked.begin(), unasked.end());
     result.searched = members - missing.size();
     result.members = members;
     result.missing = missing;

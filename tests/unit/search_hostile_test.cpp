@@ -158,19 +158,35 @@ TEST_CASE_FIXTURE(Fixture, "hits in my own name, in nobody's interest or without
     from(kBob, flood);
   }
   const auto result = end(id);
-  CHECK(result.files.size() == limits::kHitsPerQuery);
-  CHECK(result.moreHits == 2 * limits::kHitsPerQuery);
+  // Four peers are behind bob, and three more might be.
+  CHECK(result.files.size() == 7 * limits::kHitsPerPeer);
+  CHECK(result.moreHits > 0);
   CHECK(result.indexing.empty());
 }
 
-TEST_CASE_FIXTURE(Fixture, "one holder has at most 200 hits, whoever speaks for it") {
+TEST_CASE_FIXTURE(Fixture, "however many peers a link claims, hits of one search are bounded") {
+  const auto id = ask(6);
+  matchAll();
+  searches.setPeersBehind(kBob, limits::kMembers);
+  for (std::uint64_t i = 0; i < 3 * limits::kHitsPerQuery; i += 100) {
+    auto flood = answerOf(id);
+    for (std::uint64_t n = i; n < i + 100; ++n) {
+      flood.hits.push_back(hitOf("f" + std::to_string(n), "h" + std::to_string(n / 150)));
+    }
+    from(kBob, flood);
+  }
+  // Its own half of the half that is dealt out, and all of the other half.
+  CHECK(searches.cancel(id)->files.size() == limits::kHitsPerQuery * 3 / 4);
+}
+
+TEST_CASE_FIXTURE(Fixture, "hits beyond a link's share are counted") {
   const auto id = ask(6);
   auto answer = answerOf(id);
-  for (int n = 0; n < 300; ++n) answer.hits.push_back(hitOf("f" + std::to_string(n), "dave"));
+  for (int n = 0; n < 1500; ++n) answer.hits.push_back(hitOf("f" + std::to_string(n), "dave"));
   answer.more = {{peerId("dave"), ~0ull}};
   from(kBob, answer);
   const auto result = searches.cancel(id);
-  CHECK(result->files.size() == limits::kHitsPerPeer);
+  CHECK(result->files.size() == 7 * limits::kHitsPerPeer);
   CHECK(result->moreHits == limits::kMoreHits + 100);
 }
 

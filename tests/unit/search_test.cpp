@@ -246,7 +246,7 @@ TEST_CASE("a search for everything returns 200 hits a peer and says how many mor
     network[i].share.clear();
     for (int n = 0; n < 300; ++n) {
       const auto name = network[i].id.text() + "/" + std::to_string(n);
-      network[i].share.push_back(LocalHit{name, 1, FileRoot{}});
+      network[i].share.push_back(file(name, name));
     }
   }
   const auto result = network.find(20);
@@ -259,8 +259,8 @@ TEST_CASE("hits that fill many frames are cut to frames, and all arrive") {
   Network network;
   network.line(3);
   for (int n = 0; n < 200; ++n) {
-    auto name = std::to_string(n) + std::string(2000, 'x');
-    network[2].share.push_back(LocalHit{std::move(name), 1, FileRoot{}});
+    const auto name = std::to_string(n) + std::string(2000, 'x');
+    network[2].share.push_back(file(name, name));
   }
   // 400 KB; the network refuses messages that fit no frame.
   CHECK(network.find(0, "xxx").files.size() == 200);

@@ -88,7 +88,7 @@ TEST_CASE("a holder that is found later takes over from one that has stalled") {
   Asker asker;
   auto request = asker.request(info, {{first.holder().id, line.endpoint()}});
   std::atomic<int> searches = 0;
-  request.search = [&](std::stop_token) {
+  request.search = [&](std::uint64_t, std::stop_token) {
     ++searches;
     return std::vector<Holder>{second.holder()};
   };
@@ -109,7 +109,7 @@ TEST_CASE("when the only holder is gone, whoever is found is asked; else it fail
   Asker asker;
   auto request = asker.request(info, {first.holder()});
   std::vector<Holder> found = {first.holder()};
-  request.search = [&](std::stop_token) { return found; };
+  request.search = [&](std::uint64_t, std::stop_token) { return found; };
   const auto failed = asker.fetch(request);
   REQUIRE_FALSE(failed.ok());
   CHECK(failed.error().code == ErrorCode::io);

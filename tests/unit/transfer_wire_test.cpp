@@ -47,7 +47,7 @@ TEST_CASE("transfer messages come back as they were sent") {
       ChunkList{3 << 20, 1 << 20, 1, {rootOf(1), rootOf(2)}, std::string(4096, 'x')}));
   checkRoundTrip(TransferAnswer(ChunkHeader{77, 1 << 24}));
   checkRoundTrip(
-      TransferAnswer(FileList{{{rootOf(1), 0, "a"}, {rootOf(2), 1ull << 44, "b"}}, true}));
+      TransferAnswer(FileList{{{FileRoot{}, 0, "a"}, {rootOf(2), 1ull << 44, "b"}}, true}));
   checkRoundTrip(TransferAnswer(TransferFailure{TransferProblem::changed, "the \xff has changed"}));
   checkRoundTrip(TransferAnswer(Waiting{3}));
   checkRoundTrip(TransferAnswer(ChunksCut{77}));
@@ -106,6 +106,8 @@ TEST_CASE("what is out of its limits is refused") {
   CHECK(refusedAnswer(FileList{{}, true}));
   CHECK(refusedAnswer(FileList{{{rootOf(1), 1, ""}}, false}));
   CHECK(refusedAnswer(FileList{{{rootOf(1), ~0ull, "a"}}, false}));
+  CHECK(refusedAnswer(FileList{{{rootOf(1), 0, "a"}}, false}));
+  CHECK(refusedAnswer(FileList{{{FileRoot{}, 1, "a"}}, false}));
   CHECK_FALSE(decodeTransferRequest(raw({0x0a, 0x03, 0x0a, 0x01, 0x41})).ok());  // a root of a byte
   CHECK_FALSE(decodeTransferAnswer("").ok());
   CHECK_FALSE(decodeTransferAnswer(raw({0xff})).ok());

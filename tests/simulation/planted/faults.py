@@ -98,6 +98,11 @@ FAULTS = {
         "A restarted metaserver waits without end for a peer that does not come back.",
         "awaitUntil_ = now + limits::kRejoinWait;",
         "awaitUntil_ = now + limits::kRejoinWait + 24h;"),
+    # --- peer/core/search_hits.cpp
+    "hits_not_compared": Fault(
+        "Whatever holders offer is passed on and shown.",
+        "return matches ? Judgement::fits : Judgement::unasked;",
+        "return matches ? Judgement::fits : Judgement::fits;"),
     # --- topo/plan.cpp
     "plan_for_the_last_orphan": Fault(
         "The plan makes the youngest orphan the root.",

@@ -1,0 +1,16 @@
+// What holds for every file that a peer speaks of, in a hit, a list or an offer.
+#pragma once
+
+#include <cstdint>
+
+#include "common/base/ids.h"
+#include "common/base/limits.h"
+
+namespace espalier::wire {
+
+// At most limits::kFileBytes; an empty file, and no other, has a root of zeros (BEP 52).
+inline bool isPossibleFile(const FileRoot& root, std::uint64_t sizeBytes) {
+  return sizeBytes <= limits::kFileBytes && root.isZero() == (sizeBytes == 0);
+}
+
+}  // namespace espalier::wire

@@ -1,0 +1,108 @@
+#include "peer/transfer/said_sizes.h"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <set>
+#include <thread>
+#include <utility>
+#include <variant>
+
+#include "common/base/limits.h"
+#include "common/wire/file_form.h"
+#include "peer/transfer/sockets.h"
+
+namespace espalier::transfer {
+namespace {
+
+struct Asked {
+  Holder holder;
+  std::vector<std::uint64_t> claimed;
+  std::optional<std::uint64_t> said;
+  bool waits = false;  // it was there, but had no slot
+};
+
+void ask(const FileRoot& root, Asked& asked, const Timeouts& timeouts, Interrupter& interrupter) {
+  HolderConnection connection(asked.holder.endpoint, timeouts, interrupter);
+  connection.onWaiting([&](std::uint32_t place) { asked.waits = asked.waits || place > 0; });
+  connection.queue(wire::ChunkListRequest{root});
+  if (!connection.open()) return;
+  const auto answer = connection.receive(Duration::zero());
+  const auto* list = answer ? std::get_if<wire::ChunkList>(&*answer) : nullptr;
+  if (list != nullptr && wire::isPossibleFile(root, list->size)) asked.said = list->size;
+}
+
+// Each endpoint of an id once.
+std::vector<Asked> endpointsOf(const std::vector<SizeClaim>& claims) {
+  std::vector<Asked> endpoints;
+  std::map<std::pair<PeerId, Endpoint>, std::size_t> places;
+  for (const auto& claim : claims) {
+    for (const auto& holder : claim.holders) {
+      const auto [place, isNew] =
+          places.try_emplace({holder.id, holder.endpoint}, endpoints.size());
+      if (isNew) endpoints.push_back({holder, {}, {}, false});
+      endpoints[place->second].claimed.push_back(claim.size);
+    }
+  }
+  if (endpoints.size() > limits::kFetchHolders) endpoints.resize(limits::kFetchHolders);
+  return endpoints;
+}
+
+std::vector<SizeClaim> byIds(std::vector<SizeClaim> claims) {
+  const auto ids = [](const SizeClaim& claim) {
+    std::set<PeerId> seen;
+    for (const auto& holder : claim.holders) seen.insert(holder.id);
+    return seen.size();
+  };
+  // Of those alike the smallest first: it costs the least.
+  std::sort(claims.begin(), claims.end(), [&](const SizeClaim& a, const SizeClaim& b) {
+    return std::pair(ids(b), a.size) < std::pair(ids(a), b.size);
+  });
+  return claims;
+}
+
+std::vector<SizeClaim> claimsOf(const std::map<std::uint64_t, std::vector<Holder>>& sizes) {
+  std::vector<SizeClaim> claims;
+  for (const auto& [size, holders] : sizes) claims.push_back({size, holders});
+  return byIds(std::move(claims));
+}
+
+}  // namespace
+
+std::vector<SizeClaim> askSizes(const FileRoot& root, std::vector<SizeClaim> claims,
+                                const Timeouts& timeouts, std::stop_token stop) {
+  auto endpoints = endpointsOf(claims);
+  Interrupter interrupter;
+  const std::stop_callback onStop(std::move(stop), [&] { interrupter.interrupt(); });
+  {
+    std::atomic<std::size_t> next = 0;
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < std::min(endpoints.size(), limits::kFetchSources); ++i) {
+      threads.emplace_back([&] {
+        const QuietSignals quiet;
+        for (auto at = next++; at < endpoints.size() && !interrupter.interrupted(); at = next++) {
+          ask(root, endpoints[at], timeouts, interrupter);
+        }
+      });
+    }
+  }
+  std::map<std::uint64_t, std::vector<Holder>> said;
+  std::map<std::uint64_t, std::vector<Holder>> waiting;
+  for (const auto& asked : endpoints) {
+    if (asked.said) {
+      said[*asked.said].push_back(asked.holder);
+    } else if (asked.waits) {
+      for (const auto size : asked.claimed) waiting[size].push_back(asked.holder);
+    }
+  }
+  if (said.empty() && waiting.empty()) return byIds(std::move(claims));
+  for (auto& [size, holders] : said) {
+    const auto also = waiting.extract(size);
+    if (also) holders.insert(holders.end(), also.mapped().begin(), also.mapped().end());
+  }
+  auto result = claimsOf(said);
+  for (auto& claim : claimsOf(waiting)) result.push_back(std::move(claim));
+  return result;
+}
+
+}  // namespace espalier::transfer

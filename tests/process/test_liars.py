@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""A member that lies in its answers to searches: about what was asked, about others, about sizes and roots."""
+import hashlib
+import os
+import sys
+
+from espalier_process import case, file_root, main
+from intruder import PATH, Intruder, hit, holder
+
+CLOSED = "127.0.0.1:9"  # nobody listens there
+
+
+def network_of(network, count, *options, files=None):
+    """s1 ... sN, each with fN.txt, and places left for a liar."""
+    network.start_metaserver("--max-links", "4", *options)
+    names = [f"s{number}" for number in range(1, count + 1)]
+    for name in names:
+        network.start_peer(name, files=files)
+    network.wait_for_tree(names)
+    for name in names:
+        network.wait_indexed(name)
+    return names
+
+
+def root_of(data):
+    return bytes.fromhex(file_root(data))
+
+
+def saved(network, name):
+    """What lies in a peer's folder beside its state: {name: size}."""
+    folder = network.folder / name
+    return {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*")
+            if path.is_file() and ".espalier" not in path.parts}
+
+
+@case("a get saves only what was asked for, whatever else a member offers")
+def _(network):
+    names = network_of(network, 3)
+    payload = os.urandom(3 << 20)
+    network.start_peer("s4", files={"payload": payload, "f4.txt": b"4\n"})
+    network.wait_for_tree([*names, "s4"])
+    network.wait_indexed("s4")
+    real = holder("s4", network.endpoint("s4"))
+    offered = [".ssh/authorized_keys", ".profile", "payload", "F1.txt", "f1.txt/x", "sub/f1.txt", "f1.txt.exe"]
+
+    def hits(kind, text):
+        return [[real, *(hit(name, len(payload), root_of(payload)) for name in offered)]]
+    with Intruder(network, "mallory", hits=hits) as mallory:
+        before = saved(network, "s2")
+        code, out, log = network.command("s2", "get f1.txt")
+        assert code == 0, (code, out, log)
+        code, out, log = network.command("s2", "get 'f[3].txt'")
+        assert code == 0, (code, out, log)
+        now = saved(network, "s2")
+        assert set(now) - set(before) == {"f1.txt", "f3.txt"}, now
+        found = network.json("s3", "find f1.txt")[1][0]["hits"]
+        assert {one["name"] for one in found} <= {"f1.txt", "sub/f1.txt", "f1.txt.exe", "F1.txt", "f1.txt/x"}, found
+        network.peers[mallory.parent].expect_log("mallory offered a file that the search does not match: ignored")
+        told = [line for line in network.peers[mallory.parent].log.splitlines() if "mallory" in line]
+        assert len(told) < 10, told
+        assert mallory.lost is None, mallory.lost
+
+
+@case("junk in another's name, and a wrong place for it, hide nothing that it has")
+def _(network):
+    names = network_of(network, 6)
+    data = (network.folder / "s6/f6.txt").read_bytes()
+    wrong = [holder("s6", "0.0.0.0:9"), holder("s6", CLOSED), holder("s6", "255.255.255.255:9")]
+
+    def hits(kind, text):
+        junk = [hit("f6.txt" if kind == PATH else f"f6.txt{number}", 1, hashlib.sha256(b"%d" % number).digest())
+                for number in range(600)]
+        if kind == PATH:
+            junk = [hit("f6.txt", len(data), root_of(data), place) for place in range(3)]
+        return [[*wrong, *junk[start:start + 200]] for start in range(0, len(junk), 200)]
+    with Intruder(network, "mallory", hits=hits) as mallory:
+        for name in names[:-1]:
+            found = network.json(name, "find f6.txt")[1][0]["hits"]
+            assert any(one["name"] == "f6.txt" and one["holders"] == ["s6"] for one in found), found
+            code, out, log = network.command(name, "get f6.txt")
+            assert code == 0 and (network.folder / name / "f6.txt").read_bytes() == data, (name, code, out, log)
+        assert mallory.lost is None, mallory.lost
+
+
+@case("a file of no bytes with a root, and one of 16 TiB, are not saved, and keep nobody from the right one")
+def _(network):
+    names = network_of(network, 3)
+    data = (network.folder / "s3/f3.txt").read_bytes()
+    with_listener = {}
+
+    def hits(kind, text):
+        own = holder("mallory", with_listener["endpoint"])
+        sizes = [0, 1, len(data) + 1, 1 << 20, (1 << 20) + 1, 1 << 44]
+        return [[own, *(hit("f3.txt", size, root_of(data)) for size in sizes), hit("f9.txt", 0, root_of(b"9\n"))]]
+    with_listener["endpoint"] = CLOSED
+    with Intruder(network, "mallory", hits=hits) as mallory:
+        port = mallory.listener.getsockname()[1]
+        with_listener["endpoint"] = f"127.0.0.1:{port}"
+        mallory.listener.close()  # whoever dials it is refused
+        code, out, log = network.command("s2", "get f3.txt")
+        assert code == 0 and (network.folder / "s2/f3.txt").read_bytes() == data, (code, out, log)
+        code, out, log = network.command("s2", "get f9.txt")
+        assert code != 0 and "room" not in log, (code, out, log)
+        assert not (network.folder / "s2/f9.txt").exists()
+        assert {one["size"] for one in network.json("s1", "find f3.txt")[1][0]["hits"]} >= {len(data)}
+        assert mallory.lost is None, mallory.lost
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+// What `get` makes of hits that lie: names that nobody asked for, names of a root, sizes.
+#include <doctest/doctest.h>
+
+#include "tests/unit/given_command.h"
+
+using namespace espalier;
+using namespace espalier::test;
+
+namespace {
+
+std::string hex(std::uint8_t root) {
+  return toHex(rootOf(root).view());
+}
+
+std::vector<std::string> savedBy(Given& given, const std::string& line) {
+  given.service.fetched.clear();
+  (void)given.run(line);
+  std::vector<std::string> names;
+  for (const auto& request : given.service.fetched) names.push_back(request.file.name);
+  return names;
+}
+
+}  // namespace
+
+TEST_CASE("get saves only what its name or glob matches, whatever the network finds") {
+  Given given;
+  given.service.unasked = {file(".profile", 1, 7, {"liar"}), file("x/f3.txt", 1, 8, {"liar"}),
+                           file("f3.exe", 1, 9, {"liar"})};
+  CHECK(savedBy(given, "get f3.txt") == std::vector<std::string>{"f3.txt"});
+  CHECK(savedBy(given, "get 'f?.txt'").empty());
+  CHECK(savedBy(given, "get docs/").empty());
+  CHECK(savedBy(given, "get " + hex(3)) == std::vector<std::string>{"f3.txt"});
+}
+
+TEST_CASE("a root is saved under the last part of a name that can be used") {
+  Given given;
+  const auto called = [&](const std::vector<std::string>& names) {
+    given.service.files.clear();
+    for (const auto& name : names) given.service.files.push_back(file(name, 5, 5, {"s1"}));
+    return savedBy(given, "get " + hex(5));
+  };
+  using Names = std::vector<std::string>;
+  CHECK(called({"docs/deep/f5.txt"}) == Names{"f5.txt"});
+  CHECK(called({".ssh/authorized_keys"}) == Names{"authorized_keys"});
+  CHECK(called({".profile", "a/../../.bashrc", "f5.txt"}) == Names{"f5.txt"});
+  CHECK(called({".profile", "a/..", "b/", "x/.espalier", "bell\a"}).empty());
+  // Given one by the user it needs none.
+  given.service.fetched.clear();
+  CHECK(given.run("get " + hex(5) + " -o mine.txt").outcome.exitCode == 0);
+  CHECK(given.service.fetched.size() == 1);
+}
+
+TEST_CASE("of several names of a root the user chooses one, if there is somebody to ask") {
+  Given given;
+  given.service.files = {file("a.txt", 5, 5, {"s1", "s2"}), file("docs/b.txt", 5, 5, {"s3"}),
+                         file("c/a.txt", 5, 5, {"s4"})};
+  CHECK(savedBy(given, "get " + hex(5)) == std::vector<std::string>{"a.txt"});
+  std::vector<std::string> questions;
+  given.context.ask = [&](const std::string& question) -> std::optional<std::string> {
+    questions.push_back(question);
+    return "2";
+  };
+  CHECK(savedBy(given, "get " + hex(5)) == std::vector<std::string>{"b.txt"});
+  CHECK(given.service.fetched[0].file.holders.size() == 4);
+  REQUIRE(questions.size() == 1);
+  CHECK(questions[0] == hex(5) +
+                            " has 2 names:\n1  a.txt\n2  b.txt\n"
+                            "which one (1 to 2, Enter for none)> ");
+}
+
+TEST_CASE("one root of several sizes is one file, and all sizes are tried") {
+  Given given;
+  given.service.files = {file("f5.txt", 1ull << 44, 5, {"liar", "s1"}),
+                         file("f5.txt", 12, 5, {"s1"}), file("f5.txt", 13, 5, {"liar"})};
+  CHECK(savedBy(given, "get f5.txt") == std::vector<std::string>{"f5.txt"});
+  const auto& request = given.service.fetched[0];
+  CHECK(request.file.sizeBytes == 1ull << 44);
+  REQUIRE(request.others.size() == 2);
+  CHECK(request.others[0].sizeBytes == 12);
+  CHECK(request.others[1].sizeBytes == 13);
+}
