@@ -6,7 +6,10 @@
 // `join_us` is the mean over all joins since the first, with what growing tables cost; `last_us`
 // the median over parts of the last fifth, so a newcomer's cost in a network of that size; `bytes`
 // the heap that a member takes. Processor time of this thread, since nothing here waits. Medians of
-// runs, each with a registry of its own; small networks are built more often.
+// runs, each with a registry of its own; small networks are built more often. `whole_us` is what it
+// takes to copy the largest network whole (lines, members, tree), `page_us` the longest page of
+// changes, which is what the mutex is held for while the copy of the writer and the commands
+// follows.
 #include <malloc.h>
 
 #include <chrono>
@@ -91,6 +94,43 @@ Figures measure(topo::Rule rule, unsigned links, const std::vector<Newcomer>& al
   return {taken / count, median(std::move(tail)), (heapBytes() - heapBefore) / count};
 }
 
+struct Holds {
+  double wholeMicroseconds = 0;
+  double pageMicroseconds = 0;
+};
+
+// How long the registry's mutex is held for a copy of everybody: at once, and in pages.
+Holds measureHolds(const std::vector<Newcomer>& all) {
+  const TimePoint now{std::chrono::hours(1)};
+  Effects fx;
+  Registry::Options options;
+  options.network.bytes[0] = 1;
+  Registry registry(options, now, fx);
+  for (const auto& newcomer : all) {
+    registry.opened(newcomer.connection, newcomer.host, now);
+    registry.received(newcomer.connection, newcomer.request, now, fx);
+    fx = {};
+  }
+  Holds holds;
+  const double whole = microsecondsNow();
+  const auto lines = registry.lines();
+  const auto members = registry.remembered();
+  const auto tree = registry.picture();
+  holds.wholeMicroseconds = microsecondsNow() - whole;
+  if (lines.size() + members.size() + tree.size() != 3 * all.size()) fail("somebody is missing");
+  (void)registry.takeChanges(1);  // begins to count them, as at the start of the metaserver
+  std::size_t rows = 1;
+  for (bool more = true; more;) {
+    const double from = microsecondsNow();
+    const auto page = registry.takeChanges(256);
+    holds.pageMicroseconds = std::max(holds.pageMicroseconds, microsecondsNow() - from);
+    rows += page.rows.size();
+    more = page.more;
+  }
+  if (rows != all.size()) fail("somebody is missing in the pages");
+  return holds;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -136,5 +176,17 @@ int main(int argc, char** argv) {
                   tails.back() / tails.front(), 1.5);
     report.atMost(name + ": heap bytes a member", bytes, 2048);
   }
+  const auto all = newcomers(sizes.back());
+  std::vector<double> whole;
+  std::vector<double> page;
+  for (int run = 0; run < arguments.number("runs"); ++run) {
+    const Holds holds = measureHolds(all);
+    whole.push_back(holds.wholeMicroseconds);
+    page.push_back(holds.pageMicroseconds);
+  }
+  report.row({{"peers", sizes.back()},
+              {"whole_us", rounded(median(whole))},
+              {"page_us", rounded(median(page))}});
+  report.atMost("microseconds that a page of changes holds the mutex", median(page), 5000);
   report.print();
 }

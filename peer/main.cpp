@@ -22,6 +22,7 @@
 #include "common/net/address.h"
 #include "common/net/event_loop.h"
 #include "peer/shell/commands.h"
+#include "peer/shell/join_alone.h"
 #include "peer/shell/node.h"
 #include "peer/shell/options.h"
 #include "peer/shell/prompt.h"
@@ -73,6 +74,11 @@ void logTo(command::LineEditor* editor) {
         static_cast<command::LineEditor*>(context)->notify(line);
       },
       editor);
+}
+
+// Whether it runs until it is told to end, without a prompt that its log could be shown above.
+bool isService(const PeerOptions& options) {
+  return options.headless && options.commands.empty();
 }
 
 class Program {
@@ -137,7 +143,8 @@ class Program {
   }
 
   int runAlone() {
-    auto joined = joinAlone(node_, options_.id, options_.joinWord, ending_.token());
+    const auto without = isService(options_) ? WithoutMetaserver::retry : WithoutMetaserver::fail;
+    auto joined = joinAlone(node_, options_.id, options_.joinWord, without, ending_.token());
     if (!joined) {
       const auto code = ending_.code();
       return code && options_.headless ? *code : failWith(joined.error(), options_, "join");
@@ -220,9 +227,12 @@ int run(PeerOptions options) {
       !added) {
     return failWith(added.error(), options);
   }
-  auto metaserver = net::resolve(options.metaserver);
-  if (!metaserver) return failWith(metaserver.error(), options, "join");
-  options.metaserver = *metaserver;
+  // A service looks the name up whenever it dials: its network may come up later.
+  if (!isService(options)) {
+    auto metaserver = net::resolve(options.metaserver);
+    if (!metaserver) return failWith(metaserver.error(), options, "join");
+    options.metaserver = *metaserver;
+  }
   Program program(**loop, options);
   (*loop)->post([&] {
     running = &program;

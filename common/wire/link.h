@@ -42,12 +42,17 @@ struct Lineage {
   bool operator==(const Lineage&) const = default;
 };
 
+// Chosen by the comer for one acceptor, the same each time it asks there: whoever shows it is the
+// comer of before, and replaces the link that it had.
+using LinkSecret = Bytes<16, struct LinkSecretTag>;
+
 // Comer to acceptor: let me hang below you.
 struct Attach {
   NetworkId network;
   Contact self;
   Label floor;              // only a peer with a better label may accept
   std::uint64_t below = 1;  // peers that come with it, itself included
+  LinkSecret secret{};      // zero: none
 
   bool operator==(const Attach&) const = default;
 };

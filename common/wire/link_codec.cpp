@@ -47,6 +47,7 @@ void fill(const Attach& attach, proto::LinkFrame& frame) {
   fill(attach.self, *out.mutable_self());
   fillFloor(attach.floor, out);
   out.set_below(sendable(attach.below));
+  if (!attach.secret.isZero()) out.mutable_secret()->assign(attach.secret.view());
 }
 
 void fill(const Accepted& accepted, proto::LinkFrame& frame) {
@@ -139,7 +140,13 @@ Result<LinkMessage> read(const proto::Attach& in) {
   if (!floor) return floor.error();
   const auto below = readMembers(in.below(), 1);
   if (!below) return below.error();
-  return LinkMessage(Attach{*network, *std::move(self), *floor, *below});
+  Attach attach{*network, *std::move(self), *floor, *below, LinkSecret()};
+  if (!in.secret().empty()) {
+    const auto secret = LinkSecret::fromRaw(in.secret());
+    if (!secret) return malformed(secret.error().message);
+    attach.secret = *secret;
+  }
+  return LinkMessage(std::move(attach));
 }
 
 Result<LinkMessage> read(const proto::Accepted& in) {

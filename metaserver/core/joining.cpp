@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "common/base/limits.h"
+#include "common/base/membership_limits.h"
 #include "common/base/text.h"
 #include "metaserver/core/registry.h"
 
@@ -15,23 +15,20 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
     fx.sends.push_back({connection, wire::WordRefused{options_.joinWord}});
     return;
   }
-  const bool again = mayReturn(join);
-  if (awaiting() && !again) {
-    if (waiting_.size() >= limits::kConnections) return refuse(connection, "too many wait", fx);
-    std::erase_if(waiting_, [&](const Waiting& w) { return w.connection == connection; });
-    waiting_.push_back({connection, join});
-    fx.sends.push_back({connection, wire::Wait{fmt::format(
-                                        "the metaserver was restarted and waits for {} of before",
-                                        counted(awaited_.size(), "peer"))}});
-    return;
+  if (auto why = whyIdIsTaken(connection, join, now)) {
+    return refuse(connection, *std::move(why) + ": choose another id", fx);
   }
+  // The same instance waits already, on a connection that is dead.
+  if (const auto other = waitingIds_.find(join.id);
+      other != waitingIds_.end() && other->second != connection) {
+    fx.closes.push_back(other->second);
+    stopWaiting(other->second);
+  }
+  const bool again = returns(join, now);
+  if (!again) absent_.startedAnew(join.id, join.key);
+  if (!again && newcomersWait(now)) return wait(connection, join, fx);
+  stopWaiting(connection);
   if (const auto ghost = tree_.find(join.id)) {
-    if (record(*ghost).key != join.key) {
-      return refuse(connection,
-                    fmt::format("{} is in the network already, on {}: choose another id",
-                                join.id.text(), record(*ghost).contact.endpoint.text()),
-                    fx);
-    }
     // The same instance comes again: its old connection is dead, though nobody has noticed.
     const ConnectionId old = record(*ghost).connection;
     sessions_.erase(old);
@@ -41,17 +38,74 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
   admit(connection, join, again, now, fx);
 }
 
-// Whether this peer was in this very network before, and is to come back as it was.
-bool Registry::mayReturn(const wire::Join& join) {
+// The sentence for a peer that shows another key than the one that has this id.
+std::optional<std::string> Registry::whyIdIsTaken(ConnectionId connection, const wire::Join& join,
+                                                  TimePoint now) const {
+  if (const auto there = tree_.find(join.id)) {
+    const Record& member = record(*there);
+    if (member.key == join.key) return std::nullopt;
+    return fmt::format("{} is in the network already, on {}", join.id.text(),
+                       member.contact.endpoint.text());
+  }
+  if (const auto* holder = absent_.holder(join.id, now); holder != nullptr) {
+    if (holder->key == join.key) return std::nullopt;
+    return fmt::format("{} is in the network already, on {}, and is waited for", join.id.text(),
+                       holder->endpoint.text());
+  }
+  const auto other = waitingIds_.find(join.id);
+  if (other == waitingIds_.end() || other->second == connection) return std::nullopt;
+  const auto& waiting = sessions_.at(other->second).waiting;
+  if (waiting->key == join.key) return std::nullopt;
+  return fmt::format("{} waits already to be let in", join.id.text());
+}
+
+// Whether this peer was in this very network before, and is to come back as it was. Its id is free,
+// or its own.
+bool Registry::returns(const wire::Join& join, TimePoint now) {
   if (join.network.isZero() || join.order == kNoOrder) return false;
   if (join.network != options_.network) {
     // A metaserver that has lost its state takes up the network of the first peer that comes back.
-    if (size() > 0 || number(options_.nextOrder) > 1) return false;
+    const bool lostState = size() == 0 && absent_.size() == 0 && number(options_.nextOrder) == 1;
+    if (!lostState || number(join.order) > limits::kMembers) return false;
     options_.network = join.network;
+    unwrittenFrom_ = JoinOrder{1};
+    unwrittenEnd_ = JoinOrder{limits::kMembers + 1};
+    unwrittenUntil_ = now + limits::kUnwrittenBelieved;
+    newcomersFrom_ = now + limits::kRejoinWait;
   }
-  const auto holder = byOrder_.find(join.order);
-  if (holder != byOrder_.end() && record(holder->second).contact.id != join.id) return false;
-  return number(join.order) < number(options_.nextOrder) + limits::kMembers;
+  if (const auto there = tree_.find(join.id)) return record(*there).contact.order == join.order;
+  return absent_.take(join.id, join.key, join.order) || isBelieved(join.order, now);
+}
+
+// An order that this metaserver did not know when it started, and that nobody has shown yet.
+bool Registry::isBelieved(JoinOrder order, TimePoint now) const {
+  return now < unwrittenUntil_ && order >= unwrittenFrom_ && order < unwrittenEnd_ &&
+         !unwrittenTaken_.contains(order) && !byOrder_.contains(order) && !absent_.hasOrder(order);
+}
+
+void Registry::wait(ConnectionId connection, const wire::Join& join, Effects& fx) {
+  Session& session = sessions_[connection];
+  if (!session.waiting) {
+    if (waitingIds_.size() >= limits::kConnections) {
+      return refuse(connection, "too many wait", fx);
+    }
+    waiting_.push_back(connection);
+  } else {
+    waitingIds_.erase(session.waiting->id);
+  }
+  session.waiting = join;
+  waitingIds_[join.id] = connection;
+  const std::string whom = awaiting() ? counted(absent_.awaitedCount(), "peer") + " of before"
+                                      : "the peers of the network that it has lost";
+  fx.sends.push_back(
+      {connection, wire::Wait{"the metaserver was restarted and waits for " + whom}});
+}
+
+void Registry::stopWaiting(ConnectionId connection) {
+  Session& session = sessions_.at(connection);
+  if (!session.waiting) return;
+  waitingIds_.erase(session.waiting->id);
+  session.waiting.reset();
 }
 
 void Registry::admit(ConnectionId connection, const wire::Join& join, bool again, TimePoint now,
@@ -69,18 +123,23 @@ void Registry::admit(ConnectionId connection, const wire::Join& join, bool again
   }
   member.contact.order = again ? join.order : options_.nextOrder;
   options_.nextOrder = std::max(options_.nextOrder, JoinOrder{number(member.contact.order) + 1});
+  if (now < unwrittenUntil_ && member.contact.order < unwrittenEnd_) {
+    unwrittenTaken_.insert(member.contact.order);
+  }
   member.key = join.key;
+  member.admission = ++admissions_;
   member.connection = connection;
   member.heard = now;
   member.beat = beatInterval();
-  if (again) member.neighbours = join.neighbours;
+  if (again) member.neighbours = linksOf(join.id, join.neighbours);
 
   const Node node = tree_.add({join.id, member.contact.order, member.contact.endpoint});
   if (records_.size() <= topo::number(node)) records_.resize(topo::number(node) + 1);
   byOrder_.emplace_hint(byOrder_.end(), member.contact.order, node);  // newcomers come last
-  silence_.push_back({now + 3 * member.beat, node, member.contact.order});
+  silence_.push_back({now + 3 * member.beat, node, member.admission});
   session.member = node;
   record(node) = std::move(member);
+  touch(node);
   takePort(node);
   setParent(node, again ? join.parent : std::nullopt, now);
 
@@ -91,7 +150,6 @@ void Registry::admit(ConnectionId connection, const wire::Join& join, bool again
       const auto other = tree_.find(neighbour);
       if (other && record(*other).parent == join.id) settle(*other);
     }
-    awaited_.erase(join.id);
     if (!record(node).parent && !awaiting()) place = placeFor(node, {}, now);
   } else {
     place = placeFor(node, {}, now);
@@ -147,6 +205,7 @@ void Registry::portTaken(Node node, std::uint16_t port, TimePoint now, Effects& 
   member.contact.endpoint.port = *other;
   takePort(node);
   tree_.setPort(node, *other);
+  touch(node);
   if (!awaiting()) changed();
   fx.sends.push_back(
       {member.connection, wire::Admitted{options_.network, member.contact, options_.maxLinks,
@@ -158,20 +217,24 @@ void Registry::portTaken(Node node, std::uint16_t port, TimePoint now, Effects& 
 
 void Registry::probed(const PeerId& id, bool listening, TimePoint now, Effects& fx) {
   observe(now);
-  if (listening || awaited_.erase(id) == 0) return;
+  const bool waited = awaiting();
+  if (listening || !absent_.release(id) || !waited) return;
   fx.notices.push_back(fmt::format("{} of before is gone", id.text()));
   if (!awaiting()) endWaiting(now, fx);
 }
 
 // Everybody of before is back, or has had the time for it: now newcomers may join.
 void Registry::endWaiting(TimePoint now, Effects& fx) {
+  if (awaitUntil_ != kNever) changed();
   awaitUntil_ = kNever;
-  awaited_.clear();
-  changed();
-  while (!waiting_.empty()) {
-    const Waiting next = std::move(waiting_.front());
+  absent_.stopAwaiting();
+  while (!waiting_.empty() && !newcomersWait(now)) {
+    const ConnectionId next = waiting_.front();
     waiting_.pop_front();
-    join(next.connection, next.join, now, fx);
+    const auto session = sessions_.find(next);
+    if (session == sessions_.end() || !session->second.waiting) continue;
+    const wire::Join wanted = *session->second.waiting;
+    join(next, wanted, now, fx);
   }
 }
 

@@ -31,14 +31,22 @@ void Registry::reserve(Node node, Node parent, TimePoint now) {
   if (!tree_.link(node, parent))
     return;  // it is full itself: it will give up a child when it is accepted
   Record& member = record(node);
-  member.reserved = true;
+  touch(node);
+  setReserved(member, true);
   member.reservedUntil = now + kReservation;
-  reservations_.push_back({member.reservedUntil, node, member.contact.order});
+  reservations_.push_back({member.reservedUntil, node, member.admission});
 }
 
 void Registry::unlink(Node node) {
   tree_.unlink(node);
-  record(node).reserved = false;
+  touch(node);
+  setReserved(record(node), false);
+}
+
+void Registry::setReserved(Record& member, bool reserved) {
+  if (member.reserved == reserved) return;
+  member.reserved = reserved;
+  reserved ? ++reserved_ : --reserved_;
 }
 
 // The answer to a peer that has no parent.
@@ -100,10 +108,23 @@ void Registry::setParent(Node node, const std::optional<PeerId>& parent, TimePoi
   member.parent = parent;
 }
 
+// Of what a peer says: nobody twice, and not itself.
+std::vector<PeerId> Registry::linksOf(const PeerId& self, const std::vector<PeerId>& reported) {
+  std::vector<PeerId> links;
+  for (const auto& neighbour : reported) {
+    if (neighbour == self) continue;
+    if (std::find(links.begin(), links.end(), neighbour) == links.end()) {
+      links.push_back(neighbour);
+    }
+  }
+  return links;
+}
+
 void Registry::reported(Node node, const wire::Links& links, TimePoint now) {
   Record& member = record(node);
   setParent(node, links.parent, now);
-  member.neighbours = links.neighbours;
+  member.neighbours = linksOf(member.contact.id, links.neighbours);
+  touch(node);
   if (member.parent) member.failed.clear();
   settle(node);
   if (!awaiting()) changed();
@@ -118,7 +139,7 @@ void Registry::settle(Node node) {
   const auto parent = tree_.find(*member.parent);
   if (!parent || *parent == node) return;
   if (tree_.parent(node) == parent) {
-    member.reserved = false;
+    setReserved(member, false);
     return;
   }
   if (tree_.parent(node)) unlink(node);
@@ -130,7 +151,9 @@ void Registry::settle(Node node) {
   }
   if (tree_.freePlaces(node) == 0 && !makeRoom(node, node)) return;
   if (tree_.freePlaces(*parent) == 0 && !makeRoom(*parent, node)) return;
-  if (tree_.link(node, *parent)) member.reserved = false;
+  if (!tree_.link(node, *parent)) return;
+  touch(node);
+  setReserved(member, false);
 }
 
 // A place at a peer whose picture is full: a link that was only reserved goes first, then one that
@@ -160,7 +183,12 @@ void Registry::remove(Node node, TimePoint now, Effects& fx) {
   byOrder_.erase(record(node).contact.order);
   parentless_.erase(record(node).contact.order);
   releasePort(node);
-  for (const Node child : tree_.children(node)) record(child).reserved = false;
+  for (const Node child : tree_.children(node)) {
+    touch(child);
+    setReserved(record(child), false);
+  }
+  setReserved(record(node), false);
+  if (followed_) gone_.push_back(record(node).contact.order);
   tree_.remove(node);
   record(node) = Record();
   for (const auto& attachment : plan.attachments) {
@@ -179,7 +207,7 @@ void Registry::reconcile(TimePoint now, Effects& fx) {
   while (!reservations_.empty() && reservations_.front().at <= now) {
     const Due due = reservations_.front();
     reservations_.pop_front();
-    if (!tree_.isMember(due.node) || record(due.node).contact.order != due.order) continue;
+    if (!tree_.isMember(due.node) || record(due.node).admission != due.admission) continue;
     const Record& member = record(due.node);
     if (!member.reserved || member.reservedUntil > now) continue;
     unlink(due.node);

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "common/base/limits.h"
+#include "common/base/membership_limits.h"
 #include "common/base/text.h"
 #include "topo/dot.h"
 
@@ -21,12 +21,17 @@ Registry::Registry(Options options, TimePoint now, Effects& fx)
     : options_(std::move(options)),
       tree_(options_.maxLinks),
       nextPort_(options_.firstPort),
+      unwrittenFrom_(options_.nextOrder),
+      unwrittenEnd_{number(options_.nextOrder) + limits::kOrdersUnwritten},
+      // A network that begins here has given no orders yet.
+      unwrittenUntil_(number(options_.nextOrder) > 1 ? now + limits::kUnwrittenBelieved
+                                                     : TimePoint::min()),
       reconcileAt_(now + limits::kBeatInterval),
       seen_(now) {
   if (options_.placement == topo::Rule::nearest) tree_.indexAddresses();
   for (auto& before : options_.before) {
     fx.probes.push_back({before.id, before.endpoint});
-    awaited_.emplace(before.id, std::move(before));
+    absent_.add(std::move(before), AbsentMembers::Why::restart, now + limits::kRejoinWait, now);
   }
   options_.before.clear();
   if (awaiting()) awaitUntil_ = now + limits::kRejoinWait;
@@ -42,11 +47,15 @@ void Registry::closed(ConnectionId connection, TimePoint now, Effects& fx) {
   const auto session = sessions_.find(connection);
   if (session == sessions_.end()) return;
   const auto member = session->second.member;
+  stopWaiting(connection);
+  const std::string host = std::move(session->second.host);
   sessions_.erase(session);
-  std::erase_if(waiting_, [&](const Waiting& w) { return w.connection == connection; });
   if (!member) return;
-  fx.notices.push_back(fmt::format("{} is gone", record(*member).contact.id.text()));
-  remove(*member, now, fx);
+  const wire::Contact gone = record(*member).contact;
+  fx.notices.push_back(fmt::format("{} is gone", gone.id.text()));
+  lost(*member, now, fx);
+  // Whether it lives on is asked only where it has come from itself.
+  if (gone.endpoint.host == host) fx.probes.push_back({gone.id, gone.endpoint, true});
 }
 
 void Registry::received(ConnectionId connection, const wire::RegistryRequest& request,
@@ -114,14 +123,17 @@ void Registry::observe(TimePoint now) {
 }
 
 TimePoint Registry::deadline() const {
-  return std::min(reconcileAt_, awaitUntil_);
+  return waiting_.empty() || awaiting() ? std::min(reconcileAt_, awaitUntil_)
+                                        : std::min(reconcileAt_, newcomersFrom_);
 }
 
 void Registry::tick(TimePoint now, Effects& fx) {
   observe(now);
-  if (now >= awaitUntil_) endWaiting(now, fx);
+  if (now >= awaitUntil_ || (!waiting_.empty() && !newcomersWait(now))) endWaiting(now, fx);
   if (now < reconcileAt_) return;
   reconcileAt_ = now + limits::kBeatInterval / 2;
+  absent_.expire(now);
+  if (now >= unwrittenUntil_) unwrittenTaken_.clear();
   judgeSilence(now, fx);
   if (!awaiting()) reconcile(now, fx);
 }
@@ -130,23 +142,31 @@ void Registry::judgeSilence(TimePoint now, Effects& fx) {
   while (!silence_.empty() && silence_.front().at <= now) {
     const Due due = silence_.front();
     silence_.pop_front();
-    if (!tree_.isMember(due.node) || record(due.node).contact.order != due.order) continue;
+    if (!tree_.isMember(due.node) || record(due.node).admission != due.admission) continue;
     const auto& member = record(due.node);
     const TimePoint silentAt =
         std::max<TimePoint>(member.heard + 3 * std::max(member.beat, beatInterval()), judgeFrom_);
     if (silentAt > now) {
-      silence_.push_back({silentAt, due.node, due.order});
+      silence_.push_back({silentAt, due.node, due.admission});
       continue;
     }
     fx.notices.push_back(fmt::format("{} has fallen silent", member.contact.id.text()));
     const ConnectionId connection = member.connection;
     sessions_.erase(connection);
     fx.closes.push_back(connection);
-    remove(due.node, now, fx);
+    lost(due.node, now, fx);
   }
 }
 
 // --- what others look at ---
+
+// A member that cannot say goodbye may live on with its links, and come back as it was.
+void Registry::lost(Node node, TimePoint now, Effects& fx) {
+  const Record& member = record(node);
+  absent_.add({member.contact.id, member.key, member.contact.order, member.contact.endpoint},
+              AbsentMembers::Why::lost, now + limits::kRejoinWait, now);
+  remove(node, now, fx);
+}
 
 bool Registry::mutual(const Record& from, const PeerId& to) const {
   const auto other = tree_.find(to);
@@ -170,13 +190,7 @@ std::vector<topo::TopoLine> Registry::lines() const {
 }
 
 wire::Members Registry::members() const {
-  return {size() + awaited_.size(), JoinOrder{number(options_.nextOrder) - 1}};
-}
-
-std::size_t Registry::reservedCount() const {
-  return static_cast<std::size_t>(
-      std::count_if(byOrder_.begin(), byOrder_.end(),
-                    [&](const auto& member) { return record(member.second).reserved; }));
+  return {size() + absent_.awaitedCount(), JoinOrder{number(options_.nextOrder) - 1}};
 }
 
 std::vector<Remembered> Registry::remembered() const {
@@ -186,6 +200,11 @@ std::vector<Remembered> Registry::remembered() const {
     const Record& member = record(node);
     remembered.push_back({member.contact.id, member.key, order, member.contact.endpoint});
   }
+  const std::size_t room = limits::kMembers - std::min<std::size_t>(size(), limits::kMembers);
+  const auto absent = absent_.page(kNoOrder, room);
+  const auto middle = remembered.insert(remembered.end(), absent.begin(), absent.end());
+  std::inplace_merge(remembered.begin(), middle, remembered.end(),
+                     [](const auto& a, const auto& b) { return a.order < b.order; });
   return remembered;
 }
 

@@ -19,6 +19,19 @@
 // order and links; newcomers wait until each came back, or its port refused, limits::kRejoinWait at
 // most. Presence is soft: what is remembered on disk only says whom to wait for.
 //
+// Who may have an id, and an order of joining:
+//   - An id that a member has, that is held for an absent one (absent_members.h), or under which
+//     somebody waits to be let in, is refused to every other instance key.
+//   - A Join counts as a return only if its id, key and order are those of one member, present (its
+//     old connection is a ghost) or absent. Only then is it believed which links it has. With
+//     anything else it is a newcomer: a new order, and no links.
+//   - Orders that the state file may lack, because it is a moment old, are believed for
+//     limits::kUnwrittenBelieved after a restart, each once, to whoever shows it first; they come
+//     after those that the file has. A metaserver without any state takes up the network of the
+//     first peer that comes back, and then believes any order in the same way, while newcomers wait
+//     for limits::kRejoinWait: within that time a liar may take the order of another, even that of
+//     the root. Only signed records can end that.
+//
 // Does no I/O. Not thread-safe. A join costs O(log n); a death O(size of the moved subtrees); the
 // rest O(links).
 #pragma once
@@ -33,6 +46,7 @@
 
 #include "common/base/clock.h"
 #include "common/wire/registry.h"
+#include "metaserver/core/absent_members.h"
 #include "topo/placement.h"
 #include "topo/plan.h"
 #include "topo/topo_file.h"
@@ -49,6 +63,7 @@ struct Send {
 struct Probe {
   PeerId id;
   Endpoint endpoint;
+  bool optional = false;  // without an answer an id is held a little longer
 };
 
 struct Effects {
@@ -58,14 +73,20 @@ struct Effects {
   std::vector<std::string> notices;  // for the log; printable
 };
 
-// A peer of before a restart.
-struct Remembered {
-  PeerId id;
+// A member, as a copy that follows the registry has it.
+struct MemberRow {
+  wire::Contact contact;
   InstanceKey key;
-  JoinOrder order = kNoOrder;
-  Endpoint endpoint;
+  std::vector<PeerId> neighbours;  // as it reports them
+  std::optional<PeerId> above;     // its parent in the picture, reserved or not
+};
 
-  bool operator==(const Remembered&) const = default;
+// What has changed, in this order.
+struct MemberChanges {
+  bool fromScratch = false;  // nothing of before holds
+  std::vector<JoinOrder> gone;
+  std::vector<MemberRow> rows;  // new, or other than before
+  bool more = false;
 };
 
 class Registry {
@@ -95,19 +116,29 @@ class Registry {
   // Counts up whenever topo.txt would read differently. Constant while the peers of before are
   // awaited, so that topo.txt stays as it was.
   std::uint64_t version() const { return version_; }
-  bool awaiting() const { return !awaited_.empty(); }
+  bool awaiting() const { return absent_.awaitedCount() > 0; }
   std::size_t size() const { return byOrder_.size(); }
-  std::size_t awaitedCount() const { return awaited_.size(); }
+  std::size_t awaitedCount() const { return absent_.awaitedCount(); }
   // With those of before who may still come back: they are there, and answer searches.
   wire::Members members() const;
-  std::size_t reservedCount() const;  // members on their way to their place; O(size)
+  std::size_t reservedCount() const { return reserved_; }  // members on their way to their place
   std::uint64_t refusedCount() const { return refused_; }
   const Options& options() const { return options_; }
+  // O(size), as the next two.
   std::vector<topo::TopoLine> lines() const;
+  // For the state file: the members, and those that may come back; by order.
   std::vector<Remembered> remembered() const;
   std::vector<wire::TopologyEntry> entries(JoinOrder after, std::size_t mostBytes,
                                            bool& more) const;
   const topo::Tree& picture() const { return tree_; }
+
+  // --- for one copy that follows (shell/directory.h), so that nobody copies all of it at once
+  // At most `most` of the changes since the last call; the first call begins with everybody. Once
+  // there are no more, the copy is this registry as it is at that moment. O(most).
+  MemberChanges takeChanges(std::size_t most);
+  std::vector<Remembered> absentAfter(JoinOrder after, std::size_t most) const {
+    return absent_.page(after, most);
+  }
 
  private:
   using Node = topo::NodeIndex;
@@ -115,11 +146,13 @@ class Registry {
   struct Record {
     wire::Contact contact;
     InstanceKey key;
+    std::uint64_t admission = 0;  // counts them: a member may come back with its node and order
     ConnectionId connection{};
     std::optional<PeerId> parent;    // as reported
     std::vector<PeerId> neighbours;  // as reported
     std::vector<PeerId> failed;      // places that it could not take, the latest
     bool reserved = false;           // its link to its parent in the picture was not reported yet
+    bool touched = false;            // it stands in touched_
     TimePoint reservedUntil{};
     TimePoint heard{};
     TimePoint askedFrom{};  // when it is told a place unasked, if it has no parent by then
@@ -128,13 +161,14 @@ class Registry {
   struct Session {
     std::string host;
     std::optional<Node> member;
-  };
-  struct Waiting {
-    ConnectionId connection;
-    wire::Join join;
+    std::optional<wire::Join> waiting;  // to be let in
   };
   struct Due {
     TimePoint at;
+    Node node;
+    std::uint64_t admission;
+  };
+  struct Touched {
     Node node;
     JoinOrder order;
   };
@@ -143,7 +177,14 @@ class Registry {
   void join(ConnectionId connection, const wire::Join& join, TimePoint now, Effects& fx);
   void admit(ConnectionId connection, const wire::Join& join, bool again, TimePoint now,
              Effects& fx);
-  bool mayReturn(const wire::Join& join);
+  std::optional<std::string> whyIdIsTaken(ConnectionId connection, const wire::Join& join,
+                                          TimePoint now) const;
+  bool returns(const wire::Join& join, TimePoint now);
+  bool isBelieved(JoinOrder order, TimePoint now) const;
+  bool newcomersWait(TimePoint now) const { return awaiting() || now < newcomersFrom_; }
+  void wait(ConnectionId connection, const wire::Join& join, Effects& fx);
+  void stopWaiting(ConnectionId connection);
+  void lost(Node node, TimePoint now, Effects& fx);
   bool isTaken(const std::string& host, std::uint16_t port) const;
   void takePort(Node node);
   void releasePort(Node node);
@@ -169,8 +210,12 @@ class Registry {
 
   Record& record(Node node) { return records_[topo::number(node)]; }
   const Record& record(Node node) const { return records_[topo::number(node)]; }
+  static std::vector<PeerId> linksOf(const PeerId& self, const std::vector<PeerId>& reported);
   bool mutual(const Record& from, const PeerId& to) const;
+  void setReserved(Record& member, bool reserved);
   std::chrono::milliseconds beatInterval() const;
+  void touch(Node node);
+  void touchAll();
   void changed() { ++version_; }
   void observe(TimePoint now);
 
@@ -186,10 +231,26 @@ class Registry {
   std::uint16_t nextPort_;
   std::uint64_t version_ = 1;
   std::uint64_t refused_ = 0;
+  std::size_t reserved_ = 0;
+  std::uint64_t admissions_ = 0;
 
-  std::map<PeerId, Remembered> awaited_;
+  bool followed_ = false;
+  bool fromScratch_ = false;
+  std::deque<Touched> touched_;  // a member once; who has gone is passed over
+  std::deque<JoinOrder> gone_;
+
+  AbsentMembers absent_;
   TimePoint awaitUntil_ = kNever;
-  std::deque<Waiting> waiting_;
+  std::deque<ConnectionId> waiting_;  // in the order of asking; who went is passed over
+  std::map<PeerId, ConnectionId> waitingIds_;
+  TimePoint newcomersFrom_ = TimePoint::min();
+
+  // Orders that were given before this start, though the state does not have them: from ... to, of
+  // which those are taken by now.
+  JoinOrder unwrittenFrom_;
+  JoinOrder unwrittenEnd_;
+  TimePoint unwrittenUntil_;
+  std::set<JoinOrder> unwrittenTaken_;
 
   std::deque<Due> silence_;       // one a member: when to look at it next
   std::deque<Due> reservations_;  // when they lapse

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "common/base/file.h"
 #include "common/base/limits.h"
@@ -20,6 +21,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kProbesAtOnce = 256;
+constexpr std::size_t kAbsentPage = 1024;  // copied at once under the registry's mutex
 // Whoever only looks, or thinks about an id, beats as members do, every 30 s at the least.
 constexpr auto kSessionSilence = 100s;
 
@@ -83,15 +85,7 @@ Result<void> Server::open() {
   });
   writer_ = std::make_unique<FilesWriter>(
       FilesWriter::Paths{options_.topoFile, options_.countFile, statePath()},
-      [this](std::uint64_t newerThan) -> std::optional<Snapshot> {
-        return registry_.with([&](auto& registry) -> std::optional<Snapshot> {
-          if (registry->awaiting() || registry->version() <= newerThan) return std::nullopt;
-          return Snapshot{
-              registry->version(),
-              registry->lines(),
-              {registry->options().network, registry->options().nextOrder, registry->remembered()}};
-        });
-      });
+      [this](std::uint64_t newerThan) { return snapshot(newerThan); });
   carryOut(fx);
   loop_.setTick(
       [this] { return deadline_; },
@@ -106,6 +100,28 @@ void Server::restoreState() {
   if (!unchanged) return writer_->writeAgain();
   const auto kept = replaceFile(statePath(), formatState(opened_), Durability::durable, kPrivate);
   if (!kept) log::error("{}", kept.error().message);
+}
+
+std::optional<Snapshot> Server::snapshot(std::uint64_t newerThan) {
+  return directory_.with([&](Directory& directory) -> std::optional<Snapshot> {
+    const auto now = directory.catchUp(registry_);
+    if (now.awaiting || now.version <= newerThan) return std::nullopt;
+    return Snapshot{now.version,
+                    directory.lines(),
+                    {now.network, now.nextOrder, directory.remembered(absent())}};
+  });
+}
+
+// By order; a page at a time, which is soft, as all of the state file.
+std::vector<Remembered> Server::absent() {
+  std::vector<Remembered> all;
+  while (true) {
+    const JoinOrder after = all.empty() ? kNoOrder : all.back().order;
+    auto page =
+        registry_.with([&](auto& registry) { return registry->absentAfter(after, kAbsentPage); });
+    if (page.empty()) return all;
+    std::move(page.begin(), page.end(), std::back_inserter(all));
+  }
 }
 
 template <typename Event>
@@ -134,7 +150,11 @@ void Server::carryOut(Effects& fx) {
       connection->closeAfterFlush({ErrorCode::unavailable, "it is no member any more"});
     }
   }
-  for (auto& probe : fx.probes) toProbe_.push_back(std::move(probe));
+  for (auto& probe : fx.probes) {
+    // When very many are lost at once, the first answers would come too late to matter.
+    if (probe.optional && toProbe_.size() >= kProbesAtOnce) continue;
+    toProbe_.push_back(std::move(probe));
+  }
   if (!toProbe_.empty()) probeMore();
   for (const auto& notice : fx.notices) log::info("{}", notice);
 }
@@ -226,22 +246,25 @@ void Server::probed(ConnectionId connection, bool listening) {
 // --- commands ---
 
 Result<command::Topology> Server::topology(std::stop_token) {
-  command::Topology topology;
-  bool more = false;
-  const auto entries =
-      registry_.with([&](auto& registry) { return registry->entries(kNoOrder, SIZE_MAX, more); });
-  for (const auto& entry : entries) {
-    topology.peers.push_back({entry.member.id, entry.member.endpoint, entry.neighbours});
-  }
-  return topology;
+  return directory_.with([&](Directory& directory) {
+    directory.catchUp(registry_);
+    return directory.topology();
+  });
 }
 
 Result<std::string> Server::topologyDot(std::stop_token) {
-  return topo::toDot(registry_.with([](auto& registry) { return registry->lines(); }));
+  const auto lines = directory_.with([&](Directory& directory) {
+    directory.catchUp(registry_);
+    return directory.lines();
+  });
+  return topo::toDot(lines);
 }
 
 Result<command::KillPlan> Server::whatIfKilled(const PeerId& id, std::stop_token) {
-  const auto tree = registry_.with([](auto& registry) { return registry->picture(); });
+  const auto tree = directory_.with([&](Directory& directory) {
+    directory.catchUp(registry_);
+    return directory.tree(options_.maxLinks);
+  });
   return topo::killPlan(tree, id);
 }
 

@@ -1,8 +1,8 @@
 // The metaserver's shell: sockets around the registry.
 //
 // Owns the listener and the registry (one mutex: Guarded). The loop's thread feeds the registry;
-// command threads and the files' writer look at it under the same mutex; nobody waits for a socket
-// or a disk while holding it.
+// command threads and the files' writer look at a copy that follows it, a page of changes at a time
+// (directory.h), so nobody holds the mutex for long, or while waiting for a socket or a disk.
 //
 //   accepted --Hello (purpose registry)--> session --ends--> closed
 //      \--anything else, or silence for limits::kHelloTimeout--> closed with a Failure
@@ -16,6 +16,7 @@
 #include "common/net/event_loop.h"
 #include "common/net/listener.h"
 #include "metaserver/core/registry.h"
+#include "metaserver/shell/directory.h"
 #include "metaserver/shell/files_writer.h"
 #include "metaserver/shell/metaserver_service.h"
 #include "metaserver/shell/options.h"
@@ -79,6 +80,8 @@ class Server final : public MetaserverService, private net::ListenerHandler {
   template <typename Event>
   void step(Event&& event);
   void carryOut(Effects& fx);
+  std::optional<Snapshot> snapshot(std::uint64_t newerThan);
+  std::vector<Remembered> absent();
   void probeMore();
   void probed(ConnectionId connection, bool listening);
   Result<State> readState() const;
@@ -92,6 +95,7 @@ class Server final : public MetaserverService, private net::ListenerHandler {
   Prober prober_{*this};
   std::unique_ptr<net::Listener> listener_;
   Guarded<std::unique_ptr<Registry>> registry_{};
+  Guarded<Directory> directory_{};  // locked before the registry, never after
   TimePoint deadline_ = kNever;
   std::uint64_t connections_ = 0;
   std::deque<Probe> toProbe_;

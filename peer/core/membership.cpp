@@ -80,7 +80,6 @@ void Membership::received(ConnectionId connection, const wire::LinkMessage& mess
   } else if (tree_->owns(connection)) {
     tree_->received(connection, message, now, fx);
   } else if (const auto* attach = std::get_if<wire::Attach>(&message)) {
-    remember(attach->self);
     tree_->attach(connection, *attach, now, fx);
   } else {
     fx.closes.push_back({connection});  // no link, and it does not ask for one
@@ -143,24 +142,27 @@ TimePoint Membership::deadline() const {
   return deadline;
 }
 
+void Membership::tellLinks(Tree::Changes changes, Effects& fx) {
+  for (auto& neighbour : changes.up) {
+    remember(neighbour.contact);
+    fx.notices.push_back({Notice::Kind::linkUp, neighbour.contact.id.text()});
+    linkChanges_.up.push_back(std::move(neighbour));
+  }
+  for (auto& neighbour : changes.down) {
+    fx.notices.push_back({Notice::Kind::linkDown, neighbour.contact.id.text()});
+    linkChanges_.down.push_back(std::move(neighbour));
+  }
+}
+
 // After every event: what the tree did is passed on, and a seeker takes its next step.
 void Membership::afterStep(TimePoint now, Effects& fx) {
   if (!tree_ || left_) return;
-  auto changes = tree_->takeChanges();
-  for (const auto& neighbour : changes.up) {
-    remember(neighbour.contact);
-    fx.notices.push_back({Notice::Kind::linkUp, neighbour.contact.id.text()});
-  }
-  for (const auto& neighbour : changes.down) {
-    fx.notices.push_back({Notice::Kind::linkDown, neighbour.contact.id.text()});
-  }
+  const auto changes = tree_->takeChanges();
+  tellLinks(changes, fx);
   // A root that seeks waits for what hung below the child that it lost.
   if (!changes.down.empty() && tree_->settled() && !joined()) {
     tryAt_ = std::max(tryAt_, now + limits::kSettleAfter);
   }
-  const auto append = [](auto& to, auto& from) { to.insert(to.end(), from.begin(), from.end()); };
-  append(linkChanges_.up, changes.up);
-  append(linkChanges_.down, changes.down);
 
   if (changes.links && session_ == Session::joined) sendRegistry(links(), now, fx);
   if (changes.lostParent && !tree_->parent()) {
@@ -178,13 +180,13 @@ void Membership::afterStep(TimePoint now, Effects& fx) {
       seek(changes.lostParent->id, now, fx);
     }
   }
-  for (const auto& contact : changes.heardOf) remember(contact);
+  for (const auto& contact : changes.heardOf) heardOf(contact);
   if (!tree_->parent()) {
     for (const auto& hint : changes.hints) {
       if (hint.order >= tree_->self().order) continue;
       // An orphan asks its own ancestors first, then whomever it knows.
       if (!tree_->settled()) {
-        remember(hint);
+        heardOf(hint);
       } else {
         hinted(hint, now);
       }

@@ -5,6 +5,10 @@
 //      ^                                                                                  |
 //      +-------- the connection ended (tried again by itself once the peer has joined) ---+
 //
+// A metaserver that no longer takes a returning peer for the one that it was admits it with another
+// order of joining: the peer leaves its neighbours, and begins again as a newcomer. One that
+// refuses it, because its id is taken, is asked again after limits::kRefusedRetry.
+//
 // Once it has joined, the tree lives on without the metaserver. A parentless peer seeks: the place
 // that the metaserver gives, where referrals lead, and half a second later its contacts. One
 // attempt is under way at a time, so at most one acceptor can ever be its parent. Tree (tree.h)
@@ -17,6 +21,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/base/clock.h"
 #include "common/base/random.h"
@@ -75,8 +80,9 @@ class Membership {
   // Null until this peer listens under the port that it was given.
   const Tree* tree() const { return tree_ ? &*tree_ : nullptr; }
   bool joined() const { return session_ == Session::joined; }
-  // Peers that it could turn to when all nearer ones are gone; the most recently seen first.
-  const std::deque<wire::Contact>& known() const { return known_; }
+  // Peers that it could turn to when all nearer ones are gone: those that it knows at first hand,
+  // then those that others told of; of each the most recent first.
+  std::vector<wire::Contact> known() const;
   // How many members the network has, as far as this peer knows.
   std::uint64_t members() const;
   bool owns(ConnectionId connection) const;
@@ -104,7 +110,8 @@ class Membership {
   void sessionEnded(std::string why, TimePoint now, Effects& fx);
   void admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx);
   void placed(const wire::Place& place, TimePoint now, Effects& fx);
-  void refusedByMetaserver(const wire::Failure& failure, Effects& fx);
+  void startAnew(const wire::Admitted& admitted, TimePoint now, Effects& fx);
+  void refusedByMetaserver(const wire::Failure& failure, TimePoint now, Effects& fx);
 
   void beginSeeking(TimePoint contactsAt, TimePoint now);
   void seek(const std::optional<PeerId>& lost, TimePoint now, Effects& fx);
@@ -119,9 +126,12 @@ class Membership {
   void passOver(TimePoint now, Effects& fx);
   std::vector<wire::Contact> contacts() const;
   void remember(const wire::Contact& contact);
+  void heardOf(const wire::Contact& contact);
+  wire::LinkSecret secretFor(const wire::Contact& target) const;
   void rememberLineage();
   void gossipElsewhere(TimePoint now, Effects& fx);
 
+  void tellLinks(Tree::Changes changes, Effects& fx);
   void afterStep(TimePoint now, Effects& fx);
   void advance(TimePoint now, Effects& fx);
   void observe(TimePoint now);
@@ -146,7 +156,8 @@ class Membership {
 
   std::optional<wire::Admitted> admitted_;  // the last one
   std::optional<Tree> tree_;
-  bool announced_ = false;  // the notice `joined` was given
+  bool announced_ = false;    // the notice `joined` was given
+  bool refusalTold_ = false;  // since it was admitted last
   LinkChanges linkChanges_;
 
   bool seeking_ = false;
@@ -160,7 +171,10 @@ class Membership {
   std::optional<PeerId> lastPlace_;  // to be told as failed when the walk from it ends nowhere
   std::optional<Attempt> attempt_;
   Candidates candidates_;
-  std::deque<wire::Contact> known_;  // most recent first
+  // Most recent first. Apart, so that what anybody tells displaces nobody who was linked to this
+  // peer, or was named by the metaserver.
+  std::deque<wire::Contact> known_;
+  std::deque<wire::Contact> heardOf_;
   TimePoint nextElsewhere_ = TimePoint::min();
 };
 

@@ -2,6 +2,8 @@
 // stays known.
 #include "peer/core/membership.h"
 
+#include "common/base/membership_limits.h"
+
 namespace espalier::peer {
 
 void Membership::connect(TimePoint now, Effects& fx) {
@@ -82,19 +84,45 @@ void Membership::sessionEnded(std::string why, TimePoint now, Effects& fx) {
 }
 
 void Membership::admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx) {
+  if (session_ != Session::joining && session_ != Session::joined) return;  // nobody asked
+  if (admitted.self.id != id_) {
+    fx.closes.push_back({*metaserver_});
+    return sessionEnded("it admitted another peer", now, fx);
+  }
   const bool again = session_ != Session::joined && tree_.has_value();
   session_ = Session::joined;
+  refusalTold_ = false;
   metaserverBeat_ = admitted.beatInterval;
   nextMetaserverBeat_ = now + metaserverBeat_;
   membersTold_ = admitted.members;
   if (tree_) {
-    if (again) fx.notices.push_back({Notice::Kind::metaserverBack, ""});
+    if (again) {
+      fx.notices.push_back({Notice::Kind::metaserverBack, ""});
+      const bool asBefore =
+          admitted.network == tree_->network() && admitted.self.order == tree_->self().order;
+      if (!asBefore) startAnew(admitted, now, fx);
+    }
     sendRegistry(links(), now, fx);
     return placed(admitted.place, now, fx);
   }
   admitted_ = admitted;
   const auto& host = options_.listen.host.empty() ? localHost_ : options_.listen.host;
   fx.listens.push_back({Endpoint{host, admitted.self.endpoint.port}});
+}
+
+// The metaserver does not take this peer for the one that it was, and its neighbours know it by its
+// old order of joining, or are of another network: it leaves them, and goes on as a newcomer.
+void Membership::startAnew(const wire::Admitted& admitted, TimePoint now, Effects& fx) {
+  fx.notices.push_back({Notice::Kind::warning,
+                        "the metaserver does not know this peer as it was: it leaves its "
+                        "neighbours and begins as a newcomer"});
+  stopSeeking(fx);
+  tree_->leave(now, fx);
+  tellLinks(tree_->takeChanges(), fx);
+  wire::Contact self = admitted.self;
+  self.endpoint.port = tree_->self().endpoint.port;  // where it listens
+  admitted_ = admitted;
+  tree_.emplace(admitted.network, std::move(self), admitted.maxLinks, now);
 }
 
 void Membership::listening(const Endpoint&, TimePoint now, Effects& fx) {
@@ -107,10 +135,12 @@ void Membership::listening(const Endpoint&, TimePoint now, Effects& fx) {
 void Membership::listenFailed(const Error& error, TimePoint now, Effects& fx) {
   if (!admitted_ || tree_) return;
   const bool anotherMayDo = options_.listen.port == 0 && error.code == ErrorCode::unavailable;
-  if (!anotherMayDo || session_ != Session::joined) {
+  if (!anotherMayDo) {
     fx.notices.push_back({Notice::Kind::failed, error.message});
     return;
   }
+  // Who lost the metaserver meanwhile was told so, and joins anew.
+  if (session_ != Session::joined) return admitted_.reset();
   sendRegistry(wire::PortTaken{admitted_->self.endpoint.port}, now, fx);
 }
 
@@ -136,6 +166,7 @@ void Membership::placed(const wire::Place& place, TimePoint now, Effects& fx) {
     case wire::Place::Kind::below:
       break;
   }
+  if (place.parent.id == id_) return;  // no metaserver means that
   if (!seeking_) beginSeeking(now + limits::kReferralRetry, now);
   tree_->unsettle();
   if (attempt_ && attempt_->target.id == place.parent.id) return;
@@ -146,9 +177,19 @@ void Membership::placed(const wire::Place& place, TimePoint now, Effects& fx) {
   tryAt_ = now;
 }
 
-void Membership::refusedByMetaserver(const wire::Failure& failure, Effects& fx) {
-  fx.notices.push_back({Notice::Kind::refused, failure.message});
-  if (session_ == Session::joining) session_ = Session::greeted;
+void Membership::refusedByMetaserver(const wire::Failure& failure, TimePoint now, Effects& fx) {
+  const bool lives = session_ == Session::joining && tree_;
+  if (!lives || !std::exchange(refusalTold_, true)) {
+    fx.notices.push_back({Notice::Kind::refused, failure.message});
+  }
+  if (!lives) {
+    if (session_ == Session::joining) session_ = Session::greeted;
+    return;
+  }
+  // It lives on with its links, as without a metaserver, and asks again: its id may be free then.
+  fx.closes.push_back({*metaserver_});
+  sessionEnded("it refused this peer", now, fx);
+  reconnectAt_ += limits::kRefusedRetry;
 }
 
 void Membership::received(ConnectionId connection, const wire::RegistryReply& reply, TimePoint now,
@@ -170,7 +211,7 @@ void Membership::received(ConnectionId connection, const wire::RegistryReply& re
   } else if (const auto* members = std::get_if<wire::Members>(&reply)) {
     membersTold_ = members->count;
   } else if (const auto* failure = std::get_if<wire::Failure>(&reply)) {
-    refusedByMetaserver(*failure, fx);
+    refusedByMetaserver(*failure, now, fx);
   }
   afterStep(now, fx);
 }

@@ -212,7 +212,11 @@ void Peer::afterStep(TimePoint now, Effects& fx) {
   if (!searches_) {
     searches_.emplace(self.id, self.endpoint, self.order, random_);
     pushes_.emplace(self, policy_, random_);
+  } else if (self_ != self) {
+    searches_->setSelf(self.endpoint, self.order);
+    pushes_->setSelf(self);
   }
+  self_ = self;
   const auto changes = membership_.takeLinkChanges();
   SearchEffects searched;
   PushEffects pushed;

@@ -74,6 +74,7 @@ class Peer {
   std::optional<Searches> searches_;  // from when this peer listens
   PushPolicy policy_;
   std::optional<Pushes> pushes_;  // likewise
+  wire::Contact self_;            // as both know this peer
 };
 
 }  // namespace espalier::peer

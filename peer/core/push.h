@@ -114,6 +114,9 @@ class Pushes {
   // The sender: nobody new takes part (closed), or all who do not have it give up (cancelled).
   void finish(const PushId& id, wire::PushEnd end, TimePoint now, PushEffects& fx);
 
+  // Its order of joining has changed.
+  void setSelf(wire::Contact self) { self_ = std::move(self); }
+
   // Links of the tree, once both ends agreed.
   void linkUp(ConnectionId link, const wire::Contact& peer, TimePoint now, PushEffects& fx);
   void linkDown(ConnectionId link, TimePoint now, PushEffects& fx);

@@ -1,6 +1,8 @@
 // How a parentless peer finds a parent: the part of Membership that makes attempts.
 #include <algorithm>
+#include <span>
 
+#include "common/crypto/sha256.h"
 #include "peer/core/membership.h"
 
 namespace espalier::peer {
@@ -10,6 +12,15 @@ using namespace std::chrono_literals;
 
 constexpr Duration kElsewhereInterval = 5s;
 constexpr Duration kElsewhereMemberInterval = 20ms;
+
+// `contacts` has each endpoint of a peer once, and only the most recent ones.
+void putFirst(const wire::Contact& contact, std::deque<wire::Contact>& contacts) {
+  std::erase_if(contacts, [&](const auto& known) {
+    return known.id == contact.id && known.endpoint == contact.endpoint;
+  });
+  contacts.push_front(contact);
+  if (contacts.size() > limits::kKnownContacts) contacts.pop_back();
+}
 
 }  // namespace
 
@@ -103,9 +114,21 @@ void Membership::passOver(TimePoint now, Effects& fx) {
 void Membership::attempt(const wire::Contact& target, TimePoint now, Effects& fx) {
   attempt_ = Attempt{nextConnection(), target, now + limits::kAttachTimeout};
   fx.dials.push_back({attempt_->connection, target.endpoint, wire::Purpose::link});
-  fx.sends.push_back({attempt_->connection,
-                      wire::LinkMessage(wire::Attach{tree_->network(), tree_->self(),
-                                                     tree_->floor(), tree_->membersBelow()})});
+  fx.sends.push_back({attempt_->connection, wire::LinkMessage(wire::Attach{
+                                                tree_->network(), tree_->self(), tree_->floor(),
+                                                tree_->membersBelow(), secretFor(target)})});
+}
+
+// The target's endpoint is part of it: who lies about another peer's learns nothing of use there.
+wire::LinkSecret Membership::secretFor(const wire::Contact& target) const {
+  std::string text = "espalier link";
+  text += key_.view();
+  text += id_.text() + ' ';
+  text += target.id.text() + ' ' + target.endpoint.text();
+  const auto digest = crypto::sha256(std::as_bytes(std::span(text)));
+  wire::LinkSecret secret;
+  std::copy_n(digest.bytes.begin(), secret.bytes.size(), secret.bytes.begin());
+  return secret;
 }
 
 void Membership::attemptAnswered(const wire::LinkMessage& message, TimePoint now, Effects& fx) {
@@ -139,7 +162,7 @@ void Membership::attemptAnswered(const wire::LinkMessage& message, TimePoint now
 }
 
 void Membership::attemptReferred(const wire::Referred& referred, TimePoint now, Effects& fx) {
-  for (const auto& contact : referred.candidates) remember(contact);
+  for (const auto& contact : referred.candidates) heardOf(contact);
   const PeerId target = attempt_->target.id;
   abandonAttempt(fx);
   tryAt_ = now;
@@ -158,7 +181,9 @@ void Membership::attemptFailed(Failing why, TimePoint now, Effects& fx) {
   attempt_.reset();
   tryAt_ = now;
   if (why == Failing::below) {
-    std::erase_if(known_, [&](const auto& contact) { return contact.id == target.id; });
+    const auto isTarget = [&](const auto& contact) { return contact.id == target.id; };
+    std::erase_if(known_, isTarget);
+    std::erase_if(heardOf_, isTarget);
   }
   if (!place_ || place_->target.id != target.id) return;
   // A newcomer insists: who gave its place to it may still be about to listen. An orphan's place
@@ -178,26 +203,42 @@ void Membership::attemptFailed(Failing why, TimePoint now, Effects& fx) {
 
 std::vector<wire::Contact> Membership::contacts() const {
   auto contacts = tree_->contactsAbove();
-  contacts.insert(contacts.end(), known_.begin(), known_.end());
+  const auto others = known();
+  contacts.insert(contacts.end(), others.begin(), others.end());
   // Candidates leaves repetitions out.
   std::erase_if(contacts, [&](const auto& contact) { return contact.id == id_; });
   return contacts;
 }
 
+std::vector<wire::Contact> Membership::known() const {
+  std::vector<wire::Contact> all(known_.begin(), known_.end());
+  all.insert(all.end(), heardOf_.begin(), heardOf_.end());
+  return all;
+}
+
 // A peer that started anew has another endpoint; what is told of it as it was must not hide that.
 void Membership::remember(const wire::Contact& contact) {
   if (contact.id == id_) return;
-  std::erase_if(known_, [&](const auto& known) {
+  const auto isIt = [&](const auto& known) {
     return known.id == contact.id && known.endpoint == contact.endpoint;
-  });
-  known_.push_front(contact);
-  if (known_.size() > limits::kKnownContacts) known_.pop_back();
+  };
+  std::erase_if(heardOf_, isIt);
+  putFirst(contact, known_);
+}
+
+// Others tell it: it takes the place of nothing that is known at first hand.
+void Membership::heardOf(const wire::Contact& contact) {
+  const auto isIt = [&](const auto& known) {
+    return known.id == contact.id && known.endpoint == contact.endpoint;
+  };
+  if (contact.id == id_ || std::any_of(known_.begin(), known_.end(), isIt)) return;
+  putFirst(contact, heardOf_);
 }
 
 void Membership::rememberLineage() {
   if (!tree_->parent()) return;
   const auto above = tree_->contactsAbove();
-  for (auto contact = above.rbegin(); contact != above.rend(); ++contact) remember(*contact);
+  for (auto contact = above.rbegin(); contact != above.rend(); ++contact) heardOf(*contact);
 }
 
 // Without a metaserver only roots look for other trees, and roots change: whoever knows somebody
@@ -207,14 +248,16 @@ void Membership::rememberLineage() {
 // could bring the two parts together again. So each tells its children of a sample of those it
 // knows: in time everybody knows some of everywhere.
 void Membership::gossipElsewhere(TimePoint now, Effects& fx) {
-  if (joined() || known_.empty() || now < nextElsewhere_) return;
+  if (joined() || now < nextElsewhere_) return;
+  const auto all = known();
+  if (all.empty()) return;
   std::uniform_real_distribution<double> spread(0.5, 1.5);
   const auto interval =
       std::max<Duration>(kElsewhereInterval, tree_->members() * kElsewhereMemberInterval);
   nextElsewhere_ = now + std::chrono::duration_cast<Duration>(spread(random_) * interval);
-  tree_->tellAbove({known_[random_() % known_.size()]}, fx);
+  tree_->tellAbove({all[random_() % all.size()]}, fx);
   std::vector<wire::Contact> sample;
-  std::sample(known_.begin(), known_.end(), std::back_inserter(sample), limits::kContacts, random_);
+  std::sample(all.begin(), all.end(), std::back_inserter(sample), limits::kContacts, random_);
   tree_->tellBelow(sample, fx);
 }
 

@@ -108,7 +108,8 @@ unsigned Tree::takenPlaces() const {
 bool Tree::owns(ConnectionId connection) const {
   return (parent_ && parent_->connection == connection) ||
          findConnection(children_, connection) != children_.end() ||
-         findConnection(held_, connection) != held_.end();
+         findConnection(held_, connection) != held_.end() ||
+         findConnection(contested_, connection) != contested_.end();
 }
 
 // --- links ---
@@ -122,7 +123,8 @@ void Tree::received(ConnectionId connection, const wire::LinkMessage& message, T
   }
   if (const auto child = findConnection(children_, connection); child != children_.end()) {
     child->heard = now;
-    return receivedFromChild(*child, message, now, fx);
+    receivedFromChild(*child, message, now, fx);
+    return judgeContests(now, fx);
   }
   if (const auto held = findConnection(held_, connection); held != held_.end()) held->heard = now;
 }
@@ -233,6 +235,7 @@ void Tree::acceptHeld(TimePoint now, Effects& fx) {
 
 void Tree::closed(ConnectionId connection, TimePoint now, Effects& fx) {
   lost(connection, false, now, fx);
+  judgeContests(now, fx);
 }
 
 void Tree::lost(ConnectionId connection, bool close, TimePoint now, Effects& fx) {
@@ -253,7 +256,9 @@ void Tree::lost(ConnectionId connection, bool close, TimePoint now, Effects& fx)
     changedLinks(now);
     return;
   }
-  std::erase_if(held_, [&](const Held& held) { return held.connection == connection; });
+  const auto isIt = [&](const auto& each) { return each.connection == connection; };
+  std::erase_if(held_, isIt);
+  std::erase_if(contested_, isIt);
 }
 
 void Tree::settle(TimePoint now, Effects& fx) {
@@ -270,6 +275,10 @@ void Tree::leave(TimePoint now, Effects& fx) {
     refuse(held_.back().connection, RefusalReason::busy, fx);
     held_.pop_back();
   }
+  for (const auto& contested : contested_) {
+    refuse(contested.connection, RefusalReason::busy, fx);
+  }
+  contested_.clear();
   if (parent_) {
     fx.sends.push_back({parent_->connection, wire::LinkMessage(wire::Farewell())});
     lost(parent_->connection, true, now, fx);

@@ -28,6 +28,12 @@
 // not settled keeps one place for its parent. A settled root may be full; when it must attach it
 // gives up its youngest child.
 //
+// Who asks under the id of a child, or of a held comer, takes its place at once only if it shows
+// the same secret: then it is that peer, and has lost the link it had. Anybody else waits,
+// contested, until the child's link has ended or been silent for limits::kContestSilence, and is
+// refused as soon as the child is heard from. A contested comer counts as no link: it may only take
+// one over.
+//
 // Does no I/O; each call costs O(maxLinks). Not thread-safe.
 #pragma once
 
@@ -47,6 +53,7 @@ class Tree {
     TimePoint heard;
     std::uint64_t below = 1;     // a child's: it and all below it
     std::uint64_t sequence = 0;  // the order of linking
+    wire::LinkSecret secret{};   // a child's, as it asked
   };
 
   // What happened since the last call of takeChanges().
@@ -123,11 +130,22 @@ class Tree {
     TimePoint heard;
   };
 
+  // Under the id of a child that may be alive.
+  struct Contested {
+    ConnectionId connection;
+    wire::Attach attach;
+    TimePoint since;
+  };
+
   static bool withinJump(const wire::Label& from, const wire::Label& to);
   bool isFollowable(const wire::Label& parent) const;
   bool mayAct(TimePoint now);
   unsigned takenPlaces() const;
   bool isNeighbour(const PeerId& id) const;  // or this peer itself
+  bool mayReplace(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
+  void contest(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
+  void judgeContests(TimePoint now, Effects& fx);
+  const Neighbour* childOf(const PeerId& id) const;
   void accept(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
   void refuse(ConnectionId connection, wire::RefusalReason reason, Effects& fx);
   void hold(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
@@ -157,6 +175,7 @@ class Tree {
   std::optional<Neighbour> parent_;
   std::vector<Neighbour> children_;  // in order of linking
   std::vector<Held> held_;
+  std::vector<Contested> contested_;
   bool settled_ = false;
 
   wire::Label label_;

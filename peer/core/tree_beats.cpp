@@ -2,6 +2,7 @@
 // and notices silence.
 #include <algorithm>
 
+#include "common/base/membership_limits.h"
 #include "peer/core/tree.h"
 
 namespace espalier::peer {
@@ -45,6 +46,7 @@ void Tree::gossip(TimePoint now, Effects& fx) {
 
 void Tree::tick(TimePoint now, Effects& fx) {
   if (now >= gossipDue_) gossip(now, fx);
+  judgeContests(now, fx);
   if (now < nextBeat_) return;
   nextBeat_ = now + limits::kBeatInterval;
 
@@ -75,13 +77,20 @@ void Tree::tick(TimePoint now, Effects& fx) {
 }
 
 TimePoint Tree::deadline() const {
-  return std::min(nextBeat_, gossipDue_);
+  TimePoint deadline = std::min(nextBeat_, gossipDue_);
+  for (const auto& contested : contested_) {
+    const Neighbour* child = childOf(contested.attach.self.id);
+    if (child == nullptr) return TimePoint::min();
+    deadline = std::min<TimePoint>(deadline, child->heard + limits::kContestSilence);
+  }
+  return deadline;
 }
 
 void Tree::forgive(Duration gap) {
   if (parent_) parent_->heard += gap;
   for (auto& child : children_) child.heard += gap;
   for (auto& held : held_) held.deadline += gap;
+  for (auto& contested : contested_) contested.since += gap;
 }
 
 }  // namespace espalier::peer

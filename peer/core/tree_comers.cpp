@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "common/base/membership_limits.h"
 #include "peer/core/tree.h"
 
 namespace espalier::peer {
@@ -11,18 +12,11 @@ using wire::RefusalReason;
 void Tree::attach(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx) {
   if (attach.network != network_) return refuse(connection, RefusalReason::otherNetwork, fx);
   if (attach.self.id == self_.id) return refuse(connection, RefusalReason::below, fx);
-  // A peer that asks again has lost the link it had, even if we do not know it yet.
-  for (const auto& child : children_) {
-    if (child.contact.id == attach.self.id) {
-      lost(child.connection, true, now, fx);
-      break;
-    }
+  // If it is our parent indeed, it has started anew, and that link ends or falls silent soon.
+  if (parent_ && parent_->contact.id == attach.self.id) {
+    return refuse(connection, RefusalReason::busy, fx);
   }
-  std::erase_if(held_, [&](const Held& held) {
-    if (held.attach.self.id != attach.self.id) return false;
-    fx.closes.push_back({held.connection});
-    return true;
-  });
+  if (!mayReplace(connection, attach, now, fx)) return;
   if (lineage().root.id == attach.self.id) return refuse(connection, RefusalReason::below, fx);
   if (takenPlaces() >= maxLinks_) {
     wire::Referred referred;
@@ -47,8 +41,72 @@ void Tree::attach(ConnectionId connection, const wire::Attach& attach, TimePoint
   accept(connection, attach, now, fx);
 }
 
+// Whether nobody else stands under that id here; who is known to be the same peer makes room for
+// its new connection.
+bool Tree::mayReplace(ConnectionId connection, const wire::Attach& attach, TimePoint now,
+                      Effects& fx) {
+  const auto isSame = [&](const wire::LinkSecret& secret) {
+    return !secret.isZero() && secret == attach.secret;
+  };
+  const auto held = std::find_if(held_.begin(), held_.end(), [&](const Held& each) {
+    return each.attach.self.id == attach.self.id;
+  });
+  if (held != held_.end()) {
+    if (!isSame(held->attach.secret)) {
+      refuse(connection, RefusalReason::busy, fx);
+      return false;
+    }
+    fx.closes.push_back({held->connection});
+    held_.erase(held);
+  }
+  const Neighbour* child = childOf(attach.self.id);
+  if (child == nullptr) return true;
+  if (!isSame(child->secret) && now < child->heard + limits::kContestSilence) {
+    contest(connection, attach, now, fx);
+    return false;
+  }
+  lost(child->connection, true, now, fx);
+  return true;
+}
+
+void Tree::contest(ConnectionId connection, const wire::Attach& attach, TimePoint now,
+                   Effects& fx) {
+  const bool another =
+      std::any_of(contested_.begin(), contested_.end(),
+                  [&](const Contested& each) { return each.attach.self.id == attach.self.id; });
+  if (another || contested_.size() >= limits::kPendingAttaches) {
+    return refuse(connection, RefusalReason::busy, fx);
+  }
+  contested_.push_back({connection, attach, now});
+  fx.sends.push_back({connection, wire::LinkMessage(wire::Held())});
+}
+
+void Tree::judgeContests(TimePoint now, Effects& fx) {
+  for (std::size_t i = 0; i < contested_.size();) {
+    const Neighbour* child = childOf(contested_[i].attach.self.id);
+    const bool alive = child != nullptr && child->heard > contested_[i].since;
+    if (child != nullptr && !alive && now < child->heard + limits::kContestSilence) {
+      ++i;
+      continue;
+    }
+    const Contested comer = std::move(contested_[i]);
+    contested_.erase(contested_.begin() + static_cast<std::ptrdiff_t>(i));
+    if (alive) {
+      refuse(comer.connection, RefusalReason::busy, fx);
+    } else {
+      attach(comer.connection, comer.attach, now, fx);
+    }
+  }
+}
+
+const Tree::Neighbour* Tree::childOf(const PeerId& id) const {
+  const auto child = std::find_if(children_.begin(), children_.end(),
+                                  [&](const Neighbour& each) { return each.contact.id == id; });
+  return child == children_.end() ? nullptr : &*child;
+}
+
 void Tree::accept(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx) {
-  children_.push_back({connection, attach.self, now, attach.below, ++linked_});
+  children_.push_back({connection, attach.self, now, attach.below, ++linked_, attach.secret});
   fx.sends.push_back(
       {connection, wire::LinkMessage(wire::Accepted{self_, label_, members(), lineage()})});
   changes_.up.push_back(children_.back());
@@ -102,7 +160,7 @@ bool Tree::adopt(ConnectionId connection, const wire::Accepted& accepted, TimePo
   if (isNeighbour(accepted.self.id)) return false;
   if (!accepted.label.betterThan(floor()) || !isFollowable(accepted.label)) return false;
   makeRoomForParent(fx);
-  parent_ = Neighbour{connection, accepted.self, now, 1, ++linked_};
+  parent_ = Neighbour{connection, accepted.self, now, 1, ++linked_, {}};
   settled_ = false;
   above_ = accepted.lineage;
   members_ = accepted.members;

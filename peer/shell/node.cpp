@@ -193,6 +193,8 @@ JoinAttempt Node::join(const PeerId& id, const std::string& word, std::stop_toke
   auto attempt = std::make_shared<Attempt>();
   attempt_.with([&](auto& current) { current = attempt; });
   network_.post([this, id, word](Peer& peer, TimePoint now, Effects& fx) {
+    // It may have found its place between two attempts.
+    if (joined_) return endAttempt({.end = JoinAttempt::End::joined, .joined = {}, .error = {}});
     peer.join(id, *key_, word, now, fx);
   });
   std::unique_lock lock(attempt->mutex);

@@ -82,8 +82,6 @@ class Prompt {
   Guarded<std::stop_source> stop_;  // of what runs now
 };
 
-// Joins without anybody who could be asked.
-Result<Joined> joinAlone(Joiner& joiner, const PeerId& id, const std::string& word,
-                         std::stop_token stop);
+std::string refusedWord(const std::string& word, const std::string& wanted);
 
 }  // namespace espalier::peer::shell

@@ -1,4 +1,4 @@
-// The dialogue that joins (prompt.h), and joining without anybody who could be asked.
+// The dialogue that joins (prompt.h).
 #include <fmt/format.h>
 
 #include "common/base/text.h"
@@ -19,12 +19,12 @@ bool meansStop(const std::string& answer) {
   return answer == "stop" || answer == "quit" || answer == "exit";
 }
 
+}  // namespace
+
 std::string refusedWord(const std::string& word, const std::string& wanted) {
   return fmt::format("the metaserver refused the word \"{}\": type {} to join", escaped(word),
                      escaped(wanted));
 }
-
-}  // namespace
 
 std::string joinedLine(const Joined& joined) {
   const std::string place = joined.linkedTo.empty()
@@ -158,21 +158,6 @@ Result<std::optional<Joined>> Prompt::join(Joiner& joiner) {
 Result<std::optional<Joined>> Prompt::joinAs(Joiner& joiner, const PeerId& id,
                                              const std::string& word) {
   return insist(joiner, id, word);
-}
-
-Result<Joined> joinAlone(Joiner& joiner, const PeerId& id, const std::string& word,
-                         std::stop_token stop) {
-  auto attempt = joiner.join(id, word, stop);
-  switch (attempt.end) {
-    case JoinAttempt::End::joined:
-      return std::move(attempt.joined);
-    case JoinAttempt::End::wordRefused:
-      return Error{ErrorCode::refused, refusedWord(word, joiner.joinWord())};
-    case JoinAttempt::End::unavailable:
-      return Error{ErrorCode::unavailable, noMetaserverLine(joiner.metaserver(), false)};
-    default:
-      return attempt.error;
-  }
 }
 
 }  // namespace espalier::peer::shell

@@ -224,7 +224,7 @@ def _(network):
         code, out, log = network.run(network.program("peer"), "--id", bad, "--share", "./s2", "--headless")
         assert code == 64, (bad, code, out, log)
     network.metaserver.kill()
-    code, out, log = network.run(*network.peer_command("s2", "--headless"))
+    code, out, log = network.run(*network.peer_command("s2", "-e", "topo"))
     assert code == 69 and f"no metaserver at {network.address}" in log, (code, out, log)
 
 

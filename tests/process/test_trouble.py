@@ -77,7 +77,7 @@ def _(network):
 def _(network):
     network.fill_share("s1")
     with server(network) as address:
-        code, out, log = network.run(network.program("peer"), "--metaserver", address, "--id", "s1", "--headless")
+        code, out, log = network.run(network.program("peer"), "--metaserver", address, "--id", "s1", "-e", "topo")
     assert code == 69 and f"no metaserver at {address}" in log, (code, out, log)
 
 

@@ -184,7 +184,9 @@ void World::checkPort(ConnectionId connection, const wire::Contact& admitted) {
   if (!settings_.watch) return;
   const auto pipe = pipes_.find({kMetaserver, connection});
   if (pipe != pipes_.end() && pipe->second->comesBack) return;
-  for (const auto& member : registry_->remembered()) {
+  const auto& picture = registry_->picture();
+  for (const auto node : picture.membersByOrder()) {
+    const auto& member = picture.member(node);
     if (member.id != admitted.id && member.endpoint == admitted.endpoint) {
       return fail(fmt::format("{} was given {}, which {} has", admitted.id.text(),
                               admitted.endpoint.text(), member.id.text()));

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include "common/base/backoff.h"
 #include "common/base/endpoint.h"
 #include "common/base/ids.h"
 #include "common/base/limits.h"
@@ -187,4 +188,15 @@ TEST_CASE("a file root is 64 hexadecimal digits") {
   CHECK(toHex(root->view()) == hex);
   CHECK_FALSE(parseFileRoot(hex.substr(1)).ok());
   CHECK_FALSE(parseFileRoot("z" + hex.substr(1)).ok());
+}
+
+TEST_CASE("the pauses between tries double up to the longest, each spread over its upper half") {
+  Random random(1);
+  Backoff backoff(500ms, 5s);
+  for (const Duration most :
+       {Duration(500ms), Duration(1s), Duration(2s), Duration(4s), Duration(5s), Duration(5s)}) {
+    const auto pause = backoff.next(random);
+    CHECK(pause >= most / 2);
+    CHECK(pause <= most);
+  }
 }

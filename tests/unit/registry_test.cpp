@@ -8,92 +8,13 @@
 
 #include "common/base/limits.h"
 #include "metaserver/core/registry.h"
+#include "tests/unit/registry_fixture.h"
 
 using namespace espalier;
 using namespace espalier::metaserver;
 using namespace std::chrono_literals;
 
 namespace {
-
-constexpr TimePoint kStart{Duration(1h)};
-
-PeerId peer(int number) {
-  return *PeerId::parse(fmt::format("s{}", number));
-}
-
-InstanceKey key(int number) {
-  InstanceKey made;
-  made.bytes[0] = static_cast<std::uint8_t>(number);
-  return made;
-}
-
-// A metaserver without sockets: connection N is that of peer sN, which comes from 127.0.0.1.
-struct Metaserver {
-  explicit Metaserver(Registry::Options options = {})
-      : registry((options.network.bytes[0] = 7, std::move(options)), kStart, fx) {}
-
-  ConnectionId connection(int number) { return ConnectionId{static_cast<std::uint64_t>(number)}; }
-
-  // Hands the request in; what is answered to that very connection comes back, if anything is.
-  std::optional<wire::RegistryReply> say(int number, const wire::RegistryRequest& request) {
-    fx = {};
-    registry.received(connection(number), request, now, fx);
-    return answer(number);
-  }
-  std::optional<wire::RegistryReply> answer(int number) {
-    std::optional<wire::RegistryReply> found;
-    for (const auto& send : fx.sends) {
-      if (send.to == connection(number)) found = send.reply;
-    }
-    return found;
-  }
-  std::optional<wire::RegistryReply> join(int number, wire::Join with = {}) {
-    registry.opened(connection(number), "127.0.0.1", now);
-    with.id = peer(number);
-    if (with.key == InstanceKey()) with.key = key(number);
-    if (with.word.empty()) with.word = "P2P";
-    return say(number, with);
-  }
-  wire::Admitted admit(int number, wire::Join with = {}) {
-    const auto reply = join(number, std::move(with));
-    REQUIRE(reply);
-    const auto* admitted = std::get_if<wire::Admitted>(&*reply);
-    REQUIRE(admitted);
-    return *admitted;
-  }
-  // Joins, and takes the place that it was given: both ends report the link.
-  wire::Admitted settle(int number) {
-    const auto admitted = admit(number);
-    if (admitted.place.kind != wire::Place::Kind::below) return admitted;
-    const auto& parent = admitted.place.parent.id;
-    links[parent].neighbours.push_back(peer(number));
-    links[peer(number)] = {parent, {parent}};
-    for (int other = 1; other < 100; ++other) {
-      if (peer(other) == parent) say(other, links[parent]);
-    }
-    say(number, links[peer(number)]);
-    return admitted;
-  }
-  std::string topo() const {
-    std::string text;
-    for (const auto& line : registry.lines()) {
-      text += line.id.text() + ":";
-      for (const auto& neighbour : line.neighbours) text += " " + neighbour.text();
-      text += "\n";
-    }
-    return text;
-  }
-  void pass(Duration time) {
-    now += time;
-    fx = {};
-    registry.tick(now, fx);
-  }
-
-  Effects fx;
-  TimePoint now = kStart;
-  Registry registry;
-  std::map<PeerId, wire::Links> links;
-};
 
 Registry::Options withLinks(unsigned most) {
   Registry::Options options;
@@ -360,8 +281,9 @@ TEST_CASE("whatever peers do and claim, the picture is a forest within the links
       }
       RC_ASSERT(metaserver.registry.picture().checkInvariants());
       std::set<std::string> endpoints;
-      for (const auto& entry : metaserver.registry.remembered()) {
-        RC_ASSERT(endpoints.insert(entry.endpoint.text()).second);
+      bool more = false;
+      for (const auto& entry : metaserver.registry.entries(kNoOrder, SIZE_MAX, more)) {
+        RC_ASSERT(endpoints.insert(entry.member.endpoint.text()).second);
       }
     }
   });

@@ -27,7 +27,7 @@ wire::Accepted accepted(wire::Label label) {
 }
 
 wire::Attach attach(const std::string& id, std::uint64_t order, wire::Label floor = {}) {
-  return {kNetwork, contact(id, order), floor, 1};
+  return {kNetwork, contact(id, order), floor, 1, {}};
 }
 
 struct Fixture {

@@ -29,7 +29,12 @@ wire::Contact contact(int number) {
 }
 
 wire::Attach comer(int number, wire::Label floor = {}) {
-  return {network(), contact(number), floor, 1};
+  return {network(), contact(number), floor, 1, {}};
+}
+
+wire::Attach withSecret(wire::Attach attach, int secret) {
+  attach.secret.bytes[0] = static_cast<std::uint8_t>(secret);
+  return attach;
 }
 
 wire::Accepted accepted(int parent, wire::Label label) {
@@ -211,14 +216,83 @@ TEST_CASE("one message cannot use up the numbers that are left") {
   CHECK(!child.tree.parent());
 }
 
-TEST_CASE("who asks again has lost the link that it had") {
+TEST_CASE("who asks again with the same secret has lost the link that it had") {
   Peer peer = root();
-  peer.attach(6);
-  peer.attach(16, comer(6));
+  peer.attach(6, withSecret(comer(6), 5));
+  peer.attach(16, withSecret(comer(6), 5));
   CHECK(peer.closes(ConnectionId{6}));
   CHECK(peer.sent<wire::Accepted>(ConnectionId{16}));
   REQUIRE(peer.tree.children().size() == 1);
   CHECK(peer.tree.children()[0].connection == ConnectionId{16});
+}
+
+TEST_CASE("who asks under a child's id without its secret is refused once the child is heard") {
+  for (const int secret : {0, 6}) {
+    CAPTURE(secret);
+    Peer peer = root();
+    peer.attach(6, withSecret(comer(6), 5));
+    peer.pass(1s);
+    peer.attach(16, withSecret(comer(6), secret));
+    CHECK(peer.sent<wire::Held>(ConnectionId{16}));
+    CHECK(peer.tree.owns(ConnectionId{16}));
+    CHECK(peer.tree.links() == 1);
+    peer.attach(17, withSecret(comer(6), secret));  // and one such waits at a time
+    CHECK(peer.sent<wire::Refused>(ConnectionId{17}));
+    peer.pass(1s);
+    peer.hear(ConnectionId{6}, wire::Beat{{}, 1});
+    const auto* refused = peer.sent<wire::Refused>(ConnectionId{16});
+    REQUIRE(refused);
+    CHECK(refused->reason == wire::RefusalReason::busy);
+    CHECK(peer.closes(ConnectionId{16}));
+    CHECK(!peer.tree.owns(ConnectionId{16}));
+    REQUIRE(peer.tree.children().size() == 1);
+    CHECK(peer.tree.children()[0].connection == ConnectionId{6});
+  }
+}
+
+TEST_CASE("a child without a secret takes its place over when its old link is silent, or ends") {
+  for (const bool ends : {false, true}) {
+    CAPTURE(ends);
+    Peer peer = root();
+    peer.attach(6);
+    peer.attach(7);  // no place is free
+    peer.pass(1s);
+    peer.attach(16, comer(6));
+    CHECK(peer.sent<wire::Held>(ConnectionId{16}));
+    if (ends) {
+      peer.fx = {};
+      peer.tree.closed(ConnectionId{6}, peer.now, peer.fx);
+    } else {
+      CHECK(peer.tree.deadline() <= peer.now + 2s);
+      peer.pass(2s);
+      CHECK(peer.closes(ConnectionId{6}));
+    }
+    CHECK(peer.sent<wire::Accepted>(ConnectionId{16}));
+    CHECK(peer.tree.children().size() == 2);
+    CHECK(peer.tree.links() == 2);
+  }
+}
+
+TEST_CASE("a held comer is replaced only by who shows its secret") {
+  Peer peer(3);
+  REQUIRE(peer.adopt(1, {10, 0}));
+  peer.attach(6, withSecret(comer(6, {20, 0}), 5));
+  REQUIRE(peer.sent<wire::Held>(ConnectionId{6}));
+  peer.attach(16, withSecret(comer(6, {20, 0}), 6));
+  CHECK(peer.sent<wire::Refused>(ConnectionId{16}));
+  CHECK(peer.tree.owns(ConnectionId{6}));
+  peer.attach(26, withSecret(comer(6, {20, 0}), 5));
+  CHECK(peer.closes(ConnectionId{6}));
+  CHECK(peer.tree.owns(ConnectionId{26}));
+}
+
+TEST_CASE("nobody becomes a child under the parent's id") {
+  Peer peer(3);
+  REQUIRE(peer.adopt(1, {10, 0}));
+  peer.attach(16, comer(1));
+  CHECK(peer.sent<wire::Refused>(ConnectionId{16}));
+  CHECK(peer.tree.children().empty());
+  CHECK(peer.tree.parent());
 }
 
 TEST_CASE("a full root that takes a parent gives up its youngest child") {

@@ -175,7 +175,8 @@ inline wire::PushLedger somePushLedger() {
 inline wire::LinkMessage someLinkMessage() {
   switch (numberOf(0, 14)) {
     case 0:
-      return wire::Attach{rawOf<wire::NetworkId>(), someContact(), someFloor(), someMembers()};
+      return wire::Attach{rawOf<wire::NetworkId>(), someContact(), someFloor(), someMembers(),
+                          numberOf(0, 1) == 0 ? wire::LinkSecret() : rawOf<wire::LinkSecret>()};
     case 1:
       return wire::Accepted{someContact(), someLabel(), someMembers(), someLineage()};
     case 2:

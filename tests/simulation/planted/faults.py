@@ -74,7 +74,7 @@ FAULTS = {
     # --- metaserver/core
     "reservation_never_released": Fault(
         "A place stays reserved for a peer that has arrived there.",
-        "    member.reserved = false;\n    return;\n",
+        "    setReserved(member, false);\n    return;\n",
         "    return;\n",
         KILLS),
     "report_ignored": Fault(
@@ -92,8 +92,8 @@ FAULTS = {
         "if (!host.empty()) return port;"),
     "ghost_not_replaced": Fault(
         "A peer that comes back with its key is refused while its ghost is there.",
-        "if (record(*ghost).key != join.key) {",
-        "if (!join.key.isZero()) {"),
+        "if (member.key == join.key) return std::nullopt;",
+        "if (join.key.isZero()) return std::nullopt;"),
     "awaited_for_ever": Fault(
         "A restarted metaserver waits without end for a peer that does not come back.",
         "awaitUntil_ = now + limits::kRejoinWait;",

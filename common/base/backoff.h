@@ -1,0 +1,30 @@
+// How long to wait between two tries of something that fails: doubles from `least` to `most`, each
+// spread over its upper half, so that many that failed together do not come back together. Does no
+// I/O. Not thread-safe.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+
+#include "common/base/clock.h"
+#include "common/base/random.h"
+
+namespace espalier {
+
+class Backoff {
+ public:
+  Backoff(Duration least, Duration most) : most_(most), next_(least) {}
+
+  Duration next(Random& random) {
+    std::uniform_real_distribution<double> spread(0.5, 1);
+    const auto pause = std::chrono::duration_cast<Duration>(spread(random) * next_);
+    next_ = std::min<Duration>(2 * next_, most_);
+    return pause;
+  }
+
+ private:
+  Duration most_;
+  Duration next_;
+};
+
+}  // namespace espalier

@@ -1,0 +1,87 @@
+#include "metaserver/core/absent_members.h"
+
+#include <utility>
+
+#include "common/base/membership_limits.h"
+
+namespace espalier::metaserver {
+
+void AbsentMembers::add(Remembered member, Why why, TimePoint heldUntil, TimePoint now) {
+  if (const auto same = byOrder_.find(member.order); same != byOrder_.end()) erase(same);
+  Ages& ages = agesOf(why);
+  while (why == Why::lost && ages.size() >= limits::kAbsentMembers) {
+    erase(byOrder_.find(ages.begin()->second.order));
+  }
+  Entry entry{std::move(member), why, why == Why::restart, heldUntil, ++added_};
+  const JoinOrder order = entry.member.order;
+  latest_[entry.member.id] = order;
+  if (entry.awaited) ++awaited_;
+  ages.emplace(entry.number, Due{now + limits::kAbsentKept, order});
+  byOrder_.emplace(order, std::move(entry));
+}
+
+bool AbsentMembers::take(const PeerId& id, const InstanceKey& key, JoinOrder order) {
+  const auto entry = byOrder_.find(order);
+  if (entry == byOrder_.end()) return false;
+  if (entry->second.member.id != id || entry->second.member.key != key) return false;
+  erase(entry);
+  return true;
+}
+
+void AbsentMembers::startedAnew(const PeerId& id, const InstanceKey& key) {
+  const auto entry = latestOf(id);
+  if (entry != byOrder_.end() && entry->second.member.key == key) erase(entry);
+}
+
+bool AbsentMembers::release(const PeerId& id) {
+  const auto entry = latestOf(id);
+  if (entry == byOrder_.end()) return false;
+  if (std::exchange(entry->second.awaited, false)) --awaited_;
+  entry->second.heldUntil = TimePoint::min();
+  return true;
+}
+
+void AbsentMembers::stopAwaiting() {
+  if (awaited_ == 0) return;
+  for (auto& [order, entry] : byOrder_) entry.awaited = false;
+  awaited_ = 0;
+}
+
+void AbsentMembers::expire(TimePoint now) {
+  for (Ages& ages : ages_) {
+    while (!ages.empty() && ages.begin()->second.at <= now) {
+      erase(byOrder_.find(ages.begin()->second.order));
+    }
+  }
+}
+
+const Remembered* AbsentMembers::holder(const PeerId& id, TimePoint now) const {
+  const auto order = latest_.find(id);
+  if (order == latest_.end()) return nullptr;
+  const Entry& entry = byOrder_.at(order->second);
+  return entry.awaited || now < entry.heldUntil ? &entry.member : nullptr;
+}
+
+std::vector<Remembered> AbsentMembers::page(JoinOrder after, std::size_t most) const {
+  std::vector<Remembered> page;
+  for (auto next = byOrder_.upper_bound(after); next != byOrder_.end() && page.size() < most;
+       ++next) {
+    page.push_back(next->second.member);
+  }
+  return page;
+}
+
+AbsentMembers::Entries::iterator AbsentMembers::latestOf(const PeerId& id) {
+  const auto order = latest_.find(id);
+  return order == latest_.end() ? byOrder_.end() : byOrder_.find(order->second);
+}
+
+void AbsentMembers::erase(Entries::iterator entry) {
+  if (entry->second.awaited) --awaited_;
+  agesOf(entry->second.why).erase(entry->second.number);
+  const auto latest = latest_.find(entry->second.member.id);
+  if (latest != latest_.end() && latest->second == entry->first) latest_.erase(latest);
+  byOrder_.erase(entry);
+}
+
+}  // namespace espalier::metaserver

@@ -1,0 +1,124 @@
+#include "metaserver/shell/directory.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "common/base/limits.h"
+
+namespace espalier::metaserver::shell {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kPage = 256;  // members: some 0.1 ms under the mutex
+// Between two pages: a mutex alone would mostly be taken again by the thread that let go of it.
+constexpr auto kBetweenPages = 50us;
+
+}  // namespace
+
+Directory::Moment Directory::catchUp(Guarded<std::unique_ptr<Registry>>& registry) {
+  while (true) {
+    Moment moment;
+    auto changes = registry.with([&](auto& there) {
+      auto page = there->takeChanges(kPage);
+      moment = {there->version(), there->awaiting(), there->options().network,
+                there->options().nextOrder};
+      return page;
+    });
+    const bool more = changes.more;
+    apply(std::move(changes));
+    if (!more) return moment;
+    std::this_thread::sleep_for(kBetweenPages);
+  }
+}
+
+void Directory::apply(MemberChanges changes) {
+  if (changes.fromScratch) {
+    rows_.clear();
+    orders_.clear();
+  }
+  for (const JoinOrder order : changes.gone) {
+    const auto row = rows_.find(order);
+    if (row == rows_.end()) continue;
+    const auto id = orders_.find(row->second.contact.id);
+    if (id != orders_.end() && id->second == order) orders_.erase(id);
+    rows_.erase(row);
+  }
+  for (auto& row : changes.rows) {
+    const JoinOrder order = row.contact.order;
+    orders_[row.contact.id] = order;
+    rows_.insert_or_assign(order, std::move(row));
+  }
+}
+
+std::vector<PeerId> Directory::linksOf(const MemberRow& row) const {
+  std::vector<PeerId> links;
+  for (const auto& neighbour : row.neighbours) {
+    const auto order = orders_.find(neighbour);
+    if (order == orders_.end()) continue;
+    const auto& back = rows_.at(order->second).neighbours;
+    if (std::find(back.begin(), back.end(), row.contact.id) != back.end()) {
+      links.push_back(neighbour);
+    }
+  }
+  return links;
+}
+
+std::vector<topo::TopoLine> Directory::lines() const {
+  std::vector<topo::TopoLine> lines;
+  lines.reserve(rows_.size());
+  for (const auto& [order, row] : rows_) lines.push_back({row.contact.id, linksOf(row)});
+  return lines;
+}
+
+command::Topology Directory::topology() const {
+  command::Topology topology;
+  topology.peers.reserve(rows_.size());
+  for (const auto& [order, row] : rows_) {
+    topology.peers.push_back({row.contact.id, row.contact.endpoint, linksOf(row)});
+  }
+  return topology;
+}
+
+topo::Tree Directory::tree(unsigned maxLinks) const {
+  topo::Tree tree(maxLinks);
+  std::unordered_map<PeerId, std::vector<topo::NodeIndex>> below;
+  std::vector<topo::NodeIndex> parents;
+  for (const auto& [order, row] : rows_) {
+    const auto node = tree.add({row.contact.id, order, row.contact.endpoint});
+    if (row.above) {
+      below[*row.above].push_back(node);
+    } else {
+      parents.push_back(node);
+    }
+  }
+  // From the roots down: linking a peer that nobody hangs below is cheap.
+  for (std::size_t i = 0; i < parents.size(); ++i) {
+    const auto children = below.find(tree.member(parents[i]).id);
+    if (children == below.end()) continue;
+    for (const auto child : children->second) {
+      if (tree.link(child, parents[i])) parents.push_back(child);
+    }
+  }
+  return tree;
+}
+
+std::vector<Remembered> Directory::remembered(std::vector<Remembered> absent) const {
+  std::vector<Remembered> all;
+  all.reserve(rows_.size() + absent.size());
+  for (const auto& [order, row] : rows_) {
+    all.push_back({row.contact.id, row.key, order, row.contact.endpoint});
+  }
+  const auto byOrder = [](const auto& a, const auto& b) { return a.order < b.order; };
+  const std::size_t room = limits::kMembers - std::min<std::size_t>(all.size(), limits::kMembers);
+  absent.resize(std::min(absent.size(), room));
+  const auto middle = all.insert(all.end(), absent.begin(), absent.end());
+  std::inplace_merge(all.begin(), middle, all.end(), byOrder);
+  // One that came back while the pages were copied is a member.
+  const auto twice = std::unique(all.begin(), all.end(),
+                                 [](const auto& a, const auto& b) { return a.order == b.order; });
+  all.erase(twice, all.end());
+  return all;
+}
+
+}  // namespace espalier::metaserver::shell

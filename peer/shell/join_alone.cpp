@@ -1,0 +1,62 @@
+#include "peer/shell/join_alone.h"
+
+#include <array>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+
+#include "common/base/backoff.h"
+#include "common/base/log.h"
+#include "common/base/membership_limits.h"
+#include "common/base/random.h"
+#include "peer/shell/prompt.h"
+
+namespace espalier::peer::shell {
+namespace {
+
+Random randomOfThisPeer() {
+  std::array<std::uint8_t, sizeof(std::uint64_t)> bytes;
+  fillFromKernel(bytes);
+  std::uint64_t seed = 0;
+  std::memcpy(&seed, bytes.data(), sizeof seed);
+  return Random(seed);
+}
+
+// False if it was asked to stop meanwhile.
+bool waitFor(Duration pause, const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock(mutex);
+  never.wait_for(lock, stop, pause, [] { return false; });
+  return !stop.stop_requested();
+}
+
+}  // namespace
+
+Result<Joined> joinAlone(Joiner& joiner, const PeerId& id, const std::string& word,
+                         WithoutMetaserver without, std::stop_token stop) {
+  Random random = randomOfThisPeer();
+  Backoff backoff(limits::kJoinRetryLeast, limits::kJoinRetryMost);
+  bool told = false;
+  while (true) {
+    auto attempt = joiner.join(id, word, stop);
+    switch (attempt.end) {
+      case JoinAttempt::End::joined:
+        return std::move(attempt.joined);
+      case JoinAttempt::End::wordRefused:
+        return Error{ErrorCode::refused, refusedWord(word, joiner.joinWord())};
+      case JoinAttempt::End::unavailable:
+        break;
+      default:
+        return attempt.error;
+    }
+    const std::string line = noMetaserverLine(joiner.metaserver(), false);
+    if (without == WithoutMetaserver::fail) return Error{ErrorCode::unavailable, line};
+    if (!std::exchange(told, true)) {
+      log::warning("{}; this peer tries again until it is in the network", line);
+    }
+    if (!waitFor(backoff.next(random), stop)) return Error{ErrorCode::interrupted, "interrupted"};
+  }
+}
+
+}  // namespace espalier::peer::shell

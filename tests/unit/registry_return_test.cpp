@@ -1,0 +1,237 @@
+// Who may come back into the registry as it was, and who only says so.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "common/base/membership_limits.h"
+#include "tests/unit/registry_fixture.h"
+
+using namespace espalier;
+using namespace espalier::metaserver;
+using namespace std::chrono_literals;
+
+namespace {
+
+// What peer `number` says when it comes back with its order and links.
+wire::Join claim(int number, std::uint64_t order, const std::vector<PeerId>& neighbours = {}) {
+  wire::Join join;
+  join.network.bytes[0] = 7;
+  join.order = JoinOrder{order};
+  join.listen = {"127.0.0.1", static_cast<std::uint16_t>(5000 + number)};
+  join.neighbours = neighbours;
+  if (!neighbours.empty()) join.parent = neighbours[0];
+  return join;
+}
+
+// Restarted, with s1 and s2 of before, which had the orders 1 and 2.
+Registry::Options twoOfBefore() {
+  Registry::Options options;
+  options.nextOrder = JoinOrder{3};
+  options.before = {{peer(1), key(1), JoinOrder{1}, {"127.0.0.1", 5001}},
+                    {peer(2), key(2), JoinOrder{2}, {"127.0.0.1", 5002}}};
+  return options;
+}
+
+bool isRefused(const std::optional<wire::RegistryReply>& reply, const std::string& why) {
+  const auto* failure = reply ? std::get_if<wire::Failure>(&*reply) : nullptr;
+  if (failure == nullptr) return false;
+  INFO(failure->message);
+  CHECK(failure->code == ErrorCode::refused);
+  return failure->message.find(why) != std::string::npos;
+}
+
+bool waits(const std::optional<wire::RegistryReply>& reply) {
+  return reply && std::holds_alternative<wire::Wait>(*reply);
+}
+
+// On connection `from`, under the id of peer `number`, with another key than that one's.
+std::optional<wire::RegistryReply> steal(Metaserver& metaserver, int from, int number,
+                                         wire::Join with) {
+  metaserver.registry.opened(metaserver.connection(from), "127.0.0.1", metaserver.now);
+  with.id = peer(number);
+  with.key = key(200 + from);
+  with.word = "P2P";
+  return metaserver.say(from, with);
+}
+
+}  // namespace
+
+TEST_CASE("an id that is awaited after a restart is refused to another key, whatever it claims") {
+  Metaserver metaserver(twoOfBefore());
+  CHECK(isRefused(steal(metaserver, 50, 1, claim(1, 1)), "s1 is in the network already"));
+  CHECK(isRefused(steal(metaserver, 51, 1, claim(1, 2)), "s1 is in the network already"));
+  CHECK(isRefused(steal(metaserver, 52, 1, {}), "s1 is in the network already"));
+  CHECK(metaserver.admit(1, claim(1, 1)).self.order == JoinOrder{1});
+  CHECK(isRefused(steal(metaserver, 53, 1, claim(1, 1)), "s1 is in the network already"));
+}
+
+TEST_CASE("an awaited peer that shows the order of another is a newcomer, and its links are not") {
+  Metaserver metaserver(twoOfBefore());
+  CHECK(waits(metaserver.join(2, claim(2, 1, {peer(1)}))));
+  CHECK(metaserver.admit(1, claim(1, 1, {peer(2)})).self.order == JoinOrder{1});
+  const auto admitted = metaserver.answer(2);  // nobody is awaited any more: it is its turn
+  REQUIRE(admitted);
+  REQUIRE(std::holds_alternative<wire::Admitted>(*admitted));
+  CHECK(std::get<wire::Admitted>(*admitted).self.order == JoinOrder{3});
+  CHECK(metaserver.topo() == "s1:\ns2:\n");
+}
+
+TEST_CASE("nobody gets an order of joining by naming it") {
+  Metaserver metaserver;
+  for (int number = 1; number <= 3; ++number) metaserver.settle(number);
+  metaserver.say(1, wire::Quit());
+  for (const std::uint64_t order : {1u, 2u, 3u}) {
+    CAPTURE(order);
+    const auto admitted = metaserver.admit(10 + static_cast<int>(order), claim(11, order));
+    CHECK(number(admitted.self.order) == 3 + order);
+    CHECK(admitted.place.kind == wire::Place::Kind::below);
+  }
+}
+
+TEST_CASE("in a network that has just begun nobody was there before, not even as the next") {
+  Metaserver metaserver;
+  metaserver.settle(1);
+  const auto admitted = metaserver.admit(2, claim(2, 2, {peer(1)}));
+  CHECK(admitted.place.kind == wire::Place::Kind::below);
+  CHECK(metaserver.topo() == "s1:\ns2:\n");
+}
+
+TEST_CASE("a claim far above all orders does not use them up") {
+  Metaserver metaserver;
+  metaserver.admit(1);
+  const auto high = metaserver.admit(2, claim(2, limits::kMembers));
+  CHECK(high.self.order == JoinOrder{2});
+  metaserver.pass(limits::kUnwrittenBelieved);
+  CHECK(metaserver.admit(3, claim(3, 100)).self.order == JoinOrder{3});
+}
+
+TEST_CASE("an order that the state file lacks is believed once, and only soon after a restart") {
+  Metaserver metaserver(twoOfBefore());
+  metaserver.admit(1, claim(1, 1));
+  metaserver.admit(2, claim(2, 2));
+  CHECK(metaserver.admit(4, claim(4, 4, {peer(1)})).self.order == JoinOrder{4});
+  CHECK(metaserver.admit(3, claim(3, 3)).self.order == JoinOrder{3});
+  metaserver.say(4, wire::Quit());
+  CHECK(metaserver.admit(5, claim(5, 4)).self.order == JoinOrder{5});
+  CHECK(metaserver.admit(6, claim(6, 3 + limits::kOrdersUnwritten)).self.order == JoinOrder{6});
+  metaserver.pass(limits::kUnwrittenBelieved);
+  CHECK(metaserver.admit(7, claim(7, 9)).self.order == JoinOrder{7});
+}
+
+TEST_CASE("a peer whose connection is lost comes back with its order and links") {
+  Metaserver metaserver;
+  for (int number = 1; number <= 3; ++number) metaserver.settle(number);
+  metaserver.registry.closed(metaserver.connection(2), metaserver.now, metaserver.fx);
+  metaserver.pass(5s);
+  const auto back = metaserver.admit(2, claim(2, 2, metaserver.links[peer(2)].neighbours));
+  CHECK(back.self.order == JoinOrder{2});
+  CHECK(metaserver.topo().find("s2: s1") != std::string::npos);
+}
+
+TEST_CASE("the id of a peer that was lost is held for its key for a while, its order longer") {
+  Metaserver metaserver;
+  for (int number = 1; number <= 3; ++number) metaserver.settle(number);
+  metaserver.registry.closed(metaserver.connection(2), metaserver.now, metaserver.fx);
+  CHECK(isRefused(steal(metaserver, 50, 2, {}), "s2 is in the network already"));
+  metaserver.pass(limits::kRejoinWait);
+  const auto other = steal(metaserver, 51, 2, claim(2, 2));
+  REQUIRE(other);
+  REQUIRE(std::holds_alternative<wire::Admitted>(*other));
+  CHECK(std::get<wire::Admitted>(*other).self.order == JoinOrder{4});
+  CHECK(isRefused(metaserver.join(2, claim(2, 2)), "s2 is in the network already"));
+  metaserver.say(51, wire::Quit());
+  CHECK(metaserver.admit(2, claim(2, 2)).self.order == JoinOrder{2});
+}
+
+TEST_CASE("the id of a peer that was lost is free once nobody listens where it did") {
+  Metaserver metaserver;
+  metaserver.settle(1);
+  metaserver.fx = {};
+  metaserver.registry.closed(metaserver.connection(1), metaserver.now, metaserver.fx);
+  REQUIRE(metaserver.fx.probes.size() == 1);
+  metaserver.registry.probed(peer(1), true, metaserver.now, metaserver.fx);
+  CHECK(isRefused(steal(metaserver, 50, 1, {}), "s1 is in the network already"));
+  metaserver.registry.probed(peer(1), false, metaserver.now, metaserver.fx);
+  const auto other = steal(metaserver, 51, 1, {});
+  CHECK((other && std::holds_alternative<wire::Admitted>(*other)));
+}
+
+TEST_CASE("nobody's ports are looked at for somebody who comes from elsewhere") {
+  Metaserver metaserver;
+  wire::Join elsewhere;
+  elsewhere.listen = {"192.0.2.1", 22};
+  metaserver.admit(1, elsewhere);
+  metaserver.fx = {};
+  metaserver.registry.closed(metaserver.connection(1), metaserver.now, metaserver.fx);
+  CHECK(metaserver.fx.probes.empty());
+}
+
+TEST_CASE("what was lost is forgotten after a time") {
+  Metaserver metaserver;
+  metaserver.settle(1);
+  metaserver.settle(2);
+  metaserver.registry.closed(metaserver.connection(1), metaserver.now, metaserver.fx);
+  CHECK(metaserver.registry.remembered().size() == 2);
+  metaserver.now += limits::kAbsentKept;
+  metaserver.say(2, wire::RegistryBeat());
+  metaserver.pass(0s);
+  CHECK(metaserver.registry.remembered().size() == 1);
+  CHECK(metaserver.admit(1, claim(1, 1)).self.order == JoinOrder{3});
+}
+
+TEST_CASE("an id is held, too, for whoever waits under it to be let in") {
+  Metaserver metaserver(twoOfBefore());
+  CHECK(waits(metaserver.join(9)));
+  CHECK(waits(metaserver.join(9)));  // asked again on the same connection
+  CHECK(isRefused(steal(metaserver, 50, 9, {}), "s9 waits already"));
+  metaserver.registry.closed(metaserver.connection(9), metaserver.now, metaserver.fx);
+  CHECK(waits(steal(metaserver, 51, 9, {})));
+  metaserver.pass(limits::kRejoinWait);
+  const auto admitted = metaserver.answer(51);
+  CHECK((admitted && std::holds_alternative<wire::Admitted>(*admitted)));
+  CHECK(metaserver.registry.size() == 1);
+}
+
+TEST_CASE("a peer of before whose process started anew is not waited for, nor is its order kept") {
+  Metaserver metaserver(twoOfBefore());
+  CHECK(waits(metaserver.join(1)));
+  CHECK(metaserver.registry.awaitedCount() == 1);
+  metaserver.admit(2, claim(2, 2));
+  const auto admitted = metaserver.answer(1);
+  REQUIRE(admitted);
+  REQUIRE(std::holds_alternative<wire::Admitted>(*admitted));
+  CHECK(std::get<wire::Admitted>(*admitted).self.order == JoinOrder{3});
+}
+
+TEST_CASE("a metaserver without its state takes up the network of who comes back, and waits then") {
+  Metaserver metaserver;
+  auto back = claim(2, 2);
+  back.network.bytes[0] = 8;
+  CHECK(metaserver.admit(2, back).self.order == JoinOrder{2});
+  CHECK(metaserver.registry.options().network == back.network);
+  CHECK(waits(metaserver.join(9)));
+  auto first = claim(1, 1);
+  first.network = back.network;
+  CHECK(metaserver.admit(1, first).self.order == JoinOrder{1});
+  auto same = claim(3, 1);
+  same.network = back.network;
+  CHECK(waits(metaserver.join(3, same)));  // that order is taken: it is a newcomer
+  metaserver.pass(limits::kRejoinWait);
+  for (const int late : {9, 3}) {
+    const auto admitted = metaserver.answer(late);
+    REQUIRE(admitted);
+    REQUIRE(std::holds_alternative<wire::Admitted>(*admitted));
+    CHECK(number(std::get<wire::Admitted>(*admitted).self.order) >= 3);
+  }
+  auto other = claim(10, 2);
+  other.network.bytes[0] = 9;
+  CHECK(number(metaserver.admit(10, other).self.order) >= 5);  // only once
+}
+
+TEST_CASE("nobody is its own neighbour in topo.txt, or stands there twice") {
+  Metaserver metaserver;
+  metaserver.settle(1);
+  metaserver.settle(2);
+  metaserver.say(2, wire::Links{peer(1), {peer(1), peer(2), peer(1)}});
+  CHECK(metaserver.topo() == "s1: s2\ns2: s1\n");
+}
