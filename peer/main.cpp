@@ -43,9 +43,11 @@ int failWith(const Error& error, const PeerOptions& options, const std::string& 
 class Ending {
  public:
   void request(int code) {
-    const std::lock_guard lock(mutex_);
-    if (!code_) code_ = code;
-    stop_.request_stop();
+    {
+      const std::lock_guard lock(mutex_);
+      if (!code_) code_ = code;
+    }
+    stop_.request_stop();  // calls whoever watches it
     changed_.notify_all();
   }
   int wait() {
@@ -67,13 +69,13 @@ class Ending {
 };
 
 // Logs above the line that is being typed.
-void logTo(command::LineEditor* editor) {
+void logAbove(command::LineEditor& editor) {
   log::setSink(
       [](std::string_view line, void* context) {
         if (line.ends_with('\n')) line.remove_suffix(1);
         static_cast<command::LineEditor*>(context)->notify(line);
       },
-      editor);
+      &editor);
 }
 
 // Whether it runs until it is told to end, without a prompt that its log could be shown above.
@@ -105,8 +107,7 @@ class Program {
   }
 
   int run() {
-    const bool alone = !options_.commands.empty() || options_.headless;
-    const int code = alone ? runAlone() : runPrompt();
+    const int code = isAlone(options_) ? runAlone() : runPrompt();
     node_.leave();
     return code;
   }
@@ -168,7 +169,7 @@ class Program {
     prompt_.with([&](auto*& current) { current = &prompt; });
     editor_.with([&](auto*& current) { current = &editor; });
     if (ending_.code()) prompt.close();  // it was asked for before there was a prompt
-    if (!logWriter_) logTo(&editor);
+    if (!logWriter_) logAbove(editor);
     const auto joined = options_.id.empty() ? prompt.join(node_)
                                             : prompt.joinAs(node_, options_.id, options_.joinWord);
     int code = 0;
@@ -177,7 +178,8 @@ class Program {
     } else if (*joined) {
       code = prompt.run(dispatcher_, (*joined)->id);
     }
-    if (!logWriter_) log::setSink(nullptr, nullptr);
+    // The loop still logs, and may not wait for a terminal that is stopped.
+    if (!logWriter_) logWriter_ = std::make_unique<command::LogWriter>();
     prompt_.with([](auto*& current) { current = nullptr; });
     editor_.with([](auto*& current) { current = nullptr; });
     if (const auto failure = editor.failure()) {

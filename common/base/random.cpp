@@ -17,4 +17,26 @@ void fillFromKernel(std::span<std::uint8_t> bytes) {
   }
 }
 
+namespace {
+
+// As std::seed_seq, but each word that the generator wants is one of the kernel's.
+struct KernelSeeds {
+  using result_type = std::uint32_t;
+  template <typename Iterator>
+  void generate(Iterator begin, Iterator end) {
+    for (; begin != end; ++begin) {
+      std::uint32_t word = 0;
+      fillFromKernel({reinterpret_cast<std::uint8_t*>(&word), sizeof word});
+      *begin = word;
+    }
+  }
+};
+
+}  // namespace
+
+Random seededFromKernel() {
+  KernelSeeds seeds;
+  return Random(seeds);
+}
+
 }  // namespace espalier

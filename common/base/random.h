@@ -13,6 +13,9 @@ using Random = std::mt19937_64;
 // Fills `bytes` from getrandom(2). Never fails on the kernels we run on; asserts if it does.
 void fillFromKernel(std::span<std::uint8_t> bytes);
 
+// A generator whose whole state comes from the kernel, so nobody can try its seeds.
+Random seededFromKernel();
+
 // A key or id of random bytes from the kernel.
 template <typename Id>
 Id randomFromKernel() {

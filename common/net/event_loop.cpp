@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cassert>
 #include <cerrno>
 #include <climits>
 
@@ -20,25 +19,26 @@ constexpr int kSettlePasses = 4;
 Result<std::unique_ptr<EventLoop>> EventLoop::create() {
   const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
   if (epoll < 0) return systemError("cannot create an epoll instance", errno);
-  const int wake = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (wake < 0) {
+  FileDescriptor wake(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  if (!wake) {
     const Error error = systemError("cannot create an eventfd", errno);
     ::close(epoll);
     return error;
   }
-  std::unique_ptr<EventLoop> loop(new EventLoop(epoll, wake));
-  const auto drain = [wake] {
-    std::uint64_t count = 0;
-    [[maybe_unused]] const auto got = ::read(wake, &count, sizeof count);
-  };
-  if (const auto added = loop->addWatch(wake, true, drain); !added) return added.error();
+  std::unique_ptr<EventLoop> loop(new EventLoop(epoll, std::move(wake)));
+  const auto drain = [posted = loop->posted_.get()] { posted->drain(); };
+  const auto added = loop->addWatch(loop->posted_->descriptor(), false, drain);
+  if (!added) return added.error();
   return loop;
 }
 
-EventLoop::EventLoop(int epoll, int wake)
-    : epoll_(epoll), wake_(wake), readBuffer_(limits::kReadBytes) {}
+EventLoop::EventLoop(int epoll, FileDescriptor wake)
+    : epoll_(epoll),
+      posted_(std::make_shared<PostedFunctions>(std::move(wake))),
+      readBuffer_(limits::kReadBytes) {}
 
 EventLoop::~EventLoop() {
+  posted_->close();
   closing_.clear();
   connections_.clear();
   watches_.clear();
@@ -46,6 +46,7 @@ EventLoop::~EventLoop() {
 }
 
 void EventLoop::run() {
+  posted_->runHere();
   while (!stopping_.load()) round();
   settle();
   stopping_ = false;
@@ -53,24 +54,7 @@ void EventLoop::run() {
 
 void EventLoop::stop() {
   stopping_ = true;
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(wake_, &one, sizeof one);
-}
-
-void EventLoop::post(std::function<void()> function) {
-  const bool first = posted_.with([&](auto& posted) {
-    assert(posted.size() < limits::kPostedFunctions);
-    posted.push_back(std::move(function));
-    return posted.size() == 1;
-  });
-  if (!first) return;
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(wake_, &one, sizeof one);
-}
-
-void EventLoop::discardPosted() {
-  std::vector<std::function<void()>> functions;
-  posted_.with([&](auto& posted) { posted.swap(functions); });
+  posted_->wake();
 }
 
 void EventLoop::setTick(std::function<TimePoint()> deadline, std::function<void(TimePoint)> tick) {
@@ -116,9 +100,7 @@ void EventLoop::deliverPending() {
 }
 
 void EventLoop::runPosted() {
-  std::vector<std::function<void()>> functions;
-  posted_.with([&](auto& posted) { posted.swap(functions); });
-  for (const auto& function : functions) function();
+  for (const auto& function : posted_->take()) function();
 }
 
 // Called while something is due; false: another round of reading comes first.

@@ -34,11 +34,11 @@
 #include <vector>
 
 #include "common/base/clock.h"
-#include "common/base/guarded.h"
 #include "common/base/ids.h"
 #include "common/base/limits.h"
 #include "common/base/result.h"
 #include "common/net/connection.h"
+#include "common/net/posted_functions.h"
 
 namespace espalier::net {
 
@@ -57,11 +57,11 @@ class EventLoop {
   // Sends what is queued now, not only when this round ends: for who has long work left in it. On
   // the loop's thread.
   void flush();
-  // In the order of posting, in a later round. At most limits::kPostedFunctions wait at a time:
-  // each is the answer to work that its owner bounds.
-  void post(std::function<void()> function);
-  // Destroys what was posted and has not run: for when run() is not called again. Any thread.
-  void discardPosted();
+  // In the order of posting, in a later round. Any thread; blocks others than the loop's while
+  // limits::kPostedFunctions wait (see posted_functions.h).
+  void post(std::function<void()> function) { posted_->post(std::move(function)); }
+  // For threads that may outlive the loop. Its owner closes it when run() is not called again.
+  std::shared_ptr<PostedFunctions> posted() const { return posted_; }
 
   // Before each wait the loop asks for the deadline, and calls `tick` once it has passed.
   void setTick(std::function<TimePoint()> deadline, std::function<void(TimePoint now)> tick);
@@ -98,7 +98,7 @@ class EventLoop {
     bool told;  // nobody waits for onClosed of a detached one
   };
 
-  EventLoop(int epoll, int wake);
+  EventLoop(int epoll, FileDescriptor wake);
   void round();
   void dispatch(int count);
   void deliverPending();
@@ -121,9 +121,8 @@ class EventLoop {
   void markPending(Connection& connection);
 
   const int epoll_;
-  const int wake_;
   std::atomic<bool> stopping_{false};
-  Guarded<std::vector<std::function<void()>>> posted_;
+  const std::shared_ptr<PostedFunctions> posted_;
   std::function<TimePoint()> deadline_;
   std::function<void(TimePoint)> tick_;
 

@@ -191,6 +191,9 @@ void Membership::afterStep(TimePoint now, Effects& fx) {
         hinted(hint, now);
       }
     }
+    // Two orphans may each be held by a peer below the other one, where no root issues the beat
+    // that both wait for: the one that joined first does.
+    if (changes.youngerWaits && attempt_ && attempt_->held) settleInVain(now, fx);
     if (changes.raisedByMe && attempt_ && attempt_->target.id == *changes.raisedByMe) {
       fx.closes.push_back({attempt_->connection});
       attemptFailed(Failing::below, now, fx);

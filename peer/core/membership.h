@@ -124,6 +124,7 @@ class Membership {
   void abandonAttempt(Effects& fx);
   void stopSeeking(Effects& fx);
   void passOver(TimePoint now, Effects& fx);
+  void settleInVain(TimePoint now, Effects& fx);
   std::vector<wire::Contact> contacts() const;
   void remember(const wire::Contact& contact);
   void heardOf(const wire::Contact& contact);

@@ -92,15 +92,19 @@ void Membership::advance(TimePoint now, Effects& fx) {
   passOver(now, fx);
 }
 
+// Becomes the root of what hangs below, if nobody has taken this peer for long enough.
+void Membership::settleInVain(TimePoint now, Effects& fx) {
+  const Duration patience = joined() ? limits::kReferralRetry : limits::kSettleAfter;
+  if (tree_->settled() || now - seekingSince_ < patience) return;
+  tree_->settle(now, fx);
+  fx.notices.push_back({Notice::Kind::root, ""});
+}
+
 // Everybody was asked and nobody took us.
 void Membership::passOver(TimePoint now, Effects& fx) {
   if (tree_->settled() && joined())
     return stopSeeking(fx);  // the metaserver tells when there is another
-  const Duration patience = joined() ? limits::kReferralRetry : limits::kSettleAfter;
-  if (!tree_->settled() && now - seekingSince_ >= patience) {
-    tree_->settle(now, fx);
-    fx.notices.push_back({Notice::Kind::root, ""});
-  }
+  settleInVain(now, fx);
   const auto doubled = limits::kPassFirst * (1u << std::min(passes_, 5u));
   const auto pause = std::min<std::chrono::milliseconds>(doubled, limits::kPassMost);
   std::uniform_real_distribution<double> spread(0.5, 1.5);

@@ -201,7 +201,9 @@ void Tree::raised(const wire::Raise& raise, TimePoint now, Effects& fx) {
   if (!settled_ && highest) unraised_ = raise;
   if (raise.seeker.order < self_.order) {
     changes_.hints.push_back(raise.seeker);
-  } else if (settled_ && withinJump(label_, raise.floor)) {
+  } else if (!settled_) {
+    changes_.youngerWaits = true;
+  } else if (withinJump(label_, raise.floor)) {
     raiseOwn(raise.floor.beat, now, fx);
   }
 }
@@ -265,8 +267,9 @@ void Tree::settle(TimePoint now, Effects& fx) {
   assert(!parent_);
   if (settled_) return;
   settled_ = true;
-  unraised_.reset();
-  raiseOwn(label_.beat, now, fx);
+  const auto waiting = std::exchange(unraised_, std::nullopt);
+  const bool raises = waiting && withinJump(label_, waiting->floor);
+  raiseOwn(raises ? waiting->floor.beat : label_.beat, now, fx);
 }
 
 void Tree::leave(TimePoint now, Effects& fx) {

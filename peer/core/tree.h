@@ -65,7 +65,8 @@ class Tree {
     std::vector<Neighbour> down;
     std::vector<wire::Contact> hints;    // older roots to attach to
     std::vector<wire::Contact> heardOf;  // perhaps in other trees, one day
-    std::optional<PeerId> raisedByMe;    // my own Raise came up to me: that acceptor is below me
+    bool youngerWaits = false;         // a comer below this root, for the beat that it would issue
+    std::optional<PeerId> raisedByMe;  // my own Raise came up to me: that acceptor is below me
   };
 
   Tree(wire::NetworkId network, wire::Contact self, unsigned maxLinks, TimePoint now);

@@ -28,11 +28,10 @@ std::string encodeMessage(const Message& message) {
 
 Network::Network(net::EventLoop& loop, Membership::Options options, Owner owner)
     : loop_(loop),
-      random_(randomFromKernel<QueryId>().bytes[0] |
-              static_cast<std::uint64_t>(Clock::now().time_since_epoch().count()) << 8),
+      random_(seededFromKernel()),
       owner_(std::move(owner)),
       peer_(std::move(options), random_, Clock::now()),
-      reach_(std::make_shared<Guarded<net::EventLoop*>>(&loop)) {
+      reach_(loop.posted()) {
   loop_.setTick([this] { return deadline(); }, [this](TimePoint now) { tick(now); });
 }
 
@@ -41,17 +40,13 @@ Network::~Network() {
 }
 
 void Network::post(std::function<void(Peer&, TimePoint, Effects&)> function) {
-  reach_->with([&](net::EventLoop* loop) {
-    if (loop == nullptr) return;
-    loop->post([this, function = std::move(function)] {
-      step([&](TimePoint now, Effects& fx) { function(peer_, now, fx); });
-    });
+  reach_->post([this, function = std::move(function)] {
+    step([&](TimePoint now, Effects& fx) { function(peer_, now, fx); });
   });
 }
 
 void Network::end() {
-  reach_->with([](net::EventLoop*& loop) { loop = nullptr; });
-  loop_.discardPosted();
+  reach_->close();
 }
 
 template <typename Event>
@@ -123,14 +118,11 @@ void Network::dial(const Dial& wanted) {
   try {
     std::thread([this, wanted, reach = reach_] {
       auto resolved = net::resolve(wanted.to);
-      reach->with([&](net::EventLoop* loop) {
-        if (loop == nullptr) return;  // this peer is gone
-        loop->post([this, wanted, resolved = std::move(resolved)] {
-          --lookUps_;
-          if (!states_.contains(wanted.connection)) return;
-          if (resolved) return dialResolved(wanted, *resolved);
-          dialFailed(wanted.connection, resolved.error());
-        });
+      reach->post([this, wanted, resolved = std::move(resolved)] {  // unless this peer is gone
+        --lookUps_;
+        if (!states_.contains(wanted.connection)) return;
+        if (resolved) return dialResolved(wanted, *resolved);
+        dialFailed(wanted.connection, resolved.error());
       });
     }).detach();
     ++lookUps_;

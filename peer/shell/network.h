@@ -24,7 +24,6 @@
 #include <unordered_map>
 
 #include "common/base/file_descriptor.h"
-#include "common/base/guarded.h"
 #include "common/base/random.h"
 #include "common/net/event_loop.h"
 #include "common/net/listener.h"
@@ -55,12 +54,15 @@ class Network final : private net::ListenerHandler {
   template <typename Function>
   auto call(Function function)
       -> Result<std::invoke_result_t<Function, Peer&, TimePoint, Effects&>>;
-  // The same without waiting.
+  // The same without waiting for it to run. Blocks while limits::kPostedFunctions wait: never call
+  // it with a lock that the loop's thread takes.
   void post(std::function<void(Peer&, TimePoint, Effects&)> function);
 
   // What a match job has found. On the loop's thread only.
   void matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64_t more, bool indexing);
-  // Asks the metaserver; the answer comes on the loop's thread. On the loop's thread only.
+  // Asks the metaserver; the answer comes on the loop's thread. On the loop's thread only. At most
+  // limits::kPendingAnswers of a kind are waited for: a metaserver that never answers is not asked
+  // on and on.
   void ask(wire::RegistryRequest request, Answer answer, TimePoint now, Effects& fx);
   // Says goodbye, and stops the loop once that was heard or half a second has passed. Any thread.
   void leave();
@@ -130,8 +132,8 @@ class Network final : private net::ListenerHandler {
   TimePoint slowedUntil_ = kNever;
   TimePoint leaveBy_ = kNever;
   TimePoint nextGoodbyeLook_ = kNever;
-  // The loop, until it has ended; shared with threads that may outlive this.
-  std::shared_ptr<Guarded<net::EventLoop*>> reach_;
+  // Into the loop, until it has ended; shared with threads that may outlive this.
+  std::shared_ptr<net::PostedFunctions> reach_;
 };
 
 template <typename Function>

@@ -1,4 +1,5 @@
 // The part of Network that keeps queues short, and hands out the metaserver's answers.
+#include "common/base/limits.h"
 #include "peer/shell/network.h"
 
 namespace espalier::peer::shell {
@@ -39,10 +40,14 @@ void Network::resumeAll() {
 
 void Network::ask(wire::RegistryRequest request, Answer answer, TimePoint now, Effects& fx) {
   const bool topology = std::holds_alternative<wire::TopologyRequest>(request);
+  auto& answers = topology ? topologyAnswers_ : membersAnswers_;
+  if (answers.size() >= limits::kPendingAnswers) {
+    return answer(Error{ErrorCode::unavailable, "the metaserver does not answer"});
+  }
   if (!peer_.ask(std::move(request), now, fx)) {
     return answer(Error{ErrorCode::unavailable, "the metaserver is out of reach"});
   }
-  (topology ? topologyAnswers_ : membersAnswers_).push_back(std::move(answer));
+  answers.push_back(std::move(answer));
 }
 
 void Network::answered(const wire::RegistryReply& reply) {

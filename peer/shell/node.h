@@ -153,7 +153,7 @@ class Node final : public PeerService, public Joiner {
   std::vector<std::string> made_;  // folders, by settle(), in this order
 
   Guarded<std::string> announcedWord_;
-  Guarded<std::optional<Picture>> lastPicture_;
+  Guarded<std::shared_ptr<const Picture>> lastPicture_;  // large: copied without the lock
   Guarded<std::shared_ptr<Attempt>> attempt_;
   Guarded<std::map<QueryId, std::shared_ptr<Search>>> searches_;
   Downloads downloads_;

@@ -218,13 +218,12 @@ std::vector<std::string> Node::knownNames(const std::string& prefix) {
 
 std::vector<std::string> Node::knownPeers(const std::string& prefix) {
   std::vector<std::string> peers;
-  lastPicture_.with([&](auto& picture) {
-    if (!picture) return;
-    for (const auto& entry : picture->entries) {
-      const auto& id = entry.member.id.text();
-      if (id.starts_with(prefix) && peers.size() < kCompletions) peers.push_back(id);
-    }
-  });
+  const auto picture = lastPicture_.with([](auto& last) { return last; });
+  if (!picture) return peers;
+  for (const auto& entry : picture->entries) {
+    const auto& id = entry.member.id.text();
+    if (id.starts_with(prefix) && peers.size() < kCompletions) peers.push_back(id);
+  }
   return peers;
 }
 

@@ -85,7 +85,8 @@ Result<Node::Picture> Node::fetchPicture(std::stop_token stop) {
     if (!topology.more || topology.entries.empty()) break;
   }
   picture.at = std::chrono::system_clock::now();
-  lastPicture_.with([&](auto& last) { last = picture; });
+  auto kept = std::make_shared<const Picture>(picture);
+  lastPicture_.with([&](auto& last) { last.swap(kept); });
   return picture;
 }
 
@@ -113,9 +114,9 @@ void Node::refreshPicture() {
           for (const auto& entry : topology.entries) ends += entry.neighbours.size();
           log::debug("looked at the network: {} peers, {} links", topology.entries.size(),
                      ends / 2);
-          lastPicture_.with([&](auto& last) {
-            last = Picture{std::move(topology.entries), std::chrono::system_clock::now()};
-          });
+          auto kept = std::make_shared<const Picture>(
+              Picture{std::move(topology.entries), std::chrono::system_clock::now()});
+          lastPicture_.with([&](auto& last) { last.swap(kept); });
         },
         now, fx);
   });

@@ -91,19 +91,21 @@ void PushDesk::receive(const PushReceive& job) {
 }
 
 void PushDesk::drop(const PushId& id) {
+  Dropped dropped;
   auto taken = taken_.with([&](auto& all) { return all.extract(id); });
   if (taken && taken.mapped().receiver) {
-    droppedBytes_.with([&](auto& bytes) { bytes += taken.mapped().receiver->receivedBytes(); });
-    const std::lock_guard lock(droppedMutex_);
-    dropped_.push_back(std::move(taken.mapped().receiver));
-    droppedCondition_.notify_one();
+    dropped.receiver = std::move(taken.mapped().receiver);
+    droppedBytes_.with([&](auto& bytes) { bytes += dropped.receiver->receivedBytes(); });
   }
-  const auto sent = sent_.with([&](auto& all) { return all.extract(id); });
-  if (!sent) return;
-  for (const auto& file : sent.mapped()) {
+  auto sent = sent_.with([&](auto& all) { return all.extract(id); });
+  if (sent) dropped.files = std::move(sent.mapped());
+  for (const auto& file : dropped.files) {
     file->end();
     store_.remove(file);
   }
+  const std::lock_guard lock(droppedMutex_);
+  dropped_.push_back(std::move(dropped));
+  droppedCondition_.notify_one();
 }
 
 void PushDesk::tidy(std::stop_token stop) {
@@ -111,7 +113,7 @@ void PushDesk::tidy(std::stop_token stop) {
     std::unique_lock lock(droppedMutex_);
     droppedCondition_.wait(lock, stop, [this] { return !dropped_.empty(); });
     if (stop.stop_requested()) return;
-    const auto receiver = std::move(dropped_.front());
+    const Dropped dropped = std::move(dropped_.front());
     dropped_.pop_front();
     lock.unlock();
   }

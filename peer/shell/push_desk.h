@@ -5,7 +5,8 @@
 //        <--sourceFailed, completed, failed------ a PushReceiver's thread, posted to the loop
 //
 // Threads: those of PushServer and of a PushReceiver each push that is taken; one that ends
-// receivers, because joining them may wait for a disk. All are joined by stop().
+// receivers and closes files, which may wait for a disk (joining a thread; the last close of a file
+// that was removed). All are joined by stop().
 #pragma once
 
 #include <condition_variable>
@@ -71,6 +72,11 @@ class PushDesk {
     bool ended = false;
     std::unique_ptr<transfer::PushReceiver> receiver;
   };
+  // What a push leaves behind.
+  struct Dropped {
+    std::unique_ptr<transfer::PushReceiver> receiver;
+    std::vector<std::shared_ptr<transfer::GrowingFile>> files;
+  };
   void receive(const PushReceive& job);
   void drop(const PushId& id);
   void tidy(std::stop_token stop);
@@ -90,7 +96,7 @@ class PushDesk {
 
   std::mutex droppedMutex_;
   std::condition_variable_any droppedCondition_;
-  std::deque<std::unique_ptr<transfer::PushReceiver>> dropped_;
+  std::deque<Dropped> dropped_;
 
   transfer::PushServer server_;
   std::jthread tidier_;

@@ -76,9 +76,10 @@ bool GrowingFile::ended() const {
 }
 
 void GrowingFiles::put(std::shared_ptr<GrowingFile> file) {
+  // What it replaces is destroyed without the lock, for which an event loop may wait.
   files_.with([&](auto& files) {
     auto& place = files[file->root()];
-    if (!place || place->ended()) place = std::move(file);
+    if (!place || place->ended()) place.swap(file);
   });
 }
 

@@ -33,7 +33,8 @@ struct PushWork::Incoming {
   Target target;
   Staging staging;
   std::uint64_t chunkBytes;
-  std::optional<ChunkPlan> plan;  // once known; constant from then on
+  std::unique_ptr<std::mutex> learning;  // held while the list is taken over; taken before mutex_
+  std::optional<ChunkPlan> plan;         // once known; constant from then on
   std::vector<Chunk> chunks;
   std::uint64_t left;                                    // chunks that are not held
   std::array<std::uint64_t, peer::kPushStripes> from{};  // none to ask for before it
@@ -205,6 +206,7 @@ Result<std::shared_ptr<PushWork::Incoming>> PushWork::open(std::size_t place) {
                                                       std::move(*target),
                                                       std::move(*staging),
                                                       chunkBytes,
+                                                      std::make_unique<std::mutex>(),
                                                       {},
                                                       std::vector<Chunk>(count),
                                                       count,
@@ -233,7 +235,8 @@ Result<void> PushWork::keepExisting(std::size_t place, const std::string& path) 
   return {};
 }
 
-// From here on others can be served. Called once, while nobody else has the file or under mutex_.
+// From here on others can be served. Called once, while nobody else has the file or under
+// `learning`: it reads what lies on the disk, for which nobody else may have to wait.
 Result<void> PushWork::begin(Incoming& incoming, ChunkPlan plan) {
   std::vector<std::uint64_t> earlier;
   const auto begun = incoming.staging.begin(
@@ -243,11 +246,12 @@ Result<void> PushWork::begin(Incoming& incoming, ChunkPlan plan) {
       ::open(incoming.staging.partPath().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!file) return ownDisk(systemError("cannot read what is received", errno));
   incoming.pushed.begin(plan, std::move(file));
+  for (const auto chunk : earlier) incoming.pushed.add(chunk);
+  const std::lock_guard lock(mutex_);
   for (const auto chunk : earlier) {
     incoming.chunks[chunk] = Chunk::held;
     --incoming.left;
     heldBytes_ += plan.bytesOf(chunk);
-    incoming.pushed.add(chunk);
   }
   incoming.plan = std::move(plan);
   return {};
@@ -256,7 +260,7 @@ Result<void> PushWork::begin(Incoming& incoming, ChunkPlan plan) {
 // --- what comes ---
 
 Result<void> PushWork::learn(const Request& request, ChunkPlan plan) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard learning(*request.file->learning);
   if (request.file->plan) return {};
   return begin(*request.file, std::move(plan));
 }

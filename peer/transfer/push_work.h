@@ -103,7 +103,9 @@ class PushWork {
   std::mutex opening_;  // held while a file is opened; taken before mutex_
   std::size_t opened_ = 0;
 
-  mutable std::mutex mutex_;  // guards what follows, and what changes of an Incoming
+  // Guards what follows, and what changes of an Incoming. Held for moments only: an event loop
+  // waits for it in deal(), so nothing is read or written meanwhile.
+  mutable std::mutex mutex_;
   std::size_t stripes_ = 1;
   std::uint64_t deals_ = 0;
   std::list<std::shared_ptr<Incoming>> open_;

@@ -256,6 +256,12 @@ Outcome run(const Schedule& schedule) {
   if (!outcome.failure && world.living().size() > 0) outcome.failure = searchAll(world);
   if (!outcome.failure) outcome.failure = judge(world);
   if (!outcome.failure) outcome.trees = rootsOf(world).size();
+  if (!outcome.failure && outcome.trees > 1) {
+    // They knew nothing of each other, and there was nobody to tell them: now there is.
+    world.restartMetaserver();
+    outcome.failure = rest(world, patience, 5s);
+    if (!outcome.failure) outcome.failure = searchAll(world);
+  }
   if (schedule.trace && outcome.failure) print(world);
   return outcome;
 }

@@ -21,8 +21,10 @@ struct Schedule {
 struct Outcome {
   std::optional<std::string> failure;
   std::size_t peers = 0;
-  std::string settings;   // for the report
-  std::size_t trees = 1;  // at the end: more than one where nobody knew anybody of another one
+  std::string settings;  // for the report
+  // At the end: more than one where there was no metaserver and nobody knew anybody of another
+  // tree. Then one is started, and they must become one tree.
+  std::size_t trees = 1;
 };
 
 Outcome run(const Schedule& schedule);

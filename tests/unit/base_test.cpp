@@ -1,9 +1,12 @@
 #include <doctest/doctest.h>
 
+#include <set>
+
 #include "common/base/backoff.h"
 #include "common/base/endpoint.h"
 #include "common/base/ids.h"
 #include "common/base/limits.h"
+#include "common/base/random.h"
 #include "common/base/text.h"
 
 using namespace espalier;
@@ -199,4 +202,10 @@ TEST_CASE("the pauses between tries double up to the longest, each spread over i
     CHECK(pause >= most / 2);
     CHECK(pause <= most);
   }
+}
+
+TEST_CASE("generators that are seeded from the kernel differ from the first number on") {
+  std::set<std::uint64_t> firsts;
+  for (int i = 0; i < 2000; ++i) firsts.insert(seededFromKernel()());
+  CHECK(firsts.size() == 2000);
 }

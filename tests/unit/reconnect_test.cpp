@@ -144,6 +144,42 @@ TEST_CASE("a peer without a parent repeats its Seek to a metaserver that waits f
       requests, [](const auto& request) { return std::holds_alternative<wire::Seek>(request); }));
 }
 
+// Found by the simulation, seed 7008563 of 3 to 40 peers: they were two trees for 90 s, a hold of
+// 15 s for each candidate.
+TEST_CASE("of two orphans, each held by a peer below the other one, the elder becomes the root") {
+  const wire::Contact parent{*PeerId::parse("s1"), JoinOrder{1}, {"127.0.0.1", 5001}};
+  const wire::Contact child{*PeerId::parse("s9"), JoinOrder{9}, {"127.0.0.1", 5009}};
+  Member member(7, {wire::Place::Kind::below, parent});
+  auto& membership = member.membership;
+  wire::Accepted accepted;
+  accepted.self = parent;
+  accepted.label = {1, 0};
+  accepted.lineage.root = parent;
+  Effects fx;
+  membership.received(member.link, wire::LinkMessage(accepted), kStart, fx);
+  const ConnectionId below{2};
+  membership.received(below, wire::LinkMessage(wire::Attach{{}, child, {}, 1}), kStart, fx);
+  REQUIRE(membership.tree()->children().size() == 1);
+  member.holdsOn = true;
+  const TimePoint lost = kStart + 2s;
+  membership.closed(member.connection, lost, fx);  // no metaserver says who is the root
+  membership.closed(member.link, lost, fx);
+  static_cast<void>(member.requestsUntil(lost + 900ms));
+  const auto raisedBy = [&](std::uint64_t order) {
+    return wire::LinkMessage(wire::Raise{
+        {5, 3}, {*PeerId::parse("s50"), JoinOrder{order}, {"127.0.0.1", 5050}}, child.id});
+  };
+
+  membership.received(below, raisedBy(2), lost + 1500ms, fx);  // an elder one: it is to be the root
+  CHECK_FALSE(membership.tree()->settled());
+  fx = {};
+  membership.received(below, raisedBy(50), lost + 1500ms, fx);
+
+  CHECK(membership.tree()->settled());
+  CHECK(membership.tree()->label().beat > 5);
+  CHECK(membership.tree()->label().depth == 0);
+}
+
 TEST_CASE(
     "a metaserver that stays away is tried again and again, each time after a wait of its own") {
   Member member(7);

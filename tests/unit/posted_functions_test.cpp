@@ -1,0 +1,70 @@
+// What other threads post to an event loop: bounded, in order, and nobody waits for a loop that is
+// gone.
+#include "common/net/posted_functions.h"
+
+#include <doctest/doctest.h>
+#include <sys/eventfd.h>
+
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+using namespace espalier;
+using net::PostedFunctions;
+
+namespace {
+
+FileDescriptor eventDescriptor() {
+  return FileDescriptor(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+}
+
+}  // namespace
+
+TEST_CASE("threads that post faster than the loop takes wait, and everything runs once") {
+  constexpr std::size_t kThreads = 8;
+  constexpr std::size_t kEach = limits::kPostedFunctions + 1;  // no thread can end before it waits
+  PostedFunctions posted(eventDescriptor());
+  std::atomic<std::size_t> attempts{0};
+  std::size_t ran = 0;
+  std::vector<std::jthread> threads;
+  for (std::size_t t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&] {
+      for (std::size_t i = 0; i < kEach; ++i) {
+        ++attempts;
+        CHECK(posted.post([&] { ++ran; }));
+      }
+    });
+  }
+  // From here on each thread has posted as much as it may.
+  while (attempts < limits::kPostedFunctions + kThreads) std::this_thread::yield();
+  while (ran < kThreads * kEach) {
+    const auto taken = posted.take();
+    CHECK(taken.size() <= limits::kPostedFunctions);
+    for (const auto& function : taken) function();
+    std::this_thread::yield();
+  }
+  CHECK(ran == kThreads * kEach);
+}
+
+TEST_CASE("what a step of the loop leaves to itself never waits") {
+  PostedFunctions posted(eventDescriptor());
+  posted.runHere();
+  for (std::size_t i = 0; i < limits::kPostedFunctions + 10; ++i) REQUIRE(posted.post([] {}));
+  CHECK(posted.take().size() == limits::kPostedFunctions + 10);
+}
+
+TEST_CASE("once a loop is gone nobody waits for it, and what was posted is destroyed") {
+  PostedFunctions posted(eventDescriptor());
+  const auto held = std::make_shared<int>(0);
+  for (std::size_t i = 0; i < limits::kPostedFunctions; ++i) REQUIRE(posted.post([held] {}));
+  bool accepted = true;
+  {
+    std::jthread waiting([&] { accepted = posted.post([held] {}); });
+    posted.close();
+  }
+  CHECK_FALSE(accepted);
+  CHECK_FALSE(posted.post([held] {}));
+  CHECK(held.use_count() == 1);
+  CHECK(posted.take().empty());
+}
