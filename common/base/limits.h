@@ -142,7 +142,17 @@ inline constexpr std::uint64_t kChunksWanted = 4096;  // a list of 128 KiB
 // --- the share
 inline constexpr std::size_t kSharedFiles = 1u << 20;  // of one peer: some 200 bytes each
 inline constexpr std::size_t kShareListPaths = 1000;   // what a user shared or unshared by hand
-inline constexpr std::size_t kShareListBytes = 2 * kShareListPaths * kPathBytes;
+inline constexpr std::size_t kShareListBytes = 8 * kShareListPaths * kPathBytes;
+// Of a shared file's name, with its folders: what nobody could ask for by its name is not
+// announced.
+inline constexpr std::size_t kSharedNameBytes = kPatternBytes;
+inline constexpr std::size_t kShareCommands = 64;       // share and unshare that wait for the index
+inline constexpr std::size_t kPostedNames = 10'000;     // files to look at again; more: a new scan
+inline constexpr std::size_t kPostedVersions = 10'000;  // verified files; others are hashed again
+inline constexpr std::size_t kRechecks = 64;            // roots that wait to be hashed again
+inline constexpr auto kRecheckAgain = 10min;  // of one root: any peer can claim that it is damaged
+// Between the verification of a download and its rename, which changes the ctime.
+inline constexpr auto kRenameWithin = 10s;
 inline constexpr std::size_t kFolderWatches = 100'000;  // of inotify, 1 KiB of the kernel's each
 inline constexpr auto kRescanInterval = 30s;            // where folders cannot be watched
 inline constexpr auto kFolderCheckInterval =
@@ -188,9 +198,12 @@ inline constexpr auto kDialTimeout = 5s;          // connecting to a holder, its
 inline constexpr auto kTransferSilence = 15s;     // no byte from a holder, or to an asker
 inline constexpr auto kWaitingInterval = 3s;      // a sign of life to askers in the line
 inline constexpr auto kPartKept = 24h * 30;       // since an incomplete file last grew
-inline constexpr std::size_t kPathDepth = 64;     // folders above a name from the network
+inline constexpr std::size_t kPathDepth = 64;     // components of a shared file's name
 inline constexpr std::size_t kNameBytes = 255;    // NAME_MAX
 
+static_assert(kSharedNameBytes <= kPatternBytes, "a name can be asked for");
+static_assert(kSharedNameBytes <= kPathBytes, "a name can be announced");
+static_assert(2 * kPathDepth - 1 <= kSharedNameBytes && kNameBytes <= kSharedNameBytes);
 static_assert(kWaitingInterval * 3 <= kTransferSilence);
 static_assert(kHashesPerFrame * 32 + kPathBytes + 64 < kFrameBytes, "a list's part fits a frame");
 // --- pushes
@@ -261,6 +274,7 @@ inline constexpr auto kProgressInterval = 100ms;  // ten redraws a second
 inline constexpr auto kEventInterval = 1s;        // of a download's progress as JSON
 inline constexpr auto kProgressDelay = 300ms;     // what is over sooner needs no progress bar
 
+static_assert(kControlSessions + kBackgroundCommands < kShareCommands, "none is ever refused");
 static_assert(kQueueLowBytes < kQueueHighBytes && kQueueHighBytes < kQueueCloseBytes);
 static_assert(kFrameHeaderBytes + kFrameBytes <= kReadBytes);
 static_assert(kBeatInterval * 3 <= kSilence);

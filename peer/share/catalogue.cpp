@@ -1,5 +1,8 @@
 #include "peer/share/catalogue.h"
 
+#include <chrono>
+
+#include "common/base/clock.h"
 #include "common/base/limits.h"
 
 namespace espalier::share {
@@ -8,6 +11,17 @@ namespace {
 // The first name after all that are below `folder`: '0' follows '/'.
 std::string behind(std::string_view folder) {
   return std::string(folder) + static_cast<char>('/' + 1);
+}
+
+// Whether a file that is so now is that version.
+bool isVersion(const FileStat& now, const Remembered& known) {
+  FileStat stat = known.stat;
+  const auto later = std::chrono::nanoseconds(now.ctimeNanos - stat.ctimeNanos);
+  const bool renamed =
+      known.renamedSoon && later >= Duration::zero() && later <= limits::kRenameWithin;
+  if (renamed || stat.ctimeNanos == 0) stat.ctimeNanos = now.ctimeNanos;
+  if (stat.device == 0) stat.device = now.device;
+  return stat == now;
 }
 
 }  // namespace
@@ -95,14 +109,18 @@ std::shared_ptr<const Snapshot> Catalogue::publish(std::shared_ptr<const SharedF
 }
 
 void Catalogue::remember(const Remembered& version) {
-  const bool known = remembered_.contains(version.stat.inode);
+  const Place place(version.stat.device, version.stat.inode);
+  const bool known = remembered_.contains(place);
   if (version.stat.sizeBytes == 0 || (!known && remembered_.size() >= limits::kSharedFiles)) return;
-  remembered_.insert_or_assign(version.stat.inode, version);
+  remembered_.insert_or_assign(place, version);
 }
 
 const FileRoot* Catalogue::remembered(const FileStat& stat) const {
-  const auto found = remembered_.find(stat.inode);
-  return found != remembered_.end() && found->second.stat == stat ? &found->second.root : nullptr;
+  for (const auto device : {stat.device, std::uint64_t{0}}) {
+    const auto found = remembered_.find({device, stat.inode});
+    if (found != remembered_.end() && isVersion(stat, found->second)) return &found->second.root;
+  }
+  return nullptr;
 }
 
 std::vector<Remembered> Catalogue::everything() const {

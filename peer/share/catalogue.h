@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "peer/share/index_file.h"
@@ -42,6 +43,7 @@ class Catalogue {
   const Snapshot& published() const { return *snapshot_; }
 
   void remember(const Remembered& version);
+  // The root of that very version, if it is known.
   const FileRoot* remembered(const FileStat& stat) const;
   void forgetRemembered() { remembered_.clear(); }
   // All that is current or remembered.
@@ -52,7 +54,14 @@ class Catalogue {
   Changes changes_;
   std::uint64_t files_ = 0;
   std::uint64_t bytes_ = 0;
-  std::unordered_map<std::uint64_t, Remembered> remembered_;  // by inode
+  // By device (0: of an index that does not know it) and inode.
+  using Place = std::pair<std::uint64_t, std::uint64_t>;
+  struct PlaceHash {
+    std::size_t operator()(const Place& place) const {
+      return std::hash<std::uint64_t>()(place.second ^ place.first << 32);
+    }
+  };
+  std::unordered_map<Place, Remembered, PlaceHash> remembered_;
 };
 
 }  // namespace espalier::share

@@ -6,7 +6,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
+#include <unordered_set>
 
 #include "common/base/file_descriptor.h"
 #include "common/base/result.h"
@@ -17,7 +19,8 @@ struct WatchEvent {
   int watch = -1;
   bool overflow = false;     // events were lost: look at everything
   bool watchEnded = false;   // the kernel removed the watch
-  bool folderMoved = false;  // the watched folder itself was moved or removed
+  bool folderMoved = false;  // the watched folder itself was moved, removed or unmounted
+  bool attributes = false;   // owner, mode or times changed: of `name`, or of the folder itself
   bool isFolder = false;     // `name` is of a folder
   bool left = false;         // `name` was removed or moved away
   bool closed = false;       // whoever wrote `name` closed it
@@ -29,6 +32,8 @@ class FolderWatch {
   // At most that many watches; more are refused with ENOSPC, as the kernel refuses its own.
   explicit FolderWatch(std::size_t watches);
 
+  // Tries again where inotify was not to be had.
+  void reopen();
   // To be polled for reading; -1 where inotify is not to be had.
   int descriptor() const { return descriptor_.get(); }
   // The number of the watch of an open folder (the same for the same folder), or -1 and errno.
@@ -37,9 +42,14 @@ class FolderWatch {
   // What has come so far, 1 MiB at most.
   void read(const std::function<void(const WatchEvent&)>& onEvent);
 
+  // Why add() failed with that errno, and which setting allows more.
+  static std::string reason(int error);
+
  private:
+  const std::size_t most_;
   FileDescriptor descriptor_;
-  std::size_t free_;
+  int openError_ = 0;
+  std::unordered_set<int> watches_;  // that the kernel has not ended
 };
 
 }  // namespace espalier::share

@@ -113,7 +113,8 @@ void HashLanes::open(HashJob& job) {
   job.descriptor = openBelow(job.folder, job.relative, O_RDONLY | O_NONBLOCK);
   struct stat status {};
   if (!job.descriptor) {
-    job.outcome = failureOf(errno);
+    job.error = errno;
+    job.outcome = failureOf(job.error);
   } else if (::fstat(job.descriptor.get(), &status) != 0 || !S_ISREG(status.st_mode) ||
              fileStat(status) != job.stat) {
     job.outcome = HashOutcome::changed;
@@ -153,7 +154,10 @@ bool HashLanes::hashChunk(HashJob& job, std::uint64_t chunk, std::span<std::byte
     if (stop.stop_requested() || job.cancelled || job.outcome != HashOutcome::done) return false;
     const auto part = buffer.first(std::min<std::uint64_t>(buffer.size(), end - at));
     const ssize_t got = readFully(job.descriptor.get(), part, at);
-    if (got < 0) job.outcome = HashOutcome::unreadable;
+    if (got < 0) {
+      job.error = errno;
+      job.outcome = HashOutcome::unreadable;
+    }
     if (got >= 0 && static_cast<std::size_t>(got) < part.size()) job.outcome = HashOutcome::changed;
     if (job.outcome != HashOutcome::done) return false;
     hasher.update(part);

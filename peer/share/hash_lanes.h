@@ -43,6 +43,7 @@ struct HashJob {
   std::atomic<std::uint64_t> segmentsDone{0};
   std::atomic<std::uint64_t> readBytes{0};
   std::atomic<HashOutcome> outcome{HashOutcome::done};
+  std::atomic<int> error{0};  // errno of an outcome `unreadable`
   std::vector<Digest> chunks;
   FileRoot root;
 };

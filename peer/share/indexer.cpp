@@ -27,8 +27,8 @@ constexpr int kSaveShare = 50;
 
 Indexer::Indexer(ShareOptions options)
     : options_(std::move(options)),
-      indexFile_(options_.stateFolder / "index"),
-      listFile_(options_.stateFolder / "share.json"),
+      indexFile_(indexIn(options_.stateFolder)),
+      listFile_(shareListIn(options_.stateFolder)),
       lists_(options_.stateFolder / "chunks"),
       wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       watch_(options_.watches),
@@ -72,7 +72,7 @@ bool Indexer::settle(std::chrono::milliseconds timeout, const std::stop_token& s
   const auto end = Clock::now() + timeout;
   std::promise<std::uint64_t> given;
   auto ticket = given.get_future();
-  post([&] { given.set_value(++tickets_); });
+  if (!post([&] { given.set_value(++tickets_); })) return false;
   const std::uint64_t mine = ticket.get();
   while (!stop.stop_requested()) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
@@ -88,21 +88,39 @@ void Indexer::wake() {
   (void)!::write(wake_.get(), &one, sizeof one);  // Full means that it is awake anyway.
 }
 
-void Indexer::post(Command command) {
-  commands_.with([&](auto& commands) { commands.push_back(std::move(command)); });
+// False: too many wait already.
+bool Indexer::post(Command command) {
+  const bool posted = posted_.with([&](Posted& waiting) {
+    if (waiting.commands.size() >= limits::kShareCommands) return false;
+    waiting.commands.push_back(std::move(command));
+    return true;
+  });
   wake();
+  return posted;
 }
 
 void Indexer::lookAgain(std::string name) {
-  post([this, name = std::move(name)] { touched_.insert(name); });
+  posted_.with([&](Posted& waiting) {
+    if (waiting.names.size() < limits::kPostedNames) {
+      waiting.names.insert(std::move(name));
+    } else {
+      waiting.everything = true;
+    }
+  });
+  wake();
 }
 
+// What there is no room for is hashed again.
 void Indexer::learn(const Remembered& version) {
-  post([this, version] { catalogue_.remember(version); });
+  posted_.with([&](Posted& waiting) {
+    if (waiting.versions.size() < limits::kPostedVersions) waiting.versions.push_back(version);
+  });
+  wake();
 }
 
+// Where too many commands wait, the next look at the state folder asks again.
 void Indexer::saveAgain() {
-  post([this] {
+  (void)post([this] {
     boost::system::error_code error;
     const bool lost = !fs::exists(listFile_, error);
     if (lost && list_ != ShareList{}) (void)changeList(list_);
@@ -111,9 +129,21 @@ void Indexer::saveAgain() {
   });
 }
 
-void Indexer::runCommands() {
-  auto commands = commands_.with([](auto& waiting) { return std::exchange(waiting, {}); });
-  for (auto& command : commands) command();
+void Indexer::recheck(const FileRoot& root) {
+  posted_.with([&](Posted& waiting) {
+    const bool known = std::ranges::find(waiting.rechecks, root) != waiting.rechecks.end();
+    if (!known && waiting.rechecks.size() < limits::kRechecks) waiting.rechecks.push_back(root);
+  });
+  wake();
+}
+
+void Indexer::takePosted() {
+  auto waiting = posted_.with([](Posted& posted) { return std::exchange(posted, {}); });
+  for (const auto& version : waiting.versions) catalogue_.remember(version);
+  touched_.merge(waiting.names);
+  if (waiting.everything) nextRescan_ = Clock::now();
+  for (const auto& root : waiting.rechecks) queueRecheck(root);
+  for (auto& command : waiting.commands) command();
 }
 
 void Indexer::notice(log::Level level, const std::string& text) {
@@ -127,12 +157,13 @@ void Indexer::run(std::stop_token stop) {
     const auto now = Clock::now();
     if (now >= nextFolderCheck_) checkFolders();
     if (now >= watchPausedUntil_) readWatch();
-    runCommands();  // After the events: a file is renamed once we were told to learn it.
+    takePosted();  // After the events: a file is renamed once we were told to learn it.
     if (now >= nextRescan_ && scans_.empty()) rescan();
     for (const auto& name : std::exchange(touched_, {})) look(name);
     scanSome(stop);
     lookAtDue();
     takeResults();
+    recheckIfDue();
     publishIfDue();
     updateProgress();
     saveIfDue(false);
@@ -164,6 +195,7 @@ TimePoint Indexer::nextDue() const {
   // The lanes wake us only when all is done; in between, results are collected at this pace.
   if (!jobs_.empty()) due = std::min(due, Clock::now() + kPublishWhileBusy);
   if (unsaved_) due = std::min(due, nextSave_);
+  if (!rechecks_.empty() && !recheck_) due = std::min(due, recheckDue_);
   if (watchPausedUntil_ > Clock::now()) due = std::min(due, watchPausedUntil_);
   return due;
 }
@@ -197,8 +229,11 @@ TimePoint Indexer::publishDue() const {
 }
 
 void Indexer::publishIfDue() {
+  if (catalogue_.changed() && Clock::now() >= publishDue()) publish();
+}
+
+void Indexer::publish() {
   const auto start = Clock::now();
-  if (!catalogue_.changed() || start < publishDue()) return;
   unsaved_ = true;
   auto snapshot = catalogue_.publish(folders_);
   {

@@ -1,6 +1,7 @@
 // The inside of ShareIndex: its thread, and what belongs to it alone. See share_index.h for what it
-// promises. In four files: indexer.cpp (the loop, publishing, saving), indexer_scan.cpp (folders,
-// watches), indexer_file.cpp (one file at a time), indexer_list.cpp (share and unshare).
+// promises. In five files: indexer.cpp (the loop, publishing, saving), indexer_scan.cpp (folders,
+// watches), indexer_file.cpp (one file at a time), indexer_list.cpp (share and unshare),
+// indexer_recheck.cpp (files that somebody calls damaged).
 #pragma once
 
 #include <condition_variable>
@@ -41,19 +42,24 @@ class Indexer {
             const std::function<bool(const Snapshot&, const Progress&)>& enough) const;
   bool settle(std::chrono::milliseconds timeout, const std::stop_token& stop);
   ChunkLists& chunkLists() { return lists_; }
-  Result<void> add(const fs::path& path);
-  Result<void> remove(const fs::path& path);
+  Result<void> add(const fs::path& path, const std::string& name);
+  Result<void> remove(const fs::path& path, const std::string& name);
   void lookAgain(std::string name);
   void learn(const Remembered& version);
   void saveAgain();
+  void recheck(const FileRoot& root);
+  bool wouldShare(const std::string& name);
 
  private:
   struct FolderState {
     bool active = true;    // false: unshared again; its number is not used for another
     bool present = false;  // as of the last check
     bool toldGone = false;
+    unsigned failures = 0;  // of scans, one after the other
+    TimePoint notBefore{};  // the next check, after a failure
     std::uint64_t device = 0;
     std::uint64_t inode = 0;
+    std::string real;  // its path without symbolic links, as of the last check that found it
   };
   struct Retry {
     TimePoint due;
@@ -64,6 +70,14 @@ class Indexer {
     Progress progress;
   };
   using Command = std::function<void()>;
+  // What other threads have for this one. Each part has a bound: see post() and its neighbours.
+  struct Posted {
+    std::deque<Command> commands;
+    std::set<std::string> names;
+    bool everything = false;  // is to be looked at again, rather than more names
+    std::vector<Remembered> versions;
+    std::deque<FileRoot> rechecks;
+  };
 
   // indexer.cpp
   void run(std::stop_token stop);
@@ -71,10 +85,11 @@ class Indexer {
   void poll();
   TimePoint nextDue() const;
   void wake();
-  void post(Command command);
-  void runCommands();
+  bool post(Command command);
+  void takePosted();
   TimePoint publishDue() const;
   void publishIfDue();
+  void publish();
   void saveIfDue(bool ending);
   void updateProgress();
   bool settled() const;
@@ -83,15 +98,22 @@ class Indexer {
 
   // indexer_scan.cpp
   std::uint32_t folderOf(std::string_view name) const;
-  bool isHidden(std::string_view name) const;
+  std::string pathOf(std::string_view name) const;
+  bool isUnshared(std::string_view name) const;
+  bool isShared(std::string_view name) const;
+  bool isScanned(std::string_view name) const;
+  bool isWanted(const std::string& name, std::string_view child);
   void checkFolders();
   void checkFolder(std::uint32_t index);
+  void loseFolder(std::uint32_t index, int error);
+  void loseTop(std::uint32_t index, int error);
   void forgetFolder(std::uint32_t index);
   void rescan();
   void scanSome(std::stop_token stop);
   void scanFolder(const std::string& name, std::stop_token stop);
   void scanOpened(const std::string& name, std::uint32_t folder, FileDescriptor opened,
                   std::stop_token stop);
+  void scanned();
   void watch(const std::string& name, int folder);
   void unwatch(const std::vector<int>& watches);
   void readWatch();
@@ -105,6 +127,7 @@ class Indexer {
   void consider(const std::string& name, std::uint32_t index, const FileStat& stat);
   void accept(const std::string& name, std::uint32_t index, const FileStat& stat,
               const FileRoot& root);
+  HashJobPointer jobOf(const std::string& name, std::uint32_t index, const FileStat& stat) const;
   void submit(const std::string& name, std::uint32_t index, const FileStat& stat,
               unsigned attempts);
   void takeResults();
@@ -114,27 +137,39 @@ class Indexer {
   void sooner(const std::string& name);
   void dropRetry(std::string_view name);
   void dropJob(std::string_view name);
+  void lose(const std::string& name, int error);
+  void found(const std::string& name);
   void forget(const std::string& name);
   void forgetTree(const std::string& name);
 
   // indexer_list.cpp
   Result<void> onCommand(const std::function<Result<void>()>& command);
   void loadShareFolders();
-  Result<void> addNow(const fs::path& path);
+  Result<void> addNow(const fs::path& path, const std::string& name);
+  Result<void> addInside(const fs::path& path, const std::vector<std::string>& names);
   Result<void> addOutside(const fs::path& path);
-  Result<void> removeNow(const fs::path& path);
+  Result<void> removeNow(const fs::path& path, const std::string& name);
+  Result<void> unshare(const fs::path& real, const std::string& shown);
   Result<void> changeList(ShareList list);
-  std::optional<std::string> nameOf(const fs::path& path) const;
+  fs::path meant(const fs::path& path, const std::string& name) const;
+  std::vector<std::string> namesOf(const std::string& real) const;
+  std::string topOf(std::uint32_t index) const;
+  bool concernsShare(const std::string& real) const;
   void openShareFolder(SharedFolder folder);
-  Result<void> closeShareFolder(const std::string& label);
+  void closeShareFolder(std::uint32_t index);
   bool isKnown(std::string_view name) const;
+
+  // indexer_recheck.cpp
+  void queueRecheck(const FileRoot& root);
+  void recheckIfDue();
+  void onRecheck(const HashJobPointer& job);
 
   const ShareOptions options_;
   const fs::path indexFile_;
   const fs::path listFile_;
   ChunkLists lists_;
   FileDescriptor wake_;  // an eventfd
-  Guarded<std::deque<Command>> commands_;
+  Guarded<Posted> posted_;
 
   mutable std::mutex publishedMutex_;
   mutable std::condition_variable publishedChange_;
@@ -151,6 +186,8 @@ class Indexer {
   std::set<std::string> touched_;                                // files that events named
   std::map<std::string, HashJobPointer, std::less<>> jobs_;
   std::map<std::string, Retry, std::less<>> retries_;  // attempts 0: waiting to settle
+  // Files and folders that cannot be read, and how often that was tried: they are in retries_, too.
+  std::map<std::string, unsigned, std::less<>> troubles_;
   std::set<std::pair<TimePoint, std::string>> due_;
   std::uint64_t jobBytes_ = 0;
   std::size_t firstTries_ = 0;  // of jobs_ and due_, those with attempts 0
@@ -159,6 +196,8 @@ class Indexer {
   WatchTable watches_;
   std::uint64_t tickets_ = 0;  // given out by settle()
   bool rescanning_ = false;    // folders cannot be watched
+  bool inRescan_ = false;      // of everything
+  bool watchFailed_ = false;   // since that began
   bool scannedOnce_ = false;
   bool tidied_ = false;
   bool unsaved_ = false;
@@ -169,6 +208,12 @@ class Indexer {
   TimePoint publishedAt_{};
   Duration publishCost_{};
   TimePoint nextSave_{};
+
+  std::deque<std::string> rechecks_;              // names, of files that are shared
+  std::map<FileRoot, TimePoint> recheckedRoots_;  // when, of the last kRecheckAgain
+  HashJobPointer recheck_;                        // the one that is hashed now
+  TimePoint recheckStarted_{};
+  TimePoint recheckDue_{};
 
   HashLanes lanes_;
   std::jthread thread_;  // last: it ends first

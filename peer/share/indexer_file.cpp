@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <system_error>
 
+#include "common/base/text.h"
 #include "peer/share/indexer.h"
 
 namespace espalier::share {
@@ -22,15 +24,20 @@ Duration backoff(unsigned attempts) {
   return std::min<Duration>(doubled, kRetryLast);
 }
 
-// How long until a write would give the file another mtime: mtimes are of the clock's last tick (10
-// ms at most), and of whole or even seconds on some file systems.
-Duration untilSettled(std::int64_t mtimeNanos) {
+// How long until a write would give the file another time than this one: times are of the clock's
+// last tick (10 ms at most), and of whole or even seconds on some file systems.
+Duration untilOlder(std::int64_t timeNanos) {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
-  const std::int64_t age = now.tv_sec * kSecondNanos + now.tv_nsec - mtimeNanos;
+  const std::int64_t age = now.tv_sec * kSecondNanos + now.tv_nsec - timeNanos;
   if (age < 0) return Duration::zero();  // A write would bring it back to the present.
-  const Duration needed = mtimeNanos % kSecondNanos == 0 ? Duration(2s) : Duration(30ms);
+  const Duration needed = timeNanos % kSecondNanos == 0 ? Duration(2s) : Duration(30ms);
   return std::max(Duration::zero(), needed - std::chrono::nanoseconds(age));
+}
+
+// The ctime, because the mtime can be put back.
+Duration untilSettled(const FileStat& stat) {
+  return std::max(untilOlder(stat.mtimeNanos), untilOlder(stat.ctimeNanos));
 }
 
 }  // namespace
@@ -38,12 +45,18 @@ Duration untilSettled(std::int64_t mtimeNanos) {
 void Indexer::look(const std::string& name) {
   const std::uint32_t index = folderOf(name);
   const SharedFolder& folder = folders_->at(index);
-  if (isHidden(name) || !folderStates_[index].present) return forgetTree(name);
+  if (!isScanned(name) || !folderStates_[index].present) return forgetTree(name);
   const std::string relative = folder.relative(name);
   const std::size_t slash = relative.rfind('/');
   const std::string above = slash == relative.npos ? "" : relative.substr(0, slash);
   const FileDescriptor opened = openBelow(folder.path, above, O_PATH | O_DIRECTORY);
-  if (!opened) return forgetTree(name);
+  if (!opened) {
+    forgetTree(name);
+    // What is wrong with the folder concerns all that is in it.
+    const std::size_t end = folder.single || slash == relative.npos ? 0 : name.rfind('/');
+    scans_.push_back(end == 0 ? folder.label : name.substr(0, end));
+    return;
+  }
   const std::string child = slash == relative.npos ? relative : relative.substr(slash + 1);
   lookAt(opened.get(), child.c_str(), name, index, !watches_.contains(name));
 }
@@ -51,16 +64,17 @@ void Indexer::look(const std::string& name) {
 void Indexer::lookAt(int folder, const char* child, const std::string& name, std::uint32_t index,
                      bool descend) {
   struct stat status {};
-  if (::fstatat(folder, child, &status, AT_SYMLINK_NOFOLLOW) != 0) return forgetTree(name);
+  if (::fstatat(folder, child, &status, AT_SYMLINK_NOFOLLOW) != 0) return lose(name, errno);
   if (S_ISREG(status.st_mode)) {
     if (watches_.contains(name) && !folders_->at(index).single) forgetTree(name);
-    return consider(name, index, fileStat(status));
+    return isShared(name) ? consider(name, index, fileStat(status)) : forgetTree(name);
   }
   const bool ours =
       stateFolderId_ == std::pair<std::uint64_t, std::uint64_t>{status.st_dev, status.st_ino};
   if (!S_ISDIR(status.st_mode) || ours || folders_->at(index).single) return forgetTree(name);
   forget(name);
-  if (descend) scans_.push_back(name);
+  const bool readable = ::faccessat(folder, child, R_OK | X_OK, AT_EACCESS) == 0;
+  if (descend || !readable || troubles_.contains(name)) scans_.push_back(name);
 }
 
 void Indexer::consider(const std::string& name, std::uint32_t index, const FileStat& stat) {
@@ -81,7 +95,8 @@ void Indexer::consider(const std::string& name, std::uint32_t index, const FileS
   }
   if (const auto retry = retries_.find(name); retry != retries_.end()) {
     attempts = std::max(attempts, retry->second.attempts);
-    if (retry->second.attempts > 0) due = std::max(due, retry->second.due);
+    const bool restless = retry->second.attempts > 0 && !troubles_.contains(name);
+    if (restless) due = std::max(due, retry->second.due);
   }
   if (catalogue_.files() + jobs_.size() >= limits::kSharedFiles) {
     dropRetry(name);
@@ -91,7 +106,7 @@ void Indexer::consider(const std::string& name, std::uint32_t index, const FileS
   if (const FileRoot* root = catalogue_.remembered(stat)) {
     return accept(name, index, stat, FileRoot(*root));
   }
-  if (const auto rest = untilSettled(stat.mtimeNanos); rest > Duration::zero()) {
+  if (const auto rest = untilSettled(stat); rest > Duration::zero()) {
     due = std::max(due, Clock::now() + rest);
   }
   if (due > Clock::now()) return retryAt(name, due, attempts);
@@ -102,17 +117,24 @@ void Indexer::consider(const std::string& name, std::uint32_t index, const FileS
 void Indexer::accept(const std::string& name, std::uint32_t index, const FileStat& stat,
                      const FileRoot& root) {
   dropRetry(name);
+  found(name);
   catalogue_.put({name, stat, root, index});
 }
 
-void Indexer::submit(const std::string& name, std::uint32_t index, const FileStat& stat,
-                     unsigned attempts) {
+HashJobPointer Indexer::jobOf(const std::string& name, std::uint32_t index,
+                              const FileStat& stat) const {
   auto job = std::make_shared<HashJob>();
   job->name = name;
   job->folder = folders_->at(index).path;
   job->relative = folders_->at(index).relative(name);
   job->stat = stat;
   job->folderIndex = index;
+  return job;
+}
+
+void Indexer::submit(const std::string& name, std::uint32_t index, const FileStat& stat,
+                     unsigned attempts) {
+  auto job = jobOf(name, index, stat);
   job->attempts = attempts;
   jobs_.insert_or_assign(name, job);
   jobBytes_ += stat.sizeBytes;
@@ -125,8 +147,9 @@ void Indexer::takeResults() {
 }
 
 void Indexer::onResult(const HashJobPointer& job) {
-  const auto found = jobs_.find(job->name);
-  if (found == jobs_.end() || found->second != job) return;  // Another has taken its place.
+  if (job == recheck_) return onRecheck(job);
+  const auto known = jobs_.find(job->name);
+  if (known == jobs_.end() || known->second != job) return;  // Another has taken its place.
   dropJob(job->name);
   switch (job->outcome.load()) {
     case HashOutcome::done:
@@ -137,8 +160,7 @@ void Indexer::onResult(const HashJobPointer& job) {
       if (job->attempts + 1 == kRestless) problems_.add(Problem::restless, job->name);
       return retryAt(job->name, Clock::now() + backoff(job->attempts + 1), job->attempts + 1);
     case HashOutcome::unreadable:
-      problems_.add(Problem::unreadable, job->name);
-      return forget(job->name);
+      return lose(job->name, job->error);
   }
 }
 
@@ -186,6 +208,51 @@ void Indexer::dropJob(std::string_view name) {
   jobs_.erase(found);
 }
 
+// What cannot be read, and may be readable again later, without any event.
+void Indexer::lose(const std::string& name, int error) {
+  if (error == EMFILE || error == ENFILE || error == ENOMEM) {
+    nextRescan_ = std::min(nextRescan_, Clock::now() + kRetryAfterClose);
+    return;
+  }
+  const std::uint32_t index = folderOf(name);
+  const bool gone = error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENXIO;
+  if (name == folders_->at(index).label && !folders_->at(index).single) {
+    return loseTop(index, gone ? 0 : error);
+  }
+  const auto known = troubles_.find(name);
+  const unsigned attempts = known == troubles_.end() ? 1 : known->second + 1;
+  if (known != troubles_.end()) troubles_.erase(known);  // It was told, and is no news.
+  forgetTree(name);
+  if (gone) problems_.drop(Problem::unreadable, name);
+  if (gone || troubles_.size() >= limits::kSharedFiles) return;
+  troubles_.insert_or_assign(name, attempts);
+  problems_.add(Problem::unreadable, name, std::generic_category().message(error));
+  retryAt(name, Clock::now() + backoff(attempts), attempts);
+}
+
+// A shared folder could not be scanned. Without an error the next check finds out why.
+void Indexer::loseTop(std::uint32_t index, int error) {
+  FolderState& state = folderStates_[index];
+  state.notBefore = Clock::now() + backoff(++state.failures);
+  nextFolderCheck_ = std::min(nextFolderCheck_, state.notBefore);
+  if (error != 0) return loseFolder(index, error);
+  if (state.present) forgetFolder(index);
+  state.present = false;
+}
+
+// It could be read.
+void Indexer::found(const std::string& name) {
+  const std::uint32_t index = folderOf(name);
+  FolderState& state = folderStates_[index];
+  if (name == folders_->at(index).label) {
+    state.failures = 0;
+    if (std::exchange(state.toldGone, false)) {
+      notice(log::Level::info, escaped(folders_->at(index).path.string()) + " is there again");
+    }
+  }
+  if (troubles_.erase(name) > 0) problems_.solve(Problem::unreadable, name);
+}
+
 void Indexer::forget(const std::string& name) {
   dropJob(name);
   dropRetry(name);
@@ -195,6 +262,10 @@ void Indexer::forget(const std::string& name) {
 // A file, or a folder with all that is below it: for what is gone, nobody knows what it was.
 void Indexer::forgetTree(const std::string& name) {
   forget(name);
+  const auto dropTrouble = [this](const std::string& lost) {
+    if (troubles_.erase(lost) > 0) problems_.drop(Problem::unreadable, lost);
+  };
+  dropTrouble(name);
   for (const auto& below : catalogue_.names(name, [](const Entry&) { return true; })) {
     forget(below);
   }
@@ -208,7 +279,10 @@ void Indexer::forgetTree(const std::string& name) {
        at != retries_.end() && at->first.starts_with(prefix); ++at) {
     others.push_back(at->first);
   }
-  for (const auto& below : others) forget(below);
+  for (const auto& below : others) {
+    dropTrouble(below);
+    forget(below);
+  }
   unwatch(watches_.dropTree(name));
 }
 

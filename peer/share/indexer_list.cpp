@@ -2,8 +2,12 @@
 #include <cerrno>
 #include <future>
 
+#include <fmt/format.h>
+
+#include "common/base/state_folder.h"
 #include "common/base/text.h"
 #include "peer/share/indexer.h"
+#include "peer/share/share_name.h"
 
 namespace espalier::share {
 namespace {
@@ -28,22 +32,9 @@ fs::path resolvedFolder(const fs::path& path) {
   return error ? path : canonical;
 }
 
-// What `path` is called below `folder`: "" for itself, nothing if it is not below it.
-std::optional<std::string> below(const fs::path& folder, const fs::path& path) {
-  const std::string& top = folder.native();
-  const std::string& whole = path.native();
-  if (whole == top) return "";
-  if (!whole.starts_with(top) || whole[top.size()] != '/') return std::nullopt;
-  return whole.substr(top.size() + 1);
-}
-
-bool allShareable(std::string_view name) {
-  while (true) {
-    const std::size_t slash = name.find('/');
-    if (!isShareable(name.substr(0, slash))) return false;
-    if (slash == name.npos) return true;
-    name.remove_prefix(slash + 1);
-  }
+bool isThere(const fs::path& path) {
+  boost::system::error_code error;
+  return fs::symlink_status(path, error).type() != fs::file_not_found;
 }
 
 std::string listed(const SharedFolder& folder) {
@@ -58,18 +49,32 @@ SharedFolder fromListed(const std::string& text) {
 
 }  // namespace
 
+// The answer comes once what is gone is published; settle() waits for what was added.
 Result<void> Indexer::onCommand(const std::function<Result<void>()>& command) {
   std::promise<Result<void>> answer;
-  post([&] { answer.set_value(command()); });
+  const bool posted = post([&] {
+    auto result = command();
+    if (catalogue_.changed()) publish();
+    answer.set_value(std::move(result));
+  });
+  if (!posted) return refusal("too many paths are being shared or unshared: try again");
   return answer.get_future().get();
 }
 
-Result<void> Indexer::add(const fs::path& path) {
-  return onCommand([&] { return addNow(path); });
+Result<void> Indexer::add(const fs::path& path, const std::string& name) {
+  return onCommand([&] { return addNow(path, name); });
 }
 
-Result<void> Indexer::remove(const fs::path& path) {
-  return onCommand([&] { return removeNow(path); });
+Result<void> Indexer::remove(const fs::path& path, const std::string& name) {
+  return onCommand([&] { return removeNow(path, name); });
+}
+
+bool Indexer::wouldShare(const std::string& name) {
+  const auto shared = onCommand([&]() -> Result<void> {
+    if (nameFault(name) == NameFault::none && isShared(name)) return {};
+    return refusal("not shared");
+  });
+  return shared.ok();
 }
 
 void Indexer::loadShareFolders() {
@@ -84,43 +89,76 @@ void Indexer::loadShareFolders() {
   list_ = std::move(*list);
   for (const auto& text : list_.shared) {
     SharedFolder folder = fromListed(text);
-    if (isShareable(folder.label) && !labels_.contains(folder.label)) {
+    if (nameFault(folder.label) == NameFault::none && !labels_.contains(folder.label)) {
       openShareFolder(std::move(folder));
     }
   }
+  // Version 1 kept the names only; and the share may have been moved.
+  for (const auto& name : list_.hidden) list_.unshared.insert(pathOf(name));
 }
 
 void Indexer::openShareFolder(SharedFolder folder) {
   auto folders = std::make_shared<SharedFolders>(*folders_);
   const auto index = static_cast<std::uint32_t>(folders->size());
   if (!folder.label.empty()) labels_.emplace(folder.label, index);
+  folderStates_.emplace_back().real = resolvedFolder(folder.path).string();
   folders->push_back(std::move(folder));
   folders_ = std::move(folders);
-  folderStates_.emplace_back();
   nextFolderCheck_ = TimePoint{};
 }
 
-std::optional<std::string> Indexer::nameOf(const fs::path& path) const {
-  for (std::size_t i = folders_->size(); i-- > 0;) {
-    if (!folderStates_[i].active) continue;
-    const SharedFolder& folder = (*folders_)[i];
-    const auto inside = below(resolvedFolder(folder.path), path);
-    if (!inside) continue;
-    if (folder.single && *inside == folder.label) return folder.label;
-    if (folder.single) continue;
-    if (folder.label.empty() || inside->empty()) return folder.label + *inside;
-    return folder.label + '/' + *inside;
+// Without symbolic links: of the folder, or of the single file.
+std::string Indexer::topOf(std::uint32_t index) const {
+  const SharedFolder& folder = folders_->at(index);
+  const std::string& real = folderStates_[index].real;
+  return folder.single ? (fs::path(real) / folder.label).string() : real;
+}
+
+// Whether it is in a shared folder, or a shared folder in it.
+bool Indexer::concernsShare(const std::string& real) const {
+  for (std::uint32_t i = 0; i < folderStates_.size(); ++i) {
+    const std::string top = topOf(i);
+    const bool concerns = isAtOrBelow(real, top) || isAtOrBelow(top, real);
+    if (folderStates_[i].active && concerns) return true;
   }
-  return std::nullopt;
+  return false;
+}
+
+// By which names a path can be reached: one for each shared folder above it.
+std::vector<std::string> Indexer::namesOf(const std::string& real) const {
+  std::vector<std::string> names;
+  for (std::uint32_t i = 0; i < folderStates_.size(); ++i) {
+    const SharedFolder& folder = folders_->at(i);
+    if (!folderStates_[i].active || !isAtOrBelow(real, folderStates_[i].real)) continue;
+    std::string_view inside = std::string_view(real).substr(folderStates_[i].real.size());
+    if (inside.starts_with('/')) inside.remove_prefix(1);
+    if (folder.single && inside == folder.label) names.push_back(folder.label);
+    if (folder.single) continue;
+    const bool apart = !folder.label.empty() && !inside.empty();
+    std::string name = folder.label + (apart ? "/" : "") + std::string(inside);
+    // Another folder has taken the name.
+    if (folderOf(name) == i) names.push_back(std::move(name));
+  }
+  return names;
 }
 
 bool Indexer::isKnown(std::string_view name) const {
   bool anything = catalogue_.current(name) != nullptr || jobs_.contains(name) ||
-                  retries_.contains(name) || watches_.contains(name) || labels_.contains(name);
+                  retries_.contains(name) || watches_.contains(name) || labels_.contains(name) ||
+                  list_.isUnsharedItself(name, {});
   if (!anything && !name.empty()) {
     catalogue_.children(name, [&](std::string_view, bool) { anything = true; });
   }
   return anything;
+}
+
+// The path that a user means: one of the file system that has to do with what is shared, else a
+// name as `list` shows it. Without symbolic links above its last component.
+fs::path Indexer::meant(const fs::path& path, const std::string& name) const {
+  const fs::path real = resolved(path);
+  const bool isName = nameFault(name) == NameFault::none && isKnown(name);
+  if (!isName || (isThere(real) && concernsShare(real.string()))) return real;
+  return pathOf(name);
 }
 
 Result<void> Indexer::changeList(ShareList list) {
@@ -129,42 +167,61 @@ Result<void> Indexer::changeList(ShareList list) {
   return {};
 }
 
-Result<void> Indexer::addNow(const fs::path& path) {
-  const fs::path real = resolved(path);
-  auto name = nameOf(real);
-  if (!name && list_.hidden.contains(path.string())) name = path.string();
-  if (!name) return addOutside(real);
-  if (list_.hidden.contains(*name)) {
-    ShareList list = list_;
-    list.hidden.erase(*name);
-    if (const auto changed = changeList(std::move(list)); !changed) return changed;
-    touched_.insert(*name);
-    return {};
-  }
-  if (isHidden(*name)) {
-    return refusal(escaped(*name) + " is in a folder that is unshared: share that first");
-  }
-  if (!name->empty() && !allShareable(*name)) {
-    return refusal(escaped(*name) + " is the program's own and never shared");
-  }
+Result<void> Indexer::addNow(const fs::path& path, const std::string& name) {
+  const fs::path given = resolved(path);
+  const fs::path real = isThere(given) ? given : meant(path, name);
+  const std::string shown = escaped(name);
+  const auto names = namesOf(real.string());
+  const bool unsharedItself = std::ranges::any_of(
+      names, [&](const auto& each) { return list_.isUnsharedItself(each, real.string()); });
   struct stat status {};
+  // What was unshared may be shared again before it is there again.
   if (::lstat(real.c_str(), &status) != 0) {
-    return systemError("cannot share " + escaped(path.string()), errno);
+    if (!unsharedItself) return systemError("cannot share " + shown, errno);
+  } else if (S_ISLNK(status.st_mode)) {
+    return refusal(shown + " is a symbolic link: share what it leads to");
+  } else if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
+    return refusal(shown + " is no file and no folder");
+  } else if (names.empty() ? isInStateFolder(real.string()) : isStateFolder(real.string())) {
+    return refusal(shown + " is the state of a peer or metaserver, and never shared");
   }
-  return {};  // It is shared already.
+  if (!names.empty()) return addInside(real, names);
+  return addOutside(real);
+}
+
+// What lies in a shared folder already.
+Result<void> Indexer::addInside(const fs::path& path, const std::vector<std::string>& names) {
+  const std::string real = path.string();
+  const std::string shown = escaped(names.front());
+  ShareList list = list_;
+  list.unshared.erase(real);
+  for (const auto& name : names) {
+    if (!name.empty() && nameFault(name) != NameFault::none) {
+      return refusal(
+          fmt::format("{} is never shared: its name {}", shown, described(nameFault(name))));
+    }
+    list.hidden.erase(name);
+  }
+  for (const auto& name : names) {
+    if (list.isUnshared(name, real)) {
+      return refusal(shown + " is in a folder that is unshared: share that first");
+    }
+    const std::size_t label = folders_->at(folderOf(name)).label.size();
+    if (list.isDotHidden(name, label)) list.named.insert(name);
+  }
+  if (list == list_) return {};  // It is shared already.
+  if (const auto changed = changeList(std::move(list)); !changed) return changed;
+  touched_.insert(names.begin(), names.end());
+  return {};
 }
 
 Result<void> Indexer::addOutside(const fs::path& path) {
   const std::string shown = escaped(path.string());
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) return systemError("cannot share " + shown, errno);
-  if (S_ISLNK(status.st_mode)) {
-    return refusal(shown + " is a symbolic link: share what it leads to");
-  }
   const bool single = S_ISREG(status.st_mode);
-  if (!single && !S_ISDIR(status.st_mode)) return refusal(shown + " is no file and no folder");
   const std::string label = path.filename().string();
-  if (!isShareable(label) || !isUtf8(path.string())) {
+  if (nameFault(label) != NameFault::none || !isUtf8(path.string())) {
     return refusal(shown + ": nothing of that name is ever shared");
   }
   boost::system::error_code error;
@@ -179,36 +236,56 @@ Result<void> Indexer::addOutside(const fs::path& path) {
   return {};
 }
 
-Result<void> Indexer::removeNow(const fs::path& path) {
-  const fs::path real = resolved(path);
-  auto name = nameOf(real);
+Result<void> Indexer::removeNow(const fs::path& path, const std::string& name) {
+  fs::path real = meant(path, name);
   boost::system::error_code error;
-  const bool there = fs::symlink_status(real, error).type() != fs::file_not_found;
-  if (!name || !(there || isKnown(*name))) name = path.string();
-  if (name->empty()) return refusal(escaped(path.string()) + " is the share itself");
-  if (labels_.contains(*name)) return closeShareFolder(*name);
-  if (isHidden(*name) || !(isKnown(*name) || nameOf(real) == name)) {
-    return refusal(escaped(path.string()) + " is not shared");
-  }
+  // A link is not shared itself: what it leads to is.
+  if (fs::symlink_status(real, error).type() == fs::symlink_file) real = resolvedFolder(real);
+  return unshare(real, escaped(name));
+}
+
+// After it nothing at or below that path is shared, under whatever name.
+Result<void> Indexer::unshare(const fs::path& path, const std::string& shown) {
+  const std::string real = path.string();
+  if (real == folderStates_[0].real) return refusal(shown + " is the share itself");
+  if (isAtOrBelow(folderStates_[0].real, real)) return refusal("the share itself is in " + shown);
   ShareList list = list_;
-  list.hidden.insert(*name);
+  std::vector<std::uint32_t> closed;
+  for (std::uint32_t i = 1; i < folderStates_.size(); ++i) {
+    const SharedFolder& folder = folders_->at(i);
+    if (!folderStates_[i].active || !isAtOrBelow(topOf(i), real)) continue;
+    closed.push_back(i);
+    list.shared.erase(listed(folder));
+    // They would otherwise hold for the next folder of that label.
+    const auto isOf = [&](const std::string& name) { return isAtOrBelow(name, folder.label); };
+    std::erase_if(list.hidden, isOf);
+    std::erase_if(list.named, isOf);
+  }
+  std::erase_if(list.unshared, [&](const auto& other) { return isAtOrBelow(other, real); });
+  std::vector<std::string> names;
+  bool wasShared = !closed.empty();
+  const bool there = isThere(path);
+  for (auto& name : namesOf(real)) {
+    if (std::ranges::find(closed, folderOf(name)) != closed.end()) continue;
+    wasShared = wasShared || (isScanned(name) && (there || isKnown(name)));
+    const auto isOf = [&](const std::string& other) { return isAtOrBelow(other, name); };
+    std::erase_if(list.hidden, isOf);
+    std::erase_if(list.named, isOf);
+    list.hidden.insert(name);
+    list.unshared.insert(real);
+    names.push_back(std::move(name));
+  }
+  if (!wasShared) return refusal(shown + " is not shared");
   if (const auto changed = changeList(std::move(list)); !changed) return changed;
-  forgetTree(*name);
+  for (const auto index : closed) closeShareFolder(index);
+  for (const auto& name : names) forgetTree(name);
   return {};
 }
 
-Result<void> Indexer::closeShareFolder(const std::string& label) {
-  const std::uint32_t index = labels_.find(label)->second;
-  ShareList list = list_;
-  list.shared.erase(listed(folders_->at(index)));
-  // What was hidden below it would otherwise hide the next folder of that name.
-  std::erase_if(list.hidden,
-                [&](const std::string& name) { return name.starts_with(label + '/'); });
-  if (const auto changed = changeList(std::move(list)); !changed) return changed;
+void Indexer::closeShareFolder(std::uint32_t index) {
   forgetFolder(index);
   folderStates_[index].active = false;
-  labels_.erase(label);
-  return {};
+  labels_.erase(folders_->at(index).label);
 }
 
 }  // namespace espalier::share

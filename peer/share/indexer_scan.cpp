@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "common/base/state_folder.h"
 #include "common/base/text.h"
 #include "peer/share/indexer.h"
+#include "peer/share/share_name.h"
 
 namespace espalier::share {
 namespace {
@@ -25,6 +27,35 @@ std::string joined(const std::string& folder, std::string_view child) {
   return folder.empty() ? std::string(child) : folder + '/' + std::string(child);
 }
 
+constexpr int kIsState = -1;  // instead of an errno
+
+// How a shared folder is.
+struct FolderLook {
+  int error = 0;  // errno, or kIsState; 0: it can be read
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::string real;
+};
+
+FolderLook lookAtFolder(const SharedFolder& folder) {
+  // A single file wants no look at what else is in its folder.
+  const int how = folder.single ? O_PATH : O_RDONLY;
+  const FileDescriptor opened(::open(folder.path.c_str(), how | O_DIRECTORY | O_CLOEXEC));
+  FolderLook look;
+  struct stat status {};
+  if (!opened || ::fstat(opened.get(), &status) != 0 ||
+      ::faccessat(opened.get(), ".", X_OK, AT_EACCESS) != 0) {
+    look.error = errno;
+    return look;
+  }
+  if (isStateFolder(opened.get())) look.error = kIsState;
+  look.device = status.st_dev;
+  look.inode = status.st_ino;
+  boost::system::error_code ignored;
+  look.real = fs::canonical(folder.path, ignored).string();
+  return look;
+}
+
 }  // namespace
 
 std::uint32_t Indexer::folderOf(std::string_view name) const {
@@ -32,13 +63,28 @@ std::uint32_t Indexer::folderOf(std::string_view name) const {
   return label != labels_.end() ? label->second : 0;
 }
 
-// Whether it, or a folder above it, was unshared.
-bool Indexer::isHidden(std::string_view name) const {
-  if (list_.hidden.empty()) return false;
-  for (std::size_t end = name.find('/'); end != name.npos; end = name.find('/', end + 1)) {
-    if (list_.hidden.contains(name.substr(0, end))) return true;
-  }
-  return list_.hidden.contains(name);
+// Without symbolic links, as of the last check of the shared folder.
+std::string Indexer::pathOf(std::string_view name) const {
+  const std::uint32_t index = folderOf(name);
+  const std::string relative = folders_->at(index).relative(name);
+  const std::string& real = folderStates_[index].real;
+  return relative.empty() ? real : (real == "/" ? "" : real) + '/' + relative;
+}
+
+bool Indexer::isUnshared(std::string_view name) const {
+  if (list_.hidden.empty() && list_.unshared.empty()) return false;
+  return list_.isUnshared(name, pathOf(name));
+}
+
+// Whether a file of that name is.
+bool Indexer::isShared(std::string_view name) const {
+  const std::size_t label = folders_->at(folderOf(name)).label.size();
+  return !isUnshared(name) && (options_.shareHidden || !list_.isDotHidden(name, label));
+}
+
+// Whether there may be shared files in a folder of that name.
+bool Indexer::isScanned(std::string_view name) const {
+  return isShared(name) || (list_.hasNamedBelow(name) && !isUnshared(name));
 }
 
 void Indexer::checkFolders() {
@@ -51,24 +97,34 @@ void Indexer::checkFolders() {
 void Indexer::checkFolder(std::uint32_t index) {
   const SharedFolder& folder = folders_->at(index);
   FolderState& state = folderStates_[index];
-  struct stat status {};
-  const bool there = ::stat(folder.path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
-  const bool same = there && state.device == status.st_dev && state.inode == status.st_ino;
-  if (state.present && !same) forgetFolder(index);
-  if (!there) {
-    if (!std::exchange(state.toldGone, true)) {
-      notice(log::Level::warning,
-             escaped(folder.path.string()) + " is not there: nothing of it is shared until it is");
-    }
-  } else if (!state.present || !same) {
-    if (std::exchange(state.toldGone, false)) {
-      notice(log::Level::info, escaped(folder.path.string()) + " is there again");
-    }
-    state.device = status.st_dev;
-    state.inode = status.st_ino;
-    scans_.push_back(folder.label);
+  if (!state.present && Clock::now() < state.notBefore) return;
+  const auto there = lookAtFolder(folder);
+  if (there.error != 0) return loseFolder(index, there.error);
+  const bool same = state.device == there.device && state.inode == there.inode;
+  if (state.present && same && state.real == there.real) return;
+  if (state.present) forgetFolder(index);
+  state.present = true;
+  state.device = there.device;
+  state.inode = there.inode;
+  state.real = there.real;
+  scans_.push_back(folder.label);
+}
+
+// A shared folder that is not there, or cannot be read: it is tried again.
+void Indexer::loseFolder(std::uint32_t index, int error) {
+  FolderState& state = folderStates_[index];
+  if (state.present) forgetFolder(index);
+  state.present = false;
+  if (std::exchange(state.toldGone, true)) return;
+  const std::string path = escaped(folders_->at(index).path.string());
+  if (error == kIsState) {
+    return notice(log::Level::warning,
+                  path + " is the state folder of a peer or metaserver: nothing of it is shared");
   }
-  state.present = there;
+  const bool gone = error == ENOENT || error == ENOTDIR;
+  notice(log::Level::warning, gone ? path + " is not there: nothing of it is shared until it is"
+                                   : systemError(path + " cannot be read", error).message +
+                                         ": nothing of it is shared until it can");
 }
 
 void Indexer::forgetFolder(std::uint32_t index) {
@@ -84,12 +140,21 @@ void Indexer::forgetFolder(std::uint32_t index) {
   for (const auto& [name, retry] : retries_) {
     if (isOf(name)) others.push_back(name);
   }
-  for (const auto& name : others) forget(name);
+  for (const auto& [name, attempts] : troubles_) {
+    if (isOf(name)) others.push_back(name);
+  }
+  for (const auto& name : others) {
+    forget(name);
+    if (troubles_.erase(name) > 0) problems_.drop(Problem::unreadable, name);
+  }
   unwatch(watches_.dropNames(isOf));
 }
 
 void Indexer::rescan() {
   nextRescan_ = rescanning_ ? Clock::now() + options_.rescanInterval : kNever;
+  inRescan_ = true;
+  watchFailed_ = false;
+  watch_.reopen();
   for (std::uint32_t i = 0; i < folderStates_.size(); ++i) {
     if (folderStates_[i].active && folderStates_[i].present) {
       scans_.push_back(folders_->at(i).label);
@@ -104,8 +169,17 @@ void Indexer::scanSome(std::stop_token stop) {
     scans_.pop_back();
     scanFolder(name, stop);
   }
-  if (!scans_.empty() || scannedOnce_ || stop.stop_requested()) return;
-  scannedOnce_ = true;
+  if (scans_.empty() && !stop.stop_requested()) scanned();
+}
+
+// Nothing is left to be scanned at the moment.
+void Indexer::scanned() {
+  if (std::exchange(inRescan_, false) && rescanning_ && !watchFailed_) {
+    rescanning_ = false;
+    nextRescan_ = kNever;
+    notice(log::Level::info, "all folders can be watched for changes again");
+  }
+  if (std::exchange(scannedOnce_, true)) return;
   // What the index knew and is not there any more, unless all that is missing is a disk.
   const bool allThere = std::ranges::all_of(
       folderStates_, [](const FolderState& state) { return state.present || !state.active; });
@@ -115,20 +189,43 @@ void Indexer::scanSome(std::stop_token stop) {
 void Indexer::scanFolder(const std::string& name, std::stop_token stop) {
   const std::uint32_t index = folderOf(name);
   const SharedFolder& folder = folders_->at(index);
-  if (isHidden(name) || !folderStates_[index].present) return;
+  if (!folderStates_[index].present) return;
+  if (!isScanned(name)) return forgetTree(name);
   const std::string relative = folder.single ? "" : folder.relative(name);
-  auto opened = openBelow(folder.path, relative, O_RDONLY | O_DIRECTORY);
-  if (opened) return scanOpened(name, index, std::move(opened), stop);
-  if (errno == EACCES || errno == EPERM || errno == EIO) {
-    problems_.add(Problem::unreadable, (folder.path / relative).string());
+  const int how = folder.single ? O_PATH : O_RDONLY;
+  auto opened = openBelow(folder.path, relative, how | O_DIRECTORY);
+  if (!opened) return lose(name, errno);
+  // Without this right the names can be read, and nothing more.
+  if (::faccessat(opened.get(), ".", X_OK, AT_EACCESS) != 0) return lose(name, errno);
+  scanOpened(name, index, std::move(opened), stop);
+}
+
+// Whether a child of a folder is to be looked at. What is not for its name is told.
+bool Indexer::isWanted(const std::string& name, std::string_view child) {
+  switch (nameFault(name)) {
+    case NameFault::none:
+      break;
+    case NameFault::notUtf8:
+      problems_.add(Problem::notUtf8, name);
+      return false;
+    case NameFault::control:
+      problems_.add(Problem::control, name);
+      return false;
+    case NameFault::tooDeep:
+      problems_.add(Problem::tooDeep, name);
+      return false;
+    case NameFault::tooLong:
+      problems_.add(Problem::tooLong, name);
+      return false;
+    default:
+      return false;  // "." and "..", or the program's own
   }
-  if (errno == EMFILE || errno == ENFILE) {
-    nextRescan_ = std::min(nextRescan_, Clock::now() + 1s);
-    return;
+  if (isScanned(name)) return true;
+  // Told of what was there at the start; others come and go with each editor.
+  if (isDotName(child) && !scannedOnce_ && !isUnshared(name)) {
+    problems_.add(Problem::dotName, name);
   }
-  if (name != folder.label) return forgetTree(name);
-  forgetFolder(index);
-  folderStates_[index].present = false;  // The next check tries again.
+  return false;
 }
 
 void Indexer::scanOpened(const std::string& name, std::uint32_t folder, FileDescriptor opened,
@@ -137,22 +234,20 @@ void Indexer::scanOpened(const std::string& name, std::uint32_t folder, FileDesc
   const int descriptor = opened.get();
   if (!watches_.contains(name)) watch(name, descriptor);
   if (folders_->at(folder).single) {
+    found(name);
     return lookAt(descriptor, name.c_str(), name, folder, false);
   }
   const std::unique_ptr<DIR, DirectoryClose> directory(::fdopendir(descriptor));
-  if (!directory) return;
+  if (!directory) return lose(name, errno);
   opened.release();
   std::set<std::string, std::less<>> listed;
-  while (const dirent* entry = ::readdir(directory.get())) {
+  errno = 0;
+  for (const dirent* entry = ::readdir(directory.get()); entry != nullptr;
+       entry = ::readdir(directory.get())) {
     if (stop.stop_requested()) return;
     const std::string_view child = entry->d_name;
-    if (!isShareable(child)) continue;
     const std::string path = joined(name, child);
-    if (!isUtf8(child)) {
-      problems_.add(Problem::notUtf8, path);
-    } else if (path.size() > limits::kPathBytes) {
-      problems_.add(Problem::tooLong, path);
-    } else if (folderOf(path) == folder && !list_.hidden.contains(path)) {
+    if (folderOf(path) == folder && isWanted(path, child)) {
       if (listed.size() == limits::kSharedFiles) {
         problems_.add(Problem::tooMany, path);
         break;
@@ -160,7 +255,10 @@ void Indexer::scanOpened(const std::string& name, std::uint32_t folder, FileDesc
       listed.emplace(child);
       lookAt(::dirfd(directory.get()), entry->d_name, path, folder, true);
     }
+    errno = 0;  // of the next readdir(3): its end and its failure look alike
   }
+  if (errno != 0) return lose(name, errno);
+  found(name);
   std::vector<std::string> missing;
   catalogue_.children(name, [&](std::string_view child, bool) {
     const std::string path = joined(name, child);
@@ -172,13 +270,14 @@ void Indexer::scanOpened(const std::string& name, std::uint32_t folder, FileDesc
 void Indexer::watch(const std::string& name, int folder) {
   const int number = watch_.add(folder);
   if (number >= 0) return watches_.put(name, number);
+  const int error = errno;
+  watchFailed_ = true;
   if (std::exchange(rescanning_, true)) return;
-  nextRescan_ = Clock::now() + options_.rescanInterval;
+  nextRescan_ = std::min(nextRescan_, Clock::now() + options_.rescanInterval);
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(options_.rescanInterval).count();
-  notice(log::Level::warning,
-         systemError("cannot watch all folders for changes", errno).message +
-             ": looking at them every " + std::to_string(seconds) +
-             " s instead (fs.inotify.max_user_watches sets how many can be watched)");
+  notice(log::Level::warning, "cannot watch all folders for changes, because " +
+                                  FolderWatch::reason(error) + ": looking at them every " +
+                                  std::to_string(seconds) + " s until they can be watched");
 }
 
 void Indexer::unwatch(const std::vector<int>& watches) {
@@ -202,10 +301,13 @@ void Indexer::onWatchEvent(const WatchEvent& event) {
   }
   if (event.watchEnded) return watches_.drop(event.watch);
   for (const auto& name : watches_.namesOf(event.watch)) {
+    const bool top = name == folders_->at(folderOf(name)).label;
     if (!event.name.empty()) {
       onChildEvent(name, event);
-    } else if (event.folderMoved && name == folders_->at(folderOf(name)).label) {
+    } else if (top && (event.folderMoved || event.attributes)) {
       nextFolderCheck_ = Clock::now();
+    } else if (event.folderMoved) {
+      touched_.insert(name);  // Unmounted, perhaps: what is there now has no watch.
     }
   }
 }
@@ -216,18 +318,16 @@ void Indexer::onChildEvent(const std::string& folderName, const WatchEvent& even
     if (event.name == folderName) touched_.insert(folderName);
     return;
   }
-  if (!isShareable(event.name)) return;
+  // It may be a state folder from now on, or no longer.
+  if (event.name == kStateMarker) scans_.push_back(folderName);
   const std::string path = joined(folderName, event.name);
-  if (!isUtf8(event.name)) {
-    problems_.add(Problem::notUtf8, path);
-  } else if (path.size() > limits::kPathBytes || folderOf(path) != folder || isHidden(path)) {
-    return;
-  } else if (!event.isFolder) {
+  if (folderOf(path) != folder || !isWanted(path, event.name)) return;
+  if (!event.isFolder) {
     if (event.closed) sooner(path);
     touched_.insert(path);
   } else if (event.left) {
     forgetTree(path);
-  } else if (!watches_.contains(path)) {
+  } else {
     touched_.insert(path);  // Not scanned at once: it must prove to be no link and not our own.
   }
 }

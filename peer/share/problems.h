@@ -10,20 +10,26 @@
 
 namespace espalier::share {
 
-enum class Problem { notUtf8, tooLong, unreadable, tooMany, restless };
+enum class Problem { notUtf8, control, tooLong, tooDeep, dotName, unreadable, tooMany, restless };
 
 class Problems {
  public:
-  void add(Problem problem, const std::string& path);
+  // `reason`: of this one, for the notice's example. Nothing if it is known already.
+  void add(Problem problem, const std::string& name, const std::string& reason = {});
+  // It is shared again, which is told if the problem was.
+  void solve(Problem problem, const std::string& name);
+  // It is gone: nothing is told, and it would be news again.
+  void drop(Problem problem, const std::string& name);
   // One notice a kind that has something new to tell, with a count and an example.
   void tell(const std::function<void(const Notice&)>& onNotice);
 
  private:
-  static constexpr std::size_t kKinds = 5;
+  static constexpr std::size_t kKinds = 8;
   struct Kind {
-    std::set<std::string> paths;  // at most kToldPaths
-    std::string first;
-    bool news = false;
+    std::set<std::string> told;  // with the fresh ones at most kToldPaths, as `solved`
+    std::set<std::string> fresh;
+    std::set<std::string> solved;
+    std::string reason;  // of the first that is fresh
   };
   std::array<Kind, kKinds> kinds_;
 };

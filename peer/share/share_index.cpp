@@ -6,7 +6,9 @@
 
 #include "common/base/text.h"
 #include "common/crypto/file_tree.h"
+#include "peer/share/index_file.h"
 #include "peer/share/indexer.h"
+#include "peer/share/share_list.h"
 
 namespace espalier::share {
 namespace {
@@ -91,14 +93,32 @@ void ShareIndex::learn(const fs::path& path, const FileRoot& root, std::span<con
   const std::uint64_t chunkBytes = crypto::chunkBytesFor(stat.sizeBytes);
   if (!crypto::chunkListMatches(root, stat.sizeBytes, chunkBytes, chunks)) return;
   if (chunks.size() > 1) (void)indexer_->chunkLists().store(root, chunks).ok();
-  indexer_->learn({stat, root});
+  indexer_->learn({stat, root, true});
 }
 
-Result<void> ShareIndex::add(const fs::path& path) {
-  return indexer_->add(path);
+void ShareIndex::recheck(const FileRoot& root) {
+  indexer_->recheck(root);
 }
-Result<void> ShareIndex::remove(const fs::path& path) {
-  return indexer_->remove(path);
+bool ShareIndex::wouldShare(const std::string& name) {
+  return indexer_->wouldShare(name);
+}
+
+Result<void> ShareIndex::checkState(const fs::path& stateFolder) {
+  const auto isNewer = [](const auto& read) {
+    return !read && read.error().code == ErrorCode::configuration;
+  };
+  if (const auto index = loadIndex(indexIn(stateFolder)); isNewer(index)) return index.error();
+  if (const auto list = loadShareList(shareListIn(stateFolder)); isNewer(list)) {
+    return list.error();
+  }
+  return {};
+}
+
+Result<void> ShareIndex::add(const fs::path& path, const std::string& name) {
+  return indexer_->add(path, name);
+}
+Result<void> ShareIndex::remove(const fs::path& path, const std::string& name) {
+  return indexer_->remove(path, name);
 }
 
 }  // namespace espalier::share

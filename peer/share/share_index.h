@@ -5,13 +5,14 @@
 //     ^                   |
 //     +---- changed ------+   again later: 100 ms, doubling to 30 s
 //
-// Invariants: what a snapshot lists was hashed whole in exactly the version (size, mtime, inode)
-// that it names; no version is listed whose bytes changed while they were hashed. Nothing below a
-// `.espalier` or the state folder, no symbolic link, socket, fifo or device, no name that is not
-// UTF-8 or is longer than kPathBytes, is listed or opened. What cannot be shared is told in a
-// notice. A file waits until its mtime is older than the clock's tick before it is hashed: a later
-// write then shows in the mtime. A version hashed before (by inode, size and mtime, whatever its
-// name) is not hashed again.
+// Invariants: what a snapshot lists was hashed whole in exactly the version (FileStat) that it
+// names; no version is listed whose bytes changed while they were hashed. Nothing in the state
+// folder of any peer or metaserver, no symbolic link, socket, fifo or device, no invalid name
+// (share_name.h), nothing that was unshared or whose name hides it (share_list.h) is listed or
+// opened. What cannot be shared is told in a notice; what cannot be read is tried again, after 100
+// ms, doubling to 30 s. A file waits until its mtime and ctime are older than the clock's tick
+// before it is hashed: a later write then shows in them. A version hashed before, whatever its
+// name, is not hashed again.
 //
 // Threads: one that scans, watches and publishes, and a lane a core that hashes; the constructor
 // starts them and returns at once, the destructor joins them within a read (256 KiB) of each and
@@ -46,6 +47,7 @@ struct ShareOptions {
   unsigned lanes = 0;    // 0: one a core
   // Called from the index's own thread, which waits for it; must not call the index.
   std::function<void(const Notice&)> onNotice = [](const Notice&) {};
+  bool shareHidden = false;  // also what begins with a dot
   std::size_t watches = limits::kFolderWatches;
   Duration rescanInterval = limits::kRescanInterval;
 };
@@ -98,12 +100,26 @@ class ShareIndex {
   // gives them; what does not fit the root and size is ignored.
   void learn(const fs::path& path, const FileRoot& root, std::span<const Digest> chunks);
 
+  // Somebody was sent a chunk of this root that does not match its hash: the files are hashed again
+  // (limits::kRecheckAgain), and announced as what they prove to be. Returns at once.
+  void recheck(const FileRoot& root);
+
+  // Whether a file of that share name would be shared.
+  bool wouldShare(const std::string& name);
+
   // `share PATH`: a file or folder from outside the share appears under its last component; one
-  // that remove() hid comes back. `unshare PATH`: takes away what add() added, or hides what is in
-  // the share; PATH may also be a share name. Kept over a restart. Relative paths are from the
-  // working folder. Errors are sentences for the user.
-  Result<void> add(const fs::path& path);
-  Result<void> remove(const fs::path& path);
+  // that remove() took away comes back, one whose name begins with a dot is shared from now on.
+  // `unshare PATH`: nothing at or below that path is shared, under whatever name, until add() of
+  // that very path. Where the path is not in what is shared, `name` may be a share name. Kept over a
+  // restart. Relative paths are from the working folder. When they return, the snapshot shows what is gone, and progress() is not
+  // `ready` until what was added is hashed. Errors are sentences for the user.
+  Result<void> add(const fs::path& path, const std::string& name);
+  Result<void> remove(const fs::path& path, const std::string& name);
+  Result<void> add(const fs::path& path) { return add(path, path.string()); }
+  Result<void> remove(const fs::path& path) { return remove(path, path.string()); }
+
+  // An error of code `configuration` when a newer version wrote what lies in a state folder.
+  static Result<void> checkState(const fs::path& stateFolder);
 
  private:
   std::unique_ptr<Indexer> indexer_;

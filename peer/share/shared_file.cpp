@@ -4,45 +4,55 @@
 
 #include <cerrno>
 
+#include "common/base/state_folder.h"
 #include "common/base/text.h"
+#include "peer/share/share_name.h"
 
 namespace espalier::share {
 namespace {
 
 constexpr std::int64_t kNanosPerSecond = 1'000'000'000;
 
+std::int64_t nanos(const timespec& time) {
+  return time.tv_sec * kNanosPerSecond + time.tv_nsec;
+}
+
+// -1 and ENOENT for a state folder.
+FileDescriptor unlessState(FileDescriptor folder) {
+  if (!folder || !isStateFolder(folder.get())) return folder;
+  errno = ENOENT;
+  return {};
+}
+
 }  // namespace
 
 FileStat fileStat(const struct stat& status) {
-  return {static_cast<std::uint64_t>(status.st_size),
-          status.st_mtim.tv_sec * kNanosPerSecond + status.st_mtim.tv_nsec, status.st_ino};
-}
-
-bool isShareable(std::string_view component) {
-  return !component.empty() && component != "." && component != ".." && component != ".espalier" &&
-         !component.starts_with(".espalier-") && component.find('/') == component.npos &&
-         component.find('\0') == component.npos;
+  return {static_cast<std::uint64_t>(status.st_size), nanos(status.st_mtim), status.st_ino,
+          nanos(status.st_ctim), status.st_dev};
 }
 
 FileDescriptor openBelow(int folder, std::string_view relative, int flags) {
   constexpr int kAlways = O_NOFOLLOW | O_CLOEXEC;
-  if (relative.empty()) return FileDescriptor(::openat(folder, ".", flags | kAlways));
-  FileDescriptor above;
-  while (true) {
+  if (relative.empty()) {
+    return unlessState(FileDescriptor(::openat(folder, ".", flags | kAlways)));
+  }
+  FileDescriptor above =
+      unlessState(FileDescriptor(::openat(folder, ".", O_PATH | O_DIRECTORY | kAlways)));
+  while (above) {
     const std::size_t slash = relative.find('/');
     const std::string component(relative.substr(0, slash));
-    if (!isShareable(component)) {
-      errno = ENOENT;
-      return {};
-    }
-    const int from = above ? above.get() : folder;
-    if (slash == relative.npos) {
-      return FileDescriptor(::openat(from, component.c_str(), flags | kAlways));
-    }
-    above = FileDescriptor(::openat(from, component.c_str(), O_PATH | O_DIRECTORY | kAlways));
-    if (!above) return {};
+    if (componentFault(component) != NameFault::none) break;
+    const bool last = slash == relative.npos;
+    const int how = last ? flags : O_PATH | O_DIRECTORY;
+    FileDescriptor opened(::openat(above.get(), component.c_str(), how | kAlways));
+    if (last && (flags & O_DIRECTORY) == 0) return opened;
+    opened = unlessState(std::move(opened));
+    if (last || !opened) return opened;
+    above = std::move(opened);
     relative.remove_prefix(slash + 1);
   }
+  if (above) errno = ENOENT;
+  return {};
 }
 
 FileDescriptor openBelow(const fs::path& folder, std::string_view relative, int flags) {
@@ -69,7 +79,7 @@ Result<OpenedFile> openForServing(const SharedFile& file) {
 bool unchanged(int descriptor, const SharedFile& file) {
   struct stat status {};
   return ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) &&
-         fileStat(status) == file.stat();
+         fileStat(status) == file.stat;
 }
 
 }  // namespace espalier::share

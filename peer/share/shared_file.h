@@ -17,11 +17,15 @@
 
 namespace espalier::share {
 
-// What tells one version of a file from the next without reading it.
+// What tells one version of a file from the next without reading it. The ctime is the kernel's own:
+// whoever changes the content and puts the mtime back changes it all the same. So do a rename, a
+// chmod and a new hard link, after which the file is hashed again.
 struct FileStat {
   std::uint64_t sizeBytes = 0;
   std::int64_t mtimeNanos = 0;
   std::uint64_t inode = 0;
+  std::int64_t ctimeNanos = 0;
+  std::uint64_t device = 0;
 
   auto operator<=>(const FileStat&) const = default;
 };
@@ -31,14 +35,11 @@ FileStat fileStat(const struct stat& status);
 struct SharedFile {
   std::string name;  // relative to the share, '/' between its components, UTF-8
   std::uint64_t sizeBytes = 0;
-  std::int64_t mtimeNanos = 0;
-  std::uint64_t inode = 0;
+  FileStat stat;
   FileRoot root;
   fs::path path;
   fs::path folder;
   std::string relative;
-
-  FileStat stat() const { return {sizeBytes, mtimeNanos, inode}; }
 };
 
 struct OpenedFile {
@@ -53,12 +54,9 @@ Result<OpenedFile> openForServing(const SharedFile& file);
 // To ask again after the bytes were read: nobody may get half of the old and half of the new.
 bool unchanged(int descriptor, const SharedFile& file);
 
-// Whether a file or folder of that name may be shared or listed: not "", ".", "..", ".espalier" or
-// what begins with ".espalier-" (the programs' own temporary files), and without '/' or NUL.
-bool isShareable(std::string_view component);
-
-// Opens `relative` (shareable components, '/' between them, "" for the folder itself) below an open
-// folder, with O_NOFOLLOW at each step. -1 and errno, as openat(2).
+// Opens `relative` (components of a valid name, share_name.h; "" for the folder itself) below an
+// open folder, with O_NOFOLLOW at each step. -1 and errno, as openat(2). ENOENT also where a folder
+// on the way, the first and the last included, is a state folder of any peer or metaserver.
 FileDescriptor openBelow(int folder, std::string_view relative, int flags);
 // The same below a path of the user's, whose own links are followed.
 FileDescriptor openBelow(const fs::path& folder, std::string_view relative, int flags);

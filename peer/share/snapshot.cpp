@@ -66,8 +66,9 @@ std::vector<const Entry*> Snapshot::findRoot(const FileRoot& root) const {
 SharedFile Snapshot::file(const Entry& entry) const {
   const SharedFolder& folder = folders_->at(entry.folder);
   std::string relative = folder.relative(entry.name);
-  return {entry.name, entry.stat.sizeBytes,   entry.stat.mtimeNanos, entry.stat.inode,
-          entry.root, folder.path / relative, folder.path,           relative};
+  return {entry.name, entry.stat.sizeBytes,   entry.stat,
+          entry.root, folder.path / relative, folder.path,
+          relative};
 }
 
 std::optional<SharedFile> Snapshot::file(std::string_view name) const {

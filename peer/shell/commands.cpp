@@ -76,7 +76,8 @@ Command getCommand(const Getter& get) {
       .details =
           "NAME is a file's path as `find` shows it, else a glob (get '*.txt'), or a file root of\n"
           "64 hexadecimal digits; with a slash at its end, a folder: everything below it.\n"
-          "Files go to the downloads folder, or to PATH, a file or a folder.\n"
+          "Files go to the downloads folder, or to PATH, a file or a folder. A name that begins\n"
+          "with a dot is saved only if you typed it, or with -o.\n"
           "--force overwrites a file that differs; -v shows what each source gives.",
       .flags = {{"-o", "PATH", Kind::localPath}, {"--force"}, {"-v"}},
       .minValues = 1,
@@ -142,18 +143,26 @@ Command listCommand(PeerService& service) {
 
 Command shareCommand(PeerService& service, bool add) {
   const char* name = add ? "share" : "unshare";
-  Command command{.name = name,
-                  .usage = fmt::format("{} PATH", name),
-                  .summary = add ? "add a file or a folder to what is shared"
-                                 : "take a file or a folder from what is shared",
-                  .minValues = 1,
-                  .maxValues = 1,
-                  .kinds = {Kind::localPath},
-                  .text = shareChangeText};
+  Command command{
+      .name = name,
+      .usage = fmt::format("{} PATH", name),
+      .summary = add ? "add a file or a folder to what is shared"
+                     : "take a file or a folder from what is shared",
+      .details = add ? "PATH is a path, or a name as `list` shows it that was unshared.\n"
+                       "What begins with a dot is shared only if it is named so, or with\n"
+                       "--share-hidden; so are all that is below it and has no such name."
+                     : "PATH is a path, or a name as `list` shows it. After it nothing at\n"
+                       "or below PATH is shared, whatever else was shared above or below,\n"
+                       "until that very PATH is shared again.",
+      .minValues = 1,
+      .maxValues = 1,
+      .kinds = {Kind::localPath},
+      .text = shareChangeText};
   command.handler = [&service, add, name](const Arguments& arguments, Context& context) {
-    const auto path = localPath(context, arguments.values[0]);
+    const std::string& typed = arguments.values[0];
+    const auto path = localPath(context, typed);
     const auto change =
-        add ? service.share(path, context.stop) : service.unshare(path, context.stop);
+        add ? service.share(path, typed, context.stop) : service.unshare(path, typed, context.stop);
     return outcomeOf(name, change,
                      [&](const ShareChange& done) { return shareChangeData(name, done); });
   };

@@ -59,6 +59,7 @@ struct GetCommand::Run {
   Json errors = Json::array();
   Json candidates;
   std::vector<Error> failures;
+  std::string typed = {};  // all names, with '/' between them
 
   void fail(const std::string& name, const Error& error) {
     Json data;
@@ -69,7 +70,7 @@ struct GetCommand::Run {
   }
 
   Destination destination() const {
-    if (!output) return {};
+    if (!output) return {Destination::Form::downloads, {}, typed};
     return {outputIsFolder ? Destination::Form::folder : Destination::Form::file,
             localPath(context, *output)};
   }
@@ -261,6 +262,7 @@ Outcome GetCommand::run(const std::vector<std::string>& names,
                         const std::optional<std::string>& output, bool force,
                         Context& context) const {
   Run run{context, output, force, false, Json::array(), Json::array(), Json(), {}};
+  run.typed = fmt::format("{}", fmt::join(names, "/"));
   if (output) {
     run.outputIsFolder = output->ends_with('/') || isFolder(localPath(context, *output));
     if (names.size() > 1 && !run.outputIsFolder) {

@@ -123,11 +123,13 @@ void Node::restoreState(const InstanceKey& key) {
 }
 
 Result<void> Node::makeShare() {
+  if (auto known = share::ShareIndex::checkState(options_.state); !known) return known;
   // Transfers that came before are served from the share that was.
   if (server_) server_->stop();
   share::ShareOptions share;
   share.root = options_.share;
   share.stateFolder = options_.state;
+  share.shareHidden = options_.shareHidden;
   share.onNotice = [](const share::Notice& notice) { log::write(notice.level, notice.text); };
   Sharing sharing;
   sharing.index = std::make_unique<share::ShareIndex>(std::move(share));

@@ -28,6 +28,9 @@
 
 namespace espalier::peer::shell {
 
+// Which names that begin with a dot a fetch may write.
+transfer::DotNames dotsOf(const Destination& destination);
+
 class Node final : public PeerService, public Joiner {
  public:
   // `metaserver` is the address to dial. Starts the loop's thread.
@@ -71,8 +74,10 @@ class Node final : public PeerService, public Joiner {
   Result<PushReport> push(const PushRequest& request, std::stop_token stop, const OnPush& onChange,
                           const OnProgress& onHashed) override;
   Result<std::vector<PushReport>> pushes(std::stop_token stop) override;
-  Result<ShareChange> share(const std::string& path, std::stop_token stop) override;
-  Result<ShareChange> unshare(const std::string& path, std::stop_token stop) override;
+  Result<ShareChange> share(const std::string& path, const std::string& typed,
+                            std::stop_token stop) override;
+  Result<ShareChange> unshare(const std::string& path, const std::string& typed,
+                              std::stop_token stop) override;
   Result<std::vector<Link>> links() override;
   Result<Status> status() override;
   Result<void> awaitMembers(std::uint64_t total, std::stop_token stop,

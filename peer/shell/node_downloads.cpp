@@ -48,6 +48,13 @@ std::string bySource(const transfer::FetchProgress& state) {
 
 }  // namespace
 
+// Whoever says where a file goes may call it as he likes.
+transfer::DotNames dotsOf(const Destination& destination) {
+  return destination.form == Destination::Form::downloads
+             ? transfer::DotNames::typed(destination.typed)
+             : transfer::DotNames::all();
+}
+
 std::vector<transfer::Holder> Node::holdersOf(const FileRoot& root, std::uint64_t size,
                                               std::stop_token stop) {
   std::vector<transfer::Holder> holders;
@@ -88,11 +95,14 @@ Result<Fetched> Node::fetch(const FetchRequest& request, std::stop_token stop,
   wanted.search = [this, root = wanted.root](std::uint64_t size, std::stop_token token) {
     return holdersOf(root, size, std::move(token));
   };
+  wanted.dots = dotsOf(request.destination);
   switch (request.destination.form) {
     case Destination::Form::downloads:
       wanted.folder = options_.downloads;
       // What will be shared is, chunk by chunk.
-      if (options_.downloads == options_.share) wanted.growing = &growing_;
+      if (options_.downloads == options_.share && index_->wouldShare(wanted.saveAs)) {
+        wanted.growing = &growing_;
+      }
       break;
     case Destination::Form::folder:
       wanted.folder = request.destination.path;

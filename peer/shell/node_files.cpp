@@ -179,17 +179,19 @@ Result<ShareReport> Node::list(const std::optional<PeerId>& peer, std::stop_toke
   return report;
 }
 
-Result<ShareChange> Node::share(const std::string& path, std::stop_token) {
+Result<ShareChange> Node::share(const std::string& path, const std::string& typed,
+                                std::stop_token) {
   const auto before = index_->snapshot()->size();
-  if (auto added = index_->add(path); !added) return added.error();
+  if (auto added = index_->add(path, typed); !added) return added.error();
   index_->wait(1s, [](const auto&, const share::Progress& progress) { return progress.ready; });
   const auto after = index_->snapshot()->size();
   return ShareChange{path, after > before ? after - before : 0, !index_->progress().ready};
 }
 
-Result<ShareChange> Node::unshare(const std::string& path, std::stop_token) {
+Result<ShareChange> Node::unshare(const std::string& path, const std::string& typed,
+                                  std::stop_token) {
   const auto before = index_->snapshot()->size();
-  if (auto removed = index_->remove(path); !removed) return removed.error();
+  if (auto removed = index_->remove(path, typed); !removed) return removed.error();
   index_->wait(1s, [](const auto&, const share::Progress& progress) { return progress.ready; });
   const auto after = index_->snapshot()->size();
   return ShareChange{path, before > after ? before - after : 0, false};

@@ -34,6 +34,7 @@ void Node::fetchMany(const std::vector<FetchRequest>& requests, std::stop_token 
   const TimePoint started = Clock::now();
   const Destination& destination = requests.front().destination;
   transfer::ManyRequest wanted;
+  wanted.dots = dotsOf(destination);
   wanted.folder =
       destination.form == Destination::Form::folder ? destination.path : options_.downloads;
   Places places;

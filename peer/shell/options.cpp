@@ -117,6 +117,8 @@ std::vector<Option> optionTable(PeerOptions& o) {
        storePeerId(o.id)},
       {"share", "DIR", "./ID", "what others can fetch; made if it is not there",
        storeText(o.given.share, limits::kPathBytes), false, true},
+      {"share-hidden", "", "", "also what begins with a dot, without `share` of its name",
+       storeYes(o.shareHidden)},
       {"downloads", "DIR", "the share", "where fetched files go",
        storeText(o.given.downloads, limits::kPathBytes), false, true},
       {"join-word", "WORD", "P2P", "the word that the metaserver wants to hear", storeJoinWord(o)},

@@ -33,6 +33,7 @@ struct PeerOptions {
   bool joinWordGiven = false;
   Endpoint listen{"127.0.0.1", 0};  // port 0: what the metaserver assigns
   std::string advertise;            // empty: the host of `listen`
+  bool shareHidden = false;
   PushPolicy acceptPush{PushPolicy::From::none, {}, 10'000'000'000};
   Rates rates;  // of all transfers together
   std::vector<std::string> commands;

@@ -39,6 +39,9 @@ struct Destination {
   enum class Form { downloads, file, folder };
   Form form = Form::downloads;
   std::string path;  // of the file, or of the folder that the file's own name goes below
+  // What the user asked for: in the downloads folder, components of names that begin with a dot are
+  // written only if they are in it.
+  std::string typed = {};
 };
 
 struct FetchRequest {
@@ -210,8 +213,12 @@ class PeerService : public command::NetworkService {
   // Those that this peer knows of, its own or not.
   virtual Result<std::vector<PushReport>> pushes(std::stop_token stop) = 0;
 
-  virtual Result<ShareChange> share(const std::string& path, std::stop_token stop) = 0;
-  virtual Result<ShareChange> unshare(const std::string& path, std::stop_token stop) = 0;
+  // `path` is one of the file system; `typed` what the user said, perhaps a name as `list` shows
+  // it.
+  virtual Result<ShareChange> share(const std::string& path, const std::string& typed,
+                                    std::stop_token stop) = 0;
+  virtual Result<ShareChange> unshare(const std::string& path, const std::string& typed,
+                                      std::stop_token stop) = 0;
   virtual Result<std::vector<Link>> links() = 0;
   virtual Result<Status> status() = 0;
 

@@ -47,7 +47,7 @@ Result<FetchResult> Downloader::fetchOfSize(const FetchRequest& request, std::st
   if (!wire::isPossibleFile(request.root, request.size)) {
     return Error{ErrorCode::protocol, "no file has that size and that root"};
   }
-  auto target = Target::locate(request.folder, request.saveAs);
+  auto target = Target::locate(request.folder, request.saveAs, request.dots);
   if (!target) return target.error();
   FetchResult result;
   result.path = target->path();

@@ -26,6 +26,7 @@
 #include "common/base/result.h"
 #include "peer/transfer/growing_files.h"
 #include "peer/transfer/holder_connection.h"
+#include "peer/transfer/safe_path.h"
 
 namespace espalier::transfer {
 
@@ -42,6 +43,7 @@ struct FetchRequest {
   std::string folder;  // the user's; it exists, and links in it are followed
   std::string saveAs;  // below it; may come from the network (SafeName); missing folders are made
   bool force = false;  // an existing different file is replaced
+  DotNames dots = DotNames::none();
   // Others who hold the file, or parts of it, by now, and say it to be of this size: asked now and
   // then while it is fetched, on a thread of its own. May be empty.
   std::function<std::vector<Holder>(std::uint64_t size, std::stop_token stop)> search = {};

@@ -112,10 +112,10 @@ Result<void> ManyJob::sort() {
   for (std::size_t i = 0; i < files_.size(); ++i) {
     const ManyFile& wanted = request_.files[i];
     if (wanted.size == 0 || wanted.size > limits::kChunkBytesMin) continue;
-    auto name = SafeName::parse(wanted.saveAs);
+    auto name = SafeName::parse(wanted.saveAs, request_.dots);
     if (!name || somethingIsThere(*name) || !roots.insert(wanted.root).second) continue;
     if (!target_) {
-      auto target = Target::locate(request_.folder, wanted.saveAs);
+      auto target = Target::locate(request_.folder, wanted.saveAs, request_.dots);
       if (!target) return target.error();
       target_ = std::move(*target);
     }

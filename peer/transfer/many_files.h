@@ -7,8 +7,8 @@
 // which the next fetch of that root verifies and takes.
 //
 // Whatever is out of the ordinary is left to Downloader: something has the name already, the root
-// stands twice in the list, a part is there, a file is empty or has several chunks, a holder that
-// failed where another one is left. fetchMany() says which files those are.
+// stands twice in the list, a part is there, a file is empty or has several chunks, its name is not
+// to be written, a holder failed where another one is left. fetchMany() says which files those are.
 //
 // Blocks; has a thread a holder (limits::kFetchSources at most), all joined when it returns.
 // Thread-safe.
@@ -36,6 +36,7 @@ struct ManyRequest {
   std::vector<Holder> holders;
   std::string folder;  // the user's; it exists
   std::vector<ManyFile> files;
+  DotNames dots = DotNames::none();
 };
 
 // One that is there now, whole, verified and synced: `file` of the request, from `holder`. Called

@@ -13,10 +13,11 @@
 
 #include "common/base/fs.h"
 #include "common/base/limits.h"
+#include "common/base/state_folder.h"
 #include "common/base/text.h"
 #include "common/crypto/file_tree.h"
 #include "peer/core/push.h"
-#include "peer/transfer/safe_path.h"
+#include "peer/share/share_name.h"
 
 namespace espalier::transfer {
 namespace {
@@ -37,7 +38,16 @@ Error tooMany() {
 
 Result<void> addFile(const fs::path& path, const std::string& name, std::vector<Found>& found) {
   if (found.size() >= limits::kPushFiles) return tooMany();
-  if (const auto safe = SafeName::parse(name); !safe) return safe.error();
+  // The rules of those who would save it.
+  const auto cannot = [&](std::string_view why) {
+    return Error{ErrorCode::failed, fmt::format("cannot push {}: {}", escaped(path.string()), why)};
+  };
+  if (const auto fault = share::nameFault(name); fault != share::NameFault::none) {
+    return cannot(fmt::format("its name {}", share::described(fault)));
+  }
+  if (share::hasDotName(name)) {
+    return cannot("no peer takes a name that begins with a dot from a push");
+  }
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) {
     return systemError(fmt::format("cannot push {}", escaped(path.string())), errno);
@@ -52,8 +62,11 @@ Result<void> addFolder(const fs::path& folder, const std::string& name, std::vec
   std::vector<std::pair<std::string, fs::path>> files;
   for (; !failed && entry != fs::recursive_directory_iterator(); entry.increment(failed)) {
     const auto type = entry->symlink_status(failed).type();
-    if (type == fs::directory_file && entry->path().filename().string() == kStateFolderName) {
+    const bool own =
+        share::componentFault(entry->path().filename().string()) == share::NameFault::own;
+    if (own || (type == fs::directory_file && isStateFolder(entry->path().string()))) {
       entry.disable_recursion_pending();
+      continue;
     }
     if (type != fs::regular_file) continue;
     if (files.size() >= limits::kPushFiles) return tooMany();

@@ -183,7 +183,7 @@ Result<void> PushWork::openNext() {
 // Nothing when it lies there already.
 Result<std::shared_ptr<PushWork::Incoming>> PushWork::open(std::size_t place) {
   const auto& file = files_[place];
-  auto target = Target::locate(options_.downloads, file.name);
+  auto target = Target::locate(options_.downloads, file.name, DotNames::none());
   if (!target) return ownDisk(target.error());
   const auto existing = target->compare(file.root, file.sizeBytes, stop_);
   if (!existing) return ownDisk(existing.error());

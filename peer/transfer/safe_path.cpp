@@ -2,16 +2,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 
-#include "common/base/limits.h"
+#include "common/base/state_folder.h"
 #include "common/base/text.h"
+#include "peer/share/share_name.h"
 
 namespace espalier::transfer {
 namespace {
@@ -23,31 +21,6 @@ Error unusable(std::string_view name, std::string_view why) {
   return {ErrorCode::failed, fmt::format("\"{}\" is no name to save a file under: {}; -o PATH "
                                          "saves it elsewhere",
                                          escaped(name.substr(0, kShown)), why)};
-}
-
-bool isStateFolder(std::string_view component) {
-  return std::equal(component.begin(), component.end(), kStateFolderName.begin(),
-                    kStateFolderName.end(), [](char a, char b) {
-                      return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
-                    });
-}
-
-// Why a component cannot be used; empty if it can.
-std::string_view fault(std::string_view component) {
-  if (component.empty()) return "it has an empty part";
-  if (component == "." || component == "..") return "it has a part \".\" or \"..\"";
-  if (component.size() > limits::kNameBytes) return "a part of it is too long";
-  if (isStateFolder(component)) return "\".espalier\" is the peer's own folder";
-  return {};
-}
-
-// Control characters, invalid UTF-8 and bidirectional controls are what escaped() changes, besides
-// the backslash.
-bool isPlain(std::string_view name) {
-  std::string without(name);
-  // Not erased: the bytes around one would become neighbours, and a character that is none there.
-  std::replace(without.begin(), without.end(), '\\', '_');
-  return escaped(without) == without;
 }
 
 std::string joined(std::span<const std::string> parts) {
@@ -63,30 +36,73 @@ Error folderError(std::span<const std::string> folders, int error) {
   return systemError(fmt::format("cannot open the folder {}", escaped(joined(folders))), error);
 }
 
-// The whole path with one call, where the kernel has it (Linux 5.6) and all folders are there.
-int openAtOnce(int base, std::span<const std::string> folders) {
-  open_how how{};
-  how.flags = kFolderFlags;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  return static_cast<int>(::syscall(SYS_openat2, base, joined(folders).c_str(), &how, sizeof how));
+Error stateError(std::span<const std::string> folders) {
+  const std::string name = folders.empty() ? "the folder to save in" : escaped(joined(folders));
+  return {ErrorCode::failed, name +
+                                 " is the state folder of a peer or metaserver: nothing is "
+                                 "saved in it"};
+}
+
+Result<FileDescriptor> copyOf(int base) {
+  FileDescriptor same(::fcntl(base, F_DUPFD_CLOEXEC, 0));
+  if (!same) return systemError("cannot open a folder again", errno);
+  return same;
+}
+
+// One component at a time: none is "..", and each is opened without following a link.
+Result<FileDescriptor> descend(int base, std::span<const std::string> folders, bool create,
+                               bool mayBeState) {
+  const auto refusesState = [&](int folder) { return !mayBeState && isStateFolder(folder); };
+  if (refusesState(base)) return stateError(folders);
+  if (folders.empty()) return copyOf(base);
+  FileDescriptor folder;
+  int from = base;
+  for (std::size_t i = 0; i < folders.size(); ++i) {
+    const char* part = folders[i].c_str();
+    FileDescriptor below(::openat(from, part, kFolderFlags));
+    if (!below && errno == ENOENT && create) {
+      if (::mkdirat(from, part, 0777) != 0 && errno != EEXIST) {
+        return folderError(folders.first(i + 1), errno);
+      }
+      below = FileDescriptor(::openat(from, part, kFolderFlags));
+    }
+    if (!below) return folderError(folders.first(i + 1), errno);
+    if (refusesState(below.get())) return stateError(folders.first(i + 1));
+    folder = std::move(below);
+    from = folder.get();
+  }
+  return folder;
 }
 
 }  // namespace
 
-Result<SafeName> SafeName::parse(std::string_view name) {
-  if (name.empty()) return unusable(name, "it is empty");
-  if (name.size() > limits::kPathBytes) return unusable(name, "it is too long");
-  if (name.front() == '/') return unusable(name, "it is an absolute path");
-  if (!isPlain(name)) return unusable(name, "it has control characters or is no UTF-8");
-  std::vector<std::string> parts;
-  for (std::size_t begin = 0; begin <= name.size();) {
-    const std::size_t end = std::min(name.find('/', begin), name.size());
-    const auto component = name.substr(begin, end - begin);
-    if (const auto why = fault(component); !why.empty()) return unusable(name, why);
-    parts.emplace_back(component);
-    begin = end + 1;
+DotNames DotNames::typed(std::string_view text) {
+  std::set<std::string, std::less<>> names;
+  share::allComponents(text, [&](std::string_view component) {
+    if (share::isDotName(component)) names.emplace(component);
+    return true;
+  });
+  return DotNames(false, std::move(names));
+}
+
+bool DotNames::allows(std::string_view component) const {
+  return all_ || !share::isDotName(component) || typed_.contains(component);
+}
+
+Result<SafeName> SafeName::parse(std::string_view name, const DotNames& dots) {
+  if (const auto fault = share::nameFault(name); fault != share::NameFault::none) {
+    return unusable(name, fmt::format("it {}", share::described(fault)));
   }
-  if (parts.size() > limits::kPathDepth) return unusable(name, "it has too many folders");
+  std::vector<std::string> parts;
+  const bool allowed = share::allComponents(name, [&](std::string_view component) {
+    parts.emplace_back(component);
+    return dots.allows(component);
+  });
+  if (!allowed) {
+    return unusable(name, fmt::format("\"{}\" begins with a dot, and nobody asked for it by that "
+                                      "name",
+                                      escaped(parts.back())));
+  }
   return SafeName(std::move(parts));
 }
 
@@ -102,27 +118,11 @@ Result<FileDescriptor> openFolder(const std::string& path) {
 
 Result<FileDescriptor> openFolderBeneath(int base, std::span<const std::string> folders,
                                          bool create) {
-  if (folders.empty()) {
-    FileDescriptor same(::fcntl(base, F_DUPFD_CLOEXEC, 0));
-    if (!same) return systemError("cannot open a folder again", errno);
-    return same;
-  }
-  FileDescriptor folder(openAtOnce(base, folders));
-  if (folder) return folder;
-  if (errno == ELOOP || errno == ENOTDIR) return folderError(folders, errno);
-  // One component at a time is as safe: none is "..", and each is opened without following a link.
-  int from = base;
-  for (std::size_t i = 0; i < folders.size(); ++i) {
-    const char* part = folders[i].c_str();
-    if (create && ::mkdirat(from, part, 0777) != 0 && errno != EEXIST) {
-      return folderError(folders.first(i + 1), errno);
-    }
-    FileDescriptor below(::openat(from, part, kFolderFlags));
-    if (!below) return folderError(folders.first(i + 1), errno);
-    folder = std::move(below);
-    from = folder.get();
-  }
-  return folder;
+  return descend(base, folders, create, false);
+}
+
+Result<FileDescriptor> openFolderInState(int state, std::span<const std::string> folders) {
+  return descend(state, folders, true, true);
 }
 
 }  // namespace espalier::transfer

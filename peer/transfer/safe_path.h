@@ -1,17 +1,20 @@
 // A name from the network becomes a path below a folder of ours, or an error. Nothing that another
-// peer calls its files leads out of that folder, onto its `.espalier`, or through a symbolic link,
-// wherever that points.
+// peer calls its files leads out of that folder, into the state folder of any peer or metaserver,
+// or through a symbolic link, wherever that points.
 //
-//   auto name = SafeName::parse("docs/f3.txt");
+//   auto name = SafeName::parse("docs/f3.txt", DotNames::none());
 //   auto folder = openFolderBeneath(downloads, name->folders(), true);   // made where missing
 //   ... openat(folder->get(), name->leaf().c_str(), O_NOFOLLOW …) ...
 //
 // Thread-safe (no state). Errors: `failed` for a name that cannot be used, `io` for the disk.
 #pragma once
 
+#include <functional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/base/file_descriptor.h"
@@ -19,15 +22,29 @@
 
 namespace espalier::transfer {
 
-// The folder that a peer keeps its own things in; never shared, listed or written by request.
-inline constexpr std::string_view kStateFolderName = ".espalier";
+// Which names that begin with a dot may be written: those that the user typed, since `.profile` or
+// `.ssh` would do what nobody asked for. A value.
+class DotNames {
+ public:
+  static DotNames none() { return DotNames(false, {}); }
+  static DotNames all() { return DotNames(true, {}); }
+  // The components of what the user asked for: a name, a folder, a glob.
+  static DotNames typed(std::string_view text);
 
-// One or more components, each 1 to 255 bytes of UTF-8 without control characters, none of them
-// ".", ".." or ".espalier" (in any case: some file systems ignore it); at most limits::kPathBytes
-// and limits::kPathDepth in all.
+  bool allows(std::string_view component) const;
+
+ private:
+  DotNames(bool all, std::set<std::string, std::less<>> typed)
+      : all_(all), typed_(std::move(typed)) {}
+  bool all_;
+  std::set<std::string, std::less<>> typed_;
+};
+
+// A name that a shared file can have (share_name.h), with no component that begins with a dot but
+// those that are allowed.
 class SafeName {
  public:
-  static Result<SafeName> parse(std::string_view name);
+  static Result<SafeName> parse(std::string_view name, const DotNames& dots);
 
   std::span<const std::string> folders() const {
     return std::span(parts_).first(parts_.size() - 1);
@@ -42,9 +59,11 @@ class SafeName {
 
 // The folder `path` (a user's: links in it are followed).
 Result<FileDescriptor> openFolder(const std::string& path);
-// A folder below `base`, no component of which is a symbolic link. With `create`, what is missing
-// is made (mode 0777 less the umask).
+// A folder below `base`, no component of which is a symbolic link or a state folder, nor `base` a
+// state folder. With `create`, what is missing is made (mode 0777 less the umask).
 Result<FileDescriptor> openFolderBeneath(int base, std::span<const std::string> folders,
                                          bool create);
+// The same within a state folder of our own.
+Result<FileDescriptor> openFolderInState(int state, std::span<const std::string> folders);
 
 }  // namespace espalier::transfer

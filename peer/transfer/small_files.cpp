@@ -15,16 +15,12 @@
 namespace espalier::transfer {
 namespace {
 
-constexpr std::string_view kCannotWrite = "cannot write what was received";
-
+// With its size first, so that it may end with a hole.
 Result<void> writeAll(int file, std::span<const std::byte> data) {
-  while (!data.empty()) {
-    const auto written = ::write(file, data.data(), data.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return diskError(kCannotWrite, errno);
-    data = data.subspan(static_cast<std::size_t>(written));
+  if (::ftruncate(file, static_cast<off_t>(data.size())) != 0) {
+    return diskError("cannot write what was received", errno);
   }
-  return {};
+  return writeSparse(file, 0, data, [](auto, auto) { return Result<void>(); });
 }
 
 }  // namespace

@@ -29,13 +29,16 @@ struct FileState {
   std::uint64_t size = 0;
   std::int64_t modifiedSeconds = 0;
   std::int64_t modifiedNanoseconds = 0;
+  std::int64_t changedSeconds = 0;  // the kernel's own: put back by nobody
+  std::int64_t changedNanoseconds = 0;
   std::uint64_t inode = 0;
   std::uint64_t device = 0;
   bool operator==(const FileState&) const = default;
 
   static FileState of(const struct stat& status) {
     return {static_cast<std::uint64_t>(status.st_size), status.st_mtim.tv_sec,
-            status.st_mtim.tv_nsec, status.st_ino, status.st_dev};
+            status.st_mtim.tv_nsec, status.st_ctim.tv_sec, status.st_ctim.tv_nsec,
+            status.st_ino, status.st_dev};
   }
 };
 

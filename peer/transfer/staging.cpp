@@ -32,16 +32,6 @@ namespace {
 constexpr std::size_t kPageBytes = 4096;
 constexpr std::uint64_t kSliceBytes = 4 << 20;
 constexpr auto kSliceTime = std::chrono::microseconds(500);
-Result<void> writeAt(int file, std::uint64_t offset, std::span<const std::byte> data) {
-  while (!data.empty()) {
-    const auto written = ::pwrite(file, data.data(), data.size(), static_cast<off_t>(offset));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return diskError("cannot write what was received", errno);
-    data = data.subspan(static_cast<std::size_t>(written));
-    offset += static_cast<std::uint64_t>(written);
-  }
-  return {};
-}
 
 bool readAt(int file, std::uint64_t offset, std::span<std::byte> out) {
   while (!out.empty()) {
@@ -169,11 +159,12 @@ void Staging::markData(const ChunkPlan& plan) {
 }
 
 Result<void> Staging::makeRoom(std::uint64_t size) {
-  size_ = reserved_ = size;
+  size_ = size;
   struct stat status {};
   if (::fstat(part_.get(), &status) != 0) return noRoom(size, errno);
   hadData_ = status.st_blocks > 0;
   wasWhole_ = static_cast<std::uint64_t>(status.st_size) == size;
+  wasEmpty_ = status.st_size == 0 && status.st_blocks == 0;
   // Rather than the signal that ftruncate(2) would raise.
   struct rlimit limit {};
   if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && size > limit.rlim_cur) return noRoom(size, EFBIG);
@@ -184,26 +175,26 @@ Result<void> Staging::makeRoom(std::uint64_t size) {
   if (::fstatvfs(part_.get(), &disk) != 0) return noRoom(size, errno);
   const std::uint64_t there = static_cast<std::uint64_t>(status.st_blocks) * 512;
   if (size > there && (size - there) / disk.f_frsize >= disk.f_bavail) return noRoom(size, ENOSPC);
-  if (isInMemory(part_.get())) return {};
-  reserved_ = 0;
-  slice_ = kSliceBytes;
+  if (!isInMemory(part_.get())) room_->slice = kSliceBytes;
   return {};
 }
 
 Result<bool> Staging::reserveMore() {
-  if (reserved_ == size_) return false;
-  const std::uint64_t bytes = std::min(slice_, size_ - reserved_);
+  const std::lock_guard lock(room_->mutex);
+  auto& [mutex, reserved, slice] = *room_;
+  if (slice == 0 || reserved == size_) return false;
+  const std::uint64_t bytes = std::min(slice, size_ - reserved);
   const auto started = std::chrono::steady_clock::now();
-  if (::fallocate(part_.get(), 0, static_cast<off_t>(reserved_), static_cast<off_t>(bytes)) != 0) {
+  if (::fallocate(part_.get(), 0, static_cast<off_t>(reserved), static_cast<off_t>(bytes)) != 0) {
     if (errno == EINTR) return true;
     if (errno != EOPNOTSUPP && errno != ENOSYS) return noRoom(size_, errno);
-    reserved_ = size_;
+    slice = 0;
     return false;
   }
-  reserved_ += bytes;
+  reserved += bytes;
   // Writers wait meanwhile, so slices are short; where reserving costs nothing they soon are all.
-  if (std::chrono::steady_clock::now() - started < kSliceTime) slice_ *= 2;
-  return reserved_ < size_;
+  if (std::chrono::steady_clock::now() - started < kSliceTime) slice *= 2;
+  return reserved < size_;
 }
 
 // A file of one chunk has no journal.
@@ -247,10 +238,25 @@ Result<void> Staging::writeJournal(const ChunkPlan& plan) {
 
 Result<void> Staging::write(const ChunkPlan& plan, std::uint64_t chunk,
                             std::span<const std::byte> data) {
-  if (auto written = writeAt(part_.get(), plan.offset(chunk), data); !written) return written;
+  const auto hole = [this](std::uint64_t offset, std::span<const std::byte> zeros) {
+    return leaveHole(offset, zeros);
+  };
+  if (auto written = writeSparse(part_.get(), plan.offset(chunk), data, hole); !written) {
+    return written;
+  }
   if (!journal_) return {};
   const std::byte mark{1};
   return writeAt(journal_.get(), marksAt_ + chunk, std::span(&mark, 1));
+}
+
+// What was never written is a hole already. From the first one on no space is reserved: it would
+// fill the holes to come.
+Result<void> Staging::leaveHole(std::uint64_t offset, std::span<const std::byte> zeros) {
+  const std::lock_guard lock(room_->mutex);
+  room_->slice = 0;
+  if (wasEmpty_ && offset >= room_->reserved) return {};
+  if (punchHole(part_.get(), offset, zeros.size())) return {};
+  return writeAt(part_.get(), offset, zeros);
 }
 
 Result<void> Staging::sync() {

@@ -12,6 +12,9 @@
 // The journal: 8 bytes of magic, root, size and chunk size (8 bytes each, little-endian), 32 bytes
 // a chunk hash, a byte a chunk (1: written). A file of one chunk has none.
 //
+// Runs of zeros are left out as holes (disk.h), so a sparse file needs the space of its data only.
+// Whether it fits is asked of its whole size at the start, because nobody says where its holes are.
+//
 // write() may be called by several threads for different chunks, and beside reserveMore(); all else
 // by one.
 #pragma once
@@ -20,6 +23,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -104,6 +108,7 @@ class Staging {
   Result<void> readJournal(const FileRoot& root, std::uint64_t size);
   void markData(const ChunkPlan& plan);
   Result<void> makeRoom(std::uint64_t size);
+  Result<void> leaveHole(std::uint64_t offset, std::span<const std::byte> zeros);
   Result<void> writeJournal(const ChunkPlan& plan);
   bool holdsAll(const ChunkPlan& plan);
   Result<void> verifyWritten(const ChunkPlan& plan, const std::function<void(std::uint64_t)>& held,
@@ -116,10 +121,16 @@ class Staging {
   FileDescriptor journal_;
   std::uint64_t marksAt_ = 0;
   std::uint64_t size_ = 0;
-  std::uint64_t reserved_ = 0;  // bytes from the beginning
-  std::uint64_t slice_ = 0;     // to reserve next
-  bool hadData_ = false;        // an earlier run wrote into the part
-  bool wasWhole_ = false;       // the part had the size of the file
+  // What is reserved; behind a pointer, because a Staging is moved.
+  struct Room {
+    std::mutex mutex;
+    std::uint64_t reserved = 0;  // bytes from the beginning
+    std::uint64_t slice = 0;     // to reserve next; 0: no more
+  };
+  std::unique_ptr<Room> room_ = std::make_unique<Room>();
+  bool hadData_ = false;   // an earlier run wrote into the part
+  bool wasWhole_ = false;  // the part had the size of the file
+  bool wasEmpty_ = false;  // nothing was ever written to it
   std::optional<ChunkPlan> earlierPlan_;
   std::vector<char> marks_;  // of the earlier run
 };

@@ -18,7 +18,7 @@ namespace espalier::transfer {
 namespace {
 
 const std::array<std::string, 1> kIncoming{"incoming"};
-const std::array<std::string, 2> kIncomingBeside{std::string(kStateFolderName), "incoming"};
+const std::array<std::string, 2> kIncomingBeside{".espalier", "incoming"};
 constexpr std::size_t kReadBytes = 1024 * 1024;
 
 // Renaming works within a mount only, even where two mounts show the same file system.
@@ -50,8 +50,9 @@ Result<bool> hasRoot(int file, const FileRoot& root, std::uint64_t size, std::st
 
 }  // namespace
 
-Result<Target> Target::locate(const std::string& folder, std::string_view name) {
-  auto safe = SafeName::parse(name);
+Result<Target> Target::locate(const std::string& folder, std::string_view name,
+                              const DotNames& dots) {
+  auto safe = SafeName::parse(name, dots);
   if (!safe) return safe.error();
   auto base = openFolder(folder);
   if (!base) return base.error();
@@ -102,7 +103,7 @@ Result<StagingFolder> Target::stagingFolder(const std::string& stateFolder) cons
   const std::span<const std::string> below = inState
                                                  ? std::span<const std::string>(kIncoming)
                                                  : std::span<const std::string>(kIncomingBeside);
-  auto folder = openFolderBeneath(from, below, true);
+  auto folder = openFolderInState(from, below);
   if (!folder) return folder.error();
   std::string path = inState ? stateFolder : folder_;
   for (const auto& part : below) path += "/" + part;
@@ -110,9 +111,10 @@ Result<StagingFolder> Target::stagingFolder(const std::string& stateFolder) cons
 }
 
 void Target::removeStagingFolder() const {
-  const auto beside = openFolderBeneath(base_.get(), std::span(kIncomingBeside).first(1), false);
+  const FileDescriptor beside(::openat(base_.get(), kIncomingBeside[0].c_str(),
+                                       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!beside) return;
-  if (::unlinkat(beside->get(), kIncomingBeside[1].c_str(), AT_REMOVEDIR) != 0) return;
+  if (::unlinkat(beside.get(), kIncomingBeside[1].c_str(), AT_REMOVEDIR) != 0) return;
   ::unlinkat(base_.get(), kIncomingBeside[0].c_str(), AT_REMOVEDIR);
 }
 

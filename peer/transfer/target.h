@@ -19,7 +19,8 @@ class Target {
 
   // `folder` is the user's, `name` may be the network's. An error when nothing can be written
   // there.
-  static Result<Target> locate(const std::string& folder, std::string_view name);
+  static Result<Target> locate(const std::string& folder, std::string_view name,
+                               const DotNames& dots);
 
   // Reads what has the name, if it is of that size. An unreadable file is `different`; whatever
   // else than a file has the name is an error.

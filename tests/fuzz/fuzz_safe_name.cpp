@@ -3,11 +3,13 @@
 
 #include "common/base/fs.h"
 #include "common/base/limits.h"
+#include "common/base/state_folder.h"
 #include "common/base/text.h"
 #include "peer/transfer/safe_path.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace espalier;
+using transfer::DotNames;
 using transfer::SafeName;
 
 namespace {
@@ -25,20 +27,23 @@ void checkPart(const std::string& part) {
   for (char& c : folded) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   }
-  fuzz::require(folded != transfer::kStateFolderName, "a part is not the state folder");
+  fuzz::require(folded != ".espalier" && folded != kStateMarker, "a part is not the state folder");
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto name = fuzz::view(data, size);
-  const auto safe = SafeName::parse(name);
+  const auto safe = SafeName::parse(name, DotNames::all());
   if (!safe) return 0;
+  const bool hidden = name.starts_with('.') || name.find("/.") != std::string_view::npos;
+  fuzz::require(SafeName::parse(name, DotNames::none()).ok() == !hidden, "dots are never written");
+  fuzz::require(SafeName::parse(name, DotNames::typed(name)).ok(), "but if they were typed");
   for (const auto& part : safe->folders()) checkPart(part);
   checkPart(safe->leaf());
   const auto text = safe->text();
-  fuzz::require(text.size() <= limits::kPathBytes, "a path is bounded");
-  const auto again = SafeName::parse(text);
+  fuzz::require(text.size() <= limits::kSharedNameBytes, "a path is bounded");
+  const auto again = SafeName::parse(text, DotNames::all());
   fuzz::require(again.ok() && again->text() == text, "a name reads back");
   const auto path = (fs::path("/base") / text).lexically_normal().string();
   fuzz::require(path == "/base/" + text, "a path stays below its folder, as it is");

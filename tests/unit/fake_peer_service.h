@@ -153,10 +153,11 @@ class FakePeerService : public PeerService {
     return ShareReport{peer.value_or(id("s2")),
                        {{"a.txt", 12, rootOf(1)}, {"b.bin", 3'100'000, rootOf(2)}}};
   }
-  Result<ShareChange> share(const std::string& path, std::stop_token) override {
+  Result<ShareChange> share(const std::string& path, const std::string&, std::stop_token) override {
     return ShareChange{path, 3, false};
   }
-  Result<ShareChange> unshare(const std::string& path, std::stop_token) override {
+  Result<ShareChange> unshare(const std::string& path, const std::string&,
+                              std::stop_token) override {
     return ShareChange{path, 1, false};
   }
   Result<std::vector<Link>> links() override {

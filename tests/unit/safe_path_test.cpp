@@ -61,7 +61,7 @@ class CanaryTree {
 
 // Saves a byte under the name, as a fetch does in the end.
 bool save(const fs::path& downloads, const std::string& name) {
-  const auto safe = SafeName::parse(name);
+  const auto safe = SafeName::parse(name, DotNames::all());
   if (!safe) return false;
   const auto base = openFolder(downloads.string());
   REQUIRE(base.ok());
@@ -147,22 +147,22 @@ TEST_CASE("names that lead out, or that nobody could type, are refused") {
                                 "x\u202ey",
                                 "a\r"}) {
     CAPTURE(escaped(bad));
-    CHECK_FALSE(SafeName::parse(bad).ok());
+    CHECK_FALSE(SafeName::parse(bad, DotNames::all()).ok());
   }
-  CHECK_FALSE(SafeName::parse(std::string("a\0b", 3)).ok());
-  CHECK_FALSE(SafeName::parse(std::string(256, 'x')).ok());
+  CHECK_FALSE(SafeName::parse(std::string("a\0b", 3), DotNames::all()).ok());
+  CHECK_FALSE(SafeName::parse(std::string(256, 'x'), DotNames::all()).ok());
   std::string deep = "x";
   for (int i = 0; i < 64; ++i) deep += "/x";
-  CHECK_FALSE(SafeName::parse(deep).ok());
-  CHECK(SafeName::parse(deep.substr(2)).ok());
-  CHECK_FALSE(SafeName::parse(std::string(5000, 'x')).ok());
+  CHECK_FALSE(SafeName::parse(deep, DotNames::all()).ok());
+  CHECK(SafeName::parse(deep.substr(2), DotNames::all()).ok());
+  CHECK_FALSE(SafeName::parse(std::string(5000, 'x'), DotNames::all()).ok());
 }
 
 TEST_CASE("ordinary names are taken as they are") {
   for (const std::string good : {"f1.txt", "a/b/c", "with space", "größe/日本", "...", "..a", "a..",
                                  "-rf", "~", "a\\b", ".hidden", ".espalier2", "espalier"}) {
     CAPTURE(good);
-    const auto name = SafeName::parse(good);
+    const auto name = SafeName::parse(good, DotNames::all());
     REQUIRE(name.ok());
     CHECK(name->text() == good);
   }
@@ -234,7 +234,7 @@ TEST_CASE("a link under the very name is replaced, not followed, and only by for
 
 TEST_CASE("a safe name is exactly what it was parsed from") {
   rc::check("parse keeps or refuses", [](const std::string& name) {
-    const auto safe = SafeName::parse(name);
+    const auto safe = SafeName::parse(name, DotNames::all());
     if (!safe) return;
     RC_ASSERT(safe->text() == name);
     RC_ASSERT(name.find('\0') == std::string::npos);

@@ -3,8 +3,12 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <condition_variable>
 #include <fstream>
 #include <memory>
@@ -141,5 +145,23 @@ inline void setMtime(const fs::path& file, std::int64_t seconds) {
   const timespec times[2] = {{seconds, 0}, {seconds, 0}};
   REQUIRE(::utimensat(AT_FDCWD, file.c_str(), times, 0) == 0);
 }
+
+// While it lives, modes of files hold for this thread and those that it starts, also as root.
+class WithoutOverride {
+ public:
+  WithoutOverride() {
+    REQUIRE(::syscall(SYS_capget, &header_, before_.data()) == 0);
+    auto without = before_;
+    without[0].effective &= ~(1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH);
+    REQUIRE(::syscall(SYS_capset, &header_, without.data()) == 0);
+  }
+  ~WithoutOverride() { ::syscall(SYS_capset, &header_, before_.data()); }
+  WithoutOverride(const WithoutOverride&) = delete;
+  WithoutOverride& operator=(const WithoutOverride&) = delete;
+
+ private:
+  __user_cap_header_struct header_{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, 2> before_{};
+};
 
 }  // namespace espalier::share

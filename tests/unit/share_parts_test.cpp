@@ -7,8 +7,12 @@
 #include <map>
 
 #include "common/base/file.h"
+#include "common/base/limits.h"
+#include "common/crypto/sha256.h"
 #include "peer/share/catalogue.h"
 #include "peer/share/share_list.h"
+#include "peer/share/share_name.h"
+#include "peer/share/shared_file.h"
 #include "peer/share/watch_table.h"
 
 using namespace espalier;
@@ -125,13 +129,48 @@ TEST_CASE("a version is remembered when its file went away, not when it was over
   CHECK(catalogue.remembered({2, 2, 2}) == nullptr);
 }
 
-TEST_CASE("components that are the program's own or lead elsewhere are not shareable") {
-  for (const std::string name : {"", ".", "..", ".espalier", ".espalier-part-1", "a/b"}) {
-    CHECK_FALSE(isShareable(name));
-  }
-  CHECK_FALSE(isShareable(std::string_view("a\0b", 3)));
-  for (const std::string name : {"a", "...", ".espalier2", ".hidden", "a b", "-", "日本"}) {
-    CHECK(isShareable(name));
+TEST_CASE("names that lead elsewhere, are the program's own or cannot be typed are invalid") {
+  const std::string deep = [] {
+    std::string name = "x";
+    while (name.size() < 2 * limits::kPathDepth - 1) name += "/x";
+    return name;
+  }();
+  const std::string longest = [] {
+    std::string name;
+    while (name.size() + 200 < limits::kSharedNameBytes) name += std::string(199, 'l') + '/';
+    return name + std::string(limits::kSharedNameBytes - name.size(), 'e');
+  }();
+  const std::map<std::string, NameFault> names{{"", NameFault::empty},
+                                               {"a//b", NameFault::empty},
+                                               {"a/", NameFault::empty},
+                                               {"/a", NameFault::absolute},
+                                               {".", NameFault::dots},
+                                               {"a/..", NameFault::dots},
+                                               {".espalier", NameFault::own},
+                                               {"a/.ESPALIER/b", NameFault::own},
+                                               {".Espalier-part-1", NameFault::own},
+                                               {"espalier-state", NameFault::own},
+                                               {"a/ESPALIER-state", NameFault::own},
+                                               {std::string("a\0b", 3), NameFault::control},
+                                               {"a\n", NameFault::control},
+                                               {"x\u202ey", NameFault::control},
+                                               {"\u0085", NameFault::control},
+                                               {"\xff", NameFault::notUtf8},
+                                               {"a/\xc0\xaf/b", NameFault::notUtf8},
+                                               {std::string(255, 'x'), NameFault::none},
+                                               {std::string(256, 'x'), NameFault::longComponent},
+                                               {longest, NameFault::none},
+                                               {longest + 'x', NameFault::tooLong},
+                                               {deep, NameFault::none},
+                                               {deep + "/x", NameFault::tooDeep},
+                                               {"...", NameFault::none},
+                                               {".espalier2", NameFault::none},
+                                               {".hidden", NameFault::none},
+                                               {"a b/-/~", NameFault::none},
+                                               {"日本\\", NameFault::none}};
+  for (const auto& [name, fault] : names) {
+    CAPTURE(name);
+    CHECK(nameFault(name) == fault);
   }
 }
 
@@ -164,10 +203,11 @@ TEST_CASE("the index comes back as it was written") {
   CHECK(loadIndex(file.path)->empty());
   CHECK(rc::check([&] {
     std::vector<Remembered> files;
-    for (const auto& [size, mtime, inode] :
-         *rc::gen::arbitrary<
-             std::vector<std::tuple<std::uint64_t, std::int64_t, std::uint64_t>>>()) {
-      files.push_back({{size, mtime, inode}, rootNumber(static_cast<std::uint8_t>(size))});
+    for (const auto& [size, mtime, inode, ctime, device] :
+         *rc::gen::arbitrary<std::vector<std::tuple<std::uint64_t, std::int64_t, std::uint64_t,
+                                                    std::int64_t, std::uint64_t>>>()) {
+      files.push_back(
+          {{size, mtime, inode, ctime, device}, rootNumber(static_cast<std::uint8_t>(size))});
     }
     RC_ASSERT(saveIndex(file.path, files));
     RC_ASSERT(*loadIndex(file.path) == files);
@@ -192,11 +232,58 @@ TEST_CASE("each damaged byte of an index is noticed") {
 TEST_CASE("the list of what was shared by hand comes back, and a damaged one is an error") {
   TempFile file;
   CHECK(*loadShareList(file.path) == ShareList{});
-  const ShareList list{{"/a/\"quoted\"\n", "/b/"}, {"ä/b", "c"}};
+  const ShareList list{{"/a/\"quoted\"\n", "/b/"}, {"ä/b", "c"}, {"/x/ä/b"}, {".d", "e/.f/g"}};
   REQUIRE(saveShareList(file.path, list));
   CHECK(*loadShareList(file.path) == list);
-  for (const std::string bad : {"", "[]", "{", R"({"shared":3})", R"({"hidden":[1]})", "\xff"}) {
+  for (const std::string bad : {"", "[]", "{", R"({"shared":3})", R"({"hidden":[1]})",
+                                R"({"version":"2"})", R"({"named":{}})", "\xff"}) {
     REQUIRE(replaceFile(file.path.string(), bad, Durability::soft, kPrivate));
     CHECK_FALSE(loadShareList(file.path));
   }
+}
+
+TEST_CASE("what a newer version wrote is refused, what an older one wrote is read") {
+  TempFile file;
+  REQUIRE(replaceFile(file.path.string(), R"({"version":3})", Durability::soft, kPrivate));
+  CHECK(loadShareList(file.path).error().code == ErrorCode::configuration);
+  REQUIRE(replaceFile(file.path.string(), "ESPINDX3" + std::string(100, 'x'), Durability::soft,
+                      kPrivate));
+  CHECK(loadIndex(file.path).error().code == ErrorCode::configuration);
+
+  REQUIRE(replaceFile(file.path.string(), R"({"shared":["/a"],"hidden":["b"]})", Durability::soft,
+                      kPrivate));
+  CHECK(*loadShareList(file.path) == ShareList{{"/a"}, {"b"}, {}, {}});
+  const auto number = [](std::uint64_t value) {
+    std::string bytes;
+    for (int i = 0; i < 8; ++i) bytes.push_back(static_cast<char>(value >> 8 * i));
+    return bytes;
+  };
+  std::string first = "ESPINDX1" + number(1) + number(7) + number(8) + number(9);
+  first += rootNumber(1).view();
+  first += crypto::sha256(std::as_bytes(std::span(first))).view();
+  REQUIRE(replaceFile(file.path.string(), first, Durability::soft, kPrivate));
+  CHECK(*loadIndex(file.path) == std::vector<Remembered>{{{8, 9, 7, 0, 0}, rootNumber(1)}});
+}
+
+TEST_CASE("a version is known by its ctime and device, too, unless an old index knew neither") {
+  Catalogue catalogue;
+  const FileStat stat{100, 1, 2, 5'000'000'000, 3};
+  catalogue.remember({stat, rootNumber(1)});
+  CHECK(catalogue.remembered(stat) != nullptr);
+  FileStat other = stat;
+  other.ctimeNanos += 1;
+  CHECK(catalogue.remembered(other) == nullptr);
+  other = stat;
+  other.device = 4;
+  CHECK(catalogue.remembered(other) == nullptr);
+
+  catalogue.remember({{100, 1, 20, 0, 0}, rootNumber(2)});
+  CHECK(*catalogue.remembered({100, 1, 20, 77, 3}) == rootNumber(2));
+  CHECK(catalogue.remembered({100, 2, 20, 77, 3}) == nullptr);
+
+  // A download that is renamed after it was verified.
+  catalogue.remember({{100, 1, 30, 5'000'000'000, 3}, rootNumber(3), true});
+  CHECK(*catalogue.remembered({100, 1, 30, 6'000'000'000, 3}) == rootNumber(3));
+  CHECK(catalogue.remembered({100, 1, 30, 4'999'999'999, 3}) == nullptr);
+  CHECK(catalogue.remembered({100, 1, 30, 16'000'000'000, 3}) == nullptr);
 }
