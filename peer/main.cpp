@@ -172,12 +172,9 @@ class Program {
     if (!logWriter_) logAbove(editor);
     const auto joined = options_.id.empty() ? prompt.join(node_)
                                             : prompt.joinAs(node_, options_.id, options_.joinWord);
-    int code = 0;
-    if (!joined) {
-      code = failWith(joined.error(), options_, "join");
-    } else if (*joined) {
-      code = prompt.run(dispatcher_, (*joined)->id);
-    }
+    const int code = joined ? 0 : failWith(joined.error(), options_, "join");
+    int failed = 0;  // of a script, which may end by `stop` after a failure
+    if (joined && *joined) failed = prompt.run(dispatcher_, (*joined)->id);
     // The loop still logs, and may not wait for a terminal that is stopped.
     if (!logWriter_) logWriter_ = std::make_unique<command::LogWriter>();
     prompt_.with([](auto*& current) { current = nullptr; });
@@ -186,7 +183,7 @@ class Program {
       standard.err(failure->message + "\n");
       return exitCode(failure->code);
     }
-    return ending_.code().value_or(code);
+    return failed != 0 ? failed : ending_.code().value_or(code);
   }
 
   net::EventLoop& loop_;

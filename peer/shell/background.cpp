@@ -45,8 +45,8 @@ bool Background::start(const std::string& line, command::Context context) {
 
 int Background::wait(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, stop, [this] { return running_ == 0; });
-  return stop.stop_requested() ? exitCode(ErrorCode::interrupted) : failure_.code();
+  const bool ended = changed_.wait(lock, stop, [this] { return running_ == 0; });
+  return ended ? failure_.code() : exitCode(ErrorCode::interrupted);
 }
 
 }  // namespace espalier::peer::shell
