@@ -42,6 +42,12 @@ std::string localTime(std::chrono::system_clock::time_point time) {
                      fmt::localtime(std::chrono::system_clock::to_time_t(time)));
 }
 
+std::string asOfText(const Json& data) {
+  if (!data.contains("asOf")) return {};
+  return fmt::format("metaserver out of reach: as of {}\n",
+                     data["asOf"].get<std::string>().substr(11, 8));
+}
+
 Outcome topo(NetworkService& service, const Arguments& arguments, const Context& context) {
   if (arguments.has("--dot")) {
     const auto dot = service.topologyDot(context.stop);
@@ -76,6 +82,7 @@ Outcome whatIf(NetworkService& service, const Arguments& arguments, const Contex
     data["attachments"].push_back(std::move(entry));
   }
   data["peers"] = peersData(plan->after);
+  if (plan->asOf) data["asOf"] = localTime(*plan->asOf);
   return Outcome::done(std::move(data));
 }
 
@@ -90,7 +97,7 @@ std::string whatIfText(const Json& data) {
   }
   if (text.empty()) text = "nobody would have to attach anew\n";
   return text + fmt::format("the network without {}:\n", escaped(data["kill"].get<std::string>())) +
-         peersText(data["peers"]);
+         peersText(data["peers"]) + asOfText(data);
 }
 
 }  // namespace
@@ -119,12 +126,7 @@ Json topologyData(const Topology& topology) {
 std::string topologyText(const Json& data) {
   if (data.contains("dot")) return data["dot"].get<std::string>();
   if (!data.contains("peers")) return {};
-  std::string text = peersText(data["peers"]);
-  if (data.contains("asOf")) {
-    text += fmt::format("metaserver out of reach: as of {}\n",
-                        data["asOf"].get<std::string>().substr(11, 8));
-  }
-  return text;
+  return peersText(data["peers"]) + asOfText(data);
 }
 
 Command topoCommand(NetworkService& service) {

@@ -35,6 +35,8 @@ struct Attachment {
 struct KillPlan {
   std::vector<Attachment> attachments;
   std::vector<NetworkPeer> after;
+  // As of a topology: the metaserver is out of reach.
+  std::optional<std::chrono::system_clock::time_point> asOf = {};
 };
 
 // Blocking, called from any number of command threads at once.

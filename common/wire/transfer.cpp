@@ -60,6 +60,12 @@ Result<TransferRequest> fromProto(const proto::ListRequest& message) {
   return TransferRequest(ListRequest{message.after()});
 }
 
+Result<TransferRequest> fromProto(const proto::ChunkRejected& message) {
+  auto root = FileRoot::fromRaw(message.root());
+  if (!root) return malformedTransfer("a root of the wrong length");
+  return TransferRequest(ChunkRejected{*root});
+}
+
 Result<TransferRequest> fromProto(const proto::ChunksHeldRequest& message) {
   auto root = FileRoot::fromRaw(message.root());
   if (!root) return malformedTransfer("a root of the wrong length");
@@ -101,6 +107,8 @@ Result<TransferAnswer> fromProto(const proto::ChunkHeader& message) {
 Result<TransferAnswer> fromProto(const proto::FileList& message) {
   FileList list;
   list.more = message.more();
+  list.indexing = message.indexing();
+  list.total = message.total();
   list.files.reserve(static_cast<std::size_t>(message.files_size()));
   for (const auto& entry : message.files()) {
     auto root = FileRoot::fromRaw(entry.root());
@@ -156,6 +164,9 @@ void fill(const ChunkRequest& request, proto::TransferRequest& out) {
 void fill(const ListRequest& request, proto::TransferRequest& out) {
   out.mutable_list()->set_after(request.after);
 }
+void fill(const ChunkRejected& request, proto::TransferRequest& out) {
+  out.mutable_rejected()->set_root(std::string(request.root.view()));
+}
 void fill(const ChunksHeldRequest& request, proto::TransferRequest& out) {
   out.mutable_held()->set_root(std::string(request.root.view()));
 }
@@ -178,6 +189,8 @@ void fill(const ChunkHeader& header, proto::TransferAnswer& out) {
 void fill(const FileList& list, proto::TransferAnswer& out) {
   auto& message = *out.mutable_list();
   message.set_more(list.more);
+  message.set_indexing(list.indexing);
+  message.set_total(list.total);
   for (const auto& entry : list.files) {
     auto& file = *message.add_files();
     file.set_root(std::string(entry.root.view()));
@@ -240,6 +253,8 @@ Result<TransferRequest> decodeTransferRequest(std::string_view payload) {
       return fromProto(message.list());
     case proto::TransferRequest::kHeld:
       return fromProto(message.held());
+    case proto::TransferRequest::kRejected:
+      return fromProto(message.rejected());
     case proto::TransferRequest::KIND_NOT_SET:
       break;
   }

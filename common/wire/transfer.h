@@ -40,13 +40,19 @@ struct ChunksHeldRequest {
   bool operator==(const ChunksHeldRequest&) const = default;
 };
 
+// A chunk of it that came did not match its hash: the holder may want to look at the file again.
+struct ChunkRejected {
+  FileRoot root;
+  bool operator==(const ChunkRejected&) const = default;
+};
+
 // A request of a later version: answered by a failure, not by closing.
 struct UnknownRequest {
   bool operator==(const UnknownRequest&) const = default;
 };
 
-using TransferRequest =
-    std::variant<UnknownRequest, ChunkListRequest, ChunkRequest, ListRequest, ChunksHeldRequest>;
+using TransferRequest = std::variant<UnknownRequest, ChunkListRequest, ChunkRequest, ListRequest,
+                                     ChunksHeldRequest, ChunkRejected>;
 
 // A part of the list: hashes first … first + hashes.size() - 1.
 struct ChunkList {
@@ -76,6 +82,8 @@ struct FileEntry {
 struct FileList {
   std::vector<FileEntry> files;
   bool more = false;
+  bool indexing = false;    // the holder has not read all of its share yet
+  std::uint64_t total = 0;  // files that it shares; 0 from those that do not say
   bool operator==(const FileList&) const = default;
 };
 

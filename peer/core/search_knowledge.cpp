@@ -202,6 +202,14 @@ std::vector<wire::Missing> SearchKnowledge::missing() const {
   return result;
 }
 
+std::map<PeerId, std::uint64_t> SearchKnowledge::moreByHolder() const {
+  std::map<PeerId, std::uint64_t> result;
+  for (const auto& [id, holder] : holders_) {
+    if (holder.total() > 0) result.emplace(id, holder.total());
+  }
+  return result;
+}
+
 std::uint64_t SearchKnowledge::moreHits() const {
   std::uint64_t total = 0;  // at most kHoldersKept terms of some 2^33: no wrapping
   for (const auto& [id, holder] : holders_) total += holder.total();

@@ -64,6 +64,7 @@ class SearchKnowledge {
   std::vector<PeerId> indexing() const { return {indexing_.begin(), indexing_.end()}; }
   // Hits beyond those kept, of all holders; saturates.
   std::uint64_t moreHits() const;
+  std::map<PeerId, std::uint64_t> moreByHolder() const;
 
  private:
   struct Holder {

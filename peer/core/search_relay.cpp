@@ -203,6 +203,7 @@ SearchResult Searches::resultOf(OpenSearch& search) {
   result.members = search.members;
   result.indexing = search.knowledge.indexing();
   result.moreHits = search.knowledge.moreHits();
+  result.moreOf = search.knowledge.moreByHolder();
   nameMissing(search.knowledge.missing(), search.knowledge.coverage(), result);
   return result;
 }

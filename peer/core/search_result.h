@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -48,10 +49,11 @@ struct SearchResult {
   std::vector<FoundFile> files;  // most holders first, then by name, root and size
   std::uint64_t searched = 0;    // peers whose own answer arrived, the asker included; <= members
   std::uint64_t members = 0;     // of the network when the asking began
-  std::vector<MissingPeer> missing;  // named; by id
-  std::uint64_t missingUnnamed = 0;  // and so many of whom nobody knew the name
-  std::vector<PeerId> indexing;      // answered, but had not read all of their share
-  std::uint64_t moreHits = 0;        // exist beyond `files`
+  std::vector<MissingPeer> missing;        // named; by id
+  std::uint64_t missingUnnamed = 0;        // and so many of whom nobody knew the name
+  std::vector<PeerId> indexing;            // answered, but had not read all of their share
+  std::uint64_t moreHits = 0;              // exist beyond `files`
+  std::map<PeerId, std::uint64_t> moreOf;  // who has how many of them, as far as is known
 
   bool complete() const { return searched == members; }
 };

@@ -6,6 +6,7 @@
 
 #include "common/base/limits.h"
 #include "common/base/text.h"
+#include "peer/shell/file_search.h"
 #include "peer/shell/get_command.h"
 #include "peer/shell/push_command.h"
 #include "peer/shell/render.h"
@@ -30,16 +31,31 @@ Outcome find(PeerService& service, const std::string& pattern, Context& context)
     context.progress({fmt::format("{} so far, peers searched", counted(hits, "hit")), searched, 0,
                       command::Unit::items});
   };
-  const auto result = service.find({std::nullopt, pattern}, context.stop, onHits);
-  if (!result) return Outcome::failed("find", result.error());
-  Outcome outcome = Outcome::done(findData(*result));
+  const auto matches = FileSearch(service, context).pattern(pattern, onHits);
+  if (!matches) return Outcome::failed("find", matches.error());
+  Outcome outcome = Outcome::done(findData(matches->result));
+  std::optional<Error> error;
   if (context.stop.stop_requested()) {
-    outcome.data["error"] = command::errorData({ErrorCode::interrupted, "interrupted"});
-    outcome.exitCode = exitCode(ErrorCode::interrupted);
-  } else if (result->files.empty()) {
-    const bool complete = result->missing.empty() && result->missingUnnamed == 0;
-    const Error error{complete ? ErrorCode::failed : ErrorCode::timeout,
-                      fmt::format("{}: not found ({})", escaped(pattern), coverage(outcome.data))};
+    error = {ErrorCode::interrupted, "interrupted"};
+  } else if (matches->result.files.empty()) {
+    error = matches->notFound(pattern);
+  }
+  if (error) {
+    outcome.data["error"] = command::errorData(*error);
+    outcome.exitCode = exitCode(error->code);
+  }
+  return outcome;
+}
+
+Outcome list(PeerService& service, const std::optional<PeerId>& peer, Context& context) {
+  const auto report = service.list(peer, context.stop);
+  if (!report) return Outcome::failed("list", report.error());
+  Outcome outcome = Outcome::done(listData(*report));
+  if (report->more > 0) {
+    const Error error{
+        ErrorCode::partial,
+        fmt::format("{} shares more than the {} that a list takes", escaped(report->peer.text()),
+                    counted(report->files.size(), "file"))};
     outcome.data["error"] = command::errorData(error);
     outcome.exitCode = exitCode(error.code);
   }
@@ -109,9 +125,10 @@ Command findCommand(PeerService& service) {
       .summary = "who has what: name, size, holders, root",
       .details =
           "A pattern without any of *?[ is looked for anywhere in the name, any case; several\n"
-          "words in quotes each of them. With them it is a glob on the whole name, and minds the\n"
-          "case. 64 hexadecimal digits are a file root. The last line says how complete the\n"
-          "answer is.",
+          "words in quotes each of them. With them it is a name that is exactly so, else a glob "
+          "on\n"
+          "the whole name, which minds the case. 64 hexadecimal digits are a name that is exactly\n"
+          "so, else a file root. The last line says how complete the answer is.",
       .minValues = 1,
       .maxValues = 1,
       .kinds = {Kind::sharedName},
@@ -136,7 +153,7 @@ Command listCommand(PeerService& service) {
       if (!id) return Outcome::failed("list", id.error());
       peer = *id;
     }
-    return outcomeOf("list", service.list(peer, context.stop), listData);
+    return list(service, peer, context);
   };
   return command;
 }

@@ -5,14 +5,12 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <utility>
 
-#include "common/base/limits.h"
 #include "common/base/text.h"
 #include "common/command/printing.h"
-#include "peer/core/pattern.h"
 #include "peer/shell/fetch_choice.h"
+#include "peer/shell/file_search.h"
 #include "peer/shell/render.h"
 
 namespace espalier::peer::shell {
@@ -31,20 +29,14 @@ bool isFolder(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-Error notFound(const std::string& name, const SearchResult& result) {
-  const bool complete = result.missing.empty() && result.missingUnnamed == 0;
-  return {complete ? ErrorCode::failed : ErrorCode::timeout,
-          fmt::format("{}: not found ({})", escaped(name), coverage(findData(result)))};
-}
-
-// A glob that matches this very text.
-std::string literalGlob(const std::string& text) {
-  std::string glob;
-  for (const char c : text) {
-    if (c == '*' || c == '?' || c == '[' || c == '\\') glob += '\\';
-    glob += c;
-  }
-  return glob;
+// An own older copy is no candidate where others have something of that name: it is what the file
+// is to replace, or differs from.
+void dropOwnCopies(std::vector<FoundFile>& files, const PeerId& self) {
+  const auto isOwn = [&](const FoundFile& file) {
+    return std::all_of(file.holders.begin(), file.holders.end(),
+                       [&](const Holder& holder) { return holder.id == self; });
+  };
+  if (!std::all_of(files.begin(), files.end(), isOwn)) std::erase_if(files, isOwn);
 }
 
 }  // namespace
@@ -57,8 +49,9 @@ struct GetCommand::Run {
   bool outputIsFolder = false;
   Json files = Json::array();
   Json errors = Json::array();
-  Json candidates;
-  std::vector<Error> failures;
+  Json candidates = {};
+  Json missing = Json::array();  // peers that did not answer, each once
+  std::vector<Error> failures = {};
   std::string typed = {};  // all names, with '/' between them
 
   void fail(const std::string& name, const Error& error) {
@@ -67,6 +60,12 @@ struct GetCommand::Run {
     data.update(command::errorData(error));
     errors.push_back(std::move(data));
     failures.push_back(error);
+  }
+
+  void lacks(const Matches& matches) {
+    for (const auto& peer : matches.missing()) {
+      if (std::find(missing.begin(), missing.end(), peer) == missing.end()) missing.push_back(peer);
+    }
   }
 
   Destination destination() const {
@@ -91,97 +90,6 @@ Result<void> GetCommand::awaitTotal(Context& context) const {
       });
   if (waited) *complete_ = true;
   return waited;
-}
-
-Result<std::vector<FoundFile>> GetCommand::resolve(const std::string& name, Run& run) const {
-  std::vector<PatternKind> kinds = {PatternKind::path};
-  if (name.find_first_of("*?[") != std::string::npos) kinds.push_back(PatternKind::glob);
-  if (parseFileRoot(name)) kinds.push_back(PatternKind::root);
-  std::optional<SearchResult> last;
-  for (const auto kind : kinds) {
-    auto found = search(kind, name, run);
-    if (!found) return found.error();
-    if (!found->files.empty()) return std::move(found->files);
-    last = std::move(*found);
-  }
-  return notFound(name, *last);
-}
-
-Result<SearchResult> GetCommand::search(PatternKind kind, const std::string& text, Run& run) const {
-  const auto onHits = [&](std::uint64_t, std::uint64_t searched) {
-    if (run.context.progress) {
-      run.context.progress({"searching for " + text, searched, 0, command::Unit::items});
-    }
-  };
-  auto found = service_.find({kind, text}, run.context.stop, onHits);
-  if (found && run.context.stop.stop_requested()) return interrupted();
-  // What is saved is what was asked for, whoever let something else through.
-  const auto pattern = Pattern::compile(kind, text);
-  if (!pattern) return pattern.error();
-  if (found) {
-    std::erase_if(found->files, [&](const auto& f) { return !pattern->matches(f.name, f.root); });
-  }
-  return found;
-}
-
-// A search tells 200 names a holder at most: who has more is asked for its list.
-Result<std::vector<FoundFile>> GetCommand::filesBelow(const std::string& folder, Run& run) const {
-  auto found = search(PatternKind::glob, literalGlob(folder) + "*", run);
-  if (!found) return found.error();
-  if (found->files.empty()) return notFound(folder, *found);
-  if (found->moreHits == 0) return std::move(found->files);
-  std::set<Holder> holders;
-  for (const auto& file : found->files) holders.insert(file.holders.begin(), file.holders.end());
-  std::map<std::pair<std::string, FileRoot>, FoundFile> files;
-  for (const auto& holder : holders) {
-    auto listed = service_.filesBelow(holder, folder, run.context.stop);
-    if (run.context.stop.stop_requested()) return interrupted();
-    if (!listed) {
-      run.fail(folder + " of " + holder.id.text(), listed.error());
-      continue;
-    }
-    for (auto& file : *listed) {
-      if (files.size() == limits::kManyFiles) {
-        return Error{ErrorCode::failed, escaped(folder) + ": more files than one get takes"};
-      }
-      auto& entry = files[{file.name, file.root}];
-      if (entry.holders.empty()) entry = {file.name, file.sizeBytes, file.root, {}};
-      entry.holders.push_back(holder);
-    }
-  }
-  std::vector<FoundFile> result;
-  for (auto& [key, file] : files) result.push_back(std::move(file));
-  return result;
-}
-
-void GetCommand::fetchFolder(const std::string& folder, Run& run) const {
-  Result<std::vector<FoundFile>> found =
-      Error{ErrorCode::usage, fmt::format("{} is a folder: -o must be one, too", escaped(folder))};
-  if (!run.output || run.outputIsFolder) found = filesBelow(folder, run);
-  if (!found) return run.fail(folder, found.error());
-  std::map<std::string, std::vector<FoundFile>> byName;
-  for (auto& file : *found) byName[file.name].push_back(std::move(file));
-  std::vector<FetchRequest> requests;
-  for (auto& [name, files] : byName) {
-    if (run.context.stop.stop_requested()) return run.fail(folder, interrupted());
-    auto request = choose(byRoot(std::move(files)), name, run);
-    if (request) {
-      requests.push_back(std::move(*request));
-    } else {
-      run.fail(name, request.error());
-    }
-  }
-  std::vector<std::optional<Result<Fetched>>> ended(requests.size());
-  service_.fetchMany(
-      requests, run.context.stop, run.context.progress,
-      [&](std::size_t i, Result<Fetched> fetched) { ended[i] = std::move(fetched); });
-  for (std::size_t i = 0; i < ended.size(); ++i) {
-    if (ended[i] && *ended[i]) {
-      run.files.push_back(fetchedData(**ended[i]));
-    } else {
-      run.fail(requests[i].file.name, ended[i] ? ended[i]->error() : interrupted());
-    }
-  }
 }
 
 Result<FetchRequest> GetCommand::choose(std::vector<FetchRequest> files, const std::string& name,
@@ -224,44 +132,82 @@ Result<std::string> GetCommand::nameOf(const std::string& root, const std::vecto
   return names[*which];
 }
 
+// Chooses one file of each name, and fetches them together.
 void GetCommand::fetchAll(const std::string& name, Run& run) const {
-  if (name.size() > 1 && name.ends_with('/')) return fetchFolder(name, run);
-  auto found = resolve(name, run);
-  if (!found) return run.fail(name, found.error());
+  const bool isFolder = name.size() > 1 && name.ends_with('/');
+  if (isFolder && run.output && !run.outputIsFolder) {
+    return run.fail(name, {ErrorCode::usage,
+                           fmt::format("{} is a folder: -o must be one, too", escaped(name))});
+  }
+  const FileSearch search(service_, run.context);
+  auto matches = isFolder ? search.below(name) : search.named(name);
+  if (matches) matches = search.completed(std::move(*matches));
+  if (!matches) return run.fail(name, matches.error());
+  auto& found = matches->result.files;
+  if (found.empty()) {
+    run.fail(name, matches->notFound(name));
+    return run.lacks(*matches);
+  }
+  const bool isAll = matches->isAll();
+  const Error lack{ErrorCode::timeout,
+                   fmt::format("{}: there may be more ({})", escaped(name), matches->coverage())};
+  if (!isAll) run.lacks(*matches);
   std::map<std::string, std::vector<FoundFile>> byName;
-  if (parseFileRoot(name) && found->front().name != name) {
-    auto saveAs = nameOf(name, *found, run);
+  if (matches->kind == PatternKind::root) {
+    auto saveAs = nameOf(name, found, run);
     if (!saveAs) return run.fail(name, saveAs.error());
-    for (auto& file : *found) file.name = *saveAs;
-    byName[*saveAs] = std::move(*found);  // one content, whatever it is called
+    for (auto& file : found) file.name = *saveAs;
+    byName[*saveAs] = std::move(found);  // one content, whatever it is called
   } else {
-    for (auto& file : *found) byName[file.name].push_back(std::move(file));
+    for (auto& file : found) byName[file.name].push_back(std::move(file));
   }
   if (byName.size() > 1 && run.output && !run.outputIsFolder) {
     return run.fail(
         name, {ErrorCode::usage, fmt::format("{} stands for {} files: -o must be a folder then",
                                              escaped(name), byName.size())});
   }
+  std::vector<FetchRequest> requests;
   for (auto& [fileName, files] : byName) {
     if (run.context.stop.stop_requested()) return run.fail(fileName, interrupted());
-    const auto request = choose(byRoot(std::move(files)), fileName, run);
-    if (!request) {
+    if (matches->kind != PatternKind::root) dropOwnCopies(files, search.self());
+    auto request = choose(byRoot(std::move(files)), fileName, run);
+    if (request) {
+      requests.push_back(std::move(*request));
+    } else {
       run.fail(fileName, request.error());
+    }
+  }
+  fetch(requests, run);
+  if (!isAll) run.fail(name, lack);
+}
+
+void GetCommand::fetch(const std::vector<FetchRequest>& requests, Run& run) const {
+  std::vector<std::optional<Result<Fetched>>> ended(requests.size());
+  if (requests.size() == 1) {
+    ended[0] = service_.fetch(requests[0], run.context.stop, run.context.progress);
+  } else {
+    service_.fetchMany(
+        requests, run.context.stop, run.context.progress,
+        [&](std::size_t i, Result<Fetched> fetched) { ended[i] = std::move(fetched); });
+  }
+  for (std::size_t i = 0; i < ended.size(); ++i) {
+    if (ended[i] && *ended[i]) {
+      run.files.push_back(fetchedData(**ended[i]));
       continue;
     }
-    const auto fetched = service_.fetch(*request, run.context.stop, run.context.progress);
-    if (fetched) {
-      run.files.push_back(fetchedData(*fetched));
-    } else {
-      run.fail(fileName, fetched.error());
-    }
+    Error error = ended[i] ? ended[i]->error() : interrupted();
+    const auto& name = requests[i].file.name;
+    const bool tells = error.code == ErrorCode::interrupted ||
+                       error.message.find(escaped(name)) != std::string::npos;
+    if (!tells) error.message = escaped(name) + ": " + error.message;
+    run.fail(name, error);
   }
 }
 
 Outcome GetCommand::run(const std::vector<std::string>& names,
                         const std::optional<std::string>& output, bool force,
                         Context& context) const {
-  Run run{context, output, force, false, Json::array(), Json::array(), Json(), {}};
+  Run run{.context = context, .output = output, .force = force};
   run.typed = fmt::format("{}", fmt::join(names, "/"));
   if (output) {
     run.outputIsFolder = output->ends_with('/') || isFolder(localPath(context, *output));
@@ -295,6 +241,7 @@ Outcome GetCommand::run(const std::vector<std::string>& names,
   outcome.exitCode = exitCode(error.code);
   outcome.data["error"] = command::errorData(error);
   if (partly || run.failures.size() > 1) outcome.data["errors"] = std::move(run.errors);
+  if (!run.missing.empty()) outcome.data["missing"] = std::move(run.missing);
   if (!run.candidates.is_null()) outcome.data["candidates"] = std::move(run.candidates);
   return outcome;
 }

@@ -65,8 +65,9 @@ class Node final : public PeerService, public Joiner {
                         const OnProgress& progress) override;
   void fetchMany(const std::vector<FetchRequest>& requests, std::stop_token stop,
                  const OnProgress& progress, const OnFetched& each) override;
-  Result<std::vector<SharedFile>> filesBelow(const Holder& holder, const std::string& folder,
-                                             std::stop_token stop) override;
+  Result<ShareReport> filesBelow(const Holder& holder, const std::string& prefix,
+                                 std::stop_token stop) override;
+  PeerId self() override { return options_.id; }
   Result<std::vector<ActiveTransfer>> control(TransferControl what,
                                               const std::vector<std::uint64_t>& numbers) override;
   Rates limit(std::optional<std::uint64_t> upload, std::optional<std::uint64_t> download) override;
@@ -136,7 +137,14 @@ class Node final : public PeerService, public Joiner {
   void refreshPicture();
   void refreshPictureSoon();
   std::optional<wire::Members> membersNow(std::stop_token stop);
-  std::optional<std::vector<PeerId>> memberIds(std::stop_token stop);
+  // Of the network, as the metaserver says: `count` is nothing when it is out of reach, `ids` also
+  // when there are too many.
+  struct KnownMembers {
+    std::optional<std::vector<PeerId>> ids;
+    std::optional<std::uint64_t> count;
+  };
+  KnownMembers membersKnown(std::stop_token stop);
+  PushReport reportOf(const Pushes::View& view, const KnownMembers& members) const;
   Result<wire::RegistryReply> askMetaserver(wire::RegistryRequest request, std::stop_token stop);
 
   net::EventLoop& loop_;

@@ -8,6 +8,7 @@
 #include "common/base/text.h"
 #include "peer/core/pattern.h"
 #include "peer/shell/node.h"
+#include "peer/shell/share_change.h"
 
 namespace espalier::peer::shell {
 namespace {
@@ -15,6 +16,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kPictureAge = 10s;
+constexpr auto kSettle = 10s;  // that `share` waits for its files to be hashed
 constexpr std::size_t kHeardNames = 10'000;
 constexpr std::size_t kHeardNamesBytes = 1 << 20;
 constexpr std::size_t kCompletions = 200;
@@ -151,50 +153,62 @@ Result<SearchResult> Node::find(const Wanted& wanted, std::stop_token stop, cons
 // --- the share ---
 
 Result<ShareReport> Node::list(const std::optional<PeerId>& peer, std::stop_token stop) {
+  if (peer && *peer != options_.id) return filesBelow({*peer, {}, false}, "", std::move(stop));
   ShareReport report;
-  if (!peer || *peer == options_.id) {
-    report.peer = options_.id;
-    const auto snapshot = index_->snapshot();
-    for (const auto& entry : snapshot->entries()) {
-      report.files.push_back({entry->name, entry->stat.sizeBytes, entry->root});
-    }
-    report.indexing = !index_->progress().ready;
-    return report;
+  report.peer = options_.id;
+  report.indexing = !index_->progress().ready;  // first: what it adds is listed then
+  const auto snapshot = index_->snapshot();
+  for (const auto& entry : snapshot->entries()) {
+    report.files.push_back({entry->name, entry->stat.sizeBytes, entry->root});
   }
-  report.peer = *peer;
-  const auto now = picture(stop);
-  if (!now) return now.error();
-  const auto entry =
-      std::find_if(now->entries.begin(), now->entries.end(),
-                   [&](const wire::TopologyEntry& e) { return e.member.id == *peer; });
-  if (entry == now->entries.end()) {
-    return Error{ErrorCode::unavailable, fmt::format("{} is not in the network", peer->text())};
+  return report;
+}
+
+Result<ShareReport> Node::filesBelow(const Holder& holder, const std::string& prefix,
+                                     std::stop_token stop) {
+  Endpoint endpoint = holder.endpoint;
+  if (endpoint.empty()) {
+    const auto now = picture(stop);
+    if (!now) return now.error();
+    const auto entry =
+        std::find_if(now->entries.begin(), now->entries.end(),
+                     [&](const wire::TopologyEntry& e) { return e.member.id == holder.id; });
+    if (entry == now->entries.end()) {
+      return Error{ErrorCode::unavailable,
+                   fmt::format("{} is not in the network", escaped(holder.id.text()))};
+    }
+    endpoint = entry->member.endpoint;
   }
   transfer::Interrupter interrupter;
   const std::stop_callback onStop(stop, [&] { interrupter.interrupt(); });
-  const auto files = transfer::listShared({*peer, entry->member.endpoint}, {}, interrupter);
+  auto listed = transfer::listShared({holder.id, endpoint}, {}, interrupter, prefix);
   if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
-  if (!files) return files.error();
-  for (const auto& file : *files) report.files.push_back({file.name, file.size, file.root});
+  if (!listed) return listed.error();
+  ShareReport report{holder.id, {}, listed->indexing, listed->more, std::move(endpoint)};
+  report.files.reserve(listed->files.size());
+  for (const auto& file : listed->files) {
+    report.files.push_back({file.name, file.size, file.root});
+  }
   return report;
 }
 
 Result<ShareChange> Node::share(const std::string& path, const std::string& typed,
-                                std::stop_token) {
-  const auto before = index_->snapshot()->size();
+                                std::stop_token stop) {
   if (auto added = index_->add(path, typed); !added) return added.error();
-  index_->wait(1s, [](const auto&, const share::Progress& progress) { return progress.ready; });
-  const auto after = index_->snapshot()->size();
-  return ShareChange{path, after > before ? after - before : 0, !index_->progress().ready};
+  const bool settled = index_->settle(kSettle, stop);
+  return shareChange(path, *index_->snapshot(), settled, stop);
 }
 
 Result<ShareChange> Node::unshare(const std::string& path, const std::string& typed,
-                                  std::stop_token) {
-  const auto before = index_->snapshot()->size();
+                                  std::stop_token stop) {
+  const auto before = index_->snapshot();
   if (auto removed = index_->remove(path, typed); !removed) return removed.error();
-  index_->wait(1s, [](const auto&, const share::Progress& progress) { return progress.ready; });
-  const auto after = index_->snapshot()->size();
-  return ShareChange{path, before > after ? before - after : 0, false};
+  const bool settled = index_->settle(kSettle, stop);
+  const auto after = index_->snapshot();
+  const auto gone =
+      std::count_if(before->entries().begin(), before->entries().end(),
+                    [&](const auto& entry) { return after->find(entry->name) == nullptr; });
+  return ShareChange{path, static_cast<std::uint64_t>(gone), !settled, {}};
 }
 
 // --- completion ---

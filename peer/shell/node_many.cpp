@@ -99,17 +99,4 @@ void Node::fetchMany(const std::vector<FetchRequest>& requests, std::stop_token 
   }
 }
 
-Result<std::vector<SharedFile>> Node::filesBelow(const Holder& holder, const std::string& folder,
-                                                 std::stop_token stop) {
-  transfer::Interrupter interrupter;
-  const std::stop_callback onStop(stop, [&] { interrupter.interrupt(); });
-  const auto files = transfer::listShared({holder.id, holder.endpoint}, {}, interrupter, folder);
-  if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
-  if (!files) return files.error();
-  std::vector<SharedFile> result;
-  result.reserve(files->size());
-  for (const auto& file : *files) result.push_back({file.name, file.size, file.root});
-  return result;
-}
-
 }  // namespace espalier::peer::shell

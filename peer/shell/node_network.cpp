@@ -71,7 +71,10 @@ Result<wire::RegistryReply> Node::askMetaserver(wire::RegistryRequest request,
 Result<Node::Picture> Node::fetchPicture(std::stop_token stop) {
   Picture picture;
   JoinOrder after = kNoOrder;
-  while (picture.entries.size() < limits::kMembers) {
+  while (true) {
+    if (picture.entries.size() >= limits::kMembers) {
+      return Error{ErrorCode::protocol, "the metaserver names more peers than a network can have"};
+    }
     const auto reply = askMetaserver(wire::TopologyRequest{after}, stop);
     if (!reply) return reply.error();
     const auto& topology = std::get<wire::Topology>(*reply);
@@ -82,7 +85,10 @@ Result<Node::Picture> Node::fetchPicture(std::stop_token stop) {
       after = entry.member.order;
       picture.entries.push_back(entry);
     }
-    if (!topology.more || topology.entries.empty()) break;
+    if (!topology.more) break;
+    if (topology.entries.empty()) {
+      return Error{ErrorCode::protocol, "the metaserver breaks off its list of peers"};
+    }
   }
   picture.at = std::chrono::system_clock::now();
   auto kept = std::make_shared<const Picture>(picture);
@@ -161,13 +167,16 @@ Result<std::string> Node::topologyDot(std::stop_token stop) {
 }
 
 Result<command::KillPlan> Node::whatIfKilled(const PeerId& id, std::stop_token stop) {
+  const auto begun = std::chrono::system_clock::now();
   const auto now = picture(stop);
   if (!now) return now.error();
   const auto maxLinks = network_.call([](Peer& peer, TimePoint, Effects&) {
     return peer.tree() != nullptr ? peer.tree()->maxLinks() : limits::kMaxLinks;
   });
   if (!maxLinks) return maxLinks.error();
-  return topo::killPlan(treeOf(now->entries, *maxLinks), id);
+  auto plan = topo::killPlan(treeOf(now->entries, *maxLinks), id);
+  if (plan && now->at < begun) plan->asOf = now->at;
+  return plan;
 }
 
 std::optional<wire::Members> Node::membersNow(std::stop_token stop) {

@@ -5,6 +5,7 @@
 
 #include "common/base/limits.h"
 #include "peer/shell/node.h"
+#include "peer/shell/push_paths.h"
 #include "peer/shell/push_report.h"
 
 namespace espalier::peer::shell {
@@ -20,21 +21,34 @@ constexpr auto kSure = 2s;
 
 }  // namespace
 
-// As the metaserver says; nothing when it is out of reach, or there are too many.
-std::optional<std::vector<PeerId>> Node::memberIds(std::stop_token stop) {
+Node::KnownMembers Node::membersKnown(std::stop_token stop) {
+  KnownMembers known;
   const auto members = membersNow(stop);
-  if (!members || members->count > kMembersKept) return std::nullopt;
+  if (!members) return known;
+  known.count = members->count;
+  if (members->count > kMembersKept) return known;
   const auto now = fetchPicture(stop);
-  if (!now) return std::nullopt;
-  std::vector<PeerId> ids;
-  for (const auto& entry : now->entries) ids.push_back(entry.member.id);
-  return ids;
+  if (!now) return {};
+  known.ids.emplace();
+  for (const auto& entry : now->entries) known.ids->push_back(entry.member.id);
+  return known;
+}
+
+PushReport Node::reportOf(const Pushes::View& view, const KnownMembers& members) const {
+  auto report = pushReport(view, members.ids);
+  if (!view.offer.to.empty() || members.ids) return report;
+  const std::uint64_t told = report.peers.size() + 1;  // and the sender
+  report.others = members.count;
+  if (report.others) report.others = *report.others > told ? *report.others - told : 0;
+  return report;
 }
 
 Result<PushReport> Node::push(const PushRequest& request, std::stop_token stop,
                               const OnPush& onChange, const OnProgress& onHashed) {
   const TimePoint begun = Clock::now();
-  auto prepared = transfer::preparePush(request.paths, stop, [&](std::uint64_t bytes) {
+  const auto paths = pushPaths(request.paths, request.names, *index_->snapshot());
+  if (!paths) return paths.error();
+  auto prepared = transfer::preparePush(*paths, stop, [&](std::uint64_t bytes) {
     if (onHashed) onHashed({"hashing", bytes, 0, command::Unit::bytes});
   });
   if (!prepared) return prepared.error();
@@ -43,17 +57,17 @@ Result<PushReport> Node::push(const PushRequest& request, std::stop_token stop,
 
   PushReport report;
   std::uint64_t seen = 0;
-  std::optional<std::vector<PeerId>> members;
+  KnownMembers members;
   TimePoint askMembers{};
   TimePoint changed = begun;  // when a peer's state did last
   while (true) {
     if (Clock::now() >= askMembers && !stop.stop_requested()) {
-      members = memberIds(stop);
+      members = membersKnown(stop);
       askMembers = Clock::now() + kMembersAge;
     }
     const auto view = desk_.view(*id);
     if (!view) return Error{ErrorCode::interrupted, "this peer is stopping"};
-    auto now = pushReport(*view, members);
+    auto now = reportOf(*view, members);
     now.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
     if (now.peers != report.peers) {
       changed = Clock::now();
@@ -66,7 +80,7 @@ Result<PushReport> Node::push(const PushRequest& request, std::stop_token stop,
     });
     if (isSettled(report, request.wait)) {
       // Nobody at all, or somebody lost, may yet turn out differently.
-      const bool sure = reached && !report.peers.empty();
+      const bool sure = reached && !report.peers.empty() && report.others == 0u;
       if (sure || Clock::now() - changed >= kSure) break;
     }
     seen = desk_.await(*id, seen, stop, kLook);
@@ -86,9 +100,9 @@ Result<PushReport> Node::push(const PushRequest& request, std::stop_token stop,
 Result<std::vector<PushReport>> Node::pushes(std::stop_token stop) {
   std::vector<PushReport> reports;
   const auto ids = desk_.ids();
-  const auto members = ids.empty() ? std::nullopt : memberIds(stop);
+  const auto members = ids.empty() ? KnownMembers() : membersKnown(stop);
   for (const auto& id : ids) {
-    if (const auto view = desk_.view(id)) reports.push_back(pushReport(*view, members));
+    if (const auto view = desk_.view(id)) reports.push_back(reportOf(*view, members));
   }
   return reports;
 }

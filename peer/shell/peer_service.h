@@ -78,21 +78,31 @@ struct ShareReport {
   PeerId peer;
   std::vector<SharedFile> files;  // by name
   bool indexing = false;          // there may be more
-  std::uint64_t more = 0;         // files that the answer has no room for
+  std::uint64_t more = 0;         // at least so many, for which the answer has no room
+  Endpoint endpoint = {};         // of another peer: where it listens
+};
+
+// What lies below a path and is not shared.
+struct Unshared {
+  std::string why;  // "cannot be read", after a name
+  std::uint64_t count = 0;
+  std::string example;
 };
 
 struct ShareChange {
-  std::string path;         // as it is known now
-  std::uint64_t files = 0;  // that were added or taken away, as far as is known yet
-  bool indexing = false;
+  std::string path;
+  std::uint64_t files = 0;     // of `share`: that are shared now; of `unshare`: no longer
+  bool indexing = false;       // there may be more
+  std::vector<Unshared> left;  // of `share`, by reason
 };
 
 // --- pushes
 
 struct PushRequest {
   std::vector<std::string> paths;
-  std::vector<PeerId> to;  // empty: everybody
-  bool wait = false;       // also for those who are out of reach
+  std::vector<std::string> names;  // each as it was typed: one of `list`, where the path is none
+  std::vector<PeerId> to;          // empty: everybody
+  bool wait = false;               // also for those who are out of reach
 };
 
 struct PushedPeer {
@@ -114,6 +124,8 @@ struct PushReport {
   bool over = false;              // nobody new is offered it
   bool interrupted = false;
   bool goesOn = false;  // though interrupted: another peer has everything
+  // Members beyond `peers` of whom nothing is known yet; none: nobody knows how many there are.
+  std::optional<std::uint64_t> others = 0;
 };
 
 enum class Role { parent, child };
@@ -167,6 +179,9 @@ struct Status {
 
 class PeerService : public command::NetworkService {
  public:
+  // Who this peer is.
+  virtual PeerId self() = 0;
+
   // `onHits` gets the number of hits so far and of peers that answered; it may be empty.
   using OnHits = std::function<void(std::uint64_t hits, std::uint64_t searched)>;
   virtual Result<SearchResult> find(const Wanted& wanted, std::stop_token stop,
@@ -185,14 +200,14 @@ class PeerService : public command::NetworkService {
                          const OnProgress& progress, const OnFetched& each) {
     for (std::size_t i = 0; i < requests.size(); ++i) each(i, fetch(requests[i], stop, progress));
   }
-  // What the holder shares below `folder`, a name with a slash at its end.
-  virtual Result<std::vector<SharedFile>> filesBelow(const Holder& holder,
-                                                     const std::string& folder,
-                                                     std::stop_token stop) {
+  // What the holder shares under names that begin with `prefix`. Without an endpoint it is looked
+  // up in the network.
+  virtual Result<ShareReport> filesBelow(const Holder& holder, const std::string& prefix,
+                                         std::stop_token stop) {
     auto all = list(holder.id, stop);
     if (!all) return all.error();
-    std::erase_if(all->files, [&](const auto& file) { return !file.name.starts_with(folder); });
-    return std::move(all->files);
+    std::erase_if(all->files, [&](const auto& file) { return !file.name.starts_with(prefix); });
+    return all;
   }
 
   // Holds up downloads, or lets them go on: those of these numbers, or all; as they are then.

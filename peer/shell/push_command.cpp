@@ -122,7 +122,7 @@ Outcome push(PeerService& service, const Arguments& arguments, Context& context)
   }
   auto to = targets(arguments);
   if (!to) return Outcome::failed("push", {ErrorCode::usage, to.error().message});
-  PushRequest request{{}, std::move(*to), arguments.has("--wait")};
+  PushRequest request{{}, arguments.values, std::move(*to), arguments.has("--wait")};
   for (const auto& path : arguments.values) request.paths.push_back(localPath(context, path));
   const auto onChange = [&](const PushReport& report) {
     if (context.progress) {
@@ -151,7 +151,7 @@ Outcome push(PeerService& service, const Arguments& arguments, Context& context)
                             : "interrupted; the push is cancelled"};
   } else if (report->peers.empty()) {
     error = {ErrorCode::failed, "nobody else is in the network"};
-  } else if (!all) {
+  } else if (!all || report->others != 0u) {
     error = {ErrorCode::partial, pushSummary(*report)};
   }
   if (error) {
@@ -175,6 +175,7 @@ Json pushData(const PushReport& report) {
   data["size"] = report.sizeBytes;
   data["verified"] = countOf(report, State::verified);
   data["peers"] = report.peers.size();
+  if (report.others != 0u) data["unknown"] = report.others ? Json(*report.others) : Json(nullptr);
   data["ledger"] = Json::array();
   for (const auto& peer : report.peers) {
     Json entry;
@@ -203,6 +204,11 @@ std::string pushSummary(const PushReport& report) {
     }
     text += fmt::format("; {} {}", command::listed(names), stateName(state));
   }
+  if (!report.others) {
+    text += "; who else is in the network is not known: the metaserver is out of reach";
+  } else if (*report.others > 0) {
+    text += fmt::format("; nothing is known of {}", counted(*report.others, "other peer"));
+  }
   return text;
 }
 
@@ -212,6 +218,8 @@ Command pushCommand(PeerService& service) {
   command.usage = "push [PATH…] [--to ID…] [--wait]";
   command.summary = "hand files to every peer, and see who has them verified";
   command.details =
+      "PATH is a file or a folder, else the name of one as `list` shows it, or a glob of such\n"
+      "names.\n"
       "Each peer that takes pushes (peer --accept-push) gets the files, with their folders, in "
       "its\n"
       "downloads folder, and hands them on while it receives. Ends when all have them, declined,\n"

@@ -129,6 +129,10 @@ Json shareChangeData(std::string_view command, const ShareChange& change) {
   data["path"] = change.path;
   data["files"] = change.files;
   if (change.indexing) data["indexing"] = true;
+  for (const auto& each : change.left) {
+    data["notShared"].push_back(
+        {{"why", each.why}, {"count", each.count}, {"example", each.example}});
+  }
   return data;
 }
 
@@ -241,9 +245,20 @@ std::string shareChangeText(const Json& data) {
   if (!data.contains("path")) return {};
   const auto path = escaped(data["path"].get<std::string>());
   const auto files = counted(data["files"].get<std::uint64_t>(), "file");
-  if (data["command"] == "unshare") return fmt::format("{}: no longer shared, {}\n", path, files);
-  return fmt::format("{}: shared, {}{}\n", path, files,
-                     data.contains("indexing") ? " so far, still indexing" : "");
+  const bool indexing = data.contains("indexing");
+  if (data["command"] == "unshare") {
+    return fmt::format("{}: no longer shared, {}{}\n", path, files, indexing ? " so far" : "");
+  }
+  std::string text =
+      fmt::format("{}: shared, {}{}\n", path, files, indexing ? " so far, still indexing" : "");
+  if (!data.contains("notShared")) return text;
+  for (const auto& each : data["notShared"]) {
+    const auto others = each["count"].get<std::uint64_t>() - 1;
+    text += fmt::format("not shared: {}{} {}\n", escaped(each["example"].get<std::string>()),
+                        others == 0 ? "" : " and " + counted(others, "other"),
+                        each["why"].get<std::string>());
+  }
+  return text;
 }
 
 }  // namespace espalier::peer::shell

@@ -50,6 +50,11 @@ Result<std::vector<Digest>> ShareSource::chunkHashes(const FileRoot& root) {
   return index_.chunkHashes(root);
 }
 
+transfer::FileSource::Extent ShareSource::extent() {
+  const bool indexing = !index_.progress().ready;  // first: what it adds is counted then
+  return {index_.snapshot()->size(), indexing};
+}
+
 std::vector<transfer::FileInfo> ShareSource::list(std::string_view after, std::size_t limit) {
   const auto snapshot = index_.snapshot();
   const auto& entries = snapshot->entries();

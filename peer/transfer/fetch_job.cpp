@@ -25,6 +25,7 @@ namespace {
 
 constexpr std::size_t kProblemsNamed = 3;
 constexpr int kTriesInVain = 2;
+constexpr auto kLieGrace = std::chrono::seconds(1);
 
 std::uint64_t randomSeed() {
   std::array<std::uint8_t, sizeof(std::uint64_t)> bytes;
@@ -47,6 +48,8 @@ struct FetchJob::Conversation {
   bool trialBegun = false;
   bool again = false;  // its holder is to be dialled once more
   bool partial = false;
+  bool changed = false;    // the holder says so
+  bool damaged = false;    // a chunk did not match, and it does not
   bool heldAsked = false;  // the answer is under way
   TimePoint heldAt{};      // when it was asked for last
 };
@@ -139,6 +142,7 @@ Result<void> FetchJob::run(std::stop_token stop, const ProgressCallback& progres
   TimePoint shown = Clock::now();
   while (!over()) {
     startThreads(threads);
+    cutLiars();
     if (working_ == 0 && !seeking_) break;
     const bool planned = planState_ == PlanState::known;
     if (!reserving || !planned) ended_.wait_for(lock, options_.progressInterval);
@@ -225,6 +229,7 @@ void FetchJob::serveFrom(std::size_t index) {
       source.place = place;
     });
     const auto ended = endConversation(talk, converse(talk));
+    if (talk.damaged) reject(talk);
     if (ended) return;
     if (talk.again) continue;
     lock.lock();
@@ -248,6 +253,9 @@ Result<void> FetchJob::endConversation(Conversation& talk, Result<void> ended) {
   download_.leave(talk.id);
   if (source.delivered) source.tries = 0;
   wake();
+  // A chunk that was read while the file changed is no lie.
+  if (talk.changed) source.lie.reset();
+  talk.damaged = source.lie.has_value();
   if (over()) return {};
   source.lied = source.lie || (!ended && ended.error().code == ErrorCode::protocol);
   if (source.lie) {
@@ -382,7 +390,10 @@ Result<void> FetchJob::fetchChunks(Conversation& talk) {
     std::unique_lock lock(mutex_);
     if (over()) return {};
     const Source& source = sources_[talk.index];
-    if (source.lie) return *source.lie;
+    if (source.lie) {
+      lock.unlock();
+      return hearLast(talk);
+    }
     // Others have all that is left: it may come back, or turn out to be slow.
     ++idle_;
     changed_.wait_for(lock, Download::kRetry);
@@ -417,13 +428,24 @@ Result<void> FetchJob::receive(Conversation& talk) {
   auto answer = talk.holder.receive();
   if (!answer) return answer.error();
   if (const auto* failure = std::get_if<wire::TransferFailure>(&*answer)) {
+    talk.changed = failure->problem == wire::TransferProblem::changed;
     return fromHolder(*failure);
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto& lie = sources_[talk.index].lie) return *lie;
   }
   if (const auto* held = std::get_if<wire::ChunksHeld>(&*answer)) return learnHeld(talk, *held);
   if (const auto* cut = std::get_if<wire::ChunksCut>(&*answer)) return endTrial(talk, *cut);
   const auto* header = std::get_if<wire::ChunkHeader>(&*answer);
   if (!header) return unexpected("another answer than a chunk");
   return receiveChunk(talk, *header);
+}
+
+// A chunk was wrong, and nothing more is on its way: the holder may say that it has changed.
+Result<void> FetchJob::hearLast(Conversation& talk) {
+  talk.changed = talk.holder.saysChanged(kLieGrace);
+  return talk.changed ? changedThere() : unexpected("a damaged chunk");
 }
 
 Result<void> FetchJob::learnHeld(Conversation& talk, const wire::ChunksHeld& held) {
@@ -513,13 +535,28 @@ bool FetchJob::judge(const ArrivedChunk& arrived, bool right) {
         source.lie = verdict == Verdict::unasked
                          ? unexpected("a chunk that nobody asked for")
                          : unexpected(fmt::format("a damaged chunk {}", arrived.chunk));
+        source.lieAt = Clock::now();
       }
-      // Its thread may wait for more of the same.
-      if (source.socket >= 0) ::shutdown(source.socket, SHUT_RDWR);
       break;
   }
   wake();
   return false;
+}
+
+// With mutex_ held. Whoever sent a wrong chunk may say that the file has changed, which it does at
+// once; its thread may else wait for more of the same.
+void FetchJob::cutLiars() {
+  const TimePoint now = Clock::now();
+  for (const auto& source : sources_) {
+    if (!source.lie || source.socket < 0 || now - source.lieAt < kLieGrace) continue;
+    ::shutdown(source.socket, SHUT_RDWR);
+  }
+}
+
+// Tells the holder that what it sent was not the file, so that it looks at it again.
+void FetchJob::reject(Conversation& talk) {
+  talk.holder.queue(wire::ChunkRejected{request_.root});
+  if (talk.holder.flush()) talk.holder.drain(kLieGrace);
 }
 
 FetchProgress FetchJob::progressNow() const {

@@ -70,6 +70,7 @@ class FetchJob {
     std::size_t inLanes = 0;   // chunks that came and are not judged yet
     bool delivered = false;    // a chunk that was right
     std::optional<Error> lie;  // that a lane found
+    TimePoint lieAt{};
   };
   struct Conversation;  // one connection of a source
 
@@ -89,6 +90,9 @@ class FetchJob {
   bool addHolders(const std::vector<Holder>& holders);
   void startThreads(std::vector<std::jthread>& threads);
   void giveOn(const std::vector<ChunkIndex>& held);
+  Result<void> hearLast(Conversation& talk);
+  void cutLiars();
+  void reject(Conversation& talk);
   Result<void> endConversation(Conversation& talk, Result<void> ended);
   void finish(ArrivedChunk& arrived);
   bool judge(const ArrivedChunk& arrived, bool right);

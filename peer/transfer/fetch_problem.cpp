@@ -18,12 +18,17 @@ Error fromHolder(const wire::TransferFailure& failure) {
       return {ErrorCode::protocol, message};
     case TransferProblem::io:
       return {ErrorCode::io, message};
+    case TransferProblem::changed:
+      return changedThere();
     case TransferProblem::unknown:
     case TransferProblem::notShared:
-    case TransferProblem::changed:
       break;
   }
   return {ErrorCode::failed, message};
+}
+
+Error changedThere() {
+  return {ErrorCode::failed, "the file has changed there"};
 }
 
 Error unexpected(std::string_view what) {

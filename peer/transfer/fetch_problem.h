@@ -9,6 +9,8 @@
 namespace espalier::transfer {
 
 Error fromHolder(const wire::TransferFailure& failure);
+// The file is not what it was when its root was computed.
+Error changedThere();
 // It broke the protocol: "sent {what}".
 Error unexpected(std::string_view what);
 

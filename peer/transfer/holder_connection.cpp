@@ -1,5 +1,8 @@
 #include "peer/transfer/holder_connection.h"
 
+#include <poll.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -7,6 +10,7 @@
 #include <variant>
 
 #include "common/base/text.h"
+#include "peer/transfer/fetch_problem.h"
 
 namespace espalier::transfer {
 HolderConnection::HolderConnection(Endpoint endpoint, Timeouts timeouts, Interrupter& interrupter,
@@ -63,6 +67,30 @@ Result<wire::TransferAnswer> HolderConnection::receive(Duration patience) {
   }
 }
 
+bool HolderConnection::saysChanged(Duration within) {
+  if (used_ == in_.size()) {
+    pollfd polled{socket_.get(), POLLIN, 0};
+    const auto wait = std::chrono::ceil<std::chrono::milliseconds>(within).count();
+    if (::poll(&polled, 1, static_cast<int>(wait)) <= 0) return false;
+  }
+  const auto answer = receive(within);
+  const auto* failure = answer ? std::get_if<wire::TransferFailure>(&*answer) : nullptr;
+  return failure != nullptr && failure->problem == wire::TransferProblem::changed;
+}
+
+void HolderConnection::drain(Duration within) {
+  const TimePoint end = Clock::now() + within;
+  ::shutdown(socket_.get(), SHUT_WR);
+  std::array<std::byte, 64 * 1024> dropped;
+  while (Clock::now() < end) {
+    pollfd polled{socket_.get(), POLLIN, 0};
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now()).count();
+    if (::poll(&polled, 1, static_cast<int>(std::max<std::int64_t>(left, 0))) <= 0) return;
+    const auto received = receiveSome(socket_.get(), dropped);
+    if (!received || *received == 0) return;
+  }
+}
+
 // Valid until the next call.
 Result<std::string_view> HolderConnection::receiveFrame() {
   std::size_t wanted = limits::kFrameHeaderBytes;
@@ -96,12 +124,34 @@ Result<void> HolderConnection::receiveBytes(std::span<std::byte> out) {
   return receiveAll(socket_.get(), out.subspan(there), pace, gathering_);
 }
 
-Result<std::vector<wire::FileEntry>> listShared(const Holder& holder, Timeouts timeouts,
-                                                Interrupter& interrupter, std::string_view below) {
+namespace {
+
+// Of the names in a list. A peer that has more of them, or longer ones, is not a usual one; 100,000
+// names of full length would be 400 MB.
+constexpr std::size_t kListBytes = limits::kListFiles * 512;
+
+// A text that comes before all that begin with `prefix`, and after hardly anything else.
+std::string before(std::string_view prefix) {
+  std::string text(prefix);
+  if (text.empty()) return text;
+  if (text.back() <= 1) {
+    text.pop_back();  // then some names come that are passed over
+  } else {
+    --text.back();
+    text += "\xff\xff";  // not in UTF-8
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<SharedList> listShared(const Holder& holder, Timeouts timeouts, Interrupter& interrupter,
+                              std::string_view prefix) {
   HolderConnection connection(holder.endpoint, timeouts, interrupter);
-  std::vector<wire::FileEntry> files;
-  // Nothing has this very name; what comes after it begins with it, as far as that goes.
-  wire::ListRequest request{std::string(below)};
+  SharedList list;
+  std::size_t passed = 0;  // names before the prefix
+  std::size_t bytes = 0;
+  wire::ListRequest request{before(prefix)};
   connection.queue(request);
   if (auto opened = connection.open(); !opened) return opened.error();
   while (true) {
@@ -112,15 +162,27 @@ Result<std::vector<wire::FileEntry>> listShared(const Holder& holder, Timeouts t
     }
     auto* page = std::get_if<wire::FileList>(&*answer);
     if (!page) return Error{ErrorCode::protocol, "another answer than the list asked for"};
+    list.indexing = list.indexing || page->indexing;
     for (auto& file : page->files) {
-      if (files.size() == limits::kListFiles || !file.name.starts_with(below)) return files;
-      files.push_back(std::move(file));
+      if (file.name <= request.after) {
+        return Error{ErrorCode::protocol, "a list that does not go on in the order of its names"};
+      }
+      request.after = file.name;
+      if (!file.name.starts_with(prefix)) {
+        if (file.name > prefix) return list;
+        if (++passed > limits::kListFiles) return unexpected("names that nobody asked for");
+        continue;
+      }
+      bytes += file.name.size();
+      if (list.files.size() == limits::kListFiles || bytes > kListBytes) {
+        // How many more below a prefix only the holder could count.
+        const bool counted = prefix.empty() && page->total > list.files.size();
+        list.more = counted ? page->total - list.files.size() : 1;
+        return list;
+      }
+      list.files.push_back(std::move(file));
     }
-    if (!page->more) return files;
-    if (files.back().name <= request.after) {
-      return Error{ErrorCode::protocol, "a list that does not go on in the order of its names"};
-    }
-    request.after = files.back().name;
+    if (!page->more) return list;
     connection.queue(request);
     if (auto sent = connection.flush(); !sent) return sent.error();
   }

@@ -60,6 +60,13 @@ class HolderConnection {
   // The next answer. Waiting in the holder's line is not an answer: it goes on, for `patience` at
   // most.
   Result<wire::TransferAnswer> receive(Duration patience = Duration::max());
+  // After a chunk that did not match: whether the holder says, within that time, that the file
+  // changed while it was read. It says so at once, if it knows.
+  bool saysChanged(Duration within);
+  // Nothing more is asked; what still comes is dropped until the holder closes the connection, for
+  // that long at most. Closed at once, the connection could be reset before the holder has read
+  // what was sent last.
+  void drain(Duration within);
   // The raw bytes behind the ChunkHeader that was just received.
   Result<void> receiveBytes(std::span<std::byte> out);
 
@@ -87,10 +94,16 @@ struct Holder {
   bool partial = false;  // it fetches the file itself and gives on what it has
 };
 
-// All that a peer shares, or what of it lies below a folder (a name with a slash at its end), page
-// after page, at most limits::kListFiles. Names are as the peer has them. Blocks.
-Result<std::vector<wire::FileEntry>> listShared(const Holder& holder, Timeouts timeouts,
-                                                Interrupter& interrupter,
-                                                std::string_view below = {});
+struct SharedList {
+  std::vector<wire::FileEntry> files;
+  // So many at least are there beyond those.
+  std::uint64_t more = 0;
+  bool indexing = false;  // the holder has not read all of its share yet
+};
+
+// All that a peer shares, or what of it has a name that begins with `prefix`, page after page, at
+// most limits::kListFiles. Names are as the peer has them. Blocks.
+Result<SharedList> listShared(const Holder& holder, Timeouts timeouts, Interrupter& interrupter,
+                              std::string_view prefix = {});
 
 }  // namespace espalier::transfer

@@ -27,6 +27,7 @@ namespace espalier::transfer {
 namespace {
 
 constexpr std::size_t kReadAhead = 256 * 1024;
+constexpr auto kChangedWait = std::chrono::seconds(1);
 
 // One fetchMany() while it runs.
 class ManyJob {
@@ -67,6 +68,7 @@ class ManyJob {
   Result<void> converse(Conversation& talk);
   void askAhead(Conversation& talk);
   Result<void> receive(Conversation& talk);
+  void leave(std::size_t file, Error problem);
   Result<void> publish(Conversation& talk);
   void fail(Error error);
   ManyResult result();
@@ -221,9 +223,7 @@ Result<void> ManyJob::receive(Conversation& talk) {
   if (const auto* failure = std::get_if<wire::TransferFailure>(&*answer)) {
     Error problem = fromHolder(*failure);
     if (failure->problem == wire::TransferProblem::busy) return problem;
-    const std::lock_guard lock(mutex_);
-    files_[file].state = State::left;
-    if (wanted.holders.size() == 1) files_[file].problem = std::move(problem);
+    leave(file, std::move(problem));
   } else {
     const auto* header = std::get_if<wire::ChunkHeader>(&*answer);
     if (!header || header->chunk != 0 || header->bytes != wanted.size) {
@@ -232,19 +232,28 @@ Result<void> ManyJob::receive(Conversation& talk) {
     const auto data = talk.buffer.first(wanted.size);
     if (auto received = talk.connection.receiveBytes(data); !received) return received;
     if (!ChunkPlan::ofSmall(wanted.root, wanted.size)->isRight(0, data)) {
-      return unexpected("a damaged chunk 0");
+      if (!talk.connection.saysChanged(kChangedWait)) return unexpected("a damaged chunk 0");
+      leave(file, changedThere());
+    } else {
+      const auto written = talk.small.write(file, wanted.root, *files_[file].name, data);
+      if (!written) {
+        fail(written.error());
+        return written.error();
+      }
+      const std::lock_guard lock(mutex_);
+      files_[file].state = *written ? State::written : State::left;
     }
-    const auto written = talk.small.write(file, wanted.root, *files_[file].name, data);
-    if (!written) {
-      fail(written.error());
-      return written.error();
-    }
-    const std::lock_guard lock(mutex_);
-    files_[file].state = *written ? State::written : State::left;
   }
   talk.asked.pop_front();
   talk.askedBytes -= wanted.size;
   return {};
+}
+
+// This holder does not have it. What others may have is tried by itself, later.
+void ManyJob::leave(std::size_t file, Error problem) {
+  const std::lock_guard lock(mutex_);
+  files_[file].state = State::left;
+  if (request_.files[file].holders.size() == 1) files_[file].problem = std::move(problem);
 }
 
 Result<void> ManyJob::publish(Conversation& talk) {

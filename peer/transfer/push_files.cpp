@@ -83,16 +83,16 @@ Result<void> addFolder(const fs::path& folder, const std::string& name, std::vec
   return {};
 }
 
-Result<std::vector<Found>> collect(const std::vector<std::string>& paths) {
+Result<std::vector<Found>> collect(const std::vector<PushPath>& paths) {
   std::vector<Found> found;
   std::set<std::string> names;
-  for (const auto& given : paths) {
+  for (const auto& [given, called] : paths) {
     boost::system::error_code failed;
     const fs::path path = fs::canonical(given, failed);
     if (failed) {
       return systemError(fmt::format("cannot push {}", escaped(given)), failed.value());
     }
-    const std::string name = path.filename().string();
+    const std::string name = called.empty() ? path.filename().string() : called;
     const auto type = fs::status(path, failed).type();
     Result<void> added;
     if (type == fs::directory_file) {
@@ -152,7 +152,7 @@ Result<OpenedPush> openPushed(const std::string& path, std::uint64_t size, std::
   return opened;
 }
 
-Result<PreparedPush> preparePush(const std::vector<std::string>& paths, std::stop_token stop,
+Result<PreparedPush> preparePush(const std::vector<PushPath>& paths, std::stop_token stop,
                                  const HashedBytes& hashed) {
   const auto found = collect(paths);
   if (!found) return found.error();

@@ -5,6 +5,7 @@
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/file_descriptor.h"
@@ -32,9 +33,16 @@ struct PreparedPush {
   std::uint64_t bytes = 0;
 };
 
+struct PushPath {
+  PushPath(std::string path, std::string name = {})
+      : path(std::move(path)), name(std::move(name)) {}
+  std::string path;
+  std::string name;  // of a file: what it is called; empty: see preparePush()
+};
+
 // Files, and all below folders but symbolic links, `.espalier`s, and what is no file. A file is
 // called by its last component, one of a folder also by that. Blocks, reads everything once.
-Result<PreparedPush> preparePush(const std::vector<std::string>& paths, std::stop_token stop,
+Result<PreparedPush> preparePush(const std::vector<PushPath>& paths, std::stop_token stop,
                                  const HashedBytes& hashed);
 
 }  // namespace espalier::transfer

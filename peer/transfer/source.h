@@ -61,8 +61,16 @@ class FileSource {
   virtual std::shared_ptr<const GrowingFile> growing(const FileRoot&) { return nullptr; }
   // An error of code `failed`: it changed, or is gone; of `io`: it cannot be read.
   virtual Result<OpenedFile> open(const FileRoot& root) = 0;
+  // Somebody says that it got other bytes: the file is to be read again, now and then at most.
+  virtual void rejected(const FileRoot&) {}
   // Of chunks of crypto::chunkBytesFor(size) bytes.
   virtual Result<std::vector<Digest>> chunkHashes(const FileRoot& root) = 0;
+  // Of all that is shared: how many files, and whether that may grow by itself.
+  struct Extent {
+    std::uint64_t files = 0;
+    bool indexing = false;
+  };
+  virtual Extent extent() { return {}; }
   // Up to `limit` files whose names come after `after`, in the order of their bytes.
   virtual std::vector<FileInfo> list(std::string_view after, std::size_t limit) = 0;
 };

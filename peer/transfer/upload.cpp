@@ -124,6 +124,9 @@ Result<void> Upload::answer(const wire::ListRequest& request) {
   // One more than a page holds shows whether there is another.
   auto files = source_.list(request.after, limits::kListPageFiles + 1);
   wire::FileList page;
+  const auto extent = source_.extent();
+  page.indexing = extent.indexing;
+  page.total = extent.files;
   page.more = files.size() > limits::kListPageFiles;
   if (page.more) files.resize(limits::kListPageFiles);
   std::size_t room = limits::kFrameBytes - 64;
@@ -143,6 +146,11 @@ Result<void> Upload::answer(const wire::ChunksHeldRequest& request) {
   const auto growing = source_.growing(request.root);
   if (!growing) return queue(wire::ChunksHeld{true, 0, {}});
   return queue(wire::ChunksHeld{false, crypto::chunkBytesFor(info->size), growing->heldBits()});
+}
+
+Result<void> Upload::answer(const wire::ChunkRejected& request) {
+  source_.rejected(request.root);
+  return {};
 }
 
 Result<void> Upload::answer(const wire::ChunkRequest& request) {

@@ -55,6 +55,7 @@ class Upload final : public UploadSlots::Conversation {
   Result<void> answerChunk();
   Result<void> answer(const wire::ListRequest& request);
   Result<void> answer(const wire::ChunksHeldRequest& request);
+  Result<void> answer(const wire::ChunkRejected& request);
   Result<bool> awaitRequest(const UploadSlots::TurnIsOver& turnIsOver);
   Failed openFile(const FileRoot& root);
   bool unchanged() const;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "peer/core/pattern.h"
 #include "peer/shell/peer_service.h"
 
 namespace espalier::test {
@@ -53,6 +54,11 @@ class FakePeerService : public PeerService {
                                         file("two.txt", 7, 2, {"s3", "s4"})};
   std::vector<peer::FoundFile> unasked;  // found, whatever is searched for
   std::vector<peer::MissingPeer> missing;
+  std::vector<PeerId> indexing;
+  std::map<PeerId, std::uint64_t> moreOf;       // hits that a search has no room for
+  std::map<PeerId, Result<ShareReport>> lists;  // of peers; others share two files
+  std::vector<peer::shell::Unshared> unshared;
+  std::vector<Wanted> searches;  // that were made
   command::Topology network = {
       {{id("s1"), {"127.0.0.1", 5001}, {id("s2")}}, {id("s2"), {"127.0.0.1", 5002}, {id("s1")}}},
       std::nullopt};
@@ -74,6 +80,7 @@ class FakePeerService : public PeerService {
   }
 
   void stop() override { stopped = true; }
+  PeerId self() override { return id("s2"); }
 
   Result<peer::SearchResult> find(const Wanted& wanted, std::stop_token stop,
                                   const OnHits& onHits) override {
@@ -83,19 +90,20 @@ class FakePeerService : public PeerService {
       return Error{ErrorCode::interrupted, "interrupted"};
     }
     peer::SearchResult result;
+    const auto pattern = peer::Pattern::compile(
+        wanted.kind.value_or(peer::Pattern::kindOf(wanted.text)), wanted.text);
+    if (!pattern) return pattern.error();
     for (const auto& each : files) {
-      const bool exact = each.name == wanted.text;
-      const bool loose = each.name.find(wanted.text) != std::string::npos || wanted.text == "*";
-      const bool byRoot = toHex(each.root.view()) == wanted.text;
-      const bool hit = wanted.kind == PatternKind::path   ? exact
-                       : wanted.kind == PatternKind::root ? byRoot
-                                                          : loose || byRoot;
-      if (hit) result.files.push_back(each);
+      if (pattern->matches(each.name, each.root)) result.files.push_back(each);
     }
     result.files.insert(result.files.end(), unasked.begin(), unasked.end());
+    searches.push_back(wanted);
     result.searched = members - missing.size();
     result.members = members;
     result.missing = missing;
+    result.indexing = indexing;
+    result.moreOf = moreOf;
+    for (const auto& [holder, more] : moreOf) result.moreHits += more;
     if (onHits) onHits(result.files.size(), result.searched);
     return result;
   }
@@ -150,15 +158,18 @@ class FakePeerService : public PeerService {
   }
 
   Result<ShareReport> list(const std::optional<PeerId>& peer, std::stop_token) override {
+    if (const auto known = lists.find(peer.value_or(id("s2"))); known != lists.end()) {
+      return known->second;
+    }
     return ShareReport{peer.value_or(id("s2")),
                        {{"a.txt", 12, rootOf(1)}, {"b.bin", 3'100'000, rootOf(2)}}};
   }
   Result<ShareChange> share(const std::string& path, const std::string&, std::stop_token) override {
-    return ShareChange{path, 3, false};
+    return ShareChange{path, 3, false, unshared};
   }
   Result<ShareChange> unshare(const std::string& path, const std::string&,
                               std::stop_token) override {
-    return ShareChange{path, 1, false};
+    return ShareChange{path, 1, false, {}};
   }
   Result<std::vector<Link>> links() override {
     return std::vector<Link>{{id("s1"), Role::parent}, {id("s4"), Role::child}};

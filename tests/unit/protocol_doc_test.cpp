@@ -207,6 +207,7 @@ const std::map<std::size_t, Example>& askExamples() {
       {2, ask("ChunkRequest", ChunkRequest{kRoot, 1u << 20, 3, 2, 500ms})},
       {3, ask("ListRequest", ListRequest{"f3.txt"})},
       {4, ask("ChunksHeldRequest", ChunksHeldRequest{kRoot})},
+      {5, ask("ChunkRejected", ChunkRejected{kRoot})},
   };
   return examples;
 }
@@ -215,7 +216,7 @@ const std::map<std::size_t, Example>& answerExamples() {
   static const std::map<std::size_t, Example> examples = {
       {0, answer("ChunkList", ChunkList{3'000'000, 1u << 20, 2, {kRoot}, {}})},
       {1, answer("ChunkHeader", ChunkHeader{2, 902'848})},
-      {2, answer("FileList", FileList{{{kRoot, 12, "f3.txt"}}, true})},
+      {2, answer("FileList", FileList{{{kRoot, 12, "f3.txt"}}, true, false, 2})},
       {3, answer("TransferFailure",
                  TransferFailure{TransferProblem::changed, "the file has changed"})},
       {4, answer("Waiting", Waiting{1})},

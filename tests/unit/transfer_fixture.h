@@ -149,7 +149,12 @@ class Share : public FileSource {
   }
 
   std::atomic<int> lists = 0;
+  void rejected(const FileRoot&) override {
+    ++rejections;
+    rejections.notify_all();
+  }
   std::atomic<int> finds = 0;  // one a request
+  std::atomic<int> rejections = 0;
 
  private:
   struct File {

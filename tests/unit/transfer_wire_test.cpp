@@ -42,12 +42,14 @@ TEST_CASE("transfer messages come back as they were sent") {
   checkRoundTrip(TransferRequest(ChunkRequest{rootOf(8), 1 << 20, 5, 1024}));
   checkRoundTrip(TransferRequest(ChunkRequest{rootOf(8), 1 << 20, 5, 1024, 500ms}));
   checkRoundTrip(TransferRequest(ChunksHeldRequest{rootOf(9)}));
+  checkRoundTrip(TransferRequest(ChunkRejected{rootOf(9)}));
   checkRoundTrip(TransferRequest(ListRequest{"docs/größe\xff"}));
   checkRoundTrip(TransferAnswer(
       ChunkList{3 << 20, 1 << 20, 1, {rootOf(1), rootOf(2)}, std::string(4096, 'x')}));
   checkRoundTrip(TransferAnswer(ChunkHeader{77, 1 << 24}));
-  checkRoundTrip(
-      TransferAnswer(FileList{{{FileRoot{}, 0, "a"}, {rootOf(2), 1ull << 44, "b"}}, true}));
+  checkRoundTrip(TransferAnswer(
+      FileList{{{FileRoot{}, 0, "a"}, {rootOf(2), 1ull << 44, "b"}}, true, false, 0}));
+  checkRoundTrip(TransferAnswer(FileList{{{rootOf(1), 1, "a"}}, false, true, 1ull << 20}));
   checkRoundTrip(TransferAnswer(TransferFailure{TransferProblem::changed, "the \xff has changed"}));
   checkRoundTrip(TransferAnswer(Waiting{3}));
   checkRoundTrip(TransferAnswer(ChunksCut{77}));
@@ -103,11 +105,11 @@ TEST_CASE("what is out of its limits is refused") {
   CHECK(refusedAnswer(ChunkList{1 << 20, 1 << 20, 2, {}, ""}));
   CHECK(refusedAnswer(ChunkList{~0ull, 1 << 20, 0, {}, ""}));
   CHECK(refusedAnswer(ChunkList{1 << 20, 3, 0, {}, ""}));
-  CHECK(refusedAnswer(FileList{{}, true}));
-  CHECK(refusedAnswer(FileList{{{rootOf(1), 1, ""}}, false}));
-  CHECK(refusedAnswer(FileList{{{rootOf(1), ~0ull, "a"}}, false}));
-  CHECK(refusedAnswer(FileList{{{rootOf(1), 0, "a"}}, false}));
-  CHECK(refusedAnswer(FileList{{{FileRoot{}, 1, "a"}}, false}));
+  CHECK(refusedAnswer(FileList{{}, true, false, 0}));
+  CHECK(refusedAnswer(FileList{{{rootOf(1), 1, ""}}, false, false, 0}));
+  CHECK(refusedAnswer(FileList{{{rootOf(1), ~0ull, "a"}}, false, false, 0}));
+  CHECK(refusedAnswer(FileList{{{rootOf(1), 0, "a"}}, false, false, 0}));
+  CHECK(refusedAnswer(FileList{{{FileRoot{}, 1, "a"}}, false, false, 0}));
   CHECK_FALSE(decodeTransferRequest(raw({0x0a, 0x03, 0x0a, 0x01, 0x41})).ok());  // a root of a byte
   CHECK_FALSE(decodeTransferAnswer("").ok());
   CHECK_FALSE(decodeTransferAnswer(raw({0xff})).ok());

@@ -1,0 +1,229 @@
+#include "peer/shell/file_search.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "common/base/limits.h"
+#include "common/base/text.h"
+#include "common/command/printing.h"
+#include "peer/core/pattern.h"
+#include "peer/shell/render.h"
+
+namespace espalier::peer::shell {
+namespace {
+
+constexpr std::string_view kSpecial = "*?[";
+constexpr std::size_t kUnlistedMost =
+    16;  // holders whose list cannot be had, before others go unasked
+
+Error interrupted() {
+  return {ErrorCode::interrupted, "interrupted"};
+}
+
+// What every name that a glob matches begins with. It ends before the first letter that may be
+// composed differently in a name: one beyond ASCII, or that has a mark.
+std::string literalPrefix(const std::string& glob) {
+  std::string prefix;
+  for (std::size_t i = 0; i < glob.size() && kSpecial.find(glob[i]) == kSpecial.npos; ++i) {
+    if (glob[i] == '\\' && ++i == glob.size()) break;
+    if (static_cast<unsigned char>(glob[i]) >= 0x80) {
+      if (!prefix.empty()) prefix.pop_back();
+      break;
+    }
+    prefix += glob[i];
+  }
+  return prefix;
+}
+
+// Files by name, root and size, with their holders: two lists or answers that name one file name it
+// once.
+class FileTable {
+ public:
+  void add(const std::string& name, std::uint64_t size, const FileRoot& root,
+           const Holder& holder) {
+    files_[{name, root, size}].insert(holder);
+  }
+  std::size_t size() const { return files_.size(); }
+  std::vector<FoundFile> files() const {
+    std::vector<FoundFile> result;
+    for (const auto& [key, holders] : files_) {
+      const auto& [name, root, size] = key;
+      result.push_back({name, size, root, {holders.begin(), holders.end()}});
+    }
+    return result;
+  }
+
+ private:
+  std::map<std::tuple<std::string, FileRoot, std::uint64_t>, std::set<Holder>> files_;
+};
+
+}  // namespace
+
+std::string literalGlob(const std::string& text) {
+  std::string glob;
+  for (const char c : text) {
+    if (c == '*' || c == '?' || c == '[' || c == '\\') glob += '\\';
+    glob += c;
+  }
+  return glob;
+}
+
+// --- what is missing
+
+bool Matches::isAll() const {
+  if (kind == PatternKind::root && !result.files.empty()) return true;
+  return result.missing.empty() && result.missingUnnamed == 0 && result.moreHits == 0 &&
+         unlisted.empty() && indexing().empty();
+}
+
+std::vector<PeerId> Matches::indexing() const {
+  // An exact name that was found is not a question of how many there are.
+  if (kind == PatternKind::path && !result.files.empty()) return {};
+  auto others = result.indexing;
+  std::erase(others, self);
+  return others;
+}
+
+std::string Matches::coverage() const {
+  std::string text = shell::coverage(findData(result));
+  for (const auto& each : unlisted) text += "; " + each;
+  if (unlisted.empty() && result.moreHits > 0) {
+    text += fmt::format("; {} more {} there", result.moreHits, result.moreHits == 1 ? "is" : "are");
+  }
+  return text;
+}
+
+command::Json Matches::missing() const {
+  command::Json data = findData(result)["missing"];
+  for (const auto& each : unlisted) data.push_back(each);
+  for (const auto& peer : indexing()) data.push_back(peer.text() + ": still indexing");
+  return data;
+}
+
+Error Matches::notFound(const std::string& name) const {
+  return {isAll() ? ErrorCode::failed : ErrorCode::timeout,
+          fmt::format("{}: not found ({})", escaped(name), coverage())};
+}
+
+// --- searching
+
+Result<Matches> FileSearch::search(PatternKind kind, const std::string& text,
+                                   const PeerService::OnHits& onHits) const {
+  auto found = service_.find({kind, text}, context_.stop, onHits);
+  if (!found) return found.error();
+  // What is shown and saved is what was asked for, whoever let something else through.
+  const auto asked = Pattern::compile(kind, text);
+  if (!asked) return asked.error();
+  std::erase_if(found->files,
+                [&](const FoundFile& file) { return !asked->matches(file.name, file.root); });
+  Matches matches{kind, text, std::move(*found), self_, {}};
+  if (kind == PatternKind::path) {
+    auto& files = matches.result.files;
+    const auto isTyped = [&](const FoundFile& file) { return file.name == text; };
+    if (std::any_of(files.begin(), files.end(), isTyped)) {
+      std::erase_if(files, std::not_fn(isTyped));
+    }
+  }
+  return matches;
+}
+
+// The first kind that finds anything, else the last one.
+Result<Matches> FileSearch::first(const std::vector<PatternKind>& kinds, const std::string& text,
+                                  const PeerService::OnHits& onHits) const {
+  for (const auto kind : kinds) {
+    auto matches = search(kind, text, onHits);
+    const bool last = kind == kinds.back() || context_.stop.stop_requested();
+    if (!matches || last || !matches->result.files.empty()) return matches;
+  }
+  return Error{ErrorCode::usage, "nothing to search for"};
+}
+
+Result<Matches> FileSearch::named(const std::string& name) const {
+  std::vector<PatternKind> kinds = {PatternKind::path};
+  if (name.find_first_of(kSpecial) != std::string::npos) kinds.push_back(PatternKind::glob);
+  if (parseFileRoot(name)) kinds.push_back(PatternKind::root);
+  const auto onHits = [&](std::uint64_t, std::uint64_t searched) {
+    if (!context_.progress) return;
+    context_.progress({"searching for " + name, searched, 0, command::Unit::items});
+  };
+  auto matches = first(kinds, name, onHits);
+  if (matches && context_.stop.stop_requested()) return interrupted();
+  return matches;
+}
+
+Result<Matches> FileSearch::pattern(const std::string& text,
+                                    const PeerService::OnHits& onHits) const {
+  const auto kind = Pattern::kindOf(text);
+  if (kind == PatternKind::glob) return first({PatternKind::path, kind}, text, onHits);
+  if (kind != PatternKind::root) return search(kind, text, onHits);
+  return first({PatternKind::path, kind, PatternKind::substring}, text, onHits);
+}
+
+Result<Matches> FileSearch::below(const std::string& folder) const {
+  auto matches = search(PatternKind::glob, literalGlob(folder) + "*", {});
+  if (matches && context_.stop.stop_requested()) return interrupted();
+  return matches;
+}
+
+Result<Matches> FileSearch::completed(Matches matches) const {
+  SearchResult& result = matches.result;
+  if (result.moreHits == 0 || matches.kind == PatternKind::root) return matches;
+  const auto pattern = Pattern::compile(matches.kind, matches.text);
+  if (!pattern) return pattern.error();
+  const std::string prefix =
+      matches.kind == PatternKind::glob ? literalPrefix(matches.text) : std::string();
+  FileTable table;
+  std::map<PeerId, Holder> holders;  // who has more; where, if a hit of it came
+  for (const auto& [id, more] : result.moreOf) holders.emplace(id, Holder{id, {}, false});
+  for (const auto& file : result.files) {
+    for (const auto& holder : file.holders) {
+      table.add(file.name, file.sizeBytes, file.root, holder);
+      if (const auto known = holders.find(holder.id); known != holders.end()) {
+        known->second.endpoint = holder.endpoint;
+      }
+    }
+  }
+  std::size_t left = holders.size();
+  for (auto& [id, holder] : holders) {
+    // Each may take some seconds to prove out of reach, and anybody may name others.
+    if (matches.unlisted.size() == kUnlistedMost) {
+      matches.unlisted.push_back(fmt::format("more at {}", counted(left, "other peer")));
+      break;
+    }
+    --left;
+    const auto more = result.moreOf.at(id);
+    const auto who = fmt::format("{} more at {}", more, escaped(id.text()));
+    const auto listed = service_.filesBelow(holder, prefix, context_.stop);
+    if (context_.stop.stop_requested()) return interrupted();
+    if (!listed) {
+      matches.unlisted.push_back(fmt::format("{}: {}", who, listed.error().message));
+      continue;
+    }
+    if (holder.endpoint.empty()) holder.endpoint = listed->endpoint;
+    for (const auto& file : listed->files) {
+      if (!pattern->matches(file.name, file.root)) continue;
+      table.add(file.name, file.sizeBytes, file.root, holder);
+      if (table.size() > limits::kManyFiles) {
+        return Error{ErrorCode::failed,
+                     fmt::format("{}: more than {} files, which is what one get takes",
+                                 escaped(matches.text), limits::kManyFiles)};
+      }
+    }
+    if (listed->more > 0) {
+      matches.unlisted.push_back(fmt::format(
+          "{}: its list is longer than the {} files that one takes", who, limits::kListFiles));
+    } else {
+      result.moreHits -= std::min(result.moreHits, more);
+    }
+  }
+  result.files = table.files();
+  return matches;
+}
+
+}  // namespace espalier::peer::shell
