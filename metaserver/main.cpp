@@ -51,8 +51,10 @@ Result<void> serve(const MetaserverOptions& options) {
   }
   auto loop = net::EventLoop::create();
   if (!loop) return loop.error();
+  bool stopped = false;
   const auto stopOnSignal = [&](int) {
     log::info("stopping");
+    stopped = true;
     (*loop)->stop();
   };
   if (auto added = (*loop)->addSignalHandler({SIGINT, SIGTERM, SIGHUP}, stopOnSignal); !added) {
@@ -61,13 +63,14 @@ Result<void> serve(const MetaserverOptions& options) {
   const command::LogWriter logWriter;
   // The port first: who does not get it touches no file.
   auto server = Server::bind(**loop, options);
+  if (stopped) return {};
   if (!server) return server.error();
   const command::Dispatcher dispatcher(metaserverCommands(**server));
   auto control = command::ControlServer::claim(options.state);
   if (!control) return control.error();
   if (auto opened = (*server)->open(); !opened) return opened.error();
   (*control)->onRestored([&] { (*server)->restoreState(); });
-  (*control)->serve(dispatcher);
+  if (auto served = (*control)->serve(dispatcher); !served) return served;
   log::info("metaserver ready on {}, network in {}; now start peers", (*server)->address().text(),
             options.topoFile);
   (*loop)->run();

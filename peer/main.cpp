@@ -95,6 +95,8 @@ class Program {
     node_.onStop([this] { end(0); });
   }
 
+  Result<void> started() const { return node_.started(); }
+
   // Ctrl-C cancels what a prompt runs, else ends the program.
   void signalled(int signal) {
     if (signal == SIGINT) {
@@ -164,6 +166,7 @@ class Program {
   int runPrompt() {
     command::StandardOutput standard;
     command::LineEditor editor({STDIN_FILENO, STDOUT_FILENO, {}});
+    if (!editor.started()) return failWith(editor.started().error(), options_, "join");
     Prompt prompt(editor, {options_.json, options_.quiet, ::isatty(STDIN_FILENO) == 0,
                            [&](const std::string& text) { standard.err(text); }});
     prompt_.with([&](auto*& current) { current = &prompt; });
@@ -226,13 +229,10 @@ int run(PeerOptions options) {
       !added) {
     return failWith(added.error(), options);
   }
-  // A service looks the name up whenever it dials: its network may come up later.
-  if (!isService(options)) {
-    auto metaserver = net::resolve(options.metaserver);
-    if (!metaserver) return failWith(metaserver.error(), options, "join");
-    options.metaserver = *metaserver;
-  }
   Program program(**loop, options);
+  if (const auto started = program.started(); !started) {
+    return failWith(started.error(), options, "join");
+  }
   (*loop)->post([&] {
     running = &program;
     for (const int signal : early) program.signalled(signal);

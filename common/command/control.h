@@ -54,7 +54,7 @@ class ControlServer {
   // put there what else belongs there. Before serve().
   void onRestored(std::function<void()> restore) { onRestored_ = std::move(restore); }
   // Begins to answer; once. `dispatcher` outlives the server.
-  void serve(const Dispatcher& dispatcher);
+  Result<void> serve(const Dispatcher& dispatcher);
 
   // Both at once.
   static Result<std::unique_ptr<ControlServer>> start(const std::string& stateDir,

@@ -6,11 +6,11 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
-#include <system_error>
 
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
+#include "common/base/thread.h"
 #include "common/command/control.h"
 #include "common/command/control_channel.h"
 
@@ -32,12 +32,12 @@ bool yes(const Json& message, const char* name) {
 // commands and writes.
 class ControlServer::Session {
  public:
-  // Takes `socket` unless no thread can be started, which throws.
-  Session(const Dispatcher& dispatcher, FileDescriptor& socket, int wake)
-      : dispatcher_(dispatcher), wake_(wake) {
-    const std::lock_guard lock(mutex_);  // no command runs before there is a socket
-    thread_ = std::jthread([this] { serve(); });
-    socket_ = std::move(socket);
+  Session(const Dispatcher& dispatcher, FileDescriptor socket, int wake)
+      : dispatcher_(dispatcher), socket_(std::move(socket)), wake_(wake) {}
+
+  // A session that was not started is done, and may only be destroyed.
+  Result<void> start() {
+    return startThread(thread_, [this] { serve(); });
   }
 
   int socket() const { return socket_.get(); }
@@ -190,7 +190,8 @@ class ControlServer::Session {
 Result<std::unique_ptr<ControlServer>> ControlServer::start(const std::string& stateDir,
                                                             const Dispatcher& dispatcher) {
   auto server = claim(stateDir);
-  if (server) (*server)->serve(dispatcher);
+  if (!server) return server;
+  if (const auto served = (*server)->serve(dispatcher); !served) return served.error();
   return server;
 }
 
@@ -206,9 +207,9 @@ Result<std::unique_ptr<ControlServer>> ControlServer::claim(const std::string& s
 ControlServer::ControlServer(std::string stateDir, StateClaim state, FileDescriptor wake)
     : stateDir_(std::move(stateDir)), state_(std::move(state)), wake_(std::move(wake)) {}
 
-void ControlServer::serve(const Dispatcher& dispatcher) {
+Result<void> ControlServer::serve(const Dispatcher& dispatcher) {
   dispatcher_ = &dispatcher;
-  thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+  return startThread(thread_, [this](const std::stop_token& stop) { run(stop); });
 }
 
 ControlServer::~ControlServer() {
@@ -291,17 +292,18 @@ void ControlServer::run(const std::stop_token& stop) {
 void ControlServer::acceptOne() {
   FileDescriptor socket(::accept4(state_.listener(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!socket || !isSameUser(socket.get())) return;
-  const char* refusal = "too many commands at once: try again\n";
-  if (sessions_.size() < limits::kControlSessions) {
-    try {
-      sessions_.push_back(std::make_unique<Session>(*dispatcher_, socket, wake_.get()));
-      return;
-    } catch (const std::system_error&) {
-      refusal = "no thread can be started for the command: try again\n";
-    }
+  const auto refuse = [](int client, const std::string& why) {
+    sendText(client, "err", why + "\n");
+    sendLine(client, {{"exit", exitCode(ErrorCode::timeout)}, {"stops", true}});
+  };
+  if (sessions_.size() >= limits::kControlSessions) {
+    return refuse(socket.get(), "too many commands at once: try again");
   }
-  sendText(socket.get(), "err", refusal);
-  sendLine(socket.get(), {{"exit", exitCode(ErrorCode::timeout)}, {"stops", true}});
+  auto session = std::make_unique<Session>(*dispatcher_, std::move(socket), wake_.get());
+  if (const auto started = session->start(); !started) {
+    return refuse(session->socket(), "busy: " + started.error().message);
+  }
+  sessions_.push_back(std::move(session));
 }
 
 }  // namespace espalier::command

@@ -13,6 +13,7 @@
 
 #include "common/base/limits.h"
 #include "common/base/text.h"
+#include "common/base/thread.h"
 #include "common/command/line_editor_worker.h"
 #include "common/command/printing.h"
 #include "common/command/standard_output.h"
@@ -37,6 +38,9 @@ LineEditor::LineEditor(Settings settings)
     : worker_(std::make_unique<Worker>(std::move(settings))) {}
 LineEditor::~LineEditor() = default;
 
+const Result<void>& LineEditor::started() const {
+  return worker_->started();
+}
 bool LineEditor::isTerminal() const {
   return worker_->isTerminal();
 }
@@ -76,12 +80,13 @@ LineEditor::Worker::Worker(Settings settings)
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   assert(wake_);
   if (terminal_) useUtf8();
-  thread_ = std::jthread([this] { run(); });
+  started_ = startThread(thread_, [this] { run(); });
+  if (!started_) close();
 }
 
 LineEditor::Worker::~Worker() {
   close();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 void LineEditor::Worker::wake() {

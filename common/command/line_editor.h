@@ -57,6 +57,8 @@ class LineEditor {
   LineEditor(const LineEditor&) = delete;
   LineEditor& operator=(const LineEditor&) = delete;
 
+  // Whether the system had a thread for it; one that it had none for is closed from the beginning.
+  const Result<void>& started() const;
   bool isTerminal() const;
 
   // Waits for a line. What precedes the last line feed of `prompt` is printed once. With a

@@ -23,6 +23,7 @@ class LineEditor::Worker {
   explicit Worker(Settings settings);
   ~Worker();
 
+  const Result<void>& started() const { return started_; }
   bool isTerminal() const { return terminal_; }
   Line read(const std::string& prompt, const Completer& complete);
   void print(std::string_view text);
@@ -103,6 +104,7 @@ class LineEditor::Worker {
   bool statusShown_ = false;
   Completer complete_;  // of this line
 
+  Result<void> started_;
   std::jthread thread_;
 };
 

@@ -8,6 +8,7 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
+#include "common/base/thread.h"
 
 namespace espalier::command {
 namespace {
@@ -16,12 +17,17 @@ constexpr auto kFarewell = std::chrono::milliseconds(500);
 
 }  // namespace
 
-LogWriter::LogWriter(int output) : output_(output), thread_([this] { run(); }) {
+LogWriter::LogWriter(int output) : output_(output) {
+  if (const auto started = startThread(thread_, [this] { run(); }); !started) {
+    log::warning("the log is written without a queue: {}", started.error().message);
+    return;
+  }
   log::setSink(
       [](std::string_view line, void* self) { static_cast<LogWriter*>(self)->queue(line); }, this);
 }
 
 LogWriter::~LogWriter() {
+  if (!thread_.joinable()) return;
   log::setSink(nullptr, nullptr);
   {
     std::unique_lock lock(mutex_);

@@ -5,8 +5,9 @@
 // From construction to destruction it is the log's sink; one at a time. At most
 // limits::kNoticesQueued lines wait; how many were lost is told behind them, also of those that a
 // full disk or a closed pipe did not take, once it takes lines again; log::lost() has them until
-// then. The destructor gives what waits a moment to leave, then drops it. Thread-safe, since any
-// thread logs.
+// then. The destructor gives what waits a moment to leave, then drops it. Where the system has no
+// thread left it does nothing, and lines are written by the thread that logs. Thread-safe, since
+// any thread logs.
 #pragma once
 
 #include <unistd.h>
@@ -47,7 +48,7 @@ class LogWriter {
   std::string why_;
   bool ending_ = false;
 
-  std::thread thread_;
+  std::jthread thread_;
 };
 
 }  // namespace espalier::command

@@ -9,18 +9,21 @@
 #include <cassert>
 #include <csignal>
 
+#include "common/base/log.h"
 #include "common/base/signals.h"
+#include "common/base/thread.h"
 
 namespace espalier::command {
 
 SignalWatch::SignalWatch(std::initializer_list<int> signals,
                          std::function<void(int signal)> onSignal) {
   const sigset_t set = signalsNotIgnored(signals);
-  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  sigset_t before;
+  ::pthread_sigmask(SIG_BLOCK, &set, &before);
   signals_ = FileDescriptor(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   wake_ = FileDescriptor(::eventfd(0, EFD_CLOEXEC));
   assert(signals_ && wake_);
-  thread_ = std::jthread([this, onSignal = std::move(onSignal)](const std::stop_token& stop) {
+  const auto watch = [this, onSignal = std::move(onSignal)](const std::stop_token& stop) {
     while (!stop.stop_requested()) {
       pollfd waiting[] = {{signals_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
       ::poll(waiting, 2, -1);
@@ -29,7 +32,11 @@ SignalWatch::SignalWatch(std::initializer_list<int> signals,
         onSignal(static_cast<int>(info.ssi_signo));
       }
     }
-  });
+  };
+  if (const auto started = startThread(thread_, watch); !started) {
+    log::debug("signals are not watched: {}", started.error().message);
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
 }
 
 SignalWatch::~SignalWatch() {

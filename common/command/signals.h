@@ -5,7 +5,8 @@
 //
 // To be built before any other thread: the signals are blocked in the calling thread, and threads
 // inherit that. What is ignored stays ignored. The callback may do whatever a thread may do. Ends
-// in the destructor; the signals stay blocked.
+// in the destructor; the signals stay blocked. Where the system has no thread left the signals keep
+// their usual effect.
 #pragma once
 
 #include <functional>

@@ -1,15 +1,15 @@
 #include "common/net/address.h"
 
-#include <Poco/Exception.h>
-#include <Poco/Net/DNS.h>
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <net/if.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <climits>
 #include <cstring>
 
@@ -18,6 +18,15 @@
 
 namespace espalier::net {
 namespace {
+
+// The number of an interface, given as its name or as that number; 0: there is none.
+std::uint32_t interfaceNumber(const std::string& scope) {
+  if (const auto index = ::if_nametoindex(scope.c_str()); index != 0) return index;
+  std::uint32_t number = 0;
+  const auto* const last = scope.data() + scope.size();
+  const auto [end, error] = std::from_chars(scope.data(), last, number);
+  return error == std::errc() && end == last ? number : 0;
+}
 
 constexpr std::array<std::uint8_t, 12> kMappedPrefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -39,6 +48,7 @@ Address Address::fromNative(const sockaddr_storage& native) {
       std::memcpy(result.bytes_.data(), bytes + kMappedPrefix.size(), 4);
     } else {
       result.family_ = AF_INET6;
+      result.scope_ = v6.sin6_scope_id;
       std::memcpy(result.bytes_.data(), bytes, 16);
     }
   }
@@ -52,9 +62,15 @@ Result<Address> Address::fromEndpoint(const Endpoint& endpoint) {
     result.family_ = AF_INET;
     return result;
   }
-  if (::inet_pton(AF_INET6, endpoint.host.c_str(), result.bytes_.data()) == 1) {
+  const auto percent = endpoint.host.find('%');
+  if (::inet_pton(AF_INET6, endpoint.host.substr(0, percent).c_str(), result.bytes_.data()) == 1) {
     result.family_ = AF_INET6;
-    return result;
+    if (percent == std::string::npos) return result;
+    const std::string scope = endpoint.host.substr(percent + 1);
+    result.scope_ = interfaceNumber(scope);
+    if (result.scope_ != 0) return result;
+    return Error{ErrorCode::usage, fmt::format("{}: this machine has no interface {}",
+                                               escaped(endpoint.host), escaped(scope))};
   }
   return Error{ErrorCode::usage, fmt::format("{} is no IP address", escaped(endpoint.host))};
 }
@@ -65,6 +81,7 @@ socklen_t Address::toNative(sockaddr_storage& native) const {
     auto& v6 = reinterpret_cast<sockaddr_in6&>(native);
     v6.sin6_family = AF_INET6;
     v6.sin6_port = htons(port_);
+    v6.sin6_scope_id = scope_;
     std::memcpy(&v6.sin6_addr, bytes_.data(), 16);
     return sizeof v6;
   }
@@ -78,28 +95,17 @@ socklen_t Address::toNative(sockaddr_storage& native) const {
 Endpoint Address::endpoint() const {
   char text[INET6_ADDRSTRLEN] = "";
   if (family_ != 0) ::inet_ntop(family_, bytes_.data(), text, sizeof text);
-  return {text, port_};
+  std::string host = text;
+  if (scope_ != 0) {
+    char name[IF_NAMESIZE] = "";
+    const bool known = ::if_indextoname(scope_, name) != nullptr;
+    host += '%' + (known ? std::string(name) : std::to_string(scope_));
+  }
+  return {std::move(host), port_};
 }
 
 std::string Address::text() const {
   return family_ == 0 ? "a local socket" : endpoint().text();
-}
-
-Result<Endpoint> resolve(const Endpoint& endpoint) {
-  if (Address::fromEndpoint(endpoint)) return endpoint;
-  std::string why = "it has no address";
-  try {
-    const auto addresses = Poco::Net::DNS::hostByName(endpoint.host).addresses();
-    const auto v4 = std::find_if(addresses.begin(), addresses.end(), [](const auto& address) {
-      return address.family() == Poco::Net::IPAddress::IPv4;
-    });
-    const auto chosen = v4 != addresses.end() ? v4 : addresses.begin();
-    if (chosen != addresses.end()) return Endpoint{chosen->toString(), endpoint.port};
-  } catch (const Poco::Exception& exception) {
-    why = exception.displayText();
-  }
-  return Error{ErrorCode::unavailable,
-               fmt::format("cannot find the host {}: {}", escaped(endpoint.host), why)};
 }
 
 Result<std::uint64_t> raiseDescriptorLimit() {

@@ -1,6 +1,6 @@
-// An IPv4 or IPv6 address and a port in 20 bytes: what each connection keeps of its other end. An
-// IPv4 address mapped into IPv6 is the IPv4 address. A value; the default names nothing (a local
-// socket).
+// An IPv4 or IPv6 address and a port in 24 bytes: what each connection keeps of its other end. An
+// IPv4 address mapped into IPv6 is the IPv4 address; a link-local one has its interface
+// ("fe80::1%eth0"). A value; the default names nothing (a local socket).
 #pragma once
 
 #include <netinet/in.h>
@@ -20,26 +20,32 @@ class Address {
   Address() = default;
   static Address fromNative(const sockaddr_storage& native);
   // The host must be an IP literal: anything else is an error of code `usage`, because looking a
-  // name up may block for seconds (resolve() does it, elsewhere).
+  // name up may block for seconds (resolver.h).
   static Result<Address> fromEndpoint(const Endpoint& endpoint);
 
   bool operator==(const Address&) const = default;
   bool isV6() const { return family_ == AF_INET6; }
   std::uint16_t port() const { return port_; }
+  Address withPort(std::uint16_t port) const {
+    Address other = *this;
+    other.port_ = port;
+    return other;
+  }
   // The length to hand to the system; `native` is filled.
   socklen_t toNative(sockaddr_storage& native) const;
+  // The same address on whatever port, and of whatever interface.
+  bool sameHost(const Address& other) const {
+    return family_ == other.family_ && bytes_ == other.bytes_;
+  }
   Endpoint endpoint() const;  // the host is empty for a local socket
   std::string text() const;   // "127.0.0.1:5000", "[::1]:5000", "a local socket"
 
  private:
   std::array<std::uint8_t, 16> bytes_{};
+  std::uint32_t scope_ = 0;  // the number of the interface of a link-local address
   std::uint16_t port_ = 0;
   std::uint16_t family_ = 0;
 };
-
-// The endpoint with its host's name looked up (IPv4 preferred: that is where servers listen unless
-// told otherwise). Blocks: not for the loop's thread. A literal is returned as it is.
-Result<Endpoint> resolve(const Endpoint& endpoint);
 
 // Raises the soft limit on open files to the hard one, and says what it is now. Each connection is
 // one.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/base/text.h"
+#include "common/net/dialling.h"
 #include "common/net/event_loop.h"
 
 namespace espalier::net {
@@ -136,12 +137,10 @@ void Connection::onEvents(std::uint32_t events) {
 }
 
 void Connection::onTimer(TimePoint) {
+  if (dialling_ && !reason_) {
+    return connectFailed(dialling_->silence(), ErrorCode::timeout);
+  }
   close(std::move(*reason_));
-}
-
-Error Connection::connectError(int errnoValue) const {
-  return {ErrorCode::unavailable,
-          fmt::format("cannot connect to {}: {}", remote_.text(), reasonText(errnoValue))};
 }
 
 Error Connection::endError(int errnoValue) const {
@@ -152,14 +151,44 @@ Error Connection::endError(int errnoValue) const {
                                         reasonText(errnoValue))};
 }
 
+// The first of its addresses is being connected to, or failed at once.
+void Connection::dial(std::unique_ptr<Dialling> dialling, int errnoValue) {
+  dialling_ = std::move(dialling);
+  if (errnoValue != 0) return connectFailed(reasonText(errnoValue), ErrorCode::unavailable);
+  loop_->setTimer(*this, Clock::now() + dialling_->patience);
+}
+
+// On to the next address, if there is one.
+void Connection::connectFailed(std::string why, ErrorCode code) {
+  dialling_->failed(std::move(why));
+  while (!dialling_->isOver()) {
+    auto begun = dialling_->begin();
+    if (!begun) {
+      dialling_->failed(begun.error().message);
+      break;
+    }
+    const int error = begun->error;
+    remote_ = dialling_->address();
+    if (const auto added = loop_->reconnect(*this, std::move(begun->socket)); !added) {
+      return close(added.error());
+    }
+    if (error == 0) return loop_->setTimer(*this, Clock::now() + dialling_->patience);
+    dialling_->failed(reasonText(error));
+  }
+  close({code, dialling_->failure()});
+}
+
 void Connection::finishConnecting() {
-  if (const int error = socketError(descriptor_); error != 0) return close(connectError(error));
+  if (const int error = socketError(descriptor_); error != 0) {
+    return connectFailed(reasonText(error), ErrorCode::unavailable);
+  }
   // A port of the ephemeral range on which nobody listens may be given to the very socket that
   // dials it: TCP then connects it to itself.
   if (remote_.port() != 0 && localOf(descriptor_) == remote_) {
-    return close(connectError(ECONNREFUSED));
+    return connectFailed(reasonText(ECONNREFUSED), ErrorCode::unavailable);
   }
   state_ = State::open;
+  dialling_.reset();
   keepOpen();
   loop_->markDirty(*this);
   handler_->onOpened(*this);

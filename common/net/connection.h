@@ -35,6 +35,7 @@ namespace espalier::net {
 
 class Connection;
 class EventLoop;
+struct Dialling;
 
 // Whoever gets what happens on connections. Outlives them. May call anything on any connection,
 // also close the one it is told of.
@@ -106,9 +107,10 @@ class Connection final : public EventSource {
   void onEvents(std::uint32_t events) override;
   void onTimer(TimePoint now) override;
   int descriptor() const { return descriptor_; }
-  Error connectError(int errnoValue) const;
   Error endError(int errnoValue) const;  // 0: the end of the stream
+  void dial(std::unique_ptr<Dialling> dialling, int errnoValue);
   void finishConnecting();
+  void connectFailed(std::string why, ErrorCode code);
   void receive();
   void deliver();
   void discard();
@@ -123,7 +125,8 @@ class Connection final : public EventSource {
   std::string queue_;  // frames; the first sent_ bytes have left
   std::size_t sent_ = 0;
   wire::FrameReader reader_;
-  std::unique_ptr<Error> reason_;  // why the timer closes, or what finishing ends with
+  std::unique_ptr<Error> reason_;       // why the timer closes, or what finishing ends with
+  std::unique_ptr<Dialling> dialling_;  // while connecting
   Address remote_;
   int descriptor_;
   std::uint32_t interest_ = 0;  // what epoll was told

@@ -39,6 +39,7 @@
 #include "common/base/result.h"
 #include "common/net/connection.h"
 #include "common/net/posted_functions.h"
+#include "common/net/resolver.h"
 
 namespace espalier::net {
 
@@ -82,6 +83,9 @@ class EventLoop {
   // `timeout`; what is sent meanwhile waits. `id` is new.
   Result<Connection*> dial(ConnectionId id, const Endpoint& to, ConnectionHandler& handler,
                            Duration timeout = limits::kConnectTimeout);
+  // The same with the addresses of a name: each is tried in turn, for its part of the time.
+  Result<Connection*> dial(ConnectionId id, Target to, ConnectionHandler& handler,
+                           Duration timeout = limits::kConnectTimeout);
   // Takes over a connected stream socket. onOpened is not called.
   Result<Connection*> adopt(ConnectionId id, Poco::Net::StreamSocket socket, const Address& remote,
                             ConnectionHandler& handler);
@@ -110,6 +114,7 @@ class EventLoop {
   TimePoint nextDeadline() const;
   int waitMilliseconds() const;
 
+  Result<void> reconnect(Connection& connection, Poco::Net::StreamSocket socket);
   Result<Connection*> add(ConnectionId id, Poco::Net::StreamSocket socket, const Address& remote,
                           ConnectionHandler& handler, Connection::State state);
   Result<void> addWatch(int descriptor, bool owned, std::function<void()> readable);

@@ -2,7 +2,6 @@
 // out.
 #include <Poco/Net/StreamSocketImpl.h>
 #include <fmt/format.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -13,6 +12,7 @@
 #include <csignal>
 
 #include "common/base/signals.h"
+#include "common/net/dialling.h"
 #include "common/net/event_loop.h"
 
 namespace espalier::net {
@@ -78,27 +78,31 @@ Result<Connection*> EventLoop::dial(ConnectionId id, const Endpoint& to, Connect
                                     Duration timeout) {
   const auto address = Address::fromEndpoint(to);
   if (!address) return address.error();
-  sockaddr_storage native;
-  const socklen_t length = address->toNative(native);
-  const int descriptor =
-      ::socket(native.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-  if (descriptor < 0) return systemError("cannot create a socket", errno);
-  Poco::Net::StreamSocket socket(new Poco::Net::StreamSocketImpl(descriptor));
-  const int on = 1;
-  ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  const int error =
-      ::connect(descriptor, reinterpret_cast<const sockaddr*>(&native), length) == 0 ? 0 : errno;
-  const auto added = add(id, std::move(socket), *address, handler, Connection::State::connecting);
+  return dial(id, Target{to, {*address}}, handler, timeout);
+}
+
+Result<Connection*> EventLoop::dial(ConnectionId id, Target to, ConnectionHandler& handler,
+                                    Duration timeout) {
+  auto dialling = std::make_unique<Dialling>();
+  dialling->patience = timeout / static_cast<Duration::rep>(to.addresses.size());
+  dialling->to = std::move(to);
+  auto begun = dialling->begin();
+  if (!begun) return begun.error();
+  const Address address = dialling->address();
+  const auto added =
+      add(id, std::move(begun->socket), address, handler, Connection::State::connecting);
   if (!added) return added.error();
-  if (error != 0 && error != EINPROGRESS && error != EINTR) {
-    (*added)->close((*added)->connectError(error));
-  } else {
-    const auto seconds = std::chrono::duration<double>(timeout).count();
-    (*added)->closeAt(Clock::now() + timeout,
-                      {ErrorCode::timeout, fmt::format("cannot connect to {}: no answer in {:g} s",
-                                                       to.text(), seconds)});
-  }
+  (*added)->dial(std::move(dialling), begun->error);
   return added;
+}
+
+// Another socket for a connection whose last one did not get through.
+Result<void> EventLoop::reconnect(Connection& connection, Poco::Net::StreamSocket socket) {
+  forget(connection);  // what this round has of the last one
+  connection.socket_.close();
+  connection.socket_ = std::move(socket);
+  connection.descriptor_ = connection.socket_.impl()->sockfd();
+  return control(EPOLL_CTL_ADD, connection.descriptor_, connection.interest_, &connection);
 }
 
 Result<Connection*> EventLoop::adopt(ConnectionId id, Poco::Net::StreamSocket socket,

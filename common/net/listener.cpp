@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -49,6 +50,22 @@ Result<std::unique_ptr<Listener>> Listener::open(EventLoop& loop, const Endpoint
   } catch (const Poco::Exception& exception) {
     return listenError(at, exception);
   }
+}
+
+Result<std::unique_ptr<Listener>> Listener::open(EventLoop& loop, const Target& at,
+                                                 ListenerHandler& handler) {
+  auto addresses = at.addresses;
+  std::stable_partition(addresses.begin(), addresses.end(),
+                        [](const Address& address) { return !address.isV6(); });
+  Error last;
+  for (const auto& address : addresses) {
+    auto listener = open(loop, address.endpoint(), handler);
+    // A port that is in use is no reason to share the name with whoever has it.
+    if (listener || listener.error().code == ErrorCode::unavailable) return listener;
+    last = listener.error();
+  }
+  if (addresses.size() == 1 && addresses[0].text() == at.asked.text()) return last;
+  return Error{last.code, fmt::format("cannot listen on {}: {}", at.text(), last.message)};
 }
 
 Result<std::unique_ptr<Listener>> Listener::adopt(EventLoop& loop, Poco::Net::ServerSocket socket,

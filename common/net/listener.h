@@ -41,6 +41,10 @@ class Listener final : public EventSource {
   // another port may do, else with `io`.
   static Result<std::unique_ptr<Listener>> open(EventLoop& loop, const Endpoint& at,
                                                 ListenerHandler& handler);
+  // On the first of the addresses that this machine has, an IPv4 one rather than an IPv6 one: that
+  // is where servers listen unless told otherwise.
+  static Result<std::unique_ptr<Listener>> open(EventLoop& loop, const Target& at,
+                                                ListenerHandler& handler);
   // Takes over a socket that listens already, such as a local (Unix) one.
   static Result<std::unique_ptr<Listener>> adopt(EventLoop& loop, Poco::Net::ServerSocket socket,
                                                  ListenerHandler& handler);

@@ -101,6 +101,7 @@ struct Admitted {
   std::chrono::milliseconds beatInterval{2000};
   std::uint64_t members = 1;
   Place place;
+  std::string source = {};  // the host that the peer comes from; empty: not told
 
   bool operator==(const Admitted&) const = default;
 };
@@ -121,6 +122,7 @@ struct WordRefused {
 
 struct RegistryBeatReply {
   std::chrono::milliseconds beatInterval{2000};
+  std::string unreachable = {};  // why nobody can connect to the peer; empty: nothing is known
 
   bool operator==(const RegistryBeatReply&) const = default;
 };

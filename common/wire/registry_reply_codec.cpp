@@ -39,6 +39,7 @@ void fill(const Admitted& admitted, proto::RegistryReplyFrame& frame) {
   out.set_beat_interval_ms(countMs(admitted.beatInterval));
   out.set_members(admitted.members);
   fill(admitted.place, *out.mutable_place());
+  if (!admitted.source.empty()) out.set_source(admitted.source);
 }
 
 void fill(const Place& place, proto::RegistryReplyFrame& frame) {
@@ -55,6 +56,10 @@ void fill(const WordRefused& refused, proto::RegistryReplyFrame& frame) {
 
 void fill(const RegistryBeatReply& reply, proto::RegistryReplyFrame& frame) {
   frame.mutable_beat()->set_beat_interval_ms(countMs(reply.beatInterval));
+  if (!reply.unreachable.empty()) {
+    frame.mutable_beat()->set_unreachable(
+        std::string(cutUtf8(reply.unreachable, limits::kMessageBytes)));
+  }
 }
 
 void fill(const Members& members, proto::RegistryReplyFrame& frame) {
@@ -122,6 +127,7 @@ Result<RegistryReply> read(const proto::Admitted& in) {
   auto place = readPlace(in.place());
   if (!place) return place.error();
   admitted.place = *std::move(place);
+  if (isHost(in.source())) admitted.source = in.source();
   return RegistryReply(std::move(admitted));
 }
 
@@ -137,7 +143,8 @@ Result<RegistryReply> read(const proto::WordRefused& in) {
 Result<RegistryReply> read(const proto::RegistryBeatReply& in) {
   const auto interval = readInterval(in.beat_interval_ms());
   if (!interval) return interval.error();
-  return RegistryReply(RegistryBeatReply{*interval});
+  return RegistryReply(
+      RegistryBeatReply{*interval, std::string(cutUtf8(in.unreachable(), limits::kMessageBytes))});
 }
 
 Result<RegistryReply> read(const proto::Members& in) {

@@ -8,6 +8,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/thread.h"
 
 namespace espalier::metaserver::shell {
 namespace {
@@ -21,9 +22,11 @@ constexpr auto kRetry = 1s;  // of a file that could not be written
 }  // namespace
 
 FilesWriter::FilesWriter(Paths paths, TakeSnapshot takeSnapshot)
-    : paths_(std::move(paths)),
-      takeSnapshot_(std::move(takeSnapshot)),
-      thread_([this] { run(); }) {}
+    : paths_(std::move(paths)), takeSnapshot_(std::move(takeSnapshot)) {}
+
+Result<void> FilesWriter::start() {
+  return startThread(thread_, [this] { run(); });
+}
 
 FilesWriter::~FilesWriter() {
   {
@@ -31,7 +34,7 @@ FilesWriter::~FilesWriter() {
     ending_ = true;
   }
   woken_.notify_one();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 void FilesWriter::wake() {

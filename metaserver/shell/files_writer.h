@@ -7,7 +7,7 @@
 // A file that can't be written is logged once, tried again every second, and logged once more when
 // it can be written again.
 //
-// Thread: one, ended by the destructor. `snapshot` is called on it.
+// Thread: one, started by start(), ended by the destructor. `snapshot` is called on it.
 #pragma once
 
 #include <condition_variable>
@@ -44,6 +44,7 @@ class FilesWriter {
 
   FilesWriter(Paths paths, TakeSnapshot takeSnapshot);
   ~FilesWriter();
+  Result<void> start();
 
   // Something may have changed. Cheap; from any thread.
   void wake();
@@ -65,7 +66,7 @@ class FilesWriter {
   bool wanted_ = true;
   bool again_ = false;
   bool ending_ = false;
-  std::thread thread_;
+  std::jthread thread_;
 };
 
 }  // namespace espalier::metaserver::shell

@@ -25,6 +25,25 @@ constexpr std::size_t kAbsentPage = 1024;  // copied at once under the registry'
 // Whoever only looks, or thinks about an id, beats as members do, every 30 s at the least.
 constexpr auto kSessionSilence = 100s;
 
+// Runs the loop until the name is looked up, or somebody stops it.
+Result<net::Target> lookUpOn(net::EventLoop& loop, const Endpoint& endpoint) {
+  const auto reach = std::make_shared<Guarded<net::EventLoop*>>(&loop);
+  const auto found = std::make_shared<Guarded<std::optional<Result<net::Target>>>>();
+  const auto user = net::NamedBy::user;
+  net::Resolver::ofSystem().start(endpoint, user, [reach, found](Result<net::Target> target) {
+    reach->with([&](net::EventLoop* waiting) {
+      if (waiting == nullptr) return;  // stopped meanwhile
+      found->with([&](auto& result) { result = std::move(target); });
+      waiting->stop();
+    });
+  });
+  loop.run();
+  reach->with([](net::EventLoop*& waiting) { waiting = nullptr; });
+  auto target = found->with([](auto& result) { return result; });
+  if (!target) return Error{ErrorCode::interrupted, "interrupted"};
+  return *std::move(target);
+}
+
 }  // namespace
 
 Server::Server(net::EventLoop& loop, MetaserverOptions options)
@@ -36,9 +55,9 @@ Server::~Server() {
 
 Result<std::unique_ptr<Server>> Server::bind(net::EventLoop& loop, MetaserverOptions options) {
   std::unique_ptr<Server> server(new Server(loop, std::move(options)));
-  auto resolved = net::resolve(server->options_.listen);
-  if (!resolved) return resolved.error();
-  auto listener = net::Listener::open(loop, *resolved, *server);
+  auto target = lookUpOn(loop, server->options_.listen);
+  if (!target) return target.error();
+  auto listener = net::Listener::open(loop, *target, *server);
   if (!listener) return listener.error();
   server->listener_ = std::move(*listener);
   return server;
@@ -86,6 +105,7 @@ Result<void> Server::open() {
   writer_ = std::make_unique<FilesWriter>(
       FilesWriter::Paths{options_.topoFile, options_.countFile, statePath()},
       [this](std::uint64_t newerThan) { return snapshot(newerThan); });
+  if (auto started = writer_->start(); !started) return started;
   carryOut(fx);
   loop_.setTick(
       [this] { return deadline_; },
@@ -140,9 +160,10 @@ void Server::step(Event&& event) {
 }
 
 void Server::carryOut(Effects& fx) {
-  for (const auto& send : fx.sends) {
+  for (auto& send : fx.sends) {
     auto* connection = loop_.find(send.to);
     if (connection == nullptr) continue;
+    dialBack_.remarkOn(*connection, send.reply);
     connection->send(wire::encode(send.reply));
   }
   for (const auto id : fx.closes) {
@@ -202,9 +223,13 @@ void Server::Sessions::onFrame(net::Connection& connection, std::string_view pay
   server_.step([&](Registry& registry, TimePoint now, Effects& fx) {
     registry.received(connection.id(), *request, now, fx);
   });
+  if (std::holds_alternative<wire::RegistryBeat>(*request)) {
+    server_.dialBack_.beat(connection);
+  }
 }
 
 void Server::Sessions::onClosed(net::Connection& connection, const Error&) {
+  server_.dialBack_.closed(connection.id());
   server_.step([&](Registry& registry, TimePoint now, Effects& fx) {
     registry.closed(connection.id(), now, fx);
   });

@@ -17,6 +17,7 @@
 #include "common/net/listener.h"
 #include "metaserver/core/registry.h"
 #include "metaserver/shell/directory.h"
+#include "metaserver/shell/dial_back.h"
 #include "metaserver/shell/files_writer.h"
 #include "metaserver/shell/metaserver_service.h"
 #include "metaserver/shell/options.h"
@@ -25,7 +26,8 @@ namespace espalier::metaserver::shell {
 
 class Server final : public MetaserverService, private net::ListenerHandler {
  public:
-  // Binds the port, and nothing else yet: fails with `unavailable` when it is taken.
+  // Binds the port, and nothing else yet: fails with `unavailable` when it is taken. A name is
+  // looked up with the loop running, so that a signal can stop that: `interrupted` then.
   static Result<std::unique_ptr<Server>> bind(net::EventLoop& loop, MetaserverOptions options);
   ~Server() override;
 
@@ -101,6 +103,7 @@ class Server final : public MetaserverService, private net::ListenerHandler {
   std::deque<Probe> toProbe_;
   std::map<ConnectionId, PeerId> probing_;
   State opened_;  // what the state file had when it was opened
+  DialBack dialBack_{loop_, [this] { return ConnectionId{++connections_ * 2 + 1}; }};
   std::unique_ptr<FilesWriter> writer_;
 };
 

@@ -54,8 +54,10 @@ struct Notice {
     metaserverBack,
     linkUp,
     linkDown,
-    root,     // this peer is the root now
-    warning,  // somebody misbehaved, something was slowed down or left out
+    root,         // this peer is the root now
+    seenFrom,     // text: the host that the metaserver sees this peer come from
+    unreachable,  // text: why the metaserver cannot connect to this peer
+    warning,      // somebody misbehaved, something was slowed down or left out
   };
   Kind kind;
   std::string text;

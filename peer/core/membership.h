@@ -156,6 +156,8 @@ class Membership {
   std::string word_;
 
   std::optional<wire::Admitted> admitted_;  // the last one
+  std::string seenFrom_;                    // another host than the announced one, as was told
+  bool toldUnreachable_ = false;
   std::optional<Tree> tree_;
   bool announced_ = false;    // the notice `joined` was given
   bool refusalTold_ = false;  // since it was admitted last

@@ -95,6 +95,10 @@ void Membership::admitted(const wire::Admitted& admitted, TimePoint now, Effects
   metaserverBeat_ = admitted.beatInterval;
   nextMetaserverBeat_ = now + metaserverBeat_;
   membersTold_ = admitted.members;
+  if (!admitted.source.empty() && admitted.source != admitted.self.endpoint.host &&
+      std::exchange(seenFrom_, admitted.source) != admitted.source) {
+    fx.notices.push_back({Notice::Kind::seenFrom, admitted.source});
+  }
   if (tree_) {
     if (again) {
       fx.notices.push_back({Notice::Kind::metaserverBack, ""});
@@ -208,6 +212,9 @@ void Membership::received(ConnectionId connection, const wire::RegistryReply& re
     fx.notices.push_back({Notice::Kind::wordRefused, word->word});
   } else if (const auto* beat = std::get_if<wire::RegistryBeatReply>(&reply)) {
     metaserverBeat_ = beat->beatInterval;
+    if (!beat->unreachable.empty() && !std::exchange(toldUnreachable_, true)) {
+      fx.notices.push_back({Notice::Kind::unreachable, beat->unreachable});
+    }
   } else if (const auto* members = std::get_if<wire::Members>(&reply)) {
     membersTold_ = members->count;
   } else if (const auto* failure = std::get_if<wire::Failure>(&reply)) {

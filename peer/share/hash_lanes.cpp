@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "common/base/limits.h"
+#include "common/base/thread.h"
 #include "common/crypto/file_tree.h"
 
 namespace espalier::share {
@@ -51,8 +52,10 @@ HashLanes::HashLanes(unsigned lanes, ChunkLists& lists, std::function<void()> wa
     : lists_(lists), wake_(std::move(wake)) {
   if (lanes == 0) lanes = std::max(1u, std::thread::hardware_concurrency());
   for (unsigned i = 0; i < lanes; ++i) {
-    threads_.emplace_back([this](std::stop_token stop) { run(stop); });
+    started_ = startThread(threads_, [this](std::stop_token stop) { run(stop); });
+    if (!started_) break;
   }
+  if (!threads_.empty()) started_ = {};
 }
 
 HashLanes::~HashLanes() {

@@ -51,9 +51,12 @@ using HashJobPointer = std::shared_ptr<HashJob>;
 
 class HashLanes {
  public:
-  // 0 lanes: as many as there are cores. `lists` keeps the chunk hashes of what has several chunks.
+  // 0 lanes: as many as there are cores; fewer, one at least, where the system has no more threads.
+  // `lists` keeps the chunk hashes of what has several chunks.
   HashLanes(unsigned lanes, ChunkLists& lists, std::function<void()> wake);
   ~HashLanes();
+  // An error where not even one lane could be started.
+  const Result<void>& started() const { return started_; }
 
   void submit(HashJobPointer job);
   std::vector<HashJobPointer> takeResults();
@@ -88,6 +91,7 @@ class HashLanes {
   std::vector<HashJobPointer> results_;
   std::size_t outstanding_ = 0;
 
+  Result<void> started_;
   std::vector<std::jthread> threads_;  // last: they end before the rest
 };
 

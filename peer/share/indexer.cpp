@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "common/base/text.h"
+#include "common/base/thread.h"
 
 namespace espalier::share {
 namespace {
@@ -33,7 +34,9 @@ Indexer::Indexer(ShareOptions options)
       wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       watch_(options_.watches),
       lanes_(options_.lanes, lists_, [this] { wake(); }),
-      thread_([this](std::stop_token stop) { run(stop); }) {}
+      started_(lanes_.started()) {
+  if (started_) started_ = startThread(thread_, [this](std::stop_token stop) { run(stop); });
+}
 
 Indexer::~Indexer() {
   thread_.request_stop();

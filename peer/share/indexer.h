@@ -35,6 +35,7 @@ class Indexer {
  public:
   explicit Indexer(ShareOptions options);
   ~Indexer();
+  const Result<void>& started() const { return started_; }
 
   std::shared_ptr<const Snapshot> snapshot() const;
   Progress progress() const;
@@ -216,6 +217,7 @@ class Indexer {
   TimePoint recheckDue_{};
 
   HashLanes lanes_;
+  Result<void> started_;
   std::jthread thread_;  // last: it ends first
 };
 

@@ -41,6 +41,10 @@ ShareIndex::ShareIndex(ShareOptions options)
     : indexer_(std::make_unique<Indexer>(std::move(options))) {}
 ShareIndex::~ShareIndex() = default;
 
+const Result<void>& ShareIndex::started() const {
+  return indexer_->started();
+}
+
 std::shared_ptr<const Snapshot> ShareIndex::snapshot() const {
   return indexer_->snapshot();
 }

@@ -73,6 +73,8 @@ class ShareIndex {
  public:
   explicit ShareIndex(ShareOptions options);
   ~ShareIndex();
+  // An error where the system had no thread for it: then nothing is ever listed.
+  const Result<void>& started() const;
 
   std::shared_ptr<const Snapshot> snapshot() const;
   Progress progress() const;

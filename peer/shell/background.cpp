@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/limits.h"
+#include "common/base/thread.h"
 
 namespace espalier::peer::shell {
 
@@ -18,29 +19,30 @@ Background::~Background() {
   for (auto& job : jobs_) job.thread.request_stop();
 }
 
-bool Background::start(const std::string& line, command::Context context) {
+Result<void> Background::start(const std::string& line, command::Context context) {
   const std::lock_guard lock(mutex_);
   jobs_.remove_if([](const Job& job) { return job.ended; });
-  if (jobs_.size() >= limits::kBackgroundCommands) return false;
-  Job& job = jobs_.emplace_back();
-  try {
-    job.thread = std::jthread(
-        [this, &job, line, context = std::move(context)](std::stop_token stop) mutable {
-          context.stop = stop;
-          const auto outcome = dispatcher_.runLine(line, context);
-          if (!stop.stop_requested()) tell_(dispatcher_.render(outcome, format_));
-          const std::lock_guard done(mutex_);
-          failure_.add(outcome.exitCode);
-          --running_;
-          job.ended = true;
-          changed_.notify_all();
-        });
-  } catch (const std::system_error&) {  // no thread for it
-    jobs_.pop_back();
-    return false;
+  if (jobs_.size() >= limits::kBackgroundCommands) {
+    return Error{ErrorCode::timeout, "too many commands are under way: wait for one, or cancel it"};
   }
-  ++running_;
-  return true;
+  Job& job = jobs_.emplace_back();
+  const auto run = [this, &job, line, context = std::move(context)](std::stop_token stop) mutable {
+    context.stop = stop;
+    const auto outcome = dispatcher_.runLine(line, context);
+    if (!stop.stop_requested()) tell_(dispatcher_.render(outcome, format_));
+    const std::lock_guard done(mutex_);
+    failure_.add(outcome.exitCode);
+    --running_;
+    job.ended = true;
+    changed_.notify_all();
+  };
+  auto started = startThread(job.thread, run);
+  if (started) {
+    ++running_;
+  } else {
+    jobs_.pop_back();
+  }
+  return started;
 }
 
 int Background::wait(const std::stop_token& stop) {

@@ -30,9 +30,9 @@ class Background {
   Background(const Background&) = delete;
   Background& operator=(const Background&) = delete;
 
-  // False when too many run (limits::kBackgroundCommands). `context` has no progress and asks
-  // nobody; its stop token is replaced.
-  bool start(const std::string& line, command::Context context);
+  // An error when too many run (limits::kBackgroundCommands), or the system has no thread left.
+  // `context` has no progress and asks nobody; its stop token is replaced.
+  Result<void> start(const std::string& line, command::Context context);
 
   // Waits for those that run, or until `stop`. The exit code of one that has failed since the
   // beginning, else 0.

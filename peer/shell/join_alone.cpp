@@ -1,9 +1,8 @@
 #include "peer/shell/join_alone.h"
 
-#include <array>
 #include <condition_variable>
-#include <cstring>
 #include <mutex>
+#include <utility>
 
 #include "common/base/backoff.h"
 #include "common/base/log.h"
@@ -13,14 +12,6 @@
 
 namespace espalier::peer::shell {
 namespace {
-
-Random randomOfThisPeer() {
-  std::array<std::uint8_t, sizeof(std::uint64_t)> bytes;
-  fillFromKernel(bytes);
-  std::uint64_t seed = 0;
-  std::memcpy(&seed, bytes.data(), sizeof seed);
-  return Random(seed);
-}
 
 // False if it was asked to stop meanwhile.
 bool waitFor(Duration pause, const std::stop_token& stop) {
@@ -35,7 +26,7 @@ bool waitFor(Duration pause, const std::stop_token& stop) {
 
 Result<Joined> joinAlone(Joiner& joiner, const PeerId& id, const std::string& word,
                          WithoutMetaserver without, std::stop_token stop) {
-  Random random = randomOfThisPeer();
+  Random random = seededFromKernel();
   Backoff backoff(limits::kJoinRetryLeast, limits::kJoinRetryMost);
   bool told = false;
   while (true) {
@@ -50,10 +41,9 @@ Result<Joined> joinAlone(Joiner& joiner, const PeerId& id, const std::string& wo
       default:
         return attempt.error;
     }
-    const std::string line = noMetaserverLine(joiner.metaserver(), false);
-    if (without == WithoutMetaserver::fail) return Error{ErrorCode::unavailable, line};
+    if (without == WithoutMetaserver::fail) return attempt.error;
     if (!std::exchange(told, true)) {
-      log::warning("{}; this peer tries again until it is in the network", line);
+      log::warning("{}; this peer tries again until it is in the network", attempt.error.message);
     }
     if (!waitFor(backoff.next(random), stop)) return Error{ErrorCode::interrupted, "interrupted"};
   }

@@ -3,8 +3,6 @@
 #include <fcntl.h>
 
 #include <algorithm>
-#include <system_error>
-#include <thread>
 
 #include "common/base/limits.h"
 #include "common/base/log.h"
@@ -16,7 +14,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kLookUps = 16;  // of names, at once: a thread each, and neighbours name hosts
 constexpr auto kGoodbye = 500ms;
 constexpr auto kGoodbyePoll = 10ms;
 
@@ -95,40 +92,47 @@ void Network::carryOut(Effects& fx) {
 void Network::listen(const Endpoint& at) {
   // After the step that wanted it: the core is told the outcome as an event of its own.
   loop_.post([this, at] {
-    auto listener = net::Listener::open(loop_, at, *this);
-    step([&](TimePoint now, Effects& fx) {
-      if (!listener) return peer_.listenFailed(listener.error(), now, fx);
-      listener_ = std::move(*listener);
-      peer_.listening(listener_->localAddress(), now, fx);
-    });
+    lookUp(at, net::NamedBy::user,
+           [this](Result<net::Target> target) { listenAt(std::move(target)); });
   });
+}
+
+void Network::listenAt(Result<net::Target> target) {
+  // `io`: another port does not help where the host is not found.
+  auto listener = target ? net::Listener::open(loop_, *target, *this)
+                         : Error{ErrorCode::io, target.error().message};
+  step([&](TimePoint now, Effects& fx) {
+    if (!listener) return peer_.listenFailed(listener.error(), now, fx);
+    listener_ = std::move(*listener);
+    peer_.listening(listener_->localAddress(), now, fx);
+  });
+}
+
+void Network::lookUp(const Endpoint& endpoint, net::NamedBy who,
+                     std::function<void(Result<net::Target>)> done) {
+  if (const auto literal = net::Address::fromEndpoint(endpoint)) {
+    return done(net::Target{endpoint, {*literal}});
+  }
+  net::Resolver::ofSystem().start(
+      endpoint, who, [reach = reach_, done](Result<net::Target> target) {
+        reach->with([&](net::EventLoop* loop) {
+          if (loop != nullptr) loop->post([done, target = std::move(target)] { done(target); });
+        });
+      });
 }
 
 // --- connections ---
 
 void Network::dial(const Dial& wanted) {
-  states_[wanted.connection] = {
-      wanted.purpose == wire::Purpose::registry ? Kind::registry : Kind::link, false};
-  if (net::Address::fromEndpoint(wanted.to)) return dialResolved(wanted, wanted.to);
-  // A host's name: looking it up may take seconds, which must not hold up the loop.
-  if (lookUps_ == kLookUps) {
-    return dialFailed(wanted.connection, {ErrorCode::io, "too many names are being looked up"});
-  }
+  const bool isRegistry = wanted.purpose == wire::Purpose::registry;
+  states_[wanted.connection] = {isRegistry ? Kind::registry : Kind::link, false};
   early_[wanted.connection];
-  try {
-    std::thread([this, wanted, reach = reach_] {
-      auto resolved = net::resolve(wanted.to);
-      reach->post([this, wanted, resolved = std::move(resolved)] {  // unless this peer is gone
-        --lookUps_;
-        if (!states_.contains(wanted.connection)) return;
-        if (resolved) return dialResolved(wanted, *resolved);
-        dialFailed(wanted.connection, resolved.error());
-      });
-    }).detach();
-    ++lookUps_;
-  } catch (const std::system_error& error) {
-    dialFailed(wanted.connection, {ErrorCode::io, error.what()});
-  }
+  const auto who = isRegistry ? net::NamedBy::user : net::NamedBy::others;
+  lookUp(wanted.to, who, [this, wanted](const Result<net::Target>& target) {
+    if (!states_.contains(wanted.connection)) return;  // given up meanwhile
+    if (target) return dialResolved(wanted, *target);
+    dialFailed(wanted.connection, target.error());
+  });
 }
 
 // The core hears of it later: it may be the one that just asked for it.
@@ -140,7 +144,7 @@ void Network::dialFailed(ConnectionId connection, Error why) {
   });
 }
 
-void Network::dialResolved(const Dial& wanted, const Endpoint& to) {
+void Network::dialResolved(const Dial& wanted, const net::Target& to) {
   auto dialled = loop_.dial(wanted.connection, to, control_);
   if (!dialled) return dialFailed(wanted.connection, dialled.error());
   wire::Hello hello;

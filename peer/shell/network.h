@@ -27,6 +27,7 @@
 #include "common/base/random.h"
 #include "common/net/event_loop.h"
 #include "common/net/listener.h"
+#include "common/net/resolver.h"
 #include "common/wire/hello.h"
 #include "peer/core/peer.h"
 
@@ -64,6 +65,10 @@ class Network final : private net::ListenerHandler {
   // limits::kPendingAnswers of a kind are waited for: a metaserver that never answers is not asked
   // on and on.
   void ask(wire::RegistryRequest request, Answer answer, TimePoint now, Effects& fx);
+  // `done` on the loop's thread, at once for an IP literal, unless this peer has ended by then. On
+  // the loop's thread only.
+  void lookUp(const Endpoint& endpoint, net::NamedBy who,
+              std::function<void(Result<net::Target>)> done);
   // Says goodbye, and stops the loop once that was heard or half a second has passed. Any thread.
   void leave();
   // The loop has run for the last time: whoever waits in call() is told so, now and from now on.
@@ -102,9 +107,10 @@ class Network final : private net::ListenerHandler {
   void step(Event&& event);
   void carryOut(Effects& fx);
   void listen(const Endpoint& at);
+  void listenAt(Result<net::Target> target);
   void dial(const Dial& dial);
   void dialFailed(ConnectionId connection, Error why);
-  void dialResolved(const Dial& dial, const Endpoint& to);
+  void dialResolved(const Dial& dial, const net::Target& to);
   void giveUp(ConnectionId connection, Error why);
   void received(net::Connection& connection, std::string_view payload);
   void answered(const wire::RegistryReply& reply);
@@ -122,9 +128,8 @@ class Network final : private net::ListenerHandler {
   Control control_{*this};
   std::unique_ptr<net::Listener> listener_;
   std::unordered_map<ConnectionId, State> states_;
-  std::map<ConnectionId, std::string>
-      early_;                // frames for connections whose host is being looked up
-  std::size_t lookUps_ = 0;  // of names, under way
+  // Frames for connections whose host is being looked up.
+  std::map<ConnectionId, std::string> early_;
   std::uint64_t accepted_ = 0;
   std::deque<Answer> topologyAnswers_;  // the metaserver answers in order
   std::deque<Answer> membersAnswers_;

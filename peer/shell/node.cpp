@@ -7,6 +7,7 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
+#include "common/base/thread.h"
 #include "peer/shell/instance_key.h"
 #include "peer/shell/peer_state.h"
 
@@ -41,11 +42,14 @@ Node::Node(net::EventLoop& loop, PeerOptions options)
                 },
                 [this](PushJob& job) { desk_.carryOut(job); },
                 [this](const PushId& id) { desk_.changed(id); }}),
-      worker_([this](std::stop_token stop) { workOff(stop); }),
-      loopThread_([this] {
-        loop_.run();
-        network_.end();
-      }) {
+      threads_(desk_.started()) {
+  if (threads_) threads_ = startThread(worker_, [this](std::stop_token stop) { workOff(stop); });
+  if (threads_) {
+    threads_ = startThread(loopThread_, [this] {
+      loop_.run();
+      network_.end();
+    });
+  }
   announcedWord_.with([&](auto& word) { word = options_.joinWord; });
   limit(options_.rates.upload, options_.rates.download);
   network_.post([policy = options_.acceptPush](Peer& peer, TimePoint, Effects&) {
@@ -66,10 +70,6 @@ void Node::leave() {
   // Its sessions use the dispatcher, which goes before this node does.
   if (control_) control_->stop();
   loopThread_.join();
-}
-
-void Node::stop() {
-  if (onStop_) onStop_();
 }
 
 // --- joining ---
@@ -108,9 +108,11 @@ Result<void> Node::settle(const PeerId& id) {
   if (!key) return key.error();
   key_ = *key;
   if (auto made = makeShare(); !made) return made;
+  (*control)->onRestored([this, key = *key] { restoreState(key); });
+  if (dispatcher_ != nullptr) {
+    if (auto served = (*control)->serve(*dispatcher_); !served) return served;
+  }
   control_ = std::move(*control);
-  control_->onRestored([this, key = *key] { restoreState(key); });
-  if (dispatcher_ != nullptr) control_->serve(*dispatcher_);
   return {};
 }
 
@@ -133,6 +135,7 @@ Result<void> Node::makeShare() {
   share.onNotice = [](const share::Notice& notice) { log::write(notice.level, notice.text); };
   Sharing sharing;
   sharing.index = std::make_unique<share::ShareIndex>(std::move(share));
+  if (auto started = sharing.index->started(); !started) return started;
   sharing.source = std::make_unique<ShareSource>(*sharing.index, growing_);
   sharing.server = std::make_unique<transfer::TransferServer>(
       *sharing.source, transfer::SlotOptions{}, &uploadRate_);
@@ -275,7 +278,7 @@ void Node::noticed(const Notice& notice) {
       return endAttempt(std::move(attempt));
     case Kind::metaserverLost:
       attempt.end = End::unavailable;
-      attempt.error = {ErrorCode::unavailable, noMetaserverLine(options_.metaserver, false)};
+      attempt.error = {ErrorCode::unavailable, whyNoMetaserver(notice.text)};
       if (joined_ && metaserverThere_.exchange(false)) {
         log::warning("metaserver out of reach: {}; the network goes on", escaped(notice.text));
       }
@@ -294,6 +297,10 @@ void Node::noticed(const Notice& notice) {
       return refreshPictureSoon();
     case Kind::root:
       return log::debug("this peer is the root now");
+    case Kind::seenFrom:
+      return compareSource(notice.text);
+    case Kind::unreachable:
+      return tellUnreachable(notice.text);
     case Kind::warning:
       return log::warning("{}", notice.text);
   }

@@ -35,6 +35,8 @@ class Node final : public PeerService, public Joiner {
  public:
   // `metaserver` is the address to dial. Starts the loop's thread.
   Node(net::EventLoop& loop, PeerOptions options);
+  // Whether the system had the threads that it needs; else nothing of it may be used.
+  const Result<void>& started() const { return threads_; }
   // Leaves, if it has not, and joins the threads.
   ~Node() override;
 
@@ -122,6 +124,9 @@ class Node final : public PeerService, public Joiner {
   void restoreState(const InstanceKey& key);
   Result<void> exchange(Sharing& other);
   void unsettle();
+  std::string whyNoMetaserver(const std::string& why) const;
+  void compareSource(const std::string& source);
+  void tellUnreachable(const std::string& why);
   void noticed(const Notice& notice);
   void endAttempt(JoinAttempt attempt);
   void searched(SearchUpdate& update);
@@ -183,8 +188,9 @@ class Node final : public PeerService, public Joiner {
 
   Network network_;
   PushDesk desk_{network_, uploadRate_, downloadRate_};
+  Result<void> threads_;
   std::jthread worker_;
-  std::thread loopThread_;
+  std::jthread loopThread_;
 };
 
 }  // namespace espalier::peer::shell

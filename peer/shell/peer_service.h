@@ -288,8 +288,8 @@ class Joiner {
 
 // `s2 joined on 127.0.0.1:5002, linked to s1; sharing 4 files (3.1 MB) from ./s2`
 std::string joinedLine(const Joined& joined);
-// `no metaserver at 127.0.0.1:5000: start "metaserver", then press Enter to try again`; without a
-// terminal it ends behind "metaserver".
-std::string noMetaserverLine(const Endpoint& metaserver, bool terminal);
+// `no metaserver at 127.0.0.1:5000: start "metaserver"`; `why`: empty, or what there is to say of a
+// host name.
+std::string noMetaserverLine(const Endpoint& metaserver, const std::string& why = {});
 
 }  // namespace espalier::peer::shell

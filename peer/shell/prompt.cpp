@@ -132,10 +132,8 @@ int Prompt::run(const command::Dispatcher& dispatcher, const PeerId& id) {
     if (const auto command = ended ? std::nullopt : backgroundCommand(line.text)) {
       context.progress = {};
       context.ask = {};
-      if (!background.start(*command, std::move(context))) {
-        const Error error{ErrorCode::failed,
-                          "too many commands are under way: wait for one, or cancel it"};
-        const auto outcome = Outcome::failed(command::commandOf(*command), error);
+      if (const auto started = background.start(*command, std::move(context)); !started) {
+        const auto outcome = Outcome::failed(command::commandOf(*command), started.error());
         show(dispatcher.render(outcome, format));
         first.add(outcome.exitCode);
       }

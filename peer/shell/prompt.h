@@ -67,7 +67,7 @@ class Prompt {
   bool chooseToJoin();
   std::optional<PeerId> askId();
   Step offerTopology(Joiner& joiner);
-  Step offerAnotherTry(const Joiner& joiner);
+  Step offerAnotherTry(const std::string& why);
   Result<std::optional<Joined>> insist(Joiner& joiner, PeerId id, std::string word);
 
   std::stop_token newStop();

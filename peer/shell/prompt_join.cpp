@@ -36,9 +36,9 @@ std::string joinedLine(const Joined& joined) {
                      joined.indexing ? ", still indexing" : "");
 }
 
-std::string noMetaserverLine(const Endpoint& metaserver, bool terminal) {
-  return fmt::format("no metaserver at {}: start \"metaserver\"{}", escaped(metaserver.text()),
-                     terminal ? ", then press Enter to try again" : "");
+std::string noMetaserverLine(const Endpoint& metaserver, const std::string& why) {
+  return fmt::format("no metaserver at {}{}: start \"metaserver\"", escaped(metaserver.text()),
+                     why.empty() ? "" : fmt::format(" ({})", escaped(why)));
 }
 
 bool Prompt::chooseToJoin() {
@@ -67,8 +67,8 @@ std::optional<PeerId> Prompt::askId() {
 }
 
 // `again`: the metaserver is there now, or may be.
-Prompt::Step Prompt::offerAnotherTry(const Joiner& joiner) {
-  editor_.print(noMetaserverLine(joiner.metaserver(), true) + "\n");
+Prompt::Step Prompt::offerAnotherTry(const std::string& why) {
+  editor_.print(why + ", then press Enter to try again\n");
   const auto answer = ask("");
   return !answer || meansStop(*answer) ? Step::end : Step::again;
 }
@@ -92,7 +92,7 @@ Prompt::Step Prompt::offerTopology(Joiner& joiner) {
       editor_.print(topology.error().message + "\n");
       return Step::next;
     }
-    if (offerAnotherTry(joiner) == Step::end) return Step::end;
+    if (offerAnotherTry(noMetaserverLine(joiner.metaserver())) == Step::end) return Step::end;
   }
 }
 
@@ -129,10 +129,8 @@ Result<std::optional<Joined>> Prompt::insist(Joiner& joiner, PeerId id, std::str
         break;
       }
       case JoinAttempt::End::unavailable:
-        if (!askable) {
-          return Error{ErrorCode::unavailable, noMetaserverLine(joiner.metaserver(), false)};
-        }
-        if (offerAnotherTry(joiner) == Step::end) return attempt.error;
+        if (!askable) return attempt.error;
+        if (offerAnotherTry(attempt.error.message) == Step::end) return attempt.error;
         break;
       case JoinAttempt::End::failed:
         return attempt.error;

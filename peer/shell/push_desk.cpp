@@ -6,6 +6,7 @@
 
 #include "common/base/log.h"
 #include "common/base/text.h"
+#include "common/base/thread.h"
 
 namespace espalier::peer::shell {
 namespace {
@@ -24,7 +25,7 @@ PushDesk::PushDesk(Network& network, transfer::RateLimit& upload, transfer::Rate
     : network_(network),
       downloadRate_(download),
       server_(store_, {.rate = &upload}),
-      tidier_([this](std::stop_token stop) { tidy(stop); }) {}
+      started_(startThread(tidier_, [this](std::stop_token stop) { tidy(stop); })) {}
 
 void PushDesk::settle(transfer::PushReceiverOptions options) {
   options.rate = &downloadRate_;
@@ -73,21 +74,24 @@ void PushDesk::receive(const PushReceive& job) {
     network_.post(
         [id](Peer& peer, TimePoint now, Effects& fx) { peer.pushCompleted(id, now, fx); });
   };
-  events.failed = [this, id, sender = job.sender](const Error& why) {
+  const auto failed = [this, id, sender = job.sender](const Error& why) {
     log::warning("what {} pushes is not taken: {}", sender.text(), why.message);
     ended(id);
     network_.post([id, reason = why.message](Peer& peer, TimePoint now, Effects& fx) {
       peer.pushFailed(id, reason, now, fx);
     });
   };
+  events.failed = failed;
   auto options = options_.with([](auto& kept) { return kept; });
-  taken_.with([&](auto& all) {
+  const auto started = taken_.with([&](auto& all) {
     auto& taken = all[id];
     taken.sender = job.sender;
     taken.files = job.files;
     taken.receiver = std::make_unique<transfer::PushReceiver>(job.files, std::move(options), store_,
                                                               std::move(events));
+    return taken.receiver->started();
   });
+  if (!started) failed(started.error());
 }
 
 void PushDesk::drop(const PushId& id) {

@@ -30,6 +30,7 @@ class PushDesk {
   // The rates are those of all uploads and of all downloads; they outlive it.
   PushDesk(Network& network, transfer::RateLimit& upload, transfer::RateLimit& download);
   ~PushDesk() { stop(); }
+  const Result<void>& started() const { return started_; }
   PushDesk(const PushDesk&) = delete;
   PushDesk& operator=(const PushDesk&) = delete;
 
@@ -99,6 +100,7 @@ class PushDesk {
   std::deque<Dropped> dropped_;
 
   transfer::PushServer server_;
+  Result<void> started_;
   std::jthread tidier_;
 };
 

@@ -17,6 +17,7 @@
 #include "common/base/log.h"
 #include "common/base/random.h"
 #include "common/base/text.h"
+#include "common/base/thread.h"
 #include "common/crypto/file_tree.h"
 #include "peer/transfer/fetch_problem.h"
 
@@ -98,8 +99,14 @@ void FetchJob::startThreads(std::vector<std::jthread>& threads) {
   while (working_ < limits::kFetchSources) {
     const auto first = nextHolder();
     if (!first) return;
+    const auto started = startThread(threads, [this, first] { work(*first); });
+    if (!started) {
+      toDial_.push_front(*first);
+      // Those that there are go on; without any, nothing would.
+      if (working_ == 0 && !failed_) failed_ = started.error();
+      return;
+    }
     ++working_;
-    threads.emplace_back([this, first] { work(*first); });
   }
 }
 
@@ -135,8 +142,7 @@ Result<void> FetchJob::run(std::stop_token stop, const ProgressCallback& progres
   std::jthread seeker;
   std::unique_lock lock(mutex_);
   if (!over() && request_.search) {
-    seeking_ = true;
-    seeker = std::jthread([this] { seekHolders(); });
+    seeking_ = startThread(seeker, [this] { seekHolders(); }).ok();
   }
   bool reserving = true;
   TimePoint shown = Clock::now();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/limits.h"
+#include "common/base/thread.h"
 #include "peer/transfer/sockets.h"
 
 namespace espalier::transfer {
@@ -52,12 +53,24 @@ void FetchLanes::giveBack(ChunkBuffer buffer) {
 }
 
 void FetchLanes::put(ArrivedChunk chunk) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   arrived_.push_back(std::move(chunk));
   if (idle_ < arrived_.size() && threads_.size() < mostLanes_) {
-    threads_.emplace_back([this] { run(); });
+    const auto started = startThread(threads_, [this] { run(); });
+    if (!started && threads_.empty()) return work(lock);
   }
   work_.notify_one();
+}
+
+// On the oldest chunk, whose buffer is free then.
+void FetchLanes::work(std::unique_lock<std::mutex>& lock) {
+  ArrivedChunk chunk = std::move(arrived_.front());
+  arrived_.pop_front();
+  lock.unlock();
+  finish_(chunk);
+  lock.lock();
+  free_.push_back(std::move(chunk.buffer));
+  freed_.notify_one();
 }
 
 void FetchLanes::run() {
@@ -68,13 +81,7 @@ void FetchLanes::run() {
     work_.wait(lock, [this] { return stopping_ || !arrived_.empty(); });
     --idle_;
     if (arrived_.empty()) return;
-    ArrivedChunk chunk = std::move(arrived_.front());
-    arrived_.pop_front();
-    lock.unlock();
-    finish_(chunk);
-    lock.lock();
-    free_.push_back(std::move(chunk.buffer));
-    freed_.notify_one();
+    work(lock);
   }
 }
 

@@ -47,12 +47,14 @@ class FetchLanes {
 
   // Of at least `bytes`.
   ChunkBuffer take(std::size_t bytes);
+  // Where the system has no thread left, not even one, the caller's does the work.
   void put(ArrivedChunk chunk);
   // What was taken and is not needed.
   void giveBack(ChunkBuffer buffer);
 
  private:
   void run();
+  void work(std::unique_lock<std::mutex>& lock);
 
   const std::size_t mostLanes_;
   const Finish finish_;

@@ -10,13 +10,13 @@
 #include <map>
 #include <mutex>
 #include <set>
-#include <thread>
 #include <utility>
 #include <variant>
 
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
+#include "common/base/thread.h"
 #include "common/crypto/file_tree.h"
 #include "peer/transfer/fetch_problem.h"
 #include "peer/transfer/small_files.h"
@@ -96,13 +96,13 @@ Result<ManyResult> ManyJob::run() {
   const std::stop_callback onStop(stop_, [this] { fail({ErrorCode::interrupted, "interrupted"}); });
   std::vector<std::jthread> threads;
   for (std::size_t i = 0; i < queues_.size() && threads.size() < limits::kFetchSources; ++i) {
-    if (!queues_[i].empty()) threads.emplace_back([this, i] { work(i); });
+    // Where the system has no more threads, this one does it.
+    if (!queues_[i].empty() && !startThread(threads, [this, i] { work(i); })) work(i);
   }
   threads.clear();
   if (target_) target_->removeStagingFolder();
   const std::lock_guard lock(mutex_);
-  if (failed_) return *failed_;
-  return result();
+  return failed_ ? Result<ManyResult>(*failed_) : result();
 }
 
 // Who is to be asked for what. Whatever is out of the ordinary stays `left`.

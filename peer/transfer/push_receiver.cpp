@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "common/base/text.h"
+#include "common/base/thread.h"
 #include "common/crypto/file_tree.h"
 
 namespace espalier::transfer {
@@ -31,7 +32,10 @@ PushReceiver::PushReceiver(std::vector<wire::PushFile> files, PushReceiverOption
       work_(std::move(files), options_.work, store, stop_.get_token(), [this] { changed(); }) {
   for (std::size_t stripe = 0; stripe < lanes_.size(); ++stripe) {
     lanes_[stripe].stripe = stripe;
-    threads_.emplace_back([this, stripe] { run(lanes_[stripe]); });
+    started_ = startThread(threads_, [this, stripe] { run(lanes_[stripe]); });
+    if (started_) continue;
+    stop_.request_stop();
+    return;
   }
 }
 

@@ -46,6 +46,9 @@ class PushReceiver {
   PushReceiver(const PushReceiver&) = delete;
   PushReceiver& operator=(const PushReceiver&) = delete;
 
+  // An error where the system had no threads for it: nothing is taken then, and no event comes.
+  const Result<void>& started() const { return started_; }
+
   // As PushTakeFrom. `patience`: with signs of life in place of an answer.
   void takeFrom(std::size_t stripe, std::size_t stripes, const Holder& source, Duration patience);
 
@@ -92,6 +95,7 @@ class PushReceiver {
 
   std::stop_source stop_;
   PushWork work_;
+  Result<void> started_;
   std::vector<std::jthread> threads_;  // last: they use the rest
 };
 

@@ -17,41 +17,22 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
-#include <memory>
 #include <string>
+#include <system_error>
 #include <thread>
+#include <vector>
 
 #include "common/base/text.h"
 
 namespace espalier::transfer {
 namespace {
 
-struct AddressesDeleter {
-  void operator()(addrinfo* addresses) const { ::freeaddrinfo(addresses); }
-};
-using Addresses = std::unique_ptr<addrinfo, AddressesDeleter>;
-
-Result<Addresses> resolve(const Endpoint& endpoint) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  const int failure =
-      ::getaddrinfo(endpoint.host.c_str(), std::to_string(endpoint.port).c_str(), &hints, &found);
-  if (failure != 0) {
-    return Error{ErrorCode::io, fmt::format("cannot resolve {}: {}", escaped(endpoint.text()),
-                                            ::gai_strerror(failure))};
-  }
-  return Addresses(found);
-}
-
-Error connectError(const Endpoint& endpoint, int error) {
-  return systemError(fmt::format("cannot connect to {}", escaped(endpoint.text())), error);
+std::string reasonText(int errnoValue) {
+  return std::generic_category().message(errnoValue);
 }
 
 // A socket that is connecting was connected, refused, interrupted or given up.
-Result<void> awaitConnection(int socket, const Endpoint& endpoint, Duration timeout,
-                             const Interrupter& interrupter) {
+Result<void> awaitConnection(int socket, Duration timeout, const Interrupter& interrupter) {
   std::array<pollfd, 2> polled{pollfd{socket, POLLOUT, 0},
                                pollfd{interrupter.descriptor(), POLLIN, 0}};
   const TimePoint end = Clock::now() + timeout;
@@ -61,18 +42,30 @@ Result<void> awaitConnection(int socket, const Endpoint& endpoint, Duration time
         std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
     ready = ::poll(polled.data(), polled.size(), left > 0 ? static_cast<int>(left) : 0);
   } while (ready < 0 && errno == EINTR);
-  if (ready < 0) return connectError(endpoint, errno);
   if (interrupter.interrupted()) return Error{ErrorCode::interrupted, "interrupted"};
   if (ready == 0) {
-    return Error{ErrorCode::timeout,
-                 fmt::format("no answer from {} within {}", escaped(endpoint.text()),
-                             formatDuration(timeout))};
+    return Error{ErrorCode::timeout, fmt::format("no answer within {}", formatDuration(timeout))};
   }
   int error = 0;
   socklen_t length = sizeof error;
   ::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &length);
-  if (error != 0) return connectError(endpoint, error);
+  if (error != 0) return Error{ErrorCode::io, reasonText(error)};
   return {};
+}
+
+// `io`, `timeout` or `interrupted`, with a reason only.
+Result<FileDescriptor> connectTo(const net::Address& address, Duration timeout,
+                                 const Interrupter& interrupter) {
+  sockaddr_storage native;
+  const socklen_t length = address.toNative(native);
+  FileDescriptor socket(::socket(native.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket) return Error{ErrorCode::io, reasonText(errno)};
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&native), length) != 0 &&
+      errno != EINPROGRESS) {
+    return Error{ErrorCode::io, reasonText(errno)};
+  }
+  if (auto done = awaitConnection(socket.get(), timeout, interrupter); !done) return done.error();
+  return socket;
 }
 
 Error receiveError(int error) {
@@ -119,28 +112,28 @@ QuietSignals::QuietSignals() {
   ::pthread_sigmask(SIG_BLOCK, &quiet, nullptr);
 }
 
-Result<FileDescriptor> dial(const Endpoint& endpoint, Duration timeout, Interrupter& interrupter) {
-  auto addresses = resolve(endpoint);
-  if (!addresses) return addresses.error();
-  Error last{ErrorCode::io, fmt::format("{} has no address", escaped(endpoint.text()))};
-  for (const addrinfo* address = addresses->get(); address; address = address->ai_next) {
-    FileDescriptor socket(
-        ::socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!socket) return connectError(endpoint, errno);
-    if (::connect(socket.get(), address->ai_addr, address->ai_addrlen) != 0 &&
-        errno != EINPROGRESS) {
-      last = connectError(endpoint, errno);
-      continue;
-    }
-    if (auto done = awaitConnection(socket.get(), endpoint, timeout, interrupter); !done) {
-      last = done.error();
-      if (last.code == ErrorCode::interrupted) break;
-      continue;
-    }
-    interrupter.add(socket.get());
-    return socket;
+Result<FileDescriptor> dial(const Endpoint& endpoint, Duration timeout, Interrupter& interrupter,
+                            net::Resolver& resolver) {
+  const auto target =
+      resolver.resolve(endpoint, net::NamedBy::others, interrupter.token(), timeout);
+  if (!target) {
+    const auto& error = target.error();
+    return error.code == ErrorCode::unavailable ? Error{ErrorCode::io, error.message} : error;
   }
-  return last;
+  const Duration each = timeout / static_cast<Duration::rep>(target->addresses.size());
+  std::vector<std::string> why;
+  ErrorCode code = ErrorCode::io;
+  for (const auto& address : target->addresses) {
+    auto socket = connectTo(address, each, interrupter);
+    if (socket) {
+      interrupter.add(socket->get());
+      return socket;
+    }
+    code = socket.error().code;
+    if (code == ErrorCode::interrupted) return socket.error();
+    why.push_back(socket.error().message);
+  }
+  return Error{code, net::connectFailure(*target, why)};
 }
 
 std::string remoteAddress(int socket) {

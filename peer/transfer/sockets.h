@@ -18,6 +18,7 @@
 #include "common/base/file_descriptor.h"
 #include "common/base/guarded.h"
 #include "common/base/result.h"
+#include "common/net/resolver.h"
 #include "peer/transfer/rate_limit.h"
 
 namespace espalier::transfer {
@@ -51,8 +52,10 @@ class QuietSignals {
   QuietSignals();
 };
 
-// Connects within `timeout`; TCP_NODELAY. The socket is in `interrupter` when it is returned.
-Result<FileDescriptor> dial(const Endpoint& endpoint, Duration timeout, Interrupter& interrupter);
+// Looks the host up and connects, each within `timeout`, to the first of its addresses that
+// answers. The socket is in `interrupter` when it is returned.
+Result<FileDescriptor> dial(const Endpoint& endpoint, Duration timeout, Interrupter& interrupter,
+                            net::Resolver& resolver = net::Resolver::ofSystem());
 
 // The host at the other end, as text; empty when that cannot be told.
 std::string remoteAddress(int socket);

@@ -3,11 +3,11 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include <system_error>
 #include <utility>
 
 #include "common/base/log.h"
 #include "common/base/text.h"
+#include "common/base/thread.h"
 #include "common/wire/frame.h"
 #include "common/wire/transfer.h"
 
@@ -43,32 +43,33 @@ UploadSlots::UploadSlots(SlotOptions options, Begin begin)
 
 void UploadSlots::serve(FileDescriptor socket, const wire::Hello& hello, std::string behind) {
   const std::lock_guard lock(mutex_);
+  const auto refuse = [&](const char* why) {
+    (void)sendNow(socket.get(), framed(wire::encode(wire::Failure{ErrorCode::timeout, why})));
+  };
   if (stopping_ || serving_ + line_.size() >= options_.slots + options_.line) {
-    (void)sendNow(socket.get(),
-                  framed(wire::encode(wire::Failure{
-                      ErrorCode::timeout, "busy: all slots are in use and the line is full"})));
-    return;
+    return refuse("busy: all slots are in use and the line is full");
   }
+  if (!addThreads()) return refuse("busy: the system has no thread left to serve this");
   if (!sendNow(socket.get(), framed(wire::encode(wire::welcomeFor(hello))))) return;
   interrupter_.add(socket.get());
   line_.push_back({std::move(socket), std::move(behind)});
-  addThreads();
   lineWake_.notify_one();
   wake_.notify_one();
 }
 
-// As many as the line wants. Where the system has no thread left, those that there are do it.
-void UploadSlots::addThreads() {
-  try {
-    if (serving_ + line_.size() > slots_.size() && slots_.size() < options_.slots) {
-      slots_.emplace_back([this] { work(); });
-    }
-    if (serving_ + line_.size() > slots_.size() && !lineKeeper_.joinable()) {
-      lineKeeper_ = std::jthread([this] { keepLine(); });
-    }
-  } catch (const std::system_error& error) {
-    log::warning("no thread for one more upload: {}", error.what());
+// As many as one more asker wants. Where the system has no thread left, those that there are do it;
+// false: there is none.
+bool UploadSlots::addThreads() {
+  Result<void> started;
+  const std::size_t askers = serving_ + line_.size() + 1;
+  if (askers > slots_.size() && slots_.size() < options_.slots) {
+    started = startThread(slots_, [this] { work(); });
   }
+  if (started && askers > slots_.size() && !lineKeeper_.joinable()) {
+    started = startThread(lineKeeper_, [this] { keepLine(); });
+  }
+  if (!started) log::warning("no thread for one more upload: {}", started.error().message);
+  return !slots_.empty();
 }
 
 void UploadSlots::work() {

@@ -81,7 +81,7 @@ class UploadSlots {
     std::shared_ptr<Conversation> conversation = {};  // once it was served
   };
   Result<bool> converse(Asker& asker);
-  void addThreads();
+  bool addThreads();
   void work();
   void keepLine();
 

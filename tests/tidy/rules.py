@@ -266,6 +266,24 @@ def no_sleeping(source, _files):
                 yield number, "a test that sleeps"
 
 
+ONCE_ONLY = {
+    "common/base/thread.cpp": (re.compile(r"\bstd::j?thread\b(?:\s+\w+)?\s*[({]|\bstd::async\b|"
+                                          r"\bthreads?_?\.emplace_back\(\s*\["),
+                               "a thread that the system may not have: startThread() of common/base/thread.h"),
+    "common/net/resolver.cpp": (re.compile(r"\b(getaddrinfo|gethostbyname\w*|hostByName)\s*\("),
+                                "a look-up that nobody can interrupt: common/net/resolver.h"),
+}
+
+
+def one_place(source, _files):
+    """Threads are started, and names looked up, in one place each, which knows how that fails."""
+    if source.is_code and source.is_in(PRODUCT):
+        for number, line in enumerate(source.bare, 1):
+            for path, (found, message) in ONCE_ONLY.items():
+                if source.path != path and found.search(line):
+                    yield number, message
+
+
 RULES = {
     "include-direction": include_direction,
     "core-without-io": core_without_io,
@@ -283,4 +301,5 @@ RULES = {
     "machine-path": machine_path,
     "limits-file": limits_file,
     "no-sleeping": no_sleeping,
+    "one-place": one_place,
 }

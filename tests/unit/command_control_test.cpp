@@ -429,7 +429,7 @@ TEST_CASE("who connects to a state that is only claimed is answered once it is s
   REQUIRE(socket.ok());
   REQUIRE(sendLine(socket->get(), {{"run", "echo hello"}}));
 
-  (*server)->serve(running.dispatcher);
+  REQUIRE((*server)->serve(running.dispatcher).ok());
 
   LineReader reader;
   std::optional<Json> answer;

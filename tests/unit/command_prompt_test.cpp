@@ -135,7 +135,11 @@ class FakeJoiner : public Joiner {
 
   JoinAttempt join(const PeerId& who, const std::string& word, std::stop_token) override {
     ++attempts;
-    if (!reachable && attempts == 1) return {JoinAttempt::End::unavailable, {}, {}};
+    if (!reachable && attempts == 1) {
+      return {JoinAttempt::End::unavailable,
+              {},
+              {ErrorCode::unavailable, noMetaserverLine(metaserver())}};
+    }
     if (who == id("s1")) {
       return {
           JoinAttempt::End::idRefused, {}, {ErrorCode::refused, "s1 is in the network already"}};

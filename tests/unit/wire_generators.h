@@ -254,9 +254,13 @@ inline std::chrono::milliseconds someInterval() {
 inline wire::RegistryReply someRegistryReply() {
   switch (numberOf(0, 7)) {
     case 0:
-      return wire::Admitted{
-          rawOf<wire::NetworkId>(), someContact(), numberOf(limits::kMinLinks, limits::kMaxLinks),
-          someInterval(),           someMembers(), somePlace()};
+      return wire::Admitted{rawOf<wire::NetworkId>(),
+                            someContact(),
+                            numberOf(limits::kMinLinks, limits::kMaxLinks),
+                            someInterval(),
+                            someMembers(),
+                            somePlace(),
+                            *rc::gen::arbitrary<bool>() ? someContact().endpoint.host : ""};
     case 1:
       return somePlace();
     case 2:
@@ -264,7 +268,7 @@ inline wire::RegistryReply someRegistryReply() {
     case 3:
       return wire::WordRefused{bytesOf(0, limits::kJoinWordBytes)};
     case 4:
-      return wire::RegistryBeatReply{someInterval()};
+      return wire::RegistryBeatReply{someInterval(), textOf(0, limits::kMessageBytes)};
     case 5:
       return wire::Members{numberOf<std::uint64_t>(0, limits::kMembers),
                            JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)}};

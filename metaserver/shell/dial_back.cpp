@@ -1,0 +1,44 @@
+#include "metaserver/shell/dial_back.h"
+
+#include <utility>
+#include <variant>
+
+namespace espalier::metaserver::shell {
+
+void DialBack::remarkOn(const net::Connection& session, wire::RegistryReply& reply) {
+  if (auto* admitted = std::get_if<wire::Admitted>(&reply)) {
+    admitted->source = session.remoteAddress().host;
+    const auto announced = net::Address::fromEndpoint(admitted->self.endpoint);
+    if (announced && announced->sameHost(session.remote())) {
+      reach_[session.id()] = {{admitted->source, admitted->self.endpoint.port}, false, ""};
+    }
+  } else if (auto* beat = std::get_if<wire::RegistryBeatReply>(&reply)) {
+    const auto reach = reach_.find(session.id());
+    if (reach != reach_.end()) beat->unreachable = std::exchange(reach->second.problem, "");
+  }
+}
+
+void DialBack::beat(const net::Connection& session) {
+  const auto reach = reach_.find(session.id());
+  if (reach == reach_.end() || reach->second.asked || underWay_.size() >= kAtOnce) return;
+  reach->second.asked = true;
+  const ConnectionId id = newConnection_();
+  if (loop_.dial(id, reach->second.announced, *this, limits::kProbeTimeout)) {
+    underWay_.emplace(id, session.id());
+  }
+}
+
+void DialBack::onOpened(net::Connection& connection) {
+  underWay_.erase(connection.id());
+  connection.close({ErrorCode::failed, "it listens, that was all"});
+}
+
+void DialBack::onClosed(net::Connection& connection, const Error& why) {
+  const auto found = underWay_.find(connection.id());
+  if (found == underWay_.end()) return;
+  const auto reach = reach_.find(found->second);
+  if (reach != reach_.end()) reach->second.problem = why.message;
+  underWay_.erase(found);
+}
+
+}  // namespace espalier::metaserver::shell

@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+"""Host names, the addresses they stand for, addresses that others can't reach, and machines without a thread left."""
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+from espalier_process import case, main, wait_until
+
+NOBODY_ELSE = 54321  # a user that no process of the machine belongs to
+
+
+def with_files(network, **files):
+    """Before a command: `hosts`, `resolv_conf` stand for the machine's own. None (told) where that can't be done."""
+    mounts = ""
+    for name, text in files.items():
+        path = network.folder / name
+        path.write_text(text, encoding="ascii")
+        mounts += f"mount --bind '{path}' /etc/{name.replace('_', '.')} && "
+    may = ["unshare", "--mount", "--propagation", "private", "sh", "-c", mounts + 'exec "$@"', "sh"]
+    if subprocess.run([*may, "true"], capture_output=True, check=False).returncode != 0:
+        print("        left out: files of /etc can't be replaced for a process here")
+        return None
+    return may
+
+
+def has_v6():
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+TWOFOLD = "127.0.0.1 localhost\n::1 twofold\n127.0.0.1 twofold\n"
+
+
+@case("a name with two addresses leads to whichever answers, for links and transfers")
+def _(network):
+    may = with_files(network, hosts=TWOFOLD)
+    if may is None:
+        return
+    network.start_metaserver()
+    port = network.address.rsplit(":", 1)[1]
+    network.address = f"twofold:{port}"
+    # Whose own names, too, are looked up by who dials them.
+    for name in ("s1", "s2", "s3"):
+        network.start_peer(name, "--advertise", "twofold", "--listen", "127.0.0.1", may=may)
+        wait_until(lambda name=name: name in network.topo(), network.patience, f"{name} in topo.txt")
+    network.wait_for_tree(["s1", "s2", "s3"])
+    network.wait_indexed("s2")
+    code, out, log = network.command("s3", "get f3.txt")
+    assert code == 0, (code, out, log)
+    assert "announces itself" not in network.peers["s2"].log, network.peers["s2"].log
+
+
+@case("a metaserver that nobody answers for is named as it was typed, with the addresses tried")
+def _(network):
+    may = with_files(network, hosts=TWOFOLD)
+    if may is None:
+        return
+    network.address = f"twofold:{network.first_port}"
+    code, out, log = network.run(*may, *network.peer_command("s1", "-e", "topo"))
+    assert code == 69, (code, out, log)
+    assert f"no metaserver at {network.address}" in log and "127.0.0.1: Connection refused" in log, log
+    assert not has_v6() or "::1: Connection refused" in log, log
+
+
+@case("a host that does not exist is named, and a peer that serves goes on trying")
+def _(network):
+    may = with_files(network, hosts=TWOFOLD, resolv_conf="nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+    if may is None:
+        return
+    network.address = "nowhere.invalid:5000"
+    code, out, log = network.run(*may, *network.peer_command("s1", "-e", "topo"))
+    assert code == 69 and "cannot find the host nowhere.invalid" in log, (code, out, log)
+    code, out, log = network.run(*may, network.program("metaserver"), "--listen", "nowhere.invalid:5000")
+    assert code == 69 and "cannot find the host nowhere.invalid" in log, (code, out, log)
+
+
+@case("a look-up that lasts does not keep a program from ending")
+def _(network):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:  # a name server that says nothing
+        try:
+            silent.bind(("127.0.0.77", 53))
+        except OSError:
+            print("        left out: no name server can be played here")
+            return
+        may = with_files(network, hosts=TWOFOLD, resolv_conf="nameserver 127.0.0.77\noptions timeout:30 attempts:5\n")
+        if may is None:
+            return
+        silent.settimeout(network.patience)
+        network.address = "slow.invalid:5000"
+        commands = {"s1": network.peer_command("s1", "-e", "topo"), "s2": network.peer_command("s2", "--headless"),
+                    "listening": [network.program("metaserver"), "--listen", "slow.invalid:5000"]}
+        for name, command in commands.items():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                process = network.spawn(name, *may, *command)
+                silent.recv(512)  # the question
+                began = time.monotonic()
+                code = process.end(number)
+                assert code in (0, 69, 130), (name, number, code, process.log)
+                assert time.monotonic() - began < 15, f"{name} took {time.monotonic() - began} s to end"
+                assert "terminate" not in process.log, process.log
+    network.peers.clear()
+
+
+@case("a metaserver listens on a name, and shares its port with nobody")
+def _(network):
+    network.restart_metaserver("localhost:0")
+    port = network.address.rsplit(":", 1)[1]
+    code, out, log = network.run(network.program("metaserver"), "--listen", f"localhost:{port}", "--state", "other")
+    assert code == 69 and "in use" in log, (code, out, log)
+    network.start_peers(2, "--listen", "localhost")
+
+
+@case("who announces another host than it comes from is told so, with both addresses")
+def _(network):
+    network.start_metaserver()
+    network.start_peer("s1", "--advertise", "192.0.2.9").expect_log(
+        r"announces itself at 192\.0\.2\.9.* come from 127\.0\.0\.1")
+    silent = network.start_peer("s2", "--advertise", "127.0.0.1", "--listen", "127.0.0.1")
+    silent.expect_log("s2 joined|no metaserver|joined on")
+    assert "announces itself" not in silent.log, silent.log
+
+
+@case("who announces where it comes from, and can't be reached there, is told so")
+def _(network):
+    network.start_metaserver()
+    # It listens on another address of this machine than the one that its connections come from.
+    network.start_peer("s1", "--listen", "127.0.0.2", "--advertise", "127.0.0.1").expect_log(
+        r"the metaserver cannot connect to this peer \(cannot connect to 127\.0\.0\.1:\d+: Connection refused\)")
+    reached = network.start_peer("s2", "--listen", "127.0.0.1")
+    reached.expect_log("joined on")
+    assert network.metaserver.alive and "cannot connect" not in reached.log, reached.log
+
+
+@case("the metaserver dials back no other host than the one a peer comes from")
+def _(network):
+    network.start_metaserver()
+    network.start_peers(1)
+    with socket.create_server(("127.0.0.3", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        network.start_peer("s2", "--listen", f"127.0.0.1:{port}", "--advertise", "127.0.0.3").expect_log(
+            "announces itself at 127.0.0.3")
+        # Both hang below s1, so nobody dials s2; the turn of s3, which came later, comes after that of s2.
+        network.wait_for_tree(["s1", "s2"])
+        network.start_peer("s3", "--listen", "127.0.0.2", "--advertise", "127.0.0.1").expect_log(
+            "the metaserver cannot connect to this peer")
+        stranger.setblocking(False)
+        try:
+            raise AssertionError(f"somebody dialled from {stranger.accept()[1]}")
+        except BlockingIOError:
+            pass
+
+
+def limited(threads):
+    """Before a command: as a user that may have so many processes and threads."""
+    return ["setpriv", f"--reuid={NOBODY_ELSE}", f"--regid={NOBODY_ELSE}", "--clear-groups",
+            "prlimit", f"--nproc={threads}:{threads}"]
+
+
+@case("with few threads allowed both programs work, or end with a sentence and 74")
+def _(network):
+    if os.geteuid() != 0:
+        print("        left out: only root may become another user")
+        return
+    os.chmod(network.folder, 0o777)
+    network.start_metaserver()
+    codes = set()
+    for threads in range(1, 13):
+        (network.folder / "few").mkdir(mode=0o777, exist_ok=True)
+        os.chmod(network.folder / "few", 0o777)
+        code, out, log = network.run(*limited(threads), network.program("peer"), "--metaserver", network.address,
+                                     "--id", f"few{threads}", "--share", f"few/{threads}", "-e", "topo", "-e", "list")
+        assert code in (0, 74) and "terminate" not in log, (threads, code, out, log)
+        assert code == 0 or re.search("cannot start a thread: ", log), (threads, log)
+        codes.add(code)
+    assert codes == {0, 74}, codes
+    codes.clear()
+    for threads in range(1, 6):
+        process = network.spawn(f"metaserver{threads}", *limited(threads), network.program("metaserver"), "--listen",
+                                "127.0.0.1:0", "--state", f"few/m{threads}", "--topo", f"few/t{threads}",
+                                "--count-file", f"few/n{threads}")
+        wait_until(lambda process=process: not process.alive or "metaserver ready" in process.log, network.patience,
+                   "the metaserver to be ready, or to say why it is not")
+        assert "terminate" not in process.log, process.log
+        if process.alive:
+            assert process.end() == 0, process.log
+            codes.add(0)
+        else:
+            code = process.process.wait()
+            assert code == 74 and "cannot start a thread: " in process.log, (threads, code, process.log)
+            codes.add(74)
+        del network.peers[f"metaserver{threads}"]
+    assert codes == {0, 74}, codes
+
+
+@case("a peer that is out of threads refuses what it can't serve, and goes on")
+def _(network):
+    if os.geteuid() != 0:
+        print("        left out: only root may become another user")
+        return
+    os.chmod(network.folder, 0o777)
+    network.start_metaserver()
+    network.start_peer("s1", files={"a.txt": b"a"})
+    network.fill_share("s2", {"b.txt": b"b"})
+    subprocess.run(["chown", "-R", f"{NOBODY_ELSE}:{NOBODY_ELSE}", network.folder / "s2"], check=True)
+    peer = network.spawn("s2", *["setpriv", f"--reuid={NOBODY_ELSE}", f"--regid={NOBODY_ELSE}", "--clear-groups"],
+                         *network.peer_command("s2", "--headless"))
+    network.wait_for_tree(["s1", "s2"])
+    found = wait_until(lambda: [hit for hit in network.json("s1", "find b.txt")[1][0].get("hits", [])],
+                       network.patience, "s2 to have indexed its file")
+    assert found[0]["holders"] == ["s2"], found
+    # From now on it gets no thread more: not for an upload, not for a command.
+    subprocess.run(["prlimit", "--pid", str(peer.process.pid), "--nproc=1:1"], check=True)
+    code, out, log = network.command("s1", "get b.txt")
+    assert code != 0 and "busy" in out + log, (code, out, log)
+    code, out, log = network.run(*["setpriv", f"--reuid={NOBODY_ELSE}", f"--regid={NOBODY_ELSE}", "--clear-groups"],
+                                 network.program("peer"), "--share", "./s2", "-e", "topo")
+    assert code == 75 and "busy" in log, (code, out, log)
+    assert peer.alive
+    subprocess.run(["prlimit", "--pid", str(peer.process.pid), "--nproc=unlimited:unlimited"], check=True)
+    code, out, log = network.command("s1", "get b.txt")
+    assert code == 0, (code, out, log)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
