@@ -1,5 +1,6 @@
 #include "metaserver/core/absent_members.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/base/membership_limits.h"
@@ -62,13 +63,18 @@ const Remembered* AbsentMembers::holder(const PeerId& id, TimePoint now) const {
   return entry.awaited || now < entry.heldUntil ? &entry.member : nullptr;
 }
 
-std::vector<Remembered> AbsentMembers::page(JoinOrder after, std::size_t most) const {
-  std::vector<Remembered> page;
-  for (auto next = byOrder_.upper_bound(after); next != byOrder_.end() && page.size() < most;
-       ++next) {
-    page.push_back(next->second.member);
+std::vector<Remembered> AbsentMembers::lostLately(std::size_t most, TimePoint now) const {
+  std::vector<Remembered> lately;
+  const Ages& ages = ages_[static_cast<std::size_t>(Why::lost)];
+  for (auto age = ages.rbegin(); age != ages.rend() && lately.size() < most; ++age) {
+    const TimePoint lost = age->second.at - limits::kAbsentKept;
+    if (lost + limits::kRejoinWait <= now) break;
+    const Entry& entry = byOrder_.at(age->second.order);
+    if (now < entry.heldUntil) lately.push_back(entry.member);
   }
-  return page;
+  std::sort(lately.begin(), lately.end(),
+            [](const auto& a, const auto& b) { return a.order < b.order; });
+  return lately;
 }
 
 AbsentMembers::Entries::iterator AbsentMembers::latestOf(const PeerId& id) {

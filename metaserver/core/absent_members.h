@@ -58,8 +58,9 @@ class AbsentMembers {
   bool hasOrder(JoinOrder order) const { return byOrder_.contains(order); }
   std::size_t awaitedCount() const { return awaited_; }
   std::size_t size() const { return byOrder_.size(); }
-  // By order, beginning behind `after`; at most `most`.
-  std::vector<Remembered> page(JoinOrder after, std::size_t most) const;
+  // Of those that were lost the last ones, while their ids are held; by order, at most `most`.
+  // O(those that were lost within limits::kRejoinWait).
+  std::vector<Remembered> lostLately(std::size_t most, TimePoint now) const;
 
  private:
   struct Entry {

@@ -201,7 +201,7 @@ std::vector<Remembered> Registry::remembered() const {
     remembered.push_back({member.contact.id, member.key, order, member.contact.endpoint});
   }
   const std::size_t room = limits::kMembers - std::min<std::size_t>(size(), limits::kMembers);
-  const auto absent = absent_.page(kNoOrder, room);
+  const auto absent = absent_.lostLately(room, seen_);
   const auto middle = remembered.insert(remembered.end(), absent.begin(), absent.end());
   std::inplace_merge(remembered.begin(), middle, remembered.end(),
                      [](const auto& a, const auto& b) { return a.order < b.order; });

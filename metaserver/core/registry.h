@@ -126,7 +126,7 @@ class Registry {
   const Options& options() const { return options_; }
   // O(size), as the next two.
   std::vector<topo::TopoLine> lines() const;
-  // For the state file: the members, and those that may come back; by order.
+  // For the state file: the members, and those that were lost just now; by order.
   std::vector<Remembered> remembered() const;
   std::vector<wire::TopologyEntry> entries(JoinOrder after, std::size_t mostBytes,
                                            bool& more) const;
@@ -136,8 +136,9 @@ class Registry {
   // At most `most` of the changes since the last call; the first call begins with everybody. Once
   // there are no more, the copy is this registry as it is at that moment. O(most).
   MemberChanges takeChanges(std::size_t most);
-  std::vector<Remembered> absentAfter(JoinOrder after, std::size_t most) const {
-    return absent_.page(after, most);
+  // Those that were lost just now, and may come back at once: for the state file. O(most).
+  std::vector<Remembered> lostLately(std::size_t most) const {
+    return absent_.lostLately(most, seen_);
   }
 
  private:

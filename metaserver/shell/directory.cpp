@@ -103,18 +103,18 @@ topo::Tree Directory::tree(unsigned maxLinks) const {
   return tree;
 }
 
-std::vector<Remembered> Directory::remembered(std::vector<Remembered> absent) const {
+std::vector<Remembered> Directory::remembered(std::vector<Remembered> lost) const {
   std::vector<Remembered> all;
-  all.reserve(rows_.size() + absent.size());
+  all.reserve(rows_.size() + lost.size());
   for (const auto& [order, row] : rows_) {
     all.push_back({row.contact.id, row.key, order, row.contact.endpoint});
   }
   const auto byOrder = [](const auto& a, const auto& b) { return a.order < b.order; };
   const std::size_t room = limits::kMembers - std::min<std::size_t>(all.size(), limits::kMembers);
-  absent.resize(std::min(absent.size(), room));
-  const auto middle = all.insert(all.end(), absent.begin(), absent.end());
+  lost.resize(std::min(lost.size(), room));
+  const auto middle = all.insert(all.end(), lost.begin(), lost.end());
   std::inplace_merge(all.begin(), middle, all.end(), byOrder);
-  // One that came back while the pages were copied is a member.
+  // One that came back meanwhile is a member.
   const auto twice = std::unique(all.begin(), all.end(),
                                  [](const auto& a, const auto& b) { return a.order == b.order; });
   all.erase(twice, all.end());

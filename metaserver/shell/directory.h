@@ -34,8 +34,8 @@ class Directory {
   command::Topology topology() const;
   // The tree with what is reserved in it, as places are given by it. O(n log n).
   topo::Tree tree(unsigned maxLinks) const;
-  // For the state file, together with `absent`, which is by order, too.
-  std::vector<Remembered> remembered(std::vector<Remembered> absent) const;
+  // For the state file, together with those that were `lost`, by order, too.
+  std::vector<Remembered> remembered(std::vector<Remembered> lost) const;
 
  private:
   void apply(MemberChanges changes);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 
 #include "common/base/file.h"
 #include "common/base/limits.h"
@@ -21,7 +20,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kProbesAtOnce = 256;
-constexpr std::size_t kAbsentPage = 1024;  // copied at once under the registry's mutex
+constexpr std::size_t kLostWritten = 4096;  // copied at once under the registry's mutex
 // Whoever only looks, or thinks about an id, beats as members do, every 30 s at the least.
 constexpr auto kSessionSilence = 100s;
 
@@ -126,22 +125,11 @@ std::optional<Snapshot> Server::snapshot(std::uint64_t newerThan) {
   return directory_.with([&](Directory& directory) -> std::optional<Snapshot> {
     const auto now = directory.catchUp(registry_);
     if (now.awaiting || now.version <= newerThan) return std::nullopt;
+    auto lost = registry_.with([](auto& registry) { return registry->lostLately(kLostWritten); });
     return Snapshot{now.version,
                     directory.lines(),
-                    {now.network, now.nextOrder, directory.remembered(absent())}};
+                    {now.network, now.nextOrder, directory.remembered(std::move(lost))}};
   });
-}
-
-// By order; a page at a time, which is soft, as all of the state file.
-std::vector<Remembered> Server::absent() {
-  std::vector<Remembered> all;
-  while (true) {
-    const JoinOrder after = all.empty() ? kNoOrder : all.back().order;
-    auto page =
-        registry_.with([&](auto& registry) { return registry->absentAfter(after, kAbsentPage); });
-    if (page.empty()) return all;
-    std::move(page.begin(), page.end(), std::back_inserter(all));
-  }
 }
 
 template <typename Event>

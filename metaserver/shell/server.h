@@ -83,7 +83,6 @@ class Server final : public MetaserverService, private net::ListenerHandler {
   void step(Event&& event);
   void carryOut(Effects& fx);
   std::optional<Snapshot> snapshot(std::uint64_t newerThan);
-  std::vector<Remembered> absent();
   void probeMore();
   void probed(ConnectionId connection, bool listening);
   Result<State> readState() const;

@@ -50,7 +50,7 @@ void Indexer::look(const std::string& name) {
   const std::size_t slash = relative.rfind('/');
   const std::string above = slash == relative.npos ? "" : relative.substr(0, slash);
   const FileDescriptor opened = openBelow(folder.path, above, O_PATH | O_DIRECTORY);
-  if (!opened) {
+  if (!opened || ::faccessat(opened.get(), ".", X_OK, AT_EACCESS) != 0) {
     forgetTree(name);
     // What is wrong with the folder concerns all that is in it.
     const std::size_t end = folder.single || slash == relative.npos ? 0 : name.rfind('/');

@@ -221,7 +221,7 @@ def _(network):
                          ("nonsense\nstop\n", 64)):
         code, out, log = script(network, text)
         assert code == wanted, (text, code, out, log)
-        assert ("s1:  s9" in out) == ("topo" in text), (text, out, log)
+        assert ("s1:" in out) == ("topo" in text), (text, out, log)
         code, out, log = script(network, text, "--json")
         for line in out.splitlines():
             json.loads(line)
@@ -241,7 +241,7 @@ def _(network):
                    "a notice")
         process.send_signal(signal.SIGINT)
         code, out, _ = ended(network, process)
-        assert code == 130 and "waiting" not in out and "s1" not in out, (code, out)
+        assert code == 130 and "waiting" not in out and "parent" not in out, (code, out)
         reading = start(network, *network.peer_command("s9", *options), stdin=subprocess.PIPE)
         network.wait_for_tree(["s1", "s9"])
         reading.stdin.write(b"topo\n")
@@ -304,9 +304,7 @@ def _(network):
         assert code == 78 and f"{option}: cannot write ./real: it is a folder" in log, (code, log)
         assert not (network.folder / "none").exists()
     os.mkfifo(network.folder / "pipe")
-    network.restart_metaserver("127.0.0.1:0")
-    network.metaserver.end()
-    network.metaserver_options = ["--topo", "./pipe", "--count-file", "/dev/stdout"]
+    network.metaserver_options = ["--state", "./fresh", "--topo", "./pipe", "--count-file", "/dev/stdout"]
     network.restart_metaserver("127.0.0.1:0")
     assert network.metaserver.end() == 0 and "nobody reads from the pipe ./pipe" in network.metaserver.log
 
@@ -332,9 +330,13 @@ def _(network):
             assert code == 1 and f"f1.txt is {kind}" in told[0]["error"]["message"], (kind, command, told)
         after = (share / "f1.txt").lstat()
         assert (before.st_ino, before.st_mode) == (after.st_ino, after.st_mode), kind
-        os.rmdir(share / "f1.txt") if kind == "a folder" else os.unlink(share / "f1.txt")
+        if kind == "a folder":
+            os.rmdir(share / "f1.txt")
+        else:
+            os.unlink(share / "f1.txt")
     code, told = network.json("s2", "get f1.txt -o /dev/null", "get f1.txt --force -o /dev/null")
-    assert code == 1 and all("/dev/null is a device" in each["error"]["message"] for each in told), told
+    said = "/dev/null is a device" if os.access("/dev", os.W_OK) else "cannot save in /dev"
+    assert code != 0 and all(said in each["error"]["message"] for each in told), told
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
     assert (network.folder / "kept.txt").read_text() == "kept"
 

@@ -309,7 +309,8 @@ def _(network):
     key, shared = text_of(state / "instance.key"), text_of(state / "share.json")
     for remove in [lambda: shutil.rmtree(state), lambda: state.rename(network.folder / "moved"),
                    lambda: (state / "espalier-state").unlink(), lambda: (state / "control.lock").unlink(),
-                   lambda: (state / "control.sock").unlink(), lambda: [path.unlink() for path in state.glob("[ces]*")]]:
+                   lambda: (state / "control.sock").unlink(),
+                   lambda: [path.unlink() for path in state.iterdir() if not path.is_dir()]]:
         remove()
         # At once, before the peer can have seen it.
         code, _, log = network.run(*network.peer_command("s1", "--headless"))

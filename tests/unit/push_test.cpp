@@ -255,6 +255,25 @@ TEST_CASE("a flood of offers fills the table and no more, and the pushes that ar
   CHECK(network.at(2).notices.size() == 1);
 }
 
+TEST_CASE("an offer of a file that cannot exist is neither taken nor passed on, and told once") {
+  auto network = line(3);
+  Random random(7);
+  // An empty file has a root of zeros, and no other has one.
+  auto rootless = oneFile();
+  rootless[0].root = {};
+  for (const auto& files : {oneFile(0), rootless}) {
+    network.receive(
+        2, 1,
+        wire::PushOffer{
+            randomFrom<PushId>(random), contact(1), id(1), false, PushEnd::open, files, {}});
+  }
+  network.run(1s);
+  CHECK(network.at(2).pushes->size() == 0);
+  CHECK(network.at(3).pushes->size() == 0);
+  CHECK(network.at(2).notices ==
+        std::vector<std::string>{"s1 sent a push of a file that cannot exist"});
+}
+
 TEST_CASE("offers that are not taken make room for others") {
   Network network(2, PushPolicy{});
   network.link(1, 2);
