@@ -109,7 +109,8 @@ class Program {
   }
 
   int run() {
-    const int code = isAlone(options_) ? runAlone() : runPrompt();
+    const bool alone = !options_.commands.empty() || options_.headless;
+    const int code = alone ? runAlone() : runPrompt();
     node_.leave();
     return code;
   }

@@ -115,9 +115,8 @@ void Network::lookUp(const Endpoint& endpoint, net::NamedBy who,
   }
   net::Resolver::ofSystem().start(
       endpoint, who, [reach = reach_, done](Result<net::Target> target) {
-        reach->with([&](net::EventLoop* loop) {
-          if (loop != nullptr) loop->post([done, target = std::move(target)] { done(target); });
-        });
+        // Nobody waits for it once this peer is gone.
+        (void)reach->post([done, target = std::move(target)] { done(target); });
       });
 }
 

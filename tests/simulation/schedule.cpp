@@ -81,7 +81,8 @@ std::optional<std::string> searchAll(World& world) {
   for (const auto& file : result->files) {
     found.insert(file.name);
     const auto& first = file.holders.front();
-    if (file.name == World::kUnasked && (file.holders.size() > 1 || first.id != world.id(asker))) {
+    if (file.name == World::kUnasked &&
+        (file.holders.size() > 1 || first.id.text() != world.id(asker))) {
       return fmt::format("{} finds {} at {}, and did not ask for it", world.id(asker), file.name,
                          first.id.text());
     }

@@ -307,7 +307,7 @@ TEST_CASE("a program that answers nobody counts as stopped, one with a long comm
   lookUntil(silent, 1);
   CHECK(silent.answers() == 0);
 
-  (*server)->serve(running.dispatcher);
+  REQUIRE((*server)->serve(running.dispatcher).ok());
   Client waiting;
   std::jthread first([&] { waiting.run(state.path(), {"wait"}); });
   running.gate.awaitEntered(1);

@@ -219,7 +219,7 @@ TEST_CASE("a second listener on a port is refused with a sentence") {
 
 TEST_CASE("an address of another machine is refused as one that no port helps") {
   Server server;
-  const auto elsewhere = Listener::open(*server.loop, {"192.0.2.1", 0}, server);
+  const auto elsewhere = Listener::open(*server.loop, Endpoint{"192.0.2.1", 0}, server);
   REQUIRE_FALSE(elsewhere.ok());
   CHECK(elsewhere.error().code == ErrorCode::io);
   CHECK(elsewhere.error().message ==
@@ -228,7 +228,7 @@ TEST_CASE("an address of another machine is refused as one that no port helps") 
 
 TEST_CASE("a host name is refused on the loop") {
   Server server;
-  const auto dialled = server.loop->dial(ConnectionId{1}, {"localhost", 1}, server);
+  const auto dialled = server.loop->dial(ConnectionId{1}, Endpoint{"localhost", 1}, server);
   REQUIRE_FALSE(dialled.ok());
   CHECK(dialled.error().code == ErrorCode::usage);
 }

@@ -68,9 +68,9 @@ TEST_CASE("commands in the background tell what they came to, and are cancelled 
     changed.notify_all();
   };
   {
-    Background background(dispatcher, Format::text, [&](const std::string& text) {
+    Background background(dispatcher, Format::text, [&](const command::Rendered& rendered) {
       const std::lock_guard lock(mutex);
-      told += text;
+      told += rendered.out + rendered.err;
       changed.notify_all();
     });
     REQUIRE(background.start("get f3.txt", {}));

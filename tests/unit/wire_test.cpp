@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 namespace {
 
 const std::string kLongId(limits::kPeerIdBytes, 'x');
-const std::string kLongHost = longHost();
+const std::string kLongHost = test::longHost();
 
 wire::Contact largestContact() {
   return {*PeerId::parse(kLongId), JoinOrder{limits::kJoinOrder}, {kLongHost, 65535}};
