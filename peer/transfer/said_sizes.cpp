@@ -7,8 +7,10 @@
 #include <thread>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "common/base/limits.h"
+#include "common/base/thread.h"
 #include "common/wire/file_form.h"
 #include "peer/transfer/sockets.h"
 
@@ -76,15 +78,18 @@ std::vector<SizeClaim> askSizes(const FileRoot& root, std::vector<SizeClaim> cla
   const std::stop_callback onStop(std::move(stop), [&] { interrupter.interrupt(); });
   {
     std::atomic<std::size_t> next = 0;
+    const auto askAll = [&] {
+      const QuietSignals quiet;
+      for (auto at = next++; at < endpoints.size() && !interrupter.interrupted(); at = next++) {
+        ask(root, endpoints[at], timeouts, interrupter);
+      }
+    };
     std::vector<std::jthread> threads;
     for (std::size_t i = 0; i < std::min(endpoints.size(), limits::kFetchSources); ++i) {
-      threads.emplace_back([&] {
-        const QuietSignals quiet;
-        for (auto at = next++; at < endpoints.size() && !interrupter.interrupted(); at = next++) {
-          ask(root, endpoints[at], timeouts, interrupter);
-        }
-      });
+      if (!startThread(threads, askAll)) break;
     }
+    // Where the system has no thread left this one asks them all.
+    if (threads.empty()) askAll();
   }
   std::map<std::uint64_t, std::vector<Holder>> said;
   std::map<std::uint64_t, std::vector<Holder>> waiting;

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <vector>
 
 #include "common/base/file.h"
 #include "common/base/limits.h"
@@ -132,11 +133,16 @@ TEST_CASE("a file that is damaged throughout is told with a bound, and printed s
 }
 
 TEST_CASE("without its first line the file means nothing, and is left as it is") {
-  for (const std::string header :
-       {std::string(), std::string("\n"), std::string("espalier-network"),
-        "espalier-network 1 " + kNetwork + "\n", "espalier-network 1 " + kNetwork + " 0\n",
-        "espalier-network 1 " + kNetwork + " 1 2\n", "espalier-network 1 xyz 1\n",
-        "espalier-network 1 " + std::string(32, '0') + " 1\n", line("1", "127.0.0.1:1", "s1")}) {
+  const std::vector<std::string> headers = {"",
+                                            "\n",
+                                            "espalier-network",
+                                            "espalier-network 1 " + kNetwork + "\n",
+                                            "espalier-network 1 " + kNetwork + " 0\n",
+                                            "espalier-network 1 " + kNetwork + " 1 2\n",
+                                            "espalier-network 1 xyz 1\n",
+                                            "espalier-network 1 " + std::string(32, '0') + " 1\n",
+                                            line("1", "127.0.0.1:1", "s1")};
+  for (const auto& header : headers) {
     CAPTURE(header);
     CHECK_FALSE(parseState(header).ok());
     const File file(header);
