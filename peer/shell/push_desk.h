@@ -100,8 +100,8 @@ class PushDesk {
   std::deque<Dropped> dropped_;
 
   transfer::PushServer server_;
-  Result<void> started_;
   std::jthread tidier_;
+  Result<void> started_;  // after the thread, which its initialiser starts
 };
 
 }  // namespace espalier::peer::shell
