@@ -36,7 +36,7 @@ void Membership::opened(ConnectionId connection, const std::string& localHost, T
   nextMetaserverBeat_ = now + metaserverBeat_;
   if (!id_.empty()) {
     session_ = Session::joining;
-    sendRegistry(joinRequest(), now, fx);
+    sendRegistry(joinRequest(), fx);
   }
   afterStep(now, fx);
 }
@@ -88,7 +88,7 @@ void Membership::received(ConnectionId connection, const wire::LinkMessage& mess
 }
 
 void Membership::leave(TimePoint now, Effects& fx) {
-  if (greeted()) sendRegistry(wire::Quit(), now, fx);
+  if (greeted()) sendRegistry(wire::Quit(), fx);
   left_ = true;
   stopSeeking(fx);
   if (tree_) tree_->leave(now, fx);
@@ -118,7 +118,10 @@ void Membership::tick(TimePoint now, Effects& fx) {
       fx.closes.push_back({*metaserver_});
       sessionEnded("it has fallen silent", now, fx);
     } else {
-      sendRegistry(wire::RegistryBeat(), now, fx);
+      // Whatever else was sent: not every request has an answer, and a peer that only reports links
+      // would take the metaserver for silent.
+      nextMetaserverBeat_ = now + metaserverBeat_;
+      sendRegistry(wire::RegistryBeat(), fx);
     }
   }
   if (tree_) {
@@ -164,7 +167,7 @@ void Membership::afterStep(TimePoint now, Effects& fx) {
     tryAt_ = std::max(tryAt_, now + limits::kSettleAfter);
   }
 
-  if (changes.links && session_ == Session::joined) sendRegistry(links(), now, fx);
+  if (changes.links && session_ == Session::joined) sendRegistry(links(), fx);
   if (changes.lostParent && !tree_->parent()) {
     if (changes.succeeded) {
       tree_->settle(now, fx);

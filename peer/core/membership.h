@@ -104,7 +104,7 @@ class Membership {
   };
 
   ConnectionId nextConnection();
-  void sendRegistry(wire::RegistryRequest request, TimePoint now, Effects& fx);
+  void sendRegistry(wire::RegistryRequest request, Effects& fx);
   wire::Join joinRequest() const;
   wire::Links links() const;
   void sessionEnded(std::string why, TimePoint now, Effects& fx);

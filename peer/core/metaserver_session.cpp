@@ -23,18 +23,17 @@ void Membership::join(const PeerId& id, const InstanceKey& key, const std::strin
   if (session_ == Session::offline) return connect(now, fx);
   if (session_ == Session::greeted || session_ == Session::joining) {
     session_ = Session::joining;
-    sendRegistry(joinRequest(), now, fx);
+    sendRegistry(joinRequest(), fx);
   }
 }
 
-bool Membership::ask(wire::RegistryRequest request, TimePoint now, Effects& fx) {
+bool Membership::ask(wire::RegistryRequest request, TimePoint, Effects& fx) {
   if (!greeted()) return false;
-  sendRegistry(std::move(request), now, fx);
+  sendRegistry(std::move(request), fx);
   return true;
 }
 
-void Membership::sendRegistry(wire::RegistryRequest request, TimePoint now, Effects& fx) {
-  nextMetaserverBeat_ = now + metaserverBeat_;
+void Membership::sendRegistry(wire::RegistryRequest request, Effects& fx) {
   fx.sends.push_back({*metaserver_, std::move(request)});
 }
 
@@ -106,7 +105,7 @@ void Membership::admitted(const wire::Admitted& admitted, TimePoint now, Effects
           admitted.network == tree_->network() && admitted.self.order == tree_->self().order;
       if (!asBefore) startAnew(admitted, now, fx);
     }
-    sendRegistry(links(), now, fx);
+    sendRegistry(links(), fx);
     return placed(admitted.place, now, fx);
   }
   admitted_ = admitted;
@@ -136,7 +135,7 @@ void Membership::listening(const Endpoint&, TimePoint now, Effects& fx) {
   afterStep(now, fx);
 }
 
-void Membership::listenFailed(const Error& error, TimePoint now, Effects& fx) {
+void Membership::listenFailed(const Error& error, TimePoint, Effects& fx) {
   if (!admitted_ || tree_) return;
   const bool anotherMayDo = options_.listen.port == 0 && error.code == ErrorCode::unavailable;
   if (!anotherMayDo) {
@@ -145,13 +144,13 @@ void Membership::listenFailed(const Error& error, TimePoint now, Effects& fx) {
   }
   // Who lost the metaserver meanwhile was told so, and joins anew.
   if (session_ != Session::joined) return admitted_.reset();
-  sendRegistry(wire::PortTaken{admitted_->self.endpoint.port}, now, fx);
+  sendRegistry(wire::PortTaken{admitted_->self.endpoint.port}, fx);
 }
 
 void Membership::placed(const wire::Place& place, TimePoint now, Effects& fx) {
   if (tree_->parent()) {
     // The metaserver's picture is older than our link.
-    if (place.kind != wire::Place::Kind::keep) sendRegistry(links(), now, fx);
+    if (place.kind != wire::Place::Kind::keep) sendRegistry(links(), fx);
     return;
   }
   switch (place.kind) {

@@ -53,7 +53,7 @@ void Membership::askForPlace(wire::Seek seek, TimePoint now, Effects& fx) {
     return;
   }
   askAgainAt_ = now + limits::kSeekAgain;
-  sendRegistry(std::move(seek), now, fx);
+  sendRegistry(std::move(seek), fx);
 }
 
 void Membership::stopSeeking(Effects& fx) {
