@@ -228,6 +228,12 @@ void Registry::endWaiting(TimePoint now, Effects& fx) {
   if (awaitUntil_ != kNever) changed();
   awaitUntil_ = kNever;
   absent_.stopAwaiting();
+  // Who was in the network before listens already: it is in before its port is given to another.
+  std::stable_partition(waiting_.begin(), waiting_.end(), [&](ConnectionId connection) {
+    const auto session = sessions_.find(connection);
+    return session != sessions_.end() && session->second.waiting &&
+           session->second.waiting->order != kNoOrder;
+  });
   while (!waiting_.empty() && !newcomersWait(now)) {
     const ConnectionId next = waiting_.front();
     waiting_.pop_front();

@@ -227,6 +227,27 @@ TEST_CASE("a peer of before whose port is refused, or who takes too long, is not
   CHECK(std::holds_alternative<wire::Admitted>(*admitted));
 }
 
+// Found by the simulation, seed 7008563 of 3 to 40 peers.
+TEST_CASE("a peer that listens already is let in before its port is given to a newcomer") {
+  Registry::Options options;
+  options.nextOrder = JoinOrder{9};
+  options.before = {{peer(1), key(1), JoinOrder{8}, {"127.0.0.1", 5008}}};
+  Metaserver metaserver(options);
+  metaserver.join(9);
+  wire::Join forgotten;
+  forgotten.network.bytes[0] = 7;
+  forgotten.order = JoinOrder{2};
+  forgotten.listen = {"", 5001};
+  metaserver.join(5, forgotten);
+  metaserver.pass(limits::kRejoinWait);
+  const auto newcomer = metaserver.answer(9);
+  const auto listening = metaserver.answer(5);
+  REQUIRE((newcomer && std::holds_alternative<wire::Admitted>(*newcomer)));
+  REQUIRE((listening && std::holds_alternative<wire::Admitted>(*listening)));
+  CHECK(std::get<wire::Admitted>(*listening).self.endpoint.port == 5001);
+  CHECK(std::get<wire::Admitted>(*newcomer).self.endpoint.port != 5001);
+}
+
 TEST_CASE("requests before a join, and connections that are unknown, change nothing") {
   Metaserver metaserver;
   metaserver.registry.opened(ConnectionId{1}, "127.0.0.1", kStart);
