@@ -140,7 +140,7 @@ def churn(network, seed):
 
 
 for each in range(SEEDS):
-    @case(f"peers come and die, some stand still, the metaserver is killed: calm is one tree again (seed {SEED + each})")
+    @case(f"peers come, die and stand still, the metaserver is killed: then it is one tree (seed {SEED + each})")
     def _(network, seed=SEED + each):
         churn(network, seed)
 
