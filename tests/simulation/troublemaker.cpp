@@ -5,6 +5,7 @@ namespace espalier::simulation {
 using namespace std::chrono_literals;
 
 void Troublemaker::once() {
+  world_.lieToParents();
   switch (world_.below(14)) {
     case 0:
     case 1:

@@ -152,6 +152,7 @@ void World::restartMetaserver() {
   registry_ = std::make_unique<metaserver::Registry>(options, now_, fx);
   carryOut(fx);
   scheduleRegistryTick();
+  lieToRegistry();
 }
 
 void World::partition(std::set<NodeId> side) {

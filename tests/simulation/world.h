@@ -70,6 +70,8 @@ class World {
   // Nothing passes between the two sides until heal().
   void partition(std::set<NodeId> side);
   void heal();
+  // Somebody asks every parent for a place under the id of a child.
+  void lieToParents();
   // Some connection breaks, of a push or any other; both ends are told.
   void sever();
 
@@ -148,6 +150,7 @@ class World {
   bool separated(NodeId a, NodeId b) const;
   void enqueue(NodeId to, std::function<void()> event);
 
+  void lieToRegistry();
   void checkStep(Node& node);
   void checkPort(ConnectionId connection, const wire::Contact& admitted);
 
@@ -164,6 +167,7 @@ class World {
   std::vector<std::function<void()>> heldBack_;  // by the partition
   std::uint64_t accepted_ = 0;
   std::uint64_t dialledPushes_ = 0;
+  std::uint64_t lies_ = 0;
 
   std::unique_ptr<metaserver::Registry> registry_;
   std::uint64_t registryLife_ = 0;

@@ -49,6 +49,10 @@ FAULTS = {
         "A peer's label stays what it was when it attached, so whom it holds waits in vain.",
         "    bettered({beat->label.beat, beat->label.depth + 1}, now, fx);\n  } else if",
         "  } else if"),
+    "child_thrown_off": Fault(
+        "Who asks for a place under the id of a child has it, and the child is given up.",
+        "if (!isSame(child->secret) && now < child->heard + limits::kContestSilence) {",
+        "if (now < child->heard - limits::kContestSilence) {"),
     "silence_not_noticed": Fault(
         "A parent that has fallen silent stays the parent.",
         "if (parent_ && parent_->heard <= silentSince) silent.push_back(parent_->connection);\n",
@@ -94,6 +98,10 @@ FAULTS = {
         "A peer that comes back with its key is refused while its ghost is there.",
         "if (member.key == join.key) return std::nullopt;",
         "if (join.key.isZero()) return std::nullopt;"),
+    "order_without_key": Fault(
+        "Whoever names the order of a member of before comes back as that member.",
+        "if (entry->second.member.id != id || entry->second.member.key != key) return false;",
+        "if (id.empty() || key.isZero()) return false;"),
     "awaited_for_ever": Fault(
         "A restarted metaserver waits without end for a peer that does not come back.",
         "awaitUntil_ = now + limits::kRejoinWait;",
