@@ -25,7 +25,13 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
     stopWaiting(other->second);
   }
   const bool again = returns(join, now);
-  if (!again) absent_.startedAnew(join.id, join.key);
+  if (!again) {
+    absent_.startedAnew(join.id, join.key);
+    if (awaitUntil_ != kNever && !awaiting()) {  // it was the last: those that wait came before it
+      stopWaiting(connection);
+      endWaiting(now, fx);
+    }
+  }
   if (!again && newcomersWait(now)) return wait(connection, join, fx);
   stopWaiting(connection);
   if (const auto ghost = tree_.find(join.id)) {

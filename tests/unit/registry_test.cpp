@@ -248,6 +248,21 @@ TEST_CASE("a peer that listens already is let in before its port is given to a n
   CHECK(std::get<wire::Admitted>(*newcomer).self.endpoint.port != 5001);
 }
 
+// Found by the simulation, seed 10040127 of 3 to 40 peers.
+TEST_CASE("the last peer of before, which starts anew, comes after those that wait for it") {
+  Registry::Options options;
+  options.nextOrder = JoinOrder{9};
+  options.before = {{peer(1), key(1), JoinOrder{8}, {"127.0.0.1", 5008}}};
+  Metaserver metaserver(options);
+  metaserver.join(9);
+  const auto anew = metaserver.admit(1);
+  const auto waited = metaserver.answer(9);
+  REQUIRE((waited && std::holds_alternative<wire::Admitted>(*waited)));
+  CHECK(std::get<wire::Admitted>(*waited).self.order < anew.self.order);
+  CHECK(std::get<wire::Admitted>(*waited).self.endpoint.port == 5001);
+  CHECK(anew.self.endpoint.port == 5002);
+}
+
 TEST_CASE("requests before a join, and connections that are unknown, change nothing") {
   Metaserver metaserver;
   metaserver.registry.opened(ConnectionId{1}, "127.0.0.1", kStart);
