@@ -177,7 +177,7 @@ void Membership::afterStep(TimePoint now, Effects& fx) {
         askForPlace({changes.lostParent->id, std::nullopt}, now, fx);
       } else {
         seek(changes.lostParent->id, now, fx);
-        contactsAt_ = now + limits::kSettleAfter;  // first the other orphans come here
+        contactsAt_ = now + limits::kAttachTimeout;  // first the other orphans come here
       }
     } else {
       seek(changes.lostParent->id, now, fx);
