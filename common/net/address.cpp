@@ -20,7 +20,7 @@ namespace espalier::net {
 namespace {
 
 // The number of an interface, given as its name or as that number; 0: there is none.
-std::uint32_t interfaceNumber(const std::string& scope) {
+std::uint32_t numberOfInterface(const std::string& scope) {
   if (const auto index = ::if_nametoindex(scope.c_str()); index != 0) return index;
   std::uint32_t number = 0;
   const auto* const last = scope.data() + scope.size();
@@ -67,7 +67,7 @@ Result<Address> Address::fromEndpoint(const Endpoint& endpoint) {
     result.family_ = AF_INET6;
     if (percent == std::string::npos) return result;
     const std::string scope = endpoint.host.substr(percent + 1);
-    result.scope_ = interfaceNumber(scope);
+    result.scope_ = numberOfInterface(scope);
     if (result.scope_ != 0) return result;
     return Error{ErrorCode::usage, fmt::format("{}: this machine has no interface {}",
                                                escaped(endpoint.host), escaped(scope))};

@@ -33,6 +33,16 @@ class Address {
   }
   // The length to hand to the system; `native` is filled.
   socklen_t toNative(sockaddr_storage& native) const;
+  // fe80::/10: such an address means something together with an interface only.
+  bool isLinkLocal() const {
+    return family_ == AF_INET6 && bytes_[0] == 0xfe && (bytes_[1] & 0xc0) == 0x80;
+  }
+  std::uint32_t interfaceNumber() const { return scope_; }  // 0: none is given
+  Address onInterface(std::uint32_t number) const {
+    Address other = *this;
+    other.scope_ = number;
+    return other;
+  }
   // The same address on whatever port, and of whatever interface.
   bool sameHost(const Address& other) const {
     return family_ == other.family_ && bytes_ == other.bytes_;

@@ -68,6 +68,7 @@ std::string Target::text() const {
 struct Resolver::Shared {
   LookUp lookUp;
   std::atomic<std::size_t> underWay{0};
+  std::atomic<std::uint32_t> link{0};  // the number of its interface
 };
 
 Resolver::Resolver(LookUp lookUp) : shared_(std::make_shared<Shared>()) {
@@ -80,13 +81,22 @@ Resolver& Resolver::ofSystem() {
   return resolver;
 }
 
+std::optional<Result<Target>> Resolver::literal(const Endpoint& endpoint) const {
+  const auto address = Address::fromEndpoint(endpoint);
+  if (address) {
+    const bool bare = address->isLinkLocal() && address->interfaceNumber() == 0;
+    return Target{endpoint, {bare ? address->onInterface(shared_->link) : *address}};
+  }
+  if (endpoint.host.find_first_of(":%") == std::string::npos) return std::nullopt;
+  return address.error();
+}
+
+void Resolver::useInterface(std::uint32_t number) {
+  shared_->link = number;
+}
+
 void Resolver::start(const Endpoint& endpoint, NamedBy who, Done done) {
-  if (const auto literal = Address::fromEndpoint(endpoint)) {
-    return done(Target{endpoint, {*literal}});
-  }
-  if (endpoint.host.find_first_of(":%") != std::string::npos) {  // an address of no meaning here
-    return done(Address::fromEndpoint(endpoint).error());
-  }
+  if (auto known = literal(endpoint)) return done(*std::move(known));
   const std::size_t most = who == NamedBy::user ? kLookUps : kLookUps - kLookUpsKept;
   if (shared_->underWay.fetch_add(1) >= most) {
     --shared_->underWay;

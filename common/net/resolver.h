@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -52,6 +53,11 @@ class Resolver {
   // The one that all of this process uses.
   static Resolver& ofSystem();
 
+  // A link-local address that comes without its interface is taken to be on this one from now on:
+  // others' hosts come without, because the numbers of interfaces mean nothing elsewhere.
+  void useInterface(std::uint32_t number);
+  // What needs no look-up; none: it has to be looked up. An error: it can be neither.
+  std::optional<Result<Target>> literal(const Endpoint& endpoint) const;
   // Calls `done` once: at once for an IP literal, or where the look-up can't begin; else on a
   // thread of the look-up's own, at any time.
   void start(const Endpoint& endpoint, NamedBy who, Done done);

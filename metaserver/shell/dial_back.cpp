@@ -7,10 +7,11 @@ namespace espalier::metaserver::shell {
 
 void DialBack::remarkOn(const net::Connection& session, wire::RegistryReply& reply) {
   if (auto* admitted = std::get_if<wire::Admitted>(&reply)) {
-    admitted->source = session.remoteAddress().host;
+    const std::string host = session.remoteAddress().host;
+    admitted->source = withoutScope(host);
     const auto announced = net::Address::fromEndpoint(admitted->self.endpoint);
     if (announced && announced->sameHost(session.remote())) {
-      reach_[session.id()] = {{admitted->source, admitted->self.endpoint.port}, false, ""};
+      reach_[session.id()] = {{host, admitted->self.endpoint.port}, false, ""};
     }
   } else if (auto* beat = std::get_if<wire::RegistryBeatReply>(&reply)) {
     const auto reach = reach_.find(session.id());

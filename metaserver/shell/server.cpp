@@ -193,7 +193,7 @@ void Server::Greeter::onFrame(net::Connection& connection, std::string_view payl
   connection.closeAt(Clock::now() + kSessionSilence, {ErrorCode::timeout, "it has fallen silent"});
   connection.setHandler(server_.sessions_);
   server_.registry_.with([&](auto& registry) {
-    registry->opened(connection.id(), connection.remoteAddress().host, Clock::now());
+    registry->opened(connection.id(), withoutScope(connection.remoteAddress().host), Clock::now());
   });
 }
 

@@ -110,9 +110,7 @@ void Network::listenAt(Result<net::Target> target) {
 
 void Network::lookUp(const Endpoint& endpoint, net::NamedBy who,
                      std::function<void(Result<net::Target>)> done) {
-  if (const auto literal = net::Address::fromEndpoint(endpoint)) {
-    return done(net::Target{endpoint, {*literal}});
-  }
+  if (auto known = net::Resolver::ofSystem().literal(endpoint)) return done(*std::move(known));
   net::Resolver::ofSystem().start(
       endpoint, who, [reach = reach_, done](Result<net::Target> target) {
         // Nobody waits for it once this peer is gone.
@@ -219,6 +217,10 @@ void Network::received(net::Connection& connection, std::string_view payload) {
     }
     state->second.welcomed = true;
     connection.keepOpen();
+    const auto here = net::Address::fromEndpoint(connection.localAddress());
+    if (state->second.kind == Kind::registry && here && here->isLinkLocal()) {
+      net::Resolver::ofSystem().useInterface(here->interfaceNumber());
+    }
     const std::string local = connection.localAddress().host;
     return step([&](TimePoint now, Effects& fx) { peer_.opened(id, local, now, fx); });
   }

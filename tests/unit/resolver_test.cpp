@@ -245,6 +245,15 @@ TEST_CASE("who listens on a name takes an address that this machine has, and sha
   CHECK(foreign.error().message.find("foreign:0 (192.0.2.1)") != std::string::npos);
 }
 
+TEST_CASE("a link-local address that comes from elsewhere is on the interface in use") {
+  Resolver resolver;
+  CHECK(resolver.literal({"fe80::1", 7})->value().addresses[0].interfaceNumber() == 0);
+  resolver.useInterface(1);
+  CHECK(resolver.literal({"fe80::1", 7})->value().addresses[0].text() == "[fe80::1%lo]:7");
+  CHECK(resolver.literal({"::1", 7})->value().addresses[0].text() == "[::1]:7");
+  CHECK_FALSE(resolver.literal({"localhost", 7}).has_value());
+}
+
 TEST_CASE("a link-local address keeps the interface that it belongs to") {
   const auto scoped = Address::fromEndpoint({"fe80::1%lo", 5000});
   REQUIRE(scoped.ok());
