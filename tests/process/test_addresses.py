@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Host names, the addresses they stand for, addresses that others can't reach, and machines without a thread left."""
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -94,13 +95,16 @@ def _(network):
         if may is None:
             return
         silent.settimeout(network.patience)
-        network.address = "slow.invalid:5000"
-        commands = {"s1": network.peer_command("s1", "-e", "topo"), "s2": network.peer_command("s2", "--headless"),
-                    "listening": [network.program("metaserver"), "--listen", "slow.invalid:5000"]}
-        for name, command in commands.items():
-            for number in (signal.SIGINT, signal.SIGTERM):
+        metaserver = network.program("metaserver")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            for name in ("once", "headless", "listening"):
+                network.address = f"{name}{int(number)}.invalid:5000"  # so that its questions are known
+                command = {"once": network.peer_command(name, "-e", "topo"),
+                           "headless": network.peer_command(name, "--headless"),
+                           "listening": [metaserver, "--listen", network.address]}[name]
                 process = network.spawn(name, *may, *command)
-                silent.recv(512)  # the question
+                while f"{name}{int(number)}".encode() not in silent.recv(512):
+                    pass
                 began = time.monotonic()
                 code = process.end(number)
                 assert code in (0, 69, 130), (name, number, code, process.log)
@@ -131,11 +135,11 @@ def _(network):
 @case("who announces where it comes from, and can't be reached there, is told so")
 def _(network):
     network.start_metaserver()
-    # It listens on another address of this machine than the one that its connections come from.
-    network.start_peer("s1", "--listen", "127.0.0.2", "--advertise", "127.0.0.1").expect_log(
-        r"the metaserver cannot connect to this peer \(cannot connect to 127\.0\.0\.1:\d+: Connection refused\)")
-    reached = network.start_peer("s2", "--listen", "127.0.0.1")
+    reached = network.start_peer("s1", "--listen", "127.0.0.1")
     reached.expect_log("joined on")
+    # It listens on another address of this machine than the one that its connections come from.
+    network.start_peer("s2", "--listen", "127.0.0.2", "--advertise", "127.0.0.1").expect_log(
+        r"the metaserver cannot connect to this peer \(cannot connect to 127\.0\.0\.1:\d+: Connection refused\)")
     assert network.metaserver.alive and "cannot connect" not in reached.log, reached.log
 
 
@@ -158,10 +162,12 @@ def _(network):
             pass
 
 
+AS_NOBODY_ELSE = ["setpriv", f"--reuid={NOBODY_ELSE}", f"--regid={NOBODY_ELSE}", "--clear-groups"]
+
+
 def limited(threads):
     """Before a command: as a user that may have so many processes and threads."""
-    return ["setpriv", f"--reuid={NOBODY_ELSE}", f"--regid={NOBODY_ELSE}", "--clear-groups",
-            "prlimit", f"--nproc={threads}:{threads}"]
+    return [*AS_NOBODY_ELSE, "prlimit", f"--nproc={threads}:{threads}"]
 
 
 @case("with few threads allowed both programs work, or end with a sentence and 74")
@@ -210,21 +216,23 @@ def _(network):
     network.start_peer("s1", files={"a.txt": b"a"})
     network.fill_share("s2", {"b.txt": b"b"})
     subprocess.run(["chown", "-R", f"{NOBODY_ELSE}:{NOBODY_ELSE}", network.folder / "s2"], check=True)
-    peer = network.spawn("s2", *["setpriv", f"--reuid={NOBODY_ELSE}", f"--regid={NOBODY_ELSE}", "--clear-groups"],
-                         *network.peer_command("s2", "--headless"))
+    peer = network.spawn("s2", *AS_NOBODY_ELSE, *network.peer_command("s2", "--headless"))
     network.wait_for_tree(["s1", "s2"])
     found = wait_until(lambda: [hit for hit in network.json("s1", "find b.txt")[1][0].get("hits", [])],
                        network.patience, "s2 to have indexed its file")
     assert found[0]["holders"] == ["s2"], found
     # From now on it gets no thread more: not for an upload, not for a command.
-    subprocess.run(["prlimit", "--pid", str(peer.process.pid), "--nproc=1:1"], check=True)
+    def allow(threads):
+        subprocess.run([*AS_NOBODY_ELSE, "prlimit", "--pid", str(peer.process.pid), f"--nproc={threads}:"], check=True)
+    limits = pathlib.Path(f"/proc/{peer.process.pid}/limits").read_text(encoding="ascii")
+    before = re.search(r"Max processes\s+(\S+)", limits)[1]
+    allow(1)
     code, out, log = network.command("s1", "get b.txt")
     assert code != 0 and "busy" in out + log, (code, out, log)
-    code, out, log = network.run(*["setpriv", f"--reuid={NOBODY_ELSE}", f"--regid={NOBODY_ELSE}", "--clear-groups"],
-                                 network.program("peer"), "--share", "./s2", "-e", "topo")
+    code, out, log = network.run(*AS_NOBODY_ELSE, network.program("peer"), "--share", "./s2", "-e", "topo")
     assert code == 75 and "busy" in log, (code, out, log)
     assert peer.alive
-    subprocess.run(["prlimit", "--pid", str(peer.process.pid), "--nproc=unlimited:unlimited"], check=True)
+    allow(before)
     code, out, log = network.command("s1", "get b.txt")
     assert code == 0, (code, out, log)
 
