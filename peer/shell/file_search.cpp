@@ -78,13 +78,13 @@ std::string literalGlob(const std::string& text) {
 
 bool Matches::isAll() const {
   if (kind == PatternKind::root && !result.files.empty()) return true;
-  return result.missing.empty() && result.missingUnnamed == 0 && result.moreHits == 0 &&
-         unlisted.empty() && indexing().empty();
+  const bool hasMore = result.moreHits > 0 && !isFoundPath();
+  return result.missing.empty() && result.missingUnnamed == 0 && !hasMore && unlisted.empty() &&
+         indexing().empty();
 }
 
 std::vector<PeerId> Matches::indexing() const {
-  // An exact name that was found is not a question of how many there are.
-  if (kind == PatternKind::path && !result.files.empty()) return {};
+  if (isFoundPath()) return {};
   auto others = result.indexing;
   std::erase(others, self);
   return others;
@@ -173,21 +173,26 @@ Result<Matches> FileSearch::below(const std::string& folder) const {
 
 Result<Matches> FileSearch::completed(Matches matches) const {
   SearchResult& result = matches.result;
-  if (result.moreHits == 0 || matches.kind == PatternKind::root) return matches;
+  if (result.moreHits == 0 || matches.kind == PatternKind::root || matches.isFoundPath()) {
+    return matches;
+  }
   const auto pattern = Pattern::compile(matches.kind, matches.text);
   if (!pattern) return pattern.error();
   const std::string prefix =
       matches.kind == PatternKind::glob ? literalPrefix(matches.text) : std::string();
   FileTable table;
   std::map<PeerId, Holder> holders;  // who has more; where, if a hit of it came
+  std::map<PeerId, std::set<Endpoint>> endpoints;
   for (const auto& [id, more] : result.moreOf) holders.emplace(id, Holder{id, {}, false});
   for (const auto& file : result.files) {
     for (const auto& holder : file.holders) {
       table.add(file.name, file.sizeBytes, file.root, holder);
-      if (const auto known = holders.find(holder.id); known != holders.end()) {
-        known->second.endpoint = holder.endpoint;
-      }
+      if (holders.contains(holder.id)) endpoints[holder.id].insert(holder.endpoint);
     }
+  }
+  // Where it is said to be at two places, one is a lie: then the metaserver is asked.
+  for (const auto& [id, places] : endpoints) {
+    if (places.size() == 1) holders.at(id).endpoint = *places.begin();
   }
   std::size_t left = holders.size();
   for (auto& [id, holder] : holders) {

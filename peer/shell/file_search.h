@@ -24,6 +24,8 @@ struct Matches {
   PeerId self;  // whose own share may still be indexed: what others have is asked for
   std::vector<std::string> unlisted;  // who has more, and why it is not known; escaped
 
+  // An exact name that was found: how many more have it does not matter, and anybody may claim it.
+  bool isFoundPath() const { return kind == PatternKind::path && !result.files.empty(); }
   // Whether every peer has answered, and nothing that it has is missing. A root stands for one
   // content: who has it does not matter once somebody does.
   bool isAll() const;

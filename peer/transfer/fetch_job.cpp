@@ -286,7 +286,8 @@ Result<void> FetchJob::converse(Conversation& talk) {
     }
   }
   if (!known) talk.holder.queue(wire::ChunkListRequest{request_.root});
-  (void)askAhead(talk);
+  // What there is no room for is not asked for before the list has proven its size.
+  if (known || staging_.roomFor(request_.size)) (void)askAhead(talk);
   if (auto opened = talk.holder.open(); !opened) return opened;
   {
     const std::lock_guard lock(mutex_);

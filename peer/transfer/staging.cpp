@@ -158,6 +158,21 @@ void Staging::markData(const ChunkPlan& plan) {
   }
 }
 
+Result<void> Staging::roomFor(std::uint64_t size) const {
+  // Rather than the signal that ftruncate(2) would raise.
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && size > limit.rlim_cur) return noRoom(size, EFBIG);
+  if (size <= kSliceBytes) return {};  // writing it shows soon enough
+  struct stat status {};
+  struct statvfs disk {};
+  if (::fstat(part_.get(), &status) != 0 || ::fstatvfs(part_.get(), &disk) != 0) {
+    return noRoom(size, errno);
+  }
+  const std::uint64_t there = static_cast<std::uint64_t>(status.st_blocks) * 512;
+  if (size > there && (size - there) / disk.f_frsize >= disk.f_bavail) return noRoom(size, ENOSPC);
+  return {};
+}
+
 Result<void> Staging::makeRoom(std::uint64_t size) {
   size_ = size;
   struct stat status {};
@@ -165,17 +180,10 @@ Result<void> Staging::makeRoom(std::uint64_t size) {
   hadData_ = status.st_blocks > 0;
   wasWhole_ = static_cast<std::uint64_t>(status.st_size) == size;
   wasEmpty_ = status.st_size == 0 && status.st_blocks == 0;
-  // Rather than the signal that ftruncate(2) would raise.
-  struct rlimit limit {};
-  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && size > limit.rlim_cur) return noRoom(size, EFBIG);
+  if (auto room = roomFor(size); !room) return room;
   // Exactly: an earlier run may have believed in another size of the last chunk.
   if (::ftruncate(part_.get(), static_cast<off_t>(size)) != 0) return noRoom(size, errno);
-  if (size <= kSliceBytes) return {};  // writing it shows soon enough
-  struct statvfs disk {};
-  if (::fstatvfs(part_.get(), &disk) != 0) return noRoom(size, errno);
-  const std::uint64_t there = static_cast<std::uint64_t>(status.st_blocks) * 512;
-  if (size > there && (size - there) / disk.f_frsize >= disk.f_bavail) return noRoom(size, ENOSPC);
-  if (!isInMemory(part_.get())) room_->slice = kSliceBytes;
+  if (size > kSliceBytes && !isInMemory(part_.get())) room_->slice = kSliceBytes;
   return {};
 }
 

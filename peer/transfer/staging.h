@@ -80,6 +80,9 @@ class Staging {
   // it. `size` as it is said to be: nothing is written yet.
   static Result<Staging> open(StagingFolder folder, const FileRoot& root, std::uint64_t size);
 
+  // An error of code `io` when the disk has no room for a file of that size now.
+  Result<void> roomFor(std::uint64_t size) const;
+
   std::string partPath() const { return path_ + "/" + partName(); }
 
   // What an earlier run left, if its list of hashes belongs to the root.

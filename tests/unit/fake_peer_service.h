@@ -57,6 +57,7 @@ class FakePeerService : public PeerService {
   std::vector<PeerId> indexing;
   std::map<PeerId, std::uint64_t> moreOf;       // hits that a search has no room for
   std::map<PeerId, Result<ShareReport>> lists;  // of peers; others share two files
+  std::vector<peer::Holder> listedAt;           // whose lists were asked for, and where
   std::vector<peer::shell::Unshared> unshared;
   std::vector<Wanted> searches;  // that were made
   command::Topology network = {
@@ -155,6 +156,12 @@ class FakePeerService : public PeerService {
   Rates limit(std::optional<std::uint64_t> upload, std::optional<std::uint64_t> download) override {
     rates = {upload.value_or(rates.upload), download.value_or(rates.download)};
     return rates;
+  }
+
+  Result<ShareReport> filesBelow(const peer::Holder& holder, const std::string& prefix,
+                                 std::stop_token stop) override {
+    listedAt.push_back(holder);
+    return PeerService::filesBelow(holder, prefix, std::move(stop));
   }
 
   Result<ShareReport> list(const std::optional<PeerId>& peer, std::stop_token) override {

@@ -27,7 +27,7 @@ TEST_CASE("get saves only what its name or glob matches, whatever the network fi
   given.service.unasked = {file(".profile", 1, 7, {"liar"}), file("x/f3.txt", 1, 8, {"liar"}),
                            file("f3.exe", 1, 9, {"liar"})};
   CHECK(savedBy(given, "get f3.txt") == std::vector<std::string>{"f3.txt"});
-  CHECK(savedBy(given, "get 'f?.txt'").empty());
+  CHECK(savedBy(given, "get 'f?.txt'") == std::vector<std::string>{"f3.txt"});
   CHECK(savedBy(given, "get docs/").empty());
   CHECK(savedBy(given, "get " + hex(3)) == std::vector<std::string>{"f3.txt"});
 }
@@ -78,4 +78,28 @@ TEST_CASE("one root of several sizes is one file, and all sizes are tried") {
   REQUIRE(request.others.size() == 2);
   CHECK(request.others[0].sizeBytes == 12);
   CHECK(request.others[1].sizeBytes == 13);
+}
+
+TEST_CASE(
+    "a peer that is said to be at two places is asked for its list where the network has it") {
+  Given given;
+  auto honest = file("a.txt", 12, 1, {"s1"});
+  auto lie = file("b.txt", 12, 2, {"s1"});
+  lie.holders[0].endpoint = {"9.9.9.9", 9};
+  given.service.files = {honest, lie};
+  given.service.moreOf = {{id("s1"), 1}};
+  (void)given.run("get '*'");
+  REQUIRE(given.service.listedAt.size() == 1);
+  CHECK(given.service.listedAt[0].endpoint == Endpoint{});
+  given.service.files = {honest};
+  (void)given.run("get '*'");
+  REQUIRE(given.service.listedAt.size() == 2);
+  CHECK(given.service.listedAt[1].endpoint == honest.holders[0].endpoint);
+}
+
+TEST_CASE("a claim to have more of a name that was found does not keep a get from being done") {
+  Given given;
+  given.service.moreOf = {{id("liar"), 1}};
+  CHECK(given.run("get f3.txt").outcome.exitCode == 0);
+  CHECK(given.service.listedAt.empty());
 }
