@@ -98,6 +98,20 @@ std::optional<std::string> getBytes(const Json& message, const std::string& name
   return bytes;
 }
 
+Json progressMessage(const Progress& progress) {
+  Json message;
+  auto& data = message["progress"];
+  if (progress.name.empty()) return message;
+  data["name"] = progress.name;
+  data["done"] = progress.done;
+  data["total"] = progress.total;
+  if (!progress.detail.empty()) data["detail"] = progress.detail;
+  data["unit"] = progress.unit == Unit::bytes   ? "bytes"
+                 : progress.unit == Unit::items ? "items"
+                                                : "none";
+  return message;
+}
+
 bool sendLine(int socket, const Json& message) {
   const std::string line = message.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
   std::string_view rest = line;

@@ -31,6 +31,9 @@ void putBytes(Json& message, const std::string& name, std::string_view bytes);
 // What putBytes() put there; nothing when the member is missing or has another type.
 std::optional<std::string> getBytes(const Json& message, const std::string& name);
 
+// {"progress":{…}}, or {"progress":null} when it is over.
+Json progressMessage(const Progress& progress);
+
 // One line. False when the other end is gone, or takes nothing for as long as SO_SNDTIMEO says.
 bool sendLine(int socket, const Json& message);
 

@@ -144,20 +144,7 @@ class ControlServer::Session {
     pollfd room{socket_.get(), POLLOUT, 0};
     if (::poll(&room, 1, 0) != 1) return;
     progressSent_ = now;
-    Json message;
-    if (progress.name.empty()) {
-      message["progress"] = nullptr;
-    } else {
-      auto& data = message["progress"];
-      data["name"] = progress.name;
-      data["done"] = progress.done;
-      data["total"] = progress.total;
-      if (!progress.detail.empty()) data["detail"] = progress.detail;
-      data["unit"] = progress.unit == Unit::bytes   ? "bytes"
-                     : progress.unit == Unit::items ? "items"
-                                                    : "none";
-    }
-    sendLine(socket_.get(), message);
+    sendLine(socket_.get(), progressMessage(progress));
   }
 
   std::optional<std::string> ask(const std::string& question) {

@@ -16,7 +16,6 @@
 #include "common/base/thread.h"
 #include "common/command/line_editor_worker.h"
 #include "common/command/printing.h"
-#include "common/command/standard_output.h"
 
 namespace espalier::command {
 namespace {
@@ -86,6 +85,11 @@ LineEditor::Worker::Worker(Settings settings)
 
 LineEditor::Worker::~Worker() {
   close();
+  {
+    const std::lock_guard lock(mutex_);
+    shared_.ending = true;
+    wake();
+  }
   if (thread_.joinable()) thread_.join();
 }
 
@@ -117,24 +121,11 @@ LineEditor::Line LineEditor::Worker::read(const std::string& prompt, const Compl
 void LineEditor::Worker::print(std::string_view text) {
   if (text.empty()) return;
   std::unique_lock lock(mutex_);
-  if (shared_.closing) return;
+  if (terminal_ && shared_.closing) return;
   shared_.output.push_back({printable(text), false});
   const std::uint64_t mine = ++shared_.printsQueued;
   wake();
   changed_.wait(lock, [&] { return printsDone_ >= mine || (terminal_ && shared_.closing); });
-}
-
-std::optional<Error> LineEditor::Worker::failure() {
-  const std::lock_guard lock(mutex_);
-  return shared_.failure;
-}
-
-// Of a terminal that is gone the input ends, too: only a file or a pipe fails.
-void LineEditor::Worker::write(const std::string& text) {
-  const auto written = failure() ? Result<void>() : output_.write(text);
-  if (written || terminal_) return;
-  const std::lock_guard lock(mutex_);
-  shared_.failure = cannotWriteOutput(written.error());
 }
 
 void LineEditor::Worker::notify(std::string_view line) {
@@ -187,10 +178,13 @@ void LineEditor::Worker::run() {
     flush(false);
     std::optional<Wanted> wanted;
     bool closing = false;
+    bool ending = false;
     {
       const std::lock_guard lock(mutex_);
       wanted = shared_.wanted;
       closing = shared_.closing;
+      // What is no terminal gets what a command came to, even if that was interrupted.
+      ending = shared_.ending || (terminal_ && closing);
     }
     if (wanted) {
       Line line = closing ? Line{} : serve(*wanted);
@@ -198,7 +192,7 @@ void LineEditor::Worker::run() {
       shared_.answer = std::move(line);
       shared_.wanted.reset();
       changed_.notify_all();
-    } else if (closing) {
+    } else if (ending) {
       break;
     } else {
       pollfd waiting{wake_.get(), POLLIN, 0};

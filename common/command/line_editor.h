@@ -85,7 +85,7 @@ class LineEditor {
   void resumed();  // SIGCONT: whoever had the terminal meanwhile left it in another mode
 
   // Every read() from now on, and one that waits, ends; what the terminal does not take at once is
-  // dropped.
+  // dropped. A file or a pipe still gets what is printed.
   void close();
 
  private:

@@ -1,4 +1,5 @@
-// What a LineEditor does without a terminal (line_editor_worker.h): plain lines.
+// What a LineEditor does without a terminal (line_editor_worker.h): plain lines, and an output that
+// may fail.
 #include <unistd.h>
 
 #include <cerrno>
@@ -6,8 +7,22 @@
 
 #include "common/base/limits.h"
 #include "common/command/line_editor_worker.h"
+#include "common/command/standard_output.h"
 
 namespace espalier::command {
+
+std::optional<Error> LineEditor::Worker::failure() {
+  const std::lock_guard lock(mutex_);
+  return shared_.failure;
+}
+
+// Of a terminal that is gone the input ends, too: only a file or a pipe fails.
+void LineEditor::Worker::write(const std::string& text) {
+  const auto written = failure() ? Result<void>() : output_.write(text);
+  if (written || terminal_) return;
+  const std::lock_guard lock(mutex_);
+  shared_.failure = cannotWriteOutput(written.error());
+}
 
 LineEditor::Line LineEditor::Worker::readPlain() {
   while (true) {

@@ -60,6 +60,7 @@ class LineEditor::Worker {
     bool resized = false;
     bool prepareTerminal = false;
     bool closing = false;
+    bool ending = false;  // the editor is being destroyed
     std::optional<Error> failure;
   };
 

@@ -32,6 +32,11 @@ Prompt::Prompt(LineEditor& editor, PromptSettings settings)
     : editor_(editor), settings_(std::move(settings)) {}
 
 void Prompt::interrupt() {
+  // Also between two commands, where nothing is there to be interrupted.
+  if (settings_.script) {
+    interrupted_ = true;
+    return close();
+  }
   if (editor_.interrupt()) return;
   // A copy: its callbacks must not run under the lock.
   auto stop = stop_.with([](std::stop_source& source) { return source; });
@@ -123,10 +128,8 @@ int Prompt::run(const command::Dispatcher& dispatcher, const PeerId& id) {
   command::FirstFailure first;
   while (!editor_.failure()) {
     const auto line = editor_.read(question, complete);
-    if (line.end == LineEditor::End::interrupted) {
-      if (settings_.script) return interrupted;
-      continue;
-    }
+    if (interrupted_) return interrupted;
+    if (line.end == LineEditor::End::interrupted) continue;
     auto context = this->context();
     const bool ended = line.end == LineEditor::End::ended;
     if (const auto command = ended ? std::nullopt : backgroundCommand(line.text)) {
@@ -141,6 +144,7 @@ int Prompt::run(const command::Dispatcher& dispatcher, const PeerId& id) {
     }
     // Nobody is left who could cancel what a script has begun, or wait for it.
     if (ended && settings_.script) first.add(background.wait(context.stop));
+    if (ended) context.stop = {};  // close() stopped all else
     const auto outcome = dispatcher.runLine(ended ? "stop" : line.text, context);
     if (!ended) {
       show(dispatcher.render(outcome, format));

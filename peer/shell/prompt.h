@@ -54,7 +54,7 @@ class Prompt {
   // Returns the exit code: of a script that of its first failure, else 0.
   int run(const command::Dispatcher& dispatcher, const PeerId& id);
 
-  // Ctrl-C: cancels the running command, else clears the line.
+  // Ctrl-C: cancels the running command, else clears the line. Ends a script, with 130.
   void interrupt();
   // Cancels what runs, and ends every question.
   void close();
@@ -79,6 +79,7 @@ class Prompt {
   command::LineEditor& editor_;
   PromptSettings settings_;
   std::atomic<bool> closed_ = false;
+  std::atomic<bool> interrupted_ = false;  // of a script
   Guarded<std::stop_source> stop_;  // of what runs now
 };
 
