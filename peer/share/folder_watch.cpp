@@ -27,14 +27,20 @@ void FolderWatch::reopen() {
 }
 
 int FolderWatch::add(int folder) {
-  if (!descriptor_ || watches_.size() >= most_) {
-    errno = descriptor_ ? ENOSPC : openError_;
+  if (!descriptor_) {
+    errno = openError_;
     return -1;
   }
   // By the open folder rather than by its path, which might lead elsewhere by now.
   const std::string path = "/proc/self/fd/" + std::to_string(folder);
   const int watch = ::inotify_add_watch(descriptor_.get(), path.c_str(), kMask);
-  if (watch >= 0) watches_.insert(watch);
+  if (watch < 0 || watches_.contains(watch)) return watch;
+  if (watches_.size() >= most_) {
+    remove(watch);
+    errno = ENOSPC;
+    return -1;
+  }
+  watches_.insert(watch);
   return watch;
 }
 

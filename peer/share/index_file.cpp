@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::string_view kKind = "ESPINDX";
 constexpr std::string_view kMagic = "ESPINDX2";
-constexpr unsigned kVersion = 2;
+constexpr unsigned kIndexVersion = 2;
 
 // Of a version of the format.
 struct Layout {
@@ -93,7 +93,7 @@ Result<std::vector<Remembered>> loadIndex(const fs::path& file) {
   std::string_view bytes = *read;
   const auto version = binaryVersion(bytes, kKind);
   if (!version) return damaged(file, "of another kind");
-  if (auto known = checkStateVersion(file.string(), *version, kVersion); !known) {
+  if (auto known = checkStateVersion(file.string(), *version, kIndexVersion); !known) {
     return known.error();
   }
   const Layout& layout = *version == 1 ? kFirst : kNow;

@@ -1,7 +1,7 @@
 // The inside of ShareIndex: its thread, and what belongs to it alone. See share_index.h for what it
-// promises. In five files: indexer.cpp (the loop, publishing, saving), indexer_scan.cpp (folders,
-// watches), indexer_file.cpp (one file at a time), indexer_list.cpp (share and unshare),
-// indexer_recheck.cpp (files that somebody calls damaged).
+// promises. In six files: indexer.cpp (the loop, publishing, saving), indexer_scan.cpp (folders),
+// indexer_watch.cpp (their changes), indexer_file.cpp (one file at a time), indexer_list.cpp (share
+// and unshare), indexer_recheck.cpp (files that somebody calls damaged).
 #pragma once
 
 #include <condition_variable>
@@ -30,6 +30,14 @@
 #include "peer/share/watch_table.h"
 
 namespace espalier::share {
+
+// The name of a child of a folder, which may be the share itself ("").
+inline std::string joined(const std::string& folder, std::string_view child) {
+  return folder.empty() ? std::string(child) : folder + '/' + std::string(child);
+}
+
+// Of files, descriptors or memory: an error that says nothing of the file that was looked at.
+bool isShortage(int error);
 
 class Indexer {
  public:
@@ -115,6 +123,8 @@ class Indexer {
   void scanOpened(const std::string& name, std::uint32_t folder, FileDescriptor opened,
                   std::stop_token stop);
   void scanned();
+
+  // indexer_watch.cpp
   void watch(const std::string& name, int folder);
   void unwatch(const std::vector<int>& watches);
   void readWatch();

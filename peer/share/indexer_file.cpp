@@ -42,6 +42,10 @@ Duration untilSettled(const FileStat& stat) {
 
 }  // namespace
 
+bool isShortage(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
 void Indexer::look(const std::string& name) {
   const std::uint32_t index = folderOf(name);
   const SharedFolder& folder = folders_->at(index);
@@ -210,7 +214,7 @@ void Indexer::dropJob(std::string_view name) {
 
 // What cannot be read, and may be readable again later, without any event.
 void Indexer::lose(const std::string& name, int error) {
-  if (error == EMFILE || error == ENFILE || error == ENOMEM) {
+  if (isShortage(error)) {
     nextRescan_ = std::min(nextRescan_, Clock::now() + kRetryAfterClose);
     return;
   }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <system_error>
 
 #include "common/base/state_folder.h"
 #include "common/base/text.h"
@@ -16,16 +17,10 @@ using namespace std::chrono_literals;
 
 // Between two things that the thread also does: results, commands, publishing.
 constexpr auto kScanSlice = 20ms;
-// A file that is written all the time gives an event a write; looking that often shows the same.
-constexpr auto kWatchPause = 10ms;
 
 struct DirectoryClose {
   void operator()(DIR* directory) const { ::closedir(directory); }
 };
-
-std::string joined(const std::string& folder, std::string_view child) {
-  return folder.empty() ? std::string(child) : folder + '/' + std::string(child);
-}
 
 constexpr int kIsState = -1;  // instead of an errno
 
@@ -99,6 +94,7 @@ void Indexer::checkFolder(std::uint32_t index) {
   FolderState& state = folderStates_[index];
   if (!state.present && Clock::now() < state.notBefore) return;
   const auto there = lookAtFolder(folder);
+  if (isShortage(there.error)) return;  // That says nothing of the folder.
   if (there.error != 0) return loseFolder(index, there.error);
   const bool same = state.device == there.device && state.inode == there.inode;
   if (state.present && same && state.real == there.real) return;
@@ -123,8 +119,9 @@ void Indexer::loseFolder(std::uint32_t index, int error) {
   }
   const bool gone = error == ENOENT || error == ENOTDIR;
   notice(log::Level::warning, gone ? path + " is not there: nothing of it is shared until it is"
-                                   : systemError(path + " cannot be read", error).message +
-                                         ": nothing of it is shared until it can");
+                                   : path +
+                                         " cannot be read: nothing of it is shared until it can (" +
+                                         std::generic_category().message(error) + ')');
 }
 
 void Indexer::forgetFolder(std::uint32_t index) {
@@ -265,71 +262,6 @@ void Indexer::scanOpened(const std::string& name, std::uint32_t folder, FileDesc
     if (!listed.contains(child) && folderOf(path) == folder) missing.push_back(path);
   });
   for (const auto& path : missing) forgetTree(path);
-}
-
-void Indexer::watch(const std::string& name, int folder) {
-  const int number = watch_.add(folder);
-  if (number >= 0) return watches_.put(name, number);
-  const int error = errno;
-  watchFailed_ = true;
-  if (std::exchange(rescanning_, true)) return;
-  nextRescan_ = std::min(nextRescan_, Clock::now() + options_.rescanInterval);
-  const auto seconds = std::chrono::ceil<std::chrono::seconds>(options_.rescanInterval).count();
-  notice(log::Level::warning, "cannot watch all folders for changes, because " +
-                                  FolderWatch::reason(error) + ": looking at them every " +
-                                  std::to_string(seconds) + " s until they can be watched");
-}
-
-void Indexer::unwatch(const std::vector<int>& watches) {
-  for (const int number : watches) watch_.remove(number);
-}
-
-void Indexer::readWatch() {
-  if (watch_.descriptor() < 0) return;
-  bool any = false;
-  watch_.read([&](const WatchEvent& event) {
-    any = true;
-    onWatchEvent(event);
-  });
-  if (any) watchPausedUntil_ = Clock::now() + kWatchPause;
-}
-
-void Indexer::onWatchEvent(const WatchEvent& event) {
-  if (event.overflow) {
-    nextRescan_ = Clock::now();
-    return;
-  }
-  if (event.watchEnded) return watches_.drop(event.watch);
-  for (const auto& name : watches_.namesOf(event.watch)) {
-    const bool top = name == folders_->at(folderOf(name)).label;
-    if (!event.name.empty()) {
-      onChildEvent(name, event);
-    } else if (top && (event.folderMoved || event.attributes)) {
-      nextFolderCheck_ = Clock::now();
-    } else if (event.folderMoved) {
-      touched_.insert(name);  // Unmounted, perhaps: what is there now has no watch.
-    }
-  }
-}
-
-void Indexer::onChildEvent(const std::string& folderName, const WatchEvent& event) {
-  const std::uint32_t folder = folderOf(folderName);
-  if (folders_->at(folder).single) {
-    if (event.name == folderName) touched_.insert(folderName);
-    return;
-  }
-  // It may be a state folder from now on, or no longer.
-  if (event.name == kStateMarker) scans_.push_back(folderName);
-  const std::string path = joined(folderName, event.name);
-  if (folderOf(path) != folder || !isWanted(path, event.name)) return;
-  if (!event.isFolder) {
-    if (event.closed) sooner(path);
-    touched_.insert(path);
-  } else if (event.left) {
-    forgetTree(path);
-  } else {
-    touched_.insert(path);  // Not scanned at once: it must prove to be no link and not our own.
-  }
 }
 
 }  // namespace espalier::share

@@ -112,9 +112,9 @@ class ShareIndex {
   // `share PATH`: a file or folder from outside the share appears under its last component; one
   // that remove() took away comes back, one whose name begins with a dot is shared from now on.
   // `unshare PATH`: nothing at or below that path is shared, under whatever name, until add() of
-  // that very path. Where the path is not in what is shared, `name` may be a share name. Kept over a
-  // restart. Relative paths are from the working folder. When they return, the snapshot shows what is gone, and progress() is not
-  // `ready` until what was added is hashed. Errors are sentences for the user.
+  // that very path. Where the path is not in what is shared, `name` may be a share name. Kept over
+  // a restart. Relative paths are from the working folder. When they return, the snapshot no longer
+  // shows what is gone; settle() waits for what was added. Errors are sentences for the user.
   Result<void> add(const fs::path& path, const std::string& name);
   Result<void> remove(const fs::path& path, const std::string& name);
   Result<void> add(const fs::path& path) { return add(path, path.string()); }

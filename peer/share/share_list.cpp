@@ -15,7 +15,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr unsigned kVersion = 2;
+constexpr unsigned kListVersion = 2;
 
 // Whether `wanted` holds for the text or for one above it.
 bool isAnyAbove(std::string_view text, const auto& wanted) {
@@ -93,7 +93,7 @@ Result<void> saveShareList(const fs::path& file, const ShareList& list) {
     return Error{ErrorCode::usage, "more than " + std::to_string(limits::kShareListPaths) +
                                        " paths were shared or unshared by hand"};
   }
-  const Json object{{"version", kVersion},
+  const Json object{{"version", kListVersion},
                     {"shared", list.shared},
                     {"hidden", list.hidden},
                     {"unshared", list.unshared},
@@ -112,7 +112,7 @@ Result<ShareList> loadShareList(const fs::path& file) {
   if (!object.is_object()) return damaged;
   const auto version = versionOf(object);
   if (!version) return damaged;
-  if (auto known = checkStateVersion(file.string(), *version, kVersion); !known) {
+  if (auto known = checkStateVersion(file.string(), *version, kListVersion); !known) {
     return known.error();
   }
   ShareList list;

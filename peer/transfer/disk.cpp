@@ -21,9 +21,9 @@
 namespace espalier::transfer {
 namespace {
 
-constexpr std::size_t kPageBytes = 4096;
+constexpr std::size_t kSparsePageBytes = 4096;
 constexpr std::size_t kHoleBytes = limits::kBlockBytes;  // less saves nothing worth a call
-static_assert(kHoleBytes % kPageBytes == 0);
+static_assert(kHoleBytes % kSparsePageBytes == 0);
 
 bool isZero(std::span<const std::byte> page) {
   return page.front() == std::byte{0} &&
@@ -34,7 +34,7 @@ bool isZero(std::span<const std::byte> page) {
 std::size_t runOf(std::span<const std::byte> data, std::size_t begin, bool zeros) {
   std::size_t end = begin;
   while (end < data.size()) {
-    const std::size_t size = std::min(kPageBytes, data.size() - end);
+    const std::size_t size = std::min(kSparsePageBytes, data.size() - end);
     if (isZero(data.subspan(end, size)) != zeros) break;
     end += size;
   }

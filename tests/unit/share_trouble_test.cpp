@@ -192,19 +192,3 @@ TEST_CASE("watching a folder again and again takes one watch") {
   const FileDescriptor folder(::open(temp.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   for (int i = 0; i < 3; ++i) CHECK(watch.add(folder.get()) >= 0);
 }
-
-TEST_CASE("more files to look at again than are remembered are found by a new scan") {
-  Sharer sharer([](ShareOptions& options) {
-    options.watches = 0;
-    options.rescanInterval = 1h;
-  });
-  write(sharer.share() / "f", "f");
-  auto& index = sharer.startAndWait();
-  write(sharer.share() / "g", "g");
-  auto gone = *index.snapshot()->file("f");
-  for (std::size_t i = 0; i <= 2 * limits::kPostedNames; ++i) {
-    gone.name = gone.relative = "gone" + std::to_string(i);
-    CHECK_FALSE(index.openForServing(gone));
-  }
-  sharer.waitForNames({"f", "g"});
-}
