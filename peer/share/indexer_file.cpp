@@ -223,6 +223,10 @@ void Indexer::lose(const std::string& name, int error) {
   if (name == folders_->at(index).label && !folders_->at(index).single) {
     return loseTop(index, gone ? 0 : error);
   }
+  // A folder above it cannot be read: that was told, and is tried again.
+  for (std::size_t end = name.find('/'); end != name.npos; end = name.find('/', end + 1)) {
+    if (troubles_.contains(std::string_view(name).substr(0, end))) return forgetTree(name);
+  }
   const auto known = troubles_.find(name);
   const unsigned attempts = known == troubles_.end() ? 1 : known->second + 1;
   if (known != troubles_.end()) troubles_.erase(known);  // It was told, and is no news.

@@ -14,8 +14,10 @@
 #include "peer/shell/render.h"
 
 namespace espalier::peer::shell {
+
 using command::Context;
 using command::Outcome;
+
 namespace {
 
 Error interrupted() {

@@ -19,6 +19,7 @@ class ShareSource final : public transfer::FileSource {
   std::optional<transfer::FileInfo> find(const FileRoot& root) override;
   std::shared_ptr<const transfer::GrowingFile> growing(const FileRoot& root) override;
   Result<transfer::OpenedFile> open(const FileRoot& root) override;
+  void rejected(const FileRoot& root) override { index_.recheck(root); }
   Result<std::vector<Digest>> chunkHashes(const FileRoot& root) override;
   Extent extent() override;
   std::vector<transfer::FileInfo> list(std::string_view after, std::size_t limit) override;
