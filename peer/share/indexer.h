@@ -129,6 +129,7 @@ class Indexer {
   void unwatch(const std::vector<int>& watches);
   void readWatch();
   void onWatchEvent(const WatchEvent& event);
+  void onWatchEnded(int watch);
   void onChildEvent(const std::string& folderName, const WatchEvent& event);
 
   // indexer_file.cpp

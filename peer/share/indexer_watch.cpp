@@ -47,7 +47,7 @@ void Indexer::onWatchEvent(const WatchEvent& event) {
     nextRescan_ = Clock::now();
     return;
   }
-  if (event.watchEnded) return watches_.drop(event.watch);
+  if (event.watchEnded) return onWatchEnded(event.watch);
   for (const auto& name : watches_.namesOf(event.watch)) {
     const bool top = name == folders_->at(folderOf(name)).label;
     if (!event.name.empty()) {
@@ -56,6 +56,21 @@ void Indexer::onWatchEvent(const WatchEvent& event) {
       nextFolderCheck_ = Clock::now();
     } else if (event.folderMoved) {
       touched_.insert(name);  // Unmounted, perhaps: what is there now has no watch.
+    }
+  }
+}
+
+// The kernel ended it, since the folder is removed or its disk unmounted. Another disk in its place
+// may have the same numbers, of device and inode, so what it had is forgotten.
+void Indexer::onWatchEnded(int watch) {
+  const auto names = watches_.namesOf(watch);
+  watches_.drop(watch);
+  for (const auto& name : names) {
+    const std::uint32_t index = folderOf(name);
+    if (name == folders_->at(index).label) {
+      loseTop(index, 0);
+    } else {
+      touched_.insert(name);
     }
   }
 }
