@@ -47,7 +47,7 @@ std::vector<std::string> localPaths(const std::string& prefix) {
     if (name == "." || name == ".." || !name.starts_with(begin)) continue;
     if (name.starts_with('.') && begin.empty()) continue;
     paths.push_back(folder + name + (entry->d_type == DT_DIR ? "/" : ""));
-    if (paths.size() == limits::kCompletions) break;
+    if (paths.size() > limits::kCompletions) break;
   }
   return paths;
 }
@@ -236,7 +236,8 @@ Completion Dispatcher::complete(std::string_view line) const {
   }
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
-  if (names.size() > limits::kCompletions) names.resize(limits::kCompletions);
+  completion.more = names.size() > limits::kCompletions;
+  if (completion.more) names.resize(limits::kCompletions);
   for (const auto& name : names) completion.candidates.push_back(quoteWord(name));
   return completion;
 }

@@ -109,6 +109,7 @@ struct Command {
 struct Completion {
   std::size_t start = 0;  // the candidates, quoted as needed, replace what is typed from here
   std::vector<std::string> candidates;
+  bool more = false;  // there are others, which need not begin with what these have in common
 };
 
 class Dispatcher {

@@ -188,12 +188,13 @@ unsigned char LineEditor::Worker::completeLine() {
   auto& candidates = completion.candidates;
   if (candidates.empty() || completion.start > line.size()) return CC_REFRESH_BEEP;
   std::string replacement = commonBeginning(candidates);
-  const bool only = candidates.size() == 1;
+  const bool only = candidates.size() == 1 && !completion.more;
   if (only && !replacement.ends_with('/')) replacement += ' ';
   const std::string typed = line.substr(completion.start);
-  // Several that begin with a quote have only that in common: it would not help.
-  if (!only && replacement.size() <= typed.size()) {
-    showCandidates(candidates);
+  // Several that begin with a quote have only that in common: it would not help. What the first of
+  // very many have in common need not be what all have.
+  if (completion.more || (!only && replacement.size() <= typed.size())) {
+    showCandidates(completion);
     return CC_REFRESH;
   }
   // libedit counts characters here, not bytes.
@@ -205,7 +206,8 @@ unsigned char LineEditor::Worker::completeLine() {
   return CC_REFRESH;
 }
 
-void LineEditor::Worker::showCandidates(const std::vector<std::string>& candidates) {
+void LineEditor::Worker::showCandidates(const Completion& completion) {
+  const auto& candidates = completion.candidates;
   std::size_t width = 0;
   for (const auto& each : candidates) width = std::max(width, displayWidth(each) + 2);
   const std::size_t perLine =
@@ -216,6 +218,7 @@ void LineEditor::Worker::showCandidates(const std::vector<std::string>& candidat
     const bool last = (i + 1) % perLine == 0 || i + 1 == candidates.size();
     text += last ? "\n" : std::string(width - displayWidth(candidates[i]), ' ');
   }
+  if (completion.more) text += "and more\n";
   eraseTyped();
   write(text);
   el_set(editor_, EL_REFRESH);

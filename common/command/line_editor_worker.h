@@ -81,7 +81,7 @@ class LineEditor::Worker {
   void setRaw();
   int character(wchar_t* result);
   unsigned char completeLine();
-  void showCandidates(const std::vector<std::string>& candidates);
+  void showCandidates(const Completion& completion);
 
   Settings settings_;
   bool terminal_;

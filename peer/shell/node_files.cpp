@@ -19,7 +19,6 @@ constexpr auto kPictureAge = 10s;
 constexpr auto kSettle = 10s;  // that `share` waits for its files to be hashed
 constexpr std::size_t kHeardNames = 10'000;
 constexpr std::size_t kHeardNamesBytes = 1 << 20;
-constexpr std::size_t kCompletions = 200;
 // A share this small is looked through at once, on the loop: some 10 us, less than a thread costs.
 constexpr std::size_t kMatchAtOnceFiles = 64;
 constexpr std::size_t kMatchAtOnceBytes = 64;  // of the pattern
@@ -217,7 +216,8 @@ std::vector<std::string> Node::knownNames(const std::string& prefix) {
   std::set<std::string> names;
   heardNames_.with([&](const HeardNames& heard) {
     for (auto name = heard.names.lower_bound(prefix);
-         name != heard.names.end() && name->starts_with(prefix) && names.size() < kCompletions;
+         name != heard.names.end() && name->starts_with(prefix) &&
+         names.size() <= limits::kCompletions;
          ++name) {
       names.insert(*name);
     }
@@ -225,7 +225,8 @@ std::vector<std::string> Node::knownNames(const std::string& prefix) {
   const auto snapshot = index_->snapshot();
   const auto& entries = snapshot->entries();
   for (std::size_t i = snapshot->lowerBound(prefix);
-       i < entries.size() && entries[i]->name.starts_with(prefix) && names.size() < kCompletions;
+       i < entries.size() && entries[i]->name.starts_with(prefix) &&
+       names.size() <= limits::kCompletions;
        ++i) {
     names.insert(entries[i]->name);
   }
@@ -238,7 +239,7 @@ std::vector<std::string> Node::knownPeers(const std::string& prefix) {
   if (!picture) return peers;
   for (const auto& entry : picture->entries) {
     const auto& id = entry.member.id.text();
-    if (id.starts_with(prefix) && peers.size() < kCompletions) peers.push_back(id);
+    if (id.starts_with(prefix) && peers.size() <= limits::kCompletions) peers.push_back(id);
   }
   return peers;
 }

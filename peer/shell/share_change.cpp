@@ -7,7 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <map>
-#include <unordered_set>
+#include <set>
+#include <utility>
 
 #include "common/base/limits.h"
 #include "common/base/state_folder.h"
@@ -29,8 +30,9 @@ class Walk {
   // `top`: the path that was shared; what it is called itself was the user's wish.
   Walk(const share::Snapshot& snapshot, const fs::path& top, bool settled)
       : below_(top), settled_(settled) {
-    shared_.reserve(snapshot.size());
-    for (const auto& entry : snapshot.entries()) shared_.insert(entry->stat.inode);
+    for (const auto& entry : snapshot.entries()) {
+      shared_.emplace(entry->stat.device, entry->stat.inode);
+    }
   }
 
   void look(const fs::path& path) {
@@ -41,7 +43,7 @@ class Walk {
       if (::access(path.c_str(), R_OK | X_OK) != 0) leave("cannot be read", path);
     } else if (!S_ISREG(status.st_mode)) {
       leave(fmt::format("is {}", specialName(status.st_mode)), path);
-    } else if (shared_.contains(status.st_ino)) {
+    } else if (shared_.contains({status.st_dev, status.st_ino})) {
       ++change_.files;
     } else if (hasDot(path.native().substr(std::min(below_.size(), path.size())))) {
       leave("begins with a dot, or is in a folder that does", path);
@@ -71,7 +73,7 @@ class Walk {
 
   const fs::path below_;
   const bool settled_;
-  std::unordered_set<std::uint64_t> shared_;  // inodes
+  std::set<std::pair<std::uint64_t, std::uint64_t>> shared_;  // device and inode
   ShareChange change_;
   std::map<std::string, std::pair<std::uint64_t, std::string>> left_;
 };

@@ -28,7 +28,7 @@ Error fromHolder(const wire::TransferFailure& failure) {
 }
 
 Error changedThere() {
-  return {ErrorCode::failed, "the file has changed there"};
+  return {ErrorCode::failed, "the file has changed"};
 }
 
 Error unexpected(std::string_view what) {

@@ -187,6 +187,21 @@ TEST_CASE("a list that is cut is partly done, and says so") {
   CHECK(came.out == "1 B  a\ns3 shares 1 file (1 B) and 7 more\n");
 }
 
+TEST_CASE("a completion that is cut says so") {
+  FakePeerService service;
+  for (std::size_t i = 0; i < limits::kCompletions; ++i) {
+    service.known.push_back("n" + std::to_string(1000 + i));
+  }
+  const command::Dispatcher dispatcher(peer::shell::peerCommands(service),
+                                       peer::shell::peerNames(service));
+  CHECK_FALSE(dispatcher.complete("get n").more);
+  service.known.push_back("other");
+  CHECK_FALSE(dispatcher.complete("get n").more);
+  service.known.push_back("n2000");
+  CHECK(dispatcher.complete("get n").more);
+  CHECK(dispatcher.complete("get n").candidates.size() == limits::kCompletions);
+}
+
 TEST_CASE("share says what of a folder is not shared, and why") {
   Given given;
   given.service.unshared = {{"is a named pipe", 1, "docs/fifo"}, {"cannot be read", 3, "docs/x"}};

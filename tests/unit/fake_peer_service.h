@@ -202,7 +202,9 @@ class FakePeerService : public PeerService {
     return Error{ErrorCode::interrupted, "interrupted"};
   }
 
+  std::vector<std::string> known;  // names, if any
   std::vector<std::string> knownNames(const std::string&) override {
+    if (!known.empty()) return known;
     return {"f3.txt", "two.txt", "with space.txt"};
   }
   std::vector<std::string> knownPeers(const std::string&) override { return {"s1", "s2"}; }
