@@ -16,7 +16,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kSettleSlice = 100ms;  // between two looks at who waits for it
 constexpr auto kPublishWhileBusy = 100ms;
 constexpr auto kPublishWhileIdle = 10ms;
 constexpr auto kSaveWhileBusy = 2s;
@@ -74,14 +73,11 @@ bool Indexer::wait(std::chrono::milliseconds timeout,
 bool Indexer::settle(std::chrono::milliseconds timeout, const std::stop_token& stop) {
   const auto end = Clock::now() + timeout;
   std::promise<std::uint64_t> given;
-  auto ticket = given.get_future();
   if (!post([&] { given.set_value(++tickets_); })) return false;
-  const std::uint64_t mine = ticket.get();
-  while (!stop.stop_requested()) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
-    const auto slice = std::min<std::chrono::milliseconds>(left, kSettleSlice);
-    if (wait(slice, [&](auto&, const Progress& now) { return now.settled >= mine; })) return true;
-    if (Clock::now() >= end) return false;
+  const std::uint64_t mine = given.get_future().get();
+  const auto isSettled = [&](auto&, const Progress& now) { return now.settled >= mine; };
+  while (!stop.stop_requested() && Clock::now() < end) {
+    if (wait(100ms, isSettled)) return true;  // between two looks at the stop token
   }
   return false;
 }

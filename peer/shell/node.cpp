@@ -216,26 +216,6 @@ JoinAttempt Node::join(const PeerId& id, const std::string& word, std::stop_toke
   return failed;
 }
 
-Joined Node::joinedNow() {
-  Joined joined;
-  joined.id = options_.id;
-  joined.share = options_.share;
-  // Small shares are told in full: their index is there within a moment.
-  index_->wait(1s, [](const auto&, const share::Progress& progress) { return progress.ready; });
-  const auto snapshot = index_->snapshot();
-  joined.sharedFiles = snapshot->size();
-  joined.sharedBytes = snapshot->totalBytes();
-  joined.indexing = !index_->progress().ready;
-  const auto place = network_.call([](Peer& peer, TimePoint, Effects&) {
-    std::pair<Endpoint, PeerId> result;
-    result.first = peer.tree()->self().endpoint;
-    if (peer.tree()->parent()) result.second = peer.tree()->parent()->contact.id;
-    return result;
-  });
-  if (place) std::tie(joined.endpoint, joined.linkedTo) = *place;
-  return joined;
-}
-
 void Node::endAttempt(JoinAttempt attempt) {
   const auto waiting = attempt_.with([](auto& current) { return current; });
   if (!waiting) return;
