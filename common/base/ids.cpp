@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "common/base/invisible.h"
 #include "common/base/limits.h"
 #include "common/base/text.h"
 
@@ -30,7 +31,8 @@ Result<PeerId> PeerId::parse(std::string_view text) {
   if (!isUtf8(text)) return refuse("it is not UTF-8");
   if (text.find_first_of(":/") != std::string_view::npos) return refuse("it has a ':' or a '/'");
   if (const auto unseen = findUnseen(text)) {
-    return refuse(fmt::format("U+{:04X} is a space, a control character or an invisible one",
+    if (!isInvisible(*unseen)) return refuse("it has a space or a control character");
+    return refuse(fmt::format("it has the invisible character U+{:04X}",
                               static_cast<std::uint32_t>(*unseen)));
   }
   return PeerId(std::string(text));

@@ -110,7 +110,8 @@ Result<void> StateClaim::takeAll() {
     if (errno == EWOULDBLOCK) return runsThere(path_);
     return systemError("cannot lock " + escaped(path_), errno);
   }
-  const bool listens = ours && listener_ && idOf(folder->get(), kControlSocket) == socket_;
+  // Nor is our own socket another program's when only the lock is gone.
+  const bool listens = listener_ && idOf(folder->get(), kControlSocket) == socket_;
   if (!listens) {
     const auto answered = connectControl(folder->get());
     if (answered || answered.error().code == ErrorCode::timeout) return runsThere(path_);

@@ -38,8 +38,8 @@ void ChunkSet::insert(ChunkIndex chunk) {
 ChunkMap::ChunkMap(std::uint64_t chunks) : states_(chunks, State::missing) {}
 
 void ChunkMap::hold(ChunkIndex chunk) {
-  assert(number(chunk) < states_.size() && at(chunk) != State::asked);
-  if (at(chunk) == State::held) return;
+  assert(number(chunk) < states_.size());
+  if (at(chunk) != State::missing) return;
   returned_.erase(chunk);
   at(chunk) = State::held;
   ++held_;

@@ -67,7 +67,7 @@ class ChunkMap {
  public:
   explicit ChunkMap(std::uint64_t chunks);
 
-  // Was verified earlier, or by somebody else. Not while it is asked for.
+  // Was verified earlier, or by somebody else. One that is asked for stays so: it comes anyway.
   void hold(ChunkIndex chunk);
 
   // The lowest missing chunk that the source offers; from now on it is asked for. Nothing when

@@ -286,8 +286,10 @@ Result<void> FetchJob::converse(Conversation& talk) {
     }
   }
   if (!known) talk.holder.queue(wire::ChunkListRequest{request_.root});
-  // What there is no room for is not asked for before the list has proven its size.
-  if (known || staging_.roomFor(request_.size)) (void)askAhead(talk);
+  // Not before the list where there is no room, which its size may disprove, or where an earlier
+  // run left what only the list can tell from nothing.
+  const bool ahead = staging_.roomFor(request_.size) && !staging_.mayHoldUnknown();
+  if (known || ahead) (void)askAhead(talk);
   if (auto opened = talk.holder.open(); !opened) return opened;
   {
     const std::lock_guard lock(mutex_);
@@ -360,7 +362,7 @@ Result<void> FetchJob::adopt(ChunkPlan plan) {
   if (plan_.chunkBytes != download_.chunkBytes()) {
     download_ = schedule(request_, plan_.chunkBytes);
   }
-  // Of an earlier run, so the plan is known before anybody was asked for anything.
+  // Of an earlier run: nothing is asked for before they are known.
   for (const ChunkIndex chunk : held) download_.hold(chunk);
   resumedBytes_ = download_.heldBytes();
   giveOn(held);

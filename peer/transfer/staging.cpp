@@ -90,6 +90,8 @@ void ChunkBuffer::reserve(std::size_t bytes) {
 Result<Staging> Staging::open(StagingFolder folder, const FileRoot& root, std::uint64_t size) {
   Staging staging(std::move(folder), toHex(root.view()));
   if (auto opened = staging.openPart(); !opened) return opened.error();
+  struct stat status {};
+  staging.hadData_ = ::fstat(staging.part_.get(), &status) == 0 && status.st_blocks > 0;
   // Before the part is touched: one of a newer version stays as it is.
   if (auto read = staging.readJournal(root, size); !read) return read.error();
   return staging;
@@ -177,7 +179,6 @@ Result<void> Staging::makeRoom(std::uint64_t size) {
   size_ = size;
   struct stat status {};
   if (::fstat(part_.get(), &status) != 0) return noRoom(size, errno);
-  hadData_ = status.st_blocks > 0;
   wasWhole_ = static_cast<std::uint64_t>(status.st_size) == size;
   wasEmpty_ = status.st_size == 0 && status.st_blocks == 0;
   if (auto room = roomFor(size); !room) return room;

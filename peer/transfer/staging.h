@@ -87,6 +87,9 @@ class Staging {
 
   // What an earlier run left, if its list of hashes belongs to the root.
   const std::optional<ChunkPlan>& earlierPlan() const { return earlierPlan_; }
+  // Whether it left something that only begin() can tell from nothing: its journal is damaged or
+  // lost. Constant.
+  bool mayHoldUnknown() const { return hadData_ && !earlierPlan_; }
 
   // Makes room for a file whose plan matches; an error of code `io` when the disk has none. Calls
   // `held` for each chunk of an earlier run that hashes right.

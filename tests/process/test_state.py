@@ -148,22 +148,22 @@ def _(network):
         shutil.rmtree(network.folder / "s2")
 
 
-@case("a damaged journal costs no chunk that is there")
+@case("a download whose journal is damaged goes on with what its part holds")
 def _(network):
-    data = noise(LARGE, "large")
+    data = noise(48 * 2 ** 20, "larger")  # all of it would be asked for at once
     network.start_metaserver()
     network.start_peer("s1", files={"large.bin": data})
     state = state_of(network)
     incoming = state / "incoming"
     (incoming / f"{file_root(data)}.journal").write_bytes(b"ESPJRNL1 damaged")
-    (incoming / f"{file_root(data)}.part").write_bytes(data[:2 * 2 ** 20])
+    (incoming / f"{file_root(data)}.part").write_bytes(data[:40 * 2 ** 20])
     network.start_peer("s2", files={})
     network.wait_for_tree(["s1", "s2"])
     assert network.json("s2", "get large.bin")[0] == 0
     assert (network.folder / "s2/large.bin").read_bytes() == data
     network.peers["s2"].expect_log("journal is damaged")
     code, told = network.json("s2", "status")
-    assert code == 0 and told[0]["received"] < LARGE - 2 * 2 ** 20 + 300_000, told
+    assert code == 0 and told[0]["received"] < 8 * 2 ** 20 + 300_000, told
 
 
 @case("damaged lines of a metaserver's state are told and kept aside, and the other peers are waited for")
@@ -207,7 +207,10 @@ FAKE_SERVER = """
         client = server.accept()[0]
         heard = client.recv(65536)
         print("heard", heard, flush=True)
-        client.sendall(json.dumps({"out": "forged"}).encode() + b"\\n" + json.dumps({"exit": 0}).encode() + b"\\n")
+        try:
+            client.sendall(json.dumps({"out": "forged"}).encode() + b"\\n" + json.dumps({"exit": 0}).encode() + b"\\n")
+        except OSError:
+            pass  # it has gone without a word
 """
 
 

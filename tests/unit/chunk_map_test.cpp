@@ -37,6 +37,17 @@ TEST_CASE("chunks are assigned in order, each once") {
   map.check();
 }
 
+TEST_CASE("a chunk that is found while it is asked for is held once it comes") {
+  ChunkMap map(2);
+  REQUIRE(map.assign(kAlice, ChunkSet::all(2)) == chunk(0));
+  map.hold(chunk(0));
+  map.hold(chunk(1));
+  CHECK(map.held() == 1);
+  CHECK(map.deliver(kAlice, chunk(0), true) == Verdict::fresh);
+  CHECK(map.held() == 2);
+  map.check();
+}
+
 TEST_CASE("a damaged chunk is fetched again, from somebody else") {
   ChunkMap map(2);
   const auto everything = ChunkSet::all(2);
