@@ -234,11 +234,11 @@ void Registry::endWaiting(TimePoint now, Effects& fx) {
   if (awaitUntil_ != kNever) changed();
   awaitUntil_ = kNever;
   absent_.stopAwaiting();
-  // Who was in the network before listens already: it is in before its port is given to another.
+  // A joiner that names its port listens there, or will: it is in before that is given to another.
   std::stable_partition(waiting_.begin(), waiting_.end(), [&](ConnectionId connection) {
     const auto session = sessions_.find(connection);
     return session != sessions_.end() && session->second.waiting &&
-           session->second.waiting->order != kNoOrder;
+           session->second.waiting->listen.port != 0;
   });
   while (!waiting_.empty() && !newcomersWait(now)) {
     const ConnectionId next = waiting_.front();

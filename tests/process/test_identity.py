@@ -2,7 +2,7 @@
 import os
 import socket
 
-from espalier_process import case, main, wait_until
+from espalier_process import case, main, text_of, wait_until
 from intruder import BEAT, LINK, REGISTRY, Session, field, message, parse
 
 ADMITTED, REFUSED = 1, 8
@@ -46,7 +46,8 @@ def _(network):
     key, other = os.urandom(16), os.urandom(16)
     with listener() as server:
         owner = Claim(network, "owner", key, port_of(server))
-        wait_until(lambda: "owner" in network.topo(), network.patience, "owner in topo.txt")
+        state = network.folder / ".metaserver/network"
+        wait_until(lambda: text_of(state).endswith(" owner\n"), network.patience, "owner in the metaserver's state")
         network.metaserver.kill()
         network.restart_metaserver()
         for order in (None, owner.order, owner.order + 1):

@@ -192,6 +192,22 @@ TEST_CASE("an id is held, too, for whoever waits under it to be let in") {
   CHECK(metaserver.registry.size() == 1);
 }
 
+TEST_CASE("the port of one that waits and listens already is given to nobody who waits before it") {
+  Metaserver metaserver(twoOfBefore());
+  CHECK(waits(metaserver.join(8)));
+  auto listens = claim(9, 2);
+  listens.listen.port = 5001;
+  CHECK(waits(metaserver.join(9, listens)));
+  metaserver.pass(limits::kRejoinWait);
+  for (const int number : {8, 9}) {
+    const auto admitted = metaserver.answer(number);
+    REQUIRE(admitted);
+    REQUIRE(std::holds_alternative<wire::Admitted>(*admitted));
+    const auto port = std::get<wire::Admitted>(*admitted).self.endpoint.port;
+    CHECK(port == (number == 9 ? 5001 : 5002));
+  }
+}
+
 TEST_CASE("a peer of before whose process started anew is not waited for, nor is its order kept") {
   Metaserver metaserver(twoOfBefore());
   CHECK(waits(metaserver.join(1)));
