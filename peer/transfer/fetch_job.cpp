@@ -27,6 +27,8 @@ namespace {
 constexpr std::size_t kProblemsNamed = 3;
 constexpr int kTriesInVain = 2;
 constexpr auto kLieGrace = std::chrono::seconds(1);
+// A source that lied is cut only after its thread has heard it and told it: kLieGrace each.
+constexpr auto kLieCut = 3 * kLieGrace;
 
 std::uint64_t randomSeed() {
   std::array<std::uint8_t, sizeof(std::uint64_t)> bytes;
@@ -557,7 +559,7 @@ bool FetchJob::judge(const ArrivedChunk& arrived, bool right) {
 void FetchJob::cutLiars() {
   const TimePoint now = Clock::now();
   for (const auto& source : sources_) {
-    if (!source.lie || source.socket < 0 || now - source.lieAt < kLieGrace) continue;
+    if (!source.lie || source.socket < 0 || now - source.lieAt < kLieCut) continue;
     ::shutdown(source.socket, SHUT_RDWR);
   }
 }

@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <boost/filesystem.hpp>
+#include <condition_variable>
 #include <cstdint>
 #include <cstring>
 #include <fstream>
@@ -150,11 +151,17 @@ class Share : public FileSource {
 
   std::atomic<int> lists = 0;
   void rejected(const FileRoot&) override {
-    ++rejections;
-    rejections.notify_all();
+    const std::lock_guard lock(mutex_);
+    ++rejections_;
+    rejected_.notify_all();
+  }
+  // How many chunks askers said to be wrong, once there is one.
+  int awaitRejections() {
+    std::unique_lock lock(mutex_);
+    rejected_.wait_for(lock, std::chrono::seconds(30), [&] { return rejections_ > 0; });
+    return rejections_;
   }
   std::atomic<int> finds = 0;  // one a request
-  std::atomic<int> rejections = 0;
 
  private:
   struct File {
@@ -170,6 +177,8 @@ class Share : public FileSource {
 
   TemporaryFolder folder_;
   std::mutex mutex_;
+  std::condition_variable rejected_;
+  int rejections_ = 0;
   std::map<FileRoot, File> files_;
 };
 

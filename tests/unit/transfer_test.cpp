@@ -217,8 +217,7 @@ TEST_CASE("where everybody lies nothing is written under the name") {
   REQUIRE_FALSE(result.ok());
   CHECK(result.error().code == ErrorCode::protocol);
   CHECK(result.error().message.find("liar: sent a damaged chunk 0") != std::string::npos);
-  liar.share.rejections.wait(0);  // it is told, so that it looks at the file again
-  CHECK(liar.share.rejections == 1);
+  CHECK(liar.share.awaitRejections() == 1);  // it is told, so that it looks at the file again
   CHECK_FALSE(fs::exists(asker.downloads / "big"));
 }
 
