@@ -152,7 +152,8 @@ void Pushes::receivedLedger(ConnectionId id, Link& link, const PushLedger& ledge
 void Pushes::receivedOwn(Push& push, const PushEntry& claim, TimePoint now, PushEffects& fx) {
   const PushEntry own = ownEntry(push);
   if (claim <= own) return;
-  if (!isMeant(push, self_.id) && !push.mine) return;
+  // The sender has an entry, too, also after a restart, when the push is not its own any more.
+  if (!isMeant(push, self_.id) && push.offer.sender.id != self_.id) return;
   if (own.version == 0) {
     // The sender, come back without a memory: it was all this peer's, and so it stays.
     learn(push, claim, std::nullopt, now, fx);

@@ -187,6 +187,19 @@ TEST_CASE("a sender that comes back without a memory reads the ledger from its n
   CHECK(network.stateOf(1, push, 1) == PushState::verified);
 }
 
+TEST_CASE("a sender that pushed to some only has its entry back after a restart, too") {
+  auto network = line(3);
+  const auto push = network.push(1, {id(2), id(3)});
+  network.run(2s);
+  network.complete(2, push);
+  network.run(1s);
+  network.restart(1);
+  network.link(1, 2);
+  network.run(2s);
+  CHECK(network.jobs<PushReceive>(1) == 0);
+  CHECK(network.stateOf(1, push, 1) == PushState::verified);
+}
+
 TEST_CASE("who cancels ends it for all who do not have everything") {
   auto network = line(3);
   const auto push = network.push(1);
