@@ -125,7 +125,8 @@ const std::map<std::size_t, Example>& linkExamples() {
     const PushEntry verified{2, PushState::verified, contactOf(4), peer("s2"), true, {}};
     const PushLedger ledger{push, PushEnd::closed, {declined, verified}};
     const std::vector<std::pair<std::string, LinkMessage>> messages = {
-        {"Attach", Attach{kNetwork, contactOf(5), {17, 2}, 3}},
+        {"Attach",
+         Attach{kNetwork, contactOf(5), {17, 2}, 3, *LinkSecret::fromRaw("example secret..")}},
         {"Accepted", Accepted{contactOf(2), {18, 1}, 5, kLineage}},
         {"Referred", Referred{{contactOf(3), contactOf(4)}}},
         {"Held", Held{}},
