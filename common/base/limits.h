@@ -80,13 +80,13 @@ inline constexpr std::size_t kQueueCloseBytes =
 // small enough that nobody waits long for a busy neighbour.
 inline constexpr int kEventsPerRound = 512;
 inline constexpr int kAcceptsPerRound = 128;
-inline constexpr int kFramesPerRound = 64;               // of one connection
-inline constexpr std::size_t kReadBytes = 128 * 1024;    // of one connection, two largest frames
+inline constexpr int kFramesPerRound = 64;             // of one connection
+inline constexpr std::size_t kReadBytes = 128 * 1024;  // of one connection, two largest frames
 // Functions that other threads have posted to a loop; whoever posts one more waits. Each may hold
 // the hits of a search, some 50 KiB.
 inline constexpr std::size_t kPostedFunctions = 256;
 inline constexpr std::size_t kPendingAnswers =
-    64;  // of the metaserver, each kind; a prompt asks one
+    64;                                      // of the metaserver, each kind; a prompt asks one
 inline constexpr auto kAcceptPause = 100ms;  // out of descriptors: until the next attempt
 inline constexpr auto kConnectTimeout = 2s;  // a SYN lost once is sent again after 1 s
 inline constexpr auto kGoodbyeTimeout = 2s;  // to take our last words before we close

@@ -19,7 +19,6 @@ namespace {
 
 constexpr std::size_t kMarkerBytes = 4096;  // one line today; a newer version may say more
 constexpr off_t kKeyBytes = 33;             // 32 hexadecimal digits and a line feed
-constexpr std::string_view kNetworkKind = "espalier-network ";
 
 // A regular file in that folder.
 std::optional<struct stat> regularFile(int folder, const char* name) {
@@ -33,14 +32,6 @@ std::optional<off_t> privateSize(int folder, const char* name) {
   const auto status = regularFile(folder, name);
   const bool isPrivate = status && (status->st_mode & (S_IRWXG | S_IRWXO)) == 0;
   return isPrivate ? std::optional(status->st_size) : std::nullopt;
-}
-
-bool beginsWith(int folder, const char* name, std::string_view text) {
-  const FileDescriptor file(::openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  std::string begin(text.size(), '\0');
-  return file &&
-         ::read(file.get(), begin.data(), begin.size()) == static_cast<ssize_t>(text.size()) &&
-         begin == text;
 }
 
 std::string markerLine() {
@@ -145,8 +136,7 @@ bool isStateFolder(int folder) {
   if (regularFile(folder, kStateMarker)) return true;
   // Those of version 1 without a marker.
   if (privateSize(folder, "instance.key") == kKeyBytes) return true;
-  if (privateSize(folder, "control.lock") == 0) return true;
-  return privateSize(folder, "network") && beginsWith(folder, "network", kNetworkKind);
+  return privateSize(folder, "control.lock") == 0;
 }
 
 bool isStateFolder(const std::string& path) {

@@ -6,9 +6,9 @@
 // own. Folders of programs that made no marker are known by their files.
 //
 // A marker in a folder that is none only hides that folder from others: the safe side to err on.
-// What writes files under names from the network must refuse the marker's name (kStateMarker), or a
-// stranger could hide a share. The files of older folders count only with mode 0600, which files
-// that were fetched do not have.
+// What writes files under names from the network must refuse the marker's name (kStateMarker) and
+// those of the files by which older folders are known, `instance.key` and `control.lock`, or a
+// stranger could hide a share. Those two count only with mode 0600.
 //
 // A state folder belongs to the user whose program runs on it, and nobody else may write to it:
 // who can, could replace the key, or answer on the control socket. All functions block on the disk

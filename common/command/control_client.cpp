@@ -12,9 +12,9 @@
 #include "common/base/text.h"
 #include "common/command/control.h"
 #include "common/command/control_channel.h"
-#include "common/command/state_claim.h"
 #include "common/command/liveness.h"
 #include "common/command/printing.h"
+#include "common/command/state_claim.h"
 #include "common/command/words.h"
 
 namespace espalier::command {

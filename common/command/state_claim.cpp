@@ -147,6 +147,8 @@ StateClaim::Check StateClaim::check() {
     return {Found::gone, fmt::format("{} is gone, too", escaped(parts->above))};
   }
   const auto restored = takeAll();
+  // On a full disk a folder of an older version gets no marker: nothing was made again then.
+  if (restored && !isWhole()) return {Found::gone, "its marker cannot be written"};
   if (restored) return {Found::restored, {}};
   if (restored.error().code == ErrorCode::refused) return {Found::taken, {}};
   return {Found::gone, restored.error().message};

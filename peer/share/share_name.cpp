@@ -22,7 +22,10 @@ std::string lowered(std::string_view text) {
 
 bool isOwn(std::string_view component) {
   const std::string name = lowered(component.substr(0, limits::kNameBytes));
-  return name == kOwn || name.starts_with(".espalier-") || name == kStateMarker;
+  if (name == kOwn || name.starts_with(".espalier-") || name == kStateMarker) return true;
+  // What a state folder of the first version is known by: saved under such a name, a stranger's
+  // file would hide the folder that it lies in.
+  return name == "control.lock" || name == "instance.key";
 }
 
 // Control characters and bidirectional controls are what escaped() changes of UTF-8, besides the

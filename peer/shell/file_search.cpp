@@ -204,22 +204,22 @@ Result<Matches> FileSearch::completed(Matches matches) const {
     --left;
     const auto more = result.moreOf.at(id);
     const auto who = fmt::format("{} more at {}", more, escaped(id.text()));
-    const auto listed = service_.filesBelow(holder, prefix, context_.stop);
+    auto listed = service_.filesBelow(holder, prefix, context_.stop);
     if (context_.stop.stop_requested()) return interrupted();
     if (!listed) {
       matches.unlisted.push_back(fmt::format("{}: {}", who, listed.error().message));
       continue;
     }
     if (holder.endpoint.empty()) holder.endpoint = listed->endpoint;
-    for (const auto& file : listed->files) {
-      if (!pattern->matches(file.name, file.root)) continue;
-      table.add(file.name, file.sizeBytes, file.root, holder);
-      if (table.size() > limits::kManyFiles) {
-        return Error{ErrorCode::failed,
-                     fmt::format("{}: more than {} files, which is what one get takes",
-                                 escaped(matches.text), limits::kManyFiles)};
-      }
+    auto& files = listed->files;
+    std::erase_if(files, [&](const auto& f) { return !pattern->matches(f.name, f.root); });
+    // One that lists too many keeps nobody from what the others have.
+    if (table.size() + files.size() > limits::kManyFiles) {
+      matches.unlisted.push_back(fmt::format("{}: more than {} files, which is what one get takes",
+                                             who, limits::kManyFiles));
+      continue;
     }
+    for (const auto& file : files) table.add(file.name, file.sizeBytes, file.root, holder);
     if (listed->more > 0) {
       matches.unlisted.push_back(fmt::format(
           "{}: its list is longer than the {} files that one takes", who, limits::kListFiles));

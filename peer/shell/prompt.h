@@ -80,7 +80,7 @@ class Prompt {
   PromptSettings settings_;
   std::atomic<bool> closed_ = false;
   std::atomic<bool> interrupted_ = false;  // of a script
-  Guarded<std::stop_source> stop_;  // of what runs now
+  Guarded<std::stop_source> stop_;         // of what runs now
 };
 
 std::string refusedWord(const std::string& word, const std::string& wanted);

@@ -262,7 +262,12 @@ Result<void> PushWork::begin(Incoming& incoming, ChunkPlan plan) {
 Result<void> PushWork::learn(const Request& request, ChunkPlan plan) {
   const std::lock_guard learning(*request.file->learning);
   if (request.file->plan) return {};
-  return begin(*request.file, std::move(plan));
+  if (auto begun = begin(*request.file, std::move(plan)); !begun) return begun;
+  {
+    const std::lock_guard lock(mutex_);
+    if (request.file->left > 0) return {};
+  }
+  return publish(request.file);  // all of it lay on the disk
 }
 
 std::uint64_t PushWork::bytesOf(const Request& request, std::uint64_t chunk) const {

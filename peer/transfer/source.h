@@ -36,9 +36,13 @@ struct FileState {
   bool operator==(const FileState&) const = default;
 
   static FileState of(const struct stat& status) {
-    return {static_cast<std::uint64_t>(status.st_size), status.st_mtim.tv_sec,
-            status.st_mtim.tv_nsec, status.st_ctim.tv_sec, status.st_ctim.tv_nsec,
-            status.st_ino, status.st_dev};
+    return {static_cast<std::uint64_t>(status.st_size),
+            status.st_mtim.tv_sec,
+            status.st_mtim.tv_nsec,
+            status.st_ctim.tv_sec,
+            status.st_ctim.tv_nsec,
+            status.st_ino,
+            status.st_dev};
   }
 };
 

@@ -28,6 +28,7 @@ void checkPart(const std::string& part) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   }
   fuzz::require(folded != ".espalier" && folded != kStateMarker, "a part is not the state folder");
+  fuzz::require(folded != "control.lock" && folded != "instance.key", "nor makes it look like one");
 }
 
 }  // namespace
