@@ -122,6 +122,7 @@ PushWitness::Wrong PushWitness::changed(NodeId node, const PushId& id) {
   Seen& seen = seen_[{node, id}];
   if (seen.life != world_.life(node) || !view) seen = {world_.life(node), {}};
   if (push == nullptr || !view) return std::nullopt;
+  if (view->offer.end == PushEnd::cancelled) push->heardCancel.emplace(node, world_.life(node));
   const auto entries = view->ledger.entries();
   for (const PushState state : kStates) {
     const auto counted = std::count_if(entries.begin(), entries.end(),
@@ -206,7 +207,12 @@ PushWitness::Wrong PushWitness::atRest(const SentPush& push) const {
     return fmt::format("{} does not know of a push of {}", world_.id(ignorant.front()),
                        world_.id(push.sender));
   }
-  if (push.cancelled && firstView->offer.end != PushEnd::cancelled) {
+  // A cancel goes with the last peer that heard of it.
+  const auto awake = world_.awake();
+  const bool isHeard = std::any_of(awake.begin(), awake.end(), [&](NodeId node) {
+    return push.heardCancel.contains({node, world_.life(node)});
+  });
+  if (isHeard && firstView->offer.end != PushEnd::cancelled) {
     return fmt::format("a push of {} was cancelled, and goes on", world_.id(push.sender));
   }
   for (const NodeId node : world_.awake()) {

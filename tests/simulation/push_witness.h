@@ -29,6 +29,7 @@ struct SentPush {
   std::vector<std::optional<Chunk>> chunks;  // all of them
   TimePoint lastFinished{};                  // when somebody had all, last
   bool cancelled = false;
+  std::set<std::pair<NodeId, std::uint64_t>> heardCancel = {};  // by which peers, in which life
   bool forgotten = false;  // by somebody, a while after all that happened
 };
 
