@@ -299,6 +299,23 @@ TEST_CASE("who is started again takes only what it has not got") {
   CHECK(taker.receiver->receivedBytes() <= sent.bytes() - 15 * kChunk);
 }
 
+TEST_CASE("what an earlier fetch left whole on the disk is published without another byte") {
+  Sent sent;
+  sent.add("file", 64 * kChunk);
+  sent.prepare();
+  Host one("one");
+  sent.giveBy(one);
+  Taker taker(sent);
+  const fs::path incoming = taker.downloads / ".espalier/incoming";
+  fs::create_directories(incoming);
+  const auto root = toHex(sent.files()[0].root.view());
+  writeFile(incoming / (root + ".part"), randomContent(64 * kChunk, 64 * kChunk));
+  taker.begin();
+  taker.takeFrom(0, 1, one.holder());
+  REQUIRE(taker.completes());
+  CHECK(sent.isIn(taker.downloads));
+}
+
 TEST_CASE("what lies there already is not taken, and what differs is left alone") {
   Sent sent;
   sent.add("a", 3 * kChunk);
