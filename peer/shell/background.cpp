@@ -1,6 +1,5 @@
 #include "peer/shell/background.h"
 
-#include <system_error>
 #include <utility>
 
 #include "common/base/limits.h"
