@@ -7,7 +7,7 @@
 // outside of the timed part:
 //   growing   newcomers to a network that nobody leaves
 //   leaving   before each round as many peers, picked at random, have left and what hung below them
-//             is attached again, so that free places are scattered
+//             is attached again, so that free slots are scattered
 // `build` is the mean over all newcomers since the first, with what growing tables cost.
 #include <fmt/format.h>
 
@@ -63,7 +63,7 @@ class Network {
       const auto parent = tree_.parent(node);
       tree_.remove(node);
       for (const NodeIndex orphan : orphans) {
-        const auto place = parent ? shallowestBelow(tree_, *parent) : tree_.shallowestPlace();
+        const auto place = parent ? shallowestBelow(tree_, *parent) : tree_.shallowestSlot();
         if (place && tree_.rootOf(*place) != orphan && !tree_.link(orphan, *place)) std::abort();
       }
     }

@@ -65,10 +65,10 @@ class BareServer {
         const int descriptor = events[static_cast<std::size_t>(i)].data.fd;
         if (descriptor == done) return;
         if (descriptor == listener_.get()) {
-          int comer;
-          while ((comer = ::accept4(descriptor, nullptr, nullptr, SOCK_NONBLOCK)) >= 0) {
-            add(comer);
-            accepted_.emplace_back(comer);
+          int joiner;
+          while ((joiner = ::accept4(descriptor, nullptr, nullptr, SOCK_NONBLOCK)) >= 0) {
+            add(joiner);
+            accepted_.emplace_back(joiner);
           }
         } else if (::recv(descriptor, buffer, sizeof buffer, 0) > 0) {
           ::send(descriptor, reply_.data(), reply_.size(), MSG_NOSIGNAL);

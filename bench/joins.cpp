@@ -7,8 +7,9 @@
 //
 // For each size a fresh metaserver is filled up from nothing. `last_…` is the rate of the last
 // thousand newcomers alone, so what a join costs in a network of that size. `cpu_us`: processor
-// time of the server a join. After the joins each peer reports its links and sends a beat, as real
-// ones do; then `memory` is what the metaserver's anonymous memory has grown by, a peer. Medians.
+// time of the server a join. After the joins each peer reports its links and sends a heartbeat, as
+// real ones do; then `memory` is what the metaserver's anonymous memory has grown by, a peer.
+// Medians.
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -111,14 +112,14 @@ class Clients {
     return {all.count(), tail.count()};
   }
 
-  // As after a join: each peer tells its links, and a beat's answer says that they were heard.
+  // As after a join: each peer tells its links, and a heartbeat's answer says that they were heard.
   void report() {
     std::unordered_map<std::string, std::vector<PeerId>> neighbours;
     std::vector<std::optional<PeerId>> parents(replies_.size());
     for (std::size_t i = 0; i < replies_.size(); ++i) {
       const auto admitted = admittedIn(replies_[i]);
-      if (admitted.place.kind != wire::Place::Kind::below) continue;
-      parents[i] = admitted.place.parent.id;
+      if (admitted.referral.kind != wire::Referral::Kind::below) continue;
+      parents[i] = admitted.referral.parent.id;
       neighbours[admitted.self.id.text()].push_back(*parents[i]);
       neighbours[parents[i]->text()].push_back(admitted.self.id);
     }
@@ -126,7 +127,7 @@ class Clients {
       std::string frames;
       appendFrames(frames, {wire::encode(wire::RegistryRequest(wire::Links{
                                 parents[i], neighbours[idOf(static_cast<int>(i) + 1).text()]})),
-                            wire::encode(wire::RegistryRequest(wire::RegistryBeat{}))});
+                            wire::encode(wire::RegistryRequest(wire::RegistryHeartbeat{}))});
       replies_[i].clear();
       if (::send(sockets_[i], frames.data(), frames.size(), MSG_NOSIGNAL) < 0) {
         failWithErrno("the metaserver has closed a connection");
@@ -205,8 +206,8 @@ std::string bareReply() {
   admitted.self = {idOf(7500), JoinOrder{7500}, {"127.100.0.100", 12'500}};
   admitted.network.bytes[0] = 1;
   admitted.members = 7500;
-  admitted.place = {wire::Place::Kind::below,
-                    {idOf(7498), JoinOrder{7498}, {"127.100.0.98", 12'498}}};
+  admitted.referral = {wire::Referral::Kind::below,
+                       {idOf(7498), JoinOrder{7498}, {"127.100.0.98", 12'498}}};
   std::string reply;
   appendFrames(reply, {wire::encode(wire::Welcome{}), wire::encode(wire::RegistryReply(admitted))});
   return reply;

@@ -115,7 +115,7 @@ Holds measureHolds(const std::vector<Newcomer>& all) {
   const double whole = microsecondsNow();
   const auto lines = registry.lines();
   const auto members = registry.remembered();
-  const auto tree = registry.picture();
+  const auto tree = registry.snapshot();
   holds.wholeMicroseconds = microsecondsNow() - whole;
   if (lines.size() + members.size() + tree.size() != 3 * all.size()) fail("somebody is missing");
   (void)registry.takeChanges(1);  // begins to count them, as at the start of the metaserver

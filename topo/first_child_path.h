@@ -2,7 +2,7 @@
 // oldest child, and so on down to the first peer that has room below it and hands on to nobody.
 //
 // Invariants (every peer on the path): it is the first child of the one before; all but the last
-// are full, except those at the positions in `free_`; the last has a free place. So end() is the
+// are full, except those at the positions in `free_`; the last has a free slot. So end() is the
 // first free position. A link or unlink costs O(log n), plus the steps by which the path grows.
 #pragma once
 

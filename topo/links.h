@@ -62,7 +62,7 @@ struct Vertex {
   std::uint32_t pathPosition = 0;   // in the FirstChildPath, if it is there
   std::uint8_t parentPosition = 0;  // how many of its children were linked before its parent
   bool isMember = false;            // else the index waits to be used again
-  bool isListed = false;            // in the PlaceIndex of its component
+  bool isListed = false;            // in the SlotIndex of its component
 };
 
 // A link from a parent to a child has no properties. Boost 1.74 allocates even an empty one for

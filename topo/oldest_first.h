@@ -6,7 +6,7 @@
 // found out by asking the caller's `valid(entry)`. An entry may thus stand twice, which harms
 // nobody, and insert, erase and front are O(1) amortised for youngest-last traffic, O(log n) else.
 //
-// Invariant after settle(): if size() > 0, front() is valid.
+// Invariant after prune(): if size() > 0, front() is valid.
 #pragma once
 
 #include <algorithm>
@@ -46,7 +46,7 @@ class OldestFirst {
 
   // `soon(node)` is told who may be asked about next, so that the caller can begin to fetch it.
   template <typename Valid, typename Soon>
-  void settle(const Valid& valid, const Soon& soon) {
+  void prune(const Valid& valid, const Soon& soon) {
     if (live_ == 0) {
       *this = OldestFirst();  // gives the memory back: a long line has a million empty queues
       return;

@@ -37,11 +37,11 @@ std::string_view name(Rule rule) {
 std::optional<NodeIndex> place(const Tree& tree, Rule rule, const Endpoint& newcomer) {
   switch (rule) {
     case Rule::shallowest:
-      return tree.shallowestPlace();
+      return tree.shallowestSlot();
     case Rule::classic:
-      return tree.classicPlace();
+      return tree.classicSlot();
     case Rule::nearest:
-      return tree.nearestPlace(newcomer);
+      return tree.nearestSlot(newcomer);
   }
   return std::nullopt;
 }
@@ -52,7 +52,7 @@ std::optional<NodeIndex> shallowestBelow(const Tree& tree, NodeIndex top,
   for (std::size_t next = 0; next < queue.size(); ++next) {
     const NodeIndex node = queue[next];
     if (excluded && excluded(node)) continue;
-    if (tree.freePlaces(node) > 0) return node;
+    if (tree.freeSlots(node) > 0) return node;
     for (const NodeIndex child : tree.children(node)) queue.push_back(child);
   }
   return std::nullopt;

@@ -22,7 +22,7 @@ class Planner {
   Plan plan() {
     Plan plan;
     const std::vector<NodeIndex> orphans = this->orphans();
-    // First of all, because a root has one more place to offer than an orphan.
+    // First of all, because a root has one more slot to offer than an orphan.
     for (const NodeIndex orphan : orphans) {
       const NodeIndex deadRoot = tree_.rootOf(orphan);
       if (livingAncestor(orphan) || !newRoots_.emplace(deadRoot, orphan).second) continue;
@@ -32,7 +32,7 @@ class Planner {
       const auto ancestor = livingAncestor(orphan);
       const auto newRoot = newRoots_.find(tree_.rootOf(orphan));
       if (newRoot != newRoots_.end() && newRoot->second == orphan) continue;
-      const NodeIndex parent = firstPlaceBelow(ancestor ? *ancestor : newRoot->second);
+      const NodeIndex parent = firstFreeSlotBelow(ancestor ? *ancestor : newRoot->second);
       attached_[parent].push_back(orphan);
       plan.attachments.push_back({orphan, parent});
     }
@@ -40,7 +40,7 @@ class Planner {
   }
 
  private:
-  // A search breadth first that goes on where the one before it stopped: places only get fewer, and
+  // A search breadth first that goes on where the one before it stopped: slots only get fewer, and
   // a peer that was passed over, being full, gets no more children.
   struct Search {
     std::vector<NodeIndex> queue;
@@ -66,7 +66,7 @@ class Planner {
     return above;
   }
 
-  bool hasFreePlace(NodeIndex node) const {
+  bool hasFreeSlot(NodeIndex node) const {
     const auto newRoot = newRoots_.find(tree_.rootOf(node));
     const bool isRoot =
         !tree_.parent(node) || (newRoot != newRoots_.end() && newRoot->second == node);
@@ -78,13 +78,13 @@ class Planner {
     return links < tree_.maxLinks();
   }
 
-  NodeIndex firstPlaceBelow(NodeIndex top) {
+  NodeIndex firstFreeSlotBelow(NodeIndex top) {
     Search& search = searches_[top];
     if (search.queue.empty()) search.queue.push_back(top);
     while (true) {
-      assert(search.next < search.queue.size() && "a subtree always has a free place");
+      assert(search.next < search.queue.size() && "a subtree always has a free slot");
       const NodeIndex node = search.queue[search.next];
-      if (hasFreePlace(node)) return node;
+      if (hasFreeSlot(node)) return node;
       ++search.next;
       const auto below = static_cast<std::ptrdiff_t>(search.queue.size());
       for (const NodeIndex child : tree_.children(node)) {

@@ -5,15 +5,15 @@
 // whatever the order in which they ask:
 //  - Where the root died, the first orphan that has no living ancestor is the new root, before
 //    anybody attaches.
-//  - Every other goes to the first peer with a free place, breadth first, the children of a peer in
+//  - Every other goes to the first peer with a free slot, breadth first, the children of a peer in
 //    order of joining, below its nearest living ancestor, or below the new root if it has none.
 //    Orphans that the plan has attached before count as part of the tree with all that hangs below
 //    them; the orphan's own subtree does not.
 // An orphan keeps the link that it lost to its parent for the next one: it takes no child there.
 //
-// So nothing can hang below itself (places are below an ancestor, or below a root that never
-// seeks), and a place is always found: a subtree of m peers has at least m·k − 2(m − 1) − 1 ≥ 1
-// free places.
+// So nothing can hang below itself (slots are below an ancestor, or below a root that never
+// seeks), and a slot is always found: a subtree of m peers has at least m·k − 2(m − 1) − 1 ≥ 1
+// free slots.
 //
 // Pure functions of the tree. planFailure costs O(n/8) bytes and O(orphans + peers searched).
 #pragma once

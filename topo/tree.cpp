@@ -51,7 +51,7 @@ NodeIndex Tree::add(Member newcomer) {
   v.isMember = true;
   roots_.insert({newcomer.order, node});
   members_[number(node)] = std::move(newcomer);
-  settleRoots();
+  pruneRoots();
   assert(!find(members_[number(node)].id));
   ids_.insert(hash, node);
   return node;
@@ -67,7 +67,7 @@ void Tree::remove(NodeIndex node) {
   ids_.erase(IdIndex::hash(gone.id), node);
   gone = Member();
   recycled_.push_back(node);
-  settleRoots();
+  pruneRoots();
 }
 
 Result<void> Tree::mayLink(NodeIndex child, NodeIndex parent) const {
@@ -78,8 +78,8 @@ Result<void> Tree::mayLink(NodeIndex child, NodeIndex parent) const {
   };
   if (vertex(child).parent != kNoNode) return refuse("it is linked to a parent already");
   if (rootOf(parent) == child) return refuse("it would hang below itself");
-  if (freePlaces(parent) == 0) return refuse("no free place there");
-  if (freePlaces(child) == 0) return refuse("its own links are all taken");
+  if (freeSlots(parent) == 0) return refuse("no free slot there");
+  if (freeSlots(child) == 0) return refuse("its own links are all taken");
   return {};
 }
 
@@ -95,19 +95,19 @@ Result<void> Tree::link(NodeIndex child, NodeIndex parent) {
   add_edge(number(parent), number(child), *graph_);
   roots_.erase(child);
 
-  if (!wasAlone) places_.erase(child);
+  if (!wasAlone) slots_.erase(child);
   moveTree(child, root, vertex(parent).depth + 1, false);
-  if (freePlaces(parent) == 0) {
+  if (freeSlots(parent) == 0) {
     unlist(parent);
   } else {
     listIfFree(parent);
   }
   if (const auto position = vertex(parent).pathPosition; path_.contains(parent, position)) {
-    if (freePlaces(parent) == 0) path_.becameFull(position);
+    if (freeSlots(parent) == 0) path_.becameFull(position);
     extendPath();
   }
-  settlePlaces(root);
-  settleRoots();
+  pruneSlots(root);
+  pruneRoots();
   return {};
 }
 
@@ -130,7 +130,7 @@ void Tree::unlink(NodeIndex child) {
   listIfFree(parent);
   if (children(oldRoot).empty()) {
     unlist(oldRoot);
-    places_.erase(oldRoot);
+    slots_.erase(oldRoot);
   }
   if (path_.contains(parent, p.pathPosition)) {
     if (position == 0) {
@@ -139,9 +139,9 @@ void Tree::unlink(NodeIndex child) {
       path_.lostChild(p.pathPosition);
     }
   }
-  settlePlaces(oldRoot);
-  settlePlaces(child);
-  settleRoots();
+  pruneSlots(oldRoot);
+  pruneSlots(child);
+  pruneRoots();
 }
 
 // Gives `top` and all below it their new root and depth. Without `unlistFirst` the index of their
@@ -165,7 +165,7 @@ void Tree::moveTree(NodeIndex top, NodeIndex newRoot, std::uint32_t newDepth, bo
 void Tree::list(NodeIndex node) {
   Vertex& v = vertex(node);
   v.isListed = true;
-  places_[v.root].insert(v.depth, {v.order, node});
+  slots_[v.root].insert(v.depth, {v.order, node});
   if (addresses_ && v.root == oldestRoot_) {
     addresses_->insert(node, member(node).endpoint, idOrder());
   }
@@ -175,7 +175,7 @@ void Tree::unlist(NodeIndex node) {
   Vertex& v = vertex(node);
   if (!v.isListed) return;
   v.isListed = false;
-  places_.at(v.root).erase(v.depth, node);
+  slots_.at(v.root).erase(v.depth, node);
   if (addresses_ && v.root == oldestRoot_) {
     addresses_->erase(node, member(node).endpoint, idOrder());
   }
@@ -190,13 +190,13 @@ void Tree::setPort(NodeIndex node, std::uint16_t port) {
 
 void Tree::listIfFree(NodeIndex node) {
   const bool isAlone = degree(node) == 0;
-  if (!vertex(node).isListed && !isAlone && freePlaces(node) > 0) list(node);
+  if (!vertex(node).isListed && !isAlone && freeSlots(node) > 0) list(node);
 }
 
-void Tree::settlePlaces(NodeIndex root) {
-  const auto places = places_.find(root);
-  if (places == places_.end()) return;
-  places->second.settle(
+void Tree::pruneSlots(NodeIndex root) {
+  const auto slots = slots_.find(root);
+  if (slots == slots_.end()) return;
+  slots->second.prune(
       [&](std::uint32_t depth, const OldestFirst::Entry& entry) {
         const Vertex& v = vertex(entry.node);
         return v.isListed && v.root == root && v.depth == depth && v.order == entry.order;
@@ -209,9 +209,9 @@ bool Tree::isRootEntry(OldestFirst::Entry entry) const {
   return v.isMember && v.parent == kNoNode && v.order == entry.order;
 }
 
-void Tree::settleRoots() {
-  roots_.settle([&](const OldestFirst::Entry& entry) { return isRootEntry(entry); },
-                [](NodeIndex) {});
+void Tree::pruneRoots() {
+  roots_.prune([&](const OldestFirst::Entry& entry) { return isRootEntry(entry); },
+               [](NodeIndex) {});
   const NodeIndex oldest = roots_.size() == 0 ? kNoNode : roots_.front().node;
   if (oldest == oldestRoot_) return;
   oldestRoot_ = oldest;
@@ -224,7 +224,7 @@ void Tree::settleRoots() {
 }
 
 void Tree::extendPath() {
-  while (freePlaces(path_.last()) == 0) {
+  while (freeSlots(path_.last()) == 0) {
     const NodeIndex next = children(path_.last()).front();
     vertex(next).pathPosition = path_.append(next);
   }

@@ -6,7 +6,7 @@
 //
 // Invariants (checkInvariants() names the one that is broken): no cycles; every peer has at most
 // maxLinks() links, the one to its parent included; each component has one root; depth() and
-// rootOf() agree with the links; peers with a free place are found by the three placements.
+// rootOf() agree with the links; peers with a free slot are found by the three placements.
 //
 // Held as a Boost.Graph graph whose vertices stay (their indices are used again), because removing
 // one of a vector renumbers the rest. A NodeIndex is meant for one decision: a peer that is removed
@@ -31,7 +31,7 @@
 #include "topo/id_index.h"
 #include "topo/links.h"
 #include "topo/node_index.h"
-#include "topo/place_index.h"
+#include "topo/slot_index.h"
 
 namespace espalier::topo {
 
@@ -53,7 +53,7 @@ class Tree {
   static Result<Tree> fromLinks(unsigned maxLinks, std::vector<Member> members,
                                 const std::vector<std::vector<NodeIndex>>& neighbours);
 
-  // From now on nearestPlace() costs O(address bits) instead of O(n), and every change somewhat
+  // From now on nearestSlot() costs O(address bits) instead of O(n), and every change somewhat
   // more.
   void indexAddresses();
 
@@ -64,7 +64,7 @@ class Tree {
   // The member listens on another port from now on.
   void setPort(NodeIndex node, std::uint16_t port);
   // `child` becomes the youngest child of `parent`. Errors (code `refused`), after which nothing
-  // has changed: `child` has a parent already, `parent` is below `child` or is it, no free place at
+  // has changed: `child` has a parent already, `parent` is below `child` or is it, no free slot at
   // one of the two.
   Result<void> link(NodeIndex child, NodeIndex parent);
   // From its parent; the child becomes a root. It must have a parent.
@@ -81,7 +81,7 @@ class Tree {
   Links children(NodeIndex node) const;    // in order of linking, like neighbours
   Links neighbours(NodeIndex node) const;  // the parent at its place in that order
   unsigned degree(NodeIndex node) const;
-  unsigned freePlaces(NodeIndex node) const { return maxLinks_ - degree(node); }
+  unsigned freeSlots(NodeIndex node) const { return maxLinks_ - degree(node); }
   std::size_t depth(NodeIndex node) const { return vertex(node).depth; }  // 0 at a root
   NodeIndex rootOf(NodeIndex node) const { return vertex(node).root; }
   // Whether `top` is `node` or above it.
@@ -93,9 +93,9 @@ class Tree {
   std::optional<NodeIndex> oldestRoot() const;
 
   // What the placements of placement.h stand on; nothing only if the tree is empty.
-  std::optional<NodeIndex> shallowestPlace() const;
-  std::optional<NodeIndex> classicPlace() const;
-  std::optional<NodeIndex> nearestPlace(const Endpoint& newcomer) const;
+  std::optional<NodeIndex> shallowestSlot() const;
+  std::optional<NodeIndex> classicSlot() const;
+  std::optional<NodeIndex> nearestSlot(const Endpoint& newcomer) const;
 
   // O(n log n). The message says at which peer what is wrong.
   Result<void> checkInvariants() const;
@@ -116,8 +116,8 @@ class Tree {
   void list(NodeIndex node);
   void unlist(NodeIndex node);
   void listIfFree(NodeIndex node);
-  void settlePlaces(NodeIndex root);
-  void settleRoots();
+  void pruneSlots(NodeIndex root);
+  void pruneRoots();
   void extendPath();
   AddressIndex::IsLess idOrder() const;
   bool isRootEntry(OldestFirst::Entry entry) const;
@@ -129,7 +129,7 @@ class Tree {
   IdIndex ids_;
   OldestFirst roots_;
   // By root, for components of two peers or more: a lone root is its own only place.
-  std::unordered_map<NodeIndex, PlaceIndex> places_;
+  std::unordered_map<NodeIndex, SlotIndex> slots_;
   NodeIndex oldestRoot_ = kNoNode;
   FirstChildPath path_;                    // from oldestRoot_
   std::optional<AddressIndex> addresses_;  // of the listed peers below oldestRoot_

@@ -20,7 +20,7 @@ class TreeChecker {
     }
     if (members != tree_.size()) fail("", "the index of ids has another size");
     checkComponents(members);
-    checkPlaces();
+    checkSlots();
     if (problem_.empty()) return {};
     return Error{ErrorCode::failed, problem_};
   }
@@ -50,8 +50,8 @@ class TreeChecker {
              node, "is not once among its parent's children");
       expect(v.parentPosition <= children.size(), node, "has its parent at no place");
     }
-    const bool wantsListing = tree_.degree(node) > 0 && tree_.freePlaces(node) > 0;
-    expect(v.isListed == wantsListing, node, "is listed for a free place when it has none, or not");
+    const bool wantsListing = tree_.degree(node) > 0 && tree_.freeSlots(node) > 0;
+    expect(v.isListed == wantsListing, node, "is listed for a free slot when it has none, or not");
   }
 
   // Down from the roots: each peer must be met exactly once.
@@ -73,15 +73,15 @@ class TreeChecker {
         if (v.isListed) ++listed;
         for (const NodeIndex child : tree_.children(node)) queue.push_back(child);
       }
-      const auto places = tree_.places_.find(root);
-      expect((places == tree_.places_.end() ? 0 : places->second.size()) == listed, root,
-             "has an index of places of another size");
+      const auto slots = tree_.slots_.find(root);
+      expect((slots == tree_.slots_.end() ? 0 : slots->second.size()) == listed, root,
+             "has an index of slots of another size");
     }
-    if (tree_.places_.size() != grown) fail("", "an index of places that nobody has");
+    if (tree_.slots_.size() != grown) fail("", "an index of slots that nobody has");
     if (met != members) fail("", "a cycle: not every peer is below a root, once");
   }
 
-  void checkPlaces() {
+  void checkSlots() {
     const auto root = tree_.oldestRoot();
     if (!root) {
       if (tree_.size() > 0) fail("", "no peer is the oldest root");
@@ -91,8 +91,8 @@ class TreeChecker {
     expect(*root == roots.front(), *root, "is not the oldest root");
 
     NodeIndex classic = *root;
-    while (tree_.freePlaces(classic) == 0) classic = tree_.children(classic).front();
-    expect(tree_.classicPlace() == classic, classic, "is not found as the classic place");
+    while (tree_.freeSlots(classic) == 0) classic = tree_.children(classic).front();
+    expect(tree_.classicSlot() == classic, classic, "is not found as the classic slot");
 
     NodeIndex best = kNoNode;
     std::size_t listed = 0;
@@ -100,11 +100,11 @@ class TreeChecker {
       return std::pair(tree_.depth(node), tree_.member(node).order);
     };
     for (const NodeIndex node : tree_.membersByOrder()) {
-      if (tree_.rootOf(node) != *root || tree_.freePlaces(node) == 0) continue;
+      if (tree_.rootOf(node) != *root || tree_.freeSlots(node) == 0) continue;
       if (tree_.vertex(node).isListed) ++listed;
       if (best == kNoNode || key(node) < key(best)) best = node;
     }
-    expect(tree_.shallowestPlace() == best, best, "is not found as the shallowest place");
+    expect(tree_.shallowestSlot() == best, best, "is not found as the shallowest slot");
     expect(!tree_.addresses_ || tree_.addresses_->size() == listed, *root,
            "has an index of addresses of another size");
   }

@@ -74,9 +74,9 @@ Result<Tree> Tree::fromLinks(unsigned maxLinks, std::vector<Member> members,
   }
   for (const NodeIndex node : reached) tree.listIfFree(node);
   for (const NodeIndex node : reached) {
-    if (tree.vertex(node).parent == kNoNode) tree.settlePlaces(node);
+    if (tree.vertex(node).parent == kNoNode) tree.pruneSlots(node);
   }
-  tree.settleRoots();
+  tree.pruneRoots();
   return tree;
 }
 

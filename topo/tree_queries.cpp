@@ -36,12 +36,12 @@ std::optional<NodeIndex> Tree::oldestRoot() const {
   return oldestRoot_ == kNoNode ? std::nullopt : std::optional(oldestRoot_);
 }
 
-std::optional<NodeIndex> Tree::shallowestPlace() const {
+std::optional<NodeIndex> Tree::shallowestSlot() const {
   if (oldestRoot_ == kNoNode || degree(oldestRoot_) == 0) return oldestRoot();
-  return places_.at(oldestRoot_).shallowest();
+  return slots_.at(oldestRoot_).shallowest();
 }
 
-std::optional<NodeIndex> Tree::classicPlace() const {
+std::optional<NodeIndex> Tree::classicSlot() const {
   if (path_.empty()) return std::nullopt;
   return path_.end();
 }
@@ -51,7 +51,7 @@ AddressIndex::IsLess Tree::idOrder() const {
       [this](NodeIndex a, NodeIndex b) { return members_[number(a)].id < members_[number(b)].id; };
 }
 
-std::optional<NodeIndex> Tree::nearestPlace(const Endpoint& newcomer) const {
+std::optional<NodeIndex> Tree::nearestSlot(const Endpoint& newcomer) const {
   if (oldestRoot_ == kNoNode || degree(oldestRoot_) == 0) return oldestRoot();
   if (addresses_) return addresses_->nearest(newcomer, idOrder());
   AddressIndex once;

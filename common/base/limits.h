@@ -24,35 +24,37 @@ inline constexpr std::size_t kPathBytes = 4096;     // PATH_MAX
 inline constexpr std::size_t kMessageBytes = 1024;  // an error's sentence on the wire
 
 // --- the tree
-inline constexpr unsigned kMinLinks = 2;            // with one link a peer could relay nothing
-inline constexpr unsigned kMaxLinks = 64;           // a referral names every child of a full peer
-inline constexpr std::size_t kContacts = 16;        // enough to survive many deaths at once
-inline constexpr std::size_t kPendingAttaches = 8;  // comers a peer keeps waiting for a fresh beat
-inline constexpr std::uint64_t kBeatJump =
-    1ull << 32;  // the most that one message may raise a beat number
-inline constexpr std::uint64_t kBeatNumber = 1ull << 62;  // one more never wraps around
-inline constexpr std::uint32_t kDepth = 1u << 20;         // nor one deeper: a line of all members
-inline constexpr auto kBeatIntervalLeast = 100ms;         // what a metaserver may ask for
-inline constexpr auto kBeatIntervalMost = 10min;
-inline constexpr auto kBeatInterval = 2s;
-inline constexpr auto kSilence = 6s;    // three beats lost
+inline constexpr unsigned kMinLinks = 2;      // with one link a peer could relay nothing
+inline constexpr unsigned kMaxLinks = 64;     // a referral names every child of a full peer
+inline constexpr std::size_t kContacts = 16;  // enough to survive many deaths at once
+inline constexpr std::size_t kPendingAttaches =
+    8;  // joiners a peer keeps waiting for a fresh heartbeat
+inline constexpr std::uint64_t kSequenceJump =
+    1ull << 32;  // the most that one message may raise a heartbeat number
+inline constexpr std::uint64_t kSequenceNumbers = 1ull << 62;  // one more never wraps around
+inline constexpr std::uint32_t kDepth = 1u << 20;       // nor one deeper: a line of all members
+inline constexpr auto kHeartbeatIntervalLeast = 100ms;  // what a metaserver may ask for
+inline constexpr auto kHeartbeatIntervalMost = 10min;
+inline constexpr auto kHeartbeatInterval = 2s;
+inline constexpr auto kSilence = 6s;    // three heartbeats lost
 inline constexpr auto kStall = 1500ms;  // a gap in our own time: we were stopped, not the others
 inline constexpr std::size_t kKnownContacts = 64;  // kept for the day when all nearer ones are gone
 inline constexpr std::size_t kWalk = 1u << 16;     // referrals that one seeker follows in a pass
-inline constexpr auto kPlaceRetry = 200ms;         // between two tries of the same place
+inline constexpr auto kSlotRetry = 200ms;          // between two tries of the same place
 inline constexpr auto kPassFirst = 300ms;          // between two passes over the contacts: doubles
 inline constexpr auto kPassMost = 8s;              // up to this
-inline constexpr auto kSettleAfter = 1s;  // without metaserver and answer: the root of its own tree
+inline constexpr auto kBecomeRootAfter =
+    1s;  // without metaserver and answer: the root of its own tree
 inline constexpr auto kReconnectLeast =
     200ms;                                  // to a metaserver that was lost: a storm of peers must
 inline constexpr auto kReconnectMost = 5s;  // not come back all at once
 inline constexpr std::size_t kRootChildren = 4;  // of the contacts, those beside the ancestors
-inline constexpr auto kHoldTimeout = 15s;        // a comer that waits for a fresh beat from afar
-inline constexpr auto kGossipInterval = 50ms;    // counts and lineages are sent at most that often
-inline constexpr auto kContactsAfter = 500ms;    // an orphan gives the metaserver that long
-inline constexpr auto kSeekAgain = 2s;           // and asks it again that often
-inline constexpr auto kAttachTimeout = 2s;       // one attempt; a silent candidate costs this
-inline constexpr auto kReferralRetry = 5s;       // a newcomer insists on its place for that long
+inline constexpr auto kHoldTimeout = 15s;  // a joiner that waits for a fresh heartbeat from afar
+inline constexpr auto kGossipInterval = 50ms;  // counts and lineages are sent at most that often
+inline constexpr auto kContactsAfter = 500ms;  // an orphan gives the metaserver that long
+inline constexpr auto kSeekAgain = 2s;         // and asks it again that often
+inline constexpr auto kAttachTimeout = 2s;     // one attempt; a silent candidate costs this
+inline constexpr auto kReferralRetry = 5s;     // a newcomer insists on its place for that long
 inline constexpr auto kRejoinWait = 6s;  // a restarted metaserver waits for the peers of before
 inline constexpr std::uint64_t kMembers = 1u << 20;  // the registry's size: 2 KiB each, 2 GiB
 // Of a metaserver: a line a member, with host and id of full length, order, port, key.
@@ -61,8 +63,8 @@ inline constexpr auto kStateCheck = 500ms;  // is the state folder still there? 
 inline constexpr auto kStateAwaited = 3s;   // a removed one comes back within this, or never
 inline constexpr std::size_t kDamagedLinesTold = 20;  // of a file of state, in the log
 inline constexpr unsigned kDamagedKept = 9;           // damaged files of one name, kept beside it
-// What its neighbours make one peer pass on, or raise its beat for: fifty contacts a second without
-// a metaserver, and what a storm of comers needs.
+// What its neighbours make one peer pass on, or raise its heartbeat for: fifty contacts a second
+// without a metaserver, and what a storm of joiners needs.
 inline constexpr std::size_t kTreeActsPerSecond = 200;
 
 // --- connections
@@ -177,7 +179,7 @@ inline constexpr std::uint64_t kRateMost = 1'000'000'000'000;
 inline constexpr std::size_t kUploadSlots = 8;     // threads that serve
 inline constexpr auto kUploadTurn = 10s;           // then whoever is next in the line has it
 inline constexpr auto kUploadIdle = 1s;            // sooner where nothing is asked for
-inline constexpr std::size_t kUploadLine = 64;     // askers that wait for a slot
+inline constexpr std::size_t kUploadQueue = 64;    // askers that wait for a slot
 inline constexpr std::size_t kFetchSources = 16;   // threads that fetch one file
 inline constexpr std::size_t kFetchHolders = 256;  // of one file, known to its fetch
 // Who else holds what is being fetched is asked after so long, and then ever less often.
@@ -278,8 +280,9 @@ inline constexpr auto kProgressDelay = 300ms;     // what is over sooner needs n
 static_assert(kControlSessions + kBackgroundCommands < kShareCommands, "none is ever refused");
 static_assert(kQueueLowBytes < kQueueHighBytes && kQueueHighBytes < kQueueCloseBytes);
 static_assert(kFrameHeaderBytes + kFrameBytes <= kReadBytes);
-static_assert(kBeatInterval * 3 <= kSilence);
-static_assert(kBeatIntervalLeast <= kBeatInterval && kBeatInterval <= kBeatIntervalMost);
+static_assert(kHeartbeatInterval * 3 <= kSilence);
+static_assert(kHeartbeatIntervalLeast <= kHeartbeatInterval &&
+              kHeartbeatInterval <= kHeartbeatIntervalMost);
 static_assert(kDepth >= kMembers);
 static_assert(kPathBytes + kPatternBytes < kFrameBytes);
 static_assert(kHashSegmentBytes % kChunkBytesMax == 0 && kChunkBytesMin % kHashReadBytes == 0);

@@ -21,6 +21,6 @@ static_assert(kRejoinWait < kAbsentKept && kAbsentMembers >= kConnections);
 static_assert(kReconnectMost < kRejoinWait, "an honest peer comes back while its id is held");
 static_assert(kRejoinWait < kUnwrittenBelieved && kAbsentMembers <= kMembers);
 static_assert(kMembers + kOrdersUnwritten < kJoinOrder);
-static_assert(kBeatInterval < kContestSilence && kContestSilence < kHoldTimeout);
+static_assert(kHeartbeatInterval < kContestSilence && kContestSilence < kHoldTimeout);
 
 }  // namespace espalier::limits

@@ -266,7 +266,7 @@ bool Connection::flush() {
   return true;
 }
 
-void Connection::settle() {
+void Connection::finishRound() {
   dirty_ = false;
   if (state_ == State::connecting) return;
   if (!queue_.empty() && !blocked_ && !flush()) return;

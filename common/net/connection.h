@@ -56,7 +56,7 @@ class ConnectionHandler {
 // A connection taken out of the loop, for a thread that blocks.
 struct Detached {
   Poco::Net::StreamSocket socket;  // set to block
-  std::string leftover;            // received behind the frame that was being delivered
+  std::string buffered;            // received behind the frame that was being delivered
   std::string unsent;              // to be written before anything else
 };
 
@@ -115,7 +115,7 @@ class Connection final : public EventSource {
   void deliver();
   void discard();
   bool flush();
-  void settle();
+  void finishRound();
   std::uint32_t wantedEvents() const;
 
   EventLoop* loop_;
@@ -136,7 +136,7 @@ class Connection final : public EventSource {
   bool congested_ = false;  // until onDrained
   bool ended_ = false;      // the other end sends no more
   bool shutDown_ = false;   // we send no more
-  bool dirty_ = false;      // in the loop's list of those to settle
+  bool dirty_ = false;      // in the loop's list of those to finish in this round
   bool pending_ = false;    // in the loop's list of those with frames to deliver
 };
 

@@ -12,7 +12,7 @@ namespace {
 
 // What handlers do at the end of a round (send, close, dial) makes more to do; enough for chains
 // that end, and one that does not leaves the sockets their turn.
-constexpr int kSettlePasses = 4;
+constexpr int kFinishPasses = 4;
 
 }  // namespace
 
@@ -48,7 +48,7 @@ EventLoop::~EventLoop() {
 void EventLoop::run() {
   posted_->runHere();
   while (!stopping_.load()) round();
-  settle();
+  finishRound();
   stopping_ = false;
 }
 
@@ -63,8 +63,8 @@ void EventLoop::setTick(std::function<TimePoint()> deadline, std::function<void(
 }
 
 void EventLoop::round() {
-  const bool unsettled = settle();
-  const bool hurry = unsettled || !pending_.empty() || owing_;
+  const bool unfinished = finishRound();
+  const bool hurry = unfinished || !pending_.empty() || owing_;
   const int count =
       ::epoll_wait(epoll_, events_.data(), limits::kEventsPerRound, hurry ? 0 : waitMilliseconds());
   deliverPending();
@@ -143,9 +143,9 @@ int EventLoop::waitMilliseconds() const {
 }
 
 // Whether something is left to do.
-bool EventLoop::settle() {
+bool EventLoop::finishRound() {
   const auto idle = [&] { return dirty_.empty() && drained_.empty() && closing_.empty(); };
-  for (int pass = 0; pass < kSettlePasses && !idle(); ++pass) settleOnce();
+  for (int pass = 0; pass < kFinishPasses && !idle(); ++pass) finishRoundOnce();
   unwatched_.clear();
   return !idle();
 }
@@ -154,11 +154,11 @@ void EventLoop::flush() {
   std::vector<ConnectionId> dirty;
   dirty.swap(dirty_);
   for (const ConnectionId id : dirty) {
-    if (Connection* connection = find(id)) connection->settle();
+    if (Connection* connection = find(id)) connection->finishRound();
   }
 }
 
-void EventLoop::settleOnce() {
+void EventLoop::finishRoundOnce() {
   flush();
   scratch_.clear();
   scratch_.swap(drained_);

@@ -109,8 +109,8 @@ class EventLoop {
   void runPosted();
   void runTimers(TimePoint now);
   bool mayJudge(TimePoint now, TimePoint due, int eventCount);
-  bool settle();
-  void settleOnce();
+  bool finishRound();
+  void finishRoundOnce();
   TimePoint nextDeadline() const;
   int waitMilliseconds() const;
 

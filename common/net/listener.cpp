@@ -121,7 +121,7 @@ bool Listener::acceptOne() {
     const bool exhausted =
         errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
     if (exhausted) pause(systemError("accept", errno));
-    return !exhausted;  // else that comer has gone again
+    return !exhausted;  // else that joiner has gone again
   }
   if (std::exchange(paused_, false)) log::info("accepting connections on {} again", local_.text());
 

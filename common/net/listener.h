@@ -2,7 +2,7 @@
 // whatever process, fails with code `unavailable`.
 //
 // Out of descriptors (or of limits::kConnections) it stops accepting, tries again every
-// limits::kAcceptPause, and logs each change of that state once. Comers wait in the backlog
+// limits::kAcceptPause, and logs each change of that state once. Joiners wait in the backlog
 // meanwhile.
 //
 // Thread rule: the loop's thread only. Destroyed before the loop; also from inside a callback.

@@ -1,6 +1,7 @@
-// What two peers say on a link, and on the way to one. The comer dials, says Hello (purpose link)
-// and Attach; the acceptor answers Accepted, and from then on it is the comer's parent, or Referred
-// or Refused, and closes. docs/protocol.md describes each message; link_codec.h encodes them.
+// What two peers say on a link, and on the way to one. The joiner dials, says Hello (purpose link)
+// and Attach; the acceptor answers Accepted, and from then on it is the joiner's parent, or
+// Referred or Refused, and closes. docs/protocol.md describes each message; link_codec.h encodes
+// them.
 #pragma once
 
 #include <compare>
@@ -16,16 +17,16 @@
 
 namespace espalier::wire {
 
-// How fresh a peer's knowledge of its root is: the number of the last beat that reached it, and how
-// far from the root it was then. What keeps the tree free of cycles; see peer/core/tree.h for the
-// rule and why it holds.
+// How fresh a peer's knowledge of its root is: the sequence number of the last heartbeat that
+// reached it, and how far from the root it was then. What keeps the tree free of cycles; see
+// peer/core/tree.h for the rule and why it holds.
 struct Label {
-  std::uint64_t beat = 0;
+  std::uint64_t sequence = 0;
   std::uint32_t depth = std::numeric_limits<std::uint32_t>::max();
 
   bool operator==(const Label&) const = default;
   bool betterThan(const Label& other) const {
-    return beat != other.beat ? beat > other.beat : depth < other.depth;
+    return sequence != other.sequence ? sequence > other.sequence : depth < other.depth;
   }
 };
 
@@ -42,11 +43,11 @@ struct Lineage {
   bool operator==(const Lineage&) const = default;
 };
 
-// Chosen by the comer for one acceptor, the same each time it asks there: whoever shows it is the
-// comer of before, and replaces the link that it had.
+// Chosen by the joiner for one acceptor, the same each time it asks there: whoever shows it is the
+// joiner of before, and replaces the link that it had.
 using LinkSecret = Bytes<16, struct LinkSecretTag>;
 
-// Comer to acceptor: let me hang below you.
+// Joiner to acceptor: let me hang below you.
 struct Attach {
   NetworkId network;
   Contact self;
@@ -66,7 +67,7 @@ struct Accepted {
   bool operator==(const Accepted&) const = default;
 };
 
-// No place is free here: try these, in this order.
+// No slot is free here: try these, in this order.
 struct Referred {
   std::vector<Contact> candidates;
 
@@ -74,15 +75,15 @@ struct Referred {
 };
 
 enum class RefusalReason {
-  below = 1,       // the comer is an ancestor, or seems to be
-  younger = 2,     // my root joined after the comer and will come to it
-  unanchored = 3,  // no fresh beat came in time: try again later
+  below = 1,       // the joiner is an ancestor, or seems to be
+  younger = 2,     // my root joined after the joiner and will come to it
+  unanchored = 3,  // no fresh heartbeat came in time: try again later
   otherNetwork = 4,
-  busy = 5,  // as many comers are waiting as a peer keeps
+  busy = 5,  // as many joiners are waiting as a peer keeps
 };
 
-// A place is free, but a fresh beat must come from the root first: wait, this link is being looked
-// after.
+// A slot is free, but a fresh heartbeat must come from the root first: wait, this link is being
+// looked after.
 struct Held {
   bool operator==(const Held&) const = default;
 };
@@ -93,13 +94,13 @@ struct Refused {
   bool operator==(const Refused&) const = default;
 };
 
-// Both ways, each limits::kBeatInterval at the latest. Down: the label that the child may take as
-// its parent's. Up: the label is not read.
-struct Beat {
+// Both ways, each limits::kHeartbeatInterval at the latest. Down: the label that the child may take
+// as its parent's. Up: the label is not read.
+struct Heartbeat {
   Label label;
   std::uint64_t members = 1;  // down: of the whole tree; up: the sender and all below it
 
-  bool operator==(const Beat&) const = default;
+  bool operator==(const Heartbeat&) const = default;
 };
 
 // Down, when it changed: the sender's own lineage.
@@ -109,7 +110,8 @@ struct LineageChanged {
   bool operator==(const LineageChanged&) const = default;
 };
 
-// Up, to the root: somebody wants to hang below a peer of this tree and needs a beat above `floor`.
+// Up, to the root: somebody wants to hang below a peer of this tree and needs a heartbeat above
+// `floor`.
 struct Raise {
   Label floor;
   Contact seeker;
@@ -122,10 +124,10 @@ struct Raise {
 // Up, to the root, from a peer that has come back from elsewhere: whom it knew there. Some may be
 // in a tree of their own by now, and only a root looks for others. And down, without a metaserver:
 // a sample of those the parent knows.
-struct Elsewhere {
+struct PeerExchange {
   std::vector<Contact> contacts;  // at most limits::kContacts
 
-  bool operator==(const Elsewhere&) const = default;
+  bool operator==(const PeerExchange&) const = default;
 };
 
 // Both ways: the sender is leaving the network, or gives this link up.
@@ -134,7 +136,7 @@ struct Farewell {
 };
 
 using LinkMessage =
-    std::variant<Attach, Accepted, Referred, Held, Refused, Beat, LineageChanged, Raise, Elsewhere,
-                 Farewell, Query, Answer, Lost, PushOffer, PushLedger>;
+    std::variant<Attach, Accepted, Referred, Held, Refused, Heartbeat, LineageChanged, Raise,
+                 PeerExchange, Farewell, Query, Answer, Lost, PushOffer, PushLedger>;
 
 }  // namespace espalier::wire

@@ -25,7 +25,7 @@ std::uint64_t sendable(std::uint64_t members) {
 }
 
 void fill(const Label& label, proto::Label& out) {
-  out.set_beat(label.beat);
+  out.set_sequence(label.sequence);
   out.set_depth(label.depth);
 }
 
@@ -70,10 +70,10 @@ void fill(const Refused& refused, proto::LinkFrame& frame) {
   frame.mutable_refused()->set_reason(static_cast<std::uint32_t>(refused.reason));
 }
 
-void fill(const Beat& beat, proto::LinkFrame& frame) {
-  auto& out = *frame.mutable_beat();
-  fill(beat.label, *out.mutable_label());
-  out.set_members(sendable(beat.members));
+void fill(const Heartbeat& heartbeat, proto::LinkFrame& frame) {
+  auto& out = *frame.mutable_heartbeat();
+  fill(heartbeat.label, *out.mutable_label());
+  out.set_members(sendable(heartbeat.members));
 }
 
 void fill(const LineageChanged& changed, proto::LinkFrame& frame) {
@@ -87,8 +87,8 @@ void fill(const Raise& raise, proto::LinkFrame& frame) {
   out.set_acceptor(raise.acceptor.text());
 }
 
-void fill(const Elsewhere& elsewhere, proto::LinkFrame& frame) {
-  fillContacts(elsewhere.contacts, *frame.mutable_elsewhere()->mutable_contacts());
+void fill(const PeerExchange& exchange, proto::LinkFrame& frame) {
+  fillContacts(exchange.contacts, *frame.mutable_peer_exchange()->mutable_contacts());
 }
 
 void fill(const Farewell&, proto::LinkFrame& frame) {
@@ -111,9 +111,9 @@ void fill(const Message& search, proto::LinkFrame& frame) {
 // --- in
 
 Result<Label> read(const proto::Label& in) {
-  if (in.beat() >= limits::kBeatNumber) return malformed("a beat beyond all numbers");
+  if (in.sequence() >= limits::kSequenceNumbers) return malformed("a sequence number beyond all");
   if (in.depth() > limits::kDepth) return malformed("a depth that no tree has");
-  return Label{in.beat(), in.depth()};
+  return Label{in.sequence(), in.depth()};
 }
 
 template <typename Message>
@@ -152,7 +152,7 @@ Result<LinkMessage> read(const proto::Attach& in) {
 Result<LinkMessage> read(const proto::Accepted& in) {
   auto self = readContact(in.self());
   if (!self) return self.error();
-  // An absent one would be beat 0, depth 0: not what its sender can have meant.
+  // An absent one would be heartbeat 0, depth 0: not what its sender can have meant.
   if (!in.has_label()) return malformed("no label");
   const auto label = read(in.label());
   if (!label) return label.error();
@@ -176,13 +176,13 @@ Result<LinkMessage> read(const proto::Refused& in) {
   return LinkMessage(Refused{static_cast<RefusalReason>(in.reason())});
 }
 
-Result<LinkMessage> read(const proto::Beat& in) {
+Result<LinkMessage> read(const proto::Heartbeat& in) {
   if (!in.has_label()) return malformed("no label");
   const auto label = read(in.label());
   if (!label) return label.error();
   const auto members = readMembers(in.members(), 1);
   if (!members) return members.error();
-  return LinkMessage(Beat{*label, *members});
+  return LinkMessage(Heartbeat{*label, *members});
 }
 
 Result<LinkMessage> read(const proto::LineageChanged& in) {
@@ -201,10 +201,10 @@ Result<LinkMessage> read(const proto::Raise& in) {
   return LinkMessage(Raise{*floor, *std::move(seeker), *std::move(acceptor)});
 }
 
-Result<LinkMessage> read(const proto::Elsewhere& in) {
+Result<LinkMessage> read(const proto::PeerExchange& in) {
   auto contacts = readContacts(in.contacts(), limits::kContacts);
   if (!contacts) return contacts.error();
-  return LinkMessage(Elsewhere{*std::move(contacts)});
+  return LinkMessage(PeerExchange{*std::move(contacts)});
 }
 
 Result<LinkMessage> read(const proto::Search& in) {
@@ -243,14 +243,14 @@ Result<LinkMessage> decodeLink(std::string_view payload) {
       return LinkMessage(Held{});
     case proto::LinkFrame::kRefused:
       return read(frame.refused());
-    case proto::LinkFrame::kBeat:
-      return read(frame.beat());
+    case proto::LinkFrame::kHeartbeat:
+      return read(frame.heartbeat());
     case proto::LinkFrame::kLineageChanged:
       return read(frame.lineage_changed());
     case proto::LinkFrame::kRaise:
       return read(frame.raise());
-    case proto::LinkFrame::kElsewhere:
-      return read(frame.elsewhere());
+    case proto::LinkFrame::kPeerExchange:
+      return read(frame.peer_exchange());
     case proto::LinkFrame::kFarewell:
       return LinkMessage(Farewell{});
     case proto::LinkFrame::kSearch:

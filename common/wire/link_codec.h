@@ -1,10 +1,10 @@
 // Messages of a link (link.h) as the payload of a frame, and back.
 //
 // decodeLink() is the one place where what a neighbour sent is checked for form: lengths of ids,
-// hosts and lists, ports, orders, beats and depths that nothing later can overflow. What fails is
-// an error of code `protocol`, safe to print; so is a message of no kind that this version knows.
-// Fields that it does not know are skipped. Whether a message makes sense where it arrives is the
-// core's business.
+// hosts and lists, ports, orders, heartbeats and depths that nothing later can overflow. What fails
+// is an error of code `protocol`, safe to print; so is a message of no kind that this version
+// knows. Fields that it does not know are skipped. Whether a message makes sense where it arrives
+// is the core's business.
 //
 // encode() wants values within limits.h and then stays within limits::kFrameBytes; counts of
 // members above limits::kMembers are sent as that, since they are sums of what others claim.

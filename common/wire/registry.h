@@ -49,16 +49,16 @@ struct Links {
   bool operator==(const Links&) const = default;
 };
 
-// This peer has no parent and wants a place.
+// This peer has no parent and wants a referral.
 struct Seek {
   std::optional<PeerId> lost;    // the parent that it had
-  std::optional<PeerId> failed;  // the place that it could not take
+  std::optional<PeerId> failed;  // the peer that it could not attach to
 
   bool operator==(const Seek&) const = default;
 };
 
-struct RegistryBeat {
-  bool operator==(const RegistryBeat&) const = default;
+struct RegistryHeartbeat {
+  bool operator==(const RegistryHeartbeat&) const = default;
 };
 
 // The members after `after` in order of joining: answered by one Topology.
@@ -76,31 +76,31 @@ struct Quit {
   bool operator==(const Quit&) const = default;
 };
 
-using RegistryRequest =
-    std::variant<Join, PortTaken, Links, Seek, RegistryBeat, TopologyRequest, MembersRequest, Quit>;
+using RegistryRequest = std::variant<Join, PortTaken, Links, Seek, RegistryHeartbeat,
+                                     TopologyRequest, MembersRequest, Quit>;
 
 // --- from the metaserver ---
 
 // Where a peer belongs.
-struct Place {
+struct Referral {
   enum class Kind {
     keep = 1,   // where it is
     root = 2,   // nowhere: it is the root
-    below = 3,  // below `parent`, where a place is reserved
+    below = 3,  // below `parent`, where a slot is reserved
   };
   Kind kind = Kind::keep;
   Contact parent;
 
-  bool operator==(const Place&) const = default;
+  bool operator==(const Referral&) const = default;
 };
 
 struct Admitted {
   NetworkId network;
   Contact self;  // with the order of joining and the endpoint that others will dial
   unsigned maxLinks = 2;
-  std::chrono::milliseconds beatInterval{2000};
+  std::chrono::milliseconds heartbeatInterval{2000};
   std::uint64_t members = 1;
-  Place place;
+  Referral referral;
   std::string source = {};  // the host that the peer comes from; empty: not told
 
   bool operator==(const Admitted&) const = default;
@@ -120,11 +120,11 @@ struct WordRefused {
   bool operator==(const WordRefused&) const = default;
 };
 
-struct RegistryBeatReply {
-  std::chrono::milliseconds beatInterval{2000};
+struct RegistryHeartbeatReply {
+  std::chrono::milliseconds heartbeatInterval{2000};
   std::string unreachable = {};  // why nobody can connect to the peer; empty: nothing is known
 
-  bool operator==(const RegistryBeatReply&) const = default;
+  bool operator==(const RegistryHeartbeatReply&) const = default;
 };
 
 struct Members {
@@ -149,7 +149,7 @@ struct Topology {
   bool operator==(const Topology&) const = default;
 };
 
-using RegistryReply =
-    std::variant<Admitted, Place, Wait, WordRefused, RegistryBeatReply, Members, Topology, Failure>;
+using RegistryReply = std::variant<Admitted, Referral, Wait, WordRefused, RegistryHeartbeatReply,
+                                   Members, Topology, Failure>;
 
 }  // namespace espalier::wire

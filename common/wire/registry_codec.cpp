@@ -53,8 +53,8 @@ void fill(const Seek& seek, proto::RegistryRequestFrame& frame) {
   if (seek.failed) out.set_failed(seek.failed->text());
 }
 
-void fill(const RegistryBeat&, proto::RegistryRequestFrame& frame) {
-  frame.mutable_beat();
+void fill(const RegistryHeartbeat&, proto::RegistryRequestFrame& frame) {
+  frame.mutable_heartbeat();
 }
 
 void fill(const TopologyRequest& request, proto::RegistryRequestFrame& frame) {
@@ -148,8 +148,8 @@ Result<RegistryRequest> decodeRegistryRequest(std::string_view payload) {
       return read(frame.links());
     case proto::RegistryRequestFrame::kSeek:
       return read(frame.seek());
-    case proto::RegistryRequestFrame::kBeat:
-      return RegistryRequest(RegistryBeat{});
+    case proto::RegistryRequestFrame::kHeartbeat:
+      return RegistryRequest(RegistryHeartbeat{});
     case proto::RegistryRequestFrame::kTopology:
       return read(frame.topology());
     case proto::RegistryRequestFrame::kMembers:

@@ -14,8 +14,8 @@ using std::chrono::milliseconds;
 
 Result<milliseconds> readInterval(std::uint32_t ms) {
   const milliseconds interval(ms);
-  if (interval < limits::kBeatIntervalLeast || interval > limits::kBeatIntervalMost) {
-    return malformed(fmt::format("a beat every {} ms", ms));
+  if (interval < limits::kHeartbeatIntervalLeast || interval > limits::kHeartbeatIntervalMost) {
+    return malformed(fmt::format("a heartbeat every {} ms", ms));
   }
   return interval;
 }
@@ -26,9 +26,9 @@ std::uint32_t countMs(milliseconds interval) {
 
 // --- replies, out
 
-void fill(const Place& place, proto::Place& out) {
-  out.set_kind(static_cast<std::uint32_t>(place.kind));
-  if (place.kind == Place::Kind::below) fill(place.parent, *out.mutable_parent());
+void fill(const Referral& referral, proto::Referral& out) {
+  out.set_kind(static_cast<std::uint32_t>(referral.kind));
+  if (referral.kind == Referral::Kind::below) fill(referral.parent, *out.mutable_parent());
 }
 
 void fill(const Admitted& admitted, proto::RegistryReplyFrame& frame) {
@@ -36,14 +36,14 @@ void fill(const Admitted& admitted, proto::RegistryReplyFrame& frame) {
   out.mutable_network()->assign(admitted.network.view());
   fill(admitted.self, *out.mutable_self());
   out.set_max_links(admitted.maxLinks);
-  out.set_beat_interval_ms(countMs(admitted.beatInterval));
+  out.set_heartbeat_interval_ms(countMs(admitted.heartbeatInterval));
   out.set_members(admitted.members);
-  fill(admitted.place, *out.mutable_place());
+  fill(admitted.referral, *out.mutable_referral());
   if (!admitted.source.empty()) out.set_source(admitted.source);
 }
 
-void fill(const Place& place, proto::RegistryReplyFrame& frame) {
-  fill(place, *frame.mutable_place());
+void fill(const Referral& referral, proto::RegistryReplyFrame& frame) {
+  fill(referral, *frame.mutable_referral());
 }
 
 void fill(const Wait& wait, proto::RegistryReplyFrame& frame) {
@@ -54,10 +54,10 @@ void fill(const WordRefused& refused, proto::RegistryReplyFrame& frame) {
   frame.mutable_word_refused()->set_word(refused.word);
 }
 
-void fill(const RegistryBeatReply& reply, proto::RegistryReplyFrame& frame) {
-  frame.mutable_beat()->set_beat_interval_ms(countMs(reply.beatInterval));
+void fill(const RegistryHeartbeatReply& reply, proto::RegistryReplyFrame& frame) {
+  frame.mutable_heartbeat()->set_heartbeat_interval_ms(countMs(reply.heartbeatInterval));
   if (!reply.unreachable.empty()) {
-    frame.mutable_beat()->set_unreachable(
+    frame.mutable_heartbeat()->set_unreachable(
         std::string(cutUtf8(reply.unreachable, limits::kMessageBytes)));
   }
 }
@@ -87,23 +87,23 @@ void fill(const Failure& failure, proto::RegistryReplyFrame& frame) {
 
 // --- replies, in
 
-Result<Place> readPlace(const proto::Place& in) {
-  if (in.kind() < 1 || in.kind() > static_cast<std::uint32_t>(Place::Kind::below)) {
-    return malformed("a place of an unknown kind");
+Result<Referral> readReferral(const proto::Referral& in) {
+  if (in.kind() < 1 || in.kind() > static_cast<std::uint32_t>(Referral::Kind::below)) {
+    return malformed("a referral of an unknown kind");
   }
-  Place place{static_cast<Place::Kind>(in.kind()), {}};
-  if (place.kind == Place::Kind::below) {
+  Referral referral{static_cast<Referral::Kind>(in.kind()), {}};
+  if (referral.kind == Referral::Kind::below) {
     auto parent = readContact(in.parent());
     if (!parent) return parent.error();
-    place.parent = *std::move(parent);
+    referral.parent = *std::move(parent);
   }
-  return place;
+  return referral;
 }
 
-Result<RegistryReply> read(const proto::Place& in) {
-  auto place = readPlace(in);
-  if (!place) return place.error();
-  return RegistryReply(*std::move(place));
+Result<RegistryReply> read(const proto::Referral& in) {
+  auto referral = readReferral(in);
+  if (!referral) return referral.error();
+  return RegistryReply(*std::move(referral));
 }
 
 Result<RegistryReply> read(const proto::Admitted& in) {
@@ -118,15 +118,15 @@ Result<RegistryReply> read(const proto::Admitted& in) {
     return malformed(fmt::format("a network of {} links a peer", in.max_links()));
   }
   admitted.maxLinks = in.max_links();
-  const auto interval = readInterval(in.beat_interval_ms());
+  const auto interval = readInterval(in.heartbeat_interval_ms());
   if (!interval) return interval.error();
-  admitted.beatInterval = *interval;
+  admitted.heartbeatInterval = *interval;
   const auto members = readMembers(in.members(), 1);
   if (!members) return members.error();
   admitted.members = *members;
-  auto place = readPlace(in.place());
-  if (!place) return place.error();
-  admitted.place = *std::move(place);
+  auto referral = readReferral(in.referral());
+  if (!referral) return referral.error();
+  admitted.referral = *std::move(referral);
   if (isHost(in.source())) admitted.source = in.source();
   return RegistryReply(std::move(admitted));
 }
@@ -140,11 +140,11 @@ Result<RegistryReply> read(const proto::WordRefused& in) {
   return RegistryReply(WordRefused{in.word()});
 }
 
-Result<RegistryReply> read(const proto::RegistryBeatReply& in) {
-  const auto interval = readInterval(in.beat_interval_ms());
+Result<RegistryReply> read(const proto::RegistryHeartbeatReply& in) {
+  const auto interval = readInterval(in.heartbeat_interval_ms());
   if (!interval) return interval.error();
-  return RegistryReply(
-      RegistryBeatReply{*interval, std::string(cutUtf8(in.unreachable(), limits::kMessageBytes))});
+  return RegistryReply(RegistryHeartbeatReply{
+      *interval, std::string(cutUtf8(in.unreachable(), limits::kMessageBytes))});
 }
 
 Result<RegistryReply> read(const proto::Members& in) {
@@ -194,14 +194,14 @@ Result<RegistryReply> decodeRegistryReply(std::string_view payload) {
   switch (frame.kind_case()) {
     case proto::RegistryReplyFrame::kAdmitted:
       return read(frame.admitted());
-    case proto::RegistryReplyFrame::kPlace:
-      return read(frame.place());
+    case proto::RegistryReplyFrame::kReferral:
+      return read(frame.referral());
     case proto::RegistryReplyFrame::kWait:
       return read(frame.wait());
     case proto::RegistryReplyFrame::kWordRefused:
       return read(frame.word_refused());
-    case proto::RegistryReplyFrame::kBeat:
-      return read(frame.beat());
+    case proto::RegistryReplyFrame::kHeartbeat:
+      return read(frame.heartbeat());
     case proto::RegistryReplyFrame::kMembers:
       return read(frame.members());
     case proto::RegistryReplyFrame::kTopology:

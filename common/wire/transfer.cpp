@@ -204,7 +204,7 @@ void fill(const TransferFailure& failure, proto::TransferAnswer& out) {
   message.set_message(std::string(cutUtf8(failure.message, limits::kMessageBytes)));
 }
 void fill(const Waiting& waiting, proto::TransferAnswer& out) {
-  out.mutable_waiting()->set_place(waiting.place);
+  out.mutable_waiting()->set_position(waiting.position);
 }
 void fill(const ChunksCut& cut, proto::TransferAnswer& out) {
   out.mutable_cut()->set_first(cut.first);
@@ -274,7 +274,7 @@ Result<TransferAnswer> decodeTransferAnswer(std::string_view payload) {
     case proto::TransferAnswer::kFailure:
       return fromProto(message.failure());
     case proto::TransferAnswer::kWaiting:
-      return TransferAnswer(Waiting{message.waiting().place()});
+      return TransferAnswer(Waiting{message.waiting().position()});
     case proto::TransferAnswer::kHeld:
       return fromProto(message.held());
     case proto::TransferAnswer::kCut:

@@ -111,7 +111,7 @@ struct TransferFailure {
 };
 
 struct Waiting {
-  std::uint32_t place = 0;
+  std::uint32_t position = 0;
   bool operator==(const Waiting&) const = default;
 };
 

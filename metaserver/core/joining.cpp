@@ -136,41 +136,42 @@ void Registry::admit(ConnectionId connection, const wire::Join& join, bool again
   member.admission = ++admissions_;
   member.connection = connection;
   member.heard = now;
-  member.beat = beatInterval();
+  member.heartbeat = heartbeatInterval();
   if (again) member.neighbours = linksOf(join.id, join.neighbours);
 
   const Node node = tree_.add({join.id, member.contact.order, member.contact.endpoint});
   if (records_.size() <= topo::number(node)) records_.resize(topo::number(node) + 1);
   byOrder_.emplace_hint(byOrder_.end(), member.contact.order, node);  // newcomers come last
-  silence_.push_back({now + 3 * member.beat, node, member.admission});
+  silence_.push_back({now + 3 * member.heartbeat, node, member.admission});
   session.member = node;
   record(node) = std::move(member);
   touch(node);
   takePort(node);
   setParent(node, again ? join.parent : std::nullopt, now);
 
-  wire::Place place;
+  wire::Referral referral;
   if (again) {
-    settle(node);
+    reconcileParent(node);
     for (const auto& neighbour : record(node).neighbours) {
       const auto other = tree_.find(neighbour);
-      if (other && record(*other).parent == join.id) settle(*other);
+      if (other && record(*other).parent == join.id) reconcileParent(*other);
     }
-    if (!record(node).parent && !awaiting()) place = placeFor(node, {}, now);
+    if (!record(node).parent && !awaiting()) referral = referralFor(node, {}, now);
   } else {
-    place = placeFor(node, {}, now);
+    referral = referralFor(node, {}, now);
   }
   if (!awaiting()) changed();
   const auto& contact = record(node).contact;
   fx.notices.push_back(
       again ? fmt::format("{} is back on {}", contact.id.text(), contact.endpoint.text())
-      : place.kind == wire::Place::Kind::below
+      : referral.kind == wire::Referral::Kind::below
           ? fmt::format("{} joined on {}, referred to {}", contact.id.text(),
-                        contact.endpoint.text(), place.parent.id.text())
+                        contact.endpoint.text(), referral.parent.id.text())
           : fmt::format("{} joined on {}, the first peer", contact.id.text(),
                         contact.endpoint.text()));
-  fx.sends.push_back({connection, wire::Admitted{options_.network, contact, options_.maxLinks,
-                                                 beatInterval(), size(), std::move(place)}});
+  fx.sends.push_back(
+      {connection, wire::Admitted{options_.network, contact, options_.maxLinks, heartbeatInterval(),
+                                  size(), std::move(referral)}});
   if (awaitUntil_ != kNever && !awaiting()) endWaiting(now, fx);
 }
 
@@ -215,7 +216,7 @@ void Registry::portTaken(Node node, std::uint16_t port, TimePoint now, Effects& 
   if (!awaiting()) changed();
   fx.sends.push_back(
       {member.connection, wire::Admitted{options_.network, member.contact, options_.maxLinks,
-                                         beatInterval(), size(), placeFor(node, {}, now)}});
+                                         heartbeatInterval(), size(), referralFor(node, {}, now)}});
   for (const Node child : tree_.children(node)) {
     if (record(child).reserved) fx.sends.push_back({record(child).connection, below(node)});
   }

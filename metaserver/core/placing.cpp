@@ -12,14 +12,14 @@ using namespace std::chrono_literals;
 // A newcomer insists for kReferralRetry; then it asks for another place and this one must still be
 // there.
 constexpr auto kReservation = limits::kReferralRetry + 5s;
-constexpr std::size_t kFailedPlaces = 8;
+constexpr std::size_t kFailedReferrals = 8;
 // Long enough for an orphan to have asked by itself.
 constexpr auto kParentlessFor = 2s;
 
 }  // namespace
 
-wire::Place Registry::below(Node parent) const {
-  return {wire::Place::Kind::below, record(parent).contact};
+wire::Referral Registry::below(Node parent) const {
+  return {wire::Referral::Kind::below, record(parent).contact};
 }
 
 bool Registry::mayTake(const Record& member, Node parent) const {
@@ -50,20 +50,20 @@ void Registry::setReserved(Record& member, bool reserved) {
 }
 
 // The answer to a peer that has no parent.
-wire::Place Registry::placeFor(Node node, const wire::Seek& seek, TimePoint now) {
+wire::Referral Registry::referralFor(Node node, const wire::Seek& seek, TimePoint now) {
   Record& member = record(node);
   if (seek.failed) {
-    if (member.failed.size() >= kFailedPlaces) member.failed.erase(member.failed.begin());
+    if (member.failed.size() >= kFailedReferrals) member.failed.erase(member.failed.begin());
     member.failed.push_back(*seek.failed);
   }
   const auto parent = tree_.parent(node);
-  if (!parent) return placeAnew(node, now);
+  if (!parent) return referToTree(node, now);
   if (seek.lost == record(*parent).contact.id) {
-    // Its death was not noticed here yet: the plan for it holds already. The picture changes when
+    // Its death was not noticed here yet: the plan for it holds already. The snapshot changes when
     // it is.
     const Node dead[] = {*parent};
     const auto plan = topo::planFailure(tree_, dead);
-    if (plan.newRoot == node) return {wire::Place::Kind::root, {}};
+    if (plan.newRoot == node) return {wire::Referral::Kind::root, {}};
     for (const auto& attachment : plan.attachments) {
       if (attachment.orphan == node && mayTake(member, attachment.parent)) {
         return below(attachment.parent);
@@ -73,19 +73,19 @@ wire::Place Registry::placeFor(Node node, const wire::Seek& seek, TimePoint now)
     return below(*parent);
   }
   unlink(node);
-  return placeAnew(node, now);
+  return referToTree(node, now);
 }
 
-wire::Place Registry::placeAnew(Node node, TimePoint now) {
+wire::Referral Registry::referToTree(Node node, TimePoint now) {
   Record& member = record(node);
   const auto root = tree_.oldestRoot();
-  if (root == node) return {wire::Place::Kind::root, {}};
+  if (root == node) return {wire::Referral::Kind::root, {}};
   auto parent = topo::place(tree_, options_.placement, member.contact.endpoint);
   if (parent && !mayTake(member, *parent)) {
     // A peer that failed it may still have others below.
     for (std::deque<Node> level{*root}; !level.empty(); level.pop_front()) {
       parent = level.front();
-      if (tree_.freePlaces(*parent) > 0 && mayTake(member, *parent)) break;
+      if (tree_.freeSlots(*parent) > 0 && mayTake(member, *parent)) break;
       for (const Node child : tree_.children(*parent)) level.push_back(child);
       parent.reset();
     }
@@ -126,14 +126,14 @@ void Registry::reported(Node node, const wire::Links& links, TimePoint now) {
   member.neighbours = linksOf(member.contact.id, links.neighbours);
   touch(node);
   if (member.parent) member.failed.clear();
-  settle(node);
+  reconcileParent(node);
   if (!awaiting()) changed();
 }
 
-// Makes the picture agree with what the peer says of its parent. A peer without one keeps what is
+// Makes the snapshot agree with what the peer says of its parent. A peer without one keeps what is
 // reserved for it, and the place below a parent whose death was not noticed yet: the plan for that
 // death starts from there.
-void Registry::settle(Node node) {
+void Registry::reconcileParent(Node node) {
   Record& member = record(node);
   if (!member.parent) return;
   const auto parent = tree_.find(*member.parent);
@@ -143,20 +143,20 @@ void Registry::settle(Node node) {
     return;
   }
   if (tree_.parent(node)) unlink(node);
-  // A cycle in the picture: somebody between the two has moved and not told yet.
+  // A cycle in the snapshot: somebody between the two has moved and not told yet.
   if (tree_.isBelow(*parent, node)) {
     Node above = *parent;
     while (tree_.parent(above) != node) above = *tree_.parent(above);
     unlink(above);
   }
-  if (tree_.freePlaces(node) == 0 && !makeRoom(node, node)) return;
-  if (tree_.freePlaces(*parent) == 0 && !makeRoom(*parent, node)) return;
+  if (tree_.freeSlots(node) == 0 && !makeRoom(node, node)) return;
+  if (tree_.freeSlots(*parent) == 0 && !makeRoom(*parent, node)) return;
   if (!tree_.link(node, *parent)) return;
   touch(node);
   setReserved(member, false);
 }
 
-// A place at a peer whose picture is full: a link that was only reserved goes first, then one that
+// A place at a peer whose snapshot is full: a link that was only reserved goes first, then one that
 // its child does not report.
 bool Registry::makeRoom(Node node, Node keep) {
   std::optional<Node> least;
@@ -211,10 +211,10 @@ void Registry::reconcile(TimePoint now, Effects& fx) {
     const Record& member = record(due.node);
     if (!member.reserved || member.reservedUntil > now) continue;
     unlink(due.node);
-    settle(due.node);
+    reconcileParent(due.node);
   }
   for (const Node node : tree_.roots()) {
-    if (record(node).parent) settle(node);  // there was no room for it in the picture
+    if (record(node).parent) reconcileParent(node);  // there was no room for it in the snapshot
   }
   const auto root = tree_.oldestRoot();
   for (const JoinOrder order : parentless_) {
@@ -223,7 +223,7 @@ void Registry::reconcile(TimePoint now, Effects& fx) {
     if (node == root || member.reserved || now < member.askedFrom) continue;
     member.askedFrom = now + limits::kSilence;
     const auto parent = tree_.parent(node);
-    fx.sends.push_back({member.connection, parent ? below(*parent) : placeAnew(node, now)});
+    fx.sends.push_back({member.connection, parent ? below(*parent) : referToTree(node, now)});
   }
 }
 

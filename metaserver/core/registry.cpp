@@ -26,7 +26,7 @@ Registry::Registry(Options options, TimePoint now, Effects& fx)
       // A network that begins here has given no orders yet.
       unwrittenUntil_(number(options_.nextOrder) > 1 ? now + limits::kUnwrittenBelieved
                                                      : TimePoint::min()),
-      reconcileAt_(now + limits::kBeatInterval),
+      reconcileAt_(now + limits::kHeartbeatInterval),
       seen_(now) {
   if (options_.placement == topo::Rule::nearest) tree_.indexAddresses();
   for (auto& before : options_.before) {
@@ -78,9 +78,9 @@ void Registry::received(ConnectionId connection, const wire::RegistryRequest& re
     return;
   }
   const auto member = session->second.member;
-  if (std::holds_alternative<wire::RegistryBeat>(request)) {
-    if (member) record(*member).beat = beatInterval();
-    fx.sends.push_back({connection, wire::RegistryBeatReply{beatInterval()}});
+  if (std::holds_alternative<wire::RegistryHeartbeat>(request)) {
+    if (member) record(*member).heartbeat = heartbeatInterval();
+    fx.sends.push_back({connection, wire::RegistryHeartbeatReply{heartbeatInterval()}});
     return;
   }
   if (!member) return refuse(connection, "join first", fx);
@@ -89,8 +89,8 @@ void Registry::received(ConnectionId connection, const wire::RegistryRequest& re
   } else if (const auto* links = std::get_if<wire::Links>(&request)) {
     reported(*member, *links, now);
   } else if (const auto* seek = std::get_if<wire::Seek>(&request)) {
-    // While the peers of before come back the picture has holes: the seeker asks again.
-    if (!awaiting()) fx.sends.push_back({connection, placeFor(*member, *seek, now)});
+    // While the peers of before come back the snapshot has holes: the seeker asks again.
+    if (!awaiting()) fx.sends.push_back({connection, referralFor(*member, *seek, now)});
   } else if (std::holds_alternative<wire::Quit>(request)) {
     fx.notices.push_back(fmt::format("{} left", record(*member).contact.id.text()));
     session->second.member.reset();
@@ -106,18 +106,19 @@ void Registry::refuse(ConnectionId connection, std::string why, Effects& fx) {
 
 // --- time ---
 
-std::chrono::milliseconds Registry::beatInterval() const {
-  // A metaserver with very many peers has better things to do than to answer 7,500 beats a second.
-  constexpr std::size_t kBeatsPerSecond = 5000;
-  const std::chrono::milliseconds spread{size() * 1000 / kBeatsPerSecond};
-  return std::clamp<std::chrono::milliseconds>(spread, limits::kBeatInterval, 30s);
+std::chrono::milliseconds Registry::heartbeatInterval() const {
+  // A metaserver with very many peers has better things to do than to answer 7,500 heartbeats a
+  // second.
+  constexpr std::size_t kHeartbeatsPerSecond = 5000;
+  const std::chrono::milliseconds spread{size() * 1000 / kHeartbeatsPerSecond};
+  return std::clamp<std::chrono::milliseconds>(spread, limits::kHeartbeatInterval, 30s);
 }
 
 void Registry::observe(TimePoint now) {
-  // tick() comes at least every beat interval: after a longer gap it was this process that stood
-  // still.
-  if (now - seen_ > limits::kBeatInterval + limits::kStall) {
-    judgeFrom_ = now + 3 * beatInterval();
+  // tick() comes at least every heartbeat interval: after a longer gap it was this process that
+  // stood still.
+  if (now - seen_ > limits::kHeartbeatInterval + limits::kStall) {
+    judgeFrom_ = now + 3 * heartbeatInterval();
   }
   seen_ = now;
 }
@@ -131,7 +132,7 @@ void Registry::tick(TimePoint now, Effects& fx) {
   observe(now);
   if (now >= awaitUntil_ || (!waiting_.empty() && !newcomersWait(now))) endWaiting(now, fx);
   if (now < reconcileAt_) return;
-  reconcileAt_ = now + limits::kBeatInterval / 2;
+  reconcileAt_ = now + limits::kHeartbeatInterval / 2;
   absent_.expire(now);
   if (now >= unwrittenUntil_) unwrittenTaken_.clear();
   judgeSilence(now, fx);
@@ -144,8 +145,8 @@ void Registry::judgeSilence(TimePoint now, Effects& fx) {
     silence_.pop_front();
     if (!tree_.isMember(due.node) || record(due.node).admission != due.admission) continue;
     const auto& member = record(due.node);
-    const TimePoint silentAt =
-        std::max<TimePoint>(member.heard + 3 * std::max(member.beat, beatInterval()), judgeFrom_);
+    const TimePoint silentAt = std::max<TimePoint>(
+        member.heard + 3 * std::max(member.heartbeat, heartbeatInterval()), judgeFrom_);
     if (silentAt > now) {
       silence_.push_back({silentAt, due.node, due.admission});
       continue;

@@ -3,7 +3,7 @@
 // shell keeps it in a Guarded (one mutex).
 //
 // What it knows, and how it comes to know it:
-//   picture    the tree (topo::Tree): a link is in it once it was reserved for a referral or
+//   snapshot    the tree (topo::Tree): a link is in it once it was reserved for a referral or
 //   reported by the child.
 //              What peers report overrides what was reserved.
 //   reported   each peer's own list of links; topo.txt has those that both ends reported.
@@ -78,7 +78,7 @@ struct MemberRow {
   wire::Contact contact;
   InstanceKey key;
   std::vector<PeerId> neighbours;  // as it reports them
-  std::optional<PeerId> above;     // its parent in the picture, reserved or not
+  std::optional<PeerId> above;     // its parent in the snapshot, reserved or not
 };
 
 // What has changed, in this order.
@@ -130,7 +130,7 @@ class Registry {
   std::vector<Remembered> remembered() const;
   std::vector<wire::TopologyEntry> entries(JoinOrder after, std::size_t mostBytes,
                                            bool& more) const;
-  const topo::Tree& picture() const { return tree_; }
+  const topo::Tree& snapshot() const { return tree_; }
 
   // --- for one copy that follows (shell/directory.h), so that nobody copies all of it at once
   // At most `most` of the changes since the last call; the first call begins with everybody. Once
@@ -152,12 +152,12 @@ class Registry {
     std::optional<PeerId> parent;    // as reported
     std::vector<PeerId> neighbours;  // as reported
     std::vector<PeerId> failed;      // places that it could not take, the latest
-    bool reserved = false;           // its link to its parent in the picture was not reported yet
+    bool reserved = false;           // its link to its parent in the snapshot was not reported yet
     bool touched = false;            // it stands in touched_
     TimePoint reservedUntil{};
     TimePoint heard{};
     TimePoint askedFrom{};  // when it is told a place unasked, if it has no parent by then
-    std::chrono::milliseconds beat{0};  // the interval that it was told
+    std::chrono::milliseconds heartbeat{0};  // the interval that it was told
   };
   struct Session {
     std::string host;
@@ -195,12 +195,12 @@ class Registry {
   void refuse(ConnectionId connection, std::string why, Effects& fx);
 
   // places
-  wire::Place placeFor(Node node, const wire::Seek& seek, TimePoint now);
-  wire::Place placeAnew(Node node, TimePoint now);
-  wire::Place below(Node parent) const;
+  wire::Referral referralFor(Node node, const wire::Seek& seek, TimePoint now);
+  wire::Referral referToTree(Node node, TimePoint now);
+  wire::Referral below(Node parent) const;
   bool mayTake(const Record& record, Node parent) const;
   void reserve(Node node, Node parent, TimePoint now);
-  void settle(Node node);
+  void reconcileParent(Node node);
   void setParent(Node node, const std::optional<PeerId>& parent, TimePoint now);
   bool makeRoom(Node node, Node keep);
   void unlink(Node node);
@@ -214,7 +214,7 @@ class Registry {
   static std::vector<PeerId> linksOf(const PeerId& self, const std::vector<PeerId>& reported);
   bool mutual(const Record& from, const PeerId& to) const;
   void setReserved(Record& member, bool reserved);
-  std::chrono::milliseconds beatInterval() const;
+  std::chrono::milliseconds heartbeatInterval() const;
   void touch(Node node);
   void touchAll();
   void changed() { ++version_; }

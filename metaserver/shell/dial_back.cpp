@@ -13,13 +13,13 @@ void DialBack::remarkOn(const net::Connection& session, wire::RegistryReply& rep
     if (announced && announced->sameHost(session.remote())) {
       reach_[session.id()] = {{host, admitted->self.endpoint.port}, false, ""};
     }
-  } else if (auto* beat = std::get_if<wire::RegistryBeatReply>(&reply)) {
+  } else if (auto* heartbeat = std::get_if<wire::RegistryHeartbeatReply>(&reply)) {
     const auto reach = reach_.find(session.id());
-    if (reach != reach_.end()) beat->unreachable = std::exchange(reach->second.problem, "");
+    if (reach != reach_.end()) heartbeat->unreachable = std::exchange(reach->second.problem, "");
   }
 }
 
-void DialBack::beat(const net::Connection& session) {
+void DialBack::heartbeat(const net::Connection& session) {
   const auto reach = reach_.find(session.id());
   if (reach == reach_.end() || reach->second.asked || underWay_.size() >= kAtOnce) return;
   reach->second.asked = true;

@@ -1,12 +1,13 @@
 // Tells a peer whether others can connect to where it says that it listens: the metaserver dials it
-// back, once a session, with its first beat.
+// back, once a session, with its first heartbeat.
 //
-//   admitted --first beat--> dialled back --refused, silent--> told with the next answer to a beat
+//   admitted --first heartbeat--> dialled back --refused, silent--> told with the next answer to a
+//   heartbeat
 //                                         --accepted--> nothing to tell
 //
 // It dials no other host than the one that the peer's connection comes from: else a peer could have
 // us scan the ports of strangers. At most kAtOnce connections are under way at a time; who comes
-// beyond that waits for a later beat. What it keeps goes with the session.
+// beyond that waits for a later heartbeat. What it keeps goes with the session.
 //
 // Thread rule: the loop's thread only.
 #pragma once
@@ -33,7 +34,7 @@ class DialBack final : private net::ConnectionHandler {
   // comes from, and whether the peer can be reached.
   void remarkOn(const net::Connection& session, wire::RegistryReply& reply);
   // The peer is alive: it has had the time to listen.
-  void beat(const net::Connection& session);
+  void heartbeat(const net::Connection& session);
   void closed(ConnectionId session) { reach_.erase(session); }
 
  private:

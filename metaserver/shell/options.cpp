@@ -28,7 +28,7 @@ Result<command::Parsed> parseMetaserverOptions(const std::vector<std::string>& a
   std::uint64_t maxLinks = o.maxLinks;
   Program program;
   program.name = "metaserver";
-  program.summary = "metaserver: admits peers to a network and keeps its picture in topo.txt.";
+  program.summary = "metaserver: admits peers to a network and keeps its snapshot in topo.txt.";
   program.examples = kExamples;
   program.notes = kNotes;
   program.options = {
@@ -38,12 +38,12 @@ Result<command::Parsed> parseMetaserverOptions(const std::vector<std::string>& a
       {"max-links", "N", "2", "links of a peer, that to its parent counted: 2 to 64",
        storeNumber(maxLinks, limits::kMinLinks, limits::kMaxLinks)},
       {"placement", "RULE", "shallowest",
-       "shallowest: the free place nearest the root; classic: handed on from the\n"
+       "shallowest: the free slot nearest the root; classic: handed on from the\n"
        "                         first peer to oldest children; nearest: by address",
        storeOneOf(o.placement, {"shallowest", "classic", "nearest"})},
       {"join-word", "WORD", "P2P", "what a newcomer has to say",
        storeText(o.joinWord, limits::kJoinWordBytes)},
-      {"topo", "FILE", "./topo.txt", "the picture of the network",
+      {"topo", "FILE", "./topo.txt", "the snapshot of the network",
        storeText(o.topoFile, limits::kPathBytes), false, true},
       {"count-file", "FILE", "./NumberOfServers.txt", "how many peers it has",
        storeText(o.countFile, limits::kPathBytes), false, true},

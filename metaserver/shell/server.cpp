@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kProbesAtOnce = 256;
 constexpr std::size_t kLostWritten = 4096;  // copied at once under the registry's mutex
-// Whoever only looks, or thinks about an id, beats as members do, every 30 s at the least.
+// Whoever only looks, or thinks about an id, heartbeats as members do, every 30 s at the least.
 constexpr auto kSessionSilence = 100s;
 
 // Runs the loop until the name is looked up, or somebody stops it.
@@ -211,8 +211,8 @@ void Server::Sessions::onFrame(net::Connection& connection, std::string_view pay
   server_.step([&](Registry& registry, TimePoint now, Effects& fx) {
     registry.received(connection.id(), *request, now, fx);
   });
-  if (std::holds_alternative<wire::RegistryBeat>(*request)) {
-    server_.dialBack_.beat(connection);
+  if (std::holds_alternative<wire::RegistryHeartbeat>(*request)) {
+    server_.dialBack_.heartbeat(connection);
   }
 }
 

@@ -14,8 +14,8 @@ using wire::PushEntry;
 
 namespace {
 
-constexpr std::size_t kPlaces = 2 * limits::kLedgerEntries;
-static_assert(kPlaces < 0xffff);
+constexpr std::size_t kIndices = 2 * limits::kLedgerEntries;
+static_assert(kIndices < 0xffff);
 static_assert(limits::kPeerIdBytes < 0x100, "a byte says how long an id is");
 
 // FNV-1a. Whoever makes ids of one hash only makes their texts be compared.
@@ -60,12 +60,12 @@ void makeRoom(std::vector<T>& in, std::size_t more) {
   if (needed > in.capacity()) in.reserve(needed + needed / 8);
 }
 
-void keep(std::map<Ledger::Place, std::string>& where, Ledger::Place place,
+void keep(std::map<Ledger::Index, std::string>& where, Ledger::Index index,
           const std::string* text) {
   if (text != nullptr) {
-    where[place] = *text;
+    where[index] = *text;
   } else if (!where.empty()) {
-    where.erase(place);
+    where.erase(index);
   }
 }
 
@@ -73,17 +73,17 @@ void keep(std::map<Ledger::Place, std::string>& where, Ledger::Place place,
 
 // --- an entry ---
 
-std::optional<Ledger::Place> Ledger::Entry::via() const {
+std::optional<Ledger::Index> Ledger::Entry::via() const {
   return record().via == kNowhere ? std::nullopt : std::optional(record().via);
 }
 
 std::string Ledger::Entry::reason() const {
-  const auto found = ledger_->reasons_.find(place_);
+  const auto found = ledger_->reasons_.find(index_);
   return found == ledger_->reasons_.end() ? std::string() : found->second;
 }
 
 wire::Contact Ledger::Entry::contact() const {
-  const auto host = ledger_->hosts_.find(place_);
+  const auto host = ledger_->hosts_.find(index_);
   const bool isAddress = host == ledger_->hosts_.end();
   return {id(),
           record().order,
@@ -97,15 +97,15 @@ PushEntry Ledger::Entry::whole() const {
 
 // --- all of them ---
 
-std::optional<Ledger::Place> Ledger::merge(const PushEntry& entry) {
+std::optional<Ledger::Index> Ledger::merge(const PushEntry& entry) {
   const bool full = size_ >= limits::kLedgerEntries;
-  const auto place = full ? placeOf(entry.peer.id.text()) : addPlace(entry.peer.id.text());
-  const auto known = place ? at(*place) : std::nullopt;
-  if (!place || (!known && full)) return std::nullopt;
+  const auto index = full ? indexOf(entry.peer.id.text()) : addIndex(entry.peer.id.text());
+  const auto known = index ? at(*index) : std::nullopt;
+  if (!index || (!known && full)) return std::nullopt;
   if (known && !isMore(entry, *known)) return std::nullopt;
   const auto via = viaOf(entry, known);
   if (!via) return std::nullopt;
-  Record& record = records_[*place];
+  Record& record = records_[*index];
   if (record.known) {
     --counts_[static_cast<std::size_t>(record.state)];
   } else {
@@ -115,35 +115,35 @@ std::optional<Ledger::Place> Ledger::merge(const PushEntry& entry) {
   const auto address = addressOf(entry.peer.endpoint.host);
   record = {entry.peer.order,         record.hash, record.text, address.value_or(0), entry.version,
             entry.peer.endpoint.port, *via,        entry.state, entry.late,          true};
-  keep(hosts_, *place, address ? nullptr : &entry.peer.endpoint.host);
-  keep(reasons_, *place, entry.reason.empty() ? nullptr : &entry.reason);
-  return place;
+  keep(hosts_, *index, address ? nullptr : &entry.peer.endpoint.host);
+  keep(reasons_, *index, entry.reason.empty() ? nullptr : &entry.reason);
+  return index;
 }
 
-std::optional<Ledger::Place> Ledger::viaOf(const PushEntry& entry,
+std::optional<Ledger::Index> Ledger::viaOf(const PushEntry& entry,
                                            const std::optional<Entry>& known) {
   if (entry.via.empty()) return kNowhere;
   // It seldom changes.
   const auto before = known ? known->via() : std::nullopt;
   if (before && textAt(records_[*before].text) == entry.via.text()) return before;
-  return addPlace(entry.via.text());
+  return addIndex(entry.via.text());
 }
 
 std::optional<Ledger::Entry> Ledger::find(const PeerId& id) const {
-  const auto place = placeOf(id.text());
-  return place ? at(*place) : std::nullopt;
+  const auto index = indexOf(id.text());
+  return index ? at(*index) : std::nullopt;
 }
 
-std::optional<Ledger::Entry> Ledger::at(Place place) const {
-  if (place >= records_.size() || !records_[place].known) return std::nullopt;
-  return Entry(*this, place);
+std::optional<Ledger::Entry> Ledger::at(Index index) const {
+  if (index >= records_.size() || !records_[index].known) return std::nullopt;
+  return Entry(*this, index);
 }
 
 std::vector<Ledger::Entry> Ledger::entries() const {
   std::vector<Entry> entries;
   entries.reserve(size_);
-  for (std::size_t place = 0; place < records_.size(); ++place) {
-    if (records_[place].known) entries.push_back({*this, static_cast<Place>(place)});
+  for (std::size_t index = 0; index < records_.size(); ++index) {
+    if (records_[index].known) entries.push_back({*this, static_cast<Index>(index)});
   }
   return entries;
 }
@@ -157,37 +157,37 @@ bool Ledger::operator==(const Ledger& other) const {
   return true;
 }
 
-// --- places ---
+// --- indices ---
 
 std::string_view Ledger::textAt(std::uint32_t text) const {
   return {&texts_[text + 1], static_cast<std::uint8_t>(texts_[text])};
 }
 
-std::vector<Ledger::Place>::const_iterator Ledger::lowerBound(std::string_view id,
+std::vector<Ledger::Index>::const_iterator Ledger::lowerBound(std::string_view id,
                                                               std::uint32_t hash) const {
   return std::lower_bound(sorted_.begin(), sorted_.end(), id,
-                          [&](Place place, std::string_view wanted) {
-                            const Record& record = records_[place];
+                          [&](Index index, std::string_view wanted) {
+                            const Record& record = records_[index];
                             if (record.hash != hash) return record.hash < hash;
                             return textAt(record.text) < wanted;
                           });
 }
 
-bool Ledger::isAt(std::vector<Place>::const_iterator where, std::string_view id) const {
+bool Ledger::isAt(std::vector<Index>::const_iterator where, std::string_view id) const {
   return where != sorted_.end() && textAt(records_[*where].text) == id;
 }
 
-std::optional<Ledger::Place> Ledger::placeOf(std::string_view id) const {
+std::optional<Ledger::Index> Ledger::indexOf(std::string_view id) const {
   const auto found = lowerBound(id, hashOf(id));
   return isAt(found, id) ? std::optional(*found) : std::nullopt;
 }
 
-std::optional<Ledger::Place> Ledger::addPlace(std::string_view id) {
+std::optional<Ledger::Index> Ledger::addIndex(std::string_view id) {
   const auto hash = hashOf(id);
   const auto before = lowerBound(id, hash);
   if (isAt(before, id)) return *before;
-  if (records_.size() >= kPlaces) return std::nullopt;
-  const auto place = static_cast<Place>(records_.size());
+  if (records_.size() >= kIndices) return std::nullopt;
+  const auto index = static_cast<Index>(records_.size());
   const auto rank = before - sorted_.begin();
   makeRoom(texts_, 1 + id.size());
   makeRoom(sorted_, 1);
@@ -196,29 +196,29 @@ std::optional<Ledger::Place> Ledger::addPlace(std::string_view id) {
   records_.back().text = static_cast<std::uint32_t>(texts_.size());
   texts_.push_back(static_cast<char>(id.size()));
   texts_.insert(texts_.end(), id.begin(), id.end());
-  sorted_.insert(sorted_.begin() + rank, place);
-  return place;
+  sorted_.insert(sorted_.begin() + rank, index);
+  return index;
 }
 
-// --- some places ---
+// --- some indices ---
 
 constexpr std::size_t kWordBits = 64;
 
-void LedgerPlaces::insert(Ledger::Place place) {
-  const std::size_t word = place / kWordBits;
+void LedgerIndexSet::insert(Ledger::Index index) {
+  const std::size_t word = index / kWordBits;
   if (word >= words_.size()) words_.resize(word + 1);
-  const std::uint64_t bit = std::uint64_t{1} << place % kWordBits;
+  const std::uint64_t bit = std::uint64_t{1} << index % kWordBits;
   if ((words_[word] & bit) != 0) return;
   words_[word] |= bit;
   from_ = size_++ == 0 ? word : std::min(from_, word);
 }
 
-Ledger::Place LedgerPlaces::first() const {
+Ledger::Index LedgerIndexSet::first() const {
   const auto bit = static_cast<std::size_t>(std::countr_zero(words_[from_]));
-  return static_cast<Ledger::Place>(from_ * kWordBits + bit);
+  return static_cast<Ledger::Index>(from_ * kWordBits + bit);
 }
 
-void LedgerPlaces::eraseFirst() {
+void LedgerIndexSet::eraseFirst() {
   words_[from_] &= words_[from_] - 1;
   if (--size_ == 0) return;
   while (words_[from_] == 0) ++from_;

@@ -9,7 +9,7 @@
 // version, when it comes back or has to contradict.
 //
 // Everybody keeps an entry for everybody, so an entry is small: a record of 32 bytes, the id's text
-// and two bytes in a sorted list, some 42 bytes for "s1234" at 10.0.0.1:5001. `via` is a place in
+// and two bytes in a sorted list, some 42 bytes for "s1234" at 10.0.0.1:5001. `via` is a index in
 // the same table. What few entries have costs some 100 bytes more: a reason, a host that is not an
 // IPv4 address.
 //
@@ -39,43 +39,43 @@ class Ledger {
 
  public:
   // Where a peer is kept: from 0 on, as the ledger hears of them. It stays.
-  using Place = std::uint16_t;
+  using Index = std::uint16_t;
 
   // An entry, borrowed: until the next merge().
   class Entry {
    public:
-    Place place() const { return place_; }
+    Index index() const { return index_; }
     std::string_view idText() const { return ledger_->textAt(record().text); }
-    PeerId id() const { return ledger_->idAt(place_); }
+    PeerId id() const { return ledger_->idAt(index_); }
     wire::Contact contact() const;
     JoinOrder order() const { return record().order; }
     std::uint32_t version() const { return record().version; }
     wire::PushState state() const { return record().state; }
     bool late() const { return record().late; }
     // Nothing: the sender's. There need not be an entry.
-    std::optional<Place> via() const;
+    std::optional<Index> via() const;
     std::string reason() const;
     wire::PushEntry whole() const;
 
    private:
     friend class Ledger;
-    Entry(const Ledger& ledger, Place place) : ledger_(&ledger), place_(place) {}
-    const Record& record() const { return ledger_->records_[place_]; }
+    Entry(const Ledger& ledger, Index index) : ledger_(&ledger), index_(index) {}
+    const Record& record() const { return ledger_->records_[index_]; }
 
     const Ledger* ledger_;
-    Place place_;
+    Index index_;
   };
 
-  // Its place, if it says more than before.
-  std::optional<Place> merge(const wire::PushEntry& entry);
+  // Its index, if it says more than before.
+  std::optional<Index> merge(const wire::PushEntry& entry);
 
   std::optional<Entry> find(const PeerId& id) const;
   // Nothing where a peer is kept only because somebody came via it.
-  std::optional<Entry> at(Place place) const;
-  std::vector<Entry> entries() const;  // by place
+  std::optional<Entry> at(Index index) const;
+  std::vector<Entry> entries() const;  // by index
   std::size_t size() const { return size_; }
-  // All places are below it.
-  std::size_t places() const { return records_.size(); }
+  // All indices are below it.
+  std::size_t indices() const { return records_.size(); }
   std::size_t count(wire::PushState state) const {
     return counts_[static_cast<std::size_t>(state)];
   }
@@ -86,44 +86,44 @@ class Ledger {
     JoinOrder order = kNoOrder;
     std::uint32_t hash = 0;     // of the id
     std::uint32_t text = 0;     // of the id: where it begins
-    std::uint32_t address = 0;  // IPv4; unless the place is in hosts_
+    std::uint32_t address = 0;  // IPv4; unless the index is in hosts_
     std::uint32_t version = 0;
     std::uint16_t port = 0;
-    Place via = kNowhere;
+    Index via = kNowhere;
     wire::PushState state = wire::PushState::offered;
     bool late = false;
     bool known = false;  // there is an entry
   };
   static_assert(sizeof(Record) == 32);
-  static constexpr Place kNowhere = 0xffff;
+  static constexpr Index kNowhere = 0xffff;
 
   std::string_view textAt(std::uint32_t text) const;
-  PeerId idAt(Place place) const { return *PeerId::parse(textAt(records_[place].text)); }
+  PeerId idAt(Index index) const { return *PeerId::parse(textAt(records_[index].text)); }
   // Where it is or belongs in sorted_.
-  std::vector<Place>::const_iterator lowerBound(std::string_view id, std::uint32_t hash) const;
-  bool isAt(std::vector<Place>::const_iterator where, std::string_view id) const;
-  std::optional<Place> placeOf(std::string_view id) const;
-  // Adds it unless it is there; nothing: all places are taken.
-  std::optional<Place> addPlace(std::string_view id);
+  std::vector<Index>::const_iterator lowerBound(std::string_view id, std::uint32_t hash) const;
+  bool isAt(std::vector<Index>::const_iterator where, std::string_view id) const;
+  std::optional<Index> indexOf(std::string_view id) const;
+  // Adds it unless it is there; nothing: all indices are taken.
+  std::optional<Index> addIndex(std::string_view id);
   // The same for the entry's `via`; nowhere if it has none.
-  std::optional<Place> viaOf(const wire::PushEntry& entry, const std::optional<Entry>& known);
+  std::optional<Index> viaOf(const wire::PushEntry& entry, const std::optional<Entry>& known);
 
-  std::deque<Record> records_;  // by place
+  std::deque<Record> records_;  // by index
   std::vector<char> texts_;     // of ids, each behind a byte that says how long it is
-  std::vector<Place> sorted_;   // by hash, then by id: texts are seldom compared
-  std::map<Place, std::string> hosts_;
-  std::map<Place, std::string> reasons_;
+  std::vector<Index> sorted_;   // by hash, then by id: texts are seldom compared
+  std::map<Index, std::string> hosts_;
+  std::map<Index, std::string> reasons_;
   std::size_t size_ = 0;  // entries
   std::array<std::size_t, 6> counts_{};
 };
 
-// Some places of a ledger: a bit each.
-class LedgerPlaces {
+// Some indices of a ledger: a bit each.
+class LedgerIndexSet {
  public:
-  void insert(Ledger::Place place);
+  void insert(Ledger::Index index);
   bool empty() const { return size_ == 0; }
   std::size_t size() const { return size_; }
-  Ledger::Place first() const;  // not of an empty one
+  Ledger::Index first() const;  // not of an empty one
   void eraseFirst();
 
  private:

@@ -7,8 +7,8 @@
 namespace espalier::peer {
 namespace {
 
-// A silent metaserver is given up after as many beats as a silent neighbour.
-constexpr int kBeatsLost = limits::kSilence / limits::kBeatInterval;
+// A silent metaserver is given up after as many heartbeats as a silent neighbour.
+constexpr int kHeartbeatsLost = limits::kSilence / limits::kHeartbeatInterval;
 
 }  // namespace
 
@@ -33,7 +33,7 @@ void Membership::opened(ConnectionId connection, const std::string& localHost, T
   metaserverHeard_ = now;
   localHost_ = localHost;
   session_ = Session::greeted;
-  nextMetaserverBeat_ = now + metaserverBeat_;
+  nextMetaserverHeartbeat_ = now + metaserverHeartbeat_;
   if (!id_.empty()) {
     session_ = Session::joining;
     sendRegistry(joinRequest(), fx);
@@ -102,10 +102,10 @@ std::uint64_t Membership::members() const {
 }
 
 void Membership::observe(TimePoint now) {
-  // Called at least every beat; a longer gap means that this process was stopped.
+  // Called at least every heartbeat; a longer gap means that this process was stopped.
   const Duration gap = now - seen_;
   seen_ = now;
-  if (gap <= limits::kBeatInterval + limits::kStall) return;
+  if (gap <= limits::kHeartbeatInterval + limits::kStall) return;
   metaserverHeard_ += gap;
   if (tree_) tree_->forgive(gap);
 }
@@ -113,32 +113,32 @@ void Membership::observe(TimePoint now) {
 void Membership::tick(TimePoint now, Effects& fx) {
   observe(now);
   if (now >= reconnectAt_) connect(now, fx);
-  if (metaserver_ && session_ != Session::connecting && now >= nextMetaserverBeat_) {
-    if (metaserverHeard_ + kBeatsLost * metaserverBeat_ <= now) {
+  if (metaserver_ && session_ != Session::connecting && now >= nextMetaserverHeartbeat_) {
+    if (metaserverHeard_ + kHeartbeatsLost * metaserverHeartbeat_ <= now) {
       fx.closes.push_back({*metaserver_});
       sessionEnded("it has fallen silent", now, fx);
     } else {
       // Whatever else was sent: not every request has an answer, and a peer that only reports links
       // would take the metaserver for silent.
-      nextMetaserverBeat_ = now + metaserverBeat_;
-      sendRegistry(wire::RegistryBeat(), fx);
+      nextMetaserverHeartbeat_ = now + metaserverHeartbeat_;
+      sendRegistry(wire::RegistryHeartbeat(), fx);
     }
   }
   if (tree_) {
     tree_->tick(now, fx);
     rememberLineage();
-    gossipElsewhere(now, fx);
+    exchangePeers(now, fx);
   }
   if (attempt_ && now >= attempt_->deadline) {
     fx.closes.push_back({attempt_->connection});
     attemptFailed(Failing::notNow, now, fx);
   }
-  if (seeking_ && now >= askAgainAt_) askForPlace({}, now, fx);
+  if (seeking_ && now >= askAgainAt_) askForReferral({}, now, fx);
   afterStep(now, fx);
 }
 
 TimePoint Membership::deadline() const {
-  TimePoint deadline = std::min(reconnectAt_, nextMetaserverBeat_);
+  TimePoint deadline = std::min(reconnectAt_, nextMetaserverHeartbeat_);
   if (tree_) deadline = std::min(deadline, tree_->deadline());
   if (attempt_) return std::min(deadline, attempt_->deadline);
   if (seeking_) deadline = std::min({deadline, tryAt_, askAgainAt_});
@@ -163,18 +163,18 @@ void Membership::afterStep(TimePoint now, Effects& fx) {
   const auto changes = tree_->takeChanges();
   tellLinks(changes, fx);
   // A root that seeks waits for what hung below the child that it lost.
-  if (!changes.down.empty() && tree_->settled() && !joined()) {
-    tryAt_ = std::max(tryAt_, now + limits::kSettleAfter);
+  if (!changes.down.empty() && tree_->isRoot() && !joined()) {
+    tryAt_ = std::max(tryAt_, now + limits::kBecomeRootAfter);
   }
 
   if (changes.links && session_ == Session::joined) sendRegistry(links(), fx);
   if (changes.lostParent && !tree_->parent()) {
     if (changes.succeeded) {
-      tree_->settle(now, fx);
+      tree_->becomeRoot(now, fx);
       fx.notices.push_back({Notice::Kind::root, ""});
       // Unless it was only this link that broke: the metaserver knows.
       if (joined()) {
-        askForPlace({changes.lostParent->id, std::nullopt}, now, fx);
+        askForReferral({changes.lostParent->id, std::nullopt}, now, fx);
       } else {
         seek(changes.lostParent->id, now, fx);
         contactsAt_ = now + limits::kAttachTimeout;  // first the other orphans come here
@@ -188,21 +188,21 @@ void Membership::afterStep(TimePoint now, Effects& fx) {
     for (const auto& hint : changes.hints) {
       if (hint.order >= tree_->self().order) continue;
       // An orphan asks its own ancestors first, then whomever it knows.
-      if (!tree_->settled()) {
+      if (!tree_->isRoot()) {
         heardOf(hint);
       } else {
         hinted(hint, now);
       }
     }
-    // Two orphans may each be held by a peer below the other one, where no root issues the beat
-    // that both wait for: the one that joined first does.
-    if (changes.youngerWaits && attempt_ && attempt_->held) settleInVain(now, fx);
+    // Two orphans may each be held by a peer below the other one, where no root issues the
+    // heartbeat that both wait for: the one that joined first does.
+    if (changes.youngerWaits && attempt_ && attempt_->held) becomeRootInVain(now, fx);
     if (changes.raisedByMe && attempt_ && attempt_->target.id == *changes.raisedByMe) {
       fx.closes.push_back({attempt_->connection});
       attemptFailed(Failing::below, now, fx);
     }
   }
-  const bool placed = tree_->parent() || tree_->settled();
+  const bool placed = tree_->parent() || tree_->isRoot();
   if (!announced_ && placed) {
     announced_ = true;
     fx.notices.push_back({Notice::Kind::joined, tree_->self().endpoint.text()});

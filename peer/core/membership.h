@@ -109,14 +109,14 @@ class Membership {
   wire::Links links() const;
   void sessionEnded(std::string why, TimePoint now, Effects& fx);
   void admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx);
-  void placed(const wire::Place& place, TimePoint now, Effects& fx);
+  void placed(const wire::Referral& place, TimePoint now, Effects& fx);
   void startAnew(const wire::Admitted& admitted, TimePoint now, Effects& fx);
   void refusedByMetaserver(const wire::Failure& failure, TimePoint now, Effects& fx);
 
   void beginSeeking(TimePoint contactsAt, TimePoint now);
   void seek(const std::optional<PeerId>& lost, TimePoint now, Effects& fx);
   void hinted(const wire::Contact& olderRoot, TimePoint now);
-  void askForPlace(wire::Seek seek, TimePoint now, Effects& fx);
+  void askForReferral(wire::Seek seek, TimePoint now, Effects& fx);
   void attempt(const wire::Contact& target, TimePoint now, Effects& fx);
   void attemptAnswered(const wire::LinkMessage& message, TimePoint now, Effects& fx);
   void attemptReferred(const wire::Referred& referred, TimePoint now, Effects& fx);
@@ -124,13 +124,13 @@ class Membership {
   void abandonAttempt(Effects& fx);
   void stopSeeking(Effects& fx);
   void passOver(TimePoint now, Effects& fx);
-  void settleInVain(TimePoint now, Effects& fx);
+  void becomeRootInVain(TimePoint now, Effects& fx);
   std::vector<wire::Contact> contacts() const;
   void remember(const wire::Contact& contact);
   void heardOf(const wire::Contact& contact);
   wire::LinkSecret secretFor(const wire::Contact& target) const;
   void rememberLineage();
-  void gossipElsewhere(TimePoint now, Effects& fx);
+  void exchangePeers(TimePoint now, Effects& fx);
 
   void tellLinks(Tree::Changes changes, Effects& fx);
   void afterStep(TimePoint now, Effects& fx);
@@ -147,8 +147,8 @@ class Membership {
   std::optional<ConnectionId> metaserver_;
   std::string localHost_;
   TimePoint metaserverHeard_;
-  Duration metaserverBeat_ = limits::kBeatInterval;
-  TimePoint nextMetaserverBeat_ = kNever;
+  Duration metaserverHeartbeat_ = limits::kHeartbeatInterval;
+  TimePoint nextMetaserverHeartbeat_ = kNever;
   TimePoint reconnectAt_ = kNever;
   std::uint64_t membersTold_ = 1;
   PeerId id_;
@@ -170,15 +170,15 @@ class Membership {
   TimePoint tryAt_;  // the next attempt, not before
   TimePoint askAgainAt_ = kNever;
   unsigned passes_ = 0;
-  std::optional<PlaceGiven> place_;
-  std::optional<PeerId> lastPlace_;  // to be told as failed when the walk from it ends nowhere
+  std::optional<PlaceGiven> referral_;
+  std::optional<PeerId> lastReferral_;  // to be told as failed when the walk from it ends nowhere
   std::optional<Attempt> attempt_;
   Candidates candidates_;
   // Most recent first. Apart, so that what anybody tells displaces nobody who was linked to this
   // peer, or was named by the metaserver.
   std::deque<wire::Contact> known_;
   std::deque<wire::Contact> heardOf_;
-  TimePoint nextElsewhere_ = TimePoint::min();
+  TimePoint nextPeerExchange_ = TimePoint::min();
 };
 
 }  // namespace espalier::peer

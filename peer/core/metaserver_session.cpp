@@ -67,9 +67,9 @@ void Membership::sessionEnded(std::string why, TimePoint now, Effects& fx) {
   const bool wasJoined = joined();
   session_ = Session::offline;
   metaserver_.reset();
-  nextMetaserverBeat_ = kNever;
+  nextMetaserverHeartbeat_ = kNever;
   askAgainAt_ = kNever;
-  place_.reset();
+  referral_.reset();
   fx.notices.push_back({Notice::Kind::metaserverLost, std::move(why)});
   if (left_ || !tree_) return;  // before it has joined, its user decides when to try again
   std::uniform_real_distribution<double> spread(0, 1);
@@ -91,8 +91,8 @@ void Membership::admitted(const wire::Admitted& admitted, TimePoint now, Effects
   const bool again = session_ != Session::joined && tree_.has_value();
   session_ = Session::joined;
   refusalTold_ = false;
-  metaserverBeat_ = admitted.beatInterval;
-  nextMetaserverBeat_ = now + metaserverBeat_;
+  metaserverHeartbeat_ = admitted.heartbeatInterval;
+  nextMetaserverHeartbeat_ = now + metaserverHeartbeat_;
   membersTold_ = admitted.members;
   if (!admitted.source.empty() && admitted.source != admitted.self.endpoint.host &&
       std::exchange(seenFrom_, admitted.source) != admitted.source) {
@@ -106,7 +106,7 @@ void Membership::admitted(const wire::Admitted& admitted, TimePoint now, Effects
       if (!asBefore) startAnew(admitted, now, fx);
     }
     sendRegistry(links(), fx);
-    return placed(admitted.place, now, fx);
+    return placed(admitted.referral, now, fx);
   }
   admitted_ = admitted;
   const auto& host = options_.listen.host.empty() ? localHost_ : options_.listen.host;
@@ -131,7 +131,7 @@ void Membership::startAnew(const wire::Admitted& admitted, TimePoint now, Effect
 void Membership::listening(const Endpoint&, TimePoint now, Effects& fx) {
   if (!admitted_ || tree_) return;
   tree_.emplace(admitted_->network, admitted_->self, admitted_->maxLinks, now);
-  placed(admitted_->place, now, fx);
+  placed(admitted_->referral, now, fx);
   afterStep(now, fx);
 }
 
@@ -147,35 +147,35 @@ void Membership::listenFailed(const Error& error, TimePoint, Effects& fx) {
   sendRegistry(wire::PortTaken{admitted_->self.endpoint.port}, fx);
 }
 
-void Membership::placed(const wire::Place& place, TimePoint now, Effects& fx) {
+void Membership::placed(const wire::Referral& place, TimePoint now, Effects& fx) {
   if (tree_->parent()) {
-    // The metaserver's picture is older than our link.
-    if (place.kind != wire::Place::Kind::keep) sendRegistry(links(), fx);
+    // The metaserver's snapshot is older than our link.
+    if (place.kind != wire::Referral::Kind::keep) sendRegistry(links(), fx);
     return;
   }
   switch (place.kind) {
-    case wire::Place::Kind::keep:
+    case wire::Referral::Kind::keep:
       // A metaserver that waits for the peers of before drops a Seek: it is repeated until a place
       // is given. Else two orphans whose root is gone may wait for each other.
       if (seeking_) askAgainAt_ = now + limits::kSeekAgain;
       return;
-    case wire::Place::Kind::root:
+    case wire::Referral::Kind::root:
       stopSeeking(fx);
-      if (!tree_->settled()) {
-        tree_->settle(now, fx);
+      if (!tree_->isRoot()) {
+        tree_->becomeRoot(now, fx);
         fx.notices.push_back({Notice::Kind::root, ""});
       }
       return;
-    case wire::Place::Kind::below:
+    case wire::Referral::Kind::below:
       break;
   }
   if (place.parent.id == id_) return;  // no metaserver means that
   if (!seeking_) beginSeeking(now + limits::kReferralRetry, now);
-  tree_->unsettle();
+  tree_->resignRoot();
   if (attempt_ && attempt_->target.id == place.parent.id) return;
   abandonAttempt(fx);
-  place_ = PlaceGiven{place.parent, now};
-  lastPlace_ = place.parent.id;
+  referral_ = PlaceGiven{place.parent, now};
+  lastReferral_ = place.parent.id;
   remember(place.parent);
   tryAt_ = now;
 }
@@ -202,17 +202,17 @@ void Membership::received(ConnectionId connection, const wire::RegistryReply& re
   metaserverHeard_ = now;
   if (const auto* admission = std::get_if<wire::Admitted>(&reply)) {
     admitted(*admission, now, fx);
-  } else if (const auto* place = std::get_if<wire::Place>(&reply)) {
+  } else if (const auto* place = std::get_if<wire::Referral>(&reply)) {
     if (tree_) placed(*place, now, fx);
   } else if (const auto* wait = std::get_if<wire::Wait>(&reply)) {
     fx.notices.push_back({Notice::Kind::waiting, wait->reason});
   } else if (const auto* word = std::get_if<wire::WordRefused>(&reply)) {
     session_ = Session::greeted;
     fx.notices.push_back({Notice::Kind::wordRefused, word->word});
-  } else if (const auto* beat = std::get_if<wire::RegistryBeatReply>(&reply)) {
-    metaserverBeat_ = beat->beatInterval;
-    if (!beat->unreachable.empty() && !std::exchange(toldUnreachable_, true)) {
-      fx.notices.push_back({Notice::Kind::unreachable, beat->unreachable});
+  } else if (const auto* heartbeat = std::get_if<wire::RegistryHeartbeatReply>(&reply)) {
+    metaserverHeartbeat_ = heartbeat->heartbeatInterval;
+    if (!heartbeat->unreachable.empty() && !std::exchange(toldUnreachable_, true)) {
+      fx.notices.push_back({Notice::Kind::unreachable, heartbeat->unreachable});
     }
   } else if (const auto* members = std::get_if<wire::Members>(&reply)) {
     membersTold_ = members->count;

@@ -167,7 +167,7 @@ class Pushes {
   struct Link {
     wire::Contact peer;
     std::set<PushId> told;  // the offer went there, or came from there
-    std::map<PushId, LedgerPlaces> news;
+    std::map<PushId, LedgerIndexSet> news;
     std::optional<TimePoint> newsSince;
     std::deque<TimePoint> flushed;  // the last ones
     std::set<std::string> blamed;

@@ -67,7 +67,7 @@ void Pushes::offerTo(Push& push, ConnectionId id, Link& link, bool late, TimePoi
   }
   fx.sends.emplace_back(id, std::move(offer));
   auto& news = link.news[pushId];
-  for (const auto& entry : push.ledger.entries()) news.insert(entry.place());
+  for (const auto& entry : push.ledger.entries()) news.insert(entry.index());
   if (!link.newsSince) link.newsSince = now;
 }
 

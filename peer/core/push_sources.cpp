@@ -58,23 +58,23 @@ std::vector<Ledger::Entry> pushOrder(const Ledger& ledger, const PeerId& sender)
   std::vector<Entry> late;
   std::vector<Entry> behind;
   for (const auto& entry : ledger.entries()) {
-    if (first && entry.place() == first->place()) continue;
+    if (first && entry.index() == first->index()) continue;
     (entry.late() ? late : behind).push_back(entry);
   }
   // Those who came via a place follow each other, from where it begins: dealt, not sorted, as
   // everybody does this for everybody, several times.
-  const auto viaOf = [&](const Entry& entry) { return entry.via().value_or(ledger.places()); };
-  std::vector<std::size_t> begins(ledger.places() + 2);
+  const auto viaOf = [&](const Entry& entry) { return entry.via().value_or(ledger.indices()); };
+  std::vector<std::size_t> begins(ledger.indices() + 2);
   for (const auto& entry : behind) ++begins[viaOf(entry) + 1];
   std::partial_sum(begins.begin(), begins.end(), begins.begin());
-  std::vector<Ledger::Place> byVia(behind.size());
+  std::vector<Ledger::Index> byVia(behind.size());
   auto next = begins;
-  for (const auto& entry : behind) byVia[next[viaOf(entry)]++] = entry.place();
+  for (const auto& entry : behind) byVia[next[viaOf(entry)]++] = entry.index();
 
   const auto older = [](const Entry& a, const Entry& b) {
     return a.order() != b.order() ? a.order() < b.order() : a.idText() < b.idText();
   };
-  std::vector<bool> placed(ledger.places());
+  std::vector<bool> placed(ledger.indices());
   std::vector<Entry> order;
   order.reserve(ledger.size());
   std::vector<Entry> stack;  // the next one last
@@ -83,14 +83,14 @@ std::vector<Ledger::Entry> pushOrder(const Ledger& ledger, const PeerId& sender)
     const Entry entry = stack.back();
     stack.pop_back();
     order.push_back(entry);
-    placed[entry.place()] = true;
+    placed[entry.index()] = true;
     const auto above = static_cast<std::ptrdiff_t>(stack.size());
-    for (std::size_t i = begins[entry.place()]; i < begins[entry.place() + 1u]; ++i) {
+    for (std::size_t i = begins[entry.index()]; i < begins[entry.index() + 1u]; ++i) {
       stack.push_back(*ledger.at(byVia[i]));
     }
     std::sort(stack.rbegin(), stack.rend() - above, older);
   }
-  std::erase_if(behind, [&](const Entry& entry) { return placed[entry.place()]; });
+  std::erase_if(behind, [&](const Entry& entry) { return placed[entry.index()]; });
   for (auto* rest : {&late, &behind}) {
     std::sort(rest->begin(), rest->end(), older);
     order.insert(order.end(), rest->begin(), rest->end());

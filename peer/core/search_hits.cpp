@@ -48,7 +48,7 @@ void Searches::learn(OpenSearch& search, Link& link, SearchBranch& branch,
 
 void Searches::learnHit(OpenSearch& search, Link& link, SearchBranch& branch, const wire::Hit& hit,
                         TimePoint now, SearchEffects& fx) {
-  const auto place = search.knowledge.placeFor(hit);
+  const auto place = search.knowledge.referralFor(hit);
   if (!place) return;
   auto judgement = Judgement::tooMany;
   if (hasRoom(search, link, branch)) judgement = judge(search, link, hit, now);

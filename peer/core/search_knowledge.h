@@ -32,7 +32,7 @@ class SearchKnowledge {
   // Where a hit goes among those kept; nothing when it is there already. Valid until the next
   // change.
   using HitPlace = std::set<wire::Hit>::const_iterator;
-  std::optional<HitPlace> placeFor(const wire::Hit& hit) const;
+  std::optional<HitPlace> referralFor(const wire::Hit& hit) const;
   void addHit(const wire::Hit& hit, HitPlace place);
   void addHit(const wire::Hit& hit);
 

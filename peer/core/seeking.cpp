@@ -10,8 +10,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kElsewhereInterval = 5s;
-constexpr Duration kElsewhereMemberInterval = 20ms;
+constexpr Duration kPeerExchangeInterval = 5s;
+constexpr Duration kPeerExchangeMemberInterval = 20ms;
 
 // `contacts` has each endpoint of a peer once, and only the most recent ones.
 void putFirst(const wire::Contact& contact, std::deque<wire::Contact>& contacts) {
@@ -37,7 +37,7 @@ void Membership::seek(const std::optional<PeerId>& lost, TimePoint now, Effects&
   // Who asks its contacts before they have noticed the same death finds them full.
   beginSeeking(lost || joined() ? now + limits::kContactsAfter : now, now);
   tryAt_ = now;
-  if (joined()) askForPlace({lost, std::nullopt}, now, fx);
+  if (joined()) askForReferral({lost, std::nullopt}, now, fx);
 }
 
 // An older root asked below us: the metaserver, if there is one, need not know it.
@@ -47,7 +47,7 @@ void Membership::hinted(const wire::Contact& olderRoot, TimePoint now) {
   tryAt_ = now;
 }
 
-void Membership::askForPlace(wire::Seek seek, TimePoint now, Effects& fx) {
+void Membership::askForReferral(wire::Seek seek, TimePoint now, Effects& fx) {
   if (!joined()) {
     askAgainAt_ = kNever;
     return;
@@ -59,8 +59,8 @@ void Membership::askForPlace(wire::Seek seek, TimePoint now, Effects& fx) {
 void Membership::stopSeeking(Effects& fx) {
   abandonAttempt(fx);
   seeking_ = false;
-  place_.reset();
-  lastPlace_.reset();
+  referral_.reset();
+  lastReferral_.reset();
   askAgainAt_ = kNever;
 }
 
@@ -73,7 +73,7 @@ void Membership::abandonAttempt(Effects& fx) {
 void Membership::advance(TimePoint now, Effects& fx) {
   if (!seeking_ || attempt_ || now < tryAt_) return;
   if (tree_->parent()) return stopSeeking(fx);
-  if (place_) return attempt(place_->target, now, fx);
+  if (referral_) return attempt(referral_->target, now, fx);
   if (!contactsLoaded_ && now >= contactsAt_) {
     contactsLoaded_ = true;
     candidates_.exclude(tree_->self());
@@ -81,9 +81,9 @@ void Membership::advance(TimePoint now, Effects& fx) {
     candidates_.contacts(contacts());
   }
   if (const auto candidate = candidates_.next()) return attempt(*candidate, now, fx);
-  if (lastPlace_) {  // the walk from the place that we were given led nowhere
-    const auto failed = std::exchange(lastPlace_, std::nullopt);
-    askForPlace({std::nullopt, failed}, now, fx);
+  if (lastReferral_) {  // the walk from the place that we were given led nowhere
+    const auto failed = std::exchange(lastReferral_, std::nullopt);
+    askForReferral({std::nullopt, failed}, now, fx);
   }
   if (!contactsLoaded_) {
     tryAt_ = contactsAt_;
@@ -93,18 +93,18 @@ void Membership::advance(TimePoint now, Effects& fx) {
 }
 
 // Becomes the root of what hangs below, if nobody has taken this peer for long enough.
-void Membership::settleInVain(TimePoint now, Effects& fx) {
-  const Duration patience = joined() ? limits::kReferralRetry : limits::kSettleAfter;
-  if (tree_->settled() || now - seekingSince_ < patience) return;
-  tree_->settle(now, fx);
+void Membership::becomeRootInVain(TimePoint now, Effects& fx) {
+  const Duration patience = joined() ? limits::kReferralRetry : limits::kBecomeRootAfter;
+  if (tree_->isRoot() || now - seekingSince_ < patience) return;
+  tree_->becomeRoot(now, fx);
   fx.notices.push_back({Notice::Kind::root, ""});
 }
 
 // Everybody was asked and nobody took us.
 void Membership::passOver(TimePoint now, Effects& fx) {
-  if (tree_->settled() && joined())
+  if (tree_->isRoot() && joined())
     return stopSeeking(fx);  // the metaserver tells when there is another
-  settleInVain(now, fx);
+  becomeRootInVain(now, fx);
   const auto doubled = limits::kPassFirst * (1u << std::min(passes_, 5u));
   const auto pause = std::min<std::chrono::milliseconds>(doubled, limits::kPassMost);
   std::uniform_real_distribution<double> spread(0.5, 1.5);
@@ -171,13 +171,13 @@ void Membership::attemptReferred(const wire::Referred& referred, TimePoint now, 
   abandonAttempt(fx);
   tryAt_ = now;
   // An orphan's place is free once the acceptor, too, has noticed the death that the plan is for.
-  if (announced_ && place_ && place_->target.id == target &&
-      !std::exchange(place_->wasFull, true)) {
-    tryAt_ = now + limits::kPlaceRetry;
+  if (announced_ && referral_ && referral_->target.id == target &&
+      !std::exchange(referral_->wasFull, true)) {
+    tryAt_ = now + limits::kSlotRetry;
     return;
   }
   candidates_.refer(referred.candidates);
-  place_.reset();
+  referral_.reset();
 }
 
 void Membership::attemptFailed(Failing why, TimePoint now, Effects& fx) {
@@ -189,17 +189,17 @@ void Membership::attemptFailed(Failing why, TimePoint now, Effects& fx) {
     std::erase_if(known_, isTarget);
     std::erase_if(heardOf_, isTarget);
   }
-  if (!place_ || place_->target.id != target.id) return;
+  if (!referral_ || referral_->target.id != target.id) return;
   // A newcomer insists: who gave its place to it may still be about to listen. An orphan's place
   // was alive.
   const bool insist = why == Failing::notNow || (why == Failing::unreachable && !announced_);
-  if (insist && now < place_->since + limits::kReferralRetry) {
-    tryAt_ = now + limits::kPlaceRetry;
+  if (insist && now < referral_->since + limits::kReferralRetry) {
+    tryAt_ = now + limits::kSlotRetry;
     return;
   }
-  place_.reset();
-  lastPlace_.reset();
-  askForPlace({std::nullopt, target.id}, now, fx);
+  referral_.reset();
+  lastReferral_.reset();
+  askForReferral({std::nullopt, target.id}, now, fx);
   contactsAt_ = std::min(contactsAt_, now + limits::kContactsAfter);
   // The metaserver may have another one at once; contacts have their turn when it has not.
   if (joined()) tryAt_ = contactsAt_;
@@ -251,14 +251,14 @@ void Membership::rememberLineage() {
 // And when all through whom two of them know each other die at once, siblings among them, nobody
 // could bring the two parts together again. So each tells its children of a sample of those it
 // knows: in time everybody knows some of everywhere.
-void Membership::gossipElsewhere(TimePoint now, Effects& fx) {
-  if (joined() || now < nextElsewhere_) return;
+void Membership::exchangePeers(TimePoint now, Effects& fx) {
+  if (joined() || now < nextPeerExchange_) return;
   const auto all = known();
   if (all.empty()) return;
   std::uniform_real_distribution<double> spread(0.5, 1.5);
   const auto interval =
-      std::max<Duration>(kElsewhereInterval, tree_->members() * kElsewhereMemberInterval);
-  nextElsewhere_ = now + std::chrono::duration_cast<Duration>(spread(random_) * interval);
+      std::max<Duration>(kPeerExchangeInterval, tree_->members() * kPeerExchangeMemberInterval);
+  nextPeerExchange_ = now + std::chrono::duration_cast<Duration>(spread(random_) * interval);
   tree_->tellAbove({all[random_() % all.size()]}, fx);
   std::vector<wire::Contact> sample;
   std::sample(all.begin(), all.end(), std::back_inserter(sample), limits::kContacts, random_);

@@ -24,13 +24,14 @@ Tree::Tree(wire::NetworkId network, wire::Contact self, unsigned maxLinks, TimeP
     : network_(network),
       self_(std::move(self)),
       maxLinks_(maxLinks),
-      nextBeat_(now + limits::kBeatInterval),
-      beatDownAt_(now) {}
+      nextHeartbeat_(now + limits::kHeartbeatInterval),
+      heartbeatDownAt_(now) {}
 
 // One message may not use up the numbers that are left.
 bool Tree::withinJump(const wire::Label& from, const wire::Label& to) {
-  if (to.beat >= limits::kBeatNumber) return false;
-  return from.beat == 0 || to.beat <= from.beat || to.beat - from.beat <= limits::kBeatJump;
+  if (to.sequence >= limits::kSequenceNumbers) return false;
+  return from.sequence == 0 || to.sequence <= from.sequence ||
+         to.sequence - from.sequence <= limits::kSequenceJump;
 }
 
 // A parent may be at most so deep that its child's depth can still be told.
@@ -100,8 +101,8 @@ std::vector<wire::Contact> Tree::contactsAbove() const {
   return contacts;
 }
 
-unsigned Tree::takenPlaces() const {
-  const bool forParent = parent_.has_value() || !settled_;
+unsigned Tree::takenSlots() const {
+  const bool forParent = parent_.has_value() || !isRoot_;
   return static_cast<unsigned>(children_.size() + held_.size()) + (forParent ? 1 : 0);
 }
 
@@ -130,38 +131,39 @@ void Tree::received(ConnectionId connection, const wire::LinkMessage& message, T
 }
 
 void Tree::receivedFromParent(const wire::LinkMessage& message, TimePoint now, Effects& fx) {
-  if (const auto* beat = std::get_if<wire::Beat>(&message)) {
-    if (!isFollowable(beat->label)) {
-      fx.notices.push_back({Notice::Kind::warning,
-                            fmt::format("{} sent a beat that no tree has; this link is given up",
-                                        parent_->contact.id.text())});
+  if (const auto* heartbeat = std::get_if<wire::Heartbeat>(&message)) {
+    if (!isFollowable(heartbeat->label)) {
+      fx.notices.push_back(
+          {Notice::Kind::warning,
+           fmt::format("{} sent a heartbeat that no tree has; this link is given up",
+                       parent_->contact.id.text())});
       return lost(parent_->connection, true, now, fx);
     }
-    if (members_ != beat->members) {
-      members_ = beat->members;
+    if (members_ != heartbeat->members) {
+      members_ = heartbeat->members;
       changedGossip(now);
     }
-    bettered({beat->label.beat, beat->label.depth + 1}, now, fx);
+    bettered({heartbeat->label.sequence, heartbeat->label.depth + 1}, now, fx);
   } else if (const auto* changed = std::get_if<wire::LineageChanged>(&message)) {
     above_ = changed->lineage;
     changedGossip(now);
-  } else if (const auto* elsewhere = std::get_if<wire::Elsewhere>(&message)) {
-    if (mayAct(now)) heardOf(elsewhere->contacts);
+  } else if (const auto* exchange = std::get_if<wire::PeerExchange>(&message)) {
+    if (mayAct(now)) heardOf(exchange->contacts);
   }
 }
 
 void Tree::receivedFromChild(Neighbour& child, const wire::LinkMessage& message, TimePoint now,
                              Effects& fx) {
-  if (const auto* beat = std::get_if<wire::Beat>(&message)) {
-    if (child.below == beat->members) return;
-    child.below = beat->members;
+  if (const auto* heartbeat = std::get_if<wire::Heartbeat>(&message)) {
+    if (child.below == heartbeat->members) return;
+    child.below = heartbeat->members;
     changedGossip(now);
   } else if (const auto* raise = std::get_if<wire::Raise>(&message)) {
     if (mayAct(now)) raised(*raise, now, fx);
-  } else if (const auto* elsewhere = std::get_if<wire::Elsewhere>(&message)) {
+  } else if (const auto* exchange = std::get_if<wire::PeerExchange>(&message)) {
     if (!mayAct(now)) return;
-    heardOf(elsewhere->contacts);
-    tellAbove(elsewhere->contacts, fx);
+    heardOf(exchange->contacts);
+    tellAbove(exchange->contacts, fx);
   }
 }
 
@@ -171,13 +173,13 @@ void Tree::heardOf(const std::vector<wire::Contact>& contacts) {
 
 void Tree::tellAbove(const std::vector<wire::Contact>& contacts, Effects& fx) {
   if (contacts.empty() || !parent_) return;
-  fx.sends.push_back({parent_->connection, wire::LinkMessage(wire::Elsewhere{contacts})});
+  fx.sends.push_back({parent_->connection, wire::LinkMessage(wire::PeerExchange{contacts})});
 }
 
 void Tree::tellBelow(const std::vector<wire::Contact>& contacts, Effects& fx) {
   if (contacts.empty()) return;
   for (const auto& child : children_) {
-    fx.sends.push_back({child.connection, wire::LinkMessage(wire::Elsewhere{contacts})});
+    fx.sends.push_back({child.connection, wire::LinkMessage(wire::PeerExchange{contacts})});
   }
 }
 
@@ -186,49 +188,50 @@ void Tree::raised(const wire::Raise& raise, TimePoint now, Effects& fx) {
     changes_.raisedByMe = raise.acceptor;
     return;
   }
-  if (label_.beat > raise.floor.beat) return;  // the beat that bettered us is already on its way
+  if (label_.sequence > raise.floor.sequence)
+    return;  // the heartbeat that bettered us is already on its way
   if (parent_) {
     const bool repeated =
-        raise.floor.beat <= raisedBeat_ && now < raisedAt_ + limits::kContactsAfter;
+        raise.floor.sequence <= raisedSequence_ && now < raisedAt_ + limits::kContactsAfter;
     if (repeated) return;
-    raisedBeat_ = raise.floor.beat;
+    raisedSequence_ = raise.floor.sequence;
     raisedAt_ = now;
     fx.sends.push_back({parent_->connection, wire::LinkMessage(raise)});
     return;
   }
   // For the parent that we are about to find.
-  const bool highest = !unraised_ || raise.floor.beat > unraised_->floor.beat;
-  if (!settled_ && highest) unraised_ = raise;
+  const bool highest = !unraised_ || raise.floor.sequence > unraised_->floor.sequence;
+  if (!isRoot_ && highest) unraised_ = raise;
   if (raise.seeker.order < self_.order) {
     changes_.hints.push_back(raise.seeker);
-  } else if (!settled_) {
+  } else if (!isRoot_) {
     changes_.youngerWaits = true;
   } else if (withinJump(label_, raise.floor)) {
-    raiseOwn(raise.floor.beat, now, fx);
+    raiseOwn(raise.floor.sequence, now, fx);
   }
 }
 
 void Tree::raiseOwn(std::uint64_t above, TimePoint now, Effects& fx) {
   assert(!parent_);
-  // The last number of all is kept: a tree that somebody drove there lives on without beats.
-  label_ = {std::min(std::max(label_.beat, above) + 1, limits::kBeatNumber - 1), 0};
-  beatDown(now, fx);
+  // The last number of all is kept: a tree that somebody drove there lives on without heartbeats.
+  label_ = {std::min(std::max(label_.sequence, above) + 1, limits::kSequenceNumbers - 1), 0};
+  heartbeatDown(now, fx);
   acceptHeld(now, fx);
 }
 
 void Tree::bettered(const wire::Label& label, TimePoint now, Effects& fx) {
   if (!label.betterThan(label_)) return;
   label_ = label;
-  beatDown(now, fx);
+  heartbeatDown(now, fx);
   acceptHeld(now, fx);
 }
 
 void Tree::acceptHeld(TimePoint now, Effects& fx) {
   for (std::size_t i = 0; i < held_.size();) {
     if (label_.betterThan(held_[i].attach.floor)) {
-      const Held comer = std::move(held_[i]);
+      const Held joiner = std::move(held_[i]);
       held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(i));
-      accept(comer.connection, comer.attach, now, fx);
+      accept(joiner.connection, joiner.attach, now, fx);
     } else {
       ++i;
     }
@@ -263,13 +266,13 @@ void Tree::lost(ConnectionId connection, bool close, TimePoint now, Effects& fx)
   std::erase_if(contested_, isIt);
 }
 
-void Tree::settle(TimePoint now, Effects& fx) {
+void Tree::becomeRoot(TimePoint now, Effects& fx) {
   assert(!parent_);
-  if (settled_) return;
-  settled_ = true;
+  if (isRoot_) return;
+  isRoot_ = true;
   const auto waiting = std::exchange(unraised_, std::nullopt);
   const bool raises = waiting && withinJump(label_, waiting->floor);
-  raiseOwn(raises ? waiting->floor.beat : label_.beat, now, fx);
+  raiseOwn(raises ? waiting->floor.sequence : label_.sequence, now, fx);
 }
 
 void Tree::leave(TimePoint now, Effects& fx) {

@@ -6,33 +6,34 @@
 //       +--+ settle, unsettle
 //
 // Why no cycle can ever form, whatever is lost, delayed or reordered between connections. Each peer
-// has a label (beat, depth): the number of the last beat of a root that reached it, and its
-// distance from that root at that moment. A label is better if its beat is higher or, for the same
-// beat, its depth lower. Invariants:
+// has a label (sequence, depth): the sequence number of the last heartbeat of a root that reached
+// it, and its distance from that root at that moment. A label is better if its sequence number is
+// higher or, for the same number, its depth lower. Invariants:
 //   1. A label only ever gets better, while anybody hangs below the peer.
-//   2. A parent's label is strictly better than each child's: a child takes (beat, depth + 1) from
+//   2. A parent's label is strictly better than each child's: a child takes (sequence, depth + 1)
+//      from
 //   its parent, over a
 //      connection that keeps order, and only where that betters its own.
-//   3. A comer takes a parent only if the parent's label was better than the comer's is at that
+//   3. A joiner takes a parent only if the parent's label was better than the joiner's is at that
 //   moment.
-// By 1 and 2 everybody below a comer has a worse label than the comer; by 3 the new parent has a
-// better one; so the new parent is not below the comer. (Sequence numbers against loops: DSDV,
+// By 1 and 2 everybody below a joiner has a worse label than the joiner; by 3 the new parent has a
+// better one; so the new parent is not below the joiner. (Sequence numbers against loops: DSDV,
 // Perkins and Bhagwat 1994; feasibility and requests for a higher number: Babel, RFC 8966, 3.5
 // and 3.8.2.)
 //
-// What is left is liveness: a comer whose label is not bettered yet is held, and a Raise travels up
-// to the root, which issues a beat above the comer's label. Of two roots the one that joined first
-// raises, the other one seeks.
+// What is left is liveness: a joiner whose label is not bettered yet is held, and a Raise travels
+// up to the root, which issues a heartbeat above the joiner's label. Of two roots the one that
+// joined first raises, the other one seeks.
 //
-// Degree: parent, children and held comers together are at most maxLinks; a parentless peer that is
-// not settled keeps one place for its parent. A settled root may be full; when it must attach it
+// Degree: parent, children and held joiners together are at most maxLinks; a parentless peer that
+// is not settled keeps one slot for its parent. A settled root may be full; when it must attach it
 // gives up its youngest child.
 //
-// Who asks under the id of a child, or of a held comer, takes its place at once only if it shows
+// Who asks under the id of a child, or of a held joiner, takes its place at once only if it shows
 // the same secret: then it is that peer, and has lost the link it had. Anybody else waits,
 // contested, until the child's link has ended or been silent for limits::kContestSilence, and is
-// refused as soon as the child is heard from. A contested comer counts as no link: it may only take
-// one over.
+// refused as soon as the child is heard from. A contested joiner counts as no link: it may only
+// take one over.
 //
 // Does no I/O; each call costs O(maxLinks). Not thread-safe.
 #pragma once
@@ -65,13 +66,13 @@ class Tree {
     std::vector<Neighbour> down;
     std::vector<wire::Contact> hints;    // older roots to attach to
     std::vector<wire::Contact> heardOf;  // perhaps in other trees, one day
-    bool youngerWaits = false;         // a comer below this root, for the beat that it would issue
+    bool youngerWaits = false;  // a joiner below this root, for the heartbeat that it would issue
     std::optional<PeerId> raisedByMe;  // my own Raise came up to me: that acceptor is below me
   };
 
   Tree(wire::NetworkId network, wire::Contact self, unsigned maxLinks, TimePoint now);
 
-  // A comer asks on an incoming connection: it is accepted, held, referred or refused.
+  // A joiner asks on an incoming connection: it is accepted, held, referred or refused.
   void attach(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
 
   // The acceptor said yes to us. False if its label no longer suffices, or nobody could have said
@@ -79,15 +80,15 @@ class Tree {
   [[nodiscard]] bool adopt(ConnectionId connection, const wire::Accepted& accepted, TimePoint now,
                            Effects& fx);
 
-  // Whether the connection is a link or a held comer: then its messages and its end belong here.
+  // Whether the connection is a link or a held joiner: then its messages and its end belong here.
   bool owns(ConnectionId connection) const;
   void received(ConnectionId connection, const wire::LinkMessage& message, TimePoint now,
                 Effects& fx);
   void closed(ConnectionId connection, TimePoint now, Effects& fx);
 
   // This parentless peer is the root of what hangs below it (or no longer content with that).
-  void settle(TimePoint now, Effects& fx);
-  void unsettle() { settled_ = false; }
+  void becomeRoot(TimePoint now, Effects& fx);
+  void resignRoot() { isRoot_ = false; }
 
   // Tells everybody up to the root, or the children, of peers that may be in other trees one day.
   void tellAbove(const std::vector<wire::Contact>& contacts, Effects& fx);
@@ -105,7 +106,7 @@ class Tree {
 
   const std::optional<Neighbour>& parent() const { return parent_; }
   const std::vector<Neighbour>& children() const { return children_; }
-  bool settled() const { return settled_; }
+  bool isRoot() const { return isRoot_; }
   // What an Attach of this peer must be bettered by: its label, or the worst of all while nobody
   // hangs below it.
   wire::Label floor() const;
@@ -141,7 +142,7 @@ class Tree {
   static bool withinJump(const wire::Label& from, const wire::Label& to);
   bool isFollowable(const wire::Label& parent) const;
   bool mayAct(TimePoint now);
-  unsigned takenPlaces() const;
+  unsigned takenSlots() const;
   bool isNeighbour(const PeerId& id) const;  // or this peer itself
   bool mayReplace(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
   void contest(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
@@ -161,8 +162,8 @@ class Tree {
   void bettered(const wire::Label& label, TimePoint now, Effects& fx);
   void raiseOwn(std::uint64_t above, TimePoint now, Effects& fx);
   void acceptHeld(TimePoint now, Effects& fx);
-  void beatDown(TimePoint now, Effects& fx);
-  void beatUp(TimePoint now, Effects& fx);
+  void heartbeatDown(TimePoint now, Effects& fx);
+  void heartbeatUp(TimePoint now, Effects& fx);
   void gossip(TimePoint now, Effects& fx);
   void changedLinks(TimePoint now);
   void changedGossip(TimePoint now);
@@ -177,7 +178,7 @@ class Tree {
   std::vector<Neighbour> children_;  // in order of linking
   std::vector<Held> held_;
   std::vector<Contested> contested_;
-  bool settled_ = false;
+  bool isRoot_ = false;
 
   wire::Label label_;
   wire::Lineage above_;        // the parent's own lineage
@@ -186,11 +187,12 @@ class Tree {
   wire::Lineage toldLineage_;  // what the children and the parent were told last
   std::uint64_t toldBelow_ = 0;
   std::uint64_t toldMembers_ = 0;
-  std::optional<wire::Raise> unraised_;  // the highest wish for a beat since there is no parent
-  std::uint64_t raisedBeat_ = 0;         // the highest floor sent up, and when
+  std::optional<wire::Raise>
+      unraised_;                      // the highest wish for a heartbeat since there is no parent
+  std::uint64_t raisedSequence_ = 0;  // the highest floor sent up, and when
   TimePoint raisedAt_ = TimePoint::min();
-  TimePoint nextBeat_;
-  TimePoint beatDownAt_;
+  TimePoint nextHeartbeat_;
+  TimePoint heartbeatDownAt_;
   TimePoint actsSince_;
   std::size_t acts_ = 0;
   TimePoint gossipDue_ = kNever;

@@ -109,10 +109,10 @@ std::shared_ptr<const Snapshot> Catalogue::publish(std::shared_ptr<const SharedF
 }
 
 void Catalogue::remember(const Remembered& version) {
-  const Place place(version.stat.device, version.stat.inode);
-  const bool known = remembered_.contains(place);
+  const FileId id(version.stat.device, version.stat.inode);
+  const bool known = remembered_.contains(id);
   if (version.stat.sizeBytes == 0 || (!known && remembered_.size() >= limits::kSharedFiles)) return;
-  remembered_.insert_or_assign(place, version);
+  remembered_.insert_or_assign(id, version);
 }
 
 const FileRoot* Catalogue::remembered(const FileStat& stat) const {

@@ -55,13 +55,13 @@ class Catalogue {
   std::uint64_t files_ = 0;
   std::uint64_t bytes_ = 0;
   // By device (0: of an index that does not know it) and inode.
-  using Place = std::pair<std::uint64_t, std::uint64_t>;
-  struct PlaceHash {
-    std::size_t operator()(const Place& place) const {
-      return std::hash<std::uint64_t>()(place.second ^ place.first << 32);
+  using FileId = std::pair<std::uint64_t, std::uint64_t>;
+  struct FileIdHash {
+    std::size_t operator()(const FileId& id) const {
+      return std::hash<std::uint64_t>()(id.second ^ id.first << 32);
     }
   };
-  std::unordered_map<Place, Remembered, PlaceHash> remembered_;
+  std::unordered_map<FileId, Remembered, FileIdHash> remembered_;
 };
 
 }  // namespace espalier::share

@@ -65,19 +65,19 @@ bool Indexer::wait(std::chrono::milliseconds timeout,
     lock.lock();
     const bool isNew = published_.snapshot != now.snapshot ||
                        published_.progress.ready != now.progress.ready ||
-                       published_.progress.settled != now.progress.settled;
+                       published_.progress.publishedTicket != now.progress.publishedTicket;
     if (!isNew && publishedChange_.wait_until(lock, end) == std::cv_status::timeout) return false;
   }
 }
 
-bool Indexer::settle(std::chrono::milliseconds timeout, const std::stop_token& stop) {
+bool Indexer::awaitPublished(std::chrono::milliseconds timeout, const std::stop_token& stop) {
   const auto end = Clock::now() + timeout;
   std::promise<std::uint64_t> given;
   if (!post([&] { given.set_value(++tickets_); })) return false;
   const std::uint64_t mine = given.get_future().get();
-  const auto isSettled = [&](auto&, const Progress& now) { return now.settled >= mine; };
+  const auto isPublished = [&](auto&, const Progress& now) { return now.publishedTicket >= mine; };
   while (!stop.stop_requested() && Clock::now() < end) {
-    if (wait(100ms, isSettled)) return true;  // between two looks at the stop token
+    if (wait(100ms, isPublished)) return true;  // between two looks at the stop token
   }
   return false;
 }
@@ -212,13 +212,13 @@ void Indexer::poll() {
 }
 
 // All that was found is hashed, but for what changes all the time.
-bool Indexer::settled() const {
+bool Indexer::isHashed() const {
   return scannedOnce_ && firstTries_ == 0 && touched_.empty() && !catalogue_.changed();
 }
 
 // The same, and nothing waits to be scanned: not even a folder that was just added.
 bool Indexer::atRest() const {
-  return settled() && scans_.empty() && nextFolderCheck_ != TimePoint{};
+  return isHashed() && scans_.empty() && nextFolderCheck_ != TimePoint{};
 }
 
 TimePoint Indexer::publishDue() const {
@@ -247,7 +247,7 @@ void Indexer::publish() {
 void Indexer::updateProgress() {
   if (scans_.empty() && jobs_.empty()) problems_.tell(options_.onNotice);
   Progress progress;
-  progress.ready = settled();
+  progress.ready = isHashed();
   progress.scanning = !scannedOnce_;
   progress.hashedFiles = catalogue_.files();
   progress.totalFiles = catalogue_.files() + jobs_.size();
@@ -257,9 +257,9 @@ void Indexer::updateProgress() {
   bool news = false;
   {
     const std::lock_guard lock(publishedMutex_);
-    progress.settled = atRest() ? tickets_ : published_.progress.settled;
+    progress.publishedTicket = atRest() ? tickets_ : published_.progress.publishedTicket;
     news = published_.progress.ready != progress.ready ||
-           published_.progress.settled != progress.settled;
+           published_.progress.publishedTicket != progress.publishedTicket;
     published_.progress = progress;
   }
   if (news) publishedChange_.notify_all();

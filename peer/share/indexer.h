@@ -49,7 +49,7 @@ class Indexer {
   Progress progress() const;
   bool wait(std::chrono::milliseconds timeout,
             const std::function<bool(const Snapshot&, const Progress&)>& enough) const;
-  bool settle(std::chrono::milliseconds timeout, const std::stop_token& stop);
+  bool awaitPublished(std::chrono::milliseconds timeout, const std::stop_token& stop);
   ChunkLists& chunkLists() { return lists_; }
   Result<void> add(const fs::path& path, const std::string& name);
   Result<void> remove(const fs::path& path, const std::string& name);
@@ -101,7 +101,7 @@ class Indexer {
   void publish();
   void saveIfDue(bool ending);
   void updateProgress();
-  bool settled() const;
+  bool isHashed() const;
   bool atRest() const;
   void notice(log::Level level, const std::string& text);
 
@@ -197,7 +197,7 @@ class Indexer {
   std::vector<std::string> scans_;                               // folders still to be scanned
   std::set<std::string> touched_;                                // files that events named
   std::map<std::string, HashJobPointer, std::less<>> jobs_;
-  std::map<std::string, Retry, std::less<>> retries_;  // attempts 0: waiting to settle
+  std::map<std::string, Retry, std::less<>> retries_;  // attempts 0: waiting until it is stable
   // Files and folders that cannot be read, and how often that was tried: they are in retries_, too.
   std::map<std::string, unsigned, std::less<>> troubles_;
   std::set<std::pair<TimePoint, std::string>> due_;
@@ -206,7 +206,7 @@ class Indexer {
   Problems problems_;
   FolderWatch watch_;
   WatchTable watches_;
-  std::uint64_t tickets_ = 0;  // given out by settle()
+  std::uint64_t tickets_ = 0;  // given out by awaitPublished()
   bool rescanning_ = false;    // folders cannot be watched
   bool inRescan_ = false;      // of everything
   bool watchFailed_ = false;   // since that began

@@ -36,7 +36,7 @@ Duration untilOlder(std::int64_t timeNanos) {
 }
 
 // The ctime, because the mtime can be put back.
-Duration untilSettled(const FileStat& stat) {
+Duration untilStable(const FileStat& stat) {
   return std::max(untilOlder(stat.mtimeNanos), untilOlder(stat.ctimeNanos));
 }
 
@@ -110,7 +110,7 @@ void Indexer::consider(const std::string& name, std::uint32_t index, const FileS
   if (const FileRoot* root = catalogue_.remembered(stat)) {
     return accept(name, index, stat, FileRoot(*root));
   }
-  if (const auto rest = untilSettled(stat); rest > Duration::zero()) {
+  if (const auto rest = untilStable(stat); rest > Duration::zero()) {
     due = std::max(due, Clock::now() + rest);
   }
   if (due > Clock::now()) return retryAt(name, due, attempts);

@@ -49,7 +49,7 @@ SharedFolder fromListed(const std::string& text) {
 
 }  // namespace
 
-// The answer comes once what is gone is published; settle() waits for what was added.
+// The answer comes once what is gone is published; awaitPublished() waits for what was added.
 Result<void> Indexer::onCommand(const std::function<Result<void>()>& command) {
   std::promise<Result<void>> answer;
   const bool posted = post([&] {

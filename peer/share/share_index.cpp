@@ -57,8 +57,8 @@ bool ShareIndex::wait(std::chrono::milliseconds timeout,
   return indexer_->wait(timeout, enough);
 }
 
-bool ShareIndex::settle(std::chrono::milliseconds timeout, std::stop_token stop) {
-  return indexer_->settle(timeout, stop);
+bool ShareIndex::awaitPublished(std::chrono::milliseconds timeout, std::stop_token stop) {
+  return indexer_->awaitPublished(timeout, stop);
 }
 
 Result<std::vector<Digest>> ShareIndex::chunkHashes(const FileRoot& root) {

@@ -1,7 +1,7 @@
 // The share of a peer: a folder tree, and what the user added to it. Scanned and hashed in the
 // background, kept over a restart, watched while running.
 //
-//   found --settled--> hashing --unchanged--> shared --changed, removed--> gone (or found again)
+//   found --stable--> hashing --unchanged--> shared --changed, removed--> gone (or found again)
 //     ^                   |
 //     +---- changed ------+   again later: 100 ms, doubling to 30 s
 //
@@ -63,8 +63,8 @@ struct Progress {
   std::uint64_t totalBytes = 0;
   // Read by this process to hash them: nothing after a restart with nothing new.
   std::uint64_t readBytes = 0;
-  // The last ticket (ShareIndex::settle) of which all is published.
-  std::uint64_t settled = 0;
+  // The last ticket (ShareIndex::awaitPublished) of which all is published.
+  std::uint64_t publishedTicket = 0;
 };
 
 class Indexer;
@@ -84,7 +84,7 @@ class ShareIndex {
 
   // Waits until what add() and remove() changed before is scanned, hashed and published; false when
   // the time is over first, or `stop` asks for it. (progress().ready may be of before the change.)
-  bool settle(std::chrono::milliseconds timeout, std::stop_token stop = {});
+  bool awaitPublished(std::chrono::milliseconds timeout, std::stop_token stop = {});
 
   // The list that belongs to a root: one hash (the root) for a file of one chunk. From memory, from
   // the state folder, else the file is read again. An error when no file of that root is shared, or
@@ -114,7 +114,8 @@ class ShareIndex {
   // `unshare PATH`: nothing at or below that path is shared, under whatever name, until add() of
   // that very path. Where the path is not in what is shared, `name` may be a share name. Kept over
   // a restart. Relative paths are from the working folder. When they return, the snapshot no longer
-  // shows what is gone; settle() waits for what was added. Errors are sentences for the user.
+  // shows what is gone; awaitPublished() waits for what was added. Errors are sentences for the
+  // user.
   Result<void> add(const fs::path& path, const std::string& name);
   Result<void> remove(const fs::path& path, const std::string& name);
   Result<void> add(const fs::path& path) { return add(path, path.string()); }

@@ -24,7 +24,7 @@ bool waitFor(Duration pause, const std::stop_token& stop) {
 
 }  // namespace
 
-Result<Joined> joinAlone(Joiner& joiner, const PeerId& id, const std::string& word,
+Result<Joined> joinAlone(JoinService& joiner, const PeerId& id, const std::string& word,
                          WithoutMetaserver without, std::stop_token stop) {
   Random random = seededFromKernel();
   Backoff backoff(limits::kJoinRetryLeast, limits::kJoinRetryMost);

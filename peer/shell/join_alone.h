@@ -16,7 +16,7 @@ enum class WithoutMetaserver {
 };
 
 // Joins without anybody who could be asked.
-Result<Joined> joinAlone(Joiner& joiner, const PeerId& id, const std::string& word,
+Result<Joined> joinAlone(JoinService& joiner, const PeerId& id, const std::string& word,
                          WithoutMetaserver without, std::stop_token stop);
 
 }  // namespace espalier::peer::shell

@@ -179,7 +179,7 @@ void Network::Greeter::onFrame(net::Connection& connection, std::string_view pay
     // The POCO socket closes its own descriptor; the thread that serves has one for itself.
     FileDescriptor socket(::fcntl(detached.socket.impl()->sockfd(), F_DUPFD_CLOEXEC, 0));
     if (!socket) return;
-    network_.owner_.transfer(std::move(socket), *hello, std::move(detached.leftover));
+    network_.owner_.transfer(std::move(socket), *hello, std::move(detached.buffered));
     return;
   }
   connection.send(wire::encode(wire::welcomeFor(*hello)));

@@ -40,7 +40,7 @@ class Network final : private net::ListenerHandler {
     std::function<void(const MatchJob&)> match;
     std::function<void(SearchUpdate&)> searched;
     // Connections for a transfer, or for a push.
-    std::function<void(FileDescriptor socket, const wire::Hello& hello, std::string behind)>
+    std::function<void(FileDescriptor socket, const wire::Hello& hello, std::string buffered)>
         transfer;
     std::function<void(PushJob&)> pushJob;
     std::function<void(const PushId&)> pushChanged;

@@ -33,11 +33,11 @@ Node::Node(net::EventLoop& loop, PeerOptions options)
                {[this](const Notice& notice) { noticed(notice); },
                 [this](const MatchJob& job) { match(job); },
                 [this](SearchUpdate& update) { searched(update); },
-                [this](FileDescriptor socket, const wire::Hello& hello, std::string behind) {
+                [this](FileDescriptor socket, const wire::Hello& hello, std::string buffered) {
                   if (hello.purpose == wire::Purpose::push) {
-                    desk_.serve(std::move(socket), hello, std::move(behind));
+                    desk_.serve(std::move(socket), hello, std::move(buffered));
                   } else if (server_) {
-                    server_->serve(std::move(socket), hello, std::move(behind));
+                    server_->serve(std::move(socket), hello, std::move(buffered));
                   }
                 },
                 [this](PushJob& job) { desk_.carryOut(job); },
@@ -80,10 +80,10 @@ std::string Node::joinWord() {
 
 // What follows from the id: where things lie, the share, the control socket. The state is claimed
 // before anything in it is touched: another process may run on it.
-Result<void> Node::settle(const PeerId& id) {
+Result<void> Node::prepare(const PeerId& id) {
   control_.reset();
   made_.clear();
-  options_.settle(id);
+  options_.chooseId(id);
   for (const auto& folder : {options_.share, options_.downloads}) {
     boost::system::error_code failed;
     if (fs::create_directories(folder, failed)) {
@@ -136,7 +136,7 @@ Result<void> Node::makeShare() {
   Sharing sharing;
   sharing.index = std::make_unique<share::ShareIndex>(std::move(share));
   if (auto started = sharing.index->started(); !started) return started;
-  sharing.source = std::make_unique<ShareSource>(*sharing.index, growing_);
+  sharing.source = std::make_unique<ShareSource>(*sharing.index, partialFiles_);
   sharing.server = std::make_unique<transfer::TransferServer>(
       *sharing.source, transfer::SlotOptions{}, &uploadRate_);
   const auto verified = [share = sharing.index.get()](const auto& path, const auto& root,
@@ -147,7 +147,7 @@ Result<void> Node::makeShare() {
       .stateFolder = options_.state, .timeouts = {}, .rate = &downloadRate_, .verified = verified});
   transfer::PushReceiverOptions pushed;
   pushed.work = {options_.downloads, options_.state, verified};
-  desk_.settle(std::move(pushed));
+  desk_.configure(std::move(pushed));
   return exchange(sharing);
 }
 
@@ -164,7 +164,7 @@ Result<void> Node::exchange(Sharing& other) {
 }
 
 // The id was refused: what was made for it goes, as if it had never been typed.
-void Node::unsettle() {
+void Node::undoPrepare() {
   key_.reset();
   control_->stop();
   {
@@ -185,8 +185,8 @@ void Node::unsettle() {
 JoinAttempt Node::join(const PeerId& id, const std::string& word, std::stop_token stop) {
   JoinAttempt failed;
   if (!key_ || options_.id != id || !control_) {
-    if (auto settled = settle(id); !settled) {
-      failed.error = settled.error();
+    if (auto prepared = prepare(id); !prepared) {
+      failed.error = prepared.error();
       // With another id it would be another folder.
       const bool follows = options_.given.share.empty() && options_.given.state.empty();
       if (follows && failed.error.code == ErrorCode::refused) {
@@ -209,7 +209,7 @@ JoinAttempt Node::join(const PeerId& id, const std::string& word, std::stop_toke
     auto ended = std::move(*attempt->ended);
     lock.unlock();
     if (ended.end == JoinAttempt::End::joined) ended.joined = joinedNow();
-    if (ended.end == JoinAttempt::End::idRefused) unsettle();
+    if (ended.end == JoinAttempt::End::idRefused) undoPrepare();
     return ended;
   }
   failed.error = {ErrorCode::interrupted, "interrupted"};
@@ -234,7 +234,7 @@ void Node::noticed(const Notice& notice) {
     case Kind::joined:
       joined_ = true;
       attempt.end = End::joined;
-      refreshPictureSoon();
+      refreshTopologySoon();
       return endAttempt(std::move(attempt));
     case Kind::wordRefused:
       announcedWord_.with([&](auto& word) { word = notice.text; });
@@ -271,10 +271,10 @@ void Node::noticed(const Notice& notice) {
     case Kind::linkUp:
       // The first link is part of what is told of joining.
       if (joined_) log::info("linked to {}", notice.text);
-      return refreshPictureSoon();
+      return refreshTopologySoon();
     case Kind::linkDown:
       log::info("the link to {} is gone", notice.text);
-      return refreshPictureSoon();
+      return refreshTopologySoon();
     case Kind::root:
       return log::debug("this peer is the root now");
     case Kind::seenFrom:

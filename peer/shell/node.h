@@ -1,6 +1,6 @@
 // The peer as its commands and its prompt see it: one network, one share, its transfers.
 //
-//   made --join--> settled (share, control socket, instance key) --> joined --leave--> gone
+//   made --join--> prepared (share, control socket, instance key) --> joined --leave--> gone
 //      ^                                                       |
 //      +---------------- id refused: another one --------------+
 //
@@ -31,7 +31,7 @@ namespace espalier::peer::shell {
 // Which names that begin with a dot a fetch may write.
 transfer::DotNames dotsOf(const Destination& destination);
 
-class Node final : public PeerService, public Joiner {
+class Node final : public PeerService, public JoinService {
  public:
   // `metaserver` is the address to dial. Starts the loop's thread.
   Node(net::EventLoop& loop, PeerOptions options);
@@ -49,12 +49,12 @@ class Node final : public PeerService, public Joiner {
   // at most unless a command takes longer to stop.
   void leave();
 
-  // --- Joiner
+  // --- JoinService
   Endpoint metaserver() const override { return options_.metaserver; }
   std::string joinWord() override;
   JoinAttempt join(const PeerId& id, const std::string& word, std::stop_token stop) override;
 
-  // --- NetworkService and Joiner
+  // --- NetworkService and JoinService
   Result<command::Topology> topology(std::stop_token stop) override;
   Result<std::string> topologyDot(std::stop_token stop) override;
   Result<command::KillPlan> whatIfKilled(const PeerId& id, std::stop_token stop) override;
@@ -89,7 +89,7 @@ class Node final : public PeerService, public Joiner {
   std::vector<std::string> knownPeers(const std::string& prefix) override;
 
  private:
-  struct Picture {
+  struct TopologySnapshot {
     std::vector<wire::TopologyEntry> entries;
     std::chrono::system_clock::time_point at;
   };
@@ -119,11 +119,11 @@ class Node final : public PeerService, public Joiner {
     std::unique_ptr<transfer::TransferServer> server;
   };
 
-  Result<void> settle(const PeerId& id);
+  Result<void> prepare(const PeerId& id);
   Result<void> makeShare();
   void restoreState(const InstanceKey& key);
   Result<void> exchange(Sharing& other);
-  void unsettle();
+  void undoPrepare();
   std::string whyNoMetaserver(const std::string& why) const;
   void compareSource(const std::string& source);
   void tellUnreachable(const std::string& why);
@@ -137,10 +137,10 @@ class Node final : public PeerService, public Joiner {
                                           std::stop_token stop);
   void workOff(std::stop_token stop);
   Joined joinedNow();
-  Result<Picture> fetchPicture(std::stop_token stop);
-  Result<Picture> picture(std::stop_token stop);
-  void refreshPicture();
-  void refreshPictureSoon();
+  Result<TopologySnapshot> fetchTopology(std::stop_token stop);
+  Result<TopologySnapshot> snapshot(std::stop_token stop);
+  void refreshTopology();
+  void refreshTopologySoon();
   std::optional<wire::Members> membersNow(std::stop_token stop);
   // Of the network, as the metaserver says: `count` is nothing when it is out of reach, `ids` also
   // when there are too many.
@@ -160,7 +160,7 @@ class Node final : public PeerService, public Joiner {
 
   transfer::RateLimit uploadRate_;
   transfer::RateLimit downloadRate_;
-  transfer::GrowingFiles growing_;  // what is being fetched, for others
+  transfer::PartialFiles partialFiles_;  // what is being fetched, for others
 
   std::unique_ptr<command::ControlServer> control_;  // ends last: the state folder is its claim
   std::unique_ptr<share::ShareIndex> index_;
@@ -168,10 +168,10 @@ class Node final : public PeerService, public Joiner {
   std::unique_ptr<transfer::TransferServer> server_;
   std::unique_ptr<transfer::Downloader> downloader_;
   std::optional<InstanceKey> key_;
-  std::vector<std::string> made_;  // folders, by settle(), in this order
+  std::vector<std::string> made_;  // folders, by prepare(), in this order
 
   Guarded<std::string> announcedWord_;
-  Guarded<std::shared_ptr<const Picture>> lastPicture_;  // large: copied without the lock
+  Guarded<std::shared_ptr<const TopologySnapshot>> lastTopology_;  // large: copied without the lock
   Guarded<std::shared_ptr<Attempt>> attempt_;
   Guarded<std::map<QueryId, std::shared_ptr<Search>>> searches_;
   Downloads downloads_;
@@ -184,7 +184,7 @@ class Node final : public PeerService, public Joiner {
   std::mutex jobsMutex_;
   std::condition_variable_any jobsChanged_;
   share::MatchQueue jobs_;
-  TimePoint refreshAt_ = kNever;  // of the last picture
+  TimePoint refreshAt_ = kNever;  // of the last snapshot
 
   Network network_;
   PushDesk desk_{network_, uploadRate_, downloadRate_};

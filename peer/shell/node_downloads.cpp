@@ -13,16 +13,17 @@ void show(const transfer::FetchProgress& state, ActiveTransfer& shown) {
   shown.doneBytes = state.heldBytes;
   shown.peers.clear();
   shown.bytesPerSecond = 0;
-  shown.place = 0;
+  shown.position = 0;
   for (const auto& source : state.sources) {
     shown.peers.push_back(source.id);
     shown.bytesPerSecond += source.bytesPerSecond;
-    if (source.place > 0) {
-      shown.place = shown.place == 0 ? source.place : std::min(shown.place, source.place);
+    if (source.position > 0) {
+      shown.position =
+          shown.position == 0 ? source.position : std::min(shown.position, source.position);
     }
   }
   if (shown.state == ActiveTransfer::State::paused) return;
-  const bool waits = shown.place > 0 && shown.bytesPerSecond == 0;
+  const bool waits = shown.position > 0 && shown.bytesPerSecond == 0;
   shown.state = waits ? ActiveTransfer::State::waiting : ActiveTransfer::State::active;
 }
 
@@ -34,14 +35,14 @@ std::vector<transfer::Holder> othersOf(const FoundFile& file, const PeerId& self
   return others;
 }
 
-// s1 200.0 MB/s, s3 110.0 MB/s, s4 place 2 in the line
+// s1 200.0 MB/s, s3 110.0 MB/s, s4 position 2 in the queue
 std::string bySource(const transfer::FetchProgress& state) {
   std::string text;
   for (const auto& source : state.sources) {
     if (!text.empty()) text += ", ";
     text += source.id.text();
-    text += source.place > 0 ? fmt::format(" place {} in the line", source.place)
-                             : " " + formatRate(source.bytesPerSecond);
+    text += source.position > 0 ? fmt::format(" position {} in the queue", source.position)
+                                : " " + formatRate(source.bytesPerSecond);
   }
   return text;
 }
@@ -101,7 +102,7 @@ Result<Fetched> Node::fetch(const FetchRequest& request, std::stop_token stop,
       wanted.folder = options_.downloads;
       // What will be shared is, chunk by chunk.
       if (options_.downloads == options_.share && index_->wouldShare(wanted.saveAs)) {
-        wanted.growing = &growing_;
+        wanted.partialFiles = &partialFiles_;
       }
       break;
     case Destination::Form::folder:

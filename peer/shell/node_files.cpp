@@ -15,8 +15,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kPictureAge = 10s;
-constexpr auto kSettle = 10s;  // that `share` waits for its files to be hashed
+constexpr auto kSnapshotAge = 10s;
+constexpr auto kPublishPatience = 10s;  // that `share` waits for its files to be hashed
 constexpr std::size_t kHeardNames = 10'000;
 constexpr std::size_t kHeardNamesBytes = 1 << 20;
 // A share this small is looked through at once, on the loop: some 10 us, less than a thread costs.
@@ -55,9 +55,9 @@ void Node::workOff(std::stop_token stop) {
     jobsChanged_.wait_until(lock, stop, due, [&] { return !jobs_.empty() || refreshAt_ < due; });
     if (stop.stop_requested()) return;
     if (Clock::now() >= refreshAt_) {
-      refreshAt_ = largeNetwork_ ? kNever : Clock::now() + kPictureAge;
+      refreshAt_ = largeNetwork_ ? kNever : Clock::now() + kSnapshotAge;
       lock.unlock();
-      refreshPicture();
+      refreshTopology();
       continue;
     }
     auto matching = jobs_.take(Clock::now());
@@ -90,7 +90,7 @@ bool Node::matchOn(share::Matching& matching, TimePoint until) {
 void Node::addPartial(share::Matching& matching) {
   if (matching.job.kind != PatternKind::root || !matching.hits.empty()) return;
   const auto root = parseFileRoot(matching.job.text);
-  const auto file = root ? growing_.find(*root) : nullptr;
+  const auto file = root ? partialFiles_.find(*root) : nullptr;
   if (file) matching.hits.push_back({file->name(), file->size(), *root, true});
 }
 
@@ -167,7 +167,7 @@ Result<ShareReport> Node::filesBelow(const Holder& holder, const std::string& pr
                                      std::stop_token stop) {
   Endpoint endpoint = holder.endpoint;
   if (endpoint.empty()) {
-    const auto now = picture(stop);
+    const auto now = snapshot(stop);
     if (!now) return now.error();
     const auto entry =
         std::find_if(now->entries.begin(), now->entries.end(),
@@ -194,20 +194,20 @@ Result<ShareReport> Node::filesBelow(const Holder& holder, const std::string& pr
 Result<ShareChange> Node::share(const std::string& path, const std::string& typed,
                                 std::stop_token stop) {
   if (auto added = index_->add(path, typed); !added) return added.error();
-  const bool settled = index_->settle(kSettle, stop);
-  return shareChange(path, *index_->snapshot(), settled, stop);
+  const bool published = index_->awaitPublished(kPublishPatience, stop);
+  return shareChange(path, *index_->snapshot(), published, stop);
 }
 
 Result<ShareChange> Node::unshare(const std::string& path, const std::string& typed,
                                   std::stop_token stop) {
   const auto before = index_->snapshot();
   if (auto removed = index_->remove(path, typed); !removed) return removed.error();
-  const bool settled = index_->settle(kSettle, stop);
+  const bool published = index_->awaitPublished(kPublishPatience, stop);
   const auto after = index_->snapshot();
   const auto gone =
       std::count_if(before->entries().begin(), before->entries().end(),
                     [&](const auto& entry) { return after->find(entry->name) == nullptr; });
-  return ShareChange{path, static_cast<std::uint64_t>(gone), !settled, {}};
+  return ShareChange{path, static_cast<std::uint64_t>(gone), !published, {}};
 }
 
 // --- completion ---
@@ -235,9 +235,9 @@ std::vector<std::string> Node::knownNames(const std::string& prefix) {
 
 std::vector<std::string> Node::knownPeers(const std::string& prefix) {
   std::vector<std::string> peers;
-  const auto picture = lastPicture_.with([](auto& last) { return last; });
-  if (!picture) return peers;
-  for (const auto& entry : picture->entries) {
+  const auto snapshot = lastTopology_.with([](auto& last) { return last; });
+  if (!snapshot) return peers;
+  for (const auto& entry : snapshot->entries) {
     const auto& id = entry.member.id.text();
     if (id.starts_with(prefix) && peers.size() <= limits::kCompletions) peers.push_back(id);
   }

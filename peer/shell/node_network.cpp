@@ -1,4 +1,4 @@
-// The part of Node that deals with the network: the metaserver's picture of it, links, state.
+// The part of Node that deals with the network: the metaserver's snapshot of it, links, state.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,10 +15,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kPictureDelay = 500ms;
-constexpr std::size_t kPictureKept = 256;  // peers; more would keep the metaserver busy
+constexpr auto kSnapshotDelay = 500ms;
+constexpr std::size_t kSnapshotPeers = 256;  // peers; more would keep the metaserver busy
 
-// The picture as a tree; links that do not fit (a picture is taken while things move) are left out.
+// The snapshot as a tree; links that do not fit (a snapshot is taken while things move) are left
+// out.
 topo::Tree treeOf(const std::vector<wire::TopologyEntry>& entries, unsigned maxLinks) {
   topo::Tree tree(maxLinks);
   std::unordered_map<PeerId, const wire::TopologyEntry*> known;
@@ -68,11 +69,11 @@ Result<wire::RegistryReply> Node::askMetaserver(wire::RegistryRequest request,
   return Error{ErrorCode::unavailable, "the metaserver does not answer"};
 }
 
-Result<Node::Picture> Node::fetchPicture(std::stop_token stop) {
-  Picture picture;
+Result<Node::TopologySnapshot> Node::fetchTopology(std::stop_token stop) {
+  TopologySnapshot snapshot;
   JoinOrder after = kNoOrder;
   while (true) {
-    if (picture.entries.size() >= limits::kMembers) {
+    if (snapshot.entries.size() >= limits::kMembers) {
       return Error{ErrorCode::protocol, "the metaserver names more peers than a network can have"};
     }
     const auto reply = askMetaserver(wire::TopologyRequest{after}, stop);
@@ -83,55 +84,55 @@ Result<Node::Picture> Node::fetchPicture(std::stop_token stop) {
         return Error{ErrorCode::protocol, "the metaserver repeats itself"};
       }
       after = entry.member.order;
-      picture.entries.push_back(entry);
+      snapshot.entries.push_back(entry);
     }
     if (!topology.more) break;
     if (topology.entries.empty()) {
       return Error{ErrorCode::protocol, "the metaserver breaks off its list of peers"};
     }
   }
-  picture.at = std::chrono::system_clock::now();
-  auto kept = std::make_shared<const Picture>(picture);
-  lastPicture_.with([&](auto& last) { last.swap(kept); });
-  return picture;
+  snapshot.at = std::chrono::system_clock::now();
+  auto kept = std::make_shared<const TopologySnapshot>(snapshot);
+  lastTopology_.with([&](auto& last) { last.swap(kept); });
+  return snapshot;
 }
 
-// The metaserver's picture, or the last one that it gave.
-Result<Node::Picture> Node::picture(std::stop_token stop) {
-  auto fetched = fetchPicture(stop);
+// The metaserver's snapshot, or the last one that it gave.
+Result<Node::TopologySnapshot> Node::snapshot(std::stop_token stop) {
+  auto fetched = fetchTopology(stop);
   if (fetched || fetched.error().code == ErrorCode::interrupted) return fetched;
-  const auto last = lastPicture_.with([](auto& picture) { return picture; });
+  const auto last = lastTopology_.with([](auto& snapshot) { return snapshot; });
   if (last) return *last;
   return fetched.error();
 }
 
 // So that there is something to show should the metaserver go. Of a large network only what the
 // user asked for is kept.
-void Node::refreshPicture() {
+void Node::refreshTopology() {
   network_.post([this](Peer&, TimePoint now, Effects& fx) {
     network_.ask(
         wire::TopologyRequest{kNoOrder},
         [this](Result<wire::RegistryReply> reply) {
           if (!reply) return;
           auto& topology = std::get<wire::Topology>(*reply);
-          largeNetwork_ = topology.more || topology.entries.size() > kPictureKept;
+          largeNetwork_ = topology.more || topology.entries.size() > kSnapshotPeers;
           if (topology.more) return;
           std::size_t ends = 0;
           for (const auto& entry : topology.entries) ends += entry.neighbours.size();
           log::debug("looked at the network: {} peers, {} links", topology.entries.size(),
                      ends / 2);
-          auto kept = std::make_shared<const Picture>(
-              Picture{std::move(topology.entries), std::chrono::system_clock::now()});
-          lastPicture_.with([&](auto& last) { last.swap(kept); });
+          auto kept = std::make_shared<const TopologySnapshot>(
+              TopologySnapshot{std::move(topology.entries), std::chrono::system_clock::now()});
+          lastTopology_.with([&](auto& last) { last.swap(kept); });
         },
         now, fx);
   });
 }
 
 // Soon, when both ends of a link that came or went have told the metaserver.
-void Node::refreshPictureSoon() {
+void Node::refreshTopologySoon() {
   const std::lock_guard lock(jobsMutex_);
-  refreshAt_ = std::min(refreshAt_, Clock::now() + kPictureDelay);
+  refreshAt_ = std::min(refreshAt_, Clock::now() + kSnapshotDelay);
   jobsChanged_.notify_one();
 }
 
@@ -148,7 +149,7 @@ Result<command::Topology> Node::topology(std::stop_token stop) {
     }
   }
   const auto begun = std::chrono::system_clock::now();
-  const auto now = picture(stop);
+  const auto now = snapshot(stop);
   if (!now) return now.error();
   command::Topology topology;
   for (const auto& entry : now->entries) {
@@ -159,7 +160,7 @@ Result<command::Topology> Node::topology(std::stop_token stop) {
 }
 
 Result<std::string> Node::topologyDot(std::stop_token stop) {
-  const auto now = picture(stop);
+  const auto now = snapshot(stop);
   if (!now) return now.error();
   std::vector<topo::TopoLine> lines;
   for (const auto& entry : now->entries) lines.push_back({entry.member.id, entry.neighbours});
@@ -168,7 +169,7 @@ Result<std::string> Node::topologyDot(std::stop_token stop) {
 
 Result<command::KillPlan> Node::whatIfKilled(const PeerId& id, std::stop_token stop) {
   const auto begun = std::chrono::system_clock::now();
-  const auto now = picture(stop);
+  const auto now = snapshot(stop);
   if (!now) return now.error();
   const auto maxLinks = network_.call([](Peer& peer, TimePoint, Effects&) {
     return peer.tree() != nullptr ? peer.tree()->maxLinks() : limits::kMaxLinks;

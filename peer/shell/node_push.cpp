@@ -14,7 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kLook = 250ms;               // at the ledger: as often as it changes
-constexpr auto kMembersAge = 1s;            // how old the picture of the network may be
+constexpr auto kMembersAge = 1s;            // how old the snapshot of the network may be
 constexpr std::size_t kMembersKept = 4096;  // beyond so many the ledger alone must do
 // Before somebody counts as out of reach for good: a peer whose link heals elsewhere says so.
 constexpr auto kSure = 2s;
@@ -27,7 +27,7 @@ Node::KnownMembers Node::membersKnown(std::stop_token stop) {
   if (!members) return known;
   known.count = members->count;
   if (members->count > kMembersKept) return known;
-  const auto now = fetchPicture(stop);
+  const auto now = fetchTopology(stop);
   if (!now) return {};
   known.ids.emplace();
   for (const auto& entry : now->entries) known.ids->push_back(entry.member.id);
@@ -78,14 +78,14 @@ Result<PushReport> Node::push(const PushRequest& request, std::stop_token stop,
     const bool reached = std::none_of(report.peers.begin(), report.peers.end(), [](const auto& p) {
       return p.state == PushedPeer::State::outOfReach;
     });
-    if (isSettled(report, request.wait)) {
+    if (isComplete(report, request.wait)) {
       // Nobody at all, or somebody lost, may yet turn out differently.
       const bool sure = reached && !report.peers.empty() && report.others == 0u;
       if (sure || Clock::now() - changed >= kSure) break;
     }
     seen = desk_.await(*id, seen, stop, kLook);
   }
-  report.interrupted = stop.stop_requested() && !isSettled(report, request.wait);
+  report.interrupted = stop.stop_requested() && !isComplete(report, request.wait);
   const bool another = std::any_of(report.peers.begin(), report.peers.end(), [](const auto& p) {
     return p.state == PushedPeer::State::verified;
   });

@@ -157,7 +157,7 @@ Result<std::uint64_t> parseRate(std::string_view text) {
                            formatSize(limits::kRateLeast))};
 }
 
-void PeerOptions::settle(const PeerId& chosen) {
+void PeerOptions::chooseId(const PeerId& chosen) {
   id = chosen;
   share = given.share.empty() ? "./" + id.text() : given.share;
   downloads = given.downloads.empty() ? share : given.downloads;
@@ -191,7 +191,7 @@ Result<command::Parsed> parsePeerOptions(const std::vector<std::string>& argumen
       return Error{ErrorCode::usage, fmt::format("{} wants --id ID", wants)};
     }
   } else {
-    options.settle(PeerId(options.id));
+    options.chooseId(PeerId(options.id));
   }
   return parsed;
 }

@@ -44,14 +44,14 @@ struct PeerOptions {
 
   // Sets the id, again if need be, and what follows from it where nothing was given: share ./ID,
   // downloads the share, state SHARE/.espalier.
-  void settle(const PeerId& chosen);
+  void chooseId(const PeerId& chosen);
 };
 
 // 500K, 10M, none: bytes a second; 0 for none.
 Result<std::uint64_t> parseRate(std::string_view text);
 
 // Fills `options`, which begin with the defaults. `text` is that of --help or --version. With an id
-// they are settled already. `terminal`: somebody could be asked for the id; without one it has to
+// they are chosen already. `terminal`: somebody could be asked for the id; without one it has to
 // be given, but for commands with a share or a state: a peer that runs there may take them.
 Result<command::Parsed> parsePeerOptions(const std::vector<std::string>& arguments,
                                          const command::Environment& environment, bool terminal,

@@ -142,7 +142,7 @@ struct ActiveTransfer {
   std::string to;             // the address of who takes
   bool incoming = false;
   State state = State::active;
-  std::uint32_t place = 0;  // of one that waits: in the holder's line, the nearest to its turn
+  std::uint32_t position = 0;  // of one that waits: in the holder's queue, the nearest to its turn
   std::uint64_t doneBytes = 0;
   std::uint64_t totalBytes = 0;
   double bytesPerSecond = 0;
@@ -274,12 +274,12 @@ struct JoinAttempt {
   Error error;    // else
 };
 
-class Joiner {
+class JoinService {
  public:
-  virtual ~Joiner() = default;
+  virtual ~JoinService() = default;
   virtual Endpoint metaserver() const = 0;
-  // The network before this peer is in it; `unavailable` without a metaserver and without a picture
-  // from before.
+  // The network before this peer is in it; `unavailable` without a metaserver and without a
+  // snapshot from before.
   virtual Result<command::Topology> topology(std::stop_token stop) = 0;
   // The word that the metaserver announced, or --join-word.
   virtual std::string joinWord() = 0;

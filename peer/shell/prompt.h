@@ -45,10 +45,11 @@ class Prompt {
   Prompt(command::LineEditor& editor, PromptSettings settings);
 
   // Asks what to do, the id, whether to see the network, the word. None: the user ended it.
-  Result<std::optional<Joined>> join(Joiner& joiner);
+  Result<std::optional<Joined>> join(JoinService& joiner);
 
   // Joins at once. Asks only about what went wrong, at a terminal: the word, whether to try again.
-  Result<std::optional<Joined>> joinAs(Joiner& joiner, const PeerId& id, const std::string& word);
+  Result<std::optional<Joined>> joinAs(JoinService& joiner, const PeerId& id,
+                                       const std::string& word);
 
   // Runs commands until one of them, Ctrl-D or close() ends it; the latter two count as `stop`.
   // Returns the exit code: of a script that of its first failure, else 0.
@@ -66,9 +67,9 @@ class Prompt {
   std::optional<std::string> ask(const std::string& question);
   bool chooseToJoin();
   std::optional<PeerId> askId();
-  Step offerTopology(Joiner& joiner);
+  Step offerTopology(JoinService& joiner);
   Step offerAnotherTry(const std::string& why);
-  Result<std::optional<Joined>> insist(Joiner& joiner, PeerId id, std::string word);
+  Result<std::optional<Joined>> insist(JoinService& joiner, PeerId id, std::string word);
 
   std::stop_token newStop();
   command::Context context();

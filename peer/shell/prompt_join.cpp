@@ -73,7 +73,7 @@ Prompt::Step Prompt::offerAnotherTry(const std::string& why) {
   return !answer || meansStop(*answer) ? Step::end : Step::again;
 }
 
-Prompt::Step Prompt::offerTopology(Joiner& joiner) {
+Prompt::Step Prompt::offerTopology(JoinService& joiner) {
   std::optional<std::string> answer;
   while (true) {
     answer = ask("topo to see the network, Enter to go on> ");
@@ -97,7 +97,7 @@ Prompt::Step Prompt::offerTopology(Joiner& joiner) {
 }
 
 // Until it has joined, the user has had enough, or there is no point in it.
-Result<std::optional<Joined>> Prompt::insist(Joiner& joiner, PeerId id, std::string word) {
+Result<std::optional<Joined>> Prompt::insist(JoinService& joiner, PeerId id, std::string word) {
   const auto nobody = std::optional<Joined>();
   while (true) {
     auto attempt = joiner.join(id, word, newStop());
@@ -138,7 +138,7 @@ Result<std::optional<Joined>> Prompt::insist(Joiner& joiner, PeerId id, std::str
   }
 }
 
-Result<std::optional<Joined>> Prompt::join(Joiner& joiner) {
+Result<std::optional<Joined>> Prompt::join(JoinService& joiner) {
   const auto nobody = std::optional<Joined>();
   if (!chooseToJoin()) return nobody;
   const auto id = askId();
@@ -153,7 +153,7 @@ Result<std::optional<Joined>> Prompt::join(Joiner& joiner) {
   return insist(joiner, *id, word);
 }
 
-Result<std::optional<Joined>> Prompt::joinAs(Joiner& joiner, const PeerId& id,
+Result<std::optional<Joined>> Prompt::joinAs(JoinService& joiner, const PeerId& id,
                                              const std::string& word) {
   return insist(joiner, id, word);
 }

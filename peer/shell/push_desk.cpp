@@ -27,7 +27,7 @@ PushDesk::PushDesk(Network& network, transfer::RateLimit& upload, transfer::Rate
       server_(store_, {.rate = &upload}),
       started_(startThread(tidier_, [this](std::stop_token stop) { tidy(stop); })) {}
 
-void PushDesk::settle(transfer::PushReceiverOptions options) {
+void PushDesk::configure(transfer::PushReceiverOptions options) {
   options.rate = &downloadRate_;
   options_.with([&](auto& kept) { kept = std::move(options); });
 }

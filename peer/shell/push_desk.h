@@ -35,12 +35,12 @@ class PushDesk {
   PushDesk& operator=(const PushDesk&) = delete;
 
   // Where files go from now on; called before the peer joins.
-  void settle(transfer::PushReceiverOptions options);
+  void configure(transfer::PushReceiverOptions options);
   void stop();
 
   // --- on the loop's thread
-  void serve(FileDescriptor socket, const wire::Hello& hello, std::string behind) {
-    server_.serve(std::move(socket), hello, std::move(behind));
+  void serve(FileDescriptor socket, const wire::Hello& hello, std::string buffered) {
+    server_.serve(std::move(socket), hello, std::move(buffered));
   }
   void carryOut(PushJob& job);
   void changed(const PushId& id);
@@ -76,7 +76,7 @@ class PushDesk {
   // What a push leaves behind.
   struct Dropped {
     std::unique_ptr<transfer::PushReceiver> receiver;
-    std::vector<std::shared_ptr<transfer::GrowingFile>> files;
+    std::vector<std::shared_ptr<transfer::PartialFile>> files;
   };
   void receive(const PushReceive& job);
   void drop(const PushId& id);
@@ -85,10 +85,10 @@ class PushDesk {
 
   Network& network_;
   transfer::RateLimit& downloadRate_;
-  transfer::GrowingFiles store_;
+  transfer::PartialFiles store_;
   Guarded<transfer::PushReceiverOptions> options_;
   Guarded<std::map<PushId, Taken>> taken_;
-  Guarded<std::map<PushId, std::vector<std::shared_ptr<transfer::GrowingFile>>>> sent_;
+  Guarded<std::map<PushId, std::vector<std::shared_ptr<transfer::PartialFile>>>> sent_;
   Guarded<std::uint64_t> droppedBytes_{0u};  // received by receivers that are gone
 
   std::mutex changesMutex_;

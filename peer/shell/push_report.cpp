@@ -66,7 +66,7 @@ PushReport pushReport(const Pushes::View& view, const std::optional<std::vector<
   return report;
 }
 
-bool isSettled(const PushReport& report, bool wait) {
+bool isComplete(const PushReport& report, bool wait) {
   const auto open = [&](const PushedPeer& peer) {
     return peer.state == State::waiting || peer.state == State::receiving ||
            (wait && peer.state == State::outOfReach);

@@ -17,6 +17,6 @@ PushReport pushReport(const Pushes::View& view, const std::optional<std::vector<
 
 // Whether there is nothing more to be waited for: nobody is on the way. With `wait` nobody is out
 // of reach either, and there is somebody.
-bool isSettled(const PushReport& report, bool wait);
+bool isComplete(const PushReport& report, bool wait);
 
 }  // namespace espalier::peer::shell

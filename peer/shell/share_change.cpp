@@ -28,8 +28,8 @@ const char* specialName(mode_t mode) {
 class Walk {
  public:
   // `top`: the path that was shared; what it is called itself was the user's wish.
-  Walk(const share::Snapshot& snapshot, const fs::path& top, bool settled)
-      : below_(top), settled_(settled) {
+  Walk(const share::Snapshot& snapshot, const fs::path& top, bool published)
+      : below_(top), published_(published) {
     for (const auto& entry : snapshot.entries()) {
       shared_.emplace(entry->stat.device, entry->stat.inode);
     }
@@ -53,7 +53,7 @@ class Walk {
       leave("cannot be read", path);
     } else if (leaf.size() > limits::kNameBytes || path.native().size() > limits::kPathBytes) {
       leave("has too long a path", path);
-    } else if (settled_) {
+    } else if (published_) {
       leave("is unshared, hidden, or changes all the time", path);
     }
   }
@@ -72,7 +72,7 @@ class Walk {
   static bool hasDot(const std::string& below) { return below.find("/.") != below.npos; }
 
   const fs::path below_;
-  const bool settled_;
+  const bool published_;
   std::set<std::pair<std::uint64_t, std::uint64_t>> shared_;  // device and inode
   ShareChange change_;
   std::map<std::string, std::pair<std::uint64_t, std::string>> left_;
@@ -92,12 +92,12 @@ std::uint64_t sharedBelow(const share::Snapshot& snapshot, const std::string& na
 }  // namespace
 
 Result<ShareChange> shareChange(const std::string& path, const share::Snapshot& snapshot,
-                                bool settled, const std::stop_token& stop) {
+                                bool published, const std::stop_token& stop) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) {
-    return ShareChange{path, sharedBelow(snapshot, path), !settled, {}};
+    return ShareChange{path, sharedBelow(snapshot, path), !published, {}};
   }
-  Walk walk(snapshot, path, settled);
+  Walk walk(snapshot, path, published);
   if (!S_ISDIR(status.st_mode)) {
     walk.look(path);
   } else {
@@ -117,8 +117,8 @@ Result<ShareChange> shareChange(const std::string& path, const share::Snapshot& 
   }
   auto change = walk.result();
   change.path = path;
-  change.indexing = !settled;
-  if (settled && change.files == 0 && !change.left.empty()) {
+  change.indexing = !published;
+  if (published && change.files == 0 && !change.left.empty()) {
     const auto& first = change.left.front();
     return Error{ErrorCode::failed, fmt::format("nothing of {} can be shared: {} {}", escaped(path),
                                                 escaped(first.example), first.why)};

@@ -11,9 +11,9 @@
 namespace espalier::peer::shell {
 
 // Looks at what lies at `path` (a path of this machine, or a share name), and compares it with what
-// `snapshot` shares. With `settled` a file that is not in there is one that cannot be shared. An
+// `snapshot` shares. With `published` a file that is not in there is one that cannot be shared. An
 // error says why nothing of it can be. Blocks on the disk: about a second for 10^5 files.
 Result<ShareChange> shareChange(const std::string& path, const share::Snapshot& snapshot,
-                                bool settled, const std::stop_token& stop);
+                                bool published, const std::stop_token& stop);
 
 }  // namespace espalier::peer::shell

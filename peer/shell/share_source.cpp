@@ -9,15 +9,15 @@ std::optional<transfer::FileInfo> ShareSource::find(const FileRoot& root) {
   if (const auto file = index_.snapshot()->file(root)) {
     return transfer::FileInfo{file->root, file->sizeBytes, file->name};
   }
-  if (const auto file = growing_.find(root)) {
+  if (const auto file = partialFiles_.find(root)) {
     return transfer::FileInfo{file->root(), file->size(), file->name()};
   }
   return std::nullopt;
 }
 
-std::shared_ptr<const transfer::GrowingFile> ShareSource::growing(const FileRoot& root) {
+std::shared_ptr<const transfer::PartialFile> ShareSource::partialFile(const FileRoot& root) {
   if (index_.snapshot()->file(root)) return nullptr;
-  return growing_.find(root);
+  return partialFiles_.find(root);
 }
 
 Result<transfer::OpenedFile> ShareSource::open(const FileRoot& root) {
@@ -37,7 +37,7 @@ Result<transfer::OpenedFile> ShareSource::open(const FileRoot& root) {
     }
     return transfer::OpenedFile{std::move(opened->descriptor), transfer::FileState::of(status)};
   }
-  if (auto file = growing_.find(root)) {
+  if (auto file = partialFiles_.find(root)) {
     FileDescriptor copy(::fcntl(file->descriptor(), F_DUPFD_CLOEXEC, 0));
     if (!copy) return systemError("cannot read what is being fetched", errno);
     return transfer::OpenedFile{std::move(copy), {}, std::move(file)};
@@ -46,7 +46,7 @@ Result<transfer::OpenedFile> ShareSource::open(const FileRoot& root) {
 }
 
 Result<std::vector<Digest>> ShareSource::chunkHashes(const FileRoot& root) {
-  if (const auto file = growing(root)) return file->plan().hashes;
+  if (const auto file = partialFile(root)) return file->plan().hashes;
   return index_.chunkHashes(root);
 }
 

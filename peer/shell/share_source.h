@@ -5,19 +5,19 @@
 #pragma once
 
 #include "peer/share/share_index.h"
-#include "peer/transfer/growing_files.h"
+#include "peer/transfer/partial_files.h"
 #include "peer/transfer/source.h"
 
 namespace espalier::peer::shell {
 
 class ShareSource final : public transfer::FileSource {
  public:
-  // `index` and `growing` outlive it.
-  ShareSource(share::ShareIndex& index, transfer::GrowingFiles& growing)
-      : index_(index), growing_(growing) {}
+  // `index` and `partialFiles` outlive it.
+  ShareSource(share::ShareIndex& index, transfer::PartialFiles& partialFiles)
+      : index_(index), partialFiles_(partialFiles) {}
 
   std::optional<transfer::FileInfo> find(const FileRoot& root) override;
-  std::shared_ptr<const transfer::GrowingFile> growing(const FileRoot& root) override;
+  std::shared_ptr<const transfer::PartialFile> partialFile(const FileRoot& root) override;
   Result<transfer::OpenedFile> open(const FileRoot& root) override;
   void rejected(const FileRoot& root) override { index_.recheck(root); }
   Result<std::vector<Digest>> chunkHashes(const FileRoot& root) override;
@@ -26,7 +26,7 @@ class ShareSource final : public transfer::FileSource {
 
  private:
   share::ShareIndex& index_;
-  transfer::GrowingFiles& growing_;
+  transfer::PartialFiles& partialFiles_;
 };
 
 }  // namespace espalier::peer::shell

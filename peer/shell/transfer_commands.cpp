@@ -155,7 +155,7 @@ Json transferData(const ActiveTransfer& transfer) {
   data["name"] = transfer.name;
   data["incoming"] = transfer.incoming;
   data["state"] = stateName(transfer.state);
-  if (transfer.state == ActiveTransfer::State::waiting) data["place"] = transfer.place;
+  if (transfer.state == ActiveTransfer::State::waiting) data["place"] = transfer.position;
   data["done"] = transfer.doneBytes;
   data["size"] = transfer.totalBytes;
   data["rate"] = transfer.bytesPerSecond;
@@ -179,7 +179,7 @@ std::vector<std::string> transferRow(const Json& transfer) {
                                  size == 0 ? 100 : done * 100 / size, formatSize(size));
   if (state == "paused") what += ", paused";
   if (state == "waiting")
-    what += fmt::format(", place {} in the line", transfer["place"].get<int>());
+    what += fmt::format(", position {} in the queue", transfer["place"].get<int>());
   if (rate > 0) what += ", " + formatRate(rate);
   if (rate > 0 && size > done) {
     const std::chrono::duration<double> left(static_cast<double>(size - done) / rate);

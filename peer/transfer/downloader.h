@@ -24,8 +24,8 @@
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
-#include "peer/transfer/growing_files.h"
 #include "peer/transfer/holder_connection.h"
+#include "peer/transfer/partial_files.h"
 #include "peer/transfer/safe_path.h"
 
 namespace espalier::transfer {
@@ -48,7 +48,7 @@ struct FetchRequest {
   // then while it is fetched, on a thread of its own. May be empty.
   std::function<std::vector<Holder>(std::uint64_t size, std::stop_token stop)> search = {};
   // Where what is there already can be found by those who serve it; may be null.
-  GrowingFiles* growing = nullptr;
+  PartialFiles* partialFiles = nullptr;
   // What else is said of the root. One size after the other is tried (said_sizes.h), so whoever
   // lies about it costs time at most.
   std::vector<SizeClaim> otherSizes = {};
@@ -75,7 +75,7 @@ struct FetchProgress {
     PeerId id;
     std::uint64_t bytes = 0;
     double bytesPerSecond = 0;
-    std::uint32_t place = 0;  // in its line; 0: it sends
+    std::uint32_t position = 0;  // in its queue; 0: it sends
   };
   std::uint64_t size = 0;
   std::uint64_t heldBytes = 0;  // resumedBytes among them

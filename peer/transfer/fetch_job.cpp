@@ -71,7 +71,7 @@ FetchJob::FetchJob(const FetchRequest& request, const DownloaderOptions& options
 FetchJob::~FetchJob() {
   if (!given_) return;
   given_->end();
-  request_.growing->remove(given_);
+  request_.partialFiles->remove(given_);
 }
 
 // With mutex_ held. Whether there is anybody new to dial. One id at another endpoint is another
@@ -227,14 +227,14 @@ void FetchJob::serveFrom(std::size_t index) {
     source.dialled = true;
     source.id = talk.id = SourceId{nextId_++};
     source.delivered = false;
-    source.place = 0;
+    source.position = 0;
     ++source.tries;
     talk.partial = source.holder.partial;
     lock.unlock();
     talk.holder.limit(options_.rate);
-    talk.holder.onWaiting([this, &source](std::uint32_t place) {
+    talk.holder.onWaiting([this, &source](std::uint32_t position) {
       const std::lock_guard locked(mutex_);
-      source.place = place;
+      source.position = position;
     });
     const auto ended = endConversation(talk, converse(talk));
     if (talk.damaged) reject(talk);
@@ -377,17 +377,17 @@ Result<void> FetchJob::adopt(ChunkPlan plan) {
 // With mutex_ held. From here on others can have what is there. A file of one chunk, or cut as
 // nobody asks for it, is not worth it.
 void FetchJob::giveOn(const std::vector<ChunkIndex>& held) {
-  if (request_.growing == nullptr || plan_.hashes.size() < 2 ||
+  if (request_.partialFiles == nullptr || plan_.hashes.size() < 2 ||
       plan_.hashes.size() > limits::kHeldBytes * 8 ||
       plan_.chunkBytes != crypto::chunkBytesFor(plan_.size)) {
     return;
   }
   FileDescriptor file(::open(staging_.partPath().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!file) return;
-  given_ = std::make_shared<GrowingFile>(plan_.root, plan_.size, request_.saveAs);
+  given_ = std::make_shared<PartialFile>(plan_.root, plan_.size, request_.saveAs);
   given_->begin(plan_, std::move(file));
   for (const ChunkIndex chunk : held) given_->add(number(chunk));
-  request_.growing->put(given_);
+  request_.partialFiles->put(given_);
 }
 
 Result<void> FetchJob::fetchChunks(Conversation& talk) {
@@ -579,7 +579,7 @@ FetchProgress FetchJob::progressNow() const {
   for (const auto& source : sources_) {
     if (!source.connected) continue;
     progress.sources.push_back(
-        {source.holder.id, source.bytes, download_.bytesPerSecond(source.id), source.place});
+        {source.holder.id, source.bytes, download_.bytesPerSecond(source.id), source.position});
   }
   return progress;
 }

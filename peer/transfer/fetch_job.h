@@ -13,7 +13,7 @@
 //
 // Who else holds the file is asked after a second, then ever less often, and at once when nobody is
 // left: found again, a holder that failed is tried once more. What is there is given on meanwhile
-// (FetchRequest::growing).
+// (FetchRequest::partialFiles).
 //
 // What threads share is under one mutex, never held over I/O or hashing; the plan does not change
 // once it is known, and nothing is hashed before. Nor does a conversation end while lanes have
@@ -66,10 +66,10 @@ class FetchJob {
     // Of the conversation that goes on:
     SourceId id{};
     int socket = -1;
-    std::uint32_t place = 0;   // in its line
-    std::size_t inLanes = 0;   // chunks that came and are not judged yet
-    bool delivered = false;    // a chunk that was right
-    std::optional<Error> lie;  // that a lane found
+    std::uint32_t position = 0;  // in its queue
+    std::size_t inLanes = 0;     // chunks that came and are not judged yet
+    bool delivered = false;      // a chunk that was right
+    std::optional<Error> lie;    // that a lane found
     TimePoint lieAt{};
   };
   struct Conversation;  // one connection of a source
@@ -119,7 +119,7 @@ class FetchJob {
   std::deque<Source> sources_;          // references stay valid
   std::deque<std::size_t> toDial_;      // of them
   bool seeking_ = false;                // somebody may still be found
-  std::shared_ptr<GrowingFile> given_;  // what is given on
+  std::shared_ptr<PartialFile> given_;  // what is given on
   std::uint32_t nextId_ = 0;
   std::size_t working_ = 0;  // threads
   std::size_t idle_ = 0;     // of them wait for chunks to come back

@@ -60,8 +60,8 @@ Result<wire::TransferAnswer> HolderConnection::receive(Duration patience) {
     if (!frame) return frame.error();
     auto answer = wire::decodeTransferAnswer(*frame);
     const auto* waiting = answer ? std::get_if<wire::Waiting>(&*answer) : nullptr;
-    const std::uint32_t place = waiting == nullptr ? 0 : waiting->place;
-    if (std::exchange(place_, place) != place && waiting_) waiting_(place);
+    const std::uint32_t position = waiting == nullptr ? 0 : waiting->position;
+    if (std::exchange(position_, position) != position && waiting_) waiting_(position);
     if (waiting == nullptr) return answer;
     if (Clock::now() - begun > patience) return Error{ErrorCode::timeout, "it has nothing to send"};
   }

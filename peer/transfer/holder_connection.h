@@ -51,13 +51,13 @@ class HolderConnection {
   void gather(Duration time) { gathering_ = time; }
   // How fast the raw bytes of chunks are received; outlives the connection.
   void limit(RateLimit* rate) { rate_ = rate; }
-  // Told the place in the holder's line, by the thread that receives; 0: it is over.
-  void onWaiting(std::function<void(std::uint32_t place)> told) { waiting_ = std::move(told); }
+  // Told the place in the holder's queue, by the thread that receives; 0: it is over.
+  void onWaiting(std::function<void(std::uint32_t position)> told) { waiting_ = std::move(told); }
   void queue(const wire::TransferRequest& request);
   Result<void> open();
   // Sends what is queued.
   Result<void> flush();
-  // The next answer. Waiting in the holder's line is not an answer: it goes on, for `patience` at
+  // The next answer. Waiting in the holder's queue is not an answer: it goes on, for `patience` at
   // most.
   Result<wire::TransferAnswer> receive(Duration patience = Duration::max());
   // After a chunk that did not match: whether the holder says, within that time, that the file
@@ -79,7 +79,7 @@ class HolderConnection {
   Duration gathering_{};
   RateLimit* rate_ = nullptr;
   std::function<void(std::uint32_t)> waiting_;
-  std::uint32_t place_ = 0;
+  std::uint32_t position_ = 0;
   FileDescriptor socket_;
   std::string out_;
   std::string in_;  // read and not used yet, from used_ on

@@ -163,7 +163,7 @@ Result<PreparedPush> preparePush(const std::vector<PushPath>& paths, std::stop_t
     });
     if (!opened) return opened.error();
     prepared.files.push_back({file.name, file.size, opened->plan.root});
-    auto pushed = std::make_shared<GrowingFile>(opened->plan.root, file.size, file.name);
+    auto pushed = std::make_shared<PartialFile>(opened->plan.root, file.size, file.name);
     pushed->begin(std::move(opened->plan), std::move(opened->file));
     pushed->finish();
     prepared.opened.push_back(std::move(pushed));

@@ -11,7 +11,7 @@
 #include "common/base/file_descriptor.h"
 #include "common/base/result.h"
 #include "common/wire/push.h"
-#include "peer/transfer/growing_files.h"
+#include "peer/transfer/partial_files.h"
 #include "peer/transfer/staging.h"
 
 namespace espalier::transfer {
@@ -29,7 +29,7 @@ Result<OpenedPush> openPushed(const std::string& path, std::uint64_t size, std::
 
 struct PreparedPush {
   std::vector<wire::PushFile> files;
-  std::vector<std::shared_ptr<GrowingFile>> opened;  // whole, in the same order
+  std::vector<std::shared_ptr<PartialFile>> opened;  // whole, in the same order
   std::uint64_t bytes = 0;
 };
 

@@ -26,7 +26,7 @@ peer::PushTrouble troubleOf(const Error& error) {
 }  // namespace
 
 PushReceiver::PushReceiver(std::vector<wire::PushFile> files, PushReceiverOptions options,
-                           GrowingFiles& store, PushEvents events)
+                           PartialFiles& store, PushEvents events)
     : options_(std::move(options)),
       events_(std::move(events)),
       work_(std::move(files), options_.work, store, stop_.get_token(), [this] { changed(); }) {

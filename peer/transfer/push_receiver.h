@@ -40,7 +40,7 @@ struct PushEvents {
 
 class PushReceiver {
  public:
-  PushReceiver(std::vector<wire::PushFile> files, PushReceiverOptions options, GrowingFiles& store,
+  PushReceiver(std::vector<wire::PushFile> files, PushReceiverOptions options, PartialFiles& store,
                PushEvents events);
   ~PushReceiver();
   PushReceiver(const PushReceiver&) = delete;

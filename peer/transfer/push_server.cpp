@@ -15,7 +15,7 @@
 namespace espalier::transfer {
 namespace {
 
-using There = GrowingFile::There;
+using There = PartialFile::There;
 using wire::TransferFailure;
 using wire::TransferProblem;
 
@@ -24,7 +24,7 @@ constexpr std::size_t kReceiveBytes = 4096;  // requests are small
 // One connection.
 class Conversation final : public UploadSlots::Conversation {
  public:
-  Conversation(int socket, std::string_view behind, GrowingFiles& store,
+  Conversation(int socket, std::string_view buffered, PartialFiles& store,
                const PushServerOptions& options, std::atomic<std::uint64_t>& bytes,
                std::stop_token stop)
       : socket_(socket),
@@ -32,7 +32,7 @@ class Conversation final : public UploadSlots::Conversation {
         options_(options),
         pace_{options.rate, std::move(stop)},
         bytes_(bytes) {
-    reader_.append(behind);
+    reader_.append(buffered);
   }
 
   // Nobody waits for a slot of these.
@@ -108,18 +108,18 @@ class Conversation final : public UploadSlots::Conversation {
   }
 
   // The file once it is known how it is cut; nothing when it never will be.
-  Result<std::shared_ptr<GrowingFile>> awaited(const FileRoot& root) {
+  Result<std::shared_ptr<PartialFile>> awaited(const FileRoot& root) {
     auto file = store_.find(root);
     if (!file) return file;
     while (true) {
       const auto there = file->awaitPlan(options_.waiting);
       if (there == There::yes) return file;
-      if (there == There::never) return std::shared_ptr<GrowingFile>();
+      if (there == There::never) return std::shared_ptr<PartialFile>();
       if (auto sent = send(wire::Waiting{1}); !sent) return sent.error();
     }
   }
 
-  Result<bool> awaitChunk(GrowingFile& file, std::uint64_t chunk) {
+  Result<bool> awaitChunk(PartialFile& file, std::uint64_t chunk) {
     while (true) {
       const auto there = file.awaitChunk(chunk, options_.waiting);
       if (there != There::notYet) return there == There::yes;
@@ -145,7 +145,7 @@ class Conversation final : public UploadSlots::Conversation {
   }
 
   const int socket_;
-  GrowingFiles& store_;
+  PartialFiles& store_;
   const PushServerOptions& options_;
   const Pace pace_;
   std::atomic<std::uint64_t>& bytes_;
@@ -154,17 +154,17 @@ class Conversation final : public UploadSlots::Conversation {
 
 }  // namespace
 
-PushServer::PushServer(GrowingFiles& store, PushServerOptions options)
+PushServer::PushServer(PartialFiles& store, PushServerOptions options)
     : store_(store),
       options_(options),
-      slots_({.slots = options.slots, .line = 0, .silence = options.silence},
-             [this](int socket, std::string_view behind, std::stop_token stop) {
-               return std::make_shared<Conversation>(socket, behind, store_, options_, bytes_,
+      slots_({.slots = options.slots, .queue = 0, .silence = options.silence},
+             [this](int socket, std::string_view buffered, std::stop_token stop) {
+               return std::make_shared<Conversation>(socket, buffered, store_, options_, bytes_,
                                                      std::move(stop));
              }) {}
 
-void PushServer::serve(FileDescriptor socket, const wire::Hello& hello, std::string behind) {
-  slots_.serve(std::move(socket), hello, std::move(behind));
+void PushServer::serve(FileDescriptor socket, const wire::Hello& hello, std::string buffered) {
+  slots_.serve(std::move(socket), hello, std::move(buffered));
 }
 
 void PushServer::stop() {

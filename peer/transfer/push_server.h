@@ -1,7 +1,7 @@
 // Serves the bytes of pushes: connections whose Hello said `push`. They ask as a transfer does
 // (lists of hashes, chunks), but what is not there yet is waited for, with a sign of life each
 // limits::kPushWaiting, so that a peer forwards a chunk as soon as it has verified it. Apart from
-// TransferServer, so that a line of askers never holds up a chain.
+// TransferServer, so that a queue of askers never holds up a chain.
 //
 // Slots as in upload_slots.h, limits::kPushSlots at most and no line behind them. stop() ends the
 // store's files first. Thread-safe; serve() never blocks.
@@ -16,7 +16,7 @@
 #include "common/base/file_descriptor.h"
 #include "common/base/limits.h"
 #include "common/wire/hello.h"
-#include "peer/transfer/growing_files.h"
+#include "peer/transfer/partial_files.h"
 #include "peer/transfer/upload_slots.h"
 
 namespace espalier::transfer {
@@ -31,18 +31,18 @@ struct PushServerOptions {
 class PushServer {
  public:
   // `store` outlives the server.
-  explicit PushServer(GrowingFiles& store, PushServerOptions options = {});
+  explicit PushServer(PartialFiles& store, PushServerOptions options = {});
   ~PushServer() { stop(); }
   PushServer(const PushServer&) = delete;
   PushServer& operator=(const PushServer&) = delete;
 
   // A connection whose Hello said `push`; see UploadSlots::serve().
-  void serve(FileDescriptor socket, const wire::Hello& hello, std::string behind);
+  void serve(FileDescriptor socket, const wire::Hello& hello, std::string buffered);
   void stop();
   std::uint64_t bytes() const { return bytes_; }
 
  private:
-  GrowingFiles& store_;
+  PartialFiles& store_;
   const PushServerOptions options_;
   std::atomic<std::uint64_t> bytes_{0};
   UploadSlots slots_;  // last: its threads use the rest

@@ -29,7 +29,7 @@ Error ownDisk(const Error& why) {
 struct PushWork::Incoming {
   std::size_t place;
   const wire::PushFile& file;
-  GrowingFile& pushed;
+  PartialFile& pushed;
   Target target;
   Staging staging;
   std::uint64_t chunkBytes;
@@ -41,7 +41,7 @@ struct PushWork::Incoming {
   std::array<bool, peer::kPushStripes> listAsked{};
 };
 
-PushWork::PushWork(std::vector<wire::PushFile> files, Options options, GrowingFiles& store,
+PushWork::PushWork(std::vector<wire::PushFile> files, Options options, PartialFiles& store,
                    std::stop_token stop, std::function<void()> changed)
     : files_(std::move(files)),
       options_(std::move(options)),
@@ -50,7 +50,7 @@ PushWork::PushWork(std::vector<wire::PushFile> files, Options options, GrowingFi
       changed_(std::move(changed)) {
   // At once: whoever takes from this peer may ask before the first chunk is here.
   for (const auto& file : files_) {
-    pushed_.push_back(std::make_shared<GrowingFile>(file.root, file.sizeBytes, file.name));
+    pushed_.push_back(std::make_shared<PartialFile>(file.root, file.sizeBytes, file.name));
     store_.put(pushed_.back());
   }
 }

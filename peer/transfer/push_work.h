@@ -3,7 +3,7 @@
 //
 //   next(stripe) --> a run of chunks, with the list of their hashes where that is unknown
 //     learn() the list, received() each chunk, verified before it is written, and given on from
-//     then on (growing_files.h); giveBack() what did not come
+//     then on (partial_files.h); giveBack() what did not come
 //
 // Files are opened in their order as they are needed, limits::kPushFilesOpen at a time. A file has
 // its name when it is whole and synced; what is incomplete is kept, so a push that comes again goes
@@ -26,7 +26,7 @@
 #include "common/wire/push.h"
 #include "peer/core/push_sources.h"
 #include "peer/transfer/downloader.h"
-#include "peer/transfer/growing_files.h"
+#include "peer/transfer/partial_files.h"
 #include "peer/transfer/target.h"
 
 namespace espalier::transfer {
@@ -48,7 +48,7 @@ class PushWork {
   };
 
   // `changed` is called, from any thread, when next() or isDone() may say something else.
-  PushWork(std::vector<wire::PushFile> files, Options options, GrowingFiles& store,
+  PushWork(std::vector<wire::PushFile> files, Options options, PartialFiles& store,
            std::stop_token stop, std::function<void()> changed);
   ~PushWork();
   PushWork(const PushWork&) = delete;
@@ -92,10 +92,10 @@ class PushWork {
 
   const std::vector<wire::PushFile> files_;
   const Options options_;
-  GrowingFiles& store_;
+  PartialFiles& store_;
   const std::stop_token stop_;
   const std::function<void()> changed_;
-  std::vector<std::shared_ptr<GrowingFile>> pushed_;
+  std::vector<std::shared_ptr<PartialFile>> pushed_;
   std::atomic<std::size_t> published_{0};  // or there already
   std::atomic<std::uint64_t> heldBytes_{0};
   std::atomic<std::uint64_t> receivedBytes_{0};

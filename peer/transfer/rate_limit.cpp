@@ -40,17 +40,17 @@ std::size_t RateLimit::take(std::size_t wanted, const std::stop_token& stop) {
   if (rate_ == kNone) return wanted;
   std::unique_lock lock(mutex_);
   const std::uint64_t ticket = tickets_++;
-  line_.push_back(ticket);
+  queue_.push_back(ticket);
   while (rate_ != kNone && !stop.stop_requested()) {
-    if (line_.front() != ticket) {
-      changed_.wait(lock, stop, [&] { return line_.front() == ticket || rate_ == kNone; });
+    if (queue_.front() != ticket) {
+      changed_.wait(lock, stop, [&] { return queue_.front() == ticket || rate_ == kNone; });
       continue;
     }
     const std::uint64_t seen = changes_;
     if (Clock::now() >= bucket_.free()) break;
     changed_.wait_until(lock, stop, bucket_.free(), [&] { return changes_ != seen; });
   }
-  std::erase(line_, ticket);
+  std::erase(queue_, ticket);
   changed_.notify_all();
   if (rate_ == kNone || stop.stop_requested()) return wanted;
   return bucket_.take(wanted, Clock::now());

@@ -53,8 +53,8 @@ class RateLimit {
   std::mutex mutex_;  // guards what follows
   std::condition_variable_any changed_;
   std::uint64_t tickets_ = 0;
-  std::deque<std::uint64_t> line_;  // of tickets; the first one is next
-  std::uint64_t changes_ = 0;       // of the rate
+  std::deque<std::uint64_t> queue_;  // of tickets; the first one is next
+  std::uint64_t changes_ = 0;        // of the rate
   RateBucket bucket_;
 };
 

@@ -26,7 +26,7 @@ struct Asked {
 
 void ask(const FileRoot& root, Asked& asked, const Timeouts& timeouts, Interrupter& interrupter) {
   HolderConnection connection(asked.holder.endpoint, timeouts, interrupter);
-  connection.onWaiting([&](std::uint32_t place) { asked.waits = asked.waits || place > 0; });
+  connection.onWaiting([&](std::uint32_t position) { asked.waits = asked.waits || position > 0; });
   connection.queue(wire::ChunkListRequest{root});
   if (!connection.open()) return;
   const auto answer = connection.receive(Duration::zero());

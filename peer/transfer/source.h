@@ -19,7 +19,7 @@
 
 namespace espalier::transfer {
 
-class GrowingFile;
+class PartialFile;
 
 // root, size, name: as it goes on the wire.
 using FileInfo = wire::FileEntry;
@@ -51,7 +51,7 @@ struct FileState {
 struct OpenedFile {
   FileDescriptor descriptor;
   FileState expected;
-  std::shared_ptr<const GrowingFile> growing = nullptr;  // one of which only a part may be here yet
+  std::shared_ptr<const PartialFile> partial = nullptr;  // one of which only a part may be here yet
 };
 
 // Thread-safe: the server's threads call it at the same time. A root may cease to be shared at any
@@ -62,7 +62,7 @@ class FileSource {
 
   virtual std::optional<FileInfo> find(const FileRoot& root) = 0;
   // The file if it is still being fetched; nothing when all of it is here.
-  virtual std::shared_ptr<const GrowingFile> growing(const FileRoot&) { return nullptr; }
+  virtual std::shared_ptr<const PartialFile> partialFile(const FileRoot&) { return nullptr; }
   // An error of code `failed`: it changed, or is gone; of `io`: it cannot be read.
   virtual Result<OpenedFile> open(const FileRoot& root) = 0;
   // Somebody says that it got other bytes: the file is to be read again, now and then at most.

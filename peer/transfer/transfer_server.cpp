@@ -6,15 +6,15 @@ namespace espalier::transfer {
 
 TransferServer::TransferServer(FileSource& source, SlotOptions options, RateLimit* rate)
     : source_(source),
-      slots_(options, [this, rate, silence = options.silence](int socket, std::string_view behind,
+      slots_(options, [this, rate, silence = options.silence](int socket, std::string_view buffered,
                                                               std::stop_token stop) {
-        return begin(socket, behind, {rate, std::move(stop)}, silence);
+        return begin(socket, buffered, {rate, std::move(stop)}, silence);
       }) {}
 
-std::shared_ptr<Upload> TransferServer::begin(int socket, std::string_view behind, Pace pace,
+std::shared_ptr<Upload> TransferServer::begin(int socket, std::string_view buffered, Pace pace,
                                               Duration silence) {
   auto upload =
-      std::make_shared<Upload>(socket, behind, source_, counters_, std::move(pace), silence);
+      std::make_shared<Upload>(socket, buffered, source_, counters_, std::move(pace), silence);
   uploads_.with([&](auto& all) {
     std::erase_if(all, [](const auto& each) { return each.expired(); });
     all.push_back(upload);
@@ -33,8 +33,8 @@ std::vector<UploadStatus> TransferServer::uploads() const {
   return result;
 }
 
-void TransferServer::serve(FileDescriptor socket, const wire::Hello& hello, std::string behind) {
-  slots_.serve(std::move(socket), hello, std::move(behind));
+void TransferServer::serve(FileDescriptor socket, const wire::Hello& hello, std::string buffered) {
+  slots_.serve(std::move(socket), hello, std::move(buffered));
 }
 
 ServerStatus TransferServer::status() const {

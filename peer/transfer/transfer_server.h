@@ -30,14 +30,14 @@ class TransferServer {
   explicit TransferServer(FileSource& source, SlotOptions options = {}, RateLimit* rate = nullptr);
 
   // A connection whose Hello said `transfer`; see UploadSlots::serve().
-  void serve(FileDescriptor socket, const wire::Hello& hello, std::string behind);
+  void serve(FileDescriptor socket, const wire::Hello& hello, std::string buffered);
   void stop() { slots_.stop(); }
   ServerStatus status() const;
   // What is being served, or has its next turn soon, in the order of asking.
   std::vector<UploadStatus> uploads() const;
 
  private:
-  std::shared_ptr<Upload> begin(int socket, std::string_view behind, Pace pace, Duration silence);
+  std::shared_ptr<Upload> begin(int socket, std::string_view buffered, Pace pace, Duration silence);
 
   FileSource& source_;
   UploadCounters counters_;

@@ -14,7 +14,7 @@
 
 #include "common/base/limits.h"
 #include "common/crypto/file_tree.h"
-#include "peer/transfer/growing_files.h"
+#include "peer/transfer/partial_files.h"
 
 namespace espalier::transfer {
 namespace {
@@ -37,14 +37,14 @@ TransferFailure changed() {
 
 }  // namespace
 
-Upload::Upload(int socket, std::string_view behind, FileSource& source, UploadCounters& counters,
+Upload::Upload(int socket, std::string_view buffered, FileSource& source, UploadCounters& counters,
                Pace pace, Duration silence)
     : socket_(socket),
       source_(source),
       counters_(counters),
       pace_(std::move(pace)),
       silence_(silence) {
-  reader_.append(behind);
+  reader_.append(buffered);
 }
 
 Result<bool> Upload::serve(const UploadSlots::TurnIsOver& turnIsOver) {
@@ -143,9 +143,9 @@ Result<void> Upload::answer(const wire::ListRequest& request) {
 Result<void> Upload::answer(const wire::ChunksHeldRequest& request) {
   const auto info = source_.find(request.root);
   if (!info) return queue(notShared());
-  const auto growing = source_.growing(request.root);
-  if (!growing) return queue(wire::ChunksHeld{true, 0, {}});
-  return queue(wire::ChunksHeld{false, crypto::chunkBytesFor(info->size), growing->heldBits()});
+  const auto partial = source_.partialFile(request.root);
+  if (!partial) return queue(wire::ChunksHeld{true, 0, {}});
+  return queue(wire::ChunksHeld{false, crypto::chunkBytesFor(info->size), partial->heldBits()});
 }
 
 Result<void> Upload::answer(const wire::ChunkRejected& request) {
@@ -243,8 +243,8 @@ Upload::Failed Upload::openFile(const FileRoot& root) {
   const bool isOpen = info_ && info_->root == root;
   auto info = source_.find(root);
   // What was fetched a moment ago, and is not in the share's index yet, is as good as it was.
-  if (!info) return isOpen && file_.growing ? Failed() : notShared();
-  if (isOpen && (file_.growing ? source_.growing(root) == file_.growing : unchanged())) {
+  if (!info) return isOpen && file_.partial ? Failed() : notShared();
+  if (isOpen && (file_.partial ? source_.partialFile(root) == file_.partial : unchanged())) {
     return std::nullopt;
   }
   info_.reset();
@@ -268,15 +268,15 @@ Upload::Failed Upload::openFile(const FileRoot& root) {
 
 // What a file that is being fetched has will not change.
 bool Upload::unchanged() const {
-  if (file_.growing) return true;
+  if (file_.partial) return true;
   struct stat status {};
   return ::fstat(file_.descriptor.get(), &status) == 0 && FileState::of(status) == file_.expected &&
          file_.expected.size == info_->size;
 }
 
 bool Upload::holds(std::uint64_t chunk, std::uint64_t chunkBytes) const {
-  return !file_.growing ||
-         (chunkBytes == crypto::chunkBytesFor(info_->size) && file_.growing->holds(chunk));
+  return !file_.partial ||
+         (chunkBytes == crypto::chunkBytesFor(info_->size) && file_.partial->holds(chunk));
 }
 
 Result<bool> Upload::sendBytes(std::uint64_t offset, std::uint64_t bytes) {

@@ -37,8 +37,8 @@ struct UploadStatus {
 
 class Upload final : public UploadSlots::Conversation {
  public:
-  // `socket` is blocking and stays the caller's. `behind`: what was read behind the Hello.
-  Upload(int socket, std::string_view behind, FileSource& source, UploadCounters& counters,
+  // `socket` is blocking and stays the caller's. `buffered`: what was read behind the Hello.
+  Upload(int socket, std::string_view buffered, FileSource& source, UploadCounters& counters,
          Pace pace, Duration silence);
 
   // An error unless the asker left between two requests.

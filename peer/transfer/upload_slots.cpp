@@ -41,19 +41,19 @@ std::string waitingFrame(std::size_t place) {
 UploadSlots::UploadSlots(SlotOptions options, Begin begin)
     : options_(options), begin_(std::move(begin)) {}
 
-void UploadSlots::serve(FileDescriptor socket, const wire::Hello& hello, std::string behind) {
+void UploadSlots::serve(FileDescriptor socket, const wire::Hello& hello, std::string buffered) {
   const std::lock_guard lock(mutex_);
   const auto refuse = [&](const char* why) {
     (void)sendNow(socket.get(), framed(wire::encode(wire::Failure{ErrorCode::timeout, why})));
   };
-  if (stopping_ || serving_ + line_.size() >= options_.slots + options_.line) {
-    return refuse("busy: all slots are in use and the line is full");
+  if (stopping_ || serving_ + queue_.size() >= options_.slots + options_.queue) {
+    return refuse("busy: all slots are in use and the queue is full");
   }
   if (!addThreads()) return refuse("busy: the system has no thread left to serve this");
   if (!sendNow(socket.get(), framed(wire::encode(wire::welcomeFor(hello))))) return;
   interrupter_.add(socket.get());
-  line_.push_back({std::move(socket), std::move(behind)});
-  lineWake_.notify_one();
+  queue_.push_back({std::move(socket), std::move(buffered)});
+  queueWake_.notify_one();
   wake_.notify_one();
 }
 
@@ -61,12 +61,12 @@ void UploadSlots::serve(FileDescriptor socket, const wire::Hello& hello, std::st
 // false: there is none.
 bool UploadSlots::addThreads() {
   Result<void> started;
-  const std::size_t askers = serving_ + line_.size() + 1;
+  const std::size_t askers = serving_ + queue_.size() + 1;
   if (askers > slots_.size() && slots_.size() < options_.slots) {
     started = startThread(slots_, [this] { work(); });
   }
-  if (started && askers > slots_.size() && !lineKeeper_.joinable()) {
-    started = startThread(lineKeeper_, [this] { keepLine(); });
+  if (started && askers > slots_.size() && !queueKeeper_.joinable()) {
+    started = startThread(queueKeeper_, [this] { keepQueue(); });
   }
   if (!started) log::warning("no thread for one more upload: {}", started.error().message);
   return !slots_.empty();
@@ -76,19 +76,19 @@ void UploadSlots::work() {
   const QuietSignals quiet;
   std::unique_lock lock(mutex_);
   while (true) {
-    wake_.wait(lock, [this] { return stopping_ || !line_.empty(); });
+    wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
     if (stopping_) return;
-    Asker asker = std::move(line_.front());
-    line_.pop_front();
+    Asker asker = std::move(queue_.front());
+    queue_.pop_front();
     ++serving_;
-    lineWake_.notify_one();
+    queueWake_.notify_one();
     lock.unlock();
     const auto turn = converse(asker);
     if (!turn) log::debug("a transfer ended: {}", escaped(turn.error().message));
     if (turn.valueOr(false)) {
       lock.lock();
-      line_.push_back(std::move(asker));
-      lineWake_.notify_one();
+      queue_.push_back(std::move(asker));
+      queueWake_.notify_one();
     } else {
       interrupter_.remove(asker.socket.get());
       asker.conversation.reset();
@@ -102,62 +102,62 @@ void UploadSlots::work() {
 Result<bool> UploadSlots::converse(Asker& asker) {
   if (!asker.conversation) {
     makeBlocking(asker.socket.get(), options_.silence);
-    asker.conversation = begin_(asker.socket.get(), asker.behind, interrupter_.token());
+    asker.conversation = begin_(asker.socket.get(), asker.buffered, interrupter_.token());
   }
   const TimePoint begun = Clock::now();
   return asker.conversation->serve([&](bool idle) {
     if (!idle && Clock::now() - begun < options_.turn) return false;
     const std::lock_guard lock(mutex_);
-    return !line_.empty();
+    return !queue_.empty();
   });
 }
 
 // Places are told when they change, and as a sign of life to askers that would give up otherwise.
-void UploadSlots::keepLine() {
+void UploadSlots::keepQueue() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     // Those for whom a slot is free are about to be served.
     const std::size_t free = slots_.size() - serving_;
-    for (std::size_t i = free; i < line_.size();) {
-      const int socket = line_[i].socket.get();
+    for (std::size_t i = free; i < queue_.size();) {
+      const int socket = queue_[i].socket.get();
       if (isFull(socket) || sendNow(socket, waitingFrame(i - free + 1))) {
         ++i;
         continue;
       }
       // It is gone, or reads nothing; half a frame may have left, so nothing more can be said.
       interrupter_.remove(socket);
-      line_.erase(line_.begin() + static_cast<std::ptrdiff_t>(i));
+      queue_.erase(queue_.begin() + static_cast<std::ptrdiff_t>(i));
     }
-    if (line_.size() > free) {
-      lineWake_.wait_for(lock, options_.waitingInterval);
+    if (queue_.size() > free) {
+      queueWake_.wait_for(lock, options_.waitingInterval);
     } else {
-      lineWake_.wait(lock);
+      queueWake_.wait(lock);
     }
   }
 }
 
 void UploadSlots::stop() {
   std::vector<std::jthread> slots;
-  std::jthread lineKeeper;
+  std::jthread queueKeeper;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
     slots.swap(slots_);
-    lineKeeper.swap(lineKeeper_);
+    queueKeeper.swap(queueKeeper_);
     wake_.notify_all();
-    lineWake_.notify_all();
+    queueWake_.notify_all();
   }
   interrupter_.interrupt();
   slots.clear();
-  lineKeeper = {};
+  queueKeeper = {};
   const std::lock_guard lock(mutex_);
-  for (const auto& asker : line_) interrupter_.remove(asker.socket.get());
-  line_.clear();
+  for (const auto& asker : queue_) interrupter_.remove(asker.socket.get());
+  queue_.clear();
 }
 
 UploadSlots::Status UploadSlots::status() const {
   const std::lock_guard lock(mutex_);
-  return {serving_, line_.size()};
+  return {serving_, queue_.size()};
 }
 
 }  // namespace espalier::transfer

@@ -1,15 +1,15 @@
 // A bounded number of slots, each a thread with a blocking socket that serves one connection after
-// another. Who finds no free slot waits in a line of bounded length and is told its place; who
-// finds the line full is told `busy`. While somebody waits a slot is given for a turn only: then
-// its connection is the last of the line.
+// another. Who finds no free slot waits in a queue of bounded length and is told its position; who
+// finds the queue full is told `busy`. While somebody waits a slot is given for a turn only: then
+// its connection is the last of the queue.
 //
 //   waiting <--turn over-- served --> closed
 //      +------- slot ---------^
 //
 // Threads: one a slot, started when first
-// needed, and one that tells those in line their places, started with the first of them. Where the
-// system has no thread left, those that there are do the work. All are joined by stop(), which the
-// destructor calls; stop() ends sockets that threads block on.
+// needed, and one that tells those in the queue their positions, started with the first of them.
+// Where the system has no thread left, those that there are do the work. All are joined by stop(),
+// which the destructor calls; stop() ends sockets that threads block on.
 //
 // Thread-safe. serve() never blocks: it may be called from the event loop.
 #pragma once
@@ -37,7 +37,7 @@ namespace espalier::transfer {
 
 struct SlotOptions {
   std::size_t slots = limits::kUploadSlots;
-  std::size_t line = limits::kUploadLine;
+  std::size_t queue = limits::kUploadQueue;
   Duration silence = limits::kTransferSilence;  // an asker that neither asks nor takes
   Duration waitingInterval = limits::kWaitingInterval;
   Duration turn = limits::kUploadTurn;
@@ -54,9 +54,9 @@ class UploadSlots {
     // Until the asker has had enough (false), or its turn is over (true).
     virtual Result<bool> serve(const TurnIsOver& turnIsOver) = 0;
   };
-  // `socket` is blocking and outlives the conversation; `behind` is what was read after its Hello;
-  // `stop`: nobody is to wait any more. Called by several threads at once.
-  using Begin = std::function<std::shared_ptr<Conversation>(int socket, std::string_view behind,
+  // `socket` is blocking and outlives the conversation; `buffered` is what was read after its
+  // Hello; `stop`: nobody is to wait any more. Called by several threads at once.
+  using Begin = std::function<std::shared_ptr<Conversation>(int socket, std::string_view buffered,
                                                             std::stop_token stop)>;
   struct Status {
     std::size_t serving = 0;
@@ -70,20 +70,20 @@ class UploadSlots {
 
   // A connection that has said `hello`, in any blocking mode. Answers it with Welcome, or Failure
   // when it cannot be served.
-  void serve(FileDescriptor socket, const wire::Hello& hello, std::string behind);
+  void serve(FileDescriptor socket, const wire::Hello& hello, std::string buffered);
   void stop();
   Status status() const;
 
  private:
   struct Asker {
     FileDescriptor socket;
-    std::string behind;
+    std::string buffered;
     std::shared_ptr<Conversation> conversation = {};  // once it was served
   };
   Result<bool> converse(Asker& asker);
   bool addThreads();
   void work();
-  void keepLine();
+  void keepQueue();
 
   const SlotOptions options_;
   const Begin begin_;
@@ -91,12 +91,12 @@ class UploadSlots {
 
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;
-  std::condition_variable lineWake_;
+  std::condition_variable queueWake_;
   bool stopping_ = false;
   std::size_t serving_ = 0;
-  std::deque<Asker> line_;
+  std::deque<Asker> queue_;
   std::vector<std::jthread> slots_;
-  std::jthread lineKeeper_;
+  std::jthread queueKeeper_;
 };
 
 }  // namespace espalier::transfer

@@ -4,8 +4,8 @@
       one.send(query(new_id(), GLOB, b"*"))
       one.answers                                  # how many frames have come back
 
-Threads read what comes, answer each search (that nothing is shared here, unless `hits` says what), and beat: so nobody
-takes it for silent, and a search of others is complete.
+Threads read what comes, answer each search (that nothing is shared here, unless `hits` says what), and send
+heartbeats: so nobody takes it for silent, and a search of others is complete.
 """
 import itertools
 import os
@@ -147,7 +147,7 @@ class Intruder:
         assert 2 in accepted, f"{name} was not accepted by {self.parent}: {accepted}"
         self.registry.send(field(3, message(self.parent.encode(), self.parent.encode())))
         self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=one) for one in ([self.read] if reads else []) + [self.beat]]
+        self.threads = [threading.Thread(target=one) for one in ([self.read] if reads else []) + [self.heartbeat]]
         for thread in self.threads:
             thread.start()
 
@@ -166,7 +166,7 @@ class Intruder:
         except OSError as error:
             self.lost = error
 
-    def beat(self):
+    def heartbeat(self):
         while not self.ending.wait(1):
             try:
                 self.registry.send(field(5, b""))

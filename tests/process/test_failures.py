@@ -171,18 +171,18 @@ def _(network):
     network.wait_for_tree(left)
 
 
-@case("without a metaserver topo shows the last picture and says of when it is")
+@case("without a metaserver topo shows the last snapshot and says of when it is")
 def _(network):
     network.start_metaserver()
     network.start_peers(3, "--log-level", "debug")
     before = "s1:  s2 s3\ns2:  s1\ns3:  s1\n"
-    # A peer that nobody has asked has the picture, too: it looks once its links have changed, and now and then.
+    # A peer that nobody has asked has the snapshot, too: it looks once its links have changed, and now and then.
     network.peers["s3"].expect_log("looked at the network: 3 peers, 2 links")
     network.metaserver.kill()
     def says_so():
         _, out, log = network.command("s3", "topo")
         return out.startswith(before.rstrip()) and "metaserver out of reach: as of " in out + log
-    wait_until(says_so, network.patience, lambda: f"the last picture: {network.command('s3', 'topo')}")
+    wait_until(says_so, network.patience, lambda: f"the last snapshot: {network.command('s3', 'topo')}")
 
 
 @case("a peer that asks all the time is not taken for silent")

@@ -159,7 +159,7 @@ def _(network):
     assert network.run(network.program("metaserver"), "-e", "topo")[1] == "s1:\n"
 
 
-@case("a member that says nothing but beats, and one that reads nothing, cost nobody a link")
+@case("a member that says nothing but heartbeats, and one that reads nothing, cost nobody a link")
 def _(network):
     names = network_of(network, 3)
     before = memory_of(network, names)

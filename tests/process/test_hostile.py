@@ -116,7 +116,7 @@ def _(network):
     network.wait_for_tree(["s1", "s2"])
 
 
-def picture(folder):
+def snapshot(folder):
     """Everything about the metaserver's files that a second one could change."""
     paths = [folder / "topo.txt", folder / "NumberOfServers.txt", *sorted((folder / ".metaserver").rglob("*"))]
     return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
@@ -125,14 +125,14 @@ def picture(folder):
 
 def settled_picture(network):
     """The same once the metaserver has written all that it had to: nothing has changed for half a second."""
-    state = {"picture": picture(network.folder), "since": time.monotonic()}
+    state = {"snapshot": snapshot(network.folder), "since": time.monotonic()}
     def quiet():
-        now = picture(network.folder)
-        if now != state["picture"]:
-            state.update(picture=now, since=time.monotonic())
+        now = snapshot(network.folder)
+        if now != state["snapshot"]:
+            state.update(snapshot=now, since=time.monotonic())
         return time.monotonic() - state["since"] > 0.5
     wait_until(quiet, network.patience, "the metaserver's files to rest")
-    return state["picture"]
+    return state["snapshot"]
 
 
 @case("a second metaserver on the port exits with 69 and touches no file")
@@ -142,7 +142,7 @@ def _(network):
     before = settled_picture(network)
     code, out, log = network.run(network.program("metaserver"), "--listen", network.address)
     assert code == 69 and network.address in log, (code, out, log)
-    assert picture(network.folder) == before
+    assert snapshot(network.folder) == before
     network.start_peer("s4")
     network.wait_for_tree(["s1", "s2", "s3", "s4"])
 

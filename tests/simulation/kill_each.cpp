@@ -70,7 +70,7 @@ class Killing {
   std::optional<std::string> kill(NodeId victim, bool withMetaserver) {
     const std::string& id = world_.id(victim);
     const auto& registry = *world_.registry();
-    const Parents plan = planned(registry.picture(), id);
+    const Parents plan = planned(registry.snapshot(), id);
     const std::string told = difference(plan, planned(toldTree(registry), id));
     if (!told.empty()) return fmt::format("the plans for the death of {} differ: {}", id, told);
 
@@ -86,7 +86,7 @@ class Killing {
       return fmt::format("the death of {}{}: {}", id, withMetaserver ? "" : " (no metaserver)",
                          *failure);
     }
-    // Without the metaserver, where there are several free places, which of them an orphan comes to
+    // Without the metaserver, where there are several free slots, which of them an orphan comes to
     // depends on who has noticed the death: one tree again is all that is promised then.
     const bool follows = withMetaserver || settings_.maxLinks == 2;
     const std::string otherwise = difference(plan, parentsOf(world_));

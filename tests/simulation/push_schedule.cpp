@@ -10,8 +10,8 @@ namespace {
 using namespace std::chrono_literals;
 using peer::PushPolicy;
 
-constexpr auto kJoining = 8s;
-constexpr auto kTrouble = 30s;
+constexpr auto kPushJoining = 8s;
+constexpr auto kPushTrouble = 30s;
 constexpr auto kPatience = 3h;  // slow hosts, sources that give nothing, one after another
 constexpr std::size_t kPushesInAll = 4;
 
@@ -130,11 +130,11 @@ Outcome runPushes(const Schedule& schedule) {
     world.at(world.now() + std::chrono::milliseconds(world.below(joining)),
              [&world, i] { world.startPeer(fmt::format("s{}", i), someConduct(world.random())); });
   }
-  world.runUntil(world.now() + kJoining);
+  world.runUntil(world.now() + kPushJoining);
 
   Pusher pusher(world, outcome.peers);
   pusher.push();
-  const TimePoint calm = world.now() + kTrouble;
+  const TimePoint calm = world.now() + kPushTrouble;
   while (world.now() < calm && !world.failure()) {
     world.runUntil(world.now() + std::chrono::milliseconds(world.below(2000)));
     if (world.living().size() > 1) pusher.once();

@@ -149,7 +149,7 @@ std::optional<std::string> judge(const World& world) {
       lines[line.id.text()].push_back(neighbour.text());
     }
   }
-  const auto& picture = registry->picture();
+  const auto& snapshot = registry->snapshot();
   for (const NodeId peer : living) {
     const auto* tree = world.peer(peer).tree();
     std::vector<std::string> expected;
@@ -160,12 +160,12 @@ std::optional<std::string> judge(const World& world) {
       return fmt::format("topo.txt says {}: {}; it holds {}", world.id(peer),
                          fmt::join(lines[world.id(peer)], " "), fmt::join(expected, " "));
     }
-    const auto node = picture.find(tree->self().id);
-    const auto above = node ? picture.parent(*node) : std::nullopt;
-    const std::string seen = above ? picture.member(*above).id.text() : "";
+    const auto node = snapshot.find(tree->self().id);
+    const auto above = node ? snapshot.parent(*node) : std::nullopt;
+    const std::string seen = above ? snapshot.member(*above).id.text() : "";
     const std::string real = tree->parent() ? tree->parent()->contact.id.text() : "";
     if (seen != real) {
-      return fmt::format("the metaserver's picture has {} below \"{}\"; it is below \"{}\"",
+      return fmt::format("the metaserver's snapshot has {} below \"{}\"; it is below \"{}\"",
                          world.id(peer), seen, real);
     }
   }
@@ -198,9 +198,10 @@ void print(const World& world) {
     }
     fmt::print(
         "{}@{} order {} label {}.{} below \"{}\" settled {} members {}, children: {}; knows: {}\n",
-        world.id(peer), tree->self().endpoint.port, number(tree->self().order), tree->label().beat,
-        tree->label().depth, tree->parent() ? tree->parent()->contact.id.text() : "",
-        tree->settled(), membership.members(), fmt::join(children, " "), fmt::join(known, " "));
+        world.id(peer), tree->self().endpoint.port, number(tree->self().order),
+        tree->label().sequence, tree->label().depth,
+        tree->parent() ? tree->parent()->contact.id.text() : "", tree->isRoot(),
+        membership.members(), fmt::join(children, " "), fmt::join(known, " "));
   }
 }
 

@@ -41,7 +41,7 @@ struct Settings {
   std::chrono::microseconds leastDelay{100};
   std::chrono::microseconds mostDelay{5000};
   double uploadBytesPerSecond = 10e6;  // of each host
-  // Also what costs O(peers) to check at every step: ledgers, ports, the metaserver's picture.
+  // Also what costs O(peers) to check at every step: ledgers, ports, the metaserver's snapshot.
   bool watch = true;
 };
 

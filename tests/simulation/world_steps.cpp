@@ -52,8 +52,8 @@ void World::stepRegistry(const std::function<void(metaserver::Effects&)>& event)
   event(fx);
   carryOut(fx);
   if (settings_.watch) {
-    const auto sound = registry_->picture().checkInvariants();
-    if (!sound) fail("the metaserver's picture: " + sound.error().message);
+    const auto sound = registry_->snapshot().checkInvariants();
+    if (!sound) fail("the metaserver's snapshot: " + sound.error().message);
   }
   scheduleRegistryTick();
 }
@@ -184,9 +184,9 @@ void World::checkPort(ConnectionId connection, const wire::Contact& admitted) {
   if (!settings_.watch) return;
   const auto pipe = pipes_.find({kMetaserver, connection});
   if (pipe != pipes_.end() && pipe->second->comesBack) return;
-  const auto& picture = registry_->picture();
-  for (const auto node : picture.membersByOrder()) {
-    const auto& member = picture.member(node);
+  const auto& snapshot = registry_->snapshot();
+  for (const auto node : snapshot.membersByOrder()) {
+    const auto& member = snapshot.member(node);
     if (member.id != admitted.id && member.endpoint == admitted.endpoint) {
       return fail(fmt::format("{} was given {}, which {} has", admitted.id.text(),
                               admitted.endpoint.text(), member.id.text()));

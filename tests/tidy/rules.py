@@ -4,7 +4,7 @@ import functools
 import pathlib
 import re
 
-FILE_LINES = 300
+FILE_LINES = 400
 TEST_FILE_LINES = 600  # a list of cases is long for a good reason
 FUNCTION_LINES = 70
 CODE_COLUMNS = 100

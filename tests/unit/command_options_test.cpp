@@ -90,9 +90,9 @@ TEST_CASE("a peer's folders follow from its id, and each may be given") {
   auto asked = peerOf({});
   REQUIRE(asked.ok());
   CHECK(asked->id.empty());
-  asked->settle(*PeerId::parse("s3"));
+  asked->chooseId(*PeerId::parse("s3"));
   CHECK(asked->share == "./s3");
-  asked->settle(*PeerId::parse("s4"));  // the first one was refused
+  asked->chooseId(*PeerId::parse("s4"));  // the first one was refused
   CHECK(asked->share == "./s4");
   CHECK(asked->state == "./s4/.espalier");
 }

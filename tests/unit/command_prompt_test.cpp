@@ -120,7 +120,7 @@ class Terminal {
   std::string seen_;
 };
 
-class FakeJoiner : public Joiner {
+class FakeJoiner : public JoinService {
  public:
   bool reachable = true;
   int attempts = 0;

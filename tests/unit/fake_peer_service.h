@@ -139,7 +139,7 @@ class FakePeerService : public PeerService {
     transfer.peers = {id("s1")};
     transfer.incoming = true;
     transfer.state = state;
-    transfer.place = 2;
+    transfer.position = 2;
     transfer.doneBytes = 4'000'000;
     transfer.totalBytes = 12'000'000;
     transfer.bytesPerSecond = 2'000'000;

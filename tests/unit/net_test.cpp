@@ -476,7 +476,7 @@ TEST_CASE("a detached connection takes along what was read behind the frame, and
   client.write(framed("transfer") + "raw bytes");
   server.loop->run();
   REQUIRE(detached.has_value());
-  CHECK(detached->leftover == "raw bytes");
+  CHECK(detached->buffered == "raw bytes");
   CHECK(detached->unsent == framed("welcome"));
   CHECK(server.loop->connectionCount() == 0);
 
@@ -537,7 +537,7 @@ TEST_CASE("the table of descriptors is made large at once, and nothing stays ope
   CHECK(openFiles() == before);
 }
 
-TEST_CASE("when descriptors run out comers wait without a spinning loop, and are accepted later") {
+TEST_CASE("when descriptors run out joiners wait without a spinning loop, and are accepted later") {
   Server server;
   std::vector<std::string> lines;
   log::setSink(

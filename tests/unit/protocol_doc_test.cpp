@@ -131,10 +131,10 @@ const std::map<std::size_t, Example>& linkExamples() {
         {"Referred", Referred{{contactOf(3), contactOf(4)}}},
         {"Held", Held{}},
         {"Refused", Refused{RefusalReason::younger}},
-        {"Beat", Beat{{18, 1}, 5}},
+        {"Heartbeat", Heartbeat{{18, 1}, 5}},
         {"LineageChanged", LineageChanged{kLineage}},
         {"Raise", Raise{{17, 2}, contactOf(5), peer("s2")}},
-        {"Elsewhere", Elsewhere{{contactOf(1), contactOf(3)}}},
+        {"PeerExchange", PeerExchange{{contactOf(1), contactOf(3)}}},
         {"Farewell", Farewell{}},
         {"Query", Query{kQuery, PatternKind::glob, "*.txt", 3100ms, peer("s1"), 5}},
         {"Answer", found},
@@ -165,7 +165,7 @@ const std::map<std::size_t, Example>& requestExamples() {
         {"PortTaken", PortTaken{5004}},
         {"Links", Links{peer("s2"), {peer("s2"), peer("s5")}}},
         {"Seek", Seek{peer("s2"), peer("s3")}},
-        {"RegistryBeat", RegistryBeat{}},
+        {"RegistryHeartbeat", RegistryHeartbeat{}},
         {"TopologyRequest", TopologyRequest{JoinOrder{250}}},
         {"MembersRequest", MembersRequest{}},
         {"Quit", Quit{}},
@@ -181,14 +181,14 @@ const std::map<std::size_t, Example>& requestExamples() {
 
 const std::map<std::size_t, Example>& replyExamples() {
   static const std::map<std::size_t, Example> examples = [] {
-    const Place below{Place::Kind::below, contactOf(2)};
+    const Referral below{Referral::Kind::below, contactOf(2)};
     const TopologyEntry entry{contactOf(1), {}, {peer("s2"), peer("s3")}};
     const std::vector<std::pair<std::string, RegistryReply>> messages = {
         {"Admitted", Admitted{kNetwork, contactOf(4), 2, 2s, 4, below}},
-        {"Place", below},
+        {"Referral", below},
         {"Wait", Wait{"waits for 2 peers of before"}},
         {"WordRefused", WordRefused{"P2P"}},
-        {"RegistryBeatReply", RegistryBeatReply{2s}},
+        {"RegistryHeartbeatReply", RegistryHeartbeatReply{2s}},
         {"Members", Members{64, JoinOrder{71}}},
         {"Topology", Topology{{entry, {contactOf(2), peer("s1"), {peer("s1")}}}, true}},
         {"Failure", Failure{ErrorCode::refused, "s4 is in the network already"}},

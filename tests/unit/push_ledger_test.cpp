@@ -105,7 +105,7 @@ TEST_CASE("a ledger gives back what it took, usual or not, as one that keeps who
     for (const auto& entry : ledger.entries()) {
       RC_ASSERT(entry.whole() == model.at(entry.id()));
       RC_ASSERT(entry.via().has_value() == !model.at(entry.id()).via.empty());
-      RC_ASSERT(ledger.at(entry.place())->idText() == entry.idText());
+      RC_ASSERT(ledger.at(entry.index())->idText() == entry.idText());
     }
     for (std::uint64_t i = 1; i < 50; ++i) {
       RC_ASSERT(ledger.find(id(i)).has_value() == model.contains(id(i)));
@@ -115,10 +115,10 @@ TEST_CASE("a ledger gives back what it took, usual or not, as one that keeps who
 
 TEST_CASE("some places of a ledger come out in order, each once") {
   CHECK(rc::check([] {
-    LedgerPlaces places;
-    std::set<Ledger::Place> model;
+    LedgerIndexSet places;
+    std::set<Ledger::Index> model;
     for (const auto place :
-         *rc::gen::container<std::vector<Ledger::Place>>(rc::gen::inRange<Ledger::Place>(0, 300))) {
+         *rc::gen::container<std::vector<Ledger::Index>>(rc::gen::inRange<Ledger::Index>(0, 300))) {
       if (place % 4 == 0 && !model.empty()) {
         places.eraseFirst();
         model.erase(model.begin());
@@ -140,7 +140,7 @@ TEST_CASE("whoever names ever new peers as those that others came via does not f
     ledger.merge(entryOf(2, PushState::accepted, 10 + i, ++version));
   }
   CHECK(ledger.size() == 2);
-  CHECK(ledger.places() <= 2 * limits::kLedgerEntries);
+  CHECK(ledger.indices() <= 2 * limits::kLedgerEntries);
   CHECK(ledger.merge(entryOf(1, PushState::verified, 1)));
   CHECK(ledger.merge(entryOf(2, PushState::verified, 1, ++version)));
 }

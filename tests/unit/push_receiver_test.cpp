@@ -39,7 +39,7 @@ class Host {
   Holder holder() const { return {id_, listener_.endpoint()}; }
   std::uint64_t given() const { return server_.bytes(); }
 
-  GrowingFiles store;
+  PartialFiles store;
 
  private:
   PeerId id_;
@@ -71,7 +71,7 @@ class Sent {
     writeFile(folder_ / "damaged", content);
     FileDescriptor file(::open((folder_ / "damaged").c_str(), O_RDONLY | O_CLOEXEC));
     REQUIRE(file);
-    auto damaged = std::make_shared<GrowingFile>(whole->root(), whole->size(), whole->name());
+    auto damaged = std::make_shared<PartialFile>(whole->root(), whole->size(), whole->name());
     damaged->begin(whole->plan(), std::move(file));
     damaged->finish();
     host.store.put(damaged);
@@ -211,7 +211,7 @@ TEST_CASE("what is dealt anew is asked for again in its order, whoever was asked
   sent.add("file", 40 * kChunk);
   sent.prepare();
   const TemporaryFolder downloads;
-  GrowingFiles store;
+  PartialFiles store;
   PushWork work(sent.files(), {downloads.text(), downloads.text() + "/.espalier", {}}, store, {},
                 [] {});
   const auto before = work.next(0);

@@ -35,7 +35,7 @@ TEST_CASE("a push is dealt anew while a thread that takes over a list waits for 
   auto prepared = preparePush({(folder / "push").string()}, {}, {});
   REQUIRE(prepared.ok());
   const auto& plan = prepared->opened.front()->plan();
-  GrowingFiles store;
+  PartialFiles store;
   PushWork work(prepared->files, {downloads.text(), downloads.text() + "/.espalier", {}}, store, {},
                 [] {});
   auto request = work.next(0);

@@ -19,7 +19,7 @@ constexpr TimePoint kStart{Duration(1h)};
 
 // A peer that is in the network.
 struct Member {
-  explicit Member(unsigned number, wire::Place place = {wire::Place::Kind::root, {}})
+  explicit Member(unsigned number, wire::Referral referral = {wire::Referral::Kind::root, {}})
       : random(number), membership({{"127.0.0.1", 5000}, {}, {}}, random, kStart) {
     Effects fx;
     membership.connect(kStart, fx);
@@ -33,8 +33,8 @@ struct Member {
         id, JoinOrder{number + 1}, {"127.0.0.1", static_cast<std::uint16_t>(6000 + number)}};
     admitted.maxLinks = 2;
     admitted.members = number + 1;
-    admitted.beatInterval = limits::kBeatInterval;
-    admitted.place = std::move(place);
+    admitted.heartbeatInterval = limits::kHeartbeatInterval;
+    admitted.referral = std::move(referral);
     membership.received(connection, wire::RegistryReply(admitted), kStart, fx);
     membership.listening(admitted.self.endpoint, kStart, fx);
     REQUIRE(membership.joined());
@@ -114,7 +114,7 @@ TEST_CASE("after a restart of the metaserver its peers come back spread over 0.2
 // other one, and the elder did not ask the metaserver again.
 TEST_CASE("a peer without a parent repeats its Seek to a metaserver that waits for others") {
   const wire::Contact parent{*PeerId::parse("s1"), JoinOrder{1}, {"127.0.0.1", 5001}};
-  Member member(7, {wire::Place::Kind::below, parent});
+  Member member(7, {wire::Referral::Kind::below, parent});
   auto& membership = member.membership;
   wire::Accepted accepted;
   accepted.self = parent;
@@ -133,8 +133,8 @@ TEST_CASE("a peer without a parent repeats its Seek to a metaserver that waits f
   admitted.self = membership.tree()->self();
   admitted.maxLinks = 2;
   admitted.members = 8;
-  admitted.beatInterval = limits::kBeatInterval;
-  admitted.place.kind = wire::Place::Kind::keep;  // it waits for the peers of before
+  admitted.heartbeatInterval = limits::kHeartbeatInterval;
+  admitted.referral.kind = wire::Referral::Kind::keep;  // it waits for the peers of before
   membership.received(member.connection, wire::RegistryReply(admitted), now, fx);
   REQUIRE(membership.joined());
 
@@ -149,7 +149,7 @@ TEST_CASE("a peer without a parent repeats its Seek to a metaserver that waits f
 TEST_CASE("of two orphans, each held by a peer below the other one, the elder becomes the root") {
   const wire::Contact parent{*PeerId::parse("s1"), JoinOrder{1}, {"127.0.0.1", 5001}};
   const wire::Contact child{*PeerId::parse("s9"), JoinOrder{9}, {"127.0.0.1", 5009}};
-  Member member(7, {wire::Place::Kind::below, parent});
+  Member member(7, {wire::Referral::Kind::below, parent});
   auto& membership = member.membership;
   wire::Accepted accepted;
   accepted.self = parent;
@@ -171,12 +171,12 @@ TEST_CASE("of two orphans, each held by a peer below the other one, the elder be
   };
 
   membership.received(below, raisedBy(2), lost + 1500ms, fx);  // an elder one: it is to be the root
-  CHECK_FALSE(membership.tree()->settled());
+  CHECK_FALSE(membership.tree()->isRoot());
   fx = {};
   membership.received(below, raisedBy(50), lost + 1500ms, fx);
 
-  CHECK(membership.tree()->settled());
-  CHECK(membership.tree()->label().beat > 5);
+  CHECK(membership.tree()->isRoot());
+  CHECK(membership.tree()->label().sequence > 5);
   CHECK(membership.tree()->label().depth == 0);
 }
 
@@ -196,30 +196,31 @@ TEST_CASE(
 }
 
 // Found by the simulation, seed 10005603 of --kill-each: links came each second or two, and the
-// reports of them, which have no answer, took the place of the beats, which have one.
+// reports of them, which have no answer, took the place of the heartbeats, which have one.
 TEST_CASE("a peer whose links change all the time does not take its metaserver for silent") {
   Member member(7);
   auto& membership = member.membership;
   std::size_t reports = 0;
   for (unsigned second = 1; second <= 20; ++second) {
     const TimePoint now = kStart + std::chrono::seconds(second);
-    const ConnectionId comer{2ull * second};
+    const ConnectionId joiner{2ull * second};
     const wire::Contact self{*PeerId::parse("c" + std::to_string(second)),
                              JoinOrder{100 + second},
                              {"127.0.0.1", static_cast<std::uint16_t>(7000 + second)}};
     Effects fx;
-    membership.received(comer, wire::LinkMessage(wire::Attach{{}, self, {}, 1}), now, fx);
-    membership.closed(comer, now, fx);
+    membership.received(joiner, wire::LinkMessage(wire::Attach{{}, self, {}, 1}), now, fx);
+    membership.closed(joiner, now, fx);
     membership.tick(now, fx);
     for (const auto& send : fx.sends) {
       const auto* request = std::get_if<wire::RegistryRequest>(&send.message);
       if (request == nullptr) continue;
       if (std::holds_alternative<wire::Links>(*request)) ++reports;
-      if (!std::holds_alternative<wire::RegistryBeat>(*request)) continue;
+      if (!std::holds_alternative<wire::RegistryHeartbeat>(*request)) continue;
       Effects answered;
-      membership.received(member.connection,
-                          wire::RegistryReply(wire::RegistryBeatReply{limits::kBeatInterval}), now,
-                          answered);
+      membership.received(
+          member.connection,
+          wire::RegistryReply(wire::RegistryHeartbeatReply{limits::kHeartbeatInterval}), now,
+          answered);
     }
   }
   CHECK(reports >= 20);

@@ -28,7 +28,7 @@ struct Copy {
   }
 
   bool isAs(const Registry& registry) const {
-    const auto& tree = registry.picture();
+    const auto& tree = registry.snapshot();
     bool more = false;
     const auto entries = registry.entries(kNoOrder, SIZE_MAX, more);
     if (rows.size() != entries.size()) return false;

@@ -59,10 +59,10 @@ struct Metaserver {
     return *admitted;
   }
   // Joins, and takes the place that it was given: both ends report the link.
-  wire::Admitted settle(int number) {
+  wire::Admitted joinAndReport(int number) {
     const auto admitted = admit(number);
-    if (admitted.place.kind != wire::Place::Kind::below) return admitted;
-    const auto& parent = admitted.place.parent.id;
+    if (admitted.referral.kind != wire::Referral::Kind::below) return admitted;
+    const auto& parent = admitted.referral.parent.id;
     links[parent].neighbours.push_back(peer(number));
     links[peer(number)] = {parent, {parent}};
     for (int other = 1; other < 100; ++other) {

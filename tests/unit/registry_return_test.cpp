@@ -78,21 +78,21 @@ TEST_CASE("an awaited peer that shows the order of another is a newcomer, and it
 
 TEST_CASE("nobody gets an order of joining by naming it") {
   Metaserver metaserver;
-  for (int number = 1; number <= 3; ++number) metaserver.settle(number);
+  for (int number = 1; number <= 3; ++number) metaserver.joinAndReport(number);
   metaserver.say(1, wire::Quit());
   for (const std::uint64_t order : {1u, 2u, 3u}) {
     CAPTURE(order);
     const auto admitted = metaserver.admit(10 + static_cast<int>(order), claim(11, order));
     CHECK(number(admitted.self.order) == 3 + order);
-    CHECK(admitted.place.kind == wire::Place::Kind::below);
+    CHECK(admitted.referral.kind == wire::Referral::Kind::below);
   }
 }
 
 TEST_CASE("in a network that has just begun nobody was there before, not even as the next") {
   Metaserver metaserver;
-  metaserver.settle(1);
+  metaserver.joinAndReport(1);
   const auto admitted = metaserver.admit(2, claim(2, 2, {peer(1)}));
-  CHECK(admitted.place.kind == wire::Place::Kind::below);
+  CHECK(admitted.referral.kind == wire::Referral::Kind::below);
   CHECK(metaserver.topo() == "s1:\ns2:\n");
 }
 
@@ -120,7 +120,7 @@ TEST_CASE("an order that the state file lacks is believed once, and only soon af
 
 TEST_CASE("a peer whose connection is lost comes back with its order and links") {
   Metaserver metaserver;
-  for (int number = 1; number <= 3; ++number) metaserver.settle(number);
+  for (int number = 1; number <= 3; ++number) metaserver.joinAndReport(number);
   metaserver.registry.closed(metaserver.connection(2), metaserver.now, metaserver.fx);
   metaserver.pass(5s);
   const auto back = metaserver.admit(2, claim(2, 2, metaserver.links[peer(2)].neighbours));
@@ -130,7 +130,7 @@ TEST_CASE("a peer whose connection is lost comes back with its order and links")
 
 TEST_CASE("the id of a peer that was lost is held for its key for a while, its order longer") {
   Metaserver metaserver;
-  for (int number = 1; number <= 3; ++number) metaserver.settle(number);
+  for (int number = 1; number <= 3; ++number) metaserver.joinAndReport(number);
   metaserver.registry.closed(metaserver.connection(2), metaserver.now, metaserver.fx);
   CHECK(isRefused(steal(metaserver, 50, 2, {}), "s2 is in the network already"));
   metaserver.pass(limits::kRejoinWait);
@@ -145,7 +145,7 @@ TEST_CASE("the id of a peer that was lost is held for its key for a while, its o
 
 TEST_CASE("the id of a peer that was lost is free once nobody listens where it did") {
   Metaserver metaserver;
-  metaserver.settle(1);
+  metaserver.joinAndReport(1);
   metaserver.fx = {};
   metaserver.registry.closed(metaserver.connection(1), metaserver.now, metaserver.fx);
   REQUIRE(metaserver.fx.probes.size() == 1);
@@ -168,12 +168,12 @@ TEST_CASE("nobody's ports are looked at for somebody who comes from elsewhere") 
 
 TEST_CASE("what was lost is forgotten after a time") {
   Metaserver metaserver;
-  metaserver.settle(1);
-  metaserver.settle(2);
+  metaserver.joinAndReport(1);
+  metaserver.joinAndReport(2);
   metaserver.registry.closed(metaserver.connection(1), metaserver.now, metaserver.fx);
   CHECK(metaserver.registry.remembered().size() == 2);
   metaserver.now += limits::kAbsentKept;
-  metaserver.say(2, wire::RegistryBeat());
+  metaserver.say(2, wire::RegistryHeartbeat());
   metaserver.pass(0s);
   CHECK(metaserver.registry.remembered().size() == 1);
   CHECK(metaserver.admit(1, claim(1, 1)).self.order == JoinOrder{3});
@@ -246,8 +246,8 @@ TEST_CASE("a metaserver without its state takes up the network of who comes back
 
 TEST_CASE("nobody is its own neighbour in topo.txt, or stands there twice") {
   Metaserver metaserver;
-  metaserver.settle(1);
-  metaserver.settle(2);
+  metaserver.joinAndReport(1);
+  metaserver.joinAndReport(2);
   metaserver.say(2, wire::Links{peer(1), {peer(1), peer(2), peer(1)}});
   CHECK(metaserver.topo() == "s1: s2\ns2: s1\n");
 }

@@ -28,11 +28,11 @@ TEST_CASE("the first peer is the root, the next is referred to it, and ports cou
   Metaserver metaserver;
   const auto first = metaserver.admit(1);
   CHECK(first.self.endpoint == Endpoint{"127.0.0.1", 5001});
-  CHECK(first.place.kind == wire::Place::Kind::root);
+  CHECK(first.referral.kind == wire::Referral::Kind::root);
   const auto second = metaserver.admit(2);
   CHECK(second.self.endpoint == Endpoint{"127.0.0.1", 5002});
-  CHECK(second.place.kind == wire::Place::Kind::below);
-  CHECK(second.place.parent == first.self);
+  CHECK(second.referral.kind == wire::Referral::Kind::below);
+  CHECK(second.referral.parent == first.self);
   CHECK(number(second.self.order) > number(first.self.order));
   CHECK(second.members == 2);
 }
@@ -43,7 +43,7 @@ TEST_CASE("a referral is a reservation: no peer is promised to more than have ro
   for (int number = 1; number <= 9; ++number) {
     const auto admitted = metaserver.admit(number);
     if (number == 1) continue;
-    ++promised[admitted.place.parent.id];
+    ++promised[admitted.referral.parent.id];
     ++promised[admitted.self.id];
   }
   for (const auto& each : promised) CHECK_MESSAGE(each.second <= 2, each.first.text());
@@ -94,11 +94,11 @@ TEST_CASE("a port that is taken on the peer's machine is replaced, and not given
   REQUIRE(other);
   CHECK(other->self.endpoint.port != second.self.endpoint.port);
   CHECK(other->self.order == second.self.order);
-  CHECK(other->place.parent.id == peer(1));
+  CHECK(other->referral.parent.id == peer(1));
   CHECK(metaserver.admit(3).self.endpoint.port != other->self.endpoint.port);
   CHECK(metaserver.registry.version() > version);  // what is remembered on disk has the port
-  const auto& picture = metaserver.registry.picture();
-  CHECK(picture.member(*picture.find(peer(2))).endpoint == other->self.endpoint);
+  const auto& snapshot = metaserver.registry.snapshot();
+  CHECK(snapshot.member(*snapshot.find(peer(2))).endpoint == other->self.endpoint);
 }
 
 TEST_CASE("topo.txt has links that both ends report, in order of joining and of linking") {
@@ -116,56 +116,56 @@ TEST_CASE("topo.txt has links that both ends report, in order of joining and of 
 
 TEST_CASE("who leaves is gone at once, and whoever asks is placed as the plan says") {
   Metaserver metaserver;
-  for (int number = 1; number <= 4; ++number) metaserver.settle(number);
+  for (int number = 1; number <= 4; ++number) metaserver.joinAndReport(number);
   CHECK(metaserver.topo() == "s1: s2 s3\ns2: s1 s4\ns3: s1\ns4: s2\n");
-  const topo::NodeIndex dead[] = {*metaserver.registry.picture().find(peer(2))};
-  const auto plan = topo::planFailure(metaserver.registry.picture(), dead);
+  const topo::NodeIndex dead[] = {*metaserver.registry.snapshot().find(peer(2))};
+  const auto plan = topo::planFailure(metaserver.registry.snapshot(), dead);
   REQUIRE(plan.attachments.size() == 1);
-  const auto planned = metaserver.registry.picture().member(plan.attachments[0].parent).id;
+  const auto planned = metaserver.registry.snapshot().member(plan.attachments[0].parent).id;
   metaserver.say(2, wire::Quit());
   CHECK(metaserver.registry.size() == 3);
   const auto reply = metaserver.say(4, wire::Seek{peer(2), {}});
   REQUIRE(reply);
-  REQUIRE(std::holds_alternative<wire::Place>(*reply));
-  CHECK(std::get<wire::Place>(*reply).parent.id == planned);
+  REQUIRE(std::holds_alternative<wire::Referral>(*reply));
+  CHECK(std::get<wire::Referral>(*reply).parent.id == planned);
 }
 
 TEST_CASE("a place that could not be taken is not given again while there are others") {
   Metaserver metaserver(withLinks(3));
-  for (int number = 1; number <= 3; ++number) metaserver.settle(number);
-  const auto place = metaserver.admit(4).place;
-  const auto reply = metaserver.say(4, wire::Seek{{}, place.parent.id});
+  for (int number = 1; number <= 3; ++number) metaserver.joinAndReport(number);
+  const auto referral = metaserver.admit(4).referral;
+  const auto reply = metaserver.say(4, wire::Seek{{}, referral.parent.id});
   REQUIRE(reply);
-  const auto* other = std::get_if<wire::Place>(&*reply);
+  const auto* other = std::get_if<wire::Referral>(&*reply);
   REQUIRE(other);
-  CHECK(other->kind == wire::Place::Kind::below);
-  CHECK(other->parent.id != place.parent.id);
+  CHECK(other->kind == wire::Referral::Kind::below);
+  CHECK(other->parent.id != referral.parent.id);
 }
 
 TEST_CASE("a reservation that nobody uses lapses, and its place goes to the next") {
   Metaserver metaserver;
-  metaserver.settle(1);
+  metaserver.joinAndReport(1);
   metaserver.admit(2);
   metaserver.admit(3);  // both are promised to s1, which is full by that
-  CHECK(metaserver.admit(4).place.parent.id != peer(1));
+  CHECK(metaserver.admit(4).referral.parent.id != peer(1));
   for (int second = 0; second < 60; ++second) {
     metaserver.pass(1s);
-    for (int number = 1; number <= 4; ++number) metaserver.say(number, wire::RegistryBeat());
+    for (int number = 1; number <= 4; ++number) metaserver.say(number, wire::RegistryHeartbeat());
   }
   CHECK(metaserver.registry.size() == 4);
   metaserver.say(2, wire::Quit());
   metaserver.say(3, wire::Quit());
   metaserver.say(4, wire::Quit());
-  CHECK(metaserver.admit(5).place.parent.id == peer(1));
+  CHECK(metaserver.admit(5).referral.parent.id == peer(1));
 }
 
-TEST_CASE("who says nothing for three beats is gone; who beats stays") {
+TEST_CASE("who says nothing for three heartbeats is gone; who heartbeats stays") {
   Metaserver metaserver;
-  metaserver.settle(1);
-  metaserver.settle(2);
+  metaserver.joinAndReport(1);
+  metaserver.joinAndReport(2);
   for (int second = 0; second < 12; ++second) {
     metaserver.pass(1s);
-    metaserver.say(1, wire::RegistryBeat());
+    metaserver.say(1, wire::RegistryHeartbeat());
   }
   CHECK(metaserver.registry.size() == 1);
   CHECK(metaserver.topo() == "s1:\n");
@@ -173,7 +173,7 @@ TEST_CASE("who says nothing for three beats is gone; who beats stays") {
 
 TEST_CASE("when the metaserver itself stood still, nobody is judged by the silence of that time") {
   Metaserver metaserver;
-  metaserver.settle(1);
+  metaserver.joinAndReport(1);
   metaserver.pass(1min);
   CHECK(metaserver.registry.size() == 1);
   for (int second = 0; second < 20; ++second) metaserver.pass(1s);
@@ -277,7 +277,7 @@ TEST_CASE("requests before a join, and connections that are unknown, change noth
   CHECK(metaserver.registry.size() == 0);
 }
 
-TEST_CASE("whatever peers do and claim, the picture is a forest within the links") {
+TEST_CASE("whatever peers do and claim, the snapshot is a forest within the links") {
   rc::check([](const std::vector<std::uint16_t>& moves, bool three) {
     Metaserver metaserver(withLinks(three ? 3 : 2));
     std::set<int> in;
@@ -315,7 +315,7 @@ TEST_CASE("whatever peers do and claim, the picture is a forest within the links
         default:
           metaserver.pass(std::chrono::milliseconds(move >> 3));
       }
-      RC_ASSERT(metaserver.registry.picture().checkInvariants());
+      RC_ASSERT(metaserver.registry.snapshot().checkInvariants());
       std::set<std::string> endpoints;
       bool more = false;
       for (const auto& entry : metaserver.registry.entries(kNoOrder, SIZE_MAX, more)) {

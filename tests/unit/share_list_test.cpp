@@ -40,18 +40,18 @@ TEST_CASE("once it has settled, all is there that was shared, and nothing that w
   for (int round = 0; round < 10; ++round) {
     write(sharer.outside() / "docs/f", std::string(100, static_cast<char>('a' + round)));
     REQUIRE(index.add(sharer.outside() / "docs"));
-    REQUIRE(index.settle(kDeadline));
+    REQUIRE(index.awaitPublished(kDeadline));
     CHECK(sharer.names() == all);
     REQUIRE(index.remove("docs/c"));
-    REQUIRE(index.settle(kDeadline));
+    REQUIRE(index.awaitPublished(kDeadline));
     CHECK(sharer.names() == std::vector<std::string>{"docs/a", "docs/b", "docs/f"});
     REQUIRE(index.remove("docs"));
-    REQUIRE(index.settle(kDeadline));
+    REQUIRE(index.awaitPublished(kDeadline));
     CHECK(sharer.names().empty());
   }
   std::stop_source stopped;
   stopped.request_stop();
-  CHECK_FALSE(index.settle(kDeadline, stopped.get_token()));
+  CHECK_FALSE(index.awaitPublished(kDeadline, stopped.get_token()));
 }
 
 TEST_CASE("paths are shared and unshared by hand, and stay so over a restart") {

@@ -138,7 +138,7 @@ TEST_CASE("after unshare nothing of a path is shared, by whatever name and way")
     CHECK(sharer.index().add(top / "in/deep").error().message.find("share that first") !=
           std::string::npos);
     REQUIRE(sharer.index().add(sharer.outside()));  // above it
-    REQUIRE(sharer.index().settle(kDeadline));
+    REQUIRE(sharer.index().awaitPublished(kDeadline));
     sharer.waitForNames({"outside/beside", "outside/top/other", "own/h", "top/other"});
     sharer.startAndWait();
     sharer.waitForNames({"outside/beside", "outside/top/other", "own/h", "top/other"});
@@ -160,7 +160,7 @@ TEST_CASE("what is unshared stays so when the share is moved, and under an older
   sharer.waitForNames({"g"});
   // Nobody can share it from above, either.
   CHECK(sharer.index().add(sharer.temp.path()).ok());
-  REQUIRE(sharer.index().settle(kDeadline));
+  REQUIRE(sharer.index().awaitPublished(kDeadline));
   const std::string label = sharer.temp.path().filename().string();
   sharer.waitForNames({"g", label + "/s1/g"});
   sharer.stop();
@@ -170,7 +170,7 @@ TEST_CASE("what is unshared stays so when the share is moved, and under an older
   options.root = elsewhere;
   options.stateFolder = elsewhere / ".espalier";
   ShareIndex moved(options);
-  REQUIRE(moved.settle(kDeadline));
+  REQUIRE(moved.awaitPublished(kDeadline));
   CHECK(moved.snapshot()->find("g") != nullptr);
   CHECK(moved.snapshot()->find("in/f") == nullptr);
 }
@@ -260,7 +260,7 @@ TEST_CASE("sharing and unsharing overlapping folders agrees with a naive model")
       } else {
         RC_ASSERT(sharer.index().remove(path).ok() == model.unshare(path.string()));
       }
-      RC_ASSERT(sharer.index().settle(kDeadline));
+      RC_ASSERT(sharer.index().awaitPublished(kDeadline));
       std::set<std::string> shared;
       for (const auto& entry : sharer.index().snapshot()->entries()) {
         shared.insert(sharer.index().snapshot()->file(*entry).path.string());

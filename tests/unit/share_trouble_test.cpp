@@ -156,7 +156,7 @@ TEST_CASE("a file that somebody calls damaged is hashed again, once, and shared 
   sharer.waitForNotice("bad: its content is not what it was");
   CHECK(index.snapshot()->find("good")->root == rootOf("good"));
   for (int i = 0; i < 1000; ++i) index.recheck(rootOf("good"));
-  REQUIRE(index.settle(kDeadline));
+  REQUIRE(index.awaitPublished(kDeadline));
   CHECK(index.progress().readBytes == 4 + 7);
 }
 

@@ -140,7 +140,7 @@ TEST_CASE("several deaths in a line at once leave one line") {
         "empty network\n");
 }
 
-TEST_CASE("orphans go to the first free place below their nearest living ancestor, oldest first") {
+TEST_CASE("orphans go to the first free slot below their nearest living ancestor, oldest first") {
   CHECK(killed(kBushy, 3, {"s2"}) ==
         "s5 would attach to s1\n"
         "s6 would attach to s3\n"  // s1 is full again

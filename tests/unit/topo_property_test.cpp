@@ -158,7 +158,7 @@ Plan naivePlan(Tree tree, const std::vector<NodeIndex>& dead) {
     std::vector<NodeIndex> queue{above ? *above : newRoots.at(oldRoot)};
     for (std::size_t i = 0;; ++i) {
       RC_ASSERT(i < queue.size());
-      if (tree.freePlaces(queue[i]) > (seeking.contains(queue[i]) ? 1u : 0u)) {
+      if (tree.freeSlots(queue[i]) > (seeking.contains(queue[i]) ? 1u : 0u)) {
         RC_ASSERT(tree.link(orphan, queue[i]).ok());
         plan.attachments.push_back({orphan, queue[i]});
         break;

@@ -42,14 +42,14 @@ TEST_CASE("a new peer is a root until it is linked") {
   const NodeIndex s1 = tree.add(member("s1", 1));
   const NodeIndex s2 = tree.add(member("s2", 2));
   CHECK(namesOf(tree, tree.roots()) == "s1 s2");
-  CHECK(tree.freePlaces(s2) == 2);
+  CHECK(tree.freeSlots(s2) == 2);
 
   REQUIRE(tree.link(s2, s1).ok());
 
   CHECK(namesOf(tree, tree.roots()) == "s1");
   CHECK(tree.parent(s2) == s1);
   CHECK(tree.depth(s2) == 1);
-  CHECK(tree.freePlaces(s2) == 1);
+  CHECK(tree.freeSlots(s2) == 1);
   CHECK(tree.member(s2).endpoint.port == 5001);
   CHECK(tree.find(peer("s3")) == std::nullopt);
   checkSound(tree);
@@ -65,7 +65,7 @@ TEST_CASE("a link that would break the tree is refused with a sentence, and noth
     return result.error().message;
   };
 
-  CHECK(refusal("s5", "s1") == "cannot link s5 to s1: no free place there");
+  CHECK(refusal("s5", "s1") == "cannot link s5 to s1: no free slot there");
   CHECK(refusal("s4", "s5") == "cannot link s4 to s5: it is linked to a parent already");
   CHECK(refusal("s1", "s4") == "cannot link s1 to s4: it would hang below itself");
   CHECK(refusal("s5", "s5") == "cannot link s5 to s5: it would hang below itself");
@@ -260,7 +260,7 @@ TEST_CASE("an address is read as RFC 4291 writes it, and nothing else is an addr
   CHECK(shared("host", "host") == 0);
 }
 
-TEST_CASE("the first free place below a peer is found breadth first, in order of linking") {
+TEST_CASE("the first free slot below a peer is found breadth first, in order of linking") {
   const Tree tree = treeOf(kSeven, 3);
   const auto below = [&](auto top, const Excluded& excluded = nullptr) {
     return nameOf(tree, shallowestBelow(tree, at(tree, top), excluded));

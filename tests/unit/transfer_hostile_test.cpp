@@ -209,8 +209,8 @@ TEST_CASE(
   CHECK(*answer == wire::TransferAnswer(wire::ChunkHeader{63, kChunk}));
 }
 
-TEST_CASE("a server stops while askers take nothing, ask for nothing, and wait in line") {
-  HolderPeer s1("s1", {.slots = 2, .line = 8, .silence = 60s});
+TEST_CASE("a server stops while askers take nothing, ask for nothing, and wait in the queue") {
+  HolderPeer s1("s1", {.slots = 2, .queue = 8, .silence = 60s});
   const auto info = s1.share.add("f", randomContent(64 * kChunk, 4));
   const auto takesNothing =
       connected(s1.holder().endpoint,

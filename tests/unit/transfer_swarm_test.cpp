@@ -5,7 +5,7 @@
 #include <atomic>
 #include <thread>
 
-#include "peer/transfer/growing_files.h"
+#include "peer/transfer/partial_files.h"
 #include "peer/transfer/rate_limit.h"
 #include "tests/unit/transfer_fixture.h"
 
@@ -18,9 +18,9 @@ namespace {
 
 constexpr std::size_t kChunk = 1 << 20;
 
-std::shared_ptr<GrowingFile> partOf(const Share& share, const FileInfo& info,
+std::shared_ptr<PartialFile> partOf(const Share& share, const FileInfo& info,
                                     const std::string& content, std::size_t chunks) {
-  auto file = std::make_shared<GrowingFile>(info.root, info.size, info.name);
+  auto file = std::make_shared<PartialFile>(info.root, info.size, info.name);
   FileDescriptor opened(::open(share.path(info.name).string().c_str(), O_RDONLY | O_CLOEXEC));
   REQUIRE(opened);
   file->begin({info.root, info.size, kChunk, hashesOf(content).chunks}, std::move(opened));
@@ -36,7 +36,7 @@ class PartialPeer {
           readHello(std::move(socket), server_, wire::Purpose::transfer);
         }) {}
   Holder holder() const { return {id_, listener_.endpoint(), true}; }
-  void give(std::shared_ptr<GrowingFile> file) { source_.store.put(std::move(file)); }
+  void give(std::shared_ptr<PartialFile> file) { source_.store.put(std::move(file)); }
   std::uint64_t chunksSent() const { return server_.status().chunks; }
 
  private:
@@ -47,7 +47,7 @@ class PartialPeer {
       if (!file) return std::nullopt;
       return FileInfo{root, file->size(), file->name()};
     }
-    std::shared_ptr<const GrowingFile> growing(const FileRoot& root) override {
+    std::shared_ptr<const PartialFile> partialFile(const FileRoot& root) override {
       return store.find(root);
     }
     Result<OpenedFile> open(const FileRoot& root) override {
@@ -61,7 +61,7 @@ class PartialPeer {
     }
     std::vector<FileInfo> list(std::string_view, std::size_t) override { return {}; }
 
-    GrowingFiles store;
+    PartialFiles store;
   };
   PeerId id_;
   Source source_;
@@ -124,8 +124,8 @@ TEST_CASE("a holder of parts is asked for those, and for more once it has more")
   PartialPeer part("s2");
   const auto content = randomContent(12 * kChunk + 7, 3);
   const auto info = whole.share.add("f", content);
-  const auto growing = partOf(whole.share, info, content, 3);
-  part.give(growing);
+  const auto partial = partOf(whole.share, info, content, 3);
+  part.give(partial);
   Asker asker;
   SUBCASE("beside one that has all") {
     const auto result = asker.fetch(info, {whole.holder(), part.holder()});
@@ -136,7 +136,7 @@ TEST_CASE("a holder of parts is asked for those, and for more once it has more")
   SUBCASE("alone, while it fetches the rest itself") {
     std::jthread filling([&] {
       while (part.chunksSent() < 3) std::this_thread::yield();
-      for (std::size_t chunk = 3; chunk < 13; ++chunk) growing->add(chunk);
+      for (std::size_t chunk = 3; chunk < 13; ++chunk) partial->add(chunk);
     });
     const auto result = asker.fetch(info, {part.holder()});
     REQUIRE(result.ok());
@@ -151,13 +151,13 @@ TEST_CASE("what is fetched is given on meanwhile, and no longer when that has en
   const auto content = randomContent(6 * kChunk, 4);
   const auto info = whole.share.add("f", content);
   Line line(whole.holder().endpoint, 3 * kChunk + 1000, Line::Then::stall);
-  GrowingFiles store;
+  PartialFiles store;
   Asker asker;
   auto request = asker.request(info, {{whole.holder().id, line.endpoint()}});
-  request.growing = &store;
+  request.partialFiles = &store;
   std::stop_source stop;
   std::jthread fetching([&] { (void)asker.fetch(request, stop.get_token()); });
-  std::shared_ptr<GrowingFile> given;
+  std::shared_ptr<PartialFile> given;
   while (!given || !given->holds(1)) {
     std::this_thread::yield();
     given = store.find(info.root);
@@ -299,7 +299,7 @@ TEST_CASE("a fetch waits for the rate of its peer, and goes on when that is take
 }
 
 TEST_CASE("a slot is given in turns: who came later does not wait for the end of a long transfer") {
-  HolderPeer holder("s1", {.slots = 1, .line = 4, .turn = 20ms});
+  HolderPeer holder("s1", {.slots = 1, .queue = 4, .turn = 20ms});
   const auto content = randomContent(2 * kChunk, 7);
   const auto info = holder.share.add("f", content);
   const auto longOne = holder.share.add("long", randomContent(64 * kChunk, 9));
@@ -323,7 +323,7 @@ TEST_CASE("a slot is given in turns: who came later does not wait for the end of
 }
 
 TEST_CASE("who asks for nothing does not keep a slot from others") {
-  HolderPeer holder("s1", {.slots = 1, .line = 4});
+  HolderPeer holder("s1", {.slots = 1, .queue = 4});
   const auto content = randomContent(2 * kChunk, 8);
   const auto info = holder.share.add("f", content);
   Interrupter interrupter;

@@ -359,8 +359,8 @@ TEST_CASE("a stop ends a fetch at once, also one that waits for a silent holder"
   CHECK(rest->resumedBytes == 3 * kChunk);
 }
 
-TEST_CASE("askers beyond the slots wait in line, those beyond the line are told so") {
-  HolderPeer s1("s1", {.slots = 1, .line = 1, .silence = 60s, .waitingInterval = 50ms});
+TEST_CASE("askers beyond the slots wait in the queue, those beyond the queue are told so") {
+  HolderPeer s1("s1", {.slots = 1, .queue = 1, .silence = 60s, .waitingInterval = 50ms});
   const auto info = s1.share.add("f", "content");
   Interrupter interrupter;
   // Holds the only slot, asks for nothing.
@@ -383,7 +383,7 @@ TEST_CASE("askers beyond the slots wait in line, those beyond the line are told 
   CHECK(refused.error().code == ErrorCode::timeout);
   CHECK(refused.error().message.find("busy") != std::string::npos);
 
-  // Longer than the time-out of the one in line, whom the signs of life keep waiting.
+  // Longer than the time-out of the one in the queue, whom the signs of life keep waiting.
   const auto until = Clock::now() + 2 * kShort.silence;
   while (Clock::now() < until) std::this_thread::yield();
   CHECK_FALSE(answered);

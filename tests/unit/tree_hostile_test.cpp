@@ -60,45 +60,47 @@ TEST_CASE_FIXTURE(Fixture, "a parent that tells such a depth is given up, its la
   for (const auto depth : {limits::kDepth, wire::Label().depth}) {
     Fixture fixture;
     REQUIRE(fixture.adopt({5, 0}));
-    fixture.from(kParent, wire::Beat{{6, depth}, 2});
+    fixture.from(kParent, wire::Heartbeat{{6, depth}, 2});
     CHECK_FALSE(fixture.tree.parent());
     CHECK(fixture.tree.label() == wire::Label{5, 1});
     REQUIRE(fixture.fx.closes.size() == 1);
   }
 }
 
-TEST_CASE_FIXTURE(Fixture, "a parent whose beat is beyond all numbers is not taken, nor kept") {
-  CHECK_FALSE(adopt({limits::kBeatNumber, 0}));
-  REQUIRE(adopt({limits::kBeatNumber - 2, 0}));
-  from(kParent, wire::Beat{{limits::kBeatNumber, 0}, 2});
+TEST_CASE_FIXTURE(Fixture,
+                  "a parent whose heartbeat is beyond all numbers is not taken, nor kept") {
+  CHECK_FALSE(adopt({limits::kSequenceNumbers, 0}));
+  REQUIRE(adopt({limits::kSequenceNumbers - 2, 0}));
+  from(kParent, wire::Heartbeat{{limits::kSequenceNumbers, 0}, 2});
   CHECK_FALSE(tree.parent());
 }
 
-TEST_CASE_FIXTURE(Fixture, "a beat from far ahead ends the link") {
+TEST_CASE_FIXTURE(Fixture, "a heartbeat from far ahead ends the link") {
   REQUIRE(adopt({5, 0}));
-  from(kParent, wire::Beat{{5 + limits::kBeatJump, 0}, 2});
+  from(kParent, wire::Heartbeat{{5 + limits::kSequenceJump, 0}, 2});
   CHECK(tree.parent());
-  from(kParent, wire::Beat{{6 + 2 * limits::kBeatJump, 0}, 2});
+  from(kParent, wire::Heartbeat{{6 + 2 * limits::kSequenceJump, 0}, 2});
   CHECK_FALSE(tree.parent());
 }
 
 TEST_CASE_FIXTURE(Fixture, "a root whose numbers are used up goes on without new ones") {
-  REQUIRE(adopt({limits::kBeatNumber - 1, 0}));
+  REQUIRE(adopt({limits::kSequenceNumbers - 1, 0}));
   from(kParent, wire::Farewell());
-  tree.settle(now, fx);
-  for (int beat = 0; beat < 3; ++beat) tree.tick(now += limits::kBeatInterval, fx);
-  CHECK(tree.label() == wire::Label{limits::kBeatNumber - 1, 0});
+  tree.becomeRoot(now, fx);
+  for (int heartbeat = 0; heartbeat < 3; ++heartbeat)
+    tree.tick(now += limits::kHeartbeatInterval, fx);
+  CHECK(tree.label() == wire::Label{limits::kSequenceNumbers - 1, 0});
 
-  tree.attach(kChild, attach("greedy", 8, {limits::kBeatNumber - 1, 0}), now, fx);
+  tree.attach(kChild, attach("greedy", 8, {limits::kSequenceNumbers - 1, 0}), now, fx);
   CHECK(tree.children().empty());  // it would not be below us by the rule of labels
   tree.attach(kChild, attach("newcomer", 9), now, fx);
   CHECK(tree.children().size() == 1);
 }
 
 TEST_CASE_FIXTURE(Fixture, "nobody becomes the parent under this peer's name or its child's") {
-  tree.settle(now, fx);
+  tree.becomeRoot(now, fx);
   tree.attach(kChild, attach("child", 8), now, fx);
-  tree.unsettle();
+  tree.resignRoot();
   auto answer = accepted({1000, 0});
   for (const auto* name : {"me", "child"}) {
     answer.self = contact(name, 1);
@@ -111,28 +113,28 @@ TEST_CASE_FIXTURE(Fixture, "a flood of contacts goes up only at a bounded rate")
   REQUIRE(adopt({5, 0}));
   tree.attach(kChild, attach("child", 8), now, fx);
   REQUIRE(tree.owns(kChild));
-  for (int i = 0; i < 10'000; ++i) from(kChild, wire::Elsewhere{{contact("lure", 9)}});
-  CHECK(sent<wire::Elsewhere>() == limits::kTreeActsPerSecond);
+  for (int i = 0; i < 10'000; ++i) from(kChild, wire::PeerExchange{{contact("lure", 9)}});
+  CHECK(sent<wire::PeerExchange>() == limits::kTreeActsPerSecond);
   CHECK(tree.takeChanges().heardOf.size() == limits::kTreeActsPerSecond);
   now += 1s;
-  from(kChild, wire::Elsewhere{{contact("other", 10)}});
-  CHECK(sent<wire::Elsewhere>() == limits::kTreeActsPerSecond + 1);
+  from(kChild, wire::PeerExchange{{contact("other", 10)}});
+  CHECK(sent<wire::PeerExchange>() == limits::kTreeActsPerSecond + 1);
 }
 
 TEST_CASE_FIXTURE(Fixture,
-                  "a flood of ever higher wishes for a beat raises a root at a bounded rate") {
-  tree.settle(now, fx);
+                  "a flood of ever higher wishes for a heartbeat raises a root at a bounded rate") {
+  tree.becomeRoot(now, fx);
   tree.attach(kChild, attach("child", 8), now, fx);
-  const auto before = tree.label().beat;
+  const auto before = tree.label().sequence;
   for (std::uint64_t i = 1; i <= 10'000; ++i) {
     from(kChild, wire::Raise{{before + 2 * i, 0}, contact("seeker", 9), *PeerId::parse("child")});
   }
-  CHECK(tree.label().beat <= before + 2 * limits::kTreeActsPerSecond + 1);
-  CHECK(sent<wire::Beat>() <= limits::kTreeActsPerSecond);
+  CHECK(tree.label().sequence <= before + 2 * limits::kTreeActsPerSecond + 1);
+  CHECK(sent<wire::Heartbeat>() <= limits::kTreeActsPerSecond);
 }
 
-TEST_CASE_FIXTURE(Fixture,
-                  "a wish for a beat that came while there was no parent goes to the next one") {
+TEST_CASE_FIXTURE(
+    Fixture, "a wish for a heartbeat that came while there was no parent goes to the next one") {
   REQUIRE(adopt({5, 0}));
   tree.attach(kChild, attach("child", 8), now, fx);
   from(kParent, wire::Farewell());
@@ -166,10 +168,10 @@ struct Liar {
     return contacts;
   }
   wire::Label label(const wire::Label& near) {
-    const auto beat =
-        oneOf<std::uint64_t>({0, 1, near.beat, near.beat + 1, near.beat + limits::kBeatJump,
-                              near.beat + limits::kBeatJump + 1, limits::kBeatNumber - 1});
-    return {std::min(beat, limits::kBeatNumber - 1),
+    const auto sequence = oneOf<std::uint64_t>(
+        {0, 1, near.sequence, near.sequence + 1, near.sequence + limits::kSequenceJump,
+         near.sequence + limits::kSequenceJump + 1, limits::kSequenceNumbers - 1});
+    return {std::min(sequence, limits::kSequenceNumbers - 1),
             oneOf<std::uint32_t>({0, 1, near.depth, limits::kDepth - 1, limits::kDepth})};
   }
   wire::Label floor(const wire::Label& near) { return below(2) == 0 ? wire::Label() : label(near); }
@@ -196,28 +198,28 @@ struct Liar {
       case 7:
         return wire::Raise{floor(near), anyone(), anyone().id};
       case 8:
-        return wire::Elsewhere{contacts(limits::kContacts)};
+        return wire::PeerExchange{contacts(limits::kContacts)};
       case 9:
         if (below(8) == 0) return wire::Farewell{};
         [[fallthrough]];
       default:
-        return wire::Beat{label(near), members()};
+        return wire::Heartbeat{label(near), members()};
     }
   }
 };
 
 void checkSound(const Tree& tree, const Effects& fx) {
   REQUIRE(tree.links() <= tree.maxLinks());
-  REQUIRE(tree.label().beat < limits::kBeatNumber);
-  // The worst label of all is that of a peer that never heard a beat.
-  const bool told = tree.label().depth <= limits::kDepth || tree.label().beat == 0;
+  REQUIRE(tree.label().sequence < limits::kSequenceNumbers);
+  // The worst label of all is that of a peer that never heard a heartbeat.
+  const bool told = tree.label().depth <= limits::kDepth || tree.label().sequence == 0;
   REQUIRE(told);
   REQUIRE(tree.contactsAbove().size() <= 2 * limits::kContacts + 2);
   for (const auto& send : fx.sends) {
     const auto& message = std::get<wire::LinkMessage>(send.message);
-    const auto* beat = std::get_if<wire::Beat>(&message);
-    // An up-going beat of a peer that has no label yet: its label is not read.
-    if (beat != nullptr && beat->label.beat == 0) continue;
+    const auto* heartbeat = std::get_if<wire::Heartbeat>(&message);
+    // An up-going heartbeat of a peer that has no label yet: its label is not read.
+    if (heartbeat != nullptr && heartbeat->label.sequence == 0) continue;
     const auto read = wire::decodeLink(wire::encode(message));
     const std::string why = read.ok() ? "" : read.error().message;
     INFO(why);
@@ -241,11 +243,11 @@ TEST_CASE(
         tree.attach(connection, *attach, fixture.now, fixture.fx);
       } else if (const auto* yes = std::get_if<wire::Accepted>(&message); yes && !tree.parent()) {
         if (!tree.adopt(connection, *yes, fixture.now, fixture.fx) && liar.below(4) == 0) {
-          tree.settle(fixture.now, fixture.fx);
+          tree.becomeRoot(fixture.now, fixture.fx);
         }
       }
       if (liar.below(10) == 0) tree.closed(connection, fixture.now, fixture.fx);
-      if (liar.below(10) == 0 && !tree.parent()) tree.unsettle();
+      if (liar.below(10) == 0 && !tree.parent()) tree.resignRoot();
       fixture.now += std::chrono::milliseconds(liar.below(1500));
       tree.tick(fixture.now, fixture.fx);
       checkSound(tree, fixture.fx);

@@ -28,7 +28,7 @@ wire::Contact contact(int number) {
           {"127.0.0.1", static_cast<std::uint16_t>(5000 + number)}};
 }
 
-wire::Attach comer(int number, wire::Label floor = {}) {
+wire::Attach joiner(int number, wire::Label floor = {}) {
   return {network(), contact(number), floor, 1, {}};
 }
 
@@ -43,7 +43,7 @@ wire::Accepted accepted(int parent, wire::Label label) {
   return message;
 }
 
-// s5's tree; comer sN comes over connection N.
+// s5's tree; joiner sN comes over connection N.
 struct Peer {
   explicit Peer(unsigned maxLinks = 2) : tree(network(), contact(5), maxLinks, kStart) {}
 
@@ -67,7 +67,7 @@ struct Peer {
     fx = {};
     tree.attach(ConnectionId{static_cast<std::uint64_t>(number)}, attach, now, fx);
   }
-  void attach(int number) { attach(number, comer(number)); }
+  void attach(int number) { attach(number, joiner(number)); }
   bool adopt(int parent, wire::Label label) {
     fx = {};
     return tree.adopt(kUp, accepted(parent, label), now, fx);
@@ -89,7 +89,7 @@ struct Peer {
 
 Peer root(unsigned maxLinks = 2) {
   Peer peer(maxLinks);
-  peer.tree.settle(peer.now, peer.fx);
+  peer.tree.becomeRoot(peer.now, peer.fx);
   return peer;
 }
 
@@ -112,8 +112,8 @@ TEST_CASE("a root takes in as many as it may, and refers the next to those") {
 
 TEST_CASE("a peer without a parent that is not the root keeps a place for one") {
   Peer peer;
-  peer.tree.settle(peer.now, peer.fx);
-  peer.tree.unsettle();
+  peer.tree.becomeRoot(peer.now, peer.fx);
+  peer.tree.resignRoot();
   peer.attach(6);
   CHECK(peer.sent<wire::Accepted>(ConnectionId{6}));
   peer.attach(7);
@@ -122,12 +122,12 @@ TEST_CASE("a peer without a parent that is not the root keeps a place for one") 
 
 TEST_CASE("peers of another network, and this peer itself, are refused") {
   Peer peer = root();
-  auto stranger = comer(6);
+  auto stranger = joiner(6);
   stranger.network = network(8);
   peer.attach(6, stranger);
   REQUIRE(peer.sent<wire::Refused>(ConnectionId{6}));
   CHECK(peer.sent<wire::Refused>(ConnectionId{6})->reason == wire::RefusalReason::otherNetwork);
-  peer.attach(7, comer(5));
+  peer.attach(7, joiner(5));
   REQUIRE(peer.sent<wire::Refused>(ConnectionId{7}));
   CHECK(peer.sent<wire::Refused>(ConnectionId{7})->reason == wire::RefusalReason::below);
   CHECK(peer.tree.links() == 0);
@@ -137,9 +137,9 @@ TEST_CASE("a child has a worse label than its parent, from the moment of adoptio
   Peer peer;
   REQUIRE(peer.adopt(1, {40, 3}));
   CHECK(peer.tree.label() == wire::Label{40, 4});
-  peer.hear(kUp, wire::Beat{{41, 3}, 9});
+  peer.hear(kUp, wire::Heartbeat{{41, 3}, 9});
   CHECK(peer.tree.label() == wire::Label{41, 4});
-  peer.hear(kUp, wire::Beat{{40, 1}, 9});  // an old one changes nothing
+  peer.hear(kUp, wire::Heartbeat{{40, 1}, 9});  // an old one changes nothing
   CHECK(peer.tree.label() == wire::Label{41, 4});
 }
 
@@ -163,29 +163,30 @@ TEST_CASE("a peer that nobody hangs below may take any parent, whatever label it
   CHECK(peer.tree.label() == wire::Label{7, 1});
 }
 
-TEST_CASE("a comer that needs a fresher label is held, the root asked for one, and then let in") {
+TEST_CASE("a joiner that needs a fresher label is held, the root asked for one, and then let in") {
   Peer peer;
   REQUIRE(peer.adopt(1, {40, 3}));
-  peer.attach(6, comer(6, {44, 2}));
+  peer.attach(6, joiner(6, {44, 2}));
   CHECK(peer.sent<wire::Held>(ConnectionId{6}));
   const auto* raise = peer.sent<wire::Raise>(kUp);
   REQUIRE(raise);
   CHECK(raise->floor == wire::Label{44, 2});
   CHECK(raise->seeker == contact(6));
   CHECK(raise->acceptor == contact(5).id);
-  peer.hear(kUp, wire::Beat{{44, 3}, 9});  // still not better
+  peer.hear(kUp, wire::Heartbeat{{44, 3}, 9});  // still not better
   CHECK(!peer.sent<wire::Accepted>(ConnectionId{6}));
-  peer.hear(kUp, wire::Beat{{45, 3}, 9});
+  peer.hear(kUp, wire::Heartbeat{{45, 3}, 9});
   CHECK(peer.sent<wire::Accepted>(ConnectionId{6}));
   CHECK(peer.tree.children().size() == 1);
 }
 
-TEST_CASE("a root raises its beat above what a comer needs; one that joined later only hints") {
+TEST_CASE(
+    "a root raises its heartbeat above what a joiner needs; one that joined later only hints") {
   Peer peer = root();
-  peer.attach(6, comer(6, {1000, 2}));
+  peer.attach(6, joiner(6, {1000, 2}));
   REQUIRE(peer.sent<wire::Accepted>(ConnectionId{6}));
   CHECK(peer.sent<wire::Accepted>(ConnectionId{6})->label == wire::Label{1001, 0});
-  peer.attach(2, comer(2, {5000, 2}));  // s2 joined before s5: s5 will come to it
+  peer.attach(2, joiner(2, {5000, 2}));  // s2 joined before s5: s5 will come to it
   REQUIRE(peer.sent<wire::Refused>(ConnectionId{2}));
   CHECK(peer.sent<wire::Refused>(ConnectionId{2})->reason == wire::RefusalReason::younger);
   const auto changes = peer.tree.takeChanges();
@@ -196,30 +197,31 @@ TEST_CASE("a root raises when it is asked from below, and passes nothing on") {
   Peer peer = root();
   peer.attach(6);
   const auto before = peer.tree.label();
-  peer.hear(ConnectionId{6}, wire::Raise{{before.beat + 10, 1}, contact(9), contact(6).id});
-  CHECK(peer.tree.label() == wire::Label{before.beat + 11, 0});
-  REQUIRE(peer.sent<wire::Beat>(ConnectionId{6}));
-  CHECK(peer.sent<wire::Beat>(ConnectionId{6})->label == peer.tree.label());
+  peer.hear(ConnectionId{6}, wire::Raise{{before.sequence + 10, 1}, contact(9), contact(6).id});
+  CHECK(peer.tree.label() == wire::Label{before.sequence + 11, 0});
+  REQUIRE(peer.sent<wire::Heartbeat>(ConnectionId{6}));
+  CHECK(peer.sent<wire::Heartbeat>(ConnectionId{6})->label == peer.tree.label());
 }
 
 TEST_CASE("one message cannot use up the numbers that are left") {
   Peer peer = root();
   const auto before = peer.tree.label();
   peer.attach(6);
-  peer.hear(ConnectionId{6},
-            wire::Raise{{before.beat + limits::kBeatJump * 2, 1}, contact(9), contact(6).id});
+  peer.hear(
+      ConnectionId{6},
+      wire::Raise{{before.sequence + limits::kSequenceJump * 2, 1}, contact(9), contact(6).id});
   CHECK(peer.tree.label() == before);
   Peer child;
   REQUIRE(child.adopt(1, {40, 3}));
-  child.hear(kUp, wire::Beat{{40 + limits::kBeatJump * 2, 3}, 9});
+  child.hear(kUp, wire::Heartbeat{{40 + limits::kSequenceJump * 2, 3}, 9});
   CHECK(child.closes(kUp));
   CHECK(!child.tree.parent());
 }
 
 TEST_CASE("who asks again with the same secret has lost the link that it had") {
   Peer peer = root();
-  peer.attach(6, withSecret(comer(6), 5));
-  peer.attach(16, withSecret(comer(6), 5));
+  peer.attach(6, withSecret(joiner(6), 5));
+  peer.attach(16, withSecret(joiner(6), 5));
   CHECK(peer.closes(ConnectionId{6}));
   CHECK(peer.sent<wire::Accepted>(ConnectionId{16}));
   REQUIRE(peer.tree.children().size() == 1);
@@ -230,16 +232,16 @@ TEST_CASE("who asks under a child's id without its secret is refused once the ch
   for (const int secret : {0, 6}) {
     CAPTURE(secret);
     Peer peer = root();
-    peer.attach(6, withSecret(comer(6), 5));
+    peer.attach(6, withSecret(joiner(6), 5));
     peer.pass(1s);
-    peer.attach(16, withSecret(comer(6), secret));
+    peer.attach(16, withSecret(joiner(6), secret));
     CHECK(peer.sent<wire::Held>(ConnectionId{16}));
     CHECK(peer.tree.owns(ConnectionId{16}));
     CHECK(peer.tree.links() == 1);
-    peer.attach(17, withSecret(comer(6), secret));  // and one such waits at a time
+    peer.attach(17, withSecret(joiner(6), secret));  // and one such waits at a time
     CHECK(peer.sent<wire::Refused>(ConnectionId{17}));
     peer.pass(1s);
-    peer.hear(ConnectionId{6}, wire::Beat{{}, 1});
+    peer.hear(ConnectionId{6}, wire::Heartbeat{{}, 1});
     const auto* refused = peer.sent<wire::Refused>(ConnectionId{16});
     REQUIRE(refused);
     CHECK(refused->reason == wire::RefusalReason::busy);
@@ -255,9 +257,9 @@ TEST_CASE("a child without a secret takes its place over when its old link is si
     CAPTURE(ends);
     Peer peer = root();
     peer.attach(6);
-    peer.attach(7);  // no place is free
+    peer.attach(7);  // No slot is free
     peer.pass(1s);
-    peer.attach(16, comer(6));
+    peer.attach(16, joiner(6));
     CHECK(peer.sent<wire::Held>(ConnectionId{16}));
     if (ends) {
       peer.fx = {};
@@ -273,15 +275,15 @@ TEST_CASE("a child without a secret takes its place over when its old link is si
   }
 }
 
-TEST_CASE("a held comer is replaced only by who shows its secret") {
+TEST_CASE("a held joiner is replaced only by who shows its secret") {
   Peer peer(3);
   REQUIRE(peer.adopt(1, {10, 0}));
-  peer.attach(6, withSecret(comer(6, {20, 0}), 5));
+  peer.attach(6, withSecret(joiner(6, {20, 0}), 5));
   REQUIRE(peer.sent<wire::Held>(ConnectionId{6}));
-  peer.attach(16, withSecret(comer(6, {20, 0}), 6));
+  peer.attach(16, withSecret(joiner(6, {20, 0}), 6));
   CHECK(peer.sent<wire::Refused>(ConnectionId{16}));
   CHECK(peer.tree.owns(ConnectionId{6}));
-  peer.attach(26, withSecret(comer(6, {20, 0}), 5));
+  peer.attach(26, withSecret(joiner(6, {20, 0}), 5));
   CHECK(peer.closes(ConnectionId{6}));
   CHECK(peer.tree.owns(ConnectionId{26}));
 }
@@ -289,7 +291,7 @@ TEST_CASE("a held comer is replaced only by who shows its secret") {
 TEST_CASE("nobody becomes a child under the parent's id") {
   Peer peer(3);
   REQUIRE(peer.adopt(1, {10, 0}));
-  peer.attach(16, comer(1));
+  peer.attach(16, joiner(1));
   CHECK(peer.sent<wire::Refused>(ConnectionId{16}));
   CHECK(peer.tree.children().empty());
   CHECK(peer.tree.parent());
@@ -300,18 +302,18 @@ TEST_CASE("a full root that takes a parent gives up its youngest child") {
   peer.attach(7);
   peer.attach(6);
   REQUIRE(peer.tree.links() == 2);
-  REQUIRE(peer.adopt(1, {peer.tree.label().beat + 5, 0}));
+  REQUIRE(peer.adopt(1, {peer.tree.label().sequence + 5, 0}));
   CHECK(peer.sent<wire::Farewell>(ConnectionId{7}));
   CHECK(peer.closes(ConnectionId{7}));
   CHECK(peer.tree.links() == 2);
 }
 
-TEST_CASE("silent neighbours are given up, those that beat are not") {
+TEST_CASE("silent neighbours are given up, those that heartbeat are not") {
   Peer peer = root(3);
   peer.attach(6);
   peer.attach(7);
   for (Duration passed{}; passed < 2 * limits::kSilence; passed += 1s) {
-    peer.hear(ConnectionId{7}, wire::Beat{{}, 1});
+    peer.hear(ConnectionId{7}, wire::Heartbeat{{}, 1});
     peer.pass(1s);
   }
   REQUIRE(peer.tree.children().size() == 1);
@@ -346,9 +348,9 @@ TEST_CASE("members are counted from below and told from above") {
   CHECK(peer.tree.members() == 9);
   peer.attach(6, {network(), contact(6), {}, 4});
   CHECK(peer.tree.membersBelow() == 5);
-  peer.hear(ConnectionId{6}, wire::Beat{{}, 7});
+  peer.hear(ConnectionId{6}, wire::Heartbeat{{}, 7});
   CHECK(peer.tree.membersBelow() == 8);
-  peer.hear(kUp, wire::Beat{{41, 3}, 12});
+  peer.hear(kUp, wire::Heartbeat{{41, 3}, 12});
   CHECK(peer.tree.members() == 12);
 }
 

@@ -102,7 +102,7 @@ inline std::uint64_t someMembers() {
 }
 
 inline wire::Label someLabel() {
-  return {numberOf<std::uint64_t>(0, limits::kBeatNumber - 1),
+  return {numberOf<std::uint64_t>(0, limits::kSequenceNumbers - 1),
           numberOf<std::uint32_t>(0, limits::kDepth)};
 }
 
@@ -186,7 +186,7 @@ inline wire::LinkMessage someLinkMessage() {
     case 4:
       return wire::Refused{static_cast<wire::RefusalReason>(numberOf(1, 5))};
     case 5:
-      return wire::Beat{someLabel(), someMembers()};
+      return wire::Heartbeat{someLabel(), someMembers()};
     case 6:
       return wire::LineageChanged{someLineage()};
     case 7:
@@ -198,7 +198,7 @@ inline wire::LinkMessage someLinkMessage() {
     case 10:
       return someAnswer();
     case 11:
-      return wire::Elsewhere{someContacts(limits::kContacts)};
+      return wire::PeerExchange{someContacts(limits::kContacts)};
     case 12:
       return somePushOffer();
     case 13:
@@ -231,7 +231,7 @@ inline wire::RegistryRequest someRegistryRequest() {
     case 3:
       return wire::Seek{maybeId(), maybeId()};
     case 4:
-      return wire::RegistryBeat{};
+      return wire::RegistryHeartbeat{};
     case 5:
       return wire::TopologyRequest{JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)}};
     case 6:
@@ -241,10 +241,10 @@ inline wire::RegistryRequest someRegistryRequest() {
   }
 }
 
-inline wire::Place somePlace() {
-  wire::Place place{static_cast<wire::Place::Kind>(numberOf(1, 3)), {}};
-  if (place.kind == wire::Place::Kind::below) place.parent = someContact();
-  return place;
+inline wire::Referral someReferral() {
+  wire::Referral referral{static_cast<wire::Referral::Kind>(numberOf(1, 3)), {}};
+  if (referral.kind == wire::Referral::Kind::below) referral.parent = someContact();
+  return referral;
 }
 
 inline std::chrono::milliseconds someInterval() {
@@ -259,16 +259,16 @@ inline wire::RegistryReply someRegistryReply() {
                             numberOf(limits::kMinLinks, limits::kMaxLinks),
                             someInterval(),
                             someMembers(),
-                            somePlace(),
+                            someReferral(),
                             *rc::gen::arbitrary<bool>() ? someContact().endpoint.host : ""};
     case 1:
-      return somePlace();
+      return someReferral();
     case 2:
       return wire::Wait{textOf(0, limits::kMessageBytes)};
     case 3:
       return wire::WordRefused{bytesOf(0, limits::kJoinWordBytes)};
     case 4:
-      return wire::RegistryBeatReply{someInterval(), textOf(0, limits::kMessageBytes)};
+      return wire::RegistryHeartbeatReply{someInterval(), textOf(0, limits::kMessageBytes)};
     case 5:
       return wire::Members{numberOf<std::uint64_t>(0, limits::kMembers),
                            JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)}};

@@ -163,7 +163,7 @@ TEST_CASE("the largest messages fit a frame") {
   const auto id = *PeerId::parse(kLongId);
   const std::vector neighbours(limits::kMaxLinks, id);
   const auto fits = [](const std::string& bytes) { return bytes.size() <= limits::kFrameBytes; };
-  const Label label{limits::kBeatNumber - 1, limits::kDepth};
+  const Label label{limits::kSequenceNumbers - 1, limits::kDepth};
   CHECK(fits(
       encode(LinkMessage(Accepted{largestContact(), label, limits::kMembers, largestLineage()}))));
   CHECK(fits(encode(LinkMessage(Referred{std::vector(limits::kMaxLinks, largestContact())}))));
@@ -214,17 +214,18 @@ TEST_CASE("what is reckoned for an entry of the topology is never less than what
 
 TEST_CASE("counts that are sums of what others claim are sent as the most that is allowed") {
   using namespace wire;
-  const auto back = decodeLink(encode(LinkMessage(Beat{{1, 1}, ~0ull})));
+  const auto back = decodeLink(encode(LinkMessage(Heartbeat{{1, 1}, ~0ull})));
   REQUIRE(back.ok());
-  CHECK(std::get<Beat>(*back).members == limits::kMembers);
+  CHECK(std::get<Heartbeat>(*back).members == limits::kMembers);
 }
 
 TEST_CASE("the worst label of all is a floor, and nothing else") {
   using namespace wire;
   const LinkMessage attach = Attach{{}, contact("s3"), {}, 1};
   CHECK(*decodeLink(encode(attach)) == attach);
-  CHECK(refusedAsProtocol(decodeLink(encode(LinkMessage(Beat{Label(), 1})))));
-  CHECK(linkRefusedWhen(Beat{{1, 0}, 1}, [](auto& f) { f.mutable_beat()->clear_label(); }));
+  CHECK(refusedAsProtocol(decodeLink(encode(LinkMessage(Heartbeat{Label(), 1})))));
+  CHECK(
+      linkRefusedWhen(Heartbeat{{1, 0}, 1}, [](auto& f) { f.mutable_heartbeat()->clear_label(); }));
   CHECK(linkRefusedWhen(Accepted{contact("s1"), {1, 0}, 1, {contact("s1"), {}, {}}},
                         [](auto& f) { f.mutable_accepted()->clear_label(); }));
 }
@@ -257,8 +258,8 @@ TEST_CASE("a contact that cannot be one is refused") {
                           [&](auto& f) { spoil(*f.mutable_referred()->mutable_candidates(1)); }));
     CHECK(linkRefusedWhen(wire::Raise{{1, 1}, contact("s1"), contact("s2").id},
                           [&](auto& f) { spoil(*f.mutable_raise()->mutable_seeker()); }));
-    CHECK(replyRefusedWhen(wire::Place{wire::Place::Kind::below, contact("s1")},
-                           [&](auto& f) { spoil(*f.mutable_place()->mutable_parent()); }));
+    CHECK(replyRefusedWhen(wire::Referral{wire::Referral::Kind::below, contact("s1")},
+                           [&](auto& f) { spoil(*f.mutable_referral()->mutable_parent()); }));
   }
 }
 
@@ -273,8 +274,8 @@ TEST_CASE("a link's message beyond its limits is refused") {
   CHECK(attachRefused([](auto& a) { a.clear_self(); }));
   CHECK(attachRefused([](auto& a) { a.set_below(0); }));
   CHECK(attachRefused([](auto& a) { a.set_below(limits::kMembers + 1); }));
-  CHECK(attachRefused([](auto& a) { a.mutable_floor()->set_beat(limits::kBeatNumber); }));
-  CHECK(attachRefused([](auto& a) { a.mutable_floor()->set_beat(~0ull); }));
+  CHECK(attachRefused([](auto& a) { a.mutable_floor()->set_sequence(limits::kSequenceNumbers); }));
+  CHECK(attachRefused([](auto& a) { a.mutable_floor()->set_sequence(~0ull); }));
   CHECK(attachRefused([](auto& a) { a.mutable_floor()->set_depth(limits::kDepth + 1); }));
   CHECK(attachRefused([](auto& a) { a.mutable_floor()->set_depth(~0u); }));
 
@@ -339,21 +340,21 @@ TEST_CASE("a request beyond its limits is refused") {
 TEST_CASE("a reply beyond its limits is refused") {
   using namespace wire;
   const auto admittedRefused = [&](auto spoil) {
-    return replyRefusedWhen(Admitted{{}, contact("s1"), 2, 2s, 1, {Place::Kind::root, {}}},
+    return replyRefusedWhen(Admitted{{}, contact("s1"), 2, 2s, 1, {Referral::Kind::root, {}}},
                             [&](auto& f) { spoil(*f.mutable_admitted()); });
   };
   CHECK(admittedRefused([](auto& a) { a.clear_network(); }));
   CHECK(admittedRefused([](auto& a) { a.clear_self(); }));
   CHECK(admittedRefused([](auto& a) { a.set_max_links(limits::kMinLinks - 1); }));
   CHECK(admittedRefused([](auto& a) { a.set_max_links(limits::kMaxLinks + 1); }));
-  CHECK(admittedRefused([](auto& a) { a.set_beat_interval_ms(99); }));
-  CHECK(admittedRefused([](auto& a) { a.set_beat_interval_ms(600'001); }));
+  CHECK(admittedRefused([](auto& a) { a.set_heartbeat_interval_ms(99); }));
+  CHECK(admittedRefused([](auto& a) { a.set_heartbeat_interval_ms(600'001); }));
   CHECK(admittedRefused([](auto& a) { a.set_members(0); }));
-  CHECK(admittedRefused([](auto& a) { a.clear_place(); }));
-  CHECK(admittedRefused([](auto& a) { a.mutable_place()->set_kind(4); }));
-  CHECK(admittedRefused([](auto& a) { a.mutable_place()->set_kind(3); }));  // below nobody
-  CHECK(replyRefusedWhen(RegistryBeatReply{2s},
-                         [](auto& f) { f.mutable_beat()->set_beat_interval_ms(0); }));
+  CHECK(admittedRefused([](auto& a) { a.clear_referral(); }));
+  CHECK(admittedRefused([](auto& a) { a.mutable_referral()->set_kind(4); }));
+  CHECK(admittedRefused([](auto& a) { a.mutable_referral()->set_kind(3); }));  // below nobody
+  CHECK(replyRefusedWhen(RegistryHeartbeatReply{2s},
+                         [](auto& f) { f.mutable_heartbeat()->set_heartbeat_interval_ms(0); }));
   CHECK(replyRefusedWhen(Members{},
                          [](auto& f) { f.mutable_members()->set_count(limits::kMembers + 1); }));
   CHECK(replyRefusedWhen(Members{}, [](auto& f) { f.mutable_members()->set_newest(~0ull); }));

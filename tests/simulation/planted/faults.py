@@ -21,33 +21,33 @@ FAULTS = {
     # --- peer/core/tree*.cpp
     "degree_off_by_one": Fault(
         "A peer that has all its links takes one child more.",
-        "if (takenPlaces() >= maxLinks_) {",
-        "if (takenPlaces() > maxLinks_) {"),
+        "if (takenSlots() >= maxLinks_) {",
+        "if (takenSlots() > maxLinks_) {"),
     "full_root_keeps_children": Fault(
         "A full root that attaches does not give up a child for its parent.",
         "  makeRoomForParent(fx);\n  parent_ = ",
         "  parent_ = "),
     "acceptor_not_anchored": Fault(
-        "A peer that takes a comer in claims beats that no root has issued.",
+        "A peer that takes a joiner in claims heartbeats that no root has issued.",
         "wire::Accepted{self_, label_, members()",
-        "wire::Accepted{self_, wire::Label{label_.beat + 1000, 0}, members()"),
+        "wire::Accepted{self_, wire::Label{label_.sequence + 1000, 0}, members()"),
     "labels_not_compared": Fault(
         "A seeker takes whoever accepts it, with whatever label, though it changed its own meanwhile.",
         "if (!accepted.label.betterThan(floor()) || !isFollowable(accepted.label)) return false;\n",
         ""),
     "seeker_raises": Fault(
-        "A seeker raises its label for a comer, and finds its acceptor wanting.",
-        "const bool raises = settled_ || attach.floor.beat == 0;",
+        "A seeker raises its label for a joiner, and finds its acceptor wanting.",
+        "const bool raises = isRoot_ || attach.floor.sequence == 0;",
         "const bool raises = true;",
         KILLS),
     "raise_not_forwarded": Fault(
-        "A wish for a fresh beat ends at the first peer that is no root: comers are held in vain.",
+        "A wish for a fresh heartbeat ends at the first peer that is no root: joiners are held in vain.",
         "fx.sends.push_back({parent_->connection, wire::LinkMessage(raise)});",
         "static_cast<void>(raise);",
         KILLS),
-    "beats_ignored": Fault(
+    "heartbeats_ignored": Fault(
         "A peer's label stays what it was when it attached, so whom it holds waits in vain.",
-        "    bettered({beat->label.beat, beat->label.depth + 1}, now, fx);\n  } else if",
+        "    bettered({heartbeat->label.sequence, heartbeat->label.depth + 1}, now, fx);\n  } else if",
         "  } else if"),
     "child_thrown_off": Fault(
         "Who asks for a place under the id of a child has it, and the child is given up.",
@@ -82,7 +82,7 @@ FAULTS = {
         "    return;\n",
         KILLS),
     "report_ignored": Fault(
-        "The metaserver's picture does not follow what peers report.",
+        "The metaserver's snapshot does not follow what peers report.",
         "  if (member.parent) member.failed.clear();\n  settle(node);\n",
         "  if (member.parent) member.failed.clear();\n"),
     "orphans_forgotten": Fault(
@@ -156,7 +156,7 @@ FAULTS = {
         "if (sender.empty()) {",
         PUSHES),
     # --- peer/core/push_links.cpp
-    "comer_not_offered": Fault(
+    "joiner_not_offered": Fault(
         "Who comes while a push is under way hears nothing of it.",
         "for (auto& [pushId, push] : pushes_) offerTo(push, id, link, true, now, fx);",
         "static_cast<void>(fx);",

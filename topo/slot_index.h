@@ -1,7 +1,7 @@
-// The peers of one component that have a free place, by depth and then by order of joining: which
+// The peers of one component that have a free slot, by depth and then by order of joining: which
 // is nearest the root. The depths that have any are in a heap, each with a queue of its own.
 //
-// Invariant after settle(): if any peer is in it, shallowest() is the first of them. Everything is
+// Invariant after prune(): if any peer is in it, shallowest() is the first of them. Everything is
 // O(log n), and O(1) amortised while a network grows.
 #pragma once
 
@@ -16,7 +16,7 @@
 
 namespace espalier::topo {
 
-class PlaceIndex {
+class SlotIndex {
  public:
   void insert(std::uint32_t depth, OldestFirst::Entry entry) {
     if (depth >= levels_.size()) levels_.resize(depth + 1);
@@ -31,15 +31,14 @@ class PlaceIndex {
   // From here on `valid` must deny the entry of that node at that depth.
   void erase(std::uint32_t depth, NodeIndex node) { levels_[depth].nodes.erase(node); }
 
-  // `valid(depth, entry)`: whether that peer still has its free place there. `soon` as in
+  // `valid(depth, entry)`: whether that peer still has its free slot there. `soon` as in
   // OldestFirst.
   template <typename Valid, typename Soon>
-  void settle(const Valid& valid, const Soon& soon) {
+  void prune(const Valid& valid, const Soon& soon) {
     while (!depths_.empty()) {
       const std::uint32_t depth = depths_.front();
       Level& level = levels_[depth];
-      level.nodes.settle([&](const OldestFirst::Entry& entry) { return valid(depth, entry); },
-                         soon);
+      level.nodes.prune([&](const OldestFirst::Entry& entry) { return valid(depth, entry); }, soon);
       if (level.nodes.size() > 0) return;
       level.isInHeap = false;
       std::pop_heap(depths_.begin(), depths_.end(), std::greater<>());

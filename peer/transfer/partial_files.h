@@ -2,7 +2,7 @@
 // at those who take it), and those that are being fetched. Who is served of a push waits here for
 // the chunk that comes next; of a fetch only what is there is given.
 //
-//   GrowingFile:  announced --begin--> growing --add, add …, finish--> whole
+//   PartialFile:  announced --begin--> growing --add, add …, finish--> whole
 //                     |                   |
 //                     +-------------------+--end--> ended: never mind (the disk failed, cancelled)
 //
@@ -29,15 +29,15 @@
 
 namespace espalier::transfer {
 
-class GrowingFile {
+class PartialFile {
  public:
   enum class There { yes, notYet, never };
 
   // `name`: as others are told it; may come from the network.
-  GrowingFile(const FileRoot& root, std::uint64_t size, std::string name)
+  PartialFile(const FileRoot& root, std::uint64_t size, std::string name)
       : root_(root), size_(size), name_(std::move(name)) {}
-  GrowingFile(const GrowingFile&) = delete;
-  GrowingFile& operator=(const GrowingFile&) = delete;
+  PartialFile(const PartialFile&) = delete;
+  PartialFile& operator=(const PartialFile&) = delete;
 
   const FileRoot& root() const { return root_; }
   std::uint64_t size() const { return size_; }
@@ -76,17 +76,17 @@ class GrowingFile {
   std::optional<FileState> whole_;
 };
 
-class GrowingFiles {
+class PartialFiles {
  public:
   // One that is there already under that root, and has not ended, stays: it is further.
-  void put(std::shared_ptr<GrowingFile> file);
-  void remove(const std::shared_ptr<GrowingFile>& file);
-  std::shared_ptr<GrowingFile> find(const FileRoot& root);
+  void put(std::shared_ptr<PartialFile> file);
+  void remove(const std::shared_ptr<PartialFile>& file);
+  std::shared_ptr<PartialFile> find(const FileRoot& root);
   // Ends all: nobody waits any more.
   void endAll();
 
  private:
-  Guarded<std::map<FileRoot, std::shared_ptr<GrowingFile>>> files_;
+  Guarded<std::map<FileRoot, std::shared_ptr<PartialFile>>> files_;
 };
 
 }  // namespace espalier::transfer

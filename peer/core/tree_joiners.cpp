@@ -1,4 +1,4 @@
-// Who hangs below whom from now on: the part of Tree that takes comers in, and takes a parent.
+// Who hangs below whom from now on: the part of Tree that takes joiners in, and takes a parent.
 #include <algorithm>
 #include <cassert>
 
@@ -18,7 +18,7 @@ void Tree::attach(ConnectionId connection, const wire::Attach& attach, TimePoint
   }
   if (!mayReplace(connection, attach, now, fx)) return;
   if (lineage().root.id == attach.self.id) return refuse(connection, RefusalReason::below, fx);
-  if (takenPlaces() >= maxLinks_) {
+  if (takenSlots() >= maxLinks_) {
     wire::Referred referred;
     for (const auto& child : children_) referred.candidates.push_back(child.contact);
     fx.sends.push_back({connection, wire::LinkMessage(std::move(referred))});
@@ -32,11 +32,11 @@ void Tree::attach(ConnectionId connection, const wire::Attach& attach, TimePoint
     return refuse(connection, RefusalReason::younger, fx);
   }
   // A seeker that raised its label would not find the acceptor good enough that it has just asked.
-  const bool raises = settled_ || attach.floor.beat == 0;
+  const bool raises = isRoot_ || attach.floor.sequence == 0;
   if (!raises || !withinJump(label_, attach.floor) || !mayAct(now)) {
     return refuse(connection, RefusalReason::busy, fx);
   }
-  raiseOwn(attach.floor.beat, now, fx);
+  raiseOwn(attach.floor.sequence, now, fx);
   if (!label_.betterThan(attach.floor)) return refuse(connection, RefusalReason::busy, fx);
   accept(connection, attach, now, fx);
 }
@@ -89,12 +89,12 @@ void Tree::judgeContests(TimePoint now, Effects& fx) {
       ++i;
       continue;
     }
-    const Contested comer = std::move(contested_[i]);
+    const Contested joiner = std::move(contested_[i]);
     contested_.erase(contested_.begin() + static_cast<std::ptrdiff_t>(i));
     if (alive) {
-      refuse(comer.connection, RefusalReason::busy, fx);
+      refuse(joiner.connection, RefusalReason::busy, fx);
     } else {
-      attach(comer.connection, comer.attach, now, fx);
+      attach(joiner.connection, joiner.attach, now, fx);
     }
   }
 }
@@ -161,17 +161,17 @@ bool Tree::adopt(ConnectionId connection, const wire::Accepted& accepted, TimePo
   if (!accepted.label.betterThan(floor()) || !isFollowable(accepted.label)) return false;
   makeRoomForParent(fx);
   parent_ = Neighbour{connection, accepted.self, now, 1, ++linked_, {}};
-  settled_ = false;
+  isRoot_ = false;
   above_ = accepted.lineage;
   members_ = accepted.members;
-  raisedBeat_ = 0;
+  raisedSequence_ = 0;
   changes_.up.push_back(*parent_);
   changedLinks(now);
   toldBelow_ = 0;
   // A childless peer's label may have been better: nobody relies on it, so it may be replaced.
   label_ = wire::Label();
-  bettered({accepted.label.beat, accepted.label.depth + 1}, now, fx);
-  // Who waits here or below asked while there was nobody to ask: not only at the next beat.
+  bettered({accepted.label.sequence, accepted.label.depth + 1}, now, fx);
+  // Who waits here or below asked while there was nobody to ask: not only at the next heartbeat.
   if (const auto waiting = std::exchange(unraised_, std::nullopt)) raised(*waiting, now, fx);
   return true;
 }

@@ -1,4 +1,4 @@
-#include "peer/transfer/growing_files.h"
+#include "peer/transfer/partial_files.h"
 
 #include <sys/stat.h>
 
@@ -7,7 +7,7 @@
 
 namespace espalier::transfer {
 
-void GrowingFile::begin(ChunkPlan plan, FileDescriptor file) {
+void PartialFile::begin(ChunkPlan plan, FileDescriptor file) {
   const std::lock_guard lock(mutex_);
   plan_ = std::move(plan);
   file_ = std::move(file);
@@ -16,13 +16,13 @@ void GrowingFile::begin(ChunkPlan plan, FileDescriptor file) {
   changed_.notify_all();
 }
 
-void GrowingFile::add(std::uint64_t chunk) {
+void PartialFile::add(std::uint64_t chunk) {
   const std::lock_guard lock(mutex_);
   held_[chunk] = true;
   changed_.notify_all();
 }
 
-void GrowingFile::finish() {
+void PartialFile::finish() {
   struct stat status {};
   const bool known = ::fstat(file_.get(), &status) == 0;
   const std::lock_guard lock(mutex_);
@@ -31,30 +31,30 @@ void GrowingFile::finish() {
   changed_.notify_all();
 }
 
-void GrowingFile::end() {
+void PartialFile::end() {
   const std::lock_guard lock(mutex_);
   ended_ = true;
   changed_.notify_all();
 }
 
-GrowingFile::There GrowingFile::awaitPlan(Duration patience) {
+PartialFile::There PartialFile::awaitPlan(Duration patience) {
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, patience, [&] { return begun_ || ended_; });
   return ended_ ? There::never : begun_ ? There::yes : There::notYet;
 }
 
-GrowingFile::There GrowingFile::awaitChunk(std::uint64_t chunk, Duration patience) {
+PartialFile::There PartialFile::awaitChunk(std::uint64_t chunk, Duration patience) {
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, patience, [&] { return held_[chunk] || ended_; });
   return ended_ ? There::never : held_[chunk] ? There::yes : There::notYet;
 }
 
-bool GrowingFile::holds(std::uint64_t chunk) const {
+bool PartialFile::holds(std::uint64_t chunk) const {
   const std::lock_guard lock(mutex_);
   return chunk < held_.size() && held_[chunk];
 }
 
-std::string GrowingFile::heldBits() const {
+std::string PartialFile::heldBits() const {
   const std::lock_guard lock(mutex_);
   std::string bits((held_.size() + 7) / 8, '\0');
   for (std::size_t i = 0; i < held_.size(); ++i) {
@@ -63,19 +63,19 @@ std::string GrowingFile::heldBits() const {
   return bits;
 }
 
-bool GrowingFile::unchanged() const {
+bool PartialFile::unchanged() const {
   struct stat status {};
   const bool known = ::fstat(file_.get(), &status) == 0;
   const std::lock_guard lock(mutex_);
   return !whole_ || (known && FileState::of(status) == *whole_);
 }
 
-bool GrowingFile::ended() const {
+bool PartialFile::ended() const {
   const std::lock_guard lock(mutex_);
   return ended_;
 }
 
-void GrowingFiles::put(std::shared_ptr<GrowingFile> file) {
+void PartialFiles::put(std::shared_ptr<PartialFile> file) {
   // What it replaces is destroyed without the lock, for which an event loop may wait.
   files_.with([&](auto& files) {
     auto& place = files[file->root()];
@@ -83,21 +83,21 @@ void GrowingFiles::put(std::shared_ptr<GrowingFile> file) {
   });
 }
 
-void GrowingFiles::remove(const std::shared_ptr<GrowingFile>& file) {
+void PartialFiles::remove(const std::shared_ptr<PartialFile>& file) {
   files_.with([&](auto& files) {
     const auto found = files.find(file->root());
     if (found != files.end() && found->second == file) files.erase(found);
   });
 }
 
-std::shared_ptr<GrowingFile> GrowingFiles::find(const FileRoot& root) {
-  return files_.with([&](auto& files) -> std::shared_ptr<GrowingFile> {
+std::shared_ptr<PartialFile> PartialFiles::find(const FileRoot& root) {
+  return files_.with([&](auto& files) -> std::shared_ptr<PartialFile> {
     const auto found = files.find(root);
     return found == files.end() ? nullptr : found->second;
   });
 }
 
-void GrowingFiles::endAll() {
+void PartialFiles::endAll() {
   files_.with([](auto& files) {
     for (auto& [root, file] : files) file->end();
   });

@@ -1,5 +1,5 @@
-// What goes along the links all the time: the part of Tree that beats, tells counts and lineages,
-// and notices silence.
+// What goes along the links all the time: the part of Tree that heartbeats, tells counts and
+// lineages, and notices silence.
 #include <algorithm>
 
 #include "common/base/membership_limits.h"
@@ -17,25 +17,25 @@ void Tree::changedGossip(TimePoint now) {
   gossipDue_ = std::max(now, gossipedAt_ + limits::kGossipInterval);
 }
 
-void Tree::beatDown(TimePoint now, Effects& fx) {
-  beatDownAt_ = now;
+void Tree::heartbeatDown(TimePoint now, Effects& fx) {
+  heartbeatDownAt_ = now;
   toldMembers_ = members();
   for (const auto& child : children_) {
-    fx.sends.push_back({child.connection, wire::LinkMessage(wire::Beat{label_, members()})});
+    fx.sends.push_back({child.connection, wire::LinkMessage(wire::Heartbeat{label_, members()})});
   }
 }
 
-void Tree::beatUp(TimePoint, Effects& fx) {
+void Tree::heartbeatUp(TimePoint, Effects& fx) {
   if (!parent_) return;
   toldBelow_ = membersBelow();
-  fx.sends.push_back({parent_->connection, wire::LinkMessage(wire::Beat{label_, toldBelow_})});
+  fx.sends.push_back({parent_->connection, wire::LinkMessage(wire::Heartbeat{label_, toldBelow_})});
 }
 
 void Tree::gossip(TimePoint now, Effects& fx) {
   gossipDue_ = kNever;
   gossipedAt_ = now;
-  if (membersBelow() != toldBelow_) beatUp(now, fx);
-  if (members() != toldMembers_) beatDown(now, fx);
+  if (membersBelow() != toldBelow_) heartbeatUp(now, fx);
+  if (members() != toldMembers_) heartbeatDown(now, fx);
   auto lineage = this->lineage();
   if (lineage == toldLineage_) return;
   toldLineage_ = std::move(lineage);
@@ -47,8 +47,8 @@ void Tree::gossip(TimePoint now, Effects& fx) {
 void Tree::tick(TimePoint now, Effects& fx) {
   if (now >= gossipDue_) gossip(now, fx);
   judgeContests(now, fx);
-  if (now < nextBeat_) return;
-  nextBeat_ = now + limits::kBeatInterval;
+  if (now < nextHeartbeat_) return;
+  nextHeartbeat_ = now + limits::kHeartbeatInterval;
 
   const TimePoint silentSince = now - limits::kSilence;
   std::vector<ConnectionId> silent;
@@ -64,20 +64,20 @@ void Tree::tick(TimePoint now, Effects& fx) {
   }
   for (const auto connection : silent) lost(connection, true, now, fx);
 
-  beatUp(now, fx);
-  if (!parent_ && settled_) {
-    raiseOwn(label_.beat, now, fx);
-  } else if (beatDownAt_ + limits::kBeatInterval <= now) {
-    beatDown(now, fx);
+  heartbeatUp(now, fx);
+  if (!parent_ && isRoot_) {
+    raiseOwn(label_.sequence, now, fx);
+  } else if (heartbeatDownAt_ + limits::kHeartbeatInterval <= now) {
+    heartbeatDown(now, fx);
   }
-  // A copy: the first beat that is raised may let them all in.
+  // A copy: the first heartbeat that is raised may let them all in.
   for (const auto& held : std::vector(held_)) {
     raised({held.attach.floor, held.attach.self, self_.id}, now, fx);
   }
 }
 
 TimePoint Tree::deadline() const {
-  TimePoint deadline = std::min(nextBeat_, gossipDue_);
+  TimePoint deadline = std::min(nextHeartbeat_, gossipDue_);
   for (const auto& contested : contested_) {
     const Neighbour* child = childOf(contested.attach.self.id);
     if (child == nullptr) return TimePoint::min();
