@@ -90,7 +90,7 @@ class Program {
         options_(options),
         logWriter_(hasPrompt(options) ? nullptr : std::make_unique<command::LogWriter>()),
         node_(loop, options),
-        dispatcher_(peerCommands(node_, {options.total}), peerNames(node_)) {
+        dispatcher_(peerCommands(node_.services(), {options.total}), peerNames(node_.services())) {
     node_.serveCommands(dispatcher_);
     node_.onStop([this] { end(0); });
   }

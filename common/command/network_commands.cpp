@@ -3,6 +3,8 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "common/base/log.h"
 #include "common/base/text.h"
 
@@ -160,13 +162,13 @@ Command whatIfCommand(NetworkService& service) {
   return command;
 }
 
-Command stopCommand(NetworkService& service) {
+Command stopCommand(std::function<void()> stop) {
   Command command{.name = "stop",
                   .usage = "stop",
                   .summary = "end this program (also quit, exit)",
                   .aliases = {"quit", "exit"}};
-  command.handler = [&service](const Arguments&, Context&) {
-    service.stop();
+  command.handler = [stop = std::move(stop)](const Arguments&, Context&) {
+    stop();
     Outcome outcome;
     outcome.data["command"] = "stop";
     outcome.stops = true;

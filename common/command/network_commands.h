@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -46,13 +47,13 @@ class NetworkService {
   virtual Result<Topology> topology(std::stop_token stop) = 0;
   virtual Result<std::string> topologyDot(std::stop_token stop) = 0;  // Graphviz
   virtual Result<KillPlan> whatIfKilled(const PeerId& id, std::stop_token stop) = 0;
-  // Asks the program to end, and returns at once: the answer still has to reach who asked.
-  virtual void stop() = 0;
 };
 
 Command topoCommand(NetworkService& service);
 Command whatIfCommand(NetworkService& service);
-Command stopCommand(NetworkService& service);  // also as quit, exit
+// Also as quit, exit. `stop` asks the program to end, and returns at once: the answer still has to
+// reach the client.
+Command stopCommand(std::function<void()> stop);
 
 // What `status` tells of a log that could not be written: "logLost":{"lines":3,"why":"…"}, and its
 // row; neither when nothing was lost.

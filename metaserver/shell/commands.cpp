@@ -63,7 +63,7 @@ Command statusCommand(MetaserverService& service) {
 
 std::vector<Command> metaserverCommands(MetaserverService& service) {
   return {command::topoCommand(service), statusCommand(service), command::whatIfCommand(service),
-          command::stopCommand(service)};
+          command::stopCommand([&service] { service.stop(); })};
 }
 
 }  // namespace espalier::metaserver::shell

@@ -27,6 +27,8 @@ struct Status {
 class MetaserverService : public command::NetworkService {
  public:
   virtual Result<Status> status() = 0;
+  // Asks the program to end, and returns at once.
+  virtual void stop() = 0;
 };
 
 }  // namespace espalier::metaserver::shell

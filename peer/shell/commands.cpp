@@ -25,13 +25,14 @@ namespace {
 
 using Getter = std::shared_ptr<const GetCommand>;
 
-Outcome find(PeerService& service, const std::string& pattern, Context& context) {
+Outcome find(SearchService& searches, ShareService& share, const std::string& pattern,
+             Context& context) {
   const auto onHits = [&](std::uint64_t hits, std::uint64_t searched) {
     if (!context.progress) return;
     context.progress({fmt::format("{} so far, peers searched", counted(hits, "hit")), searched, 0,
                       command::Unit::items});
   };
-  const auto matches = FileSearch(service, context).pattern(pattern, onHits);
+  const auto matches = FileSearch(searches, share, context).pattern(pattern, onHits);
   if (!matches) return Outcome::failed("find", matches.error());
   Outcome outcome = Outcome::done(findData(matches->result));
   std::optional<Error> error;
@@ -47,7 +48,7 @@ Outcome find(PeerService& service, const std::string& pattern, Context& context)
   return outcome;
 }
 
-Outcome list(PeerService& service, const std::optional<PeerId>& peer, Context& context) {
+Outcome list(ShareService& service, const std::optional<PeerId>& peer, Context& context) {
   const auto report = service.list(peer, context.stop);
   if (!report) return Outcome::failed("list", report.error());
   Outcome outcome = Outcome::done(listData(*report));
@@ -63,7 +64,7 @@ Outcome list(PeerService& service, const std::optional<PeerId>& peer, Context& c
 }
 
 // As the original: a file to fetch, or nothing, and then others may fetch.
-Outcome two(PeerService& service, const GetCommand& get, Context& context) {
+Outcome two(StatusService& service, const GetCommand& get, Context& context) {
   if (!context.ask) {
     return Outcome::failed(
         "2", {ErrorCode::usage, "2 asks for a file name: without a terminal use get NAME"});
@@ -107,7 +108,7 @@ Command getCommand(const Getter& get) {
   return command;
 }
 
-Command twoCommand(PeerService& service, const Getter& get) {
+Command twoCommand(StatusService& service, const Getter& get) {
   Command command{.name = "2",
                   .usage = "2",
                   .summary = "asks for a file name, then does as get",
@@ -118,7 +119,7 @@ Command twoCommand(PeerService& service, const Getter& get) {
   return command;
 }
 
-Command findCommand(PeerService& service) {
+Command findCommand(SearchService& searches, ShareService& share) {
   Command command{
       .name = "find",
       .usage = "find PATTERN",
@@ -133,13 +134,13 @@ Command findCommand(PeerService& service) {
       .maxValues = 1,
       .kinds = {Kind::sharedName},
       .text = findText};
-  command.handler = [&service](const Arguments& arguments, Context& context) {
-    return find(service, arguments.values[0], context);
+  command.handler = [&searches, &share](const Arguments& arguments, Context& context) {
+    return find(searches, share, arguments.values[0], context);
   };
   return command;
 }
 
-Command listCommand(PeerService& service) {
+Command listCommand(ShareService& service) {
   Command command{.name = "list",
                   .usage = "list [PEER]",
                   .summary = "what this peer, or that one, shares",
@@ -158,7 +159,7 @@ Command listCommand(PeerService& service) {
   return command;
 }
 
-Command shareCommand(PeerService& service, bool add) {
+Command shareCommand(ShareService& service, bool add) {
   const char* name = add ? "share" : "unshare";
   Command command{
       .name = name,
@@ -186,7 +187,7 @@ Command shareCommand(PeerService& service, bool add) {
   return command;
 }
 
-Command peersCommand(PeerService& service) {
+Command peersCommand(TopologyService& service) {
   Command command{.name = "peers",
                   .usage = "peers",
                   .summary = "who is linked with this peer",
@@ -197,7 +198,7 @@ Command peersCommand(PeerService& service) {
   return command;
 }
 
-Command statusCommand(PeerService& service) {
+Command statusCommand(StatusService& service) {
   Command command{
       .name = "status", .usage = "status", .summary = "what is going on", .text = statusText};
   command.handler = [&service](const Arguments&, Context&) {
@@ -214,23 +215,29 @@ Error existsAndDiffers(const std::string& path) {
                       escaped(path))};
 }
 
-std::vector<Command> peerCommands(PeerService& service, CommandSettings settings) {
-  const auto get = std::make_shared<const GetCommand>(service, settings);
-  std::vector<Command> commands = {
-      command::topoCommand(service), twoCommand(service, get),     getCommand(get),
-      findCommand(service),          pushCommand(service),         listCommand(service),
-      shareCommand(service, true),   shareCommand(service, false), peersCommand(service),
-      statusCommand(service)};
-  for (auto& each : transferCommands(service)) commands.push_back(std::move(each));
-  commands.push_back(command::whatIfCommand(service));
-  commands.push_back(command::stopCommand(service));
+std::vector<Command> peerCommands(const Services& services, CommandSettings settings) {
+  const auto get = std::make_shared<const GetCommand>(services, settings);
+  std::vector<Command> commands = {command::topoCommand(services.topology),
+                                   twoCommand(services.status, get),
+                                   getCommand(get),
+                                   findCommand(services.search, services.share),
+                                   pushCommand(services.pushes),
+                                   listCommand(services.share),
+                                   shareCommand(services.share, true),
+                                   shareCommand(services.share, false),
+                                   peersCommand(services.topology),
+                                   statusCommand(services.status)};
+  for (auto& each : transferCommands(services.transfers)) commands.push_back(std::move(each));
+  commands.push_back(command::whatIfCommand(services.topology));
+  commands.push_back(command::stopCommand(services.stop));
   return commands;
 }
 
-command::Dispatcher::Names peerNames(PeerService& service) {
-  return [&service](Kind kind, const std::string& prefix) -> std::vector<std::string> {
-    if (kind == Kind::sharedName) return service.knownNames(prefix);
-    if (kind == Kind::peer) return service.knownPeers(prefix);
+command::Dispatcher::Names peerNames(const Services& services) {
+  return [&searches = services.search, &topology = services.topology](
+             Kind kind, const std::string& prefix) -> std::vector<std::string> {
+    if (kind == Kind::sharedName) return searches.knownNames(prefix);
+    if (kind == Kind::peer) return topology.knownPeers(prefix);
     return {};
   };
 }

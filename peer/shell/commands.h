@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "common/command/dispatcher.h"
-#include "peer/shell/peer_service.h"
+#include "peer/shell/services.h"
 
 namespace espalier::peer::shell {
 
@@ -14,10 +14,10 @@ struct CommandSettings {
   std::uint64_t total = 0;
 };
 
-// `service` outlives the table.
-std::vector<command::Command> peerCommands(PeerService& service, CommandSettings settings = {});
+// The services outlive the table.
+std::vector<command::Command> peerCommands(const Services& services, CommandSettings settings = {});
 
-// Completion from what the service knows.
-command::Dispatcher::Names peerNames(PeerService& service);
+// Completion from what the services know.
+command::Dispatcher::Names peerNames(const Services& services);
 
 }  // namespace espalier::peer::shell

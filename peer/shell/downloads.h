@@ -24,7 +24,7 @@
 
 #include "common/base/guarded.h"
 #include "common/base/result.h"
-#include "peer/shell/peer_service.h"
+#include "peer/shell/transfer_service.h"
 
 namespace espalier::peer::shell {
 

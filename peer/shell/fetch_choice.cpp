@@ -11,8 +11,8 @@
 
 namespace espalier::peer::shell {
 
-std::vector<FetchRequest> byRoot(std::vector<FoundFile> files) {
-  std::vector<FetchRequest> requests;
+std::vector<DownloadRequest> byRoot(std::vector<FoundFile> files) {
+  std::vector<DownloadRequest> requests;
   for (auto& file : files) {
     const auto same = std::find_if(requests.begin(), requests.end(), [&](const auto& request) {
       return request.file.root == file.root;

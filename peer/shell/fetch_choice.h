@@ -8,13 +8,13 @@
 
 #include "common/base/result.h"
 #include "common/command/dispatcher.h"
-#include "peer/shell/peer_service.h"
+#include "peer/shell/download_service.h"
 
 namespace espalier::peer::shell {
 
 // The same content under one name or several becomes one request to all of its holders, with what
 // is said of it in other sizes beside it: of those one at most is right. In the order of `files`.
-std::vector<FetchRequest> byRoot(std::vector<FoundFile> files);
+std::vector<DownloadRequest> byRoot(std::vector<FoundFile> files);
 
 // What hits of one root can be saved as. Whoever says to hold it chose the names, so of each only
 // the last part counts, and none that would be hidden. In the order of `files`, each once.

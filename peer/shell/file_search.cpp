@@ -114,8 +114,8 @@ Error Matches::notFound(const std::string& name) const {
 // --- searching
 
 Result<Matches> FileSearch::search(PatternKind kind, const std::string& text,
-                                   const PeerService::OnHits& onHits) const {
-  auto found = service_.find({kind, text}, context_.stop, onHits);
+                                   const SearchService::OnHits& onHits) const {
+  auto found = searches_.find({kind, text}, context_.stop, onHits);
   if (!found) return found.error();
   // What is shown and saved is what was asked for, whoever let something else through.
   const auto asked = Pattern::compile(kind, text);
@@ -135,7 +135,7 @@ Result<Matches> FileSearch::search(PatternKind kind, const std::string& text,
 
 // The first kind that finds anything, else the last one.
 Result<Matches> FileSearch::first(const std::vector<PatternKind>& kinds, const std::string& text,
-                                  const PeerService::OnHits& onHits) const {
+                                  const SearchService::OnHits& onHits) const {
   for (const auto kind : kinds) {
     auto matches = search(kind, text, onHits);
     const bool last = kind == kinds.back() || context_.stop.stop_requested();
@@ -158,7 +158,7 @@ Result<Matches> FileSearch::named(const std::string& name) const {
 }
 
 Result<Matches> FileSearch::pattern(const std::string& text,
-                                    const PeerService::OnHits& onHits) const {
+                                    const SearchService::OnHits& onHits) const {
   const auto kind = Pattern::kindOf(text);
   if (kind == PatternKind::glob) return first({PatternKind::path, kind}, text, onHits);
   if (kind != PatternKind::root) return search(kind, text, onHits);
@@ -204,7 +204,7 @@ Result<Matches> FileSearch::completed(Matches matches) const {
     --left;
     const auto more = result.moreOf.at(id);
     const auto who = fmt::format("{} more at {}", more, escaped(id.text()));
-    auto listed = service_.filesBelow(holder, prefix, context_.stop);
+    auto listed = share_.filesBelow(holder, prefix, context_.stop);
     if (context_.stop.stop_requested()) return interrupted();
     if (!listed) {
       matches.unlisted.push_back(fmt::format("{}: {}", who, listed.error().message));

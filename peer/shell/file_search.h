@@ -10,7 +10,8 @@
 #include <vector>
 
 #include "common/command/dispatcher.h"
-#include "peer/shell/peer_service.h"
+#include "peer/shell/search_service.h"
+#include "peer/shell/share_service.h"
 
 namespace espalier::peer::shell {
 
@@ -41,15 +42,15 @@ struct Matches {
 
 class FileSearch {
  public:
-  // Both outlive it.
-  FileSearch(PeerService& service, command::Context& context)
-      : service_(service), context_(context), self_(service.self()) {}
+  // All outlive it.
+  FileSearch(SearchService& searches, ShareService& share, command::Context& context)
+      : searches_(searches), share_(share), context_(context), self_(searches.self()) {}
 
   // What a NAME is, in this order: a path, exactly (in the spelling that was typed, if there is
   // one); a glob, if it has one of *?[; a root, if it has 64 hexadecimal digits.
   Result<Matches> named(const std::string& name) const;
   // What a PATTERN is: the same for a glob or 64 hexadecimal digits; else a part of a name.
-  Result<Matches> pattern(const std::string& text, const PeerService::OnHits& onHits) const;
+  Result<Matches> pattern(const std::string& text, const SearchService::OnHits& onHits) const;
   // All below a folder, a name with a slash at its end.
   Result<Matches> below(const std::string& folder) const;
 
@@ -60,11 +61,12 @@ class FileSearch {
 
  private:
   Result<Matches> search(PatternKind kind, const std::string& text,
-                         const PeerService::OnHits& onHits) const;
+                         const SearchService::OnHits& onHits) const;
   Result<Matches> first(const std::vector<PatternKind>& kinds, const std::string& text,
-                        const PeerService::OnHits& onHits) const;
+                        const SearchService::OnHits& onHits) const;
 
-  PeerService& service_;
+  SearchService& searches_;
+  ShareService& share_;
   command::Context& context_;
   PeerId self_;
 };

@@ -75,15 +75,18 @@ struct GetCommand::Run {
   }
 };
 
-GetCommand::GetCommand(PeerService& service, CommandSettings settings)
-    : service_(service),
+GetCommand::GetCommand(const Services& services, CommandSettings settings)
+    : search_(services.search),
+      share_(services.share),
+      downloads_(services.downloads),
+      topology_(services.topology),
       settings_(settings),
       complete_(std::make_shared<std::atomic<bool>>(settings.total == 0)) {}
 
 Result<void> GetCommand::awaitTotal(Context& context) const {
   if (*complete_) return {};
   const auto waited =
-      service_.awaitMembers(settings_.total, context.stop, [&](std::uint64_t members) {
+      topology_.awaitMembers(settings_.total, context.stop, [&](std::uint64_t members) {
         if (members >= settings_.total || !context.say) return;
         context.say(fmt::format("waiting for {} more of {} to join", settings_.total - members,
                                 counted(settings_.total, "peer")));
@@ -92,8 +95,8 @@ Result<void> GetCommand::awaitTotal(Context& context) const {
   return waited;
 }
 
-Result<FetchRequest> GetCommand::choose(std::vector<FetchRequest> files, const std::string& name,
-                                        Run& run) const {
+Result<DownloadRequest> GetCommand::choose(std::vector<DownloadRequest> files,
+                                           const std::string& name, Run& run) const {
   std::size_t chosen = 0;
   if (files.size() > 1) {
     Json candidates = Json::array();
@@ -110,7 +113,7 @@ Result<FetchRequest> GetCommand::choose(std::vector<FetchRequest> files, const s
     if (!which) return which.error();
     chosen = *which;
   }
-  FetchRequest request = std::move(files[chosen]);
+  DownloadRequest request = std::move(files[chosen]);
   request.destination = run.destination();
   request.force = run.force;
   return request;
@@ -139,7 +142,7 @@ void GetCommand::fetchAll(const std::string& name, Run& run) const {
     return run.fail(name, {ErrorCode::usage,
                            fmt::format("{} is a folder: -o must be one, too", escaped(name))});
   }
-  const FileSearch search(service_, run.context);
+  const FileSearch search(search_, share_, run.context);
   auto matches = isFolder ? search.below(name) : search.named(name);
   if (matches) matches = search.completed(std::move(*matches));
   if (!matches) return run.fail(name, matches.error());
@@ -166,7 +169,7 @@ void GetCommand::fetchAll(const std::string& name, Run& run) const {
         name, {ErrorCode::usage, fmt::format("{} stands for {} files: -o must be a folder then",
                                              escaped(name), byName.size())});
   }
-  std::vector<FetchRequest> requests;
+  std::vector<DownloadRequest> requests;
   for (auto& [fileName, files] : byName) {
     if (run.context.stop.stop_requested()) return run.fail(fileName, interrupted());
     if (matches->kind != PatternKind::root) dropOwnCopies(files, search.self());
@@ -181,12 +184,12 @@ void GetCommand::fetchAll(const std::string& name, Run& run) const {
   if (!isAll) run.fail(name, lack);
 }
 
-void GetCommand::fetch(const std::vector<FetchRequest>& requests, Run& run) const {
+void GetCommand::fetch(const std::vector<DownloadRequest>& requests, Run& run) const {
   std::vector<std::optional<Result<Fetched>>> ended(requests.size());
   if (requests.size() == 1) {
-    ended[0] = service_.fetch(requests[0], run.context.stop, run.context.progress);
+    ended[0] = downloads_.fetch(requests[0], run.context.stop, run.context.progress);
   } else {
-    service_.fetchMany(
+    downloads_.fetchMany(
         requests, run.context.stop, run.context.progress,
         [&](std::size_t i, Result<Fetched> fetched) { ended[i] = std::move(fetched); });
   }

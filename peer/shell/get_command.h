@@ -15,13 +15,13 @@
 
 #include "common/command/dispatcher.h"
 #include "peer/shell/commands.h"
-#include "peer/shell/peer_service.h"
+#include "peer/shell/services.h"
 
 namespace espalier::peer::shell {
 
 class GetCommand {
  public:
-  GetCommand(PeerService& service, CommandSettings settings);
+  GetCommand(const Services& services, CommandSettings settings);
 
   // Exit code: 0 all fetched, and everybody was asked · 3 some · else that of the first failure (75
   // where answers are missing); 130 when interrupted.
@@ -33,14 +33,17 @@ class GetCommand {
   struct Run;
 
   Result<void> awaitTotal(command::Context& context) const;
-  Result<FetchRequest> choose(std::vector<FetchRequest> files, const std::string& name,
-                              Run& run) const;
+  Result<DownloadRequest> choose(std::vector<DownloadRequest> files, const std::string& name,
+                                 Run& run) const;
   Result<std::string> nameOf(const std::string& root, const std::vector<FoundFile>& files,
                              Run& run) const;
   void fetchAll(const std::string& name, Run& run) const;
-  void fetch(const std::vector<FetchRequest>& requests, Run& run) const;
+  void fetch(const std::vector<DownloadRequest>& requests, Run& run) const;
 
-  PeerService& service_;
+  SearchService& search_;
+  ShareService& share_;
+  DownloadService& downloads_;
+  TopologyService& topology_;
   CommandSettings settings_;
   std::shared_ptr<std::atomic<bool>> complete_;  // TOTAL peers have been there
 };

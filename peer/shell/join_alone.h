@@ -5,7 +5,7 @@
 #include <string>
 
 #include "common/base/result.h"
-#include "peer/shell/peer_service.h"
+#include "peer/shell/join_service.h"
 
 namespace espalier::peer::shell {
 

@@ -18,10 +18,11 @@
 #include "common/command/control.h"
 #include "peer/share/match_queue.h"
 #include "peer/shell/downloads.h"
+#include "peer/shell/join_service.h"
 #include "peer/shell/network.h"
 #include "peer/shell/options.h"
-#include "peer/shell/peer_service.h"
 #include "peer/shell/push_desk.h"
+#include "peer/shell/services.h"
 #include "peer/shell/share_source.h"
 #include "peer/transfer/downloader.h"
 #include "peer/transfer/transfer_server.h"
@@ -31,7 +32,14 @@ namespace espalier::peer::shell {
 // Which names that begin with a dot a fetch may write.
 transfer::DotNames dotsOf(const Destination& destination);
 
-class Node final : public PeerService, public JoinService {
+class Node final : public SearchService,
+                   public DownloadService,
+                   public TransferService,
+                   public PushService,
+                   public ShareService,
+                   public TopologyService,
+                   public StatusService,
+                   public JoinService {
  public:
   // `metaserver` is the address to dial. Starts the loop's thread.
   Node(net::EventLoop& loop, PeerOptions options);
@@ -58,14 +66,16 @@ class Node final : public PeerService, public JoinService {
   Result<command::Topology> topology(std::stop_token stop) override;
   Result<std::string> topologyDot(std::stop_token stop) override;
   Result<command::KillPlan> whatIfKilled(const PeerId& id, std::stop_token stop) override;
-  void stop() override;
+  // Asks the program to end.
+  void stop();
+  Services services();
 
-  // --- PeerService
-  Result<SearchResult> find(const Wanted& wanted, std::stop_token stop,
+  // --- the services
+  Result<SearchResult> find(const SearchRequest& wanted, std::stop_token stop,
                             const OnHits& onHits) override;
-  Result<Fetched> fetch(const FetchRequest& request, std::stop_token stop,
+  Result<Fetched> fetch(const DownloadRequest& request, std::stop_token stop,
                         const OnProgress& progress) override;
-  void fetchMany(const std::vector<FetchRequest>& requests, std::stop_token stop,
+  void fetchMany(const std::vector<DownloadRequest>& requests, std::stop_token stop,
                  const OnProgress& progress, const OnFetched& each) override;
   Result<ShareReport> filesBelow(const Holder& holder, const std::string& prefix,
                                  std::stop_token stop) override;
@@ -75,14 +85,14 @@ class Node final : public PeerService, public JoinService {
   Rates limit(std::optional<std::uint64_t> upload, std::optional<std::uint64_t> download) override;
   Result<ShareReport> list(const std::optional<PeerId>& peer, std::stop_token stop) override;
   Result<PushReport> push(const PushRequest& request, std::stop_token stop, const OnPush& onChange,
-                          const OnProgress& onHashed) override;
+                          const OnHashed& onHashed) override;
   Result<std::vector<PushReport>> pushes(std::stop_token stop) override;
   Result<ShareChange> share(const std::string& path, const std::string& typed,
                             std::stop_token stop) override;
   Result<ShareChange> unshare(const std::string& path, const std::string& typed,
                               std::stop_token stop) override;
-  Result<std::vector<Link>> links() override;
-  Result<Status> status() override;
+  Result<std::vector<LinkedPeer>> links() override;
+  Result<PeerStatus> status() override;
   Result<void> awaitMembers(std::uint64_t total, std::stop_token stop,
                             const OnCount& onCount) override;
   std::vector<std::string> knownNames(const std::string& prefix) override;

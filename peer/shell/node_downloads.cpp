@@ -80,7 +80,7 @@ Rates Node::limit(std::optional<std::uint64_t> upload, std::optional<std::uint64
   return {uploadRate_.get(), downloadRate_.get()};
 }
 
-Result<Fetched> Node::fetch(const FetchRequest& request, std::stop_token stop,
+Result<Fetched> Node::fetch(const DownloadRequest& request, std::stop_token stop,
                             const OnProgress& progress) {
   transfer::FetchRequest wanted;
   wanted.root = request.file.root;

@@ -116,7 +116,8 @@ void Node::searched(SearchUpdate& update) {
   search->changed.notify_all();
 }
 
-Result<SearchResult> Node::find(const Wanted& wanted, std::stop_token stop, const OnHits& onHits) {
+Result<SearchResult> Node::find(const SearchRequest& wanted, std::stop_token stop,
+                                const OnHits& onHits) {
   const PatternKind kind = wanted.kind.value_or(Pattern::kindOf(wanted.text));
   if (const auto pattern = Pattern::compile(kind, wanted.text); !pattern) return pattern.error();
   const auto members = membersNow(stop);

@@ -28,7 +28,7 @@ std::vector<std::size_t> placesOf(const FoundFile& file, const PeerId& self, Pla
 
 }  // namespace
 
-void Node::fetchMany(const std::vector<FetchRequest>& requests, std::stop_token stop,
+void Node::fetchMany(const std::vector<DownloadRequest>& requests, std::stop_token stop,
                      const OnProgress& progress, const OnFetched& each) {
   if (requests.empty()) return;
   const TimePoint started = Clock::now();

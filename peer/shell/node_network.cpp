@@ -202,9 +202,9 @@ Result<void> Node::awaitMembers(std::uint64_t total, std::stop_token stop, const
   return Error{ErrorCode::interrupted, "interrupted"};
 }
 
-Result<std::vector<Link>> Node::links() {
+Result<std::vector<LinkedPeer>> Node::links() {
   return network_.call([](Peer& peer, TimePoint, Effects&) {
-    std::vector<Link> links;
+    std::vector<LinkedPeer> links;
     if (peer.tree() == nullptr) return links;
     for (const auto& neighbour : peer.tree()->neighbours()) {
       const auto& parent = peer.tree()->parent();
@@ -217,6 +217,10 @@ Result<std::vector<Link>> Node::links() {
 
 void Node::stop() {
   if (onStop_) onStop_();
+}
+
+Services Node::services() {
+  return {*this, *this, *this, *this, *this, *this, *this, [this] { stop(); }};
 }
 
 }  // namespace espalier::peer::shell

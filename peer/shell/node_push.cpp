@@ -44,7 +44,7 @@ PushReport Node::reportOf(const Pushes::View& view, const KnownMembers& members)
 }
 
 Result<PushReport> Node::push(const PushRequest& request, std::stop_token stop,
-                              const OnPush& onChange, const OnProgress& onHashed) {
+                              const OnPush& onChange, const OnHashed& onHashed) {
   const TimePoint begun = Clock::now();
   const auto paths = pushPaths(request.paths, request.names, *index_->snapshot());
   if (!paths) return paths.error();

@@ -30,9 +30,9 @@ Joined Node::joinedNow() {
   return joined;
 }
 
-Result<Status> Node::status() {
+Result<PeerStatus> Node::status() {
   auto status = network_.call([](Peer& peer, TimePoint, Effects&) {
-    Status result;
+    PeerStatus result;
     result.metaserverReachable = peer.membership().joined();
     result.members = peer.membership().members();
     result.openQueries = peer.openQueries();

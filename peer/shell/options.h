@@ -11,7 +11,7 @@
 #include "common/base/result.h"
 #include "common/command/options.h"
 #include "peer/core/push.h"
-#include "peer/shell/peer_service.h"
+#include "peer/shell/transfer_service.h"
 
 namespace espalier::peer::shell {
 

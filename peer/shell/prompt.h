@@ -28,7 +28,7 @@
 #include "common/base/result.h"
 #include "common/command/dispatcher.h"
 #include "common/command/line_editor.h"
-#include "peer/shell/peer_service.h"
+#include "peer/shell/join_service.h"
 
 namespace espalier::peer::shell {
 

@@ -93,7 +93,7 @@ Json commandData() {
   return data;
 }
 
-Outcome known(PeerService& service, Context& context) {
+Outcome known(PushService& service, Context& context) {
   const auto reports = service.pushes(context.stop);
   if (!reports) return Outcome::failed("push", reports.error());
   Json data = commandData();
@@ -115,7 +115,7 @@ Result<std::vector<PeerId>> targets(const Arguments& arguments) {
   return to;
 }
 
-Outcome push(PeerService& service, const Arguments& arguments, Context& context) {
+Outcome push(PushService& service, const Arguments& arguments, Context& context) {
   if (arguments.values.empty() && arguments.flags.empty()) return known(service, context);
   if (arguments.values.empty()) {
     return Outcome::failed("push", {ErrorCode::usage, "push what? PATHs come first, then --to"});
@@ -212,7 +212,7 @@ std::string pushSummary(const PushReport& report) {
   return text;
 }
 
-Command pushCommand(PeerService& service) {
+Command pushCommand(PushService& service) {
   Command command;
   command.name = "push";
   command.usage = "push [PATH…] [--to ID…] [--wait]";

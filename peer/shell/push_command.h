@@ -5,11 +5,11 @@
 #include <string>
 
 #include "common/command/dispatcher.h"
-#include "peer/shell/peer_service.h"
+#include "peer/shell/push_service.h"
 
 namespace espalier::peer::shell {
 
-command::Command pushCommand(PeerService& service);
+command::Command pushCommand(PushService& service);
 
 // {"push":"<32 hex>","sender":"s1","files":[…],"size":12,"verified":1,"peers":2,
 //  "ledger":[{"peer":"s2","state":"verified"},{"peer":"s3","state":"declined","reason":"…"}]}

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "peer/core/push.h"
-#include "peer/shell/peer_service.h"
+#include "peer/shell/push_service.h"
 
 namespace espalier::peer::shell {
 

@@ -110,7 +110,7 @@ Json listData(const ShareReport& report) {
   return data;
 }
 
-Json linksData(const std::vector<Link>& links) {
+Json linksData(const std::vector<LinkedPeer>& links) {
   Json data;
   data["command"] = "peers";
   data["links"] = Json::array();

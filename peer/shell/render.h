@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "common/command/dispatcher.h"
-#include "peer/shell/peer_service.h"
+#include "peer/shell/services.h"
 
 namespace espalier::peer::shell {
 
@@ -21,8 +21,8 @@ Json findData(const SearchResult& result);
 // {"name":"f3.txt","size":12,"root":"<64 hex>","path":"…","sources":["s3"],"seconds":0.01}
 Json fetchedData(const Fetched& fetched);
 Json listData(const ShareReport& report);
-Json linksData(const std::vector<Link>& links);
-Json statusData(const Status& status);
+Json linksData(const std::vector<LinkedPeer>& links);
+Json statusData(const PeerStatus& status);
 Json shareChangeData(std::string_view command, const ShareChange& change);
 
 std::string findText(const Json& data);

@@ -17,7 +17,7 @@ std::string limited(std::uint64_t rate) {
 
 }  // namespace
 
-Json statusData(const Status& status) {
+Json statusData(const PeerStatus& status) {
   Json data;
   data["command"] = "status";
   data["id"] = status.id.text();

@@ -6,7 +6,7 @@
 
 #include "common/base/fs.h"
 #include "peer/share/snapshot.h"
-#include "peer/shell/peer_service.h"
+#include "peer/shell/share_service.h"
 
 namespace espalier::peer::shell {
 

@@ -75,7 +75,7 @@ Result<std::vector<std::uint64_t>> numbersOf(const std::vector<std::string>& wor
   return numbers;
 }
 
-Command controlCommand(PeerService& service, TransferControl what, std::string summary) {
+Command controlCommand(TransferService& service, TransferControl what, std::string summary) {
   const std::string name = controlName(what);
   const bool named = what == TransferControl::cancel;  // never everything by mistake
   Command command{.name = name,
@@ -111,7 +111,7 @@ std::string limitText(const Json& data) {
                          {"download", rateText(data["download"].get<std::uint64_t>())}});
 }
 
-Outcome limit(PeerService& service, const std::vector<std::string>& words) {
+Outcome limit(TransferService& service, const std::vector<std::string>& words) {
   std::optional<std::uint64_t> upload;
   std::optional<std::uint64_t> download;
   for (std::size_t i = 0; i < words.size(); i += 2) {
@@ -132,7 +132,7 @@ Outcome limit(PeerService& service, const std::vector<std::string>& words) {
   return Outcome::done(std::move(data));
 }
 
-Command limitCommand(PeerService& service) {
+Command limitCommand(TransferService& service) {
   Command command{.name = "limit",
                   .usage = "limit [upload RATE] [download RATE]",
                   .summary = "how fast this peer sends and receives",
@@ -217,7 +217,7 @@ Context reporting(Context context, std::string command, bool eachSource) {
   return context;
 }
 
-std::vector<Command> transferCommands(PeerService& service) {
+std::vector<Command> transferCommands(TransferService& service) {
   return {controlCommand(service, TransferControl::pause, "hold downloads up, or all of them"),
           controlCommand(service, TransferControl::resume, "let them go on"),
           controlCommand(service, TransferControl::cancel, "end downloads"), limitCommand(service)};

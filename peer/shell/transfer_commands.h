@@ -5,12 +5,12 @@
 #include <vector>
 
 #include "common/command/dispatcher.h"
-#include "peer/shell/peer_service.h"
+#include "peer/shell/transfer_service.h"
 
 namespace espalier::peer::shell {
 
 // `service` outlives them.
-std::vector<command::Command> transferCommands(PeerService& service);
+std::vector<command::Command> transferCommands(TransferService& service);
 
 // The same with progress as a download's user wants it: as JSON an event a second,
 // {"command":"get","event":"progress","name":"f3.bin","done":…,"size":…}, the first after a second;

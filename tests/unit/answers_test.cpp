@@ -192,8 +192,8 @@ TEST_CASE("a completion that is cut says so") {
   for (std::size_t i = 0; i < limits::kCompletions; ++i) {
     service.known.push_back("n" + std::to_string(1000 + i));
   }
-  const command::Dispatcher dispatcher(peer::shell::peerCommands(service),
-                                       peer::shell::peerNames(service));
+  const command::Dispatcher dispatcher(peer::shell::peerCommands(service.services()),
+                                       peer::shell::peerNames(service.services()));
   CHECK_FALSE(dispatcher.complete("get n").more);
   service.known.push_back("other");
   CHECK_FALSE(dispatcher.complete("get n").more);

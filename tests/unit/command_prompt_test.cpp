@@ -176,7 +176,8 @@ int peerProgram(bool reachable = true) {
   if (!*joined) return 0;
   FakePeerService service;
   service.underWay = [&] { editor->print("under way\n"); };
-  const command::Dispatcher dispatcher(peerCommands(service), peerNames(service));
+  const command::Dispatcher dispatcher(peerCommands(service.services()),
+                                       peerNames(service.services()));
   prompt->run(dispatcher, (*joined)->id);
   return service.stopped ? 0 : 1;
 }

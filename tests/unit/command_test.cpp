@@ -349,7 +349,7 @@ TEST_CASE("help lists every command, and explains one") {
 
 TEST_CASE("completion knows commands, options, shared names, peers and local paths") {
   FakePeerService service;
-  const Dispatcher dispatcher(peerCommands(service), peerNames(service));
+  const Dispatcher dispatcher(peerCommands(service.services()), peerNames(service.services()));
   using Candidates = std::vector<std::string>;
   CHECK(dispatcher.complete("to").candidates == Candidates{"topo"});
   CHECK(dispatcher.complete("get f").candidates == Candidates{"f3.txt"});
@@ -376,7 +376,7 @@ TEST_CASE("a handler that throws fails its command and nothing else") {
 
 TEST_CASE("several commands run in order, and the first failure's code is the result") {
   FakePeerService service;
-  const Dispatcher dispatcher(peerCommands(service));
+  const Dispatcher dispatcher(peerCommands(service.services()));
   Context context;
   std::string out;
   std::string err;

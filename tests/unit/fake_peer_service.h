@@ -10,24 +10,24 @@
 #include <vector>
 
 #include "peer/core/pattern.h"
-#include "peer/shell/peer_service.h"
+#include "peer/shell/services.h"
 
 namespace espalier::test {
 
 using peer::shell::ActiveTransfer;
+using peer::shell::DownloadRequest;
 using peer::shell::Fetched;
-using peer::shell::FetchRequest;
-using peer::shell::Link;
-using peer::shell::PeerService;
+using peer::shell::LinkedPeer;
+using peer::shell::PeerStatus;
 using peer::shell::PushReport;
 using peer::shell::PushRequest;
 using peer::shell::Rates;
 using peer::shell::Role;
+using peer::shell::SearchRequest;
+using peer::shell::Services;
 using peer::shell::ShareChange;
 using peer::shell::ShareReport;
-using peer::shell::Status;
 using peer::shell::TransferControl;
-using peer::shell::Wanted;
 
 inline PeerId id(std::string_view text) {
   return *PeerId::parse(text);
@@ -46,8 +46,20 @@ inline peer::FoundFile file(const std::string& name, std::uint64_t sizeBytes, st
   return result;
 }
 
-class FakePeerService : public PeerService {
+class FakePeerService : public peer::shell::SearchService,
+                        public peer::shell::DownloadService,
+                        public peer::shell::TransferService,
+                        public peer::shell::PushService,
+                        public peer::shell::ShareService,
+                        public peer::shell::TopologyService,
+                        public peer::shell::StatusService {
  public:
+  Services services() {
+    return {*this, *this, *this, *this, *this, *this, *this, [this] { stopped = true; }};
+  }
+
+  using OnProgress = peer::shell::DownloadService::OnProgress;
+
   // What the network has; the name is matched by the form of the search only.
   std::vector<peer::FoundFile> files = {file("f3.txt", 12, 3, {"s1"}),
                                         file("two.txt", 5, 1, {"s1"}),
@@ -59,12 +71,12 @@ class FakePeerService : public PeerService {
   std::map<PeerId, Result<ShareReport>> lists;  // of peers; others share two files
   std::vector<peer::Holder> listedAt;           // whose lists were asked for, and where
   std::vector<peer::shell::Unshared> unshared;
-  std::vector<Wanted> searches;  // that were made
+  std::vector<SearchRequest> searches;  // that were made
   command::Topology network = {
       {{id("s1"), {"127.0.0.1", 5001}, {id("s2")}}, {id("s2"), {"127.0.0.1", 5002}, {id("s1")}}},
       std::nullopt};
   std::map<std::string, Error> fetchErrors;  // by name
-  std::vector<FetchRequest> fetched;
+  std::vector<DownloadRequest> fetched;
   std::vector<PushRequest> pushed;
   PushReport pushReport;
   std::vector<std::pair<TransferControl, std::vector<std::uint64_t>>> controlled;
@@ -80,10 +92,9 @@ class FakePeerService : public PeerService {
     return command::KillPlan{{{id("s2"), PeerId()}}, {{id("s2"), {"127.0.0.1", 5002}, {}}}};
   }
 
-  void stop() override { stopped = true; }
   PeerId self() override { return id("s2"); }
 
-  Result<peer::SearchResult> find(const Wanted& wanted, std::stop_token stop,
+  Result<peer::SearchResult> find(const SearchRequest& wanted, std::stop_token stop,
                                   const OnHits& onHits) override {
     if (wanted.text == "for ever") {
       if (underWay) underWay();
@@ -109,7 +120,7 @@ class FakePeerService : public PeerService {
     return result;
   }
 
-  Result<Fetched> fetch(const FetchRequest& request, std::stop_token,
+  Result<Fetched> fetch(const DownloadRequest& request, std::stop_token,
                         const OnProgress& progress) override {
     fetched.push_back(request);
     const auto& wanted = request.file;
@@ -122,8 +133,13 @@ class FakePeerService : public PeerService {
     return result;
   }
 
+  void fetchMany(const std::vector<DownloadRequest>& requests, std::stop_token stop,
+                 const OnProgress& progress, const OnFetched& each) override {
+    for (std::size_t i = 0; i < requests.size(); ++i) each(i, fetch(requests[i], stop, progress));
+  }
+
   Result<PushReport> push(const PushRequest& request, std::stop_token, const OnPush& onChange,
-                          const OnProgress&) override {
+                          const OnHashed&) override {
     pushed.push_back(request);
     if (onChange) onChange(pushReport);
     return pushReport;
@@ -161,7 +177,10 @@ class FakePeerService : public PeerService {
   Result<ShareReport> filesBelow(const peer::Holder& holder, const std::string& prefix,
                                  std::stop_token stop) override {
     listedAt.push_back(holder);
-    return PeerService::filesBelow(holder, prefix, std::move(stop));
+    auto all = list(holder.id, stop);
+    if (!all) return all.error();
+    std::erase_if(all->files, [&](const auto& each) { return !each.name.starts_with(prefix); });
+    return all;
   }
 
   Result<ShareReport> list(const std::optional<PeerId>& peer, std::stop_token) override {
@@ -178,11 +197,11 @@ class FakePeerService : public PeerService {
                               std::stop_token) override {
     return ShareChange{path, 1, false, {}};
   }
-  Result<std::vector<Link>> links() override {
-    return std::vector<Link>{{id("s1"), Role::parent}, {id("s4"), Role::child}};
+  Result<std::vector<LinkedPeer>> links() override {
+    return std::vector<LinkedPeer>{{id("s1"), Role::parent}, {id("s4"), Role::child}};
   }
-  Result<Status> status() override {
-    Status status;
+  Result<PeerStatus> status() override {
+    PeerStatus status;
     status.id = id("s2");
     status.endpoint = {"127.0.0.1", 5002};
     status.metaserver = {"127.0.0.1", 5000};

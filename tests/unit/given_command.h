@@ -23,8 +23,8 @@ struct Given {
   };
 
   Came run(const std::string& line) {
-    const command::Dispatcher dispatcher(peer::shell::peerCommands(service, settings),
-                                         peer::shell::peerNames(service));
+    const command::Dispatcher dispatcher(peer::shell::peerCommands(service.services(), settings),
+                                         peer::shell::peerNames(service.services()));
     Came came;
     came.outcome = dispatcher.runLine(line, context);
     const auto text = dispatcher.render(came.outcome, command::Format::text);

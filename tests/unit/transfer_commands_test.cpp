@@ -57,7 +57,8 @@ TEST_CASE("a line with & at its end is a command for the background") {
 
 TEST_CASE("commands in the background tell what they came to, and are cancelled at the end") {
   FakePeerService service;
-  const command::Dispatcher dispatcher(peerCommands(service), peerNames(service));
+  const command::Dispatcher dispatcher(peerCommands(service.services()),
+                                       peerNames(service.services()));
   std::mutex mutex;
   std::condition_variable changed;
   std::string told;

@@ -1,0 +1,29 @@
+// The services that a peer's commands are built on, one reference each. A command takes the one
+// that it needs. peer/shell/local_peer.h has the real ones; tests bring their own.
+#pragma once
+
+#include <functional>
+
+#include "peer/shell/download_service.h"
+#include "peer/shell/push_service.h"
+#include "peer/shell/search_service.h"
+#include "peer/shell/share_service.h"
+#include "peer/shell/status_service.h"
+#include "peer/shell/topology_service.h"
+#include "peer/shell/transfer_service.h"
+
+namespace espalier::peer::shell {
+
+struct Services {
+  SearchService& search;
+  DownloadService& downloads;
+  TransferService& transfers;
+  PushService& pushes;
+  ShareService& share;
+  TopologyService& topology;
+  StatusService& status;
+  // Asks the program to end, and returns at once: the answer still has to reach the client.
+  std::function<void()> stop;
+};
+
+}  // namespace espalier::peer::shell
