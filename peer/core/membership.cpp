@@ -1,67 +1,119 @@
 #include "peer/core/membership.h"
 
-#include <fmt/format.h>
+#include <utility>
 
-#include <algorithm>
+#include "common/base/limits.h"
+#include "common/base/membership_limits.h"
 
 namespace espalier::peer {
-namespace {
 
-// A silent metaserver is given up after as many heartbeats as a silent neighbour.
-constexpr int kHeartbeatsLost = limits::kSilence / limits::kHeartbeatInterval;
-
-}  // namespace
+using State = MetaserverSession::State;
 
 Membership::Membership(Options options, Random& random, TimePoint now)
-    : options_(std::move(options)), random_(random), seen_(now) {}
+    : options_(std::move(options)),
+      random_(random),
+      session_(options_.metaserver, numbers_, random),
+      seen_(now) {}
 
-ConnectionId Membership::nextConnection() {
-  return ConnectionId{++connections_ * 2 - 1};
+// --- what the user wants
+
+void Membership::connect(TimePoint now, Effects& fx) {
+  if (!left_) session_.connect(now, fx);
 }
 
-// --- connections ---
+void Membership::join(const PeerId& id, const InstanceKey& key, const std::string& word,
+                      TimePoint now, Effects& fx) {
+  id_ = id;
+  key_ = key;
+  word_ = word;
+  switch (session_.state()) {
+    case State::offline:
+      return connect(now, fx);
+    case State::greeted:
+    case State::joining:
+      return session_.join(joinRequest(), fx);
+    case State::connecting:  // opened() joins
+    case State::joined:
+      return;
+  }
+}
+
+bool Membership::ask(wire::RegistryRequest request, TimePoint, Effects& fx) {
+  if (!greeted()) return false;
+  session_.send(std::move(request), fx);
+  return true;
+}
+
+void Membership::leave(TimePoint now, Effects& fx) {
+  if (greeted()) session_.send(wire::Quit(), fx);
+  left_ = true;
+  if (search_) search_->stop(fx);
+  if (tree_) tree_->leave(now, fx);
+  session_.stayAway();
+}
+
+wire::Join Membership::joinRequest() const {
+  wire::Join join;
+  join.id = id_;
+  join.key = key_;
+  join.word = word_;
+  join.listen = {withoutScope(options_.advertise.host), options_.listen.port};
+  if (admitted_ && tree_) {
+    join.listen.port = tree_->self().endpoint.port;
+    join.network = admitted_->network;
+    join.order = admitted_->self.order;
+    auto now = links();
+    join.parent = now.parent;
+    join.neighbours = std::move(now.neighbours);
+  }
+  return join;
+}
+
+wire::Links Membership::links() const {
+  wire::Links links;
+  if (!tree_) return links;
+  if (tree_->parent()) links.parent = tree_->parent()->contact.id;
+  for (const auto& neighbour : tree_->neighbours()) {
+    links.neighbours.push_back(neighbour.contact.id);
+  }
+  return links;
+}
+
+// --- connections
 
 bool Membership::owns(ConnectionId connection) const {
-  return connection == metaserver_ || (attempt_ && attempt_->connection == connection) ||
+  return connection == session_.connection() || (search_ && search_->owns(connection)) ||
          (tree_ && tree_->owns(connection));
 }
 
 void Membership::opened(ConnectionId connection, const std::string& localHost, TimePoint now,
                         Effects& fx) {
   observe(now);
-  if (connection != metaserver_) return;
-  metaserverHeard_ = now;
-  localHost_ = localHost;
-  session_ = Session::greeted;
-  nextMetaserverHeartbeat_ = now + metaserverHeartbeat_;
-  if (!id_.empty()) {
-    session_ = Session::joining;
-    sendRegistry(joinRequest(), fx);
-  }
+  if (connection != session_.connection()) return;
+  session_.opened(localHost, now);
+  if (!id_.empty()) session_.join(joinRequest(), fx);
   afterStep(now, fx);
 }
 
 void Membership::failed(ConnectionId connection, const Error& error, TimePoint now, Effects& fx) {
   observe(now);
-  if (connection == metaserver_) {
-    if (!tree_ && error.code == ErrorCode::protocol) {
-      fx.notices.push_back({Notice::Kind::mismatch, error.message});
-    }
-    sessionEnded(error.message, now, fx);
-  } else if (attempt_ && attempt_->connection == connection) {
-    attemptFailed(Failing::unreachable, now, fx);
-  } else if (tree_) {
-    tree_->closed(connection, now, fx);
+  const bool isMismatch = error.code == ErrorCode::protocol;
+  if (connection == session_.connection() && !tree_ && isMismatch) {
+    fx.notices.push_back({Notice::Kind::mismatch, error.message});
   }
-  afterStep(now, fx);
+  lost(connection, error.message, now, fx);
 }
 
 void Membership::closed(ConnectionId connection, TimePoint now, Effects& fx) {
   observe(now);
-  if (connection == metaserver_) {
-    sessionEnded("the connection ended", now, fx);
-  } else if (attempt_ && attempt_->connection == connection) {
-    attemptFailed(Failing::unreachable, now, fx);
+  lost(connection, "the connection ended", now, fx);
+}
+
+void Membership::lost(ConnectionId connection, const std::string& why, TimePoint now, Effects& fx) {
+  if (connection == session_.connection()) {
+    sessionEnded(why, now, fx);
+  } else if (search_ && search_->owns(connection)) {
+    search_->closed(now, fx);
   } else if (tree_) {
     tree_->closed(connection, now, fx);
   }
@@ -75,8 +127,8 @@ void Membership::received(ConnectionId connection, const wire::LinkMessage& mess
     fx.closes.push_back({connection});
     return;
   }
-  if (attempt_ && attempt_->connection == connection) {
-    attemptAnswered(message, now, fx);
+  if (search_->owns(connection)) {
+    search_->received(message, now, fx);
   } else if (tree_->owns(connection)) {
     tree_->received(connection, message, now, fx);
   } else if (const auto* attach = std::get_if<wire::Attach>(&message)) {
@@ -87,18 +139,134 @@ void Membership::received(ConnectionId connection, const wire::LinkMessage& mess
   afterStep(now, fx);
 }
 
-void Membership::leave(TimePoint now, Effects& fx) {
-  if (greeted()) sendRegistry(wire::Quit(), fx);
-  left_ = true;
-  stopSeeking(fx);
-  if (tree_) tree_->leave(now, fx);
-  reconnectAt_ = kNever;
+// --- the metaserver
+
+void Membership::sessionEnded(std::string why, TimePoint now, Effects& fx) {
+  const bool wasJoined = joined();
+  session_.ended(std::move(why), fx);
+  if (left_ || !tree_) return;  // before it has joined, its user decides when to try again
+  session_.reconnectLater(now);
+  search_->metaserverLost(wasJoined, now, fx);
 }
 
-// --- time ---
+void Membership::received(ConnectionId connection, const wire::RegistryReply& reply, TimePoint now,
+                          Effects& fx) {
+  observe(now);
+  if (connection != session_.connection()) return;
+  session_.heard(now);
+  if (const auto* admission = std::get_if<wire::Admitted>(&reply)) {
+    admitted(*admission, now, fx);
+  } else if (const auto* referral = std::get_if<wire::Referral>(&reply)) {
+    if (tree_) referred(*referral, now, fx);
+  } else if (const auto* wait = std::get_if<wire::Wait>(&reply)) {
+    fx.notices.push_back({Notice::Kind::waiting, wait->reason});
+  } else if (const auto* word = std::get_if<wire::WordRefused>(&reply)) {
+    session_.refused();
+    fx.notices.push_back({Notice::Kind::wordRefused, word->word});
+  } else if (const auto* heartbeat = std::get_if<wire::RegistryHeartbeatReply>(&reply)) {
+    session_.heartbeatAnswered(*heartbeat, fx);
+  } else if (const auto* members = std::get_if<wire::Members>(&reply)) {
+    session_.countMembers(members->count);
+  } else if (const auto* failure = std::get_if<wire::Failure>(&reply)) {
+    refusedByMetaserver(*failure, now, fx);
+  }
+  afterStep(now, fx);
+}
+
+void Membership::admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx) {
+  if (session_.state() != State::joining && !joined()) return;  // this peer did not ask
+  if (admitted.self.id != id_) {
+    fx.closes.push_back({*session_.connection()});
+    return sessionEnded("it admitted another peer", now, fx);
+  }
+  const bool sessionIsNew = !joined();
+  refusalTold_ = false;
+  session_.admitted(admitted, now, fx);
+  if (tree_) return readmitted(admitted, sessionIsNew, now, fx);
+  admitted_ = admitted;
+  const auto& host = options_.listen.host.empty() ? session_.localHost() : options_.listen.host;
+  fx.listens.push_back({Endpoint{host, admitted.self.endpoint.port}});
+}
+
+void Membership::readmitted(const wire::Admitted& admitted, bool sessionIsNew, TimePoint now,
+                            Effects& fx) {
+  if (sessionIsNew) {
+    fx.notices.push_back({Notice::Kind::metaserverBack, ""});
+    const bool asBefore =
+        admitted.network == tree_->network() && admitted.self.order == tree_->self().order;
+    if (!asBefore) startAnew(admitted, now, fx);
+  }
+  session_.send(links(), fx);
+  referred(admitted.referral, now, fx);
+}
+
+// The metaserver does not take this peer for the one that it was. Its neighbours know it by its old
+// order of joining, or are of another network: it leaves them and goes on as a newcomer.
+void Membership::startAnew(const wire::Admitted& admitted, TimePoint now, Effects& fx) {
+  fx.notices.push_back({Notice::Kind::warning,
+                        "the metaserver does not know this peer as it was: it leaves its "
+                        "neighbours and begins as a newcomer"});
+  search_->stop(fx);
+  tree_->leave(now, fx);
+  tellLinks(tree_->takeChanges(), fx);
+  wire::Contact self = admitted.self;
+  self.endpoint.port = tree_->self().endpoint.port;  // where it listens
+  admitted_ = admitted;
+  tree_.emplace(admitted.network, std::move(self), admitted.maxLinks, now);
+}
+
+void Membership::listening(const Endpoint&, TimePoint now, Effects& fx) {
+  if (!admitted_ || tree_) return;
+  tree_.emplace(admitted_->network, admitted_->self, admitted_->maxLinks, now);
+  contacts_.emplace(id_);
+  search_.emplace(ParentSearch::Surroundings{*tree_, session_, *contacts_, numbers_, random_},
+                  key_);
+  referred(admitted_->referral, now, fx);
+  afterStep(now, fx);
+}
+
+void Membership::listenFailed(const Error& error, TimePoint, Effects& fx) {
+  if (!admitted_ || tree_) return;
+  const bool anotherMayDo = options_.listen.port == 0 && error.code == ErrorCode::unavailable;
+  if (!anotherMayDo) {
+    fx.notices.push_back({Notice::Kind::failed, error.message});
+    return;
+  }
+  // A peer that lost the metaserver meanwhile was told so, and joins anew.
+  if (!joined()) return admitted_.reset();
+  session_.send(wire::PortTaken{admitted_->self.endpoint.port}, fx);
+}
+
+void Membership::referred(const wire::Referral& referral, TimePoint now, Effects& fx) {
+  if (!tree_->parent()) return search_->referred(referral, now, fx);
+  // The metaserver's snapshot is older than our link.
+  if (referral.kind != wire::Referral::Kind::keep) session_.send(links(), fx);
+}
+
+void Membership::refusedByMetaserver(const wire::Failure& failure, TimePoint now, Effects& fx) {
+  const bool isJoining = session_.state() == State::joining;
+  const bool lives = isJoining && tree_;
+  if (!lives || !std::exchange(refusalTold_, true)) {
+    fx.notices.push_back({Notice::Kind::refused, failure.message});
+  }
+  if (!lives) {
+    if (isJoining) session_.refused();
+    return;
+  }
+  // It lives on with its links, as without a metaserver, and asks again: its id may be free then.
+  fx.closes.push_back({*session_.connection()});
+  sessionEnded("it refused this peer", now, fx);
+  session_.reconnectNotBefore(limits::kRefusedRetry);
+}
+
+// --- time
 
 std::uint64_t Membership::members() const {
-  return session_ == Session::joined || !tree_ ? membersTold_ : tree_->members();
+  return joined() || !tree_ ? session_.members() : tree_->members();
+}
+
+std::vector<wire::Contact> Membership::known() const {
+  return contacts_ ? contacts_->all() : std::vector<wire::Contact>();
 }
 
 void Membership::observe(TimePoint now) {
@@ -106,108 +274,55 @@ void Membership::observe(TimePoint now) {
   const Duration gap = now - seen_;
   seen_ = now;
   if (gap <= limits::kHeartbeatInterval + limits::kStall) return;
-  metaserverHeard_ += gap;
+  session_.forgive(gap);
   if (tree_) tree_->forgive(gap);
 }
 
 void Membership::tick(TimePoint now, Effects& fx) {
   observe(now);
-  if (now >= reconnectAt_) connect(now, fx);
-  if (metaserver_ && session_ != Session::connecting && now >= nextMetaserverHeartbeat_) {
-    if (metaserverHeard_ + kHeartbeatsLost * metaserverHeartbeat_ <= now) {
-      fx.closes.push_back({*metaserver_});
-      sessionEnded("it has fallen silent", now, fx);
-    } else {
-      // Whatever else was sent: not every request has an answer, and a peer that only reports links
-      // would take the metaserver for silent.
-      nextMetaserverHeartbeat_ = now + metaserverHeartbeat_;
-      sendRegistry(wire::RegistryHeartbeat(), fx);
-    }
+  if (session_.reconnectIsDue(now)) connect(now, fx);
+  if (!session_.tick(now, fx)) {
+    fx.closes.push_back({*session_.connection()});
+    sessionEnded("it has fallen silent", now, fx);
   }
   if (tree_) {
     tree_->tick(now, fx);
-    rememberLineage();
-    exchangePeers(now, fx);
+    contacts_->heardOfAbove(*tree_);
+    if (!joined()) contacts_->exchange(*tree_, random_, now, fx);
+    search_->tick(now, fx);
   }
-  if (attempt_ && now >= attempt_->deadline) {
-    fx.closes.push_back({attempt_->connection});
-    attemptFailed(Failing::notNow, now, fx);
-  }
-  if (seeking_ && now >= askAgainAt_) askForReferral({}, now, fx);
   afterStep(now, fx);
 }
 
 TimePoint Membership::deadline() const {
-  TimePoint deadline = std::min(reconnectAt_, nextMetaserverHeartbeat_);
-  if (tree_) deadline = std::min(deadline, tree_->deadline());
-  if (attempt_) return std::min(deadline, attempt_->deadline);
-  if (seeking_) deadline = std::min({deadline, tryAt_, askAgainAt_});
-  return deadline;
+  const TimePoint session = session_.deadline();
+  return tree_ ? std::min({session, tree_->deadline(), search_->deadline()}) : session;
 }
 
-void Membership::tellLinks(Tree::Changes changes, Effects& fx) {
-  for (auto& neighbour : changes.up) {
-    remember(neighbour.contact);
+void Membership::tellLinks(const Tree::Changes& changes, Effects& fx) {
+  for (const auto& neighbour : changes.up) {
+    contacts_->remember(neighbour.contact);
     fx.notices.push_back({Notice::Kind::linkUp, neighbour.contact.id.text()});
-    linkChanges_.up.push_back(std::move(neighbour));
+    linkChanges_.up.push_back(neighbour);
   }
-  for (auto& neighbour : changes.down) {
+  for (const auto& neighbour : changes.down) {
     fx.notices.push_back({Notice::Kind::linkDown, neighbour.contact.id.text()});
-    linkChanges_.down.push_back(std::move(neighbour));
+    linkChanges_.down.push_back(neighbour);
   }
 }
 
-// After every event: what the tree did is passed on, and a seeker takes its next step.
 void Membership::afterStep(TimePoint now, Effects& fx) {
   if (!tree_ || left_) return;
   const auto changes = tree_->takeChanges();
   tellLinks(changes, fx);
-  // A root that seeks waits for what hung below the child that it lost.
-  if (!changes.down.empty() && tree_->isRoot() && !joined()) {
-    tryAt_ = std::max(tryAt_, now + limits::kBecomeRootAfter);
-  }
-
-  if (changes.links && session_ == Session::joined) sendRegistry(links(), fx);
-  if (changes.lostParent && !tree_->parent()) {
-    if (changes.succeeded) {
-      tree_->becomeRoot(now, fx);
-      fx.notices.push_back({Notice::Kind::root, ""});
-      // Unless it was only this link that broke: the metaserver knows.
-      if (joined()) {
-        askForReferral({changes.lostParent->id, std::nullopt}, now, fx);
-      } else {
-        seek(changes.lostParent->id, now, fx);
-        contactsAt_ = now + limits::kAttachTimeout;  // first the other orphans come here
-      }
-    } else {
-      seek(changes.lostParent->id, now, fx);
-    }
-  }
-  for (const auto& contact : changes.heardOf) heardOf(contact);
-  if (!tree_->parent()) {
-    for (const auto& hint : changes.hints) {
-      if (hint.order >= tree_->self().order) continue;
-      // An orphan asks its own ancestors first, then whomever it knows.
-      if (!tree_->isRoot()) {
-        heardOf(hint);
-      } else {
-        hinted(hint, now);
-      }
-    }
-    // Two orphans may each be held by a peer below the other one, where no root issues the
-    // heartbeat that both wait for: the one that joined first does.
-    if (changes.youngerWaits && attempt_ && attempt_->held) becomeRootInVain(now, fx);
-    if (changes.raisedByMe && attempt_ && attempt_->target.id == *changes.raisedByMe) {
-      fx.closes.push_back({attempt_->connection});
-      attemptFailed(Failing::below, now, fx);
-    }
-  }
-  const bool placed = tree_->parent() || tree_->isRoot();
-  if (!announced_ && placed) {
-    announced_ = true;
+  if (changes.links && joined()) session_.send(links(), fx);
+  for (const auto& contact : changes.heardOf) contacts_->heardOf(contact);
+  search_->follow(changes, now, fx);
+  if (search_->isNewcomer() && (tree_->parent() || tree_->isRoot())) {
+    search_->arrived();
     fx.notices.push_back({Notice::Kind::joined, tree_->self().endpoint.text()});
   }
-  advance(now, fx);
+  search_->advance(now, fx);
 }
 
 }  // namespace espalier::peer

@@ -1,32 +1,36 @@
-// A peer's membership of the network: it joins at the metaserver, takes its place in the tree,
-// finds a new one when it is cut off, and stays known to the metaserver.
+// A peer's membership of the network: it joins at the metaserver, listens, has a place in the tree,
+// and stays known to the metaserver. Ties together
 //
-//   offline --connect--> connecting --opened--> greeted --join--> joining --Admitted--> joined
-//      ^                                                                                  |
-//      +-------- the connection ended (tried again by itself once the peer has joined) ---+
+//   MetaserverSession   how far joining has come, heartbeats, reconnecting
+//   Tree                parent and children, what keeps cycles out
+//   ParentSearch        whom a peer without a parent asks
+//   KnownContacts       whom it can turn to when everybody near is gone
 //
-// A metaserver that no longer takes a returning peer for the one that it was admits it with another
-// order of joining: the peer leaves its neighbours, and begins again as a newcomer. One that
-// refuses it, because its id is taken, is asked again after limits::kRefusedRetry.
+// and hands each event to the one that it is for. After every event afterStep() passes on what the
+// tree did: reports of links to the metaserver, notices, the next step of the search.
 //
-// Once it has joined, the tree lives on without the metaserver. A parentless peer seeks: the place
-// that the metaserver gives, where referrals lead, and half a second later its contacts. One
-// attempt is under way at a time, so at most one acceptor can ever be its parent. Tree (tree.h)
-// keeps it free of cycles whatever this class tries.
+//   joining --Admitted--> to listen --listening()--> in the tree: tree(), search(), contacts exist
 //
-// Does no I/O. Not thread-safe. Call tick() when deadline() has passed; every call may move the
-// deadline.
+// Once a peer has joined, the tree lives on without the metaserver. A metaserver that no longer
+// takes a returning peer for the one that it was admits it with another order of joining: the peer
+// leaves its neighbours and begins again as a newcomer. A metaserver that refuses a returning peer,
+// because its id is taken, is asked again after limits::kRefusedRetry.
+//
+// Owned by Peer. Does no I/O. Not thread-safe. Call tick() when deadline() has passed; every call
+// may move the deadline.
 #pragma once
 
-#include <deque>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "common/base/clock.h"
 #include "common/base/random.h"
-#include "peer/core/candidates.h"
+#include "peer/core/connection_numbers.h"
 #include "peer/core/effects.h"
+#include "peer/core/known_contacts.h"
+#include "peer/core/metaserver_session.h"
+#include "peer/core/parent_search.h"
 #include "peer/core/tree.h"
 
 namespace espalier::peer {
@@ -41,10 +45,12 @@ class Membership {
 
   // `random` is borrowed: it spreads the retries of many peers.
   Membership(Options options, Random& random, TimePoint now);
+  Membership(const Membership&) = delete;
+  Membership& operator=(const Membership&) = delete;
 
   // Opens the connection to the metaserver; ends in greeted(), or in a notice `metaserverLost`.
   void connect(TimePoint now, Effects& fx);
-  bool greeted() const { return session_ >= Session::greeted; }
+  bool greeted() const { return session_.greeted(); }
   // Asks to be taken in. Ends in a notice: joined, wordRefused (join again), waiting, or refused.
   void join(const PeerId& id, const InstanceKey& key, const std::string& word, TimePoint now,
             Effects& fx);
@@ -54,11 +60,11 @@ class Membership {
   void leave(TimePoint now, Effects& fx);
 
   // --- events of the shell ---
-  // A connection that was dialled here is open, from `localHost`; or could not be opened, or what
-  // answers does not speak as it should (`protocol`).
+  // A connection that was dialled here is open, from `localHost`.
   void opened(ConnectionId connection, const std::string& localHost, TimePoint now, Effects& fx);
+  // A connection could not be opened, or what answers does not speak as it should (`protocol`).
   void failed(ConnectionId connection, const Error& error, TimePoint now, Effects& fx);
-  // Any connection of ours ended (not those that we asked to be closed).
+  // A connection ended that this peer did not ask to close.
   void closed(ConnectionId connection, TimePoint now, Effects& fx);
   void listening(const Endpoint& at, TimePoint now, Effects& fx);
   // `unavailable`: another port may do.
@@ -70,7 +76,7 @@ class Membership {
   void tick(TimePoint now, Effects& fx);
   TimePoint deadline() const;
 
-  // What the tree did since the last call: links that came up and went down, for the searches.
+  // Links that came up and went down since the last call.
   struct LinkChanges {
     std::vector<Tree::Neighbour> up;
     std::vector<Tree::Neighbour> down;
@@ -79,106 +85,49 @@ class Membership {
 
   // Null until this peer listens under the port that it was given.
   const Tree* tree() const { return tree_ ? &*tree_ : nullptr; }
-  bool joined() const { return session_ == Session::joined; }
-  // Peers that it could turn to when all nearer ones are gone: those that it knows at first hand,
-  // then those that others told of; of each the most recent first.
+  const ParentSearch* search() const { return search_ ? &*search_ : nullptr; }
+  const MetaserverSession& session() const { return session_; }
+  bool joined() const { return session_.joined(); }
+  // Contacts at first hand, then hearsay; of each the most recent first.
   std::vector<wire::Contact> known() const;
   // How many members the network has, as far as this peer knows.
   std::uint64_t members() const;
   bool owns(ConnectionId connection) const;
 
  private:
-  enum class Session { offline, connecting, greeted, joining, joined };
-  enum class Failing { unreachable, notNow, below, younger };
-
-  struct Attempt {
-    ConnectionId connection;
-    wire::Contact target;
-    TimePoint deadline;
-    bool held = false;  // which counts once: nobody may hold us for ever
-  };
-  struct PlaceGiven {
-    wire::Contact target;
-    TimePoint since;
-    bool wasFull = false;  // it was asked once
-  };
-
-  ConnectionId nextConnection();
-  void sendRegistry(wire::RegistryRequest request, Effects& fx);
   wire::Join joinRequest() const;
   wire::Links links() const;
   void sessionEnded(std::string why, TimePoint now, Effects& fx);
+  void lost(ConnectionId connection, const std::string& why, TimePoint now, Effects& fx);
   void admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx);
-  void placed(const wire::Referral& place, TimePoint now, Effects& fx);
+  void readmitted(const wire::Admitted& admitted, bool sessionIsNew, TimePoint now, Effects& fx);
+  void referred(const wire::Referral& referral, TimePoint now, Effects& fx);
   void startAnew(const wire::Admitted& admitted, TimePoint now, Effects& fx);
   void refusedByMetaserver(const wire::Failure& failure, TimePoint now, Effects& fx);
 
-  void beginSeeking(TimePoint contactsAt, TimePoint now);
-  void seek(const std::optional<PeerId>& lost, TimePoint now, Effects& fx);
-  void hinted(const wire::Contact& olderRoot, TimePoint now);
-  void askForReferral(wire::Seek seek, TimePoint now, Effects& fx);
-  void attempt(const wire::Contact& target, TimePoint now, Effects& fx);
-  void attemptAnswered(const wire::LinkMessage& message, TimePoint now, Effects& fx);
-  void attemptReferred(const wire::Referred& referred, TimePoint now, Effects& fx);
-  void attemptFailed(Failing why, TimePoint now, Effects& fx);
-  void abandonAttempt(Effects& fx);
-  void stopSeeking(Effects& fx);
-  void passOver(TimePoint now, Effects& fx);
-  void becomeRootInVain(TimePoint now, Effects& fx);
-  std::vector<wire::Contact> contacts() const;
-  void remember(const wire::Contact& contact);
-  void heardOf(const wire::Contact& contact);
-  wire::LinkSecret secretFor(const wire::Contact& target) const;
-  void rememberLineage();
-  void exchangePeers(TimePoint now, Effects& fx);
-
-  void tellLinks(Tree::Changes changes, Effects& fx);
+  void tellLinks(const Tree::Changes& changes, Effects& fx);
   void afterStep(TimePoint now, Effects& fx);
-  void advance(TimePoint now, Effects& fx);
   void observe(TimePoint now);
 
   const Options options_;
   Random& random_;
-  std::uint64_t connections_ = 0;
-  TimePoint seen_;
+  ConnectionNumbers numbers_;
+  MetaserverSession session_;
+  TimePoint seen_;  // the last event
   bool left_ = false;
 
-  Session session_ = Session::offline;
-  std::optional<ConnectionId> metaserver_;
-  std::string localHost_;
-  TimePoint metaserverHeard_;
-  Duration metaserverHeartbeat_ = limits::kHeartbeatInterval;
-  TimePoint nextMetaserverHeartbeat_ = kNever;
-  TimePoint reconnectAt_ = kNever;
-  std::uint64_t membersTold_ = 1;
   PeerId id_;
   InstanceKey key_;
   std::string word_;
+  std::optional<wire::Admitted> admitted_;  // the last one that gave this peer its order
+  bool refusalTold_ = false;                // since it was admitted last
 
-  std::optional<wire::Admitted> admitted_;  // the last one
-  std::string seenFrom_;                    // another host than the announced one, as was told
-  bool toldUnreachable_ = false;
+  // All three from when this peer listens. startAnew() replaces the tree where it stands: the
+  // search refers to it.
   std::optional<Tree> tree_;
-  bool announced_ = false;    // the notice `joined` was given
-  bool refusalTold_ = false;  // since it was admitted last
+  std::optional<KnownContacts> contacts_;
+  std::optional<ParentSearch> search_;
   LinkChanges linkChanges_;
-
-  bool seeking_ = false;
-  TimePoint seekingSince_;
-  TimePoint contactsAt_;  // from when contacts are asked, too
-  bool contactsLoaded_ = false;
-  TimePoint tryAt_;  // the next attempt, not before
-  TimePoint askAgainAt_ = kNever;
-  unsigned passes_ = 0;
-  std::optional<PlaceGiven> referral_;
-  std::optional<PeerId> lastReferral_;  // to be told as failed when the walk from it ends nowhere
-  std::optional<Attempt> attempt_;
-  Candidates candidates_;
-  // Most recent first. Apart, so that what anybody tells displaces nobody who was linked to this
-  // peer, or was named by the metaserver.
-  std::deque<wire::Contact> known_;
-  std::deque<wire::Contact> heardOf_;
-  TimePoint nextPeerExchange_ = TimePoint::min();
 };
 
 }  // namespace espalier::peer

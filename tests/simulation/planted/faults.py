@@ -61,15 +61,14 @@ FAULTS = {
         "A child whose connection ended keeps its place.",
         "    children_.erase(child);\n    changedLinks(now);\n",
         "    changedLinks(now);\n"),
-    # --- peer/core/membership.cpp
+    # --- peer/core/parent_search.cpp
     "lost_parent_not_sought": Fault(
         "A peer that loses its parent waits for somebody to tell it where to go.",
-        "    } else {\n      seek(changes.lostParent->id, now, fx);\n    }\n",
-        "    }\n"),
-    # --- peer/core/seeking.cpp
+        "if (!isHeir) return begin(parent.id, now, fx);",
+        "if (!isHeir) return;"),
     "contacts_never_asked": Fault(
         "Without the metaserver an orphan asks nobody.",
-        "candidates_.contacts(contacts());",
+        "candidates_.contacts(std::move(contacts));",
         "candidates_.contacts({});"),
     "attempt_without_end": Fault(
         "A peer that stands still is waited for, for ever.",
