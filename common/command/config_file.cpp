@@ -1,9 +1,12 @@
 #include "common/command/config_file.h"
 
+#include <Poco/Exception.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
+#include <utility>
 
 #include "common/base/limits.h"
 #include "common/base/text.h"
@@ -115,6 +118,27 @@ Result<std::vector<Setting>> readConfig(const std::string& path) {
                              formatSize(limits::kConfigBytes))};
   }
   return parseConfig(text, path);
+}
+
+FileConfiguration::FileConfiguration(std::vector<Setting> settings)
+    : settings_(std::move(settings)) {}
+
+bool FileConfiguration::getRaw(const std::string& key, std::string& value) const {
+  const auto found = std::find_if(settings_.rbegin(), settings_.rend(),
+                                  [&](const Setting& setting) { return setting.name == key; });
+  if (found == settings_.rend()) return false;
+  value = found->value;
+  return true;
+}
+
+void FileConfiguration::setRaw(const std::string& key, const std::string&) {
+  throw Poco::InvalidAccessException("a configuration file is read-only", key);
+}
+
+void FileConfiguration::enumerate(const std::string& key, Keys& range) const {
+  range.clear();
+  if (!key.empty()) return;  // names have no parts
+  for (const auto& setting : settings_) range.push_back(setting.name);
 }
 
 }  // namespace espalier::command

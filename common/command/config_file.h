@@ -1,4 +1,4 @@
-// A configuration file: a line an option.
+// A configuration file: one option a line.
 //
 //   # a peer that runs as a service
 //   id = s2
@@ -7,8 +7,13 @@
 //
 // A value is taken whole, without the white space around it, or stands in double quotes, in which
 // \" and \\ stand for " and \. A # at the beginning of a line, or behind white space outside of
-// quotes, begins a comment. A byte-order mark and the carriage returns of CRLF are passed over.
+// quotes, begins a comment. A byte-order mark and the carriage returns of CRLF are ignored.
+//
+// The reader is our own: Poco::Util::PropertyFileConfiguration has no line numbers for messages,
+// and treats \ in a value as an escape.
 #pragma once
+
+#include <Poco/Util/AbstractConfiguration.h>
 
 #include <string>
 #include <string_view>
@@ -27,10 +32,28 @@ struct Setting {
 // Errors of the code `configuration`, "FILE:LINE: what is wrong". Linear in the text.
 Result<std::vector<Setting>> parseConfig(std::string_view text, const std::string& path);
 
-// The same of a file of at most limits::kConfigBytes. Waits for a pipe to be written.
+// The same of a file of at most limits::kConfigBytes. Blocks on a pipe until its writer closes it.
 Result<std::vector<Setting>> readConfig(const std::string& path);
 
 // "FILE:LINE: what is wrong"
 Error configError(const std::string& path, int line, std::string_view why);
+
+// One layer of the options. A key is an option's name; of a name that stands several times the last
+// line counts. Read-only.
+class FileConfiguration : public Poco::Util::AbstractConfiguration {
+ public:
+  explicit FileConfiguration(std::vector<Setting> settings);
+
+  // All lines, in their order.
+  const std::vector<Setting>& settings() const { return settings_; }
+
+ protected:
+  bool getRaw(const std::string& key, std::string& value) const override;
+  void setRaw(const std::string& key, const std::string& value) override;
+  void enumerate(const std::string& key, Keys& range) const override;
+
+ private:
+  std::vector<Setting> settings_;
+};
 
 }  // namespace espalier::command

@@ -1,10 +1,11 @@
-// What an option may store (options.h).
+#include "common/command/option_values.h"
+
 #include <fmt/format.h>
 
 #include <charconv>
+#include <optional>
 
 #include "common/base/text.h"
-#include "common/command/options.h"
 #include "common/command/printing.h"
 #include "common/command/words.h"
 
@@ -15,12 +16,36 @@ Error bad(std::string_view value, std::string_view why) {
   return {ErrorCode::usage, fmt::format("\"{}\" {}", escaped(value), why)};
 }
 
+// A decimal number that is the whole text.
+std::optional<std::uint64_t> wholeNumber(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+Result<bool> parseYes(std::string_view text) {
+  for (const auto* yes : {"yes", "true", "on", "1"}) {
+    if (text == yes) return true;
+  }
+  for (const auto* no : {"no", "false", "off", "0"}) {
+    if (text == no) return false;
+  }
+  return bad(text, "is neither yes nor no");
+}
+
 }  // namespace
+
+Result<std::uint64_t> parseNumber(std::string_view text, std::uint64_t least, std::uint64_t most) {
+  const auto number = wholeNumber(text);
+  if (!number || *number < least || *number > most) {
+    return bad(text, fmt::format("is no number from {} to {}", least, most));
+  }
+  return *number;
+}
 
 Result<std::uint64_t> parseSize(std::string_view text, std::uint64_t most) {
   constexpr std::string_view kUnits = "KMGT";
-  const Error wrong{ErrorCode::usage,
-                    fmt::format("\"{}\" is no size: 500, 20K, 10M, 4G or 1T", escaped(text))};
   std::uint64_t factor = 1;
   auto digits = text;
   if (const auto unit = kUnits.find(text.empty() ? ' ' : text.back());
@@ -28,91 +53,57 @@ Result<std::uint64_t> parseSize(std::string_view text, std::uint64_t most) {
     for (std::size_t i = 0; i <= unit; ++i) factor *= 1000;
     digits.remove_suffix(1);
   }
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  if (error != std::errc() || end != digits.data() + digits.size()) return wrong;
-  if (number > most / factor) return wrong;
-  return number * factor;
+  const auto number = wholeNumber(digits);
+  if (!number || *number > most / factor) return bad(text, "is no size: 500, 20K, 10M, 4G or 1T");
+  return *number * factor;
 }
 
 Store storeText(std::string& target, std::size_t maxBytes) {
-  return [&target, maxBytes](std::string_view value) -> Result<void> {
+  return storeParsed(target, [maxBytes](std::string_view value) -> Result<std::string> {
     if (value.empty()) return bad(value, "is empty");
     if (value.size() > maxBytes) return bad(value, fmt::format("has over {} bytes", maxBytes));
     if (value.find('\0') != std::string_view::npos) return bad(value, "has a zero byte");
-    target = value;
-    return {};
-  };
+    return std::string(value);
+  });
 }
 
 Store storeYes(bool& target) {
-  return [&target](std::string_view value) -> Result<void> {
-    for (const auto* yes : {"yes", "true", "on", "1"}) {
-      if (value == yes) return target = true, Result<void>();
-    }
-    for (const auto* no : {"no", "false", "off", "0"}) {
-      if (value == no) return target = false, Result<void>();
-    }
-    return bad(value, "is neither yes nor no");
-  };
+  return storeParsed(target, parseYes);
 }
 
 Store storeAll(std::vector<std::string>& target) {
-  return [&target](std::string_view value) -> Result<void> {
-    target.emplace_back(value);
-    return {};
-  };
-}
-
-Store storeNumber(std::uint64_t& target, std::uint64_t least, std::uint64_t most) {
-  return [&target, least, most](std::string_view value) -> Result<void> {
-    std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-    if (error != std::errc() || end != value.data() + value.size() || number < least ||
-        number > most) {
-      return bad(value, fmt::format("is no number from {} to {}", least, most));
-    }
-    target = number;
-    return {};
+  return [&target](std::string_view value) -> Result<Assign> {
+    return Assign([&target, value = std::string(value)] { target.push_back(value); });
   };
 }
 
 Store storeEndpoint(Endpoint& target) {
-  return [&target](std::string_view value) -> Result<void> {
-    auto endpoint = Endpoint::parse(value);
-    if (!endpoint) return endpoint.error();
-    target = *endpoint;
-    return {};
-  };
+  return storeParsed(target, [](std::string_view value) { return Endpoint::parse(value); });
 }
 
 Store storeOneOf(std::string& target, std::vector<std::string> choices) {
-  return [&target, choices = std::move(choices)](std::string_view value) -> Result<void> {
-    for (const auto& choice : choices) {
-      if (choice == value) return target = choice, Result<void>();
-    }
-    const auto meant = nearest(value, choices);
-    return bad(value, fmt::format("is none of {}{}", listed(choices),
-                                  meant.empty() ? "" : fmt::format(": did you mean {}?", meant)));
-  };
+  return storeParsed(
+      target, [choices = std::move(choices)](std::string_view value) -> Result<std::string> {
+        for (const auto& choice : choices) {
+          if (choice == value) return choice;
+        }
+        const auto meant = nearest(value, choices);
+        return bad(value,
+                   fmt::format("is none of {}{}", listed(choices),
+                               meant.empty() ? "" : fmt::format(": did you mean {}?", meant)));
+      });
 }
 
 Store storeLogLevel(log::Level& target) {
-  return [&target](std::string_view value) -> Result<void> {
+  return storeParsed(target, [](std::string_view value) -> Result<log::Level> {
     const auto level = log::parseLevel(value);
     if (!level) return bad(value, "is none of debug, info, warning, error and none");
-    target = *level;
-    return {};
-  };
+    return *level;
+  });
 }
 
 Store storePeerId(PeerId& target) {
-  return [&target](std::string_view value) -> Result<void> {
-    auto id = PeerId::parse(value);
-    if (!id) return id.error();
-    target = *id;
-    return {};
-  };
+  return storeParsed(target, [](std::string_view value) { return PeerId::parse(value); });
 }
 
 }  // namespace espalier::command

@@ -1,216 +1,158 @@
 #include "common/command/options.h"
 
+#include <Poco/AutoPtr.h>
+#include <Poco/Util/LayeredConfiguration.h>
+#include <Poco/Util/MapConfiguration.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
+#include <utility>
 
 #include "common/base/home.h"
 #include "common/base/text.h"
+#include "common/command/command_line.h"
 #include "common/command/config_file.h"
 #include "common/command/words.h"
 
 namespace espalier::command {
 namespace {
 
-std::string flagName(const Option& option) {
-  return (option.name.size() == 1 ? "-" : "--") + option.name;
-}
+using Poco::AutoPtr;
+using Poco::Util::LayeredConfiguration;
+using Poco::Util::MapConfiguration;
 
-const Option* find(const Program& program, std::string_view name) {
-  for (const auto& option : program.options) {
-    if (option.name == name) return &option;
+// Of LayeredConfiguration: the lower number wins.
+enum Priority { kCommandLine = 0, kEnvironment = 1, kFile = 2 };
+
+// What was given from all sources, and what it is checked against.
+class Sources {
+ public:
+  Sources(const Program& program, const CommandLine& line, const Environment& environment)
+      : program_(program),
+        line_(line),
+        environment_(new EnvironmentConfiguration(environment)),
+        home_(environment("HOME")),
+        layers_(new LayeredConfiguration) {
+    AutoPtr<MapConfiguration> flags(new MapConfiguration);
+    for (const auto& given : line.options) flags->setString(given.option->name, given.value);
+    if (line.config) flags->setString("config", *line.config);
+    layers_->add(flags, kCommandLine);
+    layers_->add(environment_, kEnvironment);
   }
-  return nullptr;
-}
 
-// What the command line says, in its order, before anything is stored.
-struct Flags {
-  std::vector<std::pair<const Option*, std::string>> values;
-  std::optional<std::string> positional;
-  std::optional<std::string> config;
-  bool help = false;
-  bool version = false;
-};
-
-Error unknownFlag(const Program& program, std::string_view flag) {
-  std::vector<std::string> known = {"--help", "--version", "--config"};
-  for (const auto& option : program.options) known.push_back(flagName(option));
-  const std::string meant = nearest(flag, known);
-  return {ErrorCode::usage,
-          fmt::format("unknown option {}: {}", escaped(flag),
-                      meant.empty() ? fmt::format("{} --help lists them", program.name)
-                                    : fmt::format("did you mean {}?", meant))};
-}
-
-Result<Flags> readFlags(const Program& program, const std::vector<std::string>& arguments) {
-  Flags flags;
-  bool onlyValues = false;
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string& argument = arguments[i];
-    if (onlyValues || argument.size() < 2 || argument[0] != '-') {
-      if (!program.positional) {
-        return Error{ErrorCode::usage,
-                     fmt::format("\"{}\" is not expected: {} takes only options, see --help",
-                                 escaped(argument), program.name)};
-      }
-      if (flags.positional) {
-        return Error{ErrorCode::usage,
-                     fmt::format("\"{}\" is one too many: {} takes one {}, see --help",
-                                 escaped(argument), program.name, program.positional->name)};
-      }
-      flags.positional = argument;
-      continue;
-    }
-    if (argument == "--") {
-      onlyValues = true;
-      continue;
-    }
-    if (argument == "-h" || argument == "--help") {
-      flags.help = true;
-      continue;
-    }
-    if (argument == "--version") {
-      flags.version = true;
-      continue;
-    }
-    const auto equals = argument.starts_with("--") ? argument.find('=') : std::string::npos;
-    const std::string flag = argument.substr(0, equals);
-    const std::string name = flag.substr(flag.starts_with("--") ? 2 : 1);
-    const Option* option = find(program, name);
-    const bool config = flag == "--config";
-    if (!config && (option == nullptr || flagName(*option) != flag)) {
-      return unknownFlag(program, flag);
-    }
-    std::string value = "yes";
-    const bool takesValue = config || !option->valueName.empty();
-    if (equals != std::string::npos) {
-      value = argument.substr(equals + 1);
-    } else if (takesValue) {
-      if (i + 1 == arguments.size()) {
-        return Error{ErrorCode::usage, fmt::format("{} wants a value: {} {}", flag, flag,
-                                                   config ? "FILE" : option->valueName)};
-      }
-      value = arguments[++i];
-    }
-    if (config) {
-      flags.config = value;
-    } else {
-      flags.values.emplace_back(option, value);
-    }
-  }
-  return flags;
-}
-
-// Stores a value from wherever it came; of a path a leading ~/ is expanded first.
-Result<void> store(const Option& option, std::string_view value, const Environment& environment) {
-  if (!option.isPath) return option.store(value);
-  const auto path = expandHome(value, environment("HOME"));
-  return path ? option.store(*path) : path.error();
-}
-
-Result<void> applyFile(const Program& program, const std::string& path,
-                       const Environment& environment) {
-  const auto settings = readConfig(path);
-  if (!settings) return settings.error();
-  for (const auto& [line, name, value] : *settings) {
-    const Option* option = find(program, name);
-    if (option == nullptr || option->onlyFlag) {
-      std::vector<std::string> known;
-      for (const auto& each : program.options) {
-        if (!each.onlyFlag) known.push_back(each.name);
-      }
-      const auto meant = nearest(name, known);
-      return configError(
-          path, line,
-          fmt::format("unknown name \"{}\"{}", escaped(name),
-                      meant.empty() ? "" : fmt::format(": did you mean {}?", meant)));
-    }
-    if (const auto stored = store(*option, value, environment); !stored) {
-      return configError(path, line, fmt::format("{}: {}", name, stored.error().message));
-    }
-  }
-  return {};
-}
-
-Result<void> applyEnvironment(const Program& program, const Environment& environment) {
-  for (const auto& option : program.options) {
-    if (option.onlyFlag) continue;
-    const std::string name = environmentName(option.name);
-    const auto value = environment(name);
-    if (!value || value->empty()) continue;
-    if (const auto stored = store(option, *value, environment); !stored) {
-      return Error{ErrorCode::configuration, fmt::format("{}: {}", name, stored.error().message)};
-    }
-  }
-  return {};
-}
-
-Result<void> applyFlags(const Program& program, const Flags& flags,
-                        const Environment& environment) {
-  for (const auto& [option, value] : flags.values) {
-    if (const auto stored = store(*option, value, environment); !stored) {
-      return Error{ErrorCode::usage,
-                   fmt::format("{}: {}", flagName(*option), stored.error().message)};
-    }
-  }
-  if (flags.positional) {
-    if (const auto stored = program.positional->store(*flags.positional); !stored) {
-      return Error{ErrorCode::usage,
-                   fmt::format("{}: {}", program.positional->name, stored.error().message)};
-    }
-  }
-  return {};
-}
-
-}  // namespace
-
-Environment processEnvironment() {
-  return [](const std::string& name) -> std::optional<std::string> {
-    const char* value = std::getenv(name.c_str());
-    return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-  };
-}
-
-std::string environmentName(std::string_view option) {
-  std::string name = "ESPALIER_";
-  for (const char c : option) {
-    name += c == '-' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-  }
-  return name;
-}
-
-Result<Parsed> parseOptions(const Program& program, const std::vector<std::string>& arguments,
-                            const Environment& environment) {
-  auto flags = readFlags(program, arguments);
-  if (!flags) return flags.error();
-  if (flags->help) return Parsed{helpText(program)};
-  if (flags->version) {
-    return Parsed{fmt::format("{} (Espalier) {}\n", program.name, ESPALIER_VERSION)};
-  }
-  auto config = flags->config;
-  if (!config) config = environment("ESPALIER_CONFIG");
-  if (config && !config->empty()) {
-    const auto path = expandHome(*config, environment("HOME"));
+  // Adds the layer of the file that --config or ESPALIER_CONFIG names, if one does.
+  Result<void> addFile() {
+    const auto named = layers_->getRawString("config", "");
+    if (named.empty()) return {};
+    auto path = expandHome(named, home_);
     if (!path) {
-      return Error{flags->config ? ErrorCode::usage : ErrorCode::configuration,
-                   fmt::format("{}: {}", flags->config ? "--config" : "ESPALIER_CONFIG",
+      return Error{line_.config ? ErrorCode::usage : ErrorCode::configuration,
+                   fmt::format("{}: {}", line_.config ? "--config" : "ESPALIER_CONFIG",
                                path.error().message)};
     }
-    if (const auto applied = applyFile(program, *path, environment); !applied) {
-      return applied.error();
-    }
+    auto settings = readConfig(*path);
+    if (!settings) return settings.error();
+    path_ = *std::move(path);
+    file_ = new FileConfiguration(*std::move(settings));
+    layers_->add(file_, kFile);
+    return {};
   }
-  if (const auto applied = applyEnvironment(program, environment); !applied) return applied.error();
-  if (const auto applied = applyFlags(program, *flags, environment); !applied)
-    return applied.error();
-  return Parsed{};
-}
 
-std::string helpText(const Program& program) {
-  std::string text =
-      fmt::format("{}\n\nExamples:\n{}\nUsage: {} [OPTION]…{}\n", program.summary, program.examples,
-                  program.name, program.positional ? " [" + program.positional->name + "]" : "");
+  // Every value of every source. Reports the first mistake: of the file, of the environment, of the
+  // command line.
+  Result<void> check() const {
+    if (file_) {
+      for (const auto& setting : file_->settings()) {
+        if (const auto checked = checkSetting(setting); !checked) return checked;
+      }
+    }
+    for (const auto& option : program_.options) {
+      if (const auto checked = checkVariable(option); !checked) return checked;
+    }
+    return checkCommandLine();
+  }
+
+  // Stores of each option the value of the source that wins. Leaves out values with mistakes.
+  void store() const {
+    for (const auto& option : program_.options) {
+      if (option.onlyFlag || !layers_->has(option.name)) continue;
+      // Not getString(), which expands ${}.
+      assign(valueOf(option, layers_->getRawString(option.name)));
+    }
+    for (const auto& [option, value] : line_.options) {
+      if (option->onlyFlag) assign(valueOf(*option, value));
+    }
+    if (line_.positional) assign(program_.positional->store(*line_.positional));
+  }
+
+ private:
+  static void assign(const Result<Assign>& checked) {
+    if (checked) (*checked)();
+  }
+
+  // Of a path a leading ~/ is expanded first.
+  Result<Assign> valueOf(const Option& option, std::string_view value) const {
+    if (!option.isPath) return option.store(value);
+    const auto path = expandHome(value, home_);
+    return path ? option.store(*path) : path.error();
+  }
+
+  Result<void> checkSetting(const Setting& setting) const {
+    const Option* option = findOption(program_, setting.name);
+    if (option == nullptr || option->onlyFlag) return unknownName(setting);
+    if (const auto value = valueOf(*option, setting.value); !value) {
+      return configError(path_, setting.line,
+                         fmt::format("{}: {}", setting.name, value.error().message));
+    }
+    return {};
+  }
+
+  Error unknownName(const Setting& setting) const {
+    std::vector<std::string> known;
+    for (const auto& option : program_.options) {
+      if (!option.onlyFlag) known.push_back(option.name);
+    }
+    const auto meant = nearest(setting.name, known);
+    return configError(path_, setting.line,
+                       fmt::format("unknown name \"{}\"{}", escaped(setting.name),
+                                   meant.empty() ? "" : fmt::format(": did you mean {}?", meant)));
+  }
+
+  Result<void> checkVariable(const Option& option) const {
+    if (option.onlyFlag || !environment_->has(option.name)) return {};
+    const auto value = valueOf(option, environment_->getRawString(option.name));
+    if (value) return {};
+    return Error{ErrorCode::configuration,
+                 fmt::format("{}: {}", environmentName(option.name), value.error().message)};
+  }
+
+  Result<void> checkCommandLine() const {
+    for (const auto& [option, value] : line_.options) {
+      if (const auto checked = valueOf(*option, value); !checked) {
+        return Error{ErrorCode::usage,
+                     fmt::format("{}: {}", flagName(*option), checked.error().message)};
+      }
+    }
+    if (!line_.positional) return {};
+    const auto& positional = *program_.positional;
+    if (const auto checked = positional.store(*line_.positional); !checked) {
+      return Error{ErrorCode::usage,
+                   fmt::format("{}: {}", positional.name, checked.error().message)};
+    }
+    return {};
+  }
+
+  const Program& program_;
+  const CommandLine& line_;
+  AutoPtr<EnvironmentConfiguration> environment_;
+  const std::optional<std::string> home_;
+  AutoPtr<FileConfiguration> file_;  // null: no file was named
+  std::string path_;                 // of the file
+  AutoPtr<LayeredConfiguration> layers_;
+};
+
+// Two columns: the option, and what it does.
+std::string helpRows(const Program& program) {
   std::vector<std::pair<std::string, std::string>> rows;
   if (program.positional) rows.emplace_back(program.positional->name, program.positional->help);
   for (const auto& option : program.options) {
@@ -224,7 +166,8 @@ std::string helpText(const Program& program) {
   rows.emplace_back("--version", "print the version");
   rows.emplace_back("--help", "print this");
   std::size_t width = 0;
-  for (const auto& [left, right] : rows) width = std::max(width, left.size());
+  for (const auto& row : rows) width = std::max(width, row.first.size());
+  std::string text;
   for (const auto& [left, right] : rows) {
     text += fmt::format("  {:<{}}  ", left, width);
     for (const char c : right) {
@@ -233,6 +176,42 @@ std::string helpText(const Program& program) {
     }
     text += '\n';
   }
+  return text;
+}
+
+}  // namespace
+
+const Option* findOption(const Program& program, std::string_view name) {
+  const auto found = std::find_if(program.options.begin(), program.options.end(),
+                                  [&](const Option& option) { return option.name == name; });
+  return found == program.options.end() ? nullptr : &*found;
+}
+
+std::string flagName(const Option& option) {
+  return (option.name.size() == 1 ? "-" : "--") + option.name;
+}
+
+Result<Parsed> parseOptions(const Program& program, const std::vector<std::string>& arguments,
+                            const Environment& environment) {
+  const auto line = readCommandLine(program, arguments);
+  if (!line) return line.error();
+  if (line->help) return Parsed{helpText(program)};
+  if (line->version) {
+    return Parsed{fmt::format("{} (Espalier) {}\n", program.name, ESPALIER_VERSION)};
+  }
+  Sources sources(program, *line, environment);
+  if (const auto added = sources.addFile(); !added) return added.error();
+  const auto checked = sources.check();
+  sources.store();
+  if (!checked) return checked.error();
+  return Parsed{};
+}
+
+std::string helpText(const Program& program) {
+  std::string text =
+      fmt::format("{}\n\nExamples:\n{}\nUsage: {} [OPTION]…{}\n", program.summary, program.examples,
+                  program.name, program.positional ? " [" + program.positional->name + "]" : "");
+  text += helpRows(program);
   text +=
       "\nEvery option but -e can also stand in the file, without its dashes, or in the "
       "environment:\n"

@@ -24,8 +24,6 @@ Result<command::Parsed> parseMetaserverOptions(const std::vector<std::string>& a
                                                MetaserverOptions& options) {
   using namespace command;
   MetaserverOptions& o = options;
-  std::uint64_t firstPort = o.firstPort;
-  std::uint64_t maxLinks = o.maxLinks;
   Program program;
   program.name = "metaserver";
   program.summary = "metaserver: admits peers to a network and keeps its snapshot in topo.txt.";
@@ -34,9 +32,9 @@ Result<command::Parsed> parseMetaserverOptions(const std::vector<std::string>& a
   program.options = {
       {"listen", "HOST:PORT", "127.0.0.1:5000", "where peers reach it", storeEndpoint(o.listen)},
       {"first-port", "N", "5001", "the first port that it assigns to a peer",
-       storeNumber(firstPort, 1, 65535)},
+       storeNumber(o.firstPort, 1, 65535)},
       {"max-links", "N", "2", "links of a peer, that to its parent counted: 2 to 64",
-       storeNumber(maxLinks, limits::kMinLinks, limits::kMaxLinks)},
+       storeNumber(o.maxLinks, limits::kMinLinks, limits::kMaxLinks)},
       {"placement", "RULE", "shallowest",
        "shallowest: the free slot nearest the root; classic: handed on from the\n"
        "                         first peer to oldest children; nearest: by address",
@@ -56,11 +54,7 @@ Result<command::Parsed> parseMetaserverOptions(const std::vector<std::string>& a
       {"log-level", "LEVEL", "info", "debug, info, warning, error or none",
        storeLogLevel(o.logLevel)},
   };
-  auto parsed = parseOptions(program, arguments, environment);
-  if (!parsed || parsed->text) return parsed;
-  o.firstPort = static_cast<std::uint16_t>(firstPort);
-  o.maxLinks = static_cast<unsigned>(maxLinks);
-  return parsed;
+  return parseOptions(program, arguments, environment);
 }
 
 }  // namespace espalier::metaserver::shell

@@ -42,69 +42,54 @@ std::string stateBelow(const std::string& share) {
   return share + (share.ends_with('/') ? "" : "/") + ".espalier";
 }
 
-Store storeListen(Endpoint& target) {
-  return [&target](std::string_view value) -> Result<void> {
-    const auto endpoint = parseHost(value, true);
-    if (!endpoint) return endpoint.error();
-    target = *endpoint;
-    return {};
-  };
+Result<std::uint64_t> parsePushLimit(std::string_view value) {
+  return command::parseSize(value, limits::kPushFiles * limits::kFileBytes);
 }
 
-Store storeHost(std::string& target) {
-  return [&target](std::string_view value) -> Result<void> {
-    const auto endpoint = parseHost(value, false);
-    if (!endpoint) return endpoint.error();
-    target = endpoint->host;
-    return {};
-  };
+Result<std::string> parseAdvertised(std::string_view value) {
+  const auto endpoint = parseHost(value, false);
+  if (!endpoint) return endpoint.error();
+  return endpoint->host;
 }
 
 Store storeJoinWord(PeerOptions& options) {
   return [&options, store = command::storeText(options.joinWord, limits::kJoinWordBytes)](
-             std::string_view value) -> Result<void> {
-    options.joinWordGiven = true;
-    return store(value);
+             std::string_view value) -> Result<command::Assign> {
+    auto assign = store(value);
+    if (!assign) return assign;
+    return command::Assign([&options, assign = *std::move(assign)] {
+      options.joinWordGiven = true;
+      assign();
+    });
   };
 }
 
-// all, none, or ids with commas between between them.
+// all, none, or ids with commas between them.
+Result<PushPolicy> parseSenders(std::string_view value) {
+  PushPolicy policy{PushPolicy::From::some, {}, 0};
+  if (value == "all" || value == "none") {
+    policy.from = value == "all" ? PushPolicy::From::all : PushPolicy::From::none;
+    return policy;
+  }
+  while (true) {
+    const auto comma = value.find(',');
+    const auto id = PeerId::parse(value.substr(0, comma));
+    if (!id) return Error{ErrorCode::usage, "all, none, or ids: " + id.error().message};
+    policy.senders.insert(*id);
+    if (comma == std::string_view::npos) return policy;
+    value.remove_prefix(comma + 1);
+  }
+}
+
+// Leaves the limit as it is, which is an option of its own.
 Store storeSenders(PushPolicy& target) {
-  return [&target](std::string_view value) -> Result<void> {
-    PushPolicy policy{PushPolicy::From::some, {}, target.limitBytes};
-    if (value == "all" || value == "none") {
-      policy.from = value == "all" ? PushPolicy::From::all : PushPolicy::From::none;
-      target = std::move(policy);
-      return {};
-    }
-    while (true) {
-      const auto comma = value.find(',');
-      const auto id = PeerId::parse(value.substr(0, comma));
-      if (!id) return Error{ErrorCode::usage, "all, none, or ids: " + id.error().message};
-      policy.senders.insert(*id);
-      if (comma == std::string_view::npos) break;
-      value.remove_prefix(comma + 1);
-    }
-    target = std::move(policy);
-    return {};
-  };
-}
-
-Store storeSize(std::uint64_t& target) {
-  return [&target](std::string_view value) -> Result<void> {
-    const auto size = command::parseSize(value, limits::kPushFiles * limits::kFileBytes);
-    if (!size) return size.error();
-    target = *size;
-    return {};
-  };
-}
-
-Store storeRate(std::uint64_t& target) {
-  return [&target](std::string_view value) -> Result<void> {
-    const auto rate = parseRate(value);
-    if (!rate) return rate.error();
-    target = *rate;
-    return {};
+  return [&target](std::string_view value) -> Result<command::Assign> {
+    auto policy = parseSenders(value);
+    if (!policy) return policy.error();
+    return command::Assign([&target, policy = *std::move(policy)] {
+      target.from = policy.from;
+      target.senders = policy.senders;
+    });
   };
 }
 
@@ -123,18 +108,19 @@ std::vector<Option> optionTable(PeerOptions& o) {
        storeText(o.given.downloads, limits::kPathBytes), false, true},
       {"join-word", "WORD", "P2P", "the word that the metaserver wants to hear", storeJoinWord(o)},
       {"listen", "HOST[:PORT]", "127.0.0.1", "where to listen; the metaserver assigns the port",
-       storeListen(o.listen)},
+       storeParsed(o.listen, [](auto value) { return parseHost(value, true); })},
       {"advertise", "HOST", "as --listen", "the address that others reach this peer by",
-       storeHost(o.advertise)},
+       storeParsed(o.advertise, parseAdvertised)},
       {"state", "DIR", "SHARE/.espalier", "its key, index and incomplete downloads",
        storeText(o.given.state, limits::kPathBytes), false, true},
       {"accept-push", "all|IDs|none", "none",
        "from whom pushed files are taken; ids with commas between", storeSenders(o.acceptPush)},
       {"accept-push-limit", "SIZE", "10G", "the most that one push may bring: 500, 20K, 10M, 4G",
-       storeSize(o.acceptPush.limitBytes)},
+       storeParsed(o.acceptPush.limitBytes, parsePushLimit)},
       {"upload-rate", "RATE", "none", "bytes a second of all uploads together: 500K, 10M, none",
-       storeRate(o.rates.upload)},
-      {"download-rate", "RATE", "none", "the same of all downloads", storeRate(o.rates.download)},
+       storeParsed(o.rates.upload, parseRate)},
+      {"download-rate", "RATE", "none", "the same of all downloads",
+       storeParsed(o.rates.download, parseRate)},
       {"e", "COMMAND", "", "run it and exit; may be repeated; see the command help",
        storeAll(o.commands), true},
       {"headless", "", "", "no prompt: serve until SIGTERM", storeYes(o.headless)},
