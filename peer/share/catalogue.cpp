@@ -14,7 +14,7 @@ std::string behind(std::string_view folder) {
 }
 
 // Whether a file that is so now is that version.
-bool isVersion(const FileStat& now, const Remembered& known) {
+bool isVersion(const FileStat& now, const KnownVersion& known) {
   FileStat stat = known.stat;
   const auto later = std::chrono::nanoseconds(now.ctimeNanos - stat.ctimeNanos);
   const bool renamed =
@@ -108,8 +108,8 @@ std::shared_ptr<const Snapshot> Catalogue::publish(std::shared_ptr<const SharedF
   return snapshot_;
 }
 
-void Catalogue::remember(const Remembered& version) {
-  const FileId id(version.stat.device, version.stat.inode);
+void Catalogue::remember(const KnownVersion& version) {
+  const FileId id{version.stat.device, version.stat.inode};
   const bool known = remembered_.contains(id);
   if (version.stat.sizeBytes == 0 || (!known && remembered_.size() >= limits::kSharedFiles)) return;
   remembered_.insert_or_assign(id, version);
@@ -123,8 +123,8 @@ const FileRoot* Catalogue::remembered(const FileStat& stat) const {
   return nullptr;
 }
 
-std::vector<Remembered> Catalogue::everything() const {
-  std::vector<Remembered> all;
+std::vector<KnownVersion> Catalogue::everything() const {
+  std::vector<KnownVersion> all;
   all.reserve(files_ + remembered_.size());
   for (const auto& entry : snapshot_->entries()) {
     if (entry->stat.sizeBytes > 0 && !changes_.contains(entry->name)) {

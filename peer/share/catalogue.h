@@ -11,7 +11,6 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "peer/share/index_file.h"
@@ -42,12 +41,12 @@ class Catalogue {
   std::shared_ptr<const Snapshot> publish(std::shared_ptr<const SharedFolders> folders);
   const Snapshot& published() const { return *snapshot_; }
 
-  void remember(const Remembered& version);
+  void remember(const KnownVersion& version);
   // The root of that very version, if it is known.
   const FileRoot* remembered(const FileStat& stat) const;
   void forgetRemembered() { remembered_.clear(); }
   // All that is current or remembered.
-  std::vector<Remembered> everything() const;
+  std::vector<KnownVersion> everything() const;
 
  private:
   std::shared_ptr<const Snapshot> snapshot_ = std::make_shared<const Snapshot>();
@@ -55,13 +54,12 @@ class Catalogue {
   std::uint64_t files_ = 0;
   std::uint64_t bytes_ = 0;
   // By device (0: of an index that does not know it) and inode.
-  using FileId = std::pair<std::uint64_t, std::uint64_t>;
   struct FileIdHash {
     std::size_t operator()(const FileId& id) const {
-      return std::hash<std::uint64_t>()(id.second ^ id.first << 32);
+      return std::hash<std::uint64_t>()(id.inode ^ id.device << 32);
     }
   };
-  std::unordered_map<FileId, Remembered, FileIdHash> remembered_;
+  std::unordered_map<FileId, KnownVersion, FileIdHash> remembered_;
 };
 
 }  // namespace espalier::share

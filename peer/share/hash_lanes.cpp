@@ -23,26 +23,9 @@ std::uint64_t segmentsOf(std::uint64_t sizeBytes) {
   return std::max<std::uint64_t>(1, (sizeBytes + kHashSegmentBytes - 1) / kHashSegmentBytes);
 }
 
-// The bytes that were there: fewer than asked for at the end of the file, -1 for an error.
-ssize_t readFully(int descriptor, std::span<std::byte> buffer, std::uint64_t offset) {
-  std::size_t done = 0;
-  while (done < buffer.size()) {
-    const ssize_t got = ::pread(descriptor, buffer.data() + done, buffer.size() - done,
-                                static_cast<off_t>(offset + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return -1;
-    if (got == 0) break;
-    done += static_cast<std::size_t>(got);
-  }
-  return static_cast<ssize_t>(done);
-}
-
 HashOutcome failureOf(int error) {
-  if (error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENXIO) {
-    return HashOutcome::gone;
-  }
-  // Out of descriptors: again later, as if it had changed.
-  if (error == EMFILE || error == ENFILE || error == ENOMEM) return HashOutcome::changed;
+  if (isGone(error)) return HashOutcome::gone;
+  if (isShortage(error)) return HashOutcome::changed;  // It is tried again.
   return HashOutcome::unreadable;
 }
 
@@ -156,7 +139,7 @@ bool HashLanes::hashChunk(HashJob& job, std::uint64_t chunk, std::span<std::byte
   for (std::uint64_t at = start; at < end;) {
     if (stop.stop_requested() || job.cancelled || job.outcome != HashOutcome::done) return false;
     const auto part = buffer.first(std::min<std::uint64_t>(buffer.size(), end - at));
-    const ssize_t got = readFully(job.descriptor.get(), part, at);
+    const ssize_t got = readAt(job.descriptor.get(), part, at);
     if (got < 0) {
       job.error = errno;
       job.outcome = HashOutcome::unreadable;

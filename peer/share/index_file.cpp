@@ -47,12 +47,12 @@ FileRoot rootIn(std::string_view bytes) {
   return root;
 }
 
-Remembered parseFirst(std::string_view record) {
+KnownVersion parseFirst(std::string_view record) {
   return {{get(record.substr(8)), static_cast<std::int64_t>(get(record.substr(16))), get(record)},
           rootIn(record.substr(24))};
 }
 
-Remembered parseRecord(std::string_view record, bool sameBoot) {
+KnownVersion parseRecord(std::string_view record, bool sameBoot) {
   return {{get(record.substr(16)), static_cast<std::int64_t>(get(record.substr(24))),
            get(record.substr(8)), static_cast<std::int64_t>(get(record.substr(32))),
            sameBoot ? get(record) : 0},
@@ -66,7 +66,7 @@ Digest bootDigest() {
 
 }  // namespace
 
-Result<void> saveIndex(const fs::path& file, std::span<const Remembered> files) {
+Result<void> saveIndex(const fs::path& file, std::span<const KnownVersion> files) {
   files = files.first(std::min(files.size(), kRecords));
   std::string bytes;
   bytes.reserve(kNow.frontBytes + files.size() * kNow.recordBytes + Digest::kSizeBytes);
@@ -85,10 +85,10 @@ Result<void> saveIndex(const fs::path& file, std::span<const Remembered> files) 
   return replaceFile(file.string(), bytes, Durability::soft, kPrivate);
 }
 
-Result<std::vector<Remembered>> loadIndex(const fs::path& file) {
+Result<std::vector<KnownVersion>> loadIndex(const fs::path& file) {
   auto read =
       readFile(file.string(), kNow.frontBytes + kRecords * kNow.recordBytes + Digest::kSizeBytes);
-  if (!read && read.error().code == ErrorCode::failed) return std::vector<Remembered>{};
+  if (!read && read.error().code == ErrorCode::failed) return std::vector<KnownVersion>{};
   if (!read) return read.error();
   std::string_view bytes = *read;
   const auto version = binaryVersion(bytes, kKind);
@@ -108,7 +108,7 @@ Result<std::vector<Remembered>> loadIndex(const fs::path& file) {
   if (bytes.size() % layout.recordBytes != 0 || bytes.size() / layout.recordBytes != count) {
     return damaged(file, "of the wrong length");
   }
-  std::vector<Remembered> files;
+  std::vector<KnownVersion> files;
   files.reserve(count);
   for (; !bytes.empty(); bytes.remove_prefix(layout.recordBytes)) {
     const auto record = bytes.substr(0, layout.recordBytes);

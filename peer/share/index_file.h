@@ -27,14 +27,14 @@
 
 namespace espalier::share {
 
-struct Remembered {
+struct KnownVersion {
   FileStat stat;
   FileRoot root;
   // A download that was just verified, and is about to be renamed: its ctime will be later, by
   // limits::kRenameWithin at most. Not kept over a restart.
   bool renamedSoon = false;
 
-  auto operator<=>(const Remembered&) const = default;
+  auto operator<=>(const KnownVersion&) const = default;
 };
 
 inline fs::path indexIn(const fs::path& stateFolder) {
@@ -42,9 +42,9 @@ inline fs::path indexIn(const fs::path& stateFolder) {
 }
 
 // At most 2 * kSharedFiles; what is more is left out.
-Result<void> saveIndex(const fs::path& file, std::span<const Remembered> files);
+Result<void> saveIndex(const fs::path& file, std::span<const KnownVersion> files);
 // A missing file is an empty index. An error says what is wrong with a damaged one; `configuration`
 // with one of a newer version.
-Result<std::vector<Remembered>> loadIndex(const fs::path& file);
+Result<std::vector<KnownVersion>> loadIndex(const fs::path& file);
 
 }  // namespace espalier::share

@@ -52,19 +52,19 @@ void Problems::drop(Problem problem, const std::string& name) {
   kind.solved.erase(name);
 }
 
-void Problems::tell(const std::function<void(const Notice&)>& onNotice) {
+void Problems::tell(const Notify& notify) {
   for (std::size_t i = 0; i < kKinds; ++i) {
     auto& kind = kinds_[i];
     if (!kind.fresh.empty()) {
       const std::string reason = kind.reason.empty() ? "" : " (" + kind.reason + ")";
       const bool asMeant = i == static_cast<std::size_t>(Problem::dotName);
-      onNotice({asMeant ? log::Level::info : log::Level::warning,
-                exampleOf(kind.fresh) + ": " + kSentences[i] + reason});
+      notify({asMeant ? log::Level::info : log::Level::warning,
+              exampleOf(kind.fresh) + ": " + kSentences[i] + reason});
       kind.told.merge(kind.fresh);
       kind.fresh.clear();
     }
     if (!kind.solved.empty()) {
-      onNotice({log::Level::info, exampleOf(kind.solved) + ": can be read again"});
+      notify({log::Level::info, exampleOf(kind.solved) + ": can be read again"});
       kind.solved.clear();
     }
   }

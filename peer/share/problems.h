@@ -2,11 +2,10 @@
 #pragma once
 
 #include <array>
-#include <functional>
 #include <set>
 #include <string>
 
-#include "peer/share/share_index.h"
+#include "peer/share/notice.h"
 
 namespace espalier::share {
 
@@ -21,7 +20,7 @@ class Problems {
   // It is gone: nothing is told, and it would be news again.
   void drop(Problem problem, const std::string& name);
   // One notice a kind that has something new to tell, with a count and an example.
-  void tell(const std::function<void(const Notice&)>& onNotice);
+  void tell(const Notify& notify);
 
  private:
   static constexpr std::size_t kKinds = 8;

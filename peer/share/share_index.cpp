@@ -19,14 +19,13 @@ Result<std::vector<Digest>> computeChunks(const SharedFile& file, const OpenedFi
   std::vector<std::byte> buffer(limits::kHashReadBytes);
   std::uint64_t done = 0;
   while (done < file.sizeBytes) {
-    const auto wanted = std::min<std::uint64_t>(buffer.size(), file.sizeBytes - done);
-    const ssize_t got =
-        ::pread(opened.descriptor.get(), buffer.data(), wanted, static_cast<off_t>(done));
-    if (got < 0 && errno == EINTR) continue;
+    const auto part =
+        std::span(buffer).first(std::min<std::uint64_t>(buffer.size(), file.sizeBytes - done));
+    const ssize_t got = readAt(opened.descriptor.get(), part, done);
     if (got < 0) return systemError("cannot read " + escaped(file.name), errno);
-    if (got == 0) break;
-    hasher.update(std::span(buffer).first(static_cast<std::size_t>(got)));
-    done += static_cast<std::uint64_t>(got);
+    if (static_cast<std::size_t>(got) < part.size()) break;
+    hasher.update(part);
+    done += part.size();
   }
   if (done == file.sizeBytes && unchanged(opened.descriptor.get(), file)) {
     auto hashes = hasher.finish();
@@ -75,14 +74,14 @@ Result<std::vector<Digest>> ShareIndex::chunkHashes(const FileRoot& root) {
   if (computed) {
     (void)indexer_->chunkLists().store(root, *computed).ok();
   } else {
-    indexer_->lookAgain(file->name);
+    indexer_->inbox().lookAgain(file->name);
   }
   return computed;
 }
 
 Result<OpenedFile> ShareIndex::openForServing(const SharedFile& file) {
   auto opened = share::openForServing(file);
-  if (!opened) indexer_->lookAgain(file.name);
+  if (!opened) indexer_->inbox().lookAgain(file.name);
   return opened;
 }
 
@@ -97,11 +96,11 @@ void ShareIndex::learn(const fs::path& path, const FileRoot& root, std::span<con
   const std::uint64_t chunkBytes = crypto::chunkBytesFor(stat.sizeBytes);
   if (!crypto::chunkListMatches(root, stat.sizeBytes, chunkBytes, chunks)) return;
   if (chunks.size() > 1) (void)indexer_->chunkLists().store(root, chunks).ok();
-  indexer_->learn({stat, root, true});
+  indexer_->inbox().learn({stat, root, true});
 }
 
 void ShareIndex::recheck(const FileRoot& root) {
-  indexer_->recheck(root);
+  indexer_->inbox().recheck(root);
 }
 bool ShareIndex::wouldShare(const std::string& name) {
   return indexer_->wouldShare(name);

@@ -30,41 +30,22 @@
 
 #include "common/base/clock.h"
 #include "common/base/limits.h"
-#include "common/base/log.h"
+#include "peer/share/notice.h"
+#include "peer/share/progress.h"
 #include "peer/share/shared_file.h"
 #include "peer/share/snapshot.h"
 
 namespace espalier::share {
-
-struct Notice {
-  log::Level level = log::Level::info;
-  std::string text;
-};
 
 struct ShareOptions {
   fs::path root;         // the share; it need not be there yet
   fs::path stateFolder;  // created if the folder above it is there
   unsigned lanes = 0;    // 0: one a core
   // Called from the index's own thread, which waits for it; must not call the index.
-  std::function<void(const Notice&)> onNotice = [](const Notice&) {};
+  Notify onNotice = [](const Notice&) {};
   bool shareHidden = false;  // also what begins with a dot
   std::size_t watches = limits::kFolderWatches;
   Duration rescanInterval = limits::kRescanInterval;
-};
-
-struct Progress {
-  // Everything found so far is hashed. (Files that change all the time are tried again, but nobody
-  // waits for them.)
-  bool ready = false;
-  bool scanning = true;  // for the first time: the totals still grow
-  std::uint64_t hashedFiles = 0;
-  std::uint64_t totalFiles = 0;
-  std::uint64_t hashedBytes = 0;
-  std::uint64_t totalBytes = 0;
-  // Read by this process to hash them: nothing after a restart with nothing new.
-  std::uint64_t readBytes = 0;
-  // The last ticket (ShareIndex::awaitPublished) of which all is published.
-  std::uint64_t publishedTicket = 0;
 };
 
 class Indexer;

@@ -1,7 +1,6 @@
 #include "peer/share/share_name.h"
 
 #include <algorithm>
-#include <string>
 
 #include "common/base/limits.h"
 #include "common/base/state_folder.h"
@@ -87,6 +86,12 @@ std::string_view described(NameFault fault) {
       return "has control characters";
   }
   return "";
+}
+
+std::string childName(std::string_view folder, std::string_view child) {
+  std::string name(folder);
+  if (!name.empty()) name += '/';
+  return name.append(child);
 }
 
 bool isDotName(std::string_view component) {

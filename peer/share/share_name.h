@@ -10,6 +10,7 @@
 // its own (share_list.h, safe_path.h). Stateless; any thread.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 namespace espalier::share {
@@ -37,6 +38,9 @@ std::string_view described(NameFault fault);
 bool isDotName(std::string_view component);
 // Whether any component of a name is one.
 bool hasDotName(std::string_view name);
+
+// The share name of a child of a folder, which may be the share itself ("").
+std::string childName(std::string_view folder, std::string_view child);
 
 // Calls `each` with every component, while it returns true. Whether all did.
 template <typename Each>

@@ -1,6 +1,7 @@
 #include "peer/share/shared_file.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -66,8 +67,7 @@ Result<OpenedFile> openForServing(const SharedFile& file) {
   FileDescriptor descriptor = openBelow(file.folder, file.relative, O_RDONLY | O_NONBLOCK);
   if (!descriptor) {
     const int error = errno;
-    const bool gone = error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENXIO;
-    if (!gone) return systemError("cannot open " + escaped(file.name), error);
+    if (!isGone(error)) return systemError("cannot open " + escaped(file.name), error);
     return Error{ErrorCode::failed, escaped(file.name) + " is no longer there"};
   }
   if (!unchanged(descriptor.get(), file)) {
@@ -80,6 +80,27 @@ bool unchanged(int descriptor, const SharedFile& file) {
   struct stat status {};
   return ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) &&
          fileStat(status) == file.stat;
+}
+
+bool isGone(int error) {
+  return error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENXIO;
+}
+
+bool isShortage(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
+ssize_t readAt(int descriptor, std::span<std::byte> buffer, std::uint64_t offset) {
+  std::size_t done = 0;
+  while (done < buffer.size()) {
+    const ssize_t got = ::pread(descriptor, buffer.data() + done, buffer.size() - done,
+                                static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return -1;
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  return static_cast<ssize_t>(done);
 }
 
 }  // namespace espalier::share

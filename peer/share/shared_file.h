@@ -6,7 +6,9 @@
 
 #include <sys/stat.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -30,6 +32,14 @@ struct FileStat {
   auto operator<=>(const FileStat&) const = default;
 };
 FileStat fileStat(const struct stat& status);
+
+// Names a file or folder while it exists. Device numbers hold for one boot.
+struct FileId {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+
+  bool operator==(const FileId&) const = default;
+};
 
 // A value. `path` is `folder` / `relative`; what lies above `folder` is the user's and trusted.
 struct SharedFile {
@@ -60,5 +70,14 @@ bool unchanged(int descriptor, const SharedFile& file);
 FileDescriptor openBelow(int folder, std::string_view relative, int flags);
 // The same below a path of the user's, whose own links are followed.
 FileDescriptor openBelow(const fs::path& folder, std::string_view relative, int flags);
+
+// What an errno of an open says: there is no such file (any more), or something else is there.
+bool isGone(int error);
+// Descriptors or memory are used up, which says nothing of the file.
+bool isShortage(int error);
+
+// Reads `buffer.size()` bytes at that offset. The bytes that are there: fewer at the end of the
+// file; -1 and errno for a failure.
+ssize_t readAt(int descriptor, std::span<std::byte> buffer, std::uint64_t offset);
 
 }  // namespace espalier::share

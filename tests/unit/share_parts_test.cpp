@@ -202,7 +202,7 @@ TEST_CASE("the index comes back as it was written") {
   TempFile file;
   CHECK(loadIndex(file.path)->empty());
   CHECK(rc::check([&] {
-    std::vector<Remembered> files;
+    std::vector<KnownVersion> files;
     for (const auto& [size, mtime, inode, ctime, device] :
          *rc::gen::arbitrary<std::vector<std::tuple<std::uint64_t, std::int64_t, std::uint64_t,
                                                     std::int64_t, std::uint64_t>>>()) {
@@ -216,7 +216,7 @@ TEST_CASE("the index comes back as it was written") {
 
 TEST_CASE("each damaged byte of an index is noticed") {
   TempFile file;
-  const std::vector<Remembered> files{{{1, 2, 3}, rootNumber(4)}};
+  const std::vector<KnownVersion> files{{{1, 2, 3}, rootNumber(4)}};
   REQUIRE(saveIndex(file.path, files));
   const std::string good = *readFile(file.path.string(), 4096);
   for (std::size_t i = 0; i < good.size(); ++i) {
@@ -262,7 +262,7 @@ TEST_CASE("what a newer version wrote is refused, what an older one wrote is rea
   first += rootNumber(1).view();
   first += crypto::sha256(std::as_bytes(std::span(first))).view();
   REQUIRE(replaceFile(file.path.string(), first, Durability::soft, kPrivate));
-  CHECK(*loadIndex(file.path) == std::vector<Remembered>{{{8, 9, 7, 0, 0}, rootNumber(1)}});
+  CHECK(*loadIndex(file.path) == std::vector<KnownVersion>{{{8, 9, 7, 0, 0}, rootNumber(1)}});
 }
 
 TEST_CASE("a version is known by its ctime and device, too, unless an old index knew neither") {
