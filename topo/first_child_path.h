@@ -1,9 +1,13 @@
-// The walk of the `classic` placement, remembered: from the root to its oldest child, to that one's
-// oldest child, and so on down to the first peer that has room below it and hands on to nobody.
+// The path that the placement `classic` walks: from the root to its oldest child, to that peer's
+// oldest child, and so on, until a peer has a free slot.
 //
-// Invariants (every peer on the path): it is the first child of the one before; all but the last
-// are full, except those at the positions in `free_`; the last has a free slot. So end() is the
-// first free position. A link or unlink costs O(log n), plus the steps by which the path grows.
+// The figure it is for: at most 2 µs to attach a newcomer to a network of a million peers
+// (bench/attach). With two links the tree is a line, and walking it costs O(n) a newcomer.
+//
+// Invariants: each peer of the path is the first child of the one before; all but the last are
+// full, except those at the positions in `free_`; the last has a free slot. So end() is the first
+// position with a free slot. A link or unlink costs O(log n), plus the steps by which the path
+// grows.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +21,6 @@ namespace espalier::topo {
 class FirstChildPath {
  public:
   bool empty() const { return path_.empty(); }
-  std::size_t size() const { return path_.size(); }
 
   NodeIndex end() const { return free_.empty() ? path_.back() : path_[*free_.begin()]; }
   NodeIndex last() const { return path_.back(); }
@@ -44,7 +47,7 @@ class FirstChildPath {
     free_.erase(free_.lower_bound(position), free_.end());
   }
 
-  // It lost another.
+  // The peer at `position` lost a child that is not its oldest.
   void lostChild(std::uint32_t position) {
     if (position + 1 < path_.size()) free_.insert(position);
   }

@@ -1,6 +1,9 @@
-// Finds a node by the hash of its peer's id: open addressing over 8 bytes a slot, at most half
-// full, so that a look-up among a million peers costs one or two cache misses. The ids themselves
-// stay with the caller, who says whether a node with the right hash is the one.
+// Finds a peer by the hash of its id: open addressing with 8 bytes a slot, at most half full, so
+// that a look-up among a million peers costs one or two cache misses. The ids stay with the caller,
+// which says whether a node with the right hash is the one.
+//
+// The figure it is for: a join in a network of 100,000 peers costs at most 1.5 times one in a
+// network of 1,000 (bench/registry). std::unordered_map missed it.
 #pragma once
 
 #include <cstddef>
@@ -27,11 +30,6 @@ class IdIndex {
       if (slot.node == kNoNode) return kNoNode;
       if (slot.hash == hash && same(slot.node)) return slot.node;
     }
-  }
-
-  // Begins to fetch what insert(hash) will need: the one cache miss that a newcomer always costs.
-  void prefetch(std::uint32_t hash) const {
-    if (!slots_.empty()) __builtin_prefetch(&slots_[hash & mask()], 1);
   }
 
   void insert(std::uint32_t hash, NodeIndex node) {

@@ -1,5 +1,7 @@
-// How the parts of topo/ name a peer of a tree: by its vertex. Indices are recycled, so one that
-// was removed may come to mean somebody else; what must outlive a change keeps the PeerId.
+// NodeIndex: how the parts of topo/ name a peer of one tree. It is the peer's vertex in the graph.
+//
+// Indices are reused: after a peer was removed its index may name another one. Keep the PeerId of
+// whatever must outlive a change of the tree.
 #pragma once
 
 #include <cstdint>

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/text.h"
+#include "topo/search.h"
 
 namespace espalier::topo {
 namespace {
@@ -46,16 +47,10 @@ std::optional<NodeIndex> place(const Tree& tree, Rule rule, const Endpoint& newc
   return std::nullopt;
 }
 
-std::optional<NodeIndex> shallowestBelow(const Tree& tree, NodeIndex top,
-                                         const Excluded& excluded) {
-  std::vector<NodeIndex> queue{top};
-  for (std::size_t next = 0; next < queue.size(); ++next) {
-    const NodeIndex node = queue[next];
-    if (excluded && excluded(node)) continue;
-    if (tree.freeSlots(node) > 0) return node;
-    for (const NodeIndex child : tree.children(node)) queue.push_back(child);
-  }
-  return std::nullopt;
+std::optional<NodeIndex> shallowestBelow(const Tree& tree, NodeIndex top, const Accepts& accepts) {
+  return findBreadthFirst(tree.graph(), top, [&](NodeIndex node) {
+    return tree.freeSlots(node) > 0 && (!accepts || accepts(node));
+  });
 }
 
 }  // namespace espalier::topo

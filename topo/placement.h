@@ -1,5 +1,7 @@
-// Where a newcomer goes. Each rule looks at the network alone, the component of the root that
-// joined first, and finds a place whenever the tree has a peer, because a tree of n peers has
+// The placements: at which peer a newcomer is to be linked. The registry refers newcomers by them.
+//
+// Each rule looks at one component only, that of the root that joined first. It finds a slot
+// whenever the tree has a peer, because a tree of n peers with k links each has
 // n·k − 2(n − 1) ≥ 2 free slots. Pure functions; costs as in tree.h.
 #pragma once
 
@@ -14,9 +16,9 @@
 namespace espalier::topo {
 
 enum class Rule {
-  shallowest,  // the free slot nearest the root, of several the one at the peer that joined first
-  classic,     // the root, which hands the newcomer on to its oldest child while full, and so on;
-               // a peer's oldest child is the one it has been linked to for the longest time
+  shallowest,  // the free slot nearest the root; of several the one of the peer that joined first
+  classic,     // from the root to its oldest child, and so on, until a peer has a free slot; a
+               // peer's oldest child is the one that has been linked for the longest time
   nearest,     // the peer whose address shares the longest prefix with the newcomer's (see
                // address_index.h); of several the one with the lowest port, then the least id
 };
@@ -25,14 +27,14 @@ enum class Rule {
 Result<Rule> parseRule(std::string_view text);
 std::string_view name(Rule rule);
 
-// `newcomer` matters to `nearest` alone. Where the newcomer is in the tree already, as a lone root
-// that joined last, it is not considered. Nothing only if the tree is empty.
+// `newcomer` matters to `nearest` only. A newcomer that is in the tree already, as a lone root that
+// joined last, is not considered. Empty only if the tree is.
 std::optional<NodeIndex> place(const Tree& tree, Rule rule, const Endpoint& newcomer);
 
-// The first peer with a free slot, breadth first from `top`, in order of linking. Whoever is
-// `excluded` is passed over with everything below it. O(peers visited).
-using Excluded = std::function<bool(NodeIndex)>;
+// The first peer with a free slot that is accepted, breadth first from `top`, in order of linking.
+// O(peers visited).
+using Accepts = std::function<bool(NodeIndex)>;
 std::optional<NodeIndex> shallowestBelow(const Tree& tree, NodeIndex top,
-                                         const Excluded& excluded = nullptr);
+                                         const Accepts& accepts = nullptr);
 
 }  // namespace espalier::topo

@@ -2,10 +2,63 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstddef>
+#include <cstdint>
 #include <unordered_map>
+
+#include "topo/search.h"
 
 namespace espalier::topo {
 namespace {
+
+struct JoinedBefore {
+  const Tree& tree;
+  bool operator()(NodeIndex a, NodeIndex b) const {
+    return tree.member(a).order < tree.member(b).order;
+  }
+};
+
+// The vertices that a search for a slot has still to visit (a Buffer of Boost.Graph, as
+// SearchQueue). It passes over the dead, takes the peers below one peer in order of joining, and
+// can be stopped and resumed.
+//
+// Not in order of linking: each peer that plans has seen the links come in another order.
+class PlanQueue {
+ public:
+  using value_type = SearchQueue::value_type;
+
+  PlanQueue(const Tree& tree, const std::vector<bool>& isDead, NodeIndex top)
+      : joinedBefore_{tree}, isDead_(&isDead), nodes_{top} {}
+
+  void push(value_type vertex) {
+    if (!stopped_ && !(*isDead_)[vertex]) {
+      nodes_.push_back(NodeIndex(static_cast<std::uint32_t>(vertex)));
+    }
+  }
+  // Called before each vertex: what was pushed since are the peers below the one before.
+  bool empty() {
+    std::sort(nodes_.begin() + static_cast<std::ptrdiff_t>(sorted_), nodes_.end(), joinedBefore_);
+    sorted_ = nodes_.size();
+    return stopped_ || next_ == nodes_.size();
+  }
+  value_type top() const { return number(nodes_[next_]); }
+  void pop() { ++next_; }
+
+  // The vertex that is being examined is examined again after resume().
+  void stop() {
+    stopped_ = true;
+    --next_;
+  }
+  void resume() { stopped_ = false; }
+
+ private:
+  JoinedBefore joinedBefore_;
+  const std::vector<bool>* isDead_;
+  std::vector<NodeIndex> nodes_;
+  std::size_t next_ = 0;
+  std::size_t sorted_ = 1;  // how many of the nodes have their final position
+  bool stopped_ = false;
+};
 
 class Planner {
  public:
@@ -22,7 +75,7 @@ class Planner {
   Plan plan() {
     Plan plan;
     const std::vector<NodeIndex> orphans = this->orphans();
-    // First of all, because a root has one more slot to offer than an orphan.
+    // New roots come first, because a root has one more free slot than an orphan.
     for (const NodeIndex orphan : orphans) {
       const NodeIndex deadRoot = tree_.rootOf(orphan);
       if (livingAncestor(orphan) || !newRoots_.emplace(deadRoot, orphan).second) continue;
@@ -40,13 +93,6 @@ class Planner {
   }
 
  private:
-  // A search breadth first that goes on where the one before it stopped: slots only get fewer, and
-  // a peer that was passed over, being full, gets no more children.
-  struct Search {
-    std::vector<NodeIndex> queue;
-    std::size_t next = 0;
-  };
-
   bool isAlive(NodeIndex node) const { return !isDead_[number(node)]; }
 
   std::vector<NodeIndex> orphans() const {
@@ -78,32 +124,27 @@ class Planner {
     return links < tree_.maxLinks();
   }
 
+  // A search goes on where the one before it stopped. That is right because there are only ever
+  // fewer slots, and a peer that was passed over is full and gets no more children.
   NodeIndex firstFreeSlotBelow(NodeIndex top) {
-    Search& search = searches_[top];
-    if (search.queue.empty()) search.queue.push_back(top);
-    while (true) {
-      assert(search.next < search.queue.size() && "a subtree always has a free slot");
-      const NodeIndex node = search.queue[search.next];
-      if (hasFreeSlot(node)) return node;
-      ++search.next;
-      const auto below = static_cast<std::ptrdiff_t>(search.queue.size());
-      for (const NodeIndex child : tree_.children(node)) {
-        if (isAlive(child)) search.queue.push_back(child);
+    PlanQueue& queue = queues_.try_emplace(top, tree_, isDead_, top).first->second;
+    queue.resume();
+    std::optional<NodeIndex> found;
+    auto examine = [&](NodeIndex node) {
+      if (hasFreeSlot(node)) {
+        found = node;
+        queue.stop();
+      } else if (const auto orphans = attached_.find(node); orphans != attached_.end()) {
+        for (const NodeIndex orphan : orphans->second) queue.push(number(orphan));
       }
-      if (const auto found = attached_.find(node); found != attached_.end()) {
-        search.queue.insert(search.queue.end(), found->second.begin(), found->second.end());
-      }
-      // Not in order of linking: each of those who plan has seen the links come in another order.
-      std::sort(search.queue.begin() + below, search.queue.end(), joinedBefore_);
-    }
+    };
+    // Without a start: the queue has it.
+    const SearchQueue::value_type* none = nullptr;
+    boost::breadth_first_visit(tree_.graph(), none, none, queue,
+                               ExamineVisitor<decltype(examine)>(examine), AlwaysWhite());
+    assert(found && "a subtree always has a free slot");
+    return *found;
   }
-
-  struct JoinedBefore {
-    const Tree& tree;
-    bool operator()(NodeIndex a, NodeIndex b) const {
-      return tree.member(a).order < tree.member(b).order;
-    }
-  };
 
   const Tree& tree_;
   const JoinedBefore joinedBefore_{tree_};
@@ -111,7 +152,7 @@ class Planner {
   std::vector<NodeIndex> dead_;
   std::unordered_map<NodeIndex, NodeIndex> newRoots_;               // by the root that died
   std::unordered_map<NodeIndex, std::vector<NodeIndex>> attached_;  // by parent
-  std::unordered_map<NodeIndex, Search> searches_;                  // by top
+  std::unordered_map<NodeIndex, PlanQueue> queues_;                 // by top
 };
 
 }  // namespace

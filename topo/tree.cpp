@@ -4,34 +4,23 @@
 
 #include <algorithm>
 #include <cassert>
-#include <type_traits>
+#include <iterator>
 
 #include "common/base/limits.h"
+#include "topo/search.h"
 
 namespace espalier::topo {
 
-static_assert(std::is_nothrow_move_constructible_v<ChildEdges<int>>,
-              "else a growing graph copies its vertices");
 static_assert(limits::kMaxLinks <= 255, "Vertex::parentPosition is a byte");
 
 Tree::Tree(unsigned maxLinks) : maxLinks_(maxLinks) {
   assert(maxLinks >= limits::kMinLinks && maxLinks <= limits::kMaxLinks);
 }
 
-void Tree::indexAddresses() {
-  addresses_.emplace();
-  for (std::uint32_t i = 0; i < members_.size(); ++i) {
-    const Vertex& v = (*graph_)[i];
-    if (v.isMember && v.isListed && v.root == oldestRoot_) {
-      addresses_->insert(NodeIndex(i), members_[i].endpoint, idOrder());
-    }
-  }
-}
+// --- changes ---
 
 NodeIndex Tree::add(Member newcomer) {
   assert(!newcomer.id.empty());
-  const std::uint32_t hash = IdIndex::hash(newcomer.id);
-  ids_.prefetch(hash);
   NodeIndex node;
   if (recycled_.empty()) {
     node = NodeIndex(static_cast<std::uint32_t>(add_vertex(*graph_)));
@@ -39,21 +28,17 @@ NodeIndex Tree::add(Member newcomer) {
   } else {
     node = recycled_.back();
     recycled_.pop_back();
-    if (!recycled_.empty()) {
-      __builtin_prefetch(&vertex(recycled_.back()), 1);
-      __builtin_prefetch(&members_[number(recycled_.back())], 1);
-    }
   }
+  assert(!find(newcomer.id));
+  ids_.insert(IdIndex::hash(newcomer.id), node);
   Vertex& v = vertex(node);
   v = Vertex();
   v.order = newcomer.order;
   v.root = node;
   v.isMember = true;
-  roots_.insert({newcomer.order, node});
+  roots_.emplace_hint(roots_.end(), newcomer.order, node);
   members_[number(node)] = std::move(newcomer);
-  pruneRoots();
-  assert(!find(members_[number(node)].id));
-  ids_.insert(hash, node);
+  updateOldestRoot();
   return node;
 }
 
@@ -63,11 +48,17 @@ void Tree::remove(NodeIndex node) {
   if (parent(node)) unlink(node);
   Member& gone = members_[number(node)];
   vertex(node).isMember = false;
-  roots_.erase(node);
+  roots_.erase({gone.order, node});
   ids_.erase(IdIndex::hash(gone.id), node);
   gone = Member();
   recycled_.push_back(node);
-  pruneRoots();
+  updateOldestRoot();
+}
+
+void Tree::setPort(NodeIndex node, std::uint16_t port) {
+  unlist(node);
+  members_[number(node)].endpoint.port = port;
+  updateListing(node);
 }
 
 Result<void> Tree::mayLink(NodeIndex child, NodeIndex parent) const {
@@ -88,26 +79,19 @@ Result<void> Tree::link(NodeIndex child, NodeIndex parent) {
   if (auto may = mayLink(child, parent); !may) return may;
 
   Vertex& c = vertex(child);
-  const NodeIndex root = vertex(parent).root;
-  const bool wasAlone = children(child).empty();
+  roots_.erase({c.order, child});
   c.parent = parent;
   c.parentPosition = static_cast<std::uint8_t>(children(child).size());
   add_edge(number(parent), number(child), *graph_);
-  roots_.erase(child);
 
-  if (!wasAlone) slots_.erase(child);
-  moveTree(child, root, vertex(parent).depth + 1, false);
-  if (freeSlots(parent) == 0) {
-    unlist(parent);
-  } else {
-    listIfFree(parent);
-  }
-  if (const auto position = vertex(parent).pathPosition; path_.contains(parent, position)) {
-    if (freeSlots(parent) == 0) path_.becameFull(position);
+  const Vertex& p = vertex(parent);
+  moveSubtree(child, p.root, p.depth + 1);
+  updateListing(parent);
+  if (path_.contains(parent, p.pathPosition)) {
+    if (freeSlots(parent) == 0) path_.becameFull(p.pathPosition);
     extendPath();
   }
-  pruneSlots(root);
-  pruneRoots();
+  updateOldestRoot();
   return {};
 }
 
@@ -115,7 +99,6 @@ void Tree::unlink(NodeIndex child) {
   assert(isMember(child) && vertex(child).parent != kNoNode);
   Vertex& c = vertex(child);
   const NodeIndex parent = c.parent;
-  const NodeIndex oldRoot = c.root;
   Vertex& p = vertex(parent);
   const Links siblings = children(parent);
   const auto position =
@@ -124,14 +107,9 @@ void Tree::unlink(NodeIndex child) {
   remove_edge(number(parent), number(child), *graph_);
   if (position < p.parentPosition) --p.parentPosition;
   c.parent = kNoNode;
-  roots_.insert({c.order, child});
-
-  moveTree(child, child, 0, true);
-  listIfFree(parent);
-  if (children(oldRoot).empty()) {
-    unlist(oldRoot);
-    slots_.erase(oldRoot);
-  }
+  roots_.emplace(c.order, child);
+  moveSubtree(child, child, 0);
+  updateListing(parent);
   if (path_.contains(parent, p.pathPosition)) {
     if (position == 0) {
       path_.lostFirstChild(p.pathPosition);
@@ -139,33 +117,32 @@ void Tree::unlink(NodeIndex child) {
       path_.lostChild(p.pathPosition);
     }
   }
-  pruneSlots(oldRoot);
-  pruneSlots(child);
-  pruneRoots();
+  updateOldestRoot();
 }
 
-// Gives `top` and all below it their new root and depth. Without `unlistFirst` the index of their
-// old component has been dropped as a whole.
-void Tree::moveTree(NodeIndex top, NodeIndex newRoot, std::uint32_t newDepth, bool unlistFirst) {
-  assert(work_.empty());
-  work_.push_back(top);
-  while (!work_.empty()) {
-    const NodeIndex node = work_.back();
-    work_.pop_back();
-    if (unlistFirst) unlist(node);
+// Gives `top` and everything below it their new root and depth.
+void Tree::moveSubtree(NodeIndex top, NodeIndex newRoot, std::uint32_t newDepth) {
+  visitBreadthFirst(*graph_, top, [&](NodeIndex node) {
+    unlist(node);
     Vertex& v = vertex(node);
-    v.isListed = false;
     v.root = newRoot;
     v.depth = node == top ? newDepth : vertex(v.parent).depth + 1;
-    listIfFree(node);
-    for (const NodeIndex child : children(node)) work_.push_back(child);
-  }
+    updateListing(node);
+  });
+}
+
+// --- the indices ---
+
+SlotIndex::Slot Tree::slotOf(NodeIndex node) const {
+  const Vertex& v = vertex(node);
+  return {v.root, v.depth, v.order, node};
 }
 
 void Tree::list(NodeIndex node) {
   Vertex& v = vertex(node);
+  if (v.isListed) return;
   v.isListed = true;
-  slots_[v.root].insert(v.depth, {v.order, node});
+  slots_.insert(slotOf(node));
   if (addresses_ && v.root == oldestRoot_) {
     addresses_->insert(node, member(node).endpoint, idOrder());
   }
@@ -175,44 +152,23 @@ void Tree::unlist(NodeIndex node) {
   Vertex& v = vertex(node);
   if (!v.isListed) return;
   v.isListed = false;
-  slots_.at(v.root).erase(v.depth, node);
+  slots_.erase(slotOf(node));
   if (addresses_ && v.root == oldestRoot_) {
     addresses_->erase(node, member(node).endpoint, idOrder());
   }
 }
 
-void Tree::setPort(NodeIndex node, std::uint16_t port) {
-  const bool wasListed = vertex(node).isListed;
-  unlist(node);
-  members_[number(node)].endpoint.port = port;
-  if (wasListed) list(node);
-}
-
-void Tree::listIfFree(NodeIndex node) {
+void Tree::updateListing(NodeIndex node) {
   const bool isAlone = degree(node) == 0;
-  if (!vertex(node).isListed && !isAlone && freeSlots(node) > 0) list(node);
+  if (!isAlone && freeSlots(node) > 0) {
+    list(node);
+  } else {
+    unlist(node);
+  }
 }
 
-void Tree::pruneSlots(NodeIndex root) {
-  const auto slots = slots_.find(root);
-  if (slots == slots_.end()) return;
-  slots->second.prune(
-      [&](std::uint32_t depth, const OldestFirst::Entry& entry) {
-        const Vertex& v = vertex(entry.node);
-        return v.isListed && v.root == root && v.depth == depth && v.order == entry.order;
-      },
-      [&](NodeIndex node) { __builtin_prefetch(&vertex(node)); });
-}
-
-bool Tree::isRootEntry(OldestFirst::Entry entry) const {
-  const Vertex& v = vertex(entry.node);
-  return v.isMember && v.parent == kNoNode && v.order == entry.order;
-}
-
-void Tree::pruneRoots() {
-  roots_.prune([&](const OldestFirst::Entry& entry) { return isRootEntry(entry); },
-               [](NodeIndex) {});
-  const NodeIndex oldest = roots_.size() == 0 ? kNoNode : roots_.front().node;
+void Tree::updateOldestRoot() {
+  const NodeIndex oldest = roots_.empty() ? kNoNode : roots_.begin()->second;
   if (oldest == oldestRoot_) return;
   oldestRoot_ = oldest;
   path_.clear();
@@ -230,12 +186,20 @@ void Tree::extendPath() {
   }
 }
 
-Vertex& Tree::vertex(NodeIndex node) {
-  return (*graph_)[number(node)];
+void Tree::indexAddresses() {
+  addresses_.emplace();
+  if (oldestRoot_ == kNoNode) return;
+  visitBreadthFirst(*graph_, oldestRoot_, [&](NodeIndex node) {
+    if (vertex(node).isListed) addresses_->insert(node, member(node).endpoint, idOrder());
+  });
 }
-const Vertex& Tree::vertex(NodeIndex node) const {
-  return (*graph_)[number(node)];
+
+AddressIndex::IsLess Tree::idOrder() const {
+  return
+      [this](NodeIndex a, NodeIndex b) { return members_[number(a)].id < members_[number(b)].id; };
 }
+
+// --- queries ---
 
 std::optional<NodeIndex> Tree::find(const PeerId& id) const {
   const NodeIndex node = ids_.find(
@@ -269,6 +233,56 @@ Links Tree::neighbours(NodeIndex node) const {
 unsigned Tree::degree(NodeIndex node) const {
   return static_cast<unsigned>(out_degree(number(node), *graph_)) +
          (vertex(node).parent == kNoNode ? 0 : 1);
+}
+
+bool Tree::isBelow(NodeIndex node, NodeIndex top) const {
+  if (rootOf(node) != rootOf(top)) return false;
+  while (depth(node) > depth(top)) node = vertex(node).parent;
+  return node == top;
+}
+
+std::vector<NodeIndex> Tree::roots() const {
+  std::vector<NodeIndex> nodes;
+  nodes.reserve(roots_.size());
+  for (const auto& [order, node] : roots_) nodes.push_back(node);
+  return nodes;
+}
+
+std::vector<NodeIndex> Tree::membersByOrder() const {
+  std::vector<NodeIndex> nodes;
+  nodes.reserve(size());
+  for (std::uint32_t i = 0; i < members_.size(); ++i) {
+    if ((*graph_)[i].isMember) nodes.push_back(NodeIndex(i));
+  }
+  const auto isOlder = [&](NodeIndex a, NodeIndex b) { return vertex(a).order < vertex(b).order; };
+  if (!std::is_sorted(nodes.begin(), nodes.end(), isOlder)) {
+    std::sort(nodes.begin(), nodes.end(), isOlder);
+  }
+  return nodes;
+}
+
+std::optional<NodeIndex> Tree::oldestRoot() const {
+  return oldestRoot_ == kNoNode ? std::nullopt : std::optional(oldestRoot_);
+}
+
+std::optional<NodeIndex> Tree::shallowestSlot() const {
+  if (oldestRoot_ == kNoNode || degree(oldestRoot_) == 0) return oldestRoot();
+  return slots_.shallowest(oldestRoot_);
+}
+
+std::optional<NodeIndex> Tree::classicSlot() const {
+  if (path_.empty()) return std::nullopt;
+  return path_.end();
+}
+
+std::optional<NodeIndex> Tree::nearestSlot(const Endpoint& newcomer) const {
+  if (oldestRoot_ == kNoNode || degree(oldestRoot_) == 0) return oldestRoot();
+  if (addresses_) return addresses_->nearest(newcomer, idOrder());
+  AddressIndex once;
+  visitBreadthFirst(*graph_, oldestRoot_, [&](NodeIndex node) {
+    if (vertex(node).isListed) once.insert(node, member(node).endpoint, idOrder());
+  });
+  return once.nearest(newcomer, idOrder());
 }
 
 }  // namespace espalier::topo

@@ -1,9 +1,12 @@
-// Tree::checkInvariants: everything that tree.h promises, found out again from the links alone.
+#include "topo/tree_check.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string>
+#include <string_view>
 
-#include "topo/tree.h"
+#include "topo/search.h"
 
 namespace espalier::topo {
 
@@ -19,8 +22,8 @@ class TreeChecker {
       checkPeer(NodeIndex(i));
     }
     if (members != tree_.size()) fail("", "the index of ids has another size");
-    checkComponents(members);
-    checkSlots();
+    if (problem_.empty()) checkComponents(members);
+    if (problem_.empty()) checkSlots();
     if (problem_.empty()) return {};
     return Error{ErrorCode::failed, problem_};
   }
@@ -48,40 +51,36 @@ class TreeChecker {
       const Links siblings = tree_.children(v.parent);
       expect(tree_.isMember(v.parent) && std::count(siblings.begin(), siblings.end(), node) == 1,
              node, "is not once among its parent's children");
-      expect(v.parentPosition <= children.size(), node, "has its parent at no place");
+      expect(v.parentPosition <= children.size(), node, "has no position for its parent");
     }
     const bool wantsListing = tree_.degree(node) > 0 && tree_.freeSlots(node) > 0;
     expect(v.isListed == wantsListing, node, "is listed for a free slot when it has none, or not");
+    expect(tree_.slots_.contains(tree_.slotOf(node)) == wantsListing, node,
+           "is not in the index of slots as it is listed");
+    if (wantsListing) ++listed_;
   }
 
-  // Down from the roots: each peer must be met exactly once.
+  // From each root down: each peer must be reached exactly once. A peer is below only one other
+  // (checkPeer), so a search ends.
   void checkComponents(std::size_t members) {
-    std::size_t met = 0;
-    std::size_t grown = 0;  // components of more than one peer
+    std::size_t reached = 0;
     const std::vector<NodeIndex> roots = tree_.roots();
-    if (roots.size() != tree_.roots_.size()) fail("", "the queue of roots has another size");
     for (const NodeIndex root : roots) {
-      if (tree_.degree(root) > 0) ++grown;
-      std::vector<NodeIndex> queue{root};
-      std::size_t listed = 0;
-      for (std::size_t next = 0; next < queue.size() && met <= members; ++next, ++met) {
-        const NodeIndex node = queue[next];
+      expect(tree_.isMember(root) && !tree_.parent(root), root, "is no root");
+      if (!problem_.empty()) return;
+      visitBreadthFirst(tree_.graph(), root, [&](NodeIndex node) {
+        ++reached;
         const Vertex& v = tree_.vertex(node);
         const std::size_t depth = v.parent == kNoNode ? 0 : tree_.depth(v.parent) + 1;
         expect(v.depth == depth, node, "has another depth");
         expect(v.root == root, node, "has another root");
-        if (v.isListed) ++listed;
-        for (const NodeIndex child : tree_.children(node)) queue.push_back(child);
-      }
-      const auto slots = tree_.slots_.find(root);
-      expect((slots == tree_.slots_.end() ? 0 : slots->second.size()) == listed, root,
-             "has an index of slots of another size");
+      });
     }
-    if (tree_.slots_.size() != grown) fail("", "an index of slots that nobody has");
-    if (met != members) fail("", "a cycle: not every peer is below a root, once");
+    if (reached != members) fail("", "a cycle: not every peer is below a root");
   }
 
   void checkSlots() {
+    if (tree_.slots_.size() != listed_) fail("", "the index of slots has another size");
     const auto root = tree_.oldestRoot();
     if (!root) {
       if (tree_.size() > 0) fail("", "no peer is the oldest root");
@@ -110,11 +109,12 @@ class TreeChecker {
   }
 
   const Tree& tree_;
-  std::string problem_;
+  std::string problem_;     // the first
+  std::size_t listed_ = 0;  // peers with a free slot, lone roots aside
 };
 
-Result<void> Tree::checkInvariants() const {
-  return TreeChecker(*this).check();
+Result<void> checkInvariants(const Tree& tree) {
+  return TreeChecker(tree).check();
 }
 
 }  // namespace espalier::topo

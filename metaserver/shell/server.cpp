@@ -9,10 +9,10 @@
 #include "common/base/log.h"
 #include "common/base/random.h"
 #include "common/base/text.h"
+#include "common/whatif/kill_plan.h"
 #include "common/wire/hello.h"
 #include "common/wire/registry_codec.h"
 #include "topo/dot.h"
-#include "topo/kill_plan.h"
 
 namespace espalier::metaserver::shell {
 namespace {
@@ -278,7 +278,7 @@ Result<command::KillPlan> Server::whatIfKilled(const PeerId& id, std::stop_token
     directory.catchUp(registry_);
     return directory.tree(options_.maxLinks);
   });
-  return topo::killPlan(tree, id);
+  return whatif::killPlan(tree, id);
 }
 
 Result<Status> Server::status() {

@@ -6,9 +6,10 @@
 
 #include "common/base/limits.h"
 #include "common/base/log.h"
+#include "common/whatif/kill_plan.h"
 #include "peer/shell/node.h"
 #include "topo/dot.h"
-#include "topo/kill_plan.h"
+#include "topo/tree.h"
 
 namespace espalier::peer::shell {
 namespace {
@@ -175,7 +176,7 @@ Result<command::KillPlan> Node::whatIfKilled(const PeerId& id, std::stop_token s
     return peer.tree() != nullptr ? peer.tree()->maxLinks() : limits::kMaxLinks;
   });
   if (!maxLinks) return maxLinks.error();
-  auto plan = topo::killPlan(treeOf(now->entries, *maxLinks), id);
+  auto plan = whatif::killPlan(treeOf(now->entries, *maxLinks), id);
   if (plan && now->at < begun) plan->asOf = now->at;
   return plan;
 }

@@ -1,8 +1,7 @@
 // topo.txt, which a user may have edited.
-#include "topo/topo_file.h"
-
 #include "common/base/limits.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/support/topo_reader.h"
 
 using namespace espalier;
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "tests/simulation/world_parts.h"
+#include "topo/tree_check.h"
 
 namespace espalier::simulation {
 
@@ -52,7 +53,7 @@ void World::stepRegistry(const std::function<void(metaserver::Effects&)>& event)
   event(fx);
   carryOut(fx);
   if (settings_.watch) {
-    const auto sound = registry_->snapshot().checkInvariants();
+    const auto sound = topo::checkInvariants(registry_->snapshot());
     if (!sound) fail("the metaserver's snapshot: " + sound.error().message);
   }
   scheduleRegistryTick();

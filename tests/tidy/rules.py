@@ -18,6 +18,7 @@ LAYERS = {
     "common/net": ["common/base", "common/crypto", "common/wire/frame.h"],
     "common/command": ["common"],
     "topo": ["common/base"],
+    "common/whatif": ["common", "topo"],
     "metaserver/core": ["common/base", "common/wire", "topo"],
     "metaserver/shell": ["common", "topo", "metaserver"],
     "peer/core": ["common/base", "common/crypto", "common/wire", "topo"],

@@ -7,8 +7,10 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/support/topo_reader.h"
 #include "topo/topo_file.h"
 #include "topo/tree.h"
+#include "topo/tree_check.h"
 
 namespace espalier::topo {
 
@@ -47,7 +49,7 @@ std::string namesOf(const Tree& tree, const Nodes& nodes) {
 }
 
 inline void checkSound(const Tree& tree) {
-  const auto sound = tree.checkInvariants();
+  const auto sound = checkInvariants(tree);
   CHECK_MESSAGE(sound.ok(), (sound.ok() ? "" : sound.error().message));
 }
 

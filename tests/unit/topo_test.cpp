@@ -262,13 +262,13 @@ TEST_CASE("an address is read as RFC 4291 writes it, and nothing else is an addr
 
 TEST_CASE("the first free slot below a peer is found breadth first, in order of linking") {
   const Tree tree = treeOf(kSeven, 3);
-  const auto below = [&](auto top, const Excluded& excluded = nullptr) {
-    return nameOf(tree, shallowestBelow(tree, at(tree, top), excluded));
+  const auto below = [&](auto top, const Accepts& accepts = nullptr) {
+    return nameOf(tree, shallowestBelow(tree, at(tree, top), accepts));
   };
   CHECK(below("s1") == "s1");
   CHECK(below("s2") == "s4");
-  CHECK(below("s2", [&](NodeIndex node) { return node == at(tree, "s4"); }) == "s5");
-  CHECK(below("s2", [&](NodeIndex node) { return node == at(tree, "s2"); }) == "nobody");
+  CHECK(below("s2", [&](NodeIndex node) { return node != at(tree, "s4"); }) == "s5");
+  CHECK(below("s2", [&](NodeIndex) { return false; }) == "nobody");
 }
 
 TEST_CASE("a placement has a name") {

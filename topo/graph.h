@@ -1,8 +1,9 @@
-// How a tree stores links: a Boost.Graph graph with an edge from each parent to each child, in
-// order of linking. Only tree.h uses this; what it means for users stands there.
+// The links of a tree as a Boost.Graph graph: an edge from each parent to each child, in order of
+// linking, and at each vertex the parent and what follows from the links (root, depth).
+//
+// Only tree.h changes a graph. Others search it (search.h) or look at a peer's links (Links).
 #pragma once
 
-#include <boost/container/small_vector.hpp>
 #include <boost/graph/adjacency_list.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -14,46 +15,6 @@
 
 namespace espalier::topo {
 
-// Most peers have few children, and a separate allocation for them would be a cache miss more.
-template <typename Edge>
-class ChildEdges : public boost::container::small_vector<Edge, 2> {
- public:
-  ChildEdges() = default;
-  ChildEdges(const ChildEdges&) = default;
-  ChildEdges& operator=(const ChildEdges&) = default;
-  ChildEdges& operator=(ChildEdges&&) = default;
-  // Moving an edge moves a pointer, which Boost does not declare to be noexcept; without this a
-  // growing vector copies.
-  ChildEdges(ChildEdges&& other) noexcept
-      : boost::container::small_vector<Edge, 2>(std::move(other)) {}
-};
-struct ChildEdgesS {};  // Boost.Graph's name for it
-
-// What Boost.Graph asks of a container (found by argument-dependent look-up).
-template <typename Edge>
-boost::graph_detail::vector_tag container_category(const ChildEdges<Edge>&) {
-  return {};
-}
-template <typename Edge>
-boost::graph_detail::unstable_tag iterator_stability(const ChildEdges<Edge>&) {
-  return {};
-}
-
-}  // namespace espalier::topo
-
-namespace boost {
-template <typename Edge>
-struct container_gen<espalier::topo::ChildEdgesS, Edge> {
-  using type = espalier::topo::ChildEdges<Edge>;
-};
-template <>
-struct parallel_edge_traits<espalier::topo::ChildEdgesS> {
-  using type = allow_parallel_edge_tag;
-};
-}  // namespace boost
-
-namespace espalier::topo {
-
 struct Vertex {
   JoinOrder order{};
   NodeIndex parent = kNoNode;
@@ -62,23 +23,13 @@ struct Vertex {
   std::uint32_t pathPosition = 0;   // in the FirstChildPath, if it is there
   std::uint8_t parentPosition = 0;  // how many of its children were linked before its parent
   bool isMember = false;            // else the index waits to be used again
-  bool isListed = false;            // in the SlotIndex of its component
+  bool isListed = false;            // in the SlotIndex
 };
 
-// A link from a parent to a child has no properties. Boost 1.74 allocates even an empty one for
-// each edge of a directed graph; all of ours share a byte instead.
-struct Link {
-  static void* operator new(std::size_t) {
-    static char shared;
-    return &shared;
-  }
-  static void operator delete(void*) {}
-};
+using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::directedS, Vertex>;
 
-using Graph = boost::adjacency_list<ChildEdgesS, boost::vecS, boost::directedS, Vertex, Link>;
-
-// A graph that is copied and moved as a value. (Boost 1.74's own copy constructor is also what a
-// move gets, and makes g++ warn.) One that was moved from can only be assigned to or destroyed.
+// A graph that is copied and moved as a value: Boost 1.74 copies where a move is asked for, and its
+// copying makes g++ 12 warn. One that was moved from can only be assigned to or destroyed.
 class GraphValue {
  public:
   GraphValue() : graph_(std::make_unique<Graph>()) {}
@@ -108,7 +59,7 @@ class Links {
   class Iterator;
 
   Links() = default;
-  // `parent` (or kNoNode) goes before the child at `parentPosition`.
+  // `parent` (or kNoNode) stands before the child at `parentPosition`.
   Links(const Graph& graph, NodeIndex node, NodeIndex parent, std::size_t parentPosition)
       : children_(adjacent_vertices(number(node), graph).first),
         parent_(parent),

@@ -1,27 +1,29 @@
-#include "topo/kill_plan.h"
+#include "common/whatif/kill_plan.h"
 
 #include <fmt/format.h>
 
-namespace espalier::topo {
+#include "topo/plan.h"
 
-Result<command::KillPlan> killPlan(const Tree& tree, const PeerId& victim) {
+namespace espalier::whatif {
+
+Result<command::KillPlan> killPlan(const topo::Tree& tree, const PeerId& victim) {
   const auto node = tree.find(victim);
   if (!node) {
     return Error{ErrorCode::failed, fmt::format("{} is not in the network", victim.text())};
   }
-  const NodeIndex dead[] = {*node};
-  const Plan plan = planFailure(tree, dead);
+  const topo::NodeIndex dead[] = {*node};
+  const topo::Plan plan = topo::planFailure(tree, dead);
   command::KillPlan result;
   if (plan.newRoot) result.attachments.push_back({tree.member(*plan.newRoot).id, {}});
   for (const auto& attachment : plan.attachments) {
     result.attachments.push_back(
         {tree.member(attachment.orphan).id, tree.member(attachment.parent).id});
   }
-  const Tree after = apply(tree, plan, dead);
-  for (const NodeIndex survivor : after.membersByOrder()) {
+  const topo::Tree after = topo::apply(tree, plan, dead);
+  for (const topo::NodeIndex survivor : after.membersByOrder()) {
     const auto& member = after.member(survivor);
     command::NetworkPeer peer{member.id, member.endpoint, {}};
-    for (const NodeIndex neighbour : after.neighbours(survivor)) {
+    for (const topo::NodeIndex neighbour : after.neighbours(survivor)) {
       peer.links.push_back(after.member(neighbour).id);
     }
     result.after.push_back(std::move(peer));
@@ -29,4 +31,4 @@ Result<command::KillPlan> killPlan(const Tree& tree, const PeerId& victim) {
   return result;
 }
 
-}  // namespace espalier::topo
+}  // namespace espalier::whatif
