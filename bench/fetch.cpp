@@ -77,8 +77,10 @@ void accept(int listener, TransferServer& server) {
     if (!frame) return;
     if (!*frame) continue;
     const auto hello = wire::decodeHello(**frame);
-    if (hello) server.serve(std::move(socket), *hello, std::string(reader.rest()));
-    return;
+    if (!hello) return;
+    auto stream = net::TcpStream::adopt(std::move(socket));
+    stream->unread(reader.rest());
+    return server.serve(std::move(stream), *hello);
   }
 }
 

@@ -13,4 +13,12 @@ sigset_t signalsNotIgnored(std::initializer_list<int> signals) {
   return set;
 }
 
+QuietSignals::QuietSignals() {
+  sigset_t quiet;
+  ::sigemptyset(&quiet);
+  ::sigaddset(&quiet, SIGPIPE);
+  ::sigaddset(&quiet, SIGXFSZ);
+  ::pthread_sigmask(SIG_BLOCK, &quiet, nullptr);
+}
+
 }  // namespace espalier

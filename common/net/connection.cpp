@@ -6,7 +6,8 @@
 
 #include <cassert>
 #include <cerrno>
-#include <system_error>
+#include <chrono>
+#include <span>
 #include <utility>
 
 #include "common/base/text.h"
@@ -16,10 +17,6 @@
 namespace espalier::net {
 namespace {
 
-std::string reasonText(int errnoValue) {
-  return std::generic_category().message(errnoValue);
-}
-
 int socketError(int descriptor) {
   int error = 0;
   socklen_t length = sizeof error;
@@ -27,29 +24,21 @@ int socketError(int descriptor) {
   return error;
 }
 
-Address localOf(int descriptor) {
-  sockaddr_storage native{};
-  socklen_t length = sizeof native;
-  if (::getsockname(descriptor, reinterpret_cast<sockaddr*>(&native), &length) != 0) return {};
-  return Address::fromNative(native);
-}
-
 }  // namespace
 
 Connection::Connection(EventLoop& loop, ConnectionId id, ConnectionHandler& handler,
-                       Poco::Net::StreamSocket socket, const Address& remote, State state)
+                       std::unique_ptr<ByteStream> stream, const Address& remote, State state)
     : loop_(&loop),
       handler_(&handler),
       id_(id),
-      socket_(std::move(socket)),
+      stream_(std::move(stream)),
       remote_(remote),
-      descriptor_(socket_.impl()->sockfd()),
       state_(state) {}
 
 Connection::~Connection() = default;
 
 Endpoint Connection::localAddress() const {
-  return localOf(descriptor_).endpoint();
+  return stream_ ? stream_->local().endpoint() : Endpoint();
 }
 
 void Connection::send(std::string_view payload) {
@@ -83,7 +72,7 @@ void Connection::resumeReading() {
 void Connection::close(Error why) {
   if (state_ == State::closed) return;
   state_ = State::closed;
-  socket_.close();
+  stream_.reset();
   loop_->remove(*this, std::move(why), false);
 }
 
@@ -108,14 +97,19 @@ void Connection::keepOpen() {
   loop_->setTimer(*this, kNever);
 }
 
-Detached Connection::detach() {
+std::unique_ptr<ByteStream> Connection::detach() {
   assert(state_ == State::open);
-  Detached result{socket_, std::string(reader_.rest()), queue_.substr(sent_)};
+  if (!queue_.empty() && !flush()) return nullptr;
+  if (!queue_.empty()) {
+    close({ErrorCode::unavailable, fmt::format("{} reads too slowly", remote_.text())});
+    return nullptr;
+  }
+  stream_->unread(reader_.rest());
   state_ = State::closed;
-  [[maybe_unused]] const auto removed = loop_->control(EPOLL_CTL_DEL, descriptor_, 0, nullptr);
-  result.socket.setBlocking(true);
+  [[maybe_unused]] const auto removed =
+      loop_->control(EPOLL_CTL_DEL, stream_->descriptor(), 0, nullptr);
   loop_->remove(*this, {}, true);
-  return result;
+  return std::move(stream_);
 }
 
 void Connection::onEvents(std::uint32_t events) {
@@ -132,13 +126,14 @@ void Connection::onEvents(std::uint32_t events) {
     receive();
   } else if (state_ == State::open && broken && !pending_) {
     // It is not being read, and would come up in every round.
-    close(endError(socketError(descriptor_)));
+    close(endError(socketError(stream_->descriptor())));
   }
 }
 
 void Connection::onTimer(TimePoint) {
   if (dialling_ && !reason_) {
-    return connectFailed(dialling_->silence(), ErrorCode::timeout);
+    const std::chrono::duration<double> seconds = dialling_->patience();
+    return connectFailed(fmt::format("no answer in {:g} s", seconds.count()), ErrorCode::timeout);
   }
   close(std::move(*reason_));
 }
@@ -155,7 +150,7 @@ Error Connection::endError(int errnoValue) const {
 void Connection::dial(std::unique_ptr<Dialling> dialling, int errnoValue) {
   dialling_ = std::move(dialling);
   if (errnoValue != 0) return connectFailed(reasonText(errnoValue), ErrorCode::unavailable);
-  loop_->setTimer(*this, Clock::now() + dialling_->patience);
+  loop_->setTimer(*this, Clock::now() + dialling_->patience());
 }
 
 // On to the next address, if there is one.
@@ -169,23 +164,18 @@ void Connection::connectFailed(std::string why, ErrorCode code) {
     }
     const int error = begun->error;
     remote_ = dialling_->address();
-    if (const auto added = loop_->reconnect(*this, std::move(begun->socket)); !added) {
+    if (const auto added = loop_->reconnect(*this, std::move(begun->stream)); !added) {
       return close(added.error());
     }
-    if (error == 0) return loop_->setTimer(*this, Clock::now() + dialling_->patience);
+    if (error == 0) return loop_->setTimer(*this, Clock::now() + dialling_->patience());
     dialling_->failed(reasonText(error));
   }
   close({code, dialling_->failure()});
 }
 
 void Connection::finishConnecting() {
-  if (const int error = socketError(descriptor_); error != 0) {
+  if (const int error = dialling_->outcome(*stream_); error != 0) {
     return connectFailed(reasonText(error), ErrorCode::unavailable);
-  }
-  // A port of the ephemeral range on which nobody listens may be given to the very socket that
-  // dials it: TCP then connects it to itself.
-  if (remote_.port() != 0 && localOf(descriptor_) == remote_) {
-    return connectFailed(reasonText(ECONNREFUSED), ErrorCode::unavailable);
   }
   state_ = State::open;
   dialling_.reset();
@@ -197,14 +187,16 @@ void Connection::finishConnecting() {
 void Connection::receive() {
   if (pending_) return;  // what came before has to be delivered first
   auto& buffer = loop_->readBuffer_;
-  const auto count = ::recv(descriptor_, buffer.data(), buffer.size(), 0);
-  if (count > 0) {
-    reader_.append(std::string_view(buffer.data(), static_cast<std::size_t>(count)));
-    deliver();
-  } else if (count == 0) {
-    close(endError(0));
-  } else if (errno != EAGAIN && errno != EINTR) {
-    close(endError(errno));
+  const auto got = stream_->read(std::as_writable_bytes(std::span(buffer)));
+  switch (got.state) {
+    case IoResult::State::done:
+      reader_.append(std::string_view(buffer.data(), got.bytes));
+      return deliver();
+    case IoResult::State::ended:
+    case IoResult::State::failed:
+      return close(endError(got.error));
+    default:
+      return;
   }
 }
 
@@ -224,30 +216,29 @@ void Connection::deliver() {
 
 void Connection::discard() {
   auto& buffer = loop_->readBuffer_;
-  const auto count = ::recv(descriptor_, buffer.data(), buffer.size(), 0);
-  if (count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR))) return;
-  if (count < 0 || queue_.empty()) return close(std::move(*reason_));
+  const auto got = stream_->read(std::as_writable_bytes(std::span(buffer)));
+  if (got.state == IoResult::State::failed) return close(std::move(*reason_));
+  if (got.state != IoResult::State::ended) return;
+  if (queue_.empty()) return close(std::move(*reason_));
   ended_ = true;  // it sends no more, but may still read
   loop_->markDirty(*this);
 }
 
 bool Connection::flush() {
-  const auto count =
-      ::send(descriptor_, queue_.data() + sent_, queue_.size() - sent_, MSG_NOSIGNAL);
-  if (count < 0) {
-    if (errno == EAGAIN || errno == EINTR) {
-      blocked_ = true;
-      return true;
-    }
-    if (errno != EPIPE && errno != ECONNRESET) {
-      close(state_ == State::finishing ? std::move(*reason_) : endError(errno));
+  const auto put = stream_->write(std::string_view(queue_).substr(sent_));
+  if (put.state == IoResult::State::failed) {
+    if (put.error != EPIPE && put.error != ECONNRESET) {
+      close(state_ == State::finishing ? std::move(*reason_) : endError(put.error));
       return false;
     }
     // It reads no more, but what it said before it went is still to be read; the end follows.
     shutDown_ = true;
     sent_ = queue_.size();
+  } else if (put.state != IoResult::State::done) {
+    blocked_ = true;
+    return true;
   } else {
-    sent_ += static_cast<std::size_t>(count);
+    sent_ += put.bytes;
   }
   if (sent_ == queue_.size()) {
     std::string().swap(queue_);  // an idle connection holds no buffer
@@ -272,12 +263,13 @@ void Connection::finishRound() {
   if (!queue_.empty() && !blocked_ && !flush()) return;
   if (state_ == State::finishing && queue_.empty() && !shutDown_) {
     if (ended_) return close(std::move(*reason_));
-    ::shutdown(descriptor_, SHUT_WR);
+    stream_->endWriting();
     shutDown_ = true;
   }
   const auto wanted = wantedEvents();
   if (wanted == interest_) return;
-  if (const auto changed = loop_->control(EPOLL_CTL_MOD, descriptor_, wanted, this); !changed) {
+  if (const auto changed = loop_->control(EPOLL_CTL_MOD, stream_->descriptor(), wanted, this);
+      !changed) {
     return close(changed.error());
   }
   interest_ = wanted;

@@ -14,8 +14,6 @@
 // leaves in one send(2).
 #pragma once
 
-#include <Poco/Net/StreamSocket.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -28,14 +26,15 @@
 #include "common/base/limits.h"
 #include "common/base/result.h"
 #include "common/net/address.h"
+#include "common/net/byte_stream.h"
 #include "common/net/event_source.h"
 #include "common/wire/frame.h"
 
 namespace espalier::net {
 
 class Connection;
+class Dialling;
 class EventLoop;
-struct Dialling;
 
 // Whoever gets what happens on connections. Outlives them. May call anything on any connection,
 // also close the one it is told of.
@@ -51,13 +50,6 @@ class ConnectionHandler {
 
  protected:
   ~ConnectionHandler() = default;
-};
-
-// A connection taken out of the loop, for a thread that blocks.
-struct Detached {
-  Poco::Net::StreamSocket socket;  // set to block
-  std::string buffered;            // received behind the frame that was being delivered
-  std::string unsent;              // to be written before anything else
 };
 
 class Connection final : public EventSource {
@@ -93,8 +85,11 @@ class Connection final : public EventSource {
   void closeAt(TimePoint deadline, Error why);
   void keepOpen();
 
-  // Out of the loop, with the bytes already read. Only while open. onClosed is not called.
-  Detached detach();
+  // Takes the stream out of the loop, for another owner, with what was received behind the frame
+  // that is being delivered. Writes what is queued first; where the other end does not take all of
+  // it at once, the connection is closed instead, and nothing is returned. Only while open.
+  // onClosed is not called for a detached connection.
+  std::unique_ptr<ByteStream> detach();
 
  private:
   friend class EventLoop;
@@ -102,11 +97,10 @@ class Connection final : public EventSource {
   enum class State : std::uint8_t { connecting, open, finishing, closed };
 
   Connection(EventLoop& loop, ConnectionId id, ConnectionHandler& handler,
-             Poco::Net::StreamSocket socket, const Address& remote, State state);
+             std::unique_ptr<ByteStream> stream, const Address& remote, State state);
 
   void onEvents(std::uint32_t events) override;
   void onTimer(TimePoint now) override;
-  int descriptor() const { return descriptor_; }
   Error endError(int errnoValue) const;  // 0: the end of the stream
   void dial(std::unique_ptr<Dialling> dialling, int errnoValue);
   void finishConnecting();
@@ -121,14 +115,13 @@ class Connection final : public EventSource {
   EventLoop* loop_;
   ConnectionHandler* handler_;
   ConnectionId id_;
-  Poco::Net::StreamSocket socket_;
-  std::string queue_;  // frames; the first sent_ bytes have left
+  std::unique_ptr<ByteStream> stream_;  // none once closed
+  std::string queue_;                   // frames; the first sent_ bytes have left
   std::size_t sent_ = 0;
   wire::FrameReader reader_;
   std::unique_ptr<Error> reason_;       // why the timer closes, or what finishing ends with
   std::unique_ptr<Dialling> dialling_;  // while connecting
   Address remote_;
-  int descriptor_;
   std::uint32_t interest_ = 0;  // what epoll was told
   State state_;
   bool paused_ = false;

@@ -1,14 +1,15 @@
 #include "common/net/dialling.h"
 
 #include <Poco/Net/StreamSocketImpl.h>
-#include <fmt/format.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <chrono>
 
 namespace espalier::net {
+
+Dialling::Dialling(Target to, Duration timeout)
+    : to_(std::move(to)), patience_(timeout / static_cast<Duration::rep>(to_.addresses.size())) {}
 
 Result<Dialling::Begun> Dialling::begin() {
   while (true) {
@@ -18,11 +19,13 @@ Result<Dialling::Begun> Dialling::begin() {
         ::socket(native.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
     if (descriptor < 0) {
       const Error error = systemError("cannot create a socket", errno);
-      if (why.size() + 1 == to.addresses.size()) return error;
+      if (why_.size() + 1 == to_.addresses.size()) return error;
       failed(error.message);
       continue;
     }
-    Begun begun{Poco::Net::StreamSocket(new Poco::Net::StreamSocketImpl(descriptor)), 0};
+    Begun begun{std::make_unique<TcpStream>(
+                    Poco::Net::StreamSocket(new Poco::Net::StreamSocketImpl(descriptor))),
+                0};
     const int on = 1;
     ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (::connect(descriptor, reinterpret_cast<const sockaddr*>(&native), length) != 0 &&
@@ -33,8 +36,15 @@ Result<Dialling::Begun> Dialling::begin() {
   }
 }
 
-std::string Dialling::silence() const {
-  return fmt::format("no answer in {:g} s", std::chrono::duration<double>(patience).count());
+int Dialling::outcome(const ByteStream& stream) const {
+  int error = 0;
+  socklen_t length = sizeof error;
+  ::getsockopt(stream.descriptor(), SOL_SOCKET, SO_ERROR, &error, &length);
+  if (error != 0) return error;
+  // A port of the ephemeral range on which nobody listens may be given to the very socket that
+  // dials it: TCP then connects it to itself.
+  const bool isItself = address().port() != 0 && stream.local() == address();
+  return isItself ? ECONNREFUSED : 0;
 }
 
 }  // namespace espalier::net

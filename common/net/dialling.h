@@ -1,37 +1,55 @@
-// Where a connection that is being dialled has got to: which of the addresses of its host were
-// tried, and why each of them failed. A value of its connection; does not wait for anything.
+// How far the dialling of one host has got: which of its addresses were tried, and why each of them
+// failed. Waits for nothing: an EventLoop and dialBlocking() both wait between begin() and
+// outcome().
+//
+//   while (!dialling.isOver()) {
+//     begin() -> a stream that connects; wait until it is writable, for patience() at most
+//     outcome() == 0: connected.  Else: failed(reason), and on to the next address
+//   }
+//   failure(): the sentence that names every address and its reason
+//
+// Not thread-safe.
 #pragma once
 
-#include <Poco/Net/StreamSocket.h>
-
 #include <cstddef>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/clock.h"
 #include "common/base/result.h"
+#include "common/net/byte_stream.h"
 #include "common/net/resolver.h"
 
 namespace espalier::net {
 
-struct Dialling {
+class Dialling {
+ public:
   struct Begun {
-    Poco::Net::StreamSocket socket;
-    int error = 0;  // errno where it failed at once; the socket is there all the same
+    std::unique_ptr<TcpStream> stream;
+    int error = 0;  // errno where it failed at once; the stream is there all the same
   };
 
-  Target to;
-  Duration patience{};           // for each address
-  std::vector<std::string> why;  // of the addresses that failed, in their order
+  // Each address has its part of `timeout`.
+  Dialling(Target to, Duration timeout);
 
-  bool isOver() const { return why.size() == to.addresses.size(); }
-  const Address& address() const { return to.addresses[why.size()]; }
-  // A socket that connects to address(); an address of a kind that this machine has no sockets for
+  bool isOver() const { return why_.size() == to_.addresses.size(); }
+  // The address whose turn it is.
+  const Address& address() const { return to_.addresses[why_.size()]; }
+  Duration patience() const { return patience_; }  // for each address
+  // A stream that connects to address(). An address of a kind that this machine has no sockets for
   // is passed over, unless it is the last.
   Result<Begun> begin();
-  void failed(std::string reason) { why.push_back(std::move(reason)); }
-  std::string silence() const;
-  std::string failure() const { return connectFailure(to, why); }
+  // Whether a stream of begin() that has become writable is connected to address(): 0, or errno.
+  int outcome(const ByteStream& stream) const;
+  void failed(std::string reason) { why_.push_back(std::move(reason)); }
+  std::string failure() const { return connectFailure(to_, why_); }
+
+ private:
+  Target to_;
+  Duration patience_;
+  std::vector<std::string> why_;  // of the addresses that failed, in their order
 };
 
 }  // namespace espalier::net

@@ -17,7 +17,6 @@
 // timer O(log n).
 #pragma once
 
-#include <Poco/Net/StreamSocket.h>
 #include <sys/epoll.h>
 
 #include <array>
@@ -86,9 +85,9 @@ class EventLoop {
   // The same with the addresses of a name: each is tried in turn, for its part of the time.
   Result<Connection*> dial(ConnectionId id, Target to, ConnectionHandler& handler,
                            Duration timeout = limits::kConnectTimeout);
-  // Takes over a connected stream socket. onOpened is not called.
-  Result<Connection*> adopt(ConnectionId id, Poco::Net::StreamSocket socket, const Address& remote,
-                            ConnectionHandler& handler);
+  // Takes over a connected stream. onOpened is not called.
+  Result<Connection*> adopt(ConnectionId id, std::unique_ptr<ByteStream> stream,
+                            const Address& remote, ConnectionHandler& handler);
   // nullptr once it is closed or detached.
   Connection* find(ConnectionId id);
   std::size_t connectionCount() const { return connections_.size(); }
@@ -114,9 +113,10 @@ class EventLoop {
   TimePoint nextDeadline() const;
   int waitMilliseconds() const;
 
-  Result<void> reconnect(Connection& connection, Poco::Net::StreamSocket socket);
-  Result<Connection*> add(ConnectionId id, Poco::Net::StreamSocket socket, const Address& remote,
-                          ConnectionHandler& handler, Connection::State state);
+  Result<void> reconnect(Connection& connection, std::unique_ptr<ByteStream> stream);
+  Result<Connection*> add(ConnectionId id, std::unique_ptr<ByteStream> stream,
+                          const Address& remote, ConnectionHandler& handler,
+                          Connection::State state);
   Result<void> addWatch(int descriptor, bool owned, std::function<void()> readable);
   Result<void> control(int operation, int descriptor, std::uint32_t events, EventSource* source);
   void forget(EventSource& source);  // events of this round that have not been told yet

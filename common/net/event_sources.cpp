@@ -1,6 +1,5 @@
 // What an EventLoop waits for: how connections, watched descriptors and signals get into it and
 // out.
-#include <Poco/Net/StreamSocketImpl.h>
 #include <fmt/format.h>
 #include <pthread.h>
 #include <sys/signalfd.h>
@@ -83,35 +82,31 @@ Result<Connection*> EventLoop::dial(ConnectionId id, const Endpoint& to, Connect
 
 Result<Connection*> EventLoop::dial(ConnectionId id, Target to, ConnectionHandler& handler,
                                     Duration timeout) {
-  auto dialling = std::make_unique<Dialling>();
-  dialling->patience = timeout / static_cast<Duration::rep>(to.addresses.size());
-  dialling->to = std::move(to);
+  auto dialling = std::make_unique<Dialling>(std::move(to), timeout);
   auto begun = dialling->begin();
   if (!begun) return begun.error();
   const Address address = dialling->address();
   const auto added =
-      add(id, std::move(begun->socket), address, handler, Connection::State::connecting);
+      add(id, std::move(begun->stream), address, handler, Connection::State::connecting);
   if (!added) return added.error();
   (*added)->dial(std::move(dialling), begun->error);
   return added;
 }
 
 // Another socket for a connection whose last one did not get through.
-Result<void> EventLoop::reconnect(Connection& connection, Poco::Net::StreamSocket socket) {
+Result<void> EventLoop::reconnect(Connection& connection, std::unique_ptr<ByteStream> stream) {
   forget(connection);  // what this round has of the last one
-  connection.socket_.close();
-  connection.socket_ = std::move(socket);
-  connection.descriptor_ = connection.socket_.impl()->sockfd();
-  return control(EPOLL_CTL_ADD, connection.descriptor_, connection.interest_, &connection);
+  connection.stream_ = std::move(stream);
+  return control(EPOLL_CTL_ADD, connection.stream_->descriptor(), connection.interest_,
+                 &connection);
 }
 
-Result<Connection*> EventLoop::adopt(ConnectionId id, Poco::Net::StreamSocket socket,
+Result<Connection*> EventLoop::adopt(ConnectionId id, std::unique_ptr<ByteStream> stream,
                                      const Address& remote, ConnectionHandler& handler) {
-  socket.setBlocking(false);
-  return add(id, std::move(socket), remote, handler, Connection::State::open);
+  return add(id, std::move(stream), remote, handler, Connection::State::open);
 }
 
-Result<Connection*> EventLoop::add(ConnectionId id, Poco::Net::StreamSocket socket,
+Result<Connection*> EventLoop::add(ConnectionId id, std::unique_ptr<ByteStream> stream,
                                    const Address& remote, ConnectionHandler& handler,
                                    Connection::State state) {
   if (connections_.size() >= limits::kConnections) {
@@ -119,9 +114,10 @@ Result<Connection*> EventLoop::add(ConnectionId id, Poco::Net::StreamSocket sock
                  fmt::format("there are {} connections; no more are allowed", connections_.size())};
   }
   std::unique_ptr<Connection> connection(
-      new Connection(*this, id, handler, std::move(socket), remote, state));
+      new Connection(*this, id, handler, std::move(stream), remote, state));
   const auto wanted = connection->wantedEvents();
-  const auto added = control(EPOLL_CTL_ADD, connection->descriptor(), wanted, connection.get());
+  const auto added =
+      control(EPOLL_CTL_ADD, connection->stream_->descriptor(), wanted, connection.get());
   if (!added) return added.error();
   connection->interest_ = wanted;
   const auto [place, isNew] = connections_.emplace(id, std::move(connection));

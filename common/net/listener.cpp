@@ -125,14 +125,15 @@ bool Listener::acceptOne() {
   }
   if (std::exchange(paused_, false)) log::info("accepting connections on {} again", local_.text());
 
-  Poco::Net::StreamSocket socket(new Poco::Net::StreamSocketImpl(descriptor));
+  auto stream = std::make_unique<TcpStream>(
+      Poco::Net::StreamSocket(new Poco::Net::StreamSocketImpl(descriptor)));
   const Address remote = Address::fromNative(native);
   EventLoop& loop = loop_;
   bool destroyed = false;
   destroyed_ = &destroyed;
   const auto admission = handler_.onAccept(remote);
   if (admission) {
-    const auto added = loop.add(admission->id, std::move(socket), remote, *admission->handler,
+    const auto added = loop.add(admission->id, std::move(stream), remote, *admission->handler,
                                 Connection::State::open);
     if (added) {
       admission->handler->onOpened(**added);

@@ -1,7 +1,5 @@
 #include "peer/shell/network.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 
 #include "common/base/limits.h"
@@ -175,11 +173,7 @@ void Network::Greeter::onFrame(net::Connection& connection, std::string_view pay
     return;
   }
   if (hello->purpose == wire::Purpose::transfer || hello->purpose == wire::Purpose::push) {
-    net::Detached detached = connection.detach();
-    // The POCO socket closes its own descriptor; the thread that serves has one for itself.
-    FileDescriptor socket(::fcntl(detached.socket.impl()->sockfd(), F_DUPFD_CLOEXEC, 0));
-    if (!socket) return;
-    network_.owner_.transfer(std::move(socket), *hello, std::move(detached.buffered));
+    if (auto stream = connection.detach()) network_.owner_.transfer(std::move(stream), *hello);
     return;
   }
   connection.send(wire::encode(wire::welcomeFor(*hello)));

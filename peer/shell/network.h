@@ -23,7 +23,6 @@
 #include <thread>
 #include <unordered_map>
 
-#include "common/base/file_descriptor.h"
 #include "common/base/random.h"
 #include "common/net/event_loop.h"
 #include "common/net/listener.h"
@@ -40,8 +39,7 @@ class Network final : private net::ListenerHandler {
     std::function<void(const MatchJob&)> match;
     std::function<void(SearchUpdate&)> searched;
     // Connections for a transfer, or for a push.
-    std::function<void(FileDescriptor socket, const wire::Hello& hello, std::string buffered)>
-        transfer;
+    std::function<void(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello)> transfer;
     std::function<void(PushJob&)> pushJob;
     std::function<void(const PushId&)> pushChanged;
   };

@@ -33,11 +33,11 @@ Node::Node(net::EventLoop& loop, PeerOptions options)
                {[this](const Notice& notice) { noticed(notice); },
                 [this](const MatchJob& job) { match(job); },
                 [this](SearchUpdate& update) { searched(update); },
-                [this](FileDescriptor socket, const wire::Hello& hello, std::string buffered) {
+                [this](std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello) {
                   if (hello.purpose == wire::Purpose::push) {
-                    desk_.serve(std::move(socket), hello, std::move(buffered));
+                    desk_.serve(std::move(stream), hello);
                   } else if (server_) {
-                    server_->serve(std::move(socket), hello, std::move(buffered));
+                    server_->serve(std::move(stream), hello);
                   }
                 },
                 [this](PushJob& job) { desk_.carryOut(job); },

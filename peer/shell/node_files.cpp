@@ -179,7 +179,7 @@ Result<ShareReport> Node::filesBelow(const Holder& holder, const std::string& pr
     }
     endpoint = entry->member.endpoint;
   }
-  transfer::Interrupter interrupter;
+  net::Interrupter interrupter;
   const std::stop_callback onStop(stop, [&] { interrupter.interrupt(); });
   auto listed = transfer::listShared({holder.id, endpoint}, {}, interrupter, prefix);
   if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};

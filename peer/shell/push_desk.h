@@ -39,8 +39,8 @@ class PushDesk {
   void stop();
 
   // --- on the loop's thread
-  void serve(FileDescriptor socket, const wire::Hello& hello, std::string buffered) {
-    server_.serve(std::move(socket), hello, std::move(buffered));
+  void serve(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello) {
+    server_.serve(std::move(stream), hello);
   }
   void carryOut(PushJob& job);
   void changed(const PushId& id);

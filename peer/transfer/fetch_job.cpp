@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <fcntl.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -16,6 +15,7 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/random.h"
+#include "common/base/signals.h"
 #include "common/base/text.h"
 #include "common/base/thread.h"
 #include "common/crypto/file_tree.h"
@@ -257,7 +257,7 @@ Result<void> FetchJob::endConversation(Conversation& talk, Result<void> ended) {
   changed_.wait(lock, [&] { return source.inLanes == 0; });
   --idle_;
   source.connected = false;
-  source.socket = -1;
+  source.stream = nullptr;
   download_.leave(talk.id);
   if (source.delivered) source.tries = 0;
   wake();
@@ -296,7 +296,7 @@ Result<void> FetchJob::converse(Conversation& talk) {
   {
     const std::lock_guard lock(mutex_);
     sources_[talk.index].connected = true;
-    sources_[talk.index].socket = talk.holder.socket();
+    sources_[talk.index].stream = &talk.holder.stream();
   }
   if (!known) {
     if (auto learned = learnPlan(talk); !learned) return learned;
@@ -559,8 +559,8 @@ bool FetchJob::judge(const ArrivedChunk& arrived, bool right) {
 void FetchJob::cutLiars() {
   const TimePoint now = Clock::now();
   for (const auto& source : sources_) {
-    if (!source.lie || source.socket < 0 || now - source.lieAt < kLieCut) continue;
-    ::shutdown(source.socket, SHUT_RDWR);
+    if (!source.lie || source.stream == nullptr || now - source.lieAt < kLieCut) continue;
+    source.stream->cut();
   }
 }
 

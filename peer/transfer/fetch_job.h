@@ -35,7 +35,6 @@
 #include "peer/core/download.h"
 #include "peer/transfer/downloader.h"
 #include "peer/transfer/fetch_lanes.h"
-#include "peer/transfer/sockets.h"
 #include "peer/transfer/staging.h"
 
 namespace espalier::transfer {
@@ -65,11 +64,11 @@ class FetchJob {
     std::optional<Error> problem;
     // Of the conversation that goes on:
     SourceId id{};
-    int socket = -1;
-    std::uint32_t position = 0;  // in its queue
-    std::size_t inLanes = 0;     // chunks that came and are not judged yet
-    bool delivered = false;      // a chunk that was right
-    std::optional<Error> lie;    // that a lane found
+    const net::BlockingStream* stream = nullptr;  // while it is connected
+    std::uint32_t position = 0;                   // in its queue
+    std::size_t inLanes = 0;                      // chunks that came and are not judged yet
+    bool delivered = false;                       // a chunk that was right
+    std::optional<Error> lie;                     // that a lane found
     TimePoint lieAt{};
   };
   struct Conversation;  // one connection of a source
@@ -105,7 +104,7 @@ class FetchJob {
   const FetchRequest& request_;
   const DownloaderOptions& options_;
   Staging& staging_;
-  Interrupter interrupter_;
+  net::Interrupter interrupter_;
   std::stop_token stop_;
 
   mutable std::mutex mutex_;         // guards what follows

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "common/base/limits.h"
+#include "common/base/signals.h"
 #include "common/base/thread.h"
-#include "peer/transfer/sockets.h"
 
 namespace espalier::transfer {
 namespace {

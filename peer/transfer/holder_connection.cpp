@@ -1,8 +1,5 @@
 #include "peer/transfer/holder_connection.h"
 
-#include <poll.h>
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -11,23 +8,15 @@
 
 #include "common/base/text.h"
 #include "peer/transfer/fetch_problem.h"
+#include "peer/transfer/paced_stream.h"
 
 namespace espalier::transfer {
-HolderConnection::HolderConnection(Endpoint endpoint, Timeouts timeouts, Interrupter& interrupter,
-                                   wire::Purpose purpose)
+HolderConnection::HolderConnection(Endpoint endpoint, Timeouts timeouts,
+                                   net::Interrupter& interrupter, wire::Purpose purpose)
     : endpoint_(std::move(endpoint)), timeouts_(timeouts), interrupter_(interrupter) {
   wire::Hello hello;
   hello.purpose = purpose;
   wire::appendFrame(wire::encode(hello), out_);
-}
-
-HolderConnection::~HolderConnection() {
-  close();
-}
-
-void HolderConnection::close() {
-  if (socket_) interrupter_.remove(socket_.get());
-  socket_.reset();
 }
 
 void HolderConnection::queue(const wire::TransferRequest& request) {
@@ -35,10 +24,9 @@ void HolderConnection::queue(const wire::TransferRequest& request) {
 }
 
 Result<void> HolderConnection::open() {
-  auto socket = dial(endpoint_, timeouts_.dial, interrupter_);
-  if (!socket) return socket.error();
-  socket_ = std::move(*socket);
-  makeBlocking(socket_.get(), timeouts_.silence);
+  auto dialled = net::dialBlocking(endpoint_, timeouts_.dial, interrupter_);
+  if (!dialled) return dialled.error();
+  stream_.emplace(std::move(*dialled), timeouts_.silence, interrupter_);
   if (auto sent = flush(); !sent) return sent;
   auto frame = receiveFrame();
   if (!frame) return frame.error();
@@ -48,7 +36,7 @@ Result<void> HolderConnection::open() {
 }
 
 Result<void> HolderConnection::flush() {
-  auto sent = sendAll(socket_.get(), out_);
+  auto sent = stream_->write(out_);
   out_.clear();
   return sent;
 }
@@ -68,11 +56,7 @@ Result<wire::TransferAnswer> HolderConnection::receive(Duration patience) {
 }
 
 bool HolderConnection::saysChanged(Duration within) {
-  if (used_ == in_.size()) {
-    pollfd polled{socket_.get(), POLLIN, 0};
-    const auto wait = std::chrono::ceil<std::chrono::milliseconds>(within).count();
-    if (::poll(&polled, 1, static_cast<int>(wait)) <= 0) return false;
-  }
+  if (used_ == in_.size() && !stream_->awaitReadable(within)) return false;
   const auto answer = receive(within);
   const auto* failure = answer ? std::get_if<wire::TransferFailure>(&*answer) : nullptr;
   return failure != nullptr && failure->problem == wire::TransferProblem::changed;
@@ -80,14 +64,10 @@ bool HolderConnection::saysChanged(Duration within) {
 
 void HolderConnection::drain(Duration within) {
   const TimePoint end = Clock::now() + within;
-  ::shutdown(socket_.get(), SHUT_WR);
+  stream_->endWriting();
   std::array<std::byte, 64 * 1024> dropped;
-  while (Clock::now() < end) {
-    pollfd polled{socket_.get(), POLLIN, 0};
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now()).count();
-    if (::poll(&polled, 1, static_cast<int>(std::max<std::int64_t>(left, 0))) <= 0) return;
-    const auto received = receiveSome(socket_.get(), dropped);
-    if (!received || *received == 0) return;
+  for (TimePoint now = Clock::now(); now < end; now = Clock::now()) {
+    if (!stream_->awaitReadable(end - now) || !stream_->read(dropped)) return;
   }
 }
 
@@ -108,8 +88,7 @@ Result<std::string_view> HolderConnection::receiveFrame() {
     in_.erase(0, std::exchange(used_, 0));
     const std::size_t before = in_.size();
     in_.resize(std::max(before + readAhead_, wanted));
-    const auto received =
-        receiveSome(socket_.get(), std::as_writable_bytes(std::span(in_)).subspan(before));
+    const auto received = stream_->read(std::as_writable_bytes(std::span(in_)).subspan(before));
     in_.resize(before + (received ? *received : 0));
     if (!received) return received.error();
   }
@@ -121,7 +100,7 @@ Result<void> HolderConnection::receiveBytes(std::span<std::byte> out) {
   pace.takeAll(there);
   std::memcpy(out.data(), in_.data() + used_, there);
   used_ += there;
-  return receiveAll(socket_.get(), out.subspan(there), pace, gathering_);
+  return receiveAll(*stream_, out.subspan(there), pace, gathering_);
 }
 
 namespace {
@@ -145,8 +124,8 @@ std::string before(std::string_view prefix) {
 
 }  // namespace
 
-Result<SharedList> listShared(const Holder& holder, Timeouts timeouts, Interrupter& interrupter,
-                              std::string_view prefix) {
+Result<SharedList> listShared(const Holder& holder, Timeouts timeouts,
+                              net::Interrupter& interrupter, std::string_view prefix) {
   HolderConnection connection(holder.endpoint, timeouts, interrupter);
   SharedList list;
   std::size_t passed = 0;  // names before the prefix

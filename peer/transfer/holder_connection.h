@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,14 +20,14 @@
 
 #include "common/base/clock.h"
 #include "common/base/endpoint.h"
-#include "common/base/file_descriptor.h"
 #include "common/base/ids.h"
 #include "common/base/limits.h"
 #include "common/base/result.h"
+#include "common/net/blocking_stream.h"
 #include "common/wire/frame.h"
 #include "common/wire/hello.h"
 #include "common/wire/transfer.h"
-#include "peer/transfer/sockets.h"
+#include "peer/transfer/rate_limit.h"
 
 namespace espalier::transfer {
 
@@ -37,14 +38,14 @@ struct Timeouts {
 
 class HolderConnection {
  public:
-  HolderConnection(Endpoint endpoint, Timeouts timeouts, Interrupter& interrupter,
+  HolderConnection(Endpoint endpoint, Timeouts timeouts, net::Interrupter& interrupter,
                    wire::Purpose purpose = wire::Purpose::transfer);
-  ~HolderConnection();
   HolderConnection(const HolderConnection&) = delete;
   HolderConnection& operator=(const HolderConnection&) = delete;
 
-  void close();
-  int socket() const { return socket_.get(); }
+  void close() { stream_.reset(); }
+  // While it is open; cut() may be called by other threads.
+  const net::BlockingStream& stream() const { return *stream_; }
   // Reads so much at once: for answers that are small and many.
   void readAhead(std::size_t bytes) { readAhead_ = bytes; }
   // Where the raw bytes of chunks come slowly, so much time's worth of them is read at once.
@@ -75,12 +76,12 @@ class HolderConnection {
 
   Endpoint endpoint_;
   Timeouts timeouts_;
-  Interrupter& interrupter_;
+  net::Interrupter& interrupter_;
   Duration gathering_{};
   RateLimit* rate_ = nullptr;
   std::function<void(std::uint32_t)> waiting_;
   std::uint32_t position_ = 0;
-  FileDescriptor socket_;
+  std::optional<net::BlockingStream> stream_;
   std::string out_;
   std::string in_;  // read and not used yet, from used_ on
   std::size_t used_ = 0;
@@ -103,7 +104,7 @@ struct SharedList {
 
 // All that a peer shares, or what of it has a name that begins with `prefix`, page after page, at
 // most limits::kListFiles. Names are as the peer has them. Blocks.
-Result<SharedList> listShared(const Holder& holder, Timeouts timeouts, Interrupter& interrupter,
-                              std::string_view prefix = {});
+Result<SharedList> listShared(const Holder& holder, Timeouts timeouts,
+                              net::Interrupter& interrupter, std::string_view prefix = {});
 
 }  // namespace espalier::transfer

@@ -15,12 +15,13 @@
 
 #include "common/base/limits.h"
 #include "common/base/log.h"
+#include "common/base/signals.h"
 #include "common/base/text.h"
 #include "common/base/thread.h"
 #include "common/crypto/file_tree.h"
+#include "common/net/interrupter.h"
 #include "peer/transfer/fetch_problem.h"
 #include "peer/transfer/small_files.h"
-#include "peer/transfer/sockets.h"
 #include "peer/transfer/target.h"
 
 namespace espalier::transfer {
@@ -77,7 +78,7 @@ class ManyJob {
   const DownloaderOptions& options_;
   const std::stop_token stop_;
   const FetchedCallback& fetched_;
-  Interrupter interrupter_;
+  net::Interrupter interrupter_;
   FileDescriptor base_;
   std::optional<Target> target_;
   std::map<std::vector<std::string>, FileDescriptor> folders_;  // while sorting

@@ -6,6 +6,7 @@
 #include <utility>
 #include <variant>
 
+#include "common/base/signals.h"
 #include "common/base/text.h"
 #include "common/base/thread.h"
 #include "common/crypto/file_tree.h"

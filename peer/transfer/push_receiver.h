@@ -61,7 +61,7 @@ class PushReceiver {
   struct Source {
     Holder holder;
     Duration patience;
-    Interrupter interrupter;
+    net::Interrupter interrupter;
     std::unique_ptr<HolderConnection> connection;
     bool delivered = false;  // since it was dialled
     Source(const Holder& from, Duration enough) : holder(from), patience(enough) {}

@@ -1,7 +1,5 @@
 #include "peer/transfer/push_server.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -11,6 +9,7 @@
 
 #include "common/wire/frame.h"
 #include "common/wire/transfer.h"
+#include "peer/transfer/paced_stream.h"
 
 namespace espalier::transfer {
 namespace {
@@ -24,16 +23,13 @@ constexpr std::size_t kReceiveBytes = 4096;  // requests are small
 // One connection.
 class Conversation final : public UploadSlots::Conversation {
  public:
-  Conversation(int socket, std::string_view buffered, PartialFiles& store,
-               const PushServerOptions& options, std::atomic<std::uint64_t>& bytes,
-               std::stop_token stop)
-      : socket_(socket),
+  Conversation(net::BlockingStream& stream, PartialFiles& store, const PushServerOptions& options,
+               std::atomic<std::uint64_t>& bytes, std::stop_token stop)
+      : stream_(stream),
         store_(store),
         options_(options),
         pace_{options.rate, std::move(stop)},
-        bytes_(bytes) {
-    reader_.append(buffered);
-  }
+        bytes_(bytes) {}
 
   // Nobody waits for a slot of these.
   Result<bool> serve(const UploadSlots::TurnIsOver&) override {
@@ -42,7 +38,7 @@ class Conversation final : public UploadSlots::Conversation {
       auto frame = reader_.next();
       if (!frame) return frame.error();
       if (!*frame) {
-        const auto received = receiveSome(socket_, buffer);
+        const auto received = stream_.read(buffer);
         if (!received) return received.error();
         reader_.append({reinterpret_cast<const char*>(buffer.data()), *received});
         continue;
@@ -132,7 +128,7 @@ class Conversation final : public UploadSlots::Conversation {
   }
 
   Result<void> sendBytes(int file, std::uint64_t offset, std::uint64_t bytes) {
-    const auto left = sendFile(socket_, file, offset, bytes, pace_);
+    const auto left = sendFile(stream_, file, offset, bytes, pace_);
     if (!left) return left.error();
     if (*left > 0) return Error{ErrorCode::io, "a pushed file has become shorter"};
     return {};
@@ -141,10 +137,10 @@ class Conversation final : public UploadSlots::Conversation {
   Result<void> send(const wire::TransferAnswer& answer, bool moreFollows = false) {
     std::string frame;
     wire::appendFrame(wire::encode(answer), frame);
-    return sendAll(socket_, frame, moreFollows);
+    return stream_.write(frame, moreFollows);
   }
 
-  const int socket_;
+  net::BlockingStream& stream_;
   PartialFiles& store_;
   const PushServerOptions& options_;
   const Pace pace_;
@@ -158,13 +154,13 @@ PushServer::PushServer(PartialFiles& store, PushServerOptions options)
     : store_(store),
       options_(options),
       slots_({.slots = options.slots, .queue = 0, .silence = options.silence},
-             [this](int socket, std::string_view buffered, std::stop_token stop) {
-               return std::make_shared<Conversation>(socket, buffered, store_, options_, bytes_,
+             [this](net::BlockingStream& stream, std::stop_token stop) {
+               return std::make_shared<Conversation>(stream, store_, options_, bytes_,
                                                      std::move(stop));
              }) {}
 
-void PushServer::serve(FileDescriptor socket, const wire::Hello& hello, std::string buffered) {
-  slots_.serve(std::move(socket), hello, std::move(buffered));
+void PushServer::serve(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello) {
+  slots_.serve(std::move(stream), hello);
 }
 
 void PushServer::stop() {

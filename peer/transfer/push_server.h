@@ -3,18 +3,18 @@
 // limits::kPushWaiting, so that a peer forwards a chunk as soon as it has verified it. Apart from
 // TransferServer, so that a queue of askers never holds up a chain.
 //
-// Slots as in upload_slots.h, limits::kPushSlots at most and no line behind them. stop() ends the
+// Slots as in upload_slots.h, limits::kPushSlots at most and no queue behind them. stop() ends the
 // store's files first. Thread-safe; serve() never blocks.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <string>
+#include <memory>
 
 #include "common/base/clock.h"
-#include "common/base/file_descriptor.h"
 #include "common/base/limits.h"
+#include "common/net/byte_stream.h"
 #include "common/wire/hello.h"
 #include "peer/transfer/partial_files.h"
 #include "peer/transfer/upload_slots.h"
@@ -37,7 +37,7 @@ class PushServer {
   PushServer& operator=(const PushServer&) = delete;
 
   // A connection whose Hello said `push`; see UploadSlots::serve().
-  void serve(FileDescriptor socket, const wire::Hello& hello, std::string buffered);
+  void serve(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello);
   void stop();
   std::uint64_t bytes() const { return bytes_; }
 

@@ -10,9 +10,10 @@
 #include <vector>
 
 #include "common/base/limits.h"
+#include "common/base/signals.h"
 #include "common/base/thread.h"
+#include "common/net/interrupter.h"
 #include "common/wire/file_form.h"
-#include "peer/transfer/sockets.h"
 
 namespace espalier::transfer {
 namespace {
@@ -24,7 +25,8 @@ struct Asked {
   bool waits = false;  // it was there, but had no slot
 };
 
-void ask(const FileRoot& root, Asked& asked, const Timeouts& timeouts, Interrupter& interrupter) {
+void ask(const FileRoot& root, Asked& asked, const Timeouts& timeouts,
+         net::Interrupter& interrupter) {
   HolderConnection connection(asked.holder.endpoint, timeouts, interrupter);
   connection.onWaiting([&](std::uint32_t position) { asked.waits = asked.waits || position > 0; });
   connection.queue(wire::ChunkListRequest{root});
@@ -74,7 +76,7 @@ std::vector<SizeClaim> claimsOf(const std::map<std::uint64_t, std::vector<Holder
 std::vector<SizeClaim> askSizes(const FileRoot& root, std::vector<SizeClaim> claims,
                                 const Timeouts& timeouts, std::stop_token stop) {
   auto endpoints = endpointsOf(claims);
-  Interrupter interrupter;
+  net::Interrupter interrupter;
   const std::stop_callback onStop(std::move(stop), [&] { interrupter.interrupt(); });
   {
     std::atomic<std::size_t> next = 0;

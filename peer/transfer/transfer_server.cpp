@@ -6,15 +6,14 @@ namespace espalier::transfer {
 
 TransferServer::TransferServer(FileSource& source, SlotOptions options, RateLimit* rate)
     : source_(source),
-      slots_(options, [this, rate, silence = options.silence](int socket, std::string_view buffered,
+      slots_(options, [this, rate, silence = options.silence](net::BlockingStream& stream,
                                                               std::stop_token stop) {
-        return begin(socket, buffered, {rate, std::move(stop)}, silence);
+        return begin(stream, {rate, std::move(stop)}, silence);
       }) {}
 
-std::shared_ptr<Upload> TransferServer::begin(int socket, std::string_view buffered, Pace pace,
+std::shared_ptr<Upload> TransferServer::begin(net::BlockingStream& stream, Pace pace,
                                               Duration silence) {
-  auto upload =
-      std::make_shared<Upload>(socket, buffered, source_, counters_, std::move(pace), silence);
+  auto upload = std::make_shared<Upload>(stream, source_, counters_, std::move(pace), silence);
   uploads_.with([&](auto& all) {
     std::erase_if(all, [](const auto& each) { return each.expired(); });
     all.push_back(upload);
@@ -33,8 +32,8 @@ std::vector<UploadStatus> TransferServer::uploads() const {
   return result;
 }
 
-void TransferServer::serve(FileDescriptor socket, const wire::Hello& hello, std::string buffered) {
-  slots_.serve(std::move(socket), hello, std::move(buffered));
+void TransferServer::serve(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello) {
+  slots_.serve(std::move(stream), hello);
 }
 
 ServerStatus TransferServer::status() const {

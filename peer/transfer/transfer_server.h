@@ -5,11 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <vector>
 
-#include "common/base/file_descriptor.h"
 #include "common/base/guarded.h"
+#include "common/net/blocking_stream.h"
 #include "common/wire/hello.h"
 #include "peer/transfer/source.h"
 #include "peer/transfer/upload.h"
@@ -30,14 +29,14 @@ class TransferServer {
   explicit TransferServer(FileSource& source, SlotOptions options = {}, RateLimit* rate = nullptr);
 
   // A connection whose Hello said `transfer`; see UploadSlots::serve().
-  void serve(FileDescriptor socket, const wire::Hello& hello, std::string buffered);
+  void serve(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello);
   void stop() { slots_.stop(); }
   ServerStatus status() const;
   // What is being served, or has its next turn soon, in the order of asking.
   std::vector<UploadStatus> uploads() const;
 
  private:
-  std::shared_ptr<Upload> begin(int socket, std::string_view buffered, Pace pace, Duration silence);
+  std::shared_ptr<Upload> begin(net::BlockingStream& stream, Pace pace, Duration silence);
 
   FileSource& source_;
   UploadCounters counters_;

@@ -1,7 +1,6 @@
 #include "peer/transfer/upload.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 
 #include "common/base/limits.h"
 #include "common/crypto/file_tree.h"
+#include "peer/transfer/paced_stream.h"
 #include "peer/transfer/partial_files.h"
 
 namespace espalier::transfer {
@@ -26,7 +26,6 @@ constexpr std::size_t kReceiveBytes = 16 * 1024;  // requests are small, and may
 // Up to here a chunk is copied among the answers before and behind it, rather than sent by itself.
 constexpr std::uint64_t kCopiedBytes = 32 * 1024;
 constexpr std::size_t kQueuedBytes = 256 * 1024;
-constexpr int kIdleMilliseconds = std::chrono::milliseconds(limits::kUploadIdle).count();
 
 TransferFailure notShared() {
   return {TransferProblem::notShared, "the file is not shared"};
@@ -37,15 +36,13 @@ TransferFailure changed() {
 
 }  // namespace
 
-Upload::Upload(int socket, std::string_view buffered, FileSource& source, UploadCounters& counters,
-               Pace pace, Duration silence)
-    : socket_(socket),
+Upload::Upload(net::BlockingStream& stream, FileSource& source, UploadCounters& counters, Pace pace,
+               Duration silence)
+    : stream_(stream),
       source_(source),
       counters_(counters),
       pace_(std::move(pace)),
-      silence_(silence) {
-  reader_.append(buffered);
-}
+      silence_(silence) {}
 
 Result<bool> Upload::serve(const UploadSlots::TurnIsOver& turnIsOver) {
   while (true) {
@@ -80,15 +77,15 @@ Result<bool> Upload::serve(const UploadSlots::TurnIsOver& turnIsOver) {
 
 // Reads some of it. False: the turn is over; who wants nothing now does not keep others waiting.
 Result<bool> Upload::awaitRequest(const UploadSlots::TurnIsOver& turnIsOver) {
-  pollfd polled{socket_, POLLIN, 0};
-  while (::poll(&polled, 1, kIdleMilliseconds) == 0) {
+  while (!stream_.awaitReadable(limits::kUploadIdle)) {
+    if (pace_.stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
     if (Clock::now() - active_ >= silence_) {
       return Error{ErrorCode::timeout, "nothing came for too long"};
     }
     if (turnIsOver(true)) return false;
   }
   std::array<std::byte, kReceiveBytes> buffer;
-  const auto received = receiveSome(socket_, buffer);
+  const auto received = stream_.read(buffer);
   if (!received) return received.error();
   active_ = Clock::now();
   reader_.append({reinterpret_cast<const char*>(buffer.data()), *received});
@@ -258,7 +255,7 @@ Upload::Failed Upload::openFile(const FileRoot& root) {
   file_ = std::move(*file);
   info_ = std::move(info);
   shown_.with([&](Shown& shown) {
-    shown.status = UploadStatus{info_->name, remoteAddress(socket_), info_->size, 0, 0};
+    shown.status = UploadStatus{info_->name, stream_.remote().endpoint().host, info_->size, 0, 0};
     shown.since = Clock::now();
   });
   if (unchanged()) return std::nullopt;
@@ -280,14 +277,14 @@ bool Upload::holds(std::uint64_t chunk, std::uint64_t chunkBytes) const {
 }
 
 Result<bool> Upload::sendBytes(std::uint64_t offset, std::uint64_t bytes) {
-  const auto left = sendFile(socket_, file_.descriptor.get(), offset, bytes, pace_);
+  const auto left = sendFile(stream_, file_.descriptor.get(), offset, bytes, pace_);
   if (!left) return left.error();
   if (*left == 0) return true;
   bytes = *left;
   static const std::string zeros(limits::kBlockBytes, '\0');
   while (bytes > 0) {
     const auto part = std::min<std::uint64_t>(bytes, zeros.size());
-    const auto sent = sendAll(socket_, std::string_view(zeros).substr(0, part));
+    const auto sent = stream_.write(std::string_view(zeros).substr(0, part));
     if (!sent) return sent.error();
     bytes -= part;
   }
@@ -300,7 +297,7 @@ Result<void> Upload::queue(const wire::TransferAnswer& answer) {
 }
 
 Result<void> Upload::flush(bool moreFollows) {
-  auto sent = sendAll(socket_, out_, moreFollows);
+  auto sent = stream_.write(out_, moreFollows);
   out_.clear();
   return sent;
 }

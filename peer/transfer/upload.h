@@ -12,9 +12,9 @@
 #include "common/base/file_descriptor.h"
 #include "common/base/guarded.h"
 #include "common/base/result.h"
+#include "common/net/blocking_stream.h"
 #include "common/wire/frame.h"
 #include "common/wire/transfer.h"
-#include "peer/transfer/sockets.h"
 #include "peer/transfer/source.h"
 #include "peer/transfer/upload_slots.h"
 
@@ -37,9 +37,8 @@ struct UploadStatus {
 
 class Upload final : public UploadSlots::Conversation {
  public:
-  // `socket` is blocking and stays the caller's. `buffered`: what was read behind the Hello.
-  Upload(int socket, std::string_view buffered, FileSource& source, UploadCounters& counters,
-         Pace pace, Duration silence);
+  Upload(net::BlockingStream& stream, FileSource& source, UploadCounters& counters, Pace pace,
+         Duration silence);
 
   // An error unless the asker left between two requests.
   Result<bool> serve(const UploadSlots::TurnIsOver& turnIsOver) override;
@@ -67,7 +66,7 @@ class Upload final : public UploadSlots::Conversation {
   Result<void> flush(bool moreFollows = false);
   void sent(std::uint64_t bytes);
 
-  int socket_;
+  net::BlockingStream& stream_;
   FileSource& source_;
   UploadCounters& counters_;
   const Pace pace_;

@@ -1,11 +1,9 @@
 #include "peer/transfer/upload_slots.h"
 
-#include <poll.h>
-#include <sys/socket.h>
-
 #include <utility>
 
 #include "common/base/log.h"
+#include "common/base/signals.h"
 #include "common/base/text.h"
 #include "common/base/thread.h"
 #include "common/wire/frame.h"
@@ -20,18 +18,6 @@ std::string framed(const std::string& payload) {
   return frame;
 }
 
-// A few bytes on a socket whose buffer is empty or whose reader is gone: never waits.
-bool sendNow(int socket, const std::string& data) {
-  return ::send(socket, data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL) ==
-         static_cast<ssize_t>(data.size());
-}
-
-// What an asker has not taken yet is a sign of life, too.
-bool isFull(int socket) {
-  pollfd polled{socket, POLLOUT, 0};
-  return ::poll(&polled, 1, 0) == 0;
-}
-
 std::string waitingFrame(std::size_t place) {
   return framed(wire::encode(wire::Waiting{static_cast<std::uint32_t>(place)}));
 }
@@ -41,18 +27,19 @@ std::string waitingFrame(std::size_t place) {
 UploadSlots::UploadSlots(SlotOptions options, Begin begin)
     : options_(options), begin_(std::move(begin)) {}
 
-void UploadSlots::serve(FileDescriptor socket, const wire::Hello& hello, std::string buffered) {
+void UploadSlots::serve(std::unique_ptr<net::ByteStream> accepted, const wire::Hello& hello) {
+  auto stream =
+      std::make_unique<net::BlockingStream>(std::move(accepted), options_.silence, interrupter_);
   const std::lock_guard lock(mutex_);
   const auto refuse = [&](const char* why) {
-    (void)sendNow(socket.get(), framed(wire::encode(wire::Failure{ErrorCode::timeout, why})));
+    (void)stream->tryWrite(framed(wire::encode(wire::Failure{ErrorCode::timeout, why})));
   };
   if (stopping_ || serving_ + queue_.size() >= options_.slots + options_.queue) {
     return refuse("busy: all slots are in use and the queue is full");
   }
   if (!addThreads()) return refuse("busy: the system has no thread left to serve this");
-  if (!sendNow(socket.get(), framed(wire::encode(wire::welcomeFor(hello))))) return;
-  interrupter_.add(socket.get());
-  queue_.push_back({std::move(socket), std::move(buffered)});
+  if (!stream->tryWrite(framed(wire::encode(wire::welcomeFor(hello))))) return;
+  queue_.push_back({std::move(stream)});
   queueWake_.notify_one();
   wake_.notify_one();
 }
@@ -90,9 +77,8 @@ void UploadSlots::work() {
       queue_.push_back(std::move(asker));
       queueWake_.notify_one();
     } else {
-      interrupter_.remove(asker.socket.get());
       asker.conversation.reset();
-      asker.socket.reset();
+      asker.stream.reset();
       lock.lock();
     }
     --serving_;
@@ -100,10 +86,7 @@ void UploadSlots::work() {
 }
 
 Result<bool> UploadSlots::converse(Asker& asker) {
-  if (!asker.conversation) {
-    makeBlocking(asker.socket.get(), options_.silence);
-    asker.conversation = begin_(asker.socket.get(), asker.buffered, interrupter_.token());
-  }
+  if (!asker.conversation) asker.conversation = begin_(*asker.stream, interrupter_.token());
   const TimePoint begun = Clock::now();
   return asker.conversation->serve([&](bool idle) {
     if (!idle && Clock::now() - begun < options_.turn) return false;
@@ -119,13 +102,13 @@ void UploadSlots::keepQueue() {
     // Those for whom a slot is free are about to be served.
     const std::size_t free = slots_.size() - serving_;
     for (std::size_t i = free; i < queue_.size();) {
-      const int socket = queue_[i].socket.get();
-      if (isFull(socket) || sendNow(socket, waitingFrame(i - free + 1))) {
+      auto& stream = *queue_[i].stream;
+      // An asker that has bytes of ours to read yet has its sign of life already.
+      if (!stream.isWritable() || stream.tryWrite(waitingFrame(i - free + 1))) {
         ++i;
         continue;
       }
       // It is gone, or reads nothing; half a frame may have left, so nothing more can be said.
-      interrupter_.remove(socket);
       queue_.erase(queue_.begin() + static_cast<std::ptrdiff_t>(i));
     }
     if (queue_.size() > free) {
@@ -151,7 +134,6 @@ void UploadSlots::stop() {
   slots.clear();
   queueKeeper = {};
   const std::lock_guard lock(mutex_);
-  for (const auto& asker : queue_) interrupter_.remove(asker.socket.get());
   queue_.clear();
 }
 

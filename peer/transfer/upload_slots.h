@@ -1,4 +1,4 @@
-// A bounded number of slots, each a thread with a blocking socket that serves one connection after
+// A bounded number of slots, each a thread that blocks, and serves one connection after
 // another. Who finds no free slot waits in a queue of bounded length and is told its position; who
 // finds the queue full is told `busy`. While somebody waits a slot is given for a turn only: then
 // its connection is the last of the queue.
@@ -9,7 +9,7 @@
 // Threads: one a slot, started when first
 // needed, and one that tells those in the queue their positions, started with the first of them.
 // Where the system has no thread left, those that there are do the work. All are joined by stop(),
-// which the destructor calls; stop() ends sockets that threads block on.
+// which the destructor calls; stop() interrupts the threads that wait for a stream.
 //
 // Thread-safe. serve() never blocks: it may be called from the event loop.
 #pragma once
@@ -21,17 +21,14 @@
 #include <memory>
 #include <mutex>
 #include <stop_token>
-#include <string>
-#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "common/base/clock.h"
-#include "common/base/file_descriptor.h"
 #include "common/base/limits.h"
 #include "common/base/result.h"
+#include "common/net/blocking_stream.h"
 #include "common/wire/hello.h"
-#include "peer/transfer/sockets.h"
 
 namespace espalier::transfer {
 
@@ -54,9 +51,9 @@ class UploadSlots {
     // Until the asker has had enough (false), or its turn is over (true).
     virtual Result<bool> serve(const TurnIsOver& turnIsOver) = 0;
   };
-  // `socket` is blocking and outlives the conversation; `buffered` is what was read after its
-  // Hello; `stop`: nobody is to wait any more. Called by several threads at once.
-  using Begin = std::function<std::shared_ptr<Conversation>(int socket, std::string_view buffered,
+  // `stream` has said its Hello and outlives the conversation; `stop`: nobody is to wait any more.
+  // Called by several threads at once.
+  using Begin = std::function<std::shared_ptr<Conversation>(net::BlockingStream& stream,
                                                             std::stop_token stop)>;
   struct Status {
     std::size_t serving = 0;
@@ -68,16 +65,15 @@ class UploadSlots {
   UploadSlots(const UploadSlots&) = delete;
   UploadSlots& operator=(const UploadSlots&) = delete;
 
-  // A connection that has said `hello`, in any blocking mode. Answers it with Welcome, or Failure
-  // when it cannot be served.
-  void serve(FileDescriptor socket, const wire::Hello& hello, std::string buffered);
+  // A connection that has said `hello`. Answers it with Welcome, or Failure when it cannot be
+  // served.
+  void serve(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello);
   void stop();
   Status status() const;
 
  private:
   struct Asker {
-    FileDescriptor socket;
-    std::string buffered;
+    std::unique_ptr<net::BlockingStream> stream;
     std::shared_ptr<Conversation> conversation = {};  // once it was served
   };
   Result<bool> converse(Asker& asker);
@@ -87,7 +83,7 @@ class UploadSlots {
 
   const SlotOptions options_;
   const Begin begin_;
-  Interrupter interrupter_;
+  net::Interrupter interrupter_;
 
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;

@@ -5,11 +5,12 @@
 #include <future>
 #include <thread>
 
+#include "common/base/file_descriptor.h"
+#include "common/net/blocking_stream.h"
 #include "common/net/resolver.h"
-#include "peer/transfer/sockets.h"
 
 using namespace espalier;
-using namespace espalier::transfer;
+using namespace espalier::net;
 using namespace std::chrono_literals;
 
 namespace {
@@ -19,11 +20,11 @@ class Listening {
  public:
   Listening() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_storage native;
-    socklen_t length = net::Address::fromEndpoint({"127.0.0.1", 0})->toNative(native);
+    socklen_t length = Address::fromEndpoint({"127.0.0.1", 0})->toNative(native);
     REQUIRE(::bind(socket_.get(), reinterpret_cast<sockaddr*>(&native), length) == 0);
     REQUIRE(::listen(socket_.get(), 16) == 0);
     ::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&native), &length);
-    port = net::Address::fromNative(native).port();
+    port = Address::fromNative(native).port();
   }
   void close() { socket_.reset(); }
   std::uint16_t port = 0;
@@ -32,11 +33,11 @@ class Listening {
   FileDescriptor socket_;
 };
 
-net::Resolver::LookUp finds(std::vector<std::string> hosts) {
+Resolver::LookUp finds(std::vector<std::string> hosts) {
   return [hosts = std::move(hosts)](const std::string&) {
-    std::vector<net::Address> addresses;
-    for (const auto& host : hosts) addresses.push_back(*net::Address::fromEndpoint({host, 0}));
-    return Result<std::vector<net::Address>>(addresses);
+    std::vector<Address> addresses;
+    for (const auto& host : hosts) addresses.push_back(*Address::fromEndpoint({host, 0}));
+    return Result<std::vector<Address>>(addresses);
   };
 }
 
@@ -44,27 +45,26 @@ net::Resolver::LookUp finds(std::vector<std::string> hosts) {
 
 TEST_CASE("a holder's addresses are tried in their order until one of them answers") {
   const Listening listening;
-  net::Resolver resolver(finds({"::1", "127.0.0.2", "127.0.0.1"}));
+  Resolver resolver(finds({"::1", "127.0.0.2", "127.0.0.1"}));
   Interrupter interrupter;
-  const auto socket = dial({"threefold", listening.port}, 5s, interrupter, resolver);
-  REQUIRE(socket.ok());
-  CHECK(remoteAddress(socket->get()) == "127.0.0.1");
-  interrupter.remove(socket->get());
+  const auto stream = dialBlocking({"threefold", listening.port}, 5s, interrupter, resolver);
+  REQUIRE(stream.ok());
+  CHECK((*stream)->remote().endpoint().host == "127.0.0.1");
 }
 
 TEST_CASE("a holder that is nowhere is named as it was given, with each address that was tried") {
   Listening listening;
   listening.close();
-  net::Resolver resolver(finds({"127.0.0.2", "127.0.0.1"}));
+  Resolver resolver(finds({"127.0.0.2", "127.0.0.1"}));
   Interrupter interrupter;
   const auto port = std::to_string(listening.port);
-  const auto failed = dial({"twofold", listening.port}, 5s, interrupter, resolver);
+  const auto failed = dialBlocking({"twofold", listening.port}, 5s, interrupter, resolver);
   REQUIRE_FALSE(failed.ok());
   CHECK(failed.error().code == ErrorCode::io);
   CHECK(failed.error().message == "cannot connect to twofold:" + port +
                                       " (tried 127.0.0.2: Connection refused; 127.0.0.1: "
                                       "Connection refused)");
-  const auto literal = dial({"127.0.0.1", listening.port}, 5s, interrupter, resolver);
+  const auto literal = dialBlocking({"127.0.0.1", listening.port}, 5s, interrupter, resolver);
   REQUIRE_FALSE(literal.ok());
   CHECK(literal.error().message == "cannot connect to 127.0.0.1:" + port + ": Connection refused");
 }
@@ -72,17 +72,17 @@ TEST_CASE("a holder that is nowhere is named as it was given, with each address 
 TEST_CASE("whoever dials is interrupted while the holder's name is being looked up") {
   std::promise<void> end;
   std::atomic<bool> asked = false;
-  net::Resolver resolver([&asked, ended = end.get_future().share()](const std::string&) {
+  Resolver resolver([&asked, ended = end.get_future().share()](const std::string&) {
     asked = true;
     ended.wait();
-    return Result<std::vector<net::Address>>(Error{ErrorCode::unavailable, "it took too long"});
+    return Result<std::vector<Address>>(Error{ErrorCode::unavailable, "it took too long"});
   });
   Interrupter interrupter;
   std::jthread canceller([&] {
     while (!asked) std::this_thread::yield();
     interrupter.interrupt();
   });
-  const auto failed = dial({"slow", 7}, 1h, interrupter, resolver);
+  const auto failed = dialBlocking({"slow", 7}, 1h, interrupter, resolver);
   REQUIRE_FALSE(failed.ok());
   CHECK(failed.error().code == ErrorCode::interrupted);
   end.set_value();

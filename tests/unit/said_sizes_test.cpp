@@ -22,10 +22,11 @@ class Liar {
           std::string said;
           wire::appendFrame(wire::encode(wire::Welcome{}), said);
           wire::appendFrame(wire::encode(wire::TransferAnswer(list)), said);
-          (void)sendAll(asker.get(), said);
-          makeBlocking(asker.get(), 200ms);
+          const net::Interrupter never;
+          net::BlockingStream stream(net::TcpStream::adopt(std::move(asker)), 200ms, never);
+          (void)stream.write(said);
           std::array<std::byte, 4096> buffer;
-          while (receiveSome(asker.get(), buffer)) {
+          while (stream.read(buffer)) {
           }
         }) {}
   Holder holder() const { return {id_, listener_.endpoint()}; }

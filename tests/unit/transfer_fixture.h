@@ -15,6 +15,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -27,6 +28,7 @@
 #include <vector>
 
 #include "common/crypto/file_tree.h"
+#include "common/net/blocking_stream.h"
 #include "common/wire/frame.h"
 #include "peer/transfer/downloader.h"
 #include "peer/transfer/source.h"
@@ -236,7 +238,9 @@ void readHello(FileDescriptor socket, Server& server, wire::Purpose purpose) {
     const auto hello = wire::decodeHello(**frame);
     REQUIRE(hello.ok());
     REQUIRE(hello->purpose == purpose);
-    server.serve(std::move(socket), *hello, std::string(reader.rest()));
+    auto stream = net::TcpStream::adopt(std::move(socket));
+    stream->unread(reader.rest());
+    server.serve(std::move(stream), *hello);
     return;
   }
 }
@@ -284,32 +288,30 @@ class Line {
 
  private:
   void connect(FileDescriptor asker) {
-    auto holder = dial(holder_, std::chrono::seconds(5), interrupter_);
+    auto holder = net::dialBlocking(holder_, std::chrono::seconds(5), interrupter_);
     REQUIRE(holder.ok());
-    makeBlocking(holder->get(), std::chrono::seconds(60));
-    interrupter_.add(asker.get());
-    const int up = asker.get();
-    const int down = holder->get();
-    open_.push_back(std::move(asker));
-    open_.push_back(std::move(*holder));
-    threads_.emplace_back([up, down] {
+    net::BlockingStream& up = open_.emplace_back(net::TcpStream::adopt(std::move(asker)),
+                                                 std::chrono::seconds(60), interrupter_);
+    net::BlockingStream& down =
+        open_.emplace_back(std::move(*holder), std::chrono::seconds(60), interrupter_);
+    threads_.emplace_back([&up, &down] {
       std::array<std::byte, 4096> buffer;
-      while (auto got = receiveSome(up, buffer)) {
-        if (!sendAll(down, text(buffer, *got))) break;
+      while (auto got = up.read(buffer)) {
+        if (!down.write(text(buffer, *got))) break;
       }
-      ::shutdown(down, SHUT_RDWR);
+      down.cut();
     });
-    threads_.emplace_back([this, up, down] {
+    threads_.emplace_back([this, &up, &down] {
       std::array<std::byte, 16384> buffer;
-      while (auto got = receiveSome(down, buffer)) {
+      while (auto got = down.read(buffer)) {
         const auto before = left_.fetch_sub(static_cast<std::int64_t>(*got));
         if (before < static_cast<std::int64_t>(*got)) {
           if (then_ == Then::close) break;
           continue;  // swallowed
         }
-        if (!sendAll(up, text(buffer, *got))) break;
+        if (!up.write(text(buffer, *got))) break;
       }
-      ::shutdown(up, SHUT_RDWR);
+      up.cut();
     });
   }
   static std::string_view text(std::span<const std::byte> buffer, std::size_t bytes) {
@@ -319,8 +321,8 @@ class Line {
   Endpoint holder_;
   std::atomic<std::int64_t> left_;
   Then then_;
-  Interrupter interrupter_;
-  std::vector<FileDescriptor> open_;
+  net::Interrupter interrupter_;
+  std::deque<net::BlockingStream> open_;
   std::vector<std::jthread> threads_;
   Listener listener_;
 };

@@ -33,10 +33,11 @@ class ScriptedHolder {
   explicit ScriptedHolder(std::string script, bool welcomes = true)
       : script_(welcomes ? framed(wire::encode(wire::Welcome{})) + script : script),
         listener_([this](FileDescriptor asker) {
-          (void)sendAll(asker.get(), script_);
-          makeBlocking(asker.get(), 10s);
+          const net::Interrupter never;
+          net::BlockingStream stream(net::TcpStream::adopt(std::move(asker)), 10s, never);
+          (void)stream.write(script_);
           std::array<std::byte, 4096> buffer;
-          while (receiveSome(asker.get(), buffer)) {
+          while (stream.read(buffer)) {
           }
         }) {}
   Holder holder() const { return {*PeerId::parse("bad"), listener_.endpoint()}; }
@@ -47,13 +48,13 @@ class ScriptedHolder {
   Listener listener_;
 };
 
-FileDescriptor connected(const Endpoint& endpoint, const std::string& first) {
-  Interrupter interrupter;
-  auto socket = dial(endpoint, 5s, interrupter);
-  REQUIRE(socket.ok());
-  makeBlocking(socket->get(), 10s);
-  REQUIRE(sendAll(socket->get(), first).ok());
-  return std::move(*socket);
+net::BlockingStream connected(const Endpoint& endpoint, const std::string& first) {
+  static const net::Interrupter never;
+  auto dialled = net::dialBlocking(endpoint, 5s, never);
+  REQUIRE(dialled.ok());
+  net::BlockingStream stream(std::move(*dialled), 10s, never);
+  REQUIRE(stream.write(first).ok());
+  return stream;
 }
 
 std::string helloFrame() {
@@ -130,10 +131,10 @@ TEST_CASE("an asker that sends rubbish is dropped, and others are served") {
   };
   for (std::size_t i = 0; i < scripts.size(); ++i) {
     CAPTURE(i);
-    const auto socket = connected(s1.holder().endpoint, helloFrame() + scripts[i]);
-    ::shutdown(socket.get(), SHUT_WR);
+    auto stream = connected(s1.holder().endpoint, helloFrame() + scripts[i]);
+    stream.endWriting();
     std::array<std::byte, 65536> buffer;
-    while (receiveSome(socket.get(), buffer)) {
+    while (stream.read(buffer)) {
     }
   }
   const Asker asker;
@@ -144,7 +145,7 @@ TEST_CASE("chunks may be asked for in any size that is allowed") {
   HolderPeer s1("s1");
   const auto content = randomContent(kChunk + 100, 3);
   const auto info = s1.share.add("f", content);
-  Interrupter interrupter;
+  net::Interrupter interrupter;
   HolderConnection holder(s1.holder().endpoint, kShort, interrupter);
   holder.queue(wire::ChunkRequest{info.root, limits::kBlockBytes, 64, 1});
   holder.queue(wire::ChunkRequest{info.root, limits::kChunkBytesMax, 0, 1});
@@ -186,7 +187,7 @@ TEST_CASE(
   HolderPeer s1("s1");
   const auto content = randomContent(64 * kChunk, 3);
   const auto info = s1.share.add("f", content);
-  Interrupter interrupter;
+  net::Interrupter interrupter;
   HolderConnection holder(s1.holder().endpoint, kShort, interrupter);
   holder.queue(wire::ChunkRequest{info.root, kChunk, 0, 64, 1ms});
   holder.queue(wire::ChunkRequest{info.root, kChunk, 63, 1, 1ms});

@@ -326,7 +326,7 @@ TEST_CASE("who asks for nothing does not keep a slot from others") {
   HolderPeer holder("s1", {.slots = 1, .queue = 4});
   const auto content = randomContent(2 * kChunk, 8);
   const auto info = holder.share.add("f", content);
-  Interrupter interrupter;
+  net::Interrupter interrupter;
   HolderConnection idle(holder.holder().endpoint, {}, interrupter);
   REQUIRE(idle.open().ok());
   while (holder.status().serving == 0) std::this_thread::yield();

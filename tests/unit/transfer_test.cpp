@@ -362,7 +362,7 @@ TEST_CASE("a stop ends a fetch at once, also one that waits for a silent holder"
 TEST_CASE("askers beyond the slots wait in the queue, those beyond the queue are told so") {
   HolderPeer s1("s1", {.slots = 1, .queue = 1, .silence = 60s, .waitingInterval = 50ms});
   const auto info = s1.share.add("f", "content");
-  Interrupter interrupter;
+  net::Interrupter interrupter;
   // Holds the only slot, asks for nothing.
   HolderConnection first(s1.holder().endpoint, kShort, interrupter);
   REQUIRE(first.open().ok());
@@ -398,7 +398,7 @@ TEST_CASE("a list comes page after page, in the order of names") {
   std::vector<std::string> names;
   for (int i = 0; i < 600; ++i) names.push_back("f" + std::to_string(1000 + i));
   for (const auto& name : names) s1.share.add(name, name);
-  Interrupter interrupter;
+  net::Interrupter interrupter;
   const auto files = listShared(s1.holder(), kShort, interrupter);
   REQUIRE(files.ok());
   REQUIRE(files->files.size() == 600);

@@ -1,0 +1,74 @@
+// A ByteStream for a thread that may wait, as those of transfers do: each call returns when it is
+// done, or with an error:
+//
+//   io           the connection failed or ended
+//   timeout      the other end sent, or took, no byte for `silence`
+//   interrupted  the Interrupter was called
+//
+// After an error of write() or sendFile() half a message may have left: nothing more can be said.
+//
+// One thread at a time uses it; cut() may be called from any thread. sendFile() raises SIGPIPE
+// where the other end is gone: its thread has a QuietSignals (common/base/signals.h). The cost of
+// waiting is one poll(2); no call waits for bytes that are there.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "common/base/clock.h"
+#include "common/base/endpoint.h"
+#include "common/base/result.h"
+#include "common/net/byte_stream.h"
+#include "common/net/interrupter.h"
+#include "common/net/resolver.h"
+
+namespace espalier::net {
+
+class BlockingStream {
+ public:
+  // `interrupter` outlives this.
+  BlockingStream(std::unique_ptr<ByteStream> stream, Duration silence,
+                 const Interrupter& interrupter);
+
+  // What is there, at least a byte.
+  Result<std::size_t> read(std::span<std::byte> out);
+  // Fills `out`. With `gathering` it rests for so long where less than kGatherBytes is there: the
+  // kernel acknowledges what is read at once with one packet, and what is read as it comes with one
+  // for every two packets.
+  static constexpr std::size_t kGatherBytes = 64 * 1024;
+  Result<void> readAll(std::span<std::byte> out, Duration gathering = {});
+  // Whether read() has something to return (bytes, the end, an error) within that time.
+  bool awaitReadable(Duration within) const;
+
+  Result<void> write(std::string_view bytes, bool moreFollows = false);
+  // How many bytes could not be sent, because the file has become shorter.
+  Result<std::uint64_t> sendFile(int file, std::uint64_t offset, std::uint64_t bytes);
+  // Whether write() would take a byte at once.
+  bool isWritable() const;
+  // All of it at once, or false: then half of it may have left. Never waits.
+  bool tryWrite(std::string_view bytes);
+  void endWriting();
+
+  void cut() const { stream_->cut(); }
+  Address remote() const { return stream_->remote(); }
+
+ private:
+  template <typename Call>
+  Result<IoResult> repeat(Call call);
+  Result<void> await(IoResult::State wanted);
+
+  std::unique_ptr<ByteStream> stream_;
+  const Duration silence_;
+  const Interrupter& interrupter_;
+};
+
+// Looks the host up and connects, each within `timeout`, to the first of its addresses that
+// answers; each has its part of that time.
+Result<std::unique_ptr<ByteStream>> dialBlocking(const Endpoint& to, Duration timeout,
+                                                 const Interrupter& interrupter,
+                                                 Resolver& resolver = Resolver::ofSystem());
+
+}  // namespace espalier::net

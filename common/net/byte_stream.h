@@ -1,0 +1,107 @@
+// A connected stream of bytes that never blocks; the lowest layer of a connection:
+//
+//   ByteStream          bytes: TcpStream today, a TLS stream later
+//   FramedConnection    frames on an EventLoop        BlockingStream    a thread that may wait
+//   handshake.h         Hello and Welcome, once for both
+//
+// Each call moves as many bytes as it can at once and says what it waits for if it moved none. A
+// stream may want to read while it is asked to write, and to write while it is asked to read (TLS
+// does both in its handshake): the caller waits for that, then repeats the same call. A write is
+// repeated with the same bytes at its front; the buffer may have moved, and more may follow.
+//
+// Invariants: one reader and one writer at a time, and no byte that was taken is given up, so a
+// message that is half written is completed by whoever writes next. Bytes that were read too far
+// are put back with unread() and are read again first; so a stream can be handed from one owner to
+// another between two messages. pending() counts the bytes that read() returns without asking the
+// descriptor: a caller that waits for the descriptor while some are pending may wait for ever.
+//
+// Not thread-safe, but for cut().
+#pragma once
+
+#include <Poco/Net/StreamSocket.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "common/base/file_descriptor.h"
+#include "common/net/address.h"
+
+namespace espalier::net {
+
+struct IoResult {
+  enum class State : std::uint8_t {
+    done,       // `bytes` were moved, at least one
+    wantRead,   // repeat the call once the descriptor is readable
+    wantWrite,  // repeat the call once the descriptor is writable
+    ended,      // read: the other end sends no more. sendFile: the file has no byte there
+    failed,     // `error` says why; the stream is of no further use
+  };
+  State state = State::done;
+  int error = 0;  // errno
+  std::size_t bytes = 0;
+};
+
+// The system's words for an errno.
+std::string reasonText(int errnoValue);
+
+class ByteStream {
+ public:
+  virtual ~ByteStream() = default;
+  ByteStream(const ByteStream&) = delete;
+  ByteStream& operator=(const ByteStream&) = delete;
+
+  IoResult read(std::span<std::byte> out);
+  // With `moreFollows` the last packet may wait for what is written next.
+  virtual IoResult write(std::string_view bytes, bool moreFollows = false) = 0;
+  // At most `bytes` of a file, from `offset` on.
+  virtual IoResult sendFile(int file, std::uint64_t offset, std::size_t bytes) = 0;
+  // Tells the other end that nothing more is written; `done` with no bytes. Reading goes on.
+  virtual IoResult endWriting() = 0;
+
+  void unread(std::string_view bytes);
+  std::size_t pending() const { return unread_.size() + buffered(); }
+
+  // To wait for with poll(2) or epoll.
+  virtual int descriptor() const = 0;
+  // Both ends see the end of the stream from now on. Any thread, while the stream exists.
+  void cut() const;
+  Address local() const;
+  Address remote() const;
+
+ protected:
+  ByteStream() = default;
+
+ private:
+  virtual IoResult readMore(std::span<std::byte> out) = 0;
+  // What a stream has decoded and not returned yet.
+  virtual std::size_t buffered() const { return 0; }
+
+  std::string unread_;
+};
+
+// A TCP connection, or a local (Unix) one.
+class TcpStream final : public ByteStream {
+ public:
+  // `socket` does not block.
+  explicit TcpStream(Poco::Net::StreamSocket socket);
+  // Takes over a connected socket, whatever its mode.
+  static std::unique_ptr<TcpStream> adopt(FileDescriptor socket);
+  ~TcpStream() override;
+
+  IoResult write(std::string_view bytes, bool moreFollows = false) override;
+  IoResult sendFile(int file, std::uint64_t offset, std::size_t bytes) override;
+  IoResult endWriting() override;
+  int descriptor() const override { return descriptor_; }
+
+ private:
+  IoResult readMore(std::span<std::byte> out) override;
+
+  Poco::Net::StreamSocket socket_;
+  const int descriptor_;
+};
+
+}  // namespace espalier::net
