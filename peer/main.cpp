@@ -21,11 +21,13 @@
 #include "common/command/words.h"
 #include "common/net/address.h"
 #include "common/net/event_loop.h"
-#include "peer/shell/commands.h"
 #include "peer/shell/join_alone.h"
-#include "peer/shell/node.h"
+#include "peer/shell/joiner.h"
+#include "peer/shell/network_topology.h"
 #include "peer/shell/options.h"
 #include "peer/shell/prompt.h"
+#include "peer/shell/runtime.h"
+#include "peer/shell/topology_store.h"
 
 namespace {
 
@@ -89,13 +91,12 @@ class Program {
       : loop_(loop),
         options_(options),
         logWriter_(hasPrompt(options) ? nullptr : std::make_unique<command::LogWriter>()),
-        node_(loop, options),
-        dispatcher_(peerCommands(node_.services(), {options.total}), peerNames(node_.services())) {
-    node_.serveCommands(dispatcher_);
-    node_.onStop([this] { end(0); });
-  }
+        runtime_(loop, options),
+        topologyStore_(runtime_),
+        topology_(runtime_, topologyStore_),
+        joiner_(runtime_, topologyStore_, topology_, options, [this] { end(0); }) {}
 
-  Result<void> started() const { return node_.started(); }
+  Result<void> start() { return runtime_.start(); }
 
   // Ctrl-C cancels what a prompt runs, else ends the program.
   void signalled(int signal) {
@@ -111,7 +112,7 @@ class Program {
   int run() {
     const bool alone = !options_.commands.empty() || options_.headless;
     const int code = alone ? runAlone() : runPrompt();
-    node_.leave();
+    joiner_.leave();
     return code;
   }
 
@@ -148,7 +149,7 @@ class Program {
 
   int runAlone() {
     const auto without = isService(options_) ? WithoutMetaserver::retry : WithoutMetaserver::fail;
-    auto joined = joinAlone(node_, options_.id, options_.joinWord, without, ending_.token());
+    auto joined = joinAlone(joiner_, options_.id, options_.joinWord, without, ending_.token());
     if (!joined) {
       const auto code = ending_.code();
       return code && options_.headless ? *code : failWith(joined.error(), options_, "join");
@@ -158,7 +159,8 @@ class Program {
     command::StandardOutput standard(ending_.token());
     auto context =
         command::standaloneContext(standard, ending_.token(), options_.json, options_.quiet);
-    return command::runCommands(dispatcher_, options_.commands, context, standard.output());
+    return command::runCommands(joiner_.peer()->dispatcher(), options_.commands, context,
+                                standard.output());
   }
 
   // Ctrl-C is the usual way to end a peer without a prompt.
@@ -174,11 +176,12 @@ class Program {
     editor_.with([&](auto*& current) { current = &editor; });
     if (ending_.code()) prompt.close();  // it was asked for before there was a prompt
     if (!logWriter_) logAbove(editor);
-    const auto joined = options_.id.empty() ? prompt.join(node_)
-                                            : prompt.joinAs(node_, options_.id, options_.joinWord);
+    const auto joined = options_.id.empty()
+                            ? prompt.join(joiner_)
+                            : prompt.joinAs(joiner_, options_.id, options_.joinWord);
     const int code = joined ? 0 : failWith(joined.error(), options_, "join");
     int failed = 0;  // of a script, which may end by `stop` after a failure
-    if (joined && *joined) failed = prompt.run(dispatcher_, (*joined)->id);
+    if (joined && *joined) failed = prompt.run(joiner_.peer()->dispatcher(), (*joined)->id);
     // The loop still logs, and may not wait for a terminal that is stopped.
     if (!logWriter_) logWriter_ = std::make_unique<command::LogWriter>();
     prompt_.with([](auto*& current) { current = nullptr; });
@@ -196,8 +199,11 @@ class Program {
   Guarded<Prompt*> prompt_{nullptr};
   Guarded<command::LineEditor*> editor_{nullptr};
   std::unique_ptr<command::LogWriter> logWriter_;
-  Node node_;
-  command::Dispatcher dispatcher_;
+  // The order of construction; the reverse of it is the order of destruction.
+  Runtime runtime_;
+  TopologyStore topologyStore_;
+  NetworkTopology topology_;
+  Joiner joiner_;
 };
 
 int run(PeerOptions options) {
@@ -231,7 +237,7 @@ int run(PeerOptions options) {
     return failWith(added.error(), options);
   }
   Program program(**loop, options);
-  if (const auto started = program.started(); !started) {
+  if (const auto started = program.start(); !started) {
     return failWith(started.error(), options, "join");
   }
   (*loop)->post([&] {

@@ -49,6 +49,7 @@ void Network::step(Event&& event) {
   Effects fx;
   event(Clock::now(), fx);
   carryOut(fx);
+  owner_.stepped(peer_);
 }
 
 void Network::matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64_t more,
@@ -261,7 +262,7 @@ void Network::giveUp(ConnectionId id, Error why) {
 
 TimePoint Network::deadline() const {
   if (leaveBy_ != kNever) return nextGoodbyeLook_;
-  return std::min(peer_.deadline(), slowedUntil_);
+  return std::min({peer_.deadline(), slowedUntil_, owner_.deadline()});
 }
 
 void Network::tick(TimePoint now) {
@@ -271,6 +272,7 @@ void Network::tick(TimePoint now) {
     if (now >= leaveBy_ || loop_.connectionCount() == 0) loop_.stop();
     return;
   }
+  owner_.tick(now);
   step([&](TimePoint, Effects& fx) { peer_.tick(now, fx); });
 }
 

@@ -42,6 +42,11 @@ class Network final : private net::ListenerHandler {
     std::function<void(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello)> transfer;
     std::function<void(PushJob&)> pushJob;
     std::function<void(const PushId&)> pushChanged;
+    // Called after each step of the core, when its effects have been carried out.
+    std::function<void(const Peer&)> stepped;
+    // A timer of the owner's: when it is due, and what happens then.
+    std::function<TimePoint()> deadline;
+    std::function<void(TimePoint)> tick;
   };
   using Answer = std::function<void(Result<wire::RegistryReply>)>;
 

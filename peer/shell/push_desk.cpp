@@ -21,16 +21,12 @@ std::string described(const std::vector<wire::PushFile>& files) {
 
 }  // namespace
 
-PushDesk::PushDesk(Network& network, transfer::RateLimit& upload, transfer::RateLimit& download)
+PushDesk::PushDesk(Network& network, transfer::RateLimit& uploadRate,
+                   transfer::PushReceiverOptions options)
     : network_(network),
-      downloadRate_(download),
-      server_(store_, {.rate = &upload}),
+      options_(std::move(options)),
+      server_(store_, {.rate = &uploadRate}),
       started_(startThread(tidier_, [this](std::stop_token stop) { tidy(stop); })) {}
-
-void PushDesk::configure(transfer::PushReceiverOptions options) {
-  options.rate = &downloadRate_;
-  options_.with([&](auto& kept) { kept = std::move(options); });
-}
 
 void PushDesk::stop() {
   server_.stop();
@@ -82,13 +78,12 @@ void PushDesk::receive(const PushReceive& job) {
     });
   };
   events.failed = failed;
-  auto options = options_.with([](auto& kept) { return kept; });
   const auto started = taken_.with([&](auto& all) {
     auto& taken = all[id];
     taken.sender = job.sender;
     taken.files = job.files;
-    taken.receiver = std::make_unique<transfer::PushReceiver>(job.files, std::move(options), store_,
-                                                              std::move(events));
+    taken.receiver =
+        std::make_unique<transfer::PushReceiver>(job.files, options_, store_, std::move(events));
     return taken.receiver->started();
   });
   if (!started) failed(started.error());
@@ -123,14 +118,6 @@ void PushDesk::tidy(std::stop_token stop) {
   }
 }
 
-void PushDesk::changed(const PushId& id) {
-  const std::lock_guard lock(changesMutex_);
-  ++changes_[id];
-  // Those of pushes that nobody watches are not worth a bound of their own, but need one.
-  if (changes_.size() > limits::kPushesRemembered) changes_.erase(changes_.begin());
-  changesCondition_.notify_all();
-}
-
 // On a receiver's thread.
 void PushDesk::ended(const PushId& id) {
   taken_.with([&](auto& all) {
@@ -154,13 +141,6 @@ Result<PushId> PushDesk::start(transfer::PreparedPush prepared, std::vector<Peer
   if (id && *id) return **id;
   for (const auto& file : prepared.opened) store_.remove(file);
   return id ? id->error() : id.error();
-}
-
-std::uint64_t PushDesk::await(const PushId& id, std::uint64_t seen, std::stop_token stop,
-                              Duration patience) {
-  std::unique_lock lock(changesMutex_);
-  changesCondition_.wait_for(lock, stop, patience, [&] { return changes_[id] != seen; });
-  return changes_[id];
 }
 
 std::optional<Pushes::View> PushDesk::view(const PushId& id) {

@@ -1,12 +1,12 @@
-// What a peer's pushes need besides their core: the files, the threads that take and give them, and
-// the commands that watch.
+// The files and threads of pushes, around their core: receives the pushes that this peer accepts,
+// serves those that it has or made.
 //
 //   core --PushReceive, PushTakeFrom, PushDrop--> carryOut()          on the loop's thread
 //        <--sourceFailed, completed, failed------ a PushReceiver's thread, posted to the loop
 //
-// Threads: those of PushServer and of a PushReceiver each push that is taken; one that ends
-// receivers and closes files, which may wait for a disk (joining a thread; the last close of a file
-// that was removed). All are joined by stop().
+// Threads: those of PushServer, those of a PushReceiver for each accepted push, and one that ends
+// receivers and closes files, which may wait for the disk (joining a thread; the last close of a
+// removed file). stop() joins all of them.
 #pragma once
 
 #include <condition_variable>
@@ -27,15 +27,14 @@ namespace espalier::peer::shell {
 
 class PushDesk {
  public:
-  // The rates are those of all uploads and of all downloads; they outlive it.
-  PushDesk(Network& network, transfer::RateLimit& upload, transfer::RateLimit& download);
+  // `uploadRate` limits all uploads and outlives it. `options` say where received files go.
+  PushDesk(Network& network, transfer::RateLimit& uploadRate,
+           transfer::PushReceiverOptions options);
   ~PushDesk() { stop(); }
   const Result<void>& started() const { return started_; }
   PushDesk(const PushDesk&) = delete;
   PushDesk& operator=(const PushDesk&) = delete;
 
-  // Where files go from now on; called before the peer joins.
-  void configure(transfer::PushReceiverOptions options);
   void stop();
 
   // --- on the loop's thread
@@ -43,14 +42,10 @@ class PushDesk {
     server_.serve(std::move(stream), hello);
   }
   void carryOut(PushJob& job);
-  void changed(const PushId& id);
 
   // --- any thread
-  // Offers what was prepared; from now on it is served.
+  // Offers the prepared files, and serves them from now on.
   Result<PushId> start(transfer::PreparedPush prepared, std::vector<PeerId> to);
-  // Waits until the push's ledger has changed since `seen`, or the time is over; the new count.
-  std::uint64_t await(const PushId& id, std::uint64_t seen, std::stop_token stop,
-                      Duration patience);
   std::optional<Pushes::View> view(const PushId& id);
   std::vector<PushId> ids();
   void finish(const PushId& id, wire::PushEnd end);
@@ -73,7 +68,7 @@ class PushDesk {
     bool ended = false;
     std::unique_ptr<transfer::PushReceiver> receiver;
   };
-  // What a push leaves behind.
+  // Of a push that was dropped: what the tidier still has to end.
   struct Dropped {
     std::unique_ptr<transfer::PushReceiver> receiver;
     std::vector<std::shared_ptr<transfer::PartialFile>> files;
@@ -84,16 +79,11 @@ class PushDesk {
   void ended(const PushId& id);
 
   Network& network_;
-  transfer::RateLimit& downloadRate_;
+  const transfer::PushReceiverOptions options_;
   transfer::PartialFiles store_;
-  Guarded<transfer::PushReceiverOptions> options_;
   Guarded<std::map<PushId, Taken>> taken_;
   Guarded<std::map<PushId, std::vector<std::shared_ptr<transfer::PartialFile>>>> sent_;
   Guarded<std::uint64_t> droppedBytes_{0u};  // received by receivers that are gone
-
-  std::mutex changesMutex_;
-  std::condition_variable_any changesCondition_;
-  std::map<PushId, std::uint64_t> changes_;
 
   std::mutex droppedMutex_;
   std::condition_variable_any droppedCondition_;

@@ -1,10 +1,13 @@
-// The part of Node that fetches single files, and holds downloads up.
+#include "peer/shell/file_downloads.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "common/base/fs.h"
 #include "common/base/text.h"
-#include "peer/shell/node.h"
+#include "peer/shell/many_download.h"
 
 namespace espalier::peer::shell {
 namespace {
@@ -49,49 +52,36 @@ std::string bySource(const transfer::FetchProgress& state) {
 
 }  // namespace
 
-// Whoever says where a file goes may call it as he likes.
 transfer::DotNames dotsOf(const Destination& destination) {
   return destination.form == Destination::Form::downloads
              ? transfer::DotNames::typed(destination.typed)
              : transfer::DotNames::all();
 }
 
-std::vector<transfer::Holder> Node::holdersOf(const FileRoot& root, std::uint64_t size,
-                                              std::stop_token stop) {
+std::vector<transfer::Holder> FileDownloads::holdersOf(const FileRoot& root, std::uint64_t size,
+                                                       std::stop_token stop) {
   std::vector<transfer::Holder> holders;
-  const auto found = find({PatternKind::root, toHex(root.view())}, std::move(stop), {});
+  const auto found = search_.find({PatternKind::root, toHex(root.view())}, std::move(stop), {});
   if (!found) return holders;
   for (const auto& file : found->files) {
     if (file.sizeBytes != size) continue;
-    const auto others = othersOf(file, options_.id);
+    const auto others = othersOf(file, search_.self());
     holders.insert(holders.end(), others.begin(), others.end());
   }
   return holders;
 }
 
-Result<std::vector<ActiveTransfer>> Node::control(TransferControl what,
-                                                  const std::vector<std::uint64_t>& numbers) {
-  return downloads_.control(what, numbers);
-}
-
-Rates Node::limit(std::optional<std::uint64_t> upload, std::optional<std::uint64_t> download) {
-  if (upload) uploadRate_.set(*upload);
-  if (download) downloadRate_.set(*download);
-  return {uploadRate_.get(), downloadRate_.get()};
-}
-
-Result<Fetched> Node::fetch(const DownloadRequest& request, std::stop_token stop,
-                            const OnProgress& progress) {
+transfer::FetchRequest FileDownloads::transferOf(const DownloadRequest& request) {
   transfer::FetchRequest wanted;
   wanted.root = request.file.root;
   wanted.size = request.file.sizeBytes;
   wanted.force = request.force;
   wanted.saveAs = request.file.name;
-  wanted.holders = othersOf(request.file, options_.id);
-  // What only this peer has is fetched from itself.
+  wanted.holders = othersOf(request.file, search_.self());
+  // A file that only this peer has is fetched from itself.
   if (wanted.holders.empty()) wanted.holders = othersOf(request.file, {});
   for (const auto& other : request.others) {
-    wanted.otherSizes.push_back({other.sizeBytes, othersOf(other, options_.id)});
+    wanted.otherSizes.push_back({other.sizeBytes, othersOf(other, search_.self())});
   }
   wanted.search = [this, root = wanted.root](std::uint64_t size, std::stop_token token) {
     return holdersOf(root, size, std::move(token));
@@ -99,9 +89,9 @@ Result<Fetched> Node::fetch(const DownloadRequest& request, std::stop_token stop
   wanted.dots = dotsOf(request.destination);
   switch (request.destination.form) {
     case Destination::Form::downloads:
-      wanted.folder = options_.downloads;
-      // What will be shared is, chunk by chunk.
-      if (options_.downloads == options_.share && index_->wouldShare(wanted.saveAs)) {
+      wanted.folder = folders_.downloads;
+      // What will be shared once it is whole is served chunk by chunk meanwhile.
+      if (folders_.downloads == folders_.share && index_.wouldShare(wanted.saveAs)) {
         wanted.partialFiles = &partialFiles_;
       }
       break;
@@ -115,11 +105,17 @@ Result<Fetched> Node::fetch(const DownloadRequest& request, std::stop_token stop
       break;
     }
   }
-  auto download = downloads_.begin(wanted.saveAs, wanted.size);
-  std::uint64_t counted = 0;
+  return wanted;
+}
+
+Result<Fetched> FileDownloads::fetch(const DownloadRequest& request, std::stop_token stop,
+                                     const OnProgress& progress) {
+  const transfer::FetchRequest wanted = transferOf(request);
+  auto download = active_.begin(wanted.saveAs, wanted.size);
+  std::uint64_t counted = 0;  // of this attempt's bytes
   const auto onProgress = [&](const transfer::FetchProgress& state) {
     const std::uint64_t received = state.heldBytes - state.resumedBytes;
-    if (received > counted) receivedBytes_ += received - counted;
+    if (received > counted) active_.received(received - counted);
     counted = std::max(counted, received);
     download.update([&](ActiveTransfer& shown) { show(state, shown); });
     if (progress) {
@@ -128,7 +124,7 @@ Result<Fetched> Node::fetch(const DownloadRequest& request, std::stop_token stop
   };
   const auto result = download.attempts<transfer::FetchResult>(stop, [&](std::stop_token token) {
     counted = 0;
-    return downloader_->fetch(wanted, std::move(token), onProgress);
+    return downloader_.fetch(wanted, std::move(token), onProgress);
   });
   if (!result) return result.error();
   Fetched fetched;
@@ -143,8 +139,24 @@ Result<Fetched> Node::fetch(const DownloadRequest& request, std::stop_token stop
     const auto known = std::find(fetched.sources.begin(), fetched.sources.end(), source.id);
     if (source.bytes > 0 && known == fetched.sources.end()) fetched.sources.push_back(source.id);
   }
-  if (bytes > counted) receivedBytes_ += bytes - counted;
+  if (bytes > counted) active_.received(bytes - counted);
   return fetched;
+}
+
+void FileDownloads::fetchMany(const std::vector<DownloadRequest>& requests, std::stop_token stop,
+                              const OnProgress& progress, const OnFetched& each) {
+  if (requests.empty()) return;
+  const Destination& destination = requests.front().destination;
+  const bool isGiven = destination.form == Destination::Form::folder;
+  ManyDownload many({.requests = requests,
+                     .folder = isGiven ? destination.path : folders_.downloads,
+                     .dots = dotsOf(destination),
+                     .self = search_.self(),
+                     .progress = progress,
+                     .each = each});
+  for (const std::size_t left : many.run(downloader_.options(), active_, stop)) {
+    each(left, fetch(requests[left], stop, progress));
+  }
 }
 
 }  // namespace espalier::peer::shell

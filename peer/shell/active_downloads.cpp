@@ -1,4 +1,4 @@
-#include "peer/shell/downloads.h"
+#include "peer/shell/active_downloads.h"
 
 #include <fmt/format.h>
 
@@ -6,17 +6,18 @@
 
 namespace espalier::peer::shell {
 
-Downloads::Download::~Download() {
+ActiveDownloads::Handle::~Handle() {
   if (!entry_) return;  // moved from
   table_->table_.with([&](Table& table) { table.entries.erase(number_); });
+  table_->events_.publish(DownloadChanged{number_});
 }
 
-std::stop_token Downloads::Download::token() const {
+std::stop_token ActiveDownloads::Handle::token() const {
   const std::lock_guard lock(entry_->mutex);
   return entry_->attempt.get_token();
 }
 
-Result<void> Downloads::Download::goOn(const std::stop_token& stop) {
+Result<void> ActiveDownloads::Handle::goOn(const std::stop_token& stop) {
   std::unique_lock lock(entry_->mutex);
   const auto& state = entry_->shown.state;
   entry_->changed.wait(lock, stop,
@@ -27,12 +28,15 @@ Result<void> Downloads::Download::goOn(const std::stop_token& stop) {
   return {};
 }
 
-void Downloads::Download::update(const std::function<void(ActiveTransfer& shown)>& change) {
-  const std::lock_guard lock(entry_->mutex);
-  change(entry_->shown);
+void ActiveDownloads::Handle::update(const std::function<void(ActiveTransfer& shown)>& change) {
+  {
+    const std::lock_guard lock(entry_->mutex);
+    change(entry_->shown);
+  }
+  table_->events_.publish(DownloadChanged{number_});
 }
 
-Downloads::Download Downloads::begin(std::string name, std::uint64_t bytes) {
+ActiveDownloads::Handle ActiveDownloads::begin(std::string name, std::uint64_t bytes) {
   auto entry = std::make_shared<Entry>();
   entry->shown.name = std::move(name);
   entry->shown.incoming = true;
@@ -42,14 +46,15 @@ Downloads::Download Downloads::begin(std::string name, std::uint64_t bytes) {
     table.entries.emplace(table.last, entry);
     return table.last;
   });
+  events_.publish(DownloadChanged{number});
   return {*this, number, std::move(entry)};
 }
 
-Downloads::Entries Downloads::entries() const {
+ActiveDownloads::Entries ActiveDownloads::entries() const {
   return table_.with([](const Table& table) { return table.entries; });
 }
 
-std::vector<ActiveTransfer> Downloads::list() const {
+std::vector<ActiveTransfer> ActiveDownloads::list() const {
   std::vector<ActiveTransfer> result;
   for (const auto& [number, entry] : entries()) {
     const std::lock_guard lock(entry->mutex);
@@ -58,8 +63,8 @@ std::vector<ActiveTransfer> Downloads::list() const {
   return result;
 }
 
-Result<std::vector<ActiveTransfer>> Downloads::control(TransferControl what,
-                                                       const std::vector<std::uint64_t>& numbers) {
+Result<std::vector<ActiveTransfer>> ActiveDownloads::control(
+    TransferControl what, const std::vector<std::uint64_t>& numbers) {
   using State = ActiveTransfer::State;
   const Entries all = entries();
   Entries chosen;
@@ -91,6 +96,7 @@ Result<std::vector<ActiveTransfer>> Downloads::control(TransferControl what,
       entry->changed.notify_all();
     }
     ended.request_stop();
+    events_.publish(DownloadChanged{number});
   }
   return result;
 }

@@ -1,16 +1,18 @@
-// The downloads that go on at this peer: what they are called, how far they are, and how they are
-// held up.
+// The table of downloads in progress: name, progress, and control from other threads.
 //
 //   running <--resume, pause--> paused
 //      |                           |
 //      +----------cancel-----------+--> cancelled
 //
-// One that is paused has no connection, so it takes up no holder's slot; what came is kept, is
-// given on no longer, and is taken up again by resume, or by another `get` after a cancel.
+// A paused download has no connection, so it occupies no holder's slot. What was received is kept;
+// it is served to nobody meanwhile. Resume continues from it, and so does another `get` after a
+// cancel.
 //
-// Thread-safe. A Download belongs to the thread that fetches.
+// Each change is published as DownloadChanged. Thread-safe. A Handle belongs to the thread that
+// downloads.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -24,11 +26,12 @@
 
 #include "common/base/guarded.h"
 #include "common/base/result.h"
+#include "peer/shell/events.h"
 #include "peer/shell/transfer_service.h"
 
 namespace espalier::peer::shell {
 
-class Downloads {
+class ActiveDownloads {
   struct Entry {
     std::mutex mutex;  // guards what follows
     std::condition_variable_any changed;
@@ -38,36 +41,42 @@ class Downloads {
   };
 
  public:
-  class Download {
+  class Handle {
    public:
-    Download(Download&&) = default;
-    Download& operator=(Download&&) = delete;
-    ~Download();
+    Handle(Handle&&) = default;
+    Handle& operator=(Handle&&) = delete;
+    ~Handle();
 
-    // Calls `attempt` with a token that pause, cancel and `stop` ask for its end by; again after a
-    // pause, when it is over. What it came to.
+    // Calls `attempt` with a token that pause, cancel and `stop` trigger. After a pause it is
+    // called again once the download is resumed. Returns the result of the last call.
     template <typename T>
     Result<T> attempts(const std::stop_token& stop,
                        const std::function<Result<T>(std::stop_token)>& attempt);
     void update(const std::function<void(ActiveTransfer& shown)>& change);
 
    private:
-    friend Downloads;
+    friend ActiveDownloads;
     std::stop_token token() const;
     // Waits while it is paused. `ok`: try again; else why not.
     Result<void> goOn(const std::stop_token& stop);
-    Download(Downloads& table, std::uint64_t number, std::shared_ptr<Entry> entry)
+    Handle(ActiveDownloads& table, std::uint64_t number, std::shared_ptr<Entry> entry)
         : table_(&table), number_(number), entry_(std::move(entry)) {}
-    Downloads* table_;
+    ActiveDownloads* table_;
     std::uint64_t number_;
     std::shared_ptr<Entry> entry_;
   };
 
-  Download begin(std::string name, std::uint64_t bytes);
+  explicit ActiveDownloads(EventBus& events) : events_(events) {}
+
+  Handle begin(std::string name, std::uint64_t bytes);
   std::vector<ActiveTransfer> list() const;
 
-  // Those of these numbers, or all, as they are then. `failed` when there is none of a number, and
-  // none is touched.
+  // Bytes received by all downloads since the start.
+  void received(std::uint64_t bytes) { receivedBytes_ += bytes; }
+  std::uint64_t receivedBytes() const { return receivedBytes_; }
+
+  // The downloads with these numbers, or all, as they are then. `failed` when one of the numbers is
+  // unknown; then none is changed.
   Result<std::vector<ActiveTransfer>> control(TransferControl what,
                                               const std::vector<std::uint64_t>& numbers);
 
@@ -79,12 +88,14 @@ class Downloads {
   };
   Entries entries() const;
 
+  EventBus& events_;
+  std::atomic<std::uint64_t> receivedBytes_{0};
   Guarded<Table> table_;
 };
 
 template <typename T>
-Result<T> Downloads::Download::attempts(const std::stop_token& stop,
-                                        const std::function<Result<T>(std::stop_token)>& attempt) {
+Result<T> ActiveDownloads::Handle::attempts(
+    const std::stop_token& stop, const std::function<Result<T>(std::stop_token)>& attempt) {
   while (true) {
     std::stop_source ended;
     const auto end = [&] { ended.request_stop(); };

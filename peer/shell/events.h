@@ -1,0 +1,136 @@
+// What happens at this peer, for everything that shows it or waits for it: the log, the prompt,
+// commands of -e and of the control socket.
+//
+//   publish(event) --> listeners       at once, on the publishing thread
+//                  --> subscriptions   a bounded queue each, read by next() on another thread
+//
+// An event says that something changed, not all that it is now: a subscriber reads the state after
+// it. A subscription that is full drops its queue and delivers Missed instead, so a slow subscriber
+// costs bounded memory and still knows that it must read the state again.
+//
+// Thread rule: publish() and subscriptions may be used from any thread; one subscription belongs to
+// one thread. publish() never blocks. Listeners are added before the first event is published and
+// must not block. Cost: O(subscriptions) an event, one atomic load when no subscription wants it.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/ids.h"
+#include "common/base/log.h"
+#include "common/wire/push.h"
+#include "peer/shell/join_service.h"
+
+namespace espalier::peer::shell {
+
+struct MetaserverGreeted {};  // it answered, and can be asked
+struct JoinEnded {            // an attempt to join
+  JoinAttempt::End end = JoinAttempt::End::failed;
+  Error error = {};       // unless `joined`
+  std::string word = {};  // `wordRefused`: the one that the metaserver wants
+};
+struct MetaserverLost {};
+struct MetaserverBack {};
+struct LinkUp {
+  std::string peer;
+};
+struct LinkDown {
+  std::string peer;
+};
+struct MembersChanged {
+  std::uint64_t members = 0;  // of the tree, as far as this peer knows
+};
+struct PushChanged {  // its ledger
+  PushId id;
+};
+struct DownloadChanged {  // begun, progressed, paused, ended
+  std::uint64_t number = 0;
+};
+struct SearchProgress {
+  QueryId id;
+  std::uint64_t hits = 0;
+  std::uint64_t searched = 0;
+  bool over = false;
+};
+struct Told {  // a line of the log about the network
+  log::Level level = log::Level::info;
+  std::string text;
+};
+struct Missed {};  // events were dropped: read the state again. Delivered to any subscription
+
+using Event =
+    std::variant<MetaserverGreeted, JoinEnded, MetaserverLost, MetaserverBack, LinkUp, LinkDown,
+                 MembersChanged, PushChanged, DownloadChanged, SearchProgress, Told, Missed>;
+
+// A set of alternatives of Event.
+using EventKinds = std::uint32_t;
+template <typename... Kinds>
+constexpr EventKinds kindsOf();
+
+class EventBus {
+ public:
+  class Subscription;
+  using Listener = std::function<void(const Event&)>;
+
+  EventBus() = default;
+  EventBus(const EventBus&) = delete;
+  EventBus& operator=(const EventBus&) = delete;
+
+  void listen(Listener listener) { listeners_.push_back(std::move(listener)); }
+  void publish(Event event);
+
+ private:
+  std::vector<Listener> listeners_;
+  std::atomic<EventKinds> wanted_{0};  // by any subscription; changed under the mutex
+  std::mutex mutex_;                   // guards what follows, and the queues of all subscriptions
+  std::vector<Subscription*> subscriptions_;
+};
+
+class EventBus::Subscription {
+ public:
+  static constexpr std::size_t kQueued = 256;  // events
+
+  // From now on; the bus outlives it.
+  Subscription(EventBus& bus, EventKinds kinds);
+  ~Subscription();
+  Subscription(const Subscription&) = delete;
+  Subscription& operator=(const Subscription&) = delete;
+
+  // Waits for the next event; none when `stop` asks for the end or `until` has passed.
+  std::optional<Event> next(const std::stop_token& stop, TimePoint until = kNever);
+
+ private:
+  friend EventBus;
+  EventBus& bus_;
+  const EventKinds kinds_;
+  std::condition_variable_any changed_;
+  std::deque<Event> queue_;
+  bool missed_ = false;  // the queue overflowed since it was read last
+};
+
+namespace detail {
+template <typename Kind, std::size_t... I>
+constexpr EventKinds kindOf(std::index_sequence<I...>) {
+  return ((std::is_same_v<Kind, std::variant_alternative_t<I, Event>> ? EventKinds{1} << I : 0) |
+          ...);
+}
+}  // namespace detail
+
+template <typename... Kinds>
+constexpr EventKinds kindsOf() {
+  return (detail::kindOf<Kinds>(std::make_index_sequence<std::variant_size_v<Event>>()) | ...);
+}
+
+}  // namespace espalier::peer::shell

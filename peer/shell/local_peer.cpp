@@ -1,0 +1,156 @@
+#include "peer/shell/local_peer.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "common/base/fs.h"
+#include "common/base/log.h"
+#include "common/base/text.h"
+#include "peer/shell/instance_key.h"
+#include "peer/shell/peer_state.h"
+
+namespace espalier::peer::shell {
+
+// --- MadeFolders
+
+void MadeFolders::discard(const std::string& stateFolder) {
+  stateFolder_ = stateFolder;
+  discarded_ = true;
+}
+
+MadeFolders::~MadeFolders() {
+  if (!discarded_) return;
+  boost::system::error_code ignored;
+  for (auto folder = folders_.rbegin(); folder != folders_.rend(); ++folder) {
+    if (*folder == stateFolder_) {
+      fs::remove_all(*folder, ignored);
+    } else {
+      fs::remove(*folder, ignored);  // fails unless it is empty
+    }
+  }
+}
+
+// --- construction
+
+Result<std::unique_ptr<LocalPeer>> LocalPeer::create(const Environment& environment,
+                                                     PeerOptions options) {
+  MadeFolders made;
+  for (const auto& folder : {options.share, options.downloads}) {
+    boost::system::error_code failed;
+    if (fs::create_directories(folder, failed)) {
+      made.add(folder);
+      log::info("made the folder {}", escaped(folder));
+    }
+    if (failed) return systemError("cannot make the folder " + escaped(folder), failed.value());
+  }
+  if (auto fit = checkShareFolder(options.share, options.state); !fit) return fit.error();
+  boost::system::error_code ignored;
+  if (!fs::exists(options.state, ignored)) made.add(options.state);
+  // Before anything in the folder is touched: another process may run on it.
+  auto control = command::ControlServer::claim(options.state);
+  if (!control) {
+    Error error = control.error();
+    if (error.code == ErrorCode::io) {
+      error.message += "; --state DIR keeps a peer's state elsewhere";
+    }
+    return error;
+  }
+  tidyIncoming(options.state, options.downloads);
+  if (auto known = checkShareState(options.state); !known) return known.error();
+  const auto key = loadInstanceKey(options.state);
+  if (!key) return key.error();
+  if (auto known = share::ShareIndex::checkState(options.state); !known) return known.error();
+  std::unique_ptr<LocalPeer> peer(
+      new LocalPeer(environment, std::move(options), std::move(*control), std::move(made), *key));
+  if (auto started = peer->start(); !started) return started.error();
+  return peer;
+}
+
+LocalPeer::LocalPeer(const Environment& environment, PeerOptions options,
+                     std::unique_ptr<command::ControlServer> control, MadeFolders made,
+                     const InstanceKey& key)
+    : environment_(environment),
+      options_(std::move(options)),
+      control_(std::move(control)),
+      made_(std::move(made)),
+      key_(key),
+      index_(shareOptions()),
+      source_(index_, partialFiles_),
+      matcher_(environment_.runtime.network(), index_, partialFiles_),
+      server_(source_, transfer::SlotOptions{}, &rates_.upload),
+      downloader_({.stateFolder = options_.state,
+                   .timeouts = {},
+                   .rate = &rates_.download,
+                   .verified = verified()}),
+      pushDesk_(
+          environment_.runtime.network(), rates_.upload,
+          {.work = {options_.downloads, options_.state, verified()}, .rate = &rates_.download}),
+      active_(environment_.runtime.events()),
+      search_(options_.id, environment_.runtime.network(), environment_.runtime.metaserver(),
+              environment_.runtime.events(), index_),
+      downloads_({options_.downloads, options_.share}, search_, index_, downloader_, partialFiles_,
+                 active_),
+      transfers_(rates_, active_, server_, pushDesk_),
+      pushes_(pushDesk_, index_, environment_.runtime.metaserver(), environment_.topologyStore,
+              environment_.runtime.events()),
+      share_(options_.id, index_, environment_.topologyStore),
+      status_(options_, environment_.runtime, index_, transfers_, rates_),
+      dispatcher_(peerCommands(services(), {options_.total}), peerNames(services())) {
+  rates_.set(options_.rates.upload, options_.rates.download);
+}
+
+Result<void> LocalPeer::start() {
+  if (auto started = index_.started(); !started) return started;
+  if (auto started = pushDesk_.started(); !started) return started;
+  if (auto started = matcher_.start(); !started) return started;
+  environment_.runtime.attach(*this);
+  environment_.runtime.network().post(
+      [policy = options_.acceptPush](Peer& peer, TimePoint, Effects&) {
+        peer.acceptPushes(policy);
+      });
+  control_->onRestored([this] { restoreState(); });
+  return control_->serve(dispatcher_);
+}
+
+LocalPeer::~LocalPeer() {
+  endCommands();
+  environment_.runtime.detach();
+}
+
+Services LocalPeer::services() {
+  return {search_, downloads_,       transfers_, pushes_, share_, environment_.topology,
+          status_, environment_.stop};
+}
+
+share::ShareOptions LocalPeer::shareOptions() const {
+  share::ShareOptions share;
+  share.root = options_.share;
+  share.stateFolder = options_.state;
+  share.shareHidden = options_.shareHidden;
+  share.onNotice = [](const share::Notice& notice) { log::write(notice.level, notice.text); };
+  return share;
+}
+
+transfer::VerifiedCallback LocalPeer::verified() {
+  return
+      [this](const auto& path, const auto& root, auto chunks) { index_.learn(path, root, chunks); };
+}
+
+// On the control socket's thread, which ends before the share does.
+void LocalPeer::restoreState() {
+  if (const auto kept = restoreInstanceKey(options_.state, key_); !kept) {
+    log::error("{}", kept.error().message);
+  }
+  index_.saveAgain();
+}
+
+void LocalPeer::serve(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello) {
+  if (hello.purpose == wire::Purpose::push) {
+    pushDesk_.serve(std::move(stream), hello);
+  } else {
+    server_.serve(std::move(stream), hello);
+  }
+}
+
+}  // namespace espalier::peer::shell

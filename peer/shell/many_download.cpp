@@ -1,0 +1,108 @@
+#include "peer/shell/many_download.h"
+
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "common/base/text.h"
+
+namespace espalier::peer::shell {
+namespace {
+
+// The position of a holder in the list. One id at two endpoints is two holders.
+using Positions = std::map<std::pair<PeerId, Endpoint>, std::size_t>;
+
+// The holders of a file; this peer itself only where no other peer has it.
+std::vector<std::size_t> positionsOf(const FoundFile& file, const PeerId& self,
+                                     Positions& positions, std::vector<transfer::Holder>& holders) {
+  std::vector<std::size_t> result;
+  for (const auto& holder : file.holders) {
+    if (holder.id == self && file.holders.size() > 1) continue;
+    const auto [position, added] =
+        positions.emplace(std::pair(holder.id, holder.endpoint), holders.size());
+    if (added) holders.push_back({holder.id, holder.endpoint});
+    result.push_back(position->second);
+  }
+  return result;
+}
+
+}  // namespace
+
+ManyDownload::ManyDownload(Task task)
+    : task_(std::move(task)),
+      what_(counted(task_.requests.size(), "file")),
+      told_(task_.requests.size()) {
+  wanted_.dots = task_.dots;
+  wanted_.folder = task_.folder;
+  Positions positions;
+  for (const auto& request : task_.requests) {
+    const FoundFile& file = request.file;
+    // A file of doubtful size gets no holders here, and is left for a download by itself.
+    const auto holders = request.others.empty()
+                             ? positionsOf(file, task_.self, positions, wanted_.holders)
+                             : std::vector<std::size_t>();
+    files_.push_back({file.root, file.sizeBytes, file.name, holders});
+    totalBytes_ += file.sizeBytes;
+  }
+}
+
+// The files that were not told yet, for the next attempt.
+void ManyDownload::select() {
+  wanted_.files.clear();
+  asked_.clear();
+  for (std::size_t i = 0; i < files_.size(); ++i) {
+    if (told_[i]) continue;
+    wanted_.files.push_back(files_[i]);
+    asked_.push_back(i);
+  }
+}
+
+void ManyDownload::fetched(std::size_t place, std::size_t holder, ActiveDownloads& active,
+                           ActiveDownloads::Handle& download) {
+  const std::size_t request = asked_[place];
+  const FoundFile& found = task_.requests[request].file;
+  told_[request] = true;
+  doneBytes_ += found.sizeBytes;
+  active.received(found.sizeBytes);
+  const std::string slash = wanted_.folder.ends_with('/') ? "" : "/";
+  task_.each(request, Fetched{found.name,
+                              found.sizeBytes,
+                              found.root,
+                              wanted_.folder + slash + found.name,
+                              {wanted_.holders[holder].id},
+                              std::chrono::duration<double>(Clock::now() - begun_).count()});
+  download.update([&](ActiveTransfer& shown) { shown.doneBytes = doneBytes_; });
+  if (task_.progress) task_.progress({what_, doneBytes_, totalBytes_, command::Unit::bytes});
+}
+
+std::vector<std::size_t> ManyDownload::run(const transfer::DownloaderOptions& options,
+                                           ActiveDownloads& active, const std::stop_token& stop) {
+  std::optional<Result<transfer::ManyResult>> result;
+  {
+    auto download = active.begin(what_, totalBytes_);
+    const auto onFetched = [&](std::size_t place, std::size_t holder) {
+      fetched(place, holder, active, download);
+    };
+    result = download.attempts<transfer::ManyResult>(stop, [&](std::stop_token token) {
+      select();
+      return transfer::fetchMany(wanted_, options, std::move(token), onFetched);
+    });
+  }
+  if (!*result) {
+    for (std::size_t i = 0; i < told_.size(); ++i) {
+      if (!told_[i]) task_.each(i, result->error());
+    }
+    return {};
+  }
+  std::vector<std::size_t> left;
+  for (auto& [place, problem] : (*result)->left) {
+    if (problem) {
+      task_.each(asked_[place], std::move(*problem));
+    } else {
+      left.push_back(asked_[place]);
+    }
+  }
+  return left;
+}
+
+}  // namespace espalier::peer::shell

@@ -1,0 +1,68 @@
+// The search service of a peer: asks the network through the core and waits for the answers.
+//
+//   find() --Peer::find--> core --SearchUpdate--> searched() --wakes--> find()
+//
+// Thread rule: searched() on the loop's thread, the rest as search_service.h says.
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/base/guarded.h"
+#include "peer/share/share_index.h"
+#include "peer/shell/events.h"
+#include "peer/shell/metaserver_client.h"
+#include "peer/shell/network.h"
+#include "peer/shell/search_service.h"
+
+namespace espalier::peer::shell {
+
+class NetworkSearch final : public SearchService {
+ public:
+  // All outlive it.
+  NetworkSearch(PeerId self, Network& network, MetaserverClient& metaserver, EventBus& events,
+                share::ShareIndex& index)
+      : self_(std::move(self)),
+        network_(network),
+        metaserver_(metaserver),
+        events_(events),
+        index_(index) {}
+
+  PeerId self() override { return self_; }
+  Result<SearchResult> find(const SearchRequest& request, std::stop_token stop,
+                            const OnHits& onHits) override;
+  std::vector<std::string> knownNames(const std::string& prefix) override;
+
+  void searched(SearchUpdate& update);
+
+ private:
+  struct PendingSearch {
+    std::mutex mutex;  // guards what follows
+    std::condition_variable_any changed;
+    std::uint64_t hits = 0;
+    std::uint64_t searched = 0;
+    std::optional<SearchResult> result;
+  };
+  struct HeardNames {  // of hits
+    std::set<std::string> names;
+    std::size_t bytes = 0;
+  };
+
+  void rememberNames(const SearchUpdate& update);
+
+  const PeerId self_;
+  Network& network_;
+  MetaserverClient& metaserver_;
+  EventBus& events_;
+  share::ShareIndex& index_;
+  Guarded<std::map<QueryId, std::shared_ptr<PendingSearch>>> pending_;
+  Guarded<HeardNames> heardNames_;
+};
+
+}  // namespace espalier::peer::shell

@@ -1,0 +1,112 @@
+#include "peer/shell/notice_reporter.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/text.h"
+#include "common/net/address.h"
+
+namespace espalier::peer::shell {
+
+NoticeReporter::NoticeReporter(Network& network, EventBus& events, Endpoint metaserver,
+                               std::string advertise)
+    : network_(network),
+      events_(events),
+      metaserver_(std::move(metaserver)),
+      advertise_(std::move(advertise)) {}
+
+void NoticeReporter::report(const Notice& notice) {
+  using Kind = Notice::Kind;
+  using End = JoinAttempt::End;
+  switch (notice.kind) {
+    case Kind::joined:
+      joined_ = true;
+      return events_.publish(JoinEnded{End::joined, {}, {}});
+    case Kind::wordRefused:
+      return joinFailed(End::wordRefused,
+                        {ErrorCode::refused, "the metaserver refused the join word"}, notice.text);
+    case Kind::refused:
+      if (joined_) {
+        tell(log::Level::error,
+             fmt::format("the metaserver refused this peer: {}", escaped(notice.text)));
+      }
+      return joinFailed(End::idRefused, {ErrorCode::refused, notice.text});
+    case Kind::failed:
+      return joinFailed(End::failed, {ErrorCode::io, notice.text});
+    case Kind::mismatch:
+      return joinFailed(End::failed,
+                        {ErrorCode::protocol,
+                         fmt::format("what answers at {} is no metaserver of this version: {}",
+                                     metaserver_.text(), escaped(notice.text))});
+    case Kind::metaserverLost:
+      return lost(notice.text);
+    case Kind::waiting:
+      return tell(log::Level::info, escaped(notice.text));
+    case Kind::metaserverBack:
+      reachable_ = true;
+      tell(log::Level::info, "the metaserver is back");
+      return events_.publish(MetaserverBack());
+    case Kind::linkUp:
+      // The first link is part of what is told of joining.
+      if (joined_) tell(log::Level::info, fmt::format("linked to {}", notice.text));
+      return events_.publish(LinkUp{notice.text});
+    case Kind::linkDown:
+      tell(log::Level::info, fmt::format("the link to {} is gone", notice.text));
+      return events_.publish(LinkDown{notice.text});
+    case Kind::root:
+      return log::debug("this peer is the root now");
+    case Kind::seenFrom:
+      return compareSource(notice.text);
+    case Kind::unreachable:
+      return tell(log::Level::warning,
+                  fmt::format("the metaserver cannot connect to this peer ({}): nor may the "
+                              "others, who will then fetch nothing from it; let connections in, "
+                              "or announce another address with --advertise",
+                              escaped(notice.text)));
+    case Kind::warning:
+      return tell(log::Level::warning, notice.text);
+  }
+}
+
+void NoticeReporter::tell(log::Level level, std::string text) {
+  log::write(level, text);
+  events_.publish(Told{level, std::move(text)});
+}
+
+void NoticeReporter::joinFailed(JoinAttempt::End end, Error error, std::string word) {
+  events_.publish(JoinEnded{end, std::move(error), std::move(word)});
+}
+
+void NoticeReporter::lost(const std::string& why) {
+  if (joined_ && std::exchange(reachable_, false)) {
+    tell(log::Level::warning,
+         fmt::format("metaserver out of reach: {}; the network goes on", escaped(why)));
+  }
+  events_.publish(MetaserverLost());
+  // An IP literal needs no more words; of a host name the error says how far it led.
+  const bool isName = !net::Address::fromEndpoint(metaserver_);
+  joinFailed(JoinAttempt::End::unavailable,
+             {ErrorCode::unavailable, noMetaserverLine(metaserver_, isName ? why : "")});
+}
+
+// Warns where the announced host, by none of its addresses, is the one that the metaserver sees
+// connections come from.
+void NoticeReporter::compareSource(const std::string& source) {
+  const auto seen = net::Address::fromEndpoint({source, 0});
+  if (!seen || advertise_.empty()) return;
+  const Endpoint announced{advertise_, 0};
+  const auto compare = [this, seen = *seen, source, announced](const Result<net::Target>& target) {
+    const auto is = [&](const net::Address& address) { return address.sameHost(seen); };
+    if (target && std::any_of(target->addresses.begin(), target->addresses.end(), is)) return;
+    const std::string why = target ? "" : fmt::format(" ({})", target.error().message);
+    tell(log::Level::warning,
+         fmt::format("this peer announces itself at {}{}, but the metaserver sees it come from {}: "
+                     "where others cannot connect to {}, give another --advertise, or none",
+                     escaped(announced.host), why, source, escaped(announced.host)));
+  };
+  network_.lookUp(announced, net::NamedBy::user, compare);
+}
+
+}  // namespace espalier::peer::shell

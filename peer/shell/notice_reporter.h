@@ -1,0 +1,41 @@
+// Turns the core's notices into log lines and events, and says what stands between this peer and
+// the others: a metaserver that is out of reach, a wrong announced host, a port that nobody can
+// connect to.
+//
+// Thread rule: report() on the loop's thread; joined() on any.
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "common/base/endpoint.h"
+#include "common/base/log.h"
+#include "peer/core/effects.h"
+#include "peer/shell/events.h"
+#include "peer/shell/network.h"
+
+namespace espalier::peer::shell {
+
+class NoticeReporter {
+ public:
+  // `advertise`: the announced host; empty: as the metaserver sees this peer.
+  NoticeReporter(Network& network, EventBus& events, Endpoint metaserver, std::string advertise);
+
+  void report(const Notice& notice);
+  bool joined() const { return joined_; }
+
+ private:
+  void tell(log::Level level, std::string text);
+  void joinFailed(JoinAttempt::End end, Error error, std::string word = {});
+  void lost(const std::string& why);
+  void compareSource(const std::string& source);
+
+  Network& network_;
+  EventBus& events_;
+  const Endpoint metaserver_;
+  const std::string advertise_;
+  std::atomic<bool> joined_{false};
+  bool reachable_ = true;  // the metaserver, as was told last
+};
+
+}  // namespace espalier::peer::shell

@@ -1,0 +1,65 @@
+#include "peer/shell/status_report.h"
+
+#include <chrono>
+#include <tuple>
+#include <utility>
+
+namespace espalier::peer::shell {
+
+using namespace std::chrono_literals;
+
+Joined StatusReport::joined() {
+  Joined joined;
+  joined.id = options_.id;
+  joined.share = options_.share;
+  // The index of a small share is complete within a moment: then its figures are final.
+  index_.wait(1s, [](const auto&, const share::Progress& progress) { return progress.ready; });
+  const auto snapshot = index_.snapshot();
+  joined.sharedFiles = snapshot->size();
+  joined.sharedBytes = snapshot->totalBytes();
+  joined.indexing = !index_.progress().ready;
+  const auto place = runtime_.network().call([](Peer& peer, TimePoint, Effects&) {
+    std::pair<Endpoint, PeerId> result;
+    result.first = peer.tree()->self().endpoint;
+    if (peer.tree()->parent()) result.second = peer.tree()->parent()->contact.id;
+    return result;
+  });
+  if (place) std::tie(joined.endpoint, joined.linkedTo) = *place;
+  return joined;
+}
+
+Result<PeerStatus> StatusReport::status() {
+  auto status = runtime_.network().call([](Peer& peer, TimePoint, Effects&) {
+    PeerStatus result;
+    result.metaserverReachable = peer.membership().joined();
+    result.members = peer.membership().members();
+    result.openQueries = peer.openQueries();
+    if (const auto* tree = peer.tree()) {
+      result.endpoint = tree->self().endpoint;
+      result.links = tree->links();
+      result.maxLinks = tree->maxLinks();
+    }
+    return result;
+  });
+  if (!status) return status;
+  status->id = options_.id;
+  status->metaserver = options_.metaserver;
+  status->share = options_.share;
+  status->downloads = options_.downloads;
+  if (status->metaserverReachable) {
+    if (const auto members = runtime_.metaserver().members({})) status->members = members->count;
+  }
+  const auto snapshot = index_.snapshot();
+  const auto progress = index_.progress();
+  status->sharedFiles = snapshot->size();
+  status->sharedBytes = snapshot->totalBytes();
+  status->filesToIndex = progress.ready ? 0 : progress.totalFiles - progress.hashedFiles;
+  status->sentBytes = transfers_.sentBytes();
+  status->receivedBytes = transfers_.receivedBytes();
+  status->uptime = Clock::now() - runtime_.started();
+  status->rates = rates_.set(std::nullopt, std::nullopt);
+  status->transfers = transfers_.list();
+  return status;
+}
+
+}  // namespace espalier::peer::shell
