@@ -30,8 +30,8 @@ std::size_t heightOf(std::uint64_t bytes) {
   return static_cast<std::size_t>(std::countr_zero(bytes / kBlockBytes));
 }
 
-// Overwrites `level`, of nodes at `height` above the blocks, with its parents until `levels` of
-// them were built. Costs one hash an inner node that is not padding alone.
+// Replaces `level`, the nodes at `height` above the blocks, by their parents, `levels` times. Costs
+// one hash for each inner node that has more than padding below it.
 Digest climb(std::vector<Digest>& level, std::size_t height, std::size_t levels) {
   if (level.empty()) return padding()[height + levels];
   for (std::size_t i = 0; i < levels; ++i) {

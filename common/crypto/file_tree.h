@@ -1,14 +1,22 @@
-// The hash tree of a file, as BitTorrent v2 has it (BEP 52): SHA-256 over 16 KiB leaves (the last
-// one over what is left, not padded), a binary tree, the leaves padded with zero hashes to a power
-// of two. Its top is the file's root (`pieces root`). An empty file has a root of 64 zeros.
+// The hash tree of a file, as in BitTorrent v2 (BEP 52).
 //
-// A file travels in chunks of 2^n blocks. The hash of a chunk is the node of the tree above its
-// blocks; the list of all chunk hashes (BEP 52: the `piece layer`) is what a receiver checks
-// against the root before it asks for bytes. A file of at most one chunk has a list of one: its
-// root.
+//                root (BEP 52: pieces root)
+//               /                          \
+//        chunk hash                    chunk hash           the chunk list (BEP 52: piece layer)
+//         /      \                      /      \
+//      block    block                block    zeros         SHA-256 of 16 KiB each
 //
-// Values without shared state: any thread may use its own. Nothing fails; what a peer sent is
-// checked by chunkListMatches(), which asserts nothing about it.
+// The leaves are the SHA-256 of blocks of 16 KiB; the last block may be short, and is not padded.
+// Zero hashes fill the leaves up to a power of two. The root of an empty file is all zero.
+//
+// A file is transferred in chunks of 2^n blocks. The hash of a chunk is the node above its blocks.
+// A receiver checks the list of all chunk hashes against the root before it asks for bytes. The
+// list of a file of one chunk is the root alone.
+//
+// Values without shared state; an object belongs to one thread at a time. No I/O. No function
+// fails. chunkListMatches() checks what another peer sent, and asserts nothing about it.
+//
+// Called by the share (hash_lanes.h) and by transfers at both ends.
 #pragma once
 
 #include <cstddef>
@@ -21,40 +29,42 @@
 
 namespace espalier::crypto {
 
-// How a file of `sizeBytes` is cut: a power of two, 1 MiB up to files of 4 GiB, then doubling with
-// the size so that the list stays at 4,096 hashes (128 KiB), 16 MiB at most. Small enough that a
-// file of some hundred MiB has chunks for many sources and a bad one costs little; large enough
-// that small files, most of all, are one chunk without a list. The cap bounds what a receiver must
-// hold before it may trust it; beyond 64 GiB the list grows instead (16 TiB: 32 MiB of it).
+// The size of the chunks of a file, a power of two: 1 MiB for files up to 4 GiB, then doubling with
+// the file's size so that the list stays at 4,096 hashes (128 KiB), but at most 16 MiB. Beyond 64
+// GiB the list grows instead; that of 16 TiB has 32 MiB.
+//
+// With this size a file of some hundred MiB has chunks for many sources, a bad chunk costs little,
+// and most files are one chunk and need no list. The maximum bounds what a receiver holds before it
+// can verify it.
 std::uint64_t chunkBytesFor(std::uint64_t sizeBytes);
-// Whether another peer's choice can be taken: a power of two from a block to kChunkBytesMax.
+// Whether a size that another peer chose is allowed: a power of two from a block to kChunkBytesMax.
 bool isChunkBytes(std::uint64_t chunkBytes);
-// How many chunks; 0 for an empty file.
+// The number of chunks; 0 for an empty file.
 std::uint64_t chunkCount(std::uint64_t sizeBytes, std::uint64_t chunkBytes);
 
-// The root of `leaves`, padded to the next power of two with nodes that stand for absent subtrees
-// of `leafBytes` file bytes each (blocks: zero hashes; chunks: the root of a tree of zero hashes).
-// `leafBytes` is a power of two of at least a block. No leaves: all zero.
+// The root above `leaves`, each of which stands for `leafBytes` of the file: a power of two, at
+// least a block. They are filled up to a power of two with the roots of trees of zero hashes. All
+// zero if there are no leaves.
 Digest merkleRoot(std::span<const Digest> leaves, std::uint64_t leafBytes);
 
-// The hash of one chunk. `data` is the chunk's bytes: chunkBytes of them, fewer only in the last
-// chunk. `fileBytes` tells whether the chunk is the whole file (then the tree is only as high as
-// the file needs). Any amount of data gives a digest, so a chunk that was cut short is just wrong.
+// The hash of one chunk. `data`: `chunkBytes` bytes, fewer only in the last chunk. `fileBytes`: if
+// the chunk is the whole file, its tree is only as high as the file needs. Any amount of data gives
+// a digest; that of a truncated chunk does not match.
 Digest chunkHash(std::span<const std::byte> data, std::uint64_t chunkBytes,
                  std::uint64_t fileBytes);
 
-// Whether a list of chunk hashes belongs to `root` and a file of that size: the check that makes
-// the list trustworthy. False too for a chunkBytes that isChunkBytes() rejects.
+// Verifies a list of chunk hashes against the root and size of a file. False also for a
+// `chunkBytes` that isChunkBytes() rejects. Costs a hash for each chunk.
 bool chunkListMatches(const FileRoot& root, std::uint64_t fileBytes, std::uint64_t chunkBytes,
                       std::span<const Digest> chunkHashes);
 
-// The hash of one chunk whose bytes come a piece at a time, as from a socket. Holds 32 bytes a
-// block and at most one unfinished block. Can be used again after finish().
+// The hash of one chunk whose bytes come in pieces, as from a socket. Holds 32 bytes for each block
+// and at most one incomplete block. finish() makes it ready for another chunk of that size.
 class ChunkHasher {
  public:
   ChunkHasher(std::uint64_t chunkBytes, std::uint64_t fileBytes);
 
-  // At most chunkBytes in all. Fastest in multiples of a block, 16 blocks and more at once.
+  // At most `chunkBytes` in all. Fastest in multiples of a block, 16 blocks or more at once.
   void update(std::span<const std::byte> data);
   std::uint64_t bytesSoFar() const { return bytes_; }
   Digest finish();
@@ -67,15 +77,15 @@ class ChunkHasher {
   std::vector<Digest> leaves_;
 };
 
-// Builds the tree of a file that is read in order. One object a file; not thread-safe.
+// The hashes of one file that is read in order. One object for each file.
 class FileHasher {
  public:
   explicit FileHasher(std::uint64_t fileBytes);
-  // With chunks of a size that another peer chose; isChunkBytes() holds.
+  // With chunks of a size that another peer chose; isChunkBytes(chunkBytes) holds.
   FileHasher(std::uint64_t fileBytes, std::uint64_t chunkBytes);
 
-  // The next bytes, in pieces of any size; at most fileBytes in all. Fastest in multiples of a
-  // block, 16 blocks and more at once.
+  // The next bytes, in pieces of any size; at most `fileBytes` in all. Fastest in multiples of a
+  // block, 16 blocks or more at once.
   void update(std::span<const std::byte> data);
 
   struct Hashes {
@@ -83,8 +93,7 @@ class FileHasher {
     std::uint64_t chunkBytes = 0;
     std::vector<Digest> chunks;
   };
-  // After exactly `fileBytes` bytes. (A file that turned out longer or shorter has changed: the
-  // caller tells.)
+  // After exactly `fileBytes` bytes, which the caller checks: a file may have changed its size.
   Hashes finish();
 
  private:

@@ -11,8 +11,8 @@
 namespace espalier::crypto {
 namespace {
 
-// Fetched once a process: each fetch takes locks and allocates. Never freed, so that threads that
-// end after main() still find it.
+// Fetched once, because each fetch takes locks and allocates. Never freed, because threads may
+// still use it after main() returns.
 const EVP_MD* sha256Method() {
   static const EVP_MD* const method = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   assert(method != nullptr);
@@ -29,7 +29,7 @@ void opensslDigest(std::span<const std::byte> data, Digest& out) {
                     EVP_DigestUpdate(context.get(), data.data(), data.size()) == 1 &&
                     EVP_DigestFinal_ex(context.get(), out.bytes.data(), nullptr) == 1;
   assert(done);
-  if (!done) std::abort();  // A digest that was not computed must never pass for one.
+  if (!done) std::abort();  // The caller would take zeros for a digest.
 }
 
 }  // namespace
@@ -77,7 +77,7 @@ void sha256Pairs(std::span<const Digest> nodes, std::span<Digest> out) {
     sha256Blocks(std::as_bytes(nodes), 2 * Digest::kSizeBytes, out);
     return;
   }
-  // In place, a batch at a time: the lanes may finish a pair before an earlier one was read.
+  // In place, in batches: the backend may write a digest before it has read an earlier pair.
   constexpr std::size_t kBatch = 64;
   std::array<Digest, kBatch> batch;
   for (std::size_t done = 0; done < out.size(); done += kBatch) {

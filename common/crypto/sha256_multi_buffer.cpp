@@ -35,7 +35,7 @@ IMB_MGR* makeManager() {
   return manager;
 }
 
-// A manager holds jobs in flight, so it is a thread's own.
+// One for each thread, because a manager holds jobs in flight.
 IMB_MGR* threadManager() {
   thread_local const std::unique_ptr<IMB_MGR, ManagerFree> manager(makeManager());
   return manager.get();
@@ -43,7 +43,7 @@ IMB_MGR* threadManager() {
 
 bool knownDigestComesOut() {
   if (threadManager() == nullptr) return false;
-  // SHA-256 of "abc" (FIPS 180-2, B.1), once a lane.
+  // SHA-256 of "abc" (FIPS 180-2, B.1), once for each lane.
   constexpr std::array<std::uint8_t, 4> kStart{0xba, 0x78, 0x16, 0xbf};
   constexpr std::array<std::uint8_t, 4> kEnd{0xf2, 0x00, 0x15, 0xad};
   constexpr std::size_t kLanes = 16;

@@ -1,5 +1,5 @@
-// The multi-buffer backend of sha256.h, or, where it was not found at build time, nothing that
-// works. Internal to common/crypto.
+// The multi-buffer backend of sha256.h. If the library was not found at build time, its functions
+// say that nothing works. Thread-safe. Called by sha256.cpp only, and by tests and benchmarks.
 #pragma once
 
 #include <cstddef>
@@ -9,18 +9,18 @@
 
 namespace espalier::crypto::internal {
 
-// Whether the library is there, the processor suits it, and a digest came out right.
+// Whether the library is present and supports the processor, and a known digest was correct.
 bool multiBufferWorks();
 
-// Threads that have not hashed yet do so as on a processor with SHA-NI alone: to measure and test
-// that where there is more.
+// For tests and benchmarks: threads that have not hashed yet use SHA-NI only, even if the processor
+// has AVX.
 void multiBufferWithoutAvx();
 
-// Fewer blocks than this are faster one after the other: the lanes run at the speed of all, however
-// few are filled. For blocks of a kilobyte and more, and for shorter ones.
+// Fewer blocks than this are faster with OpenSSL: a round over all lanes takes the same time
+// however few of them are used. Measured for blocks of a kilobyte and more, and for shorter ones.
 inline constexpr std::size_t kMultiBufferFewest = 6;
 
-// False when the library did not do all of it; `out` is then undefined.
+// As sha256Blocks(). False if the library has not hashed all blocks; `out` is then undefined.
 bool multiBufferBlocks(std::span<const std::byte> data, std::size_t blockBytes,
                        std::span<Digest> out);
 

@@ -8,12 +8,12 @@
 namespace espalier::share {
 namespace {
 
-// The first name after all that are below `folder`: '0' follows '/'.
-std::string behind(std::string_view folder) {
+// The least name that comes after all names below `folder`: '0' follows '/'.
+std::string endOf(std::string_view folder) {
   return std::string(folder) + static_cast<char>('/' + 1);
 }
 
-// Whether a file that is so now is that version.
+// Whether a file with this stat is that version.
 bool isVersion(const FileStat& now, const KnownVersion& known) {
   FileStat stat = known.stat;
   const auto later = std::chrono::nanoseconds(now.ctimeNanos - stat.ctimeNanos);
@@ -69,7 +69,7 @@ void Catalogue::children(std::string_view folder,
     const auto child = childOf(name);
     if (isFolder(name, child)) {
       each(child, true);
-      i = snapshot_->lowerBound(behind(prefix + std::string(child)));
+      i = snapshot_->lowerBound(endOf(prefix + std::string(child)));
     } else {
       if (current(name) != nullptr) each(child, false);
       ++i;
@@ -80,7 +80,7 @@ void Catalogue::children(std::string_view folder,
     const auto child = childOf(at->first);
     const bool inFolder = isFolder(at->first, child);
     if (at->second) each(child, inFolder);
-    at = inFolder && at->second ? changes_.lower_bound(behind(prefix + std::string(child)))
+    at = inFolder && at->second ? changes_.lower_bound(endOf(prefix + std::string(child)))
                                 : std::next(at);
   }
 }

@@ -1,8 +1,14 @@
-// What the indexer knows of the files at this moment: the last snapshot, and what changed since.
-// Also what was known before (from the index on disk, or of files that went away), so that a
-// version that appears again, under whatever name, is not hashed again.
+// What the indexer knows of the files: the last snapshot, the changes since, and the hashes of
+// versions that it has seen.
 //
-// One thread's. Costs of all lookups are logarithmic.
+// remember() keeps the root of a version that has no name at present: from the index on disk, of a
+// file that went away, of a download that is about to be renamed. When the same version appears
+// under some name it is not hashed again. At most kSharedFiles versions are remembered.
+//
+// Invariant: files() and bytes() are the totals of the snapshot with its changes applied.
+//
+// No I/O. Only the indexer's thread; the snapshots that publish() returns are for any thread. A
+// lookup is O(log n), publish() as Snapshot::with(). The file tracker changes it.
 #pragma once
 
 #include <functional>
@@ -20,32 +26,35 @@ namespace espalier::share {
 
 class Catalogue {
  public:
+  // The entry of that name now, also if it is not published yet; nullptr: none.
   const Entry* current(std::string_view name) const;
   std::uint64_t files() const { return files_; }
   std::uint64_t bytes() const { return bytes_; }
 
   void put(Entry entry);
   void remove(std::string_view name);
-  // The same for a file that went away as it was: its version is remembered.
+  // remove(), and remember() its version: the file went away unchanged.
   void retire(std::string_view name);
 
-  // The direct children of a folder ("": the share) that have files: its files, and its folders.
+  // Calls `each` with the files of a folder ("": the share), and with those of its folders in which
+  // there are files. Some folders come twice, and some have lost their last file since the last
+  // snapshot.
   void children(std::string_view folder,
                 const std::function<void(std::string_view child, bool isFolder)>& each) const;
-  // The names of all files for which `wanted` holds; below `folder` only, if it is not "".
+  // The names of all files below `folder` ("": all files) for which `wanted` holds.
   std::vector<std::string> names(std::string_view folder,
                                  const std::function<bool(const Entry&)>& wanted) const;
 
   bool changed() const { return !changes_.empty(); }
-  // Makes a snapshot of the changes.
+  // Applies the changes to the last snapshot, and returns the new one.
   std::shared_ptr<const Snapshot> publish(std::shared_ptr<const SharedFolders> folders);
   const Snapshot& published() const { return *snapshot_; }
 
   void remember(const KnownVersion& version);
-  // The root of that very version, if it is known.
+  // The root of that version; nullptr if it is not remembered.
   const FileRoot* remembered(const FileStat& stat) const;
   void forgetRemembered() { remembered_.clear(); }
-  // All that is current or remembered.
+  // All versions that are current or remembered; not those of empty files.
   std::vector<KnownVersion> everything() const;
 
  private:
@@ -53,7 +62,7 @@ class Catalogue {
   Changes changes_;
   std::uint64_t files_ = 0;
   std::uint64_t bytes_ = 0;
-  // By device (0: of an index that does not know it) and inode.
+  // Device 0: the index on disk did not know it.
   struct FileIdHash {
     std::size_t operator()(const FileId& id) const {
       return std::hash<std::uint64_t>()(id.inode ^ id.device << 32);

@@ -9,7 +9,7 @@
 namespace espalier::share {
 
 fs::path ChunkLists::pathOf(const FileRoot& root) const {
-  // 256 folders: a share of a million large files still has short ones.
+  // 256 folders, so that none gets too long with a million large files.
   const std::string hex = toHex(root.view());
   return folder_ / hex.substr(0, 2) / hex.substr(2);
 }

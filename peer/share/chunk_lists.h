@@ -1,8 +1,11 @@
-// The chunk hashes of files of more than one chunk, a file a root in `chunks/` of the state folder,
-// so that memory holds only the lists of files being served. They are checked against their root
-// when read: a list that is damaged or missing is only a list to be computed again.
+// The chunk hashes of shared files that have more than one chunk. On disk: a file for each root, in
+// `chunks/` of the state folder. In memory: only those used last, at most kChunkListCacheBytes.
 //
-// Thread-safe; store() and find() read and write disk outside the lock.
+// A list is checked against its root when it is read. A damaged or missing list is not an error:
+// find() returns nothing, and ShareIndex computes it again from the file.
+//
+// Thread-safe; store() and find() read and write the disk outside the lock. The hash lanes and
+// ShareIndex store, ShareIndex finds, the indexer tidies once.
 #pragma once
 
 #include <functional>
@@ -23,7 +26,7 @@ class ChunkLists {
   explicit ChunkLists(fs::path folder) : folder_(std::move(folder)) {}
 
   Result<void> store(const FileRoot& root, std::span<const Digest> chunks);
-  // In chunks of chunkBytesFor(sizeBytes).
+  // Hashes of chunks of chunkBytesFor(sizeBytes).
   std::optional<std::vector<Digest>> find(const FileRoot& root, std::uint64_t sizeBytes);
   // Removes the lists of all other roots from the disk.
   void keepOnly(const std::function<bool(const FileRoot&)>& wanted);
@@ -34,7 +37,7 @@ class ChunkLists {
     std::vector<Digest> chunks;
   };
   struct Cache {
-    std::list<Cached> lists;  // the one used last comes first; few enough to be searched
+    std::list<Cached> lists;  // the last used first; few, so that a search is cheap
     std::size_t bytes = 0;
   };
   fs::path pathOf(const FileRoot& root) const;

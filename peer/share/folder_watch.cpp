@@ -31,7 +31,7 @@ int FolderWatch::add(int folder) {
     errno = openError_;
     return -1;
   }
-  // By the open folder rather than by its path, which might lead elsewhere by now.
+  // Not by the folder's path, which may lead to another folder by now.
   const std::string path = "/proc/self/fd/" + std::to_string(folder);
   const int watch = ::inotify_add_watch(descriptor_.get(), path.c_str(), kMask);
   if (watch < 0 || watches_.contains(watch)) return watch;
@@ -50,7 +50,7 @@ std::string FolderWatch::reason(int error) {
            "there are)";
   }
   if (error != EMFILE) return systemError("inotify", error).message;
-  // The kernel says the same of both: whether descriptors are left shows which it is.
+  // EMFILE means either. Opening another descriptor shows which it is.
   const FileDescriptor probe(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   return probe || errno != EMFILE
              ? "this user's inotify instances are used up (fs.inotify.max_user_instances sets how "

@@ -1,7 +1,9 @@
-// Tells which folders changed, by inotify(7). A thin owner of its descriptor: what an event means
-// is for the indexer to find out by looking, since an event says only that something was so.
+// A thin owner of an inotify(7) descriptor: tells which watched folders changed, and how.
 //
-// One thread's. A watch follows the folder, not its name.
+// A watch follows the folder, not its path. What an event means for the share is decided elsewhere
+// (watch_reader.h).
+//
+// Only the indexer's thread; no function blocks. Used by TreeWatch.
 #pragma once
 
 #include <cstdint>
@@ -17,39 +19,40 @@ namespace espalier::share {
 
 struct WatchEvent {
   int watch = -1;
-  bool overflow = false;     // events were lost: look at everything
+  bool overflow = false;     // events were lost: anything may have changed
   bool watchEnded = false;   // the kernel removed the watch
   bool folderMoved = false;  // the watched folder itself was moved, removed or unmounted
-  bool attributes = false;   // owner, mode or times changed: of `name`, or of the folder itself
-  bool isFolder = false;     // `name` is of a folder
+  bool attributes = false;   // owner, mode or times of `name` changed, or of the folder itself
+  bool isFolder = false;     // `name` is a folder
   bool left = false;         // `name` was removed or moved away
-  bool closed = false;       // whoever wrote `name` closed it
-  std::string_view name;     // in the watched folder
+  bool closed = false;       // `name` was closed after it had been open for writing
+  std::string_view name;     // a child of the watched folder; "": the folder itself
 };
 
 class FolderWatch {
  public:
-  // At most that many watches; more are refused with ENOSPC, as the kernel refuses its own.
+  // At most that many watches. More are refused with ENOSPC, the kernel's own error for this.
   explicit FolderWatch(std::size_t watches);
 
-  // Tries again where inotify was not to be had.
+  // Tries again to open the descriptor, if that failed.
   void reopen();
-  // To be polled for reading; -1 where inotify is not to be had.
+  // To be polled for reading; -1 where inotify is not available.
   int descriptor() const { return descriptor_.get(); }
-  // The number of the watch of an open folder (the same for the same folder), or -1 and errno.
+  // Watches an open folder. Returns the number of its watch, the same one for the same folder; -1
+  // and errno for a failure.
   int add(int folder);
   void remove(int watch);
-  // What has come so far, 1 MiB at most.
+  // Calls `onEvent` for each event that has come so far; 1 MiB of them at most.
   void read(const std::function<void(const WatchEvent&)>& onEvent);
 
-  // Why add() failed with that errno, and which setting allows more.
+  // A sentence: why add() failed with that errno, and which setting allows more.
   static std::string reason(int error);
 
  private:
   const std::size_t most_;
   FileDescriptor descriptor_;
   int openError_ = 0;
-  std::unordered_set<int> watches_;  // that the kernel has not ended
+  std::unordered_set<int> watches_;  // those that the kernel has not ended
 };
 
 }  // namespace espalier::share

@@ -17,7 +17,7 @@ using limits::kHashReadBytes;
 using limits::kHashSegmentBytes;
 
 constexpr auto kIdle = std::chrono::seconds(1);
-constexpr int kNiceness = 5;  // serving and relaying come first
+constexpr int kNiceness = 5;  // transfers and the event loop come first
 
 std::uint64_t segmentsOf(std::uint64_t sizeBytes) {
   return std::max<std::uint64_t>(1, (sizeBytes + kHashSegmentBytes - 1) / kHashSegmentBytes);
@@ -73,11 +73,11 @@ void HashLanes::run(std::stop_token stop) {
   }
 }
 
-// Waits for work; false: the lane is to end. An idle lane keeps no buffer.
+// Blocks until there is work. False: the lane must end. An idle lane releases its buffer.
 bool HashLanes::take(std::stop_token stop, std::vector<std::byte>& buffer, Task& task) {
   std::unique_lock lock(mutex_);
   const auto ready = [&] { return !small_.empty() || !large_.empty(); };
-  // Work comes in bursts: the buffer outlives the gaps in them.
+  // Not at once: work comes in bursts with short gaps.
   if (!work_.wait_for(lock, stop, kIdle, ready)) buffer = {};
   if (!work_.wait(lock, stop, ready) || stop.stop_requested()) return false;
   if (!small_.empty()) {
@@ -165,7 +165,7 @@ void HashLanes::finish(const HashJobPointer& job) {
       job->outcome = HashOutcome::gone;
     } else {
       job->root = crypto::merkleRoot(job->chunks, crypto::chunkBytesFor(job->stat.sizeBytes));
-      // A list that cannot be kept is computed again when somebody asks for it.
+      // A list that cannot be stored is computed again when it is needed.
       if (job->chunks.size() > 1) (void)lists_.store(job->root, job->chunks).ok();
     }
   }

@@ -1,11 +1,18 @@
-// Hashes files on a thread a core. Small files come first, so that a share of many becomes useful
-// while a few huge ones are still being read; a huge file is cut into segments that all lanes take.
+// Hashes files, on a thread (a lane) for each core.
 //
-// The threads start with the object and end within one read (256 KiB) of its destruction; they run
-// at a lower priority than the peer's other threads. Results are collected with takeResults();
-// `wake` is called (from a lane) when the last of the submitted jobs is done, so that whoever
-// collects can otherwise do it at its own pace. A job is done when its result can be taken, also a
-// cancelled one.
+//   submit() --> small files first, then large ones in segments --> results --> takeResults()
+//
+// Small files go first, so that a share of many files becomes useful while a few huge ones are
+// still being read. A large file is cut into segments of kHashSegmentBytes, and all lanes take
+// segments of it. A job is done when its result can be taken; a cancelled one, too.
+//
+// The constructor starts the threads. The destructor ends each within one read (256 KiB), and
+// leaves the remaining jobs undone. They run at a lower priority than the peer's other threads.
+// `wake` is called, on a lane, when the last of the submitted jobs is done; until then the
+// submitter takes results at its own pace.
+//
+// All functions are thread-safe. The indexer's thread submits (through HashSchedule and the
+// Rechecker) and takes the results.
 #pragma once
 
 #include <atomic>
@@ -26,15 +33,15 @@ namespace espalier::share {
 
 enum class HashOutcome { done, changed, gone, unreadable };
 
-// One version of one file. What is above the line is the submitter's and constant from submit() on;
-// what is below belongs to the lanes until the result was taken.
+// One version of one file. The members above the line are set by the submitter and constant after
+// submit(). Those below the line belong to the lanes until the result is taken.
 struct HashJob {
   std::string name;
   fs::path folder;
   std::string relative;
   FileStat stat;
   std::uint32_t folderIndex = 0;
-  unsigned attempts = 0;  // that failed because the file changed meanwhile
+  unsigned attempts = 0;  // earlier jobs that failed because the file changed meanwhile
   std::atomic<bool> cancelled{false};
   // ---
   std::once_flag opened;
@@ -51,18 +58,18 @@ using HashJobPointer = std::shared_ptr<HashJob>;
 
 class HashLanes {
  public:
-  // 0 lanes: as many as there are cores; fewer, one at least, where the system has no more threads.
-  // `lists` keeps the chunk hashes of what has several chunks.
+  // `lanes`: 0 means one for each core. Fewer, but at least one, if the system has no more threads.
+  // `lists` stores the chunk hashes of files of several chunks.
   HashLanes(unsigned lanes, ChunkLists& lists, std::function<void()> wake);
   ~HashLanes();
-  // An error where not even one lane could be started.
+  // An error if not even one lane could be started.
   const Result<void>& started() const { return started_; }
 
   void submit(HashJobPointer job);
   std::vector<HashJobPointer> takeResults();
-  // Of files, since the start, counted as they are read.
+  // Bytes of files that were read since the start.
   std::uint64_t hashedBytes() const { return hashedBytes_.load(); }
-  // Of files that are not done yet.
+  // The same of jobs that are not done yet.
   std::uint64_t openBytes() const { return openBytes_.load(); }
 
  private:

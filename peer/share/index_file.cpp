@@ -14,7 +14,7 @@ constexpr std::string_view kKind = "ESPINDX";
 constexpr std::string_view kMagic = "ESPINDX2";
 constexpr unsigned kIndexVersion = 2;
 
-// Of a version of the format.
+// The sizes of one version of the format.
 struct Layout {
   std::size_t frontBytes = kMagic.size() + Digest::kSizeBytes + 8;
   std::size_t recordBytes = 5 * 8 + Digest::kSizeBytes;

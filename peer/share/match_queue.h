@@ -1,18 +1,24 @@
-// Searches that wait to be matched against the share, and whose turn it is: so that many searches,
-// or patterns made to be slow, cost the searches of others a moment and not their answer.
+// Searches that wait to be matched against the share, and which of them is next. Many searches, or
+// slow patterns, then delay the searches of others by a moment, and do not starve them.
 //
 //   queue.push(job);
 //   while (auto matching = queue.take(now)) {
 //     if (!matching->advance(now + 5ms)) queue.putBack(std::move(*matching));
 //   }
 //
-// A search has its first turn before any other has its second: most need no more, and which ones do
-// is not to be seen before. Among those equal in that, links take turns (a flood may come through
-// an honest neighbour's link, so links alone would not do).
+//   push() --> first turn --done--> answered
+//                  |
+//                  +--putBack()--> further turns --done--> answered
 //
-// Invariants: at most limits::kOpenQueries searches a link and kind of turn, of which the oldest go
-// first, since nobody waits for them any more; one whose time is over is never taken. Not
-// thread-safe. O(log links) a call.
+// Every first turn comes before any further one: most searches need one turn, and nothing tells
+// beforehand which do. Within each kind, the links that searches came through take turns. (That
+// alone would not suffice: a flood may come through the link of an honest neighbour.)
+//
+// Invariants: at most limits::kOpenQueries searches for each link and kind of turn, of which the
+// oldest are dropped, because their askers have given up first; a search past its deadline is never
+// taken.
+//
+// Not thread-safe: the peer's shell guards it. No I/O. O(log links) a call.
 #pragma once
 
 #include <deque>
@@ -27,17 +33,17 @@
 
 namespace espalier::share {
 
-// A job and how far it has come.
+// A search, and how far it has been matched.
 struct Matching {
   peer::MatchJob job;
-  std::shared_ptr<const Snapshot> snapshot;  // what is looked through, from the first turn on
+  std::shared_ptr<const Snapshot> snapshot;  // set by the shell before the first turn
   bool indexing = false;
   std::optional<peer::Pattern> pattern;
-  std::size_t next = 0;  // of the snapshot's entries
+  std::size_t next = 0;  // index of the next entry of the snapshot
   std::vector<peer::LocalHit> hits;
   std::uint64_t more = 0;
 
-  // Looks on, at one name at least. True when it is through, false when time is up.
+  // Matches until that time, at least one entry. True when all entries were matched.
   bool advance(TimePoint until);
 };
 
@@ -49,9 +55,9 @@ class MatchQueue {
   bool empty() const { return first_.empty() && further_.empty(); }
 
  private:
-  using Source = std::optional<ConnectionId>;  // none: this peer's own searches
+  using Source = std::optional<ConnectionId>;  // a link; none: this peer's own searches
 
-  // Links in turn, of each its searches in order.
+  // The links take turns; the searches of each link are in order.
   class Round {
    public:
     void push(Matching matching);
@@ -59,12 +65,12 @@ class MatchQueue {
     bool empty() const { return turns_.empty(); }
 
    private:
-    std::map<Source, std::deque<Matching>> waiting_;  // none is empty
-    std::deque<Source> turns_;                        // each of waiting_ once
+    std::map<Source, std::deque<Matching>> waiting_;  // no deque is empty
+    std::deque<Source> turns_;                        // each key of waiting_ once
   };
 
   Round first_;
-  Round further_;  // those that have had a turn
+  Round further_;
 };
 
 }  // namespace espalier::share

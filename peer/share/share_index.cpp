@@ -13,7 +13,7 @@
 namespace espalier::share {
 namespace {
 
-// Reads the file again: its list was lost, or never fit the disk.
+// Reads the file again: its list was lost, or could not be stored.
 Result<std::vector<Digest>> computeChunks(const SharedFile& file, const OpenedFile& opened) {
   crypto::FileHasher hasher(file.sizeBytes);
   std::vector<std::byte> buffer(limits::kHashReadBytes);

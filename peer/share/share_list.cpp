@@ -17,7 +17,7 @@ using Json = nlohmann::json;
 
 constexpr unsigned kListVersion = 2;
 
-// Whether `wanted` holds for the text or for one above it.
+// Whether `wanted` holds for a name or path, or for one of the folders above it.
 bool isAnyAbove(std::string_view text, const auto& wanted) {
   for (std::size_t end = text.find('/', 1); end < text.size(); end = text.find('/', end + 1)) {
     if (wanted(text.substr(0, end))) return true;
@@ -35,7 +35,7 @@ std::size_t sizeOf(const ShareList& list) {
          list.named.size();
 }
 
-// What a text file says of it: 1 without a number.
+// The format's version: 1 if there is no number. Nothing: it is no number.
 std::optional<unsigned> versionOf(const Json& object) {
   const auto found = object.find("version");
   if (found == object.end()) return 1;
@@ -69,8 +69,8 @@ bool ShareList::isUnsharedItself(std::string_view name, std::string_view path) c
   return hidden.contains(name) || unshared.contains(path);
 }
 
-bool ShareList::isDotHidden(std::string_view name, std::size_t label) const {
-  std::size_t checked = std::min(name.size(), label);
+bool ShareList::isDotHidden(std::string_view name, std::size_t labelBytes) const {
+  std::size_t checked = std::min(name.size(), labelBytes);  // what no dot can hide
   if (!named.empty()) {
     isAnyAbove(name, [&](std::string_view above) {
       if (named.contains(above)) checked = std::max(checked, above.size());

@@ -22,16 +22,16 @@ std::string lowered(std::string_view text) {
 bool isOwn(std::string_view component) {
   const std::string name = lowered(component.substr(0, limits::kNameBytes));
   if (name == kOwn || name.starts_with(".espalier-") || name == kStateMarker) return true;
-  // What a state folder of the first version is known by: saved under such a name, a stranger's
-  // file would hide the folder that it lies in.
+  // By these files a state folder of the first version is known. A file from the network that is
+  // saved under such a name would hide the folder that it is in.
   return name == "control.lock" || name == "instance.key";
 }
 
-// Control characters and bidirectional controls are what escaped() changes of UTF-8, besides the
-// backslash.
+// Without control characters and bidirectional controls: of UTF-8, escaped() changes these and the
+// backslash only.
 bool isPlain(std::string_view name) {
   std::string without(name);
-  // Not erased: the bytes around one would become neighbours, and a character that is none there.
+  // Not erased, because the bytes around it could then form another character.
   std::replace(without.begin(), without.end(), '\\', '_');
   return escaped(without) == without;
 }

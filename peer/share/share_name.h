@@ -1,13 +1,17 @@
-// Which names a shared file can have: one rule for what a peer announces and for what it writes, so
-// that whatever is announced can be fetched by its name and saved.
+// Which names a shared file can have. The same rule holds for what a peer announces and for what it
+// writes, so that every announced file can be fetched by its name and saved.
 //
-// A name has components with '/' between them, each 1 to 255 bytes of UTF-8 without control
-// characters and bidirectional controls, none of them ".", ".." or a name of the programs' own
-// (".espalier" and what begins with ".espalier-", the marker of a state folder; in any case, since
-// some file systems ignore it). At most limits::kSharedNameBytes and limits::kPathDepth components.
+// A name has components with '/' between them. A component is 1 to 255 bytes of UTF-8 without
+// control characters and bidirectional controls. It is not ".", ".." or a name of the programs'
+// own: ".espalier", what begins with ".espalier-", and the marker of a state folder, in upper or
+// lower case, because some file systems do not tell them apart. A name has at most
+// limits::kSharedNameBytes bytes and limits::kPathDepth components.
 //
-// A component that begins with a dot is a valid one; whether it is shared or written is a rule of
-// its own (share_list.h, safe_path.h). Stateless; any thread.
+// A component that begins with a dot is valid. Whether it is shared or written is another rule
+// (share_list.h, safe_path.h).
+//
+// Stateless, no I/O, any thread. Called by the scanner, the share editor, openBelow(), and the
+// transfers for names from the network.
 #pragma once
 
 #include <string>
@@ -20,7 +24,7 @@ enum class NameFault {
   empty,          // the name, or a component
   absolute,       // begins with '/'
   dots,           // "." or ".."
-  own,            // of the programs' own
+  own,            // a name of the programs' own
   longComponent,  // more than limits::kNameBytes
   tooLong,
   tooDeep,
@@ -29,20 +33,20 @@ enum class NameFault {
 };
 
 NameFault nameFault(std::string_view name);
-// Of one component, which must not have a '/'.
+// The fault of one component, in which there must be no '/'.
 NameFault componentFault(std::string_view component);
 
-// Behind "it ": `it is too long`.
+// The end of a sentence that begins with "it": `is too long`.
 std::string_view described(NameFault fault);
 
 bool isDotName(std::string_view component);
-// Whether any component of a name is one.
+// Whether any component of a name begins with a dot.
 bool hasDotName(std::string_view name);
 
 // The share name of a child of a folder, which may be the share itself ("").
 std::string childName(std::string_view folder, std::string_view child);
 
-// Calls `each` with every component, while it returns true. Whether all did.
+// Calls `each` with the components, in order, until it returns false. Whether all returned true.
 template <typename Each>
 bool allComponents(std::string_view name, const Each& each) {
   while (true) {

@@ -18,7 +18,7 @@ std::int64_t nanos(const timespec& time) {
   return time.tv_sec * kNanosPerSecond + time.tv_nsec;
 }
 
-// -1 and ENOENT for a state folder.
+// No descriptor and ENOENT for a state folder.
 FileDescriptor unlessState(FileDescriptor folder) {
   if (!folder || !isStateFolder(folder.get())) return folder;
   errno = ENOENT;
@@ -63,7 +63,7 @@ FileDescriptor openBelow(const fs::path& folder, std::string_view relative, int 
 }
 
 Result<OpenedFile> openForServing(const SharedFile& file) {
-  // O_NONBLOCK: a fifo that took the file's place must not hold us up.
+  // O_NONBLOCK: the file may have been replaced by a fifo, whose open would block.
   FileDescriptor descriptor = openBelow(file.folder, file.relative, O_RDONLY | O_NONBLOCK);
   if (!descriptor) {
     const int error = errno;

@@ -1,7 +1,10 @@
-// One file that a peer shares, and how its bytes are reached: no symbolic link is followed below
-// the folder that the user shared, and what is opened is the very file that was hashed.
+// A file that a peer shares, and how it is opened and read.
 //
-// All values and free functions; any thread. Opening costs a system call a folder on the way.
+// Opening follows no symbolic link below the folder that the user shared, enters no state folder,
+// and yields the version that was hashed or an error.
+//
+// Values and free functions; any thread. They block on the disk; opening costs a system call or two
+// for each folder on the way. Called by the indexer's parts, ShareIndex and the transfers.
 #pragma once
 
 #include <sys/stat.h>
@@ -19,9 +22,9 @@
 
 namespace espalier::share {
 
-// What tells one version of a file from the next without reading it. The ctime is the kernel's own:
-// whoever changes the content and puts the mtime back changes it all the same. So do a rename, a
-// chmod and a new hard link, after which the file is hashed again.
+// Tells one version of a file from the next without reading it. The kernel sets the ctime, so a
+// program that changes the content cannot put it back, as it can the mtime. A rename, a chmod and a
+// new hard link change it, too: then the file is hashed again.
 struct FileStat {
   std::uint64_t sizeBytes = 0;
   std::int64_t mtimeNanos = 0;
@@ -41,9 +44,9 @@ struct FileId {
   bool operator==(const FileId&) const = default;
 };
 
-// A value. `path` is `folder` / `relative`; what lies above `folder` is the user's and trusted.
+// `path` is `folder` / `relative`. Links in `folder` are the user's own, and trusted.
 struct SharedFile {
-  std::string name;  // relative to the share, '/' between its components, UTF-8
+  std::string name;  // the share name (share_name.h)
   std::uint64_t sizeBytes = 0;
   FileStat stat;
   FileRoot root;
@@ -57,18 +60,19 @@ struct OpenedFile {
   std::uint64_t sizeBytes = 0;
 };
 
-// Opens a file if it is still the version that was hashed. An error of code `failed` says that the
-// file changed or is gone, so that the caller looks for another holder; `io` that it cannot be
-// read.
+// Opens a file if it is still the version that was hashed. Errors: `failed` if it changed or is
+// gone, so that the asker turns to another holder; `io` if it cannot be read.
 Result<OpenedFile> openForServing(const SharedFile& file);
-// To ask again after the bytes were read: nobody may get half of the old and half of the new.
+// Whether the open file is that version. Called again after its bytes were read, so that no reader
+// gets a mixture of two versions.
 bool unchanged(int descriptor, const SharedFile& file);
 
-// Opens `relative` (components of a valid name, share_name.h; "" for the folder itself) below an
-// open folder, with O_NOFOLLOW at each step. -1 and errno, as openat(2). ENOENT also where a folder
-// on the way, the first and the last included, is a state folder of any peer or metaserver.
+// Opens `relative` below an open folder, with O_NOFOLLOW at each step. `relative` has components of
+// a valid name (share_name.h); "" is the folder itself. No descriptor and errno for a failure, as
+// openat(2); also ENOENT if a folder on the way, the first and the last included, is a state folder
+// of any peer or metaserver.
 FileDescriptor openBelow(int folder, std::string_view relative, int flags);
-// The same below a path of the user's, whose own links are followed.
+// The same below a path of the user, whose own links are followed.
 FileDescriptor openBelow(const fs::path& folder, std::string_view relative, int flags);
 
 // What an errno of an open says: there is no such file (any more), or something else is there.

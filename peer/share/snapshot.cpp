@@ -15,7 +15,7 @@ struct RootChange {
   bool added;
 };
 
-// What is unchanged between two changes is copied at once: only the changes cost comparisons.
+// Entries between two changes are copied as a block: only the changes cost comparisons.
 std::vector<const Entry*> changedByRoot(const std::vector<const Entry*>& old,
                                         std::vector<RootChange>& changes, std::size_t size) {
   std::ranges::sort(changes, [](const RootChange& left, const RootChange& right) {

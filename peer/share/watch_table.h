@@ -1,7 +1,8 @@
-// Which watch stands for which folder of the share, by share name. A folder that is reachable under
-// two names (shared itself, and within another) has one watch and two names.
+// Which watch (a number of inotify) is of which folder of the share, by share name. A folder with
+// two share names, shared itself and within another, has one watch.
 //
-// Invariant: a name has at most one watch, a watch at least one name. One thread's.
+// Invariants: a name has at most one watch; a watch has at least one name. No I/O. Only the
+// indexer's thread, through TreeWatch. O(log n) a name.
 #pragma once
 
 #include <functional>
@@ -18,11 +19,11 @@ class WatchTable {
   bool contains(std::string_view name) const { return byName_.contains(name); }
   std::size_t size() const { return byName_.size(); }
   void put(std::string name, int watch);
-  // A copy: the caller changes the table while it goes through them.
+  // A copy, because the caller changes the table while it iterates.
   std::vector<std::string> namesOf(int watch) const;
-  // The kernel ended it.
+  // Forgets a watch that the kernel ended.
   void drop(int watch);
-  // Drops each name for which `gone` holds; returns the watches that nobody needs any more.
+  // Drops each name for which `gone` holds. Returns the watches that have no name any more.
   std::vector<int> dropNames(const std::function<bool(const std::string&)>& gone);
   // The same for a folder and what is below it.
   std::vector<int> dropTree(std::string_view name);
