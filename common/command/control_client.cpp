@@ -34,7 +34,7 @@ struct Ended {
 Ended fail(const Error& error, const std::string& line, const Context& context,
            const Output& output) {
   if (context.json) {
-    output.out(jsonLine(Outcome::failed(commandOf(line), error).data));
+    output.out(jsonLine(Outcome::failed(commandOf(line), error).json()));
   } else {
     output.err(printable(error.message) + "\n");
   }

@@ -128,10 +128,10 @@ class ControlServer::Session {
       context.ask = [this](const std::string& question) { return ask(question); };
     }
     const Outcome outcome = dispatcher_.runLine(*command, context);
-    const auto rendered = dispatcher_.render(outcome, context.json ? Format::json : Format::text);
+    const auto rendered = render(outcome, context.json ? Format::json : Format::text);
     Json end;
-    end["exit"] = outcome.exitCode;
-    end["stops"] = outcome.stops;
+    end["exit"] = outcome.exitCode();
+    end["stops"] = outcome.stops();
     return sendText(socket_.get(), "out", rendered.out) &&
            sendText(socket_.get(), "err", rendered.err) && sendLine(socket_.get(), end);
   }

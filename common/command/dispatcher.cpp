@@ -16,18 +16,40 @@
 namespace espalier::command {
 namespace {
 
-std::string helpTextOf(const Json& data) {
-  if (!data.contains("commands")) return {};
-  const auto& commands = data["commands"];
-  if (commands.size() == 1) {
-    const auto& only = commands[0];
-    std::string text = fmt::format("{}\n{}\n", only["usage"].get<std::string>(),
-                                   only["summary"].get<std::string>());
-    if (only.contains("details")) text += only["details"].get<std::string>() + "\n";
-    return text;
+// The outcome of `help`.
+struct Help {
+  struct Entry {
+    std::string name;
+    std::string usage;
+    std::string summary;
+    std::string details;  // empty in a list of all commands
+  };
+  std::vector<Entry> commands;
+};
+
+Help::Entry entryOf(const Command& command, bool withDetails) {
+  return {command.name, command.usage, command.summary, withDetails ? command.details : ""};
+}
+
+void addMembers(Json& data, const Help& help) {
+  data["commands"] = Json::array();
+  for (const auto& each : help.commands) {
+    Json& entry = data["commands"].emplace_back();
+    entry["name"] = each.name;
+    entry["usage"] = each.usage;
+    entry["summary"] = each.summary;
+    if (!each.details.empty()) entry["details"] = each.details;
+  }
+}
+
+std::string textOf(const Help& help) {
+  if (help.commands.size() == 1) {
+    const auto& only = help.commands.front();
+    const std::string text = fmt::format("{}\n{}\n", only.usage, only.summary);
+    return only.details.empty() ? text : text + only.details + "\n";
   }
   std::vector<std::vector<std::string>> rows;
-  for (const auto& each : commands) rows.push_back({each["usage"], each["summary"]});
+  for (const auto& each : help.commands) rows.push_back({each.usage, each.summary});
   return table(rows);
 }
 
@@ -54,28 +76,9 @@ std::vector<std::string> localPaths(const std::string& prefix) {
 
 }  // namespace
 
-Json errorData(const Error& error) {
-  Json data;
-  data["code"] = exitCode(error.code);
-  data["message"] = error.message;
-  return data;
-}
-
-std::string jsonLine(const Json& data) {
-  return escapedJson(data.dump(-1, ' ', false, Json::error_handler_t::replace)) + "\n";
-}
-
 std::string localPath(const Context& context, const std::string& path) {
   if (context.directory.empty() || path.starts_with('/')) return path;
   return context.directory + (context.directory.ends_with('/') ? "" : "/") + path;
-}
-
-Outcome Outcome::failed(std::string_view command, const Error& error) {
-  Outcome outcome;
-  outcome.data["command"] = command;
-  outcome.data["error"] = errorData(error);
-  outcome.exitCode = espalier::exitCode(error.code);
-  return outcome;
 }
 
 std::optional<std::string> Arguments::value(const std::string& flag) const {
@@ -92,8 +95,7 @@ Dispatcher::Dispatcher(std::vector<Command> commands, Names names)
   command.maxValues = 1;
   command.kinds = {Kind::command};
   command.handler = [this](const Arguments& arguments, Context&) { return help(arguments); };
-  command.text = helpTextOf;
-  // Where people look for it: before the last one, which ends the program.
+  // Before the last command, which ends the program.
   commands_.insert(commands_.empty() ? commands_.end() : commands_.end() - 1, std::move(command));
 }
 
@@ -117,20 +119,10 @@ std::vector<std::string> Dispatcher::commandNames() const {
 }
 
 Outcome Dispatcher::help(const Arguments& arguments) const {
-  Outcome outcome;
-  outcome.data["command"] = "help";
-  outcome.data["commands"] = Json::array();
-  const auto add = [&](const Command& command, bool details) {
-    Json entry;
-    entry["name"] = command.name;
-    entry["usage"] = command.usage;
-    entry["summary"] = command.summary;
-    if (details && !command.details.empty()) entry["details"] = command.details;
-    outcome.data["commands"].push_back(std::move(entry));
-  };
+  Help help;
   if (arguments.values.empty()) {
-    for (const auto& command : commands_) add(command, false);
-    return outcome;
+    for (const auto& command : commands_) help.commands.push_back(entryOf(command, false));
+    return Outcome::done("help", std::move(help));
   }
   const Command* command = find(arguments.values[0]);
   if (command == nullptr) {
@@ -138,8 +130,8 @@ Outcome Dispatcher::help(const Arguments& arguments) const {
         "help", {ErrorCode::usage, fmt::format("there is no command \"{}\": help lists them",
                                                escaped(arguments.values[0]))});
   }
-  add(*command, true);
-  return outcome;
+  help.commands.push_back(entryOf(*command, true));
+  return Outcome::done("help", std::move(help));
 }
 
 Outcome Dispatcher::run(const Request& request, Context& context) const {
@@ -162,7 +154,7 @@ Outcome Dispatcher::run(const Request& request, Context& context) const {
     return Outcome::failed(command->name, {ErrorCode::interrupted, "interrupted"});
   }
   Outcome outcome;
-  // The edge: whatever a library throws below a handler ends that command, not the program.
+  // An exception of a library ends the command, not the program.
   try {
     outcome = command->handler(*arguments, context);
   } catch (const std::exception& exception) {
@@ -178,28 +170,6 @@ Outcome Dispatcher::runLine(std::string_view line, Context& context) const {
   auto words = splitWords(line);
   if (!words) return Outcome::failed(commandOf(line), words.error());
   return run({std::move(*words)}, context);
-}
-
-Rendered Dispatcher::render(const Outcome& outcome, Format format) const {
-  Rendered rendered;
-  if (outcome.data.is_null()) return rendered;
-  if (format == Format::json) {
-    rendered.out = jsonLine(outcome.data);
-    return rendered;
-  }
-  const Command* command = find(outcome.data.value("command", ""));
-  if (command != nullptr && command->text) rendered.out = printable(command->text(outcome.data));
-  const auto sentence = [&](const Json& error) {
-    std::string line = printable(error.value("message", ""));
-    std::replace(line.begin(), line.end(), '\n', ' ');
-    rendered.err += line + "\n";
-  };
-  if (outcome.data.contains("errors")) {
-    for (const auto& error : outcome.data["errors"]) sentence(error);
-  } else if (outcome.data.contains("error")) {
-    sentence(outcome.data["error"]);
-  }
-  return rendered;
 }
 
 std::vector<std::string> Dispatcher::candidates(Kind kind, const std::string& prefix) const {

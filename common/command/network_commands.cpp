@@ -5,11 +5,17 @@
 
 #include <utility>
 
-#include "common/base/log.h"
 #include "common/base/text.h"
 
 namespace espalier::command {
 namespace {
+
+using SystemTime = std::chrono::system_clock::time_point;
+
+std::string localTime(const char* format, SystemTime time) {
+  return fmt::format(fmt::runtime(format),
+                     fmt::localtime(std::chrono::system_clock::to_time_t(time)));
+}
 
 Json peersData(const std::vector<NetworkPeer>& peers) {
   Json data = Json::array();
@@ -24,14 +30,14 @@ Json peersData(const std::vector<NetworkPeer>& peers) {
   return data;
 }
 
-std::string peersText(const Json& peers) {
+std::string peersText(const std::vector<NetworkPeer>& peers) {
   std::string text;
   for (const auto& peer : peers) {
-    text += escaped(peer["id"].get<std::string>()) + ":";
+    text += escaped(peer.id.text()) + ":";
     std::string_view gap = "  ";
-    for (const auto& link : peer["links"]) {
+    for (const auto& link : peer.links) {
       text += gap;
-      text += escaped(link.get<std::string>());
+      text += escaped(link.text());
       gap = " ";
     }
     text += '\n';
@@ -39,27 +45,64 @@ std::string peersText(const Json& peers) {
   return text.empty() ? "empty network\n" : text;
 }
 
-std::string localTime(std::chrono::system_clock::time_point time) {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S%z}",
-                     fmt::localtime(std::chrono::system_clock::to_time_t(time)));
+void addAsOf(Json& data, const std::optional<SystemTime>& asOf) {
+  if (asOf) data["asOf"] = localTime("{:%Y-%m-%dT%H:%M:%S%z}", *asOf);
 }
 
-std::string asOfText(const Json& data) {
-  if (!data.contains("asOf")) return {};
-  return fmt::format("metaserver out of reach: as of {}\n",
-                     data["asOf"].get<std::string>().substr(11, 8));
+std::string asOfText(const std::optional<SystemTime>& asOf) {
+  if (!asOf) return {};
+  return fmt::format("metaserver out of reach: as of {}\n", localTime("{:%H:%M:%S}", *asOf));
+}
+
+// The outcome of `topo --dot`.
+struct Drawing {
+  std::string dot;
+};
+
+void addMembers(Json& data, const Drawing& drawing) {
+  data["dot"] = drawing.dot;
+}
+
+std::string textOf(const Drawing& drawing) {
+  return drawing.dot;
+}
+
+// The outcome of `whatif kill`.
+struct Healing {
+  PeerId killed;
+  KillPlan plan;
+};
+
+void addMembers(Json& data, const Healing& healing) {
+  data["kill"] = healing.killed.text();
+  data["attachments"] = Json::array();
+  for (const auto& each : healing.plan.attachments) {
+    Json entry;
+    entry["id"] = each.id.text();
+    entry["to"] = each.to.empty() ? Json(nullptr) : Json(each.to.text());
+    data["attachments"].push_back(std::move(entry));
+  }
+  data["peers"] = peersData(healing.plan.after);
+  addAsOf(data, healing.plan.asOf);
+}
+
+std::string textOf(const Healing& healing) {
+  std::string text;
+  for (const auto& each : healing.plan.attachments) {
+    const auto id = escaped(each.id.text());
+    text += each.to.empty() ? fmt::format("{} would become the root\n", id)
+                            : fmt::format("{} would attach to {}\n", id, escaped(each.to.text()));
+  }
+  if (text.empty()) text = "nobody would have to attach anew\n";
+  return text + fmt::format("the network without {}:\n", escaped(healing.killed.text())) +
+         peersText(healing.plan.after) + asOfText(healing.plan.asOf);
 }
 
 Outcome topo(NetworkService& service, const Arguments& arguments, const Context& context) {
-  if (arguments.has("--dot")) {
-    const auto dot = service.topologyDot(context.stop);
-    if (!dot) return Outcome::failed("topo", dot.error());
-    Json data;
-    data["command"] = "topo";
-    data["dot"] = *dot;
-    return Outcome::done(std::move(data));
-  }
-  return outcomeOf("topo", service.topology(context.stop), topologyData);
+  if (!arguments.has("--dot")) return outcomeOf("topo", service.topology(context.stop));
+  auto dot = service.topologyDot(context.stop);
+  if (!dot) return Outcome::failed("topo", dot.error());
+  return Outcome::done("topo", Drawing{*std::move(dot)});
 }
 
 Outcome whatIf(NetworkService& service, const Arguments& arguments, const Context& context) {
@@ -71,64 +114,29 @@ Outcome whatIf(NetworkService& service, const Arguments& arguments, const Contex
   }
   const auto id = PeerId::parse(arguments.values[1]);
   if (!id) return Outcome::failed("whatif", id.error());
-  const auto plan = service.whatIfKilled(*id, context.stop);
+  auto plan = service.whatIfKilled(*id, context.stop);
   if (!plan) return Outcome::failed("whatif", plan.error());
-  Json data;
-  data["command"] = "whatif";
-  data["kill"] = id->text();
-  data["attachments"] = Json::array();
-  for (const auto& each : plan->attachments) {
-    Json entry;
-    entry["id"] = each.id.text();
-    entry["to"] = each.to.empty() ? Json(nullptr) : Json(each.to.text());
-    data["attachments"].push_back(std::move(entry));
-  }
-  data["peers"] = peersData(plan->after);
-  if (plan->asOf) data["asOf"] = localTime(*plan->asOf);
-  return Outcome::done(std::move(data));
-}
-
-std::string whatIfText(const Json& data) {
-  if (!data.contains("peers")) return {};
-  std::string text;
-  for (const auto& each : data["attachments"]) {
-    const auto id = escaped(each["id"].get<std::string>());
-    text += each["to"].is_null() ? fmt::format("{} would become the root\n", id)
-                                 : fmt::format("{} would attach to {}\n", id,
-                                               escaped(each["to"].get<std::string>()));
-  }
-  if (text.empty()) text = "nobody would have to attach anew\n";
-  return text + fmt::format("the network without {}:\n", escaped(data["kill"].get<std::string>())) +
-         peersText(data["peers"]) + asOfText(data);
+  return Outcome::done("whatif", Healing{*id, *std::move(plan)});
 }
 
 }  // namespace
 
-void addLogLost(Json& status) {
-  const auto lost = log::lost();
-  if (lost.lines > 0) status["logLost"] = {{"lines", lost.lines}, {"why", lost.why}};
-}
-
-std::vector<std::string> logLostRow(const Json& status) {
-  if (!status.contains("logLost")) return {};
-  const auto& lost = status["logLost"];
-  return {"log", fmt::format("{} could not be written: {}",
-                             counted(lost["lines"].get<std::uint64_t>(), "line"),
-                             lost["why"].get<std::string>())};
-}
-
-Json topologyData(const Topology& topology) {
-  Json data;
-  data["command"] = "topo";
+void addMembers(Json& data, const Topology& topology) {
   data["peers"] = peersData(topology.peers);
-  if (topology.asOf) data["asOf"] = localTime(*topology.asOf);
-  return data;
+  addAsOf(data, topology.asOf);
 }
 
-std::string topologyText(const Json& data) {
-  if (data.contains("dot")) return data["dot"].get<std::string>();
-  if (!data.contains("peers")) return {};
-  return peersText(data["peers"]) + asOfText(data);
+std::string textOf(const Topology& topology) {
+  return peersText(topology.peers) + asOfText(topology.asOf);
+}
+
+void addLogLost(Json& data, const log::Lost& lost) {
+  if (lost.lines > 0) data["logLost"] = {{"lines", lost.lines}, {"why", lost.why}};
+}
+
+std::vector<std::string> logLostRow(const log::Lost& lost) {
+  if (lost.lines == 0) return {};
+  return {"log", fmt::format("{} could not be written: {}", counted(lost.lines, "line"), lost.why)};
 }
 
 Command topoCommand(NetworkService& service) {
@@ -138,8 +146,7 @@ Command topoCommand(NetworkService& service) {
                   .details =
                       "As in topo.txt: peers in order of joining, links in order of linking.\n"
                       "--dot prints it for Graphviz: topo --dot | dot -Tsvg > network.svg",
-                  .flags = {{"--dot"}},
-                  .text = topologyText};
+                  .flags = {{"--dot"}}};
   command.handler = [&service](const Arguments& arguments, Context& context) {
     return topo(service, arguments, context);
   };
@@ -154,8 +161,7 @@ Command whatIfCommand(NetworkService& service) {
       .details = "Nobody is harmed: it prints the very plan that the peers would follow.",
       .minValues = 2,
       .maxValues = 2,
-      .kinds = {Kind::text, Kind::peer},
-      .text = whatIfText};
+      .kinds = {Kind::text, Kind::peer}};
   command.handler = [&service](const Arguments& arguments, Context& context) {
     return whatIf(service, arguments, context);
   };
@@ -169,10 +175,7 @@ Command stopCommand(std::function<void()> stop) {
                   .aliases = {"quit", "exit"}};
   command.handler = [stop = std::move(stop)](const Arguments&, Context&) {
     stop();
-    Outcome outcome;
-    outcome.data["command"] = "stop";
-    outcome.stops = true;
-    return outcome;
+    return Outcome::done("stop").withStop();
   };
   return command;
 }

@@ -1,14 +1,17 @@
-// The commands that the metaserver and a peer share, on what each of them knows of the network.
+// The commands that metaserver and peer have in common: topo, whatif, stop. Both programs implement
+// NetworkService from what they know of the network.
 #pragma once
 
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
 #include "common/base/endpoint.h"
 #include "common/base/ids.h"
+#include "common/base/log.h"
 #include "common/base/result.h"
 #include "common/command/dispatcher.h"
 
@@ -20,27 +23,27 @@ struct NetworkPeer {
   std::vector<PeerId> links;  // in order of linking
 };
 
-// The network in order of joining. `asOf`: the metaserver is out of reach, and this is what it said
-// then.
+// The members in order of joining.
 struct Topology {
   std::vector<NetworkPeer> peers;
+  // When the metaserver is out of reach: the time of this snapshot.
   std::optional<std::chrono::system_clock::time_point> asOf;
 };
 
-// What follows from a death, as `whatif kill` shows it: who would attach where, and the network
-// after that.
+// What `whatif kill` shows: how the network heals after a peer's death.
 struct Attachment {
   PeerId id;  // an orphan
-  PeerId to;  // empty: it becomes the root
+  PeerId to;  // its new parent; empty: it becomes the root
 };
 struct KillPlan {
   std::vector<Attachment> attachments;
   std::vector<NetworkPeer> after;
-  // As of a topology: the metaserver is out of reach.
+  // As Topology::asOf.
   std::optional<std::chrono::system_clock::time_point> asOf = {};
 };
 
-// Blocking, called from any number of command threads at once.
+// Thread rule: every function blocks its caller, and may be called from any number of command
+// threads at once.
 class NetworkService {
  public:
   virtual ~NetworkService() = default;
@@ -49,21 +52,22 @@ class NetworkService {
   virtual Result<KillPlan> whatIfKilled(const PeerId& id, std::stop_token stop) = 0;
 };
 
+// The service outlives its command.
 Command topoCommand(NetworkService& service);
 Command whatIfCommand(NetworkService& service);
 // Also as quit, exit. `stop` asks the program to end, and returns at once: the answer still has to
 // reach the client.
 Command stopCommand(std::function<void()> stop);
 
-// What `status` tells of a log that could not be written: "logLost":{"lines":3,"why":"…"}, and its
-// row; neither when nothing was lost.
-void addLogLost(Json& status);
-std::vector<std::string> logLostRow(const Json& status);
-
-// {"command":"topo","peers":[{"id":"s1","endpoint":"127.0.0.1:5001","links":["s2","s3"]}]}, with
+// "peers":[{"id":"s1","endpoint":"127.0.0.1:5001","links":["s2","s3"]}], with
 // "asOf":"2026-01-31T12:03:11+0100" when the metaserver is out of reach.
-Json topologyData(const Topology& topology);
-// topo.txt's lines, or `empty network`; with the sentence about `asOf`.
-std::string topologyText(const Json& data);
+void addMembers(Json& data, const Topology& topology);
+// topo.txt's lines, or `empty network`; behind them `metaserver out of reach: as of 12:03:11`.
+std::string textOf(const Topology& topology);
+
+// Log lines that could not be written, as `status` of both programs shows them:
+// "logLost":{"lines":3,"why":"…"}, and a row of its table; neither when nothing was lost.
+void addLogLost(Json& data, const log::Lost& lost);
+std::vector<std::string> logLostRow(const log::Lost& lost);
 
 }  // namespace espalier::command

@@ -40,7 +40,7 @@ void prepareProcess() {
 int failWith(const Error& error, const Failures& failures) {
   StandardOutput standard;
   if (failures.json) {
-    standard.out(jsonLine(Outcome::failed(failures.command, error).data));
+    standard.out(jsonLine(Outcome::failed(failures.command, error).json()));
   } else {
     standard.err(failures.program + ": " + printable(error.message) + "\n");
   }

@@ -37,12 +37,11 @@ int runCommands(const Dispatcher& dispatcher, const std::vector<std::string>& li
   FirstFailure first;
   for (const auto& line : lines) {
     const Outcome outcome = dispatcher.runLine(line, context);
-    const Rendered rendered =
-        dispatcher.render(outcome, context.json ? Format::json : Format::text);
+    const Rendered rendered = render(outcome, context.json ? Format::json : Format::text);
     if (!rendered.out.empty()) output.out(rendered.out);
     if (!rendered.err.empty()) output.err(rendered.err);
-    first.add(outcome.exitCode);
-    if (outcome.stops || outcome.exitCode == espalier::exitCode(ErrorCode::interrupted)) break;
+    first.add(outcome.exitCode());
+    if (outcome.stops() || outcome.exitCode() == espalier::exitCode(ErrorCode::interrupted)) break;
     if (output.failure && output.failure()) break;
   }
   return endOutput(output, first.code());

@@ -2,6 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/command/network_commands.h"
 #include "common/command/printing.h"
@@ -13,11 +19,16 @@ using command::Arguments;
 using command::Command;
 using command::Context;
 using command::Json;
-using command::outcomeOf;
+using command::Outcome;
 
-Json statusData(const Status& status) {
-  Json data;
-  data["command"] = "status";
+// The outcome of `status`.
+struct StatusOutcome {
+  Status status;
+  log::Lost lost;
+};
+
+void addMembers(Json& data, const StatusOutcome& outcome) {
+  const Status& status = outcome.status;
   data["endpoint"] = status.endpoint.text();
   data["peers"] = status.members;
   data["reserved"] = status.reserved;
@@ -27,34 +38,31 @@ Json statusData(const Status& status) {
   data["placement"] = status.placement;
   data["topo"] = status.topoFile;
   data["uptime"] = std::chrono::duration<double>(status.uptime).count();
-  command::addLogLost(data);
-  return data;
+  command::addLogLost(data, outcome.lost);
 }
 
-std::string statusText(const Json& data) {
-  if (!data.contains("endpoint")) return {};
-  const auto count = [&](const char* name) { return data[name].get<std::uint64_t>(); };
-  std::string peers = counted(count("peers"), "peer");
-  if (count("reserved") > 0) peers += fmt::format(", {} on their way", count("reserved"));
-  if (count("awaited") > 0) peers += fmt::format(", {} awaited back", count("awaited"));
-  const auto uptime = static_cast<std::int64_t>(data["uptime"].get<double>() * 1e9);
+std::string textOf(const StatusOutcome& outcome) {
+  const Status& status = outcome.status;
+  std::string peers = counted(status.members, "peer");
+  if (status.reserved > 0) peers += fmt::format(", {} on their way", status.reserved);
+  if (status.awaited > 0) peers += fmt::format(", {} awaited back", status.awaited);
   std::vector<std::vector<std::string>> rows = {
-      {"metaserver", data["endpoint"].get<std::string>()},
-      {"network", fmt::format("{} in {}", peers, data["topo"].get<std::string>())},
-      {"placement",
-       fmt::format("{}, {} links a peer", data["placement"].get<std::string>(), count("maxLinks"))},
-      {"refused", std::to_string(count("refused"))},
-      {"running for", formatDuration(std::chrono::nanoseconds(uptime))},
+      {"metaserver", status.endpoint.text()},
+      {"network", fmt::format("{} in {}", peers, status.topoFile)},
+      {"placement", fmt::format("{}, {} links a peer", status.placement, status.maxLinks)},
+      {"refused", std::to_string(status.refused)},
+      {"running for", formatDuration(status.uptime)},
   };
-  if (auto lost = command::logLostRow(data); !lost.empty()) rows.push_back(std::move(lost));
+  if (auto lost = command::logLostRow(outcome.lost); !lost.empty()) rows.push_back(std::move(lost));
   return command::table(rows);
 }
 
 Command statusCommand(MetaserverService& service) {
-  Command command{
-      .name = "status", .usage = "status", .summary = "what is going on", .text = statusText};
+  Command command{.name = "status", .usage = "status", .summary = "what is going on"};
   command.handler = [&service](const Arguments&, Context&) {
-    return outcomeOf("status", service.status(), statusData);
+    auto status = service.status();
+    if (!status) return Outcome::failed("status", status.error());
+    return Outcome::done("status", StatusOutcome{*std::move(status), log::lost()});
   };
   return command;
 }

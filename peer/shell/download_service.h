@@ -41,10 +41,6 @@ struct Fetched {
   double seconds = 0;
 };
 
-// "./s2/f3.txt exists and differs: --force overwrites it, -o PATH saves elsewhere", code `failed`:
-// the error that fetch() returns then.
-Error existsAndDiffers(const std::string& path);
-
 class DownloadService {
  public:
   virtual ~DownloadService() = default;

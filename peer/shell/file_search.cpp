@@ -13,7 +13,7 @@
 #include "common/base/text.h"
 #include "common/command/printing.h"
 #include "peer/core/pattern.h"
-#include "peer/shell/render.h"
+#include "peer/shell/find_outcome.h"
 
 namespace espalier::peer::shell {
 namespace {
@@ -91,7 +91,7 @@ std::vector<PeerId> Matches::indexing() const {
 }
 
 std::string Matches::coverage() const {
-  std::string text = shell::coverage(findData(result));
+  std::string text = shell::coverage(result);
   for (const auto& each : unlisted) text += "; " + each;
   if (unlisted.empty() && result.moreHits > 0) {
     text += fmt::format("; {} more {} there", result.moreHits, result.moreHits == 1 ? "is" : "are");
@@ -99,11 +99,11 @@ std::string Matches::coverage() const {
   return text;
 }
 
-command::Json Matches::missing() const {
-  command::Json data = findData(result)["missing"];
-  for (const auto& each : unlisted) data.push_back(each);
-  for (const auto& peer : indexing()) data.push_back(peer.text() + ": still indexing");
-  return data;
+std::vector<std::string> Matches::missing() const {
+  auto names = missingNames(result);
+  names.insert(names.end(), unlisted.begin(), unlisted.end());
+  for (const auto& peer : indexing()) names.push_back(peer.text() + ": still indexing");
+  return names;
 }
 
 Error Matches::notFound(const std::string& name) const {

@@ -32,8 +32,9 @@ struct Matches {
   bool isAll() const;
   // "searched 2 of 3 peers; no answer from s3; 100 more at s1: no byte came for too long"
   std::string coverage() const;
-  // Who is missing, as in the JSON of `find`, and what else.
-  command::Json missing() const;
+  // What is missing: peers as in the JSON of `find`, lists that could not be had, peers that are
+  // still indexing.
+  std::vector<std::string> missing() const;
   // Others that have not read all of their share, where that matters.
   std::vector<PeerId> indexing() const;
   // "f9.txt: not found (…)": `timeout` unless everybody has answered.

@@ -11,7 +11,8 @@
 #include "common/command/printing.h"
 #include "peer/shell/fetch_choice.h"
 #include "peer/shell/file_search.h"
-#include "peer/shell/render.h"
+#include "peer/shell/find_outcome.h"
+#include "peer/shell/get_outcome.h"
 
 namespace espalier::peer::shell {
 
@@ -41,31 +42,45 @@ void dropOwnCopies(std::vector<FoundFile>& files, const PeerId& self) {
 
 }  // namespace
 
-// One `get`: what it has come to so far.
+// One `get`, and its outcome so far.
 struct GetCommand::Run {
   Context& context;
   std::optional<std::string> output;
   bool force = false;
   bool outputIsFolder = false;
-  Json files = Json::array();
-  Json errors = Json::array();
-  Json candidates = {};
-  Json missing = Json::array();  // peers that did not answer, each once
-  std::vector<Error> failures = {};
   std::string typed = {};  // all names, with '/' between them
+  GetOutcome outcome = {};
+  std::vector<Fetched> files = {};
+  std::vector<command::NamedError> errors = {};
 
-  void fail(const std::string& name, const Error& error) {
-    Json data;
-    data["name"] = name;
-    data.update(command::errorData(error));
-    errors.push_back(std::move(data));
-    failures.push_back(error);
+  void fail(const std::string& name, const Error& error) { errors.push_back({name, error}); }
+
+  // Adds what is missing of `matches`, each peer once.
+  void lacks(const Matches& matches) {
+    auto& missing = outcome.missing;
+    for (auto& peer : matches.missing()) {
+      if (std::find(missing.begin(), missing.end(), peer) == missing.end()) {
+        missing.push_back(std::move(peer));
+      }
+    }
   }
 
-  void lacks(const Matches& matches) {
-    for (const auto& peer : matches.missing()) {
-      if (std::find(missing.begin(), missing.end(), peer) == missing.end()) missing.push_back(peer);
+  // The outcome of all names together.
+  Outcome end() && {
+    if (errors.empty()) {
+      outcome.files = std::move(files);
+      return Outcome::done("get", std::move(outcome));
     }
+    const bool hasFiles = !files.empty();
+    if (hasFiles) outcome.files = std::move(files);
+    const auto stopped = std::find_if(errors.begin(), errors.end(), [](const auto& each) {
+      return each.error.code == ErrorCode::interrupted;
+    });
+    const bool isPartial = hasFiles && stopped == errors.end();
+    Error error = stopped != errors.end() ? stopped->error : errors.front().error;
+    if (isPartial) error = {ErrorCode::partial, "partly done"};
+    if (!isPartial && errors.size() == 1) errors.clear();  // `error` is the one
+    return Outcome::done("get", std::move(outcome)).withError(std::move(error), std::move(errors));
   }
 
   Destination destination() const {
@@ -99,12 +114,12 @@ Result<DownloadRequest> GetCommand::choose(std::vector<DownloadRequest> files,
                                            const std::string& name, Run& run) const {
   std::size_t chosen = 0;
   if (files.size() > 1) {
-    Json candidates = Json::array();
-    for (const auto& one : files) candidates.push_back(hitData(one.file));
+    std::vector<FoundFile> candidates;
+    for (const auto& one : files) candidates.push_back(one.file);
     const auto what = fmt::format("{} stands for {} different files", escaped(name), files.size());
     if (!run.context.ask) {
-      if (run.candidates.is_null()) run.candidates = Json::array();
-      for (auto& candidate : candidates) run.candidates.push_back(std::move(candidate));
+      auto& all = run.outcome.candidates;
+      all.insert(all.end(), candidates.begin(), candidates.end());
       return Error{ErrorCode::failed, what + ": get one of them by its root"};
     }
     const auto which = askWhich(fmt::format("{}:\n{}which one (1 to {}, Enter for none)> ", what,
@@ -195,7 +210,7 @@ void GetCommand::fetch(const std::vector<DownloadRequest>& requests, Run& run) c
   }
   for (std::size_t i = 0; i < ended.size(); ++i) {
     if (ended[i] && *ended[i]) {
-      run.files.push_back(fetchedData(**ended[i]));
+      run.files.push_back(**ended[i]);
       continue;
     }
     Error error = ended[i] ? ended[i]->error() : interrupted();
@@ -231,22 +246,7 @@ Outcome GetCommand::run(const std::vector<std::string>& names,
     }
     fetchAll(name, run);
   }
-  Outcome outcome;
-  outcome.data["command"] = "get";
-  if (!run.files.empty() || run.failures.empty()) outcome.data["files"] = std::move(run.files);
-  if (run.failures.empty()) return outcome;
-  const auto stopped =
-      std::find_if(run.failures.begin(), run.failures.end(),
-                   [](const Error& error) { return error.code == ErrorCode::interrupted; });
-  Error error = stopped != run.failures.end() ? *stopped : run.failures.front();
-  const bool partly = outcome.data.contains("files") && stopped == run.failures.end();
-  if (partly) error = {ErrorCode::partial, "partly done"};
-  outcome.exitCode = exitCode(error.code);
-  outcome.data["error"] = command::errorData(error);
-  if (partly || run.failures.size() > 1) outcome.data["errors"] = std::move(run.errors);
-  if (!run.missing.empty()) outcome.data["missing"] = std::move(run.missing);
-  if (!run.candidates.is_null()) outcome.data["candidates"] = std::move(run.candidates);
-  return outcome;
+  return std::move(run).end();
 }
 
 }  // namespace espalier::peer::shell

@@ -137,8 +137,8 @@ int Prompt::run(const command::Dispatcher& dispatcher, const PeerId& id) {
       context.ask = {};
       if (const auto started = background.start(*command, std::move(context)); !started) {
         const auto outcome = Outcome::failed(command::commandOf(*command), started.error());
-        show(dispatcher.render(outcome, format));
-        first.add(outcome.exitCode);
+        show(render(outcome, format));
+        first.add(outcome.exitCode());
       }
       continue;
     }
@@ -147,11 +147,11 @@ int Prompt::run(const command::Dispatcher& dispatcher, const PeerId& id) {
     if (ended) context.stop = {};  // close() stopped all else
     const auto outcome = dispatcher.runLine(ended ? "stop" : line.text, context);
     if (!ended) {
-      show(dispatcher.render(outcome, format));
-      first.add(outcome.exitCode);
+      show(render(outcome, format));
+      first.add(outcome.exitCode());
     }
-    const bool over = settings_.script && outcome.exitCode == interrupted;
-    if (outcome.stops || ended || over) break;
+    const bool over = settings_.script && outcome.exitCode() == interrupted;
+    if (outcome.stops() || ended || over) break;
   }
   return settings_.script ? first.code() : 0;
 }

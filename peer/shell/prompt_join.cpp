@@ -85,7 +85,7 @@ Prompt::Step Prompt::offerTopology(JoinService& joiner) {
   while (true) {
     const auto topology = joiner.topology(newStop());
     if (topology) {
-      editor_.print(command::topologyText(command::topologyData(*topology)));
+      editor_.print(textOf(*topology));
       return Step::next;
     }
     if (topology.error().code != ErrorCode::unavailable) {

@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "common/base/limits.h"
-#include "common/base/text.h"
-#include "common/command/printing.h"
+#include "peer/shell/push_outcome.h"
 
 namespace espalier::peer::shell {
 
@@ -17,91 +18,15 @@ using command::Context;
 using command::Json;
 using command::Kind;
 using command::Outcome;
-using State = PushedPeer::State;
-
 namespace {
 
-constexpr std::size_t kNamed = 3;  // of each kind, in a line
-
-const char* stateName(State state) {
-  switch (state) {
-    case State::waiting:
-      return "waiting";
-    case State::receiving:
-      return "receiving";
-    case State::verified:
-      return "verified";
-    case State::declined:
-      return "declined";
-    case State::failed:
-      return "failed";
-    case State::outOfReach:
-      return "out of reach";
-  }
-  return "";
-}
-
-std::uint64_t countOf(const PushReport& report, State state) {
-  return static_cast<std::uint64_t>(
-      std::count_if(report.peers.begin(), report.peers.end(),
-                    [&](const PushedPeer& peer) { return peer.state == state; }));
-}
-
-std::string filesText(const Json& data) {
-  const auto& files = data["files"];
-  const auto what = files.size() == 1 ? escaped(files[0]["name"].get<std::string>())
-                                      : counted(files.size(), "file");
-  return fmt::format("{}: {}", what, formatSize(data["size"].get<std::uint64_t>()));
-}
-
-std::string ledgerText(const Json& data) {
-  std::vector<std::vector<std::string>> rows;
-  for (const auto& entry : data["ledger"]) {
-    rows.push_back({entry["peer"], entry["state"], entry.value("reason", "")});
-    if (rows.back()[2].empty()) rows.back().pop_back();
-  }
-  return command::table(rows);
-}
-
-std::string onePushText(const Json& data) {
-  std::string text = fmt::format("{}, verified by {} of {}", filesText(data),
-                                 data["verified"].get<std::uint64_t>(),
-                                 counted(data["peers"].get<std::uint64_t>(), "peer"));
-  if (data.contains("seconds")) {
-    const double seconds = data["seconds"].get<double>();
-    text += fmt::format(
-        " in {}",
-        formatDuration(std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9))));
-  } else {
-    text += fmt::format(", pushed by {}", escaped(data["sender"].get<std::string>()));
-  }
-  return text + "\n" + ledgerText(data);
-}
-
-std::string pushText(const Json& data) {
-  if (data.contains("ledger")) return onePushText(data);
-  if (!data.contains("pushes")) return {};
-  if (data["pushes"].empty()) return "no pushes\n";
-  std::string text;
-  for (const auto& push : data["pushes"]) text += onePushText(push);
-  return text;
-}
-
-Json commandData() {
-  Json data;
-  data["command"] = "push";
-  return data;
-}
-
 Outcome known(PushService& service, Context& context) {
-  const auto reports = service.pushes(context.stop);
+  auto reports = service.pushes(context.stop);
   if (!reports) return Outcome::failed("push", reports.error());
-  Json data = commandData();
-  data["pushes"] = Json::array();
-  for (const auto& report : *reports) data["pushes"].push_back(pushData(report));
-  return Outcome::done(std::move(data));
+  return Outcome::done("push", KnownPushes{*std::move(reports)});
 }
 
+// The ids of --to, which stand with spaces or commas between them.
 Result<std::vector<PeerId>> targets(const Arguments& arguments) {
   std::vector<PeerId> to;
   auto left = arguments.value("--to").value_or("");
@@ -115,6 +40,19 @@ Result<std::vector<PeerId>> targets(const Arguments& arguments) {
   return to;
 }
 
+// Of a push that has ended.
+std::optional<Error> errorOf(const PushReport& report) {
+  if (report.interrupted) {
+    return Error{ErrorCode::interrupted,
+                 report.goesOn ? "interrupted; the push goes on: another peer has everything"
+                               : "interrupted; the push is cancelled"};
+  }
+  if (report.peers.empty()) return Error{ErrorCode::failed, "nobody else is in the network"};
+  const bool all = verifiedCount(report) == report.peers.size();
+  if (!all || report.others != 0u) return Error{ErrorCode::partial, pushSummary(report)};
+  return std::nullopt;
+}
+
 Outcome push(PushService& service, const Arguments& arguments, Context& context) {
   if (arguments.values.empty() && arguments.flags.empty()) return known(service, context);
   if (arguments.values.empty()) {
@@ -126,91 +64,25 @@ Outcome push(PushService& service, const Arguments& arguments, Context& context)
   for (const auto& path : arguments.values) request.paths.push_back(localPath(context, path));
   const auto onChange = [&](const PushReport& report) {
     if (context.progress) {
-      context.progress({pushSummary(report), countOf(report, State::verified), report.peers.size(),
-                        command::Unit::none});
+      context.progress(
+          {pushSummary(report), verifiedCount(report), report.peers.size(), command::Unit::none});
     }
     if (context.event) {
-      Json event = commandData();
+      Json event;
+      event["command"] = "push";
       event["event"] = "progress";
-      event.update(pushData(report));
-      event.erase("files");
+      event.update(pushProgressData(report));
       context.event(event);
     }
   };
-  const auto report = service.push(request, context.stop, onChange, context.progress);
+  auto report = service.push(request, context.stop, onChange, context.progress);
   if (!report) return Outcome::failed("push", report.error());
-  Json data = commandData();
-  data.update(pushData(*report));
-  data["seconds"] = report->seconds;
-  Outcome outcome = Outcome::done(std::move(data));
-  const bool all = countOf(*report, State::verified) == report->peers.size();
-  std::optional<Error> error;
-  if (report->interrupted) {
-    error = {ErrorCode::interrupted,
-             report->goesOn ? "interrupted; the push goes on: another peer has everything"
-                            : "interrupted; the push is cancelled"};
-  } else if (report->peers.empty()) {
-    error = {ErrorCode::failed, "nobody else is in the network"};
-  } else if (!all || report->others != 0u) {
-    error = {ErrorCode::partial, pushSummary(*report)};
-  }
-  if (error) {
-    outcome.data["error"] = command::errorData(*error);
-    outcome.exitCode = exitCode(error->code);
-  }
-  return outcome;
+  const auto error = errorOf(*report);
+  auto outcome = Outcome::done("push", PushOutcome{*std::move(report)});
+  return error ? std::move(outcome).withError(*error) : outcome;
 }
 
 }  // namespace
-
-Json pushData(const PushReport& report) {
-  Json data;
-  data["push"] = toHex(report.id.view());
-  data["sender"] = report.sender.text();
-  data["files"] = Json::array();
-  for (const auto& file : report.files) {
-    data["files"].push_back(
-        {{"name", file.name}, {"size", file.sizeBytes}, {"root", toHex(file.root.view())}});
-  }
-  data["size"] = report.sizeBytes;
-  data["verified"] = countOf(report, State::verified);
-  data["peers"] = report.peers.size();
-  if (report.others != 0u) data["unknown"] = report.others ? Json(*report.others) : Json(nullptr);
-  data["ledger"] = Json::array();
-  for (const auto& peer : report.peers) {
-    Json entry;
-    entry["peer"] = peer.id.text();
-    entry["state"] = stateName(peer.state);
-    if (!peer.reason.empty()) entry["reason"] = peer.reason;
-    data["ledger"].push_back(std::move(entry));
-  }
-  return data;
-}
-
-std::string pushSummary(const PushReport& report) {
-  std::string text =
-      fmt::format("{} of {} verified", countOf(report, State::verified), report.peers.size());
-  constexpr std::array kTold = {State::declined, State::failed, State::outOfReach};
-  for (const auto state : kTold) {
-    std::vector<std::string> names;
-    for (const auto& peer : report.peers) {
-      if (peer.state == state) names.push_back(peer.id.text());
-    }
-    if (names.empty()) continue;
-    if (names.size() > kNamed + 1) {
-      const auto more = names.size() - kNamed;
-      names.resize(kNamed);
-      names.push_back(fmt::format("{} more", more));
-    }
-    text += fmt::format("; {} {}", command::listed(names), stateName(state));
-  }
-  if (!report.others) {
-    text += "; who else is in the network is not known: the metaserver is out of reach";
-  } else if (*report.others > 0) {
-    text += fmt::format("; nothing is known of {}", counted(*report.others, "other peer"));
-  }
-  return text;
-}
 
 Command pushCommand(PushService& service) {
   Command command;
@@ -232,7 +104,6 @@ Command pushCommand(PushService& service) {
   command.handler = [&service](const Arguments& arguments, Context& context) {
     return push(service, arguments, context);
   };
-  command.text = pushText;
   return command;
 }
 

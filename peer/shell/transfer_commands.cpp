@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <optional>
+#include <utility>
 
 #include "common/base/limits.h"
 #include "common/base/text.h"
 #include "common/command/printing.h"
 #include "peer/shell/options.h"
+#include "peer/shell/transfer_outcome.h"
 
 namespace espalier::peer::shell {
 
@@ -16,21 +19,8 @@ using command::Command;
 using command::Context;
 using command::Json;
 using command::Outcome;
-using command::outcomeOf;
 
 namespace {
-
-const char* stateName(ActiveTransfer::State state) {
-  switch (state) {
-    case ActiveTransfer::State::active:
-      return "active";
-    case ActiveTransfer::State::waiting:
-      return "waiting";
-    case ActiveTransfer::State::paused:
-      return "paused";
-  }
-  return "";
-}
 
 const char* controlName(TransferControl what) {
   switch (what) {
@@ -44,18 +34,35 @@ const char* controlName(TransferControl what) {
   return "";
 }
 
-const char* controlled(std::string_view command) {
-  return command == "pause" ? "paused" : command == "resume" ? "goes on" : "cancelled";
+// What became of a download.
+const char* resultName(TransferControl what) {
+  switch (what) {
+    case TransferControl::pause:
+      return "paused";
+    case TransferControl::resume:
+      return "goes on";
+    case TransferControl::cancel:
+      return "cancelled";
+  }
+  return "";
 }
 
-std::string controlText(const Json& data) {
-  if (!data.contains("transfers")) return {};
-  if (data["transfers"].empty()) return "no downloads\n";
+// The outcome of `pause`, `resume` and `cancel`.
+struct ControlOutcome {
+  TransferControl what;
+  std::vector<ActiveTransfer> transfers;
+};
+
+void addMembers(Json& data, const ControlOutcome& outcome) {
+  data["transfers"] = Json::array();
+  for (const auto& each : outcome.transfers) data["transfers"].push_back(transferData(each));
+}
+
+std::string textOf(const ControlOutcome& outcome) {
+  if (outcome.transfers.empty()) return "no downloads\n";
   std::string text;
-  for (const auto& each : data["transfers"]) {
-    text += fmt::format("{}  {}: {}\n", each["number"].get<std::uint64_t>(),
-                        escaped(each["name"].get<std::string>()),
-                        controlled(data["command"].get<std::string>()));
+  for (const auto& each : outcome.transfers) {
+    text += fmt::format("{}  {}: {}\n", each.number, escaped(each.name), resultName(outcome.what));
   }
   return text;
 }
@@ -77,7 +84,7 @@ Result<std::vector<std::uint64_t>> numbersOf(const std::vector<std::string>& wor
 
 Command controlCommand(TransferService& service, TransferControl what, std::string summary) {
   const std::string name = controlName(what);
-  const bool named = what == TransferControl::cancel;  // never everything by mistake
+  const bool named = what == TransferControl::cancel;  // cancels none that was not named
   Command command{.name = name,
                   .usage = name + (named ? " NUMBER…" : " [NUMBER…]"),
                   .summary = std::move(summary),
@@ -85,18 +92,13 @@ Command controlCommand(TransferService& service, TransferControl what, std::stri
                       "`status` shows the numbers of downloads. What came is kept: `get`\n"
                       "goes on from there.",
                   .minValues = named ? 1u : 0u,
-                  .maxValues = limits::kCommandWords,
-                  .text = controlText};
+                  .maxValues = limits::kCommandWords};
   command.handler = [&service, what, name](const Arguments& arguments, Context&) {
     const auto numbers = numbersOf(arguments.values);
     if (!numbers) return Outcome::failed(name, numbers.error());
-    return outcomeOf(name, service.control(what, *numbers), [&](const auto& transfers) {
-      Json data;
-      data["command"] = name;
-      data["transfers"] = Json::array();
-      for (const auto& each : transfers) data["transfers"].push_back(transferData(each));
-      return data;
-    });
+    auto transfers = service.control(what, *numbers);
+    if (!transfers) return Outcome::failed(name, transfers.error());
+    return Outcome::done(name, ControlOutcome{what, *std::move(transfers)});
   };
   return command;
 }
@@ -105,10 +107,19 @@ std::string rateText(std::uint64_t rate) {
   return rate == 0 ? "no limit" : formatRate(static_cast<double>(rate));
 }
 
-std::string limitText(const Json& data) {
-  if (!data.contains("upload")) return {};
-  return command::table({{"upload", rateText(data["upload"].get<std::uint64_t>())},
-                         {"download", rateText(data["download"].get<std::uint64_t>())}});
+// The outcome of `limit`.
+struct LimitOutcome {
+  Rates rates;
+};
+
+void addMembers(Json& data, const LimitOutcome& outcome) {
+  data["upload"] = outcome.rates.upload;
+  data["download"] = outcome.rates.download;
+}
+
+std::string textOf(const LimitOutcome& outcome) {
+  return command::table(
+      {{"upload", rateText(outcome.rates.upload)}, {"download", rateText(outcome.rates.download)}});
 }
 
 Outcome limit(TransferService& service, const std::vector<std::string>& words) {
@@ -124,12 +135,7 @@ Outcome limit(TransferService& service, const std::vector<std::string>& words) {
     if (!rate) return Outcome::failed("limit", rate.error());
     (words[i] == "upload" ? upload : download) = *rate;
   }
-  const Rates rates = service.limit(upload, download);
-  Json data;
-  data["command"] = "limit";
-  data["upload"] = rates.upload;
-  data["download"] = rates.download;
-  return Outcome::done(std::move(data));
+  return Outcome::done("limit", LimitOutcome{service.limit(upload, download)});
 }
 
 Command limitCommand(TransferService& service) {
@@ -139,8 +145,7 @@ Command limitCommand(TransferService& service) {
                   .details =
                       "RATE is in bytes a second, of all transfers together: 500K, 10M, or\n"
                       "none. Without arguments it shows what holds.",
-                  .maxValues = 4,
-                  .text = limitText};
+                  .maxValues = 4};
   command.handler = [&service](const Arguments& arguments, Context&) {
     return limit(service, arguments.values);
   };
@@ -148,53 +153,6 @@ Command limitCommand(TransferService& service) {
 }
 
 }  // namespace
-
-Json transferData(const ActiveTransfer& transfer) {
-  Json data;
-  if (transfer.number > 0) data["number"] = transfer.number;
-  data["name"] = transfer.name;
-  data["incoming"] = transfer.incoming;
-  data["state"] = stateName(transfer.state);
-  if (transfer.state == ActiveTransfer::State::waiting) data["place"] = transfer.position;
-  data["done"] = transfer.doneBytes;
-  data["size"] = transfer.totalBytes;
-  data["rate"] = transfer.bytesPerSecond;
-  data["peer"] = transfer.peers.empty() ? "" : transfer.peers.front().text();
-  if (transfer.incoming) {
-    data["sources"] = Json::array();
-    for (const auto& peer : transfer.peers) data["sources"].push_back(peer.text());
-  } else {
-    data["to"] = transfer.to;
-  }
-  return data;
-}
-
-std::vector<std::string> transferRow(const Json& transfer) {
-  const bool incoming = transfer["incoming"].get<bool>();
-  const auto done = transfer["done"].get<std::uint64_t>();
-  const auto size = transfer["size"].get<std::uint64_t>();
-  const double rate = transfer["rate"].get<double>();
-  const auto state = transfer["state"].get<std::string>();
-  std::string what = fmt::format("{}: {} % of {}", transfer["name"].get<std::string>(),
-                                 size == 0 ? 100 : done * 100 / size, formatSize(size));
-  if (state == "paused") what += ", paused";
-  if (state == "waiting")
-    what += fmt::format(", position {} in the queue", transfer["place"].get<int>());
-  if (rate > 0) what += ", " + formatRate(rate);
-  if (rate > 0 && size > done) {
-    const std::chrono::duration<double> left(static_cast<double>(size - done) / rate);
-    what += fmt::format(", {} left",
-                        formatDuration(std::chrono::duration_cast<std::chrono::nanoseconds>(left)));
-  }
-  if (!incoming) return {"serving", what + ", to " + transfer["to"].get<std::string>()};
-  std::vector<std::string> sources;
-  for (const auto& source : transfer["sources"]) sources.push_back(source.get<std::string>());
-  if (!sources.empty()) what += ", from " + command::listed(sources);
-  const bool numbered = transfer.contains("number");
-  return {
-      numbered ? fmt::format("fetching {}", transfer["number"].get<std::uint64_t>()) : "receiving",
-      what};
-}
 
 Context reporting(Context context, std::string command, bool eachSource) {
   if (!context.progress && !context.event) return context;

@@ -46,10 +46,10 @@ TEST_CASE("get of a glob fetches also what a search has no room for") {
   Given given;
   giveMany(given.service, 300);
   const auto came = given.run("get 'many/*.txt'");
-  CHECK(came.outcome.exitCode == 0);
-  CHECK(came.outcome.data["files"].size() == 300);
-  CHECK_FALSE(came.outcome.data.contains("missing"));
-  CHECK(given.run("get many/").outcome.data["files"].size() == 300);
+  CHECK(came.outcome.exitCode() == 0);
+  CHECK(came.data["files"].size() == 300);
+  CHECK_FALSE(came.data.contains("missing"));
+  CHECK(given.run("get many/").data["files"].size() == 300);
 }
 
 TEST_CASE("get is partly done where a list that is needed cannot be had, and says whose") {
@@ -57,11 +57,11 @@ TEST_CASE("get is partly done where a list that is needed cannot be had, and say
   giveMany(given.service, 300);
   given.service.lists.insert_or_assign(id("s1"), Error{ErrorCode::timeout, "no byte came"});
   const auto came = given.run("get 'many/*.txt'");
-  CHECK(came.outcome.exitCode == 3);
-  CHECK(came.outcome.data["files"].size() == 200);
+  CHECK(came.outcome.exitCode() == 3);
+  CHECK(came.data["files"].size() == 200);
   CHECK(came.err.find("100 more at s1: no byte came") != std::string::npos);
-  CHECK(came.outcome.data["error"]["code"] == 3);
-  CHECK(came.outcome.data["missing"] == Json::array({"100 more at s1: no byte came"}));
+  CHECK(came.data["error"]["code"] == 3);
+  CHECK(came.data["missing"] == Json::array({"100 more at s1: no byte came"}));
 }
 
 TEST_CASE("holders that cannot be asked for their lists keep nobody waiting for ever") {
@@ -73,10 +73,10 @@ TEST_CASE("holders that cannot be asked for their lists keep nobody waiting for 
     given.service.lists.insert_or_assign(liar, Error{ErrorCode::timeout, "out of reach"});
   }
   const auto came = given.run("get 'many/*.txt'");
-  CHECK(came.outcome.exitCode == 3);
-  CHECK(came.outcome.data["files"].size() == 300);
-  CHECK(came.outcome.data["missing"].size() == 17);
-  CHECK(came.outcome.data["missing"].back() == "more at 84 other peers");
+  CHECK(came.outcome.exitCode() == 3);
+  CHECK(came.data["files"].size() == 300);
+  CHECK(came.data["missing"].size() == 17);
+  CHECK(came.data["missing"].back() == "more at 84 other peers");
 }
 
 TEST_CASE("get is partly done where somebody did not answer, and names who") {
@@ -87,18 +87,18 @@ TEST_CASE("get is partly done where somebody did not answer, and names who") {
   for (const auto* name : {"'*.log'", "a.log"}) {
     CAPTURE(name);
     const auto came = given.run(std::string("get ") + name);
-    CHECK(came.outcome.exitCode == 3);
-    CHECK(came.outcome.data["files"].size() == 1);
-    CHECK(came.outcome.data["missing"] == Json::array({"s7 and 3 below it"}));
-    CHECK(came.outcome.data["errors"][0]["code"] == 75);
+    CHECK(came.outcome.exitCode() == 3);
+    CHECK(came.data["files"].size() == 1);
+    CHECK(came.data["missing"] == Json::array({"s7 and 3 below it"}));
+    CHECK(came.data["errors"][0]["code"] == 75);
     CHECK(came.err.find("no answer from s7 and 3 below it") != std::string::npos);
   }
   const auto none = given.run("get '*.txt'");
-  CHECK(none.outcome.exitCode == 75);
-  CHECK(none.outcome.data["missing"] == Json::array({"s7 and 3 below it"}));
+  CHECK(none.outcome.exitCode() == 75);
+  CHECK(none.data["missing"] == Json::array({"s7 and 3 below it"}));
   // Nothing was saved, and that was not for lack of answers.
-  given.service.fetchErrors["a.log"] = peer::shell::existsAndDiffers("./s2/a.log");
-  CHECK(given.run("get '*.log'").outcome.exitCode == 1);
+  given.service.fetchErrors["a.log"] = existsAndDiffers("./s2/a.log");
+  CHECK(given.run("get '*.log'").outcome.exitCode() == 1);
 }
 
 TEST_CASE("a root that was found is all there is, whoever did not answer") {
@@ -106,39 +106,39 @@ TEST_CASE("a root that was found is all there is, whoever did not answer") {
   given.service.members = 9;
   given.service.missing = {{id("s7"), false, 3}};
   const auto came = given.run("get " + toHex(rootOf(3).view()));
-  CHECK(came.outcome.exitCode == 0);
-  CHECK(given.run("get " + toHex(rootOf(9).view())).outcome.exitCode == 75);
+  CHECK(came.outcome.exitCode() == 0);
+  CHECK(given.run("get " + toHex(rootOf(9).view())).outcome.exitCode() == 75);
 }
 
 TEST_CASE("a peer that still indexes may have more of what a glob matches") {
   Given given;
   given.service.files = {file("a.log", 1, 1, {"s1"})};
   given.service.indexing = {id("s4")};
-  CHECK(given.run("get a.log").outcome.exitCode == 0);
+  CHECK(given.run("get a.log").outcome.exitCode() == 0);
   const auto came = given.run("get '*.log'");
-  CHECK(came.outcome.exitCode == 3);
+  CHECK(came.outcome.exitCode() == 3);
   CHECK(came.err.find("s4 is still indexing") != std::string::npos);
-  CHECK(came.outcome.data["missing"] == Json::array({"s4: still indexing"}));
-  CHECK(given.run("find nothing").outcome.exitCode == 75);
+  CHECK(came.data["missing"] == Json::array({"s4: still indexing"}));
+  CHECK(given.run("find nothing").outcome.exitCode() == 75);
   given.service.indexing = {id("s2")};  // this peer itself
-  CHECK(given.run("get '*.log'").outcome.exitCode == 0);
+  CHECK(given.run("get '*.log'").outcome.exitCode() == 0);
 }
 
 TEST_CASE("an own older copy is no candidate, an only copy is") {
   Given given;
   given.service.files = {file("report.txt", 5, 1, {"s2"}), file("report.txt", 7, 2, {"s1"})};
-  CHECK(given.run("get report.txt --force").outcome.exitCode == 0);
+  CHECK(given.run("get report.txt --force").outcome.exitCode() == 0);
   CHECK(given.service.fetched.back().file.root == rootOf(2));
   CHECK(given.service.fetched.back().force);
-  CHECK(given.run("get 'report.*'").outcome.exitCode == 0);
+  CHECK(given.run("get 'report.*'").outcome.exitCode() == 0);
   CHECK(given.service.fetched.back().file.root == rootOf(2));
-  CHECK(given.run("get " + toHex(rootOf(1).view())).outcome.exitCode == 0);
+  CHECK(given.run("get " + toHex(rootOf(1).view())).outcome.exitCode() == 0);
   CHECK(given.service.fetched.back().file.root == rootOf(1));
   // What others have, too, is still one of several.
   given.service.files = {file("report.txt", 5, 1, {"s2", "s3"}), file("report.txt", 7, 2, {"s1"})};
-  CHECK(given.run("get report.txt").outcome.data["candidates"].size() == 2);
+  CHECK(given.run("get report.txt").data["candidates"].size() == 2);
   given.service.files = {file("report.txt", 5, 1, {"s2"})};
-  CHECK(given.run("get report.txt").outcome.exitCode == 0);
+  CHECK(given.run("get report.txt").outcome.exitCode() == 0);
 }
 
 TEST_CASE("find takes a name that is exactly so, before it is a glob or a root") {
@@ -149,7 +149,7 @@ TEST_CASE("find takes a name that is exactly so, before it is a glob or a root")
                          file("x/" + hex + ".bin", 1, 4, {"s1"}), file("y", 1, 9, {"s3"})};
   const auto found = [&](const std::string& pattern) {
     std::vector<std::string> names;
-    const auto data = given.run("find '" + pattern + "'").outcome.data;
+    const auto data = given.run("find '" + pattern + "'").data;
     for (const auto& hit : data["hits"]) names.push_back(hit["name"]);
     return names;
   };
@@ -168,11 +168,11 @@ TEST_CASE("a name is also found as composed differently, unless it is there as i
   Given given;
   const std::string nfd = "ło\u0301dz\u0301.pdf";
   given.service.files = {file(nfd, 1, 1, {"s1"})};
-  CHECK(given.run("get łódź.pdf").outcome.exitCode == 0);
+  CHECK(given.run("get łódź.pdf").outcome.exitCode() == 0);
   CHECK(fetchedNames(given.service) == std::vector<std::string>{nfd});
   given.service.files.push_back(file("łódź.pdf", 1, 2, {"s1"}));
   given.service.fetched.clear();
-  CHECK(given.run("get łódź.pdf").outcome.exitCode == 0);
+  CHECK(given.run("get łódź.pdf").outcome.exitCode() == 0);
   CHECK(fetchedNames(given.service) == std::vector<std::string>{"łódź.pdf"});
 }
 
@@ -181,9 +181,9 @@ TEST_CASE("a list that is cut is partly done, and says so") {
   given.service.lists.insert_or_assign(id("s3"),
                                        ShareReport{id("s3"), {{"a", 1, rootOf(1)}}, false, 7, {}});
   const auto came = given.run("list s3");
-  CHECK(came.outcome.exitCode == 3);
-  CHECK(came.outcome.data["more"] == 7);
-  CHECK(came.outcome.data["error"]["code"] == 3);
+  CHECK(came.outcome.exitCode() == 3);
+  CHECK(came.data["more"] == 7);
+  CHECK(came.data["error"]["code"] == 3);
   CHECK(came.out == "1 B  a\ns3 shares 1 file (1 B) and 7 more\n");
 }
 
@@ -210,23 +210,23 @@ TEST_CASE("share says what of a folder is not shared, and why") {
         "/docs: shared, 3 files\n"
         "not shared: docs/fifo is a named pipe\n"
         "not shared: docs/x and 2 others cannot be read\n");
-  CHECK(came.outcome.data["notShared"][1]["count"] == 3);
+  CHECK(came.data["notShared"][1]["count"] == 3);
 }
 
 TEST_CASE("a push is partly done while there are peers of whom nothing is known") {
   Given given;
   given.service.pushReport.sender = id("s2");
   given.service.pushReport.peers = {{id("s1"), peer::shell::PushedPeer::State::verified, {}}};
-  CHECK(given.run("push /a").outcome.exitCode == 0);
+  CHECK(given.run("push /a").outcome.exitCode() == 0);
   given.service.pushReport.others = 4;
   auto came = given.run("push /a");
-  CHECK(came.outcome.exitCode == 3);
+  CHECK(came.outcome.exitCode() == 3);
   CHECK(came.err == "1 of 1 verified; nothing is known of 4 other peers\n");
-  CHECK(came.outcome.data["unknown"] == 4);
+  CHECK(came.data["unknown"] == 4);
   given.service.pushReport.others.reset();
   came = given.run("push /a");
-  CHECK(came.outcome.exitCode == 3);
-  CHECK(came.outcome.data["unknown"].is_null());
+  CHECK(came.outcome.exitCode() == 3);
+  CHECK(came.data["unknown"].is_null());
 }
 
 TEST_CASE("push hands on what was typed beside the path that it would be") {

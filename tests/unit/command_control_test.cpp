@@ -52,7 +52,7 @@ class Gate {
       changed_.notify_all();
       return Outcome::failed("wait", {ErrorCode::interrupted, "interrupted"});
     }
-    return Outcome::done({{"command", "wait"}});
+    return Outcome::done("wait");
   }
   void open() {
     const std::lock_guard lock(mutex_);
@@ -82,39 +82,50 @@ Command command(const std::string& name,
   result.name = result.usage = name;
   result.maxValues = 1;
   result.handler = std::move(handler);
-  result.text = [](const Json& data) { return data.value("text", ""); };
   return result;
+}
+
+// What the commands below come to.
+struct Said {
+  std::string text;
+  std::optional<std::string> directory = {};
+};
+
+void addMembers(Json& data, const Said& said) {
+  data["text"] = said.text;
+  if (said.directory) data["directory"] = *said.directory;
+}
+
+std::string textOf(const Said& said) {
+  return said.text;
 }
 
 // A program with an echo, a question, progress, a gate, and a long answer.
 struct Running {
   Gate gate;
   Dispatcher dispatcher{{
-      command("echo",
-              [](const Arguments& arguments, Context& context) {
-                Json data{{"command", "echo"}};
-                data["text"] = arguments.values.at(0) + "\n";
-                data["directory"] = context.directory;
-                return Outcome::done(data);
-              }),
       command(
-          "ask",
-          [](const Arguments&, Context& context) {
-            if (!context.ask) return Outcome::failed("ask", {ErrorCode::failed, "nobody"});
-            const auto answer = context.ask("which one> ");
-            return Outcome::done({{"command", "ask"}, {"text", answer.value_or("none") + "\n"}});
+          "echo",
+          [](const Arguments& arguments, Context& context) {
+            return Outcome::done("echo", Said{arguments.values.at(0) + "\n", context.directory});
           }),
+      command("ask",
+              [](const Arguments&, Context& context) {
+                if (!context.ask) return Outcome::failed("ask", {ErrorCode::failed, "nobody"});
+                const auto answer = context.ask("which one> ");
+                return Outcome::done("ask", Said{answer.value_or("none") + "\n"});
+              }),
       command("work",
               [](const Arguments&, Context& context) {
                 if (context.progress) context.progress({"f", 12, 12});
                 context.say("nearly there");
-                return Outcome::done({{"command", "work"}});
+                return Outcome::done("work");
               }),
       command("long",
               [](const Arguments&, Context&) {
                 std::string text;
                 for (int i = 0; i < 20'000; ++i) text += "größe ";
-                return Outcome::done({{"command", "long"}, {"text", text + "\n"}});
+                return Outcome::done("long", Said{text + "\n"});
               }),
       command("bytes",
               [](const Arguments& arguments, Context& context) {
@@ -125,9 +136,8 @@ struct Running {
                   }
                   return text;
                 };
-                Json data{{"command", "bytes"}};
-                data["text"] = hex(arguments.values.at(0)) + " " + hex(context.directory) + "\n";
-                return Outcome::done(data);
+                return Outcome::done("bytes", Said{hex(arguments.values.at(0)) + " " +
+                                                   hex(context.directory) + "\n"});
               }),
       command("wait", [this](const Arguments&, Context& context) { return gate.wait(context); }),
   }};

@@ -10,7 +10,6 @@
 #include "common/command/words.h"
 #include "metaserver/shell/commands.h"
 #include "peer/shell/commands.h"
-#include "peer/shell/render.h"
 #include "tests/unit/given_command.h"
 
 using namespace espalier;
@@ -147,7 +146,7 @@ TEST_CASE("topo of nothing, of a lone peer, and without a metaserver") {
 TEST_CASE("find prints who has what and how complete that is") {
   Given given;
   const auto came = given.run("find two");
-  CHECK(came.outcome.exitCode == 0);
+  CHECK(came.outcome.exitCode() == 0);
   CHECK(came.out == "two.txt  5 B  s1     " + hex(1) + "\ntwo.txt  7 B  s3 s4  " + hex(2) +
                         "\n2 files, searched 2 of 2 peers\n");
   CHECK(given.run("find f3").json ==
@@ -159,13 +158,13 @@ TEST_CASE("find prints who has what and how complete that is") {
 TEST_CASE("find of nothing fails: surely when all have answered, else as timed out") {
   Given given;
   auto came = given.run("find nothing");
-  CHECK(came.outcome.exitCode == 1);
+  CHECK(came.outcome.exitCode() == 1);
   CHECK(came.out.empty());
   CHECK(came.err == "nothing: not found (searched 2 of 2 peers)\n");
   given.service.members = 9;
   given.service.missing = {{id("s7"), false, 3}, {id("s8"), true, 1}};
   came = given.run("find nothing");
-  CHECK(came.outcome.exitCode == 75);
+  CHECK(came.outcome.exitCode() == 75);
   CHECK(came.err ==
         "nothing: not found (searched 7 of 9 peers; no answer from s7 and 3 below it and 1 below "
         "s8)\n");
@@ -183,7 +182,7 @@ TEST_CASE("get says from whom, that it is verified, and where it lies") {
 TEST_CASE("get of what nobody has says how far it was looked for") {
   Given given;
   const auto came = given.run("get f9.txt");
-  CHECK(came.outcome.exitCode == 1);
+  CHECK(came.outcome.exitCode() == 1);
   CHECK(came.err == "f9.txt: not found (searched 2 of 2 peers)\n");
   CHECK(came.json ==
         "{\"command\":\"get\",\"error\":{\"code\":1,"
@@ -193,13 +192,13 @@ TEST_CASE("get of what nobody has says how far it was looked for") {
 TEST_CASE("get of a name with several contents gives the candidates when nobody can be asked") {
   Given given;
   const auto came = given.run("get two.txt");
-  CHECK(came.outcome.exitCode == 1);
+  CHECK(came.outcome.exitCode() == 1);
   CHECK(came.err == "two.txt stands for 2 different files: get one of them by its root\n");
-  REQUIRE(came.outcome.data.contains("candidates"));
-  CHECK(came.outcome.data["candidates"].size() == 2);
+  REQUIRE(came.data.contains("candidates"));
+  CHECK(came.data["candidates"].size() == 2);
   CHECK(came.out.starts_with("1  two.txt  5 B  s1     " + hex(1)));
   CHECK(given.service.fetched.empty());
-  CHECK(given.run("get " + hex(2)).outcome.exitCode == 0);
+  CHECK(given.run("get " + hex(2)).outcome.exitCode() == 0);
   CHECK(given.service.fetched.back().file.root == rootOf(2));
 }
 
@@ -220,18 +219,18 @@ TEST_CASE("get of a name with several contents asks which, until the answer is o
 TEST_CASE("get of several names is partly done when some of them fail") {
   Given given;
   const auto came = given.run("get f3.txt f9.txt");
-  CHECK(came.outcome.exitCode == 3);
+  CHECK(came.outcome.exitCode() == 3);
   CHECK(came.out == "f3.txt: 12 B from s1, verified, saved as ./s2/f3.txt\n");
   CHECK(came.err == "f9.txt: not found (searched 2 of 2 peers)\n");
-  CHECK(came.outcome.data["files"].size() == 1);
-  CHECK(came.outcome.data["errors"][0]["name"] == "f9.txt");
+  CHECK(came.data["files"].size() == 1);
+  CHECK(came.data["errors"][0]["name"] == "f9.txt");
 }
 
 TEST_CASE("an existing different file is not overwritten without a word") {
   Given given;
   given.service.fetchErrors["f3.txt"] = existsAndDiffers("./s2/f3.txt");
   const auto came = given.run("get f3.txt");
-  CHECK(came.outcome.exitCode == 1);
+  CHECK(came.outcome.exitCode() == 1);
   CHECK(came.err ==
         "./s2/f3.txt exists and differs: --force overwrites it, -o PATH saves elsewhere\n");
   given.run("get f3.txt --force -o /tmp/x.txt");
@@ -251,9 +250,9 @@ TEST_CASE("relative paths are those of whoever gave the command") {
 TEST_CASE("a glob fetches every name, into a folder only") {
   Given given;
   given.service.files = {file("a.txt", 1, 1, {"s1"}), file("b.txt", 2, 2, {"s1"})};
-  CHECK(given.run("get '*'").outcome.data["files"].size() == 2);
-  CHECK(given.run("get '*' -o /tmp/one").outcome.exitCode == 64);
-  CHECK(given.run("get '*' -o /tmp/").outcome.exitCode == 0);
+  CHECK(given.run("get '*'").data["files"].size() == 2);
+  CHECK(given.run("get '*' -o /tmp/one").outcome.exitCode() == 64);
+  CHECK(given.run("get '*' -o /tmp/").outcome.exitCode() == 0);
   CHECK(given.service.fetched.back().destination.form == Destination::Form::folder);
 }
 
@@ -267,17 +266,17 @@ TEST_CASE("own downloads wait until as many have joined as were announced") {
     said.push_back(line);
     stop.request_stop();
   };
-  CHECK(given.run("get f3.txt").outcome.exitCode == 130);
+  CHECK(given.run("get f3.txt").outcome.exitCode() == 130);
   CHECK(said == std::vector<std::string>{"waiting for 3 more of 5 peers to join"});
   CHECK(given.service.fetched.empty());
   given.context.stop = {};
   given.service.members = 5;
-  CHECK(given.run("get f3.txt").outcome.exitCode == 0);
+  CHECK(given.run("get f3.txt").outcome.exitCode() == 0);
 }
 
 TEST_CASE("2 asks for a name; without one others may fetch") {
   Given given;
-  CHECK(given.run("2").outcome.exitCode == 64);
+  CHECK(given.run("2").outcome.exitCode() == 64);
   given.context.ask = [](const std::string&) { return std::string(); };
   CHECK(given.run("2").out == "others can fetch your 5 files at any time\n");
   given.context.ask = [](const std::string&) { return std::string("f3.txt"); };
@@ -294,7 +293,7 @@ TEST_CASE("list, peers, whatif and status read well") {
   CHECK(given.run("whatif kill s1").out ==
         "s2 would become the root\nthe network without s1:\ns2:\n");
   CHECK(given.run("whatif kill s9").err == "nobody is called so\n");
-  CHECK(given.run("whatif heal s1").outcome.exitCode == 64);
+  CHECK(given.run("whatif heal s1").outcome.exitCode() == 64);
   const auto status = given.run("status").out;
   CHECK(status.find("sharing      5 files (3.1 MB) from ./s2\n") != std::string::npos);
   CHECK(status.find("fetching 3   f3.txt: 33 % of 12.0 MB, 2.0 MB/s, 4.00 s left, from s1\n") !=
@@ -314,7 +313,7 @@ TEST_CASE("names from the network are escaped in text, and whole in JSON") {
 TEST_CASE("stop, quit and exit end the program") {
   for (const auto* word : {"stop", "quit", "exit"}) {
     Given given;
-    CHECK(given.run(word).outcome.stops);
+    CHECK(given.run(word).outcome.stops());
     CHECK(given.service.stopped);
   }
 }
@@ -323,7 +322,7 @@ TEST_CASE("stop, quit and exit end the program") {
 
 TEST_CASE("what is mistyped is a usage error that says what was meant") {
   Given given;
-  const auto code = [&](const std::string& line) { return given.run(line).outcome.exitCode; };
+  const auto code = [&](const std::string& line) { return given.run(line).outcome.exitCode(); };
   CHECK(given.run("tpo").err == "there is no command \"tpo\": did you mean topo?\n");
   CHECK(given.run("get").err == "get: what?; usage: get NAME… [-o PATH] [--force] [-v]\n");
   CHECK(given.run("get --quick f").err.starts_with("get: unknown option --quick;"));
@@ -344,7 +343,7 @@ TEST_CASE("help lists every command, and explains one") {
     CHECK(("\n" + all).find(std::string("\n") + name) != std::string::npos);
   }
   CHECK(given.run("help get").out.starts_with("get NAME… [-o PATH] [--force] [-v]\n"));
-  CHECK(given.run("help nothing").outcome.exitCode == 64);
+  CHECK(given.run("help nothing").outcome.exitCode() == 64);
 }
 
 TEST_CASE("completion knows commands, options, shared names, peers and local paths") {
@@ -370,8 +369,8 @@ TEST_CASE("a handler that throws fails its command and nothing else") {
   const Dispatcher dispatcher({command});
   Context context;
   const auto outcome = dispatcher.runLine("boom", context);
-  CHECK(outcome.exitCode == 1);
-  CHECK(dispatcher.render(outcome, Format::text).err == "boom failed unexpectedly: bang\n");
+  CHECK(outcome.exitCode() == 1);
+  CHECK(render(outcome, Format::text).err == "boom failed unexpectedly: bang\n");
 }
 
 TEST_CASE("several commands run in order, and the first failure's code is the result") {
@@ -420,6 +419,6 @@ TEST_CASE("the metaserver's commands are topo, status, whatif, help and stop") {
   for (const auto& command : dispatcher.commands()) names += command.name + " ";
   CHECK(names == "topo status whatif help stop ");
   Context context;
-  const auto text = dispatcher.render(dispatcher.runLine("status", context), Format::text).out;
+  const auto text = render(dispatcher.runLine("status", context), Format::text).out;
   CHECK(text.find("network      3 peers, 1 on their way in ./topo.txt\n") != std::string::npos);
 }

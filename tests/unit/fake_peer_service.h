@@ -46,6 +46,12 @@ inline peer::FoundFile file(const std::string& name, std::uint64_t sizeBytes, st
   return result;
 }
 
+// What fetch() fails with where another file has the name.
+inline Error existsAndDiffers(const std::string& path) {
+  return {ErrorCode::failed,
+          path + " exists and differs: --force overwrites it, -o PATH saves elsewhere"};
+}
+
 class FakePeerService : public peer::shell::SearchService,
                         public peer::shell::DownloadService,
                         public peer::shell::TransferService,

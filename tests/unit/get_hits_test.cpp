@@ -46,7 +46,7 @@ TEST_CASE("a root is saved under the last part of a name that can be used") {
   CHECK(called({".profile", "a/..", "b/", "x/.espalier", "bell\a"}).empty());
   // Given one by the user it needs none.
   given.service.fetched.clear();
-  CHECK(given.run("get " + hex(5) + " -o mine.txt").outcome.exitCode == 0);
+  CHECK(given.run("get " + hex(5) + " -o mine.txt").outcome.exitCode() == 0);
   CHECK(given.service.fetched.size() == 1);
 }
 
@@ -100,6 +100,6 @@ TEST_CASE(
 TEST_CASE("a claim to have more of a name that was found does not keep a get from being done") {
   Given given;
   given.service.moreOf = {{id("liar"), 1}};
-  CHECK(given.run("get f3.txt").outcome.exitCode == 0);
+  CHECK(given.run("get f3.txt").outcome.exitCode() == 0);
   CHECK(given.service.listedAt.empty());
 }

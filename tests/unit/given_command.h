@@ -17,6 +17,7 @@ struct Given {
 
   struct Came {
     command::Outcome outcome;
+    command::Json data;
     std::string out;
     std::string err;
     std::string json;
@@ -27,10 +28,11 @@ struct Given {
                                          peer::shell::peerNames(service.services()));
     Came came;
     came.outcome = dispatcher.runLine(line, context);
-    const auto text = dispatcher.render(came.outcome, command::Format::text);
+    came.data = came.outcome.json();
+    const auto text = render(came.outcome, command::Format::text);
     came.out = text.out;
     came.err = text.err;
-    came.json = dispatcher.render(came.outcome, command::Format::json).out;
+    came.json = render(came.outcome, command::Format::json).out;
     return came;
   }
 };

@@ -25,9 +25,9 @@ TEST_CASE("downloads are held up by their numbers, or all of them") {
   CHECK(given.service.controlled[0] == std::pair(TransferControl::pause, Numbers{}));
   CHECK(given.service.controlled[1] == std::pair(TransferControl::resume, Numbers{3}));
   CHECK(given.service.controlled[2] == std::pair(TransferControl::cancel, Numbers{3}));
-  CHECK(given.run("cancel").outcome.exitCode == 64);
-  CHECK(given.run("pause three").outcome.exitCode == 64);
-  CHECK(given.run("pause 4").outcome.exitCode == 1);
+  CHECK(given.run("cancel").outcome.exitCode() == 64);
+  CHECK(given.run("pause three").outcome.exitCode() == 64);
+  CHECK(given.run("pause 4").outcome.exitCode() == 1);
   CHECK(given.service.controlled.size() == 4);
 }
 
@@ -41,7 +41,7 @@ TEST_CASE("rates are set, shown, and refused when they make no sense") {
   for (const auto* wrong : {"limit upload", "limit sideways 3M", "limit upload 3", "limit 3M",
                             "limit upload -1", "limit upload 99999999T"}) {
     CAPTURE(wrong);
-    CHECK(given.run(wrong).outcome.exitCode == 64);
+    CHECK(given.run(wrong).outcome.exitCode() == 64);
   }
   CHECK(given.service.rates.download == 2'000'000);
 }

@@ -1,0 +1,120 @@
+// What a command came to: a struct of the command's own, from which both its text and its JSON are
+// made.
+//
+// The struct may be of any type T that has, in its namespace, two functions:
+//
+//   void addMembers(Json& data, const T& value);   what --json prints of it, after "command"
+//   std::string textOf(const T& value);            what a person reads; lines end in a line feed
+//
+// and, where members stand behind the errors, addMembersBehindErrors(Json&, const T&). Neither
+// prints the errors: those are part of every Outcome, and are shown in one way.
+//
+//   JSON  {"command":"get","files":[…],"error":{"code":3,"message":"partly done"},
+//          "errors":[{"name":"f9.txt","code":1,"message":"f9.txt: not found"}]}
+//   text  the struct's text on standard output, a sentence for each error on standard error
+//
+// A value type: copies share the struct, which does not change.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/base/result.h"
+
+namespace espalier::command {
+
+using Json = nlohmann::ordered_json;
+
+enum class Format { text, json };
+
+// The error of one of several things that a command was to do.
+struct NamedError {
+  std::string name;
+  Error error;
+};
+
+class Outcome {
+ public:
+  Outcome() = default;  // of an empty line: it shows nothing
+
+  static Outcome done(std::string_view command);
+  template <typename T>
+  static Outcome done(std::string_view command, T value) {
+    Outcome outcome = done(command);
+    outcome.value_ = std::make_shared<const ValueOf<T>>(std::move(value));
+    return outcome;
+  }
+  static Outcome failed(std::string_view command, Error error);
+
+  // The struct is shown all the same. With `each`, text shows those errors in place of `error`.
+  Outcome withError(Error error, std::vector<NamedError> each = {}) &&;
+  // The program was asked to end.
+  Outcome withStop() &&;
+
+  bool isEmpty() const { return command_.empty() && !error_; }
+  bool stops() const { return stops_; }
+  // 0, or that of the error.
+  int exitCode() const { return error_ ? espalier::exitCode(error_->code) : 0; }
+
+  Json json() const;
+  std::string text() const;  // of the struct
+  // Of what failed; several lines' worth of text becomes one.
+  std::vector<std::string> sentences() const;
+
+ private:
+  // The struct, behind the functions that are needed of it.
+  class Value {
+   public:
+    virtual ~Value() = default;
+    virtual void add(Json& data) const = 0;
+    virtual void addBehindErrors(Json& data) const = 0;
+    virtual std::string text() const = 0;
+  };
+  template <typename T>
+  class ValueOf final : public Value {
+   public:
+    explicit ValueOf(T value) : value_(std::move(value)) {}
+    void add(Json& data) const override { addMembers(data, value_); }
+    void addBehindErrors(Json& data) const override {
+      if constexpr (requires { addMembersBehindErrors(data, value_); }) {
+        addMembersBehindErrors(data, value_);
+      }
+    }
+    std::string text() const override { return textOf(value_); }
+
+   private:
+    const T value_;
+  };
+
+  std::string command_;
+  std::shared_ptr<const Value> value_;  // null: the command failed before it had one, or has none
+  std::optional<Error> error_;
+  std::vector<NamedError> errors_;
+  bool stops_ = false;
+};
+
+// What a service answered, as the outcome of a command.
+template <typename T>
+Outcome outcomeOf(std::string_view command, Result<T> result) {
+  if (!result) return Outcome::failed(command, result.error());
+  return Outcome::done(command, *std::move(result));
+}
+
+struct Rendered {
+  std::string out;
+  std::string err;  // sentences about errors; empty as JSON, where they are part of the object
+};
+
+// As JSON one line and nothing else; malformed UTF-8 becomes U+FFFD. As text without control
+// characters. Both go to a terminal.
+Rendered render(const Outcome& outcome, Format format);
+
+// One line of compact JSON, safe to print: escapedJson().
+std::string jsonLine(const Json& data);
+
+}  // namespace espalier::command

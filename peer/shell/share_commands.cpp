@@ -1,0 +1,161 @@
+#include "peer/shell/share_commands.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/text.h"
+#include "common/command/printing.h"
+#include "peer/shell/outcome_parts.h"
+
+namespace espalier::peer::shell {
+
+using command::Arguments;
+using command::Command;
+using command::Context;
+using command::Kind;
+using command::Outcome;
+
+namespace {
+
+// --- list
+
+struct ListOutcome {
+  ShareReport report;
+};
+
+// {"peer":"s3","files":[…]}; also "indexing":true and "more":12.
+void addMembers(Json& data, const ListOutcome& outcome) {
+  const ShareReport& report = outcome.report;
+  data["peer"] = report.peer.text();
+  data["files"] = Json::array();
+  for (const auto& file : report.files) {
+    data["files"].push_back(fileData(file.name, file.sizeBytes, file.root));
+  }
+  if (report.indexing) data["indexing"] = true;
+  if (report.more > 0) data["more"] = report.more;
+}
+
+std::string textOf(const ListOutcome& outcome) {
+  const ShareReport& report = outcome.report;
+  std::vector<std::vector<std::string>> rows;
+  std::uint64_t total = 0;
+  for (const auto& file : report.files) {
+    rows.push_back({formatSize(file.sizeBytes), file.name});
+    total += file.sizeBytes;
+  }
+  std::string text = command::table(rows, {command::Align::right});
+  text += fmt::format("{} shares {} ({})", escaped(report.peer.text()),
+                      counted(rows.size(), "file"), formatSize(total));
+  if (report.more > 0) text += fmt::format(" and {} more", report.more);
+  if (report.indexing) text += ", and is still indexing";
+  return text + "\n";
+}
+
+Outcome list(ShareService& service, const Arguments& arguments, Context& context) {
+  std::optional<PeerId> peer;
+  if (!arguments.values.empty()) {
+    auto id = PeerId::parse(arguments.values[0]);
+    if (!id) return Outcome::failed("list", id.error());
+    peer = *id;
+  }
+  auto report = service.list(peer, context.stop);
+  if (!report) return Outcome::failed("list", report.error());
+  std::optional<Error> lack;
+  if (report->more > 0) {
+    lack = {ErrorCode::partial,
+            fmt::format("{} shares more than the {} that a list takes",
+                        escaped(report->peer.text()), counted(report->files.size(), "file"))};
+  }
+  auto outcome = Outcome::done("list", ListOutcome{*std::move(report)});
+  return lack ? std::move(outcome).withError(*lack) : outcome;
+}
+
+// --- share, unshare
+
+struct ChangeOutcome {
+  bool isAdded = false;  // by share
+  ShareChange change;
+};
+
+void addMembers(Json& data, const ChangeOutcome& outcome) {
+  const ShareChange& change = outcome.change;
+  data["path"] = change.path;
+  data["files"] = change.files;
+  if (change.indexing) data["indexing"] = true;
+  for (const auto& each : change.left) {
+    data["notShared"].push_back(
+        {{"why", each.why}, {"count", each.count}, {"example", each.example}});
+  }
+}
+
+std::string textOf(const ChangeOutcome& outcome) {
+  const ShareChange& change = outcome.change;
+  const auto path = escaped(change.path);
+  const auto files = counted(change.files, "file");
+  if (!outcome.isAdded) {
+    return fmt::format("{}: no longer shared, {}{}\n", path, files,
+                       change.indexing ? " so far" : "");
+  }
+  std::string text = fmt::format("{}: shared, {}{}\n", path, files,
+                                 change.indexing ? " so far, still indexing" : "");
+  for (const auto& each : change.left) {
+    const auto others = each.count - 1;
+    text += fmt::format("not shared: {}{} {}\n", escaped(each.example),
+                        others == 0 ? "" : " and " + counted(others, "other"), each.why);
+  }
+  return text;
+}
+
+Command changeCommand(ShareService& service, bool adds, std::string summary, std::string details) {
+  const std::string name = adds ? "share" : "unshare";
+  Command command{.name = name,
+                  .usage = name + " PATH",
+                  .summary = std::move(summary),
+                  .details = std::move(details),
+                  .minValues = 1,
+                  .maxValues = 1,
+                  .kinds = {Kind::localPath}};
+  command.handler = [&service, adds, name](const Arguments& arguments, Context& context) {
+    const std::string& typed = arguments.values[0];
+    const auto path = localPath(context, typed);
+    auto change = adds ? service.share(path, typed, context.stop)
+                       : service.unshare(path, typed, context.stop);
+    if (!change) return Outcome::failed(name, change.error());
+    return Outcome::done(name, ChangeOutcome{adds, *std::move(change)});
+  };
+  return command;
+}
+
+}  // namespace
+
+Command listCommand(ShareService& service) {
+  Command command{.name = "list",
+                  .usage = "list [PEER]",
+                  .summary = "what this peer, or that one, shares",
+                  .maxValues = 1,
+                  .kinds = {Kind::peer}};
+  command.handler = [&service](const Arguments& arguments, Context& context) {
+    return list(service, arguments, context);
+  };
+  return command;
+}
+
+Command shareCommand(ShareService& service) {
+  return changeCommand(service, true, "add a file or a folder to what is shared",
+                       "PATH is a path, or a name as `list` shows it that was unshared.\n"
+                       "What begins with a dot is shared only if it is named so, or with\n"
+                       "--share-hidden; so are all that is below it and has no such name.");
+}
+
+Command unshareCommand(ShareService& service) {
+  return changeCommand(service, false, "take a file or a folder from what is shared",
+                       "PATH is a path, or a name as `list` shows it. After it nothing at\n"
+                       "or below PATH is shared, whatever else was shared above or below,\n"
+                       "until that very PATH is shared again.");
+}
+
+}  // namespace espalier::peer::shell
