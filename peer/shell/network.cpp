@@ -47,8 +47,9 @@ void Network::end() {
 template <typename Event>
 void Network::step(Event&& event) {
   Effects fx;
-  event(Clock::now(), fx);
-  carryOut(fx);
+  const TimePoint now = Clock::now();
+  event(now, fx);
+  executor_.carryOut(fx, now);
   owner_.stepped(peer_);
 }
 
@@ -59,33 +60,26 @@ void Network::matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64
   });
 }
 
-void Network::carryOut(Effects& fx) {
-  for (const auto& wanted : fx.listens) listen(wanted.at);
-  for (const auto& wanted : fx.dials) dial(wanted);
-  for (const auto& send : fx.sends) {
-    auto* connection = loop_.find(send.to);
-    if (connection == nullptr) {
-      const auto early = early_.find(send.to);
-      if (early != early_.end()) wire::appendFrame(encodeMessage(send.message), early->second);
-      continue;
-    }
-    connection->send(encodeMessage(send.message));
-    if (connection->isCongested() && congested_.insert(send.to).second) slowDown(send.to);
+bool Network::send(const Send& send) {
+  auto* connection = loop_.find(send.to);
+  if (connection == nullptr) {
+    const auto early = early_.find(send.to);
+    if (early != early_.end()) wire::appendFrame(encodeMessage(send.message), early->second);
+    return false;
   }
-  for (const auto& close : fx.closes) {
-    giveUp(close.connection, {ErrorCode::unavailable, "this link was given up"});
+  connection->send(encodeMessage(send.message));
+  return connection->isCongested();
+}
+
+void Network::close(ConnectionId connection) {
+  giveUp(connection, {ErrorCode::unavailable, "this link was given up"});
+}
+
+void Network::notice(const Notice& notice) {
+  if (notice.kind == Notice::Kind::metaserverLost) {
+    failAnswers({ErrorCode::unavailable, "the metaserver is out of reach"});
   }
-  if (!fx.jobs.empty()) loop_.flush();  // the query is on its way before this share is looked at
-  for (const auto& job : fx.jobs) owner_.match(job);
-  for (auto& update : fx.searchUpdates) owner_.searched(update);
-  for (auto& job : fx.pushJobs) owner_.pushJob(job);
-  for (const auto& id : fx.pushChanges) owner_.pushChanged(id);
-  for (const auto& notice : fx.notices) {
-    if (notice.kind == Notice::Kind::metaserverLost) {
-      failAnswers({ErrorCode::unavailable, "the metaserver is out of reach"});
-    }
-    owner_.notice(notice);
-  }
+  owner_.notice(notice);
 }
 
 void Network::listen(const Endpoint& at) {
@@ -232,7 +226,7 @@ void Network::received(net::Connection& connection, std::string_view payload) {
 }
 
 void Network::Control::onClosed(net::Connection& connection, const Error& why) {
-  network_.congested_.erase(connection.id());
+  network_.executor_.closed(connection.id());
   const auto state = network_.states_.find(connection.id());
   if (state == network_.states_.end()) return;
   const bool welcomed = state->second.welcomed;
@@ -262,11 +256,11 @@ void Network::giveUp(ConnectionId id, Error why) {
 
 TimePoint Network::deadline() const {
   if (leaveBy_ != kNever) return nextGoodbyeLook_;
-  return std::min({peer_.deadline(), slowedUntil_, owner_.deadline()});
+  return std::min({peer_.deadline(), executor_.deadline(), owner_.deadline()});
 }
 
 void Network::tick(TimePoint now) {
-  if (now >= slowedUntil_) resumeAll();
+  executor_.tick(now);
   if (leaveBy_ != kNever) {
     nextGoodbyeLook_ = now + kGoodbyePoll;
     if (now >= leaveBy_ || loop_.connectionCount() == 0) loop_.stop();

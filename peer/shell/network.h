@@ -4,9 +4,8 @@
 //   incoming:  accepted --Hello--> link (to the core) | transfer (handed to whoever serves files)
 //   outgoing:  dialled  --Welcome--> open (told to the core) | Failure, silence: failed
 //
-// A link whose queue is full slows the sources of what it carries down: the other links are not
-// read for a while (kSlowed at most, so two peers can never wait for each other), then the core
-// counts hits instead of sending them.
+// Effects are carried out by the executor that the simulation uses, too (peer/core/executor.h); it
+// slows links down when a queue is full.
 //
 // Thread rule: everything runs on the loop's thread, but call() and stop(), which any other thread
 // may use. The owner's callbacks are called on the loop's thread and must not block.
@@ -18,7 +17,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -28,6 +26,7 @@
 #include "common/net/listener.h"
 #include "common/net/resolver.h"
 #include "common/wire/hello.h"
+#include "peer/core/executor.h"
 #include "peer/core/peer.h"
 
 namespace espalier::peer::shell {
@@ -108,18 +107,29 @@ class Network final : private net::ListenerHandler {
   std::optional<net::Admission> onAccept(const net::Address& remote) override;
   template <typename Event>
   void step(Event&& event);
-  void carryOut(Effects& fx);
+
+  // --- what the executor asks for
+  friend class Executor<Network>;
   void listen(const Endpoint& at);
-  void listenAt(Result<net::Target> target);
   void dial(const Dial& dial);
+  bool send(const Send& send);
+  void close(ConnectionId connection);
+  void flush() { loop_.flush(); }
+  void match(const MatchJob& job) { owner_.match(job); }
+  void searched(SearchUpdate& update) { owner_.searched(update); }
+  void pushJob(PushJob& job) { owner_.pushJob(job); }
+  void pushChanged(const PushId& id) { owner_.pushChanged(id); }
+  void notice(const Notice& notice);
+  void pauseLinks(ConnectionId except);
+  void resumeLinks();
+
+  void listenAt(Result<net::Target> target);
   void dialFailed(ConnectionId connection, Error why);
   void dialResolved(const Dial& dial, const net::Target& to);
   void giveUp(ConnectionId connection, Error why);
   void received(net::Connection& connection, std::string_view payload);
   void answered(const wire::RegistryReply& reply);
   void failAnswers(const Error& error);
-  void slowDown(ConnectionId congested);
-  void resumeAll();
   void tick(TimePoint now);
   TimePoint deadline() const;
 
@@ -127,6 +137,7 @@ class Network final : private net::ListenerHandler {
   Random random_;
   Owner owner_;
   Peer peer_;
+  Executor<Network> executor_{peer_, *this};
   Greeter greeter_{*this};
   Control control_{*this};
   std::unique_ptr<net::Listener> listener_;
@@ -136,8 +147,6 @@ class Network final : private net::ListenerHandler {
   std::uint64_t accepted_ = 0;
   std::deque<Answer> topologyAnswers_;  // the metaserver answers in order
   std::deque<Answer> membersAnswers_;
-  std::set<ConnectionId> congested_;
-  TimePoint slowedUntil_ = kNever;
   TimePoint leaveBy_ = kNever;
   TimePoint nextGoodbyeLook_ = kNever;
   // Into the loop, until it has ended; shared with threads that may outlive this.

@@ -3,37 +3,24 @@
 #include "peer/shell/network.h"
 
 namespace espalier::peer::shell {
-namespace {
-
-using namespace std::chrono_literals;
-
-constexpr auto kSlowed = 1s;
-
-}  // namespace
 
 // --- full queues ---
 
-void Network::slowDown(ConnectionId congested) {
-  peer_.congested(congested);
-  if (congested_.size() > 1) return;  // the rest stands already
-  slowedUntil_ = Clock::now() + kSlowed;
+void Network::pauseLinks(ConnectionId except) {
   for (const auto& [id, state] : states_) {
-    if (state.kind != Kind::link || id == congested) continue;
+    if (state.kind != Kind::link || id == except) continue;
     if (auto* connection = loop_.find(id)) connection->pauseReading();
   }
 }
 
-void Network::Control::onDrained(net::Connection& connection) {
-  if (network_.congested_.erase(connection.id()) == 0) return;
-  network_.peer_.drained(connection.id());
-  if (network_.congested_.empty()) network_.resumeAll();
-}
-
-void Network::resumeAll() {
-  slowedUntil_ = kNever;
+void Network::resumeLinks() {
   for (const auto& [id, state] : states_) {
     if (auto* connection = loop_.find(id)) connection->resumeReading();
   }
+}
+
+void Network::Control::onDrained(net::Connection& connection) {
+  network_.executor_.drained(connection.id());
 }
 
 // --- the metaserver's answers ---

@@ -78,6 +78,8 @@ void World::start(Node& node) {
   options.metaserver = {"127.0.0.1", 5000};
   node.peer = std::make_unique<peer::Peer>(options, *node.random, now_);
   node.peer->acceptPushes(node.conduct.accepts);
+  node.host = std::make_unique<Host>(Host{*this, node});
+  node.executor = std::make_unique<peer::Executor<Host>>(*node.peer, *node.host);
   node.desk = std::make_unique<Desk>(*this, node.number);
   const auto id = PeerId::parse(node.id);
   step(node, [&](peer::Effects& fx) { node.peer->join(*id, node.key, "P2P", now_, fx); });
@@ -124,6 +126,7 @@ void World::resume(NodeId number) {
   inbox.swap(resumed.inbox);
   for (auto& event : inbox) event();
   if (!resumed.alive) return;
+  resumed.executor->tick(now_);
   step(resumed, [&](peer::Effects& fx) { resumed.peer->tick(now_, fx); });
 }
 

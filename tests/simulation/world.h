@@ -7,6 +7,10 @@
 // (as TCP retransmits). A process that stands still is dialled successfully, its kernel answers,
 // and reads all that came when it goes on.
 //
+// The queue of a link is bounded, as that of a socket: a link on which more than
+// Settings::queuedMessages have not been read is congested, and the executor (peer/core/executor.h)
+// slows its peer's other links down, until half of them have been read.
+//
 // The bytes of pushes go from peer to peer over such connections, too, at the rate at which a host
 // sends (desk.h).
 //
@@ -41,6 +45,7 @@ struct Settings {
   std::chrono::microseconds leastDelay{100};
   std::chrono::microseconds mostDelay{5000};
   double uploadBytesPerSecond = 10e6;  // of each host
+  std::size_t queuedMessages = 16;     // a link whose queue is longer is congested
   // Also what costs O(peers) to check at every step: ledgers, ports, the metaserver's snapshot.
   bool watch = true;
 };
@@ -105,6 +110,7 @@ class World {
  private:
   friend class Desk;
   struct Node;
+  struct Host;
   struct Pipe;
   struct Event {
     TimePoint at;
@@ -127,7 +133,6 @@ class World {
   void later(Node& node, TimePoint when, std::function<void()> action);
   void step(Node& node, const std::function<void(peer::Effects&)>& event);
   void stepRegistry(const std::function<void(metaserver::Effects&)>& event);
-  void carryOut(Node& node, peer::Effects& fx);
   void carryOut(metaserver::Effects& fx);
   void scheduleTick(Node& node);
   void tryAgain(Node& node);
@@ -147,6 +152,9 @@ class World {
   void deliver(const std::shared_ptr<Pipe>& pipe, int toEnd, std::optional<Payload> payload);
   void scheduleArrival(const std::shared_ptr<Pipe>& pipe, int toEnd);
   void arrived(const std::shared_ptr<Pipe>& pipe, int toEnd);
+  std::vector<std::pair<std::shared_ptr<Pipe>, int>> linksOf(NodeId node) const;
+  std::size_t queuedFor(NodeId sender, ConnectionId connection) const;
+  void wasRead(const std::shared_ptr<Pipe>& pipe, int byEnd);
   bool separated(NodeId a, NodeId b) const;
   void enqueue(NodeId to, std::function<void()> event);
 

@@ -73,7 +73,7 @@ void World::transmit(NodeId from, ConnectionId connection, Payload payload) {
   const auto found = pipes_.find({from, connection});
   if (found == pipes_.end()) return;
   const auto pipe = found->second;
-  const int end = pipe->ends[0].node == from && pipe->ends[0].connection == connection ? 0 : 1;
+  const int end = pipe->endOf(from, connection);
   if (!pipe->ends[end].open) return;
   if (const auto* request = std::get_if<wire::RegistryRequest>(&payload)) {
     const auto* join = std::get_if<wire::Join>(request);
@@ -106,8 +106,13 @@ void World::scheduleArrival(const std::shared_ptr<Pipe>& pipe, int toEnd) {
 // A message, or the other side's end of the connection.
 void World::arrived(const std::shared_ptr<Pipe>& pipe, int toEnd) {
   auto& end = pipe->ends[toEnd];
+  if (end.isPaused && end.open) {
+    ++end.waiting;
+    return;
+  }
   const auto payload = std::move(end.coming.front());
   end.coming.pop_front();
+  wasRead(pipe, toEnd);
   if (!end.open) return;
   if (!payload) {
     end.open = false;
@@ -122,6 +127,7 @@ void World::arrived(const std::shared_ptr<Pipe>& pipe, int toEnd) {
   }
   Node& receiver = node(end.node);
   if (!receiver.alive || receiver.life != end.life) return;
+  if (!payload && !pipe->push) receiver.executor->closed(end.connection);
   if (pipe->push) {
     if (!payload) return receiver.desk->ended(end.connection);
     return receiver.desk->received(end.connection, std::get<PushWord>(*payload));
@@ -140,7 +146,7 @@ void World::closeEnd(NodeId number, ConnectionId connection) {
   const auto found = pipes_.find({number, connection});
   if (found == pipes_.end()) return;
   const auto pipe = found->second;
-  const int end = pipe->ends[0].node == number && pipe->ends[0].connection == connection ? 0 : 1;
+  const int end = pipe->endOf(number, connection);
   pipe->ends[end].open = false;
   pipes_.erase(found);
   if (pipe->connected) deliver(pipe, 1 - end, std::nullopt);

@@ -3,6 +3,7 @@
 
 #include <deque>
 
+#include "peer/core/executor.h"
 #include "tests/simulation/desk.h"
 #include "tests/simulation/world.h"
 
@@ -18,12 +19,39 @@ struct World::Pipe {
     // What is on its way here, in order; nothing: the end. Each arrival takes the first, so order
     // is kept whatever a partition does to the arrivals.
     std::deque<std::optional<Payload>> coming;
+    // Its process does not read this connection for a while; so many arrivals wait for it.
+    bool isPaused = false;
+    std::size_t waiting = 0;
   };
   End ends[2];        // the dialler's, the listener's
   bool push = false;  // for the bytes of one
   bool connected = false;
   bool comesBack = false;      // its Join says that this peer was in the network before
   std::vector<Payload> early;  // sent before it was open
+
+  int endOf(NodeId node, ConnectionId connection) const {
+    return ends[0].node == node && ends[0].connection == connection ? 0 : 1;
+  }
+};
+
+// What the effects of a peer do in a World. Links are pipes; the queue of a link is what has not
+// been read yet at its other end.
+struct World::Host {
+  World& world;
+  Node& node;
+
+  void listen(const Endpoint& at);
+  void dial(const peer::Dial& dial) { world.dial(node, dial); }
+  bool send(const peer::Send& send);
+  void close(ConnectionId connection);
+  void flush() {}
+  void match(const peer::MatchJob& job) { world.matchLocally(node, job); }
+  void searched(peer::SearchUpdate& update);
+  void pushJob(peer::PushJob& job);
+  void pushChanged(const PushId& id);
+  void notice(const peer::Notice& notice);
+  void pauseLinks(ConnectionId except);
+  void resumeLinks();
 };
 
 struct World::Node {
@@ -35,6 +63,8 @@ struct World::Node {
   bool stopped = false;
   std::unique_ptr<Random> random;
   std::unique_ptr<peer::Peer> peer;
+  std::unique_ptr<Host> host;
+  std::unique_ptr<peer::Executor<Host>> executor;
   std::unique_ptr<Desk> desk;
   Conduct conduct;
   Disk disk;

@@ -30,19 +30,20 @@ void World::step(Node& node, const std::function<void(peer::Effects&)>& event) {
   if (failure_) return;
   peer::Effects fx;
   event(fx);
-  carryOut(node, fx);
+  node.executor->carryOut(fx, now_);
   checkStep(node);
   scheduleTick(node);
 }
 
 void World::scheduleTick(Node& node) {
   if (!node.alive) return;
-  const TimePoint due = node.peer->deadline();
+  const TimePoint due = std::min(node.peer->deadline(), node.executor->deadline());
   if (due == kNever || (node.tick <= due && node.tick > now_)) return;
   node.tick = std::max(due, now_);
   at(node.tick, [this, &node, when = node.tick, life = node.life] {
     if (!node.alive || node.life != life || node.tick != when || node.stopped) return;
     node.tick = kNever;
+    node.executor->tick(now_);
     step(node, [&](peer::Effects& fx) { node.peer->tick(now_, fx); });
   });
 }
@@ -68,58 +69,6 @@ void World::scheduleRegistryTick() {
     registryTick_ = kNever;
     stepRegistry([&](metaserver::Effects& fx) { registry_->tick(now_, fx); });
   });
-}
-
-void World::carryOut(Node& node, peer::Effects& fx) {
-  for (const auto& listen : fx.listens) {
-    const auto port = listen.at.port;
-    at(now_, [this, &node, port, life = node.life, endpoint = listen.at] {
-      if (!node.alive || node.life != life) return;
-      const bool taken = listeners_.contains(port);
-      if (!taken) {
-        listeners_[port] = node.number;
-        node.port = port;
-      }
-      step(node, [&](peer::Effects& next) {
-        if (taken) {
-          node.peer->listenFailed({ErrorCode::unavailable, "the port is taken"}, now_, next);
-        } else {
-          node.peer->listening(endpoint, now_, next);
-        }
-      });
-    });
-  }
-  for (const auto& wanted : fx.dials) dial(node, wanted);
-  for (auto& send : fx.sends) {
-    std::visit([&](auto& message) { transmit(node.number, send.to, std::move(message)); },
-               send.message);
-  }
-  for (const auto& close : fx.closes) closeEnd(node.number, close.connection);
-  for (const auto& job : fx.jobs) matchLocally(node, job);
-  for (const auto& job : fx.pushJobs) {
-    if (auto wrong = witness_.job(node.number, job)) fail(*wrong);
-    node.desk->carryOut(job);
-  }
-  for (const auto& id : fx.pushChanges) {
-    if (!settings_.watch) break;
-    if (auto wrong = witness_.changed(node.number, id)) fail(*wrong);
-  }
-  for (const auto& update : fx.searchUpdates) {
-    if (!update.result) continue;
-    const auto search = node.searches.find(update.id);
-    if (search == node.searches.end()) continue;
-    auto ended = std::move(search->second);
-    node.searches.erase(search);
-    ended(*update.result);
-  }
-  for (const auto& notice : fx.notices) {
-    if (notice.kind == peer::Notice::Kind::metaserverLost && node.peer->tree() == nullptr) {
-      tryAgain(node);
-    }
-    if (trace_) {
-      log(fmt::format("{} notice {} {}", node.id, static_cast<int>(notice.kind), notice.text));
-    }
-  }
 }
 
 // A newcomer's user presses Enter.

@@ -74,6 +74,11 @@ FAULTS = {
         "A peer that stands still is waited for, for ever.",
         "target, now + limits::kAttachTimeout};",
         "target, std::max(now, kNever)};"),
+    # --- peer/core/back_pressure.cpp
+    "slowed_for_ever": Fault(
+        "While one queue is full, and never drains, the other links are not read any more.",
+        "kSlowed = 1s;",
+        "kSlowed = 24h;"),
     # --- metaserver/core
     "reservation_never_released": Fault(
         "A place stays reserved for a peer that has arrived there.",

@@ -1,0 +1,82 @@
+// Carries the effects of a Peer out, in one order, wherever it runs: the shell has sockets behind
+// it (Network), the simulation its virtual network (World). Both use this template, so that the
+// order of effects and the back pressure are simulated as they are.
+//
+//   listens, dials, sends, closes, [flush] jobs, search updates, push jobs, push changes, notices
+//
+// Messages are flushed before the first job: a query is on its way before this peer's own share is
+// looked at. Notices come last, so that whoever reads them finds everything else done.
+//
+// A send that fills a queue slows the other links down (back_pressure.h); the host says with
+// drained() and closed() what became of the queue.
+//
+// What a host does (all of it without waiting, and without an event for the core before carryOut()
+// has returned):
+//
+//   void listen(const Endpoint&);     void dial(const Dial&);        void close(ConnectionId);
+//   bool send(const Send&);           true: the connection's queue is full
+//   void flush();                     sends what is queued as far as it can
+//   void match(const MatchJob&);      void searched(SearchUpdate&);
+//   void pushJob(PushJob&);           void pushChanged(const PushId&);
+//   void notice(const Notice&);
+//   void pauseLinks(ConnectionId);    reads no link but that one
+//   void resumeLinks();               reads all of them
+//
+// Not thread-safe: on the thread of the core.
+#pragma once
+
+#include "peer/core/back_pressure.h"
+#include "peer/core/peer.h"
+
+namespace espalier::peer {
+
+template <typename Host>
+class Executor {
+ public:
+  // Both are borrowed.
+  Executor(Peer& peer, Host& host) : peer_(peer), host_(host) {}
+
+  void carryOut(Effects& fx, TimePoint now) {
+    for (const auto& listen : fx.listens) host_.listen(listen.at);
+    for (const auto& dial : fx.dials) host_.dial(dial);
+    for (const auto& send : fx.sends) {
+      if (host_.send(send)) filled(send.to, now);
+    }
+    for (const auto& close : fx.closes) host_.close(close.connection);
+    if (!fx.jobs.empty()) host_.flush();
+    for (const auto& job : fx.jobs) host_.match(job);
+    for (auto& update : fx.searchUpdates) host_.searched(update);
+    for (auto& job : fx.pushJobs) host_.pushJob(job);
+    for (const auto& id : fx.pushChanges) host_.pushChanged(id);
+    for (const auto& notice : fx.notices) host_.notice(notice);
+  }
+
+  // A queue that was full is short again.
+  void drained(ConnectionId connection) {
+    if (!pressure_.isFull(connection)) return;
+    peer_.drained(connection);
+    if (pressure_.drain(connection)) host_.resumeLinks();
+  }
+  // The connection is gone.
+  void closed(ConnectionId connection) { pressure_.forget(connection); }
+
+  bool isFull(ConnectionId connection) const { return pressure_.isFull(connection); }
+
+  void tick(TimePoint now) {
+    if (pressure_.resumeIsDue(now)) host_.resumeLinks();
+  }
+  TimePoint deadline() const { return pressure_.deadline(); }
+
+ private:
+  void filled(ConnectionId connection, TimePoint now) {
+    if (pressure_.isFull(connection)) return;
+    peer_.congested(connection);
+    if (pressure_.fill(connection, now)) host_.pauseLinks(connection);
+  }
+
+  Peer& peer_;
+  Host& host_;
+  BackPressure pressure_;
+};
+
+}  // namespace espalier::peer
