@@ -37,14 +37,14 @@ class OneFile : public FileSource {
     struct stat status {};
     const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file || ::fstat(file.get(), &status) != 0) fail("cannot open " + path);
-    state_ = FileState::of(status);
-    void* data = ::mmap(nullptr, state_.size, PROT_READ, MAP_SHARED, file.get(), 0);
+    state_ = share::fileStat(status);
+    void* data = ::mmap(nullptr, state_.sizeBytes, PROT_READ, MAP_SHARED, file.get(), 0);
     if (data == MAP_FAILED) fail("cannot read " + path);
-    crypto::FileHasher hasher(state_.size);
-    hasher.update({static_cast<const std::byte*>(data), state_.size});
-    ::munmap(data, state_.size);
+    crypto::FileHasher hasher(state_.sizeBytes);
+    hasher.update({static_cast<const std::byte*>(data), state_.sizeBytes});
+    ::munmap(data, state_.sizeBytes);
     hashes_ = hasher.finish();
-    info_ = {hashes_.root, state_.size, "file"};
+    info_ = {hashes_.root, state_.sizeBytes, "file"};
   }
   const FileInfo& info() const { return info_; }
 
@@ -59,7 +59,7 @@ class OneFile : public FileSource {
 
  private:
   std::string path_;
-  FileState state_;
+  share::FileStat state_;
   crypto::FileHasher::Hashes hashes_;
   FileInfo info_;
 };

@@ -1,11 +1,10 @@
 #include "peer/share/share_index.h"
 
-#include <fcntl.h>
-
-#include <cerrno>
+#include <utility>
 
 #include "common/base/text.h"
 #include "common/crypto/file_tree.h"
+#include "peer/share/hash_file.h"
 #include "peer/share/index_file.h"
 #include "peer/share/indexer.h"
 #include "peer/share/share_list.h"
@@ -13,23 +12,13 @@
 namespace espalier::share {
 namespace {
 
-// Reads the file again: its list was lost, or could not be stored.
+// Hashes the file again, because its list of chunk hashes was lost or could not be stored.
 Result<std::vector<Digest>> computeChunks(const SharedFile& file, const OpenedFile& opened) {
-  crypto::FileHasher hasher(file.sizeBytes);
-  std::vector<std::byte> buffer(limits::kHashReadBytes);
-  std::uint64_t done = 0;
-  while (done < file.sizeBytes) {
-    const auto part =
-        std::span(buffer).first(std::min<std::uint64_t>(buffer.size(), file.sizeBytes - done));
-    const ssize_t got = readAt(opened.descriptor.get(), part, done);
-    if (got < 0) return systemError("cannot read " + escaped(file.name), errno);
-    if (static_cast<std::size_t>(got) < part.size()) break;
-    hasher.update(part);
-    done += part.size();
-  }
-  if (done == file.sizeBytes && unchanged(opened.descriptor.get(), file)) {
-    auto hashes = hasher.finish();
-    if (hashes.root == file.root) return std::move(hashes.chunks);
+  auto hashes = hashFile(opened.descriptor.get(), file.name, file.sizeBytes,
+                         crypto::chunkBytesFor(file.sizeBytes), {});
+  if (!hashes && hashes.error().code != ErrorCode::failed) return hashes.error();
+  if (hashes && hashes->root == file.root && unchanged(opened.descriptor.get(), file)) {
+    return std::move(hashes->chunks);
   }
   return Error{ErrorCode::failed, escaped(file.name) + " has changed since it was hashed"};
 }

@@ -35,7 +35,7 @@ Result<transfer::OpenedFile> ShareSource::open(const FileRoot& root) {
       why = systemError("cannot read a shared file", errno);
       continue;
     }
-    return transfer::OpenedFile{std::move(opened->descriptor), transfer::FileState::of(status)};
+    return transfer::OpenedFile{std::move(opened->descriptor), share::fileStat(status)};
   }
   if (auto file = partialFiles_.find(root)) {
     FileDescriptor copy(::fcntl(file->descriptor(), F_DUPFD_CLOEXEC, 0));

@@ -2,13 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <memory>
 #include <utility>
 
 #include "common/base/text.h"
 #include "common/wire/file_form.h"
 #include "peer/transfer/fetch_job.h"
+#include "peer/transfer/part_file.h"
 #include "peer/transfer/said_sizes.h"
-#include "peer/transfer/staging.h"
 #include "peer/transfer/target.h"
 
 namespace espalier::transfer {
@@ -61,22 +62,23 @@ Result<FetchResult> Downloader::fetchOfSize(const FetchRequest& request, std::st
   }
   if (*existing == Target::Existing::different && !request.force) return differs(*target);
 
-  auto folder = target->stagingFolder(options_.stateFolder);
+  auto folder = target->partFolder(options_.stateFolder);
   if (!folder) return folder.error();
-  auto staging = Staging::open(std::move(*folder), request.root, request.size);
-  if (!staging) return staging.error();
-  FetchJob job(request, options_, *staging);
+  auto part =
+      PartFile::open(std::make_shared<PartFolder>(std::move(*folder)), request.root, request.size);
+  if (!part) return part.error();
+  FetchJob job(request, options_, *part);
   if (auto fetched = job.run(stop, progress); !fetched) return fetched.error();
   job.report(result);
-  if (auto synced = staging->sync(); !synced) return synced.error();
-  if (options_.verified) options_.verified(staging->partPath(), request.root, job.chunkHashes());
+  if (auto synced = part->sync(); !synced) return synced.error();
+  if (options_.verified) options_.verified(part->path(), request.root, part->plan().hashes);
 
   auto place = target->folder();
   if (!place) return place.error();
-  const auto published = staging->publish(place->get(), target->leaf(), request.force);
+  const auto published = part->publish(place->get(), target->leaf(), request.force);
   if (!published) return published.error();
   if (!*published) return differs(*target);  // it came meanwhile
-  target->removeStagingFolder();
+  target->removePartFolder();
   result.elapsed = Clock::now() - started;
   return result;
 }

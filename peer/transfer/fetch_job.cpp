@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -57,10 +55,10 @@ struct FetchJob::Conversation {
   TimePoint heldAt{};      // when it was asked for last
 };
 
-FetchJob::FetchJob(const FetchRequest& request, const DownloaderOptions& options, Staging& staging)
+FetchJob::FetchJob(const FetchRequest& request, const DownloaderOptions& options, PartFile& part)
     : request_(request),
       options_(options),
-      staging_(staging),
+      part_(part),
       download_(schedule(request, crypto::chunkBytesFor(request.size))),
       lanes_(request.search ? limits::kFetchSources
                             : std::min(request.holders.size(), limits::kFetchSources),
@@ -135,7 +133,7 @@ void FetchJob::seekHolders() {
 Result<void> FetchJob::run(std::stop_token stop, const ProgressCallback& progress) {
   stop_ = stop;
   auto known = ChunkPlan::ofSmall(request_.root, request_.size);
-  if (!known) known = staging_.earlierPlan();
+  if (!known) known = part_.earlierPlan();
   if (known) {
     if (auto adopted = adopt(std::move(*known)); !adopted) return adopted.error();
   }
@@ -156,7 +154,7 @@ Result<void> FetchJob::run(std::stop_token stop, const ProgressCallback& progres
     if (!reserving || !planned) ended_.wait_for(lock, options_.progressInterval);
     lock.unlock();
     if (reserving && planned) {
-      const auto more = staging_.reserveMore();
+      const auto more = part_.reserveMore();
       if (!more) fail(more.error());
       reserving = more.valueOr(false);
     }
@@ -290,7 +288,7 @@ Result<void> FetchJob::converse(Conversation& talk) {
   if (!known) talk.holder.queue(wire::ChunkListRequest{request_.root});
   // Not before the list where there is no room, which its size may disprove, or where an earlier
   // run left what only the list can tell from nothing.
-  const bool ahead = staging_.roomFor(request_.size) && !staging_.mayHoldUnknown();
+  const bool ahead = part_.roomFor(request_.size) && !part_.mayHoldUnknown();
   if (known || ahead) (void)askAhead(talk);
   if (auto opened = talk.holder.open(); !opened) return opened;
   {
@@ -302,7 +300,7 @@ Result<void> FetchJob::converse(Conversation& talk) {
     if (auto learned = learnPlan(talk); !learned) return learned;
     const std::lock_guard lock(mutex_);
     if (over()) return {};
-    if (talk.chunkBytes != plan_.chunkBytes) {
+    if (talk.chunkBytes != part_.plan().chunkBytes) {
       // What is on its way is cut differently.
       talk.again = true;
       return Error{ErrorCode::io, "cuts the file differently"};
@@ -314,9 +312,9 @@ Result<void> FetchJob::converse(Conversation& talk) {
 // Every source that comes before the plan is known asks for the list: a silent first one would keep
 // all others waiting, and a list is small.
 Result<void> FetchJob::learnPlan(Conversation& talk) {
-  ChunkPlan plan{request_.root, request_.size, 0, {}};
-  std::uint64_t wanted = 0;
-  do {
+  ChunkListParts parts(request_.root, request_.size);
+  auto added = ChunkListParts::Added::more;
+  while (added == ChunkListParts::Added::more) {
     auto answer = talk.holder.receive();
     if (!answer) return answer.error();
     if (const auto* failure = std::get_if<wire::TransferFailure>(&*answer)) {
@@ -324,20 +322,10 @@ Result<void> FetchJob::learnPlan(Conversation& talk) {
     }
     const auto* part = std::get_if<wire::ChunkList>(&*answer);
     if (!part) return unexpected("another answer than the list of hashes");
-    if (plan.chunkBytes == 0) {
-      plan.chunkBytes = part->chunkBytes;
-      wanted = crypto::chunkCount(plan.size, plan.chunkBytes);
-      if (wanted > limits::kFileChunks) return unexpected("a list of too many hashes");
-    }
-    if (part->size != plan.size || part->chunkBytes != plan.chunkBytes ||
-        part->first != plan.hashes.size() || part->hashes.empty() ||
-        part->hashes.size() > wanted - plan.hashes.size()) {
-      return unexpected("a list of hashes that is not this file's");
-    }
-    plan.hashes.insert(plan.hashes.end(), part->hashes.begin(), part->hashes.end());
-  } while (plan.hashes.size() < wanted);
-  if (!plan.matches()) return unexpected("a list of hashes that does not belong to the root");
-  return adopt(std::move(plan));
+    added = parts.add(*part);
+  }
+  if (added != ChunkListParts::Added::complete) return unexpected(describe(added));
+  return adopt(parts.take());
 }
 
 // The first plan wins; what others bring is the same file, perhaps cut differently.
@@ -352,41 +340,37 @@ Result<void> FetchJob::adopt(ChunkPlan plan) {
     }
     planState_ = PlanState::adopting;
   }
-  std::vector<ChunkIndex> held;
-  auto begun = staging_.begin(
-      plan, [&](std::uint64_t chunk) { held.push_back(ChunkIndex{chunk}); }, stop_);
-  if (!begun) {
-    fail(begun.error());
-    return begun;
+  const auto held = part_.begin(std::move(plan), stop_);
+  if (!held) {
+    fail(held.error());
+    return held.error();
   }
+  giveOn(*held);
   const std::lock_guard lock(mutex_);
-  plan_ = std::move(plan);
-  if (plan_.chunkBytes != download_.chunkBytes()) {
-    download_ = schedule(request_, plan_.chunkBytes);
+  if (part_.plan().chunkBytes != download_.chunkBytes()) {
+    download_ = schedule(request_, part_.plan().chunkBytes);
   }
   // Of an earlier run: nothing is asked for before they are known.
-  for (const ChunkIndex chunk : held) download_.hold(chunk);
+  for (const auto chunk : *held) download_.hold(ChunkIndex{chunk});
   resumedBytes_ = download_.heldBytes();
-  giveOn(held);
   planState_ = PlanState::known;
   if (idle_ > 0) changed_.notify_all();
   ended_.notify_all();
   return {};
 }
 
-// With mutex_ held. From here on others can have what is there. A file of one chunk, or cut as
-// nobody asks for it, is not worth it.
-void FetchJob::giveOn(const std::vector<ChunkIndex>& held) {
-  if (request_.partialFiles == nullptr || plan_.hashes.size() < 2 ||
-      plan_.hashes.size() > limits::kHeldBytes * 8 ||
-      plan_.chunkBytes != crypto::chunkBytesFor(plan_.size)) {
+// Lets other peers have what is there from now on. Not for a file of one chunk, nor for one that is
+// cut in a way that nobody asks for.
+void FetchJob::giveOn(const std::vector<std::uint64_t>& held) {
+  const ChunkPlan& plan = part_.plan();
+  if (request_.partialFiles == nullptr || plan.hashes.size() < 2 ||
+      plan.hashes.size() > limits::kHeldBytes * 8 ||
+      plan.chunkBytes != crypto::chunkBytesFor(plan.sizeBytes)) {
     return;
   }
-  FileDescriptor file(::open(staging_.partPath().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!file) return;
-  given_ = std::make_shared<PartialFile>(plan_.root, plan_.size, request_.saveAs);
-  given_->begin(plan_, std::move(file));
-  for (const ChunkIndex chunk : held) given_->add(number(chunk));
+  auto given = std::make_shared<PartialFile>(plan.root, plan.sizeBytes, request_.saveAs);
+  if (!part_.giveOn(given, held)) return;
+  given_ = std::move(given);
   request_.partialFiles->put(given_);
 }
 
@@ -485,14 +469,16 @@ Result<void> FetchJob::endTrial(Conversation& talk, const wire::ChunksCut& cut) 
 }
 
 Result<void> FetchJob::receiveChunk(Conversation& talk, const wire::ChunkHeader& header) {
-  if (header.chunk >= plan_.hashes.size() || header.bytes != plan_.bytesOf(header.chunk)) {
+  if (header.chunk >= part_.plan().hashes.size() ||
+      header.bytes != part_.plan().bytesOf(header.chunk)) {
     return unexpected("a chunk of another size");
   }
   if (talk.trial.count > 0 && header.chunk == number(talk.trial.first)) {
     talk.trial = {ChunkIndex{header.chunk + 1}, talk.trial.count - 1};
     talk.trialBegun = true;
   }
-  ArrivedChunk arrived{talk.index, header.chunk, header.bytes, {}, lanes_.take(plan_.chunkBytes)};
+  ArrivedChunk arrived{
+      talk.index, header.chunk, header.bytes, {}, lanes_.take(part_.plan().chunkBytes)};
   auto received = talk.holder.receiveBytes(arrived.buffer.first(arrived.bytes));
   if (!received) {
     lanes_.giveBack(std::move(arrived.buffer));
@@ -503,7 +489,7 @@ Result<void> FetchJob::receiveChunk(Conversation& talk, const wire::ChunkHeader&
     const std::lock_guard lock(mutex_);
     ++sources_[talk.index].inLanes;
   }
-  if (plan_.hashes.size() > 1) {
+  if (part_.plan().hashes.size() > 1) {
     lanes_.put(std::move(arrived));
   } else {
     finish(arrived);  // rather than start a thread for it
@@ -515,11 +501,9 @@ Result<void> FetchJob::receiveChunk(Conversation& talk, const wire::ChunkHeader&
 // On a lane.
 void FetchJob::finish(ArrivedChunk& arrived) {
   const auto data = arrived.buffer.first(arrived.bytes);
-  if (!judge(arrived, plan_.isRight(arrived.chunk, data))) return;
-  auto written = staging_.write(plan_, arrived.chunk, data);
-  if (!written) fail(written.error());
+  if (!judge(arrived, part_.plan().isRight(arrived.chunk, data))) return;
+  if (auto written = part_.write(arrived.chunk, data); !written) fail(written.error());
   const std::lock_guard lock(mutex_);
-  if (written && given_) given_->add(arrived.chunk);
   --writing_;
   wake();
 }

@@ -1,5 +1,5 @@
-// One fetch while it runs: a thread a source, all working from one schedule (peer/core/download.h)
-// into one staging file. Used once.
+// One fetch while it runs: a thread a source. All work from one schedule (core/download.h) into one
+// part (part_file.h). Used once.
 //
 // A source's thread: dials, asks for the list of hashes unless it is known, and with it for chunks
 // already, so that a far source costs one round trip; asks ahead as the schedule says, and
@@ -26,31 +26,29 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <span>
 #include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "peer/core/download.h"
+#include "peer/transfer/core/download.h"
 #include "peer/transfer/downloader.h"
 #include "peer/transfer/fetch_lanes.h"
-#include "peer/transfer/staging.h"
+#include "peer/transfer/part_file.h"
 
 namespace espalier::transfer {
 
 class FetchJob {
  public:
-  FetchJob(const FetchRequest& request, const DownloaderOptions& options, Staging& staging);
+  FetchJob(const FetchRequest& request, const DownloaderOptions& options, PartFile& part);
   ~FetchJob();
   FetchJob(const FetchJob&) = delete;
   FetchJob& operator=(const FetchJob&) = delete;
 
-  // `ok`: every chunk is in the staging file.
+  // `ok`: every chunk is in the part.
   Result<void> run(std::stop_token stop, const ProgressCallback& progress);
   // After run().
   void report(FetchResult& result) const;
-  std::span<const Digest> chunkHashes() const { return plan_.hashes; }
 
  private:
   struct Source {
@@ -88,7 +86,7 @@ class FetchJob {
   void seekHolders();
   bool addHolders(const std::vector<Holder>& holders);
   void startThreads(std::vector<std::jthread>& threads);
-  void giveOn(const std::vector<ChunkIndex>& held);
+  void giveOn(const std::vector<std::uint64_t>& held);
   Result<void> hearLast(Conversation& talk);
   void cutLiars();
   void reject(Conversation& talk);
@@ -103,7 +101,7 @@ class FetchJob {
 
   const FetchRequest& request_;
   const DownloaderOptions& options_;
-  Staging& staging_;
+  PartFile& part_;
   net::Interrupter interrupter_;
   std::stop_token stop_;
 
@@ -112,7 +110,6 @@ class FetchJob {
   std::condition_variable_any ended_;  // for run() and who seeks holders
   enum class PlanState { unknown, adopting, known };
   PlanState planState_ = PlanState::unknown;
-  ChunkPlan plan_;  // constant once known
   Download download_;
   std::uint64_t resumedBytes_ = 0;
   std::deque<Source> sources_;          // references stay valid

@@ -23,7 +23,7 @@
 #include <vector>
 
 #include "common/base/clock.h"
-#include "peer/transfer/staging.h"
+#include "peer/transfer/chunk_buffer.h"
 
 namespace espalier::transfer {
 

@@ -25,7 +25,7 @@ std::uint64_t readNumber(std::string_view raw) {
 std::string Journal::format(const ChunkPlan& plan, const std::vector<char>& marks) {
   std::string raw(kMagic);
   raw += plan.root.view();
-  appendNumber(plan.size, raw);
+  appendNumber(plan.sizeBytes, raw);
   appendNumber(plan.chunkBytes, raw);
   for (const auto& hash : plan.hashes) raw += hash.view();
   raw.append(marks.begin(), marks.end());
@@ -33,15 +33,15 @@ std::string Journal::format(const ChunkPlan& plan, const std::vector<char>& mark
 }
 
 std::optional<Journal> Journal::parse(std::string_view text, const FileRoot& root,
-                                      std::uint64_t size) {
+                                      std::uint64_t sizeBytes) {
   if (text.size() < kHeaderBytes || text.size() > kMostBytes) return std::nullopt;
   if (!text.starts_with(kMagic) || text.substr(8, Digest::kSizeBytes) != root.view()) {
     return std::nullopt;
   }
   Journal journal{{root, readNumber(text.substr(40)), readNumber(text.substr(48)), {}}, {}};
   ChunkPlan& plan = journal.plan;
-  if (plan.size != size || !crypto::isChunkBytes(plan.chunkBytes)) return std::nullopt;
-  const std::uint64_t chunks = crypto::chunkCount(size, plan.chunkBytes);
+  if (plan.sizeBytes != sizeBytes || !crypto::isChunkBytes(plan.chunkBytes)) return std::nullopt;
+  const std::uint64_t chunks = crypto::chunkCount(sizeBytes, plan.chunkBytes);
   if (text.size() != kHeaderBytes + chunks * (Digest::kSizeBytes + 1)) return std::nullopt;
   for (std::uint64_t i = 0; i < chunks; ++i) {
     plan.hashes.push_back(

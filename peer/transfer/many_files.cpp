@@ -20,8 +20,9 @@
 #include "common/base/thread.h"
 #include "common/crypto/file_tree.h"
 #include "common/net/interrupter.h"
+#include "peer/transfer/chunk_buffer.h"
 #include "peer/transfer/fetch_problem.h"
-#include "peer/transfer/small_files.h"
+#include "peer/transfer/part_batch.h"
 #include "peer/transfer/target.h"
 
 namespace espalier::transfer {
@@ -56,7 +57,7 @@ class ManyJob {
   struct Conversation {
     std::size_t holder;
     HolderConnection connection;
-    SmallFiles small;
+    PartBatch small;
     std::deque<std::size_t> asked;
     std::size_t askedBytes = 0;
     ChunkBuffer buffer;
@@ -101,7 +102,7 @@ Result<ManyResult> ManyJob::run() {
     if (!queues_[i].empty() && !startThread(threads, [this, i] { work(i); })) work(i);
   }
   threads.clear();
-  if (target_) target_->removeStagingFolder();
+  if (target_) target_->removePartFolder();
   const std::lock_guard lock(mutex_);
   return failed_ ? Result<ManyResult>(*failed_) : result();
 }
@@ -136,11 +137,11 @@ Result<void> ManyJob::sort() {
 // What an earlier run wrote needs to be verified only.
 Result<void> ManyJob::leaveParts() {
   if (!target_) return {};
-  const auto folder = target_->stagingFolder(options_.stateFolder);
+  const auto folder = target_->partFolder(options_.stateFolder);
   if (!folder) return folder.error();
-  const auto parts = partsIn(folder->descriptor.get());
+  const auto parts = namesIn(folder->descriptor.get());
   for (std::size_t i = 0; i < files_.size() && !parts.empty(); ++i) {
-    if (parts.contains(partName(request_.files[i].root))) files_[i].state = State::left;
+    if (parts.contains(PartFile::nameOf(request_.files[i].root))) files_[i].state = State::left;
   }
   return {};
 }
@@ -163,12 +164,12 @@ bool ManyJob::somethingIsThere(const SafeName& name) {
 
 void ManyJob::work(std::size_t holder) {
   const QuietSignals quiet;
-  auto folder = target_->stagingFolder(options_.stateFolder);
+  auto folder = target_->partFolder(options_.stateFolder);
   if (!folder) return fail(folder.error());
   const auto& who = request_.holders[holder];
   Conversation talk{holder,
                     HolderConnection(who.endpoint, options_.timeouts, interrupter_),
-                    SmallFiles(base_.get(), std::move(*folder)),
+                    PartBatch(base_.get(), std::move(*folder)),
                     {},
                     0,
                     {}};
@@ -232,11 +233,12 @@ Result<void> ManyJob::receive(Conversation& talk) {
     }
     const auto data = talk.buffer.first(wanted.size);
     if (auto received = talk.connection.receiveBytes(data); !received) return received;
-    if (!ChunkPlan::ofSmall(wanted.root, wanted.size)->isRight(0, data)) {
+    const auto plan = *ChunkPlan::ofSmall(wanted.root, wanted.size);
+    if (!plan.isRight(0, data)) {
       if (!talk.connection.saysChanged(kChangedWait)) return unexpected("a damaged chunk 0");
       leave(file, changedThere());
     } else {
-      const auto written = talk.small.write(file, wanted.root, *files_[file].name, data);
+      const auto written = talk.small.write(file, plan, *files_[file].name, data);
       if (!written) {
         fail(written.error());
         return written.error();

@@ -2,7 +2,7 @@
 // so many requests ahead on it that neither the way nor the disk is waited for.
 //
 // A file takes no search, connection, list of hashes or thread of its own. Each is verified,
-// written as `<root>.part` and locked as Staging does, so both may work side by side; the names
+// written as `<root>.part` and locked as PartFile does, so both may work side by side; the names
 // appear a batch at a time, when what is behind them was synced together. A kill leaves parts,
 // which the next fetch of that root verifies and takes.
 //

@@ -27,7 +27,7 @@ void PartialFile::finish() {
   const bool known = ::fstat(file_.get(), &status) == 0;
   const std::lock_guard lock(mutex_);
   held_.assign(held_.size(), true);
-  if (known) whole_ = FileState::of(status);
+  if (known) whole_ = share::fileStat(status);
   changed_.notify_all();
 }
 
@@ -67,7 +67,7 @@ bool PartialFile::unchanged() const {
   struct stat status {};
   const bool known = ::fstat(file_.get(), &status) == 0;
   const std::lock_guard lock(mutex_);
-  return !whole_ || (known && FileState::of(status) == *whole_);
+  return !whole_ || (known && share::fileStat(status) == *whole_);
 }
 
 bool PartialFile::ended() const {

@@ -24,8 +24,8 @@
 #include "common/base/file_descriptor.h"
 #include "common/base/guarded.h"
 #include "common/base/ids.h"
-#include "peer/transfer/source.h"
-#include "peer/transfer/staging.h"
+#include "peer/share/shared_file.h"
+#include "peer/transfer/core/chunk_plan.h"
 
 namespace espalier::transfer {
 
@@ -73,7 +73,7 @@ class PartialFile {
   ChunkPlan plan_;  // constant once begun
   FileDescriptor file_;
   std::vector<bool> held_;
-  std::optional<FileState> whole_;
+  std::optional<share::FileStat> whole_;
 };
 
 class PartialFiles {

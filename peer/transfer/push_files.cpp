@@ -15,14 +15,13 @@
 #include "common/base/limits.h"
 #include "common/base/state_folder.h"
 #include "common/base/text.h"
-#include "common/crypto/file_tree.h"
 #include "peer/core/push.h"
+#include "peer/share/hash_file.h"
 #include "peer/share/share_name.h"
+#include "peer/share/shared_file.h"
 
 namespace espalier::transfer {
 namespace {
-
-constexpr std::size_t kReadBytes = 1024 * 1024;
 
 struct Found {
   std::string path;
@@ -129,26 +128,14 @@ Result<OpenedPush> openPushed(const std::string& path, std::uint64_t size, std::
   if (!S_ISREG(before.st_mode) || static_cast<std::uint64_t>(before.st_size) != size) {
     return changed;
   }
-  ChunkBuffer buffer;
-  buffer.reserve(kReadBytes);
-  crypto::FileHasher hasher(size, peer::pushChunkBytesFor(size));
-  std::uint64_t done = 0;
-  while (done < size) {
-    if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
-    const auto out = buffer.first(std::min<std::uint64_t>(size - done, kReadBytes));
-    const auto got = ::pread(opened.file.get(), out.data(), out.size(), static_cast<off_t>(done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return cannot(errno);
-    if (got == 0) return changed;
-    hasher.update(out.first(static_cast<std::size_t>(got)));
-    done += static_cast<std::uint64_t>(got);
-    if (hashed) hashed(done);
-  }
+  auto hashes =
+      share::hashFile(opened.file.get(), path, size, peer::pushChunkBytesFor(size), stop, hashed);
+  if (!hashes && hashes.error().code == ErrorCode::failed) return changed;
+  if (!hashes) return hashes.error();
   struct stat after {};
   if (::fstat(opened.file.get(), &after) != 0) return cannot(errno);
-  if (FileState::of(before) != FileState::of(after)) return changed;
-  auto hashes = hasher.finish();
-  opened.plan = {hashes.root, size, hashes.chunkBytes, std::move(hashes.chunks)};
+  if (share::fileStat(before) != share::fileStat(after)) return changed;
+  opened.plan = {hashes->root, size, hashes->chunkBytes, std::move(hashes->chunks)};
   return opened;
 }
 

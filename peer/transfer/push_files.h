@@ -1,7 +1,6 @@
 // What a user pushes: paths become files with names, roots and lists of hashes.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -11,8 +10,9 @@
 #include "common/base/file_descriptor.h"
 #include "common/base/result.h"
 #include "common/wire/push.h"
+#include "peer/share/hash_file.h"
+#include "peer/transfer/core/chunk_plan.h"
 #include "peer/transfer/partial_files.h"
-#include "peer/transfer/staging.h"
 
 namespace espalier::transfer {
 
@@ -20,7 +20,7 @@ struct OpenedPush {
   FileDescriptor file;
   ChunkPlan plan;  // cut as for a push
 };
-using HashedBytes = std::function<void(std::uint64_t bytes)>;  // of this file, so far
+using share::HashedBytes;
 
 // Reads and hashes a file of that size. An error of code `failed` when it has another one, or
 // changes meanwhile.

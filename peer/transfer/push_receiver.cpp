@@ -9,7 +9,6 @@
 #include "common/base/signals.h"
 #include "common/base/text.h"
 #include "common/base/thread.h"
-#include "common/crypto/file_tree.h"
 
 namespace espalier::transfer {
 namespace {
@@ -188,24 +187,19 @@ Result<void> PushReceiver::ask(Lane& lane, Source& source, std::deque<PushWork::
 
 Result<void> PushReceiver::receiveList(const PushWork::Request& request, Source& source) {
   const auto& file = work_.fileOf(request);
-  ChunkPlan plan{file.root, file.sizeBytes, work_.chunkBytesOf(request), {}};
-  const std::uint64_t wanted = crypto::chunkCount(plan.size, plan.chunkBytes);
-  while (plan.hashes.size() < wanted) {
+  ChunkListParts parts(file.root, file.sizeBytes, work_.chunkBytesOf(request));
+  auto added = ChunkListParts::Added::more;
+  while (added == ChunkListParts::Added::more) {
     auto answer = source.connection->receive(source.patience);
     if (!answer) return answer.error();
     if (const auto* failure = std::get_if<wire::TransferFailure>(&*answer)) {
       return Error{ErrorCode::timeout, escaped(failure->message)};
     }
     const auto* part = std::get_if<wire::ChunkList>(&*answer);
-    if (part == nullptr || part->size != plan.size || part->chunkBytes != plan.chunkBytes ||
-        part->first != plan.hashes.size() || part->hashes.empty() ||
-        part->hashes.size() > wanted - plan.hashes.size()) {
-      return lie("a list of hashes that is not this file's");
-    }
-    plan.hashes.insert(plan.hashes.end(), part->hashes.begin(), part->hashes.end());
+    added = part == nullptr ? ChunkListParts::Added::notOfFile : parts.add(*part);
   }
-  if (!plan.matches()) return lie("a list of hashes that does not belong to the root");
-  return work_.learn(request, std::move(plan));
+  if (added != ChunkListParts::Added::complete) return lie(describe(added));
+  return work_.learn(request, parts.take());
 }
 
 Result<void> PushReceiver::receiveChunks(const PushWork::Request& request, Lane& lane,

@@ -20,6 +20,7 @@
 
 #include "common/wire/push.h"
 #include "peer/core/push.h"
+#include "peer/transfer/chunk_buffer.h"
 #include "peer/transfer/push_work.h"
 
 namespace espalier::transfer {

@@ -18,7 +18,7 @@ using There = PartialFile::There;
 using wire::TransferFailure;
 using wire::TransferProblem;
 
-constexpr std::size_t kReceiveBytes = 4096;  // requests are small
+constexpr std::size_t kRequestBytes = 4096;  // requests are small
 
 // One connection.
 class Conversation final : public UploadSlots::Conversation {
@@ -33,7 +33,7 @@ class Conversation final : public UploadSlots::Conversation {
 
   // Nobody waits for a slot of these.
   Result<bool> serve(const UploadSlots::TurnIsOver&) override {
-    std::array<std::byte, kReceiveBytes> buffer;
+    std::array<std::byte, kRequestBytes> buffer;
     while (true) {
       auto frame = reader_.next();
       if (!frame) return frame.error();

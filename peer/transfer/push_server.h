@@ -17,6 +17,7 @@
 #include "common/net/byte_stream.h"
 #include "common/wire/hello.h"
 #include "peer/transfer/partial_files.h"
+#include "peer/transfer/rate_limit.h"
 #include "peer/transfer/upload_slots.h"
 
 namespace espalier::transfer {

@@ -1,62 +1,53 @@
 #include "peer/transfer/push_work.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "common/base/text.h"
-#include "common/crypto/file_tree.h"
-#include "peer/core/push.h"
+#include "peer/transfer/part_file.h"
 #include "peer/transfer/push_files.h"
-#include "peer/transfer/push_plan.h"
+#include "peer/transfer/target.h"
 
 namespace espalier::transfer {
 namespace {
-
-// A run of one request: several are under way, so that while one is answered the next is there.
-constexpr std::uint32_t kRunChunks = limits::kPushAhead / 4;
-
-enum class Chunk : std::uint8_t { missing, asked, held };
 
 Error ownDisk(const Error& why) {
   return {ErrorCode::failed, why.message};
 }
 
+Error differs(const std::string& name) {
+  return {ErrorCode::failed, fmt::format("{} exists and differs", escaped(name))};
+}
+
 }  // namespace
 
 struct PushWork::Incoming {
-  std::size_t place;
-  const wire::PushFile& file;
-  PartialFile& pushed;
+  Incoming(Target where, PartFile file) : target(std::move(where)), part(std::move(file)) {}
   Target target;
-  Staging staging;
-  std::uint64_t chunkBytes;
-  std::unique_ptr<std::mutex> learning;  // held while the list is taken over; taken before mutex_
-  std::optional<ChunkPlan> plan;         // once known; constant from then on
-  std::vector<Chunk> chunks;
-  std::uint64_t left;                                    // chunks that are not held
-  std::array<std::uint64_t, peer::kPushStripes> from{};  // none to ask for before it
-  std::array<bool, peer::kPushStripes> listAsked{};
+  PartFile part;
+  std::mutex learning;   // held while the list is taken over
+  bool learned = false;  // part.plan() is known, and constant; guarded by `learning`
 };
 
 PushWork::PushWork(std::vector<wire::PushFile> files, Options options, PartialFiles& store,
                    std::stop_token stop, std::function<void()> changed)
-    : files_(std::move(files)),
-      options_(std::move(options)),
+    : options_(std::move(options)),
       store_(store),
       stop_(std::move(stop)),
-      changed_(std::move(changed)) {
-  // At once: whoever takes from this peer may ask before the first chunk is here.
-  for (const auto& file : files_) {
-    pushed_.push_back(std::make_shared<PartialFile>(file.root, file.sizeBytes, file.name));
-    store_.put(pushed_.back());
+      changed_(std::move(changed)),
+      schedule_(std::move(files)),
+      incoming_(schedule_.files()) {
+  // Announced at once: other peers may ask before the first chunk is here.
+  for (std::size_t place = 0; place < schedule_.files(); ++place) {
+    const auto& file = schedule_.file(place);
+    partial_.push_back(std::make_shared<PartialFile>(file.root, file.sizeBytes, file.name));
+    store_.put(partial_.back());
   }
 }
 
 PushWork::~PushWork() {
-  for (const auto& file : pushed_) {
+  for (const auto& file : partial_) {
     file->end();
     store_.remove(file);
   }
@@ -66,256 +57,207 @@ PushWork::~PushWork() {
 
 bool PushWork::deal(std::size_t stripes) {
   const std::lock_guard lock(mutex_);
-  if (std::exchange(stripes_, stripes) == stripes) return false;
-  ++deals_;
-  for (const auto& file : open_) {
-    std::replace(file->chunks.begin(), file->chunks.end(), Chunk::asked, Chunk::missing);
-    file->from = {};
-    file->listAsked = {};
-  }
-  return true;
+  return schedule_.deal(stripes);
 }
 
 Result<bool> PushWork::wants(std::size_t stripe) {
-  auto found = find(stripe);
-  if (!found) return found.error();
-  return *found != nullptr;
+  return openUntilWanted(stripe);
 }
 
 Result<std::optional<PushWork::Request>> PushWork::next(std::size_t stripe) {
   while (true) {
-    auto found = find(stripe);
-    if (!found) return found.error();
-    if (!*found) return std::optional<Request>();
+    const auto wanted = openUntilWanted(stripe);
+    if (!wanted) return wanted.error();
+    if (!*wanted) return std::optional<Request>();
     const std::lock_guard lock(mutex_);
-    if (auto request = ask(*found, stripe)) return request;  // unless it is dealt anew
+    // Nothing after all if it was dealt anew in between.
+    if (auto request = schedule_.next(stripe)) return request;
   }
-}
-
-// A file with chunks of that stripe that nobody was asked for.
-Result<std::shared_ptr<PushWork::Incoming>> PushWork::find(std::size_t stripe) {
-  if (auto file = findOpen(stripe)) return file;
-  const std::lock_guard opening(opening_);
-  while (true) {
-    if (auto file = findOpen(stripe)) return file;  // opened by another thread, too
-    if (!mayOpen(stripe)) return std::shared_ptr<Incoming>();
-    if (auto opened = openNext(); !opened) return opened.error();
-  }
-}
-
-std::shared_ptr<PushWork::Incoming> PushWork::findOpen(std::size_t stripe) {
-  const std::lock_guard lock(mutex_);
-  if (stripe >= stripes_) return nullptr;
-  for (const auto& file : open_) {
-    auto& from = file->from[stripe];
-    while (from < file->chunks.size() && !isWanted(*file, stripe, from)) ++from;
-    if (from < file->chunks.size()) return file;
-  }
-  return nullptr;
-}
-
-bool PushWork::isWanted(const Incoming& file, std::size_t stripe, std::uint64_t chunk) const {
-  return chunk < file.chunks.size() && file.chunks[chunk] == Chunk::missing &&
-         peer::stripeOf(file.file.root, chunk, stripes_) == stripe;
-}
-
-// A run of them. Under mutex_.
-std::optional<PushWork::Request> PushWork::ask(const std::shared_ptr<Incoming>& file,
-                                               std::size_t stripe) {
-  auto& from = file->from[stripe];
-  Request request{file, !file->plan && !file->listAsked[stripe], from, 0, deals_};
-  while (request.count < kRunChunks && isWanted(*file, stripe, from)) {
-    file->chunks[from++] = Chunk::asked;
-    ++request.count;
-  }
-  if (request.count == 0) return std::nullopt;
-  file->listAsked[stripe] = true;
-  return request;
 }
 
 void PushWork::giveBack(std::size_t stripe, const Request& request) {
   {
     const std::lock_guard lock(mutex_);
-    if (request.deal != deals_) return;
-    auto& file = *request.file;
-    for (std::uint64_t chunk = request.first; chunk < request.first + request.count; ++chunk) {
-      if (file.chunks[chunk] == Chunk::asked) file.chunks[chunk] = Chunk::missing;
-    }
-    file.from = {};
-    file.listAsked[stripe] = false;
+    schedule_.giveBack(stripe, request);
   }
   changed_();
 }
 
-const wire::PushFile& PushWork::fileOf(const Request& request) const {
-  return request.file->file;
+bool PushWork::isDone() const {
+  const std::lock_guard lock(mutex_);
+  return schedule_.isDone();
 }
 
-std::uint64_t PushWork::chunkBytesOf(const Request& request) const {
-  return request.file->chunkBytes;
+std::uint64_t PushWork::heldBytes() const {
+  const std::lock_guard lock(mutex_);
+  return schedule_.heldBytes();
 }
 
 // --- opening ---
 
-bool PushWork::mayOpen(std::size_t stripe) const {
-  const std::lock_guard lock(mutex_);
-  return stripe < stripes_ && opened_ < files_.size() && open_.size() < limits::kPushFilesOpen &&
-         !stop_.stop_requested();
-}
-
-// Under opening_.
-Result<void> PushWork::openNext() {
-  auto incoming = open(opened_);
-  if (!incoming) return incoming.error();
-  ++opened_;
-  if (!*incoming) {
-    ++published_;
-    changed_();
-  } else if ((*incoming)->left == 0) {
-    return publish(*incoming);
-  } else {
+// Opens files until one has something for that stripe. False when there is none.
+Result<bool> PushWork::openUntilWanted(std::size_t stripe) {
+  const auto wants = [&] {
     const std::lock_guard lock(mutex_);
-    open_.push_back(*incoming);
+    return schedule_.wants(stripe);
+  };
+  if (wants()) return true;
+  const std::lock_guard opening(opening_);
+  while (true) {
+    if (wants()) return true;
+    const auto place = toOpen(stripe);
+    if (!place) return false;
+    if (auto opened = open(*place); !opened) return opened.error();
   }
-  return {};
 }
 
-// Nothing when it lies there already.
-Result<std::shared_ptr<PushWork::Incoming>> PushWork::open(std::size_t place) {
-  const auto& file = files_[place];
+std::optional<std::size_t> PushWork::toOpen(std::size_t stripe) const {
+  const std::lock_guard lock(mutex_);
+  return stop_.stop_requested() ? std::nullopt : schedule_.toOpen(stripe);
+}
+
+// With opening_ held.
+Result<void> PushWork::open(std::size_t place) {
+  const auto& file = schedule_.file(place);
   auto target = Target::locate(options_.downloads, file.name, DotNames::none());
   if (!target) return ownDisk(target.error());
-  const auto existing = target->compare(file.root, file.sizeBytes, stop_);
-  if (!existing) return ownDisk(existing.error());
-  if (*existing == Target::Existing::same) {
-    if (auto kept = keepExisting(place, target->path()); !kept) return ownDisk(kept.error());
-    return std::shared_ptr<Incoming>();
+  const auto there = isThere(place, *target);
+  if (!there) return there.error();
+  if (*there) {
+    {
+      const std::lock_guard lock(mutex_);
+      schedule_.alreadyThere(place);
+    }
+    changed_();
+    return {};
   }
-  if (*existing == Target::Existing::different) {
-    return Error{ErrorCode::failed, fmt::format("{} exists and differs", escaped(file.name))};
-  }
-  auto folder = target->stagingFolder(options_.stateFolder);
+  auto folder = target->partFolder(options_.stateFolder);
   if (!folder) return ownDisk(folder.error());
-  auto staging = Staging::open(std::move(*folder), file.root, file.sizeBytes);
-  if (!staging) return ownDisk(staging.error());
-  const std::uint64_t chunkBytes = peer::pushChunkBytesFor(file.sizeBytes);
-  const std::uint64_t count = crypto::chunkCount(file.sizeBytes, chunkBytes);
-  auto incoming = std::make_shared<Incoming>(Incoming{place,
-                                                      file,
-                                                      *pushed_[place],
-                                                      std::move(*target),
-                                                      std::move(*staging),
-                                                      chunkBytes,
-                                                      std::make_unique<std::mutex>(),
-                                                      {},
-                                                      std::vector<Chunk>(count),
-                                                      count,
-                                                      {},
-                                                      {}});
-  auto known = pushPlanOfSmall(file.root, file.sizeBytes);
-  const auto& earlier = incoming->staging.earlierPlan();
+  auto part =
+      PartFile::open(std::make_shared<PartFolder>(std::move(*folder)), file.root, file.sizeBytes);
+  if (!part) return ownDisk(part.error());
+  const auto incoming = std::make_shared<Incoming>(std::move(*target), std::move(*part));
+  const std::uint64_t chunkBytes = schedule_.chunkBytes(place);
+  auto known = ChunkPlan::ofOneChunk(file.root, file.sizeBytes, chunkBytes);
+  const auto& earlier = incoming->part.earlierPlan();
   if (!known && earlier && earlier->chunkBytes == chunkBytes) known = earlier;
+  bool complete = false;
+  std::vector<std::uint64_t> held;
   if (known) {
-    if (auto begun = begin(*incoming, std::move(*known)); !begun) return begun.error();
+    auto begun = begin(place, *incoming, std::move(*known));
+    if (!begun) return begun.error();
+    held = std::move(*begun);
   }
-  return incoming;
+  {
+    const std::lock_guard lock(mutex_);
+    schedule_.opened(place);
+    incoming_[place] = incoming;
+    if (known) schedule_.learned(place, held);
+    complete = schedule_.isComplete(place);
+  }
+  return complete ? publish(place, *incoming) : Result<void>();
 }
 
-// Then it is only given on.
+// Whether the very file was there before the push. Another file of that name is an error.
+Result<bool> PushWork::isThere(std::size_t place, const Target& target) {
+  const auto& file = schedule_.file(place);
+  const auto existing = target.compare(file.root, file.sizeBytes, stop_);
+  if (!existing) return ownDisk(existing.error());
+  switch (*existing) {
+    case Target::Existing::nothing:
+      return false;
+    case Target::Existing::different:
+      return differs(file.name);
+    case Target::Existing::same:
+      break;
+  }
+  if (auto kept = keepExisting(place, target.path()); !kept) return ownDisk(kept.error());
+  return true;
+}
+
+// A file that was there before the push is only given on.
 Result<void> PushWork::keepExisting(std::size_t place, const std::string& path) {
-  const auto& file = files_[place];
+  const auto& file = schedule_.file(place);
   auto opened = openPushed(path, file.sizeBytes, stop_, {});
   if (!opened) return opened.error();
   if (opened->plan.root != file.root) {
     return Error{ErrorCode::failed, fmt::format("{} has changed", escaped(file.name))};
   }
-  pushed_[place]->begin(std::move(opened->plan), std::move(opened->file));
-  pushed_[place]->finish();
-  heldBytes_ += file.sizeBytes;
+  partial_[place]->begin(std::move(opened->plan), std::move(opened->file));
+  partial_[place]->finish();
   return {};
 }
 
-// From here on others can be served. Called once, while nobody else has the file or under
-// `learning`: it reads what lies on the disk, for which nobody else may have to wait.
-Result<void> PushWork::begin(Incoming& incoming, ChunkPlan plan) {
-  std::vector<std::uint64_t> earlier;
-  const auto begun = incoming.staging.begin(
-      plan, [&](std::uint64_t chunk) { earlier.push_back(chunk); }, stop_);
-  if (!begun) return ownDisk(begun.error());
-  FileDescriptor file(
-      ::open(incoming.staging.partPath().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!file) return ownDisk(systemError("cannot read what is received", errno));
-  incoming.pushed.begin(plan, std::move(file));
-  for (const auto chunk : earlier) incoming.pushed.add(chunk);
-  const std::lock_guard lock(mutex_);
-  for (const auto chunk : earlier) {
-    incoming.chunks[chunk] = Chunk::held;
-    --incoming.left;
-    heldBytes_ += plan.bytesOf(chunk);
+// Starts the part and gives it on; returns the chunks of an earlier run. Called once, either while
+// no other thread has the file or with `learning` held: it reads what lies on the disk.
+Result<std::vector<std::uint64_t>> PushWork::begin(std::size_t place, Incoming& incoming,
+                                                   ChunkPlan plan) {
+  auto held = incoming.part.begin(std::move(plan), stop_);
+  if (!held) return ownDisk(held.error());
+  if (auto given = incoming.part.giveOn(partial_[place], *held); !given) {
+    return ownDisk(given.error());
   }
-  incoming.plan = std::move(plan);
-  return {};
+  incoming.learned = true;
+  return held;
 }
 
-// --- what comes ---
+// --- what arrives ---
+
+// Nothing once it was published.
+std::shared_ptr<PushWork::Incoming> PushWork::incoming(std::size_t place) const {
+  const std::lock_guard lock(mutex_);
+  return incoming_[place];
+}
 
 Result<void> PushWork::learn(const Request& request, ChunkPlan plan) {
-  const std::lock_guard learning(*request.file->learning);
-  if (request.file->plan) return {};
-  if (auto begun = begin(*request.file, std::move(plan)); !begun) return begun;
+  const auto file = incoming(request.file);
+  if (!file) return {};
+  const std::lock_guard learning(file->learning);
+  if (file->learned) return {};
+  const auto held = begin(request.file, *file, std::move(plan));
+  if (!held) return held.error();
   {
     const std::lock_guard lock(mutex_);
-    if (request.file->left > 0) return {};
+    schedule_.learned(request.file, *held);
+    if (!schedule_.isComplete(request.file)) return {};
   }
-  return publish(request.file);  // all of it lay on the disk
-}
-
-std::uint64_t PushWork::bytesOf(const Request& request, std::uint64_t chunk) const {
-  const auto& file = *request.file;
-  return std::min(file.chunkBytes, file.file.sizeBytes - chunk * file.chunkBytes);
+  return publish(request.file, *file);  // all of it lay on the disk
 }
 
 Result<void> PushWork::received(const Request& request, std::uint64_t chunk,
                                 std::span<const std::byte> data) {
-  auto& file = *request.file;
-  const ChunkPlan& plan = *file.plan;
-  if (!plan.isRight(chunk, data)) {
+  const auto file = incoming(request.file);
+  if (!file) return {};
+  if (!file->part.plan().isRight(chunk, data)) {
     return Error{ErrorCode::protocol, fmt::format("it sent a damaged chunk {}", chunk)};
   }
-  if (auto written = file.staging.write(plan, chunk, data); !written) {
-    return ownDisk(written.error());
-  }
+  if (auto written = file->part.write(chunk, data); !written) return ownDisk(written.error());
   receivedBytes_ += data.size();
-  file.pushed.add(chunk);
   {
     const std::lock_guard lock(mutex_);
-    if (std::exchange(file.chunks[chunk], Chunk::held) == Chunk::held) return {};
-    heldBytes_ += data.size();
-    if (--file.left > 0) return {};
+    const bool isNew = schedule_.obtained(request.file, chunk);
+    if (!isNew || !schedule_.isComplete(request.file)) return {};
   }
-  return publish(request.file);
+  return publish(request.file, *file);
 }
 
-Result<void> PushWork::publish(const std::shared_ptr<Incoming>& incoming) {
-  if (auto synced = incoming->staging.sync(); !synced) return ownDisk(synced.error());
+Result<void> PushWork::publish(std::size_t place, Incoming& incoming) {
+  const auto& file = schedule_.file(place);
+  if (auto synced = incoming.part.sync(); !synced) return ownDisk(synced.error());
   if (options_.verified) {
-    options_.verified(incoming->staging.partPath(), incoming->file.root, coarser(*incoming->plan));
+    options_.verified(incoming.part.path(), file.root, incoming.part.plan().hashesOfShare());
   }
-  auto place = incoming->target.folder();
-  if (!place) return ownDisk(place.error());
-  const auto published = incoming->staging.publish(place->get(), incoming->target.leaf(), false);
+  auto folder = incoming.target.folder();
+  if (!folder) return ownDisk(folder.error());
+  const auto published = incoming.part.publish(folder->get(), incoming.target.leaf(), false);
   if (!published) return ownDisk(published.error());
-  if (!*published) {
-    return Error{ErrorCode::failed,
-                 fmt::format("{} exists and differs", escaped(incoming->file.name))};
-  }
-  incoming->target.removeStagingFolder();
-  incoming->pushed.finish();
+  if (!*published) return differs(file.name);
+  incoming.target.removePartFolder();
   {
     const std::lock_guard lock(mutex_);
-    open_.remove(incoming);
+    schedule_.published(place);
+    incoming_[place].reset();
   }
-  ++published_;
   changed_();
   return {};
 }

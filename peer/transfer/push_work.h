@@ -1,20 +1,23 @@
-// What is missing of the files of one push, and what becomes of that: for the threads that take
-// them, a stripe (push_sources.h) each.
+// The files of one push at a peer that takes it: opens them, writes what arrives, publishes them.
+// Which chunk to ask for is decided by PushSchedule; this class does the I/O around it, for the
+// threads of PushReceiver, one a stripe.
 //
-//   next(stripe) --> a run of chunks, with the list of their hashes where that is unknown
-//     learn() the list, received() each chunk, verified before it is written, and given on from
-//     then on (partial_files.h); giveBack() what did not come
+//   next(stripe) --> a run of chunks, with the list of their hashes where it is unknown
+//     learn() the list; received() each chunk, which is verified, written, and then given on to
+//     other peers (partial_files.h); giveBack() what did not arrive
 //
-// Files are opened in their order as they are needed, limits::kPushFilesOpen at a time. A file has
-// its name when it is whole and synced; what is incomplete is kept, so a push that comes again goes
-// on. Thread-safe. Errors of the code `failed` are of this peer's own disk: then it is over.
+// A file is published when it is complete and synced. What is incomplete is kept, so a push that is
+// repeated resumes.
+//
+// Thread-safe. Errors of code `failed` are of this peer's own disk; the push has failed then.
+// Locks, in the order in which they are taken: `opening_` or `Incoming::learning` while a file is
+// opened or hashed, then `mutex_`, which is never held over I/O, because an event loop waits for it
+// in deal().
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -24,7 +27,7 @@
 #include <vector>
 
 #include "common/wire/push.h"
-#include "peer/core/push_sources.h"
+#include "peer/transfer/core/push_schedule.h"
 #include "peer/transfer/downloader.h"
 #include "peer/transfer/partial_files.h"
 #include "peer/transfer/target.h"
@@ -38,77 +41,68 @@ class PushWork {
     std::string stateFolder;  // as DownloaderOptions
     VerifiedCallback verified;
   };
-  struct Incoming;  // one file
-  struct Request {
-    std::shared_ptr<Incoming> file;
-    bool list = false;  // comes before the chunks
-    std::uint64_t first = 0;
-    std::uint32_t count = 0;
-    std::uint64_t deal = 0;  // when it was made
-  };
+  using Request = PushSchedule::Request;
 
-  // `changed` is called, from any thread, when next() or isDone() may say something else.
+  // `changed` is called, from any thread, when next() or isDone() may return something else.
   PushWork(std::vector<wire::PushFile> files, Options options, PartialFiles& store,
            std::stop_token stop, std::function<void()> changed);
   ~PushWork();
   PushWork(const PushWork&) = delete;
   PushWork& operator=(const PushWork&) = delete;
 
-  // Into how many stripes it is dealt; one at first. Whether that is new: then what was asked for
-  // is to be asked for again, in its order, by whoever has it now.
+  // As PushSchedule::deal(). Never waits for a disk.
   bool deal(std::size_t stripes);
 
-  // Whether there is something to ask for, and what. They open files, and hash what lies there
-  // already.
+  // As PushSchedule::wants() and next(). They open further files where the open ones have nothing
+  // for the stripe, and hash what lies there already.
   Result<bool> wants(std::size_t stripe);
   Result<std::optional<Request>> next(std::size_t stripe);
   void giveBack(std::size_t stripe, const Request& request);
 
-  const wire::PushFile& fileOf(const Request& request) const;
-  std::uint64_t chunkBytesOf(const Request& request) const;
-  // A list that belongs to the root.
+  const wire::PushFile& fileOf(const Request& request) const {
+    return schedule_.file(request.file);
+  }
+  std::uint64_t chunkBytesOf(const Request& request) const {
+    return schedule_.chunkBytes(request.file);
+  }
+  std::uint64_t bytesOf(const Request& request, std::uint64_t chunk) const {
+    return schedule_.bytesOf(request.file, chunk);
+  }
+  // Takes a list that belongs to the root.
   Result<void> learn(const Request& request, ChunkPlan plan);
-  std::uint64_t bytesOf(const Request& request, std::uint64_t chunk) const;
-  // Once the list is known. What another thread was faster with is dropped.
+  // Takes a chunk; the list of hashes is known. An error of code `protocol` when it is damaged. A
+  // chunk that arrived before is dropped.
   Result<void> received(const Request& request, std::uint64_t chunk,
                         std::span<const std::byte> data);
 
-  bool isDone() const { return published_ == files_.size(); }
+  bool isDone() const;
   // So far, of all files.
-  std::uint64_t heldBytes() const { return heldBytes_; }
+  std::uint64_t heldBytes() const;
   std::uint64_t receivedBytes() const { return receivedBytes_; }
 
  private:
-  Result<std::shared_ptr<Incoming>> find(std::size_t stripe);
-  std::shared_ptr<Incoming> findOpen(std::size_t stripe);
-  bool isWanted(const Incoming& file, std::size_t stripe, std::uint64_t chunk) const;
-  std::optional<Request> ask(const std::shared_ptr<Incoming>& file, std::size_t stripe);
-  bool mayOpen(std::size_t stripe) const;
-  Result<void> openNext();
-  Result<std::shared_ptr<Incoming>> open(std::size_t place);
+  struct Incoming;  // an open file
+  Result<bool> openUntilWanted(std::size_t stripe);
+  std::optional<std::size_t> toOpen(std::size_t stripe) const;
+  Result<void> open(std::size_t place);
+  Result<bool> isThere(std::size_t place, const Target& target);
   Result<void> keepExisting(std::size_t place, const std::string& path);
-  Result<void> begin(Incoming& incoming, ChunkPlan plan);
-  Result<void> publish(const std::shared_ptr<Incoming>& incoming);
+  Result<std::vector<std::uint64_t>> begin(std::size_t place, Incoming& incoming, ChunkPlan plan);
+  std::shared_ptr<Incoming> incoming(std::size_t place) const;
+  Result<void> publish(std::size_t place, Incoming& incoming);
 
-  const std::vector<wire::PushFile> files_;
   const Options options_;
   PartialFiles& store_;
   const std::stop_token stop_;
   const std::function<void()> changed_;
-  std::vector<std::shared_ptr<PartialFile>> pushed_;
-  std::atomic<std::size_t> published_{0};  // or there already
-  std::atomic<std::uint64_t> heldBytes_{0};
+  std::vector<std::shared_ptr<PartialFile>> partial_;  // of each file: what is given on
   std::atomic<std::uint64_t> receivedBytes_{0};
 
-  std::mutex opening_;  // held while a file is opened; taken before mutex_
-  std::size_t opened_ = 0;
+  std::mutex opening_;
 
-  // Guards what follows, and what changes of an Incoming. Held for moments only: an event loop
-  // waits for it in deal(), so nothing is read or written meanwhile.
-  mutable std::mutex mutex_;
-  std::size_t stripes_ = 1;
-  std::uint64_t deals_ = 0;
-  std::list<std::shared_ptr<Incoming>> open_;
+  mutable std::mutex mutex_;  // guards what follows
+  PushSchedule schedule_;
+  std::vector<std::shared_ptr<Incoming>> incoming_;  // of each file, while it is open
 };
 
 }  // namespace espalier::transfer

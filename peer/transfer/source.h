@@ -2,8 +2,6 @@
 // is shared.
 #pragma once
 
-#include <sys/stat.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -16,6 +14,7 @@
 #include "common/base/ids.h"
 #include "common/base/result.h"
 #include "common/wire/transfer.h"
+#include "peer/share/shared_file.h"
 
 namespace espalier::transfer {
 
@@ -24,33 +23,11 @@ class PartialFile;
 // root, size, name: as it goes on the wire.
 using FileInfo = wire::FileEntry;
 
-// By what a change of a file is noticed.
-struct FileState {
-  std::uint64_t size = 0;
-  std::int64_t modifiedSeconds = 0;
-  std::int64_t modifiedNanoseconds = 0;
-  std::int64_t changedSeconds = 0;  // the kernel's own: put back by nobody
-  std::int64_t changedNanoseconds = 0;
-  std::uint64_t inode = 0;
-  std::uint64_t device = 0;
-  bool operator==(const FileState&) const = default;
-
-  static FileState of(const struct stat& status) {
-    return {static_cast<std::uint64_t>(status.st_size),
-            status.st_mtim.tv_sec,
-            status.st_mtim.tv_nsec,
-            status.st_ctim.tv_sec,
-            status.st_ctim.tv_nsec,
-            status.st_ino,
-            status.st_dev};
-  }
-};
-
 // A shared file, open for reading, and how it was when its root was computed. The server compares
 // before and after each chunk, so the source need not.
 struct OpenedFile {
   FileDescriptor descriptor;
-  FileState expected;
+  share::FileStat expected;
   std::shared_ptr<const PartialFile> partial = nullptr;  // one of which only a part may be here yet
 };
 

@@ -1,5 +1,5 @@
-// Incomplete files that nobody went on with: a fetch that was given up would else keep its space
-// for ever.
+// Removes incomplete files that nobody resumes: a fetch that was given up would otherwise keep its
+// space for ever.
 #pragma once
 
 #include <chrono>
@@ -13,9 +13,9 @@ struct StaleParts {
   std::uint64_t bytes = 0;  // of the disk
 };
 
-// Removes from `folder` (an `incoming`, see staging.h; there need not be one) each part that has
-// not grown for limits::kPartKept, with its journal, and says what is gone. A part that any process
-// has open for a fetch stays, and so does whatever has another name. Blocks on the disk.
+// Removes from `folder` (an `incoming`, see part_file.h; it need not exist) each part that has not
+// grown for limits::kPartKept, with its journal. Returns what was removed. A part that any process
+// has open for a fetch stays, and so does every file with another name. Blocks on the disk.
 StaleParts removeStaleParts(const std::string& folder, std::chrono::system_clock::time_point now);
 
 }  // namespace espalier::transfer

@@ -12,6 +12,7 @@
 
 #include "common/base/text.h"
 #include "common/crypto/file_tree.h"
+#include "peer/share/hash_file.h"
 #include "peer/transfer/disk.h"
 
 namespace espalier::transfer {
@@ -19,7 +20,6 @@ namespace {
 
 const std::array<std::string, 1> kIncoming{"incoming"};
 const std::array<std::string, 2> kIncomingBeside{".espalier", "incoming"};
-constexpr std::size_t kReadBytes = 1024 * 1024;
 
 // Renaming works within a mount only, even where two mounts show the same file system.
 bool sameMount(int one, int other) {
@@ -32,20 +32,13 @@ bool sameMount(int one, int other) {
          first.stx_dev_minor == second.stx_dev_minor && first.stx_mnt_id == second.stx_mnt_id;
 }
 
-Result<bool> hasRoot(int file, const FileRoot& root, std::uint64_t size, std::stop_token stop) {
-  ChunkBuffer buffer;
-  buffer.reserve(kReadBytes);
-  crypto::FileHasher hasher(size);
-  for (std::uint64_t left = size; left > 0;) {
-    if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
-    const auto out = buffer.first(std::min<std::uint64_t>(left, kReadBytes));
-    const auto got = ::read(file, out.data(), out.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    hasher.update(out.first(static_cast<std::size_t>(got)));
-    left -= static_cast<std::uint64_t>(got);
-  }
-  return hasher.finish().root == root;
+// False also for a file that cannot be read.
+Result<bool> hasRoot(int file, const FileRoot& root, std::uint64_t sizeBytes,
+                     std::stop_token stop) {
+  const auto hashes =
+      share::hashFile(file, "the file", sizeBytes, crypto::chunkBytesFor(sizeBytes), stop);
+  if (!hashes && hashes.error().code == ErrorCode::interrupted) return hashes.error();
+  return hashes && hashes->root == root;
 }
 
 }  // namespace
@@ -92,7 +85,7 @@ Result<Target::Existing> Target::compare(const FileRoot& root, std::uint64_t siz
   return *same ? Existing::same : Existing::different;
 }
 
-Result<StagingFolder> Target::stagingFolder(const std::string& stateFolder) const {
+Result<PartFolder> Target::partFolder(const std::string& stateFolder) const {
   if (::mkdir(stateFolder.c_str(), 0700) != 0 && errno != EEXIST) {
     return systemError(fmt::format("cannot make the folder {}", escaped(stateFolder)), errno);
   }
@@ -107,10 +100,10 @@ Result<StagingFolder> Target::stagingFolder(const std::string& stateFolder) cons
   if (!folder) return folder.error();
   std::string path = inState ? stateFolder : folder_;
   for (const auto& part : below) path += "/" + part;
-  return StagingFolder{std::move(*folder), std::move(path)};
+  return PartFolder{std::move(*folder), std::move(path)};
 }
 
-void Target::removeStagingFolder() const {
+void Target::removePartFolder() const {
   const FileDescriptor beside(::openat(base_.get(), kIncomingBeside[0].c_str(),
                                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!beside) return;

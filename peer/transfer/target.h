@@ -8,8 +8,8 @@
 #include "common/base/file_descriptor.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
+#include "peer/transfer/part_file.h"
 #include "peer/transfer/safe_path.h"
-#include "peer/transfer/staging.h"
 
 namespace espalier::transfer {
 
@@ -28,10 +28,10 @@ class Target {
 
   // A folder for the incoming file on the target's file system: the state folder's, else one beside
   // the target.
-  Result<StagingFolder> stagingFolder(const std::string& stateFolder) const;
+  Result<PartFolder> partFolder(const std::string& stateFolder) const;
 
-  // What stagingFolder() made beside the target, if nothing is left in it.
-  void removeStagingFolder() const;
+  // What partFolder() made beside the target, if nothing is left in it.
+  void removePartFolder() const;
 
   // The folder that the file goes into; made where missing.
   Result<FileDescriptor> folder() const;

@@ -267,8 +267,8 @@ Upload::Failed Upload::openFile(const FileRoot& root) {
 bool Upload::unchanged() const {
   if (file_.partial) return true;
   struct stat status {};
-  return ::fstat(file_.descriptor.get(), &status) == 0 && FileState::of(status) == file_.expected &&
-         file_.expected.size == info_->size;
+  return ::fstat(file_.descriptor.get(), &status) == 0 &&
+         share::fileStat(status) == file_.expected && file_.expected.sizeBytes == info_->size;
 }
 
 bool Upload::holds(std::uint64_t chunk, std::uint64_t chunkBytes) const {

@@ -23,10 +23,11 @@ LAYERS = {
     "metaserver/shell": ["common", "topo", "metaserver"],
     "peer/core": ["common/base", "common/crypto", "common/wire", "topo"],
     "peer/share": ["common/base", "common/crypto", "peer/core"],
+    "peer/transfer/core": ["common/base", "common/crypto", "common/wire", "peer/core"],
     "peer/transfer": ["common", "peer/core", "peer/share"],
     "peer/shell": ["common", "topo", "peer"],
 }
-CORES = ("topo/", "metaserver/core/", "peer/core/")
+CORES = ("topo/", "metaserver/core/", "peer/core/", "peer/transfer/core/")
 PRODUCT = ("common/", "topo/", "metaserver/", "peer/")
 
 

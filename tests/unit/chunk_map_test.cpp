@@ -1,4 +1,4 @@
-#include "peer/core/chunk_map.h"
+#include "peer/transfer/core/chunk_map.h"
 
 #include <doctest/doctest.h>
 #include <rapidcheck.h>

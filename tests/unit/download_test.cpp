@@ -1,5 +1,5 @@
 // Downloads from several sources, each call by itself, and simulated on a virtual clock.
-#include "peer/core/download.h"
+#include "peer/transfer/core/download.h"
 
 #include <doctest/doctest.h>
 

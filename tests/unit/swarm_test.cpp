@@ -12,7 +12,7 @@
 #include <set>
 #include <vector>
 
-#include "peer/core/download.h"
+#include "peer/transfer/core/download.h"
 
 using namespace espalier;
 using namespace espalier::transfer;

@@ -169,12 +169,12 @@ class Share : public FileSource {
   struct File {
     FileInfo info;
     std::vector<Digest> hashes;
-    FileState state;
+    share::FileStat state;
   };
-  FileState stateOf(const std::string& name) const {
+  share::FileStat stateOf(const std::string& name) const {
     struct stat status {};
     REQUIRE(::stat((folder_ / name).string().c_str(), &status) == 0);
-    return FileState::of(status);
+    return share::fileStat(status);
   }
 
   TemporaryFolder folder_;

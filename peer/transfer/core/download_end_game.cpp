@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "common/base/limits.h"
-#include "peer/core/download.h"
+#include "peer/transfer/core/download.h"
 
 namespace espalier::transfer {
 namespace {

@@ -79,11 +79,15 @@ class ChunkMap {
                                          const std::vector<std::uint16_t>& copies, ChunkIndex from);
   // The same for a chunk of the caller's choice: false if it is not missing, or not offered.
   bool assignThis(SourceId source, ChunkIndex chunk, const ChunkSet& offered);
+  bool assignThis(SourceId source, ChunkIndex chunk);
   // Asks one more source for a chunk that is asked for already: false if that one was asked for it,
   // is barred, or the chunk is not in that state.
   bool assignAgain(SourceId source, ChunkIndex chunk);
 
   Verdict deliver(SourceId source, ChunkIndex chunk, bool hashRight);
+  // A verified chunk is here, whoever sent it: no source is expected to deliver it any more. False
+  // if it was held before.
+  bool obtain(ChunkIndex chunk);
   // It left, or stalls: what only it was asked for is missing again.
   void release(SourceId source);
   // It will not send this one, of those that it was asked for.
@@ -95,6 +99,7 @@ class ChunkMap {
   std::uint64_t missing() const { return states_.size() - held_ - askers_.size(); }
   bool complete() const { return held_ == states_.size(); }
   bool isHeld(ChunkIndex chunk) const;
+  bool isMissing(ChunkIndex chunk) const;
   bool isBarred(SourceId source) const { return barred_.contains(source); }
 
   // What a source was asked for and has not answered, with numbers in the order of asking.

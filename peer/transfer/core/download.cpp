@@ -1,4 +1,4 @@
-#include "peer/core/download.h"
+#include "peer/transfer/core/download.h"
 
 #include <algorithm>
 #include <cassert>

@@ -1,4 +1,4 @@
-#include "peer/core/chunk_map.h"
+#include "peer/transfer/core/chunk_map.h"
 
 #include <algorithm>
 #include <cassert>
@@ -79,8 +79,11 @@ std::optional<ChunkIndex> ChunkMap::assignRarest(SourceId source, const ChunkSet
 }
 
 bool ChunkMap::assignThis(SourceId source, ChunkIndex chunk, const ChunkSet& offered) {
-  if (isBarred(source) || number(chunk) >= states_.size()) return false;
-  if (at(chunk) != State::missing || !offered.contains(chunk)) return false;
+  return offered.contains(chunk) && assignThis(source, chunk);
+}
+
+bool ChunkMap::assignThis(SourceId source, ChunkIndex chunk) {
+  if (isBarred(source) || !isMissing(chunk)) return false;
   ask(source, chunk);
   return true;
 }
@@ -109,6 +112,19 @@ Verdict ChunkMap::deliver(SourceId source, ChunkIndex chunk, bool hashRight) {
   return Verdict::fresh;
 }
 
+bool ChunkMap::obtain(ChunkIndex chunk) {
+  assert(number(chunk) < states_.size());
+  if (at(chunk) == State::held) return false;
+  if (const auto askers = askers_.find(chunk); askers != askers_.end()) {
+    for (const auto source : askers->second) asked_[source].erase(chunk);
+    askers_.erase(askers);
+  }
+  returned_.erase(chunk);
+  at(chunk) = State::held;
+  ++held_;
+  return true;
+}
+
 void ChunkMap::release(SourceId source) {
   const auto asked = asked_.find(source);
   if (asked == asked_.end()) return;
@@ -128,6 +144,10 @@ void ChunkMap::bar(SourceId source) {
 
 bool ChunkMap::isHeld(ChunkIndex chunk) const {
   return number(chunk) < states_.size() && at(chunk) == State::held;
+}
+
+bool ChunkMap::isMissing(ChunkIndex chunk) const {
+  return number(chunk) < states_.size() && at(chunk) == State::missing;
 }
 
 const ChunkMap::Asked& ChunkMap::askedOf(SourceId source) const {

@@ -32,7 +32,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/random.h"
-#include "peer/core/chunk_map.h"
+#include "peer/transfer/core/chunk_map.h"
 
 namespace espalier::transfer {
 

@@ -1,0 +1,137 @@
+// A file that is being received. It has a temporary name, `<root>.part`, until it is whole. Beside
+// it lies `<root>.journal` (journal.h): how the file is cut, the hash of each chunk, and which
+// chunks were written. A file of one chunk has no journal.
+//
+//   absent --open, create--> open --begin--> filling --sync, publish--> published under its name
+//                              |                |
+//                              +----------------+--- closed or killed: the next open() resumes
+//
+// Invariants:
+// - Only verified chunks are written. A chunk is marked in the journal after it was written.
+// - begin() hashes whatever an earlier run left, and trusts nothing else. After a kill of the
+//   process (not of the machine) everything that was written is found again.
+// - Only one PartFile of a root is open at a time, in all processes: the part is locked.
+//
+// Space: runs of zeros are left out as holes (disk.h), so a sparse file needs the space of its data
+// only. Whether the whole size fits is checked at the start, because nobody knows yet where the
+// holes are. Space is reserved in slices by reserveMore().
+//
+// Threads: write() may be called by several threads for different chunks, and while another thread
+// is in reserveMore(). All other functions are called by one thread at a time. All of it blocks on
+// the disk.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/file_descriptor.h"
+#include "common/base/ids.h"
+#include "common/base/result.h"
+#include "peer/transfer/core/chunk_plan.h"
+#include "peer/transfer/partial_files.h"
+
+namespace espalier::transfer {
+
+inline constexpr std::string_view kPartEnding = ".part";
+inline constexpr std::string_view kJournalEnding = ".journal";
+
+// A folder for incoming files, on the file system of the place where they are published.
+struct PartFolder {
+  FileDescriptor descriptor;
+  std::string path;
+};
+
+// The names of everything in an open folder.
+std::set<std::string> namesIn(int folder);
+
+class PartFile {
+ public:
+  // Opens the part of this root, or creates it. `sizeBytes` is a claim: nothing is written yet. An
+  // error of code `failed` when the root is being fetched already, `configuration` when a newer
+  // version of the program began to fetch it.
+  static Result<PartFile> open(std::shared_ptr<const PartFolder> folder, const FileRoot& root,
+                               std::uint64_t sizeBytes);
+  // Creates the part of a root that nobody has begun to fetch. Nothing when there is one already.
+  static Result<std::optional<PartFile>> create(std::shared_ptr<const PartFolder> folder,
+                                                const FileRoot& root);
+  static std::string nameOf(const FileRoot& root);
+
+  std::string path() const { return folder_->path + "/" + partName(); }
+
+  // Whether the disk has room for a file of that size now: else an error of code `io`.
+  Result<void> roomFor(std::uint64_t sizeBytes) const;
+  // The plan that an earlier run wrote into the journal, if it belongs to the root.
+  const std::optional<ChunkPlan>& earlierPlan() const { return earlierPlan_; }
+  // Whether an earlier run left data of which only begin() can tell what it is, because the journal
+  // is damaged or lost.
+  bool mayHoldUnknown() const { return hadData_ && !earlierPlan_; }
+
+  // Gives the file its size and starts the journal. `plan` matches its root. Returns the chunks of
+  // an earlier run, each hashed again. An error of code `io` when the disk has no room.
+  Result<std::vector<std::uint64_t>> begin(ChunkPlan plan, std::stop_token stop);
+  // After begin(). Constant.
+  const ChunkPlan& plan() const { return plan_; }
+  // Gives `partial` the chunks that are `held`, and from now on each that is written, so that other
+  // peers can have them. After begin() and before the first write().
+  Result<void> giveOn(std::shared_ptr<PartialFile> partial, std::span<const std::uint64_t> held);
+  // Reserves the next slice of the space. False once all of it is reserved, or where reserving
+  // gains nothing (tmpfs).
+  Result<bool> reserveMore();
+  // Writes a chunk whose hash is right.
+  Result<void> write(std::uint64_t chunk, std::span<const std::byte> data);
+
+  Result<void> sync();
+  // Renames the part to `leaf` in the folder `target`. Without `replace` nothing that exists is
+  // touched: then the result is false. The file is synced before.
+  Result<bool> rename(int target, const std::string& leaf, bool replace);
+  // rename(), and syncs the folder. The chunks that were given on are a whole file then.
+  Result<bool> publish(int target, const std::string& leaf, bool replace);
+  // Removes the part.
+  void discard();
+
+ private:
+  PartFile(std::shared_ptr<const PartFolder> folder, const FileRoot& root)
+      : folder_(std::move(folder)), name_(toHex(root.view())) {}
+  std::string partName() const { return name_ + std::string(kPartEnding); }
+  std::string journalName() const { return name_ + std::string(kJournalEnding); }
+  int folder() const { return folder_->descriptor.get(); }
+  Result<void> openPart();
+  Result<void> readJournal(const FileRoot& root, std::uint64_t sizeBytes);
+  Result<void> makeRoom();
+  void markData();
+  bool isRightOnDisk(std::uint64_t chunk, std::span<std::byte> buffer) const;
+  Result<std::vector<std::uint64_t>> verifyMarked(std::stop_token stop);
+  Result<void> writeJournal();
+  Result<void> leaveHole(std::uint64_t offset, std::span<const std::byte> zeros);
+
+  std::shared_ptr<const PartFolder> folder_;
+  std::string name_;
+  FileDescriptor part_;
+  FileDescriptor journal_;
+  std::uint64_t marksAt_ = 0;
+  ChunkPlan plan_;
+  // Which space is reserved. Behind a pointer, because a PartFile can be moved.
+  struct Room {
+    std::mutex mutex;
+    std::uint64_t reserved = 0;  // bytes from the beginning
+    std::uint64_t slice = 0;     // to reserve next; 0: no more
+  };
+  std::unique_ptr<Room> room_ = std::make_unique<Room>();
+  bool hadData_ = false;   // an earlier run wrote into the part
+  bool wasWhole_ = false;  // the part had the size of the file
+  bool wasEmpty_ = false;  // nothing was ever written to it
+  std::optional<ChunkPlan> earlierPlan_;
+  std::vector<char> marks_;  // of the earlier run: a chunk that may be there
+  std::shared_ptr<PartialFile> partial_;
+};
+
+}  // namespace espalier::transfer
