@@ -1,10 +1,10 @@
 // The hash tree of a file, as in BitTorrent v2 (BEP 52).
 //
-//                root (BEP 52: pieces root)
-//               /                          \
-//        chunk hash                    chunk hash           the chunk list (BEP 52: piece layer)
-//         /      \                      /      \
-//      block    block                block    zeros         SHA-256 of 16 KiB each
+//                      root                    BEP 52: pieces root
+//              +--------+--------+
+//         chunk hash         chunk hash         the chunk list (BEP 52: piece layer)
+//         +----+----+        +----+----+
+//       block     block    block     zeros      SHA-256 of 16 KiB each
 //
 // The leaves are the SHA-256 of blocks of 16 KiB; the last block may be short, and is not padded.
 // Zero hashes fill the leaves up to a power of two. The root of an empty file is all zero.
