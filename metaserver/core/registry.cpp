@@ -3,39 +3,32 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
-#include "common/base/membership_limits.h"
+#include "common/base/limits.h"
 #include "common/base/text.h"
-#include "topo/dot.h"
 
 namespace espalier::metaserver {
-namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kNeighbourBytes = 8;  // of a topology entry's frame, beside the texts
-
-}  // namespace
-
 Registry::Registry(Options options, TimePoint now, Effects& fx)
-    : options_(std::move(options)),
-      tree_(options_.maxLinks),
-      nextPort_(options_.firstPort),
-      unwrittenFrom_(options_.nextOrder),
-      unwrittenEnd_{number(options_.nextOrder) + limits::kOrdersUnwritten},
-      // A network that begins here has given no orders yet.
-      unwrittenUntil_(number(options_.nextOrder) > 1 ? now + limits::kUnwrittenBelieved
-                                                     : TimePoint::min()),
-      reconcileAt_(now + limits::kHeartbeatInterval),
-      seen_(now) {
-  if (options_.placement == topo::Rule::nearest) tree_.indexAddresses();
-  for (auto& before : options_.before) {
+    : joinWord_(std::move(options.joinWord)),
+      seen_(options.maxLinks),
+      placement_(seen_, options.placement),
+      directory_(seen_, options.network, options.nextOrder, now),
+      ports_(seen_.tree(), options.firstPort),
+      tickAt_(now + limits::kHeartbeatInterval),
+      now_(now) {
+  for (auto& before : options.before) {
     fx.probes.push_back({before.id, before.endpoint});
-    absent_.add(std::move(before), AbsentMembers::Why::restart, now + limits::kRejoinWait, now);
+    directory_.absent().add(std::move(before), AbsentMembers::Why::restart,
+                            now + limits::kRejoinWait, now);
   }
-  options_.before.clear();
   if (awaiting()) awaitUntil_ = now + limits::kRejoinWait;
 }
+
+// --- connections ---
 
 void Registry::opened(ConnectionId connection, std::string host, TimePoint now) {
   observe(now);
@@ -47,14 +40,14 @@ void Registry::closed(ConnectionId connection, TimePoint now, Effects& fx) {
   const auto session = sessions_.find(connection);
   if (session == sessions_.end()) return;
   const auto member = session->second.member;
-  stopWaiting(connection);
+  waiting_.remove(connection);
   const std::string host = std::move(session->second.host);
   sessions_.erase(session);
   if (!member) return;
-  const wire::Contact gone = record(*member).contact;
+  const topo::Member gone = tree().member(*member);
   fx.notices.push_back(fmt::format("{} is gone", gone.id.text()));
   lost(*member, now, fx);
-  // Whether it lives on is asked only where it has come from itself.
+  // Only an endpoint from which the peer has come itself is probed.
   if (gone.endpoint.host == host) fx.probes.push_back({gone.id, gone.endpoint, true});
 }
 
@@ -63,7 +56,8 @@ void Registry::received(ConnectionId connection, const wire::RegistryRequest& re
   observe(now);
   const auto session = sessions_.find(connection);
   if (session == sessions_.end()) return;
-  if (session->second.member) record(*session->second.member).heard = now;
+  const auto member = session->second.member;
+  if (member) directory_.record(*member).heard = now;
   if (const auto* wanted = std::get_if<wire::Join>(&request)) {
     return join(connection, *wanted, now, fx);
   }
@@ -77,9 +71,8 @@ void Registry::received(ConnectionId connection, const wire::RegistryRequest& re
     fx.sends.push_back({connection, members()});
     return;
   }
-  const auto member = session->second.member;
   if (std::holds_alternative<wire::RegistryHeartbeat>(request)) {
-    if (member) record(*member).heartbeat = heartbeatInterval();
+    if (member) directory_.record(*member).heartbeat = heartbeatInterval();
     fx.sends.push_back({connection, wire::RegistryHeartbeatReply{heartbeatInterval()}});
     return;
   }
@@ -87,12 +80,14 @@ void Registry::received(ConnectionId connection, const wire::RegistryRequest& re
   if (const auto* taken = std::get_if<wire::PortTaken>(&request)) {
     portTaken(*member, taken->port, now, fx);
   } else if (const auto* links = std::get_if<wire::Links>(&request)) {
-    reported(*member, *links, now);
+    placement_.report(*member, links->parent, links->neighbours, now);
+    changed();
   } else if (const auto* seek = std::get_if<wire::Seek>(&request)) {
-    // While the peers of before come back the snapshot has holes: the seeker asks again.
-    if (!awaiting()) fx.sends.push_back({connection, referralFor(*member, *seek, now)});
+    // While the members of before are awaited the tree has holes: the seeker asks again.
+    if (awaiting()) return;
+    fx.sends.push_back({connection, placement_.referralFor(*member, *seek, now)});
   } else if (std::holds_alternative<wire::Quit>(request)) {
-    fx.notices.push_back(fmt::format("{} left", record(*member).contact.id.text()));
+    fx.notices.push_back(fmt::format("{} left", tree().member(*member).id.text()));
     session->second.member.reset();
     remove(*member, now, fx);
     fx.closes.push_back(connection);
@@ -104,54 +99,218 @@ void Registry::refuse(ConnectionId connection, std::string why, Effects& fx) {
   fx.sends.push_back({connection, wire::Failure{ErrorCode::refused, std::move(why)}});
 }
 
+// --- joining ---
+
+void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint now, Effects& fx) {
+  if (sessions_[connection].member) return refuse(connection, "this peer has joined already", fx);
+  if (join.word != joinWord_) {
+    fx.sends.push_back({connection, wire::WordRefused{joinWord_}});
+    return;
+  }
+  if (auto why = whyIdIsTaken(connection, join, now)) {
+    return refuse(connection, *std::move(why) + ": choose another id", fx);
+  }
+  // The same instance waits already, on a connection that is dead.
+  if (const auto other = waiting_.connectionOf(join.id); other && *other != connection) {
+    fx.closes.push_back(*other);
+    waiting_.remove(*other);
+  }
+  const bool returns = directory_.returns(join, now);
+  if (!returns) {
+    directory_.absent().startedAnew(join.id, join.key);
+    if (awaitUntil_ != kNever && !awaiting()) {  // it was the last: those that wait come before it
+      waiting_.remove(connection);
+      endWaiting(now, fx);
+    }
+  }
+  if (!returns && directory_.newcomersWait(now)) return wait(connection, join, fx);
+  waiting_.remove(connection);
+  if (const auto ghost = tree().find(join.id)) {
+    // The same instance comes again: its old connection is dead, though this was not noticed yet.
+    const ConnectionId old = directory_.record(*ghost).connection;
+    sessions_.erase(old);
+    fx.closes.push_back(old);
+    remove(*ghost, now, fx);
+  }
+  admit(connection, join, returns, now, fx);
+}
+
+// The sentence for a joiner whose id another instance has, or waits to join under.
+std::optional<std::string> Registry::whyIdIsTaken(ConnectionId connection, const wire::Join& join,
+                                                  TimePoint now) const {
+  if (auto why = directory_.whyIdIsTaken(join, now)) return why;
+  const auto other = waiting_.connectionOf(join.id);
+  if (!other || *other == connection || waiting_.keyOf(*other) == join.key) return std::nullopt;
+  return fmt::format("{} waits already to be let in", join.id.text());
+}
+
+void Registry::wait(ConnectionId connection, const wire::Join& join, Effects& fx) {
+  if (!waiting_.add(connection, join)) return refuse(connection, "too many wait", fx);
+  const std::string whom = awaiting() ? counted(awaitedCount(), "peer") + " of before"
+                                      : "the peers of the network that it has lost";
+  fx.sends.push_back(
+      {connection, wire::Wait{"the metaserver was restarted and waits for " + whom}});
+}
+
+void Registry::admit(ConnectionId connection, const wire::Join& join, bool returns, TimePoint now,
+                     Effects& fx) {
+  if (size() >= limits::kMembers) return refuse(connection, "the network is full", fx);
+  Session& session = sessions_[connection];
+  Endpoint endpoint = join.listen;
+  if (endpoint.host.empty()) endpoint.host = session.host;
+  if (endpoint.port == 0) {
+    const auto port = ports_.next(endpoint.host);
+    if (!port) return refuse(connection, "no port is left for this host", fx);
+    endpoint.port = *port;
+  }
+  const JoinOrder order = directory_.giveOrder(join, returns, now);
+  const auto heartbeat = heartbeatInterval();
+  const Node node = seen_.add({join.id, order, std::move(endpoint)});
+  directory_.add(node, {join.key, 0, connection, now, heartbeat});
+  ports_.take(node);
+  silence_.push_back({now + 3 * heartbeat, node, directory_.record(node).admission});
+  session.member = node;
+
+  wire::Referral referral = attach(node, join, returns, now);
+  changed();
+  const auto contact = seen_.contact(node);
+  fx.notices.push_back(
+      returns ? fmt::format("{} is back on {}", contact.id.text(), contact.endpoint.text())
+      : referral.kind == wire::Referral::Kind::below
+          ? fmt::format("{} joined on {}, referred to {}", contact.id.text(),
+                        contact.endpoint.text(), referral.parent.id.text())
+          : fmt::format("{} joined on {}, the first peer", contact.id.text(),
+                        contact.endpoint.text()));
+  fx.sends.push_back({connection, admitted(node, std::move(referral))});
+  if (awaitUntil_ != kNever && !awaiting()) endWaiting(now, fx);
+}
+
+// A newcomer gets a referral. A peer that returns keeps its links, and gets a referral only if it
+// has no parent.
+wire::Referral Registry::attach(Node node, const wire::Join& join, bool returns, TimePoint now) {
+  if (!returns) {
+    placement_.report(node, std::nullopt, {}, now);
+    return placement_.referralFor(node, {}, now);
+  }
+  placement_.report(node, join.parent, join.neighbours, now);
+  for (const auto& neighbour : seen_.reported(node).neighbours) {
+    const auto other = tree().find(neighbour);
+    if (other && seen_.reported(*other).parent == join.id) seen_.restore(*other);
+  }
+  if (join.parent || awaiting()) return {};
+  return placement_.referralFor(node, {}, now);
+}
+
+wire::Admitted Registry::admitted(Node node, wire::Referral referral) const {
+  return {network(), seen_.contact(node), maxLinks(), heartbeatInterval(),
+          size(),    std::move(referral)};
+}
+
+void Registry::portTaken(Node node, std::uint16_t port, TimePoint now, Effects& fx) {
+  const Endpoint endpoint = tree().member(node).endpoint;
+  if (endpoint.port != port) return;  // it has another one by now
+  const ConnectionId connection = directory_.record(node).connection;
+  const auto other = ports_.next(endpoint.host);
+  if (!other) return refuse(connection, "no port is left for this host", fx);
+  ports_.release(node);
+  seen_.setPort(node, *other);
+  ports_.take(node);
+  changed();
+  fx.sends.push_back({connection, admitted(node, placement_.referralFor(node, {}, now))});
+  for (const Node child : tree().children(node)) {
+    if (!seen_.isReserved(child)) continue;
+    fx.sends.push_back({directory_.record(child).connection, placement_.below(node)});
+  }
+}
+
+void Registry::probed(const PeerId& id, bool listening, TimePoint now, Effects& fx) {
+  observe(now);
+  const bool waited = awaiting();
+  if (listening || !directory_.absent().release(id) || !waited) return;
+  fx.notices.push_back(fmt::format("{} of before is gone", id.text()));
+  if (!awaiting()) endWaiting(now, fx);
+}
+
+// The members of before are back, or have had the time for it: newcomers may join.
+void Registry::endWaiting(TimePoint now, Effects& fx) {
+  if (awaitUntil_ != kNever) ++version_;
+  awaitUntil_ = kNever;
+  directory_.absent().stopAwaiting();
+  waiting_.listenersFirst();
+  while (!directory_.newcomersWait(now)) {
+    const auto next = waiting_.takeFirst();
+    if (!next) return;
+    join(next->first, next->second, now, fx);
+  }
+}
+
+// --- leaving ---
+
+void Registry::lost(Node node, TimePoint now, Effects& fx) {
+  directory_.becameAbsent(node, now);
+  remove(node, now, fx);
+}
+
+void Registry::remove(Node node, TimePoint now, Effects& fx) {
+  ports_.release(node);
+  directory_.remove(node);
+  tell(placement_.remove(node, now), fx);
+  changed();
+}
+
+void Registry::tell(const std::vector<Placement::Told>& told, Effects& fx) const {
+  for (const auto& one : told) {
+    fx.sends.push_back({directory_.record(one.node).connection, one.referral});
+  }
+}
+
 // --- time ---
 
 std::chrono::milliseconds Registry::heartbeatInterval() const {
-  // A metaserver with very many peers has better things to do than to answer 7,500 heartbeats a
-  // second.
+  // With very many members the interval grows, so that heartbeats take a bounded share of the time.
   constexpr std::size_t kHeartbeatsPerSecond = 5000;
   const std::chrono::milliseconds spread{size() * 1000 / kHeartbeatsPerSecond};
   return std::clamp<std::chrono::milliseconds>(spread, limits::kHeartbeatInterval, 30s);
 }
 
 void Registry::observe(TimePoint now) {
-  // tick() comes at least every heartbeat interval: after a longer gap it was this process that
-  // stood still.
-  if (now - seen_ > limits::kHeartbeatInterval + limits::kStall) {
+  // tick() comes at least every heartbeat interval. After a longer gap this process stood still.
+  if (now - now_ > limits::kHeartbeatInterval + limits::kStall) {
     judgeFrom_ = now + 3 * heartbeatInterval();
   }
-  seen_ = now;
+  now_ = now;
 }
 
 TimePoint Registry::deadline() const {
-  return waiting_.empty() || awaiting() ? std::min(reconcileAt_, awaitUntil_)
-                                        : std::min(reconcileAt_, newcomersFrom_);
+  return waiting_.empty() || awaiting() ? std::min(tickAt_, awaitUntil_)
+                                        : std::min(tickAt_, directory_.newcomersFrom());
 }
 
 void Registry::tick(TimePoint now, Effects& fx) {
   observe(now);
-  if (now >= awaitUntil_ || (!waiting_.empty() && !newcomersWait(now))) endWaiting(now, fx);
-  if (now < reconcileAt_) return;
-  reconcileAt_ = now + limits::kHeartbeatInterval / 2;
-  absent_.expire(now);
-  if (now >= unwrittenUntil_) unwrittenTaken_.clear();
+  if (now >= awaitUntil_ || (!waiting_.empty() && !directory_.newcomersWait(now))) {
+    endWaiting(now, fx);
+  }
+  if (now < tickAt_) return;
+  tickAt_ = now + limits::kHeartbeatInterval / 2;
+  directory_.expire(now);
   judgeSilence(now, fx);
-  if (!awaiting()) reconcile(now, fx);
+  if (!awaiting()) tell(placement_.tick(now), fx);
 }
 
 void Registry::judgeSilence(TimePoint now, Effects& fx) {
   while (!silence_.empty() && silence_.front().at <= now) {
     const Due due = silence_.front();
     silence_.pop_front();
-    if (!tree_.isMember(due.node) || record(due.node).admission != due.admission) continue;
-    const auto& member = record(due.node);
+    if (!directory_.isMember(due.node, due.admission)) continue;
+    const auto& member = directory_.record(due.node);
     const TimePoint silentAt = std::max<TimePoint>(
         member.heard + 3 * std::max(member.heartbeat, heartbeatInterval()), judgeFrom_);
     if (silentAt > now) {
       silence_.push_back({silentAt, due.node, due.admission});
       continue;
     }
-    fx.notices.push_back(fmt::format("{} has fallen silent", member.contact.id.text()));
+    fx.notices.push_back(fmt::format("{} has fallen silent", tree().member(due.node).id.text()));
     const ConnectionId connection = member.connection;
     sessions_.erase(connection);
     fx.closes.push_back(connection);
@@ -159,77 +318,45 @@ void Registry::judgeSilence(TimePoint now, Effects& fx) {
   }
 }
 
-// --- what others look at ---
+// --- queries ---
 
-// A member that cannot say goodbye may live on with its links, and come back as it was.
-void Registry::lost(Node node, TimePoint now, Effects& fx) {
-  const Record& member = record(node);
-  absent_.add({member.contact.id, member.key, member.contact.order, member.contact.endpoint},
-              AbsentMembers::Why::lost, now + limits::kRejoinWait, now);
-  remove(node, now, fx);
-}
-
-bool Registry::mutual(const Record& from, const PeerId& to) const {
-  const auto other = tree_.find(to);
-  if (!other) return false;
-  const auto& back = record(*other).neighbours;
-  return std::find(back.begin(), back.end(), from.contact.id) != back.end();
-}
-
-std::vector<topo::TopoLine> Registry::lines() const {
-  std::vector<topo::TopoLine> lines;
-  lines.reserve(byOrder_.size());
-  for (const auto& [order, node] : byOrder_) {
-    const Record& member = record(node);
-    topo::TopoLine line{member.contact.id, {}};
-    for (const auto& neighbour : member.neighbours) {
-      if (mutual(member, neighbour)) line.neighbours.push_back(neighbour);
-    }
-    lines.push_back(std::move(line));
-  }
-  return lines;
+void Registry::changed() {
+  if (!awaiting()) ++version_;
 }
 
 wire::Members Registry::members() const {
-  return {size() + absent_.awaitedCount(), JoinOrder{number(options_.nextOrder) - 1}};
+  return {size() + awaitedCount(), JoinOrder{number(nextOrder()) - 1}};
 }
 
-std::vector<Remembered> Registry::remembered() const {
-  std::vector<Remembered> remembered;
-  remembered.reserve(byOrder_.size());
-  for (const auto& [order, node] : byOrder_) {
-    const Record& member = record(node);
-    remembered.push_back({member.contact.id, member.key, order, member.contact.endpoint});
+MemberChanges Registry::takeChanges(std::size_t most) {
+  auto page = seen_.changes().take(most, seen_.byOrder());
+  MemberChanges changes{page.fromScratch, std::move(page.gone), {}, page.more};
+  changes.rows.reserve(page.changed.size());
+  for (const Node node : page.changed) {
+    MemberRow row{seen_.contact(node), directory_.record(node).key, seen_.reported(node).neighbours,
+                  std::nullopt};
+    if (const auto above = tree().parent(node)) row.above = tree().member(*above).id;
+    changes.rows.push_back(std::move(row));
   }
-  const std::size_t room = limits::kMembers - std::min<std::size_t>(size(), limits::kMembers);
-  const auto absent = absent_.lostLately(room, seen_);
-  const auto middle = remembered.insert(remembered.end(), absent.begin(), absent.end());
-  std::inplace_merge(remembered.begin(), middle, remembered.end(),
-                     [](const auto& a, const auto& b) { return a.order < b.order; });
-  return remembered;
+  return changes;
 }
 
-std::vector<wire::TopologyEntry> Registry::entries(JoinOrder after, std::size_t mostBytes,
-                                                   bool& more) const {
-  std::vector<wire::TopologyEntry> entries;
-  std::size_t bytes = 0;
-  auto next = byOrder_.upper_bound(after);
-  for (; next != byOrder_.end(); ++next) {
-    const Record& member = record(next->second);
-    wire::TopologyEntry entry{member.contact, std::nullopt, {}};
-    std::size_t entryBytes = member.contact.id.text().size() + limits::kHostBytes + 64;
-    for (const auto& neighbour : member.neighbours) {
-      if (!mutual(member, neighbour)) continue;
-      if (member.parent == neighbour) entry.parent = neighbour;
-      entryBytes += neighbour.text().size() + kNeighbourBytes;
-      entry.neighbours.push_back(neighbour);
+Result<void> Registry::checkInvariants() const {
+  if (auto sound = placement_.check(); !sound) return sound;
+  for (const auto& [order, node] : seen_.byOrder()) {
+    const auto& id = tree().member(node).id.text();
+    if (order >= nextOrder() || directory_.absent().hasOrder(order)) {
+      return Error{ErrorCode::failed, fmt::format("{}: its order may be given again", id)};
     }
-    if (bytes + entryBytes > mostBytes && !entries.empty()) break;
-    bytes += entryBytes;
-    entries.push_back(std::move(entry));
+    if (!ports_.hasTaken(node)) {
+      return Error{ErrorCode::failed, fmt::format("{}: its port is not taken", id)};
+    }
+    const auto session = sessions_.find(directory_.record(node).connection);
+    if (session == sessions_.end() || session->second.member != node) {
+      return Error{ErrorCode::failed, fmt::format("{}: its connection is not its own", id)};
+    }
   }
-  more = next != byOrder_.end();
-  return entries;
+  return {};
 }
 
 }  // namespace espalier::metaserver

@@ -122,13 +122,13 @@ void Server::restoreState() {
 }
 
 std::optional<Snapshot> Server::snapshot(std::uint64_t newerThan) {
-  return directory_.with([&](Directory& directory) -> std::optional<Snapshot> {
-    const auto now = directory.catchUp(registry_);
+  return follower_.with([&](RegistryFollower& follower) -> std::optional<Snapshot> {
+    const auto now = follower.catchUp(registry_);
     if (now.awaiting || now.version <= newerThan) return std::nullopt;
     auto lost = registry_.with([](auto& registry) { return registry->lostLately(kLostWritten); });
     return Snapshot{now.version,
-                    directory.lines(),
-                    {now.network, now.nextOrder, directory.remembered(std::move(lost))}};
+                    follower.copy().lines(),
+                    {now.network, now.nextOrder, follower.copy().remembered(std::move(lost))}};
   });
 }
 
@@ -259,24 +259,24 @@ void Server::probed(ConnectionId connection, bool listening) {
 // --- commands ---
 
 Result<command::Topology> Server::topology(std::stop_token) {
-  return directory_.with([&](Directory& directory) {
-    directory.catchUp(registry_);
-    return directory.topology();
+  return follower_.with([&](RegistryFollower& follower) {
+    follower.catchUp(registry_);
+    return topologyOf(follower.copy());
   });
 }
 
 Result<std::string> Server::topologyDot(std::stop_token) {
-  const auto lines = directory_.with([&](Directory& directory) {
-    directory.catchUp(registry_);
-    return directory.lines();
+  const auto lines = follower_.with([&](RegistryFollower& follower) {
+    follower.catchUp(registry_);
+    return follower.copy().lines();
   });
   return topo::toDot(lines);
 }
 
 Result<command::KillPlan> Server::whatIfKilled(const PeerId& id, std::stop_token) {
-  const auto tree = directory_.with([&](Directory& directory) {
-    directory.catchUp(registry_);
-    return directory.tree(options_.maxLinks);
+  const auto tree = follower_.with([&](RegistryFollower& follower) {
+    follower.catchUp(registry_);
+    return follower.copy().tree(options_.maxLinks);
   });
   return whatif::killPlan(tree, id);
 }

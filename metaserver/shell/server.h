@@ -2,7 +2,8 @@
 //
 // Owns the listener and the registry (one mutex: Guarded). The loop's thread feeds the registry;
 // command threads and the files' writer look at a copy that follows it, a page of changes at a time
-// (directory.h), so nobody holds the mutex for long, or while waiting for a socket or a disk.
+// (registry_follower.h). So no thread holds the mutex for long, or while it waits for a socket or a
+// disk.
 //
 //   accepted --Hello (purpose registry)--> session --ends--> closed
 //      \--anything else, or silence for limits::kHelloTimeout--> closed with a Failure
@@ -17,8 +18,8 @@
 #include "common/net/listener.h"
 #include "metaserver/core/registry.h"
 #include "metaserver/shell/dial_back.h"
-#include "metaserver/shell/directory.h"
 #include "metaserver/shell/files_writer.h"
+#include "metaserver/shell/registry_follower.h"
 #include "metaserver/shell/metaserver_service.h"
 #include "metaserver/shell/options.h"
 
@@ -96,7 +97,7 @@ class Server final : public MetaserverService, private net::ListenerHandler {
   Prober prober_{*this};
   std::unique_ptr<net::Listener> listener_;
   Guarded<std::unique_ptr<Registry>> registry_{};
-  Guarded<Directory> directory_{};  // locked before the registry, never after
+  Guarded<RegistryFollower> follower_{};  // locked before the registry, never after
   TimePoint deadline_ = kNever;
   std::uint64_t connections_ = 0;
   std::deque<Probe> toProbe_;

@@ -1,4 +1,5 @@
 #include "tests/simulation/kill_each.h"
+#include "topo/plan.h"
 
 #include <algorithm>
 
@@ -36,7 +37,7 @@ Parents planned(const topo::Tree& tree, const std::string& victim) {
 topo::Tree toldTree(const metaserver::Registry& registry) {
   bool more = false;
   const auto entries = registry.entries(kNoOrder, SIZE_MAX, more);
-  topo::Tree tree(registry.options().maxLinks);
+  topo::Tree tree(registry.maxLinks());
   for (const auto& entry : entries) {
     tree.add({entry.member.id, entry.member.order, entry.member.endpoint});
   }
@@ -70,7 +71,7 @@ class Killing {
   std::optional<std::string> kill(NodeId victim, bool withMetaserver) {
     const std::string& id = world_.id(victim);
     const auto& registry = *world_.registry();
-    const Parents plan = planned(registry.snapshot(), id);
+    const Parents plan = planned(registry.tree(), id);
     const std::string told = difference(plan, planned(toldTree(registry), id));
     if (!told.empty()) return fmt::format("the plans for the death of {} differ: {}", id, told);
 

@@ -144,12 +144,13 @@ std::optional<std::string> judge(const World& world) {
     return fmt::format("{} places are still reserved", reserved);
   }
   std::map<std::string, std::vector<std::string>> lines;
-  for (const auto& line : registry->lines()) {
-    for (const auto& neighbour : line.neighbours) {
-      lines[line.id.text()].push_back(neighbour.text());
+  bool more = false;
+  for (const auto& entry : registry->entries(kNoOrder, SIZE_MAX, more)) {
+    for (const auto& neighbour : entry.neighbours) {
+      lines[entry.member.id.text()].push_back(neighbour.text());
     }
   }
-  const auto& snapshot = registry->snapshot();
+  const auto& snapshot = registry->tree();
   for (const NodeId peer : living) {
     const auto* tree = world.peer(peer).tree();
     std::vector<std::string> expected;

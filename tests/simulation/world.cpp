@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "common/base/limits.h"
 #include "tests/simulation/world_parts.h"
 
 namespace espalier::simulation {
@@ -130,12 +131,21 @@ void World::resume(NodeId number) {
   step(resumed, [&](peer::Effects& fx) { resumed.peer->tick(now_, fx); });
 }
 
+std::vector<metaserver::Remembered> World::remembered() {
+  for (bool more = true; more;) {
+    auto changes = registry_->takeChanges(limits::kMembers);
+    more = changes.more;
+    registryCopy_.apply(std::move(changes));
+  }
+  return registryCopy_.remembered(registry_->lostLately(limits::kMembers));
+}
+
 void World::crashMetaserver() {
   if (!registry_) return;
   log("metaserver dies");
-  disk_.nextOrder = registry_->options().nextOrder;
-  disk_.network = registry_->options().network;
-  if (!registry_->awaiting()) disk_.members = registry_->remembered();
+  disk_.nextOrder = registry_->nextOrder();
+  disk_.network = registry_->network();
+  if (!registry_->awaiting()) disk_.members = remembered();
   registry_.reset();
   ++registryLife_;
   registryTick_ = kNever;

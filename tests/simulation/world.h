@@ -30,6 +30,7 @@
 #include <vector>
 
 #include "metaserver/core/registry.h"
+#include "metaserver/core/registry_copy.h"
 #include "peer/core/pattern.h"
 #include "peer/core/peer.h"
 #include "tests/simulation/desk.h"
@@ -159,6 +160,7 @@ class World {
   void enqueue(NodeId to, std::function<void()> event);
 
   void lieToRegistry();
+  std::vector<metaserver::Remembered> remembered();  // what the metaserver's state file has
   void checkStep(Node& node);
   void checkPort(ConnectionId connection, const wire::Contact& admitted);
 
@@ -178,6 +180,7 @@ class World {
   std::uint64_t lies_ = 0;
 
   std::unique_ptr<metaserver::Registry> registry_;
+  metaserver::RegistryCopy registryCopy_;  // as the metaserver's shell follows it
   std::uint64_t registryLife_ = 0;
   TimePoint registryTick_ = kNever;
   struct RegistryDisk {

@@ -38,7 +38,7 @@ void World::lieToRegistry() {
         registry_->opened(connection, "127.0.0.1", now_);
         registry_->received(connection, lie, now_, fx);
       });
-      for (const auto& member : registry_->remembered()) {
+      for (const auto& member : remembered()) {
         if (member.key != liarsKey()) continue;
         fail(fmt::format("a liar is in the network as {}, with the order {} of {}",
                          member.id.text(), number(member.order), victim.id.text()));

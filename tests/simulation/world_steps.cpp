@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "tests/simulation/world_parts.h"
-#include "topo/tree_check.h"
 
 namespace espalier::simulation {
 
@@ -54,8 +53,8 @@ void World::stepRegistry(const std::function<void(metaserver::Effects&)>& event)
   event(fx);
   carryOut(fx);
   if (settings_.watch) {
-    const auto sound = topo::checkInvariants(registry_->snapshot());
-    if (!sound) fail("the metaserver's snapshot: " + sound.error().message);
+    const auto sound = registry_->checkInvariants();
+    if (!sound) fail("the registry: " + sound.error().message);
   }
   scheduleRegistryTick();
 }
@@ -134,7 +133,7 @@ void World::checkPort(ConnectionId connection, const wire::Contact& admitted) {
   if (!settings_.watch) return;
   const auto pipe = pipes_.find({kMetaserver, connection});
   if (pipe != pipes_.end() && pipe->second->comesBack) return;
-  const auto& snapshot = registry_->snapshot();
+  const auto& snapshot = registry_->tree();
   for (const auto node : snapshot.membersByOrder()) {
     const auto& member = snapshot.member(node);
     if (member.id != admitted.id && member.endpoint == admitted.endpoint) {

@@ -28,7 +28,7 @@ struct Copy {
   }
 
   bool isAs(const Registry& registry) const {
-    const auto& tree = registry.snapshot();
+    const auto& tree = registry.tree();
     bool more = false;
     const auto entries = registry.entries(kNoOrder, SIZE_MAX, more);
     if (rows.size() != entries.size()) return false;
@@ -61,7 +61,7 @@ TEST_CASE("whatever happens, a copy in pages of changes ends as the registry is"
       if (!in.contains(who)) {
         wire::Join join;
         if (move % 2 == 0 && orders.contains(who)) {  // it comes back as it was
-          join.network = metaserver.registry.options().network;
+          join.network = metaserver.registry.network();
           join.order = JoinOrder{orders[who]};
           join.neighbours = {peer(other)};
           join.parent = peer(other);

@@ -8,7 +8,9 @@
 #include <optional>
 #include <string>
 
+#include "common/base/limits.h"
 #include "metaserver/core/registry.h"
+#include "metaserver/core/registry_copy.h"
 
 namespace espalier::metaserver {
 
@@ -73,12 +75,22 @@ struct Metaserver {
   }
   std::string topo() const {
     std::string text;
-    for (const auto& line : registry.lines()) {
-      text += line.id.text() + ":";
-      for (const auto& neighbour : line.neighbours) text += " " + neighbour.text();
+    bool more = false;
+    for (const auto& entry : registry.entries(kNoOrder, SIZE_MAX, more)) {
+      text += entry.member.id.text() + ":";
+      for (const auto& neighbour : entry.neighbours) text += " " + neighbour.text();
       text += "\n";
     }
     return text;
+  }
+  // What the state file would have.
+  std::vector<Remembered> remembered() {
+    for (bool more = true; more;) {
+      auto changes = registry.takeChanges(limits::kMembers);
+      more = changes.more;
+      copy.apply(std::move(changes));
+    }
+    return copy.remembered(registry.lostLately(limits::kMembers));
   }
   void pass(Duration time) {
     now += time;
@@ -90,6 +102,7 @@ struct Metaserver {
   TimePoint now = kStart;
   Registry registry;
   std::map<PeerId, wire::Links> links;
+  RegistryCopy copy;
 };
 
 }  // namespace espalier::metaserver

@@ -171,11 +171,11 @@ TEST_CASE("what was lost is forgotten after a time") {
   metaserver.joinAndReport(1);
   metaserver.joinAndReport(2);
   metaserver.registry.closed(metaserver.connection(1), metaserver.now, metaserver.fx);
-  CHECK(metaserver.registry.remembered().size() == 2);
+  CHECK(metaserver.remembered().size() == 2);
   metaserver.now += limits::kAbsentKept;
   metaserver.say(2, wire::RegistryHeartbeat());
   metaserver.pass(0s);
-  CHECK(metaserver.registry.remembered().size() == 1);
+  CHECK(metaserver.remembered().size() == 1);
   CHECK(metaserver.admit(1, claim(1, 1)).self.order == JoinOrder{3});
 }
 
@@ -224,7 +224,7 @@ TEST_CASE("a metaserver without its state takes up the network of who comes back
   auto back = claim(2, 2);
   back.network.bytes[0] = 8;
   CHECK(metaserver.admit(2, back).self.order == JoinOrder{2});
-  CHECK(metaserver.registry.options().network == back.network);
+  CHECK(metaserver.registry.network() == back.network);
   CHECK(waits(metaserver.join(9)));
   auto first = claim(1, 1);
   first.network = back.network;

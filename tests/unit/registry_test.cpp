@@ -9,7 +9,7 @@
 #include "common/base/limits.h"
 #include "metaserver/core/registry.h"
 #include "tests/unit/registry_fixture.h"
-#include "topo/tree_check.h"
+#include "topo/plan.h"
 
 using namespace espalier;
 using namespace espalier::metaserver;
@@ -98,7 +98,7 @@ TEST_CASE("a port that is taken on the peer's machine is replaced, and not given
   CHECK(other->referral.parent.id == peer(1));
   CHECK(metaserver.admit(3).self.endpoint.port != other->self.endpoint.port);
   CHECK(metaserver.registry.version() > version);  // what is remembered on disk has the port
-  const auto& snapshot = metaserver.registry.snapshot();
+  const auto& snapshot = metaserver.registry.tree();
   CHECK(snapshot.member(*snapshot.find(peer(2))).endpoint == other->self.endpoint);
 }
 
@@ -119,10 +119,10 @@ TEST_CASE("who leaves is gone at once, and whoever asks is placed as the plan sa
   Metaserver metaserver;
   for (int number = 1; number <= 4; ++number) metaserver.joinAndReport(number);
   CHECK(metaserver.topo() == "s1: s2 s3\ns2: s1 s4\ns3: s1\ns4: s2\n");
-  const topo::NodeIndex dead[] = {*metaserver.registry.snapshot().find(peer(2))};
-  const auto plan = topo::planFailure(metaserver.registry.snapshot(), dead);
+  const topo::NodeIndex dead[] = {*metaserver.registry.tree().find(peer(2))};
+  const auto plan = topo::planFailure(metaserver.registry.tree(), dead);
   REQUIRE(plan.attachments.size() == 1);
-  const auto planned = metaserver.registry.snapshot().member(plan.attachments[0].parent).id;
+  const auto planned = metaserver.registry.tree().member(plan.attachments[0].parent).id;
   metaserver.say(2, wire::Quit());
   CHECK(metaserver.registry.size() == 3);
   const auto reply = metaserver.say(4, wire::Seek{peer(2), {}});
@@ -316,7 +316,7 @@ TEST_CASE("whatever peers do and claim, the snapshot is a forest within the link
         default:
           metaserver.pass(std::chrono::milliseconds(move >> 3));
       }
-      RC_ASSERT(topo::checkInvariants(metaserver.registry.snapshot()));
+      RC_ASSERT(metaserver.registry.checkInvariants());
       std::set<std::string> endpoints;
       bool more = false;
       for (const auto& entry : metaserver.registry.entries(kNoOrder, SIZE_MAX, more)) {

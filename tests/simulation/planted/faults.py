@@ -82,13 +82,13 @@ FAULTS = {
     # --- metaserver/core
     "reservation_never_released": Fault(
         "A place stays reserved for a peer that has arrived there.",
-        "    setReserved(member, false);\n    return;\n",
+        "    setReserved(node, false);\n    return;\n",
         "    return;\n",
         KILLS),
     "report_ignored": Fault(
         "The metaserver's snapshot does not follow what peers report.",
-        "  if (member.parent) member.failed.clear();\n  settle(node);\n",
-        "  if (member.parent) member.failed.clear();\n"),
+        "  changed(node);\n  restore(node);\n",
+        "  changed(node);\n"),
     "orphans_forgotten": Fault(
         "When a peer dies, nobody reserves the places of the plan for its children.",
         "    reserve(attachment.orphan, attachment.parent, now);\n",
@@ -100,7 +100,7 @@ FAULTS = {
         "if (!host.empty()) return port;"),
     "ghost_not_replaced": Fault(
         "A peer that comes back with its key is refused while its ghost is there.",
-        "if (member.key == join.key) return std::nullopt;",
+        "if (record(*there).key == join.key) return std::nullopt;",
         "if (join.key.isZero()) return std::nullopt;"),
     "order_without_key": Fault(
         "Whoever names the order of a member of before comes back as that member.",

@@ -1,38 +1,12 @@
-#include "metaserver/shell/directory.h"
+#include "metaserver/core/registry_copy.h"
 
 #include <algorithm>
-#include <thread>
 
 #include "common/base/limits.h"
 
-namespace espalier::metaserver::shell {
-namespace {
+namespace espalier::metaserver {
 
-using namespace std::chrono_literals;
-
-constexpr std::size_t kPage = 256;  // members: some 0.1 ms under the mutex
-// Between two pages: a mutex alone would mostly be taken again by the thread that let go of it.
-constexpr auto kBetweenPages = 50us;
-
-}  // namespace
-
-Directory::Moment Directory::catchUp(Guarded<std::unique_ptr<Registry>>& registry) {
-  while (true) {
-    Moment moment;
-    auto changes = registry.with([&](auto& there) {
-      auto page = there->takeChanges(kPage);
-      moment = {there->version(), there->awaiting(), there->options().network,
-                there->options().nextOrder};
-      return page;
-    });
-    const bool more = changes.more;
-    apply(std::move(changes));
-    if (!more) return moment;
-    std::this_thread::sleep_for(kBetweenPages);
-  }
-}
-
-void Directory::apply(MemberChanges changes) {
+void RegistryCopy::apply(MemberChanges changes) {
   if (changes.fromScratch) {
     rows_.clear();
     orders_.clear();
@@ -51,7 +25,7 @@ void Directory::apply(MemberChanges changes) {
   }
 }
 
-std::vector<PeerId> Directory::linksOf(const MemberRow& row) const {
+std::vector<PeerId> RegistryCopy::linksOf(const MemberRow& row) const {
   std::vector<PeerId> links;
   for (const auto& neighbour : row.neighbours) {
     const auto order = orders_.find(neighbour);
@@ -64,23 +38,14 @@ std::vector<PeerId> Directory::linksOf(const MemberRow& row) const {
   return links;
 }
 
-std::vector<topo::TopoLine> Directory::lines() const {
+std::vector<topo::TopoLine> RegistryCopy::lines() const {
   std::vector<topo::TopoLine> lines;
   lines.reserve(rows_.size());
   for (const auto& [order, row] : rows_) lines.push_back({row.contact.id, linksOf(row)});
   return lines;
 }
 
-command::Topology Directory::topology() const {
-  command::Topology topology;
-  topology.peers.reserve(rows_.size());
-  for (const auto& [order, row] : rows_) {
-    topology.peers.push_back({row.contact.id, row.contact.endpoint, linksOf(row)});
-  }
-  return topology;
-}
-
-topo::Tree Directory::tree(unsigned maxLinks) const {
+topo::Tree RegistryCopy::tree(unsigned maxLinks) const {
   topo::Tree tree(maxLinks);
   std::unordered_map<PeerId, std::vector<topo::NodeIndex>> below;
   std::vector<topo::NodeIndex> parents;
@@ -92,7 +57,7 @@ topo::Tree Directory::tree(unsigned maxLinks) const {
       parents.push_back(node);
     }
   }
-  // From the roots down: linking a peer that nobody hangs below is cheap.
+  // From the roots down, because linking a peer without children is cheap.
   for (std::size_t i = 0; i < parents.size(); ++i) {
     const auto children = below.find(tree.member(parents[i]).id);
     if (children == below.end()) continue;
@@ -103,7 +68,7 @@ topo::Tree Directory::tree(unsigned maxLinks) const {
   return tree;
 }
 
-std::vector<Remembered> Directory::remembered(std::vector<Remembered> lost) const {
+std::vector<Remembered> RegistryCopy::remembered(std::vector<Remembered> lost) const {
   std::vector<Remembered> all;
   all.reserve(rows_.size() + lost.size());
   for (const auto& [order, row] : rows_) {
@@ -114,11 +79,11 @@ std::vector<Remembered> Directory::remembered(std::vector<Remembered> lost) cons
   lost.resize(std::min(lost.size(), room));
   const auto middle = all.insert(all.end(), lost.begin(), lost.end());
   std::inplace_merge(all.begin(), middle, all.end(), byOrder);
-  // One that came back meanwhile is a member.
+  // A peer that came back meanwhile is a member.
   const auto twice = std::unique(all.begin(), all.end(),
                                  [](const auto& a, const auto& b) { return a.order == b.order; });
   all.erase(twice, all.end());
   return all;
 }
 
-}  // namespace espalier::metaserver::shell
+}  // namespace espalier::metaserver

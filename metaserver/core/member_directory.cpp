@@ -1,0 +1,73 @@
+#include "metaserver/core/member_directory.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/base/limits.h"
+
+namespace espalier::metaserver {
+
+MemberDirectory::MemberDirectory(const SeenTree& seen, wire::NetworkId network, JoinOrder nextOrder,
+                                 TimePoint now)
+    : seen_(seen),
+      tree_(seen.tree()),
+      network_(network),
+      nextOrder_(nextOrder),
+      unwritten_(nextOrder, now) {}
+
+std::optional<std::string> MemberDirectory::whyIdIsTaken(const wire::Join& join,
+                                                         TimePoint now) const {
+  if (const auto there = tree_.find(join.id)) {
+    if (record(*there).key == join.key) return std::nullopt;
+    return fmt::format("{} is in the network already, on {}", join.id.text(),
+                       tree_.member(*there).endpoint.text());
+  }
+  if (const auto* holder = absent_.holder(join.id, now); holder != nullptr) {
+    if (holder->key == join.key) return std::nullopt;
+    return fmt::format("{} is in the network already, on {}, and is waited for", join.id.text(),
+                       holder->endpoint.text());
+  }
+  return std::nullopt;
+}
+
+bool MemberDirectory::returns(const wire::Join& join, TimePoint now) {
+  if (join.network.isZero() || join.order == kNoOrder) return false;
+  if (join.network != network_) {
+    const bool lostState = tree_.empty() && absent_.size() == 0 && number(nextOrder_) == 1;
+    if (!lostState || number(join.order) > limits::kMembers) return false;
+    network_ = join.network;
+    unwritten_.believeAny(now);
+    newcomersFrom_ = now + limits::kRejoinWait;
+  }
+  if (const auto there = tree_.find(join.id)) return tree_.member(*there).order == join.order;
+  return absent_.take(join.id, join.key, join.order) ||
+         (unwritten_.isBelieved(join.order, now) && !seen_.byOrder().contains(join.order) &&
+          !absent_.hasOrder(join.order));
+}
+
+JoinOrder MemberDirectory::giveOrder(const wire::Join& join, bool returns, TimePoint now) {
+  const JoinOrder order = returns ? join.order : nextOrder_;
+  nextOrder_ = std::max(nextOrder_, JoinOrder{number(order) + 1});
+  unwritten_.taken(order, now);
+  return order;
+}
+
+void MemberDirectory::add(Node node, Record record) {
+  if (records_.size() <= topo::number(node)) records_.resize(topo::number(node) + 1);
+  record.admission = ++admissions_;
+  this->record(node) = record;
+}
+
+void MemberDirectory::becameAbsent(Node node, TimePoint now) {
+  const topo::Member& member = tree_.member(node);
+  absent_.add({member.id, record(node).key, member.order, member.endpoint},
+              AbsentMembers::Why::lost, now + limits::kRejoinWait, now);
+}
+
+void MemberDirectory::expire(TimePoint now) {
+  absent_.expire(now);
+  unwritten_.expire(now);
+}
+
+}  // namespace espalier::metaserver

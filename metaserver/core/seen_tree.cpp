@@ -1,0 +1,197 @@
+#include "metaserver/core/seen_tree.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/limits.h"
+#include "topo/tree_check.h"
+
+namespace espalier::metaserver {
+namespace {
+
+constexpr std::size_t kNeighbourBytes = 8;  // of a topology entry's frame, beside the texts
+constexpr std::size_t kEntryBytes = 64;
+
+std::vector<PeerId> withoutRepeats(const PeerId& self, const std::vector<PeerId>& reported) {
+  std::vector<PeerId> links;
+  for (const auto& neighbour : reported) {
+    if (neighbour == self) continue;
+    if (std::find(links.begin(), links.end(), neighbour) == links.end()) {
+      links.push_back(neighbour);
+    }
+  }
+  return links;
+}
+
+}  // namespace
+
+// --- members ---
+
+SeenTree::Node SeenTree::add(topo::Member newcomer) {
+  const JoinOrder order = newcomer.order;
+  const Node node = tree_.add(std::move(newcomer));
+  if (members_.size() <= topo::number(node)) members_.resize(topo::number(node) + 1);
+  byOrder_.emplace_hint(byOrder_.end(), order, node);  // newcomers come last
+  changed(node);
+  return node;
+}
+
+void SeenTree::remove(Node node) {
+  for (const Node child : tree_.children(node)) {
+    changed(child);
+    setReserved(child, false);
+  }
+  setReserved(node, false);
+  const JoinOrder order = tree_.member(node).order;
+  byOrder_.erase(order);
+  changes_.gone(node, order);
+  tree_.remove(node);
+  member(node) = Member();
+}
+
+void SeenTree::setPort(Node node, std::uint16_t port) {
+  tree_.setPort(node, port);
+  changed(node);
+}
+
+wire::Contact SeenTree::contact(Node node) const {
+  const topo::Member& member = tree_.member(node);
+  return {member.id, member.order, member.endpoint};
+}
+
+// --- links ---
+
+void SeenTree::report(Node node, std::optional<PeerId> parent,
+                      const std::vector<PeerId>& neighbours) {
+  member(node).report = {std::move(parent), withoutRepeats(tree_.member(node).id, neighbours)};
+  changed(node);
+  restore(node);
+}
+
+bool SeenTree::reserve(Node node, Node parent) {
+  if (!tree_.link(node, parent)) return false;
+  changed(node);
+  setReserved(node, true);
+  return true;
+}
+
+void SeenTree::release(Node node) {
+  tree_.unlink(node);
+  changed(node);
+  setReserved(node, false);
+}
+
+void SeenTree::setReserved(Node node, bool reserved) {
+  if (std::exchange(member(node).isReserved, reserved) == reserved) return;
+  reserved ? ++reserved_ : --reserved_;
+}
+
+bool SeenTree::reportsParent(Node child, Node parent) const {
+  return reported(child).parent == tree_.member(parent).id;
+}
+
+void SeenTree::restore(Node node) {
+  if (!reported(node).parent) return;
+  const auto parent = tree_.find(*reported(node).parent);
+  if (!parent || *parent == node) return;
+  if (tree_.parent(node) == parent) {
+    setReserved(node, false);
+    return;
+  }
+  if (tree_.parent(node)) release(node);
+  // Else a cycle: a peer between the two has moved and did not report it yet.
+  if (tree_.isBelow(*parent, node)) {
+    Node above = *parent;
+    while (tree_.parent(above) != node) above = *tree_.parent(above);
+    release(above);
+  }
+  if (tree_.freeSlots(node) == 0 && !makeRoom(node, node)) return;
+  if (tree_.freeSlots(*parent) == 0 && !makeRoom(*parent, node)) return;
+  if (!tree_.link(node, *parent)) return;
+  changed(node);
+  setReserved(node, false);
+}
+
+void SeenTree::restoreRoots() {
+  for (const Node node : tree_.roots()) restore(node);
+}
+
+// Frees a slot of a peer that has none: that of a link that is only reserved, else that of a link
+// that its child does not report.
+bool SeenTree::makeRoom(Node node, Node keep) {
+  std::optional<Node> least;
+  for (const Node child : tree_.children(node)) {
+    if (child == keep) continue;
+    if (isReserved(child)) {
+      least = child;
+      break;
+    }
+    if (!reportsParent(child, node)) least = child;
+  }
+  const auto above = tree_.parent(node);
+  if (!least && node != keep && above && !reportsParent(node, *above)) least = node;
+  if (!least) return false;
+  release(*least);
+  return true;
+}
+
+// --- queries ---
+
+bool SeenTree::isMutual(Node from, const PeerId& to) const {
+  const auto other = tree_.find(to);
+  if (!other) return false;
+  const auto& back = reported(*other).neighbours;
+  return std::find(back.begin(), back.end(), tree_.member(from).id) != back.end();
+}
+
+std::vector<wire::TopologyEntry> SeenTree::entries(JoinOrder after, std::size_t mostBytes,
+                                                   bool& more) const {
+  std::vector<wire::TopologyEntry> entries;
+  std::size_t bytes = 0;
+  auto next = byOrder_.upper_bound(after);
+  for (; next != byOrder_.end(); ++next) {
+    const Node node = next->second;
+    wire::TopologyEntry entry{contact(node), std::nullopt, {}};
+    std::size_t entryBytes = entry.member.id.text().size() + limits::kHostBytes + kEntryBytes;
+    for (const auto& neighbour : reported(node).neighbours) {
+      if (!isMutual(node, neighbour)) continue;
+      if (reported(node).parent == neighbour) entry.parent = neighbour;
+      entryBytes += neighbour.text().size() + kNeighbourBytes;
+      entry.neighbours.push_back(neighbour);
+    }
+    if (bytes + entryBytes > mostBytes && !entries.empty()) break;
+    bytes += entryBytes;
+    entries.push_back(std::move(entry));
+  }
+  more = next != byOrder_.end();
+  return entries;
+}
+
+Result<void> SeenTree::check() const {
+  if (auto sound = topo::checkInvariants(tree_); !sound) return sound;
+  const auto broken = [&](Node node, std::string_view what) {
+    return Error{ErrorCode::failed, fmt::format("{}: {}", tree_.member(node).id.text(), what)};
+  };
+  std::size_t reserved = 0;
+  for (const auto& [order, node] : byOrder_) {
+    if (!tree_.isMember(node) || tree_.member(node).order != order) {
+      return Error{ErrorCode::failed, fmt::format("no member has order {}", number(order))};
+    }
+    if (isReserved(node)) ++reserved;
+    if (isReserved(node) && !tree_.parent(node))
+      return broken(node, "a link to no parent is reserved");
+    const auto& links = reported(node).neighbours;
+    if (withoutRepeats(tree_.member(node).id, links) != links) {
+      return broken(node, "a link is reported twice, or to itself");
+    }
+  }
+  if (byOrder_.size() != tree_.size()) {
+    return Error{ErrorCode::failed, "not every member has an order"};
+  }
+  if (reserved != reserved_) return Error{ErrorCode::failed, "reservations are miscounted"};
+  return {};
+}
+
+}  // namespace espalier::metaserver
