@@ -1,32 +1,34 @@
 #include "common/command/line_editor.h"
 
 #include <fmt/format.h>
+#include <langinfo.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <langinfo.h>
 #include <cassert>
 #include <clocale>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "common/base/limits.h"
 #include "common/base/text.h"
 #include "common/base/thread.h"
-#include "common/command/line_editor_worker.h"
 #include "common/command/printing.h"
+#include "common/command/standard_output.h"
 
 namespace espalier::command {
 namespace {
 
-// libedit prints and counts columns by the locale; everything we print is UTF-8.
+// libedit prints and counts columns by the locale. Everything that is printed here is UTF-8.
 void useUtf8() {
   std::setlocale(LC_CTYPE, "");
   if (std::strcmp(::nl_langinfo(CODESET), "UTF-8") != 0) std::setlocale(LC_CTYPE, "C.UTF-8");
 }
 
-bool canMoveCursor() {
+// Of moving the cursor.
+bool isCapable() {
   const char* name = std::getenv("TERM");
   return name != nullptr && *name != 0 && std::strcmp(name, "dumb") != 0;
 }
@@ -34,56 +36,19 @@ bool canMoveCursor() {
 }  // namespace
 
 LineEditor::LineEditor(Settings settings)
-    : worker_(std::make_unique<Worker>(std::move(settings))) {}
-LineEditor::~LineEditor() = default;
-
-const Result<void>& LineEditor::started() const {
-  return worker_->started();
-}
-bool LineEditor::isTerminal() const {
-  return worker_->isTerminal();
-}
-LineEditor::Line LineEditor::read(const std::string& prompt, const Completer& complete) {
-  return worker_->read(prompt, complete);
-}
-void LineEditor::print(std::string_view text) {
-  worker_->print(text);
-}
-std::optional<Error> LineEditor::failure() const {
-  return worker_->failure();
-}
-void LineEditor::notify(std::string_view line) {
-  worker_->notify(line);
-}
-void LineEditor::showStatus(const std::string& line) {
-  worker_->showStatus(line);
-}
-bool LineEditor::interrupt() {
-  return worker_->interrupt();
-}
-void LineEditor::resized() {
-  worker_->redraw(false);
-}
-void LineEditor::resumed() {
-  worker_->redraw(true);
-}
-void LineEditor::close() {
-  worker_->close();
-}
-
-LineEditor::Worker::Worker(Settings settings)
     : settings_(std::move(settings)),
       terminal_(::isatty(settings_.input) != 0 && ::isatty(settings_.output) != 0),
-      capable_(terminal_ && canMoveCursor()),
+      canMoveCursor_(terminal_ && isCapable()),
       output_(settings_.output, limits::kControlGrace),
-      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      plain_(settings_.input, [this] { return awaitInput(false); }) {
   assert(wake_);
   if (terminal_) useUtf8();
   started_ = startThread(thread_, [this] { run(); });
   if (!started_) close();
 }
 
-LineEditor::Worker::~Worker() {
+LineEditor::~LineEditor() {
   close();
   {
     const std::lock_guard lock(mutex_);
@@ -93,17 +58,14 @@ LineEditor::Worker::~Worker() {
   if (thread_.joinable()) thread_.join();
 }
 
-void LineEditor::Worker::wake() {
+// --- any thread
+
+void LineEditor::wake() {
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
 }
 
-void LineEditor::Worker::drainWake() {
-  std::uint64_t count = 0;
-  [[maybe_unused]] const auto taken = ::read(wake_.get(), &count, sizeof count);
-}
-
-LineEditor::Line LineEditor::Worker::read(const std::string& prompt, const Completer& complete) {
+LineEditor::Line LineEditor::read(const std::string& prompt, const Completer& complete) {
   const auto head = prompt.rfind('\n');
   if (head != std::string::npos) print(prompt.substr(0, head + 1));
   std::unique_lock lock(mutex_);
@@ -118,17 +80,17 @@ LineEditor::Line LineEditor::Worker::read(const std::string& prompt, const Compl
   return std::move(*shared_.answer);
 }
 
-void LineEditor::Worker::print(std::string_view text) {
+void LineEditor::print(std::string_view text) {
   if (text.empty()) return;
   std::unique_lock lock(mutex_);
   if (terminal_ && shared_.closing) return;
   shared_.output.push_back({printable(text), false});
   const std::uint64_t mine = ++shared_.printsQueued;
   wake();
-  changed_.wait(lock, [&] { return printsDone_ >= mine || (terminal_ && shared_.closing); });
+  changed_.wait(lock, [&] { return shared_.printsDone >= mine || (terminal_ && shared_.closing); });
 }
 
-void LineEditor::Worker::notify(std::string_view line) {
+void LineEditor::notify(std::string_view line) {
   while (line.ends_with('\n')) line.remove_suffix(1);
   const std::lock_guard lock(mutex_);
   if (shared_.closing) return;
@@ -141,15 +103,15 @@ void LineEditor::Worker::notify(std::string_view line) {
   wake();
 }
 
-void LineEditor::Worker::showStatus(const std::string& line) {
-  if (!capable_) return;
+void LineEditor::showStatus(const std::string& line) {
+  if (!canMoveCursor_) return;
   const std::lock_guard lock(mutex_);
   shared_.status = printable(line);
   shared_.statusChanged = true;
   wake();
 }
 
-bool LineEditor::Worker::interrupt() {
+bool LineEditor::interrupt() {
   const std::lock_guard lock(mutex_);
   if (!shared_.wanted) return false;
   shared_.interrupted = true;
@@ -157,14 +119,14 @@ bool LineEditor::Worker::interrupt() {
   return true;
 }
 
-void LineEditor::Worker::redraw(bool prepareTerminal) {
+void LineEditor::redraw(bool modeLost) {
   const std::lock_guard lock(mutex_);
   shared_.resized = true;
-  shared_.prepareTerminal = shared_.prepareTerminal || prepareTerminal;
+  shared_.modeLost = shared_.modeLost || modeLost;
   wake();
 }
 
-void LineEditor::Worker::close() {
+void LineEditor::close() {
   const std::lock_guard lock(mutex_);
   shared_.closing = true;
   output_.abort();
@@ -172,8 +134,20 @@ void LineEditor::Worker::close() {
   wake();
 }
 
-void LineEditor::Worker::run() {
-  if (terminal_) openEditor();
+std::optional<Error> LineEditor::failure() const {
+  const std::lock_guard lock(mutex_);
+  return shared_.failure;
+}
+
+// --- the editor's thread
+
+void LineEditor::run() {
+  if (terminal_) {
+    edited_ = std::make_unique<EditedInput>(
+        EditedInput::Settings{settings_.input, settings_.historyFile, canMoveCursor_}, output_,
+        EditedInput::Owner{[this] { return awaitInput(true); },
+                           [this](const std::string& text) { write(text); }});
+  }
   while (true) {
     flush(false);
     std::optional<Wanted> wanted;
@@ -183,7 +157,7 @@ void LineEditor::Worker::run() {
       const std::lock_guard lock(mutex_);
       wanted = shared_.wanted;
       closing = shared_.closing;
-      // What is no terminal gets what a command came to, even if that was interrupted.
+      // After close() a terminal gets no more; a file or a pipe does, until the destructor runs.
       ending = shared_.ending || (terminal_ && closing);
     }
     if (wanted) {
@@ -202,49 +176,64 @@ void LineEditor::Worker::run() {
   }
   flush(false);
   eraseStatus();
-  if (terminal_) closeEditor();
+  edited_.reset();
 }
 
-void LineEditor::Worker::eraseStatus() {
+void LineEditor::drainWake() {
+  std::uint64_t count = 0;
+  [[maybe_unused]] const auto taken = ::read(wake_.get(), &count, sizeof count);
+}
+
+// An error of a terminal is not kept: its input ends as well.
+void LineEditor::write(const std::string& text) {
+  const auto written = failure() ? Result<void>() : output_.write(text);
+  if (written || terminal_) return;
+  const std::lock_guard lock(mutex_);
+  shared_.failure = cannotWriteOutput(written.error());
+}
+
+void LineEditor::eraseStatus() {
   if (statusShown_) write("\r\033[K");
   statusShown_ = false;
 }
 
-// Prints what is queued. `typing`: above a line that is being typed, which is drawn anew behind it.
-void LineEditor::Worker::flush(bool typing) {
+// Prints what is queued. `typing`: above a line that is being typed, which is drawn again below it.
+void LineEditor::flush(bool typing) {
+  const bool erased = printQueued(typing);
+  if (!typing) return drawStatus(erased);
+  if (erased) edited_->refresh();
+}
+
+// Whether anything was queued.
+bool LineEditor::printQueued(bool typing) {
   bool erased = false;
   while (true) {
     std::string text;
-    bool notice = false;
+    bool isNotice = false;
     {
       const std::lock_guard lock(mutex_);
-      if (shared_.output.empty()) break;
+      if (shared_.output.empty()) return erased;
       text = std::move(shared_.output.front().text);
-      notice = shared_.output.front().isNotice;
+      isNotice = shared_.output.front().isNotice;
       shared_.output.pop_front();
-      if (notice) {
-        --shared_.notices;
-        if (shared_.notices == 0 && shared_.lostNotices > 0) {
-          text += fmt::format("… and {} that the terminal did not take in time\n",
-                              counted(shared_.lostNotices, "line"));
-          shared_.lostNotices = 0;
-        }
+      if (isNotice && --shared_.notices == 0 && shared_.lostNotices > 0) {
+        text += fmt::format("… and {} that the terminal did not take in time\n",
+                            counted(shared_.lostNotices, "line"));
+        shared_.lostNotices = 0;
       }
     }
-    if (typing && !erased) eraseTyped();
+    if (typing && !erased) edited_->erase();
     erased = true;
     eraseStatus();
     write(text);
-    if (!notice) {
-      const std::lock_guard lock(mutex_);
-      ++printsDone_;
-      changed_.notify_all();
-    }
+    if (isNotice) continue;
+    const std::lock_guard lock(mutex_);
+    ++shared_.printsDone;
+    changed_.notify_all();
   }
-  if (typing) {
-    if (erased) el_set(editor_, EL_REFRESH);
-    return;
-  }
+}
+
+void LineEditor::drawStatus(bool erased) {
   std::string status;
   {
     const std::lock_guard lock(mutex_);
@@ -257,41 +246,63 @@ void LineEditor::Worker::flush(bool typing) {
   statusShown_ = true;
 }
 
-LineEditor::Line LineEditor::Worker::serve(const Wanted& wanted) {
-  prompt_ = wanted.prompt;
+LineEditor::Line LineEditor::serve(const Wanted& wanted) {
   eraseStatus();
   return terminal_ ? readEdited(wanted) : readPlain();
 }
 
-// Waits until there is input, doing meanwhile what others want done. `leave`: the line is over,
-// because of Ctrl-C or close().
-LineEditor::Worker::Round LineEditor::Worker::waitForInput(bool typing) {
+LineEditor::Line LineEditor::readPlain() {
+  if (auto line = plain_.read()) return {End::line, std::move(*line)};
+  if (plain_.hasEnded()) return {};
+  const std::lock_guard lock(mutex_);
+  return {shared_.closing ? End::ended : End::interrupted, {}};
+}
+
+LineEditor::Line LineEditor::readEdited(const Wanted& wanted) {
+  if (edited_->hasEnded()) return {};
+  auto line = edited_->read(wanted.prompt, wanted.complete);
+  bool interrupted = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (shared_.closing) return {};
+    interrupted = shared_.interrupted;
+  }
+  if (interrupted) {
+    write("^C\n");
+    return {End::interrupted, {}};
+  }
+  if (!line) {
+    write("\n");
+    return {};
+  }
+  const bool isBlank = line->find_first_not_of(" \t") == std::string::npos;
+  if (wanted.complete && !isBlank && line->size() <= limits::kCommandLineBytes) {
+    edited_->remember(*line);
+  }
+  return {End::line, std::move(*line)};
+}
+
+// Waits until there is input, and meanwhile prints and redraws. False: the line is over, because of
+// interrupt() or close().
+bool LineEditor::awaitInput(bool typing) {
   while (true) {
     bool resized = false;
-    bool prepare = false;
+    bool modeLost = false;
     {
       const std::lock_guard lock(mutex_);
-      if (shared_.closing || shared_.interrupted) return Round::leave;
+      if (shared_.closing || shared_.interrupted) return false;
       resized = std::exchange(shared_.resized, false);
-      prepare = std::exchange(shared_.prepareTerminal, false);
+      modeLost = std::exchange(shared_.modeLost, false);
     }
-    if (typing && prepare) {
-      // It believes to be in its mode already, and would do nothing.
-      el_set(editor_, EL_PREP_TERM, 0);
-      setRaw();
-    }
-    if (typing && resized) {
-      eraseTyped();  // terminals wrap again what stands there: by the new width
-      el_resize(editor_);
-      el_set(editor_, EL_REFRESH);
-    }
+    if (typing && modeLost) edited_->restoreMode();
+    if (typing && resized) edited_->resize();
     flush(typing);
     pollfd waiting[] = {{settings_.input, POLLIN, 0}, {wake_.get(), POLLIN, 0}};
     ::poll(waiting, 2, -1);
     if (waiting[1].revents != 0) {
       drainWake();
     } else if (waiting[0].revents != 0) {
-      return Round::go;
+      return true;
     }
   }
 }

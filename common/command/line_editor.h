@@ -1,4 +1,4 @@
-// A terminal where lines are typed while other things are printed above them.
+// A prompt: reads lines that a user types, and prints text and notices above the line meanwhile.
 //
 //   LineEditor editor(settings);
 //   while (true) {
@@ -8,26 +8,35 @@
 //   }
 //   editor.notify("s4 joined on 127.0.0.1:5004, referred to s2");  // any thread, never blocks
 //
-// With a terminal at both ends: editing and history by libedit, completion by the Tab key, Ctrl-D
-// on an empty line ends, Ctrl-C clears the line (interrupt(), which the owner calls on SIGINT; see
-// signals.h). Else plain lines are read, and prompts are not printed. Works on a dumb terminal.
+// With a terminal at both ends lines are edited by libedit (edited_input.h): history, completion by
+// the Tab key, Ctrl-D on an empty line ends, Ctrl-C clears the line. The owner calls interrupt() on
+// SIGINT (signals.h). Otherwise lines are read as they are (plain_input.h), and prompts are not
+// printed. A terminal that cannot move its cursor works, too.
 //
-// Only the editor's own thread touches the terminal. A terminal that takes nothing (Ctrl-S) stops
-// that thread and whoever print()s, nobody else: notices wait, limits::kNoticesQueued at most, and
-// then how many were lost is told. close() ends it even so, though a file or a pipe gets
-// limits::kControlGrace to take what was printed. Control characters of what is printed are
-// escaped.
+// Thread rule: one thread calls read(); any thread calls the rest. Only the editor's own thread
+// touches the terminal. If the terminal takes nothing (Ctrl-S), that thread and callers of print()
+// block, nobody else. Notices are queued, at most limits::kNoticesQueued; the number of those lost
+// is printed. close() ends the thread all the same; a file or a pipe has limits::kControlGrace to
+// take what was printed before.
 //
-// One terminal, one editor. read() from one thread at a time; everything else from any.
+// Control characters in what is printed are escaped. One terminal, one editor.
 #pragma once
 
-#include <functional>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 
-#include "common/command/dispatcher.h"
+#include "common/base/file_descriptor.h"
+#include "common/base/result.h"
+#include "common/command/edited_input.h"
+#include "common/command/plain_input.h"
+#include "common/command/terminal_output.h"
 
 namespace espalier::command {
 
@@ -36,10 +45,10 @@ class LineEditor {
   struct Settings {
     int input = 0;
     int output = 1;
-    std::string historyFile;  // empty: forgotten at the end
+    std::string historyFile;  // empty: the history is not kept
   };
-  // For the line up to the cursor. Called by the editor's thread: it must not wait for long.
-  using Completer = std::function<Completion(std::string_view line)>;
+  // Completes the line up to the cursor. Called by the editor's thread: it must not block for long.
+  using Completer = EditedInput::Completer;
 
   enum class End {
     line,
@@ -57,40 +66,98 @@ class LineEditor {
   LineEditor(const LineEditor&) = delete;
   LineEditor& operator=(const LineEditor&) = delete;
 
-  // Whether the system had a thread for it; one that it had none for is closed from the beginning.
-  const Result<void>& started() const;
-  bool isTerminal() const;
+  // An error if the system had no thread left; the editor is closed then.
+  const Result<void>& started() const { return started_; }
+  bool isTerminal() const { return terminal_; }
 
-  // Waits for a line. What precedes the last line feed of `prompt` is printed once. With a
-  // completer it is a command, which is kept in the history; else an answer, which is not.
+  // Waits for a line. What stands before the last line feed of `prompt` is printed once. With a
+  // completer the line is a command, which the history keeps; without one it is an answer.
   Line read(const std::string& prompt, const Completer& complete = {});
 
-  // Prints `text` as it stands, above a line that is being typed. Returns once the terminal has it.
+  // Prints `text` above a line that is being typed. Returns once the terminal has taken it.
   void print(std::string_view text);
 
-  // Why not all of what was printed could be written, where the output is no terminal: nothing more
-  // is written then.
+  // The first error of an output that is not a terminal. Nothing is written after it.
   std::optional<Error> failure() const;
 
-  // Prints one line as soon as the terminal takes it.
+  // Prints one line as soon as the terminal takes it. Does not block.
   void notify(std::string_view line);
 
-  // Shows a line that the next one replaces, and that is gone when empty: a progress bar. Nothing
-  // without a terminal that can do it.
+  // Shows a status line, such as a progress bar: the next one replaces it, an empty one removes it.
+  // Does nothing if the output cannot move its cursor.
   void showStatus(const std::string& line);
 
-  // Ctrl-C: clears the line that is being typed, and read() returns; false if none is.
+  // Ctrl-C: clears the line that is being typed, and read() returns. False: no line is being typed.
   bool interrupt();
-  void resized();  // SIGWINCH
-  void resumed();  // SIGCONT: whoever had the terminal meanwhile left it in another mode
+  void resized() { redraw(false); }  // SIGWINCH
+  void resumed() { redraw(true); }  // SIGCONT: another program may have changed the terminal's mode
 
-  // Every read() from now on, and one that waits, ends; what the terminal does not take at once is
-  // dropped. A file or a pipe still gets what is printed.
+  // Ends a waiting read() and every later one. A terminal loses what it does not take at once; a
+  // file or a pipe still gets what is printed.
   void close();
 
  private:
-  class Worker;
-  std::unique_ptr<Worker> worker_;
+  struct Wanted {
+    std::string prompt;
+    Completer complete;
+  };
+  struct Output {
+    std::string text;
+    bool isNotice = false;
+  };
+  // Under mutex_.
+  struct Shared {
+    std::deque<Output> output;
+    std::uint64_t printsQueued = 0;
+    std::uint64_t printsDone = 0;
+    std::size_t notices = 0;      // in `output`
+    std::size_t lostNotices = 0;  // since the last that was printed
+    std::string status;
+    bool statusChanged = false;
+    std::optional<Wanted> wanted;  // read() waits for this line
+    std::optional<Line> answer;
+    bool interrupted = false;
+    bool resized = false;
+    bool modeLost = false;
+    bool closing = false;
+    bool ending = false;  // the destructor runs
+    std::optional<Error> failure;
+  };
+
+  // Any thread.
+  void wake();
+  void redraw(bool modeLost);
+
+  // The editor's thread.
+  void run();
+  void drainWake();
+  void write(const std::string& text);
+  void flush(bool typing);
+  bool printQueued(bool typing);
+  void drawStatus(bool erased);
+  void eraseStatus();
+  Line serve(const Wanted& wanted);
+  Line readPlain();
+  Line readEdited(const Wanted& wanted);
+  bool awaitInput(bool typing);
+
+  const Settings settings_;
+  const bool terminal_;
+  const bool canMoveCursor_;
+  TerminalOutput output_;
+  FileDescriptor wake_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  Shared shared_;
+
+  // The editor's thread.
+  std::unique_ptr<EditedInput> edited_;  // with a terminal, while the thread runs
+  PlainInput plain_;
+  bool statusShown_ = false;
+
+  Result<void> started_;
+  std::jthread thread_;
 };
 
 }  // namespace espalier::command

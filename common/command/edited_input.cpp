@@ -1,17 +1,26 @@
-// What a LineEditor does through libedit (line_editor_worker.h): all of it on the editor's thread.
+#include "common/command/edited_input.h"
+
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cassert>
+#include <cerrno>
+#include <utility>
+#include <vector>
 
 #include "common/base/limits.h"
-#include "common/command/line_editor_worker.h"
 #include "common/command/printing.h"
 #include "common/command/progress.h"
 
 namespace espalier::command {
 namespace {
+
+EditedInput* inputOf(EditLine* editor) {
+  void* data = nullptr;
+  el_get(editor, EL_CLIENTDATA, &data);
+  return static_cast<EditedInput*>(data);
+}
 
 // The columns of what libedit shows for typed text: control characters as ^X.
 std::size_t typedWidth(std::string_view text) {
@@ -37,41 +46,54 @@ std::string commonBeginning(const std::vector<std::string>& words) {
 
 }  // namespace
 
-void LineEditor::Worker::openEditor() {
-  // libedit wants streams; what it reads comes through character().
+EditedInput::EditedInput(Settings settings, TerminalOutput& output, Owner owner)
+    : settings_(std::move(settings)), output_(output), owner_(std::move(owner)) {
+  // libedit wants streams. It reads through readCharacter() only.
   input_ = ::fdopen(::dup(settings_.input), "r");
   silent_ = std::fopen("/dev/null", "w");
   assert(input_ != nullptr && silent_ != nullptr);
   editor_ = el_init_fd("espalier", input_, output_.stream(), silent_, settings_.input,
                        output_.descriptor(), ::fileno(silent_));
   assert(editor_ != nullptr);
-  const auto self = [](EditLine* editor) {
-    void* data = nullptr;
-    el_get(editor, EL_CLIENTDATA, &data);
-    return static_cast<Worker*>(data);
-  };
-  static constexpr auto kSelf = self;
   el_set(editor_, EL_CLIENTDATA, this);
   el_set(editor_, EL_EDITOR, "emacs");
   el_set(editor_, EL_SIGNAL, 0);
   using Prompt = char* (*)(EditLine*);
-  const Prompt prompt = [](EditLine* editor) { return kSelf(editor)->prompt_.data(); };
+  const Prompt prompt = [](EditLine* editor) { return inputOf(editor)->prompt_.data(); };
   el_set(editor_, EL_PROMPT, prompt);
   const el_rfunc_t read = [](EditLine* editor, wchar_t* result) {
-    return kSelf(editor)->character(result);
+    return inputOf(editor)->readCharacter(result);
   };
   el_wset(editor_, EL_GETCFN, read);
+  bindKeys();
+  enterMode();
+  openHistory();
+}
+
+EditedInput::~EditedInput() {
+  HistEvent event;
+  if (!settings_.historyFile.empty()) {
+    history(history_, &event, H_SAVE, settings_.historyFile.c_str());
+  }
+  el_end(editor_);  // leaves the terminal's mode
+  history_end(history_);
+  std::fclose(input_);
+  std::fclose(silent_);
+}
+
+void EditedInput::bindKeys() {
   using Function = unsigned char (*)(EditLine*, int);
   const Function complete = [](EditLine* editor, int) -> unsigned char {
-    return kSelf(editor)->completeLine();
+    return inputOf(editor)->complete();
   };
   el_set(editor_, EL_ADDFN, "espalier-complete", "complete", complete);
   el_set(editor_, EL_BIND, "^I", "espalier-complete", nullptr);
   el_set(editor_, EL_BIND, "^R", "em-inc-search-prev", nullptr);
   el_set(editor_, EL_BIND, "^W", "ed-delete-prev-word", nullptr);
   el_set(editor_, EL_BIND, "\033[3~", "ed-delete-next-char", nullptr);
+}
 
-  setRaw();
+void EditedInput::openHistory() {
   history_ = history_init();
   HistEvent event;
   history(history_, &event, H_SETSIZE, static_cast<int>(limits::kHistoryLines));
@@ -82,61 +104,51 @@ void LineEditor::Worker::openEditor() {
   el_set(editor_, EL_HIST, history, history_);
 }
 
-// The terminal stays in libedit's mode also while no line is read: libedit itself enters it only
-// after the prompt is printed, and who types at once would see it echoed twice. el_end() leaves it.
-void LineEditor::Worker::setRaw() {
+void EditedInput::enterMode() {
   el_set(editor_, EL_PREP_TERM, 1);
 }
 
-void LineEditor::Worker::closeEditor() {
-  HistEvent event;
-  if (!settings_.historyFile.empty()) {
-    history(history_, &event, H_SAVE, settings_.historyFile.c_str());
-  }
-  el_end(editor_);
-  history_end(history_);
-  std::fclose(input_);
-  std::fclose(silent_);
+void EditedInput::restoreMode() {
+  // libedit believes that the terminal is in its mode already: without leaving it, entering it does
+  // nothing.
+  el_set(editor_, EL_PREP_TERM, 0);
+  enterMode();
 }
 
-LineEditor::Line LineEditor::Worker::readEdited(const Wanted& wanted) {
-  if (inputEnded_) return {};
-  complete_ = wanted.complete;
+std::optional<std::string> EditedInput::read(const std::string& prompt, const Completer& complete) {
+  if (ended_) return std::nullopt;
+  prompt_ = prompt;
+  completer_ = complete;
   int count = 0;
   const char* typed = el_gets(editor_, &count);
-  setRaw();
-  bool interrupted = false;
-  {
-    const std::lock_guard lock(mutex_);
-    if (shared_.closing) return {};
-    interrupted = shared_.interrupted;
-  }
-  if (interrupted) {
-    write("^C\n");
-    return {End::interrupted, {}};
-  }
-  if (typed == nullptr || count <= 0) {
-    write("\n");
-    return {};
-  }
-  Line line{End::line, std::string(typed, static_cast<std::size_t>(count))};
-  while (!line.text.empty() && (line.text.back() == '\n' || line.text.back() == '\r')) {
-    line.text.pop_back();
-  }
-  const bool blank = line.text.find_first_not_of(" \t") == std::string::npos;
-  if (wanted.complete && !blank && line.text.size() <= limits::kCommandLineBytes) {
-    HistEvent event;
-    history(history_, &event, H_ENTER, line.text.c_str());
-  }
+  enterMode();
+  if (typed == nullptr || count <= 0) return std::nullopt;
+  std::string line(typed, static_cast<std::size_t>(count));
+  while (line.ends_with('\n') || line.ends_with('\r')) line.pop_back();
   return line;
 }
 
+void EditedInput::remember(const std::string& line) {
+  HistEvent event;
+  history(history_, &event, H_ENTER, line.c_str());
+}
+
+void EditedInput::refresh() {
+  el_set(editor_, EL_REFRESH);
+}
+
+void EditedInput::resize() {
+  erase();  // terminals wrap the line again by their new width
+  el_resize(editor_);
+  refresh();
+}
+
 // One character of UTF-8 for libedit: 1 if there is one, 0 to leave the line.
-int LineEditor::Worker::character(wchar_t* result) {
+int EditedInput::readCharacter(wchar_t* result) {
   wchar_t value = 0;
   int missing = 0;
   do {
-    if (waitForInput(true) == Round::leave) return 0;
+    if (!owner_.awaitInput()) return 0;
     unsigned char byte = 0;
     const auto size = ::read(settings_.input, &byte, 1);
     if (size < 0 && (errno == EINTR || errno == EAGAIN)) {
@@ -144,7 +156,7 @@ int LineEditor::Worker::character(wchar_t* result) {
       continue;
     }
     if (size <= 0) {
-      inputEnded_ = true;  // the terminal was hung up
+      ended_ = true;  // the terminal was hung up
       return 0;
     }
     if (byte < 0x80) {
@@ -163,26 +175,22 @@ int LineEditor::Worker::character(wchar_t* result) {
   return 1;
 }
 
-// Takes the prompt and what is typed behind it off the screen; the cursor is at its beginning then.
-void LineEditor::Worker::eraseTyped() {
-  if (!capable_) {
-    write("\n");
-    return;
-  }
+void EditedInput::erase() {
+  if (!settings_.canMoveCursor) return owner_.write("\n");
   const LineInfo* info = el_line(editor_);
   const std::string_view before(info->buffer,
                                 static_cast<std::size_t>(info->cursor - info->buffer));
   const std::size_t rows =
       (displayWidth(prompt_) + typedWidth(before)) / terminalColumns(output_.descriptor());
-  write(rows > 0 ? fmt::format("\r\033[{}A\033[J", rows) : "\r\033[J");
+  owner_.write(rows > 0 ? fmt::format("\r\033[{}A\033[J", rows) : "\r\033[J");
 }
 
-unsigned char LineEditor::Worker::completeLine() {
-  if (!complete_) return CC_REFRESH_BEEP;
+unsigned char EditedInput::complete() {
+  if (!completer_) return CC_REFRESH_BEEP;
   const LineInfo* info = el_line(editor_);
   const std::string line(info->buffer, static_cast<std::size_t>(info->cursor - info->buffer));
-  Completion completion = complete_(line);
-  // What others named could steer the terminal once it is in the line.
+  Completion completion = completer_(line);
+  // Names from the network may have control characters, which would steer the terminal.
   std::erase_if(completion.candidates,
                 [](const std::string& each) { return printable(each) != each; });
   auto& candidates = completion.candidates;
@@ -191,8 +199,8 @@ unsigned char LineEditor::Worker::completeLine() {
   const bool only = candidates.size() == 1 && !completion.more;
   if (only && !replacement.ends_with('/')) replacement += ' ';
   const std::string typed = line.substr(completion.start);
-  // Several that begin with a quote have only that in common: it would not help. What the first of
-  // very many have in common need not be what all have.
+  // If the common beginning adds nothing (several quoted candidates have only the quote in common),
+  // or is that of the first candidates only, they are shown instead.
   if (completion.more || (!only && replacement.size() <= typed.size())) {
     showCandidates(completion);
     return CC_REFRESH;
@@ -206,7 +214,7 @@ unsigned char LineEditor::Worker::completeLine() {
   return CC_REFRESH;
 }
 
-void LineEditor::Worker::showCandidates(const Completion& completion) {
+void EditedInput::showCandidates(const Completion& completion) {
   const auto& candidates = completion.candidates;
   std::size_t width = 0;
   for (const auto& each : candidates) width = std::max(width, displayWidth(each) + 2);
@@ -219,9 +227,9 @@ void LineEditor::Worker::showCandidates(const Completion& completion) {
     text += last ? "\n" : std::string(width - displayWidth(candidates[i]), ' ');
   }
   if (completion.more) text += "and more\n";
-  eraseTyped();
-  write(text);
-  el_set(editor_, EL_REFRESH);
+  erase();
+  owner_.write(text);
+  refresh();
 }
 
 }  // namespace espalier::command
