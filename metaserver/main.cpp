@@ -11,7 +11,7 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
-#include "common/command/control.h"
+#include "common/command/control_server.h"
 #include "common/command/log_writer.h"
 #include "common/command/options.h"
 #include "common/command/program.h"

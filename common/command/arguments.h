@@ -1,5 +1,5 @@
-// The words behind a command's name as its values and flags. Pure functions, for
-// dispatcher.cpp only.
+// Parses the words behind a command's name into values and flags. Pure functions; only
+// dispatcher.cpp calls them.
 #pragma once
 
 #include <cstddef>
@@ -14,15 +14,15 @@ namespace espalier::command {
 
 const Flag* findFlag(const Command& command, std::string_view name);
 
-// What the value at that position is; the last kind stands for all that follow.
+// The kind of the value at that position. The last kind counts for all further values.
 Kind kindOfValue(const Command& command, std::size_t position);
 
-// `words` begin with the command's name. Errors have the code `usage`.
+// The first of `words` is the command's name. Errors have the code `usage`.
 Result<Arguments> readArguments(const Command& command, const std::vector<std::string>& words);
 
-// A leading ~/ of each local path, which nobody else expands: a prompt has no shell before it, and
-// a line of -e stands in quotes. Errors of the code `usage`: ~name, and a relative path of an asker
-// whose folder is gone.
+// Expands a leading ~/ of each local path. No shell has done that: a prompt has none, and a line of
+// -e is quoted. Errors of the code `usage`: ~name, and a relative path if the client's working
+// directory was removed.
 Result<void> expandPaths(const Command& command, Arguments& arguments, const Context& context);
 
 }  // namespace espalier::command

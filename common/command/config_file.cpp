@@ -27,7 +27,7 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
 }
 
-// Without a comment that begins behind a blank.
+// Removes a comment that begins behind a blank.
 std::string_view withoutComment(std::string_view text) {
   for (std::size_t i = 1; i < text.size(); ++i) {
     if (text[i] == '#' && isBlank(text[i - 1])) return text.substr(0, i);

@@ -50,7 +50,7 @@ Result<FileDescriptor> connectControl(int folder) {
 Result<FileDescriptor> listenControl(int folder) {
   FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return systemError("cannot make the control socket", errno);
-  // Before bind(): Linux gives the file the mode of the socket, so that it is never open to others.
+  // Before bind(): Linux gives the file the mode of the socket, so other users never have access.
   if (::fchmod(socket.get(), 0600) != 0) {
     return systemError("cannot set the mode of the control socket", errno);
   }
@@ -127,7 +127,7 @@ bool sendLine(int socket, const Json& message) {
 bool sendText(int socket, const char* name, std::string_view text) {
   while (!text.empty()) {
     std::size_t size = std::min(text.size(), limits::kControlOutputBytes);
-    // Back to the beginning of a character; malformed text has none within four bytes.
+    // Cut before a character begins. Malformed text may have no such place within four bytes.
     for (int i = 0; i < 4 && size < text.size() && size > 1; ++i) {
       if ((static_cast<unsigned char>(text[size]) & 0xC0) != 0x80) break;
       --size;
@@ -149,7 +149,7 @@ LineReader::State LineReader::receive(int socket) {
     const auto received = ::recv(socket, chunk.data(), chunk.size(), MSG_DONTWAIT);
     if (received > 0) {
       buffer_.append(chunk.data(), static_cast<std::size_t>(received));
-      // One round at a time: the caller takes the lines, and comes back for the rest.
+      // Only one read: the caller takes the lines before it reads more.
       if (buffer_.size() < limits::kControlLineBytes) continue;
       const auto lastEnd = buffer_.rfind('\n');
       const auto unfinished =

@@ -1,4 +1,4 @@
-// What both ends of a control socket share: where it lies, and lines of JSON over it.
+// What both ends of a control socket have in common: the path of the socket, and lines of JSON.
 #pragma once
 
 #include <optional>
@@ -14,39 +14,38 @@ namespace espalier::command {
 inline constexpr const char* kControlSocket = "control.sock";
 inline constexpr const char* kControlLock = "control.lock";
 
-// A socket connected to the one in that open state folder. Errors: `unavailable` when nobody
-// answers, `timeout` when so many wait to be answered that there is no room for one more, as at a
-// program that is stopped, `configuration` when a program of another user answers: it is told
-// nothing. A socket's address has only 108 bytes, so both ends name it through /proc/self/fd. Never
-// blocks.
+// Connects to the socket in that open state folder. Never blocks. Errors: `unavailable` if no
+// program listens; `timeout` if its queue of connections is full, as that of a stopped program is;
+// `configuration` if a program of another user listens, to which nothing is sent. The address of a
+// socket has only 108 bytes, so both ends name it through /proc/self/fd.
 Result<FileDescriptor> connectControl(int folder);
 Result<FileDescriptor> listenControl(int folder);
 
 // Whether the process at the other end belongs to this user, or to root.
 bool isSameUser(int socket);
 
-// Members that may be any bytes, such as paths: a text when they are UTF-8, else NAME with what
-// JSON cannot hold replaced, for older programs, and NAMEHex with all of them.
+// A member that may hold any bytes, such as a path. UTF-8 is put as text. Other bytes are put
+// twice: as NAME, with U+FFFD for what JSON cannot hold, for older programs; and as NAMEHex.
 void putBytes(Json& message, const std::string& name, std::string_view bytes);
-// What putBytes() put there; nothing when the member is missing or has another type.
+// The bytes that putBytes() put; nothing if the member is missing or has another type.
 std::optional<std::string> getBytes(const Json& message, const std::string& name);
 
-// {"progress":{…}}, or {"progress":null} when it is over.
+// {"progress":{…}}, or {"progress":null} at its end.
 Json progressMessage(const Progress& progress);
 
-// One line. False when the other end is gone, or takes nothing for as long as SO_SNDTIMEO says.
+// Sends one line. False if the connection was closed, or SO_SNDTIMEO has passed.
 bool sendLine(int socket, const Json& message);
 
-// Text as several {"NAME": …} lines within limits::kControlOutputBytes, cut between characters.
+// Sends text as {"NAME": …} lines of at most limits::kControlOutputBytes, cut between characters.
 bool sendText(int socket, const char* name, std::string_view text);
 
-// Cuts what arrives into lines. Not thread-safe.
+// Cuts the bytes that arrive into lines. Not thread-safe.
 class LineReader {
  public:
   enum class State { open, ended };
-  // Takes what has arrived without waiting. `ended`: closed, failed, or a line over the limit.
+  // Reads what has arrived, without blocking. `ended`: closed, failed, or a line over the limit.
   State receive(int socket);
-  // The next line as JSON; a line that is no object is null.
+  // The next line as JSON; null for a line that is not an object.
   std::optional<Json> next();
 
  private:

@@ -1,3 +1,5 @@
+#include "common/command/control_client.h"
+
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -10,7 +12,6 @@
 #include "common/base/limits.h"
 #include "common/base/state_folder.h"
 #include "common/base/text.h"
-#include "common/command/control.h"
 #include "common/command/control_channel.h"
 #include "common/command/liveness.h"
 #include "common/command/printing.h"
@@ -22,15 +23,20 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kLook = 100ms;  // between two looks at what no descriptor tells
+constexpr auto kLook = 100ms;  // between two checks of what no descriptor reports
 
-// What one command came to.
+std::string doesNotAnswer(const RunningProgram& program) {
+  return program.name + " that runs on " + escaped(program.stateDir) +
+         " does not answer: it may be stopped";
+}
+
+// How one command ended.
 struct Ended {
   int exitCode = 0;
   bool stops = false;
 };
 
-// As the command would have failed by itself.
+// Prints an error as the command itself would have.
 Ended fail(const Error& error, const std::string& line, const Context& context,
            const Output& output) {
   if (context.json) {
@@ -65,7 +71,7 @@ class Client {
           const std::uint64_t one = 1;
           [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
         }) {
-    // A program that is stopped takes only what fits into the socket.
+    // A stopped program takes only what fits into the socket's buffer.
     constexpr auto kSeconds = std::chrono::seconds(limits::kControlPatience).count();
     const timeval patience{kSeconds, 0};
     ::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
@@ -75,7 +81,7 @@ class Client {
     line_ = line;
     out_.clear();
     err_.clear();
-    // Also when it cannot be sent: whoever turned us away has said why.
+    // Goes on if this fails: a server that refused the connection has sent the reason.
     sendLine(socket_.get(), request());
     liveness_.heard();
     TimePoint giveUp = kNever;
@@ -113,14 +119,14 @@ class Client {
         {socket_.get(), POLLIN, 0}, {liveness_.descriptor(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
     const auto pause =
         std::chrono::ceil<std::chrono::milliseconds>(liveness_.pause(cancelled ? kLook : 1h));
-    // Once cancelled the eventfd stays readable.
+    // The eventfd stays readable after a cancellation.
     ::poll(waiting, cancelled ? 2 : 3, static_cast<int>(pause.count()));
     if (waiting[0].revents != 0) {
       ended_ = reader_.receive(socket_.get()) == LineReader::State::ended;
     }
   }
 
-  // What a command came to is shown at its end only: of one that breaks off nothing but that.
+  // Output is kept until the command's end, see the header.
   std::optional<Ended> take(const Json& message) {
     if (message.contains("exit") && message["exit"].is_number_integer()) {
       return finish(message["exit"].get<int>() & 0xFF, message.value("stops", Json()) == true);
@@ -138,7 +144,7 @@ class Client {
   }
 
   Ended finish(int exitCode, bool stops) {
-    if (context_.json && out_.empty() && !err_.empty()) {  // it was turned away
+    if (context_.json && out_.empty() && !err_.empty()) {  // the server refused the connection
       while (err_.ends_with('\n')) err_.pop_back();
       fail({errorCodeFromWire(static_cast<unsigned>(exitCode)), err_}, line_, context_, output_);
     } else {
@@ -174,7 +180,7 @@ class Client {
   Context& context_;
   const Output& output_;
   std::string line_;
-  std::string out_;  // as long as the answer: the program is this user's own
+  std::string out_;  // without a bound: the server runs as this user
   std::string err_;
   LineReader reader_;
   bool ended_ = false;
@@ -185,11 +191,6 @@ class Client {
 
 }  // namespace
 
-std::string doesNotAnswer(const RunningProgram& program) {
-  return program.name + " that runs on " + escaped(program.stateDir) +
-         " does not answer: it may be stopped";
-}
-
 std::optional<int> runInRunning(const RunningProgram& program,
                                 const std::vector<std::string>& lines, Context& context,
                                 const Output& output) {
@@ -198,7 +199,7 @@ std::optional<int> runInRunning(const RunningProgram& program,
     return fail(error, first, context, output).exitCode;
   };
   awaitState(program.stateDir, context.stop);
-  // Before anything is said: a folder of another user's may hold a socket of another user's.
+  // Before anything is sent: the folder of another user may hold that user's socket.
   const auto folder = findStateFolder(program.stateDir);
   if (!folder && folder.error().code == ErrorCode::failed) return std::nullopt;
   if (!folder) return refuse(folder.error());

@@ -1,3 +1,5 @@
+#include "common/command/control_server.h"
+
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -11,7 +13,6 @@
 #include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/base/thread.h"
-#include "common/command/control.h"
 #include "common/command/control_channel.h"
 
 namespace espalier::command {
@@ -28,14 +29,14 @@ bool yes(const Json& message, const char* name) {
 
 }  // namespace
 
-// One client. The server's thread reads for it and hands over messages; its own thread runs the
-// commands and writes.
+// One client. The server's thread reads its messages and queues them; the session's own thread runs
+// the commands and writes.
 class ControlServer::Session {
  public:
   Session(const Dispatcher& dispatcher, FileDescriptor socket, int wake)
       : dispatcher_(dispatcher), socket_(std::move(socket)), wake_(wake) {}
 
-  // A session that was not started is done, and may only be destroyed.
+  // After an error the session may only be destroyed.
   Result<void> start() {
     return startThread(thread_, [this] { serve(); });
   }
@@ -44,14 +45,14 @@ class ControlServer::Session {
   bool done() const { return done_; }
   bool readable() const { return open_; }
 
-  // Called by the server's thread when something has arrived.
+  // Called by the server's thread when the socket is readable.
   void receive() {
     const auto state = reader_.receive(socket_.get());
     while (auto message = reader_.next()) take(std::move(*message));
     if (state == LineReader::State::ended) leave();
   }
 
-  // Interrupts what runs. Its answer is still written.
+  // Interrupts the running command. Its answer is still written.
   void interrupt() {
     stop_.request_stop();
     const std::lock_guard lock(mutex_);
@@ -59,7 +60,7 @@ class ControlServer::Session {
     changed_.notify_all();
   }
 
-  // A client that reads nothing must not keep us.
+  // For a client that reads nothing, and would delay the end.
   void cut() { ::shutdown(socket_.get(), SHUT_RDWR); }
 
  private:
@@ -111,7 +112,7 @@ class ControlServer::Session {
     context.json = yes(request, "json");
     context.directory = getBytes(request, "directory").value_or("");
     context.nowhere = context.directory.empty();
-    // Whoever says nothing of a home is older than this: then it is ours, as it was.
+    // An older client sends no home. Then it is this process's.
     if (request.contains("home")) context.home = getBytes(request, "home");
     context.say = [this](const std::string& line) { sendLine(socket_.get(), {{"say", line}}); };
     if (context.json) {
@@ -140,7 +141,7 @@ class ControlServer::Session {
     const auto now = Clock::now();
     const bool last = progress.name.empty() || progress.done == progress.total;
     if (!last && now - progressSent_ < limits::kProgressInterval) return;
-    // A client that has stopped reading misses figures, and does not hold the transfer up.
+    // If the client does not read, it misses this progress; the transfer goes on.
     pollfd room{socket_.get(), POLLOUT, 0};
     if (::poll(&room, 1, 0) != 1) return;
     progressSent_ = now;
@@ -210,7 +211,7 @@ void ControlServer::stop() {
   thread_.join();
 }
 
-// The folder may be removed by its user at any moment.
+// The user may remove the folder at any time.
 void ControlServer::checkState() {
   using Found = StateClaim::Found;
   nextCheck_ = Clock::now() + limits::kStateCheck;
@@ -244,7 +245,7 @@ void ControlServer::run(const std::stop_token& stop) {
     sessions_.remove_if([](const auto& session) { return session->done(); });
     if (stop.stop_requested()) {
       if (end == kNever) {
-        state_.hide();  // who comes now finds nobody, instead of one that is ending
+        state_.hide();  // new clients find no server, instead of one that is ending
         end = Clock::now() + limits::kControlGrace;
         for (auto& session : sessions_) session->interrupt();
       }

@@ -34,7 +34,7 @@ bool Liveness::look() {
   return Clock::now() < giveUp_;
 }
 
-// It may be refused while the program ends: then the command's own connection ends soon, too.
+// A probe is refused while the program ends. The command's own connection ends soon after.
 void Liveness::connect() {
   auto socket = connectControl(folder_);
   if (!socket) return;

@@ -1,10 +1,12 @@
-// Tells a running program that takes its time from one that is stopped.
+// Tells a client whether the program that runs its command is slow or stopped.
 //
-// A command may run for hours without a word. After limits::kControlProbe of silence the client
-// asks over a connection of its own for an empty command, which every version answers at once;
-// whatever comes back is a sign of life, and so is a byte of the command's own connection. Without
-// one for limits::kControlPatience the program counts as stopped. A client that was itself stopped
-// reads what has arrived before it judges. Not thread-safe; never blocks, except where said.
+// A command may run for hours without output. After limits::kControlProbe of silence the client
+// sends an empty command over a second connection (the probe), which every version answers at once.
+// An answer to a probe, or any byte of the command's own connection, proves that the program runs.
+// After limits::kControlPatience without either it counts as stopped. A client that was itself
+// stopped reads what has arrived before it decides.
+//
+// Not thread-safe. Never blocks, except where a function says so.
 #pragma once
 
 #include <cstddef>
@@ -26,14 +28,14 @@ class Liveness {
   // `folder`: the program's open state folder, which outlives this.
   explicit Liveness(int folder, Times times) : folder_(folder), times_(times) { heard(); }
 
-  // The program has said something, or is asked something new.
+  // Called when a byte of the program has arrived, and when a command is sent.
   void heard();
-  // Probes, and reads answers, as far as that is due. False once it counts as stopped.
+  // Sends a probe or reads its answer, if due. False: the program counts as stopped.
   bool look();
 
-  // Readable: look() has something to do. May be -1.
+  // When it is readable, look() is due. May be -1.
   int descriptor() const { return probe_.get(); }
-  Duration pause(Duration most) const;              // until look() has something to do anyway
+  Duration pause(Duration most) const;              // until look() is due by time
   std::size_t answers() const { return answers_; }  // to probes
 
  private:
@@ -48,8 +50,8 @@ class Liveness {
   FileDescriptor probe_;
 };
 
-// connectControl() that waits for room in the program's queue, limits::kControlPatience at most.
-// Blocks so long. The error is `interrupted` when `stop` says so.
+// connectControl() that waits while the program's queue of connections is full. Blocks for at most
+// limits::kControlPatience; fails with `interrupted` when `stop` is triggered.
 Result<FileDescriptor> connectPatiently(int folder, const std::stop_token& stop);
 
 }  // namespace espalier::command

@@ -1,13 +1,13 @@
-// Keeps the log from holding anybody up: lines are queued, and written by a thread of its own. A
-// terminal that is stopped (Ctrl-S), or a pipe that nobody reads, would else stop whoever logs, the
-// event loop first of all, and with it the network's patience.
+// Writes the log on a thread of its own, so that logging never blocks. Otherwise a stopped terminal
+// (Ctrl-S), or a pipe that is not read, would block the event loop, and other peers would time out.
 //
-// From construction to destruction it is the log's sink; one at a time. At most
-// limits::kNoticesQueued lines wait; how many were lost is told behind them, also of those that a
-// full disk or a closed pipe did not take, once it takes lines again; log::lost() has them until
-// then. The destructor gives what waits a moment to leave, then drops it. Where the system has no
-// thread left it does nothing, and lines are written by the thread that logs. Thread-safe, since
-// any thread logs.
+// It is the log's sink from its constructor to its destructor; one at a time. At most
+// limits::kNoticesQueued lines are queued. A later line says how many were lost, because the queue
+// was full or because the output failed (a full disk, a closed pipe); until then log::lost() counts
+// them. The destructor waits for the queue for half a second at most. If the system has no thread
+// left, lines are written by the thread that logs.
+//
+// Thread-safe: any thread logs.
 #pragma once
 
 #include <unistd.h>

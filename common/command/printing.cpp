@@ -12,7 +12,7 @@
 namespace espalier::command {
 namespace {
 
-// Unicode 15's blocks, coarsely: what is wrong here only shifts a column.
+// Unicode 15's blocks, simplified: a mistake only shifts a column.
 constexpr std::array<std::pair<char32_t, char32_t>, 9> kWide = {{{0x1100, 0x115F},
                                                                  {0x2E80, 0x303E},
                                                                  {0x3041, 0xA4CF},

@@ -1,4 +1,4 @@
-// Text as a terminal shows it: without what could steer it, and in columns. Pure functions.
+// Text for a terminal: without control characters, and in columns. Pure functions.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@
 namespace espalier::command {
 
 // `text` with control characters (but the line feed), bidirectional controls and malformed UTF-8
-// escaped. Unlike escaped() it leaves backslashes alone, so what was escaped before stays as it
-// was.
+// escaped. Unlike escaped() it does not double backslashes, so text that was escaped before does
+// not change.
 std::string printable(std::string_view text);
 
 // How many columns a line of UTF-8 takes: two for East Asian wide characters, none for combining

@@ -19,7 +19,7 @@ std::string workingFolder() {
   std::string path(limits::kPathBytes, '\0');
   if (::getcwd(path.data(), path.size()) == nullptr) return {};
   path.resize(path.find('\0'));
-  // Such a path is not below the root that this process sees.
+  // getcwd() returns "(unreachable)…" for a folder that is not below this process's root.
   return path.starts_with('/') ? path : std::string();
 }
 
@@ -28,8 +28,8 @@ std::string workingFolder() {
 void prepareProcess() {
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(descriptor, F_GETFD) >= 0 || errno != EBADF) continue;
-    // Open for the other direction only: reading or writing fails, as with the closed one. The
-    // lowest free number is this one, since those below are open by now.
+    // Opened for the other direction, so that reading or writing fails as with a closed descriptor.
+    // open() returns the lowest free number, which is this one, as those below are open.
     [[maybe_unused]] const int opened =
         ::open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
   }

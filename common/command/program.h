@@ -1,5 +1,5 @@
-// What main() of both programs does the same way: how the process is set up, how a failure before
-// or instead of any command is told, and commands for a program that runs already.
+// What the main() functions of both programs have in common: setting the process up, printing an
+// error outside of any command, and running commands in a program that already runs.
 #pragma once
 
 #include <optional>
@@ -8,26 +8,26 @@
 #include <vector>
 
 #include "common/base/result.h"
-#include "common/command/control.h"
+#include "common/command/control_client.h"
 
 namespace espalier::command {
 
-// Before anything is opened and any thread starts. A standard descriptor that was closed becomes
-// one that fails, so that no socket or file gets its number and what is meant for a reader. Neither
-// a pipe without a reader (SIGPIPE) nor a file that may not grow (SIGXFSZ) kills: both are errors
-// of write(2).
+// Called first in main(), before anything is opened and any thread starts. Opens closed standard
+// descriptors such that their use fails; otherwise a socket or a file would get the number, and
+// with it the output. Ignores SIGPIPE (a pipe without a reader) and SIGXFSZ (a file at its limit):
+// both become errors of write(2).
 void prepareProcess();
 
-// How a program tells that it failed: `NAME: …` on standard error, or an object on standard output.
+// How a program prints that it failed: `NAME: …` to standard error, or JSON to standard output.
 struct Failures {
   std::string program;  // "peer"
   bool json = false;
-  std::string command;  // what the object names
+  std::string command;  // the member "command" of the JSON
 };
-// Returns the exit code, which is that of the output if that fails, too.
+// Returns the exit code: that of the error, or that of an output that failed.
 int failWith(const Error& error, const Failures& failures);
 
-// Text that was asked for, such as --help: the exit code.
+// Prints text such as that of --help. Returns the exit code.
 int print(std::string_view text);
 
 // runInRunning() on the standard streams; Ctrl-C cancels the command.

@@ -22,7 +22,7 @@ std::string fitted(const std::string& text, std::size_t columns) {
     do {
       result.pop_back();
     } while (!result.empty() && (static_cast<unsigned char>(result.back()) & 0xC0) == 0x80);
-    // What is left may end in the first byte of the character whose rest was cut.
+    // The cut text may end with the first byte of a character.
     if (!result.empty() && (static_cast<unsigned char>(result.back()) & 0xC0) == 0xC0) {
       result.pop_back();
     }

@@ -1,4 +1,4 @@
-// How far something is, and a bar that shows it on a terminal:
+// The progress of a command, and a bar that shows it at a terminal:
 //
 //   film.mkv   42 %  1.2 GB of 2.9 GB  310.4 MB/s  5.48 s left
 #pragma once
@@ -16,23 +16,23 @@ namespace espalier::command {
 enum class Unit {
   bytes,
   items,
-  none  // the name says it all
+  none  // no figures: the name says it
 };
 
 struct Progress {
-  std::string name;  // empty: it is over, take the bar away
+  std::string name;  // empty: the end, which removes the bar
   std::uint64_t done = 0;
   std::uint64_t total = 0;  // 0: not known
   Unit unit = Unit::bytes;
-  std::string detail = {};  // shown behind the rest, as far as there is room
+  std::string detail = {};  // shown at the end of the line, cut to its width
 
   bool operator==(const Progress&) const = default;
 };
 
-// Draws at most ten times a second (limits::kProgressInterval), and nothing for what is over within
-// limits::kProgressDelay.
-// The rate is that of the last three seconds. Not thread-safe; does no I/O: `show` gets the line to
-// show in place of the one before, at most `columns` wide; an empty one takes it away.
+// Draws at most once in limits::kProgressInterval, and nothing for a command that ends within
+// limits::kProgressDelay. The rate is that of the last three seconds. Does no I/O: `show` gets the
+// line that replaces the one before, at most `columns` wide; an empty line removes it. Not
+// thread-safe.
 class ProgressBar {
  public:
   using Show = std::function<void(const std::string& line)>;

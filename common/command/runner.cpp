@@ -13,12 +13,12 @@
 namespace espalier::command {
 namespace {
 
-// A line from standard input; none when it ended or the command was interrupted.
+// A line from standard input; nothing: the input has ended, or the command was interrupted.
 std::optional<std::string> readAnswer(const std::stop_token& stop) {
   std::string answer;
   while (answer.size() < limits::kCommandLineBytes) {
     pollfd ready{STDIN_FILENO, POLLIN, 0};
-    // The signal arrives at another thread, so the token is looked at now and then.
+    // Another thread takes the signal and triggers the token, which is polled here.
     const int count = ::poll(&ready, 1, 100);
     if (stop.stop_requested()) return std::nullopt;
     if (count <= 0) continue;

@@ -1,4 +1,4 @@
-// Several commands in order, as -e gives them: each outcome rendered as soon as it is there.
+// Runs the commands of -e in order, and prints each outcome as soon as the command has ended.
 #pragma once
 
 #include <functional>
@@ -12,15 +12,15 @@ namespace espalier::command {
 
 class StandardOutput;
 
-// Where rendered text goes. Called from the thread that runs the commands.
+// Where rendered outcomes are written. Called from the thread that runs the commands.
 struct Output {
   std::function<void(const std::string& text)> out;
   std::function<void(const std::string& text)> err;
-  // Why `out` is not whole; may be empty: it always is.
+  // Why `out` could not be written. May be empty: it never fails.
   std::function<std::optional<Error>()> failure = {};
 };
 
-// The exit code of the first failure, for commands that go on behind one.
+// Keeps the exit code of the first failure of several commands.
 class FirstFailure {
  public:
   void add(int exitCode) {
@@ -32,17 +32,16 @@ class FirstFailure {
   int code_ = 0;
 };
 
-// Runs all of them, also behind a failure, but not behind an interruption or a `stop`, nor when
-// their output can't be written. Returns the exit code of the first that failed, else 0; that of
-// the output when that failed.
+// Runs all lines, also after a failure; not after an interruption or `stop`, nor after an error of
+// the output. Returns the exit code of the output's error, else that of the first failure, else 0.
 int runCommands(const Dispatcher& dispatcher, const std::vector<std::string>& lines,
                 Context& context, const Output& output);
 
-// Says on `err` that the output failed, if it did: its code then, else `code`.
+// If the output failed, prints the error to `err` and returns its exit code; else returns `code`.
 int endOutput(const Output& output, int code);
 
-// What a handler may use without a prompt: progress and notices on standard error, questions on
-// standard input; progress and questions only where there is a terminal. Refers to `standard`.
+// The context of commands without a prompt: progress and notices go to standard error, answers come
+// from standard input. Progress and questions need a terminal. Refers to `standard`.
 Context standaloneContext(StandardOutput& standard, std::stop_token stop, bool json, bool quiet);
 
 }  // namespace espalier::command

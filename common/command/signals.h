@@ -1,12 +1,10 @@
-// Signals as calls on a thread of their own.
+// Calls a function when a signal arrives, on a thread of its own, which reads a signalfd. A client
+// of -e uses it to cancel its command on Ctrl-C.
 //
-// SIGINT arrives through a signalfd, also for a prompt: the terminal turns Ctrl-C into a signal in
-// raw mode too, so it is the same whether a line is typed, a command runs, or there is no terminal.
-//
-// To be built before any other thread: the signals are blocked in the calling thread, and threads
-// inherit that. What is ignored stays ignored. The callback may do whatever a thread may do. Ends
-// in the destructor; the signals stay blocked. Where the system has no thread left the signals keep
-// their usual effect.
+// Build it before any other thread: it blocks the signals in the calling thread, and later threads
+// inherit that. Signals that were ignored stay ignored. The callback may do anything that a thread
+// may do, as it is no signal handler. The destructor ends the thread; the signals stay blocked. If
+// the system has no thread left, the signals keep their default effect.
 #pragma once
 
 #include <functional>

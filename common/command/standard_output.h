@@ -1,12 +1,12 @@
-// Standard output and standard error of a command: everything that is not a prompt's or the log's.
+// Standard output and standard error of commands of -e, and of what main() prints.
 //
 //   StandardOutput standard(stop);
 //   const int code = runCommands(dispatcher, lines, context, standard.output());
 //
-// What is written waits for a slow reader, also where a pipe does not block, until the command is
-// interrupted; then limits::kControlGrace are left. After a failure of standard output nothing
-// more goes there, since a reader must not take what has a gap for a whole: failure() tells it,
-// and the program ends with 74. A failure of standard error is nowhere to be told.
+// Writing blocks while the reader is slow, until the command is interrupted; then the reader has
+// limits::kControlGrace. After an error of standard output nothing more is written to it, so that a
+// reader never gets output with a gap: failure() has the error, and the program ends with 74.
+// Errors of standard error are ignored.
 #pragma once
 
 #include <functional>
@@ -22,7 +22,7 @@
 
 namespace espalier::command {
 
-// Thread-safe: a line that one thread writes is not mixed with another's.
+// Thread-safe: texts of different threads are not mixed.
 class StandardOutput {
  public:
   explicit StandardOutput(const std::stop_token& stop = {});
@@ -39,7 +39,7 @@ class StandardOutput {
   Output output();
 
  private:
-  // Held while writing: what one thread writes stays together.
+  // Held while writing.
   std::mutex outMutex_;
   std::mutex errMutex_;
   TerminalOutput out_;  // under outMutex_, as is failure_
@@ -48,7 +48,7 @@ class StandardOutput {
   std::stop_callback<std::function<void()>> onStop_;
 };
 
-// The sentence about an output that failed.
+// "cannot write to standard output: …"
 Error cannotWriteOutput(const Error& why);
 
 }  // namespace espalier::command

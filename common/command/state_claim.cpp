@@ -26,7 +26,7 @@ struct Split {
   std::string name;
 };
 
-// None for "." and the like, which name no entry of the folder above.
+// None for paths like ".", which name no entry of the folder above.
 std::optional<Split> split(std::string path) {
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
   const auto slash = path.rfind('/');
@@ -40,7 +40,7 @@ FileDescriptor openAbove(const Split& split) {
   return FileDescriptor(::open(split.above.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
-// The byte of the folder above that stands for this name (FNV-1a).
+// The byte of the folder above that is locked for this name (FNV-1a).
 struct flock lockOf(std::string_view name, short type) {
   std::uint64_t hash = 0xcbf29ce484222325;
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
@@ -52,7 +52,8 @@ struct flock lockOf(std::string_view name, short type) {
   return lock;
 }
 
-// Folders can't be opened for writing, so the lock is one for readers, and exclusive by asking.
+// A folder cannot be opened for writing, so the lock is a read lock; a query for a write lock finds
+// it.
 bool isLocked(int above, std::string_view name) {
   struct flock other = lockOf(name, F_WRLCK);
   return ::fcntl(above, F_OFD_GETLK, &other) == 0 && other.l_type != F_UNLCK;
@@ -65,7 +66,7 @@ std::optional<std::pair<dev_t, ino_t>> idOf(int folder, const char* name) {
   return std::pair(status.st_dev, status.st_ino);
 }
 
-// Whether a program runs on the folder of that path, though there is no such file in it.
+// Whether a program runs on the folder of that path, although the folder has no such file.
 bool runsWithout(const char* file, const std::string& path) {
   const auto parts = split(path);
   if (!parts || ::access((path + "/" + file).c_str(), F_OK) == 0) return false;
@@ -104,13 +105,13 @@ Result<void> StateClaim::takeAll() {
   FileDescriptor lock(
       ::openat(folder->get(), kControlLock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!lock) return systemError("cannot open the lock in " + escaped(path_), errno);
-  // Our own lock is still held while the folder is the old one and only its socket is gone.
+  // If only the socket was removed, the lock of this process is still held.
   const bool ours = lock_ && idOf(lock.get(), "") == idOf(lock_.get(), "");
   if (!ours && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) return runsThere(path_);
     return systemError("cannot lock " + escaped(path_), errno);
   }
-  // Nor is our own socket another program's when only the lock is gone.
+  // If only the lock was removed, the socket is still that of this process.
   const bool listens = listener_ && idOf(folder->get(), kControlSocket) == socket_;
   if (!listens) {
     const auto answered = connectControl(folder->get());
@@ -142,12 +143,12 @@ bool StateClaim::isWhole() const {
 StateClaim::Check StateClaim::check() {
   if (isWhole()) return {Found::whole, {}};
   const auto parts = split(path_);
-  // With the folder above, say a whole share, more is gone than we can make again.
+  // The folder above, perhaps a whole share, is not made again.
   if (parts && ::access(parts->above.c_str(), F_OK) != 0) {
     return {Found::gone, fmt::format("{} is gone, too", escaped(parts->above))};
   }
   const auto restored = takeAll();
-  // On a full disk a folder of an older version gets no marker: nothing was made again then.
+  // On a full disk the marker cannot be written, and the folder is not complete.
   if (restored && !isWhole()) return {Found::gone, "its marker cannot be written"};
   if (restored) return {Found::restored, {}};
   if (restored.error().code == ErrorCode::refused) return {Found::taken, {}};
@@ -155,7 +156,7 @@ StateClaim::Check StateClaim::check() {
 }
 
 void StateClaim::hide() {
-  // Another program may have its own there by now.
+  // The socket may be another program's by now.
   if (folder_ && socket_ && idOf(folder_.get(), kControlSocket) == socket_) {
     ::unlinkat(folder_.get(), kControlSocket, 0);
   }

@@ -20,7 +20,7 @@ Error failure(int errnoValue) {
   return {ErrorCode::io, std::generic_category().message(errnoValue)};
 }
 
-// A terminal that is gone ends its input, too: nobody has to be told here.
+// Errors of a terminal are ignored: its input ends as well.
 ssize_t writeCookie(void* cookie, const char* data, std::size_t size) {
   (void)static_cast<TerminalOutput*>(cookie)->write({data, size});
   return static_cast<ssize_t>(size);
@@ -46,7 +46,7 @@ TerminalOutput::~TerminalOutput() {
 }
 
 Result<void> TerminalOutput::write(std::string_view text) {
-  // What a pipe takes at once when it is ready for anything.
+  // A pipe that is ready takes at least that much.
   constexpr std::size_t kAtOnce = 4096;
   while (!text.empty()) {
     const bool aborted = end_ != kNever;
@@ -63,7 +63,7 @@ Result<void> TerminalOutput::write(std::string_view text) {
       if (written < 0 && errno != EAGAIN && errno != EINTR) {
         return failure(errno);
       }
-      // A terminal with room for one byte is ready, and yet takes no line feed, which is two.
+      // A terminal with room for one byte is ready, but takes no line feed, which it writes as two.
       ::poll(&waiting[1], end_ == kNever ? 1 : 0, kPauseMilliseconds);
     }
     if (Clock::now() >= end_) return Error{ErrorCode::interrupted, "interrupted"};

@@ -1,8 +1,8 @@
-// Writing to a terminal, a pipe or a file that may take nothing for hours, without being stuck
-// there.
+// Writes to a terminal, a pipe or a file that may take nothing for hours, such that the write can
+// be aborted.
 //
-// A terminal is opened anew, so that it can be written to without blocking and the shell that it
-// belongs to does not notice. Used by one thread; abort() by any.
+// A terminal is opened a second time, so that O_NONBLOCK does not affect the shell that it belongs
+// to. Used by one thread; any thread may call abort().
 #pragma once
 
 #include <cstdio>
@@ -16,28 +16,28 @@ namespace espalier::command {
 
 class TerminalOutput {
  public:
-  // `grace`: for a reader that is slow, after abort(); a terminal has none.
+  // `grace`: the time that a file or a pipe has after abort(); a terminal has none.
   explicit TerminalOutput(int output, Duration grace = {});
   ~TerminalOutput();
 
   TerminalOutput(const TerminalOutput&) = delete;
   TerminalOutput& operator=(const TerminalOutput&) = delete;
 
-  // Waits as long as it takes, also where the output does not block. After abort() the grace is
-  // left, all writes together; then the rest is dropped, an error of the code `interrupted`. Other
-  // errors are those of write(2): a full disk, a pipe without a reader. Nothing says how much of
-  // the text was written then.
+  // Blocks until all is written, also if the descriptor is non-blocking. After abort() all writes
+  // together have the grace; then the rest is dropped, with an error of the code `interrupted`.
+  // Other errors are those of write(2): a full disk, a pipe without a reader. After an error it is
+  // not known how much was written.
   Result<void> write(std::string_view text);
   void abort();
 
   int descriptor() const { return output_; }
-  std::FILE* stream() const { return stream_; }  // the same for stdio, and libedit
+  std::FILE* stream() const { return stream_; }  // the same for stdio, as libedit wants it
 
  private:
   FileDescriptor own_;
   int output_;
   const Duration grace_;
-  TimePoint end_ = kNever;  // once aborted
+  TimePoint end_ = kNever;  // after abort()
   FileDescriptor aborted_;
   std::FILE* stream_;
 };

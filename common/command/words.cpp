@@ -16,7 +16,7 @@ bool isBlank(char c) {
 
 struct Scan {
   std::vector<std::string> words;
-  bool inWord = false;  // the last of `words` has not ended
+  bool inWord = false;  // the last of `words` is not complete
   std::size_t lastStart = 0;
   char openQuote = 0;
   bool openBackslash = false;
@@ -64,7 +64,7 @@ Scan scan(std::string_view line) {
   return result;
 }
 
-// Levenshtein's distance; words are short.
+// Levenshtein's distance, in the product of both lengths: words are short.
 std::size_t distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), 0);
@@ -146,7 +146,7 @@ std::string commandOf(std::string_view line) {
 std::string nearest(std::string_view word, const std::vector<std::string>& known) {
   if (word.empty() || word.size() > 64) return {};
   std::string best;
-  // Two letters of a word of three would make anything near.
+  // At most half of the letters differ: of a word of three, one.
   std::size_t bestDistance = std::min<std::size_t>(2, word.size() / 2);
   for (const auto& candidate : known) {
     const std::size_t here = distance(word, candidate);

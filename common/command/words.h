@@ -1,10 +1,10 @@
-// A command line cut into words the way a shell does, and put together again.
+// Splits a command line into words as a shell does, and joins words to a line.
 //
 //   get 'a b.txt' c\ d "say \"x\""   ->   get | a b.txt | c d | say "x"
 //
 // Single quotes keep everything; double quotes keep all but \" and \\; a backslash outside of
-// quotes keeps the character behind it. No variables, no globs: those are for the command. Pure
-// functions, linear in the line.
+// quotes keeps the character behind it. Variables are not expanded; globs are for the command. Pure
+// functions, linear in the length of the line.
 #pragma once
 
 #include <cstddef>
@@ -20,12 +20,11 @@ namespace espalier::command {
 // of words above the limits.
 Result<std::vector<std::string>> splitWords(std::string_view line);
 
-// The line that splitWords() cuts into exactly these words.
+// The line that splitWords() splits into exactly these words.
 std::string joinWords(const std::vector<std::string>& words);
 std::string quoteWord(std::string_view word);
 
-// A line that is still being typed: its complete words, and the last one, which may have an open
-// quote.
+// A line that is being typed: its complete words, and the last word, whose quote may be open.
 struct OpenLine {
   std::vector<std::string> words;  // without the last
   std::string last;                // unquoted; empty behind white space
@@ -33,11 +32,11 @@ struct OpenLine {
 };
 OpenLine splitOpenLine(std::string_view line);
 
-// The command of a line, also of one that splitWords() refuses: its first word.
+// The first word of a line, which is its command; also of a line that splitWords() refuses.
 std::string commandOf(std::string_view line);
 
-// The one of `known` that somebody who typed `word` may have meant: at most two letters off, or the
-// only one that begins so; else empty.
+// The word of `known` that a user may have meant by `word`: one that differs by at most two
+// letters, else the only one that begins with it; else empty.
 std::string nearest(std::string_view word, const std::vector<std::string>& known);
 
 }  // namespace espalier::command

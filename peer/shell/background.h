@@ -1,6 +1,8 @@
-// Commands that go on while others are typed, as with & in a shell: `get film.mkv &`. What they
-// come to is told above the line being typed. A thread each, joined by the destructor, which
-// cancels what still runs. Belongs to the prompt's thread; `tell` is called by any of the others.
+// Runs commands in the background, as & does in a shell: `get film.mkv &`. Their outcomes are
+// printed above the line that is being typed. One thread for each command; the destructor cancels
+// and joins them.
+//
+// Thread rule: the prompt's thread calls the functions; `tell` is called by the commands' threads.
 #pragma once
 
 #include <condition_variable>
@@ -17,7 +19,7 @@
 
 namespace espalier::peer::shell {
 
-// The command of a line that ends in an & of its own; nothing for another line.
+// The command of a line that ends in a separate &; nothing for another line.
 std::optional<std::string> backgroundCommand(const std::string& line);
 
 class Background {
@@ -30,12 +32,12 @@ class Background {
   Background(const Background&) = delete;
   Background& operator=(const Background&) = delete;
 
-  // An error when too many run (limits::kBackgroundCommands), or the system has no thread left.
-  // `context` has no progress and asks nobody; its stop token is replaced.
+  // An error if limits::kBackgroundCommands run already, or the system has no thread left.
+  // `context` has neither progress nor `ask`; its stop token is replaced.
   Result<void> start(const std::string& line, command::Context context);
 
-  // Waits for those that run, or until `stop`. The exit code of one that has failed since the
-  // beginning, else 0.
+  // Waits until no command runs, or until `stop`. Returns the exit code of the first command that
+  // has failed since the beginning, else 0.
   int wait(const std::stop_token& stop);
 
  private:
@@ -46,7 +48,7 @@ class Background {
   const command::Dispatcher& dispatcher_;
   const command::Format format_;
   const Tell tell_;
-  std::mutex mutex_;  // guards what the jobs' threads change
+  std::mutex mutex_;  // guards running_, failure_ and Job::ended
   std::condition_variable_any changed_;
   std::size_t running_ = 0;
   command::FirstFailure failure_;

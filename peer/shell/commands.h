@@ -10,7 +10,7 @@
 namespace espalier::peer::shell {
 
 struct CommandSettings {
-  // 0: none. Else this peer's own downloads wait until so many have joined, once.
+  // Own downloads wait until so many peers have joined, once. 0: they do not wait.
   std::uint64_t total = 0;
 };
 

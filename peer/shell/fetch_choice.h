@@ -1,5 +1,5 @@
-// What is to be fetched of the files that a search found: hits become requests, and where they
-// stand for several files or names the user chooses. Nothing that was found is trusted.
+// Makes download requests of the files that a search found. If a name stands for several files, or
+// a file has several names, the user chooses. Hits are not trusted. Called by GetCommand.
 #pragma once
 
 #include <cstddef>
@@ -12,19 +12,19 @@
 
 namespace espalier::peer::shell {
 
-// The same content under one name or several becomes one request to all of its holders, with what
-// is said of it in other sizes beside it: of those one at most is right. In the order of `files`.
+// Hits of one root, under one name or several, become one request to all of their holders. Hits of
+// that root with other sizes are its `others`; at most one size is right. In the order of `files`.
 std::vector<DownloadRequest> byRoot(std::vector<FoundFile> files);
 
-// What hits of one root can be saved as. Whoever says to hold it chose the names, so of each only
-// the last part counts, and none that would be hidden. In the order of `files`, each once.
+// The names under which a file with hits of one root can be saved. The holders chose them, so only
+// the last component counts, and hidden names are left out. In the order of `files`, each once.
 std::vector<std::string> plainNames(const std::vector<FoundFile>& files);
 
-// The question which of these names it is to be.
+// The question which of these names is used.
 std::string whichName(const std::string& root, const std::vector<std::string>& names);
 
-// Asks with `question` until the answer is a number from 1 to `count`, which is returned less one.
-// `name`: what it is about, for the error when nothing is chosen.
+// Asks `question` until the answer is a number from 1 to `count`. Returns the number less one.
+// `name` stands in the error that nothing was chosen.
 Result<std::size_t> askWhich(std::string question, std::size_t count, const std::string& name,
                              command::Context& context);
 

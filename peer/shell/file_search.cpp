@@ -20,14 +20,14 @@ namespace {
 
 constexpr std::string_view kSpecial = "*?[";
 constexpr std::size_t kUnlistedMost =
-    16;  // holders whose list cannot be had, before others go unasked
+    16;  // so many holders whose list cannot be read; after them no more are asked
 
 Error interrupted() {
   return {ErrorCode::interrupted, "interrupted"};
 }
 
-// What every name that a glob matches begins with. It ends before the first letter that may be
-// composed differently in a name: one beyond ASCII, or that has a mark.
+// The literal text with which every match of a glob begins. It ends before the first character that
+// a name may have in another composition: one beyond ASCII, or one with a combining mark.
 std::string literalPrefix(const std::string& glob) {
   std::string prefix;
   for (std::size_t i = 0; i < glob.size() && kSpecial.find(glob[i]) == kSpecial.npos; ++i) {
@@ -41,7 +41,7 @@ std::string literalPrefix(const std::string& glob) {
   return prefix;
 }
 
-// Files by name, root and size, with their holders: two lists or answers that name one file name it
+// Files by name, root and size, with their holders. A file in several lists or answers is in it
 // once.
 class FileTable {
  public:
@@ -117,7 +117,7 @@ Result<Matches> FileSearch::search(PatternKind kind, const std::string& text,
                                    const SearchService::OnHits& onHits) const {
   auto found = searches_.find({kind, text}, context_.stop, onHits);
   if (!found) return found.error();
-  // What is shown and saved is what was asked for, whoever let something else through.
+  // Peers may send hits that do not match the query: they are dropped.
   const auto asked = Pattern::compile(kind, text);
   if (!asked) return asked.error();
   std::erase_if(found->files,
@@ -181,7 +181,7 @@ Result<Matches> FileSearch::completed(Matches matches) const {
   const std::string prefix =
       matches.kind == PatternKind::glob ? literalPrefix(matches.text) : std::string();
   FileTable table;
-  std::map<PeerId, Holder> holders;  // who has more; where, if a hit of it came
+  std::map<PeerId, Holder> holders;  // with more hits; with an endpoint if a hit has one
   std::map<PeerId, std::set<Endpoint>> endpoints;
   for (const auto& [id, more] : result.moreOf) holders.emplace(id, Holder{id, {}, false});
   for (const auto& file : result.files) {
@@ -190,13 +190,13 @@ Result<Matches> FileSearch::completed(Matches matches) const {
       if (holders.contains(holder.id)) endpoints[holder.id].insert(holder.endpoint);
     }
   }
-  // Where it is said to be at two places, one is a lie: then the metaserver is asked.
+  // If hits name two endpoints of one holder, one is false. Then the metaserver is asked for it.
   for (const auto& [id, places] : endpoints) {
     if (places.size() == 1) holders.at(id).endpoint = *places.begin();
   }
   std::size_t left = holders.size();
   for (auto& [id, holder] : holders) {
-    // Each may take some seconds to prove out of reach, and anybody may name others.
+    // A holder out of reach costs some seconds, and any peer may name holders that do not exist.
     if (matches.unlisted.size() == kUnlistedMost) {
       matches.unlisted.push_back(fmt::format("more at {}", counted(left, "other peer")));
       break;
@@ -213,7 +213,7 @@ Result<Matches> FileSearch::completed(Matches matches) const {
     if (holder.endpoint.empty()) holder.endpoint = listed->endpoint;
     auto& files = listed->files;
     std::erase_if(files, [&](const auto& f) { return !pattern->matches(f.name, f.root); });
-    // One that lists too many keeps nobody from what the others have.
+    // A list that is too long is left out; the lists of other holders still count.
     if (table.size() + files.size() > limits::kManyFiles) {
       matches.unlisted.push_back(fmt::format("{}: more than {} files, which is what one get takes",
                                              who, limits::kManyFiles));

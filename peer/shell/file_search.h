@@ -1,9 +1,10 @@
-// What a name or a pattern stands for in the network, and whether that is all: what `get` and
-// `find` have in common.
+// Searches the network for the files of a name or a pattern, and tells whether the answer is
+// complete. `get` and `find` use it.
 //
-// A search says which peers did not answer, and tells limits::kHitsPerPeer names of a holder at
-// most. Whoever needs all that match calls completed(): each holder that has more is asked for its
-// list. What is missing even then is named; it never just falls away.
+// A search has at most limits::kHitsPerPeer hits of a holder. completed() asks each holder with
+// more hits for its list. What is missing even then is named in Matches.
+//
+// Blocks its caller; belongs to the thread of one command.
 #pragma once
 
 #include <string>
@@ -15,47 +16,47 @@
 
 namespace espalier::peer::shell {
 
-// A glob that matches this very text.
+// A glob that matches exactly this text.
 std::string literalGlob(const std::string& text);
 
 struct Matches {
   PatternKind kind = PatternKind::path;
   std::string text;
   SearchResult result;
-  PeerId self;  // whose own share may still be indexed: what others have is asked for
-  std::vector<std::string> unlisted;  // who has more, and why it is not known; escaped
+  PeerId self;  // that it is still indexing does not count: the user wants files of others
+  std::vector<std::string> unlisted;  // holders whose further hits are not known, and why; escaped
 
-  // An exact name that was found: how many more have it does not matter, and anybody may claim it.
+  // An exact name was found. Then further hits do not matter, nor peers that claim to have them.
   bool isFoundPath() const { return kind == PatternKind::path && !result.files.empty(); }
-  // Whether every peer has answered, and nothing that it has is missing. A root stands for one
-  // content: who has it does not matter once somebody does.
+  // Whether every peer has answered with all that it has. For a root one hit is enough, since a
+  // root stands for one content.
   bool isAll() const;
   // "searched 2 of 3 peers; no answer from s3; 100 more at s1: no byte came for too long"
   std::string coverage() const;
   // What is missing: peers as in the JSON of `find`, lists that could not be had, peers that are
   // still indexing.
   std::vector<std::string> missing() const;
-  // Others that have not read all of their share, where that matters.
+  // Other peers that are still indexing, if that matters.
   std::vector<PeerId> indexing() const;
-  // "f9.txt: not found (…)": `timeout` unless everybody has answered.
+  // "f9.txt: not found (…)"; with the code `timeout` unless the answer is complete.
   Error notFound(const std::string& name) const;
 };
 
 class FileSearch {
  public:
-  // All outlive it.
+  // All arguments outlive it.
   FileSearch(SearchService& searches, ShareService& share, command::Context& context)
       : searches_(searches), share_(share), context_(context), self_(searches.self()) {}
 
-  // What a NAME is, in this order: a path, exactly (in the spelling that was typed, if there is
-  // one); a glob, if it has one of *?[; a root, if it has 64 hexadecimal digits.
+  // Searches for a NAME in this order: as a path, exactly (first in the spelling that was typed);
+  // as a glob, if it has one of *?[; as a root, if it has 64 hexadecimal digits.
   Result<Matches> named(const std::string& name) const;
-  // What a PATTERN is: the same for a glob or 64 hexadecimal digits; else a part of a name.
+  // Searches for a PATTERN: as named() if it is a glob or a root; else as a part of a name.
   Result<Matches> pattern(const std::string& text, const SearchService::OnHits& onHits) const;
-  // All below a folder, a name with a slash at its end.
+  // All files below a folder, a name with a slash at its end.
   Result<Matches> below(const std::string& folder) const;
 
-  // With what a search had no room for, from the lists of those who have it.
+  // Adds the hits for which the search had no room, from the lists of their holders.
   Result<Matches> completed(Matches matches) const;
 
   const PeerId& self() const { return self_; }

@@ -30,8 +30,7 @@ bool isFolder(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-// An own older copy is no candidate where others have something of that name: it is what the file
-// is to replace, or differs from.
+// Removes this peer's own copy if other peers have a file of that name: the user wants theirs.
 void dropOwnCopies(std::vector<FoundFile>& files, const PeerId& self) {
   const auto isOwn = [&](const FoundFile& file) {
     return std::all_of(file.holders.begin(), file.holders.end(),
@@ -134,11 +133,11 @@ Result<DownloadRequest> GetCommand::choose(std::vector<DownloadRequest> files,
   return request;
 }
 
-// The name that a file found by its root is saved as: the user's choice where there are several,
-// else the one that most holders have.
+// The name under which a file that was found by its root is saved: the user's choice if there are
+// several, else the one that most holders have.
 Result<std::string> GetCommand::nameOf(const std::string& root, const std::vector<FoundFile>& files,
                                        Run& run) const {
-  if (run.output && !run.outputIsFolder) return files.front().name;  // -o says it
+  if (run.output && !run.outputIsFolder) return files.front().name;  // -o has the name
   const auto names = plainNames(files);
   if (names.empty()) {
     return Error{ErrorCode::failed,
@@ -175,7 +174,7 @@ void GetCommand::fetchAll(const std::string& name, Run& run) const {
     auto saveAs = nameOf(name, found, run);
     if (!saveAs) return run.fail(name, saveAs.error());
     for (auto& file : found) file.name = *saveAs;
-    byName[*saveAs] = std::move(found);  // one content, whatever it is called
+    byName[*saveAs] = std::move(found);  // one content under several names
   } else {
     for (auto& file : found) byName[file.name].push_back(std::move(file));
   }

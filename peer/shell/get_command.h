@@ -1,10 +1,12 @@
-// `get NAME… [-o PATH] [--force]`, which `2` ends in too: resolves each NAME to files, asks where a
-// name stands for several, fetches.
+// `get NAME… [-o PATH] [--force]`, also called by `2`: resolves each NAME to files, asks the user
+// if a name stands for several, and fetches.
 //
-// A NAME is looked for as FileSearch::named() says; with a slash at its end it is a folder, and
-// stands for everything below it. Every name that matches is fetched, also those that a search has
-// no room for. Where somebody did not answer, or a list could not be had, that is an error beside
-// what was saved: it names who is missing.
+// FileSearch::named() searches for a NAME; a NAME with a slash at its end is a folder, and stands
+// for everything below it. All matches are fetched, also those for which a search has no room. If a
+// peer did not answer, or its list could not be read, the outcome has the files and an error that
+// names that peer.
+//
+// Thread rule: any number of command threads may call run() at once.
 #pragma once
 
 #include <atomic>
@@ -23,8 +25,8 @@ class GetCommand {
  public:
   GetCommand(const Services& services, CommandSettings settings);
 
-  // Exit code: 0 all fetched, and everybody was asked · 3 some · else that of the first failure (75
-  // where answers are missing); 130 when interrupted.
+  // Exit code: 0 if all was fetched and every peer has answered; 3 if some was fetched; 130 if
+  // interrupted; else that of the first error (75 if answers are missing).
   command::Outcome run(const std::vector<std::string>& names,
                        const std::optional<std::string>& output, bool force,
                        command::Context& context) const;
@@ -45,7 +47,7 @@ class GetCommand {
   DownloadService& downloads_;
   TopologyService& topology_;
   CommandSettings settings_;
-  std::shared_ptr<std::atomic<bool>> complete_;  // TOTAL peers have been there
+  std::shared_ptr<std::atomic<bool>> complete_;  // TOTAL peers have joined
 };
 
 }  // namespace espalier::peer::shell

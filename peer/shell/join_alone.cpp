@@ -13,7 +13,7 @@
 namespace espalier::peer::shell {
 namespace {
 
-// False if it was asked to stop meanwhile.
+// Waits. False: `stop` was triggered.
 bool waitFor(Duration pause, const std::stop_token& stop) {
   std::mutex mutex;
   std::condition_variable_any never;

@@ -1,4 +1,4 @@
-// Joining where nobody can be asked: for commands, and for a service.
+// Joins without a dialogue: for -e and for a service.
 #pragma once
 
 #include <stop_token>
@@ -9,13 +9,13 @@
 
 namespace espalier::peer::shell {
 
-// What to do without a metaserver, where nobody can be asked.
+// What to do if the metaserver is out of reach.
 enum class WithoutMetaserver {
   fail,   // with `unavailable`, at once
-  retry,  // until there is one: with exponential backoff, told in the log once
+  retry,  // with exponential backoff until it answers; the log says so once
 };
 
-// Joins without anybody who could be asked.
+// Blocks. A refused word or id is an error, since no user can be asked for another one.
 Result<Joined> joinAlone(JoinService& joiner, const PeerId& id, const std::string& word,
                          WithoutMetaserver without, std::stop_token stop);
 

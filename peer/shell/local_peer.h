@@ -22,7 +22,7 @@
 #include <string>
 #include <vector>
 
-#include "common/command/control.h"
+#include "common/command/control_server.h"
 #include "common/command/dispatcher.h"
 #include "peer/shell/active_downloads.h"
 #include "peer/shell/commands.h"

@@ -163,7 +163,7 @@ Result<command::Parsed> parsePeerOptions(const std::vector<std::string>& argumen
                         command::storeNumber(options.total, 1, limits::kMembers)};
   auto parsed = command::parseOptions(program, arguments, environment);
   if (!parsed || parsed->text) return parsed;
-  // Who runs commands may mean the peer that runs on that share already.
+  // Commands without an id are for the peer that already runs on that share or state.
   const auto& given = options.given;
   const bool told = !given.share.empty() || !given.state.empty();
   if (options.id.empty() && !options.commands.empty() && told && !options.headless) {

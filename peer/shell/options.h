@@ -18,20 +18,20 @@ namespace espalier::peer::shell {
 struct PeerOptions {
   std::uint64_t total = 0;  // TOTAL; 0: not given
   Endpoint metaserver{"127.0.0.1", 5000};
-  PeerId id;  // empty: to be asked for
+  PeerId id;  // empty: the prompt asks for it
   struct Folders {
     std::string share;
     std::string downloads;
     std::string state;
   };
-  Folders given;  // empty where nothing was
-  // What follows from them and from the id, once that is known.
+  Folders given;  // empty: not given
+  // Derived from them and from the id by chooseId().
   std::string share;
   std::string downloads;
   std::string state;
   std::string joinWord = "P2P";
   bool joinWordGiven = false;
-  Endpoint listen{"127.0.0.1", 0};  // port 0: what the metaserver assigns
+  Endpoint listen{"127.0.0.1", 0};  // port 0: the metaserver assigns it
   std::string advertise;            // empty: the host of `listen`
   bool shareHidden = false;
   PushPolicy acceptPush{PushPolicy::From::none, {}, 10'000'000'000};
@@ -42,17 +42,18 @@ struct PeerOptions {
   bool quiet = false;
   log::Level logLevel = log::Level::info;
 
-  // Sets the id, again if need be, and what follows from it where nothing was given: share ./ID,
-  // downloads the share, state SHARE/.espalier.
+  // Sets the id, and the folders that were not given: share ./ID, downloads the share, state
+  // SHARE/.espalier. May be called again with another id.
   void chooseId(const PeerId& chosen);
 };
 
 // 500K, 10M, none: bytes a second; 0 for none.
 Result<std::uint64_t> parseRate(std::string_view text);
 
-// Fills `options`, which begin with the defaults. `text` is that of --help or --version. With an id
-// they are chosen already. `terminal`: somebody could be asked for the id; without one it has to
-// be given, but for commands with a share or a state: a peer that runs there may take them.
+// Sets `options`, which have the defaults before. `text` is that of --help or --version. If an id
+// is given, chooseId() was called with it. `terminal`: the user can be asked for the id. Without a
+// terminal the id must be given, except for commands with a share or a state, which the peer that
+// runs there may run.
 Result<command::Parsed> parsePeerOptions(const std::vector<std::string>& arguments,
                                          const command::Environment& environment, bool terminal,
                                          PeerOptions& options);

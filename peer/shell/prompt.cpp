@@ -32,7 +32,7 @@ Prompt::Prompt(LineEditor& editor, PromptSettings settings)
     : editor_(editor), settings_(std::move(settings)) {}
 
 void Prompt::interrupt() {
-  // Also between two commands, where nothing is there to be interrupted.
+  // Also between two commands, when no command could be interrupted.
   if (settings_.script) {
     interrupted_ = true;
     return close();
@@ -53,7 +53,7 @@ void Prompt::close() {
 std::stop_token Prompt::newStop() {
   return stop_.with([this](std::stop_source& source) {
     source = std::stop_source();
-    if (closed_) source.request_stop();  // nothing waits for it yet
+    if (closed_) source.request_stop();
     return source.get_token();
   });
 }
@@ -108,7 +108,7 @@ void Prompt::say(const std::string& line) {
   if (settings_.err) settings_.err(command::printable(line) + "\n");
 }
 
-// Of a command in the background, above the line that is being typed.
+// Prints the outcome of a command in the background above the line that is being typed.
 void Prompt::tell(const command::Rendered& rendered) {
   if (settings_.json || !editor_.isTerminal()) return show(rendered);
   const std::string text = rendered.out + rendered.err;
@@ -142,9 +142,9 @@ int Prompt::run(const command::Dispatcher& dispatcher, const PeerId& id) {
       }
       continue;
     }
-    // Nobody is left who could cancel what a script has begun, or wait for it.
+    // At its end a script waits for its commands in the background.
     if (ended && settings_.script) first.add(background.wait(context.stop));
-    if (ended) context.stop = {};  // close() stopped all else
+    if (ended) context.stop = {};  // close() has triggered the token, but `stop` still has to run
     const auto outcome = dispatcher.runLine(ended ? "stop" : line.text, context);
     if (!ended) {
       show(render(outcome, format));

@@ -1,4 +1,4 @@
-// What a peer's user sees at a terminal: the dialogue that joins, then the prompt.
+// The user interface at a terminal: the dialogue that joins, then the prompt.
 //
 //   $ peer
 //   1  add this peer to the network
@@ -11,11 +11,12 @@
 //   s2 joined on 127.0.0.1:5002, linked to s1; sharing 4 files (3.1 MB) from ./s2
 //   s2> …
 //
-// Without a terminal at its input the commands are a script, which goes on behind a failure and
-// ends behind an interruption, as -e does; notices go to standard error, since results must stay
-// whole.
+// If the input is not a terminal, the commands are a script. It goes on after a failure and ends
+// after an interruption, as -e does. Notices go to standard error, so that standard output has
+// results only.
 //
-// join(), joinAs() and run() block, and belong to one thread; interrupt() and close() to any.
+// Thread rule: one thread calls join(), joinAs() and run(), which block; any thread calls
+// interrupt() and close(). main() calls all of them.
 #pragma once
 
 #include <atomic>
@@ -35,7 +36,7 @@ namespace espalier::peer::shell {
 struct PromptSettings {
   bool json = false;    // outcomes as JSON, and no joined line
   bool quiet = false;   // no joined line, no progress, no notices
-  bool script = false;  // what is read was not typed
+  bool script = false;  // the input is not a terminal
   // Where sentences about failures and notices go when the editor has no terminal.
   std::function<void(const std::string& text)> err = {};
 };
@@ -44,26 +45,28 @@ class Prompt {
  public:
   Prompt(command::LineEditor& editor, PromptSettings settings);
 
-  // Asks what to do, the id, whether to see the network, the word. None: the user ended it.
+  // Asks what to do, for the id, whether to show the network, for the word. None: the user ended
+  // it.
   Result<std::optional<Joined>> join(JoinService& joiner);
 
-  // Joins at once. Asks only about what went wrong, at a terminal: the word, whether to try again.
+  // Joins at once. Asks only after a failure, and at a terminal: for the word, whether to try
+  // again.
   Result<std::optional<Joined>> joinAs(JoinService& joiner, const PeerId& id,
                                        const std::string& word);
 
-  // Runs commands until one of them, Ctrl-D or close() ends it; the latter two count as `stop`.
-  // Returns the exit code: of a script that of its first failure, else 0.
+  // Runs commands until `stop`, Ctrl-D or close(); the latter two run `stop`, too. Returns 0, or
+  // the exit code of the first failure of a script.
   int run(const command::Dispatcher& dispatcher, const PeerId& id);
 
   // Ctrl-C: cancels the running command, else clears the line. Ends a script, with 130.
   void interrupt();
-  // Cancels what runs, and ends every question.
+  // Cancels the running command, and ends every question.
   void close();
 
  private:
   enum class Step { again, next, end };
 
-  // The answer without white space around it; none: the user ended it. Ctrl-C asks again.
+  // The answer without white space around it; none: the input has ended. Ctrl-C asks again.
   std::optional<std::string> ask(const std::string& question);
   bool chooseToJoin();
   std::optional<PeerId> askId();
@@ -81,7 +84,7 @@ class Prompt {
   PromptSettings settings_;
   std::atomic<bool> closed_ = false;
   std::atomic<bool> interrupted_ = false;  // of a script
-  Guarded<std::stop_source> stop_;         // of what runs now
+  Guarded<std::stop_source> stop_;         // of the running command or question
 };
 
 std::string refusedWord(const std::string& word, const std::string& wanted);

@@ -66,7 +66,7 @@ std::optional<PeerId> Prompt::askId() {
   }
 }
 
-// `again`: the metaserver is there now, or may be.
+// `again`: the user has pressed Enter to try again.
 Prompt::Step Prompt::offerAnotherTry(const std::string& why) {
   editor_.print(why + ", then press Enter to try again\n");
   const auto answer = ask("");
@@ -96,7 +96,7 @@ Prompt::Step Prompt::offerTopology(JoinService& joiner) {
   }
 }
 
-// Until it has joined, the user has had enough, or there is no point in it.
+// Tries to join until that succeeds, the user ends it, or another attempt would fail as well.
 Result<std::optional<Joined>> Prompt::insist(JoinService& joiner, PeerId id, std::string word) {
   const auto nobody = std::optional<Joined>();
   while (true) {

@@ -1,4 +1,5 @@
-// A push as its sender sees it: the ledger, held against who is in the network. Pure functions.
+// The state of a push for its user: the ledger joined with the members of the network. Pure
+// functions.
 #pragma once
 
 #include <optional>
@@ -9,14 +10,15 @@
 
 namespace espalier::peer::shell {
 
-// `members`: who is in the network, in order of joining, as the metaserver says; nothing when it is
-// out of reach. Who takes part, holds it or has said no is told by the ledger; who is in neither
-// state and not in the network (or, without the metaserver, lost its link) is out of reach. Without
-// the sender; only those that the push is meant for, in order of joining, then the others by id.
+// `members`: the members in order of joining, from the metaserver; none if it is out of reach. The
+// report has the peers that the push is meant for, without the sender: members in order of joining,
+// then other peers of the ledger in theirs, then other targets by id. A peer that has neither
+// verified, declined nor failed is out of reach if it is not a member (without the metaserver: if
+// its link was lost).
 PushReport pushReport(const Pushes::View& view, const std::optional<std::vector<PeerId>>& members);
 
-// Whether there is nothing more to be waited for: nobody is on the way. With `wait` nobody is out
-// of reach either, and there is somebody.
+// Whether no peer is waiting or receiving. With `wait` also no peer is out of reach, and there is
+// at least one peer.
 bool isComplete(const PushReport& report, bool wait);
 
 }  // namespace espalier::peer::shell

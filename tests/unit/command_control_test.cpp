@@ -1,4 +1,4 @@
-#include "common/command/control.h"
+#include "common/command/control_server.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -16,6 +16,7 @@
 #include "common/base/limits.h"
 #include "common/base/state_folder.h"
 #include "common/command/control_channel.h"
+#include "common/command/control_client.h"
 #include "common/command/liveness.h"
 
 using namespace espalier;

@@ -1,0 +1,86 @@
+// The control socket: runs commands that another process of the same user sends. control_client.h
+// has the other end.
+//
+//   STATE/control.sock   a Unix socket, mode 0600, whatever the path's length
+//   STATE/control.lock   held by the program that serves it
+//
+// One JSON object a line, at most limits::kControlLineBytes long:
+//
+//   client  {"run":"get f3.txt","json":false,"progress":true,"ask":true,"directory":"/home/ann",
+//            "home":"/home/ann"}
+//   server  {"progress":{"name":"f3.txt","done":4,"total":12,"unit":"bytes"}}   {"progress":null}
+//           {"event":{"command":"push","event":"progress","verified":3,"peers":5}}   with
+//           "json":true
+//           {"say":"waiting for 2 more of 5 peers to join"}
+//           {"ask":"which one (1 to 2, Enter for none)> "}
+//   client  {"answer":"2"}   {"answer":null}   {"cancel":true}
+//   server  {"out":"…"} and {"err":"…"}, any number of each   {"exit":0,"stops":false}
+//
+// A client may send the next {"run":…} after an {"exit":…}. `cancel`, or the end of the connection,
+// interrupts the command that runs on it. `run`, `directory` and `home` may be other bytes than
+// UTF-8: then runHex, directoryHex, homeHex have them as hexadecimal digits. A client probes a
+// server that is silent for long with {"run":""} over another connection (liveness.h).
+//
+// The server renders outcomes; a client only prints them. So old and new programs work together.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "common/base/clock.h"
+#include "common/base/file_descriptor.h"
+#include "common/base/result.h"
+#include "common/command/dispatcher.h"
+#include "common/command/state_claim.h"
+
+namespace espalier::command {
+
+// Serves until it is destroyed. Threads: one that accepts and reads, and one for each session, at
+// most limits::kControlSessions. All end in the destructor, which interrupts running commands and
+// gives them limits::kControlGrace to report it.
+class ControlServer {
+ public:
+  // Claims the state folder: until the destructor, no other program gets it. Makes `stateDir`
+  // (0700) if it does not exist. Fails with `refused`, before anything is changed, if another
+  // program has it. Replaces a socket that no program answers on. Clients that connect before
+  // serve() wait for it. StateClaim says what happens if the folder is removed meanwhile.
+  static Result<std::unique_ptr<ControlServer>> claim(const std::string& stateDir);
+  // `restore` is called on the server's thread after the state folder was removed and made again;
+  // it writes the other files of the folder. Before serve().
+  void onRestored(std::function<void()> restore) { onRestored_ = std::move(restore); }
+  // Begins to answer. Called once. `dispatcher` outlives the server.
+  Result<void> serve(const Dispatcher& dispatcher);
+
+  // claim() and serve().
+  static Result<std::unique_ptr<ControlServer>> start(const std::string& stateDir,
+                                                      const Dispatcher& dispatcher);
+  // Ends all threads. The state folder stays claimed, so that files can still be written there.
+  void stop();
+  ~ControlServer();
+
+  ControlServer(const ControlServer&) = delete;
+  ControlServer& operator=(const ControlServer&) = delete;
+
+ private:
+  class Session;
+
+  ControlServer(std::string stateDir, StateClaim state, FileDescriptor wake);
+  void run(const std::stop_token& stop);
+  void acceptOne();
+  void checkState();
+
+  const Dispatcher* dispatcher_ = nullptr;
+  std::function<void()> onRestored_;
+  const std::string stateDir_;
+  StateClaim state_;  // the server's thread, once it runs
+  TimePoint nextCheck_{};
+  bool toldGone_ = false;
+  FileDescriptor wake_;  // an eventfd: a session has ended, or stop() was called
+  std::list<std::unique_ptr<Session>> sessions_;  // the server's thread
+  std::jthread thread_;
+};
+
+}  // namespace espalier::command
