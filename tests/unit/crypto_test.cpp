@@ -37,7 +37,7 @@ std::vector<std::byte> randomBytes(std::size_t size, std::uint64_t seed) {
   return data;
 }
 
-// BEP 52 in the plainest way, with another API of OpenSSL and recursion from the top.
+// The model: BEP 52 by recursion from the root, with another API of OpenSSL.
 Digest naiveSha(const void* data, std::size_t size) {
   Digest digest;
   SHA256(static_cast<const unsigned char*>(data), size, digest.bytes.data());
@@ -131,7 +131,7 @@ TEST_CASE("the digest of no bytes and of abc are those of FIPS 180") {
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
-TEST_CASE("pairs are hashed in place as into another list") {
+TEST_CASE("pairs hashed in place give the same digests as hashed into another list") {
   for (const std::size_t pairs : {0, 1, 2, 5, 6, 63, 64, 65, 128, 1000}) {
     std::vector<Digest> nodes(2 * pairs);
     for (std::size_t i = 0; i < nodes.size(); ++i) nodes[i] = naiveSha(&i, sizeof i);
@@ -146,7 +146,7 @@ TEST_CASE("pairs are hashed in place as into another list") {
   }
 }
 
-TEST_CASE("threads hash beside each other") {
+TEST_CASE("threads hash at the same time") {
   const auto data = randomBytes(3 * kMiB, 7);
   const auto root = naiveRoot(data);
   std::vector<int> right(4);
@@ -252,7 +252,7 @@ TEST_CASE("root and chunk list are right for whole and half chunks of a mebibyte
   }
 }
 
-TEST_CASE("it does not matter in which pieces a file is read") {
+TEST_CASE("a file has the same root in whatever pieces it is read") {
   CHECK(rc::check([] {
     const auto size = *rc::gen::inRange<std::size_t>(0, 40 * kBlock);
     const auto piece = *rc::gen::inRange<std::size_t>(1, 5 * kBlock);
@@ -277,7 +277,7 @@ TEST_CASE("a chunk that arrives in pieces has the hash of the whole, and the has
   }
 }
 
-TEST_CASE("a list of chunk hashes that is not the file's is told from the one that is") {
+TEST_CASE("only the file's own list of chunk hashes matches") {
   const auto file = patterned(9 * kBlock + 1);
   const auto hashes = hashInPieces(file, 2 * kBlock, kBlock);
   const auto matches = [&](std::vector<Digest> chunks, std::uint64_t size, std::uint64_t chunk) {
@@ -322,7 +322,7 @@ TEST_CASE("chunks are powers of two, and their list stays small") {
   }));
 }
 
-// The last one, as it holds for every thread that has not hashed yet.
+// The last test, because it holds for all threads that have not hashed yet.
 TEST_CASE("a processor with SHA-NI alone gives the same digests") {
   internal::multiBufferWithoutAvx();
   std::thread([] {

@@ -45,7 +45,7 @@ TEST_CASE("links take turns, and each link's searches keep their order") {
   CHECK(queue.empty());
 }
 
-TEST_CASE("a search that takes long lets every other have a first turn, and goes on where it was") {
+TEST_CASE("a long search lets every other have a first turn, and continues where it was") {
   MatchQueue queue;
   queue.push(jobOf(1, kOne));
   queue.push(jobOf(2, kOne));
@@ -64,7 +64,7 @@ TEST_CASE("a search that takes long lets every other have a first turn, and goes
   CHECK(queue.empty());
 }
 
-TEST_CASE("searches that take long take turns, too") {
+TEST_CASE("long searches take turns") {
   MatchQueue queue;
   for (unsigned number = 1; number <= 3; ++number) queue.push(jobOf(number, kOne));
   for (int i = 0; i < 3; ++i) queue.putBack(*queue.take(kStart));
@@ -78,7 +78,7 @@ TEST_CASE("searches that take long take turns, too") {
   CHECK(order == std::vector<unsigned>{1, 2, 3, 1, 2, 3});
 }
 
-TEST_CASE("a search whose time is over is not looked through the share for") {
+TEST_CASE("a search past its deadline is dropped") {
   MatchQueue queue;
   queue.push(jobOf(1, kOne, kStart + 1s));
   queue.push(jobOf(2, kOne, kStart + 3s));
@@ -89,7 +89,7 @@ TEST_CASE("a search whose time is over is not looked through the share for") {
   CHECK(queue.empty());
 }
 
-TEST_CASE("of too many searches of a link the oldest are left out, and none of another link") {
+TEST_CASE("of too many searches of a link the oldest are dropped, and none of another link") {
   MatchQueue queue;
   queue.push(jobOf(9999, kTwo));
   const auto count = static_cast<unsigned>(limits::kOpenQueries);
@@ -102,7 +102,7 @@ TEST_CASE("of too many searches of a link the oldest are left out, and none of a
   CHECK(queue.empty());
 }
 
-TEST_CASE("looking through a share stops in time, and goes on with the next name") {
+TEST_CASE("matching stops in time, and continues with the next name") {
   Catalogue catalogue;
   for (int i = 0; i < 300; ++i) {
     const std::string name = "file" + std::to_string(i);
@@ -115,7 +115,7 @@ TEST_CASE("looking through a share stops in time, and goes on with the next name
   matching.snapshot = catalogue.publish(std::make_shared<const SharedFolders>());
 
   std::size_t turns = 1;
-  while (!matching.advance(TimePoint::min())) ++turns;  // a time that is over always
+  while (!matching.advance(TimePoint::min())) ++turns;  // a time that is always past
 
   CHECK(turns == 300);
   CHECK(matching.hits.size() == 200);

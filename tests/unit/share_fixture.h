@@ -1,4 +1,5 @@
-// What the tests of the share have in common: temporary folders, and a share with an index on it.
+// The fixture of the share's tests: temporary folders, and a share with an index that can be
+// restarted. Waits are for a condition, with a deadline that only a failure reaches.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -62,7 +63,7 @@ inline FileRoot rootOf(const std::string& text) {
   return hasher.finish().root;
 }
 
-// A share with an index on it that can be restarted.
+// A share in a temporary folder, and its index.
 class Sharer {
  public:
   Sharer() : Sharer([](ShareOptions&) {}) {}
@@ -146,7 +147,7 @@ inline void setMtime(const fs::path& file, std::int64_t seconds) {
   REQUIRE(::utimensat(AT_FDCWD, file.c_str(), times, 0) == 0);
 }
 
-// While it lives, modes of files hold for this thread and those that it starts, also as root.
+// While it exists, the modes of files hold for this thread and those that it starts, even for root.
 class WithoutOverride {
  public:
   WithoutOverride() {

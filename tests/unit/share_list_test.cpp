@@ -1,4 +1,4 @@
-// Which folders are shared: by hand, and while they come and go.
+// Which folders are shared: after share and unshare, and while they disappear and come back.
 #include <doctest/doctest.h>
 
 #include "tests/unit/share_fixture.h"
@@ -6,7 +6,7 @@
 using namespace espalier;
 using namespace espalier::share;
 
-TEST_CASE("the share may vanish and come back, or not be there at the start") {
+TEST_CASE("the share's folder may be absent at the start, and disappear and come back") {
   Sharer sharer;
   write(sharer.share() / "d/f", "content");
   sharer.startAndWait();
@@ -29,7 +29,7 @@ TEST_CASE("the share may vanish and come back, or not be there at the start") {
   sharer.waitForNames({"d/f", "d/g"});
 }
 
-TEST_CASE("once it has settled, all is there that was shared, and nothing that was unshared") {
+TEST_CASE("after awaitPublished() all is listed that was shared, and nothing that was unshared") {
   Sharer sharer;
   std::vector<std::string> all;
   for (const char* name : {"a", "b", "c/d", "c/e", "f"}) {
@@ -54,7 +54,7 @@ TEST_CASE("once it has settled, all is there that was shared, and nothing that w
   CHECK_FALSE(index.awaitPublished(kDeadline, stopped.get_token()));
 }
 
-TEST_CASE("paths are shared and unshared by hand, and stay so over a restart") {
+TEST_CASE("share and unshare hold over a restart") {
   Sharer sharer;
   write(sharer.share() / "in/a", "a");
   write(sharer.share() / "in/b", "b");
@@ -127,7 +127,7 @@ TEST_CASE("what cannot be shared or unshared is refused with a sentence") {
   CHECK(sharer.names() == std::vector<std::string>{"name"});
 }
 
-TEST_CASE("without enough watches the folders are looked at again and again") {
+TEST_CASE("without enough watches the folders are scanned at an interval") {
   Sharer sharer([](ShareOptions& options) {
     options.watches = 1;
     options.rescanInterval = 50ms;

@@ -1,4 +1,4 @@
-// More changes at once than the kernel tells of.
+// More changes at once than inotify's queue holds.
 #include <doctest/doctest.h>
 
 #include "peer/share/folder_watch.h"
@@ -9,7 +9,7 @@ using namespace espalier::share;
 
 namespace {
 
-// So many files come and go that the queue of each watch that nobody reads runs over.
+// Makes and removes so many files that the event queue overflows while it is not read.
 void overflowQueues(const fs::path& folder) {
   std::size_t events = 0;
   std::ifstream("/proc/sys/fs/inotify/max_queued_events") >> events;
@@ -21,7 +21,7 @@ void overflowQueues(const fs::path& folder) {
   }
 }
 
-// Holds whoever passes it, until it is opened.
+// Blocks each thread that calls pass() until open() is called.
 class Gate {
  public:
   ~Gate() { open(); }
@@ -50,7 +50,7 @@ class Gate {
 
 }  // namespace
 
-TEST_CASE("a watch that was not read in time says that events were lost") {
+TEST_CASE("a watch whose queue overflowed says that events were lost") {
   TempFolder temp;
   FolderWatch watch(10);
   const FileDescriptor folder(::open(temp.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -62,10 +62,10 @@ TEST_CASE("a watch that was not read in time says that events were lost") {
   CHECK(overflow);
 }
 
-TEST_CASE("changes that the kernel could not tell are found nevertheless") {
+TEST_CASE("changes whose events were lost are found") {
   Gate gate;
   Sharer sharer([&](ShareOptions& options) {
-    // On the indexer's thread, which reads no events meanwhile.
+    // Blocks the indexer's thread, so that it reads no events.
     options.onNotice = [&](const Notice&) { gate.pass(); };
   });
   write(sharer.share() / "folder/old.txt", "old");

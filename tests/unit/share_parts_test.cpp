@@ -1,4 +1,5 @@
-// The parts of the share that are values: the snapshot against a plain map, names, watches, files.
+// The parts of the share without a thread: catalogue and snapshot against a plain map, names,
+// watches, files of the state folder.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <rapidcheck.h>
@@ -117,7 +118,7 @@ TEST_CASE("an old snapshot is not changed by a new one") {
   CHECK(fresh->version() == old->version() + 1);
 }
 
-TEST_CASE("a version is remembered when its file went away, not when it was overwritten") {
+TEST_CASE("a version is remembered if its file was removed, not if it was overwritten") {
   Catalogue catalogue;
   catalogue.put(entryOf("a", 1));
   catalogue.put(entryOf("b", 2));
@@ -129,7 +130,7 @@ TEST_CASE("a version is remembered when its file went away, not when it was over
   CHECK(catalogue.remembered({2, 2, 2}) == nullptr);
 }
 
-TEST_CASE("names that lead elsewhere, are the program's own or cannot be typed are invalid") {
+TEST_CASE("names that leave the folder, are the programs' own or cannot be typed are invalid") {
   const std::string deep = [] {
     std::string name = "x";
     while (name.size() < 2 * limits::kPathDepth - 1) name += "/x";
@@ -174,14 +175,14 @@ TEST_CASE("names that lead elsewhere, are the program's own or cannot be typed a
   }
 }
 
-TEST_CASE("opening below a folder takes no path that leads out of it") {
+TEST_CASE("opening below a folder refuses paths that lead out of it") {
   for (const std::string path : {"..", "../etc", "/etc/passwd", "a/../..", "./a", "a//b"}) {
     CHECK_FALSE(openBelow(fs::temp_directory_path(), path, O_RDONLY));
   }
   CHECK(openBelow(fs::temp_directory_path(), "", O_RDONLY | O_DIRECTORY));
 }
 
-TEST_CASE("watches are dropped with the last of their names") {
+TEST_CASE("a watch is dropped with its last name") {
   WatchTable table;
   table.put("", 1);
   table.put("a", 2);
@@ -198,7 +199,7 @@ TEST_CASE("watches are dropped with the last of their names") {
   CHECK(table.size() == 0);
 }
 
-TEST_CASE("the index comes back as it was written") {
+TEST_CASE("the index reads back as it was written") {
   TempFile file;
   CHECK(loadIndex(file.path)->empty());
   CHECK(rc::check([&] {
@@ -229,7 +230,7 @@ TEST_CASE("each damaged byte of an index is noticed") {
   }
 }
 
-TEST_CASE("the list of what was shared by hand comes back, and a damaged one is an error") {
+TEST_CASE("the share list reads back as it was written, and a damaged one is an error") {
   TempFile file;
   CHECK(*loadShareList(file.path) == ShareList{});
   const ShareList list{{"/a/\"quoted\"\n", "/b/"}, {"ä/b", "c"}, {"/x/ä/b"}, {".d", "e/.f/g"}};
@@ -242,7 +243,7 @@ TEST_CASE("the list of what was shared by hand comes back, and a damaged one is 
   }
 }
 
-TEST_CASE("what a newer version wrote is refused, what an older one wrote is read") {
+TEST_CASE("files of a newer version are refused, those of an older version are read") {
   TempFile file;
   REQUIRE(replaceFile(file.path.string(), R"({"version":3})", Durability::soft, kPrivate));
   CHECK(loadShareList(file.path).error().code == ErrorCode::configuration);
@@ -265,7 +266,7 @@ TEST_CASE("what a newer version wrote is refused, what an older one wrote is rea
   CHECK(*loadIndex(file.path) == std::vector<KnownVersion>{{{8, 9, 7, 0, 0}, rootNumber(1)}});
 }
 
-TEST_CASE("a version is known by its ctime and device, too, unless an old index knew neither") {
+TEST_CASE("a version has a ctime and a device, unless it is from an index that had neither") {
   Catalogue catalogue;
   const FileStat stat{100, 1, 2, 5'000'000'000, 3};
   catalogue.remember({stat, rootNumber(1)});
@@ -281,7 +282,7 @@ TEST_CASE("a version is known by its ctime and device, too, unless an old index 
   CHECK(*catalogue.remembered({100, 1, 20, 77, 3}) == rootNumber(2));
   CHECK(catalogue.remembered({100, 2, 20, 77, 3}) == nullptr);
 
-  // A download that is renamed after it was verified.
+  // A download that is renamed after it was verified has a later ctime.
   catalogue.remember({{100, 1, 30, 5'000'000'000, 3}, rootNumber(3), true});
   CHECK(*catalogue.remembered({100, 1, 30, 6'000'000'000, 3}) == rootNumber(3));
   CHECK(catalogue.remembered({100, 1, 30, 4'999'999'999, 3}) == nullptr);

@@ -1,5 +1,4 @@
-// Which names are shared: what begins with a dot, what was shared and unshared, what nobody could
-// ask for.
+// Which names are shared: dot names, after share and unshare, and names that cannot be asked for.
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
@@ -13,7 +12,7 @@
 using namespace espalier;
 using namespace espalier::share;
 
-TEST_CASE("what begins with a dot is shared only if it is named") {
+TEST_CASE("a name that begins with a dot is shared only if the user named it") {
   Sharer sharer;
   for (const std::string name :
        {".config/x", ".config/.y", ".config/sub/z", ".profile", "d/.git/head", "d/f", "d/.a/b/.c/e",
@@ -60,7 +59,7 @@ TEST_CASE("what begins with a dot is shared only if it is named") {
   expect({});
 }
 
-TEST_CASE("with shareHidden all is shared but what the programs call their own") {
+TEST_CASE("with shareHidden all names are shared but the programs' own") {
   Sharer sharer([](ShareOptions& options) { options.shareHidden = true; });
   for (const std::string name : {".config/.y", "d/.git/head", ".Espalier/key", "f"}) {
     write(sharer.share() / name, name);
@@ -73,7 +72,7 @@ TEST_CASE("with shareHidden all is shared but what the programs call their own")
   sharer.waitForNames({".config/.y", "d/.git/head", "f"});
 }
 
-TEST_CASE("a share whose own folder begins with a dot is named by its user") {
+TEST_CASE("a dot in the name of the shared folder itself hides nothing") {
   Sharer sharer([](ShareOptions& options) { options.root = options.root / ".hidden"; });
   write(sharer.share() / ".hidden/f", "f");
   write(sharer.share() / ".hidden/.g", "g");
@@ -84,7 +83,7 @@ TEST_CASE("a share whose own folder begins with a dot is named by its user") {
   CHECK_FALSE(sharer.index().wouldShare("espalier-state"));
 }
 
-TEST_CASE("what is announced can be asked for by its name, and what cannot be is told") {
+TEST_CASE("every announced file can be asked for by its name; of others the user is told") {
   Sharer sharer;
   std::string deep = "x";
   while (deep.size() < 2 * limits::kPathDepth - 1) deep += "/x";
@@ -112,7 +111,7 @@ TEST_CASE("what is announced can be asked for by its name, and what cannot be is
   }
 }
 
-TEST_CASE("after unshare nothing of a path is shared, by whatever name and way") {
+TEST_CASE("after unshare nothing of a path is shared, under any of its names") {
   Sharer sharer;
   for (const std::string name : {"top/in/f", "top/in/deep/g", "top/other", "beside"}) {
     write(sharer.outside() / name, name);
@@ -137,7 +136,7 @@ TEST_CASE("after unshare nothing of a path is shared, by whatever name and way")
     CHECK(sharer.names() == std::vector<std::string>{"own/h", "top/other"});
     CHECK(sharer.index().add(top / "in/deep").error().message.find("share that first") !=
           std::string::npos);
-    REQUIRE(sharer.index().add(sharer.outside()));  // above it
+    REQUIRE(sharer.index().add(sharer.outside()));  // a folder above it
     REQUIRE(sharer.index().awaitPublished(kDeadline));
     sharer.waitForNames({"outside/beside", "outside/top/other", "own/h", "top/other"});
     sharer.startAndWait();
@@ -151,14 +150,14 @@ TEST_CASE("after unshare nothing of a path is shared, by whatever name and way")
   }
 }
 
-TEST_CASE("what is unshared stays so when the share is moved, and under an older list") {
+TEST_CASE("an unshared path stays unshared when the share is moved, and with an older list") {
   Sharer sharer;
   write(sharer.share() / "in/f", "f");
   write(sharer.share() / "g", "g");
   write(sharer.share() / ".espalier/share.json", R"({"shared":[],"hidden":["in"]})");
   sharer.startAndWait();
   sharer.waitForNames({"g"});
-  // Nobody can share it from above, either.
+  // Sharing a folder above it does not share it, either.
   CHECK(sharer.index().add(sharer.temp.path()).ok());
   REQUIRE(sharer.index().awaitPublished(kDeadline));
   const std::string label = sharer.temp.path().filename().string();
@@ -175,7 +174,7 @@ TEST_CASE("what is unshared stays so when the share is moved, and under an older
   CHECK(moved.snapshot()->find("in/f") == nullptr);
 }
 
-TEST_CASE("what is no file and no folder is refused") {
+TEST_CASE("a path that is neither file nor folder is refused") {
   Sharer sharer;
   REQUIRE(::mkfifo((sharer.share() / "fifo").c_str(), 0600) == 0);
   fs::create_directories(sharer.outside());
@@ -191,7 +190,7 @@ TEST_CASE("what is no file and no folder is refused") {
 
 namespace {
 
-// What was said last of a path, or of the nearest one above it, holds.
+// The model: the last command for a path, or for the nearest path above it, holds.
 class Model {
  public:
   explicit Model(const std::string& share) : rules_{{share, true}} {}

@@ -1,5 +1,4 @@
-// The index over real folders: every wait is for a condition, with a deadline that only a failure
-// reaches.
+// ShareIndex over real folders: scanning, hashing, watching, restarts.
 #include "peer/share/share_index.h"
 
 #include <doctest/doctest.h>
@@ -53,7 +52,7 @@ TEST_CASE("two names of one content are both found by its root") {
   CHECK(found[1]->name == "b");
 }
 
-TEST_CASE("nothing but files of the share itself is listed") {
+TEST_CASE("only regular files of the share itself are listed") {
   Sharer sharer;
   write(sharer.outside() / "secret", "secret");
   write(sharer.share() / "kept", "kept");
@@ -171,7 +170,7 @@ TEST_CASE("a file that changed while the peer was away is hashed again, also of 
   sharer.waitForContent("f", "two");
 }
 
-TEST_CASE("a damaged index is told, ignored and made anew") {
+TEST_CASE("a damaged index is reported, ignored and written anew") {
   for (const std::string damage : {"", "short", "flip"}) {
     CAPTURE(damage);
     Sharer sharer;
@@ -196,7 +195,7 @@ TEST_CASE("a damaged index is told, ignored and made anew") {
   }
 }
 
-TEST_CASE("what is listed was whole at one moment, however the file grows") {
+TEST_CASE("each listed version was whole at one moment, however the file grows") {
   Sharer sharer;
   const fs::path file = sharer.share() / "growing";
   write(file, "");
@@ -206,7 +205,7 @@ TEST_CASE("what is listed was whole at one moment, however the file grows") {
     const std::string block = filled(64 * 1024, 'g');
     for (int i = 0; i < 400; ++i) stream.write(block.data(), 64 * 1024).flush();
   });
-  // Whatever is published meanwhile is a prefix of what was written.
+  // Every version that is published meanwhile is a prefix of what was written.
   const std::string whole = [] {
     std::string all;
     for (int i = 0; i < 400; ++i) all += filled(64 * 1024, 'g');
@@ -241,7 +240,7 @@ TEST_CASE("a file is opened for serving only as the version that was hashed") {
   CHECK(changed.error() == Error{ErrorCode::failed, "d/f has changed since it was hashed"});
   sharer.waitForContent("d/f", "version two");
 
-  // A folder on the way that became a link, to the very same file.
+  // A folder of the path becomes a link to the folder with the same file.
   const auto second = *index.snapshot()->file("d/f");
   REQUIRE(index.openForServing(second));
   fs::rename(sharer.share() / "d", sharer.temp / "d");
@@ -275,7 +274,7 @@ TEST_CASE("the chunk hashes of a root are kept, and computed again when they wer
   write(sharer.share() / ".espalier/chunks/00" / std::string(62, '0'), "of a file that is gone");
   CHECK(matches(sharer.startAndWait()));
   CHECK(sharer.index().progress().readBytes == 0);
-  sharer.stop();  // it tidies up once it has said that all is there
+  sharer.stop();  // the index tidies its lists once it is ready
   CHECK_FALSE(fs::exists(sharer.share() / ".espalier/chunks/00" / std::string(62, '0')));
   write(kept, std::string(6 * 32, 'x'));
   CHECK(matches(sharer.startAndWait()));
@@ -283,7 +282,7 @@ TEST_CASE("the chunk hashes of a root are kept, and computed again when they wer
   CHECK(matches(sharer.startAndWait()));
 }
 
-TEST_CASE("what was downloaded and verified is shared without being hashed again") {
+TEST_CASE("a verified download is shared without being hashed again") {
   Sharer sharer;
   auto& index = sharer.startAndWait();
   const std::string big = filled(2 * 1024 * 1024 + 1, 'l');
@@ -301,14 +300,14 @@ TEST_CASE("what was downloaded and verified is shared without being hashed again
   CHECK(*index.chunkHashes(hashes.root) == hashes.chunks);
 }
 
-TEST_CASE("a file that is written while it is hashed is not taken for any version") {
+TEST_CASE("a file that is written while it is hashed counts as changed") {
   TempFolder temp;
   constexpr std::uint64_t kSize = 4 * limits::kHashSegmentBytes;
   ChunkLists lists(temp / "chunks");
   HashLanes lanes(2, lists, [] {});
   write(temp / "f", "x");
   fs::resize_file(temp / "f", kSize);
-  // A write that came too late proves nothing: until one came while bytes were still to be read.
+  // A write after the last read proves nothing: repeated until one came before it.
   for (bool proven = false; !proven;) {
     struct stat status {};
     REQUIRE(::stat((temp / "f").c_str(), &status) == 0);
@@ -331,7 +330,7 @@ TEST_CASE("a file that is written while it is hashed is not taken for any versio
 
 TEST_CASE("a file larger than a segment is hashed by all lanes to the same root") {
   Sharer sharer;
-  // Sparse, but for something in every segment.
+  // Sparse, with some bytes in every segment.
   const std::uint64_t size = 3 * limits::kHashSegmentBytes + 12345;
   crypto::FileHasher hasher(size);
   {
@@ -351,7 +350,7 @@ TEST_CASE("a file larger than a segment is hashed by all lanes to the same root"
   CHECK(*index.chunkHashes(expected.root) == expected.chunks);
 }
 
-TEST_CASE("thousands of files appear while they are hashed, and a stop at half loses nothing") {
+TEST_CASE("files are listed while thousands are hashed, and a stop in between loses no hash") {
   Sharer sharer;
   constexpr int kFiles = 5000;
   for (int i = 0; i < kFiles; ++i) {

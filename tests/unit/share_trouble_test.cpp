@@ -1,4 +1,5 @@
-// What cannot be read for a while, is changed unseen, or becomes the state of a program.
+// Files and folders that cannot be read for a while, that change without an event, or that become a
+// state folder.
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 
@@ -24,7 +25,7 @@ struct stat statOf(const fs::path& path) {
   return status;
 }
 
-// The same size and mtime, as rsync and containers of encrypted disks do.
+// Changes the content and puts size and mtime back, as rsync and containers of encrypted disks do.
 void changeUnseen(const fs::path& file, const std::string& text) {
   const auto before = statOf(file);
   REQUIRE(static_cast<std::uint64_t>(before.st_size) == text.size());
@@ -36,7 +37,8 @@ void changeUnseen(const fs::path& file, const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("a folder or file that cannot be read for a moment is told, and comes back by itself") {
+TEST_CASE(
+    "a folder or file that cannot be read for a moment is reported, and shared again after it") {
   for (const bool watched : {true, false}) {
     CAPTURE(watched);
     const WithoutOverride plain;
@@ -54,7 +56,7 @@ TEST_CASE("a folder or file that cannot be read for a moment is told, and comes 
       const fs::path path = name.empty() ? sharer.share() : sharer.share() / name;
       const mode_t before = statOf(path).st_mode & 07777;
       setMode(path, mode);
-      // Nobody tells of it without watches, but whoever asks for a file.
+      // Without watches there is no event; a request for the file finds the change.
       for (const auto& each : all) {
         const auto file = sharer.index().snapshot()->file(each);
         if (!watched && file) (void)sharer.index().openForServing(*file).ok();
@@ -74,7 +76,8 @@ TEST_CASE("a folder or file that cannot be read for a moment is told, and comes 
   }
 }
 
-TEST_CASE("what becomes a state folder is shared no more, nor opened for who asked before") {
+TEST_CASE(
+    "a folder that becomes a state folder is no longer shared, nor opened from an old snapshot") {
   for (const std::string name : {"espalier-state", "instance.key"}) {
     CAPTURE(name);
     Sharer sharer;
@@ -101,7 +104,7 @@ TEST_CASE("what becomes a state folder is shared no more, nor opened for who ask
   }
 }
 
-TEST_CASE("the share is not shared while it is a state folder itself") {
+TEST_CASE("nothing is shared while the share is a state folder itself") {
   Sharer sharer;
   write(sharer.share() / "f", "f");
   write(sharer.share() / "espalier-state", "espalier-state 1\n");
@@ -131,13 +134,13 @@ TEST_CASE("content changed in place with size and mtime put back is another vers
   sharer.waitForContent("f", old);
 }
 
-TEST_CASE("a file that somebody calls damaged is hashed again, once, and shared as what it is") {
+TEST_CASE("a file that a peer calls damaged is hashed again, once, and shared under its root") {
   Sharer sharer;
   write(sharer.share() / "good", "good");
   write(sharer.share() / "bad", "content");
   sharer.startAndWait();
   sharer.stop();
-  // A disk that lies: nothing says that the file changed.
+  // A disk that decays: neither size nor times of the file change.
   const fs::path file = sharer.share() / ".espalier/index";
   auto versions = *loadIndex(file);
   const auto wrong = rootOf("what it was once");
@@ -160,7 +163,7 @@ TEST_CASE("a file that somebody calls damaged is hashed again, once, and shared 
   CHECK(index.progress().readBytes == 4 + 7);
 }
 
-TEST_CASE("why folders cannot be watched names the setting that allows more") {
+TEST_CASE("the reason why folders cannot be watched names the setting that allows more") {
   CHECK(FolderWatch::reason(ENOSPC).find("fs.inotify.max_user_watches") != std::string::npos);
   CHECK(FolderWatch::reason(EMFILE).find("fs.inotify.max_user_instances") != std::string::npos);
   rlimit before{};
@@ -172,7 +175,7 @@ TEST_CASE("why folders cannot be watched names the setting that allows more") {
   CHECK(reason.find("ulimit -n") != std::string::npos);
 }
 
-TEST_CASE("folders are watched again once there is room for it") {
+TEST_CASE("folders are watched again once watches are free") {
   Sharer sharer([](ShareOptions& options) {
     options.watches = 2;
     options.rescanInterval = 50ms;
@@ -186,7 +189,7 @@ TEST_CASE("folders are watched again once there is room for it") {
   sharer.waitForNames({"a/f", "a/g"});
 }
 
-TEST_CASE("watching a folder again and again takes one watch") {
+TEST_CASE("watching a folder repeatedly takes one watch") {
   TempFolder temp;
   FolderWatch watch(1);
   const FileDescriptor folder(::open(temp.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
