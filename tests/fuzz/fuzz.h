@@ -1,6 +1,6 @@
-// What the fuzz targets share. Each is one function that libFuzzer calls with bytes of its choice;
-// besides "does not crash" each holds what was read against an oracle: encoded and decoded again,
-// or against a simpler program.
+// Helpers of the fuzz targets. A target is one function that libFuzzer calls with bytes. Besides
+// not crashing, each target compares the result with an oracle: it encodes and decodes again, or
+// runs a simpler program for the same input.
 //
 //   build-fuzz/tests/fuzz/fuzz_link -max_total_time=60        (meson setup build-fuzz -Dfuzz=true)
 #pragma once
@@ -23,13 +23,14 @@ inline std::string_view view(const std::uint8_t* data, std::size_t size) {
   return {reinterpret_cast<const char*>(data), size};
 }
 
+// Ends the process, which libFuzzer reports as a finding, unless `holds`.
 inline void require(bool holds, const char* what) {
   if (holds) return;
   std::fprintf(stderr, "does not hold: %s\n", what);
   std::abort();
 }
 
-// Takes the first byte of the input, 0 at its end.
+// Takes the first byte of the input; 0 if it is empty.
 inline std::uint8_t takeByte(std::string_view& input) {
   if (input.empty()) return 0;
   const auto byte = static_cast<std::uint8_t>(input.front());
@@ -37,7 +38,7 @@ inline std::uint8_t takeByte(std::string_view& input) {
   return byte;
 }
 
-// Takes what stands before the first `separator`, or all.
+// Takes the input up to the first `separator`, which is dropped, or all of it.
 inline std::string_view takeUntil(std::string_view& input, char separator) {
   const auto end = input.find(separator);
   const auto part = input.substr(0, end);
@@ -45,7 +46,7 @@ inline std::string_view takeUntil(std::string_view& input, char separator) {
   return part;
 }
 
-// What decodes also encodes, and decodes again to the same.
+// A payload that decodes must encode, and decode again to the same message.
 template <typename Decode>
 void checkMessage(std::string_view payload, Decode decode) {
   const auto message = decode(payload);
@@ -57,7 +58,7 @@ void checkMessage(std::string_view payload, Decode decode) {
   require(encode(*again) == bytes, "and that encodes to the same bytes");
 }
 
-// A file in memory with a path, for what reads files.
+// A file in memory that has a path, for functions that read files.
 class MemoryFile {
  public:
   MemoryFile() : descriptor_(::memfd_create("fuzz", MFD_CLOEXEC)) {

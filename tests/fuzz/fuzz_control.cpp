@@ -1,4 +1,4 @@
-// What arrives at a control socket, cut anywhere, becomes the lines that are in it.
+// A stream at a control socket, cut anywhere, is read as the lines that are in it.
 #include "common/command/control_channel.h"
 
 #include <fcntl.h>
@@ -15,7 +15,7 @@ using namespace espalier::command;
 
 namespace {
 
-// The same, with all of the stream there from the beginning.
+// The oracle: the same with the whole stream at once.
 std::vector<Json> cutWhole(std::string_view stream) {
   std::vector<Json> all;
   for (auto end = stream.find('\n'); end != stream.npos; end = stream.find('\n')) {
@@ -60,7 +60,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   takeAll(reader, all);
   fuzz::require(all == cutWhole(input), "the same lines");
 
-  // What was read is sent as one line each, and read to the same.
+  // Each message that was read is written as one line, which reads as the same message.
   for (const auto& message : all) {
     const auto text = message.dump(-1, ' ', false, Json::error_handler_t::replace);
     fuzz::require(text.find('\n') == text.npos, "a message is one line");

@@ -1,4 +1,4 @@
-// Any stream, cut anywhere, becomes the frames that are in it.
+// Any stream, cut anywhere, is read as the frames that are in it.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -16,7 +16,7 @@ struct Frames {
   bool hostile = false;
 };
 
-// The same, with all of the stream there from the beginning.
+// The oracle: the same with the whole stream at once.
 Frames cutWhole(std::string_view stream) {
   Frames all;
   while (stream.size() >= limits::kFrameHeaderBytes) {
@@ -54,7 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       const auto frame = reader.next();
       if (!frame) {
         seen.hostile = true;
-        fuzz::require(!reader.next().ok(), "what is hostile stays so");
+        fuzz::require(!reader.next().ok(), "a stream that was refused stays refused");
         break;
       }
       if (!*frame) break;

@@ -1,4 +1,4 @@
-// Messages of a link, searches among them.
+// Messages of a link between two peers, with those of searches.
 #include "common/wire/link_codec.h"
 #include "tests/fuzz/fuzz.h"
 

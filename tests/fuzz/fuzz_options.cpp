@@ -40,7 +40,7 @@ Program programFor(Values& values) {
           "Notes."};
 }
 
-// What stands in a file comes back when it is written there in quotes.
+// Settings that were read must read the same when they are written back in quotes.
 void requireQuotedReadsBack(std::string_view text) {
   const auto settings = parseConfig(text, "f");
   if (!settings) return;
@@ -63,7 +63,7 @@ void requireQuotedReadsBack(std::string_view text) {
 
 }  // namespace
 
-// ARGUMENT \n ARGUMENT \n … \0 NAME=VALUE \n … \0 the configuration file
+// Input: ARGUMENT \n ARGUMENT \n … \0 NAME=VALUE \n … \0 the configuration file
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static fuzz::MemoryFile file;
   std::string_view input = fuzz::view(data, size);
@@ -75,7 +75,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::vector<std::string> arguments = {"--config", file.path()};
   while (!flags.empty()) {
     const auto argument = fuzz::takeUntil(flags, '\n');
-    // Another file than ours would be read from the disk.
+    // An option --config would name a file on the disk.
     if (argument.find("config") == std::string_view::npos) arguments.emplace_back(argument);
   }
   std::map<std::string, std::string> environment;

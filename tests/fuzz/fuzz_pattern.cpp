@@ -1,4 +1,4 @@
-// A pattern from a stranger against names of a share, held against simpler ways to match.
+// A pattern from the network against names of a share. The oracles are simpler ways to match.
 #include "peer/core/pattern.h"
 
 #include <algorithm>
@@ -20,7 +20,7 @@ std::string lower(std::string_view text) {
   return result;
 }
 
-// Stars and question marks alone, by the table of which prefixes match.
+// Globs with stars and question marks only, by a table of the prefixes that match.
 bool matchesSimply(std::string_view glob, std::string_view name) {
   std::vector<bool> reached(name.size() + 1, false);
   reached[0] = true;
@@ -55,7 +55,7 @@ void checkAgainstModel(const Pattern& pattern, std::string_view name, bool match
 
 }  // namespace
 
-// kind, pattern \0 name \0 name …
+// Input: kind, pattern \0 name \0 name …
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string_view input = fuzz::view(data, size);
   const auto kind = static_cast<PatternKind>(1 + fuzz::takeByte(input) % 5);
@@ -73,7 +73,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::uint64_t steps = 0;
     const bool matches = pattern->matchesCounting(name, root, steps);
     fuzz::require(matches == pattern->matches(name, root), "counting changes nothing");
-    // A set's ranges are steps of their own, so the text's length stands for the elements'.
+    // By the length of the text, not by its elements: each range of a set is a step of its own.
     fuzz::require(steps <= 4 * (text.size() + 1) * (name.size() + 1), "the cost is bounded");
     checkAgainstModel(*pattern, name, matches);
   }

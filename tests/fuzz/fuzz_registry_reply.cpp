@@ -1,4 +1,4 @@
-// What whoever claims to be a metaserver may send to a peer.
+// Messages from a metaserver, or from a program that claims to be one, to a peer.
 #include "common/wire/registry_codec.h"
 #include "tests/fuzz/fuzz.h"
 

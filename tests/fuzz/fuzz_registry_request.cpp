@@ -1,4 +1,4 @@
-// What anybody may send to a metaserver.
+// Messages from any program to a metaserver.
 #include "common/wire/registry_codec.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,4 +1,4 @@
-// Names from the network that become paths.
+// Names from the network that become paths on the disk.
 #include <algorithm>
 
 #include "common/base/fs.h"
@@ -16,7 +16,7 @@ namespace {
 
 void checkPart(const std::string& part) {
   fuzz::require(!part.empty() && part.size() <= 255, "a part is 1 to 255 bytes");
-  fuzz::require(part != "." && part != "..", "a part leads nowhere else");
+  fuzz::require(part != "." && part != "..", "a part stays in its folder");
   fuzz::require(part.find_first_of(std::string_view("/\0", 2)) == std::string::npos,
                 "a part is one part");
   fuzz::require(isUtf8(part), "a part is UTF-8");
@@ -38,8 +38,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto safe = SafeName::parse(name, DotNames::all());
   if (!safe) return 0;
   const bool hidden = name.starts_with('.') || name.find("/.") != std::string_view::npos;
-  fuzz::require(SafeName::parse(name, DotNames::none()).ok() == !hidden, "dots are never written");
-  fuzz::require(SafeName::parse(name, DotNames::typed(name)).ok(), "but if they were typed");
+  fuzz::require(SafeName::parse(name, DotNames::none()).ok() == !hidden,
+                "dot names are not written");
+  fuzz::require(SafeName::parse(name, DotNames::typed(name)).ok(), "unless they were typed");
   for (const auto& part : safe->folders()) checkPart(part);
   checkPart(safe->leaf());
   const auto text = safe->text();

@@ -1,4 +1,4 @@
-// The index of hashes in a peer's state folder: damaged, or made by somebody.
+// The index of hashes and the share list in a peer's state folder: damaged, or made by an attacker.
 #include <openssl/evp.h>
 
 #include <filesystem>
@@ -17,7 +17,7 @@ std::string folder() {
   return name;
 }
 
-// What only who knows the format can make: a right checksum at the end.
+// Appends the right checksum, which random changes of an input do not find.
 std::string sealed(std::string_view bytes) {
   std::string whole(bytes);
   unsigned char digest[32];

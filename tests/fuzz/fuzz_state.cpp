@@ -1,4 +1,4 @@
-// What a metaserver remembers of its network.
+// The state file of a metaserver.
 #include "metaserver/shell/state_file.h"
 #include "tests/fuzz/fuzz.h"
 

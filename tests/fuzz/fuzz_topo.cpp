@@ -1,4 +1,4 @@
-// topo.txt, which a user may have edited.
+// topo.txt, which a user may edit.
 #include "common/base/limits.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/topo_reader.h"

@@ -1,4 +1,4 @@
-// A command line, whole and while it is being typed.
+// A command line, complete and while it is typed.
 #include "common/command/words.h"
 
 #include "common/base/limits.h"

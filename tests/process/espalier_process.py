@@ -1,7 +1,7 @@
-"""Drives the real programs: a metaserver and peers in a folder of their own, on free ports of 127.0.0.1.
+"""Runs the real programs for tests: a metaserver and peers in a temporary folder, on free ports of 127.0.0.1.
 
   @case("a sentence")
-  def _(network):                      # a Network, ended and removed afterwards
+  def _(network):                      # a Network; its programs are killed and its folder is removed after the case
       network.start_metaserver("--max-links", "3")
       network.start_peers(5)
       network.wait_for_tree(["s1", …])
@@ -9,8 +9,8 @@
   if __name__ == "__main__":
       main()
 
-Nothing sleeps for a fixed time: every wait has a condition and a deadline (`network.patience`), and says what it saw
-when it gives up. The last line is "cases: N passed, M failed".
+Nothing sleeps for a fixed time: every wait has a condition and a deadline (`network.patience`), and reports what it
+saw when it fails. The last line is "cases: N passed, M failed".
 """
 import contextlib
 import hashlib
@@ -32,14 +32,14 @@ import terminal
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CASES = []
 
-# A shell's `command &` in a script, or nohup, has some ignored, and the programs keep it so.
+# nohup, and `command &` in a shell's script, ignore some signals, and the programs would inherit that.
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, signal.SIG_DFL)
 
 
 def text_of(path):
-    """What stands in a file that a program writes; "" before it does."""
+    """The text of a file that a program writes; "" while it does not exist."""
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
@@ -51,7 +51,7 @@ def case(sentence):
 
 
 class Process:
-    """A program with its output in files: NAME.out, NAME.log."""
+    """A running program. Its output is in the files NAME.out and NAME.log (standard error)."""
 
     def __init__(self, name, command, folder, env, patience):
         self.name, self.folder, self.patience, self.command = name, folder, patience, command
@@ -63,7 +63,7 @@ class Process:
 
     @property
     def log(self):
-        """What this run of it wrote to standard error."""
+        """What this run has written to standard error."""
         with open(self.log_path, "rb") as file:
             file.seek(self.started_at)
             return file.read().decode("utf-8", "replace")
@@ -73,7 +73,7 @@ class Process:
         return self.process.poll() is None
 
     def peak_memory_bytes(self):
-        """The most memory that it has had so far."""
+        """The most memory that the process has used so far."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
         return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
 
@@ -91,7 +91,7 @@ class Process:
         self.process.wait()
 
     def end(self, number=signal.SIGTERM):
-        """Asks it to end; returns its exit code."""
+        """Sends the signal, waits for the end, and returns the exit code."""
         if self.alive:
             self.send(signal.SIGCONT)
             self.send(number)
@@ -99,18 +99,18 @@ class Process:
 
 
 def wait_until(condition, patience, what):
-    """The first true value of condition(). `what` says, as text or by a call, what was waited for."""
+    """Returns the first true value of condition(). `what`, a text or a function, describes what is waited for."""
     deadline = time.monotonic() + patience
     while True:
         value = condition()
         if value:
             return value
         assert time.monotonic() < deadline, f"gave up waiting for {what() if callable(what) else what}"
-        time.sleep(0.02)  # between two looks, not for anything to happen
+        time.sleep(0.02)  # between two checks of the condition
 
 
 def parse_topo(text):
-    """{id: [neighbours]} in order of joining; asserts the very form that design and original ask for."""
+    """Returns {id: [neighbours]} in order of joining. Asserts the exact format of topo.txt."""
     links = {}
     assert text == "" or text.endswith("\n"), f"topo.txt has an unfinished line: {text!r}"
     for line in text.splitlines():
@@ -122,7 +122,7 @@ def parse_topo(text):
 
 
 def why_no_tree(links, ids, max_links):
-    """None when `links` is one tree over exactly `ids`; else what is wrong with it."""
+    """None if `links` is one tree over exactly `ids`; else a sentence that says what is wrong."""
     if set(links) != set(ids):
         return f"the peers are {sorted(links)}, not {sorted(ids)}"
     for one, others in links.items():
@@ -139,11 +139,11 @@ def why_no_tree(links, ids, max_links):
         if one not in reached:
             reached.add(one)
             to_visit.extend(links[one])
-    return None if reached == set(links) else f"only {sorted(reached)} hang together"
+    return None if reached == set(links) else f"only {sorted(reached)} are connected"
 
 
 def file_root(data):
-    """The BEP 52 pieces root."""
+    """The root of a file: `pieces root` of BEP 52."""
     if not data:
         return "0" * 64
     layer = [hashlib.sha256(data[at:at + 16384]).digest() for at in range(0, len(data), 16384)]
@@ -159,8 +159,8 @@ def noise(size_bytes, seed=0):
 
 
 def free_port_range(count):
-    """The first of `count` ports that are free now, below the ports that the kernel gives out by itself."""
-    start = 10000 + os.getpid() % 150 * 128  # a stretch of its own for each that runs at the same time
+    """The first of `count` ports that are free now, below the range that the kernel assigns from."""
+    start = 10000 + os.getpid() % 150 * 128  # another range for each test that runs at the same time
     for first in list(range(start, 30000, count)) + list(range(10000, start, count)):
         with contextlib.ExitStack() as stack:
             try:
@@ -180,13 +180,13 @@ class Network:
         self.env.update(HOME=str(self.folder), LC_ALL="C.UTF-8")
         self.metaserver, self.peers, self.terminals = None, {}, []
         self.mounts, self.memory = [], []
-        self.states = {}  # of those whose state lies elsewhere
+        self.states = {}  # peer -> its state folder, if that is not in its share
         self.address, self.max_links, self.metaserver_options = None, 2, []
         self.first_port = free_port_range(16)
 
     @property
     def memory_factor(self):
-        """What a sanitizer makes of memory: shadows, and a quarantine of what was freed."""
+        """How many times as much memory a sanitizer needs: for shadows, and a quarantine of freed memory."""
         instrumented = any(word in pathlib.Path(self.program("peer")).read_bytes() for word in (b"__asan_", b"__tsan_"))
         return 16 if instrumented else 1
 
@@ -215,7 +215,7 @@ class Network:
         return parse_topo(text_of(self.topo_path))
 
     def wait_for_tree(self, ids):
-        """Until topo.txt is one tree over `ids`, within the links that are allowed; returns it."""
+        """Waits until topo.txt is one tree over `ids` with at most `max_links` links each; returns it."""
         wait_until(lambda: why_no_tree(self.topo(), ids, self.max_links) is None, self.patience,
                    lambda: f"a tree: {why_no_tree(self.topo(), ids, self.max_links)}; topo.txt is\n"
                            + text_of(self.topo_path))
@@ -223,7 +223,7 @@ class Network:
 
     # --- peers
     def fill_share(self, name, files=None):
-        """The share of peer `name`: the sample files, or `files` {name: bytes}."""
+        """Fills the share of peer `name` with the sample files, or with `files` {name: bytes}."""
         folder = self.folder / name
         sample = ROOT / "sample_files" / name
         if files is None and sample.is_dir():
@@ -242,7 +242,7 @@ class Network:
         return self.peers[name]
 
     def start_peer(self, name, *options, files=None, may=None):
-        """`may`: what stands before the command, as without_privileges()."""
+        """`may`: words before the command, as without_privileges() returns them."""
         self.fill_share(name, files)
         return self.spawn(name, *(may or []), *self.peer_command(name, "--headless", *options))
 
@@ -250,7 +250,7 @@ class Network:
         return self.spawn(name, *self.peers[name].command)
 
     def start_peers(self, count, *options):
-        """s1 … sN, in this order of joining; returns their tree."""
+        """Starts s1 … sN, which join in this order; returns their tree."""
         names = [f"s{number}" for number in range(1, count + 1)]
         for name in names:
             peer = self.start_peer(name, *options)
@@ -274,12 +274,12 @@ class Network:
                         *[word for command in commands for word in ("-e", command)])
 
     def json(self, name, *commands):
-        """The same with --json; returns (exit code, [objects]), without the events of a get that takes its time."""
+        """The same with --json; returns (exit code, [objects]), without the progress events of a get."""
         return self.json_of(self.program("peer"), *self.running(name), "--json",
                             *[word for command in commands for word in ("-e", command)])
 
     def json_alone(self, name, *options):
-        """The same of a peer of its own."""
+        """The same by a peer that is started for it."""
         return self.json_of(*self.peer_command(name, "--json", *options))
 
     def json_of(self, *command):
@@ -291,7 +291,7 @@ class Network:
         return code, [each for each in told if (each["command"], each.get("event")) != ("get", "progress")]
 
     def links_by_peers(self, names):
-        """The links as the peers themselves tell them: {id: [neighbours]}."""
+        """The links that the peers report: {id: [neighbours]}."""
         links = {}
         for name in names:
             code, told = self.json(name, "peers")
@@ -309,7 +309,7 @@ class Network:
         return links
 
     def wait_indexed(self, name):
-        """Until peer `name` lists every file of its share."""
+        """Waits until peer `name` lists every file of its share."""
         folder = self.folder / name
         def is_indexed():
             count = sum(1 for path in folder.rglob("*") if path.is_file() and ".espalier" not in path.parts)
@@ -323,7 +323,7 @@ class Network:
         return next(peer["endpoint"] for peer in told[0]["peers"] if peer["id"] == name)
 
     def terminal(self, *command, cwd=None):
-        """A program at a terminal, told of the metaserver by the environment."""
+        """Starts a program at a terminal. The environment has the metaserver's address."""
         env = dict(self.env)
         if self.address:
             env["ESPALIER_METASERVER"] = self.address
@@ -332,12 +332,12 @@ class Network:
 
     # --- the machine
     def without_privileges(self):
-        """Before a command, so that permissions hold for root too."""
+        """Words before a command, with which permissions of files hold for root, too."""
         caps = "-dac_override,-dac_read_search"
         return ["setpriv", f"--bounding-set={caps}", f"--inh-caps={caps}"] if os.geteuid() == 0 else []
 
     def small_disk(self, name, size):
-        """A file system of that size; None (told) where none can be mounted."""
+        """Mounts a file system of that size; prints a line and returns None if that is not possible."""
         folder = self.folder / name
         folder.mkdir()
         done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "espalier-test", folder],
@@ -349,7 +349,7 @@ class Network:
         return folder
 
     def memory_folder(self, name):
-        """The folder `name`, in memory where that can be: for very many files."""
+        """The folder `name`, in memory if possible: for very many files."""
         if not os.access("/dev/shm", os.W_OK):
             return self.fill_share(name, {})
         self.memory.append(tempfile.mkdtemp(prefix="espalier-test-", dir="/dev/shm"))
@@ -388,7 +388,7 @@ def run_case(programs, sentence, function, patience):
                 assert code in (0, -signal.SIGKILL), f"{one.name} ended with {code}: {one.log[-3000:]}"
         print(f"ok      {sentence} ({time.monotonic() - started:.1f} s)", flush=True)
         return True
-    except Exception:  # whatever a case throws is its failure
+    except Exception:  # any exception fails the case
         print(f"FAILED  {sentence} ({time.monotonic() - started:.1f} s)")
         print(traceback.format_exc(limit=-4))
         print(network.logs(), flush=True)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The harness itself: what it says of trees, topo.txt, roots and screens must be right, and able to fail."""
+"""Tests of the harness: its checks of trees, topo.txt, roots and screens must pass what is right and fail the rest."""
 import sys
 
 from espalier_process import file_root, parse_topo, why_no_tree
@@ -16,7 +16,7 @@ def refused(text):
 
 def screen(text):
     one = Screen()
-    for letter in text:  # in pieces as small as they come
+    for letter in text:  # in the smallest pieces
         one.feed(letter)
     return one.lines
 

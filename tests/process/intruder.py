@@ -1,11 +1,11 @@
-"""A member of the network that misbehaves: joins and links as a peer does, byte by byte, then sends what it likes.
+"""A member of the network that misbehaves: it joins and links as a peer does, and then sends any bytes.
 
   with Intruder(network, "mallory") as one:
       one.send(query(new_id(), GLOB, b"*"))
-      one.answers                                  # how many frames have come back
+      one.answers                                  # the number of answers that have arrived
 
-Threads read what comes, answer each search (that nothing is shared here, unless `hits` says what), and send
-heartbeats: so nobody takes it for silent, and a search of others is complete.
+Threads read what arrives, answer each search (with no hits, or those of `hits`), and send heartbeats. So no neighbour
+takes the intruder for silent, and searches of other peers are complete.
 """
 import itertools
 import os
@@ -27,7 +27,7 @@ def varint(number):
 
 
 def field(number, value):
-    """A number as a varint, bytes as they are."""
+    """A field of a message: a number as a varint, or bytes."""
     if isinstance(value, int):
         return varint(number << 3) + varint(value)
     return varint(number << 3 | 2) + varint(len(value)) + value
@@ -43,7 +43,7 @@ def frame(payload):
 
 
 def parse(data):
-    """{number: last value} of a message; of nested ones their bytes."""
+    """{number: last value} of a message. A nested message is bytes."""
     def take():
         nonlocal data
         value = shift = 0
@@ -74,7 +74,7 @@ def query(identity, kind, text, budget_ms=3000, asker=b"mallory", hops=1000):
 
 
 def holder(name, endpoint):
-    """Field `holders` of an answer; hits name it by its place among them."""
+    """Field `holders` of an answer. Hits refer to a holder by its index."""
     host, port = endpoint.rsplit(":", 1)
     return field(2, message(name.encode(), host.encode(), int(port)))
 
@@ -92,7 +92,7 @@ BEAT = field(6, field(1, b"") + field(2, 1))
 
 
 class Session:
-    """A connection that has said Hello and been welcomed."""
+    """A connection after Hello and Welcome."""
 
     def __init__(self, address, purpose, patience):
         host, port = address.rsplit(":", 1)
@@ -118,9 +118,9 @@ class Session:
 
 
 class Intruder:
-    """Joins under `name` and hangs itself below the peer that it is referred to.
+    """Joins under `name`, and attaches to the parent that the metaserver refers it to.
 
-    `hits(kind, text)` gives the fields of its answer to a query: a list of answers, each a list of fields.
+    `hits(kind, text)` returns the answers to a query, each a list of fields.
     """
 
     def __init__(self, network, name, reads=True, hits=None):
@@ -128,7 +128,7 @@ class Intruder:
         self.hits = hits
         self.ending = threading.Event()
         self.registry = Session(network.address, REGISTRY, self.patience)
-        # A port that nobody answers at: what is asked of it fails, as at many a peer.
+        # Its port accepts connections and never answers, so requests to it fail.
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=1)
         port = self.listener.getsockname()[1]
         self.registry.send(field(1, message(self.name, os.urandom(16), b"P2P", b"127.0.0.1", port)))

@@ -1,7 +1,7 @@
-"""A program behind a pseudo-terminal, and the screen that its user would see.
+"""A program at a pseudo-terminal, and the screen that its user would see.
 
-The screen knows what a line editor uses: carriage return, backspace, cursor left, right and to a column, erase,
-insert and delete. It never scrolls away: `lines` is everything since the start.
+The screen supports what a line editor uses: carriage return, backspace, cursor left, right and to a column, erase,
+insert and delete. Nothing scrolls away: `lines` has everything since the start.
 """
 import fcntl
 import os
@@ -35,7 +35,7 @@ class Screen:
                     self.control(match[2], match[1])
                     at = match.end()
                     continue
-                if len(text) - at < 16:  # the rest of it is still on its way
+                if len(text) - at < 16:  # the rest of the sequence has not arrived
                     self.pending = text[at:]
                     return
             self.letter(text[at])
@@ -83,7 +83,7 @@ class Screen:
 
 
 class Terminal:
-    """Starts `command` with a terminal of its own as standard input, output and error."""
+    """Starts `command` with a new terminal as standard input, output and error."""
 
     def __init__(self, command, cwd, env, patience):
         self.patience = patience
@@ -99,7 +99,7 @@ class Terminal:
         self.closed = False
 
     def pump(self, seconds):
-        """Reads what is there, waiting at most `seconds` for something."""
+        """Reads what has arrived; waits at most `seconds` for it."""
         if self.closed or not select.select([self.ours], [], [], seconds)[0]:
             return
         try:
@@ -118,12 +118,12 @@ class Terminal:
         os.write(self.ours, text.encode())
 
     def prompt(self, text):
-        """Waits until the line that the cursor is on is the prompt `text` with nothing behind it."""
+        """Waits until the cursor is on the last line, and that is the prompt `text` with nothing behind it."""
         self.wait(lambda: self.screen.lines[-1].rstrip() == text.rstrip() and self.screen.row == len(
             self.screen.lines) - 1 and self.screen.column >= len(text.rstrip()), f"the prompt {text!r}")
 
     def expect(self, pattern):
-        """Waits for a line that matches wholly, below those that were expected before; returns the match."""
+        """Waits for a line that matches as a whole, below the lines that earlier calls matched; returns the match."""
         found = []
 
         def matches():
@@ -166,7 +166,7 @@ class Terminal:
 
 
 def talk(terminal, dialogue, **values):
-    """Types what stands behind each prompt, and wants to see every other line as it stands."""
+    """Types the text behind each prompt of the dialogue, and expects every other line literally."""
     for line in dialogue.strip("\n").splitlines():
         for name, value in values.items():
             line = line.replace(f"<{name}>", value)

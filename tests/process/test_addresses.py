@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Host names, the addresses they stand for, addresses that others can't reach, and machines without a thread left."""
+"""Host names and their addresses, addresses that others can't reach, and machines that are out of threads."""
 import os
 import pathlib
 import re
@@ -15,7 +15,9 @@ NOBODY_ELSE = 54321  # a user that no process of the machine belongs to
 
 
 def with_files(network, **files):
-    """Before a command: `hosts`, `resolv_conf` stand for the machine's own. None (told) where that can't be done."""
+    """Words before a command, with which it sees `hosts` and `resolv_conf` as the machine's files.
+
+    Prints a line and returns None if that is not possible."""
     mounts = ""
     for name, text in files.items():
         path = network.folder / name
@@ -48,7 +50,7 @@ def _(network):
     network.start_metaserver()
     port = network.address.rsplit(":", 1)[1]
     network.address = f"twofold:{port}"
-    # Whose own names, too, are looked up by who dials them.
+    # The names that peers announce are looked up by the peers that dial them.
     for name in ("s1", "s2", "s3"):
         network.start_peer(name, "--advertise", "twofold", "--listen", "127.0.0.1", may=may)
         wait_until(lambda name=name: name in network.topo(), network.patience, f"{name} in topo.txt")
@@ -59,7 +61,7 @@ def _(network):
     assert "announces itself" not in network.peers["s2"].log, network.peers["s2"].log
 
 
-@case("a metaserver that nobody answers for is named as it was typed, with the addresses tried")
+@case("a metaserver that does not answer is named as it was typed, with the addresses tried")
 def _(network):
     may = with_files(network, hosts=TWOFOLD)
     if may is None:
@@ -71,7 +73,7 @@ def _(network):
     assert not has_v6() or "::1: Connection refused" in log, log
 
 
-@case("a host that does not exist is named, and a peer that serves goes on trying")
+@case("a host that does not exist is named, by a peer and by a metaserver")
 def _(network):
     may = with_files(network, hosts=TWOFOLD, resolv_conf="nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
     if may is None:
@@ -83,9 +85,9 @@ def _(network):
     assert code == 69 and "cannot find the host nowhere.invalid" in log, (code, out, log)
 
 
-@case("a look-up that lasts does not keep a program from ending")
+@case("a slow look-up of a name does not keep a program from ending")
 def _(network):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:  # a name server that says nothing
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:  # a name server that never answers
         try:
             silent.bind(("127.0.0.77", 53))
         except OSError:
@@ -98,7 +100,7 @@ def _(network):
         metaserver = network.program("metaserver")
         for number in (signal.SIGINT, signal.SIGTERM):
             for name in ("once", "headless", "listening"):
-                network.address = f"{name}{int(number)}.invalid:5000"  # so that its questions are known
+                network.address = f"{name}{int(number)}.invalid:5000"  # so that its queries are recognised
                 command = {"once": network.peer_command(name, "-e", "topo"),
                            "headless": network.peer_command(name, "--headless"),
                            "listening": [metaserver, "--listen", network.address]}[name]
@@ -122,7 +124,7 @@ def _(network):
     network.start_peers(2, "--listen", "localhost")
 
 
-@case("who announces another host than it comes from is told so, with both addresses")
+@case("a peer that announces another host than it comes from is told so, with both addresses")
 def _(network):
     network.start_metaserver()
     network.start_peer("s1", "--advertise", "192.0.2.9").expect_log(
@@ -132,12 +134,12 @@ def _(network):
     assert "announces itself" not in silent.log, silent.log
 
 
-@case("who announces where it comes from, and can't be reached there, is told so")
+@case("a peer that can't be reached at the address that it comes from is told so")
 def _(network):
     network.start_metaserver()
     reached = network.start_peer("s1", "--listen", "127.0.0.1")
     reached.expect_log("joined on")
-    # It listens on another address of this machine than the one that its connections come from.
+    # It listens on another address than its connections come from.
     network.start_peer("s2", "--listen", "127.0.0.2", "--advertise", "127.0.0.1").expect_log(
         r"the metaserver cannot connect to this peer \(cannot connect to 127\.0\.0\.1:\d+: Connection refused\)")
     assert network.metaserver.alive and "cannot connect" not in reached.log, reached.log
@@ -151,7 +153,7 @@ def _(network):
         port = stranger.getsockname()[1]
         network.start_peer("s2", "--listen", f"127.0.0.1:{port}", "--advertise", "127.0.0.3").expect_log(
             "announces itself at 127.0.0.3")
-        # Both hang below s1, so nobody dials s2; the turn of s3, which came later, comes after that of s2.
+        # Both are children of s1, so no peer dials s2. The metaserver dials s3 back after s2.
         network.wait_for_tree(["s1", "s2"])
         network.start_peer("s3", "--listen", "127.0.0.2", "--advertise", "127.0.0.1").expect_log(
             "the metaserver cannot connect to this peer")
@@ -166,7 +168,7 @@ AS_NOBODY_ELSE = ["setpriv", f"--reuid={NOBODY_ELSE}", f"--regid={NOBODY_ELSE}",
 
 
 def limited(threads):
-    """Before a command: as a user that may have so many processes and threads."""
+    """Words before a command, with which it runs as a user who may have that many processes and threads."""
     return [*AS_NOBODY_ELSE, "prlimit", f"--nproc={threads}:{threads}"]
 
 
@@ -221,7 +223,7 @@ def _(network):
     found = wait_until(lambda: [hit for hit in network.json("s1", "find b.txt")[1][0].get("hits", [])],
                        network.patience, "s2 to have indexed its file")
     assert found[0]["holders"] == ["s2"], found
-    # From now on it gets no thread more: not for an upload, not for a command.
+    # From now on it can start no thread, neither for an upload nor for a command.
     def allow(threads):
         subprocess.run([*AS_NOBODY_ELSE, "prlimit", "--pid", str(peer.process.pid), f"--nproc={threads}:"], check=True)
     limits = pathlib.Path(f"/proc/{peer.process.pid}/limits").read_text(encoding="ascii")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Whether answers say all that is true: what is missing, what is more, what changed, what a name means."""
+"""Complete answers: they name what is missing, count what is left out, and tell of changes and of what a name means."""
 import os
 import signal
 import subprocess
@@ -9,7 +9,7 @@ from espalier_process import case, file_root, main, noise, wait_until
 
 
 def shares(network, **files):
-    """A network of the peers s1, s2, … with these files {name: bytes}, all of them indexed."""
+    """Starts the peers s1, s2, … with these files {name: bytes}, and waits until they are indexed."""
     network.start_metaserver()
     names = []
     for name, each in files.items():
@@ -116,7 +116,7 @@ def _(network):
 
 
 def fetch_that_is_cut(network, change):
-    """s2 fetches large.bin from s1, slowly; `change` is called with its path once some of it came. (code, log)"""
+    """s2 fetches large.bin from s1, slowly. Calls `change` with its path when a part has come. Returns (code, log)."""
     assert network.command("s1", "limit upload 4M")[0] == 0
     command = [network.program("peer"), "--share", "./s2", "-e", "get large.bin"]
     fetch = subprocess.Popen(command, cwd=network.folder, env=network.env, stdin=subprocess.DEVNULL,
@@ -175,7 +175,7 @@ def _(network):
     code, out, log = push("nothing.txt")
     assert code == 74 and "nothing.txt" in log, (code, out, log)
     (elsewhere / "notes.txt").write_bytes(b"of this folder\n")
-    code, out, log = push("notes.txt --to s2")  # a path comes first
+    code, out, log = push("notes.txt --to s2")  # a path is tried before a name
     assert "15 B" in out, (code, out, log)
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Peers that come and go without end, some of them stopped, while the metaserver is killed and started again.
+"""Peers join, leave, are killed and are stopped all the time, while the metaserver is killed and started again.
 
 ESPALIER_TEST_SEED=N replays a seed; ESPALIER_TEST_SEEDS=K runs K of them, ESPALIER_TEST_PEERS=N with more or fewer
 peers. What a seed decides is who does what and when; the machine decides what happens meanwhile, so a seed that failed
@@ -21,7 +21,7 @@ SEARCHES = 5
 
 
 class Churn:
-    """Who lives, who stands still, and when the next of all that comes."""
+    """Which peers live, which are stopped, and what happens next."""
 
     def __init__(self, network, seed):
         self.network, self.random = network, random.Random(seed)
@@ -54,7 +54,7 @@ class Churn:
                 self.network.peers[name].send(signal.SIGCONT)
 
     def come_or_go(self):
-        """About as many as there were at first, but never none."""
+        """Keeps the number of peers near that at the start, and above zero."""
         more = len(self.living) < PEERS if self.random.random() < 0.3 else self.random.random() < 0.5
         if more or len(self.living) < PEERS // 2:
             self.start()
@@ -67,7 +67,7 @@ class Churn:
         assert not told, "peers ended by themselves: " + "; ".join(told)
 
     def check_topo(self, links):
-        """What must hold of topo.txt at any moment: those of one time, within their links, both ends agreeing."""
+        """What holds of topo.txt at any moment: peers of one time, within their slots, both ends of links agreeing."""
         for one, others in links.items():
             assert len(others) <= self.network.max_links, f"{one} has {len(others)} links"
             for other in others:
@@ -94,11 +94,11 @@ class Churn:
                 self.network.metaserver.kill()
                 self.before_restart = text_of(self.network.topo_path)
                 starts_again = now + self.random.uniform(0.2, 2)
-            if starts_again:  # nobody writes it meanwhile
+            if starts_again:  # no process writes it meanwhile
                 assert text_of(self.network.topo_path) == self.before_restart
             self.check_topo(self.network.topo())
             self.check_ended()
-            time.sleep(0.02)  # between two looks, not for anything to happen
+            time.sleep(0.02)  # between two checks
 
     def calm(self):
         for name in self.stopped:
@@ -112,7 +112,7 @@ class Churn:
         return tree
 
     def search(self):
-        """Asked of some, everybody's file is found, and everybody has answered."""
+        """Searches by some peers find every peer's file, and all peers have answered."""
         wanted = {f"file of {name}.txt" for name in self.living}
         told = []
 
@@ -121,7 +121,7 @@ class Churn:
             found = {hit["name"] for hit in told[0].get("hits", ())}
             return told[0].get("searched") == told[0].get("peers") == len(self.living) and found == wanted
         for name in self.random.sample(self.living, min(SEARCHES, len(self.living))):
-            # Once more where a share was not looked through yet when it was asked.
+            # Again if a share was not indexed yet.
             wait_until(lambda asked=name: is_complete(asked), self.network.patience,
                        lambda asked=name: f"a complete search from {asked}: {told}")
 
@@ -150,7 +150,7 @@ def _(network):
     network.start_metaserver()
     network.start_peers(6)
     before = network.topo()
-    # It stands still: its port is taken, so the metaserver has to wait for it, and nobody tells that it is gone.
+    # A stopped peer: its port is taken, so the metaserver waits for it, and no other peer reports it as gone.
     network.peers["s6"].send(signal.SIGSTOP)
     network.metaserver.kill()
     network.restart_metaserver()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a script and a user's keys meet: JSON, exit codes, the control socket, Ctrl-C and SIGTERM everywhere."""
+"""Commands by scripts and by keys: JSON, exit codes, the control socket, Ctrl-C and SIGTERM at every point."""
 import contextlib
 import filecmp
 import json
@@ -21,7 +21,7 @@ def two(network, *options):
 
 
 def shape(value):
-    """The names and types of a JSON value; of an array, those of its first element."""
+    """The names and types in a JSON value; those of its first element for an array."""
     if isinstance(value, dict):
         return {name: shape(each) for name, each in value.items()}
     if isinstance(value, list):
@@ -79,7 +79,7 @@ def _(network):
     assert code == 69 and told == [{"command": "get", "error": {"code": 69, "message": message}}], (code, out, log)
 
 
-@case("what is not right in file or environment exits with 78")
+@case("a mistake in the file or the environment exits with 78")
 def _(network):
     (network.folder / "peer.conf").write_text("id = s1\nmetaserfer = 127.0.0.1:5000\n")
     code, _, log = network.run(network.program("peer"), "--config", "peer.conf", "--headless")
@@ -117,14 +117,14 @@ def _(network):
         assert code == 0 and "near.txt" in out, (share, code, out, log)
         code, out, log = network.run(peer, "--id", "s1", "--share", share, "-e", "peers", cwd=where)
         assert code == 0 and "s2" in out, (share, code, out, log)
-    # What a path means is up to who asks, not to the peer that runs.
+    # A path is relative to the folder of the client, not of the running peer.
     code, out, log = network.run(peer, "--share", str(long), "-e", "get far.txt -o mine.txt", cwd=elsewhere)
     assert code == 0 and (elsewhere / "mine.txt").read_bytes() == b"far\n", (code, out, log)
     assert not (network.folder / "mine.txt").exists()
     network.wait_for_tree(["s1", "s2"])
 
 
-@case("-e with a share on which nobody runs, and no id, says what is missing")
+@case("-e with a share on which no peer runs, and no id, says what is missing")
 def _(network):
     network.start_metaserver()
     network.fill_share("s1")
@@ -155,7 +155,7 @@ def _(network):
 
 
 def silent_port():
-    """Accepts what the kernel accepts, and says nothing."""
+    """A server whose connections the kernel accepts, and that never answers."""
     one = socket.create_server(("127.0.0.1", 0), backlog=16)
     return one, f"127.0.0.1:{one.getsockname()[1]}"
 
@@ -239,7 +239,7 @@ def _(network):
     network.start_peers(3)
     network.peers["s3"].send(signal.SIGSTOP)  # it will not answer
     def interrupted():
-        """False when the search was over before it could be interrupted, as on a machine that is very busy."""
+        """False if the search ended before it could be interrupted, as on a very busy machine."""
         search = network.terminal(network.program("peer"), "--share", "./s1", "-e", "find nosuch")
         wait_until(lambda: search.pump(0.05) or search.closed or network.json("s1", "status")[1][0]["openQueries"] > 0,
                    network.patience, "the search to be open")
@@ -273,10 +273,10 @@ def _(network):
         terminal.pump(0.01)
         sizes = []
         for path in (network.folder / "s2/.espalier").rglob("*.part"):
-            with contextlib.suppress(FileNotFoundError):  # it was complete just now
+            with contextlib.suppress(FileNotFoundError):  # it has just been completed
                 sizes.append(path.stat().st_blocks * 512)
         return sum(sizes)
-    for mebibytes in (192, 768, 3072):  # until one is not there before it can be interrupted
+    for mebibytes in (192, 768, 3072):  # until one takes long enough to be interrupted
         name, ours = f"large{mebibytes}.bin", network.folder / f"s2/large{mebibytes}.bin"
         with open(network.folder / "s1" / name, "wb") as file:
             file.truncate(mebibytes << 20)
@@ -302,7 +302,7 @@ def _(network):
     assert terminal.end() == 0
 
 
-@case("Ctrl-C while joining takes long is heard, also when the metaserver says nothing")
+@case("Ctrl-C ends a join that takes long, also when the metaserver never answers")
 def _(network):
     listener, address = silent_port()
     with listener:

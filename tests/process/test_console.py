@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Scripts, services and shells: output that is slow, full or gone, peers that die or stop under a command, ignored
+"""Scripts, services and shells: output that is slow, full or closed, peers that die or stop during a command, ignored
 signals, files that are replaced, paths of every kind."""
 import contextlib
 import fcntl
@@ -34,13 +34,13 @@ def start(network, *command, **streams):
 
 
 def ended(network, process):
-    """(exit code, standard output, standard error) of one that reads nothing more."""
+    """(exit code, standard output, standard error) of a program without further input."""
     out, log = process.communicate(timeout=network.patience)
     return process.returncode, (out or b"").decode(), (log or b"").decode()
 
 
 def ways(network):
-    """Each command that prints much, in a peer that runs, in a peer of its own and at a prompt without a terminal."""
+    """Each command that prints much: in a running peer, in a peer of its own, and in a script without a terminal."""
     network.fill_share("s9", {})
     (network.folder / "typed").write_text("list s1\n")
     peer = network.program("peer")
@@ -155,7 +155,7 @@ def _(network):
 
 
 def waiting_get(network):
-    """A get in s2, which waits for more peers than will come."""
+    """A get in s2, which waits for more peers than there will be."""
     one(network)
     network.start_peer("s2", "5", files={})
     network.wait_for_tree(["s1", "s2"])
@@ -181,7 +181,7 @@ def _(network):
     begun = time.monotonic()
     network.peers["s1"].send(signal.SIGSTOP)
     asking = [start(network, network.program("peer"), "--share", "./s1", *more, "-e", "status")
-              for more in [["--json"]] + 20 * [[]]]  # more than wait in the socket's queue
+              for more in [["--json"]] + 20 * [[]]]  # more than the socket's queue holds
     for each in asking:
         code, out, log = ended(network, each)
         assert code == 75 and "does not answer: it may be stopped" in out + log, (code, out, log)
@@ -190,7 +190,7 @@ def _(network):
     assert time.monotonic() - begun < network.patience
     network.peers["s1"].send(signal.SIGCONT)
     wait_until(lambda: network.json("s1", "status")[0] == 0, network.patience, "s1 to answer again")
-    # Longer than a stopped program has.
+    # Longer than the limit for a stopped program.
     wait_until(lambda: time.monotonic() - begun > 12 or process.poll() is not None, network.patience, "12 s")
     assert process.poll() is None, ended(network, process)
     process.send_signal(signal.SIGINT)
@@ -270,7 +270,7 @@ def _(network):
             assert line, name
         for number in ignored:
             process.send_signal(number)
-        # A signal that counts would have been seen before this answer.
+        # A signal that is not ignored would have ended it before this answer.
         told = [network.program(name), *(["--share", "./s2"] if name == "peer" else ["--state", "./other"])]
         code, out, log = network.run(*told, "-e", "status")
         assert code == 0, (name, code, out, log)

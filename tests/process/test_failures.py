@@ -57,7 +57,7 @@ def _(network):
     kill_and_heal(network, 12, ["s1", "s3"], "--max-links", "4")
 
 
-@case("all but one are killed: the last is a network of one, and newcomers join it")
+@case("all but one are killed: the last is a network of one, and joiners come in")
 def _(network):
     network.start_metaserver()
     network.start_peers(4)
@@ -83,7 +83,7 @@ def _(network):
     network.start_metaserver()
     network.start_peers(5)
     network.peers["s2"].kill()
-    network.restart_peer("s2")  # at once: its ghost is still there
+    network.restart_peer("s2")  # at once, while its old membership still exists
     network.wait_for_tree(names(5))
     assert network.peers["s2"].alive, network.peers["s2"].log
 
@@ -120,7 +120,7 @@ def _(network):
     network.restart_metaserver()
     newcomer = network.start_peer("s6")
     network.wait_for_tree(names(6))
-    # The newcomer came last: the peers of before kept their order, links and ports.
+    # The joiner came last: the other peers kept their order, links and ports.
     after = network.topo()
     assert list(after) == names(6), after
     kept = {name: [other for other in links if other != "s6"] for name, links in after.items() if name != "s6"}
@@ -171,12 +171,12 @@ def _(network):
     network.wait_for_tree(left)
 
 
-@case("without a metaserver topo shows the last snapshot and says of when it is")
+@case("without a metaserver topo shows the last snapshot and its time")
 def _(network):
     network.start_metaserver()
     network.start_peers(3, "--log-level", "debug")
     before = "s1:  s2 s3\ns2:  s1\ns3:  s1\n"
-    # A peer that nobody has asked has the snapshot, too: it looks once its links have changed, and now and then.
+    # A peer that ran no command has the snapshot, too: it asks for it when its links change, and at an interval.
     network.peers["s3"].expect_log("looked at the network: 3 peers, 2 links")
     network.metaserver.kill()
     def says_so():

@@ -282,7 +282,7 @@ def _(network):
     network.restart_peer("s2")
     network.wait_for_tree(["s1", "s2"])
     ended = []
-    def served():  # in the network a moment before it takes commands
+    def served():  # it joins a moment before it accepts commands
         ended[:] = network.command("s2", "get large.bin")
         return ended[0] != 64
     wait_until(served, network.patience, "the peer that came back to take commands")
@@ -308,7 +308,7 @@ def _(network):
     network.restart_peer("s2")
     network.wait_for_tree(["s1", "s2"])
     ended = []
-    def served():  # in the network a moment before it takes commands
+    def served():  # it joins a moment before it accepts commands
         ended[:] = network.json("s2", "get many/")
         return ended[0] != 64
     wait_until(served, network.patience, "the peer that came back to take commands")

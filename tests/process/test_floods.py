@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A member that floods, forges, repeats and garbles: nobody else is lost, memory stays bounded, and the log tells."""
+"""A member that floods, forges, repeats and garbles: no other peer is lost, memory is bounded, and the log says so."""
 import os
 import random
 import socket
@@ -9,11 +9,11 @@ from espalier_process import case, main, wait_until
 from intruder import (BEAT, GLOB, LINK, REGISTRY, SUBSTRING, TRANSFER, Intruder, Session, answer, field, new_id,
                       query)
 
-MEMORY_BYTES = 64 << 20  # more than this a peer with next to no files may not have come to need
+MEMORY_BYTES = 64 << 20  # the bound for a peer with a few files
 
 
 def network_of(network, count, *options, files=None):
-    """s1 … sN with places left for an intruder."""
+    """Starts s1 … sN with free slots for an intruder."""
     network.start_metaserver("--max-links", "4", *options)
     names = [f"s{number}" for number in range(1, count + 1)]
     for name in names:
@@ -25,7 +25,7 @@ def network_of(network, count, *options, files=None):
 
 
 def nobody_lost(network, names, before):
-    """All are still there, linked as before, within memory; and a search reaches everybody."""
+    """All peers are alive, linked as before, within the memory bound, and a search reaches all of them."""
     for name in names:
         peer = network.peers[name]
         assert peer.alive, f"{name} ended: {peer.log[-2000:]}"
@@ -54,7 +54,7 @@ def _(network):
             mallory.send(query(new_id(), GLOB, b"nosuch*"))
         parent.expect_log("mallory sends more searches than this peer answers: some are refused")
         nobody_lost(network, names, before)
-        # Each was answered, though most with a refusal, and once it is over that is told, too.
+        # Each was answered, most with a refusal, and the log says when the flood is over.
         wait_until(lambda: mallory.answers >= 20_000, network.patience, lambda: f"20000 answers: {mallory.answers}")
         parent.expect_log(r"mallory sends fewer searches again; \d+ were refused")
         told = [line for line in parent.log.splitlines() if "mallory" in line]
@@ -74,9 +74,9 @@ def _(network):
         for number in range(2000):
             mallory.send(answer(new_id(), field(8, 1)))
             mallory.send(answer(same, field(4, bytes([number % 100 + 1, 9])), field(8, number % 2)))
-            mallory.send(field(10, field(3, field(1, new_id()))))  # lost: a search that never was
+            mallory.send(field(10, field(3, field(1, new_id()))))  # the lost part of a search that does not exist
         parent.expect_log("mallory answered a search that nobody asked: ignored")
-        # The bucket lets so many through in a moment that one of them is still open when it comes again.
+        # The rate limit lets so many through at once that one of them is still open when it is repeated.
         parent.expect_log("mallory repeated a search: ignored|mallory sends more searches")
         nobody_lost(network, names, before)
         told = [line for line in parent.log.splitlines() if "mallory" in line]
@@ -99,7 +99,7 @@ def _(network):
 
 
 def garble(session, generator, prefix=b""):
-    """Noise behind a Hello that was welcome, until the other side has had enough."""
+    """Sends noise after a valid Hello, until the other side closes the connection."""
     try:
         for _ in range(100):
             session.socket.sendall(prefix + generator.randbytes(generator.randrange(1, 4096)))
@@ -164,7 +164,7 @@ def _(network):
     names = network_of(network, 3)
     before = memory_of(network, names)
     with Intruder(network, "deaf", reads=False) as deaf:
-        # Everything that it asks for is answered; it takes none of it.
+        # Every request is answered; the intruder reads nothing.
         def full():
             try:
                 for _ in range(50):

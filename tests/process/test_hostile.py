@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Garbage, floods and intruders at the ports of real programs: they go on serving everybody else."""
+"""Garbage, floods and intruders at the ports of real programs, which go on serving all others."""
 import contextlib
 import os
 import random
@@ -16,15 +16,15 @@ def connect(address):
 
 
 def garbage(address, seed):
-    """A hundred connections that say nothing sensible, each in another way."""
+    """Opens a hundred connections and sends garbage of several kinds."""
     generator = random.Random(seed)
     kinds = [
         lambda: generator.randbytes(generator.randrange(1, 4096)),
         lambda: b"\xff\xff\xff\xff" + generator.randbytes(64),           # a frame of 4 GiB
-        lambda: b"\x00\x01\x00\x01" + bytes(64),                         # one byte more than is allowed
+        lambda: b"\x00\x01\x00\x01" + bytes(64),                         # one byte more than allowed
         lambda: b"\x00\x00\x00\x00" * 1000,                              # empty frames
         lambda: b"\x00\x00\x10\x00" + generator.randbytes(4096),         # a frame of noise
-        lambda: b"\x00\x00\x00\x20",                                     # a frame that never comes
+        lambda: b"\x00\x00\x00\x20",                                     # the header of a frame that never comes
         lambda: b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
         lambda: b"",
     ]
@@ -117,14 +117,14 @@ def _(network):
 
 
 def snapshot(folder):
-    """Everything about the metaserver's files that a second one could change."""
+    """The content and times of the metaserver's files, which a second one could change."""
     paths = [folder / "topo.txt", folder / "NumberOfServers.txt", *sorted((folder / ".metaserver").rglob("*"))]
     return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
             for path in paths if not path.is_socket()}
 
 
-def settled_picture(network):
-    """The same once the metaserver has written all that it had to: nothing has changed for half a second."""
+def quiet_snapshot(network):
+    """The same, once nothing has changed for half a second."""
     state = {"snapshot": snapshot(network.folder), "since": time.monotonic()}
     def quiet():
         now = snapshot(network.folder)
@@ -139,7 +139,7 @@ def settled_picture(network):
 def _(network):
     network.start_metaserver()
     network.start_peers(3)
-    before = settled_picture(network)
+    before = quiet_snapshot(network)
     code, out, log = network.run(network.program("metaserver"), "--listen", network.address)
     assert code == 69 and network.address in log, (code, out, log)
     assert snapshot(network.folder) == before

@@ -1,4 +1,4 @@
-"""Who is who: ids, keys and orders of joining that somebody only claims, at the metaserver and at links."""
+"""Identity: ids, keys and orders of joining that a peer claims without a right, at the metaserver and at links."""
 import os
 import socket
 
@@ -73,7 +73,7 @@ def _(network):
         assert back.order == owner.order, (back.order, owner.order)
 
 
-@case("nobody becomes the root by naming an early order of joining")
+@case("a peer does not become the root by claiming an early order of joining")
 def _(network):
     network.start_metaserver("--max-links", "3")
     network.start_peers(5)
@@ -86,7 +86,7 @@ def _(network):
         assert not network.topo().get(f"mallory{order}"), network.topo()
 
 
-@case("an Attach under a child's id does not throw the child off")
+@case("an Attach under a child's id does not take the child's slot")
 def _(network):
     network.start_metaserver("--max-links", "3")
     network.start_peers(3)
@@ -97,7 +97,7 @@ def _(network):
         contact = message(name.encode(), order, b"127.0.0.1", 9)
         link.send(field(1, message(network_id, contact, None, 1)))
         reply = parse(link.receive())
-        while 4 in reply:  # Held, until the child is heard from
+        while 4 in reply:  # Held: the parent waits for its child
             link.send(BEAT)
             reply = parse(link.receive())
         assert 5 in reply and parse(reply[5])[1] == 5, (name, reply)

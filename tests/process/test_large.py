@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Much of it: searches for everything over many peers, files beyond four gigabytes.
+"""Large quantities: searches for everything over many peers, files beyond four gigabytes.
 
-What ./check runs is modest. The whole: ESPALIER_TEST_FILES=10000 (files of each of 64 peers) and
+./check runs them with moderate sizes. In full: ESPALIER_TEST_FILES=10000 (files of each of 64 peers) and
 ESPALIER_TEST_FILE_BYTES=10737418240 (a file of 10 GiB; needs twice that on the disk of TMPDIR)."""
 import os
 import subprocess
@@ -10,11 +10,11 @@ import time
 
 from espalier_process import case, main, wait_until
 
-MEMORY_BYTES = 96 << 20  # of a peer that knows 10,000 files of its own and keeps 20,000 hits of others
+MEMORY_BYTES = 96 << 20  # for a peer with 10,000 files, which keeps 20,000 hits of others
 
 
 def fill(folder, name, count):
-    """`count` files with names of their own. The first have contents of their own; the rest are one file."""
+    """Makes `count` files with different names. The first have different contents; the rest are links to one file."""
     for number in range(count):
         path = folder / f"{name}-{number:05}.txt"
         if number <= 250:
@@ -47,7 +47,7 @@ def _(network):
               f"{found.get('more', 0)} more, {time.monotonic() - started:.1f} s")
         assert (found["searched"], found["peers"], found["missing"]) == (peers, peers, []), found["missing"]
         assert copies <= 20_000, copies
-        # Hits of one root are merged: names of a peer that stand for the same contents count once.
+        # Hits of one root are merged: several names of the same content at one peer count once.
         assert holders == set(names), set(names) - holders
         assert copies + found.get("more", 0) == peers * count, (copies, found.get("more"))
     for name in names:

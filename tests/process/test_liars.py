@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A member that lies in its answers to searches: about what was asked, about others, about sizes and roots."""
+"""A member that lies in its answers to searches: about what was asked for, other peers, sizes and roots."""
 import hashlib
 import os
 import sys
@@ -7,11 +7,11 @@ import sys
 from espalier_process import case, file_root, main
 from intruder import PATH, Intruder, hit, holder
 
-CLOSED = "127.0.0.1:9"  # nobody listens there
+CLOSED = "127.0.0.1:9"  # no program listens there
 
 
 def network_of(network, count):
-    """s1 ... sN, each with fN.txt, and slots left for a liar."""
+    """Starts s1 … sN, each with fN.txt, with free slots for a liar."""
     network.start_metaserver("--max-links", "4")
     names = [f"s{number}" for number in range(1, count + 1)]
     for number, name in enumerate(names, 1):
@@ -27,7 +27,7 @@ def root_of(data):
 
 
 def saved(network, name):
-    """What lies in a peer's folder beside its state: {name: size}."""
+    """The files of a peer's folder without its state: {name: size}."""
     folder = network.folder / name
     return {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*")
             if path.is_file() and ".espalier" not in path.parts}
@@ -61,7 +61,7 @@ def _(network):
         assert mallory.lost is None, mallory.lost
 
 
-@case("junk in another's name, and a wrong place for it, hide nothing that it has")
+@case("wrong hits and endpoints in the name of another peer hide none of its files")
 def _(network):
     names = network_of(network, 6)
     data = (network.folder / "s6/f6.txt").read_bytes()
@@ -76,7 +76,7 @@ def _(network):
     with Intruder(network, "mallory", hits=hits) as mallory:
         for name in names[:-1]:
             found = network.json(name, "find f6.txt")[1][0]["hits"]
-            # Those who have fetched it hold it, too; each id is named once, whatever places it is said to be at.
+            # Peers that have fetched the file hold it, too. Each id is listed once, with whatever endpoints.
             holders = [one["holders"] for one in found if one["root"] == file_root(data)]
             assert len(holders) == 1 and holders[0].count("s6") == 1, (name, len(found), holders)
             code, out, log = network.command(name, "get f6.txt")
@@ -84,7 +84,7 @@ def _(network):
         assert mallory.lost is None, mallory.lost
 
 
-@case("a file of no bytes with a root, and one of 16 TiB, are not saved, and keep nobody from the right one")
+@case("an empty file with a root, and one of 16 TiB, are not saved, and do not hide the right one")
 def _(network):
     names = network_of(network, 3)
     data = (network.folder / "s3/f3.txt").read_bytes()
@@ -98,7 +98,7 @@ def _(network):
     with Intruder(network, "mallory", hits=hits) as mallory:
         port = mallory.listener.getsockname()[1]
         with_listener["endpoint"] = f"127.0.0.1:{port}"
-        mallory.listener.close()  # whoever dials it is refused
+        mallory.listener.close()  # connections to it are refused
         code, out, log = network.command("s2", "get f3.txt")
         assert code == 0 and (network.folder / "s2/f3.txt").read_bytes() == data, (code, out, log)
         code, out, log = network.command("s2", "get f9.txt")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The original's instructions, typed by a user: five peers at terminals, the word P2P, topo, 2, stop."""
+"""The instructions of the original program, typed by a user: five peers at terminals, the word P2P, topo, 2, stop."""
 import re
 import sys
 
@@ -7,7 +7,7 @@ from espalier_process import case, main, text_of, wait_until
 from terminal import talk
 
 def join(network, name, links=None, look="", seen=""):
-    """A peer that is added by hand, as in the original; returns its terminal."""
+    """Starts a peer and joins by hand, as in the original; returns its terminal."""
     network.fill_share(name)
     terminal = network.terminal(network.program("peer"))
     talk(terminal, f"""
@@ -90,7 +90,7 @@ def _(network):
     wait_until(lambda: text_of(count_file).strip() == "5", network.patience, "5 in NumberOfServers.txt")
     for name in names:
         network.wait_indexed(name)
-    # The third peer of the original could never share; the fifth is at the far end from the fourth.
+    # In the original the third peer could never share. The fourth and the fifth are the ends of the line.
     talk(terminals["s4"], """
 s4> 2
 file to download (Enter for none)> f7.txt
@@ -178,7 +178,7 @@ def _(network):
     assert terminal.end() == 0
 
 
-@case("what happens meanwhile is shown above the line being typed")
+@case("notices are shown above the line that is being typed")
 def _(network):
     network.start_metaserver()
     network.fill_share("s1")

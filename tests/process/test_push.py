@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Pushing in real networks: who takes, who declines, who dies or comes, and what the sender is told."""
+"""Pushes in real networks: peers that accept, decline, die or join meanwhile, and what the sender is told."""
 import signal
 import subprocess
 
@@ -12,7 +12,7 @@ def network_of(network, count, *options):
 
 
 def pushed(network, sender, command):
-    """(exit code, the last object) of a push; the events before it are checked for their form."""
+    """Pushes; returns (exit code, last object), and checks the form of the events before it."""
     code, told = network.json(sender, f"push {command}")
     for event in told[:-1]:
         assert (event["command"], event["event"]) == ("push", "progress"), event
@@ -63,7 +63,7 @@ def _(network):
             assert (network.folder / name / path).read_bytes() == data, (name, path)
 
 
-@case("who takes no pushes declines, and so does who wants less, or not from this sender: exit code 3")
+@case("a peer declines if it accepts no pushes, no file of this size, or none from this sender: exit code 3")
 def _(network):
     network.start_metaserver()
     accept = {"s1": "all", "s2": None, "s3": "s9", "s4": "s1,s9", "s5": "all"}
@@ -123,7 +123,7 @@ def _(network):
     assert (network.folder / "s2/news.bin").read_bytes() == b"mine\n"
 
 
-@case("a push that comes again finds everything there")
+@case("a second push of the same file transfers nothing")
 def _(network):
     network_of(network, 3)
     network.fill_share("out", {"news.bin": noise(400_000, 7)})
@@ -157,7 +157,7 @@ def _(network):
     network.fill_share("out", {"news.bin": data})
     push = in_background(network, "s1", "out/news.bin --wait")
     wait_until(lambda: parts(network, "s3"), network.patience, "s3 to take something")
-    network.peers["s2"].send(signal.SIGSTOP)  # so that it is not over before the newcomer is there
+    network.peers["s2"].send(signal.SIGSTOP)  # so that the push does not end before the joiner is there
     network.start_peer("s9", "--accept-push", "all")
     wait_until(lambda: "s9" in network.topo(), network.patience, "s9 in topo.txt")
     network.peers["s2"].send(signal.SIGCONT)
@@ -183,7 +183,7 @@ def _(network):
     assert (network.folder / "s9/news.bin").read_bytes() == data
 
 
-@case("a push that is interrupted before anybody has everything is cancelled")
+@case("a push that is interrupted before any peer has everything is cancelled")
 def _(network):
     network_of(network, 2)
     network.fill_share("out", {"news.bin": noise(400_000, 11)})
@@ -197,7 +197,7 @@ def _(network):
     wait_until(lambda: network.json("s2", "push")[0] == 0, network.patience, "s2 to answer")
 
 
-@case("push without anything to push, or without anybody to take it, says so")
+@case("push without a file, or without a peer to push to, says so")
 def _(network):
     network_of(network, 1)
     network.fill_share("out", {"news.bin": b"news\n"})

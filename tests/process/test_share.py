@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What is shared and what never: dot files, state folders, unshare, folders that come back, names, holes."""
+"""What is shared and what is not: dot files, state folders, folders that come back, names, sparse files."""
 import os
 import pathlib
 import shutil
@@ -71,7 +71,7 @@ def _(network):
     assert saved() == [".config/.y", ".config/x", ".profile", "d/.git/head", "d/f"]
     assert network.command("s2", f"get {file_root(b'p' + bytes([10]))} -o {network.folder}/.other")[0] == 0
     assert (network.folder / ".other").read_bytes() == b"p\n"
-    # What was fetched is not shared for that.
+    # A dot file that was fetched is still not shared.
     wait_names(network, "s2", ["d/f"])
 
 
@@ -115,7 +115,7 @@ def _(network):
     assert not (network.folder / "s2/keys/new").exists()
 
 
-@case("a folder that loses a right for a moment is told and comes back by itself")
+@case("a folder that cannot be read for a moment is reported, and shared again after it")
 def _(network):
     network.start_metaserver()
     network.fill_share("s1", {"d/f": b"f\n", "g": b"g\n"})
@@ -163,7 +163,7 @@ def _(network):
         assert code == 0 and (network.folder / "s2/f").read_bytes() == text, (code, out, log)
 
 
-@case("without inotify instances a peer says which setting helps, looks again and again, and watches later")
+@case("without inotify instances a peer names the setting, scans at an interval, and watches again later")
 def _(network):
     inside = ["unshare", "-U", "-r", "sh", "-c",
               'echo 0 > /proc/sys/user/max_inotify_instances && exec "$@"', "sh"]
@@ -178,7 +178,7 @@ def _(network):
     wait_names(network, "s1", ["f"])
 
 
-@case("names that cannot be had by name are not announced, and told; those at the limit can be had")
+@case("names that cannot be asked for are not announced, and reported; those at the limit can be fetched")
 def _(network):
     def deep(count):
         return "/".join(["d"] * (count - 1) + ["f"])

@@ -12,12 +12,12 @@ import textwrap
 from espalier_process import ROOT, case, file_root, main, noise, text_of, wait_until
 
 FIXTURES = ROOT / "tests/fixtures/state_1"
-STRANGER = 12345  # a user that no machine has
+STRANGER = 12345  # a user id that does not exist
 LARGE = 3 * 2 ** 20 + 5
 
 
 def restore_fixture(name, folder):
-    """A copy of such a folder, with the modes that programs give its files."""
+    """Copies the fixture's folder, with the modes that the programs give its files."""
     shutil.copytree(FIXTURES / name, folder)
     folder.chmod(0o700)
     for path in folder.rglob("*"):
@@ -26,7 +26,7 @@ def restore_fixture(name, folder):
 
 
 def state_of(network, name="s2"):
-    """The fixture's peer, whose share has what the fixture's index knows."""
+    """Prepares the fixture's peer. Its share has the files of the fixture's index."""
     share = network.fill_share(name, {"small.txt": b"small\n", "hidden.txt": b"hidden\n"})
     return restore_fixture("peer", share / ".espalier")
 
@@ -37,7 +37,7 @@ def listed(network, name):
 
 
 def refused(network, *command):
-    """Runs a program that should not start: 78, and a sentence, which is returned."""
+    """Runs a program that must not start: exit code 78. Returns its sentence."""
     code, out, log = network.run(*command)
     assert code == 78, (code, out, log)
     assert log.strip(), "no word of why"
@@ -63,7 +63,7 @@ def _(network):
     state = state_of(network)
     key = text_of(state / "instance.key")
     part = bytearray(LARGE)
-    part[:2 ** 20] = data[:2 ** 20]  # the chunk that the journal says is there
+    part[:2 ** 20] = data[:2 ** 20]  # the chunk that the journal lists
     (state / "incoming" / f"{file_root(data)}.part").write_bytes(part)
     network.start_peer("s2", files={})
     network.wait_for_tree(["s1", "s2"])
@@ -135,7 +135,7 @@ def _(network):
 
 # --- damage
 
-@case("a damaged file of state is told at the start and stays, and nothing is shared by mistake")
+@case("a damaged state file is reported at the start and kept, and nothing is shared by mistake")
 def _(network):
     network.start_metaserver()
     for name, damage in [("share.json", b'{"hidden": ["hidden.txt"'), ("share.json", b'{"hidden": [7]}'),
@@ -150,7 +150,7 @@ def _(network):
 
 @case("a download whose journal is damaged goes on with what its part holds")
 def _(network):
-    data = noise(48 * 2 ** 20, "larger")  # all of it would be asked for at once
+    data = noise(48 * 2 ** 20, "larger")  # it would all be requested at once
     network.start_metaserver()
     network.start_peer("s1", files={"large.bin": data})
     state = state_of(network)
@@ -185,7 +185,7 @@ def _(network):
 
 @contextlib.contextmanager
 def as_stranger(network, program, *arguments):
-    """A Python program of another user's, until it says so; it may read the test's folder."""
+    """Starts a Python program as another user, and waits for its first line. It may read the test's folder."""
     network.folder.chmod(0o755)
     command = ["setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups", "/usr/bin/python3", "-c",
                textwrap.dedent(program), *arguments]
@@ -210,7 +210,7 @@ FAKE_SERVER = """
         try:
             client.sendall(json.dumps({"out": "forged"}).encode() + b"\\n" + json.dumps({"exit": 0}).encode() + b"\\n")
         except OSError:
-            pass  # it has gone without a word
+            pass  # the client has closed the connection
 """
 
 
@@ -231,7 +231,7 @@ def _(network):
                      refused(network, network.program("peer"), "--state", path, "-e", "status")]:
             assert f"belongs to another user (uid {STRANGER}" in told, told
     assert not list(theirs.iterdir())
-    # A user without root's rights, who may not even look into it.
+    # A user without root's rights, who may not even open the folder.
     network.folder.chmod(0o755)
     theirs.chmod(0o700)
     other = ["setpriv", f"--reuid={STRANGER + 1}", f"--regid={STRANGER + 1}", "--clear-groups"]
@@ -242,7 +242,7 @@ def _(network):
     assert "can be written by others" in metaserver_refused(network, "--state", "./theirs")
 
 
-@case("another user's control server is told nothing and not believed, and its socket is replaced")
+@case("another user's control server gets no command and is not believed, and its socket is replaced")
 def _(network):
     if os.geteuid() != 0:
         print("        left out: only root can become another user")
@@ -315,7 +315,7 @@ def _(network):
                    lambda: (state / "control.sock").unlink(),
                    lambda: [path.unlink() for path in state.iterdir() if not path.is_dir()]]:
         remove()
-        # At once, before the peer can have seen it.
+        # At once, before the peer notices.
         code, _, log = network.run(*network.peer_command("s1", "--headless"))
         assert code == 77 and "already runs" in log, (code, log)
         code, out, log = network.run(*network.peer_command("s1", "-e", "status"))

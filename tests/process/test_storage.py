@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Disks that are full, folders that vanish or may not be read, large shares: messages, exit codes, nothing lost."""
+"""Full disks, folders that disappear or cannot be read, large shares: messages, exit codes, nothing lost."""
 import os
 import pathlib
 import shutil
@@ -29,11 +29,11 @@ def _(network):
         network.peers[name].expect_log("linked to s1")
     code, told = network.json("s3", "find '*'")
     assert code == 0 and told[0]["searched"] == 3, told
-    assert text_of(disk / "topo.txt") == "s1:\n"  # whole, though old
+    assert text_of(disk / "topo.txt") == "s1:\n"  # complete, but of before
     network.metaserver.expect_log(r"disk/topo\.txt.*No space left")
     told = [line for line in network.metaserver.log.splitlines() if "disk/topo.txt" in line and "ready" not in line]
     assert len(told) == 1 and "No space left" in told[0], told
-    filler.unlink()  # nothing else happens, and yet the file is brought up to date
+    filler.unlink()  # without any other event the file is brought up to date
     wait_until(lambda: "s3" in text_of(disk / "topo.txt"), network.patience, "s3 in topo.txt")
     network.metaserver.expect_log(r"disk/topo.txt can be written again")
     assert network.metaserver.end() == 0
@@ -102,10 +102,10 @@ def _(network):
     del network.peers["s1"]
 
 
-@case("a share that vanishes and comes back: nothing is served meanwhile, and the peer stays")
+@case("a share that disappears and comes back: nothing is served meanwhile, and the peer stays")
 def _(network):
     network.start_metaserver()
-    network.states["s1"] = "state1"  # else it would vanish, too
+    network.states["s1"] = "state1"  # or it would disappear with the share
     network.start_peer("s1", "--state", "state1", files={"a.txt": b"apple\n"})
     network.start_peer("s2", files={})
     network.wait_for_tree(["s1", "s2"])
@@ -137,7 +137,7 @@ def _(network):
     network.wait_indexed("s1")
     assert network.json("s1", "list")[1][0]["files"] == before
     io = dict(line.split(": ") for line in pathlib.Path(f"/proc/{peer.process.pid}/io").read_text().splitlines())
-    assert int(io["rchar"]) < 50 * 100_000, io  # of all that it has read so far
+    assert int(io["rchar"]) < 50 * 100_000, io  # all reads since its start
 
 
 @case("with very many small files a peer joins and answers while it indexes")

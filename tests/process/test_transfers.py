@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Transfers that go on: peers that help each other, rates, pause, resume and cancel, commands in the background."""
+"""Long transfers: peers that help each other, rates, pause, resume and cancel, commands in the background."""
 import json
 import os
 import subprocess
@@ -10,7 +10,7 @@ MIB = 1 << 20
 
 
 def two(network, *options):
-    """s1 has film.bin, and s2 does not; options are s1's."""
+    """Starts s1 with film.bin and s2 without it; `options` are those of s1."""
     network.start_metaserver()
     network.start_peer("s1", *options, files={"film.bin": noise(12 * MIB, 1)})
     network.start_peer("s2", files={})
@@ -25,7 +25,7 @@ def in_background(network, name, command):
 
 
 def ended(started, patience):
-    """(exit code, the last object) of what was started in the background; the events before it have their form."""
+    """(exit code, last object) of a background command; checks the form of the events before it."""
     out, _ = started.communicate(timeout=patience)
     told = [json.loads(line) for line in out.splitlines()]
     for event in told[:-1]:
@@ -43,13 +43,13 @@ def wait_for_bytes(network, name, count):
                f"{count} bytes at {name}")
 
 
-@case("who fetches a file gives on what it has of it to others who fetch it")
+@case("a peer that fetches a file serves the chunks that it has to others that fetch it")
 def _(network):
     two(network, "--upload-rate", "3M")
     network.start_peer("s3", files={})
     first = in_background(network, "s2", "get film.bin")
     wait_for_bytes(network, "s2", 2 * MIB)
-    # Whoever looks for the root sees who has a part.
+    # A search for the root lists the peers that have a part.
     root = network.json("s3", "find film.bin")[1][0]["hits"][0]["root"]
     found = network.json("s3", f"find {root}")[1][0]["hits"]
     assert any((hit["name"], hit.get("partial")) == ("film.bin", ["s2"]) for hit in found), found
@@ -103,7 +103,7 @@ def _(network):
     assert network.command("s2", "get film.bin")[0] == 0
     assert (network.folder / "s2/film.bin").read_bytes() == noise(12 * MIB, 1)
     more = network.json("s1", "status")[1][0]["sent"] - sent
-    assert more <= 11 * MIB, more  # one that was on its way when it was cancelled
+    assert more <= 11 * MIB, more  # a chunk that was in flight at the cancel
 
 
 @case("a folder that is fetched is paused and resumed as one")

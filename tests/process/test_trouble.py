@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Ports that are taken, servers that are none, disks that decay, stopped terminals: exit codes and sentences."""
+"""Ports that are taken, servers of another kind, disks that decay, stopped terminals: exit codes and sentences."""
 import contextlib
 import os
 import re
@@ -31,7 +31,7 @@ def _(network):
 
 @contextlib.contextmanager
 def server(network, *replies):
-    """Takes connections one after the other, waits for a frame, and answers each with those bytes."""
+    """A server that accepts connections one after the other, waits for a frame, and answers with those bytes."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(network.patience)
     def serve():
@@ -55,7 +55,7 @@ def server(network, *replies):
         listener.close()
 
 
-@case("what is no metaserver, or one of another version, exits with 76 and says so")
+@case("a server that is no metaserver, or one of another version: exit code 76 and a sentence")
 def _(network):
     network.start_metaserver()
     network.start_peers(1)
@@ -82,7 +82,7 @@ def _(network):
 
 
 def decay(path):
-    """Another byte in the middle; size and time of modification are put back."""
+    """Changes a byte in the middle; puts size and mtime back."""
     status = path.stat()
     with open(path, "r+b") as file:
         file.seek(status.st_size // 2)
@@ -100,7 +100,7 @@ def _(network):
         network.wait_indexed(name)
     root = network.json("s2", "find f3.txt")[1][0]["hits"][0]["root"]
     network.peers["s1"].end()
-    decay(network.folder / "s1/f3.txt")  # while nobody watches
+    decay(network.folder / "s1/f3.txt")  # while the peer is down
     network.restart_peer("s1")
     network.wait_for_tree(["s1", "s2", "s3"])
     network.wait_indexed("s1")

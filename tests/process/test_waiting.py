@@ -1,4 +1,4 @@
-"""Services and what starts first: headless peers without a metaserver, and at one that is restarted again."""
+"""Headless peers as services: started before the metaserver, and at one that is restarted several times."""
 import re
 import signal
 import socket
@@ -35,7 +35,7 @@ def _(network):
     network.start_peers(1)
     state = network.folder / ".metaserver/network"
     wait_until(lambda: text_of(state).endswith(" s1\n"), network.patience, "s1 in the state of the metaserver")
-    network.peers["s1"].send(signal.SIGSTOP)  # it listens, and does not come back: newcomers wait
+    network.peers["s1"].send(signal.SIGSTOP)  # it listens and does not rejoin, so joiners wait
     network.metaserver.kill()
     network.restart_metaserver()
     waiting = [network.start_peer(name) for name in ("s2", "s3")]

@@ -15,7 +15,7 @@ Error broken(std::size_t line, std::string_view why) {
   return {ErrorCode::protocol, fmt::format("line {}: {}", line, why)};
 }
 
-// The text up to the next space, which it takes from `rest` together with spaces before it.
+// Takes the next word from `rest`, with the spaces before it.
 std::string_view takeWord(std::string_view& rest) {
   rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
   const std::string_view word = rest.substr(0, rest.find(' '));
@@ -53,7 +53,7 @@ Error noForest(std::string message) {
 
 using Neighbours = std::vector<std::vector<std::size_t>>;  // by position of the line
 
-// The parent of each peer (its own position for a root), breadth first from the first line of each
+// The parent of each peer, its own position for a root. Breadth first from the first line of each
 // component.
 Result<std::vector<std::size_t>> parentsOf(std::span<const TopoLine> lines,
                                            const Neighbours& neighbours, unsigned maxLinks) {
@@ -129,8 +129,8 @@ Result<Tree> toTree(std::span<const TopoLine> lines, unsigned maxLinks) {
   const auto parents = parentsOf(lines, neighbours, maxLinks);
   if (!parents) return parents.error();
 
-  // Each peer's links are made in its order. A link is due when it is the next one of both ends; in
-  // a forest there is always such a link.
+  // Each peer's links must be made in the order of its line. A link is made when it is the next one
+  // of both its ends. A forest always has such a link.
   std::vector<std::size_t> made(lines.size());
   const auto isNext = [&](std::size_t peer, std::size_t other) {
     return made[peer] < neighbours[peer].size() && neighbours[peer][made[peer]] == other;

@@ -1,6 +1,7 @@
-// Reads topo.txt back, for tests: the programs only write it.
+// Reads topo.txt, for tests and fuzz targets; the programs only write it.
 //
-// More tolerant than what is written: any number of spaces, and a missing end of the last line.
+// It accepts more than the programs write: any number of spaces, and a last line without its end.
+// Values, no I/O, any thread. parse() costs a hash look-up a line, toTree() one a link.
 #pragma once
 
 #include <span>
@@ -13,17 +14,18 @@
 
 namespace espalier::topo {
 
-// At most limits::kMembers lines with at most limits::kMaxLinks neighbours each, no peer twice, and
-// among its neighbours neither itself nor a peer twice. Errors (code `protocol`) begin with
-// "line N: ". A neighbour may lack a line, or not link back: the ends of a link report it one after
-// the other.
+// At most limits::kMembers lines with at most limits::kMaxLinks neighbours each. No peer has two
+// lines, names itself as a neighbour, or names one twice. Errors (code `protocol`) begin with "line
+// N: ". A neighbour may have no line, or not name the peer: the two ends of a link report it one
+// after the other.
 Result<std::vector<TopoLine>> parse(std::string_view text);
 
-// The lines as a tree, if they are a forest in which every link stands at both ends. The first line
-// of each component is its root, the number of the line the order of joining; there are no
-// endpoints. Errors have the code `protocol`.
+// The lines as a tree, if they are a forest in which both ends name each link. The first line of
+// each component is its root; the number of a line is the order of joining; endpoints are empty.
+// Errors have the code `protocol`.
 Result<Tree> toTree(std::span<const TopoLine> lines, unsigned maxLinks);
 
+// The inverse of toTree().
 std::vector<TopoLine> toLines(const Tree& tree);
 
 }  // namespace espalier::topo
