@@ -1,6 +1,7 @@
-// How much the event loop costs a newcomer: a client connects, sends a first frame, gets one back,
-// and stays. The same against a bare accept-and-reply loop that does nothing else, in the same run.
-// The server's own CPU time a connection is the figure that a busy machine disturbs least.
+// What the event loop costs for each new connection: a client connects, sends a frame, receives
+// one, and stays connected. The same, in the same run, with a bare loop that only accepts and
+// replies. The server's own CPU time for a connection is the figure that a busy machine disturbs
+// least.
 //
 //   bench/accept [CONNECTIONS] [REPEATS]
 //
@@ -29,12 +30,12 @@ namespace {
 
 constexpr int kHelloBytes = 60;
 constexpr int kReplyBytes = 40;
-constexpr int kBurst = 64;  // newcomers that wait for their answer at the same time
+constexpr int kBurst = 64;  // clients that wait for their answer at the same time
 
 struct Figures {
   double perSecond = 0;
-  double cpuMicroseconds = 0;  // of the server, a connection
-  double bytes = 0;            // of its heap, an idle connection
+  double cpuMicroseconds = 0;  // of the server, for a connection
+  double bytes = 0;            // of its heap, for an idle connection
 };
 
 std::string frameOf(std::size_t bytes) {
@@ -57,7 +58,7 @@ double cpuSeconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-// The clients, in a process of their own: its end closes them all.
+// The clients, in a process of their own. They are closed when it ends.
 pid_t startClients(const net::Address& server, int connections, int go, int done) {
   const pid_t child = ::fork();
   if (child != 0) return child;
@@ -126,7 +127,7 @@ struct Replier : net::ConnectionHandler, net::ListenerHandler {
 Figures measureLoop(int connections) {
   auto loop = std::move(*net::EventLoop::create());
   Replier replier;
-  auto listener = std::move(*net::Listener::open(*loop, {"127.0.0.1", 0}, replier));
+  auto listener = std::move(*net::Listener::open(*loop, Endpoint{"127.0.0.1", 0}, replier));
   const auto address = net::Address::fromEndpoint(listener->localAddress());
   const auto serve = [&](int done) {
     if (!loop->watch(done, [&] { loop->stop(); })) std::exit(1);
@@ -144,7 +145,7 @@ int main(int argc, char** argv) {
   if (!net::raiseDescriptorLimit()) fail("setrlimit");
   Figures bare;
   Figures loop;
-  // The best of several, taken in turn: what disturbs a run only makes it slower.
+  // The best of several runs that take turns: a disturbance only makes a run slower.
   const auto better = [](Figures& best, const Figures& one) {
     best.perSecond = std::max(best.perSecond, one.perSecond);
     best.cpuMicroseconds = best.cpuMicroseconds == 0

@@ -1,14 +1,14 @@
-// What it costs to attach a newcomer (find its place, add it, link it) to a network of 10^3 … 10^6
+// What it costs to attach a joiner (find a parent, add it, link it) in a network of 10^3 … 10^6
 // peers. JSON on standard output, a table on standard error.
 //
 //   bench/attach [ROUNDS]
 //
-// A case grows a network to its size and then times rounds of newcomers, whose ids are made
-// outside of the timed part:
-//   growing   newcomers to a network that nobody leaves
-//   leaving   before each round as many peers, picked at random, have left and what hung below them
-//             is attached again, so that free slots are scattered
-// `build` is the mean over all newcomers since the first, with what growing tables cost.
+// Each case grows a network to its size, and then times rounds of joiners. Their ids are made
+// before the timed part.
+//   growing   no peer leaves
+//   leaving   before each round as many random peers leave, and their children are attached again,
+//             so that free slots are scattered over the tree
+// `build` is the mean over all joiners since the first, which includes the growth of tables.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -44,13 +44,13 @@ class Network {
     if (rule == Rule::nearest) tree_.indexAddresses();
   }
 
-  // Nanoseconds a newcomer.
+  // Returns nanoseconds for a joiner.
   double attach(std::size_t count) {
-    std::vector<Member> newcomers;
-    newcomers.reserve(count);
-    for (std::size_t i = 0; i < count; ++i) newcomers.push_back(next());
+    std::vector<Member> joiners;
+    joiners.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) joiners.push_back(next());
     const auto start = Clock::now();
-    for (Member& newcomer : newcomers) attachOne(std::move(newcomer));
+    for (Member& joiner : joiners) attachOne(std::move(joiner));
     const std::chrono::duration<double, std::nano> took = Clock::now() - start;
     return took.count() / static_cast<double>(count);
   }
@@ -78,13 +78,14 @@ class Network {
              static_cast<std::uint16_t>(5001 + last_ % 60'000)}};
   }
 
-  void attachOne(Member newcomer) {
-    const auto parent = place(tree_, rule_, newcomer.endpoint);
-    const NodeIndex node = tree_.add(std::move(newcomer));
+  void attachOne(Member joiner) {
+    const auto parent = place(tree_, rule_, joiner.endpoint);
+    const NodeIndex node = tree_.add(std::move(joiner));
     if (parent && !tree_.link(node, *parent)) std::abort();
   }
 
-  // Somebody near the leaves: a peer high up costs the move of millions, untimed but long.
+  // A peer near the leaves. One near the root would take long, though untimed: its whole subtree
+  // moves.
   NodeIndex pick() {
     while (true) {
       const NodeIndex node{static_cast<std::uint32_t>(random_() % tree_.indexEnd())};
@@ -109,7 +110,7 @@ double median(std::vector<double> values) {
 
 void measure(Case& one, unsigned rounds) {
   // A round changes the size by a fiftieth at most, so a small network is used for one round only.
-  const std::size_t newcomers = std::min<std::size_t>(one.peers / 50, 2000);
+  const std::size_t joiners = std::min<std::size_t>(one.peers / 50, 2000);
   const bool isSmall = one.peers <= 10'000;
   const unsigned networks = isSmall ? 5 * rounds : 1;
   const unsigned batches = isSmall ? 1 : rounds;
@@ -119,12 +120,12 @@ void measure(Case& one, unsigned rounds) {
   for (unsigned i = 0; i < networks; ++i) {
     Network network(one.maxLinks, one.rule);
     building.push_back(network.attach(one.peers));
-    for (unsigned batch = 0; batch < batches; ++batch) growing.push_back(network.attach(newcomers));
-    // In a line nobody but two leaves can go without moving half of the network.
+    for (unsigned batch = 0; batch < batches; ++batch) growing.push_back(network.attach(joiners));
+    // In a line every peer but the two leaves moves a large part of the network when it leaves.
     if (one.maxLinks == 2 || one.rule == Rule::classic) continue;
     for (unsigned batch = 0; batch < batches; ++batch) {
-      network.depart(newcomers);
-      leaving.push_back(network.attach(newcomers));
+      network.depart(joiners);
+      leaving.push_back(network.attach(joiners));
     }
   }
   one.buildNs = median(building);
@@ -139,7 +140,7 @@ int main(int argc, char** argv) {
   const unsigned rounds = argc > 1 ? static_cast<unsigned>(std::atoi(argv[1])) : 15;
   fmt::print(
       stderr,
-      "nanoseconds a newcomer, median of rounds\n{:>5} {:>10} {:>8} {:>8} {:>8} {:>8} {:>8}\n",
+      "nanoseconds for a joiner, median of rounds\n{:>5} {:>10} {:>8} {:>8} {:>8} {:>8} {:>8}\n",
       "links", "placement", "peers", "build", "growing", "slowest", "leaving");
   std::string json;
   for (const Rule rule : {Rule::shallowest, Rule::classic, Rule::nearest}) {

@@ -1,7 +1,7 @@
-// What a server is measured against: it accepts, reads what has come, answers everybody with the
-// same bytes, and does nothing else.
+// The least that a server does: accepts connections, reads, answers each read with the same bytes.
+// The benchmarks `joins` and `accept` compare the real servers with it.
 //
-// Not thread-safe.
+// Not thread-safe; run() blocks.
 #pragma once
 
 #include <netinet/in.h>
@@ -24,7 +24,7 @@ namespace espalier::bench {
 
 class BareServer {
  public:
-  // Listens on a free port of 127.0.0.1; whatever fails ends the benchmark.
+  // Listens on a free port of 127.0.0.1. A failure ends the benchmark.
   explicit BareServer(std::string reply) : reply_(std::move(reply)) {
     listener_ = FileDescriptor(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     sockaddr_in address{};
@@ -45,8 +45,8 @@ class BareServer {
 
   const Endpoint& endpoint() const { return endpoint_; }
 
-  // Until `done` is readable. Connections that were accepted stay open as long as the other end and
-  // this object do.
+  // Serves until `done` is readable; -1: for ever. Accepted connections stay open until this object
+  // is destroyed.
   void run(int done = -1) {
     const FileDescriptor epoll(::epoll_create1(EPOLL_CLOEXEC));
     const auto add = [&](int descriptor) {

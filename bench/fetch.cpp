@@ -1,6 +1,6 @@
-// The two ends of a transfer as processes of their own, for bench/fetch_one_source.
+// The two ends of a transfer, each a process of its own. Started by bench/fetch_one_source.
 //
-//   fetch serve FILE                         prints PORT ROOT SIZE, serves until its input ends
+//   fetch serve FILE                         prints PORT ROOT SIZE, serves until its stdin ends
 //   fetch get PORT ROOT SIZE FOLDER NAME     fetches, verifies, saves; prints the seconds
 #include <arpa/inet.h>
 #include <fcntl.h>

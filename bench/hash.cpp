@@ -1,11 +1,10 @@
-// How fast one core hashes: independent 16 KiB blocks by each backend, few and many at once, the
-// inner nodes, whole trees as the indexer builds them, and how many times as fast those are as one
-// lane of OpenSSL's. Interleaved rounds, medians; JSON on standard output, a table on standard
-// error.
+// How fast one core hashes: independent blocks of 16 KiB by each backend, few and many at once;
+// inner nodes; whole trees as the indexer builds them, also relative to one lane of OpenSSL.
+// Medians of interleaved rounds. JSON on standard output, a table on standard error.
 //
 //   bench/hash [ROUNDS] [--without-avx]
 //
-// --without-avx: as on a processor with SHA-NI alone.
+// --without-avx: as on a processor with SHA-NI but without AVX.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -28,7 +27,7 @@ using namespace espalier::crypto;
 namespace {
 
 constexpr std::string_view kAsIndexed = "tree of 4 MiB, read by 256 KiB";
-// What the lanes are for, against one of OpenSSL's.
+// The rates that the hash lanes need, relative to one lane of OpenSSL.
 constexpr double kWantedWithAvx512 = 2.5;
 constexpr double kWantedWithShaAlone = 1.3;
 

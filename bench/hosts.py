@@ -1,13 +1,13 @@
-"""Hosts for benchmarks of transfers among several: network namespaces on one bridge, each with a way out of its own.
+"""Hosts for benchmarks: network namespaces on one bridge, each with an outgoing link of its own.
 
-  with hosts.Hosts([None, 100, 100, 10]) as (registry, fast, other, slow):      # Mbit/s that each one sends at most
+  with hosts.Hosts([None, 100, 100, 10]) as (registry, fast, other, slow):      # Mbit/s that each sends at most
       with fast.process("nginx", …):
-          seconds = hosts.plain_tcp(fast, other, 100 << 20)                     # what the line itself can do
+          seconds = hosts.plain_tcp(fast, other, 100 << 20)                     # the goodput of the link itself
 
-What a host sends is shaped by a token bucket, with segmentation offload off, because the bucket counts packets; what it
-receives is not. The rate that counts is the goodput that plain_tcp() measures. Needs root, ip and tc. Nothing has a
-name in the system: namespaces live as long as a process of this program's is in them, and all of those die with it,
-however it ends.
+A token bucket shapes what a host sends, with segmentation offload off, because the bucket counts packets. What it
+receives is not shaped. Compare with the goodput that plain_tcp() measures. Needs root, ip and tc. Namespaces have no
+name in the system: they exist as long as a process of this program is in them, and all of these processes are killed
+when the program ends, however it ends.
 """
 import contextlib, ctypes, fcntl, os, pathlib, socket, struct, subprocess, sys, threading, time
 
@@ -25,7 +25,7 @@ def run(*command):
 
 
 class Namespace:
-    """A network of its own, kept by a process that sleeps in it."""
+    """A network namespace, kept alive by a process that sleeps in it."""
 
     def __init__(self, stack):
         keeper = stack.enter_context(servers.process(*DIES_WITH_US, "unshare", "--net", "sleep", "infinity"))
@@ -36,7 +36,7 @@ class Namespace:
 
     @contextlib.contextmanager
     def entered(self):
-        """What this thread opens within belongs to the namespace, and stays so."""
+        """A context manager: sockets that this thread opens in it belong to the namespace for good."""
         with open("/proc/thread-self/ns/net") as ours, open(self.path) as theirs:
             if libc.setns(theirs.fileno(), 0) != 0:
                 raise OSError(ctypes.get_errno(), "setns")
@@ -93,7 +93,7 @@ class Host(Namespace):
                 return [int(word) for word in line.split(":")[1].split()]
 
     def received(self):
-        """Bytes that came in so far, without the headers of Ethernet, IP and TCP."""
+        """Bytes received so far, without the headers of Ethernet, IP and TCP."""
         size, packets = self.counters()[:2]
         return size - packets * HEADER_BYTES
 
@@ -147,7 +147,7 @@ def plain_tcp(sender, receiver, size):
 
 
 def plain_tcp_at_once(hosts, size):
-    """The same from each of the hosts to the next one, all at once: what the machine can carry."""
+    """The same from each host to the next, all at the same time: what the machine can carry."""
     began = time.monotonic()
     threads = [threading.Thread(target=plain_tcp, args=(*pair, size)) for pair in zip(hosts, hosts[1:])]
     for thread in threads:

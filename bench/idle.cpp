@@ -1,11 +1,10 @@
-// What a peer costs that does nothing: five real peers in a network, each sharing a few small
-// files.
+// What an idle peer costs: five real peers in a network, each of which shares a few small files.
 //
 //   bench/idle [--seconds 60] [--peers 5] [--settle 5]
 //
-// Anonymous memory from /proc/PID/smaps_rollup at the end, processor time of all threads over the
-// seconds, after the network has settled. The heartbeats (to the metaserver, to the neighbours, and
-// back) are part of it. The metaserver stands in the last row.
+// Measured: anonymous memory from /proc/PID/smaps_rollup at the end, and the processor time of all
+// threads over `seconds`, which begin `settle` seconds after the network is complete. Both include
+// heartbeats to and from the metaserver and the neighbours. The last row is the metaserver.
 #include <unistd.h>
 
 #include <thread>

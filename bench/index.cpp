@@ -1,12 +1,12 @@
-// How fast a share is indexed: many small files, then one large file, from the page cache; a
-// restart with nothing new; what a file costs in memory. The large file takes turns with bare
-// threads that only read and hash it, and with libtorrent, which makes a v2 torrent of it
-// (bench/libtorrent_peer; without that it is left out). JSON on standard output, a table on
+// How fast a share is indexed: many small files, then one large file, both from the page cache; a
+// restart with nothing new; the memory for each file. For the large file, indexing takes turns with
+// bare threads that only read and hash it, and with libtorrent, which makes a v2 torrent of it
+// (bench/libtorrent_peer; left out if libtorrent is missing). JSON on standard output, a table on
 // standard error.
 //
 //   bench/index [FOLDER [SMALL_FILES [LARGE_MEBIBYTES [ROUNDS]]]]
 //
-// FOLDER: where to make a temporary one.
+// FOLDER: where a temporary folder is made.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -89,13 +89,14 @@ void tell(const std::string& name, const Figures& figures, bench::Report& report
               {"anonymous MiB", bench::rounded(figures.anonymousMiB)}});
 }
 
-// --- the large file, and what it is measured against
+// --- the large file, and what it is compared with
 
-constexpr int kNiceness = 5;  // the lanes': what else runs shall disturb all alike
+constexpr int kNiceness = 5;  // as the lanes, so that other processes disturb all three equally
 constexpr double kOfLanes = 0.85;
 constexpr double kOfLibtorrent = 2;
 
-// What the lanes could do: a thread a core reads pieces of the file and hashes their blocks.
+// The upper bound for the lanes: one thread a core reads pieces of the file and hashes their
+// blocks.
 double bareSeconds(const fs::path& path) {
   const auto start = Clock::now();
   std::atomic<std::uint64_t> next{0};
@@ -121,7 +122,7 @@ double bareSeconds(const fs::path& path) {
   return Seconds(Clock::now() - start).count();
 }
 
-// Of its own measuring, without the start of the program; 0: there is none.
+// As libtorrent_peer measures it, without the start of the program; 0: libtorrent is missing.
 double libtorrentSeconds(const fs::path& program, const fs::path& path) {
   const auto command = fmt::format("nice -n {} '{}' make '{}' /dev/null 2>/dev/null", kNiceness,
                                    program.string(), path.string());
@@ -168,7 +169,7 @@ int main(int argc, char** argv) {
   const int small = argc > 2 ? std::atoi(argv[2]) : 100'000;
   const int large = argc > 3 ? std::atoi(argv[3]) : 2048;
   const int rounds = argc > 4 ? std::max(1, std::atoi(argv[4])) : 5;
-  // Of BUILD/bench/index.
+  // Relative to BUILD/bench/index.
   const fs::path libtorrent =
       fs::canonical("/proc/self/exe").parent_path() / "../../bench/libtorrent_peer";
   const fs::path folder = base / fs::unique_path("index_bench_%%%%%%%%");

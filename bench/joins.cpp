@@ -1,15 +1,14 @@
-// How fast a network grows: peers that connect to the real metaserver, send Hello and Join, and get
-// their place; each connection stays. Beside it, in the same run, a bare loop that only accepts,
-// reads as many bytes and replies with as many. The clients come from addresses all over 127/8,
-// some hundred at a time, and are the same for both.
+// How fast a network grows: peers connect to the real metaserver, send Hello and Join, receive
+// Admitted, and stay connected. The same, in the same run, with a bare loop that accepts, reads as
+// many bytes and replies with as many. Both have the same clients: some hundred at a time, from
+// addresses all over 127/8.
 //
 //   bench/joins [--runs 5] [--peers 1000,5000,15000] [--links 2] [--placement shallowest]
 //
-// For each size a fresh metaserver is filled up from nothing. `last_…` is the rate of the last
-// thousand newcomers alone, so what a join costs in a network of that size. `cpu_us`: processor
-// time of the server a join. After the joins each peer reports its links and sends a heartbeat, as
-// real ones do; then `memory` is what the metaserver's anonymous memory has grown by, a peer.
-// Medians.
+// Each size starts with an empty metaserver. `last_…` is the rate of the last thousand joiners
+// alone, so the cost of a join in a network of that size. `cpu_us` is the server's processor time
+// for a join. After the joins each peer reports its links and sends a heartbeat, as real peers do;
+// `memory` is the growth of the metaserver's anonymous memory by then, for a peer. All are medians.
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -35,7 +34,7 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 constexpr int kInFlight = 256;
-constexpr int kTail = 1000;  // newcomers of the last part
+constexpr int kTail = 1000;  // joiners of the last part
 
 struct Figures {
   double perSecond = 0;
@@ -44,7 +43,7 @@ struct Figures {
   double bytes = 0;
 };
 
-// What the clients' process tells the one that measures.
+// What the clients' process reports to the one that measures.
 struct Told {
   double seconds = 0;
   double tailSeconds = 0;
@@ -66,7 +65,7 @@ sockaddr_in addressOf(std::uint32_t host, std::uint16_t port) {
   return address;
 }
 
-// 127.1.0.0 and up, a /16 after the other, so that neither end runs out of ports.
+// Addresses from 127.1.0.0 on, one /16 after another, so that neither end runs out of ports.
 std::uint32_t sourceOf(int number) {
   const auto n = static_cast<std::uint32_t>(number);
   return (127u << 24) | ((1 + n % 200) << 16) | ((n / 200) + 1);
@@ -112,7 +111,8 @@ class Clients {
     return {all.count(), tail.count()};
   }
 
-  // As after a join: each peer tells its links, and a heartbeat's answer says that they were heard.
+  // What follows a join: each peer reports its links. The answer to a heartbeat, which follows,
+  // says that the report was handled.
   void report() {
     std::unordered_map<std::string, std::vector<PeerId>> neighbours;
     std::vector<std::optional<PeerId>> parents(replies_.size());
@@ -161,7 +161,7 @@ class Clients {
     ::epoll_ctl(epoll_, EPOLL_CTL_ADD, one, &event);
   }
 
-  // Whether that many frames are there now.
+  // Receives; true if that many frames are complete now.
   bool receive(std::uint32_t number, int frames, int flags = MSG_DONTWAIT) {
     char buffer[1024];
     const auto count = ::recv(sockets_[number], buffer, sizeof buffer, flags);

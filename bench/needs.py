@@ -20,7 +20,7 @@ TORRENTS = ("opentracker", "curl", SYSTEM_PYTHON)                 # for libtorre
 
 
 def line_of(package):
-    """Of packages.txt, beginning with 1."""
+    """A line number of packages.txt, from 1."""
     for number, line in enumerate(LIST.read_text().splitlines(), 1):
         if line.split("#")[0].strip() == package:
             return number
@@ -32,7 +32,7 @@ def is_program(name):
 
 
 def is_module(name):
-    """For the system's Python, which is the one that Debian's packages are for."""
+    """Whether the system's Python has the module: Debian's packages are for this one."""
     question = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({name!r}) is None)"
     return is_program(SYSTEM_PYTHON) and subprocess.run([SYSTEM_PYTHON, "-c", question], check=False).returncode == 0
 
@@ -50,7 +50,7 @@ def fail(sentences):
 
 
 def check(*programs, modules=(), root=False):
-    """Ends the program with a sentence for each that is missing."""
+    """Ends the program with a sentence for each need that is missing."""
     missing = []
     for program in dict.fromkeys(str(one) for one in programs):
         if is_program(program):
@@ -69,7 +69,7 @@ def check(*programs, modules=(), root=False):
 
 
 def module(name):
-    """The module, imported; ends the program with a sentence where that is not possible."""
+    """Imports and returns the module. If that fails, ends the program with a sentence."""
     try:
         return importlib.import_module(name)
     except ImportError as error:

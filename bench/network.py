@@ -3,7 +3,7 @@
   with network.Network(programs, folder, hosts) as ours:
       ours.start_peer("s1", hosts[1], "--accept-push", "all")
       ours.wait_for_peers()
-      ours.ask("s1", "find *.bin")              # what `peer --json -e` prints, its objects
+      ours.ask("s1", "find *.bin")              # the objects that `peer --json -e` prints
 """
 import contextlib, json, os, pathlib, shutil, signal, subprocess
 
@@ -13,7 +13,7 @@ PORT = 5000
 
 
 def programs(build):
-    """What a Network runs."""
+    """The programs that a Network runs."""
     return [pathlib.Path(build, name, name).absolute() for name in ("metaserver", "peer")]
 
 
@@ -27,7 +27,7 @@ class Network:
 
     def __enter__(self):
         self.folder.mkdir(exist_ok=True)
-        shutil.rmtree(self.folder / ".metaserver", ignore_errors=True)  # nobody of the network before is waited for
+        shutil.rmtree(self.folder / ".metaserver", ignore_errors=True)  # forgets the peers of the network before
         self.log = self.ending.enter_context(open(self.folder / "log", "a"))
         self.ending.enter_context(self.registry.process(
             self.program("metaserver"), "--listen", f"{self.registry.address}:{PORT}", cwd=self.folder,
@@ -36,7 +36,7 @@ class Network:
         return self
 
     def __exit__(self, *_):
-        for peer in self.peers.values():  # all at once, then one after another is waited for
+        for peer in self.peers.values():  # all are told to end before the first is waited for
             with contextlib.suppress(ProcessLookupError):
                 os.kill(peer.pid, signal.SIGCONT)
                 os.kill(peer.pid, signal.SIGTERM)
@@ -57,7 +57,7 @@ class Network:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def wait_for_peers(self):
-        """Until all are linked, and have indexed what they share."""
+        """Waits until all peers are linked and have indexed their shares."""
         first = next(iter(self.peers))
         def linked():
             told = self.ask(first, "topo")
@@ -66,7 +66,7 @@ class Network:
         servers.wait_until("the tree", linked)
 
     def order(self, sender):
-        """The ids depth first from that one: the order in which a push goes along."""
+        """The ids in depth-first order from that peer: the order of a push."""
         links = {peer["id"]: peer["links"] for peer in self.ask(sender, "topo")[0]["peers"]}
         order, stack = [], [sender]
         while stack:

@@ -229,7 +229,7 @@ Topology Network::topology() const {
 
 namespace {
 
-// How far everybody is from `from`; the farthest last.
+// The distances of all peers from `from`; the farthest last.
 std::vector<std::pair<std::string, int>> distances(const Topology& topology,
                                                    const std::string& from) {
   std::vector<std::pair<std::string, int>> reached{{from, 0}};

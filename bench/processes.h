@@ -1,8 +1,8 @@
-// The real programs as a benchmark runs them: in a temporary folder of their own, on ports of
-// 127.0.0.1, ended with the benchmark whatever becomes of it. Whatever goes wrong ends the
-// benchmark with a line that says what.
+// Runs the real programs for a benchmark: in a temporary folder, on ports of 127.0.0.1. They end
+// with the benchmark, however it ends. Any failure ends the benchmark with a line on standard
+// error.
 //
-// Not thread-safe.
+// Not thread-safe. Used by the benchmarks joins, idle, search_latency, push_scaling and registry.
 #pragma once
 
 #include <sys/types.h>
@@ -24,7 +24,7 @@ namespace espalier::bench {
 [[noreturn]] void fail(const std::string& what);
 [[noreturn]] void failWithErrno(const std::string& what);
 
-// `--name value` of a command line; anything else ends the program with the usage.
+// The options `--name value` of a command line. Anything else ends the program with the usage.
 class Arguments {
  public:
   Arguments(int count, char** words, std::map<std::string, std::string> defaults);
@@ -47,7 +47,7 @@ class TemporaryFolder {
   std::string path_;
 };
 
-// A child process; killed by the destructor, and by the kernel when this process dies.
+// A child process. Killed by the destructor, and by the kernel when this process dies.
 class Process {
  public:
   // Runs a program with its standard error in `log`.
@@ -64,7 +64,7 @@ class Process {
 
   pid_t pid() const { return pid_; }
   bool alive() const;
-  // User and system time of all its threads, those that have ended included.
+  // User and system time of all its threads, also of those that have ended.
   double cpuSeconds() const;
   std::uint64_t anonymousBytes() const;
   int threads() const;
@@ -74,12 +74,12 @@ class Process {
   pid_t pid_ = -1;
 };
 
-// Waits until the condition holds, looking every few milliseconds; fails after that time.
+// Checks the condition every few milliseconds until it holds; fails after that time.
 void waitFor(const std::string& what, std::chrono::seconds atMost,
              const std::function<bool()>& condition);
 std::string readText(const std::string& path);  // empty if it cannot be read
 void writeText(const std::string& path, const std::string& text);
-// metaserver or peer, from the build folder that this program lies in.
+// The path of `metaserver` or `peer` in this program's build folder.
 std::string programPath(const std::string& name);
 
 struct Metaserver {
@@ -89,7 +89,7 @@ struct Metaserver {
 };
 Metaserver startMetaserver(const std::string& folder, const std::vector<std::string>& options);
 
-using Topology = std::map<std::string, std::vector<std::string>>;  // id to its neighbours
+using Topology = std::map<std::string, std::vector<std::string>>;  // id -> its neighbours
 
 // A network of real peers p1 … pN. Peer pI shares needle-pI.txt and a few more small files.
 class Network {
@@ -99,7 +99,7 @@ class Network {
   const Metaserver& metaserver() const { return metaserver_; }
   const std::vector<Process>& peers() const { return peers_; }
   Topology topology() const;
-  // The two ends of the longest way between two peers, and its length in hops.
+  // Two peers that are farthest apart, and the hops between them.
   struct Ends {
     std::string from;
     std::string to;
@@ -121,7 +121,7 @@ class Network {
 class Control {
  public:
   explicit Control(const std::string& stateFolder);
-  // The command's JSON, and how long it took until its end was told.
+  // The command's JSON, and the seconds until it ended.
   struct Answer {
     Json json;
     double seconds = 0;

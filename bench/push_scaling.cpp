@@ -1,15 +1,19 @@
-// How long a push takes to the last of many peers, in the simulation, with the real cores, beside
-// what nobody can do faster and what the shape of its ways needs by its formula.
+// How long a push takes until the last of many peers has it: the real cores in the simulation,
+// compared with the optimum and with the formula for the shape of the push.
 //
 //   bench/push_scaling [--mebibytes 100] [--rate 12500000] [--latency 5] [--links 8] [--most 10000]
 //
-// F bytes in M chunks, N takers (10, 100 … up to --most), each host sends `rate` bytes/s (u), a
-// message takes `latency` ms (L). `simulated_s`: until the last one has verified all; `known_s`:
-// until the sender knows it. `least_s` is T* = (F/u)(1 + ⌊log2 N⌋/M), Mundinger, Weber and Weiss
-// 2008, which has no latency. `shape_s` is that of pushShape() (push_sources.h) with a latency a
-// hop: it leaves out the offer, which has to reach everybody first, and the ledger. `cpu_s` is what
-// simulating it took, `peak_gib` the memory by then: everybody keeps an entry for everybody, so
-// 10,000 takers need 4 GiB for ledgers, and as much again for those entries that are on their way.
+// F bytes in M chunks go to N peers (10, 100 … up to --most). Each host sends `rate` bytes/s (u); a
+// message takes `latency` ms (L).
+//   simulated_s  until the last peer has verified everything
+//   known_s      until the sender knows that
+//   least_s      the optimum, T* = (F/u)(1 + ⌊log2 N⌋/M), without latency (Mundinger, Weber and
+//                Weiss 2008)
+//   shape_s      the formula of pushShape() (push_sources.h) with a latency for each hop. It leaves
+//                out the offer, which must reach all peers first, and the ledger.
+//   cpu_s        processor time of the simulation
+//   peak_gib     its memory. Each peer keeps an entry for each peer, so 10,000 peers need 4 GiB for
+//                ledgers, and as much for entries in flight.
 #include <sys/resource.h>
 
 #include <bit>

@@ -1,15 +1,17 @@
-// What a join costs in the metaserver's core alone, without sockets and codecs: from a connection
-// to its referral, in networks of up to 100,000 peers from addresses all over 127/8.
+// What a join costs in the metaserver's core, without sockets and codecs: from the connection to
+// the referral, in networks of up to 100,000 peers with addresses all over 127/8.
 //
 //   bench/registry [--runs 5] [--most 100000]
 //
-// `join_us` is the mean over all joins since the first, with what growing tables cost; `last_us`
-// the median over parts of the last fifth, so a newcomer's cost in a network of that size; `bytes`
-// the heap that a member takes. Processor time of this thread, since nothing here waits. Medians of
-// runs, each with a registry of its own; small networks are built more often. `whole_us` is what it
-// takes to copy the largest network whole (entries, tree), `page_us` the longest page of
-// changes, which is what the mutex is held for while the copy of the writer and the commands
-// follows.
+//   join_us   the mean over all joins since the first, which includes the growth of tables
+//   last_us   the median over parts of the last fifth: the cost of a join in a network of that size
+//   bytes     heap for a member
+//   whole_us  copying the largest network at once (entries, tree)
+//   page_us   copying the longest page of changes: how long the mutex is held while the copy that
+//             the writer and the commands read is brought up to date
+//
+// Times are processor time of this thread; nothing here waits. Medians of runs, each with a new
+// registry; small networks are built more often.
 #include <malloc.h>
 
 #include <chrono>
@@ -28,14 +30,14 @@ namespace {
 
 constexpr std::size_t kPart = 200;  // joins that are timed together
 
-struct Newcomer {
+struct Joiner {
   ConnectionId connection;
   std::string host;
   wire::RegistryRequest request;
 };
 
-std::vector<Newcomer> newcomers(std::size_t count) {
-  std::vector<Newcomer> all;
+std::vector<Joiner> joiners(std::size_t count) {
+  std::vector<Joiner> all;
   all.reserve(count);
   for (std::size_t i = 1; i <= count; ++i) {
     wire::Join join;
@@ -65,7 +67,7 @@ double microsecondsNow() {
   return 1e6 * static_cast<double>(time.tv_sec) + 1e-3 * static_cast<double>(time.tv_nsec);
 }
 
-Figures measure(topo::Rule rule, unsigned links, const std::vector<Newcomer>& all) {
+Figures measure(topo::Rule rule, unsigned links, const std::vector<Joiner>& all) {
   const TimePoint now{std::chrono::hours(1)};
   Effects fx;
   Registry::Options options;
@@ -99,16 +101,16 @@ struct Holds {
   double pageMicroseconds = 0;
 };
 
-// How long the registry's mutex is held for a copy of everybody: at once, and in pages.
-Holds measureHolds(const std::vector<Newcomer>& all) {
+// How long the registry's mutex is held for a copy of all members: at once, and in pages.
+Holds measureHolds(const std::vector<Joiner>& all) {
   const TimePoint now{std::chrono::hours(1)};
   Effects fx;
   Registry::Options options;
   options.network.bytes[0] = 1;
   Registry registry(options, now, fx);
-  for (const auto& newcomer : all) {
-    registry.opened(newcomer.connection, newcomer.host, now);
-    registry.received(newcomer.connection, newcomer.request, now, fx);
+  for (const auto& joiner : all) {
+    registry.opened(joiner.connection, joiner.host, now);
+    registry.received(joiner.connection, joiner.request, now, fx);
     fx = {};
   }
   Holds holds;
@@ -127,7 +129,7 @@ Holds measureHolds(const std::vector<Newcomer>& all) {
     rows += page.rows.size();
     more = page.more;
   }
-  if (rows != all.size()) fail("somebody is missing in the pages");
+  if (rows != all.size()) fail("a member is missing in the pages");
   return holds;
 }
 
@@ -151,7 +153,7 @@ int main(int argc, char** argv) {
     std::vector<double> tails;
     double bytes = 0;
     for (const std::size_t size : sizes) {
-      const auto all = newcomers(size);
+      const auto all = joiners(size);
       std::vector<double> mean;
       std::vector<double> tail;
       std::vector<double> heap;
@@ -176,7 +178,7 @@ int main(int argc, char** argv) {
                   tails.back() / tails.front(), 1.5);
     report.atMost(name + ": heap bytes a member", bytes, 2048);
   }
-  const auto all = newcomers(sizes.back());
+  const auto all = joiners(sizes.back());
   std::vector<double> whole;
   std::vector<double> page;
   for (int run = 0; run < arguments.number("runs"); ++run) {

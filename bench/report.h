@@ -1,9 +1,11 @@
-// What a benchmark prints: a table on standard error for people, one line of JSON on standard
-// output for scripts. Rows are objects with the same keys, which head the table's columns; targets
-// say what was wanted and whether it was met. The machine's load at the beginning and the end
-// stands beside the figures, because a busy machine spoils them.
+// Prints the result of a benchmark: a table on standard error for people, one line of JSON on
+// standard output for scripts.
 //
-// Not thread-safe.
+// All rows have the same keys, the heads of the table's columns. A target has a value, a bound, and
+// whether it was met. The load of the machine before and after is printed, too: a busy machine
+// makes the figures worthless.
+//
+// Not thread-safe. A benchmark makes one Report, adds rows, notes and targets, and calls print().
 #pragma once
 
 #include <fmt/format.h>
@@ -29,7 +31,7 @@ inline double median(std::vector<double> values) {
   return (*middle + *std::max_element(values.begin(), middle)) / 2;
 }
 
-// Four digits are more than a measurement has.
+// To four digits, which is more than a measurement is good for.
 inline double rounded(double value) {
   return std::strtod(fmt::format("{:.4g}", value).c_str(), nullptr);
 }

@@ -1,16 +1,17 @@
-// How long a search takes through real peers: a line of 4 … 64 of them, where only the far end
-// holds the file and the near end asks. It takes until every peer has answered, so each hop is gone
-// down and back. Beside it, in turn with the searches of the same run, a bare echo chain: as many
-// small processes, each of which reads from one socket and writes to the next, as many bytes as a
-// query and an answer have. Then a network of 256 peers with eight links each.
+// How long a search takes through real peers: a line of 4 … 64, where one end asks and only the
+// other end has the file. A search ends when every peer has answered, so it passes each hop in both
+// directions. It takes turns with a bare echo chain: as many small processes, each of which reads
+// from one socket and writes to the next, with the bytes of a query and an answer. Then the same in
+// a network of 256 peers with eight links each.
 //
 //   bench/search_latency [--searches 40] [--most 64] [--wide 256] [--links 8] [--pause-ms 25]
 //
-// The pause between two searches keeps them below what a link lets through a second
-// (limits::kQueriesPerSecond). `hop_us` is the median divided by the hops; the slope between the
-// shortest and the longest line leaves out what a command costs at the asker. `relay_cpu_us` is the
-// processor time a search takes at each peer, all its threads and its heartbeats included,
-// `echo_cpu_us` that of a process of the chain: a busy machine disturbs these least.
+// The pause between two searches keeps them below a link's limit (limits::kQueriesPerSecond).
+//   hop_us        the median divided by the hops; the slope over the lines leaves out what the
+//                 command costs at the asker
+//   relay_cpu_us  the processor time of a search at each peer, with all its threads and heartbeats
+//   echo_cpu_us   the same of a process of the chain
+// A busy machine disturbs processor times least.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -31,7 +32,7 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-// What travels down and back for such a search.
+// The sizes of the two messages of such a search.
 std::size_t queryBytes() {
   wire::Query query;
   query.id.bytes[0] = 1;
@@ -64,7 +65,7 @@ void sendAll(int socket, const std::string& buffer) {
   if (::send(socket, buffer.data(), buffer.size(), MSG_NOSIGNAL) < 0) std::_Exit(0);
 }
 
-// The bare chain: this process, then `hops` others.
+// The echo chain: this process, then `hops` others.
 class EchoChain {
  public:
   explicit EchoChain(int hops) : query_(queryBytes(), 'q'), answer_(answerBytes(), 'a') {
@@ -153,7 +154,7 @@ double cpuOf(const std::vector<Process>& processes) {
   return sum;
 }
 
-// A search that reached everybody; its time.
+// The seconds that a search took; -1 if it did not reach all peers.
 double search(Control& control, const std::string& name, std::size_t peers) {
   const auto answer = control.run("find " + name);
   const bool complete = answer.json.is_object() && answer.json.contains("hits") &&
@@ -168,7 +169,7 @@ Figures measure(int peers, int links, int searches, std::chrono::milliseconds pa
   Control control(network.stateFolder(ends.from));
   const std::string name = "needle-" + ends.to + ".txt";
   const auto count = static_cast<std::size_t>(peers);
-  waitFor("a search that reaches everybody", std::chrono::seconds(60), [&] {
+  waitFor("a search that reaches all peers", std::chrono::seconds(60), [&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
     return search(control, name, count) >= 0;
   });
@@ -190,7 +191,7 @@ Figures measure(int peers, int links, int searches, std::chrono::milliseconds pa
   }
   const double cpu = cpuOf(network.peers()) - cpuBefore;
   const double echoCpu = cpuOf(chain.processes()) - echoCpuBefore;
-  if (2 * incomplete > searches) fail("most searches did not reach everybody");
+  if (2 * incomplete > searches) fail("most searches did not reach all peers");
   if (incomplete > 0) fmt::print(stderr, "{} of {} searches incomplete\n", incomplete, searches);
   return {ends.hops,      median(times),          *std::max_element(times.begin(), times.end()),
           median(echoes), cpu / searches / peers, echoCpu / searches / ends.hops};

@@ -1,7 +1,7 @@
-"""What the benchmarks of transfers share: servers to compare with, a line with a delay, processor time, tables.
+"""Parts of the benchmarks of transfers: other servers, a proxy with a delay, processor time, tables.
 
-Everything runs on 127.0.0.1, or on hosts of hosts.py, and lies in one temporary folder of /dev/shm; a context manager
-ends what it started.
+Everything runs on 127.0.0.1 or on hosts of hosts.py, in one temporary folder of /dev/shm. Each context manager ends
+what it started.
 """
 import collections, contextlib, json, os, pathlib, resource, shutil, signal, socket, statistics, subprocess, sys
 import tempfile, threading, time
@@ -54,7 +54,7 @@ def random_file(path, mebibytes):
 
 @contextlib.contextmanager
 def folder():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # as Ctrl-C: through all that is to be ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # as Ctrl-C: leaves all context managers
     path = pathlib.Path(tempfile.mkdtemp(prefix="espalier-bench-", dir="/dev/shm"))
     try:
         yield path
@@ -98,7 +98,7 @@ def rsyncd(below, root):
 
 
 class DelayedLine:
-    """Passes bytes both ways between whoever connects and a port, each `seconds` after it came."""
+    """A proxy in front of a port: forwards bytes in both directions, `seconds` after they came."""
 
     def __init__(self, port, seconds):
         self.to, self.seconds = port, seconds
@@ -143,7 +143,7 @@ class DelayedLine:
 
 
 def cpu_of(pid):
-    """User and system seconds of a process that runs, all of its threads."""
+    """User and system seconds of a running process, all threads together."""
     total = 0
     for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(OSError):
@@ -157,14 +157,14 @@ def cpu_of_children():
 
 
 class Bench:
-    """Subjects that take turns: the first round warms up, medians of the others count."""
+    """Subjects that take turns. The first round warms up; the result is the median of the others."""
 
     def __init__(self, name, runs, **parameters):
         self.name, self.runs, self.parameters = name, runs, parameters
         self.subjects, self.results, self.load = {}, {}, os.getloadavg()[0]
 
     def subject(self, name, run, server=None, before=lambda: None):
-        """run() fetches once; it may return seconds of its own measuring. `server`: a pid, its time counts too."""
+        """run() fetches once, and may return seconds that it measured. `server`: a pid; adds its processor time."""
         self.subjects[name] = (run, server, before)
         self.results[name] = {"seconds": [], "cpu": []}
 
@@ -201,7 +201,7 @@ class Bench:
         print(json.dumps(told))
 
     def report(self, ours, targets, gibibytes):
-        """`targets`: name -> how many times as fast as that one ours is to be."""
+        """`targets`: name -> how many times as fast as that subject ours must be."""
         print(f"{self.name:44} {'seconds':>8} {'spread':>15} {'cpu s/GiB':>10} {'ours is':>9} {'wanted':>7}",
               file=sys.stderr)
         told = self.told()
@@ -214,7 +214,7 @@ class Bench:
         self.finish(told)
 
     def report_limits(self, limits, targets, gibibytes):
-        """`limits`: name -> the seconds that nobody can beat; `targets`: name -> how many times that it may take."""
+        """`limits`: name -> the least possible seconds; `targets`: name -> how many times as many are allowed."""
         print(f"{self.name:44} {'seconds':>8} {'spread':>15} {'cpu s/GiB':>10} {'limit':>8} {'takes':>7} {'wanted':>7}",
               file=sys.stderr)
         told = self.told()
