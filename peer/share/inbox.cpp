@@ -1,16 +1,11 @@
 #include "peer/share/inbox.h"
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "common/base/limits.h"
 
 namespace espalier::share {
-
-Inbox::Inbox() : wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
 
 bool Inbox::post(Command command) {
   const bool posted = requests_.with([&](Requests& waiting) {
@@ -48,19 +43,8 @@ void Inbox::recheck(const FileRoot& root) {
   wake();
 }
 
-void Inbox::wake() {
-  const std::uint64_t one = 1;
-  // A full counter means that the descriptor is readable already.
-  (void)!::write(wake_.get(), &one, sizeof one);
-}
-
 Inbox::Requests Inbox::take() {
   return requests_.with([](Requests& waiting) { return std::exchange(waiting, {}); });
-}
-
-void Inbox::clearWake() {
-  std::uint64_t count = 0;
-  (void)!::read(wake_.get(), &count, sizeof count);
 }
 
 }  // namespace espalier::share

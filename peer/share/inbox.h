@@ -1,4 +1,4 @@
-// Requests of other threads for the indexer's thread, and the eventfd that wakes it.
+// Requests of other threads for the indexer's thread, and what wakes it.
 //
 // Every part is bounded. When it is full: a command is refused; a name becomes a scan of
 // everything; a version is dropped, so its file is hashed again; a recheck is dropped.
@@ -13,9 +13,9 @@
 #include <string>
 #include <vector>
 
-#include "common/base/file_descriptor.h"
 #include "common/base/guarded.h"
 #include "common/base/ids.h"
+#include "common/base/wake_up.h"
 #include "peer/share/index_file.h"
 
 namespace espalier::share {
@@ -31,22 +31,20 @@ class Inbox {
     std::deque<FileRoot> rechecks;       // files to hash again, at most kRechecks
   };
 
-  Inbox();
-
   // False when kShareCommands are waiting already.
   bool post(Command command);
   void lookAgain(std::string name);
   void learn(const KnownVersion& version);
   void recheck(const FileRoot& root);
-  void wake();
+  void wake() { wake_.wake(); }
 
   Requests take();
-  // Readable from wake() until clearWake().
-  int descriptor() const { return wake_.get(); }
-  void clearWake();
+  // Readable after a request or wake(), until clearWake().
+  int descriptor() const { return wake_.descriptor(); }
+  void clearWake() { wake_.clear(); }
 
  private:
-  FileDescriptor wake_;
+  WakeUp wake_;
   Guarded<Requests> requests_;
 };
 
