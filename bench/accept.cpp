@@ -120,8 +120,8 @@ struct Replier : net::ConnectionHandler, net::ListenerHandler {
   std::optional<net::Admission> onAccept(const net::Address&) override {
     return net::Admission{ConnectionId{next += 2}, this};
   }
-  void onFrame(net::Connection& connection, std::string_view) override { connection.send(reply); }
-  void onClosed(net::Connection&, const Error&) override {}
+  void onFrame(net::FramedConnection& connection, std::string_view) override { connection.send(reply); }
+  void onClosed(net::FramedConnection&, const Error&) override {}
 };
 
 Figures measureLoop(int connections) {

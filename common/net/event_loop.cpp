@@ -1,48 +1,65 @@
 #include "common/net/event_loop.h"
 
-#include <sys/eventfd.h>
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <climits>
+#include <csignal>
+#include <utility>
+
+#include "common/base/signals.h"
+#include "common/net/dialling.h"
 
 namespace espalier::net {
 namespace {
 
-// What handlers do at the end of a round (send, close, dial) makes more to do; enough for chains
-// that end, and one that does not leaves the sockets their turn.
+// Handlers that are told something at the end of a round may send, close and dial again. So many
+// passes finish chains that end; one that does not end leaves the descriptors their turn.
 constexpr int kFinishPasses = 4;
+
+class Watch final : public EventSource {
+ public:
+  Watch(int descriptor, bool owned, std::function<void()> readable)
+      : descriptor_(descriptor), owned_(owned), readable_(std::move(readable)) {}
+  ~Watch() override {
+    if (owned_) ::close(descriptor_);
+  }
+
+ private:
+  void onEvents(std::uint32_t) override { readable_(); }
+
+  const int descriptor_;
+  const bool owned_;
+  const std::function<void()> readable_;
+};
 
 }  // namespace
 
 Result<std::unique_ptr<EventLoop>> EventLoop::create() {
-  const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
-  if (epoll < 0) return systemError("cannot create an epoll instance", errno);
-  FileDescriptor wake(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-  if (!wake) {
-    const Error error = systemError("cannot create an eventfd", errno);
-    ::close(epoll);
-    return error;
-  }
-  std::unique_ptr<EventLoop> loop(new EventLoop(epoll, std::move(wake)));
-  const auto drain = [posted = loop->posted_.get()] { posted->drain(); };
-  const auto added = loop->addWatch(loop->posted_->descriptor(), false, drain);
+  auto poller = Poller::create();
+  if (!poller) return poller.error();
+  auto wakeUp = WakeUp::create();
+  if (!wakeUp) return wakeUp.error();
+  std::unique_ptr<EventLoop> loop(
+      new EventLoop(*std::move(poller), std::make_shared<PostedFunctions>(*std::move(wakeUp))));
+  const auto clear = [posted = loop->posted_.get()] { posted->clearWakeUp(); };
+  const auto added = loop->addWatch(loop->posted_->descriptor(), false, clear);
   if (!added) return added.error();
   return loop;
 }
 
-EventLoop::EventLoop(int epoll, FileDescriptor wake)
-    : epoll_(epoll),
-      posted_(std::make_shared<PostedFunctions>(std::move(wake))),
-      readBuffer_(limits::kReadBytes) {}
+EventLoop::EventLoop(Poller poller, std::shared_ptr<PostedFunctions> posted)
+    : poller_(std::move(poller)), posted_(std::move(posted)), readBuffer_(limits::kReadBytes) {}
 
 EventLoop::~EventLoop() {
   posted_->close();
   closing_.clear();
   connections_.clear();
-  watches_.clear();
-  ::close(epoll_);
 }
 
 void EventLoop::run() {
@@ -62,29 +79,54 @@ void EventLoop::setTick(std::function<TimePoint()> deadline, std::function<void(
   tick_ = std::move(tick);
 }
 
+// --- the steps of a round ---
+
 void EventLoop::round() {
   const bool unfinished = finishRound();
   const bool hurry = unfinished || !pending_.empty() || owing_;
-  const int count =
-      ::epoll_wait(epoll_, events_.data(), limits::kEventsPerRound, hurry ? 0 : waitMilliseconds());
+  const int count = poller_.wait(hurry ? 0 : waitMilliseconds());
   deliverPending();
-  dispatch(std::max(count, 0));
+  poller_.dispatch();
   runPosted();
   const TimePoint now = Clock::now();
   const TimePoint due = nextDeadline();
   if (now < due) {
     owing_ = false;
   } else if (mayJudge(now, due, count)) {
-    runTimers(now);
+    timers_.run(now);
+    if (deadline_ && deadline_() <= now) tick_(now);
   }
 }
 
-void EventLoop::dispatch(int count) {
-  eventCount_ = count;
-  for (nextEvent_ = 0; nextEvent_ < eventCount_;) {
-    const epoll_event& event = events_[static_cast<std::size_t>(nextEvent_++)];
-    auto* source = static_cast<EventSource*>(event.data.ptr);
-    if (source != nullptr) source->onEvents(event.events);
+// True: something is left to do.
+bool EventLoop::finishRound() {
+  const auto idle = [&] { return dirty_.empty() && drained_.empty() && closing_.empty(); };
+  for (int pass = 0; pass < kFinishPasses && !idle(); ++pass) finishRoundOnce();
+  unwatched_.clear();
+  return !idle();
+}
+
+void EventLoop::finishRoundOnce() {
+  flush();
+  scratch_.clear();
+  scratch_.swap(drained_);
+  for (const ConnectionId id : scratch_) {
+    FramedConnection* connection = find(id);
+    if (connection != nullptr && connection->isOpen()) connection->handler_->onDrained(*connection);
+  }
+  std::vector<Closing> closing;
+  closing.swap(closing_);
+  for (Closing& entry : closing) {
+    if (entry.isTold) entry.connection->handler_->onClosed(*entry.connection, entry.why);
+    entry.connection.reset();
+  }
+}
+
+void EventLoop::flush() {
+  std::vector<ConnectionId> dirty;
+  dirty.swap(dirty_);
+  for (const ConnectionId id : dirty) {
+    if (FramedConnection* connection = find(id)) connection->finishRound();
   }
 }
 
@@ -92,10 +134,10 @@ void EventLoop::deliverPending() {
   scratch_.clear();
   scratch_.swap(pending_);
   for (const ConnectionId id : scratch_) {
-    Connection* connection = find(id);
+    FramedConnection* connection = find(id);
     if (connection == nullptr) continue;
     connection->pending_ = false;
-    connection->deliver();
+    connection->continueReading();
   }
 }
 
@@ -108,29 +150,18 @@ bool EventLoop::mayJudge(TimePoint now, TimePoint due, int eventCount) {
   if (!owing_) {
     if (now - due <= limits::kStall && eventCount < limits::kEventsPerRound) return true;
     owing_ = true;
-    // epoll hands out what is ready in turn: after so many rounds each connection has had one.
+    // epoll reports what is ready in turn: after so many rounds each connection has had one.
     roundsOwed_ = 1 + connections_.size() / limits::kEventsPerRound;
     return false;
   }
-  const bool quiet = eventCount <= 0 && pending_.empty();
+  const bool quiet = eventCount == 0 && pending_.empty();
   if (!quiet && --roundsOwed_ > 0) return false;
   owing_ = false;
   return true;
 }
 
-void EventLoop::runTimers(TimePoint now) {
-  while (!timers_.empty() && timers_.begin()->first <= now) {
-    EventSource* source = timers_.begin()->second;
-    timers_.erase(timers_.begin());
-    source->timer_ = kNever;
-    source->onTimer(now);
-  }
-  if (deadline_ && deadline_() <= now) tick_(now);
-}
-
 TimePoint EventLoop::nextDeadline() const {
-  const TimePoint timer = timers_.empty() ? kNever : timers_.begin()->first;
-  return deadline_ ? std::min(timer, deadline_()) : timer;
+  return deadline_ ? std::min(timers_.next(), deadline_()) : timers_.next();
 }
 
 int EventLoop::waitMilliseconds() const {
@@ -142,63 +173,159 @@ int EventLoop::waitMilliseconds() const {
   return static_cast<int>(std::min<std::int64_t>(left, INT_MAX));
 }
 
-// Whether something is left to do.
-bool EventLoop::finishRound() {
-  const auto idle = [&] { return dirty_.empty() && drained_.empty() && closing_.empty(); };
-  for (int pass = 0; pass < kFinishPasses && !idle(); ++pass) finishRoundOnce();
-  unwatched_.clear();
-  return !idle();
+// --- signals and watched descriptors ---
+
+Result<void> EventLoop::addSignalHandler(std::initializer_list<int> signals,
+                                         std::function<void(int)> handler) {
+  const sigset_t set = signalsNotIgnored(signals);
+  const int descriptor = ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+  if (descriptor < 0) return systemError("cannot create a signalfd", errno);
+  if (const int error = ::pthread_sigmask(SIG_BLOCK, &set, nullptr); error != 0) {
+    ::close(descriptor);
+    return systemError("cannot block signals", error);
+  }
+  return addWatch(descriptor, true, [descriptor, handler = std::move(handler)] {
+    signalfd_siginfo info{};
+    while (::read(descriptor, &info, sizeof info) == sizeof info) {
+      handler(static_cast<int>(info.ssi_signo));
+    }
+  });
 }
 
-void EventLoop::flush() {
-  std::vector<ConnectionId> dirty;
-  dirty.swap(dirty_);
-  for (const ConnectionId id : dirty) {
-    if (Connection* connection = find(id)) connection->finishRound();
-  }
+Result<void> EventLoop::watch(int descriptor, std::function<void()> readable) {
+  return addWatch(descriptor, false, std::move(readable));
 }
 
-void EventLoop::finishRoundOnce() {
-  flush();
-  scratch_.clear();
-  scratch_.swap(drained_);
-  for (const ConnectionId id : scratch_) {
-    Connection* connection = find(id);
-    if (connection != nullptr && connection->isOpen()) connection->handler_->onDrained(*connection);
-  }
-  std::vector<Closing> closing;
-  closing.swap(closing_);
-  for (Closing& entry : closing) {
-    if (!entry.told) entry.connection->handler_->onClosed(*entry.connection, entry.why);
-    entry.connection.reset();
-  }
+Result<void> EventLoop::addWatch(int descriptor, bool owned, std::function<void()> readable) {
+  assert(!watches_.contains(descriptor));
+  auto watch = std::make_unique<Watch>(descriptor, owned, std::move(readable));
+  const auto added = poller_.add(descriptor, EPOLLIN, *watch);
+  if (added) watches_.emplace(descriptor, std::move(watch));
+  return added;
 }
 
-Connection* EventLoop::find(ConnectionId id) {
+void EventLoop::unwatch(int descriptor) {
+  const auto found = watches_.find(descriptor);
+  if (found == watches_.end()) return;
+  poller_.remove(descriptor);
+  forget(*found->second);
+  unwatched_.push_back(std::move(found->second));  // its function may be the one that runs
+  watches_.erase(found);
+}
+
+// --- connections ---
+
+Result<FramedConnection*> EventLoop::dial(ConnectionId id, const Endpoint& to,
+                                          ConnectionHandler& handler, Duration timeout) {
+  const auto address = Address::fromEndpoint(to);
+  if (!address) return address.error();
+  return dial(id, Target{to, {*address}}, handler, timeout);
+}
+
+Result<FramedConnection*> EventLoop::dial(ConnectionId id, Target to, ConnectionHandler& handler,
+                                          Duration timeout) {
+  auto connection = insert(id, handler, FramedConnection::State::connecting);
+  if (!connection) return connection;
+  if (const auto begun = (*connection)->dial(Dialling(std::move(to), timeout)); !begun) {
+    forget(**connection);
+    connections_.erase(id);
+    return begun.error();
+  }
+  return connection;
+}
+
+Result<FramedConnection*> EventLoop::dialName(ConnectionId id, const Endpoint& to, NamedBy who,
+                                              ConnectionHandler& handler, Duration timeout,
+                                              Resolver& resolver) {
+  if (auto known = resolver.literal(to)) {
+    if (!*known) return known->error();
+    return dial(id, **std::move(known), handler, timeout);
+  }
+  auto connection = insert(id, handler, FramedConnection::State::resolving);
+  if (!connection) return connection;
+  resolver.start(to, who, [this, posted = posted_, id, timeout](Result<Target> target) {
+    // Does not run where the loop is gone by then.
+    posted->post(
+        [this, id, timeout, target = std::move(target)] { resolved(id, target, timeout); });
+  });
+  return connection;
+}
+
+void EventLoop::resolved(ConnectionId id, Result<Target> target, Duration timeout) {
+  FramedConnection* connection = find(id);
+  if (connection == nullptr) return;  // closed meanwhile
+  if (!target) return connection->close(target.error());
+  const auto begun = connection->dial(Dialling(*std::move(target), timeout));
+  if (!begun) connection->close(begun.error());
+}
+
+Result<FramedConnection*> EventLoop::adopt(ConnectionId id, std::unique_ptr<ByteStream> stream,
+                                           const Address& remote, ConnectionHandler& handler) {
+  auto connection = insert(id, handler, FramedConnection::State::open);
+  if (!connection) return connection;
+  (*connection)->remote_ = remote;
+  if (const auto attached = attach(**connection, std::move(stream)); !attached) {
+    connections_.erase(id);
+    return attached.error();
+  }
+  return connection;
+}
+
+Result<FramedConnection*> EventLoop::insert(ConnectionId id, ConnectionHandler& handler,
+                                            FramedConnection::State state) {
+  if (connections_.size() >= limits::kConnections) {
+    return Error{ErrorCode::failed,
+                 fmt::format("there are {} connections; no more are allowed", connections_.size())};
+  }
+  std::unique_ptr<FramedConnection> connection(new FramedConnection(*this, id, handler, state));
+  const auto [place, isNew] = connections_.emplace(id, std::move(connection));
+  assert(isNew);
+  return place->second.get();
+}
+
+// In place of the stream that it has; what this round has of that one is dropped.
+Result<void> EventLoop::attach(FramedConnection& connection, std::unique_ptr<ByteStream> stream) {
+  forget(connection);
+  connection.stream_ = std::move(stream);
+  connection.interest_ = connection.wantedEvents();
+  return poller_.add(connection.stream_->descriptor(), connection.interest_, connection);
+}
+
+Result<void> EventLoop::changeInterest(FramedConnection& connection, std::uint32_t events) {
+  connection.interest_ = events;
+  return poller_.change(connection.stream_->descriptor(), events, connection);
+}
+
+// Its stream goes to another owner.
+void EventLoop::release(FramedConnection& connection) {
+  poller_.remove(connection.stream_->descriptor());
+  remove(connection, {});
+  closing_.back().isTold = false;
+}
+
+void EventLoop::remove(FramedConnection& connection, Error why) {
+  setTimer(connection, kNever);
+  const auto found = connections_.find(connection.id());
+  closing_.push_back({std::move(found->second), std::move(why)});
+  connections_.erase(found);
+}
+
+void EventLoop::forget(EventSource& source) {
+  poller_.forget(source);
+  setTimer(source, kNever);
+}
+
+FramedConnection* EventLoop::find(ConnectionId id) {
   const auto found = connections_.find(id);
   return found == connections_.end() ? nullptr : found->second.get();
 }
 
-void EventLoop::setTimer(EventSource& source, TimePoint at) {
-  if (source.timer_ == at) return;
-  if (source.timer_ != kNever) timers_.erase({source.timer_, &source});
-  source.timer_ = at;
-  if (at != kNever) timers_.emplace(at, &source);
-}
-
-void EventLoop::remove(Connection& connection, Error why, bool told) {
-  setTimer(connection, kNever);
-  const auto found = connections_.find(connection.id());
-  closing_.push_back({std::move(found->second), std::move(why), told});
-  connections_.erase(found);
-}
-
-void EventLoop::markDirty(Connection& connection) {
+void EventLoop::markDirty(FramedConnection& connection) {
   if (std::exchange(connection.dirty_, true)) return;
   dirty_.push_back(connection.id());
 }
 
-void EventLoop::markPending(Connection& connection) {
+void EventLoop::markPending(FramedConnection& connection) {
   if (std::exchange(connection.pending_, true)) return;
   pending_.push_back(connection.id());
 }

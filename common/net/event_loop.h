@@ -1,44 +1,44 @@
-// A small epoll loop over POCO's sockets: connections, listeners, descriptors to watch, signals,
-// functions posted from other threads, one deadline. Knows frames, not messages.
+// A small event loop over epoll: connections, listeners, descriptors to watch, signals, functions
+// that other threads post, one deadline. It knows frames, not messages.
 //
-// A round: wait · signals, accepts, frames · posted functions · timers and the tick · what was
-// sent is written, what was closed is told. So whatever has arrived is read before anybody is
-// judged silent. When the process was itself stopped (a deadline overrun by more than
-// limits::kStall) or there is more to read than fits a round, the timers wait until every socket
-// has had its turn.
+// One round:
+//   1. what was sent is written, what was closed is told (onDrained, onClosed)
+//   2. wait for events
+//   3. frames that the last round left, then the events: signals, accepts, reads, writes
+//   4. posted functions
+//   5. timers and the tick
+// So everything that has arrived is read before a timer judges anybody silent. Where this process
+// was itself stopped (a timer is late by more than limits::kStall), or there is more to read than
+// fits one round, the timers wait until every descriptor has had its turn.
 //
-// Level-triggered: a descriptor that still has bytes comes up again by itself, so a round may stop
-// anywhere (fairness: one read of limits::kReadBytes and limits::kFramesPerRound frames of each
-// connection a round) and no read has to run into EAGAIN; the interest in writing is registered
-// only while a socket is full, so most connections cost one epoll_ctl in their life.
+// Fairness: a connection has one read of limits::kReadBytes and limits::kFramesPerRound frames a
+// round. epoll is level-triggered, so no read has to run into EAGAIN. The interest in writing is
+// registered only while a stream is full: most connections cost one epoll_ctl in their life.
 //
-// Thread rule: constructed anywhere, used by the one thread that calls run(); post() and stop()
-// from any thread, stop() also from a signal handler. Cost: a round is O(what happened in it), a
-// timer O(log n).
+// Thread rule: constructed anywhere, then used by the one thread that calls run(). post() and
+// stop() may be called by any thread, stop() also by a signal handler. Cost: a round is O(what
+// happened in it), a timer O(log n).
 #pragma once
 
-#include <sys/epoll.h>
-
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/base/limits.h"
 #include "common/base/result.h"
-#include "common/net/connection.h"
+#include "common/net/framed_connection.h"
+#include "common/net/poller.h"
 #include "common/net/posted_functions.h"
 #include "common/net/resolver.h"
+#include "common/net/timers.h"
 
 namespace espalier::net {
 
@@ -54,13 +54,13 @@ class EventLoop {
   // Until stop(); what was sent before it is still tried to be written. May be called again.
   void run();
   void stop();
-  // Sends what is queued now, not only when this round ends: for who has long work left in it. On
-  // the loop's thread.
+  // Writes now what is queued, not only when this round ends: for a caller with long work before
+  // it. On the loop's thread.
   void flush();
-  // In the order of posting, in a later round. Any thread; blocks others than the loop's while
-  // limits::kPostedFunctions wait (see posted_functions.h).
+  // Functions run in the order of posting, in a later round. Any thread; blocks other threads than
+  // the loop's while limits::kPostedFunctions wait (posted_functions.h).
   void post(std::function<void()> function) { posted_->post(std::move(function)); }
-  // For threads that may outlive the loop. Its owner closes it when run() is not called again.
+  // For threads that may outlive the loop. The owner closes it when run() is not called again.
   std::shared_ptr<PostedFunctions> posted() const { return posted_; }
 
   // Before each wait the loop asks for the deadline, and calls `tick` once it has passed.
@@ -68,86 +68,94 @@ class EventLoop {
 
   // Blocks these signals in the calling thread and tells `handler` of them on the loop. Call it
   // before other threads start: they inherit the mask, and a thread that does not block a signal
-  // may get it instead. They stay blocked when the loop is gone. What is ignored stays ignored.
+  // may get it instead. They stay blocked when the loop is gone. An ignored signal stays ignored.
   Result<void> addSignalHandler(std::initializer_list<int> signals,
                                 std::function<void(int)> handler);
 
   // Calls `readable` in each round in which the descriptor (an inotify, a terminal; no regular
-  // file) has something to read or has ended. It stays the caller's, who unwatches before closing.
+  // file) has something to read or has ended. The caller keeps it, and unwatches before closing.
   Result<void> watch(int descriptor, std::function<void()> readable);
   void unwatch(int descriptor);
 
-  // Connects without blocking. The host is an IP literal (else: error of code `usage`). What the
-  // other end does wrong (refuses, keeps silent) is told through onClosed, code `unavailable` or
-  // `timeout`; what is sent meanwhile waits. `id` is new.
-  Result<Connection*> dial(ConnectionId id, const Endpoint& to, ConnectionHandler& handler,
-                           Duration timeout = limits::kConnectTimeout);
-  // The same with the addresses of a name: each is tried in turn, for its part of the time.
-  Result<Connection*> dial(ConnectionId id, Target to, ConnectionHandler& handler,
-                           Duration timeout = limits::kConnectTimeout);
-  // Takes over a connected stream. onOpened is not called.
-  Result<Connection*> adopt(ConnectionId id, std::unique_ptr<ByteStream> stream,
-                            const Address& remote, ConnectionHandler& handler);
+  // Connects without blocking; `id` is new. What the other end does wrong (refuses, keeps silent)
+  // is told through onClosed, code `unavailable` or `timeout`. What is sent meanwhile waits.
+  //
+  // The host is an IP literal, else: an error of code `usage`.
+  Result<FramedConnection*> dial(ConnectionId id, const Endpoint& to, ConnectionHandler& handler,
+                                 Duration timeout = limits::kConnectTimeout);
+  // The addresses of a host, tried in turn, each for its part of the time.
+  Result<FramedConnection*> dial(ConnectionId id, Target to, ConnectionHandler& handler,
+                                 Duration timeout = limits::kConnectTimeout);
+  // Looks the host up first. A look-up that fails is told through onClosed, and so is what fails
+  // here after it.
+  Result<FramedConnection*> dialName(ConnectionId id, const Endpoint& to, NamedBy who,
+                                     ConnectionHandler& handler,
+                                     Duration timeout = limits::kConnectTimeout,
+                                     Resolver& resolver = Resolver::ofSystem());
+  // Takes over a connected stream: the connection is open. onOpened is not called.
+  Result<FramedConnection*> adopt(ConnectionId id, std::unique_ptr<ByteStream> stream,
+                                  const Address& remote, ConnectionHandler& handler);
   // nullptr once it is closed or detached.
-  Connection* find(ConnectionId id);
+  FramedConnection* find(ConnectionId id);
   std::size_t connectionCount() const { return connections_.size(); }
 
  private:
-  friend class Connection;
+  friend class FramedConnection;
   friend class Listener;
   struct Closing {
-    std::unique_ptr<Connection> connection;
+    std::unique_ptr<FramedConnection> connection;
     Error why;
-    bool told;  // nobody waits for onClosed of a detached one
+    bool isTold = true;  // the handler hears of it; not for a detached one
   };
 
-  EventLoop(int epoll, FileDescriptor wake);
+  EventLoop(Poller poller, std::shared_ptr<PostedFunctions> posted);
+
+  // --- the steps of a round
   void round();
-  void dispatch(int count);
-  void deliverPending();
-  void runPosted();
-  void runTimers(TimePoint now);
-  bool mayJudge(TimePoint now, TimePoint due, int eventCount);
   bool finishRound();
   void finishRoundOnce();
+  void deliverPending();
+  void runPosted();
+  bool mayJudge(TimePoint now, TimePoint due, int eventCount);
   TimePoint nextDeadline() const;
   int waitMilliseconds() const;
 
-  Result<void> reconnect(Connection& connection, std::unique_ptr<ByteStream> stream);
-  Result<Connection*> add(ConnectionId id, std::unique_ptr<ByteStream> stream,
-                          const Address& remote, ConnectionHandler& handler,
-                          Connection::State state);
-  Result<void> addWatch(int descriptor, bool owned, std::function<void()> readable);
-  Result<void> control(int operation, int descriptor, std::uint32_t events, EventSource* source);
-  void forget(EventSource& source);  // events of this round that have not been told yet
-  void setTimer(EventSource& source, TimePoint at);
-  void remove(Connection& connection, Error why, bool told);
-  void markDirty(Connection& connection);
-  void markPending(Connection& connection);
+  // --- for connections and listeners
+  Result<void> attach(FramedConnection& connection, std::unique_ptr<ByteStream> stream);
+  Result<void> changeInterest(FramedConnection& connection, std::uint32_t events);
+  void release(FramedConnection& connection);
+  void remove(FramedConnection& connection, Error why);
+  void forget(EventSource& source);
+  void setTimer(EventSource& source, TimePoint at) { timers_.set(source, at); }
+  void markDirty(FramedConnection& connection);
+  void markPending(FramedConnection& connection);
 
-  const int epoll_;
+  Result<FramedConnection*> insert(ConnectionId id, ConnectionHandler& handler,
+                                   FramedConnection::State state);
+  void resolved(ConnectionId id, Result<Target> target, Duration timeout);
+  Result<void> addWatch(int descriptor, bool owned, std::function<void()> readable);
+
+  Poller poller_;
+  Timers timers_;
   std::atomic<bool> stopping_{false};
   const std::shared_ptr<PostedFunctions> posted_;
   std::function<TimePoint()> deadline_;
   std::function<void(TimePoint)> tick_;
 
-  std::unordered_map<ConnectionId, std::unique_ptr<Connection>> connections_;
+  std::unordered_map<ConnectionId, std::unique_ptr<FramedConnection>> connections_;
   std::map<int, std::unique_ptr<EventSource>> watches_;
-  std::set<std::pair<TimePoint, EventSource*>> timers_;
   // By id, not by address: a connection may be gone when its turn comes.
-  std::vector<ConnectionId> dirty_;
-  std::vector<ConnectionId> pending_;
-  std::vector<ConnectionId> drained_;
-  std::vector<ConnectionId> scratch_;  // the list being worked through
+  std::vector<ConnectionId> dirty_;    // to be finished in this round
+  std::vector<ConnectionId> pending_;  // has frames to deliver in the next round
+  std::vector<ConnectionId> drained_;  // to be told so
+  std::vector<ConnectionId> scratch_;  // the list that is being worked through
   std::vector<Closing> closing_;
-  std::vector<std::unique_ptr<EventSource>> unwatched_;
+  std::vector<std::unique_ptr<EventSource>> unwatched_;  // until the end of the round
 
   std::vector<char> readBuffer_;
-  std::array<epoll_event, limits::kEventsPerRound> events_;
-  int nextEvent_ = 0;  // of eventCount_, not told yet
-  int eventCount_ = 0;
-  std::size_t roundsOwed_ = 0;  // of reading, before anybody is judged
+  // While timers wait until everything that has arrived is read (mayJudge()).
   bool owing_ = false;
+  std::size_t roundsOwed_ = 0;
 };
 
 }  // namespace espalier::net

@@ -1,5 +1,5 @@
-// What an EventLoop tells of its descriptors and timers; the base of Connection, Listener and the
-// loop's own watches. One timer each.
+// What an EventLoop calls when something happens: the base of FramedConnection, Listener and the
+// loop's own watches. Each has at most one descriptor in the Poller and one timer in Timers.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,11 @@ class EventSource {
   virtual ~EventSource() = default;
 
  private:
-  friend class EventLoop;
+  friend class Poller;
+  friend class Timers;
   virtual void onEvents(std::uint32_t events) = 0;
   virtual void onTimer(TimePoint) {}
-  TimePoint timer_ = kNever;  // owned by the loop
+  TimePoint timer_ = kNever;  // owned by Timers
 };
 
 }  // namespace espalier::net

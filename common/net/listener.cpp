@@ -74,7 +74,7 @@ Result<std::unique_ptr<Listener>> Listener::adopt(EventLoop& loop, Poco::Net::Se
   socket.setBlocking(false);
   ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
   std::unique_ptr<Listener> listener(new Listener(loop, std::move(socket), handler));
-  if (const auto added = loop.control(EPOLL_CTL_ADD, descriptor, EPOLLIN, listener.get()); !added) {
+  if (const auto added = loop.poller_.add(descriptor, EPOLLIN, *listener); !added) {
     return added.error();
   }
   return listener;
@@ -100,7 +100,7 @@ void Listener::onEvents(std::uint32_t) {
 }
 
 void Listener::onTimer(TimePoint) {
-  if (const auto resumed = loop_.control(EPOLL_CTL_MOD, socket_.impl()->sockfd(), EPOLLIN, this);
+  if (const auto resumed = loop_.poller_.change(socket_.impl()->sockfd(), EPOLLIN, *this);
       !resumed) {
     pause(resumed.error());
   }
@@ -133,8 +133,7 @@ bool Listener::acceptOne() {
   destroyed_ = &destroyed;
   const auto admission = handler_.onAccept(remote);
   if (admission) {
-    const auto added = loop.add(admission->id, std::move(stream), remote, *admission->handler,
-                                Connection::State::open);
+    const auto added = loop.adopt(admission->id, std::move(stream), remote, *admission->handler);
     if (added) {
       admission->handler->onOpened(**added);
     } else {
@@ -151,8 +150,7 @@ void Listener::pause(const Error& why) {
     log::warning("not accepting connections on {}: {}; trying again until it works", local_.text(),
                  why.message);
   }
-  [[maybe_unused]] const auto changed =
-      loop_.control(EPOLL_CTL_MOD, socket_.impl()->sockfd(), 0, this);
+  [[maybe_unused]] const auto changed = loop_.poller_.change(socket_.impl()->sockfd(), 0, *this);
   loop_.setTimer(*this, Clock::now() + limits::kAcceptPause);
 }
 

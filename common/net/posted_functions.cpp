@@ -1,8 +1,5 @@
 #include "common/net/posted_functions.h"
 
-#include <unistd.h>
-
-#include <cstdint>
 #include <utility>
 
 namespace espalier::net {
@@ -30,16 +27,6 @@ void PostedFunctions::close() {
     dropped.swap(functions_);
   }
   room_.notify_all();
-}
-
-void PostedFunctions::wake() {
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
-}
-
-void PostedFunctions::drain() {
-  std::uint64_t count = 0;
-  [[maybe_unused]] const auto got = ::read(wake_.get(), &count, sizeof count);
 }
 
 void PostedFunctions::runHere() {

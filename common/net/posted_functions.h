@@ -1,12 +1,12 @@
-// Functions that wait for their turn on an event loop's thread, and the eventfd that wakes it.
+// Functions that other threads post to an event loop, and the descriptor that wakes the loop.
 //
-// Invariants: they run once each, in the order of posting. At most limits::kPostedFunctions wait:
-// whoever posts one more blocks until the loop has taken those, so work that is done elsewhere for
-// the network can never pile up here. The loop's own thread never blocks; it posts at most what one
-// of its steps left to do. Once closed, everything is dropped and nobody blocks.
+// Invariants: each function runs once, in the order of posting. At most limits::kPostedFunctions
+// wait. A thread that posts one more blocks until the loop has taken those, so work for the loop
+// cannot pile up. The loop's own thread never blocks: it posts at most what one of its steps left
+// to do. Once closed, all functions are dropped and no thread blocks.
 //
-// Thread-safe; wake() may be called from a signal handler. Who posts holds no lock that the loop's
-// thread takes. Shared with threads that may outlive the loop.
+// Thread-safe; wake() may be called from a signal handler. A thread that posts holds no lock that
+// the loop's thread takes. Shared with threads that may outlive the loop.
 #pragma once
 
 #include <condition_variable>
@@ -15,8 +15,8 @@
 #include <thread>
 #include <vector>
 
-#include "common/base/file_descriptor.h"
 #include "common/base/limits.h"
+#include "common/base/wake_up.h"
 
 namespace espalier::net {
 
@@ -24,7 +24,7 @@ class PostedFunctions {
  public:
   using Function = std::function<void()>;
 
-  explicit PostedFunctions(FileDescriptor wake) : wake_(std::move(wake)) {}
+  explicit PostedFunctions(WakeUp wakeUp) : wakeUp_(std::move(wakeUp)) {}
   PostedFunctions(const PostedFunctions&) = delete;
   PostedFunctions& operator=(const PostedFunctions&) = delete;
 
@@ -32,16 +32,16 @@ class PostedFunctions {
   bool post(Function function);
   // Drops what waits, and all that is posted from now on.
   void close();
-  void wake();
+  void wake() const { wakeUp_.wake(); }
 
   // --- the loop
-  int descriptor() const { return wake_.get(); }  // readable when something was posted
-  void drain();
+  int descriptor() const { return wakeUp_.descriptor(); }  // readable when something was posted
+  void clearWakeUp() const { wakeUp_.clear(); }
   void runHere();  // the calling thread is the loop's from now on
   std::vector<Function> take();
 
  private:
-  const FileDescriptor wake_;
+  const WakeUp wakeUp_;
   std::mutex mutex_;  // guards what follows
   std::condition_variable room_;
   std::vector<Function> functions_;

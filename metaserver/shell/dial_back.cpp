@@ -5,7 +5,7 @@
 
 namespace espalier::metaserver::shell {
 
-void DialBack::remarkOn(const net::Connection& session, wire::RegistryReply& reply) {
+void DialBack::remarkOn(const net::FramedConnection& session, wire::RegistryReply& reply) {
   if (auto* admitted = std::get_if<wire::Admitted>(&reply)) {
     const std::string host = session.remoteAddress().host;
     admitted->source = withoutScope(host);
@@ -19,7 +19,7 @@ void DialBack::remarkOn(const net::Connection& session, wire::RegistryReply& rep
   }
 }
 
-void DialBack::heartbeat(const net::Connection& session) {
+void DialBack::heartbeat(const net::FramedConnection& session) {
   const auto reach = reach_.find(session.id());
   if (reach == reach_.end() || reach->second.asked || underWay_.size() >= kAtOnce) return;
   reach->second.asked = true;
@@ -29,12 +29,12 @@ void DialBack::heartbeat(const net::Connection& session) {
   }
 }
 
-void DialBack::onOpened(net::Connection& connection) {
+void DialBack::onOpened(net::FramedConnection& connection) {
   underWay_.erase(connection.id());
   connection.close({ErrorCode::failed, "it listens, that was all"});
 }
 
-void DialBack::onClosed(net::Connection& connection, const Error& why) {
+void DialBack::onClosed(net::FramedConnection& connection, const Error& why) {
   const auto found = underWay_.find(connection.id());
   if (found == underWay_.end()) return;
   const auto reach = reach_.find(found->second);

@@ -32,9 +32,9 @@ class DialBack final : private net::ConnectionHandler {
 
   // Adds to an answer of the registry what only the shell sees: where the session's connection
   // comes from, and whether the peer can be reached.
-  void remarkOn(const net::Connection& session, wire::RegistryReply& reply);
+  void remarkOn(const net::FramedConnection& session, wire::RegistryReply& reply);
   // The peer is alive: it has had the time to listen.
-  void heartbeat(const net::Connection& session);
+  void heartbeat(const net::FramedConnection& session);
   void closed(ConnectionId session) { reach_.erase(session); }
 
  private:
@@ -43,9 +43,9 @@ class DialBack final : private net::ConnectionHandler {
     bool asked = false;
     std::string problem;  // not told yet
   };
-  void onOpened(net::Connection& connection) override;
-  void onFrame(net::Connection&, std::string_view) override {}
-  void onClosed(net::Connection& connection, const Error& why) override;
+  void onOpened(net::FramedConnection& connection) override;
+  void onFrame(net::FramedConnection&, std::string_view) override {}
+  void onClosed(net::FramedConnection& connection, const Error& why) override;
 
   net::EventLoop& loop_;
   const std::function<ConnectionId()> newConnection_;

@@ -175,11 +175,11 @@ std::optional<net::Admission> Server::onAccept(const net::Address&) {
   return net::Admission{id, &greeter_};
 }
 
-void Server::Greeter::onOpened(net::Connection& connection) {
+void Server::Greeter::onOpened(net::FramedConnection& connection) {
   connection.closeAt(Clock::now() + limits::kHelloTimeout, {ErrorCode::timeout, "it said nothing"});
 }
 
-void Server::Greeter::onFrame(net::Connection& connection, std::string_view payload) {
+void Server::Greeter::onFrame(net::FramedConnection& connection, std::string_view payload) {
   const auto hello = wire::decodeHello(payload);
   const bool welcome = hello && hello->purpose == wire::Purpose::registry;
   if (!welcome) {
@@ -197,7 +197,7 @@ void Server::Greeter::onFrame(net::Connection& connection, std::string_view payl
   });
 }
 
-void Server::Sessions::onFrame(net::Connection& connection, std::string_view payload) {
+void Server::Sessions::onFrame(net::FramedConnection& connection, std::string_view payload) {
   const auto request = wire::decodeRegistryRequest(payload);
   if (!request) {
     log::warning("{} sent what is no request: {}", connection.remote().text(),
@@ -216,7 +216,7 @@ void Server::Sessions::onFrame(net::Connection& connection, std::string_view pay
   }
 }
 
-void Server::Sessions::onClosed(net::Connection& connection, const Error&) {
+void Server::Sessions::onClosed(net::FramedConnection& connection, const Error&) {
   server_.dialBack_.closed(connection.id());
   server_.step([&](Registry& registry, TimePoint now, Effects& fx) {
     registry.closed(connection.id(), now, fx);
@@ -236,12 +236,12 @@ void Server::probeMore() {
   }
 }
 
-void Server::Prober::onOpened(net::Connection& connection) {
+void Server::Prober::onOpened(net::FramedConnection& connection) {
   server_.probed(connection.id(), true);
   connection.close({ErrorCode::failed, "it listens, that was all"});
 }
 
-void Server::Prober::onClosed(net::Connection& connection, const Error& why) {
+void Server::Prober::onClosed(net::FramedConnection& connection, const Error& why) {
   server_.probed(connection.id(), why.code == ErrorCode::timeout);
 }
 

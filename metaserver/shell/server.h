@@ -50,9 +50,9 @@ class Server final : public MetaserverService, private net::ListenerHandler {
   class Greeter final : public net::ConnectionHandler {
    public:
     explicit Greeter(Server& server) : server_(server) {}
-    void onOpened(net::Connection& connection) override;
-    void onFrame(net::Connection& connection, std::string_view payload) override;
-    void onClosed(net::Connection&, const Error&) override {}
+    void onOpened(net::FramedConnection& connection) override;
+    void onFrame(net::FramedConnection& connection, std::string_view payload) override;
+    void onClosed(net::FramedConnection&, const Error&) override {}
 
    private:
     Server& server_;
@@ -60,8 +60,8 @@ class Server final : public MetaserverService, private net::ListenerHandler {
   class Sessions final : public net::ConnectionHandler {
    public:
     explicit Sessions(Server& server) : server_(server) {}
-    void onFrame(net::Connection& connection, std::string_view payload) override;
-    void onClosed(net::Connection& connection, const Error& why) override;
+    void onFrame(net::FramedConnection& connection, std::string_view payload) override;
+    void onClosed(net::FramedConnection& connection, const Error& why) override;
 
    private:
     Server& server_;
@@ -70,9 +70,9 @@ class Server final : public MetaserverService, private net::ListenerHandler {
   class Prober final : public net::ConnectionHandler {
    public:
     explicit Prober(Server& server) : server_(server) {}
-    void onOpened(net::Connection& connection) override;
-    void onFrame(net::Connection&, std::string_view) override {}
-    void onClosed(net::Connection& connection, const Error& why) override;
+    void onOpened(net::FramedConnection& connection) override;
+    void onFrame(net::FramedConnection&, std::string_view) override {}
+    void onClosed(net::FramedConnection& connection, const Error& why) override;
 
    private:
     Server& server_;

@@ -154,11 +154,11 @@ std::optional<net::Admission> Network::onAccept(const net::Address&) {
   return net::Admission{ConnectionId{++accepted_ * 2}, &greeter_};
 }
 
-void Network::Greeter::onOpened(net::Connection& connection) {
+void Network::Greeter::onOpened(net::FramedConnection& connection) {
   connection.closeAt(Clock::now() + limits::kHelloTimeout, {ErrorCode::timeout, "it said nothing"});
 }
 
-void Network::Greeter::onFrame(net::Connection& connection, std::string_view payload) {
+void Network::Greeter::onFrame(net::FramedConnection& connection, std::string_view payload) {
   const auto hello = wire::decodeHello(payload);
   if (!hello || hello->purpose == wire::Purpose::registry) {
     const Error why =
@@ -179,15 +179,15 @@ void Network::Greeter::onFrame(net::Connection& connection, std::string_view pay
 }
 
 // Of what was dialled: somebody accepts, which a process that is stopped does, too.
-void Network::Control::onOpened(net::Connection& connection) {
+void Network::Control::onOpened(net::FramedConnection& connection) {
   connection.closeAt(Clock::now() + limits::kHelloTimeout, {ErrorCode::timeout, "it said nothing"});
 }
 
-void Network::Control::onFrame(net::Connection& connection, std::string_view payload) {
+void Network::Control::onFrame(net::FramedConnection& connection, std::string_view payload) {
   network_.received(connection, payload);
 }
 
-void Network::received(net::Connection& connection, std::string_view payload) {
+void Network::received(net::FramedConnection& connection, std::string_view payload) {
   const ConnectionId id = connection.id();
   const auto state = states_.find(id);
   if (state == states_.end()) return;  // given up already
@@ -225,7 +225,7 @@ void Network::received(net::Connection& connection, std::string_view payload) {
   step([&](TimePoint now, Effects& fx) { peer_.received(id, *message, now, fx); });
 }
 
-void Network::Control::onClosed(net::Connection& connection, const Error& why) {
+void Network::Control::onClosed(net::FramedConnection& connection, const Error& why) {
   network_.executor_.closed(connection.id());
   const auto state = network_.states_.find(connection.id());
   if (state == network_.states_.end()) return;

@@ -85,9 +85,9 @@ class Network final : private net::ListenerHandler {
   class Greeter final : public net::ConnectionHandler {
    public:
     explicit Greeter(Network& network) : network_(network) {}
-    void onOpened(net::Connection& connection) override;
-    void onFrame(net::Connection& connection, std::string_view payload) override;
-    void onClosed(net::Connection&, const Error&) override {}
+    void onOpened(net::FramedConnection& connection) override;
+    void onFrame(net::FramedConnection& connection, std::string_view payload) override;
+    void onClosed(net::FramedConnection&, const Error&) override {}
 
    private:
     Network& network_;
@@ -95,10 +95,10 @@ class Network final : private net::ListenerHandler {
   class Control final : public net::ConnectionHandler {
    public:
     explicit Control(Network& network) : network_(network) {}
-    void onOpened(net::Connection& connection) override;
-    void onFrame(net::Connection& connection, std::string_view payload) override;
-    void onDrained(net::Connection& connection) override;
-    void onClosed(net::Connection& connection, const Error& why) override;
+    void onOpened(net::FramedConnection& connection) override;
+    void onFrame(net::FramedConnection& connection, std::string_view payload) override;
+    void onDrained(net::FramedConnection& connection) override;
+    void onClosed(net::FramedConnection& connection, const Error& why) override;
 
    private:
     Network& network_;
@@ -127,7 +127,7 @@ class Network final : private net::ListenerHandler {
   void dialFailed(ConnectionId connection, Error why);
   void dialResolved(const Dial& dial, const net::Target& to);
   void giveUp(ConnectionId connection, Error why);
-  void received(net::Connection& connection, std::string_view payload);
+  void received(net::FramedConnection& connection, std::string_view payload);
   void answered(const wire::RegistryReply& reply);
   void failAnswers(const Error& error);
   void tick(TimePoint now);

@@ -19,7 +19,7 @@ void Network::resumeLinks() {
   }
 }
 
-void Network::Control::onDrained(net::Connection& connection) {
+void Network::Control::onDrained(net::FramedConnection& connection) {
   network_.executor_.drained(connection.id());
 }
 

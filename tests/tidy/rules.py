@@ -15,7 +15,7 @@ LAYERS = {
     "common/base": [],
     "common/crypto": ["common/base"],
     "common/wire": ["common/base", "common/crypto"],
-    "common/net": ["common/base", "common/crypto", "common/wire/frame.h"],
+    "common/net": ["common/base", "common/crypto", "common/wire/frame.h", "common/wire/hello.h"],
     "common/command": ["common"],
     "topo": ["common/base"],
     "common/whatif": ["common", "topo"],

@@ -3,7 +3,6 @@
 #include "common/net/posted_functions.h"
 
 #include <doctest/doctest.h>
-#include <sys/eventfd.h>
 
 #include <atomic>
 #include <memory>
@@ -13,18 +12,10 @@
 using namespace espalier;
 using net::PostedFunctions;
 
-namespace {
-
-FileDescriptor eventDescriptor() {
-  return FileDescriptor(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-}
-
-}  // namespace
-
 TEST_CASE("threads that post faster than the loop takes wait, and everything runs once") {
   constexpr std::size_t kThreads = 8;
   constexpr std::size_t kEach = limits::kPostedFunctions + 1;  // no thread can end before it waits
-  PostedFunctions posted(eventDescriptor());
+  PostedFunctions posted{WakeUp()};
   std::atomic<std::size_t> attempts{0};
   std::size_t ran = 0;
   std::vector<std::jthread> threads;
@@ -48,14 +39,14 @@ TEST_CASE("threads that post faster than the loop takes wait, and everything run
 }
 
 TEST_CASE("what a step of the loop leaves to itself never waits") {
-  PostedFunctions posted(eventDescriptor());
+  PostedFunctions posted{WakeUp()};
   posted.runHere();
   for (std::size_t i = 0; i < limits::kPostedFunctions + 10; ++i) REQUIRE(posted.post([] {}));
   CHECK(posted.take().size() == limits::kPostedFunctions + 10);
 }
 
 TEST_CASE("once a loop is gone nobody waits for it, and what was posted is destroyed") {
-  PostedFunctions posted(eventDescriptor());
+  PostedFunctions posted{WakeUp()};
   const auto held = std::make_shared<int>(0);
   for (std::size_t i = 0; i < limits::kPostedFunctions; ++i) REQUIRE(posted.post([held] {}));
   bool accepted = true;

@@ -58,12 +58,12 @@ struct Client : ConnectionHandler {
   std::string openedTo;
   std::vector<Error> ends;
 
-  void onOpened(Connection& connection) override {
+  void onOpened(FramedConnection& connection) override {
     openedTo = connection.remote().text();
     loop->stop();
   }
-  void onFrame(Connection&, std::string_view) override {}
-  void onClosed(Connection&, const Error& why) override {
+  void onFrame(FramedConnection&, std::string_view) override {}
+  void onClosed(FramedConnection&, const Error& why) override {
     ends.push_back(why);
     loop->stop();
   }

@@ -1,0 +1,36 @@
+// The timers of an EventLoop: at most one for each EventSource, kept in the order of their times.
+// Not thread-safe. Cost: O(log n) a change.
+#pragma once
+
+#include <set>
+#include <utility>
+
+#include "common/base/clock.h"
+#include "common/net/event_source.h"
+
+namespace espalier::net {
+
+class Timers {
+ public:
+  // In place of the source's last one; kNever: none.
+  void set(EventSource& source, TimePoint at) {
+    if (source.timer_ == at) return;
+    if (source.timer_ != kNever) due_.erase({source.timer_, &source});
+    source.timer_ = at;
+    if (at != kNever) due_.emplace(at, &source);
+  }
+  TimePoint next() const { return due_.empty() ? kNever : due_.begin()->first; }
+  // Calls onTimer() of each that is due, and of those that become due by that.
+  void run(TimePoint now) {
+    while (next() <= now) {
+      EventSource* source = due_.begin()->second;
+      set(*source, kNever);
+      source->onTimer(now);
+    }
+  }
+
+ private:
+  std::set<std::pair<TimePoint, EventSource*>> due_;
+};
+
+}  // namespace espalier::net

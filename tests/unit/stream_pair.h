@@ -1,0 +1,93 @@
+// Two ends of a stream on a loopback of the tests' own, and a stream that wants to read while it is
+// asked to write, as TLS does.
+#pragma once
+
+#include <doctest/doctest.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "common/net/byte_stream.h"
+
+namespace espalier::net::test {
+
+struct StreamPair {
+  std::unique_ptr<ByteStream> one;
+  std::unique_ptr<ByteStream> other;
+};
+
+inline StreamPair streamPair() {
+  int ends[2];
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+  return {TcpStream::adopt(FileDescriptor(ends[0])), TcpStream::adopt(FileDescriptor(ends[1]))};
+}
+
+// What is there now.
+inline std::string readNow(ByteStream& stream) {
+  std::string all;
+  std::array<std::byte, 4096> buffer;
+  while (true) {
+    const auto got = stream.read(buffer);
+    if (got.state != IoResult::State::done) return all;
+    all.append(reinterpret_cast<const char*>(buffer.data()), got.bytes);
+  }
+}
+
+// Says "?" first and takes no byte of its owner's, and gives it none, before the other end has said
+// "!". It returns one byte at a time and keeps what it has read beyond that, so pending() counts.
+class ShyStream final : public ByteStream {
+ public:
+  explicit ShyStream(std::unique_ptr<ByteStream> below) : below_(std::move(below)) {}
+
+  IoResult write(std::string_view bytes, bool moreFollows) override {
+    if (const auto agreed = agree(); agreed.state != IoResult::State::done) return agreed;
+    return below_->write(bytes.substr(0, 1), moreFollows);
+  }
+  IoResult sendFile(int file, std::uint64_t offset, std::size_t bytes) override {
+    if (const auto agreed = agree(); agreed.state != IoResult::State::done) return agreed;
+    return below_->sendFile(file, offset, bytes);
+  }
+  IoResult endWriting() override { return below_->endWriting(); }
+  int descriptor() const override { return below_->descriptor(); }
+
+ private:
+  IoResult readMore(std::span<std::byte> out) override {
+    if (const auto agreed = agree(); agreed.state != IoResult::State::done) return agreed;
+    if (decoded_.empty()) {
+      std::array<std::byte, 64> buffer;
+      const auto got = below_->read(buffer);
+      if (got.state != IoResult::State::done) return got;
+      decoded_.assign(reinterpret_cast<const char*>(buffer.data()), got.bytes);
+    }
+    out[0] = static_cast<std::byte>(decoded_[0]);
+    decoded_.erase(0, 1);
+    return {IoResult::State::done, 0, 1};
+  }
+  std::size_t buffered() const override { return decoded_.size(); }
+  IoResult agree() {
+    if (!asked_) {
+      const auto put = below_->write("?", false);
+      if (put.state != IoResult::State::done) return put;
+      asked_ = true;
+    }
+    if (!agreed_) {
+      std::array<std::byte, 1> answer;
+      const auto got = below_->read(answer);
+      if (got.state != IoResult::State::done) return got;
+      CHECK(static_cast<char>(answer[0]) == '!');
+      agreed_ = true;
+    }
+    return {IoResult::State::done, 0, 1};
+  }
+
+  std::unique_ptr<ByteStream> below_;
+  std::string decoded_;
+  bool asked_ = false;
+  bool agreed_ = false;
+};
+
+}  // namespace espalier::net::test
