@@ -120,7 +120,9 @@ struct Replier : net::ConnectionHandler, net::ListenerHandler {
   std::optional<net::Admission> onAccept(const net::Address&) override {
     return net::Admission{ConnectionId{next += 2}, this};
   }
-  void onFrame(net::FramedConnection& connection, std::string_view) override { connection.send(reply); }
+  void onFrame(net::FramedConnection& connection, std::string_view) override {
+    connection.send(reply);
+  }
   void onClosed(net::FramedConnection&, const Error&) override {}
 };
 

@@ -5,8 +5,9 @@
 //   resolving    the host name is being looked up
 //   connecting   its addresses are tried in turn
 //   open         frames go both ways; accepted connections begin here
-//   finishing    closeAfterFlush() was called: the queue is written, then the end of the stream;
-//                what arrives is dropped until the other end closes, limits::kGoodbyeTimeout at most
+//   finishing    closeAfterFlush() was called: the queue is written, then the end of the stream.
+//                What arrives is dropped until the other end closes (limits::kGoodbyeTimeout at
+//                most)
 //   closed       from any state: close(), a failure, the end of the stream, a hostile length, a
 //                queue above limits::kQueueCloseBytes
 //

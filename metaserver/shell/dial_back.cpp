@@ -21,25 +21,12 @@ void DialBack::remarkOn(const net::FramedConnection& session, wire::RegistryRepl
 
 void DialBack::heartbeat(const net::FramedConnection& session) {
   const auto reach = reach_.find(session.id());
-  if (reach == reach_.end() || reach->second.asked || underWay_.size() >= kAtOnce) return;
+  if (reach == reach_.end() || reach->second.asked || !prober_.hasRoom()) return;
   reach->second.asked = true;
-  const ConnectionId id = newConnection_();
-  if (loop_.dial(id, reach->second.announced, *this, limits::kProbeTimeout)) {
-    underWay_.emplace(id, session.id());
-  }
-}
-
-void DialBack::onOpened(net::FramedConnection& connection) {
-  underWay_.erase(connection.id());
-  connection.close({ErrorCode::failed, "it listens, that was all"});
-}
-
-void DialBack::onClosed(net::FramedConnection& connection, const Error& why) {
-  const auto found = underWay_.find(connection.id());
-  if (found == underWay_.end()) return;
-  const auto reach = reach_.find(found->second);
-  if (reach != reach_.end()) reach->second.problem = why.message;
-  underWay_.erase(found);
+  prober_.probe(reach->second.announced, [this, id = session.id()](const Result<void>& listens) {
+    const auto found = reach_.find(id);
+    if (found != reach_.end() && !listens) found->second.problem = listens.error().message;
+  });
 }
 
 }  // namespace espalier::metaserver::shell

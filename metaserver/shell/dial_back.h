@@ -1,15 +1,15 @@
-// Tells a peer whether others can connect to where it says that it listens: the metaserver dials it
-// back, once a session, with its first heartbeat.
+// Tells a peer whether others can connect to where it says that it listens: the metaserver dials
+// the peer back, once a session, at its first heartbeat.
 //
-//   admitted --first heartbeat--> dialled back --refused, silent--> told with the next answer to a
-//   heartbeat
-//                                         --accepted--> nothing to tell
+//   admitted --first heartbeat--> dialled back --accepted--> nothing to tell
+//                                              --refused, silent--> told with the next answer to a
+//                                                                   heartbeat
 //
-// It dials no other host than the one that the peer's connection comes from: else a peer could have
-// us scan the ports of strangers. At most kAtOnce connections are under way at a time; who comes
-// beyond that waits for a later heartbeat. What it keeps goes with the session.
+// It dials only the host that the session comes from: else a peer could make the metaserver scan
+// the ports of strangers. Where kAtOnce are dialled back already, a session's turn comes with a
+// later heartbeat. What is kept for a session goes with it.
 //
-// Thread rule: the loop's thread only.
+// Thread rule: the loop's thread only; used by Server.
 #pragma once
 
 #include <functional>
@@ -19,16 +19,17 @@
 #include "common/base/limits.h"
 #include "common/net/event_loop.h"
 #include "common/wire/registry.h"
+#include "metaserver/shell/prober.h"
 
 namespace espalier::metaserver::shell {
 
-class DialBack final : private net::ConnectionHandler {
+class DialBack {
  public:
   static constexpr std::size_t kAtOnce = 32;
 
   // `newConnection` makes an id for a connection of ours.
   DialBack(net::EventLoop& loop, std::function<ConnectionId()> newConnection)
-      : loop_(loop), newConnection_(std::move(newConnection)) {}
+      : prober_(loop, std::move(newConnection), kAtOnce) {}
 
   // Adds to an answer of the registry what only the shell sees: where the session's connection
   // comes from, and whether the peer can be reached.
@@ -43,14 +44,9 @@ class DialBack final : private net::ConnectionHandler {
     bool asked = false;
     std::string problem;  // not told yet
   };
-  void onOpened(net::FramedConnection& connection) override;
-  void onFrame(net::FramedConnection&, std::string_view) override {}
-  void onClosed(net::FramedConnection& connection, const Error& why) override;
 
-  net::EventLoop& loop_;
-  const std::function<ConnectionId()> newConnection_;
-  std::map<ConnectionId, Reach> reach_;            // by session
-  std::map<ConnectionId, ConnectionId> underWay_;  // ours -> session
+  Prober prober_;
+  std::map<ConnectionId, Reach> reach_;  // by session
 };
 
 }  // namespace espalier::metaserver::shell

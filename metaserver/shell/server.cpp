@@ -26,27 +26,35 @@ constexpr auto kSessionSilence = 100s;
 
 // Runs the loop until the name is looked up, or somebody stops it.
 Result<net::Target> lookUpOn(net::EventLoop& loop, const Endpoint& endpoint) {
-  const auto reach = std::make_shared<Guarded<net::EventLoop*>>(&loop);
-  const auto found = std::make_shared<Guarded<std::optional<Result<net::Target>>>>();
-  const auto user = net::NamedBy::user;
-  net::Resolver::ofSystem().start(endpoint, user, [reach, found](Result<net::Target> target) {
-    reach->with([&](net::EventLoop* waiting) {
-      if (waiting == nullptr) return;  // stopped meanwhile
-      found->with([&](auto& result) { result = std::move(target); });
-      waiting->stop();
+  const auto found = std::make_shared<std::optional<Result<net::Target>>>();
+  const auto done = [&loop, posted = loop.posted(),
+                     waiting = std::weak_ptr(found)](Result<net::Target> target) {
+    posted->post([&loop, waiting, target = std::move(target)] {
+      const auto result = waiting.lock();
+      if (!result) return;  // stopped meanwhile
+      *result = target;
+      loop.stop();
     });
-  });
+  };
+  net::Resolver::ofSystem().start(endpoint, net::NamedBy::user, done);
   loop.run();
-  reach->with([](net::EventLoop*& waiting) { waiting = nullptr; });
-  auto target = found->with([](auto& result) { return result; });
-  if (!target) return Error{ErrorCode::interrupted, "interrupted"};
-  return *std::move(target);
+  if (!*found) return Error{ErrorCode::interrupted, "interrupted"};
+  return **found;
 }
 
 }  // namespace
 
 Server::Server(net::EventLoop& loop, MetaserverOptions options)
-    : loop_(loop), options_(std::move(options)), started_(Clock::now()) {}
+    : loop_(loop),
+      options_(std::move(options)),
+      started_(Clock::now()),
+      greeter_({{wire::Purpose::registry}, "this is a metaserver, not a peer"},
+               [this](net::FramedConnection& connection, const wire::Hello& hello) {
+                 greeted(connection, hello);
+               }),
+      prober_(
+          loop, [this] { return newDialled(); }, kProbesAtOnce),
+      dialBack_(loop, [this] { return newDialled(); }) {}
 
 Server::~Server() {
   writer_.reset();  // writes once more, while there is still a registry
@@ -175,50 +183,34 @@ std::optional<net::Admission> Server::onAccept(const net::Address&) {
   return net::Admission{id, &greeter_};
 }
 
-void Server::Greeter::onOpened(net::FramedConnection& connection) {
-  connection.closeAt(Clock::now() + limits::kHelloTimeout, {ErrorCode::timeout, "it said nothing"});
-}
-
-void Server::Greeter::onFrame(net::FramedConnection& connection, std::string_view payload) {
-  const auto hello = wire::decodeHello(payload);
-  const bool welcome = hello && hello->purpose == wire::Purpose::registry;
-  if (!welcome) {
-    const Error why =
-        hello ? Error{ErrorCode::protocol, "this is a metaserver, not a peer"} : hello.error();
-    connection.send(wire::encode(wire::Failure{why.code, why.message}));
-    connection.closeAfterFlush(why);
-    return;
-  }
-  connection.send(wire::encode(wire::welcomeFor(*hello)));
+void Server::greeted(net::FramedConnection& connection, const wire::Hello& hello) {
+  net::sendWelcome(connection, hello);
   connection.closeAt(Clock::now() + kSessionSilence, {ErrorCode::timeout, "it has fallen silent"});
-  connection.setHandler(server_.sessions_);
-  server_.registry_.with([&](auto& registry) {
+  connection.setHandler(*this);
+  registry_.with([&](auto& registry) {
     registry->opened(connection.id(), withoutScope(connection.remoteAddress().host), Clock::now());
   });
 }
 
-void Server::Sessions::onFrame(net::FramedConnection& connection, std::string_view payload) {
+void Server::onFrame(net::FramedConnection& connection, std::string_view payload) {
   const auto request = wire::decodeRegistryRequest(payload);
   if (!request) {
     log::warning("{} sent what is no request: {}", connection.remote().text(),
                  request.error().message);
     connection.send(wire::encode(
         wire::RegistryReply(wire::Failure{request.error().code, request.error().message})));
-    connection.closeAfterFlush(request.error());
-    return;
+    return connection.closeAfterFlush(request.error());
   }
   connection.closeAt(Clock::now() + kSessionSilence, {ErrorCode::timeout, "it has fallen silent"});
-  server_.step([&](Registry& registry, TimePoint now, Effects& fx) {
+  step([&](Registry& registry, TimePoint now, Effects& fx) {
     registry.received(connection.id(), *request, now, fx);
   });
-  if (std::holds_alternative<wire::RegistryHeartbeat>(*request)) {
-    server_.dialBack_.heartbeat(connection);
-  }
+  if (std::holds_alternative<wire::RegistryHeartbeat>(*request)) dialBack_.heartbeat(connection);
 }
 
-void Server::Sessions::onClosed(net::FramedConnection& connection, const Error&) {
-  server_.dialBack_.closed(connection.id());
-  server_.step([&](Registry& registry, TimePoint now, Effects& fx) {
+void Server::onClosed(net::FramedConnection& connection, const Error&) {
+  dialBack_.closed(connection.id());
+  step([&](Registry& registry, TimePoint now, Effects& fx) {
     registry.closed(connection.id(), now, fx);
   });
 }
@@ -226,34 +218,18 @@ void Server::Sessions::onClosed(net::FramedConnection& connection, const Error&)
 // --- peers of before ---
 
 void Server::probeMore() {
-  while (!toProbe_.empty() && probing_.size() < kProbesAtOnce) {
+  while (!toProbe_.empty() && prober_.hasRoom()) {
     const Probe probe = std::move(toProbe_.front());
     toProbe_.pop_front();
-    const ConnectionId id{++connections_ * 2 + 1};
-    // A host name cannot be looked up here; its peer has the full time to come back.
-    if (loop_.dial(id, probe.endpoint, prober_, limits::kProbeTimeout))
-      probing_.emplace(id, probe.id);
+    prober_.probe(probe.endpoint, [this, id = probe.id](const Result<void>& listens) {
+      // A host that keeps silent may be a peer that is stopped.
+      const bool listening = listens.ok() || listens.error().code == ErrorCode::timeout;
+      step([&](Registry& registry, TimePoint now, Effects& fx) {
+        registry.probed(id, listening, now, fx);
+      });
+      probeMore();
+    });
   }
-}
-
-void Server::Prober::onOpened(net::FramedConnection& connection) {
-  server_.probed(connection.id(), true);
-  connection.close({ErrorCode::failed, "it listens, that was all"});
-}
-
-void Server::Prober::onClosed(net::FramedConnection& connection, const Error& why) {
-  server_.probed(connection.id(), why.code == ErrorCode::timeout);
-}
-
-void Server::probed(ConnectionId connection, bool listening) {
-  const auto probe = probing_.find(connection);
-  if (probe == probing_.end()) return;
-  const PeerId id = probe->second;
-  probing_.erase(probe);
-  step([&](Registry& registry, TimePoint now, Effects& fx) {
-    registry.probed(id, listening, now, fx);
-  });
-  probeMore();
 }
 
 // --- commands ---

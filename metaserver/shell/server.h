@@ -1,12 +1,14 @@
-// The metaserver's shell: sockets around the registry.
+// The metaserver's shell: its sockets, around the registry, and what its commands ask for.
 //
-// Owns the listener and the registry (one mutex: Guarded). The loop's thread feeds the registry;
-// command threads and the files' writer look at a copy that follows it, a page of changes at a time
-// (registry_follower.h). So no thread holds the mutex for long, or while it waits for a socket or a
-// disk.
+//   accepted --Hello for the registry--> session --ends, or is silent for kSessionSilence--> closed
+//            --another first frame, or silence--> closed with a Failure (handshake.h)
 //
-//   accepted --Hello (purpose registry)--> session --ends--> closed
-//      \--anything else, or silence for limits::kHelloTimeout--> closed with a Failure
+// Owns the listener and the registry, which one mutex guards (Guarded). The loop's thread feeds the
+// registry. The threads of commands and the writer of files read a copy that follows it, a page of
+// changes at a time (registry_follower.h). So no thread holds the mutex for long, or while it waits
+// for a socket or a disk.
+//
+// Thread rule: the loop's thread, but for the functions that say otherwise. Built by main().
 #pragma once
 
 #include <deque>
@@ -15,17 +17,21 @@
 
 #include "common/base/guarded.h"
 #include "common/net/event_loop.h"
+#include "common/net/handshake.h"
 #include "common/net/listener.h"
 #include "metaserver/core/registry.h"
 #include "metaserver/shell/dial_back.h"
 #include "metaserver/shell/files_writer.h"
-#include "metaserver/shell/registry_follower.h"
 #include "metaserver/shell/metaserver_service.h"
 #include "metaserver/shell/options.h"
+#include "metaserver/shell/prober.h"
+#include "metaserver/shell/registry_follower.h"
 
 namespace espalier::metaserver::shell {
 
-class Server final : public MetaserverService, private net::ListenerHandler {
+class Server final : public MetaserverService,
+                     private net::ListenerHandler,
+                     private net::ConnectionHandler {
  public:
   // Binds the port, and nothing else yet: fails with `unavailable` when it is taken. A name is
   // looked up with the loop running, so that a signal can stop that: `interrupted` then.
@@ -46,64 +52,35 @@ class Server final : public MetaserverService, private net::ListenerHandler {
   void stop() override { loop_.stop(); }
 
  private:
-  // Connections that have not said Hello.
-  class Greeter final : public net::ConnectionHandler {
-   public:
-    explicit Greeter(Server& server) : server_(server) {}
-    void onOpened(net::FramedConnection& connection) override;
-    void onFrame(net::FramedConnection& connection, std::string_view payload) override;
-    void onClosed(net::FramedConnection&, const Error&) override {}
-
-   private:
-    Server& server_;
-  };
-  class Sessions final : public net::ConnectionHandler {
-   public:
-    explicit Sessions(Server& server) : server_(server) {}
-    void onFrame(net::FramedConnection& connection, std::string_view payload) override;
-    void onClosed(net::FramedConnection& connection, const Error& why) override;
-
-   private:
-    Server& server_;
-  };
-  // Is a peer of before still listening?
-  class Prober final : public net::ConnectionHandler {
-   public:
-    explicit Prober(Server& server) : server_(server) {}
-    void onOpened(net::FramedConnection& connection) override;
-    void onFrame(net::FramedConnection&, std::string_view) override {}
-    void onClosed(net::FramedConnection& connection, const Error& why) override;
-
-   private:
-    Server& server_;
-  };
-
   Server(net::EventLoop& loop, MetaserverOptions options);
+  // --- sessions: connections that have said Hello
   std::optional<net::Admission> onAccept(const net::Address& remote) override;
+  void greeted(net::FramedConnection& connection, const wire::Hello& hello);
+  void onFrame(net::FramedConnection& connection, std::string_view payload) override;
+  void onClosed(net::FramedConnection& connection, const Error& why) override;
+
   template <typename Event>
   void step(Event&& event);
   void carryOut(Effects& fx);
   std::optional<Snapshot> snapshot(std::uint64_t newerThan);
+  ConnectionId newDialled() { return ConnectionId{++connections_ * 2 + 1}; }
   void probeMore();
-  void probed(ConnectionId connection, bool listening);
   Result<State> readState() const;
   std::string statePath() const { return options_.state + "/network"; }
 
   net::EventLoop& loop_;
   const MetaserverOptions options_;
   const TimePoint started_;
-  Greeter greeter_{*this};
-  Sessions sessions_{*this};
-  Prober prober_{*this};
+  net::HelloHandler greeter_;
   std::unique_ptr<net::Listener> listener_;
   Guarded<std::unique_ptr<Registry>> registry_{};
   Guarded<RegistryFollower> follower_{};  // locked before the registry, never after
   TimePoint deadline_ = kNever;
   std::uint64_t connections_ = 0;
   std::deque<Probe> toProbe_;
-  std::map<ConnectionId, PeerId> probing_;
   State opened_;  // what the state file had when it was opened
-  DialBack dialBack_{loop_, [this] { return ConnectionId{++connections_ * 2 + 1}; }};
+  Prober prober_;
+  DialBack dialBack_;
   std::unique_ptr<FilesWriter> writer_;
 };
 

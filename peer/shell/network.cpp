@@ -26,6 +26,17 @@ Network::Network(net::EventLoop& loop, Membership::Options options, Owner owner)
       random_(seededFromKernel()),
       owner_(std::move(owner)),
       peer_(std::move(options), random_, Clock::now()),
+      greeter_({{wire::Purpose::link, wire::Purpose::transfer, wire::Purpose::push},
+                "this is a peer, not a metaserver"},
+               [this](net::FramedConnection& connection, const wire::Hello& hello) {
+                 greeted(connection, hello);
+               }),
+      registryWelcome_(
+          [this](net::FramedConnection& connection) { welcomed(connection, Phase::registry); },
+          [this](ConnectionId connection, const Error& why) { dialFailed(connection, why); }),
+      linkWelcome_(
+          [this](net::FramedConnection& connection) { welcomed(connection, Phase::link); },
+          [this](ConnectionId connection, const Error& why) { dialFailed(connection, why); }),
       reach_(loop.posted()) {
   loop_.setTick([this] { return deadline(); }, [this](TimePoint now) { tick(now); });
 }
@@ -62,11 +73,7 @@ void Network::matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64
 
 bool Network::send(const Send& send) {
   auto* connection = loop_.find(send.to);
-  if (connection == nullptr) {
-    const auto early = early_.find(send.to);
-    if (early != early_.end()) wire::appendFrame(encodeMessage(send.message), early->second);
-    return false;
-  }
+  if (connection == nullptr) return false;
   connection->send(encodeMessage(send.message));
   return connection->isCongested();
 }
@@ -77,7 +84,7 @@ void Network::close(ConnectionId connection) {
 
 void Network::notice(const Notice& notice) {
   if (notice.kind == Notice::Kind::metaserverLost) {
-    failAnswers({ErrorCode::unavailable, "the metaserver is out of reach"});
+    answers_.failAll({ErrorCode::unavailable, "the metaserver is out of reach"});
   }
   owner_.notice(notice);
 }
@@ -115,109 +122,64 @@ void Network::lookUp(const Endpoint& endpoint, net::NamedBy who,
 
 void Network::dial(const Dial& wanted) {
   const bool isRegistry = wanted.purpose == wire::Purpose::registry;
-  states_[wanted.connection] = {isRegistry ? Kind::registry : Kind::link, false};
-  early_[wanted.connection];
+  phases_[wanted.connection] = Phase::dialling;
+  auto& handler = isRegistry ? registryWelcome_ : linkWelcome_;
   const auto who = isRegistry ? net::NamedBy::user : net::NamedBy::others;
-  lookUp(wanted.to, who, [this, wanted](const Result<net::Target>& target) {
-    if (!states_.contains(wanted.connection)) return;  // given up meanwhile
-    if (target) return dialResolved(wanted, *target);
-    dialFailed(wanted.connection, target.error());
+  const auto dialled = handler.dial(loop_, wanted.connection, wanted.to, who, wanted.purpose);
+  if (dialled) return;
+  // After the step that wanted it.
+  loop_.post([this, connection = wanted.connection, why = dialled.error()] {
+    dialFailed(connection, why);
   });
 }
 
-// The core hears of it later: it may be the one that just asked for it.
-void Network::dialFailed(ConnectionId connection, Error why) {
-  states_.erase(connection);
-  early_.erase(connection);
-  loop_.post([this, connection, why = std::move(why)] {
-    step([&](TimePoint now, Effects& fx) { peer_.failed(connection, why, now, fx); });
-  });
+void Network::dialFailed(ConnectionId connection, const Error& why) {
+  executor_.closed(connection);
+  if (phases_.erase(connection) == 0) return;
+  step([&](TimePoint now, Effects& fx) { peer_.failed(connection, why, now, fx); });
 }
 
-void Network::dialResolved(const Dial& wanted, const net::Target& to) {
-  auto dialled = loop_.dial(wanted.connection, to, control_);
-  if (!dialled) return dialFailed(wanted.connection, dialled.error());
-  wire::Hello hello;
-  hello.purpose = wanted.purpose;
-  (*dialled)->send(wire::encode(hello));
-  if (const auto early = early_.find(wanted.connection); early != early_.end()) {
-    wire::FrameReader reader;
-    reader.append(early->second);
-    for (auto frame = reader.next(); frame && *frame; frame = reader.next()) {
-      (*dialled)->send(**frame);
-    }
-    early_.erase(early);
+void Network::welcomed(net::FramedConnection& connection, Phase phase) {
+  const ConnectionId id = connection.id();
+  const Endpoint here = connection.localAddress();
+  phases_[id] = phase;
+  connection.setHandler(*this);
+  const auto address = net::Address::fromEndpoint(here);
+  if (phase == Phase::registry && address && address->isLinkLocal()) {
+    net::Resolver::ofSystem().useInterface(address->interfaceNumber());
   }
+  step([&](TimePoint now, Effects& fx) { peer_.opened(id, here.host, now, fx); });
 }
 
 std::optional<net::Admission> Network::onAccept(const net::Address&) {
   return net::Admission{ConnectionId{++accepted_ * 2}, &greeter_};
 }
 
-void Network::Greeter::onOpened(net::FramedConnection& connection) {
-  connection.closeAt(Clock::now() + limits::kHelloTimeout, {ErrorCode::timeout, "it said nothing"});
-}
-
-void Network::Greeter::onFrame(net::FramedConnection& connection, std::string_view payload) {
-  const auto hello = wire::decodeHello(payload);
-  if (!hello || hello->purpose == wire::Purpose::registry) {
-    const Error why =
-        hello ? Error{ErrorCode::protocol, "this is a peer, not a metaserver"} : hello.error();
-    connection.send(wire::encode(wire::Failure{why.code, why.message}));
-    connection.closeAfterFlush(why);
+void Network::greeted(net::FramedConnection& connection, const wire::Hello& hello) {
+  if (hello.purpose != wire::Purpose::link) {
+    if (auto stream = connection.detach()) owner_.transfer(std::move(stream), hello);
     return;
   }
-  if (hello->purpose == wire::Purpose::transfer || hello->purpose == wire::Purpose::push) {
-    if (auto stream = connection.detach()) network_.owner_.transfer(std::move(stream), *hello);
-    return;
-  }
-  connection.send(wire::encode(wire::welcomeFor(*hello)));
+  net::sendWelcome(connection, hello);
   connection.closeAt(Clock::now() + limits::kHelloTimeout,
                      {ErrorCode::timeout, "it asked for no link"});
-  network_.states_[connection.id()] = {Kind::link, true};
-  connection.setHandler(network_.control_);
+  phases_[connection.id()] = Phase::link;
+  connection.setHandler(*this);
 }
 
-// Of what was dialled: somebody accepts, which a process that is stopped does, too.
-void Network::Control::onOpened(net::FramedConnection& connection) {
-  connection.closeAt(Clock::now() + limits::kHelloTimeout, {ErrorCode::timeout, "it said nothing"});
-}
-
-void Network::Control::onFrame(net::FramedConnection& connection, std::string_view payload) {
-  network_.received(connection, payload);
-}
-
-void Network::received(net::FramedConnection& connection, std::string_view payload) {
+void Network::onFrame(net::FramedConnection& connection, std::string_view payload) {
   const ConnectionId id = connection.id();
-  const auto state = states_.find(id);
-  if (state == states_.end()) return;  // given up already
+  const auto phase = phases_.find(id);
+  if (phase == phases_.end()) return;  // it was given up
   const auto drop = [&](const Error& error) {
     log::warning("{}: {}", connection.remote().text(), error.message);
-    states_.erase(id);
-    connection.close(error);
-    step([&](TimePoint now, Effects& fx) { peer_.failed(id, error, now, fx); });
+    connection.close(error);  // of the code `protocol`
   };
-  if (!state->second.welcomed) {
-    const auto welcome = wire::decodeWelcome(payload);
-    if (!welcome) {
-      states_.erase(state);
-      connection.close(welcome.error());
-      return step([&](TimePoint now, Effects& fx) { peer_.failed(id, welcome.error(), now, fx); });
-    }
-    state->second.welcomed = true;
-    connection.keepOpen();
-    const auto here = net::Address::fromEndpoint(connection.localAddress());
-    if (state->second.kind == Kind::registry && here && here->isLinkLocal()) {
-      net::Resolver::ofSystem().useInterface(here->interfaceNumber());
-    }
-    const std::string local = connection.localAddress().host;
-    return step([&](TimePoint now, Effects& fx) { peer_.opened(id, local, now, fx); });
-  }
-  if (state->second.kind == Kind::registry) {
+  if (phase->second == Phase::registry) {
     const auto reply = wire::decodeRegistryReply(payload);
     if (!reply) return drop(reply.error());
     step([&](TimePoint now, Effects& fx) { peer_.received(id, *reply, now, fx); });
-    return answered(*reply);
+    return answers_.answer(*reply);
   }
   const auto message = wire::decodeLink(payload);
   if (!message) return drop(message.error());
@@ -225,31 +187,54 @@ void Network::received(net::FramedConnection& connection, std::string_view paylo
   step([&](TimePoint now, Effects& fx) { peer_.received(id, *message, now, fx); });
 }
 
-void Network::Control::onClosed(net::FramedConnection& connection, const Error& why) {
-  network_.executor_.closed(connection.id());
-  const auto state = network_.states_.find(connection.id());
-  if (state == network_.states_.end()) return;
-  const bool welcomed = state->second.welcomed;
-  network_.states_.erase(state);
-  network_.step([&](TimePoint now, Effects& fx) {
-    if (welcomed && why.code != ErrorCode::protocol) {
-      network_.peer_.closed(connection.id(), now, fx);
-    } else {
-      network_.peer_.failed(connection.id(), why, now, fx);
-    }
+void Network::onDrained(net::FramedConnection& connection) {
+  executor_.drained(connection.id());
+}
+
+void Network::onClosed(net::FramedConnection& connection, const Error& why) {
+  const ConnectionId id = connection.id();
+  executor_.closed(id);
+  if (phases_.erase(id) == 0) return;
+  step([&](TimePoint now, Effects& fx) {
+    if (why.code == ErrorCode::protocol) return peer_.failed(id, why, now, fx);
+    peer_.closed(id, now, fx);
   });
 }
 
-// Who has never answered hears no last words either: waiting for it would only hold up our end.
+// An end that has never answered is not waited for: it would not read what is sent last.
 void Network::giveUp(ConnectionId id, Error why) {
-  const auto state = states_.find(id);
-  const bool silent = state != states_.end() && !state->second.welcomed;
-  if (state != states_.end()) states_.erase(state);
-  early_.erase(id);
+  const auto phase = phases_.find(id);
+  const bool silent = phase != phases_.end() && phase->second == Phase::dialling;
+  if (phase != phases_.end()) phases_.erase(phase);
   auto* connection = loop_.find(id);
   if (connection == nullptr) return;
   if (silent) return connection->close(std::move(why));
   connection->closeAfterFlush(std::move(why));
+}
+
+void Network::pauseLinks(ConnectionId except) {
+  for (const auto& [id, phase] : phases_) {
+    if (phase != Phase::link || id == except) continue;
+    if (auto* connection = loop_.find(id)) connection->pauseReading();
+  }
+}
+
+void Network::resumeLinks() {
+  for (const auto& [id, phase] : phases_) {
+    if (auto* connection = loop_.find(id)) connection->resumeReading();
+  }
+}
+
+// --- the metaserver's answers ---
+
+void Network::ask(wire::RegistryRequest request, Answer answer, TimePoint now, Effects& fx) {
+  if (!answers_.hasRoomFor(request)) {
+    return answer(Error{ErrorCode::unavailable, "the metaserver does not answer"});
+  }
+  if (!peer_.ask(request, now, fx)) {
+    return answer(Error{ErrorCode::unavailable, "the metaserver is out of reach"});
+  }
+  answers_.add(request, std::move(answer));
 }
 
 // --- time ---
@@ -277,8 +262,8 @@ void Network::leave() {
     leaveBy_ = Clock::now() + kGoodbye;
     nextGoodbyeLook_ = Clock::now();
     step([&](TimePoint now, Effects& fx) { peer_.leave(now, fx); });
-    while (!states_.empty()) {
-      giveUp(states_.begin()->first, {ErrorCode::interrupted, "this peer is leaving"});
+    while (!phases_.empty()) {
+      giveUp(phases_.begin()->first, {ErrorCode::interrupted, "this peer is leaving"});
     }
   });
 }

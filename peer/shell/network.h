@@ -1,20 +1,22 @@
-// A peer's sockets around its core: the event loop's thread, every control connection, the
-// listener.
+// A peer's sockets around its core: the listener, and every connection that the core knows of.
 //
-//   incoming:  accepted --Hello--> link (to the core) | transfer (handed to whoever serves files)
-//   outgoing:  dialled  --Welcome--> open (told to the core) | Failure, silence: failed
+//   dialled:   dialling --Welcome--> registry | link              the core hears `opened`
+//                       --Failure, silence, no connection-->      the core hears `failed`
+//   accepted:  --Hello for a link-->              link            the core hears its first message
+//              --Hello for a transfer, a push-->  detached        the owner gets the stream
+//   registry, link --the other end closes--> the core hears `closed`
+//                  --it sends what is no message--> closed, the core hears `failed`
 //
-// Effects are carried out by the executor that the simulation uses, too (peer/core/executor.h); it
-// slows links down when a queue is full.
+// The core's effects are carried out by the executor that the simulation uses, too
+// (peer/core/executor.h); it slows links down when a queue is full.
 //
-// Thread rule: everything runs on the loop's thread, but call() and stop(), which any other thread
-// may use. The owner's callbacks are called on the loop's thread and must not block.
+// Thread rule: everything runs on the loop's thread, but call(), post(), leave() and end(), which
+// any other thread may use. The owner's callbacks are called on the loop's thread and must not
+// block.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <future>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,15 +25,17 @@
 
 #include "common/base/random.h"
 #include "common/net/event_loop.h"
+#include "common/net/handshake.h"
 #include "common/net/listener.h"
 #include "common/net/resolver.h"
 #include "common/wire/hello.h"
 #include "peer/core/executor.h"
 #include "peer/core/peer.h"
+#include "peer/shell/pending_answers.h"
 
 namespace espalier::peer::shell {
 
-class Network final : private net::ListenerHandler {
+class Network final : private net::ListenerHandler, private net::ConnectionHandler {
  public:
   struct Owner {
     std::function<void(const Notice&)> notice;
@@ -47,7 +51,7 @@ class Network final : private net::ListenerHandler {
     std::function<TimePoint()> deadline;
     std::function<void(TimePoint)> tick;
   };
-  using Answer = std::function<void(Result<wire::RegistryReply>)>;
+  using Answer = PendingAnswers::Answer;
 
   Network(net::EventLoop& loop, Membership::Options options, Owner owner);
   ~Network();
@@ -63,9 +67,8 @@ class Network final : private net::ListenerHandler {
 
   // What a match job has found. On the loop's thread only.
   void matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64_t more, bool indexing);
-  // Asks the metaserver; the answer comes on the loop's thread. On the loop's thread only. At most
-  // limits::kPendingAnswers of a kind are waited for: a metaserver that never answers is not asked
-  // on and on.
+  // Asks the metaserver; the answer comes on the loop's thread. On the loop's thread only. An
+  // error at once where the metaserver is out of reach, or too many wait already.
   void ask(wire::RegistryRequest request, Answer answer, TimePoint now, Effects& fx);
   // `done` on the loop's thread, at once for an IP literal, unless this peer has ended by then. On
   // the loop's thread only.
@@ -77,34 +80,18 @@ class Network final : private net::ListenerHandler {
   void end();
 
  private:
-  enum class Kind { registry, link };
-  struct State {
-    Kind kind = Kind::link;
-    bool welcomed = false;  // an outgoing one: the Welcome has come
-  };
-  class Greeter final : public net::ConnectionHandler {
-   public:
-    explicit Greeter(Network& network) : network_(network) {}
-    void onOpened(net::FramedConnection& connection) override;
-    void onFrame(net::FramedConnection& connection, std::string_view payload) override;
-    void onClosed(net::FramedConnection&, const Error&) override {}
+  enum class Phase { dialling, registry, link };
 
-   private:
-    Network& network_;
-  };
-  class Control final : public net::ConnectionHandler {
-   public:
-    explicit Control(Network& network) : network_(network) {}
-    void onOpened(net::FramedConnection& connection) override;
-    void onFrame(net::FramedConnection& connection, std::string_view payload) override;
-    void onDrained(net::FramedConnection& connection) override;
-    void onClosed(net::FramedConnection& connection, const Error& why) override;
-
-   private:
-    Network& network_;
-  };
-
+  // --- connections
   std::optional<net::Admission> onAccept(const net::Address& remote) override;
+  void greeted(net::FramedConnection& connection, const wire::Hello& hello);
+  void welcomed(net::FramedConnection& connection, Phase phase);
+  void dialFailed(ConnectionId connection, const Error& why);
+  void onFrame(net::FramedConnection& connection, std::string_view payload) override;
+  void onDrained(net::FramedConnection& connection) override;
+  void onClosed(net::FramedConnection& connection, const Error& why) override;
+  void giveUp(ConnectionId connection, Error why);
+
   template <typename Event>
   void step(Event&& event);
 
@@ -124,12 +111,6 @@ class Network final : private net::ListenerHandler {
   void resumeLinks();
 
   void listenAt(Result<net::Target> target);
-  void dialFailed(ConnectionId connection, Error why);
-  void dialResolved(const Dial& dial, const net::Target& to);
-  void giveUp(ConnectionId connection, Error why);
-  void received(net::FramedConnection& connection, std::string_view payload);
-  void answered(const wire::RegistryReply& reply);
-  void failAnswers(const Error& error);
   void tick(TimePoint now);
   TimePoint deadline() const;
 
@@ -138,15 +119,14 @@ class Network final : private net::ListenerHandler {
   Owner owner_;
   Peer peer_;
   Executor<Network> executor_{peer_, *this};
-  Greeter greeter_{*this};
-  Control control_{*this};
+  net::HelloHandler greeter_;            // of what was accepted
+  net::WelcomeHandler registryWelcome_;  // of what was dialled
+  net::WelcomeHandler linkWelcome_;
   std::unique_ptr<net::Listener> listener_;
-  std::unordered_map<ConnectionId, State> states_;
-  // Frames for connections whose host is being looked up.
-  std::map<ConnectionId, std::string> early_;
+  // Those that the core knows of; one that is given up is not here any more.
+  std::unordered_map<ConnectionId, Phase> phases_;
   std::uint64_t accepted_ = 0;
-  std::deque<Answer> topologyAnswers_;  // the metaserver answers in order
-  std::deque<Answer> membersAnswers_;
+  PendingAnswers answers_;
   TimePoint leaveBy_ = kNever;
   TimePoint nextGoodbyeLook_ = kNever;
   // Into the loop, until it has ended; shared with threads that may outlive this.

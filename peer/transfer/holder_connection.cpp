@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "common/base/text.h"
+#include "common/net/handshake.h"
 #include "peer/transfer/fetch_problem.h"
 #include "peer/transfer/paced_stream.h"
 
@@ -14,9 +15,7 @@ namespace espalier::transfer {
 HolderConnection::HolderConnection(Endpoint endpoint, Timeouts timeouts,
                                    net::Interrupter& interrupter, wire::Purpose purpose)
     : endpoint_(std::move(endpoint)), timeouts_(timeouts), interrupter_(interrupter) {
-  wire::Hello hello;
-  hello.purpose = purpose;
-  wire::appendFrame(wire::encode(hello), out_);
+  out_ = net::helloFrame(purpose);
 }
 
 void HolderConnection::queue(const wire::TransferRequest& request) {
@@ -30,9 +29,7 @@ Result<void> HolderConnection::open() {
   if (auto sent = flush(); !sent) return sent;
   auto frame = receiveFrame();
   if (!frame) return frame.error();
-  auto welcome = wire::decodeWelcome(*frame);
-  if (!welcome) return Error{welcome.error().code, escaped(welcome.error().message)};
-  return {};
+  return net::readWelcome(*frame);
 }
 
 Result<void> HolderConnection::flush() {

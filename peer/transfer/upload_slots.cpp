@@ -6,20 +6,17 @@
 #include "common/base/signals.h"
 #include "common/base/text.h"
 #include "common/base/thread.h"
+#include "common/net/handshake.h"
 #include "common/wire/frame.h"
 #include "common/wire/transfer.h"
 
 namespace espalier::transfer {
 namespace {
 
-std::string framed(const std::string& payload) {
-  std::string frame;
-  wire::appendFrame(payload, frame);
-  return frame;
-}
-
 std::string waitingFrame(std::size_t place) {
-  return framed(wire::encode(wire::Waiting{static_cast<std::uint32_t>(place)}));
+  std::string frame;
+  wire::appendFrame(wire::encode(wire::Waiting{static_cast<std::uint32_t>(place)}), frame);
+  return frame;
 }
 
 }  // namespace
@@ -32,13 +29,13 @@ void UploadSlots::serve(std::unique_ptr<net::ByteStream> accepted, const wire::H
       std::make_unique<net::BlockingStream>(std::move(accepted), options_.silence, interrupter_);
   const std::lock_guard lock(mutex_);
   const auto refuse = [&](const char* why) {
-    (void)stream->tryWrite(framed(wire::encode(wire::Failure{ErrorCode::timeout, why})));
+    (void)stream->tryWrite(net::refusalFrame({ErrorCode::timeout, why}));
   };
   if (stopping_ || serving_ + queue_.size() >= options_.slots + options_.queue) {
     return refuse("busy: all slots are in use and the queue is full");
   }
   if (!addThreads()) return refuse("busy: the system has no thread left to serve this");
-  if (!stream->tryWrite(framed(wire::encode(wire::welcomeFor(hello))))) return;
+  if (!stream->tryWrite(net::welcomeFrame(hello))) return;
   queue_.push_back({std::move(stream)});
   queueWake_.notify_one();
   wake_.notify_one();

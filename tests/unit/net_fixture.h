@@ -1,5 +1,5 @@
-// What tests of common/net share: a loopback of their own. A handler that records what it is told, a
-// client that is nothing but a socket, and a loop with a listener.
+// What tests of common/net share: a loopback of their own. A handler that records what it is told,
+// a client that is nothing but a socket, and a loop with a listener.
 #pragma once
 
 #include <doctest/doctest.h>

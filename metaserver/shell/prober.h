@@ -1,0 +1,44 @@
+// Finds out whether a process listens at an endpoint: dials it, and closes at once.
+//
+// At most `atOnce` probes are under way. Thread rule: the loop's thread only. Outlives its
+// connections; used by Server (is a peer of before the restart still there?) and by DialBack (can
+// others reach a new peer?).
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <unordered_map>
+
+#include "common/base/endpoint.h"
+#include "common/base/result.h"
+#include "common/net/event_loop.h"
+
+namespace espalier::metaserver::shell {
+
+class Prober final : private net::ConnectionHandler {
+ public:
+  // Called once: ok, or why the endpoint could not be reached (`timeout`: it kept silent).
+  using Done = std::function<void(const Result<void>& listens)>;
+
+  // `newConnection` makes an id for a connection of ours.
+  Prober(net::EventLoop& loop, std::function<ConnectionId()> newConnection, std::size_t atOnce)
+      : loop_(loop), newConnection_(std::move(newConnection)), atOnce_(atOnce) {}
+
+  bool hasRoom() const { return underWay_.size() < atOnce_; }
+  // Nothing is called where the endpoint can't be dialled from here: a host name (nothing is looked
+  // up for others), or no descriptor left.
+  void probe(const Endpoint& endpoint, Done done);
+
+ private:
+  void onOpened(net::FramedConnection& connection) override;
+  void onFrame(net::FramedConnection&, std::string_view) override {}
+  void onClosed(net::FramedConnection& connection, const Error& why) override;
+  void finish(ConnectionId connection, const Result<void>& listens);
+
+  net::EventLoop& loop_;
+  const std::function<ConnectionId()> newConnection_;
+  const std::size_t atOnce_;
+  std::unordered_map<ConnectionId, Done> underWay_;
+};
+
+}  // namespace espalier::metaserver::shell

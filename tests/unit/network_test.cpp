@@ -1,0 +1,258 @@
+// A peer's sockets around its core, over a loopback of this test's own: against a real Server, and
+// against ends that misbehave.
+#include "peer/shell/network.h"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/unit/server_fixture.h"
+
+using namespace espalier;
+using namespace espalier::peer;
+using namespace espalier::peer::shell;
+using metaserver::shell::test::RunningServer;
+using metaserver::shell::test::Session;
+using namespace std::chrono_literals;
+using wire::Purpose;
+
+namespace {
+
+// A Network whose loop runs on a thread, and what its owner was told.
+class RunningNetwork {
+ public:
+  explicit RunningNetwork(const Endpoint& metaserver)
+      : loop_(std::move(*net::EventLoop::create())),
+        network_(*loop_, optionsFor(metaserver),
+                 {[this](const Notice& notice) { noticed(notice); },
+                  [this](const MatchJob& job) { network_.matched(job.id, {}, 0, false); },
+                  [](SearchUpdate&) {},
+                  [this](std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello) {
+                    const std::lock_guard lock(mutex_);
+                    streams_.emplace_back(std::move(stream), hello.purpose);
+                    changed_.notify_all();
+                  },
+                  [](PushJob&) {}, [](const PushId&) {}, [](const Peer&) {}, [] { return kNever; },
+                  [](TimePoint) {}}),
+        thread_([this] {
+          loop_->run();
+          network_.end();
+        }) {}
+  ~RunningNetwork() { leave(); }
+  RunningNetwork(const RunningNetwork&) = delete;
+  RunningNetwork& operator=(const RunningNetwork&) = delete;
+
+  Network& network() { return network_; }
+  void leave() {
+    if (!thread_.joinable()) return;
+    network_.leave();
+    thread_.join();
+  }
+  void join(const std::string& id) {
+    network_.post([id](Peer& peer, TimePoint now, Effects& fx) {
+      peer.join(*PeerId::parse(id), randomFromKernel<InstanceKey>(), "P2P", now, fx);
+    });
+  }
+  // The text of the first notice of that kind.
+  std::string await(Notice::Kind kind) {
+    std::unique_lock lock(mutex_);
+    const Notice* found = nullptr;
+    const bool came = changed_.wait_for(lock, 30s, [&] {
+      for (const auto& notice : notices_) {
+        if (notice.kind == kind) found = &notice;
+      }
+      return found != nullptr;
+    });
+    REQUIRE(came);
+    return found->text;
+  }
+  std::pair<std::unique_ptr<net::ByteStream>, Purpose> awaitStream() {
+    std::unique_lock lock(mutex_);
+    REQUIRE(changed_.wait_for(lock, 30s, [&] { return !streams_.empty(); }));
+    auto first = std::move(streams_.front());
+    streams_.erase(streams_.begin());
+    return first;
+  }
+  // Where it listens, once it has joined.
+  Endpoint address() {
+    const auto self = network_.call(
+        [](Peer& peer, TimePoint, Effects&) { return peer.membership().tree()->self().endpoint; });
+    REQUIRE(self.ok());
+    return *self;
+  }
+  Result<wire::RegistryReply> ask(wire::RegistryRequest request) {
+    std::promise<Result<wire::RegistryReply>> promise;
+    network_.post([&](Peer&, TimePoint now, Effects& fx) {
+      network_.ask(
+          request, [&](Result<wire::RegistryReply> reply) { promise.set_value(std::move(reply)); },
+          now, fx);
+    });
+    return promise.get_future().get();
+  }
+
+ private:
+  static Membership::Options optionsFor(const Endpoint& metaserver) {
+    Membership::Options options;
+    options.metaserver = metaserver;
+    return options;
+  }
+  void noticed(const Notice& notice) {
+    const std::lock_guard lock(mutex_);
+    notices_.push_back(notice);
+    changed_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Notice> notices_;
+  std::vector<std::pair<std::unique_ptr<net::ByteStream>, Purpose>> streams_;
+  std::unique_ptr<net::EventLoop> loop_;
+  Network network_;
+  std::jthread thread_;
+};
+
+}  // namespace
+
+TEST_CASE("two peers join through a metaserver, link, and stand in its topology") {
+  RunningServer metaserver;
+  RunningNetwork first(metaserver.address());
+  first.join("s1");
+  first.await(Notice::Kind::joined);
+  RunningNetwork second(metaserver.address());
+  second.join("s2");
+  second.await(Notice::Kind::joined);
+  first.await(Notice::Kind::linkUp);
+  second.await(Notice::Kind::linkUp);
+  CHECK(metaserver.members(2) == 2);
+  const auto members = second.ask(wire::MembersRequest{});
+  REQUIRE(members.ok());
+  CHECK(std::get<wire::Members>(*members).count == 2);
+  second.leave();
+  first.await(Notice::Kind::linkDown);
+  CHECK(metaserver.members(1) == 1);
+}
+
+TEST_CASE("answers go to those that wait for their kind, in order, each once; the rest fail") {
+  PendingAnswers pending;
+  std::vector<std::string> told;
+  const auto add = [&](const wire::RegistryRequest& request, const std::string& name) {
+    pending.add(request, [&told, name](const Result<wire::RegistryReply>& reply) {
+      told.push_back(name + (reply ? " answered" : " failed"));
+    });
+  };
+  add(wire::TopologyRequest{}, "t1");
+  add(wire::MembersRequest{}, "m1");
+  add(wire::TopologyRequest{}, "t2");
+  pending.answer(wire::Topology{});
+  pending.answer(wire::Wait{"not an answer"});
+  pending.answer(wire::Members{});
+  pending.answer(wire::Members{});  // nobody asked for it
+  pending.failAll({ErrorCode::unavailable, "gone"});
+  pending.answer(wire::Topology{});
+  CHECK(told == std::vector<std::string>{"t1 answered", "m1 answered", "t2 failed"});
+  for (std::size_t i = 0; i < limits::kPendingAnswers; ++i) {
+    REQUIRE(pending.hasRoomFor(wire::TopologyRequest{}));
+    add(wire::TopologyRequest{}, "more");
+  }
+  CHECK_FALSE(pending.hasRoomFor(wire::TopologyRequest{}));
+  CHECK(pending.hasRoomFor(wire::MembersRequest{}));
+}
+
+TEST_CASE("a metaserver is found by its name") {
+  RunningServer metaserver;
+  RunningNetwork network({"localhost", metaserver.address().port});
+  network.join("s1");
+  network.await(Notice::Kind::joined);
+}
+
+TEST_CASE("a metaserver that is not there is told, and what is asked of it fails at once") {
+  Endpoint gone;
+  {
+    RunningServer metaserver;
+    gone = metaserver.address();
+  }
+  RunningNetwork network(gone);
+  network.network().post([](Peer& peer, TimePoint now, Effects& fx) { peer.connect(now, fx); });
+  network.await(Notice::Kind::metaserverLost);
+  const auto members = network.ask(wire::MembersRequest{});
+  REQUIRE_FALSE(members.ok());
+  CHECK(members.error().message == "the metaserver is out of reach");
+}
+
+TEST_CASE("answers that are waited for fail when the metaserver goes") {
+  RunningServer metaserver;
+  RunningNetwork network(metaserver.address());
+  network.join("s1");
+  network.await(Notice::Kind::joined);
+  metaserver.stop();
+  network.await(Notice::Kind::metaserverLost);
+  CHECK_FALSE(network.ask(wire::TopologyRequest{}).ok());
+}
+
+TEST_CASE("another peer in the metaserver's place is told as that") {
+  RunningServer metaserver;
+  RunningNetwork other(metaserver.address());
+  other.join("s1");
+  other.await(Notice::Kind::joined);
+  RunningNetwork network(other.address());
+  network.join("s2");
+  const auto text = network.await(Notice::Kind::mismatch);
+  CHECK(text.find("this is a peer, not a metaserver") != std::string::npos);
+}
+
+TEST_CASE("a connection for a transfer or a push goes to the owner, with what came behind Hello") {
+  RunningServer metaserver;
+  RunningNetwork network(metaserver.address());
+  network.join("s1");
+  network.await(Notice::Kind::joined);
+  const net::Interrupter never;
+  for (const auto purpose : {Purpose::transfer, Purpose::push}) {
+    net::BlockingStream asker(*net::dialBlocking(network.address(), 10s, never), 10s, never);
+    REQUIRE(asker.write(net::helloFrame(purpose) + "request").ok());
+    auto [stream, said] = network.awaitStream();
+    CHECK(said == purpose);
+    net::BlockingStream server(std::move(stream), 10s, never);
+    std::array<std::byte, 7> request;
+    REQUIRE(server.readAll(request).ok());
+    REQUIRE(server.write("answer").ok());
+    std::array<std::byte, 6> answer;
+    CHECK(asker.readAll(answer).ok());
+  }
+}
+
+TEST_CASE("an asker for the registry, noise, and a link that sends noise are turned away") {
+  RunningServer metaserver;
+  RunningNetwork network(metaserver.address());
+  network.join("s1");
+  network.await(Notice::Kind::joined);
+  Session registry(network.address(), Purpose::registry);
+  const auto refused = registry.welcomed();
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().message == "this is a peer, not a metaserver");
+  CHECK(registry.hear().empty());
+  Session link(network.address(), Purpose::link);
+  REQUIRE(link.welcomed().ok());
+  link.sayFrame("\xff\xff noise");
+  CHECK(link.hear().empty());
+  CHECK(network.ask(wire::MembersRequest{}).ok());
+}
+
+TEST_CASE("a peer that leaves is through in time, and calls after that are interrupted") {
+  RunningServer metaserver;
+  RunningNetwork network(metaserver.address());
+  network.join("s1");
+  network.await(Notice::Kind::joined);
+  const TimePoint begun = Clock::now();
+  network.leave();
+  CHECK(Clock::now() - begun < 20s);
+  const auto late = network.network().call([](Peer&, TimePoint, Effects&) { return 1; });
+  REQUIRE_FALSE(late.ok());
+  CHECK(late.error().code == ErrorCode::interrupted);
+  CHECK(metaserver.members(0) == 0);
+}

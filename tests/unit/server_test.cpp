@@ -1,0 +1,149 @@
+// The metaserver's sockets around its registry, over a loopback of this test's own.
+#include "metaserver/shell/server.h"
+
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/unit/server_fixture.h"
+
+using namespace espalier;
+using namespace espalier::metaserver::shell;
+using namespace espalier::metaserver::shell::test;
+using wire::Purpose;
+
+TEST_CASE("a session that says Hello and joins is admitted, and stands in the topology") {
+  RunningServer running;
+  Session session(running.address(), Purpose::registry);
+  REQUIRE(session.welcomed().ok());
+  session.say(joinOf("s1"));
+  const auto admitted = session.reply<wire::Admitted>();
+  CHECK(admitted.self.id.text() == "s1");
+  CHECK(admitted.self.endpoint.host == "127.0.0.1");
+  CHECK(admitted.self.endpoint.port != 0);
+  CHECK(admitted.source == "127.0.0.1");
+  CHECK(admitted.referral.kind == wire::Referral::Kind::root);
+  const auto topology = running.server().topology({});
+  REQUIRE(topology.ok());
+  REQUIRE(topology->peers.size() == 1);
+  session.say(wire::TopologyRequest{});
+  const auto page = session.reply<wire::Topology>();
+  REQUIRE(page.entries.size() == 1);
+  CHECK(page.entries[0].member.id.text() == "s1");
+}
+
+TEST_CASE("a connection for anything else is refused in words, and so is a first frame of noise") {
+  RunningServer running;
+  for (const auto purpose : {Purpose::link, Purpose::transfer, Purpose::push}) {
+    Session session(running.address(), purpose);
+    const auto refused = session.welcomed();
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.error().message == "this is a metaserver, not a peer");
+    CHECK(session.hear().empty());
+  }
+  CHECK(running.server().status()->members == 0);
+}
+
+TEST_CASE("a wrong join word is refused, and the next one is tried on the same session") {
+  RunningServer running;
+  Session session(running.address(), Purpose::registry);
+  REQUIRE(session.welcomed().ok());
+  session.say(joinOf("s1", "yes"));
+  CHECK(session.reply<wire::WordRefused>().word == "P2P");
+  session.say(joinOf("s1"));
+  CHECK(session.reply<wire::Admitted>().self.id.text() == "s1");
+}
+
+TEST_CASE("a frame that is no request is answered with the reason and ends that session only") {
+  RunningServer running;
+  Session good(running.address(), Purpose::registry);
+  REQUIRE(good.welcomed().ok());
+  good.say(joinOf("s1"));
+  (void)good.reply<wire::Admitted>();
+  Session bad(running.address(), Purpose::registry);
+  REQUIRE(bad.welcomed().ok());
+  bad.sayFrame("\xff\xff noise");
+  CHECK(bad.reply<wire::Failure>().code == ErrorCode::protocol);
+  CHECK(bad.hear().empty());
+  good.say(wire::MembersRequest{});
+  CHECK(good.reply<wire::Members>().count == 1);
+}
+
+TEST_CASE("requests that follow the Hello at once are answered in their order") {
+  RunningServer running;
+  Session session(running.address(), Purpose::registry);
+  session.say(joinOf("s1"));
+  session.say(wire::MembersRequest{});
+  session.say(wire::TopologyRequest{});
+  REQUIRE(session.welcomed().ok());
+  (void)session.reply<wire::Admitted>();
+  CHECK(session.reply<wire::Members>().count == 1);
+  CHECK(session.reply<wire::Topology>().entries.size() == 1);
+}
+
+TEST_CASE("many that join at once each get an order and a port of their own") {
+  constexpr std::size_t kPeers = 64;
+  RunningServer running;
+  std::vector<std::unique_ptr<Session>> sessions;
+  for (std::size_t i = 0; i < kPeers; ++i) {
+    sessions.push_back(std::make_unique<Session>(running.address(), Purpose::registry));
+    sessions.back()->say(joinOf("p" + std::to_string(i)));
+  }
+  std::set<std::uint16_t> ports;
+  std::set<JoinOrder> orders;
+  for (auto& session : sessions) {
+    REQUIRE(session->welcomed().ok());
+    const auto admitted = session->reply<wire::Admitted>();
+    ports.insert(admitted.self.endpoint.port);
+    orders.insert(admitted.self.order);
+  }
+  CHECK(ports.size() == kPeers);
+  CHECK(orders.size() == kPeers);
+  CHECK(running.members(kPeers) == kPeers);
+}
+
+TEST_CASE("a member that quits, and one whose connection ends, leave the topology") {
+  RunningServer running;
+  std::optional<Session> first(std::in_place, running.address(), Purpose::registry);
+  std::optional<Session> second(std::in_place, running.address(), Purpose::registry);
+  first->say(joinOf("s1"));
+  REQUIRE(first->welcomed().ok());
+  (void)first->reply<wire::Admitted>();
+  second->say(joinOf("s2"));
+  REQUIRE(second->welcomed().ok());
+  (void)second->reply<wire::Admitted>();
+  CHECK(running.members(2) == 2);
+  first->say(wire::Quit{});
+  CHECK(running.members(1) == 1);
+  second.reset();
+  CHECK(running.members(0) == 0);
+}
+
+TEST_CASE("a member is told where nobody can connect to it, with the answer to a heartbeat") {
+  RunningServer running;
+  Session session(running.address(), Purpose::registry);
+  session.say(joinOf("s1"));  // and listens nowhere
+  REQUIRE(session.welcomed().ok());
+  (void)session.reply<wire::Admitted>();
+  std::string problem;
+  for (int heartbeat = 0; heartbeat < 10'000 && problem.empty(); ++heartbeat) {
+    session.say(wire::RegistryHeartbeat{});
+    problem = session.reply<wire::RegistryHeartbeatReply>().unreachable;
+  }
+  CHECK(problem.find("Connection refused") != std::string::npos);
+}
+
+TEST_CASE("a second server on the port fails before it touches a file") {
+  RunningServer running;
+  const auto loop = std::move(*net::EventLoop::create());
+  MetaserverOptions options;
+  options.listen = running.address();
+  options.state = "/nowhere/at/all";
+  const auto second = Server::bind(*loop, options);
+  REQUIRE_FALSE(second.ok());
+  CHECK(second.error().code == ErrorCode::unavailable);
+}
