@@ -1,10 +1,12 @@
 // What a peer's cores ask the shell to do. They own no socket, thread, clock or random generator:
-// they are handed events and `now`, and append here what is to be carried out, in the order of the
-// fields.
+// they are handed events and `now`, and append here what is to be carried out. Executor
+// (executor.h) carries it out, in the order of the fields.
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -12,8 +14,8 @@
 #include "common/wire/hello.h"
 #include "common/wire/link.h"
 #include "common/wire/registry.h"
-#include "peer/core/push.h"
-#include "peer/core/search.h"
+#include "peer/core/push_jobs.h"
+#include "peer/core/search_jobs.h"
 
 namespace espalier::peer {
 
@@ -73,6 +75,12 @@ struct Effects {
   std::vector<PushJob> pushJobs;
   std::set<PushId> pushChanges;  // their ledgers say something new
   std::vector<Notice> notices;
+
+  void send(ConnectionId link, wire::LinkMessage message) {
+    sends.push_back({link, std::move(message)});
+  }
+  // Text for the log, printable.
+  void warn(std::string text) { notices.push_back({Notice::Kind::warning, std::move(text)}); }
 };
 
 }  // namespace espalier::peer

@@ -7,8 +7,6 @@
 
 namespace espalier::peer {
 
-using State = MetaserverSession::State;
-
 Membership::Membership(Options options, Random& random, TimePoint now)
     : options_(std::move(options)),
       random_(random),
@@ -26,6 +24,7 @@ void Membership::join(const PeerId& id, const InstanceKey& key, const std::strin
   id_ = id;
   key_ = key;
   word_ = word;
+  using State = MetaserverSession::State;
   switch (session_.state()) {
     case State::offline:
       return connect(now, fx);
@@ -174,7 +173,8 @@ void Membership::received(ConnectionId connection, const wire::RegistryReply& re
 }
 
 void Membership::admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx) {
-  if (session_.state() != State::joining && !joined()) return;  // this peer did not ask
+  if (session_.state() != MetaserverSession::State::joining && !joined())
+    return;  // this peer did not ask
   if (admitted.self.id != id_) {
     fx.closes.push_back({*session_.connection()});
     return sessionEnded("it admitted another peer", now, fx);
@@ -203,12 +203,12 @@ void Membership::readmitted(const wire::Admitted& admitted, bool sessionIsNew, T
 // The metaserver does not take this peer for the one that it was. Its neighbours know it by its old
 // order of joining, or are of another network: it leaves them and goes on as a newcomer.
 void Membership::startAnew(const wire::Admitted& admitted, TimePoint now, Effects& fx) {
-  fx.notices.push_back({Notice::Kind::warning,
-                        "the metaserver does not know this peer as it was: it leaves its "
-                        "neighbours and begins as a newcomer"});
+  fx.warn(
+      "the metaserver does not know this peer as it was: it leaves its neighbours and begins as a "
+      "newcomer");
   search_->stop(fx);
   tree_->leave(now, fx);
-  tellLinks(tree_->takeChanges(), fx);
+  tellLinks(tree_->takeChanges().links, fx);
   wire::Contact self = admitted.self;
   self.endpoint.port = tree_->self().endpoint.port;  // where it listens
   admitted_ = admitted;
@@ -244,7 +244,7 @@ void Membership::referred(const wire::Referral& referral, TimePoint now, Effects
 }
 
 void Membership::refusedByMetaserver(const wire::Failure& failure, TimePoint now, Effects& fx) {
-  const bool isJoining = session_.state() == State::joining;
+  const bool isJoining = session_.state() == MetaserverSession::State::joining;
   const bool lives = isJoining && tree_;
   if (!lives || !std::exchange(refusalTold_, true)) {
     fx.notices.push_back({Notice::Kind::refused, failure.message});
@@ -299,23 +299,23 @@ TimePoint Membership::deadline() const {
   return tree_ ? std::min({session, tree_->deadline(), search_->deadline()}) : session;
 }
 
-void Membership::tellLinks(const Tree::Changes& changes, Effects& fx) {
-  for (const auto& neighbour : changes.up) {
-    contacts_->remember(neighbour.contact);
-    fx.notices.push_back({Notice::Kind::linkUp, neighbour.contact.id.text()});
-    linkChanges_.up.push_back(neighbour);
+void Membership::tellLinks(const LinkChanges& changes, Effects& fx) {
+  for (const auto& link : changes.up) {
+    contacts_->remember(link.peer);
+    fx.notices.push_back({Notice::Kind::linkUp, link.peer.id.text()});
+    linkChanges_.up.push_back(link);
   }
-  for (const auto& neighbour : changes.down) {
-    fx.notices.push_back({Notice::Kind::linkDown, neighbour.contact.id.text()});
-    linkChanges_.down.push_back(neighbour);
+  for (const auto& link : changes.down) {
+    fx.notices.push_back({Notice::Kind::linkDown, link.peer.id.text()});
+    linkChanges_.down.push_back(link);
   }
 }
 
 void Membership::afterStep(TimePoint now, Effects& fx) {
   if (!tree_ || left_) return;
   const auto changes = tree_->takeChanges();
-  tellLinks(changes, fx);
-  if (changes.links && joined()) session_.send(links(), fx);
+  tellLinks(changes.links, fx);
+  if (!changes.links.empty() && joined()) session_.send(links(), fx);
   for (const auto& contact : changes.heardOf) contacts_->heardOf(contact);
   search_->follow(changes, now, fx);
   if (search_->isNewcomer() && (tree_->parent() || tree_->isRoot())) {

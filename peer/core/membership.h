@@ -29,6 +29,7 @@
 #include "peer/core/connection_numbers.h"
 #include "peer/core/effects.h"
 #include "peer/core/known_contacts.h"
+#include "peer/core/link_changes.h"
 #include "peer/core/metaserver_session.h"
 #include "peer/core/parent_search.h"
 #include "peer/core/tree.h"
@@ -76,11 +77,7 @@ class Membership {
   void tick(TimePoint now, Effects& fx);
   TimePoint deadline() const;
 
-  // Links that came up and went down since the last call.
-  struct LinkChanges {
-    std::vector<Tree::Neighbour> up;
-    std::vector<Tree::Neighbour> down;
-  };
+  // Since the last call.
   LinkChanges takeLinkChanges() { return std::exchange(linkChanges_, {}); }
 
   // Null until this peer listens under the port that it was given.
@@ -105,7 +102,7 @@ class Membership {
   void startAnew(const wire::Admitted& admitted, TimePoint now, Effects& fx);
   void refusedByMetaserver(const wire::Failure& failure, TimePoint now, Effects& fx);
 
-  void tellLinks(const Tree::Changes& changes, Effects& fx);
+  void tellLinks(const LinkChanges& changes, Effects& fx);
   void afterStep(TimePoint now, Effects& fx);
   void observe(TimePoint now);
 

@@ -81,7 +81,7 @@ void ParentSearch::metaserverLost(bool wasJoined, TimePoint now, Effects& fx) {
 void ParentSearch::follow(const Tree::Changes& changes, TimePoint now, Effects& fx) {
   Tree& tree = around_.tree;
   // A root that searches waits for the peers that hung below the child that it lost.
-  if (!changes.down.empty() && tree.isRoot() && !around_.metaserver.joined()) {
+  if (!changes.links.down.empty() && tree.isRoot() && !around_.metaserver.joined()) {
     tryAt_ = std::max(tryAt_, now + limits::kBecomeRootAfter);
   }
   if (changes.lostParent && !tree.parent()) {

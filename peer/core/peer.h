@@ -1,12 +1,19 @@
-// All of a peer that decides and does no I/O: its membership of the network, its searches
-// and pushes, behind one door. The shell and the simulation feed it the same events.
+// All of a peer that decides and does no I/O: its membership of the network, and the components
+// that live on the links of its tree. The shell and the simulation feed it the same events.
 //
-// Not thread-safe. Call tick() when deadline() has passed.
+//   event --> Membership --> what changed of the links --> each component
+//   message of a link --> Membership (if the tree's) or the component that it belongs to
+//
+// The components exist from when this peer listens; before, what is asked of them has no effect, or
+// is answered by an error.
+//
+// Does no I/O, not thread-safe. Call tick() when deadline() has passed.
 #pragma once
 
-#include <map>
+#include <array>
 #include <optional>
 
+#include "peer/core/component.h"
 #include "peer/core/membership.h"
 #include "peer/core/push.h"
 #include "peer/core/search.h"
@@ -56,25 +63,32 @@ class Peer {
   void tick(TimePoint now, Effects& fx);
   TimePoint deadline() const;
 
-  std::size_t openQueries() const { return searches_ ? searches_->openCount() : 0; }
+  std::size_t openQueries() const { return parts_ ? parts_->searches.openCount() : 0; }
   // Null until this peer listens.
-  const Pushes* pushes() const { return pushes_ ? &*pushes_ : nullptr; }
+  const Pushes* pushes() const { return parts_ ? &parts_->pushes : nullptr; }
   const Membership& membership() const { return membership_; }
   const Tree* tree() const { return membership_.tree(); }
   // Whether a connection is the metaserver's, a link, or on its way to be one.
   bool owns(ConnectionId connection) const { return membership_.owns(connection); }
 
  private:
+  // From when this peer listens.
+  struct Components {
+    Components(const wire::Contact& self, PushPolicy policy, Random& random)
+        : searches(self, random), pushes(self, std::move(policy), random) {}
+
+    Searches searches;
+    Pushes pushes;
+    const std::array<Component*, 2> all{&searches, &pushes};
+  };
+
   void afterStep(TimePoint now, Effects& fx);
-  void append(SearchEffects& from, Effects& to);
-  void append(PushEffects& from, Effects& to);
 
   Random& random_;
   Membership membership_;
-  std::optional<Searches> searches_;  // from when this peer listens
   PushPolicy policy_;
-  std::optional<Pushes> pushes_;  // likewise
-  wire::Contact self_;            // as both know this peer
+  std::optional<Components> parts_;
+  wire::Contact self_;  // as the components know this peer
 };
 
 }  // namespace espalier::peer

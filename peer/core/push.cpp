@@ -35,7 +35,7 @@ std::uint64_t pushChunks(const std::vector<wire::PushFile>& files) {
 // --- the sender ---
 
 Result<PushId> Pushes::start(std::vector<wire::PushFile> files, std::vector<PeerId> to,
-                             TimePoint now, PushEffects& fx) {
+                             TimePoint now, Effects& fx) {
   if (files.empty()) return Error{ErrorCode::usage, "there is nothing to push"};
   if (files.size() > limits::kPushFiles || to.size() > limits::kPushTargets ||
       !wire::fitsOffer(files, to)) {
@@ -58,7 +58,7 @@ Result<PushId> Pushes::start(std::vector<wire::PushFile> files, std::vector<Peer
   return id;
 }
 
-void Pushes::finish(const PushId& id, PushEnd end, TimePoint now, PushEffects& fx) {
+void Pushes::finish(const PushId& id, PushEnd end, TimePoint now, Effects& fx) {
   const auto push = pushes_.find(id);
   if (push != pushes_.end() && push->second.mine) receivedEnd(push->second, end, now, fx);
 }
@@ -75,7 +75,7 @@ PushEntry Pushes::ownEntry(const Push& push) const {
 }
 
 // This peer's own state, above whatever is there.
-void Pushes::say(Push& push, PushState state, std::string reason, TimePoint now, PushEffects& fx) {
+void Pushes::say(Push& push, PushState state, std::string reason, TimePoint now, Effects& fx) {
   PushEntry entry = ownEntry(push);
   entry.peer = self_;
   if (entry.version == 0 || state < entry.state) ++entry.version;
@@ -86,11 +86,11 @@ void Pushes::say(Push& push, PushState state, std::string reason, TimePoint now,
 
 // Whether it was new; then all other links hear of it.
 bool Pushes::learn(Push& push, const PushEntry& entry, std::optional<ConnectionId> from,
-                   TimePoint now, PushEffects& fx) {
+                   TimePoint now, Effects& fx) {
   const auto place = push.ledger.merge(entry);
   if (!place) return false;
   push.changedAt = now;
-  fx.changed.insert(push.offer.id);
+  fx.pushChanges.insert(push.offer.id);
   for (auto& [connection, link] : links_) {
     if (from == connection || !link.told.contains(push.offer.id)) continue;
     link.news[push.offer.id].insert(*place);
@@ -120,7 +120,7 @@ TimePoint Pushes::deadline() const {
   return due;
 }
 
-void Pushes::tick(TimePoint now, PushEffects& fx) {
+void Pushes::tick(TimePoint now, Effects& fx) {
   for (auto push = pushes_.begin(); push != pushes_.end();) {
     const auto next = std::next(push);
     if (push->second.taking && now >= push->second.taking->chooseAt) {
@@ -148,10 +148,10 @@ void Pushes::tick(TimePoint now, PushEffects& fx) {
   }
 }
 
-void Pushes::forget(PushMap::iterator push, PushEffects& fx) {
+void Pushes::forget(PushMap::iterator push, Effects& fx) {
   const PushId id = push->first;
-  fx.jobs.emplace_back(PushDrop{id});
-  fx.changed.insert(id);
+  fx.pushJobs.emplace_back(PushDrop{id});
+  fx.pushChanges.insert(id);
   for (auto& [connection, link] : links_) {
     link.told.erase(id);
     link.news.erase(id);
@@ -165,7 +165,7 @@ void Pushes::forget(PushMap::iterator push, PushEffects& fx) {
 }
 
 // The oldest one that this peer has done its part in makes room.
-bool Pushes::makeRoom(TimePoint, PushEffects& fx) {
+bool Pushes::makeRoom(TimePoint, Effects& fx) {
   if (pushes_.size() < limits::kPushes) return true;
   auto oldest = pushes_.end();
   for (auto push = pushes_.begin(); push != pushes_.end(); ++push) {

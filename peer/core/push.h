@@ -44,6 +44,7 @@
 #include "common/base/random.h"
 #include "common/base/result.h"
 #include "common/wire/push.h"
+#include "peer/core/component.h"
 #include "peer/core/ledger.h"
 #include "peer/core/push_sources.h"
 
@@ -57,44 +58,7 @@ struct PushPolicy {
   std::uint64_t limitBytes = 0;
 };
 
-// --- what the shell is to do
-
-// Begin to take these files; from whom follows.
-struct PushReceive {
-  PushId id;
-  PeerId sender;
-  std::vector<wire::PushFile> files;
-};
-// Take what is missing of one stripe from here. Replaces its source before; with another number
-// of stripes than before those of all.
-struct PushTakeFrom {
-  PushId id;
-  std::size_t stripe = 0;
-  std::size_t stripes = 1;
-  wire::Contact source;
-  Duration patience;  // with a source that gives signs of life, but nothing else
-};
-// Stop taking it and giving it.
-struct PushDrop {
-  PushId id;
-};
-using PushJob = std::variant<PushReceive, PushTakeFrom, PushDrop>;
-
-struct PushEffects {
-  std::vector<std::pair<ConnectionId, wire::PushMessage>> sends;
-  std::vector<PushJob> jobs;         // in this order
-  std::set<PushId> changed;          // their ledgers say something new
-  std::vector<std::string> notices;  // for the log; printable
-};
-
-// Why a source is of no use.
-enum class PushTrouble {
-  unreachable,  // or it broke off
-  lied,
-  useless,  // it does not have it, or nothing came from it
-};
-
-class Pushes {
+class Pushes final : public Component {
  public:
   struct View {
     wire::PushOffer offer;
@@ -104,33 +68,29 @@ class Pushes {
 
   Pushes(wire::Contact self, PushPolicy policy, Random& random)
       : self_(std::move(self)), policy_(std::move(policy)), random_(random) {}
-  Pushes(const Pushes&) = delete;
-  Pushes& operator=(const Pushes&) = delete;
 
   // This peer sends `files`, which it has; `to` empty: to all. Fails when too many are open, or
   // they fit no frame.
   Result<PushId> start(std::vector<wire::PushFile> files, std::vector<PeerId> to, TimePoint now,
-                       PushEffects& fx);
+                       Effects& fx);
   // The sender: nobody new takes part (closed), or all who do not have it give up (cancelled).
-  void finish(const PushId& id, wire::PushEnd end, TimePoint now, PushEffects& fx);
+  void finish(const PushId& id, wire::PushEnd end, TimePoint now, Effects& fx);
 
-  // Its order of joining has changed.
-  void setSelf(wire::Contact self) { self_ = std::move(self); }
-
-  // Links of the tree, once both ends agreed.
-  void linkUp(ConnectionId link, const wire::Contact& peer, TimePoint now, PushEffects& fx);
-  void linkDown(ConnectionId link, TimePoint now, PushEffects& fx);
-  void received(ConnectionId link, const wire::PushMessage& message, TimePoint now,
-                PushEffects& fx);
+  // --- Component
+  void linkUp(const TreeLink& link, TimePoint now, Effects& fx) override;
+  void linkDown(ConnectionId link, TimePoint now, Effects& fx) override;
+  // Takes PushOffer and PushLedger.
+  bool received(ConnectionId link, const wire::LinkMessage& message, TimePoint now,
+                Effects& fx) override;
+  void selfChanged(const wire::Contact& self) override { self_ = self; }
+  void tick(TimePoint now, Effects& fx) override;
+  TimePoint deadline() const override;
 
   // How taking goes. What does not fit (an older source, a push that is over) is ignored.
   void sourceFailed(const PushId& id, std::size_t stripe, const PeerId& source, PushTrouble trouble,
-                    TimePoint now, PushEffects& fx);
-  void completed(const PushId& id, TimePoint now, PushEffects& fx);
-  void failedHere(const PushId& id, std::string reason, TimePoint now, PushEffects& fx);
-
-  void tick(TimePoint now, PushEffects& fx);
-  TimePoint deadline() const;
+                    TimePoint now, Effects& fx);
+  void completed(const PushId& id, TimePoint now, Effects& fx);
+  void failedHere(const PushId& id, std::string reason, TimePoint now, Effects& fx);
 
   std::vector<PushId> ids() const;
   std::optional<View> view(const PushId& id) const;
@@ -175,31 +135,31 @@ class Pushes {
   using PushMap = std::map<PushId, Push>;
 
   void receivedOffer(ConnectionId id, Link& link, const wire::PushOffer& offer, TimePoint now,
-                     PushEffects& fx);
+                     Effects& fx);
   void receivedLedger(ConnectionId id, Link& link, const wire::PushLedger& ledger, TimePoint now,
-                      PushEffects& fx);
-  void receivedOwn(Push& push, const wire::PushEntry& claim, TimePoint now, PushEffects& fx);
-  void receivedEnd(Push& push, wire::PushEnd end, TimePoint now, PushEffects& fx);
-  void decide(Push& push, TimePoint now, PushEffects& fx);
-  void tell(Link& link, const std::string& what, PushEffects& fx);
-  bool makeRoom(TimePoint now, PushEffects& fx);
+                      Effects& fx);
+  void receivedOwn(Push& push, const wire::PushEntry& claim, TimePoint now, Effects& fx);
+  void receivedEnd(Push& push, wire::PushEnd end, TimePoint now, Effects& fx);
+  void decide(Push& push, TimePoint now, Effects& fx);
+  void tell(Link& link, const std::string& what, Effects& fx);
+  bool makeRoom(TimePoint now, Effects& fx);
 
   bool isMeant(const Push& push, const PeerId& peer) const;
-  void offerTo(Push& push, ConnectionId id, Link& link, bool late, TimePoint now, PushEffects& fx);
+  void offerTo(Push& push, ConnectionId id, Link& link, bool late, TimePoint now, Effects& fx);
   bool learn(Push& push, const wire::PushEntry& entry, std::optional<ConnectionId> from,
-             TimePoint now, PushEffects& fx);
-  void say(Push& push, wire::PushState state, std::string reason, TimePoint now, PushEffects& fx);
+             TimePoint now, Effects& fx);
+  void say(Push& push, wire::PushState state, std::string reason, TimePoint now, Effects& fx);
   wire::PushEntry ownEntry(const Push& push) const;
 
-  void choose(Push& push, TimePoint now, PushEffects& fx);
+  void choose(Push& push, TimePoint now, Effects& fx);
   void chooseWay(Push& push, const PushSources& sources, std::size_t stripe, TimePoint now,
-                 PushEffects& fx);
-  void stopTaking(Push& push, PushEffects& fx);
+                 Effects& fx);
+  void stopTaking(Push& push, Effects& fx);
 
   TimePoint flushDue(const Link& link) const;
-  void flush(ConnectionId id, Link& link, TimePoint now, PushEffects& fx);
+  void flush(ConnectionId id, Link& link, TimePoint now, Effects& fx);
   TimePoint dropDue(const Push& push) const;
-  void forget(PushMap::iterator push, PushEffects& fx);
+  void forget(PushMap::iterator push, Effects& fx);
 
   wire::Contact self_;
   PushPolicy policy_;

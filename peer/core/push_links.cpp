@@ -30,14 +30,15 @@ std::size_t bytesOf(const PushEntry& entry) {
 
 // --- links ---
 
-void Pushes::linkUp(ConnectionId id, const wire::Contact& peer, TimePoint now, PushEffects& fx) {
+void Pushes::linkUp(const TreeLink& treeLink, TimePoint now, Effects& fx) {
+  const ConnectionId id = treeLink.connection;
   Link& link = links_[id];
-  link.peer = peer;
-  gone_.erase(peer.id);
+  link.peer = treeLink.peer;
+  gone_.erase(link.peer.id);
   for (auto& [pushId, push] : pushes_) offerTo(push, id, link, true, now, fx);
 }
 
-void Pushes::linkDown(ConnectionId id, TimePoint now, PushEffects&) {
+void Pushes::linkDown(ConnectionId id, TimePoint now, Effects&) {
   const auto link = links_.find(id);
   if (link == links_.end()) return;
   const PeerId peer = link->second.peer.id;
@@ -51,7 +52,7 @@ void Pushes::linkDown(ConnectionId id, TimePoint now, PushEffects&) {
 
 // The offer, and all of the ledger.
 void Pushes::offerTo(Push& push, ConnectionId id, Link& link, bool late, TimePoint now,
-                     PushEffects& fx) {
+                     Effects& fx) {
   const auto& pushId = push.offer.id;
   if (!link.told.insert(pushId).second) return;
   PushOffer offer = push.offer;
@@ -65,25 +66,26 @@ void Pushes::offerTo(Push& push, ConnectionId id, Link& link, bool late, TimePoi
     entry.late = offer.late;
     learn(push, entry, std::nullopt, now, fx);
   }
-  fx.sends.emplace_back(id, std::move(offer));
+  fx.send(id, std::move(offer));
   auto& news = link.news[pushId];
   for (const auto& entry : push.ledger.entries()) news.insert(entry.index());
   if (!link.newsSince) link.newsSince = now;
 }
 
-void Pushes::received(ConnectionId id, const wire::PushMessage& message, TimePoint now,
-                      PushEffects& fx) {
+bool Pushes::received(ConnectionId id, const wire::LinkMessage& message, TimePoint now,
+                      Effects& fx) {
+  const auto* offer = std::get_if<PushOffer>(&message);
+  const auto* ledger = std::get_if<PushLedger>(&message);
+  if (offer == nullptr && ledger == nullptr) return false;
   const auto link = links_.find(id);
-  if (link == links_.end()) return;
-  if (const auto* offer = std::get_if<PushOffer>(&message)) {
-    receivedOffer(id, link->second, *offer, now, fx);
-  } else {
-    receivedLedger(id, link->second, std::get<PushLedger>(message), now, fx);
-  }
+  if (link == links_.end()) return true;
+  if (offer != nullptr) receivedOffer(id, link->second, *offer, now, fx);
+  if (ledger != nullptr) receivedLedger(id, link->second, *ledger, now, fx);
+  return true;
 }
 
 void Pushes::receivedOffer(ConnectionId id, Link& link, const PushOffer& offer, TimePoint now,
-                           PushEffects& fx) {
+                           Effects& fx) {
   if (remembered_.contains(offer.id)) return;
   if (const auto known = pushes_.find(offer.id); known != pushes_.end()) {
     offerTo(known->second, id, link, true, now, fx);  // unless it was told; it knows the push
@@ -106,7 +108,7 @@ void Pushes::receivedOffer(ConnectionId id, Link& link, const PushOffer& offer, 
   push.chunks = pushChunks(offer.files);
   push.changedAt = now;
   link.told.insert(offer.id);
-  fx.changed.insert(offer.id);
+  fx.pushChanges.insert(offer.id);
   decide(push, now, fx);
   for (auto& [connection, other] : links_) {
     if (connection != id) offerTo(push, connection, other, false, now, fx);
@@ -114,7 +116,7 @@ void Pushes::receivedOffer(ConnectionId id, Link& link, const PushOffer& offer, 
 }
 
 void Pushes::receivedLedger(ConnectionId id, Link& link, const PushLedger& ledger, TimePoint now,
-                            PushEffects& fx) {
+                            Effects& fx) {
   const auto found = pushes_.find(ledger.id);
   if (found == pushes_.end()) return;
   Push& push = found->second;
@@ -149,7 +151,7 @@ void Pushes::receivedLedger(ConnectionId id, Link& link, const PushLedger& ledge
 
 // What others say of this peer: from before it was started again, or a neighbour took it for lost,
 // or a lie.
-void Pushes::receivedOwn(Push& push, const PushEntry& claim, TimePoint now, PushEffects& fx) {
+void Pushes::receivedOwn(Push& push, const PushEntry& claim, TimePoint now, Effects& fx) {
   const PushEntry own = ownEntry(push);
   if (claim <= own) return;
   // The sender has an entry, too, also after a restart, when the push is not its own any more.
@@ -164,11 +166,11 @@ void Pushes::receivedOwn(Push& push, const PushEntry& claim, TimePoint now, Push
   learn(push, contradiction, std::nullopt, now, fx);
 }
 
-void Pushes::receivedEnd(Push& push, PushEnd end, TimePoint now, PushEffects& fx) {
+void Pushes::receivedEnd(Push& push, PushEnd end, TimePoint now, Effects& fx) {
   if (end <= push.offer.end) return;
   push.offer.end = end;
   push.changedAt = now;
-  fx.changed.insert(push.offer.id);
+  fx.pushChanges.insert(push.offer.id);
   for (auto& [connection, link] : links_) {
     if (!link.told.contains(push.offer.id)) continue;
     link.news[push.offer.id];  // the end alone is news, too
@@ -180,9 +182,9 @@ void Pushes::receivedEnd(Push& push, PushEnd end, TimePoint now, PushEffects& fx
   }
 }
 
-void Pushes::tell(Link& link, const std::string& what, PushEffects& fx) {
+void Pushes::tell(Link& link, const std::string& what, Effects& fx) {
   if (link.blamed.insert(what).second) {
-    fx.notices.push_back(fmt::format("{} sent {}", link.peer.id.text(), what));
+    fx.warn(fmt::format("{} sent {}", link.peer.id.text(), what));
   }
 }
 
@@ -195,7 +197,7 @@ TimePoint Pushes::flushDue(const Link& link) const {
   return std::max(collected, link.flushed.front() + limits::kLedgerWindow);
 }
 
-void Pushes::flush(ConnectionId id, Link& link, TimePoint now, PushEffects& fx) {
+void Pushes::flush(ConnectionId id, Link& link, TimePoint now, Effects& fx) {
   link.flushed.push_back(now);
   if (link.flushed.size() > limits::kLedgerFlushes) link.flushed.pop_front();
   link.newsSince.reset();
@@ -220,7 +222,7 @@ void Pushes::flush(ConnectionId id, Link& link, TimePoint now, PushEffects& fx) 
       places.eraseFirst();
     }
     if (places.empty()) link.news.erase(news);
-    fx.sends.emplace_back(id, std::move(message));
+    fx.send(id, std::move(message));
     if (bytes >= budget) break;
     budget -= bytes;
   }

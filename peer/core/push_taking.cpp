@@ -31,7 +31,7 @@ bool Pushes::isMeant(const Push& push, const PeerId& peer) const {
   return to.empty() || std::find(to.begin(), to.end(), peer) != to.end();
 }
 
-void Pushes::decide(Push& push, TimePoint now, PushEffects& fx) {
+void Pushes::decide(Push& push, TimePoint now, Effects& fx) {
   const auto& sender = push.offer.sender.id;
   if (!isMeant(push, self_.id) || sender == self_.id) return;
   if (policy_.from == PushPolicy::From::none) {
@@ -47,10 +47,10 @@ void Pushes::decide(Push& push, TimePoint now, PushEffects& fx) {
   }
   say(push, PushState::accepted, {}, now, fx);
   push.taking = Taking{now, {}, {}, {}, now};
-  fx.jobs.emplace_back(PushReceive{push.offer.id, sender, push.offer.files});
+  fx.pushJobs.emplace_back(PushReceive{push.offer.id, sender, push.offer.files});
 }
 
-void Pushes::choose(Push& push, TimePoint now, PushEffects& fx) {
+void Pushes::choose(Push& push, TimePoint now, Effects& fx) {
   Taking& taking = *push.taking;
   const bool settling = now < taking.begun + limits::kPushSettling && !push.offer.late;
   // It would choose the same ones.
@@ -77,7 +77,7 @@ void Pushes::choose(Push& push, TimePoint now, PushEffects& fx) {
 }
 
 void Pushes::chooseWay(Push& push, const PushSources& sources, std::size_t stripe, TimePoint now,
-                       PushEffects& fx) {
+                       Effects& fx) {
   Taking& taking = *push.taking;
   Way& way = taking.ways[stripe];
   const TimePoint dried = way.drySince + limits::kPushKept;
@@ -104,13 +104,13 @@ void Pushes::chooseWay(Push& push, const PushSources& sources, std::size_t strip
     const Duration patience = limits::kPushPatience + static_cast<long>(sources.ways[stripe].hops) *
                                                           limits::kPushPatienceHop;
     way.uselessAt = now + limits::kConnectTimeout + patience + limits::kPushSilence;
-    fx.jobs.emplace_back(
+    fx.pushJobs.emplace_back(
         PushTakeFrom{push.offer.id, stripe, taking.ways.size(), next->contact(), patience});
   }
 }
 
 void Pushes::sourceFailed(const PushId& id, std::size_t stripe, const PeerId& source,
-                          PushTrouble trouble, TimePoint now, PushEffects& fx) {
+                          PushTrouble trouble, TimePoint now, Effects& fx) {
   const auto found = pushes_.find(id);
   if (found == pushes_.end() || !found->second.taking) return;
   Taking& taking = *found->second.taking;
@@ -122,24 +122,24 @@ void Pushes::sourceFailed(const PushId& id, std::size_t stripe, const PeerId& so
   choose(found->second, now, fx);
 }
 
-void Pushes::completed(const PushId& id, TimePoint now, PushEffects& fx) {
+void Pushes::completed(const PushId& id, TimePoint now, Effects& fx) {
   const auto push = pushes_.find(id);
   if (push == pushes_.end() || !push->second.taking) return;
   push->second.taking.reset();
   say(push->second, PushState::verified, {}, now, fx);
 }
 
-void Pushes::failedHere(const PushId& id, std::string reason, TimePoint now, PushEffects& fx) {
+void Pushes::failedHere(const PushId& id, std::string reason, TimePoint now, Effects& fx) {
   const auto push = pushes_.find(id);
   if (push == pushes_.end() || !push->second.taking) return;
   push->second.taking.reset();
   say(push->second, PushState::failed, std::move(reason), now, fx);
 }
 
-void Pushes::stopTaking(Push& push, PushEffects& fx) {
+void Pushes::stopTaking(Push& push, Effects& fx) {
   if (!push.taking) return;
   push.taking.reset();
-  fx.jobs.emplace_back(PushDrop{push.offer.id});
+  fx.pushJobs.emplace_back(PushDrop{push.offer.id});
 }
 
 }  // namespace espalier::peer

@@ -36,21 +36,12 @@ milliseconds budgetBehind(milliseconds budget, std::uint32_t hopsLeft) {
                                 limits::kSearchBudgetLeast);
 }
 
-Searches::Searches(PeerId self, Endpoint endpoint, JoinOrder order, Random& random)
-    : self_(std::move(self)), endpoint_(std::move(endpoint)), order_(order), random_(random) {}
-
-void Searches::setSelf(Endpoint endpoint, JoinOrder order) {
-  endpoint_ = std::move(endpoint);
-  order_ = order;
-}
-
 // --- links
 
-void Searches::linkUp(ConnectionId id, PeerId peer, JoinOrder order, TimePoint now,
-                      SearchEffects& fx) {
-  auto& link = links_[id];
-  link.peer = std::move(peer);
-  link.order = order;
+void Searches::linkUp(const TreeLink& treeLink, TimePoint now, Effects& fx) {
+  auto& link = links_[treeLink.connection];
+  link.peer = treeLink.peer.id;
+  link.order = treeLink.peer.order;
   link.tokens = limits::kQueryBurst;
   link.refilled = now;
   link.steps = limits::kMatchStepsPerSecond;
@@ -64,7 +55,7 @@ void Searches::linkUp(ConnectionId id, PeerId peer, JoinOrder order, TimePoint n
   }
 }
 
-void Searches::linkDown(ConnectionId id, TimePoint now, SearchEffects& fx) {
+void Searches::linkDown(ConnectionId id, TimePoint now, Effects& fx) {
   const auto link = links_.find(id);
   if (link == links_.end()) return;
   const auto behind = link->second.behind;
@@ -80,7 +71,7 @@ void Searches::linkDown(ConnectionId id, TimePoint now, SearchEffects& fx) {
   }
 }
 
-void Searches::setPeersBehind(ConnectionId id, std::uint64_t count) {
+void Searches::peersBehind(ConnectionId id, std::uint64_t count) {
   const auto link = links_.find(id);
   if (link != links_.end()) link->second.behind = std::min(count, limits::kMembers);
 }
@@ -98,14 +89,15 @@ void Searches::drained(ConnectionId id) {
 // --- this peer's own
 
 void Searches::matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64_t more,
-                       bool stillIndexing, TimePoint now, SearchEffects& fx) {
+                       bool stillIndexing, TimePoint now, Effects& fx) {
   const auto at = open_.find(id);
   if (at == open_.end() || at->second.matched) return;
   auto& search = at->second;
   search.matched = true;
   std::size_t sent = 0;
   for (auto& hit : hits) {
-    wire::Hit full{std::move(hit.name), hit.sizeBytes, hit.root, self_, endpoint_, hit.partial};
+    wire::Hit full{std::move(hit.name), hit.sizeBytes, hit.root, self_.id,
+                   self_.endpoint,      hit.partial};
     if (sent < limits::kHitsPerPeer && isSendable(full)) {
       search.knowledge.addHit(full);
       ++sent;
@@ -113,15 +105,15 @@ void Searches::matched(const QueryId& id, std::vector<LocalHit> hits, std::uint6
       ++more;
     }
   }
-  search.knowledge.addMore({self_, more});
-  if (stillIndexing) search.knowledge.addIndexing(self_);
-  search.knowledge.cover(order_);
+  search.knowledge.addMore({self_.id, more});
+  if (stillIndexing) search.knowledge.addIndexing(self_.id);
+  search.knowledge.cover(self_.order);
   boundKeptHits(search);
   if (progress(search, now, fx)) forget(at);
 }
 
 Result<QueryId> Searches::ask(PatternKind kind, std::string_view text, std::uint64_t members,
-                              JoinOrder newest, TimePoint now, SearchEffects& fx) {
+                              JoinOrder newest, TimePoint now, Effects& fx) {
   const auto pattern = Pattern::compile(kind, text);
   if (!pattern) return pattern.error();
   if (!makeRoom(std::nullopt, fx)) {
@@ -134,7 +126,7 @@ Result<QueryId> Searches::ask(PatternKind kind, std::string_view text, std::uint
   query.kind = kind;
   query.text = std::string(text);
   query.budget = searchBudget(members);
-  query.asker = self_;
+  query.asker = self_.id;
   query.hopsLeft = static_cast<std::uint32_t>(std::min(2 * members + 16, limits::kMembers));
   auto& search = open(query, std::nullopt, now, fx);
   search.isMine = true;
@@ -154,7 +146,7 @@ std::optional<SearchResult> Searches::cancel(const QueryId& id) {
 
 // --- time
 
-void Searches::tick(TimePoint now, SearchEffects& fx) {
+void Searches::tick(TimePoint now, Effects& fx) {
   for (auto& [id, link] : links_) serveQueue(id, link, now, fx);
   std::vector<QueryId> due;
   for (const auto& [at, id] : agenda_) {
@@ -192,7 +184,7 @@ TimePoint Searches::deadline() const {
 // For one more search from `link` (none: our own). Evicts the oldest that is finished or orphaned;
 // else the oldest of the link that has most, unless that is the very one that wants more: so who
 // floods takes no room from others.
-bool Searches::makeRoom(std::optional<ConnectionId> link, SearchEffects& fx) {
+bool Searches::makeRoom(std::optional<ConnectionId> link, Effects& fx) {
   if (open_.size() < limits::kOpenQueries) return true;
   const auto older = [&](OpenMap::iterator a, OpenMap::iterator b) {
     return b == open_.end() || a->second.arrived < b->second.arrived;
@@ -224,7 +216,7 @@ bool Searches::makeRoom(std::optional<ConnectionId> link, SearchEffects& fx) {
 }
 
 OpenSearch& Searches::open(const wire::Query& query, std::optional<ConnectionId> upstream,
-                           TimePoint arrived, SearchEffects& fx) {
+                           TimePoint arrived, Effects& fx) {
   auto& search = open_[query.id];
   search.upstream = upstream;
   search.query = query;

@@ -48,84 +48,44 @@
 #include "common/base/random.h"
 #include "common/base/result.h"
 #include "common/wire/search.h"
+#include "peer/core/component.h"
 #include "peer/core/search_open.h"
 #include "peer/core/search_result.h"
 
 namespace espalier::peer {
 
-// Look through this peer's share; then call Searches::matched().
-struct MatchJob {
-  QueryId id;
-  PatternKind kind = PatternKind::substring;
-  std::string text;
-  std::size_t limit = 0;               // hits wanted; beyond it only count
-  std::optional<ConnectionId> source;  // the link that asked; none: this peer itself
-  TimePoint until = kNever;            // nobody waits for it any more
-
-  bool operator==(const MatchJob&) const = default;
-};
-
-struct LocalHit {
-  std::string name;
-  std::uint64_t sizeBytes = 0;
-  FileRoot root;
-  bool partial = false;
-};
-
-// News of a search that this peer asked. The last one has the result.
-struct SearchUpdate {
-  QueryId id;
-  std::vector<wire::Hit> hits;  // new ones
-  std::uint64_t searched = 0;
-  std::uint64_t members = 0;
-  std::optional<SearchResult> result;
-};
-
-// To be carried out in this order.
-struct SearchEffects {
-  std::vector<std::pair<ConnectionId, wire::SearchMessage>> sends;
-  std::vector<MatchJob> jobs;
-  std::vector<SearchUpdate> updates;
-  std::vector<std::string> notices;  // for the log; printable
-};
-
-class Searches {
+class Searches final : public Component {
  public:
-  Searches(PeerId self, Endpoint endpoint, JoinOrder order, Random& random);
-  Searches(const Searches&) = delete;
-  Searches& operator=(const Searches&) = delete;
+  // `random` is borrowed.
+  Searches(wire::Contact self, Random& random) : self_(std::move(self)), random_(random) {}
 
-  // What this peer is called in answers from now on: the endpoint may be known late.
-  void setSelf(Endpoint endpoint, JoinOrder order);
+  // --- Component
+  void linkUp(const TreeLink& link, TimePoint now, Effects& fx) override;
+  void linkDown(ConnectionId link, TimePoint now, Effects& fx) override;
+  void peersBehind(ConnectionId link, std::uint64_t count) override;
+  // Until drained() hits are counted instead of sent.
+  void congested(ConnectionId link) override;
+  void drained(ConnectionId link) override;
+  // Takes Query, Answer and Lost.
+  bool received(ConnectionId link, const wire::LinkMessage& message, TimePoint now,
+                Effects& fx) override;
+  void selfChanged(const wire::Contact& self) override { self_ = self; }
+  void tick(TimePoint now, Effects& fx) override;
+  TimePoint deadline() const override;
 
-  // Links of the tree, once both ends agreed.
-  void linkUp(ConnectionId link, PeerId peer, JoinOrder order, TimePoint now, SearchEffects& fx);
-  void linkDown(ConnectionId link, TimePoint now, SearchEffects& fx);
-  // How many peers are reachable over the link, the neighbour included; 0: not known.
-  void setPeersBehind(ConnectionId link, std::uint64_t count);
-  // The link's queue is full: until drained() hits are counted instead of sent.
-  void congested(ConnectionId link);
-  void drained(ConnectionId link);
-
-  void received(ConnectionId link, const wire::SearchMessage& message, TimePoint now,
-                SearchEffects& fx);
   // A match job has ended. `more`: matches beyond `hits`. Unknown ids are ignored.
   void matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64_t more,
-               bool stillIndexing, TimePoint now, SearchEffects& fx);
+               bool stillIndexing, TimePoint now, Effects& fx);
 
   // `members`: of the network now, this peer included. `newest`: the highest join order now, so
   // that who joins later is not counted; kNoOrder if not known. Fails when too many searches are
   // open.
   Result<QueryId> ask(PatternKind kind, std::string_view text, std::uint64_t members,
-                      JoinOrder newest, TimePoint now, SearchEffects& fx);
+                      JoinOrder newest, TimePoint now, Effects& fx);
   // Ends a search that this peer asked, with what there is so far.
   std::optional<SearchResult> cancel(const QueryId& id);
 
-  void tick(TimePoint now, SearchEffects& fx);
-  TimePoint deadline() const;
-
   std::size_t openCount() const { return open_.size(); }
-  std::size_t linkCount() const { return links_.size(); }
 
  private:
   struct QueuedQuery {
@@ -149,56 +109,53 @@ class Searches {
 
   // Links (search.cpp), and what they send (search_receive.cpp).
   void receivedQuery(ConnectionId id, Link& link, const wire::Query& query, TimePoint now,
-                     SearchEffects& fx);
+                     Effects& fx);
   void receivedAnswer(ConnectionId id, Link& link, const wire::Answer& answer, TimePoint now,
-                      SearchEffects& fx);
-  void receivedLost(ConnectionId id, const wire::Lost& lost, TimePoint now, SearchEffects& fx);
+                      Effects& fx);
+  void receivedLost(ConnectionId id, const wire::Lost& lost, TimePoint now, Effects& fx);
   void receivedKnown(ConnectionId id, Link& link, OpenSearch& open, const wire::Query& query,
-                     TimePoint now, SearchEffects& fx);
-  void admit(ConnectionId id, Link& link, const wire::Query& query, TimePoint now,
-             SearchEffects& fx);
-  void refuse(ConnectionId id, const wire::Query& query, SearchEffects& fx);
-  void serveQueue(ConnectionId id, Link& link, TimePoint now, SearchEffects& fx);
+                     TimePoint now, Effects& fx);
+  void admit(ConnectionId id, Link& link, const wire::Query& query, TimePoint now, Effects& fx);
+  void refuse(ConnectionId id, const wire::Query& query, Effects& fx);
+  void serveQueue(ConnectionId id, Link& link, TimePoint now, Effects& fx);
   bool takeToken(Link& link, TimePoint now);
-  void tell(Link& link, const std::string& what, SearchEffects& fx);
-  bool makeRoom(std::optional<ConnectionId> link, SearchEffects& fx);
+  void tell(Link& link, const std::string& what, Effects& fx);
+  bool makeRoom(std::optional<ConnectionId> link, Effects& fx);
   OpenSearch& open(const wire::Query& query, std::optional<ConnectionId> upstream,
-                   TimePoint arrived, SearchEffects& fx);
+                   TimePoint arrived, Effects& fx);
 
   // What of an answer is believed (search_hits.cpp).
   enum class Judgement { fits, impossible, unasked, tooCostly, tooMany };
   void learn(OpenSearch& open, Link& link, SearchBranch& branch, const wire::Answer& answer,
-             TimePoint now, SearchEffects& fx);
+             TimePoint now, Effects& fx);
   void learnHit(OpenSearch& open, Link& link, SearchBranch& branch, const wire::Hit& hit,
-                TimePoint now, SearchEffects& fx);
+                TimePoint now, Effects& fx);
   static Judgement judge(OpenSearch& open, Link& link, const wire::Hit& hit, TimePoint now);
   static std::uint64_t dealtOut(const OpenSearch& open);
   static bool hasRoom(const OpenSearch& open, const Link& link, const SearchBranch& branch);
   static void count(OpenSearch& open, SearchBranch& branch);
 
   // One open search (search_relay.cpp).
-  void relay(OpenSearch& open, TimePoint now, SearchEffects& fx);
+  void relay(OpenSearch& open, TimePoint now, Effects& fx);
   void adopt(OpenSearch& open, ConnectionId link, const SearchOffer& offer, TimePoint now,
-             SearchEffects& fx);
-  void loseUpstream(OpenSearch& open, TimePoint now, SearchEffects& fx);
+             Effects& fx);
+  void loseUpstream(OpenSearch& open, TimePoint now, Effects& fx);
   void loseBranch(OpenSearch& open, ConnectionId link, std::uint64_t behind, TimePoint now);
   void expire(OpenSearch& open);
   // After anything was learned: sends or shows what is new. True when a search of ours has ended.
-  bool progress(OpenSearch& open, TimePoint now, SearchEffects& fx);
+  bool progress(OpenSearch& open, TimePoint now, Effects& fx);
   void schedule(OpenSearch& open);
-  void sendNews(OpenSearch& open, TimePoint now, SearchEffects& fx);
-  void flush(OpenSearch& open, SearchEffects& fx);
-  bool show(OpenSearch& open, TimePoint now, SearchEffects& fx);
-  bool tickOpen(OpenSearch& open, TimePoint now, SearchEffects& fx);
+  void sendNews(OpenSearch& open, TimePoint now, Effects& fx);
+  void flush(OpenSearch& open, Effects& fx);
+  bool show(OpenSearch& open, TimePoint now, Effects& fx);
+  bool tickOpen(OpenSearch& open, TimePoint now, Effects& fx);
   void boundKeptHits(OpenSearch& changed);
   SearchResult resultOf(OpenSearch& open);
 
   void forget(OpenMap::iterator open);
   void remember(const QueryId& id);
 
-  PeerId self_;
-  Endpoint endpoint_;
-  JoinOrder order_;
+  wire::Contact self_;
   Random& random_;
   std::map<ConnectionId, Link> links_;
   OpenMap open_;

@@ -11,43 +11,43 @@ namespace {
 
 // How many peers may speak over a link. Never more than limits::kMembers and a quarter: does not
 // wrap when multiplied.
-std::uint64_t peersBehind(std::uint64_t behind) {
+std::uint64_t speakersOver(std::uint64_t behind) {
   const auto known = std::max<std::uint64_t>(behind, 1);
   return known + known / 4 + limits::kPeersBehindSlack;
 }
 
 // How many ids may become known from a link.
 std::uint64_t namesOf(std::uint64_t behind) {
-  return limits::kNamesPerPeer * peersBehind(behind);
+  return limits::kNamesPerPeer * speakersOver(behind);
 }
 
 }  // namespace
 
 void Searches::learn(OpenSearch& search, Link& link, SearchBranch& branch,
-                     const wire::Answer& answer, TimePoint now, SearchEffects& fx) {
+                     const wire::Answer& answer, TimePoint now, Effects& fx) {
   auto& knowledge = search.knowledge;
   for (const auto& hit : answer.hits) {
     // What this peer shares it says itself.
-    if (hit.holder != self_) learnHit(search, link, branch, hit, now, fx);
+    if (hit.holder != self_.id) learnHit(search, link, branch, hit, now, fx);
   }
   const auto mayName = [&] { return branch.names < namesOf(link.behind); };
   for (auto more : answer.more) {
     // A peer has a path once.
     if (search.query.kind == PatternKind::path) more.hits = std::min<std::uint64_t>(more.hits, 1);
-    if (more.holder != self_) branch.names += knowledge.addMore(more, mayName());
+    if (more.holder != self_.id) branch.names += knowledge.addMore(more, mayName());
   }
   for (const auto& peer : answer.indexing) {
-    if (peer != self_) branch.names += knowledge.addIndexing(peer, mayName());
+    if (peer != self_.id) branch.names += knowledge.addIndexing(peer, mayName());
   }
   for (const auto& missing : answer.missing) {
-    if (missing.id != self_) branch.names += knowledge.addMissing(missing, mayName());
+    if (missing.id != self_.id) branch.names += knowledge.addMissing(missing, mayName());
   }
   branch.heard += knowledge.cover(answer.coverage);
   branch.done = answer.done;
 }
 
 void Searches::learnHit(OpenSearch& search, Link& link, SearchBranch& branch, const wire::Hit& hit,
-                        TimePoint now, SearchEffects& fx) {
+                        TimePoint now, Effects& fx) {
   const auto place = search.knowledge.referralFor(hit);
   if (!place) return;
   auto judgement = Judgement::tooMany;
@@ -109,7 +109,7 @@ std::uint64_t Searches::dealtOut(const OpenSearch& search) {
 }
 
 bool Searches::hasRoom(const OpenSearch& search, const Link& link, const SearchBranch& branch) {
-  if (branch.hits >= limits::kHitsPerPeer * peersBehind(link.behind)) return false;
+  if (branch.hits >= limits::kHitsPerPeer * speakersOver(link.behind)) return false;
   if (search.linkHits >= limits::kHitsPerQuery) return false;
   return branch.hits < dealtOut(search) || search.sharedHits < limits::kHitsPerQuery / 2;
 }

@@ -23,27 +23,28 @@ bool isPlausible(const wire::Query& query) {
 
 }  // namespace
 
-void Searches::tell(Link& link, const std::string& what, SearchEffects& fx) {
+void Searches::tell(Link& link, const std::string& what, Effects& fx) {
   if (link.told.insert(what).second) {
-    fx.notices.push_back(escaped(link.peer.text()) + " " + what + ": ignored");
+    fx.warn(escaped(link.peer.text()) + " " + what + ": ignored");
   }
 }
 
-void Searches::received(ConnectionId id, const wire::SearchMessage& message, TimePoint now,
-                        SearchEffects& fx) {
+bool Searches::received(ConnectionId id, const wire::LinkMessage& message, TimePoint now,
+                        Effects& fx) {
+  const auto* query = std::get_if<wire::Query>(&message);
+  const auto* answer = std::get_if<wire::Answer>(&message);
+  const auto* lost = std::get_if<wire::Lost>(&message);
+  if (query == nullptr && answer == nullptr && lost == nullptr) return false;
   const auto link = links_.find(id);
-  if (link == links_.end()) return;
-  if (const auto* query = std::get_if<wire::Query>(&message)) {
-    receivedQuery(id, link->second, *query, now, fx);
-  } else if (const auto* answer = std::get_if<wire::Answer>(&message)) {
-    receivedAnswer(id, link->second, *answer, now, fx);
-  } else {
-    receivedLost(id, std::get<wire::Lost>(message), now, fx);
-  }
+  if (link == links_.end()) return true;
+  if (query != nullptr) receivedQuery(id, link->second, *query, now, fx);
+  if (answer != nullptr) receivedAnswer(id, link->second, *answer, now, fx);
+  if (lost != nullptr) receivedLost(id, *lost, now, fx);
+  return true;
 }
 
 void Searches::receivedQuery(ConnectionId id, Link& link, const wire::Query& query, TimePoint now,
-                             SearchEffects& fx) {
+                             Effects& fx) {
   if (!isPlausible(query)) {
     tell(link, "sent a search with an impossible pattern", fx);
     return;
@@ -64,16 +65,16 @@ void Searches::receivedQuery(ConnectionId id, Link& link, const wire::Query& que
     return;
   }
   if (link.refused++ == 0) {
-    fx.notices.push_back(escaped(link.peer.text()) +
-                         " sends more searches than this peer answers: some are refused");
+    fx.warn(escaped(link.peer.text()) +
+            " sends more searches than this peer answers: some are refused");
   }
   refuse(id, query, fx);
 }
 
 void Searches::admit(ConnectionId id, Link& link, const wire::Query& query, TimePoint now,
-                     SearchEffects& fx) {
+                     Effects& fx) {
   if (remembered_.contains(query.id)) {
-    fx.sends.emplace_back(id, declineOf(query.id));
+    fx.send(id, declineOf(query.id));
     return;
   }
   if (!makeRoom(id, fx)) {
@@ -87,7 +88,7 @@ void Searches::admit(ConnectionId id, Link& link, const wire::Query& query, Time
 
 // Known: a heal, a loop, or somebody who makes things up.
 void Searches::receivedKnown(ConnectionId id, Link& link, OpenSearch& search,
-                             const wire::Query& query, TimePoint now, SearchEffects& fx) {
+                             const wire::Query& query, TimePoint now, Effects& fx) {
   if (search.upstream == id || search.offers.contains(id)) {
     tell(link, "repeated a search", fx);
     return;
@@ -100,18 +101,18 @@ void Searches::receivedKnown(ConnectionId id, Link& link, OpenSearch& search,
     return;
   }
   search.offers.emplace(id, offer);
-  fx.sends.emplace_back(id, declineOf(query.id));
+  fx.send(id, declineOf(query.id));
 }
 
-void Searches::refuse(ConnectionId id, const wire::Query& query, SearchEffects& fx) {
+void Searches::refuse(ConnectionId id, const wire::Query& query, Effects& fx) {
   auto answer = declineOf(query.id);
-  wire::Missing missing{self_, order_, 0};
+  wire::Missing missing{self_.id, self_.order, 0};
   for (const auto& [other, link] : links_) {
     if (other != id) missing.below += link.behind;
   }
   missing.below = std::min(missing.below, limits::kMembers);
   answer.missing.push_back(std::move(missing));
-  fx.sends.emplace_back(id, std::move(answer));
+  fx.send(id, std::move(answer));
 }
 
 bool Searches::takeToken(Link& link, TimePoint now) {
@@ -124,7 +125,7 @@ bool Searches::takeToken(Link& link, TimePoint now) {
   return true;
 }
 
-void Searches::serveQueue(ConnectionId id, Link& link, TimePoint now, SearchEffects& fx) {
+void Searches::serveQueue(ConnectionId id, Link& link, TimePoint now, Effects& fx) {
   while (!link.queue.empty() && takeToken(link, now)) {
     auto [query, arrived] = std::move(link.queue.front());
     link.queue.pop_front();
@@ -143,14 +144,14 @@ void Searches::serveQueue(ConnectionId id, Link& link, TimePoint now, SearchEffe
     }
   }
   if (link.queue.empty() && link.refused > 0) {
-    fx.notices.push_back(escaped(link.peer.text()) + " sends fewer searches again; " +
-                         counted(link.refused, "was", "were") + " refused");
+    fx.warn(escaped(link.peer.text()) + " sends fewer searches again; " +
+            counted(link.refused, "was", "were") + " refused");
     link.refused = 0;
   }
 }
 
 void Searches::receivedAnswer(ConnectionId id, Link& link, const wire::Answer& answer,
-                              TimePoint now, SearchEffects& fx) {
+                              TimePoint now, Effects& fx) {
   const auto at = open_.find(answer.id);
   if (at == open_.end()) {
     if (!remembered_.contains(answer.id)) tell(link, "answered a search that nobody asked", fx);
@@ -177,8 +178,7 @@ void Searches::receivedAnswer(ConnectionId id, Link& link, const wire::Answer& a
   if (progress(search, now, fx)) forget(at);
 }
 
-void Searches::receivedLost(ConnectionId id, const wire::Lost& lost, TimePoint now,
-                            SearchEffects& fx) {
+void Searches::receivedLost(ConnectionId id, const wire::Lost& lost, TimePoint now, Effects& fx) {
   const auto at = open_.find(lost.id);
   if (at == open_.end()) return;
   auto& search = at->second;

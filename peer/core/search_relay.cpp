@@ -10,7 +10,7 @@ using std::chrono::milliseconds;
 
 // Asks every link that was not asked yet, but not upstream. Without a way to the asker it asks
 // nobody: two orphans would take each other for the way.
-void Searches::relay(OpenSearch& search, TimePoint now, SearchEffects& fx) {
+void Searches::relay(OpenSearch& search, TimePoint now, Effects& fx) {
   if (search.isOrphan() || search.expired || now >= search.shareEnds) return;
   auto query = search.query;
   query.budget = budgetBehind(std::chrono::duration_cast<milliseconds>(search.shareEnds - now),
@@ -29,19 +29,19 @@ void Searches::relay(OpenSearch& search, TimePoint now, SearchEffects& fx) {
     branch.asked = true;
     branch.everAsked = true;
     branch.done = false;
-    fx.sends.emplace_back(id, query);
+    fx.send(id, query);
   }
 }
 
 // `link` is the way to the asker now, and gets all that is known.
 void Searches::adopt(OpenSearch& search, ConnectionId link, const SearchOffer& offer, TimePoint now,
-                     SearchEffects& fx) {
+                     Effects& fx) {
   search.offers.erase(link);
   if (search.adoptions >= limits::kAdoptions) {
     wire::Answer decline;
     decline.id = search.query.id;
     decline.done = true;
-    fx.sends.emplace_back(link, std::move(decline));
+    fx.send(link, std::move(decline));
     return;
   }
   ++search.adoptions;
@@ -56,7 +56,7 @@ void Searches::adopt(OpenSearch& search, ConnectionId link, const SearchOffer& o
   flush(search, fx);
 }
 
-void Searches::loseUpstream(OpenSearch& search, TimePoint now, SearchEffects& fx) {
+void Searches::loseUpstream(OpenSearch& search, TimePoint now, Effects& fx) {
   search.upstream.reset();
   search.flushAt.reset();
   search.saidDone = false;
@@ -70,7 +70,7 @@ void Searches::loseUpstream(OpenSearch& search, TimePoint now, SearchEffects& fx
     if (!branch.asked) continue;
     branch.asked = false;
     branch.done = false;
-    fx.sends.emplace_back(link, wire::Lost{search.query.id});
+    fx.send(link, wire::Lost{search.query.id});
   }
 }
 
@@ -93,7 +93,7 @@ void Searches::loseBranch(OpenSearch& search, ConnectionId link, std::uint64_t b
 void Searches::expire(OpenSearch& search) {
   if (search.expired) return;
   search.expired = true;
-  if (!search.matched) search.knowledge.addMissing({self_, order_, 0});
+  if (!search.matched) search.knowledge.addMissing({self_.id, self_.order, 0});
   for (const auto& [id, branch] : search.branches) {
     if (!branch.isPending()) continue;
     const auto link = links_.find(id);
@@ -104,7 +104,7 @@ void Searches::expire(OpenSearch& search) {
   search.lost.clear();
 }
 
-bool Searches::progress(OpenSearch& search, TimePoint now, SearchEffects& fx) {
+bool Searches::progress(OpenSearch& search, TimePoint now, Effects& fx) {
   bool ended = false;
   if (search.isMine) {
     ended = show(search, now, fx);
@@ -117,7 +117,7 @@ bool Searches::progress(OpenSearch& search, TimePoint now, SearchEffects& fx) {
   return ended;
 }
 
-void Searches::sendNews(OpenSearch& search, TimePoint now, SearchEffects& fx) {
+void Searches::sendNews(OpenSearch& search, TimePoint now, Effects& fx) {
   const bool complete = search.isComplete();
   const bool hasNews = search.knowledge.hasNews();
   if (search.knowledge.hasNewHits() || complete != search.saidDone || (complete && hasNews)) {
@@ -127,18 +127,18 @@ void Searches::sendNews(OpenSearch& search, TimePoint now, SearchEffects& fx) {
   }
 }
 
-void Searches::flush(OpenSearch& search, SearchEffects& fx) {
+void Searches::flush(OpenSearch& search, Effects& fx) {
   const auto link = links_.find(*search.upstream);
   const bool countHits = link != links_.end() && link->second.isCongested;
   std::vector<wire::Answer> answers;
   search.saidDone = search.isComplete();
   search.flushAt.reset();
   search.knowledge.takeAnswers(search.query.id, search.saidDone, countHits, answers);
-  for (auto& answer : answers) fx.sends.emplace_back(*search.upstream, std::move(answer));
+  for (auto& answer : answers) fx.send(*search.upstream, std::move(answer));
 }
 
 // A search of ours: tells what is new, and ends it when there is nothing more to wait for.
-bool Searches::show(OpenSearch& search, TimePoint now, SearchEffects& fx) {
+bool Searches::show(OpenSearch& search, TimePoint now, Effects& fx) {
   const bool hasNews = search.knowledge.hasNews();
   SearchUpdate update;
   update.id = search.query.id;
@@ -156,12 +156,12 @@ bool Searches::show(OpenSearch& search, TimePoint now, SearchEffects& fx) {
     ended = ended || now >= *search.graceEnds;
   }
   if (ended) update.result = resultOf(search);
-  if (hasNews || ended) fx.updates.push_back(std::move(update));
+  if (hasNews || ended) fx.searchUpdates.push_back(std::move(update));
   return ended;
 }
 
 // True when it is to be forgotten.
-bool Searches::tickOpen(OpenSearch& search, TimePoint now, SearchEffects& fx) {
+bool Searches::tickOpen(OpenSearch& search, TimePoint now, Effects& fx) {
   std::erase_if(search.lost, [&](const LostBranch& lost) {
     if (now < lost.until) return false;
     search.knowledge.addMissing(lost.missing);

@@ -64,9 +64,6 @@ std::vector<PeerId> idsOf(const std::vector<Holder>& holders);
 // that serves also where it has everything.
 std::vector<Holder> mergeHolders(std::vector<Holder> holders);
 
-// "searched 60 of 64 peers; missing: s7 and 3 below it; still indexing: s9"
-std::string coverageText(const SearchResult& result);
-
 // Hits of one name, root and size become one file.
 std::vector<FoundFile> mergeHits(const std::set<wire::Hit>& hits);
 

@@ -133,10 +133,8 @@ void Tree::received(ConnectionId connection, const wire::LinkMessage& message, T
 void Tree::receivedFromParent(const wire::LinkMessage& message, TimePoint now, Effects& fx) {
   if (const auto* heartbeat = std::get_if<wire::Heartbeat>(&message)) {
     if (!isFollowable(heartbeat->label)) {
-      fx.notices.push_back(
-          {Notice::Kind::warning,
-           fmt::format("{} sent a heartbeat that no tree has; this link is given up",
-                       parent_->contact.id.text())});
+      fx.warn(fmt::format("{} sent a heartbeat that no tree has; this link is given up",
+                          parent_->contact.id.text()));
       return lost(parent_->connection, true, now, fx);
     }
     if (members_ != heartbeat->members) {
@@ -173,13 +171,13 @@ void Tree::heardOf(const std::vector<wire::Contact>& contacts) {
 
 void Tree::tellAbove(const std::vector<wire::Contact>& contacts, Effects& fx) {
   if (contacts.empty() || !parent_) return;
-  fx.sends.push_back({parent_->connection, wire::LinkMessage(wire::PeerExchange{contacts})});
+  fx.send(parent_->connection, wire::PeerExchange{contacts});
 }
 
 void Tree::tellBelow(const std::vector<wire::Contact>& contacts, Effects& fx) {
   if (contacts.empty()) return;
   for (const auto& child : children_) {
-    fx.sends.push_back({child.connection, wire::LinkMessage(wire::PeerExchange{contacts})});
+    fx.send(child.connection, wire::PeerExchange{contacts});
   }
 }
 
@@ -196,7 +194,7 @@ void Tree::raised(const wire::Raise& raise, TimePoint now, Effects& fx) {
     if (repeated) return;
     raisedSequence_ = raise.floor.sequence;
     raisedAt_ = now;
-    fx.sends.push_back({parent_->connection, wire::LinkMessage(raise)});
+    fx.send(parent_->connection, raise);
     return;
   }
   // For the parent that we are about to find.
@@ -250,15 +248,15 @@ void Tree::lost(ConnectionId connection, bool close, TimePoint now, Effects& fx)
     const bool wasRoot = above_.root.id == parent_->contact.id;
     changes_.succeeded = wasRoot && !heirs.empty() && heirs.front().id == self_.id;
     changes_.lostParent = parent_->contact;
-    changes_.down.push_back(*parent_);
+    changes_.links.down.push_back(parent_->link());
     parent_.reset();
-    changedLinks(now);
+    changedGossip(now);
     return;
   }
   if (const auto child = findConnection(children_, connection); child != children_.end()) {
-    changes_.down.push_back(*child);
+    changes_.links.down.push_back(child->link());
     children_.erase(child);
-    changedLinks(now);
+    changedGossip(now);
     return;
   }
   const auto isIt = [&](const auto& each) { return each.connection == connection; };
@@ -286,7 +284,7 @@ void Tree::leave(TimePoint now, Effects& fx) {
   }
   contested_.clear();
   if (parent_) {
-    fx.sends.push_back({parent_->connection, wire::LinkMessage(wire::Farewell())});
+    fx.send(parent_->connection, wire::Farewell());
     lost(parent_->connection, true, now, fx);
   }
 }

@@ -43,6 +43,7 @@
 
 #include "common/base/clock.h"
 #include "peer/core/effects.h"
+#include "peer/core/link_changes.h"
 
 namespace espalier::peer {
 
@@ -55,17 +56,17 @@ class Tree {
     std::uint64_t below = 1;     // a child's: it and all below it
     std::uint64_t sequence = 0;  // the order of linking
     wire::LinkSecret secret{};   // a child's, as it asked
+
+    TreeLink link() const { return {connection, contact}; }
   };
 
   // What happened since the last call of takeChanges().
   struct Changes {
-    bool links = false;                       // parent or children
+    LinkChanges links;
     std::optional<wire::Contact> lostParent;  // the peer is parentless now
     bool succeeded = false;                   // and the oldest child of the root that was lost
-    std::vector<Neighbour> up;
-    std::vector<Neighbour> down;
-    std::vector<wire::Contact> hints;    // older roots to attach to
-    std::vector<wire::Contact> heardOf;  // perhaps in other trees, one day
+    std::vector<wire::Contact> hints;         // older roots to attach to
+    std::vector<wire::Contact> heardOf;       // perhaps in other trees, one day
     bool youngerWaits = false;  // a joiner below this root, for the heartbeat that it would issue
     std::optional<PeerId> raisedByMe;  // my own Raise came up to me: that acceptor is below me
   };
@@ -165,7 +166,6 @@ class Tree {
   void heartbeatDown(TimePoint now, Effects& fx);
   void heartbeatUp(TimePoint now, Effects& fx);
   void gossip(TimePoint now, Effects& fx);
-  void changedLinks(TimePoint now);
   void changedGossip(TimePoint now);
   void lost(ConnectionId connection, bool close, TimePoint now, Effects& fx);
 

@@ -7,11 +7,6 @@
 
 namespace espalier::peer {
 
-void Tree::changedLinks(TimePoint now) {
-  changes_.links = true;
-  changedGossip(now);
-}
-
 void Tree::changedGossip(TimePoint now) {
   if (gossipDue_ != kNever) return;
   gossipDue_ = std::max(now, gossipedAt_ + limits::kGossipInterval);
@@ -21,14 +16,14 @@ void Tree::heartbeatDown(TimePoint now, Effects& fx) {
   heartbeatDownAt_ = now;
   toldMembers_ = members();
   for (const auto& child : children_) {
-    fx.sends.push_back({child.connection, wire::LinkMessage(wire::Heartbeat{label_, members()})});
+    fx.send(child.connection, wire::Heartbeat{label_, members()});
   }
 }
 
 void Tree::heartbeatUp(TimePoint, Effects& fx) {
   if (!parent_) return;
   toldBelow_ = membersBelow();
-  fx.sends.push_back({parent_->connection, wire::LinkMessage(wire::Heartbeat{label_, toldBelow_})});
+  fx.send(parent_->connection, wire::Heartbeat{label_, toldBelow_});
 }
 
 void Tree::gossip(TimePoint now, Effects& fx) {
@@ -40,7 +35,7 @@ void Tree::gossip(TimePoint now, Effects& fx) {
   if (lineage == toldLineage_) return;
   toldLineage_ = std::move(lineage);
   for (const auto& child : children_) {
-    fx.sends.push_back({child.connection, wire::LinkMessage(wire::LineageChanged{toldLineage_})});
+    fx.send(child.connection, wire::LineageChanged{toldLineage_});
   }
 }
 
@@ -59,8 +54,7 @@ void Tree::tick(TimePoint now, Effects& fx) {
   for (const auto& held : held_) {
     if (held.deadline > now) continue;
     silent.push_back(held.connection);
-    fx.sends.push_back(
-        {held.connection, wire::LinkMessage(wire::Refused{wire::RefusalReason::unanchored})});
+    fx.send(held.connection, wire::Refused{wire::RefusalReason::unanchored});
   }
   for (const auto connection : silent) lost(connection, true, now, fx);
 

@@ -21,7 +21,7 @@ void Tree::attach(ConnectionId connection, const wire::Attach& attach, TimePoint
   if (takenSlots() >= maxLinks_) {
     wire::Referred referred;
     for (const auto& child : children_) referred.candidates.push_back(child.contact);
-    fx.sends.push_back({connection, wire::LinkMessage(std::move(referred))});
+    fx.send(connection, std::move(referred));
     fx.closes.push_back({connection});
     return;
   }
@@ -78,7 +78,7 @@ void Tree::contest(ConnectionId connection, const wire::Attach& attach, TimePoin
     return refuse(connection, RefusalReason::busy, fx);
   }
   contested_.push_back({connection, attach, now});
-  fx.sends.push_back({connection, wire::LinkMessage(wire::Held())});
+  fx.send(connection, wire::Held());
 }
 
 void Tree::judgeContests(TimePoint now, Effects& fx) {
@@ -107,14 +107,13 @@ const Tree::Neighbour* Tree::childOf(const PeerId& id) const {
 
 void Tree::accept(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx) {
   children_.push_back({connection, attach.self, now, attach.below, ++linked_, attach.secret});
-  fx.sends.push_back(
-      {connection, wire::LinkMessage(wire::Accepted{self_, label_, members(), lineage()})});
-  changes_.up.push_back(children_.back());
-  changedLinks(now);
+  fx.send(connection, wire::Accepted{self_, label_, members(), lineage()});
+  changes_.links.up.push_back(children_.back().link());
+  changedGossip(now);
 }
 
 void Tree::refuse(ConnectionId connection, RefusalReason reason, Effects& fx) {
-  fx.sends.push_back({connection, wire::LinkMessage(wire::Refused{reason})});
+  fx.send(connection, wire::Refused{reason});
   fx.closes.push_back({connection});
 }
 
@@ -123,7 +122,7 @@ void Tree::hold(ConnectionId connection, const wire::Attach& attach, TimePoint n
     return refuse(connection, RefusalReason::busy, fx);
   }
   held_.push_back({connection, attach, now + limits::kHoldTimeout, now});
-  fx.sends.push_back({connection, wire::LinkMessage(wire::Held())});
+  fx.send(connection, wire::Held());
   raised({attach.floor, attach.self, self_.id}, now, fx);
 }
 
@@ -136,9 +135,9 @@ bool Tree::isNeighbour(const PeerId& id) const {
 void Tree::giveUp(std::size_t child, Effects& fx) {
   const Neighbour gone = children_[child];
   children_.erase(children_.begin() + static_cast<std::ptrdiff_t>(child));
-  fx.sends.push_back({gone.connection, wire::LinkMessage(wire::Farewell())});
+  fx.send(gone.connection, wire::Farewell());
   fx.closes.push_back({gone.connection});
-  changes_.down.push_back(gone);
+  changes_.links.down.push_back(gone.link());
 }
 
 void Tree::makeRoomForParent(Effects& fx) {
@@ -165,8 +164,8 @@ bool Tree::adopt(ConnectionId connection, const wire::Accepted& accepted, TimePo
   above_ = accepted.lineage;
   members_ = accepted.members;
   raisedSequence_ = 0;
-  changes_.up.push_back(*parent_);
-  changedLinks(now);
+  changes_.links.up.push_back(parent_->link());
+  changedGossip(now);
   toldBelow_ = 0;
   // A childless peer's label may have been better: nobody relies on it, so it may be replaced.
   label_ = wire::Label();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tests/simulation/troublemaker.h"
+#include "tests/support/coverage_text.h"
 
 namespace espalier::simulation {
 namespace {

@@ -69,8 +69,8 @@ class Network {
     const ConnectionId ends[] = {ConnectionId{++connections_}, ConnectionId{++connections_}};
     at(a).links[ends[0]] = {b, ends[1]};
     at(b).links[ends[1]] = {a, ends[0]};
-    step(a, [&](PushEffects& fx) { at(a).pushes->linkUp(ends[0], contact(b), now, fx); });
-    step(b, [&](PushEffects& fx) { at(b).pushes->linkUp(ends[1], contact(a), now, fx); });
+    step(a, [&](Effects& fx) { at(a).pushes->linkUp({ends[0], contact(b)}, now, fx); });
+    step(b, [&](Effects& fx) { at(b).pushes->linkUp({ends[1], contact(a)}, now, fx); });
   }
 
   void cut(unsigned a, unsigned b) {
@@ -85,25 +85,25 @@ class Network {
       const ConnectionId connection = end->first;
       links.erase(end);
       if (!at(one).pushes) continue;
-      step(one, [&](PushEffects& fx) { at(one).pushes->linkDown(connection, now, fx); });
+      step(one, [&](Effects& fx) { at(one).pushes->linkDown(connection, now, fx); });
     }
   }
 
   template <typename Event>
   void step(unsigned number, Event&& event) {
-    PushEffects fx;
+    Effects fx;
     event(fx);
     auto& node = at(number);
-    for (auto& job : fx.jobs) node.jobs.push_back(std::move(job));
-    for (auto& notice : fx.notices) node.notices.push_back(std::move(notice));
-    for (auto& [connection, message] : fx.sends) {
-      const auto link = node.links.find(connection);
+    for (auto& job : fx.pushJobs) node.jobs.push_back(std::move(job));
+    for (auto& notice : fx.notices) node.notices.push_back(std::move(notice.text));
+    for (auto& send : fx.sends) {
+      const auto& message = std::get<wire::LinkMessage>(send.message);
+      const auto link = node.links.find(send.to);
       if (link == node.links.end()) continue;
       ++node.sent;
       if (std::holds_alternative<wire::PushLedger>(message)) node.ledgersSent.push_back(now);
       // Over the wire, as in life.
-      const auto bytes =
-          std::visit([](const auto& m) { return wire::encode(wire::LinkMessage(m)); }, message);
+      const auto bytes = wire::encode(message);
       CHECK(bytes.size() <= limits::kFrameBytes);
       coming_.push_back({link->second.first, link->second.second, message});
     }
@@ -117,7 +117,7 @@ class Network {
         const auto [to, connection, message] = coming_.front();
         coming_.pop_front();
         if (!at(to).links.contains(connection)) continue;
-        step(to, [&, receiver = to, via = connection, &what = message](PushEffects& fx) {
+        step(to, [&, receiver = to, via = connection, &what = message](Effects& fx) {
           at(receiver).pushes->received(via, what, now, fx);
         });
       }
@@ -129,30 +129,29 @@ class Network {
       if (now >= until) return;
       for (unsigned i = 1; i < nodes_.size(); ++i) {
         if (at(i).pushes->deadline() > now) continue;
-        step(i, [&](PushEffects& fx) { at(i).pushes->tick(now, fx); });
+        step(i, [&](Effects& fx) { at(i).pushes->tick(now, fx); });
       }
     }
   }
 
   PushId push(unsigned sender, std::vector<PeerId> to = {}) {
     std::optional<PushId> id;
-    step(sender, [&](PushEffects& fx) {
-      id = *at(sender).pushes->start(oneFile(), std::move(to), now, fx);
-    });
+    step(sender,
+         [&](Effects& fx) { id = *at(sender).pushes->start(oneFile(), std::move(to), now, fx); });
     return *id;
   }
 
-  void receive(unsigned to, unsigned from, const wire::PushMessage& message) {
+  void receive(unsigned to, unsigned from, const wire::LinkMessage& message) {
     for (const auto& [connection, link] : at(to).links) {
       if (link.first != from) continue;
       const auto c = connection;
-      return step(to, [&](PushEffects& fx) { at(to).pushes->received(c, message, now, fx); });
+      return step(to, [&](Effects& fx) { at(to).pushes->received(c, message, now, fx); });
     }
     FAIL("no such link");
   }
 
   void complete(unsigned number, const PushId& push) {
-    step(number, [&](PushEffects& fx) { at(number).pushes->completed(push, now, fx); });
+    step(number, [&](Effects& fx) { at(number).pushes->completed(push, now, fx); });
   }
 
   std::optional<PeerId> sourceOf(unsigned number, std::size_t stripe = 0) {
@@ -186,7 +185,7 @@ class Network {
   struct Message {
     unsigned to;
     ConnectionId connection;
-    wire::PushMessage message;
+    wire::LinkMessage message;
   };
   std::vector<Node> nodes_;
   std::deque<Message> coming_;

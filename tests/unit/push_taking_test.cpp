@@ -11,7 +11,7 @@ TEST_CASE("a chain through two arms of the tree forms at once, and nobody change
   // s1 with s2, s4, … s16 behind it, and s3, s5, … s17: as `shallowest` places them.
   Network network(17, {PushPolicy::From::all, {}, 1u << 30});
   for (unsigned i = 2; i <= 17; ++i) network.link(i == 2 ? 1 : i - 2, i);
-  network.step(1, [&](PushEffects& fx) {
+  network.step(1, [&](Effects& fx) {
     (void)network.at(1).pushes->start(oneFile(100u << 20), {}, network.now, fx);
   });
   network.run(250ms);
@@ -26,12 +26,12 @@ TEST_CASE("a source that breaks off is replaced by the one before it, a liar nev
   const auto push = network.push(1);
   network.run(6s);
   REQUIRE(network.sourceOf(4) == id(3));
-  network.step(4, [&](PushEffects& fx) {
+  network.step(4, [&](Effects& fx) {
     network.at(4).pushes->sourceFailed(push, 0, id(3), PushTrouble::lied, network.now, fx);
   });
   CHECK(network.sourceOf(4) == id(2));
   for (const unsigned failing : {2u, 1u, 2u, 1u, 2u}) {
-    network.step(4, [&](PushEffects& fx) {
+    network.step(4, [&](Effects& fx) {
       network.at(4).pushes->sourceFailed(push, 0, id(failing), PushTrouble::unreachable,
                                          network.now, fx);
     });
@@ -48,7 +48,7 @@ TEST_CASE("when nobody gives anything any more, taking has failed, and room for 
   const TimePoint begun = network.now;
   while (network.jobs<PushDrop>(2) == 0 && network.now < begun + 2 * limits::kPushKept) {
     if (network.sourceOf(2)) {
-      network.step(2, [&](PushEffects& fx) {
+      network.step(2, [&](Effects& fx) {
         network.at(2).pushes->sourceFailed(push, 0, id(1), PushTrouble::unreachable, network.now,
                                            fx);
       });
@@ -67,7 +67,7 @@ TEST_CASE("a source that lasts has given something, so taking goes on after it")
   const auto push = network.push(1);
   for (int i = 0; i < 30; ++i) {
     network.run(limits::kPushPatience + 20s);
-    network.step(2, [&](PushEffects& fx) {
+    network.step(2, [&](Effects& fx) {
       network.at(2).pushes->sourceFailed(push, 0, id(1), PushTrouble::unreachable, network.now, fx);
     });
   }
@@ -82,7 +82,7 @@ TEST_CASE("sources that fail have their turns after all others, so that none is 
   for (int i = 0; i < 8; ++i) {
     const auto source = network.sourceOf(5);
     asked.push_back(source->text());
-    network.step(5, [&](PushEffects& fx) {
+    network.step(5, [&](Effects& fx) {
       network.at(5).pushes->sourceFailed(push, 0, *source, PushTrouble::useless, network.now, fx);
     });
     network.run(limits::kPushPatience);  // longer than a source rests
@@ -94,12 +94,12 @@ TEST_CASE("the word of an older source does not disturb the new one") {
   auto network = line(3);
   const auto push = network.push(1);
   network.run(6s);
-  network.step(3, [&](PushEffects& fx) {
+  network.step(3, [&](Effects& fx) {
     network.at(3).pushes->sourceFailed(push, 0, id(2), PushTrouble::unreachable, network.now, fx);
   });
   REQUIRE(network.sourceOf(3) == id(1));
   const auto before = network.at(3).jobs.size();
-  network.step(3, [&](PushEffects& fx) {
+  network.step(3, [&](Effects& fx) {
     network.at(3).pushes->sourceFailed(push, 0, id(2), PushTrouble::unreachable, network.now, fx);
   });
   CHECK(network.at(3).jobs.size() == before);

@@ -163,7 +163,7 @@ TEST_CASE("a peer that joins during a push gets it, one that joins behind its en
   network.run(2s);
   CHECK(network.jobs<PushReceive>(3) == 1);
   CHECK(network.sourceOf(3) == id(2));
-  network.step(1, [&](PushEffects& fx) {
+  network.step(1, [&](Effects& fx) {
     network.at(1).pushes->finish(push, PushEnd::closed, network.now, fx);
   });
   network.run(2s);
@@ -205,7 +205,7 @@ TEST_CASE("who cancels ends it for all who do not have everything") {
   const auto push = network.push(1);
   network.run(2s);
   network.complete(2, push);
-  network.step(1, [&](PushEffects& fx) {
+  network.step(1, [&](Effects& fx) {
     network.at(1).pushes->finish(push, PushEnd::cancelled, network.now, fx);
   });
   network.run(2s);
@@ -330,7 +330,7 @@ TEST_CASE("a push is forgotten some time after its last change, and not taken up
 
 TEST_CASE("what cannot be offered is refused") {
   auto network = line(1);
-  PushEffects fx;
+  Effects fx;
   auto& pushes = *network.at(1).pushes;
   CHECK_FALSE(pushes.start({}, {}, network.now, fx).ok());
   std::vector<wire::PushFile> files(limits::kPushFiles, oneFile()[0]);

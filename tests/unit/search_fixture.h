@@ -25,18 +25,18 @@ inline wire::Hit hitOf(const std::string& name, const std::string& holder) {
 
 struct Fixture {
   Random random{1};
-  Searches searches{peerId("s1"), Endpoint{"127.0.0.1", 5001}, JoinOrder{1}, random};
-  SearchEffects fx;
+  Searches searches{{peerId("s1"), JoinOrder{1}, {"127.0.0.1", 5001}}, random};
+  Effects fx;
   TimePoint now = kStart;
 
   Fixture() {
-    searches.linkUp(kAlice, peerId("alice"), JoinOrder{2}, now, fx);
-    searches.linkUp(kBob, peerId("bob"), JoinOrder{3}, now, fx);
-    searches.setPeersBehind(kAlice, 1);
-    searches.setPeersBehind(kBob, 4);
+    searches.linkUp({kAlice, {peerId("alice"), JoinOrder{2}, {}}}, now, fx);
+    searches.linkUp({kBob, {peerId("bob"), JoinOrder{3}, {}}}, now, fx);
+    searches.peersBehind(kAlice, 1);
+    searches.peersBehind(kBob, 4);
   }
   void from(ConnectionId link, const wire::SearchMessage& message) {
-    searches.received(link, message, now, fx);
+    searches.received(link, onLink(message), now, fx);
   }
   QueryId ask(std::uint64_t members = 6) {
     return *searches.ask(PatternKind::glob, "*", members, kNoOrder, now, fx);
@@ -48,15 +48,21 @@ struct Fixture {
   template <typename Message>
   std::vector<Message> sentTo(ConnectionId link) {
     std::vector<Message> result;
-    for (const auto& [to, message] : fx.sends) {
-      if (to != link) continue;
+    for (const auto& send : fx.sends) {
+      if (send.to != link) continue;
+      const auto message = searchMessage(send);
       if (const auto* one = std::get_if<Message>(&message)) result.push_back(*one);
     }
     return result;
   }
+  std::vector<std::string> notices() const {
+    std::vector<std::string> texts;
+    for (const auto& notice : fx.notices) texts.push_back(notice.text);
+    return texts;
+  }
   SearchResult end(const QueryId& id) {
     for (int i = 0; i < 10'000; ++i) {
-      for (const auto& update : fx.updates) {
+      for (const auto& update : fx.searchUpdates) {
         if (update.id == id && update.result) return *update.result;
       }
       now = std::max(now, searches.deadline());

@@ -68,7 +68,7 @@ TEST_CASE_FIXTURE(Fixture, "a relay passes on only hits that match the query") {
   from(kBob, answer);
   from(kBob, answer);
   CHECK(namesOf(sentTo<wire::Answer>(kAlice)) == std::vector<std::string>{good});
-  CHECK(fx.notices == std::vector<std::string>{kUnasked});
+  CHECK(notices() == std::vector<std::string>{kUnasked});
 }
 
 TEST_CASE_FIXTURE(Fixture, "a relay passes on only hits of the root that is searched for") {
@@ -80,7 +80,7 @@ TEST_CASE_FIXTURE(Fixture, "a relay passes on only hits of the root that is sear
   from(kBob, answer);
   REQUIRE(sentTo<wire::Answer>(kAlice).size() == 1);
   CHECK(sentTo<wire::Answer>(kAlice)[0].hits == std::vector<wire::Hit>{wanted});
-  CHECK(fx.notices == std::vector<std::string>{kUnasked});
+  CHECK(notices() == std::vector<std::string>{kUnasked});
 }
 
 TEST_CASE_FIXTURE(Fixture, "an asker shows only hits that match its search") {
@@ -89,7 +89,7 @@ TEST_CASE_FIXTURE(Fixture, "an asker shows only hits that match its search") {
   answer.hits = {hitOf(".profile", "dave"), hitOf("f1.txt", "dave")};
   from(kBob, answer);
   std::vector<std::string> shown;
-  for (const auto& update : fx.updates) {
+  for (const auto& update : fx.searchUpdates) {
     for (const auto& hit : update.hits) shown.push_back(hit.name);
   }
   CHECK(shown == std::vector<std::string>{"f1.txt"});
@@ -116,7 +116,7 @@ TEST_CASE_FIXTURE(Fixture, "how a name that is not ASCII matches is left to the 
   answer.hits = {hitOf(name, "dave"), hitOf("a.txt", "dave")};
   from(kBob, answer);
   REQUIRE(searches.cancel(id)->files.size() == 1);
-  CHECK(fx.notices == std::vector<std::string>{kUnasked});
+  CHECK(notices() == std::vector<std::string>{kUnasked});
 }
 
 TEST_CASE_FIXTURE(Fixture, "a path that is not ASCII is one, however it was composed") {
@@ -148,7 +148,7 @@ TEST_CASE_FIXTURE(Fixture, "a file that cannot exist is ignored, and told once")
   answer.hits.push_back(empty);
   from(kBob, answer);
   CHECK(namesOf(sentTo<wire::Answer>(kAlice)) == std::vector<std::string>{"empty"});
-  CHECK(fx.notices == std::vector<std::string>{kImpossible});
+  CHECK(notices() == std::vector<std::string>{kImpossible});
 }
 
 TEST_CASE_FIXTURE(Fixture, "a size or an endpoint that somebody claims stands beside the others") {
@@ -180,8 +180,8 @@ TEST_CASE_FIXTURE(Fixture, "a size or an endpoint that somebody claims stands be
 
 TEST_CASE_FIXTURE(Fixture, "hits in another's name take no room from that one's own") {
   from(kAlice, queryOf(1));
-  searches.linkUp(kCarol, peerId("carol"), JoinOrder{9}, now, fx);
-  searches.setPeersBehind(kCarol, 1);
+  searches.linkUp({kCarol, {peerId("carol"), JoinOrder{9}, {}}}, now, fx);
+  searches.peersBehind(kCarol, 1);
   for (int n = 0; n < 10'000; n += 100) {
     auto junk = answerOf(queryId(1));
     for (int i = n; i < n + 100; ++i) junk.hits.push_back(hitOf("j" + std::to_string(i), "dave"));
@@ -278,7 +278,7 @@ TEST_CASE_FIXTURE(Fixture, "hits made to be slow to compare cost their own link,
   std::size_t sent = 0;
   const std::string costly =
       "bob sent hits that cost too much to compare with their search: ignored";
-  while (count(fx.notices, costly) == 0) {
+  while (count(notices(), costly) == 0) {
     REQUIRE(++sent < 100);
     auto answer = answerOf(queryId(1));
     answer.hits = {hitOf(slow(static_cast<int>(sent)), "dave")};
@@ -292,7 +292,7 @@ TEST_CASE_FIXTURE(Fixture, "hits made to be slow to compare cost their own link,
   from(kBob, answer);
   CHECK(namesOf(sentTo<wire::Answer>(kAlice)).empty());
   // Another link is not slowed, and bob's is a second later as it was.
-  searches.linkUp(kCarol, peerId("carol"), JoinOrder{9}, now, fx);
+  searches.linkUp({kCarol, {peerId("carol"), JoinOrder{9}, {}}}, now, fx);
   answer.hits = {hitOf(good, "erin")};
   from(kCarol, answer);
   CHECK(namesOf(sentTo<wire::Answer>(kAlice)).size() == 1);

@@ -21,6 +21,7 @@
 #include "common/wire/search_codec.h"
 #include "peer/core/pattern.h"
 #include "peer/core/search.h"
+#include "tests/support/coverage_text.h"
 
 namespace espalier::peer::testing {
 
@@ -39,6 +40,17 @@ inline LocalHit file(const std::string& name, const std::string& content) {
 
 inline PeerId peerId(const std::string& text) {
   return *PeerId::parse(text);
+}
+
+// A message of the searches, which a link carries among others.
+inline wire::LinkMessage onLink(const wire::SearchMessage& message) {
+  return std::visit([](const auto& m) { return wire::LinkMessage(m); }, message);
+}
+inline wire::SearchMessage searchMessage(const Send& send) {
+  const auto& message = std::get<wire::LinkMessage>(send.message);
+  if (const auto* query = std::get_if<wire::Query>(&message)) return *query;
+  if (const auto* answer = std::get_if<wire::Answer>(&message)) return *answer;
+  return std::get<wire::Lost>(message);
 }
 
 struct Node {
@@ -70,7 +82,8 @@ class Network {
       node.order = JoinOrder{nodes_.size()};
       node.random = std::make_unique<Random>(nodes_.size());
       const Endpoint endpoint{"127.0.0.1", static_cast<std::uint16_t>(5000 + nodes_.size())};
-      node.searches = std::make_unique<Searches>(node.id, endpoint, node.order, *node.random);
+      node.searches =
+          std::make_unique<Searches>(wire::Contact{node.id, node.order, endpoint}, *node.random);
       node.share = {file(name + ".txt", name), file("common.txt", "the same everywhere")};
     }
   }
@@ -105,8 +118,9 @@ class Network {
     attach(b, a, atB);
     countBehind();
     const auto up = [this](std::size_t i, ConnectionId link, std::size_t other) {
-      step(i, [&](SearchEffects& fx) {
-        nodes_[i].searches->linkUp(link, nodes_[other].id, nodes_[other].order, now_, fx);
+      step(i, [&](Effects& fx) {
+        const wire::Contact peer{nodes_[other].id, nodes_[other].order, {}};
+        nodes_[i].searches->linkUp({link, peer}, now_, fx);
       });
     };
     up(a, atA, b);
@@ -132,7 +146,7 @@ class Network {
   QueryId ask(std::size_t i, std::string_view text = "*", std::optional<std::uint64_t> members = {},
               JoinOrder newest = kNoOrder) {
     std::optional<QueryId> id;
-    step(i, [&](SearchEffects& fx) {
+    step(i, [&](Effects& fx) {
       const auto asked = nodes_[i].searches->ask(Pattern::kindOf(text), text,
                                                  members.value_or(size()), newest, now_, fx);
       REQUIRE(asked.ok());
@@ -158,8 +172,8 @@ class Network {
 
   // As if the neighbour `from` had said it.
   void inject(std::size_t to, std::size_t from, const wire::SearchMessage& message) {
-    step(to, [&](SearchEffects& fx) {
-      nodes_[to].searches->received(nodes_[to].links.at(from), message, now_, fx);
+    step(to, [&](Effects& fx) {
+      nodes_[to].searches->received(nodes_[to].links.at(from), onLink(message), now_, fx);
     });
   }
 
@@ -182,7 +196,7 @@ class Network {
     const auto at = node.links.find(other->second);
     if (at != node.links.end() && at->second == link) node.links.erase(at);
     node.neighbours.erase(other);
-    step(i, [&](SearchEffects& fx) { nodes_[i].searches->linkDown(link, now_, fx); });
+    step(i, [&](Effects& fx) { nodes_[i].searches->linkDown(link, now_, fx); });
   }
 
   // Each peer is told the truth about how many are behind each link.
@@ -198,7 +212,7 @@ class Network {
             if (seen.insert(next).second) open.push_back(next);
           }
         }
-        node.searches->setPeersBehind(link, seen.size() - 1);
+        node.searches->peersBehind(link, seen.size() - 1);
       }
     }
   }
@@ -206,20 +220,20 @@ class Network {
   template <typename Action>
   void step(std::size_t i, Action&& action) {
     if (nodes_[i].isDead) return;
-    SearchEffects fx;
+    Effects fx;
     action(fx);
     carryOut(i, fx);
   }
 
-  void carryOut(std::size_t i, SearchEffects& fx) {
+  void carryOut(std::size_t i, Effects& fx) {
     auto& node = nodes_[i];
-    for (auto& [link, message] : fx.sends) send(i, link, message);
+    for (auto& each : fx.sends) send(i, each.to, searchMessage(each));
     for (auto& job : fx.jobs) {
       ++node.jobs;
       after(node.matchTakes, [this, i, job] { match(i, job); });
     }
-    for (auto& update : fx.updates) check(update);
-    for (auto& notice : fx.notices) node.notices.push_back(std::move(notice));
+    for (auto& update : fx.searchUpdates) check(update);
+    for (auto& notice : fx.notices) node.notices.push_back(std::move(notice.text));
   }
 
   void send(std::size_t from, ConnectionId link, const wire::SearchMessage& message) {
@@ -237,13 +251,15 @@ class Network {
     auto& last = lastArrival_[link];
     const auto spread = static_cast<std::uint64_t>(maxDelay.count());
     last = std::max(last, now_ + Duration(1 + static_cast<std::int64_t>(random_() % spread)));
-    events_.emplace(std::pair{last, ++lastEvent_}, [this, from, to, link = back->second,
-                                                    message = *decoded] {
-      if (!nodes_[to].neighbours.contains(link)) return;
-      if (nodes_[to].isSilent || nodes_[from].isSilent) return;
-      if (filter && !filter(from, to, message)) return;
-      step(to, [&](SearchEffects& fx) { nodes_[to].searches->received(link, message, now_, fx); });
-    });
+    events_.emplace(std::pair{last, ++lastEvent_},
+                    [this, from, to, link = back->second, message = *decoded] {
+                      if (!nodes_[to].neighbours.contains(link)) return;
+                      if (nodes_[to].isSilent || nodes_[from].isSilent) return;
+                      if (filter && !filter(from, to, message)) return;
+                      step(to, [&](Effects& fx) {
+                        nodes_[to].searches->received(link, onLink(message), now_, fx);
+                      });
+                    });
   }
 
   void match(std::size_t i, const MatchJob& job) {
@@ -255,7 +271,7 @@ class Network {
       if (!pattern->matches(one.name, one.root)) continue;
       hits.size() < job.limit ? hits.push_back(one) : void(++more);
     }
-    step(i, [&](SearchEffects& fx) {
+    step(i, [&](Effects& fx) {
       nodes_[i].searches->matched(job.id, hits, more, nodes_[i].isIndexing, now_, fx);
     });
   }
@@ -294,7 +310,7 @@ class Network {
       events_.erase(event);
       what();
     } else if (ticks < nodes_.size()) {
-      step(ticks, [&](SearchEffects& fx) { nodes_[ticks].searches->tick(now_, fx); });
+      step(ticks, [&](Effects& fx) { nodes_[ticks].searches->tick(now_, fx); });
     }
   }
 

@@ -87,7 +87,7 @@ TEST_CASE_FIXTURE(Fixture, "a link that goes down may come back for a while befo
           std::vector<wire::Missing>{{peerId("bob"), JoinOrder{3}, 3}});
   }
   SUBCASE("it does, and nobody is missing") {
-    searches.linkUp(kCarol, peerId("bob"), JoinOrder{3}, now, fx);
+    searches.linkUp({kCarol, {peerId("bob"), JoinOrder{3}, {}}}, now, fx);
     REQUIRE(sentTo<wire::Query>(kCarol).size() == 1);
     auto answer = answerOf(queryId(1));
     answer.coverage = {{3, 6}};
@@ -105,7 +105,7 @@ TEST_CASE_FIXTURE(Fixture, "an orphan asks nobody until somebody offers it a way
   searches.linkDown(kAlice, now, fx);
   CHECK(sentTo<wire::Lost>(kBob).size() == 1);
   fx = {};
-  searches.linkUp(kCarol, peerId("carol"), JoinOrder{9}, now, fx);
+  searches.linkUp({kCarol, {peerId("carol"), JoinOrder{9}, {}}}, now, fx);
   pass(*this, 500ms);
   CHECK(fx.sends.empty());
 

@@ -330,14 +330,14 @@ TEST_CASE("a file that no message can carry is counted and costs nothing else") 
   CHECK(result.files.size() == 3);
   CHECK(result.moreHits == 2);  // the long name does not even match
   // Nor does a peer that does not know yet where it listens.
-  network[1].searches->setSelf(Endpoint{}, JoinOrder{2});
+  network[1].searches->selfChanged({network[1].id, JoinOrder{2}, {}});
   CHECK(network.find(0).files.size() == 2);
 }
 
 TEST_CASE("a pattern that is none is refused before anybody is asked") {
   Network network;
   network.line(2);
-  SearchEffects fx;
+  Effects fx;
   auto& searches = *network[0].searches;
   CHECK_FALSE(searches.ask(PatternKind::substring, "", 2, kNoOrder, network.now(), fx).ok());
   CHECK_FALSE(searches.ask(PatternKind::root, "xyz", 2, kNoOrder, network.now(), fx).ok());

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "common/base/random.h"
 #include "common/wire/link_codec.h"
 #include "peer/core/tree.h"
 

@@ -42,7 +42,7 @@ FAULTS = {
         KILLS),
     "raise_not_forwarded": Fault(
         "A wish for a fresh heartbeat ends at the first peer that is no root: joiners are held in vain.",
-        "fx.sends.push_back({parent_->connection, wire::LinkMessage(raise)});",
+        "fx.send(parent_->connection, raise);",
         "static_cast<void>(raise);",
         KILLS),
     "heartbeats_ignored": Fault(
@@ -59,8 +59,8 @@ FAULTS = {
         ""),
     "lost_child_kept": Fault(
         "A child whose connection ended keeps its place.",
-        "    children_.erase(child);\n    changedLinks(now);\n",
-        "    changedLinks(now);\n"),
+        "    children_.erase(child);\n    changedGossip(now);\n",
+        "    changedGossip(now);\n"),
     # --- peer/core/parent_search.cpp
     "lost_parent_not_sought": Fault(
         "A peer that loses its parent waits for somebody to tell it where to go.",
