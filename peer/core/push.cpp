@@ -157,11 +157,7 @@ void Pushes::forget(PushMap::iterator push, Effects& fx) {
     link.news.erase(id);
   }
   pushes_.erase(push);
-  if (!remembered_.insert(id).second) return;
-  rememberedOrder_.push_back(id);
-  if (rememberedOrder_.size() <= limits::kPushesRemembered) return;
-  remembered_.erase(rememberedOrder_.front());
-  rememberedOrder_.pop_front();
+  forgotten_.add(id);
 }
 
 // The oldest one that this peer has done its part in makes room.

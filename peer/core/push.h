@@ -41,12 +41,14 @@
 
 #include "common/base/clock.h"
 #include "common/base/ids.h"
+#include "common/base/limits.h"
 #include "common/base/random.h"
 #include "common/base/result.h"
 #include "common/wire/push.h"
 #include "peer/core/component.h"
 #include "peer/core/ledger.h"
 #include "peer/core/push_sources.h"
+#include "peer/core/recent_ids.h"
 
 namespace espalier::peer {
 
@@ -167,8 +169,7 @@ class Pushes final : public Component {
   std::map<ConnectionId, Link> links_;
   PushMap pushes_;
   std::map<PeerId, TimePoint> gone_;  // whose link was lost: when to say so
-  std::set<PushId> remembered_;
-  std::deque<PushId> rememberedOrder_;  // oldest first
+  RecentIds<PushId> forgotten_{limits::kPushesRemembered};
 };
 
 // How a file is cut for a push: kPushChunkBytes, more where the list would be too long.

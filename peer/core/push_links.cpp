@@ -86,7 +86,7 @@ bool Pushes::received(ConnectionId id, const wire::LinkMessage& message, TimePoi
 
 void Pushes::receivedOffer(ConnectionId id, Link& link, const PushOffer& offer, TimePoint now,
                            Effects& fx) {
-  if (remembered_.contains(offer.id)) return;
+  if (forgotten_.contains(offer.id)) return;
   if (const auto known = pushes_.find(offer.id); known != pushes_.end()) {
     offerTo(known->second, id, link, true, now, fx);  // unless it was told; it knows the push
     if (!known->second.mine) receivedEnd(known->second, offer.end, now, fx);

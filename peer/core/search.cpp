@@ -1,123 +1,79 @@
 #include "peer/core/search.h"
 
 #include <algorithm>
+#include <string>
+#include <utility>
 
 #include "common/base/limits.h"
-#include "common/base/text.h"
-#include "common/wire/file_form.h"
-#include "peer/core/pattern.h"
+#include "peer/core/search_hits.h"
 
 namespace espalier::peer {
 namespace {
 
 using std::chrono::milliseconds;
 
-// Whether the next peer would take it: one bad hit of ours must not cost a link.
-bool isSendable(const wire::Hit& hit) {
-  return !hit.name.empty() && hit.name.size() <= limits::kPathBytes &&
-         hit.name.find('\0') == std::string::npos &&
-         wire::isPossibleFile(hit.root, hit.sizeBytes) && !hit.endpoint.host.empty() &&
-         hit.endpoint.port != 0;
+bool isPlausible(const wire::Query& query) {
+  return !query.text.empty() && query.text.size() <= limits::kPatternBytes;
 }
 
 }  // namespace
 
-milliseconds searchBudget(std::uint64_t members) {
-  const auto bounded = static_cast<std::int64_t>(std::min(members, limits::kMembers));
-  return std::min<milliseconds>(limits::kSearchBudget + limits::kSearchBudgetMember * bounded,
-                                limits::kSearchBudgetMost);
-}
-
-milliseconds budgetBehind(milliseconds budget, std::uint32_t hopsLeft) {
-  // All hops together keep half of the time at most, so that the far end of a long line has some,
-  // too.
-  const auto share = std::min(budget / 10, budget / (hopsLeft + 1));
-  return std::max<milliseconds>(budget - std::min<milliseconds>(limits::kSearchHop, share),
-                                limits::kSearchBudgetLeast);
-}
-
 // --- links
 
-void Searches::linkUp(const TreeLink& treeLink, TimePoint now, Effects& fx) {
-  auto& link = links_[treeLink.connection];
-  link.peer = treeLink.peer.id;
-  link.order = treeLink.peer.order;
-  link.tokens = limits::kQueryBurst;
-  link.refilled = now;
-  link.steps = limits::kMatchStepsPerSecond;
-  link.stepsRefilled = now;
-  for (auto at = open_.begin(); at != open_.end();) {
-    auto& search = at->second;
-    std::erase_if(search.lost, [&](const auto& lost) { return lost.missing.id == link.peer; });
-    relay(search, now, fx);
+void Searches::linkUp(const TreeLink& link, TimePoint now, Effects& fx) {
+  scene_.links.insert_or_assign(link.connection, SearchLink(link.peer, now));
+  for (auto at = table_.begin(); at != table_.end();) {
     const auto current = at++;
-    if (progress(search, now, fx)) forget(current);
+    current->second.search.linkUp(link.peer.id, now, fx);
+    progress(current, now, fx);
   }
 }
 
 void Searches::linkDown(ConnectionId id, TimePoint now, Effects& fx) {
-  const auto link = links_.find(id);
-  if (link == links_.end()) return;
-  const auto behind = link->second.behind;
+  const auto link = scene_.links.find(id);
+  if (link == scene_.links.end()) return;
+  const auto behind = link->second.behind();
   // Before the loop, in which searches may go to all links that there are.
-  links_.erase(link);
-  for (auto at = open_.begin(); at != open_.end();) {
-    auto& search = at->second;
-    search.offers.erase(id);
-    loseBranch(search, id, behind, now);
-    if (search.upstream == id) loseUpstream(search, now, fx);
+  scene_.links.erase(link);
+  for (auto at = table_.begin(); at != table_.end();) {
     const auto current = at++;
-    if (progress(search, now, fx)) forget(current);
+    current->second.search.linkDown(id, behind, now, fx);
+    progress(current, now, fx);
   }
 }
 
 void Searches::peersBehind(ConnectionId id, std::uint64_t count) {
-  const auto link = links_.find(id);
-  if (link != links_.end()) link->second.behind = std::min(count, limits::kMembers);
+  const auto link = scene_.links.find(id);
+  if (link != scene_.links.end()) link->second.setBehind(count);
 }
 
 void Searches::congested(ConnectionId id) {
-  const auto link = links_.find(id);
-  if (link != links_.end()) link->second.isCongested = true;
+  const auto link = scene_.links.find(id);
+  if (link != scene_.links.end()) link->second.setCongested(true);
 }
 
 void Searches::drained(ConnectionId id) {
-  const auto link = links_.find(id);
-  if (link != links_.end()) link->second.isCongested = false;
+  const auto link = scene_.links.find(id);
+  if (link != scene_.links.end()) link->second.setCongested(false);
 }
 
 // --- this peer's own
 
 void Searches::matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64_t more,
                        bool stillIndexing, TimePoint now, Effects& fx) {
-  const auto at = open_.find(id);
-  if (at == open_.end() || at->second.matched) return;
-  auto& search = at->second;
-  search.matched = true;
-  std::size_t sent = 0;
-  for (auto& hit : hits) {
-    wire::Hit full{std::move(hit.name), hit.sizeBytes, hit.root, self_.id,
-                   self_.endpoint,      hit.partial};
-    if (sent < limits::kHitsPerPeer && isSendable(full)) {
-      search.knowledge.addHit(full);
-      ++sent;
-    } else {
-      ++more;
-    }
-  }
-  search.knowledge.addMore({self_.id, more});
-  if (stillIndexing) search.knowledge.addIndexing(self_.id);
-  search.knowledge.cover(self_.order);
-  boundKeptHits(search);
-  if (progress(search, now, fx)) forget(at);
+  const auto at = table_.find(id);
+  if (at == table_.end()) return;
+  if (!at->second.search.matched(std::move(hits), more, stillIndexing)) return;
+  table_.bound(at->second);
+  progress(at, now, fx);
 }
 
 Result<QueryId> Searches::ask(PatternKind kind, std::string_view text, std::uint64_t members,
                               JoinOrder newest, TimePoint now, Effects& fx) {
   const auto pattern = Pattern::compile(kind, text);
   if (!pattern) return pattern.error();
-  if (!makeRoom(std::nullopt, fx)) {
-    return Error{ErrorCode::failed, std::to_string(open_.size()) +
+  if (!table_.makeRoom(std::nullopt, fx)) {
+    return Error{ErrorCode::failed, std::to_string(table_.size()) +
                                         " searches are going on here: try again when some ended"};
   }
   members = std::clamp<std::uint64_t>(members, 1, limits::kMembers);
@@ -126,124 +82,156 @@ Result<QueryId> Searches::ask(PatternKind kind, std::string_view text, std::uint
   query.kind = kind;
   query.text = std::string(text);
   query.budget = searchBudget(members);
-  query.asker = self_.id;
+  query.asker = scene_.self.id;
   query.hopsLeft = static_cast<std::uint32_t>(std::min(2 * members + 16, limits::kMembers));
   auto& search = open(query, std::nullopt, now, fx);
-  search.isMine = true;
-  search.members = members;
-  search.newest = newest;
-  relay(search, now, fx);
+  search.ask({members, newest});
+  search.relay(now, fx);
   return query.id;
 }
 
 std::optional<SearchResult> Searches::cancel(const QueryId& id) {
-  const auto at = open_.find(id);
-  if (at == open_.end() || !at->second.isMine) return std::nullopt;
-  auto result = resultOf(at->second);
-  forget(at);
+  const auto at = table_.find(id);
+  if (at == table_.end() || !at->second.search.isMine()) return std::nullopt;
+  auto result = at->second.search.result();
+  table_.forget(at);
   return result;
+}
+
+OpenSearch& Searches::open(const wire::Query& query, std::optional<ConnectionId> upstream,
+                           TimePoint arrived, Effects& fx) {
+  auto& search = table_.add(scene_, query, upstream, arrived)->second.search;
+  fx.jobs.push_back(
+      {query.id, query.kind, query.text, limits::kHitsPerPeer, upstream, search.shareEnds()});
+  return search;
+}
+
+void Searches::progress(SearchTable::Place entry, TimePoint now, Effects& fx) {
+  const bool ended = entry->second.search.progress(now, fx);
+  table_.schedule(entry->second);
+  if (ended) table_.forget(entry);
+}
+
+// --- what links send
+
+bool Searches::received(ConnectionId id, const wire::LinkMessage& message, TimePoint now,
+                        Effects& fx) {
+  const auto* query = std::get_if<wire::Query>(&message);
+  const auto* answer = std::get_if<wire::Answer>(&message);
+  const auto* lost = std::get_if<wire::Lost>(&message);
+  if (query == nullptr && answer == nullptr && lost == nullptr) return false;
+  const auto link = scene_.links.find(id);
+  if (link == scene_.links.end()) return true;
+  if (query != nullptr) {
+    receivedQuery(id, link->second, *query, now, fx);
+  } else if (answer != nullptr) {
+    receivedAnswer(id, link->second, *answer, now, fx);
+  } else if (const auto at = table_.find(lost->id); at != table_.end()) {
+    at->second.search.lost(id, now, fx);
+  }
+  return true;
+}
+
+void Searches::receivedQuery(ConnectionId id, SearchLink& link, const wire::Query& query,
+                             TimePoint now, Effects& fx) {
+  if (!isPlausible(query)) return link.blame("sent a search with an impossible pattern", fx);
+  if (const auto known = table_.find(query.id); known != table_.end()) {
+    return receivedKnown(id, link, known, query, now, fx);
+  }
+  if (link.mayServe(now)) return admit(id, link, query, now, fx);
+  if (!link.enqueue(query, now, fx)) refuse(id, query, fx);
+}
+
+void Searches::admit(ConnectionId id, SearchLink& link, const wire::Query& query, TimePoint now,
+                     Effects& fx) {
+  if (table_.wasForgotten(query.id)) return fx.send(id, declineOf(query.id));
+  if (!table_.makeRoom(id, fx)) {
+    link.blame("sent a search while too many were open", fx);
+    return refuse(id, query, fx);
+  }
+  open(query, id, now, fx).relay(now, fx);
+}
+
+// A heal, a loop, or a peer that makes things up.
+void Searches::receivedKnown(ConnectionId id, SearchLink& link, SearchTable::Place known,
+                             const wire::Query& query, TimePoint now, Effects& fx) {
+  if (!known->second.search.offered(id, query, now, fx)) link.blame("repeated a search", fx);
+  progress(known, now, fx);
+}
+
+void Searches::refuse(ConnectionId id, const wire::Query& query, Effects& fx) {
+  auto answer = declineOf(query.id);
+  wire::Missing missing{scene_.self.id, scene_.self.order, 0};
+  for (const auto& [other, link] : scene_.links) {
+    if (other != id) missing.below += link.behind();
+  }
+  missing.below = std::min(missing.below, limits::kMembers);
+  answer.missing.push_back(std::move(missing));
+  fx.send(id, std::move(answer));
+}
+
+void Searches::serveQueue(ConnectionId id, SearchLink& link, TimePoint now, Effects& fx) {
+  while (auto next = link.nextServed(now)) {
+    auto& query = next->query;
+    // It may have come over another link while it waited.
+    if (const auto known = table_.find(query.id); known != table_.end()) {
+      receivedKnown(id, link, known, query, now, fx);
+      continue;
+    }
+    query.budget -= std::chrono::duration_cast<milliseconds>(now - next->arrived);
+    if (query.budget < limits::kSearchBudgetLeast) {
+      refuse(id, query, fx);
+    } else {
+      admit(id, link, query, now, fx);
+    }
+  }
+  link.tellRefusals(fx);
+}
+
+void Searches::receivedAnswer(ConnectionId id, SearchLink& link, const wire::Answer& answer,
+                              TimePoint now, Effects& fx) {
+  const auto at = table_.find(answer.id);
+  if (at == table_.end()) {
+    if (!table_.wasForgotten(answer.id)) link.blame("answered a search that nobody asked", fx);
+    return;
+  }
+  auto& search = at->second.search;
+  if (search.upstream() == id) {
+    // A link that answers takes this peer for its upstream: of two that adopted each other neither
+    // has a way to the asker.
+    if (!answer.isDecline()) search.lost(id, now, fx);
+    return;
+  }
+  auto* const branch = search.branchAsked(id);
+  if (branch == nullptr) return link.blame("answered a search that it was not asked", fx);
+  if (!answer.isDecline()) search.withdrawOffer(id);
+  const auto absurd = std::any_of(answer.coverage.begin(), answer.coverage.end(),
+                                  [](const auto& r) { return !Coverage::isPlausible(r); });
+  if (absurd) link.blame("spoke for peers that cannot exist", fx);
+  learnAnswer(scene_.self.id, search, link, *branch, answer, now, fx);
+  table_.bound(at->second);
+  progress(at, now, fx);
 }
 
 // --- time
 
 void Searches::tick(TimePoint now, Effects& fx) {
-  for (auto& [id, link] : links_) serveQueue(id, link, now, fx);
-  std::vector<QueryId> due;
-  for (const auto& [at, id] : agenda_) {
-    if (at > now) break;
-    due.push_back(id);
+  for (auto& [id, link] : scene_.links) serveQueue(id, link, now, fx);
+  for (const auto& id : table_.due(now)) {
+    const auto at = table_.find(id);
+    if (at == table_.end()) continue;
+    if (at->second.search.tick(now, fx)) {
+      table_.forget(at);
+    } else {
+      table_.schedule(at->second);
+    }
   }
-  for (const auto& id : due) {
-    const auto at = open_.find(id);
-    if (at != open_.end() && tickOpen(at->second, now, fx)) forget(at);
-  }
-}
-
-void Searches::schedule(OpenSearch& search) {
-  const auto at = search.deadline();
-  if (at == search.scheduledAt) return;
-  agenda_.erase({search.scheduledAt, search.query.id});
-  agenda_.emplace(at, search.query.id);
-  search.scheduledAt = at;
 }
 
 TimePoint Searches::deadline() const {
-  auto due = agenda_.empty() ? kNever : agenda_.begin()->first;
-  for (const auto& [id, link] : links_) {
-    if (link.queue.empty()) continue;
-    const auto seconds = std::max(0.0, 1 - link.tokens) / limits::kQueriesPerSecond;
-    // A little late rather than a little early, which would find no token and come again.
-    const auto wait = std::chrono::microseconds(static_cast<std::int64_t>(seconds * 1e6) + 1);
-    due = std::min(due, link.refilled + wait);
-  }
+  auto due = table_.deadline();
+  for (const auto& [id, link] : scene_.links) due = std::min(due, link.deadline());
   return due;
-}
-
-// --- the table of open searches
-
-// For one more search from `link` (none: our own). Evicts the oldest that is finished or orphaned;
-// else the oldest of the link that has most, unless that is the very one that wants more: so who
-// floods takes no room from others.
-bool Searches::makeRoom(std::optional<ConnectionId> link, Effects& fx) {
-  if (open_.size() < limits::kOpenQueries) return true;
-  const auto older = [&](OpenMap::iterator a, OpenMap::iterator b) {
-    return b == open_.end() || a->second.arrived < b->second.arrived;
-  };
-  auto finished = open_.end();
-  std::map<std::optional<ConnectionId>, std::pair<std::size_t, OpenMap::iterator>> sources;
-  for (auto at = open_.begin(); at != open_.end(); ++at) {
-    const auto& search = at->second;
-    if (!search.isMine && (search.saidDone || search.isOrphan()) && older(at, finished)) {
-      finished = at;
-    }
-    auto& [count, oldest] = sources.try_emplace(search.upstream, 0, open_.end()).first->second;
-    ++count;
-    if (older(at, oldest)) oldest = at;
-  }
-  if (finished != open_.end()) {
-    forget(finished);
-    return true;
-  }
-  const auto most = std::max_element(
-      sources.begin(), sources.end(),
-      [](const auto& a, const auto& b) { return a.second.first < b.second.first; });
-  if (!most->first || most->first == link) return false;
-  const auto victim = most->second.second;
-  expire(victim->second);
-  flush(victim->second, fx);
-  forget(victim);
-  return true;
-}
-
-OpenSearch& Searches::open(const wire::Query& query, std::optional<ConnectionId> upstream,
-                           TimePoint arrived, Effects& fx) {
-  auto& search = open_[query.id];
-  search.upstream = upstream;
-  search.query = query;
-  search.query.hopsLeft = std::min<std::uint32_t>(query.hopsLeft, limits::kMembers);
-  search.arrived = arrived;
-  search.shareEnds = arrived + std::clamp<milliseconds>(query.budget, limits::kSearchBudgetLeast,
-                                                        limits::kSearchBudgetMost);
-  schedule(search);
-  fx.jobs.push_back(
-      {query.id, query.kind, query.text, limits::kHitsPerPeer, upstream, search.shareEnds});
-  return search;
-}
-
-void Searches::forget(OpenMap::iterator at) {
-  keptBytes_ -= at->second.countedBytes;
-  remember(at->first);
-  agenda_.erase({at->second.scheduledAt, at->first});
-  open_.erase(at);
-}
-
-void Searches::remember(const QueryId& id) {
-  if (!remembered_.insert(id).second) return;
-  rememberedOrder_.push_back(id);
-  if (rememberedOrder_.size() > limits::kQueriesRemembered) {
-    remembered_.erase(rememberedOrder_.front());
-    rememberedOrder_.pop_front();
-  }
 }
 
 }  // namespace espalier::peer

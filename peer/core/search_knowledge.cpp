@@ -66,14 +66,14 @@ std::uint64_t SearchKnowledge::cover(const std::vector<wire::OrderRange>& ranges
   return gained;
 }
 
-std::optional<SearchKnowledge::HitPlace> SearchKnowledge::referralFor(const wire::Hit& hit) const {
+std::optional<SearchKnowledge::HitPlace> SearchKnowledge::placeOf(const wire::Hit& hit) const {
   const auto place = hits_.lower_bound(hit);
   if (place != hits_.end() && *place == hit) return std::nullopt;
   return place;
 }
 
 void SearchKnowledge::addHit(const wire::Hit& hit) {
-  if (const auto place = referralFor(hit)) addHit(hit, *place);
+  if (const auto place = placeOf(hit)) addHit(hit, *place);
 }
 
 void SearchKnowledge::addHit(const wire::Hit& hit, HitPlace place) {

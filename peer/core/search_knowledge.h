@@ -7,7 +7,7 @@
 // Hits of one holder that differ in anything (name, size, root, endpoint) are different hits: what
 // one peer says of another never stands for what that one says itself.
 //
-// Bounds: hits are the caller's to bound (Searches::hasRoom); what it does not keep is counted.
+// Bounds: hits are the caller's to bound (HitShares); what it does not keep is counted.
 // kHoldersKept holders with counts, kMissingKept missing peers, Coverage's own; what exceeds them
 // is left out. Not thread-safe. Learning is O(log n), taking is linear in what is new.
 #pragma once
@@ -32,7 +32,7 @@ class SearchKnowledge {
   // Where a hit goes among those kept; nothing when it is there already. Valid until the next
   // change.
   using HitPlace = std::set<wire::Hit>::const_iterator;
-  std::optional<HitPlace> referralFor(const wire::Hit& hit) const;
+  std::optional<HitPlace> placeOf(const wire::Hit& hit) const;
   void addHit(const wire::Hit& hit, HitPlace place);
   void addHit(const wire::Hit& hit);
 

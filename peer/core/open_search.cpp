@@ -1,0 +1,350 @@
+#include "peer/core/open_search.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/limits.h"
+#include "common/wire/file_form.h"
+
+namespace espalier::peer {
+namespace {
+
+using std::chrono::milliseconds;
+
+milliseconds shareOf(const wire::Query& query) {
+  return std::clamp<milliseconds>(query.budget, limits::kSearchBudgetLeast,
+                                  limits::kSearchBudgetMost);
+}
+
+// Whether the next peer would take it: one bad hit of ours must not cost a link.
+bool isSendable(const wire::Hit& hit) {
+  return !hit.name.empty() && hit.name.size() <= limits::kPathBytes &&
+         hit.name.find('\0') == std::string::npos &&
+         wire::isPossibleFile(hit.root, hit.sizeBytes) && !hit.endpoint.host.empty() &&
+         hit.endpoint.port != 0;
+}
+
+}  // namespace
+
+milliseconds searchBudget(std::uint64_t members) {
+  const auto bounded = static_cast<std::int64_t>(std::min(members, limits::kMembers));
+  return std::min<milliseconds>(limits::kSearchBudget + limits::kSearchBudgetMember * bounded,
+                                limits::kSearchBudgetMost);
+}
+
+milliseconds budgetBehind(milliseconds budget, std::uint32_t hopsLeft) {
+  // All hops together keep half of the time at most, so that the far end of a long line has some,
+  // too.
+  const auto share = std::min(budget / 10, budget / (hopsLeft + 1));
+  return std::max<milliseconds>(budget - std::min<milliseconds>(limits::kSearchHop, share),
+                                limits::kSearchBudgetLeast);
+}
+
+wire::Answer declineOf(const QueryId& id) {
+  wire::Answer answer;
+  answer.id = id;
+  answer.done = true;
+  return answer;
+}
+
+OpenSearch::OpenSearch(const SearchScene& scene, const wire::Query& query,
+                       std::optional<ConnectionId> upstream, TimePoint arrived)
+    : scene_(scene),
+      query_(query),
+      arrived_(arrived),
+      shareEnds_(arrived + shareOf(query)),
+      upstream_(upstream) {
+  query_.hopsLeft = std::min<std::uint32_t>(query.hopsLeft, limits::kMembers);
+}
+
+OpenSearch::State OpenSearch::state() const {
+  if (isOrphan()) return State::orphaned;
+  return isMine() ? (isComplete() ? State::done : State::open)
+                  : (saidDone_ ? State::done : State::open);
+}
+
+// --- the way there
+
+void OpenSearch::relay(TimePoint now, Effects& fx) {
+  if (isOrphan() || isExpired_ || now >= shareEnds_) return;
+  auto query = query_;
+  query.budget =
+      budgetBehind(std::chrono::duration_cast<milliseconds>(shareEnds_ - now), query.hopsLeft);
+  if (query.hopsLeft > 0) --query.hopsLeft;
+  for (const auto& [id, link] : scene_.links) {
+    if (upstream_ == id) continue;
+    auto& branch = branches_[id];
+    if (branch.asked) continue;
+    branch.peer = link.peer();
+    branch.order = link.order();
+    if (query_.hopsLeft == 0) {
+      knowledge_.addMissing(missingBehind(branch, link.behind()));
+      continue;
+    }
+    branch.asked = true;
+    branch.everAsked = true;
+    branch.done = false;
+    fx.send(id, query);
+  }
+}
+
+bool OpenSearch::offered(ConnectionId link, const wire::Query& query, TimePoint now, Effects& fx) {
+  if (upstream_ == link || offers_.contains(link)) return false;
+  const Offer offer{now + shareOf(query), query.hopsLeft};
+  if (isOrphan()) {
+    adopt(link, offer, now, fx);
+    return true;
+  }
+  offers_.emplace(link, offer);
+  fx.send(link, declineOf(query.id));
+  return true;
+}
+
+// The link is the way to the asker now, and gets all that is known.
+void OpenSearch::adopt(ConnectionId link, const Offer& offer, TimePoint now, Effects& fx) {
+  offers_.erase(link);
+  if (adoptions_ >= limits::kAdoptions) return fx.send(link, declineOf(query_.id));
+  ++adoptions_;
+  upstream_ = link;
+  branches_.erase(link);
+  const auto most = arrived_ + limits::kSearchBudgetMost;
+  shareEnds_ = std::max(shareEnds_, std::min(offer.shareEnds, most));
+  isExpired_ = isExpired_ && now >= shareEnds_;
+  query_.hopsLeft = std::min<std::uint32_t>(offer.hopsLeft, limits::kMembers);
+  knowledge_.repeatAll();
+  relay(now, fx);
+  flush(fx);
+}
+
+void OpenSearch::loseUpstream(TimePoint now, Effects& fx) {
+  upstream_.reset();
+  flushAt_.reset();
+  saidDone_ = false;
+  while (!offers_.empty() && isOrphan()) {
+    const auto [link, offer] = *offers_.begin();
+    adopt(link, offer, now, fx);
+  }
+  if (!isOrphan()) return;
+  knowledge_.forgetNews();  // an upstream that is adopted gets everything
+  for (auto& [link, branch] : branches_) {
+    if (!branch.asked) continue;
+    branch.asked = false;
+    branch.done = false;
+    fx.send(link, wire::Lost{query_.id});
+  }
+}
+
+void OpenSearch::lost(ConnectionId link, TimePoint now, Effects& fx) {
+  offers_.erase(link);
+  if (upstream_ == link) loseUpstream(now, fx);
+}
+
+// --- links
+
+void OpenSearch::linkUp(const PeerId& peer, TimePoint now, Effects& fx) {
+  std::erase_if(lost_, [&](const auto& lost) { return lost.missing.id == peer; });
+  relay(now, fx);
+}
+
+void OpenSearch::linkDown(ConnectionId link, std::uint64_t behind, TimePoint now, Effects& fx) {
+  offers_.erase(link);
+  loseBranch(link, behind, now);
+  if (upstream_ == link) loseUpstream(now, fx);
+}
+
+void OpenSearch::loseBranch(ConnectionId link, std::uint64_t behind, TimePoint now) {
+  const auto branch = branches_.find(link);
+  if (branch == branches_.end()) return;
+  if (branch->second.isPending() && !isExpired_) {
+    const auto missing = missingBehind(branch->second, behind);
+    if (lost_.size() >= limits::kBranchesDown) {
+      knowledge_.addMissing(lost_.front().missing);
+      lost_.erase(lost_.begin());
+    }
+    lost_.push_back({missing, now + limits::kSearchGrace});
+  }
+  branches_.erase(branch);
+}
+
+// --- what is known
+
+bool OpenSearch::matched(std::vector<LocalHit> hits, std::uint64_t more, bool stillIndexing) {
+  if (isMatched_) return false;
+  isMatched_ = true;
+  const auto& self = scene_.self;
+  std::size_t kept = 0;
+  for (auto& hit : hits) {
+    wire::Hit full{std::move(hit.name), hit.sizeBytes, hit.root, self.id,
+                   self.endpoint,       hit.partial};
+    if (kept < limits::kHitsPerPeer && isSendable(full)) {
+      knowledge_.addHit(full);
+      ++kept;
+    } else {
+      ++more;
+    }
+  }
+  knowledge_.addMore({self.id, more});
+  if (stillIndexing) knowledge_.addIndexing(self.id);
+  knowledge_.cover(self.order);
+  return true;
+}
+
+SearchBranch* OpenSearch::branchAsked(ConnectionId link) {
+  const auto branch = branches_.find(link);
+  return branch == branches_.end() || !branch->second.everAsked ? nullptr : &branch->second;
+}
+
+bool OpenSearch::mayKeepHit(const SearchBranch& branch, const SearchLink& link) const {
+  return shares_.hasRoom(branch.hits, link.speakers(), branches_.size());
+}
+
+void OpenSearch::countHit(SearchBranch& branch) {
+  shares_.count(branch.hits, branches_.size());
+  ++branch.hits;
+}
+
+const Pattern* OpenSearch::pattern() {
+  if (!pattern_) pattern_ = Pattern::compile(query_.kind, query_.text);
+  return pattern_->ok() ? &**pattern_ : nullptr;
+}
+
+// Whether nothing more is expected, as of now.
+bool OpenSearch::isComplete() const {
+  if (isExpired_) return true;
+  return isMatched_ && lost_.empty() &&
+         std::none_of(branches_.begin(), branches_.end(),
+                      [](const auto& branch) { return branch.second.isPending(); });
+}
+
+std::uint64_t OpenSearch::searched() const {
+  const auto& coverage = knowledge_.coverage();
+  const bool isBounded = asked_->newest != kNoOrder;
+  return std::min(asked_->members, isBounded ? coverage.sizeUpTo(asked_->newest) : coverage.size());
+}
+
+// Who is missing when a branch of so many peers, the neighbour included, says nothing more.
+wire::Missing OpenSearch::missingBehind(const SearchBranch& branch, std::uint64_t behind) const {
+  const auto others = behind > 0 ? behind - 1 : 0;
+  const bool answered = knowledge_.coverage().contains(branch.order);
+  const auto heard = branch.heard - (answered && branch.heard > 0 ? 1 : 0);
+  return {branch.peer, branch.order, others > heard ? others - heard : 0};
+}
+
+// Its time is up: whoever has not answered is named.
+void OpenSearch::expire() {
+  if (isExpired_) return;
+  isExpired_ = true;
+  if (!isMatched_) knowledge_.addMissing({scene_.self.id, scene_.self.order, 0});
+  for (const auto& [id, branch] : branches_) {
+    if (!branch.isPending()) continue;
+    const auto link = scene_.links.find(id);
+    const auto behind = link == scene_.links.end() ? 0 : link->second.behind();
+    knowledge_.addMissing(missingBehind(branch, behind));
+  }
+  for (const auto& lost : lost_) knowledge_.addMissing(lost.missing);
+  lost_.clear();
+}
+
+void OpenSearch::giveUp(Effects& fx) {
+  expire();
+  flush(fx);
+}
+
+SearchResult OpenSearch::result() {
+  expire();
+  SearchResult result;
+  result.id = query_.id;
+  result.files = mergeHits(knowledge_.hits());
+  result.searched = searched();
+  result.members = asked_->members;
+  result.indexing = knowledge_.indexing();
+  result.moreHits = knowledge_.moreHits();
+  result.moreOf = knowledge_.moreByHolder();
+  nameMissing(knowledge_.missing(), knowledge_.coverage(), result);
+  return result;
+}
+
+// --- the way back
+
+bool OpenSearch::progress(TimePoint now, Effects& fx) {
+  if (isMine()) return show(now, fx);
+  if (isOrphan()) {
+    knowledge_.forgetNews();
+  } else {
+    sendNews(now, fx);
+  }
+  return false;
+}
+
+void OpenSearch::sendNews(TimePoint now, Effects& fx) {
+  const bool complete = isComplete();
+  const bool hasNews = knowledge_.hasNews();
+  if (knowledge_.hasNewHits() || complete != saidDone_ || (complete && hasNews)) {
+    flush(fx);
+  } else if (hasNews && !flushAt_) {
+    flushAt_ = now + limits::kCoverageDelay;
+  }
+}
+
+void OpenSearch::flush(Effects& fx) {
+  const auto link = scene_.links.find(*upstream_);
+  const bool countHits = link != scene_.links.end() && link->second.isCongested();
+  std::vector<wire::Answer> answers;
+  saidDone_ = isComplete();
+  flushAt_.reset();
+  knowledge_.takeAnswers(query_.id, saidDone_, countHits, answers);
+  for (auto& answer : answers) fx.send(*upstream_, std::move(answer));
+}
+
+// Of this peer's own: tells what is new, and ends it when there is nothing more to wait for.
+bool OpenSearch::show(TimePoint now, Effects& fx) {
+  const bool hasNews = knowledge_.hasNews();
+  SearchUpdate update;
+  update.id = query_.id;
+  update.hits = knowledge_.takeNewHits();
+  update.searched = searched();
+  update.members = asked_->members;
+  bool ended = isExpired_;
+  if (!isComplete()) {
+    asked_->graceEnds.reset();
+  } else if (update.searched >= asked_->members) {
+    ended = true;
+  } else if (!asked_->graceEnds) {
+    asked_->graceEnds = now + limits::kSearchGrace;
+  } else {
+    ended = ended || now >= *asked_->graceEnds;
+  }
+  if (ended) update.result = result();
+  if (hasNews || ended) fx.searchUpdates.push_back(std::move(update));
+  return ended;
+}
+
+// --- time
+
+TimePoint OpenSearch::forgetAt() const {
+  return shareEnds_ + limits::kSearchLinger;
+}
+
+TimePoint OpenSearch::deadline() const {
+  auto due = isMine() ? shareEnds_ : forgetAt();
+  if (!isExpired_) due = std::min(due, shareEnds_);
+  if (flushAt_) due = std::min(due, *flushAt_);
+  if (asked_ && asked_->graceEnds) due = std::min(due, *asked_->graceEnds);
+  for (const auto& branch : lost_) due = std::min(due, branch.until);
+  return due;
+}
+
+bool OpenSearch::tick(TimePoint now, Effects& fx) {
+  std::erase_if(lost_, [&](const LostBranch& lost) {
+    if (now < lost.until) return false;
+    knowledge_.addMissing(lost.missing);
+    return true;
+  });
+  if (now >= shareEnds_) expire();
+  if (isMine()) return progress(now, fx);
+  if (now >= forgetAt()) return true;
+  if (flushAt_ && now >= *flushAt_ && upstream_) flush(fx);
+  return progress(now, fx);
+}
+
+}  // namespace espalier::peer
