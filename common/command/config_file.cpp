@@ -10,6 +10,7 @@
 
 #include "common/base/limits.h"
 #include "common/base/text.h"
+#include "common/command/words.h"
 
 namespace espalier::command {
 namespace {
@@ -17,20 +18,10 @@ namespace {
 constexpr std::string_view kBlanks = " \t\r";
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
-bool isBlank(char c) {
-  return kBlanks.find(c) != std::string_view::npos;
-}
-
-std::string_view trimmed(std::string_view text) {
-  const auto begin = text.find_first_not_of(kBlanks);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
-}
-
 // Removes a comment that begins behind a blank.
 std::string_view withoutComment(std::string_view text) {
   for (std::size_t i = 1; i < text.size(); ++i) {
-    if (text[i] == '#' && isBlank(text[i - 1])) return text.substr(0, i);
+    if (text[i] == '#' && kBlanks.find(text[i - 1]) != kBlanks.npos) return text.substr(0, i);
   }
   return text;
 }

@@ -138,6 +138,12 @@ OpenLine splitOpenLine(std::string_view line) {
   return open;
 }
 
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && isBlank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && isBlank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
 std::string commandOf(std::string_view line) {
   const auto open = splitOpenLine(line);
   return open.words.empty() ? open.last : open.words.front();

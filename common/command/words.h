@@ -32,6 +32,9 @@ struct OpenLine {
 };
 OpenLine splitOpenLine(std::string_view line);
 
+// Without white space at its beginning and its end.
+std::string_view trimmed(std::string_view text);
+
 // The first word of a line, which is its command; also of a line that splitWords() refuses.
 std::string commandOf(std::string_view line);
 

@@ -22,7 +22,7 @@ constexpr std::string_view kSpecial = "*?[";
 constexpr std::size_t kUnlistedMost =
     16;  // so many holders whose list cannot be read; after them no more are asked
 
-Error interrupted() {
+Error searchInterrupted() {
   return {ErrorCode::interrupted, "interrupted"};
 }
 
@@ -153,7 +153,7 @@ Result<Matches> FileSearch::named(const std::string& name) const {
     context_.progress({"searching for " + name, searched, 0, command::Unit::items});
   };
   auto matches = first(kinds, name, onHits);
-  if (matches && context_.stop.stop_requested()) return interrupted();
+  if (matches && context_.stop.stop_requested()) return searchInterrupted();
   return matches;
 }
 
@@ -167,7 +167,7 @@ Result<Matches> FileSearch::pattern(const std::string& text,
 
 Result<Matches> FileSearch::below(const std::string& folder) const {
   auto matches = search(PatternKind::glob, literalGlob(folder) + "*", {});
-  if (matches && context_.stop.stop_requested()) return interrupted();
+  if (matches && context_.stop.stop_requested()) return searchInterrupted();
   return matches;
 }
 
@@ -205,7 +205,7 @@ Result<Matches> FileSearch::completed(Matches matches) const {
     const auto more = result.moreOf.at(id);
     const auto who = fmt::format("{} more at {}", more, escaped(id.text()));
     auto listed = share_.filesBelow(holder, prefix, context_.stop);
-    if (context_.stop.stop_requested()) return interrupted();
+    if (context_.stop.stop_requested()) return searchInterrupted();
     if (!listed) {
       matches.unlisted.push_back(fmt::format("{}: {}", who, listed.error().message));
       continue;

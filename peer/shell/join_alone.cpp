@@ -8,7 +8,6 @@
 #include "common/base/log.h"
 #include "common/base/membership_limits.h"
 #include "common/base/random.h"
-#include "peer/shell/prompt.h"
 
 namespace espalier::peer::shell {
 namespace {

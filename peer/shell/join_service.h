@@ -49,6 +49,8 @@ class JoinService {
   virtual JoinAttempt join(const PeerId& id, const std::string& word, std::stop_token stop) = 0;
 };
 
+// `the metaserver refused the word "yes": type P2P to join`
+std::string refusedWord(const std::string& word, const std::string& wanted);
 // `s2 joined on 127.0.0.1:5002, linked to s1; sharing 4 files (3.1 MB) from ./s2`
 std::string joinedLine(const Joined& joined);
 // `no metaserver at 127.0.0.1:5000: start "metaserver"`; `why`: empty, or how far a host name led.

@@ -18,16 +18,6 @@ namespace espalier::peer::shell {
 using command::LineEditor;
 using command::Outcome;
 
-namespace {
-
-std::string trimmed(const std::string& text) {
-  const auto begin = text.find_first_not_of(" \t");
-  if (begin == std::string::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
-
-}  // namespace
-
 Prompt::Prompt(LineEditor& editor, PromptSettings settings)
     : editor_(editor), settings_(std::move(settings)) {}
 
@@ -58,12 +48,17 @@ std::stop_token Prompt::newStop() {
   });
 }
 
-std::optional<std::string> Prompt::ask(const std::string& question) {
-  while (true) {
-    const auto line = editor_.read(question);
-    if (line.end == LineEditor::End::ended) return std::nullopt;
-    if (line.end == LineEditor::End::line) return trimmed(line.text);
-  }
+JoinDialogue Prompt::dialogue(JoinService& joiner) {
+  return {editor_, joiner, {!settings_.json && !settings_.quiet, [this] { return newStop(); }}};
+}
+
+Result<std::optional<Joined>> Prompt::join(JoinService& joiner) {
+  return dialogue(joiner).join();
+}
+
+Result<std::optional<Joined>> Prompt::joinAs(JoinService& joiner, const PeerId& id,
+                                             const std::string& word) {
+  return dialogue(joiner).joinAs(id, word);
 }
 
 command::Context Prompt::context() {
@@ -77,7 +72,7 @@ command::Context Prompt::context() {
   if (editor_.isTerminal()) {
     context.ask = [this](const std::string& question) -> std::optional<std::string> {
       const auto line = editor_.read(question);
-      if (line.end == LineEditor::End::line) return trimmed(line.text);
+      if (line.end == LineEditor::End::line) return std::string(command::trimmed(line.text));
       // Ctrl-C at a command's question cancels the command; Ctrl-D is no answer.
       if (line.end == LineEditor::End::interrupted) interrupt();
       return std::nullopt;

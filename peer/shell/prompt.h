@@ -1,15 +1,5 @@
-// The user interface at a terminal: the dialogue that joins, then the prompt.
-//
-//   $ peer
-//   1  add this peer to the network
-//   2  share files, once it is in the network
-//   > 1
-//   peer id> s2
-//   topo to see the network, Enter to go on> topo
-//   s1:
-//   P2P to join> P2P
-//   s2 joined on 127.0.0.1:5002, linked to s1; sharing 4 files (3.1 MB) from ./s2
-//   s2> …
+// The user interface of a peer: the dialogue that joins (join_dialogue.h), then a prompt that runs
+// commands.
 //
 // If the input is not a terminal, the commands are a script. It goes on after a failure and ends
 // after an interruption, as -e does. Notices go to standard error, so that standard output has
@@ -29,6 +19,7 @@
 #include "common/base/result.h"
 #include "common/command/dispatcher.h"
 #include "common/command/line_editor.h"
+#include "peer/shell/join_dialogue.h"
 #include "peer/shell/join_service.h"
 
 namespace espalier::peer::shell {
@@ -45,12 +36,8 @@ class Prompt {
  public:
   Prompt(command::LineEditor& editor, PromptSettings settings);
 
-  // Asks what to do, for the id, whether to show the network, for the word. None: the user ended
-  // it.
+  // As JoinDialogue::join() and joinAs(). None: the user ended the dialogue.
   Result<std::optional<Joined>> join(JoinService& joiner);
-
-  // Joins at once. Asks only after a failure, and at a terminal: for the word, whether to try
-  // again.
   Result<std::optional<Joined>> joinAs(JoinService& joiner, const PeerId& id,
                                        const std::string& word);
 
@@ -64,16 +51,7 @@ class Prompt {
   void close();
 
  private:
-  enum class Step { again, next, end };
-
-  // The answer without white space around it; none: the input has ended. Ctrl-C asks again.
-  std::optional<std::string> ask(const std::string& question);
-  bool chooseToJoin();
-  std::optional<PeerId> askId();
-  Step offerTopology(JoinService& joiner);
-  Step offerAnotherTry(const std::string& why);
-  Result<std::optional<Joined>> insist(JoinService& joiner, PeerId id, std::string word);
-
+  JoinDialogue dialogue(JoinService& joiner);
   std::stop_token newStop();
   command::Context context();
   void show(const command::Rendered& rendered);
@@ -86,7 +64,5 @@ class Prompt {
   std::atomic<bool> interrupted_ = false;  // of a script
   Guarded<std::stop_source> stop_;         // of the running command or question
 };
-
-std::string refusedWord(const std::string& word, const std::string& wanted);
 
 }  // namespace espalier::peer::shell

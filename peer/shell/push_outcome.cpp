@@ -17,7 +17,7 @@ using State = PushedPeer::State;
 
 constexpr std::size_t kNamed = 3;  // peers of each state that a summary names
 
-const char* stateName(State state) {
+const char* pushStateName(State state) {
   switch (state) {
     case State::waiting:
       return "waiting";
@@ -45,7 +45,7 @@ void addLedger(Json& data, const PushReport& report) {
   for (const auto& peer : report.peers) {
     Json& entry = data["ledger"].emplace_back();
     entry["peer"] = peer.id.text();
-    entry["state"] = stateName(peer.state);
+    entry["state"] = pushStateName(peer.state);
     if (!peer.reason.empty()) entry["reason"] = peer.reason;
   }
 }
@@ -66,7 +66,8 @@ std::string headText(const PushReport& report) {
 std::string ledgerText(const PushReport& report) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& peer : report.peers) {
-    auto& row = rows.emplace_back(std::vector{peer.id.text(), std::string(stateName(peer.state))});
+    auto& row =
+        rows.emplace_back(std::vector{peer.id.text(), std::string(pushStateName(peer.state))});
     if (!peer.reason.empty()) row.push_back(peer.reason);
   }
   return command::table(rows);
@@ -137,7 +138,7 @@ std::string pushSummary(const PushReport& report) {
       names.resize(kNamed);
       names.push_back(fmt::format("{} more", more));
     }
-    text += fmt::format("; {} {}", command::listed(names), stateName(state));
+    text += fmt::format("; {} {}", command::listed(names), pushStateName(state));
   }
   if (!report.others) {
     text += "; who else is in the network is not known: the metaserver is out of reach";

@@ -9,15 +9,15 @@
 namespace espalier::peer::shell {
 namespace {
 
-using State = ActiveTransfer::State;
+using TransferState = ActiveTransfer::State;
 
-const char* stateName(State state) {
+const char* transferStateName(TransferState state) {
   switch (state) {
-    case State::active:
+    case TransferState::active:
       return "active";
-    case State::waiting:
+    case TransferState::waiting:
       return "waiting";
-    case State::paused:
+    case TransferState::paused:
       return "paused";
   }
   return "";
@@ -29,8 +29,8 @@ std::string progressText(const ActiveTransfer& transfer) {
   const auto size = transfer.totalBytes;
   std::string text = fmt::format("{}: {} % of {}", transfer.name,
                                  size == 0 ? 100 : done * 100 / size, formatSize(size));
-  if (transfer.state == State::paused) text += ", paused";
-  if (transfer.state == State::waiting) {
+  if (transfer.state == TransferState::paused) text += ", paused";
+  if (transfer.state == TransferState::waiting) {
     text += fmt::format(", position {} in the queue", transfer.position);
   }
   const double rate = transfer.bytesPerSecond;
@@ -48,8 +48,8 @@ Json transferData(const ActiveTransfer& transfer) {
   if (transfer.number > 0) data["number"] = transfer.number;
   data["name"] = transfer.name;
   data["incoming"] = transfer.incoming;
-  data["state"] = stateName(transfer.state);
-  if (transfer.state == State::waiting) data["place"] = transfer.position;
+  data["state"] = transferStateName(transfer.state);
+  if (transfer.state == TransferState::waiting) data["place"] = transfer.position;
   data["done"] = transfer.doneBytes;
   data["size"] = transfer.totalBytes;
   data["rate"] = transfer.bytesPerSecond;

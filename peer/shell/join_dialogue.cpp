@@ -1,9 +1,12 @@
-// The dialogue that joins (prompt.h).
+#include "peer/shell/join_dialogue.h"
+
 #include <fmt/format.h>
 
-#include "common/base/text.h"
+#include <utility>
+
+#include "common/command/network_commands.h"
 #include "common/command/printing.h"
-#include "peer/shell/prompt.h"
+#include "common/command/words.h"
 
 namespace espalier::peer::shell {
 
@@ -21,27 +24,18 @@ bool meansStop(const std::string& answer) {
 
 }  // namespace
 
-std::string refusedWord(const std::string& word, const std::string& wanted) {
-  return fmt::format("the metaserver refused the word \"{}\": type {} to join", escaped(word),
-                     escaped(wanted));
+JoinDialogue::JoinDialogue(LineEditor& editor, JoinService& joiner, Settings settings)
+    : editor_(editor), joiner_(joiner), settings_(std::move(settings)) {}
+
+std::optional<std::string> JoinDialogue::ask(const std::string& question) {
+  while (true) {
+    const auto line = editor_.read(question);
+    if (line.end == LineEditor::End::ended) return std::nullopt;
+    if (line.end == LineEditor::End::line) return std::string(command::trimmed(line.text));
+  }
 }
 
-std::string joinedLine(const Joined& joined) {
-  const std::string place = joined.linkedTo.empty()
-                                ? "the first of the network"
-                                : "linked to " + escaped(joined.linkedTo.text());
-  return fmt::format("{} joined on {}, {}; sharing {} ({}) from {}{}", escaped(joined.id.text()),
-                     joined.endpoint.text(), place, counted(joined.sharedFiles, "file"),
-                     formatSize(joined.sharedBytes), escaped(joined.share),
-                     joined.indexing ? ", still indexing" : "");
-}
-
-std::string noMetaserverLine(const Endpoint& metaserver, const std::string& why) {
-  return fmt::format("no metaserver at {}{}: start \"metaserver\"", escaped(metaserver.text()),
-                     why.empty() ? "" : fmt::format(" ({})", escaped(why)));
-}
-
-bool Prompt::chooseToJoin() {
+bool JoinDialogue::chooseToJoin() {
   editor_.print(kMenu);
   while (true) {
     const auto answer = ask("> ");
@@ -55,7 +49,7 @@ bool Prompt::chooseToJoin() {
   }
 }
 
-std::optional<PeerId> Prompt::askId() {
+std::optional<PeerId> JoinDialogue::askId() {
   while (true) {
     const auto answer = ask("peer id> ");
     if (!answer) return std::nullopt;
@@ -67,13 +61,13 @@ std::optional<PeerId> Prompt::askId() {
 }
 
 // `again`: the user has pressed Enter to try again.
-Prompt::Step Prompt::offerAnotherTry(const std::string& why) {
+JoinDialogue::Step JoinDialogue::offerAnotherTry(const std::string& why) {
   editor_.print(why + ", then press Enter to try again\n");
   const auto answer = ask("");
   return !answer || meansStop(*answer) ? Step::end : Step::again;
 }
 
-Prompt::Step Prompt::offerTopology(JoinService& joiner) {
+JoinDialogue::Step JoinDialogue::offerTopology() {
   std::optional<std::string> answer;
   while (true) {
     answer = ask("topo to see the network, Enter to go on> ");
@@ -83,7 +77,7 @@ Prompt::Step Prompt::offerTopology(JoinService& joiner) {
     editor_.print("type topo, or only press Enter\n");
   }
   while (true) {
-    const auto topology = joiner.topology(newStop());
+    const auto topology = joiner_.topology(settings_.newStop());
     if (topology) {
       editor_.print(textOf(*topology));
       return Step::next;
@@ -92,24 +86,24 @@ Prompt::Step Prompt::offerTopology(JoinService& joiner) {
       editor_.print(topology.error().message + "\n");
       return Step::next;
     }
-    if (offerAnotherTry(noMetaserverLine(joiner.metaserver())) == Step::end) return Step::end;
+    if (offerAnotherTry(noMetaserverLine(joiner_.metaserver())) == Step::end) return Step::end;
   }
 }
 
 // Tries to join until that succeeds, the user ends it, or another attempt would fail as well.
-Result<std::optional<Joined>> Prompt::insist(JoinService& joiner, PeerId id, std::string word) {
+Result<std::optional<Joined>> JoinDialogue::insist(PeerId id, std::string word) {
   const auto nobody = std::optional<Joined>();
   while (true) {
-    auto attempt = joiner.join(id, word, newStop());
+    auto attempt = joiner_.join(id, word, settings_.newStop());
     const bool askable = editor_.isTerminal();
     switch (attempt.end) {
       case JoinAttempt::End::joined:
-        if (!settings_.json && !settings_.quiet) {
+        if (settings_.showsJoined) {
           editor_.print(joinedLine(attempt.joined) + "\n");
         }
         return std::optional<Joined>(std::move(attempt.joined));
       case JoinAttempt::End::wordRefused: {
-        const auto wanted = joiner.joinWord();
+        const auto wanted = joiner_.joinWord();
         const auto sentence = refusedWord(word, wanted);
         if (!askable) return Error{ErrorCode::refused, sentence};
         editor_.print(sentence + "\n");
@@ -138,24 +132,23 @@ Result<std::optional<Joined>> Prompt::insist(JoinService& joiner, PeerId id, std
   }
 }
 
-Result<std::optional<Joined>> Prompt::join(JoinService& joiner) {
+Result<std::optional<Joined>> JoinDialogue::join() {
   const auto nobody = std::optional<Joined>();
   if (!chooseToJoin()) return nobody;
   const auto id = askId();
   if (!id) return nobody;
-  if (offerTopology(joiner) == Step::end) return nobody;
+  if (offerTopology() == Step::end) return nobody;
   std::string word;
   do {
-    const auto answer = ask(fmt::format("{} to join> ", command::printable(joiner.joinWord())));
+    const auto answer = ask(fmt::format("{} to join> ", command::printable(joiner_.joinWord())));
     if (!answer) return nobody;
     word = *answer;
   } while (word.empty());
-  return insist(joiner, *id, word);
+  return insist(*id, word);
 }
 
-Result<std::optional<Joined>> Prompt::joinAs(JoinService& joiner, const PeerId& id,
-                                             const std::string& word) {
-  return insist(joiner, id, word);
+Result<std::optional<Joined>> JoinDialogue::joinAs(const PeerId& id, const std::string& word) {
+  return insist(id, word);
 }
 
 }  // namespace espalier::peer::shell
