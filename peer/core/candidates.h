@@ -1,8 +1,9 @@
-// Whom a peer that seeks a parent asks next: first where referrals lead (breadth first, so it comes
-// to rest as near the top as it can), then its contacts. Each is asked once a pass; one id may
-// stand for two endpoints, where a peer that started anew is known as it was, too. The walk is
-// bounded by limits::kWalk steps, and a long one leaves contacts a turn now and then. No I/O; O(log
-// n) a step.
+// The peers that ParentSearch asks in one pass, and their order: first those that peers referred it
+// to, breadth first, so that the peer attaches as near to the root as it can; then its contacts.
+// Each is asked once a pass. One id may have two endpoints, because a peer that was started again
+// is known as it was, too. The walk along referrals is bounded by limits::kWalk; during a long one
+// every kWalkSteps-th candidate is a contact, so that peers that refer on without end keep this one
+// from nobody. No I/O; O(log n) a step.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +21,7 @@ namespace espalier::peer {
 
 class Candidates {
  public:
-  // A new pass: nobody was asked yet, nobody is waiting.
+  // Begins a new pass.
   void clear() {
     walk_.clear();
     contacts_.clear();
@@ -32,7 +33,7 @@ class Candidates {
     if (walk_.size() < limits::kWalk) walk_.push_front(contact);
   }
 
-  // Of one peer's children the one that joined first is asked first, as in topo::planFailure.
+  // Of one peer's children the one that joined first is asked first, as topo::planFailure expects.
   void refer(std::vector<wire::Contact> contacts) {
     std::sort(contacts.begin(), contacts.end(),
               [](const auto& a, const auto& b) { return a.order < b.order; });
@@ -49,7 +50,6 @@ class Candidates {
   void exclude(const wire::Contact& contact) { asked_.insert({contact.id, contact.endpoint}); }
 
   std::optional<wire::Contact> next() {
-    // Who refers on without end would else keep us from everybody else.
     const bool contactsTurn = !contacts_.empty() && ++steps_ % kWalkSteps == 0;
     const std::array queues =
         contactsTurn ? std::array{&contacts_, &walk_} : std::array{&walk_, &contacts_};

@@ -1,10 +1,10 @@
-// A set of join orders: who has answered a search. A union counts nobody twice, which is what keeps
-// "searched N of M" true when answers come twice, after a heal or from a peer that lies.
+// A set of join orders: the peers that have answered a search. A union counts no peer twice, so
+// "searched N of M" stays true when answers come twice, after a heal or from a peer that lies.
 //
 // Invariants: ranges ascend, neither touch nor overlap; 1 <= first <= last <= limits::kJoinOrder;
-// at most limits::kCoverageRangesKept ranges. What would break the last two is left out: a peer
-// that claims nonsense loses its claims, at worst honest ones with them, and is never believed
-// more. A value, not thread-safe. add() and minus() are linear in the number of ranges.
+// at most limits::kCoverageRangesKept ranges. Claims that would break the last two are left out: a
+// peer that claims nonsense loses its claims, at worst together with honest ones. A value, not
+// thread-safe. add() and minus() are linear in the number of ranges.
 #pragma once
 
 #include <cstdint>

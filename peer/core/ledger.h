@@ -1,5 +1,5 @@
-// Who holds what of one push: an entry a peer. Every peer of the network keeps one, and they become
-// the same, in whatever order and however often entries travel.
+// The ledger of one push: an entry for each peer, with its state. Every peer of the network keeps
+// one, and all become the same, in whatever order and however often entries travel.
 //
 //   offered -> accepted -> lost -> failed -> declined -> verified      within a version
 //
@@ -8,14 +8,14 @@
 // and nothing in it is counted, so nothing is counted twice. Only the peer itself raises its
 // version, when it comes back or has to contradict.
 //
-// Everybody keeps an entry for everybody, so an entry is small: a record of 32 bytes, the id's text
-// and two bytes in a sorted list, some 42 bytes for "s1234" at 10.0.0.1:5001. `via` is a index in
-// the same table. What few entries have costs some 100 bytes more: a reason, a host that is not an
-// IPv4 address.
+// Every peer keeps an entry for every peer, so an entry is small: a record of 32 bytes, the id's
+// text and two bytes in a sorted list, some 42 bytes for "s1234" at 10.0.0.1:5001. `via` is an
+// index into the same table. A reason, or a host that is not an IPv4 address, costs some 100 bytes
+// more.
 //
 // Invariant: no entry ever becomes smaller. Bounds: limits::kLedgerEntries peers, and as many more
-// that others came via and that have no entry; who comes beyond that is left out (which of them
-// then depends on the order). A liar can say anything of a peer that does not hear it: entries are
+// that others came via and that have no entry; peers beyond that are left out (which of them then
+// depends on the order). A liar can say anything of a peer that does not hear it: entries are
 // not signed. Does no I/O, not thread-safe; O(log n) an entry to find it, a move of two bytes for
 // each that sorts behind it to add it.
 #pragma once

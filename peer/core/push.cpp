@@ -1,5 +1,4 @@
-// A peer's own pushes, and what becomes of all with time; push_taking.cpp has what it takes,
-// push_links.cpp what travels over links.
+// The part of Pushes for the sender, the ledger, and what time does.
 #include "peer/core/push.h"
 
 #include <fmt/format.h>
@@ -103,7 +102,7 @@ bool Pushes::learn(Push& push, const PushEntry& entry, std::optional<ConnectionI
 
 TimePoint Pushes::dropDue(const Push& push) const {
   if (push.taking) return kNever;
-  // Whoever takes it needs this peer: for bytes, or as a relay of the ledger.
+  // Takers need this peer, for bytes or as a relay of the ledger.
   const bool awaited =
       push.ledger.count(PushState::offered) + push.ledger.count(PushState::accepted) > 0;
   return push.changedAt + (awaited ? Duration(limits::kPushAwaited) : Duration(limits::kPushKept));
@@ -160,7 +159,7 @@ void Pushes::forget(PushMap::iterator push, Effects& fx) {
   forgotten_.add(id);
 }
 
-// The oldest one that this peer has done its part in makes room.
+// Forgets the oldest push in which this peer has nothing left to do.
 bool Pushes::makeRoom(TimePoint, Effects& fx) {
   if (pushes_.size() < limits::kPushes) return true;
   auto oldest = pushes_.end();

@@ -2,6 +2,10 @@
 // links; bytes do not pass through here: the shell is told from whom to take them, and tells how
 // that went.
 //
+// A component of Peer (component.h). One class over three source files, because every part changes
+// the ledger, which changes what each link is told: push.cpp (the sender, the ledger, time),
+// push_links.cpp (offers and ledgers on links), push_taking.cpp (whether and from whom to take).
+//
 // A push at a peer, and what its own entry in the ledger says:
 //
 //   start -------------------------------> verified     (the sender)
@@ -19,10 +23,10 @@
 // lied is never asked again. When for one stripe no source has given anything for limits::kPushKept
 // (the sender went before anybody else had everything), the taker has failed.
 //
-// Others' words are hostile: pushes, entries, versions and files have bounds in limits.h; what is
-// over is ignored and told once a link. Each link gets changes limits::kLedgerFlushes times in
-// limits::kLedgerWindow at most, so a flood is not passed on as one. Nothing is signed: a liar can
-// name others as sender, and claim for others what they then contradict.
+// What other peers say may be hostile: pushes, entries, versions and files have bounds in limits.h;
+// what exceeds them is ignored and told once a link. Each link gets changes limits::kLedgerFlushes
+// times in limits::kLedgerWindow at most, so a flood is not passed on as one. Nothing is signed: a
+// liar can name another peer as the sender, and claim for other peers what they then contradict.
 //
 // Does no I/O; not thread-safe; time and randomness are handed in. An event costs O(links) and
 // O(log entries) an entry; choosing a source O(n log n), at most a few times a push.

@@ -1,4 +1,4 @@
-// What travels over links about pushes: offers, and changes of ledgers.
+// The part of Pushes that sends and receives offers and changes of ledgers.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -134,7 +134,7 @@ void Pushes::receivedLedger(ConnectionId id, Link& link, const PushLedger& ledge
       tell(link, "a ledger of too many peers; some are left out", fx);
       continue;
     }
-    // Whoever is not meant has no place in it, but for the sender.
+    // Only the sender and peers that the push is meant for have an entry.
     const bool isSender = entry.peer.id == push.offer.sender.id;
     if (!isSender && !isMeant(push, entry.peer.id)) {
       tell(link, "entries of peers that a push is not meant for", fx);
@@ -143,21 +143,21 @@ void Pushes::receivedLedger(ConnectionId id, Link& link, const PushLedger& ledge
     learn(push, entry, id, now, fx);
   }
   if (!push.mine) receivedEnd(push, ledger.end, now, fx);
-  // A source may have turned up for who found none.
+  // The entries may name a source where there was none.
   if (push.taking && push.taking->lacksSource()) {
     push.taking->chooseAt = std::min(push.taking->chooseAt, now);
   }
 }
 
-// What others say of this peer: from before it was started again, or a neighbour took it for lost,
-// or a lie.
+// Another peer's claim about this one: of before it was started again, or because a neighbour took
+// it for lost, or a lie.
 void Pushes::receivedOwn(Push& push, const PushEntry& claim, TimePoint now, Effects& fx) {
   const PushEntry own = ownEntry(push);
   if (claim <= own) return;
   // The sender has an entry, too, also after a restart, when the push is not its own any more.
   if (!isMeant(push, self_.id) && push.offer.sender.id != self_.id) return;
   if (own.version == 0) {
-    // The sender, come back without a memory: it was all this peer's, and so it stays.
+    // The sender was started again and has forgotten the push: its old entry stays true.
     learn(push, claim, std::nullopt, now, fx);
     return;
   }

@@ -1,4 +1,4 @@
-// How a peer takes a push: whether at all, and from whom.
+// The part of Pushes that decides whether a push is taken, and chooses its sources.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,7 +14,7 @@ using wire::PushState;
 
 namespace {
 
-// While the chain forms: as often as news comes.
+// While the chain forms, as often as changes of the ledger arrive.
 constexpr Duration kChooseAgain =
     Duration(limits::kLedgerWindow) / static_cast<long>(limits::kLedgerFlushes);
 
@@ -53,7 +53,7 @@ void Pushes::decide(Push& push, TimePoint now, Effects& fx) {
 void Pushes::choose(Push& push, TimePoint now, Effects& fx) {
   Taking& taking = *push.taking;
   const bool settling = now < taking.begun + limits::kPushSettling && !push.offer.late;
-  // It would choose the same ones.
+  // Nothing has changed: it would choose the same sources.
   if (!taking.lacksSource() && taking.resting.empty() && taking.chosenAt > push.changedAt) {
     taking.chooseAt = settling ? now + kChooseAgain : kNever;
     return;
@@ -86,7 +86,7 @@ void Pushes::chooseWay(Push& push, const PushSources& sources, std::size_t strip
     return say(push, PushState::failed, "nobody who can be reached has all of it", now, fx);
   }
 
-  // The first one that has not failed, else the one that failed first: so all have their turn.
+  // The first candidate that has not failed, else the one that failed first.
   std::optional<Ledger::Entry> next;
   TimePoint rested = kNever;
   for (const auto& entry : sources.ways[stripe].candidates) {

@@ -42,12 +42,12 @@ class SearchKnowledge::Writer {
   std::size_t bytes_ = 0;
 };
 
-std::uint64_t SearchKnowledge::Holder::total() const {
+std::uint64_t SearchKnowledge::Counts::total() const {
   // Each term is bounded (limits::kMoreHits, or hits that really came), so this cannot wrap.
   return more + beyond + counted;
 }
 
-SearchKnowledge::Holder* SearchKnowledge::holder(const PeerId& id, bool mayBeNew) {
+SearchKnowledge::Counts* SearchKnowledge::holder(const PeerId& id, bool mayBeNew) {
   const auto found = holders_.find(id);
   if (found != holders_.end()) return &found->second;
   if (!mayBeNew || holders_.size() >= limits::kHoldersKept) return nullptr;

@@ -67,7 +67,7 @@ class SearchKnowledge {
   std::map<PeerId, std::uint64_t> moreByHolder() const;
 
  private:
-  struct Holder {
+  struct Counts {
     std::uint64_t hits = 0;     // kept
     std::uint64_t more = 0;     // as others say
     std::uint64_t beyond = 0;   // came, but were not kept
@@ -76,7 +76,7 @@ class SearchKnowledge {
   };
   class Writer;
 
-  Holder* holder(const PeerId& id, bool mayBeNew = true);
+  Counts* holder(const PeerId& id, bool mayBeNew = true);
 
   Coverage coverage_;
   Coverage newCoverage_;
@@ -84,7 +84,7 @@ class SearchKnowledge {
   std::vector<wire::Hit> newHits_;
   std::size_t hitsBytes_ = 0;
   bool keepsHits_ = true;
-  std::map<PeerId, Holder> holders_;
+  std::map<PeerId, Counts> holders_;
   std::set<PeerId> newMore_;
   std::map<PeerId, wire::Missing> missing_;
   std::set<PeerId> newMissing_;

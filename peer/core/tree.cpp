@@ -27,7 +27,7 @@ Tree::Tree(wire::NetworkId network, wire::Contact self, unsigned maxLinks, TimeP
       nextHeartbeat_(now + limits::kHeartbeatInterval),
       heartbeatDownAt_(now) {}
 
-// One message may not use up the numbers that are left.
+// A single message must not use up the numbers that are left.
 bool Tree::withinJump(const wire::Label& from, const wire::Label& to) {
   if (to.sequence >= limits::kSequenceNumbers) return false;
   return from.sequence == 0 || to.sequence <= from.sequence ||
@@ -39,7 +39,7 @@ bool Tree::isFollowable(const wire::Label& parent) const {
   return parent.depth < limits::kDepth && withinJump(label_, parent);
 }
 
-// What others make this peer pass on or do for them, all together: a flood ends here.
+// Bounds what other peers make this one relay or do for them, all together.
 bool Tree::mayAct(TimePoint now) {
   if (now >= actsSince_ + kSecond) {
     actsSince_ = now;

@@ -1,41 +1,47 @@
 // A peer's place in the tree: its parent, its children, and how fresh its knowledge of the root is.
 //
-//   parentless --adopt--> attached --parent lost--> parentless
-//       |  ^                                  (unsettled: it seeks a parent; settled: it is the
-//       root of its tree)
-//       +--+ settle, unsettle
+//            adopt                     parent lost
+//   orphan --------> attached child --------------> orphan
+//     | ^
+//     | |  resignRoot
+//     v |
+//    root --adopt--> attached child
 //
-// Why no cycle can ever form, whatever is lost, delayed or reordered between connections. Each peer
-// has a label (sequence, depth): the sequence number of the last heartbeat of a root that reached
-// it, and its distance from that root at that moment. A label is better if its sequence number is
+// An orphan searches for a parent (parent_search.h), a root is the root of what hangs below it.
+//
+// Why no cycle can form, whatever is lost, delayed or reordered between connections: each peer has
+// a label (sequence, depth), the sequence number of the last heartbeat of a root that reached it,
+// and its distance from that root at that moment. A label is better if its sequence number is
 // higher or, for the same number, its depth lower. Invariants:
-//   1. A label only ever gets better, while anybody hangs below the peer.
-//   2. A parent's label is strictly better than each child's: a child takes (sequence, depth + 1)
-//      from
-//   its parent, over a
-//      connection that keeps order, and only where that betters its own.
-//   3. A joiner takes a parent only if the parent's label was better than the joiner's is at that
-//   moment.
-// By 1 and 2 everybody below a joiner has a worse label than the joiner; by 3 the new parent has a
+//   1. A label only ever gets better while any peer hangs below.
+//   2. A parent's label is strictly better than each child's. A child takes (sequence, depth + 1)
+//      from its parent, over a connection that keeps order, and only where that betters its own.
+//   3. A joiner takes a parent only if the parent's label was better than the joiner's at that
+//      moment.
+// By 1 and 2 every peer below a joiner has a worse label than the joiner; by 3 the new parent has a
 // better one; so the new parent is not below the joiner. (Sequence numbers against loops: DSDV,
 // Perkins and Bhagwat 1994; feasibility and requests for a higher number: Babel, RFC 8966, 3.5
 // and 3.8.2.)
 //
-// What is left is liveness: a joiner whose label is not bettered yet is held, and a Raise travels
+// Liveness: a joiner that needs a better label than the acceptor has is held, and a Raise travels
 // up to the root, which issues a heartbeat above the joiner's label. Of two roots the one that
-// joined first raises, the other one seeks.
+// joined first raises, the other one searches.
 //
-// Degree: parent, children and held joiners together are at most maxLinks; a parentless peer that
-// is not settled keeps one slot for its parent. A settled root may be full; when it must attach it
-// gives up its youngest child.
+// Degree: parent, children and held joiners together are at most maxLinks. An orphan keeps one slot
+// for its parent. A root may be full; when it must attach, it gives up its youngest child.
 //
-// Who asks under the id of a child, or of a held joiner, takes its place at once only if it shows
-// the same secret: then it is that peer, and has lost the link it had. Anybody else waits,
-// contested, until the child's link has ended or been silent for limits::kContestSilence, and is
-// refused as soon as the child is heard from. A contested joiner counts as no link: it may only
-// take one over.
+// A joiner under the id of a child, or of a held joiner, replaces that one at once only if it shows
+// the same secret: then it is the same peer, and has lost the link it had. Any other is
+// *contested*: it waits until the child's link has ended or has been silent for
+// limits::kContestSilence, and is refused as soon as the child is heard from. A contested joiner
+// takes no slot.
 //
-// Does no I/O; each call costs O(maxLinks). Not thread-safe.
+// One class, because each of these rules reads and writes parent, children, held joiners and label
+// together. Three source files, one a concern: tree.cpp (messages of links, labels),
+// tree_joiners.cpp (which peer becomes a child or the parent), tree_heartbeats.cpp (what is sent
+// regularly, silence).
+//
+// Owned by Membership. Does no I/O; each call costs O(maxLinks). Not thread-safe.
 #pragma once
 
 #include <optional>
@@ -63,12 +69,12 @@ class Tree {
   // What happened since the last call of takeChanges().
   struct Changes {
     LinkChanges links;
-    std::optional<wire::Contact> lostParent;  // the peer is parentless now
+    std::optional<wire::Contact> lostParent;  // the peer is an orphan now
     bool succeeded = false;                   // and the oldest child of the root that was lost
     std::vector<wire::Contact> hints;         // older roots to attach to
-    std::vector<wire::Contact> heardOf;       // perhaps in other trees, one day
-    bool youngerWaits = false;  // a joiner below this root, for the heartbeat that it would issue
-    std::optional<PeerId> raisedByMe;  // my own Raise came up to me: that acceptor is below me
+    std::vector<wire::Contact> heardOf;       // contacts that neighbours told of
+    bool youngerWaits = false;         // a younger joiner below waits for a heartbeat of a root
+    std::optional<PeerId> raisedByMe;  // this peer's own Raise came back: that acceptor is below it
   };
 
   Tree(wire::NetworkId network, wire::Contact self, unsigned maxLinks, TimePoint now);
@@ -76,8 +82,8 @@ class Tree {
   // A joiner asks on an incoming connection: it is accepted, held, referred or refused.
   void attach(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
 
-  // The acceptor said yes to us. False if its label no longer suffices, or nobody could have said
-  // so: the caller closes and tries elsewhere.
+  // An acceptor accepted this peer. False if its label no longer suffices, or its id is that of
+  // this peer or a neighbour: the caller closes and tries elsewhere.
   [[nodiscard]] bool adopt(ConnectionId connection, const wire::Accepted& accepted, TimePoint now,
                            Effects& fx);
 
@@ -87,20 +93,20 @@ class Tree {
                 Effects& fx);
   void closed(ConnectionId connection, TimePoint now, Effects& fx);
 
-  // This parentless peer is the root of what hangs below it (or no longer content with that).
+  // This orphan becomes the root of what hangs below it, or an orphan again.
   void becomeRoot(TimePoint now, Effects& fx);
   void resignRoot() { isRoot_ = false; }
 
-  // Tells everybody up to the root, or the children, of peers that may be in other trees one day.
+  // Tells the peers up to the root, or the children, of contacts that may help to find other trees.
   void tellAbove(const std::vector<wire::Contact>& contacts, Effects& fx);
   void tellBelow(const std::vector<wire::Contact>& contacts, Effects& fx);
 
-  // Says farewell to everybody.
+  // Says farewell on every link.
   void leave(TimePoint now, Effects& fx);
 
   void tick(TimePoint now, Effects& fx);
   TimePoint deadline() const;
-  // We were stopped for that long, not they: nobody is silent because of it.
+  // This process was stopped for so long: its neighbours were not silent because of it.
   void forgive(Duration gap);
 
   Changes takeChanges() { return std::exchange(changes_, {}); }
@@ -108,15 +114,15 @@ class Tree {
   const std::optional<Neighbour>& parent() const { return parent_; }
   const std::vector<Neighbour>& children() const { return children_; }
   bool isRoot() const { return isRoot_; }
-  // What an Attach of this peer must be bettered by: its label, or the worst of all while nobody
-  // hangs below it.
+  // The label that an acceptor's must better: this peer's own, or the worst of all while no peer
+  // hangs below.
   wire::Label floor() const;
   const wire::Label& label() const { return label_; }
   wire::Lineage lineage() const;
   // Parent and children in order of linking.
   std::vector<Neighbour> neighbours() const;
-  // Whom to turn to when the parent is lost: the ancestors, nearest first, the root, its children
-  // by age. Of a parentless peer: those that it had.
+  // Contacts for when the parent is lost: the ancestors, nearest first, the root, the root's
+  // children by age. Of an orphan: those that it had.
   std::vector<wire::Contact> contactsAbove() const;
   std::uint64_t membersBelow() const;  // itself included
   std::uint64_t members() const { return parent_ ? members_ : membersBelow(); }
@@ -133,7 +139,7 @@ class Tree {
     TimePoint heard;
   };
 
-  // Under the id of a child that may be alive.
+  // A joiner under the id of a child that may be alive.
   struct Contested {
     ConnectionId connection;
     wire::Attach attach;

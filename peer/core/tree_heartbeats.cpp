@@ -1,5 +1,4 @@
-// What goes along the links all the time: the part of Tree that heartbeats, tells counts and
-// lineages, and notices silence.
+// The part of Tree that sends heartbeats, counts of members and lineages, and notices silence.
 #include <algorithm>
 
 #include "common/base/membership_limits.h"

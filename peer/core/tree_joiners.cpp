@@ -1,4 +1,4 @@
-// Who hangs below whom from now on: the part of Tree that takes joiners in, and takes a parent.
+// The part of Tree that accepts, holds, refers or refuses joiners, and adopts a parent.
 #include <algorithm>
 #include <cassert>
 
@@ -12,7 +12,7 @@ using wire::RefusalReason;
 void Tree::attach(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx) {
   if (attach.network != network_) return refuse(connection, RefusalReason::otherNetwork, fx);
   if (attach.self.id == self_.id) return refuse(connection, RefusalReason::below, fx);
-  // If it is our parent indeed, it has started anew, and that link ends or falls silent soon.
+  // If this is really our parent, it was started again, and our link ends or falls silent soon.
   if (parent_ && parent_->contact.id == attach.self.id) {
     return refuse(connection, RefusalReason::busy, fx);
   }
@@ -31,7 +31,7 @@ void Tree::attach(ConnectionId connection, const wire::Attach& attach, TimePoint
     changes_.hints.push_back(attach.self);
     return refuse(connection, RefusalReason::younger, fx);
   }
-  // A seeker that raised its label would not find the acceptor good enough that it has just asked.
+  // A searching peer that raised its label would then find the acceptor that it asked too bad.
   const bool raises = isRoot_ || attach.floor.sequence == 0;
   if (!raises || !withinJump(label_, attach.floor) || !mayAct(now)) {
     return refuse(connection, RefusalReason::busy, fx);
@@ -41,8 +41,7 @@ void Tree::attach(ConnectionId connection, const wire::Attach& attach, TimePoint
   accept(connection, attach, now, fx);
 }
 
-// Whether nobody else stands under that id here; who is known to be the same peer makes room for
-// its new connection.
+// Whether the joiner's id is free here. An older connection of the same peer is given up for it.
 bool Tree::mayReplace(ConnectionId connection, const wire::Attach& attach, TimePoint now,
                       Effects& fx) {
   const auto isSame = [&](const wire::LinkSecret& secret) {
@@ -167,10 +166,10 @@ bool Tree::adopt(ConnectionId connection, const wire::Accepted& accepted, TimePo
   changes_.links.up.push_back(parent_->link());
   changedGossip(now);
   toldBelow_ = 0;
-  // A childless peer's label may have been better: nobody relies on it, so it may be replaced.
+  // A childless peer's label may have been better. No peer relies on it, so it may be replaced.
   label_ = wire::Label();
   bettered({accepted.label.sequence, accepted.label.depth + 1}, now, fx);
-  // Who waits here or below asked while there was nobody to ask: not only at the next heartbeat.
+  // Joiners here or below waited while there was no parent: their Raise goes up at once.
   if (const auto waiting = std::exchange(unraised_, std::nullopt)) raised(*waiting, now, fx);
   return true;
 }

@@ -1,16 +1,15 @@
-// What one living peer of a World does with the bytes of pushes, in place of the shell's desk and
-// the transfer's receiver, server and store: it takes each push from whom its core says, in order,
-// every chunk verified, and gives on what it has as soon as it has it.
+// Moves the bytes of pushes for one living peer of a World, in place of the shell's desk and the
+// transfer's receiver, server and store. It takes each push from the sources that the core names,
+// in order, verifies every chunk, and serves each chunk as soon as it has it.
 //
 //   core --PushReceive, PushTakeFrom, PushDrop--> carryOut()
 //        <--sourceFailed, completed, failed------ steps of the World
 //
-// As there: a stripe from each source, limits::kPushSlots are served at once, a sign of life goes
-// to who waits, a source that breaks off after it gave something is dialled once more, one that is
-// silent for
-// limits::kPushSilence or gives nothing for as long as the core says is given up. A host sends
-// `uploadBytesPerSecond`, a chunk at a time in turn to each that it serves. Where it differs: a
-// push is one file, and its list needs no request of its own.
+// As in the shell: one stripe comes from each source; limits::kPushSlots takers are served at once;
+// takers that wait get signs of life; a source that breaks off after it gave something is dialled
+// once more; one that is silent for limits::kPushSilence, or gives nothing for as long as the core
+// says, is given up. A host sends `uploadBytesPerSecond`, one chunk at a time, in turn to each
+// taker. It differs in that a push is one file, whose list needs no request of its own.
 //
 // A peer's conduct says how it misbehaves. What it has on its disk outlives the Desk.
 #pragma once

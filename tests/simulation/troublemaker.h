@@ -1,6 +1,6 @@
-// What befalls the processes of a World in a schedule: they crash, leave, stand still, come back
-// and join, the network is cut, the metaserver dies. Draws from the World's generator, so it
-// repeats.
+// Injects the faults of a schedule into a World: peers crash, leave, stand still, come back and
+// join, the network is cut, the metaserver dies. It draws from the World's generator, so a seed
+// repeats exactly.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,7 @@ class Troublemaker {
   Troublemaker(World& world, std::size_t peers, std::function<Conduct()> conduct = {})
       : world_(world), next_(peers), conduct_(std::move(conduct)) {}
 
-  // One thing of all that may happen.
+  // Injects one random fault.
   void once();
 
   NodeId anybody();  // alive

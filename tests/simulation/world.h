@@ -64,7 +64,7 @@ class World {
   const std::optional<std::string>& failure() const { return failure_; }
   void trace(bool on) { trace_ = on; }
 
-  // --- what happens to processes ---
+  // --- faults of processes and of the network ---
   NodeId startPeer(const std::string& id, Conduct conduct = {});
   void crash(NodeId node);
   void leave(NodeId node);
@@ -76,9 +76,9 @@ class World {
   // Nothing passes between the two sides until heal().
   void partition(std::set<NodeId> side);
   void heal();
-  // Somebody asks every parent for a place under the id of a child.
+  // A stranger asks every parent for a slot under the id of a child.
   void lieToParents();
-  // Some connection breaks, of a push or any other; both ends are told.
+  // Breaks a random connection, of a push or any other; both ends are told.
   void sever();
 
   // --- what there is ---

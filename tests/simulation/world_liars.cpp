@@ -1,6 +1,6 @@
-// The part of World in which somebody lies, on connections of its own: whoever only says that it is
-// another one gets nothing that belongs to that one. A lie is told and looked at in one moment,
-// then its connection ends; what is honest goes on as if nothing had been.
+// The part of World in which strangers lie, on connections of their own. A stranger that only
+// claims to be another peer must get nothing that belongs to that peer. Each lie is told and checked
+// within one step, then its connection ends; honest peers are not affected.
 #include <algorithm>
 
 #include "common/base/membership_limits.h"
