@@ -127,7 +127,7 @@ void reserveDescriptors(std::uint64_t count) {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   const auto last = std::min<std::uint64_t>(count, limit.rlim_cur);
   if (last == 0 || last > INT_MAX) return;
-  // The lowest free one from there on; the table keeps its size when it is closed.
+  // The lowest free descriptor from there on. The table keeps its size when it is closed.
   const FileDescriptor high(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, static_cast<int>(last - 1)));
 }
 

@@ -1,6 +1,6 @@
-// An IPv4 or IPv6 address and a port in 24 bytes: what each connection keeps of its other end. An
-// IPv4 address mapped into IPv6 is the IPv4 address; a link-local one has its interface
-// ("fe80::1%eth0"). A value; the default names nothing (a local socket).
+// An IPv4 or IPv6 address and a port, in 24 bytes. An IPv4 address that is mapped into IPv6 is the
+// IPv4 address. A link-local address has its interface ("fe80::1%eth0"). A plain value; the default
+// is the address of a local socket. Also: the limit on open descriptors.
 #pragma once
 
 #include <netinet/in.h>
@@ -19,8 +19,8 @@ class Address {
  public:
   Address() = default;
   static Address fromNative(const sockaddr_storage& native);
-  // The host must be an IP literal: anything else is an error of code `usage`, because looking a
-  // name up may block for seconds (resolver.h).
+  // The host is an IP literal, else: an error of code `usage`. Looking a name up may block for
+  // seconds (resolver.h).
   static Result<Address> fromEndpoint(const Endpoint& endpoint);
 
   bool operator==(const Address&) const = default;
@@ -31,9 +31,9 @@ class Address {
     other.port_ = port;
     return other;
   }
-  // The length to hand to the system; `native` is filled.
+  // Fills `native`; returns its length.
   socklen_t toNative(sockaddr_storage& native) const;
-  // fe80::/10: such an address means something together with an interface only.
+  // fe80::/10: such an address is valid only together with an interface.
   bool isLinkLocal() const {
     return family_ == AF_INET6 && bytes_[0] == 0xfe && (bytes_[1] & 0xc0) == 0x80;
   }
@@ -43,7 +43,7 @@ class Address {
     other.scope_ = number;
     return other;
   }
-  // The same address on whatever port, and of whatever interface.
+  // The same address, whatever the port and the interface.
   bool sameHost(const Address& other) const {
     return family_ == other.family_ && bytes_ == other.bytes_;
   }
@@ -57,13 +57,12 @@ class Address {
   std::uint16_t family_ = 0;
 };
 
-// Raises the soft limit on open files to the hard one, and says what it is now. Each connection is
-// one.
+// Raises the soft limit on open files to the hard one; returns it. Each connection takes one.
 Result<std::uint64_t> raiseDescriptorLimit();
 
-// Makes the kernel's table of this process's descriptors large enough for so many at once (8 bytes
-// each), or for as many as are allowed. Call it while there is one thread: later each doubling
-// holds the thread that accepts up for a grace period of the kernel's, 10 to 20 ms.
+// Makes the kernel's table of this process's descriptors large enough for `count` of them (8 bytes
+// each), or for as many as are allowed. Call it while there is one thread: with several, each
+// doubling of the table blocks accept(2) for an RCU grace period of 10 to 20 ms.
 void reserveDescriptors(std::uint64_t count);
 
 }  // namespace espalier::net

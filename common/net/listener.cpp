@@ -20,7 +20,7 @@ namespace espalier::net {
 namespace {
 
 Error listenError(const Endpoint& at, const Poco::Exception& exception) {
-  // Another port would do for these two; for anything else it would not.
+  // Only these two failures are of the port.
   const bool isPort = exception.code() == EADDRINUSE || exception.code() == EACCES;
   std::string why = std::generic_category().message(exception.code());
   if (exception.code() == 0) why = exception.displayText();
@@ -60,7 +60,7 @@ Result<std::unique_ptr<Listener>> Listener::open(EventLoop& loop, const Target& 
   Error last;
   for (const auto& address : addresses) {
     auto listener = open(loop, address.endpoint(), handler);
-    // A port that is in use is no reason to share the name with whoever has it.
+    // Where the port is in use, another address of the name would split it between two processes.
     if (listener || listener.error().code == ErrorCode::unavailable) return listener;
     last = listener.error();
   }
@@ -106,7 +106,7 @@ void Listener::onTimer(TimePoint) {
   }
 }
 
-// Whether to try the next one, in this round.
+// Whether to accept another one in this round.
 bool Listener::acceptOne() {
   if (loop_.connectionCount() >= limits::kConnections) {
     pause({ErrorCode::failed, fmt::format("{} connections are open", loop_.connectionCount())});
@@ -121,7 +121,7 @@ bool Listener::acceptOne() {
     const bool exhausted =
         errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
     if (exhausted) pause(systemError("accept", errno));
-    return !exhausted;  // else that joiner has gone again
+    return !exhausted;  // any other error is of that connection alone
   }
   if (std::exchange(paused_, false)) log::info("accepting connections on {} again", local_.text());
 

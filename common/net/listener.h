@@ -1,11 +1,12 @@
-// A listening TCP socket on an EventLoop. Never shares its port: a second listener on it, in
-// whatever process, fails with code `unavailable`.
+// A listening TCP socket on an EventLoop.
 //
-// Out of descriptors (or of limits::kConnections) it stops accepting, tries again every
-// limits::kAcceptPause, and logs each change of that state once. Joiners wait in the backlog
-// meanwhile.
+//   accepting <--no descriptor, limits::kConnections reached / limits::kAcceptPause later--> paused
 //
-// Thread rule: the loop's thread only. Destroyed before the loop; also from inside a callback.
+// It never shares its port: a second listener on the port, in any process, fails with code
+// `unavailable`. While it is paused, new connections wait in the kernel's backlog. Each change of
+// the state is logged once.
+//
+// Thread rule: the loop's thread only. Destroyed before the loop; a callback may destroy it.
 #pragma once
 
 #include <Poco/Net/ServerSocket.h>
@@ -27,8 +28,8 @@ struct Admission {
 
 class ListenerHandler {
  public:
-  // A connection has come: says under which new id, and who gets its events (onOpened follows
-  // at once). Without an answer it is closed.
+  // A connection was accepted: returns its new id and its handler, whose onOpened is called at
+  // once. Without an answer the connection is closed.
   virtual std::optional<Admission> onAccept(const Address& remote) = 0;
 
  protected:
@@ -37,15 +38,14 @@ class ListenerHandler {
 
 class Listener final : public EventSource {
  public:
-  // The host must be an IP literal; port 0 takes any free one. Fails with `unavailable` where
-  // another port may do, else with `io`.
+  // The host is an IP literal; port 0 takes any free port. Fails with `unavailable` where another
+  // port may work, else with `io`.
   static Result<std::unique_ptr<Listener>> open(EventLoop& loop, const Endpoint& at,
                                                 ListenerHandler& handler);
-  // On the first of the addresses that this machine has, an IPv4 one rather than an IPv6 one: that
-  // is where servers listen unless told otherwise.
+  // On the first of the addresses that this machine has. IPv4 addresses are tried first.
   static Result<std::unique_ptr<Listener>> open(EventLoop& loop, const Target& at,
                                                 ListenerHandler& handler);
-  // Takes over a socket that listens already, such as a local (Unix) one.
+  // Takes over a socket that is listening, such as a local (Unix) one.
   static Result<std::unique_ptr<Listener>> adopt(EventLoop& loop, Poco::Net::ServerSocket socket,
                                                  ListenerHandler& handler);
   ~Listener() override;

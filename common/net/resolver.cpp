@@ -36,7 +36,7 @@ Result<std::vector<Address>> askSystem(const std::string& host) {
   return addresses;
 }
 
-// Each once, with the port.
+// Each address once, with the port.
 Result<Target> targetOf(const Endpoint& endpoint, Result<std::vector<Address>> found) {
   Target target{endpoint, {}};
   if (found) {
@@ -76,7 +76,7 @@ Resolver::Resolver(LookUp lookUp) : shared_(std::make_shared<Shared>()) {
 }
 
 Resolver& Resolver::ofSystem() {
-  // Never destroyed: a look-up may be under way when the process ends.
+  // Never destroyed: a look-up may be under way while the process ends.
   static Resolver& resolver = *new Resolver();
   return resolver;
 }

@@ -1,11 +1,11 @@
 // Looks up the addresses of host names, for everything that dials or listens.
 //
-// getaddrinfo(3) may take many seconds and can't be interrupted. So each look-up runs on a thread
-// of its own that nobody joins, and its result is dropped when nobody waits for it any more. At
-// most kLookUps are under way at a time, whoever waits; one more is refused, because the
-// names of others' hosts come from the network.
+// getaddrinfo(3) may take many seconds and cannot be interrupted. So each look-up runs on a
+// detached thread of its own, and its result is dropped when no caller waits for it any more. At
+// most kLookUps are under way; one more fails at once, because names also come from the network.
 //
-// Thread-safe. Look-ups that are under way may outlive the resolver.
+// Thread-safe. Look-ups that are under way may outlive the resolver. Called by EventLoop::dialName,
+// dialBlocking and the shells of both programs.
 #pragma once
 
 #include <chrono>
@@ -29,8 +29,8 @@ inline constexpr std::size_t kLookUpsKept = 4;    // of them, for names that thi
 inline constexpr std::size_t kHostAddresses = 8;  // of one name: more than a machine has
 inline constexpr auto kLookUpPatience = std::chrono::seconds(10);  // the system's for two servers
 
-// An endpoint as it was given, and its addresses in the order in which they are to be tried: at
-// least one, kHostAddresses at most.
+// An endpoint as it was given, and its addresses in the order in which they are tried: 1 to
+// kHostAddresses.
 struct Target {
   Endpoint asked;
   std::vector<Address> addresses;
@@ -39,29 +39,29 @@ struct Target {
   std::string text() const;
 };
 
-// Who gave a name: those that come from the network may not take the place of the user's own.
+// Where a name came from. kLookUpsKept look-ups are kept for names that the user gave.
 enum class NamedBy { user, others };
 
 class Resolver {
  public:
-  // May block. The port of what it returns does not count.
+  // May block. The ports of the addresses are ignored.
   using LookUp = std::function<Result<std::vector<Address>>(const std::string& host)>;
   using Done = std::function<void(Result<Target>)>;
 
   // By getaddrinfo unless told otherwise.
   explicit Resolver(LookUp lookUp = {});
-  // The one that all of this process uses.
+  // The resolver of this process.
   static Resolver& ofSystem();
 
-  // A link-local address that comes without its interface is taken to be on this one from now on:
-  // others' hosts come without, because the numbers of interfaces mean nothing elsewhere.
+  // From now on a link-local address without an interface is taken to be on this one. Addresses
+  // from the network have none, because the numbers of interfaces mean nothing on other machines.
   void useInterface(std::uint32_t number);
-  // What needs no look-up; none: it has to be looked up. An error: it can be neither.
+  // The target of an IP literal; an error for a malformed one; nothing for a name.
   std::optional<Result<Target>> literal(const Endpoint& endpoint) const;
-  // Calls `done` once: at once for an IP literal, or where the look-up can't begin; else on a
-  // thread of the look-up's own, at any time.
+  // Calls `done` once: before it returns for an IP literal, or where the look-up cannot begin; else
+  // later, on the look-up's thread.
   void start(const Endpoint& endpoint, NamedBy who, Done done);
-  // Waits for it: `interrupted` once `stop` asks, `timeout` when that has passed.
+  // The same, waiting for the result: `interrupted` once `stop` asks, `timeout` after that time.
   Result<Target> resolve(const Endpoint& endpoint, NamedBy who, std::stop_token stop,
                          Duration timeout = kLookUpPatience);
 
@@ -70,7 +70,8 @@ class Resolver {
   std::shared_ptr<Shared> shared_;
 };
 
-// Why none of the addresses could be reached: `why` has a reason for each of them that was tried.
+// The sentence that says why no address could be reached; `why` has a reason for each that was
+// tried.
 std::string connectFailure(const Target& to, const std::vector<std::string>& why);
 
 }  // namespace espalier::net

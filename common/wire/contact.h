@@ -1,4 +1,5 @@
-// A peer as another one speaks of it: enough to dial it, and to tell which of two joined first.
+// A peer as other peers describe it: its id, its order of joining, and where it can be dialled. A
+// plain value. Used by all messages that name a peer; contact_codec.h encodes it.
 #pragma once
 
 #include "common/base/endpoint.h"

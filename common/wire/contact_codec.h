@@ -1,6 +1,6 @@
-// Payloads, contacts and ids as protobuf and back: what the codecs of links and of the registry
-// share. Whatever fails is an error of code `protocol`, with a message that is safe to print.
-// Stateless, so any thread may call.
+// What the codecs of links and of the registry share: payloads, contacts and ids as protobuf and
+// back. A value that breaks a limit is an error of code `protocol`, with a message that is safe to
+// print. Stateless; thread-safe.
 #pragma once
 
 #include <google/protobuf/message_lite.h>
@@ -24,15 +24,15 @@ Error malformed(std::string_view what);
 
 // A frame's payload as a protobuf message. False if it is none.
 bool parse(std::string_view payload, google::protobuf::MessageLite& out);
-// Back again; over limits::kFrameBytes is a bug of ours: it asserts.
+// The payload of a frame. Asserts that it is within limits::kFrameBytes.
 std::string serialized(const google::protobuf::MessageLite& message);
 
 void fill(const Contact& contact, proto::Contact& out);
-// A contact can be dialled: its host is one (isHost), its port not 0, its order given.
+// Fails unless it can be dialled: its host is valid (isHost), its port and order are not 0.
 Result<Contact> readContact(const proto::Contact& in);
 
 Result<PeerId> readPeerId(std::string_view text);
-// Absent is empty on the wire.
+// An empty text is an absent id.
 Result<std::optional<PeerId>> readOptionalPeerId(std::string_view text);
 using TextFields = google::protobuf::RepeatedPtrField<std::string>;
 Result<std::vector<PeerId>> readNeighbours(const TextFields& in);

@@ -1,4 +1,5 @@
-// What holds for every file that a peer speaks of, in a hit, a list or an offer.
+// The rule that size and root of a file obey in every message: hits, lists and offers. Used by the
+// codecs.
 #pragma once
 
 #include <cstdint>

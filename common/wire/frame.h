@@ -17,7 +17,7 @@
 
 namespace espalier::wire {
 
-// Appends the frame of `payload` to `out`. A payload over the limit is a bug of ours: it asserts.
+// Appends the frame of `payload` to `out`. Asserts that the payload is within the limit.
 void appendFrame(std::string_view payload, std::string& out);
 
 // The length that a frame header (exactly 4 bytes) announces; an error of code `protocol` above the
@@ -34,9 +34,9 @@ Result<std::size_t> frameLength(std::string_view header);
 //     use(**frame);                             // valid until the next call of append or next
 //   }
 //
-// Holds what was appended and not yet returned; once next() wants more bytes that is less than one
-// frame, and no buffer at all between frames. Not thread-safe. Cost: each byte is copied O(1)
-// times.
+// Holds the bytes that were appended and not yet returned. Once next() wants more bytes that is
+// less than one frame; between frames it holds no buffer. Not thread-safe. Cost: each byte is
+// copied O(1) times.
 class FrameReader {
  public:
   void append(std::string_view bytes);

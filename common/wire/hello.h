@@ -1,6 +1,6 @@
-// The first frame of every connection and its answer: version, features, and what the connection is
-// for. A dialler may send its first request right behind the Hello, without waiting for the
-// Welcome.
+// The first frame of every connection, Hello, and its answer: Welcome, or a Failure. They agree on
+// the version and say what the connection is for. A dialler may send its first request right behind
+// the Hello, without waiting for the Welcome. common/net/handshake.h sends and reads them.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ struct Welcome {
   bool operator==(const Welcome&) const = default;
 };
 
-// Ends a connection, or answers one request, with a reason that a person can read.
+// Why a connection is closed, or a request not answered: a code, and a sentence for the user.
 struct Failure {
   ErrorCode code = ErrorCode::failed;
   std::string message;
@@ -41,14 +41,14 @@ struct Failure {
 };
 
 std::string encode(const Hello& hello);
-// A Hello of no version that we speak is an error too: its message says which each side has.
+// Also an error: no common version. The message names the versions of both ends.
 Result<Hello> decodeHello(std::string_view payload);
 
-// What answers a Hello: the highest version that both speak.
+// The answer to a Hello: the highest version that both ends speak.
 Welcome welcomeFor(const Hello& hello);
 std::string encode(const Welcome& welcome);
 std::string encode(const Failure& failure);
-// A Failure in the Welcome's place becomes the error.
+// A Failure in place of the Welcome is returned as the error.
 Result<Welcome> decodeWelcome(std::string_view payload);
 
 }  // namespace espalier::wire

@@ -1,7 +1,13 @@
-// What two peers say on a link, and on the way to one. The joiner dials, says Hello (purpose link)
-// and Attach; the acceptor answers Accepted, and from then on it is the joiner's parent, or
-// Referred or Refused, and closes. docs/protocol.md describes each message; link_codec.h encodes
-// them.
+// The messages of a link, and of the connection that is to become one:
+//
+//   joiner                         acceptor
+//     Hello (purpose link), Attach -->
+//                              <-- Accepted: it is the joiner's parent from now on
+//                              <-- Held: wait until a fresh heartbeat of the root has come
+//                              <-- Referred, Refused: it closes the connection
+//
+// docs/protocol.md describes each message; link_codec.h encodes them. Plain values without
+// protobuf, so that cores can use them.
 #pragma once
 
 #include <compare>
@@ -18,8 +24,8 @@
 namespace espalier::wire {
 
 // How fresh a peer's knowledge of its root is: the sequence number of the last heartbeat that
-// reached it, and how far from the root it was then. What keeps the tree free of cycles; see
-// peer/core/tree.h for the rule and why it holds.
+// reached it, and the peer's distance from the root at that time. Labels keep the tree free of
+// cycles; peer/core/tree.h has the rule and its proof.
 struct Label {
   std::uint64_t sequence = 0;
   std::uint32_t depth = std::numeric_limits<std::uint32_t>::max();
@@ -30,11 +36,11 @@ struct Label {
   }
 };
 
-// Names one network, so that a peer of another one, on a port that was used before, is not taken in
-// by mistake.
+// Names one network. An acceptor refuses joiners of another network, which may dial a port that a
+// member of theirs used before.
 using NetworkId = Bytes<16, struct NetworkIdTag>;
 
-// Whom a peer can turn to, and what it knows of the tree above it.
+// What a peer knows of the tree above it: the peers that it can attach to when it loses its parent.
 struct Lineage {
   Contact root;
   std::vector<Contact> ancestors;     // nearest first; at most limits::kContacts with the next
@@ -43,11 +49,11 @@ struct Lineage {
   bool operator==(const Lineage&) const = default;
 };
 
-// Chosen by the joiner for one acceptor, the same each time it asks there: whoever shows it is the
-// joiner of before, and replaces the link that it had.
+// Chosen by the joiner for one acceptor, and the same each time that it attaches there. An Attach
+// with a known secret comes from the same joiner and replaces its link.
 using LinkSecret = Bytes<16, struct LinkSecretTag>;
 
-// Joiner to acceptor: let me hang below you.
+// Joiner to acceptor: asks for a slot.
 struct Attach {
   NetworkId network;
   Contact self;
@@ -67,7 +73,7 @@ struct Accepted {
   bool operator==(const Accepted&) const = default;
 };
 
-// No slot is free here: try these, in this order.
+// No slot is free here: the joiner tries these, in this order.
 struct Referred {
   std::vector<Contact> candidates;
 
@@ -82,8 +88,7 @@ enum class RefusalReason {
   busy = 5,  // as many joiners are waiting as a peer keeps
 };
 
-// A slot is free, but a fresh heartbeat must come from the root first: wait, this link is being
-// looked after.
+// A slot is free, but a fresh heartbeat must come from the root first: the joiner waits.
 struct Held {
   bool operator==(const Held&) const = default;
 };
@@ -94,8 +99,8 @@ struct Refused {
   bool operator==(const Refused&) const = default;
 };
 
-// Both ways, each limits::kHeartbeatInterval at the latest. Down: the label that the child may take
-// as its parent's. Up: the label is not read.
+// Both ways, at least every limits::kHeartbeatInterval. Down: the label is the parent's. Up: the
+// label is not read.
 struct Heartbeat {
   Label label;
   std::uint64_t members = 1;  // down: of the whole tree; up: the sender and all below it
@@ -103,15 +108,14 @@ struct Heartbeat {
   bool operator==(const Heartbeat&) const = default;
 };
 
-// Down, when it changed: the sender's own lineage.
+// Down, when the sender's lineage has changed.
 struct LineageChanged {
   Lineage lineage;
 
   bool operator==(const LineageChanged&) const = default;
 };
 
-// Up, to the root: somebody wants to hang below a peer of this tree and needs a heartbeat above
-// `floor`.
+// Up, to the root: a joiner waits at a peer of this tree and needs a heartbeat above `floor`.
 struct Raise {
   Label floor;
   Contact seeker;
@@ -121,16 +125,16 @@ struct Raise {
   bool operator==(const Raise&) const = default;
 };
 
-// Up, to the root, from a peer that has come back from elsewhere: whom it knew there. Some may be
-// in a tree of their own by now, and only a root looks for others. And down, without a metaserver:
-// a sample of those the parent knows.
+// Up, to the root: the contacts that a peer knew in the tree from which it has come. Some of them
+// may be in a tree of their own by now, and only a root searches for other trees. Down, while there
+// is no metaserver: a sample of the contacts that the parent knows.
 struct PeerExchange {
   std::vector<Contact> contacts;  // at most limits::kContacts
 
   bool operator==(const PeerExchange&) const = default;
 };
 
-// Both ways: the sender is leaving the network, or gives this link up.
+// Both ways: the sender leaves the network, or closes this link.
 struct Farewell {
   bool operator==(const Farewell&) const = default;
 };

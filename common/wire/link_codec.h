@@ -1,14 +1,13 @@
 // Messages of a link (link.h) as the payload of a frame, and back.
 //
-// decodeLink() is the one place where what a neighbour sent is checked for form: lengths of ids,
-// hosts and lists, ports, orders, heartbeats and depths that nothing later can overflow. What fails
-// is an error of code `protocol`, safe to print; so is a message of no kind that this version
-// knows. Fields that it does not know are skipped. Whether a message makes sense where it arrives
-// is the core's business.
+// decodeLink() is the only place that checks the form of a neighbour's message: lengths of ids,
+// hosts and lists, ports, orders, and sequence numbers and depths that cannot overflow later. A
+// message that fails, or of a kind that this version does not know, is an error of code `protocol`,
+// safe to print. Unknown fields are skipped. The core judges whether a message makes sense.
 //
-// encode() wants values within limits.h and then stays within limits::kFrameBytes; counts of
-// members above limits::kMembers are sent as that, since they are sums of what others claim.
-// Stateless; linear in the size.
+// encode() wants values within limits.h; the result is within limits::kFrameBytes. Counts of
+// members are sums of what other peers claim: above limits::kMembers that limit is sent. Stateless;
+// linear in the size. Called by the shells of peers, and by the simulation.
 #pragma once
 
 #include <string>

@@ -1,8 +1,9 @@
-// What peers say over links about pushes: that somebody sends files to all, or to some, and how far
-// each peer is. The bytes follow a way of their own (docs/protocol.md, Push). Plain structs without
-// protobuf, so that cores can use them; push_codec.h puts them into frames.
+// The messages about pushes that travel over links: an offer of files to all peers, or to some, and
+// the ledger of how far each peer is. The bytes of the files travel over push connections
+// (docs/protocol.md, Push). Plain values without protobuf, so that cores can use them; push_codec.h
+// encodes them.
 //
-// Values; nothing here is trusted: the codec checks forms and lengths, the core all the rest.
+// Nothing here is trusted: the codec checks forms and lengths, the core everything else.
 #pragma once
 
 #include <compare>
@@ -17,51 +18,51 @@
 
 namespace espalier {
 
-// A push, wherever it is being relayed: random.
+// The random id of a push, the same at every peer.
 using PushId = Bytes<16, struct PushIdTag>;
 
 namespace wire {
 
 struct PushFile {
-  std::string name;  // below the taker's downloads folder; raw bytes: nobody writes there unchecked
+  std::string name;  // relative to the receiver's downloads folder; raw bytes: check before writing
   std::uint64_t sizeBytes = 0;
   FileRoot root;
 
   bool operator==(const PushFile&) const = default;
 };
 
-// It only grows.
+// Only grows.
 enum class PushEnd : std::uint8_t {
   open = 0,
-  closed = 1,    // the sender has all that it waited for: nobody new takes part
-  cancelled = 2  // those who do not have all yet give up
+  closed = 1,    // the sender has finished: no new peer takes part
+  cancelled = 2  // peers that are not complete give up
 };
 
 struct PushOffer {
   PushId id;
   Contact sender;
-  PeerId via;         // who takes part, nearest on the way from the sender
-  bool late = false;  // the receiver, and all behind it, came after the push had begun
+  PeerId via;         // the nearest peer toward the sender that takes part
+  bool late = false;  // the receiver and all peers behind it joined after the push began
   PushEnd end = PushEnd::open;
   std::vector<PushFile> files;  // 1 to limits::kPushFiles, and all within kPushMessageBytes
-  std::vector<PeerId> to;       // who is meant; empty: all
+  std::vector<PeerId> to;       // the recipients; empty: all peers
 
   bool operator==(const PushOffer&) const = default;
 };
 
-// In the order in which an entry of one version moves.
+// The states of one version of an entry, in the order in which it passes through them.
 enum class PushState : std::uint8_t {
   offered = 0,
   accepted = 1,
-  lost = 2,  // a neighbour says so
+  lost = 2,  // reported by a neighbour
   failed = 3,
   declined = 4,
   verified = 5,
 };
 
-// What is known of one peer. A peer that has to contradict raises its entry's version.
+// The state of one peer. A peer that finds a wrong entry about itself raises the version.
 struct PushEntry {
-  std::uint32_t version = 0;  // 0: nothing came from the peer itself yet
+  std::uint32_t version = 0;  // 0: the peer itself has not reported yet
   PushState state = PushState::offered;
   Contact peer;
   PeerId via;  // as the offer said; the sender's is empty
@@ -69,7 +70,7 @@ struct PushEntry {
   std::string reason;  // of failed and declined, for a person; at most limits::kPushReasonBytes
 
   bool operator==(const PushEntry&) const = default;
-  // A total order: of two entries about a peer the greater one counts, whoever compares them.
+  // A total order: of two entries about one peer every peer keeps the greater one.
   std::strong_ordering operator<=>(const PushEntry& other) const;
 };
 
@@ -84,7 +85,7 @@ struct PushLedger {
 
 using PushMessage = std::variant<PushOffer, PushLedger>;
 
-// Whether an offer of these fits a frame, whatever else it says.
+// Whether an offer of these fits into a frame, with any values in its other fields.
 inline bool fitsOffer(const std::vector<PushFile>& files, const std::vector<PeerId>& to) {
   constexpr std::size_t kHeadBytes = 2 * limits::kPeerIdBytes + limits::kHostBytes + 128;
   constexpr std::size_t kFieldBytes = 8;  // tag and length, here and in the messages around it

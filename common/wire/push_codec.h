@@ -1,5 +1,6 @@
-// Messages of pushes, in protobuf form and back. Decoding checks every id, length and count against
-// limits.h, so cores see well-formed messages only. Thread-safe: no state.
+// Messages of pushes (push.h) as protobuf and back; link_codec.h embeds them. Decoding checks every
+// id, length and count against limits.h, so cores see well-formed messages only. Stateless;
+// thread-safe.
 #pragma once
 
 #include "common/base/result.h"

@@ -1,5 +1,5 @@
-// What a peer and its metaserver say to each other. docs/protocol.md describes each message;
-// registry_codec.h encodes them.
+// The messages between a peer and its metaserver. docs/protocol.md describes each message;
+// registry_codec.h encodes them. Plain values without protobuf, so that cores can use them.
 #pragma once
 
 #include <chrono>
@@ -34,14 +34,14 @@ struct Join {
   bool operator==(const Join&) const = default;
 };
 
-// The assigned port is taken on this peer's machine: another one, please.
+// The assigned port is in use on this peer's machine: asks for another one.
 struct PortTaken {
   std::uint16_t port = 0;
 
   bool operator==(const PortTaken&) const = default;
 };
 
-// Whenever they change: this peer's links.
+// This peer's links, sent when they change.
 struct Links {
   std::optional<PeerId> parent;
   std::vector<PeerId> neighbours;  // in order of linking, the parent among them
@@ -49,7 +49,7 @@ struct Links {
   bool operator==(const Links&) const = default;
 };
 
-// This peer has no parent and wants a referral.
+// This peer has no parent and asks for a referral.
 struct Seek {
   std::optional<PeerId> lost;    // the parent that it had
   std::optional<PeerId> failed;  // the peer that it could not attach to
@@ -61,7 +61,7 @@ struct RegistryHeartbeat {
   bool operator==(const RegistryHeartbeat&) const = default;
 };
 
-// The members after `after` in order of joining: answered by one Topology.
+// Asks for the members that joined after `after`; answered by one Topology.
 struct TopologyRequest {
   JoinOrder after = kNoOrder;
 
@@ -81,7 +81,7 @@ using RegistryRequest = std::variant<Join, PortTaken, Links, Seek, RegistryHeart
 
 // --- from the metaserver ---
 
-// Where a peer belongs.
+// Where a peer is to attach.
 struct Referral {
   enum class Kind {
     keep = 1,   // where it is
@@ -106,7 +106,7 @@ struct Admitted {
   bool operator==(const Admitted&) const = default;
 };
 
-// Not yet: the metaserver was restarted and waits for the peers of before.
+// Not admitted yet: the metaserver was restarted and waits for the peers of before.
 struct Wait {
   std::string reason;
 
@@ -115,14 +115,14 @@ struct Wait {
 
 // The join word was wrong; the connection stays, and another Join may follow.
 struct WordRefused {
-  std::string word;  // the one that it wants is the network's to tell: shown at the prompt
+  std::string word;  // the word that the network wants; shown at the prompt
 
   bool operator==(const WordRefused&) const = default;
 };
 
 struct RegistryHeartbeatReply {
   std::chrono::milliseconds heartbeatInterval{2000};
-  std::string unreachable = {};  // why nobody can connect to the peer; empty: nothing is known
+  std::string unreachable = {};  // why the metaserver cannot connect to the peer; empty: not known
 
   bool operator==(const RegistryHeartbeatReply&) const = default;
 };

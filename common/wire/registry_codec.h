@@ -1,14 +1,13 @@
-// What a peer and its metaserver say to each other (registry.h) as the payload of a frame, and
-// back.
+// The messages between a peer and its metaserver (registry.h) as the payload of a frame, and back.
 //
-// Decoding is the one place where forms are checked: lengths, ports, counts, orders, intervals.
-// What fails is an error of code `protocol`, safe to print; so is a message of no kind that this
-// version knows. Fields that it does not know are skipped. A wait's reason, a failure's message and
-// the join word are bounded, but any bytes: escape them before they are printed.
+// Decoding is the only place that checks the form: lengths, ports, counts, orders, intervals. A
+// message that fails, or of a kind that this version does not know, is an error of code `protocol`,
+// safe to print. Unknown fields are skipped. A wait's reason, a failure's message and the join word
+// are bounded, but may contain any bytes: escape them before printing.
 //
-// encode() wants values within limits.h and then stays within limits::kFrameBytes; a Topology is
-// cut into pages by who fills it (encodedBytesAtMost). A failure inside of a registry's reply is
-// not hello.h's: write encode(RegistryReply(failure)). Stateless; linear in the size.
+// encode() wants values within limits.h; the result is within limits::kFrameBytes. The caller cuts
+// a Topology into pages (encodedBytesAtMost). A Failure in a registry's reply has another form than
+// hello.h's: write encode(RegistryReply(failure)). Stateless; linear in the size.
 #pragma once
 
 #include <string>
@@ -24,7 +23,7 @@ std::string encode(const RegistryReply& reply);
 Result<RegistryRequest> decodeRegistryRequest(std::string_view payload);
 Result<RegistryReply> decodeRegistryReply(std::string_view payload);
 
-// What an entry takes in the frame of a Topology, at most.
+// An upper bound of an entry's size in the frame of a Topology.
 std::size_t encodedBytesAtMost(const TopologyEntry& entry);
 
 }  // namespace espalier::wire

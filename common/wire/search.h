@@ -1,6 +1,6 @@
-// What peers say to each other, over links, about searches: a query, an answer, and that the way to
-// the asker is lost. Plain structs without protobuf, so that cores can use them; search_codec.h
-// puts them into frames.
+// The messages about searches that travel over links: a query, an answer, and that the way to the
+// asker is lost. Plain values without protobuf, so that cores can use them; search_codec.h encodes
+// them.
 //
 //   asker --Query--> relay --Query--> far end
 //         <-Answer--       <-Answer--          hits at once, `done` when all behind it are done
@@ -9,7 +9,7 @@
 // A peer relays a query to every link but the one it came on. Coverage, `missing`, `indexing` and
 // `more` are sets or maxima, so an answer that arrives twice (after a heal) changes nothing.
 //
-// Values; nothing here is trusted: the codec checks forms and lengths, the core all the rest.
+// Nothing here is trusted: the codec checks forms and lengths, the core everything else.
 #pragma once
 
 #include <chrono>
@@ -24,7 +24,7 @@
 
 namespace espalier {
 
-// How the text of a query is meant. The numbers are those on the wire.
+// How the text of a query is matched. The numbers are those on the wire.
 enum class PatternKind : std::uint8_t {
   substring = 1,  // anywhere in the relative path, any case
   glob = 2,       // the whole relative path: * ? [a-z] [!x] and the backslash
@@ -52,7 +52,7 @@ struct Hit {
   FileRoot root;
   PeerId holder;
   Endpoint endpoint;     // where the holder listens
-  bool partial = false;  // it fetches the file itself, and gives on what it has
+  bool partial = false;  // the holder is still fetching the file, and serves the chunks that it has
 
   auto operator<=>(const Hit&) const = default;
 };
@@ -65,7 +65,7 @@ struct OrderRange {
   auto operator<=>(const OrderRange&) const = default;
 };
 
-// A peer that did not answer, and how many behind it are therefore missing too.
+// A peer that did not answer, and how many peers below it are missing with it.
 struct Missing {
   PeerId id;
   JoinOrder order{};
@@ -87,19 +87,20 @@ struct Answer {
   std::vector<Hit> hits;
   std::vector<OrderRange> coverage;  // ascending and disjoint; what no earlier answer contained
   std::vector<Missing> missing;
-  std::vector<PeerId> indexing;  // answered, but have not read all of their share yet
+  std::vector<PeerId> indexing;  // they answered, but are still indexing their shares
   std::vector<More> more;
-  bool done = false;  // as of now nothing more is expected; a later answer may take it back
+  bool done = false;  // nothing more is expected now; a later answer may revoke it
 
   bool operator==(const Answer&) const = default;
-  // Without content and done: the query is known here from another link.
+  // Empty and done: the query has reached this peer over another link.
   bool isDecline() const {
     return done && hits.empty() && coverage.empty() && missing.empty() && indexing.empty() &&
            more.empty();
   }
 };
 
-// To those whom the sender asked: it has no way to the asker any more. They look for another.
+// To the peers that the sender asked: it has no way to the asker any more, and they look for
+// another one.
 struct Lost {
   QueryId id;
 
@@ -108,8 +109,8 @@ struct Lost {
 
 using SearchMessage = std::variant<Query, Answer, Lost>;
 
-// Upper bounds of what each takes in an encoded answer, so that a core can fill a frame without
-// protobuf (search_codec_test compares).
+// Upper bounds of the encoded size of each part of an answer, so that a core can fill a frame
+// without protobuf (search_codec_test compares).
 inline std::size_t sizeBound(const Hit& hit) {
   return hit.name.size() + hit.holder.text().size() + hit.endpoint.host.size() + 80;
 }

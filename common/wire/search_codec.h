@@ -1,9 +1,8 @@
-// Search messages (search.h) as protobuf and back. A link's message embeds the bytes, or the
-// message `proto::Search` itself.
+// Search messages (search.h) as protobuf and back; link_codec.h embeds `proto::Search`.
 //
-// decodeSearch() checks forms: lengths of ids, roots, names and patterns, peer ids, ranges that
-// ascend, counts. What fails is an error of code `protocol` with a reason. Whether a message makes
-// sense (was that query ever asked?) is the core's business. Stateless; linear in the size.
+// Decoding checks the form: lengths of ids, roots, names and patterns, peer ids, ascending ranges,
+// counts. A message that fails is an error of code `protocol` with a reason. The core judges
+// whether a message makes sense (was that query ever asked?). Stateless; linear in the size.
 #pragma once
 
 #include <string>
@@ -21,7 +20,7 @@ namespace espalier::wire {
 std::string encodeSearch(const SearchMessage& message);
 Result<SearchMessage> decodeSearch(std::string_view payload);
 
-// For whoever embeds the protobuf message in one of its own.
+// For a codec that embeds the protobuf message in its own.
 void toProto(const SearchMessage& message, proto::Search& out);
 Result<SearchMessage> fromProto(const proto::Search& in);
 

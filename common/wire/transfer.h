@@ -1,6 +1,8 @@
-// The messages of a transfer connection as plain structs, and their form on the wire
-// (transfer.proto). What decodes has been checked: sizes, indices, counts and lengths are within
-// limits.h and fit each other. Errors have the code `protocol`. Stateless, so any thread may call.
+// The messages of transfer and push connections as plain values, and their codec (transfer.proto).
+// The asker sends requests, as many ahead as it likes; the holder answers them in order.
+//
+// Decoding checks that sizes, indices, counts and lengths are within limits.h and consistent.
+// Errors have the code `protocol`. Stateless; thread-safe. Used by both ends in peer/transfer.
 #pragma once
 
 #include <chrono>
@@ -26,7 +28,7 @@ struct ChunkRequest {
   std::uint64_t chunkBytes = 0;
   std::uint64_t first = 0;
   std::uint32_t count = 0;
-  std::chrono::milliseconds within{};  // only the first is begun later; 0: all are sent
+  std::chrono::milliseconds within{};  // no chunk but the first is begun later; 0: all are sent
   bool operator==(const ChunkRequest&) const = default;
 };
 
@@ -40,13 +42,13 @@ struct ChunksHeldRequest {
   bool operator==(const ChunksHeldRequest&) const = default;
 };
 
-// A chunk of it that came did not match its hash: the holder may want to look at the file again.
+// A chunk of the file did not match its hash: the holder checks the file again.
 struct ChunkRejected {
   FileRoot root;
   bool operator==(const ChunkRejected&) const = default;
 };
 
-// A request of a later version: answered by a failure, not by closing.
+// A request of a later version: answered by a failure; the connection stays open.
 struct UnknownRequest {
   bool operator==(const UnknownRequest&) const = default;
 };
@@ -71,7 +73,7 @@ struct ChunkHeader {
   bool operator==(const ChunkHeader&) const = default;
 };
 
-// A name is as the holder has it: bytes without NUL, not safe to print or to write to.
+// The name is the holder's: bytes without NUL, unsafe to print and unsafe as a path.
 struct FileEntry {
   FileRoot root;
   std::uint64_t size = 0;
@@ -82,13 +84,13 @@ struct FileEntry {
 struct FileList {
   std::vector<FileEntry> files;
   bool more = false;
-  bool indexing = false;    // the holder has not read all of its share yet
-  std::uint64_t total = 0;  // files that it shares; 0 from those that do not say
+  bool indexing = false;    // the holder is still indexing its share
+  std::uint64_t total = 0;  // files that it shares; 0: not told
   bool operator==(const FileList&) const = default;
 };
 
-// Which chunks of `chunkBytes` bytes the holder has: a bit each, the lowest of a byte first; what
-// lies behind the last byte it lacks.
+// Which chunks of `chunkBytes` bytes the holder has: one bit each, the lowest bit of a byte first.
+// Chunks behind the last byte are missing.
 struct ChunksHeld {
   bool all = false;
   std::uint64_t chunkBytes = 0;
@@ -96,7 +98,7 @@ struct ChunksHeld {
   bool operator==(const ChunksHeld&) const = default;
 };
 
-// The chunks from here on, of those that were asked for with a time, are not sent.
+// The chunks from `first` on are not sent: the time of the request is over.
 struct ChunksCut {
   std::uint64_t first = 0;
   bool operator==(const ChunksCut&) const = default;
@@ -124,7 +126,7 @@ std::string encode(const TransferAnswer& answer);
 Result<TransferRequest> decodeTransferRequest(std::string_view payload);
 Result<TransferAnswer> decodeTransferAnswer(std::string_view payload);
 
-// What an entry costs in a FileList's frame, at most: the caller fills pages with it.
+// An upper bound of an entry's size in a FileList's frame, for filling pages.
 std::size_t encodedBytesAtMost(const FileEntry& entry);
 
 }  // namespace espalier::wire
