@@ -1,7 +1,6 @@
 #include "common/command/control_client.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include "common/base/limits.h"
 #include "common/base/state_folder.h"
 #include "common/base/text.h"
+#include "common/base/wake_up.h"
 #include "common/command/control_channel.h"
 #include "common/command/liveness.h"
 #include "common/command/printing.h"
@@ -66,11 +66,7 @@ class Client {
         context_(context),
         output_(output),
         liveness_(folder, {}),
-        wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-        onStop_(context.stop, [this] {
-          const std::uint64_t one = 1;
-          [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
-        }) {
+        onStop_(context.stop, [this] { cancelled_.wake(); }) {
     // A stopped program takes only what fits into the socket's buffer.
     constexpr auto kSeconds = std::chrono::seconds(limits::kControlPatience).count();
     const timeval patience{kSeconds, 0};
@@ -115,11 +111,12 @@ class Client {
   }
 
   void wait(bool cancelled) {
-    pollfd waiting[] = {
-        {socket_.get(), POLLIN, 0}, {liveness_.descriptor(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
+    pollfd waiting[] = {{socket_.get(), POLLIN, 0},
+                        {liveness_.descriptor(), POLLIN, 0},
+                        {cancelled_.descriptor(), POLLIN, 0}};
     const auto pause =
         std::chrono::ceil<std::chrono::milliseconds>(liveness_.pause(cancelled ? kLook : 1h));
-    // The eventfd stays readable after a cancellation.
+    // The last one stays readable after a cancellation.
     ::poll(waiting, cancelled ? 2 : 3, static_cast<int>(pause.count()));
     if (waiting[0].revents != 0) {
       ended_ = reader_.receive(socket_.get()) == LineReader::State::ended;
@@ -185,7 +182,7 @@ class Client {
   LineReader reader_;
   bool ended_ = false;
   Liveness liveness_;
-  FileDescriptor wake_;
+  WakeUp cancelled_;
   std::stop_callback<std::function<void()>> onStop_;
 };
 

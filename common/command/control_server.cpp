@@ -1,7 +1,6 @@
 #include "common/command/control_server.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,11 +17,6 @@
 namespace espalier::command {
 namespace {
 
-void wakeUp(int eventDescriptor) {
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(eventDescriptor, &one, sizeof one);
-}
-
 bool yes(const Json& message, const char* name) {
   return message.contains(name) && message[name].is_boolean() && message[name].get<bool>();
 }
@@ -33,8 +27,8 @@ bool yes(const Json& message, const char* name) {
 // the commands and writes.
 class ControlServer::Session {
  public:
-  Session(const Dispatcher& dispatcher, FileDescriptor socket, int wake)
-      : dispatcher_(dispatcher), socket_(std::move(socket)), wake_(wake) {}
+  Session(const Dispatcher& dispatcher, FileDescriptor socket, const WakeUp& server)
+      : dispatcher_(dispatcher), socket_(std::move(socket)), server_(server) {}
 
   // After an error the session may only be destroyed.
   Result<void> start() {
@@ -98,7 +92,7 @@ class ControlServer::Session {
       if (!runRequest(request)) break;
     }
     done_ = true;
-    wakeUp(wake_);
+    server_.wake();
   }
 
   bool runRequest(const Json& request) {
@@ -161,9 +155,9 @@ class ControlServer::Session {
 
   const Dispatcher& dispatcher_;
   FileDescriptor socket_;
-  int wake_;
-  LineReader reader_;  // the server's thread
-  bool open_ = true;   // the server's thread
+  const WakeUp& server_;  // the server's thread, told of the end
+  LineReader reader_;     // the server's thread
+  bool open_ = true;      // the server's thread
   std::stop_source stop_;
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
@@ -186,14 +180,14 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(const std::string& s
 Result<std::unique_ptr<ControlServer>> ControlServer::claim(const std::string& stateDir) {
   auto state = StateClaim::take(stateDir);
   if (!state) return state.error();
-  FileDescriptor wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!wake) return systemError("cannot make an event descriptor", errno);
+  auto wakeUp = WakeUp::create();
+  if (!wakeUp) return wakeUp.error();
   return std::unique_ptr<ControlServer>(
-      new ControlServer(stateDir, *std::move(state), std::move(wake)));
+      new ControlServer(stateDir, *std::move(state), *std::move(wakeUp)));
 }
 
-ControlServer::ControlServer(std::string stateDir, StateClaim state, FileDescriptor wake)
-    : stateDir_(std::move(stateDir)), state_(std::move(state)), wake_(std::move(wake)) {}
+ControlServer::ControlServer(std::string stateDir, StateClaim state, WakeUp wakeUp)
+    : stateDir_(std::move(stateDir)), state_(std::move(state)), wakeUp_(std::move(wakeUp)) {}
 
 Result<void> ControlServer::serve(const Dispatcher& dispatcher) {
   dispatcher_ = &dispatcher;
@@ -207,7 +201,7 @@ ControlServer::~ControlServer() {
 void ControlServer::stop() {
   if (!thread_.joinable()) return state_.hide();
   thread_.request_stop();
-  wakeUp(wake_.get());
+  wakeUp_.wake();
   thread_.join();
 }
 
@@ -255,7 +249,7 @@ void ControlServer::run(const std::stop_token& stop) {
       }
     }
     if (!stop.stop_requested() && Clock::now() >= nextCheck_) checkState();
-    std::vector<pollfd> waiting = {{wake_.get(), POLLIN, 0}};
+    std::vector<pollfd> waiting = {{wakeUp_.descriptor(), POLLIN, 0}};
     if (!stop.stop_requested()) waiting.push_back({state_.listener(), POLLIN, 0});
     std::vector<Session*> readers;
     const std::size_t first = waiting.size();
@@ -266,10 +260,7 @@ void ControlServer::run(const std::stop_token& stop) {
     }
     const int patience = stop.stop_requested() ? 100 : static_cast<int>(kCheck.count());
     if (::poll(waiting.data(), waiting.size(), patience) < 0) continue;
-    if (waiting[0].revents != 0) {
-      std::uint64_t count = 0;
-      [[maybe_unused]] const auto taken = ::read(wake_.get(), &count, sizeof count);
-    }
+    if (waiting[0].revents != 0) wakeUp_.clear();
     for (std::size_t i = 0; i < readers.size(); ++i) {
       if (waiting[first + i].revents != 0) readers[i]->receive();
     }
@@ -287,7 +278,7 @@ void ControlServer::acceptOne() {
   if (sessions_.size() >= limits::kControlSessions) {
     return refuse(socket.get(), "too many commands at once: try again");
   }
-  auto session = std::make_unique<Session>(*dispatcher_, std::move(socket), wake_.get());
+  auto session = std::make_unique<Session>(*dispatcher_, std::move(socket), wakeUp_);
   if (const auto started = session->start(); !started) {
     return refuse(session->socket(), "busy: " + started.error().message);
   }

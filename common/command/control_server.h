@@ -31,8 +31,8 @@
 #include <thread>
 
 #include "common/base/clock.h"
-#include "common/base/file_descriptor.h"
 #include "common/base/result.h"
+#include "common/base/wake_up.h"
 #include "common/command/dispatcher.h"
 #include "common/command/state_claim.h"
 
@@ -67,7 +67,7 @@ class ControlServer {
  private:
   class Session;
 
-  ControlServer(std::string stateDir, StateClaim state, FileDescriptor wake);
+  ControlServer(std::string stateDir, StateClaim state, WakeUp wakeUp);
   void run(const std::stop_token& stop);
   void acceptOne();
   void checkState();
@@ -78,7 +78,7 @@ class ControlServer {
   StateClaim state_;  // the server's thread, once it runs
   TimePoint nextCheck_{};
   bool toldGone_ = false;
-  FileDescriptor wake_;  // an eventfd: a session has ended, or stop() was called
+  WakeUp wakeUp_;  // of the thread: a session has ended, or stop() was called
   std::list<std::unique_ptr<Session>> sessions_;  // the server's thread
   std::jthread thread_;
 };

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <langinfo.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cassert>
@@ -40,9 +39,8 @@ LineEditor::LineEditor(Settings settings)
       terminal_(::isatty(settings_.input) != 0 && ::isatty(settings_.output) != 0),
       canMoveCursor_(terminal_ && isCapable()),
       output_(settings_.output, limits::kControlGrace),
-      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       plain_(settings_.input, [this] { return awaitInput(false); }) {
-  assert(wake_);
+  assert(wakeUp_);
   if (terminal_) useUtf8();
   started_ = startThread(thread_, [this] { run(); });
   if (!started_) close();
@@ -53,17 +51,12 @@ LineEditor::~LineEditor() {
   {
     const std::lock_guard lock(mutex_);
     shared_.ending = true;
-    wake();
+    wakeUp_.wake();
   }
   if (thread_.joinable()) thread_.join();
 }
 
 // --- any thread
-
-void LineEditor::wake() {
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
-}
 
 LineEditor::Line LineEditor::read(const std::string& prompt, const Completer& complete) {
   const auto head = prompt.rfind('\n');
@@ -75,7 +68,7 @@ LineEditor::Line LineEditor::read(const std::string& prompt, const Completer& co
   shared_.statusChanged = true;
   shared_.answer.reset();
   shared_.wanted = Wanted{head == std::string::npos ? prompt : prompt.substr(head + 1), complete};
-  wake();
+  wakeUp_.wake();
   changed_.wait(lock, [this] { return shared_.answer.has_value(); });
   return std::move(*shared_.answer);
 }
@@ -86,7 +79,7 @@ void LineEditor::print(std::string_view text) {
   if (terminal_ && shared_.closing) return;
   shared_.output.push_back({printable(text), false});
   const std::uint64_t mine = ++shared_.printsQueued;
-  wake();
+  wakeUp_.wake();
   changed_.wait(lock, [&] { return shared_.printsDone >= mine || (terminal_ && shared_.closing); });
 }
 
@@ -100,7 +93,7 @@ void LineEditor::notify(std::string_view line) {
   }
   ++shared_.notices;
   shared_.output.push_back({printable(line) + "\n", true});
-  wake();
+  wakeUp_.wake();
 }
 
 void LineEditor::showStatus(const std::string& line) {
@@ -108,14 +101,14 @@ void LineEditor::showStatus(const std::string& line) {
   const std::lock_guard lock(mutex_);
   shared_.status = printable(line);
   shared_.statusChanged = true;
-  wake();
+  wakeUp_.wake();
 }
 
 bool LineEditor::interrupt() {
   const std::lock_guard lock(mutex_);
   if (!shared_.wanted) return false;
   shared_.interrupted = true;
-  wake();
+  wakeUp_.wake();
   return true;
 }
 
@@ -123,7 +116,7 @@ void LineEditor::redraw(bool modeLost) {
   const std::lock_guard lock(mutex_);
   shared_.resized = true;
   shared_.modeLost = shared_.modeLost || modeLost;
-  wake();
+  wakeUp_.wake();
 }
 
 void LineEditor::close() {
@@ -131,7 +124,7 @@ void LineEditor::close() {
   shared_.closing = true;
   output_.abort();
   changed_.notify_all();
-  wake();
+  wakeUp_.wake();
 }
 
 std::optional<Error> LineEditor::failure() const {
@@ -169,19 +162,14 @@ void LineEditor::run() {
     } else if (ending) {
       break;
     } else {
-      pollfd waiting{wake_.get(), POLLIN, 0};
+      pollfd waiting{wakeUp_.descriptor(), POLLIN, 0};
       ::poll(&waiting, 1, -1);
-      drainWake();
+      wakeUp_.clear();
     }
   }
   flush(false);
   eraseStatus();
   edited_.reset();
-}
-
-void LineEditor::drainWake() {
-  std::uint64_t count = 0;
-  [[maybe_unused]] const auto taken = ::read(wake_.get(), &count, sizeof count);
 }
 
 // An error of a terminal is not kept: its input ends as well.
@@ -297,10 +285,10 @@ bool LineEditor::awaitInput(bool typing) {
     if (typing && modeLost) edited_->restoreMode();
     if (typing && resized) edited_->resize();
     flush(typing);
-    pollfd waiting[] = {{settings_.input, POLLIN, 0}, {wake_.get(), POLLIN, 0}};
+    pollfd waiting[] = {{settings_.input, POLLIN, 0}, {wakeUp_.descriptor(), POLLIN, 0}};
     ::poll(waiting, 2, -1);
     if (waiting[1].revents != 0) {
-      drainWake();
+      wakeUp_.clear();
     } else if (waiting[0].revents != 0) {
       return true;
     }

@@ -32,8 +32,8 @@
 #include <string_view>
 #include <thread>
 
-#include "common/base/file_descriptor.h"
 #include "common/base/result.h"
+#include "common/base/wake_up.h"
 #include "common/command/edited_input.h"
 #include "common/command/plain_input.h"
 #include "common/command/terminal_output.h"
@@ -125,12 +125,10 @@ class LineEditor {
   };
 
   // Any thread.
-  void wake();
   void redraw(bool modeLost);
 
   // The editor's thread.
   void run();
-  void drainWake();
   void write(const std::string& text);
   void flush(bool typing);
   bool printQueued(bool typing);
@@ -145,7 +143,7 @@ class LineEditor {
   const bool terminal_;
   const bool canMoveCursor_;
   TerminalOutput output_;
-  FileDescriptor wake_;
+  WakeUp wakeUp_;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

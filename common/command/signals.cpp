@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -21,11 +20,10 @@ SignalWatch::SignalWatch(std::initializer_list<int> signals,
   sigset_t before;
   ::pthread_sigmask(SIG_BLOCK, &set, &before);
   signals_ = FileDescriptor(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-  wake_ = FileDescriptor(::eventfd(0, EFD_CLOEXEC));
-  assert(signals_ && wake_);
+  assert(signals_ && ending_);
   const auto watch = [this, onSignal = std::move(onSignal)](const std::stop_token& stop) {
     while (!stop.stop_requested()) {
-      pollfd waiting[] = {{signals_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
+      pollfd waiting[] = {{signals_.get(), POLLIN, 0}, {ending_.descriptor(), POLLIN, 0}};
       ::poll(waiting, 2, -1);
       signalfd_siginfo info{};
       while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
@@ -41,8 +39,7 @@ SignalWatch::SignalWatch(std::initializer_list<int> signals,
 
 SignalWatch::~SignalWatch() {
   thread_.request_stop();
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
+  ending_.wake();
 }
 
 }  // namespace espalier::command

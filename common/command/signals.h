@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "common/base/file_descriptor.h"
+#include "common/base/wake_up.h"
 
 namespace espalier::command {
 
@@ -25,7 +26,7 @@ class SignalWatch {
 
  private:
   FileDescriptor signals_;
-  FileDescriptor wake_;
+  WakeUp ending_;
   std::jthread thread_;
 };
 

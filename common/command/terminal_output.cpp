@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,9 +28,7 @@ ssize_t writeCookie(void* cookie, const char* data, std::size_t size) {
 }  // namespace
 
 TerminalOutput::TerminalOutput(int output, Duration grace)
-    : output_(output),
-      grace_(::isatty(output) != 0 ? Duration() : grace),
-      aborted_(::eventfd(0, EFD_CLOEXEC)) {
+    : output_(output), grace_(::isatty(output) != 0 ? Duration() : grace) {
   if (::isatty(output) != 0) {
     const auto path = fmt::format("/proc/self/fd/{}", output);
     own_ = FileDescriptor(::open(path.c_str(), O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
@@ -50,7 +47,7 @@ Result<void> TerminalOutput::write(std::string_view text) {
   constexpr std::size_t kAtOnce = 4096;
   while (!text.empty()) {
     const bool aborted = end_ != kNever;
-    pollfd waiting[] = {{output_, POLLOUT, 0}, {aborted_.get(), POLLIN, 0}};
+    pollfd waiting[] = {{output_, POLLOUT, 0}, {aborted_.descriptor(), POLLIN, 0}};
     const int ready = ::poll(waiting, aborted ? 1 : 2, aborted ? kPauseMilliseconds : -1);
     if (ready < 0 && errno != EINTR) return failure(errno);
     if (waiting[1].revents != 0) end_ = Clock::now() + grace_;
@@ -72,8 +69,7 @@ Result<void> TerminalOutput::write(std::string_view text) {
 }
 
 void TerminalOutput::abort() {
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(aborted_.get(), &one, sizeof one);
+  aborted_.wake();
 }
 
 }  // namespace espalier::command

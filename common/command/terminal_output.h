@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/file_descriptor.h"
 #include "common/base/result.h"
+#include "common/base/wake_up.h"
 
 namespace espalier::command {
 
@@ -38,7 +39,7 @@ class TerminalOutput {
   int output_;
   const Duration grace_;
   TimePoint end_ = kNever;  // after abort()
-  FileDescriptor aborted_;
+  WakeUp aborted_;
   std::FILE* stream_;
 };
 
