@@ -1,6 +1,6 @@
 // The part of World in which strangers lie, on connections of their own. A stranger that only
-// claims to be another peer must get nothing that belongs to that peer. Each lie is told and checked
-// within one step, then its connection ends; honest peers are not affected.
+// claims to be another peer must get nothing that belongs to that peer. Each lie is told and
+// checked within one step, then its connection ends; honest peers are not affected.
 #include <algorithm>
 
 #include "common/base/membership_limits.h"
