@@ -10,6 +10,7 @@
 #include "common/base/guarded.h"
 #include "common/net/blocking_stream.h"
 #include "common/wire/hello.h"
+#include "peer/transfer/rate_limit.h"
 #include "peer/transfer/source.h"
 #include "peer/transfer/upload.h"
 #include "peer/transfer/upload_slots.h"

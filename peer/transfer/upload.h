@@ -15,6 +15,7 @@
 #include "common/net/blocking_stream.h"
 #include "common/wire/frame.h"
 #include "common/wire/transfer.h"
+#include "peer/transfer/rate_limit.h"
 #include "peer/transfer/source.h"
 #include "peer/transfer/upload_slots.h"
 
