@@ -166,7 +166,7 @@ TEST_CASE("a push reaches the peers that accept it; the ledger names the one tha
   s3.join("s3");
   std::uint64_t hashed = 0;
   const auto report = net.s1.services().pushes.push(
-      {.paths = {(net.s1.share() / "out/f.bin").string()}, .names = {"out/f.bin"}}, {}, {},
+      {{(net.s1.share() / "out/f.bin").string()}, {"out/f.bin"}, {}, false}, {}, {},
       [&](const command::Progress& progress) { hashed = progress.done; });
   REQUIRE(report);
   CHECK(hashed == content.size());
