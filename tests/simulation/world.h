@@ -62,6 +62,8 @@ class World {
   void at(TimePoint when, std::function<void()> action);
   void runUntil(TimePoint when);
   const std::optional<std::string>& failure() const { return failure_; }
+  // How often a peer stopped reading its links because a queue was full.
+  std::uint64_t congestions() const { return congestions_; }
   void trace(bool on) { trace_ = on; }
 
   // --- faults of processes and of the network ---
@@ -192,6 +194,7 @@ class World {
 
   PushWitness witness_{*this};
   std::optional<std::string> failure_;
+  std::uint64_t congestions_ = 0;
   bool trace_ = false;
 };
 

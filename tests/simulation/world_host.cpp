@@ -64,6 +64,7 @@ void World::Host::notice(const peer::Notice& notice) {
 // --- full queues
 
 void World::Host::pauseLinks(ConnectionId except) {
+  ++world.congestions_;
   world.log(node.id + " reads one link only: the queue of that one is full");
   for (const auto& [pipe, end] : world.linksOf(node.number)) {
     if (pipe->ends[end].connection != except) pipe->ends[end].isPaused = true;

@@ -44,7 +44,7 @@ FILES = [
     ("topo/h.cpp", "int f(); \n", ["white-space"]),
     ("topo/i.cpp", "int f();", ["white-space"]),
     ("topo/TheTree.cpp", "int f();\n", ["file-name"]),
-    ("topo/j.cpp", "int f();\n" * 301, ["file-length"]),
+    ("topo/j.cpp", "int f();\n" * 401, ["file-length"]),
     ("topo/k.cpp", LONG_FUNCTION, ["function-length"]),
     ("topo/l.cpp", "namespace espalier {\n\n" + LONG_FUNCTION + "\n}  // namespace espalier\n", ["function-length"]),
     ("topo/m.cpp", "class A {\n" + LONG_FUNCTION + "};\n", ["function-length"]),
