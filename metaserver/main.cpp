@@ -34,7 +34,7 @@ int failWith(const Error& error, const MetaserverOptions& options) {
                             commands.empty() ? "metaserver" : command::commandOf(commands[0])});
 }
 
-// In the metaserver that runs on that state.
+// Runs the commands of -e in the metaserver that runs on that state.
 int runCommandsThere(const MetaserverOptions& options) {
   const auto code = command::runOnStandardStreams({"the metaserver", options.state},
                                                   options.commands, options.json, false);
@@ -61,7 +61,7 @@ Result<void> serve(const MetaserverOptions& options) {
     return added.error();
   }
   const command::LogWriter logWriter;
-  // The port first: who does not get it touches no file.
+  // The port first: a second metaserver on it must not touch any file.
   auto server = Server::bind(**loop, options);
   if (stopped) return {};
   if (!server) return server.error();
@@ -85,7 +85,7 @@ int main(int count, char** words) {
   const std::vector<std::string> arguments(words + 1, words + count);
   const auto parsed = parseMetaserverOptions(arguments, command::processEnvironment(), options);
   if (!parsed) {
-    // The mistake may stand before the option that says how to tell it.
+    // The mistake may come before --json on the command line.
     options.json = options.json || std::count(arguments.begin(), arguments.end(), "--json") > 0;
     return failWith(parsed.error(), options);
   }
@@ -99,7 +99,7 @@ int main(int count, char** words) {
     net::reserveDescriptors(limits::kConnections);
     if (const auto served = serve(options); !served) return failWith(served.error(), options);
     return 0;
-  } catch (const std::system_error& error) {  // of a thread that can't be started
+  } catch (const std::system_error& error) {  // of a thread that cannot be started
     return failWith({ErrorCode::io, fmt::format("cannot start: {}", error.what())}, options);
   }
 }

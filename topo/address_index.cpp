@@ -12,7 +12,7 @@ static_assert(AddressKey::kBits <= 255, "Vertex::bits is a byte");
 
 namespace {
 
-// Four numbers of at most three digits; more than inet_pton accepts nowhere.
+// Four decimal numbers of at most three digits each, as inet_pton reads them.
 bool parseIpv4(std::string_view text, std::uint8_t* bytes) {
   for (int i = 0; i < 4; ++i) {
     const std::size_t digits = std::min(text.find('.'), text.size());
@@ -32,7 +32,7 @@ bool parseIpv4(std::string_view text, std::uint8_t* bytes) {
 bool parseIpv6(std::string_view text, std::uint8_t* bytes) {
   std::array<std::uint8_t, 16> found{};
   std::size_t size = 0;
-  std::size_t gap = 17;  // where the "::" stands, if there is one
+  std::size_t gap = 17;  // the position of "::"; 17: there is none
   if (text.starts_with("::")) {
     gap = 0;
     text.remove_prefix(2);
@@ -135,7 +135,8 @@ AddressIndex::Index AddressIndex::make(const AddressKey& key, unsigned bits, Nod
   return index;
 }
 
-// From the top towards `key`, as long as vertices agree with it; the last may not.
+// The vertices from the top towards `key`, as long as their bits agree with it. The last one may
+// disagree.
 AddressIndex::Path AddressIndex::walk(const AddressKey& key) const {
   Path path;
   Index at = tops_[static_cast<std::size_t>(key.family)];
@@ -162,7 +163,7 @@ bool AddressIndex::isBefore(Index a, Index b, const IsLess& isLess) const {
   return isLess(one.best, other.best);
 }
 
-// The peers of one endpoint are a list, the least id first, whose head is the leaf.
+// The peers of one endpoint are a list, by id. Its head is the leaf.
 void AddressIndex::insertIntoLeaf(Path& path, Index peer, const IsLess& isLess) {
   Index* at = &slotOf(path, path.size - 1);
   while (*at != kNone && isBefore(*at, peer, isLess)) at = &vertices_[*at].child[0];
@@ -181,7 +182,7 @@ void AddressIndex::insert(NodeIndex node, const Endpoint& endpoint, const IsLess
     insertIntoLeaf(path, leaf, isLess);
     --path.size;
   } else {
-    // The last on the path disagrees: both go below a new vertex with what they share.
+    // The last on the path disagrees: it and the leaf go below a new vertex with the shared bits.
     const Index other = path.back();
     const unsigned shared = sharedBits(vertices_[other].key, key);
     const Index fork = make(key, shared, vertices_[other].best);
@@ -198,7 +199,7 @@ void AddressIndex::insert(NodeIndex node, const Endpoint& endpoint, const IsLess
   }
 }
 
-// The leaf at the end of the path is gone: what stood beside it takes the place of their fork.
+// Removes the leaf at the end of the path. The other child of its parent takes the parent's place.
 void AddressIndex::eraseFork(Path& path) {
   const Index leaf = path.back();
   free_.push_back(leaf);
@@ -250,7 +251,7 @@ std::optional<NodeIndex> AddressIndex::nearest(const Endpoint& newcomer,
       const unsigned shared = sharedAddressBits(v.key, key);
       const bool isOneAddress = v.bits >= AddressKey::kAddressBits;
       if (isOneAddress || shared < v.bits) {
-        if (shared == 0) break;  // then all of the index are equally far
+        if (shared == 0) break;  // then all are equally far
         return v.best;
       }
       at = v.child[bitAt(key, v.bits)];

@@ -1,12 +1,16 @@
-// Which peers' addresses share the longest prefix with a newcomer's: a path-compressed binary trie
-// (PATRICIA, Morrison 1968) over address and port, where each inner vertex knows the first peer
-// below it by (port, id).
+// Finds the peer whose address shares the longest prefix with a newcomer's, for the placement
+// `nearest`: a path-compressed binary trie (PATRICIA, Morrison 1968) over address and port. Each
+// inner vertex knows the first peer below it by (port, id).
+//
+// The figure it is for: at most 2 µs to attach a newcomer to a network of a million peers
+// (bench/attach). Comparing a newcomer with every peer costs O(n).
 //
 // IPv4 and IPv6 addresses are compared within their family; an IPv4-mapped IPv6 address counts as
-// IPv4. A host name has no address: it shares no prefix with anything. A peer that shares nothing
+// IPv4. A host name has no address and shares no prefix with anything. A peer that shares nothing
 // is still better than none.
 //
-// insert, erase and nearest cost O(bits); 40 bytes a vertex, two a peer. Not thread-safe.
+// insert, erase and nearest cost O(bits); 40 bytes a vertex, two a peer. Not thread-safe. Owned by
+// Tree.
 #pragma once
 
 #include <array>

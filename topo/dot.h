@@ -1,4 +1,5 @@
-// The network for Graphviz: `topo --dot | dot -Tsvg`. Written by Boost's write_graphviz.
+// The network for Graphviz, `topo --dot | dot -Tsvg`, written by Boost's write_graphviz. A pure
+// function, for the commands of both programs.
 #pragma once
 
 #include <span>
@@ -8,8 +9,8 @@
 
 namespace espalier::topo {
 
-// An undirected graph with a vertex a line, labelled with the peer's id, and each link once, also
-// where only one end names it. Neighbours without a line get a dashed vertex.
+// An undirected graph: a vertex a line, labelled with the peer's id; an edge a link, also where
+// only one end names it; a dashed vertex for each neighbour without a line.
 std::string toDot(std::span<const TopoLine> lines);
 
 }  // namespace espalier::topo

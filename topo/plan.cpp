@@ -22,7 +22,7 @@ struct JoinedBefore {
 // SearchQueue). It passes over the dead, takes the peers below one peer in order of joining, and
 // can be stopped and resumed.
 //
-// Not in order of linking: each peer that plans has seen the links come in another order.
+// Not in order of linking, because every peer has seen the links in another order.
 class PlanQueue {
  public:
   using value_type = SearchQueue::value_type;
@@ -35,7 +35,7 @@ class PlanQueue {
       nodes_.push_back(NodeIndex(static_cast<std::uint32_t>(vertex)));
     }
   }
-  // Called before each vertex: what was pushed since are the peers below the one before.
+  // Called before each vertex. What was pushed since the last call are the peers below one peer.
   bool empty() {
     std::sort(nodes_.begin() + static_cast<std::ptrdiff_t>(sorted_), nodes_.end(), joinedBefore_);
     sorted_ = nodes_.size();
@@ -124,8 +124,8 @@ class Planner {
     return links < tree_.maxLinks();
   }
 
-  // A search goes on where the one before it stopped. That is right because there are only ever
-  // fewer slots, and a peer that was passed over is full and gets no more children.
+  // Resumes the last search below `top`: a peer that was passed over is full and stays full,
+  // because planning only takes slots.
   NodeIndex firstFreeSlotBelow(NodeIndex top) {
     PlanQueue& queue = queues_.try_emplace(top, tree_, isDead_, top).first->second;
     queue.resume();
@@ -138,7 +138,7 @@ class Planner {
         for (const NodeIndex orphan : orphans->second) queue.push(number(orphan));
       }
     };
-    // Without a start: the queue has it.
+    // Without a start vertex: it is in the queue.
     const SearchQueue::value_type* none = nullptr;
     boost::breadth_first_visit(tree_.graph(), none, none, queue,
                                ExamineVisitor<decltype(examine)>(examine), AlwaysWhite());

@@ -1,6 +1,6 @@
-// How long to wait between two tries of something that fails: doubles from `least` to `most`, each
-// spread over its upper half, so that many that failed together do not come back together. Does no
-// I/O. Not thread-safe.
+// Exponential backoff: the pause between two retries doubles from `least` to `most`. Each is a
+// random one of the upper half of that, so that peers that failed together do not retry together.
+// Does no I/O. Not thread-safe.
 #pragma once
 
 #include <algorithm>

@@ -12,9 +12,6 @@
 namespace espalier {
 namespace {
 
-constexpr std::size_t kLabelBytes = 63;  // RFC 1035
-constexpr std::size_t kScopeBytes = 15;  // IFNAMSIZ with its NUL
-
 // Not those of <cctype>: they ask the locale.
 bool isDigit(char c) {
   return c >= '0' && c <= '9';
@@ -26,8 +23,8 @@ bool isHexDigit(char c) {
   return isDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-// The text up to the next `separator`, which is taken off `text` too. The last part leaves nothing,
-// so does one that a separator ends: the caller looks at what the text ends with.
+// The text up to the next `separator`, which is removed from `text`, too. Nothing is left after the
+// last part, and after one that ends with a separator: the caller checks how the text ends.
 std::string_view take(std::string_view& text, char separator) {
   const auto end = text.find(separator);
   const auto part = text.substr(0, end);
@@ -77,7 +74,7 @@ bool isDnsName(std::string_view text) {
   std::string_view label;
   while (!text.empty()) {
     label = take(text, '.');
-    if (label.empty() || label.size() > kLabelBytes) return false;
+    if (label.empty() || label.size() > limits::kHostLabelBytes) return false;
     if (label.front() == '-' || label.back() == '-') return false;
     const auto allowed = [](char c) { return isDigit(c) || isLetter(c) || c == '-'; };
     if (!std::ranges::all_of(label, allowed)) return false;
@@ -101,7 +98,7 @@ bool isLocalHost(std::string_view text) {
   const auto allowed = [](char c) {
     return isDigit(c) || isLetter(c) || c == '-' || c == '_' || c == '.';
   };
-  return isIpv6(text.substr(0, percent)) && !scope.empty() && scope.size() <= kScopeBytes &&
+  return isIpv6(text.substr(0, percent)) && !scope.empty() && scope.size() <= limits::kScopeBytes &&
          std::ranges::all_of(scope, allowed);
 }
 

@@ -1,5 +1,5 @@
-// Where a process listens: an IPv4 or IPv6 address, or a host name that the shell resolves, and a
-// TCP port.
+// The endpoint at which a process listens: an IPv4 or IPv6 address, or a host name that the shell
+// resolves, and a TCP port. Values and pure functions.
 #pragma once
 
 #include <compare>
@@ -16,8 +16,8 @@ namespace espalier {
 // no number. No brackets, and a colon only in an IPv6 address: what Endpoint::text() writes,
 // Endpoint::parse() reads back.
 bool isHost(std::string_view text);
-// What a user may name beside that: the address of an own link, "fe80::1%eth0". Its scope means
-// nothing to others, so it never comes from or goes to the network.
+// The same, or the address of a link of this machine, "fe80::1%eth0", which a user may name. A
+// scope has no meaning on other machines, so it is never received or sent.
 bool isLocalHost(std::string_view text);
 std::string withoutScope(std::string_view host);
 

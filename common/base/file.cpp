@@ -24,12 +24,12 @@ Error isOther(std::string_view what, const std::string& path, mode_t mode, Error
   return {code, fmt::format("cannot {} {}: it is {}", what, escaped(path), kindOfFile(mode))};
 }
 
-// What is named there is open already, as /dev/stdout: no name to replace.
+// The path names what is open already, as /dev/stdout: there is no name to replace.
 bool isOpenFile(const std::string& path) {
   return path.starts_with("/proc/");
 }
 
-// Where the links from `path` on lead, whether or not anything is there.
+// The end of the chain of symbolic links that begins at `path`, whether or not a file is there.
 Result<std::string> behindLinks(std::string path) {
   for (int hops = 0; hops <= limits::kLinkHops; ++hops) {
     if (isOpenFile(path)) return path;
@@ -51,7 +51,7 @@ Result<std::string> behindLinks(std::string path) {
   return failed("follow", path, ELOOP);
 }
 
-// Never blocks for long: a pipe may have no reader, or one that is stopped.
+// Does not block for long: a pipe may have no reader, or one that is stopped.
 Result<void> writeInto(const std::string& path, std::string_view bytes) {
   const FileDescriptor file(
       ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_APPEND | O_CLOEXEC));
@@ -67,7 +67,7 @@ Result<void> writeInto(const std::string& path, std::string_view bytes) {
   return reason == 0 ? Result<void>() : failed("write into", path, reason);
 }
 
-// A new name is on the disk once its folder is.
+// Syncs the folder: only then is a new name on the disk.
 bool syncFolderOf(const std::string& path) {
   const auto slash = path.rfind('/');
   const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
@@ -161,7 +161,7 @@ Result<void> replaceFile(const std::string& path, std::string_view bytes, Durabi
 }
 
 Result<std::string> readFile(const std::string& path, std::size_t mostBytes) {
-  // Without O_NONBLOCK a named pipe would hold us up.
+  // Without O_NONBLOCK opening a named pipe would block.
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat status {};
   if (!file || ::fstat(file.get(), &status) != 0) {
@@ -174,7 +174,7 @@ Result<std::string> readFile(const std::string& path, std::size_t mostBytes) {
     return Error{ErrorCode::io, fmt::format("{} is no regular file", escaped(path))};
   }
   std::string bytes;
-  // What the file has now; it may grow meanwhile.
+  // The size of now; the file may grow meanwhile.
   bytes.reserve(std::min(mostBytes, static_cast<std::size_t>(status.st_size)) + 1);
   char buffer[64 * 1024];
   while (true) {

@@ -1,6 +1,6 @@
-// The one name for file system paths and their operations. boost:: and std::filesystem do not
-// convert into each other, so everybody takes this one. Use the overloads with an error_code: the
-// others throw.
+// The one name for file system paths and their operations: fs, which is Boost.Filesystem. Its paths
+// and those of std::filesystem do not convert into each other, so the standard one is used nowhere
+// (tests/tidy). Use the overloads with an error_code: the others throw.
 #pragma once
 
 #ifndef BOOST_FILESYSTEM_NO_DEPRECATED

@@ -1,5 +1,5 @@
-// The names of things: peers, their instances, connections, queries, files. Each a type of its own,
-// so that the compiler keeps them apart. All are values.
+// Identifiers of peers, instances, connections, queries and files: each a type of its own, so that
+// the compiler keeps them apart. All are values.
 #pragma once
 
 #include <algorithm>
@@ -18,8 +18,8 @@
 namespace espalier {
 
 // The name a user gave a peer: 1 to 64 bytes of UTF-8 without white space, control and invisible
-// characters, ':' or '/', that does not begin with a dot. The one rule for options, prompts, files
-// and the network. A default-constructed PeerId is empty and names nobody.
+// characters, ':' or '/', that does not begin with a dot. The same rule for options, prompts, files
+// and the network. A default-constructed PeerId is empty and names no peer.
 class PeerId {
  public:
   PeerId() = default;
@@ -34,7 +34,7 @@ class PeerId {
   std::string text_;
 };
 
-// N bytes that mean something only as a whole. `Tag` keeps kinds apart.
+// An identifier of N bytes. `Tag` makes each kind a type of its own.
 template <std::size_t N, typename Tag>
 struct Bytes {
   static constexpr std::size_t kSizeBytes = N;

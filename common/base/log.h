@@ -1,6 +1,5 @@
 // The program's log: a line an event on standard error, `HH:MM:SS level text`. Thread-safe; a line
-// is written with one write(2), so lines never mix. What came from the network is escaped by
-// whoever formats it.
+// is written with one write(2), so lines never mix. The caller escapes what came from the network.
 #pragma once
 
 #include <fmt/format.h>
@@ -20,15 +19,15 @@ Result<Level> parseLevel(std::string_view text);
 void setLevel(Level level);
 bool enabled(Level level);
 
-// Who gets each line instead of standard error: the prompt, which prints it above the line being
-// typed. Called from any thread; nullptr restores standard error.
+// Gets each line instead of standard error. A prompt prints it above the line being typed. Called
+// from any thread; nullptr restores standard error.
 using Sink = void (*)(std::string_view line, void* context);
 void setSink(Sink sink, void* context);
 
 void write(Level level, std::string_view text);
 
-// Lines that could not be written since the start, and why not the last of them: for `status`,
-// since a log cannot tell it. A program does not end because its log fails.
+// Lines that could not be written since the start, and the reason of the last failure. `status`
+// shows them, because the log cannot. A program does not end because its log fails.
 struct Lost {
   std::uint64_t lines = 0;
   std::string why;

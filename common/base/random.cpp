@@ -19,7 +19,7 @@ void fillFromKernel(std::span<std::uint8_t> bytes) {
 
 namespace {
 
-// As std::seed_seq, but each word that the generator wants is one of the kernel's.
+// Like std::seed_seq, but each word of the generator's state comes from the kernel.
 struct KernelSeeds {
   using result_type = std::uint32_t;
   template <typename Iterator>

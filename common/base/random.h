@@ -10,10 +10,10 @@ namespace espalier {
 
 using Random = std::mt19937_64;
 
-// Fills `bytes` from getrandom(2). Never fails on the kernels we run on; asserts if it does.
+// Fills `bytes` from getrandom(2), which does not fail on supported kernels; asserts if it does.
 void fillFromKernel(std::span<std::uint8_t> bytes);
 
-// A generator whose whole state comes from the kernel, so nobody can try its seeds.
+// A generator whose whole state comes from the kernel, so that its seed cannot be guessed.
 Random seededFromKernel();
 
 // A key or id of random bytes from the kernel.

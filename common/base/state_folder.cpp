@@ -7,20 +7,20 @@
 
 #include <cerrno>
 #include <cstdlib>
-#include <filesystem>
 #include <optional>
 
 #include "common/base/file.h"
+#include "common/base/fs.h"
+#include "common/base/limits.h"
 #include "common/base/state_version.h"
 #include "common/base/text.h"
 
 namespace espalier {
 namespace {
 
-constexpr std::size_t kMarkerBytes = 4096;  // one line today; a newer version may say more
-constexpr off_t kKeyBytes = 33;             // 32 hexadecimal digits and a line feed
+constexpr off_t kKeyBytes = 33;  // 32 hexadecimal digits and a line feed
 
-// A regular file in that folder.
+// The status of a regular file in that folder.
 std::optional<struct stat> regularFile(int folder, const char* name) {
   struct stat status {};
   if (::fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return std::nullopt;
@@ -55,7 +55,7 @@ Result<FileDescriptor> openIt(const std::string& path) {
   if (folder) return folder;
   const int reason = errno;
   struct stat status {};
-  // Who may not even list it should hear why.
+  // A user who may not even list the folder is told why.
   if (reason == EACCES && ::stat(path.c_str(), &status) == 0 && status.st_uid != ::geteuid()) {
     return belongsTo(status.st_uid, path);
   }
@@ -77,7 +77,7 @@ Result<void> checkOwner(int folder, const std::string& path) {
 }
 
 Result<void> checkMarker(int folder, const std::string& path) {
-  const auto text = readFile(pathIn(folder, kStateMarker), kMarkerBytes);
+  const auto text = readFile(pathIn(folder, kStateMarker), limits::kMarkerBytes);
   // Empty: the machine lost power before the line was on the disk.
   if ((text && text->empty()) || (!text && text.error().code == ErrorCode::failed)) return {};
   const auto version = text ? textVersion(*text, kStateMarker) : std::nullopt;
@@ -89,26 +89,26 @@ Result<void> checkMarker(int folder, const std::string& path) {
                            escaped(marker), kStateMarker)};
 }
 
-// One of an older version, or one that has just been made by hand, gets its marker.
+// A folder of an older version, or one that was just made by hand, gets its marker.
 Result<void> mark(int folder, const std::string& path) {
   const auto marker = regularFile(folder, kStateMarker);
   if (marker && marker->st_size > 0) return {};
   const auto marked =
       replaceFile(pathIn(folder, kStateMarker), markerLine(), Durability::soft, kPrivate);
-  // On a full disk it is still known by its files.
+  // On a full disk it is still recognised by its files.
   if (marked || isStateFolder(folder)) return {};
   return Error{marked.error().code, fmt::format("cannot mark {} as a state folder: {}",
                                                 escaped(path), marked.error().message)};
 }
 
-// Under another name first, so that nobody ever sees it without its marker. That name is one which
-// peers do not share either.
+// Under another name first, so that the folder is never seen without its marker. Peers do not share
+// that name either.
 Result<void> make(std::string path) {
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
   const auto slash = path.rfind('/');
   const std::string above = slash == std::string::npos ? "" : path.substr(0, slash + 1);
-  std::error_code failure;
-  if (!above.empty()) std::filesystem::create_directories(above, failure);
+  boost::system::error_code failure;
+  if (!above.empty()) fs::create_directories(above, failure);
   if (failure) return systemError("cannot make the folder " + escaped(above), failure.value());
   std::string fresh = above + ".espalier-new-XXXXXX";
   if (::mkdtemp(fresh.data()) == nullptr) {
@@ -121,7 +121,7 @@ Result<void> make(std::string path) {
   ::unlink(marker.c_str());
   ::rmdir(fresh.c_str());
   if (!marked) return marked;
-  // Another program was quicker.
+  // Another program made it first.
   if (reason == ENOTEMPTY || reason == EEXIST || reason == ENOTDIR) return {};
   return systemError("cannot make the folder " + escaped(path), reason);
 }

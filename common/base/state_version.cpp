@@ -49,7 +49,7 @@ Result<std::string> keepDamaged(const std::string& path) {
     if (errno != EEXIST || number > limits::kDamagedKept) break;
     kept = fmt::format("{}.damaged-{}", path, number);
   }
-  // All are taken, or the file system knows no second names.
+  // All names are taken, or the file system has no hard links.
   const auto bytes = readFile(path, limits::kStateFileBytes);
   if (!bytes) return bytes.error();
   const auto copied = replaceFile(kept, *bytes, Durability::durable, kPrivate);

@@ -34,7 +34,7 @@ bool isUtf8(std::string_view text) {
 
 std::string_view cutUtf8(std::string_view text, std::size_t mostBytes) {
   if (text.size() <= mostBytes) return text;
-  // A character has at most three bytes after its first; what has more is no UTF-8 anyway.
+  // A character has at most three bytes after its first; more is no UTF-8.
   for (std::size_t back = 0; back < 4 && back <= mostBytes; ++back) {
     const std::size_t end = mostBytes - back;
     if ((static_cast<unsigned char>(text[end]) & 0xC0) != 0x80) return text.substr(0, end);

@@ -1,4 +1,5 @@
-// Text that came from somebody else, made safe to print; and quantities as a person reads them.
+// Makes text from the network, from files and from users safe to print, and formats quantities for
+// people. Pure functions.
 #pragma once
 
 #include <chrono>
@@ -20,7 +21,7 @@ std::string_view cutUtf8(std::string_view text, std::size_t mostBytes);
 std::optional<char32_t> findUnseen(std::string_view text);
 
 // The same text with control characters, invalid UTF-8 and invisible characters as \n, \t, \xNN or
-// \u{NNNN}, and the backslash doubled: what a terminal or a log may be given. Text without any of
+// \u{NNNN}, and the backslash doubled: safe for a terminal and for the log. Text without any of
 // these is unchanged. Joiners and variation selectors stay where they shape the character before
 // them: behind one that is visible and not ASCII.
 std::string escaped(std::string_view text);

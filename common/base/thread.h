@@ -1,6 +1,6 @@
-// Starts threads. A system that has none left (RLIMIT_NPROC, a cgroup's limit on processes, memory)
-// makes std::thread throw; every thread of the programs is started here instead, so that its owner
-// must say what happens then: it does the work otherwise, refuses it, or fails with this error.
+// Starts threads. std::thread throws where the system has no thread left (RLIMIT_NPROC, a cgroup's
+// limit on processes, memory). Every thread of the programs is started here instead, so that its
+// owner handles that error: it does the work in another way, refuses it, or fails.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,7 @@ namespace espalier {
 Result<std::jthread> startThread(std::function<void(std::stop_token)> run);
 Result<std::jthread> startThread(std::function<void()> run);
 
-// The same into a member of who needs it, or to the end of a list of them.
+// The same, into a member of the owner or to the end of its list.
 template <typename Run>
 Result<void> startThread(std::jthread& thread, Run run) {
   auto started = startThread(std::move(run));

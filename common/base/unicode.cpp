@@ -20,7 +20,7 @@ bool isRaw(Character c) {
   return c >= static_cast<Character>(kRawByte);
 }
 
-// Of a mark; 0: a character that others combine with.
+// The combining class of a mark; 0: a character that marks combine with.
 int combiningClass(Character c) {
   return isRaw(c) ? 0 : utf8proc_get_property(c)->combining_class;
 }
@@ -93,8 +93,8 @@ std::u32string normalized(const Characters& characters, bool fold) {
                                kDecompose | UTF8PROC_CASEFOLD));
 }
 
-// The quick way of most names: what each character of the alphabets up to U+07FF becomes if it
-// becomes one, and is no mark; 0 otherwise. None of them combines with another.
+// The fast path for most names: for each character of the alphabets up to U+07FF the one character
+// that it folds to; 0 if it folds to several, or is a mark. None of them combines with another.
 constexpr std::size_t kQuick = 0x800;
 using QuickTable = std::array<char32_t, kQuick>;
 

@@ -1,8 +1,8 @@
 // Characters, canonical equivalence and case: the only place that decodes UTF-8 or folds case.
 //
 // Two spellings of one text are compared in the form NFC (ö as one character, however it was
-// typed). What does not mind the case is compared after Unicode's full case folding (Straße =
-// STRASSE, Σ = σ = ς), as the canonical caseless match of the Unicode Standard, D145; not by its
+// typed). Comparisons that ignore case use Unicode's full case folding (Straße = STRASSE,
+// Σ = σ = ς), as the canonical caseless match of the Unicode Standard, D145; not by its
 // compatibility forms (NFKC), which would make x² find x2. NFC rather than NFD, so that `a` is not
 // found in `ä`: a base letter and its mark are one character.
 //

@@ -58,8 +58,6 @@ class ControlServer::Session {
   void cut() { ::shutdown(socket_.get(), SHUT_RDWR); }
 
  private:
-  static constexpr std::size_t kMessagesWaiting = 64;  // a client sends one and waits
-
   void leave() {
     open_ = false;
     interrupt();
@@ -74,7 +72,7 @@ class ControlServer::Session {
     }
     const std::lock_guard lock(mutex_);
     auto& inbox = message.contains("answer") ? answers_ : requests_;
-    if (inbox.size() < kMessagesWaiting) inbox.push_back(std::move(message));
+    if (inbox.size() < limits::kControlMessages) inbox.push_back(std::move(message));
     changed_.notify_all();
   }
 

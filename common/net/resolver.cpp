@@ -11,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "common/base/limits.h"
 #include "common/base/text.h"
 #include "common/base/thread.h"
 
@@ -43,7 +44,7 @@ Result<Target> targetOf(const Endpoint& endpoint, Result<std::vector<Address>> f
     for (Address address : *found) {
       address = address.withPort(endpoint.port);
       auto& known = target.addresses;
-      if (known.size() == kHostAddresses) break;
+      if (known.size() == limits::kHostAddresses) break;
       if (std::find(known.begin(), known.end(), address) == known.end()) known.push_back(address);
     }
   }
@@ -97,7 +98,8 @@ void Resolver::useInterface(std::uint32_t number) {
 
 void Resolver::start(const Endpoint& endpoint, NamedBy who, Done done) {
   if (auto known = literal(endpoint)) return done(*std::move(known));
-  const std::size_t most = who == NamedBy::user ? kLookUps : kLookUps - kLookUpsKept;
+  const std::size_t most =
+      who == NamedBy::user ? limits::kLookUps : limits::kLookUps - limits::kLookUpsKept;
   if (shared_->underWay.fetch_add(1) >= most) {
     --shared_->underWay;
     return done(Error{ErrorCode::timeout, fmt::format("cannot look up the host {}: too many names "

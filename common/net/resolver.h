@@ -2,7 +2,7 @@
 //
 // getaddrinfo(3) may take many seconds and cannot be interrupted. So each look-up runs on a
 // detached thread of its own, and its result is dropped when no caller waits for it any more. At
-// most kLookUps are under way; one more fails at once, because names also come from the network.
+// most limits::kLookUps are under way; one more fails at once, because names also come from the network.
 //
 // Thread-safe. Look-ups that are under way may outlive the resolver. Called by EventLoop::dialName,
 // dialBlocking and the shells of both programs.
@@ -19,18 +19,14 @@
 
 #include "common/base/clock.h"
 #include "common/base/endpoint.h"
+#include "common/base/limits.h"
 #include "common/base/result.h"
 #include "common/net/address.h"
 
 namespace espalier::net {
 
-inline constexpr std::size_t kLookUps = 16;       // at once: a thread each
-inline constexpr std::size_t kLookUpsKept = 4;    // of them, for names that this user gave
-inline constexpr std::size_t kHostAddresses = 8;  // of one name: more than a machine has
-inline constexpr auto kLookUpPatience = std::chrono::seconds(10);  // the system's for two servers
-
 // An endpoint as it was given, and its addresses in the order in which they are tried: 1 to
-// kHostAddresses.
+// limits::kHostAddresses.
 struct Target {
   Endpoint asked;
   std::vector<Address> addresses;
@@ -63,7 +59,7 @@ class Resolver {
   void start(const Endpoint& endpoint, NamedBy who, Done done);
   // The same, waiting for the result: `interrupted` once `stop` asks, `timeout` after that time.
   Result<Target> resolve(const Endpoint& endpoint, NamedBy who, std::stop_token stop,
-                         Duration timeout = kLookUpPatience);
+                         Duration timeout = limits::kLookUpPatience);
 
  private:
   struct Shared;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/base/membership_limits.h"
+#include "common/base/limits.h"
 
 namespace espalier::metaserver {
 

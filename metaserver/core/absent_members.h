@@ -1,16 +1,18 @@
-// Members of the network that are not connected: those of before a restart, and those that were
-// lost without a word and may live on with their links. Each can come back as it was if it shows
-// its id, instance key and order of joining.
+// Members of the network that are not connected: those of before a restart of the metaserver, and
+// those whose connection ended without a goodbye, which may live on with their links. Each comes
+// back as it was if it shows its id, instance key and order of joining.
 //
-//   add --> held, awaited ("before" only) --release, or the time is up--> remembered --> forgotten
-//                                  take: it came back, or its process started anew
+//   add() --> held, and awaited if Why::restart --release(), heldUntil--> remembered --> forgotten
+//               |                                                             |
+//               +----------------- take(): it came back ----------------------+--> gone
+//               +----------------- startedAnew(): it joins as a newcomer -----+--> gone
 //
-// While an entry is held, its id is not given to another key. Later the id is free, and only the
-// order of joining is kept for whoever shows all three.
+// While an entry is held, its id is given to no other key. Afterwards the id is free, and the order
+// of joining is kept for a peer that shows all three.
 //
-// Bounds: limits::kAbsentMembers of those that were lost (the oldest make room), all of a state
-// file; limits::kAbsentKept each. Does no I/O. Not thread-safe. O(log n) a call; expire() is
-// amortised.
+// Bounds: limits::kAbsentMembers that were lost (the oldest make room), all of a state file;
+// limits::kAbsentKept each. Does no I/O. Not thread-safe. Owned by MemberDirectory. O(log n) a
+// call; expire() is amortised.
 #pragma once
 
 #include <array>
@@ -41,24 +43,24 @@ class AbsentMembers {
     lost,     // its connection ended, or it fell silent
   };
 
-  // Takes the place of an entry with the same order. `heldUntil`: how long its id is kept for it.
+  // Replaces an entry with the same order. Its id is held until `heldUntil`.
   void add(Remembered member, Why why, TimePoint heldUntil, TimePoint now);
-  // Removes and returns the entry that is exactly this one.
+  // Removes the entry that is exactly this one; false if there is none.
   bool take(const PeerId& id, const InstanceKey& key, JoinOrder order);
-  // The process of that id and key has started anew: it has no order and no links to come back to.
+  // The process of that id and key has started anew and has no order and no links any more.
   void startedAnew(const PeerId& id, const InstanceKey& key);
-  // Nobody listens where this peer did: nobody waits for it, and its id is free.
+  // Nothing listens at its endpoint: it is not awaited any more, and its id is free.
   bool release(const PeerId& id);
-  // Nobody waits for anybody any more.
+  // No entry is awaited any more.
   void stopAwaiting();
   void expire(TimePoint now);
 
-  // For whose key an id is held, if it is.
+  // The entry that holds the id, if one does.
   const Remembered* holder(const PeerId& id, TimePoint now) const;
   bool hasOrder(JoinOrder order) const { return byOrder_.contains(order); }
   std::size_t awaitedCount() const { return awaited_; }
   std::size_t size() const { return byOrder_.size(); }
-  // Of those that were lost the last ones, while their ids are held; by order, at most `most`.
+  // The latest of those that were lost, while their ids are held; by order, at most `most`.
   // O(those that were lost within limits::kRejoinWait).
   std::vector<Remembered> lostLately(std::size_t most, TimePoint now) const;
 

@@ -15,7 +15,6 @@ using namespace std::chrono_literals;
 // A newcomer tries its slot for kReferralRetry. Then it asks for another one, and this one must
 // still be reserved.
 constexpr auto kReservation = limits::kReferralRetry + 5s;
-constexpr std::size_t kFailedReferrals = 8;
 // Long enough for an orphan to have asked by itself.
 constexpr auto kParentlessFor = 2s;
 
@@ -62,7 +61,7 @@ void Placement::reserve(Node node, Node parent, TimePoint now) {
 wire::Referral Placement::referralFor(Node node, const wire::Seek& seek, TimePoint now) {
   if (seek.failed) {
     auto& failed = member(node).failed;
-    if (failed.size() >= kFailedReferrals) failed.erase(failed.begin());
+    if (failed.size() >= limits::kFailedReferrals) failed.erase(failed.begin());
     failed.push_back(*seek.failed);
   }
   const auto parent = seen_.tree().parent(node);

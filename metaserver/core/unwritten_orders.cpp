@@ -1,6 +1,6 @@
 #include "metaserver/core/unwritten_orders.h"
 
-#include "common/base/membership_limits.h"
+#include "common/base/limits.h"
 
 namespace espalier::metaserver {
 

@@ -1,4 +1,5 @@
-// A metaserver's table of commands: topo, status, whatif, stop.
+// A metaserver's table of commands: topo, status, whatif, stop. Built by main(); its handlers call
+// a MetaserverService.
 #pragma once
 
 #include <vector>

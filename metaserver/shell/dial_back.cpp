@@ -3,6 +3,8 @@
 #include <utility>
 #include <variant>
 
+#include "common/base/limits.h"
+
 namespace espalier::metaserver::shell {
 
 void DialBack::remarkOn(const net::FramedConnection& session, wire::RegistryReply& reply) {

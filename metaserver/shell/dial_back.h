@@ -6,8 +6,8 @@
 //                                                                   heartbeat
 //
 // It dials only the host that the session comes from: else a peer could make the metaserver scan
-// the ports of strangers. Where kAtOnce are dialled back already, a session's turn comes with a
-// later heartbeat. What is kept for a session goes with it.
+// the ports of strangers. Where limits::kDialBacks are dialled back already, a session's turn
+// comes with a later heartbeat. What is kept for a session goes with it.
 //
 // Thread rule: the loop's thread only; used by Server.
 #pragma once
@@ -25,11 +25,9 @@ namespace espalier::metaserver::shell {
 
 class DialBack {
  public:
-  static constexpr std::size_t kAtOnce = 32;
-
   // `newConnection` makes an id for a connection of ours.
   DialBack(net::EventLoop& loop, std::function<ConnectionId()> newConnection)
-      : prober_(loop, std::move(newConnection), kAtOnce) {}
+      : prober_(loop, std::move(newConnection), limits::kDialBacks) {}
 
   // Adds to an answer of the registry what only the shell sees: where the session's connection
   // comes from, and whether the peer can be reached.

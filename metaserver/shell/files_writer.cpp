@@ -86,7 +86,7 @@ void FilesWriter::writeNewest() {
   };
   forReaders(paths_.topo, topo::format(snapshot->lines));
   forReaders(paths_.count, fmt::format("{}\n", snapshot->lines.size()));
-  // An empty one after a power failure would keep the metaserver from starting.
+  // Durable, because a metaserver does not start on an empty state file.
   told(paths_.state,
        replaceFile(paths_.state, formatState(snapshot->state), Durability::durable, kPrivate));
 }

@@ -1,13 +1,17 @@
-// Keeps topo.txt, NumberOfServers.txt and the state file up to date, on a thread of its own: a slow
-// or full disk never stops the network.
+// Keeps topo.txt, NumberOfServers.txt and the state file up to date, on a thread of its own, so
+// that a slow or full disk never stops the network.
 //
-// Each file is replaced as a whole (the state durably), so a reader never sees half of it, unless
-// the user named a device or a pipe, which is written into; at most every 50 ms, and so seldom that
-// writing takes at most a fifth of the time; once more at the end.
-// A file that can't be written is logged once, tried again every second, and logged once more when
-// it can be written again.
+//   waiting --wake(), or 1 s after a failure--> writing --> pausing --> waiting
 //
-// Thread: one, started by start(), ended by the destructor. `snapshot` is called on it.
+// Each file is replaced as a whole (the state durably), so that a reader never sees half of it;
+// only a device or a pipe that the user named is written into. The pause is at least 50 ms, and at
+// least four times as long as the writing took. Everything is written once more at the end.
+//
+// A file that cannot be written is logged once, tried again every second, and logged once more when
+// it can be written again. It keeps no other file from being written.
+//
+// Thread: one, started by start(), ended by the destructor. `takeSnapshot` is called on it. Owned
+// by the server.
 #pragma once
 
 #include <condition_variable>
@@ -46,9 +50,9 @@ class FilesWriter {
   ~FilesWriter();
   Result<void> start();
 
-  // Something may have changed. Cheap; from any thread.
+  // There may be a newer version. Cheap; from any thread.
   void wake();
-  // A file has vanished: all are written again, though nothing has changed.
+  // Writes all files again although nothing has changed, because one has vanished.
   void writeAgain();
 
  private:

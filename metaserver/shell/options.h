@@ -1,4 +1,5 @@
-// The options of the program `metaserver`: command line, environment, configuration file.
+// The options of the program `metaserver`, from command line, environment and configuration file.
+// Pure but for reading that file; called by main().
 #pragma once
 
 #include <cstdint>

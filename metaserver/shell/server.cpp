@@ -19,7 +19,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kProbesAtOnce = 256;
 constexpr std::size_t kLostWritten = 4096;  // copied at once under the registry's mutex
 // Whoever only looks, or thinks about an id, heartbeats as members do, every 30 s at the least.
 constexpr auto kSessionSilence = 100s;
@@ -53,7 +52,7 @@ Server::Server(net::EventLoop& loop, MetaserverOptions options)
                  greeted(connection, hello);
                }),
       prober_(
-          loop, [this] { return newDialled(); }, kProbesAtOnce),
+          loop, [this] { return newDialled(); }, limits::kProbes),
       dialBack_(loop, [this] { return newDialled(); }) {}
 
 Server::~Server() {
@@ -169,7 +168,7 @@ void Server::carryOut(Effects& fx) {
   }
   for (auto& probe : fx.probes) {
     // When very many are lost at once, the first answers would come too late to matter.
-    if (probe.optional && toProbe_.size() >= kProbesAtOnce) continue;
+    if (probe.optional && toProbe_.size() >= limits::kProbes) continue;
     toProbe_.push_back(std::move(probe));
   }
   if (!toProbe_.empty()) probeMore();

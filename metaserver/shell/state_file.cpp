@@ -19,7 +19,7 @@ namespace {
 constexpr std::string_view kKind = "espalier-network";
 constexpr unsigned kVersion = 1;
 
-// The text up to the next space, which is taken off `line` too.
+// The text up to the next space, which is removed from `line`, too.
 std::string_view word(std::string_view& line) {
   const auto end = line.find(' ');
   const auto result = line.substr(0, end);
@@ -57,7 +57,7 @@ bool parseHeader(std::string_view line, State& state) {
   return true;
 }
 
-// A line as the log may show it: keys, whole or cut, are nobody's business.
+// A line as the log may show it: without keys, whole or cut.
 std::string shown(std::string_view line) {
   constexpr std::size_t kShownBytes = 200;
   constexpr std::size_t kKeyLike = 8;
@@ -74,7 +74,7 @@ std::string shown(std::string_view line) {
   return escaped(result);
 }
 
-// The lines behind the first.
+// Reads the lines after the first.
 class Lines {
  public:
   explicit Lines(StateRead& read) : read_(read) {}

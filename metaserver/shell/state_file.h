@@ -1,14 +1,18 @@
-// What a metaserver remembers of its network across a restart: the network's id, the next order of
-// joining, and whom to wait for. One text file in the state folder, replaced whole by rename:
+// The file in which a metaserver keeps its network across a restart: the network's id, the next
+// order of joining, and the members to wait for. One text file in the state folder, replaced whole
+// by rename:
 //
 //   espalier-network 1 <network, 32 hex digits> <next order>
 //   <order> <host:port> <instance key, 32 hex digits> <id>        a line a peer, by order
 //
-// The network's id is durable before anybody is admitted; the peers are soft (the living tell them
-// again), so the file may be a moment old.
+// The network's id is durable before any peer is admitted. The members may be a moment old: those
+// that live tell what is missing.
 //
 // Whatever the codecs let into the registry is written so that it reads back: see isHost() and
-// PeerId. A line that is damaged anyway costs its own peer only: that one joins as a newcomer.
+// PeerId. A damaged line costs only its own peer, which joins as a newcomer.
+//
+// formatState() and parseState() are pure; loadState() reads the disk. Used by the server and its
+// files writer.
 #pragma once
 
 #include <optional>
@@ -31,15 +35,15 @@ struct State {
 
 struct StateRead {
   State state;
-  // What was left out, a sentence each, safe to print: "line 3: this is no peer: …". At most
-  // limits::kDamagedLinesTold; `damagedLines` counts them all.
+  // The lines that were left out, a sentence each, safe to print: "line 3: this is no peer: …". At
+  // most limits::kDamagedLinesTold; `damagedLines` counts them all.
   std::vector<std::string> problems;
   std::size_t damagedLines = 0;
 };
 
 std::string formatState(const State& state);
-// Errors (code `configuration`) begin with "line 1: ": without its first line the file means
-// nothing.
+// Errors have the code `configuration` and begin with "line 1: ": the file cannot be used without
+// its first line.
 Result<StateRead> parseState(std::string_view text);
 
 // Reads the file; none if it is not there. A newer version, or a damaged first line, is an error of

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "common/base/limits.h"
-#include "common/base/membership_limits.h"
 
 namespace espalier::peer {
 

@@ -1,7 +1,7 @@
 // The part of Tree that sends heartbeats, counts of members and lineages, and notices silence.
 #include <algorithm>
 
-#include "common/base/membership_limits.h"
+#include "common/base/limits.h"
 #include "peer/core/tree.h"
 
 namespace espalier::peer {

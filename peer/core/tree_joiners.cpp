@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cassert>
 
-#include "common/base/membership_limits.h"
+#include "common/base/limits.h"
 #include "peer/core/tree.h"
 
 namespace espalier::peer {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/limits.h"
+
 namespace espalier::peer::shell {
 
 void EventBus::publish(Event event) {
@@ -12,7 +14,7 @@ void EventBus::publish(Event event) {
   const std::lock_guard lock(mutex_);
   for (auto* subscription : subscriptions_) {
     if ((subscription->kinds_ & kind) == 0) continue;
-    if (subscription->queue_.size() >= Subscription::kQueued) {
+    if (subscription->queue_.size() >= limits::kEventsQueued) {
       subscription->queue_.clear();
       subscription->missed_ = true;
     }

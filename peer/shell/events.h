@@ -100,8 +100,6 @@ class EventBus {
 
 class EventBus::Subscription {
  public:
-  static constexpr std::size_t kQueued = 256;  // events
-
   // From now on; the bus outlives it.
   Subscription(EventBus& bus, EventKinds kinds);
   ~Subscription();

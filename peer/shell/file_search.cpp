@@ -19,8 +19,8 @@ namespace espalier::peer::shell {
 namespace {
 
 constexpr std::string_view kSpecial = "*?[";
-constexpr std::size_t kUnlistedMost =
-    16;  // so many holders whose list cannot be read; after them no more are asked
+// So many holders whose list cannot be read; after them no more are asked.
+constexpr std::size_t kUnlistedMost = 16;  // tuning
 
 Error searchInterrupted() {
   return {ErrorCode::interrupted, "interrupted"};

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "common/base/file.h"
+#include "common/base/limits.h"
 #include "common/base/random.h"
 #include "common/base/state_version.h"
 #include "common/base/text.h"
@@ -12,7 +13,6 @@ namespace espalier::peer::shell {
 namespace {
 
 constexpr std::size_t kDigits = InstanceKey::kSizeBytes * 2;
-constexpr std::size_t kFileBytes = 4096;  // of a version to come
 constexpr unsigned kVersion = 1;
 
 std::string pathOf(const std::string& stateFolder) {
@@ -27,7 +27,7 @@ Result<void> keep(const std::string& path, const InstanceKey& key) {
 
 Result<InstanceKey> loadInstanceKey(const std::string& stateFolder) {
   const std::string path = pathOf(stateFolder);
-  const auto text = readFile(path, kFileBytes);
+  const auto text = readFile(path, limits::kKeyFileBytes);
   if (!text && text.error().code == ErrorCode::failed) {
     const auto key = randomFromKernel<InstanceKey>();
     if (const auto kept = keep(path, key); !kept) return kept.error();

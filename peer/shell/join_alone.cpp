@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "common/base/backoff.h"
+#include "common/base/limits.h"
 #include "common/base/log.h"
-#include "common/base/membership_limits.h"
 #include "common/base/random.h"
 
 namespace espalier::peer::shell {

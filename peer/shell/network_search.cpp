@@ -6,17 +6,11 @@
 #include "peer/core/pattern.h"
 
 namespace espalier::peer::shell {
-namespace {
-
-constexpr std::size_t kHeardNames = 10'000;
-constexpr std::size_t kHeardNamesBytes = 1 << 20;
-
-}  // namespace
-
 void NetworkSearch::rememberNames(const SearchUpdate& update) {
   heardNames_.with([&](HeardNames& heard) {
     for (const auto& hit : update.hits) {
-      if (heard.names.size() == kHeardNames || heard.bytes + hit.name.size() > kHeardNamesBytes) {
+      if (heard.names.size() == limits::kHeardNames ||
+          heard.bytes + hit.name.size() > limits::kHeardNamesBytes) {
         break;
       }
       if (heard.names.insert(hit.name).second) heard.bytes += hit.name.size();

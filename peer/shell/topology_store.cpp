@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kRenewDelay = 500ms;
 constexpr auto kRenewInterval = 10s;
-constexpr std::size_t kLargeNetwork = 256;  // peers
+constexpr std::size_t kLargeNetwork = 256;  // peers; tuning: above it snapshots are rare
 
 constexpr EventKinds kLinksChanged = kindsOf<JoinEnded, LinkUp, LinkDown>();
 

@@ -25,7 +25,7 @@ using wire::TransferProblem;
 constexpr std::size_t kReceiveBytes = 16 * 1024;  // requests are small, and may be many
 // Up to here a chunk is copied among the answers before and behind it, rather than sent by itself.
 constexpr std::uint64_t kCopiedBytes = 32 * 1024;
-constexpr std::size_t kQueuedBytes = 256 * 1024;
+constexpr std::size_t kQueuedBytes = 256 * 1024;  // tuning: then they are sent
 
 TransferFailure notShared() {
   return {TransferProblem::notShared, "the file is not shared"};

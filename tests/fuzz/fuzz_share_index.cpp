@@ -1,8 +1,7 @@
 // The index of hashes and the share list in a peer's state folder: damaged, or made by an attacker.
 #include <openssl/evp.h>
 
-#include <filesystem>
-
+#include "common/base/fs.h"
 #include "peer/share/index_file.h"
 #include "peer/share/share_list.h"
 #include "tests/fuzz/fuzz.h"
@@ -12,7 +11,7 @@ using namespace espalier;
 namespace {
 
 std::string folder() {
-  std::string name = (std::filesystem::temp_directory_path() / "espalier-fuzz-XXXXXX").string();
+  std::string name = (fs::temp_directory_path() / "espalier-fuzz-XXXXXX").string();
   fuzz::require(::mkdtemp(name.data()) != nullptr, "mkdtemp");
   return name;
 }

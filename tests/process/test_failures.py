@@ -188,11 +188,14 @@ def _(network):
 @case("a peer that asks all the time is not taken for silent")
 def _(network):
     network.start_metaserver()
-    network.start_peers(2)
-    end = time.monotonic() + 9  # more than the silence that would be a peer's end
-    wait_until(lambda: network.command("s2", "find nosuch")[0] == 1 and time.monotonic() > end, network.patience,
-               "nine seconds of questions")
-    assert "silent" not in network.metaserver.log, network.metaserver.log
+    network.start_peers(3)
+    network.peers["s3"].send(signal.SIGSTOP)
+    def other_is_silent():
+        assert network.command("s2", "topo")[0] == 0
+        return "s3 has fallen silent" in network.metaserver.log
+    wait_until(other_is_silent, network.patience, "the silence of a peer that stands still")
+    assert "s2 has fallen silent" not in network.metaserver.log, network.metaserver.log
+    network.peers["s3"].send(signal.SIGCONT)
 
 
 @case("whatif kill tells the very links that a kill leads to")

@@ -3,7 +3,7 @@
 // checked within one step, then its connection ends; honest peers are not affected.
 #include <algorithm>
 
-#include "common/base/membership_limits.h"
+#include "common/base/limits.h"
 #include "tests/simulation/world_parts.h"
 
 namespace espalier::simulation {

@@ -3,8 +3,10 @@
 HEADER = "// What it is for.\n#pragma once\n\n"
 
 # Paths that exist beside the planted file.
-OTHERS = ["common/base/result.h", "common/net/loop.h", "common/wire/frame.h", "common/wire/registry.h",
-          "metaserver/core/registry.h", "peer/core/place.h", "topo/tree.h"]
+OTHERS = dict.fromkeys(["common/base/result.h", "common/net/loop.h", "common/wire/frame.h", "common/wire/registry.h",
+                        "metaserver/core/registry.h", "peer/core/place.h", "topo/tree.h"], "")
+OTHERS["peer/core/links.h"] = "std::unordered_map<int,\n                   int> links_;\n"
+OTHERS["peer/shell/inbox.h"] = "static constexpr std::size_t kWaiting = 64;\n"
 
 LONG_FUNCTION = "int f(int x) {\n" + "  x += 1;\n" * 70 + "  return x;\n}\n"
 SHORT_FUNCTIONS = "".join(f"int f{i}(int x) {{\n  if (x) {{\n    return 1;\n  }}\n  return x;\n}}\n" for i in range(40))
@@ -32,6 +34,10 @@ FILES = [
     ("metaserver/core/c.cpp", "auto seed = std::random_device()();\n", ["core-without-io"]),
     ("peer/core/d.cpp", "std::unordered_map<int, int> links_;\nvoid f() {\n  for (auto& one : links_) g(one);\n}\n",
      ["unordered-iteration"]),
+    ("peer/core/links.cpp", '#include "peer/core/links.h"\n\nvoid f() {\n  for (auto& one : links_) g(one);\n}\n',
+     ["unordered-iteration"]),
+    ("peer/core/j.cpp", "std::unordered_set<int> known;\nvoid f() {\n  for (auto i = known.begin(); ok; ++i) g();\n}\n",
+     ["unordered-iteration"]),
     # Headers.
     ("topo/c.h", "// Something.\nint f();\n", ["pragma-once"]),
     ("topo/d.h", "#pragma once\n\nint f();\n", ["header-comment"]),
@@ -53,10 +59,15 @@ FILES = [
     ("README.md", "Look into /home/joe/espalier.\n", ["machine-path"]),
     ("peer/shell/d.cpp", "constexpr int kMaxThings = 5;\n", ["limits-file"]),
     ("peer/core/f.h", HEADER + "inline constexpr auto kDialTimeout = 5s;\n", ["limits-file"]),
+    ("peer/shell/inbox.cpp", '#include "peer/shell/inbox.h"\n\nbool f() { return inbox_.size() < kWaiting; }\n',
+     ["limits-file"]),
+    ("common/base/k.cpp", "constexpr int kBytes = 9;\nauto f() { return readFile(path, kBytes); }\n", ["limits-file"]),
     ("tests/unit/a_test.cpp", "void f() { std::this_thread::sleep_for(1s); }\n", ["no-sleeping"]),
     ("peer/shell/g.cpp", "void f() { thread_ = std::jthread([] {}); }\n", ["one-place"]),
     ("peer/shell/h.cpp", "void f() { threads.emplace_back([] {}); }\n", ["one-place"]),
     ("common/net/i.cpp", "int f() { return ::getaddrinfo(a, b, c, d); }\n", ["one-place"]),
+    ("peer/shell/m.cpp", "#include <filesystem>\n", ["one-filesystem"]),
+    ("tests/unit/c_test.cpp", "auto f() { return std::filesystem::path(); }\n", ["one-filesystem"]),
     # What is right, although it looks a little like the above.
     ("peer/core/g.cpp", '// Clock::now() is what the shell calls\nauto text = "std::thread";\n', []),
     ("peer/core/h.cpp", "std::map<int, int> links_;\nvoid f() {\n  for (auto& one : links_) g(one);\n}\n", []),
@@ -65,5 +76,8 @@ FILES = [
     ("common/net/other.h", including("common/wire/frame.h"), []),
     ("tests/unit/b_test.cpp", '#include "peer/core/place.h"\n#include "metaserver/core/registry.h"\n', []),
     ("topo/n.cpp", "namespace espalier {\n" + SHORT_FUNCTIONS + "}\n", []),
+    ("peer/shell/j.cpp", "constexpr int kMany = 2 * limits::kPeers;\nbool f() { return all.size() > kMany; }\n", []),
+    ("peer/shell/k.cpp", "constexpr int kMany = 9;  // tuning\nbool f() { return all.size() > kMany; }\n", []),
+    ("peer/shell/l.cpp", "constexpr int kPagesShown = 9;\nbool f() { return all.size() > kPagesShown; }\n", []),
     ("common/base/limits.h", HEADER + "inline constexpr auto kDialTimeout = 5s;\n", []),
 ]

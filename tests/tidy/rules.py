@@ -1,4 +1,4 @@
-"""Each rule is a function of a source and the set of all paths, and yields (line, what is wrong)."""
+"""Each rule is a function of a source and all sources by path, and yields (line, what is wrong)."""
 import dataclasses
 import functools
 import pathlib
@@ -115,19 +115,26 @@ def core_without_io(source, _files):
             yield number, f"{match[0]}: a core is handed the time and a seeded generator, and owns no thread"
 
 
-UNORDERED = re.compile(r"\bunordered_(?:multi)?(?:map|set)<.*>\s+(\w+)\s*[;={]")
+UNORDERED = re.compile(r"\bunordered_(?:multi)?(?:map|set)<[^;()]*>\s+(\w+)\s*[;={]")
+ITERATION = re.compile(r"\bfor\s*\([^;]*[^:;]:\s*(?:this->)?(\w+)\s*\)|\bfor\s*\([^;]*=\s*(?:this->)?(\w+)\.c?begin\(")
 
 
-def unordered_iteration(source, _files):
+def with_own_header(source, files):
+    """The source, and the header of the same name, which declares its class's members and constants."""
+    own = files.get(source.path[:-4] + ".h") if source.suffix == ".cpp" else None
+    return [source, own] if own else [source]
+
+
+def unordered_iteration(source, files):
     """A core never iterates an unordered container, so that a simulation repeats exactly."""
     if not (source.is_code and source.is_in(CORES)):
         return
-    names = {match[1] for line in source.bare for match in UNORDERED.finditer(line)}
-    # A member is declared in the header and iterated in the .cpp: members' names are known by their form.
+    names = {match[1] for one in with_own_header(source, files) for match in UNORDERED.finditer("\n".join(one.bare))}
     for number, line in enumerate(source.bare, 1):
-        match = re.search(r"\bfor\s*\(.*[^:]:\s*(?:this->)?(\w+)\)", line)
-        if match and match[1] in names:
-            yield number, f"iterates the unordered {match[1]}"
+        for match in ITERATION.finditer(line):
+            name = match[1] or match[2]
+            if name in names:
+                yield number, f"iterates the unordered {name}"
 
 
 def pragma_once(source, _files):
@@ -249,15 +256,36 @@ def machine_path(source, _files):
 
 
 LIMIT = re.compile(r"\bconstexpr\b[^;=({]*\b(kMax\w*|k\w*(?:Limit|Timeout|Capacity))\s*[={]")
+# A constant with a value of its own: one that is made from limits is bounded by them.
+OWN_CONSTANT = re.compile(r"^[^/\n]*\bconstexpr\b[^;=({]*\b(k[A-Z]\w*)\s*[={]([^;]*);([^\n]*)", re.MULTILINE)
+COMPARED = re.compile(r"(?:\.|->)size\(\)\s*(?:[<>]=?|==)\s*(?:\w+::)*(k\w+)\b(?!\s*[+\-*/])|"
+                      r"\breadFile\([^;]*,\s*(?:\w+::)*(k\w+)\)")
+PRESENTED = re.compile(r"k\w*(?:Named|Shown|AtOnce\w*|HeaderBytes)$")
 
 
-def limits_file(source, _files):
-    """Every bound stands in limits.h, with its reason."""
-    if source.is_code and source.is_in(PRODUCT) and source.path != "common/base/limits.h":
-        for number, line in enumerate(source.bare, 1):
-            match = LIMIT.search(line)
-            if match:
-                yield number, f"{match[1]} is a bound: it belongs into common/base/limits.h"
+def own_constants(source):
+    for match in OWN_CONSTANT.finditer(source.text):
+        if "limits::" not in match[2] and "sizeof" not in match[2] and "tuning" not in match[3]:
+            yield match[1]
+
+
+def limits_file(source, files):
+    """Every bound on what comes from outside stands in limits.h, with its reason.
+
+    A bound is known by its name, or because a size is compared to it. What else is compared stands beside its code:
+    how much is shown or done at once and what a format fixes (by its name), or what its line calls "tuning".
+    """
+    if not (source.is_code and source.is_in(PRODUCT)) or source.path == "common/base/limits.h":
+        return
+    constants = {name for one in with_own_header(source, files) for name in own_constants(one)}
+    for number, line in enumerate(source.bare, 1):
+        match = LIMIT.search(line)
+        if match:
+            yield number, f"{match[1]} is a bound: it belongs into common/base/limits.h"
+        for match in COMPARED.finditer(line):
+            name = match[1] or match[2]
+            if name in constants and not PRESENTED.search(name):
+                yield number, f"a size is compared to {name}: a bound belongs into common/base/limits.h"
 
 
 def no_sleeping(source, _files):
@@ -266,6 +294,22 @@ def no_sleeping(source, _files):
         for number, line in enumerate(source.bare, 1):
             if re.search(r"\b(sleep_for|sleep_until|usleep|nanosleep|sleep)\s*\(", line):
                 yield number, "a test that sleeps"
+
+
+STANDARD_PATHS = re.compile(r"\bstd::filesystem\b|\bboost::filesystem\b")
+
+
+def one_filesystem(source, _files):
+    """Paths are those of common/base/fs.h (Boost's): they do not convert into std::filesystem's."""
+    if not source.is_code or source.path == "common/base/fs.h":
+        return
+    for number, line in enumerate(source.bare, 1):
+        match = STANDARD_PATHS.search(line)
+        if match:
+            yield number, f"{match[0]}: fs:: of common/base/fs.h"
+    for line, name, _ in source.includes:
+        if name == "filesystem" or name.startswith("boost/filesystem"):
+            yield line, f"<{name}>: common/base/fs.h"
 
 
 ONCE_ONLY = {
@@ -304,4 +348,5 @@ RULES = {
     "limits-file": limits_file,
     "no-sleeping": no_sleeping,
     "one-place": one_place,
+    "one-filesystem": one_filesystem,
 }

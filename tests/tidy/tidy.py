@@ -55,7 +55,7 @@ def allowed_of(root):
 
 def check(sources, allowed):
     """Every finding that is not allowed, then every permission that nothing needs."""
-    files = {source.path for source in sources}
+    files = {source.path: source for source in sources}
     found, used = [], set()
     for source in sources:
         for name, rule in rules.RULES.items():
@@ -83,7 +83,7 @@ def self_test():
     """Each planted file must break the rules it says, and no other."""
     passed = failed = 0
     for path, content, expected in planted.FILES:
-        others = [rules.Source(other, "") for other in planted.OTHERS if other != path]
+        others = [rules.Source(other, text) for other, text in planted.OTHERS.items() if other != path]
         source = rules.Source(path, content)
         found = {one.rule for one in check([source] + others, {}) if one.path == path}
         if found == set(expected):

@@ -9,10 +9,10 @@
 #include <sys/un.h>
 
 #include <condition_variable>
-#include <filesystem>
 #include <fstream>
 #include <mutex>
 
+#include "common/base/fs.h"
 #include "common/base/limits.h"
 #include "common/base/state_folder.h"
 #include "common/command/control_channel.h"
@@ -32,7 +32,7 @@ class StateFolder {
     char name[] = "/tmp/espalier-control-XXXXXX";
     root_ = ::mkdtemp(name);
   }
-  ~StateFolder() { std::filesystem::remove_all(root_); }
+  ~StateFolder() { fs::remove_all(root_); }
   std::string path() const {
     return root_ + "/" + std::string(100, 'a') + "/" + std::string(100, 'b');
   }
@@ -429,7 +429,7 @@ TEST_CASE("only one program serves a folder, and leaves it clean") {
     Client client;
     CHECK(client.run(state.path(), {"echo still"}) == 0);
   }
-  CHECK_FALSE(std::filesystem::exists(state.path() + "/control.sock"));
+  CHECK_FALSE(fs::exists(state.path() + "/control.sock"));
   Client client;
   CHECK(client.run(state.path(), {"echo nobody"}) == std::nullopt);
 }
@@ -460,13 +460,13 @@ TEST_CASE("who connects to a state that is only claimed is answered once it is s
 TEST_CASE("a socket that nobody answers on is replaced") {
   StateFolder state;
   Running running;
-  std::filesystem::create_directories(state.path());
+  fs::create_directories(state.path());
   {
     const auto folder = openStateFolder(state.path());
     const auto dead = listenControl(folder->get());  // closed without being unlinked
     REQUIRE(dead.ok());
   }
-  REQUIRE(std::filesystem::exists(state.path() + "/control.sock"));
+  REQUIRE(fs::exists(state.path() + "/control.sock"));
   Client client;
   CHECK(client.run(state.path(), {"echo nobody"}) == std::nullopt);
   const auto server = ControlServer::start(state.path(), running.dispatcher);

@@ -2,10 +2,10 @@
 #include <rapidcheck.h>
 #include <stdlib.h>
 
-#include <filesystem>
 #include <fstream>
 #include <map>
 
+#include "common/base/fs.h"
 #include "common/command/config_file.h"
 #include "common/command/options.h"
 #include "metaserver/shell/options.h"
@@ -38,7 +38,7 @@ class ConfigFile {
     folder_ = ::mkdtemp(name);
     std::ofstream(path()) << text;
   }
-  ~ConfigFile() { std::filesystem::remove_all(folder_); }
+  ~ConfigFile() { fs::remove_all(folder_); }
   std::string path() const { return folder_ + "/config"; }
 
  private:

@@ -7,11 +7,11 @@
 #include <sys/resource.h>
 
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
 
+#include "common/base/fs.h"
 #include "common/base/log.h"
 #include "tests/unit/net_fixture.h"
 
@@ -88,7 +88,7 @@ TEST_CASE("a thousand clients that come at once are all served") {
 
 TEST_CASE("the table of descriptors is made large at once, and nothing stays open for it") {
   const auto openFiles = [] {
-    const auto entries = std::filesystem::directory_iterator("/proc/self/fd");
+    const auto entries = fs::directory_iterator("/proc/self/fd");
     return std::distance(begin(entries), end(entries));
   };
   const auto tableSize = [] {

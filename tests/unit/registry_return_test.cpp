@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "common/base/membership_limits.h"
+#include "common/base/limits.h"
 #include "tests/unit/registry_fixture.h"
 
 using namespace espalier;

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/base/limits.h"
 #include "common/net/event_loop.h"
 #include "common/net/listener.h"
 #include "common/net/resolver.h"
@@ -99,7 +100,7 @@ TEST_CASE("a name has its addresses in their order, each once, and not too many"
   std::vector<std::string> many;
   for (int i = 1; i < 100; ++i) many.push_back("192.0.2." + std::to_string(i));
   CHECK(Resolver(finds(many)).resolve({"many", 7}, NamedBy::user, {})->addresses.size() ==
-        kHostAddresses);
+        limits::kHostAddresses);
 }
 
 TEST_CASE("the system's own look-up knows this machine") {
@@ -149,18 +150,18 @@ TEST_CASE("so many look-ups are under way at a time, fewer of names that come fr
       ++answers;
     });
   };
-  for (std::size_t i = 0; i < kLookUps - kLookUpsKept; ++i) look(NamedBy::others);
+  for (std::size_t i = 0; i < limits::kLookUps - limits::kLookUpsKept; ++i) look(NamedBy::others);
   const auto foreign = resolver.resolve({"foreign", 7}, NamedBy::others, {});
   REQUIRE_FALSE(foreign.ok());
   CHECK(foreign.error().message ==
         "cannot look up the host foreign: too many names are being looked up");
-  for (std::size_t i = 0; i < kLookUpsKept; ++i) look(NamedBy::user);
+  for (std::size_t i = 0; i < limits::kLookUpsKept; ++i) look(NamedBy::user);
   const auto refused = resolver.resolve({"another", 7}, NamedBy::user, {});
   REQUIRE_FALSE(refused.ok());
   CHECK(refused.error().message ==
         "cannot look up the host another: too many names are being looked up");
   slow.finish();
-  while (answers < kLookUps) std::this_thread::yield();
+  while (answers < limits::kLookUps) std::this_thread::yield();
   CHECK(resolver.resolve({"another", 7}, NamedBy::user, {}).ok());
 }
 

@@ -7,11 +7,11 @@
 
 #include <array>
 #include <chrono>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
 
+#include "common/base/fs.h"
 #include "common/base/random.h"
 #include "common/net/blocking_stream.h"
 #include "common/net/handshake.h"
@@ -58,7 +58,7 @@ class RunningServer {
     thread_.join();
     server_.reset();
     loop_.reset();  // closes the sessions
-    std::filesystem::remove_all(folder_);
+    fs::remove_all(folder_);
   }
   // Waits until the topology has so many members.
   std::size_t members(std::size_t wanted) {

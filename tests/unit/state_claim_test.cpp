@@ -3,14 +3,12 @@
 #include <doctest/doctest.h>
 #include <stdlib.h>
 
-#include <filesystem>
-
+#include "common/base/fs.h"
 #include "common/base/state_folder.h"
 #include "common/command/control_channel.h"
 
 using namespace espalier;
 using namespace espalier::command;
-namespace fs = std::filesystem;
 
 namespace {
 

@@ -4,11 +4,11 @@
 #include <rapidcheck.h>
 #include <stdlib.h>
 
-#include <filesystem>
 #include <fstream>
 #include <vector>
 
 #include "common/base/file.h"
+#include "common/base/fs.h"
 #include "common/base/limits.h"
 #include "common/base/text.h"
 #include "common/wire/registry_codec.h"
@@ -39,7 +39,7 @@ class File {
   }
   File(const File&) = delete;
   File& operator=(const File&) = delete;
-  ~File() { std::filesystem::remove_all(folder_); }
+  ~File() { fs::remove_all(folder_); }
   std::string path() const { return folder_ + "/network"; }
   std::string text(std::string_view suffix = "") const {
     return readFile(path() + std::string(suffix), 1 << 20).valueOr("nothing");

@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 
 #include "common/base/file.h"
+#include "common/base/fs.h"
 #include "common/base/state_version.h"
 
 using namespace espalier;
@@ -25,12 +25,12 @@ class Folder {
   }
   Folder(const Folder&) = delete;
   Folder& operator=(const Folder&) = delete;
-  ~Folder() { std::filesystem::remove_all(path_); }
+  ~Folder() { fs::remove_all(path_); }
   std::string operator/(std::string_view name) const { return path_ + "/" + std::string(name); }
   // A folder in it with one file.
   std::string with(std::string_view folder, std::string_view file, std::string_view bytes,
                    mode_t mode = 0600) const {
-    std::filesystem::create_directory(*this / folder);
+    fs::create_directory(*this / folder);
     const std::string path = *this / folder + "/" + std::string(file);
     std::ofstream(path) << bytes;
     REQUIRE(::chmod(path.c_str(), mode) == 0);
@@ -62,7 +62,7 @@ TEST_CASE("a state folder is made for its owner only, with its marker") {
   CHECK(isStateFolder(path));
   CHECK_FALSE(isStateFolder(folder / "a/b"));
   // Nothing is left of how it was made.
-  CHECK(std::distance(std::filesystem::directory_iterator(folder / "a/b"), {}) == 1);
+  CHECK(std::distance(fs::directory_iterator(folder / "a/b"), {}) == 1);
   CHECK(openStateFolder(path).ok());
 }
 
@@ -90,10 +90,10 @@ TEST_CASE("a user's folder with files of similar names is no state folder") {
   // As files lie that were fetched.
   CHECK_FALSE(isStateFolder(folder.with("g", "control.lock", "", 0644)));
   CHECK_FALSE(isStateFolder(folder.with("h", "instance.key", std::string(33, 'a'), 0664)));
-  std::filesystem::create_directories(folder / "e/espalier-state");
+  fs::create_directories(folder / "e/espalier-state");
   CHECK_FALSE(isStateFolder(folder / "e"));
-  std::filesystem::create_directory(folder / "f");
-  std::filesystem::create_symlink("/etc/hostname", folder / "f/espalier-state");
+  fs::create_directory(folder / "f");
+  fs::create_symlink("/etc/hostname", folder / "f/espalier-state");
   CHECK_FALSE(isStateFolder(folder / "f"));
   CHECK_FALSE(isStateFolder(folder / "nothing"));
 }
@@ -111,7 +111,7 @@ TEST_CASE("a state folder that others may write to is refused") {
   const Folder folder;
   for (const mode_t mode : {0777u, 01777u, 0775u, 0702u}) {
     const std::string path = folder / "state";
-    std::filesystem::create_directory(path);
+    fs::create_directory(path);
     REQUIRE(::chmod(path.c_str(), mode) == 0);
     const auto opened = openStateFolder(path);
     REQUIRE_FALSE(opened.ok());
@@ -120,16 +120,16 @@ TEST_CASE("a state folder that others may write to is refused") {
     CHECK(::access((path + kMarked).c_str(), F_OK) != 0);
     REQUIRE(::chmod(path.c_str(), 0755) == 0);
     CHECK(openStateFolder(path).ok());
-    std::filesystem::remove_all(path);
+    fs::remove_all(path);
   }
 }
 
 TEST_CASE("a state folder of another user is refused, also behind a symbolic link") {
   if (::geteuid() != 0) return;  // Nobody else can give a folder away.
   const Folder folder;
-  std::filesystem::create_directory(folder / "theirs");
+  fs::create_directory(folder / "theirs");
   REQUIRE(::chown((folder / "theirs").c_str(), 12'345, 12'345) == 0);
-  std::filesystem::create_directory_symlink(folder / "theirs", folder / "link");
+  fs::create_directory_symlink(folder / "theirs", folder / "link");
   for (const auto& path : {folder / "theirs", folder / "link"}) {
     for (const auto& opened : {openStateFolder(path), findStateFolder(path)}) {
       REQUIRE_FALSE(opened.ok());
@@ -138,8 +138,8 @@ TEST_CASE("a state folder of another user is refused, also behind a symbolic lin
     }
   }
   // A link to a folder of one's own is one's own.
-  std::filesystem::create_directory(folder / "mine");
-  std::filesystem::create_directory_symlink(folder / "mine", folder / "way");
+  fs::create_directory(folder / "mine");
+  fs::create_directory_symlink(folder / "mine", folder / "way");
   CHECK(openStateFolder(folder / "way").ok());
 }
 
@@ -177,7 +177,7 @@ TEST_CASE("a state folder that is not there, or no folder, says so") {
   std::ofstream(folder / "file") << "x";
   CHECK(openStateFolder(folder / "file").error().code == ErrorCode::io);
   CHECK(openStateFolder(folder / "file/state").error().code == ErrorCode::io);
-  std::filesystem::create_symlink(folder / "none", folder / "dangling");
+  fs::create_symlink(folder / "none", folder / "dangling");
   CHECK(openStateFolder(folder / "dangling").error().code == ErrorCode::io);
 }
 

@@ -17,12 +17,12 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
 #include <sstream>
 
+#include "common/base/fs.h"
 #include "common/base/limits.h"
 #include "common/base/text.h"
 #include "peer/core/membership.h"
@@ -387,7 +387,7 @@ std::string replay(std::istream& transcript) {
 
 TEST_CASE("a peer's membership reads as its transcripts say") {
   std::size_t played = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(TRANSCRIPTS)) {
+  for (const auto& entry : fs::directory_iterator(TRANSCRIPTS)) {
     const auto path = entry.path();
     if (path.extension() != ".txt") continue;
     CAPTURE(path.filename().string());

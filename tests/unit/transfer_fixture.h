@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <boost/filesystem.hpp>
 #include <condition_variable>
 #include <cstdint>
 #include <cstring>
@@ -27,6 +26,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/base/fs.h"
 #include "common/crypto/file_tree.h"
 #include "common/net/blocking_stream.h"
 #include "common/wire/frame.h"
@@ -35,8 +35,6 @@
 #include "peer/transfer/transfer_server.h"
 
 namespace espalier::transfer::test {
-
-namespace fs = boost::filesystem;
 
 class TemporaryFolder {
  public:
@@ -269,10 +267,11 @@ class HolderPeer {
   Listener listener_;
 };
 
-// A line to a holder that passes so many bytes from it, over all connections, then does as told.
+// A line to a holder that passes so many bytes from it, over all connections, then does as told:
+// closes, passes nothing more, or waits for goOn() and passes the rest.
 class Line {
  public:
-  enum class Then { close, stall };
+  enum class Then { close, stall, wait };
 
   Line(const Endpoint& holder, std::uint64_t bytes, Then then)
       : holder_(holder),
@@ -282,6 +281,13 @@ class Line {
   ~Line() {
     listener_.stop();
     interrupter_.interrupt();
+    goOn();
+  }
+  // Until those bytes have passed.
+  void awaitBytes() const { passed_.wait(false); }
+  void goOn() {
+    mayGoOn_ = true;
+    mayGoOn_.notify_all();
   }
   Endpoint endpoint() const { return listener_.endpoint(); }
   int connections() const { return listener_.connections; }
@@ -307,7 +313,10 @@ class Line {
         const auto before = left_.fetch_sub(static_cast<std::int64_t>(*got));
         if (before < static_cast<std::int64_t>(*got)) {
           if (then_ == Then::close) break;
-          continue;  // swallowed
+          if (then_ == Then::stall) continue;  // swallowed
+          passed_ = true;
+          passed_.notify_all();
+          mayGoOn_.wait(false);
         }
         if (!up.write(text(buffer, *got))) break;
       }
@@ -321,6 +330,8 @@ class Line {
   Endpoint holder_;
   std::atomic<std::int64_t> left_;
   Then then_;
+  std::atomic<bool> passed_{false};
+  std::atomic<bool> mayGoOn_{false};
   net::Interrupter interrupter_;
   std::deque<net::BlockingStream> open_;
   std::vector<std::jthread> threads_;

@@ -311,21 +311,21 @@ TEST_CASE("a file that is written while it is served ends the transfer, its chun
   HolderPeer s1("s1");
   const Asker asker;
   const auto info = s1.share.add("f", randomContent(64 * kChunk, 15));
-  std::jthread writer([&](std::stop_token stop) {
+  // Far more is left behind the line than sockets keep: the holder is in the middle of the file.
+  Line line(s1.holder().endpoint, 3 * kChunk, Line::Then::wait);
+  std::jthread writer([&] {
+    line.awaitBytes();
     const FileDescriptor file(::open(s1.share.path("f").string().c_str(), O_WRONLY | O_CLOEXEC));
-    while (!stop.stop_requested() && s1.status().chunks < 3) std::this_thread::yield();
     for (off_t at = 0; at < static_cast<off_t>(64 * kChunk); at += 4096) {
       if (::pwrite(file.get(), "changed", 7, at) != 7) break;
     }
+    line.goOn();
   });
-  const auto result = asker.fetch(info, {s1.holder()});
-  writer.request_stop();
+  const auto result = asker.fetch(info, {{s1.holder().id, line.endpoint()}});
   writer.join();
-  if (result.ok()) {
-    CHECK(hashesOf(readFile(asker.downloads / "f")).root == info.root);
-  } else {
-    CHECK_FALSE(fs::exists(asker.downloads / "f"));
-  }
+  REQUIRE_FALSE(result.ok());
+  CHECK(s1.status().chunks < 64);
+  CHECK_FALSE(fs::exists(asker.downloads / "f"));
 }
 
 TEST_CASE("what is no longer shared is refused with a sentence") {

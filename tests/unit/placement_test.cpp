@@ -1,0 +1,163 @@
+// Where the registry refers its members, and what follows from reports and deaths.
+#include "metaserver/core/placement.h"
+
+#include <doctest/doctest.h>
+
+#include "common/base/limits.h"
+
+using namespace espalier;
+using namespace espalier::metaserver;
+using namespace std::chrono_literals;
+
+namespace {
+
+PeerId peer(int number) {
+  return PeerId::parse("s" + std::to_string(number)).value();
+}
+
+struct Given {
+  explicit Given(unsigned maxLinks = 3) : seen(maxLinks), placement(seen, topo::Rule::shallowest) {}
+  ~Given() {
+    const auto sound = placement.check();
+    CHECK_MESSAGE(sound.ok(), (sound.ok() ? "" : sound.error().message));
+  }
+
+  // A newcomer; whom it is referred to.
+  std::string join(int number) {
+    const auto order = JoinOrder{static_cast<std::uint64_t>(number)};
+    const auto node = seen.add({peer(number), order, {"127.0.0.1", 5000}});
+    placement.report(node, std::nullopt, {}, now);
+    return text(placement.referralFor(node, {}, now));
+  }
+  topo::NodeIndex at(int number) const { return *seen.tree().find(peer(number)); }
+  void report(int number, std::optional<int> parent) {
+    const auto reported = parent ? std::optional(peer(*parent)) : std::nullopt;
+    placement.report(at(number), reported, {}, now);
+  }
+  std::string seek(int number, const wire::Seek& seek = {}) {
+    return text(placement.referralFor(at(number), seek, now));
+  }
+  std::string parentOf(int number) const {
+    const auto parent = seen.tree().parent(at(number));
+    return parent ? seen.tree().member(*parent).id.text() : "nobody";
+  }
+  static std::string text(const wire::Referral& referral) {
+    return referral.kind == wire::Referral::Kind::below ? referral.parent.id.text() : "root";
+  }
+
+  TimePoint now{1h};
+  SeenTree seen;
+  Placement placement;
+};
+
+}  // namespace
+
+TEST_CASE("a newcomer's slot is reserved until it reports its parent") {
+  Given given;
+  CHECK(given.join(1) == "root");
+  CHECK(given.join(2) == "s1");
+  CHECK(given.seen.isReserved(given.at(2)));
+  given.report(2, 1);
+  CHECK_FALSE(given.seen.isReserved(given.at(2)));
+  CHECK(given.seen.reservedCount() == 0);
+}
+
+TEST_CASE("a reservation lapses, and one that was made again does not lapse with the first") {
+  Given given;
+  given.join(1);
+  given.join(2);
+  given.now += 9s;
+  given.placement.tick(given.now);
+  CHECK(given.parentOf(2) == "s1");
+
+  CHECK(given.seek(2, {std::nullopt, peer(1)}) == "s1");  // there is no other: reserved again
+  given.now += 5s;
+  given.placement.tick(given.now);
+  CHECK(given.parentOf(2) == "s1");
+
+  given.now += limits::kReferralRetry + 5s;
+  given.placement.tick(given.now);
+  CHECK(given.seen.reservedCount() == 1);  // it has no parent: it was told a slot again
+}
+
+TEST_CASE("a slot that failed a peer is not given to it while there are others") {
+  Given given;
+  given.join(1);
+  given.join(2);
+  given.join(3);
+  CHECK(given.seek(3, {std::nullopt, peer(1)}) == "s2");
+  CHECK(given.seek(3, {std::nullopt, peer(2)}) ==
+        "s1");  // every slot failed it: from the beginning
+}
+
+TEST_CASE("what a peer reports overrides a reservation at a full parent") {
+  Given given(2);
+  given.join(1);
+  given.join(2);
+  given.join(3);
+  given.report(2, 1);
+  CHECK(given.parentOf(3) == "s1");
+  given.join(4);
+  given.report(4, 1);
+  CHECK(given.parentOf(4) == "s1");
+  CHECK(given.parentOf(3) == "nobody");
+  CHECK_FALSE(given.seen.isReserved(given.at(3)));
+}
+
+TEST_CASE("peers that have swapped their places are no cycle, whoever reports first") {
+  Given given;
+  given.join(1);
+  given.join(2);
+  given.join(3);
+  given.report(2, 1);
+  given.report(3, 2);
+  given.report(2, 3);
+  CHECK(given.parentOf(2) == "s3");
+  given.report(3, 1);
+  CHECK(given.parentOf(3) == "s1");
+  CHECK(given.parentOf(2) == "s3");
+}
+
+TEST_CASE("a peer that reports no parent keeps its link until its parent's death is noticed") {
+  Given given;
+  given.join(1);
+  given.join(2);
+  given.join(3);
+  given.report(2, 1);
+  given.report(3, 2);
+  given.report(3, std::nullopt);
+  CHECK(given.parentOf(3) == "s2");
+  CHECK(given.seek(3, {peer(2), std::nullopt}) == "s1");  // as the plan for that death says
+  CHECK(given.parentOf(3) == "s2");
+  const auto told = given.placement.remove(given.at(2), given.now);
+  CHECK(given.parentOf(3) == "s1");
+  REQUIRE(told.size() == 1);
+  CHECK(Given::text(told[0].referral) == "s1");
+}
+
+TEST_CASE("an orphan that still reports its lost parent is not told: it will ask") {
+  Given given;
+  given.join(1);
+  given.join(2);
+  given.join(3);
+  given.report(2, 1);
+  given.report(3, 2);
+  CHECK(given.placement.remove(given.at(2), given.now).empty());
+  CHECK(given.parentOf(3) == "s1");
+  CHECK(given.seen.isReserved(given.at(3)));
+}
+
+TEST_CASE("a peer that has been without a parent for too long is told a slot, and not at once") {
+  Given given;
+  given.join(1);
+  given.join(2);
+  given.report(2, 1);
+  given.report(2, std::nullopt);
+  given.seen.release(given.at(2));
+  CHECK(given.placement.tick(given.now).empty());
+  given.now += 3s;
+  const auto told = given.placement.tick(given.now);
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].node == given.at(2));
+  CHECK(Given::text(told[0].referral) == "s1");
+}
