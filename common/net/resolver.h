@@ -2,7 +2,8 @@
 //
 // getaddrinfo(3) may take many seconds and cannot be interrupted. So each look-up runs on a
 // detached thread of its own, and its result is dropped when no caller waits for it any more. At
-// most limits::kLookUps are under way; one more fails at once, because names also come from the network.
+// most limits::kLookUps are under way; one more fails at once, because names also come from the
+// network.
 //
 // Thread-safe. Look-ups that are under way may outlive the resolver. Called by EventLoop::dialName,
 // dialBlocking and the shells of both programs.

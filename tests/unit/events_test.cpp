@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "common/base/limits.h"
+
 namespace espalier::peer::shell {
 namespace {
 
@@ -33,10 +35,10 @@ TEST_CASE("a full subscription says that events were missed, and goes on") {
   EventBus bus;
   Subscription slow(bus, kindsOf<DownloadChanged>());
   Subscription other(bus, kindsOf<LinkUp>());
-  for (std::uint64_t i = 0; i <= Subscription::kQueued; ++i) bus.publish(DownloadChanged{i});
+  for (std::uint64_t i = 0; i <= limits::kEventsQueued; ++i) bus.publish(DownloadChanged{i});
 
   CHECK(std::holds_alternative<Missed>(*slow.next({}, Clock::now())));
-  CHECK(std::get<DownloadChanged>(*slow.next({}, Clock::now())).number == Subscription::kQueued);
+  CHECK(std::get<DownloadChanged>(*slow.next({}, Clock::now())).number == limits::kEventsQueued);
   CHECK_FALSE(slow.next({}, Clock::now()));
   CHECK_FALSE(other.next({}, Clock::now()));
 }
