@@ -1,5 +1,5 @@
-// The peer: builds the graph of its objects, joins, and runs commands, a prompt, or neither, until
-// it is told to stop.
+// The program `peer`: builds the graph of its objects, joins, and runs commands, a prompt, or
+// neither, until it is asked to stop.
 #include <fmt/format.h>
 #include <malloc.h>
 #include <unistd.h>
@@ -34,14 +34,14 @@ namespace {
 using namespace espalier;
 using namespace espalier::peer::shell;
 
-// As the first of the commands would fail that there are, or as `what`.
+// Fails as the first of the given commands would, or as `what`.
 int failWith(const Error& error, const PeerOptions& options, const std::string& what = "peer") {
   const auto& commands = options.commands;
   return command::failWith(
       error, {"peer", options.json, commands.empty() ? what : command::commandOf(commands[0])});
 }
 
-// The end, asked for by a signal, a command, or the prompt.
+// The request to end: from a signal, a command, or the prompt. Thread-safe.
 class Ending {
  public:
   void request(int code) {
@@ -49,7 +49,7 @@ class Ending {
       const std::lock_guard lock(mutex_);
       if (!code_) code_ = code;
     }
-    stop_.request_stop();  // calls whoever watches it
+    stop_.request_stop();  // calls its stop callbacks
     changed_.notify_all();
   }
   int wait() {
@@ -70,7 +70,7 @@ class Ending {
   std::stop_source stop_;
 };
 
-// Logs above the line that is being typed.
+// Prints the log above the line that is being typed.
 void logAbove(command::LineEditor& editor) {
   log::setSink(
       [](std::string_view line, void* context) {
@@ -80,7 +80,7 @@ void logAbove(command::LineEditor& editor) {
       &editor);
 }
 
-// Whether it runs until it is told to end, without a prompt that its log could be shown above.
+// Whether the peer runs without a prompt until it is asked to end.
 bool isService(const PeerOptions& options) {
   return options.headless && options.commands.empty();
 }
@@ -117,8 +117,7 @@ class Program {
   }
 
  private:
-  // Whether there is a line being typed that the log is shown above. What is no terminal gets
-  // nothing but results.
+  // Whether the log is printed above a prompt. A prompt without a terminal prints only results.
   static bool hasPrompt(const PeerOptions& options) {
     return !options.headless && options.commands.empty() && ::isatty(STDIN_FILENO) != 0 &&
            ::isatty(STDOUT_FILENO) != 0;
@@ -174,7 +173,7 @@ class Program {
                            [&](const std::string& text) { standard.err(text); }});
     prompt_.with([&](auto*& current) { current = &prompt; });
     editor_.with([&](auto*& current) { current = &editor; });
-    if (ending_.code()) prompt.close();  // it was asked for before there was a prompt
+    if (ending_.code()) prompt.close();  // requested before the prompt was there
     if (!logWriter_) logAbove(editor);
     const auto joined = options_.id.empty()
                             ? prompt.join(joiner_)
@@ -182,7 +181,7 @@ class Program {
     const int code = joined ? 0 : failWith(joined.error(), options_, "join");
     int failed = 0;  // of a script, which may end by `stop` after a failure
     if (joined && *joined) failed = prompt.run(joiner_.peer()->dispatcher(), (*joined)->id);
-    // The loop still logs, and may not wait for a terminal that is stopped.
+    // The loop still logs, and must not block on a stopped terminal.
     if (!logWriter_) logWriter_ = std::make_unique<command::LogWriter>();
     prompt_.with([](auto*& current) { current = nullptr; });
     editor_.with([](auto*& current) { current = nullptr; });
@@ -220,7 +219,7 @@ int run(PeerOptions options) {
   }
   auto loop = net::EventLoop::create();
   if (!loop) return failWith(loop.error(), options);
-  // The loop's thread, all of it. It may see a signal before it sees the program.
+  // All of this on the loop's thread. A signal may arrive before the program is there.
   Program* running = nullptr;
   std::vector<int> early;
   const auto signalled = [&](int signal) {
@@ -230,7 +229,7 @@ int run(PeerOptions options) {
       early.push_back(signal);
     }
   };
-  // Before there are other threads: they inherit what is blocked here.
+  // Before other threads start: they inherit the signals that are blocked here.
   if (auto added =
           (*loop)->addSignalHandler({SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCONT}, signalled);
       !added) {
@@ -259,7 +258,7 @@ int main(int count, char** words) {
   const std::vector<std::string> arguments(words + 1, words + count);
   const auto parsed = parsePeerOptions(arguments, command::processEnvironment(), terminal, options);
   if (!parsed) {
-    // The mistake may stand before the option that says how to tell it.
+    // The mistake may stand before --json, which says how it is to be reported.
     options.json = options.json || std::count(arguments.begin(), arguments.end(), "--json") > 0;
     return failWith(parsed.error(), options);
   }

@@ -1,6 +1,6 @@
-// What is checked of a peer's state before the peer runs on it: so that a mistake, or damage, is
-// told at the start, and nothing is overwritten. All block on the disk; errors have the code
-// `configuration`.
+// Checks of a peer's state before the peer runs on it: a mistake or damage is reported at the
+// start, and nothing is overwritten. All functions block on the disk; errors have the code
+// `configuration`. LocalPeer::create() calls them.
 #pragma once
 
 #include <string>
@@ -9,14 +9,14 @@
 
 namespace espalier::peer::shell {
 
-// A share that is a state folder, or lies in one, would have nothing to share.
+// An error if the share is a state folder, or lies in one: nothing in it would be shared.
 Result<void> checkShareFolder(const std::string& share, const std::string& stateFolder);
 
-// The share's list and index: one of a newer version, and a damaged list, which would share again
-// what the user has unshared. (A damaged index is made again.)
+// An error if the share's list or index has a newer version, or if the list is damaged: without it
+// files that the user has unshared would be shared again. (A damaged index is made again.)
 Result<void> checkShareState(const std::string& stateFolder);
 
-// Removes what nobody went on fetching for long, and logs it.
+// Removes incomplete downloads that have not grown for 30 days, and logs it.
 void tidyIncoming(const std::string& stateFolder, const std::string& downloads);
 
 }  // namespace espalier::peer::shell

@@ -1,4 +1,4 @@
-// What a user pushes: paths of this machine, else names as `list` shows them.
+// Which files a `push` names: paths of this machine, else names as `list` shows them.
 #pragma once
 
 #include <string>
@@ -10,10 +10,10 @@
 
 namespace espalier::peer::shell {
 
-// `names`: each of the paths as it was typed. Where no file has the path, it is a file's name in
-// the share, a folder's, or a glob of files' names, in this order; as with a path, a file goes by
-// its last component, and what lies below a folder by that and what follows. An error says which of
-// them is nothing.
+// `names[i]` is `paths[i]` as it was typed. If nothing has the path, the name is tried as a file of
+// the share, as a folder of it, and as a glob of file names, in this order. A file is pushed under
+// its last component, a file below a folder under the folder's last component and what follows.
+// An error names the first that stands for nothing.
 Result<std::vector<transfer::PushPath>> pushPaths(const std::vector<std::string>& paths,
                                                   const std::vector<std::string>& names,
                                                   const share::Snapshot& snapshot);

@@ -17,7 +17,7 @@
 namespace espalier::peer::shell {
 namespace {
 
-// What is neither a file nor a folder.
+// The kind of an entry that is neither a file nor a folder.
 const char* specialName(mode_t mode) {
   if (S_ISLNK(mode)) return "a symbolic link";
   if (S_ISFIFO(mode)) return "a named pipe";
@@ -27,7 +27,7 @@ const char* specialName(mode_t mode) {
 
 class Walk {
  public:
-  // `top`: the path that was shared; what it is called itself was the user's wish.
+  // `top`: the path that was shared. Its own name may be hidden, since the user typed it.
   Walk(const share::Snapshot& snapshot, const fs::path& top, bool published)
       : below_(top), published_(published) {
     for (const auto& entry : snapshot.entries()) {
@@ -37,7 +37,7 @@ class Walk {
 
   void look(const fs::path& path) {
     struct stat status {};
-    if (::lstat(path.c_str(), &status) != 0) return;  // it went away
+    if (::lstat(path.c_str(), &status) != 0) return;  // it was removed meanwhile
     const std::string leaf = path.filename().string();
     if (S_ISDIR(status.st_mode)) {
       if (::access(path.c_str(), R_OK | X_OK) != 0) leave("cannot be read", path);

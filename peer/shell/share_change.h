@@ -1,4 +1,4 @@
-// What `share PATH` came to: how many files of it are shared, and what of it is not, and why.
+// The outcome of `share PATH`: how many files below it are shared, and which are not, and why.
 #pragma once
 
 #include <stop_token>
@@ -10,9 +10,9 @@
 
 namespace espalier::peer::shell {
 
-// Looks at what lies at `path` (a path of this machine, or a share name), and compares it with what
-// `snapshot` shares. With `published` a file that is not in there is one that cannot be shared. An
-// error says why nothing of it can be. Blocks on the disk: about a second for 10^5 files.
+// Walks `path` (a path of this machine, or a share name) and compares it with `snapshot`.
+// `published`: the snapshot is complete, so a file that it lacks cannot be shared. An error says
+// why nothing below the path can be shared. Blocks on the disk: about a second for 10^5 files.
 Result<ShareChange> shareChange(const std::string& path, const share::Snapshot& snapshot,
                                 bool published, const std::stop_token& stop);
 

@@ -1,7 +1,7 @@
-// What a transfer server serves from: the share's index, and the files on their way into it, in the
-// form that transfers know.
+// The file source of this peer's transfer server: the share's index, then the downloads in progress
+// that will be shared.
 //
-// Thread-safe, like both sides.
+// Thread-safe, as are the index and the partial files. Called by the threads of upload slots.
 #pragma once
 
 #include "peer/share/share_index.h"
