@@ -18,8 +18,8 @@
 #include <string>
 #include <vector>
 
+#include "topo/forest.h"
 #include "topo/placement.h"
-#include "topo/tree.h"
 
 using namespace espalier;
 using namespace espalier::topo;
@@ -97,7 +97,7 @@ class Network {
     }
   }
 
-  Tree tree_;
+  Forest tree_;
   Rule rule_;
   std::uint64_t last_ = 0;
   std::mt19937_64 random_{1};

@@ -41,7 +41,7 @@ struct Figures {
   double startSeconds = 0;
   double firstSeconds = 0;  // until the first file was there
   double readySeconds = 0;
-  Progress progress;
+  IndexingProgress progress;
   double anonymousMiB = 0;
 };
 
@@ -69,7 +69,7 @@ Figures index(const fs::path& folder) {
   figures.startSeconds = Seconds(Clock::now() - start).count();
   index.wait(std::chrono::hours(1), [](const Snapshot& now, auto&) { return !now.empty(); });
   figures.firstSeconds = Seconds(Clock::now() - start).count();
-  index.wait(std::chrono::hours(1), [](auto&, const Progress& now) { return now.ready; });
+  index.wait(std::chrono::hours(1), [](auto&, const IndexingProgress& now) { return now.ready; });
   figures.readySeconds = Seconds(Clock::now() - start).count();
   figures.progress = index.progress();
   figures.anonymousMiB = anonymousMiB();

@@ -10,7 +10,7 @@
 // is still better than none.
 //
 // insert, erase and nearest cost O(bits); 40 bytes a vertex, two a peer. Not thread-safe. Owned by
-// Tree.
+// Forest.
 #pragma once
 
 #include <array>

@@ -1,7 +1,7 @@
 // The links of a tree as a Boost.Graph graph: an edge from each parent to each child, in order of
 // linking, and at each vertex the parent and what follows from the links (root, depth).
 //
-// Only tree.h changes a graph. Others search it (search.h) or look at a peer's links (Links).
+// Only forest.h changes a graph. Others search it (search.h) or look at a peer's links (Links).
 #pragma once
 
 #include <boost/graph/adjacency_list.hpp>

@@ -35,7 +35,7 @@ std::string_view name(Rule rule) {
   return "";
 }
 
-std::optional<NodeIndex> place(const Tree& tree, Rule rule, const Endpoint& newcomer) {
+std::optional<NodeIndex> place(const Forest& tree, Rule rule, const Endpoint& newcomer) {
   switch (rule) {
     case Rule::shallowest:
       return tree.shallowestSlot();
@@ -47,7 +47,8 @@ std::optional<NodeIndex> place(const Tree& tree, Rule rule, const Endpoint& newc
   return std::nullopt;
 }
 
-std::optional<NodeIndex> shallowestBelow(const Tree& tree, NodeIndex top, const Accepts& accepts) {
+std::optional<NodeIndex> shallowestBelow(const Forest& tree, NodeIndex top,
+                                         const Accepts& accepts) {
   return findBreadthFirst(tree.graph(), top, [&](NodeIndex node) {
     return tree.freeSlots(node) > 0 && (!accepts || accepts(node));
   });

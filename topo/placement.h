@@ -2,7 +2,7 @@
 //
 // Each rule looks at one component only, that of the root that joined first. It finds a slot
 // whenever the tree has a peer, because a tree of n peers with k links each has
-// n·k − 2(n − 1) ≥ 2 free slots. Pure functions; costs as in tree.h.
+// n·k − 2(n − 1) ≥ 2 free slots. Pure functions; costs as in forest.h.
 #pragma once
 
 #include <functional>
@@ -11,7 +11,7 @@
 
 #include "common/base/endpoint.h"
 #include "common/base/result.h"
-#include "topo/tree.h"
+#include "topo/forest.h"
 
 namespace espalier::topo {
 
@@ -29,12 +29,12 @@ std::string_view name(Rule rule);
 
 // `newcomer` matters to `nearest` only. A newcomer that is in the tree already, as a lone root that
 // joined last, is not considered. Empty only if the tree is.
-std::optional<NodeIndex> place(const Tree& tree, Rule rule, const Endpoint& newcomer);
+std::optional<NodeIndex> place(const Forest& tree, Rule rule, const Endpoint& newcomer);
 
 // The first peer with a free slot that is accepted, breadth first from `top`, in order of linking.
 // O(peers visited).
 using Accepts = std::function<bool(NodeIndex)>;
-std::optional<NodeIndex> shallowestBelow(const Tree& tree, NodeIndex top,
+std::optional<NodeIndex> shallowestBelow(const Forest& tree, NodeIndex top,
                                          const Accepts& accepts = nullptr);
 
 }  // namespace espalier::topo

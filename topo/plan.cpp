@@ -12,7 +12,7 @@ namespace espalier::topo {
 namespace {
 
 struct JoinedBefore {
-  const Tree& tree;
+  const Forest& tree;
   bool operator()(NodeIndex a, NodeIndex b) const {
     return tree.member(a).order < tree.member(b).order;
   }
@@ -27,7 +27,7 @@ class PlanQueue {
  public:
   using value_type = SearchQueue::value_type;
 
-  PlanQueue(const Tree& tree, const std::vector<bool>& isDead, NodeIndex top)
+  PlanQueue(const Forest& tree, const std::vector<bool>& isDead, NodeIndex top)
       : joinedBefore_{tree}, isDead_(&isDead), nodes_{top} {}
 
   void push(value_type vertex) {
@@ -62,7 +62,7 @@ class PlanQueue {
 
 class Planner {
  public:
-  Planner(const Tree& tree, std::span<const NodeIndex> dead)
+  Planner(const Forest& tree, std::span<const NodeIndex> dead)
       : tree_(tree), isDead_(tree.indexEnd(), false) {
     for (const NodeIndex node : dead) {
       assert(tree.isMember(node));
@@ -146,7 +146,7 @@ class Planner {
     return *found;
   }
 
-  const Tree& tree_;
+  const Forest& tree_;
   const JoinedBefore joinedBefore_{tree_};
   std::vector<bool> isDead_;
   std::vector<NodeIndex> dead_;
@@ -157,11 +157,11 @@ class Planner {
 
 }  // namespace
 
-Plan planFailure(const Tree& tree, std::span<const NodeIndex> dead) {
+Plan planFailure(const Forest& tree, std::span<const NodeIndex> dead) {
   return Planner(tree, dead).plan();
 }
 
-Tree apply(Tree tree, const Plan& plan, std::span<const NodeIndex> dead) {
+Forest apply(Forest tree, const Plan& plan, std::span<const NodeIndex> dead) {
   for (const NodeIndex node : dead) {
     if (tree.isMember(node)) tree.remove(node);
   }

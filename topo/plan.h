@@ -23,7 +23,7 @@
 #include <string>
 #include <vector>
 
-#include "topo/tree.h"
+#include "topo/forest.h"
 
 namespace espalier::topo {
 
@@ -36,14 +36,14 @@ struct Attachment {
 
 struct Plan {
   std::vector<Attachment> attachments;  // in the order in which they must be made
-  std::optional<NodeIndex> newRoot;     // of the network (see Tree::oldestRoot), if its root died
+  std::optional<NodeIndex> newRoot;     // of the network (see Forest::oldestRoot), if its root died
 };
 
 // `dead` in any order, also with a peer twice; each must be a member. Every component that loses
 // peers is planned for. A component whose root died stays one.
-Plan planFailure(const Tree& tree, std::span<const NodeIndex> dead);
+Plan planFailure(const Forest& tree, std::span<const NodeIndex> dead);
 
 // The tree after the plan: the dead removed, the orphans attached. The plan must be of that tree.
-Tree apply(Tree tree, const Plan& plan, std::span<const NodeIndex> dead);
+Forest apply(Forest tree, const Plan& plan, std::span<const NodeIndex> dead);
 
 }  // namespace espalier::topo

@@ -6,7 +6,7 @@
 
 namespace espalier::whatif {
 
-Result<command::KillPlan> killPlan(const topo::Tree& tree, const PeerId& victim) {
+Result<command::KillPlan> killPlan(const topo::Forest& tree, const PeerId& victim) {
   const auto node = tree.find(victim);
   if (!node) {
     return Error{ErrorCode::failed, fmt::format("{} is not in the network", victim.text())};
@@ -19,7 +19,7 @@ Result<command::KillPlan> killPlan(const topo::Tree& tree, const PeerId& victim)
     result.attachments.push_back(
         {tree.member(attachment.orphan).id, tree.member(attachment.parent).id});
   }
-  const topo::Tree after = topo::apply(tree, plan, dead);
+  const topo::Forest after = topo::apply(tree, plan, dead);
   for (const topo::NodeIndex survivor : after.membersByOrder()) {
     const auto& member = after.member(survivor);
     command::NetworkPeer peer{member.id, member.endpoint, {}};

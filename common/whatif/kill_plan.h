@@ -6,11 +6,11 @@
 #pragma once
 
 #include "common/command/network_commands.h"
-#include "topo/tree.h"
+#include "topo/forest.h"
 
 namespace espalier::whatif {
 
 // An error of code `failed` if that peer is not in the tree. O(size).
-Result<command::KillPlan> killPlan(const topo::Tree& tree, const PeerId& victim);
+Result<command::KillPlan> killPlan(const topo::Forest& tree, const PeerId& victim);
 
 }  // namespace espalier::whatif

@@ -74,7 +74,7 @@ class MemberDirectory {
 
  private:
   const SeenTree& seen_;
-  const topo::Tree& tree_;       // of seen_
+  const topo::Forest& tree_;     // of seen_
   std::vector<Record> records_;  // by node
   wire::NetworkId network_;
   JoinOrder nextOrder_;

@@ -90,7 +90,7 @@ std::optional<wire::Referral> Placement::planned(Node node, Node lost) {
 }
 
 wire::Referral Placement::referToTree(Node node, TimePoint now) {
-  const topo::Tree& tree = seen_.tree();
+  const topo::Forest& tree = seen_.tree();
   const auto root = tree.oldestRoot();
   if (root == node) return {wire::Referral::Kind::root, {}};
   const auto placed = [&] { return topo::place(tree, rule_, tree.member(node).endpoint); };

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "topo/tree.h"
+#include "topo/forest.h"
 
 namespace espalier::metaserver {
 
@@ -22,7 +22,7 @@ class Ports {
   using Node = topo::NodeIndex;
 
   // The endpoints of members stand in `tree`.
-  Ports(const topo::Tree& tree, std::uint16_t first) : tree_(tree), first_(first), next_(first) {}
+  Ports(const topo::Forest& tree, std::uint16_t first) : tree_(tree), first_(first), next_(first) {}
 
   // The next free one; empty if all are taken on that host.
   std::optional<std::uint16_t> next(const std::string& host);
@@ -33,7 +33,7 @@ class Ports {
   bool hasTaken(Node node) const;
 
  private:
-  const topo::Tree& tree_;
+  const topo::Forest& tree_;
   const std::uint16_t first_;
   std::uint16_t next_;
   std::vector<std::vector<Node>> takers_;  // by port

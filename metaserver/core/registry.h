@@ -36,8 +36,8 @@
 #include "metaserver/core/ports.h"
 #include "metaserver/core/seen_tree.h"
 #include "metaserver/core/waiting_joiners.h"
+#include "topo/forest.h"
 #include "topo/placement.h"
-#include "topo/tree.h"
 
 namespace espalier::metaserver {
 
@@ -102,7 +102,7 @@ class Registry {
     return seen_.entries(after, mostBytes, more);
   }
   // The links that are reported or reserved.
-  const topo::Tree& tree() const { return seen_.tree(); }
+  const topo::Forest& tree() const { return seen_.tree(); }
 
   // --- for the copy that follows (registry_copy.h) ---
   // At most `most` of the changes since the last call; the first call begins with every member.

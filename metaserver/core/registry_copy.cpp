@@ -45,8 +45,8 @@ std::vector<topo::TopoLine> RegistryCopy::lines() const {
   return lines;
 }
 
-topo::Tree RegistryCopy::tree(unsigned maxLinks) const {
-  topo::Tree tree(maxLinks);
+topo::Forest RegistryCopy::tree(unsigned maxLinks) const {
+  topo::Forest tree(maxLinks);
   std::unordered_map<PeerId, std::vector<topo::NodeIndex>> below;
   std::vector<topo::NodeIndex> parents;
   for (const auto& [order, row] : rows_) {

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "metaserver/core/registry.h"
+#include "topo/forest.h"
 #include "topo/topo_file.h"
-#include "topo/tree.h"
 
 namespace espalier::metaserver {
 
@@ -27,7 +27,7 @@ class RegistryCopy {
   // For topo.txt, in order of joining.
   std::vector<topo::TopoLine> lines() const;
   // Registry::tree(). O(n log n).
-  topo::Tree tree(unsigned maxLinks) const;
+  topo::Forest tree(unsigned maxLinks) const;
   // For the state file: the members and those that were `lost`, by order.
   std::vector<Remembered> remembered(std::vector<Remembered> lost) const;
 

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "common/base/limits.h"
-#include "topo/tree_check.h"
+#include "topo/forest_check.h"
 
 namespace espalier::metaserver {
 namespace {

@@ -11,7 +11,7 @@
 // is reserved. A peer that reports no parent keeps its link until its parent's death is noticed:
 // the plan for that death starts from there.
 //
-// Invariants (check()): those of topo::Tree; a reserved link leads to a parent; nobody reports a
+// Invariants (check()): those of topo::Forest; a reserved link leads to a parent; nobody reports a
 // link twice or to itself. restore() keeps another one as far as there is room: a peer that reports
 // a member as its parent is linked to it. It runs after each report, and with each tick for all
 // roots, because the parent may have joined later, or have had no room.
@@ -28,7 +28,7 @@
 #include "common/base/result.h"
 #include "common/wire/registry.h"
 #include "metaserver/core/change_log.h"
-#include "topo/tree.h"
+#include "topo/forest.h"
 
 namespace espalier::metaserver {
 
@@ -61,7 +61,7 @@ class SeenTree {
   // The same for all that have no parent: there may be room for their links now.
   void restoreRoots();
 
-  const topo::Tree& tree() const { return tree_; }
+  const topo::Forest& tree() const { return tree_; }
   const std::map<JoinOrder, Node>& byOrder() const { return byOrder_; }
   const Report& reported(Node node) const { return members_[topo::number(node)].report; }
   bool isReserved(Node node) const { return members_[topo::number(node)].isReserved; }
@@ -89,7 +89,7 @@ class SeenTree {
   void changed(Node node) { changes_.changed(node, tree_.member(node).order); }
   void setReserved(Node node, bool reserved);
 
-  topo::Tree tree_;
+  topo::Forest tree_;
   std::vector<Member> members_;  // by node
   std::map<JoinOrder, Node> byOrder_;
   std::size_t reserved_ = 0;

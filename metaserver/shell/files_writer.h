@@ -30,7 +30,7 @@
 
 namespace espalier::metaserver::shell {
 
-struct Snapshot {
+struct FilesSnapshot {
   std::uint64_t version = 0;
   std::vector<topo::TopoLine> lines;
   State state;
@@ -44,7 +44,7 @@ class FilesWriter {
     std::string state;
   };
   // Takes a snapshot if there is a newer version than that one.
-  using TakeSnapshot = std::function<std::optional<Snapshot>(std::uint64_t newerThan)>;
+  using TakeSnapshot = std::function<std::optional<FilesSnapshot>(std::uint64_t newerThan)>;
 
   FilesWriter(Paths paths, TakeSnapshot takeSnapshot);
   ~FilesWriter();

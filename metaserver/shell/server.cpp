@@ -128,14 +128,14 @@ void Server::restoreState() {
   if (!kept) log::error("{}", kept.error().message);
 }
 
-std::optional<Snapshot> Server::snapshot(std::uint64_t newerThan) {
-  return follower_.with([&](RegistryFollower& follower) -> std::optional<Snapshot> {
+std::optional<FilesSnapshot> Server::snapshot(std::uint64_t newerThan) {
+  return follower_.with([&](RegistryFollower& follower) -> std::optional<FilesSnapshot> {
     const auto now = follower.catchUp(registry_);
     if (now.awaiting || now.version <= newerThan) return std::nullopt;
     auto lost = registry_.with([](auto& registry) { return registry->lostLately(kLostWritten); });
-    return Snapshot{now.version,
-                    follower.copy().lines(),
-                    {now.network, now.nextOrder, follower.copy().remembered(std::move(lost))}};
+    return FilesSnapshot{now.version,
+                         follower.copy().lines(),
+                         {now.network, now.nextOrder, follower.copy().remembered(std::move(lost))}};
   });
 }
 

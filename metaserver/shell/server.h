@@ -62,7 +62,7 @@ class Server final : public MetaserverService,
   template <typename Event>
   void step(Event&& event);
   void carryOut(Effects& fx);
-  std::optional<Snapshot> snapshot(std::uint64_t newerThan);
+  std::optional<FilesSnapshot> snapshot(std::uint64_t newerThan);
   ConnectionId newDialled() { return ConnectionId{++connections_ * 2 + 1}; }
   void probeMore();
   Result<State> readState() const;

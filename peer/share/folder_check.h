@@ -18,8 +18,8 @@
 #include "common/base/clock.h"
 #include "peer/share/file_tracker.h"
 #include "peer/share/folder_table.h"
-#include "peer/share/notice.h"
 #include "peer/share/scan_queue.h"
+#include "peer/share/share_notice.h"
 
 namespace espalier::share {
 

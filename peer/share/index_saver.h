@@ -9,7 +9,7 @@
 
 #include "common/base/clock.h"
 #include "peer/share/catalogue.h"
-#include "peer/share/notice.h"
+#include "peer/share/share_notice.h"
 
 namespace espalier::share {
 

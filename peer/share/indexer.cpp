@@ -47,8 +47,8 @@ Indexer::~Indexer() {
   inbox_.wake();
 }
 
-Progress Indexer::progress() const {
-  Progress progress = publication_.progress();
+IndexingProgress Indexer::progress() const {
+  IndexingProgress progress = publication_.progress();
   progress.readBytes = lanes_.hashedBytes();
   return progress;
 }
@@ -62,7 +62,7 @@ bool Indexer::awaitPublished(std::chrono::milliseconds timeout, const std::stop_
   std::promise<std::uint64_t> given;
   if (!inbox_.post([&] { given.set_value(publication_.nextTicket()); })) return false;
   const std::uint64_t ticket = given.get_future().get();
-  const auto isPublished = [&](auto&, const Progress& now) {
+  const auto isPublished = [&](auto&, const IndexingProgress& now) {
     return now.publishedTicket >= ticket;
   };
   while (!stop.stop_requested() && Clock::now() < end) {
@@ -199,7 +199,7 @@ void Indexer::publish() {
 
 void Indexer::updateProgress() {
   if (!isBusy()) problems_.tell(options_.onNotice);
-  Progress progress;
+  IndexingProgress progress;
   progress.ready = isHashed();
   progress.scanning = scanner_.isFirstScan();
   progress.hashedFiles = catalogue_.files();

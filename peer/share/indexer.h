@@ -43,7 +43,7 @@ class Indexer {
 
   // As in ShareIndex.
   std::shared_ptr<const Snapshot> snapshot() const { return publication_.snapshot(); }
-  Progress progress() const;
+  IndexingProgress progress() const;
   bool wait(std::chrono::milliseconds timeout, const Publication::Enough& enough) const;
   bool awaitPublished(std::chrono::milliseconds timeout, const std::stop_token& stop);
   Result<void> add(const fs::path& path, const std::string& name);

@@ -13,7 +13,7 @@
 #include <set>
 #include <string>
 
-#include "peer/share/notice.h"
+#include "peer/share/share_notice.h"
 
 namespace espalier::share {
 

@@ -19,7 +19,7 @@ std::shared_ptr<const Snapshot> Publication::snapshot() const {
   return published_.snapshot;
 }
 
-Progress Publication::progress() const {
+IndexingProgress Publication::progress() const {
   const std::lock_guard lock(mutex_);
   return published_.progress;
 }
@@ -56,11 +56,11 @@ void Publication::publish(Catalogue& catalogue, std::shared_ptr<const SharedFold
   publishCost_ = publishedAt_ - start;
 }
 
-void Publication::update(Progress progress, bool atRest) {
+void Publication::update(IndexingProgress progress, bool atRest) {
   bool isNew = false;
   {
     const std::lock_guard lock(mutex_);
-    const Progress& before = published_.progress;
+    const IndexingProgress& before = published_.progress;
     progress.publishedTicket = atRest ? tickets_ : before.publishedTicket;
     isNew = before.ready != progress.ready || before.publishedTicket != progress.publishedTicket;
     published_.progress = progress;

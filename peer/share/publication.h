@@ -19,17 +19,17 @@
 
 #include "common/base/clock.h"
 #include "peer/share/catalogue.h"
-#include "peer/share/progress.h"
+#include "peer/share/indexing_progress.h"
 #include "peer/share/snapshot.h"
 
 namespace espalier::share {
 
 class Publication {
  public:
-  using Enough = std::function<bool(const Snapshot&, const Progress&)>;
+  using Enough = std::function<bool(const Snapshot&, const IndexingProgress&)>;
 
   std::shared_ptr<const Snapshot> snapshot() const;
-  Progress progress() const;
+  IndexingProgress progress() const;
   // Blocks until `enough` holds for what is published, or the timeout; true in the first case.
   // `enough` runs on the caller's thread, without a lock.
   bool wait(std::chrono::milliseconds timeout, const Enough& enough) const;
@@ -40,12 +40,12 @@ class Publication {
   // Makes a snapshot of the catalogue's changes and shows it.
   void publish(Catalogue& catalogue, std::shared_ptr<const SharedFolders> folders);
   // `progress.publishedTicket` is filled in. `atRest`: nothing is left to be published.
-  void update(Progress progress, bool atRest);
+  void update(IndexingProgress progress, bool atRest);
 
  private:
   struct Published {
     std::shared_ptr<const Snapshot> snapshot = std::make_shared<const Snapshot>();
-    Progress progress;
+    IndexingProgress progress;
   };
 
   mutable std::mutex mutex_;

@@ -17,8 +17,8 @@
 #include <map>
 #include <string>
 
-#include "peer/share/notice.h"
 #include "peer/share/scanner.h"
+#include "peer/share/share_notice.h"
 
 namespace espalier::share {
 

@@ -16,8 +16,8 @@
 
 #include "peer/share/file_tracker.h"
 #include "peer/share/folder_table.h"
-#include "peer/share/notice.h"
 #include "peer/share/scan_queue.h"
+#include "peer/share/share_notice.h"
 #include "peer/share/share_rules.h"
 
 namespace espalier::share {

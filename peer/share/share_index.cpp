@@ -36,12 +36,13 @@ const Result<void>& ShareIndex::started() const {
 std::shared_ptr<const Snapshot> ShareIndex::snapshot() const {
   return indexer_->snapshot();
 }
-Progress ShareIndex::progress() const {
+IndexingProgress ShareIndex::progress() const {
   return indexer_->progress();
 }
 
-bool ShareIndex::wait(std::chrono::milliseconds timeout,
-                      const std::function<bool(const Snapshot&, const Progress&)>& enough) const {
+bool ShareIndex::wait(
+    std::chrono::milliseconds timeout,
+    const std::function<bool(const Snapshot&, const IndexingProgress&)>& enough) const {
   return indexer_->wait(timeout, enough);
 }
 

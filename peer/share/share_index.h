@@ -38,8 +38,8 @@
 
 #include "common/base/clock.h"
 #include "common/base/limits.h"
-#include "peer/share/notice.h"
-#include "peer/share/progress.h"
+#include "peer/share/indexing_progress.h"
+#include "peer/share/share_notice.h"
 #include "peer/share/shared_file.h"
 #include "peer/share/snapshot.h"
 
@@ -50,7 +50,7 @@ struct ShareOptions {
   fs::path stateFolder;  // created if the folder above it is there
   unsigned lanes = 0;    // threads that hash; 0: one a core
   // Called on the indexer's thread, which waits for it. Must not call the ShareIndex.
-  Notify onNotice = [](const Notice&) {};
+  Notify onNotice = [](const ShareNotice&) {};
   bool shareHidden = false;  // share also names that begin with a dot
   std::size_t watches = limits::kFolderWatches;
   Duration rescanInterval = limits::kRescanInterval;
@@ -66,10 +66,10 @@ class ShareIndex {
   const Result<void>& started() const;
 
   std::shared_ptr<const Snapshot> snapshot() const;
-  Progress progress() const;
+  IndexingProgress progress() const;
   // Blocks until `enough` holds for what is published, or the timeout. True in the first case.
   bool wait(std::chrono::milliseconds timeout,
-            const std::function<bool(const Snapshot&, const Progress&)>& enough) const;
+            const std::function<bool(const Snapshot&, const IndexingProgress&)>& enough) const;
 
   // Blocks until all that add() and remove() changed before this call is scanned, hashed and
   // published. False at the timeout, or when `stop` is requested. (progress().ready does not serve

@@ -19,8 +19,8 @@
 
 #include "common/base/clock.h"
 #include "peer/share/folder_watch.h"
-#include "peer/share/notice.h"
 #include "peer/share/scan_queue.h"
+#include "peer/share/share_notice.h"
 #include "peer/share/watch_table.h"
 
 namespace espalier::share {

@@ -128,7 +128,7 @@ share::ShareOptions LocalPeer::shareOptions() const {
   share.root = options_.share;
   share.stateFolder = options_.state;
   share.shareHidden = options_.shareHidden;
-  share.onNotice = [](const share::Notice& notice) { log::write(notice.level, notice.text); };
+  share.onNotice = [](const share::ShareNotice& notice) { log::write(notice.level, notice.text); };
   return share;
 }
 

@@ -7,7 +7,7 @@
 #include "common/base/limits.h"
 #include "common/whatif/kill_plan.h"
 #include "topo/dot.h"
-#include "topo/tree.h"
+#include "topo/forest.h"
 
 namespace espalier::peer::shell {
 namespace {
@@ -20,8 +20,8 @@ constexpr auto kRecount = 5s;
 
 // The snapshot as a tree. Links that do not fit are left out: a snapshot is taken while links
 // change.
-topo::Tree treeOf(const std::vector<wire::TopologyEntry>& entries, unsigned maxLinks) {
-  topo::Tree tree(maxLinks);
+topo::Forest treeOf(const std::vector<wire::TopologyEntry>& entries, unsigned maxLinks) {
+  topo::Forest tree(maxLinks);
   std::unordered_map<PeerId, const wire::TopologyEntry*> known;
   for (const auto& entry : entries) {
     if (!known.emplace(entry.member.id, &entry).second) continue;

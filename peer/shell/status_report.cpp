@@ -13,7 +13,8 @@ Joined StatusReport::joined() {
   joined.id = options_.id;
   joined.share = options_.share;
   // The index of a small share is complete within a moment: then its figures are final.
-  index_.wait(1s, [](const auto&, const share::Progress& progress) { return progress.ready; });
+  index_.wait(1s,
+              [](const auto&, const share::IndexingProgress& progress) { return progress.ready; });
   const auto snapshot = index_.snapshot();
   joined.sharedFiles = snapshot->size();
   joined.sharedBytes = snapshot->totalBytes();

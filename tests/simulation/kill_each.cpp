@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 using Parents = std::map<std::string, std::string>;  // of each peer; a root's is empty
 
-Parents parentsOf(const topo::Tree& tree) {
+Parents parentsOf(const topo::Forest& tree) {
   Parents parents;
   for (const auto node : tree.membersByOrder()) {
     const auto parent = tree.parent(node);
@@ -28,16 +28,16 @@ Parents parentsOf(const World& world) {
   return parents;
 }
 
-Parents planned(const topo::Tree& tree, const std::string& victim) {
+Parents planned(const topo::Forest& tree, const std::string& victim) {
   const topo::NodeIndex dead[] = {*tree.find(*PeerId::parse(victim))};
   return parentsOf(topo::apply(tree, topo::planFailure(tree, dead), dead));
 }
 
 // The tree as a peer sees it that asks the metaserver for the topology.
-topo::Tree toldTree(const metaserver::Registry& registry) {
+topo::Forest toldTree(const metaserver::Registry& registry) {
   bool more = false;
   const auto entries = registry.entries(kNoOrder, SIZE_MAX, more);
-  topo::Tree tree(registry.maxLinks());
+  topo::Forest tree(registry.maxLinks());
   for (const auto& entry : entries) {
     tree.add({entry.member.id, entry.member.order, entry.member.endpoint});
   }

@@ -110,9 +110,9 @@ Result<std::vector<TopoLine>> parse(std::string_view text) {
   return lines;
 }
 
-Result<Tree> toTree(std::span<const TopoLine> lines, unsigned maxLinks) {
+Result<Forest> toTree(std::span<const TopoLine> lines, unsigned maxLinks) {
   std::unordered_map<PeerId, std::size_t> positions;
-  Tree tree(maxLinks);
+  Forest tree(maxLinks);
   std::vector<NodeIndex> nodes;
   for (const TopoLine& line : lines) {
     positions.emplace(line.id, nodes.size());
@@ -155,7 +155,7 @@ Result<Tree> toTree(std::span<const TopoLine> lines, unsigned maxLinks) {
   return tree;
 }
 
-std::vector<TopoLine> toLines(const Tree& tree) {
+std::vector<TopoLine> toLines(const Forest& tree) {
   std::vector<TopoLine> lines;
   lines.reserve(tree.size());
   for (const NodeIndex node : tree.membersByOrder()) {

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "topo/forest.h"
 #include "topo/topo_file.h"
-#include "topo/tree.h"
 
 namespace espalier::topo {
 
@@ -23,9 +23,9 @@ Result<std::vector<TopoLine>> parse(std::string_view text);
 // The lines as a tree, if they are a forest in which both ends name each link. The first line of
 // each component is its root; the number of a line is the order of joining; endpoints are empty.
 // Errors have the code `protocol`.
-Result<Tree> toTree(std::span<const TopoLine> lines, unsigned maxLinks);
+Result<Forest> toTree(std::span<const TopoLine> lines, unsigned maxLinks);
 
 // The inverse of toTree().
-std::vector<TopoLine> toLines(const Tree& tree);
+std::vector<TopoLine> toLines(const Forest& tree);
 
 }  // namespace espalier::topo

@@ -4,7 +4,7 @@ HEADER = "// What it is for.\n#pragma once\n\n"
 
 # Paths that exist beside the planted file.
 OTHERS = dict.fromkeys(["common/base/result.h", "common/net/loop.h", "common/wire/frame.h", "common/wire/registry.h",
-                        "metaserver/core/registry.h", "peer/core/place.h", "topo/tree.h"], "")
+                        "metaserver/core/registry.h", "peer/core/place.h", "topo/forest.h"], "")
 OTHERS["peer/core/links.h"] = "std::unordered_map<int,\n                   int> links_;\n"
 OTHERS["peer/shell/inbox.h"] = "static constexpr std::size_t kWaiting = 64;\n"
 
@@ -25,7 +25,7 @@ FILES = [
     ("topo/a.cpp", '#include "peer/core/place.h"\n', ["include-direction"]),
     ("peer/core/a.cpp", '#include "common/net/loop.h"\n', ["include-direction"]),
     ("peer/shell/b.cpp", '#include "place.h"\n', ["include-direction"]),
-    ("peer/shell/c.cpp", "#include <topo/tree.h>\n", ["include-direction"]),
+    ("peer/shell/c.cpp", "#include <topo/forest.h>\n", ["include-direction"]),
     # I/O in a core.
     ("topo/b.cpp", "#include <Poco/Net/Socket.h>\n", ["core-without-io"]),
     ("peer/core/b.cpp", "#include <thread>\n", ["core-without-io"]),
@@ -42,7 +42,7 @@ FILES = [
     ("topo/c.h", "// Something.\nint f();\n", ["pragma-once"]),
     ("topo/d.h", "#pragma once\n\nint f();\n", ["header-comment"]),
     ("topo/e.h", HEADER + "using namespace espalier;\n", ["using-namespace"]),
-    ("topo/tree.cpp", '#include <vector>\n\n#include "topo/tree.h"\n', ["own-header-first"]),
+    ("topo/forest.cpp", '#include <vector>\n\n#include "topo/forest.h"\n', ["own-header-first"]),
     # Shape.
     ("topo/f.cpp", "// " + "x" * 98 + "\n", ["line-length"]),
     ("scripts/f.py", "# " + "x" * 119 + "\n", ["line-length"]),
@@ -71,7 +71,7 @@ FILES = [
     # What is right, although it looks a little like the above.
     ("peer/core/g.cpp", '// Clock::now() is what the shell calls\nauto text = "std::thread";\n', []),
     ("peer/core/h.cpp", "std::map<int, int> links_;\nvoid f() {\n  for (auto& one : links_) g(one);\n}\n", []),
-    ("peer/shell/e.cpp", '#include <thread>\n\n#include "peer/core/place.h"\n#include "topo/tree.h"\n', []),
+    ("peer/shell/e.cpp", '#include <thread>\n\n#include "peer/core/place.h"\n#include "topo/forest.h"\n', []),
     ("peer/shell/i.h", HEADER + "std::jthread thread_;\nstd::vector<std::jthread> threads_;\n", []),
     ("common/net/other.h", including("common/wire/frame.h"), []),
     ("tests/unit/b_test.cpp", '#include "peer/core/place.h"\n#include "metaserver/core/registry.h"\n', []),

@@ -27,8 +27,8 @@ PeerId peer(std::string_view id) {
 }
 
 // Two peers that are linked.
-Snapshot snapshotOf(std::uint64_t version) {
-  Snapshot snapshot;
+FilesSnapshot snapshotOf(std::uint64_t version) {
+  FilesSnapshot snapshot;
   snapshot.version = version;
   snapshot.lines = {{peer("s1"), {peer("s2")}}, {peer("s2"), {peer("s1")}}};
   snapshot.state.network.bytes[0] = 7;
@@ -64,7 +64,7 @@ class Given {
   FilesWriter& start() {
     writer = std::make_unique<FilesWriter>(
         FilesWriter::Paths{path("topo.txt"), path("count.txt"), path("network")},
-        [this](std::uint64_t newerThan) -> std::optional<Snapshot> {
+        [this](std::uint64_t newerThan) -> std::optional<FilesSnapshot> {
           ++looks;
           const auto now = version.load();
           if (now <= newerThan) return std::nullopt;

@@ -20,7 +20,7 @@ struct Given {
     return node;
   }
 
-  topo::Tree tree{2};
+  topo::Forest tree{2};
   Ports ports;
 };
 

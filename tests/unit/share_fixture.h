@@ -79,7 +79,7 @@ class Sharer {
     options.root = share();
     options.stateFolder = share() / ".espalier";
     options.lanes = 2;
-    options.onNotice = [this](const Notice& notice) {
+    options.onNotice = [this](const ShareNotice& notice) {
       const std::lock_guard lock(mutex_);
       notices_.push_back(notice.text);
       told_.notify_all();
@@ -97,7 +97,7 @@ class Sharer {
   ShareIndex& index() { return *index_; }
 
   void waitReady() {
-    REQUIRE(index_->wait(kDeadline, [](auto&, const Progress& now) { return now.ready; }));
+    REQUIRE(index_->wait(kDeadline, [](auto&, const IndexingProgress& now) { return now.ready; }));
   }
   void waitFor(const std::function<bool(const Snapshot&)>& enough) {
     REQUIRE(index_->wait(kDeadline, [&](const Snapshot& now, auto&) { return enough(now); }));

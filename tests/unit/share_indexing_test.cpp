@@ -41,7 +41,7 @@ FolderTable threeFolders() {
 struct Tracked {
   TempFolder temp;
   std::vector<std::string> notices;
-  Notify notify = [this](const Notice& notice) { notices.push_back(notice.text); };
+  Notify notify = [this](const ShareNotice& notice) { notices.push_back(notice.text); };
   ChunkLists lists{temp / "chunks"};
   FolderTable folders;
   Catalogue catalogue;
@@ -231,7 +231,7 @@ TEST_CASE("a shared folder is scanned when it appears, and forgotten when it is 
 TEST_CASE("a refused watch makes scans at an interval, until a scan without a refusal") {
   TempFolder temp;
   std::vector<std::string> notices;
-  const Notify notify = [&](const Notice& notice) { notices.push_back(notice.text); };
+  const Notify notify = [&](const ShareNotice& notice) { notices.push_back(notice.text); };
   ScanQueue queue;
   TreeWatch watch(1, 30s, queue, notify);
   fs::create_directory(temp / "a");
@@ -279,7 +279,7 @@ TEST_CASE("a ticket is published once the indexer is at rest") {
   Catalogue catalogue;
   const auto folders = std::make_shared<const SharedFolders>(1);
   const auto ticket = publication.nextTicket();
-  const auto isPublished = [&](auto&, const Progress& now) {
+  const auto isPublished = [&](auto&, const IndexingProgress& now) {
     return now.publishedTicket >= ticket;
   };
   catalogue.put({"a", {1, 2, 3}, rootNumber(1), 0});

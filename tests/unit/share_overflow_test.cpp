@@ -66,7 +66,7 @@ TEST_CASE("changes whose events were lost are found") {
   Gate gate;
   Sharer sharer([&](ShareOptions& options) {
     // Blocks the indexer's thread, so that it reads no events.
-    options.onNotice = [&](const Notice&) { gate.pass(); };
+    options.onNotice = [&](const ShareNotice&) { gate.pass(); };
   });
   write(sharer.share() / "folder/old.txt", "old");
   write(sharer.share() / "folder/changed.txt", "before");

@@ -77,7 +77,7 @@ TEST_CASE("lines that are a forest keep their order of linking in the tree") {
       "s3:  s1\n"
       "s4:  s2\n"
       "t1:\n";
-  const Tree tree = treeOf(text, 3);
+  const Forest tree = treeOf(text, 3);
   CHECK(textOf(tree) == text);
   CHECK(namesOf(tree, tree.roots()) == "s1 t1");
   CHECK(tree.member(at(tree, "s4")).order == JoinOrder{4});

@@ -12,14 +12,14 @@ using namespace espalier::topo;
 
 namespace {
 
-std::vector<NodeIndex> nodesOf(const Tree& tree, std::initializer_list<const char*> names) {
+std::vector<NodeIndex> nodesOf(const Forest& tree, std::initializer_list<const char*> names) {
   std::vector<NodeIndex> nodes;
   for (const auto* name : names) nodes.push_back(at(tree, name));
   return nodes;
 }
 
 // A line each, then the network as in topo.txt.
-std::string describeFailure(const Tree& tree, const std::vector<NodeIndex>& dead) {
+std::string describeFailure(const Forest& tree, const std::vector<NodeIndex>& dead) {
   const Plan plan = planFailure(tree, dead);
   const auto name = [&](NodeIndex node) -> const std::string& {
     return tree.member(node).id.text();
@@ -36,7 +36,7 @@ std::string describeFailure(const Tree& tree, const std::vector<NodeIndex>& dead
 
 std::string killed(std::string_view network, unsigned maxLinks,
                    std::initializer_list<const char*> names) {
-  const Tree tree = treeOf(network, maxLinks);
+  const Forest tree = treeOf(network, maxLinks);
   const auto dead = nodesOf(tree, names);
   checkSound(apply(tree, planFailure(tree, dead), dead));
   return describeFailure(tree, dead);
@@ -192,7 +192,7 @@ TEST_CASE("an orphan keeps a link for its next parent while others attach below 
 
 TEST_CASE("a component beside the network stays one, and its root is not the network's") {
   const auto network = std::string(kLine) + "t1:  t2 t3\nt2:  t1\nt3:  t1\n";
-  const Tree tree = treeOf(network, 2);
+  const Forest tree = treeOf(network, 2);
   const auto dead = nodesOf(tree, {"t1"});
   const Plan plan = planFailure(tree, dead);
   CHECK(plan.newRoot == std::nullopt);
@@ -201,7 +201,7 @@ TEST_CASE("a component beside the network stays one, and its root is not the net
 }
 
 TEST_CASE("the order in which deaths are named does not matter, nor that one is named twice") {
-  const Tree tree = treeOf(kBushy, 3);
+  const Forest tree = treeOf(kBushy, 3);
   const auto once = planFailure(tree, nodesOf(tree, {"s1", "s2", "s6"}));
   const auto twice = planFailure(tree, nodesOf(tree, {"s6", "s1", "s2", "s1"}));
   CHECK(once.attachments == twice.attachments);

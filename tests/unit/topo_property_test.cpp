@@ -103,11 +103,11 @@ Endpoint randomEndpoint(Random& random) {
 }
 
 // One component after the other; some peers are linked bottom-up, so that roots are not the oldest.
-Tree randomTree(Random& random, unsigned maxLinks, std::size_t peers) {
+Forest randomTree(Random& random, unsigned maxLinks, std::size_t peers) {
   std::vector<std::uint64_t> orders(peers);
   std::iota(orders.begin(), orders.end(), 1);
   if (below(random, 2) == 0) std::shuffle(orders.begin(), orders.end(), random);
-  Tree tree(maxLinks);
+  Forest tree(maxLinks);
   std::vector<NodeIndex> nodes;
   for (const auto order : orders) {
     const NodeIndex node = tree.add({peer("s" + std::to_string(order)), JoinOrder{order}, {}});
@@ -125,8 +125,8 @@ Tree randomTree(Random& random, unsigned maxLinks, std::size_t peers) {
 }
 
 // planFailure word for word: a tree is cut and mended, and searched from the start each time.
-Plan naivePlan(Tree tree, const std::vector<NodeIndex>& dead) {
-  const Tree before = tree;
+Plan naivePlan(Forest tree, const std::vector<NodeIndex>& dead) {
+  const Forest before = tree;
   const std::set<NodeIndex> isDead(dead.begin(), dead.end());
   for (const NodeIndex node : isDead) tree.remove(node);
   Plan plan;
@@ -174,9 +174,9 @@ Plan naivePlan(Tree tree, const std::vector<NodeIndex>& dead) {
   return plan;
 }
 
-void checkPlan(const Tree& tree, std::vector<NodeIndex> dead, Random& random) {
+void checkPlan(const Forest& tree, std::vector<NodeIndex> dead, Random& random) {
   const Plan plan = planFailure(tree, dead);
-  const Tree after = apply(tree, plan, dead);
+  const Forest after = apply(tree, plan, dead);
   const auto sound = checkInvariants(after);
   if (!sound) RC_FAIL(sound.error().message);
 
@@ -210,7 +210,7 @@ TEST_CASE("the tree does what its naive model does, whatever comes and goes") {
     Random random(seed);
     const auto maxLinks = static_cast<unsigned>(2 + below(random, 4));
     Model model{maxLinks, {}};
-    Tree tree(maxLinks);
+    Forest tree(maxLinks);
     const bool indexed = below(random, 2) == 0;
     if (indexed) tree.indexAddresses();
     const auto someone = [&] {
@@ -257,7 +257,7 @@ TEST_CASE("the tree does what its naive model does, whatever comes and goes") {
       const Endpoint newcomer = randomEndpoint(random);
       RC_ASSERT(nameOf(tree, place(tree, Rule::nearest, newcomer)) == model.nearest(newcomer));
     }
-    Tree copy = tree;
+    Forest copy = tree;
     while (!copy.empty()) copy.remove(copy.membersByOrder()[below(random, copy.size())]);
     RC_ASSERT(checkInvariants(copy).ok());
     RC_ASSERT(textOf(tree) == model.text());
@@ -269,7 +269,7 @@ TEST_CASE("a plan makes each component one tree again, whoever dies at once") {
     Random random(seed);
     for (int round = 0; round < 10; ++round) {
       const auto maxLinks = static_cast<unsigned>(2 + below(random, 4));
-      const Tree tree = randomTree(random, maxLinks, 1 + below(random, 60));
+      const Forest tree = randomTree(random, maxLinks, 1 + below(random, 60));
       const std::size_t percent = 1 + below(random, 90);
       std::vector<NodeIndex> dead;
       for (const NodeIndex node : tree.membersByOrder()) {
@@ -284,7 +284,7 @@ TEST_CASE("a plan mends the death of each single peer of many trees") {
   CHECK(rc::check([](std::uint64_t seed) {
     Random random(seed);
     for (unsigned maxLinks = 2; maxLinks <= 5; ++maxLinks) {
-      const Tree tree = randomTree(random, maxLinks, 1 + below(random, 25));
+      const Forest tree = randomTree(random, maxLinks, 1 + below(random, 25));
       for (const NodeIndex node : tree.membersByOrder()) checkPlan(tree, {node}, random);
     }
   }));
@@ -294,7 +294,7 @@ TEST_CASE("a tree written as topo.txt and read back is written the same") {
   CHECK(rc::check([](std::uint64_t seed) {
     Random random(seed);
     const auto maxLinks = static_cast<unsigned>(2 + below(random, 4));
-    const Tree tree = randomTree(random, maxLinks, 1 + below(random, 40));
+    const Forest tree = randomTree(random, maxLinks, 1 + below(random, 40));
     const auto lines = parse(textOf(tree));
     RC_ASSERT(lines.ok());
     const auto back = toTree(*lines, maxLinks);

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "tests/support/topo_reader.h"
+#include "topo/forest.h"
+#include "topo/forest_check.h"
 #include "topo/topo_file.h"
-#include "topo/tree.h"
-#include "topo/tree_check.h"
 
 namespace espalier::topo {
 
@@ -18,7 +18,7 @@ inline PeerId peer(std::string_view name) {
   return PeerId::parse(name).value();
 }
 
-inline Tree treeOf(std::string_view text, unsigned maxLinks) {
+inline Forest treeOf(std::string_view text, unsigned maxLinks) {
   const auto lines = parse(text);
   REQUIRE(lines.ok());
   auto tree = toTree(*lines, maxLinks);
@@ -26,29 +26,29 @@ inline Tree treeOf(std::string_view text, unsigned maxLinks) {
   return std::move(*tree);
 }
 
-inline std::string textOf(const Tree& tree) {
+inline std::string textOf(const Forest& tree) {
   return format(toLines(tree));
 }
 
-inline NodeIndex at(const Tree& tree, std::string_view name) {
+inline NodeIndex at(const Forest& tree, std::string_view name) {
   const auto node = tree.find(peer(name));
   REQUIRE(node.has_value());
   return *node;
 }
 
-inline std::string nameOf(const Tree& tree, std::optional<NodeIndex> node) {
+inline std::string nameOf(const Forest& tree, std::optional<NodeIndex> node) {
   return node ? tree.member(*node).id.text() : "nobody";
 }
 
 // "s1 s3": in the order given.
 template <typename Nodes>
-std::string namesOf(const Tree& tree, const Nodes& nodes) {
+std::string namesOf(const Forest& tree, const Nodes& nodes) {
   std::string text;
   for (const NodeIndex node : nodes) text += (text.empty() ? "" : " ") + nameOf(tree, node);
   return text;
 }
 
-inline void checkSound(const Tree& tree) {
+inline void checkSound(const Forest& tree) {
   const auto sound = checkInvariants(tree);
   CHECK_MESSAGE(sound.ok(), (sound.ok() ? "" : sound.error().message));
 }

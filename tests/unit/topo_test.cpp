@@ -1,9 +1,9 @@
 #include <doctest/doctest.h>
 
 #include "tests/unit/topo_support.h"
+#include "topo/forest.h"
 #include "topo/placement.h"
 #include "topo/topo_file.h"
-#include "topo/tree.h"
 
 using namespace espalier;
 using namespace espalier::topo;
@@ -16,8 +16,8 @@ Member member(std::string_view name, std::uint64_t order, std::string host = "12
 }
 
 // Adds s1 … sN as the rule places them.
-Tree grown(unsigned maxLinks, Rule rule, unsigned peers) {
-  Tree tree(maxLinks);
+Forest grown(unsigned maxLinks, Rule rule, unsigned peers) {
+  Forest tree(maxLinks);
   for (unsigned i = 1; i <= peers; ++i) {
     const auto parent = place(tree, rule, {});
     const NodeIndex node = tree.add(member("s" + std::to_string(i), i));
@@ -38,7 +38,7 @@ constexpr auto kSeven =
 }  // namespace
 
 TEST_CASE("a new peer is a root until it is linked") {
-  Tree tree(2);
+  Forest tree(2);
   const NodeIndex s1 = tree.add(member("s1", 1));
   const NodeIndex s2 = tree.add(member("s2", 2));
   CHECK(namesOf(tree, tree.roots()) == "s1 s2");
@@ -56,7 +56,7 @@ TEST_CASE("a new peer is a root until it is linked") {
 }
 
 TEST_CASE("a link that would break the tree is refused with a sentence, and nothing changes") {
-  Tree tree = treeOf("s1:  s2 s3\ns2:  s1 s4\ns3:  s1\ns4:  s2\ns5:\n", 2);
+  Forest tree = treeOf("s1:  s2 s3\ns2:  s1 s4\ns3:  s1\ns4:  s2\ns5:\n", 2);
   const std::string before = textOf(tree);
   const auto refusal = [&](std::string_view child, std::string_view parent) {
     const auto result = tree.link(at(tree, child), at(tree, parent));
@@ -76,7 +76,7 @@ TEST_CASE("a link that would break the tree is refused with a sentence, and noth
 }
 
 TEST_CASE("neighbours stand in order of linking, the parent at its place among them") {
-  Tree tree(4);
+  Forest tree(4);
   const NodeIndex s1 = tree.add(member("s1", 1));
   const NodeIndex s2 = tree.add(member("s2", 2));
   const NodeIndex s3 = tree.add(member("s3", 3));
@@ -95,7 +95,7 @@ TEST_CASE("neighbours stand in order of linking, the parent at its place among t
 }
 
 TEST_CASE("a peer that is removed leaves its children as roots, its index to the next") {
-  Tree tree = treeOf(kSeven, 3);
+  Forest tree = treeOf(kSeven, 3);
   const NodeIndex s2 = at(tree, "s2");
   tree.remove(s2);
 
@@ -109,7 +109,7 @@ TEST_CASE("a peer that is removed leaves its children as roots, its index to the
 }
 
 TEST_CASE("who is below whom") {
-  const Tree tree = treeOf(std::string(kSeven) + "t1:  t2\nt2:  t1\n", 3);
+  const Forest tree = treeOf(std::string(kSeven) + "t1:  t2\nt2:  t1\n", 3);
   const auto isBelow = [&](auto a, auto b) { return tree.isBelow(at(tree, a), at(tree, b)); };
   CHECK(isBelow("s7", "s7"));
   CHECK(isBelow("s7", "s2"));
@@ -121,10 +121,10 @@ TEST_CASE("who is below whom") {
 }
 
 TEST_CASE("a copy of a tree lives on its own") {
-  const Tree tree = treeOf(kSeven, 3);
-  Tree copy = tree;
+  const Forest tree = treeOf(kSeven, 3);
+  Forest copy = tree;
   copy.remove(at(copy, "s1"));
-  Tree moved = std::move(copy);
+  Forest moved = std::move(copy);
   CHECK(textOf(tree) == kSeven);
   CHECK(namesOf(moved, moved.roots()) == "s2 s3");
   checkSound(tree);
@@ -160,7 +160,7 @@ TEST_CASE("classic hands each newcomer on to the oldest child of a full peer") {
 }
 
 TEST_CASE("classic takes a place that became free on its way, and goes on from there") {
-  Tree tree = grown(2, Rule::classic, 6);
+  Forest tree = grown(2, Rule::classic, 6);
   tree.remove(at(tree, "s3"));
   CHECK(nameOf(tree, place(tree, Rule::classic, {})) == "s1");
   REQUIRE(tree.link(tree.add(member("s7", 7)), at(tree, "s1")).ok());
@@ -177,7 +177,7 @@ TEST_CASE("classic takes a place that became free on its way, and goes on from t
 TEST_CASE("nearest goes by the longest prefix, then the lower port, then the id") {
   for (const bool indexed : {false, true}) {
     CAPTURE(indexed);
-    Tree tree(4);
+    Forest tree(4);
     if (indexed) tree.indexAddresses();
     const NodeIndex s1 = tree.add(member("s1", 1, "10.0.0.1", 5004));
     std::uint64_t order = 1;
@@ -261,7 +261,7 @@ TEST_CASE("an address is read as RFC 4291 writes it, and nothing else is an addr
 }
 
 TEST_CASE("the first free slot below a peer is found breadth first, in order of linking") {
-  const Tree tree = treeOf(kSeven, 3);
+  const Forest tree = treeOf(kSeven, 3);
   const auto below = [&](auto top, const Accepts& accepts = nullptr) {
     return nameOf(tree, shallowestBelow(tree, at(tree, top), accepts));
   };
@@ -280,7 +280,7 @@ TEST_CASE("a placement has a name") {
 }
 
 TEST_CASE("nearest goes by the port that a peer changed to") {
-  Tree tree(8);
+  Forest tree(8);
   tree.indexAddresses();
   const NodeIndex s1 = tree.add(member("s1", 1, "10.0.0.1", 5001));
   const NodeIndex s2 = tree.add(member("s2", 2, "10.0.0.2", 5002));

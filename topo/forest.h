@@ -5,8 +5,8 @@
 //               ^                     |
 //               +-- unlink(), or its parent is removed (it keeps everything below it)
 //
-// Invariants (tree_check.h checks them): no cycles; a peer has at most maxLinks() links, the one to
-// its parent included; a component has one root; depth() and rootOf() agree with the links; the
+// Invariants (forest_check.h checks them): no cycles; a peer has at most maxLinks() links, the one
+// to its parent included; a component has one root; depth() and rootOf() agree with the links; the
 // three placements find every peer with a free slot.
 //
 // The links are a Boost.Graph graph (graph.h). Its vertices stay, and their indices are reused,
@@ -46,10 +46,10 @@ struct Member {
   bool operator==(const Member&) const = default;
 };
 
-class Tree {
+class Forest {
  public:
   // At least limits::kMinLinks and at most limits::kMaxLinks.
-  explicit Tree(unsigned maxLinks);
+  explicit Forest(unsigned maxLinks);
 
   // From now on nearestSlot() costs O(address bits) instead of O(n), and every change more.
   void indexAddresses();
@@ -100,7 +100,7 @@ class Tree {
   std::size_t indexEnd() const { return num_vertices(*graph_); }
 
  private:
-  friend class TreeChecker;
+  friend class ForestChecker;
 
   Vertex& vertex(NodeIndex node) { return (*graph_)[number(node)]; }
   const Vertex& vertex(NodeIndex node) const { return (*graph_)[number(node)]; }

@@ -5,7 +5,7 @@
 
 namespace espalier::share {
 
-struct Progress {
+struct IndexingProgress {
   // Everything found so far is hashed. Files that changed while they were hashed do not count: they
   // may change for ever.
   bool ready = false;

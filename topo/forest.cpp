@@ -1,4 +1,4 @@
-#include "topo/tree.h"
+#include "topo/forest.h"
 
 #include <fmt/format.h>
 
@@ -13,13 +13,13 @@ namespace espalier::topo {
 
 static_assert(limits::kMaxLinks <= 255, "Vertex::parentPosition is a byte");
 
-Tree::Tree(unsigned maxLinks) : maxLinks_(maxLinks) {
+Forest::Forest(unsigned maxLinks) : maxLinks_(maxLinks) {
   assert(maxLinks >= limits::kMinLinks && maxLinks <= limits::kMaxLinks);
 }
 
 // --- changes ---
 
-NodeIndex Tree::add(Member newcomer) {
+NodeIndex Forest::add(Member newcomer) {
   assert(!newcomer.id.empty());
   NodeIndex node;
   if (recycled_.empty()) {
@@ -42,7 +42,7 @@ NodeIndex Tree::add(Member newcomer) {
   return node;
 }
 
-void Tree::remove(NodeIndex node) {
+void Forest::remove(NodeIndex node) {
   assert(isMember(node));
   while (!children(node).empty()) unlink(children(node).front());
   if (parent(node)) unlink(node);
@@ -55,13 +55,13 @@ void Tree::remove(NodeIndex node) {
   updateOldestRoot();
 }
 
-void Tree::setPort(NodeIndex node, std::uint16_t port) {
+void Forest::setPort(NodeIndex node, std::uint16_t port) {
   unlist(node);
   members_[number(node)].endpoint.port = port;
   updateListing(node);
 }
 
-Result<void> Tree::mayLink(NodeIndex child, NodeIndex parent) const {
+Result<void> Forest::mayLink(NodeIndex child, NodeIndex parent) const {
   const auto refuse = [&](std::string_view why) {
     return Error{ErrorCode::refused,
                  fmt::format("cannot link {} to {}: {}", member(child).id.text(),
@@ -74,7 +74,7 @@ Result<void> Tree::mayLink(NodeIndex child, NodeIndex parent) const {
   return {};
 }
 
-Result<void> Tree::link(NodeIndex child, NodeIndex parent) {
+Result<void> Forest::link(NodeIndex child, NodeIndex parent) {
   assert(isMember(child) && isMember(parent));
   if (auto may = mayLink(child, parent); !may) return may;
 
@@ -95,7 +95,7 @@ Result<void> Tree::link(NodeIndex child, NodeIndex parent) {
   return {};
 }
 
-void Tree::unlink(NodeIndex child) {
+void Forest::unlink(NodeIndex child) {
   assert(isMember(child) && vertex(child).parent != kNoNode);
   Vertex& c = vertex(child);
   const NodeIndex parent = c.parent;
@@ -121,7 +121,7 @@ void Tree::unlink(NodeIndex child) {
 }
 
 // Gives `top` and everything below it their new root and depth.
-void Tree::moveSubtree(NodeIndex top, NodeIndex newRoot, std::uint32_t newDepth) {
+void Forest::moveSubtree(NodeIndex top, NodeIndex newRoot, std::uint32_t newDepth) {
   visitBreadthFirst(*graph_, top, [&](NodeIndex node) {
     unlist(node);
     Vertex& v = vertex(node);
@@ -133,12 +133,12 @@ void Tree::moveSubtree(NodeIndex top, NodeIndex newRoot, std::uint32_t newDepth)
 
 // --- the indices ---
 
-SlotIndex::Slot Tree::slotOf(NodeIndex node) const {
+SlotIndex::Slot Forest::slotOf(NodeIndex node) const {
   const Vertex& v = vertex(node);
   return {v.root, v.depth, v.order, node};
 }
 
-void Tree::list(NodeIndex node) {
+void Forest::list(NodeIndex node) {
   Vertex& v = vertex(node);
   if (v.isListed) return;
   v.isListed = true;
@@ -148,7 +148,7 @@ void Tree::list(NodeIndex node) {
   }
 }
 
-void Tree::unlist(NodeIndex node) {
+void Forest::unlist(NodeIndex node) {
   Vertex& v = vertex(node);
   if (!v.isListed) return;
   v.isListed = false;
@@ -158,7 +158,7 @@ void Tree::unlist(NodeIndex node) {
   }
 }
 
-void Tree::updateListing(NodeIndex node) {
+void Forest::updateListing(NodeIndex node) {
   const bool isAlone = degree(node) == 0;
   if (!isAlone && freeSlots(node) > 0) {
     list(node);
@@ -167,7 +167,7 @@ void Tree::updateListing(NodeIndex node) {
   }
 }
 
-void Tree::updateOldestRoot() {
+void Forest::updateOldestRoot() {
   const NodeIndex oldest = roots_.empty() ? kNoNode : roots_.begin()->second;
   if (oldest == oldestRoot_) return;
   oldestRoot_ = oldest;
@@ -179,14 +179,14 @@ void Tree::updateOldestRoot() {
   if (addresses_) indexAddresses();
 }
 
-void Tree::extendPath() {
+void Forest::extendPath() {
   while (freeSlots(path_.last()) == 0) {
     const NodeIndex next = children(path_.last()).front();
     vertex(next).pathPosition = path_.append(next);
   }
 }
 
-void Tree::indexAddresses() {
+void Forest::indexAddresses() {
   addresses_.emplace();
   if (oldestRoot_ == kNoNode) return;
   visitBreadthFirst(*graph_, oldestRoot_, [&](NodeIndex node) {
@@ -194,61 +194,61 @@ void Tree::indexAddresses() {
   });
 }
 
-AddressIndex::IsLess Tree::idOrder() const {
+AddressIndex::IsLess Forest::idOrder() const {
   return
       [this](NodeIndex a, NodeIndex b) { return members_[number(a)].id < members_[number(b)].id; };
 }
 
 // --- queries ---
 
-std::optional<NodeIndex> Tree::find(const PeerId& id) const {
+std::optional<NodeIndex> Forest::find(const PeerId& id) const {
   const NodeIndex node = ids_.find(
       IdIndex::hash(id), [&](NodeIndex candidate) { return members_[number(candidate)].id == id; });
   return node == kNoNode ? std::nullopt : std::optional(node);
 }
 
-bool Tree::isMember(NodeIndex node) const {
+bool Forest::isMember(NodeIndex node) const {
   return number(node) < members_.size() && vertex(node).isMember;
 }
 
-const Member& Tree::member(NodeIndex node) const {
+const Member& Forest::member(NodeIndex node) const {
   assert(isMember(node));
   return members_[number(node)];
 }
 
-std::optional<NodeIndex> Tree::parent(NodeIndex node) const {
+std::optional<NodeIndex> Forest::parent(NodeIndex node) const {
   const NodeIndex above = vertex(node).parent;
   return above == kNoNode ? std::nullopt : std::optional(above);
 }
 
-Links Tree::children(NodeIndex node) const {
+Links Forest::children(NodeIndex node) const {
   return {*graph_, node, kNoNode, 0};
 }
 
-Links Tree::neighbours(NodeIndex node) const {
+Links Forest::neighbours(NodeIndex node) const {
   const Vertex& v = vertex(node);
   return {*graph_, node, v.parent, v.parentPosition};
 }
 
-unsigned Tree::degree(NodeIndex node) const {
+unsigned Forest::degree(NodeIndex node) const {
   return static_cast<unsigned>(out_degree(number(node), *graph_)) +
          (vertex(node).parent == kNoNode ? 0 : 1);
 }
 
-bool Tree::isBelow(NodeIndex node, NodeIndex top) const {
+bool Forest::isBelow(NodeIndex node, NodeIndex top) const {
   if (rootOf(node) != rootOf(top)) return false;
   while (depth(node) > depth(top)) node = vertex(node).parent;
   return node == top;
 }
 
-std::vector<NodeIndex> Tree::roots() const {
+std::vector<NodeIndex> Forest::roots() const {
   std::vector<NodeIndex> nodes;
   nodes.reserve(roots_.size());
   for (const auto& [order, node] : roots_) nodes.push_back(node);
   return nodes;
 }
 
-std::vector<NodeIndex> Tree::membersByOrder() const {
+std::vector<NodeIndex> Forest::membersByOrder() const {
   std::vector<NodeIndex> nodes;
   nodes.reserve(size());
   for (std::uint32_t i = 0; i < members_.size(); ++i) {
@@ -261,21 +261,21 @@ std::vector<NodeIndex> Tree::membersByOrder() const {
   return nodes;
 }
 
-std::optional<NodeIndex> Tree::oldestRoot() const {
+std::optional<NodeIndex> Forest::oldestRoot() const {
   return oldestRoot_ == kNoNode ? std::nullopt : std::optional(oldestRoot_);
 }
 
-std::optional<NodeIndex> Tree::shallowestSlot() const {
+std::optional<NodeIndex> Forest::shallowestSlot() const {
   if (oldestRoot_ == kNoNode || degree(oldestRoot_) == 0) return oldestRoot();
   return slots_.shallowest(oldestRoot_);
 }
 
-std::optional<NodeIndex> Tree::classicSlot() const {
+std::optional<NodeIndex> Forest::classicSlot() const {
   if (path_.empty()) return std::nullopt;
   return path_.end();
 }
 
-std::optional<NodeIndex> Tree::nearestSlot(const Endpoint& newcomer) const {
+std::optional<NodeIndex> Forest::nearestSlot(const Endpoint& newcomer) const {
   if (oldestRoot_ == kNoNode || degree(oldestRoot_) == 0) return oldestRoot();
   if (addresses_) return addresses_->nearest(newcomer, idOrder());
   AddressIndex once;

@@ -9,10 +9,10 @@
 
 namespace espalier::share {
 
-struct Notice {
+struct ShareNotice {
   log::Level level = log::Level::info;
   std::string text;
 };
-using Notify = std::function<void(const Notice&)>;
+using Notify = std::function<void(const ShareNotice&)>;
 
 }  // namespace espalier::share

@@ -1,4 +1,4 @@
-#include "topo/tree_check.h"
+#include "topo/forest_check.h"
 
 #include <fmt/format.h>
 
@@ -10,9 +10,9 @@
 
 namespace espalier::topo {
 
-class TreeChecker {
+class ForestChecker {
  public:
-  explicit TreeChecker(const Tree& tree) : tree_(tree) {}
+  explicit ForestChecker(const Forest& tree) : tree_(tree) {}
 
   Result<void> check() {
     std::size_t members = 0;
@@ -108,13 +108,13 @@ class TreeChecker {
            "has an index of addresses of another size");
   }
 
-  const Tree& tree_;
+  const Forest& tree_;
   std::string problem_;     // the first
   std::size_t listed_ = 0;  // peers with a free slot, lone roots aside
 };
 
-Result<void> checkInvariants(const Tree& tree) {
-  return TreeChecker(tree).check();
+Result<void> checkInvariants(const Forest& tree) {
+  return ForestChecker(tree).check();
 }
 
 }  // namespace espalier::topo
