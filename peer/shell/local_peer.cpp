@@ -104,7 +104,8 @@ Result<void> LocalPeer::start() {
   if (auto started = index_.started(); !started) return started;
   if (auto started = pushDesk_.started(); !started) return started;
   if (auto started = matcher_.start(); !started) return started;
-  environment_.runtime.attach(*this);
+  PeerHandler& handler = *this;
+  attachment_.emplace(environment_.runtime.network(), handler);
   environment_.runtime.network().post(
       [policy = options_.acceptPush](Peer& peer, TimePoint, Effects&) {
         peer.acceptPushes(policy);
@@ -115,7 +116,6 @@ Result<void> LocalPeer::start() {
 
 LocalPeer::~LocalPeer() {
   endCommands();
-  environment_.runtime.detach();
 }
 
 Services LocalPeer::services() {

@@ -2,7 +2,7 @@
 // claimed, its share indexed, its transfers served; its services and commands are built here, each
 // with references to what it needs.
 //
-//   create() --> attached to the runtime, commands served --> ended
+//   create() --> attached to the network, commands served --> ended
 //                                  |
 //                                  +--discard(), the id was refused--> the folders it made go, too
 //
@@ -10,15 +10,17 @@
 // share must be there then, and -e may ask for the status of a peer that waits to be admitted.
 //
 // The order of the members is the order of construction; destruction is the reverse. First the
-// commands end (the destructor's body), then the loop lets go of the handler, then services,
-// servers and share go. The share is saved before its folders are removed, and the claim of the
-// state folder is given up last.
+// commands end (the destructor's body), then the network calls this handler no more, then services,
+// servers and share are destroyed. The share is saved before its folders are removed. The claim of
+// the state folder is given up last.
 //
 // Thread rule: created and destroyed by one thread, not the loop's. The services may be used by any
 // number of command threads; the PeerHandler's functions run on the loop's thread.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -129,6 +131,7 @@ class LocalPeer final : private PeerHandler {
   StatusReport status_;
 
   command::Dispatcher dispatcher_;
+  std::optional<Network::Attachment> attachment_;  // last: the loop's thread calls the rest
 };
 
 }  // namespace espalier::peer::shell

@@ -21,10 +21,10 @@ std::string encodeMessage(const Message& message) {
 
 }  // namespace
 
-Network::Network(net::EventLoop& loop, Membership::Options options, Owner owner)
+Network::Network(net::EventLoop& loop, Membership::Options options, NetworkObserver& observer)
     : loop_(loop),
       random_(seededFromKernel()),
-      owner_(std::move(owner)),
+      observer_(observer),
       peer_(std::move(options), random_, Clock::now()),
       greeter_({{wire::Purpose::link, wire::Purpose::transfer, wire::Purpose::push},
                 "this is a peer, not a metaserver"},
@@ -45,6 +45,30 @@ Network::~Network() {
   end();
 }
 
+// --- the interfaces that it calls
+
+Network::Attachment::Attachment(Network& network, PeerHandler& handler) : network_(network) {
+  (void)network_.call([&](Peer&, TimePoint, Effects&) { network_.handler_ = &handler; });
+}
+
+Network::Attachment::~Attachment() {
+  (void)network_.call([this](Peer&, TimePoint, Effects&) { network_.handler_ = nullptr; });
+}
+
+void Network::match(const MatchJob& job) {
+  if (handler_ != nullptr) handler_->match(job);
+}
+
+void Network::searched(SearchUpdate& update) {
+  if (handler_ != nullptr) handler_->searched(update);
+}
+
+void Network::pushJob(PushJob& job) {
+  if (handler_ != nullptr) handler_->carryOut(job);
+}
+
+// --- steps of the core
+
 void Network::post(std::function<void(Peer&, TimePoint, Effects&)> function) {
   reach_->post([this, function = std::move(function)] {
     step([&](TimePoint now, Effects& fx) { function(peer_, now, fx); });
@@ -61,7 +85,7 @@ void Network::step(Event&& event) {
   const TimePoint now = Clock::now();
   event(now, fx);
   executor_.carryOut(fx, now);
-  owner_.stepped(peer_);
+  observer_.stepped(peer_);
 }
 
 void Network::matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64_t more,
@@ -86,7 +110,7 @@ void Network::notice(const Notice& notice) {
   if (notice.kind == Notice::Kind::metaserverLost) {
     answers_.failAll({ErrorCode::unavailable, "the metaserver is out of reach"});
   }
-  owner_.notice(notice);
+  observer_.notice(notice);
 }
 
 void Network::listen(const Endpoint& at) {
@@ -157,7 +181,8 @@ std::optional<net::Admission> Network::onAccept(const net::Address&) {
 
 void Network::greeted(net::FramedConnection& connection, const wire::Hello& hello) {
   if (hello.purpose != wire::Purpose::link) {
-    if (auto stream = connection.detach()) owner_.transfer(std::move(stream), hello);
+    auto stream = connection.detach();
+    if (stream && handler_ != nullptr) handler_->serve(std::move(stream), hello);
     return;
   }
   net::sendWelcome(connection, hello);
@@ -241,7 +266,9 @@ void Network::ask(wire::RegistryRequest request, Answer answer, TimePoint now, E
 
 TimePoint Network::deadline() const {
   if (leaveBy_ != kNever) return nextGoodbyeLook_;
-  return std::min({peer_.deadline(), executor_.deadline(), owner_.deadline()});
+  TimePoint first = std::min(peer_.deadline(), executor_.deadline());
+  for (const auto* timer : timers_) first = std::min(first, timer->deadline());
+  return first;
 }
 
 void Network::tick(TimePoint now) {
@@ -251,7 +278,9 @@ void Network::tick(TimePoint now) {
     if (now >= leaveBy_ || loop_.connectionCount() == 0) loop_.stop();
     return;
   }
-  owner_.tick(now);
+  for (auto* timer : timers_) {
+    if (now >= timer->deadline()) timer->tick(now);
+  }
   step([&](TimePoint, Effects& fx) { peer_.tick(now, fx); });
 }
 

@@ -3,16 +3,23 @@
 //   dialled:   dialling --Welcome--> registry | link              the core hears `opened`
 //                       --Failure, silence, no connection-->      the core hears `failed`
 //   accepted:  --Hello for a link-->              link            the core hears its first message
-//              --Hello for a transfer, a push-->  detached        the owner gets the stream
+//              --Hello for a transfer, a push-->  detached        the handler gets the stream
 //   registry, link --the other end closes--> the core hears `closed`
 //                  --it sends what is no message--> closed, the core hears `failed`
 //
 // The core's effects are carried out by the executor that the simulation uses, too
 // (peer/core/executor.h); it slows links down when a queue is full.
 //
-// Thread rule: everything runs on the loop's thread, but call(), post(), leave() and end(), which
-// any other thread may use. The owner's callbacks are called on the loop's thread and must not
-// block.
+// It calls three interfaces, all on the loop's thread; their functions must not block:
+//
+//   NetworkObserver   what the core has done, from construction to end()
+//   PeerHandler       what the core asks for. Attached once this peer has an id. Without one, match
+//                     jobs, pushes and incoming transfers are dropped; the core has none of them
+//                     before it has joined
+//   LoopTimer         timers of others, any number, from add() to end()
+//
+// Thread rule: everything runs on the loop's thread, but for call(), post(), leave(), end() and an
+// Attachment, which any other thread may use.
 #pragma once
 
 #include <functional>
@@ -22,6 +29,7 @@
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <vector>
 
 #include "common/base/random.h"
 #include "common/net/event_loop.h"
@@ -31,30 +39,45 @@
 #include "common/wire/hello.h"
 #include "peer/core/executor.h"
 #include "peer/core/peer.h"
+#include "peer/shell/loop_timer.h"
+#include "peer/shell/peer_handler.h"
 #include "peer/shell/pending_answers.h"
 
 namespace espalier::peer::shell {
 
+// What the core has done. Runtime implements it.
+class NetworkObserver {
+ public:
+  virtual ~NetworkObserver() = default;
+  virtual void notice(const Notice& notice) = 0;
+  virtual void pushChanged(const PushId& id) = 0;
+  // After each step of the core, when its effects have been carried out.
+  virtual void stepped(const Peer& peer) = 0;
+};
+
 class Network final : private net::ListenerHandler, private net::ConnectionHandler {
  public:
-  struct Owner {
-    std::function<void(const Notice&)> notice;
-    std::function<void(const MatchJob&)> match;
-    std::function<void(SearchUpdate&)> searched;
-    // Connections for a transfer, or for a push.
-    std::function<void(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello)> transfer;
-    std::function<void(PushJob&)> pushJob;
-    std::function<void(const PushId&)> pushChanged;
-    // Called after each step of the core, when its effects have been carried out.
-    std::function<void(const Peer&)> stepped;
-    // A timer of the owner's: when it is due, and what happens then.
-    std::function<TimePoint()> deadline;
-    std::function<void(TimePoint)> tick;
-  };
   using Answer = PendingAnswers::Answer;
 
-  Network(net::EventLoop& loop, Membership::Options options, Owner owner);
+  // While it exists, the network calls the handler. Constructor and destructor wait for the loop's
+  // thread, unless the loop has ended. The network outlives it.
+  class Attachment {
+   public:
+    Attachment(Network& network, PeerHandler& handler);
+    ~Attachment();
+    Attachment(const Attachment&) = delete;
+    Attachment& operator=(const Attachment&) = delete;
+
+   private:
+    Network& network_;
+  };
+
+  // `loop` and `observer` outlive it.
+  Network(net::EventLoop& loop, Membership::Options options, NetworkObserver& observer);
   ~Network();
+
+  // Before the loop runs. The timer outlives the loop's thread.
+  void add(LoopTimer& timer) { timers_.push_back(&timer); }
 
   // Runs `function(peer, now, effects)` on the loop's thread and waits for what it returns.
   // `interrupted` once the loop has stopped.
@@ -102,10 +125,10 @@ class Network final : private net::ListenerHandler, private net::ConnectionHandl
   bool send(const Send& send);
   void close(ConnectionId connection);
   void flush() { loop_.flush(); }
-  void match(const MatchJob& job) { owner_.match(job); }
-  void searched(SearchUpdate& update) { owner_.searched(update); }
-  void pushJob(PushJob& job) { owner_.pushJob(job); }
-  void pushChanged(const PushId& id) { owner_.pushChanged(id); }
+  void match(const MatchJob& job);
+  void searched(SearchUpdate& update);
+  void pushJob(PushJob& job);
+  void pushChanged(const PushId& id) { observer_.pushChanged(id); }
   void notice(const Notice& notice);
   void pauseLinks(ConnectionId except);
   void resumeLinks();
@@ -116,7 +139,9 @@ class Network final : private net::ListenerHandler, private net::ConnectionHandl
 
   net::EventLoop& loop_;
   Random random_;
-  Owner owner_;
+  NetworkObserver& observer_;
+  PeerHandler* handler_ = nullptr;  // the attached one
+  std::vector<LoopTimer*> timers_;
   Peer peer_;
   Executor<Network> executor_{peer_, *this};
   net::HelloHandler greeter_;            // of what was accepted

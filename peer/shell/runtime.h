@@ -3,12 +3,9 @@
 //
 //   made --start--> running --leave--> ended
 //
-// While it runs, one PeerHandler may be attached: the part of the peer that exists only once its id
-// is known (local_peer.h). Without one, match jobs, pushes and incoming transfers are dropped; the
-// core has none of them before it has joined.
+// It publishes what the core has done on the event bus.
 //
-// Thread rule: the handler and the timers are called on the loop's thread and must not block.
-// start(), attach(), detach() and leave() are called from another thread.
+// Thread rule: start(), leave() and join() are called from a thread that is not the loop's.
 #pragma once
 
 #include <atomic>
@@ -27,42 +24,17 @@
 
 namespace espalier::peer::shell {
 
-// What the network needs of a peer that has an id.
-class PeerHandler {
- public:
-  virtual ~PeerHandler() = default;
-  virtual void match(const MatchJob& job) = 0;
-  virtual void searched(SearchUpdate& update) = 0;
-  // A connection whose Hello said `transfer` or `push`.
-  virtual void serve(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello) = 0;
-  virtual void carryOut(PushJob& job) = 0;
-};
-
-// Something that is due at times, on the loop's thread.
-class LoopTimer {
- public:
-  virtual ~LoopTimer() = default;
-  virtual TimePoint deadline() const = 0;
-  virtual void tick(TimePoint now) = 0;  // when the deadline has passed
-};
-
-class Runtime {
+class Runtime final : private NetworkObserver {
  public:
   // `loop` outlives it.
   Runtime(net::EventLoop& loop, const PeerOptions& options);
   // Leaves, if it has not.
-  ~Runtime();
+  ~Runtime() override;
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
-  // Before start(). The timer outlives the loop's thread.
-  void add(LoopTimer& timer) { timers_.push_back(&timer); }
   // An error where the system had no thread for the loop.
   Result<void> start();
-
-  // From now on; once it is detached, or the loop has ended, it is called no more.
-  void attach(PeerHandler& handler);
-  void detach();
 
   // Says goodbye to neighbours and metaserver. The loop ends once that was heard, or after half a
   // second; join() waits for it.
@@ -77,17 +49,15 @@ class Runtime {
   bool joined() const { return reporter_.joined(); }
 
  private:
-  Network::Owner owner();
-  void stepped(const Peer& peer);
-  TimePoint deadline() const;
-  void tick(TimePoint now);
+  // --- NetworkObserver
+  void notice(const Notice& notice) override { reporter_.report(notice); }
+  void pushChanged(const PushId& id) override { events_.publish(PushChanged{id}); }
+  void stepped(const Peer& peer) override;
 
   net::EventLoop& loop_;
   const TimePoint started_ = Clock::now();
   EventBus events_;
   // --- the loop's thread only
-  PeerHandler* handler_ = nullptr;
-  std::vector<LoopTimer*> timers_;
   bool greeted_ = false;
   std::uint64_t members_ = 0;  // as was published last
   // ---

@@ -21,7 +21,7 @@ constexpr EventKinds kLinksChanged = kindsOf<JoinEnded, LinkUp, LinkDown>();
 }  // namespace
 
 TopologyStore::TopologyStore(Runtime& runtime) : runtime_(runtime) {
-  runtime_.add(*this);
+  runtime_.network().add(*this);
   runtime_.events().listen([this](const Event& event) {
     if ((kLinksChanged & (EventKinds{1} << event.index())) == 0) return;
     if (!runtime_.joined()) return;

@@ -17,6 +17,7 @@
 #include "common/base/guarded.h"
 #include "common/base/result.h"
 #include "common/wire/registry.h"
+#include "peer/shell/loop_timer.h"
 #include "peer/shell/runtime.h"
 
 namespace espalier::peer::shell {
