@@ -1,6 +1,6 @@
-// Exponential backoff: the pause between two retries doubles from `least` to `most`. Each is a
-// random one of the upper half of that, so that peers that failed together do not retry together.
-// Does no I/O. Not thread-safe.
+// Exponential backoff: the pause between two retries doubles from `least` to `most`. Each pause is
+// random within the upper half of that value, so that peers that failed together do not retry
+// together. Does no I/O. Not thread-safe. Used by cores and shells.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Time as every part of the program sees it. Cores never read a clock: they are handed `now`. A
-// shell reads the monotonic clock; a simulation counts from zero.
+// The types of time, and the monotonic clock. Only shells read the clock. A core gets `now` as an
+// argument, so a simulation can count from zero.
 #pragma once
 
 #include <chrono>

@@ -11,10 +11,10 @@
 
 namespace espalier {
 
-// What a host may be: an IPv4 address (four decimal numbers), an IPv6 address, or a DNS name as RFC
-// 1123 has it: letters, digits, hyphens and dots, of at most limits::kHostBytes, whose last part is
-// no number. No brackets, and a colon only in an IPv6 address: what Endpoint::text() writes,
-// Endpoint::parse() reads back.
+// A host is an IPv4 address (four decimal numbers), an IPv6 address, or a DNS name of RFC 1123
+// (letters, digits, hyphens, dots; the last part is not a number). At most limits::kHostBytes. No
+// brackets, and a colon only in an IPv6 address, so that Endpoint::parse() reads back what
+// Endpoint::text() writes.
 bool isHost(std::string_view text);
 // The same, or the address of a link of this machine, "fe80::1%eth0", which a user may name. A
 // scope has no meaning on other machines, so it is never received or sent.

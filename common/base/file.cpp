@@ -24,7 +24,7 @@ Error isOther(std::string_view what, const std::string& path, mode_t mode, Error
   return {code, fmt::format("cannot {} {}: it is {}", what, escaped(path), kindOfFile(mode))};
 }
 
-// The path names what is open already, as /dev/stdout: there is no name to replace.
+// The path names an open file, such as /dev/stdout: there is no name to replace.
 bool isOpenFile(const std::string& path) {
   return path.starts_with("/proc/");
 }

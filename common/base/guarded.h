@@ -3,7 +3,7 @@
 //   Guarded<Registry> registry;
 //   auto reply = registry.with([&](Registry& r) { return r.join(request); });
 //
-// Thread-safe. The function runs under the lock: it must not block on a socket or a disk, call back
+// Thread-safe. The function runs under the lock. It must not block on a socket or a disk, call back
 // into the owner, or hand out a reference to the data.
 #pragma once
 

@@ -13,8 +13,8 @@ namespace espalier {
 std::optional<std::string> homeFolder();
 
 // `path` with `home` in place of a leading `~` that stands alone or before a slash. Errors of the
-// code `usage`: `~name`, which nobody looks up here, and a home that is not known or no absolute
-// path. Every other path is returned as it is.
+// code `usage`: `~name`, because home folders of other users are not looked up; and a home that is
+// unknown or not an absolute path. Every other path is returned unchanged.
 Result<std::string> expandHome(std::string_view path, const std::optional<std::string>& home);
 
 }  // namespace espalier

@@ -17,9 +17,9 @@
 
 namespace espalier {
 
-// The name a user gave a peer: 1 to 64 bytes of UTF-8 without white space, control and invisible
-// characters, ':' or '/', that does not begin with a dot. The same rule for options, prompts, files
-// and the network. A default-constructed PeerId is empty and names no peer.
+// The name that a user gave a peer: 1 to 64 bytes of UTF-8 without white space, control and
+// invisible characters, ':' or '/', and without a dot at the beginning. The same rule holds for
+// options, prompts, files and the network. A default-constructed PeerId is empty and names no peer.
 class PeerId {
  public:
   PeerId() = default;
@@ -59,16 +59,16 @@ struct Bytes {
 
 // Proves that a peer is the one that joined under an id before: random, kept in its state folder.
 using InstanceKey = Bytes<16, struct InstanceKeyTag>;
-// A search, wherever it is being relayed: random.
+// Names a search at every peer that relays it: random.
 using QueryId = Bytes<16, struct QueryIdTag>;
 // A SHA-256 digest.
 using Digest = Bytes<32, struct DigestTag>;
 // The BEP 52 `pieces root` of a file; all zero for an empty one.
 using FileRoot = Digest;
 
-// Lower-case hexadecimal, two digits a byte; and back, of either case.
+// Lower-case hexadecimal, two digits a byte. The reverse takes either case.
 std::string toHex(std::string_view raw);
-// False unless `hex` has two digits for each byte of `raw`, which is then filled.
+// Fills `raw`. False unless `hex` has two digits for each byte of `raw`.
 bool fillFromHex(std::string_view hex, std::span<std::uint8_t> raw);
 template <typename Id>
 std::optional<Id> fromHex(std::string_view hex) {
@@ -79,12 +79,12 @@ std::optional<Id> fromHex(std::string_view hex) {
 Result<FileRoot> parseFileRoot(std::string_view hex);
 
 // A connection of this process, unique for its lifetime. Outgoing ones are numbered by the core
-// that dials them (odd), incoming ones by the shell that accepted them (even), so that neither has
-// to ask the other.
+// that dials them (odd), incoming ones by the shell that accepts them (even). So neither has to ask
+// the other.
 enum class ConnectionId : std::uint64_t {};
 
-// The place of a peer in the order of joining, given by the metaserver: 1, 2, 3 …; unique in a
-// network, kept over a re-attachment and a restart of the metaserver. 0: not given yet.
+// A peer's number in the order of joining, assigned by the metaserver: 1, 2, 3 …; unique in a
+// network, kept over a re-attachment and a restart of the metaserver. 0: not assigned yet.
 enum class JoinOrder : std::uint64_t {};
 inline constexpr JoinOrder kNoOrder{0};
 

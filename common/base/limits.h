@@ -1,9 +1,9 @@
-// Every bound on what comes from outside: from the network, from a user, from a file that somebody
-// may have edited. And every time-out. Each with its reason. What a limit ties to another is
-// asserted at the end.
+// The bounds on outside input (from the network, from users, from files that a user can edit), and
+// the timeouts. Each has its reason. Assertions at the end of a section check how limits depend on
+// each other.
 //
-// Constants that only tune (how long to pause, how much to do at once, from which size on another
-// way is faster) stand beside the code that they tune. tests/tidy (limits_file) knows a bound by
+// Tuning constants (the length of a pause, the size of a batch, the size above which another method
+// is faster) stand beside the code that they tune. tests/tidy (limits_file) recognises a bound by
 // its name (kMax…, …Limit, …Timeout, …Capacity), or because a size is compared to it.
 #pragma once
 
@@ -16,7 +16,7 @@ namespace espalier::limits {
 using namespace std::chrono_literals;
 
 // --- frames
-// A control frame's payload: large enough for 200 hits, small enough that a hostile length does no
+// The payload of a frame: large enough for 200 hits, small enough that a hostile length does no
 // harm.
 inline constexpr std::size_t kFrameBytes = 64 * 1024;
 inline constexpr std::size_t kFrameHeaderBytes = 4;
@@ -32,20 +32,20 @@ inline constexpr std::size_t kPathBytes = 4096;     // PATH_MAX
 inline constexpr std::size_t kMessageBytes = 1024;  // an error's sentence on the wire
 
 // --- the tree
-inline constexpr unsigned kMinLinks = 2;            // with one link a peer could relay nothing
+inline constexpr unsigned kMinLinks = 2;            // a peer with one link cannot relay
 inline constexpr unsigned kMaxLinks = 64;           // a referral names every child of a full peer
 inline constexpr std::size_t kContacts = 16;        // enough to survive many deaths at once
 inline constexpr std::size_t kPendingAttaches = 8;  // joiners that wait for a fresh heartbeat
 // The most by which one message may raise a sequence number.
 inline constexpr std::uint64_t kSequenceJump = 1ull << 32;
 inline constexpr std::uint64_t kSequenceNumbers = 1ull << 62;  // one more never wraps around
-inline constexpr std::uint32_t kDepth = 1u << 20;              // a line of all members
+inline constexpr std::uint32_t kDepth = 1u << 20;              // a chain of all members
 inline constexpr auto kHeartbeatIntervalLeast = 100ms;         // what a metaserver may ask for
 inline constexpr auto kHeartbeatIntervalMost = 10min;
 inline constexpr auto kHeartbeatInterval = 2s;
-inline constexpr auto kSilence = 6s;    // three heartbeats lost
-inline constexpr auto kStall = 1500ms;  // a gap in our own time: this process was stopped
-inline constexpr std::size_t kKnownContacts = 64;  // kept for when all nearer ones are gone
+inline constexpr auto kSilence = 6s;               // three heartbeats lost
+inline constexpr auto kStall = 1500ms;             // a longer gap in time: this process was stopped
+inline constexpr std::size_t kKnownContacts = 64;  // used when all nearer ones are gone
 inline constexpr std::size_t kWalk = 1u << 16;     // referrals that one seeker follows in a pass
 inline constexpr auto kSlotRetry = 200ms;          // of the same slot
 inline constexpr auto kPassFirst = 300ms;          // between two passes over the contacts: doubles
@@ -56,12 +56,12 @@ inline constexpr auto kBecomeRootAfter = 1s;
 inline constexpr auto kReconnectLeast = 200ms;
 inline constexpr auto kReconnectMost = 5s;
 inline constexpr std::size_t kRootChildren = 4;  // of the contacts, those beside the ancestors
-inline constexpr auto kHoldTimeout = 15s;  // a joiner that waits for a fresh heartbeat from afar
+inline constexpr auto kHoldTimeout = 15s;  // a joiner that waits for a heartbeat of a remote root
 inline constexpr auto kGossipInterval = 50ms;  // counts and lineages are sent at most that often
-inline constexpr auto kContactsAfter = 500ms;  // an orphan asks only the metaserver so long
-inline constexpr auto kSeekAgain = 2s;         // and asks it again that often
-inline constexpr auto kAttachTimeout = 2s;     // of one attempt with a silent candidate
-inline constexpr auto kReferralRetry = 5s;     // a newcomer retries its slot for so long
+inline constexpr auto kContactsAfter = 500ms;  // before that an orphan asks only the metaserver
+inline constexpr auto kSeekAgain = 2s;         // interval at which it asks the metaserver
+inline constexpr auto kAttachTimeout = 2s;     // of one attempt
+inline constexpr auto kReferralRetry = 5s;     // how long a newcomer retries its slot
 inline constexpr auto kRejoinWait = 6s;        // a restarted metaserver waits for its members
 inline constexpr std::uint64_t kMembers = 1u << 20;  // the registry's size: 2 KiB each, 2 GiB
 // Of a metaserver: a line a member, with host and id of full length, order, port, key.
@@ -69,13 +69,13 @@ inline constexpr std::uint64_t kStateFileBytes = kMembers * (kHostBytes + kPeerI
 inline constexpr auto kStateCheck =
     500ms;  // whether the state folder is still there: six cheap calls
 inline constexpr auto kStateAwaited = 3s;  // a removed one comes back within this, or never
-inline constexpr std::size_t kDamagedLinesTold = 20;  // of a file of state, in the log
+inline constexpr std::size_t kDamagedLinesTold = 20;  // of a state file, in the log
 inline constexpr std::size_t kMarkerBytes =
     4096;  // of a state folder; a newer version may say more
 inline constexpr std::size_t kKeyFileBytes = 4096;  // the same
-inline constexpr unsigned kDamagedKept = 9;         // damaged files of one name, kept beside it
-// Messages of neighbours that a peer passes on, or raises its sequence number for: enough for fifty
-// contacts a second without a metaserver, and for a storm of joiners.
+inline constexpr unsigned kDamagedKept = 9;         // copies of damaged files of one name
+// Messages of neighbours that a peer forwards, or for which it raises its sequence number: enough
+// for fifty contacts a second without a metaserver, and for many joiners at once.
 inline constexpr std::size_t kTreeActsPerSecond = 200;
 
 // --- joining
@@ -91,23 +91,23 @@ inline constexpr auto kAbsentKept = 10min;
 inline constexpr std::uint64_t kOrdersUnwritten = 4096;
 inline constexpr auto kUnwrittenBelieved = 30s;  // twice kReconnectMost is enough
 
-// Peers that could not take a seeker in, as far as the metaserver remembers: more than a pass.
+// Peers to which a seeker could not attach, as the metaserver remembers them: more than one pass.
 inline constexpr std::size_t kFailedReferrals = 8;
 
 // --- connections
-inline constexpr auto kProbeTimeout = 2s;  // a member of before: does it still listen?
+inline constexpr auto kProbeTimeout = 2s;  // does a former member still listen?
 inline constexpr std::size_t kProbes =
-    256;  // at once; of those that were just lost also so many wait
-inline constexpr std::size_t kDialBacks = 32;     // connections by which peers are tried, at once
+    256;  // at once; as many for members that were just lost wait
+inline constexpr std::size_t kDialBacks = 32;     // at once, which test whether peers are reachable
 inline constexpr std::size_t kLookUps = 16;       // of hosts' names, at once: a thread each
 inline constexpr std::size_t kLookUpsKept = 4;    // of them, for names that this user gave
 inline constexpr std::size_t kHostAddresses = 8;  // of one name: more than a machine has
 inline constexpr auto kLookUpPatience = 10s;      // the system's for two servers
 inline constexpr int kListenBacklog = 4096;       // a storm of joins
 inline constexpr std::size_t kConnections = 100'000;  // the limit of descriptors is usually lower
-inline constexpr auto kHelloTimeout = 5s;             // a connection that never says what it is for
-// Of a link's queue: above the first its sources are slowed, below the second no longer; at the
-// third the link is closed, because its reader takes nothing.
+inline constexpr auto kHelloTimeout = 5s;             // for the first frame of a connection
+// A link's send queue: above the first its sources are slowed down, below the second no longer. At
+// the third the link is closed, because the other end does not read.
 inline constexpr std::size_t kQueueHighBytes = 512 * 1024;
 inline constexpr std::size_t kQueueLowBytes = 128 * 1024;
 inline constexpr std::size_t kQueueCloseBytes = 8 * 1024 * 1024;
@@ -127,17 +127,17 @@ inline constexpr auto kGoodbyeTimeout = 2s;  // for the last bytes before a clos
 
 // --- searches
 inline constexpr std::size_t kHitsPerPeer = 200;
-inline constexpr std::size_t kHitsPerQuery = 20'000;  // kept of what the links of a peer bring
-// A link may bring the hits of so many peers more than are known behind it, and of a quarter more,
-// because the number is known late while peers join.
+inline constexpr std::size_t kHitsPerQuery = 20'000;  // kept of those that arrive over all links
+// Hits of a link are accepted for so many peers more than are known behind it, and for a quarter
+// more, because the number is known late while peers join.
 inline constexpr std::uint64_t kPeersBehindSlack = 2;
 // Each of them may be named as missing, as still indexing, and as having more hits.
 inline constexpr std::uint64_t kNamesPerPeer = 3;
 // Steps of comparing a hit with its query, for a byte of its name: enough for usual patterns.
-// Beyond them a link has so many steps a second, and at once (20 to 40 ms of the event loop): a
+// Beyond that a link has so many steps a second, and as a burst (20 to 40 ms of the event loop): a
 // pattern made to be slow takes 4 million for a hit.
 inline constexpr std::uint64_t kMatchStepsPerByte = 4;
-inline constexpr std::uint64_t kFoldStepsPerByte = 16;  // of a name that is not ASCII, about
+inline constexpr std::uint64_t kFoldStepsPerByte = 16;  // about, of names beyond ASCII
 inline constexpr double kMatchStepsPerSecond = 20e6;
 inline constexpr std::size_t kOpenQueries = 512;  // at one peer
 inline constexpr double kQueriesPerSecond = 50;   // a link's token bucket
@@ -149,7 +149,7 @@ inline constexpr std::uint64_t kJoinOrder = 1ull << 48;     // no peer can have 
 inline constexpr std::size_t kCoverageRangesKept = 16'384;  // a query; of 32,000 peers and more
 inline constexpr std::size_t kMissingKept = 1024;           // a query, of those named by others
 inline constexpr std::size_t kHoldersKept = 4096;           // a query: how many hits each has
-inline constexpr std::uint64_t kMoreHits = 1ull << 32;  // of one peer: it cannot have more files
+inline constexpr std::uint64_t kMoreHits = 1ull << 32;  // of one peer; it cannot share more files
 // Of all relayed queries, to repeat them after a heal.
 inline constexpr std::size_t kHitsKeptBytes = 32u << 20;
 inline constexpr std::size_t kQueriesQueued = 64;        // a link, beyond its token bucket
@@ -159,11 +159,11 @@ inline constexpr std::size_t kBranchesDown = 64;         // a query: links lost 
 inline constexpr auto kSearchBudget = 3000ms;            // and for each member
 inline constexpr auto kSearchBudgetMember = 250ms;       // a hop down and back across an ocean
 inline constexpr auto kSearchBudgetMost = 60'000ms;
-inline constexpr auto kSearchHop = 200ms;          // what a hop keeps for the way of its answer
-inline constexpr auto kSearchBudgetLeast = 100ms;  // with less a peer could answer nothing
+inline constexpr auto kSearchHop = 200ms;          // a hop keeps this for the way of its answer
+inline constexpr auto kSearchBudgetLeast = 100ms;  // no peer could answer in less
 inline constexpr auto kSearchGrace = 1500ms;       // for a lost branch to come back
-inline constexpr auto kSearchLinger = 2000ms;  // answers are relayed so long after the time is up
-inline constexpr auto kCoverageDelay = 50ms;   // coverage alone waits for more
+inline constexpr auto kSearchLinger = 2000ms;      // in which late answers are relayed
+inline constexpr auto kCoverageDelay = 50ms;       // coverage without hits waits for more
 
 // --- files
 inline constexpr std::size_t kBlockBytes = 16 * 1024;    // BEP 52
@@ -175,47 +175,47 @@ inline constexpr std::uint64_t kChunksWanted = 4096;  // a list of 128 KiB
 
 // --- the share
 inline constexpr std::size_t kSharedFiles = 1u << 20;  // of one peer: some 200 bytes each
-inline constexpr std::size_t kShareListPaths = 1000;   // what a user shared or unshared by hand
+inline constexpr std::size_t kShareListPaths = 1000;   // shared or unshared by commands
 inline constexpr std::size_t kShareListBytes = 8 * kShareListPaths * kPathBytes;
-// Of a shared file's name, with its folders: a file that cannot be asked for by its name is not
+// A shared file's name with its folders. A file whose name does not fit into a query is not
 // announced.
 inline constexpr std::size_t kSharedNameBytes = kPatternBytes;
 inline constexpr std::size_t kShareCommands = 64;       // share and unshare that wait for the index
-inline constexpr std::size_t kPostedNames = 10'000;     // files to look at again; more: a new scan
+inline constexpr std::size_t kPostedNames = 10'000;     // files to check again; else a new scan
 inline constexpr std::size_t kPostedVersions = 10'000;  // verified files; others are hashed again
 inline constexpr std::size_t kRechecks = 64;            // roots that wait to be hashed again
-inline constexpr auto kRecheckAgain = 10min;  // of one root: any peer can claim that it is damaged
-// Between the verification of a download and its rename, which changes the ctime.
+inline constexpr auto kRecheckAgain = 10min;  // of one root: any peer can report it as damaged
+// Between the verification of a download and its rename. The rename changes the ctime.
 inline constexpr auto kRenameWithin = 10s;
 inline constexpr std::size_t kFolderWatches = 100'000;  // of inotify, 1 KiB of the kernel's each
 inline constexpr auto kRescanInterval = 30s;            // where folders cannot be watched
-inline constexpr auto kFolderCheckInterval = 2s;  // whether the share is still there: one stat
-inline constexpr std::size_t kChunkListCacheBytes = 4u << 20;  // lists of files being served
-inline constexpr std::size_t kToldPaths = 1000;                // what cannot be shared and was told
-inline constexpr std::size_t kHashReadBytes = 256 * 1024;      // fits the cache of a core
-inline constexpr std::uint64_t kHashSegmentBytes = 64ull << 20;  // of a file that lanes share
+inline constexpr auto kFolderCheckInterval = 2s;        // whether the share still exists: one stat
+inline constexpr std::size_t kChunkListCacheBytes = 4u << 20;    // lists of files being served
+inline constexpr std::size_t kToldPaths = 1000;                  // reported as not shareable
+inline constexpr std::size_t kHashReadBytes = 256 * 1024;        // fits the cache of a core
+inline constexpr std::uint64_t kHashSegmentBytes = 64ull << 20;  // of a file, for one lane
 
 // --- transfers
 inline constexpr std::uint64_t kFileChunks = kFileBytes / kChunkBytesMax;  // a list of 32 MiB
 inline constexpr std::size_t kHashesPerFrame = 1024;                       // 32 KiB, half a frame
 inline constexpr std::uint32_t kChunksPerRequest = 1024;  // 1 GiB at least is asked for at once
-// Which chunks a holder of parts has: a bit each. Of files above 4 TiB parts are not given on.
+// The chunks that a holder of a part has, one bit each. Parts of files above 4 TiB are not served.
 inline constexpr std::size_t kHeldBytes = 32 * 1024;
 inline constexpr std::size_t kListPageFiles = 256;  // also bounded by the frame
-inline constexpr std::size_t kListFiles = 100'000;  // what `list PEER` takes from a peer
-// Bytes a second. Below the least a slice takes so long that the other end would give up.
+inline constexpr std::size_t kListFiles = 100'000;  // read by `list PEER` from a peer
+// Bytes a second. Below the least one slice takes so long that the other end times out.
 inline constexpr std::uint64_t kRateLeast = 10'000;
 inline constexpr std::uint64_t kRateMost = 1'000'000'000'000;
 inline constexpr std::size_t kUploadSlots = 8;     // threads that serve
-inline constexpr auto kUploadTurn = 10s;           // then the next in the queue has it
-inline constexpr auto kUploadIdle = 1s;            // without a request, then its turn ends
+inline constexpr auto kUploadTurn = 10s;           // then the next asker in the queue gets the slot
+inline constexpr auto kUploadIdle = 1s;            // a turn ends without a request for so long
 inline constexpr std::size_t kUploadQueue = 64;    // askers that wait for a slot
 inline constexpr std::size_t kFetchSources = 16;   // threads that fetch one file
 inline constexpr std::size_t kFetchHolders = 256;  // of one file, known to its fetch
 // Backoff of searching for more holders of a file that is being fetched.
 inline constexpr auto kSeekHoldersFirst = 1s;
 inline constexpr auto kSeekHoldersMost = 60s;
-inline constexpr auto kHeldInterval = 500ms;  // a holder of parts is asked what it has by now
+inline constexpr auto kHeldInterval = 500ms;  // between two requests for a holder's chunks
 // Chunks on their way from one source: half a second's at 2 GB/s.
 inline constexpr std::size_t kAskedPerSource = 1024;
 inline constexpr std::size_t kFetchLanes = 8;             // threads that hash and write one file
@@ -223,7 +223,7 @@ inline constexpr std::size_t kChunksForLanes = 4;         // received before a l
 inline constexpr std::size_t kAskersPerChunk = 4;         // in the end game, silent ones included
 inline constexpr std::size_t kManyFiles = 100'000;        // fetched by one `get DIR/`
 inline constexpr std::size_t kManyAhead = 512;            // small files on their way from a holder
-inline constexpr std::size_t kManyAheadBytes = 8u << 20;  // and so much of them
+inline constexpr std::size_t kManyAheadBytes = 8u << 20;  // and their total size
 inline constexpr std::size_t kManyBatchFiles = 256;       // synced at once: a descriptor each
 inline constexpr std::size_t kManyBatchBytes = 16u << 20;
 inline constexpr std::size_t kManyFolders = 128;  // kept open
@@ -241,46 +241,46 @@ static_assert(kWaitingInterval * 3 <= kTransferSilence);
 static_assert(kHashesPerFrame * 32 + kPathBytes + 64 < kFrameBytes, "a list's part fits a frame");
 // --- pushes
 inline constexpr std::size_t kPushes = 16;              // a peer takes part in at once
-inline constexpr std::size_t kPushesRemembered = 1024;  // those that are over: not taken up again
+inline constexpr std::size_t kPushesRemembered = 1024;  // ended pushes
 inline constexpr std::size_t kPushFiles = 2048;         // also bounded by the frame
 inline constexpr std::size_t kPushTargets = 256;        // named with --to
 inline constexpr std::size_t kPushMessageBytes = kFrameBytes - 1024;  // a link's envelope fits too
 inline constexpr std::size_t kPushReasonBytes = 256;
 inline constexpr std::size_t kLedgerEntries = 16'384;      // 1 MiB a push, reasons aside
 inline constexpr std::uint32_t kLedgerVersion = 1u << 20;  // how often a peer may come back
-// How far a version may be ahead of the known one: enough for any history, while a liar needs many
-// messages to use up the numbers of another peer.
+// How far a version may be ahead of the known one: enough for any history, and an attacker needs
+// many messages to use up the numbers of another peer.
 inline constexpr std::uint32_t kLedgerVersionJump = 1024;
-// Of a link: four a second, and a burst while a chain forms. The entry of each peer of a branch
-// climbs that branch by itself, and the first peer of the next branch waits for the last of them.
+// Flushes of a link: four a second, and a burst while a chain forms. The entry of each peer of a
+// branch climbs that branch by itself, and the next branch waits for the last of them.
 inline constexpr std::size_t kLedgerFlushes = 64;
 inline constexpr auto kLedgerWindow = 16s;
-inline constexpr auto kLedgerDelay = 5ms;  // a change waits so long for more of its kind, each hop
+inline constexpr auto kLedgerDelay = 5ms;  // a change waits for further changes, each hop
 inline constexpr std::size_t kLedgerFlushBytes = 256 * 1024;  // at once: a link's queue stays short
-inline constexpr auto kPushForming = 1s;     // the chain waits so long for those that come before
-inline constexpr auto kPushSettling = 5s;    // and so long it may still change by itself
+inline constexpr auto kPushForming = 1s;     // how long the chain waits for earlier peers
+inline constexpr auto kPushSettling = 5s;    // how long it may still change by itself
 inline constexpr auto kPushGone = 4s;        // a link that was lost may have healed elsewhere
-inline constexpr auto kPushSourceRest = 3s;  // a source that failed is not asked again before
+inline constexpr auto kPushSourceRest = 3s;  // until a failed source is asked again
 inline constexpr auto kPushKept = 10min;     // after the last change, for late joiners
-inline constexpr auto kPushAwaited = 24h;    // the same while a peer takes it
+inline constexpr auto kPushAwaited = 24h;    // the same while a peer still receives it
 // Each hop adds the time of one chunk, and of the list of hashes, which is 1/2,048 of the file and
 // at most 8 MiB: from 16 GiB on chunks grow.
 inline constexpr std::uint64_t kPushChunkBytes = 64 * 1024;
 inline constexpr std::uint64_t kPushListHashes = 1u << 18;
-// A chain has so many takers at most, and each behind the first one wants so many chunks: then what
-// they wait for each other is 6 % of the time at most, about what connections that share a line
-// unfairly cost. Other pushes use stripes.
+// A chain has at most so many receivers, and needs so many chunks for each of them but the first.
+// Then waiting for each other costs at most 6 % of the time, about as much as the unfairness of
+// connections that share a line. Other pushes use stripes.
 inline constexpr std::size_t kPushChainTakers = 32;
 inline constexpr std::uint64_t kPushChainChunks = 16;
 inline constexpr std::size_t kPushAhead = 256;     // chunks asked for from one source
-inline constexpr auto kPushGathering = 2ms;        // of arriving bytes is read at once
+inline constexpr auto kPushGathering = 2ms;        // arriving bytes of that time are read at once
 inline constexpr std::size_t kPushFilesOpen = 64;  // of one push, on their way in
-inline constexpr std::size_t kPushSlots = 16;  // threads that serve pushes; others are told `busy`
-inline constexpr auto kPushWaiting = 1s;       // a sign of life to a taker that waits for a chunk
-inline constexpr auto kPushSilence = 5s;       // no byte from a source: another one is asked
-inline constexpr auto kPushPatience = 30s;     // signs of life, but no chunk
-// In addition for each hop from the sender: the first chunk comes later there, and where a chain
-// stalls the nearest peer finds another source before all peers behind it search for one, too.
+inline constexpr std::size_t kPushSlots = 16;      // threads that serve pushes; else `busy`
+inline constexpr auto kPushWaiting = 1s;           // a sign of life to a receiver that waits
+inline constexpr auto kPushSilence = 5s;           // no byte from a source: the receiver changes it
+inline constexpr auto kPushPatience = 30s;         // signs of life, but no chunk
+// In addition for each hop from the sender: the first chunk arrives later there, and if a chain
+// stalls, the nearest peer changes its source before all peers behind it do.
 inline constexpr auto kPushPatienceHop = 250ms;
 static_assert(kPushWaiting * 3 <= kPushSilence && kPushSilence < kPushPatience);
 static_assert(kPushTargets * (kPeerIdBytes + 8) + kPathBytes < kPushMessageBytes);
@@ -293,11 +293,11 @@ inline constexpr std::size_t kCommandWords = 4096;  // a glob that the user's sh
 inline constexpr std::size_t kControlLineBytes = 768 * 1024;
 inline constexpr std::size_t kControlOutputBytes = 16 * 1024;  // of text in one line of an answer
 inline constexpr std::size_t kControlSessions = 16;  // commands given at once; a thread each
-inline constexpr auto kControlGrace = 2s;     // a cancelled command says so within this, or is left
-inline constexpr auto kControlProbe = 2s;     // without a byte from a running program: is it alive?
-inline constexpr auto kControlPatience = 8s;  // a program that was stopped has so long to answer
+inline constexpr auto kControlGrace = 2s;            // for a cancelled command to end
+inline constexpr auto kControlProbe = 2s;     // of silence before a running program is probed
+inline constexpr auto kControlPatience = 8s;  // for a program that was stopped to answer
 inline constexpr std::size_t kControlMessages = 64;  // unread; a client sends one and waits
-inline constexpr std::size_t kEventsQueued = 256;    // for one subscriber, which is slow
+inline constexpr std::size_t kEventsQueued = 256;    // for one slow subscriber
 inline constexpr std::size_t kHeardNames = 10'000;   // of files, for completion
 inline constexpr std::size_t kHeardNamesBytes = 1 << 20;
 inline constexpr std::size_t kBackgroundCommands = 32;  // with &, at one prompt; a thread each
@@ -309,7 +309,7 @@ inline constexpr int kLinkHops = 40;              // symbolic links behind each 
 inline constexpr auto kDeviceWait = 1s;           // for room in a pipe that takes no more
 inline constexpr auto kProgressInterval = 100ms;  // ten redraws a second
 inline constexpr auto kEventInterval = 1s;        // of a download's progress as JSON
-inline constexpr auto kProgressDelay = 300ms;     // what is over sooner needs no progress bar
+inline constexpr auto kProgressDelay = 300ms;     // a shorter command gets no progress bar
 
 static_assert(kControlSessions + kBackgroundCommands < kShareCommands, "none is ever refused");
 static_assert(kQueueLowBytes < kQueueHighBytes && kQueueHighBytes < kQueueCloseBytes);

@@ -19,8 +19,8 @@ Result<Level> parseLevel(std::string_view text);
 void setLevel(Level level);
 bool enabled(Level level);
 
-// Gets each line instead of standard error. A prompt prints it above the line being typed. Called
-// from any thread; nullptr restores standard error.
+// The sink gets each line in place of standard error. A prompt prints it above the line being
+// typed. The sink is called from any thread; nullptr restores standard error.
 using Sink = void (*)(std::string_view line, void* context);
 void setSink(Sink sink, void* context);
 

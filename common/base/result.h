@@ -1,6 +1,6 @@
-// What an operation that can be expected to fail returns: a value, or an Error that says what
-// failed, with which values, and what happens next. A broken invariant of our own asserts instead;
-// what a peer sends never does.
+// The result of an operation that can fail: a value, or an Error that says what failed, with which
+// values, and what happens next. A broken invariant of this program asserts instead. Input from a
+// peer never asserts.
 //
 //   Result<int> parsePort(std::string_view text);
 //   auto port = parsePort("80x");
@@ -17,14 +17,14 @@
 
 namespace espalier {
 
-// Why something failed. One table (result.cpp) maps each to the exit code that scripts see;
-// protocol.md to the number on the wire, which is the enumerator's value, so these never change.
+// Why something failed. One table (result.cpp) maps each code to the exit code of the program. The
+// number on the wire (protocol.md) is the enumerator's value, so these values never change.
 enum class ErrorCode : int {
   failed = 1,          // not found, several files of that name
   partial = 3,         // partly done
-  usage = 64,          // the command was not of its form
-  unavailable = 69,    // the metaserver is out of reach
-  io = 74,             // a disk or a socket failed
+  usage = 64,          // the command is malformed
+  unavailable = 69,    // the metaserver cannot be reached
+  io = 74,             // I/O error of a disk or a socket
   timeout = 75,        // timed out, or not found while answers are missing
   protocol = 76,       // a hash or the protocol did not match
   refused = 77,        // join word, id in use
@@ -35,7 +35,7 @@ enum class ErrorCode : int {
 // The process's exit code for an error: 0 to 255.
 int exitCode(ErrorCode code);
 
-// The code a peer put on the wire; a number that this version does not know is `failed`.
+// The code that a peer sent. A number that this version does not know is `failed`.
 ErrorCode errorCodeFromWire(unsigned number);
 
 struct Error {

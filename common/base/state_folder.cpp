@@ -55,7 +55,7 @@ Result<FileDescriptor> openIt(const std::string& path) {
   if (folder) return folder;
   const int reason = errno;
   struct stat status {};
-  // A user who may not even list the folder is told why.
+  // The reason for a user who may not even list the folder.
   if (reason == EACCES && ::stat(path.c_str(), &status) == 0 && status.st_uid != ::geteuid()) {
     return belongsTo(status.st_uid, path);
   }
@@ -89,7 +89,7 @@ Result<void> checkMarker(int folder, const std::string& path) {
                            escaped(marker), kStateMarker)};
 }
 
-// A folder of an older version, or one that was just made by hand, gets its marker.
+// A folder of an older version, or one that a user has just made, gets its marker.
 Result<void> mark(int folder, const std::string& path) {
   const auto marker = regularFile(folder, kStateMarker);
   if (marker && marker->st_size > 0) return {};

@@ -16,18 +16,18 @@ bool isUtf8(std::string_view text);
 // The beginning of `text`, at most that many bytes, not cut within a character.
 std::string_view cutUtf8(std::string_view text, std::size_t mostBytes);
 
-// The first code point that no name may have: white space (also Unicode's), a control character,
-// or one that shows nothing (common/base/invisible.h). `text` is UTF-8.
+// The first code point that is not allowed in names: white space (all of Unicode's), a control
+// character, or an invisible one (common/base/invisible.h). `text` is UTF-8.
 std::optional<char32_t> findUnseen(std::string_view text);
 
-// The same text with control characters, invalid UTF-8 and invisible characters as \n, \t, \xNN or
-// \u{NNNN}, and the backslash doubled: safe for a terminal and for the log. Text without any of
-// these is unchanged. Joiners and variation selectors stay where they shape the character before
-// them: behind one that is visible and not ASCII.
+// The same text, safe for a terminal and for the log: control characters, invalid UTF-8 and
+// invisible characters become \n, \t, \xNN or \u{NNNN}, and backslashes are doubled. Text without
+// any of these is unchanged. Joiners and variation selectors stay behind a character that is
+// visible and not ASCII, because they change its form.
 std::string escaped(std::string_view text);
 
-// Compact JSON text that is safe to print and still the same JSON: control (but the line feed) and
-// bidirectional characters as \uXXXX, malformed UTF-8 as U+FFFD.
+// The same JSON, safe to print: control characters (except the line feed) and bidirectional ones
+// become \uXXXX, malformed UTF-8 becomes U+FFFD.
 std::string escapedJson(std::string_view json);
 
 // 12 B · 3.1 MB · 1.0 GB (powers of 1000, as disks and networks are sold).

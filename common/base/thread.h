@@ -1,6 +1,6 @@
-// Starts threads. std::thread throws where the system has no thread left (RLIMIT_NPROC, a cgroup's
-// limit on processes, memory). Every thread of the programs is started here instead, so that its
-// owner handles that error: it does the work in another way, refuses it, or fails.
+// Starts threads. std::thread throws when the system has no thread left (RLIMIT_NPROC, a cgroup's
+// limit on processes, memory). Here that is an error, which the owner handles: it does the work in
+// another way, refuses it, or fails. All threads of the programs are started here (tests/tidy).
 #pragma once
 
 #include <functional>

@@ -1,13 +1,13 @@
 // Characters, canonical equivalence and case: the only place that decodes UTF-8 or folds case.
 //
-// Two spellings of one text are compared in the form NFC (ö as one character, however it was
-// typed). Comparisons that ignore case use Unicode's full case folding (Straße = STRASSE,
-// Σ = σ = ς), as the canonical caseless match of the Unicode Standard, D145; not by its
-// compatibility forms (NFKC), which would make x² find x2. NFC rather than NFD, so that `a` is not
-// found in `ä`: a base letter and its mark are one character.
+// Two spellings of one text are compared in the form NFC (ö is one character, however it was
+// typed). Comparisons that ignore case use Unicode's full case folding (Straße = STRASSE, Σ = σ =
+// ς): the canonical caseless match of the Unicode Standard, D145. Compatibility forms (NFKC) are
+// not used, because x² would then find x2. NFD is not used, because `a` would then be found in `ä`:
+// a base letter and its mark are one character.
 //
-// Cost: linear in the text, whatever it is (marks are sorted in n log n); the result has at most
-// four characters for each of the text, and no allocation is larger. Pure functions.
+// Cost: linear in the text, whatever its content (marks are sorted in n log n). The result has at
+// most four characters for each character of the text. Pure functions.
 #pragma once
 
 #include <algorithm>
@@ -16,11 +16,11 @@
 
 namespace espalier {
 
-// A byte that is not part of well-formed UTF-8 (overlong forms and surrogates are not) stands for
-// itself, beyond all code points: kRawByte and the byte. It equals no character.
+// A byte that is not part of well-formed UTF-8 (overlong forms and surrogates are not well-formed)
+// becomes a value above all code points: kRawByte + the byte. It equals no character.
 inline constexpr char32_t kRawByte = 0x110000;
 
-// Takes one character off the front of a text that is not empty.
+// Removes the first character of a text that is not empty, and returns it.
 char32_t takeCharacter(std::string_view& text);
 
 inline bool isAscii(std::string_view text) {

@@ -1,5 +1,5 @@
 // Wakes a thread that waits in poll(2) or epoll: a descriptor (an eventfd) that becomes readable
-// once any thread calls wake(), and stays readable until clear().
+// when any thread calls wake(), and stays readable until clear().
 //
 // Several calls of wake() before one clear() count as one. Without clear() it is a flag that is set
 // once, such as "stop now".
