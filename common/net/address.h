@@ -1,6 +1,8 @@
-// An IPv4 or IPv6 address and a port, in 24 bytes. An IPv4 address that is mapped into IPv6 is the
-// IPv4 address. A link-local address has its interface ("fe80::1%eth0"). A plain value; the default
-// is the address of a local socket. Also: the limit on open descriptors.
+// An IPv4 or IPv6 address and a port, in 24 bytes. An IPv4 address that is mapped into IPv6 becomes
+// the IPv4 address. A link-local address has its interface ("fe80::1%eth0"). A value without I/O;
+// the default is the address of a local (Unix) socket. Used by everything that dials or listens.
+//
+// Also two functions for the process's limit on open descriptors, which main() calls.
 #pragma once
 
 #include <netinet/in.h>
@@ -19,8 +21,8 @@ class Address {
  public:
   Address() = default;
   static Address fromNative(const sockaddr_storage& native);
-  // The host is an IP literal, else: an error of code `usage`. Looking a name up may block for
-  // seconds (resolver.h).
+  // The host must be an IP literal; otherwise an error of code `usage`. Names are looked up by
+  // resolver.h, because that may block for seconds.
   static Result<Address> fromEndpoint(const Endpoint& endpoint);
 
   bool operator==(const Address&) const = default;
@@ -57,7 +59,8 @@ class Address {
   std::uint16_t family_ = 0;
 };
 
-// Raises the soft limit on open files to the hard one; returns it. Each connection takes one.
+// Raises the soft limit on open files to the hard one, and returns it. Each connection takes one
+// descriptor.
 Result<std::uint64_t> raiseDescriptorLimit();
 
 // Makes the kernel's table of this process's descriptors large enough for `count` of them (8 bytes

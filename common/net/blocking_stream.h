@@ -1,15 +1,16 @@
-// A ByteStream for a thread that may wait, as those of transfers do: each call returns when it is
-// done, or with an error:
+// A ByteStream for a thread that may block, as the threads of transfers and pushes do
+// (peer/transfer). Each call returns when it is done, or with an error:
 //
 //   io           the connection failed or ended
 //   timeout      the other end sent, or took, no byte for `silence`
 //   interrupted  the Interrupter was called
 //
-// After an error of write() or sendFile() half a message may have left: nothing more can be said.
+// After an error of write() or sendFile() half a message may have been sent, so the stream cannot
+// be used for another one.
 //
-// One thread at a time uses it; cut() may be called from any thread. sendFile() raises SIGPIPE
-// where the other end is gone: its thread has a QuietSignals (common/base/signals.h). The cost of
-// waiting is one poll(2); no call waits for bytes that are there.
+// One thread at a time uses it; cut() may be called from any thread. sendFile() raises SIGPIPE if
+// the other end has closed, so its thread holds a QuietSignals (common/base/signals.h). Waiting
+// costs one poll(2). No call waits while bytes are available.
 #pragma once
 
 #include <cstddef>
@@ -33,11 +34,11 @@ class BlockingStream {
   BlockingStream(std::unique_ptr<ByteStream> stream, Duration silence,
                  const Interrupter& interrupter);
 
-  // What is there, at least a byte.
+  // Reads what is available, at least a byte.
   Result<std::size_t> read(std::span<std::byte> out);
-  // Fills `out`. With `gathering` it rests for so long where less than kGatherBytes is there: the
-  // kernel acknowledges what is read at once with one packet, and what is read as it comes with one
-  // for every two packets.
+  // Fills `out`. With `gathering` it sleeps for that time whenever less than kGatherBytes is
+  // available. The kernel acknowledges bytes that are read at once with one packet, and bytes that
+  // are read as they arrive with one for every two packets.
   static constexpr std::size_t kGatherBytes = 64 * 1024;
   Result<void> readAll(std::span<std::byte> out, Duration gathering = {});
   // Whether read() has something to return (bytes, the end, an error) within that time.
@@ -48,7 +49,7 @@ class BlockingStream {
   Result<std::uint64_t> sendFile(int file, std::uint64_t offset, std::uint64_t bytes);
   // Whether write() would take a byte at once.
   bool isWritable() const;
-  // All of it at once, or false: then half of it may have left. Never waits.
+  // All of it at once, or false: then a part of it may have been sent. Never waits.
   bool tryWrite(std::string_view bytes);
   void endWriting();
 
@@ -65,8 +66,8 @@ class BlockingStream {
   const Interrupter& interrupter_;
 };
 
-// Looks the host up and connects, each within `timeout`, to the first of its addresses that
-// answers; each has its part of that time.
+// Looks the host up and connects to the first of its addresses that answers. Each of the two steps
+// takes at most `timeout`, which the addresses divide among them.
 Result<std::unique_ptr<ByteStream>> dialBlocking(const Endpoint& to, Duration timeout,
                                                  const Interrupter& interrupter,
                                                  Resolver& resolver = Resolver::ofSystem());

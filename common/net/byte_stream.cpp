@@ -17,7 +17,7 @@ namespace {
 
 using State = IoResult::State;
 
-// What a system call of a non-blocking descriptor came to.
+// The result of a system call on a non-blocking descriptor.
 IoResult outcomeOf(ssize_t count, State whenFull, State whenNone) {
   if (count > 0) return {State::done, 0, static_cast<std::size_t>(count)};
   if (count == 0) return {whenNone, 0, 0};

@@ -4,18 +4,18 @@
 //   FramedConnection    frames on an EventLoop        BlockingStream    a thread that may wait
 //   handshake.h         Hello and Welcome, once for both
 //
-// Each call moves as many bytes as it can at once and says what it waits for if it moved none. A
+// Each call moves as many bytes as it can at once. If it moved none, it says what to wait for. A
 // stream may want to read while it is asked to write, and to write while it is asked to read (TLS
-// does both in its handshake): the caller waits for that, then repeats the same call. A write is
-// repeated with the same bytes at its front; the buffer may have moved, and more may follow.
+// does both in its handshake). The caller waits for that and repeats the same call. A repeated
+// write begins with the same bytes; the buffer may have moved, and more may follow.
 //
-// Invariants: one reader and one writer at a time, and no byte that was taken is given up, so a
-// message that is half written is completed by whoever writes next. Bytes that were read too far
-// are put back with unread() and are read again first; so a stream can be handed from one owner to
-// another between two messages. pending() counts the bytes that read() returns without asking the
-// descriptor: a caller that waits for the descriptor while some are pending may wait for ever.
+// Invariants: one reader and one writer at a time. Bytes that a stream has taken are sent, so the
+// next writer completes a half-written message. Bytes that were read too far are put back with
+// unread() and are read first; so an owner can hand the stream to another one between two messages.
+// pending() counts the bytes that read() returns without the descriptor: a caller that waits for
+// the descriptor while some are pending may wait for ever.
 //
-// Not thread-safe, but for cut().
+// Not thread-safe, except cut().
 #pragma once
 
 #include <Poco/Net/StreamSocket.h>
@@ -38,7 +38,7 @@ struct IoResult {
     wantRead,   // repeat the call once the descriptor is readable
     wantWrite,  // repeat the call once the descriptor is writable
     ended,      // read: the other end sends no more. sendFile: the file has no byte there
-    failed,     // `error` says why; the stream is of no further use
+    failed,     // `error` says why; the stream cannot be used again
   };
   State state = State::done;
   int error = 0;  // errno
@@ -65,7 +65,7 @@ class ByteStream {
   void unread(std::string_view bytes);
   std::size_t pending() const { return unread_.size() + buffered(); }
 
-  // To wait for with poll(2) or epoll.
+  // For poll(2) or epoll.
   virtual int descriptor() const = 0;
   // Both ends see the end of the stream from now on. Any thread, while the stream exists.
   void cut() const;
@@ -77,7 +77,7 @@ class ByteStream {
 
  private:
   virtual IoResult readMore(std::span<std::byte> out) = 0;
-  // What a stream has decoded and not returned yet.
+  // Bytes that the stream has decoded and not returned yet.
   virtual std::size_t buffered() const { return 0; }
 
   std::string unread_;

@@ -41,8 +41,8 @@ int Dialling::outcome(const ByteStream& stream) const {
   socklen_t length = sizeof error;
   ::getsockopt(stream.descriptor(), SOL_SOCKET, SO_ERROR, &error, &length);
   if (error != 0) return error;
-  // A port of the ephemeral range on which nobody listens may be given to the very socket that
-  // dials it: TCP then connects it to itself.
+  // Without a listener, the kernel may assign the dialled port, if it is ephemeral, to the dialling
+  // socket itself. TCP then connects the socket to itself.
   const bool isItself = address().port() != 0 && stream.local() == address();
   return isItself ? ECONNREFUSED : 0;
 }

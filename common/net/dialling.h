@@ -1,6 +1,5 @@
-// How far the dialling of one host has got: which of its addresses were tried, and why each of them
-// failed. Waits for nothing: an EventLoop and dialBlocking() both wait between begin() and
-// outcome().
+// The progress of dialling one host: which of its addresses were tried, and why each of them
+// failed. Does not wait: its users EventLoop and dialBlocking() wait between begin() and outcome().
 //
 //   while (!dialling.isOver()) {
 //     begin() -> a stream that connects; wait until it is writable, for patience() at most
@@ -38,8 +37,8 @@ class Dialling {
   // The address whose turn it is.
   const Address& address() const { return to_.addresses[why_.size()]; }
   Duration patience() const { return patience_; }  // for each address
-  // A stream that connects to address(). An address of a kind that this machine has no sockets for
-  // is passed over, unless it is the last.
+  // A stream that connects to address(). Skips addresses of a kind for which this machine has no
+  // sockets, except the last address.
   Result<Begun> begin();
   // Whether a stream of begin() that has become writable is connected to address(): 0, or errno.
   int outcome(const ByteStream& stream) const;

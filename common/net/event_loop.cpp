@@ -18,8 +18,8 @@
 namespace espalier::net {
 namespace {
 
-// Handlers that are told something at the end of a round may send, close and dial again. So many
-// passes finish chains that end; one that does not end leaves the descriptors their turn.
+// Handlers that are called at the end of a round may send, close and dial again. After so many
+// passes the descriptors get their turn, even if such a chain of calls has not ended.
 constexpr int kFinishPasses = 4;
 
 class Watch final : public EventSource {
@@ -145,12 +145,12 @@ void EventLoop::runPosted() {
   for (const auto& function : posted_->take()) function();
 }
 
-// Called while something is due; false: another round of reading comes first.
+// Called while a timer is due. False: another round of reading comes first.
 bool EventLoop::mayJudge(TimePoint now, TimePoint due, int eventCount) {
   if (!owing_) {
     if (now - due <= limits::kStall && eventCount < limits::kEventsPerRound) return true;
     owing_ = true;
-    // epoll reports what is ready in turn: after so many rounds each connection has had one.
+    // epoll reports ready descriptors in turn: after so many rounds each connection has had one.
     roundsOwed_ = 1 + connections_.size() / limits::kEventsPerRound;
     return false;
   }
@@ -209,7 +209,7 @@ void EventLoop::unwatch(int descriptor) {
   if (found == watches_.end()) return;
   poller_.remove(descriptor);
   forget(*found->second);
-  unwatched_.push_back(std::move(found->second));  // its function may be the one that runs
+  unwatched_.push_back(std::move(found->second));  // its function may be running now
   watches_.erase(found);
 }
 
@@ -244,7 +244,7 @@ Result<FramedConnection*> EventLoop::dialName(ConnectionId id, const Endpoint& t
   auto connection = insert(id, handler, FramedConnection::State::resolving);
   if (!connection) return connection;
   resolver.start(to, who, [this, posted = posted_, id, timeout](Result<Target> target) {
-    // Does not run where the loop is gone by then.
+    // Does not run if the loop is closed by then.
     posted->post(
         [this, id, timeout, target = std::move(target)] { resolved(id, target, timeout); });
   });
@@ -283,7 +283,7 @@ Result<FramedConnection*> EventLoop::insert(ConnectionId id, ConnectionHandler& 
   return place->second.get();
 }
 
-// In place of the stream that it has; what this round has of that one is dropped.
+// Replaces the connection's stream; drops this round's events of the old one.
 Result<void> EventLoop::attach(FramedConnection& connection, std::unique_ptr<ByteStream> stream) {
   forget(connection);
   connection.stream_ = std::move(stream);
@@ -296,7 +296,7 @@ Result<void> EventLoop::changeInterest(FramedConnection& connection, std::uint32
   return poller_.change(connection.stream_->descriptor(), events, connection);
 }
 
-// Its stream goes to another owner.
+// The stream goes to another owner.
 void EventLoop::release(FramedConnection& connection) {
   poller_.remove(connection.stream_->descriptor());
   remove(connection, {});

@@ -1,5 +1,5 @@
-// A small event loop over epoll: connections, listeners, descriptors to watch, signals, functions
-// that other threads post, one deadline. It knows frames, not messages.
+// An event loop over epoll, of both programs: connections, listeners, watched descriptors, signals,
+// functions that other threads post, one deadline. It knows frames, not messages.
 //
 // One round:
 //   1. what was sent is written, what was closed is told (onDrained, onClosed)
@@ -7,13 +7,13 @@
 //   3. frames that the last round left, then the events: signals, accepts, reads, writes
 //   4. posted functions
 //   5. timers and the tick
-// So everything that has arrived is read before a timer judges anybody silent. Where this process
-// was itself stopped (a timer is late by more than limits::kStall), or there is more to read than
-// fits one round, the timers wait until every descriptor has had its turn.
+// So everything that has arrived is read before a timer judges another end as silent. The timers
+// wait until every descriptor has had its turn in two cases: this process was itself stopped (a
+// timer is late by more than limits::kStall), or there is more to read than fits one round.
 //
-// Fairness: a connection has one read of limits::kReadBytes and limits::kFramesPerRound frames a
-// round. epoll is level-triggered, so no read has to run into EAGAIN. The interest in writing is
-// registered only while a stream is full: most connections cost one epoll_ctl in their life.
+// Fairness: in a round a connection has one read of limits::kReadBytes and limits::kFramesPerRound
+// frames. epoll is level-triggered, so no read must run into EAGAIN. The interest in writing is
+// registered only while a stream is full, so most connections cost one epoll_ctl in their lifetime.
 //
 // Thread rule: constructed anywhere, then used by the one thread that calls run(). post() and
 // stop() may be called by any thread, stop() also by a signal handler. Cost: a round is O(what
@@ -51,43 +51,45 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  // Until stop(); what was sent before it is still tried to be written. May be called again.
+  // Runs until stop(). What was sent before stop() is still written if possible. May be called
+  // again.
   void run();
   void stop();
-  // Writes now what is queued, not only when this round ends: for a caller with long work before
-  // it. On the loop's thread.
+  // Writes the queues now instead of at the end of the round: for a caller that has long work to
+  // do. On the loop's thread.
   void flush();
   // Functions run in the order of posting, in a later round. Any thread; blocks other threads than
   // the loop's while limits::kPostedFunctions wait (posted_functions.h).
   void post(std::function<void()> function) { posted_->post(std::move(function)); }
-  // For threads that may outlive the loop. The owner closes it when run() is not called again.
+  // For threads that may outlive the loop. The owner closes it when it does not call run() again.
   std::shared_ptr<PostedFunctions> posted() const { return posted_; }
 
   // Before each wait the loop asks for the deadline, and calls `tick` once it has passed.
   void setTick(std::function<TimePoint()> deadline, std::function<void(TimePoint now)> tick);
 
-  // Blocks these signals in the calling thread and tells `handler` of them on the loop. Call it
-  // before other threads start: they inherit the mask, and a thread that does not block a signal
-  // may get it instead. They stay blocked when the loop is gone. An ignored signal stays ignored.
+  // Blocks these signals in the calling thread, and calls `handler` for them on the loop. Must be
+  // called before other threads start, because they inherit the mask, and a thread that does not
+  // block a signal may get it. The signals stay blocked after the loop's end. An ignored signal
+  // stays ignored.
   Result<void> addSignalHandler(std::initializer_list<int> signals,
                                 std::function<void(int)> handler);
 
-  // Calls `readable` in each round in which the descriptor (an inotify, a terminal; no regular
-  // file) has something to read or has ended. The caller keeps it, and unwatches before closing.
+  // Calls `readable` in each round in which the descriptor (an inotify, a terminal; not a regular
+  // file) can be read or has ended. The caller owns it, and calls unwatch() before it closes it.
   Result<void> watch(int descriptor, std::function<void()> readable);
   void unwatch(int descriptor);
 
-  // Connects without blocking; `id` is new. What the other end does wrong (refuses, keeps silent)
-  // is told through onClosed, code `unavailable` or `timeout`. What is sent meanwhile waits.
+  // Connects without blocking; `id` is new. Frames that are sent before the connection is open
+  // wait. Failures of the other end (refused, silent) are reported by onClosed, with code
+  // `unavailable` or `timeout`.
   //
-  // The host is an IP literal, else: an error of code `usage`.
+  // The host must be an IP literal; otherwise an error of code `usage`.
   Result<FramedConnection*> dial(ConnectionId id, const Endpoint& to, ConnectionHandler& handler,
                                  Duration timeout = limits::kConnectTimeout);
-  // The addresses of a host, tried in turn, each for its part of the time.
+  // Tries the addresses of a host in turn, each for its part of the time.
   Result<FramedConnection*> dial(ConnectionId id, Target to, ConnectionHandler& handler,
                                  Duration timeout = limits::kConnectTimeout);
-  // Looks the host up first. A look-up that fails is told through onClosed, and so is what fails
-  // here after it.
+  // Looks the host up first. onClosed reports a failed look-up, and whatever fails after it.
   Result<FramedConnection*> dialName(ConnectionId id, const Endpoint& to, NamedBy who,
                                      ConnectionHandler& handler,
                                      Duration timeout = limits::kConnectTimeout,
@@ -105,7 +107,7 @@ class EventLoop {
   struct Closing {
     std::unique_ptr<FramedConnection> connection;
     Error why;
-    bool isTold = true;  // the handler hears of it; not for a detached one
+    bool isTold = true;  // onClosed is called; not for a detached one
   };
 
   EventLoop(Poller poller, std::shared_ptr<PostedFunctions> posted);

@@ -1,5 +1,6 @@
-// What an EventLoop calls when something happens: the base of FramedConnection, Listener and the
-// loop's own watches. Each has at most one descriptor in the Poller and one timer in Timers.
+// The interface by which an EventLoop reports events: the base of FramedConnection, Listener and
+// the loop's own watches. Each source has at most one descriptor in the Poller and one timer in
+// Timers. On the loop's thread only.
 #pragma once
 
 #include <cstdint>

@@ -50,7 +50,7 @@ void FramedConnection::send(std::string_view payload) {
       state_ == State::resolving || state_ == State::connecting || state_ == State::open;
   if (!mayQueue || sending_ == Sending::ended) return;
   queue_.appendFrame(payload);
-  // The stream may take a burst larger than the queue at once: then the reader is not too slow.
+  // The stream may take a burst larger than the queue at once: then the other end is not too slow.
   if (queue_.size() > limits::kQueueHighBytes && sending_ == Sending::ready &&
       state_ == State::open && !flush()) {
     return;
@@ -120,14 +120,15 @@ std::unique_ptr<ByteStream> FramedConnection::detach() {
 
 // --- connecting ---
 
-// To the first of the addresses that does not refuse at once. An error where this machine cannot.
+// To the first of the addresses that does not refuse at once. An error if this machine cannot
+// connect.
 Result<void> FramedConnection::dial(Dialling dialling) {
   state_ = State::connecting;
   dialling_ = std::make_unique<Dialling>(std::move(dialling));
   return connectNext(ErrorCode::unavailable);
 }
 
-// Closes with `code` where no address is left.
+// Closes with `code` if no address is left.
 Result<void> FramedConnection::connectNext(ErrorCode code) {
   while (!dialling_->isOver()) {
     auto begun = dialling_->begin();
@@ -181,7 +182,7 @@ void FramedConnection::onEvents(std::uint32_t events) {
     case Receiving::frames:
       return receive();
     case Receiving::paused:
-      // It is not read, and epoll would report it in every round.
+      // It is not read, so epoll would report it in every round.
       if (broken && !pending_) close(endError(socketError(stream_->descriptor())));
       return;
     case Receiving::discarding:
@@ -302,7 +303,8 @@ bool FramedConnection::flush() {
         close(state_ == State::finishing ? std::move(*reason_) : endError(put.error));
         return false;
       }
-      // The other end reads no more. What it sent before is still to be read; its end follows.
+      // The other end has closed. What it sent before is still to be read; the end of the stream
+      // follows.
       sending_ = Sending::ended;
       queue_.remove(queue_.size());
       break;

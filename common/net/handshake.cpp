@@ -22,7 +22,7 @@ std::string encodeHello(wire::Purpose purpose) {
   return wire::encode(hello);
 }
 
-// An end that accepts the connection may still be a process that is stopped.
+// The kernel of a stopped process still accepts connections.
 void awaitFirstFrame(FramedConnection& connection) {
   connection.closeAt(Clock::now() + limits::kHelloTimeout, {ErrorCode::timeout, "it said nothing"});
 }

@@ -7,13 +7,14 @@
 //                             --another frame or purpose---------------> Failure sent, closed
 //                             --silence for limits::kHelloTimeout------> closed
 //
-// A Hello says which versions its sender speaks and what the connection is for (wire/hello.h). The
-// accepting end answers with Welcome, or with a Failure, which is the reason in words. Requests may
-// follow the Hello at once.
+// A Hello has the versions that its sender supports and the purpose of the connection
+// (wire/hello.h). The accepting end answers with a Welcome, or with a Failure that gives the
+// reason. Requests may follow the Hello at once.
 //
-// HelloHandler and WelcomeHandler are the handlers of a connection on a loop until this is done;
-// then the owner sets its own, or detaches the connection. Thread rule of both: the loop's thread
-// only. The functions build and read the frames; the blocking ends use them directly.
+// HelloHandler and WelcomeHandler are the handlers of a connection on a loop until the handshake is
+// done. Then the owner sets its own handler, or detaches the connection. Thread rule of both: the
+// loop's thread only. The functions build and read frames; the blocking ends (peer/transfer) use
+// them directly.
 #pragma once
 
 #include <functional>
@@ -33,7 +34,7 @@ namespace espalier::net {
 std::string helloFrame(wire::Purpose purpose);
 std::string welcomeFrame(const wire::Hello& hello);
 std::string refusalFrame(const Error& why);
-// What came in the Welcome's place, as an error that can be shown.
+// The answer to a Hello. A Failure, or another frame, is returned as an error that can be shown.
 Result<void> readWelcome(std::string_view payload);
 
 // --- on an EventLoop

@@ -1,7 +1,7 @@
-// Wakes every thread that blocks on a BlockingStream or in dialBlocking() of this interrupter, now
-// and from now on: their calls return `interrupted`.
+// Interrupts all threads that block on a BlockingStream or in dialBlocking() of this interrupter,
+// now and from now on: their calls return `interrupted`.
 //
-// Set once, never reset. Thread-safe. Outlives what uses it.
+// Set once, never reset. Thread-safe. Outlives its users.
 #pragma once
 
 #include <stop_token>

@@ -20,7 +20,7 @@ namespace espalier::net {
 namespace {
 
 Error listenError(const Endpoint& at, const Poco::Exception& exception) {
-  // Only these two failures are of the port.
+  // Only these two failures concern the port.
   const bool isPort = exception.code() == EADDRINUSE || exception.code() == EACCES;
   std::string why = std::generic_category().message(exception.code());
   if (exception.code() == 0) why = exception.displayText();
@@ -60,7 +60,8 @@ Result<std::unique_ptr<Listener>> Listener::open(EventLoop& loop, const Target& 
   Error last;
   for (const auto& address : addresses) {
     auto listener = open(loop, address.endpoint(), handler);
-    // Where the port is in use, another address of the name would split it between two processes.
+    // Where the port is in use, listening on another address of the name would split it between two
+    // processes.
     if (listener || listener.error().code == ErrorCode::unavailable) return listener;
     last = listener.error();
   }

@@ -6,7 +6,8 @@
 // `unavailable`. While it is paused, new connections wait in the kernel's backlog. Each change of
 // the state is logged once.
 //
-// Thread rule: the loop's thread only. Destroyed before the loop; a callback may destroy it.
+// Thread rule: the loop's thread only. Destroyed before the loop; a callback may destroy it. Used
+// by the metaserver's Server and the peer's Network.
 #pragma once
 
 #include <Poco/Net/ServerSocket.h>
@@ -29,7 +30,7 @@ struct Admission {
 class ListenerHandler {
  public:
   // A connection was accepted: returns its new id and its handler, whose onOpened is called at
-  // once. Without an answer the connection is closed.
+  // once. The connection is closed if it returns nothing.
   virtual std::optional<Admission> onAccept(const Address& remote) = 0;
 
  protected:

@@ -3,7 +3,7 @@
 // Level-triggered: a descriptor that still has bytes is reported again, so a round may stop
 // anywhere. Invariant: no event reaches a source after forget() was called for it.
 //
-// Not thread-safe.
+// Not thread-safe. Used by EventLoop only.
 #pragma once
 
 #include <sys/epoll.h>
@@ -26,12 +26,12 @@ class Poller {
   Result<void> change(int descriptor, std::uint32_t events, EventSource& source);
   void remove(int descriptor);
 
-  // Waits for at most so long (-1: for ever). How many events came, limits::kEventsPerRound at
-  // most.
+  // Waits for at most so long (-1: for ever). Returns the number of events, at most
+  // limits::kEventsPerRound.
   int wait(int milliseconds);
-  // Tells each source its events of the last wait().
+  // Calls each source with its events of the last wait().
   void dispatch();
-  // The events of `source` that dispatch() has not told yet are dropped.
+  // Drops the events of `source` that dispatch() has not delivered yet.
   void forget(const EventSource& source);
 
  private:
@@ -40,7 +40,7 @@ class Poller {
 
   FileDescriptor epoll_;
   std::array<epoll_event, limits::kEventsPerRound> events_{};
-  int next_ = 0;  // of count_ events, the first that was not told yet
+  int next_ = 0;  // of count_ events, the first that was not delivered yet
   int count_ = 0;
 };
 

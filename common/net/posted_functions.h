@@ -1,9 +1,9 @@
 // Functions that other threads post to an event loop, and the descriptor that wakes the loop.
 //
 // Invariants: each function runs once, in the order of posting. At most limits::kPostedFunctions
-// wait. A thread that posts one more blocks until the loop has taken those, so work for the loop
-// cannot pile up. The loop's own thread never blocks: it posts at most what one of its steps left
-// to do. Once closed, all functions are dropped and no thread blocks.
+// wait; a thread that posts one more blocks until the loop has taken those, so their number is
+// bounded. The loop's own thread never blocks: it posts only what one of its steps left to do.
+// close() drops all functions, and no thread blocks after it.
 //
 // Thread-safe; wake() may be called from a signal handler. A thread that posts holds no lock that
 // the loop's thread takes. Shared with threads that may outlive the loop.
@@ -28,9 +28,9 @@ class PostedFunctions {
   PostedFunctions(const PostedFunctions&) = delete;
   PostedFunctions& operator=(const PostedFunctions&) = delete;
 
-  // False when it is closed, or was while this waited: then the function is gone.
+  // False if it is closed, or was closed while this waited: then the function is dropped.
   bool post(Function function);
-  // Drops what waits, and all that is posted from now on.
+  // Drops the waiting functions, and all that are posted from now on.
   void close();
   void wake() const { wakeUp_.wake(); }
 

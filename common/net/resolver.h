@@ -1,9 +1,9 @@
 // Looks up the addresses of host names, for everything that dials or listens.
 //
 // getaddrinfo(3) may take many seconds and cannot be interrupted. So each look-up runs on a
-// detached thread of its own, and its result is dropped when no caller waits for it any more. At
-// most limits::kLookUps are under way; one more fails at once, because names also come from the
-// network.
+// detached thread of its own, and its result is dropped if the caller does not wait any more. At
+// most limits::kLookUps run at a time, because names also come from the network; one more fails at
+// once.
 //
 // Thread-safe. Look-ups that are under way may outlive the resolver. Called by EventLoop::dialName,
 // dialBlocking and the shells of both programs.
@@ -36,7 +36,7 @@ struct Target {
   std::string text() const;
 };
 
-// Where a name came from. kLookUpsKept look-ups are kept for names that the user gave.
+// The source of a name. kLookUpsKept look-ups are reserved for names that the user gave.
 enum class NamedBy { user, others };
 
 class Resolver {

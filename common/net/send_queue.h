@@ -1,6 +1,6 @@
-// Bytes that wait to be written to a stream, and whether they are too many.
+// The bytes that a FramedConnection has queued for its stream, and whether they are too many.
 //
-//   flowing --more than limits::kQueueHighBytes wait--> congested
+//   flowing --more than limits::kQueueHighBytes queued--> congested
 //      ^----------less than limits::kQueueLowBytes-----------'
 //
 // An empty queue holds no buffer. Not thread-safe. Cost: each byte is moved O(1) times.
@@ -22,7 +22,7 @@ class SendQueue {
   std::size_t size() const { return bytes_.size() - sent_; }
   bool isEmpty() const { return size() == 0; }
 
-  // The first `count` bytes have left.
+  // The first `count` bytes were written.
   void remove(std::size_t count) {
     sent_ += count;
     if (sent_ == bytes_.size()) {
@@ -36,7 +36,7 @@ class SendQueue {
 
   bool isCongested() const { return congested_; }
   void checkHigh() { congested_ = congested_ || size() > limits::kQueueHighBytes; }
-  // True once, when it is congested no more.
+  // True once, when the congestion has ended.
   bool checkLow() {
     if (!congested_ || size() >= limits::kQueueLowBytes) return false;
     congested_ = false;
@@ -44,7 +44,7 @@ class SendQueue {
   }
 
  private:
-  std::string bytes_;  // the first sent_ have left
+  std::string bytes_;  // the first sent_ bytes were written
   std::size_t sent_ = 0;
   bool congested_ = false;
 };

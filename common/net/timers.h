@@ -12,7 +12,7 @@ namespace espalier::net {
 
 class Timers {
  public:
-  // In place of the source's last one; kNever: none.
+  // Replaces the source's timer; kNever: none.
   void set(EventSource& source, TimePoint at) {
     if (source.timer_ == at) return;
     if (source.timer_ != kNever) due_.erase({source.timer_, &source});
@@ -20,7 +20,7 @@ class Timers {
     if (at != kNever) due_.emplace(at, &source);
   }
   TimePoint next() const { return due_.empty() ? kNever : due_.begin()->first; }
-  // Calls onTimer() of each that is due, and of those that become due by that.
+  // Calls onTimer() of each source that is due, also of those that become due by these calls.
   void run(TimePoint now) {
     while (next() <= now) {
       EventSource* source = due_.begin()->second;
