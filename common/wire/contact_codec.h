@@ -1,6 +1,6 @@
-// What the codecs of links and of the registry share: payloads, contacts and ids as protobuf and
+// Helpers of the codecs of links and of the registry: payloads, contacts and ids as protobuf and
 // back. A value that breaks a limit is an error of code `protocol`, with a message that is safe to
-// print. Stateless; thread-safe.
+// print. Stateless; thread-safe. Used by the codecs only.
 #pragma once
 
 #include <google/protobuf/message_lite.h>
@@ -22,13 +22,13 @@ namespace espalier::wire {
 
 Error malformed(std::string_view what);
 
-// A frame's payload as a protobuf message. False if it is none.
+// Reads a frame's payload as a protobuf message. False if it is malformed.
 bool parse(std::string_view payload, google::protobuf::MessageLite& out);
 // The payload of a frame. Asserts that it is within limits::kFrameBytes.
 std::string serialized(const google::protobuf::MessageLite& message);
 
 void fill(const Contact& contact, proto::Contact& out);
-// Fails unless it can be dialled: its host is valid (isHost), its port and order are not 0.
+// Fails unless the contact can be dialled: a valid host (isHost), port and order not 0.
 Result<Contact> readContact(const proto::Contact& in);
 
 Result<PeerId> readPeerId(std::string_view text);

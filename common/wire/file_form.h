@@ -1,4 +1,4 @@
-// The rule that size and root of a file obey in every message: hits, lists and offers. Used by the
+// The rule for size and root of a file in every message: hits, lists and offers. Used by the
 // codecs.
 #pragma once
 

@@ -61,12 +61,13 @@ void FrameReader::clear() {
   consumed_ = 0;
 }
 
-// An idle connection holds no buffer, and one that sent many frames and then the first byte of
-// another keeps a small one: with thousands of them, buffers would be most of the memory.
+// An idle connection holds no buffer. One that received many frames and then the first byte of
+// another one keeps a small buffer. With thousands of connections, buffers would be most of the
+// memory.
 void FrameReader::release() {
   if (consumed_ == buffer_.size()) return clear();
   if (consumed_ == 0 || rest().size() > buffer_.capacity() / 4) return;
-  std::string(rest()).swap(buffer_);  // assigning a short one would keep the large buffer
+  std::string(rest()).swap(buffer_);  // an assignment would keep the large buffer
   consumed_ = 0;
 }
 

@@ -2,9 +2,11 @@
 //
 //   00 00 00 05  68 65 6c 6c 6f
 //
-// The length is checked against limits::kFrameBytes before anything is allocated; an empty frame is
-// allowed. The first frame of a connection is a Hello (hello.h), which says what the connection is
-// for.
+// The length is checked against limits::kFrameBytes before anything is allocated. An empty frame is
+// allowed. The first frame of a connection is a Hello (hello.h), which has the purpose of the
+// connection.
+//
+// Used by common/net and by the blocking streams of transfers.
 #pragma once
 
 #include <cstddef>
@@ -20,8 +22,8 @@ namespace espalier::wire {
 // Appends the frame of `payload` to `out`. Asserts that the payload is within the limit.
 void appendFrame(std::string_view payload, std::string& out);
 
-// The length that a frame header (exactly 4 bytes) announces; an error of code `protocol` above the
-// limit.
+// Reads the length in a frame header (exactly 4 bytes). An error of code `protocol` if it is above
+// the limit.
 Result<std::size_t> frameLength(std::string_view header);
 
 // Cuts a stream of bytes into frames.
@@ -29,12 +31,12 @@ Result<std::size_t> frameLength(std::string_view header);
 //   reader.append(received);
 //   while (true) {
 //     auto frame = reader.next();
-//     if (!frame) return drop(frame.error());   // hostile: stays so
-//     if (!*frame) break;                       // wants more bytes
+//     if (!frame) return drop(frame.error());   // all later calls fail, too
+//     if (!*frame) break;                       // needs more bytes
 //     use(**frame);                             // valid until the next call of append or next
 //   }
 //
-// Holds the bytes that were appended and not yet returned. Once next() wants more bytes that is
+// Holds the bytes that were appended and not returned yet. When next() needs more bytes, that is
 // less than one frame; between frames it holds no buffer. Not thread-safe. Cost: each byte is
 // copied O(1) times.
 class FrameReader {
@@ -42,7 +44,7 @@ class FrameReader {
   void append(std::string_view bytes);
   Result<std::optional<std::string_view>> next();
 
-  // What was appended and not yet returned: where frames end and raw bytes begin.
+  // The bytes that were appended and not returned yet: raw bytes behind a frame.
   std::string_view rest() const { return std::string_view(buffer_).substr(consumed_); }
   void clear();
   std::size_t capacityBytes() const { return buffer_.capacity(); }

@@ -1,6 +1,7 @@
 // The first frame of every connection, Hello, and its answer: Welcome, or a Failure. They agree on
-// the version and say what the connection is for. A dialler may send its first request right behind
-// the Hello, without waiting for the Welcome. common/net/handshake.h sends and reads them.
+// the version and on the purpose of the connection. A dialler may send its first request directly
+// behind the Hello. common/net/handshake.h sends and reads them. Errors have the code `protocol`.
+// Values and pure functions.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +33,7 @@ struct Welcome {
   bool operator==(const Welcome&) const = default;
 };
 
-// Why a connection is closed, or a request not answered: a code, and a sentence for the user.
+// Why a connection is closed, or a request is refused: a code, and a sentence for the user.
 struct Failure {
   ErrorCode code = ErrorCode::failed;
   std::string message;
@@ -41,10 +42,10 @@ struct Failure {
 };
 
 std::string encode(const Hello& hello);
-// Also an error: no common version. The message names the versions of both ends.
+// Also an error: no common version. Its message has the versions of both ends.
 Result<Hello> decodeHello(std::string_view payload);
 
-// The answer to a Hello: the highest version that both ends speak.
+// The answer to a Hello: the highest version that both ends support.
 Welcome welcomeFor(const Hello& hello);
 std::string encode(const Welcome& welcome);
 std::string encode(const Failure& failure);

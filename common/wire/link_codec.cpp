@@ -29,7 +29,7 @@ void fill(const Label& label, proto::Label& out) {
   out.set_depth(label.depth);
 }
 
-// The worst label of all, that of a peer below which nobody hangs, is not sent.
+// The worst label of all, that of a peer without children, is not sent.
 template <typename Message>
 void fillFloor(const Label& floor, Message& out) {
   if (floor != Label()) fill(floor, *out.mutable_floor());
@@ -152,7 +152,7 @@ Result<LinkMessage> read(const proto::Attach& in) {
 Result<LinkMessage> read(const proto::Accepted& in) {
   auto self = readContact(in.self());
   if (!self) return self.error();
-  // An absent one would be heartbeat 0, depth 0: not what its sender can have meant.
+  // An absent label would be sequence 0, depth 0, which no sender can mean.
   if (!in.has_label()) return malformed("no label");
   const auto label = read(in.label());
   if (!label) return label.error();

@@ -2,12 +2,12 @@
 //
 // decodeLink() is the only place that checks the form of a neighbour's message: lengths of ids,
 // hosts and lists, ports, orders, and sequence numbers and depths that cannot overflow later. A
-// message that fails, or of a kind that this version does not know, is an error of code `protocol`,
-// safe to print. Unknown fields are skipped. The core judges whether a message makes sense.
+// message that fails, or of an unknown kind, is an error of code `protocol`, safe to print. Unknown
+// fields are skipped. The core checks whether a message makes sense.
 //
-// encode() wants values within limits.h; the result is within limits::kFrameBytes. Counts of
-// members are sums of what other peers claim: above limits::kMembers that limit is sent. Stateless;
-// linear in the size. Called by the shells of peers, and by the simulation.
+// encode() needs values within limits.h; its result is within limits::kFrameBytes. Counts of
+// members are sums of other peers' counts: a sum above limits::kMembers is sent as that limit.
+// Stateless; linear in the size. Called by the shells of peers, and by the simulation.
 #pragma once
 
 #include <string>

@@ -18,14 +18,14 @@ namespace espalier::wire {
 
 // --- from the peer ---
 
-// Takes this peer into the network, or back into it.
+// The peer joins the network, or comes back into it.
 struct Join {
   PeerId id;
   InstanceKey key;
   std::string word;
-  Endpoint listen;  // host empty: as this connection shows it; port 0: the metaserver assigns one
+  Endpoint listen;  // no host: the connection's source address; port 0: the metaserver assigns one
 
-  // Of a peer that was in the network before, zero or empty otherwise.
+  // Only of a peer that was in the network before; otherwise zero or empty.
   NetworkId network;
   JoinOrder order = kNoOrder;
   std::optional<PeerId> parent;
@@ -44,7 +44,7 @@ struct PortTaken {
 // This peer's links, sent when they change.
 struct Links {
   std::optional<PeerId> parent;
-  std::vector<PeerId> neighbours;  // in order of linking, the parent among them
+  std::vector<PeerId> neighbours;  // in order of linking, the parent included
 
   bool operator==(const Links&) const = default;
 };
@@ -81,11 +81,11 @@ using RegistryRequest = std::variant<Join, PortTaken, Links, Seek, RegistryHeart
 
 // --- from the metaserver ---
 
-// Where a peer is to attach.
+// The position of a peer in the tree.
 struct Referral {
   enum class Kind {
-    keep = 1,   // where it is
-    root = 2,   // nowhere: it is the root
+    keep = 1,   // it keeps its links
+    root = 2,   // it becomes the root
     below = 3,  // below `parent`, where a slot is reserved
   };
   Kind kind = Kind::keep;
@@ -101,12 +101,12 @@ struct Admitted {
   std::chrono::milliseconds heartbeatInterval{2000};
   std::uint64_t members = 1;
   Referral referral;
-  std::string source = {};  // the host that the peer comes from; empty: not told
+  std::string source = {};  // the source host of the connection; empty: not told
 
   bool operator==(const Admitted&) const = default;
 };
 
-// Not admitted yet: the metaserver was restarted and waits for the peers of before.
+// Not admitted yet: the metaserver was restarted and waits for its former members.
 struct Wait {
   std::string reason;
 
@@ -122,14 +122,14 @@ struct WordRefused {
 
 struct RegistryHeartbeatReply {
   std::chrono::milliseconds heartbeatInterval{2000};
-  std::string unreachable = {};  // why the metaserver cannot connect to the peer; empty: not known
+  std::string unreachable = {};  // why the metaserver cannot reach the peer; empty: no problem
 
   bool operator==(const RegistryHeartbeatReply&) const = default;
 };
 
 struct Members {
   std::uint64_t count = 1;
-  JoinOrder newest = kNoOrder;  // the highest that was given
+  JoinOrder newest = kNoOrder;  // the highest order that was assigned
 
   bool operator==(const Members&) const = default;
 };

@@ -1,4 +1,4 @@
-// What a peer says to its metaserver; registry_reply_codec.cpp has the other way.
+// Messages from a peer to its metaserver; registry_reply_codec.cpp has the other direction.
 #include "common/wire/registry_codec.h"
 
 #include "common/base/limits.h"

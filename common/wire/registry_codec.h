@@ -5,9 +5,10 @@
 // safe to print. Unknown fields are skipped. A wait's reason, a failure's message and the join word
 // are bounded, but may contain any bytes: escape them before printing.
 //
-// encode() wants values within limits.h; the result is within limits::kFrameBytes. The caller cuts
+// encode() needs values within limits.h; its result is within limits::kFrameBytes. The caller cuts
 // a Topology into pages (encodedBytesAtMost). A Failure in a registry's reply has another form than
-// hello.h's: write encode(RegistryReply(failure)). Stateless; linear in the size.
+// hello.h's: encode it as RegistryReply(failure). Stateless; linear in the size. Called by the
+// shells of both programs.
 #pragma once
 
 #include <string>

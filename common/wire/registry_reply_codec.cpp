@@ -1,4 +1,4 @@
-// What a metaserver says to a peer.
+// Messages from a metaserver to a peer; registry_codec.cpp has the other direction.
 #include <fmt/format.h>
 
 #include "common/base/limits.h"
@@ -168,7 +168,7 @@ Result<RegistryReply> read(const proto::Topology& in) {
     if (!neighbours) return neighbours.error();
     topology.entries.push_back({*std::move(member), *std::move(parent), *std::move(neighbours)});
   }
-  // Who asks on from the last entry would ask for ever.
+  // Otherwise a peer that requests the next page would do so for ever.
   if (topology.more && topology.entries.empty()) {
     return malformed("an empty page with more behind it");
   }
@@ -215,7 +215,7 @@ Result<RegistryReply> decodeRegistryReply(std::string_view payload) {
 }
 
 std::size_t encodedBytesAtMost(const TopologyEntry& entry) {
-  // Tags, lengths, order and port: 40; a tag and a length for each text.
+  // Tags, lengths, order and port take 40 bytes; each text has a tag and a length.
   std::size_t bytes = entry.member.id.text().size() + entry.member.endpoint.host.size() + 40;
   if (entry.parent) bytes += entry.parent->text().size() + 2;
   for (const auto& neighbour : entry.neighbours) bytes += neighbour.text().size() + 2;

@@ -1,8 +1,8 @@
 // Search messages (search.h) as protobuf and back; link_codec.h embeds `proto::Search`.
 //
 // Decoding checks the form: lengths of ids, roots, names and patterns, peer ids, ascending ranges,
-// counts. A message that fails is an error of code `protocol` with a reason. The core judges
-// whether a message makes sense (was that query ever asked?). Stateless; linear in the size.
+// counts. A message that fails is an error of code `protocol` with a reason. The core checks
+// whether a message makes sense (does it know the query?). Stateless; linear in the size.
 #pragma once
 
 #include <string>
