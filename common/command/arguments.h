@@ -17,7 +17,7 @@ const Flag* findFlag(const Command& command, std::string_view name);
 // The kind of the value at that position. The last kind counts for all further values.
 Kind kindOfValue(const Command& command, std::size_t position);
 
-// The first of `words` is the command's name. Errors have the code `usage`.
+// `words` begin with the command's name. Errors have the code `usage`.
 Result<Arguments> readArguments(const Command& command, const std::vector<std::string>& words);
 
 // Expands a leading ~/ of each local path. No shell has done that: a prompt has none, and a line of

@@ -2,10 +2,10 @@
 //
 //   --max-links 4 · --max-links=4 · --headless · --headless=no · -e COMMAND · -- VALUE
 //
-// OptionProcessor alone is too lenient for scripts: it takes prefixes of names (--meta), any case,
-// and ':' for '='. It also reads an empty value as a missing one. So each name is compared exactly
-// first, a value that stands in the next argument is joined to its option, and OptionProcessor gets
-// --NAME=VALUE. Every option may stand several times.
+// OptionProcessor alone is too lenient for scripts: it accepts prefixes of names (--meta), any
+// case, and ':' for '='. It also reads an empty value as a missing one. So each name is compared
+// exactly first, a value that stands in the next argument is joined to its option, and
+// OptionProcessor gets --NAME=VALUE. Every option may stand several times.
 #pragma once
 
 #include <optional>

@@ -5,12 +5,13 @@
 //   share = ~/Music          # expanded by options.h, where a path is meant
 //   join-word = "two words # and a sign"
 //
-// A value is taken whole, without the white space around it, or stands in double quotes, in which
-// \" and \\ stand for " and \. A # at the beginning of a line, or behind white space outside of
-// quotes, begins a comment. A byte-order mark and the carriage returns of CRLF are ignored.
+// A value is the rest of the line without the white space around it, or it stands in double quotes,
+// in which \" and \\ stand for " and \. A # at the beginning of a line, or behind white space
+// outside of quotes, begins a comment. A byte-order mark and the carriage returns of CRLF are
+// ignored.
 //
-// The reader is our own: Poco::Util::PropertyFileConfiguration has no line numbers for messages,
-// and treats \ in a value as an escape.
+// The reader is this project's own: Poco::Util::PropertyFileConfiguration has no line numbers for
+// messages, and treats \ in a value as an escape. Called by options.cpp.
 #pragma once
 
 #include <Poco/Util/AbstractConfiguration.h>
@@ -38,7 +39,7 @@ Result<std::vector<Setting>> readConfig(const std::string& path);
 // "FILE:LINE: what is wrong"
 Error configError(const std::string& path, int line, std::string_view why);
 
-// One layer of the options. A key is an option's name; of a name that stands several times the last
+// One layer of the options. A key is an option's name. If a name stands several times, the last
 // line counts. Read-only.
 class FileConfiguration : public Poco::Util::AbstractConfiguration {
  public:

@@ -1,4 +1,5 @@
-// What both ends of a control socket have in common: the path of the socket, and lines of JSON.
+// Used by both ends of a control socket: the path of the socket, and lines of JSON. Stateless,
+// except LineReader; any thread.
 #pragma once
 
 #include <optional>
@@ -33,7 +34,7 @@ std::optional<std::string> getBytes(const Json& message, const std::string& name
 // {"progress":{…}}, or {"progress":null} at its end.
 Json progressMessage(const Progress& progress);
 
-// Sends one line. False if the connection was closed, or SO_SNDTIMEO has passed.
+// Sends one line. False if the connection was closed, or after SO_SNDTIMEO.
 bool sendLine(int socket, const Json& message);
 
 // Sends text as {"NAME": …} lines of at most limits::kControlOutputBytes, cut between characters.

@@ -23,14 +23,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kLook = 100ms;  // between two checks of what no descriptor reports
+constexpr auto kLook = 100ms;  // between two checks for which there is no descriptor
 
 std::string doesNotAnswer(const RunningProgram& program) {
   return program.name + " that runs on " + escaped(program.stateDir) +
          " does not answer: it may be stopped";
 }
 
-// How one command ended.
+// The end of one command.
 struct Ended {
   int exitCode = 0;
   bool stops = false;

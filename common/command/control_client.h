@@ -1,4 +1,5 @@
-// The client of a control socket (control_server.h): runs commands in a program that already runs.
+// The client of a control socket (control_server.h): runs commands in a running program. Called by
+// main() through program.h.
 #pragma once
 
 #include <optional>
@@ -17,12 +18,12 @@ struct RunningProgram {
 };
 
 // Runs `lines` in the program that serves the folder, as runCommands() would in this process.
-// Returns the exit code; nothing: no program serves the folder. Uses all of `context`; its
-// directory should be set, since the client's paths are meant. Blocks its caller.
+// Returns the exit code; nothing if no program serves the folder. Uses all of `context`. Its
+// directory should be set, because relative paths are the client's. Blocks its caller.
 //
-// A program that ends before its answer is an error of the code `io`, one that is stopped an error
-// of the code `timeout`. The output of a command is shown when it has ended, so that nothing of a
-// broken one is shown but the error.
+// If the program ends before its answer, the error has the code `io`; if it is stopped, `timeout`.
+// The output of a command is shown when the command has ended, so a command that breaks off shows
+// only its error.
 std::optional<int> runInRunning(const RunningProgram& program,
                                 const std::vector<std::string>& lines, Context& context,
                                 const Output& output);

@@ -17,11 +17,14 @@
 //   server  {"out":"…"} and {"err":"…"}, any number of each   {"exit":0,"stops":false}
 //
 // A client may send the next {"run":…} after an {"exit":…}. `cancel`, or the end of the connection,
-// interrupts the command that runs on it. `run`, `directory` and `home` may be other bytes than
-// UTF-8: then runHex, directoryHex, homeHex have them as hexadecimal digits. A client probes a
-// server that is silent for long with {"run":""} over another connection (liveness.h).
+// interrupts the command that runs on it. If `run`, `directory` or `home` is not UTF-8, runHex,
+// directoryHex or homeHex has it as hexadecimal digits. A client probes a silent server with
+// {"run":""} over another connection (liveness.h).
 //
-// The server renders outcomes; a client only prints them. So old and new programs work together.
+// The server renders outcomes, and a client only prints them. So old and new programs work
+// together.
+//
+// Built by the main() of both programs; thread rule below.
 #pragma once
 
 #include <functional>
@@ -40,13 +43,13 @@ namespace espalier::command {
 
 // Serves until it is destroyed. Threads: one that accepts and reads, and one for each session, at
 // most limits::kControlSessions. All end in the destructor, which interrupts running commands and
-// gives them limits::kControlGrace to report it.
+// waits for their answers for limits::kControlGrace.
 class ControlServer {
  public:
-  // Claims the state folder: until the destructor, no other program gets it. Makes `stateDir`
-  // (0700) if it does not exist. Fails with `refused`, before anything is changed, if another
-  // program has it. Replaces a socket that no program answers on. Clients that connect before
-  // serve() wait for it. StateClaim says what happens if the folder is removed meanwhile.
+  // Claims the state folder: no other program gets it until the destructor. Makes `stateDir` (0700)
+  // if it does not exist. Fails with `refused`, before anything is changed, if another program has
+  // it. Replaces a socket on which no program answers. Clients that connect before serve() wait for
+  // it. StateClaim says what happens if the folder is removed meanwhile.
   static Result<std::unique_ptr<ControlServer>> claim(const std::string& stateDir);
   // `restore` is called on the server's thread after the state folder was removed and made again;
   // it writes the other files of the folder. Before serve().

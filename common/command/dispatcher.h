@@ -1,6 +1,5 @@
-// Runs commands by a table of them. The prompt, -e and the control socket build a Request each, and
-// render the Outcome that they get (outcome.h) as text or as JSON. Help, completion and the control
-// socket's protocol come from the same table.
+// Runs commands, which are listed in a table. The prompt, -e and the control socket call it, and
+// render the Outcome (outcome.h) as text or as JSON. Help and completion come from the same table.
 //
 //   Dispatcher dispatcher(peerCommands(services, settings));
 //   const auto outcome = dispatcher.runLine("get f3.txt", context);
@@ -46,8 +45,8 @@ struct Context {
   bool json = false;
 };
 
-// What an argument is. A leading ~/ of a local path is expanded before the handler gets it; the
-// other kinds are for completion.
+// The kind of an argument. A leading ~/ of a local path is expanded before the handler gets it. The
+// other kinds are for completion only.
 enum class Kind { none, text, localPath, sharedName, peer, command };
 
 struct Flag {
@@ -74,14 +73,14 @@ struct Command {
   std::vector<Flag> flags = {};
   std::size_t minValues = 0;
   std::size_t maxValues = 0;
-  std::vector<Kind> kinds = {};  // of the values; the last one stands for all that follow
+  std::vector<Kind> kinds = {};  // of the values; the last one counts for all that follow
   std::function<Outcome(const Arguments&, Context&)> handler = {};
 };
 
 struct Completion {
   std::size_t start = 0;  // the candidates, quoted as needed, replace what is typed from here
   std::vector<std::string> candidates;
-  bool more = false;  // there are others, which may lack the common beginning of these
+  bool more = false;  // there are others, perhaps with another beginning
 };
 
 class Dispatcher {
@@ -113,7 +112,7 @@ class Dispatcher {
   Names names_;
 };
 
-// A path as the client meant it: a relative one starts from Context::directory.
+// The absolute form of a path of the client: a relative one starts from Context::directory.
 std::string localPath(const Context& context, const std::string& path);
 
 }  // namespace espalier::command

@@ -30,7 +30,7 @@ class EditedInput {
     std::string historyFile;     // empty: the history is not kept
     bool canMoveCursor = false;  // else erase() begins a new line
   };
-  // What it needs of its owner.
+  // The functions that it needs of its owner.
   struct Owner {
     std::function<bool()> awaitInput;  // waits until there is input; false: leave the line
     std::function<void(const std::string& text)> write;
@@ -51,7 +51,7 @@ class EditedInput {
 
   // While a line is being typed:
   void erase();        // removes the prompt and the line; the cursor is at their beginning then
-  void refresh();      // draws them again
+  void refresh();      // draws both again
   void resize();       // the terminal has another width
   void restoreMode();  // another program has changed the terminal's mode
 

@@ -19,7 +19,7 @@ constexpr auto kFarewell = std::chrono::milliseconds(500);
 
 LogWriter::LogWriter(int output) : output_(output) {
   if (const auto started = startThread(thread_, [this] { run(); }); !started) {
-    log::setSink(nullptr, nullptr);  // the sink of before may be about to end
+    log::setSink(nullptr, nullptr);  // the previous sink may be about to end
     log::warning("the log is written without a queue: {}", started.error().message);
     return;
   }

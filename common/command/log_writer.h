@@ -43,8 +43,8 @@ class LogWriter {
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   std::deque<std::string> lines_;  // the first is being written
-  std::size_t lost_ = 0;           // for want of room, and not told yet
-  std::size_t unwritten_ = 0;      // because output_ failed, and not told yet
+  std::size_t lost_ = 0;           // because the queue was full, and not reported yet
+  std::size_t unwritten_ = 0;      // because output_ failed, and not reported yet
   std::string why_;
   bool ending_ = false;
 

@@ -1,5 +1,5 @@
-// The commands that metaserver and peer have in common: topo, whatif, stop. Both programs implement
-// NetworkService from what they know of the network.
+// The commands of both programs: topo, whatif, stop. Each program implements NetworkService with
+// its own view of the network.
 #pragma once
 
 #include <chrono>
@@ -26,11 +26,11 @@ struct NetworkPeer {
 // The members in order of joining.
 struct Topology {
   std::vector<NetworkPeer> peers;
-  // When the metaserver is out of reach: the time of this snapshot.
+  // If the metaserver cannot be reached: the time of this snapshot.
   std::optional<std::chrono::system_clock::time_point> asOf;
 };
 
-// What `whatif kill` shows: how the network heals after a peer's death.
+// The output of `whatif kill`: how the network heals after a peer's death.
 struct Attachment {
   PeerId id;  // an orphan
   PeerId to;  // its new parent; empty: it becomes the root
@@ -55,12 +55,12 @@ class NetworkService {
 // The service outlives its command.
 Command topoCommand(NetworkService& service);
 Command whatIfCommand(NetworkService& service);
-// Also as quit, exit. `stop` asks the program to end, and returns at once: the answer still has to
-// reach the client.
+// Aliases: quit, exit. `stop` asks the program to end, and returns at once, because the answer must
+// still reach the client.
 Command stopCommand(std::function<void()> stop);
 
 // "peers":[{"id":"s1","endpoint":"127.0.0.1:5001","links":["s2","s3"]}], with
-// "asOf":"2026-01-31T12:03:11+0100" when the metaserver is out of reach.
+// "asOf":"2026-01-31T12:03:11+0100" if the metaserver cannot be reached.
 void addMembers(Json& data, const Topology& topology);
 // topo.txt's lines, or `empty network`; behind them `metaserver out of reach: as of 12:03:11`.
 std::string textOf(const Topology& topology);

@@ -3,7 +3,8 @@
 // Checking and storing are two steps. Every source of options is checked (options.h), but only the
 // value of the source that wins is stored.
 //
-// A target outlives the parsing. Errors have the code `usage` and say what is wrong with the value.
+// A target outlives the parsing. Used by the tables of options of both programs. Errors have the
+// code `usage` and say what is wrong with the value.
 #pragma once
 
 #include <concepts>
@@ -26,7 +27,7 @@ namespace espalier::command {
 // Stores a value that was checked.
 using Assign = std::function<void()>;
 
-// Checks a value. Returns how to store it, or what is wrong with it: "\"x\" is no number from 2 to
+// Checks a value. Returns a function that stores it, or the error: "\"x\" is no number from 2 to
 // 64".
 using Store = std::function<Result<Assign>(std::string_view value)>;
 

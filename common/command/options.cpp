@@ -24,7 +24,7 @@ using Poco::Util::MapConfiguration;
 // Of LayeredConfiguration: the lower number wins.
 enum Priority { kCommandLine = 0, kEnvironment = 1, kFile = 2 };
 
-// What was given from all sources, and what it is checked against.
+// The values of all sources, and the program that they are checked against.
 class Sources {
  public:
   Sources(const Program& program, const CommandLine& line, const Environment& environment)

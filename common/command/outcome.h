@@ -1,19 +1,20 @@
-// What a command came to: a struct of the command's own, from which both its text and its JSON are
-// made.
+// The outcome of a command: a struct of the command's own, from which both its text and its JSON
+// are made.
 //
 // The struct may be of any type T that has, in its namespace, two functions:
 //
 //   void addMembers(Json& data, const T& value);   what --json prints of it, after "command"
 //   std::string textOf(const T& value);            what a person reads; lines end in a line feed
 //
-// and, where members stand behind the errors, addMembersBehindErrors(Json&, const T&). Neither
-// prints the errors: those are part of every Outcome, and are shown in one way.
+// and, if some members follow the errors, addMembersBehindErrors(Json&, const T&). Neither prints
+// the errors: every Outcome has them, and shows them in the same way.
 //
 //   JSON  {"command":"get","files":[…],"error":{"code":3,"message":"partly done"},
 //          "errors":[{"name":"f9.txt","code":1,"message":"f9.txt: not found"}]}
 //   text  the struct's text on standard output, a sentence for each error on standard error
 //
-// A value type: copies share the struct, which does not change.
+// A value: copies share the struct, which does not change. Made by the handlers of commands,
+// rendered by the prompt, the runner and the control server.
 #pragma once
 
 #include <memory>
@@ -51,7 +52,7 @@ class Outcome {
   }
   static Outcome failed(std::string_view command, Error error);
 
-  // The struct is shown all the same. With `each`, text shows those errors in place of `error`.
+  // The struct is shown as well. With `each`, text shows those errors in place of `error`.
   Outcome withError(Error error, std::vector<NamedError> each = {}) &&;
   // The program was asked to end.
   Outcome withStop() &&;
@@ -63,7 +64,7 @@ class Outcome {
 
   Json json() const;
   std::string text() const;  // of the struct
-  // Of what failed; several lines' worth of text becomes one.
+  // Of the errors. A sentence of several lines becomes one line.
   std::vector<std::string> sentences() const;
 
  private:
@@ -98,7 +99,7 @@ class Outcome {
   bool stops_ = false;
 };
 
-// What a service answered, as the outcome of a command.
+// The answer of a service as the outcome of a command.
 template <typename T>
 Outcome outcomeOf(std::string_view command, Result<T> result) {
   if (!result) return Outcome::failed(command, result.error());
@@ -110,8 +111,8 @@ struct Rendered {
   std::string err;  // sentences about errors; empty as JSON, where they are part of the object
 };
 
-// As JSON one line and nothing else; malformed UTF-8 becomes U+FFFD. As text without control
-// characters. Both go to a terminal.
+// JSON: one line and nothing else; malformed UTF-8 becomes U+FFFD. Text: without control
+// characters. Both are safe for a terminal.
 Rendered render(const Outcome& outcome, Format format);
 
 // One line of compact JSON, safe to print: escapedJson().

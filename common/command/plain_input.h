@@ -16,9 +16,9 @@ class PlainInput {
 
   PlainInput(int input, AwaitInput awaitInput);
 
-  // A line without its line feed. Nothing: the input has ended, or AwaitInput said no. A line
-  // longer than limits::kCommandLineBytes is cut to one byte more than that, so that splitWords()
-  // refuses it.
+  // A line without its line feed. Nothing: the input has ended, or AwaitInput returned false. A
+  // line longer than limits::kCommandLineBytes is cut to one byte more than that, so that
+  // splitWords() refuses it.
   std::optional<std::string> read();
   bool hasEnded() const { return ended_; }
 
@@ -27,7 +27,7 @@ class PlainInput {
 
   const int input_;
   const AwaitInput awaitInput_;
-  std::string unread_;  // behind the last line
+  std::string unread_;  // bytes behind the last line
   bool ended_ = false;
 };
 

@@ -1,4 +1,5 @@
-// Text for a terminal: without control characters, and in columns. Pure functions.
+// Text for a terminal: without control characters, and in columns. Pure functions. Used by commands
+// and by the prompt.
 #pragma once
 
 #include <cstddef>

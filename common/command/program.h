@@ -1,5 +1,5 @@
-// What the main() functions of both programs have in common: setting the process up, printing an
-// error outside of any command, and running commands in a program that already runs.
+// Functions for the main() of both programs: they set the process up, print an error outside of any
+// command, and run commands in a running program.
 #pragma once
 
 #include <optional>

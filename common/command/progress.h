@@ -16,7 +16,7 @@ namespace espalier::command {
 enum class Unit {
   bytes,
   items,
-  none  // no figures: the name says it
+  none  // no figures, only the name
 };
 
 struct Progress {
@@ -31,8 +31,8 @@ struct Progress {
 
 // Draws at most once in limits::kProgressInterval, and nothing for a command that ends within
 // limits::kProgressDelay. The rate is that of the last three seconds. Does no I/O: `show` gets the
-// line that replaces the one before, at most `columns` wide; an empty line removes it. Not
-// thread-safe.
+// line that replaces the previous one, at most `columns` wide; an empty line removes it. Not
+// thread-safe. Used by the prompt and by standaloneContext().
 class ProgressBar {
  public:
   using Show = std::function<void(const std::string& line)>;

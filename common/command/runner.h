@@ -1,4 +1,5 @@
-// Runs the commands of -e in order, and prints each outcome as soon as the command has ended.
+// Runs the commands of -e in order, and prints each outcome when the command has ended. Called by
+// main(), and by a control client in the same way.
 #pragma once
 
 #include <functional>
@@ -16,7 +17,7 @@ class StandardOutput;
 struct Output {
   std::function<void(const std::string& text)> out;
   std::function<void(const std::string& text)> err;
-  // Why `out` could not be written. May be empty: it never fails.
+  // The error of `out`, if it failed. May be empty: `out` never fails.
   std::function<std::optional<Error>()> failure = {};
 };
 
@@ -32,8 +33,8 @@ class FirstFailure {
   int code_ = 0;
 };
 
-// Runs all lines, also after a failure; not after an interruption or `stop`, nor after an error of
-// the output. Returns the exit code of the output's error, else that of the first failure, else 0.
+// Runs all lines, also after a failure. Ends after an interruption, `stop`, or an error of the
+// output. Returns the exit code of the output's error, else that of the first failure, else 0.
 int runCommands(const Dispatcher& dispatcher, const std::vector<std::string>& lines,
                 Context& context, const Output& output);
 

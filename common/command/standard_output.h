@@ -3,9 +3,9 @@
 //   StandardOutput standard(stop);
 //   const int code = runCommands(dispatcher, lines, context, standard.output());
 //
-// Writing blocks while the reader is slow, until the command is interrupted; then the reader has
-// limits::kControlGrace. After an error of standard output nothing more is written to it, so that a
-// reader never gets output with a gap: failure() has the error, and the program ends with 74.
+// Writing blocks while the reader is slow. After the command was interrupted the reader has
+// limits::kControlGrace. After an error of standard output nothing more is written to it, so that
+// output never has a gap: failure() has the error, and the program ends with 74.
 // Errors of standard error are ignored.
 #pragma once
 

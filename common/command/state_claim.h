@@ -5,14 +5,14 @@
 //   a lock on STATE's name in the folder above, which outlives STATE itself
 //
 // A user may remove or move the state folder while its program runs. check(), called every half
-// second, makes it again under its name, so that clients find it. Until then the lock on the name
-// keeps a second program from starting there, and clients wait.
+// second, makes it again under its name. Until then the lock on the name keeps a second program
+// from starting there, and clients wait.
 //
 // The lock on the name counts only if there is no control.lock, since any user who may list the
 // folder above could take it. It is an open-file-description lock on a byte of that folder; the
 // byte's number is a hash of the name. A file system without such locks lacks only this protection.
 //
-// Not thread-safe. All functions block on the disk.
+// Not thread-safe. All functions block on the disk. Owned by ControlServer.
 #pragma once
 
 #include <sys/types.h>
@@ -41,7 +41,7 @@ class StateClaim {
   enum class Found {
     whole,     // unchanged
     restored,  // it was removed, and made again; listener() has changed
-    gone,      // it was removed, and cannot be made again now
+    gone,      // it was removed, and cannot be made again at present
     taken,     // another program runs on that path now
   };
   struct Check {

@@ -1,8 +1,9 @@
-// Writes to a terminal, a pipe or a file that may take nothing for hours, such that the write can
-// be aborted.
+// Writes to a terminal, a pipe or a file. Each of these may block for hours, so a write can be
+// aborted.
 //
 // A terminal is opened a second time, so that O_NONBLOCK does not affect the shell that it belongs
-// to. Used by one thread; any thread may call abort().
+// to. Used by one thread; any thread may call abort(). Owned by StandardOutput, LineEditor and
+// LogWriter.
 #pragma once
 
 #include <cstdio>

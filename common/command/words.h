@@ -4,7 +4,7 @@
 //
 // Single quotes keep everything; double quotes keep all but \" and \\; a backslash outside of
 // quotes keeps the character behind it. Variables are not expanded; globs are for the command. Pure
-// functions, linear in the length of the line.
+// functions, linear in the length of the line. Used by the dispatcher, the prompt and completion.
 #pragma once
 
 #include <cstddef>

@@ -29,7 +29,7 @@ void opensslDigest(std::span<const std::byte> data, Digest& out) {
                     EVP_DigestUpdate(context.get(), data.data(), data.size()) == 1 &&
                     EVP_DigestFinal_ex(context.get(), out.bytes.data(), nullptr) == 1;
   assert(done);
-  if (!done) std::abort();  // The caller would take zeros for a digest.
+  if (!done) std::abort();  // Otherwise the caller would use zeros as a digest.
 }
 
 }  // namespace
