@@ -12,4 +12,12 @@ namespace espalier {
 
 namespace fs = boost::filesystem;
 
+// As fs::create_directories(), which in Boost 1.74 fails for "." and "..": returns whether it made
+// any folder.
+inline bool makeFolders(const fs::path& path, boost::system::error_code& failure) {
+  const bool isThere = fs::is_directory(path, failure);
+  failure.clear();
+  return !isThere && fs::create_directories(path, failure);
+}
+
 }  // namespace espalier

@@ -108,7 +108,7 @@ Result<void> make(std::string path) {
   const auto slash = path.rfind('/');
   const std::string above = slash == std::string::npos ? "" : path.substr(0, slash + 1);
   boost::system::error_code failure;
-  if (!above.empty()) fs::create_directories(above, failure);
+  if (!above.empty()) makeFolders(above, failure);
   if (failure) return systemError("cannot make the folder " + escaped(above), failure.value());
   std::string fresh = above + ".espalier-new-XXXXXX";
   if (::mkdtemp(fresh.data()) == nullptr) {

@@ -38,7 +38,7 @@ Result<std::unique_ptr<LocalPeer>> LocalPeer::create(const Environment& environm
   MadeFolders made;
   for (const auto& folder : {options.share, options.downloads}) {
     boost::system::error_code failed;
-    if (fs::create_directories(folder, failed)) {
+    if (makeFolders(folder, failed)) {
       made.add(folder);
       log::info("made the folder {}", escaped(folder));
     }

@@ -51,6 +51,18 @@ const std::string kMarked = "/espalier-state";
 
 }  // namespace
 
+TEST_CASE("a state folder is made below the current folder and the one above it") {
+  const Folder folder;
+  fs::create_directory(folder / "a");
+  const fs::path before = fs::current_path();
+  fs::current_path(folder / "a");
+  for (const std::string path : {"./here", "../above", "plain", "./b/../c/./deep/"}) {
+    CHECK(openStateFolder(path).ok());
+    CHECK(modeOf(path) == 0700);
+  }
+  fs::current_path(before);
+}
+
 TEST_CASE("a state folder is made for its owner only, with its marker") {
   const Folder folder;
   const std::string path = folder / "a/b/state/";
