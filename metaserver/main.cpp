@@ -34,7 +34,7 @@ int failWith(const Error& error, const MetaserverOptions& options) {
                             commands.empty() ? "metaserver" : command::commandOf(commands[0])});
 }
 
-// Runs the commands of -e in the metaserver that runs on that state.
+// Runs the commands of -e in the metaserver that is running on this state folder.
 int runCommandsThere(const MetaserverOptions& options) {
   const auto code = command::runOnStandardStreams({"the metaserver", options.state},
                                                   options.commands, options.json, false);
@@ -99,7 +99,7 @@ int main(int count, char** words) {
     net::reserveDescriptors(limits::kConnections);
     if (const auto served = serve(options); !served) return failWith(served.error(), options);
     return 0;
-  } catch (const std::system_error& error) {  // of a thread that cannot be started
+  } catch (const std::system_error& error) {  // no thread could be started
     return failWith({ErrorCode::io, fmt::format("cannot start: {}", error.what())}, options);
   }
 }

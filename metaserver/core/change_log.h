@@ -1,12 +1,12 @@
-// Which members have changed since a copy of the registry was last brought up to date, so that the
-// copy takes the changes page by page and the mutex is never held for O(members).
+// Which members have changed since the last update of the registry's copy (registry_copy.h). The
+// copy takes the changes page by page, so that the mutex is never held for O(members).
 //
 //   idle --take()--> following --more changes than are kept--> idle
 //
 // While idle nothing is recorded; the next take() begins with every member. While following, each
 // change is recorded once, however often a member changes before it is taken.
 //
-// There is one copy (registry_copy.h). Does no I/O. Not thread-safe. O(1) a change.
+// There is one copy. Does no I/O. Not thread-safe. O(1) a change. Owned by SeenTree.
 #pragma once
 
 #include <cstddef>
@@ -24,9 +24,9 @@ class ChangeLog {
   using Node = topo::NodeIndex;
 
   struct Page {
-    bool fromScratch = false;     // nothing that was taken before holds
-    std::vector<JoinOrder> gone;  // apply these first: an order may be in the network again
-    std::vector<Node> changed;    // members, new or other than before
+    bool fromScratch = false;     // drop everything that was taken before
+    std::vector<JoinOrder> gone;  // apply these first: an order may have come back
+    std::vector<Node> changed;    // members that are new or have changed
     bool more = false;
   };
 
@@ -45,8 +45,8 @@ class ChangeLog {
   void stopIfTooMany();
 
   bool following_ = false;
-  std::deque<Changed> changed_;    // a member once; those that are gone are passed over
-  std::vector<JoinOrder> listed_;  // by node: as whom it stands in changed_
+  std::deque<Changed> changed_;    // each member once; removed ones are skipped
+  std::vector<JoinOrder> listed_;  // by node: its order in changed_
   std::deque<JoinOrder> gone_;
 };
 

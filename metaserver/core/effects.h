@@ -1,4 +1,5 @@
-// What the registry asks its shell to do. Carried out in this order, after the mutex was released.
+// Actions that the registry requests of its shell (Server), which carries them out in this order
+// after it has released the mutex. Plain values.
 #pragma once
 
 #include <string>
@@ -15,16 +16,16 @@ struct Send {
   wire::RegistryReply reply;
 };
 
-// Does anything listen at that endpoint? Answered by Registry::probed().
+// Does a process listen at that endpoint? The shell answers by Registry::probed().
 struct Probe {
   PeerId id;
   Endpoint endpoint;
-  bool optional = false;  // without an answer an id is held a little longer
+  bool optional = false;  // without an answer an id is only held longer
 };
 
 struct Effects {
   std::vector<Send> sends;
-  std::vector<ConnectionId> closes;  // once what was sent has left
+  std::vector<ConnectionId> closes;  // after the sends
   std::vector<Probe> probes;
   std::vector<std::string> notices;  // for the log; printable
 };

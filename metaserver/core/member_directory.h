@@ -1,16 +1,16 @@
-// The members as the registry reaches them (key, connection, when heard), those that are absent,
-// and the rules for who may have an id and an order of joining:
+// What the registry knows of each member beside its links (key, connection, time of its last
+// message), the absent members, and the rules by which ids and orders of joining are assigned:
 //
-//   - An id that a member has, or that is held for an absent one (absent_members.h), is refused to
-//     every other instance key.
-//   - A Join counts as a return only if its id, key and order are those of one member, present (its
-//     old connection is dead) or absent. Only then are its links believed. Any other joiner is a
-//     newcomer: it gets a new order, and has no links.
-//   - Orders that the state file may lack are believed for a while (unwritten_orders.h).
-//   - A metaserver without any state takes up the network of the first peer that comes back. Then
-//     newcomers wait for limits::kRejoinWait, so that the others come back first.
+//   - An id of a member, or one that is held for an absent member (absent_members.h), is refused to
+//     any other instance key.
+//   - A Join is a return only if its id, key and order are those of one member, present (its old
+//     connection is dead) or absent. Only then its links count. Any other joiner is a newcomer: it
+//     gets a new order, and has no links.
+//   - Orders that the state file may lack are accepted for some time (unwritten_orders.h).
+//   - A metaserver without state takes the network id of the first peer that comes back. Newcomers
+//     wait for limits::kRejoinWait then, so that the other members come back first.
 //
-// Ids, orders and endpoints of members stand in the tree; a node is in the tree before add() and
+// The tree has the ids, orders and endpoints of members. A node is in the tree before add() and
 // until after remove().
 //
 // Does no I/O. Not thread-safe. Owned by the registry. O(log n) a call.
@@ -39,7 +39,7 @@ class MemberDirectory {
     std::uint64_t admission = 0;  // unique: a member may come back with its node and its order
     ConnectionId connection{};
     TimePoint heard{};
-    std::chrono::milliseconds heartbeat{0};  // the interval that it was told
+    std::chrono::milliseconds heartbeat{0};  // the interval that was sent to it
   };
 
   MemberDirectory(const SeenTree& seen, wire::NetworkId network, JoinOrder nextOrder,
@@ -59,15 +59,15 @@ class MemberDirectory {
   bool newcomersWait(TimePoint now) const { return awaiting() || now < newcomersFrom_; }
   TimePoint newcomersFrom() const { return newcomersFrom_; }
 
-  // The sentence for a joiner that shows another key than the peer that has this id.
+  // The refusal of a joiner whose key is not that of the peer with this id; none: the id is free.
   std::optional<std::string> whyIdIsTaken(const wire::Join& join, TimePoint now) const;
-  // Whether this joiner, whose id is free or its own, was in this network before. Then it is absent
-  // no longer. It may bring the network's id to a metaserver that has lost its state.
+  // Whether this joiner, whose id is free or its own, was in this network before. If so, it is not
+  // absent any more. A metaserver that has lost its state takes the joiner's network id.
   bool returns(const wire::Join& join, TimePoint now);
-  // Its own order for a peer that returns, else the next one.
+  // The order of a peer that returns; otherwise the next one.
   JoinOrder giveOrder(const wire::Join& join, bool returns, TimePoint now);
   void add(Node node, Record record);
-  // A member whose connection ended without a word may live on and come back as it was.
+  // The connection of a member was lost without Quit. It may still be running and come back.
   void becameAbsent(Node node, TimePoint now);
   void remove(Node node) { record(node) = Record(); }
   void expire(TimePoint now);

@@ -12,10 +12,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A newcomer tries its slot for kReferralRetry. Then it asks for another one, and this one must
-// still be reserved.
+// A newcomer tries its slot for kReferralRetry. The slot must stay reserved until it asks for
+// another one.
 constexpr auto kReservation = limits::kReferralRetry + 5s;
-// Long enough for an orphan to have asked by itself.
+// By then an orphan has normally asked by itself.
 constexpr auto kParentlessFor = 2s;
 
 }  // namespace
@@ -75,8 +75,8 @@ wire::Referral Placement::referralFor(Node node, const wire::Seek& seek, TimePoi
   return referToTree(node, now);
 }
 
-// A death that was not noticed here yet: the plan for it holds already. The tree changes when the
-// death is noticed.
+// The slot by the plan for a death that the registry has not noticed yet. The tree changes when it
+// notices the death.
 std::optional<wire::Referral> Placement::planned(Node node, Node lost) {
   const Node dead[] = {lost};
   const auto plan = topo::planFailure(seen_.tree(), dead);
@@ -99,7 +99,7 @@ wire::Referral Placement::referToTree(Node node, TimePoint now) {
     parent = topo::shallowestBelow(tree, *root, [&](Node other) { return !failed(node, other); });
   }
   if (!parent) {
-    member(node).failed.clear();  // every slot has failed it once: begin again
+    member(node).failed.clear();  // all slots have failed once: start again
     parent = placed();
   }
   reserve(node, *parent, now);

@@ -1,15 +1,15 @@
-// Where each member belongs: the referrals that peers get, and the slots that are reserved for
-// them.
+// Decides where each member attaches: makes the referrals, and reserves slots for them.
 //
-// A peer without a parent is referred to a slot, which is reserved for it: for a newcomer the slot
-// of the placement rule (topo/placement.h), for an orphan that of the plan for the death of its
-// parent (topo/plan.h), whichever of the orphans asks first. A reservation lapses after some time.
-// A slot that failed a peer is not given to that peer again, until every slot has failed it.
+// A peer without a parent is referred to a slot, which is reserved for it. A newcomer gets the slot
+// of the placement rule (topo/placement.h). An orphan gets the slot of the plan for the death of
+// its parent (topo/plan.h), which does not depend on the order in which orphans ask. A reservation
+// expires after some time. A peer to which attaching failed is not offered again to that member,
+// until all slots have failed.
 //
-// A member without a parent that does not ask is told its slot unasked (tick()).
+// A member without a parent that does not ask gets a referral unasked (tick()).
 //
 // Invariants (check()): those of SeenTree; a member is in `parentless_` exactly if it reports no
-// parent; a reservation will lapse.
+// parent; every reservation expires.
 //
 // Does no I/O. Not thread-safe. Owned by the registry. O(log n) for a newcomer; O(the subtrees that
 // move) for a death.
@@ -33,7 +33,7 @@ class Placement {
  public:
   using Node = topo::NodeIndex;
 
-  // What a member is to be told unasked.
+  // A referral that is sent unasked.
   struct Told {
     Node node;
     wire::Referral referral;
@@ -44,13 +44,14 @@ class Placement {
   // The member reports its links. A newcomer reports none.
   void report(Node node, const std::optional<PeerId>& parent, const std::vector<PeerId>& neighbours,
               TimePoint now);
-  // The answer to a member that has no parent, or lost it.
+  // The answer to a member without a parent.
   wire::Referral referralFor(Node node, const wire::Seek& seek, TimePoint now);
   wire::Referral below(Node parent) const;
-  // The member is gone, and its node too. Its orphans get the slots of the plan; those that are
-  // returned were still on their way to it and do not know that they are orphans.
+  // Removes the member and its node. Its orphans get the slots of the plan. The returned ones were
+  // still attaching to it, and do not know that they are orphans.
   std::vector<Told> remove(Node node, TimePoint now);
-  // Reservations lapse; members that have been without a parent for too long are told a slot.
+  // Lets reservations expire. Returns referrals of members that have been without a parent for
+  // long.
   std::vector<Told> tick(TimePoint now);
 
   // O(n log n). The message says what is wrong.
@@ -58,9 +59,9 @@ class Placement {
 
  private:
   struct Member {
-    std::vector<PeerId> failed;     // peers that it could not attach to, the latest
-    std::uint64_t reservation = 0;  // the number of its latest one
-    TimePoint toldFrom{};           // when it is told a slot unasked, if it has no parent by then
+    std::vector<PeerId> failed;     // the latest peers to which it could not attach
+    std::uint64_t reservation = 0;  // the serial number of its latest one
+    TimePoint toldFrom{};           // when it gets a referral unasked, if it still has no parent
   };
   struct Lapse {
     TimePoint at;
@@ -77,7 +78,7 @@ class Placement {
   SeenTree& seen_;
   const topo::Rule rule_;
   std::vector<Member> members_;     // by node
-  std::set<JoinOrder> parentless_;  // as reported
+  std::set<JoinOrder> parentless_;  // as the members report
   std::deque<Lapse> lapses_;        // in order of time
   std::uint64_t reservations_ = 0;  // so far
 };

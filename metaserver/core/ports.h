@@ -1,11 +1,12 @@
-// Which ports are taken on which host, and which one is assigned next: they count up from the
-// first, wrap around, and skip those that are taken on the peer's host.
+// Which ports are taken on which host, and which port is assigned next. Assigned ports count up
+// from the first one, wrap around, and skip those that are taken on the peer's host.
 //
-// Kept by port, because on most ports one peer listens, on whatever host. Two peers may have one
-// endpoint for a moment: where a peer came back to a port that was assigned meanwhile, until the
-// other one finds it taken.
+// Indexed by port, because at most ports only one peer listens. Two peers may have the same
+// endpoint for a moment: if a peer came back to a port that was assigned meanwhile, until the other
+// peer reports it as taken.
 //
-// Does no I/O. Not thread-safe. O(peers on a port) a call, and O(ports) where most are taken.
+// Does no I/O. Not thread-safe. Owned by the registry. O(peers on a port) a call; next() is
+// O(ports) if most are taken.
 #pragma once
 
 #include <cstdint>
@@ -21,12 +22,12 @@ class Ports {
  public:
   using Node = topo::NodeIndex;
 
-  // The endpoints of members stand in `tree`.
+  // `tree` has the endpoints of members, and outlives this.
   Ports(const topo::Forest& tree, std::uint16_t first) : tree_(tree), first_(first), next_(first) {}
 
-  // The next free one; empty if all are taken on that host.
+  // The next free port; empty if all are taken on that host.
   std::optional<std::uint16_t> next(const std::string& host);
-  // The member, which is in the tree, has the port of its endpoint; and has it no longer.
+  // The member, which is in the tree, takes or releases the port of its endpoint.
   void take(Node node);
   void release(Node node);
   bool isTaken(const std::string& host, std::uint16_t port) const;

@@ -47,7 +47,7 @@ void Registry::closed(ConnectionId connection, TimePoint now, Effects& fx) {
   const topo::Member gone = tree().member(*member);
   fx.notices.push_back(fmt::format("{} is gone", gone.id.text()));
   lost(*member, now, fx);
-  // Only an endpoint from which the peer has come itself is probed.
+  // Only an endpoint on the peer's own source host is probed.
   if (gone.endpoint.host == host) fx.probes.push_back({gone.id, gone.endpoint, true});
 }
 
@@ -83,7 +83,7 @@ void Registry::received(ConnectionId connection, const wire::RegistryRequest& re
     placement_.report(*member, links->parent, links->neighbours, now);
     changed();
   } else if (const auto* seek = std::get_if<wire::Seek>(&request)) {
-    // While the members of before are awaited the tree has holes: the seeker asks again.
+    // While former members are awaited the tree is incomplete: the seeker asks again.
     if (awaiting()) return;
     fx.sends.push_back({connection, placement_.referralFor(*member, *seek, now)});
   } else if (std::holds_alternative<wire::Quit>(request)) {
@@ -118,7 +118,7 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
   const bool returns = directory_.returns(join, now);
   if (!returns) {
     directory_.absent().startedAnew(join.id, join.key);
-    if (awaitUntil_ != kNever && !awaiting()) {  // it was the last: those that wait come before it
+    if (awaitUntil_ != kNever && !awaiting()) {  // it was the last one: waiting joiners go first
       waiting_.remove(connection);
       endWaiting(now, fx);
     }
@@ -126,7 +126,7 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
   if (!returns && directory_.newcomersWait(now)) return wait(connection, join, fx);
   waiting_.remove(connection);
   if (const auto ghost = tree().find(join.id)) {
-    // The same instance comes again: its old connection is dead, though this was not noticed yet.
+    // The same instance joins again: its old connection is dead, which was not noticed yet.
     const ConnectionId old = directory_.record(*ghost).connection;
     sessions_.erase(old);
     fx.closes.push_back(old);
@@ -135,7 +135,7 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
   admit(connection, join, returns, now, fx);
 }
 
-// The sentence for a joiner whose id another instance has, or waits to join under.
+// The refusal of a joiner whose id another instance has, or has requested.
 std::optional<std::string> Registry::whyIdIsTaken(ConnectionId connection, const wire::Join& join,
                                                   TimePoint now) const {
   if (auto why = directory_.whyIdIsTaken(join, now)) return why;
@@ -208,7 +208,7 @@ wire::Admitted Registry::admitted(Node node, wire::Referral referral) const {
 
 void Registry::portTaken(Node node, std::uint16_t port, TimePoint now, Effects& fx) {
   const Endpoint endpoint = tree().member(node).endpoint;
-  if (endpoint.port != port) return;  // it has another one by now
+  if (endpoint.port != port) return;  // it has been assigned another one
   const ConnectionId connection = directory_.record(node).connection;
   const auto other = ports_.next(endpoint.host);
   if (!other) return refuse(connection, "no port is left for this host", fx);
@@ -231,7 +231,7 @@ void Registry::probed(const PeerId& id, bool listening, TimePoint now, Effects& 
   if (!awaiting()) endWaiting(now, fx);
 }
 
-// The members of before are back, or have had the time for it: newcomers may join.
+// The former members are back, or the time is over: newcomers may join.
 void Registry::endWaiting(TimePoint now, Effects& fx) {
   if (awaitUntil_ != kNever) ++version_;
   awaitUntil_ = kNever;
@@ -267,14 +267,15 @@ void Registry::tell(const std::vector<Placement::Told>& told, Effects& fx) const
 // --- time ---
 
 std::chrono::milliseconds Registry::heartbeatInterval() const {
-  // With very many members the interval grows, so that heartbeats take a bounded share of the time.
+  // The interval grows with the number of members, so that the load of heartbeats is bounded.
   constexpr std::size_t kHeartbeatsPerSecond = 5000;
   const std::chrono::milliseconds spread{size() * 1000 / kHeartbeatsPerSecond};
   return std::clamp<std::chrono::milliseconds>(spread, limits::kHeartbeatInterval, 30s);
 }
 
 void Registry::observe(TimePoint now) {
-  // tick() comes at least every heartbeat interval. After a longer gap this process stood still.
+  // tick() is called at least every heartbeat interval. A longer gap means that this process stood
+  // still.
   if (now - now_ > limits::kHeartbeatInterval + limits::kStall) {
     judgeFrom_ = now + 3 * heartbeatInterval();
   }

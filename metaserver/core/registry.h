@@ -1,25 +1,26 @@
-// The registry: which peers are in the network, on which ports, and where each belongs in the tree.
-// Each join is decided whole in one call: id, order of joining, port, referral, reserved slot.
+// The registry: which peers are in the network, on which ports, and where each attaches to the
+// tree. One call decides a join completely: id, order of joining, port, referral, reserved slot.
 //
-// This is the door: it takes what arrives on connections, and passes it to
+// This class takes what arrives on connections, and passes it to
 //
 //   MemberDirectory   keys, connections, ids and orders, members that are absent
 //   Ports             which ports are taken
 //   WaitingJoiners    joiners that wait after a restart
 //   SeenTree          the links that are reported or reserved
-//   Placement         referrals, reservations, what follows from a death
+//   Placement         referrals, reservations, the consequences of a death
 //
-// After a restart it waits for the members of before, limits::kRejoinWait at most: they come back
-// with id, key, port, order and links. Newcomers wait meanwhile, until each member came back or
-// its port refused.
+// After a restart it waits for the former members, at most limits::kRejoinWait. They come back with
+// id, key, port, order and links. Newcomers wait until each member has come back or its port has
+// refused a connection.
 //
-//   awaiting members of before --all are back, or the time is up--> open
+//   awaiting former members --all are back, or limits::kRejoinWait is over--> open
 //
-// Invariants: checkInvariants(). Presence is soft: what is on disk only says for whom to wait.
+// Invariants: checkInvariants(). A peer is a member only while it is connected; the state file only
+// says for which members to wait.
 //
-// Does no I/O: it takes events and the time, and appends to Effects. Not thread-safe; the shell
-// keeps it in a Guarded (one mutex), and a copy (registry_copy.h) for what looks at every member. A
-// join costs O(log n); a death O(the subtrees that move); the rest O(links).
+// Does no I/O: it takes events and the time, and appends to Effects. Not thread-safe. The shell
+// (Server) keeps it in a Guarded (one mutex), and reads all members from a copy (registry_copy.h).
+// A join costs O(log n); a death O(the subtrees that move); the rest O(links).
 #pragma once
 
 #include <deque>
@@ -41,7 +42,7 @@
 
 namespace espalier::metaserver {
 
-// A member, as a copy of the registry has it.
+// A member, as the copy of the registry has it.
 struct MemberRow {
   wire::Contact contact;
   InstanceKey key;
@@ -49,11 +50,11 @@ struct MemberRow {
   std::optional<PeerId> above;     // its parent in the tree, reserved or not
 };
 
-// What has changed; to be applied in this order.
+// A page of changes, to be applied in this order.
 struct MemberChanges {
-  bool fromScratch = false;  // nothing that was taken before holds
+  bool fromScratch = false;  // drop everything that was taken before
   std::vector<JoinOrder> gone;
-  std::vector<MemberRow> rows;  // new, or other than before
+  std::vector<MemberRow> rows;  // new or changed
   bool more = false;
 };
 
@@ -74,7 +75,7 @@ class Registry {
   Registry(const Registry&) = delete;  // its parts refer to each other
   Registry& operator=(const Registry&) = delete;
 
-  // Connections of purpose `registry`; `host` is the address that the peer comes from.
+  // Connections of purpose `registry`; `host` is the peer's source address.
   void opened(ConnectionId connection, std::string host, TimePoint now);
   void received(ConnectionId connection, const wire::RegistryRequest& request, TimePoint now,
                 Effects& fx);
@@ -87,13 +88,13 @@ class Registry {
   unsigned maxLinks() const { return seen_.tree().maxLinks(); }
   const wire::NetworkId& network() const { return directory_.network(); }
   JoinOrder nextOrder() const { return directory_.nextOrder(); }
-  // Counts up whenever topo.txt would read differently. Constant while the members of before are
-  // awaited, so that topo.txt stays as it was.
+  // Increases whenever the content of topo.txt changes. Constant while former members are awaited,
+  // so that topo.txt stays unchanged.
   std::uint64_t version() const { return version_; }
   bool awaiting() const { return directory_.awaiting(); }
   std::size_t size() const { return seen_.tree().size(); }
   std::size_t awaitedCount() const { return directory_.absent().awaitedCount(); }
-  // With the members of before that may still come back: they are there, and answer searches.
+  // Includes former members that may still come back: they are running, and answer searches.
   wire::Members members() const;
   std::size_t reservedCount() const { return seen_.reservedCount(); }
   std::uint64_t refusedCount() const { return refused_; }
@@ -104,11 +105,11 @@ class Registry {
   // The links that are reported or reserved.
   const topo::Forest& tree() const { return seen_.tree(); }
 
-  // --- for the copy that follows (registry_copy.h) ---
-  // At most `most` of the changes since the last call; the first call begins with every member.
-  // Once there are no more, the copy is this registry as it is at that moment. O(most).
+  // --- for the copy (registry_copy.h) ---
+  // At most `most` changes since the last call; the first call begins with every member. After the
+  // last page the copy equals this registry at that moment. O(most).
   MemberChanges takeChanges(std::size_t most);
-  // Members that were lost just now and may come back at once: for the state file. O(most).
+  // Members that were lost just now and may come back: for the state file. O(most).
   std::vector<Remembered> lostLately(std::size_t most) const {
     return directory_.absent().lostLately(most, now_);
   }
@@ -155,11 +156,12 @@ class Registry {
   Ports ports_;
   WaitingJoiners waiting_;
   std::unordered_map<ConnectionId, Session> sessions_;
-  std::deque<Due> silence_;        // one a member: when to look at it next
-  TimePoint awaitUntil_ = kNever;  // kNever once the members of before are not awaited
+  std::deque<Due> silence_;        // one a member: when to check it next
+  TimePoint awaitUntil_ = kNever;  // kNever when no former member is awaited
   TimePoint tickAt_;
-  TimePoint judgeFrom_ = TimePoint::min();  // after a stall of our own nobody is silent before
-  TimePoint now_;                           // of the latest event
+  TimePoint judgeFrom_ =
+      TimePoint::min();  // after a stall of this process silence counts from here
+  TimePoint now_;        // of the latest event
   std::uint64_t version_ = 1;
   std::uint64_t refused_ = 0;
 };

@@ -1,10 +1,11 @@
-// A copy of the registry for what looks at every member: the files' writer and the commands. It is
-// brought up to date page by page (Registry::takeChanges), so that the registry's mutex is never
-// held for O(members).
+// A copy of the registry for readers of all members: the files' writer and the commands. It is
+// updated page by page (Registry::takeChanges), so that the registry's mutex is never held for
+// O(members).
 //
-//   behind --apply() of the last page--> as the registry was at that moment --a change--> behind
+//   behind --apply() of the last page--> equal to the registry at that moment --a change--> behind
 //
-// A value. Does no I/O. Not thread-safe. apply() costs O(page log n), the rest O(n) unless said.
+// A value, owned by RegistryFollower. Does no I/O. Not thread-safe. apply() costs O(page log n),
+// the rest O(n) unless said.
 #pragma once
 
 #include <map>
@@ -28,7 +29,7 @@ class RegistryCopy {
   std::vector<topo::TopoLine> lines() const;
   // Registry::tree(). O(n log n).
   topo::Forest tree(unsigned maxLinks) const;
-  // For the state file: the members and those that were `lost`, by order.
+  // For the state file: the members and the `lost` ones, by order.
   std::vector<Remembered> remembered(std::vector<Remembered> lost) const;
 
  private:

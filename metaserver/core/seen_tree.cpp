@@ -101,7 +101,7 @@ void SeenTree::restore(Node node) {
     return;
   }
   if (tree_.parent(node)) release(node);
-  // Else a cycle: a peer between the two has moved and did not report it yet.
+  // Otherwise a cycle: a peer between the two has moved and has not reported it yet.
   if (tree_.isBelow(*parent, node)) {
     Node above = *parent;
     while (tree_.parent(above) != node) above = *tree_.parent(above);
@@ -118,8 +118,8 @@ void SeenTree::restoreRoots() {
   for (const Node node : tree_.roots()) restore(node);
 }
 
-// Frees a slot of a peer that has none: that of a link that is only reserved, else that of a link
-// that its child does not report.
+// Frees a slot of a full peer: that of a link that is only reserved, otherwise that of a link that
+// its child does not report.
 bool SeenTree::makeRoom(Node node, Node keep) {
   std::optional<Node> least;
   for (const Node child : tree_.children(node)) {

@@ -1,5 +1,5 @@
 // The tree as the metaserver sees it: the links that children have reported, and those that are
-// reserved for a referral. Also what each member last reported, from which topo.txt is made.
+// reserved for a referral. Also each member's last report, from which topo.txt is made.
 //
 // A link to a parent:
 //
@@ -7,14 +7,14 @@
 //     ^                    |                                  |
 //     +---- release() -----+----------------------------------+
 //
-// A reserved link counts as a link for all that are placed later. What peers report overrides what
-// is reserved. A peer that reports no parent keeps its link until its parent's death is noticed:
-// the plan for that death starts from there.
+// A reserved link counts as a link for all later placements. Reports override reservations. A peer
+// that reports no parent keeps its link until its parent's death is noticed: the plan for that
+// death starts from there.
 //
-// Invariants (check()): those of topo::Forest; a reserved link leads to a parent; nobody reports a
-// link twice or to itself. restore() keeps another one as far as there is room: a peer that reports
-// a member as its parent is linked to it. It runs after each report, and with each tick for all
-// roots, because the parent may have joined later, or have had no room.
+// Invariants (check()): those of topo::Forest; a reserved link leads to a parent; no member reports
+// a link twice or to itself. restore() keeps one more, if slots are free: a peer that reports a
+// member as its parent is linked to it. It runs after each report, and with each tick for all
+// roots, because the parent may have joined later, or may have had no free slot.
 //
 // Does no I/O. Not thread-safe. Owned by the registry, which is its only user beside Placement.
 // O(log n) for a lone peer; else O(the subtree that moves).
@@ -38,7 +38,7 @@ class SeenTree {
 
   struct Report {
     std::optional<PeerId> parent;
-    std::vector<PeerId> neighbours;  // in order of linking; nobody twice, and not itself
+    std::vector<PeerId> neighbours;  // in order of linking; each once, not itself
   };
 
   explicit SeenTree(unsigned maxLinks) : tree_(maxLinks) {}
@@ -49,16 +49,16 @@ class SeenTree {
   void remove(Node node);
   void setPort(Node node, std::uint16_t port);
 
-  // Replaces what it reported before, and restores the invariants. Of `neighbours` only the first
-  // of each id counts, and not its own.
+  // Replaces its last report, and restores the invariants. In `neighbours` only the first of each
+  // id counts, and its own id is ignored.
   void report(Node node, std::optional<PeerId> parent, const std::vector<PeerId>& neighbours);
-  // Whether there was room for the link at both ends. Else nothing has changed.
+  // False if one of the two has no free slot; then nothing has changed.
   bool reserve(Node node, Node parent);
-  // The link to its parent, which it must have, is gone.
+  // Removes the link to its parent, which it must have.
   void release(Node node);
-  // Makes the link of this peer to its parent agree with what it reports.
+  // Makes the link of this peer to its parent agree with its report.
   void restore(Node node);
-  // The same for all that have no parent: there may be room for their links now.
+  // The same for all members without a parent: a slot for their links may be free now.
   void restoreRoots();
 
   const topo::Forest& tree() const { return tree_; }
@@ -67,8 +67,8 @@ class SeenTree {
   bool isReserved(Node node) const { return members_[topo::number(node)].isReserved; }
   std::size_t reservedCount() const { return reserved_; }
   wire::Contact contact(Node node) const;
-  // The members after `after` by order of joining, with the links that both ends have reported;
-  // some `mostBytes` of frame, at least one member. O(members returned).
+  // The members after `after` by order of joining, with the links that both ends have reported:
+  // about `mostBytes` of a frame, at least one member. O(members returned).
   std::vector<wire::TopologyEntry> entries(JoinOrder after, std::size_t mostBytes,
                                            bool& more) const;
 

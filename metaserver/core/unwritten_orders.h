@@ -1,12 +1,12 @@
-// Orders of joining that this metaserver gave before its restart although its state file lacks
-// them: the file is a moment old. A peer that shows such an order is believed, for some time after
-// the restart, each order once.
+// Orders of joining that this metaserver may have assigned before its restart although its state
+// file lacks them, because the file is a moment old. For some time after the restart a peer that
+// shows such an order is accepted, each order once.
 //
-// They follow the orders that the file has. A metaserver that has lost its state believes any
-// order, because it knows none. Within that time a liar may take the order of another peer, even
+// They follow the orders in the file. A metaserver that has lost its state accepts any order,
+// because it knows none. During that time a malicious peer may take the order of another peer, even
 // that of the root. Only signed records can prevent that.
 //
-// Does no I/O. Not thread-safe. O(log n).
+// Does no I/O. Not thread-safe. O(log n). Owned by MemberDirectory.
 #pragma once
 
 #include <set>
@@ -20,7 +20,7 @@ class UnwrittenOrders {
  public:
   // `next`: the next order according to the state file; the first one means a new network.
   UnwrittenOrders(JoinOrder next, TimePoint now);
-  // This metaserver takes up a network of which it has no state.
+  // This metaserver continues a network of which it has no state.
   void believeAny(TimePoint now);
 
   bool isBelieved(JoinOrder order, TimePoint now) const;

@@ -1,7 +1,7 @@
-// Joiners that wait to be let in after a restart of the metaserver, in the order in which they
-// asked. A connection waits at most once, and so does an id.
+// Joiners that wait for admission after a restart of the metaserver, in the order of their
+// requests. A connection waits at most once, and so does an id.
 //
-// Does no I/O. Not thread-safe. O(log n), but listenersFirst(): O(n).
+// Does no I/O. Not thread-safe. Owned by the registry. O(log n); listenersFirst() is O(n).
 #pragma once
 
 #include <deque>
@@ -16,11 +16,11 @@ namespace espalier::metaserver {
 
 class WaitingJoiners {
  public:
-  // False if too many wait. A connection that waits already keeps its position.
+  // False if the queue is full. A connection that waits already keeps its position.
   bool add(ConnectionId connection, const wire::Join& join);
-  // It does not wait any more, or never did.
+  // The connection need not be in the queue.
   void remove(ConnectionId connection);
-  // Those that name the port on which they listen go first: else it may be given to another.
+  // Moves joiners that name their port to the front, so that it is not assigned to another peer.
   void listenersFirst();
   // Removes and returns the first.
   std::optional<std::pair<ConnectionId, wire::Join>> takeFirst();
@@ -30,7 +30,7 @@ class WaitingJoiners {
   const InstanceKey& keyOf(ConnectionId connection) const { return joins_.at(connection).key; }
 
  private:
-  std::deque<ConnectionId> queue_;  // those that were removed are passed over
+  std::deque<ConnectionId> queue_;  // removed ones are skipped
   std::map<ConnectionId, wire::Join> joins_;
   std::map<PeerId, ConnectionId> byId_;
 };

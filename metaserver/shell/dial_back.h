@@ -1,13 +1,13 @@
-// Tells a peer whether others can connect to where it says that it listens: the metaserver dials
-// the peer back, once a session, at its first heartbeat.
+// Tests whether other peers can reach a peer: the metaserver dials the endpoint that the peer has
+// announced, once a session, at its first heartbeat.
 //
-//   admitted --first heartbeat--> dialled back --accepted--> nothing to tell
-//                                              --refused, silent--> told with the next answer to a
-//                                                                   heartbeat
+//   admitted --first heartbeat--> dialled --accepted--> reachable: nothing is sent
+//                                         --refused, silent--> reported in the next answer to a
+//                                                              heartbeat
 //
-// It dials only the host that the session comes from: else a peer could make the metaserver scan
-// the ports of strangers. Where limits::kDialBacks are dialled back already, a session's turn
-// comes with a later heartbeat. What is kept for a session goes with it.
+// It dials only the source host of the session: otherwise a peer could make the metaserver scan
+// foreign ports. If limits::kDialBacks connections are under way, the session is tested at a later
+// heartbeat. The state of a session is dropped with it.
 //
 // Thread rule: the loop's thread only; used by Server.
 #pragma once
@@ -25,14 +25,14 @@ namespace espalier::metaserver::shell {
 
 class DialBack {
  public:
-  // `newConnection` makes an id for a connection of ours.
+  // `newConnection` returns a new id for an outgoing connection.
   DialBack(net::EventLoop& loop, std::function<ConnectionId()> newConnection)
       : prober_(loop, std::move(newConnection), limits::kDialBacks) {}
 
-  // Adds to an answer of the registry what only the shell sees: where the session's connection
-  // comes from, and whether the peer can be reached.
+  // Adds to an answer of the registry what only the shell knows: the source host of the session,
+  // and whether the peer can be reached.
   void remarkOn(const net::FramedConnection& session, wire::RegistryReply& reply);
-  // The peer is alive: it has had the time to listen.
+  // A heartbeat of the session has arrived, so the peer has had the time to listen.
   void heartbeat(const net::FramedConnection& session);
   void closed(ConnectionId session) { reach_.erase(session); }
 
@@ -40,7 +40,7 @@ class DialBack {
   struct Reach {
     Endpoint announced;
     bool asked = false;
-    std::string problem;  // not told yet
+    std::string problem;  // not reported yet
   };
 
   Prober prober_;

@@ -1,14 +1,14 @@
 // Keeps topo.txt, NumberOfServers.txt and the state file up to date, on a thread of its own, so
-// that a slow or full disk never stops the network.
+// that a slow or full disk does not block the network.
 //
 //   waiting --wake(), or 1 s after a failure--> writing --> pausing --> waiting
 //
-// Each file is replaced as a whole (the state durably), so that a reader never sees half of it;
-// only a device or a pipe that the user named is written into. The pause is at least 50 ms, and at
+// Each file is replaced as a whole (the state durably), so that a reader never sees a part of it.
+// Only a device or a pipe that the user named is written into. The pause is at least 50 ms, and at
 // least four times as long as the writing took. Everything is written once more at the end.
 //
-// A file that cannot be written is logged once, tried again every second, and logged once more when
-// it can be written again. It keeps no other file from being written.
+// If a file cannot be written, this is logged once, the write is repeated every second, and its
+// success is logged once. The other files are still written.
 //
 // Thread: one, started by start(), ended by the destructor. `takeSnapshot` is called on it. Owned
 // by the server.
@@ -43,7 +43,7 @@ class FilesWriter {
     std::string count;
     std::string state;
   };
-  // Takes a snapshot if there is a newer version than that one.
+  // Returns a snapshot if there is a version newer than that one.
   using TakeSnapshot = std::function<std::optional<FilesSnapshot>(std::uint64_t newerThan)>;
 
   FilesWriter(Paths paths, TakeSnapshot takeSnapshot);
@@ -52,7 +52,7 @@ class FilesWriter {
 
   // There may be a newer version. Cheap; from any thread.
   void wake();
-  // Writes all files again although nothing has changed, because one has vanished.
+  // Writes all files again without a new version, because one was removed. Any thread.
   void writeAgain();
 
  private:

@@ -1,4 +1,4 @@
-// What the commands of a metaserver call. Server implements it, and tests have their own.
+// The interface that the commands of a metaserver call. Server implements it; tests have their own.
 //
 // Thread rule as for command::NetworkService: blocking, called from any number of command threads.
 #pragma once
@@ -15,8 +15,8 @@ namespace espalier::metaserver::shell {
 struct Status {
   Endpoint endpoint;
   std::uint64_t members = 0;   // of the network
-  std::uint64_t reserved = 0;  // of these, on their way to their slot
-  std::uint64_t awaited = 0;   // peers of before a restart that have not come back yet
+  std::uint64_t reserved = 0;  // of these, attaching to a reserved slot
+  std::uint64_t awaited = 0;   // former members that have not come back after a restart
   std::uint64_t refused = 0;   // since it started
   std::uint64_t maxLinks = 0;
   std::string placement;

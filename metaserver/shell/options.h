@@ -27,7 +27,8 @@ struct MetaserverOptions {
   log::Level logLevel = log::Level::info;
 };
 
-// Fills `options`, which begin with the defaults. `text` is that of --help or --version.
+// Fills `options`, which have the defaults. `text` is the output of --help or --version. Errors as
+// in common/command/options.h.
 Result<command::Parsed> parseMetaserverOptions(const std::vector<std::string>& arguments,
                                                const command::Environment& environment,
                                                MetaserverOptions& options);

@@ -1,8 +1,8 @@
 // Finds out whether a process listens at an endpoint: dials it, and closes at once.
 //
 // At most `atOnce` probes are under way. Thread rule: the loop's thread only. Outlives its
-// connections; used by Server (is a peer of before the restart still there?) and by DialBack (can
-// others reach a new peer?).
+// connections. Used by Server (is a former member still running?) and by DialBack (can other peers
+// reach a new peer?).
 #pragma once
 
 #include <cstddef>
@@ -17,16 +17,16 @@ namespace espalier::metaserver::shell {
 
 class Prober final : private net::ConnectionHandler {
  public:
-  // Called once: ok, or why the endpoint could not be reached (`timeout`: it kept silent).
+  // Called once: ok, or why the endpoint could not be reached (`timeout`: no answer).
   using Done = std::function<void(const Result<void>& listens)>;
 
-  // `newConnection` makes an id for a connection of ours.
+  // `newConnection` returns a new id for an outgoing connection.
   Prober(net::EventLoop& loop, std::function<ConnectionId()> newConnection, std::size_t atOnce)
       : loop_(loop), newConnection_(std::move(newConnection)), atOnce_(atOnce) {}
 
   bool hasRoom() const { return underWay_.size() < atOnce_; }
-  // Nothing is called where the endpoint can't be dialled from here: a host name (nothing is looked
-  // up for others), or no descriptor left.
+  // `done` is not called if the endpoint cannot be dialled: a host name (the metaserver does not
+  // look up names of peers), or no descriptor left.
   void probe(const Endpoint& endpoint, Done done);
 
  private:

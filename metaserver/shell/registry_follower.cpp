@@ -9,7 +9,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kPage = 256;  // members: some 0.1 ms under the mutex
-// Between two pages: else the thread that let go of the mutex would mostly take it again.
+// Between two pages: otherwise the thread that released the mutex would mostly take it again.
 constexpr auto kBetweenPages = 50us;
 
 }  // namespace

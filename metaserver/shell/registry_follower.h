@@ -1,7 +1,7 @@
 // Keeps a copy of the registry up to date for the files' writer and the commands.
 //
-// Not thread-safe: its owner guards it. Lock order: the follower, then the registry. catchUp()
-// takes the registry's mutex for one page of changes at a time, and pauses between two.
+// Not thread-safe: its owner, Server, guards it. Lock order: the follower, then the registry.
+// catchUp() takes the registry's mutex for one page of changes at a time, and pauses between two.
 #pragma once
 
 #include <memory>
@@ -14,7 +14,7 @@ namespace espalier::metaserver::shell {
 
 class RegistryFollower {
  public:
-  // What the registry said at the moment that the copy shows.
+  // The state of the registry at the moment of the copy.
   struct Moment {
     std::uint64_t version = 0;
     bool awaiting = false;

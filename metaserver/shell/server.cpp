@@ -20,10 +20,10 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kLostWritten = 4096;  // copied at once under the registry's mutex
-// Whoever only looks, or thinks about an id, heartbeats as members do, every 30 s at the least.
+// A session that has not joined sends heartbeats, too, at least every 30 s.
 constexpr auto kSessionSilence = 100s;
 
-// Runs the loop until the name is looked up, or somebody stops it.
+// Runs the loop until the name is looked up, or the loop is stopped.
 Result<net::Target> lookUpOn(net::EventLoop& loop, const Endpoint& endpoint) {
   const auto found = std::make_shared<std::optional<Result<net::Target>>>();
   const auto done = [&loop, posted = loop.posted(),
@@ -56,7 +56,7 @@ Server::Server(net::EventLoop& loop, MetaserverOptions options)
       dialBack_(loop, [this] { return newDialled(); }) {}
 
 Server::~Server() {
-  writer_.reset();  // writes once more, while there is still a registry
+  writer_.reset();  // writes once more, which needs the registry
 }
 
 Result<std::unique_ptr<Server>> Server::bind(net::EventLoop& loop, MetaserverOptions options) {
@@ -167,7 +167,7 @@ void Server::carryOut(Effects& fx) {
     }
   }
   for (auto& probe : fx.probes) {
-    // When very many are lost at once, the first answers would come too late to matter.
+    // If very many members are lost at once, further answers would come too late.
     if (probe.optional && toProbe_.size() >= limits::kProbes) continue;
     toProbe_.push_back(std::move(probe));
   }
@@ -214,14 +214,14 @@ void Server::onClosed(net::FramedConnection& connection, const Error&) {
   });
 }
 
-// --- peers of before ---
+// --- former members ---
 
 void Server::probeMore() {
   while (!toProbe_.empty() && prober_.hasRoom()) {
     const Probe probe = std::move(toProbe_.front());
     toProbe_.pop_front();
     prober_.probe(probe.endpoint, [this, id = probe.id](const Result<void>& listens) {
-      // A host that keeps silent may be a peer that is stopped.
+      // A silent host may be a stopped peer.
       const bool listening = listens.ok() || listens.error().code == ErrorCode::timeout;
       step([&](Registry& registry, TimePoint now, Effects& fx) {
         registry.probed(id, listening, now, fx);

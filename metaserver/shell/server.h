@@ -1,14 +1,14 @@
-// The metaserver's shell: its sockets, around the registry, and what its commands ask for.
+// The metaserver's shell: owns the sockets and the registry, and answers the commands.
 //
 //   accepted --Hello for the registry--> session --ends, or is silent for kSessionSilence--> closed
 //            --another first frame, or silence--> closed with a Failure (handshake.h)
 //
-// Owns the listener and the registry, which one mutex guards (Guarded). The loop's thread feeds the
-// registry. The threads of commands and the writer of files read a copy that follows it, a page of
-// changes at a time (registry_follower.h). So no thread holds the mutex for long, or while it waits
-// for a socket or a disk.
+// One mutex (Guarded) guards the registry. The loop's thread passes events to it. The threads of
+// commands and the files' writer read a copy, which takes changes page by page
+// (registry_follower.h). So no thread holds the mutex for long, or while it waits for a socket or a
+// disk.
 //
-// Thread rule: the loop's thread, but for the functions that say otherwise. Built by main().
+// Thread rule: the loop's thread, except where a function says otherwise. Built by main().
 #pragma once
 
 #include <deque>
@@ -33,18 +33,18 @@ class Server final : public MetaserverService,
                      private net::ListenerHandler,
                      private net::ConnectionHandler {
  public:
-  // Binds the port, and nothing else yet: fails with `unavailable` when it is taken. A name is
-  // looked up with the loop running, so that a signal can stop that: `interrupted` then.
+  // Binds the port and nothing else. Fails with `unavailable` if it is taken. Runs the loop while
+  // it looks a name up, so that a signal can end that; then the error is `interrupted`.
   static Result<std::unique_ptr<Server>> bind(net::EventLoop& loop, MetaserverOptions options);
   ~Server() override;
 
-  // Reads the state, empties topo.txt if the network is new, begins to serve.
+  // Reads the state, empties topo.txt if the network is new, and starts to serve.
   Result<void> open();
-  // Writes the state file again, which somebody has removed; on any thread, once it is open.
+  // Writes the state file again after a user has removed it. Any thread, after open().
   void restoreState();
   Endpoint address() const { return listener_->localAddress(); }
 
-  // --- what commands ask; from any thread
+  // --- MetaserverService; any thread
   Result<command::Topology> topology(std::stop_token stop) override;
   Result<std::string> topologyDot(std::stop_token stop) override;
   Result<command::KillPlan> whatIfKilled(const PeerId& id, std::stop_token stop) override;
@@ -78,7 +78,7 @@ class Server final : public MetaserverService,
   TimePoint deadline_ = kNever;
   std::uint64_t connections_ = 0;
   std::deque<Probe> toProbe_;
-  State opened_;  // what the state file had when it was opened
+  State opened_;  // the content of the state file at the start
   Prober prober_;
   DialBack dialBack_;
   std::unique_ptr<FilesWriter> writer_;

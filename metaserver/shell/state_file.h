@@ -5,11 +5,11 @@
 //   espalier-network 1 <network, 32 hex digits> <next order>
 //   <order> <host:port> <instance key, 32 hex digits> <id>        a line a peer, by order
 //
-// The network's id is durable before any peer is admitted. The members may be a moment old: those
-// that live tell what is missing.
+// The network's id is durable before any peer is admitted. The list of members may be a moment old:
+// running members report what it lacks.
 //
-// Whatever the codecs let into the registry is written so that it reads back: see isHost() and
-// PeerId. A damaged line costs only its own peer, which joins as a newcomer.
+// Every value that the codecs accept can be written and read back: see isHost() and PeerId. If a
+// line is damaged, only its own peer is lost: it joins as a newcomer.
 //
 // formatState() and parseState() are pure; loadState() reads the disk. Used by the server and its
 // files writer.
@@ -35,7 +35,7 @@ struct State {
 
 struct StateRead {
   State state;
-  // The lines that were left out, a sentence each, safe to print: "line 3: this is no peer: …". At
+  // The skipped lines, a sentence each, safe to print: "line 3: this is no peer: …". At
   // most limits::kDamagedLinesTold; `damagedLines` counts them all.
   std::vector<std::string> problems;
   std::size_t damagedLines = 0;
