@@ -161,7 +161,7 @@ class Clients {
     ::epoll_ctl(epoll_, EPOLL_CTL_ADD, one, &event);
   }
 
-  // Receives; true if that many frames are complete now.
+  // Receives; true if that many frames are complete.
   bool receive(std::uint32_t number, int frames, int flags = MSG_DONTWAIT) {
     char buffer[1024];
     const auto count = ::recv(sockets_[number], buffer, sizeof buffer, flags);

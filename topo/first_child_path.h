@@ -7,7 +7,7 @@
 // Invariants: each peer of the path is the first child of the one before; all but the last are
 // full, except those at the positions in `free_`; the last has a free slot. So end() is the first
 // position with a free slot. A link or unlink costs O(log n), plus the steps by which the path
-// grows.
+// grows. Owned by Forest. Not thread-safe.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // The network: the peers, their links, and which peer is below which. It is a forest, because the
-// metaserver sees links come and go one by one; it is one tree when all is calm.
+// metaserver learns of links one by one. Without faults it is one tree.
 //
 //   add() --> lone root --link()--> child
 //               ^                     |
@@ -9,9 +9,9 @@
 // to its parent included; a component has one root; depth() and rootOf() agree with the links; the
 // three placements find every peer with a free slot.
 //
-// The links are a Boost.Graph graph (graph.h). Its vertices stay, and their indices are reused,
-// because removing a vertex renumbers the others. So use a NodeIndex for one decision only. Passing
-// an index that no member has is a bug of the caller: it asserts.
+// The links are a Boost.Graph graph (graph.h). Vertices are never removed, because that renumbers
+// the others; their indices are reused. So use a NodeIndex for one decision only. An index that no
+// member has asserts.
 //
 // A value: copies are independent. Not thread-safe. Used by the registry, by copies of it for
 // commands, and by plans (plan.h). Cost: add, find, link of a lone root, and what the placements
@@ -51,7 +51,7 @@ class Forest {
   // At least limits::kMinLinks and at most limits::kMaxLinks.
   explicit Forest(unsigned maxLinks);
 
-  // From now on nearestSlot() costs O(address bits) instead of O(n), and every change more.
+  // From now on nearestSlot() costs O(address bits) instead of O(n), and every change costs more.
   void indexAddresses();
 
   // The new peer is a root without children. Its id must not be in the tree.
@@ -94,9 +94,9 @@ class Forest {
   std::optional<NodeIndex> classicSlot() const;
   std::optional<NodeIndex> nearestSlot(const Endpoint& newcomer) const;
 
-  // For searches (search.h). Vertices that are no member have no edges.
+  // For searches (search.h). Vertices without a member have no edges.
   const Graph& graph() const { return *graph_; }
-  // Every index that a member can have is below it.
+  // All indices of members are below it.
   std::size_t indexEnd() const { return num_vertices(*graph_); }
 
  private:
@@ -116,8 +116,8 @@ class Forest {
 
   unsigned maxLinks_;
   GraphValue graph_;
-  std::deque<Member> members_;       // by vertex; apart, so that links and depths stay together
-  std::vector<NodeIndex> recycled_;  // vertices that are no member
+  std::deque<Member> members_;  // by vertex; not in the graph, so that links and depths are close
+  std::vector<NodeIndex> recycled_;  // vertices without a member
   IdIndex ids_;
   std::set<std::pair<JoinOrder, NodeIndex>> roots_;
   SlotIndex slots_;

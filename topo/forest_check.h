@@ -1,5 +1,5 @@
-// Checks the invariants of forest.h: works everything out again from the links. For tests and the
-// simulation.
+// Checks the invariants of forest.h: computes everything again from the links. For tests and the
+// simulation. Pure function.
 #pragma once
 
 #include "common/base/result.h"

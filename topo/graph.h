@@ -1,7 +1,8 @@
 // The links of a tree as a Boost.Graph graph: an edge from each parent to each child, in order of
-// linking, and at each vertex the parent and what follows from the links (root, depth).
+// linking; each vertex has the parent, and the root and depth that follow from the links.
 //
-// Only forest.h changes a graph. Others search it (search.h) or look at a peer's links (Links).
+// Only forest.h changes a graph. Others search it (search.h) or read a peer's links (Links). Not
+// thread-safe.
 #pragma once
 
 #include <boost/graph/adjacency_list.hpp>
@@ -22,14 +23,14 @@ struct Vertex {
   std::uint32_t depth = 0;
   std::uint32_t pathPosition = 0;   // in the FirstChildPath, if it is there
   std::uint8_t parentPosition = 0;  // how many of its children were linked before its parent
-  bool isMember = false;            // else the index waits to be used again
+  bool isMember = false;            // otherwise the index can be reused
   bool isListed = false;            // in the SlotIndex
 };
 
 using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::directedS, Vertex>;
 
-// A graph that is copied and moved as a value: Boost 1.74 copies where a move is asked for, and its
-// copying makes g++ 12 warn. One that was moved from can only be assigned to or destroyed.
+// A graph that copies and moves as a value. Boost 1.74 copies a graph that is moved, and its
+// copying makes g++ 12 warn. After a move the old object can only be assigned to or destroyed.
 class GraphValue {
  public:
   GraphValue() : graph_(std::make_unique<Graph>()) {}

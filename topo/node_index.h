@@ -1,7 +1,8 @@
-// NodeIndex: how the parts of topo/ name a peer of one tree. It is the peer's vertex in the graph.
+// NodeIndex: the name of a peer of one tree inside topo/ and the registry. It is the peer's vertex
+// in the graph.
 //
-// Indices are reused: after a peer was removed its index may name another one. Keep the PeerId of
-// whatever must outlive a change of the tree.
+// Indices are reused: after a peer was removed its index may name another one. To refer to a peer
+// across changes of the tree, keep its PeerId.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// The placements: at which peer a newcomer is to be linked. The registry refers newcomers by them.
+// The placement rules: they choose the peer to which a newcomer attaches. Used by the registry.
 //
 // Each rule looks at one component only, that of the root that joined first. It finds a slot
 // whenever the tree has a peer, because a tree of n peers with k links each has

@@ -19,10 +19,10 @@ struct JoinedBefore {
 };
 
 // The vertices that a search for a slot has still to visit (a Buffer of Boost.Graph, as
-// SearchQueue). It passes over the dead, takes the peers below one peer in order of joining, and
-// can be stopped and resumed.
+// SearchQueue). It skips dead peers, visits the children of a peer in order of joining, and can be
+// stopped and resumed.
 //
-// Not in order of linking, because every peer has seen the links in another order.
+// Not in order of linking, because peers have seen the links in different orders.
 class PlanQueue {
  public:
   using value_type = SearchQueue::value_type;
@@ -124,8 +124,8 @@ class Planner {
     return links < tree_.maxLinks();
   }
 
-  // Resumes the last search below `top`: a peer that was passed over is full and stays full,
-  // because planning only takes slots.
+  // Resumes the last search below `top`: a skipped peer is full and stays full, because planning
+  // only takes slots.
   NodeIndex firstFreeSlotBelow(NodeIndex top) {
     PlanQueue& queue = queues_.try_emplace(top, tree_, isDead_, top).first->second;
     queue.resume();

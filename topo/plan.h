@@ -1,5 +1,5 @@
-// The plan for the death of peers: where each orphan attaches, so that what is left is one tree
-// again. The registry refers orphans by it, and `whatif kill` shows it.
+// The plan for the death of peers: where each orphan attaches, so that the remaining peers are one
+// tree again. The registry makes referrals of orphans by it, and `whatif kill` shows it.
 //
 // The rule. An orphan is a living peer whose parent died. Orphans are planned in order of joining,
 // whatever the order in which they ask:
@@ -9,11 +9,11 @@
 //    none: to the first peer with a free slot, breadth first, the children of a peer in order of
 //    joining. Orphans that were planned before count as part of the tree, with everything below
 //    them. The orphan's own subtree does not.
-// An orphan keeps the slot of its lost parent for its next one: it takes no child there.
+// An orphan keeps the slot of its lost parent for its next parent: it takes no child there.
 //
-// So no peer can come to be below itself: slots are below an ancestor, or below a root, which never
-// seeks a parent. A slot is always found: a subtree of m peers with k links each has at least
-// m·k − 2(m − 1) − 1 ≥ 1 free slots.
+// So no peer can attach below itself: slots are below an ancestor, or below a root, which never
+// searches for a parent. A slot is always found: a subtree of m peers with k links each has at
+// least m·k − 2(m − 1) − 1 ≥ 1 free slots.
 //
 // Pure functions of the tree. planFailure costs O(n/8) bytes and O(orphans + peers searched).
 #pragma once

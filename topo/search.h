@@ -2,7 +2,7 @@
 //
 // Children are visited in order of linking. The graph must be a tree below the start: then no
 // vertex is reached twice and no colours are needed. A real colour map would cost O(n) to
-// initialise in each search.
+// initialise in each search. Used by forest, placement and plan; no I/O.
 //
 // Not recursive: a network may be a line of a million peers. The callback may change the properties
 // of vertices (root, depth), but no links. Cost: O(vertices visited).
@@ -30,8 +30,8 @@ inline boost::default_color_type get(AlwaysWhite, AlwaysWhite::key_type) {
 }
 inline void put(AlwaysWhite, AlwaysWhite::key_type, boost::default_color_type) {}
 
-// What Boost.Graph calls a Buffer: the vertices that are still to be visited. Once stopped it is
-// empty, which ends the search.
+// A Buffer of Boost.Graph: the vertices that are still to be visited. After stop() it is empty,
+// which ends the search.
 class SearchQueue {
  public:
   using value_type = AlwaysWhite::key_type;
@@ -69,7 +69,7 @@ void visitBreadthFirst(const Graph& graph, NodeIndex top, Visit visit) {
                              AlwaysWhite());
 }
 
-// The first of `top` and everything below it of which `matches(node)` holds.
+// The first of `top` and everything below it for which `matches(node)` is true.
 template <typename Matches>
 std::optional<NodeIndex> findBreadthFirst(const Graph& graph, NodeIndex top,
                                           const Matches& matches) {

@@ -4,8 +4,8 @@
 // The figure it is for: at most 2 µs to attach a newcomer to a network of a million peers
 // (bench/attach). A search from the root would visit every full peer above the slot.
 //
-// A lone root is not in it: it is the only slot of its component, and most newcomers are one for a
-// moment only. Everything is O(log n) but size(), which is O(1).
+// A lone root is not in it: it is the only slot of its component, and most newcomers are lone roots
+// only for a moment. All operations are O(log n), size() is O(1). Owned by Forest. Not thread-safe.
 #pragma once
 
 #include <compare>

@@ -5,9 +5,9 @@
 //   s2:  s1
 //   s3:  s1
 //
-// Two spaces follow the colon, one stands between neighbours; nothing follows the colon of a lone
-// peer. An empty text is an empty network. The programs only write it, the metaserver to a file and
-// both to a terminal (`topo`). Tests read it with tests/support/topo_reader.h.
+// Two spaces follow the colon, one space separates neighbours, and nothing follows the colon of a
+// lone peer. An empty text is an empty network. The programs only write it: the metaserver to a
+// file, both programs to the output of `topo`. Tests read it with tests/support/topo_reader.h.
 //
 // Pure functions. Used by the metaserver's files writer; the lines also feed dot.h.
 #pragma once
