@@ -24,27 +24,18 @@ using wire::Purpose;
 
 namespace {
 
-// A Network whose loop runs on a thread, and what its owner was told.
-class RunningNetwork {
+// A Network whose loop runs on a thread, and what it has told its observer and its handler.
+class RunningNetwork : private NetworkObserver, private PeerHandler {
  public:
   explicit RunningNetwork(const Endpoint& metaserver)
       : loop_(std::move(*net::EventLoop::create())),
-        network_(*loop_, optionsFor(metaserver),
-                 {[this](const Notice& notice) { noticed(notice); },
-                  [this](const MatchJob& job) { network_.matched(job.id, {}, 0, false); },
-                  [](SearchUpdate&) {},
-                  [this](std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello) {
-                    const std::lock_guard lock(mutex_);
-                    streams_.emplace_back(std::move(stream), hello.purpose);
-                    changed_.notify_all();
-                  },
-                  [](PushJob&) {}, [](const PushId&) {}, [](const Peer&) {}, [] { return kNever; },
-                  [](TimePoint) {}}),
+        network_(*loop_, optionsFor(metaserver), *this),
         thread_([this] {
           loop_->run();
           network_.end();
-        }) {}
-  ~RunningNetwork() { leave(); }
+        }),
+        attachment_(network_, *this) {}
+  ~RunningNetwork() override { leave(); }
   RunningNetwork(const RunningNetwork&) = delete;
   RunningNetwork& operator=(const RunningNetwork&) = delete;
 
@@ -102,9 +93,23 @@ class RunningNetwork {
     options.metaserver = metaserver;
     return options;
   }
-  void noticed(const Notice& notice) {
+
+  // --- NetworkObserver
+  void notice(const Notice& notice) override {
     const std::lock_guard lock(mutex_);
     notices_.push_back(notice);
+    changed_.notify_all();
+  }
+  void pushChanged(const PushId&) override {}
+  void stepped(const Peer&) override {}
+
+  // --- PeerHandler
+  void match(const MatchJob& job) override { network_.matched(job.id, {}, 0, false); }
+  void searched(SearchUpdate&) override {}
+  void carryOut(PushJob&) override {}
+  void serve(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello) override {
+    const std::lock_guard lock(mutex_);
+    streams_.emplace_back(std::move(stream), hello.purpose);
     changed_.notify_all();
   }
 
@@ -115,6 +120,7 @@ class RunningNetwork {
   std::unique_ptr<net::EventLoop> loop_;
   Network network_;
   std::jthread thread_;
+  Network::Attachment attachment_;
 };
 
 }  // namespace
