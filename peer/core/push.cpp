@@ -1,35 +1,21 @@
-// The part of Pushes for the sender, the ledger, and what time does.
 #include "peer/core/push.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
+#include <string_view>
+#include <variant>
 
-#include "common/base/limits.h"
-#include "common/base/text.h"
+#include "common/wire/file_form.h"
 
 namespace espalier::peer {
 
 using wire::PushEnd;
 using wire::PushEntry;
+using wire::PushLedger;
+using wire::PushOffer;
 using wire::PushState;
-
-std::uint64_t pushChunkBytesFor(std::uint64_t sizeBytes) {
-  std::uint64_t chunkBytes = limits::kPushChunkBytes;
-  while (chunkBytes < limits::kChunkBytesMax && sizeBytes / chunkBytes >= limits::kPushListHashes) {
-    chunkBytes *= 2;
-  }
-  return chunkBytes;
-}
-
-std::uint64_t pushChunks(const std::vector<wire::PushFile>& files) {
-  std::uint64_t chunks = 0;
-  for (const auto& file : files) {
-    const std::uint64_t chunkBytes = pushChunkBytesFor(file.sizeBytes);
-    chunks += std::max<std::uint64_t>((file.sizeBytes + chunkBytes - 1) / chunkBytes, 1);
-  }
-  return chunks;
-}
 
 // --- the sender ---
 
@@ -43,77 +29,200 @@ Result<PushId> Pushes::start(std::vector<wire::PushFile> files, std::vector<Peer
                              "push them as an archive, or in parts",
                              files.size(), to.size())};
   }
-  if (!makeRoom(now, fx)) {
+  if (!makeRoom(fx)) {
     return Error{ErrorCode::failed, fmt::format("{} pushes are under way already", pushes_.size())};
   }
   const auto id = randomFrom<PushId>(random_);
-  Push& push = pushes_[id];
-  push.offer = {id, self_, self_.id, false, PushEnd::open, std::move(files), std::move(to)};
-  push.mine = true;
-  push.chunks = pushChunks(push.offer.files);
-  push.changedAt = now;
+  PushOffer offer{id, self_, self_.id, false, PushEnd::open, std::move(files), std::move(to)};
+  OpenPush& push = pushes_.try_emplace(id, std::move(offer), true, now).first->second;
   say(push, PushState::verified, {}, now, fx);
   for (auto& [connection, link] : links_) offerTo(push, connection, link, false, now, fx);
   return id;
 }
 
 void Pushes::finish(const PushId& id, PushEnd end, TimePoint now, Effects& fx) {
-  const auto push = pushes_.find(id);
-  if (push != pushes_.end() && push->second.mine) receivedEnd(push->second, end, now, fx);
+  OpenPush* const push = find(id);
+  if (push != nullptr && push->isMine()) receivedEnd(*push, end, now, fx);
+}
+
+// --- links ---
+
+void Pushes::linkUp(const TreeLink& treeLink, TimePoint now, Effects& fx) {
+  const ConnectionId id = treeLink.connection;
+  PushLink& link = links_.try_emplace(id, treeLink.peer).first->second;
+  gone_.erase(treeLink.peer.id);
+  for (auto& [pushId, push] : pushes_) offerTo(push, id, link, true, now, fx);
+}
+
+void Pushes::linkDown(ConnectionId id, TimePoint now, Effects&) {
+  const auto link = links_.find(id);
+  if (link == links_.end()) return;
+  const PeerId peer = link->second.peer().id;
+  links_.erase(link);
+  if (pushes_.empty()) return;
+  for (const auto& [other, still] : links_) {
+    if (still.peer().id == peer) return;
+  }
+  gone_[peer] = now + limits::kPushGone;  // bounded: limits::kMaxLinks at a time, and these end
+}
+
+// The offer, and all of the ledger.
+void Pushes::offerTo(OpenPush& push, ConnectionId id, PushLink& link, bool late, TimePoint now,
+                     Effects& fx) {
+  const PushId pushId = push.offer().id;
+  if (!link.setKnown(pushId)) return;
+  PushOffer offer = push.offer();
+  offer.late = offer.late || late;
+  if (push.isMeantFor(self_.id) || push.isMine()) offer.via = self_.id;
+  learn(push, push.entryOfOffered(link.peer(), offer), std::nullopt, now, fx);
+  fx.send(id, std::move(offer));
+  link.addNews(pushId, push.ledger(), now);
+}
+
+bool Pushes::received(ConnectionId id, const wire::LinkMessage& message, TimePoint now,
+                      Effects& fx) {
+  const auto* offer = std::get_if<PushOffer>(&message);
+  const auto* ledger = std::get_if<PushLedger>(&message);
+  if (offer == nullptr && ledger == nullptr) return false;
+  const auto link = links_.find(id);
+  if (link == links_.end()) return true;
+  if (offer != nullptr) receivedOffer(id, link->second, *offer, now, fx);
+  if (ledger != nullptr) receivedLedger(id, link->second, *ledger, now, fx);
+  return true;
+}
+
+// --- offers ---
+
+void Pushes::receivedOffer(ConnectionId id, PushLink& link, const PushOffer& offer, TimePoint now,
+                           Effects& fx) {
+  if (forgotten_.contains(offer.id)) return;
+  if (OpenPush* const known = find(offer.id)) {
+    // The neighbour knows the push, so it wants the ledger.
+    offerTo(*known, id, link, true, now, fx);
+    if (!known->isMine()) receivedEnd(*known, offer.end, now, fx);
+    // The neighbour has not heard that the push is over.
+    if (offer.end < known->offer().end) link.addEnd(offer.id, now);
+    return;
+  }
+  if (offer.end != PushEnd::open) return;  // over before it came here
+  if (!std::all_of(offer.files.begin(), offer.files.end(), [](const auto& file) {
+        return wire::isPossibleFile(file.root, file.sizeBytes);
+      })) {
+    return link.blame("a push of a file that cannot exist", fx);
+  }
+  if (!makeRoom(fx)) return link.blame("too many pushes at once; some are left out", fx);
+  OpenPush& push = pushes_.try_emplace(offer.id, offer, false, now).first->second;
+  link.setKnown(offer.id);
+  fx.pushChanges.insert(offer.id);
+  decide(push, now, fx);
+  for (auto& [connection, other] : links_) {
+    if (connection != id) offerTo(push, connection, other, false, now, fx);
+  }
+}
+
+void Pushes::decide(OpenPush& push, TimePoint now, Effects& fx) {
+  const auto& sender = push.offer().sender.id;
+  if (!push.isMeantFor(self_.id) || sender == self_.id) return;
+  if (const auto refusal = policy_.refusal(push.offer())) {
+    return say(push, PushState::declined, *refusal, now, fx);
+  }
+  say(push, PushState::accepted, {}, now, fx);
+  push.beginTaking(self_.id, now);
+  fx.pushJobs.emplace_back(PushReceive{push.offer().id, sender, push.offer().files});
+}
+
+void Pushes::receivedEnd(OpenPush& push, PushEnd end, TimePoint now, Effects& fx) {
+  if (!push.setEnd(end, now)) return;
+  const PushId id = push.offer().id;
+  fx.pushChanges.insert(id);
+  for (auto& [connection, link] : links_) {
+    if (link.knows(id)) link.addEnd(id, now);
+  }
+  if (end == PushEnd::cancelled && push.taking() != nullptr) {
+    push.endTaking();
+    fx.pushJobs.emplace_back(PushDrop{id});
+    say(push, PushState::failed, "cancelled by the sender", now, fx);
+  }
 }
 
 // --- the ledger ---
 
-PushEntry Pushes::ownEntry(const Push& push) const {
-  if (const auto known = push.ledger.find(self_.id)) return known->whole();
-  PushEntry entry;
-  entry.peer = self_;
-  if (!push.mine) entry.via = push.offer.via;
-  entry.late = push.offer.late;
-  return entry;
-}
-
-// This peer's own state, above whatever is there.
-void Pushes::say(Push& push, PushState state, std::string reason, TimePoint now, Effects& fx) {
-  PushEntry entry = ownEntry(push);
-  entry.peer = self_;
-  if (entry.version == 0 || state < entry.state) ++entry.version;
-  entry.state = state;
-  entry.reason = std::string(cutUtf8(reason, limits::kPushReasonBytes));
-  if (entry.version <= limits::kLedgerVersion) learn(push, entry, std::nullopt, now, fx);
-}
-
-// Whether it was new; then all other links hear of it.
-bool Pushes::learn(Push& push, const PushEntry& entry, std::optional<ConnectionId> from,
-                   TimePoint now, Effects& fx) {
-  const auto place = push.ledger.merge(entry);
-  if (!place) return false;
-  push.changedAt = now;
-  fx.pushChanges.insert(push.offer.id);
-  for (auto& [connection, link] : links_) {
-    if (from == connection || !link.told.contains(push.offer.id)) continue;
-    link.news[push.offer.id].insert(*place);
-    if (!link.newsSince) link.newsSince = now;
+void Pushes::receivedLedger(ConnectionId id, PushLink& link, const PushLedger& ledger,
+                            TimePoint now, Effects& fx) {
+  OpenPush* const push = find(ledger.id);
+  if (push == nullptr) return;
+  for (const auto& entry : ledger.entries) {
+    if (entry.peer.id == self_.id) {
+      learn(*push, push->answerTo(entry, self_), std::nullopt, now, fx);
+    } else if (const auto problem = push->problemWith(entry)) {
+      link.blame(*problem, fx);
+    } else {
+      learn(*push, entry, id, now, fx);
+    }
   }
-  return true;
+  if (!push->isMine()) receivedEnd(*push, ledger.end, now, fx);
+  if (PushTaking* const taking = push->taking()) taking->ledgerChanged(now);
+}
+
+void Pushes::learn(OpenPush& push, const std::optional<PushEntry>& entry,
+                   std::optional<ConnectionId> from, TimePoint now, Effects& fx) {
+  const auto index = entry ? push.merge(*entry, now) : std::nullopt;
+  if (!index) return;
+  const PushId id = push.offer().id;
+  fx.pushChanges.insert(id);
+  for (auto& [connection, link] : links_) {
+    if (from != connection && link.knows(id)) link.addNews(id, *index, now);
+  }
+}
+
+void Pushes::say(OpenPush& push, PushState state, std::string_view reason, TimePoint now,
+                 Effects& fx) {
+  learn(push, push.ownEntry(self_, state, reason), std::nullopt, now, fx);
+}
+
+void Pushes::reportLost(const PeerId& peer, TimePoint now, Effects& fx) {
+  for (auto& [id, push] : pushes_) learn(push, push.entryOfLost(peer), std::nullopt, now, fx);
+}
+
+// --- taking ---
+
+void Pushes::choose(OpenPush& push, TimePoint now, Effects& fx) {
+  if (push.taking()->choose(push.ledger(), push.changedAt(), now, fx)) return;
+  push.endTaking();
+  fx.pushJobs.emplace_back(PushDrop{push.offer().id});
+  say(push, PushState::failed, "nobody who can be reached has all of it", now, fx);
+}
+
+void Pushes::sourceFailed(const PushId& id, std::size_t stripe, const PeerId& source,
+                          PushTrouble trouble, TimePoint now, Effects& fx) {
+  OpenPush* const push = find(id);
+  PushTaking* const taking = push == nullptr ? nullptr : push->taking();
+  if (taking == nullptr || !taking->sourceFailed(stripe, source, trouble, now)) return;
+  choose(*push, now, fx);
+}
+
+void Pushes::completed(const PushId& id, TimePoint now, Effects& fx) {
+  OpenPush* const push = find(id);
+  if (push == nullptr || push->taking() == nullptr) return;
+  push->endTaking();
+  say(*push, PushState::verified, {}, now, fx);
+}
+
+void Pushes::failedHere(const PushId& id, std::string reason, TimePoint now, Effects& fx) {
+  OpenPush* const push = find(id);
+  if (push == nullptr || push->taking() == nullptr) return;
+  push->endTaking();
+  say(*push, PushState::failed, reason, now, fx);
 }
 
 // --- time ---
 
-TimePoint Pushes::dropDue(const Push& push) const {
-  if (push.taking) return kNever;
-  // Takers need this peer, for bytes or as a relay of the ledger.
-  const bool awaited =
-      push.ledger.count(PushState::offered) + push.ledger.count(PushState::accepted) > 0;
-  return push.changedAt + (awaited ? Duration(limits::kPushAwaited) : Duration(limits::kPushKept));
-}
-
 TimePoint Pushes::deadline() const {
   TimePoint due = kNever;
-  for (const auto& [connection, link] : links_) due = std::min(due, flushDue(link));
+  for (const auto& [connection, link] : links_) due = std::min(due, link.deadline());
   for (const auto& [id, push] : pushes_) {
-    due = std::min(due, dropDue(push));
-    if (push.taking) due = std::min(due, push.taking->chooseAt);
+    due = std::min(due, push.forgetAt());
+    if (const auto* taking = push.taking()) due = std::min(due, taking->deadline());
   }
   for (const auto& [peer, when] : gone_) due = std::min(due, when);
   return due;
@@ -122,10 +231,9 @@ TimePoint Pushes::deadline() const {
 void Pushes::tick(TimePoint now, Effects& fx) {
   for (auto push = pushes_.begin(); push != pushes_.end();) {
     const auto next = std::next(push);
-    if (push->second.taking && now >= push->second.taking->chooseAt) {
-      choose(push->second, now, fx);
-    }
-    if (now >= dropDue(push->second)) forget(push, fx);
+    const auto* taking = push->second.taking();
+    if (taking != nullptr && now >= taking->deadline()) choose(push->second, now, fx);
+    if (now >= push->second.forgetAt()) forget(push, fx);
     push = next;
   }
   for (auto gone = gone_.begin(); gone != gone_.end();) {
@@ -133,46 +241,42 @@ void Pushes::tick(TimePoint now, Effects& fx) {
       ++gone;
       continue;
     }
-    for (auto& [id, push] : pushes_) {
-      const auto entry = push.ledger.find(gone->first);
-      if (!entry || entry->state() > PushState::accepted) continue;
-      PushEntry lost = entry->whole();
-      lost.state = PushState::lost;
-      learn(push, lost, std::nullopt, now, fx);
-    }
+    reportLost(gone->first, now, fx);
     gone = gone_.erase(gone);
   }
   for (auto& [connection, link] : links_) {
-    if (now >= flushDue(link)) flush(connection, link, now, fx);
+    if (now >= link.deadline()) link.flush(connection, pushes_, now, fx);
   }
 }
 
-void Pushes::forget(PushMap::iterator push, Effects& fx) {
-  const PushId id = push->first;
-  fx.pushJobs.emplace_back(PushDrop{id});
-  fx.pushChanges.insert(id);
-  for (auto& [connection, link] : links_) {
-    link.told.erase(id);
-    link.news.erase(id);
-  }
-  pushes_.erase(push);
-  forgotten_.add(id);
+// --- all pushes ---
+
+OpenPush* Pushes::find(const PushId& id) {
+  const auto found = pushes_.find(id);
+  return found == pushes_.end() ? nullptr : &found->second;
 }
 
-// Forgets the oldest push in which this peer has nothing left to do.
-bool Pushes::makeRoom(TimePoint, Effects& fx) {
+bool Pushes::makeRoom(Effects& fx) {
   if (pushes_.size() < limits::kPushes) return true;
   auto oldest = pushes_.end();
   for (auto push = pushes_.begin(); push != pushes_.end(); ++push) {
-    const bool over =
-        !push->second.taking && !(push->second.mine && push->second.offer.end == PushEnd::open);
-    if (over && (oldest == pushes_.end() || push->second.changedAt < oldest->second.changedAt)) {
+    if (!push->second.isOver()) continue;
+    if (oldest == pushes_.end() || push->second.changedAt() < oldest->second.changedAt()) {
       oldest = push;
     }
   }
   if (oldest == pushes_.end()) return false;
   forget(oldest, fx);
   return true;
+}
+
+void Pushes::forget(OpenPushes::iterator push, Effects& fx) {
+  const PushId id = push->first;
+  fx.pushJobs.emplace_back(PushDrop{id});
+  fx.pushChanges.insert(id);
+  for (auto& [connection, link] : links_) link.forget(id);
+  pushes_.erase(push);
+  forgotten_.add(id);
 }
 
 std::vector<PushId> Pushes::ids() const {
@@ -184,7 +288,7 @@ std::vector<PushId> Pushes::ids() const {
 std::optional<Pushes::View> Pushes::view(const PushId& id) const {
   const auto push = pushes_.find(id);
   if (push == pushes_.end()) return std::nullopt;
-  return View{push->second.offer, push->second.ledger, push->second.mine};
+  return View{push->second.offer(), push->second.ledger(), push->second.isMine()};
 }
 
 }  // namespace espalier::peer

@@ -1,145 +1,94 @@
-// The part of Pushes that decides whether a push is taken, and chooses its sources.
-#include <fmt/format.h>
-
-#include <algorithm>
+#include "peer/core/push_taking.h"
 
 #include "common/base/limits.h"
-#include "common/base/text.h"
-#include "peer/core/push.h"
-#include "peer/core/push_sources.h"
 
 namespace espalier::peer {
 
-using wire::PushState;
-
 namespace {
 
-// While the chain forms, as often as changes of the ledger arrive.
+// While settling: as often as changes of the ledger arrive.
 constexpr Duration kChooseAgain =
     Duration(limits::kLedgerWindow) / static_cast<long>(limits::kLedgerFlushes);
 
-std::uint64_t bytesOf(const wire::PushOffer& offer) {
-  std::uint64_t bytes = 0;  // at most kPushFiles * kFileBytes: does not wrap around
-  for (const auto& file : offer.files) bytes += file.sizeBytes;
-  return bytes;
-}
-
 }  // namespace
 
-bool Pushes::isMeant(const Push& push, const PeerId& peer) const {
-  const auto& to = push.offer.to;
-  return to.empty() || std::find(to.begin(), to.end(), peer) != to.end();
+bool PushTaking::lacksSource() const {
+  return ways_.empty() ||
+         std::any_of(ways_.begin(), ways_.end(), [](const Way& way) { return !way.source; });
 }
 
-void Pushes::decide(Push& push, TimePoint now, Effects& fx) {
-  const auto& sender = push.offer.sender.id;
-  if (!isMeant(push, self_.id) || sender == self_.id) return;
-  if (policy_.from == PushPolicy::From::none) {
-    return say(push, PushState::declined, "takes no pushes", now, fx);
-  }
-  if (policy_.from == PushPolicy::From::some && !policy_.senders.contains(sender)) {
-    return say(push, PushState::declined, fmt::format("takes no pushes from {}", sender.text()),
-               now, fx);
-  }
-  if (bytesOf(push.offer) > policy_.limitBytes) {
-    return say(push, PushState::declined,
-               fmt::format("takes at most {}", formatSize(policy_.limitBytes)), now, fx);
-  }
-  say(push, PushState::accepted, {}, now, fx);
-  push.taking = Taking{now, {}, {}, {}, now};
-  fx.pushJobs.emplace_back(PushReceive{push.offer.id, sender, push.offer.files});
+bool PushTaking::isSettling(TimePoint now) const {
+  return now < begun_ + limits::kPushSettling && !subject_.late;
 }
 
-void Pushes::choose(Push& push, TimePoint now, Effects& fx) {
-  Taking& taking = *push.taking;
-  const bool settling = now < taking.begun + limits::kPushSettling && !push.offer.late;
-  // Nothing has changed: it would choose the same sources.
-  if (!taking.lacksSource() && taking.resting.empty() && taking.chosenAt > push.changedAt) {
-    taking.chooseAt = settling ? now + kChooseAgain : kNever;
-    return;
-  }
-  taking.chosenAt = now;
-  const auto sources = pushSources(push.ledger, push.offer.sender.id, self_.id, push.chunks,
-                                   settling ? std::nullopt : taking.shape);
-  taking.chooseAt = settling ? now + kChooseAgain : kNever;
-  if (const TimePoint formed = taking.begun + limits::kPushForming;
-      sources.forming && now < formed) {
-    taking.chooseAt = std::min(taking.chooseAt, formed);
-    return;
-  }
-  if (taking.shape != sources.shape) {
-    taking.shape = sources.shape;
-    taking.ways.assign(sources.ways.size(), Way{{}, now, now});
-  }
-  for (std::size_t stripe = 0; stripe < taking.ways.size() && push.taking; ++stripe) {
-    chooseWay(push, sources, stripe, now, fx);
-  }
+void PushTaking::ledgerChanged(TimePoint now) {
+  if (lacksSource()) chooseAt_ = std::min(chooseAt_, now);
 }
 
-void Pushes::chooseWay(Push& push, const PushSources& sources, std::size_t stripe, TimePoint now,
-                       Effects& fx) {
-  Taking& taking = *push.taking;
-  Way& way = taking.ways[stripe];
+bool PushTaking::choose(const Ledger& ledger, TimePoint changedAt, TimePoint now, Effects& fx) {
+  chooseAt_ = isSettling(now) ? now + kChooseAgain : kNever;
+  // Nothing has changed: the choice would be the same.
+  if (!lacksSource() && resting_.empty() && chosenAt_ > changedAt) return true;
+  chosenAt_ = now;
+  const auto sources = pushSources(ledger, subject_.sender, subject_.self, subject_.chunks,
+                                   isSettling(now) ? std::nullopt : shape_);
+  const TimePoint formed = begun_ + limits::kPushForming;
+  if (sources.forming && now < formed) {
+    chooseAt_ = std::min(chooseAt_, formed);
+    return true;
+  }
+  if (shape_ != sources.shape) {
+    shape_ = sources.shape;
+    ways_.assign(sources.ways.size(), Way{{}, now, now});
+  }
+  for (std::size_t stripe = 0; stripe < ways_.size(); ++stripe) {
+    if (!chooseSource(stripe, sources.ways[stripe], now, fx)) return false;
+  }
+  return true;
+}
+
+TimePoint PushTaking::restsUntil(const PeerId& source) const {
+  const auto resting = resting_.find(source);
+  return resting == resting_.end() ? TimePoint::min() : resting->second;
+}
+
+bool PushTaking::chooseSource(std::size_t stripe, const PushSources::Way& ranked, TimePoint now,
+                              Effects& fx) {
+  Way& way = ways_[stripe];
   const TimePoint dried = way.drySince + limits::kPushKept;
-  if (!way.source && now >= dried) {
-    stopTaking(push, fx);
-    return say(push, PushState::failed, "nobody who can be reached has all of it", now, fx);
-  }
+  if (!way.source && now >= dried) return false;
 
   // The first candidate that has not failed, else the one that failed first.
   std::optional<Ledger::Entry> next;
   TimePoint rested = kNever;
-  for (const auto& entry : sources.ways[stripe].candidates) {
-    const auto resting =
-        taking.resting.empty() ? taking.resting.end() : taking.resting.find(entry.id());
-    const TimePoint until = resting == taking.resting.end() ? TimePoint::min() : resting->second;
+  for (const auto& entry : ranked.candidates) {
+    const TimePoint until = resting_.empty() ? TimePoint::min() : restsUntil(entry.id());
     if (until >= rested) continue;
     next = entry;
     rested = until;
   }
   if (!next || rested > now) {
-    if (!way.source) taking.chooseAt = std::min({taking.chooseAt, rested, dried});
-  } else if (way.source != next->id()) {
-    way.source = next->id();
-    const Duration patience = limits::kPushPatience + static_cast<long>(sources.ways[stripe].hops) *
-                                                          limits::kPushPatienceHop;
-    way.uselessAt = now + limits::kConnectTimeout + patience + limits::kPushSilence;
-    fx.pushJobs.emplace_back(
-        PushTakeFrom{push.offer.id, stripe, taking.ways.size(), next->contact(), patience});
+    if (!way.source) chooseAt_ = std::min({chooseAt_, rested, dried});
+    return true;
   }
+  if (way.source == next->id()) return true;
+  way.source = next->id();
+  const Duration patience =
+      limits::kPushPatience + static_cast<long>(ranked.hops) * limits::kPushPatienceHop;
+  way.uselessAt = now + limits::kConnectTimeout + patience + limits::kPushSilence;
+  fx.pushJobs.emplace_back(
+      PushTakeFrom{subject_.id, stripe, ways_.size(), next->contact(), patience});
+  return true;
 }
 
-void Pushes::sourceFailed(const PushId& id, std::size_t stripe, const PeerId& source,
-                          PushTrouble trouble, TimePoint now, Effects& fx) {
-  const auto found = pushes_.find(id);
-  if (found == pushes_.end() || !found->second.taking) return;
-  Taking& taking = *found->second.taking;
-  if (stripe >= taking.ways.size() || taking.ways[stripe].source != source) return;
-  Way& way = taking.ways[stripe];
+bool PushTaking::sourceFailed(std::size_t stripe, const PeerId& source, PushTrouble trouble,
+                              TimePoint now) {
+  if (stripe >= ways_.size() || ways_[stripe].source != source) return false;
+  Way& way = ways_[stripe];
   way.source.reset();
   if (now > way.uselessAt) way.drySince = now;
-  taking.resting[source] = trouble == PushTrouble::lied ? kNever : now + limits::kPushSourceRest;
-  choose(found->second, now, fx);
-}
-
-void Pushes::completed(const PushId& id, TimePoint now, Effects& fx) {
-  const auto push = pushes_.find(id);
-  if (push == pushes_.end() || !push->second.taking) return;
-  push->second.taking.reset();
-  say(push->second, PushState::verified, {}, now, fx);
-}
-
-void Pushes::failedHere(const PushId& id, std::string reason, TimePoint now, Effects& fx) {
-  const auto push = pushes_.find(id);
-  if (push == pushes_.end() || !push->second.taking) return;
-  push->second.taking.reset();
-  say(push->second, PushState::failed, std::move(reason), now, fx);
-}
-
-void Pushes::stopTaking(Push& push, Effects& fx) {
-  if (!push.taking) return;
-  push.taking.reset();
-  fx.pushJobs.emplace_back(PushDrop{push.offer.id});
+  resting_[source] = trouble == PushTrouble::lied ? kNever : now + limits::kPushSourceRest;
+  return true;
 }
 
 }  // namespace espalier::peer

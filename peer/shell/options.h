@@ -10,7 +10,7 @@
 #include "common/base/log.h"
 #include "common/base/result.h"
 #include "common/command/options.h"
-#include "peer/core/push.h"
+#include "peer/core/push_policy.h"
 #include "peer/shell/transfer_service.h"
 
 namespace espalier::peer::shell {

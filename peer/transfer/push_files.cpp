@@ -15,7 +15,7 @@
 #include "common/base/limits.h"
 #include "common/base/state_folder.h"
 #include "common/base/text.h"
-#include "peer/core/push.h"
+#include "peer/core/push_chunks.h"
 #include "peer/share/hash_file.h"
 #include "peer/share/share_name.h"
 #include "peer/share/shared_file.h"

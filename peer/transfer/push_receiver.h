@@ -19,7 +19,8 @@
 #include <vector>
 
 #include "common/wire/push.h"
-#include "peer/core/push.h"
+#include "peer/core/push_jobs.h"
+#include "peer/core/push_sources.h"
 #include "peer/transfer/chunk_buffer.h"
 #include "peer/transfer/push_work.h"
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/limits.h"
+#include "peer/core/push_chunks.h"
 #include "tests/simulation/world_parts.h"
 
 namespace espalier::simulation {

@@ -19,7 +19,9 @@
 #include <map>
 #include <optional>
 
-#include "peer/core/push.h"
+#include "peer/core/push_jobs.h"
+#include "peer/core/push_policy.h"
+#include "peer/core/push_sources.h"
 #include "tests/simulation/push_words.h"
 
 namespace espalier::simulation {

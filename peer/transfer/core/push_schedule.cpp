@@ -6,7 +6,7 @@
 
 #include "common/base/limits.h"
 #include "common/crypto/file_tree.h"
-#include "peer/core/push.h"
+#include "peer/core/push_chunks.h"
 
 namespace espalier::transfer {
 namespace {

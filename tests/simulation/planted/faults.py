@@ -132,7 +132,7 @@ FAULTS = {
         "    --counts_[static_cast<std::size_t>(record.state)];\n",
         "",
         PUSHES),
-    # --- peer/core/push.cpp
+    # --- peer/core/open_push.cpp
     "awaited_push_forgotten": Fault(
         "A push is forgotten some time after its last news, though somebody still takes it.",
         "(awaited ? Duration(limits::kPushAwaited) : Duration(limits::kPushKept))",
@@ -144,22 +144,23 @@ FAULTS = {
         "trouble == PushTrouble::lied ? kNever : now",
         "trouble == PushTrouble::lied ? now : now",
         PUSHES),
-    "failed_source_not_replaced": Fault(
-        "A source that failed is waited for.",
-        "  choose(found->second, now, fx);\n",
-        "",
-        PUSHES),
     "taken_for_ever": Fault(
         "A push that nobody has all of any more is taken for ever.",
         "dried = way.drySince + limits::kPushKept;",
         "dried = way.drySince + limits::kPushKept + std::chrono::hours(24);",
         PUSHES),
+    # --- peer/core/push_policy.cpp
     "policy_ignored": Fault(
         "A peer takes what it was told to decline.",
-        "if (policy_.from == PushPolicy::From::none) {",
-        "if (sender.empty()) {",
+        "if (from == From::none) return",
+        "if (sender.empty()) return",
         PUSHES),
-    # --- peer/core/push_links.cpp
+    # --- peer/core/push.cpp
+    "failed_source_not_replaced": Fault(
+        "A source that failed is waited for.",
+        "  choose(*push, now, fx);\n",
+        "",
+        PUSHES),
     "joiner_not_offered": Fault(
         "Who comes while a push is under way hears nothing of it.",
         "for (auto& [pushId, push] : pushes_) offerTo(push, id, link, true, now, fx);",
@@ -167,8 +168,7 @@ FAULTS = {
         PUSHES),
     "end_kept_secret": Fault(
         "That a push was cancelled stays with the sender.",
-        "    link.news[push.offer.id];  // the end alone is news, too\n"
-        "    if (!link.newsSince) link.newsSince = now;\n",
-        "",
+        "    if (link.knows(id)) link.addEnd(id, now);\n",
+        "    static_cast<void>(link);\n",
         PUSHES),
 }

@@ -1,0 +1,122 @@
+#include "peer/core/open_push.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/limits.h"
+#include "common/base/text.h"
+#include "peer/core/push_chunks.h"
+
+namespace espalier::peer {
+
+using wire::PushEntry;
+using wire::PushState;
+
+OpenPush::OpenPush(wire::PushOffer offer, bool mine, TimePoint now)
+    : offer_(std::move(offer)), mine_(mine), changedAt_(now) {}
+
+bool OpenPush::isMeantFor(const PeerId& peer) const {
+  const auto& to = offer_.to;
+  return to.empty() || std::find(to.begin(), to.end(), peer) != to.end();
+}
+
+TimePoint OpenPush::forgetAt() const {
+  if (taking_) return kNever;
+  // Takers need this peer, for bytes or to pass the ledger on.
+  const bool awaited = ledger_.count(PushState::offered) + ledger_.count(PushState::accepted) > 0;
+  return changedAt_ + (awaited ? Duration(limits::kPushAwaited) : Duration(limits::kPushKept));
+}
+
+// --- changes ---
+
+std::optional<Ledger::Index> OpenPush::merge(const PushEntry& entry, TimePoint now) {
+  const auto index = ledger_.merge(entry);
+  if (index) changedAt_ = now;
+  return index;
+}
+
+bool OpenPush::setEnd(wire::PushEnd end, TimePoint now) {
+  if (end <= offer_.end) return false;
+  offer_.end = end;
+  changedAt_ = now;
+  return true;
+}
+
+// --- entries ---
+
+PushEntry OpenPush::currentEntry(const wire::Contact& self) const {
+  if (const auto known = ledger_.find(self.id)) return known->whole();
+  PushEntry entry;
+  entry.peer = self;
+  if (!mine_) entry.via = offer_.via;
+  entry.late = offer_.late;
+  return entry;
+}
+
+std::optional<PushEntry> OpenPush::ownEntry(const wire::Contact& self, PushState state,
+                                            std::string_view reason) const {
+  PushEntry entry = currentEntry(self);
+  entry.peer = self;
+  if (entry.version == 0 || state < entry.state) ++entry.version;
+  if (entry.version > limits::kLedgerVersion) return std::nullopt;
+  entry.state = state;
+  entry.reason = std::string(cutUtf8(reason, limits::kPushReasonBytes));
+  return entry;
+}
+
+// Three origins of a claim: this peer before a restart, a neighbour that reported it as lost, or a
+// liar.
+std::optional<PushEntry> OpenPush::answerTo(const PushEntry& claim,
+                                            const wire::Contact& self) const {
+  PushEntry own = currentEntry(self);
+  if (claim <= own) return std::nullopt;
+  // The sender has an entry, too, also after a restart, when the push is no longer `mine`.
+  if (!isMeantFor(self.id) && offer_.sender.id != self.id) return std::nullopt;
+  // The sender has been restarted and has forgotten the push: its former entry stays true.
+  if (own.version == 0) return claim;
+  own.version = std::min(claim.version, limits::kLedgerVersion - 1) + 1;
+  return own;
+}
+
+std::optional<PushEntry> OpenPush::entryOfOffered(const wire::Contact& peer,
+                                                  const wire::PushOffer& offer) const {
+  if (!isOpen() || !isMeantFor(peer.id) || ledger_.find(peer.id)) return std::nullopt;
+  PushEntry entry;
+  entry.peer = peer;
+  entry.via = offer.via;
+  entry.late = offer.late;
+  return entry;
+}
+
+std::optional<PushEntry> OpenPush::entryOfLost(const PeerId& peer) const {
+  const auto entry = ledger_.find(peer);
+  if (!entry || entry->state() > PushState::accepted) return std::nullopt;
+  PushEntry lost = entry->whole();
+  lost.state = PushState::lost;
+  return lost;
+}
+
+std::optional<std::string> OpenPush::problemWith(const PushEntry& entry) const {
+  const auto known = ledger_.find(entry.peer.id);
+  if (entry.version > (known ? known->version() : 0) + limits::kLedgerVersionJump) {
+    return "versions of entries that nobody can have";
+  }
+  if (!known && ledger_.size() >= limits::kLedgerEntries) {
+    return "a ledger of too many peers; some are left out";
+  }
+  // Only the sender and peers that the push is meant for have an entry.
+  if (entry.peer.id != offer_.sender.id && !isMeantFor(entry.peer.id)) {
+    return "entries of peers that a push is not meant for";
+  }
+  return std::nullopt;
+}
+
+// --- taking ---
+
+void OpenPush::beginTaking(const PeerId& self, TimePoint now) {
+  taking_.emplace(
+      PushTaking::Subject{offer_.id, offer_.sender.id, self, pushChunks(offer_.files), offer_.late},
+      now);
+}
+
+}  // namespace espalier::peer

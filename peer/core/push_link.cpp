@@ -1,0 +1,99 @@
+#include "peer/core/push_link.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/base/limits.h"
+
+namespace espalier::peer {
+
+using wire::PushEntry;
+using wire::PushLedger;
+
+namespace {
+
+constexpr std::size_t kLedgerHeadBytes = 64;
+constexpr std::size_t kEntryBytes = 64;  // without texts
+
+// An entry's bytes in a frame, at most.
+std::size_t bytesOf(const PushEntry& entry) {
+  return entry.peer.id.text().size() + entry.peer.endpoint.host.size() + entry.via.text().size() +
+         entry.reason.size() + kEntryBytes;
+}
+
+// Moves entries of `news` into a message, as many as fit into one frame.
+std::pair<PushLedger, std::size_t> takeMessage(const OpenPush& push, LedgerIndexSet& news) {
+  PushLedger message{push.offer().id, push.offer().end, {}};
+  message.entries.reserve(std::min(news.size(), limits::kPushMessageBytes / kEntryBytes));
+  std::size_t bytes = kLedgerHeadBytes;
+  while (!news.empty()) {
+    PushEntry entry = push.ledger().at(news.first())->whole();
+    const std::size_t more = bytesOf(entry);
+    if (bytes + more > limits::kPushMessageBytes) break;
+    bytes += more;
+    message.entries.push_back(std::move(entry));
+    news.eraseFirst();
+  }
+  return {std::move(message), bytes};
+}
+
+}  // namespace
+
+void PushLink::forget(const PushId& push) {
+  known_.erase(push);
+  news_.erase(push);
+}
+
+LedgerIndexSet& PushLink::newsOf(const PushId& push, TimePoint now) {
+  if (!newsSince_) newsSince_ = now;
+  return news_[push];
+}
+
+void PushLink::addNews(const PushId& push, Ledger::Index entry, TimePoint now) {
+  newsOf(push, now).insert(entry);
+}
+
+void PushLink::addNews(const PushId& push, const Ledger& ledger, TimePoint now) {
+  auto& news = newsOf(push, now);
+  for (const auto& entry : ledger.entries()) news.insert(entry.index());
+}
+
+// Each message says the end, so no entry is needed.
+void PushLink::addEnd(const PushId& push, TimePoint now) {
+  newsOf(push, now);
+}
+
+TimePoint PushLink::deadline() const {
+  if (!newsSince_) return kNever;
+  const TimePoint collected = *newsSince_ + limits::kLedgerDelay;
+  if (flushed_.size() < limits::kLedgerFlushes) return collected;
+  return std::max(collected, flushed_.front() + limits::kLedgerWindow);
+}
+
+void PushLink::flush(ConnectionId link, const OpenPushes& pushes, TimePoint now, Effects& fx) {
+  flushed_.push_back(now);
+  if (flushed_.size() > limits::kLedgerFlushes) flushed_.pop_front();
+  newsSince_.reset();
+  std::size_t budget = limits::kLedgerFlushBytes;
+  while (!news_.empty()) {
+    const auto news = news_.begin();
+    const auto push = pushes.find(news->first);
+    if (push == pushes.end()) {
+      news_.erase(news);
+      continue;
+    }
+    auto [message, bytes] = takeMessage(push->second, news->second);
+    if (news->second.empty()) news_.erase(news);
+    fx.send(link, std::move(message));
+    if (bytes >= budget) break;
+    budget -= bytes;
+  }
+  if (!news_.empty()) newsSince_ = now;
+}
+
+void PushLink::blame(const std::string& what, Effects& fx) {
+  if (blamed_.insert(what).second) fx.warn(fmt::format("{} sent {}", peer_.id.text(), what));
+}
+
+}  // namespace espalier::peer
