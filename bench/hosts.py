@@ -114,7 +114,7 @@ class Hosts:
         with contextlib.ExitStack() as stack:
             switch = Namespace(stack)
             run(*switch.enter, "ip", "link", "add", "bridge", "type", "bridge", "nf_call_iptables", 0,
-                "nf_call_ip6tables", 0, "nf_call_arptables", 0)  # no packet filter is asked
+                "nf_call_ip6tables", 0, "nf_call_arptables", 0)  # packet filters are not used
             run(*switch.enter, "ip", "link", "set", "bridge", "up")
             all_hosts = [Host(stack, number, switch, rate, self.mtu) for number, rate in enumerate(self.rates)]
             self.stack = stack.pop_all()

@@ -14,7 +14,7 @@ PACKAGES = {
     "openssl": "openssl", "opentracker": "opentracker", "rsync": "rsync", "setpriv": "util-linux", "sh": "dash",
     "sha256sum": "coreutils", "sleep": "coreutils", "tc": "iproute2", "unshare": "util-linux",
 }
-SYSTEM_PYTHON = "/usr/bin/python3"  # which runs libtorrent_peer
+SYSTEM_PYTHON = "/usr/bin/python3"  # runs libtorrent_peer
 NETWORK = ("ip", "tc", "setpriv", "unshare", "nsenter", "sleep")  # hosts.py
 TORRENTS = ("opentracker", "curl", SYSTEM_PYTHON)                 # for libtorrent and aria2 among several
 

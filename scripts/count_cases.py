@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""What ./check wants to know of a build folder's tests.
+"""Answers questions of ./check about a build folder's tests.
 
   count_cases.py count TESTLOG          sums the cases of a run: "N passed, M failed", exit code 0 or 1
   count_cases.py select BUILD A,B       the names of the tests that are called, or in a suite called, A or B
   count_cases.py targets BUILD NAME…    the ninja targets that these tests run
 
-A test tells its cases on a line, doctest's or that of our own scripts:
+A test prints the number of its cases on a line, in doctest's form or in that of this project's scripts:
   [doctest] test cases: 5 | 4 passed | 1 failed | 0 skipped
   cases: 4 passed, 1 failed
-One that tells none counts as one case; one that failed without telling of a failed case (it crashed, it ran
-out of time) counts as one failed, so no failure is lost.
+A test without such a line counts as one case. A test that failed without reporting a failed case (a crash, a
+timeout) counts as one failed case, so no failure is lost.
 """
 import json
 import os

@@ -1,4 +1,4 @@
-# What ./demo, ./check and .ci/run share. Sourced with the repository as working directory.
+# Functions of ./demo, ./check and .ci/run. Sourced with the repository as working directory.
 
 say() { printf '%s\n' "$*"; }
 fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
@@ -26,9 +26,9 @@ provided_packages() {
     }' || true
 }
 
-# Packages up to section $1 that are not installed, one a line. dpkg also knows packages that were never installed
+# Packages up to section $1 that are not installed, one a line. dpkg also lists packages that were never installed
 # ("not-installed"), that left their configuration ("config-files") or that are installed for another architecture, so
-# the whole state is compared. A package counts, too, where an installed one provides its name.
+# the whole state is compared. A package also counts as installed if an installed one provides its name.
 missing_packages() {
   local package architecture known provided='' asked=no
   architecture=$(dpkg --print-architecture)
@@ -42,8 +42,7 @@ missing_packages() {
   done
 }
 
-# Installs what packages.txt names up to section $1 and is not there. $2: yes to install, no to only
-# say what is missing.
+# Installs the missing packages up to section $1 of packages.txt. $2: yes installs them, no only names them.
 install_missing() {
   if ! command -v dpkg-query >/dev/null; then
     say "not a Debian system: the packages of packages.txt must be there already"
@@ -70,8 +69,8 @@ install_missing() {
     || fail "apt-get could not install: $missing"
 }
 
-# Sets up the build folder $1 (once) with the meson options that follow. Of what a debugger wants it has lines and names
-# only, which saves a third of the compiler's time: `meson configure build -Ddebug=true -Dcpp_args=` for all of it.
+# Sets up the build folder $1 (once) with the meson options that follow. Debug information has only lines and names,
+# which saves a third of the compiler's time. `meson configure build -Ddebug=true -Dcpp_args=` gives all of it.
 configure() {
   local folder=$1
   shift
@@ -87,7 +86,7 @@ configure() {
   rm -f "$folder.log"
 }
 
-# Builds targets $2… (all without) in folder $1; the compiler's words only when it fails.
+# Builds targets $2… (default: all) in folder $1. Shows the compiler's output only if it fails.
 build() {
   local folder=$1
   shift

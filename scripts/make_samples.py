@@ -4,7 +4,7 @@
   scripts/make_samples.py           writes them
   scripts/make_samples.py --check   compares them, and exits with 1 if a file differs
 
-What is in them, so that a network of five has something to show:
+Their content, for a network of five peers:
   f3.txt     12 bytes, at s1 only            f9.txt  nowhere
   f2.txt     the same at s2 and s4           notes.txt  two different ones, at s3 and s5
   big.bin    3 MiB, at s2                    empty.txt  empty, at s4

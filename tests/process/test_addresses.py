@@ -11,7 +11,7 @@ import time
 
 from espalier_process import case, main, wait_until
 
-NOBODY_ELSE = 54321  # a user that no process of the machine belongs to
+NOBODY_ELSE = 54321  # a user without any process on the machine
 
 
 def with_files(network, **files):

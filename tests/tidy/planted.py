@@ -68,7 +68,7 @@ FILES = [
     ("common/net/i.cpp", "int f() { return ::getaddrinfo(a, b, c, d); }\n", ["one-place"]),
     ("peer/shell/m.cpp", "#include <filesystem>\n", ["one-filesystem"]),
     ("tests/unit/c_test.cpp", "auto f() { return std::filesystem::path(); }\n", ["one-filesystem"]),
-    # What is right, although it looks a little like the above.
+    # Allowed, although similar to the above.
     ("peer/core/g.cpp", '// Clock::now() is what the shell calls\nauto text = "std::thread";\n', []),
     ("peer/core/h.cpp", "std::map<int, int> links_;\nvoid f() {\n  for (auto& one : links_) g(one);\n}\n", []),
     ("peer/shell/e.cpp", '#include <thread>\n\n#include "peer/core/place.h"\n#include "topo/forest.h"\n', []),

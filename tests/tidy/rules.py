@@ -53,7 +53,7 @@ class Source:
 
     @functools.cached_property
     def bare(self):
-        """The lines of code without comments and what stands in quotes; includes are kept."""
+        """The lines of code without comments and without the content of quotes; includes are kept."""
         return blanked(self.text).splitlines()
 
     @functools.cached_property
@@ -78,7 +78,7 @@ def blanked(text):
 
 
 def include_direction(source, files):
-    """What a folder may include: LAYERS; metaserver and peer never each other."""
+    """A folder includes only what LAYERS allows. metaserver and peer never include each other."""
     layer = next((name for name in LAYERS if source.path.startswith(name + "/")), None)
     if not source.is_code:
         return
@@ -201,7 +201,7 @@ CONTAINER = re.compile(r"\b(namespace|class|struct|union|enum|extern)\b")
 
 
 def functions(bare):
-    """(first line, lines) of each function's definition, by the braces: rough, and good enough."""
+    """(first line, lines) of each function's definition, found by its braces: an approximation."""
     stack, head, head_line = [], "", 1
     for number, line in enumerate(bare, 1):
         if line.lstrip().startswith("#"):
@@ -236,7 +236,7 @@ def function_length(source, _files):
 
 
 def leftovers(source, _files):
-    """Work left for later belongs into an issue."""
+    """Unfinished work belongs in an issue, not in a comment."""
     if source.is_in(["tests/tidy/"]):
         return
     for number, line in enumerate(source.lines, 1):
@@ -246,7 +246,7 @@ def leftovers(source, _files):
 
 
 def machine_path(source, _files):
-    """A path of the machine that somebody worked on; Ann is nobody in particular."""
+    """A path of a developer's machine. `ann` and `you` are examples."""
     if source.is_in(["tests/tidy/"]):
         return
     for number, line in enumerate(source.lines, 1):
@@ -256,7 +256,7 @@ def machine_path(source, _files):
 
 
 LIMIT = re.compile(r"\bconstexpr\b[^;=({]*\b(kMax\w*|k\w*(?:Limit|Timeout|Capacity))\s*[={]")
-# A constant with a value of its own: one that is made from limits is bounded by them.
+# A constant with a value of its own. One that is computed from limits is bounded by them.
 OWN_CONSTANT = re.compile(r"^[^/\n]*\bconstexpr\b[^;=({]*\b(k[A-Z]\w*)\s*[={]([^;]*);([^\n]*)", re.MULTILINE)
 COMPARED = re.compile(r"(?:\.|->)size\(\)\s*(?:[<>]=?|==)\s*(?:\w+::)*(k\w+)\b(?!\s*[+\-*/])|"
                       r"\breadFile\([^;]*,\s*(?:\w+::)*(k\w+)\)")
@@ -270,10 +270,10 @@ def own_constants(source):
 
 
 def limits_file(source, files):
-    """Every bound on what comes from outside stands in limits.h, with its reason.
+    """Every bound on outside input is in limits.h, with its reason.
 
-    A bound is known by its name, or because a size is compared to it. What else is compared stands beside its code:
-    how much is shown or done at once and what a format fixes (by its name), or what its line calls "tuning".
+    A bound is recognised by its name, or because a size is compared to it. Exceptions, which stand beside their code:
+    how much is shown or done at once, sizes that a format fixes (both by their names), and lines with "tuning".
     """
     if not (source.is_code and source.is_in(PRODUCT)) or source.path == "common/base/limits.h":
         return
@@ -289,7 +289,7 @@ def limits_file(source, files):
 
 
 def no_sleeping(source, _files):
-    """A test waits for what it wants to see; unit tests and simulations have a manual clock."""
+    """A test waits for a condition; unit tests and simulations have a manual clock."""
     if source.is_code and source.is_in(["tests/unit/", "tests/simulation/", "tests/support/"]):
         for number, line in enumerate(source.bare, 1):
             if re.search(r"\b(sleep_for|sleep_until|usleep|nanosleep|sleep)\s*\(", line):
@@ -322,7 +322,7 @@ ONCE_ONLY = {
 
 
 def one_place(source, _files):
-    """Threads are started, and names looked up, in one place each, which knows how that fails."""
+    """One file starts threads, and one looks up names: each handles the failures of that."""
     if source.is_code and source.is_in(PRODUCT):
         for number, line in enumerate(source.bare, 1):
             for path, (found, message) in ONCE_ONLY.items():

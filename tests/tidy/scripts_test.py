@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""./check must not lose a failure: how scripts/count_cases.py counts what tests say. And the scripts' options, and what
-they take for installed."""
+"""How scripts/count_cases.py counts cases, so that ./check loses no failure; the scripts' options; which packages they
+treat as installed."""
 import io
 import json
 import os
@@ -34,7 +34,7 @@ def run(*command):
     return done.returncode, done.stdout, done.stderr
 
 
-# What a made-up dpkg knows: package, architecture, state, what it provides.
+# The data of a fake dpkg: package, architecture, state, provided names.
 FAKE_DPKG_QUERY = """#!/bin/sh
 format=$3 package=$4
 while IFS='|' read -r name architecture state provides; do
@@ -50,7 +50,7 @@ done <"$DPKG_ANSWERS"
 
 
 def missing(*known):
-    """What of the package `wanted` is missing on an amd64 machine whose dpkg knows these."""
+    """The missing packages if `wanted` is required on an amd64 machine whose dpkg has these."""
     with tempfile.TemporaryDirectory() as folder:
         place = pathlib.Path(folder)
         (place / "packages.txt").write_text("#: build\nwanted  # for a test\n")
@@ -69,7 +69,7 @@ BENCHES = sorted(path for path in (ROOT / "bench").iterdir() if path.is_file() a
 
 
 def without_anything(program):
-    """What a benchmark says where there is no program and no Python module beyond Python's own."""
+    """The output of a benchmark without any program and without Python modules beyond Python's own."""
     with tempfile.TemporaryDirectory() as empty:
         done = subprocess.run([sys.executable, "-S", program, *(["x"] if program.name == "plot" else [])], cwd=empty,
                               env={"PATH": empty}, capture_output=True, text=True, check=False)

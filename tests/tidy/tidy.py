@@ -2,9 +2,9 @@
 """The rules of style that a program can check, over the whole repository.
 
   tidy.py ROOT            checks; prints "path:line: rule: what", then "cases: N passed, M failed" (a rule a case)
-  tidy.py --self-test     plants each violation that rules.py knows of and sees that it is found
+  tidy.py --self-test     checks planted violations of each rule: every one must be found
 
-What is over a limit for a good reason stands in allowed.txt, with the reason.
+allowed.txt lists exceptions with their reasons.
 """
 import pathlib
 import subprocess
@@ -54,7 +54,7 @@ def allowed_of(root):
 
 
 def check(sources, allowed):
-    """Every finding that is not allowed, then every permission that nothing needs."""
+    """Every finding that is not allowed, then every exception that is not needed."""
     files = {source.path: source for source in sources}
     found, used = [], set()
     for source in sources:
@@ -80,7 +80,7 @@ def report(found, names):
 
 
 def self_test():
-    """Each planted file must break the rules it says, and no other."""
+    """Each planted file must break its expected rules, and no other."""
     passed = failed = 0
     for path, content, expected in planted.FILES:
         others = [rules.Source(other, text) for other, text in planted.OTHERS.items() if other != path]
