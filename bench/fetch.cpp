@@ -46,22 +46,22 @@ class OneFile : public FileSource {
     hashes_ = hasher.finish();
     info_ = {hashes_.root, state_.sizeBytes, "file"};
   }
-  const FileInfo& info() const { return info_; }
+  const wire::FileEntry& info() const { return info_; }
 
-  std::optional<FileInfo> find(const FileRoot& root) override {
+  std::optional<wire::FileEntry> find(const FileRoot& root) override {
     return root == info_.root ? std::optional(info_) : std::nullopt;
   }
-  Result<OpenedFile> open(const FileRoot&) override {
-    return OpenedFile{FileDescriptor(::open(path_.c_str(), O_RDONLY | O_CLOEXEC)), state_};
+  Result<ServedFile> open(const FileRoot&) override {
+    return ServedFile{FileDescriptor(::open(path_.c_str(), O_RDONLY | O_CLOEXEC)), state_};
   }
   Result<std::vector<Digest>> chunkHashes(const FileRoot&) override { return hashes_.chunks; }
-  std::vector<FileInfo> list(std::string_view, std::size_t) override { return {info_}; }
+  std::vector<wire::FileEntry> list(std::string_view, std::size_t) override { return {info_}; }
 
  private:
   std::string path_;
   share::FileStat state_;
   crypto::FileHasher::Hashes hashes_;
-  FileInfo info_;
+  wire::FileEntry info_;
 };
 
 void accept(int listener, TransferServer& server) {

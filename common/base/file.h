@@ -7,6 +7,9 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -52,5 +55,9 @@ int writeAll(int descriptor, std::string_view bytes, std::chrono::milliseconds p
 // The content of a regular file of at most `mostBytes`. An error of code `failed` if there is no
 // such file.
 Result<std::string> readFile(const std::string& path, std::size_t mostBytes);
+
+// Reads `buffer.size()` bytes of a file at that offset. Returns how many are there: fewer at the
+// end of the file; -1 and errno for a failure. Any thread, also on a descriptor that others read.
+ssize_t readAt(int descriptor, std::span<std::byte> buffer, std::uint64_t offset);
 
 }  // namespace espalier

@@ -7,21 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "common/base/endpoint.h"
 #include "common/base/ids.h"
 #include "common/wire/search.h"
+#include "peer/core/holder.h"
 
 namespace espalier::peer {
 
 class Coverage;
-
-struct Holder {
-  PeerId id;
-  Endpoint endpoint;
-  bool partial = false;  // it fetches the file itself, and gives on what it has
-
-  auto operator<=>(const Holder&) const = default;
-};
 
 // One file under one name, with everybody who says to hold it. The same root may be said to be of
 // several sizes: then it stands here once for each, and those who lie are with their own size only.

@@ -6,9 +6,9 @@
 #include <cerrno>
 #include <vector>
 
+#include "common/base/file.h"
 #include "common/base/limits.h"
 #include "common/base/text.h"
-#include "peer/share/shared_file.h"
 
 namespace espalier::share {
 

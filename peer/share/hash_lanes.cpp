@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "common/base/file.h"
 #include "common/base/limits.h"
 #include "common/base/thread.h"
 #include "common/crypto/file_tree.h"

@@ -90,17 +90,4 @@ bool isShortage(int error) {
   return error == EMFILE || error == ENFILE || error == ENOMEM;
 }
 
-ssize_t readAt(int descriptor, std::span<std::byte> buffer, std::uint64_t offset) {
-  std::size_t done = 0;
-  while (done < buffer.size()) {
-    const ssize_t got = ::pread(descriptor, buffer.data() + done, buffer.size() - done,
-                                static_cast<off_t>(offset + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return -1;
-    if (got == 0) break;
-    done += static_cast<std::size_t>(got);
-  }
-  return static_cast<ssize_t>(done);
-}
-
 }  // namespace espalier::share

@@ -11,7 +11,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -79,9 +78,5 @@ FileDescriptor openBelow(const fs::path& folder, std::string_view relative, int 
 bool isGone(int error);
 // Descriptors or memory are used up, which says nothing of the file.
 bool isShortage(int error);
-
-// Reads `buffer.size()` bytes at that offset. The bytes that are there: fewer at the end of the
-// file; -1 and errno for a failure.
-ssize_t readAt(int descriptor, std::span<std::byte> buffer, std::uint64_t offset);
 
 }  // namespace espalier::share

@@ -30,10 +30,10 @@ void show(const transfer::FetchProgress& state, ActiveTransfer& shown) {
   shown.state = waits ? ActiveTransfer::State::waiting : ActiveTransfer::State::active;
 }
 
-std::vector<transfer::Holder> othersOf(const FoundFile& file, const PeerId& self) {
-  std::vector<transfer::Holder> others;
+std::vector<Holder> othersOf(const FoundFile& file, const PeerId& self) {
+  std::vector<Holder> others;
   for (const auto& holder : file.holders) {
-    if (holder.id != self) others.push_back({holder.id, holder.endpoint, holder.partial});
+    if (holder.id != self) others.push_back(holder);
   }
   return others;
 }
@@ -58,9 +58,9 @@ transfer::DotNames dotsOf(const Destination& destination) {
              : transfer::DotNames::all();
 }
 
-std::vector<transfer::Holder> FileDownloads::holdersOf(const FileRoot& root, std::uint64_t size,
-                                                       std::stop_token stop) {
-  std::vector<transfer::Holder> holders;
+std::vector<Holder> FileDownloads::holdersOf(const FileRoot& root, std::uint64_t size,
+                                             std::stop_token stop) {
+  std::vector<Holder> holders;
   const auto found = search_.find({PatternKind::root, toHex(root.view())}, std::move(stop), {});
   if (!found) return holders;
   for (const auto& file : found->files) {

@@ -42,8 +42,7 @@ class FileDownloads final : public DownloadService {
 
  private:
   transfer::FetchRequest transferOf(const DownloadRequest& request);
-  std::vector<transfer::Holder> holdersOf(const FileRoot& root, std::uint64_t size,
-                                          std::stop_token stop);
+  std::vector<Holder> holdersOf(const FileRoot& root, std::uint64_t size, std::stop_token stop);
 
   const Folders folders_;
   SearchService& search_;

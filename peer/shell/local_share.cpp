@@ -7,7 +7,7 @@
 
 #include "common/base/text.h"
 #include "peer/shell/share_change.h"
-#include "peer/transfer/downloader.h"
+#include "peer/transfer/shared_list.h"
 
 namespace espalier::peer::shell {
 namespace {

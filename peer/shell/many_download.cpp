@@ -14,7 +14,7 @@ using Positions = std::map<std::pair<PeerId, Endpoint>, std::size_t>;
 
 // The holders of a file; this peer itself only where no other peer has it.
 std::vector<std::size_t> positionsOf(const FoundFile& file, const PeerId& self,
-                                     Positions& positions, std::vector<transfer::Holder>& holders) {
+                                     Positions& positions, std::vector<Holder>& holders) {
   std::vector<std::size_t> result;
   for (const auto& holder : file.holders) {
     if (holder.id == self && file.holders.size() > 1) continue;

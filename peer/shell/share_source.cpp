@@ -5,12 +5,12 @@
 
 namespace espalier::peer::shell {
 
-std::optional<transfer::FileInfo> ShareSource::find(const FileRoot& root) {
+std::optional<wire::FileEntry> ShareSource::find(const FileRoot& root) {
   if (const auto file = index_.snapshot()->file(root)) {
-    return transfer::FileInfo{file->root, file->sizeBytes, file->name};
+    return wire::FileEntry{file->root, file->sizeBytes, file->name};
   }
   if (const auto file = partialFiles_.find(root)) {
-    return transfer::FileInfo{file->root(), file->size(), file->name()};
+    return wire::FileEntry{file->root(), file->size(), file->name()};
   }
   return std::nullopt;
 }
@@ -20,7 +20,7 @@ std::shared_ptr<const transfer::PartialFile> ShareSource::partialFile(const File
   return partialFiles_.find(root);
 }
 
-Result<transfer::OpenedFile> ShareSource::open(const FileRoot& root) {
+Result<transfer::ServedFile> ShareSource::open(const FileRoot& root) {
   const auto snapshot = index_.snapshot();
   Error why{ErrorCode::failed, "this file is not shared"};
   // The same content may be shared under several names: any of them will do.
@@ -35,12 +35,12 @@ Result<transfer::OpenedFile> ShareSource::open(const FileRoot& root) {
       why = systemError("cannot read a shared file", errno);
       continue;
     }
-    return transfer::OpenedFile{std::move(opened->descriptor), share::fileStat(status)};
+    return transfer::ServedFile{std::move(opened->descriptor), share::fileStat(status)};
   }
   if (auto file = partialFiles_.find(root)) {
     FileDescriptor copy(::fcntl(file->descriptor(), F_DUPFD_CLOEXEC, 0));
     if (!copy) return systemError("cannot read what is being fetched", errno);
-    return transfer::OpenedFile{std::move(copy), {}, std::move(file)};
+    return transfer::ServedFile{std::move(copy), {}, std::move(file)};
   }
   return why;
 }
@@ -55,12 +55,12 @@ transfer::FileSource::Extent ShareSource::extent() {
   return {index_.snapshot()->size(), indexing};
 }
 
-std::vector<transfer::FileInfo> ShareSource::list(std::string_view after, std::size_t limit) {
+std::vector<wire::FileEntry> ShareSource::list(std::string_view after, std::size_t limit) {
   const auto snapshot = index_.snapshot();
   const auto& entries = snapshot->entries();
   std::size_t next = after.empty() ? 0 : snapshot->lowerBound(after);
   if (next < entries.size() && entries[next]->name == after) ++next;
-  std::vector<transfer::FileInfo> files;
+  std::vector<wire::FileEntry> files;
   for (; next < entries.size() && files.size() < limit; ++next) {
     const auto& entry = *entries[next];
     files.push_back({entry.root, entry.stat.sizeBytes, entry.name});

@@ -16,13 +16,13 @@ class ShareSource final : public transfer::FileSource {
   ShareSource(share::ShareIndex& index, transfer::PartialFiles& partialFiles)
       : index_(index), partialFiles_(partialFiles) {}
 
-  std::optional<transfer::FileInfo> find(const FileRoot& root) override;
+  std::optional<wire::FileEntry> find(const FileRoot& root) override;
   std::shared_ptr<const transfer::PartialFile> partialFile(const FileRoot& root) override;
-  Result<transfer::OpenedFile> open(const FileRoot& root) override;
+  Result<transfer::ServedFile> open(const FileRoot& root) override;
   void rejected(const FileRoot& root) override { index_.recheck(root); }
   Result<std::vector<Digest>> chunkHashes(const FileRoot& root) override;
   Extent extent() override;
-  std::vector<transfer::FileInfo> list(std::string_view after, std::size_t limit) override;
+  std::vector<wire::FileEntry> list(std::string_view after, std::size_t limit) override;
 
  private:
   share::ShareIndex& index_;

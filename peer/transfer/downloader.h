@@ -1,16 +1,16 @@
-// Fetches one file from the peers that hold it: every byte verified before it is written, the name
-// there only when the file is whole and synced, what is incomplete kept for the next try.
+// Fetches one file from the peers that hold it. Every byte is verified before it is written. The
+// name appears only when the file is whole and synced. What is incomplete is kept for the next try.
 //
 //   Downloader downloader({.stateFolder = "s2/.espalier"});
 //   auto result = downloader.fetch({root, size, holders, "./s2", "docs/f3.txt"}, stop, progress);
 //
-// Errors, by code: `failed` (an existing file differs, a name that cannot be used, nobody shares it
+// Errors, by code: `failed` (an existing file differs, the name cannot be used, no peer shares it
 // any more), `io` (disk, connections), `timeout` (holders silent or busy), `protocol` (holders
-// lie), `interrupted`. Unless the disk failed, the next fetch goes on from the chunks that were
+// lie), `interrupted`. Unless the disk failed, the next fetch resumes from the chunks that were
 // written.
 //
-// Thread-safe. fetch() blocks; it has a thread a source (limits::kFetchSources at most), all joined
-// when it returns, and `progress` is called by the caller's thread only.
+// Thread-safe. fetch() blocks. It starts a thread a source (limits::kFetchSources at most), all
+// joined when it returns. `progress` is called by the caller's thread only.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@
 
 namespace espalier::transfer {
 
-// Who says that a root stands for a file of this size.
+// The holders that claim that a root stands for a file of this size.
 struct SizeClaim {
   std::uint64_t size = 0;
   std::vector<Holder> holders;
@@ -44,13 +44,13 @@ struct FetchRequest {
   std::string saveAs;  // below it; may come from the network (SafeName); missing folders are made
   bool force = false;  // an existing different file is replaced
   DotNames dots = DotNames::none();
-  // Others who hold the file, or parts of it, by now, and say it to be of this size: asked now and
-  // then while it is fetched, on a thread of its own. May be empty.
+  // Searches for peers that hold the file or parts of it by now, and claim this size. Called now
+  // and then while it is fetched, on a thread of its own. May be empty.
   std::function<std::vector<Holder>(std::uint64_t size, std::stop_token stop)> search = {};
-  // Where what is there already can be found by those who serve it; may be null.
+  // Where servers find what has been fetched so far. May be null.
   PartialFiles* partialFiles = nullptr;
-  // What else is said of the root. One size after the other is tried (said_sizes.h), so whoever
-  // lies about it costs time at most.
+  // Other sizes that are claimed for the root. One size after the other is tried (said_sizes.h), so
+  // a liar only costs time.
   std::vector<SizeClaim> otherSizes = {};
 };
 
@@ -63,9 +63,9 @@ struct SourceReport {
 struct FetchResult {
   std::string path;
   std::uint64_t size = 0;
-  bool alreadyThere = false;       // the very file was there: nothing was fetched
+  bool alreadyThere = false;       // the file existed with this root: nothing was fetched
   std::uint64_t resumedBytes = 0;  // of an earlier try
-  std::uint64_t wastedBytes = 0;   // that came twice
+  std::uint64_t wastedBytes = 0;   // that arrived twice
   Duration elapsed{};
   std::vector<SourceReport> sources;  // of those that were dialled
 };
@@ -84,8 +84,8 @@ struct FetchProgress {
 };
 using ProgressCallback = std::function<void(const FetchProgress&)>;
 
-// A file that is whole, verified and synced, and still has its temporary name: whoever shares it
-// can learn its root without hashing it again. Called by the caller's thread.
+// Called for a file that is whole, verified and synced, while it still has its temporary name, so
+// that the share learns its root without hashing it again. Called by the caller's thread.
 using VerifiedCallback = std::function<void(const std::string& path, const FileRoot& root,
                                             std::span<const Digest> chunkHashes)>;
 

@@ -1,14 +1,15 @@
 // The threads that hash and write the chunks of one fetch while its sources receive the next ones.
 //
-//   ChunkBuffer buffer = lanes.take();           // a source's thread; waits while all are in use
+//   ChunkBuffer buffer = lanes.take(bytes);      // a source's thread; waits while all are in use
 //   ... receive into it ...
 //   lanes.put({index, chunk, bytes, now, std::move(buffer)});
 //
-// finish(chunk) is called once for each that was put, in the order of arrival by as many threads as
-// there are lanes. Buffers go round, the one used last first, since it is still in a cache.
+// finish(chunk) is called once for each chunk that was put, in the order of arrival, by as many
+// threads as there are lanes. Buffers are reused, the one used last first, because it is still in a
+// cache.
 //
-// A lane starts when there is work for it and all others are busy. A file of one chunk needs none:
-// its source finishes it itself.
+// A lane starts when there is work and all others are busy. A file of one chunk needs none: its
+// source's thread finishes it.
 //
 // Thread-safe. The destructor finishes what was put, then joins.
 #pragma once
@@ -39,7 +40,8 @@ class FetchLanes {
  public:
   using Finish = std::function<void(ArrivedChunk&)>;
 
-  // `sources` threads take buffers at the same time; each has one to fill while the lanes work.
+  // `sources`: how many threads take buffers at the same time. Each can fill one while all lanes
+  // work.
   FetchLanes(std::size_t sources, Finish finish);
   ~FetchLanes();
   FetchLanes(const FetchLanes&) = delete;
@@ -47,9 +49,9 @@ class FetchLanes {
 
   // Of at least `bytes`.
   ChunkBuffer take(std::size_t bytes);
-  // Where the system has no thread left, not even one, the caller's does the work.
+  // When the system has no thread for any lane, the calling thread does the work.
   void put(ArrivedChunk chunk);
-  // What was taken and is not needed.
+  // Returns a buffer that was taken and is not needed.
   void giveBack(ChunkBuffer buffer);
 
  private:

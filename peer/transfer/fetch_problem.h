@@ -1,4 +1,4 @@
-// What a holder did wrong, as an error. The caller says which holder it was.
+// What a holder did wrong, as an error. The caller adds which holder it was. Stateless.
 #pragma once
 
 #include <string_view>

@@ -12,6 +12,7 @@
 #include "peer/transfer/paced_stream.h"
 
 namespace espalier::transfer {
+
 HolderConnection::HolderConnection(Endpoint endpoint, Timeouts timeouts,
                                    net::Interrupter& interrupter, wire::Purpose purpose)
     : endpoint_(std::move(endpoint)), timeouts_(timeouts), interrupter_(interrupter) {
@@ -68,7 +69,7 @@ void HolderConnection::drain(Duration within) {
   }
 }
 
-// Valid until the next call.
+// Reads a whole frame. Its payload is valid until the next call.
 Result<std::string_view> HolderConnection::receiveFrame() {
   std::size_t wanted = limits::kFrameHeaderBytes;
   while (true) {
@@ -98,70 +99,6 @@ Result<void> HolderConnection::receiveBytes(std::span<std::byte> out) {
   std::memcpy(out.data(), in_.data() + used_, there);
   used_ += there;
   return receiveAll(*stream_, out.subspan(there), pace, gathering_);
-}
-
-namespace {
-
-// Of the names in a list. A peer that has more of them, or longer ones, is not a usual one; 100,000
-// names of full length would be 400 MB.
-constexpr std::size_t kListBytes = limits::kListFiles * 512;
-
-// A text that comes before all that begin with `prefix`, and after hardly anything else.
-std::string before(std::string_view prefix) {
-  std::string text(prefix);
-  if (text.empty()) return text;
-  if (text.back() <= 1) {
-    text.pop_back();  // then some names come that are passed over
-  } else {
-    --text.back();
-    text += "\xff\xff";  // not in UTF-8
-  }
-  return text;
-}
-
-}  // namespace
-
-Result<SharedList> listShared(const Holder& holder, Timeouts timeouts,
-                              net::Interrupter& interrupter, std::string_view prefix) {
-  HolderConnection connection(holder.endpoint, timeouts, interrupter);
-  SharedList list;
-  std::size_t passed = 0;  // names before the prefix
-  std::size_t bytes = 0;
-  wire::ListRequest request{before(prefix)};
-  connection.queue(request);
-  if (auto opened = connection.open(); !opened) return opened.error();
-  while (true) {
-    auto answer = connection.receive();
-    if (!answer) return answer.error();
-    if (const auto* failure = std::get_if<wire::TransferFailure>(&*answer)) {
-      return Error{ErrorCode::failed, escaped(failure->message)};
-    }
-    auto* page = std::get_if<wire::FileList>(&*answer);
-    if (!page) return Error{ErrorCode::protocol, "another answer than the list asked for"};
-    list.indexing = list.indexing || page->indexing;
-    for (auto& file : page->files) {
-      if (file.name <= request.after) {
-        return Error{ErrorCode::protocol, "a list that does not go on in the order of its names"};
-      }
-      request.after = file.name;
-      if (!file.name.starts_with(prefix)) {
-        if (file.name > prefix) return list;
-        if (++passed > limits::kListFiles) return unexpected("names that nobody asked for");
-        continue;
-      }
-      bytes += file.name.size();
-      if (list.files.size() == limits::kListFiles || bytes > kListBytes) {
-        // How many more below a prefix only the holder could count.
-        const bool counted = prefix.empty() && page->total > list.files.size();
-        list.more = counted ? page->total - list.files.size() : 1;
-        return list;
-      }
-      list.files.push_back(std::move(file));
-    }
-    if (!page->more) return list;
-    connection.queue(request);
-    if (auto sent = connection.flush(); !sent) return sent.error();
-  }
 }
 
 }  // namespace espalier::transfer

@@ -1,12 +1,12 @@
-// The asking end of a transfer connection: dials a holder, sends requests ahead, reads answers and
-// the raw bytes behind them. Blocks its thread; an Interrupter wakes it.
+// One connection to a holder, at the asking end: dials, says Hello, sends requests, and reads
+// answers and the raw bytes behind them. ChunkClient checks that answers fit what was asked.
 //
 //   HolderConnection holder(endpoint, timeouts, interrupter);
 //   holder.queue(wire::ChunkRequest{…});
 //   if (auto opened = holder.open(); !opened) …        // the queued requests travel with the Hello
 //   auto answer = holder.receive();
 //
-// One thread uses it. After an error it is of no further use.
+// One thread uses it. Blocks; an Interrupter wakes it. After an error it is of no further use.
 #pragma once
 
 #include <cstddef>
@@ -27,9 +27,12 @@
 #include "common/wire/frame.h"
 #include "common/wire/hello.h"
 #include "common/wire/transfer.h"
+#include "peer/core/holder.h"
 #include "peer/transfer/rate_limit.h"
 
 namespace espalier::transfer {
+
+using peer::Holder;
 
 struct Timeouts {
   Duration dial = limits::kDialTimeout;
@@ -46,27 +49,26 @@ class HolderConnection {
   void close() { stream_.reset(); }
   // While it is open; cut() may be called by other threads.
   const net::BlockingStream& stream() const { return *stream_; }
-  // Reads so much at once: for answers that are small and many.
+  // Reads so many bytes at once: for many small answers.
   void readAhead(std::size_t bytes) { readAhead_ = bytes; }
-  // Where the raw bytes of chunks come slowly, so much time's worth of them is read at once.
+  // Reads the raw bytes of chunks in intervals of at least that time, where they arrive slowly.
   void gather(Duration time) { gathering_ = time; }
-  // How fast the raw bytes of chunks are received; outlives the connection.
+  // The rate of receiving the raw bytes of chunks. It outlives the connection.
   void limit(RateLimit* rate) { rate_ = rate; }
-  // Told the place in the holder's queue, by the thread that receives; 0: it is over.
+  // Called by the thread that receives, with the place in the holder's queue; 0: it is over.
   void onWaiting(std::function<void(std::uint32_t position)> told) { waiting_ = std::move(told); }
   void queue(const wire::TransferRequest& request);
   Result<void> open();
   // Sends what is queued.
   Result<void> flush();
-  // The next answer. Waiting in the holder's queue is not an answer: it goes on, for `patience` at
-  // most.
+  // The next answer. A sign of life (Waiting) is none: then it waits on, for `patience` at most.
   Result<wire::TransferAnswer> receive(Duration patience = Duration::max());
-  // After a chunk that did not match: whether the holder says, within that time, that the file
-  // changed while it was read. It says so at once, if it knows.
+  // After a chunk that did not match its hash: whether the holder says, within that time, that the
+  // file changed while it was read. It says so at once, if it knows.
   bool saysChanged(Duration within);
-  // Nothing more is asked; what still comes is dropped until the holder closes the connection, for
-  // that long at most. Closed at once, the connection could be reset before the holder has read
-  // what was sent last.
+  // Asks for nothing more, and drops what still comes until the holder closes the connection, for
+  // that long at most. A connection that is closed at once could be reset before the holder has
+  // read what was sent last.
   void drain(Duration within);
   // The raw bytes behind the ChunkHeader that was just received.
   Result<void> receiveBytes(std::span<std::byte> out);
@@ -83,28 +85,10 @@ class HolderConnection {
   std::uint32_t position_ = 0;
   std::optional<net::BlockingStream> stream_;
   std::string out_;
-  std::string in_;  // read and not used yet, from used_ on
+  std::string in_;  // read, and from used_ on not used yet
   std::size_t used_ = 0;
-  // What of a chunk comes along is copied once more, so this is small against a chunk.
+  // Small against a chunk, because the part of a chunk that is read with a frame is copied again.
   std::size_t readAhead_ = 4096;
 };
-
-struct Holder {
-  PeerId id;
-  Endpoint endpoint;
-  bool partial = false;  // it fetches the file itself and gives on what it has
-};
-
-struct SharedList {
-  std::vector<wire::FileEntry> files;
-  // So many at least are there beyond those.
-  std::uint64_t more = 0;
-  bool indexing = false;  // the holder has not read all of its share yet
-};
-
-// All that a peer shares, or what of it has a name that begins with `prefix`, page after page, at
-// most limits::kListFiles. Names are as the peer has them. Blocks.
-Result<SharedList> listShared(const Holder& holder, Timeouts timeouts,
-                              net::Interrupter& interrupter, std::string_view prefix = {});
 
 }  // namespace espalier::transfer

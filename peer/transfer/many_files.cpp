@@ -21,6 +21,8 @@
 #include "common/crypto/file_tree.h"
 #include "common/net/interrupter.h"
 #include "peer/transfer/chunk_buffer.h"
+#include "peer/transfer/chunk_client.h"
+#include "peer/transfer/core/batch_schedule.h"
 #include "peer/transfer/fetch_problem.h"
 #include "peer/transfer/part_batch.h"
 #include "peer/transfer/target.h"
@@ -40,37 +42,32 @@ class ManyJob {
         options_(options),
         stop_(std::move(stop)),
         fetched_(fetched),
-        files_(request.files.size()),
-        queues_(request.holders.size()),
-        problems_(request.holders.size()) {}
+        names_(request.files.size()),
+        schedule_(request.files.size(), request.holders.size()),
+        fileProblems_(request.files.size()),
+        holderProblems_(request.holders.size()) {}
 
   Result<ManyResult> run();
 
  private:
-  enum class State : std::uint8_t { waiting, asked, written, done, left };
-  struct File {
-    State state = State::left;
-    std::optional<SafeName> name;
-    std::optional<Error> problem;
-  };
   // One holder's thread.
   struct Conversation {
     std::size_t holder;
-    HolderConnection connection;
-    PartBatch small;
-    std::deque<std::size_t> asked;
-    std::size_t askedBytes = 0;
+    ChunkClient client;
+    PartBatch batch;
+    std::deque<std::size_t> asked;  // files, in order
     ChunkBuffer buffer;
   };
 
   Result<void> sort();
-  Result<void> leaveParts();
+  Result<std::set<std::string>> earlierParts() const;
   bool somethingIsThere(const SafeName& name);
   void work(std::size_t holder);
   Result<void> converse(Conversation& talk);
   void askAhead(Conversation& talk);
   Result<void> receive(Conversation& talk);
-  void leave(std::size_t file, Error problem);
+  Result<void> receiveFile(Conversation& talk, std::size_t file);
+  void leave(Conversation& talk, std::size_t file, Error problem);
   Result<void> publish(Conversation& talk);
   void fail(Error error);
   ManyResult result();
@@ -82,24 +79,30 @@ class ManyJob {
   net::Interrupter interrupter_;
   FileDescriptor base_;
   std::optional<Target> target_;
+  std::vector<std::optional<SafeName>> names_;                  // of files; constant once sorted
   std::map<std::vector<std::string>, FileDescriptor> folders_;  // while sorting
 
   std::mutex mutex_;  // guards what follows
-  std::vector<File> files_;
-  std::vector<std::deque<std::size_t>> queues_;  // of a holder; files may stand in several
-  std::vector<std::optional<Error>> problems_;   // of a holder
+  BatchSchedule schedule_;
+  std::vector<std::optional<Error>> fileProblems_;
+  std::vector<std::optional<Error>> holderProblems_;
   std::optional<Error> failed_;
 
-  std::mutex callbacks_;  // one at a time
+  std::mutex callbacks_;  // held while one is called
 };
 
 Result<ManyResult> ManyJob::run() {
   if (auto sorted = sort(); !sorted) return sorted.error();
   const std::stop_callback onStop(stop_, [this] { fail({ErrorCode::interrupted, "interrupted"}); });
   std::vector<std::jthread> threads;
-  for (std::size_t i = 0; i < queues_.size() && threads.size() < limits::kFetchSources; ++i) {
-    // Where the system has no more threads, this one does it.
-    if (!queues_[i].empty() && !startThread(threads, [this, i] { work(i); })) work(i);
+  for (std::size_t i = 0; i < request_.holders.size() && threads.size() < limits::kFetchSources;
+       ++i) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!schedule_.isNeeded(i)) continue;
+    }
+    // Where the system has no more threads, this one does the work.
+    if (!startThread(threads, [this, i] { work(i); })) work(i);
   }
   threads.clear();
   if (target_) target_->removePartFolder();
@@ -107,13 +110,14 @@ Result<ManyResult> ManyJob::run() {
   return failed_ ? Result<ManyResult>(*failed_) : result();
 }
 
-// Who is to be asked for what. Whatever is out of the ordinary stays `left`.
+// Adds the ordinary files to the schedule. All others stay `left`.
 Result<void> ManyJob::sort() {
   auto base = openFolder(request_.folder);
   if (!base) return base.error();
   base_ = std::move(*base);
   std::set<FileRoot> roots;
-  for (std::size_t i = 0; i < files_.size(); ++i) {
+  std::vector<std::size_t> ordinary;
+  for (std::size_t i = 0; i < request_.files.size(); ++i) {
     const ManyFile& wanted = request_.files[i];
     if (wanted.size == 0 || wanted.size > limits::kChunkBytesMin) continue;
     auto name = SafeName::parse(wanted.saveAs, request_.dots);
@@ -123,27 +127,26 @@ Result<void> ManyJob::sort() {
       if (!target) return target.error();
       target_ = std::move(*target);
     }
-    files_[i].state = State::waiting;
-    files_[i].name = std::move(*name);
+    names_[i] = std::move(*name);
+    ordinary.push_back(i);
   }
-  if (auto left = leaveParts(); !left) return left;
-  for (std::size_t i = 0; i < files_.size(); ++i) {
-    if (files_[i].state != State::waiting) continue;
-    for (const std::size_t holder : request_.files[i].holders) queues_[holder].push_back(i);
+  const auto parts = earlierParts();
+  if (!parts) return parts.error();
+  const std::lock_guard lock(mutex_);
+  for (const std::size_t i : ordinary) {
+    const ManyFile& wanted = request_.files[i];
+    // What an earlier run wrote only needs to be verified.
+    if (!parts->empty() && parts->contains(PartFile::nameOf(wanted.root))) continue;
+    schedule_.add(i, wanted.size, wanted.holders);
   }
   return {};
 }
 
-// What an earlier run wrote needs to be verified only.
-Result<void> ManyJob::leaveParts() {
-  if (!target_) return {};
+Result<std::set<std::string>> ManyJob::earlierParts() const {
+  if (!target_) return std::set<std::string>();
   const auto folder = target_->partFolder(options_.stateFolder);
   if (!folder) return folder.error();
-  const auto parts = namesIn(folder->descriptor.get());
-  for (std::size_t i = 0; i < files_.size() && !parts.empty(); ++i) {
-    if (parts.contains(PartFile::nameOf(request_.files[i].root))) files_[i].state = State::left;
-  }
-  return {};
+  return namesIn(folder->descriptor.get());
 }
 
 bool ManyJob::somethingIsThere(const SafeName& name) {
@@ -166,97 +169,91 @@ void ManyJob::work(std::size_t holder) {
   const QuietSignals quiet;
   auto folder = target_->partFolder(options_.stateFolder);
   if (!folder) return fail(folder.error());
-  const auto& who = request_.holders[holder];
+  const auto& source = request_.holders[holder];
   Conversation talk{holder,
-                    HolderConnection(who.endpoint, options_.timeouts, interrupter_),
+                    ChunkClient(source.endpoint, options_.timeouts, interrupter_),
                     PartBatch(base_.get(), std::move(*folder)),
                     {},
-                    0,
                     {}};
-  talk.connection.readAhead(kReadAhead);
-  talk.connection.limit(options_.rate);
+  talk.client.connection().readAhead(kReadAhead);
+  talk.client.connection().limit(options_.rate);
   talk.buffer.reserve(limits::kChunkBytesMin);
   const auto ended = converse(talk);
   (void)publish(talk);
-  talk.small.syncFolders();
+  talk.batch.syncFolders();
   if (ended) return;
   const std::lock_guard lock(mutex_);
-  for (const std::size_t file : talk.asked) files_[file].state = State::waiting;
-  problems_[holder] = ended.error();
-  log::info("{} {}: {}", who.id.text(), who.endpoint.text(), ended.error().message);
+  schedule_.release(holder);
+  holderProblems_[holder] = ended.error();
+  log::info("{} {}: {}", source.id.text(), source.endpoint.text(), ended.error().message);
 }
 
 Result<void> ManyJob::converse(Conversation& talk) {
   if (askAhead(talk); talk.asked.empty()) return {};
-  if (auto opened = talk.connection.open(); !opened) return opened;
+  if (auto opened = talk.client.open(); !opened) return opened;
   while (!talk.asked.empty()) {
     if (auto received = receive(talk); !received) return received;
-    if (auto saved = talk.small.full() ? publish(talk) : Result<void>(); !saved) return saved;
+    if (auto saved = talk.batch.full() ? publish(talk) : Result<void>(); !saved) return saved;
     askAhead(talk);
-    if (auto sent = talk.connection.flush(); !sent) return sent;
+    if (auto sent = talk.client.flush(); !sent) return sent;
   }
   return {};
 }
 
-// Refills by halves, so that requests travel together.
 void ManyJob::askAhead(Conversation& talk) {
-  if (talk.asked.size() > limits::kManyAhead / 2) return;
   const std::lock_guard lock(mutex_);
-  auto& queue = queues_[talk.holder];
-  while (!failed_ && !queue.empty() && talk.asked.size() < limits::kManyAhead &&
-         talk.askedBytes < limits::kManyAheadBytes) {
-    const std::size_t file = queue.front();
-    queue.pop_front();
-    if (files_[file].state != State::waiting) continue;
-    files_[file].state = State::asked;
+  if (failed_) return;
+  for (const std::size_t file : schedule_.next(talk.holder)) {
     const ManyFile& wanted = request_.files[file];
-    talk.connection.queue(
-        wire::ChunkRequest{wanted.root, crypto::chunkBytesFor(wanted.size), 0, 1});
+    talk.client.askChunks({wanted.root, wanted.size, crypto::chunkBytesFor(wanted.size), 0, 1});
     talk.asked.push_back(file);
-    talk.askedBytes += wanted.size;
   }
 }
 
 Result<void> ManyJob::receive(Conversation& talk) {
   const std::size_t file = talk.asked.front();
-  const ManyFile& wanted = request_.files[file];
-  const auto answer = talk.connection.receive();
+  const auto answer = talk.client.receive();
   if (!answer) return answer.error();
-  if (const auto* failure = std::get_if<wire::TransferFailure>(&*answer)) {
-    Error problem = fromHolder(*failure);
-    if (failure->problem == wire::TransferProblem::busy) return problem;
-    leave(file, std::move(problem));
-  } else {
-    const auto* header = std::get_if<wire::ChunkHeader>(&*answer);
-    if (!header || header->chunk != 0 || header->bytes != wanted.size) {
-      return unexpected("another answer than the chunk asked for");
-    }
-    const auto data = talk.buffer.first(wanted.size);
-    if (auto received = talk.connection.receiveBytes(data); !received) return received;
-    const auto plan = *ChunkPlan::ofSmall(wanted.root, wanted.size);
-    if (!plan.isRight(0, data)) {
-      if (!talk.connection.saysChanged(kChangedWait)) return unexpected("a damaged chunk 0");
-      leave(file, changedThere());
-    } else {
-      const auto written = talk.small.write(file, plan, *files_[file].name, data);
-      if (!written) {
-        fail(written.error());
-        return written.error();
-      }
-      const std::lock_guard lock(mutex_);
-      files_[file].state = *written ? State::written : State::left;
-    }
+  if (const auto* refused = std::get_if<ChunkClient::Refused>(&*answer)) {
+    Error problem = fromHolder(*refused);
+    if (refused->problem == wire::TransferProblem::busy) return problem;
+    leave(talk, file, std::move(problem));
+  } else if (auto received = receiveFile(talk, file); !received) {
+    return received;
   }
   talk.asked.pop_front();
-  talk.askedBytes -= wanted.size;
   return {};
 }
 
-// This holder does not have it. What others may have is tried by itself, later.
-void ManyJob::leave(std::size_t file, Error problem) {
+Result<void> ManyJob::receiveFile(Conversation& talk, std::size_t file) {
+  const ManyFile& wanted = request_.files[file];
+  const auto data = talk.buffer.first(wanted.size);
+  if (auto received = talk.client.receiveBytes(data); !received) return received;
+  const auto plan = *ChunkPlan::ofSmall(wanted.root, wanted.size);
+  if (!plan.isRight(0, data)) {
+    if (!talk.client.saysChanged(kChangedWait)) return unexpected("a damaged chunk 0");
+    leave(talk, file, changedThere());
+    return {};
+  }
+  const auto written = talk.batch.write(file, plan, *names_[file], data);
+  if (!written) {
+    fail(written.error());
+    return written.error();
+  }
   const std::lock_guard lock(mutex_);
-  files_[file].state = State::left;
-  if (request_.files[file].holders.size() == 1) files_[file].problem = std::move(problem);
+  if (*written) {
+    schedule_.arrived(file, talk.holder);
+  } else {
+    schedule_.leave(file, talk.holder);
+  }
+  return {};
+}
+
+// This holder does not have it. Whether others have it is tried later, for this file alone.
+void ManyJob::leave(Conversation& talk, std::size_t file, Error problem) {
+  const std::lock_guard lock(mutex_);
+  schedule_.leave(file, talk.holder);
+  if (request_.files[file].holders.size() == 1) fileProblems_[file] = std::move(problem);
 }
 
 Result<void> ManyJob::publish(Conversation& talk) {
@@ -266,12 +263,12 @@ Result<void> ManyJob::publish(Conversation& talk) {
   const auto done = [&](std::size_t file, bool named) {
     {
       const std::lock_guard lock(mutex_);
-      files_[file].state = named ? State::done : State::left;
+      schedule_.named(file, named);
     }
     if (named && fetched_) fetched_(file, talk.holder);
   };
   const std::lock_guard lock(callbacks_);
-  auto published = talk.small.publish(before, done);
+  auto published = talk.batch.publish(before, done);
   if (!published) fail(published.error());
   return published;
 }
@@ -287,17 +284,18 @@ void ManyJob::fail(Error error) {
 // With mutex_ held.
 ManyResult ManyJob::result() {
   ManyResult result;
-  for (std::size_t i = 0; i < files_.size(); ++i) {
-    File& file = files_[i];
-    if (file.state == State::done) continue;
+  for (std::size_t i = 0; i < request_.files.size(); ++i) {
+    const auto state = schedule_.state(i);
+    if (state == BatchSchedule::State::done) continue;
     const auto& holders = request_.files[i].holders;
-    if (file.state == State::waiting && holders.size() == 1 && problems_[holders.front()]) {
-      const auto& problem = *problems_[holders.front()];
-      file.problem = Error{
+    if (state == BatchSchedule::State::waiting && holders.size() == 1 &&
+        holderProblems_[holders.front()]) {
+      const auto& problem = *holderProblems_[holders.front()];
+      fileProblems_[i] = Error{
           problem.code,
           fmt::format("{}: {}", request_.holders[holders.front()].id.text(), problem.message)};
     }
-    result.left.emplace_back(i, std::move(file.problem));
+    result.left.emplace_back(i, std::move(fileProblems_[i]));
   }
   return result;
 }

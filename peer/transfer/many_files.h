@@ -1,17 +1,17 @@
-// Fetches many small files (of one chunk) from the peers that hold them: a connection a holder, and
-// so many requests ahead on it that neither the way nor the disk is waited for.
+// Fetches many small files (of one chunk) from the peers that hold them, on one connection a
+// holder. Many requests are sent ahead (core/batch_schedule.h), so that neither the round trip nor
+// the disk is waited for.
 //
-// A file takes no search, connection, list of hashes or thread of its own. Each is verified,
-// written as `<root>.part` and locked as PartFile does, so both may work side by side; the names
-// appear a batch at a time, when what is behind them was synced together. A kill leaves parts,
-// which the next fetch of that root verifies and takes.
+// A file takes no search, connection, list of hashes or thread of its own. Each is verified and
+// written as a PartFile; the names appear in batches that were synced together (part_batch.h).
+// After a kill the parts remain, and the next fetch of that root verifies and takes them.
 //
-// Whatever is out of the ordinary is left to Downloader: something has the name already, the root
-// stands twice in the list, a part is there, a file is empty or has several chunks, its name is not
-// to be written, a holder failed where another one is left. fetchMany() says which files those are.
+// Everything unusual is left to Downloader: the name exists already, the root is twice in the list,
+// there is a part, a file is empty or has several chunks, its name cannot be used, or a holder
+// failed while another one remains. fetchMany() returns which files those are.
 //
-// Blocks; has a thread a holder (limits::kFetchSources at most), all joined when it returns.
-// Thread-safe.
+// Thread-safe. Blocks. It starts a thread a holder (limits::kFetchSources at most), all joined when
+// it returns.
 #pragma once
 
 #include <cstddef>
@@ -39,12 +39,12 @@ struct ManyRequest {
   DotNames dots = DotNames::none();
 };
 
-// One that is there now, whole, verified and synced: `file` of the request, from `holder`. Called
-// by one thread at a time, not always the same.
+// Called when a file has its name, whole, verified and synced: `file` of the request, from
+// `holder`. Called by one thread at a time, not always the same.
 using FetchedCallback = std::function<void(std::size_t file, std::size_t holder)>;
 
 struct ManyResult {
-  // Those that were not fetched: why, or nothing where Downloader is to be asked.
+  // The files that were not fetched, and why; nothing when Downloader should fetch it.
   std::vector<std::pair<std::size_t, std::optional<Error>>> left;
 };
 

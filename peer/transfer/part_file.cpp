@@ -14,9 +14,9 @@
 #include <chrono>
 #include <utility>
 
+#include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
-#include "peer/share/shared_file.h"
 #include "peer/transfer/chunk_buffer.h"
 #include "peer/transfer/disk.h"
 #include "peer/transfer/journal.h"
@@ -29,7 +29,7 @@ constexpr auto kSliceTime = std::chrono::microseconds(500);
 constexpr int kOpenAttempts = 8;
 
 bool readAll(int file, std::uint64_t offset, std::span<std::byte> out) {
-  return share::readAt(file, out, offset) == static_cast<ssize_t>(out.size());
+  return readAt(file, out, offset) == static_cast<ssize_t>(out.size());
 }
 
 std::span<const std::byte> asBytes(std::string_view text) {

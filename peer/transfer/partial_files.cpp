@@ -37,13 +37,13 @@ void PartialFile::end() {
   changed_.notify_all();
 }
 
-PartialFile::There PartialFile::awaitPlan(Duration patience) {
+PartialFile::There PartialFile::awaitPlan(Duration patience) const {
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, patience, [&] { return begun_ || ended_; });
   return ended_ ? There::never : begun_ ? There::yes : There::notYet;
 }
 
-PartialFile::There PartialFile::awaitChunk(std::uint64_t chunk, Duration patience) {
+PartialFile::There PartialFile::awaitChunk(std::uint64_t chunk, Duration patience) const {
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, patience, [&] { return held_[chunk] || ended_; });
   return ended_ ? There::never : held_[chunk] ? There::yes : There::notYet;
@@ -76,7 +76,7 @@ bool PartialFile::ended() const {
 }
 
 void PartialFiles::put(std::shared_ptr<PartialFile> file) {
-  // What it replaces is destroyed without the lock, for which an event loop may wait.
+  // The replaced file is destroyed after the lock was released: an event loop may wait for it.
   files_.with([&](auto& files) {
     auto& place = files[file->root()];
     if (!place || place->ended()) place.swap(file);

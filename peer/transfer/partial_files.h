@@ -1,13 +1,13 @@
-// Files that others can have before they are whole: those of a push (whole at its sender, growing
-// at those who take it), and those that are being fetched. Who is served of a push waits here for
-// the chunk that comes next; of a fetch only what is there is given.
+// Files that other peers can have before they are whole: those of a push (whole at the sender,
+// growing at the peers that take it), and those that are being fetched. Readers of a push block
+// until the chunk arrives; readers of a fetch fail (ServePolicy, upload.h).
 //
 //   PartialFile:  announced --begin--> growing --add, add …, finish--> whole
 //                     |                   |
-//                     +-------------------+--end--> ended: never mind (the disk failed, cancelled)
+//                     +-------------------+--end--> ended: the disk failed, or it was cancelled
 //
-// Invariant: a chunk that was added is verified and in the file. Thread-safe; waiting threads hold
-// no lock but the file's own condition.
+// Invariant: a chunk that was added is verified and in the file. Thread-safe. A thread that waits
+// holds no lock.
 #pragma once
 
 #include <condition_variable>
@@ -33,7 +33,7 @@ class PartialFile {
  public:
   enum class There { yes, notYet, never };
 
-  // `name`: as others are told it; may come from the network.
+  // `name`: as other peers are told it; may come from the network.
   PartialFile(const FileRoot& root, std::uint64_t size, std::string name)
       : root_(root), size_(size), name_(std::move(name)) {}
   PartialFile(const PartialFile&) = delete;
@@ -43,16 +43,17 @@ class PartialFile {
   std::uint64_t size() const { return size_; }
   const std::string& name() const { return name_; }
 
-  // --- whoever takes it
+  // --- called by the thread that receives the file
   void begin(ChunkPlan plan, FileDescriptor file);  // once, before any add()
   void add(std::uint64_t chunk);
   void finish();  // all chunks are there
   void end();
 
-  // --- whoever serves it
-  There awaitPlan(Duration patience);
-  There awaitChunk(std::uint64_t chunk, Duration patience);
-  // Once awaitPlan() said yes: they do not change any more.
+  // --- called by the threads that serve it
+  // `patience`: how long to wait at most. `never` once the file has ended.
+  There awaitPlan(Duration patience) const;
+  There awaitChunk(std::uint64_t chunk, Duration patience) const;
+  // After awaitPlan() returned `yes`. Constant.
   const ChunkPlan& plan() const { return plan_; }
   int descriptor() const { return file_.get(); }
   bool holds(std::uint64_t chunk) const;
@@ -67,22 +68,23 @@ class PartialFile {
   const std::uint64_t size_;
   const std::string name_;
   mutable std::mutex mutex_;  // guards what follows
-  std::condition_variable changed_;
+  mutable std::condition_variable changed_;
   bool begun_ = false;
   bool ended_ = false;
   ChunkPlan plan_;  // constant once begun
   FileDescriptor file_;
   std::vector<bool> held_;
-  std::optional<share::FileStat> whole_;
+  std::optional<share::FileStat> whole_;  // the version that was whole
 };
 
+// By root, one at a time.
 class PartialFiles {
  public:
-  // One that is there already under that root, and has not ended, stays: it is further.
+  // A file that is there already under that root, and has not ended, stays: it has more chunks.
   void put(std::shared_ptr<PartialFile> file);
   void remove(const std::shared_ptr<PartialFile>& file);
   std::shared_ptr<PartialFile> find(const FileRoot& root);
-  // Ends all: nobody waits any more.
+  // Ends all of them, so that no thread waits any more.
   void endAll();
 
  private:

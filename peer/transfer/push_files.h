@@ -1,4 +1,5 @@
-// What a user pushes: paths become files with names, roots and lists of hashes.
+// Prepares what a user pushes: turns paths into files with names, roots and lists of hashes.
+// Stateless; any thread. Blocks on the disk.
 #pragma once
 
 #include <memory>
@@ -37,11 +38,12 @@ struct PushPath {
   PushPath(std::string path, std::string name = {})
       : path(std::move(path)), name(std::move(name)) {}
   std::string path;
-  std::string name;  // of a file: what it is called; empty: see preparePush()
+  std::string name;  // what the file is called; empty: see preparePush()
 };
 
-// Files, and all below folders but symbolic links, `.espalier`s, and what is no file. A file is
-// called by its last component, one of a folder also by that. Blocks, reads everything once.
+// Reads and hashes files, and everything below folders but symbolic links, state folders, and what
+// is no file. A file is called by the last component of its path; a file in a folder, by the
+// folder's name and its path below that.
 Result<PreparedPush> preparePush(const std::vector<PushPath>& paths, std::stop_token stop,
                                  const HashedBytes& hashed);
 

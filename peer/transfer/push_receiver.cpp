@@ -1,7 +1,5 @@
 #include "peer/transfer/push_receiver.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
 #include <variant>
@@ -9,12 +7,15 @@
 #include "common/base/signals.h"
 #include "common/base/text.h"
 #include "common/base/thread.h"
+#include "peer/transfer/fetch_problem.h"
 
 namespace espalier::transfer {
 namespace {
 
-Error lie(std::string_view what) {
-  return {ErrorCode::protocol, fmt::format("it sent {}", what)};
+// "sent …" becomes "it sent …": the messages of a push name no source.
+Error itsError(const Error& error) {
+  if (error.code != ErrorCode::protocol) return error;
+  return {error.code, "it " + error.message};
 }
 
 peer::PushTrouble troubleOf(const Error& error) {
@@ -82,7 +83,7 @@ void PushReceiver::changed() {
   changed_.notify_all();
 }
 
-// Once; then the other thread finds that it is over.
+// Calls the last event, once.
 void PushReceiver::end(const std::function<void()>& event) {
   {
     const std::lock_guard lock(eventsMutex_);
@@ -107,8 +108,8 @@ void PushReceiver::run(Lane& lane) {
     for (const auto& request : asked) work_.giveBack(lane.stripe, request);
     if (stop_.stop_requested()) return;
     if (conversed) {
-      source->connection.reset();                              // its slot is for others
-    } else if (conversed.error().code == ErrorCode::failed) {  // of our own disk
+      source->client.reset();                                  // its slot is for others
+    } else if (conversed.error().code == ErrorCode::failed) {  // this peer's own disk
       return end([&] { events_.failed(conversed.error()); });
     } else {
       dropSource(lane, source, conversed.error());
@@ -116,7 +117,7 @@ void PushReceiver::run(Lane& lane) {
   }
 }
 
-// Until there is something to ask for, and somebody to ask.
+// Waits until there is something to ask for, and a source to ask.
 bool PushReceiver::awaitWork(Lane& lane) {
   while (!stop_.stop_requested()) {
     const std::uint64_t seen = [&] {
@@ -139,98 +140,78 @@ bool PushReceiver::awaitWork(Lane& lane) {
   return false;
 }
 
-// Until there is nothing left to ask for. What was asked for and did not come is in `asked` then.
+// Until there is nothing left to ask for. What was asked for and did not arrive is in `asked` then.
 Result<void> PushReceiver::converse(Lane& lane, Source& source,
                                     std::deque<PushWork::Request>& asked) {
-  const bool dialled = source.connection != nullptr;
+  const bool dialled = source.client != nullptr;
   if (!dialled) {
-    source.connection = std::make_unique<HolderConnection>(
-        source.holder.endpoint, options_.timeouts, source.interrupter, wire::Purpose::push);
-    source.connection->limit(options_.rate);
-    source.connection->gather(limits::kPushGathering);
+    source.client = std::make_unique<ChunkClient>(source.holder.endpoint, options_.timeouts,
+                                                  source.interrupter, wire::Purpose::push);
+    source.client->connection().limit(options_.rate);
+    source.client->connection().gather(limits::kPushGathering);
   }
   if (auto queued = ask(lane, source, asked); !queued) return queued;
-  if (const auto ready = dialled ? source.connection->flush() : source.connection->open(); !ready) {
-    return Error{ErrorCode::io, ready.error().message};  // `busy` too: another one may have room
+  if (const auto ready = dialled ? source.client->flush() : source.client->open(); !ready) {
+    return Error{ErrorCode::io, ready.error().message};  // `busy` too: another source may have room
   }
-  while (!asked.empty()) {
-    const auto& request = asked.front();
-    if (request.list) {
-      if (auto received = receiveList(request, source); !received) return received;
-    }
-    if (auto received = receiveChunks(request, lane, source); !received) return received;
+  while (source.client->expects()) {
+    // Chunks that arrived before the source was replaced can still be read, but are asked for
+    // elsewhere now.
+    if (source.interrupter.interrupted()) return Error{ErrorCode::interrupted, "interrupted"};
+    const auto last = receive(lane, source, asked.front());
+    if (!last) return last.error();
+    if (!*last) continue;
     asked.pop_front();
     if (auto queued = ask(lane, source, asked); !queued) return queued;
-    if (auto sent = source.connection->flush(); !sent) return sent;
+    if (auto sent = source.client->flush(); !sent) return sent;
   }
   return {};
 }
 
-// For as much as may be on its way.
+// Asks for as much as may be on its way. Refilled when half of it has arrived.
 Result<void> PushReceiver::ask(Lane& lane, Source& source, std::deque<PushWork::Request>& asked) {
-  std::size_t ahead = 0;
-  for (const auto& request : asked) ahead += request.count;
-  if (ahead > limits::kPushAhead / 2) return {};
-  while (ahead < limits::kPushAhead) {
-    auto request = work_.next(lane.stripe);
-    if (!request) return request.error();
-    if (!*request) return {};
-    const auto& root = work_.fileOf(**request).root;
-    if ((*request)->list) source.connection->queue(wire::ChunkListRequest{root});
-    source.connection->queue(wire::ChunkRequest{root, work_.chunkBytesOf(**request),
-                                                (*request)->first, (*request)->count});
-    ahead += (*request)->count;
-    asked.push_back(std::move(**request));
+  ChunkClient& client = *source.client;
+  if (client.chunksAhead() > limits::kPushAhead / 2) return {};
+  while (client.chunksAhead() < limits::kPushAhead) {
+    auto next = work_.next(lane.stripe);
+    if (!next) return next.error();
+    if (!*next) return {};
+    const PushWork::Request& request = **next;
+    const auto& file = work_.fileOf(request);
+    const std::uint64_t chunkBytes = work_.chunkBytesOf(request);
+    if (request.list) client.askList(file.root, file.sizeBytes, chunkBytes);
+    client.askChunks({file.root, file.sizeBytes, chunkBytes, request.first, request.count});
+    asked.push_back(request);
   }
   return {};
 }
 
-Result<void> PushReceiver::receiveList(const PushWork::Request& request, Source& source) {
-  const auto& file = work_.fileOf(request);
-  ChunkListParts parts(file.root, file.sizeBytes, work_.chunkBytesOf(request));
-  auto added = ChunkListParts::Added::more;
-  while (added == ChunkListParts::Added::more) {
-    auto answer = source.connection->receive(source.patience);
-    if (!answer) return answer.error();
-    if (const auto* failure = std::get_if<wire::TransferFailure>(&*answer)) {
-      return Error{ErrorCode::timeout, escaped(failure->message)};
-    }
-    const auto* part = std::get_if<wire::ChunkList>(&*answer);
-    added = part == nullptr ? ChunkListParts::Added::notOfFile : parts.add(*part);
+// The next answer of the source, which belongs to `request`. Returns whether it was the last one.
+Result<bool> PushReceiver::receive(Lane& lane, Source& source, const PushWork::Request& request) {
+  auto answer = source.client->receive(source.patience);
+  if (!answer) return itsError(answer.error());
+  if (const auto* refused = std::get_if<ChunkClient::Refused>(&*answer)) {
+    return Error{ErrorCode::timeout, escaped(refused->message)};
   }
-  if (added != ChunkListParts::Added::complete) return lie(describe(added));
-  return work_.learn(request, parts.take());
-}
-
-Result<void> PushReceiver::receiveChunks(const PushWork::Request& request, Lane& lane,
-                                         Source& source) {
-  for (std::uint64_t chunk = request.first; chunk < request.first + request.count; ++chunk) {
-    // What came before it was interrupted can still be read, and is others' to take now.
-    if (source.interrupter.interrupted()) return Error{ErrorCode::interrupted, "interrupted"};
-    auto answer = source.connection->receive(source.patience);
-    if (!answer) return answer.error();
-    if (const auto* failure = std::get_if<wire::TransferFailure>(&*answer)) {
-      return Error{ErrorCode::timeout, escaped(failure->message)};
-    }
-    const auto* header = std::get_if<wire::ChunkHeader>(&*answer);
-    const std::uint64_t bytes = work_.bytesOf(request, chunk);
-    if (header == nullptr || header->chunk != chunk || header->bytes != bytes) {
-      return lie("another answer than the chunk asked for");
-    }
-    lane.buffer.reserve(bytes);
-    const auto data = lane.buffer.first(bytes);
-    if (auto received = source.connection->receiveBytes(data); !received) return received;
-    if (auto kept = work_.received(request, chunk, data); !kept) return kept;
-    source.delivered = true;
+  if (auto* plan = std::get_if<ChunkPlan>(&*answer)) {
+    if (auto learned = work_.learn(request, std::move(*plan)); !learned) return learned.error();
+    return false;
   }
-  return {};
+  const auto* chunk = std::get_if<ChunkClient::Chunk>(&*answer);
+  if (chunk == nullptr) return itsError(unexpected("another answer than the chunk asked for"));
+  lane.buffer.reserve(chunk->bytes);
+  const auto data = lane.buffer.first(chunk->bytes);
+  if (auto received = source.client->receiveBytes(data); !received) return received.error();
+  if (auto kept = work_.received(request, chunk->chunk, data); !kept) return kept.error();
+  source.delivered = true;
+  return chunk->last;
 }
 
 void PushReceiver::dropSource(Lane& lane, const std::shared_ptr<Source>& source, const Error& why) {
   {
     const std::lock_guard lock(mutex_);
     if (lane.source != source) return;  // another one is wanted already
-    // Whoever delivered and broke off may just have been restarted, or tired of waiting for us.
+    // A source that delivered and broke off may have been restarted, or given up waiting for us.
     const bool again = why.code == ErrorCode::io && source->delivered;
     lane.source = again ? std::make_shared<Source>(source->holder, source->patience) : nullptr;
     if (again) return;

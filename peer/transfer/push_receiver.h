@@ -1,11 +1,13 @@
-// Takes the files of one push from whoever it is told to, a stripe each (push_work.h): a source
-// that breaks off is told once, then another one is waited for.
+// Takes the files of one push: a thread a stripe, each with the source that takeFrom() names. Which
+// chunk to ask for, and what becomes of it, is PushWork's. When a source fails, the event
+// `sourceFailed` says so, and the stripe waits for the next takeFrom().
 //
 //   PushReceiver receiver(files, options, store, events);    // starts its threads
-//   receiver.takeFrom(0, 1, {id, endpoint});                 // from now on, what is missing
+//   receiver.takeFrom(0, 1, {id, endpoint}, patience);       // takes what is missing from there
 //
-// A thread a stripe, joined by the destructor. Events are called from them, never two at a time;
-// after `completed` or `failed` there are no more.
+// The threads are joined by the destructor. They call the events, one at a time; after `completed`
+// or `failed` there are no more. All other functions may be called by any thread, and never wait
+// for a disk or a connection.
 #pragma once
 
 #include <array>
@@ -22,6 +24,7 @@
 #include "peer/core/push_jobs.h"
 #include "peer/core/push_sources.h"
 #include "peer/transfer/chunk_buffer.h"
+#include "peer/transfer/chunk_client.h"
 #include "peer/transfer/push_work.h"
 
 namespace espalier::transfer {
@@ -48,10 +51,10 @@ class PushReceiver {
   PushReceiver(const PushReceiver&) = delete;
   PushReceiver& operator=(const PushReceiver&) = delete;
 
-  // An error where the system had no threads for it: nothing is taken then, and no event comes.
+  // An error when the system had no threads left: then nothing is taken, and no event comes.
   const Result<void>& started() const { return started_; }
 
-  // As PushTakeFrom. `patience`: with signs of life in place of an answer.
+  // As PushTakeFrom. `patience`: how long the source may send signs of life in place of an answer.
   void takeFrom(std::size_t stripe, std::size_t stripes, const Holder& source, Duration patience);
 
   // So far, of all files.
@@ -64,7 +67,7 @@ class PushReceiver {
     Holder holder;
     Duration patience;
     net::Interrupter interrupter;
-    std::unique_ptr<HolderConnection> connection;
+    std::unique_ptr<ChunkClient> client;
     bool delivered = false;  // since it was dialled
     Source(const Holder& from, Duration enough) : holder(from), patience(enough) {}
   };
@@ -78,8 +81,7 @@ class PushReceiver {
   bool awaitWork(Lane& lane);
   Result<void> converse(Lane& lane, Source& source, std::deque<PushWork::Request>& asked);
   Result<void> ask(Lane& lane, Source& source, std::deque<PushWork::Request>& asked);
-  Result<void> receiveList(const PushWork::Request& request, Source& source);
-  Result<void> receiveChunks(const PushWork::Request& request, Lane& lane, Source& source);
+  Result<bool> receive(Lane& lane, Source& source, const PushWork::Request& request);
   void dropSource(Lane& lane, const std::shared_ptr<Source>& source, const Error& why);
   void changed();
   void end(const std::function<void()>& event);

@@ -1,24 +1,29 @@
-// Serves the bytes of pushes: connections whose Hello said `push`. They ask as a transfer does
-// (lists of hashes, chunks), but what is not there yet is waited for, with a sign of life each
-// limits::kPushWaiting, so that a peer forwards a chunk as soon as it has verified it. Apart from
-// TransferServer, so that a queue of askers never holds up a chain.
+// Serves the bytes of pushes, to connections whose Hello said `push`. They ask as a transfer does
+// (lists of hashes, chunks), but wait for what is not here yet (ServePolicy `wait`), so that a peer
+// forwards a chunk as soon as it has verified it. Apart from the server of the share, so that a
+// queue of askers never holds up a push.
 //
-// Slots as in upload_slots.h, limits::kPushSlots at most and no queue behind them. stop() ends the
-// store's files first. Thread-safe; serve() never blocks.
+// Slots as in upload_slots.h, limits::kPushSlots at most, without a queue. stop() ends the store's
+// files first, which wakes the threads that wait for chunks. Thread-safe; serve() never blocks.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
 
 #include "common/base/clock.h"
+#include "common/base/ids.h"
 #include "common/base/limits.h"
+#include "common/base/result.h"
 #include "common/net/byte_stream.h"
 #include "common/wire/hello.h"
 #include "peer/transfer/partial_files.h"
 #include "peer/transfer/rate_limit.h"
-#include "peer/transfer/upload_slots.h"
+#include "peer/transfer/source.h"
+#include "peer/transfer/transfer_server.h"
 
 namespace espalier::transfer {
 
@@ -27,6 +32,24 @@ struct PushServerOptions {
   Duration waiting = limits::kPushWaiting;
   Duration silence = limits::kTransferSilence;  // an asker that neither asks nor takes
   RateLimit* rate = nullptr;                    // of all uploads
+};
+
+// The files of pushes, as a server sees them. `store` outlives it.
+class PushedFiles final : public FileSource {
+ public:
+  explicit PushedFiles(PartialFiles& store) : store_(store) {}
+
+  std::optional<wire::FileEntry> find(const FileRoot& root) override;
+  std::shared_ptr<const PartialFile> partialFile(const FileRoot& root) override;
+  Result<ServedFile> open(const FileRoot& root) override;
+  std::uint64_t chunkBytes(std::uint64_t sizeBytes) const override;
+  Result<std::vector<Digest>> chunkHashes(const FileRoot& root) override;
+  std::vector<wire::FileEntry> list(std::string_view, std::size_t) override { return {}; }
+
+ private:
+  std::shared_ptr<const PartialFile> begun(const FileRoot& root) const;
+
+  PartialFiles& store_;
 };
 
 class PushServer {
@@ -40,13 +63,12 @@ class PushServer {
   // A connection whose Hello said `push`; see UploadSlots::serve().
   void serve(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello);
   void stop();
-  std::uint64_t bytes() const { return bytes_; }
+  std::uint64_t bytes() const { return server_.status().bytes; }
 
  private:
   PartialFiles& store_;
-  const PushServerOptions options_;
-  std::atomic<std::uint64_t> bytes_{0};
-  UploadSlots slots_;  // last: its threads use the rest
+  PushedFiles files_;
+  TransferServer server_;
 };
 
 }  // namespace espalier::transfer

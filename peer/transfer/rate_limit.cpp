@@ -6,7 +6,7 @@
 namespace espalier::transfer {
 namespace {
 
-// A turn: short, so that many who wait hear of each other's bytes before they would give up.
+// Turns are short, so that among many threads each moves some bytes before its peer times out.
 constexpr std::uint64_t kTurnsPerSecond = 32;
 constexpr std::uint64_t kSliceLeast = 1024;
 constexpr std::uint64_t kSliceMost = 1 << 20;

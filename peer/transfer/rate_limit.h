@@ -1,11 +1,10 @@
-// So many bytes a second, shared by any number of threads. Each asks before it sends or receives,
-// and is given a slice in its turn, so that all who ask have the same.
+// A limit of bytes a second, shared by any number of threads. A thread asks before it sends or
+// receives, and gets a slice in its turn, so that all threads get the same rate.
 //
 //   pace = {&limit, interrupter.token()};
 //   while (left > 0) left -= sendSome(pace.take(left));
 //
-// RateBucket is the arithmetic, on its caller's clock; RateLimit has the threads, and is the only
-// one of these that several of them may use at once.
+// RateBucket is the arithmetic, on its caller's clock. Only RateLimit is thread-safe.
 #pragma once
 
 #include <atomic>
@@ -20,10 +19,10 @@
 
 namespace espalier::transfer {
 
-// In any second no more than the rate, but for a tenth of it that may be made up for after a pause.
+// Grants no more than the rate in any second, plus a tenth of it after a pause.
 class RateBucket {
  public:
-  // Bytes a second, at least 1. From now on there is neither debt nor pause.
+  // Bytes a second, at least 1. Forgets earlier grants and pauses.
   void set(std::uint64_t bytesPerSecond, TimePoint now);
   // When the next slice may go.
   TimePoint free() const { return free_; }
@@ -39,12 +38,12 @@ class RateLimit {
  public:
   static constexpr std::uint64_t kNone = 0;
 
-  // Bytes a second; also for those who wait already.
+  // Bytes a second. Also applies to threads that wait already.
   void set(std::uint64_t bytesPerSecond);
   std::uint64_t get() const { return rate_; }
 
-  // Waits for its turn; how many of the `wanted` bytes may be moved then, at least one. All of them
-  // without a limit, or once `stop` is requested.
+  // Waits for its turn. Returns how many of the `wanted` bytes may be moved then, at least one: all
+  // of them without a limit, or once `stop` is requested.
   std::size_t take(std::size_t wanted, const std::stop_token& stop);
 
  private:

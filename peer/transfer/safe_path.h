@@ -1,6 +1,6 @@
-// A name from the network becomes a path below a folder of ours, or an error. Nothing that another
-// peer calls its files leads out of that folder, into the state folder of any peer or metaserver,
-// or through a symbolic link, wherever that points.
+// Turns a name from the network into a path below a folder of this peer, or an error. No name leads
+// out of that folder, into the state folder of any peer or metaserver, or through a symbolic link,
+// wherever that points.
 //
 //   auto name = SafeName::parse("docs/f3.txt", DotNames::none());
 //   auto folder = openFolderBeneath(downloads, name->folders(), true);   // made where missing
@@ -22,8 +22,8 @@
 
 namespace espalier::transfer {
 
-// Which names that begin with a dot may be written: those that the user typed, since `.profile` or
-// `.ssh` would do what nobody asked for. A value.
+// Which names that begin with a dot may be written: only those that the user typed, because files
+// such as `.profile` or `.ssh` change what programs do. A value.
 class DotNames {
  public:
   static DotNames none() { return DotNames(false, {}); }
@@ -40,8 +40,8 @@ class DotNames {
   std::set<std::string, std::less<>> typed_;
 };
 
-// A name that a shared file can have (share_name.h), with no component that begins with a dot but
-// those that are allowed.
+// A name that a shared file can have (share_name.h). No component begins with a dot, unless it is
+// allowed.
 class SafeName {
  public:
   static Result<SafeName> parse(std::string_view name, const DotNames& dots);

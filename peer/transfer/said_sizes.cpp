@@ -22,7 +22,7 @@ struct Asked {
   Holder holder;
   std::vector<std::uint64_t> claimed;
   std::optional<std::uint64_t> said;
-  bool waits = false;  // it was there, but had no slot
+  bool waits = false;  // it answered, but had no free slot
 };
 
 void ask(const FileRoot& root, Asked& asked, const Timeouts& timeouts,
@@ -36,7 +36,7 @@ void ask(const FileRoot& root, Asked& asked, const Timeouts& timeouts,
   if (list != nullptr && wire::isPossibleFile(root, list->size)) asked.said = list->size;
 }
 
-// Each endpoint of an id once.
+// Each endpoint of an id, once.
 std::vector<Asked> endpointsOf(const std::vector<SizeClaim>& claims) {
   std::vector<Asked> endpoints;
   std::map<std::pair<PeerId, Endpoint>, std::size_t> places;
@@ -58,7 +58,7 @@ std::vector<SizeClaim> byIds(std::vector<SizeClaim> claims) {
     for (const auto& holder : claim.holders) seen.insert(holder.id);
     return seen.size();
   };
-  // Of those alike the smallest first: it costs the least.
+  // Of equal ones the smallest first, because it costs the least.
   std::sort(claims.begin(), claims.end(), [&](const SizeClaim& a, const SizeClaim& b) {
     return std::pair(ids(b), a.size) < std::pair(ids(a), b.size);
   });
@@ -90,7 +90,7 @@ std::vector<SizeClaim> askSizes(const FileRoot& root, std::vector<SizeClaim> cla
     for (std::size_t i = 0; i < std::min(endpoints.size(), limits::kFetchSources); ++i) {
       if (!startThread(threads, askAll)) break;
     }
-    // Where the system has no thread left this one asks them all.
+    // When the system has no threads left, this one asks them all.
     if (threads.empty()) askAll();
   }
   std::map<std::uint64_t, std::vector<Holder>> said;

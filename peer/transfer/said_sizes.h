@@ -1,7 +1,7 @@
-// One root of which holders, or those who speak for them, say different sizes: one at most is
-// right, and which one shows for sure only when the whole file has arrived. So each endpoint is
-// asked itself, once: what others said of a peer counts for nothing then, and who lies has one size
-// an endpoint.
+// Finds out which size a root has when holders, or peers that speak for them, claim different ones.
+// At most one is right, and only the whole file proves which. Therefore each endpoint is asked
+// itself, once: what other peers claimed about it no longer counts, and a liar has only one size an
+// endpoint.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +13,10 @@
 
 namespace espalier::transfer {
 
-// The sizes to try, in this order: those that endpoints stood by, the most ids first, then those of
-// endpoints that have no time now. If there is neither, what was claimed. Blocks for the time of
-// one dial and one answer, for each limits::kFetchSources endpoints; asks limits::kFetchHolders at
-// most.
+// The sizes to try, in order: first those that endpoints confirmed, the one with the most ids
+// first, then those of endpoints whose slots are all in use. If there are none, the claimed ones.
+// Blocks for one dial and one answer for each limits::kFetchSources endpoints; asks
+// limits::kFetchHolders at most.
 std::vector<SizeClaim> askSizes(const FileRoot& root, std::vector<SizeClaim> claims,
                                 const Timeouts& timeouts, std::stop_token stop);
 

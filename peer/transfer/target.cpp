@@ -21,7 +21,7 @@ namespace {
 const std::array<std::string, 1> kIncoming{"incoming"};
 const std::array<std::string, 2> kIncomingBeside{".espalier", "incoming"};
 
-// Renaming works within a mount only, even where two mounts show the same file system.
+// rename(2) works within one mount only, even when two mounts show the same file system.
 bool sameMount(int one, int other) {
   struct statx first {};
   struct statx second {};
@@ -49,7 +49,8 @@ Result<Target> Target::locate(const std::string& folder, std::string_view name,
   if (!safe) return safe.error();
   auto base = openFolder(folder);
   if (!base) return base.error();
-  // Now, rather than after an hour of fetching: may the innermost folder that is there be written?
+  // Checks now, rather than after an hour of fetching, that the innermost existing folder can be
+  // written.
   auto folders = safe->folders();
   while (true) {
     auto innermost = openFolderBeneath(base->get(), folders, false);

@@ -1,4 +1,5 @@
-// Where a fetched file goes, and what is there already.
+// Where a fetched or pushed file goes, what is there already, and where its part lies meanwhile.
+// Holds the user's folder open. One thread uses it. Blocks on the disk.
 #pragma once
 
 #include <cstdint>
@@ -22,15 +23,15 @@ class Target {
   static Result<Target> locate(const std::string& folder, std::string_view name,
                                const DotNames& dots);
 
-  // Reads what has the name, if it is of that size. An unreadable file is `different`; whatever
-  // else than a file has the name is an error.
+  // Reads and hashes the file that has the name, if it has that size. A file that cannot be read is
+  // `different`. Anything else than a file that has the name is an error.
   Result<Existing> compare(const FileRoot& root, std::uint64_t size, std::stop_token stop) const;
 
-  // A folder for the incoming file on the target's file system: the state folder's, else one beside
-  // the target.
+  // The folder for the part, on the target's file system: in the state folder, else beside the
+  // target.
   Result<PartFolder> partFolder(const std::string& stateFolder) const;
 
-  // What partFolder() made beside the target, if nothing is left in it.
+  // Removes the folder that partFolder() made beside the target, if it is empty.
   void removePartFolder() const;
 
   // The folder that the file goes into; made where missing.

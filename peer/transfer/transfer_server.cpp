@@ -4,16 +4,17 @@
 
 namespace espalier::transfer {
 
-TransferServer::TransferServer(FileSource& source, SlotOptions options, RateLimit* rate)
+TransferServer::TransferServer(FileSource& source, SlotOptions slots, RateLimit* rate,
+                               ServePolicy policy)
     : source_(source),
-      slots_(options, [this, rate, silence = options.silence](net::BlockingStream& stream,
-                                                              std::stop_token stop) {
-        return begin(stream, {rate, std::move(stop)}, silence);
+      slots_(slots, [this, rate, policy, silence = slots.silence](net::BlockingStream& stream,
+                                                                  std::stop_token stop) {
+        return begin(stream, {policy, {rate, std::move(stop)}, silence});
       }) {}
 
-std::shared_ptr<Upload> TransferServer::begin(net::BlockingStream& stream, Pace pace,
-                                              Duration silence) {
-  auto upload = std::make_shared<Upload>(stream, source_, counters_, std::move(pace), silence);
+std::shared_ptr<Upload> TransferServer::begin(net::BlockingStream& stream,
+                                              Upload::Options options) {
+  auto upload = std::make_shared<Upload>(stream, source_, counters_, std::move(options));
   uploads_.with([&](auto& all) {
     std::erase_if(all, [](const auto& each) { return each.expired(); });
     all.push_back(upload);

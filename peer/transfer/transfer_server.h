@@ -1,5 +1,8 @@
-// Serves file bytes and lists of the share to whoever connects, from upload slots (upload_slots.h).
-// Thread-safe.
+// Serves file bytes, and lists of files, to the peers that connect, from upload slots
+// (upload_slots.h). What is served is decided by a FileSource, and what happens to chunks that are
+// not here yet by a ServePolicy (upload.h).
+//
+// Thread-safe. serve() never blocks.
 #pragma once
 
 #include <cstddef>
@@ -27,9 +30,10 @@ struct ServerStatus {
 class TransferServer {
  public:
   // `source` and `rate`, which all uploads share, outlive the server.
-  explicit TransferServer(FileSource& source, SlotOptions options = {}, RateLimit* rate = nullptr);
+  explicit TransferServer(FileSource& source, SlotOptions slots = {}, RateLimit* rate = nullptr,
+                          ServePolicy policy = {});
 
-  // A connection whose Hello said `transfer`; see UploadSlots::serve().
+  // A connection whose Hello was read; see UploadSlots::serve().
   void serve(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello);
   void stop() { slots_.stop(); }
   ServerStatus status() const;
@@ -37,7 +41,7 @@ class TransferServer {
   std::vector<UploadStatus> uploads() const;
 
  private:
-  std::shared_ptr<Upload> begin(net::BlockingStream& stream, Pace pace, Duration silence);
+  std::shared_ptr<Upload> begin(net::BlockingStream& stream, Upload::Options options);
 
   FileSource& source_;
   UploadCounters counters_;

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -11,10 +10,9 @@
 #include <utility>
 #include <variant>
 
-#include "common/base/limits.h"
-#include "common/crypto/file_tree.h"
+#include "common/base/file.h"
+#include "peer/share/shared_file.h"
 #include "peer/transfer/paced_stream.h"
-#include "peer/transfer/partial_files.h"
 
 namespace espalier::transfer {
 namespace {
@@ -23,26 +21,24 @@ using wire::TransferFailure;
 using wire::TransferProblem;
 
 constexpr std::size_t kReceiveBytes = 16 * 1024;  // requests are small, and may be many
-// Up to here a chunk is copied among the answers before and behind it, rather than sent by itself.
+// A chunk of at most so many bytes is copied into the queue of answers. A larger one is sent by
+// itself, with sendfile(2).
 constexpr std::uint64_t kCopiedBytes = 32 * 1024;
 constexpr std::size_t kQueuedBytes = 256 * 1024;  // tuning: then they are sent
 
-TransferFailure notShared() {
-  return {TransferProblem::notShared, "the file is not shared"};
-}
 TransferFailure changed() {
   return {TransferProblem::changed, "the file has changed"};
 }
 
+TransferFailure badRequest(const char* why) {
+  return {TransferProblem::badRequest, why};
+}
+
 }  // namespace
 
-Upload::Upload(net::BlockingStream& stream, FileSource& source, UploadCounters& counters, Pace pace,
-               Duration silence)
-    : stream_(stream),
-      source_(source),
-      counters_(counters),
-      pace_(std::move(pace)),
-      silence_(silence) {}
+Upload::Upload(net::BlockingStream& stream, FileSource& source, UploadCounters& counters,
+               Options options)
+    : stream_(stream), source_(source), counters_(counters), options_(std::move(options)) {}
 
 Result<bool> Upload::serve(const UploadSlots::TurnIsOver& turnIsOver) {
   while (true) {
@@ -75,11 +71,12 @@ Result<bool> Upload::serve(const UploadSlots::TurnIsOver& turnIsOver) {
   }
 }
 
-// Reads some of it. False: the turn is over; who wants nothing now does not keep others waiting.
+// Reads a part of the next request. False when the turn is over: an asker that asks for nothing now
+// does not keep others waiting.
 Result<bool> Upload::awaitRequest(const UploadSlots::TurnIsOver& turnIsOver) {
   while (!stream_.awaitReadable(limits::kUploadIdle)) {
-    if (pace_.stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
-    if (Clock::now() - active_ >= silence_) {
+    if (options_.pace.stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
+    if (Clock::now() - active_ >= options_.silence) {
       return Error{ErrorCode::timeout, "nothing came for too long"};
     }
     if (turnIsOver(true)) return false;
@@ -92,18 +89,35 @@ Result<bool> Upload::awaitRequest(const UploadSlots::TurnIsOver& turnIsOver) {
   return true;
 }
 
+TransferFailure Upload::notShared() const {
+  return {TransferProblem::notShared,
+          waits() ? "it is not being pushed here" : "the file is not shared"};
+}
+
+Result<void> Upload::refuseAllButChunks() {
+  return queue(badRequest("a push is asked for chunks only"));
+}
+
+// --- all requests but chunks ---
+
 Result<void> Upload::answer(const wire::UnknownRequest&) {
-  return queue(TransferFailure{TransferProblem::badRequest, "a request of no kind known here"});
+  if (waits()) return refuseAllButChunks();
+  return queue(badRequest("a request of no kind known here"));
 }
 
 Result<void> Upload::answer(const wire::ChunkListRequest& request) {
+  if (waits()) {
+    const auto there = awaitPlan(request.root);
+    if (!there) return there.error();
+    if (!*there) return queue(notShared());
+  }
   const auto info = source_.find(request.root);
   if (!info) return queue(notShared());
   auto hashes = source_.chunkHashes(request.root);
   if (!hashes) return queue(TransferFailure{TransferProblem::io, hashes.error().message});
   wire::ChunkList list;
   list.size = info->size;
-  list.chunkBytes = crypto::chunkBytesFor(info->size);
+  list.chunkBytes = source_.chunkBytes(info->size);
   list.name = info->name;
   std::span<const Digest> left(*hashes);
   do {
@@ -118,7 +132,8 @@ Result<void> Upload::answer(const wire::ChunkListRequest& request) {
 }
 
 Result<void> Upload::answer(const wire::ListRequest& request) {
-  // One more than a page holds shows whether there is another.
+  if (waits()) return refuseAllButChunks();
+  // One more than a page holds shows whether there is another page.
   auto files = source_.list(request.after, limits::kListPageFiles + 1);
   wire::FileList page;
   const auto extent = source_.extent();
@@ -138,82 +153,118 @@ Result<void> Upload::answer(const wire::ListRequest& request) {
 }
 
 Result<void> Upload::answer(const wire::ChunksHeldRequest& request) {
+  if (waits()) return refuseAllButChunks();
   const auto info = source_.find(request.root);
   if (!info) return queue(notShared());
   const auto partial = source_.partialFile(request.root);
   if (!partial) return queue(wire::ChunksHeld{true, 0, {}});
-  return queue(wire::ChunksHeld{false, crypto::chunkBytesFor(info->size), partial->heldBits()});
+  return queue(wire::ChunksHeld{false, source_.chunkBytes(info->size), partial->heldBits()});
 }
 
 Result<void> Upload::answer(const wire::ChunkRejected& request) {
+  if (waits()) return refuseAllButChunks();
   source_.rejected(request.root);
   return {};
 }
 
+// --- chunks ---
+
 Result<void> Upload::answer(const wire::ChunkRequest& request) {
+  if (waits()) {
+    const auto there = awaitPlan(request.root);
+    if (!there) return there.error();
+    if (!*there) return queue(notShared());
+  }
   if (auto failure = openFile(request.root)) return queue(*failure);
   rest_ = request;
   restUntil_ = kNever;
   return {};
 }
 
-// The next of those that were asked for. A failure in the place of one ends the answer.
+// The next of those that were asked for. A failure in place of a chunk ends the answer.
 Result<void> Upload::answerChunk() {
   auto request = *std::exchange(rest_, std::nullopt);
   const std::uint64_t chunk = request.first;
   const TimePoint now = Clock::now();
   if (now > restUntil_) return queue(wire::ChunksCut{chunk});
   if (restUntil_ == kNever && request.within.count() > 0) restUntil_ = now + request.within;
-  const std::uint64_t offset = chunk * request.chunkBytes;
-  if (offset >= info_->size) {
-    return queue(TransferFailure{TransferProblem::badRequest, "a chunk behind the file's end"});
+  if (auto failure = whyNot(chunk, request.chunkBytes)) return queue(*failure);
+  if (waits()) {
+    const auto there = awaitChunk(chunk);
+    if (!there) return there.error();
+    if (!*there) return queue(notShared());
   }
   if (!unchanged()) return queue(changed());
-  if (!holds(chunk, request.chunkBytes)) {
-    return queue(TransferFailure{TransferProblem::badRequest, "a chunk that is not here yet"});
-  }
+  const std::uint64_t offset = chunk * request.chunkBytes;
   const std::uint64_t bytes = std::min(request.chunkBytes, info_->size - offset);
-  if (bytes <= kCopiedBytes) {
-    if (auto answered = answerSmall(chunk, offset, bytes); !answered) return answered;
-    if (!info_) return {};
-  } else {
-    (void)queue(wire::ChunkHeader{chunk, static_cast<std::uint32_t>(bytes)});
-    if (auto flushed = flush(true); !flushed) return flushed;
-    const auto whole = sendBytes(offset, bytes);
-    if (!whole) return whole.error();
-    // What was just sent may be half old, half new: the asker sees that by its hash, and why here.
-    if (!*whole || !unchanged()) return queue(changed());
-    sent(bytes);
-  }
+  auto answered =
+      bytes <= kCopiedBytes ? sendSmall(chunk, offset, bytes) : sendLarge(chunk, offset, bytes);
+  if (!answered) return answered;
+  if (!info_) return {};  // the file has changed
   ++request.first;
   if (--request.count > 0) rest_ = request;
   return {};
 }
 
-// A file that changed is forgotten.
-Result<void> Upload::answerSmall(std::uint64_t chunk, std::uint64_t offset, std::uint64_t bytes) {
-  pace_.takeAll(bytes);
+// Why the chunk cannot be served, whatever arrives later.
+Upload::Failed Upload::whyNot(std::uint64_t chunk, std::uint64_t chunkBytes) const {
+  if (chunk * chunkBytes >= info_->size) return badRequest("a chunk behind the file's end");
+  if (!file_.partial) return std::nullopt;
+  const bool isCutSo = chunkBytes == source_.chunkBytes(info_->size);
+  if (isCutSo && (waits() || file_.partial->holds(chunk))) return std::nullopt;
+  return badRequest("a chunk that is not here yet");
+}
+
+// Copies a chunk into the queue. A file that changed is forgotten.
+Result<void> Upload::sendSmall(std::uint64_t chunk, std::uint64_t offset, std::uint64_t bytes) {
+  options_.pace.takeAll(bytes);
   const std::size_t before = out_.size();
   wire::appendFrame(wire::encode(wire::TransferAnswer(
                         wire::ChunkHeader{chunk, static_cast<std::uint32_t>(bytes)})),
                     out_);
   const std::size_t start = out_.size();
   out_.resize(start + bytes);
-  std::size_t done = 0;
-  while (done < bytes) {
-    const auto got = ::pread(file_.descriptor.get(), out_.data() + start + done, bytes - done,
-                             static_cast<off_t>(offset + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    done += static_cast<std::size_t>(got);
-  }
-  if (done < bytes || !unchanged()) {
+  const auto got = readAt(file_.descriptor.get(),
+                          std::as_writable_bytes(std::span(out_).subspan(start)), offset);
+  if (got < static_cast<ssize_t>(bytes) || !unchanged()) {
     out_.resize(before);
     info_.reset();
     return queue(changed());
   }
   sent(bytes);
   return out_.size() < kQueuedBytes ? Result<void>() : flush();
+}
+
+// The asker learns from the hash that a file changed while it was sent, and from the failure behind
+// the chunk why.
+Result<void> Upload::sendLarge(std::uint64_t chunk, std::uint64_t offset, std::uint64_t bytes) {
+  (void)queue(wire::ChunkHeader{chunk, static_cast<std::uint32_t>(bytes)});
+  if (auto flushed = flush(true); !flushed) return flushed;
+  const auto whole = sendBytes(offset, bytes);
+  if (!whole) return whole.error();
+  if (!*whole || !unchanged()) {
+    info_.reset();
+    return queue(changed());
+  }
+  sent(bytes);
+  return {};
+}
+
+Result<bool> Upload::sendBytes(std::uint64_t offset, std::uint64_t bytes) {
+  const auto left = sendFile(stream_, file_.descriptor.get(), offset, bytes, options_.pace);
+  if (!left) return left.error();
+  if (*left == 0) return true;
+  // A taker of a push would take zeros for a lie. It asks again when the connection breaks.
+  if (waits()) return Error{ErrorCode::io, "a pushed file has become shorter"};
+  bytes = *left;
+  static const std::string zeros(limits::kBlockBytes, '\0');
+  while (bytes > 0) {
+    const auto part = std::min<std::uint64_t>(bytes, zeros.size());
+    const auto sent = stream_.write(std::string_view(zeros).substr(0, part));
+    if (!sent) return sent.error();
+    bytes -= part;
+  }
+  return false;
 }
 
 void Upload::sent(std::uint64_t bytes) {
@@ -225,21 +276,38 @@ void Upload::sent(std::uint64_t bytes) {
   });
 }
 
-std::optional<UploadStatus> Upload::status() const {
-  return shown_.with([](const Shown& shown) {
-    auto status = shown.status;
-    const std::chrono::duration<double> elapsed = Clock::now() - shown.since;
-    if (status && elapsed.count() > 0) {
-      status->bytesPerSecond = static_cast<double>(status->bytes) / elapsed.count();
-    }
-    return status;
-  });
+// --- waiting for what is not here yet ---
+
+Result<bool> Upload::awaitPlan(const FileRoot& root) {
+  const auto partial = source_.partialFile(root);
+  if (!partial) return false;
+  return awaitThere([&](Duration patience) { return partial->awaitPlan(patience); });
 }
+
+Result<bool> Upload::awaitChunk(std::uint64_t chunk) {
+  return awaitThere([&](Duration patience) { return file_.partial->awaitChunk(chunk, patience); });
+}
+
+// `look` waits for so long at most. What is queued is sent before anything is waited for.
+template <typename Look>
+Result<bool> Upload::awaitThere(const Look& look) {
+  auto there = look(Duration::zero());
+  while (there == PartialFile::There::notYet) {
+    if (auto flushed = flush(); !flushed) return flushed.error();
+    there = look(options_.policy.waiting);
+    active_ = Clock::now();
+    if (there != PartialFile::There::notYet) break;
+    if (auto queued = queue(wire::Waiting{1}); !queued) return queued.error();
+  }
+  return there == PartialFile::There::yes;
+}
+
+// --- the file ---
 
 Upload::Failed Upload::openFile(const FileRoot& root) {
   const bool isOpen = info_ && info_->root == root;
   auto info = source_.find(root);
-  // What was fetched a moment ago, and is not in the share's index yet, is as good as it was.
+  // A file that was fetched a moment ago, and is not in the share's index yet, is still good.
   if (!info) return isOpen && file_.partial ? Failed() : notShared();
   if (isOpen && (file_.partial ? source_.partialFile(root) == file_.partial : unchanged())) {
     return std::nullopt;
@@ -263,32 +331,24 @@ Upload::Failed Upload::openFile(const FileRoot& root) {
   return changed();
 }
 
-// What a file that is being fetched has will not change.
 bool Upload::unchanged() const {
-  if (file_.partial) return true;
+  if (file_.partial) return file_.partial->unchanged();
   struct stat status {};
   return ::fstat(file_.descriptor.get(), &status) == 0 &&
          share::fileStat(status) == file_.expected && file_.expected.sizeBytes == info_->size;
 }
 
-bool Upload::holds(std::uint64_t chunk, std::uint64_t chunkBytes) const {
-  return !file_.partial ||
-         (chunkBytes == crypto::chunkBytesFor(info_->size) && file_.partial->holds(chunk));
-}
+// --- sending ---
 
-Result<bool> Upload::sendBytes(std::uint64_t offset, std::uint64_t bytes) {
-  const auto left = sendFile(stream_, file_.descriptor.get(), offset, bytes, pace_);
-  if (!left) return left.error();
-  if (*left == 0) return true;
-  bytes = *left;
-  static const std::string zeros(limits::kBlockBytes, '\0');
-  while (bytes > 0) {
-    const auto part = std::min<std::uint64_t>(bytes, zeros.size());
-    const auto sent = stream_.write(std::string_view(zeros).substr(0, part));
-    if (!sent) return sent.error();
-    bytes -= part;
-  }
-  return false;
+std::optional<UploadStatus> Upload::status() const {
+  return shown_.with([](const Shown& shown) {
+    auto status = shown.status;
+    const std::chrono::duration<double> elapsed = Clock::now() - shown.since;
+    if (status && elapsed.count() > 0) {
+      status->bytesPerSecond = static_cast<double>(status->bytes) / elapsed.count();
+    }
+    return status;
+  });
 }
 
 Result<void> Upload::queue(const wire::TransferAnswer& answer) {

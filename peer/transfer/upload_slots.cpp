@@ -86,6 +86,7 @@ Result<bool> UploadSlots::converse(Asker& asker) {
   if (!asker.conversation) asker.conversation = begin_(*asker.stream, interrupter_.token());
   const TimePoint begun = Clock::now();
   return asker.conversation->serve([&](bool idle) {
+    if (options_.queue == 0) return false;  // nobody waits for the slot
     if (!idle && Clock::now() - begun < options_.turn) return false;
     const std::lock_guard lock(mutex_);
     return !queue_.empty();

@@ -1,17 +1,19 @@
-// A bounded number of slots, each a thread that blocks, and serves one connection after
-// another. Who finds no free slot waits in a queue of bounded length and is told its position; who
-// finds the queue full is told `busy`. While somebody waits a slot is given for a turn only: then
-// its connection is the last of the queue.
+// A bounded number of slots, each a thread that blocks and serves one connection after another.
 //
-//   waiting <--turn over-- served --> closed
-//      +------- slot ---------^
+//   waiting --a slot is free--> served --> closed
+//      ^                          |
+//      +------- turn is over -----+
 //
-// Threads: one a slot, started when first
-// needed, and one that tells those in the queue their positions, started with the first of them.
-// Where the system has no thread left, those that there are do the work. All are joined by stop(),
-// which the destructor calls; stop() interrupts the threads that wait for a stream.
+// An asker that finds no free slot waits in a queue of bounded length and is told its position. An
+// asker that finds the queue full is told `busy`. While others wait, a slot is given for a turn
+// only; then its connection goes to the end of the queue.
 //
-// Thread-safe. serve() never blocks: it may be called from the event loop.
+// Threads: one a slot, started when first needed, and one that tells the askers in the queue their
+// positions, started with the first of them. When the system has no threads left, the existing ones
+// do the work. stop(), which the destructor calls, interrupts threads that wait for a stream, and
+// joins all.
+//
+// Thread-safe. serve() never blocks, so the event loop may call it.
 #pragma once
 
 #include <condition_variable>
@@ -42,17 +44,17 @@ struct SlotOptions {
 
 class UploadSlots {
  public:
-  // Whether others are to have the slot; `idle`: nothing was asked for lately.
+  // Whether another asker should have the slot now. `idle`: nothing was asked for lately.
   using TurnIsOver = std::function<bool(bool idle)>;
-  // What is said on one connection. One thread at a time calls it.
+  // The conversation on one connection. Called by one thread at a time.
   class Conversation {
    public:
     virtual ~Conversation() = default;
-    // Until the asker has had enough (false), or its turn is over (true).
+    // Serves until the asker leaves (returns false) or its turn is over (true).
     virtual Result<bool> serve(const TurnIsOver& turnIsOver) = 0;
   };
-  // `stream` has said its Hello and outlives the conversation; `stop`: nobody is to wait any more.
-  // Called by several threads at once.
+  // The Hello was read from `stream`, which outlives the conversation. `stop` is requested when the
+  // server stops. Called by several threads at once.
   using Begin = std::function<std::shared_ptr<Conversation>(net::BlockingStream& stream,
                                                             std::stop_token stop)>;
   struct Status {
@@ -65,8 +67,8 @@ class UploadSlots {
   UploadSlots(const UploadSlots&) = delete;
   UploadSlots& operator=(const UploadSlots&) = delete;
 
-  // A connection that has said `hello`. Answers it with Welcome, or Failure when it cannot be
-  // served.
+  // Takes a connection from which `hello` was read. Answers with Welcome, or with Failure when it
+  // cannot be served.
   void serve(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello);
   void stop();
   Status status() const;

@@ -17,7 +17,7 @@ std::string contentOf(std::size_t number) {
   return randomContent(1 + number * 37 % 9000, 1000 + number);
 }
 
-ManyRequest requestFor(const Asker& asker, const std::vector<FileInfo>& files,
+ManyRequest requestFor(const Asker& asker, const std::vector<wire::FileEntry>& files,
                        std::vector<Holder> holders) {
   ManyRequest request{std::move(holders), asker.downloads.text(), {}};
   std::vector<std::size_t> all(request.holders.size());
@@ -41,7 +41,7 @@ struct Fetched {
 
 TEST_CASE("many small files come over one connection, below folders that are made") {
   HolderPeer s1("s1");
-  std::vector<FileInfo> infos;
+  std::vector<wire::FileEntry> infos;
   for (std::size_t i = 0; i < 700; ++i) {
     auto info = s1.share.add("f" + std::to_string(i), contentOf(i));
     info.name = "many/" + std::to_string(i % 7) + "/" + info.name;
@@ -92,7 +92,7 @@ TEST_CASE("what is out of the ordinary is left to the ordinary way") {
 TEST_CASE("a holder that lies or dies leaves its files to the others, or says why") {
   HolderPeer liar("liar");
   HolderPeer s2("s2");
-  std::vector<FileInfo> infos;
+  std::vector<wire::FileEntry> infos;
   for (std::size_t i = 0; i < 50; ++i) {
     infos.push_back(liar.share.add("f" + std::to_string(i), contentOf(i)));
     s2.share.add("f" + std::to_string(i), contentOf(i));

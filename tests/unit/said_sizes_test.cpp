@@ -133,7 +133,7 @@ TEST_CASE(
 TEST_CASE("a size without bounds needs no room before the list of hashes proves it") {
   const auto content = randomContent(100, 5);
   const auto root = hashesOf(content).root;
-  const FileInfo huge{root, 1ull << 44, "f"};
+  const wire::FileEntry huge{root, 1ull << 44, "f"};
   const Liar liar("liar", listOf(huge.size, {root}));
   const Asker asker(kShort);
   const auto result = asker.fetch(huge, {liar.holder()});
@@ -147,12 +147,13 @@ TEST_CASE("an empty file has a root of zeros, and no other has one") {
   HolderPeer s1("s1");
   const auto info = s1.share.add("f", "x");
   const Asker asker(kShort);
-  for (const auto& impossible : {FileInfo{info.root, 0, "f"}, FileInfo{FileRoot{}, 1, "f"}}) {
+  for (const auto& impossible :
+       {wire::FileEntry{info.root, 0, "f"}, wire::FileEntry{FileRoot{}, 1, "f"}}) {
     const auto result = asker.fetch(impossible, {s1.holder()});
     REQUIRE_FALSE(result.ok());
     CHECK(result.error().code == ErrorCode::protocol);
     CHECK_FALSE(fs::exists(asker.downloads / "f"));
   }
-  CHECK(asker.fetch(FileInfo{FileRoot{}, 0, "f"}, {s1.holder()}).ok());
+  CHECK(asker.fetch(wire::FileEntry{FileRoot{}, 0, "f"}, {s1.holder()}).ok());
   CHECK(fs::file_size(asker.downloads / "f") == 0);
 }

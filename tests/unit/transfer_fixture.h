@@ -88,47 +88,47 @@ inline crypto::FileHasher::Hashes hashesOf(const std::string& content) {
 // A folder whose files are shared, and the ways in which a share can be a bad one.
 class Share : public FileSource {
  public:
-  FileInfo add(const std::string& name, const std::string& content) {
+  wire::FileEntry add(const std::string& name, const std::string& content) {
     writeFile(folder_ / name, content);
     auto hashes = hashesOf(content);
-    const FileInfo info{hashes.root, content.size(), name};
+    const wire::FileEntry info{hashes.root, content.size(), name};
     const std::lock_guard lock(mutex_);
     files_[hashes.root] = {info, hashes.chunks, stateOf(name)};
     return info;
   }
   // Other bytes from now on, as from a disk that lies: nothing shows that the file has changed.
-  void damage(const FileInfo& info, std::size_t offset) {
+  void damage(const wire::FileEntry& info, std::size_t offset) {
     std::string content = readFile(folder_ / info.name);
     content[offset] = static_cast<char>(content[offset] ^ 1);
     writeFile(folder_ / info.name, content);
     const std::lock_guard lock(mutex_);
     files_[info.root].state = stateOf(info.name);
   }
-  void damageHashes(const FileInfo& info) {
+  void damageHashes(const wire::FileEntry& info) {
     const std::lock_guard lock(mutex_);
     files_[info.root].hashes.back().bytes[5] ^= 1;
   }
-  void remove(const FileInfo& info) {
+  void remove(const wire::FileEntry& info) {
     const std::lock_guard lock(mutex_);
     files_.erase(info.root);
   }
   fs::path path(const std::string& name) const { return folder_ / name; }
 
-  std::optional<FileInfo> find(const FileRoot& root) override {
+  std::optional<wire::FileEntry> find(const FileRoot& root) override {
     ++finds;
     const std::lock_guard lock(mutex_);
     const auto found = files_.find(root);
     if (found == files_.end()) return std::nullopt;
     return found->second.info;
   }
-  Result<OpenedFile> open(const FileRoot& root) override {
+  Result<ServedFile> open(const FileRoot& root) override {
     const std::lock_guard lock(mutex_);
     const auto found = files_.find(root);
     if (found == files_.end()) return Error{ErrorCode::failed, "gone"};
     const auto path = (folder_ / found->second.info.name).string();
     FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file) return systemError("cannot open", errno);
-    return OpenedFile{std::move(file), found->second.state};
+    return ServedFile{std::move(file), found->second.state};
   }
   Result<std::vector<Digest>> chunkHashes(const FileRoot& root) override {
     const std::lock_guard lock(mutex_);
@@ -137,11 +137,11 @@ class Share : public FileSource {
     if (found == files_.end()) return Error{ErrorCode::failed, "gone"};
     return found->second.hashes;
   }
-  std::vector<FileInfo> list(std::string_view after, std::size_t limit) override {
+  std::vector<wire::FileEntry> list(std::string_view after, std::size_t limit) override {
     const std::lock_guard lock(mutex_);
-    std::map<std::string, FileInfo> byName;
+    std::map<std::string, wire::FileEntry> byName;
     for (const auto& [root, file] : files_) byName[file.info.name] = file.info;
-    std::vector<FileInfo> page;
+    std::vector<wire::FileEntry> page;
     for (auto at = byName.upper_bound(std::string(after)); at != byName.end(); ++at) {
       if (page.size() == limit) break;
       page.push_back(at->second);
@@ -165,7 +165,7 @@ class Share : public FileSource {
 
  private:
   struct File {
-    FileInfo info;
+    wire::FileEntry info;
     std::vector<Digest> hashes;
     share::FileStat state;
   };
@@ -345,17 +345,17 @@ class Asker {
     options.stateFolder = downloads.text() + "/.espalier";
     options.timeouts = timeouts;
   }
-  FetchRequest request(const FileInfo& info, std::vector<Holder> holders) const {
+  FetchRequest request(const wire::FileEntry& info, std::vector<Holder> holders) const {
     return {info.root, info.size, std::move(holders), downloads.text(), info.name};
   }
   Result<FetchResult> fetch(const FetchRequest& request, std::stop_token stop = {},
                             const ProgressCallback& progress = {}) const {
     return Downloader(options).fetch(request, stop, progress);
   }
-  Result<FetchResult> fetch(const FileInfo& info, std::vector<Holder> holders) const {
+  Result<FetchResult> fetch(const wire::FileEntry& info, std::vector<Holder> holders) const {
     return fetch(request(info, std::move(holders)));
   }
-  bool hasPart(const FileInfo& info) const {
+  bool hasPart(const wire::FileEntry& info) const {
     return fs::exists(downloads / ".espalier" / "incoming" / (toHex(info.root.view()) + ".part"));
   }
 

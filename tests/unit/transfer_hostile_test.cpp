@@ -108,7 +108,7 @@ TEST_CASE("a holder that refuses the connection is quoted") {
   const ScriptedHolder bad(
       framed(wire::encode(wire::Failure{ErrorCode::refused, "not for you\x1b[31m"})), false);
   const Asker asker;
-  const auto info = FileInfo{hashesOf("x").root, 1, "f"};
+  const auto info = wire::FileEntry{hashesOf("x").root, 1, "f"};
   const auto result = asker.fetch(info, {bad.holder()});
   REQUIRE_FALSE(result.ok());
   CHECK(result.error().code == ErrorCode::refused);

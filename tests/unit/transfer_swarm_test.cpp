@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t kChunk = 1 << 20;
 
-std::shared_ptr<PartialFile> partOf(const Share& share, const FileInfo& info,
+std::shared_ptr<PartialFile> partOf(const Share& share, const wire::FileEntry& info,
                                     const std::string& content, std::size_t chunks) {
   auto file = std::make_shared<PartialFile>(info.root, info.size, info.name);
   FileDescriptor opened(::open(share.path(info.name).string().c_str(), O_RDONLY | O_CLOEXEC));
@@ -42,24 +42,24 @@ class PartialPeer {
  private:
   class Source : public FileSource {
    public:
-    std::optional<FileInfo> find(const FileRoot& root) override {
+    std::optional<wire::FileEntry> find(const FileRoot& root) override {
       const auto file = store.find(root);
       if (!file) return std::nullopt;
-      return FileInfo{root, file->size(), file->name()};
+      return wire::FileEntry{root, file->size(), file->name()};
     }
     std::shared_ptr<const PartialFile> partialFile(const FileRoot& root) override {
       return store.find(root);
     }
-    Result<OpenedFile> open(const FileRoot& root) override {
+    Result<ServedFile> open(const FileRoot& root) override {
       auto file = store.find(root);
       if (!file) return Error{ErrorCode::failed, "gone"};
-      return OpenedFile{
+      return ServedFile{
           FileDescriptor(::fcntl(file->descriptor(), F_DUPFD_CLOEXEC, 0)), {}, std::move(file)};
     }
     Result<std::vector<Digest>> chunkHashes(const FileRoot& root) override {
       return store.find(root)->plan().hashes;
     }
-    std::vector<FileInfo> list(std::string_view, std::size_t) override { return {}; }
+    std::vector<wire::FileEntry> list(std::string_view, std::size_t) override { return {}; }
 
     PartialFiles store;
   };

@@ -4,6 +4,7 @@
 
 #include <csignal>
 
+#include "peer/transfer/shared_list.h"
 #include "tests/unit/transfer_fixture.h"
 
 using namespace espalier;

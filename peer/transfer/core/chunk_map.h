@@ -1,13 +1,16 @@
-// Which chunks of one file we hold, lack, or have asked for.
+// Which chunks of one file this peer holds, lacks, or has asked for. The only place where the state
+// of a chunk is kept: Download (a fetch) and PushSchedule (a push) decide on it.
 //
-//   missing --assign--> asked --deliver(right)--> held
+//   missing --assign--> asked --deliver(right), obtain--> held
 //      ^                  |
 //      +-- deliver(wrong), release of its last asker
 //
-// Invariants: a chunk is in exactly one state; `held` is final, and only a chunk whose hash was
-// right gets there. A chunk is asked exactly while somebody who was asked for it has neither
-// answered nor left. A source that sent a wrong chunk is barred: it is never asked for anything
-// again, since a damaged disk or a liar would otherwise starve the healthy ones.
+// Invariants:
+// - A chunk is in exactly one state. `held` is final, and reached only by a chunk whose hash was
+//   right.
+// - A chunk is `asked` exactly while a source that was asked for it has neither answered nor left.
+// - A source that sent a wrong chunk is barred: it is never asked for anything again. A damaged
+//   disk or a liar would otherwise starve the healthy sources.
 //
 // Does no I/O and reads no clock. Not thread-safe. assign() is O(log asked) amortised for sources
 // that hold everything, and O(chunks) for those that hold parts, as is assignRarest(); memory is a
@@ -37,7 +40,7 @@ constexpr std::uint32_t number(SourceId source) {
   return static_cast<std::uint32_t>(source);
 }
 
-// A set of the chunks of one file.
+// A set of chunks of one file.
 class ChunkSet {
  public:
   explicit ChunkSet(std::uint64_t chunks) : chunks_(chunks), words_((chunks + 63) / 64) {}
@@ -67,7 +70,7 @@ class ChunkMap {
  public:
   explicit ChunkMap(std::uint64_t chunks);
 
-  // Was verified earlier, or by somebody else. One that is asked for stays so: it comes anyway.
+  // The chunk was verified earlier. One that is asked for stays so, because it arrives anyway.
   void hold(ChunkIndex chunk);
 
   // The lowest missing chunk that the source offers; from now on it is asked for. Nothing when
@@ -88,9 +91,9 @@ class ChunkMap {
   // A verified chunk is here, whoever sent it: no source is expected to deliver it any more. False
   // if it was held before.
   bool obtain(ChunkIndex chunk);
-  // It left, or stalls: what only it was asked for is missing again.
+  // It left, or stalls: chunks that only it was asked for are missing again.
   void release(SourceId source);
-  // It will not send this one, of those that it was asked for.
+  // It will not send this one of the chunks that it was asked for.
   void release(SourceId source, ChunkIndex chunk);
   void bar(SourceId source);
 
@@ -105,7 +108,7 @@ class ChunkMap {
   // What a source was asked for and has not answered, with numbers in the order of asking.
   using Asked = std::map<ChunkIndex, std::uint64_t>;
   const Asked& askedOf(SourceId source) const;
-  // Every chunk in the state `asked`, with who was asked for it.
+  // Every chunk in the state `asked`, with the sources that were asked for it.
   const std::map<ChunkIndex, std::vector<SourceId>>& askers() const { return askers_; }
 
   // Asserts the invariants. O(chunks): for tests.

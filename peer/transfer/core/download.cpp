@@ -10,13 +10,14 @@
 namespace espalier::transfer {
 namespace {
 
-// A source's newest sample counts this much in its rate, or as much as it is of so many seconds.
-// But for the first one it is of at least so long: of less it would tell how fast a buffer is read.
+// The weight of the newest sample in a source's rate: kRateWeight, or its share of kRateSeconds if
+// that is more. A sample, except the first, lasts at least kSample: a shorter one would measure how
+// fast a buffer is read.
 constexpr double kRateWeight = 0.25;
 constexpr double kRateSeconds = 3;
 constexpr Duration kSample = std::chrono::milliseconds(10);
 static_assert(limits::kAskedPerSource <= limits::kChunksPerRequest);
-// Whom the end game had nothing for need not ask again before.
+// How long a source for which the end game had nothing is not considered again.
 constexpr Duration kRefused = std::chrono::milliseconds(10);
 
 }  // namespace
@@ -75,7 +76,7 @@ void Download::forget(SourceId source) {
   sources_.erase(found);
 }
 
-// Of the chunks that one source holds there are so many more.
+// Adds so many copies to each chunk that one source holds.
 void Download::count(const ChunkSet& offered, int copies) {
   for (std::uint64_t index = 0; index < copies_.size(); ++index) {
     if (!offered.contains(ChunkIndex{index})) continue;
@@ -93,7 +94,7 @@ std::optional<ChunkRange> Download::next(SourceId source, TimePoint now) {
   const bool busy = expects(source);
   auto range = assign(source, state, most);
   if (busy) return range;
-  // A source of parts may have nothing of what is missing: that is not the end.
+  // A source of parts may hold none of the missing chunks, which does not mean that all are asked.
   if (!range && map_.missing() == 0 && now >= state.refused + kRefused) {
     range = endGame(source, state, most, now);
     if (!range) state.refused = now;
@@ -117,7 +118,7 @@ std::optional<ChunkRange> Download::assign(SourceId source, const Source& state,
                                                       ChunkIndex{random_() % map_.chunks()})
                                   : map_.assign(source, state.offered);
   if (!first) return std::nullopt;
-  // A run ends where the next chunk is not its neighbour; that one is for the next call.
+  // A run ends where the next chunk is not a neighbour; that one is left for the next call.
   ChunkRange range{*first, 1};
   while (range.count < most) {
     const ChunkIndex neighbour{number(range.first) + range.count};
@@ -129,7 +130,7 @@ std::optional<ChunkRange> Download::assign(SourceId source, const Source& state,
   return range;
 }
 
-// How many more chunks the source is to be asked for.
+// How many more chunks to ask the source for.
 std::size_t Download::room(SourceId source, const Source& state, TimePoint now) const {
   const std::size_t asked = map_.askedOf(source).size();
   if (state.bytesPerSecond == 0) {
@@ -141,18 +142,18 @@ std::size_t Download::room(SourceId source, const Source& state, TimePoint now) 
   }
   const double chunksPerSecond = state.bytesPerSecond / static_cast<double>(chunkBytes_);
   const auto chunksIn = [&](double time) {
-    // Two, so that it always has one to send while we ask for another.
+    // At least two, so that it has one to send while it is asked for another.
     return static_cast<std::size_t>(
         std::clamp(chunksPerSecond * time + 1, 2.0, static_cast<double>(limits::kAskedPerSource)));
   };
-  // What it will not get to in its trial will be given back.
+  // The chunks that it will not begin within its trial will be given back.
   std::size_t coming = asked;
   if (state.trialChunks > 0) {
     const double time = std::max(inSeconds(state.trialEnds - now), 0.0);
     coming -= state.trialChunks - std::min(state.trialChunks, chunksIn(time));
   }
   const std::size_t window = chunksIn(inSeconds(kAhead));
-  // Asked for by quarters of the window: a request for each chunk would cost both ends a wake-up.
+  // Refilled by quarters of the window: a request for each chunk would cost both ends a wake-up.
   if (coming > window - (window + 3) / 4) return 0;
   double all = 0;
   for (const auto& [id, other] : sources_) all += other.bytesPerSecond;

@@ -1,22 +1,25 @@
-// The schedule of one file's download from any number of sources: whom to ask for what, and how far
-// ahead. Sources join and leave at any time and may hold parts only.
+// The schedule of one file's download from any number of sources: which source to ask for which
+// chunks, and how far ahead. Sources join and leave at any time, and may hold parts only.
 //
-// While sources hold parts the rarest chunk comes first: what only few have would else be missing
-// when they leave, and whoever fetches the same file meanwhile has nothing that this one wants. Of
-// equally rare ones any is as good: a random one, or all downloads would want the same next. When
-// everybody has everything chunks come in order.
+// Order. While a source holds parts only, the rarest chunk is asked for first: otherwise a chunk
+// that few sources have is missing when they leave, and peers that fetch the same file at the same
+// time have nothing to exchange. Among equally rare chunks a random one is taken, so that not all
+// downloads ask for the same one. When all sources hold everything, chunks are asked for in order.
 //
-// Each source is asked ahead for as much as it delivers in kAhead, so that latency does not starve
-// it, but not for more than its share of what is not held, so that all end together. How much that
-// is, is not known at first: where only one source is known, it is asked for a lot, and to send of
-// it what it can in kAhead (a trial). When nothing is missing any more, a source with nothing to do
-// is given the last chunks of those that another was asked for, as many as it will have clearly
-// sooner (the end game). Sources that have gone silent are not waited for. Alternatives rejected: a
-// fixed number ahead (starves the fast, waits for the slow), asking everybody for everything in the
-// end (wastes a window a source).
+// Window. Each source is asked ahead for as much as it delivers in kAhead, so that latency does not
+// starve it, but not for more than its share of what is missing, so that all sources end together.
+// At first its rate is unknown. If it is the only source, it gets a trial: it is asked for many
+// chunks, and sends those that it can within kAhead.
 //
-// Invariants: those of ChunkMap; a source is never asked for more than kAskedPerSource chunks, a
-// chunk of never more than kAskersPerChunk sources.
+// End game. When no chunk is missing any more, an idle source is asked for the last chunks of those
+// that another source was asked for: as many as it will deliver clearly sooner. Sources that have
+// gone silent are not waited for.
+//
+// Alternatives rejected: a fixed number of chunks ahead (starves fast sources, waits for slow
+// ones); asking all sources for everything in the end (wastes a window a source).
+//
+// Invariants: those of ChunkMap; a source is never asked for more than kAskedPerSource chunks, nor
+// more than kAskersPerChunk sources for one chunk.
 //
 // Does no I/O and reads no clock: the caller says what happened and when. Not thread-safe. next()
 // is O(sources) and as ChunkMap::assign, or assignRarest, for each chunk; in the end game
@@ -64,17 +67,17 @@ class Download {
   // A source that holds `offered`. Its id is new, or that of one that left.
   void join(SourceId source, ChunkSet offered);
   void joinWithAll(SourceId source);
-  // A source that holds parts has these by now, at least those of before.
+  // A source that holds parts has these chunks by now: at least those of before.
   void offer(SourceId source, ChunkSet offered);
   void leave(SourceId source);
 
-  // What the source is to be asked for now, on top of what it was asked for. Nothing when it has
-  // enough to do, or there is nothing for it: try again when a chunk came or a source left, and
-  // every kRetry.
+  // What to ask the source for now, on top of what it was asked for. Nothing when it has enough to
+  // do, or there is nothing for it: call again when a chunk arrived or a source left, and every
+  // kRetry.
   std::optional<ChunkRange> next(SourceId source, TimePoint now);
   static constexpr Duration kRetry = std::chrono::milliseconds(50);
 
-  // `arrived`: when its last byte came. Chunks may be delivered in another order.
+  // `arrived`: when its last byte arrived. Chunks may be delivered in any order.
   Verdict deliver(SourceId source, ChunkIndex chunk, bool hashRight, TimePoint arrived);
   // The rest of its trial, which the source will not send.
   void giveBack(SourceId source, const ChunkRange& chunks);
@@ -88,7 +91,7 @@ class Download {
   // The last chunk is as short as the file makes it.
   std::uint64_t bytesOf(ChunkIndex chunk) const;
   std::uint64_t heldBytes() const;
-  // Right, but delivered twice.
+  // Of chunks that were right, but delivered twice.
   std::uint64_t wastedBytes() const { return wastedBytes_; }
   double bytesPerSecond(SourceId source) const;
 

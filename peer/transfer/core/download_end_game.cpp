@@ -10,19 +10,21 @@
 namespace espalier::transfer {
 namespace {
 
-// In the end game no more than so many lively sources are asked for a chunk: those that sent
-// something lately, and will have it soon. Silent and very slow ones do not keep it from others.
+// At most so many lively sources are asked for a chunk: sources that sent something lately, and are
+// expected to deliver it soon. Silent and very slow sources do not count, so that they do not keep
+// a chunk from others.
 constexpr std::size_t kLivelyAskers = 2;
 constexpr Duration kLately = std::chrono::seconds(2);
 constexpr double kSoonSeconds = 5;
 static_assert(kLivelyAskers < limits::kAskersPerChunk);
-// In the end game a chunk is asked for again only where that wins clearly.
+// A chunk is asked for again only where it arrives sooner by this factor.
 constexpr double kClearly = 1.5;
 
 }  // namespace
 
-// Until it delivers what is at this place, from 0, of what it was asked for, by what it did so far.
-// A source that has not sent for a long time is expected to take as long again.
+// How long the source takes to deliver the chunk at this place (from 0) of those that it was asked
+// for, estimated from its rate. A source that has been silent for some time is expected to stay
+// silent for as long again.
 double Download::secondsLeft(const Source& source, std::size_t place, TimePoint now) const {
   const double silent = inSeconds(now - source.mark);
   if (source.bytesPerSecond == 0) return silent;
@@ -39,7 +41,7 @@ std::map<ChunkIndex, Download::Expected> Download::expected(TimePoint now) const
     std::sort(order.begin(), order.end());
     for (std::size_t place = 0; place < order.size(); ++place) {
       const ChunkIndex chunk = order[place].second;
-      if (map_.isHeld(chunk)) continue;  // it comes all the same
+      if (map_.isHeld(chunk)) continue;  // another source was faster; it is still sent
       const double left = secondsLeft(source, place, now);
       const auto [entry, isNew] = chunks.try_emplace(chunk, Expected{left});
       if (!isNew) entry->second.seconds = std::min(entry->second.seconds, left);
@@ -51,7 +53,7 @@ std::map<ChunkIndex, Download::Expected> Download::expected(TimePoint now) const
 
 std::optional<ChunkRange> Download::endGame(SourceId source, const Source& state, std::size_t most,
                                             TimePoint now) {
-  // Not measured yet: it may well be the one that everybody waits for.
+  // A rate that is not measured yet: this source may be the one that is waited for.
   const double perChunk = state.bytesPerSecond > 0
                               ? static_cast<double>(chunkBytes_) / state.bytesPerSecond
                               : inSeconds(kAhead);
@@ -74,7 +76,8 @@ std::optional<ChunkRange> Download::endGame(SourceId source, const Source& state
     late.push_back({chunk, when.seconds, &askers});
   }
   if (late.empty()) return std::nullopt;
-  // From the latest one back, as long as all are with the same ones and it still wins.
+  // From the latest chunk backwards, as long as all have the same askers and this source is still
+  // faster.
   std::size_t begin = latest;
   const auto count = [&] { return static_cast<std::uint32_t>(latest - begin + 1); };
   while (begin > 0 && count() < most && wins(late[latest].seconds, count() + 1) &&

@@ -1,0 +1,83 @@
+// The sources of one fetch: which ones there are, what each has delivered, and which to dial next.
+//
+//   add --> to dial --next--> conversing --endConversation--> ended, or dialled once more
+//              ^                                               |
+//              +------------------- add (found again) ---------+
+//
+// A source is an id at an endpoint: what others say about a peer can't keep the peer itself from
+// being asked. A source that is found again is tried once more, unless it lied, or failed
+// kTriesInVain times without delivering anything.
+//
+// A table without threads or I/O. Not thread-safe: FetchWork's mutex guards it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/result.h"
+#include "common/net/blocking_stream.h"
+#include "peer/transfer/core/chunk_map.h"
+#include "peer/transfer/downloader.h"
+
+namespace espalier::transfer {
+
+struct FetchSource {
+  Holder holder;
+  int tries = 0;  // since it last delivered a chunk
+  bool dialled = false;
+  bool ended = false;  // nothing is expected of it any more
+  bool lied = false;
+  std::uint64_t bytes = 0;  // that were right and used
+  std::optional<Error> problem;
+
+  // Of the conversation that goes on:
+  SourceId id{};
+  const net::BlockingStream* stream = nullptr;  // while it is connected
+  std::uint32_t position = 0;                   // in its queue
+  std::size_t inLanes = 0;                      // chunks that arrived and are not verified yet
+  bool delivered = false;                       // a chunk that was right
+  std::optional<Error> lie;                     // that a lane found
+  TimePoint lieAt{};
+};
+
+class FetchSources {
+ public:
+  // Whether one of them is to be dialled.
+  bool add(const std::vector<Holder>& holders);
+  // Takes the next source to dial.
+  std::optional<std::size_t> next();
+  // Puts back what next() returned.
+  void putBack(std::size_t index) { toDial_.push_front(index); }
+  bool anyToDial() const { return !toDial_.empty(); }
+
+  // References stay valid.
+  FetchSource& operator[](std::size_t index) { return sources_[index]; }
+  const FetchSource& operator[](std::size_t index) const { return sources_[index]; }
+
+  // A conversation with the source begins. Returns its id in the schedule, a new one each time.
+  SourceId beginConversation(std::size_t index);
+  // Cuts the connections of sources that lied a while ago. Their threads may wait for more.
+  void cutLiars(TimePoint now) const;
+
+  // For the user. `rate`: bytes a second of a source.
+  std::vector<FetchProgress::Source> connected(const std::function<double(SourceId)>& rate) const;
+  std::vector<SourceReport> reports() const;
+  // What went wrong with the first few; nothing when none has failed.
+  std::optional<Error> problems() const;
+
+ private:
+  std::deque<FetchSource> sources_;
+  std::deque<std::size_t> toDial_;
+  std::uint32_t nextId_ = 0;
+};
+
+// How long a thread listens to a source that lied: it may say that the file has changed.
+inline constexpr auto kLieGrace = std::chrono::seconds(1);
+
+}  // namespace espalier::transfer
