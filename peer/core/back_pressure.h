@@ -1,17 +1,17 @@
-// Which links a peer reads while the queue of one of them is full.
+// Decides which links a peer reads while the send queue of a link is full.
 //
 //             the first queue fills                       all have drained,
 //   flowing ------------------------> slowed              or kSlowed is over
 //      ^                                |
 //      +--------------------------------+
 //
-// While it is slowed, a peer reads no link but the full one: what it reads elsewhere would be
-// relayed to there. A pause ends after kSlowed, so two peers never wait for each other. After that
-// the core counts hits for the full link instead of sending them (Searches::congested), and the
-// next pause comes only once all queues have drained.
+// While it is slowed, a peer reads only the full link, because messages of other links would be
+// relayed to the full one. A pause ends after kSlowed, so two peers never wait for each other. Then
+// the core counts hits for the full link instead of sending them (Searches::congested). The next
+// pause begins only after all queues have drained.
 //
-// A plain value without I/O, not thread-safe; used by Executor (executor.h) alone. A call costs
-// O(log n) for n full queues.
+// Owned by Executor (executor.h). Does no I/O, not thread-safe. A call costs O(log n) for n full
+// queues.
 #pragma once
 
 #include <set>
@@ -24,13 +24,13 @@ namespace espalier::peer {
 class BackPressure {
  public:
   bool isFull(ConnectionId connection) const { return full_.contains(connection); }
-  // The queue of the connection is full. True: stop reading the other links.
+  // The queue of the connection is full. True: the other links are not to be read.
   [[nodiscard]] bool fill(ConnectionId connection, TimePoint now);
-  // The queue is short again. True: read all links again.
+  // The queue is short again. True: all links are to be read again.
   [[nodiscard]] bool drain(ConnectionId connection);
-  // The connection is gone, and its queue with it.
+  // The connection and its queue are gone.
   void forget(ConnectionId connection) { full_.erase(connection); }
-  // Whether a pause is over: then read all links again.
+  // True: the pause is over, and all links are to be read again.
   [[nodiscard]] bool resumeIsDue(TimePoint now);
   TimePoint deadline() const { return slowedUntil_; }
 

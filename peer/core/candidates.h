@@ -1,9 +1,13 @@
-// The peers that ParentSearch asks in one pass, and their order: first those that peers referred it
-// to, breadth first, so that the peer attaches as near to the root as it can; then its contacts.
-// Each is asked once a pass. One id may have two endpoints, because a peer that was started again
-// is known as it was, too. The walk along referrals is bounded by limits::kWalk; during a long one
-// every kWalkSteps-th candidate is a contact, so that peers that refer on without end keep this one
-// from nobody. No I/O; O(log n) a step.
+// The peers that ParentSearch asks in one pass, in the order in which it asks them:
+//   1. peers to which other peers referred it, breadth first, so this peer attaches near the root
+//   2. its own contacts
+//
+// Invariants: a contact (id and endpoint) is returned once a pass. One id may have two endpoints,
+// because a contact of before a restart may still be known. At most limits::kWalk contacts are
+// queued, and as many asked. Every kWalkSteps-th candidate is a contact of list 2, so peers that
+// refer without end cannot keep this peer from its contacts.
+//
+// Part of ParentSearch. Does no I/O, not thread-safe. next() costs O(log n).
 #pragma once
 
 #include <algorithm>
@@ -29,11 +33,13 @@ class Candidates {
     steps_ = 0;
   }
 
+  // Asked before all others.
   void first(const wire::Contact& contact) {
     if (walk_.size() < limits::kWalk) walk_.push_front(contact);
   }
 
-  // Of one peer's children the one that joined first is asked first, as topo::planFailure expects.
+  // `contacts`: the children of one peer. The child that joined first is asked first, as
+  // topo::planFailure expects.
   void refer(std::vector<wire::Contact> contacts) {
     std::sort(contacts.begin(), contacts.end(),
               [](const auto& a, const auto& b) { return a.order < b.order; });
@@ -46,7 +52,7 @@ class Candidates {
     contacts_.assign(contacts.begin(), contacts.end());
   }
 
-  // Never asked in this pass.
+  // The contact is not asked in this pass.
   void exclude(const wire::Contact& contact) { asked_.insert({contact.id, contact.endpoint}); }
 
   std::optional<wire::Contact> next() {
@@ -64,7 +70,7 @@ class Candidates {
   }
 
  private:
-  static constexpr std::size_t kWalkSteps = 64;  // of the walk, then a contact has its turn
+  static constexpr std::size_t kWalkSteps = 64;
 
   std::deque<wire::Contact> walk_;
   std::deque<wire::Contact> contacts_;

@@ -24,7 +24,7 @@ std::uint64_t Coverage::add(JoinOrder order) {
 
 std::uint64_t Coverage::add(const wire::OrderRange& range) {
   if (!isPlausible(range)) return 0;
-  // The first range that touches or overlaps, and the first behind that does not.
+  // From the first range that touches or overlaps to the first one after it that does not.
   const auto begin = std::lower_bound(
       ranges_.begin(), ranges_.end(), range.first,
       [](const wire::OrderRange& have, std::uint64_t first) { return have.last + 1 < first; });
@@ -82,7 +82,7 @@ Coverage Coverage::minus(const Coverage& other) const {
   auto taken = other.ranges_.begin();
   for (auto range : ranges_) {
     while (taken != other.ranges_.end() && taken->last < range.first) ++taken;
-    // Not advanced for good: the range that ends beyond this one may also cut the next.
+    // `taken` stays: a range of `other` that ends beyond this range may also cut the next one.
     for (auto cut = taken; cut != other.ranges_.end() && cut->first <= range.last; ++cut) {
       if (cut->first > range.first) result.add({range.first, cut->first - 1});
       range.first = cut->last + 1;

@@ -1,10 +1,12 @@
-// A set of join orders: the peers that have answered a search. A union counts no peer twice, so
-// "searched N of M" stays true when answers come twice, after a heal or from a peer that lies.
+// A set of join orders: the peers that have answered a search. A union counts no peer twice. So
+// "searched N of M" stays true when an answer is received twice, which happens after a link is
+// replaced, and if a peer lies.
 //
-// Invariants: ranges ascend, neither touch nor overlap; 1 <= first <= last <= limits::kJoinOrder;
-// at most limits::kCoverageRangesKept ranges. Claims that would break the last two are left out: a
-// peer that claims nonsense loses its claims, at worst together with honest ones. A value, not
-// thread-safe. add() and minus() are linear in the number of ranges.
+// Invariants: ranges ascend, and neither touch nor overlap; 1 <= first <= last <=
+// limits::kJoinOrder; at most limits::kCoverageRangesKept ranges. A range that would break the last
+// two is ignored. So an implausible claim is lost, and at worst honest ones together with it.
+//
+// Part of SearchKnowledge. A value, not thread-safe. add() and minus() cost O(ranges).
 #pragma once
 
 #include <cstdint>
@@ -17,24 +19,24 @@ namespace espalier::peer {
 
 class Coverage {
  public:
-  // Each returns how many orders are new.
+  // Each returns the number of orders that were not in the set before.
   std::uint64_t add(JoinOrder order);
   std::uint64_t add(const wire::OrderRange& range);
   std::uint64_t add(const Coverage& other);
 
   bool contains(JoinOrder order) const;
   std::uint64_t size() const { return size_; }
-  // How many orders are `most` or below.
+  // The number of orders that are `most` or less.
   std::uint64_t sizeUpTo(JoinOrder most) const;
   bool empty() const { return ranges_.empty(); }
   void clear();
 
-  // What is here and not in `other`.
+  // The orders that are in this set and not in `other`.
   Coverage minus(const Coverage& other) const;
 
   const std::vector<wire::OrderRange>& ranges() const { return ranges_; }
 
-  // Whether a range could be of join orders at all.
+  // Whether a range can consist of join orders.
   static bool isPlausible(const wire::OrderRange& range);
 
   bool operator==(const Coverage& other) const { return ranges_ == other.ranges_; }

@@ -1,7 +1,10 @@
-// How many hits of one search each branch may bring: as many as the peers behind it could send, and
-// of limits::kHitsPerQuery, the bound of all, half is dealt out evenly among the branches. The
-// other half is for whichever comes first. So a branch that lies uses up no other branch's room.
-// No I/O; O(1).
+// Bounds how many hits of one search are kept for each branch:
+//   each branch     limits::kHitsPerPeer for each peer behind it
+//   all branches    limits::kHitsPerQuery. Half of it is divided evenly among the branches. The
+//                   other half is shared: first come, first served.
+// So a branch that sends false hits cannot use up the room of another branch.
+//
+// Part of OpenSearch. A value, not thread-safe, O(1).
 #pragma once
 
 #include <algorithm>
@@ -14,12 +17,13 @@ namespace espalier::peer {
 
 class HitShares {
  public:
-  // `hits`: of the branch that are kept; `speakers`: peers behind it.
+  // Whether one more hit of a branch may be kept. `hits`: kept hits of the branch. `speakers`: the
+  // peers behind it.
   bool hasRoom(std::uint64_t hits, std::uint64_t speakers, std::size_t branches) const {
     if (hits >= limits::kHitsPerPeer * speakers || kept_ >= limits::kHitsPerQuery) return false;
     return hits < dealtOut(branches) || shared_ < limits::kHitsPerQuery / 2;
   }
-  // One more is kept of a branch that had `hits`.
+  // One more hit is kept of a branch that had `hits` before.
   void count(std::uint64_t hits, std::size_t branches) {
     if (hits >= dealtOut(branches)) ++shared_;
     ++kept_;
@@ -31,7 +35,7 @@ class HitShares {
   }
 
   std::uint64_t kept_ = 0;    // of all branches
-  std::uint64_t shared_ = 0;  // of them, beyond what each branch has for itself
+  std::uint64_t shared_ = 0;  // of these, hits in the shared half
 };
 
 }  // namespace espalier::peer

@@ -43,7 +43,7 @@ void KnownContacts::heardOf(const wire::Contact& contact) {
 void KnownContacts::heardOfAbove(const Tree& tree) {
   if (!tree.parent()) return;
   const auto above = tree.contactsAbove();
-  // The nearest one last, so that it comes first in the list.
+  // The nearest peer is added last, so it comes first in the list.
   for (auto contact = above.rbegin(); contact != above.rend(); ++contact) heardOf(*contact);
 }
 
@@ -59,9 +59,9 @@ std::vector<wire::Contact> KnownContacts::all() const {
   return all;
 }
 
-// Up, because without a metaserver only roots look for other trees, and the root changes. Down,
-// because siblings may die together with their parent: then only a peer further below can know a
-// member of the other part.
+// Up, because only roots look for other trees while there is no metaserver, and the root changes.
+// Down, because a parent and all its children may die together: then only peers further below can
+// know a member of the other part.
 void KnownContacts::exchange(Tree& tree, Random& random, TimePoint now, Effects& fx) {
   if (now < nextExchange_) return;
   const auto contacts = all();

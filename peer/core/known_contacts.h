@@ -1,16 +1,15 @@
-// The peers that this peer could turn to when its whole neighbourhood is gone.
+// Remembers peers that this peer can ask for a slot when all its neighbours are gone.
 //
 // Two lists, each bounded by limits::kKnownContacts and ordered most recent first:
 //   first hand   peers that were linked to this one, or were named by the metaserver
-//   hearsay      peers that other peers told of
+//   hearsay      peers that other peers named
 //
-// Invariants: what other peers tell never displaces a contact known at first hand; this peer itself
-// is in neither list; a contact (id and endpoint) is in one list at most. A peer that was started
-// again has another endpoint: both its contacts are kept, because a stale one must not hide the
-// right one.
+// Invariants: hearsay never displaces a contact known at first hand; this peer is in neither list;
+// a contact (id and endpoint) is in one list at most. A restarted peer has another endpoint. Both
+// contacts are kept, because either may be the stale one.
 //
-// exchange() spreads contacts through the tree while there is no metaserver. It makes sure that two
-// parts of a tree know members of each other before all peers that connect them die at once.
+// exchange() spreads contacts through the tree while there is no metaserver (peer exchange). If all
+// peers that connect two parts of a tree die at once, each part then knows members of the other.
 //
 // Owned by Membership. Does no I/O, not thread-safe. A call costs O(limits::kKnownContacts).
 #pragma once
@@ -30,11 +29,11 @@ class KnownContacts {
  public:
   explicit KnownContacts(PeerId self) : self_(std::move(self)) {}
 
-  // Adds at first hand.
+  // Adds a contact known at first hand.
   void remember(const wire::Contact& contact);
-  // Adds as hearsay, unless the contact is known at first hand.
+  // Adds hearsay, unless the contact is known at first hand.
   void heardOf(const wire::Contact& contact);
-  // Adds what the parent said of the tree above, as hearsay.
+  // Adds the peers that the parent named as the path to the root, as hearsay.
   void heardOfAbove(const Tree& tree);
   // Removes every contact of that peer.
   void forget(const PeerId& id);
@@ -42,9 +41,9 @@ class KnownContacts {
   // First hand, then hearsay.
   std::vector<wire::Contact> all() const;
 
-  // Now and then tells the peers above of one contact, and the children of a sample. The interval
-  // grows with the number of members, so that all together send some fifty messages a second at
-  // most. Call it only while there is no metaserver.
+  // When an interval has passed: sends one contact up the tree, and a sample of contacts to each
+  // child. The interval grows with the number of members, so the whole network sends some fifty
+  // messages a second at most. Call it only while there is no metaserver.
   void exchange(Tree& tree, Random& random, TimePoint now, Effects& fx);
 
  private:

@@ -16,9 +16,9 @@ namespace {
 
 constexpr std::size_t kIndices = 2 * limits::kLedgerEntries;
 static_assert(kIndices < 0xffff);
-static_assert(limits::kPeerIdBytes < 0x100, "a byte says how long an id is");
+static_assert(limits::kPeerIdBytes < 0x100, "one byte holds the length of an id");
 
-// FNV-1a. Whoever makes ids of one hash only makes their texts be compared.
+// FNV-1a. Hash collisions only cost extra string compares.
 std::uint32_t hashOf(std::string_view id) {
   std::uint32_t hash = 2166136261u;
   for (const char c : id) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
@@ -30,7 +30,7 @@ std::string addressText(std::uint32_t address) {
                      address & 0xff);
 }
 
-// Of an IPv4 address, as addressText() writes it.
+// Parses an IPv4 address in the form that addressText() writes; no other form.
 std::optional<std::uint32_t> addressOf(std::string_view host) {
   std::uint32_t address = 0;
   const char* at = host.data();
@@ -53,7 +53,7 @@ bool isMore(const PushEntry& entry, const Ledger::Entry& known) {
   return entry > known.whole();
 }
 
-// An eighth more at a time, not twice as much: there is one for each peer and push.
+// Grows a vector by an eighth instead of doubling it: each push at each peer has these vectors.
 template <typename T>
 void makeRoom(std::vector<T>& in, std::size_t more) {
   const std::size_t needed = in.size() + more;
@@ -123,7 +123,7 @@ std::optional<Ledger::Index> Ledger::merge(const PushEntry& entry) {
 std::optional<Ledger::Index> Ledger::viaOf(const PushEntry& entry,
                                            const std::optional<Entry>& known) {
   if (entry.via.empty()) return kNowhere;
-  // It seldom changes.
+  // `via` seldom changes, so this avoids most look-ups.
   const auto before = known ? known->via() : std::nullopt;
   if (before && textAt(records_[*before].text) == entry.via.text()) return before;
   return addIndex(entry.via.text());

@@ -1,23 +1,26 @@
-// The ledger of one push: an entry for each peer, with its state. Every peer of the network keeps
-// one, and all become the same, in whatever order and however often entries travel.
+// The ledger of one push: an entry for each peer, with its state. Every peer keeps a ledger. All
+// ledgers become equal, in whatever order and however often entries are received.
 //
 //   offered -> accepted -> lost -> failed -> declined -> verified      within a version
 //
-// Merging takes the greater of two entries about a peer (wire::PushEntry's order: the version
-// first), so ledgers are a join-semilattice: merging is commutative, associative and idempotent,
-// and nothing in it is counted, so nothing is counted twice. Only the peer itself raises its
-// version, when it comes back or has to contradict.
+// merge() keeps the greater of two entries about a peer; wire::PushEntry defines the order, in
+// which the version comes first. So ledgers form a join-semilattice: merging is commutative,
+// associative and idempotent. Only the peer itself raises the version of its entry
+// (OpenPush::answerTo).
 //
-// Every peer keeps an entry for every peer, so an entry is small: a record of 32 bytes, the id's
-// text and two bytes in a sorted list, some 42 bytes for "s1234" at 10.0.0.1:5001. `via` is an
-// index into the same table. A reason, or a host that is not an IPv4 address, costs some 100 bytes
-// more.
+// Memory: every peer keeps an entry for every peer, so an entry is small. It is a record of
+// 32 bytes, the text of the id, and two bytes in a sorted list: some 42 bytes for "s1234" at
+// 10.0.0.1:5001. `via` is an index into the same table. A reason costs some 100 bytes more, and so
+// does a host that is not an IPv4 address.
 //
-// Invariant: no entry ever becomes smaller. Bounds: limits::kLedgerEntries peers, and as many more
-// that others came via and that have no entry; peers beyond that are left out (which of them then
-// depends on the order). A liar can say anything of a peer that does not hear it: entries are
-// not signed. Does no I/O, not thread-safe; O(log n) an entry to find it, a move of two bytes for
-// each that sorts behind it to add it.
+// Invariant: no entry ever becomes smaller.
+//
+// Bounds: limits::kLedgerEntries entries, and as many indices for peers that are named only as
+// `via`. Further peers are left out. Which peers these are depends on the order of arrival. Entries
+// are not signed: a false claim about a peer stands until that peer hears of it.
+//
+// Owned by OpenPush. Does no I/O, not thread-safe. find() costs O(log n). Adding a peer moves two
+// bytes for each peer that sorts behind it.
 #pragma once
 
 #include <array>
@@ -38,10 +41,11 @@ class Ledger {
   struct Record;
 
  public:
-  // Where a peer is kept: from 0 on, as the ledger hears of them. It stays.
+  // Identifies a peer in this ledger. Indices count from 0 in the order in which the ledger heard
+  // of the peers. An index never changes.
   using Index = std::uint16_t;
 
-  // An entry, borrowed: until the next merge().
+  // A reference to an entry. The next merge() invalidates it.
   class Entry {
    public:
     Index index() const { return index_; }
@@ -52,7 +56,7 @@ class Ledger {
     std::uint32_t version() const { return record().version; }
     wire::PushState state() const { return record().state; }
     bool late() const { return record().late; }
-    // Nothing: the sender's. There need not be an entry.
+    // Nothing for the sender. The peer at this index need not have an entry.
     std::optional<Index> via() const;
     std::string reason() const;
     wire::PushEntry whole() const;
@@ -66,15 +70,15 @@ class Ledger {
     Index index_;
   };
 
-  // Its index, if it says more than before.
+  // The entry's index if the entry is greater than the known one.
   std::optional<Index> merge(const wire::PushEntry& entry);
 
   std::optional<Entry> find(const PeerId& id) const;
-  // Nothing where a peer is kept only because somebody came via it.
+  // Nothing if the peer has no entry and is only named as `via`.
   std::optional<Entry> at(Index index) const;
   std::vector<Entry> entries() const;  // by index
   std::size_t size() const { return size_; }
-  // All indices are below it.
+  // All indices are below this number.
   std::size_t indices() const { return records_.size(); }
   std::size_t count(wire::PushState state) const {
     return counts_[static_cast<std::size_t>(state)];
@@ -85,7 +89,7 @@ class Ledger {
   struct Record {
     JoinOrder order = kNoOrder;
     std::uint32_t hash = 0;     // of the id
-    std::uint32_t text = 0;     // of the id: where it begins
+    std::uint32_t text = 0;     // offset of the id in texts_
     std::uint32_t address = 0;  // IPv4; unless the index is in hosts_
     std::uint32_t version = 0;
     std::uint16_t port = 0;
@@ -99,35 +103,35 @@ class Ledger {
 
   std::string_view textAt(std::uint32_t text) const;
   PeerId idAt(Index index) const { return *PeerId::parse(textAt(records_[index].text)); }
-  // Where it is or belongs in sorted_.
+  // The position in sorted_ where the id is or would be inserted.
   std::vector<Index>::const_iterator lowerBound(std::string_view id, std::uint32_t hash) const;
   bool isAt(std::vector<Index>::const_iterator where, std::string_view id) const;
   std::optional<Index> indexOf(std::string_view id) const;
-  // Adds it unless it is there; nothing: all indices are taken.
+  // The id's index, added if it was missing. Nothing: all indices are taken.
   std::optional<Index> addIndex(std::string_view id);
-  // The same for the entry's `via`; nowhere if it has none.
+  // The same for the entry's `via`; kNowhere if the entry has none.
   std::optional<Index> viaOf(const wire::PushEntry& entry, const std::optional<Entry>& known);
 
   std::deque<Record> records_;  // by index
-  std::vector<char> texts_;     // of ids, each behind a byte that says how long it is
-  std::vector<Index> sorted_;   // by hash, then by id: texts are seldom compared
+  std::vector<char> texts_;     // ids, each after a byte with its length
+  std::vector<Index> sorted_;   // by hash, then by id, so texts are seldom compared
   std::map<Index, std::string> hosts_;
   std::map<Index, std::string> reasons_;
   std::size_t size_ = 0;  // entries
   std::array<std::size_t, 6> counts_{};
 };
 
-// Some indices of a ledger: a bit each.
+// A set of indices of a ledger, as a bitmap.
 class LedgerIndexSet {
  public:
   void insert(Ledger::Index index);
   bool empty() const { return size_ == 0; }
   std::size_t size() const { return size_; }
-  Ledger::Index first() const;  // not of an empty one
+  Ledger::Index first() const;  // the set must not be empty
   void eraseFirst();
 
  private:
-  std::size_t from_ = 0;  // the first word that has a bit, unless empty
+  std::size_t from_ = 0;  // the first word with a bit set, unless the set is empty
   std::size_t size_ = 0;
   std::vector<std::uint64_t> words_;
 };

@@ -6,7 +6,7 @@
 namespace espalier::peer {
 namespace {
 
-// As many as of a neighbour.
+// The same number as for a neighbour in the tree.
 constexpr int kHeartbeatsLost = limits::kSilence / limits::kHeartbeatInterval;
 
 }  // namespace
@@ -75,8 +75,8 @@ void MetaserverSession::heartbeatAnswered(const wire::RegistryHeartbeatReply& re
 bool MetaserverSession::tick(TimePoint now, Effects& fx) {
   if (!greeted() || now < nextHeartbeat_) return true;
   if (heardAt_ + kHeartbeatsLost * heartbeatInterval_ <= now) return false;
-  // Whatever else was sent: a report of links has no answer, so a peer that sent only reports would
-  // take the metaserver for silent.
+  // Other requests do not postpone it: a report of links has no answer, so a peer that sent only
+  // reports would take the metaserver for silent.
   nextHeartbeat_ = now + heartbeatInterval_;
   send(wire::RegistryHeartbeat(), fx);
   return true;

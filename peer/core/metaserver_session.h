@@ -1,18 +1,20 @@
-// A peer's session with its metaserver: the connection, how far joining has come, heartbeats, and
-// when to connect again.
+// A peer's session with its metaserver: the connection, the progress of joining, heartbeats, and
+// the time of the next attempt to connect.
 //
 //   offline --connect--> connecting --opened--> greeted --join--> joining --admitted--> joined
 //      ^                                           ^                 |                     |
 //      |                                           +-- refused ------+                     |
 //      +------------------------- ended (from any state) ----------------------------------+
 //
-// Invariants: there is a connection in every state but offline; requests are sent from greeted on.
-// reconnectLater() spreads the peers of a network over limits::kReconnectMost, so that a restarted
-// metaserver is not flooded. A metaserver that does not answer kHeartbeatsLost heartbeats in a row
-// has fallen silent.
+// Invariants: there is a connection in every state but offline; requests are sent only in the
+// states greeted, joining and joined.
 //
-// The session says nothing of the tree: what an admission or a referral means is decided by
-// Membership, which owns this object. Does no I/O, not thread-safe; every call costs O(1).
+// reconnectLater() spreads the peers of a network over limits::kReconnectMost, so a restarted
+// metaserver is not flooded. A metaserver that leaves kHeartbeatsLost heartbeats in a row
+// unanswered counts as silent, and the caller closes the connection.
+//
+// Owned by Membership, which decides what an admission or a referral means for the tree. Does no
+// I/O, not thread-safe; every call costs O(1).
 #pragma once
 
 #include <cstdint>
@@ -39,29 +41,29 @@ class MetaserverSession {
 
   // --- from offline to joined
   void connect(TimePoint now, Effects& fx);
-  // The connection is open; this end of it has the address `localHost`.
+  // The connection is open. `localHost`: the address of this end.
   void opened(const std::string& localHost, TimePoint now);
   void join(wire::Join request, Effects& fx);
   void admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx);
-  // The metaserver refused the request to join; another one may follow.
+  // The metaserver refused the request to join. The peer may send another one.
   void refused();
 
-  // --- and back
-  // The connection is gone, or was closed by the caller.
+  // --- back to offline
+  // The connection has ended, or the caller has closed it.
   void ended(std::string why, Effects& fx);
   void reconnectLater(TimePoint now);
   void reconnectNotBefore(Duration more) { reconnectAt_ += more; }
   void stayAway() { reconnectAt_ = kNever; }
 
-  // --- meanwhile
+  // --- while there is a connection
   void send(wire::RegistryRequest request, Effects& fx);
-  // Any message of the metaserver came.
+  // A message of the metaserver was received, of any kind.
   void heard(TimePoint now) { heardAt_ = now; }
   void heartbeatAnswered(const wire::RegistryHeartbeatReply& reply, Effects& fx);
   void countMembers(std::uint64_t members) { members_ = members; }
-  // This process was stopped for so long: the metaserver was not silent because of it.
+  // This process was stopped for `gap`, which does not count as silence of the metaserver.
   void forgive(Duration gap) { heardAt_ += gap; }
-  // Sends heartbeats. False once the metaserver has fallen silent: then the caller closes.
+  // Sends heartbeats. False: the metaserver is silent, and the caller closes the connection.
   [[nodiscard]] bool tick(TimePoint now, Effects& fx);
   bool reconnectIsDue(TimePoint now) const { return now >= reconnectAt_; }
   TimePoint deadline() const { return std::min(reconnectAt_, nextHeartbeat_); }
@@ -70,9 +72,9 @@ class MetaserverSession {
   bool greeted() const { return state_ >= State::greeted; }
   bool joined() const { return state_ == State::joined; }
   const std::optional<ConnectionId>& connection() const { return connection_; }
-  // Of the last connection that was open.
+  // This end's address on the last connection that was open.
   const std::string& localHost() const { return localHost_; }
-  // Of the network, as the metaserver said last.
+  // The number of members, as the metaserver said last.
   std::uint64_t members() const { return members_; }
 
  private:
@@ -88,7 +90,7 @@ class MetaserverSession {
   TimePoint nextHeartbeat_ = kNever;
   TimePoint reconnectAt_ = kNever;
   std::uint64_t members_ = 1;
-  std::string seenFrom_;  // the host that the notice `seenFrom` named last
+  std::string seenFrom_;  // the host in the last notice `seenFrom`
   bool toldUnreachable_ = false;
 };
 

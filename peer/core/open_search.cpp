@@ -16,7 +16,7 @@ milliseconds shareOf(const wire::Query& query) {
                                   limits::kSearchBudgetMost);
 }
 
-// Whether the next peer would take it: one bad hit of ours must not cost a link.
+// Whether the next peer accepts the hit: an invalid one would make it close the link.
 bool isSendable(const wire::Hit& hit) {
   return !hit.name.empty() && hit.name.size() <= limits::kPathBytes &&
          hit.name.find('\0') == std::string::npos &&
@@ -33,8 +33,7 @@ milliseconds searchBudget(std::uint64_t members) {
 }
 
 milliseconds budgetBehind(milliseconds budget, std::uint32_t hopsLeft) {
-  // All hops together keep half of the time at most, so that the far end of a long line has some,
-  // too.
+  // All hops together keep at most half of the time, so the far end of a long chain has time left.
   const auto share = std::min(budget / 10, budget / (hopsLeft + 1));
   return std::max<milliseconds>(budget - std::min<milliseconds>(limits::kSearchHop, share),
                                 limits::kSearchBudgetLeast);
@@ -63,7 +62,7 @@ OpenSearch::State OpenSearch::state() const {
                   : (saidDone_ ? State::done : State::open);
 }
 
-// --- the way there
+// --- from the asker
 
 void OpenSearch::relay(TimePoint now, Effects& fx) {
   if (isOrphan() || isExpired_ || now >= shareEnds_) return;
@@ -100,7 +99,7 @@ bool OpenSearch::offered(ConnectionId link, const wire::Query& query, TimePoint 
   return true;
 }
 
-// The link is the way to the asker now, and gets all that is known.
+// Makes the link the upstream, and sends it all that is known.
 void OpenSearch::adopt(ConnectionId link, const Offer& offer, TimePoint now, Effects& fx) {
   offers_.erase(link);
   if (adoptions_ >= limits::kAdoptions) return fx.send(link, declineOf(query_.id));
@@ -125,7 +124,7 @@ void OpenSearch::loseUpstream(TimePoint now, Effects& fx) {
     adopt(link, offer, now, fx);
   }
   if (!isOrphan()) return;
-  knowledge_.forgetNews();  // an upstream that is adopted gets everything
+  knowledge_.forgetNews();  // an adopted upstream gets everything again
   for (auto& [link, branch] : branches_) {
     if (!branch.asked) continue;
     branch.asked = false;
@@ -208,7 +207,7 @@ const Pattern* OpenSearch::pattern() {
   return pattern_->ok() ? &**pattern_ : nullptr;
 }
 
-// Whether nothing more is expected, as of now.
+// Whether no further answer is expected now.
 bool OpenSearch::isComplete() const {
   if (isExpired_) return true;
   return isMatched_ && lost_.empty() &&
@@ -222,7 +221,8 @@ std::uint64_t OpenSearch::searched() const {
   return std::min(asked_->members, isBounded ? coverage.sizeUpTo(asked_->newest) : coverage.size());
 }
 
-// Who is missing when a branch of so many peers, the neighbour included, says nothing more.
+// What is missing if the branch sends no further answer. `behind`: the number of its peers,
+// including the neighbour.
 wire::Missing OpenSearch::missingBehind(const SearchBranch& branch, std::uint64_t behind) const {
   const auto others = behind > 0 ? behind - 1 : 0;
   const bool answered = knowledge_.coverage().contains(branch.order);
@@ -230,7 +230,7 @@ wire::Missing OpenSearch::missingBehind(const SearchBranch& branch, std::uint64_
   return {branch.peer, branch.order, others > heard ? others - heard : 0};
 }
 
-// Its time is up: whoever has not answered is named.
+// The time is up: records the peers that have not answered as missing.
 void OpenSearch::expire() {
   if (isExpired_) return;
   isExpired_ = true;
@@ -264,7 +264,7 @@ SearchResult OpenSearch::result() {
   return result;
 }
 
-// --- the way back
+// --- to the asker
 
 bool OpenSearch::progress(TimePoint now, Effects& fx) {
   if (isMine()) return show(now, fx);
@@ -296,7 +296,7 @@ void OpenSearch::flush(Effects& fx) {
   for (auto& answer : answers) fx.send(*upstream_, std::move(answer));
 }
 
-// Of this peer's own: tells what is new, and ends it when there is nothing more to wait for.
+// A search that this peer asked: reports news to the shell, and ends when no answer is expected.
 bool OpenSearch::show(TimePoint now, Effects& fx) {
   const bool hasNews = knowledge_.hasNews();
   SearchUpdate update;

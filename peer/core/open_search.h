@@ -1,6 +1,6 @@
-// One search at one peer: where it came from, which links it went to, which of them are done.
+// One search at one peer: the link it came from, the links it was sent to, and their answers.
 //
-//                    all branches are done, or its time is up
+//                    all branches are done, or the time is up
 //        +-> open ----------------------------------------------> done --forgetAt()--> forgotten
 //        |    | ^                                                 |  |
 //        |    | +---------- a link came up, a late answer --------+  |
@@ -9,18 +9,21 @@
 //        |    v
 //        +- orphaned      a link that offers the query is adopted as the new upstream
 //
-// A search that this peer asked has no upstream, is never orphaned, and ends with a result instead
-// of being forgotten.
+// A search that this peer asked has no upstream. It is never orphaned, and ends with a result
+// instead of being forgotten.
 //
-// A *branch* is a link that the query went to. A branch whose link went down before it was done may
-// come back for limits::kSearchGrace. An *offer* is a link that asked the same query while another
-// link was the upstream already: an orphan adopts it.
+//   upstream   the link that leads to the asker; answers are sent there
+//   branch     a link that the query was sent to. If the link goes down before the branch is done,
+//              its peer may come back on another link for limits::kSearchGrace.
+//   offer      a link that sent the same query while another link was the upstream. An orphan
+//              adopts an offer as its upstream.
 //
-// Invariants: an orphan asks nobody, because two orphans would take each other for the way to the
-// asker; what goes upstream is a function of sets that only grow; the sum of all hops' shares of
-// time stays below what the asker waits.
+// Invariants: an orphan sends no query, because two orphans would take each other for the path to
+// the asker; answers are a function of sets that only grow (SearchKnowledge); each hop has less
+// time than the hop before it, so the asker waits longest.
 //
-// Owned by SearchTable. Does no I/O, not thread-safe. A call costs O(links) and O(what is new).
+// Owned by SearchTable, called by Searches. Does no I/O, not thread-safe. A call costs O(links) and
+// O(news).
 #pragma once
 
 #include <cstdint>
@@ -42,17 +45,17 @@ namespace espalier::peer {
 struct SearchBranch {
   PeerId peer;
   JoinOrder order{};
-  bool asked = false;      // since this peer last had a way to the asker
-  bool everAsked = false;  // so an answer from there makes sense
+  bool asked = false;      // the query was sent there since this peer last got an upstream
+  bool everAsked = false;  // the query was sent there at some time: answers are accepted
   bool done = false;
-  std::uint64_t heard = 0;  // how many join orders came from there first
-  std::uint64_t hits = 0;   // of this branch that are kept
-  std::uint64_t names = 0;  // ids that it was the first to name
+  std::uint64_t heard = 0;  // join orders that this branch was the first to report
+  std::uint64_t hits = 0;   // its hits that are kept
+  std::uint64_t names = 0;  // ids that this branch was the first to name
 
   bool isPending() const { return asked && !done; }
 };
 
-// What every search of a peer sees: the peer itself, and its links.
+// What all searches of a peer share: the peer itself, and its links.
 struct SearchScene {
   wire::Contact self;
   SearchLinks links;
@@ -64,9 +67,10 @@ class OpenSearch {
 
   // Of a search that this peer asked.
   struct Asked {
-    std::uint64_t members = 0;  // of the network when it was asked
+    std::uint64_t members = 0;  // of the network when the search began
     JoinOrder newest{};         // peers that joined later are not counted; kNoOrder: not known
-    std::optional<TimePoint> graceEnds = {};  // all are done, but not all members were heard
+    // Set while all branches are done, but not all members have answered.
+    std::optional<TimePoint> graceEnds = {};
   };
 
   // `scene` is borrowed.
@@ -76,39 +80,39 @@ class OpenSearch {
   void ask(const Asked& asked) { asked_ = asked; }
 
   // --- events
-  // Sends the query to every link that was not asked yet, but not upstream.
+  // Sends the query to every link that has not got it, except upstream.
   void relay(TimePoint now, Effects& fx);
-  // False: that link has asked before.
+  // The link sent the query again or for the first time. False: it had sent it before.
   [[nodiscard]] bool offered(ConnectionId link, const wire::Query& query, TimePoint now,
                              Effects& fx);
   void linkUp(const PeerId& peer, TimePoint now, Effects& fx);
-  // `behind`: of the link, which is not in the scene any more.
+  // `behind`: the number of peers behind the link, which is no longer in the scene.
   void linkDown(ConnectionId link, std::uint64_t behind, TimePoint now, Effects& fx);
-  // The link has no way to the asker any more.
+  // The neighbour has lost its path to the asker (wire::Lost).
   void lost(ConnectionId link, TimePoint now, Effects& fx);
-  // What this peer's own share has; false if that is known already.
+  // The match job for this peer's own share has ended. False: it had ended before.
   [[nodiscard]] bool matched(std::vector<LocalHit> hits, std::uint64_t more, bool stillIndexing);
-  // Gives it up before its time: says who is missing.
+  // Ends a relayed search before its time, and names the missing peers upstream.
   void giveUp(Effects& fx);
-  // After anything was learned: sends or shows what is new. True when a search of this peer's own
-  // has ended, and its result was told.
+  // To be called after anything was learned: sends news upstream, or shows them to the user. True:
+  // a search that this peer asked has ended, and its result was reported.
   [[nodiscard]] bool progress(TimePoint now, Effects& fx);
-  // True when it is to be forgotten.
+  // True: the search is to be forgotten.
   [[nodiscard]] bool tick(TimePoint now, Effects& fx);
   TimePoint deadline() const;
-  // Ends it with what there is.
+  // Ends a search that this peer asked, with what is known so far.
   SearchResult result();
 
-  // --- for what an answer brings (search_hits.h)
-  // Null unless that link was asked once.
+  // --- for answers (search_hits.h)
+  // Null unless the query was sent over that link at some time.
   SearchBranch* branchAsked(ConnectionId link);
   void withdrawOffer(ConnectionId link) { offers_.erase(link); }
   bool mayKeepHit(const SearchBranch& branch, const SearchLink& link) const;
   void countHit(SearchBranch& branch);
   SearchKnowledge& knowledge() { return knowledge_; }
   const SearchKnowledge& knowledge() const { return knowledge_; }
-  // What hits are compared with. Compiled when the first one comes; null when the query's text is
-  // no pattern, so that nothing can match it.
+  // The pattern that hits are compared with, compiled at the first call. Null: the query's text is
+  // not a valid pattern, so nothing matches it.
   const Pattern* pattern();
 
   State state() const;
@@ -146,10 +150,10 @@ class OpenSearch {
   wire::Query query_;
   TimePoint arrived_;
   TimePoint shareEnds_;
-  bool isExpired_ = false;            // its time is up: `done`, whatever did not answer
-  bool isMatched_ = false;            // this peer's own match job has ended
-  bool saidDone_ = false;             // to this upstream
-  std::optional<TimePoint> flushAt_;  // news that may wait until then
+  bool isExpired_ = false;            // the time is up: complete, even with branches pending
+  bool isMatched_ = false;            // the match job for this peer's own share has ended
+  bool saidDone_ = false;             // `done` was sent to this upstream
+  std::optional<TimePoint> flushAt_;  // when coverage without hits is to be sent
 
   std::optional<Asked> asked_;
   std::optional<ConnectionId> upstream_;
@@ -163,12 +167,12 @@ class OpenSearch {
   std::optional<Result<Pattern>> pattern_;
 };
 
-// What a peer answers where it has nothing to say: the search is done there.
+// An answer without content: `done`.
 wire::Answer declineOf(const QueryId& id);
 
 // 3 s and 250 ms a member, at most 60 s.
 std::chrono::milliseconds searchBudget(std::uint64_t members);
-// What is left of a budget for those one hop further.
+// The budget that is passed on to the next hop.
 std::chrono::milliseconds budgetBehind(std::chrono::milliseconds budget, std::uint32_t hopsLeft);
 
 }  // namespace espalier::peer

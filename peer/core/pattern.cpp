@@ -8,7 +8,7 @@
 namespace espalier::peer {
 namespace {
 
-// One character of a name as a glob or a word sees it.
+// The character at position i, for both forms of a name.
 char32_t at(std::string_view name, std::size_t i) {
   return static_cast<unsigned char>(name[i]);
 }
@@ -99,11 +99,11 @@ bool Pattern::matchesCounting(std::string_view name, const FileRoot& root,
   return matchesWords(std::string_view(folded), steps);
 }
 
-// Whether the name is the same text, composed differently.
+// Whether the name equals the text after composition.
 bool Pattern::matchesPath(std::string_view name) const {
   if (composed_.empty() || name.size() > limits::kPathBytes) return false;
   const auto [mine, others] = std::mismatch(text_.begin(), text_.end(), name.begin(), name.end());
-  // Most names differ in a letter that composing leaves alone.
+  // Fast path: most names differ in an ASCII character, which composition does not change.
   const auto isPlain = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
   if (mine != text_.end() && others != name.end() && isPlain(*mine) && isPlain(*others)) {
     return false;
@@ -155,7 +155,7 @@ bool Pattern::Element::accepts(char32_t c, std::uint64_t& steps) const {
     case Kind::any:
       return true;
     case Kind::set: {
-      // Ranges ascend and are disjoint, so that a set of a thousand costs ten steps.
+      // Ranges ascend and are disjoint, so a set of a thousand ranges costs ten steps.
       const auto found = std::lower_bound(ranges.begin(), ranges.end(), c,
                                           [&](const auto& range, char32_t wanted) {
                                             ++steps;
@@ -171,7 +171,7 @@ bool Pattern::Element::accepts(char32_t c, std::uint64_t& steps) const {
 
 void Pattern::compileGlob() {
   const auto text = composed(text_);
-  // Once one `[` is not closed, none behind it is: looked for only once, so compiling is linear.
+  // If one `[` has no `]`, no later one has. The search for it happens once, so this is linear.
   bool closes = true;
   for (std::size_t i = 0; i < text.size(); ++i) {
     Element element;
@@ -196,7 +196,7 @@ void Pattern::compileGlob() {
   }
 }
 
-// Appends the set that begins at `open`, and returns where its bracket closes; 0 if it never does.
+// Appends the set that begins at `open`. Returns the position of its `]`; 0 if there is none.
 std::size_t Pattern::compileSet(const std::u32string& text, std::size_t open) {
   Element element;
   element.kind = Element::Kind::set;
@@ -210,7 +210,7 @@ std::size_t Pattern::compileSet(const std::u32string& text, std::size_t open) {
     if (text[i] == '\\' && i + 1 < text.size()) ++i;
     return text[i++];
   };
-  // A bracket that comes first is one of the set.
+  // A `]` at the beginning is a member of the set.
   for (; i < text.size() && (text[i] != ']' || i == begin);) {
     const auto first = take();
     auto last = first;
@@ -240,12 +240,12 @@ bool Pattern::matchesGlob(const Name& name, std::uint64_t& steps) const {
   const auto count = elements_.size();
   std::size_t element = 0;
   std::size_t next = 0;             // of the name
-  std::size_t starElement = count;  // the last star passed, if any
-  std::size_t starNext = 0;         // what it does not swallow yet
+  std::size_t starElement = count;  // the last star that was passed, if any
+  std::size_t starNext = 0;         // the first character that the star does not match yet
   while (next < name.size()) {
     if (element < count && elements_[element].kind == Element::Kind::star) {
       starElement = element++;
-      if (element == count) return true;  // it swallows the rest
+      if (element == count) return true;  // the star matches the rest
       starNext = next;
       continue;
     }
@@ -255,8 +255,8 @@ bool Pattern::matchesGlob(const Name& name, std::uint64_t& steps) const {
       continue;
     }
     if (starElement == count) return false;
-    // An earlier star need not be tried again: what lies between it and the last one already
-    // matched as far left as it can, which leaves the most to the rest.
+    // Earlier stars need not be tried again: the elements between two stars have matched as far
+    // left as possible, which leaves the most characters to the rest.
     ++steps;
     next = ++starNext;
     element = starElement + 1;

@@ -1,19 +1,26 @@
-// What a search is for, compiled once and tried against each name of a share.
+// The pattern of a search. It is compiled once, and then matched against each name of a share.
 //
-//   auto pattern = Pattern::fromUser("*.txt");       // 64 hex digits: root · any of *?[: glob ·
-//   pattern->matches("docs/a.txt", root);            // several words: words · else: substring
+//   auto pattern = Pattern::fromUser("*.txt");
+//   pattern->matches("docs/a.txt", root);
 //
-// Glob: `*` any bytes, also `/` (so that `*` alone finds everything); `?` one character; `[a-z]`,
-// `[!x]` or `[^x]` one character of a set; a backslash takes the next character as it is; a `[`
-// that is never closed stands for itself. It must match the whole relative path and minds the case.
-// Substring and words do not mind the case. How a text is composed never matters (unicode.h): a
-// name in the form NFD is found by what was typed as NFC, also as an exact path.
+//   the user's text              kind        matches                                    case
+//   64 hex digits                root        files with this root                       -
+//   contains any of * ? [        glob        the whole relative path                    matters
+//   several words                words       names that contain each word               ignored
+//   anything else                substring   names that contain the text                ignored
+//   (only by compile())          path        exactly this relative path                 matters
 //
-// Cost: text is at most limits::kPatternBytes (1,024) and names limits::kPathBytes. A glob takes at
-// most one step a pair of pattern element and character, O(n·m): matching is iterative and goes
-// back to the last `*` only, never further (nothing exponential, however the pattern was made).
-// Substrings are found in linear time (Knuth, Morris, Pratt). A name that is ASCII is compared as
-// it is; any other is folded or composed first, some 3 us. Immutable, so any thread may match.
+// Glob: `*` matches any number of bytes, also `/`. `?` matches one character. `[a-z]`, `[!x]` and
+// `[^x]` match one character of a set. A backslash quotes the next character. A `[` without `]`
+// matches itself. Unicode composition never matters (unicode.h): text in NFC finds a name in NFD,
+// also as an exact path.
+//
+// Bounds: limits::kPatternBytes of text, limits::kPathBytes of a name. A glob costs at most one
+// step for each pair of pattern element and character: matching is iterative, and goes back to the
+// last `*` only. Words and substrings cost linear time (Knuth, Morris, Pratt). An ASCII name is
+// compared as it is. Any other name is folded or composed first, which costs some 3 us.
+//
+// Immutable, so any thread may match. Searches use it to judge hits, the share to find them.
 #pragma once
 
 #include <cstdint>
@@ -30,10 +37,10 @@ namespace espalier::peer {
 
 class Pattern {
  public:
-  // Errors have the code `usage`: an empty or too long text, a root that is none, no words.
+  // Fails with the code `usage` if the text is empty, too long, no valid root, or has no words.
   static Result<Pattern> compile(PatternKind kind, std::string_view text);
   static Result<Pattern> fromUser(std::string_view text);
-  // The kind that fromUser() takes a text for.
+  // The kind that fromUser() chooses for a text.
   static PatternKind kindOf(std::string_view text);
 
   bool matches(std::string_view name, const FileRoot& root) const;
@@ -41,7 +48,7 @@ class Pattern {
   PatternKind kind() const { return kind_; }
   const std::string& text() const { return text_; }
 
-  // matches(), and how many comparisons it took: for the test of the bound above.
+  // The same as matches(). Adds the number of comparisons to `steps`.
   bool matchesCounting(std::string_view name, const FileRoot& root, std::uint64_t& steps) const;
 
  private:
@@ -64,7 +71,7 @@ class Pattern {
   void compileGlob();
   std::size_t compileSet(const std::u32string& text, std::size_t open);
   bool matchesPath(std::string_view name) const;
-  // `Name`: the bytes of an ASCII name, or the characters of any other.
+  // `Name`: the bytes of an ASCII name, or the characters of any other name.
   template <typename Name>
   bool matchesGlob(const Name& name, std::uint64_t& steps) const;
   template <typename Name>
@@ -73,7 +80,7 @@ class Pattern {
   PatternKind kind_;
   std::string text_;
   FileRoot root_;
-  std::u32string composed_;  // of a path, unless it is ASCII
+  std::u32string composed_;  // of a path that is not ASCII
   std::vector<Element> elements_;
   std::vector<Word> words_;
 };

@@ -1,4 +1,5 @@
-// What pushes ask of the shell, and what it answers.
+// What pushes ask of the shell (Effects::pushJobs), and the reasons with which it reports that a
+// source has failed. Plain values.
 #pragma once
 
 #include <cstddef>
@@ -11,35 +12,35 @@
 
 namespace espalier::peer {
 
-// Begin to take these files; PushTakeFrom follows with the sources.
+// Prepare to receive these files. PushTakeFrom names the sources later.
 struct PushReceive {
   PushId id;
   PeerId sender;
   std::vector<wire::PushFile> files;
 };
 
-// Take what is missing of one stripe from this source. It replaces the stripe's source before; a
-// number of stripes that differs from the one before replaces the sources of all stripes.
+// Receive the missing chunks of one stripe from this source, which replaces the stripe's former
+// source. If `stripes` differs from the last job's, the former sources of all stripes are dropped.
 struct PushTakeFrom {
   PushId id;
   std::size_t stripe = 0;
   std::size_t stripes = 1;
   wire::Contact source;
-  Duration patience;  // with a source that gives signs of life, but nothing else
+  Duration patience;  // for a source that sends keep-alives, but no chunk
 };
 
-// Stop taking it and giving it.
+// Stop receiving and serving this push.
 struct PushDrop {
   PushId id;
 };
 
 using PushJob = std::variant<PushReceive, PushTakeFrom, PushDrop>;
 
-// Why a source is of no use.
+// Why a source failed.
 enum class PushTrouble {
-  unreachable,  // or it broke off
-  lied,
-  useless,  // it does not have it, or nothing came from it
+  unreachable,  // not reachable, or the connection ended
+  lied,         // it sent wrong data
+  useless,      // it does not have the files, or sent nothing in time
 };
 
 }  // namespace espalier::peer

@@ -42,7 +42,7 @@ std::size_t StripeTrees::substitute(std::size_t stripe, std::size_t place) const
   if (gone == 0) return 0;
   const std::size_t here = source(stripe, gone);
   const std::size_t there = source(1 - stripe, gone);
-  // Below whom of the two does the other tree's source stand in this one?
+  // Find which of the two takers is above the other tree's source in this tree.
   const std::size_t mine = rank(stripe, place);
   const std::size_t siblings = mine ^ 1;
   std::size_t above = rank(stripe, there);
@@ -61,8 +61,8 @@ std::vector<Ledger::Entry> pushOrder(const Ledger& ledger, const PeerId& sender)
     if (first && entry.index() == first->index()) continue;
     (entry.late() ? late : behind).push_back(entry);
   }
-  // Those who came via a place follow each other, from where it begins: dealt, not sorted, as
-  // everybody does this for everybody, several times.
+  // A counting sort by `via`: byVia holds the children of an entry from begins[index] on. A
+  // comparison sort would be slower, and every peer does this several times a push.
   const auto viaOf = [&](const Entry& entry) { return entry.via().value_or(ledger.indices()); };
   std::vector<std::size_t> begins(ledger.indices() + 2);
   for (const auto& entry : behind) ++begins[viaOf(entry) + 1];
@@ -77,7 +77,7 @@ std::vector<Ledger::Entry> pushOrder(const Ledger& ledger, const PeerId& sender)
   std::vector<bool> placed(ledger.indices());
   std::vector<Entry> order;
   order.reserve(ledger.size());
-  std::vector<Entry> stack;  // the next one last
+  std::vector<Entry> stack;  // its top is the next entry of the order
   if (first) stack.push_back(*first);
   while (!stack.empty()) {
     const Entry entry = stack.back();
@@ -101,7 +101,7 @@ std::vector<Ledger::Entry> pushOrder(const Ledger& ledger, const PeerId& sender)
 PushSources pushSources(const Ledger& ledger, const PeerId& sender, const PeerId& self,
                         std::uint64_t chunks, std::optional<PushShape> shape) {
   PushSources sources;
-  std::vector<Ledger::Entry> line;  // who takes part
+  std::vector<Ledger::Entry> line;  // the peers that take part, by place
   std::size_t place = 0;
   std::size_t late = 0;
   bool found = false;
@@ -130,8 +130,8 @@ PushSources pushSources(const Ledger& ledger, const PeerId& sender, const PeerId
       if (!named[at]) way.candidates.push_back(line[at]);
       named[at] = true;
     };
-    // Should the best one fail: whoever is nearest before us, and the sender last of all, who has
-    // enough to do.
+    // Further candidates, for when the best one fails: the nearest place before `self` first, the
+    // sender last, because it has the most takers.
     std::size_t rank = place;
     way.hops = place;
     if (sources.shape == PushShape::stripes && place > 0) {

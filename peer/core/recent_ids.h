@@ -1,5 +1,6 @@
-// The last ids of some kind, so that what is over is not begun again. Holds `most` of them; one
-// more forgets the oldest. O(log n) a call.
+// Remembers the last `most` ids that were added. Pushes and searches use it to ignore late messages
+// about what is over. Adding an id to a full set removes the oldest one. A value, not thread-safe.
+// O(log n) a call.
 #pragma once
 
 #include <cstddef>

@@ -11,8 +11,9 @@ namespace {
 
 enum class Judgement { fits, impossible, unasked, tooCostly, tooMany };
 
-// One hit overdraws its link's steps at most. What costs no more than to decode the hit did is
-// free, and so is folding the names that match, of which a link has its share.
+// A hit is compared while its link has any steps left, so the last one may overdraw them. Steps are
+// free up to the cost of decoding the hit. Folding a name is free if it matches, because kept hits
+// are bounded by HitShares.
 Judgement judge(OpenSearch& search, SearchLink& link, const wire::Hit& hit, TimePoint now) {
   if (hit.name.empty() || hit.name.size() > limits::kPathBytes ||
       !wire::isPossibleFile(hit.root, hit.sizeBytes)) {
@@ -21,8 +22,8 @@ Judgement judge(OpenSearch& search, SearchLink& link, const wire::Hit& hit, Time
   const auto* const pattern = search.pattern();
   if (pattern == nullptr) return Judgement::unasked;
   const auto kind = search.query().kind;
-  // Versions differ in how they fold and compose letters: what a holder of another version matched
-  // is for the asker to judge.
+  // Versions of this program may fold and compose letters differently. So a relay passes on what a
+  // holder matched, and only the asker judges it.
   const bool isExact = kind == PatternKind::path || kind == PatternKind::root;
   if (!search.isMine() && !isExact && !isAscii(hit.name)) return Judgement::fits;
   if (!link.hasSteps(now)) return Judgement::tooCostly;
@@ -70,7 +71,7 @@ void learnAnswer(const PeerId& self, OpenSearch& search, SearchLink& link, Searc
   }
   const auto mayName = [&] { return branch.names < link.names(); };
   for (auto more : answer.more) {
-    // A peer has a path once.
+    // A peer has a path at most once.
     if (search.query().kind == PatternKind::path) {
       more.hits = std::min<std::uint64_t>(more.hits, 1);
     }

@@ -1,11 +1,15 @@
-// What of an answer is believed.
+// Checks the answers of other peers, and adds what is believed to the search.
 //
-// A hit counts only if it matches the query as a holder would match it, and within the share of its
-// branch (hit_shares.h); others are counted, not kept. Comparing costs steps, of which each link
-// has a bucket: a glob, and names for it, can be made to be slow by two peers that work together.
-// What this peer shares it says itself: claims about it are ignored.
+//   a hit that can be a file, matches the query, and has room (hit_shares.h)     kept
+//   a hit for which the branch has no room, or the link no steps                 counted
+//   a hit that cannot be a file, or does not match the query                     ignored, warned of
+//   a claim about this peer's own share                                          ignored
 //
-// Each misbehaviour is told once a link. No I/O. A hit costs O(log n), and steps of its link.
+// A comparison costs steps, and each link has a bucket of steps: two peers that collude can choose
+// a glob and names that are slow to match.
+//
+// Called by Searches. Does no I/O. Each misbehaviour is warned of once a link. A hit costs O(log n)
+// and its steps.
 #pragma once
 
 #include "common/base/clock.h"
@@ -16,7 +20,7 @@
 
 namespace espalier::peer {
 
-// Adds what the answer of that branch brings to what the search knows.
+// Adds the answer of a branch to what the search knows.
 void learnAnswer(const PeerId& self, OpenSearch& search, SearchLink& link, SearchBranch& branch,
                  const wire::Answer& answer, TimePoint now, Effects& fx);
 

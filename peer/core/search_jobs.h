@@ -1,4 +1,5 @@
-// What searches ask of the shell, and what they tell it.
+// What searches ask of the shell (Effects::jobs), and what they report to it
+// (Effects::searchUpdates). Plain values.
 #pragma once
 
 #include <cstddef>
@@ -14,19 +15,19 @@
 
 namespace espalier::peer {
 
-// Look through this peer's share; then call Searches::matched().
+// Match the pattern against this peer's share, and then call Searches::matched().
 struct MatchJob {
   QueryId id;
   PatternKind kind = PatternKind::substring;
   std::string text;
-  std::size_t limit = 0;               // hits wanted; beyond it only count
-  std::optional<ConnectionId> source;  // the link that asked; none: this peer itself
-  TimePoint until = kNever;            // nobody waits for it any more
+  std::size_t limit = 0;               // hits wanted; further matches are only counted
+  std::optional<ConnectionId> source;  // the link that asked; nothing: this peer itself
+  TimePoint until = kNever;            // from then on the result is of no use
 
   bool operator==(const MatchJob&) const = default;
 };
 
-// What a match job found.
+// A file that a match job found.
 struct LocalHit {
   std::string name;
   std::uint64_t sizeBytes = 0;
@@ -34,10 +35,10 @@ struct LocalHit {
   bool partial = false;
 };
 
-// News of a search that this peer asked. The last one has the result.
+// News of a search that this peer asked. The last update has the result.
 struct SearchUpdate {
   QueryId id;
-  std::vector<wire::Hit> hits;  // new ones
+  std::vector<wire::Hit> hits;  // the hits since the update before
   std::uint64_t searched = 0;
   std::uint64_t members = 0;
   std::optional<SearchResult> result;

@@ -8,7 +8,7 @@
 namespace espalier::peer {
 namespace {
 
-// What a hit takes in memory beside its name.
+// The memory of a hit without its name.
 constexpr std::size_t kHitOverheadBytes = sizeof(wire::Hit) + 64;
 
 std::size_t memoryOf(const wire::Hit& hit) {
@@ -17,7 +17,7 @@ std::size_t memoryOf(const wire::Hit& hit) {
 
 }  // namespace
 
-// Fills answers, and begins the next when one is full.
+// Fills answers. When one is full, it begins the next.
 class SearchKnowledge::Writer {
  public:
   Writer(const QueryId& id, std::vector<wire::Answer>& out) : id_(id), out_(out) { next(); }
@@ -43,7 +43,7 @@ class SearchKnowledge::Writer {
 };
 
 std::uint64_t SearchKnowledge::Counts::total() const {
-  // Each term is bounded (limits::kMoreHits, or hits that really came), so this cannot wrap.
+  // Each term is bounded (limits::kMoreHits, or hits that were received), so this cannot wrap.
   return more + beyond + counted;
 }
 
@@ -77,7 +77,7 @@ void SearchKnowledge::addHit(const wire::Hit& hit) {
 }
 
 void SearchKnowledge::addHit(const wire::Hit& hit, HitPlace place) {
-  // A hit is kept even where its holder can have no counts any more.
+  // The hit is kept even if there is no room for counts of its holder.
   if (auto* const at = holder(hit.holder)) ++at->hits;
   newHits_.push_back(hit);
   if (!keepsHits_) return;

@@ -1,15 +1,18 @@
-// What one peer knows of one search, and what of it has not gone upstream yet.
+// What one peer knows about one search, and which part of it is news: not sent upstream yet.
 //
-// Everything is a set or a maximum, so learning a thing twice changes nothing. takeAnswers() turns
-// what is new into answers of at most limits::kSearchMessageBytes, hits before the coverage of
-// those who hold them. repeatAll() makes everything new again, for another upstream.
+//   learned --takeAnswers(), takeNewHits(), forgetNews()--> no news --repeatAll()--> all is news
 //
-// Hits of one holder that differ in anything (name, size, root, endpoint) are different hits: what
-// one peer says of another never stands for what that one says itself.
+// Invariants: all knowledge is a set or a maximum, so learning a thing twice changes nothing. The
+// hits of a holder are sent before its coverage. Two hits that differ in anything (name, size,
+// root, holder, endpoint) are different hits, so a false claim about a peer never replaces what
+// that peer says itself.
 //
-// Bounds: hits are the caller's to bound (HitShares); what it does not keep is counted.
-// kHoldersKept holders with counts, kMissingKept missing peers, Coverage's own; what exceeds them
-// is left out. Not thread-safe. Learning is O(log n), taking is linear in what is new.
+// Bounds: the caller bounds the hits (HitShares), and counts those that it does not keep. At most
+// kHoldersKept holders have counts, and at most kMissingKept missing peers are named; Coverage has
+// bounds of its own. What exceeds these is left out. An answer has at most
+// limits::kSearchMessageBytes.
+//
+// Part of OpenSearch. Does no I/O, not thread-safe. Learning costs O(log n); taking costs O(news).
 #pragma once
 
 #include <cstdint>
@@ -26,18 +29,17 @@ namespace espalier::peer {
 
 class SearchKnowledge {
  public:
-  // Returns how many join orders are new.
+  // Each returns the number of join orders that are new.
   std::uint64_t cover(JoinOrder order);
   std::uint64_t cover(const std::vector<wire::OrderRange>& ranges);
-  // Where a hit goes among those kept; nothing when it is there already. Valid until the next
-  // change.
+  // Where a hit is to be inserted; nothing if it is known. Valid until the next change.
   using HitPlace = std::set<wire::Hit>::const_iterator;
   std::optional<HitPlace> placeOf(const wire::Hit& hit) const;
   void addHit(const wire::Hit& hit, HitPlace place);
   void addHit(const wire::Hit& hit);
 
-  // Each returns whether it made an id known that was not; without `mayBeNew` none becomes so.
-  // A hit that is not kept:
+  // Each returns true if it made a new id known. With `mayBeNew` false, unknown ids are ignored.
+  // countHit() counts a hit that is not kept.
   bool countHit(const PeerId& holder, bool mayBeNew = true);
   bool addMore(const wire::More& more, bool mayBeNew = true);
   bool addMissing(const wire::Missing& missing, bool mayBeNew = true);
@@ -46,15 +48,15 @@ class SearchKnowledge {
   bool hasNews() const;
   bool hasNewHits() const { return !newHits_.empty(); }
 
-  // Appends answers with all news; at least one, and `done` is on the last. With `countHits` (the
-  // link is congested) hits are counted instead.
+  // Appends answers with all news, at least one answer. The last one carries `done`. With
+  // `countHits` the link is congested, and hits are counted instead of sent.
   void takeAnswers(const QueryId& id, bool done, bool countHits, std::vector<wire::Answer>& out);
-  // For the asker: the new hits; all other news are forgotten.
+  // For the asker: returns the new hits, and forgets all other news.
   std::vector<wire::Hit> takeNewHits();
   void forgetNews();
   void repeatAll();
 
-  // Frees the hits, which from now on are only passed on. repeatAll() then counts them.
+  // Frees the hits. From now on hits are passed on and not kept, and repeatAll() only counts them.
   void dropHits();
   std::size_t hitsBytes() const { return hitsBytes_; }
 
@@ -62,15 +64,15 @@ class SearchKnowledge {
   const Coverage& coverage() const { return coverage_; }
   std::vector<wire::Missing> missing() const;
   std::vector<PeerId> indexing() const { return {indexing_.begin(), indexing_.end()}; }
-  // Hits beyond those kept, of all holders; saturates.
+  // The number of hits beyond those that are kept, of all holders; saturates.
   std::uint64_t moreHits() const;
   std::map<PeerId, std::uint64_t> moreByHolder() const;
 
  private:
   struct Counts {
     std::uint64_t hits = 0;     // kept
-    std::uint64_t more = 0;     // as others say
-    std::uint64_t beyond = 0;   // came, but were not kept
+    std::uint64_t more = 0;     // claimed in answers
+    std::uint64_t beyond = 0;   // received, but not kept
     std::uint64_t counted = 0;  // kept, but not sent to this upstream
     std::uint64_t total() const;
   };

@@ -21,7 +21,7 @@ void SearchLink::setBehind(std::uint64_t count) {
   behind_ = std::min(count, limits::kMembers);
 }
 
-// Never more than limits::kMembers and a quarter, so it does not wrap when it is multiplied.
+// At most limits::kMembers and a quarter, so multiplying it does not wrap.
 std::uint64_t SearchLink::speakers() const {
   const auto known = std::max<std::uint64_t>(behind_, 1);
   return known + known / 4 + limits::kPeersBehindSlack;
@@ -69,7 +69,7 @@ void SearchLink::tellRefusals(Effects& fx) {
 TimePoint SearchLink::deadline() const {
   if (queue_.empty()) return kNever;
   const auto seconds = std::max(0.0, 1 - tokens_) / limits::kQueriesPerSecond;
-  // A little late rather than a little early, which would find no token and come again.
+  // Rounded up: a tick that comes early finds no token, and is due again at once.
   return refilled_ + std::chrono::microseconds(static_cast<std::int64_t>(seconds * 1e6) + 1);
 }
 

@@ -1,9 +1,14 @@
-// A link of the tree as searches see it, with what bounds a neighbour that floods:
-//   queries     a token bucket (limits::kQueriesPerSecond); beyond it a queue, beyond that refusals
-//   hits        a bucket of steps for comparing them with their query (Steps)
-//   blame       each misbehaviour is told once a link
+// A link of the tree as searches see it. It bounds what a neighbour can cost this peer:
+//   queries     a token bucket (limits::kQueriesPerSecond). Without a token a query is queued. If
+//               the queue is full, it is refused.
+//   hits        a bucket of steps for comparing hits with their query
+//               (limits::kMatchStepsPerSecond)
+//   blame       each misbehaviour is warned of once
 //
-// Owned by SearchLinks. No I/O; each call costs O(1), blame() O(log n).
+// Invariant: queries are served in the order in which they arrived.
+//
+// Owned by SearchScene (open_search.h), called by Searches and search_hits. Does no I/O, not
+// thread-safe. A call costs O(1); blame() O(log n).
 #pragma once
 
 #include <cstdint>
@@ -32,27 +37,28 @@ class SearchLink {
 
   const PeerId& peer() const { return peer_; }
   JoinOrder order() const { return order_; }
-  // Peers that are reachable over the link, the neighbour included; 0: not known.
+  // The number of peers that are reachable over the link, including the neighbour; 0: not known.
   std::uint64_t behind() const { return behind_; }
   void setBehind(std::uint64_t count);
-  // How many peers may speak over the link, some more than are known to be behind it.
+  // The number of peers whose hits are accepted from the link: behind(), and some more for peers
+  // that have just joined.
   std::uint64_t speakers() const;
-  // How many ids may become known from it.
+  // The number of new ids that are accepted from the link.
   std::uint64_t names() const;
 
   bool isCongested() const { return isCongested_; }
   void setCongested(bool congested) { isCongested_ = congested; }
 
   // --- queries
-  // Whether the query may be served now. One that comes while others wait is not: none overtakes.
+  // Whether a query may be served now. False while other queries are queued.
   [[nodiscard]] bool mayServe(TimePoint now) { return queue_.empty() && takeToken(now); }
   // False: the queue is full.
   [[nodiscard]] bool enqueue(const wire::Query& query, TimePoint now, Effects& fx);
-  // The next one that may be served now.
+  // The next query of the queue, if it may be served now.
   std::optional<QueuedQuery> nextServed(TimePoint now);
-  // Tells how many were refused, once the queue is empty.
+  // Once the queue is empty: warns of the number of refused queries.
   void tellRefusals(Effects& fx);
-  TimePoint deadline() const;  // when the next one may be served
+  TimePoint deadline() const;  // when nextServed() may return a query
 
   // --- hits
   bool hasSteps(TimePoint now);
@@ -71,7 +77,7 @@ class SearchLink {
   double tokens_;
   TimePoint refilled_;
   std::deque<QueuedQuery> queue_;
-  std::uint64_t refused_ = 0;  // since it began to flood
+  std::uint64_t refused_ = 0;  // since the last warning
 
   double steps_;
   TimePoint stepsRefilled_;

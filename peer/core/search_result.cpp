@@ -20,7 +20,7 @@ std::vector<FoundFile> mergeHits(const std::set<wire::Hit>& hits) {
     FoundFile file{std::string(name), size, root, mergeHolders(std::move(holders))};
     counted.emplace_back(idsOf(file.holders).size(), std::move(file));
   }
-  // Stable: the map has them by name, then by root, then by size.
+  // Stable, so the order of the map stays: by name, then by root, then by size.
   std::stable_sort(counted.begin(), counted.end(),
                    [](const auto& a, const auto& b) { return a.first > b.first; });
   std::vector<FoundFile> result;
@@ -61,8 +61,8 @@ void nameMissing(const std::vector<wire::Missing>& named, const Coverage& covere
     auto& entry = peers.try_emplace(missing.id, missing).first->second;
     entry.below = std::max(entry.below, missing.below);
   }
-  // First those who did not answer themselves: their names are sure, the numbers below them may be
-  // out of date.
+  // First the peers that did not answer: their ids are certain, while the numbers of peers behind
+  // them may be out of date.
   for (const auto& [id, missing] : peers) {
     const bool answered = missing.order != kNoOrder && covered.contains(missing.order);
     if (!answered && left == 0) continue;

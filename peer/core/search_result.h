@@ -1,4 +1,5 @@
-// What a search found, and how complete that is: what `find` prints.
+// The result of a search: the files, and how complete they are. `find` prints it. Plain values and
+// pure functions.
 #pragma once
 
 #include <cstdint>
@@ -15,14 +16,14 @@ namespace espalier::peer {
 
 class Coverage;
 
-// One file under one name, with everybody who says to hold it. The same root may be said to be of
-// several sizes: then it stands here once for each, and those who lie are with their own size only.
+// One file under one name, with all peers that claim to hold it. Peers may claim different sizes
+// for one root. Then each size is a file of its own, with the peers that claim it.
 struct FoundFile {
   std::string name;  // raw: escape before printing
   std::uint64_t sizeBytes = 0;
   FileRoot root;
-  // Ascending by id, then by endpoint: one id at two endpoints is two holders, for one of them may
-  // be what somebody else said.
+  // Ascending by id, then by endpoint. One id at two endpoints is two holders, because one of the
+  // endpoints may be a false claim of another peer.
   std::vector<Holder> holders;
 
   bool operator==(const FoundFile&) const = default;
@@ -30,8 +31,8 @@ struct FoundFile {
 
 struct MissingPeer {
   PeerId id;
-  bool answered = false;    // it did itself, but not `below` peers behind it
-  std::uint64_t below = 0;  // never more than are missing in number
+  bool answered = false;    // the peer has answered, but `below` peers behind it have not
+  std::uint64_t below = 0;  // the sum over all peers is at most the number of missing peers
 
   bool operator==(const MissingPeer&) const = default;
 };
@@ -40,27 +41,27 @@ struct SearchResult {
   QueryId id;
   std::vector<FoundFile> files;  // most holders first, then by name, root and size
   std::uint64_t searched = 0;    // peers whose own answer arrived, the asker included; <= members
-  std::uint64_t members = 0;     // of the network when the asking began
-  std::vector<MissingPeer> missing;        // named; by id
-  std::uint64_t missingUnnamed = 0;        // and so many of whom nobody knew the name
-  std::vector<PeerId> indexing;            // answered, but had not read all of their share
-  std::uint64_t moreHits = 0;              // exist beyond `files`
-  std::map<PeerId, std::uint64_t> moreOf;  // who has how many of them, as far as is known
+  std::uint64_t members = 0;     // of the network when the search began
+  std::vector<MissingPeer> missing;        // the missing peers whose ids are known; by id
+  std::uint64_t missingUnnamed = 0;        // the number of all others that are missing
+  std::vector<PeerId> indexing;            // answered before they had read all of their share
+  std::uint64_t moreHits = 0;              // hits that exist beyond `files`
+  std::map<PeerId, std::uint64_t> moreOf;  // of these, the hits of each holder, if known
 
   bool complete() const { return searched == members; }
 };
 
-// Each id once, in their order.
+// Each id once, in the order of the holders.
 std::vector<PeerId> idsOf(const std::vector<Holder>& holders);
-// Each pair of id and endpoint once, ascending. One that is said to have a part is asked which:
-// that serves also where it has everything.
+// Each pair of id and endpoint once, ascending. A holder that is partial by any claim is partial in
+// the result: a fetcher then asks which chunks it has, which also works for a complete file.
 std::vector<Holder> mergeHolders(std::vector<Holder> holders);
 
 // Hits of one name, root and size become one file.
 std::vector<FoundFile> mergeHits(const std::set<wire::Hit>& hits);
 
-// Fills `missing` and `missingUnnamed` from what relays named. Whoever is covered by now is not
-// missing, and the sum never exceeds members - searched.
+// Fills `missing` and `missingUnnamed` from what relays named. A peer that is covered by now is not
+// missing. The sum never exceeds members - searched.
 void nameMissing(const std::vector<wire::Missing>& named, const Coverage& covered,
                  SearchResult& result);
 

@@ -1,12 +1,16 @@
 // The open searches of a peer, within bounds:
-//   number      limits::kOpenQueries; makeRoom() says which one goes for another
-//   hits kept   limits::kHitsKeptBytes of all relayed searches; beyond it the oldest keeps none, so
-//               after a heal it can only say how many there were
-//   time        an agenda: which searches are due
-// Ids of forgotten searches are remembered for a while, so that none is begun again.
+//   number      limits::kOpenQueries; makeRoom() chooses the search that another one displaces
+//   hits kept   limits::kHitsKeptBytes of all relayed searches. Beyond that the oldest search drops
+//               its hits: to a new upstream it can only report their number
+//   time        an agenda of the searches that are due
+// The last limits::kQueriesRemembered ids of forgotten searches are remembered, so that a late copy
+// of a query does not begin its search again.
 //
 // Invariants: agenda_ has each entry once, at its scheduledAt; keptBytes_ is the sum of all
-// countedBytes. No I/O, not thread-safe. A call costs O(log n); makeRoom() on a full table O(n).
+// countedBytes.
+//
+// Owned by Searches. Does no I/O, not thread-safe. A call costs O(log n); makeRoom() on a full
+// table and bound() above the limit cost O(n).
 #pragma once
 
 #include <cstddef>
@@ -29,7 +33,7 @@ class SearchTable {
   struct Entry {
     OpenSearch search;
     TimePoint scheduledAt = kNever;  // when tick() is due: the search's deadline(), or earlier
-    std::size_t countedBytes = 0;    // of kept hits, in the sum that has a bound; 0 of its own
+    std::size_t countedBytes = 0;    // its part of keptBytes_; 0 for this peer's own searches
   };
   using Map = std::map<QueryId, Entry>;
   using Place = Map::iterator;
@@ -40,17 +44,18 @@ class SearchTable {
   std::size_t size() const { return open_.size(); }
   bool wasForgotten(const QueryId& id) const { return forgotten_.contains(id); }
 
-  // For one more search from `link` (none: this peer's own). False: there is none to be had. Else
-  // the oldest that is done or orphaned goes; else the oldest of the link that has most, unless
-  // that is the very link that wants more: so one that floods takes no room from others.
+  // Makes room for one more search from `link` (nothing: a search of this peer). If the table is
+  // full, it forgets the oldest search that is done or orphaned. If there is none, it gives up the
+  // oldest search of the link that has most, unless that is `link` itself or this peer. So a link
+  // that floods takes no room from others. False: there is no room.
   [[nodiscard]] bool makeRoom(std::optional<ConnectionId> link, Effects& fx);
   Place add(const SearchScene& scene, const wire::Query& query,
             std::optional<ConnectionId> upstream, TimePoint arrived);
   void forget(Place entry);
 
-  // After the search's deadline may have moved.
+  // To be called after the search's deadline may have moved.
   void schedule(Entry& entry);
-  // After it may keep more hits.
+  // To be called after the search may have kept more hits.
   void bound(Entry& changed);
   std::vector<QueryId> due(TimePoint now) const;
   TimePoint deadline() const { return agenda_.empty() ? kNever : agenda_.begin()->first; }
