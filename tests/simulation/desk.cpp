@@ -14,7 +14,7 @@ using peer::PushTrouble;
 
 namespace {
 
-constexpr auto kSync = 1ms;  // until a whole file is on the disk
+constexpr auto kSync = 1ms;  // the time that it takes to sync a whole file
 
 }  // namespace
 
@@ -233,7 +233,7 @@ void Desk::serve(ConnectionId connection, const AskForChunks& ask) {
   advance(connection, serving);
 }
 
-// What is there is sent, or waits for its turn.
+// Sends the list, and queues the next chunk if this peer has it.
 void Desk::advance(ConnectionId connection, Serving& serving) {
   if (serving.inTurn) return;
   auto& asked = serving.asked;
@@ -273,7 +273,7 @@ void Desk::showLife(ConnectionId connection) {
   });
 }
 
-// The line out carries one chunk at a time.
+// The upload of a host carries one chunk at a time.
 void Desk::sendNext() {
   while (!turns_.empty() && !servings_.contains(turns_.front())) turns_.pop_front();
   sending_ = !turns_.empty();

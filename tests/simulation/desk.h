@@ -1,17 +1,26 @@
-// Moves the bytes of pushes for one living peer of a World, in place of the shell's desk and the
-// transfer's receiver, server and store. It takes each push from the sources that the core names,
-// in order, verifies every chunk, and serves each chunk as soon as it has it.
+// Transfers the bytes of pushes for one living peer of a World. It stands for the shell's PushDesk,
+// and for the receiver, server and store of peer/transfer.
 //
 //   core --PushReceive, PushTakeFrom, PushDrop--> carryOut()
 //        <--sourceFailed, completed, failed------ steps of the World
 //
-// As in the shell: one stripe comes from each source; limits::kPushSlots takers are served at once;
-// takers that wait get signs of life; a source that breaks off after it gave something is dialled
-// once more; one that is silent for limits::kPushSilence, or gives nothing for as long as the core
-// says, is given up. A host sends `uploadBytesPerSecond`, one chunk at a time, in turn to each
-// taker. It differs in that a push is one file, whose list needs no request of its own.
+// It takes each push from the sources that the core names, in order. It verifies every chunk, and
+// serves each chunk as soon as it has it.
 //
-// A peer's conduct says how it misbehaves. What it has on its disk outlives the Desk.
+// Like the shell:
+//   - each stripe has one source
+//   - limits::kPushSlots takers are served at once
+//   - takers that wait get keep-alives
+//   - a source whose connection ends after it gave a chunk is dialled once more
+//   - a source is given up after limits::kPushSilence without a byte, or after the core's patience
+//     without a chunk
+// Unlike the shell: a push is one file, and its list needs no request.
+//
+// A host sends `uploadBytesPerSecond`: one chunk at a time, to one taker after the other.
+//
+// A peer's Conduct says how it misbehaves. The peer's Disk outlives the Desk.
+//
+// Owned by World::Node. One thread; the World is borrowed.
 #pragma once
 
 #include <deque>
@@ -32,8 +41,8 @@ using NodeId = std::size_t;
 // How a peer treats pushes.
 struct Conduct {
   peer::PushPolicy accepts;
-  bool lies = false;    // one chunk of four that it gives is another one, and some lists
-  bool hoards = false;  // it gives nothing, but signs of life
+  bool lies = false;    // one chunk in four that it serves is wrong, and some lists
+  bool hoards = false;  // it serves nothing and sends keep-alives
   bool diskFails = false;
 };
 
@@ -45,13 +54,13 @@ class Desk {
   Desk(const Desk&) = delete;
   Desk& operator=(const Desk&) = delete;
 
-  // This peer's own, which it has.
+  // This peer is the sender, and has the file.
   void send(const PushId& id, const FileRoot& root) { giving_[id] = root; }
   void carryOut(const peer::PushJob& job);
 
   // --- of connections for pushes
   void opened(ConnectionId connection);
-  void ended(ConnectionId connection);  // or never opened
+  void ended(ConnectionId connection);  // it has ended, or could not be opened
   void received(ConnectionId connection, const PushWord& word);
 
  private:
@@ -63,10 +72,10 @@ class Desk {
     Duration patience{};
     ConnectionId connection{};
     std::vector<std::uint32_t> asked;
-    std::size_t next = 0;  // of those
-    bool gave = false;     // something, since it was dialled
-    TimePoint heard{};     // anything
-    TimePoint answered{};  // the list, or a chunk
+    std::size_t next = 0;  // index in `asked` of the next chunk
+    bool gave = false;     // the source has served something since it was dialled
+    TimePoint heard{};     // the last message
+    TimePoint answered{};  // the last list or chunk
   };
   struct Taking {
     FileRoot root;
@@ -107,7 +116,8 @@ class Desk {
   World& world_;
   const NodeId self_;
   std::map<PushId, Taking> taking_;
-  std::map<ConnectionId, std::pair<PushId, std::size_t>> takenOver_;  // the stripe
+  // The push and the stripe that are received over a connection.
+  std::map<ConnectionId, std::pair<PushId, std::size_t>> takenOver_;
   std::map<PushId, FileRoot> giving_;
   std::map<ConnectionId, Serving> servings_;
   std::deque<ConnectionId> turns_;

@@ -8,7 +8,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-using Parents = std::map<std::string, std::string>;  // of each peer; a root's is empty
+using Parents = std::map<std::string, std::string>;  // the parent of each peer; empty for a root
 
 Parents parentsOf(const topo::Forest& tree) {
   Parents parents;
@@ -33,7 +33,7 @@ Parents planned(const topo::Forest& tree, const std::string& victim) {
   return parentsOf(topo::apply(tree, topo::planFailure(tree, dead), dead));
 }
 
-// The tree as a peer sees it that asks the metaserver for the topology.
+// The tree in the topology that the metaserver sends to a peer.
 topo::Forest toldTree(const metaserver::Registry& registry) {
   bool more = false;
   const auto entries = registry.entries(kNoOrder, SIZE_MAX, more);
@@ -80,15 +80,14 @@ class Killing {
       world_.runUntil(world_.now() + 1s);
     }
     world_.crash(victim);
-    // Nothing but messages need pass, and a retry or two; an orphan's contacts have their turn
-    // later.
+    // Healing takes some messages and a retry or two. An orphan asks its contacts only later.
     const auto bound = (withMetaserver ? 1s : 3s) + 40 * settings_.mostDelay;
     if (auto failure = rest(world_, bound, 100ms)) {
       return fmt::format("the death of {}{}: {}", id, withMetaserver ? "" : " (no metaserver)",
                          *failure);
     }
-    // Without the metaserver, where there are several free slots, which of them an orphan comes to
-    // depends on who has noticed the death: one tree again is all that is promised then.
+    // Without a metaserver and with several free slots, the slot that an orphan gets depends on
+    // which peers have noticed the death. Then the promise is only that there is one tree again.
     const bool follows = withMetaserver || settings_.maxLinks == 2;
     const std::string otherwise = difference(plan, parentsOf(world_));
     if (follows && !otherwise.empty()) {

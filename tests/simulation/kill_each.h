@@ -1,7 +1,9 @@
-// What `whatif kill ID` shows is what happens: in a network at rest each peer in turn is killed,
-// with the metaserver or without it. The network a moment later is compared with the plan that was
-// made just before, from the metaserver's snapshot and from what it tells peers. (Without the
-// metaserver only where the tree is a line; else it need only be one tree again.)
+// Checks that `whatif kill ID` predicts what happens. In a network at rest it kills each peer in
+// turn, with or without a metaserver, and compares the network a moment later with the plan.
+//
+// The plan is made just before the death, twice: from the metaserver's snapshot, and from the
+// topology that the metaserver sends to peers. Without a metaserver the plan is binding only if the
+// tree is a chain. Otherwise the network only has to become one tree again.
 #pragma once
 
 #include "tests/simulation/schedule.h"

@@ -2,7 +2,7 @@
 // [--stop-at-first] [--kill-each | --push] [--list FILE]. Prints each seed that fails, with the
 // command that replays it, and `cases: N passed, M failed`.
 //
-// A list has a line a run, of the same options; `#` begins a comment.
+// Each line of a list is a run, with the same options; `#` begins a comment.
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -27,7 +27,7 @@ struct Run {
   bool stopAtFirst = false;
   Outcome (*play)(const Schedule&) = &run;
   const char* kind = "";
-  std::string list;  // a file of runs in place of this one
+  std::string list;  // a file with runs, which replaces this run
 };
 
 struct Totals {
@@ -88,7 +88,7 @@ void play(Run run, const char* program, Totals& totals) {
   }
 }
 
-// False if the list cannot be read, is wrong or names nothing.
+// False if the list cannot be read, has a syntax error, or has no runs.
 bool playList(const std::string& path, const char* program, Totals& totals) {
   std::ifstream file(path);
   std::string line;

@@ -12,7 +12,7 @@ using peer::PushPolicy;
 
 constexpr auto kPushJoining = 8s;
 constexpr auto kPushTrouble = 30s;
-constexpr auto kPatience = 3h;  // slow hosts, sources that give nothing, one after another
+constexpr auto kPatience = 3h;  // for slow hosts, and for sources that serve nothing
 constexpr std::size_t kPushesInAll = 4;
 
 Conduct someConduct(Random& random) {
@@ -50,7 +50,7 @@ class Pusher {
       : world_(world), trouble_(world, peers, [&world] { return someConduct(world.random()); }) {}
 
   void push() {
-    // The last one takes a slow host more than limits::kPushKept.
+    // A slow host needs more than limits::kPushKept for the largest push.
     constexpr std::uint64_t kChunks[] = {1, 4, 5, 30, 200, 2500};
     const NodeId sender = trouble_.anybody();
     if (world_.pushes().size() == kPushesInAll || world_.stopped(sender) ||
@@ -80,7 +80,7 @@ class Pusher {
   }
 
  private:
-  // For good, once somebody else has everything.
+  // The sender leaves for good, once another peer has everything.
   void loseSender() {
     for (const auto& push : world_.pushes()) {
       const auto awake = world_.awake();
@@ -101,7 +101,7 @@ class Pusher {
   Troublemaker trouble_;
 };
 
-// Until every push is at rest; what is wrong if one never was.
+// Runs until every push is at rest. Returns what is wrong with one that did not come to rest.
 std::optional<std::string> restPushes(World& world) {
   const TimePoint latest = world.now() + kPatience;
   std::optional<std::string> wrong;

@@ -1,7 +1,8 @@
-// One seeded run with pushes: peers join, of whom some decline, lie, give nothing or have a bad
-// disk. Pushes begin; then for a while all that a schedule knows happens, connections break,
-// senders go as soon as another one has everything, pushes are cancelled. Once all is calm, each
-// push must come to rest as push_witness.h says.
+// One seeded run with pushes:
+//   1. Peers join. Some of them decline pushes, lie, serve nothing, or have a bad disk.
+//   2. Pushes begin. For a while the faults of a schedule occur, and connections break. Senders
+//      leave as soon as another peer has everything. Pushes are cancelled.
+//   3. The faults end. Each push must come to rest as push_witness.h says.
 #pragma once
 
 #include "tests/simulation/schedule.h"

@@ -154,7 +154,7 @@ PushWitness::Wrong PushWitness::changed(NodeId node, const PushId& id) {
 
 // --- at rest ---
 
-// How it ended for that peer, as it says itself.
+// The state in the peer's own entry.
 PushWitness::Wrong PushWitness::ended(NodeId node, const SentPush& push,
                                       const peer::Pushes::View& view) const {
   const auto entry = view.ledger.find(*PeerId::parse(world_.id(node)));
@@ -191,7 +191,7 @@ PushWitness::Wrong PushWitness::atRest(const SentPush& push) const {
       continue;
     }
     if (auto wrong = ended(node, push, *view)) return wrong;
-    // Who came when it was over does not pass on what is said of it.
+    // A peer that joined after the end does not pass the ledger on.
     const bool mayDiffer = view->offer.end != PushEnd::open || push.forgotten;
     if (!first) {
       first = node;
@@ -207,7 +207,7 @@ PushWitness::Wrong PushWitness::atRest(const SentPush& push) const {
     return fmt::format("{} does not know of a push of {}", world_.id(ignorant.front()),
                        world_.id(push.sender));
   }
-  // A cancel goes with the last peer that heard of it.
+  // If all peers that heard of the cancellation are gone, no peer knows of it.
   const auto awake = world_.awake();
   const bool isHeard = std::any_of(awake.begin(), awake.end(), [&](NodeId node) {
     return push.heardCancel.contains({node, world_.life(node)});

@@ -1,11 +1,21 @@
-// What must hold of pushes in a World. At every moment: nobody takes what it does not accept,
-// something else than what was sent, or from a source that lied to it; no entry of a ledger goes
-// back, its counts are right, and who is called verified has everything; nobody forgets a push that
-// somebody takes. At rest: everybody knows of each push and has the same ledger; in it whoever
-// takes the push is verified as long as somebody honest has all of it, and else has failed with a
-// reason; who does not take it has declined with one; its sender counts what is true.
+// Checks the invariants of pushes in a World.
 //
-// Each check returns what is wrong, if anything is. Looks at the World, changes nothing there.
+// At every moment:
+//   - no peer takes a push that it does not accept, or a push that was not sent
+//   - no peer takes from a source that has lied to it
+//   - no entry of a ledger becomes smaller, and the counts of a ledger are right
+//   - a peer whose entry is `verified` has every chunk
+//   - no peer forgets a push that another peer takes
+//
+// At rest:
+//   - all peers know each push and have the same ledger
+//   - a peer that accepts the push is verified if an honest peer has all of it; otherwise it has
+//     failed with a reason
+//   - a peer that does not accept it has declined with a reason
+//   - the sender's counts are true
+//
+// Each check returns what is wrong; nothing: all is well. Owned by World, which calls the checks
+// after each step. It reads the World and changes nothing there.
 #pragma once
 
 #include <map>
@@ -27,10 +37,10 @@ struct SentPush {
   std::uint64_t senderLife = 0;
   FileRoot root;
   std::vector<std::optional<Chunk>> chunks;  // all of them
-  TimePoint lastFinished{};                  // when somebody had all, last
+  TimePoint lastFinished{};                  // when a peer last became complete
   bool cancelled = false;
-  std::set<std::pair<NodeId, std::uint64_t>> heardCancel = {};  // by which peers, in which life
-  bool forgotten = false;  // by somebody, a while after all that happened
+  std::set<std::pair<NodeId, std::uint64_t>> heardCancel = {};  // peers, each with its life
+  bool forgotten = false;  // a peer has forgotten the push, as it may some time after its end
 };
 
 class PushWitness {
@@ -40,7 +50,7 @@ class PushWitness {
   explicit PushWitness(const World& world) : world_(world) {}
 
   void sent(SentPush push) { pushes_.push_back(std::move(push)); }
-  // The core has named the last one.
+  // The core has chosen the id of the push that was sent last.
   PushId named(const PushId& id) { return pushes_.back().id = id; }
   void cancelled(const PushId& id);
   void finished(const PushId& id, TimePoint now);
@@ -51,9 +61,9 @@ class PushWitness {
   Wrong atRest() const;
 
   const std::vector<SentPush>& pushes() const { return pushes_; }
-  // In this life or before.
+  // Whether the peer has all chunks on its disk, from this life or an earlier one.
   bool hasAll(NodeId node, const SentPush& push) const;
-  // Somebody who is awake, gives all of it, and does not lie.
+  // Whether an honest peer that is awake serves all of it.
   bool isGiven(const SentPush& push) const;
 
  private:
@@ -71,7 +81,7 @@ class PushWitness {
   const World& world_;
   std::vector<SentPush> pushes_;
   std::map<std::pair<NodeId, PushId>, Seen> seen_;
-  // With the life of the taker, which is new to everybody when it starts again.
+  // Taker, its life, push, source. A restarted taker does not know the liars of its former life.
   std::set<std::tuple<NodeId, std::uint64_t, PushId, PeerId>> liars_;
 };
 

@@ -1,8 +1,8 @@
-// What a push's files are in the simulation, and what is said over its connections.
+// The files of pushes in the simulation, and the messages of push connections.
 //
-// A chunk is a number from a seeded sequence. It hashes as real ones do: a file's list has the hash
-// of each of its chunks, and the file's root is the hash of that list. So whoever takes it checks
-// what a peer checks, and what arrived can be compared with what was sent.
+// A chunk is a number from a seeded sequence. Hashes work as in reality: a file's list has the hash
+// of each chunk, and the file's root is the hash of the list. So a taker checks what a real peer
+// checks, and a test can compare what arrived with what was sent.
 #pragma once
 
 #include <cstdint>
@@ -34,9 +34,9 @@ inline FileRoot rootOf(const std::vector<ChunkHash>& list) {
   return root;
 }
 
-// One peer's file.
+// The chunks of one file that a peer has.
 struct Stored {
-  ChunkList list;  // null until it is known
+  ChunkList list;  // null: not known yet
   std::vector<std::optional<Chunk>> chunks;
   std::size_t held = 0;
 
@@ -49,7 +49,8 @@ struct Stored {
   }
 };
 
-// From whoever takes: the list, if it lacks that, and each of these chunks, once it is there.
+// A taker's request: the list, if it lacks it, and each of these chunks as soon as the source has
+// it.
 struct AskForChunks {
   FileRoot root;
   bool list = false;
@@ -62,7 +63,7 @@ struct ChunkIs {
   std::size_t place = 0;
   Chunk chunk = 0;
 };
-// Each second: nothing new, or bytes of a chunk that is on its way.
+// A keep-alive, sent each second. `bytes`: a part of a chunk was sent meanwhile.
 struct SignOfLife {
   bool bytes = false;
 };

@@ -38,8 +38,8 @@ std::string describe(const Settings& settings, std::size_t peers) {
 
 namespace {
 
-// Whether anybody could bring the trees together: the metaserver, or a member that knows one of
-// another tree. Those who stand still bring nobody together, and are not there to be reached.
+// Whether the trees can become one: through the metaserver, or a member that knows a member of
+// another tree. Stopped peers do not count.
 bool couldMeet(const World& world) {
   if (world.metaserverUp()) return true;
   const auto living = world.awake();
@@ -68,8 +68,8 @@ std::vector<NodeId> rootsOf(const World& world) {
   return roots;
 }
 
-// Every peer has answered, and its file is found. A link with a full queue passes on counts of hits
-// in place of hits: then the result names that peer among those that have more.
+// Checks that every peer has answered and that its file was found. A link with a full queue passes
+// on counts of hits instead of hits. Then the result names the peer among those with more hits.
 std::optional<std::string> searchAll(World& world) {
   std::optional<peer::SearchResult> result;
   const auto living = world.living();
@@ -107,7 +107,7 @@ std::optional<std::string> searchAll(World& world) {
   return std::nullopt;
 }
 
-// One to three of them for good, sometimes while the metaserver starts anew.
+// Kills one to three peers for good, sometimes while the metaserver is being restarted.
 void putToSleep(World& world) {
   for (std::uint64_t count = 1 + world.below(3); count > 0; --count) {
     const auto awake = world.awake();
@@ -128,7 +128,7 @@ std::optional<std::string> judge(const World& world) {
   std::vector<std::string> roots;
   for (const NodeId peer : living) {
     const auto* tree = world.peer(peer).tree();
-    // Without a metaserver nobody can take a newcomer in.
+    // Without a metaserver no new peer can join.
     if (tree == nullptr) return world.id(peer) + " is not in the network";
     if (!tree->parent()) {
       roots.push_back(world.id(peer));
@@ -192,7 +192,7 @@ std::optional<std::string> rest(World& world, Duration patience, Duration step) 
 
 namespace {
 
-// Who hangs below whom, and whom each could turn to.
+// Prints the tree, and the contacts of each peer.
 void print(const World& world) {
   for (const NodeId peer : world.living()) {
     const auto& membership = world.peer(peer).membership();
@@ -220,8 +220,7 @@ Outcome run(const Schedule& schedule) {
   Settings settings = settingsFor(random);
   const std::size_t peers =
       schedule.leastPeers + random() % (schedule.mostPeers - schedule.leastPeers + 1);
-  // A search has a minute at most: along a line of 500 it cannot wait a fifth of a second at each
-  // hop.
+  // A search lasts at most a minute, so the delay at each hop must be small in a chain of 500.
   if (peers > 100)
     settings.mostDelay = std::min<std::chrono::microseconds>(settings.mostDelay, 50ms);
   if (schedule.seed % 2 == 1) settings.queuedMessages = 4;  // links congest often
@@ -246,29 +245,29 @@ Outcome run(const Schedule& schedule) {
     world.runUntil(world.now() + std::chrono::milliseconds(world.below(4000)));
     if (world.living().size() > 1) trouble.once();
   }
-  // The last fault is over: what was cut is joined, who stood still goes on.
+  // The faults end: partitions heal, and stopped peers go on.
   world.runUntil(world.now() + 21s);
   world.heal();
   for (const NodeId peer : world.living()) world.resume(peer);
-  // Newcomers need a metaserver; without one only those that were in can be asked to be one tree.
+  // New peers need a metaserver. Without one only the former members have to become one tree.
   for (const NodeId peer : world.living()) {
     if (world.peer(peer).tree() == nullptr && !world.metaserverUp()) world.crash(peer);
   }
   const auto patience = 60s + 40 * static_cast<long>(peers) * settings.mostDelay;
   if (random() % 3 == 0) {
-    // Some never wake up: the others are one tree without them.
+    // Some stopped peers never go on. The others must be one tree without them.
     putToSleep(world);
     outcome.failure = rest(world, patience, 5s);
     for (const NodeId peer : world.living()) world.resume(peer);
   }
   if (!outcome.failure) outcome.failure = rest(world, patience, 5s);
-  // Without a metaserver how many there are travels along the tree.
+  // Without a metaserver the number of members spreads along the tree.
   if (!world.metaserverUp()) world.runUntil(world.now() + patience / 4);
   if (!outcome.failure && world.living().size() > 0) outcome.failure = searchAll(world);
   if (!outcome.failure) outcome.failure = judge(world);
   if (!outcome.failure) outcome.trees = rootsOf(world).size();
   if (!outcome.failure && outcome.trees > 1) {
-    // They knew nothing of each other, and there was nobody to tell them: now there is.
+    // The trees knew nothing of each other. A metaserver brings them together.
     world.restartMetaserver();
     outcome.failure = rest(world, patience, 5s);
     if (!outcome.failure) outcome.failure = searchAll(world);

@@ -1,6 +1,8 @@
-// One seeded run: peers join; then for a while they crash, leave, stand still, come back, the
-// network is cut, the metaserver dies; then all is calm, and the network must come to rest as one
-// tree.
+// One seeded run:
+//   1. Peers join.
+//   2. For a while faults occur (troublemaker.h): peers crash, leave, stop and come back, the
+//      network is partitioned, the metaserver dies.
+//   3. The faults end. The network must come to rest as one tree, and a search must find all files.
 #pragma once
 
 #include <cstdint>
@@ -22,23 +24,23 @@ struct Outcome {
   std::optional<std::string> failure;
   std::size_t peers = 0;
   std::string settings;  // for the report
-  // At the end: more than one where there was no metaserver and nobody knew anybody of another
-  // tree. Then one is started, and they must become one tree.
+  // At the end. There may be several trees if there was no metaserver and no peer knew a member of
+  // another tree. Then a metaserver is started, and the trees must become one.
   std::size_t trees = 1;
 };
 
 Outcome run(const Schedule& schedule);
 
-// Runs until the judge is content, looking every `step`; what is wrong if it never was.
+// Runs until judge() finds nothing wrong. Calls it every `step`. Returns what is wrong in the end.
 std::optional<std::string> rest(World& world, Duration patience, Duration step);
 
-// Links, placement and delays of a run, from its seed; and as text for the report.
+// The links, placement and delays of a run, drawn from its seed; and the text for the report.
 Settings settingsFor(Random& random);
 std::string describe(const Settings& settings, std::size_t peers);
 
-// What must hold of all that are awake once all is calm: one tree, both ends of each link agree,
-// and, if there is a metaserver, it sees that same tree and topo.txt says so. The first thing that
-// does not.
+// Checks the peers that are awake, at rest: they are one tree, and both ends of each link agree. A
+// metaserver, if there is one, has the same tree in its snapshot and in topo.txt. Returns the first
+// thing that is wrong.
 std::optional<std::string> judge(const World& world);
 
 }  // namespace espalier::simulation

@@ -52,7 +52,7 @@ void Troublemaker::reviveSome() {
   dead_.pop_back();
 }
 
-// So soon that the others may not have noticed: its ghost is still there.
+// Restarts a peer so soon that the others may not have noticed its death.
 void Troublemaker::restartSome() {
   const NodeId victim = anybody();
   world_.crash(victim);
@@ -83,7 +83,7 @@ void Troublemaker::cut() {
 void Troublemaker::metaserver() {
   if (!world_.metaserverUp()) return;
   world_.crashMetaserver();
-  if (world_.below(5) == 0) return;  // it does not come back: the tree must live without it
+  if (world_.below(5) == 0) return;  // it does not go on: the tree must heal without it
   world_.at(world_.now() + std::chrono::milliseconds(100 + world_.below(20'000)),
             [this] { world_.restartMetaserver(); });
 }

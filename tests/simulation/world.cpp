@@ -8,7 +8,7 @@
 
 namespace espalier::simulation {
 
-constexpr std::uint64_t kMostAtOnce = 100'000;  // events of one moment
+constexpr std::uint64_t kMostAtOnce = 100'000;  // events at one time
 
 World::World(std::uint64_t seed, Settings settings) : settings_(settings), random_(seed) {
   disk_.network = randomFrom<wire::NetworkId>(random_);
@@ -45,7 +45,7 @@ TimePoint World::arrival() {
 
 void World::runUntil(TimePoint when) {
   while (!failure_ && !events_.empty() && events_.top().at <= when) {
-    // The queue hands out const references only; the action is moved, never the key.
+    // The queue returns const references only. The action is moved out, and the key stays.
     auto action = std::move(const_cast<Event&>(events_.top()).action);
     atOnce_ = events_.top().at == now_ ? atOnce_ + 1 : 0;
     if (atOnce_ > kMostAtOnce) return fail("time stands still: a core is due without end");
@@ -246,7 +246,7 @@ std::optional<NodeId> World::parent(NodeId number) const {
 
 void World::find(NodeId number, std::function<void(const peer::SearchResult&)> ended) {
   Node& asker = node(number);
-  // What the metaserver would answer when asked for it just before.
+  // As the metaserver would answer a request for it.
   std::optional<wire::Members> members;
   if (registry_ && asker.peer->membership().greeted()) members = registry_->members();
   step(asker, [&](peer::Effects& fx) {

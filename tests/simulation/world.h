@@ -1,21 +1,24 @@
-// A network in one process on a virtual clock: the real cores of peers and metaserver, with
-// connections that delay, reorder against each other, are cut, and whose ends die, stand still and
-// come back. Everything follows from one seed, so a run repeats exactly.
+// A whole network in one process, on a virtual clock: the real cores of the metaserver and of all
+// peers, processes that die, stop and restart, and connections with delays and partitions. All
+// random numbers come from one seed, so a run repeats exactly.
 //
-// A connection is a pair of ordered streams, like TCP: what was sent arrives in order, or the
-// connection ends. Across a partition nothing arrives until it heals; then what was held back does
-// (as TCP retransmits). A process that stands still is dialled successfully, its kernel answers,
-// and reads all that came when it goes on.
+//   connections   A pair of ordered streams, like TCP: messages arrive in order, or the connection
+//                 ends. Messages of different connections overtake each other.
+//   partitions    Messages across a partition are held back until it heals: TCP retransmits them.
+//   stopped       The kernel of a stopped process still accepts connections. The process reads all
+//                 messages when it goes on.
+//   queues        A link is congested while its other end has not read more than
+//                 Settings::queuedMessages. Then the executor (peer/core/executor.h) pauses the
+//                 other links of that peer, until half of these messages have been read.
+//   pushes        Chunks travel over such connections, too, at the upload rate of a host (desk.h).
 //
-// The queue of a link is bounded, as that of a socket: a link on which more than
-// Settings::queuedMessages have not been read is congested, and the executor (peer/core/executor.h)
-// slows its peer's other links down, until half of them have been read.
+// Invariants of the cores are checked after each step: checkStep(), and push_witness.h. failure()
+// returns the first one that was broken; then runUntil() stops.
 //
-// The bytes of pushes go from peer to peer over such connections, too, at the rate at which a host
-// sends (desk.h).
-//
-// After each step of a core the world checks what must hold at every moment (checkStep, and
-// push_witness.h); `failure` says what broke.
+// One class in five source files, because each core acts on all others through the event queue:
+// world.cpp (clock, processes, queries), world_steps.cpp (steps of the cores, checks),
+// world_connections.cpp (messages), world_host.cpp (effects of a peer), world_liars.cpp (hostile
+// strangers). world_parts.h has its nested classes. Used by the schedules. Single-threaded.
 #pragma once
 
 #include <fmt/format.h>
@@ -47,7 +50,7 @@ struct Settings {
   std::chrono::microseconds mostDelay{5000};
   double uploadBytesPerSecond = 10e6;  // of each host
   std::size_t queuedMessages = 16;     // a link whose queue is longer is congested
-  // Also what costs O(peers) to check at every step: ledgers, ports, the metaserver's snapshot.
+  // Also check at every step what costs O(peers): ledgers, ports, the metaserver's snapshot.
   bool watch = true;
 };
 
@@ -75,12 +78,12 @@ class World {
   void resume(NodeId node);
   void crashMetaserver();
   void restartMetaserver();
-  // Nothing passes between the two sides until heal().
+  // No message passes between `side` and the other nodes until heal().
   void partition(std::set<NodeId> side);
   void heal();
-  // A stranger asks every parent for a slot under the id of a child.
+  // A stranger asks every parent for a slot, and claims the id of one of its children.
   void lieToParents();
-  // Breaks a random connection, of a push or any other; both ends are told.
+  // Breaks a random connection, of a push or any other kind. Both ends are told.
   void sever();
 
   // --- what there is ---
@@ -92,10 +95,10 @@ class World {
   const peer::Peer& peer(NodeId node) const;
   const std::string& id(NodeId node) const;
   std::optional<NodeId> named(const std::string& id) const;
-  // The parent, where both ends hold the link.
+  // The parent, if both ends hold the link.
   std::optional<NodeId> parent(NodeId node) const;
 
-  // Pushes a fresh file to all that take it.
+  // Pushes a new file to all peers.
   PushId push(NodeId sender, std::uint64_t chunks);
   void cancel(const SentPush& push);
   const std::vector<SentPush>& pushes() const { return witness_.pushes(); }
@@ -104,7 +107,7 @@ class World {
   const Disk& disk(NodeId node) const;
   std::uint64_t life(NodeId node) const;
 
-  // Searches from that peer for all files; the result when it has ended.
+  // Searches from that peer for all files. Calls `ended` with the result.
   void find(NodeId node, std::function<void(const peer::SearchResult&)> ended);
   // Each peer shares one file, named after it.
   static std::string fileOf(const std::string& id) { return "file of " + id; }
@@ -132,7 +135,8 @@ class World {
   Node& node(NodeId id) { return *nodes_[id]; }
 
   void start(Node& node);
-  // Unless the process has died by then; if it stands still, when it goes on.
+  // Runs the action at `when`, unless the process has died by then. If the process is stopped, the
+  // action runs when it goes on.
   void later(Node& node, TimePoint when, std::function<void()> action);
   void step(Node& node, const std::function<void(peer::Effects&)>& event);
   void stepRegistry(const std::function<void(metaserver::Effects&)>& event);
@@ -162,7 +166,7 @@ class World {
   void enqueue(NodeId to, std::function<void()> event);
 
   void lieToRegistry();
-  std::vector<metaserver::Remembered> remembered();  // what the metaserver's state file has
+  std::vector<metaserver::Remembered> remembered();  // the content of the metaserver's state file
   void checkStep(Node& node);
   void checkPort(ConnectionId connection, const wire::Contact& admitted);
 
@@ -182,7 +186,7 @@ class World {
   std::uint64_t lies_ = 0;
 
   std::unique_ptr<metaserver::Registry> registry_;
-  metaserver::RegistryCopy registryCopy_;  // as the metaserver's shell follows it
+  metaserver::RegistryCopy registryCopy_;  // updated as by the metaserver's shell
   std::uint64_t registryLife_ = 0;
   TimePoint registryTick_ = kNever;
   struct RegistryDisk {

@@ -1,11 +1,12 @@
-// The part of World that carries messages.
+// The part of World that delivers messages.
 #include <algorithm>
 
 #include "tests/simulation/world_parts.h"
 
 namespace espalier::simulation {
 
-// Numbered apart from those that the core dials (odd) and that are accepted (even).
+// The numbers of push connections do not collide with those that the core dials (odd) or that are
+// accepted (even).
 ConnectionId World::dialPush(NodeId from, const Endpoint& to) {
   const ConnectionId connection{(1ull << 62) + 2 * ++dialledPushes_ + 1};
   dial(node(from), {connection, to, wire::Purpose::push});
@@ -103,7 +104,7 @@ void World::scheduleArrival(const std::shared_ptr<Pipe>& pipe, int toEnd) {
   });
 }
 
-// A message, or the other side's end of the connection.
+// A message, or nothing: the other side has ended the connection.
 void World::arrived(const std::shared_ptr<Pipe>& pipe, int toEnd) {
   auto& end = pipe->ends[toEnd];
   if (end.isPaused && end.open) {

@@ -1,4 +1,4 @@
-// What the effects of a peer's core do in a World.
+// The part of World that carries out the effects of a peer's core.
 #include <algorithm>
 
 #include "tests/simulation/world_parts.h"
@@ -96,7 +96,7 @@ std::vector<std::pair<std::shared_ptr<World::Pipe>, int>> World::linksOf(NodeId 
   return links;
 }
 
-// How many messages have not been read at the other end.
+// The number of messages that the other end has not read.
 std::size_t World::queuedFor(NodeId sender, ConnectionId connection) const {
   const auto found = pipes_.find({sender, connection});
   if (found == pipes_.end()) return 0;
@@ -104,7 +104,7 @@ std::size_t World::queuedFor(NodeId sender, ConnectionId connection) const {
   return pipe.ends[1 - pipe.endOf(sender, connection)].coming.size();
 }
 
-// A queue drains: the other end's executor hears of it once half of the queue has been read.
+// A message was read. Once half of the queue has been read, the sender's executor is told.
 void World::wasRead(const std::shared_ptr<Pipe>& pipe, int byEnd) {
   const auto& end = pipe->ends[1 - byEnd];
   if (pipe->push || end.node == kMetaserver || !end.open) return;

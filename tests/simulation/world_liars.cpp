@@ -1,6 +1,6 @@
-// The part of World in which strangers lie, on connections of their own. A stranger that only
-// claims to be another peer must get nothing that belongs to that peer. Each lie is told and
-// checked within one step, then its connection ends; honest peers are not affected.
+// The part of World for hostile strangers, which use separate connections. A stranger that claims
+// the id of another peer must get nothing that belongs to that peer. Each claim is sent and checked
+// within one step, and then its connection ends. So honest peers are not affected.
 #include <algorithm>
 
 #include "common/base/limits.h"
@@ -9,7 +9,7 @@
 namespace espalier::simulation {
 namespace {
 
-constexpr std::uint64_t kLiars = 1ull << 61;  // connections apart from all others
+constexpr std::uint64_t kLiars = 1ull << 61;  // the first number of their connections
 
 InstanceKey liarsKey() {
   InstanceKey key;
@@ -19,8 +19,8 @@ InstanceKey liarsKey() {
 
 }  // namespace
 
-// To a metaserver that was restarted, before anybody has come back: the id of a member of before,
-// or its order of joining, or both, without its key.
+// Sends to a restarted metaserver, before any member has come back: the id of a former member, its
+// join order, or both, without its key.
 void World::lieToRegistry() {
   constexpr std::size_t kVictims = 3;
   for (std::size_t i = 0; i < std::min(kVictims, disk_.members.size()); ++i) {
@@ -48,14 +48,14 @@ void World::lieToRegistry() {
   }
 }
 
-// To everybody who has a child: an Attach under that child's id.
+// Sends to every parent: an Attach with the id of one of its children.
 void World::lieToParents() {
   for (const NodeId number : awake()) {
     Node& parent = node(number);
     const auto* tree = parent.peer->tree();
     if (tree == nullptr || tree->children().empty()) continue;
     const auto child = tree->children().front();
-    if (now_ >= child.heard + limits::kContestSilence) continue;  // it may be gone
+    if (now_ >= child.heard + limits::kContestSilence) continue;  // the child may be dead
     const wire::Attach lie{tree->network(), child.contact, {}, 1, {}};
     const ConnectionId connection{kLiars + 2 * ++lies_};
     step(parent, [&](peer::Effects& fx) {

@@ -1,4 +1,5 @@
-// What a World is made of: its processes, and the connections between them.
+// The nested classes of World: its processes (Node, and Host for their effects), and the
+// connections between them (Pipe). Only the world*.cpp files and desk.cpp include it.
 #pragma once
 
 #include <deque>
@@ -16,17 +17,17 @@ struct World::Pipe {
     std::uint64_t life = 0;  // of the process that holds it
     TimePoint lastArrival{};
     bool open = true;
-    // What is on its way here, in order; nothing: the end. Each arrival takes the first, so order
-    // is kept whatever a partition does to the arrivals.
+    // The messages on their way to this end, in order; nothing: the connection has ended. Each
+    // arrival takes the first one, so the order is kept even if arrivals change theirs.
     std::deque<std::optional<Payload>> coming;
-    // Its process does not read this connection for a while; so many arrivals wait for it.
+    // The process does not read this connection for a while; `waiting` arrivals wait for it.
     bool isPaused = false;
     std::size_t waiting = 0;
   };
   End ends[2];        // the dialler's, the listener's
-  bool push = false;  // for the bytes of one
+  bool push = false;  // a push connection
   bool connected = false;
-  bool comesBack = false;      // its Join says that this peer was in the network before
+  bool comesBack = false;      // the Join on it says that the peer was a member before
   std::vector<Payload> early;  // sent before it was open
 
   int endOf(NodeId node, ConnectionId connection) const {
@@ -34,8 +35,8 @@ struct World::Pipe {
   }
 };
 
-// What the effects of a peer do in a World. Links are pipes; the queue of a link is what has not
-// been read yet at its other end.
+// Carries out the effects of a peer (peer/core/executor.h). Links are pipes. The queue of a link
+// consists of the messages that its other end has not read yet.
 struct World::Host {
   World& world;
   Node& node;
@@ -70,7 +71,7 @@ struct World::Node {
   Disk disk;
   std::uint16_t port = 0;
   TimePoint tick = kNever;
-  std::deque<std::function<void()>> inbox;  // what came while it stood still
+  std::deque<std::function<void()>> inbox;  // events while the process is stopped
   std::map<QueryId, std::function<void(const peer::SearchResult&)>> searches;
 };
 

@@ -1,4 +1,4 @@
-// The part of World that lets its cores take steps, and looks at what came of it.
+// The part of World that calls the cores, and checks their invariants after each call.
 #include <algorithm>
 
 #include "tests/simulation/world_parts.h"
@@ -70,7 +70,7 @@ void World::scheduleRegistryTick() {
   });
 }
 
-// A newcomer's user presses Enter.
+// Connects again after a second, like a user who presses Enter at the prompt.
 void World::tryAgain(Node& node) {
   later(node, now_ + 1s,
         [this, &node] { step(node, [&](peer::Effects& fx) { node.peer->connect(now_, fx); }); });
@@ -100,7 +100,7 @@ void World::matchLocally(Node& node, const peer::MatchJob& job) {
     step(node, [&](peer::Effects& fx) {
       FileRoot root;
       root.bytes.fill(1);
-      // Every peer offers what nobody asked for, too.
+      // Every peer also reports a file that does not match the search.
       std::vector<peer::LocalHit> hits{{fileOf(node.id), 1, root}, {kUnasked, 1, root}};
       node.peer->matched(job.id, std::move(hits), 0, false, now_, fx);
     });
@@ -127,8 +127,8 @@ void World::checkStep(Node& node) {
   fail("there is a cycle above " + node.id);
 }
 
-// No port is assigned that a member has. (One that comes back has its own, whoever else was given
-// it meanwhile: that one will find it taken.)
+// Checks that no port is assigned that a member has. A peer that comes back keeps its port. If that
+// port was assigned to another peer meanwhile, the other peer finds it taken.
 void World::checkPort(ConnectionId connection, const wire::Contact& admitted) {
   if (!settings_.watch) return;
   const auto pipe = pipes_.find({kMetaserver, connection});
