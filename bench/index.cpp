@@ -64,7 +64,7 @@ Figures index(const fs::path& folder) {
   ShareOptions options;
   options.root = folder;
   options.stateFolder = folder / ".espalier";
-  options.onNotice = [](const Notice& notice) { fmt::print(stderr, "{}\n", notice.text); };
+  options.onNotice = [](const ShareNotice& notice) { fmt::print(stderr, "{}\n", notice.text); };
   ShareIndex index(std::move(options));
   figures.startSeconds = Seconds(Clock::now() - start).count();
   index.wait(std::chrono::hours(1), [](const Snapshot& now, auto&) { return !now.empty(); });

@@ -1,6 +1,5 @@
-// Randomness. Cores are handed a `Random&`, so that a simulation repeats exactly. Keys and network
-// ids come from the kernel. A Random is for one thread; the functions that read the kernel are for
-// any. Called by the shells of both programs.
+// Randomness. Cores are handed a seeded generator, so that a simulation repeats exactly; keys come
+// from the kernel.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +24,7 @@ Id randomFromKernel() {
   return id;
 }
 
-// An id of random bytes from a seeded generator. Not for keys.
+// The same from a seeded generator.
 template <typename Id>
 Id randomFrom(Random& random) {
   Id id;

@@ -214,7 +214,7 @@ void Server::onClosed(net::FramedConnection& connection, const Error&) {
   });
 }
 
-// --- absent members ---
+// --- former members ---
 
 void Server::probeMore() {
   while (!toProbe_.empty() && prober_.hasRoom()) {

@@ -10,7 +10,7 @@ namespace espalier::peer {
 struct Holder {
   PeerId id;
   Endpoint endpoint;
-  bool partial = false;  // it is fetching the file itself, and gives on what it has
+  bool partial = false;  // it is fetching the file itself, and serves what it has
 
   auto operator<=>(const Holder&) const = default;
 };

@@ -1,5 +1,5 @@
 // Memory for one chunk: aligned to pages, so that the kernel can fill it fast. It grows, and never
-// shrinks. One thread uses it.
+// shrinks. Used by all that receive or hash chunks; by one thread at a time.
 #pragma once
 
 #include <cstddef>

@@ -78,7 +78,7 @@ Result<ChunkClient::Answer> ChunkClient::answerTo(List& asked, wire::ChunkList p
 Result<ChunkClient::Answer> ChunkClient::answerTo(Chunks& asked,
                                                   const wire::TransferAnswer& answer) {
   if (const auto* cut = std::get_if<wire::ChunksCut>(&answer)) {
-    // One chunk at least is sent: a holder could otherwise cut the same question for ever.
+    // At least one chunk must come first: else a holder could cut the same question endlessly.
     if (asked.within.count() == 0 || !begun_ || cut->first != asked.first) {
       return unexpected("an answer that nobody asked for");
     }

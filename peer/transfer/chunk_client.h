@@ -51,7 +51,7 @@ class ChunkClient {
   ChunkClient(Endpoint holder, Timeouts timeouts, net::Interrupter& interrupter,
               wire::Purpose purpose = wire::Purpose::transfer)
       : connection_(std::move(holder), timeouts, interrupter, purpose) {}
-  // For its settings: how it reads, at which rate, and who is told of a place in the queue.
+  // For its settings: how it reads, at which rate, and the callback for its place in the queue.
   HolderConnection& connection() { return connection_; }
 
   // --- asking: queued until open() or flush()
@@ -78,7 +78,7 @@ class ChunkClient {
     std::uint64_t first = 0;
     std::uint32_t count = 0;
   };
-  // The holder does not answer the question, or the rest of it.
+  // The holder refused the question, or the rest of it.
   using Refused = wire::TransferFailure;
   // A ChunkPlan answers askList(); it matches its root.
   using Answer = std::variant<ChunkPlan, Chunk, Cut, wire::ChunksHeld, Refused>;

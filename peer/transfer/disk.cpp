@@ -68,7 +68,7 @@ Result<void> mayReplace(int folder, const std::string& leaf, const std::string& 
                                               kindOfFile(status.st_mode))};
 }
 
-// Not replacing needs a call of its own: between a check and a rename somebody else may come.
+// A check before a rename does not suffice: another program may create the file in between.
 int renameNew(int from, const char* name, int target, const char* leaf) {
   if (::syscall(SYS_renameat2, from, name, target, leaf, RENAME_NOREPLACE) == 0) return 0;
   if (errno != EINVAL && errno != ENOSYS) return -1;

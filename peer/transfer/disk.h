@@ -1,4 +1,5 @@
-// System calls of writing files, with errors in words for the user. Stateless; any thread.
+// System calls of writing files, with errors in words for the user. Used by PartFile, PartBatch and
+// Target. Stateless; any thread. Blocks on the disk.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +24,7 @@ Result<void> mayReplace(int folder, const std::string& leaf, const std::string& 
 int renameNew(int from, const char* name, int target, const char* leaf);
 
 // Whether the file system has no extents (tmpfs). Reserving space there clears every page, which is
-// then written a second time, and writers wait for the same lock meanwhile.
+// then written a second time, while writers wait for the same lock.
 bool isInMemory(int file);
 
 // Writes `data`, except for runs of zeros of 16 KiB and more, aligned to pages: for those `hole` is

@@ -9,7 +9,7 @@
 #include "common/wire/file_form.h"
 #include "peer/transfer/fetch_job.h"
 #include "peer/transfer/part_file.h"
-#include "peer/transfer/said_sizes.h"
+#include "peer/transfer/size_claims.h"
 #include "peer/transfer/target.h"
 
 namespace espalier::transfer {
@@ -77,7 +77,7 @@ Result<FetchResult> Downloader::fetchOfSize(const FetchRequest& request, std::st
   if (!place) return place.error();
   const auto published = part->publish(place->get(), target->leaf(), request.force);
   if (!published) return published.error();
-  if (!*published) return differs(*target);  // it came meanwhile
+  if (!*published) return differs(*target);  // it was created during the fetch
   target->removePartFolder();
   result.elapsed = Clock::now() - started;
   return result;

@@ -9,7 +9,8 @@
 // lie), `interrupted`. Unless the disk failed, the next fetch resumes from the chunks that were
 // written.
 //
-// Thread-safe. fetch() blocks. It starts a thread a source (limits::kFetchSources at most), all
+// Called by FileDownloads (peer/shell), on the thread of a command. Thread-safe. fetch() blocks. It
+// starts a thread a source (limits::kFetchSources at most), all
 // joined when it returns. `progress` is called by the caller's thread only.
 #pragma once
 
@@ -49,8 +50,8 @@ struct FetchRequest {
   std::function<std::vector<Holder>(std::uint64_t size, std::stop_token stop)> search = {};
   // Where servers find what has been fetched so far. May be null.
   PartialFiles* partialFiles = nullptr;
-  // Other sizes that are claimed for the root. One size after the other is tried (said_sizes.h), so
-  // a liar only costs time.
+  // Other sizes that are claimed for the root. One size after the other is tried (size_claims.h),
+  // so a liar only costs time.
   std::vector<SizeClaim> otherSizes = {};
 };
 

@@ -66,7 +66,7 @@ Result<void> FetchConversation::fetchChunks() {
     if (auto sent = client_.flush(); !sent) return sent;
     // What still is on its way is not waited for then.
     if (work_.over(work_.lock())) return {};
-    if (work_.lieOf(index_)) return hearLast();
+    if (work_.lieOf(index_)) return awaitReason();
     if (client_.expects()) {
       if (auto received = receive(); !received) return received;
     } else {
@@ -107,7 +107,7 @@ Result<void> FetchConversation::receive() {
     return {};
   }
   if (const auto* cut = std::get_if<ChunkClient::Cut>(&*answer)) {
-    work_.giveBack(index_, {ChunkIndex{cut->first}, cut->count});
+    work_.release(index_, {ChunkIndex{cut->first}, cut->count});
     return {};
   }
   const auto* chunk = std::get_if<ChunkClient::Chunk>(&*answer);
@@ -127,7 +127,7 @@ Result<void> FetchConversation::receiveChunk(const ChunkClient::Chunk& chunk) {
 }
 
 // A chunk was wrong: the source may say that the file has changed. It says so at once, if it knows.
-Result<void> FetchConversation::hearLast() {
+Result<void> FetchConversation::awaitReason() {
   changed_ = client_.saysChanged(kLieGrace);
   return changed_ ? changedThere() : unexpected("a damaged chunk");
 }

@@ -37,7 +37,7 @@ class FetchConversation {
   void askAhead();
   Result<void> receive();
   Result<void> receiveChunk(const ChunkClient::Chunk& chunk);
-  Result<void> hearLast();
+  Result<void> awaitReason();
 
   FetchWork& work_;
   const std::size_t index_;

@@ -11,7 +11,7 @@
 // A lane starts when there is work and all others are busy. A file of one chunk needs none: its
 // source's thread finishes it.
 //
-// Thread-safe. The destructor finishes what was put, then joins.
+// Owned by FetchWork. Thread-safe. The destructor finishes what was put, then joins.
 #pragma once
 
 #include <condition_variable>

@@ -1,4 +1,5 @@
-// What a holder did wrong, as an error. The caller adds which holder it was. Stateless.
+// What a holder did wrong, as an error. The caller adds which holder it was. Used by all that ask
+// holders. Stateless; any thread.
 #pragma once
 
 #include <string_view>

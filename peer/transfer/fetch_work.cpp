@@ -40,9 +40,9 @@ FetchWork::FetchWork(const FetchRequest& request, PartFile& part, net::Interrupt
 }
 
 FetchWork::~FetchWork() {
-  if (!given_) return;
-  given_->end();
-  request_.partialFiles->remove(given_);
+  if (!offered_) return;
+  offered_->end();
+  request_.partialFiles->remove(offered_);
 }
 
 void FetchWork::fail(Error error) {
@@ -91,7 +91,7 @@ Result<void> FetchWork::adopt(ChunkPlan plan, std::stop_token stop) {
     fail(earlier.error());
     return earlier.error();
   }
-  giveOn(*earlier);
+  offerPart(*earlier);
   const Lock held = lock();
   if (part_.plan().chunkBytes != download_.chunkBytes()) {
     download_ = scheduleOf(request_, part_.plan().chunkBytes);
@@ -104,19 +104,19 @@ Result<void> FetchWork::adopt(ChunkPlan plan, std::stop_token stop) {
   return {};
 }
 
-// Lets other peers have what is there from now on. Not for a file of one chunk, nor for one that is
-// cut in a way that nobody asks for.
-void FetchWork::giveOn(std::span<const std::uint64_t> held) {
+// Lets other peers fetch the chunks that are held, from now on. Not for a file of one chunk, nor
+// for one that is cut in another way than askers expect.
+void FetchWork::offerPart(std::span<const std::uint64_t> held) {
   const ChunkPlan& plan = part_.plan();
   if (request_.partialFiles == nullptr || plan.hashes.size() < 2 ||
       plan.hashes.size() > limits::kHeldBytes * 8 ||
       plan.chunkBytes != crypto::chunkBytesFor(plan.sizeBytes)) {
     return;
   }
-  auto given = std::make_shared<PartialFile>(plan.root, plan.sizeBytes, request_.saveAs);
-  if (!part_.giveOn(given, held)) return;
-  given_ = std::move(given);
-  request_.partialFiles->put(given_);
+  auto offered = std::make_shared<PartialFile>(plan.root, plan.sizeBytes, request_.saveAs);
+  if (!part_.reportTo(offered, held)) return;
+  offered_ = std::move(offered);
+  request_.partialFiles->put(offered_);
 }
 
 // --- a conversation ---
@@ -161,9 +161,9 @@ void FetchWork::offer(std::size_t index, const wire::ChunksHeld& held) {
   }
 }
 
-void FetchWork::giveBack(std::size_t index, const ChunkRange& range) {
+void FetchWork::release(std::size_t index, const ChunkRange& range) {
   const Lock held = lock();
-  download_.giveBack(sources_[index].id, range);
+  download_.release(sources_[index].id, range);
   wake(held);
 }
 

@@ -92,7 +92,7 @@ class FetchWork {
   // What to ask the source for now.
   std::vector<ChunkRange> next(std::size_t index);
   void offer(std::size_t index, const wire::ChunksHeld& held);
-  void giveBack(std::size_t index, const ChunkRange& range);
+  void release(std::size_t index, const ChunkRange& range);
   // What a lane found of the chunks that the source sent.
   std::optional<Error> lieOf(std::size_t index) const;
   // Waits until there may be something to ask for again, or it is over.
@@ -118,7 +118,7 @@ class FetchWork {
  private:
   enum class PlanState { unknown, adopting, known };
 
-  void giveOn(std::span<const std::uint64_t> held);
+  void offerPart(std::span<const std::uint64_t> held);
   void finish(ArrivedChunk& arrived);
   bool judge(const ArrivedChunk& arrived, bool right);
   void wake(const Lock&);
@@ -126,7 +126,7 @@ class FetchWork {
   const FetchRequest& request_;
   PartFile& part_;
   net::Interrupter& interrupter_;
-  std::shared_ptr<PartialFile> given_;  // what is given on; constant once the plan is known
+  std::shared_ptr<PartialFile> offered_;  // what other peers may fetch; constant once planned
 
   mutable std::mutex mutex_;           // guards what follows
   std::condition_variable changed_;    // for sources: a chunk came back, the plan is known, over

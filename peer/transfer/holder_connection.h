@@ -6,7 +6,9 @@
 //   if (auto opened = holder.open(); !opened) …        // the queued requests travel with the Hello
 //   auto answer = holder.receive();
 //
-// One thread uses it. Blocks; an Interrupter wakes it. After an error it is of no further use.
+// Used by ChunkClient, and directly for lists of files (shared_list.h) and of sizes
+// (size_claims.h). One thread uses it. Blocks; an Interrupter wakes it. After an error it is of no
+// further use.
 #pragma once
 
 #include <cstddef>

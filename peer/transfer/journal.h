@@ -5,7 +5,7 @@
 //   a byte a chunk: 1 once it is written                                  (integers little-endian)
 //
 // A mark is written after its chunk, without syncing, so a reader verifies the chunks again.
-// Formatting and parsing only, no I/O. Any thread.
+// Formatting and parsing only, no I/O. Used by PartFile. Any thread.
 #pragma once
 
 #include <optional>

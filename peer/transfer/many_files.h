@@ -10,8 +10,8 @@
 // there is a part, a file is empty or has several chunks, its name cannot be used, or a holder
 // failed while another one remains. fetchMany() returns which files those are.
 //
-// Thread-safe. Blocks. It starts a thread a holder (limits::kFetchSources at most), all joined when
-// it returns.
+// Called by ManyDownload (peer/shell), on the thread of a command. Thread-safe. Blocks. It starts a
+// thread a holder (limits::kFetchSources at most), all joined when it returns.
 #pragma once
 
 #include <cstddef>

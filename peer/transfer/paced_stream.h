@@ -1,4 +1,5 @@
-// Moving the bytes of files over a BlockingStream, no faster than a rate limit allows.
+// Moves the bytes of files over a BlockingStream, no faster than a rate limit allows. Used by
+// Upload and HolderConnection. Stateless; blocks.
 #pragma once
 
 #include <cstddef>

@@ -6,7 +6,7 @@
 //   batch.publish(before, done);          // calls done(0, true) once the file has its name
 //
 // Invariants: a name appears only after the bytes of its file were synced; a part stays locked
-// until then. One thread uses it. Blocks on the disk.
+// until then. Used by a thread of fetchMany(), one each. Blocks on the disk.
 #pragma once
 
 #include <cstddef>
@@ -44,7 +44,7 @@ class PartBatch {
 
   // Called while a file still has its temporary name.
   using Before = std::function<void(const std::string& path, const FileRoot& root)>;
-  // `named` is false when another file took the name meanwhile.
+  // `named` is false when another file has taken the name.
   using Done = std::function<void(std::size_t file, bool named)>;
   // Syncs all files that were written, and gives each its name.
   Result<void> publish(const Before& before, const Done& done);

@@ -227,8 +227,8 @@ Result<void> PartFile::writeJournal() {
   return {};
 }
 
-Result<void> PartFile::giveOn(std::shared_ptr<PartialFile> partial,
-                              std::span<const std::uint64_t> held) {
+Result<void> PartFile::reportTo(std::shared_ptr<PartialFile> partial,
+                                std::span<const std::uint64_t> held) {
   FileDescriptor file(::openat(folder(), partName().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!file) return systemError("cannot read what is received", errno);
   partial_ = std::move(partial);
@@ -252,8 +252,8 @@ Result<bool> PartFile::reserveMore() {
     return false;
   }
   reserved += bytes;
-  // Writers wait for the file's lock meanwhile, so slices are short. Where reserving is fast they
-  // double.
+  // Writers wait for the file's lock while a slice is reserved, so slices are short. Where
+  // reserving is fast they double.
   if (std::chrono::steady_clock::now() - started < kSliceTime) slice *= 2;
   return reserved < plan_.sizeBytes;
 }

@@ -13,12 +13,12 @@
 // - Only one PartFile of a root is open at a time, in all processes: the part is locked.
 //
 // Space: runs of zeros are left out as holes (disk.h), so a sparse file needs the space of its data
-// only. Whether the whole size fits is checked at the start, because nobody knows yet where the
-// holes are. Space is reserved in slices by reserveMore().
+// only. Whether the whole size fits is checked at the start, because it is not known yet where
+// the holes are. Space is reserved in slices by reserveMore().
 //
 // Threads: write() may be called by several threads for different chunks, and while another thread
 // is in reserveMore(). All other functions are called by one thread at a time. All of it blocks on
-// the disk.
+// the disk. Used by Downloader (one file), PartBatch (small files) and PushWork.
 #pragma once
 
 #include <cstddef>
@@ -60,7 +60,7 @@ class PartFile {
   // version of the program began to fetch it.
   static Result<PartFile> open(std::shared_ptr<const PartFolder> folder, const FileRoot& root,
                                std::uint64_t sizeBytes);
-  // Creates the part of a root that nobody has begun to fetch. Nothing when there is one already.
+  // Creates the part of a root. Nothing when there is one already, of any fetch.
   static Result<std::optional<PartFile>> create(std::shared_ptr<const PartFolder> folder,
                                                 const FileRoot& root);
   static std::string nameOf(const FileRoot& root);
@@ -80,9 +80,9 @@ class PartFile {
   Result<std::vector<std::uint64_t>> begin(ChunkPlan plan, std::stop_token stop);
   // After begin(). Constant.
   const ChunkPlan& plan() const { return plan_; }
-  // Gives `partial` the chunks that are `held`, and from now on each that is written, so that other
-  // peers can have them. After begin() and before the first write().
-  Result<void> giveOn(std::shared_ptr<PartialFile> partial, std::span<const std::uint64_t> held);
+  // Tells `partial` of the chunks that are `held`, and from now on of each that is written, so that
+  // other peers can fetch them. After begin() and before the first write().
+  Result<void> reportTo(std::shared_ptr<PartialFile> partial, std::span<const std::uint64_t> held);
   // Reserves the next slice of the space. False once all of it is reserved, or where reserving
   // gains nothing (tmpfs).
   Result<bool> reserveMore();
@@ -93,7 +93,7 @@ class PartFile {
   // Renames the part to `leaf` in the folder `target`. Without `replace` nothing that exists is
   // touched: then the result is false. The file is synced before.
   Result<bool> rename(int target, const std::string& leaf, bool replace);
-  // rename(), and syncs the folder. The chunks that were given on are a whole file then.
+  // rename(), and syncs the folder. Tells the PartialFile of reportTo() that the file is whole.
   Result<bool> publish(int target, const std::string& leaf, bool replace);
   // Removes the part.
   void discard();
@@ -128,7 +128,7 @@ class PartFile {
   std::unique_ptr<Room> room_ = std::make_unique<Room>();
   bool hadData_ = false;   // an earlier run wrote into the part
   bool wasWhole_ = false;  // the part had the size of the file
-  bool wasEmpty_ = false;  // nothing was ever written to it
+  bool wasEmpty_ = false;  // nothing was written to it before
   std::optional<ChunkPlan> earlierPlan_;
   std::vector<char> marks_;  // of the earlier run: a chunk that may be there
   std::shared_ptr<PartialFile> partial_;

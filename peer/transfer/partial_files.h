@@ -6,6 +6,10 @@
 //                     |                   |
 //                     +-------------------+--end--> ended: the disk failed, or it was cancelled
 //
+// Written by PartFile and preparePush(), read by the threads of upload slots. The fetches and
+// the pushes of a peer have a PartialFiles each. Which chunks are missing or asked for is not kept
+// here, but in ChunkMap.
+//
 // Invariant: a chunk that was added is verified and in the file. Thread-safe. A thread that waits
 // holds no lock.
 #pragma once

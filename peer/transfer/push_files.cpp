@@ -37,7 +37,7 @@ Error tooMany() {
 
 Result<void> addFile(const fs::path& path, const std::string& name, std::vector<Found>& found) {
   if (found.size() >= limits::kPushFiles) return tooMany();
-  // The rules of those who would save it.
+  // The rules that receivers have for names.
   const auto cannot = [&](std::string_view why) {
     return Error{ErrorCode::failed, fmt::format("cannot push {}: {}", escaped(path.string()), why)};
   };

@@ -1,5 +1,6 @@
 // Prepares what a user pushes: turns paths into files with names, roots and lists of hashes.
-// Stateless; any thread. Blocks on the disk.
+// Called by PushSender (peer/shell), and by PushWork for files that are there already. Stateless;
+// any thread. Blocks on the disk.
 #pragma once
 
 #include <memory>
@@ -24,7 +25,7 @@ struct OpenedPush {
 using share::HashedBytes;
 
 // Reads and hashes a file of that size. An error of code `failed` when it has another one, or
-// changes meanwhile.
+// changes while it is read.
 Result<OpenedPush> openPushed(const std::string& path, std::uint64_t size, std::stop_token stop,
                               const HashedBytes& hashed);
 

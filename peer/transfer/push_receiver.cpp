@@ -105,7 +105,7 @@ void PushReceiver::run(Lane& lane) {
     if (!source) continue;
     std::deque<PushWork::Request> asked;
     const auto conversed = converse(lane, *source, asked);
-    for (const auto& request : asked) work_.giveBack(lane.stripe, request);
+    for (const auto& request : asked) work_.release(lane.stripe, request);
     if (stop_.stop_requested()) return;
     if (conversed) {
       source->client.reset();                                  // its slot is for others
@@ -211,7 +211,8 @@ void PushReceiver::dropSource(Lane& lane, const std::shared_ptr<Source>& source,
   {
     const std::lock_guard lock(mutex_);
     if (lane.source != source) return;  // another one is wanted already
-    // A source that delivered and broke off may have been restarted, or given up waiting for us.
+    // A source that delivered and broke off may have been restarted, or gave up waiting for
+    // requests.
     const bool again = why.code == ErrorCode::io && source->delivered;
     lane.source = again ? std::make_shared<Source>(source->holder, source->patience) : nullptr;
     if (again) return;

@@ -1,13 +1,14 @@
-// Takes the files of one push: a thread a stripe, each with the source that takeFrom() names. Which
-// chunk to ask for, and what becomes of it, is PushWork's. When a source fails, the event
-// `sourceFailed` says so, and the stripe waits for the next takeFrom().
+// Receives the files of one push: a thread a stripe, each with the source that takeFrom() names.
+// PushWork decides which chunk to ask for, and verifies and writes it. When a source fails, the
+// event `sourceFailed` says so, and the stripe waits for the next takeFrom().
 //
 //   PushReceiver receiver(files, options, store, events);    // starts its threads
 //   receiver.takeFrom(0, 1, {id, endpoint}, patience);       // takes what is missing from there
 //
-// The threads are joined by the destructor. They call the events, one at a time; after `completed`
-// or `failed` there are no more. All other functions may be called by any thread, and never wait
-// for a disk or a connection.
+// Made by PushDesk (peer/shell) for each push that is accepted, which carries out the effects of
+// the core (peer/core/push.h). The threads are joined by the destructor. They call the events, one
+// at a time; after `completed` or `failed` there are no more. All other functions may be called by
+// any thread, and never wait for a disk or a connection.
 #pragma once
 
 #include <array>

@@ -4,7 +4,8 @@
 // queue of askers never holds up a push.
 //
 // Slots as in upload_slots.h, limits::kPushSlots at most, without a queue. stop() ends the store's
-// files first, which wakes the threads that wait for chunks. Thread-safe; serve() never blocks.
+// files first, which wakes the threads that wait for chunks. Owned by PushDesk (peer/shell).
+// Thread-safe; serve() never blocks.
 #pragma once
 
 #include <cstddef>

@@ -75,10 +75,10 @@ Result<std::optional<PushWork::Request>> PushWork::next(std::size_t stripe) {
   }
 }
 
-void PushWork::giveBack(std::size_t stripe, const Request& request) {
+void PushWork::release(std::size_t stripe, const Request& request) {
   {
     const std::lock_guard lock(mutex_);
-    schedule_.giveBack(stripe, request);
+    schedule_.release(stripe, request);
   }
   changed_();
 }
@@ -175,7 +175,7 @@ Result<bool> PushWork::isThere(std::size_t place, const Target& target) {
   return true;
 }
 
-// A file that was there before the push is only given on.
+// A file that was there before the push is served to other receivers, and not fetched.
 Result<void> PushWork::keepExisting(std::size_t place, const std::string& path) {
   const auto& file = schedule_.file(place);
   auto opened = openPushed(path, file.sizeBytes, stop_, {});
@@ -194,7 +194,7 @@ Result<std::vector<std::uint64_t>> PushWork::begin(std::size_t place, Incoming& 
                                                    ChunkPlan plan) {
   auto held = incoming.part.begin(std::move(plan), stop_);
   if (!held) return ownDisk(held.error());
-  if (auto given = incoming.part.giveOn(partial_[place], *held); !given) {
+  if (auto given = incoming.part.reportTo(partial_[place], *held); !given) {
     return ownDisk(given.error());
   }
   incoming.learned = true;

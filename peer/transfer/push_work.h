@@ -3,8 +3,8 @@
 // threads of PushReceiver, one a stripe.
 //
 //   next(stripe) --> a run of chunks, with the list of their hashes where it is unknown
-//     learn() the list; received() each chunk, which is verified, written, and then given on to
-//     other peers (partial_files.h); giveBack() what did not arrive
+//     learn() the list; received() each chunk, which is verified, written, and then served to
+//     other peers (partial_files.h); release() the chunks that did not arrive
 //
 // A file is published when it is complete and synced. What is incomplete is kept, so a push that is
 // repeated resumes.
@@ -57,7 +57,7 @@ class PushWork {
   // for the stripe, and hash what lies there already.
   Result<bool> wants(std::size_t stripe);
   Result<std::optional<Request>> next(std::size_t stripe);
-  void giveBack(std::size_t stripe, const Request& request);
+  void release(std::size_t stripe, const Request& request);
 
   const wire::PushFile& fileOf(const Request& request) const {
     return schedule_.file(request.file);
@@ -95,7 +95,7 @@ class PushWork {
   PartialFiles& store_;
   const std::stop_token stop_;
   const std::function<void()> changed_;
-  std::vector<std::shared_ptr<PartialFile>> partial_;  // of each file: what is given on
+  std::vector<std::shared_ptr<PartialFile>> partial_;  // of each file: what other peers may fetch
   std::atomic<std::uint64_t> receivedBytes_{0};
 
   std::mutex opening_;

@@ -4,7 +4,8 @@
 //   pace = {&limit, interrupter.token()};
 //   while (left > 0) left -= sendSome(pace.take(left));
 //
-// RateBucket is the arithmetic, on its caller's clock. Only RateLimit is thread-safe.
+// One limit for all uploads and one for all downloads, owned by the peer's shell. RateBucket is the
+// arithmetic, on its caller's clock. Only RateLimit is thread-safe.
 #pragma once
 
 #include <atomic>

@@ -6,7 +6,8 @@
 //   auto folder = openFolderBeneath(downloads, name->folders(), true);   // made where missing
 //   ... openat(folder->get(), name->leaf().c_str(), O_NOFOLLOW …) ...
 //
-// Thread-safe (no state). Errors: `failed` for a name that cannot be used, `io` for the disk.
+// Used for every name under which a fetched or pushed file is saved. Thread-safe (no state).
+// Errors: `failed` for a name that cannot be used, `io` for the disk.
 #pragma once
 
 #include <functional>

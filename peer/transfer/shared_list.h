@@ -1,4 +1,5 @@
-// Asks a peer for the list of what it shares, page after page. Blocks; any thread.
+// Asks a peer for the list of what it shares, page after page. Called by the commands `list` and
+// `get DIR/` (peer/shell). Blocks; any thread.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // The seam between serving bytes and deciding what is shared: what a server (transfer_server.h)
-// asks for the files that it serves. Implemented by the share (peer/shell) and for pushes
-// (push_server.h).
+// asks for the files that it serves. Implemented by ShareSource (peer/shell) and, for
+// pushes, by PushedFiles (push_server.h).
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// Removes incomplete files that nobody resumes: a fetch that was given up would otherwise keep its
-// space for ever.
+// Removes incomplete files that are not resumed: an abandoned fetch would otherwise keep its space.
+// Called once, when the peer starts.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,6 @@
-// Where a fetched or pushed file goes, what is there already, and where its part lies meanwhile.
-// Holds the user's folder open. One thread uses it. Blocks on the disk.
+// Where a fetched or pushed file is saved, what is there already, and where its part lies until
+// then. Used by Downloader, fetchMany() and PushWork. Holds the user's folder open. One thread uses
+// it. Blocks on the disk.
 #pragma once
 
 #include <cstdint>

@@ -2,7 +2,8 @@
 // (upload_slots.h). What is served is decided by a FileSource, and what happens to chunks that are
 // not here yet by a ServePolicy (upload.h).
 //
-// Thread-safe. serve() never blocks.
+// The event loop hands it the connections whose Hello said `transfer` (peer/shell). Thread-safe.
+// serve() never blocks.
 #pragma once
 
 #include <cstddef>

@@ -7,7 +7,8 @@
 // failure. With `wait` the asker gets a sign of life (Waiting) every `waiting` until the chunk
 // arrives; only lists of hashes and chunks are served then, because the askers take a push.
 //
-// Threads: serve() is called by one thread at a time, status() by any.
+// Made by TransferServer for each connection. serve() is called by one thread of UploadSlots at a
+// time, status() by any.
 #pragma once
 
 #include <atomic>
@@ -41,7 +42,7 @@ struct UploadCounters {
   std::atomic<std::uint64_t> bytes = 0;  // of files
 };
 
-// The file of which an asker was given bytes last.
+// The file of which bytes were sent to an asker last.
 struct UploadStatus {
   std::string name;
   std::string to;  // the asker's address

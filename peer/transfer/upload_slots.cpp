@@ -86,7 +86,7 @@ Result<bool> UploadSlots::converse(Asker& asker) {
   if (!asker.conversation) asker.conversation = begin_(*asker.stream, interrupter_.token());
   const TimePoint begun = Clock::now();
   return asker.conversation->serve([&](bool idle) {
-    if (options_.queue == 0) return false;  // nobody waits for the slot
+    if (options_.queue == 0) return false;  // no asker waits for the slot
     if (!idle && Clock::now() - begun < options_.turn) return false;
     const std::lock_guard lock(mutex_);
     return !queue_.empty();
@@ -97,16 +97,16 @@ Result<bool> UploadSlots::converse(Asker& asker) {
 void UploadSlots::keepQueue() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
-    // Those for whom a slot is free are about to be served.
+    // The first askers, as many as there are free slots, are about to be served.
     const std::size_t free = slots_.size() - serving_;
     for (std::size_t i = free; i < queue_.size();) {
       auto& stream = *queue_[i].stream;
-      // An asker that has bytes of ours to read yet has its sign of life already.
+      // An asker that has not read all that was sent needs no further sign of life.
       if (!stream.isWritable() || stream.tryWrite(waitingFrame(i - free + 1))) {
         ++i;
         continue;
       }
-      // It is gone, or reads nothing; half a frame may have left, so nothing more can be said.
+      // It is gone, or reads nothing. Half a frame may have been sent, so the connection ends.
       queue_.erase(queue_.begin() + static_cast<std::ptrdiff_t>(i));
     }
     if (queue_.size() > free) {

@@ -5,7 +5,7 @@
 //      +------- turn is over -----+
 //
 // An asker that finds no free slot waits in a queue of bounded length and is told its position. An
-// asker that finds the queue full is told `busy`. While others wait, a slot is given for a turn
+// asker that finds the queue full is told `busy`. While others wait, a slot is granted for a turn
 // only; then its connection goes to the end of the queue.
 //
 // Threads: one a slot, started when first needed, and one that tells the askers in the queue their
@@ -13,7 +13,8 @@
 // do the work. stop(), which the destructor calls, interrupts threads that wait for a stream, and
 // joins all.
 //
-// Thread-safe. serve() never blocks, so the event loop may call it.
+// Used by TransferServer, of the share and of pushes. Thread-safe. serve() never blocks, so the
+// event loop may call it.
 #pragma once
 
 #include <condition_variable>

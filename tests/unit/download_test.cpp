@@ -121,7 +121,7 @@ class Simulation {
     source.sending.erase(source.sending.begin(),
                          source.sending.begin() + static_cast<std::ptrdiff_t>(arrived));
     if (!stopped && source.cut && source.cut->first <= now) {
-      download_.giveBack(id, source.cut->second);
+      download_.release(id, source.cut->second);
       source.cut.reset();
     }
     while (const auto range = download_.next(id, atSeconds(now))) {
@@ -195,7 +195,7 @@ TEST_CASE("only the only source is put to a trial") {
   CHECK(download.deliver(kAlice, chunk(1), true, at(200ms)) == Verdict::fresh);
   CHECK(download.deliver(kAlice, chunk(2), true, at(300ms)) == Verdict::fresh);
   CHECK(download.next(kAlice, at(400ms)) == ChunkRange{chunk(kTried + 4), 3, false});
-  download.giveBack(kAlice, {chunk(6), kTried - 6});
+  download.release(kAlice, {chunk(6), kTried - 6});
   CHECK(download.map().askedOf(kAlice).size() == 3 + 3);
   for (std::uint32_t i = 0; i < 4; ++i) {
     CHECK(download.deliver(kBob, chunk(kTried + i), true, at(400ms)) == Verdict::fresh);

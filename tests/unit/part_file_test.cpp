@@ -92,7 +92,7 @@ TEST_CASE("a part is open once: a second fetch of the root is refused, or leaves
   CHECK_FALSE(created->has_value());
 }
 
-TEST_CASE("chunks are given on once they are written, and the whole file once it is published") {
+TEST_CASE("chunks are served once they are written, and the whole file once it is published") {
   TemporaryFolder incoming;
   const std::string content = randomContent(2 * limits::kChunkBytesMin, 4);
   const auto plan = planOf(content);
@@ -102,7 +102,7 @@ TEST_CASE("chunks are given on once they are written, and the whole file once it
   const auto held = part->begin(plan, {});
   REQUIRE(held.ok());
   const auto partial = std::make_shared<PartialFile>(plan.root, content.size(), "f");
-  REQUIRE(part->giveOn(partial, *held).ok());
+  REQUIRE(part->reportTo(partial, *held).ok());
   CHECK_FALSE(partial->holds(1));
   REQUIRE(part->write(1, bytesOf(plan, content, 1)).ok());
   CHECK(partial->holds(1));

@@ -89,7 +89,7 @@ class Sent {
   PreparedPush prepared_;
 };
 
-// One that takes, gives on what it has, and writes down what it is told.
+// A peer that receives, serves what it has, and records its events.
 class Taker {
  public:
   explicit Taker(const Sent& sent, const std::string& id = "taker") : host(id), sent_(sent) {}
@@ -232,7 +232,7 @@ TEST_CASE("what is dealt anew is asked for again in its order, whoever was asked
       asked.insert((*request)->first);
     }
     CHECK(asked == std::set{pair, pair + 1});
-    work.giveBack(0, **before);  // too late: others were asked for these
+    work.release(0, **before);  // too late: others were asked for these
   }
 }
 

@@ -177,7 +177,7 @@ class Swarm {
       const Upload upload = peer.uploads.front();
       peer.uploads.pop_front();
       if (upload.trial && now > upload.trial->value_or(now) + kTrial) {
-        peers_[upload.to]->download.giveBack(SourceId{index}, {upload.chunk, 1});
+        peers_[upload.to]->download.release(SourceId{index}, {upload.chunk, 1});
         continue;
       }
       if (upload.trial && !*upload.trial) *upload.trial = now;

@@ -1,5 +1,5 @@
-// The schedules of a batch and of a push, the table of a fetch's sources' plans: cores, so without
-// sockets, files or clocks.
+// The schedules of a batch and of a push, and the assembly of a plan: cores, so without sockets,
+// files or clocks.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -131,7 +131,7 @@ TEST_CASE("what did not arrive is asked for again, unless it was dealt anew in b
   const auto request = schedule.next(0);
   REQUIRE(request);
   CHECK(schedule.obtained(0, 1));
-  schedule.giveBack(0, *request);
+  schedule.release(0, *request);
   auto again = schedule.next(0);
   REQUIRE(again);
   CHECK(again->list);
@@ -141,7 +141,7 @@ TEST_CASE("what did not arrive is asked for again, unless it was dealt anew in b
   REQUIRE(schedule.deal(2));
   const auto dealt = schedule.next(0);
   REQUIRE(dealt);
-  schedule.giveBack(0, *again);  // of the deal before: others were asked for it since
+  schedule.release(0, *again);  // of the deal before: others were asked for it since
   CHECK(dealt->first == 0);
   const auto next = schedule.next(0);
   REQUIRE(next);

@@ -28,7 +28,7 @@ std::shared_ptr<PartialFile> partOf(const Share& share, const wire::FileEntry& i
   return file;
 }
 
-// A peer that fetches files itself and gives on what it has of them.
+// A peer that fetches files itself and serves what it has of them.
 class PartialPeer {
  public:
   explicit PartialPeer(std::string id)
@@ -146,7 +146,7 @@ TEST_CASE("a holder of parts is asked for those, and for more once it has more")
   }
 }
 
-TEST_CASE("what is fetched is given on meanwhile, and no longer when that has ended") {
+TEST_CASE("what is being fetched is served, until the fetch has ended") {
   HolderPeer whole("s1");
   const auto content = randomContent(6 * kChunk, 4);
   const auto info = whole.share.add("f", content);

@@ -11,7 +11,8 @@
 // Invariant: no holder is asked for more than limits::kManyAhead files, nor for another one while
 // limits::kManyAheadBytes are on their way from it.
 //
-// Does no I/O. Not thread-safe. O(1) amortised a file and holder.
+// Does no I/O. Not thread-safe: fetchMany() calls it under a mutex. O(1) amortised a file and
+// holder.
 #pragma once
 
 #include <cstddef>

@@ -12,9 +12,9 @@
 // - A source that sent a wrong chunk is barred: it is never asked for anything again. A damaged
 //   disk or a liar would otherwise starve the healthy sources.
 //
-// Does no I/O and reads no clock. Not thread-safe. assign() is O(log asked) amortised for sources
-// that hold everything, and O(chunks) for those that hold parts, as is assignRarest(); memory is a
-// byte a chunk, and an entry for each chunk that is asked for.
+// Does no I/O and reads no clock. Not thread-safe: its owner guards it. assign() is O(log asked)
+// amortised for sources that hold everything, and O(chunks) for those that hold parts, as is
+// assignRarest(); memory is a byte a chunk, and an entry for each chunk that is asked for.
 #pragma once
 
 #include <cstddef>
@@ -63,7 +63,7 @@ enum class Verdict {
   fresh,      // held from now on: write it
   duplicate,  // right, but another source was faster: drop it
   wrong,      // the hash did not match: the source is barred
-  unasked,    // nobody asked that source for this chunk: a protocol error of the source
+  unasked,    // that source was not asked for this chunk: a protocol error of the source
 };
 
 class ChunkMap {
@@ -88,7 +88,7 @@ class ChunkMap {
   bool assignAgain(SourceId source, ChunkIndex chunk);
 
   Verdict deliver(SourceId source, ChunkIndex chunk, bool hashRight);
-  // A verified chunk is here, whoever sent it: no source is expected to deliver it any more. False
+  // A verified chunk is here, from any source. No source is expected to deliver it any more. False
   // if it was held before.
   bool obtain(ChunkIndex chunk);
   // It left, or stalls: chunks that only it was asked for are missing again.

@@ -2,8 +2,8 @@
 //
 // ChunkPlan is a value. A plan that a peer sent is trusted only after matches() returned true.
 // ChunkListParts assembles a plan from the parts in which a peer sends it, and checks each part.
-// Pure functions and values: any thread may use its own. Nothing fails or allocates more than
-// limits::kFileChunks hashes.
+// Used by fetches, pushes and journals. Pure functions and values: any thread may use its own.
+// Nothing fails or allocates more than limits::kFileChunks hashes.
 #pragma once
 
 #include <cstdint>

@@ -146,7 +146,7 @@ std::size_t Download::room(SourceId source, const Source& state, TimePoint now) 
     return static_cast<std::size_t>(
         std::clamp(chunksPerSecond * time + 1, 2.0, static_cast<double>(limits::kAskedPerSource)));
   };
-  // The chunks that it will not begin within its trial will be given back.
+  // The chunks that it will not begin within its trial will be released.
   std::size_t coming = asked;
   if (state.trialChunks > 0) {
     const double time = std::max(inSeconds(state.trialEnds - now), 0.0);
@@ -164,7 +164,7 @@ std::size_t Download::room(SourceId source, const Source& state, TimePoint now) 
   return wanted > coming ? std::min(wanted - coming, limits::kAskedPerSource - asked) : 0;
 }
 
-void Download::giveBack(SourceId source, const ChunkRange& chunks) {
+void Download::release(SourceId source, const ChunkRange& chunks) {
   if (const auto found = sources_.find(source); found != sources_.end()) {
     found->second.trialChunks = 0;
   }

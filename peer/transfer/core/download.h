@@ -21,9 +21,9 @@
 // Invariants: those of ChunkMap; a source is never asked for more than kAskedPerSource chunks, nor
 // more than kAskersPerChunk sources for one chunk.
 //
-// Does no I/O and reads no clock: the caller says what happened and when. Not thread-safe. next()
-// is O(sources) and as ChunkMap::assign, or assignRarest, for each chunk; in the end game
-// O(n log n) in the chunks that are asked for.
+// Does no I/O and reads no clock: the caller says what happened and when. Not thread-safe:
+// FetchWork calls it under its mutex. next() is O(sources) and as ChunkMap::assign, or
+// assignRarest, for each chunk; in the end game O(n log n) in the chunks that are asked for.
 #pragma once
 
 #include <chrono>
@@ -80,7 +80,7 @@ class Download {
   // `arrived`: when its last byte arrived. Chunks may be delivered in any order.
   Verdict deliver(SourceId source, ChunkIndex chunk, bool hashRight, TimePoint arrived);
   // The rest of its trial, which the source will not send.
-  void giveBack(SourceId source, const ChunkRange& chunks);
+  void release(SourceId source, const ChunkRange& chunks);
   // The source said, in place of a chunk, that it cannot serve the file, or broke the protocol.
   void bar(SourceId source);
 

@@ -88,7 +88,7 @@ std::optional<PushSchedule::Request> PushSchedule::next(std::size_t stripe) {
   return request;
 }
 
-void PushSchedule::giveBack(std::size_t stripe, const Request& request) {
+void PushSchedule::release(std::size_t stripe, const Request& request) {
   File& file = files_[request.file];
   if (request.deal != deals_ || !file.chunks) return;
   for (std::uint64_t chunk = request.first; chunk < request.first + request.count; ++chunk) {

@@ -11,7 +11,8 @@
 //
 // Invariants: those of ChunkMap; a stripe is asked only for chunks that belong to it.
 //
-// Does no I/O. Not thread-safe. next() costs O(files open), and O(1) amortised for each chunk.
+// Does no I/O. Not thread-safe: PushWork calls it under its mutex. next() costs O(files open), and
+// O(1) amortised for each chunk.
 #pragma once
 
 #include <array>
@@ -54,7 +55,7 @@ class PushSchedule {
   // Asks the stripe for a run of chunks. Nothing when wants() is false.
   std::optional<Request> next(std::size_t stripe);
   // What of the request has not arrived is missing again. Ignored after a later deal.
-  void giveBack(std::size_t stripe, const Request& request);
+  void release(std::size_t stripe, const Request& request);
 
   // --- files
   // The next file to open, when this stripe has nothing to do and not too many files are open.
@@ -64,7 +65,7 @@ class PushSchedule {
   void alreadyThere(std::size_t place);
   // The list of hashes is known. `held`: chunks of an earlier run, which are on the disk.
   void learned(std::size_t place, std::span<const std::uint64_t> held);
-  // A verified chunk was written, whoever sent it. Returns whether it is new.
+  // A verified chunk was written, from any source. Returns whether it is new.
   bool obtained(std::size_t place, std::uint64_t chunk);
   // Whether all chunks of an open file are held.
   bool isComplete(std::size_t place) const;

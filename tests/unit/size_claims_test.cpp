@@ -1,7 +1,7 @@
-// What is said of a root by those who lie about its size, or about who holds it.
+// A root whose size, or whose holders, some peers lie about.
 #include <doctest/doctest.h>
 
-#include "peer/transfer/said_sizes.h"
+#include "peer/transfer/size_claims.h"
 #include "tests/unit/transfer_fixture.h"
 
 using namespace espalier;

@@ -1,4 +1,4 @@
-#include "peer/transfer/said_sizes.h"
+#include "peer/transfer/size_claims.h"
 
 #include <algorithm>
 #include <atomic>

@@ -1,7 +1,7 @@
 // Finds out which size a root has when holders, or peers that speak for them, claim different ones.
 // At most one is right, and only the whole file proves which. Therefore each endpoint is asked
 // itself, once: what other peers claimed about it no longer counts, and a liar has only one size an
-// endpoint.
+// endpoint. Called by Downloader.
 #pragma once
 
 #include <cstdint>
