@@ -15,8 +15,8 @@
 //
 // Thread rule: one thread calls read(); any thread calls the rest. Only the editor's own thread
 // touches the terminal. If the terminal takes nothing (Ctrl-S), that thread and callers of print()
-// block, nobody else. Notices are queued, at most limits::kNoticesQueued; the number of those lost
-// is printed. close() ends the thread all the same; a file or a pipe has limits::kControlGrace to
+// block, and no others. Notices are queued, at most limits::kNoticesQueued; the number of lost ones
+// is printed. close() also ends a blocked thread. A file or a pipe has limits::kControlGrace to
 // take what was printed before.
 //
 // Control characters in what is printed are escaped. One terminal, one editor.

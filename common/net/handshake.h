@@ -51,7 +51,7 @@ class HelloHandler final : public ConnectionHandler {
     std::vector<wire::Purpose> purposes;  // others are refused
     std::string refusal;                  // with this sentence
   };
-  // The owner answers: sendWelcome(), or whoever takes the detached stream does.
+  // The owner answers by sendWelcome(), or detaches the stream, whose new owner answers.
   using Greeted = std::function<void(FramedConnection&, const wire::Hello&)>;
 
   HelloHandler(Service service, Greeted greeted);

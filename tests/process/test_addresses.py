@@ -42,7 +42,7 @@ def has_v6():
 TWOFOLD = "127.0.0.1 localhost\n::1 twofold\n127.0.0.1 twofold\n"
 
 
-@case("a name with two addresses leads to whichever answers, for links and transfers")
+@case("of a name's two addresses the one that answers is used, for links and transfers")
 def _(network):
     may = with_files(network, hosts=TWOFOLD)
     if may is None:
@@ -115,7 +115,7 @@ def _(network):
     network.peers.clear()
 
 
-@case("a metaserver listens on a name, and shares its port with nobody")
+@case("a metaserver listens on a name, and does not share its port")
 def _(network):
     network.restart_metaserver("localhost:0")
     port = network.address.rsplit(":", 1)[1]
@@ -124,7 +124,7 @@ def _(network):
     network.start_peers(2, "--listen", "localhost")
 
 
-@case("a peer that announces another host than it comes from is told so, with both addresses")
+@case("a peer that announces another host than its source address warns, with both addresses")
 def _(network):
     network.start_metaserver()
     network.start_peer("s1", "--advertise", "192.0.2.9").expect_log(
@@ -134,7 +134,7 @@ def _(network):
     assert "announces itself" not in silent.log, silent.log
 
 
-@case("a peer that can't be reached at the address that it comes from is told so")
+@case("a peer that cannot be reached at its source address warns")
 def _(network):
     network.start_metaserver()
     reached = network.start_peer("s1", "--listen", "127.0.0.1")
@@ -145,7 +145,7 @@ def _(network):
     assert network.metaserver.alive and "cannot connect" not in reached.log, reached.log
 
 
-@case("the metaserver dials back no other host than the one a peer comes from")
+@case("the metaserver dials back only the source host of a peer")
 def _(network):
     network.start_metaserver()
     network.start_peers(1)
@@ -208,7 +208,7 @@ def _(network):
     assert codes == {0, 74}, codes
 
 
-@case("a peer that is out of threads refuses what it can't serve, and goes on")
+@case("a peer that is out of threads refuses what it cannot serve, and goes on")
 def _(network):
     if os.geteuid() != 0:
         print("        left out: only root may become another user")

@@ -20,7 +20,7 @@ def shares(network, **files):
         network.wait_indexed(name)
 
 
-@case("get of a glob brings all of 300 matches at one holder, and a folder, too")
+@case("get of a glob fetches all of 300 matches at one holder, and so does a folder")
 def _(network):
     many = {f"many/{number:03}.txt": b"%d\n" % number for number in range(300)}
     shares(network, s1={**many, "other.bin": b"x"}, s2={}, s3={})
@@ -36,7 +36,7 @@ def _(network):
     assert code == 0 and told[0]["more"] >= 100, (code, told[0].get("more"))
 
 
-@case("get while a holder does not answer is partly done, and names who is missing")
+@case("get while a holder does not answer is partly done, and names the missing peer")
 def _(network):
     shares(network, s1={"a.log": b"a\n"}, s2={}, s3={"b.log": b"b\n"})
     network.peers["s3"].send(signal.SIGSTOP)
@@ -131,7 +131,7 @@ def fetch_that_is_cut(network, change):
     return fetch.returncode, out
 
 
-@case("a file that is cut short or written while it is served has changed: its holder is not called a liar")
+@case("a file that is truncated or written while it is served is reported as changed, not as a false chunk")
 def _(network):
     data = noise(24 << 20, 3)
     shares(network, s1={"large.bin": data}, s2={})
@@ -146,7 +146,7 @@ def _(network):
     assert code == 1 and "changed" in out and "damaged" not in out, (code, out)
 
 
-@case("where one holder's file changes while it is served, another one's serves")
+@case("if one holder's file changes while it is served, another holder serves it")
 def _(network):
     data = noise(24 << 20, 5)
     shares(network, s1={"large.bin": data}, s2={}, s3={"large.bin": data})

@@ -2,8 +2,8 @@
 """Peers join, leave, are killed and are stopped all the time, while the metaserver is killed and started again.
 
 ESPALIER_TEST_SEED=N replays a seed; ESPALIER_TEST_SEEDS=K runs K of them, ESPALIER_TEST_PEERS=N with more or fewer
-peers. What a seed decides is who does what and when; the machine decides what happens meanwhile, so a seed that failed
-may have to be run more than once.
+peers. The seed determines which peer does what and when. The timing of the machine varies, so a seed that failed may
+have to be run more than once.
 """
 import os
 import random
@@ -145,7 +145,7 @@ for each in range(SEEDS):
         churn(network, seed)
 
 
-@case("while a restarted metaserver waits for a peer that is gone, topo.txt is as before, whoever comes")
+@case("while a restarted metaserver waits for a peer that has died, topo.txt is unchanged by joiners")
 def _(network):
     network.start_metaserver()
     network.start_peers(6)

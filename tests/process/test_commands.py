@@ -90,7 +90,7 @@ def _(network):
     assert not (network.folder / "topo.txt").exists() and not (network.folder / ".metaserver").exists()
 
 
-@case("TOTAL that is no number exits with 64")
+@case("a TOTAL that is not a number exits with 64")
 def _(network):
     for total in ("0", "-1", "five", "5 6"):
         code, _, log = network.run(network.program("peer"), "--id", "s1", *total.split(" "))
@@ -175,7 +175,7 @@ def _(network):
     assert network.peers["s2"].alive
 
 
-@case("Ctrl-C while -e joins or waits in a peer of its own: exit code 130, and nothing of it stays")
+@case("Ctrl-C while -e joins or waits in a peer of its own: exit code 130, and no process or socket is left")
 def _(network):
     two(network)
     network.fill_share("s3", {})
@@ -233,7 +233,7 @@ def _(network):
     assert terminal.end() == 0
 
 
-@case("Ctrl-C during a search ends it with what there is, and its exit code is 130")
+@case("Ctrl-C during a search ends it with the results so far and exit code 130")
 def _(network):
     network.start_metaserver()
     network.start_peers(3)
@@ -261,7 +261,7 @@ def _(network):
     assert (told[0]["searched"], told[0]["peers"], told[0]["missing"]) == (2, 3, ["s3"]), told
 
 
-@case("Ctrl-C while a file is fetched keeps what has come, and the next get goes on with it")
+@case("Ctrl-C while a file is fetched keeps the received chunks, and the next get continues")
 def _(network):
     network.start_metaserver()
     network.start_peer("s1", files={})

@@ -59,7 +59,7 @@ def started(network, name, command, **streams):
         return start(network, *command, stdin=typed, **streams)
 
 
-@case("a reader that takes its time gets everything, also through a pipe that does not block")
+@case("a slow reader gets everything, also through a non-blocking pipe")
 def _(network):
     many(network)
     for name, command in ways(network).items():
@@ -86,7 +86,7 @@ def pipe_is_full(reading):
     return int.from_bytes(size, sys.byteorder) > 60_000
 
 
-@case("what can't be written is exit code 74 and a sentence: a full disk, a pipe without a reader, no output at all")
+@case("a failed write is exit code 74 and a sentence: a full disk, a pipe without a reader, a closed output")
 def _(network):
     many(network)
     commands = ways(network)
@@ -114,7 +114,7 @@ def _(network):
     assert network.peers["s1"].alive and network.metaserver.alive
 
 
-@case("a file that may not grow is an error, not the end by a signal")
+@case("a file at its size limit is an error, not a signal")
 def _(network):
     many(network)
     limited = ["bash", "-c", 'ulimit -f 8; exec "$@" > out', "bash"]
@@ -122,7 +122,7 @@ def _(network):
     assert code == 74 and "File too large" in log, (code, log)
 
 
-@case("a log that can't be written does not end a service, and status tells of it")
+@case("a log that cannot be written does not end a service, and status reports it")
 def _(network):
     with open("/dev/full", "wb") as full:
         network.start_metaserver()
@@ -175,7 +175,7 @@ def _(network):
     assert told[0]["error"] == {"code": 74, "message": "the peer ended while the command ran"}, told
 
 
-@case("a peer that is stopped: exit code 75 and a sentence, however many ask; a command may take its time")
+@case("a peer that is stopped: exit code 75 and a sentence for any number of clients; a long command is no stop")
 def _(network):
     process = waiting_get(network)
     begun = time.monotonic()
@@ -254,7 +254,7 @@ def _(network):
         ended(network, reading)
 
 
-@case("what was ignored at the start stays ignored: nohup, and a shell's background jobs")
+@case("signals that are ignored at the start stay ignored: nohup, and a shell's background jobs")
 def _(network):
     one(network)
     network.fill_share("s2", {})
@@ -312,7 +312,7 @@ def _(network):
     assert network.metaserver.end() == 0 and "nobody reads from the pipe ./pipe" in network.metaserver.log
 
 
-@case("a get replaces nothing but files: a device, a link and a pipe are left alone, also with --force")
+@case("a get replaces only files: a device, a link and a pipe are left alone, also with --force")
 def _(network):
     one(network)
     network.start_peer("s2", files={})
@@ -375,7 +375,7 @@ def _(network):
     assert code == 78 and "ESPALIER_DOWNLOADS: ~bob" in log, (code, log)
 
 
-@case("paths that are no UTF-8, and a folder that is gone, through a running peer")
+@case("paths that are not UTF-8, and a removed folder, through a running peer")
 def _(network):
     one(network)
     network.start_peer("s2", files={})

@@ -88,7 +88,7 @@ def _(network):
     assert network.peers["s2"].alive, network.peers["s2"].log
 
 
-@case("a peer that falls silent is gone, and comes back when it wakes up")
+@case("a stopped peer is removed, and comes back when it continues")
 def _(network):
     network.start_metaserver()
     network.start_peers(5)
@@ -99,7 +99,7 @@ def _(network):
     network.wait_for_tree_by_peers(names(5))
 
 
-@case("a root that falls silent is gone, and comes back when it wakes up")
+@case("a stopped root is removed, and comes back when it continues")
 def _(network):
     network.start_metaserver()
     network.start_peers(5)
@@ -142,7 +142,7 @@ def _(network):
     assert network.topo_path.read_bytes() == before
 
 
-@case("a peer that died while the metaserver was down is not waited for by all")
+@case("a peer that died while the metaserver was down does not delay the others")
 def _(network):
     network.start_metaserver()
     network.start_peers(5)
@@ -154,7 +154,7 @@ def _(network):
     network.wait_for_tree(names(6, ["s2"]))
 
 
-@case("without a metaserver the tree heals too, and topo.txt tells of it afterwards")
+@case("without a metaserver the tree heals, too, and topo.txt shows it afterwards")
 def _(network):
     network.start_metaserver()
     network.start_peers(6)
@@ -185,7 +185,7 @@ def _(network):
     wait_until(says_so, network.patience, lambda: f"the last snapshot: {network.command('s3', 'topo')}")
 
 
-@case("a peer that asks all the time is not taken for silent")
+@case("a peer that sends requests all the time does not count as silent")
 def _(network):
     network.start_metaserver()
     network.start_peers(3)
@@ -198,7 +198,7 @@ def _(network):
     network.peers["s3"].send(signal.SIGCONT)
 
 
-@case("whatif kill tells the very links that a kill leads to")
+@case("whatif kill shows exactly the links that a kill leads to")
 def _(network):
     network.start_metaserver()
     network.start_peers(7)

@@ -28,7 +28,7 @@ def _(network):
     assert (network.folder / "s5/big.bin").read_bytes() == data
 
 
-@case("what was fetched is served too, when the first holder is gone")
+@case("a fetched file is served, too, when the first holder has left")
 def _(network):
     five(network)
     assert network.command("s5", "get f3.txt")[0] == 0
@@ -38,7 +38,7 @@ def _(network):
     assert (network.folder / "s4/f3.txt").read_bytes() == b"ripe quince\n"
 
 
-@case("a file that nobody has is not found, by all: exit code 1")
+@case("a file without holders is not found after all have answered: exit code 1")
 def _(network):
     five(network)
     code, out, log = network.command("s5", "get f9.txt")
@@ -48,7 +48,7 @@ def _(network):
     assert told == [{"command": "get", "error": {"code": 1, "message": "f9.txt: not found (searched 5 of 5 peers)"}}]
 
 
-@case("find tells who has what, merged by root, with the most holders first")
+@case("find shows files with their holders, merged by root, most holders first")
 def _(network):
     five(network)
     code, told = network.json("s1", "find .txt")
@@ -137,7 +137,7 @@ def _(network):
     assert code == 0 and mine.read_bytes() == b"ripe quince\n", (out, log)
 
 
-@case("list tells what this peer and another one share")
+@case("list shows what this peer and another one share")
 def _(network):
     five(network)
     code, told = network.json("s1", "list s3")
@@ -151,7 +151,7 @@ def _(network):
     assert code != 0 and "error" in told[0], told
 
 
-@case("topo, peers and status tell of the network, as JSON and as text")
+@case("topo, peers and status show the network, as JSON and as text")
 def _(network):
     five(network)
     code, told = network.json("s2", "topo", "peers", "status")
@@ -211,7 +211,7 @@ def _(network):
     assert told[0]["command"] == "peers" and told[1]["error"]["code"] == 1, told
 
 
-@case("what cannot be meant exits with 64, an unreachable metaserver with 69")
+@case("impossible values exit with 64, an unreachable metaserver with 69")
 def _(network):
     network.start_metaserver()
     network.start_peers(1)
@@ -228,7 +228,7 @@ def _(network):
     assert code == 69 and f"no metaserver at {network.address}" in log, (code, out, log)
 
 
-@case("--help leads with examples, --version tells one line")
+@case("--help begins with examples, --version is one line")
 def _(network):
     for name in ("metaserver", "peer"):
         code, out, _ = network.run(network.program(name), "--help")
@@ -290,7 +290,7 @@ def _(network):
     assert code == 0 and (network.folder / "s2/large.bin").read_bytes() == data, (code, out, log)
 
 
-@case("get DIR/ fetches all that lies below it, also what a search does not name, and goes on after kill -9")
+@case("get DIR/ fetches all files below it, also those beyond a search's limit, and goes on after kill -9")
 def _(network):
     network.start_metaserver()
     files = {f"many/{i % 3}/f{i}": noise(1 + i * 7 % 9000, i) for i in range(1500)}

@@ -44,7 +44,7 @@ def memory_of(network, names):
     return {name: network.peers[name].peak_memory_bytes() for name in names}
 
 
-@case("a link that floods searches is slowed and told of; nobody is lost, and others find as before")
+@case("a link that floods searches is slowed down and logged; no peer is lost, and others search as before")
 def _(network):
     names = network_of(network, 4)
     before = memory_of(network, names)
@@ -62,7 +62,7 @@ def _(network):
         assert mallory.lost is None, mallory.lost
 
 
-@case("repeated and forged searches, answers that nobody asked for: ignored, and told once each")
+@case("repeated and forged searches, and unrequested answers, are ignored and logged once each")
 def _(network):
     names = network_of(network, 4)
     before = memory_of(network, names)
@@ -83,7 +83,7 @@ def _(network):
         assert len(told) < 20, told
 
 
-@case("patterns made to be slow, over names made for them: others are answered meanwhile")
+@case("patterns and names that are made to be slow: other searches are answered meanwhile")
 def _(network):
     names = network_of(network, 4, files={f"{'a' * 180}{number}": b"" for number in range(1000)})
     for name in names:
@@ -111,7 +111,7 @@ def garble(session, generator, prefix=b""):
     session.socket.close()
 
 
-@case("noise behind a Hello that was right, on every kind of connection: only that connection ends")
+@case("noise behind a valid Hello, on every kind of connection: only that connection ends")
 def _(network):
     names = network_of(network, 3)
     before = memory_of(network, names)
@@ -159,7 +159,7 @@ def _(network):
     assert network.run(network.program("metaserver"), "-e", "topo")[1] == "s1:\n"
 
 
-@case("a member that says nothing but heartbeats, and one that reads nothing, cost nobody a link")
+@case("a member that sends only heartbeats, and one that reads nothing, cost no other peer a link")
 def _(network):
     names = network_of(network, 3)
     before = memory_of(network, names)

@@ -37,7 +37,7 @@ def garbage(address, seed):
                 one.recv(4096)
 
 
-@case("garbage at the metaserver's port: peers still join, and nobody is lost")
+@case("garbage at the metaserver's port: peers still join, and none is lost")
 def _(network):
     network.start_metaserver()
     network.start_peers(3)
@@ -60,7 +60,7 @@ def _(network):
     assert network.topo_path.read_bytes() == before
 
 
-@case("three hundred connections that say nothing keep nobody out")
+@case("three hundred silent connections do not keep peers out")
 def _(network):
     network.start_metaserver()
     network.start_peers(2)
@@ -72,7 +72,7 @@ def _(network):
         network.wait_for_tree(["s1", "s2", "s3"])
 
 
-@case("connections that say nothing are closed after a while")
+@case("silent connections are closed after some time")
 def _(network):
     network.start_metaserver()
     network.start_peers(1)
@@ -83,7 +83,7 @@ def _(network):
                 pass
 
 
-@case("a wrong join word is refused: exit code 77, and nothing of it in topo.txt")
+@case("a wrong join word is refused: exit code 77, and topo.txt does not change")
 def _(network):
     network.start_metaserver("--join-word", "quince")
     network.start_peer("s1", "--join-word", "quince")
@@ -159,7 +159,7 @@ def _(network):
     network.wait_for_tree(["s1"])
 
 
-@case("a topo.txt that cannot be written is told once and does not stop the service")
+@case("a topo.txt that cannot be written is logged once and does not stop the service")
 def _(network):
     (network.folder / "gone").mkdir()
     network.start_metaserver("--topo", "gone/topo.txt")

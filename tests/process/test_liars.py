@@ -33,7 +33,7 @@ def saved(network, name):
             if path.is_file() and ".espalier" not in path.parts}
 
 
-@case("a get saves only what was asked for, whatever else a member offers")
+@case("a get saves only matching files, whatever else a member offers")
 def _(network):
     names = network_of(network, 3)
     payload = os.urandom(3 << 20)
@@ -61,7 +61,7 @@ def _(network):
         assert mallory.lost is None, mallory.lost
 
 
-@case("wrong hits and endpoints in the name of another peer hide none of its files")
+@case("false hits and endpoints in the name of another peer hide none of its files")
 def _(network):
     names = network_of(network, 6)
     data = (network.folder / "s6/f6.txt").read_bytes()

@@ -74,7 +74,7 @@ s2> stop
     wait_until(lambda: network.topo() == {}, network.patience, "an empty topo.txt")
 
 
-@case("five peers that join by hand stand in topo.txt as in the original, and all can ask")
+@case("five peers that join by hand are in topo.txt as in the original, and all can search")
 def _(network):
     network.start_metaserver()
     terminals = {"s1": join(network, "s1")}

@@ -34,7 +34,7 @@ def parts(network, name):
     return list((network.folder / name / ".espalier/incoming").glob("*.part"))
 
 
-@case("push hands a file to every peer: the bytes, the ledger, and a share that has it at once")
+@case("push sends a file to every peer: the bytes, the ledger, and the share that has it at once")
 def _(network):
     network_of(network, 5)
     data = noise(3_000_000, 1)
@@ -132,7 +132,7 @@ def _(network):
     assert code == 0 and states(told) == {"s1": "verified", "s3": "verified"}, told
 
 
-@case("a peer that is killed while it takes a push is routed around, and gets the rest when it is back")
+@case("a peer that is killed while it receives a push is bypassed, and gets the rest when it is back")
 def _(network):
     network_of(network, 5)
     data = noise(60_000_000, 8)
@@ -167,7 +167,7 @@ def _(network):
         assert (network.folder / name / "news.bin").read_bytes() == data, name
 
 
-@case("the sender may go as soon as another peer has everything, and any neighbour knows the ledger")
+@case("the sender may leave as soon as another peer has everything, and any neighbour knows the ledger")
 def _(network):
     network_of(network, 3)
     data = noise(400_000, 10)
@@ -197,7 +197,7 @@ def _(network):
     wait_until(lambda: network.json("s2", "push")[0] == 0, network.patience, "s2 to answer")
 
 
-@case("push without a file, or without a peer to push to, says so")
+@case("push without a file, or without another peer, is an error")
 def _(network):
     network_of(network, 1)
     network.fill_share("out", {"news.bin": b"news\n"})

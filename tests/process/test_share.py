@@ -92,7 +92,7 @@ def _(network):
     assert (network.folder / "s3/out/f").read_bytes() == b"f\n"
 
 
-@case("the state of a metaserver that starts in a shared folder is not shared, nor written")
+@case("the state of a metaserver that starts in a shared folder is neither shared nor written")
 def _(network):
     network.start_metaserver()
     network.start_peer("s1", files={"meta/notes.txt": b"notes\n", "f": b"f\n"})

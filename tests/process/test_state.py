@@ -115,7 +115,7 @@ def _(network):
         assert (state / name).read_bytes() == newer
 
 
-@case("a download that a newer version began is left alone")
+@case("a download of a newer version is left alone")
 def _(network):
     data = noise(LARGE, "large")
     network.start_metaserver()
@@ -148,7 +148,7 @@ def _(network):
         shutil.rmtree(network.folder / "s2")
 
 
-@case("a download whose journal is damaged goes on with what its part holds")
+@case("a download with a damaged journal continues with the chunks in its part")
 def _(network):
     data = noise(48 * 2 ** 20, "larger")  # it would all be requested at once
     network.start_metaserver()
@@ -166,7 +166,7 @@ def _(network):
     assert code == 0 and told[0]["received"] < 8 * 2 ** 20 + 300_000, told
 
 
-@case("damaged lines of a metaserver's state are told and kept aside, and the other peers are waited for")
+@case("damaged lines of a metaserver's state are reported and kept, and the other peers are awaited")
 def _(network):
     state = restore_fixture("metaserver", network.folder / ".metaserver")
     text = text_of(state / "network").replace("127.0.0.1:28102", "[x:28102") + "\x1b[31m\n"
@@ -242,7 +242,7 @@ def _(network):
     assert "can be written by others" in metaserver_refused(network, "--state", "./theirs")
 
 
-@case("another user's control server gets no command and is not believed, and its socket is replaced")
+@case("another user's control server gets no command, its answers are ignored, and its socket is replaced")
 def _(network):
     if os.geteuid() != 0:
         print("        left out: only root can become another user")
@@ -346,7 +346,7 @@ def _(network):
     network.wait_for_tree(["s1"])
 
 
-@case("a share that is gone with its state is not made again by its peer, and works when it is back")
+@case("a removed share is not made again by its peer, and works when it is back")
 def _(network):
     network.start_metaserver()
     network.start_peer("s1")

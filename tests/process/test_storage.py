@@ -9,7 +9,7 @@ import time
 from espalier_process import case, file_root, main, noise, text_of, wait_until
 
 
-@case("a full disk at topo.txt is told once and does not stop the service")
+@case("a full disk at topo.txt is logged once and does not stop the service")
 def _(network):
     disk = network.small_disk("disk", "64k")
     if disk is None:
@@ -39,7 +39,7 @@ def _(network):
     assert network.metaserver.end() == 0
 
 
-@case("a full disk at the downloads exits with 74, keeps nothing half, and the peer goes on")
+@case("a full disk at the downloads exits with 74, leaves no partial file, and the peer goes on")
 def _(network):
     disk = network.small_disk("disk", "2m")
     if disk is None:
@@ -60,7 +60,7 @@ def _(network):
     assert code == 0 and (network.folder / "large.bin").read_bytes() == data, (code, out, log)
 
 
-@case("where nothing may be written, get exits with 74 and says so")
+@case("without write permission get exits with 74 and says so")
 def _(network):
     network.start_metaserver()
     network.start_peer("s1")
@@ -76,7 +76,7 @@ def _(network):
     assert not list((network.folder / "locked").iterdir())
 
 
-@case("what may not be read is not shared, and told; the rest is")
+@case("unreadable files are not shared, and reported; the rest is shared")
 def _(network):
     network.start_metaserver()
     folder = network.fill_share("s1", {"open.txt": b"open\n", "closed.txt": b"closed\n", "cellar/deep.txt": b"deep\n"})
@@ -91,7 +91,7 @@ def _(network):
     os.chmod(folder / "cellar", 0o755)
 
 
-@case("a state folder that may not be written exits with 74 and says what helps")
+@case("a state folder without write permission exits with 74 and a hint")
 def _(network):
     network.start_metaserver()
     folder = network.fill_share("s1")
@@ -102,7 +102,7 @@ def _(network):
     del network.peers["s1"]
 
 
-@case("a share that disappears and comes back: nothing is served meanwhile, and the peer stays")
+@case("a share that disappears and comes back: nothing is served meanwhile, and the peer stays a member")
 def _(network):
     network.start_metaserver()
     network.states["s1"] = "state1"  # or it would disappear with the share

@@ -63,7 +63,7 @@ def _(network):
     assert "s2" in sources["s3"] or "s3" in sources["s2"], sources
 
 
-@case("a download is paused, goes on where it was, and keeps to a rate that is changed meanwhile")
+@case("a download is paused and resumed, and follows a rate that is changed meanwhile")
 def _(network):
     two(network, "--upload-rate", "1M")
     started = in_background(network, "s2", "get film.bin")
@@ -86,7 +86,7 @@ def _(network):
     assert transfers(network, "s2") == []
 
 
-@case("a cancelled download ends with 130, and the next get goes on from what came")
+@case("a cancelled download ends with 130, and the next get continues it")
 def _(network):
     two(network, "--upload-rate", "1M")
     started = in_background(network, "s2", "get film.bin")
@@ -126,7 +126,7 @@ def _(network):
         assert (network.folder / "s2" / name).read_bytes() == data, name
 
 
-@case("a limit holds what is fetched up, and wrong rates are refused")
+@case("a limit slows a download down, and wrong rates are refused")
 def _(network):
     two(network)
     assert network.command("s2", "limit download 10K")[0] == 0  # twenty minutes for the file
@@ -142,7 +142,7 @@ def _(network):
     assert alone[0] == 64, alone
 
 
-@case("with & a command goes on in the background, and the prompt is there for others")
+@case("with & a command runs in the background, and the prompt takes others")
 def _(network):
     network.start_metaserver()
     network.start_peer("s1", "--upload-rate", "1M", files={"film.bin": noise(12 * MIB, 1)})

@@ -55,7 +55,7 @@ def server(network, *replies):
         listener.close()
 
 
-@case("a server that is no metaserver, or one of another version: exit code 76 and a sentence")
+@case("a server that is not a metaserver, or has another version: exit code 76 and a sentence")
 def _(network):
     network.start_metaserver()
     network.start_peers(1)
@@ -73,7 +73,7 @@ def _(network):
         assert code == 76 and f"what answers at {address} is no metaserver of this version" in log, (replies, code, log)
 
 
-@case("a metaserver that accepts and says nothing is out of reach after a while: exit code 69")
+@case("a metaserver that accepts and is silent counts as out of reach: exit code 69")
 def _(network):
     network.fill_share("s1")
     with server(network) as address:
@@ -92,7 +92,7 @@ def decay(path):
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-@case("a file that changed while its holder was away, size and time put back, is not delivered as what it was")
+@case("a file that changed while its holder was away, size and time restored, is not delivered as the old one")
 def _(network):
     network.start_metaserver()
     network.start_peers(3)

@@ -29,7 +29,7 @@ def _(network):
     network.wait_for_tree(["s1", "s2"])
 
 
-@case("a headless peer that waits at a restarted metaserver joins although that is killed twice meanwhile")
+@case("a headless peer that waits at a restarted metaserver joins although it is killed twice meanwhile")
 def _(network):
     network.start_metaserver()
     network.start_peers(1)
@@ -63,7 +63,7 @@ def _(network):
         assert time.monotonic() - begun < 5, peer.log
 
 
-@case("a headless peer waits, too, for the name of its metaserver to be found")
+@case("a headless peer also waits until the name of its metaserver can be looked up")
 def _(network):
     network.address = "metaserver.invalid:5000"
     peer = network.start_peer("s1")

@@ -317,7 +317,7 @@ ONCE_ONLY = {
                                           r"\bthreads?_?\.emplace_back\(\s*\["),
                                "a thread that the system may not have: startThread() of common/base/thread.h"),
     "common/net/resolver.cpp": (re.compile(r"\b(getaddrinfo|gethostbyname\w*|hostByName)\s*\("),
-                                "a look-up that nobody can interrupt: common/net/resolver.h"),
+                                "a look-up that cannot be interrupted: common/net/resolver.h"),
 }
 
 

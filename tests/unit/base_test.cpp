@@ -12,7 +12,7 @@
 using namespace espalier;
 using namespace std::chrono_literals;
 
-TEST_CASE("a peer id is a short word without anything that could be mistaken for something else") {
+TEST_CASE("a peer id is a short word without separators and white space") {
   for (const auto* good : {"s1", "AAAA", "3Tfx@", "größe", "日本", "-", "a.b", "a..", "\\x1b"}) {
     CAPTURE(good);
     CHECK(PeerId::parse(good).ok());
@@ -27,7 +27,7 @@ TEST_CASE("a peer id is a short word without anything that could be mistaken for
   CHECK_FALSE(PeerId::parse(std::string(65, 'x')).ok());
 }
 
-TEST_CASE("a peer id has no character that shows nothing, and the refusal names it") {
+TEST_CASE("a peer id has no invisible character, and the refusal names it") {
   for (const std::string unseen :
        {"\u00ad",     "\u034f",     "\u061c",     "\u115f",     "\u1160",     "\u17b4",
         "\u180b",     "\u180e",     "\u200b",     "\u200c",     "\u200d",     "\u200e",
@@ -163,14 +163,14 @@ TEST_CASE("an endpoint reads back as it prints") {
   }
 }
 
-TEST_CASE("what others named is printed without its control characters") {
+TEST_CASE("names from other peers are printed without control characters") {
   CHECK(escaped("plain größe") == "plain größe");
   CHECK(escaped("a\nb\x1b[31m") == "a\\nb\\x1b[31m");
   CHECK(escaped("\xff\\") == "\\xff\\\\");
   CHECK(escaped("a\u202eb") == "a\\u{202e}b");
 }
 
-TEST_CASE("quantities are written for people") {
+TEST_CASE("quantities have units that people read") {
   CHECK(formatSize(0) == "0 B");
   CHECK(formatSize(999) == "999 B");
   CHECK(formatSize(1000) == "1.0 kB");

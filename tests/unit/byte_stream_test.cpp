@@ -46,7 +46,7 @@ TEST_CASE("an empty stream wants to read, a full one to write, and neither loses
   CHECK(one->write(piece).state == State::done);
 }
 
-TEST_CASE("what is put back is read first, and is pending until then") {
+TEST_CASE("unread bytes are read first, and are pending until then") {
   auto [one, other] = streamPair();
   REQUIRE(one->write("behind").bytes == 6);
   other->unread("late ");
@@ -56,7 +56,8 @@ TEST_CASE("what is put back is read first, and is pending until then") {
   CHECK(other->pending() == 0);
 }
 
-TEST_CASE("an end is told once what came before it was read, and the other direction goes on") {
+TEST_CASE(
+    "the end is reported after the bytes before it were read, and the other direction stays open") {
   auto [one, other] = streamPair();
   REQUIRE(one->write("last").bytes == 4);
   CHECK(one->endWriting().state == State::done);
@@ -83,7 +84,7 @@ TEST_CASE("a stream that is cut ends at both ends") {
   CHECK(other->read(buffer).state == State::ended);
 }
 
-TEST_CASE("of a file as much is sent as is there, and its end is told") {
+TEST_CASE("a file is sent up to its end, and the end is reported") {
   auto [one, other] = streamPair();
   const auto file = fileOf("0123456789");
   auto sent = one->sendFile(file.get(), 4, 3);

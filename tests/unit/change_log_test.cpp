@@ -32,7 +32,7 @@ TEST_CASE("the first page begins from scratch, with every member by order") {
   CHECK_FALSE(next.more);
 }
 
-TEST_CASE("a member that changes often is told once, and again after it was taken") {
+TEST_CASE("a member that changes often is listed once, and again after it was taken") {
   ChangeLog log;
   log.take(9, kBoth);
   log.changed(kA, kFirst);
@@ -43,7 +43,7 @@ TEST_CASE("a member that changes often is told once, and again after it was take
   CHECK(log.take(9, kBoth).changed == std::vector{kA});
 }
 
-TEST_CASE("a member that is gone is told as gone only, and the one that has its node by itself") {
+TEST_CASE("a removed member is listed only as gone, and the new member of its node by itself") {
   ChangeLog log;
   log.take(9, kBoth);
   log.changed(kA, kFirst);

@@ -216,7 +216,7 @@ TEST_CASE("JSON, the asker's folder, questions, progress and long answers cross 
   CHECK(said == std::vector<std::string>{"nearly there"});
 }
 
-TEST_CASE("bytes that are no UTF-8 cross the socket as they are") {
+TEST_CASE("bytes that are not UTF-8 cross the socket unchanged") {
   StateFolder state;
   Running running;
   const auto server = ControlServer::start(state.path(), running.dispatcher);
@@ -232,7 +232,7 @@ TEST_CASE("bytes that are no UTF-8 cross the socket as they are") {
   CHECK(client.out.find("\\u0085") != std::string::npos);  // it would steer a terminal
 }
 
-TEST_CASE("of a command that breaks off nothing is shown but one whole error") {
+TEST_CASE("a command that breaks off shows only one whole error") {
   StateFolder state;
   const auto made = openStateFolder(state.path());
   REQUIRE(made.ok());
@@ -263,7 +263,7 @@ TEST_CASE("of a command that breaks off nothing is shown but one whole error") {
   }
 }
 
-TEST_CASE("whoever is turned away gets an object, too") {
+TEST_CASE("a refused client gets an object, too") {
   StateFolder state;
   const auto made = openStateFolder(state.path());
   const auto listener = listenControl(made->get());
@@ -282,7 +282,7 @@ TEST_CASE("whoever is turned away gets an object, too") {
   CHECK(client.err.empty());
 }
 
-TEST_CASE("what a running program says cannot steer the terminal") {
+TEST_CASE("output of a running program cannot control the terminal") {
   StateFolder state;
   const auto made = openStateFolder(state.path());
   const auto listener = listenControl(made->get());
@@ -301,7 +301,7 @@ TEST_CASE("what a running program says cannot steer the terminal") {
   CHECK(client.err == "\\x07\n");
 }
 
-TEST_CASE("a program that answers nobody counts as stopped, one with a long command does not") {
+TEST_CASE("a program that answers no probe counts as stopped, one with a long command does not") {
   StateFolder state;
   Running running;
   const auto server = ControlServer::claim(state.path());
@@ -328,7 +328,7 @@ TEST_CASE("a program that answers nobody counts as stopped, one with a long comm
   running.gate.open();
 }
 
-TEST_CASE("a queue that is full is no reason to wait for ever") {
+TEST_CASE("a full queue of connections does not block for ever") {
   StateFolder state;
   const auto server = ControlServer::claim(state.path());
   REQUIRE(server.ok());
@@ -379,7 +379,7 @@ TEST_CASE("Ctrl-C at the client cancels the command, with 130") {
   CHECK(client.err == "interrupted\n");
 }
 
-TEST_CASE("a client that goes away interrupts what it asked for") {
+TEST_CASE("a client that disconnects interrupts its command") {
   StateFolder state;
   Running running;
   const auto server = ControlServer::start(state.path(), running.dispatcher);
@@ -393,7 +393,7 @@ TEST_CASE("a client that goes away interrupts what it asked for") {
   running.gate.awaitInterrupted();
 }
 
-TEST_CASE("a client that talks nonsense, or without end, is dropped and nobody else is") {
+TEST_CASE("a client that sends invalid or endless lines is dropped, and no other client is") {
   StateFolder state;
   Running running;
   const auto server = ControlServer::start(state.path(), running.dispatcher);
@@ -434,7 +434,7 @@ TEST_CASE("only one program serves a folder, and leaves it clean") {
   CHECK(client.run(state.path(), {"echo nobody"}) == std::nullopt);
 }
 
-TEST_CASE("who connects to a state that is only claimed is answered once it is served") {
+TEST_CASE("a client that connects to a claimed state folder is answered once it is served") {
   StateFolder state;
   Running running;
   const auto server = ControlServer::claim(state.path());
@@ -457,7 +457,7 @@ TEST_CASE("who connects to a state that is only claimed is answered once it is s
   CHECK((*answer)["out"] == "hello\n");
 }
 
-TEST_CASE("a socket that nobody answers on is replaced") {
+TEST_CASE("a socket without a program behind it is replaced") {
   StateFolder state;
   Running running;
   fs::create_directories(state.path());
@@ -474,7 +474,7 @@ TEST_CASE("a socket that nobody answers on is replaced") {
   CHECK(client.run(state.path(), {"echo hello"}) == 0);
 }
 
-TEST_CASE("a program that ends interrupts its commands, and their clients are told") {
+TEST_CASE("a program that ends interrupts its commands, and their clients get that result") {
   StateFolder state;
   Running running;
   auto server = ControlServer::start(state.path(), running.dispatcher);
@@ -488,7 +488,7 @@ TEST_CASE("a program that ends interrupts its commands, and their clients are to
   CHECK(code == 130);
 }
 
-TEST_CASE("more commands at once than there are sessions are turned away") {
+TEST_CASE("commands beyond the number of sessions are refused") {
   StateFolder state;
   Running running;
   const auto server = ControlServer::start(state.path(), running.dispatcher);

@@ -119,13 +119,13 @@ TEST_CASE("commands are collected in order") {
   CHECK(peerOf({"--id", "a", "-e", "topo", "-e", "get x"})->commands == Words{"topo", "get x"});
 }
 
-TEST_CASE("without a terminal somebody has to say the id") {
+TEST_CASE("without a terminal the id must be given") {
   CHECK(peerOf({}, {}, false).error().code == ErrorCode::usage);
   CHECK(peerOf({"-e", "topo"}).error().message == "-e wants --id ID");
   CHECK(peerOf({"--headless"}).error().message == "--headless wants --id ID");
 }
 
-TEST_CASE("what is mistyped on the command line is a usage error with a hint") {
+TEST_CASE("a mistyped command line is a usage error with a hint") {
   const auto message = [](const Words& words) {
     const auto options = metaserverOf(words);
     REQUIRE_FALSE(options.ok());
@@ -147,7 +147,7 @@ TEST_CASE("what is mistyped on the command line is a usage error with a hint") {
   CHECK(peerOf({"--id", "a:b"}).error().code == ErrorCode::usage);
 }
 
-TEST_CASE("what is wrong in a file is told with its line") {
+TEST_CASE("a mistake in a file is reported with its line") {
   const auto message = [](const std::string& text) {
     const ConfigFile file(text);
     const auto options = metaserverOf({"--config", file.path()});
@@ -199,7 +199,7 @@ TEST_CASE("a value in the file is whole, or in quotes; comments, CRLF and a byte
                                                                  {"nothing", ""}});
 }
 
-TEST_CASE("mistakes around quotes are told with file and line") {
+TEST_CASE("mistakes around quotes are reported with file and line") {
   const auto message = [](const std::string& line) {
     return parseConfig("# one\n" + line + "\n", "f").error().message;
   };
@@ -257,12 +257,12 @@ TEST_CASE("a leading ~/ is the home folder wherever a path is meant, and nowhere
   CHECK(peerOf({"--id=a"}, {{"ESPALIER_CONFIG", "~b"}}).error().code == ErrorCode::configuration);
 }
 
-TEST_CASE("a bad value in the file is told also when a flag wins over it") {
+TEST_CASE("a bad value in the file is reported even if a flag overrides it") {
   const ConfigFile file("max-links = 99\n");
   CHECK_FALSE(metaserverOf({"--config", file.path(), "--max-links", "3"}).ok());
 }
 
-TEST_CASE("a flag wins over the environment, that over the file, whatever they say") {
+TEST_CASE("a flag overrides the environment, which overrides the file") {
   CHECK(rc::check([] {
     const auto value = rc::gen::maybe(rc::gen::inRange(2u, 65u));
     const auto inFile = *value;

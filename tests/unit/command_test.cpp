@@ -28,7 +28,7 @@ std::string hex(std::uint8_t number) {
 
 // --- words
 
-TEST_CASE("a command line is cut as a shell cuts it") {
+TEST_CASE("a command line is split as a shell splits it") {
   using Words = std::vector<std::string>;
   CHECK(*splitWords("get f3.txt") == Words{"get", "f3.txt"});
   CHECK(*splitWords("  get\t f3.txt  ") == Words{"get", "f3.txt"});
@@ -45,7 +45,7 @@ TEST_CASE("a command line is cut as a shell cuts it") {
   CHECK_FALSE(splitWords(std::string(limits::kCommandLineBytes + 1, 'x')).ok());
 }
 
-TEST_CASE("any words survive being joined into a line and cut again") {
+TEST_CASE("any words survive being joined into a line and split again") {
   CHECK(rc::check([](const std::vector<std::string>& words) {
     const auto again = splitWords(joinWords(words));
     RC_ASSERT(again.ok());
@@ -53,7 +53,7 @@ TEST_CASE("any words survive being joined into a line and cut again") {
   }));
 }
 
-TEST_CASE("any line is cut the same while it is typed as when it is done") {
+TEST_CASE("a line that is being typed is split like a complete one") {
   CHECK(rc::check([] {
     const auto line =
         *rc::gen::container<std::string>(rc::gen::elementOf(std::string("ab '\"\\ ")));
@@ -67,7 +67,7 @@ TEST_CASE("any line is cut the same while it is typed as when it is done") {
   }));
 }
 
-TEST_CASE("what was mistyped is guessed only when it is near") {
+TEST_CASE("a mistyped word is guessed only if the distance is small") {
   const std::vector<std::string> known = {"topo", "get", "find", "list", "status"};
   CHECK(nearest("tpo", known) == "topo");
   CHECK(nearest("stauts", known) == "status");
@@ -78,7 +78,7 @@ TEST_CASE("what was mistyped is guessed only when it is near") {
 
 // --- printing
 
-TEST_CASE("what is printed cannot steer the terminal, and is escaped only once") {
+TEST_CASE("printed text cannot control the terminal, and is escaped only once") {
   CHECK(printable("a\nb") == "a\nb");
   CHECK(printable("\x1b[2J") == "\\x1b[2J");
   CHECK(printable(escaped("a\\b\x07")) == "a\\\\b\\x07");
@@ -143,7 +143,7 @@ TEST_CASE("topo of nothing, of a lone peer, and without a metaserver") {
   CHECK(out.size() == std::string("s1:\nmetaserver out of reach: as of 12:03:11\n").size());
 }
 
-TEST_CASE("find prints who has what and how complete that is") {
+TEST_CASE("find prints files with their holders, and how complete the search is") {
   Given given;
   const auto came = given.run("find two");
   CHECK(came.outcome.exitCode() == 0);
@@ -155,7 +155,7 @@ TEST_CASE("find prints who has what and how complete that is") {
             "\n");
 }
 
-TEST_CASE("find of nothing fails: surely when all have answered, else as timed out") {
+TEST_CASE("find of nothing is `not found` if all have answered, otherwise a timeout") {
   Given given;
   auto came = given.run("find nothing");
   CHECK(came.outcome.exitCode() == 1);
@@ -170,7 +170,7 @@ TEST_CASE("find of nothing fails: surely when all have answered, else as timed o
         "s8)\n");
 }
 
-TEST_CASE("get says from whom, that it is verified, and where it lies") {
+TEST_CASE("get reports the holders, the verification and the path") {
   Given given;
   const auto came = given.run("get f3.txt");
   CHECK(came.out == "f3.txt: 12 B from s1, verified, saved as ./s2/f3.txt\n");
@@ -179,7 +179,7 @@ TEST_CASE("get says from whom, that it is verified, and where it lies") {
                          "\n");
 }
 
-TEST_CASE("get of what nobody has says how far it was looked for") {
+TEST_CASE("get of a file without holders reports how many peers were searched") {
   Given given;
   const auto came = given.run("get f9.txt");
   CHECK(came.outcome.exitCode() == 1);
@@ -189,7 +189,7 @@ TEST_CASE("get of what nobody has says how far it was looked for") {
         "\"message\":\"f9.txt: not found (searched 2 of 2 peers)\"}}\n");
 }
 
-TEST_CASE("get of a name with several contents gives the candidates when nobody can be asked") {
+TEST_CASE("get of a name with several contents lists the candidates without a terminal") {
   Given given;
   const auto came = given.run("get two.txt");
   CHECK(came.outcome.exitCode() == 1);
@@ -226,7 +226,7 @@ TEST_CASE("get of several names is partly done when some of them fail") {
   CHECK(came.data["errors"][0]["name"] == "f9.txt");
 }
 
-TEST_CASE("an existing different file is not overwritten without a word") {
+TEST_CASE("an existing different file is not overwritten without --force") {
   Given given;
   given.service.fetchErrors["f3.txt"] = existsAndDiffers("./s2/f3.txt");
   const auto came = given.run("get f3.txt");
@@ -239,7 +239,7 @@ TEST_CASE("an existing different file is not overwritten without a word") {
   CHECK(given.service.fetched.back().destination.path == "/tmp/x.txt");
 }
 
-TEST_CASE("relative paths are those of whoever gave the command") {
+TEST_CASE("relative paths start from the client's folder") {
   Given given;
   given.context.directory = "/home/ann";
   given.run("get f3.txt -o x.txt");
@@ -256,7 +256,7 @@ TEST_CASE("a glob fetches every name, into a folder only") {
   CHECK(given.service.fetched.back().destination.form == Destination::Form::folder);
 }
 
-TEST_CASE("own downloads wait until as many have joined as were announced") {
+TEST_CASE("own downloads wait until the announced number of peers has joined") {
   Given given;
   given.settings.total = 5;
   std::vector<std::string> said;
@@ -320,7 +320,7 @@ TEST_CASE("stop, quit and exit end the program") {
 
 // --- usage
 
-TEST_CASE("what is mistyped is a usage error that says what was meant") {
+TEST_CASE("a mistyped command is a usage error with a suggestion") {
   Given given;
   const auto code = [&](const std::string& line) { return given.run(line).outcome.exitCode(); };
   CHECK(given.run("tpo").err == "there is no command \"tpo\": did you mean topo?\n");

@@ -52,7 +52,7 @@ TEST_CASE("a holder's addresses are tried in their order until one of them answe
   CHECK((*stream)->remote().endpoint().host == "127.0.0.1");
 }
 
-TEST_CASE("a holder that is nowhere is named as it was given, with each address that was tried") {
+TEST_CASE("an unreachable holder is named as it was given, with each address that was tried") {
   Listening listening;
   listening.close();
   Resolver resolver(finds({"127.0.0.2", "127.0.0.1"}));
@@ -69,7 +69,7 @@ TEST_CASE("a holder that is nowhere is named as it was given, with each address 
   CHECK(literal.error().message == "cannot connect to 127.0.0.1:" + port + ": Connection refused");
 }
 
-TEST_CASE("whoever dials is interrupted while the holder's name is being looked up") {
+TEST_CASE("dialling can be interrupted while the holder's name is being looked up") {
   std::promise<void> end;
   std::atomic<bool> asked = false;
   Resolver resolver([&asked, ended = end.get_future().share()](const std::string&) {

@@ -62,7 +62,7 @@ TEST_CASE("a stop from another thread ends the loop, also before it runs") {
   server.loop->run();
 }
 
-TEST_CASE("a signal is told on the loop") {
+TEST_CASE("a signal is reported on the loop") {
   Server server;
   std::vector<int> signals;
   REQUIRE(server.loop->addSignalHandler({SIGUSR1, SIGUSR2}, [&](int signal) {
@@ -79,7 +79,7 @@ TEST_CASE("a signal is told on the loop") {
   CHECK(signals == std::vector<int>{SIGUSR1, SIGUSR2});
 }
 
-TEST_CASE("a watched descriptor is told of until it is unwatched, also from its own function") {
+TEST_CASE("a watched descriptor is reported until unwatch(), also from its own function") {
   Server server;
   int ends[2];
   REQUIRE(::pipe(ends) == 0);

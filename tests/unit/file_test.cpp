@@ -106,7 +106,7 @@ TEST_CASE("a disk that is full while writing leaves the old file and nothing els
   CHECK(::access(folder["topo.txt.new"].c_str(), F_OK) != 0);
 }
 
-TEST_CASE("what is no regular file is never replaced") {
+TEST_CASE("a file that is not a regular one is never replaced") {
   const Folder folder;
   REQUIRE(::mkfifo(folder["other"].c_str(), 0600) == 0);
   CHECK(replace(folder["other"], "x").error().message ==
@@ -198,7 +198,7 @@ TEST_CASE("only a regular file is read") {
   CHECK(readFile("/tmp", 1 << 20).error().message == "/tmp is no regular file");
 }
 
-TEST_CASE("a file that is not there is told apart, and one that is too large is not read") {
+TEST_CASE("a missing file has its own error, and a file that is too large is not read") {
   const Folder folder;
   CHECK(readFile(folder["topo.txt"], 10).error().code == ErrorCode::failed);
   CHECK(readFile(folder["topo.txt"] + "/x", 10).error().code == ErrorCode::failed);

@@ -117,7 +117,7 @@ TEST_CASE("a length above the limit is an error that stays, and nothing is alloc
         "a frame of 4294967295 bytes; at most 65536 are allowed");
 }
 
-TEST_CASE("a length above the limit is told as soon as the header is there") {
+TEST_CASE("a length above the limit is reported as soon as the header has arrived") {
   FrameReader reader;
   reader.append(header(limits::kFrameBytes + 1).substr(0, 3));
   CHECK(reader.next().ok());
@@ -125,7 +125,7 @@ TEST_CASE("a length above the limit is told as soon as the header is there") {
   CHECK_FALSE(reader.next().ok());
 }
 
-TEST_CASE("what lies behind the last frame read is the rest, where raw bytes begin") {
+TEST_CASE("the bytes behind the last frame are the rest, where raw bytes begin") {
   FrameReader reader;
   reader.append(framed({"hello"}) + "raw bytes");
   REQUIRE(reader.next().ok());

@@ -65,7 +65,7 @@ TEST_CASE("a host name is refused on the loop") {
   CHECK(dialled.error().code == ErrorCode::usage);
 }
 
-TEST_CASE("a refused connection is told through onClosed, not from inside dial") {
+TEST_CASE("a refused connection is reported by onClosed, not from inside dial") {
   Server server;
   const Endpoint gone = server.address();
   server.listener.reset();

@@ -82,7 +82,7 @@ TEST_CASE("another purpose is refused with the server's sentence") {
   CHECK(ends.failures == std::vector<std::string>{"this is a peer"});
 }
 
-TEST_CASE("a first frame that is no Hello is answered with a Failure") {
+TEST_CASE("a first frame that is not a Hello is answered with a Failure") {
   Ends ends;
   RawClient client(ends.listener->localAddress());
   client.write(framed("\xff\xff\xff"));
@@ -105,7 +105,7 @@ TEST_CASE("a first frame that is no Hello is answered with a Failure") {
   CHECK(ends.greeted.empty());
 }
 
-TEST_CASE("an end before the Welcome, and an address where nobody listens, fail once") {
+TEST_CASE("an end before the Welcome, and an address without a listener, fail once") {
   Ends ends;
   ends.answers = false;
   ends.dial(Purpose::link);

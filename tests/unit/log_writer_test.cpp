@@ -43,7 +43,7 @@ const std::string kLong(100, 'x');
 
 }  // namespace
 
-TEST_CASE("whoever logs does not wait for a reader; what was lost is told") {
+TEST_CASE("logging does not wait for a reader, and the number of lost lines is reported") {
   const Pipe pipe;
   const LogWriter writer(pipe.in.get());
   for (std::size_t i = 0; i < 3 * limits::kNoticesQueued; ++i) log::info("{} {}", i, kLong);
@@ -56,7 +56,7 @@ TEST_CASE("whoever logs does not wait for a reader; what was lost is told") {
   CHECK(pipe.readUntil("and on it goes\n").size() < 100);
 }
 
-TEST_CASE("what was logged last is written before the end, if anybody reads") {
+TEST_CASE("the last lines are written before the end if the output is read") {
   const Pipe pipe;
   {
     const LogWriter writer(pipe.in.get());
@@ -73,7 +73,7 @@ TEST_CASE("a reader that never comes does not keep the program from ending") {
   CHECK(::fcntl(pipe.out.get(), F_GETFD) >= 0);
 }
 
-TEST_CASE("lines that a full disk did not take are told once it takes lines again") {
+TEST_CASE("lines lost on a full disk are reported once it can be written again") {
   const Pipe pipe;
   const FileDescriptor output(::open("/dev/full", O_WRONLY | O_CLOEXEC));
   REQUIRE(output.get() >= 0);

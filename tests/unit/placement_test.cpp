@@ -62,7 +62,7 @@ TEST_CASE("a newcomer's slot is reserved until it reports its parent") {
   CHECK(given.seen.reservedCount() == 0);
 }
 
-TEST_CASE("a reservation lapses, and one that was made again does not lapse with the first") {
+TEST_CASE("a reservation expires, and a renewed one does not expire with the first") {
   Given given;
   given.join(1);
   given.join(2);
@@ -80,7 +80,7 @@ TEST_CASE("a reservation lapses, and one that was made again does not lapse with
   CHECK(given.seen.reservedCount() == 1);  // it has no parent: it was told a slot again
 }
 
-TEST_CASE("a slot that failed a peer is not given to it while there are others") {
+TEST_CASE("a slot that failed is not offered again while there are others") {
   Given given;
   given.join(1);
   given.join(2);
@@ -104,7 +104,7 @@ TEST_CASE("what a peer reports overrides a reservation at a full parent") {
   CHECK_FALSE(given.seen.isReserved(given.at(3)));
 }
 
-TEST_CASE("peers that have swapped their places are no cycle, whoever reports first") {
+TEST_CASE("peers that have swapped their positions are no cycle, in either order of reports") {
   Given given;
   given.join(1);
   given.join(2);
@@ -135,7 +135,7 @@ TEST_CASE("a peer that reports no parent keeps its link until its parent's death
   CHECK(Given::text(told[0].referral) == "s1");
 }
 
-TEST_CASE("an orphan that still reports its lost parent is not told: it will ask") {
+TEST_CASE("an orphan that still reports its lost parent gets no referral unasked") {
   Given given;
   given.join(1);
   given.join(2);
@@ -147,7 +147,7 @@ TEST_CASE("an orphan that still reports its lost parent is not told: it will ask
   CHECK(given.seen.isReserved(given.at(3)));
 }
 
-TEST_CASE("a peer that has been without a parent for too long is told a slot, and not at once") {
+TEST_CASE("a peer that has been without a parent for long gets a referral, but not at once") {
   Given given;
   given.join(1);
   given.join(2);

@@ -46,7 +46,7 @@ TEST_CASE("ports wrap around, until none is left") {
   CHECK(given.ports.next("h") == 65534);
 }
 
-TEST_CASE("two peers may have one endpoint for a moment, and each gives up its own") {
+TEST_CASE("two peers may have one endpoint for a moment, and each releases its own") {
   Given given(5001);
   const auto one = given.take("h", 5001);
   const auto other = given.take("h", 5001);

@@ -1,5 +1,5 @@
-// What other threads post to an event loop: bounded, in order, and nobody waits for a loop that is
-// gone.
+// Functions that other threads post to an event loop: bounded, in order, and no thread waits for a
+// loop that has ended.
 #include "common/net/posted_functions.h"
 
 #include <doctest/doctest.h>
@@ -38,14 +38,14 @@ TEST_CASE("threads that post faster than the loop takes wait, and everything run
   CHECK(ran == kThreads * kEach);
 }
 
-TEST_CASE("what a step of the loop leaves to itself never waits") {
+TEST_CASE("functions that the loop's own thread posts never wait") {
   PostedFunctions posted{WakeUp()};
   posted.runHere();
   for (std::size_t i = 0; i < limits::kPostedFunctions + 10; ++i) REQUIRE(posted.post([] {}));
   CHECK(posted.take().size() == limits::kPostedFunctions + 10);
 }
 
-TEST_CASE("once a loop is gone nobody waits for it, and what was posted is destroyed") {
+TEST_CASE("after a loop's end no thread waits for it, and posted functions are destroyed") {
   PostedFunctions posted{WakeUp()};
   const auto held = std::make_shared<int>(0);
   for (std::size_t i = 0; i < limits::kPostedFunctions; ++i) REQUIRE(posted.post([held] {}));

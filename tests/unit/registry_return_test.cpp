@@ -76,7 +76,7 @@ TEST_CASE("an awaited peer that shows the order of another is a newcomer, and it
   CHECK(metaserver.topo() == "s1:\ns2:\n");
 }
 
-TEST_CASE("nobody gets an order of joining by naming it") {
+TEST_CASE("no peer gets an order of joining by claiming it") {
   Metaserver metaserver;
   for (int number = 1; number <= 3; ++number) metaserver.joinAndReport(number);
   metaserver.say(1, wire::Quit());
@@ -88,7 +88,7 @@ TEST_CASE("nobody gets an order of joining by naming it") {
   }
 }
 
-TEST_CASE("in a network that has just begun nobody was there before, not even as the next") {
+TEST_CASE("a new network has no former members, not even with the next order") {
   Metaserver metaserver;
   metaserver.joinAndReport(1);
   const auto admitted = metaserver.admit(2, claim(2, 2, {peer(1)}));
@@ -105,7 +105,7 @@ TEST_CASE("a claim far above all orders does not use them up") {
   CHECK(metaserver.admit(3, claim(3, 100)).self.order == JoinOrder{3});
 }
 
-TEST_CASE("an order that the state file lacks is believed once, and only soon after a restart") {
+TEST_CASE("an order that the state file lacks is accepted once, and only soon after a restart") {
   Metaserver metaserver(twoOfBefore());
   metaserver.admit(1, claim(1, 1));
   metaserver.admit(2, claim(2, 2));
@@ -143,7 +143,7 @@ TEST_CASE("the id of a peer that was lost is held for its key for a while, its o
   CHECK(metaserver.admit(2, claim(2, 2)).self.order == JoinOrder{2});
 }
 
-TEST_CASE("the id of a peer that was lost is free once nobody listens where it did") {
+TEST_CASE("the id of a lost peer is free once its endpoint refuses connections") {
   Metaserver metaserver;
   metaserver.joinAndReport(1);
   metaserver.fx = {};
@@ -156,7 +156,7 @@ TEST_CASE("the id of a peer that was lost is free once nobody listens where it d
   CHECK((other && std::holds_alternative<wire::Admitted>(*other)));
 }
 
-TEST_CASE("nobody's ports are looked at for somebody who comes from elsewhere") {
+TEST_CASE("no endpoint is probed unless it is on the joiner's own host") {
   Metaserver metaserver;
   wire::Join elsewhere;
   elsewhere.listen = {"192.0.2.1", 22};
@@ -166,7 +166,7 @@ TEST_CASE("nobody's ports are looked at for somebody who comes from elsewhere") 
   CHECK(metaserver.fx.probes.empty());
 }
 
-TEST_CASE("what was lost is forgotten after a time") {
+TEST_CASE("lost members are forgotten after some time") {
   Metaserver metaserver;
   metaserver.joinAndReport(1);
   metaserver.joinAndReport(2);
@@ -179,7 +179,7 @@ TEST_CASE("what was lost is forgotten after a time") {
   CHECK(metaserver.admit(1, claim(1, 1)).self.order == JoinOrder{3});
 }
 
-TEST_CASE("an id is held, too, for whoever waits under it to be let in") {
+TEST_CASE("an id is also held for a joiner that waits under it") {
   Metaserver metaserver(twoOfBefore());
   CHECK(waits(metaserver.join(9)));
   CHECK(waits(metaserver.join(9)));  // asked again on the same connection
@@ -192,7 +192,7 @@ TEST_CASE("an id is held, too, for whoever waits under it to be let in") {
   CHECK(metaserver.registry.size() == 1);
 }
 
-TEST_CASE("the port of one that waits and listens already is given to nobody who waits before it") {
+TEST_CASE("the port on which a waiting joiner listens is not assigned to another one") {
   Metaserver metaserver(twoOfBefore());
   CHECK(waits(metaserver.join(8)));
   auto listens = claim(9, 2);
@@ -208,7 +208,7 @@ TEST_CASE("the port of one that waits and listens already is given to nobody who
   }
 }
 
-TEST_CASE("a peer of before whose process started anew is not waited for, nor is its order kept") {
+TEST_CASE("a former member whose process was restarted is not awaited, and its order is not kept") {
   Metaserver metaserver(twoOfBefore());
   CHECK(waits(metaserver.join(1)));
   CHECK(metaserver.registry.awaitedCount() == 1);
@@ -219,7 +219,8 @@ TEST_CASE("a peer of before whose process started anew is not waited for, nor is
   CHECK(std::get<wire::Admitted>(*admitted).self.order == JoinOrder{3});
 }
 
-TEST_CASE("a metaserver without its state takes up the network of who comes back, and waits then") {
+TEST_CASE(
+    "a metaserver without state takes the network of the first peer that comes back, and waits") {
   Metaserver metaserver;
   auto back = claim(2, 2);
   back.network.bytes[0] = 8;
@@ -244,7 +245,7 @@ TEST_CASE("a metaserver without its state takes up the network of who comes back
   CHECK(number(metaserver.admit(10, other).self.order) >= 5);  // only once
 }
 
-TEST_CASE("nobody is its own neighbour in topo.txt, or stands there twice") {
+TEST_CASE("no peer is its own neighbour in topo.txt, or is listed twice") {
   Metaserver metaserver;
   metaserver.joinAndReport(1);
   metaserver.joinAndReport(2);

@@ -38,7 +38,7 @@ TEST_CASE("the first peer is the root, the next is referred to it, and ports cou
   CHECK(second.members == 2);
 }
 
-TEST_CASE("a referral is a reservation: no peer is promised to more than have room") {
+TEST_CASE("a referral is a reservation: a peer gets no more joiners than it has slots") {
   Metaserver metaserver;  // nobody reports a link
   std::map<PeerId, int> promised;
   for (int number = 1; number <= 9; ++number) {
@@ -50,7 +50,7 @@ TEST_CASE("a referral is a reservation: no peer is promised to more than have ro
   for (const auto& each : promised) CHECK_MESSAGE(each.second <= 2, each.first.text());
 }
 
-TEST_CASE("a wrong join word is refused with the right one, and may be mended") {
+TEST_CASE("a wrong join word is refused with the right one, and may be corrected") {
   Metaserver metaserver;
   wire::Join wrong;
   wrong.word = "p2p";
@@ -115,7 +115,7 @@ TEST_CASE("topo.txt has links that both ends report, in order of joining and of 
   CHECK(metaserver.registry.version() > before);
 }
 
-TEST_CASE("who leaves is gone at once, and whoever asks is placed as the plan says") {
+TEST_CASE("a peer that leaves is removed at once, and its orphans get the slots of the plan") {
   Metaserver metaserver;
   for (int number = 1; number <= 4; ++number) metaserver.joinAndReport(number);
   CHECK(metaserver.topo() == "s1: s2 s3\ns2: s1 s4\ns3: s1\ns4: s2\n");
@@ -131,7 +131,7 @@ TEST_CASE("who leaves is gone at once, and whoever asks is placed as the plan sa
   CHECK(std::get<wire::Referral>(*reply).parent.id == planned);
 }
 
-TEST_CASE("a place that could not be taken is not given again while there are others") {
+TEST_CASE("a slot that could not be taken is not offered again while there are others") {
   Metaserver metaserver(withLinks(3));
   for (int number = 1; number <= 3; ++number) metaserver.joinAndReport(number);
   const auto referral = metaserver.admit(4).referral;
@@ -143,7 +143,7 @@ TEST_CASE("a place that could not be taken is not given again while there are ot
   CHECK(other->parent.id != referral.parent.id);
 }
 
-TEST_CASE("a reservation that nobody uses lapses, and its place goes to the next") {
+TEST_CASE("an unused reservation expires, and its slot goes to the next joiner") {
   Metaserver metaserver;
   metaserver.joinAndReport(1);
   metaserver.admit(2);
@@ -160,7 +160,7 @@ TEST_CASE("a reservation that nobody uses lapses, and its place goes to the next
   CHECK(metaserver.admit(5).referral.parent.id == peer(1));
 }
 
-TEST_CASE("who says nothing for three heartbeats is gone; who heartbeats stays") {
+TEST_CASE("a peer that is silent for three heartbeats is removed; one that sends them stays") {
   Metaserver metaserver;
   metaserver.joinAndReport(1);
   metaserver.joinAndReport(2);
@@ -172,7 +172,7 @@ TEST_CASE("who says nothing for three heartbeats is gone; who heartbeats stays")
   CHECK(metaserver.topo() == "s1:\n");
 }
 
-TEST_CASE("when the metaserver itself stood still, nobody is judged by the silence of that time") {
+TEST_CASE("after a stall of the metaserver itself no peer counts as silent for that time") {
   Metaserver metaserver;
   metaserver.joinAndReport(1);
   metaserver.pass(1min);
@@ -181,7 +181,7 @@ TEST_CASE("when the metaserver itself stood still, nobody is judged by the silen
   CHECK(metaserver.registry.size() == 0);
 }
 
-TEST_CASE("after a restart newcomers wait until the peers of before are back, as they were") {
+TEST_CASE("after a restart newcomers wait until the former members are back with their links") {
   Registry::Options options;
   options.nextOrder = JoinOrder{3};
   options.before = {{peer(1), key(1), JoinOrder{1}, {"127.0.0.1", 5001}},
@@ -211,7 +211,7 @@ TEST_CASE("after a restart newcomers wait until the peers of before are back, as
   CHECK(std::holds_alternative<wire::Admitted>(*late));
 }
 
-TEST_CASE("a peer of before whose port is refused, or who takes too long, is not waited for") {
+TEST_CASE("a former member whose port refuses, or that takes too long, is not awaited") {
   Registry::Options options;
   options.nextOrder = JoinOrder{3};
   options.before = {{peer(1), key(1), JoinOrder{1}, {"127.0.0.1", 5001}},
@@ -229,7 +229,7 @@ TEST_CASE("a peer of before whose port is refused, or who takes too long, is not
 }
 
 // Found by the simulation, seed 7008563 of 3 to 40 peers.
-TEST_CASE("a peer that listens already is let in before its port is given to a newcomer") {
+TEST_CASE("a joiner that listens already is admitted before its port is assigned to a newcomer") {
   Registry::Options options;
   options.nextOrder = JoinOrder{9};
   options.before = {{peer(1), key(1), JoinOrder{8}, {"127.0.0.1", 5008}}};
@@ -250,7 +250,8 @@ TEST_CASE("a peer that listens already is let in before its port is given to a n
 }
 
 // Found by the simulation, seed 10040127 of 3 to 40 peers.
-TEST_CASE("the last peer of before, which starts anew, comes after those that wait for it") {
+TEST_CASE(
+    "the last former member, if it was restarted, comes after the joiners that waited for it") {
   Registry::Options options;
   options.nextOrder = JoinOrder{9};
   options.before = {{peer(1), key(1), JoinOrder{8}, {"127.0.0.1", 5008}}};

@@ -47,7 +47,7 @@ class Slow {
   std::size_t begun() const { return *begun_; }
 
  private:
-  // Shared: a look-up may outlive whoever asked for it.
+  // Shared: a look-up may outlive its caller.
   std::shared_ptr<std::atomic<std::size_t>> begun_ = std::make_shared<std::atomic<std::size_t>>();
   std::promise<void> promise_;
   std::shared_future<void> end_{promise_.get_future()};
@@ -123,7 +123,7 @@ TEST_CASE("a look-up that fails names the host as it was typed") {
   CHECK(none.error().message == "cannot find the host nowhere: it has no address");
 }
 
-TEST_CASE("whoever waits for a slow look-up is interrupted at once, or tires of it") {
+TEST_CASE("waiting for a slow look-up ends at once when interrupted, or by its timeout") {
   Slow slow;
   Resolver resolver(slow.lookUp());
   std::stop_source stop;
@@ -172,7 +172,7 @@ TEST_CASE("the loop tries the addresses of a name until one of them answers") {
   const auto port = listener->localAddress().port;
   Client client;
   client.loop = loop.get();
-  // Nobody listens on the port at the first two; the documentation's network leads nowhere.
+  // The first two have no listener on the port; the documentation's network is not routed.
   const Target target{
       {"threefold", port},
       {addressOf("::1", port), addressOf("127.0.0.2", port), addressOf("127.0.0.1", port)}};
@@ -182,7 +182,7 @@ TEST_CASE("the loop tries the addresses of a name until one of them answers") {
   CHECK(client.ends.empty());
 }
 
-TEST_CASE("where no address of a name answers, the loop says which were tried, and why in vain") {
+TEST_CASE("if no address of a name answers, the loop reports each address and its error") {
   auto loop = std::move(*EventLoop::create());
   Accepting accepting;
   auto listener = std::move(*Listener::open(*loop, Endpoint{"127.0.0.1", 0}, accepting));
@@ -225,7 +225,7 @@ TEST_CASE("an address that never answers costs its part of the time only") {
   ::close(occupant);
 }
 
-TEST_CASE("who listens on a name takes an address that this machine has, and shares no port") {
+TEST_CASE("listening on a name takes an address of this machine, and shares no port") {
   auto loop = std::move(*EventLoop::create());
   Accepting accepting;
   const Target target{{"several", 0},
@@ -246,7 +246,7 @@ TEST_CASE("who listens on a name takes an address that this machine has, and sha
   CHECK(foreign.error().message.find("foreign:0 (192.0.2.1)") != std::string::npos);
 }
 
-TEST_CASE("a link-local address that comes from elsewhere is on the interface in use") {
+TEST_CASE("a link-local address from the network is on the interface in use") {
   Resolver resolver;
   CHECK(resolver.literal({"fe80::1", 7})->value().addresses[0].interfaceNumber() == 0);
   resolver.useInterface(1);

@@ -111,7 +111,7 @@ TEST_CASE("an answer that makes no sense is refused with the code protocol") {
   CHECK_FALSE(decodesWhen([](SearchAnswer& a) { a.mutable_more(0)->set_holder(" "); }));
 }
 
-TEST_CASE("ranges of join orders that nobody can have are refused") {
+TEST_CASE("ranges of impossible join orders are refused") {
   using proto::SearchAnswer;
   const auto with = [](std::initializer_list<std::uint64_t> numbers) {
     return decodesWhen([&](SearchAnswer& a) {
@@ -164,7 +164,7 @@ TEST_CASE("a budget beyond the limit is cut to it") {
   CHECK(std::get<wire::Query>(*query).budget == 60s);
 }
 
-TEST_CASE("what is reckoned for an answer is never less than what it takes") {
+TEST_CASE("the size bound of an answer is never below its size") {
   const auto text = [](std::size_t most) {
     return rc::gen::resize(static_cast<int>(most), rc::gen::string<std::string>());
   };
@@ -193,7 +193,7 @@ TEST_CASE("what is reckoned for an answer is never less than what it takes") {
   }));
 }
 
-TEST_CASE("bytes at random never do more than fail") {
+TEST_CASE("random bytes only fail") {
   CHECK(rc::check([](const std::string& bytes) {
     const auto message = wire::decodeSearch(bytes);
     if (message) RC_ASSERT(wire::decodeSearch(wire::encodeSearch(*message)).ok());

@@ -16,7 +16,7 @@ using namespace espalier::metaserver::shell;
 using namespace espalier::metaserver::shell::test;
 using wire::Purpose;
 
-TEST_CASE("a session that says Hello and joins is admitted, and stands in the topology") {
+TEST_CASE("a session that says Hello and joins is admitted, and is in the topology") {
   RunningServer running;
   Session session(running.address(), Purpose::registry);
   REQUIRE(session.welcomed().ok());
@@ -36,7 +36,7 @@ TEST_CASE("a session that says Hello and joins is admitted, and stands in the to
   CHECK(page.entries[0].member.id.text() == "s1");
 }
 
-TEST_CASE("a connection for anything else is refused in words, and so is a first frame of noise") {
+TEST_CASE("another purpose, and a first frame of noise, are refused with a sentence") {
   RunningServer running;
   for (const auto purpose : {Purpose::link, Purpose::transfer, Purpose::push}) {
     Session session(running.address(), purpose);
@@ -58,7 +58,7 @@ TEST_CASE("a wrong join word is refused, and the next one is tried on the same s
   CHECK(session.reply<wire::Admitted>().self.id.text() == "s1");
 }
 
-TEST_CASE("a frame that is no request is answered with the reason and ends that session only") {
+TEST_CASE("a frame that is not a request is answered with the reason and ends only that session") {
   RunningServer running;
   Session good(running.address(), Purpose::registry);
   REQUIRE(good.welcomed().ok());
@@ -123,7 +123,7 @@ TEST_CASE("a member that quits, and one whose connection ends, leave the topolog
   CHECK(running.members(0) == 0);
 }
 
-TEST_CASE("a member is told where nobody can connect to it, with the answer to a heartbeat") {
+TEST_CASE("an unreachable member is informed with the answer to a heartbeat") {
   RunningServer running;
   Session session(running.address(), Purpose::registry);
   session.say(joinOf("s1"));  // and listens nowhere

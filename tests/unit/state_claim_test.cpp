@@ -59,7 +59,7 @@ TEST_CASE("a state folder has one program at a time") {
   CHECK(StateClaim::take(state).ok());
 }
 
-TEST_CASE("a state folder that was removed or moved away is nobody else's, and is made again") {
+TEST_CASE("a state folder that was removed or moved stays claimed, and is made again") {
   const Folder folder;
   const std::string state = folder / "state";
   auto claim = StateClaim::take(state);
@@ -80,7 +80,7 @@ TEST_CASE("a state folder that was removed or moved away is nobody else's, and i
   CHECK(answers(state));
 }
 
-TEST_CASE("each file that makes a state folder one is put back by itself") {
+TEST_CASE("each file of a claim is restored by itself") {
   const Folder folder;
   const std::string state = folder / "state";
   auto claim = StateClaim::take(state);
@@ -97,7 +97,7 @@ TEST_CASE("each file that makes a state folder one is put back by itself") {
   }
 }
 
-TEST_CASE("with the folder above, a state folder is gone until that is back") {
+TEST_CASE("a state folder is not restored until its parent folder is back") {
   const Folder folder;
   const std::string state = folder / "share/state";
   auto claim = StateClaim::take(state);
@@ -116,7 +116,7 @@ TEST_CASE("with the folder above, a state folder is gone until that is back") {
   CHECK(answers(state));
 }
 
-TEST_CASE("what another program has taken meanwhile stays its own") {
+TEST_CASE("a folder that another program has claimed meanwhile is left to it") {
   const Folder folder;
   const std::string state = folder / "state";
   auto other = StateClaim::take(folder / "other");

@@ -70,7 +70,7 @@ std::optional<Remembered> admitted(const wire::Join& join) {
 
 }  // namespace
 
-TEST_CASE("whatever the codec lets into the registry reads back after a restart") {
+TEST_CASE("every value that the codec accepts reads back after a restart") {
   std::size_t let = 0;
   CHECK(rc::check([&] {
     auto join = test::someJoin();
@@ -100,7 +100,7 @@ TEST_CASE("the host that once kept a metaserver from starting does not pass the 
   }
 }
 
-TEST_CASE("a damaged line costs its own peer only") {
+TEST_CASE("a damaged line affects only its own peer") {
   const std::string text =
       kHeader + line("1", "127.0.0.1:5001", "s1") + line("2", "[x:5002", "s2") + "\n" +
       line("3", "127.0.0.1:5003", "s3") + line("3", "127.0.0.1:5004", "s4") +
@@ -122,7 +122,7 @@ TEST_CASE("a damaged line costs its own peer only") {
   CHECK(read->problems[3].find("id is there twice") != std::string::npos);
 }
 
-TEST_CASE("a file that is damaged throughout is told with a bound, and printed safely") {
+TEST_CASE("a completely damaged file is reported within a bound, and printed safely") {
   const auto read = parseState(kHeader + std::string(1000, '\n') + "\x1b[31m");
   REQUIRE(read.ok());
   CHECK(read->damagedLines == 1001);
@@ -132,7 +132,7 @@ TEST_CASE("a file that is damaged throughout is told with a bound, and printed s
   CHECK(garbage->problems.at(0).size() < 300);
 }
 
-TEST_CASE("without its first line the file means nothing, and is left as it is") {
+TEST_CASE("a file without its first line is an error, and is left unchanged") {
   const std::vector<std::string> headers = {"",
                                             "\n",
                                             "espalier-network",
@@ -183,7 +183,7 @@ TEST_CASE("a damaged file is kept beside the one that is written next, each time
   CHECK(file.text(".damaged-10") == "nothing");
 }
 
-TEST_CASE("no file is no error: a new network") {
+TEST_CASE("a missing file is a new network, not an error") {
   const File file(kHeader);
   CHECK_FALSE(loadState(file.path() + "-none")->has_value());
   CHECK(loadState(file.path())->has_value());

@@ -110,7 +110,7 @@ TEST_CASE("a user's folder with files of similar names is no state folder") {
   CHECK_FALSE(isStateFolder(folder / "nothing"));
 }
 
-TEST_CASE("what lies in a state folder is known by the folders above it") {
+TEST_CASE("a path inside a state folder is recognised by the folders above it") {
   const Folder folder;
   const std::string state = folder.with("state", "espalier-state", "espalier-state 1\n");
   CHECK(isInStateFolder(state));
@@ -167,7 +167,7 @@ TEST_CASE("a state folder of a newer version is refused and stays as it is") {
   CHECK(readFile(path + kMarked, 100).value() == line);
 }
 
-TEST_CASE("a damaged marker is told, an empty one is written again") {
+TEST_CASE("a damaged marker is an error, an empty one is written again") {
   const Folder folder;
   for (const std::string line : {"espalier-state\n", "espalier-state x\n", "hello", "\n"}) {
     CAPTURE(line);
@@ -182,7 +182,7 @@ TEST_CASE("a damaged marker is told, an empty one is written again") {
   CHECK(readFile(empty + kMarked, 100).value() == "espalier-state 1\n");
 }
 
-TEST_CASE("a state folder that is not there, or no folder, says so") {
+TEST_CASE("a missing state folder, or a path that is not a folder, is an error") {
   const Folder folder;
   CHECK(findStateFolder(folder / "none").error().code == ErrorCode::failed);
   CHECK(::access((folder / "none").c_str(), F_OK) != 0);

@@ -39,11 +39,11 @@ TEST_CASE("topo.txt has two spaces after the colon, one between neighbours, none
   CHECK(format({}).empty());
 }
 
-TEST_CASE("what a person or the original wrote is read, too") {
+TEST_CASE("files by a person or by the original program are read, too") {
   CHECK(format(parse("s1: s2   s3 \ns2:s1\ns3:  s1").value()) == "s1:  s2 s3\ns2:  s1\ns3:  s1\n");
 }
 
-TEST_CASE("what is no topo.txt is refused with the number of the line") {
+TEST_CASE("a malformed topo.txt is refused with the number of the line") {
   CHECK(whyNot("s1:\ns2\n") == "line 2: a ':' after the peer's id is missing");
   CHECK(whyNot("\n") == "line 1: a ':' after the peer's id is missing");
   CHECK(whyNot(":  s1\n") == "line 1: \"\" is no peer id: it is empty");
@@ -62,7 +62,7 @@ TEST_CASE("what is no topo.txt is refused with the number of the line") {
   CHECK(whyNot(many + " one") == "line 1: more than 64 neighbours");
 }
 
-TEST_CASE("lines that are no forest make no tree") {
+TEST_CASE("lines that are not a forest are refused") {
   CHECK(whyNoTree("s1:  s2\n", 2) == "line 1: s2 has no line");
   CHECK(whyNoTree("s1:  s2\ns2:\n", 2) == "s1 is linked to s2, which does not know");
   CHECK(whyNoTree("s1:\ns2:  s1\n", 2) == "s2 is linked to s1, which does not know");

@@ -205,7 +205,7 @@ void checkPlan(const Forest& tree, std::vector<NodeIndex> dead, Random& random) 
 
 }  // namespace
 
-TEST_CASE("the tree does what its naive model does, whatever comes and goes") {
+TEST_CASE("the tree equals its naive model after any changes") {
   CHECK(rc::check([](std::uint64_t seed) {
     Random random(seed);
     const auto maxLinks = static_cast<unsigned>(2 + below(random, 4));
@@ -264,7 +264,7 @@ TEST_CASE("the tree does what its naive model does, whatever comes and goes") {
   }));
 }
 
-TEST_CASE("a plan makes each component one tree again, whoever dies at once") {
+TEST_CASE("a plan makes each component one tree again after any deaths at once") {
   CHECK(rc::check([](std::uint64_t seed) {
     Random random(seed);
     for (int round = 0; round < 10; ++round) {
@@ -307,7 +307,7 @@ TEST_CASE("a tree written as topo.txt and read back is written the same") {
   }));
 }
 
-TEST_CASE("what is read at all is written so that it is read the same") {
+TEST_CASE("a text that can be read is written so that it reads the same") {
   CHECK(rc::check([](const std::vector<unsigned>& choices) {
     const std::array<std::string_view, 12> pieces = {"s1", "s2", "s3", ":", ":  ",  " ",
                                                      "\n", "\n", "x",  "ä", "\xff", "\t"};

@@ -76,7 +76,7 @@ TEST_CASE("how a text is composed does not matter") {
   CHECK(same("α\u0345\u0301", "α\u0301\u0345"));
 }
 
-TEST_CASE("bytes that are no UTF-8 stand for themselves between characters") {
+TEST_CASE("bytes that are not UTF-8 stand for themselves between characters") {
   CHECK(composed("a\xff\u0301") == std::u32string{'a', kRawByte + 0xff, 0x301});
   CHECK(caseFolded("A\xc0\x80\xed\xa0\x80")[1] == kRawByte + 0xc0);
   CHECK(composed("\xe4\xb8").size() == 2);

@@ -191,7 +191,7 @@ TEST_CASE("the largest messages fit a frame") {
   CHECK(fits(encode(LinkMessage(answer))));
 }
 
-TEST_CASE("what is reckoned for an entry of the topology is never less than what it takes") {
+TEST_CASE("the size bound of a topology entry is never below its size") {
   CHECK(rc::check([] {
     wire::Topology topology;
     std::size_t bytes = 16;
@@ -212,7 +212,7 @@ TEST_CASE("what is reckoned for an entry of the topology is never less than what
   CHECK(alone.size() <= wire::encodedBytesAtMost(largest) + 16);
 }
 
-TEST_CASE("counts that are sums of what others claim are sent as the most that is allowed") {
+TEST_CASE("counts above the limit, as sums of other peers' claims, are sent as the limit") {
   using namespace wire;
   const auto back = decodeLink(encode(LinkMessage(Heartbeat{{1, 1}, ~0ull})));
   REQUIRE(back.ok());
@@ -230,7 +230,7 @@ TEST_CASE("the worst label of all is a floor, and nothing else") {
                         [](auto& f) { f.mutable_accepted()->clear_label(); }));
 }
 
-TEST_CASE("a contact that cannot be one is refused") {
+TEST_CASE("an invalid contact is refused") {
   using Spoil = void (*)(proto::Contact&);
   const std::vector<Spoil> spoils = {
       [](auto& c) { c.set_id(""); },
@@ -369,7 +369,7 @@ TEST_CASE("a reply beyond its limits is refused") {
       topology, [](auto& f) { f.mutable_topology()->mutable_entries(0)->set_neighbours(0, ""); }));
 }
 
-TEST_CASE("sentences of others are cut to the limit") {
+TEST_CASE("sentences from other peers are truncated to the limit") {
   proto::RegistryReplyFrame frame;
   frame.mutable_wait()->set_reason(std::string(limits::kMessageBytes + 1, 'r'));
   const auto wait = wire::decodeRegistryReply(frame.SerializeAsString());
