@@ -1,11 +1,15 @@
-// What is missing of a push: whoever deals it anew, which is an event loop, never waits for a disk.
+// PushWork: deal() is called by an event loop, so it must never wait for a disk.
 #include "peer/transfer/push_work.h"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <fstream>
 #include <future>
+#include <string>
+#include <thread>
 
 #include "peer/transfer/push_files.h"
 #include "tests/unit/transfer_fixture.h"
@@ -17,12 +21,21 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// The only file below `folder` that is being received.
+// The only part file below `folder`.
 fs::path partBelow(const fs::path& folder) {
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     if (entry.path().extension() == ".part") return entry.path();
   }
   return {};
+}
+
+// Whether a thread of this process is blocked, by its state in /proc.
+bool isAsleep(pid_t thread) {
+  std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  const auto name = text.rfind(") ");
+  return name != std::string::npos && text[name + 2] == 'S';
 }
 
 }  // namespace
@@ -42,21 +55,22 @@ TEST_CASE("a push is dealt anew while a thread that takes over a list waits for 
   REQUIRE(request.ok());
   REQUIRE(request->has_value());
   REQUIRE((*request)->list);
-  // A disk that does not answer: opening a fifo waits for who writes into it.
+  // A disk that does not answer: opening a fifo blocks until a writer opens it, too.
   const auto part = partBelow(downloads / ".espalier");
   REQUIRE_FALSE(part.empty());
   fs::remove(part);
   REQUIRE(::mkfifo(part.c_str(), 0600) == 0);
-  std::promise<void> beginning;
+  std::promise<pid_t> learner;
   auto learned = std::async(std::launch::async, [&] {
-    beginning.set_value();
+    learner.set_value(::gettid());
     return work.learn(**request, plan).ok();
   });
-  beginning.get_future().wait();
-  CHECK(learned.wait_for(100ms) == std::future_status::timeout);  // it waits for the disk
+  const pid_t thread = learner.get_future().get();
+  while (!isAsleep(thread)) std::this_thread::yield();
 
   auto dealt = std::async(std::launch::async, [&] { return work.deal(2); });
   CHECK(dealt.wait_for(10s) == std::future_status::ready);
+  CHECK(learned.wait_for(0s) == std::future_status::timeout);
 
   const FileDescriptor writer(::open(part.c_str(), O_WRONLY | O_CLOEXEC));
   CHECK(learned.get());
