@@ -26,6 +26,7 @@
 #include "peer/shell/network_topology.h"
 #include "peer/shell/options.h"
 #include "peer/shell/prompt.h"
+#include "peer/shell/prompt_notices.h"
 #include "peer/shell/runtime.h"
 #include "peer/shell/topology_store.h"
 
@@ -70,16 +71,6 @@ class Ending {
   std::stop_source stop_;
 };
 
-// Prints the log above the line that is being typed.
-void logAbove(command::LineEditor& editor) {
-  log::setSink(
-      [](std::string_view line, void* context) {
-        if (line.ends_with('\n')) line.remove_suffix(1);
-        static_cast<command::LineEditor*>(context)->notify(line);
-      },
-      &editor);
-}
-
 // Whether the peer runs without a prompt until it is asked to end.
 bool isService(const PeerOptions& options) {
   return options.headless && options.commands.empty();
@@ -92,6 +83,7 @@ class Program {
         options_(options),
         logWriter_(hasPrompt(options) ? nullptr : std::make_unique<command::LogWriter>()),
         runtime_(loop, options),
+        notices_(runtime_.events()),
         topologyStore_(runtime_),
         topology_(runtime_, topologyStore_),
         joiner_(runtime_, topologyStore_, topology_, options, [this] { end(0); }) {}
@@ -174,7 +166,7 @@ class Program {
     prompt_.with([&](auto*& current) { current = &prompt; });
     editor_.with([&](auto*& current) { current = &editor; });
     if (ending_.code()) prompt.close();  // requested before the prompt was there
-    if (!logWriter_) logAbove(editor);
+    if (!logWriter_) notices_.show(editor);
     const auto joined = options_.id.empty()
                             ? prompt.join(joiner_)
                             : prompt.joinAs(joiner_, options_.id, options_.joinWord);
@@ -183,6 +175,7 @@ class Program {
     if (joined && *joined) failed = prompt.run(joiner_.peer()->dispatcher(), (*joined)->id);
     // The loop still logs, and must not block on a stopped terminal.
     if (!logWriter_) logWriter_ = std::make_unique<command::LogWriter>();
+    notices_.hide();
     prompt_.with([](auto*& current) { current = nullptr; });
     editor_.with([](auto*& current) { current = nullptr; });
     if (const auto failure = editor.failure()) {
@@ -200,6 +193,7 @@ class Program {
   std::unique_ptr<command::LogWriter> logWriter_;
   // The order of construction; the reverse of it is the order of destruction.
   Runtime runtime_;
+  PromptNotices notices_;
   TopologyStore topologyStore_;
   NetworkTopology topology_;
   Joiner joiner_;

@@ -18,14 +18,19 @@ std::stop_token ActiveDownloads::Handle::token() const {
 }
 
 Result<void> ActiveDownloads::Handle::goOn(const std::stop_token& stop) {
-  std::unique_lock lock(entry_->mutex);
-  const auto& state = entry_->shown.state;
-  entry_->changed.wait(lock, stop,
-                       [&] { return entry_->cancelled || state != ActiveTransfer::State::paused; });
-  if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
-  if (entry_->cancelled) return Error{ErrorCode::interrupted, "cancelled"};
-  entry_->attempt = {};
-  return {};
+  EventBus::Subscription events(table_->events_, kindsOf<DownloadChanged>());
+  while (!stop.stop_requested()) {
+    {
+      const std::lock_guard lock(entry_->mutex);
+      if (entry_->cancelled) return Error{ErrorCode::interrupted, "cancelled"};
+      if (entry_->shown.state != ActiveTransfer::State::paused) {
+        entry_->attempt = {};
+        return {};
+      }
+    }
+    (void)events.next(stop);
+  }
+  return Error{ErrorCode::interrupted, "interrupted"};
 }
 
 void ActiveDownloads::Handle::update(const std::function<void(ActiveTransfer& shown)>& change) {
@@ -93,7 +98,6 @@ Result<std::vector<ActiveTransfer>> ActiveDownloads::control(
         ended = entry->attempt;
       }
       result.push_back(entry->shown);
-      entry->changed.notify_all();
     }
     ended.request_stop();
     events_.publish(DownloadChanged{number});

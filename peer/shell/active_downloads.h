@@ -8,12 +8,11 @@
 // it is served to nobody meanwhile. Resume continues from it, and so does another `get` after a
 // cancel.
 //
-// Each change is published as DownloadChanged. Thread-safe. A Handle belongs to the thread that
-// downloads.
+// Each change is published as DownloadChanged; a paused download waits for that event. Thread-safe.
+// A Handle belongs to the thread that downloads.
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -34,7 +33,6 @@ namespace espalier::peer::shell {
 class ActiveDownloads {
   struct Entry {
     std::mutex mutex;  // guards what follows
-    std::condition_variable_any changed;
     ActiveTransfer shown;
     bool cancelled = false;
     std::stop_source attempt;

@@ -1,16 +1,33 @@
-// What happens at this peer, for everything that shows it or waits for it: the log, the prompt,
-// commands of -e and of the control socket.
+// What happens at this peer, for everything that shows it or waits for it.
 //
 //   publish(event) --> listeners       at once, on the publishing thread
 //                  --> subscriptions   a bounded queue each, read by next() on another thread
+//
+//   event                 published by       read by
+//   MetaserverGreeted     Runtime            NetworkTopology: a guest may ask now
+//   JoinEnded             NoticeReporter     Joiner, TopologyStore
+//   MetaserverLost, Back  NoticeReporter     NetworkTopology, PushSender
+//   LinkUp, LinkDown      NoticeReporter     TopologyStore: renews its snapshot
+//   MembersChanged        Runtime            NetworkTopology (TOTAL), PushSender
+//   SearchChanged         NetworkSearch      NetworkSearch::find(): its progress and its end
+//   DownloadChanged       ActiveDownloads    a paused download, which waits to be resumed
+//   PushChanged           Runtime            PushSender: `push` follows its ledger
+//   LogLine               log::write()       PromptNotices: above the line that is being typed
+//
+// The commands of the prompt, of -e and of the control socket wait through these readers.
 //
 // An event says that something changed, not all that it is now: a subscriber reads the state after
 // it. A subscription that is full drops its queue and delivers Missed instead, so a slow subscriber
 // costs bounded memory and still knows that it must read the state again.
 //
+// A new kind of event is a struct and an alternative of Event. It wants a reader: a subscription
+// where a thread waits for it or forwards it to somebody slow (a page, `watch`), a case of
+// PromptNotices::textOf() where the user is to see it at once.
+//
 // Thread rule: publish() and subscriptions may be used from any thread; one subscription belongs to
-// one thread. publish() never blocks. Listeners are added before the first event is published and
-// must not block. Cost: O(subscriptions) an event, one atomic load when no subscription wants it.
+// one thread. publish() never blocks. Listeners are added before the first event is published; they
+// must not block. Cost: O(listeners), one atomic load when no subscription wants the event, else
+// O(subscriptions).
 #pragma once
 
 #include <atomic>
@@ -29,13 +46,13 @@
 
 #include "common/base/clock.h"
 #include "common/base/ids.h"
-#include "common/base/log.h"
+#include "common/base/result.h"
 #include "common/wire/push.h"
 #include "peer/shell/join_service.h"
 
 namespace espalier::peer::shell {
 
-struct MetaserverGreeted {};  // it answered, and can be asked
+struct MetaserverGreeted {};  // it has answered this peer's Hello
 struct JoinEnded {            // an attempt to join
   JoinAttempt::End end = JoinAttempt::End::failed;
   Error error = {};       // unless `joined`
@@ -52,27 +69,23 @@ struct LinkDown {
 struct MembersChanged {
   std::uint64_t members = 0;  // of the tree, as far as this peer knows
 };
+struct SearchChanged {  // hits, peers that have answered, or the result
+  QueryId id;
+};
+struct DownloadChanged {  // begun, progressed, paused, resumed, cancelled, ended
+  std::uint64_t number = 0;
+};
 struct PushChanged {  // its ledger
   PushId id;
 };
-struct DownloadChanged {  // begun, progressed, paused, ended
-  std::uint64_t number = 0;
+struct LogLine {
+  std::string text;  // as it is printed, without the line feed
 };
-struct SearchProgress {
-  QueryId id;
-  std::uint64_t hits = 0;
-  std::uint64_t searched = 0;
-  bool over = false;
-};
-struct Told {  // a line of the log about the network
-  log::Level level = log::Level::info;
-  std::string text;
-};
-struct Missed {};  // events were dropped: read the state again. Delivered to any subscription
+struct Missed {};  // events were dropped: read the state again. Any subscription may get it
 
 using Event =
     std::variant<MetaserverGreeted, JoinEnded, MetaserverLost, MetaserverBack, LinkUp, LinkDown,
-                 MembersChanged, PushChanged, DownloadChanged, SearchProgress, Told, Missed>;
+                 MembersChanged, SearchChanged, DownloadChanged, PushChanged, LogLine, Missed>;
 
 // A set of alternatives of Event.
 using EventKinds = std::uint32_t;

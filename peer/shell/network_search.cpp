@@ -6,6 +6,7 @@
 #include "peer/core/pattern.h"
 
 namespace espalier::peer::shell {
+
 void NetworkSearch::rememberNames(const SearchUpdate& update) {
   heardNames_.with([&](HeardNames& heard) {
     for (const auto& hit : update.hits) {
@@ -20,21 +21,15 @@ void NetworkSearch::rememberNames(const SearchUpdate& update) {
 
 void NetworkSearch::searched(SearchUpdate& update) {
   rememberNames(update);
-  const auto search = pending_.with([&](auto& pending) {
+  const bool isPending = pending_.with([&](auto& pending) {
     const auto found = pending.find(update.id);
-    return found == pending.end() ? nullptr : found->second;
+    if (found == pending.end()) return false;
+    found->second.hits += update.hits.size();
+    found->second.searched = update.searched;
+    if (update.result) found->second.result = std::move(update.result);
+    return true;
   });
-  if (!search) return;
-  SearchProgress progress{update.id, 0, update.searched, update.result.has_value()};
-  {
-    const std::lock_guard lock(search->mutex);
-    search->hits += update.hits.size();
-    search->searched = update.searched;
-    progress.hits = search->hits;
-    if (update.result) search->result = std::move(update.result);
-    search->changed.notify_all();
-  }
-  events_.publish(progress);
+  if (isPending) events_.publish(SearchChanged{update.id});
 }
 
 Result<SearchResult> NetworkSearch::find(const SearchRequest& request, std::stop_token stop,
@@ -42,34 +37,38 @@ Result<SearchResult> NetworkSearch::find(const SearchRequest& request, std::stop
   const PatternKind kind = request.kind.value_or(Pattern::kindOf(request.text));
   if (const auto pattern = Pattern::compile(kind, request.text); !pattern) return pattern.error();
   const auto members = metaserver_.members(stop);
-  const auto search = std::make_shared<PendingSearch>();
+  EventBus::Subscription events(events_, kindsOf<SearchChanged>());
   auto id = network_.call(
-      [this, search, kind, members, text = request.text](Peer& peer, TimePoint now, Effects& fx) {
+      [this, kind, members, text = request.text](Peer& peer, TimePoint now, Effects& fx) {
         auto asked = peer.find(kind, text, members, now, fx);
-        if (asked) pending_.with([&](auto& pending) { pending.emplace(*asked, search); });
+        if (asked) pending_.with([&](auto& pending) { pending.emplace(*asked, PendingSearch()); });
         return asked;
       });
   if (!id) return id.error();
   if (!*id) return id->error();
-  std::unique_lock lock(search->mutex);
-  std::uint64_t toldHits = 0;
-  std::uint64_t toldPeers = 0;
-  while (!search->result && !stop.stop_requested()) {
-    search->changed.wait(lock, stop, [&] {
-      return search->result || search->hits != toldHits || search->searched != toldPeers;
-    });
-    toldHits = search->hits;
-    toldPeers = search->searched;
-    if (!onHits) continue;
-    lock.unlock();
-    onHits(toldHits, toldPeers);
-    lock.lock();
-  }
-  lock.unlock();
+  auto result = follow(**id, events, stop, onHits);
   pending_.with([&](auto& pending) { pending.erase(**id); });
-  if (search->result) return *search->result;
+  if (result) return *std::move(result);
   network_.post([query = **id](Peer& peer, TimePoint, Effects&) { peer.cancel(query); });
   return Error{ErrorCode::interrupted, "interrupted"};
+}
+
+// Reports the progress of a search until it has a result; none: `stop` was triggered first.
+std::optional<SearchResult> NetworkSearch::follow(const QueryId& id, EventBus::Subscription& events,
+                                                  const std::stop_token& stop,
+                                                  const OnHits& onHits) {
+  PendingSearch told;
+  while (true) {
+    auto now = pending_.with([&](auto& pending) {
+      PendingSearch& search = pending.at(id);
+      return PendingSearch{search.hits, search.searched, std::exchange(search.result, {})};
+    });
+    const bool isNews = now.hits != told.hits || now.searched != told.searched;
+    if (onHits && (isNews || now.result)) onHits(now.hits, now.searched);
+    if (now.result || stop.stop_requested()) return std::move(now.result);
+    told = std::move(now);
+    (void)events.next(stop);  // may be of another search
+  }
 }
 
 std::vector<std::string> NetworkSearch::knownNames(const std::string& prefix) {

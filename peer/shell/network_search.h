@@ -1,14 +1,11 @@
 // The search service of a peer: asks the network through the core and waits for the answers.
 //
-//   find() --Peer::find--> core --SearchUpdate--> searched() --wakes--> find()
+//   find() --Peer::find--> core --SearchUpdate--> searched() --SearchChanged--> find()
 //
 // Thread rule: searched() on the loop's thread, the rest as search_service.h says.
 #pragma once
 
-#include <condition_variable>
 #include <map>
-#include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -39,12 +36,11 @@ class NetworkSearch final : public SearchService {
                             const OnHits& onHits) override;
   std::vector<std::string> knownNames(const std::string& prefix) override;
 
+  // Of PeerHandler.
   void searched(SearchUpdate& update);
 
  private:
   struct PendingSearch {
-    std::mutex mutex;  // guards what follows
-    std::condition_variable_any changed;
     std::uint64_t hits = 0;
     std::uint64_t searched = 0;
     std::optional<SearchResult> result;
@@ -55,13 +51,15 @@ class NetworkSearch final : public SearchService {
   };
 
   void rememberNames(const SearchUpdate& update);
+  std::optional<SearchResult> follow(const QueryId& id, EventBus::Subscription& events,
+                                     const std::stop_token& stop, const OnHits& onHits);
 
   const PeerId self_;
   Network& network_;
   MetaserverClient& metaserver_;
   EventBus& events_;
   share::ShareIndex& index_;
-  Guarded<std::map<QueryId, std::shared_ptr<PendingSearch>>> pending_;
+  Guarded<std::map<QueryId, PendingSearch>> pending_;
   Guarded<HeardNames> heardNames_;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/net/address.h"
 
@@ -29,8 +30,7 @@ void NoticeReporter::report(const Notice& notice) {
                         {ErrorCode::refused, "the metaserver refused the join word"}, notice.text);
     case Kind::refused:
       if (joined_) {
-        tell(log::Level::error,
-             fmt::format("the metaserver refused this peer: {}", escaped(notice.text)));
+        log::error("the metaserver refused this peer: {}", escaped(notice.text));
       }
       return joinFailed(End::idRefused, {ErrorCode::refused, notice.text});
     case Kind::failed:
@@ -43,36 +43,31 @@ void NoticeReporter::report(const Notice& notice) {
     case Kind::metaserverLost:
       return lost(notice.text);
     case Kind::waiting:
-      return tell(log::Level::info, escaped(notice.text));
+      return log::info("{}", escaped(notice.text));
     case Kind::metaserverBack:
       reachable_ = true;
-      tell(log::Level::info, "the metaserver is back");
+      log::info("the metaserver is back");
       return events_.publish(MetaserverBack());
     case Kind::linkUp:
       // The first link is part of what is told of joining.
-      if (joined_) tell(log::Level::info, fmt::format("linked to {}", notice.text));
+      if (joined_) log::info("linked to {}", notice.text);
       return events_.publish(LinkUp{notice.text});
     case Kind::linkDown:
-      tell(log::Level::info, fmt::format("the link to {} is gone", notice.text));
+      log::info("the link to {} is gone", notice.text);
       return events_.publish(LinkDown{notice.text});
     case Kind::root:
       return log::debug("this peer is the root now");
     case Kind::seenFrom:
       return compareSource(notice.text);
     case Kind::unreachable:
-      return tell(log::Level::warning,
-                  fmt::format("the metaserver cannot connect to this peer ({}): nor may the "
-                              "others, who will then fetch nothing from it; let connections in, "
-                              "or announce another address with --advertise",
-                              escaped(notice.text)));
+      return log::warning(
+          "the metaserver cannot connect to this peer ({}): nor may the "
+          "others, who will then fetch nothing from it; let connections in, "
+          "or announce another address with --advertise",
+          escaped(notice.text));
     case Kind::warning:
-      return tell(log::Level::warning, notice.text);
+      return log::warning("{}", notice.text);
   }
-}
-
-void NoticeReporter::tell(log::Level level, std::string text) {
-  log::write(level, text);
-  events_.publish(Told{level, std::move(text)});
 }
 
 void NoticeReporter::joinFailed(JoinAttempt::End end, Error error, std::string word) {
@@ -81,8 +76,7 @@ void NoticeReporter::joinFailed(JoinAttempt::End end, Error error, std::string w
 
 void NoticeReporter::lost(const std::string& why) {
   if (joined_ && std::exchange(reachable_, false)) {
-    tell(log::Level::warning,
-         fmt::format("metaserver out of reach: {}; the network goes on", escaped(why)));
+    log::warning("metaserver out of reach: {}; the network goes on", escaped(why));
   }
   events_.publish(MetaserverLost());
   // An IP literal needs no more words; of a host name the error says how far it led.
@@ -101,10 +95,10 @@ void NoticeReporter::compareSource(const std::string& source) {
     const auto is = [&](const net::Address& address) { return address.sameHost(seen); };
     if (target && std::any_of(target->addresses.begin(), target->addresses.end(), is)) return;
     const std::string why = target ? "" : fmt::format(" ({})", target.error().message);
-    tell(log::Level::warning,
-         fmt::format("this peer announces itself at {}{}, but the metaserver sees it come from {}: "
-                     "where others cannot connect to {}, give another --advertise, or none",
-                     escaped(announced.host), why, source, escaped(announced.host)));
+    log::warning(
+        "this peer announces itself at {}{}, but the metaserver sees it come from {}: "
+        "where others cannot connect to {}, give another --advertise, or none",
+        escaped(announced.host), why, source, escaped(announced.host));
   };
   network_.lookUp(announced, net::NamedBy::user, compare);
 }

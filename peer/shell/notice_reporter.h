@@ -9,7 +9,6 @@
 #include <string>
 
 #include "common/base/endpoint.h"
-#include "common/base/log.h"
 #include "peer/core/effects.h"
 #include "peer/shell/events.h"
 #include "peer/shell/network.h"
@@ -25,7 +24,6 @@ class NoticeReporter {
   bool joined() const { return joined_; }
 
  private:
-  void tell(log::Level level, std::string text);
   void joinFailed(JoinAttempt::End end, Error error, std::string word = {});
   void lost(const std::string& why);
   void compareSource(const std::string& source);

@@ -18,7 +18,7 @@ using peer::shell::DownloadRequest;
 using peer::shell::Fetched;
 using peer::shell::MembersChanged;
 using peer::shell::PushedPeer;
-using peer::shell::SearchProgress;
+using peer::shell::SearchChanged;
 using peer::shell::TransferControl;
 using transfer::test::randomContent;
 
@@ -59,7 +59,7 @@ TEST_CASE("a peer joins, finds, fetches, and its neighbour hears it leave") {
   REQUIRE(links->size() == 1);
   CHECK(links->front().id.text() == "s1");
 
-  EventBus::Subscription progress(net.s2.events(), kindsOf<SearchProgress>());
+  EventBus::Subscription progress(net.s2.events(), kindsOf<SearchChanged>());
   const auto fetched =
       net.s2.services().downloads.fetch(request(net.s2.find("docs/f1.txt")), {}, {});
   REQUIRE(fetched);

@@ -1,0 +1,44 @@
+// Prints what happens at this peer above the line that is being typed.
+//
+//   log::write() --> LogLine --+
+//                              +--> EventBus --> PromptNotices --> LineEditor::notify()
+//   other publishers ----------+
+//
+// textOf() alone decides which events a user sees at the prompt: a new kind of event that belongs
+// there, such as a message of a room, gets a case in it.
+//
+// Thread rule: constructed before the first event is published. The bus has ended when it is
+// destroyed. show() and hide() belong to one thread; events come from any. Nothing blocks:
+// the editor queues lines.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "common/base/guarded.h"
+#include "common/command/line_editor.h"
+#include "peer/shell/events.h"
+
+namespace espalier::peer::shell {
+
+class PromptNotices {
+ public:
+  explicit PromptNotices(EventBus& events);
+  PromptNotices(const PromptNotices&) = delete;
+  PromptNotices& operator=(const PromptNotices&) = delete;
+
+  // From now on prints to `editor`, and log lines are events.
+  void show(command::LineEditor& editor);
+  // The editor is used no more. Call it when the log has another sink: log lines that are still
+  // published are lost.
+  void hide();
+
+  // What the prompt prints of an event, if anything: one line, without its line feed.
+  static std::optional<std::string> textOf(const Event& event);
+
+ private:
+  EventBus& events_;
+  Guarded<command::LineEditor*> editor_{nullptr};
+};
+
+}  // namespace espalier::peer::shell

@@ -1,0 +1,78 @@
+// What the prompt prints of the events of a peer.
+#include "peer/shell/prompt_notices.h"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string>
+
+#include "common/base/log.h"
+
+namespace espalier::peer::shell {
+namespace {
+
+// A line editor without a terminal, whose output is read from a pipe.
+class PipedEditor {
+ public:
+  PipedEditor() {
+    REQUIRE(::pipe(input_.data()) == 0);
+    REQUIRE(::pipe(output_.data()) == 0);
+    editor_.emplace(command::LineEditor::Settings{input_[0], output_[1], {}});
+  }
+  ~PipedEditor() {
+    editor_.reset();
+    for (const int end : {input_[0], input_[1], output_[0], output_[1]}) ::close(end);
+  }
+  command::LineEditor& editor() { return *editor_; }
+
+  // All that was printed. Ends the editor.
+  std::string printed() {
+    editor_.reset();
+    std::array<char, 4096> buffer{};
+    const auto size = ::read(output_[0], buffer.data(), buffer.size());
+    return {buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
+  }
+
+ private:
+  std::array<int, 2> input_{};
+  std::array<int, 2> output_{};
+  std::optional<command::LineEditor> editor_;
+};
+
+struct RestoreLog {
+  log::Level level = log::Level::info;
+  RestoreLog() { log::setLevel(level); }
+  ~RestoreLog() {
+    log::setSink(nullptr, nullptr);
+    log::setLevel(log::Level::error);
+  }
+};
+
+TEST_CASE(
+    "log lines reach the prompt through the bus, other events only if they are for the user") {
+  const RestoreLog restore;
+  EventBus bus;
+  PromptNotices notices(bus);
+  EventBus::Subscription lines(bus, kindsOf<LogLine>());
+  bus.publish(LogLine{"before there is a prompt"});
+  PipedEditor piped;
+  notices.show(piped.editor());
+
+  log::info("s4 joined");
+  bus.publish(LinkUp{"s4"});
+  bus.publish(LogLine{"published"});
+  notices.hide();
+  bus.publish(LogLine{"after the prompt"});
+
+  const std::string printed = piped.printed();
+  CHECK(printed.find("s4 joined\npublished\n") != std::string::npos);
+  CHECK(printed.find("prompt") == std::string::npos);
+  REQUIRE(lines.next({}, Clock::now()));
+  CHECK(std::get<LogLine>(*lines.next({}, Clock::now())).text.ends_with(" s4 joined"));
+}
+
+}  // namespace
+}  // namespace espalier::peer::shell
