@@ -19,7 +19,7 @@ namespace espalier::topo {
 struct Vertex {
   JoinOrder order{};
   NodeIndex parent = kNoNode;
-  NodeIndex root = kNoNode;  // of its component
+  NodeIndex root = kNoNode;  // of its tree
   std::uint32_t depth = 0;
   std::uint32_t pathPosition = 0;   // in the FirstChildPath, if it is there
   std::uint8_t parentPosition = 0;  // how many of its children were linked before its parent
@@ -29,8 +29,9 @@ struct Vertex {
 
 using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::directedS, Vertex>;
 
-// A graph that copies and moves as a value. Boost 1.74 copies a graph that is moved, and its
-// copying makes g++ 12 warn. After a move the old object can only be assigned to or destroyed.
+// A graph that copies and moves as a value. Boost 1.74 has no real move for graphs, and g++ 12
+// warns about its copy; so both are written here. After a move the old object can only be assigned
+// to or destroyed.
 class GraphValue {
  public:
   GraphValue() : graph_(std::make_unique<Graph>()) {}
@@ -54,7 +55,8 @@ class GraphValue {
   std::unique_ptr<Graph> graph_;
 };
 
-// Some neighbours of a peer in order of linking: a view, valid until the tree changes.
+// The children of a peer, or its children and its parent, in order of linking: a view, valid until
+// the tree changes.
 class Links {
  public:
   class Iterator;

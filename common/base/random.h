@@ -1,5 +1,6 @@
-// Randomness. Cores are handed a seeded generator, so that a simulation repeats exactly; keys come
-// from the kernel.
+// Randomness. Cores are handed a `Random&`, so that a simulation repeats exactly. Keys and network
+// ids come from the kernel. A Random is for one thread; the functions that read the kernel are for
+// any. Called by the shells of both programs.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,7 @@ Id randomFromKernel() {
   return id;
 }
 
-// The same from a seeded generator.
+// An id of random bytes from a seeded generator. Not for keys.
 template <typename Id>
 Id randomFrom(Random& random) {
   Id id;

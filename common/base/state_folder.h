@@ -3,7 +3,7 @@
 // Each has a marker, the file `espalier-state`, with one line: "espalier-state 1". The marker means
 // that the folder, whatever its name, is never shared, listed or written by request. It also has
 // the version of the folder's format, for the files in it without a version of their own. A folder
-// of a program that made no marker is recognised by its files.
+// made by an older version, which wrote no marker, is recognised by its files.
 //
 // A marker in any other folder only hides that folder from other peers, which is the safe error.
 // Code that writes files under names from the network must refuse the marker's name (kStateMarker),
@@ -43,11 +43,10 @@ bool isInStateFolder(const std::string& path);
 Result<FileDescriptor> openStateFolder(const std::string& path);
 // Opens it for a client of the program that runs there. Changes nothing. Errors as above, and
 // `failed` when it does not exist.
-// and `failed` when it is not there.
 Result<FileDescriptor> findStateFolder(const std::string& path);
 
-// The path of a file in an open folder. It is short whatever the length of the folder's own path,
-// and holds also after the folder was renamed.
+// The path of a file in an open folder, below /proc/self/fd: short, and still right after the
+// folder was renamed. Valid while `folder` is open.
 std::string pathIn(int folder, std::string_view name);
 
 }  // namespace espalier

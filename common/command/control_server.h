@@ -1,7 +1,7 @@
 // The control socket: runs commands that another process of the same user sends. control_client.h
 // has the other end.
 //
-//   STATE/control.sock   a Unix socket, mode 0600, whatever the path's length
+//   STATE/control.sock   a Unix socket, mode 0600; the path may be longer than a socket address
 //   STATE/control.lock   held by the program that serves it
 //
 // One JSON object a line, at most limits::kControlLineBytes long:
@@ -24,7 +24,7 @@
 // The server renders outcomes, and a client only prints them. So old and new programs work
 // together.
 //
-// Built by the main() of both programs; thread rule below.
+// Built by metaserver/main.cpp, and by LocalPeer (peer/shell). The class below has the thread rule.
 #pragma once
 
 #include <functional>
@@ -42,8 +42,8 @@
 namespace espalier::command {
 
 // Serves until it is destroyed. Threads: one that accepts and reads, and one for each session, at
-// most limits::kControlSessions. All end in the destructor, which interrupts running commands and
-// waits for their answers for limits::kControlGrace.
+// most limits::kControlSessions. All end in stop(), which the destructor calls: it interrupts
+// running commands and waits for their answers for limits::kControlGrace.
 class ControlServer {
  public:
   // Claims the state folder: no other program gets it until the destructor. Makes `stateDir` (0700)

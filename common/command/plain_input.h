@@ -11,7 +11,7 @@ namespace espalier::command {
 
 class PlainInput {
  public:
-  // Waits until there is input. False: nothing more is to be read now.
+  // Waits until there is input. False: read() returns nothing; the input has not ended.
   using AwaitInput = std::function<bool()>;
 
   PlainInput(int input, AwaitInput awaitInput);

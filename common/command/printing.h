@@ -1,5 +1,5 @@
-// Text for a terminal: without control characters, and in columns. Pure functions. Used by commands
-// and by the prompt.
+// Text for a terminal: without control characters, and in columns. Pure functions. Used by
+// the command layer, and by the commands of both programs.
 #pragma once
 
 #include <cstddef>
@@ -21,11 +21,11 @@ std::size_t displayWidth(std::string_view line);
 enum class Align { left, right };
 
 // Rows as lines of aligned columns with two spaces between them, the last column unpadded. Cells
-// are escaped here. Rows may differ in length.
+// are escaped (text.h). Rows may differ in length.
 std::string table(const std::vector<std::vector<std::string>>& rows,
                   const std::vector<Align>& aligns = {});
 
-// "s1" · "s1 and s2" · "s1, s2 and s3"; each escaped.
+// s1 | s1 and s2 | s1, s2 and s3: each name as escaped() (text.h) makes it.
 std::string listed(const std::vector<std::string>& names);
 
 }  // namespace espalier::command

@@ -1,4 +1,4 @@
-// Standard output and standard error of commands of -e, and of what main() prints.
+// Writes to standard output and standard error, for commands given by -e and for main().
 //
 //   StandardOutput standard(stop);
 //   const int code = runCommands(dispatcher, lines, context, standard.output());
@@ -35,7 +35,7 @@ class StandardOutput {
   // "cannot write to standard output: No space left on device".
   std::optional<Error> failure();
 
-  // Refers to this.
+  // Valid as long as this object.
   Output output();
 
  private:

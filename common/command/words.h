@@ -4,7 +4,7 @@
 //
 // Single quotes keep everything; double quotes keep all but \" and \\; a backslash outside of
 // quotes keeps the character behind it. Variables are not expanded; globs are for the command. Pure
-// functions, linear in the length of the line. Used by the dispatcher, the prompt and completion.
+// functions. Used by all that reads command lines, options or configuration files.
 #pragma once
 
 #include <cstddef>
@@ -35,11 +35,11 @@ OpenLine splitOpenLine(std::string_view line);
 // Without white space at its beginning and its end.
 std::string_view trimmed(std::string_view text);
 
-// The first word of a line, which is its command; also of a line that splitWords() refuses.
+// The first word of a line, which is its command. Works also for lines that splitWords() refuses.
 std::string commandOf(std::string_view line);
 
-// The word of `known` that a user may have meant by `word`: one that differs by at most two
-// letters, else the only one that begins with it; else empty.
+// The closest word of `known`, if it differs from `word` by at most two letters; otherwise the only
+// one that begins with `word`; otherwise empty.
 std::string nearest(std::string_view word, const std::vector<std::string>& known);
 
 }  // namespace espalier::command

@@ -2,12 +2,12 @@
 //
 // Two backends give the same digests. Intel's multi-buffer library hashes up to 16 blocks at a
 // time; it is used if it was found at build time and supports the processor. OpenSSL hashes one
-// block after the other. The first call decides which is available. Few blocks always go to
-// OpenSSL, which is faster for them.
+// block after the other. The first call decides which is available. Unless
+// the caller names a backend, a few blocks go to OpenSSL, which is faster for them.
 //
-// Thread-safe: each thread has its own manager and context, made at its first call and freed when
-// the thread ends. No I/O. No function fails: the arguments that a backend would refuse do not
-// occur, and an OpenSSL without SHA-256 asserts. Cost: bench/hash.cpp, docs/performance.md.
+// Thread-safe: each thread has its own state of the libraries, made at its first call and freed
+// when the thread ends. No I/O. No function fails: callers pass no arguments that a backend
+// refuses, and an OpenSSL without SHA-256 asserts. Cost: bench/hash.cpp, docs/performance.md.
 #pragma once
 
 #include <cstddef>
@@ -27,6 +27,7 @@ HashBackend hashBackend();
 bool hashBackendWorks(HashBackend backend);
 std::string_view hashBackendName(HashBackend backend);
 
+// By OpenSSL.
 Digest sha256(std::span<const std::byte> data);
 
 // The digest of each block of `data`; the last block may be short. `out` has ceil(data.size() /

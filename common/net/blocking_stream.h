@@ -10,7 +10,7 @@
 //
 // One thread at a time uses it; cut() may be called from any thread. sendFile() raises SIGPIPE if
 // the other end has closed, so its thread holds a QuietSignals (common/base/signals.h). Waiting
-// costs one poll(2). No call waits while bytes are available.
+// costs one poll(2). No call waits while bytes are available, except readAll() with `gathering`.
 #pragma once
 
 #include <cstddef>
@@ -37,8 +37,7 @@ class BlockingStream {
   // Reads what is available, at least a byte.
   Result<std::size_t> read(std::span<std::byte> out);
   // Fills `out`. With `gathering` it sleeps for that time whenever less than kGatherBytes is
-  // available. The kernel acknowledges bytes that are read at once with one packet, and bytes that
-  // are read as they arrive with one for every two packets.
+  // available. Fewer, larger reads make the kernel send fewer acknowledgements.
   static constexpr std::size_t kGatherBytes = 64 * 1024;
   Result<void> readAll(std::span<std::byte> out, Duration gathering = {});
   // Whether read() has something to return (bytes, the end, an error) within that time.
@@ -51,6 +50,7 @@ class BlockingStream {
   bool isWritable() const;
   // All of it at once, or false: then a part of it may have been sent. Never waits.
   bool tryWrite(std::string_view bytes);
+  // Errors are ignored.
   void endWriting();
 
   void cut() const { stream_->cut(); }
@@ -66,8 +66,8 @@ class BlockingStream {
   const Interrupter& interrupter_;
 };
 
-// Looks the host up and connects to the first of its addresses that answers. Each of the two steps
-// takes at most `timeout`, which the addresses divide among them.
+// Looks the host up and connects to the first of its addresses that answers. The look-up takes at
+// most `timeout`. So does connecting, in which each address gets a part of that time.
 Result<std::unique_ptr<ByteStream>> dialBlocking(const Endpoint& to, Duration timeout,
                                                  const Interrupter& interrupter,
                                                  Resolver& resolver = Resolver::ofSystem());

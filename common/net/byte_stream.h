@@ -6,12 +6,14 @@
 //
 // Each call moves as many bytes as it can at once. If it moved none, it says what to wait for. A
 // stream may want to read while it is asked to write, and to write while it is asked to read (TLS
-// does both in its handshake). The caller waits for that and repeats the same call. A repeated
-// write begins with the same bytes; the buffer may have moved, and more may follow.
+// does both in its handshake). The caller waits for what the result names (wantRead, wantWrite) and
+// repeats the same call. A repeated write begins with the same bytes; the buffer may have moved,
+// and more may follow.
 //
-// Invariants: one reader and one writer at a time. Bytes that a stream has taken are sent, so the
-// next writer completes a half-written message. Bytes that were read too far are put back with
-// unread() and are read first; so an owner can hand the stream to another one between two messages.
+// Invariants: at most one owner reads and one writes. write() may take only some of the bytes; the
+// next writer must send the rest, to complete the message. Bytes that were read too far are put
+// back with unread() and are read first; so an owner can hand the stream to another one between two
+// messages.
 // pending() counts the bytes that read() returns without the descriptor: a caller that waits for
 // the descriptor while some are pending may wait for ever.
 //
@@ -34,7 +36,7 @@ namespace espalier::net {
 
 struct IoResult {
   enum class State : std::uint8_t {
-    done,       // `bytes` were moved, at least one
+    done,       // `bytes` were moved: at least one, except for endWriting()
     wantRead,   // repeat the call once the descriptor is readable
     wantWrite,  // repeat the call once the descriptor is writable
     ended,      // read: the other end sends no more. sendFile: the file has no byte there
@@ -83,12 +85,13 @@ class ByteStream {
   std::string unread_;
 };
 
-// A TCP connection, or a local (Unix) one.
+// A connected stream socket: TCP, or a pair of Unix sockets in tests. Made by Listener and
+// Dialling.
 class TcpStream final : public ByteStream {
  public:
   // `socket` does not block.
   explicit TcpStream(Poco::Net::StreamSocket socket);
-  // Takes over a connected socket, whatever its mode.
+  // Takes over a connected socket, which may be blocking or non-blocking.
   static std::unique_ptr<TcpStream> adopt(FileDescriptor socket);
   ~TcpStream() override;
 

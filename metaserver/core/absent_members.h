@@ -11,8 +11,8 @@
 // order of joining is kept for a peer that shows all three.
 //
 // Bounds: limits::kAbsentMembers lost members (the oldest are dropped), and all members of a state
-// file; limits::kAbsentKept each. Does no I/O. Not thread-safe. Owned by MemberDirectory. O(log n)
-// a call; expire() is amortised.
+// file; limits::kAbsentKept each. Does no I/O. Not thread-safe. Owned by MemberDirectory, and
+// called by Registry through it. O(log n) a call, amortised for expire(); stopAwaiting() is O(n).
 #pragma once
 
 #include <array>
@@ -43,11 +43,12 @@ class AbsentMembers {
     lost,     // its connection ended, or it fell silent
   };
 
-  // Replaces an entry with the same order. Its id is held until `heldUntil`.
+  // Replaces an entry with the same order. Its id is held until `heldUntil`, and while it
+  // is awaited.
   void add(Remembered member, Why why, TimePoint heldUntil, TimePoint now);
   // Removes the entry that is exactly this one; false if there is none.
   bool take(const PeerId& id, const InstanceKey& key, JoinOrder order);
-  // The process of that id and key was restarted and has lost its order and its links.
+  // The process of that id and key has restarted, without order and links: removes its entry.
   void startedAnew(const PeerId& id, const InstanceKey& key);
   // No process listens at its endpoint: it is not awaited any more, and its id is free.
   bool release(const PeerId& id);

@@ -3,13 +3,13 @@
 // A peer without a parent is referred to a slot, which is reserved for it. A newcomer gets the slot
 // of the placement rule (topo/placement.h). An orphan gets the slot of the plan for the death of
 // its parent (topo/plan.h), which does not depend on the order in which orphans ask. A reservation
-// expires after some time. A peer to which attaching failed is not offered again to that member,
+// expires after some time. A parent to which a member failed to attach is not offered to it again,
 // until all slots have failed.
 //
 // A member without a parent that does not ask gets a referral unasked (tick()).
 //
 // Invariants (check()): those of SeenTree; a member is in `parentless_` exactly if it reports no
-// parent; every reservation expires.
+// parent; every reservation has an entry in `lapses_`.
 //
 // Does no I/O. Not thread-safe. Owned by the registry. O(log n) for a newcomer; O(the subtrees that
 // move) for a death.
@@ -44,13 +44,14 @@ class Placement {
   // The member reports its links. A newcomer reports none.
   void report(Node node, const std::optional<PeerId>& parent, const std::vector<PeerId>& neighbours,
               TimePoint now);
-  // The answer to a member without a parent.
+  // The answer to a member without a parent. Reserves the slot.
   wire::Referral referralFor(Node node, const wire::Seek& seek, TimePoint now);
+  // The referral of a member whose slot below `parent` is reserved already.
   wire::Referral below(Node parent) const;
   // Removes the member and its node. Its orphans get the slots of the plan. The returned ones were
   // still attaching to it, and do not know that they are orphans.
   std::vector<Told> remove(Node node, TimePoint now);
-  // Lets reservations expire. Returns referrals of members that have been without a parent for
+  // Lets reservations expire. Returns referrals for members that have been without a parent for
   // long.
   std::vector<Told> tick(TimePoint now);
 

@@ -83,7 +83,7 @@ void Registry::received(ConnectionId connection, const wire::RegistryRequest& re
     placement_.report(*member, links->parent, links->neighbours, now);
     changed();
   } else if (const auto* seek = std::get_if<wire::Seek>(&request)) {
-    // While former members are awaited the tree is incomplete: the seeker asks again.
+    // While absent members are awaited the tree is incomplete: the seeker asks again.
     if (awaiting()) return;
     fx.sends.push_back({connection, placement_.referralFor(*member, *seek, now)});
   } else if (std::holds_alternative<wire::Quit>(request)) {
@@ -231,7 +231,7 @@ void Registry::probed(const PeerId& id, bool listening, TimePoint now, Effects& 
   if (!awaiting()) endWaiting(now, fx);
 }
 
-// The former members are back, or the time is over: newcomers may join.
+// The absent members are back, or the time is over: newcomers may join.
 void Registry::endWaiting(TimePoint now, Effects& fx) {
   if (awaitUntil_ != kNever) ++version_;
   awaitUntil_ = kNever;

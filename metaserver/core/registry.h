@@ -3,20 +3,20 @@
 //
 // This class takes what arrives on connections, and passes it to
 //
-//   MemberDirectory   keys, connections, ids and orders, members that are absent
+//   MemberDirectory   keys, connections, ids and orders; absent members
 //   Ports             which ports are taken
 //   WaitingJoiners    joiners that wait after a restart
 //   SeenTree          the links that are reported or reserved
 //   Placement         referrals, reservations, the consequences of a death
 //
-// After a restart it waits for the former members, at most limits::kRejoinWait. They come back with
-// id, key, port, order and links. Newcomers wait until each member has come back or its port has
-// refused a connection.
+// After a restart it waits for the absent members, at most limits::kRejoinWait. They come back with
+// id, key, port, order and links. Newcomers wait until each of them has come back or its port has
+// refused a connection. A metaserver without a state file does the same once a first peer returns.
 //
-//   awaiting former members --all are back, or limits::kRejoinWait is over--> open
+//   awaiting absent members --each is back or released, or kRejoinWait is over--> open
 //
-// Invariants: checkInvariants(). A peer is a member only while it is connected; the state file only
-// says for which members to wait.
+// Invariants: checkInvariants(). Members are connected peers. A peer that was a member and may come
+// back is an absent member (absent_members.h); the state file only says for which of them to wait.
 //
 // Does no I/O: it takes events and the time, and appends to Effects. Not thread-safe. The shell
 // (Server) keeps it in a Guarded (one mutex), and reads all members from a copy (registry_copy.h).
@@ -47,7 +47,7 @@ struct MemberRow {
   wire::Contact contact;
   InstanceKey key;
   std::vector<PeerId> neighbours;  // as it reports them
-  std::optional<PeerId> above;     // its parent in the tree, reserved or not
+  std::optional<PeerId> above;     // its parent in the tree; the link may be only reserved
 };
 
 // A page of changes, to be applied in this order.
@@ -75,11 +75,13 @@ class Registry {
   Registry(const Registry&) = delete;  // its parts refer to each other
   Registry& operator=(const Registry&) = delete;
 
-  // Connections of purpose `registry`; `host` is the peer's source address.
+  // --- events ---
+  // A connection of purpose `registry` is open; `host` is the peer's source address.
   void opened(ConnectionId connection, std::string host, TimePoint now);
   void received(ConnectionId connection, const wire::RegistryRequest& request, TimePoint now,
                 Effects& fx);
   void closed(ConnectionId connection, TimePoint now, Effects& fx);
+  // The answer to a Probe (effects.h).
   void probed(const PeerId& id, bool listening, TimePoint now, Effects& fx);
   void tick(TimePoint now, Effects& fx);
   TimePoint deadline() const;
@@ -88,16 +90,17 @@ class Registry {
   unsigned maxLinks() const { return seen_.tree().maxLinks(); }
   const wire::NetworkId& network() const { return directory_.network(); }
   JoinOrder nextOrder() const { return directory_.nextOrder(); }
-  // Increases whenever the content of topo.txt changes. Constant while former members are awaited,
+  // Increases whenever the content of topo.txt changes. Constant while absent members are awaited,
   // so that topo.txt stays unchanged.
   std::uint64_t version() const { return version_; }
   bool awaiting() const { return directory_.awaiting(); }
   std::size_t size() const { return seen_.tree().size(); }
   std::size_t awaitedCount() const { return directory_.absent().awaitedCount(); }
-  // Includes former members that may still come back: they are running, and answer searches.
+  // Includes absent members that are awaited: they are probably running, and answer searches.
   wire::Members members() const;
   std::size_t reservedCount() const { return seen_.reservedCount(); }
   std::uint64_t refusedCount() const { return refused_; }
+  // A page of the topology: members that joined after `after`, `mostBytes` of them at most.
   std::vector<wire::TopologyEntry> entries(JoinOrder after, std::size_t mostBytes,
                                            bool& more) const {
     return seen_.entries(after, mostBytes, more);
@@ -109,7 +112,8 @@ class Registry {
   // At most `most` changes since the last call; the first call begins with every member. After the
   // last page the copy equals this registry at that moment. O(most).
   MemberChanges takeChanges(std::size_t most);
-  // Members that were lost just now and may come back: for the state file. O(most).
+  // Members that were lost just now and may come back: for the state file.
+  // O(members lost within limits::kRejoinWait).
   std::vector<Remembered> lostLately(std::size_t most) const {
     return directory_.absent().lostLately(most, now_);
   }
@@ -157,7 +161,7 @@ class Registry {
   WaitingJoiners waiting_;
   std::unordered_map<ConnectionId, Session> sessions_;
   std::deque<Due> silence_;        // one a member: when to check it next
-  TimePoint awaitUntil_ = kNever;  // kNever when no former member is awaited
+  TimePoint awaitUntil_ = kNever;  // kNever when no absent member is awaited
   TimePoint tickAt_;
   TimePoint judgeFrom_ =
       TimePoint::min();  // after a stall of this process silence counts from here

@@ -16,7 +16,7 @@ struct Status {
   Endpoint endpoint;
   std::uint64_t members = 0;   // of the network
   std::uint64_t reserved = 0;  // of these, attaching to a reserved slot
-  std::uint64_t awaited = 0;   // former members that have not come back after a restart
+  std::uint64_t awaited = 0;   // absent members that have not come back after a restart
   std::uint64_t refused = 0;   // since it started
   std::uint64_t maxLinks = 0;
   std::string placement;

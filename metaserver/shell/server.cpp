@@ -214,7 +214,7 @@ void Server::onClosed(net::FramedConnection& connection, const Error&) {
   });
 }
 
-// --- former members ---
+// --- absent members ---
 
 void Server::probeMore() {
   while (!toProbe_.empty() && prober_.hasRoom()) {

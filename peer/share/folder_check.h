@@ -5,11 +5,13 @@
 //                                  +-- another folder in its place --> absent, then present
 //
 // The share itself and each folder of `share PATH` may be on a disk that comes and goes. A folder
-// that is absent is tried again at each check; after scans that failed, not before 100 ms, doubling
-// to 30 s. The user is told when a folder becomes absent with a reason, and when it is back.
+// that is absent is tried again at each check. After failed scans it is tried after a delay: 100
+// ms, doubled for each failure, at most 30 s. A state folder counts as absent. A shortage of
+// descriptors or memory changes nothing. The user is told when a folder becomes absent with a
+// reason, and when it is back.
 //
-// Only the indexer's thread; opens each folder at each check. The indexer calls check(); the
-// scanner and the watch reader call lose() and found().
+// Only the indexer's thread; opens each folder at each check. The indexer calls check(),
+// the scanner lose() and found(), the watch reader lose().
 #pragma once
 
 #include <cstdint>
@@ -30,8 +32,8 @@ class FolderCheck {
 
   // Checks all open folders, and says in the queue when to check again.
   void check();
-  // A shared folder could not be scanned. `error`: an errno, or 0, with which the next check finds
-  // out why.
+  // A shared folder could not be scanned. `error`: an errno, or 0: unknown, the next check finds
+  // the reason.
   void lose(std::uint32_t folder, int error);
   // It was scanned, or is about to be.
   void found(std::uint32_t folder);

@@ -1,5 +1,6 @@
-// The services that a peer's commands are built on, one reference each. A command takes the one
-// that it needs. peer/shell/local_peer.h has the real ones; tests bring their own.
+// The services that a peer's commands are built on, one reference each. A command takes those
+// that it needs. LocalPeer has the real ones; tests have their own. The services may be used by any
+// number of command threads.
 #pragma once
 
 #include <functional>

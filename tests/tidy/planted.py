@@ -5,7 +5,7 @@ HEADER = "// What it is for.\n#pragma once\n\n"
 # Paths that exist beside the planted file.
 OTHERS = dict.fromkeys(["common/base/result.h", "common/net/loop.h", "common/wire/frame.h", "common/wire/registry.h",
                         "metaserver/core/registry.h", "peer/core/place.h", "topo/forest.h"], "")
-OTHERS["peer/core/links.h"] = "std::unordered_map<int,\n                   int> links_;\n"
+OTHERS["peer/core/links.h"] = "struct Links {\n  std::unordered_map<int,\n                     int> links_;\n};\n"
 OTHERS["peer/shell/inbox.h"] = "static constexpr std::size_t kWaiting = 64;\n"
 
 LONG_FUNCTION = "int f(int x) {\n" + "  x += 1;\n" * 70 + "  return x;\n}\n"
@@ -68,6 +68,8 @@ FILES = [
     ("common/net/i.cpp", "int f() { return ::getaddrinfo(a, b, c, d); }\n", ["one-place"]),
     ("peer/shell/m.cpp", "#include <filesystem>\n", ["one-filesystem"]),
     ("tests/unit/c_test.cpp", "auto f() { return std::filesystem::path(); }\n", ["one-filesystem"]),
+    ("docs/a.md", "See `topo/gone.h`.\n", ["page-names"]),
+    ("docs/b.md", "The rule is `Gone::member`.\n", ["page-names"]),
     # Allowed, although similar to the above.
     ("peer/core/g.cpp", '// Clock::now() is what the shell calls\nauto text = "std::thread";\n', []),
     ("peer/core/h.cpp", "std::map<int, int> links_;\nvoid f() {\n  for (auto& one : links_) g(one);\n}\n", []),
@@ -79,5 +81,6 @@ FILES = [
     ("peer/shell/j.cpp", "constexpr int kMany = 2 * limits::kPeers;\nbool f() { return all.size() > kMany; }\n", []),
     ("peer/shell/k.cpp", "constexpr int kMany = 9;  // tuning\nbool f() { return all.size() > kMany; }\n", []),
     ("peer/shell/l.cpp", "constexpr int kPagesShown = 9;\nbool f() { return all.size() > kPagesShown; }\n", []),
+    ("docs/c.md", "See `topo/forest.h`, `forest.h`, `core/li*.h`, `Links::links_(x)`, `std::jthread`.\n", []),
     ("common/base/limits.h", HEADER + "inline constexpr auto kDialTimeout = 5s;\n", []),
 ]

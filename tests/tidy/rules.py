@@ -1,5 +1,6 @@
 """Each rule is a function of a source and all sources by path, and yields (line, what is wrong)."""
 import dataclasses
+import fnmatch
 import functools
 import pathlib
 import re
@@ -55,6 +56,10 @@ class Source:
     def bare(self):
         """The lines of code without comments and without the content of quotes; includes are kept."""
         return blanked(self.text).splitlines()
+
+    @functools.cached_property
+    def words(self):
+        return frozenset(re.findall(r"\w+", self.text))
 
     @functools.cached_property
     def includes(self):
@@ -330,6 +335,27 @@ def one_place(source, _files):
                     yield number, message
 
 
+QUOTED = re.compile(r"`([^`\n]+)`")
+SOURCE_PATH = re.compile(r"(?:[\w.-]+/)*[\w.*-]+\.(?:h|cpp|proto|py)")
+MEMBER = re.compile(r"(?:\w+::)*(\w+)::(\w+)")
+
+
+def page_names(source, files):
+    """Sources, and members written as `Class::member`, that a page of docs/ names in backticks exist."""
+    if source.suffix != ".md" or not source.is_in(["docs/"]):
+        return
+    code = [one for one in files.values() if one.suffix in (".h", ".cpp")]
+    for number, line in enumerate(source.lines, 1):
+        for quoted in QUOTED.findall(line):
+            if SOURCE_PATH.fullmatch(quoted):
+                if not any(fnmatch.fnmatch("/" + path, "*/" + quoted) for path in files):
+                    yield number, f"{quoted} does not exist"
+            match = MEMBER.match(quoted)
+            if match and not quoted.startswith(("std::", "boost::", "Poco::")):
+                if not any(match[1] in one.words and match[2] in one.words for one in code):
+                    yield number, f"no source has both {match[1]} and {match[2]}"
+
+
 RULES = {
     "include-direction": include_direction,
     "core-without-io": core_without_io,
@@ -349,4 +375,5 @@ RULES = {
     "no-sleeping": no_sleeping,
     "one-place": one_place,
     "one-filesystem": one_filesystem,
+    "page-names": page_names,
 }
