@@ -95,7 +95,7 @@ inline constexpr auto kUnwrittenBelieved = 30s;  // twice kReconnectMost is enou
 inline constexpr std::size_t kFailedReferrals = 8;
 
 // --- connections
-inline constexpr auto kProbeTimeout = 2s;  // does a former member still listen?
+inline constexpr auto kProbeTimeout = 2s;  // does an absent member still listen?
 inline constexpr std::size_t kProbes =
     256;  // at once; as many for members that were just lost wait
 inline constexpr std::size_t kDialBacks = 32;     // at once, which test whether peers are reachable

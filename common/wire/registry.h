@@ -106,7 +106,7 @@ struct Admitted {
   bool operator==(const Admitted&) const = default;
 };
 
-// Not admitted yet: the metaserver was restarted and waits for its former members.
+// Not admitted yet: the metaserver was restarted and waits for its absent members.
 struct Wait {
   std::string reason;
 

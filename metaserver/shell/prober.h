@@ -1,7 +1,7 @@
 // Finds out whether a process listens at an endpoint: dials it, and closes at once.
 //
 // At most `atOnce` probes are under way. Thread rule: the loop's thread only. Outlives its
-// connections. Used by Server (is a former member still running?) and by DialBack (can other peers
+// connections. Used by Server (is an absent member still running?) and by DialBack (can other peers
 // reach a new peer?).
 #pragma once
 

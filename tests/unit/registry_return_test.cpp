@@ -88,7 +88,7 @@ TEST_CASE("no peer gets an order of joining by claiming it") {
   }
 }
 
-TEST_CASE("a new network has no former members, not even with the next order") {
+TEST_CASE("a new network has no absent members, not even with the next order") {
   Metaserver metaserver;
   metaserver.joinAndReport(1);
   const auto admitted = metaserver.admit(2, claim(2, 2, {peer(1)}));
@@ -208,7 +208,8 @@ TEST_CASE("the port on which a waiting joiner listens is not assigned to another
   }
 }
 
-TEST_CASE("a former member whose process was restarted is not awaited, and its order is not kept") {
+TEST_CASE(
+    "an absent member whose process was restarted is not awaited, and its order is not kept") {
   Metaserver metaserver(twoOfBefore());
   CHECK(waits(metaserver.join(1)));
   CHECK(metaserver.registry.awaitedCount() == 1);

@@ -181,7 +181,7 @@ TEST_CASE("after a stall of the metaserver itself no peer counts as silent for t
   CHECK(metaserver.registry.size() == 0);
 }
 
-TEST_CASE("after a restart newcomers wait until the former members are back with their links") {
+TEST_CASE("after a restart newcomers wait until the absent members are back with their links") {
   Registry::Options options;
   options.nextOrder = JoinOrder{3};
   options.before = {{peer(1), key(1), JoinOrder{1}, {"127.0.0.1", 5001}},
@@ -211,7 +211,7 @@ TEST_CASE("after a restart newcomers wait until the former members are back with
   CHECK(std::holds_alternative<wire::Admitted>(*late));
 }
 
-TEST_CASE("a former member whose port refuses, or that takes too long, is not awaited") {
+TEST_CASE("an absent member whose port refuses, or that takes too long, is not awaited") {
   Registry::Options options;
   options.nextOrder = JoinOrder{3};
   options.before = {{peer(1), key(1), JoinOrder{1}, {"127.0.0.1", 5001}},
@@ -251,7 +251,7 @@ TEST_CASE("a joiner that listens already is admitted before its port is assigned
 
 // Found by the simulation, seed 10040127 of 3 to 40 peers.
 TEST_CASE(
-    "the last former member, if it was restarted, comes after the joiners that waited for it") {
+    "the last absent member, if it was restarted, comes after the joiners that waited for it") {
   Registry::Options options;
   options.nextOrder = JoinOrder{9};
   options.before = {{peer(1), key(1), JoinOrder{8}, {"127.0.0.1", 5008}}};
