@@ -36,7 +36,7 @@ class Network:
         return self
 
     def __exit__(self, *_):
-        for peer in self.peers.values():  # all are told to end before the first is waited for
+        for peer in self.peers.values():  # ends all of them before it waits for the first
             with contextlib.suppress(ProcessLookupError):
                 os.kill(peer.pid, signal.SIGCONT)
                 os.kill(peer.pid, signal.SIGTERM)

@@ -169,7 +169,7 @@ AS_NOBODY_ELSE = ["setpriv", f"--reuid={NOBODY_ELSE}", f"--regid={NOBODY_ELSE}",
 
 
 def limited(threads):
-    """Words before a command, with which it runs as a user who may have that many processes and threads."""
+    """A prefix of a command: it runs as a user with that limit of processes and threads."""
     return [*AS_NOBODY_ELSE, "prlimit", f"--nproc={threads}:{threads}"]
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Pushes in real networks: peers that accept, decline, die or join meanwhile, and what the sender is told."""
+"""Pushes in real networks: peers that accept, decline, die or join meanwhile, and the sender's outcome."""
 import signal
 import subprocess
 

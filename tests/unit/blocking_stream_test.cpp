@@ -1,4 +1,4 @@
-// A stream for a thread that may wait: what it waits for, and what ends the wait.
+// A stream for a thread that may block: what it waits for, and what ends the wait.
 #include "common/net/blocking_stream.h"
 
 #include <doctest/doctest.h>

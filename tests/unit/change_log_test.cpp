@@ -1,4 +1,4 @@
-// What a copy of the registry is told of changes.
+// The pages of changes that the copy of the registry takes.
 #include "metaserver/core/change_log.h"
 
 #include <doctest/doctest.h>

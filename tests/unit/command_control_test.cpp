@@ -41,7 +41,7 @@ class StateFolder {
   std::string root_;
 };
 
-// A command that waits until somebody lets it, or interrupts it; how often each has happened.
+// A command that waits until the test releases or interrupts it; counts both.
 class Gate {
  public:
   Outcome wait(Context& context) {

@@ -52,7 +52,7 @@ TEST_CASE("a file is replaced as a whole") {
   REQUIRE(replace(path, std::string(100'000, 'x')).ok());
 
   std::array<char, 16> seen{};
-  CHECK(::read(reader, seen.data(), seen.size()) == 4);  // who opened it before reads the old one
+  CHECK(::read(reader, seen.data(), seen.size()) == 4);  // an open descriptor reads the old file
   ::close(reader);
   CHECK(readFile(path, 1 << 20).value() == std::string(100'000, 'x'));
   CHECK(::access(folder["topo.txt.new"].c_str(), F_OK) != 0);

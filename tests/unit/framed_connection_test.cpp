@@ -365,7 +365,7 @@ TEST_CASE("closing after a flush lets a client that still talks read our last wo
   client.write(framed("ask"));
   std::size_t got = 0;
   std::thread reader([&] {
-    // What it says goes to nobody; a plain close would answer with a reset, and lose the rest.
+    // Its bytes are dropped. A plain close would answer them with a reset, and lose the rest.
     while (true) {
       const auto count = client.read(32 * 1024).size();
       got += count;

@@ -9,7 +9,7 @@
 
 namespace espalier::test {
 
-// One command, as somebody without a terminal gives it.
+// One command, as a client without a terminal gives it.
 struct Given {
   FakePeerService service;
   peer::shell::CommandSettings settings;

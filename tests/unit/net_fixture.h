@@ -1,4 +1,4 @@
-// What tests of common/net share: a loopback of their own. A handler that records what it is told,
+// Helpers of the tests of common/net: a loopback of their own. A handler that records its calls,
 // a client that is nothing but a socket, and a loop with a listener.
 #pragma once
 
@@ -30,7 +30,7 @@ inline std::string framed(std::string_view payload) {
   return bytes;
 }
 
-// A handler made of functions, which records what it was told.
+// A handler made of functions, which records its calls.
 struct Recorder : ConnectionHandler, ListenerHandler {
   std::function<void(FramedConnection&)> opened;
   std::function<void(FramedConnection&, std::string_view)> frame;

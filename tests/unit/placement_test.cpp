@@ -1,4 +1,4 @@
-// Where the registry refers its members, and what follows from reports and deaths.
+// The referrals of members, and the consequences of reports and deaths.
 #include "metaserver/core/placement.h"
 
 #include <doctest/doctest.h>
@@ -22,7 +22,7 @@ struct Given {
     CHECK_MESSAGE(sound.ok(), (sound.ok() ? "" : sound.error().message));
   }
 
-  // A newcomer; whom it is referred to.
+  // Adds a newcomer; returns its referral.
   std::string join(int number) {
     const auto order = JoinOrder{static_cast<std::uint64_t>(number)};
     const auto node = seen.add({peer(number), order, {"127.0.0.1", 5000}});
@@ -77,7 +77,7 @@ TEST_CASE("a reservation expires, and a renewed one does not expire with the fir
 
   given.now += limits::kReferralRetry + 5s;
   given.placement.tick(given.now);
-  CHECK(given.seen.reservedCount() == 1);  // it has no parent: it was told a slot again
+  CHECK(given.seen.reservedCount() == 1);  // it has no parent: it got a referral again
 }
 
 TEST_CASE("a slot that failed is not offered again while there are others") {

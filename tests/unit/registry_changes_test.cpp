@@ -1,4 +1,4 @@
-// A copy that is told what changes in the registry is what the registry is.
+// A copy that takes the registry's changes equals the registry.
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
@@ -53,7 +53,7 @@ TEST_CASE("whatever happens, a copy in pages of changes ends as the registry is"
   rc::check([](const std::vector<std::uint16_t>& moves, std::uint8_t page) {
     Metaserver metaserver;
     Copy copy;
-    std::map<int, std::uint64_t> orders;  // of those who were ever there
+    std::map<int, std::uint64_t> orders;  // of all members so far
     std::set<int> in;
     for (const unsigned move : moves) {
       const int who = 1 + static_cast<int>(move >> 4) % 20;

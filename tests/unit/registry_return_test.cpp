@@ -1,4 +1,4 @@
-// Who may come back into the registry as it was, and who only says so.
+// Which peers keep their membership when they come back, and which only claim one.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -23,7 +23,7 @@ wire::Join claim(int number, std::uint64_t order, const std::vector<PeerId>& nei
   return join;
 }
 
-// Restarted, with s1 and s2 of before, which had the orders 1 and 2.
+// Restarted; the absent members s1 and s2 have the orders 1 and 2.
 Registry::Options twoOfBefore() {
   Registry::Options options;
   options.nextOrder = JoinOrder{3};
@@ -69,7 +69,7 @@ TEST_CASE("an awaited peer that shows the order of another is a newcomer, and it
   Metaserver metaserver(twoOfBefore());
   CHECK(waits(metaserver.join(2, claim(2, 1, {peer(1)}))));
   CHECK(metaserver.admit(1, claim(1, 1, {peer(2)})).self.order == JoinOrder{1});
-  const auto admitted = metaserver.answer(2);  // nobody is awaited any more: it is its turn
+  const auto admitted = metaserver.answer(2);  // no member is awaited any more: its turn
   REQUIRE(admitted);
   REQUIRE(std::holds_alternative<wire::Admitted>(*admitted));
   CHECK(std::get<wire::Admitted>(*admitted).self.order == JoinOrder{3});

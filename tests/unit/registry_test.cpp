@@ -1,4 +1,4 @@
-// The registry as peers see it: whom it lets in, where it sends them, what it tells of them.
+// The registry as peers see it: admission, referrals, and the topology.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <rapidcheck.h>
@@ -39,7 +39,7 @@ TEST_CASE("the first peer is the root, the next is referred to it, and ports cou
 }
 
 TEST_CASE("a referral is a reservation: a peer gets no more joiners than it has slots") {
-  Metaserver metaserver;  // nobody reports a link
+  Metaserver metaserver;  // no peer reports a link
   std::map<PeerId, int> promised;
   for (int number = 1; number <= 9; ++number) {
     const auto admitted = metaserver.admit(number);
@@ -206,7 +206,7 @@ TEST_CASE("after a restart newcomers wait until the absent members are back with
   back.neighbours = {peer(2)};
   CHECK(metaserver.admit(1, back).self.endpoint.port == 5001);
   CHECK(metaserver.topo().starts_with("s1: s2\ns2: s1\n"));
-  const auto late = metaserver.answer(9);  // the newcomer's turn came with the last of before
+  const auto late = metaserver.answer(9);  // the newcomer's turn came with the last absent member
   REQUIRE(late);
   CHECK(std::holds_alternative<wire::Admitted>(*late));
 }

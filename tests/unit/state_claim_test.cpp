@@ -67,7 +67,7 @@ TEST_CASE("a state folder that was removed or moved stays claimed, and is made a
   for (const bool moved : {false, true}) {
     moved ? fs::rename(state, folder / "moved") : static_cast<void>(fs::remove_all(state));
     CHECK(isRefused(state));
-    CHECK_FALSE(fs::exists(state));  // who is refused touches nothing
+    CHECK_FALSE(fs::exists(state));  // a refused program changes nothing
     CHECK(claim->check().found == Found::restored);
     CHECK(claim->check().found == Found::whole);
     CHECK(answers(state));
@@ -88,7 +88,7 @@ TEST_CASE("each file of a claim is restored by itself") {
   for (const auto& name : {"/espalier-state", "/control.lock", "/control.sock"}) {
     CAPTURE(name);
     REQUIRE(fs::remove(state + name));
-    if (name != std::string("/espalier-state")) CHECK(isRefused(state));  // who looks makes it
+    if (name != std::string("/espalier-state")) CHECK(isRefused(state));  // the check restores it
     CHECK(claim->check().found == Found::restored);
     CHECK(isRefused(state));
     CHECK(claim->check().found == Found::whole);

@@ -137,7 +137,7 @@ TEST_CASE("a state folder that others may write to is refused") {
 }
 
 TEST_CASE("a state folder of another user is refused, also behind a symbolic link") {
-  if (::geteuid() != 0) return;  // Nobody else can give a folder away.
+  if (::geteuid() != 0) return;  // Only root can give a folder to another user.
   const Folder folder;
   fs::create_directory(folder / "theirs");
   REQUIRE(::chown((folder / "theirs").c_str(), 12'345, 12'345) == 0);

@@ -184,7 +184,7 @@ void checkPlan(const Forest& tree, std::vector<NodeIndex> dead, Random& random) 
   RC_ASSERT(plan.attachments == naive.attachments);
   RC_ASSERT(plan.newRoot == naive.newRoot);
 
-  // One tree for each component that somebody survived, and only orphans have moved.
+  // One tree for each component with survivors, and only orphans have moved.
   const std::set<NodeIndex> isDead(dead.begin(), dead.end());
   std::set<NodeIndex> components;
   std::size_t survivors = 0;
@@ -222,7 +222,7 @@ TEST_CASE("the tree equals its naive model after any changes") {
     for (int step = 0; step < 120; ++step) {
       const auto what = below(random, 10);
       if (what < 4 || model.peers.empty()) {
-        // Mostly the youngest, sometimes one of before that comes back.
+        // Mostly the youngest, sometimes a removed one that comes back.
         const std::uint64_t order = what == 0 ? 1 + below(random, 200) : 1000 + ++highest;
         const std::string name = "s" + std::to_string(order);
         if (model.peers.contains(name)) continue;

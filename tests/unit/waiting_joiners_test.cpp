@@ -1,4 +1,4 @@
-// Who is let in first after a restart.
+// Which joiner is admitted first after a restart.
 #include "metaserver/core/waiting_joiners.h"
 
 #include <doctest/doctest.h>

@@ -352,7 +352,7 @@ TEST_CASE("a reply beyond its limits is refused") {
   CHECK(admittedRefused([](auto& a) { a.set_members(0); }));
   CHECK(admittedRefused([](auto& a) { a.clear_referral(); }));
   CHECK(admittedRefused([](auto& a) { a.mutable_referral()->set_kind(4); }));
-  CHECK(admittedRefused([](auto& a) { a.mutable_referral()->set_kind(3); }));  // below nobody
+  CHECK(admittedRefused([](auto& a) { a.mutable_referral()->set_kind(3); }));  // without a parent
   CHECK(replyRefusedWhen(RegistryHeartbeatReply{2s},
                          [](auto& f) { f.mutable_heartbeat()->set_heartbeat_interval_ms(0); }));
   CHECK(replyRefusedWhen(Members{},
