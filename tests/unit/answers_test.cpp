@@ -1,4 +1,4 @@
-// Whether commands say all that is true: who is missing, what is more, what is meant by a name.
+// Whether the answers of commands are complete: missing peers, further hits, the meaning of a name.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -42,7 +42,7 @@ std::vector<std::string> fetchedNames(const FakePeerService& service) {
 
 }  // namespace
 
-TEST_CASE("get of a glob fetches also what a search has no room for") {
+TEST_CASE("get of a glob also fetches files for which the search had no room") {
   Given given;
   giveMany(given.service, 300);
   const auto came = given.run("get 'many/*.txt'");
@@ -64,7 +64,7 @@ TEST_CASE("get is partly done where a list that is needed cannot be had, and say
   CHECK(came.data["missing"] == Json::array({"100 more at s1: no byte came"}));
 }
 
-TEST_CASE("holders that cannot be asked for their lists keep nobody waiting for ever") {
+TEST_CASE("a get does not wait for ever for holders that cannot be asked for their lists") {
   Given given;
   giveMany(given.service, 300);
   for (int i = 0; i < 100; ++i) {
@@ -79,7 +79,7 @@ TEST_CASE("holders that cannot be asked for their lists keep nobody waiting for 
   CHECK(came.data["missing"].back() == "more at 84 other peers");
 }
 
-TEST_CASE("get is partly done where somebody did not answer, and names who") {
+TEST_CASE("get is partly done if a peer did not answer, and names that peer") {
   Given given;
   given.service.files = {file("a.log", 1, 1, {"s1"})};
   given.service.members = 9;
@@ -101,7 +101,7 @@ TEST_CASE("get is partly done where somebody did not answer, and names who") {
   CHECK(given.run("get '*.log'").outcome.exitCode() == 1);
 }
 
-TEST_CASE("a root that was found is all there is, whoever did not answer") {
+TEST_CASE("a get of a root is complete once the root was found, although peers did not answer") {
   Given given;
   given.service.members = 9;
   given.service.missing = {{id("s7"), false, 3}};
@@ -202,7 +202,7 @@ TEST_CASE("a completion that is cut says so") {
   CHECK(dispatcher.complete("get n").candidates.size() == limits::kCompletions);
 }
 
-TEST_CASE("share says what of a folder is not shared, and why") {
+TEST_CASE("share names the files of a folder that are not shared, with the reasons") {
   Given given;
   given.service.unshared = {{"is a named pipe", 1, "docs/fifo"}, {"cannot be read", 3, "docs/x"}};
   const auto came = given.run("share /docs");
@@ -213,7 +213,7 @@ TEST_CASE("share says what of a folder is not shared, and why") {
   CHECK(came.data["notShared"][1]["count"] == 3);
 }
 
-TEST_CASE("a push is partly done while there are peers of whom nothing is known") {
+TEST_CASE("a push is partly done while the state of some peers is not known") {
   Given given;
   given.service.pushReport.sender = id("s2");
   given.service.pushReport.peers = {{id("s1"), peer::shell::PushedPeer::State::verified, {}}};
@@ -229,7 +229,7 @@ TEST_CASE("a push is partly done while there are peers of whom nothing is known"
   CHECK(came.data["unknown"].is_null());
 }
 
-TEST_CASE("push hands on what was typed beside the path that it would be") {
+TEST_CASE("push passes on the typed text beside the path that it stands for") {
   Given given;
   given.context.directory = "/home/ann";
   given.run("push notes.txt --to s1");

@@ -48,7 +48,7 @@ TEST_CASE("a chunk that is found while it is asked for is held once it comes") {
   map.check();
 }
 
-TEST_CASE("a damaged chunk is fetched again, from somebody else") {
+TEST_CASE("a damaged chunk is fetched again, from another source") {
   ChunkMap map(2);
   const auto everything = ChunkSet::all(2);
   REQUIRE(map.assign(kAlice, everything) == chunk(0));
@@ -63,7 +63,7 @@ TEST_CASE("a damaged chunk is fetched again, from somebody else") {
   map.check();
 }
 
-TEST_CASE("what a source that left was asked for is missing again") {
+TEST_CASE("chunks that were asked of a source are missing again when it leaves") {
   ChunkMap map(4);
   const auto everything = ChunkSet::all(4);
   for (int i = 0; i < 4; ++i) REQUIRE(map.assign(kAlice, everything));
@@ -141,7 +141,7 @@ TEST_CASE("a set of chunks is read from bits, of which too many or too few do no
   CHECK(ChunkSet::fromBits(3, std::string(100, '\xff')).full());
 }
 
-TEST_CASE("the map is what a naive model of it is") {
+TEST_CASE("the map behaves like a naive model of it") {
   rc::check("any sequence of operations", [](const std::vector<std::uint32_t>& operations) {
     const std::uint64_t chunks = *rc::gen::inRange<std::uint64_t>(0, 12);
     ChunkMap map(chunks);

@@ -31,7 +31,7 @@ bool isTidy(const Coverage& coverage) {
 
 }  // namespace
 
-TEST_CASE("nobody is counted twice, however ranges overlap") {
+TEST_CASE("no peer is counted twice, however ranges overlap") {
   Coverage coverage;
   CHECK(coverage.add({1, 5}) == 5);
   CHECK(coverage.add({3, 8}) == 3);
@@ -42,7 +42,7 @@ TEST_CASE("nobody is counted twice, however ranges overlap") {
   CHECK(coverage.sizeUpTo(JoinOrder{4}) == 4);
 }
 
-TEST_CASE("orders that nobody can have are left out") {
+TEST_CASE("join orders that no peer can have are ignored") {
   Coverage coverage;
   CHECK(coverage.add(kNoOrder) == 0);
   CHECK(coverage.add({5, 4}) == 0);

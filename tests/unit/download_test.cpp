@@ -45,7 +45,7 @@ struct SimulatedSource {
   bool gone = false;
   double freeAt = 0;
   std::vector<std::pair<double, std::uint64_t>> sending;  // done at, chunk
-  std::optional<std::pair<double, ChunkRange>> cut;       // of its trial, comes to be known at
+  std::optional<std::pair<double, ChunkRange>> cut;       // of its trial, and when it is reported
 };
 
 struct Outcome {
@@ -156,13 +156,13 @@ SimulatedSource good(double chunksPerSecond, double latency = 0) {
 
 }  // namespace
 
-TEST_CASE("a file of no chunks is complete before anybody joins") {
+TEST_CASE("a file of no chunks is complete before a source joins") {
   const Download download(0, kChunkBytes, false);
   CHECK(download.complete());
   CHECK(download.heldBytes() == 0);
 }
 
-TEST_CASE("a last chunk that is short counts as what it is") {
+TEST_CASE("a short last chunk counts with its real size") {
   Download download(2 * kChunkBytes + 5, kChunkBytes, false);
   CHECK(download.bytesOf(chunk(2)) == 5);
   download.hold(chunk(2));
@@ -204,7 +204,7 @@ TEST_CASE("only the only source is put to a trial") {
   download.map().check();
 }
 
-TEST_CASE("the end game takes over what comes last in the order of asking") {
+TEST_CASE("the end game takes over the chunks that were to come last") {
   Download download(8 * kChunkBytes, kChunkBytes, false);
   download.joinWithAll(kBob);
   REQUIRE(download.next(kBob, at(0s)) == ChunkRange{chunk(0), 4});
@@ -297,7 +297,8 @@ TEST_CASE("a source that is far away and fast is kept busy") {
   }
 }
 
-TEST_CASE("whoever is found later takes over from a slow one that was asked for a lot") {
+TEST_CASE(
+    "a source that is found later takes chunks over from a slow one that was asked for many") {
   for (const double rate : {0.5, 2.0, 5.0}) {
     CAPTURE(rate);
     auto found = good(100, 0.1);
@@ -309,7 +310,7 @@ TEST_CASE("whoever is found later takes over from a slow one that was asked for 
   }
 }
 
-TEST_CASE("what is found later and is slow costs a fast one next to nothing") {
+TEST_CASE("a slow source that is found later costs a fast one next to nothing") {
   std::vector<SimulatedSource> sources{good(100, 0.1)};
   for (int i = 0; i < 7; ++i) {
     sources.push_back(good(1, 0.1));
@@ -335,7 +336,7 @@ TEST_CASE(
   CHECK(outcome.wastedBytes <= 4096 * kChunkBytes / 50);
 }
 
-TEST_CASE("two that trickle do not keep what they were asked for from a good one") {
+TEST_CASE("two sources that trickle do not keep their chunks from a good one") {
   for (int tenths = 10; tenths <= 20; ++tenths) {
     CAPTURE(tenths);
     std::vector<SimulatedSource> sources{good(1000), good(1000), good(1000)};
@@ -355,7 +356,7 @@ TEST_CASE("several sources that stall at the same time do not add up") {
   CHECK(outcome.seconds < 15 + (1000 - 15 * 60) / 24.0 + 3);
 }
 
-TEST_CASE("whatever sources do, a download completes exactly if somebody honest stays") {
+TEST_CASE("whatever sources do, a download completes exactly if an honest one stays") {
   for (std::uint64_t seed = 1; seed <= 150; ++seed) {
     CAPTURE(seed);
     std::mt19937_64 random(seed);

@@ -53,7 +53,7 @@ TEST_CASE("next() returns when an event is published, and when it is to stop") {
   CHECK_FALSE(events.next(stop.get_token()));
 }
 
-TEST_CASE("listeners hear every event at once, whether anybody has subscribed or not") {
+TEST_CASE("listeners hear every event at once, with and without subscribers") {
   EventBus bus;
   std::vector<std::size_t> heard;
   bus.listen([&](const Event& event) { heard.push_back(event.index()); });

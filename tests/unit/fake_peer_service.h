@@ -1,4 +1,5 @@
-// A peer's network for tests of commands and prompt: five peers, a few files, everything at once.
+// A fake network for tests of commands and prompt: five peers and a few files. All answers are
+// immediate.
 #pragma once
 
 #include <algorithm>
@@ -46,7 +47,7 @@ inline peer::FoundFile file(const std::string& name, std::uint64_t sizeBytes, st
   return result;
 }
 
-// What fetch() fails with where another file has the name.
+// The error of fetch() if another file has the name.
 inline Error existsAndDiffers(const std::string& path) {
   return {ErrorCode::failed,
           path + " exists and differs: --force overwrites it, -o PATH saves elsewhere"};
@@ -66,18 +67,18 @@ class FakePeerService : public peer::shell::SearchService,
 
   using OnProgress = peer::shell::DownloadService::OnProgress;
 
-  // What the network has; the name is matched by the form of the search only.
+  // The files of the network. Only the text of a search is matched.
   std::vector<peer::FoundFile> files = {file("f3.txt", 12, 3, {"s1"}),
                                         file("two.txt", 5, 1, {"s1"}),
                                         file("two.txt", 7, 2, {"s3", "s4"})};
-  std::vector<peer::FoundFile> unasked;  // found, whatever is searched for
+  std::vector<peer::FoundFile> unasked;  // found by every search
   std::vector<peer::MissingPeer> missing;
   std::vector<PeerId> indexing;
-  std::map<PeerId, std::uint64_t> moreOf;       // hits that a search has no room for
-  std::map<PeerId, Result<ShareReport>> lists;  // of peers; others share two files
-  std::vector<peer::Holder> listedAt;           // whose lists were asked for, and where
+  std::map<PeerId, std::uint64_t> moreOf;       // further hits of each holder
+  std::map<PeerId, Result<ShareReport>> lists;  // the shares of peers; all others share two files
+  std::vector<peer::Holder> listedAt;           // the peers whose lists were requested
   std::vector<peer::shell::Unshared> unshared;
-  std::vector<SearchRequest> searches;  // that were made
+  std::vector<SearchRequest> searches;  // the searches so far
   command::Topology network = {
       {{id("s1"), {"127.0.0.1", 5001}, {id("s2")}}, {id("s2"), {"127.0.0.1", 5002}, {id("s1")}}},
       std::nullopt};

@@ -1,4 +1,4 @@
-// The metaserver's files writer, with real files in a folder of its own.
+// FilesWriter of the metaserver, with real files in a temporary folder.
 #include "metaserver/shell/files_writer.h"
 
 #include <doctest/doctest.h>
@@ -90,7 +90,7 @@ class Given {
   Guarded<std::string> logged_;
 };
 
-// For what another thread does; the test's own time limit ends what never comes.
+// Waits for another thread. The time limit of the test program ends a wait in vain.
 void await(const std::function<bool()>& condition) {
   while (!condition()) std::this_thread::yield();
 }

@@ -1,4 +1,4 @@
-// What `get` makes of hits that lie: names that nobody asked for, names of a root, sizes.
+// How `get` treats false hits: names that were not searched for, names of a root, sizes.
 #include <doctest/doctest.h>
 
 #include "tests/unit/given_command.h"
@@ -22,7 +22,7 @@ std::vector<std::string> savedBy(Given& given, const std::string& line) {
 
 }  // namespace
 
-TEST_CASE("get saves only what its name or glob matches, whatever the network finds") {
+TEST_CASE("get saves only files that its name or glob matches, whatever peers report") {
   Given given;
   given.service.unasked = {file(".profile", 1, 7, {"liar"}), file("x/f3.txt", 1, 8, {"liar"}),
                            file("f3.exe", 1, 9, {"liar"})};
@@ -50,7 +50,7 @@ TEST_CASE("a root is saved under the last part of a name that can be used") {
   CHECK(given.service.fetched.size() == 1);
 }
 
-TEST_CASE("of several names of a root the user chooses one, if there is somebody to ask") {
+TEST_CASE("the user chooses one of several names of a root, if there is a user to ask") {
   Given given;
   given.service.files = {file("a.txt", 5, 5, {"s1", "s2"}), file("docs/b.txt", 5, 5, {"s3"}),
                          file("c/a.txt", 5, 5, {"s4"})};

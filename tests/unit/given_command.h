@@ -1,4 +1,4 @@
-// A command of a peer whose service is a fake, and what came of it.
+// Runs a command of a peer with fake services, and keeps its outcome.
 #pragma once
 
 #include <string>

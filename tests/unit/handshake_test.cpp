@@ -1,4 +1,4 @@
-// Hello and Welcome, over a loopback of this test's own: both ends on one loop.
+// Hello and Welcome over loopback, with both ends on one event loop.
 #include "common/net/handshake.h"
 
 #include <doctest/doctest.h>

@@ -24,7 +24,7 @@ struct Pipe {
     out = FileDescriptor(ends[0]);
     in = FileDescriptor(ends[1]);
   }
-  // What comes until `last` has come.
+  // Reads until `last` has arrived.
   std::string readUntil(std::string_view last) const {
     std::string text;
     char buffer[4096];

@@ -1,4 +1,4 @@
-// Many small files at once: what arrives, what is left to the ordinary way, what a kill leaves.
+// Batches of small files: what arrives, what is left to single fetches, what a kill leaves.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -61,7 +61,7 @@ TEST_CASE("many small files come over one connection, below folders that are mad
   CHECK_FALSE(fs::exists(asker.downloads / ".espalier" / "incoming"));
 }
 
-TEST_CASE("what is out of the ordinary is left to the ordinary way") {
+TEST_CASE("files that a batch cannot take are left to single fetches") {
   HolderPeer s1("s1");
   const auto small = s1.share.add("small", contentOf(1));
   const auto empty = s1.share.add("empty", "");
@@ -89,7 +89,7 @@ TEST_CASE("what is out of the ordinary is left to the ordinary way") {
   CHECK(readFile(asker.downloads / "small") == contentOf(1));
 }
 
-TEST_CASE("a holder that lies or dies leaves its files to the others, or says why") {
+TEST_CASE("the files of a holder that lies or dies come from others, or fail with a reason") {
   HolderPeer liar("liar");
   HolderPeer s2("s2");
   std::vector<wire::FileEntry> infos;
@@ -120,7 +120,7 @@ TEST_CASE("a holder that lies or dies leaves its files to the others, or says wh
   CHECK(fetched.files.size() + result->left.size() == 50);
 }
 
-TEST_CASE("what is no longer shared is said of that file, and the others arrive") {
+TEST_CASE("a file that is no longer shared fails with a reason, and the others arrive") {
   HolderPeer s1("s1");
   const auto kept = s1.share.add("kept", contentOf(1));
   const auto gone = s1.share.add("gone", contentOf(2));

@@ -67,10 +67,10 @@ struct Recorder : ConnectionHandler, ListenerHandler {
   }
 };
 
-// A client that is nothing but a socket, so that it can misbehave.
+// A client that is a plain socket, so that it can misbehave.
 class RawClient {
  public:
-  // `receiveBufferBytes`: what the kernel takes for a client that does not read; 0 lets it decide.
+  // `receiveBufferBytes`: the kernel's buffer for a client that does not read; 0: the default.
   explicit RawClient(const Endpoint& to, int receiveBufferBytes = 0)
       : descriptor_(::socket(AF_INET, SOCK_STREAM, 0)) {
     if (receiveBufferBytes != 0) {
@@ -115,7 +115,7 @@ class RawClient {
   bool connected_;
 };
 
-// A loop with one listener whose connections the recorder gets.
+// A loop with one listener. The recorder gets its connections.
 struct Server : Recorder {
   std::unique_ptr<EventLoop> loop;
   std::unique_ptr<Listener> listener;
@@ -125,7 +125,7 @@ struct Server : Recorder {
     listener = std::move(*opening);
   }
   const Endpoint& address() const { return listener->localAddress(); }
-  // The loop's end is decided by what happens on it, never by time.
+  // The loop is ended by an event, never by time.
   void stopOnceClosed() {
     closed = [this](FramedConnection&, const Error&) { loop->stop(); };
   }

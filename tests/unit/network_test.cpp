@@ -1,4 +1,4 @@
-// A peer's sockets around its core, over a loopback of this test's own: against a real Server, and
+// Network, which connects a peer's core with sockets, over loopback: against a real Server, and
 // against ends that misbehave.
 #include "peer/shell/network.h"
 
@@ -158,7 +158,7 @@ TEST_CASE("answers go to those that wait for their kind, in order, each once; th
   pending.answer(wire::Topology{});
   pending.answer(wire::Wait{"not an answer"});
   pending.answer(wire::Members{});
-  pending.answer(wire::Members{});  // nobody asked for it
+  pending.answer(wire::Members{});  // it was not asked for
   pending.failAll({ErrorCode::unavailable, "gone"});
   pending.answer(wire::Topology{});
   CHECK(told == std::vector<std::string>{"t1 answered", "m1 answered", "t2 failed"});
@@ -177,7 +177,7 @@ TEST_CASE("a metaserver is found by its name") {
   network.await(Notice::Kind::joined);
 }
 
-TEST_CASE("a metaserver that is not there is told, and what is asked of it fails at once") {
+TEST_CASE("a missing metaserver is reported, and requests to it fail at once") {
   Endpoint gone;
   {
     RunningServer metaserver;
@@ -212,7 +212,7 @@ TEST_CASE("another peer in the metaserver's place is told as that") {
   CHECK(text.find("this is a peer, not a metaserver") != std::string::npos);
 }
 
-TEST_CASE("a connection for a transfer or a push goes to the owner, with what came behind Hello") {
+TEST_CASE("a connection for a transfer or a push goes to its owner, with the bytes after Hello") {
   RunningServer metaserver;
   RunningNetwork network(metaserver.address());
   network.join("s1");

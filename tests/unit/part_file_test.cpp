@@ -1,4 +1,4 @@
-// The file that is being received, by itself: what lies on the disk, and what the next run finds.
+// PartFile alone: what is on the disk, and what the next run finds.
 #include "peer/transfer/part_file.h"
 
 #include <doctest/doctest.h>

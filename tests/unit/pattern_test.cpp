@@ -80,7 +80,7 @@ std::string repeated(std::string_view part, std::size_t times) {
 
 }  // namespace
 
-TEST_CASE("what a user types is taken for a root, a glob, words or a part of a name") {
+TEST_CASE("a user's text is a root, a glob, words or a part of a name") {
   CHECK(Pattern::kindOf(std::string(64, 'a')) == PatternKind::root);
   CHECK(Pattern::kindOf(std::string(63, 'a')) == PatternKind::substring);
   CHECK(Pattern::kindOf(std::string(64, 'g')) == PatternKind::substring);
@@ -187,7 +187,7 @@ TEST_CASE("a pattern is neither empty nor longer than the limit") {
   CHECK_FALSE(Pattern::compile(static_cast<PatternKind>(99), "a").ok());
 }
 
-TEST_CASE("globs match what an obvious matcher matches") {
+TEST_CASE("globs match the same names as a naive matcher") {
   CHECK(rc::check([] {
     const auto text = [](std::string letters) {
       return rc::gen::container<std::string>(rc::gen::elementOf(std::move(letters)));
@@ -201,7 +201,7 @@ TEST_CASE("globs match what an obvious matcher matches") {
   }));
 }
 
-TEST_CASE("globs of few letters, which nearly match, match what an obvious matcher matches") {
+TEST_CASE("globs of few letters, which nearly match, match the same names as a naive matcher") {
   // Every glob of up to six and every name of up to six characters of a tiny alphabet.
   const std::string_view letters = "ab*?";
   std::uint64_t agreed = 0;
@@ -243,7 +243,7 @@ TEST_CASE("patterns that were made to be slow cost no more than pattern times na
   CHECK(stepsOf(PatternKind::glob, repeated("a*", 511) + "b", name) < bound);
   CHECK(stepsOf(PatternKind::glob, "*" + std::string(1000, 'a') + "b", name) < bound);
   CHECK(stepsOf(PatternKind::glob, repeated("*?", 511) + "b", name) < bound);
-  // A name is bounded by the system, whoever sends it is not.
+  // The system bounds the names of files, but not the names that a peer sends.
   CHECK(stepsOf(PatternKind::glob, "*b", std::string(1'000'000, 'a')) == 0);
 }
 

@@ -1,4 +1,4 @@
-// Which port a joiner gets.
+// Ports: which port a joiner gets.
 #include "metaserver/core/ports.h"
 
 #include <doctest/doctest.h>

@@ -1,5 +1,5 @@
-// Functions that other threads post to an event loop: bounded, in order, and no thread waits for a
-// loop that has ended.
+// Functions that other threads post to an event loop: they are bounded and in order, and no thread
+// waits for a loop that has ended.
 #include "common/net/posted_functions.h"
 
 #include <doctest/doctest.h>

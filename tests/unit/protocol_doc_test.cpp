@@ -1,6 +1,6 @@
-// docs/protocol.md shows an example of each message, as text and as bytes. Here each is held
-// against the same message as a struct: our encoder makes those bytes, our decoder reads them,
-// protoc makes them from the text, and no message goes without an example.
+// docs/protocol.md has an example of each message, as text and as bytes. This test compares each
+// example with the same message as a struct: the encoder makes these bytes, the decoder reads them,
+// protoc makes them from the text, and every message has an example.
 #include <doctest/doctest.h>
 
 #include <cstdio>

@@ -1,4 +1,4 @@
-// Entries of pushes' ledgers for tests: some, and any.
+// Entries of ledgers for tests: given ones, and random ones.
 #pragma once
 
 #include <rapidcheck.h>
@@ -27,7 +27,7 @@ inline PushEntry entryOf(std::uint64_t number, PushState state, std::uint64_t vi
   return entry;
 }
 
-// Few peers, versions and reasons, so that entries meet.
+// Few peers, versions and reasons, so that entries collide.
 inline PushEntry someEntry() {
   auto entry = entryOf(
       *rc::gen::inRange<std::uint64_t>(1, 6), static_cast<PushState>(*rc::gen::inRange(0, 6)),

@@ -1,4 +1,4 @@
-// Pushes of several peers, joined by links that deliver when time passes, on one clock.
+// A network of Pushes on one virtual clock. run() delivers messages and lets time pass.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -32,19 +32,19 @@ inline wire::Contact contact(unsigned number) {
 
 inline const PushPolicy kAll{PushPolicy::From::all, {}, 1u << 30};
 
-// By default of so many chunks that it goes to a few along a chain.
+// The default size has so many chunks that a push to a few peers travels along a chain.
 constexpr std::uint64_t kFileOfAChain = 16u << 20;
 inline std::vector<wire::PushFile> oneFile(std::uint64_t bytes = kFileOfAChain) {
   return {{"news.bin", bytes, *FileRoot::fromRaw(std::string(32, 'r'))}};
 }
 
-// Peers s1 … sN whose links deliver at once when pump() is called, on one clock.
+// Peers s1 … sN. Links deliver without delay.
 class Network {
  public:
   struct Node {
     std::unique_ptr<Random> random;
     std::unique_ptr<Pushes> pushes;
-    std::map<ConnectionId, std::pair<unsigned, ConnectionId>> links;  // to whom, their end
+    std::map<ConnectionId, std::pair<unsigned, ConnectionId>> links;  // the neighbour, and its end
     std::vector<PushJob> jobs;
     std::vector<std::string> notices;
     std::size_t sent = 0;
@@ -74,7 +74,7 @@ class Network {
   }
 
   void cut(unsigned a, unsigned b) {
-    // No structured bindings where a lambda needs them: clang 14 does not capture these.
+    // No structured bindings: clang 14 cannot capture them in a lambda.
     for (const auto& ends : {std::pair(a, b), std::pair(b, a)}) {
       const unsigned one = ends.first;
       const unsigned other = ends.second;
@@ -102,7 +102,7 @@ class Network {
       if (link == node.links.end()) continue;
       ++node.sent;
       if (std::holds_alternative<wire::PushLedger>(message)) node.ledgersSent.push_back(now);
-      // Over the wire, as in life.
+      // Each message must fit into a frame.
       const auto bytes = wire::encode(message);
       CHECK(bytes.size() <= limits::kFrameBytes);
       coming_.push_back({link->second.first, link->second.second, message});

@@ -1,4 +1,4 @@
-// The ledger as a join-semilattice, and what it keeps.
+// Ledger: merging is a join-semilattice, and entries are returned as they were merged.
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
@@ -77,7 +77,7 @@ TEST_CASE("an entry never becomes smaller, and the counts are those of the entri
   }));
 }
 
-TEST_CASE("a ledger gives back what it took, usual or not, as one that keeps whole entries would") {
+TEST_CASE("a ledger returns the same entries as one that keeps them whole, usual or not") {
   CHECK(rc::check([] {
     Ledger ledger;
     std::map<PeerId, PushEntry> model;
@@ -132,7 +132,7 @@ TEST_CASE("some places of a ledger come out in order, each once") {
   }));
 }
 
-TEST_CASE("whoever names ever new peers as those that others came via does not fill memory") {
+TEST_CASE("entries that name ever new peers as `via` do not fill the memory") {
   Ledger ledger;
   REQUIRE(ledger.merge(entryOf(1, PushState::accepted, 1)));
   std::uint32_t version = 1;

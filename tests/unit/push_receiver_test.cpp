@@ -1,5 +1,5 @@
-// A push's files on their way in, from servers on real sockets: by stripes, from sources that
-// break off, lie, are changed, or have nothing yet themselves.
+// PushReceiver with servers on real sockets: stripes, and sources that break off, lie, are
+// replaced, or do not have the chunks yet.
 #include "peer/transfer/push_receiver.h"
 
 #include <doctest/doctest.h>
@@ -145,7 +145,7 @@ class Taker {
 
 }  // namespace
 
-TEST_CASE("each stripe comes from its own source, and both give about a half") {
+TEST_CASE("each stripe comes from another source, and both give about a half") {
   Sent sent;
   sent.add("large", 40 * kChunk + 17);
   for (int i = 0; i < 100; ++i) sent.add("small/" + std::to_string(i), 1000u + i);
@@ -166,7 +166,7 @@ TEST_CASE("each stripe comes from its own source, and both give about a half") {
   CHECK(other.given() > 20 * kChunk - 1);
 }
 
-TEST_CASE("two who take from each other what they have not got yet both get everything") {
+TEST_CASE("two takers that take missing chunks from each other both get everything") {
   Sent sent;
   sent.add("file", 64 * kChunk);
   sent.prepare();
@@ -187,7 +187,7 @@ TEST_CASE("two who take from each other what they have not got yet both get ever
   CHECK(sender.given() == sent.bytes());
 }
 
-TEST_CASE("where a source breaks off the next one goes on with what is missing") {
+TEST_CASE("when a source breaks off the next one continues with the missing chunks") {
   Sent sent;
   sent.add("file", 64 * kChunk);
   sent.prepare();
@@ -206,7 +206,8 @@ TEST_CASE("where a source breaks off the next one goes on with what is missing")
   CHECK(taker.receiver->receivedBytes() == sent.bytes());
 }
 
-TEST_CASE("what is dealt anew is asked for again in its order, whoever was asked for it before") {
+TEST_CASE(
+    "chunks that are dealt anew are asked for in their order, whatever source had them before") {
   Sent sent;
   sent.add("file", 40 * kChunk);
   sent.prepare();
@@ -276,7 +277,7 @@ TEST_CASE("a source that lies is told, and nothing of it stays") {
   CHECK(taker.receiver->receivedBytes() == sent.bytes());
 }
 
-TEST_CASE("who is started again takes only what it has not got") {
+TEST_CASE("a restarted taker takes only the chunks that it lacks") {
   Sent sent;
   sent.add("file", 64 * kChunk);
   sent.prepare();
@@ -299,7 +300,8 @@ TEST_CASE("who is started again takes only what it has not got") {
   CHECK(taker.receiver->receivedBytes() <= sent.bytes() - 15 * kChunk);
 }
 
-TEST_CASE("what an earlier fetch left whole on the disk is published without another byte") {
+TEST_CASE(
+    "a file that an earlier fetch left complete on the disk is published without another byte") {
   Sent sent;
   sent.add("file", 64 * kChunk);
   sent.prepare();
@@ -316,7 +318,7 @@ TEST_CASE("what an earlier fetch left whole on the disk is published without ano
   CHECK(sent.isIn(taker.downloads));
 }
 
-TEST_CASE("what lies there already is not taken, and what differs is left alone") {
+TEST_CASE("a file that is there already is not taken, and one that differs is left alone") {
   Sent sent;
   sent.add("a", 3 * kChunk);
   sent.add("b", 100);
@@ -326,7 +328,7 @@ TEST_CASE("what lies there already is not taken, and what differs is left alone"
   writeFile(same.downloads / "push/a", randomContent(3 * kChunk, 3 * kChunk));
   writeFile(same.downloads / "push/b", randomContent(100, 100));
   same.begin();
-  REQUIRE(same.completes());  // from nobody
+  REQUIRE(same.completes());  // without a source
   CHECK(same.receiver->receivedBytes() == 0);
 
   Taker different(sent);

@@ -1,4 +1,4 @@
-// The order in which peers take from each other, and along which trees.
+// pushOrder(), pushSources() and StripeTrees: the places of peers, and their sources.
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
@@ -26,7 +26,7 @@ std::vector<std::string> names(const std::vector<Ledger::Entry>& entries) {
 
 }  // namespace
 
-TEST_CASE("the order is depth first from the sender, children by age, those who came late behind") {
+TEST_CASE("the order is depth first from the sender, children by join order, late peers last") {
   // 3 sends; 1 and 4 hang below it, 2 and 6 below 1, 5 below 4; 7 came late below 2.
   Ledger ledger = ledgerOf({entryOf(3, PushState::verified, 3), entryOf(1, PushState::accepted, 3),
                             entryOf(4, PushState::accepted, 3), entryOf(6, PushState::accepted, 1),
@@ -39,7 +39,7 @@ TEST_CASE("the order is depth first from the sender, children by age, those who 
         std::vector<std::string>{"s3", "s1", "s2", "s6", "s4", "s5", "s7", "s8"});
 }
 
-TEST_CASE("whatever `via` claims, everybody is in the order once") {
+TEST_CASE("whatever `via` claims, every peer is in the order once") {
   CHECK(rc::check([] {
     const auto ledger = ledgerOf(someEntries());
     const auto order = names(pushOrder(ledger, id(1)));
@@ -48,7 +48,8 @@ TEST_CASE("whatever `via` claims, everybody is in the order once") {
   }));
 }
 
-TEST_CASE("in a chain each takes from the one before, past those who do not take part") {
+TEST_CASE(
+    "in a chain each peer takes from the one before it, skipping peers that do not take part") {
   Ledger ledger = ledgerOf({entryOf(1, PushState::verified, 1), entryOf(2, PushState::accepted, 1),
                             entryOf(3, PushState::declined, 2), entryOf(4, PushState::accepted, 3),
                             entryOf(5, PushState::lost, 4), entryOf(6, PushState::accepted, 5),
@@ -60,7 +61,7 @@ TEST_CASE("in a chain each takes from the one before, past those who do not take
   CHECK(names(pushSources(ledger, id(1), id(2), 1000).ways[0].candidates).front() == "s1");
 }
 
-TEST_CASE("somebody undecided before this peer is waited for, behind it not") {
+TEST_CASE("an undecided peer is waited for if it comes before this peer, otherwise not") {
   const Ledger ledger =
       ledgerOf({entryOf(1, PushState::verified, 1), entryOf(2, PushState::accepted, 1),
                 entryOf(3, PushState::offered, 2), entryOf(4, PushState::accepted, 1)});
@@ -85,7 +86,7 @@ namespace {
 
 using Place = std::size_t;
 
-// Whom each place 1 … takers takes each stripe from.
+// The source of each stripe for each place 1 … takers.
 using Sources = std::array<std::vector<Place>, kPushStripes>;
 
 Sources sourcesOf(const StripeTrees& trees, Place takers) {
@@ -120,7 +121,7 @@ std::optional<std::size_t> steps(const std::vector<Place>& stripe, Place from) {
 
 }  // namespace
 
-TEST_CASE("along stripes everybody gives to two at the most, and is a few levels from the sender") {
+TEST_CASE("along stripes every peer serves two at most, and is a few levels from the sender") {
   CHECK(rc::check([] {
     const auto takers = *rc::gen::inRange<Place>(1, 3000);
     const StripeTrees trees(takers, 0);
@@ -137,7 +138,8 @@ TEST_CASE("along stripes everybody gives to two at the most, and is a few levels
   }));
 }
 
-TEST_CASE("where one along stripes dies its takers find others, and still nobody gives to three") {
+TEST_CASE(
+    "when a peer along stripes dies its takers find other sources, and still none serves three") {
   CHECK(rc::check([] {
     const auto takers = *rc::gen::inRange<Place>(2, 300);
     const StripeTrees trees(takers, 0);
@@ -160,7 +162,7 @@ TEST_CASE("where one along stripes dies its takers find others, and still nobody
   }));
 }
 
-TEST_CASE("who comes late stands behind all others along both stripes") {
+TEST_CASE("late peers come after all others along both stripes") {
   const StripeTrees before(40, 0);
   const StripeTrees after(43, 3);
   for (std::size_t stripe = 0; stripe < kPushStripes; ++stripe) {
@@ -171,7 +173,8 @@ TEST_CASE("who comes late stands behind all others along both stripes") {
   }
 }
 
-TEST_CASE("many take each stripe from somebody else, and everybody has a way to the sender") {
+TEST_CASE(
+    "many peers take the two stripes from different sources, and all have a path to the sender") {
   constexpr unsigned kTakers = 100;
   std::vector<wire::PushEntry> entries = {entryOf(1, PushState::verified, 1)};
   for (unsigned i = 2; i <= kTakers + 1; ++i) {

@@ -1,4 +1,4 @@
-// From whom a peer takes a push, and when it takes no longer.
+// The sources from which peers in a network take a push, and when taking ends.
 #include <doctest/doctest.h>
 
 #include "tests/unit/push_fixture.h"
@@ -7,7 +7,8 @@ using namespace espalier;
 using namespace espalier::peer;
 using namespace espalier::peer::test;
 
-TEST_CASE("a chain through two arms of the tree forms at once, and nobody changes over") {
+TEST_CASE(
+    "a chain through two branches of the tree forms at once, and no peer changes its source") {
   // s1 with s2, s4, … s16 behind it, and s3, s5, … s17: as `shallowest` places them.
   Network network(17, {PushPolicy::From::all, {}, 1u << 30});
   for (unsigned i = 2; i <= 17; ++i) network.link(i == 2 ? 1 : i - 2, i);
@@ -40,7 +41,8 @@ TEST_CASE("a source that breaks off is replaced by the one before it, a liar nev
   }
 }
 
-TEST_CASE("when nobody gives anything any more, taking has failed, and room for others is there") {
+TEST_CASE(
+    "when no source gives anything any more, taking fails, and the push makes room for others") {
   auto network = line(2);
   const auto push = network.push(1);
   network.run(1s);
@@ -62,7 +64,7 @@ TEST_CASE("when nobody gives anything any more, taking has failed, and room for 
   CHECK(network.at(2).pushes->size() == 0);
 }
 
-TEST_CASE("a source that lasts has given something, so taking goes on after it") {
+TEST_CASE("a source that lasted has given something, so taking goes on when it fails") {
   auto network = line(2);
   const auto push = network.push(1);
   for (int i = 0; i < 30; ++i) {
@@ -74,7 +76,7 @@ TEST_CASE("a source that lasts has given something, so taking goes on after it")
   CHECK(network.stateOf(2, push, 2) == PushState::accepted);
 }
 
-TEST_CASE("sources that fail have their turns after all others, so that none is passed over") {
+TEST_CASE("sources that failed are asked again after all others") {
   auto network = line(5);
   const auto push = network.push(1);
   network.run(6s);
@@ -90,7 +92,7 @@ TEST_CASE("sources that fail have their turns after all others, so that none is 
   CHECK(asked == std::vector<std::string>{"s4", "s3", "s2", "s1", "s4", "s3", "s2", "s1"});
 }
 
-TEST_CASE("the word of an older source does not disturb the new one") {
+TEST_CASE("a report about a former source does not affect the current one") {
   auto network = line(3);
   const auto push = network.push(1);
   network.run(6s);

@@ -1,5 +1,5 @@
-// Pushes at one peer and in small networks: offers, the ledger's way over links, and what hostile
-// neighbours say.
+// Pushes at one peer and in small networks: offers, the spread of the ledger over links, and
+// hostile neighbours.
 #include <doctest/doctest.h>
 
 #include <set>
@@ -11,7 +11,7 @@ using namespace espalier::peer;
 using namespace espalier::peer::test;
 
 TEST_CASE(
-    "an offer reaches everybody, each takes from the one before, and all ledgers become the same") {
+    "an offer reaches all peers, each takes from the one before, and all ledgers become equal") {
   auto network = line(5);
   const auto push = network.push(3);
   network.run(3s);
@@ -31,7 +31,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("who takes nothing declines with a reason, and passes the offer on") {
+TEST_CASE("a peer that takes no pushes declines with a reason, and passes the offer on") {
   auto network = line(3);
   network.restart(2, PushPolicy{});
   network.link(1, 2);
@@ -55,7 +55,7 @@ TEST_CASE("a push larger than the limit is declined, one of exactly the limit is
   }
 }
 
-TEST_CASE("who is not meant passes the offer on and has no place in the ledger") {
+TEST_CASE("a peer that a push is not meant for passes the offer on and has no entry") {
   auto network = line(4);
   const auto push = network.push(1, {id(3)});
   network.run(3s);
@@ -80,7 +80,7 @@ TEST_CASE("changes go over a link four times a second at most, but for a burst, 
   }
 }
 
-TEST_CASE("a push that somebody still takes is kept, however long that is") {
+TEST_CASE("a push is kept as long as a peer takes it") {
   auto network = line(3);
   const auto push = network.push(1);
   network.run(1s);
@@ -95,7 +95,7 @@ TEST_CASE("a push that somebody still takes is kept, however long that is") {
   CHECK(network.at(1).pushes->size() == 0);
 }
 
-TEST_CASE("who offers a push that is over hears so") {
+TEST_CASE("a peer that offers a push that is over is told so") {
   auto network = line(2);
   const auto push = network.push(1);
   network.run(2s);
@@ -129,12 +129,12 @@ TEST_CASE("a link that heals elsewhere in time is not lost") {
   network.cut(2, 3);
   network.link(1, 3);
   network.run(limits::kPushGone / 2);
-  network.link(2, 3);  // not a tree, but two links tell it apart from a lost one
+  network.link(2, 3);  // not a tree any more: the second link shows that s3 is alive
   network.run(limits::kPushGone * 2);
   CHECK(network.at(1).pushes->view(push)->ledger.find(id(3))->version() == 1);
 }
 
-TEST_CASE("a peer that was started again takes the push up, as one who came late") {
+TEST_CASE("a restarted peer takes the push up, as a late one") {
   auto network = line(3);
   const auto push = network.push(1);
   network.run(2s);
@@ -173,7 +173,7 @@ TEST_CASE("a peer that joins during a push gets it, one that joins behind its en
   CHECK(network.at(4).pushes->size() == 0);
 }
 
-TEST_CASE("a sender that comes back without a memory reads the ledger from its neighbour") {
+TEST_CASE("a sender that comes back without its ledger gets it from its neighbour") {
   auto network = line(3);
   const auto push = network.push(1);
   network.run(2s);
@@ -200,7 +200,7 @@ TEST_CASE("a sender that pushed to some only has its entry back after a restart,
   CHECK(network.stateOf(1, push, 1) == PushState::verified);
 }
 
-TEST_CASE("who cancels ends it for all who do not have everything") {
+TEST_CASE("a cancelled push ends for all peers that are not complete") {
   auto network = line(3);
   const auto push = network.push(1);
   network.run(2s);
@@ -215,7 +215,7 @@ TEST_CASE("who cancels ends it for all who do not have everything") {
   CHECK(network.jobs<PushDrop>(2) == 0);
 }
 
-TEST_CASE("nobody can end a push for its sender") {
+TEST_CASE("no other peer can end a sender's push") {
   auto network = line(2);
   const auto push = network.push(1);
   network.run(1s);
@@ -223,7 +223,7 @@ TEST_CASE("nobody can end a push for its sender") {
   CHECK(network.at(1).pushes->view(push)->offer.end == PushEnd::open);
 }
 
-TEST_CASE("what others claim of a peer it contradicts, and entries do not go back") {
+TEST_CASE("a peer contradicts claims about itself, and entries never become smaller") {
   auto network = line(3);
   const auto push = network.push(1);
   network.run(2s);
@@ -238,7 +238,7 @@ TEST_CASE("what others claim of a peer it contradicts, and entries do not go bac
 }
 
 TEST_CASE(
-    "versions that nobody can have, and peers that are not meant, are left out and told once") {
+    "impossible versions, and peers that a push is not meant for, are ignored and told once") {
   auto network = line(2);
   const auto push = network.push(1, {id(2)});
   network.run(1s);
@@ -328,7 +328,7 @@ TEST_CASE("a push is forgotten some time after its last change, and not taken up
   CHECK(network.at(2).pushes->size() == 0);
 }
 
-TEST_CASE("what cannot be offered is refused") {
+TEST_CASE("a push that cannot be offered is refused") {
   auto network = line(1);
   Effects fx;
   auto& pushes = *network.at(1).pushes;

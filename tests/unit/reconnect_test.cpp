@@ -1,4 +1,4 @@
-// Peers that have lost their metaserver: when they come back, and what they ask for then.
+// Peers that have lost their metaserver: when they connect again, and what they request then.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -56,7 +56,7 @@ struct Member {
     return requests;
   }
 
-  // Whoever it asks for a place keeps it waiting.
+  // Every peer that it asks for a slot makes it wait.
   void hold(const Effects& fx, TimePoint now) {
     for (const auto& dial : fx.dials) {
       Effects ignored;
@@ -162,7 +162,7 @@ TEST_CASE("of two orphans, each held by a peer below the other one, the elder be
   REQUIRE(membership.tree()->children().size() == 1);
   member.holdsOn = true;
   const TimePoint lost = kStart + 2s;
-  membership.closed(member.connection, lost, fx);  // no metaserver says who is the root
+  membership.closed(member.connection, lost, fx);  // without a metaserver nothing names the root
   membership.closed(member.link, lost, fx);
   static_cast<void>(member.requestsUntil(lost + 900ms));
   const auto raisedBy = [&](std::uint64_t order) {
@@ -180,8 +180,7 @@ TEST_CASE("of two orphans, each held by a peer below the other one, the elder be
   CHECK(membership.tree()->label().depth == 0);
 }
 
-TEST_CASE(
-    "a metaserver that stays away is tried again and again, each time after a wait of its own") {
+TEST_CASE("a metaserver that stays away is tried again and again, each time after another delay") {
   Member member(7);
   TimePoint now = kStart + 10s;
   std::vector<Duration> waits;

@@ -60,7 +60,7 @@ TEST_CASE("whatever happens, a copy in pages of changes ends as the registry is"
       const int other = 1 + static_cast<int>(move >> 9) % 20;
       if (!in.contains(who)) {
         wire::Join join;
-        if (move % 2 == 0 && orders.contains(who)) {  // it comes back as it was
+        if (move % 2 == 0 && orders.contains(who)) {  // it comes back with its order
           join.network = metaserver.registry.network();
           join.order = JoinOrder{orders[who]};
           join.neighbours = {peer(other)};

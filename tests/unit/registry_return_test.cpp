@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// What peer `number` says when it comes back with its order and links.
+// The request of peer `number` when it comes back with its order and links.
 wire::Join claim(int number, std::uint64_t order, const std::vector<PeerId>& neighbours = {}) {
   wire::Join join;
   join.network.bytes[0] = 7;

@@ -1,5 +1,5 @@
-// Names from the network against a real tree: outside the downloads folder lie canaries, inside it
-// links that point at them.
+// Names from the network in a real folder tree. Outside the downloads folder are files that must
+// not change; inside it are links that point at them.
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 

@@ -1,4 +1,4 @@
-// One search core, s1, between neighbours that the test speaks for.
+// One search core, s1. The test sends the messages of its neighbours.
 #pragma once
 
 #include "tests/unit/search_network.h"

@@ -1,4 +1,4 @@
-// Which hits are believed: those that match the query, each for its own holder, size and root only.
+// Which hits are believed: those that match the query, each for one holder, size and root only.
 #include <doctest/doctest.h>
 
 #include "tests/unit/search_fixture.h"
@@ -210,7 +210,7 @@ TEST_CASE("a liar next to the asker does not hide what the farthest peer has") {
       network[far].share.push_back(file(name, name));
     }
     const auto id = network.ask(0);
-    // Before anybody else has answered.
+    // Before any other peer has answered.
     bool lied = false;
     network.filter = [&](std::size_t, std::size_t to, const wire::SearchMessage& message) {
       if (to != liar || lied || !std::holds_alternative<wire::Query>(message)) return true;

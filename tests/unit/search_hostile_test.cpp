@@ -1,4 +1,4 @@
-// Peers that repeat, forge, flood and lie: what they cost, and what they cannot do.
+// Peers that repeat, forge and flood messages, and lie: their cost is bounded, and so is the harm.
 #include <doctest/doctest.h>
 
 #include "tests/unit/search_fixture.h"
@@ -64,7 +64,7 @@ TEST_CASE_FIXTURE(Fixture, "answers to what was never asked are ignored and told
 
 TEST_CASE_FIXTURE(Fixture, "an answer from a link that was not asked is ignored") {
   auto query = queryOf(1);
-  query.hopsLeft = 0;  // so nobody is asked
+  query.hopsLeft = 0;  // so no peer is asked
   from(kAlice, query);
   auto answer = answerOf(query.id);
   answer.hits = {hitOf("forged", "bob")};
@@ -80,7 +80,7 @@ TEST_CASE_FIXTURE(Fixture,
   auto answer = answerOf(queryId(1));
   answer.hits = {hitOf("forged", "alice")};
   from(kAlice, answer);
-  // The branch is told to look for another way, and nothing of it goes anywhere.
+  // The branch gets Lost, and nothing from it is passed on.
   CHECK(sentTo<wire::Lost>(kBob).size() == 1);
   CHECK(sentTo<wire::Answer>(kAlice).empty());
 }
@@ -199,7 +199,7 @@ TEST_CASE_FIXTURE(Fixture, "names of the missing never add up to more than are m
   for (std::uint64_t n = 10; n < 2000; ++n) {
     answer.missing.push_back({peerId("p" + std::to_string(n)), JoinOrder{n}, ~0ull});
   }
-  answer.missing.push_back({peerId("alice"), JoinOrder{2}, 0});  // who has answered
+  answer.missing.push_back({peerId("alice"), JoinOrder{2}, 0});  // alice has answered
   from(kBob, answer);
   const auto result = end(id);
   CHECK(result.searched == 3);

@@ -1,6 +1,6 @@
-// A network of search cores in one thread on a virtual clock: links are first in, first out with a
-// random delay a message, everything is seeded, and each message goes through its encoding. Checks
-// at every step what must always hold.
+// A network of search cores in one thread on a virtual clock. Links are first in, first out, with a
+// random delay for each message. Each message is encoded and decoded. All random numbers come from
+// one seed. The invariants are checked at every step.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -42,7 +42,7 @@ inline PeerId peerId(const std::string& text) {
   return *PeerId::parse(text);
 }
 
-// A message of the searches, which a link carries among others.
+// A message of searches, as a link message.
 inline wire::LinkMessage onLink(const wire::SearchMessage& message) {
   return std::visit([](const auto& m) { return wire::LinkMessage(m); }, message);
 }
@@ -63,7 +63,7 @@ struct Node {
   std::map<ConnectionId, std::size_t> neighbours;
   Duration matchTakes = 1ms;
   bool isIndexing = false;
-  bool isSilent = false;  // stopped: takes nothing, says nothing
+  bool isSilent = false;  // stopped: it receives and sends nothing
   bool isDead = false;
   std::size_t jobs = 0;
   std::vector<std::string> notices;
@@ -73,7 +73,7 @@ class Network {
  public:
   explicit Network(std::uint64_t seed = 1) : random_(seed) {}
 
-  // Peers s1, s2 …, each sharing NAME.txt of its own and common.txt, which all have alike.
+  // Peers s1, s2 …. Each shares NAME.txt, which only it has, and common.txt, which all have.
   void add(std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
       auto& node = nodes_.emplace_back();
@@ -91,7 +91,7 @@ class Network {
     add(count);
     for (std::size_t i = 1; i < count; ++i) connect(i - 1, i);
   }
-  // Each peer below a random earlier one that has a place.
+  // Each peer below a random earlier one that has a free slot.
   void tree(std::size_t count, std::size_t maxLinks) {
     add(count);
     for (std::size_t i = 1; i < count; ++i) {
@@ -109,7 +109,7 @@ class Network {
   Random& random() { return random_; }
 
   void connect(std::size_t a, std::size_t b) {
-    // An end that has not noticed the last cut does so now.
+    // An end that has not noticed the last cut notices it now.
     if (areLinked(a, b)) down(a, nodes_[a].links.at(b));
     if (areLinked(b, a)) down(b, nodes_[b].links.at(a));
     const ConnectionId atA{++lastConnection_};
@@ -127,7 +127,7 @@ class Network {
     up(b, atB, a);
     countBehind();
   }
-  // What was under way is lost. The ends notice it one after the other, `apart` from each other.
+  // Messages under way are lost. The ends notice the cut one after the other, `apart` in time.
   void cut(std::size_t a, std::size_t b, Duration apart = 0ms) {
     if (areLinked(a, b)) down(a, nodes_[a].links.at(b));
     if (areLinked(b, a)) {
@@ -170,14 +170,14 @@ class Network {
     events_.emplace(std::pair{now_ + time, ++lastEvent_}, std::move(what));
   }
 
-  // As if the neighbour `from` had said it.
+  // As if the neighbour `from` had sent it.
   void inject(std::size_t to, std::size_t from, const wire::SearchMessage& message) {
     step(to, [&](Effects& fx) {
       nodes_[to].searches->received(nodes_[to].links.at(from), onLink(message), now_, fx);
     });
   }
 
-  // Sees each message that arrives, and may swallow it by returning false.
+  // Gets each message before it is delivered; returns false to drop it.
   std::function<bool(std::size_t from, std::size_t to, const wire::SearchMessage&)> filter;
   std::set<wire::Hit> hitsShown(const QueryId& id) { return shown_[id]; }
   std::size_t messages = 0;
@@ -199,7 +199,7 @@ class Network {
     step(i, [&](Effects& fx) { nodes_[i].searches->linkDown(link, now_, fx); });
   }
 
-  // Each peer is told the truth about how many are behind each link.
+  // Tells each peer the true number of peers behind each link.
   void countBehind() {
     for (auto& node : nodes_) {
       for (const auto& [other, link] : node.links) {
@@ -238,7 +238,7 @@ class Network {
 
   void send(std::size_t from, ConnectionId link, const wire::SearchMessage& message) {
     const auto other = nodes_[from].neighbours.find(link);
-    // Neither to a link that is gone, nor what its receiver would refuse.
+    // A core sends neither to a link that is gone, nor a message that the receiver would refuse.
     REQUIRE(other != nodes_[from].neighbours.end());
     const auto bytes = wire::encodeSearch(message);
     REQUIRE(bytes.size() <= limits::kSearchMessageBytes);
@@ -290,7 +290,7 @@ class Network {
     results_[update.id] = result;
   }
 
-  // To the next thing that happens, at most to `end`.
+  // Advances to the next event, at most to `end`.
   void advance(TimePoint end) {
     auto due = end;
     std::size_t ticks = nodes_.size();
@@ -303,7 +303,7 @@ class Network {
     const bool isEvent = event != events_.end() && event->first.first <= due;
     if (isEvent) due = event->first.first;
     idleSteps_ = due > now_ ? 0 : idleSteps_ + 1;
-    REQUIRE(idleSteps_ < 100'000);  // a deadline that ticking does not move
+    REQUIRE(idleSteps_ < 100'000);  // tick() does not move the deadline
     now_ = std::max(now_, due);
     if (isEvent) {
       const auto what = std::move(event->second);

@@ -1,5 +1,5 @@
-// Random trees, cuts, heals, deaths and silences under several searches at once. What must hold in
-// each schedule; tests/unit/search_network.h checks the rest at each step.
+// Random trees, cuts, heals, deaths and silences during several searches. The tests check the end
+// of each schedule; tests/unit/search_network.h checks each step.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -58,7 +58,7 @@ void cutAndHeal(Network& network, Duration healsAfter) {
 
 }  // namespace
 
-TEST_CASE("whoever can be reached all the time is covered, whatever happens to others") {
+TEST_CASE("a peer that can be reached all the time is covered, whatever happens to others") {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     CAPTURE(seed);
     Network network(seed);
@@ -68,7 +68,7 @@ TEST_CASE("whoever can be reached all the time is covered, whatever happens to o
     for (std::size_t i = 0; i < network.size(); ++i) {
       network[i].matchTakes = std::chrono::milliseconds(1 + random() % 1500);
     }
-    // These die or fall silent; those who stay connected without them must be covered.
+    // These die or fall silent. Peers that stay connected without them must be covered.
     std::vector<QueryId> queries;
     for (int i = 0; i < 3; ++i) queries.push_back(network.ask(asker));
     for (std::uint64_t deaths = random() % 4; deaths > 0; --deaths) {
@@ -83,7 +83,7 @@ TEST_CASE("whoever can be reached all the time is covered, whatever happens to o
     }
     std::vector<SearchResult> results;
     for (const auto& id : queries) results.push_back(network.resultOf(id));
-    // Nothing heals here, so who can be reached over the living at the end always could be.
+    // Nothing heals here, so a peer that can be reached at the end could always be reached.
     std::set<std::size_t> alive{asker};
     std::vector<std::size_t> open{asker};
     while (!open.empty()) {
@@ -123,7 +123,7 @@ TEST_CASE("a tree that is cut and healed at random places is searched whole") {
   }
 }
 
-TEST_CASE("links at random, even in circles, neither overcount nor go round forever") {
+TEST_CASE("random links, even in cycles, neither overcount nor relay for ever") {
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {
     CAPTURE(seed);
     Network network(seed);

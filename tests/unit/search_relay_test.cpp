@@ -1,4 +1,4 @@
-// What one relay says to its neighbours, and when.
+// What one relay sends to its neighbours, and when.
 #include <doctest/doctest.h>
 
 #include "tests/unit/search_fixture.h"
@@ -67,7 +67,7 @@ TEST_CASE_FIXTURE(Fixture, "when its share is over a relay names the link, and h
           std::vector<wire::Missing>{{peerId("bob"), JoinOrder{3}, 3}});
   }
   CHECK(sentTo<wire::Answer>(kAlice).back().done);
-  // What comes late is passed on all the same.
+  // Late answers are passed on, too.
   answer.coverage = {{5, 6}};
   from(kBob, answer);
   CHECK(sentTo<wire::Answer>(kAlice).back().coverage == std::vector<wire::OrderRange>{{5, 6}});

@@ -1,4 +1,4 @@
-// What a search finds, how complete it says it is, and how it lives through heals.
+// What a search finds, the completeness that it reports, and how it survives heals.
 #include "peer/core/search.h"
 
 #include <doctest/doctest.h>
@@ -31,7 +31,7 @@ TEST_CASE("a lone peer finds its own files") {
   CHECK(coverageText(result) == "searched 1 of 1 peer");
 }
 
-TEST_CASE("any peer of a line finds what any other holds, whichever way it lies") {
+TEST_CASE("any peer of a chain finds the files of any other, in both directions") {
   Network network;
   network.line(5);
   for (std::size_t asker = 0; asker < 5; ++asker) {
@@ -55,7 +55,7 @@ TEST_CASE("all of a line of 64 peers answer the one at its end") {
   for (std::size_t i = 0; i < 64; ++i) CHECK(network[i].jobs == 1);
 }
 
-TEST_CASE("all of a tree answer, whoever asks") {
+TEST_CASE("all peers of a tree answer, whichever peer asks") {
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
     CAPTURE(seed);
     Network network(seed);
@@ -158,7 +158,8 @@ TEST_CASE("a line that is cut and healed in mid search is still searched whole")
   for (std::size_t i = 0; i < 6; ++i) CHECK(network[i].jobs == 1);
 }
 
-TEST_CASE("what an inner peer had passed on when it died is not lost and not counted twice") {
+TEST_CASE(
+    "answers that an inner peer passed on before its death are neither lost nor counted twice") {
   Network network;
   network.line(7);
   network[6].matchTakes = 800ms;
@@ -170,7 +171,7 @@ TEST_CASE("what an inner peer had passed on when it died is not lost and not cou
   CHECK(holdersOf(result, "common.txt").size() == 7);
 }
 
-TEST_CASE("a part of the tree that hangs the other way round after a heal turns around") {
+TEST_CASE("after a heal, a part of the tree that is reached from its other end answers there") {
   // The asker s1 is at the end of s1-s2-s3-s4-s5-s6. s3 dies, and s2 is taken in by s6.
   Network network;
   network.line(6);
@@ -211,7 +212,7 @@ TEST_CASE("a link that comes up after done is searched too, and done is taken ba
   CHECK(coverageText(result) == "searched 5 of 5 peers");
 }
 
-TEST_CASE("who joins after the asking is searched but not counted") {
+TEST_CASE("a peer that joins after the search began is searched but not counted") {
   Network network;
   network.line(3);
   network.add(1);
@@ -223,7 +224,7 @@ TEST_CASE("who joins after the asking is searched but not counted") {
   CHECK(holdersOf(result, "s4.txt").size() == 1);
 }
 
-TEST_CASE("members that nobody can name are counted as missing after a grace") {
+TEST_CASE("members that no peer can name are counted as missing after a grace period") {
   Network network;
   network.line(3);
   const auto result = network.resultOf(network.ask(0, "*", 5));
@@ -266,7 +267,7 @@ TEST_CASE("hits that fill many frames are cut to frames, and all arrive") {
   CHECK(network.find(0, "xxx").files.size() == 200);
 }
 
-TEST_CASE("a congested link gets counts instead of hits, and who answered all the same") {
+TEST_CASE("a congested link gets counts instead of hits, and all coverage") {
   Network network;
   network.line(4);
   network[1].searches->congested(network[1].links.at(0));
@@ -278,7 +279,7 @@ TEST_CASE("a congested link gets counts instead of hits, and who answered all th
   CHECK(network.find(0).files.size() == 5);
 }
 
-TEST_CASE("a cancelled search tells what it had found and is heard of no more") {
+TEST_CASE("a cancelled search returns what it has found, and reports nothing more") {
   Network network;
   network.line(3);
   network[2].matchTakes = 1s;
@@ -334,7 +335,7 @@ TEST_CASE("a file that no message can carry is counted and costs nothing else") 
   CHECK(network.find(0).files.size() == 2);
 }
 
-TEST_CASE("a pattern that is none is refused before anybody is asked") {
+TEST_CASE("an invalid pattern is refused before any peer is asked") {
   Network network;
   network.line(2);
   Effects fx;

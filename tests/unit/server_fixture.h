@@ -1,5 +1,5 @@
-// A metaserver's Server on a loopback of the tests' own: its loop runs on a thread, its files lie
-// in a temporary folder. And a session with it, as a peer has one.
+// A metaserver's Server on loopback, with its loop on a thread and its files in a temporary folder;
+// and a client with the session of a peer.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -60,7 +60,7 @@ class RunningServer {
     loop_.reset();  // closes the sessions
     fs::remove_all(folder_);
   }
-  // Waits until the topology has so many members.
+  // Waits until the topology has that number of members.
   std::size_t members(std::size_t wanted) {
     const auto end = Clock::now() + std::chrono::seconds(30);
     std::size_t count = 0;
@@ -78,7 +78,7 @@ class RunningServer {
   std::jthread thread_;
 };
 
-// One connection to whatever listens: frames, one after the other.
+// One connection to a listener, which reads and writes frames.
 class Session {
  public:
   Session(const Endpoint& to, wire::Purpose purpose)

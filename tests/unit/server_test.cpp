@@ -1,4 +1,4 @@
-// The metaserver's sockets around its registry, over a loopback of this test's own.
+// Server, which connects the metaserver's registry with sockets, over loopback.
 #include "metaserver/shell/server.h"
 
 #include <doctest/doctest.h>

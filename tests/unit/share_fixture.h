@@ -1,5 +1,5 @@
-// The fixture of the share's tests: temporary folders, and a share with an index that can be
-// restarted. Waits are for a condition, with a deadline that only a failure reaches.
+// The fixture of the tests of the share: temporary folders, and a share with an index that can be
+// restarted. Each wait has a condition, and a deadline that only a failing test reaches.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -147,7 +147,8 @@ inline void setMtime(const fs::path& file, std::int64_t seconds) {
   REQUIRE(::utimensat(AT_FDCWD, file.c_str(), times, 0) == 0);
 }
 
-// While it exists, the modes of files hold for this thread and those that it starts, even for root.
+// While it exists, the modes of files apply to this thread and threads that it starts, even for
+// root.
 class WithoutOverride {
  public:
   WithoutOverride() {

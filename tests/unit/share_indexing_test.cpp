@@ -1,5 +1,5 @@
-// The indexer's parts, one at a time and without its thread: what is shared under which name, what
-// waits to be hashed, what the user is told, and what other threads see.
+// The parts of the indexer, each alone and without its thread: names of shared files, files to
+// hash, notices to the user, and snapshots for other threads.
 #include "peer/share/file_tracker.h"
 #include "peer/share/folder_check.h"
 #include "peer/share/inbox.h"

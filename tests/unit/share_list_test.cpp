@@ -1,4 +1,4 @@
-// Which folders are shared: after share and unshare, and while they disappear and come back.
+// Which folders are shared: after share and unshare, and while folders disappear and come back.
 #include <doctest/doctest.h>
 
 #include "tests/unit/share_fixture.h"
@@ -100,7 +100,7 @@ TEST_CASE("share and unshare hold over a restart") {
   sharer.waitForNames({});
 }
 
-TEST_CASE("what cannot be shared or unshared is refused with a sentence") {
+TEST_CASE("paths that cannot be shared or unshared are refused with a sentence") {
   Sharer sharer;
   write(sharer.share() / "name", "in the share");
   write(sharer.outside() / "name", "outside");

@@ -83,7 +83,7 @@ TEST_CASE("a dot in the name of the shared folder itself hides nothing") {
   CHECK_FALSE(sharer.index().wouldShare("espalier-state"));
 }
 
-TEST_CASE("every announced file can be asked for by its name; of others the user is told") {
+TEST_CASE("every announced file can be asked for by its name, and the user is told of the others") {
   Sharer sharer;
   std::string deep = "x";
   while (deep.size() < 2 * limits::kPathDepth - 1) deep += "/x";

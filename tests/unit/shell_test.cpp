@@ -1,5 +1,5 @@
-// The shell of peers in one process: runtime, joining, searches, downloads, pushes, leaving, over
-// real sockets on loopback.
+// The shells of several peers in one process, over loopback: runtime, joining, searches, downloads,
+// pushes, leaving.
 #include <doctest/doctest.h>
 
 #include <future>
@@ -128,7 +128,7 @@ TEST_CASE("a download is paused, shown, resumed and finished") {
   CHECK(services.status.status()->receivedBytes >= content.size());
 }
 
-TEST_CASE("a cancelled download ends as interrupted, and a later one goes on from what is there") {
+TEST_CASE("a cancelled download ends as interrupted, and a later one resumes it") {
   TwoPeers net;
   const std::string content = randomContent(3'000'000, 3);
   net.s1.put("f.bin", content);
@@ -281,7 +281,7 @@ TEST_CASE("a guest sees the network; a member sees the last snapshot when the me
   CHECK(net.s1.topology().knownPeers("s") == std::vector<std::string>{"s1"});
 }
 
-TEST_CASE("what the table of commands does, the services of a joined peer do") {
+TEST_CASE("the commands call the services of a joined peer") {
   TwoPeers net;
   net.s1.put("f1.txt", "hello");
   net.s1.join("s1");

@@ -1,5 +1,5 @@
-// A whole network in one process for the tests of the peer's shell: a metaserver and peers, each
-// with its own event loop and thread, on loopback and in folders that go away.
+// A whole network in one process for the tests of the peer's shell: a metaserver and peers on
+// loopback, each with an event loop on a thread, in temporary folders.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -24,7 +24,7 @@ using namespace std::chrono_literals;
 using peer::shell::EventBus;
 using peer::shell::kindsOf;
 
-// Longer than anything takes, also on a busy machine; nothing waits for it unless a test fails.
+// Longer than any step takes, also on a busy machine. Only a failing test waits so long.
 constexpr auto kPatience = 60s;
 
 class World {
@@ -44,7 +44,7 @@ class TestMetaserver {
   explicit TestMetaserver(const World& world) {
     metaserver::shell::MetaserverOptions options;
     options.listen.port = 0;
-    // Below the kernel's own ports; a port that is taken is passed over.
+    // Below the ports that the kernel gives out. A taken port is skipped.
     options.firstPort = static_cast<std::uint16_t>(10'000 + ::getpid() % 20'000);
     options.topoFile = (world / "topo.txt").string();
     options.countFile = (world / "count.txt").string();
@@ -76,7 +76,7 @@ class TestMetaserver {
   std::jthread thread_;
 };
 
-// What main() builds, without prompt and signals.
+// The objects that main() builds, without prompt and signals.
 class TestPeer {
  public:
   using End = peer::shell::JoinAttempt::End;
@@ -120,7 +120,7 @@ class TestPeer {
   peer::shell::NetworkTopology& topology() { return topology_; }
   EventBus& events() { return runtime_.events(); }
 
-  // What the search finds, when that is exactly one file.
+  // The file that the search finds; exactly one.
   peer::FoundFile find(const std::string& name) {
     const auto found = services().search.find({std::nullopt, name}, {}, {});
     REQUIRE(found);

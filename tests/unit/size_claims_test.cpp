@@ -1,4 +1,4 @@
-// A root whose size, or whose holders, some peers lie about.
+// Peers that make false claims about the size or the holders of a root.
 #include <doctest/doctest.h>
 
 #include "peer/transfer/size_claims.h"
@@ -77,7 +77,7 @@ TEST_CASE("an endpoint that is found later is tried, though the id failed at ano
   CHECK(sizes.front() == info.size);
 }
 
-TEST_CASE("a size that somebody lies about does not keep the file from being fetched") {
+TEST_CASE("a false claim about a size does not keep the file from being fetched") {
   HolderPeer s1("s1");
   std::size_t bytes = 0;
   std::vector<std::uint64_t> lies;
@@ -124,7 +124,7 @@ TEST_CASE(
   CHECK(sizes[0].size == info.size);
   CHECK(sizes[0].holders.size() == 2);
   CHECK(sizes[1].size == info.size - 1);
-  // When nobody can be reached, what was claimed is all there is.
+  // If no holder can be reached, the claims are all that is known.
   const auto claimed = askSizes(info.root, {{7, {gone}}, {5, {gone}}}, kShort, {});
   REQUIRE(claimed.size() == 2);
   CHECK(claimed[0].size == 5);

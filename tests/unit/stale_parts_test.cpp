@@ -46,7 +46,7 @@ struct Incoming {
 
 }  // namespace
 
-TEST_CASE("a part that nobody went on with for long goes, with its journal") {
+TEST_CASE("a part that was not resumed for long is removed, with its journal") {
   const Incoming incoming;
   incoming.add(kRoot + ".part");
   incoming.add(kRoot + ".journal");
@@ -73,7 +73,7 @@ TEST_CASE("a part that is being fetched stays, and so does its journal") {
   CHECK(incoming.has(kRoot + ".journal"));
 }
 
-TEST_CASE("what is no incoming file of ours is left alone, wherever it leads") {
+TEST_CASE("entries that are not incoming files are left alone, wherever they lead") {
   const Incoming incoming;
   incoming.add("holiday.part");
   incoming.add(kRoot);

@@ -73,7 +73,7 @@ TEST_CASE("a state folder that was removed or moved stays claimed, and is made a
     CHECK(answers(state));
     CHECK(isRefused(state));
   }
-  // It comes back over the new one.
+  // The former folder replaces the new one.
   fs::remove_all(state);
   fs::rename(folder / "moved", state);
   CHECK(claim->check().found == Found::restored);

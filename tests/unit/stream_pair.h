@@ -1,5 +1,5 @@
-// Two ends of a stream on a loopback of the tests' own, and a stream that wants to read while it is
-// asked to write, as TLS does.
+// Two ends of a stream over loopback; and a stream that has to read before it can write, as TLS
+// does.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -26,7 +26,7 @@ inline StreamPair streamPair() {
   return {TcpStream::adopt(FileDescriptor(ends[0])), TcpStream::adopt(FileDescriptor(ends[1]))};
 }
 
-// What is there now.
+// The bytes that can be read now.
 inline std::string readNow(ByteStream& stream) {
   std::string all;
   std::array<std::byte, 4096> buffer;
@@ -37,8 +37,8 @@ inline std::string readNow(ByteStream& stream) {
   }
 }
 
-// Says "?" first and takes no byte of its owner's, and gives it none, before the other end has said
-// "!". It returns one byte at a time and keeps what it has read beyond that, so pending() counts.
+// Sends "?" first. Before the other end has sent "!", it accepts no byte of its owner and returns
+// none. It returns one byte at a time and buffers the rest, so pending() matters.
 class ShyStream final : public ByteStream {
  public:
   explicit ShyStream(std::unique_ptr<ByteStream> below) : below_(std::move(below)) {}

@@ -1,6 +1,6 @@
-// Several downloads of one file that give each other what they have, on a virtual clock: each is a
-// schedule of its own, and uploads at one rate to whoever asks, in the order of asking. Some lie,
-// some die, connections break.
+// Several downloads of one file that serve each other, on a virtual clock. Each peer has a
+// Download, and uploads at one rate to all askers, in the order of their requests. Some peers lie,
+// some die, and connections break.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::uint64_t kChunkBytes = 1 << 20;
 constexpr double kStep = 0.05;
-constexpr double kToldEvery = 0.5;  // what a peer has, to those who ask it
+constexpr double kToldEvery = 0.5;  // the chunks that a peer has, to its askers
 constexpr double kLongest = 400;
 constexpr double kRedial = 1;
 constexpr double kTrial = std::chrono::duration<double>(Download::kAhead).count();
@@ -94,7 +94,7 @@ class Swarm {
     Peer(std::uint64_t chunks, std::uint64_t seed)
         : download(chunks * kChunkBytes, kChunkBytes, true, seed) {}
     Download download;
-    std::map<std::uint32_t, double> toldAt;  // by whom, what it has
+    std::map<std::uint32_t, double> toldAt;  // when each source last told its chunks
     std::map<std::uint32_t, double> redialAt;
     std::set<std::uint32_t> liars;  // are not asked again
     std::deque<Upload> uploads;
@@ -111,7 +111,7 @@ class Swarm {
     return std::uniform_real_distribution<>(0, 1)(random_) < probability;
   }
 
-  // What it asked of those who are gone, or whose connection breaks, does not come.
+  // Chunks do not arrive from sources that are gone or whose connection breaks.
   void disturb(std::uint32_t index, double now) {
     Peer& peer = *peers_[index];
     for (auto told = peer.toldAt.begin(); told != peer.toldAt.end();) {
@@ -216,7 +216,7 @@ class Swarm {
 
 }  // namespace
 
-TEST_CASE("many who fetch one file at once help each other") {
+TEST_CASE("peers that fetch one file at once help each other") {
   constexpr std::uint64_t kChunks = 400;
   constexpr double kRate = 10;  // so one alone takes 40 s, and eight from one holder 320 s
   double foundAt = 0;
@@ -235,7 +235,7 @@ TEST_CASE("many who fetch one file at once help each other") {
   }
 }
 
-TEST_CASE("where some lie or die and connections break, everybody else gets what was sent") {
+TEST_CASE("when peers lie or die and connections break, all others get what was sent") {
   constexpr std::uint64_t kChunks = 200;
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     CAPTURE(seed);

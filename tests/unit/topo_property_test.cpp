@@ -124,7 +124,7 @@ Forest randomTree(Random& random, unsigned maxLinks, std::size_t peers) {
   return tree;
 }
 
-// planFailure word for word: a tree is cut and mended, and searched from the start each time.
+// planFailure by its definition: a tree is cut and mended, and searched from the start each time.
 Plan naivePlan(Forest tree, const std::vector<NodeIndex>& dead) {
   const Forest before = tree;
   const std::set<NodeIndex> isDead(dead.begin(), dead.end());

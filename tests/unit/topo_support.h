@@ -1,4 +1,4 @@
-// A small vocabulary for tests about trees: networks as texts, peers by name.
+// Helpers for tests of trees: networks are written as texts, and peers have names.
 #pragma once
 
 #include <doctest/doctest.h>

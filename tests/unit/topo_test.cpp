@@ -205,7 +205,7 @@ TEST_CASE("nearest goes by the longest prefix, then the lower port, then the id"
     CHECK(nearest("192.169.0.1") == "s7");
     CHECK(nearest("example.org") == "s6");
     CHECK(nearest("3fff::1%eth0") == "s4");  // shares three bits
-    CHECK(nearest("fe80::1") == "s6");       // shares none with anybody
+    CHECK(nearest("fe80::1") == "s6");       // has no prefix in common with others
 
     // A full peer is passed over, and so is one that hangs below another root.
     tree.unlink(s5);

@@ -1,5 +1,5 @@
-// A world for the tests of transfers: folders that go away, shares, holders that listen on real
-// sockets, and a line between asker and holder that can be cut or stopped.
+// The fixture of the tests of transfers: temporary folders, shares, holders on real sockets, and a
+// relay between asker and holder that can cut or stop the bytes.
 #pragma once
 
 #include <arpa/inet.h>
@@ -85,7 +85,7 @@ inline crypto::FileHasher::Hashes hashesOf(const std::string& content) {
   return hasher.finish();
 }
 
-// A folder whose files are shared, and the ways in which a share can be a bad one.
+// A folder whose files are shared, and ways in which a share can misbehave.
 class Share : public FileSource {
  public:
   wire::FileEntry add(const std::string& name, const std::string& content) {
@@ -96,7 +96,7 @@ class Share : public FileSource {
     files_[hashes.root] = {info, hashes.chunks, stateOf(name)};
     return info;
   }
-  // Other bytes from now on, as from a disk that lies: nothing shows that the file has changed.
+  // The file has other bytes from now on, without a sign of a change, as on a damaged disk.
   void damage(const wire::FileEntry& info, std::size_t offset) {
     std::string content = readFile(folder_ / info.name);
     content[offset] = static_cast<char>(content[offset] ^ 1);
@@ -155,7 +155,7 @@ class Share : public FileSource {
     ++rejections_;
     rejected_.notify_all();
   }
-  // How many chunks askers said to be wrong, once there is one.
+  // Waits until an asker reports a wrong chunk. Returns the number of reports.
   int awaitRejections() {
     std::unique_lock lock(mutex_);
     rejected_.wait_for(lock, std::chrono::seconds(30), [&] { return rejections_ > 0; });
@@ -182,7 +182,7 @@ class Share : public FileSource {
   std::map<FileRoot, File> files_;
 };
 
-// Listens on a free port of 127.0.0.1 and hands each connection to `accepted` in its own thread.
+// Listens on a free port of 127.0.0.1, and calls `accepted` on a new thread for each connection.
 class Listener {
  public:
   explicit Listener(std::function<void(FileDescriptor)> accepted)
@@ -220,7 +220,7 @@ class Listener {
   std::jthread thread_;
 };
 
-// Reads up to the end of the Hello, as the event loop of a peer does; what came behind it is handed
+// Reads up to the end of the Hello, like the event loop of a peer. The bytes after it are passed
 // on.
 template <typename Server>
 void readHello(FileDescriptor socket, Server& server, wire::Purpose purpose) {
@@ -267,8 +267,8 @@ class HolderPeer {
   Listener listener_;
 };
 
-// A line to a holder that passes so many bytes from it, over all connections, then does as told:
-// closes, passes nothing more, or waits for goOn() and passes the rest.
+// A relay to a holder. It passes that many bytes from the holder, over all connections. Then it
+// closes, drops the rest, or waits for goOn() and passes the rest.
 class Line {
  public:
   enum class Then { close, stall, wait };
@@ -283,7 +283,7 @@ class Line {
     interrupter_.interrupt();
     goOn();
   }
-  // Until those bytes have passed.
+  // Waits until those bytes have passed.
   void awaitBytes() const { passed_.wait(false); }
   void goOn() {
     mayGoOn_ = true;
@@ -338,7 +338,7 @@ class Line {
   Listener listener_;
 };
 
-// An asker with its own downloads and state folders.
+// An asker with a downloads folder and a state folder.
 class Asker {
  public:
   explicit Asker(Timeouts timeouts = {}) {

@@ -1,4 +1,4 @@
-// Both ends against the worst on the other, and against their own sudden death.
+// Each end of a transfer against a hostile other end, and against the sudden death of its process.
 #include <doctest/doctest.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -161,7 +161,8 @@ TEST_CASE("chunks may be asked for in any size that is allowed") {
   CHECK(*answer == wire::TransferAnswer(wire::ChunkHeader{0, kChunk + 100}));
 }
 
-TEST_CASE("a holder that cuts what it has not begun, or cuts elsewhere, is left at once") {
+TEST_CASE(
+    "a holder that cuts a request before it began, or at another chunk, is given up at once") {
   HolderPeer s1("s1");
   const auto content = randomContent(8 * kChunk, 1);
   const auto info = s1.share.add("f", content);
@@ -182,8 +183,7 @@ TEST_CASE("a holder that cuts what it has not begun, or cuts elsewhere, is left 
   }
 }
 
-TEST_CASE(
-    "what is asked for within a time is cut when that is over, and the next request answered") {
+TEST_CASE("a request with a time limit is cut when the time is over, and the next one answered") {
   HolderPeer s1("s1");
   const auto content = randomContent(64 * kChunk, 3);
   const auto info = s1.share.add("f", content);

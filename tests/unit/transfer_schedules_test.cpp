@@ -48,7 +48,7 @@ TEST_CASE("each file of a batch is asked for at one holder at a time") {
   CHECK(schedule.state(1) == State::left);
 }
 
-TEST_CASE("what a holder was asked for waits for the others when it leaves") {
+TEST_CASE("files that were asked of a holder wait for other holders when it leaves") {
   BatchSchedule schedule(1, 2);
   const std::vector<std::size_t> both{0, 1};
   schedule.add(0, 10, both);
@@ -125,7 +125,7 @@ TEST_CASE("each stripe is asked for its own chunks only, once") {
   CHECK_FALSE(schedule.next(0));
 }
 
-TEST_CASE("what did not arrive is asked for again, unless it was dealt anew in between") {
+TEST_CASE("chunks that did not arrive are asked for again, unless they were dealt anew meanwhile") {
   PushSchedule schedule({pushFile("a", 3)});
   schedule.opened(0);
   const auto request = schedule.next(0);

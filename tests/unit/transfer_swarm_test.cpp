@@ -1,4 +1,4 @@
-// Fetching while others do: holders that are found later, holders of parts, rates.
+// Fetching beside others: holders that are found later, partial holders, rates, slots.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 
@@ -99,7 +99,7 @@ TEST_CASE("a holder that is found later takes over from one that has stalled") {
   CHECK(bytesFrom(*result, second.holder()) > 0);
 }
 
-TEST_CASE("when the only holder is gone, whoever is found is asked; else it fails") {
+TEST_CASE("when the only holder is gone, holders that are found are asked; without any it fails") {
   HolderPeer first("s1");
   HolderPeer second("s2");
   const auto content = randomContent(4 * kChunk, 2);
@@ -119,7 +119,7 @@ TEST_CASE("when the only holder is gone, whoever is found is asked; else it fail
   CHECK(readFile(result->path) == content);
 }
 
-TEST_CASE("a holder of parts is asked for those, and for more once it has more") {
+TEST_CASE("a partial holder is asked for the chunks that it has, and for more once it has more") {
   HolderPeer whole("s1");
   PartialPeer part("s2");
   const auto content = randomContent(12 * kChunk + 7, 3);
@@ -146,7 +146,7 @@ TEST_CASE("a holder of parts is asked for those, and for more once it has more")
   }
 }
 
-TEST_CASE("what is being fetched is served, until the fetch has ended") {
+TEST_CASE("a file that is being fetched is served until the fetch has ended") {
   HolderPeer whole("s1");
   const auto content = randomContent(6 * kChunk, 4);
   const auto info = whole.share.add("f", content);
@@ -239,7 +239,7 @@ TEST_CASE("a rate is kept to, but for a tenth of a second after a pause") {
   }
 }
 
-TEST_CASE("those who share a rate have the same") {
+TEST_CASE("transfers that share a rate get equal parts of it") {
   RateLimit limit;
   CHECK(limit.take(1000, {}) == 1000);
   limit.set(4'000'000);
@@ -263,7 +263,8 @@ TEST_CASE("those who share a rate have the same") {
   for (const auto mine : taken) CHECK(mine >= all / 8);
 }
 
-TEST_CASE("who waits for a rate goes on when it is changed, or asked to stop") {
+TEST_CASE(
+    "a transfer that waits for a rate continues when it is changed, and ends when it is stopped") {
   RateLimit limit;
   limit.set(1);
   (void)limit.take(1 << 20, {});
@@ -298,7 +299,7 @@ TEST_CASE("a fetch waits for the rate of its peer, and goes on when that is take
   CHECK(readFile(result->path) == content);
 }
 
-TEST_CASE("a slot is given in turns: who came later does not wait for the end of a long transfer") {
+TEST_CASE("a slot is given in turns: an asker does not wait for the end of a long transfer") {
   HolderPeer holder("s1", {.slots = 1, .queue = 4, .turn = 20ms});
   const auto content = randomContent(2 * kChunk, 7);
   const auto info = holder.share.add("f", content);
@@ -322,7 +323,7 @@ TEST_CASE("a slot is given in turns: who came later does not wait for the end of
   stop.request_stop();
 }
 
-TEST_CASE("who asks for nothing does not keep a slot from others") {
+TEST_CASE("an asker that asks for nothing does not keep a slot from others") {
   HolderPeer holder("s1", {.slots = 1, .queue = 4});
   const auto content = randomContent(2 * kChunk, 8);
   const auto info = holder.share.add("f", content);

@@ -48,7 +48,8 @@ TEST_CASE("a file of any size arrives as it was shared") {
   }
 }
 
-TEST_CASE("what is there already is not fetched again, and what differs is not overwritten") {
+TEST_CASE(
+    "a file that is there already is not fetched again, and one that differs is not overwritten") {
   HolderPeer s1("s1");
   const Asker asker;
   const auto info = s1.share.add("f1.txt", randomContent(2 * kChunk + 5, 1));
@@ -73,7 +74,7 @@ TEST_CASE("what is there already is not fetched again, and what differs is not o
   CHECK(readFile(asker.downloads / "f1.txt") == readFile(s1.share.path("f1.txt")));
 }
 
-TEST_CASE("who shares what was fetched learns of it while it still has its temporary name") {
+TEST_CASE("the share learns of a fetched file while it still has its temporary name") {
   HolderPeer s1("s1");
   Asker asker;
   const auto content = randomContent(2 * kChunk + 1, 20);
@@ -114,7 +115,7 @@ TEST_CASE("several holders are used at once") {
   CHECK(bytes == content.size());
 }
 
-TEST_CASE("what the only holder was asked for, and did not get to, is asked for again") {
+TEST_CASE("chunks that the only holder did not send are asked for again") {
   HolderPeer s1("s1");
   RateLimit slow;
   slow.set(16 << 20);
@@ -154,7 +155,7 @@ TEST_CASE("a fetch that broke off goes on where it was, and no chunk is fetched 
   CHECK(s1.share.lists == lists);
 }
 
-TEST_CASE("what the journal calls written is not trusted without its hash") {
+TEST_CASE("chunks that the journal marks as written are not trusted without their hash") {
   HolderPeer s1("s1");
   const Asker asker(kShort);
   const auto content = randomContent(10 * kChunk, 4);
@@ -190,7 +191,7 @@ TEST_CASE("a journal of rubbish is worth nothing, and harms nothing") {
   }
 }
 
-TEST_CASE("a holder that sends a damaged chunk is not asked again; others deliver") {
+TEST_CASE("a holder that sends a damaged chunk is not asked again, and others deliver it") {
   HolderPeer liar("liar");
   HolderPeer s2("s2");
   const Asker asker;
@@ -210,7 +211,7 @@ TEST_CASE("a holder that sends a damaged chunk is not asked again; others delive
   CHECK(liar.connections() == 1);
 }
 
-TEST_CASE("where everybody lies nothing is written under the name") {
+TEST_CASE("when all holders lie nothing is written under the name") {
   HolderPeer liar("liar");
   const Asker asker;
   const auto info = liar.share.add("big", randomContent(2 * kChunk, 7));
@@ -272,7 +273,7 @@ TEST_CASE("a holder that broke off after it had delivered is dialled again") {
   CHECK(line.connections() == 2);
 }
 
-TEST_CASE("a holder that nobody reaches costs the fetch nothing") {
+TEST_CASE("a holder that cannot be reached costs the fetch nothing") {
   HolderPeer s1("s1");
   HolderPeer gone("gone");
   const auto nobody = gone.holder();
@@ -330,7 +331,7 @@ TEST_CASE("a file that is written while it is served ends the transfer, its chun
   CHECK_FALSE(fs::exists(asker.downloads / "f"));
 }
 
-TEST_CASE("what is no longer shared is refused with a sentence") {
+TEST_CASE("a file that is no longer shared is refused with a sentence") {
   HolderPeer s1("s1");
   const Asker asker;
   const auto info = s1.share.add("f", "content");

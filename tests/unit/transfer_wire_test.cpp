@@ -81,7 +81,7 @@ TEST_CASE("fields of a later version are ignored, a request of a later kind is t
   CHECK(*alone == TransferRequest(UnknownRequest{}));
 }
 
-TEST_CASE("what is out of its limits is refused") {
+TEST_CASE("values beyond their limits are refused") {
   const auto refused = [](const TransferRequest& request) {
     return !decodeTransferRequest(encode(request)).ok();
   };

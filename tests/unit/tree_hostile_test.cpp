@@ -1,5 +1,5 @@
-// What a peer's place in the tree survives: neighbours and strangers that say whatever the wire
-// allows, in any order and number.
+// Tree and Membership against neighbours and strangers that send whatever the wire allows, in any
+// order and number.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -229,7 +229,7 @@ void checkSound(const Tree& tree, const Effects& fx) {
 }
 
 TEST_CASE(
-    "whatever neighbours and strangers say, a peer keeps its bounds and says what can be read") {
+    "whatever neighbours and strangers send, a peer keeps its bounds and sends valid messages") {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
     CAPTURE(seed);
     Liar liar{Random(seed)};

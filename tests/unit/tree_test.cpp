@@ -1,4 +1,4 @@
-// A peer's place in the tree: whom it takes in, whom it takes as its parent, what keeps cycles out.
+// Tree: which joiners a peer accepts, which parent it takes, and what prevents cycles.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -150,12 +150,12 @@ TEST_CASE("with others below it, a peer takes no parent whose label is not bette
   REQUIRE(peer.sent<wire::Accepted>(ConnectionId{6}));
   peer.tree.closed(kUp, peer.now, peer.fx);
   CHECK(peer.tree.floor() == wire::Label{40, 4});
-  CHECK(!peer.adopt(6, {40, 5}));  // that is its own child
+  CHECK(!peer.adopt(6, {40, 5}));  // that is a child of this peer
   CHECK(!peer.adopt(2, {40, 4}));
   CHECK(peer.adopt(2, {40, 3}));
 }
 
-TEST_CASE("a peer that nobody hangs below may take any parent, whatever label it had") {
+TEST_CASE("a peer without children may take any parent, whatever label it had") {
   Peer peer;
   REQUIRE(peer.adopt(1, {40, 3}));
   peer.tree.closed(kUp, peer.now, peer.fx);
@@ -218,7 +218,7 @@ TEST_CASE("one message cannot use up the numbers that are left") {
   CHECK(!child.tree.parent());
 }
 
-TEST_CASE("who asks again with the same secret has lost the link that it had") {
+TEST_CASE("a child that asks again with the same secret has lost its link") {
   Peer peer = root();
   peer.attach(6, withSecret(joiner(6), 5));
   peer.attach(16, withSecret(joiner(6), 5));
@@ -228,7 +228,7 @@ TEST_CASE("who asks again with the same secret has lost the link that it had") {
   CHECK(peer.tree.children()[0].connection == ConnectionId{16});
 }
 
-TEST_CASE("who asks under a child's id without its secret is refused once the child is heard") {
+TEST_CASE("an asker with a child's id but not its secret is refused once the child is heard") {
   for (const int secret : {0, 6}) {
     CAPTURE(secret);
     Peer peer = root();
@@ -275,7 +275,7 @@ TEST_CASE("a child without a secret takes its place over when its old link is si
   }
 }
 
-TEST_CASE("a held joiner is replaced only by who shows its secret") {
+TEST_CASE("a held joiner is replaced only by an asker that shows its secret") {
   Peer peer(3);
   REQUIRE(peer.adopt(1, {10, 0}));
   peer.attach(6, withSecret(joiner(6, {20, 0}), 5));
@@ -288,7 +288,7 @@ TEST_CASE("a held joiner is replaced only by who shows its secret") {
   CHECK(peer.tree.owns(ConnectionId{26}));
 }
 
-TEST_CASE("nobody becomes a child under the parent's id") {
+TEST_CASE("no peer becomes a child under the parent's id") {
   Peer peer(3);
   REQUIRE(peer.adopt(1, {10, 0}));
   peer.attach(16, joiner(1));
@@ -320,7 +320,7 @@ TEST_CASE("silent neighbours are given up, those that heartbeat are not") {
   CHECK(peer.tree.children()[0].contact == contact(7));
 }
 
-TEST_CASE("after this process stood still nobody is silent because of it") {
+TEST_CASE("after this process was stopped no neighbour counts as silent because of that") {
   Peer peer = root();
   peer.attach(6);
   peer.now += 1min;
@@ -354,7 +354,7 @@ TEST_CASE("members are counted from below and told from above") {
   CHECK(peer.tree.members() == 12);
 }
 
-TEST_CASE("who leaves says farewell to everybody") {
+TEST_CASE("a peer that leaves says farewell to all its neighbours") {
   Peer peer(3);
   REQUIRE(peer.adopt(1, {40, 3}));
   peer.attach(6);

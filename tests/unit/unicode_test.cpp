@@ -24,7 +24,7 @@ std::string utf8(const std::u32string& text) {
   return result;
 }
 
-// What the library makes of it by itself, in its own time.
+// The library's result, however long it takes.
 std::u32string byLibrary(std::string_view text, int options) {
   std::vector<utf8proc_int32_t> buffer(20 * text.size() + 20);
   const auto size = static_cast<utf8proc_ssize_t>(buffer.size());

@@ -1,5 +1,5 @@
-// Arbitrary messages, each within what the wire allows, for property tests. Small texts mostly, and
-// the largest allowed ones now and then, since that is where bounds are met.
+// Random valid messages for property tests. Texts are mostly short, and sometimes of the largest
+// size that is allowed, because errors are likely at the bounds.
 #pragma once
 
 #include <rapidcheck.h>
@@ -34,7 +34,7 @@ Id rawOf() {
   return *Id::fromRaw(*rc::gen::container<std::string>(Id::kSizeBytes, rc::gen::arbitrary<char>()));
 }
 
-// Both ends of a range, and what lies between.
+// The ends of a range, and values between them.
 template <typename Number>
 Number numberOf(Number least, Number most) {
   return *rc::gen::oneOf(rc::gen::just(least), rc::gen::just(most),
@@ -45,7 +45,7 @@ inline PeerId someId() {
   return *PeerId::parse("p" + textOf(0, limits::kPeerIdBytes - 1));
 }
 
-// The longest that there is.
+// The longest text that is allowed.
 inline std::string longHost() {
   std::string host;
   while (host.size() + 64 <= limits::kHostBytes) host += std::string(63, 'h') + '.';
