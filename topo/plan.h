@@ -15,7 +15,8 @@
 // searches for a parent. A slot is always found: a subtree of m peers with k links each has at
 // least m·k − 2(m − 1) − 1 ≥ 1 free slots.
 //
-// Pure functions of the tree. planFailure costs O(n/8) bytes and O(orphans + peers searched).
+// Pure functions of the tree, called by the registry's Placement and by whatif::killPlan().
+// planFailure costs O(n/8) bytes and O(orphans + peers searched).
 #pragma once
 
 #include <optional>

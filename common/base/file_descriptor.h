@@ -1,4 +1,4 @@
-// A file descriptor with one owner, which closes it. Moves, does not copy.
+// A file descriptor with one owner, which closes it. Moves, does not copy. Not thread-safe.
 #pragma once
 
 #include <unistd.h>

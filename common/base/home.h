@@ -1,4 +1,4 @@
-// A leading ~/ of a path that no shell has expanded.
+// Expands a leading ~/ in options and in arguments of commands. Stateless; any thread.
 #pragma once
 
 #include <optional>

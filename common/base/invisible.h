@@ -1,4 +1,5 @@
-// Characters that are not shown: two names that differ only in them look the same.
+// Characters that are not shown: two names that differ only in them look the same. Pure functions;
+// used by ids.cpp and text.cpp.
 //
 // Source: the property Default_Ignorable_Code_Point of Unicode 15.0 (DerivedCoreProperties.txt):
 // zero-width characters, the soft hyphen, fillers, variation selectors, tags, and code points that

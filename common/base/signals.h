@@ -1,4 +1,5 @@
-// Which signals a program may react to, and which a thread must not get.
+// Which signals a program may react to, and which a thread must not get. Used by the event loop and
+// SignalWatch, and by threads that write with sendfile(2) or to files.
 //
 // A program may be started with some signals ignored (by nohup, or by a shell's `command &` in a
 // script). Those stay ignored. They are not blocked either, because Linux queues a blocked signal

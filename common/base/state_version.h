@@ -6,6 +6,8 @@
 //
 // A program reads the versions up to the one that it writes. It refuses newer ones and leaves the
 // files unchanged for the newer program.
+//
+// Called by every reader of a state file. Stateless; keepDamaged() blocks on the disk.
 #pragma once
 
 #include <optional>

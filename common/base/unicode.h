@@ -7,7 +7,8 @@
 // a base letter and its mark are one character.
 //
 // Cost: linear in the text, whatever its content (marks are sorted in n log n). The result has at
-// most four characters for each character of the text. Pure functions.
+// most four characters for each character of the text. Pure functions, used by patterns of
+// searches, text.h and printing.
 #pragma once
 
 #include <algorithm>

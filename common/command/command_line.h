@@ -6,6 +6,8 @@
 // case, and ':' for '='. It also reads an empty value as a missing one. So each name is compared
 // exactly first, a value that stands in the next argument is joined to its option, and
 // OptionProcessor gets --NAME=VALUE. Every option may stand several times.
+//
+// Called by options.cpp. Stateless.
 #pragma once
 
 #include <optional>

@@ -1,4 +1,5 @@
-// The environment as a source of options: --max-links is ESPALIER_MAX_LINKS there.
+// The environment as a source of options: --max-links is ESPALIER_MAX_LINKS there. Used by
+// options.cpp, before any thread starts.
 #pragma once
 
 #include <Poco/Util/AbstractConfiguration.h>

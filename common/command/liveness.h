@@ -6,7 +6,7 @@
 // After limits::kControlPatience without either it counts as stopped. A client that was itself
 // stopped reads what has arrived before it decides.
 //
-// Not thread-safe. Never blocks, except where a function says so.
+// Not thread-safe. Never blocks, except where a function says so. Used by control_client.cpp.
 #pragma once
 
 #include <cstddef>

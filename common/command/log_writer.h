@@ -7,7 +7,7 @@
 // them. The destructor waits for the queue for half a second at most. If the system has no thread
 // left, lines are written by the thread that logs.
 //
-// Thread-safe: any thread logs.
+// Thread-safe: any thread logs. Made by main(), unless a prompt shows the log.
 #pragma once
 
 #include <unistd.h>

@@ -1,5 +1,6 @@
 // The commands of both programs: topo, whatif, stop. Each program implements NetworkService with
-// its own view of the network.
+// its own view of the network, and puts these commands into its table. Thread rule: see
+// NetworkService.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
 // Functions for the main() of both programs: they set the process up, print an error outside of any
-// command, and run commands in a running program.
+// command, and run commands in a running program. On the main thread only.
 #pragma once
 
 #include <optional>

@@ -5,8 +5,8 @@
 //
 // Writing blocks while the reader is slow. After the command was interrupted the reader has
 // limits::kControlGrace. After an error of standard output nothing more is written to it, so that
-// output never has a gap: failure() has the error, and the program ends with 74.
-// Errors of standard error are ignored.
+// output never has a gap: failure() has the error, and the program ends with 74. Errors of standard
+// error are ignored.
 #pragma once
 
 #include <functional>

@@ -2,8 +2,8 @@
 //
 // Two backends give the same digests. Intel's multi-buffer library hashes up to 16 blocks at a
 // time; it is used if it was found at build time and supports the processor. OpenSSL hashes one
-// block after the other. The first call decides which is available. Unless
-// the caller names a backend, a few blocks go to OpenSSL, which is faster for them.
+// block after the other. The first call decides which is available. Unless the caller names a
+// backend, a few blocks go to OpenSSL, which is faster for them.
 //
 // Thread-safe: each thread has its own state of the libraries, made at its first call and freed
 // when the thread ends. No I/O. No function fails: callers pass no arguments that a backend

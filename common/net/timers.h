@@ -1,5 +1,5 @@
-// The timers of an EventLoop: at most one for each EventSource, kept in the order of their times.
-// Not thread-safe. Cost: O(log n) a change.
+// The timers of an EventLoop, its owner: at most one for each EventSource, in the order of their
+// times. Not thread-safe. Cost: O(log n) a change.
 #pragma once
 
 #include <set>

@@ -7,7 +7,7 @@
 //                              <-- Referred, Refused: it closes the connection
 //
 // docs/protocol.md describes each message; link_codec.h encodes them. Plain values without
-// protobuf, so that cores can use them.
+// protobuf: the cores of peers make and read them, their shells send them.
 #pragma once
 
 #include <compare>

@@ -1,6 +1,6 @@
-// Messages of pushes (push.h) as protobuf and back; link_codec.h embeds them. Decoding checks every
-// id, length and count against limits.h, so cores get only well-formed messages. A message that
-// fails is an error of code `protocol`. Stateless; thread-safe.
+// Messages of pushes (push.h) as protobuf and back, for link_codec.cpp, which embeds them. Decoding
+// checks every id, length and count against limits.h, so cores get only well-formed messages. A
+// message that fails is an error of code `protocol`. Stateless; thread-safe.
 #pragma once
 
 #include "common/base/result.h"

@@ -1,4 +1,5 @@
-// Search messages (search.h) as protobuf and back; link_codec.h embeds `proto::Search`.
+// Search messages (search.h) as protobuf and back, for link_codec.cpp, which embeds
+// `proto::Search`.
 //
 // Decoding checks the form: lengths of ids, roots, names and patterns, peer ids, ascending ranges,
 // counts. A message that fails is an error of code `protocol` with a reason. The core checks
