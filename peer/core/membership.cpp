@@ -264,6 +264,15 @@ std::uint64_t Membership::members() const {
   return joined() || !tree_ ? session_.members() : tree_->members();
 }
 
+MemberCount Membership::countMembers() const {
+  using State = MemberCount::State;
+  const auto tree = tree_->members();
+  if (!joined()) return {State::doubted, tree};
+  // The higher one, because a search has time for so many.
+  const auto metaserver = session_.members();
+  return {tree == metaserver ? State::believed : State::doubted, std::max(tree, metaserver)};
+}
+
 std::vector<wire::Contact> Membership::known() const {
   return contacts_ ? contacts_->all() : std::vector<wire::Contact>();
 }

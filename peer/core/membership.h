@@ -30,6 +30,7 @@
 #include "peer/core/effects.h"
 #include "peer/core/known_contacts.h"
 #include "peer/core/link_changes.h"
+#include "peer/core/member_count.h"
 #include "peer/core/metaserver_session.h"
 #include "peer/core/parent_search.h"
 #include "peer/core/tree.h"
@@ -89,6 +90,9 @@ class Membership {
   std::vector<wire::Contact> known() const;
   // How many members the network has, as far as this peer knows.
   std::uint64_t members() const;
+  // The same for a search: the tree's count, believed if the metaserver said the same last. Once
+  // this peer listens.
+  MemberCount countMembers() const;
   bool owns(ConnectionId connection) const;
 
  private:

@@ -215,10 +215,22 @@ bool OpenSearch::isComplete() const {
                       [](const auto& branch) { return branch.second.isPending(); });
 }
 
-std::uint64_t OpenSearch::searched() const {
+// How many peers that count have answered.
+std::uint64_t OpenSearch::covered() const {
   const auto& coverage = knowledge_.coverage();
-  const bool isBounded = asked_->newest != kNoOrder;
-  return std::min(asked_->members, isBounded ? coverage.sizeUpTo(asked_->newest) : coverage.size());
+  const auto newest = asked_->count.newest();
+  return newest == kNoOrder ? coverage.size() : coverage.sizeUpTo(newest);
+}
+
+std::uint64_t OpenSearch::searched() const {
+  return std::min(asked_->count.members(), covered());
+}
+
+// How many peers may speak over the links, this one included.
+std::uint64_t OpenSearch::mostPeers() const {
+  std::uint64_t most = 1;
+  for (const auto& [id, link] : scene_.links) most += link.speakers();
+  return most;
 }
 
 // What is missing if the branch sends no further answer. `behind`: the number of its peers,
@@ -255,12 +267,15 @@ SearchResult OpenSearch::result() {
   SearchResult result;
   result.id = query_.id;
   result.files = mergeHits(knowledge_.hits());
+  const auto missing = knowledge_.missing();
+  asked_->count.raiseByMissing(covered() + countMissing(missing, knowledge_.coverage()),
+                               mostPeers());
   result.searched = searched();
-  result.members = asked_->members;
+  result.members = asked_->count.members();
   result.indexing = knowledge_.indexing();
   result.moreHits = knowledge_.moreHits();
   result.moreOf = knowledge_.moreByHolder();
-  nameMissing(knowledge_.missing(), knowledge_.coverage(), result);
+  nameMissing(missing, knowledge_.coverage(), result);
   return result;
 }
 
@@ -299,15 +314,19 @@ void OpenSearch::flush(Effects& fx) {
 // A search that this peer asked: reports news to the shell, and ends when no answer is expected.
 bool OpenSearch::show(TimePoint now, Effects& fx) {
   const bool hasNews = knowledge_.hasNews();
+  auto& count = asked_->count;
+  const bool isComplete = this->isComplete();
+  if (isComplete && covered() != count.members()) count.doubt();
+  count.raise(covered(), mostPeers());
   SearchUpdate update;
   update.id = query_.id;
   update.hits = knowledge_.takeNewHits();
   update.searched = searched();
-  update.members = asked_->members;
+  update.members = count.members();
   bool ended = isExpired_;
-  if (!isComplete()) {
+  if (!isComplete) {
     asked_->graceEnds.reset();
-  } else if (update.searched >= asked_->members) {
+  } else if (update.searched >= count.members() && count.isTrusted()) {
     ended = true;
   } else if (!asked_->graceEnds) {
     asked_->graceEnds = now + limits::kSearchGrace;

@@ -36,6 +36,7 @@
 #include "common/wire/search.h"
 #include "peer/core/effects.h"
 #include "peer/core/hit_shares.h"
+#include "peer/core/member_count.h"
 #include "peer/core/pattern.h"
 #include "peer/core/search_knowledge.h"
 #include "peer/core/search_link.h"
@@ -65,19 +66,11 @@ class OpenSearch {
  public:
   enum class State { open, done, orphaned };
 
-  // Of a search that this peer asked.
-  struct Asked {
-    std::uint64_t members = 0;  // of the network when the search began
-    JoinOrder newest{};         // peers that joined later are not counted; kNoOrder: not known
-    // Set while all branches are done, but not all members have answered.
-    std::optional<TimePoint> graceEnds = {};
-  };
-
   // `scene` is borrowed.
   OpenSearch(const SearchScene& scene, const wire::Query& query,
              std::optional<ConnectionId> upstream, TimePoint arrived);
   // Makes it a search of this peer's own.
-  void ask(const Asked& asked) { asked_ = asked; }
+  void ask(const MemberCount& count) { asked_ = Asked{count}; }
 
   // --- events
   // Sends the query to every link that has not got it, except upstream.
@@ -118,11 +111,19 @@ class OpenSearch {
   State state() const;
   const wire::Query& query() const { return query_; }
   bool isMine() const { return asked_.has_value(); }
+  // Of a search of this peer's own, else null. Call progress() after a change.
+  MemberCount* count() { return asked_ ? &asked_->count : nullptr; }
   const std::optional<ConnectionId>& upstream() const { return upstream_; }
   TimePoint arrived() const { return arrived_; }
   TimePoint shareEnds() const { return shareEnds_; }
 
  private:
+  // Of a search that this peer asked.
+  struct Asked {
+    MemberCount count;
+    // Set while all branches are done, but not all members have answered.
+    std::optional<TimePoint> graceEnds = {};
+  };
   // A branch whose link went down before it was done.
   struct LostBranch {
     wire::Missing missing;
@@ -136,7 +137,9 @@ class OpenSearch {
   bool isOrphan() const { return !isMine() && !upstream_; }
   bool isComplete() const;
   TimePoint forgetAt() const;
+  std::uint64_t covered() const;
   std::uint64_t searched() const;
+  std::uint64_t mostPeers() const;
   wire::Missing missingBehind(const SearchBranch& branch, std::uint64_t behind) const;
   void adopt(ConnectionId link, const Offer& offer, TimePoint now, Effects& fx);
   void loseUpstream(TimePoint now, Effects& fx);

@@ -25,11 +25,11 @@ void Peer::leave(TimePoint now, Effects& fx) {
   afterStep(now, fx);
 }
 
-Result<QueryId> Peer::find(PatternKind kind, std::string_view text,
-                           std::optional<wire::Members> members, TimePoint now, Effects& fx) {
+Result<QueryId> Peer::find(PatternKind kind, std::string_view text, TimePoint now, Effects& fx) {
   if (!parts_) return Error{ErrorCode::unavailable, "this peer is not in the network yet"};
-  if (!members) members = wire::Members{membership_.members(), kNoOrder};
-  return parts_->searches.ask(kind, text, members->count, members->newest, now, fx);
+  auto id = parts_->searches.ask(kind, text, membership_.countMembers(), now, fx);
+  countMembers(now, fx);
+  return id;
 }
 
 std::optional<SearchResult> Peer::cancel(const QueryId& id) {
@@ -61,7 +61,9 @@ void Peer::pushFailed(const PushId& id, std::string reason, TimePoint now, Effec
 
 void Peer::matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64_t more,
                    bool stillIndexing, TimePoint now, Effects& fx) {
-  if (parts_) parts_->searches.matched(id, std::move(hits), more, stillIndexing, now, fx);
+  if (!parts_) return;
+  parts_->searches.matched(id, std::move(hits), more, stillIndexing, now, fx);
+  countMembers(now, fx);
 }
 
 void Peer::opened(ConnectionId connection, const std::string& localHost, TimePoint now,
@@ -92,6 +94,10 @@ void Peer::listenFailed(const Error& error, TimePoint now, Effects& fx) {
 void Peer::received(ConnectionId connection, const wire::RegistryReply& reply, TimePoint now,
                     Effects& fx) {
   membership_.received(connection, reply, now, fx);
+  const auto* members = std::get_if<wire::Members>(&reply);
+  if (members != nullptr && parts_ && parts_->searches.awaitsMembers()) {
+    parts_->searches.membersTold(*members, now, fx);
+  }
   afterStep(now, fx);
 }
 
@@ -101,8 +107,9 @@ void Peer::received(ConnectionId connection, const wire::LinkMessage& message, T
   afterStep(now, fx);
   if (!parts_ || !tree()->owns(connection)) return;
   for (auto* part : parts_->all) {
-    if (part->received(connection, message, now, fx)) return;
+    if (part->received(connection, message, now, fx)) break;
   }
+  countMembers(now, fx);
 }
 
 void Peer::congested(ConnectionId connection) {
@@ -157,6 +164,19 @@ void Peer::afterStep(TimePoint now, Effects& fx) {
   for (auto* part : parts_->all) {
     if (parent) part->peersBehind(parent->connection, all > here ? all - here : 0);
     for (const auto& child : tree()->children()) part->peersBehind(child.connection, child.below);
+  }
+  countMembers(now, fx);
+}
+
+// Asks the metaserver for the number of members when a search wants it.
+void Peer::countMembers(TimePoint now, Effects& fx) {
+  auto& searches = parts_->searches;
+  if (!membership_.greeted() && searches.awaitsMembers()) searches.membersTold({}, now, fx);
+  if (!searches.wantsMembers()) return;
+  if (membership_.ask(wire::MembersRequest(), now, fx)) {
+    searches.membersAsked();
+  } else {
+    searches.membersTold({}, now, fx);
   }
 }
 

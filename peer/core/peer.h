@@ -31,10 +31,7 @@ class Peer {
             Effects& fx);
   bool ask(wire::RegistryRequest request, TimePoint now, Effects& fx);
   void leave(TimePoint now, Effects& fx);
-  // Searches the network. `members` and `newest` as the metaserver said when asked just now;
-  // without them the tree's own count is taken.
-  Result<QueryId> find(PatternKind kind, std::string_view text,
-                       std::optional<wire::Members> members, TimePoint now, Effects& fx);
+  Result<QueryId> find(PatternKind kind, std::string_view text, TimePoint now, Effects& fx);
   std::optional<SearchResult> cancel(const QueryId& id);
   // From now on; before this peer joins.
   void acceptPushes(PushPolicy policy) { policy_ = std::move(policy); }
@@ -83,6 +80,7 @@ class Peer {
   };
 
   void afterStep(TimePoint now, Effects& fx);
+  void countMembers(TimePoint now, Effects& fx);
 
   Random& random_;
   Membership membership_;

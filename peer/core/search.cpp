@@ -68,24 +68,24 @@ void Searches::matched(const QueryId& id, std::vector<LocalHit> hits, std::uint6
   progress(at, now, fx);
 }
 
-Result<QueryId> Searches::ask(PatternKind kind, std::string_view text, std::uint64_t members,
-                              JoinOrder newest, TimePoint now, Effects& fx) {
+Result<QueryId> Searches::ask(PatternKind kind, std::string_view text, const MemberCount& count,
+                              TimePoint now, Effects& fx) {
   const auto pattern = Pattern::compile(kind, text);
   if (!pattern) return pattern.error();
   if (!table_.makeRoom(std::nullopt, fx)) {
     return Error{ErrorCode::failed, std::to_string(table_.size()) +
                                         " searches are going on here: try again when some ended"};
   }
-  members = std::clamp<std::uint64_t>(members, 1, limits::kMembers);
   wire::Query query;
   query.id = randomFrom<QueryId>(random_);
   query.kind = kind;
   query.text = std::string(text);
-  query.budget = searchBudget(members);
+  query.budget = searchBudget(count.members());
   query.asker = scene_.self.id;
-  query.hopsLeft = static_cast<std::uint32_t>(std::min(2 * members + 16, limits::kMembers));
+  query.hopsLeft = static_cast<std::uint32_t>(std::min(2 * count.members() + 16, limits::kMembers));
   auto& search = open(query, std::nullopt, now, fx);
-  search.ask({members, newest});
+  search.ask(count);
+  if (count.isOpen()) counting_.insert(query.id);
   search.relay(now, fx);
   return query.id;
 }
@@ -96,6 +96,32 @@ std::optional<SearchResult> Searches::cancel(const QueryId& id) {
   auto result = at->second.search.result();
   table_.forget(at);
   return result;
+}
+
+bool Searches::mineAre(MemberCount::State state) {
+  for (auto id = counting_.begin(); id != counting_.end();) {
+    const auto at = table_.find(*id);
+    const auto* count = at == table_.end() ? nullptr : at->second.search.count();
+    if (count != nullptr && count->state() == state) return true;
+    id = count == nullptr || !count->isOpen() ? counting_.erase(id) : std::next(id);
+  }
+  return false;
+}
+
+void Searches::membersAsked() {
+  for (const auto& id : counting_) {
+    if (const auto at = table_.find(id); at != table_.end()) at->second.search.count()->ask();
+  }
+}
+
+void Searches::membersTold(const std::optional<wire::Members>& members, TimePoint now,
+                           Effects& fx) {
+  for (const auto& id : std::set(counting_)) {
+    const auto at = table_.find(id);
+    if (at == table_.end()) continue;
+    at->second.search.count()->tell(members);
+    progress(at, now, fx);
+  }
 }
 
 OpenSearch& Searches::open(const wire::Query& query, std::optional<ConnectionId> upstream,

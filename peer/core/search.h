@@ -19,6 +19,15 @@
 // more than its `members`; tables, queues and hits have bounds in limits.h, and what a peer sends
 // beyond them, or that makes no sense, is ignored and told once a link.
 //
+// Counting members. A search starts at once with the tree's own count and does not wait for the
+// metaserver. That count may be out of date: for a peer that has just joined, while a part of the
+// tree is cut off, after the root has changed, for as long as heartbeats take to tell it. So the
+// metaserver is asked beside the query when the tree's count is not what the metaserver said last,
+// and at the end when the number of peers that answered is not the count. Until it answers, for
+// limits::kSearchGrace at most, the search does not end as complete. Without the metaserver the
+// count is the tree's; peers that answer or are named as missing beyond it raise it. So N == M is
+// told only when nobody within reach knows of a further member (member_count.h).
+//
 // Time: an asker's budget is 3 s and 250 ms a member, 60 s at most; each hop keeps 200 ms (10 % of
 // a short one) for itself, so the far end gives up before the near one. Messages with coverage
 // alone wait 50 ms for more of their kind; hits and `done` never wait.
@@ -29,6 +38,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <vector>
 
@@ -38,6 +48,7 @@
 #include "common/base/result.h"
 #include "common/wire/search.h"
 #include "peer/core/component.h"
+#include "peer/core/member_count.h"
 #include "peer/core/open_search.h"
 #include "peer/core/search_link.h"
 #include "peer/core/search_result.h"
@@ -68,13 +79,21 @@ class Searches final : public Component {
   void matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64_t more,
                bool stillIndexing, TimePoint now, Effects& fx);
 
-  // `members`: of the network now, this peer included. `newest`: the highest join order now, so
-  // that peers that join later are not counted; kNoOrder if not known. Fails when too many searches
-  // are open.
-  Result<QueryId> ask(PatternKind kind, std::string_view text, std::uint64_t members,
-                      JoinOrder newest, TimePoint now, Effects& fx);
+  // `count`: how many members the network has, this peer included. Fails when too many searches are
+  // open.
+  Result<QueryId> ask(PatternKind kind, std::string_view text, const MemberCount& count,
+                      TimePoint now, Effects& fx);
   // Ends a search that this peer asked, with what there is so far.
   std::optional<SearchResult> cancel(const QueryId& id);
+
+  // --- the count of members of this peer's own searches
+  // Whether one of them wants the metaserver to be asked. O(searches of this peer's own).
+  bool wantsMembers() { return mineAre(MemberCount::State::doubted); }
+  // The metaserver was asked.
+  void membersAsked();
+  bool awaitsMembers() { return mineAre(MemberCount::State::asked); }
+  // The metaserver's answer, to those that wait for it; nothing: it cannot be asked, or is gone.
+  void membersTold(const std::optional<wire::Members>& members, TimePoint now, Effects& fx);
 
   std::size_t openCount() const { return table_.size(); }
 
@@ -91,12 +110,14 @@ class Searches final : public Component {
   void serveQueue(ConnectionId id, SearchLink& link, TimePoint now, Effects& fx);
   OpenSearch& open(const wire::Query& query, std::optional<ConnectionId> upstream,
                    TimePoint arrived, Effects& fx);
+  bool mineAre(MemberCount::State state);
   // After anything was learned.
   void progress(SearchTable::Place entry, TimePoint now, Effects& fx);
 
   SearchScene scene_;  // before the table, whose searches refer to it
   Random& random_;
   SearchTable table_;
+  std::set<QueryId> counting_;  // this peer's own, whose count may still change
 };
 
 }  // namespace espalier::peer

@@ -53,6 +53,14 @@ std::vector<Holder> mergeHolders(std::vector<Holder> holders) {
   return merged;
 }
 
+std::uint64_t countMissing(const std::vector<wire::Missing>& named, const Coverage& covered) {
+  std::set<PeerId> missing;
+  for (const auto& peer : named) {
+    if (peer.order == kNoOrder || !covered.contains(peer.order)) missing.insert(peer.id);
+  }
+  return missing.size();
+}
+
 void nameMissing(const std::vector<wire::Missing>& named, const Coverage& covered,
                  SearchResult& result) {
   auto left = result.members - std::min(result.members, result.searched);

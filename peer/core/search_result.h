@@ -41,7 +41,7 @@ struct SearchResult {
   QueryId id;
   std::vector<FoundFile> files;  // most holders first, then by name, root and size
   std::uint64_t searched = 0;    // peers whose own answer arrived, the asker included; <= members
-  std::uint64_t members = 0;     // of the network when the search began
+  std::uint64_t members = 0;     // of the network (member_count.h)
   std::vector<MissingPeer> missing;        // the missing peers whose ids are known; by id
   std::uint64_t missingUnnamed = 0;        // the number of all others that are missing
   std::vector<PeerId> indexing;            // answered before they had read all of their share
@@ -59,6 +59,9 @@ std::vector<Holder> mergeHolders(std::vector<Holder> holders);
 
 // Hits of one name, root and size become one file.
 std::vector<FoundFile> mergeHits(const std::set<wire::Hit>& hits);
+
+// The number of peers that relays named as missing and that are not covered.
+std::uint64_t countMissing(const std::vector<wire::Missing>& named, const Coverage& covered);
 
 // Fills `missing` and `missingUnnamed` from what relays named. A peer that is covered by now is not
 // missing. The sum never exceeds members - searched.

@@ -36,11 +36,10 @@ Result<SearchResult> NetworkSearch::find(const SearchRequest& request, std::stop
                                          const OnHits& onHits) {
   const PatternKind kind = request.kind.value_or(Pattern::kindOf(request.text));
   if (const auto pattern = Pattern::compile(kind, request.text); !pattern) return pattern.error();
-  const auto members = metaserver_.members(stop);
   EventBus::Subscription events(events_, kindsOf<SearchChanged>());
-  auto id = network_.call(
-      [this, kind, members, text = request.text](Peer& peer, TimePoint now, Effects& fx) {
-        auto asked = peer.find(kind, text, members, now, fx);
+  auto id =
+      network_.call([this, kind, text = request.text](Peer& peer, TimePoint now, Effects& fx) {
+        auto asked = peer.find(kind, text, now, fx);
         if (asked) pending_.with([&](auto& pending) { pending.emplace(*asked, PendingSearch()); });
         return asked;
       });

@@ -14,7 +14,6 @@
 #include "common/base/guarded.h"
 #include "peer/share/share_index.h"
 #include "peer/shell/events.h"
-#include "peer/shell/metaserver_client.h"
 #include "peer/shell/network.h"
 #include "peer/shell/search_service.h"
 
@@ -23,13 +22,8 @@ namespace espalier::peer::shell {
 class NetworkSearch final : public SearchService {
  public:
   // All outlive it.
-  NetworkSearch(PeerId self, Network& network, MetaserverClient& metaserver, EventBus& events,
-                share::ShareIndex& index)
-      : self_(std::move(self)),
-        network_(network),
-        metaserver_(metaserver),
-        events_(events),
-        index_(index) {}
+  NetworkSearch(PeerId self, Network& network, EventBus& events, share::ShareIndex& index)
+      : self_(std::move(self)), network_(network), events_(events), index_(index) {}
 
   PeerId self() override { return self_; }
   Result<SearchResult> find(const SearchRequest& request, std::stop_token stop,
@@ -56,7 +50,6 @@ class NetworkSearch final : public SearchService {
 
   const PeerId self_;
   Network& network_;
-  MetaserverClient& metaserver_;
   EventBus& events_;
   share::ShareIndex& index_;
   Guarded<std::map<QueryId, PendingSearch>> pending_;

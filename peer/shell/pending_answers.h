@@ -1,5 +1,7 @@
 // The commands that wait for an answer of the metaserver. It answers requests of one kind in the
 // order of asking and repeats no number, so the first that waits for a kind gets the next answer.
+// The core asks for the number of members, too, without a place here: the answer to it may go to a
+// command that asked just after it.
 //
 // At most limits::kPendingAnswers wait for each kind: a metaserver that never answers is not asked
 // without end. Each answer is called once. Thread rule: the loop's thread only; used by Network.

@@ -246,11 +246,8 @@ std::optional<NodeId> World::parent(NodeId number) const {
 
 void World::find(NodeId number, std::function<void(const peer::SearchResult&)> ended) {
   Node& asker = node(number);
-  // As the metaserver would answer a request for it.
-  std::optional<wire::Members> members;
-  if (registry_ && asker.peer->membership().greeted()) members = registry_->members();
   step(asker, [&](peer::Effects& fx) {
-    const auto query = asker.peer->find(PatternKind::substring, "file", members, now_, fx);
+    const auto query = asker.peer->find(PatternKind::substring, "file", now_, fx);
     if (!query) return fail("find: " + query.error().message);
     asker.searches[*query] = std::move(ended);
   });

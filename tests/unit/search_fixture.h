@@ -39,7 +39,7 @@ struct Fixture {
     searches.received(link, onLink(message), now, fx);
   }
   QueryId ask(std::uint64_t members = 6) {
-    return *searches.ask(PatternKind::glob, "*", members, kNoOrder, now, fx);
+    return *searches.ask(PatternKind::glob, "*", MemberCount({members, kNoOrder}), now, fx);
   }
   void match(const QueryId& id) { searches.matched(id, {}, 0, false, now, fx); }
   void matchAll() {

@@ -84,7 +84,7 @@ TEST_CASE_FIXTURE(Fixture, "a relay passes on only hits of the root that is sear
 }
 
 TEST_CASE_FIXTURE(Fixture, "an asker shows only hits that match its search") {
-  const auto id = *searches.ask(PatternKind::path, "f1.txt", 6, kNoOrder, now, fx);
+  const auto id = *searches.ask(PatternKind::path, "f1.txt", MemberCount({6, kNoOrder}), now, fx);
   auto answer = answerOf(id);
   answer.hits = {hitOf(".profile", "dave"), hitOf("f1.txt", "dave")};
   from(kBob, answer);
@@ -111,7 +111,7 @@ TEST_CASE_FIXTURE(Fixture, "how a name that is not ASCII matches is left to the 
     from(kBob, answer);
     CHECK(namesOf(sentTo<wire::Answer>(kAlice)) == std::vector<std::string>{name});
   }
-  const auto id = *searches.ask(PatternKind::substring, "a", 6, kNoOrder, now, fx);
+  const auto id = *searches.ask(PatternKind::substring, "a", MemberCount({6, kNoOrder}), now, fx);
   auto answer = answerOf(id);
   answer.hits = {hitOf(name, "dave"), hitOf("a.txt", "dave")};
   from(kBob, answer);
@@ -261,7 +261,7 @@ TEST_CASE_FIXTURE(Fixture, "invented ids take no room from those that others nam
 }
 
 TEST_CASE_FIXTURE(Fixture, "a peer cannot have more of one path than one") {
-  const auto id = *searches.ask(PatternKind::path, "f1.txt", 6, kNoOrder, now, fx);
+  const auto id = *searches.ask(PatternKind::path, "f1.txt", MemberCount({6, kNoOrder}), now, fx);
   auto answer = answerOf(id);
   answer.more = {{peerId("dave"), 1'000'000}};
   from(kBob, answer);

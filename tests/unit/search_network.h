@@ -145,10 +145,12 @@ class Network {
 
   QueryId ask(std::size_t i, std::string_view text = "*", std::optional<std::uint64_t> members = {},
               JoinOrder newest = kNoOrder) {
+    return ask(i, text, MemberCount({members.value_or(size()), newest}));
+  }
+  QueryId ask(std::size_t i, std::string_view text, const MemberCount& count) {
     std::optional<QueryId> id;
     step(i, [&](Effects& fx) {
-      const auto asked = nodes_[i].searches->ask(Pattern::kindOf(text), text,
-                                                 members.value_or(size()), newest, now_, fx);
+      const auto asked = nodes_[i].searches->ask(Pattern::kindOf(text), text, count, now_, fx);
       REQUIRE(asked.ok());
       id = *asked;
     });
@@ -168,6 +170,14 @@ class Network {
   }
   void after(Duration time, std::function<void()> what) {
     events_.emplace(std::pair{now_ + time, ++lastEvent_}, std::move(what));
+  }
+
+  template <typename Action>
+  void step(std::size_t i, Action&& action) {
+    if (nodes_[i].isDead) return;
+    Effects fx;
+    action(fx);
+    carryOut(i, fx);
   }
 
   // As if the neighbour `from` had sent it.
@@ -215,14 +225,6 @@ class Network {
         node.searches->peersBehind(link, seen.size() - 1);
       }
     }
-  }
-
-  template <typename Action>
-  void step(std::size_t i, Action&& action) {
-    if (nodes_[i].isDead) return;
-    Effects fx;
-    action(fx);
-    carryOut(i, fx);
   }
 
   void carryOut(std::size_t i, Effects& fx) {

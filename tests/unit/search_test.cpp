@@ -340,7 +340,9 @@ TEST_CASE("an invalid pattern is refused before any peer is asked") {
   network.line(2);
   Effects fx;
   auto& searches = *network[0].searches;
-  CHECK_FALSE(searches.ask(PatternKind::substring, "", 2, kNoOrder, network.now(), fx).ok());
-  CHECK_FALSE(searches.ask(PatternKind::root, "xyz", 2, kNoOrder, network.now(), fx).ok());
+  CHECK_FALSE(
+      searches.ask(PatternKind::substring, "", MemberCount({2, kNoOrder}), network.now(), fx).ok());
+  CHECK_FALSE(
+      searches.ask(PatternKind::root, "xyz", MemberCount({2, kNoOrder}), network.now(), fx).ok());
   CHECK(fx.sends.empty());
 }
