@@ -1,15 +1,10 @@
 #include "peer/transfer/many_files.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 
-#include <cerrno>
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <mutex>
-#include <set>
 #include <utility>
 #include <variant>
 
@@ -20,12 +15,12 @@
 #include "common/base/thread.h"
 #include "common/crypto/file_tree.h"
 #include "common/net/interrupter.h"
+#include "peer/transfer/batch_plan.h"
 #include "peer/transfer/chunk_buffer.h"
 #include "peer/transfer/chunk_client.h"
 #include "peer/transfer/core/batch_schedule.h"
 #include "peer/transfer/fetch_problem.h"
 #include "peer/transfer/part_batch.h"
-#include "peer/transfer/target.h"
 
 namespace espalier::transfer {
 namespace {
@@ -42,7 +37,6 @@ class ManyJob {
         options_(options),
         stop_(std::move(stop)),
         fetched_(fetched),
-        names_(request.files.size()),
         schedule_(request.files.size(), request.holders.size()),
         fileProblems_(request.files.size()),
         holderProblems_(request.holders.size()) {}
@@ -59,9 +53,7 @@ class ManyJob {
     ChunkBuffer buffer;
   };
 
-  Result<void> sort();
-  Result<std::set<std::string>> earlierParts() const;
-  bool somethingIsThere(const SafeName& name);
+  void addToSchedule();
   void work(std::size_t holder);
   Result<void> converse(Conversation& talk);
   void askAhead(Conversation& talk);
@@ -77,10 +69,7 @@ class ManyJob {
   const std::stop_token stop_;
   const FetchedCallback& fetched_;
   net::Interrupter interrupter_;
-  FileDescriptor base_;
-  std::optional<Target> target_;
-  std::vector<std::optional<SafeName>> names_;                  // of files; constant once sorted
-  std::map<std::vector<std::string>, FileDescriptor> folders_;  // while sorting
+  BatchPlan plan_;  // constant while threads run
 
   std::mutex mutex_;  // guards what follows
   BatchSchedule schedule_;
@@ -92,7 +81,10 @@ class ManyJob {
 };
 
 Result<ManyResult> ManyJob::run() {
-  if (auto sorted = sort(); !sorted) return sorted.error();
+  auto planned = planBatch(request_, options_.stateFolder);
+  if (!planned) return planned.error();
+  plan_ = std::move(*planned);
+  addToSchedule();
   const std::stop_callback onStop(stop_, [this] { fail({ErrorCode::interrupted, "interrupted"}); });
   std::vector<std::jthread> threads;
   for (std::size_t i = 0; i < request_.holders.size() && threads.size() < limits::kFetchSources;
@@ -105,74 +97,27 @@ Result<ManyResult> ManyJob::run() {
     if (!startThread(threads, [this, i] { work(i); })) work(i);
   }
   threads.clear();
-  if (target_) target_->removePartFolder();
+  if (plan_.target) plan_.target->removePartFolder();
   const std::lock_guard lock(mutex_);
   return failed_ ? Result<ManyResult>(*failed_) : result();
 }
 
-// Adds the ordinary files to the schedule. All others stay `left`.
-Result<void> ManyJob::sort() {
-  auto base = openFolder(request_.folder);
-  if (!base) return base.error();
-  base_ = std::move(*base);
-  std::set<FileRoot> roots;
-  std::vector<std::size_t> ordinary;
+void ManyJob::addToSchedule() {
+  const std::lock_guard lock(mutex_);
   for (std::size_t i = 0; i < request_.files.size(); ++i) {
     const ManyFile& wanted = request_.files[i];
-    if (wanted.size == 0 || wanted.size > limits::kChunkBytesMin) continue;
-    auto name = SafeName::parse(wanted.saveAs, request_.dots);
-    if (!name || somethingIsThere(*name) || !roots.insert(wanted.root).second) continue;
-    if (!target_) {
-      auto target = Target::locate(request_.folder, wanted.saveAs, request_.dots);
-      if (!target) return target.error();
-      target_ = std::move(*target);
-    }
-    names_[i] = std::move(*name);
-    ordinary.push_back(i);
+    if (plan_.names[i]) schedule_.add(i, wanted.size, wanted.holders);
   }
-  const auto parts = earlierParts();
-  if (!parts) return parts.error();
-  const std::lock_guard lock(mutex_);
-  for (const std::size_t i : ordinary) {
-    const ManyFile& wanted = request_.files[i];
-    // What an earlier run wrote only needs to be verified.
-    if (!parts->empty() && parts->contains(PartFile::nameOf(wanted.root))) continue;
-    schedule_.add(i, wanted.size, wanted.holders);
-  }
-  return {};
-}
-
-Result<std::set<std::string>> ManyJob::earlierParts() const {
-  if (!target_) return std::set<std::string>();
-  const auto folder = target_->partFolder(options_.stateFolder);
-  if (!folder) return folder.error();
-  return namesIn(folder->descriptor.get());
-}
-
-bool ManyJob::somethingIsThere(const SafeName& name) {
-  const auto parts = name.folders();
-  std::vector<std::string> key(parts.begin(), parts.end());
-  auto found = folders_.find(key);
-  if (found == folders_.end()) {
-    if (folders_.size() == limits::kManyFolders) folders_.clear();
-    auto folder = openFolderBeneath(base_.get(), parts, false);
-    // One that cannot be used shows when it is made.
-    found = folders_.emplace(std::move(key), folder ? std::move(*folder) : FileDescriptor()).first;
-  }
-  if (!found->second) return false;
-  struct stat status {};
-  return ::fstatat(found->second.get(), name.leaf().c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 ||
-         errno != ENOENT;
 }
 
 void ManyJob::work(std::size_t holder) {
   const QuietSignals quiet;
-  auto folder = target_->partFolder(options_.stateFolder);
+  auto folder = plan_.target->partFolder(options_.stateFolder);
   if (!folder) return fail(folder.error());
   const auto& source = request_.holders[holder];
   Conversation talk{holder,
                     ChunkClient(source.endpoint, options_.timeouts, interrupter_),
-                    PartBatch(base_.get(), std::move(*folder)),
+                    PartBatch(plan_.base.get(), std::move(*folder)),
                     {},
                     {}};
   talk.client.connection().readAhead(kReadAhead);
@@ -235,7 +180,7 @@ Result<void> ManyJob::receiveFile(Conversation& talk, std::size_t file) {
     leave(talk, file, changedThere());
     return {};
   }
-  const auto written = talk.batch.write(file, plan, *names_[file], data);
+  const auto written = talk.batch.write(file, plan, *plan_.names[file], data);
   if (!written) {
     fail(written.error());
     return written.error();

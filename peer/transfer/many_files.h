@@ -6,9 +6,8 @@
 // written as a PartFile; the names appear in batches that were synced together (part_batch.h).
 // After a kill the parts remain, and the next fetch of that root verifies and takes them.
 //
-// Everything unusual is left to Downloader: the name exists already, the root is twice in the list,
-// there is a part, a file is empty or has several chunks, its name cannot be used, or a holder
-// failed while another one remains. fetchMany() returns which files those are.
+// Everything unusual is left to Downloader: files that are not ordinary (batch_plan.h), and those
+// whose holder failed while another one remains. fetchMany() returns which files those are.
 //
 // Called by ManyDownload (peer/shell), on the thread of a command. Thread-safe. Blocks. It starts a
 // thread a holder (limits::kFetchSources at most), all joined when it returns.

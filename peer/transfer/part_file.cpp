@@ -4,14 +4,11 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <utility>
 
 #include "common/base/file.h"
@@ -24,8 +21,6 @@
 namespace espalier::transfer {
 namespace {
 
-constexpr std::uint64_t kSliceBytes = 4 << 20;
-constexpr auto kSliceTime = std::chrono::microseconds(500);
 constexpr int kOpenAttempts = 8;
 
 bool readAll(int file, std::uint64_t offset, std::span<std::byte> out) {
@@ -34,10 +29,6 @@ bool readAll(int file, std::uint64_t offset, std::span<std::byte> out) {
 
 std::span<const std::byte> asBytes(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
-}
-
-Error noRoom(std::uint64_t sizeBytes, int error) {
-  return diskError(fmt::format("no room for {}", formatSize(sizeBytes)), error);
 }
 
 }  // namespace
@@ -128,10 +119,16 @@ Result<void> PartFile::readJournal(const FileRoot& root, std::uint64_t sizeBytes
 
 Result<std::vector<std::uint64_t>> PartFile::begin(ChunkPlan plan, std::stop_token stop) {
   plan_ = std::move(plan);
-  if (auto made = makeRoom(); !made) return made.error();
+  struct stat before {};
+  const bool wasWhole = ::fstat(part_.get(), &before) == 0 &&
+                        static_cast<std::uint64_t>(before.st_size) == plan_.sizeBytes;
+  // To exactly that size: an earlier run may have been told another one.
+  auto space = PartSpace::begin(part_.get(), plan_.sizeBytes);
+  if (!space) return space.error();
+  space_ = std::move(*space);
   if (plan_.hashes.size() <= 1) {
     std::vector<std::uint64_t> held;
-    if (plan_.hashes.size() == 1 && wasWhole_) {
+    if (plan_.hashes.size() == 1 && wasWhole) {
       ChunkBuffer buffer;
       buffer.reserve(plan_.sizeBytes);
       if (isRightOnDisk(0, buffer.first(plan_.sizeBytes))) held.push_back(0);
@@ -144,40 +141,6 @@ Result<std::vector<std::uint64_t>> PartFile::begin(ChunkPlan plan, std::stop_tok
   if (!held) return held;
   if (auto written = writeJournal(); !written) return written.error();
   return held;
-}
-
-Result<void> PartFile::roomFor(std::uint64_t sizeBytes) const {
-  // ftruncate(2) beyond this limit would raise a signal.
-  struct rlimit limit {};
-  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && sizeBytes > limit.rlim_cur) {
-    return noRoom(sizeBytes, EFBIG);
-  }
-  if (sizeBytes <= kSliceBytes) return {};  // writing it shows soon enough
-  struct stat status {};
-  struct statvfs disk {};
-  if (::fstat(part_.get(), &status) != 0 || ::fstatvfs(part_.get(), &disk) != 0) {
-    return noRoom(sizeBytes, errno);
-  }
-  const std::uint64_t there = static_cast<std::uint64_t>(status.st_blocks) * 512;
-  if (sizeBytes > there && (sizeBytes - there) / disk.f_frsize >= disk.f_bavail) {
-    return noRoom(sizeBytes, ENOSPC);
-  }
-  return {};
-}
-
-Result<void> PartFile::makeRoom() {
-  const std::uint64_t sizeBytes = plan_.sizeBytes;
-  struct stat status {};
-  if (::fstat(part_.get(), &status) != 0) return noRoom(sizeBytes, errno);
-  wasWhole_ = static_cast<std::uint64_t>(status.st_size) == sizeBytes;
-  wasEmpty_ = status.st_size == 0 && status.st_blocks == 0;
-  if (auto room = roomFor(sizeBytes); !room) return room;
-  // To exactly that size: an earlier run may have been told another one.
-  if (::ftruncate(part_.get(), static_cast<off_t>(sizeBytes)) != 0) {
-    return noRoom(sizeBytes, errno);
-  }
-  if (sizeBytes > kSliceBytes && !isInMemory(part_.get())) room_->slice = kSliceBytes;
-  return {};
 }
 
 // Marks every chunk in which an earlier run wrote anything: there is no journal of this plan.
@@ -239,28 +202,9 @@ Result<void> PartFile::reportTo(std::shared_ptr<PartialFile> partial,
 
 // --- filling ---
 
-Result<bool> PartFile::reserveMore() {
-  const std::lock_guard lock(room_->mutex);
-  auto& [mutex, reserved, slice] = *room_;
-  if (slice == 0 || reserved == plan_.sizeBytes) return false;
-  const std::uint64_t bytes = std::min(slice, plan_.sizeBytes - reserved);
-  const auto started = std::chrono::steady_clock::now();
-  if (::fallocate(part_.get(), 0, static_cast<off_t>(reserved), static_cast<off_t>(bytes)) != 0) {
-    if (errno == EINTR) return true;
-    if (errno != EOPNOTSUPP && errno != ENOSYS) return noRoom(plan_.sizeBytes, errno);
-    slice = 0;
-    return false;
-  }
-  reserved += bytes;
-  // Writers wait for the file's lock while a slice is reserved, so slices are short. Where
-  // reserving is fast they double.
-  if (std::chrono::steady_clock::now() - started < kSliceTime) slice *= 2;
-  return reserved < plan_.sizeBytes;
-}
-
 Result<void> PartFile::write(std::uint64_t chunk, std::span<const std::byte> data) {
   const auto hole = [this](std::uint64_t offset, std::span<const std::byte> zeros) {
-    return leaveHole(offset, zeros);
+    return space_->leaveHole(offset, zeros);
   };
   if (auto written = writeSparse(part_.get(), plan_.offset(chunk), data, hole); !written) {
     return written;
@@ -272,16 +216,6 @@ Result<void> PartFile::write(std::uint64_t chunk, std::span<const std::byte> dat
   }
   if (partial_) partial_->add(chunk);
   return {};
-}
-
-// What was never written is a hole already. After the first hole no more space is reserved, because
-// that would fill the holes to come.
-Result<void> PartFile::leaveHole(std::uint64_t offset, std::span<const std::byte> zeros) {
-  const std::lock_guard lock(room_->mutex);
-  room_->slice = 0;
-  if (wasEmpty_ && offset >= room_->reserved) return {};
-  if (punchHole(part_.get(), offset, zeros.size())) return {};
-  return writeAt(part_.get(), offset, zeros);
 }
 
 // --- publishing ---

@@ -12,10 +12,6 @@
 //   process (not of the machine) everything that was written is found again.
 // - Only one PartFile of a root is open at a time, in all processes: the part is locked.
 //
-// Space: runs of zeros are left out as holes (disk.h), so a sparse file needs the space of its data
-// only. Whether the whole size fits is checked at the start, because it is not known yet where
-// the holes are. Space is reserved in slices by reserveMore().
-//
 // Threads: write() may be called by several threads for different chunks, and while another thread
 // is in reserveMore(). All other functions are called by one thread at a time. All of it blocks on
 // the disk. Used by Downloader (one file), PartBatch (small files) and PushWork.
@@ -24,7 +20,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <span>
@@ -37,6 +32,7 @@
 #include "common/base/ids.h"
 #include "common/base/result.h"
 #include "peer/transfer/core/chunk_plan.h"
+#include "peer/transfer/part_space.h"
 #include "peer/transfer/partial_files.h"
 
 namespace espalier::transfer {
@@ -68,7 +64,9 @@ class PartFile {
   std::string path() const { return folder_->path + "/" + partName(); }
 
   // Whether the disk has room for a file of that size now: else an error of code `io`.
-  Result<void> roomFor(std::uint64_t sizeBytes) const;
+  Result<void> roomFor(std::uint64_t sizeBytes) const {
+    return PartSpace::roomFor(part_.get(), sizeBytes);
+  }
   // The plan that an earlier run wrote into the journal, if it belongs to the root.
   const std::optional<ChunkPlan>& earlierPlan() const { return earlierPlan_; }
   // Whether an earlier run left data of which only begin() can tell what it is, because the journal
@@ -83,9 +81,8 @@ class PartFile {
   // Tells `partial` of the chunks that are `held`, and from now on of each that is written, so that
   // other peers can fetch them. After begin() and before the first write().
   Result<void> reportTo(std::shared_ptr<PartialFile> partial, std::span<const std::uint64_t> held);
-  // Reserves the next slice of the space. False once all of it is reserved, or where reserving
-  // gains nothing (tmpfs).
-  Result<bool> reserveMore();
+  // As PartSpace::reserveMore(). After begin().
+  Result<bool> reserveMore() { return space_->reserveMore(); }
   // Writes a chunk whose hash is right.
   Result<void> write(std::uint64_t chunk, std::span<const std::byte> data);
 
@@ -106,12 +103,10 @@ class PartFile {
   int folder() const { return folder_->descriptor.get(); }
   Result<void> openPart();
   Result<void> readJournal(const FileRoot& root, std::uint64_t sizeBytes);
-  Result<void> makeRoom();
   void markData();
   bool isRightOnDisk(std::uint64_t chunk, std::span<std::byte> buffer) const;
   Result<std::vector<std::uint64_t>> verifyMarked(std::stop_token stop);
   Result<void> writeJournal();
-  Result<void> leaveHole(std::uint64_t offset, std::span<const std::byte> zeros);
 
   std::shared_ptr<const PartFolder> folder_;
   std::string name_;
@@ -119,16 +114,8 @@ class PartFile {
   FileDescriptor journal_;
   std::uint64_t marksAt_ = 0;
   ChunkPlan plan_;
-  // Which space is reserved. Behind a pointer, because a PartFile can be moved.
-  struct Room {
-    std::mutex mutex;
-    std::uint64_t reserved = 0;  // bytes from the beginning
-    std::uint64_t slice = 0;     // to reserve next; 0: no more
-  };
-  std::unique_ptr<Room> room_ = std::make_unique<Room>();
-  bool hadData_ = false;   // an earlier run wrote into the part
-  bool wasWhole_ = false;  // the part had the size of the file
-  bool wasEmpty_ = false;  // nothing was written to it before
+  std::unique_ptr<PartSpace> space_;  // once it has begun
+  bool hadData_ = false;              // an earlier run wrote into the part
   std::optional<ChunkPlan> earlierPlan_;
   std::vector<char> marks_;  // of the earlier run: a chunk that may be there
   std::shared_ptr<PartialFile> partial_;
