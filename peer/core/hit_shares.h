@@ -4,7 +4,7 @@
 //                   other half is shared: first come, first served.
 // So a branch that sends false hits cannot use up the room of another branch.
 //
-// Part of OpenSearch. A value, not thread-safe, O(1).
+// Part of SearchBranches. A value, not thread-safe, O(1).
 #pragma once
 
 #include <algorithm>

@@ -72,17 +72,13 @@ void OpenSearch::relay(TimePoint now, Effects& fx) {
   if (query.hopsLeft > 0) --query.hopsLeft;
   for (const auto& [id, link] : scene_.links) {
     if (upstream_ == id) continue;
-    auto& branch = branches_[id];
+    auto& branch = branches_.add(id, link);
     if (branch.asked) continue;
-    branch.peer = link.peer();
-    branch.order = link.order();
     if (query_.hopsLeft == 0) {
-      knowledge_.addMissing(missingBehind(branch, link.behind()));
+      knowledge_.addMissing(branch.missing(link.behind(), knowledge_.coverage()));
       continue;
     }
-    branch.asked = true;
-    branch.everAsked = true;
-    branch.done = false;
+    branch.ask();
     fx.send(id, query);
   }
 }
@@ -105,7 +101,7 @@ void OpenSearch::adopt(ConnectionId link, const Offer& offer, TimePoint now, Eff
   if (adoptions_ >= limits::kAdoptions) return fx.send(link, declineOf(query_.id));
   ++adoptions_;
   upstream_ = link;
-  branches_.erase(link);
+  branches_.remove(link);
   const auto most = arrived_ + limits::kSearchBudgetMost;
   shareEnds_ = std::max(shareEnds_, std::min(offer.shareEnds, most));
   isExpired_ = isExpired_ && now >= shareEnds_;
@@ -125,12 +121,7 @@ void OpenSearch::loseUpstream(TimePoint now, Effects& fx) {
   }
   if (!isOrphan()) return;
   knowledge_.forgetNews();  // an adopted upstream gets everything again
-  for (auto& [link, branch] : branches_) {
-    if (!branch.asked) continue;
-    branch.asked = false;
-    branch.done = false;
-    fx.send(link, wire::Lost{query_.id});
-  }
+  for (const auto link : branches_.withdraw()) fx.send(link, wire::Lost{query_.id});
 }
 
 void OpenSearch::lost(ConnectionId link, TimePoint now, Effects& fx) {
@@ -141,28 +132,18 @@ void OpenSearch::lost(ConnectionId link, TimePoint now, Effects& fx) {
 // --- links
 
 void OpenSearch::linkUp(const PeerId& peer, TimePoint now, Effects& fx) {
-  std::erase_if(lost_, [&](const auto& lost) { return lost.missing.id == peer; });
+  branches_.returned(peer);
   relay(now, fx);
 }
 
 void OpenSearch::linkDown(ConnectionId link, std::uint64_t behind, TimePoint now, Effects& fx) {
   offers_.erase(link);
-  loseBranch(link, behind, now);
-  if (upstream_ == link) loseUpstream(now, fx);
-}
-
-void OpenSearch::loseBranch(ConnectionId link, std::uint64_t behind, TimePoint now) {
-  const auto branch = branches_.find(link);
-  if (branch == branches_.end()) return;
-  if (branch->second.isPending() && !isExpired_) {
-    const auto missing = missingBehind(branch->second, behind);
-    if (lost_.size() >= limits::kBranchesDown) {
-      knowledge_.addMissing(lost_.front().missing);
-      lost_.erase(lost_.begin());
-    }
-    lost_.push_back({missing, now + limits::kSearchGrace});
+  if (isExpired_) {
+    branches_.remove(link);
+  } else {
+    branches_.lose(link, behind, now, knowledge_);
   }
-  branches_.erase(branch);
+  if (upstream_ == link) loseUpstream(now, fx);
 }
 
 // --- what is known
@@ -188,20 +169,6 @@ bool OpenSearch::matched(std::vector<LocalHit> hits, std::uint64_t more, bool st
   return true;
 }
 
-SearchBranch* OpenSearch::branchAsked(ConnectionId link) {
-  const auto branch = branches_.find(link);
-  return branch == branches_.end() || !branch->second.everAsked ? nullptr : &branch->second;
-}
-
-bool OpenSearch::mayKeepHit(const SearchBranch& branch, const SearchLink& link) const {
-  return shares_.hasRoom(branch.hits, link.speakers(), branches_.size());
-}
-
-void OpenSearch::countHit(SearchBranch& branch) {
-  shares_.count(branch.hits, branches_.size());
-  ++branch.hits;
-}
-
 const Pattern* OpenSearch::pattern() {
   if (!pattern_) pattern_ = Pattern::compile(query_.kind, query_.text);
   return pattern_->ok() ? &**pattern_ : nullptr;
@@ -210,9 +177,7 @@ const Pattern* OpenSearch::pattern() {
 // Whether no further answer is expected now.
 bool OpenSearch::isComplete() const {
   if (isExpired_) return true;
-  return isMatched_ && lost_.empty() &&
-         std::none_of(branches_.begin(), branches_.end(),
-                      [](const auto& branch) { return branch.second.isPending(); });
+  return isMatched_ && branches_.areDone();
 }
 
 // How many peers that count have answered.
@@ -233,28 +198,12 @@ std::uint64_t OpenSearch::mostPeers() const {
   return most;
 }
 
-// What is missing if the branch sends no further answer. `behind`: the number of its peers,
-// including the neighbour.
-wire::Missing OpenSearch::missingBehind(const SearchBranch& branch, std::uint64_t behind) const {
-  const auto others = behind > 0 ? behind - 1 : 0;
-  const bool answered = knowledge_.coverage().contains(branch.order);
-  const auto heard = branch.heard - (answered && branch.heard > 0 ? 1 : 0);
-  return {branch.peer, branch.order, others > heard ? others - heard : 0};
-}
-
 // The time is up: records the peers that have not answered as missing.
 void OpenSearch::expire() {
   if (isExpired_) return;
   isExpired_ = true;
   if (!isMatched_) knowledge_.addMissing({scene_.self.id, scene_.self.order, 0});
-  for (const auto& [id, branch] : branches_) {
-    if (!branch.isPending()) continue;
-    const auto link = scene_.links.find(id);
-    const auto behind = link == scene_.links.end() ? 0 : link->second.behind();
-    knowledge_.addMissing(missingBehind(branch, behind));
-  }
-  for (const auto& lost : lost_) knowledge_.addMissing(lost.missing);
-  lost_.clear();
+  branches_.expire(scene_.links, knowledge_);
 }
 
 void OpenSearch::giveUp(Effects& fx) {
@@ -349,16 +298,11 @@ TimePoint OpenSearch::deadline() const {
   if (!isExpired_) due = std::min(due, shareEnds_);
   if (flushAt_) due = std::min(due, *flushAt_);
   if (asked_ && asked_->graceEnds) due = std::min(due, *asked_->graceEnds);
-  for (const auto& branch : lost_) due = std::min(due, branch.until);
-  return due;
+  return std::min(due, branches_.deadline());
 }
 
 bool OpenSearch::tick(TimePoint now, Effects& fx) {
-  std::erase_if(lost_, [&](const LostBranch& lost) {
-    if (now < lost.until) return false;
-    knowledge_.addMissing(lost.missing);
-    return true;
-  });
+  branches_.tick(now, knowledge_);
   if (now >= shareEnds_) expire();
   if (isMine()) return progress(now, fx);
   if (now >= forgetAt()) return true;

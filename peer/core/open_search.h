@@ -13,8 +13,7 @@
 // instead of being forgotten.
 //
 //   upstream   the link that leads to the asker; answers are sent there
-//   branch     a link that the query was sent to. If the link goes down before the branch is done,
-//              its peer may come back on another link for limits::kSearchGrace.
+//   branch     a link that the query was sent to (search_branches.h)
 //   offer      a link that sent the same query while another link was the upstream. An orphan
 //              adopts an offer as its upstream.
 //
@@ -35,26 +34,13 @@
 #include "common/base/ids.h"
 #include "common/wire/search.h"
 #include "peer/core/effects.h"
-#include "peer/core/hit_shares.h"
 #include "peer/core/member_count.h"
 #include "peer/core/pattern.h"
+#include "peer/core/search_branches.h"
 #include "peer/core/search_knowledge.h"
 #include "peer/core/search_link.h"
 
 namespace espalier::peer {
-
-struct SearchBranch {
-  PeerId peer;
-  JoinOrder order{};
-  bool asked = false;      // the query was sent there since this peer last got an upstream
-  bool everAsked = false;  // the query was sent there at some time: answers are accepted
-  bool done = false;
-  std::uint64_t heard = 0;  // join orders that this branch was the first to report
-  std::uint64_t hits = 0;   // its hits that are kept
-  std::uint64_t names = 0;  // ids that this branch was the first to name
-
-  bool isPending() const { return asked && !done; }
-};
 
 // What all searches of a peer share: the peer itself, and its links.
 struct SearchScene {
@@ -97,11 +83,8 @@ class OpenSearch {
   SearchResult result();
 
   // --- for answers (search_hits.h)
-  // Null unless the query was sent over that link at some time.
-  SearchBranch* branchAsked(ConnectionId link);
+  SearchBranches& branches() { return branches_; }
   void withdrawOffer(ConnectionId link) { offers_.erase(link); }
-  bool mayKeepHit(const SearchBranch& branch, const SearchLink& link) const;
-  void countHit(SearchBranch& branch);
   SearchKnowledge& knowledge() { return knowledge_; }
   const SearchKnowledge& knowledge() const { return knowledge_; }
   // The pattern that hits are compared with, compiled at the first call. Null: the query's text is
@@ -124,11 +107,6 @@ class OpenSearch {
     // Set while all branches are done, but not all members have answered.
     std::optional<TimePoint> graceEnds = {};
   };
-  // A branch whose link went down before it was done.
-  struct LostBranch {
-    wire::Missing missing;
-    TimePoint until;
-  };
   struct Offer {
     TimePoint shareEnds;
     std::uint32_t hopsLeft = 0;
@@ -140,10 +118,8 @@ class OpenSearch {
   std::uint64_t covered() const;
   std::uint64_t searched() const;
   std::uint64_t mostPeers() const;
-  wire::Missing missingBehind(const SearchBranch& branch, std::uint64_t behind) const;
   void adopt(ConnectionId link, const Offer& offer, TimePoint now, Effects& fx);
   void loseUpstream(TimePoint now, Effects& fx);
-  void loseBranch(ConnectionId link, std::uint64_t behind, TimePoint now);
   void expire();
   void sendNews(TimePoint now, Effects& fx);
   void flush(Effects& fx);
@@ -163,10 +139,8 @@ class OpenSearch {
   std::map<ConnectionId, Offer> offers_;
   unsigned adoptions_ = 0;
 
-  std::map<ConnectionId, SearchBranch> branches_;
-  std::vector<LostBranch> lost_;
+  SearchBranches branches_;
   SearchKnowledge knowledge_;
-  HitShares shares_;
   std::optional<Result<Pattern>> pattern_;
 };
 

@@ -228,7 +228,7 @@ void Searches::receivedAnswer(ConnectionId id, SearchLink& link, const wire::Ans
     if (!answer.isDecline()) search.lost(id, now, fx);
     return;
   }
-  auto* const branch = search.branchAsked(id);
+  auto* const branch = search.branches().everAsked(id);
   if (branch == nullptr) return link.blame("answered a search that it was not asked", fx);
   if (!answer.isDecline()) search.withdrawOffer(id);
   const auto absurd = std::any_of(answer.coverage.begin(), answer.coverage.end(),

@@ -41,10 +41,10 @@ void learnHit(OpenSearch& search, SearchLink& link, SearchBranch& branch, const 
   const auto place = knowledge.placeOf(hit);
   if (!place) return;
   auto judgement = Judgement::tooMany;
-  if (search.mayKeepHit(branch, link)) judgement = judge(search, link, hit, now);
+  if (search.branches().mayKeepHit(branch, link)) judgement = judge(search, link, hit, now);
   switch (judgement) {
     case Judgement::fits:
-      search.countHit(branch);
+      search.branches().countHit(branch);
       knowledge.addHit(hit, *place);
       return;
     case Judgement::impossible:

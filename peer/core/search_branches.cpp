@@ -1,0 +1,104 @@
+#include "peer/core/search_branches.h"
+
+#include <algorithm>
+
+#include "common/base/limits.h"
+
+namespace espalier::peer {
+
+void SearchBranch::ask() {
+  asked = true;
+  everAsked = true;
+  done = false;
+}
+
+wire::Missing SearchBranch::missing(std::uint64_t behind, const Coverage& coverage) const {
+  const auto others = behind > 0 ? behind - 1 : 0;
+  const bool answered = coverage.contains(order);
+  const auto othersHeard = heard - (answered && heard > 0 ? 1 : 0);
+  return {peer, order, others > othersHeard ? others - othersHeard : 0};
+}
+
+SearchBranch& SearchBranches::add(ConnectionId id, const SearchLink& link) {
+  auto& branch = branches_[id];
+  branch.peer = link.peer();
+  branch.order = link.order();
+  return branch;
+}
+
+SearchBranch* SearchBranches::everAsked(ConnectionId link) {
+  const auto branch = branches_.find(link);
+  return branch == branches_.end() || !branch->second.everAsked ? nullptr : &branch->second;
+}
+
+std::vector<ConnectionId> SearchBranches::withdraw() {
+  std::vector<ConnectionId> asked;
+  for (auto& [link, branch] : branches_) {
+    if (!branch.asked) continue;
+    branch.asked = false;
+    branch.done = false;
+    asked.push_back(link);
+  }
+  return asked;
+}
+
+bool SearchBranches::areDone() const {
+  return lost_.empty() && std::none_of(branches_.begin(), branches_.end(), [](const auto& branch) {
+           return branch.second.isPending();
+         });
+}
+
+void SearchBranches::lose(ConnectionId link, std::uint64_t behind, TimePoint now,
+                          SearchKnowledge& knowledge) {
+  const auto branch = branches_.find(link);
+  if (branch == branches_.end()) return;
+  if (branch->second.isPending()) {
+    const auto missing = branch->second.missing(behind, knowledge.coverage());
+    if (lost_.size() >= limits::kBranchesDown) {
+      knowledge.addMissing(lost_.front().missing);
+      lost_.erase(lost_.begin());
+    }
+    lost_.push_back({missing, now + limits::kSearchGrace});
+  }
+  branches_.erase(branch);
+}
+
+void SearchBranches::returned(const PeerId& peer) {
+  std::erase_if(lost_, [&](const Lost& lost) { return lost.missing.id == peer; });
+}
+
+void SearchBranches::tick(TimePoint now, SearchKnowledge& knowledge) {
+  std::erase_if(lost_, [&](const Lost& lost) {
+    if (now < lost.until) return false;
+    knowledge.addMissing(lost.missing);
+    return true;
+  });
+}
+
+TimePoint SearchBranches::deadline() const {
+  TimePoint due = kNever;
+  for (const auto& lost : lost_) due = std::min(due, lost.until);
+  return due;
+}
+
+void SearchBranches::expire(const SearchLinks& links, SearchKnowledge& knowledge) {
+  for (const auto& [id, branch] : branches_) {
+    if (!branch.isPending()) continue;
+    const auto link = links.find(id);
+    const auto behind = link == links.end() ? 0 : link->second.behind();
+    knowledge.addMissing(branch.missing(behind, knowledge.coverage()));
+  }
+  for (const auto& lost : lost_) knowledge.addMissing(lost.missing);
+  lost_.clear();
+}
+
+bool SearchBranches::mayKeepHit(const SearchBranch& branch, const SearchLink& link) const {
+  return shares_.hasRoom(branch.hits, link.speakers(), branches_.size());
+}
+
+void SearchBranches::countHit(SearchBranch& branch) {
+  shares_.count(branch.hits, branches_.size());
+  ++branch.hits;
+}
+
+}  // namespace espalier::peer
