@@ -1,12 +1,14 @@
-// A part of a peer that lives on the links of its tree: searches, pushes. What a component is told
-// is the same for all, so that Peer ties them in by a list.
+// A part of a peer that communicates over the links of its tree: searches, pushes. Peer calls all
+// components in the same way, through this interface.
 //
 //   Tree -- LinkChanges --> Membership --> Peer -- linkDown, linkUp --> each component
 //
-// Rules that Peer keeps: a link is up between linkUp() and linkDown(), both ends having agreed on
-// it; received() is called for links that are up only; linkUp() is not called for a link that has
-// gone within the same step; in one step all linkDown() come before the first linkUp(). Each call
-// may move deadline(); tick() is called when it has passed.
+// Invariants, which Peer keeps:
+//   - A link is up from linkUp() to linkDown(). Both ends have agreed on it.
+//   - received() is called only for links that are up.
+//   - linkUp() is not called for a link that has gone within the same step.
+//   - In one step all calls of linkDown() come before the first linkUp().
+//   - tick() is called when deadline() has passed. Every call may change deadline().
 //
 // Components do no I/O and are not thread-safe. A new component is a class that implements this,
 // a line in Peer::Components, and fields of Effects for what it asks of the shell.
@@ -38,9 +40,9 @@ class Component {
   virtual void tick(TimePoint now, Effects& fx) = 0;
   virtual TimePoint deadline() const = 0;
 
-  // How many peers are reachable over the link, the neighbour included; 0: not known.
+  // The number of peers that are reachable over the link, including the neighbour; 0: not known.
   virtual void peersBehind(ConnectionId, std::uint64_t) {}
-  // The link's queue is full, and short again.
+  // The link's send queue is full; it is short again.
   virtual void congested(ConnectionId) {}
   virtual void drained(ConnectionId) {}
   // The metaserver admitted this peer with another order of joining.

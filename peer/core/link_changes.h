@@ -1,5 +1,5 @@
-// The links of a peer's tree, as its components are told of them: Tree gathers the changes of a
-// step, Membership passes them on, Peer tells its components (component.h).
+// The changes of the links of a peer's tree in one step. Tree collects them, Membership passes them
+// on, and Peer reports them to its components (component.h). Plain values.
 #pragma once
 
 #include <vector>
@@ -15,7 +15,7 @@ struct TreeLink {
   wire::Contact peer;  // at the other end
 };
 
-// The links that came up and went down, each in order. One that came and went is in both.
+// The links that came up and went down, each in order. A link that did both in one step is in both.
 struct LinkChanges {
   std::vector<TreeLink> up;
   std::vector<TreeLink> down;

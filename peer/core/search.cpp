@@ -33,7 +33,7 @@ void Searches::linkDown(ConnectionId id, TimePoint now, Effects& fx) {
   const auto link = scene_.links.find(id);
   if (link == scene_.links.end()) return;
   const auto behind = link->second.behind();
-  // Before the loop, in which searches may go to all links that there are.
+  // Removed before the loop, because searches in it may be sent over all links.
   scene_.links.erase(link);
   for (auto at = table_.begin(); at != table_.end();) {
     const auto current = at++;
@@ -57,7 +57,7 @@ void Searches::drained(ConnectionId id) {
   if (link != scene_.links.end()) link->second.setCongested(false);
 }
 
-// --- this peer's own
+// --- searches that this peer asks, and its answers
 
 void Searches::matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64_t more,
                        bool stillIndexing, TimePoint now, Effects& fx) {
@@ -138,7 +138,7 @@ void Searches::progress(SearchTable::Place entry, TimePoint now, Effects& fx) {
   if (ended) table_.forget(entry);
 }
 
-// --- what links send
+// --- messages
 
 bool Searches::received(ConnectionId id, const wire::LinkMessage& message, TimePoint now,
                         Effects& fx) {
@@ -178,7 +178,7 @@ void Searches::admit(ConnectionId id, SearchLink& link, const wire::Query& query
   open(query, id, now, fx).relay(now, fx);
 }
 
-// A heal, a loop, or a peer that makes things up.
+// The query of a search that is known, after a heal, because of a cycle, or from a hostile peer.
 void Searches::receivedKnown(ConnectionId id, SearchLink& link, SearchTable::Place known,
                              const wire::Query& query, TimePoint now, Effects& fx) {
   if (!known->second.search.offered(id, query, now, fx)) link.blame("repeated a search", fx);
@@ -199,7 +199,7 @@ void Searches::refuse(ConnectionId id, const wire::Query& query, Effects& fx) {
 void Searches::serveQueue(ConnectionId id, SearchLink& link, TimePoint now, Effects& fx) {
   while (auto next = link.nextServed(now)) {
     auto& query = next->query;
-    // It may have come over another link while it waited.
+    // The query may have been received over another link while it was queued.
     if (const auto known = table_.find(query.id); known != table_.end()) {
       receivedKnown(id, link, known, query, now, fx);
       continue;
@@ -223,8 +223,8 @@ void Searches::receivedAnswer(ConnectionId id, SearchLink& link, const wire::Ans
   }
   auto& search = at->second.search;
   if (search.upstream() == id) {
-    // A link that answers takes this peer for its upstream: of two that adopted each other neither
-    // has a way to the asker.
+    // The neighbour answers, so this peer is its upstream. If both are upstream of each other, then
+    // neither has a path to the asker.
     if (!answer.isDecline()) search.lost(id, now, fx);
     return;
   }

@@ -1,39 +1,41 @@
-// Searches: those this peer asks, answers and relays. A component of Peer (component.h).
+// Searches that this peer asks, answers and relays. A component of Peer (component.h).
 //
-//   SearchTable    the open ones, bounded; when each is due
-//   OpenSearch     one of them: its states, branches, news
-//   SearchLink     a link: how much it may ask and answer
-//   learnAnswer    what of an answer is believed (search_hits.h)
+//   SearchTable      the open searches, within bounds, and when each is due
+//   OpenSearch       one search: its states, its upstream, its news
+//   SearchBranches   the links that a search was sent to
+//   SearchLink       a link: how many queries and hits it may send
+//   learnAnswer      checks an answer (search_hits.h)
+//   MemberCount      the number of members that a search of this peer expects
 //
-// A query goes to every link but the one it came on (its *upstream*). Each peer answers for itself
-// once, in coverage, a set of join orders; hits go upstream at once. A query that is known from a
-// live upstream is declined: `done`, without content.
+// A query is sent over every link except its *upstream*, the link that it was received on. Each
+// peer answers once for itself, by its join order in the coverage. Hits are sent upstream at once.
+// A query that is received again while its upstream is alive is declined: `done`, without content.
 //
-// Heals. An open query goes to links that come up. A peer that loses its upstream adopts another
-// link that offered the same query, else it says Lost to those it asked, who do likewise; so a part
-// of the tree that was cut off waits until any of its peers is offered the query again, and turns
-// around from there.
+// Heals. An open query is also sent over links that come up. A peer that loses its upstream adopts
+// another link that offered the same query. If there is none, it sends Lost over the links that it
+// asked, and their peers do the same. So a part of the tree that was cut off waits until one of its
+// peers is offered the query again. Then answers flow to that peer.
 //
-// Invariants: what goes upstream is a function of sets that only grow, so answers that come twice
-// change nothing; coverage of a peer is never sent before its hits; the asker's `searched` is never
-// more than its `members`; tables, queues and hits have bounds in limits.h, and what a peer sends
-// beyond them, or that makes no sense, is ignored and told once a link.
+// Invariants: answers are a function of sets that only grow, so an answer that is received twice
+// changes nothing; the coverage of a peer is never sent before its hits; the asker's `searched` is
+// at most its `members`; tables, queues and hits have bounds in limits.h. Messages that exceed them
+// or are implausible are ignored, and warned of once a link.
 //
-// Counting members. A search starts at once with the tree's own count and does not wait for the
-// metaserver. That count may be out of date: for a peer that has just joined, while a part of the
-// tree is cut off, after the root has changed, for as long as heartbeats take to tell it. So the
-// metaserver is asked beside the query when the tree's count is not what the metaserver said last,
-// and at the end when the number of peers that answered is not the count. Until it answers, for
-// limits::kSearchGrace at most, the search does not end as complete. Without the metaserver the
-// count is the tree's; peers that answer or are named as missing beyond it raise it. So N == M is
-// told only when nobody within reach knows of a further member (member_count.h).
+// Counting members (member_count.h). A search starts at once with the tree's count of members. That
+// count may be out of date until heartbeats have spread it: for a peer that has just joined, while
+// a part of the tree is cut off, and after the root has changed. So the metaserver is asked in two
+// cases: at the start, if the tree's count differs from what the metaserver said last; and at the
+// end, if the number of peers that answered differs from the count. Until it answers, but at most
+// for limits::kSearchGrace, the search does not end as complete. Without a metaserver, peers that
+// answer or are named as missing raise the tree's count. So a search reports N of N only if no peer
+// within reach knows a further member.
 //
-// Time: an asker's budget is 3 s and 250 ms a member, 60 s at most; each hop keeps 200 ms (10 % of
-// a short one) for itself, so the far end gives up before the near one. Messages with coverage
-// alone wait 50 ms for more of their kind; hits and `done` never wait.
+// Time: the asker's budget is 3 s and 250 ms for each member, at most 60 s. Each hop keeps 200 ms
+// of it, or 10 % of a short budget, so a far peer gives up before a near one. Messages with
+// coverage alone are delayed by 50 ms to collect more; hits and `done` are not delayed.
 //
-// Does no I/O; not thread-safe; time and randomness are handed in. An event costs O(links) and
-// O(log open queries), plus O(open queries) when a link comes or goes.
+// Does no I/O, not thread-safe; time and randomness are handed in. An event costs O(links) and
+// O(log open searches), plus O(open searches) when a link comes or goes.
 #pragma once
 
 #include <cstdint>
@@ -65,7 +67,7 @@ class Searches final : public Component {
   void linkUp(const TreeLink& link, TimePoint now, Effects& fx) override;
   void linkDown(ConnectionId link, TimePoint now, Effects& fx) override;
   void peersBehind(ConnectionId link, std::uint64_t count) override;
-  // Until drained() hits are counted instead of sent.
+  // Until drained(), hits for the link are counted instead of sent.
   void congested(ConnectionId link) override;
   void drained(ConnectionId link) override;
   // Takes Query, Answer and Lost.
@@ -83,16 +85,16 @@ class Searches final : public Component {
   // open.
   Result<QueryId> ask(PatternKind kind, std::string_view text, const MemberCount& count,
                       TimePoint now, Effects& fx);
-  // Ends a search that this peer asked, with what there is so far.
+  // Ends a search that this peer asked. Returns what is known so far.
   std::optional<SearchResult> cancel(const QueryId& id);
 
-  // --- the count of members of this peer's own searches
-  // Whether one of them wants the metaserver to be asked. O(searches of this peer's own).
+  // --- the count of members, for searches that this peer asked
+  // Whether one of them needs the metaserver's count. O(these searches).
   bool wantsMembers() { return mineAre(MemberCount::State::doubted); }
   // The metaserver was asked.
   void membersAsked();
   bool awaitsMembers() { return mineAre(MemberCount::State::asked); }
-  // The metaserver's answer, to those that wait for it; nothing: it cannot be asked, or is gone.
+  // The metaserver's answer, for the searches that wait for it. Nothing: there is no metaserver.
   void membersTold(const std::optional<wire::Members>& members, TimePoint now, Effects& fx);
 
   std::size_t openCount() const { return table_.size(); }
@@ -111,13 +113,13 @@ class Searches final : public Component {
   OpenSearch& open(const wire::Query& query, std::optional<ConnectionId> upstream,
                    TimePoint arrived, Effects& fx);
   bool mineAre(MemberCount::State state);
-  // After anything was learned.
+  // To be called after a search has learned anything.
   void progress(SearchTable::Place entry, TimePoint now, Effects& fx);
 
-  SearchScene scene_;  // before the table, whose searches refer to it
+  SearchScene scene_;  // declared before the table, whose searches refer to it
   Random& random_;
   SearchTable table_;
-  std::set<QueryId> counting_;  // this peer's own, whose count may still change
+  std::set<QueryId> counting_;  // searches of this peer whose count may still change
 };
 
 }  // namespace espalier::peer

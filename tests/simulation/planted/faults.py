@@ -1,6 +1,6 @@
 """The faults: what each breaks, the snippet of the core that it replaces, and the runs that must catch it.
 
-A snippet stands in its source exactly once; where it does not any more, the fault's test says so.
+A snippet must occur exactly once in its source; otherwise the test of the fault fails.
 """
 import dataclasses
 
@@ -32,29 +32,29 @@ FAULTS = {
         "wire::Accepted{self_, label_, members()",
         "wire::Accepted{self_, wire::Label{label_.sequence + 1000, 0}, members()"),
     "labels_not_compared": Fault(
-        "A seeker takes whoever accepts it, with whatever label, though it changed its own meanwhile.",
+        "A seeker attaches to any peer that accepts it, although its own label has changed meanwhile.",
         "if (!accepted.label.betterThan(floor()) || !isFollowable(accepted.label)) return false;\n",
         ""),
     "seeker_raises": Fault(
-        "A seeker raises its label for a joiner, and finds its acceptor wanting.",
+        "A seeker raises its label for a joiner, and then its acceptor's label is too low.",
         "const bool raises = isRoot_ || attach.floor.sequence == 0;",
         "const bool raises = true;",
         KILLS),
     "raise_not_forwarded": Fault(
-        "A wish for a fresh heartbeat ends at the first peer that is no root: joiners are held in vain.",
+        "A request for a fresh heartbeat is not forwarded to the root, so joiners are held in vain.",
         "fx.send(parent_->connection, raise);",
         "static_cast<void>(raise);",
         KILLS),
     "heartbeats_ignored": Fault(
-        "A peer's label stays what it was when it attached, so whom it holds waits in vain.",
+        "A peer's label does not change after it has attached, so joiners that it holds wait in vain.",
         "    bettered({heartbeat->label.sequence, heartbeat->label.depth + 1}, now, fx);\n  } else if",
         "  } else if"),
     "child_thrown_off": Fault(
-        "Who asks for a place under the id of a child has it, and the child is given up.",
+        "An asker with the id of a child gets a slot, and the child is given up.",
         "if (!isSame(child->secret) && now < child->heard + limits::kContestSilence) {",
         "if (now < child->heard - limits::kContestSilence) {"),
     "silence_not_noticed": Fault(
-        "A parent that has fallen silent stays the parent.",
+        "A silent parent is kept.",
         "if (parent_ && parent_->heard <= silentSince) silent.push_back(parent_->connection);\n",
         ""),
     "lost_child_kept": Fault(
@@ -63,47 +63,47 @@ FAULTS = {
         "    changedGossip(now);\n"),
     # --- peer/core/parent_search.cpp
     "lost_parent_not_sought": Fault(
-        "A peer that loses its parent waits for somebody to tell it where to go.",
+        "A peer that loses its parent waits for a referral and does not search.",
         "if (!isHeir) return begin(parent.id, now, fx);",
         "if (!isHeir) return;"),
     "contacts_never_asked": Fault(
-        "Without the metaserver an orphan asks nobody.",
+        "Without the metaserver an orphan asks no contact.",
         "candidates_.contacts(std::move(contacts));",
         "candidates_.contacts({});"),
     "attempt_without_end": Fault(
-        "A peer that stands still is waited for, for ever.",
+        "An attempt to attach to a stopped peer never times out.",
         "target, now + limits::kAttachTimeout};",
         "target, std::max(now, kNever)};"),
     # --- peer/core/back_pressure.cpp
     "slowed_for_ever": Fault(
-        "While one queue is full, and never drains, the other links are not read any more.",
+        "While one queue is full and never drains, the other links are never read.",
         "kSlowed = 1s;",
         "kSlowed = 24h;"),
     # --- metaserver/core
     "reservation_never_released": Fault(
-        "A place stays reserved for a peer that has arrived there.",
+        "A slot stays reserved for a peer that has attached there.",
         "    setReserved(node, false);\n    return;\n",
         "    return;\n",
         KILLS),
     "report_ignored": Fault(
-        "The metaserver's snapshot does not follow what peers report.",
+        "The metaserver's snapshot ignores what peers report.",
         "  changed(node);\n  restore(node);\n",
         "  changed(node);\n"),
     "orphans_forgotten": Fault(
-        "When a peer dies, nobody reserves the places of the plan for its children.",
+        "When a peer dies, the slots of the plan are not reserved for its children.",
         "    reserve(attachment.orphan, attachment.parent, now);\n",
         "    static_cast<void>(now);\n",
         KILLS),
     "port_given_twice": Fault(
-        "A port is assigned although a member has it.",
+        "A port is assigned that a member has.",
         "if (!isTaken(host, port)) return port;",
         "if (!host.empty()) return port;"),
     "ghost_not_replaced": Fault(
-        "A peer that comes back with its key is refused while its ghost is there.",
+        "A peer that comes back with its key is refused while its former session is open.",
         "if (record(*there).key == join.key) return std::nullopt;",
         "if (join.key.isZero()) return std::nullopt;"),
     "order_without_key": Fault(
-        "Whoever names the order of a member of before comes back as that member.",
+        "A stranger that names the join order of a former member is admitted as that member.",
         "if (entry->second.member.id != id || entry->second.member.key != key) return false;",
         "if (id.empty() || key.isZero()) return false;"),
     "awaited_for_ever": Fault(
@@ -112,7 +112,7 @@ FAULTS = {
         "awaitUntil_ = now + limits::kRejoinWait + 24h;"),
     # --- peer/core/search_hits.cpp
     "hits_not_compared": Fault(
-        "Whatever holders offer is passed on and shown.",
+        "Hits that do not match the query are passed on and shown.",
         "return matches ? Judgement::fits : Judgement::unasked;",
         "return matches ? Judgement::fits : Judgement::fits;"),
     # --- topo/plan.cpp
@@ -123,7 +123,7 @@ FAULTS = {
         KILLS),
     # --- peer/core/ledger.cpp
     "smaller_entry_counts": Fault(
-        "Whatever entry comes last counts, also an older one.",
+        "The last entry wins, also an older one.",
         "if (known && !isMore(entry, *known)) return std::nullopt;",
         "if (known && entry == known->whole()) return std::nullopt;",
         PUSHES),
@@ -134,40 +134,40 @@ FAULTS = {
         PUSHES),
     # --- peer/core/open_push.cpp
     "awaited_push_forgotten": Fault(
-        "A push is forgotten some time after its last news, though somebody still takes it.",
+        "A push is forgotten some time after its last news, although a peer still takes it.",
         "(awaited ? Duration(limits::kPushAwaited) : Duration(limits::kPushKept))",
         "(awaited ? Duration(limits::kPushKept) : Duration(limits::kPushKept))",
         PUSHES),
     # --- peer/core/push_taking.cpp
     "liar_asked_again": Fault(
-        "A source that lied only has to rest.",
+        "A source that lied is asked again after its rest.",
         "trouble == PushTrouble::lied ? kNever : now",
         "trouble == PushTrouble::lied ? now : now",
         PUSHES),
     "taken_for_ever": Fault(
-        "A push that nobody has all of any more is taken for ever.",
+        "Taking never ends when no reachable peer has the whole push.",
         "dried = way.drySince + limits::kPushKept;",
         "dried = way.drySince + limits::kPushKept + std::chrono::hours(24);",
         PUSHES),
     # --- peer/core/push_policy.cpp
     "policy_ignored": Fault(
-        "A peer takes what it was told to decline.",
+        "A peer takes pushes that its policy declines.",
         "if (from == From::none) return",
         "if (sender.empty()) return",
         PUSHES),
     # --- peer/core/push.cpp
     "failed_source_not_replaced": Fault(
-        "A source that failed is waited for.",
+        "A source that failed is not replaced.",
         "  choose(*push, now, fx);\n",
         "",
         PUSHES),
     "joiner_not_offered": Fault(
-        "Who comes while a push is under way hears nothing of it.",
+        "A peer that joins during a push gets no offer.",
         "for (auto& [pushId, push] : pushes_) offerTo(push, id, link, true, now, fx);",
         "static_cast<void>(fx);",
         PUSHES),
     "end_kept_secret": Fault(
-        "That a push was cancelled stays with the sender.",
+        "The sender does not tell other peers that it cancelled a push.",
         "    if (link.knows(id)) link.addEnd(id, now);\n",
         "    static_cast<void>(link);\n",
         PUSHES),
