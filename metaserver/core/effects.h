@@ -11,6 +11,17 @@
 
 namespace espalier::metaserver {
 
+// The state that a restarted registry needs has changed: it is to be written to the state file.
+// The effect has no content, because the state has a line for each member; the shell reads the
+// registry when it writes.
+struct Persist {
+  enum class Durability {
+    beforeSends,  // the step sends nothing until the state is on disk
+    behind,       // the sends do not wait; the state is written soon
+  };
+  Durability durability;
+};
+
 struct Send {
   ConnectionId to;
   wire::RegistryReply reply;
@@ -24,6 +35,7 @@ struct Probe {
 };
 
 struct Effects {
+  std::vector<Persist> persists;  // one for each durability at most
   std::vector<Send> sends;
   std::vector<ConnectionId> closes;  // after the sends
   std::vector<Probe> probes;

@@ -26,6 +26,7 @@ Registry::Registry(Options options, TimePoint now, Effects& fx)
                             now + limits::kRejoinWait, now);
   }
   if (awaiting()) awaitUntil_ = now + limits::kRejoinWait;
+  fx.persists.push_back({Persist::Durability::beforeSends});
 }
 
 // --- connections ---
@@ -81,7 +82,7 @@ void Registry::received(ConnectionId connection, const wire::RegistryRequest& re
     portTaken(*member, taken->port, now, fx);
   } else if (const auto* links = std::get_if<wire::Links>(&request)) {
     placement_.report(*member, links->parent, links->neighbours, now);
-    changed();
+    changed(fx);
   } else if (const auto* seek = std::get_if<wire::Seek>(&request)) {
     // While absent members are awaited the tree is incomplete: the seeker asks again.
     if (awaiting()) return;
@@ -172,7 +173,7 @@ void Registry::admit(ConnectionId connection, const wire::Join& join, bool retur
   session.member = node;
 
   wire::Referral referral = attach(node, join, returns, now);
-  changed();
+  changed(fx);
   const auto contact = seen_.contact(node);
   fx.notices.push_back(
       returns ? fmt::format("{} is back on {}", contact.id.text(), contact.endpoint.text())
@@ -215,7 +216,7 @@ void Registry::portTaken(Node node, std::uint16_t port, TimePoint now, Effects& 
   ports_.release(node);
   seen_.setPort(node, *other);
   ports_.take(node);
-  changed();
+  changed(fx);
   fx.sends.push_back({connection, admitted(node, placement_.referralFor(node, {}, now))});
   for (const Node child : tree().children(node)) {
     if (!seen_.isReserved(child)) continue;
@@ -233,8 +234,7 @@ void Registry::probed(const PeerId& id, bool listening, TimePoint now, Effects& 
 
 // The absent members are back, or the time is over: newcomers may join.
 void Registry::endWaiting(TimePoint now, Effects& fx) {
-  if (awaitUntil_ != kNever) ++version_;
-  awaitUntil_ = kNever;
+  if (std::exchange(awaitUntil_, kNever) != kNever) newVersion(fx);
   directory_.absent().stopAwaiting();
   waiting_.listenersFirst();
   while (!directory_.newcomersWait(now)) {
@@ -255,7 +255,7 @@ void Registry::remove(Node node, TimePoint now, Effects& fx) {
   ports_.release(node);
   directory_.remove(node);
   tell(placement_.remove(node, now), fx);
-  changed();
+  changed(fx);
 }
 
 void Registry::tell(const std::vector<Placement::Told>& told, Effects& fx) const {
@@ -321,8 +321,13 @@ void Registry::judgeSilence(TimePoint now, Effects& fx) {
 
 // --- queries ---
 
-void Registry::changed() {
-  if (!awaiting()) ++version_;
+void Registry::changed(Effects& fx) {
+  if (!awaiting()) newVersion(fx);
+}
+
+void Registry::newVersion(Effects& fx) {
+  ++version_;
+  if (fx.persists.empty()) fx.persists.push_back({Persist::Durability::behind});
 }
 
 wire::Members Registry::members() const {

@@ -71,6 +71,7 @@ class Registry {
     std::vector<Remembered> before;  // the members to wait for
   };
 
+  // The network's id is durable before the first member is admitted: see Persist.
   Registry(Options options, TimePoint now, Effects& fx);
   Registry(const Registry&) = delete;  // its parts refer to each other
   Registry& operator=(const Registry&) = delete;
@@ -90,8 +91,8 @@ class Registry {
   unsigned maxLinks() const { return seen_.tree().maxLinks(); }
   const wire::NetworkId& network() const { return directory_.network(); }
   JoinOrder nextOrder() const { return directory_.nextOrder(); }
-  // Increases whenever the content of topo.txt changes. Constant while absent members are awaited,
-  // so that topo.txt stays unchanged.
+  // Increases, with an effect Persist, whenever the content of topo.txt changes. Constant while
+  // absent members are awaited, so that topo.txt stays unchanged.
   std::uint64_t version() const { return version_; }
   bool awaiting() const { return directory_.awaiting(); }
   std::size_t size() const { return seen_.tree().size(); }
@@ -150,7 +151,8 @@ class Registry {
   void judgeSilence(TimePoint now, Effects& fx);
   std::chrono::milliseconds heartbeatInterval() const;
   wire::Admitted admitted(Node node, wire::Referral referral) const;
-  void changed();
+  void changed(Effects& fx);
+  void newVersion(Effects& fx);
   void observe(TimePoint now);
 
   const std::string joinWord_;

@@ -81,16 +81,6 @@ Result<State> Server::readState() const {
 Result<void> Server::open() {
   auto state = readState();
   if (!state) return state.error();
-  const auto kept = replaceFile(statePath(), formatState(*state), Durability::durable, kPrivate);
-  if (!kept) return kept.error();
-  if (state->members.empty()) {
-    for (const auto& [path, text] :
-         {std::pair(options_.topoFile, ""), {options_.countFile, "0\n"}}) {
-      if (const auto written = writeOutputFile(path, text, kPublic); !written) {
-        log::error("{}", written.error().message);
-      }
-    }
-  }
   opened_ = *state;
   Registry::Options options;
   options.firstPort = options_.firstPort;
@@ -100,9 +90,6 @@ Result<void> Server::open() {
   options.network = state->network;
   options.nextOrder = state->nextOrder;
   options.before = std::move(state->members);
-  if (!options.before.empty()) {
-    log::info("waiting for {} of before", counted(options.before.size(), "peer"));
-  }
   Effects fx;
   registry_.with([&](auto& registry) {
     registry = std::make_unique<Registry>(std::move(options), Clock::now(), fx);
@@ -111,8 +98,18 @@ Result<void> Server::open() {
   writer_ = std::make_unique<FilesWriter>(
       FilesWriter::Paths{options_.topoFile, options_.countFile, statePath()},
       [this](std::uint64_t newerThan) { return snapshot(newerThan); });
+  if (auto done = carryOutEffects(fx, *this); !done) return done;
+  if (opened_.members.empty()) {
+    for (const auto& [path, text] :
+         {std::pair(options_.topoFile, ""), {options_.countFile, "0\n"}}) {
+      if (const auto written = writeOutputFile(path, text, kPublic); !written) {
+        log::error("{}", written.error().message);
+      }
+    }
+  } else {
+    log::info("waiting for {} of before", counted(opened_.members.size(), "peer"));
+  }
   if (auto started = writer_->start(); !started) return started;
-  carryOut(fx);
   loop_.setTick(
       [this] { return deadline_; },
       [this](TimePoint) { step([](Registry& r, TimePoint now, Effects& f) { r.tick(now, f); }); });
@@ -124,8 +121,7 @@ void Server::restoreState() {
   const bool unchanged = registry_.with(
       [](auto& registry) { return registry->awaiting() || registry->version() == 0; });
   if (!unchanged) return writer_->writeAgain();
-  const auto kept = replaceFile(statePath(), formatState(opened_), Durability::durable, kPrivate);
-  if (!kept) log::error("{}", kept.error().message);
+  if (const auto written = writeOpened(); !written) log::error("{}", written.error().message);
 }
 
 std::optional<FilesSnapshot> Server::snapshot(std::uint64_t newerThan) {
@@ -142,37 +138,48 @@ std::optional<FilesSnapshot> Server::snapshot(std::uint64_t newerThan) {
 template <typename Event>
 void Server::step(Event&& event) {
   Effects fx;
-  std::uint64_t before = 0;
-  std::uint64_t after = 0;
   registry_.with([&](auto& registry) {
-    before = registry->version();
     event(*registry, Clock::now(), fx);
-    after = registry->version();
     deadline_ = registry->deadline();
   });
-  carryOut(fx);
-  if (after != before) writer_->wake();
+  if (const auto done = carryOutEffects(fx, *this); !done) log::error("{}", done.error().message);
 }
 
-void Server::carryOut(Effects& fx) {
-  for (auto& send : fx.sends) {
-    auto* connection = loop_.find(send.to);
-    if (connection == nullptr) continue;
-    dialBack_.remarkOn(*connection, send.reply);
-    connection->send(wire::encode(send.reply));
+// --- what the executor asks for ---
+
+// Before the sends: only at the start, before the loop runs, when opened_ is the state.
+Result<void> Server::persist(const Persist& persist) {
+  if (persist.durability == Persist::Durability::beforeSends) return writeOpened();
+  writer_->wake();
+  return {};
+}
+
+Result<void> Server::writeOpened() {
+  return replaceFile(statePath(), formatState(opened_), Durability::durable, kPrivate);
+}
+
+void Server::send(Send& send) {
+  auto* connection = loop_.find(send.to);
+  if (connection == nullptr) return;
+  dialBack_.remarkOn(*connection, send.reply);
+  connection->send(wire::encode(send.reply));
+}
+
+void Server::close(ConnectionId id) {
+  if (auto* connection = loop_.find(id)) {
+    connection->closeAfterFlush({ErrorCode::unavailable, "it is no member any more"});
   }
-  for (const auto id : fx.closes) {
-    if (auto* connection = loop_.find(id)) {
-      connection->closeAfterFlush({ErrorCode::unavailable, "it is no member any more"});
-    }
-  }
-  for (auto& probe : fx.probes) {
-    // If very many members are lost at once, further answers would come too late.
-    if (probe.optional && toProbe_.size() >= limits::kProbes) continue;
-    toProbe_.push_back(std::move(probe));
-  }
-  if (!toProbe_.empty()) probeMore();
-  for (const auto& notice : fx.notices) log::info("{}", notice);
+}
+
+void Server::probe(Probe& probe) {
+  // If very many members are lost at once, further answers would come too late.
+  if (probe.optional && toProbe_.size() >= limits::kProbes) return;
+  toProbe_.push_back(std::move(probe));
+  probeMore();
+}
+
+void Server::notice(const std::string& notice) {
+  log::info("{}", notice);
 }
 
 // --- connections ---

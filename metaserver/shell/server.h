@@ -19,6 +19,7 @@
 #include "common/net/event_loop.h"
 #include "common/net/handshake.h"
 #include "common/net/listener.h"
+#include "metaserver/core/executor.h"
 #include "metaserver/core/registry.h"
 #include "metaserver/shell/dial_back.h"
 #include "metaserver/shell/files_writer.h"
@@ -61,7 +62,17 @@ class Server final : public MetaserverService,
 
   template <typename Event>
   void step(Event&& event);
-  void carryOut(Effects& fx);
+
+  // --- what the executor asks for (metaserver/core/executor.h)
+  template <typename Host>
+  friend Result<void> metaserver::carryOutEffects(Effects& fx, Host& host);
+  Result<void> persist(const Persist& persist);
+  void send(Send& send);
+  void close(ConnectionId connection);
+  void probe(Probe& probe);
+  void notice(const std::string& notice);
+
+  Result<void> writeOpened();
   std::optional<FilesSnapshot> snapshot(std::uint64_t newerThan);
   ConnectionId newDialled() { return ConnectionId{++connections_ * 2 + 1}; }
   void probeMore();

@@ -143,9 +143,11 @@ std::vector<metaserver::Remembered> World::remembered() {
 void World::crashMetaserver() {
   if (!registry_) return;
   log("metaserver dies");
-  disk_.nextOrder = registry_->nextOrder();
-  disk_.network = registry_->network();
-  if (!registry_->awaiting()) disk_.members = remembered();
+  if (disk_.isOld) {
+    disk_.nextOrder = registry_->nextOrder();
+    disk_.network = registry_->network();
+    if (!registry_->awaiting()) disk_.members = remembered();
+  }
   registry_.reset();
   ++registryLife_;
   registryTick_ = kNever;
@@ -161,6 +163,7 @@ void World::restartMetaserver() {
   options.network = disk_.network;
   options.nextOrder = disk_.nextOrder;
   options.before = disk_.members;
+  disk_.isDurable = disk_.isOld = false;
   metaserver::Effects fx;
   registry_ = std::make_unique<metaserver::Registry>(options, now_, fx);
   carryOut(fx);

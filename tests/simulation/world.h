@@ -117,6 +117,7 @@ class World {
   friend class Desk;
   struct Node;
   struct Host;
+  struct RegistryHost;
   struct Pipe;
   struct Event {
     TimePoint at;
@@ -193,6 +194,8 @@ class World {
     wire::NetworkId network;
     JoinOrder nextOrder{1};
     std::vector<metaserver::Remembered> members;
+    bool isDurable = false;  // since the metaserver started
+    bool isOld = false;      // what is to be written behind
   };
   RegistryDisk disk_;
 

@@ -1,6 +1,7 @@
 // The part of World that calls the cores, and checks their invariants after each call.
 #include <algorithm>
 
+#include "metaserver/core/executor.h"
 #include "tests/simulation/world_parts.h"
 
 namespace espalier::simulation {
@@ -76,23 +77,38 @@ void World::tryAgain(Node& node) {
         [this, &node] { step(node, [&](peer::Effects& fx) { node.peer->connect(now_, fx); }); });
 }
 
-void World::carryOut(metaserver::Effects& fx) {
-  for (auto& send : fx.sends) {
-    if (const auto* admitted = std::get_if<wire::Admitted>(&send.reply)) {
-      checkPort(send.to, admitted->self);
-    }
-    transmit(kMetaserver, send.to, std::move(send.reply));
+// What the effects of the registry do in a World.
+struct World::RegistryHost {
+  World& world;
+
+  Result<void> persist(const metaserver::Persist& persist) {
+    const bool isBefore = persist.durability == metaserver::Persist::Durability::beforeSends;
+    (isBefore ? world.disk_.isDurable : world.disk_.isOld) = true;
+    return {};
   }
-  for (const auto connection : fx.closes) closeEnd(kMetaserver, connection);
-  for (const auto& probe : fx.probes) {
-    at(arrival(), [this, probe, life = registryLife_] {
-      if (registryLife_ != life) return;
-      const bool listening = listeners_.contains(probe.endpoint.port);
-      stepRegistry(
-          [&](metaserver::Effects& next) { registry_->probed(probe.id, listening, now_, next); });
+  void send(metaserver::Send& send) {
+    if (const auto* admitted = std::get_if<wire::Admitted>(&send.reply)) {
+      if (!world.disk_.isDurable) world.fail("a member was admitted before the state was durable");
+      world.checkPort(send.to, admitted->self);
+    }
+    world.transmit(kMetaserver, send.to, std::move(send.reply));
+  }
+  void close(ConnectionId connection) { world.closeEnd(kMetaserver, connection); }
+  void probe(const metaserver::Probe& probe) {
+    world.at(world.arrival(), [&world = world, probe, life = world.registryLife_] {
+      if (world.registryLife_ != life) return;
+      const bool listening = world.listeners_.contains(probe.endpoint.port);
+      world.stepRegistry([&](metaserver::Effects& fx) {
+        world.registry_->probed(probe.id, listening, world.now_, fx);
+      });
     });
   }
-  for (const auto& notice : fx.notices) log("metaserver: " + notice);
+  void notice(const std::string& notice) { world.log("metaserver: " + notice); }
+};
+
+void World::carryOut(metaserver::Effects& fx) {
+  RegistryHost host{*this};
+  if (const auto done = metaserver::carryOutEffects(fx, host); !done) fail(done.error().message);
 }
 
 void World::matchLocally(Node& node, const peer::MatchJob& job) {

@@ -110,6 +110,10 @@ FAULTS = {
         "A restarted metaserver waits without end for a peer that does not come back.",
         "awaitUntil_ = now + limits::kRejoinWait;",
         "awaitUntil_ = now + limits::kRejoinWait + 24h;"),
+    "admitted_before_durable": Fault(
+        "Members are admitted although the network's id is not on disk.",
+        "  fx.persists.push_back({Persist::Durability::beforeSends});\n",
+        ""),
     # --- peer/core/search_hits.cpp
     "hits_not_compared": Fault(
         "Hits that do not match the query are passed on and shown.",
