@@ -1,6 +1,5 @@
-// What a peer's cores ask the shell to do. They own no socket, thread, clock or random generator:
-// they are handed events and `now`, and append here what is to be carried out. Executor
-// (executor.h) carries it out, in the order of the fields.
+// What the cores of a peer ask the shell to do. A core is given events and `now`, and appends its
+// effects here. Executor (executor.h) carries them out in the order of the fields. Plain values.
 #pragma once
 
 #include <cstdint>
@@ -26,14 +25,14 @@ struct Send {
   Message message;
 };
 
-// Opens a connection and says Hello; what is sent to it meanwhile is kept.
+// Opens a connection and sends Hello. Messages that are sent before it is open are kept.
 struct Dial {
   ConnectionId connection;
   Endpoint to;
   wire::Purpose purpose;
 };
 
-// Closes once what was sent has left.
+// Closes the connection after all messages before it have been sent.
 struct Close {
   ConnectionId connection;
 };
@@ -59,7 +58,7 @@ struct Notice {
     root,         // this peer is the root now
     seenFrom,     // text: the host that the metaserver sees this peer come from
     unreachable,  // text: why the metaserver cannot connect to this peer
-    warning,      // somebody misbehaved, something was slowed down or left out
+    warning,      // another peer misbehaved, or something was slowed down or left out
   };
   Kind kind;
   std::string text;
@@ -73,7 +72,7 @@ struct Effects {
   std::vector<MatchJob> jobs;
   std::vector<SearchUpdate> searchUpdates;
   std::vector<PushJob> pushJobs;
-  std::set<PushId> pushChanges;  // their ledgers say something new
+  std::set<PushId> pushChanges;  // pushes whose ledger or end has changed
   std::vector<Notice> notices;
 
   void send(ConnectionId link, wire::LinkMessage message) {

@@ -1,28 +1,28 @@
-// Carries the effects of a Peer out, in one order, wherever it runs: the shell has sockets behind
-// it (Network), the simulation its virtual network (World). Both use this template, so that the
-// order of effects and the back pressure are simulated as they are.
+// Carries out the effects of a Peer, in a fixed order. The shell uses it with sockets (Network),
+// the simulation with a virtual network (World). So the simulation tests the real order of effects
+// and the real back pressure.
 //
 //   listens, dials, sends, closes, [flush] jobs, search updates, push jobs, push changes, notices
 //
-// Messages are flushed before the first job: a query is on its way before this peer's own share is
-// looked at. Notices come last, so that whoever reads them finds everything else done.
+// Messages are flushed before the first job, so a query is on its way before this peer matches it
+// against its share. Notices come last, so a reader of a notice finds all other effects done.
 //
-// A send that fills a queue slows the other links down (back_pressure.h); the host says with
-// drained() and closed() what became of the queue.
+// If a send fills a queue, the other links are paused (back_pressure.h). The host reports with
+// drained() and closed() when the queue is short again or gone.
 //
-// What a host does (all of it without waiting, and without an event for the core before carryOut()
-// has returned):
+// The functions of a host. None of them blocks, and none passes an event to the core before
+// carryOut() has returned.
 //
 //   void listen(const Endpoint&);     void dial(const Dial&);        void close(ConnectionId);
 //   bool send(const Send&);           true: the connection's queue is full
-//   void flush();                     sends what is queued as far as it can
+//   void flush();                     sends as much of the queues as it can
 //   void match(const MatchJob&);      void searched(SearchUpdate&);
 //   void pushJob(PushJob&);           void pushChanged(const PushId&);
 //   void notice(const Notice&);
 //   void pauseLinks(ConnectionId);    reads no link but that one
 //   void resumeLinks();               reads all of them
 //
-// Not thread-safe: on the thread of the core.
+// Not thread-safe; runs on the thread of the core.
 #pragma once
 
 #include "peer/core/back_pressure.h"
