@@ -56,15 +56,15 @@ Result<Arguments> readArguments(const Command& command, const std::vector<std::s
         value += " " + words[++i];
       }
     } else {
-      return usageError(command, fmt::format("{} wants a {}", name, flag->valueName));
+      return usageError(command, fmt::format("{} needs a {}", name, flag->valueName));
     }
     arguments.flags[name] = value;
   }
   if (arguments.values.size() < command.minValues) {
-    return usageError(command, arguments.values.empty() ? "what?" : "something is missing");
+    return usageError(command, "an argument is missing");
   }
   if (arguments.values.size() > command.maxValues) {
-    return usageError(command, fmt::format("\"{}\" is one too many",
+    return usageError(command, fmt::format("unexpected argument \"{}\"",
                                            escaped(arguments.values[command.maxValues])));
   }
   return arguments;

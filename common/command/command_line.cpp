@@ -79,7 +79,7 @@ class ArgumentReader {
       value = argument.substr(equals + 1);
     } else if (isConfig || !option->valueName.empty()) {
       if (i + 1 == arguments.size()) {
-        return Error{ErrorCode::usage, fmt::format("{} wants a value: {} {}", flag, flag,
+        return Error{ErrorCode::usage, fmt::format("{} needs a value: {} {}", flag, flag,
                                                    isConfig ? "FILE" : option->valueName)};
       }
       value = arguments[++i];
@@ -112,12 +112,12 @@ class ArgumentReader {
   Result<void> takePositional(const std::string& argument) {
     if (!program_.positional) {
       return Error{ErrorCode::usage,
-                   fmt::format("\"{}\" is not expected: {} takes only options, see --help",
+                   fmt::format("unexpected argument \"{}\": {} takes only options, see --help",
                                escaped(argument), program_.name)};
     }
     if (line_.positional) {
       return Error{ErrorCode::usage,
-                   fmt::format("\"{}\" is one too many: {} takes one {}, see --help",
+                   fmt::format("unexpected argument \"{}\": {} takes one {}, see --help",
                                escaped(argument), program_.name, program_.positional->name)};
     }
     line_.positional = argument;

@@ -45,8 +45,8 @@ Result<std::string> quoted(std::string_view text) {
       ++i;
       if (text[i] != '"' && text[i] != '\\') {
         const std::string escape(1, text[i]);
-        return mistake(fmt::format("\\{} in quotes stands for nothing: only \\\" and \\\\ do",
-                                   escaped(escape)));
+        return mistake(
+            fmt::format("\\{} is no escape in quotes: only \\\" and \\\\ are", escaped(escape)));
       }
     }
     value += text[i];

@@ -91,7 +91,7 @@ Dispatcher::Dispatcher(std::vector<Command> commands, Names names)
   Command command;
   command.name = "help";
   command.usage = "help [COMMAND]";
-  command.summary = "what can be done, or how one command works";
+  command.summary = "list the commands, or explain one of them";
   command.maxValues = 1;
   command.kinds = {Kind::command};
   command.handler = [this](const Arguments& arguments, Context&) { return help(arguments); };
@@ -127,8 +127,9 @@ Outcome Dispatcher::help(const Arguments& arguments) const {
   const Command* command = find(arguments.values[0]);
   if (command == nullptr) {
     return Outcome::failed(
-        "help", {ErrorCode::usage, fmt::format("there is no command \"{}\": help lists them",
-                                               escaped(arguments.values[0]))});
+        "help",
+        {ErrorCode::usage, fmt::format("there is no command \"{}\": `help` lists the commands",
+                                       escaped(arguments.values[0]))});
   }
   help.commands.push_back(entryOf(*command, true));
   return Outcome::done("help", std::move(help));
@@ -141,9 +142,9 @@ Outcome Dispatcher::run(const Request& request, Context& context) const {
   if (command == nullptr) {
     const auto meant = nearest(name, commandNames());
     return Outcome::failed(
-        name, {ErrorCode::usage,
-               fmt::format("there is no command \"{}\": {}", escaped(name),
-                           meant.empty() ? "help lists them" : "did you mean " + meant + "?")});
+        name, {ErrorCode::usage, fmt::format("there is no command \"{}\": {}", escaped(name),
+                                             meant.empty() ? "`help` lists the commands"
+                                                           : "did you mean " + meant + "?")});
   }
   auto arguments = readArguments(*command, request.words);
   if (!arguments) return Outcome::failed(command->name, arguments.error());

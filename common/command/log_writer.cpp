@@ -44,7 +44,7 @@ void LogWriter::queue(std::string_view line) {
   const std::lock_guard lock(mutex_);
   if (lines_.size() >= limits::kNoticesQueued) {
     ++lost_;
-    log::addLost(1, "nobody took them in time");
+    log::addLost(1, "its output did not take them in time");
     return;
   }
   lines_.emplace_back(line);
@@ -81,7 +81,7 @@ void LogWriter::tellLost() {
                                   counted(std::exchange(unwritten_, 0), "line"), why_));
   }
   if (lines_.empty() && lost_ > 0) {
-    lines_.push_back(fmt::format("… and {} that nobody took in time\n",
+    lines_.push_back(fmt::format("… and {} that the output did not take in time\n",
                                  counted(std::exchange(lost_, 0), "line")));
   }
 }

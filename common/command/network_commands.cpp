@@ -93,7 +93,7 @@ std::string textOf(const Healing& healing) {
     text += each.to.empty() ? fmt::format("{} would become the root\n", id)
                             : fmt::format("{} would attach to {}\n", id, escaped(each.to.text()));
   }
-  if (text.empty()) text = "nobody would have to attach anew\n";
+  if (text.empty()) text = "no peer would have to attach again\n";
   return text + fmt::format("the network without {}:\n", escaped(healing.killed.text())) +
          peersText(healing.plan.after) + asOfText(healing.plan.asOf);
 }
@@ -109,7 +109,7 @@ Outcome whatIf(NetworkService& service, const Arguments& arguments, const Contex
   if (arguments.values[0] != "kill") {
     return Outcome::failed(
         "whatif",
-        {ErrorCode::usage, fmt::format("whatif: \"{}\" is not foreseen; usage: whatif kill ID",
+        {ErrorCode::usage, fmt::format("whatif: unknown event \"{}\"; usage: whatif kill ID",
                                        escaped(arguments.values[0]))});
   }
   const auto id = PeerId::parse(arguments.values[1]);
@@ -142,7 +142,7 @@ std::vector<std::string> logLostRow(const log::Lost& lost) {
 Command topoCommand(NetworkService& service) {
   Command command{.name = "topo",
                   .usage = "topo [--dot]",
-                  .summary = "the network: a line a peer, with its links",
+                  .summary = "show the network: one line for each peer, with its links",
                   .details =
                       "As in topo.txt: peers in order of joining, links in order of linking.\n"
                       "--dot prints it for Graphviz: topo --dot | dot -Tsvg > network.svg",
@@ -154,14 +154,13 @@ Command topoCommand(NetworkService& service) {
 }
 
 Command whatIfCommand(NetworkService& service) {
-  Command command{
-      .name = "whatif",
-      .usage = "whatif kill ID",
-      .summary = "the network after that peer's death, and who would attach where",
-      .details = "Nobody is harmed: it prints the very plan that the peers would follow.",
-      .minValues = 2,
-      .maxValues = 2,
-      .kinds = {Kind::text, Kind::peer}};
+  Command command{.name = "whatif",
+                  .usage = "whatif kill ID",
+                  .summary = "show how the network would repair itself if a peer died",
+                  .details = "Prints the plan that the peers would follow, and changes nothing.",
+                  .minValues = 2,
+                  .maxValues = 2,
+                  .kinds = {Kind::text, Kind::peer}};
   command.handler = [&service](const Arguments& arguments, Context& context) {
     return whatIf(service, arguments, context);
   };

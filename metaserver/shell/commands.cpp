@@ -44,8 +44,8 @@ void addMembers(Json& data, const StatusOutcome& outcome) {
 std::string textOf(const StatusOutcome& outcome) {
   const Status& status = outcome.status;
   std::string peers = counted(status.members, "peer");
-  if (status.reserved > 0) peers += fmt::format(", {} on their way", status.reserved);
-  if (status.awaited > 0) peers += fmt::format(", {} awaited back", status.awaited);
+  if (status.reserved > 0) peers += fmt::format(", {} attaching", status.reserved);
+  if (status.awaited > 0) peers += fmt::format(", {} expected back", status.awaited);
   std::vector<std::vector<std::string>> rows = {
       {"metaserver", status.endpoint.text()},
       {"network", fmt::format("{} in {}", peers, status.topoFile)},
@@ -58,7 +58,9 @@ std::string textOf(const StatusOutcome& outcome) {
 }
 
 Command statusCommand(MetaserverService& service) {
-  Command command{.name = "status", .usage = "status", .summary = "what is going on"};
+  Command command{.name = "status",
+                  .usage = "status",
+                  .summary = "show the state of this metaserver: peers, placement"};
   command.handler = [&service](const Arguments&, Context&) {
     auto status = service.status();
     if (!status) return Outcome::failed("status", status.error());

@@ -17,7 +17,7 @@ constexpr std::array kSentences{
     "it",
     "not shared, because it cannot be read",
     "not shared: there are too many",
-    "not shared until it rests, because it changes all the time",
+    "not shared yet, because it changes all the time",
 };
 
 std::string exampleOf(const std::set<std::string>& names) {

@@ -56,8 +56,8 @@ void Rechecker::onResult(const HashJobPointer& job) {
     queue_.look(job->name);
   } else if (job->root != entry->root) {
     notify_({log::Level::warning, escaped(job->name) +
-                                      ": its content is not what it was, though nothing says that "
-                                      "it was changed: it is shared as it is now"});
+                                      ": its content is not what it was, although its size and "
+                                      "times did not change: it is shared as it is now"});
     files_.accept(job->name, job->folderIndex, job->stat, job->root);
   }
 }

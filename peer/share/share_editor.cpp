@@ -55,7 +55,7 @@ void ShareEditor::load() {
   openFolder({"", fs::absolute(root_).lexically_normal(), false});
   if (const auto loaded = parts_.rules.load(); !loaded) {
     parts_.notify({log::Level::warning,
-                   loaded.error().message + ": what was shared or unshared by hand is forgotten"});
+                   loaded.error().message + ": the changes of `share` and `unshare` are lost"});
     return;
   }
   for (const auto& text : parts_.rules.list().shared) {
@@ -111,9 +111,9 @@ Result<void> ShareEditor::add(const fs::path& path, const std::string& name) {
     // What was unshared may be shared again while it is absent.
     if (!unsharedItself) return systemError("cannot share " + shown, errno);
   } else if (S_ISLNK(status.st_mode)) {
-    return refusal(shown + " is a symbolic link: share what it leads to");
+    return refusal(shown + " is a symbolic link: share its target");
   } else if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
-    return refusal(shown + " is no file and no folder");
+    return refusal(shown + " is neither a file nor a folder");
   } else if (names.empty() ? isInStateFolder(real.string()) : isStateFolder(real.string())) {
     return refusal(shown + " is the state of a peer or metaserver, and never shared");
   }

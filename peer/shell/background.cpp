@@ -22,7 +22,8 @@ Result<void> Background::start(const std::string& line, command::Context context
   const std::lock_guard lock(mutex_);
   jobs_.remove_if([](const Job& job) { return job.ended; });
   if (jobs_.size() >= limits::kBackgroundCommands) {
-    return Error{ErrorCode::timeout, "too many commands are under way: wait for one, or cancel it"};
+    return Error{ErrorCode::timeout,
+                 "too many commands run in the background: wait until one ends, or cancel one"};
   }
   Job& job = jobs_.emplace_back();
   const auto run = [this, &job, line, context = std::move(context)](std::stop_token stop) mutable {

@@ -90,7 +90,7 @@ Command getCommand(const Getter& get) {
           "64 hexadecimal digits; with a slash at its end, a folder: everything below it.\n"
           "Files go to the downloads folder, or to PATH, a file or a folder. A name that begins\n"
           "with a dot is saved only if you typed it, or with -o.\n"
-          "--force overwrites a file that differs; -v shows what each source gives.",
+          "--force overwrites a file that differs; -v shows the rate of each source.",
       .flags = {{"-o", "PATH", Kind::localPath}, {"--force"}, {"-v"}},
       .minValues = 1,
       .maxValues = limits::kCommandWords,
@@ -103,7 +103,7 @@ Command getCommand(const Getter& get) {
 }
 
 Command twoCommand(StatusService& service, const Getter& get) {
-  Command command{.name = "2", .usage = "2", .summary = "asks for a file name, then does as get"};
+  Command command{.name = "2", .usage = "2", .summary = "ask for a file name, then get that file"};
   command.handler = [&service, get](const Arguments&, Context& context) {
     return two(service, *get, context);
   };
@@ -114,13 +114,13 @@ Command findCommand(SearchService& searches, ShareService& share) {
   Command command{
       .name = "find",
       .usage = "find PATTERN",
-      .summary = "who has what: name, size, holders, root",
+      .summary = "search all peers for files: name, size, holders, root",
       .details =
-          "A pattern without any of *?[ is looked for anywhere in the name, any case; several\n"
-          "words in quotes each of them. With them it is a name that is exactly so, else a glob "
-          "on\n"
-          "the whole name, which minds the case. 64 hexadecimal digits are a name that is exactly\n"
-          "so, else a file root. The last line says how complete the answer is.",
+          "Without *, ? and [ a PATTERN matches any part of a name, in upper or lower case; of\n"
+          "several words in quotes each must match. With them it is an exact name, else a glob "
+          "for\n"
+          "the whole name, case-sensitive. 64 hexadecimal digits are an exact name, else a file\n"
+          "root. The last line says how complete the answer is.",
       .minValues = 1,
       .maxValues = 1,
       .kinds = {Kind::sharedName}};

@@ -215,14 +215,14 @@ Result<Matches> FileSearch::completed(Matches matches) const {
     std::erase_if(files, [&](const auto& f) { return !pattern->matches(f.name, f.root); });
     // A list that is too long is left out; the lists of other holders still count.
     if (table.size() + files.size() > limits::kManyFiles) {
-      matches.unlisted.push_back(fmt::format("{}: more than {} files, which is what one get takes",
-                                             who, limits::kManyFiles));
+      matches.unlisted.push_back(
+          fmt::format("{}: more than {} files, the most for one get", who, limits::kManyFiles));
       continue;
     }
     for (const auto& file : files) table.add(file.name, file.sizeBytes, file.root, holder);
     if (listed->more > 0) {
       matches.unlisted.push_back(fmt::format(
-          "{}: its list is longer than the {} files that one takes", who, limits::kListFiles));
+          "{}: its list has more than {} files, the most that is read", who, limits::kListFiles));
     } else {
       result.moreHits -= std::min(result.moreHits, more);
     }

@@ -101,7 +101,7 @@ std::string textOf(const FindOutcome& outcome) {
   std::string text = table(rows, {Align::left, Align::right, Align::left});
   text += fmt::format("{}, {}\n", counted(rows.size(), "file"), coverage(result));
   if (result.moreHits > 0) {
-    text += fmt::format("{} more are there: a narrower pattern shows them\n", result.moreHits);
+    text += fmt::format("{} more match: a narrower pattern shows them\n", result.moreHits);
   }
   return text;
 }

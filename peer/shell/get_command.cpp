@@ -141,7 +141,7 @@ Result<std::string> GetCommand::nameOf(const std::string& root, const std::vecto
   const auto names = plainNames(files);
   if (names.empty()) {
     return Error{ErrorCode::failed,
-                 root + ": no holder has a name for it that can be used: -o PATH gives one"};
+                 root + ": no holder has a usable name for it: -o PATH gives one"};
   }
   if (names.size() == 1 || !run.context.ask) return names.front();
   const auto which = askWhich(whichName(root, names), names.size(), root, run.context);
@@ -179,9 +179,8 @@ void GetCommand::fetchAll(const std::string& name, Run& run) const {
     for (auto& file : found) byName[file.name].push_back(std::move(file));
   }
   if (byName.size() > 1 && run.output && !run.outputIsFolder) {
-    return run.fail(
-        name, {ErrorCode::usage, fmt::format("{} stands for {} files: -o must be a folder then",
-                                             escaped(name), byName.size())});
+    return run.fail(name, {ErrorCode::usage, fmt::format("{} matches {} files: -o must be a folder",
+                                                         escaped(name), byName.size())});
   }
   std::vector<DownloadRequest> requests;
   for (auto& [fileName, files] : byName) {
@@ -232,7 +231,7 @@ Outcome GetCommand::run(const std::vector<std::string>& names,
       return Outcome::failed(
           "get",
           {ErrorCode::usage,
-           fmt::format("get: {} is no folder, where several files could go", escaped(*output))});
+           fmt::format("get: {} is not a folder, but there are several files", escaped(*output))});
     }
   }
   if (const auto waited = awaitTotal(context); !waited) {

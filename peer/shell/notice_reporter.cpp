@@ -38,7 +38,7 @@ void NoticeReporter::report(const Notice& notice) {
     case Kind::mismatch:
       return joinFailed(End::failed,
                         {ErrorCode::protocol,
-                         fmt::format("what answers at {} is no metaserver of this version: {}",
+                         fmt::format("the program at {} is not a metaserver of this version: {}",
                                      metaserver_.text(), escaped(notice.text))});
     case Kind::metaserverLost:
       return lost(notice.text);
@@ -61,9 +61,9 @@ void NoticeReporter::report(const Notice& notice) {
       return compareSource(notice.text);
     case Kind::unreachable:
       return log::warning(
-          "the metaserver cannot connect to this peer ({}): nor may the "
-          "others, who will then fetch nothing from it; let connections in, "
-          "or announce another address with --advertise",
+          "the metaserver cannot connect to this peer ({}); peers that cannot connect either fetch "
+          "nothing from it: allow incoming connections, or announce another address with "
+          "--advertise",
           escaped(notice.text));
     case Kind::warning:
       return log::warning("{}", notice.text);
@@ -96,8 +96,9 @@ void NoticeReporter::compareSource(const std::string& source) {
     if (target && std::any_of(target->addresses.begin(), target->addresses.end(), is)) return;
     const std::string why = target ? "" : fmt::format(" ({})", target.error().message);
     log::warning(
-        "this peer announces itself at {}{}, but the metaserver sees it come from {}: "
-        "where others cannot connect to {}, give another --advertise, or none",
+        "this peer announces itself at {}{}, but the metaserver sees its connection come from "
+        "{}: "
+        "if others cannot connect to {}, change --advertise, or leave it out",
         escaped(announced.host), why, source, escaped(announced.host));
   };
   network_.lookUp(announced, net::NamedBy::user, compare);

@@ -12,9 +12,9 @@ using command::Option;
 using command::Store;
 
 constexpr const char* kExamples =
-    "  peer                                   asks what to do, as whom to join\n"
+    "  peer                                   asks what to do, and for an id to join under\n"
     "  peer --id s2                           joins at once as s2, shares ./s2, shows a prompt\n"
-    "  peer --id s2 -e 'get f3.txt'           fetches a file, also through the s2 that runs\n"
+    "  peer --id s2 -e 'get f3.txt'           fetches a file, in the running s2 if it runs\n"
     "  peer --id s2 --json -e 'find *.txt'    the same for scripts: one JSON object a line\n"
     "  peer --id s2 --headless                serves without a prompt until SIGTERM\n"
     "  peer 5                                 own downloads wait until 5 peers have joined\n"
@@ -96,32 +96,31 @@ Store storeSenders(PushPolicy& target) {
 std::vector<Option> optionTable(PeerOptions& o) {
   using namespace command;
   return {
-      {"metaserver", "HOST:PORT", "127.0.0.1:5000", "who admits peers to the network",
+      {"metaserver", "HOST:PORT", "127.0.0.1:5000", "the metaserver whose network it joins",
        storeEndpoint(o.metaserver)},
-      {"id", "ID", "", "this peer's name in the network; without it, it is asked for",
+      {"id", "ID", "", "this peer's name in the network; without it, the dialogue asks",
        storePeerId(o.id)},
-      {"share", "DIR", "./ID", "what others can fetch; made if it is not there",
+      {"share", "DIR", "./ID", "the folder to share; made if it does not exist",
        storeText(o.given.share, limits::kPathBytes), false, true},
-      {"share-hidden", "", "", "also what begins with a dot, without `share` of its name",
-       storeYes(o.shareHidden)},
+      {"share-hidden", "", "", "also share names that begin with a dot", storeYes(o.shareHidden)},
       {"downloads", "DIR", "the share", "where fetched files go",
        storeText(o.given.downloads, limits::kPathBytes), false, true},
-      {"join-word", "WORD", "P2P", "the word that the metaserver wants to hear", storeJoinWord(o)},
+      {"join-word", "WORD", "P2P", "the join word of the metaserver", storeJoinWord(o)},
       {"listen", "HOST[:PORT]", "127.0.0.1", "where to listen; the metaserver assigns the port",
        storeParsed(o.listen, [](auto value) { return parseHost(value, true); })},
-      {"advertise", "HOST", "as --listen", "the address that others reach this peer by",
+      {"advertise", "HOST", "as --listen", "the address at which others reach this peer",
        storeParsed(o.advertise, parseAdvertised)},
       {"state", "DIR", "SHARE/.espalier", "its key, index and incomplete downloads",
        storeText(o.given.state, limits::kPathBytes), false, true},
       {"accept-push", "all|IDs|none", "none",
-       "from whom pushed files are taken; ids with commas between", storeSenders(o.acceptPush)},
-      {"accept-push-limit", "SIZE", "10G", "the most that one push may bring: 500, 20K, 10M, 4G",
+       "peers whose pushes are accepted; ids separated by commas", storeSenders(o.acceptPush)},
+      {"accept-push-limit", "SIZE", "10G", "the most bytes of one push: 500, 20K, 10M, 4G",
        storeParsed(o.acceptPush.limitBytes, parsePushLimit)},
       {"upload-rate", "RATE", "none", "bytes a second of all uploads together: 500K, 10M, none",
        storeParsed(o.rates.upload, parseRate)},
-      {"download-rate", "RATE", "none", "the same of all downloads",
+      {"download-rate", "RATE", "none", "the same for all downloads",
        storeParsed(o.rates.download, parseRate)},
-      {"e", "COMMAND", "", "run it and exit; may be repeated; see the command help",
+      {"e", "COMMAND", "", "run COMMAND and exit; may be repeated; -e help lists them",
        storeAll(o.commands), true},
       {"headless", "", "", "no prompt: serve until SIGTERM", storeYes(o.headless)},
       {"json", "", "", "one JSON object a line for every command", storeYes(o.json)},
@@ -174,7 +173,7 @@ Result<command::Parsed> parsePeerOptions(const std::vector<std::string>& argumen
                         : !terminal                 ? "without a terminal, peer"
                                                     : nullptr;
     if (wants != nullptr) {
-      return Error{ErrorCode::usage, fmt::format("{} wants --id ID", wants)};
+      return Error{ErrorCode::usage, fmt::format("{} needs --id ID", wants)};
     }
   } else {
     options.chooseId(PeerId(options.id));

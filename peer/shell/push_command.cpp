@@ -47,7 +47,7 @@ std::optional<Error> errorOf(const PushReport& report) {
                  report.goesOn ? "interrupted; the push goes on: another peer has everything"
                                : "interrupted; the push is cancelled"};
   }
-  if (report.peers.empty()) return Error{ErrorCode::failed, "nobody else is in the network"};
+  if (report.peers.empty()) return Error{ErrorCode::failed, "no other peer is in the network"};
   const bool all = verifiedCount(report) == report.peers.size();
   if (!all || report.others != 0u) return Error{ErrorCode::partial, pushSummary(report)};
   return std::nullopt;
@@ -56,7 +56,8 @@ std::optional<Error> errorOf(const PushReport& report) {
 Outcome push(PushService& service, const Arguments& arguments, Context& context) {
   if (arguments.values.empty() && arguments.flags.empty()) return known(service, context);
   if (arguments.values.empty()) {
-    return Outcome::failed("push", {ErrorCode::usage, "push what? PATHs come first, then --to"});
+    return Outcome::failed(
+        "push", {ErrorCode::usage, "push: an argument is missing: PATHs come before --to"});
   }
   auto to = targets(arguments);
   if (!to) return Outcome::failed("push", {ErrorCode::usage, to.error().message});
@@ -88,16 +89,16 @@ Command pushCommand(PushService& service) {
   Command command;
   command.name = "push";
   command.usage = "push [PATH…] [--to ID…] [--wait]";
-  command.summary = "hand files to every peer, and see who has them verified";
+  command.summary = "send files to every peer, and show which peers have verified copies";
   command.details =
       "PATH is a file or a folder, else the name of one as `list` shows it, or a glob of such\n"
       "names.\n"
-      "Each peer that takes pushes (peer --accept-push) gets the files, with their folders, in "
-      "its\n"
-      "downloads folder, and hands them on while it receives. Ends when all have them, declined,\n"
-      "failed or are out of reach: exit code 3 if anybody lacks them. --to ID ID: only these.\n"
-      "--wait waits for those out of reach, too. Ctrl-C cancels it, unless another peer has\n"
-      "everything by then. Without a PATH: the pushes that this peer knows of.";
+      "Each peer that accepts pushes (peer --accept-push) receives the files, with their\n"
+      "folders, in its downloads folder, and forwards them meanwhile. The command ends when\n"
+      "every peer has the files, declined, failed or is out of reach; the exit code is 3 if any\n"
+      "peer lacks them. --to ID ID: only to these peers. --wait also waits for peers out of\n"
+      "reach. Ctrl-C cancels the push, unless another peer has everything by then.\n"
+      "Without a PATH: shows the pushes that this peer knows of.";
   command.flags = {{"--to", "ID…", Kind::peer, true}, {"--wait", "", Kind::none}};
   command.maxValues = limits::kCommandWords;
   command.kinds = {Kind::localPath};

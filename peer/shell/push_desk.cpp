@@ -65,13 +65,13 @@ void PushDesk::receive(const PushReceive& job) {
     });
   };
   events.completed = [this, id, sender = job.sender, what = described(job.files)] {
-    log::info("{} from {} is here, verified", what, sender.text());
+    log::info("received {} from {}, verified", what, sender.text());
     ended(id);
     network_.post(
         [id](Peer& peer, TimePoint now, Effects& fx) { peer.pushCompleted(id, now, fx); });
   };
   const auto failed = [this, id, sender = job.sender](const Error& why) {
-    log::warning("what {} pushes is not taken: {}", sender.text(), why.message);
+    log::warning("the push from {} failed here: {}", sender.text(), why.message);
     ended(id);
     network_.post([id, reason = why.message](Peer& peer, TimePoint now, Effects& fx) {
       peer.pushFailed(id, reason, now, fx);

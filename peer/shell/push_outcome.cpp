@@ -141,9 +141,9 @@ std::string pushSummary(const PushReport& report) {
     text += fmt::format("; {} {}", command::listed(names), pushStateName(state));
   }
   if (!report.others) {
-    text += "; who else is in the network is not known: the metaserver is out of reach";
+    text += "; other members are not known: the metaserver is out of reach";
   } else if (*report.others > 0) {
-    text += fmt::format("; nothing is known of {}", counted(*report.others, "other peer"));
+    text += fmt::format("; no report yet from {}", counted(*report.others, "other peer"));
   }
   return text;
 }

@@ -67,7 +67,7 @@ Outcome list(ShareService& service, const Arguments& arguments, Context& context
   std::optional<Error> lack;
   if (report->more > 0) {
     lack = {ErrorCode::partial,
-            fmt::format("{} shares more than the {} that a list takes",
+            fmt::format("{} shares more files than the {} that a list has",
                         escaped(report->peer.text()), counted(report->files.size(), "file"))};
   }
   auto outcome = Outcome::done("list", ListOutcome{*std::move(report)});
@@ -135,7 +135,7 @@ Command changeCommand(ShareService& service, bool adds, std::string summary, std
 Command listCommand(ShareService& service) {
   Command command{.name = "list",
                   .usage = "list [PEER]",
-                  .summary = "what this peer, or that one, shares",
+                  .summary = "list the files that this peer, or PEER, shares",
                   .maxValues = 1,
                   .kinds = {Kind::peer}};
   command.handler = [&service](const Arguments& arguments, Context& context) {
@@ -145,17 +145,18 @@ Command listCommand(ShareService& service) {
 }
 
 Command shareCommand(ShareService& service) {
-  return changeCommand(service, true, "add a file or a folder to what is shared",
-                       "PATH is a path, or a name as `list` shows it that was unshared.\n"
-                       "What begins with a dot is shared only if it is named so, or with\n"
-                       "--share-hidden; so are all that is below it and has no such name.");
+  return changeCommand(service, true, "share a file or a folder",
+                       "PATH is a path, or a name that was unshared, as `list` showed it.\n"
+                       "A file or a folder whose name begins with a dot is shared only if PATH\n"
+                       "names it, or with --share-hidden. What lies below it is shared as\n"
+                       "elsewhere: names that begin with a dot are left out.");
 }
 
 Command unshareCommand(ShareService& service) {
-  return changeCommand(service, false, "take a file or a folder from what is shared",
-                       "PATH is a path, or a name as `list` shows it. After it nothing at\n"
-                       "or below PATH is shared, whatever else was shared above or below,\n"
-                       "until that very PATH is shared again.");
+  return changeCommand(service, false, "stop sharing a file or a folder",
+                       "PATH is a path, or a name as `list` shows it. Nothing at or below\n"
+                       "PATH is shared any more, whatever was shared above or below it,\n"
+                       "until that same PATH is shared again.");
 }
 
 }  // namespace espalier::peer::shell

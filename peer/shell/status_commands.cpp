@@ -110,7 +110,8 @@ std::string textOf(const StatusOutcome& outcome) {
 }  // namespace
 
 Command peersCommand(TopologyService& service) {
-  Command command{.name = "peers", .usage = "peers", .summary = "who is linked with this peer"};
+  Command command{
+      .name = "peers", .usage = "peers", .summary = "list the peers that this peer is linked to"};
   command.handler = [&service](const Arguments&, Context&) {
     auto links = service.links();
     if (!links) return Outcome::failed("peers", links.error());
@@ -120,7 +121,9 @@ Command peersCommand(TopologyService& service) {
 }
 
 Command statusCommand(StatusService& service) {
-  Command command{.name = "status", .usage = "status", .summary = "what is going on"};
+  Command command{.name = "status",
+                  .usage = "status",
+                  .summary = "show the state of this peer: links, share, transfers"};
   command.handler = [&service](const Arguments&, Context&) {
     auto status = service.status();
     if (!status) return Outcome::failed("status", status.error());

@@ -73,9 +73,9 @@ Result<std::vector<std::uint64_t>> numbersOf(const std::vector<std::string>& wor
     std::uint64_t number = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
     if (error != std::errc() || end != word.data() + word.size()) {
-      return Error{
-          ErrorCode::usage,
-          fmt::format("\"{}\" is no download's number: `status` shows them", escaped(word))};
+      return Error{ErrorCode::usage,
+                   fmt::format("\"{}\" is not the number of a download: `status` shows the numbers",
+                               escaped(word))};
     }
     numbers.push_back(number);
   }
@@ -89,8 +89,8 @@ Command controlCommand(TransferService& service, TransferControl what, std::stri
                   .usage = name + (named ? " NUMBER…" : " [NUMBER…]"),
                   .summary = std::move(summary),
                   .details =
-                      "`status` shows the numbers of downloads. What came is kept: `get`\n"
-                      "goes on from there.",
+                      "`status` shows the numbers of downloads. What was received is kept:\n"
+                      "a later `get` continues from there.",
                   .minValues = named ? 1u : 0u,
                   .maxValues = limits::kCommandWords};
   command.handler = [&service, what, name](const Arguments& arguments, Context&) {
@@ -129,7 +129,7 @@ Outcome limit(TransferService& service, const std::vector<std::string>& words) {
     const bool known = words[i] == "upload" || words[i] == "download";
     if (!known || i + 1 == words.size()) {
       return Outcome::failed("limit",
-                             {ErrorCode::usage, "limit upload RATE, limit download RATE, or both"});
+                             {ErrorCode::usage, "limit: give upload RATE, download RATE, or both"});
     }
     const auto rate = parseRate(words[i + 1]);
     if (!rate) return Outcome::failed("limit", rate.error());
@@ -141,10 +141,10 @@ Outcome limit(TransferService& service, const std::vector<std::string>& words) {
 Command limitCommand(TransferService& service) {
   Command command{.name = "limit",
                   .usage = "limit [upload RATE] [download RATE]",
-                  .summary = "how fast this peer sends and receives",
+                  .summary = "show or set the rates at which this peer sends and receives",
                   .details =
                       "RATE is in bytes a second, of all transfers together: 500K, 10M, or\n"
-                      "none. Without arguments it shows what holds.",
+                      "none. Without arguments it shows the current limits.",
                   .maxValues = 4};
   command.handler = [&service](const Arguments& arguments, Context&) {
     return limit(service, arguments.values);
@@ -176,9 +176,10 @@ Context reporting(Context context, std::string command, bool eachSource) {
 }
 
 std::vector<Command> transferCommands(TransferService& service) {
-  return {controlCommand(service, TransferControl::pause, "hold downloads up, or all of them"),
-          controlCommand(service, TransferControl::resume, "let them go on"),
-          controlCommand(service, TransferControl::cancel, "end downloads"), limitCommand(service)};
+  return {
+      controlCommand(service, TransferControl::pause, "pause downloads, or all of them"),
+      controlCommand(service, TransferControl::resume, "resume paused downloads, or all of them"),
+      controlCommand(service, TransferControl::cancel, "cancel downloads"), limitCommand(service)};
 }
 
 }  // namespace espalier::peer::shell

@@ -72,7 +72,7 @@ def _(network):
     assert [(each["why"], each["count"]) for each in told[0]["notShared"]] == [("is a named pipe", 1)], told
     os.mkfifo(network.folder / "s1/fifo")
     (network.folder / "s1/link").symlink_to("own.txt")
-    for name, why in (("s1/fifo", "is no file and no folder"), ("s1/link", "symbolic link")):
+    for name, why in (("s1/fifo", "is neither a file nor a folder"), ("s1/link", "symbolic link")):
         code, out, log = network.command("s1", f"share {network.folder}/{name}")
         assert code == 1 and why in log and not out, (code, out, log)
 

@@ -204,7 +204,7 @@ def _(network):
     code, told = network.json("s1", "push out/nothing.bin")
     assert code == 74 and "cannot push" in told[0]["error"]["message"], told
     code, told = pushed(network, "s1", "out/news.bin")
-    assert code == 1 and told["error"]["message"] == "nobody else is in the network", told
+    assert code == 1 and told["error"]["message"] == "no other peer is in the network", told
     code, told = network.json("s1", "push --to s2")
     assert code == 64, told
     assert network.json("s1", "push") == (0, [{"command": "push", "pushes": []}]) or \

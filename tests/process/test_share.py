@@ -60,7 +60,7 @@ def _(network):
     assert saved() == ["d/f"]
     code, out, log = network.command("s2", "get d/")
     assert code == 3 and saved() == ["d/f"], (code, out, log)
-    skipped, nameless = "begins with a dot", "no holder has a name for it that can be used"
+    skipped, nameless = "begins with a dot", "no holder has a usable name for it"
     for pattern, expected, why in (("'.*'", 1, skipped), ("'[.]profile'", 1, skipped), (file_root(b"p\n"), 1, nameless),
                                    ("'*rofile'", 1, skipped)):
         code, out, log = network.command("s2", f"get {pattern}")
@@ -100,10 +100,10 @@ def _(network):
     network.start_peer("s2", files={})
     network.wait_for_tree(["s1", "s2"])
     wait_names(network, "s1", ["f", "meta/notes.txt"])
-    for state in ("s1/.metaserver", "s1/meta", "s2/keys"):
+    for i, state in enumerate(("s1/.metaserver", "s1/meta", "s2/keys")):
         (network.folder / state).mkdir(exist_ok=True)
         os.chmod(network.folder / state, 0o700)
-        second = network.spawn("m", network.program("metaserver"), "--listen", "127.0.0.1:0", "--state", state,
+        second = network.spawn(f"m{i}", network.program("metaserver"), "--listen", "127.0.0.1:0", "--state", state,
                                "--topo", "t.txt", "--count-file", "c.txt")
         second.expect_log("metaserver ready on")
     wait_names(network, "s1", ["f"])

@@ -70,7 +70,8 @@ def _(network):
                     [welcome, b"\xff\xff\xff\xff noise"]):
         with server(network, *replies) as address:
             code, out, log = join(address)
-        assert code == 76 and f"what answers at {address} is no metaserver of this version" in log, (replies, code, log)
+        assert code == 76, (replies, code, log)
+        assert f"the program at {address} is not a metaserver of this version" in log, (replies, log)
 
 
 @case("a metaserver that accepts and is silent counts as out of reach: exit code 69")

@@ -221,7 +221,7 @@ TEST_CASE("a push is partly done while the state of some peers is not known") {
   given.service.pushReport.others = 4;
   auto came = given.run("push /a");
   CHECK(came.outcome.exitCode() == 3);
-  CHECK(came.err == "1 of 1 verified; nothing is known of 4 other peers\n");
+  CHECK(came.err == "1 of 1 verified; no report yet from 4 other peers\n");
   CHECK(came.data["unknown"] == 4);
   given.service.pushReport.others.reset();
   came = given.run("push /a");

@@ -169,7 +169,7 @@ TEST_CASE("a command reaches the program that runs, over a path of any length") 
   CHECK(client.run(state.path(), {"echo hello", "echo 'a b'"}) == 0);
   CHECK(client.out == "hello\na b\n");
   CHECK(client.run(state.path(), {"tpo", "echo on"}) == 64);
-  CHECK(client.err == "there is no command \"tpo\": help lists them\n");
+  CHECK(client.err == "there is no command \"tpo\": `help` lists the commands\n");
   CHECK(client.out == "hello\na b\non\n");
 }
 

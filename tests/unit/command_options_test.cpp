@@ -121,8 +121,8 @@ TEST_CASE("commands are collected in order") {
 
 TEST_CASE("without a terminal the id must be given") {
   CHECK(peerOf({}, {}, false).error().code == ErrorCode::usage);
-  CHECK(peerOf({"-e", "topo"}).error().message == "-e wants --id ID");
-  CHECK(peerOf({"--headless"}).error().message == "--headless wants --id ID");
+  CHECK(peerOf({"-e", "topo"}).error().message == "-e needs --id ID");
+  CHECK(peerOf({"--headless"}).error().message == "--headless needs --id ID");
 }
 
 TEST_CASE("a mistyped command line is a usage error with a hint") {
@@ -134,14 +134,14 @@ TEST_CASE("a mistyped command line is a usage error with a hint") {
   };
   CHECK(message({"--max-link", "3"}) == "unknown option --max-link: did you mean --max-links?");
   CHECK(message({"--nonsense"}) == "unknown option --nonsense: metaserver --help lists them");
-  CHECK(message({"--max-links"}) == "--max-links wants a value: --max-links N");
+  CHECK(message({"--max-links"}) == "--max-links needs a value: --max-links N");
   CHECK(message({"--max-links", "1"}) == "--max-links: \"1\" is no number from 2 to 64");
   CHECK(message({"--max-links=2x"}) == "--max-links: \"2x\" is no number from 2 to 64");
   CHECK(
       message({"--placement", "nearst"}) ==
       "--placement: \"nearst\" is none of shallowest, classic and nearest: did you mean nearest?");
   CHECK(message({"extra"}) ==
-        "\"extra\" is not expected: metaserver takes only options, see --help");
+        "unexpected argument \"extra\": metaserver takes only options, see --help");
   CHECK(peerOf({"0"}).error().code == ErrorCode::usage);
   CHECK(peerOf({"2", "3"}).error().code == ErrorCode::usage);
   CHECK(peerOf({"--id", "a:b"}).error().code == ErrorCode::usage);
@@ -208,8 +208,7 @@ TEST_CASE("mistakes around quotes are reported with file and line") {
   CHECK(message("id = \"c6\\\"") == "f:2: id: the quote that opens the value is not closed");
   CHECK(message("id = \"c6\" x") == "f:2: id: \"x\" follows the closing quote");
   CHECK(message("id = \"c6\"# x") == "f:2: id: \"# x\" follows the closing quote");
-  CHECK(message("id = \"a\\nb\"") ==
-        "f:2: id: \\n in quotes stands for nothing: only \\\" and \\\\ do");
+  CHECK(message("id = \"a\\nb\"") == "f:2: id: \\n is no escape in quotes: only \\\" and \\\\ are");
   CHECK(message("headless # yes") == "f:2: \"headless # yes\" is not of the form name = value");
 }
 

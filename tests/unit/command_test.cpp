@@ -324,7 +324,8 @@ TEST_CASE("a mistyped command is a usage error with a suggestion") {
   Given given;
   const auto code = [&](const std::string& line) { return given.run(line).outcome.exitCode(); };
   CHECK(given.run("tpo").err == "there is no command \"tpo\": did you mean topo?\n");
-  CHECK(given.run("get").err == "get: what?; usage: get NAME… [-o PATH] [--force] [-v]\n");
+  CHECK(given.run("get").err ==
+        "get: an argument is missing; usage: get NAME… [-o PATH] [--force] [-v]\n");
   CHECK(given.run("get --quick f").err.starts_with("get: unknown option --quick;"));
   CHECK(code("get a -o") == 64);
   CHECK(code("peers s1") == 64);
@@ -420,5 +421,5 @@ TEST_CASE("the metaserver's commands are topo, status, whatif, help and stop") {
   CHECK(names == "topo status whatif help stop ");
   Context context;
   const auto text = render(dispatcher.runLine("status", context), Format::text).out;
-  CHECK(text.find("network      3 peers, 1 on their way in ./topo.txt\n") != std::string::npos);
+  CHECK(text.find("network      3 peers, 1 attaching in ./topo.txt\n") != std::string::npos);
 }

@@ -48,7 +48,7 @@ TEST_CASE("logging does not wait for a reader, and the number of lost lines is r
   const LogWriter writer(pipe.in.get());
   for (std::size_t i = 0; i < 3 * limits::kNoticesQueued; ++i) log::info("{} {}", i, kLong);
 
-  const std::string text = pipe.readUntil("that nobody took in time\n");
+  const std::string text = pipe.readUntil("that the output did not take in time\n");
 
   CHECK(text.find(" 0 xxx") != std::string::npos);
   CHECK(text.find("… and ") != std::string::npos);

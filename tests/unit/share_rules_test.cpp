@@ -181,7 +181,8 @@ TEST_CASE("a path that is neither file nor folder is refused") {
   REQUIRE(::mkfifo((sharer.outside() / "fifo").c_str(), 0600) == 0);
   auto& index = sharer.startAndWait();
   for (const auto& path : {sharer.share() / "fifo", sharer.outside() / "fifo"}) {
-    CHECK(index.add(path).error().message.find("is no file and no folder") != std::string::npos);
+    CHECK(index.add(path).error().message.find("is neither a file nor a folder") !=
+          std::string::npos);
   }
   CHECK(index.remove(sharer.temp.path()).error().message.find("the share itself is in") == 0);
 }
