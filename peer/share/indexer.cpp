@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <array>
-#include <future>
+#include <memory>
 #include <unordered_set>
 
 #include "common/base/thread.h"
@@ -19,6 +19,8 @@ using namespace std::chrono_literals;
 // While files are hashed, results are collected at this pace: the lanes wake the indexer only when
 // all of them are done.
 constexpr auto kCollectInterval = 100ms;
+// A caller waits so long for the indexer's thread, which may wait for a disk.
+constexpr auto kCommandPatience = 30s;
 
 }  // namespace
 
@@ -59,11 +61,16 @@ bool Indexer::wait(std::chrono::milliseconds timeout, const Publication::Enough&
 
 bool Indexer::awaitPublished(std::chrono::milliseconds timeout, const std::stop_token& stop) {
   const auto end = Clock::now() + timeout;
-  std::promise<std::uint64_t> given;
-  if (!inbox_.post([&] { given.set_value(publication_.nextTicket()); })) return false;
-  const std::uint64_t ticket = given.get_future().get();
+  const auto ticket = std::make_shared<std::uint64_t>(0);
+  const auto given = onThread(
+      [this, ticket]() -> Result<void> {
+        *ticket = publication_.nextTicket();
+        return {};
+      },
+      std::min<Duration>(timeout, kCommandPatience), stop);
+  if (!given) return false;
   const auto isPublished = [&](auto&, const IndexingProgress& now) {
-    return now.publishedTicket >= ticket;
+    return now.publishedTicket >= *ticket;
   };
   while (!stop.stop_requested() && Clock::now() < end) {
     if (wait(100ms, isPublished)) return true;  // Then the stop token is asked again.
@@ -71,32 +78,40 @@ bool Indexer::awaitPublished(std::chrono::milliseconds timeout, const std::stop_
   return false;
 }
 
-Result<void> Indexer::onThread(const std::function<Result<void>()>& command) {
-  std::promise<Result<void>> answer;
-  const bool posted = inbox_.post([&] {
-    auto result = command();
-    if (catalogue_.changed()) publish();
-    answer.set_value(std::move(result));
-  });
-  if (!posted) {
+Result<void> Indexer::onThread(PendingCommand::Command command, Duration patience,
+                               const std::stop_token& stop) {
+  const auto pending = std::make_shared<PendingCommand>(std::move(command));
+  if (!inbox_.post([pending] { pending->run(); })) {
     return Error{ErrorCode::failed, "too many paths are being shared or unshared: try again"};
   }
-  return answer.get_future().get();
+  return pending->wait(patience, stop);
 }
 
-Result<void> Indexer::add(const fs::path& path, const std::string& name) {
-  return onThread([&] { return editor_.add(path, name); });
+Result<void> Indexer::add(const fs::path& path, const std::string& name,
+                          const std::stop_token& stop) {
+  return onThread([this, path, name] { return published(editor_.add(path, name)); },
+                  kCommandPatience, stop);
 }
 
-Result<void> Indexer::remove(const fs::path& path, const std::string& name) {
-  return onThread([&] { return editor_.remove(path, name); });
+Result<void> Indexer::remove(const fs::path& path, const std::string& name,
+                             const std::stop_token& stop) {
+  return onThread([this, path, name] { return published(editor_.remove(path, name)); },
+                  kCommandPatience, stop);
 }
 
-bool Indexer::wouldShare(const std::string& name) {
-  const auto shared = onThread([&]() -> Result<void> {
-    if (nameFault(name) == NameFault::none && rules_.isShared(name)) return {};
-    return Error{ErrorCode::failed, "not shared"};
-  });
+// Publishes at once what a command has removed.
+Result<void> Indexer::published(Result<void> result) {
+  if (catalogue_.changed()) publish();
+  return result;
+}
+
+bool Indexer::wouldShare(const std::string& name, const std::stop_token& stop) {
+  const auto shared = onThread(
+      [this, name]() -> Result<void> {
+        if (nameFault(name) == NameFault::none && rules_.isShared(name)) return {};
+        return Error{ErrorCode::failed, "not shared"};
+      },
+      kCommandPatience, stop);
   return shared.ok();
 }
 

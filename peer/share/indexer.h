@@ -18,14 +18,15 @@
 // and the thread is last, so it is joined first.
 #pragma once
 
-#include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <thread>
 
 #include "peer/share/folder_check.h"
 #include "peer/share/inbox.h"
 #include "peer/share/index_saver.h"
+#include "peer/share/pending_command.h"
 #include "peer/share/publication.h"
 #include "peer/share/rechecker.h"
 #include "peer/share/scanner.h"
@@ -46,9 +47,9 @@ class Indexer {
   IndexingProgress progress() const;
   bool wait(std::chrono::milliseconds timeout, const Publication::Enough& enough) const;
   bool awaitPublished(std::chrono::milliseconds timeout, const std::stop_token& stop);
-  Result<void> add(const fs::path& path, const std::string& name);
-  Result<void> remove(const fs::path& path, const std::string& name);
-  bool wouldShare(const std::string& name);
+  Result<void> add(const fs::path& path, const std::string& name, const std::stop_token& stop);
+  Result<void> remove(const fs::path& path, const std::string& name, const std::stop_token& stop);
+  bool wouldShare(const std::string& name, const std::stop_token& stop);
   void saveAgain();
 
   // Requests that need no answer.
@@ -67,8 +68,10 @@ class Indexer {
   void publish();
   void updateProgress();
   void tidyChunkLists();
-  // Runs it on the indexer's thread, publishes what it removed, and returns its result.
-  Result<void> onThread(const std::function<Result<void>()>& command);
+  // Runs it on the indexer's thread, and returns its result, or why it is waited for no longer.
+  Result<void> onThread(PendingCommand::Command command, Duration patience,
+                        const std::stop_token& stop);
+  Result<void> published(Result<void> result);
 
   // Files are being scanned or hashed.
   bool isBusy() const { return queue_.hasFolders() || !schedule_.jobs().empty(); }

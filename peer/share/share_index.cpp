@@ -92,8 +92,8 @@ void ShareIndex::learn(const fs::path& path, const FileRoot& root, std::span<con
 void ShareIndex::recheck(const FileRoot& root) {
   indexer_->inbox().recheck(root);
 }
-bool ShareIndex::wouldShare(const std::string& name) {
-  return indexer_->wouldShare(name);
+bool ShareIndex::wouldShare(const std::string& name, std::stop_token stop) {
+  return indexer_->wouldShare(name, stop);
 }
 
 Result<void> ShareIndex::checkState(const fs::path& stateFolder) {
@@ -107,11 +107,12 @@ Result<void> ShareIndex::checkState(const fs::path& stateFolder) {
   return {};
 }
 
-Result<void> ShareIndex::add(const fs::path& path, const std::string& name) {
-  return indexer_->add(path, name);
+Result<void> ShareIndex::add(const fs::path& path, const std::string& name, std::stop_token stop) {
+  return indexer_->add(path, name, stop);
 }
-Result<void> ShareIndex::remove(const fs::path& path, const std::string& name) {
-  return indexer_->remove(path, name);
+Result<void> ShareIndex::remove(const fs::path& path, const std::string& name,
+                                std::stop_token stop) {
+  return indexer_->remove(path, name, stop);
 }
 
 }  // namespace espalier::share

@@ -99,8 +99,9 @@ class ShareIndex {
   // have. Returns at once.
   void recheck(const FileRoot& root);
 
-  // Whether a file of that share name would be shared, if it were there.
-  bool wouldShare(const std::string& name);
+  // Whether a file of that share name would be shared, if it were there. False also when it is not
+  // known within 30 s, or when `stop` is requested.
+  bool wouldShare(const std::string& name, std::stop_token stop = {});
 
   // `share PATH`: a file or folder outside the share is shared under its last component; one that
   // remove() took away is shared again; one whose name begins with a dot is shared from now on.
@@ -110,9 +111,10 @@ class ShareIndex {
   // `name` is what the user typed: it is taken as a share name if `path` is not in a shared folder.
   // Relative paths start at the working folder. Both are kept over a restart. When remove()
   // returns, the snapshot no longer has what it removed; awaitPublished() waits for what add()
-  // adds. Errors are sentences for the user.
-  Result<void> add(const fs::path& path, const std::string& name);
-  Result<void> remove(const fs::path& path, const std::string& name);
+  // adds. Errors are sentences for the user; `timeout` after 30 s, `interrupted` when `stop` is
+  // requested: then the path is left as it was, unless the change had begun.
+  Result<void> add(const fs::path& path, const std::string& name, std::stop_token stop = {});
+  Result<void> remove(const fs::path& path, const std::string& name, std::stop_token stop = {});
   Result<void> add(const fs::path& path) { return add(path, path.string()); }
   Result<void> remove(const fs::path& path) { return remove(path, path.string()); }
 

@@ -71,7 +71,8 @@ std::vector<Holder> FileDownloads::holdersOf(const FileRoot& root, std::uint64_t
   return holders;
 }
 
-transfer::FetchRequest FileDownloads::transferOf(const DownloadRequest& request) {
+transfer::FetchRequest FileDownloads::transferOf(const DownloadRequest& request,
+                                                 const std::stop_token& stop) {
   transfer::FetchRequest wanted;
   wanted.root = request.file.root;
   wanted.size = request.file.sizeBytes;
@@ -91,7 +92,7 @@ transfer::FetchRequest FileDownloads::transferOf(const DownloadRequest& request)
     case Destination::Form::downloads:
       wanted.folder = folders_.downloads;
       // What will be shared once it is whole is served chunk by chunk meanwhile.
-      if (folders_.downloads == folders_.share && index_.wouldShare(wanted.saveAs)) {
+      if (folders_.downloads == folders_.share && index_.wouldShare(wanted.saveAs, stop)) {
         wanted.partialFiles = &partialFiles_;
       }
       break;
@@ -110,7 +111,7 @@ transfer::FetchRequest FileDownloads::transferOf(const DownloadRequest& request)
 
 Result<Fetched> FileDownloads::fetch(const DownloadRequest& request, std::stop_token stop,
                                      const OnProgress& progress) {
-  const transfer::FetchRequest wanted = transferOf(request);
+  const transfer::FetchRequest wanted = transferOf(request, stop);
   auto download = active_.begin(wanted.saveAs, wanted.size);
   std::uint64_t counted = 0;  // of this attempt's bytes
   const auto onProgress = [&](const transfer::FetchProgress& state) {

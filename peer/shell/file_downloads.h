@@ -41,7 +41,7 @@ class FileDownloads final : public DownloadService {
                  const OnProgress& progress, const OnFetched& each) override;
 
  private:
-  transfer::FetchRequest transferOf(const DownloadRequest& request);
+  transfer::FetchRequest transferOf(const DownloadRequest& request, const std::stop_token& stop);
   std::vector<Holder> holdersOf(const FileRoot& root, std::uint64_t size, std::stop_token stop);
 
   const Folders folders_;

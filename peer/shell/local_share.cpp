@@ -64,7 +64,7 @@ Result<ShareReport> LocalShare::filesBelow(const Holder& holder, const std::stri
 
 Result<ShareChange> LocalShare::share(const std::string& path, const std::string& typed,
                                       std::stop_token stop) {
-  if (auto added = index_.add(path, typed); !added) return added.error();
+  if (auto added = index_.add(path, typed, stop); !added) return added.error();
   const bool published = index_.awaitPublished(kPublishPatience, stop);
   return shareChange(path, *index_.snapshot(), published, stop);
 }
@@ -72,7 +72,7 @@ Result<ShareChange> LocalShare::share(const std::string& path, const std::string
 Result<ShareChange> LocalShare::unshare(const std::string& path, const std::string& typed,
                                         std::stop_token stop) {
   const auto before = index_.snapshot();
-  if (auto removed = index_.remove(path, typed); !removed) return removed.error();
+  if (auto removed = index_.remove(path, typed, stop); !removed) return removed.error();
   const bool published = index_.awaitPublished(kPublishPatience, stop);
   const auto after = index_.snapshot();
   const auto gone =
