@@ -119,7 +119,7 @@ void FileTracker::onResult(const HashJobPointer& job) {
 
 void FileTracker::lose(const std::string& name, int error) {
   if (isShortage(error)) return queue_.rescanBy(Clock::now() + kRescanAfterShortage);
-  // That folder is told and tried again, with all that is in it.
+  // The user is told of that folder; it is tried again with all that is in it.
   if (unreadable_.containsAbove(name)) return forgetTree(name);
   // Taken first: forgetTree() would drop what the user was told, and then it would be told again.
   const unsigned attempts = unreadable_.take(name) + 1;

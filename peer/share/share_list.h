@@ -7,10 +7,10 @@
 // A '/' at the end marks a folder, so that the two can be told apart while they are absent. Version
 // 1 had only the first two lists, and no number.
 //
-// What is unshared is kept twice. Its share names (`hidden`) hold when the whole share is moved.
-// Its path (`unshared`) holds for any folder above it that is shared before or after. A name that
-// begins with a dot is shared only if it is `named`, with all below it that does not begin with a
-// dot itself.
+// An unshared file or folder is kept twice. Its share names (`hidden`) still apply when the whole
+// share is moved. Its path (`unshared`) applies to any folder above it that is shared, before or
+// after. A name that begins with a dot is shared only if it is `named`; so is everything below it,
+// but for names that begin with a dot themselves.
 //
 // A value. Invariant: all lists together have at most kShareListPaths entries, where an unshared
 // path counts once. Saving and loading block on the disk. Kept by ShareRules, changed by

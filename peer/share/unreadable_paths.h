@@ -1,8 +1,8 @@
 // Files and folders of the share that cannot be read, and how often that was tried.
 //
-// The user is told of each once when it begins and once when it ends; what is removed meanwhile
-// needs no word. At most kSharedFiles. No I/O; only the indexer's thread. The file tracker adds
-// what it loses, and schedules the retries.
+// The user gets one notice when a path becomes unreadable and one when it can be read again; none
+// when it is removed meanwhile. At most kSharedFiles. No I/O; only the indexer's thread. The file
+// tracker adds what it loses, and schedules the retries.
 #pragma once
 
 #include <map>

@@ -1,8 +1,8 @@
-// What the events of watched folders mean for the share.
+// Turns the events of watched folders into entries of the scan queue.
 //
-// An event says that something was so a moment ago. It is therefore turned into an entry of the
-// scan queue, and the scanner looks what is so now. Only a folder that was moved away or removed is
-// forgotten at once, and a shared folder whose watch the kernel ended (its disk was unmounted).
+// An event describes a past state, so the scanner looks at the present one. Only a folder that was
+// moved away or removed is forgotten at once, and a shared folder whose watch the kernel ended (its
+// disk was unmounted).
 //
 // Only the indexer's thread, whose loop calls read(). No I/O beyond reading the events.
 #pragma once

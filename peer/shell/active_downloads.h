@@ -4,9 +4,12 @@
 //      |                           |
 //      +----------cancel-----------+--> cancelled
 //
-// A paused download has no connection, so it occupies no holder's slot. What was received is kept;
-// it is served to nobody meanwhile. Resume continues from it, and so does another `get` after a
-// cancel.
+// A paused download has no connection, so it occupies no holder's slot. The received chunks are
+// kept, but not served to other peers meanwhile. Resume continues from them, and so does another
+// `get` after a cancel.
+//
+// FileDownloads makes a Handle for each download. `pause`, `resume` and `cancel` call control(),
+// `status` calls list(), both through TransferMonitor.
 //
 // Each change is published as DownloadChanged; a paused download waits for that event. Thread-safe.
 // A Handle belongs to the thread that downloads.

@@ -2,7 +2,8 @@
 // printed above the line that is being typed. One thread for each command; the destructor cancels
 // and joins them.
 //
-// Thread rule: the prompt's thread calls the functions; `tell` is called by the commands' threads.
+// Owned by Prompt::run(). Thread rule: the prompt's thread calls the functions; the commands'
+// threads call `tell`, with the rendered outcome.
 #pragma once
 
 #include <condition_variable>

@@ -1,4 +1,5 @@
-// A peer's table of commands.
+// A peer's table of commands: each command's words, help and handler. A handler uses the services
+// only. LocalPeer builds the dispatcher from it; prompt, -e and control socket run commands there.
 #pragma once
 
 #include <cstdint>

@@ -20,9 +20,9 @@
 // it. A subscription that is full drops its queue and delivers Missed instead, so a slow subscriber
 // costs bounded memory and still knows that it must read the state again.
 //
-// A new kind of event is a struct and an alternative of Event. It wants a reader: a subscription
-// where a thread waits for it or forwards it to somebody slow (a page, `watch`), a case of
-// PromptNotices::textOf() where the user is to see it at once.
+// To add a kind of event (a message of a room, say), add a struct and an alternative of Event, and a
+// reader: a subscription for a thread that waits for it or forwards it to a slow reader (the page,
+// `watch`); a case of PromptNotices::textOf() if the prompt is to print it.
 //
 // Thread rule: publish() and subscriptions may be used from any thread; one subscription belongs to
 // one thread. publish() never blocks. Listeners are added before the first event is published; they
@@ -56,7 +56,7 @@ struct MetaserverGreeted {};  // it has answered this peer's Hello
 struct JoinEnded {            // an attempt to join
   JoinAttempt::End end = JoinAttempt::End::failed;
   Error error = {};       // unless `joined`
-  std::string word = {};  // `wordRefused`: the one that the metaserver wants
+  std::string word = {};  // `wordRefused`: the right join word
 };
 struct MetaserverLost {};
 struct MetaserverBack {};

@@ -1,4 +1,4 @@
-// Searches the network for the files of a name or a pattern, and tells whether the answer is
+// Searches the network for the files of a name or a pattern, and says whether the answer is
 // complete. `get` and `find` use it.
 //
 // A search has at most limits::kHitsPerPeer hits of a holder. completed() asks each holder with
@@ -23,7 +23,7 @@ struct Matches {
   PatternKind kind = PatternKind::path;
   std::string text;
   SearchResult result;
-  PeerId self;  // that it is still indexing does not count: the user wants files of others
+  PeerId self;  // its own index may be incomplete: the user asks for files of other peers
   std::vector<std::string> unlisted;  // holders whose further hits are not known, and why; escaped
 
   // An exact name was found. Then further hits do not matter, nor peers that claim to have them.

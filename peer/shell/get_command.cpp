@@ -30,7 +30,7 @@ bool isFolder(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-// Removes this peer's own copy if other peers have a file of that name: the user wants theirs.
+// Removes this peer's own copy if other peers have a file of that name: the user asks for theirs.
 void dropOwnCopies(std::vector<FoundFile>& files, const PeerId& self) {
   const auto isOwn = [&](const FoundFile& file) {
     return std::all_of(file.holders.begin(), file.holders.end(),
@@ -54,7 +54,7 @@ struct GetCommand::Run {
 
   void fail(const std::string& name, const Error& error) { errors.push_back({name, error}); }
 
-  // Adds what is missing of `matches`, each peer once.
+  // Adds the peers that are missing in `matches`, each once.
   void lacks(const Matches& matches) {
     auto& missing = outcome.missing;
     for (auto& peer : matches.missing()) {

@@ -46,7 +46,7 @@ ManyDownload::ManyDownload(Task task)
   }
 }
 
-// The files that were not told yet, for the next attempt.
+// The files whose outcome was not reported yet, for the next attempt.
 void ManyDownload::select() {
   wanted_.files.clear();
   asked_.clear();

@@ -1,4 +1,5 @@
-// One download of many files: builds the request for transfer::fetchMany, and tells each file once.
+// One download of many files: builds the request for transfer::fetchMany, and reports the outcome
+// of each file once.
 //
 // A pause ends the attempt; the next one asks for the files that are still missing. Blocks its
 // caller; used by one thread, once.

@@ -114,7 +114,7 @@ void Network::notice(const Notice& notice) {
 }
 
 void Network::listen(const Endpoint& at) {
-  // After the step that wanted it: the core is told the outcome as an event of its own.
+  // Not within the step that asked for it: the core gets the outcome as an event of its own.
   loop_.post([this, at] {
     lookUp(at, net::NamedBy::user,
            [this](Result<net::Target> target) { listenAt(std::move(target)); });
@@ -226,7 +226,7 @@ void Network::onClosed(net::FramedConnection& connection, const Error& why) {
   });
 }
 
-// An end that has never answered is not waited for: it would not read what is sent last.
+// A connection that was never established is closed at once: nothing sent on it would be read.
 void Network::giveUp(ConnectionId id, Error why) {
   const auto phase = phases_.find(id);
   const bool silent = phase != phases_.end() && phase->second == Phase::dialling;

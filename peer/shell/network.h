@@ -5,7 +5,7 @@
 //   accepted:  --Hello for a link-->              link            the core hears its first message
 //              --Hello for a transfer, a push-->  detached        the handler gets the stream
 //   registry, link --the other end closes--> the core hears `closed`
-//                  --it sends what is no message--> closed, the core hears `failed`
+//                  --it sends a malformed message--> closed, the core hears `failed`
 //
 // The core's effects are carried out by the executor that the simulation uses, too
 // (peer/core/executor.h); it slows links down when a queue is full.
@@ -97,9 +97,10 @@ class Network final : private net::ListenerHandler, private net::ConnectionHandl
   // the loop's thread only.
   void lookUp(const Endpoint& endpoint, net::NamedBy who,
               std::function<void(Result<net::Target>)> done);
-  // Says goodbye, and stops the loop once that was heard or half a second has passed. Any thread.
+  // Closes all connections, and stops the loop once the other ends have closed, or after half a
+  // second. Any thread.
   void leave();
-  // The loop has run for the last time: whoever waits in call() is told so, now and from now on.
+  // The loop has run for the last time: every call() fails with `interrupted`, now and later.
   void end();
 
  private:

@@ -1,5 +1,6 @@
-// The topology service of a peer: what the metaserver and this peer's own tree say of the network.
-// It serves before this peer has joined, too, as a guest of the metaserver. Thread-safe.
+// The topology service of a peer. Snapshots and the number of members come from the metaserver,
+// this peer's links from its own tree. It works before this peer has joined, too: then it connects
+// to the metaserver without joining. Thread-safe. Called by command threads and by Joiner.
 #pragma once
 
 #include <stop_token>

@@ -49,7 +49,7 @@ void NoticeReporter::report(const Notice& notice) {
       log::info("the metaserver is back");
       return events_.publish(MetaserverBack());
     case Kind::linkUp:
-      // The first link is part of what is told of joining.
+      // The line about joining names the first link.
       if (joined_) log::info("linked to {}", notice.text);
       return events_.publish(LinkUp{notice.text});
     case Kind::linkDown:

@@ -1,8 +1,7 @@
-// Turns the core's notices into log lines and events, and says what stands between this peer and
-// the others: a metaserver that is out of reach, a wrong announced host, a port that nobody can
-// connect to.
+// Turns the core's notices into log lines and events. Warns when the metaserver is out of reach,
+// when the announced host is wrong, and when the metaserver cannot connect to this peer's port.
 //
-// Thread rule: report() on the loop's thread; joined() on any.
+// Owned by Runtime. Thread rule: report() on the loop's thread; joined() on any.
 #pragma once
 
 #include <atomic>
@@ -33,7 +32,7 @@ class NoticeReporter {
   const Endpoint metaserver_;
   const std::string advertise_;
   std::atomic<bool> joined_{false};
-  bool reachable_ = true;  // the metaserver, as was told last
+  bool reachable_ = true;  // the metaserver, as logged last
 };
 
 }  // namespace espalier::peer::shell

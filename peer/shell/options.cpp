@@ -81,7 +81,7 @@ Result<PushPolicy> parseSenders(std::string_view value) {
   }
 }
 
-// Leaves the limit as it is, which is an option of its own.
+// Does not change the limit, which is an option of its own.
 Store storeSenders(PushPolicy& target) {
   return [&target](std::string_view value) -> Result<command::Assign> {
     auto policy = parseSenders(value);

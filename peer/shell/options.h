@@ -1,4 +1,5 @@
-// The options of the program `peer`: command line, environment, configuration file.
+// The options of the program `peer`: command line, environment, configuration file. main() parses
+// them once; later only chooseId() changes them. No threads, no I/O but reading the file.
 #pragma once
 
 #include <cstdint>

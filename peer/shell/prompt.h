@@ -1,8 +1,8 @@
 // The user interface of a peer: the dialogue that joins (join_dialogue.h), then a prompt that runs
 // commands.
 //
-// If the input is not a terminal, the commands are a script. It goes on after a failure and ends
-// after an interruption, as -e does. Notices go to standard error, so that standard output has
+// If the input is not a terminal, the commands are a script. A script continues after a failure and
+// ends after an interruption, as -e does. Notices go to standard error, so that standard output has
 // results only.
 //
 // Thread rule: one thread calls join(), joinAs() and run(), which block; any thread calls

@@ -7,9 +7,9 @@
 // textOf() alone decides which events a user sees at the prompt: a new kind of event that belongs
 // there, such as a message of a room, gets a case in it.
 //
-// Thread rule: constructed before the first event is published. The bus has ended when it is
-// destroyed. show() and hide() belong to one thread; events come from any. Nothing blocks:
-// the editor queues lines.
+// Owned by main()'s Program. Thread rule: constructed before the first event is published,
+// destroyed when the event loop has ended. One thread calls show() and hide(); events come from any thread.
+// Nothing blocks: the editor queues lines.
 #pragma once
 
 #include <optional>

@@ -1,4 +1,4 @@
-// `push PATH…`: sends files to every peer, shows the ledger while it goes on and at the end.
+// `push PATH…`: sends files to every peer, and shows the ledger meanwhile and at the end.
 // `push` alone: the pushes that this peer knows of.
 #pragma once
 

@@ -1,4 +1,5 @@
-// The outcome of `push`: files, and the ledger of who has them. Pure functions; text is escaped.
+// The outcome of `push`: files, and the ledger, which says which peers have them. Pure functions;
+// text is escaped.
 #pragma once
 
 #include <string>

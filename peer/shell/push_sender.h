@@ -2,8 +2,8 @@
 // reports the pushes that this peer knows of.
 //
 // It waits for events: the ledger changed, the number of members changed, the metaserver is back.
-// The core's ledger says who takes part; the metaserver says who else is in the network. Of a
-// network of more than 4096 members only the ledger is reported, and how many others there are.
+// The core's ledger has the peers that take part; the metaserver names the other members. In a
+// network of more than 4096 members the report has the ledger, and only the number of the others.
 //
 // Thread-safe.
 #pragma once

@@ -43,7 +43,7 @@ void Runtime::join() {
   if (loopThread_.joinable()) loopThread_.join();
 }
 
-// What the core does not tell in notices.
+// Publishes what the core's notices do not say.
 void Runtime::stepped(const Peer& peer) {
   const bool greeted = peer.membership().greeted();
   if (std::exchange(greeted_, greeted) != greeted && greeted) events_.publish(MetaserverGreeted());

@@ -1,5 +1,5 @@
-// What runs from the start of the program to its end, whatever id the peer has: the event loop's
-// thread, the control connections, the event bus.
+// What exists from the start of the program to its end, before the peer's id is known and after:
+// the event loop's thread, the control connections, the event bus. main() owns it.
 //
 //   made --start--> running --leave--> ended
 //
@@ -36,8 +36,7 @@ class Runtime final : private NetworkObserver {
   // An error where the system had no thread for the loop.
   Result<void> start();
 
-  // Says goodbye to neighbours and metaserver. The loop ends once that was heard, or after half a
-  // second; join() waits for it.
+  // Network::leave(); join() waits for the loop's end.
   void leave();
   void join();
 

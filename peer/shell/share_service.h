@@ -24,7 +24,7 @@ struct ShareReport {
   PeerId peer;
   std::vector<ListedFile> files;  // by name
   bool indexing = false;          // there may be more
-  std::uint64_t more = 0;         // at least so many, for which the answer has no room
+  std::uint64_t more = 0;         // further files, at least, which the answer does not list
   Endpoint endpoint = {};         // where another peer listens
 };
 

@@ -18,7 +18,7 @@ class StatusReport final : public StatusService {
       : options_(options), runtime_(runtime), index_(index), transfers_(transfers), rates_(rates) {}
 
   Result<PeerStatus> status() override;
-  // What is told when this peer has joined.
+  // For the line that says that this peer has joined.
   Joined joined();
 
  private:

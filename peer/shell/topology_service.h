@@ -23,8 +23,8 @@ class TopologyService : public command::NetworkService {
  public:
   virtual Result<std::vector<LinkedPeer>> links() = 0;
 
-  // Returns once the network has had `total` members. `onCount` is told the number of members, and
-  // again when it changes.
+  // Returns once the network has had `total` members. Calls `onCount` with the number of members,
+  // and again when it changes.
   using OnCount = std::function<void(std::uint64_t members)>;
   virtual Result<void> awaitMembers(std::uint64_t total, std::stop_token stop,
                                     const OnCount& onCount) = 0;

@@ -1,9 +1,9 @@
 // The metaserver's topology snapshots: the last one is kept, so that there is something to show
 // when the metaserver is out of reach.
 //
-// The last snapshot is renewed half a second after a link came or went (both ends have told the
-// metaserver by then), and every 10 s. In a network of more than 256 peers that would keep the
-// metaserver busy; there only snapshots that a command asked for are kept.
+// The last snapshot is renewed half a second after a link came or went (by then both ends have
+// reported it to the metaserver), and every 10 s. In a network of more than 256 peers that would
+// keep the metaserver busy; there only snapshots that a command asked for are kept.
 //
 // Thread rule: fetch() and current() block and are called from command threads; last() from any;
 // the timer runs on the loop's thread.

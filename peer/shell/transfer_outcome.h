@@ -1,4 +1,4 @@
-// A transfer that goes on, as `status`, `pause`, `resume` and `cancel` show it. Pure functions.
+// A transfer in progress, as `status`, `pause`, `resume` and `cancel` show it. Pure functions.
 #pragma once
 
 #include <string>
