@@ -20,7 +20,7 @@
 // it. A subscription that is full drops its queue and delivers Missed instead, so a slow subscriber
 // costs bounded memory and still knows that it must read the state again.
 //
-// To add a kind of event (a message of a room, say), add a struct and an alternative of Event, and a
+// To add a kind of event (a message of a room, say), add a struct, an alternative of Event, and a
 // reader: a subscription for a thread that waits for it or forwards it to a slow reader (the page,
 // `watch`); a case of PromptNotices::textOf() if the prompt is to print it.
 //

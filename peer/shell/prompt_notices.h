@@ -8,8 +8,8 @@
 // there, such as a message of a room, gets a case in it.
 //
 // Owned by main()'s Program. Thread rule: constructed before the first event is published,
-// destroyed when the event loop has ended. One thread calls show() and hide(); events come from any thread.
-// Nothing blocks: the editor queues lines.
+// destroyed when the event loop has ended. One thread calls show() and hide(); events come from
+// any thread. Nothing blocks: the editor queues lines.
 #pragma once
 
 #include <optional>
