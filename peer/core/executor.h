@@ -36,7 +36,9 @@ class Executor {
   // Both are borrowed.
   Executor(Peer& peer, Host& host) : peer_(peer), host_(host) {}
 
+  // The event has been handed to the core; ends its step.
   void carryOut(Effects& fx, TimePoint now) {
+    peer_.endStep(now, fx);
     for (const auto& listen : fx.listens) host_.listen(listen.at);
     for (const auto& dial : fx.dials) host_.dial(dial);
     for (const auto& send : fx.sends) {

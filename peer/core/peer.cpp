@@ -7,13 +7,13 @@ namespace espalier::peer {
 
 void Peer::connect(TimePoint now, Effects& fx) {
   membership_.connect(now, fx);
-  afterStep(now, fx);
+  tellComponents(now, fx);
 }
 
 void Peer::join(const PeerId& id, const InstanceKey& key, const std::string& word, TimePoint now,
                 Effects& fx) {
   membership_.join(id, key, word, now, fx);
-  afterStep(now, fx);
+  tellComponents(now, fx);
 }
 
 bool Peer::ask(wire::RegistryRequest request, TimePoint now, Effects& fx) {
@@ -22,69 +22,28 @@ bool Peer::ask(wire::RegistryRequest request, TimePoint now, Effects& fx) {
 
 void Peer::leave(TimePoint now, Effects& fx) {
   membership_.leave(now, fx);
-  afterStep(now, fx);
-}
-
-Result<QueryId> Peer::find(PatternKind kind, std::string_view text, TimePoint now, Effects& fx) {
-  if (!parts_) return Error{ErrorCode::unavailable, "this peer is not in the network yet"};
-  auto id = parts_->searches.ask(kind, text, membership_.countMembers(), now, fx);
-  countMembers(now, fx);
-  return id;
-}
-
-std::optional<SearchResult> Peer::cancel(const QueryId& id) {
-  return parts_ ? parts_->searches.cancel(id) : std::nullopt;
-}
-
-Result<PushId> Peer::push(std::vector<wire::PushFile> files, std::vector<PeerId> to, TimePoint now,
-                          Effects& fx) {
-  if (!parts_) return Error{ErrorCode::unavailable, "this peer is not in the network yet"};
-  return parts_->pushes.start(std::move(files), std::move(to), now, fx);
-}
-
-void Peer::finishPush(const PushId& id, wire::PushEnd end, TimePoint now, Effects& fx) {
-  if (parts_) parts_->pushes.finish(id, end, now, fx);
-}
-
-void Peer::pushSourceFailed(const PushId& id, std::size_t stripe, const PeerId& source,
-                            PushTrouble trouble, TimePoint now, Effects& fx) {
-  if (parts_) parts_->pushes.sourceFailed(id, stripe, source, trouble, now, fx);
-}
-
-void Peer::pushCompleted(const PushId& id, TimePoint now, Effects& fx) {
-  if (parts_) parts_->pushes.completed(id, now, fx);
-}
-
-void Peer::pushFailed(const PushId& id, std::string reason, TimePoint now, Effects& fx) {
-  if (parts_) parts_->pushes.failedHere(id, std::move(reason), now, fx);
-}
-
-void Peer::matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64_t more,
-                   bool stillIndexing, TimePoint now, Effects& fx) {
-  if (!parts_) return;
-  parts_->searches.matched(id, std::move(hits), more, stillIndexing, now, fx);
-  countMembers(now, fx);
+  tellComponents(now, fx);
 }
 
 void Peer::opened(ConnectionId connection, const std::string& localHost, TimePoint now,
                   Effects& fx) {
   membership_.opened(connection, localHost, now, fx);
-  afterStep(now, fx);
+  tellComponents(now, fx);
 }
 
 void Peer::failed(ConnectionId connection, const Error& error, TimePoint now, Effects& fx) {
   membership_.failed(connection, error, now, fx);
-  afterStep(now, fx);
+  tellComponents(now, fx);
 }
 
 void Peer::closed(ConnectionId connection, TimePoint now, Effects& fx) {
   membership_.closed(connection, now, fx);
-  afterStep(now, fx);
+  tellComponents(now, fx);
 }
 
 void Peer::listening(const Endpoint& at, TimePoint now, Effects& fx) {
   membership_.listening(at, now, fx);
-  afterStep(now, fx);
+  tellComponents(now, fx);
 }
 
 void Peer::listenFailed(const Error& error, TimePoint now, Effects& fx) {
@@ -98,18 +57,17 @@ void Peer::received(ConnectionId connection, const wire::RegistryReply& reply, T
   if (members != nullptr && parts_ && parts_->searches.awaitsMembers()) {
     parts_->searches.membersTold(*members, now, fx);
   }
-  afterStep(now, fx);
+  tellComponents(now, fx);
 }
 
 void Peer::received(ConnectionId connection, const wire::LinkMessage& message, TimePoint now,
                     Effects& fx) {
   membership_.received(connection, message, now, fx);
-  afterStep(now, fx);
+  tellComponents(now, fx);
   if (!parts_ || !tree()->owns(connection)) return;
   for (auto* part : parts_->all) {
-    if (part->received(connection, message, now, fx)) break;
+    if (part->received(connection, message, now, fx)) return;
   }
-  countMembers(now, fx);
 }
 
 void Peer::congested(ConnectionId connection) {
@@ -129,7 +87,7 @@ void Peer::tick(TimePoint now, Effects& fx) {
       if (now >= part->deadline()) part->tick(now, fx);
     }
   }
-  afterStep(now, fx);
+  tellComponents(now, fx);
 }
 
 TimePoint Peer::deadline() const {
@@ -140,7 +98,7 @@ TimePoint Peer::deadline() const {
 }
 
 // Tells the components what became of the links, and of this peer's own contact.
-void Peer::afterStep(TimePoint now, Effects& fx) {
+void Peer::tellComponents(TimePoint now, Effects& fx) {
   if (!tree()) return;
   const auto& self = tree()->self();
   if (!parts_) {
@@ -165,11 +123,11 @@ void Peer::afterStep(TimePoint now, Effects& fx) {
     if (parent) part->peersBehind(parent->connection, all > here ? all - here : 0);
     for (const auto& child : tree()->children()) part->peersBehind(child.connection, child.below);
   }
-  countMembers(now, fx);
 }
 
 // Asks the metaserver for the number of members when a search wants it.
-void Peer::countMembers(TimePoint now, Effects& fx) {
+void Peer::endStep(TimePoint now, Effects& fx) {
+  if (!parts_) return;
   auto& searches = parts_->searches;
   if (!membership_.greeted() && searches.awaitsMembers()) searches.membersTold({}, now, fx);
   if (!searches.wantsMembers()) return;

@@ -4,8 +4,9 @@
 //   event --> Membership --> what changed of the links --> each component
 //   message of a link --> Membership (if the tree's) or the component that it belongs to
 //
-// The components exist from when this peer listens; before, what is asked of them has no effect, or
-// is answered by an error.
+// The components exist from when this peer listens. The shell and the simulation use searches() and
+// pushes() directly: Peer forwards nothing to them but the events of links and time, as to every
+// component. A step is one event, or one call of a component, and ends with endStep().
 //
 // Does no I/O, not thread-safe. Call tick() when deadline() has passed.
 #pragma once
@@ -20,6 +21,11 @@
 
 namespace espalier::peer {
 
+// The error of what needs the components before they exist.
+inline Error notJoined() {
+  return {ErrorCode::unavailable, "this peer is not in the network yet"};
+}
+
 class Peer {
  public:
   Peer(Membership::Options options, Random& random, TimePoint now)
@@ -31,13 +37,8 @@ class Peer {
             Effects& fx);
   bool ask(wire::RegistryRequest request, TimePoint now, Effects& fx);
   void leave(TimePoint now, Effects& fx);
-  Result<QueryId> find(PatternKind kind, std::string_view text, TimePoint now, Effects& fx);
-  std::optional<SearchResult> cancel(const QueryId& id);
   // From now on; before this peer joins.
   void acceptPushes(PushPolicy policy) { policy_ = std::move(policy); }
-  Result<PushId> push(std::vector<wire::PushFile> files, std::vector<PeerId> to, TimePoint now,
-                      Effects& fx);
-  void finishPush(const PushId& id, wire::PushEnd end, TimePoint now, Effects& fx);
 
   // --- what happened ---
   void opened(ConnectionId connection, const std::string& localHost, TimePoint now, Effects& fx);
@@ -51,18 +52,18 @@ class Peer {
                 Effects& fx);
   void congested(ConnectionId connection);
   void drained(ConnectionId connection);
-  void matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64_t more,
-               bool stillIndexing, TimePoint now, Effects& fx);
-  void pushSourceFailed(const PushId& id, std::size_t stripe, const PeerId& source,
-                        PushTrouble trouble, TimePoint now, Effects& fx);
-  void pushCompleted(const PushId& id, TimePoint now, Effects& fx);
-  void pushFailed(const PushId& id, std::string reason, TimePoint now, Effects& fx);
   void tick(TimePoint now, Effects& fx);
   TimePoint deadline() const;
 
-  std::size_t openQueries() const { return parts_ ? parts_->searches.openCount() : 0; }
-  // Null until this peer listens.
+  // Ends the step of an event. Executor calls it before it carries the effects out.
+  void endStep(TimePoint now, Effects& fx);
+
+  // --- the components; null until this peer listens ---
+  Searches* searches() { return parts_ ? &parts_->searches : nullptr; }
+  const Searches* searches() const { return parts_ ? &parts_->searches : nullptr; }
+  Pushes* pushes() { return parts_ ? &parts_->pushes : nullptr; }
   const Pushes* pushes() const { return parts_ ? &parts_->pushes : nullptr; }
+
   const Membership& membership() const { return membership_; }
   const Tree* tree() const { return membership_.tree(); }
   // Whether a connection is the metaserver's, a link, or on its way to be one.
@@ -79,8 +80,7 @@ class Peer {
     const std::array<Component*, 2> all{&searches, &pushes};
   };
 
-  void afterStep(TimePoint now, Effects& fx);
-  void countMembers(TimePoint now, Effects& fx);
+  void tellComponents(TimePoint now, Effects& fx);
 
   Random& random_;
   Membership membership_;

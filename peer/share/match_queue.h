@@ -28,7 +28,7 @@
 
 #include "common/base/clock.h"
 #include "peer/core/pattern.h"
-#include "peer/core/search.h"
+#include "peer/core/search_jobs.h"
 #include "peer/share/snapshot.h"
 
 namespace espalier::share {

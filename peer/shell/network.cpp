@@ -91,7 +91,9 @@ void Network::step(Event&& event) {
 void Network::matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64_t more,
                       bool indexing) {
   step([&](TimePoint now, Effects& fx) {
-    peer_.matched(id, std::move(hits), more, indexing, now, fx);
+    if (auto* searches = peer_.searches()) {
+      searches->matched(id, std::move(hits), more, indexing, now, fx);
+    }
   });
 }
 

@@ -37,9 +37,10 @@ Result<SearchResult> NetworkSearch::find(const SearchRequest& request, std::stop
   const PatternKind kind = request.kind.value_or(Pattern::kindOf(request.text));
   if (const auto pattern = Pattern::compile(kind, request.text); !pattern) return pattern.error();
   EventBus::Subscription events(events_, kindsOf<SearchChanged>());
-  auto id =
-      network_.call([this, kind, text = request.text](Peer& peer, TimePoint now, Effects& fx) {
-        auto asked = peer.find(kind, text, now, fx);
+  auto id = network_.call(
+      [this, kind, text = request.text](Peer& peer, TimePoint now, Effects& fx) -> Result<QueryId> {
+        if (peer.searches() == nullptr) return notJoined();
+        auto asked = peer.searches()->ask(kind, text, peer.membership().countMembers(), now, fx);
         if (asked) pending_.with([&](auto& pending) { pending.emplace(*asked, PendingSearch()); });
         return asked;
       });
@@ -48,7 +49,9 @@ Result<SearchResult> NetworkSearch::find(const SearchRequest& request, std::stop
   auto result = follow(**id, events, stop, onHits);
   pending_.with([&](auto& pending) { pending.erase(**id); });
   if (result) return *std::move(result);
-  network_.post([query = **id](Peer& peer, TimePoint, Effects&) { peer.cancel(query); });
+  network_.post([query = **id](Peer& peer, TimePoint, Effects&) {
+    if (auto* searches = peer.searches()) searches->cancel(query);
+  });
   return Error{ErrorCode::interrupted, "interrupted"};
 }
 

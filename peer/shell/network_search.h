@@ -1,6 +1,6 @@
 // The search service of a peer: asks the network through the core and waits for the answers.
 //
-//   find() --Peer::find--> core --SearchUpdate--> searched() --SearchChanged--> find()
+//   find() --Searches::ask--> core --SearchUpdate--> searched() --SearchChanged--> find()
 //
 // Thread rule: searched() on the loop's thread, the rest as search_service.h says.
 #pragma once

@@ -61,20 +61,21 @@ void PushDesk::receive(const PushReceive& job) {
                                    const Error& why) {
     log::debug("{} as a push's source: {}", source.text(), why.message);
     network_.post([id, stripe, source, trouble](Peer& peer, TimePoint now, Effects& fx) {
-      peer.pushSourceFailed(id, stripe, source, trouble, now, fx);
+      if (auto* pushes = peer.pushes()) pushes->sourceFailed(id, stripe, source, trouble, now, fx);
     });
   };
   events.completed = [this, id, sender = job.sender, what = described(job.files)] {
     log::info("received {} from {}, verified", what, sender.text());
     ended(id);
-    network_.post(
-        [id](Peer& peer, TimePoint now, Effects& fx) { peer.pushCompleted(id, now, fx); });
+    network_.post([id](Peer& peer, TimePoint now, Effects& fx) {
+      if (auto* pushes = peer.pushes()) pushes->completed(id, now, fx);
+    });
   };
   const auto failed = [this, id, sender = job.sender](const Error& why) {
     log::warning("the push from {} failed here: {}", sender.text(), why.message);
     ended(id);
     network_.post([id, reason = why.message](Peer& peer, TimePoint now, Effects& fx) {
-      peer.pushFailed(id, reason, now, fx);
+      if (auto* pushes = peer.pushes()) pushes->failedHere(id, reason, now, fx);
     });
   };
   events.failed = failed;
@@ -132,7 +133,8 @@ Result<PushId> PushDesk::start(transfer::PreparedPush prepared, std::vector<Peer
   for (const auto& file : prepared.opened) store_.put(file);
   const auto id = network_.call(
       [this, &prepared, &to](Peer& peer, TimePoint now, Effects& fx) -> Result<PushId> {
-        auto started = peer.push(prepared.files, std::move(to), now, fx);
+        if (peer.pushes() == nullptr) return notJoined();
+        auto started = peer.pushes()->start(prepared.files, std::move(to), now, fx);
         if (started) {
           sent_.with([&](auto& all) { all.emplace(*started, prepared.opened); });
         }
@@ -158,8 +160,9 @@ std::vector<PushId> PushDesk::ids() {
 }
 
 void PushDesk::finish(const PushId& id, wire::PushEnd end) {
-  (void)network_.call(
-      [&](Peer& peer, TimePoint now, Effects& fx) { peer.finishPush(id, end, now, fx); });
+  (void)network_.call([&](Peer& peer, TimePoint now, Effects& fx) {
+    if (auto* pushes = peer.pushes()) pushes->finish(id, end, now, fx);
+  });
 }
 
 std::vector<PushDesk::Incoming> PushDesk::incoming() const {

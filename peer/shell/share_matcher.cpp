@@ -51,7 +51,9 @@ void ShareMatcher::work(const std::stop_token& stop) {
       continue;
     }
     network_.post([found = std::move(*matching)](Peer& peer, TimePoint now, Effects& fx) mutable {
-      peer.matched(found.job.id, std::move(found.hits), found.more, found.indexing, now, fx);
+      auto* searches = peer.searches();
+      if (searches == nullptr) return;
+      searches->matched(found.job.id, std::move(found.hits), found.more, found.indexing, now, fx);
     });
   }
 }

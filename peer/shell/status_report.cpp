@@ -34,7 +34,7 @@ Result<PeerStatus> StatusReport::status() {
     PeerStatus result;
     result.metaserverReachable = peer.membership().joined();
     result.members = peer.membership().members();
-    result.openQueries = peer.openQueries();
+    result.openQueries = peer.searches() != nullptr ? peer.searches()->openCount() : 0;
     if (const auto* tree = peer.tree()) {
       result.endpoint = tree->self().endpoint;
       result.links = tree->links();

@@ -65,7 +65,7 @@ void Desk::receive(const peer::PushReceive& job) {
     giving_.erase(job.id);
     later(kSync, [this, id = job.id] {
       world_.stepPeer(self_, [&](auto& peer, TimePoint now, auto& fx) {
-        peer.pushFailed(id, "the disk is full", now, fx);
+        peer.pushes()->failedHere(id, "the disk is full", now, fx);
       });
     });
   } else if (stored(file.root).whole()) {
@@ -167,7 +167,7 @@ void Desk::gaveUp(Way& way, PushTrouble trouble) {
   if (trouble == PushTrouble::lied) world_.witness_.lied(self_, way.push, source);
   world_.stepPeer(self_,
                   [&, id = way.push, stripe = way.stripe](auto& peer, TimePoint now, auto& fx) {
-                    peer.pushSourceFailed(id, stripe, source, trouble, now, fx);
+                    peer.pushes()->sourceFailed(id, stripe, source, trouble, now, fx);
                   });
 }
 
@@ -218,8 +218,8 @@ void Desk::finished(const PushId& id) {
   later(kSync, [this, id] {
     note(id, "has all");
     world_.witness_.finished(id, world_.now());
-    world_.stepPeer(self_,
-                    [&](auto& peer, TimePoint now, auto& fx) { peer.pushCompleted(id, now, fx); });
+    world_.stepPeer(
+        self_, [&](auto& peer, TimePoint now, auto& fx) { peer.pushes()->completed(id, now, fx); });
   });
 }
 

@@ -250,7 +250,8 @@ std::optional<NodeId> World::parent(NodeId number) const {
 void World::find(NodeId number, std::function<void(const peer::SearchResult&)> ended) {
   Node& asker = node(number);
   step(asker, [&](peer::Effects& fx) {
-    const auto query = asker.peer->find(PatternKind::substring, "file", now_, fx);
+    const auto query = asker.peer->searches()->ask(
+        PatternKind::substring, "file", asker.peer->membership().countMembers(), now_, fx);
     if (!query) return fail("find: " + query.error().message);
     asker.searches[*query] = std::move(ended);
   });
@@ -271,8 +272,8 @@ PushId World::push(NodeId number, std::uint64_t chunks) {
   sender.disk[root] = std::move(file);
   PushId id;
   step(sender, [&](peer::Effects& fx) {
-    const auto started =
-        sender.peer->push({{"pushed", chunks * limits::kPushChunkBytes, root}}, {}, now_, fx);
+    const auto started = sender.peer->pushes()->start(
+        {{"pushed", chunks * limits::kPushChunkBytes, root}}, {}, now_, fx);
     if (!started) return fail("push: " + started.error().message);
     id = witness_.named(*started);
     sender.desk->send(id, root);
@@ -287,7 +288,7 @@ void World::cancel(const SentPush& push) {
   log(sender.id + " cancels its push");
   witness_.cancelled(push.id);
   step(sender, [&](peer::Effects& fx) {
-    sender.peer->finishPush(push.id, wire::PushEnd::cancelled, now_, fx);
+    sender.peer->pushes()->finish(push.id, wire::PushEnd::cancelled, now_, fx);
   });
 }
 

@@ -118,7 +118,7 @@ void World::matchLocally(Node& node, const peer::MatchJob& job) {
       root.bytes.fill(1);
       // Every peer also reports a file that does not match the search.
       std::vector<peer::LocalHit> hits{{fileOf(node.id), 1, root}, {kUnasked, 1, root}};
-      node.peer->matched(job.id, std::move(hits), 0, false, now_, fx);
+      node.peer->searches()->matched(job.id, std::move(hits), 0, false, now_, fx);
     });
   });
 }
