@@ -77,15 +77,19 @@ def targets(build, names):
     return sorted(found)
 
 
+def print_lines(lines):
+    sys.stdout.writelines(line + "\n" for line in lines)  # of an empty list: no line
+
+
 def main(arguments):
     if len(arguments) == 2 and arguments[0] == "count":
         return count(arguments[1])
     if len(arguments) == 3 and arguments[0] == "select":
         wanted = set(arguments[2].split(","))
-        print("\n".join(test["name"] for test in tests_of(arguments[1]) if in_suite(test, wanted)))
+        print_lines(test["name"] for test in tests_of(arguments[1]) if in_suite(test, wanted))
         return 0
     if len(arguments) >= 2 and arguments[0] == "targets":
-        print("\n".join(targets(arguments[1], set(arguments[2:]))))
+        print_lines(targets(arguments[1], set(arguments[2:])))
         return 0
     print(__doc__, file=sys.stderr)
     return 64

@@ -29,6 +29,13 @@ def last_line(*tests):
     return told.getvalue().splitlines()[-1], code
 
 
+def lines_of(*lines):
+    told = io.StringIO()
+    with redirect_stdout(told):
+        count_cases.print_lines(lines)
+    return told.getvalue()
+
+
 def run(*command):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout, done.stderr
@@ -119,6 +126,7 @@ CASES = {
     "a skipped test is none": lambda: last_line(
         ("SKIP", ""), ("OK", "cases: 1 passed, 0 failed")) == ("1 passed, 0 failed", 0),
     "no test at all is a failure": lambda: last_line() == ("0 passed, 1 failed", 1),
+    "a list without elements has no line": lambda: lines_of() == "" and lines_of("a", "b") == "a\nb\n",
     "demo --help explains": lambda: "--max-links" in run("./demo", "--help")[1],
     "demo refuses one peer": lambda: run("./demo", "--peers", "1")[0] == 64,
     "demo refuses what it does not know": lambda: run("./demo", "--nonsense")[0] == 64,
