@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "common/base/file_descriptor.h"
-#include "peer/core/push.h"
+#include "peer/core/push_chunks.h"
 
 namespace espalier::transfer {
 namespace {
