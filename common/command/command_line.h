@@ -1,11 +1,12 @@
 // The command line as a source of options, read with Poco::Util::OptionProcessor.
 //
-//   --max-links 4 · --max-links=4 · --headless · --headless=no · -e COMMAND · -- VALUE
+//   --max-links 4 · --max-links=4 · --headless · --headless=no · -e COMMAND · -- POSITIONAL
 //
 // OptionProcessor alone is too lenient for scripts: it accepts prefixes of names (--meta), any
 // case, and ':' for '='. It also reads an empty value as a missing one. So each name is compared
 // exactly first, a value that stands in the next argument is joined to its option, and
-// OptionProcessor gets --NAME=VALUE. Every option may stand several times.
+// OptionProcessor gets --NAME=VALUE. Every option may stand
+// several times; options.cpp decides which one counts.
 //
 // Called by options.cpp. Stateless.
 #pragma once

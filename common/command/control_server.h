@@ -17,9 +17,10 @@
 //   server  {"out":"…"} and {"err":"…"}, any number of each   {"exit":0,"stops":false}
 //
 // A client may send the next {"run":…} after an {"exit":…}. `cancel`, or the end of the connection,
-// interrupts the command that runs on it. If `run`, `directory` or `home` is not UTF-8, runHex,
-// directoryHex or homeHex has it as hexadecimal digits. A client probes a silent server with
-// {"run":""} over another connection (liveness.h).
+// interrupts the command that runs on it. `stops`: the program ends, the client sends nothing more.
+// If `run`, `directory` or `home` is not UTF-8, runHex, directoryHex or homeHex has it as
+// hexadecimal digits. A client probes a silent server with {"run":""} over another connection
+// (liveness.h).
 //
 // The server renders outcomes, and a client only prints them. So old and new programs work
 // together.
@@ -43,7 +44,7 @@ namespace espalier::command {
 
 // Serves until it is destroyed. Threads: one that accepts and reads, and one for each session, at
 // most limits::kControlSessions. All end in stop(), which the destructor calls: it interrupts
-// running commands and waits for their answers for limits::kControlGrace.
+// running commands, cuts their sockets after limits::kControlGrace, and waits for them.
 class ControlServer {
  public:
   // Claims the state folder: no other program gets it until the destructor. Makes `stateDir` (0700)

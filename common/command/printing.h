@@ -25,7 +25,7 @@ enum class Align { left, right };
 std::string table(const std::vector<std::vector<std::string>>& rows,
                   const std::vector<Align>& aligns = {});
 
-// s1 | s1 and s2 | s1, s2 and s3: each name as escaped() (text.h) makes it.
+// "s1"; "s1 and s2"; "s1, s2 and s3": without the quotes, each name as escaped() (text.h) makes it.
 std::string listed(const std::vector<std::string>& names);
 
 }  // namespace espalier::command

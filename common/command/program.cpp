@@ -9,7 +9,7 @@
 
 #include "common/base/limits.h"
 #include "common/command/printing.h"
-#include "common/command/signals.h"
+#include "common/command/signal_watch.h"
 #include "common/command/standard_output.h"
 
 namespace espalier::command {

@@ -3,7 +3,7 @@
 //   get 'a b.txt' c\ d "say \"x\""   ->   get | a b.txt | c d | say "x"
 //
 // Single quotes keep everything; double quotes keep all but \" and \\; a backslash outside of
-// quotes keeps the character behind it. Variables are not expanded; globs are for the command. Pure
+// quotes keeps the next character. Variables are not expanded; globs are for the command. Pure
 // functions. Used by all that reads command lines, options or configuration files.
 #pragma once
 

@@ -1,5 +1,6 @@
 // The multi-buffer backend of sha256.h. If the library was not found at build time, its functions
-// say that nothing works. Thread-safe. Called by sha256.cpp only, and by tests and benchmarks.
+// say that nothing works. Thread-safe. Of the programs only
+// sha256.cpp calls it.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +18,8 @@ bool multiBufferWorks();
 void multiBufferWithoutAvx();
 
 // Fewer blocks than this are faster with OpenSSL: a round over all lanes takes the same time
-// however few of them are used. Measured for blocks of a kilobyte and more, and for shorter ones.
+// however few of them are used. Measured: so for blocks shorter
+// than a kilobyte, and for longer ones.
 inline constexpr std::size_t kMultiBufferFewest = 6;
 
 // As sha256Blocks(). False if the library has not hashed all blocks; `out` is then undefined.

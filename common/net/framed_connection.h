@@ -1,4 +1,5 @@
-// A connection that carries frames (wire/frame.h) over a ByteStream, on an EventLoop.
+// A connection that carries frames (wire/frame.h) over a ByteStream, on an EventLoop. Made by
+// EventLoop and Listener; handled by Network, Server, Prober and handshake.h.
 //
 //   resolving -> connecting -> open -> finishing -> closed
 //

@@ -13,7 +13,9 @@ namespace espalier::metaserver {
 
 // The state that a restarted registry needs has changed: it is to be written to the state file.
 // The effect has no content, because the state has a line for each member; the shell reads the
-// registry when it writes.
+// registry when it writes. `beforeSends` comes from Registry's constructor only: the shell writes
+// the state with which the registry was made, and blocks. A core with durable data of its own needs
+// a Persist that contains the data.
 struct Persist {
   enum class Durability {
     beforeSends,  // the step sends nothing until the state is on disk

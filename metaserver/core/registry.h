@@ -1,5 +1,6 @@
 // The registry: which peers are in the network, on which ports, and where each attaches to the
-// tree. One call decides a join completely: id, order of joining, port, referral, reserved slot.
+// tree. One call decides a join completely: whether the id is free, order of joining, port,
+// referral, reserved slot.
 //
 // This class takes what arrives on connections, and passes it to
 //
@@ -110,7 +111,8 @@ class Registry {
   const topo::Forest& tree() const { return seen_.tree(); }
 
   // --- for the copy (registry_copy.h) ---
-  // At most `most` changes since the last call; the first call begins with every member. After the
+  // For one reader only, RegistryFollower: a call takes the changes away. At most `most` changes
+  // since the last call; the first call begins with every member. After the
   // last page the copy equals this registry at that moment. O(most).
   MemberChanges takeChanges(std::size_t most);
   // Members that were lost just now and may come back: for the state file.

@@ -11,7 +11,9 @@
 //   - tick() is called when deadline() has passed. Every call may change deadline().
 //
 // Components do no I/O and are not thread-safe. A new component is a class that implements this,
-// a line in Peer::Components, and fields of Effects for what it asks of the shell.
+// a line in Peer::Components, and fields of Effects for what it asks of the shell
+// (docs/contributing.md lists all places). A component has no connection to the metaserver: Peer
+// passes on what Searches wants to know (Peer::countMembers).
 #pragma once
 
 #include <cstdint>

@@ -11,7 +11,8 @@
 // exchange() spreads contacts through the tree while there is no metaserver (peer exchange). If all
 // peers that connect two parts of a tree die at once, each part then knows members of the other.
 //
-// Owned by Membership. Does no I/O, not thread-safe. A call costs O(limits::kKnownContacts).
+// Owned by Membership, read by ParentSearch. Does no I/O, not thread-safe. A call costs
+// O(limits::kKnownContacts).
 #pragma once
 
 #include <deque>
@@ -33,7 +34,7 @@ class KnownContacts {
   void remember(const wire::Contact& contact);
   // Adds hearsay, unless the contact is known at first hand.
   void heardOf(const wire::Contact& contact);
-  // Adds the peers that the parent named as the path to the root, as hearsay.
+  // Adds the peers that the parent named (the path to the root, the root's children), as hearsay.
   void heardOfAbove(const Tree& tree);
   // Removes every contact of that peer.
   void forget(const PeerId& id);
@@ -42,8 +43,8 @@ class KnownContacts {
   std::vector<wire::Contact> all() const;
 
   // When an interval has passed: sends one contact up the tree, and a sample of contacts to each
-  // child. The interval grows with the number of members, so the whole network sends some fifty
-  // messages a second at most. Call it only while there is no metaserver.
+  // child. The interval grows with the number of members, so the whole network makes some fifty
+  // exchanges a second at most. Call it only while there is no metaserver.
   void exchange(Tree& tree, Random& random, TimePoint now, Effects& fx);
 
  private:

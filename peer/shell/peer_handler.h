@@ -1,5 +1,5 @@
-// What the network asks of a peer that has an id. LocalPeer implements it; Network calls it between
-// attach() and the end of the Attachment.
+// What the network asks of a peer that has an id. LocalPeer implements it; Network calls it while a
+// Network::Attachment exists.
 //
 // Thread rule: called on the loop's thread; no function blocks.
 #pragma once

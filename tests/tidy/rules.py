@@ -87,6 +87,8 @@ def include_direction(source, files):
     layer = next((name for name in LAYERS if source.path.startswith(name + "/")), None)
     if not source.is_code:
         return
+    if not layer and source.path.startswith(PRODUCT) and not source.path.endswith("/main.cpp"):
+        yield 1, "its folder has no line in LAYERS"
     for line, name, quoted in source.includes:
         if name.startswith(PRODUCT) and layer:
             allowed = LAYERS[layer] + [layer]

@@ -16,7 +16,7 @@
 #include "common/base/limits.h"
 #include "common/base/text.h"
 #include "common/command/line_editor.h"
-#include "common/command/signals.h"
+#include "common/command/signal_watch.h"
 #include "peer/shell/commands.h"
 #include "peer/shell/prompt.h"
 #include "tests/unit/fake_peer_service.h"

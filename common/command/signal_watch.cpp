@@ -1,4 +1,4 @@
-#include "common/command/signals.h"
+#include "common/command/signal_watch.h"
 
 #include <poll.h>
 #include <pthread.h>
