@@ -110,10 +110,8 @@ void FetchJob::serveFrom(std::size_t index) {
     if (left.why) return;
     if (left.again) continue;
     const Lock lock = work_.lock();
-    auto& source = work_.sources(lock)[index];
-    source.ended = true;
-    source.problem = left.why.error();
     log::info("{} {}: {}", holder.id.text(), holder.endpoint.text(), left.why.error().message);
+    work_.sources(lock).end(index, left.why.error());
     return;
   }
 }

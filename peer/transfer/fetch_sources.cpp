@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <string>
+#include <utility>
 
 #include "common/base/limits.h"
 
@@ -54,6 +55,12 @@ SourceId FetchSources::beginConversation(std::size_t index) {
   source.position = 0;
   ++source.tries;
   return source.id;
+}
+
+void FetchSources::end(std::size_t index, Error why) {
+  FetchSource& source = sources_[index];
+  source.ended = true;
+  if (!source.changed || source.delivered || !source.problem) source.problem = std::move(why);
 }
 
 void FetchSources::cutLiars(TimePoint now) const {

@@ -33,6 +33,7 @@ struct FetchSource {
   bool dialled = false;
   bool ended = false;  // nothing is expected of it any more
   bool lied = false;
+  bool changed = false;     // it said that the file has changed there
   std::uint64_t bytes = 0;  // that were right and used
   std::optional<Error> problem;
 
@@ -48,6 +49,10 @@ struct FetchSource {
 
 class FetchSources {
  public:
+  // The conversation with the source has ended for good. After a source has said that the file
+  // changed, it may be dialled again, and then says that it does not share the file: the first
+  // reason is kept.
+  void end(std::size_t index, Error why);
   // Whether one of them is to be dialled.
   bool add(const std::vector<Holder>& holders);
   // Takes the next source to dial.

@@ -192,7 +192,10 @@ FetchWork::Left FetchWork::leave(std::size_t index, Result<void> ended, bool cha
   if (source.delivered) source.tries = 0;
   wake(held);
   // A chunk that was read while the file changed is no lie.
-  if (changed) source.lie.reset();
+  if (changed) {
+    source.changed = true;
+    source.lie.reset();
+  }
   Left left{{}, source.lie.has_value(), false};
   if (over(held)) return left;
   source.lied = source.lie || (!ended && ended.error().code == ErrorCode::protocol);

@@ -49,6 +49,21 @@ TEST_CASE("a source that ended is dialled again when it is found again, unless i
   CHECK_FALSE(sources.next());
 }
 
+TEST_CASE("a source that no longer shares a changed file is reported as changed") {
+  FetchSources sources;
+  sources.add({holder("s1")});
+  REQUIRE(sources.next() == 0);
+  sources.beginConversation(0);
+  sources[0].changed = true;
+  sources.end(0, {ErrorCode::failed, "the file has changed"});
+  REQUIRE(sources.add({holder("s1")}));
+  REQUIRE(sources.next() == 0);
+  sources.beginConversation(0);
+  sources.end(0, {ErrorCode::failed, "the file is not shared"});
+  REQUIRE(sources.problems());
+  CHECK(sources.problems()->message == "s1: the file has changed");
+}
+
 TEST_CASE("a source that failed twice without delivering anything is not dialled a third time") {
   FetchSources sources;
   sources.add({holder("s1")});
