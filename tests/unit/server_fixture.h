@@ -31,7 +31,8 @@ inline wire::Join joinOf(const std::string& id, const std::string& word = "P2P")
 
 class RunningServer {
  public:
-  RunningServer() : loop_(std::move(*net::EventLoop::create())) {
+  explicit RunningServer(std::uint16_t firstPort = MetaserverOptions().firstPort)
+      : loop_(std::move(*net::EventLoop::create())) {
     std::string name = "/tmp/espalier-server-XXXXXX";
     REQUIRE(::mkdtemp(name.data()) != nullptr);
     folder_ = name;
@@ -40,6 +41,7 @@ class RunningServer {
     options.topoFile = folder_ + "/topo.txt";
     options.countFile = folder_ + "/count.txt";
     options.state = folder_;
+    options.firstPort = firstPort;
     auto bound = Server::bind(*loop_, options);
     REQUIRE(bound.ok());
     server_ = std::move(*bound);

@@ -1,7 +1,9 @@
 // Server, which connects the metaserver's registry with sockets, over loopback.
 #include "metaserver/shell/server.h"
 
+#include <arpa/inet.h>
 #include <doctest/doctest.h>
+#include <sys/socket.h>
 
 #include <memory>
 #include <optional>
@@ -9,12 +11,37 @@
 #include <string>
 #include <vector>
 
+#include "common/base/file_descriptor.h"
 #include "tests/unit/server_fixture.h"
 
 using namespace espalier;
 using namespace espalier::metaserver::shell;
 using namespace espalier::metaserver::shell::test;
 using wire::Purpose;
+
+namespace {
+
+// A port of 127.0.0.1 that refuses connections, and that no other process can take.
+class RefusingPort {
+ public:
+  RefusingPort() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    auto* const any = reinterpret_cast<sockaddr*>(&address);
+    REQUIRE(::bind(socket_.get(), any, length) == 0);
+    REQUIRE(::getsockname(socket_.get(), any, &length) == 0);
+    number_ = ntohs(address.sin_port);
+  }
+  std::uint16_t number() const { return number_; }
+
+ private:
+  FileDescriptor socket_;
+  std::uint16_t number_ = 0;
+};
+
+}  // namespace
 
 TEST_CASE("a session that says Hello and joins is admitted, and is in the topology") {
   RunningServer running;
@@ -124,7 +151,8 @@ TEST_CASE("a member that quits, and one whose connection ends, leave the topolog
 }
 
 TEST_CASE("an unreachable member is informed with the answer to a heartbeat") {
-  RunningServer running;
+  const RefusingPort port;
+  RunningServer running(port.number());
   Session session(running.address(), Purpose::registry);
   session.say(joinOf("s1"));  // and listens nowhere
   REQUIRE(session.welcomed().ok());
