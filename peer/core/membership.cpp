@@ -265,12 +265,8 @@ std::uint64_t Membership::members() const {
 }
 
 MemberCount Membership::countMembers() const {
-  using State = MemberCount::State;
-  const auto tree = tree_->members();
-  if (!joined()) return {State::doubted, tree};
   // The higher one, because a search has time for so many.
-  const auto metaserver = session_.members();
-  return {tree == metaserver ? State::believed : State::doubted, std::max(tree, metaserver)};
+  return MemberCount(joined() ? std::max(tree_->members(), session_.members()) : tree_->members());
 }
 
 std::vector<wire::Contact> Membership::known() const {

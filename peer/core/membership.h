@@ -90,8 +90,7 @@ class Membership {
   std::vector<wire::Contact> known() const;
   // How many members the network has, as far as this peer knows.
   std::uint64_t members() const;
-  // The same for a search: the tree's count, believed if the metaserver said the same last. Once
-  // this peer listens.
+  // The same for a search, before the metaserver is asked. Once this peer listens.
   MemberCount countMembers() const;
   bool owns(ConnectionId connection) const;
 

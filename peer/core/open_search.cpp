@@ -217,8 +217,7 @@ SearchResult OpenSearch::result() {
   result.id = query_.id;
   result.files = mergeHits(knowledge_.hits());
   const auto missing = knowledge_.missing();
-  asked_->count.raiseByMissing(covered() + countMissing(missing, knowledge_.coverage()),
-                               mostPeers());
+  asked_->count.raise(covered() + countMissing(missing, knowledge_.coverage()), mostPeers());
   result.searched = searched();
   result.members = asked_->count.members();
   result.indexing = knowledge_.indexing();
@@ -265,7 +264,6 @@ bool OpenSearch::show(TimePoint now, Effects& fx) {
   const bool hasNews = knowledge_.hasNews();
   auto& count = asked_->count;
   const bool isComplete = this->isComplete();
-  if (isComplete && covered() != count.members()) count.doubt();
   count.raise(covered(), mostPeers());
   SearchUpdate update;
   update.id = query_.id;
@@ -275,7 +273,7 @@ bool OpenSearch::show(TimePoint now, Effects& fx) {
   bool ended = isExpired_;
   if (!isComplete) {
     asked_->graceEnds.reset();
-  } else if (update.searched >= count.members() && count.isTrusted()) {
+  } else if (update.searched >= count.members() && !count.isOpen()) {
     ended = true;
   } else if (!asked_->graceEnds) {
     asked_->graceEnds = now + limits::kSearchGrace;

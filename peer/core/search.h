@@ -23,12 +23,10 @@
 //
 // Counting members (member_count.h). A search starts at once with the tree's count of members. That
 // count may be out of date until heartbeats have spread it: for a peer that has just joined, while
-// a part of the tree is cut off, and after the root has changed. So the metaserver is asked in two
-// cases: at the start, if the tree's count differs from what the metaserver said last; and at the
-// end, if the number of peers that answered differs from the count. Until it answers, but at most
-// for limits::kSearchGrace, the search does not end as complete. Without a metaserver, peers that
-// answer or are named as missing raise the tree's count. So a search reports N of N only if no peer
-// within reach knows a further member.
+// a part of the tree is cut off, and after the root has changed. So the metaserver is asked beside
+// each query. Until it answers, but at most for limits::kSearchGrace, the search does not end as
+// complete. Without a metaserver, peers that answer or are named as missing raise the tree's count.
+// So a search reports N of N only if no peer within reach knows a further member.
 //
 // Time: the asker's budget is 3 s and 250 ms for each member, at most 60 s. Each hop keeps 200 ms
 // of it, or 10 % of a short budget, so a far peer gives up before a near one. Messages with
@@ -90,7 +88,7 @@ class Searches final : public Component {
 
   // --- the count of members, for searches that this peer asked
   // Whether one of them needs the metaserver's count. O(these searches).
-  bool wantsMembers() { return mineAre(MemberCount::State::doubted); }
+  bool wantsMembers() { return mineAre(MemberCount::State::unasked); }
   // The metaserver was asked.
   void membersAsked();
   bool awaitsMembers() { return mineAre(MemberCount::State::asked); }

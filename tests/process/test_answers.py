@@ -6,6 +6,7 @@ import subprocess
 import unicodedata
 
 from espalier_process import case, file_root, main, noise, wait_until
+from intruder import REGISTRY, Session, field, message, parse
 
 
 def shares(network, **files):
@@ -34,6 +35,19 @@ def _(network):
     # A search says how many more there are.
     code, told = network.json("s2", "find 'many/*.txt'")
     assert code == 0 and told[0]["more"] >= 100, (code, told[0].get("more"))
+
+
+@case("a member that only the metaserver knows is missing, at the peer that joined last, too")
+def _(network):
+    shares(network, s1={"a.txt": b"a\n"}, s2={}, s3={})
+    session = Session(network.address, REGISTRY, network.patience)  # of a member that attaches nowhere
+    session.send(field(1, message(b"s4", os.urandom(16), b"P2P", b"127.0.0.1", 9)))
+    assert 1 in parse(session.receive())
+    for name in ("s1", "s2", "s3"):
+        _, told = network.json(name, "find a.txt")
+        assert (told[0]["searched"], told[0]["peers"]) == (3, 4), (name, told)
+    code, out, log = network.command("s3", "get a.txt")
+    assert code == 3 and (network.folder / "s3/a.txt").exists(), (code, out, log)
 
 
 @case("get while a holder does not answer is partly done, and names the missing peer")

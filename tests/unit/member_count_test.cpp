@@ -11,8 +11,6 @@ using namespace espalier::peer::testing;
 
 namespace {
 
-using State = MemberCount::State;
-
 // What the metaserver says to all that wait for it.
 void tell(Network& network, std::size_t i, std::optional<wire::Members> members) {
   network.step(i, [&](Effects& fx) {
@@ -23,28 +21,25 @@ void tell(Network& network, std::size_t i, std::optional<wire::Members> members)
 
 }  // namespace
 
-TEST_CASE("a search with a count that fits ends without asking the metaserver") {
-  Network network;
-  network.line(4);
-  const auto id = network.ask(0, "*", MemberCount(State::believed, 4));
-  CHECK(coverageText(network.resultOf(id)) == "searched 4 of 4 peers");
-  CHECK_FALSE(network[0].searches->wantsMembers());
-}
-
-TEST_CASE(
-    "a search wants the metaserver's count when fewer or more answered than the tree counts") {
-  for (const std::uint64_t counted : {3, 5}) {
+TEST_CASE("a search asks the metaserver at once, whatever the tree counts, and ends as it says") {
+  for (const std::uint64_t counted : {3, 4, 5}) {
     CAPTURE(counted);
     Network network;
     network.line(4);
-    const auto id = network.ask(0, "*", MemberCount(State::believed, counted));
-    CHECK_FALSE(network[0].searches->wantsMembers());
-    network.run(200ms);
+    const auto id = network.ask(0, "*", MemberCount(counted));
     CHECK(network[0].searches->wantsMembers());
     tell(network, 0, wire::Members{4, JoinOrder{4}});
     CHECK(coverageText(network.resultOf(id)) == "searched 4 of 4 peers");
     CHECK_FALSE(network[0].searches->wantsMembers());
   }
+}
+
+TEST_CASE("a member that only the metaserver knows is missing, though all that are linked answer") {
+  Network network;
+  network.line(3);
+  const auto id = network.ask(0, "*", MemberCount(3));
+  network.after(1ms, [&] { tell(network, 0, wire::Members{4, JoinOrder{4}}); });
+  CHECK(coverageText(network.resultOf(id)) == "searched 3 of 4 peers");
 }
 
 TEST_CASE(
@@ -54,7 +49,7 @@ TEST_CASE(
   network.line(3);
   network.cut(0, 1);
   const auto begun = network.now();
-  const auto id = network.ask(0, "*", MemberCount(State::doubted, 1));
+  const auto id = network.ask(0, "*", MemberCount(1));
   network.run(300ms);
   tell(network, 0, wire::Members{3, JoinOrder{3}});
   network.after(200ms, [&] { network.connect(0, 1); });
@@ -66,7 +61,7 @@ TEST_CASE("a metaserver that is silent is waited for no longer than the grace") 
   Network network;
   network.line(3);
   const auto begun = network.now();
-  const auto id = network.ask(0, "*", MemberCount(State::doubted, 2));
+  const auto id = network.ask(0, "*", MemberCount(2));
   network.step(0, [&](Effects&) { network[0].searches->membersAsked(); });
   CHECK(network[0].searches->awaitsMembers());
   CHECK(coverageText(network.resultOf(id)) == "searched 3 of 3 peers");
@@ -77,30 +72,28 @@ TEST_CASE("a metaserver that is silent is waited for no longer than the grace") 
 TEST_CASE("without a metaserver, peers that answer or are named beyond the count raise it") {
   Network network;
   network.line(4);
-  const auto id = network.ask(0, "*", MemberCount(State::doubted, 2));
+  const auto id = network.ask(0, "*", MemberCount(2));
   network.after(1ms, [&] { tell(network, 0, std::nullopt); });
   CHECK(coverageText(network.resultOf(id)) == "searched 4 of 4 peers");
 
   network[3].matchTakes = 100s;
-  const auto incomplete = network.ask(0, "*", MemberCount(State::doubted, 2));
+  const auto incomplete = network.ask(0, "*", MemberCount(2));
   tell(network, 0, std::nullopt);
   CHECK(coverageText(network.resultOf(incomplete)) == "searched 3 of 4 peers; missing: s4");
 }
 
-TEST_CASE("a member that dies while it is asked is missing, though the metaserver has noticed") {
+TEST_CASE("a member that dies while it is asked is missing") {
   Network network;
   network.line(3);
   network[2].matchTakes = 100s;
-  const auto id = network.ask(0, "*", MemberCount(State::believed, 3));
+  const auto id = network.ask(0, "*", MemberCount(3));
+  tell(network, 0, wire::Members{3, JoinOrder{3}});
   network.after(100ms, [&] { network.kill(2); });
-  network.run(100ms + limits::kSearchGrace + 100ms);
-  REQUIRE(network[0].searches->wantsMembers());
-  tell(network, 0, wire::Members{2, JoinOrder{3}});
   CHECK(coverageText(network.resultOf(id)) == "searched 2 of 3 peers; missing: s3");
 }
 
 TEST_CASE("nobody raises the count beyond what may speak over the links") {
-  MemberCount count(State::unsure, 3);
+  MemberCount count(3);
   count.raise(5, 10);
   CHECK(count.members() == 5);
   count.raise(1000, 10);
