@@ -26,8 +26,8 @@
 //
 // Thread rule: publish() and subscriptions may be used from any thread; one subscription belongs to
 // one thread. publish() never blocks. Listeners are added before the first event is published; they
-// must not block. Cost: O(listeners), one atomic load when no subscription wants the event, else
-// O(subscriptions).
+// must not block, nor log: a line of the log is an event, too. Cost: O(listeners), one atomic load
+// when no subscription wants the event, else O(subscriptions).
 #pragma once
 
 #include <atomic>

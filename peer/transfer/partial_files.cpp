@@ -45,8 +45,12 @@ PartialFile::There PartialFile::awaitPlan(Duration patience) const {
 
 PartialFile::There PartialFile::awaitChunk(std::uint64_t chunk, Duration patience) const {
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, patience, [&] { return held_[chunk] || ended_; });
-  return ended_ ? There::never : held_[chunk] ? There::yes : There::notYet;
+  const auto isHeld = [&] { return chunk < held_.size() && held_[chunk]; };
+  changed_.wait_for(lock, patience, [&] { return isHeld() || ended_; });
+  // The asker may have been told of another file's size.
+  const bool isOutside = !held_.empty() && chunk >= held_.size();
+  if (ended_ || isOutside) return There::never;
+  return isHeld() ? There::yes : There::notYet;
 }
 
 bool PartialFile::holds(std::uint64_t chunk) const {

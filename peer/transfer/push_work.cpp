@@ -188,8 +188,9 @@ Result<void> PushWork::keepExisting(std::size_t place, const std::string& path) 
   return {};
 }
 
-// Starts the part and gives it on; returns the chunks of an earlier run. Called once, either while
-// no other thread has the file or with `learning` held: it reads what lies on the disk.
+// Starts the part and offers it to other peers; returns the chunks of an earlier run. Called once,
+// either while no other thread has the file or with `learning` held: it reads what lies on the
+// disk.
 Result<std::vector<std::uint64_t>> PushWork::begin(std::size_t place, Incoming& incoming,
                                                    ChunkPlan plan) {
   auto held = incoming.part.begin(std::move(plan), stop_);
