@@ -7,13 +7,13 @@
 //   - A link is up from linkUp() to linkDown(). Both ends have agreed on it.
 //   - received() is called only for links that are up.
 //   - linkUp() is not called for a link that has gone within the same step.
-//   - In one step all calls of linkDown() come before the first linkUp().
+//   - In one step a component gets all calls of linkDown() before its first linkUp().
 //   - tick() is called when deadline() has passed. Every call may change deadline().
 //
 // Components do no I/O and are not thread-safe. A new component is a class that implements this,
 // a line in Peer::Components, and fields of Effects for what it asks of the shell
 // (docs/contributing.md lists all places). A component has no connection to the metaserver: Peer
-// passes on what Searches wants to know (Peer::countMembers).
+// passes on what Searches wants to know (Peer::endStep).
 #pragma once
 
 #include <cstdint>

@@ -7,8 +7,9 @@
 // Messages are flushed before the first job, so a query is on its way before this peer matches it
 // against its share. Notices come last, so a reader of a notice finds all other effects done.
 //
-// If a send fills a queue, the other links are paused (back_pressure.h). The host reports with
-// drained() and closed() when the queue is short again or gone.
+// If a send fills a queue, the other links are paused until it is short again, at most for a second
+// (back_pressure.h). The host reports with drained() and closed() when the queue is short again or
+// gone, and calls tick() when deadline() has passed.
 //
 // The functions of a host. None of them blocks, and none passes an event to the core before
 // carryOut() has returned.
@@ -19,7 +20,7 @@
 //   void match(const MatchJob&);      void searched(SearchUpdate&);
 //   void pushJob(PushJob&);           void pushChanged(const PushId&);
 //   void notice(const Notice&);
-//   void pauseLinks(ConnectionId);    reads no link but that one
+//   void pauseLinks(ConnectionId);    stops reading all links except that one
 //   void resumeLinks();               reads all of them
 //
 // Not thread-safe; runs on the thread of the core.

@@ -125,7 +125,7 @@ void Peer::tellComponents(TimePoint now, Effects& fx) {
   }
 }
 
-// Asks the metaserver for the number of members when a search wants it.
+// Also asks the metaserver for the number of members when a search wants it.
 void Peer::endStep(TimePoint now, Effects& fx) {
   if (!parts_) return;
   auto& searches = parts_->searches;

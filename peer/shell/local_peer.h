@@ -2,9 +2,10 @@
 // claimed, its share indexed, its transfers served; its services and commands are built here, each
 // with references to what it needs.
 //
-//   create() --> attached to the network, commands served --> ended
-//                                  |
-//                                  +--discard(), the id was refused--> the folders it made go, too
+//   create() --> attached to the network, commands served --destructor--> ended
+//
+// After discard(), because the id was refused, the destructor also removes the folders that were
+// made for this peer. Joiner is the only creator.
 //
 // It begins to exist before the metaserver has admitted the peer, because the instance key and the
 // share must be there then, and -e may ask for the status of a peer that waits to be admitted.

@@ -1,11 +1,13 @@
 // What exists from the start of the program to its end, before the peer's id is known and after:
-// the event loop's thread, the control connections, the event bus. main() owns it.
+// the event loop's thread, the connections to neighbours and metaserver (Network), the event bus.
+// main() owns it; Joiner and LocalPeer use it.
 //
 //   made --start--> running --leave--> ended
 //
 // It publishes what the core has done on the event bus.
 //
-// Thread rule: start(), leave() and join() are called from a thread that is not the loop's.
+// Thread rule: start(), leave() and join() are called from a thread that is not the loop's. The
+// functions of NetworkObserver run on the loop's thread and do not block.
 #pragma once
 
 #include <atomic>
