@@ -7,13 +7,11 @@ namespace espalier::peer {
 
 void Peer::connect(TimePoint now, Effects& fx) {
   membership_.connect(now, fx);
-  tellComponents(now, fx);
 }
 
 void Peer::join(const PeerId& id, const InstanceKey& key, const std::string& word, TimePoint now,
                 Effects& fx) {
   membership_.join(id, key, word, now, fx);
-  tellComponents(now, fx);
 }
 
 bool Peer::ask(wire::RegistryRequest request, TimePoint now, Effects& fx) {
@@ -22,28 +20,23 @@ bool Peer::ask(wire::RegistryRequest request, TimePoint now, Effects& fx) {
 
 void Peer::leave(TimePoint now, Effects& fx) {
   membership_.leave(now, fx);
-  tellComponents(now, fx);
 }
 
 void Peer::opened(ConnectionId connection, const std::string& localHost, TimePoint now,
                   Effects& fx) {
   membership_.opened(connection, localHost, now, fx);
-  tellComponents(now, fx);
 }
 
 void Peer::failed(ConnectionId connection, const Error& error, TimePoint now, Effects& fx) {
   membership_.failed(connection, error, now, fx);
-  tellComponents(now, fx);
 }
 
 void Peer::closed(ConnectionId connection, TimePoint now, Effects& fx) {
   membership_.closed(connection, now, fx);
-  tellComponents(now, fx);
 }
 
 void Peer::listening(const Endpoint& at, TimePoint now, Effects& fx) {
   membership_.listening(at, now, fx);
-  tellComponents(now, fx);
 }
 
 void Peer::listenFailed(const Error& error, TimePoint now, Effects& fx) {
@@ -57,7 +50,6 @@ void Peer::received(ConnectionId connection, const wire::RegistryReply& reply, T
   if (members != nullptr && parts_ && parts_->searches.awaitsMembers()) {
     parts_->searches.membersTold(*members, now, fx);
   }
-  tellComponents(now, fx);
 }
 
 void Peer::received(ConnectionId connection, const wire::LinkMessage& message, TimePoint now,
@@ -87,7 +79,6 @@ void Peer::tick(TimePoint now, Effects& fx) {
       if (now >= part->deadline()) part->tick(now, fx);
     }
   }
-  tellComponents(now, fx);
 }
 
 TimePoint Peer::deadline() const {
@@ -127,6 +118,7 @@ void Peer::tellComponents(TimePoint now, Effects& fx) {
 
 // Also asks the metaserver for the number of members when a search wants it.
 void Peer::endStep(TimePoint now, Effects& fx) {
+  tellComponents(now, fx);
   if (!parts_) return;
   auto& searches = parts_->searches;
   if (!membership_.greeted() && searches.awaitsMembers()) searches.membersTold({}, now, fx);

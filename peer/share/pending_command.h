@@ -15,6 +15,7 @@
 #include <mutex>
 #include <optional>
 #include <stop_token>
+#include <string>
 #include <utility>
 
 #include "common/base/clock.h"
@@ -32,6 +33,7 @@ class PendingCommand {
     {
       const std::lock_guard lock(mutex_);
       if (givenUp_) return;
+      begun_ = true;
     }
     auto result = command_();
     const std::lock_guard lock(mutex_);
@@ -39,15 +41,18 @@ class PendingCommand {
     changed_.notify_all();
   }
 
-  // `interrupted` if `stop` is triggered first, `timeout` if `patience` has passed.
+  // `interrupted` if `stop` is triggered first, `timeout` if `patience` has passed. The message
+  // says whether the command may still take effect.
   Result<void> wait(Duration patience, const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
     if (changed_.wait_for(lock, stop, patience, [this] { return result_.has_value(); })) {
       return *std::move(result_);
     }
     givenUp_ = true;
-    if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
-    return Error{ErrorCode::timeout, "the share does not answer: its disk may be busy; try again"};
+    const std::string fate = begun_ ? "; the change has begun and may still take effect" : "";
+    if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted" + fate};
+    return Error{ErrorCode::timeout, "the share does not answer: its disk may be busy" +
+                                         (begun_ ? fate : "; try again")};
   }
 
  private:
@@ -55,6 +60,7 @@ class PendingCommand {
   std::mutex mutex_;  // guards what follows
   std::condition_variable_any changed_;
   std::optional<Result<void>> result_;
+  bool begun_ = false;
   bool givenUp_ = false;
 };
 

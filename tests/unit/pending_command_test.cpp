@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <future>
 #include <thread>
 
 using namespace espalier;
@@ -30,4 +31,20 @@ TEST_CASE("a command is not run after its caller has stopped waiting") {
   CHECK(late.wait(0s, {}).error().code == ErrorCode::timeout);
   late.run();
   CHECK_FALSE(ran);
+}
+
+TEST_CASE("a caller that gives up a command that has begun learns that it may still take effect") {
+  std::promise<void> begun;
+  std::promise<void> goOn;
+  PendingCommand pending([&]() -> Result<void> {
+    begun.set_value();
+    goOn.get_future().wait();
+    return {};
+  });
+  std::jthread indexer([&] { pending.run(); });
+  begun.get_future().wait();
+  const auto gaveUp = pending.wait(0s, {});
+  goOn.set_value();
+  CHECK(gaveUp.error().code == ErrorCode::timeout);
+  CHECK(gaveUp.error().message.find("may still take effect") != std::string::npos);
 }
