@@ -7,6 +7,7 @@
 // its name (kMax…, …Limit, …Timeout, …Capacity), or because a size is compared to it.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -330,5 +331,44 @@ static_assert(kReconnectMost < kRejoinWait, "an honest peer comes back while its
 static_assert(kRejoinWait < kUnwrittenBelieved && kAbsentMembers <= kMembers);
 static_assert(kMembers + kOrdersUnwritten < kJoinOrder);
 static_assert(kHeartbeatInterval < kContestSilence && kContestSilence < kHoldTimeout);
+
+// --- budgets (budget.h)
+// What payers hold, each with its bounds: of one payer, and of the process.
+enum class Held : std::uint8_t {
+  guests,         // connections on which no member was admitted yet
+  queuedBytes,    // to be sent, on connections of the event loop
+  receivedBytes,  // of frames that have not arrived completely
+};
+inline constexpr std::size_t kHeldKinds = 3;
+struct HeldBound {
+  std::uint64_t payer;
+  std::uint64_t process;
+};
+using HeldBounds = std::array<HeldBound, kHeldKinds>;
+inline constexpr HeldBounds kHeldBounds{{
+    {256, kConnections / 2},        // guests: a household behind one address
+    {kQueueCloseBytes, 48u << 20},  // queuedBytes
+    {4 * kFrameBytes, 16u << 20},   // receivedBytes
+}};
+// What payers spend, each with the bounds of its buckets.
+enum class Rate : std::uint8_t {
+  dials,     // the payer is whom a stranger's message made this process dial
+  logLines,  // about one payer
+};
+inline constexpr std::size_t kRateKinds = 2;
+struct RateBound {
+  double perSecond;
+  double burst;
+  double processPerSecond;
+  double processBurst;
+};
+using RateBounds = std::array<RateBound, kRateKinds>;
+inline constexpr RateBounds kRateBounds{{
+    {4, 16, 200, 400},         // dials
+    {10.0 / 60, 20, 1.0, 60},  // logLines
+}};
+// On loopback one address stands for so many peers.
+inline constexpr unsigned kLoopbackPeers = 64;
+inline constexpr std::size_t kIdlePayers = 16'384;  // remembered though they hold nothing
 
 }  // namespace espalier::limits

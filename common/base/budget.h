@@ -1,0 +1,153 @@
+// What others may cost this process: bytes, connections, searches, dials, lines of the log. One
+// object a process. Each queue and table that others can fill, and each act that others can cause,
+// asks it first.
+//
+// Whoever causes a cost is its payer: the address that a connection comes from, until a member is
+// admitted on it; from then on the member. There are two kinds of costs:
+//
+//   Held    taken and given back, such as memory. Bounded for each payer, and for the process
+//   Rate    spent, such as dials. A token bucket for each payer, and one for the process
+//
+// So a payer that uses up its own part takes nothing from another payer. The bounds are in limits.h
+// (kHeldBounds, kRateBounds). On loopback all peers have one address. Therefore that address has
+// the part of limits::kLoopbackPeers peers.
+//
+// Invariants: no payer holds more than its bound, and all together not more than the process's,
+// but for what Hold::moveTo() moves. What is given back was taken before. A payer's buckets are
+// remembered while it holds anything or has a handle, and afterwards among the last
+// limits::kIdlePayers: who reconnects gets no full bucket.
+//
+// Thread-safe. Does no I/O; the time is handed in, so cores use it, too. A call costs one
+// uncontended mutex and O(1); Budget::account() O(log payers). Owned by main(), or by a simulated
+// process; handed on as shared_ptr, because threads of transfers may outlive the loop.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "common/base/clock.h"
+#include "common/base/endpoint.h"
+#include "common/base/ids.h"
+#include "common/base/limits.h"
+
+namespace espalier {
+
+// Who causes a cost. A value.
+class Payer {
+ public:
+  // The process itself: only its own bounds count.
+  Payer() = default;
+  // An address is an IPv4 address or the first 64 bits of an IPv6 address, because one subscriber
+  // has as many as it likes with the same 64. Any other host is a payer under its name.
+  static Payer host(std::string_view host);
+  static Payer member(const PeerId& id);
+  // One port of a host: somebody who is dialled because others named it.
+  static Payer endpoint(const Endpoint& endpoint);
+
+  bool isProcess() const { return key_.empty(); }
+  bool isLoopback() const { return loopback_; }
+  // "10.0.0.1", "2001:db8:0:1::/64", "s1", "10.0.0.1:5001"; for the log, escaped by the caller.
+  std::string text() const;
+
+  std::strong_ordering operator<=>(const Payer& other) const { return key_ <=> other.key_; }
+  bool operator==(const Payer& other) const { return key_ == other.key_; }
+
+ private:
+  std::string key_;  // "h", "m" or "e", and the text
+  bool loopback_ = false;
+};
+
+// A payer's part of a budget. A cheap handle: copies are of one part.
+class Account {
+ public:
+  Account() = default;  // of no budget: everything is allowed
+  ~Account();
+  Account(const Account& other);
+  Account(Account&& other) noexcept;
+  Account& operator=(Account other) noexcept;
+
+  Payer payer() const;
+
+  // False: it is over one of the bounds. Then nothing is taken, and the refusal is counted.
+  [[nodiscard]] bool take(limits::Held what, std::uint64_t amount = 1);
+  void giveBack(limits::Held what, std::uint64_t amount = 1);
+  std::uint64_t held(limits::Held what) const;  // by this payer
+
+  // Spends from the payer's bucket and the process's. False: one of them has not so much. Then
+  // nothing is spent, and the refusal is counted.
+  [[nodiscard]] bool spend(limits::Rate what, TimePoint now, double amount = 1);
+  // When spend() may return true, if nobody else spends; `now` if it would at once.
+  TimePoint affordableAt(limits::Rate what, TimePoint now, double amount = 1) const;
+
+ private:
+  friend class Budget;
+  friend class Hold;
+  struct Book;
+  struct Part;
+  Account(std::shared_ptr<Book> book, Part& part);
+
+  std::shared_ptr<Book> book_;
+  Part* part_ = nullptr;
+};
+
+class Budget {
+ public:
+  Budget() : Budget(limits::kHeldBounds, limits::kRateBounds) {}
+  Budget(const limits::HeldBounds& held, const limits::RateBounds& rates);
+
+  Account account(const Payer& payer);
+
+  // By all payers.
+  std::uint64_t held(limits::Held what) const;
+  // How often a payer was refused since the start; for `status` and the log.
+  std::uint64_t refused(limits::Held what) const;
+  std::uint64_t refused(limits::Rate what) const;
+  // The number of payers that are remembered.
+  std::size_t payers() const;
+
+ private:
+  std::shared_ptr<Account::Book> book_;
+};
+
+// An amount that is given back when this is destroyed.
+class Hold {
+ public:
+  Hold() = default;
+  // Holds nothing yet.
+  Hold(Account account, limits::Held what) : account_(std::move(account)), what_(what) {}
+  ~Hold() { release(); }
+  Hold(Hold&& other) noexcept { swap(other); }
+  Hold& operator=(Hold&& other) noexcept {
+    Hold moved(std::move(other));
+    swap(moved);
+    return *this;
+  }
+
+  // False: the bounds do not allow so much. Then the amount stays what it was. Less is always
+  // allowed.
+  [[nodiscard]] bool resize(std::uint64_t amount);
+  void release() { (void)resize(0); }
+  std::uint64_t amount() const { return amount_; }
+  const Account& account() const { return account_; }
+  // Another payer pays from now on: a member was admitted on the connection. Always succeeds, so a
+  // payer may be above its bound afterwards, and can take nothing more.
+  void moveTo(const Account& account);
+
+ private:
+  void swap(Hold& other) noexcept {
+    std::swap(account_, other.account_);
+    std::swap(what_, other.what_);
+    std::swap(amount_, other.amount_);
+  }
+
+  Account account_;
+  limits::Held what_{};
+  std::uint64_t amount_ = 0;
+};
+
+}  // namespace espalier
