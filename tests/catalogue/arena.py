@@ -1,4 +1,4 @@
-"""The programs that a batch of hostile inputs is put into: a metaserver and honest peers, and what must stay true of them.
+"""The programs that hostile inputs are put into: a metaserver and honest peers, and what must stay true of them.
 
 An honest peer finds and fetches files all the time (Probe), in a thread of its own. At the end of each class the arena
 checks that nobody ended, grew by more than 64 MiB, has a file that it should not have, or wrote a control character.
@@ -95,7 +95,8 @@ class Probe:
         told = self.arena.ask(asker, f"get honest-{name}.txt -o {taken} --force")
         data = taken.read_bytes() if taken.exists() else None
         taken.unlink(missing_ok=True)
-        return None if told[0] == 0 and data == self.arena.honest_data(name) else f"get of {name}'s: {json.dumps(told)[:600]}"
+        right = told[0] == 0 and data == self.arena.honest_data(name)
+        return None if right else f"get of {name}'s: {json.dumps(told)[:600]}"
 
     def close(self):
         self.ending.set()
@@ -233,7 +234,8 @@ class Arena:
         for name, output in self.new_output().items():
             found = CONTROLS.search(output)
             if found:
-                wrong.append(f"{name} has a control character: {output[max(0, found.start() - 200):found.end() + 40]!r}")
+                around = output[max(0, found.start() - 200):found.end() + 40]
+                wrong.append(f"{name} has a control character: {around!r}")
         wrong += [f"a file appeared or changed: {path} ({len(data)} bytes)" for path, data in self.new_files().items()]
         wrong += [f"{path} is gone" for path in self.before_files if not (self.network.folder / path).exists()]
         return wrong

@@ -91,4 +91,4 @@ def _(random):
 
 @registry.inputs("a join under the id of a member, with another key", not_admitted)
 def _(random):
-    return [join(name=random.choice([b"s1", b"s2", b"s3"]), key=random.randbytes(16), order=random.choice([None, 1, 2, 3]))]
+    return [join(random.choice([b"s1", b"s2", b"s3"]), random.randbytes(16), order=random.choice([None, 1, 2, 3]))]

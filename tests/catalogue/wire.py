@@ -43,8 +43,9 @@ EDGES = [0, 1, 2, 127, 128, 255, 256, 65535, 65536, (1 << 20) - 1, 1 << 20, (1 <
          (1 << 32) - 1, 1 << 32, 1 << 44, (1 << 44) + 1, 1 << 48, (1 << 48) + 1, 1 << 62, (1 << 63) - 1, 1 << 63,
          (1 << 64) - 1]
 BAD_TEXTS = [b"", b"\x00", b"a\x00b", b"\xff\xfe", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80",
-             b"\x1b[2J\x1b]0;x\x07", b"a\r\nb", b"\x9b31m", b"\xc2\x9b31m", b"%s%n%x", b"../..", b"-rf", b"\xe2\x80\xae",
-             b"a b", b"a:b", b"a/b", b".hidden", b"\x7f", b"a\tb", b"{}", b"$(id)", b"`id`", b"'; --", b"\xf0\x9f\x98\x80" * 40]
+             b"\x1b[2J\x1b]0;x\x07", b"a\r\nb", b"\x9b31m", b"\xc2\x9b31m", b"%s%n%x", b"../..", b"-rf",
+             b"\xe2\x80\xae", b"a b", b"a:b", b"a/b", b".hidden", b"\x7f", b"a\tb", b"{}", b"$(id)", b"`id`", b"'; --",
+             b"\xf0\x9f\x98\x80" * 40]
 # Code points that show nothing or a blank: an id with one looks like another id.
 INVISIBLE = ["\u00ad", "\u034f", "\u061c", "\u115f", "\u1160", "\u17b4", "\u180e", "\u200b", "\u200c", "\u200d",
              "\u200e", "\u202a", "\u2060", "\u2064", "\u206f", "\u3164", "\ufe00", "\ufe0f", "\ufeff", "\uffa0",
