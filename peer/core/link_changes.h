@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "common/base/budget.h"
 #include "common/base/ids.h"
 #include "common/wire/contact.h"
 
@@ -12,7 +13,8 @@ namespace espalier::peer {
 // A link that both ends have agreed on.
 struct TreeLink {
   ConnectionId connection;
-  wire::Contact peer;  // at the other end
+  wire::Contact peer;    // at the other end
+  Account account = {};  // pays for what comes over the link; of no budget: nothing is bounded
 };
 
 // The links that came up and went down, each in order. A link that did both in one step is in both.

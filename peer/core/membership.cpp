@@ -6,9 +6,10 @@
 
 namespace espalier::peer {
 
-Membership::Membership(Options options, Random& random, TimePoint now)
+Membership::Membership(Options options, Random& random, Budget& budget, TimePoint now)
     : options_(std::move(options)),
       random_(random),
+      budget_(budget),
       session_(options_.metaserver, numbers_, random),
       seen_(now) {}
 
@@ -211,12 +212,12 @@ void Membership::startAnew(const wire::Admitted& admitted, TimePoint now, Effect
   wire::Contact self = admitted.self;
   self.endpoint.port = tree_->self().endpoint.port;  // where it listens
   admitted_ = admitted;
-  tree_.emplace(admitted.network, std::move(self), admitted.maxLinks, now);
+  tree_.emplace(admitted.network, std::move(self), admitted.maxLinks, budget_, now);
 }
 
 void Membership::listening(const Endpoint&, TimePoint now, Effects& fx) {
   if (!admitted_ || tree_) return;
-  tree_.emplace(admitted_->network, admitted_->self, admitted_->maxLinks, now);
+  tree_.emplace(admitted_->network, admitted_->self, admitted_->maxLinks, budget_, now);
   contacts_.emplace(id_);
   search_.emplace(ParentSearch::Surroundings{*tree_, session_, *contacts_, numbers_, random_},
                   key_);

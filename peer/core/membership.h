@@ -24,6 +24,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/base/random.h"
 #include "peer/core/connection_numbers.h"
@@ -45,8 +46,8 @@ class Membership {
     Endpoint advertise;  // host empty: as the metaserver sees it
   };
 
-  // `random` is borrowed: it spreads the retries of many peers.
-  Membership(Options options, Random& random, TimePoint now);
+  // `random` and `budget` are borrowed. `random` spreads the retries of many peers.
+  Membership(Options options, Random& random, Budget& budget, TimePoint now);
   Membership(const Membership&) = delete;
   Membership& operator=(const Membership&) = delete;
 
@@ -111,6 +112,7 @@ class Membership {
 
   const Options options_;
   Random& random_;
+  Budget& budget_;
   ConnectionNumbers numbers_;
   MetaserverSession session_;
   TimePoint seen_;  // the last event

@@ -28,8 +28,9 @@ inline Error notJoined() {
 
 class Peer {
  public:
-  Peer(Membership::Options options, Random& random, TimePoint now)
-      : random_(random), membership_(std::move(options), random, now) {}
+  // `random` and `budget` are borrowed. What comes over a link is paid from TreeLink::account.
+  Peer(Membership::Options options, Random& random, Budget& budget, TimePoint now)
+      : random_(random), membership_(std::move(options), random, budget, now) {}
 
   // --- what the user wants ---
   void connect(TimePoint now, Effects& fx);

@@ -20,10 +20,12 @@ auto findConnection(List& list, ConnectionId connection) {
 
 }  // namespace
 
-Tree::Tree(wire::NetworkId network, wire::Contact self, unsigned maxLinks, TimePoint now)
+Tree::Tree(wire::NetworkId network, wire::Contact self, unsigned maxLinks, Budget& budget,
+           TimePoint now)
     : network_(network),
       self_(std::move(self)),
       maxLinks_(maxLinks),
+      budget_(budget),
       nextHeartbeat_(now + limits::kHeartbeatInterval),
       heartbeatDownAt_(now) {}
 

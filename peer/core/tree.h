@@ -47,6 +47,7 @@
 #include <optional>
 #include <vector>
 
+#include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "peer/core/effects.h"
 #include "peer/core/link_changes.h"
@@ -62,8 +63,9 @@ class Tree {
     std::uint64_t below = 1;     // a child's: it and all below it
     std::uint64_t sequence = 0;  // the order of linking
     wire::LinkSecret secret{};   // a child's, as it asked
+    Account account = {};        // pays for what comes over the link
 
-    TreeLink link() const { return {connection, contact}; }
+    TreeLink link() const { return {connection, contact, account}; }
   };
 
   // What happened since the last call of takeChanges().
@@ -77,7 +79,9 @@ class Tree {
     std::optional<PeerId> raisedByMe;  // this peer's own Raise came back: that acceptor is below it
   };
 
-  Tree(wire::NetworkId network, wire::Contact self, unsigned maxLinks, TimePoint now);
+  // `budget` is borrowed.
+  Tree(wire::NetworkId network, wire::Contact self, unsigned maxLinks, Budget& budget,
+       TimePoint now);
 
   // A joiner asks on an incoming connection: it is accepted, held, referred or refused.
   void attach(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
@@ -178,6 +182,7 @@ class Tree {
   const wire::NetworkId network_;
   const wire::Contact self_;
   const unsigned maxLinks_;
+  Budget& budget_;
   std::uint64_t linked_ = 0;  // links so far
 
   std::optional<Neighbour> parent_;

@@ -105,7 +105,8 @@ const Tree::Neighbour* Tree::childOf(const PeerId& id) const {
 }
 
 void Tree::accept(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx) {
-  children_.push_back({connection, attach.self, now, attach.below, ++linked_, attach.secret});
+  children_.push_back({connection, attach.self, now, attach.below, ++linked_, attach.secret,
+                       budget_.account(Payer::member(attach.self.id))});
   fx.send(connection, wire::Accepted{self_, label_, members(), lineage()});
   changes_.links.up.push_back(children_.back().link());
   changedGossip(now);
@@ -158,7 +159,13 @@ bool Tree::adopt(ConnectionId connection, const wire::Accepted& accepted, TimePo
   if (isNeighbour(accepted.self.id)) return false;
   if (!accepted.label.betterThan(floor()) || !isFollowable(accepted.label)) return false;
   makeRoomForParent(fx);
-  parent_ = Neighbour{connection, accepted.self, now, 1, ++linked_, {}};
+  parent_ = Neighbour{connection,
+                      accepted.self,
+                      now,
+                      1,
+                      ++linked_,
+                      {},
+                      budget_.account(Payer::member(accepted.self.id))};
   isRoot_ = false;
   above_ = accepted.lineage;
   members_ = accepted.members;

@@ -31,6 +31,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "common/base/budget.h"
 #include "common/base/random.h"
 #include "common/net/event_loop.h"
 #include "common/net/handshake.h"
@@ -140,6 +141,7 @@ class Network final : private net::ListenerHandler, private net::ConnectionHandl
 
   net::EventLoop& loop_;
   Random random_;
+  Budget budget_;
   NetworkObserver& observer_;
   PeerHandler* handler_ = nullptr;  // the attached one
   std::vector<LoopTimer*> timers_;

@@ -77,7 +77,9 @@ void World::start(Node& node) {
   node.random = std::make_unique<Random>(random_());
   peer::Membership::Options options;
   options.metaserver = {"127.0.0.1", 5000};
-  node.peer = std::make_unique<peer::Peer>(options, *node.random, now_);
+  node.peer.reset();
+  node.budget = std::make_unique<Budget>();
+  node.peer = std::make_unique<peer::Peer>(options, *node.random, *node.budget, now_);
   node.peer->acceptPushes(node.conduct.accepts);
   node.host = std::make_unique<Host>(Host{*this, node});
   node.executor = std::make_unique<peer::Executor<Host>>(*node.peer, *node.host);

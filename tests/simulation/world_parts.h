@@ -4,6 +4,7 @@
 
 #include <deque>
 
+#include "common/base/budget.h"
 #include "peer/core/executor.h"
 #include "tests/simulation/desk.h"
 #include "tests/simulation/world.h"
@@ -63,6 +64,7 @@ struct World::Node {
   bool alive = false;
   bool stopped = false;
   std::unique_ptr<Random> random;
+  std::unique_ptr<Budget> budget;  // of this process; a new one at each start
   std::unique_ptr<peer::Peer> peer;
   std::unique_ptr<Host> host;
   std::unique_ptr<peer::Executor<Host>> executor;

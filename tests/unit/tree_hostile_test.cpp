@@ -32,7 +32,8 @@ wire::Attach attach(const std::string& id, std::uint64_t order, wire::Label floo
 }
 
 struct Fixture {
-  Tree tree{kNetwork, contact("me", 7), 4, kStart};
+  Budget budget;
+  Tree tree{kNetwork, contact("me", 7), 4, budget, kStart};
   Effects fx;
   TimePoint now = kStart;
 

@@ -45,7 +45,7 @@ wire::Accepted accepted(int parent, wire::Label label) {
 
 // s5's tree; joiner sN comes over connection N.
 struct Peer {
-  explicit Peer(unsigned maxLinks = 2) : tree(network(), contact(5), maxLinks, kStart) {}
+  explicit Peer(unsigned maxLinks = 2) : tree(network(), contact(5), maxLinks, budget, kStart) {}
 
   // The only message of that kind that went to the connection in the last call.
   template <typename Message>
@@ -82,6 +82,7 @@ struct Peer {
     tree.tick(now, fx);
   }
 
+  Budget budget;
   Tree tree;
   Effects fx;
   TimePoint now = kStart;
