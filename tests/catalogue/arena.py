@@ -95,7 +95,8 @@ class Probe:
         told = self.arena.ask(asker, f"get honest-{name}.txt -o {taken} --force")
         data = taken.read_bytes() if taken.exists() else None
         taken.unlink(missing_ok=True)
-        right = told[0] == 0 and data == self.arena.honest_data(name)
+        # 3: a member did not answer, so there may be other files of this name.
+        right = told[0] in (0, 3) and data == self.arena.honest_data(name)
         return None if right else f"get of {name}'s: {json.dumps(told)[:600]}"
 
     def close(self):
@@ -111,6 +112,7 @@ class Arena:
         self.network = espalier_process.Network(pathlib.Path(programs).resolve(), patience)
         self.patience, self.honest, self.consoles, self.closing = patience, [], threading.local(), []
         self.kept, self.before, self.read_logs = {}, {}, {}
+        self.growth_bytes = GROWTH_BYTES * self.network.memory_factor
         self.expected_ends = set()  # processes that may end
         (self.network.folder / "taken").mkdir()
         self.probe = Probe(self)
@@ -230,7 +232,7 @@ class Arena:
         """What is wrong after a class: a list of sentences."""
         wrong = self.ended()
         wrong += [f"{name} has grown by {grown >> 20} MiB" for name, grown in self.grown_bytes().items()
-                  if grown > GROWTH_BYTES * self.network.memory_factor]
+                  if grown > self.growth_bytes]
         for name, output in self.new_output().items():
             found = CONTROLS.search(output)
             if found:

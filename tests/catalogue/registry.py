@@ -1,87 +1,98 @@
-"""A session with the metaserver: requests of a stranger, or of a member that lies."""
-import socket
-import types
+"""Sessions with the metaserver: requests of a stranger, and of a member that lies."""
+import itertools
 
+import session
 from catalogue import Must, Place
-from wire import MEMBERS, REGISTRY, bad_host, bad_id, frame, hello, join, parse
+from wire import (BAD_TEXTS, EDGES, HEARTBEAT, INVISIBLE, MEMBERS, QUIT, REGISTRY, bad_host, bad_id, field, join, links,
+                  message, nested, noise, number, overlong, parse, parse_all, port_taken, seek, topology)
 
-ADMITTED, FAILURE = 1, 8
+ADMITTED, REFERRAL, WORD_REFUSED, MEMBERS_REPLY, TOPOLOGY, FAILURE = 1, 2, 4, 6, 7, 8
+HONEST = [b"s1", b"s2", b"s3"]
+NO_PORTS = [one for one in EDGES if one & 0xFFFFFFFF > 65535]  # a field of 32 bits takes the lower half
 
 
-class Session:
-    """A connection to the metaserver after Hello and Welcome."""
+def open_session(arena, **options):
+    return session.Session(arena.network.address, REGISTRY, arena.patience, **options)
 
-    def __init__(self, arena, receive_buffer=None):
-        host, port = arena.network.address.rsplit(":", 1)
-        self.socket = socket.socket()
-        if receive_buffer:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(arena.patience)
-        self.socket.connect((host, int(port)))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.send(hello(REGISTRY))
-        assert 1 in parse(self.receive()), "the Hello was not welcome"
 
-    def send(self, *payloads):
-        self.socket.sendall(b"".join(frame(one) for one in payloads))
-
-    def take(self, count):
-        data = b""
-        while len(data) < count:
-            more = self.socket.recv(count - len(data))
-            if not more:
-                raise ConnectionError("closed")
-            data += more
-        return data
-
-    def receive(self):
-        return self.take(int.from_bytes(self.take(4), "big"))
-
-    def close(self):
-        self.socket.close()
+def members_of(replies):
+    """{id: [neighbours]} of the topologies among the replies."""
+    found = {}
+    for reply in replies:
+        for entry in parse_all(reply.get(TOPOLOGY, b"")).get(1, []):
+            told = parse_all(entry)
+            found[parse(told[1][0])[1]] = told.get(3, [])
+    return found
 
 
 def deliver(arena, given):
-    """Sends the requests and then asks for the number of members, so that all have been read when that is answered."""
-    seen = types.SimpleNamespace(replies=[], closed=False, topo={})
-    session = Session(arena)
-    try:
-        session.send(*given, MEMBERS)
-        while not seen.replies or 6 not in seen.replies[-1]:
-            seen.replies.append(parse(session.receive()))
-    except ConnectionError:
-        seen.closed = True
-    seen.topo = arena.network.topo()
-    session.close()
-    return seen
+    """Sends the requests, asks for the topology, and leaves. The number of members is answered last."""
+    with open_session(arena) as one:
+        result = session.seen(replies=[], closed=True)
+        try:
+            one.send(*given, topology(), MEMBERS, QUIT)
+        except ConnectionError:
+            pass
+        result.replies, result.closed = one.receive_all(lambda reply: MEMBERS_REPLY in reply)
+    result.members = members_of(result.replies)
+    return result
 
 
-def seen(*replies, closed=False, topo=()):
-    return types.SimpleNamespace(replies=list(replies), closed=closed, topo=dict.fromkeys(topo, []))
+def example(*replies, closed=False, members=None):
+    return session.seen(replies=list(replies), closed=closed, members=members or {})
 
 
 def is_admitted(result):
     return any(ADMITTED in reply for reply in result.replies)
 
 
-def only_honest(topo):
-    return all(name.startswith("s") and name[1:].isdigit() for name in topo)
+def contact_of(result):
+    """Field number -> value of the contact under which the sender was admitted."""
+    return parse(parse(next(reply[ADMITTED] for reply in result.replies if ADMITTED in reply))[2])
 
 
-not_admitted = Must("nobody is admitted",
-                    lambda given, result: not is_admitted(result) and only_honest(result.topo),
-                    (([], seen({ADMITTED: b""})), ([], seen({FAILURE: b""}, topo=["s1", "m"]))))
+def honest_links_alone(members):
+    """Nobody but honest peers is linked with an honest one."""
+    return all(other in HONEST for one in HONEST for other in members.get(one, []))
+
+
+YES = {ADMITTED: message(b"n" * 16, message(b"m", 7, b"127.0.0.1", 9))}
+not_admitted = Must("nobody is admitted", lambda given, result: not is_admitted(result), (([], example(YES)),))
 session_ends = Must("the session ends, and nobody is admitted",
-                    lambda given, result: result.closed and not is_admitted(result) and only_honest(result.topo),
-                    (([], seen({FAILURE: b""})), ([], seen({ADMITTED: b""}, closed=True))))
-
+                    lambda given, result: result.closed and not is_admitted(result),
+                    (([], example({FAILURE: b""})), ([], example(YES, closed=True))))
+ends_after_join = Must("the session ends", lambda given, result: result.closed, (([], example(YES)),))
+refused = Must("each request is refused, and the session goes on",
+               lambda given, result: not result.closed and not is_admitted(result)
+               and sum(FAILURE in reply for reply in result.replies) >= len(given),
+               (([HEARTBEAT], example()), ([QUIT], example({FAILURE: b""}, closed=True)), ([QUIT], example(YES))))
+no_link = Must("the topology shows no link that only one end reports",
+               lambda given, result: honest_links_alone(result.members) and not any(
+                   result.members.get(one) for one in result.members if one not in HONEST),
+               (([], example(members={b"s1": [b"m"]})), ([], example(members={b"m": [b"s1"]}))))
+answered = Must("the session is answered to its end",
+                lambda given, result: not result.closed and MEMBERS_REPLY in result.replies[-1],
+                (([], example(closed=True)),))
+ends_or_answered = Must("the session is answered to its end or ends; honest members stay",
+                        lambda given, result: result.closed or set(HONEST) <= set(result.members),
+                        (([], example(members={b"s1": []})),))
 
 registry = Place("registry", lambda arena: arena.start_network(3), deliver)
+names = itertools.count(1)
+
+
+def new_name(random):
+    return b"m%d" % random.getrandbits(40)
+
+
+def own_join(random, **more):
+    """A join that is right but for `more`."""
+    return join(new_name(random), random.randbytes(16), **more)
 
 
 @registry.inputs("a join whose host cannot be parsed", session_ends)
 def _(random):
-    return [join(host=bad_host(random))]
+    return [own_join(random, host=bad_host(random))]
 
 
 @registry.inputs("a join under bytes that are no id", session_ends)
@@ -89,6 +100,231 @@ def _(random):
     return [join(name=bad_id(random))]
 
 
+@registry.inputs("a join under an id that looks like a member's", session_ends)
+def _(random):
+    name, blank = random.choice(["s1", "s2", "s3"]), random.choice(INVISIBLE)
+    at = random.randrange(3)
+    return [join(name=(name[:at] + blank + name[at:]).encode())]
+
+
 @registry.inputs("a join under the id of a member, with another key", not_admitted)
 def _(random):
-    return [join(random.choice([b"s1", b"s2", b"s3"]), random.randbytes(16), order=random.choice([None, 1, 2, 3]))]
+    return [join(random.choice(HONEST), random.randbytes(16), order=random.choice([None, 1, 2, 3]))]
+
+
+@registry.inputs("a join with a wrong word", not_admitted)
+def _(random):
+    return [own_join(random, word=random.choice([b"", b"p2p", b"P2P ", b"P2P\x00", noise(random), *BAD_TEXTS]))]
+
+
+@registry.inputs("many joins with wrong words in one session", not_admitted)
+def _(random):
+    return [own_join(random, word=b"w%d" % guess) for guess in range(random.randrange(20, 60))]
+
+
+@registry.inputs("a join with a word that is too long", session_ends)
+def _(random):
+    return [own_join(random, word=b"P2P" + bytes(random.randrange(254, 60_000)))]
+
+
+@registry.inputs("a join with a key of another length", session_ends)
+def _(random):
+    return [join(new_name(random), random.randbytes(random.choice([0, 1, 15, 17, 32, 4096])))]
+
+
+@registry.inputs("a join with a network of another length", session_ends)
+def _(random):
+    return [own_join(random, network=random.randbytes(random.choice([1, 15, 17, 32, 4096])), order=1)]
+
+
+@registry.inputs("a join with an order that cannot be", session_ends)
+def _(random):
+    return [own_join(random, network=random.randbytes(16), order=random.choice([one for one in EDGES
+                                                                                if one > 1 << 48]))]
+
+
+@registry.inputs("a join with a port that cannot be", session_ends)
+def _(random):
+    return [own_join(random, port=random.choice(NO_PORTS))]
+
+
+@registry.inputs("a join with too many neighbours", session_ends)
+def _(random):
+    return [own_join(random, neighbours=[b"x%d" % one for one in range(random.randrange(65, 3000))])]
+
+
+@registry.inputs("a join with a neighbour or parent that is no id", session_ends)
+def _(random):
+    bad = bad_id(random) or b" "
+    return [own_join(random, order=4, neighbours=[b"s1", bad]) if random.random() < 0.5
+            else own_join(random, order=4, parent=bad, neighbours=[b"s1"])]
+
+
+@registry.inputs("a newcomer that claims an order of joining", Must(
+    "it gets an order of its own",
+    lambda given, result: not is_admitted(result) or contact_of(result)[2] > 3,
+    (([], example({ADMITTED: message(b"n" * 16, message(b"m", 2, b"127.0.0.1", 9))})),)))
+def _(random):
+    return [own_join(random, network=random.randbytes(16), order=random.randrange(1, 4))]
+
+
+@registry.inputs("a newcomer that claims links in its join", no_link)
+def _(random):
+    return [own_join(random, network=random.randbytes(16), order=random.randrange(1, 100), parent=random.choice(HONEST),
+                     neighbours=random.sample(HONEST, random.randrange(1, 4)))]
+
+
+@registry.inputs("a member that reports links with others", no_link)
+def _(random):
+    claimed = random.sample(HONEST, random.randrange(1, 4))
+    return [own_join(random), links(random.choice(claimed), claimed)]
+
+
+@registry.inputs("a member that reports links with itself, twice, or with nobody's ids", no_link)
+def _(random):
+    name = new_name(random)
+    claimed = [random.choice([name, b"s1", b"s1", b"nobody", new_name(random)]) for _ in range(random.randrange(1, 9))]
+    return [join(name, random.randbytes(16)), links(random.choice([None, name, b"nobody", b"s1"]), claimed)]
+
+
+@registry.inputs("a member whose reports change all the time", no_link)
+def _(random):
+    reports = [links(random.choice([None, *HONEST]), random.sample(HONEST, random.randrange(4))) for _ in range(100)]
+    return [own_join(random), *reports]
+
+
+@registry.inputs("a member that reports more than 64 links", ends_after_join)
+def _(random):
+    return [own_join(random), links(b"s1", [b"x%d" % one for one in range(random.randrange(65, 2000))])]
+
+
+@registry.inputs("a member that reports links with what is no id", ends_after_join)
+def _(random):
+    return [own_join(random), links(None, [b"s1", bad_id(random)])]
+
+
+@registry.inputs("requests for members only, of a stranger", refused)
+def _(random):
+    kinds = [lambda: links(b"s1", HONEST), lambda: seek(random.choice(HONEST), random.choice(HONEST)),
+             lambda: port_taken(random.randrange(1, 65536))]
+    return [random.choice(kinds)() for _ in range(random.randrange(1, 30))]
+
+
+@registry.inputs("requests after a goodbye", Must(
+    "they are refused", lambda given, result: result.closed or not any(REFERRAL in one for one in result.replies),
+    (([], example({REFERRAL: b""})),)))
+def _(random):
+    return [own_join(random), QUIT, seek(b"s1"), links(b"s1", [b"s1"])]
+
+
+@registry.inputs("joins under several ids in one session", Must(
+    "it is a member at most once", lambda given, result: len(set(result.members) - set(HONEST)) <= 1,
+    (([], example(members={b"m": [], b"n": []})),)))
+def _(random):
+    return [own_join(random) for _ in range(random.randrange(2, 12))]
+
+
+def deliver_then_join(arena, given):
+    """Delivers while the session stays open; then a newcomer joins, and its referral counts."""
+    with open_session(arena) as one:
+        try:
+            one.send(*given, MEMBERS)
+        except ConnectionError:
+            pass
+        one.receive_all(lambda reply: MEMBERS_REPLY in reply)
+        with open_session(arena) as newcomer:
+            newcomer.send(join(b"newcomer", port=0), MEMBERS, QUIT)
+            replies, closed = newcomer.receive_all(lambda reply: MEMBERS_REPLY in reply)
+        try:
+            one.send(QUIT)
+        except ConnectionError:
+            pass
+    return session.seen(replies=replies, closed=closed, members={})
+
+
+def parent_of(result):
+    """The id of the parent in the referral of an admission."""
+    for reply in result.replies:
+        if ADMITTED in reply:
+            return parse(parse(parse(reply[ADMITTED])[6]).get(2, b"")).get(1)
+    return None
+
+
+newcomer_admitted = Must("a newcomer is admitted and gets a port", lambda given, result: is_admitted(result),
+                         (([], example({FAILURE: b""})),))
+newcomer_below_honest = Must("a newcomer is referred to an honest peer", lambda given,
+                             result: parent_of(result) in HONEST,
+                             (([], example(YES)), ([], example({FAILURE: b""}))))
+
+
+@registry.inputs("a member that seeks without end", newcomer_below_honest, deliver_then_join)
+def _(random):
+    return [own_join(random), *[seek(random.choice([None, *HONEST]), random.choice([None, *HONEST]))
+                                for _ in range(random.randrange(100, 1000))]]
+
+
+@registry.inputs("a member that could attach to nobody", newcomer_below_honest, deliver_then_join)
+def _(random):
+    return [own_join(random), *[seek(None, one) for one in HONEST * random.randrange(1, 20)]]
+
+
+@registry.inputs("a member for which each port is taken", newcomer_admitted, deliver_then_join)
+def _(random):
+    first = random.randrange(1024, 60000)
+    return [own_join(random, port=0), *[port_taken(first + one) for one in range(random.randrange(10, 500))]]
+
+
+@registry.inputs("a member that reports a port that cannot be", ends_after_join)
+def _(random):
+    return [own_join(random), port_taken(random.choice([0, *NO_PORTS]))]
+
+
+@registry.inputs("a member that seeks with what is no id", ends_after_join)
+def _(random):
+    bad = bad_id(random) or b" "
+    return [own_join(random), random.choice([seek(bad), seek(None, bad), seek(bad, bad)])]
+
+
+@registry.inputs("a host under which nobody can be found", Must(
+    "an honest referral is still given", newcomer_below_honest.check, newcomer_below_honest.planted), deliver_then_join)
+def _(random):
+    return [own_join(random, host=random.choice([b"x.invalid", b"a" * 63 + b".test", b"8.8.8.8", b"0.0.0.0", b"::",
+                                                 b"255.255.255.255", b"224.0.0.1", b"fe80::1"]))]
+
+
+@registry.inputs("topology from any order on", answered)
+def _(random):
+    return [topology(number(random) % (1 << 48)) for _ in range(random.randrange(1, 60))]
+
+
+@registry.inputs("topology after an order that cannot be", ends_or_answered)
+def _(random):
+    return [topology(random.choice([one for one in EDGES if one > 1 << 48]))]
+
+
+@registry.inputs("heartbeats and questions without a pause", ends_or_answered)
+def _(random):
+    return random.choices([HEARTBEAT, MEMBERS[:0] + HEARTBEAT, topology()], k=random.randrange(100, 2000))
+
+
+@registry.inputs("empty requests, and kinds that nobody knows", session_ends)
+def _(random):
+    return [random.choice([b"", field(random.randrange(9, 500), noise(random)), field(9, number(random))])]
+
+
+@registry.inputs("requests with fields that nobody knows", answered)
+def _(random):
+    more = b"".join(field(random.randrange(20, 10_000), random.choice([noise(random), number(random)]))
+                    for _ in range(random.randrange(1, 50)))
+    return [own_join(random)[:0] + field(5, more), field(7, more)]
+
+
+@registry.inputs("a join nested in itself, or with numbers that are too long", session_ends)
+def _(random):
+    return [random.choice([nested(1, random.randrange(100, 5000)), field(1, overlong(random)), overlong(random)])]
+
+
+@registry.inputs("joins of one member again and again", ends_or_answered)
+def _(random):
+    same = own_join(random)
+    return [same] * random.randrange(2, 40)

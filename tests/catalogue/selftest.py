@@ -77,7 +77,7 @@ def _(programs):
 @case("a process that grows is found")
 def _(programs):
     def deliver(one):
-        one.before["s1"] -= arena.GROWTH_BYTES * one.network.memory_factor + 1
+        one.before["s1"] -= one.growth_bytes + 1
     return "s1 has grown by" in outcome(programs, deliver)
 
 

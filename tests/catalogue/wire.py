@@ -6,11 +6,33 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "process"))
-from intruder import field, frame, hello, message, parse, varint  # noqa: F401
+from intruder import field, frame, hello, message, parse, query, varint  # noqa: F401
 
 REGISTRY, LINK, TRANSFER, PUSH = 1, 2, 3, 4
-UNKNOWN_KEY = b"no key of anyone"
 
+
+def parse_all(data):
+    """{number: [values]} of a message."""
+    found, at = {}, 0
+
+    def take():
+        nonlocal at
+        value = shift = 0
+        while True:
+            value |= (data[at] & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+            if data[at - 1] < 0x80:
+                return value
+    while at < len(data):
+        key = take()
+        value = take()
+        if key & 7 == 2:
+            value, at = data[at:at + value], at + value
+        found.setdefault(key >> 3, []).append(value)
+    return found
+
+
+UNKNOWN_KEY = b"no key of anyone"
 
 # --- registry
 def join(name=b"mallory", key=UNKNOWN_KEY, word=b"P2P", host=b"127.0.0.1", port=9, network=None, order=None,
@@ -36,6 +58,56 @@ HEARTBEAT, MEMBERS, QUIT = field(5, b""), field(7, b""), field(8, b"")
 
 def topology(after=0):
     return field(6, message(after))
+
+
+# --- link
+SUBSTRING, GLOB, WORDS, ROOT, PATH = 1, 2, 3, 4, 5
+LINK_FAREWELL, HELD = field(9, b""), field(4, b"")
+
+
+def contact(name=b"mallory", order=1000, host=b"127.0.0.1", port=9):
+    return message(name, order, host, port)
+
+
+def label(sequence, depth):
+    return message(sequence, depth)
+
+
+def attach(network, myself, floor=None, below=1, secret=None):
+    return field(1, message(network, myself, floor, below, secret))
+
+
+def lineage(root, ancestors=(), root_children=()):
+    return (b"" if root is None else field(1, root)) + b"".join(field(2, one) for one in ancestors) + b"".join(
+        field(3, one) for one in root_children)
+
+
+def accepted(myself, own_label, members=2, own_lineage=None):
+    return field(2, message(myself, own_label, members, own_lineage))
+
+
+def referred(*candidates):
+    return field(3, b"".join(field(1, one) for one in candidates))
+
+
+def refused(reason):
+    return field(5, message(reason))
+
+
+def heartbeat(own_label, members=1):
+    return field(6, message(own_label, members))
+
+
+def lineage_changed(told):
+    return field(7, field(1, told))
+
+
+def raised(floor, seeker, acceptor):
+    return field(8, message(floor, seeker, acceptor))
+
+
+def peer_exchange(*contacts):
+    return field(11, b"".join(field(1, one) for one in contacts))
 
 
 # --- values
@@ -78,3 +150,23 @@ def bad_host(random):
                           b"-a", b"a-.b", b"a..b", b"x" * 64, b"a." * 127 + b"aa", b"127.0.0.1:5000", b"h\x00st",
                           b"h\nst", b"\xff\xfe", b"0x7f.1", b"127.0.0.1 9", b"a_b", b"%00", b"2130706433", b"\x1b[2J",
                           b"user@host", b"http://a", b"a/b", b"x" * 256, b"*", b"1:2:3:4:5:6:7:8:9"])
+
+
+def nested(number_of_field, depth):
+    """A message in a field of a message …, at most 60,000 bytes."""
+    inner = b""
+    while depth and len(inner) < 60_000:
+        inner, depth = field(number_of_field, inner), depth - 1
+    return inner
+
+
+def overlong(random):
+    """Bytes that are no protobuf message: varints and lengths without an end, wire types that do not exist."""
+    return random.choice([
+        b"\xff" * random.randrange(11, 40),                          # a varint of more than ten bytes
+        b"\x0a" + b"\xff" * 9 + b"\x01",                             # a length of 2^64
+        b"\x0a" + varint(random.randrange(100, 1 << 32)) + b"abc",   # a length beyond the end
+        bytes([random.choice([0x0B, 0x0C, 0x0E, 0x0F])]) + b"abc",   # groups without an end, and no wire type
+        b"\x00" + noise(random),                                     # the field 0
+        b"\x0a",                                                     # no length
+    ])

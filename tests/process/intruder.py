@@ -141,15 +141,18 @@ class Intruder:
         self.order = parse(self.contact)[2]
         parent = parse(parse(admitted[6])[2])
         self.parent = parent[1].decode()
-        self.link = Session(f"{parent[3].decode()}:{parent[4]}", LINK, self.patience)
-        self.link.send(field(1, message(self.network_id, self.contact, None, 1)))
-        accepted = parse(self.link.receive())
-        assert 2 in accepted, f"{name} was not accepted by {self.parent}: {accepted}"
+        self.attach(parent)
         self.registry.send(field(3, message(self.parent.encode(), self.parent.encode())))
         self.lock = threading.Lock()
         self.threads = [threading.Thread(target=one) for one in ([self.read] if reads else []) + [self.heartbeat]]
         for thread in self.threads:
             thread.start()
+
+    def attach(self, parent):
+        self.link = Session(f"{parent[3].decode()}:{parent[4]}", LINK, self.patience)
+        self.link.send(field(1, message(self.network_id, self.contact, None, 1)))
+        accepted = parse(self.link.receive())
+        assert 2 in accepted, f"{self.name} was not accepted by {self.parent}: {accepted}"
 
     def read(self):
         try:
