@@ -106,6 +106,20 @@ std::string withoutScope(std::string_view host) {
   return std::string(host.substr(0, host.find('%')));
 }
 
+bool isUnicast(std::string_view host) {
+  if (isIpv4(host)) {
+    const auto first = host.substr(0, host.find('.'));
+    return first != "0" && !(first.size() == 3 && first >= "224");
+  }
+  if (!isIpv6(host)) return true;  // a name: its addresses are not known yet
+  const auto last = host.substr(host.rfind(':') + 1);
+  if (isIpv4(last)) return isUnicast(last);
+  const auto first = host.substr(0, host.find(':'));
+  const bool isMulticast = first.size() == 4 && (first[0] == 'f' || first[0] == 'F') &&
+                           (first[1] == 'f' || first[1] == 'F');
+  return !isMulticast && host.find_first_not_of("0:") != std::string_view::npos;
+}
+
 std::string Endpoint::text() const {
   return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port)
                                              : fmt::format("[{}]:{}", host, port);

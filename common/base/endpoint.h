@@ -20,6 +20,9 @@ bool isHost(std::string_view text);
 // scope has no meaning on other machines, so it is never received or sent.
 bool isLocalHost(std::string_view text);
 std::string withoutScope(std::string_view host);
+// Whether the host, which isHost() accepts, stands for one machine: no multicast address, and not
+// the address of none ("0.0.0.0", "::"), which Linux takes for this machine.
+bool isUnicast(std::string_view host);
 
 struct Endpoint {
   std::string host;

@@ -37,13 +37,17 @@ inline constexpr unsigned kMinLinks = 2;            // a peer with one link cann
 inline constexpr unsigned kMaxLinks = 64;           // a referral names every child of a full peer
 inline constexpr std::size_t kContacts = 16;        // enough to survive many deaths at once
 inline constexpr std::size_t kPendingAttaches = 8;  // joiners that wait for a fresh heartbeat
-// The most by which one message may raise a sequence number.
-inline constexpr std::uint64_t kSequenceJump = 1ull << 32;
+// The most by which one message may raise a sequence number: the heartbeats of 17 years, so that
+// the trees of one network can always merge. With the bounds of Rate::labels and Rate::raises a
+// liar needs 9 years to use up all numbers.
+inline constexpr std::uint64_t kSequenceJump = 1ull << 28;
 inline constexpr std::uint64_t kSequenceNumbers = 1ull << 62;  // one more never wraps around
 inline constexpr std::uint32_t kDepth = 1u << 20;              // a chain of all members
 inline constexpr auto kHeartbeatIntervalLeast = 100ms;         // what a metaserver may ask for
 inline constexpr auto kHeartbeatIntervalMost = 10min;
 inline constexpr auto kHeartbeatInterval = 2s;
+// A metaserver that asks for rarer heartbeats gets these, so its death is noticed in 90 s.
+inline constexpr auto kMetaserverHeartbeatMost = 30s;
 inline constexpr auto kSilence = 6s;               // three heartbeats lost
 inline constexpr auto kStall = 1500ms;             // a longer gap in time: this process was stopped
 inline constexpr std::size_t kKnownContacts = 64;  // used when all nearer ones are gone
@@ -58,6 +62,8 @@ inline constexpr auto kReconnectLeast = 200ms;
 inline constexpr auto kReconnectMost = 5s;
 inline constexpr std::size_t kRootChildren = 4;  // of the contacts, those beside the ancestors
 inline constexpr auto kHoldTimeout = 15s;  // a joiner that waits for a heartbeat of a remote root
+// A joiner that has waited for so long gives its slot up for one that need not wait.
+inline constexpr auto kHeldSlot = 2s;
 inline constexpr auto kGossipInterval = 50ms;  // counts and lineages are sent at most that often
 inline constexpr auto kContactsAfter = 500ms;  // before that an orphan asks only the metaserver
 inline constexpr auto kSeekAgain = 2s;         // interval at which it asks the metaserver
@@ -75,9 +81,6 @@ inline constexpr std::size_t kMarkerBytes =
     4096;  // of a state folder; a newer version may say more
 inline constexpr std::size_t kKeyFileBytes = 4096;  // the same
 inline constexpr unsigned kDamagedKept = 9;         // copies of damaged files of one name
-// Messages of neighbours that a peer forwards, or for which it raises its sequence number: enough
-// for fifty contacts a second without a metaserver, and for many joiners at once.
-inline constexpr std::size_t kTreeActsPerSecond = 200;
 
 // --- joining
 inline constexpr auto kJoinRetryLeast = 500ms;  // backoff of a peer without a prompt that is
@@ -352,10 +355,18 @@ inline constexpr HeldBounds kHeldBounds{{
 }};
 // What payers spend, each with the bounds of its buckets.
 enum class Rate : std::uint8_t {
-  dials,     // the payer is whom a stranger's message made this process dial
-  logLines,  // about one payer
+  dials,       // the payer is whom a stranger's message made this process dial
+  logLines,    // about one payer
+  namedDials,  // dials of targets that this payer named
+  referrals,   // dials of targets that the metaserver named
+  raises,      // heartbeats of a root that a payer asks for: each goes to the whole tree
+  labels,      // heartbeats of a parent that better a label, and are passed on
+  exchanges,   // lists of contacts that are passed on
+  links,       // joiners that are taken in
+  gossips,     // rounds of counts and lineages to all neighbours; of the process
+  reports,     // of links, to the metaserver; of the process
 };
-inline constexpr std::size_t kRateKinds = 2;
+inline constexpr std::size_t kRateKinds = 10;
 struct RateBound {
   double perSecond;
   double burst;
@@ -366,6 +377,14 @@ using RateBounds = std::array<RateBound, kRateKinds>;
 inline constexpr RateBounds kRateBounds{{
     {4, 16, 200, 400},         // dials
     {10.0 / 60, 20, 1.0, 60},  // logLines
+    {8, 64, 200, 400},         // namedDials: all that one full peer refers to
+    {8, 40, 8, 40},            // referrals: a slot is retried five times a second
+    {5, 20, 50, 100},          // raises: a held joiner repeats its own every two seconds
+    {60, 200, 120, 400},       // labels: more than a root raises
+    {60, 120, 600, 1200},      // exchanges: of one network fifty a second reach the root
+    {1, 32, 256, 1024},        // links: each costs a report, gossip, and repeated searches
+    {4, 80, 4, 80},            // gossips: a storm of joins is told at once, flapping is not
+    {10, 40, 10, 40},          // reports
 }};
 // On loopback one address stands for so many peers.
 inline constexpr unsigned kLoopbackPeers = 64;

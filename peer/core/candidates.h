@@ -2,10 +2,9 @@
 //   1. peers to which other peers referred it, breadth first, so this peer attaches near the root
 //   2. its own contacts
 //
-// Invariants: a contact (id and endpoint) is returned once a pass. One id may have two endpoints,
-// because a contact of before a restart may still be known. At most limits::kWalk contacts are
-// queued, and as many asked. Every kWalkSteps-th candidate is a contact of list 2, so peers that
-// refer without end cannot keep this peer from its contacts.
+// Invariants: an endpoint is returned once a pass, under whatever ids it is named. At most
+// limits::kWalk contacts are queued, and as many asked. Every kWalkSteps-th candidate is a contact
+// of list 2, so peers that refer without end cannot keep this peer from its contacts.
 //
 // Part of ParentSearch. Does no I/O, not thread-safe. next() costs O(log n).
 #pragma once
@@ -13,13 +12,14 @@
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "common/base/limits.h"
-#include "common/wire/contact.h"
+#include "peer/core/named_contact.h"
 
 namespace espalier::peer {
 
@@ -34,47 +34,53 @@ class Candidates {
   }
 
   // Asked before all others.
-  void first(const wire::Contact& contact) {
-    if (walk_.size() < limits::kWalk) walk_.push_front(contact);
+  void first(NamedContact candidate) {
+    if (walk_.size() < limits::kWalk) walk_.push_front(std::move(candidate));
+  }
+  // The same for one that next() has returned, and that was not asked.
+  void again(NamedContact candidate) {
+    asked_.erase(candidate.contact.endpoint);
+    first(std::move(candidate));
   }
 
-  // `contacts`: the children of one peer. The child that joined first is asked first, as
-  // topo::planFailure expects.
-  void refer(std::vector<wire::Contact> contacts) {
+  // `contacts`: the children of one peer, as `by` says. The child that joined first is asked first,
+  // as topo::planFailure expects.
+  void refer(std::vector<wire::Contact> contacts, const Account& by) {
     std::sort(contacts.begin(), contacts.end(),
               [](const auto& a, const auto& b) { return a.order < b.order; });
     for (const auto& contact : contacts) {
-      if (walk_.size() < limits::kWalk) walk_.push_back(contact);
+      if (walk_.size() < limits::kWalk) walk_.push_back({contact, by});
     }
   }
 
-  void contacts(std::vector<wire::Contact> contacts) {
-    contacts_.assign(contacts.begin(), contacts.end());
+  void contacts(std::vector<NamedContact> contacts) {
+    contacts_.assign(std::make_move_iterator(contacts.begin()),
+                     std::make_move_iterator(contacts.end()));
   }
 
-  // The contact is not asked in this pass.
-  void exclude(const wire::Contact& contact) { asked_.insert({contact.id, contact.endpoint}); }
+  // The endpoint is not asked in this pass.
+  void exclude(const wire::Contact& contact) { asked_.insert(contact.endpoint); }
 
-  std::optional<wire::Contact> next() {
+  std::optional<NamedContact> next() {
     const bool contactsTurn = !contacts_.empty() && ++steps_ % kWalkSteps == 0;
     const std::array queues =
         contactsTurn ? std::array{&contacts_, &walk_} : std::array{&walk_, &contacts_};
     for (auto* queue : queues) {
       while (!queue->empty() && asked_.size() < limits::kWalk) {
-        wire::Contact contact = std::move(queue->front());
+        NamedContact candidate = std::move(queue->front());
         queue->pop_front();
-        if (asked_.insert({contact.id, contact.endpoint}).second) return contact;
+        if (asked_.insert(candidate.contact.endpoint).second) return candidate;
       }
     }
     return std::nullopt;
   }
 
  private:
-  static constexpr std::size_t kWalkSteps = 64;
+  static constexpr std::size_t kWalkSteps = 8;
 
-  std::deque<wire::Contact> walk_;
-  std::deque<wire::Contact> contacts_;
-  std::set<std::pair<PeerId, Endpoint>> asked_;
+  std::deque<NamedContact> walk_;
+  std::deque<NamedContact> contacts_;
+  std::set<Endpoint> asked_;
   std::size_t steps_ = 0;
 };
 

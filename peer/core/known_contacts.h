@@ -2,9 +2,10 @@
 //
 // Two lists, each bounded by limits::kKnownContacts and ordered most recent first:
 //   first hand   peers that were linked to this one, or were named by the metaserver
-//   hearsay      peers that other peers named
+//   hearsay      peers that other peers named, each with the one who named it
 //
-// Invariants: hearsay never displaces a contact known at first hand; this peer is in neither list;
+// Invariants: hearsay never displaces a contact known at first hand; of hearsay the peer that named
+// most loses its oldest contact when there are too many; this peer is in neither list;
 // a contact (id and endpoint) is in one list at most. A restarted peer has another endpoint. Both
 // contacts are kept, because either may be the stale one.
 //
@@ -22,6 +23,7 @@
 #include "common/base/random.h"
 #include "common/wire/contact.h"
 #include "peer/core/effects.h"
+#include "peer/core/named_contact.h"
 #include "peer/core/tree.h"
 
 namespace espalier::peer {
@@ -31,16 +33,16 @@ class KnownContacts {
   explicit KnownContacts(PeerId self) : self_(std::move(self)) {}
 
   // Adds a contact known at first hand.
-  void remember(const wire::Contact& contact);
+  void remember(const NamedContact& named);
   // Adds hearsay, unless the contact is known at first hand.
-  void heardOf(const wire::Contact& contact);
+  void heardOf(const NamedContact& named);
   // Adds the peers that the parent named (the path to the root, the root's children), as hearsay.
   void heardOfAbove(const Tree& tree);
-  // Removes every contact of that peer.
-  void forget(const PeerId& id);
+  // Removes the contact.
+  void forget(const wire::Contact& contact);
 
   // First hand, then hearsay.
-  std::vector<wire::Contact> all() const;
+  std::vector<NamedContact> all() const;
 
   // When an interval has passed: sends one contact up the tree, and a sample of contacts to each
   // child. The interval grows with the number of members, so the whole network makes some fifty
@@ -49,8 +51,8 @@ class KnownContacts {
 
  private:
   const PeerId self_;
-  std::deque<wire::Contact> firstHand_;
-  std::deque<wire::Contact> hearsay_;
+  std::deque<NamedContact> firstHand_;
+  std::deque<NamedContact> hearsay_;
   TimePoint nextExchange_ = TimePoint::min();
 };
 

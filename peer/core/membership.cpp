@@ -1,5 +1,8 @@
 #include "peer/core/membership.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <utility>
 
 #include "common/base/limits.h"
@@ -10,7 +13,8 @@ Membership::Membership(Options options, Random& random, Budget& budget, TimePoin
     : options_(std::move(options)),
       random_(random),
       budget_(budget),
-      session_(options_.metaserver, numbers_, random),
+      session_(options_.metaserver, numbers_, random, budget),
+      all_(budget.account(Payer())),
       seen_(now) {}
 
 // --- what the user wants
@@ -120,7 +124,7 @@ void Membership::lost(ConnectionId connection, const std::string& why, TimePoint
 }
 
 void Membership::received(ConnectionId connection, const wire::LinkMessage& message, TimePoint now,
-                          Effects& fx) {
+                          Effects& fx, std::string_view host) {
   observe(now);
   if (!tree_ || left_) {
     fx.closes.push_back({connection});
@@ -131,7 +135,7 @@ void Membership::received(ConnectionId connection, const wire::LinkMessage& mess
   } else if (tree_->owns(connection)) {
     tree_->received(connection, message, now, fx);
   } else if (const auto* attach = std::get_if<wire::Attach>(&message)) {
-    tree_->attach(connection, *attach, now, fx);
+    tree_->attach(connection, *attach, Payer::host(host), now, fx);
   } else {
     fx.closes.push_back({connection});  // no link, and it does not ask for one
   }
@@ -156,12 +160,14 @@ void Membership::received(ConnectionId connection, const wire::RegistryReply& re
   if (const auto* admission = std::get_if<wire::Admitted>(&reply)) {
     admitted(*admission, now, fx);
   } else if (const auto* referral = std::get_if<wire::Referral>(&reply)) {
-    if (tree_) referred(*referral, now, fx);
+    if (tree_ && joined()) referred(*referral, now, fx);
   } else if (const auto* wait = std::get_if<wire::Wait>(&reply)) {
-    fx.notices.push_back({Notice::Kind::waiting, wait->reason});
+    const bool isJoining = session_.state() == MetaserverSession::State::joining;
+    if (isJoining && session_.mayTell(now)) {
+      fx.notices.push_back({Notice::Kind::waiting, wait->reason});
+    }
   } else if (const auto* word = std::get_if<wire::WordRefused>(&reply)) {
-    session_.refused();
-    fx.notices.push_back({Notice::Kind::wordRefused, word->word});
+    wordRefused(*word, now, fx);
   } else if (const auto* heartbeat = std::get_if<wire::RegistryHeartbeatReply>(&reply)) {
     session_.heartbeatAnswered(*heartbeat, fx);
   } else if (const auto* members = std::get_if<wire::Members>(&reply)) {
@@ -172,12 +178,32 @@ void Membership::received(ConnectionId connection, const wire::RegistryReply& re
   afterStep(now, fx);
 }
 
+// A peer that is in the network already lives on, as when it is refused: no user is asked.
+void Membership::wordRefused(const wire::WordRefused& refused, TimePoint now, Effects& fx) {
+  if (session_.state() != MetaserverSession::State::joining) return;
+  if (!tree_) {
+    session_.refused();
+    fx.notices.push_back({Notice::Kind::wordRefused, refused.word});
+    return;
+  }
+  refusedByMetaserver({ErrorCode::refused, "the join word is another one now"}, now, fx);
+}
+
 void Membership::admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx) {
-  if (session_.state() != MetaserverSession::State::joining && !joined())
-    return;  // this peer did not ask
+  if (!session_.awaitsAdmission()) {
+    if (session_.mayTell(now)) fx.warn("the metaserver admitted this peer, which did not ask");
+    return;
+  }
   if (admitted.self.id != id_) {
     fx.closes.push_back({*session_.connection()});
     return sessionEnded("it admitted another peer", now, fx);
+  }
+  const auto port = admitted.self.endpoint.port;
+  if (!tree_ && options_.listen.port != 0 && port != options_.listen.port) {
+    fx.closes.push_back({*session_.connection()});
+    return sessionEnded(
+        fmt::format("it admitted this peer with port {}, not {}", port, options_.listen.port), now,
+        fx);
   }
   const bool sessionIsNew = !joined();
   refusalTold_ = false;
@@ -219,8 +245,8 @@ void Membership::listening(const Endpoint&, TimePoint now, Effects& fx) {
   if (!admitted_ || tree_) return;
   tree_.emplace(admitted_->network, admitted_->self, admitted_->maxLinks, budget_, now);
   contacts_.emplace(id_);
-  search_.emplace(ParentSearch::Surroundings{*tree_, session_, *contacts_, numbers_, random_},
-                  key_);
+  search_.emplace(
+      ParentSearch::Surroundings{*tree_, session_, *contacts_, numbers_, random_, budget_}, key_);
   referred(admitted_->referral, now, fx);
   afterStep(now, fx);
 }
@@ -234,19 +260,20 @@ void Membership::listenFailed(const Error& error, TimePoint, Effects& fx) {
   }
   // A peer that lost the metaserver meanwhile was told so, and joins anew.
   if (!joined()) return admitted_.reset();
-  session_.send(wire::PortTaken{admitted_->self.endpoint.port}, fx);
+  session_.askForPort(admitted_->self.endpoint.port, fx);
 }
 
 void Membership::referred(const wire::Referral& referral, TimePoint now, Effects& fx) {
   if (!tree_->parent()) return search_->referred(referral, now, fx);
   // The metaserver's snapshot is older than our link.
-  if (referral.kind != wire::Referral::Kind::keep) session_.send(links(), fx);
+  if (referral.kind != wire::Referral::Kind::keep) reportLinks(now);
 }
 
 void Membership::refusedByMetaserver(const wire::Failure& failure, TimePoint now, Effects& fx) {
   const bool isJoining = session_.state() == MetaserverSession::State::joining;
   const bool lives = isJoining && tree_;
-  if (!lives || !std::exchange(refusalTold_, true)) {
+  const bool isNew = !lives || !std::exchange(refusalTold_, true);
+  if (isNew && session_.mayTell(now)) {
     fx.notices.push_back({Notice::Kind::refused, failure.message});
   }
   if (!lives) {
@@ -271,7 +298,10 @@ MemberCount Membership::countMembers() const {
 }
 
 std::vector<wire::Contact> Membership::known() const {
-  return contacts_ ? contacts_->all() : std::vector<wire::Contact>();
+  std::vector<wire::Contact> known;
+  if (!contacts_) return known;
+  for (auto& named : contacts_->all()) known.push_back(std::move(named.contact));
+  return known;
 }
 
 void Membership::observe(TimePoint now) {
@@ -301,12 +331,12 @@ void Membership::tick(TimePoint now, Effects& fx) {
 
 TimePoint Membership::deadline() const {
   const TimePoint session = session_.deadline();
-  return tree_ ? std::min({session, tree_->deadline(), search_->deadline()}) : session;
+  return tree_ ? std::min({session, reportAt_, tree_->deadline(), search_->deadline()}) : session;
 }
 
 void Membership::tellLinks(const LinkChanges& changes, Effects& fx) {
   for (const auto& link : changes.up) {
-    contacts_->remember(link.peer);
+    contacts_->remember({link.peer});
     fx.notices.push_back({Notice::Kind::linkUp, link.peer.id.text()});
     linkChanges_.up.push_back(link);
   }
@@ -316,12 +346,25 @@ void Membership::tellLinks(const LinkChanges& changes, Effects& fx) {
   }
 }
 
+// Links that come and go often are reported together.
+void Membership::reportLinks(TimePoint now) {
+  reportAt_ = std::min(reportAt_, all_.affordableAt(limits::Rate::reports, now));
+}
+
+void Membership::sendReport(TimePoint now, Effects& fx) {
+  reportAt_ = kNever;
+  if (!joined()) return;  // Join has the links
+  (void)all_.spend(limits::Rate::reports, now);
+  session_.send(links(), fx);
+}
+
 void Membership::afterStep(TimePoint now, Effects& fx) {
   if (!tree_ || left_) return;
   const auto changes = tree_->takeChanges();
   tellLinks(changes.links, fx);
-  if (!changes.links.empty() && joined()) session_.send(links(), fx);
-  for (const auto& contact : changes.heardOf) contacts_->heardOf(contact);
+  if (!changes.links.empty()) reportLinks(now);
+  if (now >= reportAt_) sendReport(now, fx);
+  for (const auto& named : changes.heardOf) contacts_->heardOf(named);
   search_->follow(changes, now, fx);
   if (search_->isNewcomer() && (tree_->parent() || tree_->isRoot())) {
     search_->arrived();

@@ -22,6 +22,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/budget.h"
@@ -74,8 +75,9 @@ class Membership {
   void listenFailed(const Error& error, TimePoint now, Effects& fx);
   void received(ConnectionId connection, const wire::RegistryReply& reply, TimePoint now,
                 Effects& fx);
+  // `host`: the other end of a connection that was accepted here.
   void received(ConnectionId connection, const wire::LinkMessage& message, TimePoint now,
-                Effects& fx);
+                Effects& fx, std::string_view host = {});
   void tick(TimePoint now, Effects& fx);
   TimePoint deadline() const;
 
@@ -103,9 +105,12 @@ class Membership {
   void admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx);
   void readmitted(const wire::Admitted& admitted, bool sessionIsNew, TimePoint now, Effects& fx);
   void referred(const wire::Referral& referral, TimePoint now, Effects& fx);
+  void wordRefused(const wire::WordRefused& refused, TimePoint now, Effects& fx);
   void startAnew(const wire::Admitted& admitted, TimePoint now, Effects& fx);
   void refusedByMetaserver(const wire::Failure& failure, TimePoint now, Effects& fx);
 
+  void reportLinks(TimePoint now);
+  void sendReport(TimePoint now, Effects& fx);
   void tellLinks(const LinkChanges& changes, Effects& fx);
   void afterStep(TimePoint now, Effects& fx);
   void observe(TimePoint now);
@@ -115,7 +120,9 @@ class Membership {
   Budget& budget_;
   ConnectionNumbers numbers_;
   MetaserverSession session_;
-  TimePoint seen_;  // the last event
+  Account all_;                  // of this process
+  TimePoint reportAt_ = kNever;  // when the links are reported
+  TimePoint seen_;               // the last event
   bool left_ = false;
 
   PeerId id_;

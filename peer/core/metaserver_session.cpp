@@ -1,5 +1,6 @@
 #include "peer/core/metaserver_session.h"
 
+#include <algorithm>
 #include <random>
 #include <utility>
 
@@ -8,6 +9,11 @@ namespace {
 
 // The same number as for a neighbour in the tree.
 constexpr int kHeartbeatsLost = limits::kSilence / limits::kHeartbeatInterval;
+
+Duration bounded(Duration interval) {
+  return std::clamp<Duration>(interval, limits::kHeartbeatIntervalLeast,
+                              limits::kMetaserverHeartbeatMost);
+}
 
 }  // namespace
 
@@ -29,12 +35,14 @@ void MetaserverSession::opened(const std::string& localHost, TimePoint now) {
 
 void MetaserverSession::join(wire::Join request, Effects& fx) {
   state_ = State::joining;
+  awaitsAdmission_ = true;
   send(std::move(request), fx);
 }
 
 void MetaserverSession::admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx) {
   state_ = State::joined;
-  heartbeatInterval_ = admitted.heartbeatInterval;
+  awaitsAdmission_ = false;
+  heartbeatInterval_ = bounded(admitted.heartbeatInterval);
   nextHeartbeat_ = now + heartbeatInterval_;
   members_ = admitted.members;
   if (admitted.source.empty() || admitted.source == admitted.self.endpoint.host) return;
@@ -43,12 +51,19 @@ void MetaserverSession::admitted(const wire::Admitted& admitted, TimePoint now, 
   }
 }
 
+void MetaserverSession::askForPort(std::uint16_t taken, Effects& fx) {
+  awaitsAdmission_ = true;
+  send(wire::PortTaken{taken}, fx);
+}
+
 void MetaserverSession::refused() {
   state_ = State::greeted;
+  awaitsAdmission_ = false;
 }
 
 void MetaserverSession::ended(std::string why, Effects& fx) {
   state_ = State::offline;
+  awaitsAdmission_ = false;
   connection_.reset();
   nextHeartbeat_ = kNever;
   fx.notices.push_back({Notice::Kind::metaserverLost, std::move(why)});
@@ -66,7 +81,7 @@ void MetaserverSession::send(wire::RegistryRequest request, Effects& fx) {
 }
 
 void MetaserverSession::heartbeatAnswered(const wire::RegistryHeartbeatReply& reply, Effects& fx) {
-  heartbeatInterval_ = reply.heartbeatInterval;
+  heartbeatInterval_ = bounded(reply.heartbeatInterval);
   if (!reply.unreachable.empty() && !std::exchange(toldUnreachable_, true)) {
     fx.notices.push_back({Notice::Kind::unreachable, reply.unreachable});
   }

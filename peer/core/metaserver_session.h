@@ -7,7 +7,9 @@
 //      +------------------------- ended (from any state) ----------------------------------+
 //
 // Invariants: there is a connection in every state but offline; requests are sent only in the
-// states greeted, joining and joined.
+// states greeted, joining and joined; an admission that was not asked for changes nothing. However
+// rare the heartbeats that the metaserver asks for, it gets one each
+// limits::kMetaserverHeartbeatMost, so its death is noticed.
 //
 // reconnectLater() spreads the peers of a network over limits::kReconnectMost, so a restarted
 // metaserver is not flooded. A metaserver that leaves kHeartbeatsLost heartbeats in a row
@@ -21,6 +23,7 @@
 #include <optional>
 #include <string>
 
+#include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/base/endpoint.h"
 #include "common/base/limits.h"
@@ -36,14 +39,19 @@ class MetaserverSession {
   enum class State { offline, connecting, greeted, joining, joined };
 
   // `numbers` and `random` are borrowed.
-  MetaserverSession(Endpoint metaserver, ConnectionNumbers& numbers, Random& random)
-      : metaserver_(std::move(metaserver)), numbers_(numbers), random_(random) {}
+  MetaserverSession(Endpoint metaserver, ConnectionNumbers& numbers, Random& random, Budget& budget)
+      : metaserver_(std::move(metaserver)),
+        numbers_(numbers),
+        random_(random),
+        account_(budget.account(Payer::endpoint(metaserver_))) {}
 
   // --- from offline to joined
   void connect(TimePoint now, Effects& fx);
   // The connection is open. `localHost`: the address of this end.
   void opened(const std::string& localHost, TimePoint now);
   void join(wire::Join request, Effects& fx);
+  // Asks for another port than the one that was assigned.
+  void askForPort(std::uint16_t taken, Effects& fx);
   void admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx);
   // The metaserver refused the request to join. The peer may send another one.
   void refused();
@@ -71,6 +79,12 @@ class MetaserverSession {
   State state() const { return state_; }
   bool greeted() const { return state_ >= State::greeted; }
   bool joined() const { return state_ == State::joined; }
+  // It was asked for an admission, which has not come yet.
+  bool awaitsAdmission() const { return awaitsAdmission_; }
+  // Pays for whom the metaserver names.
+  const Account& account() const { return account_; }
+  // Whether one more line about the metaserver may be told.
+  bool mayTell(TimePoint now) { return account_.spend(limits::Rate::logLines, now); }
   const std::optional<ConnectionId>& connection() const { return connection_; }
   // This end's address on the last connection that was open.
   const std::string& localHost() const { return localHost_; }
@@ -81,6 +95,7 @@ class MetaserverSession {
   const Endpoint metaserver_;
   ConnectionNumbers& numbers_;
   Random& random_;
+  Account account_;  // the metaserver's
 
   State state_ = State::offline;
   std::optional<ConnectionId> connection_;
@@ -92,6 +107,7 @@ class MetaserverSession {
   std::uint64_t members_ = 1;
   std::string seenFrom_;  // the host in the last notice `seenFrom`
   bool toldUnreachable_ = false;
+  bool awaitsAdmission_ = false;
 };
 
 }  // namespace espalier::peer

@@ -1,16 +1,19 @@
 #include "peer/core/parent_search.h"
 
 #include <algorithm>
+#include <chrono>
 #include <random>
 #include <span>
 #include <string>
 #include <utility>
 
+#include "common/base/endpoint.h"
 #include "common/base/limits.h"
 #include "common/crypto/sha256.h"
 
 namespace espalier::peer {
 
+using limits::Rate;
 using wire::RefusalReason;
 
 // --- why a search begins or ends
@@ -22,6 +25,7 @@ void ParentSearch::start(TimePoint contactsAt, TimePoint now) {
   passes_ = 0;
   candidates_.clear();
   contactsLoaded_ = false;
+  waitedForOrphans_ = false;
 }
 
 void ParentSearch::begin(const std::optional<PeerId>& lost, TimePoint now, Effects& fx) {
@@ -56,14 +60,14 @@ void ParentSearch::referred(const wire::Referral& referral, TimePoint now, Effec
       break;
   }
   const auto& parent = referral.parent;
-  if (parent.id == tree.self().id) return;  // no metaserver means that
+  if (!mayFollow(parent)) return;  // no metaserver means that
   if (state_ == State::idle) start(now + limits::kReferralRetry, now);
   tree.resignRoot();
   if (isAttempting() && attempt_.target.id == parent.id) return;
   abandonAttempt(fx);
   referral_ = Referral{parent, now};
   lastReferral_ = parent.id;
-  around_.contacts.remember(parent);
+  around_.contacts.remember({parent, around_.metaserver.account()});
   tryAt_ = now;
 }
 
@@ -81,27 +85,29 @@ void ParentSearch::metaserverLost(bool wasJoined, TimePoint now, Effects& fx) {
 void ParentSearch::follow(const Tree::Changes& changes, TimePoint now, Effects& fx) {
   Tree& tree = around_.tree;
   // A root that searches waits for the peers that hung below the child that it lost.
-  if (!changes.links.down.empty() && tree.isRoot() && !around_.metaserver.joined()) {
+  // Once a pass, because a child that comes and goes must not put the search off for ever.
+  if (!changes.links.down.empty() && tree.isRoot() && !around_.metaserver.joined() &&
+      !std::exchange(waitedForOrphans_, true)) {
     tryAt_ = std::max(tryAt_, now + limits::kBecomeRootAfter);
   }
   if (changes.lostParent && !tree.parent()) {
     parentLost(*changes.lostParent, changes.succeeded, now, fx);
   }
   if (tree.parent()) return;
-  for (const auto& contact : changes.hints) {
-    if (contact.order >= tree.self().order) continue;
+  for (const auto& named : changes.hints) {
+    if (named.contact.order >= tree.self().order) continue;
     // An orphan asks its own ancestors first, then its contacts.
     if (tree.isRoot()) {
-      hint(contact, now);
+      hint(named, now);
     } else {
-      around_.contacts.heardOf(contact);
+      around_.contacts.heardOf(named);
     }
   }
   // Each of two orphans may be held by a peer below the other one, where no root issues the
   // heartbeat that both wait for. The one that joined first does.
   if (changes.youngerWaits && state_ == State::held) becomeRootIfPatient(now, fx);
   if (changes.raisedByMe && isAttempting() && attempt_.target.id == *changes.raisedByMe) {
-    refuse(Failure::below, now, fx);
+    refuse(Failure::saidBelow, now, fx);
   }
 }
 
@@ -116,9 +122,15 @@ void ParentSearch::parentLost(const wire::Contact& parent, bool isHeir, TimePoin
   contactsAt_ = now + limits::kAttachTimeout;  // the other orphans come here first
 }
 
-// An older root asked a peer of this tree. The metaserver, if there is one, need not know it.
-void ParentSearch::hint(const wire::Contact& olderRoot, TimePoint now) {
-  if (state_ == State::idle) start(now, now);
+// An older root asked a peer of this tree. The metaserver, if there is one, need not know it. Or
+// somebody says so: hints are followed rarely.
+void ParentSearch::hint(const NamedContact& olderRoot, TimePoint now) {
+  if (now < nextHint_) return around_.contacts.heardOf(olderRoot);
+  nextHint_ = now + limits::kSeekAgain;
+  if (state_ == State::idle) {
+    start(now, now);
+    contactsLoaded_ = around_.metaserver.joined();  // then only this one is asked
+  }
   candidates_.first(olderRoot);
   tryAt_ = now;
 }
@@ -159,9 +171,14 @@ TimePoint ParentSearch::deadline() const {
 void ParentSearch::advance(TimePoint now, Effects& fx) {
   if (state_ != State::pausing || now < tryAt_) return;
   if (around_.tree.parent()) return stop(fx);
-  if (referral_) return attempt(referral_->target, now, fx);
+  if (referral_ && all_.spend(Rate::referrals, now)) return attempt(referral_->target, now, fx);
   if (!contactsLoaded_ && now >= contactsAt_) loadContacts();
-  if (const auto candidate = candidates_.next()) return attempt(*candidate, now, fx);
+  if (askCandidate(now, fx)) return;
+  if (referral_) {
+    tryAt_ = all_.affordableAt(Rate::referrals, now);
+    if (!contactsLoaded_) tryAt_ = std::min(tryAt_, contactsAt_);
+    return;
+  }
   if (lastReferral_) {
     const auto failed = std::exchange(lastReferral_, std::nullopt);
     askForReferral({std::nullopt, failed}, now, fx);
@@ -178,10 +195,13 @@ void ParentSearch::loadContacts() {
   contactsLoaded_ = true;
   candidates_.exclude(tree.self());
   for (const auto& child : tree.children()) candidates_.exclude(child.contact);
-  auto contacts = tree.contactsAbove();
+  std::vector<NamedContact> contacts;
+  for (const auto& contact : tree.contactsAbove()) {
+    contacts.push_back({contact, tree.namedAbove()});
+  }
   const auto known = around_.contacts.all();
   contacts.insert(contacts.end(), known.begin(), known.end());
-  std::erase_if(contacts, [&](const auto& contact) { return contact.id == tree.self().id; });
+  std::erase_if(contacts, [&](const auto& each) { return each.contact.id == tree.self().id; });
   candidates_.contacts(std::move(contacts));
 }
 
@@ -197,10 +217,68 @@ void ParentSearch::endPass(TimePoint now, Effects& fx) {
   ++passes_;
   candidates_.clear();
   contactsLoaded_ = false;
+  waitedForOrphans_ = false;
   contactsAt_ = tryAt_;
 }
 
 // --- the attempt
+
+// Whether somebody other than this peer listens there.
+bool ParentSearch::mayFollow(const wire::Contact& target) const {
+  const auto& self = around_.tree.self();
+  return target.id != self.id && target.endpoint != self.endpoint && target.endpoint.port != 0 &&
+         isUnicast(target.endpoint.host);
+}
+
+// Spends what the dial costs.
+ParentSearch::Dialling ParentSearch::mayDial(const NamedContact& candidate, TimePoint now) {
+  if (!mayFollow(candidate.contact)) return Dialling::notAtAll;
+  const auto& endpoint = candidate.contact.endpoint;
+  const Payer host = Payer::host(endpoint.host);
+  // A peer elsewhere must not make this one talk to the services of its own machine.
+  if (host.isLoopback() && !Payer::host(around_.tree.self().endpoint.host).isLoopback()) {
+    return Dialling::notAtAll;
+  }
+  const auto payable = [&](const Account& account, Rate what) {
+    return account.affordableAt(what, now) <= now;
+  };
+  if (!payable(all_, Rate::dials) || !payable(all_, Rate::namedDials)) return Dialling::later;
+  Account target = around_.budget.account(Payer::endpoint(endpoint));
+  Account machine = around_.budget.account(host);
+  Account by = candidate.by;
+  if (!payable(target, Rate::dials) || !payable(machine, Rate::dials) ||
+      !payable(by, Rate::namedDials)) {
+    return Dialling::notAtAll;
+  }
+  return target.spend(Rate::dials, now) && machine.spend(Rate::dials, now) &&
+                 by.spend(Rate::namedDials, now)
+             ? Dialling::now
+             : Dialling::later;
+}
+
+// Asks the next candidate that may be dialled. False: there is none.
+bool ParentSearch::askCandidate(TimePoint now, Effects& fx) {
+  constexpr int kSteps = 256;  // of one event
+  for (int step = 0; step < kSteps; ++step) {
+    auto candidate = candidates_.next();
+    if (!candidate) return false;
+    switch (mayDial(*candidate, now)) {
+      case Dialling::now:
+        attempt(candidate->contact, now, fx);
+        return true;
+      case Dialling::later:
+        candidates_.again(*std::move(candidate));
+        tryAt_ =
+            std::max(all_.affordableAt(Rate::dials, now), all_.affordableAt(Rate::namedDials, now));
+        tryAt_ = std::max<TimePoint>(tryAt_, now + std::chrono::milliseconds(1));
+        return true;
+      case Dialling::notAtAll:
+        break;
+    }
+  }
+  tryAt_ = now + std::chrono::milliseconds(1);
+  return true;
+}
 
 void ParentSearch::attempt(const wire::Contact& target, TimePoint now, Effects& fx) {
   const Tree& tree = around_.tree;
@@ -241,6 +319,11 @@ void ParentSearch::received(const wire::LinkMessage& message, TimePoint now, Eff
     if (std::exchange(state_, State::held) == State::held) return;
     attempt_.deadline = now + limits::kHoldTimeout;
   } else if (const auto* refused = std::get_if<wire::Refused>(&message)) {
+    // No root will better this peer's label: without children it needs none.
+    if (refused->reason == RefusalReason::unanchored &&
+        around_.tree.floor().sequence > limits::kSequenceJump) {
+      around_.tree.giveUpChildren(fx);
+    }
     refuse(refused->reason == RefusalReason::below          ? Failure::below
            : refused->reason == RefusalReason::younger      ? Failure::younger
            : refused->reason == RefusalReason::otherNetwork ? Failure::unreachable
@@ -254,7 +337,9 @@ void ParentSearch::received(const wire::LinkMessage& message, TimePoint now, Eff
 void ParentSearch::accepted(const wire::Accepted& accepted, TimePoint now, Effects& fx) {
   Tree& tree = around_.tree;
   auto before = tree.contactsAbove();
-  if (!tree.adopt(attempt_.connection, accepted, now, fx)) return refuse(Failure::notNow, now, fx);
+  auto parent = accepted;
+  parent.self.endpoint = attempt_.target.endpoint;  // there it listens
+  if (!tree.adopt(attempt_.connection, parent, now, fx)) return refuse(Failure::notNow, now, fx);
   before.resize(std::min(before.size(), limits::kContacts));
   tree.tellAbove(before, fx);
   state_ = State::idle;  // the connection is the tree's
@@ -262,7 +347,8 @@ void ParentSearch::accepted(const wire::Accepted& accepted, TimePoint now, Effec
 }
 
 void ParentSearch::referredOn(const wire::Referred& referred, TimePoint now, Effects& fx) {
-  for (const auto& contact : referred.candidates) around_.contacts.heardOf(contact);
+  const Account by = around_.budget.account(Payer::endpoint(attempt_.target.endpoint));
+  for (const auto& contact : referred.candidates) around_.contacts.heardOf({contact, by});
   const PeerId target = attempt_.target.id;
   abandonAttempt(fx);
   tryAt_ = now;
@@ -272,7 +358,7 @@ void ParentSearch::referredOn(const wire::Referred& referred, TimePoint now, Eff
     tryAt_ = now + limits::kSlotRetry;
     return;
   }
-  candidates_.refer(referred.candidates);
+  candidates_.refer(referred.candidates, by);
   referral_.reset();
 }
 
@@ -289,7 +375,7 @@ void ParentSearch::failed(Failure why, TimePoint now, Effects& fx) {
   const PeerId target = attempt_.target.id;
   state_ = State::pausing;
   tryAt_ = now;
-  if (why == Failure::below) around_.contacts.forget(target);
+  if (why == Failure::below) around_.contacts.forget(attempt_.target);
   if (!referral_ || referral_->target.id != target) return;
   // The peer that a newcomer was referred to may still be about to listen. The one that an orphan
   // was referred to was alive.

@@ -21,12 +21,21 @@
 // second Held extends nothing. That no cycle forms is Tree's affair (tree.h), whatever is tried
 // here.
 //
+// Whom this peer dials costs whoever named it: the metaserver's referrals are paid by
+// Rate::referrals, all others by Rate::dials (of the target) and Rate::namedDials (of who named
+// it). What cannot be paid is left out of this pass. An answer counts as that of the endpoint that
+// was dialled, whatever endpoint it names.
+//
+// A peer whose label was driven so high that no root will better it (Tree::withinJump) is refused
+// as `unanchored`. It then gives up its children: each of them attaches by itself.
+//
 // Owned by Membership, from when the peer listens. Does no I/O, not thread-safe; a call costs
 // O(log n) for n candidates, a new pass O(n).
 #pragma once
 
 #include <optional>
 
+#include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/base/random.h"
 #include "peer/core/candidates.h"
@@ -49,10 +58,12 @@ class ParentSearch {
     KnownContacts& contacts;
     ConnectionNumbers& numbers;
     Random& random;
+    Budget& budget;
   };
 
   // `key` is this peer's own; its link secrets are derived from it.
-  ParentSearch(const Surroundings& around, const InstanceKey& key) : around_(around), key_(key) {}
+  ParentSearch(const Surroundings& around, const InstanceKey& key)
+      : around_(around), key_(key), all_(around.budget.account(Payer())) {}
 
   // --- why a search begins or ends
   // There is no parent; `lost` is the one that there was.
@@ -83,7 +94,9 @@ class ParentSearch {
   bool isNewcomer() const { return isNewcomer_; }
 
  private:
-  enum class Failure { unreachable, notNow, below, younger };
+  // `saidBelow`: another peer says that the target is below this one.
+  enum class Failure { unreachable, notNow, below, saidBelow, younger };
+  enum class Dialling { now, later, notAtAll };
 
   struct Attempt {
     ConnectionId connection;
@@ -99,8 +112,11 @@ class ParentSearch {
   bool isAttempting() const { return state_ == State::attempting || state_ == State::held; }
   void start(TimePoint contactsAt, TimePoint now);
   void parentLost(const wire::Contact& parent, bool isHeir, TimePoint now, Effects& fx);
-  void hint(const wire::Contact& olderRoot, TimePoint now);
+  void hint(const NamedContact& olderRoot, TimePoint now);
   void askForReferral(wire::Seek seek, TimePoint now, Effects& fx);
+  bool mayFollow(const wire::Contact& target) const;
+  Dialling mayDial(const NamedContact& candidate, TimePoint now);
+  bool askCandidate(TimePoint now, Effects& fx);
   void attempt(const wire::Contact& target, TimePoint now, Effects& fx);
   void accepted(const wire::Accepted& accepted, TimePoint now, Effects& fx);
   void referredOn(const wire::Referred& referred, TimePoint now, Effects& fx);
@@ -115,6 +131,7 @@ class ParentSearch {
 
   const Surroundings around_;
   const InstanceKey key_;
+  Account all_;  // of the process
 
   State state_ = State::idle;
   bool isNewcomer_ = true;  // never had a parent, nor was the root
@@ -131,6 +148,8 @@ class ParentSearch {
   TimePoint contactsAt_;  // contacts are asked from then on
   bool contactsLoaded_ = false;
   unsigned passes_ = 0;
+  bool waitedForOrphans_ = false;  // in this pass
+  TimePoint nextHint_ = TimePoint::min();
 };
 
 }  // namespace espalier::peer

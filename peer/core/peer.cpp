@@ -53,8 +53,8 @@ void Peer::received(ConnectionId connection, const wire::RegistryReply& reply, T
 }
 
 void Peer::received(ConnectionId connection, const wire::LinkMessage& message, TimePoint now,
-                    Effects& fx) {
-  membership_.received(connection, message, now, fx);
+                    Effects& fx, std::string_view host) {
+  membership_.received(connection, message, now, fx, host);
   tellComponents(now, fx);
   if (!parts_ || !tree()->owns(connection)) return;
   for (auto* part : parts_->all) {

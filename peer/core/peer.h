@@ -13,6 +13,7 @@
 
 #include <array>
 #include <optional>
+#include <string_view>
 
 #include "peer/core/component.h"
 #include "peer/core/membership.h"
@@ -50,7 +51,7 @@ class Peer {
   void received(ConnectionId connection, const wire::RegistryReply& reply, TimePoint now,
                 Effects& fx);
   void received(ConnectionId connection, const wire::LinkMessage& message, TimePoint now,
-                Effects& fx);
+                Effects& fx, std::string_view host = {});
   void congested(ConnectionId connection);
   void drained(ConnectionId connection);
   void tick(TimePoint now, Effects& fx);

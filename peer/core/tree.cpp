@@ -4,13 +4,24 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
+
+#include "common/base/limits.h"
 
 namespace espalier::peer {
 namespace {
 
+using limits::Rate;
 using wire::RefusalReason;
 
-constexpr Duration kSecond = std::chrono::seconds(1);
+// What a neighbour may send once the link is up.
+bool isOfLink(const wire::LinkMessage& message) {
+  return !std::holds_alternative<wire::Attach>(message) &&
+         !std::holds_alternative<wire::Accepted>(message) &&
+         !std::holds_alternative<wire::Referred>(message) &&
+         !std::holds_alternative<wire::Held>(message) &&
+         !std::holds_alternative<wire::Refused>(message);
+}
 
 template <typename List>
 auto findConnection(List& list, ConnectionId connection) {
@@ -26,6 +37,7 @@ Tree::Tree(wire::NetworkId network, wire::Contact self, unsigned maxLinks, Budge
       self_(std::move(self)),
       maxLinks_(maxLinks),
       budget_(budget),
+      all_(budget.account(Payer())),
       nextHeartbeat_(now + limits::kHeartbeatInterval),
       heartbeatDownAt_(now) {}
 
@@ -41,15 +53,6 @@ bool Tree::isFollowable(const wire::Label& parent) const {
   return parent.depth < limits::kDepth && withinJump(label_, parent);
 }
 
-// Bounds what other peers make this one relay or do for them, all together.
-bool Tree::mayAct(TimePoint now) {
-  if (now >= actsSince_ + kSecond) {
-    actsSince_ = now;
-    acts_ = 0;
-  }
-  return acts_++ < limits::kTreeActsPerSecond;
-}
-
 wire::Label Tree::floor() const {
   return children_.empty() && held_.empty() ? wire::Label() : label_;
 }
@@ -57,7 +60,7 @@ wire::Label Tree::floor() const {
 std::uint64_t Tree::membersBelow() const {
   std::uint64_t members = 1;
   for (const auto& child : children_) members += child.below;
-  return members;
+  return std::min(members, limits::kMembers);
 }
 
 wire::Lineage Tree::lineage() const {
@@ -120,35 +123,47 @@ bool Tree::owns(ConnectionId connection) const {
 void Tree::received(ConnectionId connection, const wire::LinkMessage& message, TimePoint now,
                     Effects& fx) {
   if (std::holds_alternative<wire::Farewell>(message)) return lost(connection, true, now, fx);
-  if (parent_ && parent_->connection == connection) {
-    parent_->heard = now;
-    return receivedFromParent(message, now, fx);
+  const bool fromParent = parent_ && parent_->connection == connection;
+  const auto child = findConnection(children_, connection);
+  if (!fromParent && child == children_.end()) return;  // it waits
+  Neighbour& neighbour = fromParent ? *parent_ : *child;
+  if (!isOfLink(message)) {
+    // It would seem alive without a heartbeat.
+    return giveUpLiar(neighbour, "sent what no link has", now, fx);
   }
-  if (const auto child = findConnection(children_, connection); child != children_.end()) {
-    child->heard = now;
-    receivedFromChild(*child, message, now, fx);
-    return judgeContests(now, fx);
+  neighbour.heard = now;
+  if (fromParent) return receivedFromParent(message, now, fx);
+  receivedFromChild(neighbour, message, now, fx);
+  judgeContests(now, fx);
+}
+
+void Tree::giveUpLiar(const Neighbour& neighbour, std::string_view what, TimePoint now,
+                      Effects& fx) {
+  Account account = neighbour.account;
+  if (account.spend(limits::Rate::logLines, now)) {
+    fx.warn(fmt::format("{} {}; this link is given up", neighbour.contact.id.text(), what));
   }
-  if (const auto held = findConnection(held_, connection); held != held_.end()) held->heard = now;
+  lost(neighbour.connection, true, now, fx);
 }
 
 void Tree::receivedFromParent(const wire::LinkMessage& message, TimePoint now, Effects& fx) {
   if (const auto* heartbeat = std::get_if<wire::Heartbeat>(&message)) {
     if (!isFollowable(heartbeat->label)) {
-      fx.warn(fmt::format("{} sent a heartbeat that no tree has; this link is given up",
-                          parent_->contact.id.text()));
-      return lost(parent_->connection, true, now, fx);
+      return giveUpLiar(*parent_, "sent a heartbeat that no tree has", now, fx);
     }
     if (members_ != heartbeat->members) {
       members_ = heartbeat->members;
       changedGossip(now);
     }
+    // One that comes too early is left out: the next one is higher.
+    if (!parent_->account.spend(Rate::labels, now)) return;
     bettered({heartbeat->label.sequence, heartbeat->label.depth + 1}, now, fx);
   } else if (const auto* changed = std::get_if<wire::LineageChanged>(&message)) {
     above_ = changed->lineage;
     changedGossip(now);
   } else if (const auto* exchange = std::get_if<wire::PeerExchange>(&message)) {
-    if (mayAct(now)) heardOf(exchange->contacts);
+    if (!parent_->account.spend(Rate::exchanges, now)) return;
+    heardOf(exchange->contacts, parent_->account);
   }
 }
 
@@ -159,16 +174,31 @@ void Tree::receivedFromChild(Neighbour& child, const wire::LinkMessage& message,
     child.below = heartbeat->members;
     changedGossip(now);
   } else if (const auto* raise = std::get_if<wire::Raise>(&message)) {
-    if (mayAct(now)) raised(*raise, now, fx);
+    receivedRaise(child, *raise, now, fx);
   } else if (const auto* exchange = std::get_if<wire::PeerExchange>(&message)) {
-    if (!mayAct(now)) return;
-    heardOf(exchange->contacts);
+    // All children together fill one account, so that what goes up is not one child's alone.
+    const auto share = static_cast<double>(children_.size());
+    if (!child.account.spend(Rate::exchanges, now, share)) return;
+    heardOf(exchange->contacts, child.account);
     tellAbove(exchange->contacts, fx);
   }
 }
 
-void Tree::heardOf(const std::vector<wire::Contact>& contacts) {
-  changes_.heardOf.insert(changes_.heardOf.end(), contacts.begin(), contacts.end());
+void Tree::receivedRaise(Neighbour& child, const wire::Raise& raise, TimePoint now, Effects& fx) {
+  if (raise.seeker.id == self_.id) {
+    // Each ends an attempt of this peer: a child that lies could keep it from every parent.
+    constexpr double kCost = 5;
+    if (child.account.spend(Rate::raises, now, kCost)) changes_.raisedByMe = raise.acceptor;
+    return;
+  }
+  if (label_.sequence > raise.floor.sequence) return;  // a higher heartbeat is on its way down
+  // No root raises by more. Passed on, it would stand in the way of lower ones.
+  if (!withinJump(label_, raise.floor) || !child.account.spend(Rate::raises, now)) return;
+  raised(raise, child.account, now, fx);
+}
+
+void Tree::heardOf(const std::vector<wire::Contact>& contacts, const Account& by) {
+  for (const auto& contact : contacts) changes_.heardOf.push_back({contact, by});
 }
 
 void Tree::tellAbove(const std::vector<wire::Contact>& contacts, Effects& fx) {
@@ -183,13 +213,8 @@ void Tree::tellBelow(const std::vector<wire::Contact>& contacts, Effects& fx) {
   }
 }
 
-void Tree::raised(const wire::Raise& raise, TimePoint now, Effects& fx) {
-  if (raise.seeker.id == self_.id) {
-    changes_.raisedByMe = raise.acceptor;
-    return;
-  }
-  if (label_.sequence > raise.floor.sequence)
-    return;  // the heartbeat that bettered us is already on its way
+void Tree::raised(const wire::Raise& raise, Account by, TimePoint now, Effects& fx) {
+  if (label_.sequence > raise.floor.sequence) return;
   if (parent_) {
     const bool repeated =
         raise.floor.sequence <= raisedSequence_ && now < raisedAt_ + limits::kContactsAfter;
@@ -201,9 +226,12 @@ void Tree::raised(const wire::Raise& raise, TimePoint now, Effects& fx) {
   }
   // For the parent that we are about to find.
   const bool highest = !unraised_ || raise.floor.sequence > unraised_->floor.sequence;
-  if (!isRoot_ && highest) unraised_ = raise;
+  if (!isRoot_ && highest) {
+    unraised_ = raise;
+    unraisedBy_ = by;
+  }
   if (raise.seeker.order < self_.order) {
-    changes_.hints.push_back(raise.seeker);
+    changes_.hints.push_back({raise.seeker, by});
   } else if (!isRoot_) {
     changes_.youngerWaits = true;
   } else if (withinJump(label_, raise.floor)) {
@@ -229,9 +257,9 @@ void Tree::bettered(const wire::Label& label, TimePoint now, Effects& fx) {
 void Tree::acceptHeld(TimePoint now, Effects& fx) {
   for (std::size_t i = 0; i < held_.size();) {
     if (label_.betterThan(held_[i].attach.floor)) {
-      const Held joiner = std::move(held_[i]);
+      const Waiting joiner = std::move(held_[i]);
       held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(i));
-      accept(joiner.connection, joiner.attach, now, fx);
+      accept(joiner, now, fx);
     } else {
       ++i;
     }
@@ -275,12 +303,16 @@ void Tree::becomeRoot(TimePoint now, Effects& fx) {
   raiseOwn(raises ? waiting->floor.sequence : label_.sequence, now, fx);
 }
 
-void Tree::leave(TimePoint now, Effects& fx) {
+void Tree::giveUpChildren(Effects& fx) {
   while (!children_.empty()) giveUp(children_.size() - 1, fx);
   while (!held_.empty()) {
     refuse(held_.back().connection, RefusalReason::busy, fx);
     held_.pop_back();
   }
+}
+
+void Tree::leave(TimePoint now, Effects& fx) {
+  giveUpChildren(fx);
   for (const auto& contested : contested_) {
     refuse(contested.connection, RefusalReason::busy, fx);
   }

@@ -36,6 +36,11 @@
 // limits::kContestSilence, and is refused as soon as the child is heard from. A contested joiner
 // takes no slot.
 //
+// What neighbours cost: each link has an account, which pays for the heartbeats that it asks for or
+// passes on, and for contacts. A joiner's address pays until it is a child. Of joiners that wait,
+// the address that has most of them loses its oldest. A link that sends anything but messages of a
+// link is given up.
+//
 // One class, because each of these rules reads and writes parent, children, held joiners and label
 // together. Three source files, one a concern: tree.cpp (messages of links, labels),
 // tree_joiners.cpp (which peer becomes a child or the parent), tree_heartbeats.cpp (what is sent
@@ -45,12 +50,15 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "peer/core/effects.h"
 #include "peer/core/link_changes.h"
+#include "peer/core/named_contact.h"
 
 namespace espalier::peer {
 
@@ -64,6 +72,7 @@ class Tree {
     std::uint64_t sequence = 0;  // the order of linking
     wire::LinkSecret secret{};   // a child's, as it asked
     Account account = {};        // pays for what comes over the link
+    Account address = {};        // a child's, from which it came
 
     TreeLink link() const { return {connection, contact, account}; }
   };
@@ -73,8 +82,8 @@ class Tree {
     LinkChanges links;
     std::optional<wire::Contact> lostParent;  // the peer is an orphan now
     bool succeeded = false;                   // and the oldest child of the root that was lost
-    std::vector<wire::Contact> hints;         // older roots to attach to
-    std::vector<wire::Contact> heardOf;       // contacts that neighbours told of
+    std::vector<NamedContact> hints;          // older roots to attach to
+    std::vector<NamedContact> heardOf;        // contacts that neighbours told of
     bool youngerWaits = false;         // a younger joiner below waits for a heartbeat of a root
     std::optional<PeerId> raisedByMe;  // this peer's own Raise came back: that acceptor is below it
   };
@@ -83,8 +92,10 @@ class Tree {
   Tree(wire::NetworkId network, wire::Contact self, unsigned maxLinks, Budget& budget,
        TimePoint now);
 
-  // A joiner asks on an incoming connection: it is accepted, held, referred or refused.
-  void attach(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
+  // A joiner asks on an incoming connection from that address: it is accepted, held, referred or
+  // refused.
+  void attach(ConnectionId connection, const wire::Attach& attach, const Payer& from, TimePoint now,
+              Effects& fx);
 
   // An acceptor accepted this peer. False if its label no longer suffices, or its id is that of
   // this peer or a neighbour: the caller closes and tries elsewhere.
@@ -104,6 +115,9 @@ class Tree {
   // Tells the peers up to the root, or the children, of contacts that may help to find other trees.
   void tellAbove(const std::vector<wire::Contact>& contacts, Effects& fx);
   void tellBelow(const std::vector<wire::Contact>& contacts, Effects& fx);
+
+  // Gives up everybody below. Then any label of a parent suffices.
+  void giveUpChildren(Effects& fx);
 
   // Says farewell on every link.
   void leave(TimePoint now, Effects& fx);
@@ -128,6 +142,8 @@ class Tree {
   // Contacts for when the parent is lost: the ancestors, nearest first, the root, the root's
   // children by age. Of an orphan: those that it had.
   std::vector<wire::Contact> contactsAbove() const;
+  // Who named all of these but the first: the parent, or the last one.
+  const Account& namedAbove() const { return namedAbove_; }
   std::uint64_t membersBelow() const;  // itself included
   std::uint64_t members() const { return parent_ ? members_ : membersBelow(); }
   unsigned links() const { return static_cast<unsigned>(children_.size()) + (parent_ ? 1 : 0); }
@@ -136,40 +152,42 @@ class Tree {
   unsigned maxLinks() const { return maxLinks_; }
 
  private:
-  struct Held {
+  struct Joiner {
     ConnectionId connection;
     wire::Attach attach;
-    TimePoint deadline;
-    TimePoint heard;
+    Account address;  // from which it came
   };
-
-  // A joiner under the id of a child that may be alive.
-  struct Contested {
-    ConnectionId connection;
-    wire::Attach attach;
+  // One that waits: held, or under the id of a child that may be alive (contested).
+  struct Waiting : Joiner {
     TimePoint since;
   };
 
   static bool withinJump(const wire::Label& from, const wire::Label& to);
   bool isFollowable(const wire::Label& parent) const;
-  bool mayAct(TimePoint now);
   unsigned takenSlots() const;
   bool isNeighbour(const PeerId& id) const;  // or this peer itself
-  bool mayReplace(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
-  void contest(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
+  void consider(const Joiner& joiner, TimePoint now, Effects& fx);
+  bool mayReplace(const Joiner& joiner, TimePoint now, Effects& fx);
+  void contest(const Joiner& joiner, TimePoint now, Effects& fx);
   void judgeContests(TimePoint now, Effects& fx);
   const Neighbour* childOf(const PeerId& id) const;
-  void accept(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
+  bool freesSlot(const Joiner& joiner, TimePoint now, Effects& fx);
+  void refer(ConnectionId connection, Effects& fx);
+  void raiseFor(const Joiner& joiner, TimePoint now, Effects& fx);
+  void accept(const Joiner& joiner, TimePoint now, Effects& fx);
   void refuse(ConnectionId connection, wire::RefusalReason reason, Effects& fx);
-  void hold(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx);
+  void hold(const Joiner& joiner, TimePoint now, Effects& fx);
+  void makeRoom(std::vector<Waiting>& waiting, const Account& address, Effects& fx);
   void giveUp(std::size_t child, Effects& fx);
   void makeRoomForParent(Effects& fx);
 
   void receivedFromParent(const wire::LinkMessage& message, TimePoint now, Effects& fx);
+  void giveUpLiar(const Neighbour& neighbour, std::string_view what, TimePoint now, Effects& fx);
+  void receivedRaise(Neighbour& child, const wire::Raise& raise, TimePoint now, Effects& fx);
   void receivedFromChild(Neighbour& child, const wire::LinkMessage& message, TimePoint now,
                          Effects& fx);
-  void heardOf(const std::vector<wire::Contact>& contacts);
-  void raised(const wire::Raise& raise, TimePoint now, Effects& fx);
+  void heardOf(const std::vector<wire::Contact>& contacts, const Account& by);
+  void raised(const wire::Raise& raise, Account by, TimePoint now, Effects& fx);
   void bettered(const wire::Label& label, TimePoint now, Effects& fx);
   void raiseOwn(std::uint64_t above, TimePoint now, Effects& fx);
   void acceptHeld(TimePoint now, Effects& fx);
@@ -183,29 +201,30 @@ class Tree {
   const wire::Contact self_;
   const unsigned maxLinks_;
   Budget& budget_;
+  Account all_;               // of the process
   std::uint64_t linked_ = 0;  // links so far
 
   std::optional<Neighbour> parent_;
   std::vector<Neighbour> children_;  // in order of linking
-  std::vector<Held> held_;
-  std::vector<Contested> contested_;
+  std::vector<Waiting> held_;
+  std::vector<Waiting> contested_;
   bool isRoot_ = false;
 
   wire::Label label_;
-  wire::Lineage above_;        // the parent's own lineage
+  wire::Lineage above_;  // the parent's own lineage
+  Account namedAbove_;
   std::uint64_t members_ = 1;  // of the tree, as the parent says
 
   wire::Lineage toldLineage_;  // what the children and the parent were told last
   std::uint64_t toldBelow_ = 0;
   std::uint64_t toldMembers_ = 0;
   std::optional<wire::Raise>
-      unraised_;                      // the highest wish for a heartbeat since there is no parent
+      unraised_;  // the highest wish for a heartbeat since there is no parent
+  Account unraisedBy_;
   std::uint64_t raisedSequence_ = 0;  // the highest floor sent up, and when
   TimePoint raisedAt_ = TimePoint::min();
   TimePoint nextHeartbeat_;
   TimePoint heartbeatDownAt_;
-  TimePoint actsSince_;
-  std::size_t acts_ = 0;
   TimePoint gossipDue_ = kNever;
   TimePoint gossipedAt_ = TimePoint::min();
   Changes changes_;

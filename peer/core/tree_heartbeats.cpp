@@ -8,7 +8,8 @@ namespace espalier::peer {
 
 void Tree::changedGossip(TimePoint now) {
   if (gossipDue_ != kNever) return;
-  gossipDue_ = std::max(now, gossipedAt_ + limits::kGossipInterval);
+  gossipDue_ = std::max<TimePoint>(
+      {now, gossipedAt_ + limits::kGossipInterval, all_.affordableAt(limits::Rate::gossips, now)});
 }
 
 void Tree::heartbeatDown(TimePoint now, Effects& fx) {
@@ -28,6 +29,7 @@ void Tree::heartbeatUp(TimePoint, Effects& fx) {
 void Tree::gossip(TimePoint now, Effects& fx) {
   gossipDue_ = kNever;
   gossipedAt_ = now;
+  (void)all_.spend(limits::Rate::gossips, now);
   if (membersBelow() != toldBelow_) heartbeatUp(now, fx);
   if (members() != toldMembers_) heartbeatDown(now, fx);
   auto lineage = this->lineage();
@@ -51,7 +53,7 @@ void Tree::tick(TimePoint now, Effects& fx) {
     if (child.heard <= silentSince) silent.push_back(child.connection);
   }
   for (const auto& held : held_) {
-    if (held.deadline > now) continue;
+    if (held.since + limits::kHoldTimeout > now) continue;
     silent.push_back(held.connection);
     fx.send(held.connection, wire::Refused{wire::RefusalReason::unanchored});
   }
@@ -65,7 +67,7 @@ void Tree::tick(TimePoint now, Effects& fx) {
   }
   // A copy: the first heartbeat that is raised may let them all in.
   for (const auto& held : std::vector(held_)) {
-    raised({held.attach.floor, held.attach.self, self_.id}, now, fx);
+    raised({held.attach.floor, held.attach.self, self_.id}, held.address, now, fx);
   }
 }
 
@@ -82,7 +84,7 @@ TimePoint Tree::deadline() const {
 void Tree::forgive(Duration gap) {
   if (parent_) parent_->heard += gap;
   for (auto& child : children_) child.heard += gap;
-  for (auto& held : held_) held.deadline += gap;
+  for (auto& held : held_) held.since += gap;
   for (auto& contested : contested_) contested.since += gap;
 }
 

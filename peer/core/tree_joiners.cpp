@@ -9,50 +9,79 @@ namespace espalier::peer {
 
 using wire::RefusalReason;
 
-void Tree::attach(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx) {
+void Tree::attach(ConnectionId connection, const wire::Attach& attach, const Payer& from,
+                  TimePoint now, Effects& fx) {
+  consider({connection, attach, budget_.account(from)}, now, fx);
+}
+
+void Tree::consider(const Joiner& joiner, TimePoint now, Effects& fx) {
+  const auto& attach = joiner.attach;
+  const auto connection = joiner.connection;
   if (attach.network != network_) return refuse(connection, RefusalReason::otherNetwork, fx);
   if (attach.self.id == self_.id) return refuse(connection, RefusalReason::below, fx);
   // If this is really our parent, it was started again, and our link ends or falls silent soon.
   if (parent_ && parent_->contact.id == attach.self.id) {
     return refuse(connection, RefusalReason::busy, fx);
   }
-  if (!mayReplace(connection, attach, now, fx)) return;
+  if (!mayReplace(joiner, now, fx)) return;
   if (lineage().root.id == attach.self.id) return refuse(connection, RefusalReason::below, fx);
   if (takenSlots() >= maxLinks_) {
-    wire::Referred referred;
-    for (const auto& child : children_) referred.candidates.push_back(child.contact);
-    fx.send(connection, std::move(referred));
-    fx.closes.push_back({connection});
-    return;
+    if (!freesSlot(joiner, now, fx)) return refer(connection, fx);
   }
-  if (label_.betterThan(attach.floor)) return accept(connection, attach, now, fx);
-  if (parent_) return hold(connection, attach, now, fx);
+  if (label_.betterThan(attach.floor)) return accept(joiner, now, fx);
+  // No root would raise its heartbeat so far. A joiner that is told so gives up what hangs below it
+  // (ParentSearch), and needs no floor then.
+  if (!withinJump(label_, attach.floor)) return refuse(connection, RefusalReason::unanchored, fx);
+  if (parent_) return hold(joiner, now, fx);
+  raiseFor(joiner, now, fx);
+}
+
+void Tree::raiseFor(const Joiner& joiner, TimePoint now, Effects& fx) {
+  const auto& attach = joiner.attach;
+  Account address = joiner.address;
   if (attach.self.order < self_.order) {
-    changes_.hints.push_back(attach.self);
-    return refuse(connection, RefusalReason::younger, fx);
+    if (address.spend(limits::Rate::raises, now)) changes_.hints.push_back({attach.self, address});
+    return refuse(joiner.connection, RefusalReason::younger, fx);
   }
   // A searching peer that raised its label would then find the acceptor that it asked too bad.
   const bool raises = isRoot_ || attach.floor.sequence == 0;
-  if (!raises || !withinJump(label_, attach.floor) || !mayAct(now)) {
-    return refuse(connection, RefusalReason::busy, fx);
+  if (!raises || !address.spend(limits::Rate::raises, now)) {
+    return refuse(joiner.connection, RefusalReason::busy, fx);
   }
   raiseOwn(attach.floor.sequence, now, fx);
-  if (!label_.betterThan(attach.floor)) return refuse(connection, RefusalReason::busy, fx);
-  accept(connection, attach, now, fx);
+  if (!label_.betterThan(attach.floor)) return refuse(joiner.connection, RefusalReason::busy, fx);
+  accept(joiner, now, fx);
+}
+
+void Tree::refer(ConnectionId connection, Effects& fx) {
+  wire::Referred referred;
+  for (const auto& child : children_) referred.candidates.push_back(child.contact);
+  fx.send(connection, std::move(referred));
+  fx.closes.push_back({connection});
+}
+
+// A joiner that needs not wait takes the slot of one that has waited for long: else joiners that
+// nobody can accept would keep all slots.
+bool Tree::freesSlot(const Joiner& joiner, TimePoint now, Effects& fx) {
+  if (held_.empty() || !label_.betterThan(joiner.attach.floor)) return false;
+  if (now < held_.front().since + limits::kHeldSlot) return false;
+  refuse(held_.front().connection, RefusalReason::busy, fx);
+  held_.erase(held_.begin());
+  return true;
 }
 
 // Whether the joiner's id is free here. An older connection of the same peer is given up for it.
-bool Tree::mayReplace(ConnectionId connection, const wire::Attach& attach, TimePoint now,
-                      Effects& fx) {
+bool Tree::mayReplace(const Joiner& joiner, TimePoint now, Effects& fx) {
+  const auto& attach = joiner.attach;
   const auto isSame = [&](const wire::LinkSecret& secret) {
     return !secret.isZero() && secret == attach.secret;
   };
-  const auto held = std::find_if(held_.begin(), held_.end(), [&](const Held& each) {
+  const auto held = std::find_if(held_.begin(), held_.end(), [&](const Waiting& each) {
     return each.attach.self.id == attach.self.id;
   });
   if (held != held_.end()) {
     if (!isSame(held->attach.secret)) {
-      refuse(connection, RefusalReason::busy, fx);
+      refuse(joiner.connection, RefusalReason::busy, fx);
       return false;
     }
     fx.closes.push_back({held->connection});
@@ -61,23 +90,43 @@ bool Tree::mayReplace(ConnectionId connection, const wire::Attach& attach, TimeP
   const Neighbour* child = childOf(attach.self.id);
   if (child == nullptr) return true;
   if (!isSame(child->secret) && now < child->heard + limits::kContestSilence) {
-    contest(connection, attach, now, fx);
+    contest(joiner, now, fx);
     return false;
   }
   lost(child->connection, true, now, fx);
   return true;
 }
 
-void Tree::contest(ConnectionId connection, const wire::Attach& attach, TimePoint now,
-                   Effects& fx) {
-  const bool another =
-      std::any_of(contested_.begin(), contested_.end(),
-                  [&](const Contested& each) { return each.attach.self.id == attach.self.id; });
-  if (another || contested_.size() >= limits::kPendingAttaches) {
-    return refuse(connection, RefusalReason::busy, fx);
+void Tree::contest(const Joiner& joiner, TimePoint now, Effects& fx) {
+  const bool another = std::any_of(contested_.begin(), contested_.end(), [&](const Waiting& each) {
+    return each.attach.self.id == joiner.attach.self.id;
+  });
+  if (another) return refuse(joiner.connection, RefusalReason::busy, fx);
+  makeRoom(contested_, joiner.address, fx);
+  contested_.push_back({joiner, now});
+  fx.send(joiner.connection, wire::Held());
+}
+
+// Of the joiners that wait, the address that has most loses its oldest when there are too many. A
+// joiner is held for moments only, so who floods throws off no other one before its time.
+void Tree::makeRoom(std::vector<Waiting>& waiting, const Account& address, Effects& fx) {
+  if (waiting.size() < limits::kPendingAttaches) return;
+  const auto from = [&](const Payer& payer) {
+    return std::count_if(waiting.begin(), waiting.end(),
+                         [&](const Waiting& each) { return each.address.payer() == payer; });
+  };
+  auto loser = waiting.begin();
+  for (auto each = waiting.begin(); each != waiting.end(); ++each) {
+    if (from(each->address.payer()) > from(loser->address.payer())) loser = each;
   }
-  contested_.push_back({connection, attach, now});
-  fx.send(connection, wire::Held());
+  // The joiner's own address, if no other one has more.
+  if (from(loser->address.payer()) == from(address.payer())) {
+    loser = std::find_if(waiting.begin(), waiting.end(), [&](const Waiting& each) {
+      return each.address.payer() == address.payer();
+    });
+  }
+  refuse(loser->connection, RefusalReason::busy, fx);
+  waiting.erase(loser);
 }
 
 void Tree::judgeContests(TimePoint now, Effects& fx) {
@@ -88,12 +137,12 @@ void Tree::judgeContests(TimePoint now, Effects& fx) {
       ++i;
       continue;
     }
-    const Contested joiner = std::move(contested_[i]);
+    const Waiting joiner = std::move(contested_[i]);
     contested_.erase(contested_.begin() + static_cast<std::ptrdiff_t>(i));
     if (alive) {
       refuse(joiner.connection, RefusalReason::busy, fx);
     } else {
-      attach(joiner.connection, joiner.attach, now, fx);
+      consider(joiner, now, fx);
     }
   }
 }
@@ -104,10 +153,19 @@ const Tree::Neighbour* Tree::childOf(const PeerId& id) const {
   return child == children_.end() ? nullptr : &*child;
 }
 
-void Tree::accept(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx) {
-  children_.push_back({connection, attach.self, now, attach.below, ++linked_, attach.secret,
-                       budget_.account(Payer::member(attach.self.id))});
-  fx.send(connection, wire::Accepted{self_, label_, members(), lineage()});
+void Tree::accept(const Joiner& joiner, TimePoint now, Effects& fx) {
+  const auto& attach = joiner.attach;
+  Account member = budget_.account(Payer::member(attach.self.id));
+  Account address = joiner.address;
+  // On loopback all peers have one address.
+  const bool isShared = address.payer().isLoopback() || address.payer().isProcess();
+  if (!member.spend(limits::Rate::links, now) ||
+      (!isShared && !address.spend(limits::Rate::links, now))) {
+    return refuse(joiner.connection, RefusalReason::busy, fx);
+  }
+  children_.push_back({joiner.connection, attach.self, now, attach.below, ++linked_, attach.secret,
+                       std::move(member), std::move(address)});
+  fx.send(joiner.connection, wire::Accepted{self_, label_, members(), lineage()});
   changes_.links.up.push_back(children_.back().link());
   changedGossip(now);
 }
@@ -117,13 +175,11 @@ void Tree::refuse(ConnectionId connection, RefusalReason reason, Effects& fx) {
   fx.closes.push_back({connection});
 }
 
-void Tree::hold(ConnectionId connection, const wire::Attach& attach, TimePoint now, Effects& fx) {
-  if (held_.size() >= limits::kPendingAttaches) {
-    return refuse(connection, RefusalReason::busy, fx);
-  }
-  held_.push_back({connection, attach, now + limits::kHoldTimeout, now});
-  fx.send(connection, wire::Held());
-  raised({attach.floor, attach.self, self_.id}, now, fx);
+void Tree::hold(const Joiner& joiner, TimePoint now, Effects& fx) {
+  makeRoom(held_, joiner.address, fx);
+  held_.push_back({joiner, now});
+  fx.send(joiner.connection, wire::Held());
+  raised({joiner.attach.floor, joiner.attach.self, self_.id}, joiner.address, now, fx);
 }
 
 bool Tree::isNeighbour(const PeerId& id) const {
@@ -158,14 +214,9 @@ bool Tree::adopt(ConnectionId connection, const wire::Accepted& accepted, TimePo
   assert(!parent_);
   if (isNeighbour(accepted.self.id)) return false;
   if (!accepted.label.betterThan(floor()) || !isFollowable(accepted.label)) return false;
+  namedAbove_ = budget_.account(Payer::member(accepted.self.id));
   makeRoomForParent(fx);
-  parent_ = Neighbour{connection,
-                      accepted.self,
-                      now,
-                      1,
-                      ++linked_,
-                      {},
-                      budget_.account(Payer::member(accepted.self.id))};
+  parent_ = Neighbour{connection, accepted.self, now, 1, ++linked_, {}, namedAbove_, {}};
   isRoot_ = false;
   above_ = accepted.lineage;
   members_ = accepted.members;
@@ -177,7 +228,9 @@ bool Tree::adopt(ConnectionId connection, const wire::Accepted& accepted, TimePo
   label_ = wire::Label();
   bettered({accepted.label.sequence, accepted.label.depth + 1}, now, fx);
   // Joiners here or below waited while there was no parent: their Raise goes up at once.
-  if (const auto waiting = std::exchange(unraised_, std::nullopt)) raised(*waiting, now, fx);
+  if (const auto waiting = std::exchange(unraised_, std::nullopt)) {
+    raised(*waiting, unraisedBy_, now, fx);
+  }
   return true;
 }
 

@@ -211,7 +211,8 @@ void Network::onFrame(net::FramedConnection& connection, std::string_view payloa
   const auto message = wire::decodeLink(payload);
   if (!message) return drop(message.error());
   connection.keepOpen();  // from here on the core judges silence
-  step([&](TimePoint now, Effects& fx) { peer_.received(id, *message, now, fx); });
+  const std::string host = connection.remote().endpoint().host;
+  step([&](TimePoint now, Effects& fx) { peer_.received(id, *message, now, fx, host); });
 }
 
 void Network::onDrained(net::FramedConnection& connection) {

@@ -11,13 +11,16 @@
 using namespace espalier;
 using namespace espalier::peer;
 using namespace std::chrono_literals;
+using limits::Rate;
 
 namespace {
 
 constexpr ConnectionId kParent{1};
 constexpr ConnectionId kChild{2};
+constexpr ConnectionId kOther{3};
 const wire::NetworkId kNetwork{};
 const TimePoint kStart{1000s};
+const Payer kHost = Payer::host("10.0.0.1");
 
 wire::Contact contact(const std::string& id, std::uint64_t order) {
   return {*PeerId::parse(id), JoinOrder{order}, {"127.0.0.1", static_cast<std::uint16_t>(order)}};
@@ -31,9 +34,16 @@ wire::Attach attach(const std::string& id, std::uint64_t order, wire::Label floo
   return {kNetwork, contact(id, order), floor, 1, {}};
 }
 
+const limits::RateBound& boundOf(Rate rate) {
+  return limits::kRateBounds[static_cast<std::size_t>(rate)];
+}
+
 struct Fixture {
+  explicit Fixture(unsigned maxLinks = 4)
+      : tree(kNetwork, contact("me", 7), maxLinks, budget, kStart) {}
+
   Budget budget;
-  Tree tree{kNetwork, contact("me", 7), 4, budget, kStart};
+  Tree tree;
   Effects fx;
   TimePoint now = kStart;
 
@@ -93,15 +103,15 @@ TEST_CASE_FIXTURE(Fixture, "a root whose numbers are used up goes on without new
     tree.tick(now += limits::kHeartbeatInterval, fx);
   CHECK(tree.label() == wire::Label{limits::kSequenceNumbers - 1, 0});
 
-  tree.attach(kChild, attach("greedy", 8, {limits::kSequenceNumbers - 1, 0}), now, fx);
+  tree.attach(kChild, attach("greedy", 8, {limits::kSequenceNumbers - 1, 0}), kHost, now, fx);
   CHECK(tree.children().empty());  // it would not be below us by the rule of labels
-  tree.attach(kChild, attach("newcomer", 9), now, fx);
+  tree.attach(kChild, attach("newcomer", 9), kHost, now, fx);
   CHECK(tree.children().size() == 1);
 }
 
 TEST_CASE_FIXTURE(Fixture, "nobody becomes the parent under this peer's name or its child's") {
   tree.becomeRoot(now, fx);
-  tree.attach(kChild, attach("child", 8), now, fx);
+  tree.attach(kChild, attach("child", 8), kHost, now, fx);
   tree.resignRoot();
   auto answer = accepted({1000, 0});
   for (const auto* name : {"me", "child"}) {
@@ -111,34 +121,165 @@ TEST_CASE_FIXTURE(Fixture, "nobody becomes the parent under this peer's name or 
   CHECK(adopt({1000, 0}));
 }
 
-TEST_CASE_FIXTURE(Fixture, "a flood of contacts goes up only at a bounded rate") {
+TEST_CASE_FIXTURE(Fixture, "one child's flood of contacts leaves the other's share") {
   REQUIRE(adopt({5, 0}));
-  tree.attach(kChild, attach("child", 8), now, fx);
-  REQUIRE(tree.owns(kChild));
-  for (int i = 0; i < 10'000; ++i) from(kChild, wire::PeerExchange{{contact("lure", 9)}});
-  CHECK(sent<wire::PeerExchange>() == limits::kTreeActsPerSecond);
-  CHECK(tree.takeChanges().heardOf.size() == limits::kTreeActsPerSecond);
-  now += 1s;
-  from(kChild, wire::PeerExchange{{contact("other", 10)}});
-  CHECK(sent<wire::PeerExchange>() == limits::kTreeActsPerSecond + 1);
+  tree.attach(kChild, attach("child", 8), kHost, now, fx);
+  tree.attach(kOther, attach("other", 9), kHost, now, fx);
+  for (int i = 0; i < 10'000; ++i) from(kChild, wire::PeerExchange{{contact("lure", 10)}});
+  const auto flooded = sent<wire::PeerExchange>();
+  CHECK(flooded <= boundOf(Rate::exchanges).burst);
+  CHECK(tree.takeChanges().heardOf.size() == flooded);
+  from(kOther, wire::PeerExchange{{contact("friend", 11)}});
+  CHECK(sent<wire::PeerExchange>() == flooded + 1);
 }
 
-TEST_CASE_FIXTURE(Fixture,
-                  "a flood of ever higher wishes for a heartbeat raises a root at a bounded rate") {
+TEST_CASE_FIXTURE(Fixture, "one child's wishes for heartbeats take nothing from the other's") {
   tree.becomeRoot(now, fx);
-  tree.attach(kChild, attach("child", 8), now, fx);
+  tree.attach(kChild, attach("child", 8), kHost, now, fx);
+  tree.attach(kOther, attach("other", 9), kHost, now, fx);
   const auto before = tree.label().sequence;
+  const auto burst = static_cast<std::uint64_t>(boundOf(Rate::raises).burst);
   for (std::uint64_t i = 1; i <= 10'000; ++i) {
     from(kChild, wire::Raise{{before + 2 * i, 0}, contact("seeker", 9), *PeerId::parse("child")});
   }
-  CHECK(tree.label().sequence <= before + 2 * limits::kTreeActsPerSecond + 1);
-  CHECK(sent<wire::Heartbeat>() <= limits::kTreeActsPerSecond);
+  CHECK(tree.label().sequence <= before + 2 * burst + 1);
+  const auto raised = tree.label().sequence;
+  from(kOther, wire::Raise{{raised + 5, 0}, contact("seeker", 9), *PeerId::parse("other")});
+  CHECK(tree.label().sequence == raised + 6);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a wish that no root fulfils does not stand in the way of another") {
+  REQUIRE(adopt({5, 0}));
+  tree.attach(kChild, attach("child", 8), kHost, now, fx);
+  const wire::Label beyond{limits::kSequenceNumbers - 1, 0};
+  from(kChild, wire::Raise{beyond, contact("seeker", 9), *PeerId::parse("child")});
+  CHECK(sent<wire::Raise>() == 0);
+  from(kChild, wire::Raise{{9, 0}, contact("seeker", 9), *PeerId::parse("child")});
+  CHECK(sent<wire::Raise>() == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a child's word that a target is below ends few attempts") {
+  tree.attach(kChild, attach("child", 8), kHost, now, fx);
+  int ended = 0;
+  for (int i = 0; i < 1000; ++i) {
+    from(kChild, wire::Raise{{9, 0}, contact("me", 7), *PeerId::parse("target")});
+    ended += tree.takeChanges().raisedByMe ? 1 : 0;
+  }
+  CHECK(ended >= 1);
+  CHECK(ended <= 4);
+}
+
+TEST_CASE_FIXTURE(Fixture, "heartbeats at full speed are passed on at a bounded rate") {
+  REQUIRE(adopt({5, 0}));
+  tree.attach(kChild, attach("child", 8), kHost, now, fx);
+  for (std::uint64_t i = 0; i < 10'000; ++i) from(kParent, wire::Heartbeat{{6 + i, 0}, 2});
+  CHECK(tree.parent());
+  CHECK(sent<wire::Heartbeat>() <= boundOf(Rate::labels).burst);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a count that changes all the time is told at a bounded rate") {
+  REQUIRE(adopt({5, 0}));
+  tree.attach(kChild, attach("child", 8), kHost, now, fx);
+  std::size_t told = 0;
+  for (int step = 0; step < 10'000; ++step) {  // of 1 ms
+    fx = Effects();
+    now += 1ms;
+    from(kChild, wire::Heartbeat{{}, 2 + static_cast<std::uint64_t>(step % 2)});
+    from(kParent, wire::Heartbeat{{5, 0}, 2});
+    tree.tick(now, fx);
+    told += sent<wire::Heartbeat>();
+  }
+  // Each round is one message up and one down; and the heartbeats of ten seconds.
+  CHECK(told <= 2 * (80 + 10 * 4 + 10));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a link that sends what no link has is given up") {
+  const auto first = accepted({5, 0});
+  for (const wire::LinkMessage& message :
+       {wire::LinkMessage(attach("x", 9)), wire::LinkMessage(first),
+        wire::LinkMessage(wire::Held()), wire::LinkMessage(wire::Referred()),
+        wire::LinkMessage(wire::Refused())}) {
+    Fixture fixture;
+    REQUIRE(fixture.adopt({5, 0}));
+    fixture.tree.attach(kChild, attach("child", 8), kHost, fixture.now, fixture.fx);
+    for (const auto connection : {kChild, kParent}) {
+      fixture.from(connection, message);
+      CHECK_FALSE(fixture.tree.owns(connection));
+      CHECK(fixture.fx.closes.back().connection == connection);
+    }
+    CHECK(fixture.fx.notices.size() == 2);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "counts of children never add up to more than a peer may tell") {
+  REQUIRE(adopt({5, 0}));
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    auto joiner = attach("c" + std::to_string(i), 8 + i);
+    joiner.below = limits::kMembers;
+    tree.attach(ConnectionId{10 + i}, joiner, kHost, now, fx);
+  }
+  CHECK(tree.membersBelow() == limits::kMembers);
+}
+
+// --- joiners that wait
+
+TEST_CASE("of joiners that wait, the address with the most loses its oldest") {
+  Fixture fixture(32);
+  auto& tree = fixture.tree;
+  REQUIRE(fixture.adopt({5, 0}));
+  const auto asks = [&](std::uint64_t number, const char* host) {
+    tree.attach(ConnectionId{number}, attach("j" + std::to_string(number), number, {9, 0}),
+                Payer::host(host), fixture.now, fixture.fx);
+  };
+  asks(10, "10.0.0.2");
+  for (std::uint64_t i = 11; i < 50; ++i) asks(i, "10.0.0.3");
+  CHECK(tree.owns(ConnectionId{10}));
+  CHECK_FALSE(tree.owns(ConnectionId{11}));
+  CHECK(tree.owns(ConnectionId{49}));
+  asks(50, "10.0.0.2");
+  CHECK(tree.owns(ConnectionId{10}));
+  CHECK(tree.owns(ConnectionId{50}));
+  fixture.from(kParent, wire::Heartbeat{{10, 0}, 2});  // what they waited for
+  CHECK(tree.children().size() == limits::kPendingAttaches);
+}
+
+TEST_CASE_FIXTURE(Fixture, "joiners that nobody can accept do not keep the slots") {
+  REQUIRE(adopt({5, 0}));
+  for (std::uint64_t i = 10; i < 13; ++i) {
+    tree.attach(ConnectionId{i}, attach("j" + std::to_string(i), i, {1000, 0}), kHost, now, fx);
+  }
+  tree.attach(kChild, attach("honest", 8), kHost, now, fx);
+  CHECK(sent<wire::Referred>() == 1);
+  now += limits::kHeldSlot;
+  tree.attach(kOther, attach("honest", 8), kHost, now, fx);
+  CHECK(tree.children().size() == 1);
+  CHECK(tree.links() == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a joiner whose floor no root will better is told so at once") {
+  const wire::Label beyond{6 + limits::kSequenceJump, 0};
+  REQUIRE(adopt({5, 0}));
+  tree.attach(kChild, attach("driven", 8, beyond), kHost, now, fx);
+  CHECK_FALSE(tree.owns(kChild));
+  CHECK(sent<wire::Refused>() == 1);
+  CHECK(sent<wire::Raise>() == 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a member that comes and goes is taken in at a bounded rate") {
+  tree.becomeRoot(now, fx);
+  for (std::uint64_t i = 0; i < 2000; ++i) {
+    tree.attach(ConnectionId{10 + i}, attach("flapper", 9), kHost, now, fx);
+    if (tree.owns(ConnectionId{10 + i})) from(ConnectionId{10 + i}, wire::Farewell());
+  }
+  CHECK(tree.takeChanges().links.up.size() <= boundOf(Rate::links).burst);
+  tree.attach(kOther, attach("honest", 8), Payer::host("10.0.0.2"), now, fx);
+  CHECK(tree.children().size() == 1);
 }
 
 TEST_CASE_FIXTURE(
     Fixture, "a wish for a heartbeat that came while there was no parent goes to the next one") {
   REQUIRE(adopt({5, 0}));
-  tree.attach(kChild, attach("child", 8), now, fx);
+  tree.attach(kChild, attach("child", 8), kHost, now, fx);
   from(kParent, wire::Farewell());
   from(kChild, wire::Raise{{6, 3}, contact("seeker", 9), *PeerId::parse("child")});
   REQUIRE(sent<wire::Raise>() == 0);
@@ -242,7 +383,7 @@ TEST_CASE(
       if (const auto message = liar.message(tree.label()); tree.owns(connection)) {
         fixture.from(connection, message);
       } else if (const auto* attach = std::get_if<wire::Attach>(&message)) {
-        tree.attach(connection, *attach, fixture.now, fixture.fx);
+        tree.attach(connection, *attach, kHost, fixture.now, fixture.fx);
       } else if (const auto* yes = std::get_if<wire::Accepted>(&message); yes && !tree.parent()) {
         if (!tree.adopt(connection, *yes, fixture.now, fixture.fx) && liar.below(4) == 0) {
           tree.becomeRoot(fixture.now, fixture.fx);

@@ -1,0 +1,438 @@
+// Membership against a metaserver that lies, and against peers that name others: whom it dials,
+// what it believes, what it tells its user.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+
+#include "common/base/limits.h"
+#include "peer/core/membership.h"
+
+using namespace espalier;
+using namespace espalier::peer;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr TimePoint kStart{Duration(1h)};
+constexpr std::uint64_t kOrder = 1000;
+const Endpoint kHere{"10.0.0.1", 6000};
+
+Endpoint elsewhere(std::uint64_t number) {
+  return {"10.1." + std::to_string(number / 250 % 250) + "." + std::to_string(1 + number % 250),
+          static_cast<std::uint16_t>(7000 + number / 62'500)};
+}
+
+wire::Contact contact(const std::string& id, std::uint64_t order, Endpoint endpoint) {
+  return {*PeerId::parse(id), JoinOrder{order}, std::move(endpoint)};
+}
+
+wire::Contact contact(std::uint64_t number) {
+  return contact("p" + std::to_string(number), 1 + number % (kOrder - 1), elsewhere(number));
+}
+
+wire::Referral below(const wire::Contact& parent) {
+  return {wire::Referral::Kind::below, parent};
+}
+
+struct Member {
+  explicit Member(std::uint16_t port = 0)
+      : membership({{"10.0.0.9", 5000}, {"", port}, {}}, random, budget, kStart) {
+    membership.connect(now, fx);
+    session = fx.dials.at(0).connection;
+    membership.opened(session, kHere.host, now, fx);
+    membership.join(*PeerId::parse("me"), {}, "P2P", now, fx);
+    fx = {};
+  }
+
+  wire::Admitted admission(wire::Referral referral) const {
+    wire::Admitted admitted;
+    admitted.self = contact("me", kOrder, kHere);
+    admitted.maxLinks = 4;
+    admitted.members = 9;
+    admitted.heartbeatInterval = limits::kHeartbeatInterval;
+    admitted.referral = std::move(referral);
+    return admitted;
+  }
+  void admit(wire::Referral referral) {
+    says(admission(std::move(referral)));
+    membership.listening(kHere, now, fx);
+    REQUIRE(membership.joined());
+  }
+  void says(wire::RegistryReply reply) { membership.received(session, reply, now, fx); }
+  void hears(ConnectionId from, wire::LinkMessage message) {
+    membership.received(from, message, now, fx, "10.0.0.2");
+  }
+  void attach(ConnectionId connection, const wire::Contact& joiner, wire::Label floor = {}) {
+    hears(connection, wire::Attach{{}, joiner, floor, 1, {}});
+  }
+  void loseMetaserver() { membership.closed(session, now, fx); }
+
+  // The peers that it dials; each dial is answered by `answer`, or nobody listens there.
+  using Answer = std::function<std::optional<wire::LinkMessage>(const Endpoint&)>;
+  void run(Duration time, const Answer& answer = {}) {
+    for (const TimePoint end = now + time; now < end;) {
+      answerDials(answer);
+      now = std::min(end, std::max(now, membership.deadline()));
+      membership.tick(now, fx);
+      if (isAnswered && membership.joined()) {
+        says(wire::RegistryHeartbeatReply{limits::kHeartbeatInterval});
+      }
+    }
+    answerDials(answer);
+  }
+  void answerDials(const Answer& answer) {
+    while (!fx.dials.empty()) {
+      const auto dials = std::exchange(fx.dials, {});
+      for (const auto& dial : dials) {
+        if (dial.purpose != wire::Purpose::link) continue;
+        dialled.push_back(dial.to);
+        const auto message = answer ? answer(dial.to) : std::nullopt;
+        if (message) {
+          membership.received(dial.connection, *message, now, fx);
+        } else {
+          membership.failed(dial.connection, {ErrorCode::unavailable, "refused"}, now, fx);
+        }
+      }
+    }
+  }
+
+  template <typename Request>
+  std::size_t asked() const {
+    return static_cast<std::size_t>(
+        std::count_if(fx.sends.begin(), fx.sends.end(), [&](const Send& send) {
+          const auto* request = std::get_if<wire::RegistryRequest>(&send.message);
+          return request != nullptr && std::holds_alternative<Request>(*request);
+        }));
+  }
+  std::size_t noticed(Notice::Kind kind) const {
+    return static_cast<std::size_t>(
+        std::count_if(fx.notices.begin(), fx.notices.end(),
+                      [&](const Notice& notice) { return notice.kind == kind; }));
+  }
+  std::size_t dialledTo(const Endpoint& endpoint) const {
+    return static_cast<std::size_t>(std::count(dialled.begin(), dialled.end(), endpoint));
+  }
+
+  Random random{7};
+  Budget budget;
+  Effects fx;
+  TimePoint now = kStart;
+  ConnectionId session{};
+  bool isAnswered = true;  // by the metaserver
+  std::vector<Endpoint> dialled;
+  Membership membership;
+};
+
+wire::Referral root() {
+  return {wire::Referral::Kind::root, {}};
+}
+
+constexpr ConnectionId kChild{2};
+constexpr ConnectionId kOther{4};
+
+}  // namespace
+
+// --- dials that others cause
+
+TEST_CASE("wishes for heartbeats in the name of older roots cause few dials") {
+  Member member;
+  member.admit(root());
+  member.attach(kChild, contact("child", 2000, elsewhere(1)));
+  const auto sequence = member.membership.tree()->label().sequence;
+  for (std::uint64_t i = 0; i < 10'000; ++i) {
+    member.hears(kChild, wire::Raise{{sequence + 10 + i, 0}, contact(i), *PeerId::parse("child")});
+    if (i % 1000 == 0) member.run(1s);
+  }
+  CHECK(member.dialled.size() >= 1);
+  CHECK(member.dialled.size() <= 12);
+}
+
+TEST_CASE("peers that refer to each other under ever new ids are dialled at a bounded rate") {
+  Member member;
+  const auto first = contact("first", 1, elsewhere(1));
+  member.admit(below(first));
+  std::uint64_t ids = 0;
+  member.loseMetaserver();
+  member.run(20s, [&](const Endpoint&) {
+    wire::Referred referred;
+    for (const std::uint64_t where : {1u, 2u}) {
+      referred.candidates.push_back(contact("x" + std::to_string(++ids), 1, elsewhere(where)));
+    }
+    return wire::LinkMessage(referred);
+  });
+  CHECK(member.dialled.size() >= 2);
+  CHECK(member.dialledTo(elsewhere(2)) <= 16 + 20 * 4);
+  CHECK(member.dialled.size() <= 2 * (16 + 20 * 4));
+}
+
+TEST_CASE(
+    "made-up candidates are dialled at a bounded rate, and the metaserver's referral at once") {
+  Member member;
+  member.admit(below(contact("first", 1, elsewhere(1))));
+  std::uint64_t made = 10;
+  const auto refer = [&](const Endpoint&) {
+    wire::Referred referred;
+    for (int i = 0; i < 64; ++i) referred.candidates.push_back(contact(++made));
+    return wire::LinkMessage(referred);
+  };
+  member.run(10s, refer);
+  // The process's part: a burst of 400 and 200 a second, each dial paid twice.
+  CHECK(member.dialled.size() <= 200 + 10 * 100 + 50);
+  const auto real = contact("real", 2, {"10.9.9.9", 9999});
+  const auto before = member.now;
+  member.says(below(real));
+  member.run(1ms, refer);
+  CHECK(member.dialledTo(real.endpoint) == 1);
+  CHECK(member.now - before <= 1ms);
+}
+
+TEST_CASE("one target is dialled four times a second, whoever names it under whatever id") {
+  Member member;
+  member.admit(below(contact("first", 1, elsewhere(1))));
+  const Endpoint victim{"10.7.7.7", 22};
+  std::uint64_t made = 10;
+  member.run(10s, [&](const Endpoint&) {
+    wire::Referred referred;
+    referred.candidates = {contact("x" + std::to_string(++made), 1, victim), contact(made)};
+    return wire::LinkMessage(referred);
+  });
+  CHECK(member.dialledTo(victim) <= 16 + 10 * 4);
+}
+
+TEST_CASE("what is no peer elsewhere is never dialled") {
+  Member member;
+  member.admit(below(contact("first", 1, elsewhere(1))));
+  const std::vector<Endpoint> never{kHere,
+                                    {"0.0.0.0", 9},
+                                    {"::", 9},
+                                    {"224.0.0.1", 9},
+                                    {"255.255.255.255", 9},
+                                    {"ff02::1", 9},
+                                    {"::ffff:224.0.0.1", 9},
+                                    {"127.0.0.1", 22},
+                                    {"localhost", 22},
+                                    {"10.1.1.1", 0}};
+  wire::Referred referred;
+  std::uint64_t made = 10;
+  for (const auto& endpoint : never) {
+    referred.candidates.push_back(contact("x" + std::to_string(++made), 1, endpoint));
+  }
+  for (const auto& endpoint : never) member.says(below(contact("y", 1, endpoint)));
+  member.run(10s, [&](const Endpoint&) { return wire::LinkMessage(referred); });
+  for (const auto& endpoint : never) {
+    if (endpoint.host == "127.0.0.1" || endpoint.host == "localhost") continue;
+    INFO(endpoint.text());
+    CHECK(member.dialledTo(endpoint) == 0);
+  }
+}
+
+TEST_CASE("a joiner of another network causes no dial") {
+  Member member;
+  member.admit(root());
+  wire::NetworkId foreign;
+  foreign.bytes[0] = 9;
+  for (std::uint64_t i = 0; i < 1000; ++i) {
+    member.hears(ConnectionId{10 + 2 * i}, wire::Attach{foreign, contact(i), {1000, 0}, 1, {}});
+  }
+  member.run(5s);
+  CHECK(member.dialled.empty());
+}
+
+TEST_CASE("a child that comes and goes does not keep a root from its search") {
+  Member member;
+  const auto friendly = contact("friend", 1, elsewhere(1));
+  member.admit(below(friendly));
+  member.run(1ms, [](const Endpoint& endpoint) {
+    return wire::LinkMessage(wire::Accepted{contact("friend", 1, endpoint), {5, 0}, 2, {}});
+  });
+  REQUIRE(member.membership.tree()->parent());
+  member.loseMetaserver();
+  const auto parent = member.membership.tree()->parent()->connection;
+  member.membership.closed(parent, member.now, member.fx);
+  std::uint64_t number = 10;
+  for (int i = 0; i < 20; ++i) {
+    const ConnectionId connection{number += 2};
+    member.attach(connection, contact("flapper", 2000, elsewhere(3)));
+    member.hears(connection, wire::Farewell());
+    member.run(500ms);
+  }
+  CHECK(member.membership.tree()->isRoot());
+  CHECK(member.dialledTo(elsewhere(1)) >= 4);
+}
+
+// --- contacts
+
+TEST_CASE("what one neighbour names displaces nothing that others named") {
+  Budget budget;
+  KnownContacts contacts(*PeerId::parse("me"));
+  const Account liar = budget.account(Payer::member(*PeerId::parse("liar")));
+  const Account honest = budget.account(Payer::member(*PeerId::parse("honest")));
+  contacts.remember({contact(1)});
+  for (std::uint64_t i = 2; i < 10; ++i) contacts.heardOf({contact(i), honest});
+  for (std::uint64_t i = 100; i < 10'000; ++i) contacts.heardOf({contact(i), liar});
+  for (std::uint64_t i = 2; i < 10; ++i) contacts.heardOf({contact(i), liar});
+  for (std::uint64_t i = 100; i < 10'000; ++i) contacts.heardOf({contact(i), liar});
+  const auto all = contacts.all();
+  CHECK(all.size() == 1 + limits::kKnownContacts);
+  for (std::uint64_t i = 1; i < 10; ++i) {
+    CHECK(std::any_of(all.begin(), all.end(),
+                      [&](const auto& named) { return named.contact == contact(i); }));
+  }
+}
+
+// --- a metaserver that lies
+
+TEST_CASE("a peer whose parent drove its label beyond all roots gives up its children") {
+  Member member;
+  const auto liar = contact("liar", 1, elsewhere(1));
+  member.admit(below(liar));
+  member.run(1ms, [](const Endpoint& endpoint) {
+    return wire::LinkMessage(wire::Accepted{contact("liar", 1, endpoint), {5, 0}, 2, {}});
+  });
+  REQUIRE(member.membership.tree()->parent());
+  const auto link = member.membership.tree()->parent()->connection;
+  member.attach(kChild, contact("child", 2000, elsewhere(3)));
+  for (std::uint64_t i = 1; i <= 3; ++i) {
+    member.hears(link, wire::Heartbeat{{i * limits::kSequenceJump, 0}, 2});
+  }
+  REQUIRE(member.membership.tree()->floor().sequence > limits::kSequenceJump);
+  member.membership.closed(link, member.now, member.fx);
+  const auto honest = contact("honest", 2, elsewhere(4));
+  member.says(below(honest));
+  bool isAccepted = false;
+  member.run(1s, [&](const Endpoint& endpoint) -> std::optional<wire::LinkMessage> {
+    if (endpoint != honest.endpoint) return std::nullopt;
+    if (member.membership.tree()->floor().sequence > 0) {
+      return wire::LinkMessage(wire::Refused{wire::RefusalReason::unanchored});
+    }
+    isAccepted = true;
+    return wire::LinkMessage(wire::Accepted{honest, {9, 0}, 2, {}});
+  });
+  CHECK(isAccepted);
+  CHECK(member.membership.tree()->parent());
+  CHECK_FALSE(member.membership.tree()->owns(kChild));
+}
+
+TEST_CASE("a metaserver that asks for a heartbeat each ten minutes is missed within 90 s") {
+  Member member;
+  auto admitted = member.admission(root());
+  admitted.heartbeatInterval = 10min;
+  member.isAnswered = false;
+  member.says(admitted);
+  member.membership.listening(kHere, member.now, member.fx);
+  member.run(31s);
+  CHECK(member.asked<wire::RegistryHeartbeat>() >= 1);
+  member.says(wire::RegistryHeartbeatReply{10min});
+  member.run(125s);
+  CHECK(member.noticed(Notice::Kind::metaserverLost) == 1);
+}
+
+TEST_CASE("a second admission changes nothing, and is told a few times at most") {
+  Member member;
+  member.admit(root());
+  auto other = member.admission(below(contact(1)));
+  other.self.order = JoinOrder{5};
+  other.network.bytes[0] = 9;
+  other.self.endpoint.port = 6666;
+  other.maxLinks = 2;
+  for (int i = 0; i < 1000; ++i) member.says(other);
+  const auto& tree = *member.membership.tree();
+  CHECK(tree.isRoot());
+  CHECK(tree.self() == contact("me", kOrder, kHere));
+  CHECK(tree.network() == wire::NetworkId{});
+  CHECK(member.fx.listens.size() == 1);
+  CHECK(member.noticed(Notice::Kind::warning) >= 1);
+  CHECK(member.noticed(Notice::Kind::warning) <= 20);
+}
+
+TEST_CASE("an admission of another peer, or at another port, ends the session") {
+  Member member(6000);
+  auto other = member.admission(root());
+  SUBCASE("of another peer") {
+    other.self.id = *PeerId::parse("you");
+  }
+  SUBCASE("at another port") {
+    other.self.endpoint.port = 6001;
+  }
+  member.says(other);
+  CHECK(member.fx.listens.empty());
+  CHECK_FALSE(member.membership.joined());
+  REQUIRE(member.noticed(Notice::Kind::metaserverLost) == 1);
+  const auto& why = member.fx.notices.back().text;
+  CHECK(why.starts_with("it admitted "));
+}
+
+TEST_CASE("replies that nobody asked for change nothing and do not flood the log") {
+  Member member;
+  member.admit(root());
+  for (int i = 0; i < 1000; ++i) {
+    member.says(wire::WordRefused{"sesame"});
+    member.says(wire::Wait{"number " + std::to_string(i)});
+    member.says(wire::Failure{ErrorCode::refused, "no"});
+  }
+  CHECK(member.membership.joined());
+  CHECK(member.membership.tree()->isRoot());
+  CHECK(member.noticed(Notice::Kind::wordRefused) == 0);
+  CHECK(member.noticed(Notice::Kind::waiting) == 0);
+  CHECK(member.noticed(Notice::Kind::refused) <= 20);
+}
+
+TEST_CASE("a flood of referrals causes few dials, and does not keep an orphan from its contacts") {
+  Member member;
+  const auto friendly = contact("friend", 1, elsewhere(1));
+  member.admit(below(friendly));
+  member.run(1ms, [](const Endpoint& endpoint) {
+    return wire::LinkMessage(wire::Accepted{contact("friend", 1, endpoint), {5, 0}, 2, {}});
+  });
+  REQUIRE(member.membership.tree()->parent());
+  member.membership.closed(member.membership.tree()->parent()->connection, member.now, member.fx);
+  member.dialled.clear();
+  std::uint64_t made = 100;
+  for (int i = 0; i < 1000; ++i) {
+    member.says(below(contact(++made)));
+    member.run(10ms);
+  }
+  CHECK(member.dialledTo(friendly.endpoint) >= 1);
+  // Referrals, and contacts that the metaserver named.
+  CHECK(member.dialled.size() <= 40 + 10 * 8 + 64 + 10 * 8 + 20);
+}
+
+TEST_CASE("referrals of a peer that has a parent change nothing") {
+  Member member;
+  member.admit(below(contact("friend", 1, elsewhere(1))));
+  member.run(1ms, [](const Endpoint& endpoint) {
+    return wire::LinkMessage(wire::Accepted{contact("friend", 1, endpoint), {5, 0}, 2, {}});
+  });
+  member.attach(kOther, contact("child", 2000, elsewhere(3)));
+  member.fx = {};
+  for (int i = 0; i < 1000; ++i) {
+    member.says(below(contact("child", 2000, elsewhere(3))));
+    member.says(root());
+    member.says(below(contact("me", kOrder, kHere)));
+  }
+  CHECK(member.membership.tree()->parent());
+  CHECK(member.membership.tree()->children().size() == 1);
+  CHECK(member.fx.dials.empty());
+  CHECK(member.asked<wire::Links>() <= 41);
+}
+
+TEST_CASE("a root that is sent below its own child stays what it is") {
+  Member member;
+  member.admit(root());
+  const auto child = contact("child", 2000, elsewhere(3));
+  member.attach(kChild, child);
+  for (int i = 0; i < 20; ++i) {
+    member.says(below(child));
+    member.run(1s, [](const Endpoint&) {
+      return wire::LinkMessage(wire::Refused{wire::RefusalReason::below});
+    });
+  }
+  member.run(10s);
+  CHECK(member.membership.tree()->isRoot());
+  CHECK_FALSE(member.membership.tree()->parent());
+  CHECK(member.membership.tree()->owns(kChild) == false);  // it was silent for so long
+}
