@@ -39,10 +39,13 @@ class Console:
         line, self.rest = self.rest.split(b"\n", 1)
         return json.loads(line)
 
-    def ask(self, command, directory):
-        """Returns (exit code, [objects]) as `--json -e` prints them, without events."""
+    def begin(self, command, directory):
         request = {"run": command, "json": True, "directory": str(directory), "home": None}
         self.socket.sendall(json.dumps(request).encode() + b"\n")
+
+    def ask(self, command, directory):
+        """Returns (exit code, [objects]) as `--json -e` prints them, without events."""
+        self.begin(command, directory)
         out = ""
         while True:
             told = self.line()

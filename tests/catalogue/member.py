@@ -8,12 +8,13 @@ from arena import espalier_process
 from intruder import Intruder, Session, answer
 from wire import LINK, LINK_FAREWELL, QUIT, SUBSTRING, attach, field, parse, parse_all, query, seek, varint
 
-ACCEPTED, REFERRED, HELD_REPLY, SEARCH = 2, 3, 4, 10
+ACCEPTED, REFERRED, HELD_REPLY, HEARTBEAT, SEARCH = 2, 3, 4, 6, 10
 KEPT_FRAMES = 10_000
 
 
 class Member(Intruder):
-    """Answers searches with nothing, or with `on_query(asked)`: a list of payloads. `frames` has what is no search."""
+    """Answers searches with nothing, or with `on_query(asked)`: a list of payloads. `frames` has all other frames but
+    heartbeats."""
 
     def __init__(self, arena, name, on_query=None):
         self.on_query, self.frames, self.done, self.heard = on_query, [], set(), threading.Condition()
@@ -67,7 +68,7 @@ class Member(Intruder):
             told = parse(search[2][0])
             if told.get(8):
                 self.done.add(told[1])
-        elif len(self.frames) < KEPT_FRAMES:
+        elif HEARTBEAT not in kinds and len(self.frames) < KEPT_FRAMES:
             self.frames.append(payload)
 
     def synchronize(self):
