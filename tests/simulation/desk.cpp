@@ -245,7 +245,7 @@ void Desk::advance(ConnectionId connection, Serving& serving) {
   if (asked.list) {
     asked.list = false;
     auto list = file.list;
-    if (conduct().lies && world_.below(4) == 0) {
+    if (conduct().spoils && world_.below(4) == 0) {
       auto other = *list;
       other.front() ^= 1;
       list = std::make_shared<const std::vector<ChunkHash>>(std::move(other));
@@ -286,7 +286,7 @@ void Desk::sendNext() {
       Serving& serving = found->second;
       const std::uint32_t place = serving.asked.places[serving.next++];
       Chunk chunk = *stored(serving.asked.root).chunks[place];
-      if (conduct().lies && world_.below(4) == 0) chunk ^= 1;
+      if (conduct().spoils && world_.below(4) == 0) chunk ^= 1;
       world_.transmit(self_, connection, ChunkIs{place, chunk});
       serving.inTurn = false;
       advance(connection, serving);

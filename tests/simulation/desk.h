@@ -27,6 +27,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "peer/core/push_jobs.h"
 #include "peer/core/push_policy.h"
@@ -38,12 +39,16 @@ namespace espalier::simulation {
 class World;
 using NodeId = std::size_t;
 
-// How a peer treats pushes.
+// What a lying member lies about (liar.h).
+enum class Lie { hits, coverage, ledger, attaches, gossip, registry, labels, mute };
+
+// How a peer treats pushes, and what it lies about.
 struct Conduct {
   peer::PushPolicy accepts;
-  bool lies = false;    // one chunk in four that it serves is wrong, and some lists
+  bool spoils = false;  // one chunk in four that it serves is wrong, and some lists
   bool hoards = false;  // it serves nothing and sends keep-alives
   bool diskFails = false;
+  std::set<Lie> lies = {};  // empty: it is honest
 };
 
 using Disk = std::map<FileRoot, Stored>;

@@ -1,6 +1,6 @@
 // Runs seeded schedules: simulation [--first SEED] [--count N] [--peers LEAST MOST] [--trace]
-// [--stop-at-first] [--kill-each | --push] [--list FILE]. Prints each seed that fails, with the
-// command that replays it, and `cases: N passed, M failed`.
+// [--stop-at-first] [--kill-each | --push | --liars [--lies KIND,…]] [--list FILE]. Prints each
+// seed that fails, with the command that replays it, and `cases: N passed, M failed`.
 //
 // Each line of a list is a run, with the same options; `#` begins a comment.
 #include <cstdio>
@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "tests/simulation/kill_each.h"
+#include "tests/simulation/liar.h"
+#include "tests/simulation/liar_schedule.h"
 #include "tests/simulation/push_schedule.h"
 #include "tests/simulation/schedule.h"
 
@@ -59,6 +61,13 @@ std::optional<Run> parse(const Words& words) {
     } else if (word == "--push") {
       run.play = &runPushes;
       run.kind = " --push";
+    } else if (word == "--liars") {
+      run.play = &runLiars;
+      run.kind = " --liars";
+    } else if (word == "--lies") {
+      const auto lies = parseLies(value());
+      if (!lies) return std::nullopt;
+      run.schedule.only = *lies;
     } else if (word == "--list") {
       run.list = value();
     } else {

@@ -15,6 +15,8 @@ constexpr auto kPushTrouble = 30s;
 constexpr auto kPatience = 3h;  // for slow hosts, and for sources that serve nothing
 constexpr std::size_t kPushesInAll = 4;
 
+}  // namespace
+
 Conduct someConduct(Random& random) {
   Conduct conduct;
   conduct.accepts = {PushPolicy::From::all, {}, 1'000'000'000};
@@ -30,7 +32,7 @@ Conduct someConduct(Random& random) {
       conduct.accepts.limitBytes = 4 * limits::kPushChunkBytes;
       break;
     case 3:
-      conduct.lies = true;
+      conduct.spoils = true;
       break;
     case 4:
       conduct.hoards = true;
@@ -43,6 +45,8 @@ Conduct someConduct(Random& random) {
   }
   return conduct;
 }
+
+namespace {
 
 class Pusher {
  public:
@@ -85,7 +89,7 @@ class Pusher {
     for (const auto& push : world_.pushes()) {
       const auto awake = world_.awake();
       const bool another = std::any_of(awake.begin(), awake.end(), [&](NodeId node) {
-        return node != push.sender && !world_.conduct(node).lies &&
+        return node != push.sender && !world_.conduct(node).spoils &&
                world_.witness().hasAll(node, push);
       });
       if (another && awake.size() > 2) return world_.crash(push.sender);
@@ -101,7 +105,8 @@ class Pusher {
   Troublemaker trouble_;
 };
 
-// Runs until every push is at rest. Returns what is wrong with one that did not come to rest.
+}  // namespace
+
 std::optional<std::string> restPushes(World& world) {
   const TimePoint latest = world.now() + kPatience;
   std::optional<std::string> wrong;
@@ -111,8 +116,6 @@ std::optional<std::string> restPushes(World& world) {
   } while (wrong && !world.failure() && world.now() < latest);
   return wrong;
 }
-
-}  // namespace
 
 Outcome runPushes(const Schedule& schedule) {
   constexpr double kUploads[] = {400e3, 5e6, 50e6};

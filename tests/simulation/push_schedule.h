@@ -9,6 +9,12 @@
 
 namespace espalier::simulation {
 
+// How a new peer treats pushes.
+Conduct someConduct(Random& random);
+
+// Runs until every push is at rest. Returns what is wrong with one that did not come to rest.
+std::optional<std::string> restPushes(World& world);
+
 Outcome runPushes(const Schedule& schedule);
 
 }  // namespace espalier::simulation

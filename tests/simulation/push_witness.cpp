@@ -81,7 +81,8 @@ bool PushWitness::isGiven(const SentPush& push) const {
     const bool gives = node == push.sender ? world_.life(node) == push.senderLife
                                            : stateOf(node, push) == PushState::verified;
     const auto& conduct = world_.conduct(node);
-    return gives && !conduct.lies && !conduct.hoards && hasAll(node, push);
+    return gives && conduct.lies.empty() && !conduct.spoils && !conduct.hoards &&
+           hasAll(node, push);
   });
 }
 
@@ -98,8 +99,9 @@ PushWitness::Wrong PushWitness::job(NodeId node, const peer::PushJob& job) const
                        from->source.id.text());
   }
   const auto* wanted = std::get_if<peer::PushReceive>(&job);
-  if (wanted == nullptr) return std::nullopt;
+  if (wanted == nullptr || !world_.isHonest(node)) return std::nullopt;
   const auto* push = find(wanted->id);
+  if (push == nullptr && world_.hasLiars()) return std::nullopt;  // a liar offered it
   if (push == nullptr || wanted->files.size() != 1 || wanted->files[0].root != push->root) {
     return world_.id(node) + " takes what nobody sent";
   }
@@ -132,27 +134,54 @@ PushWitness::Wrong PushWitness::changed(NodeId node, const PushId& id) {
                          view->ledger.count(state), nameOf(state), counted);
     }
   }
-  for (const auto& before : seen.ledger.entries()) {
-    const auto now = view->ledger.find(before.id());
-    if (!now || now->whole() < before.whole()) {
-      return fmt::format("the ledger of {} goes back on {}", world_.id(node), before.idText());
-    }
-  }
-  for (const auto& entry : entries) {
-    if (entry.state() != PushState::verified) continue;
-    const auto before = seen.ledger.find(entry.id());
-    if (before && before->whole() == entry.whole()) continue;
-    const auto holder = world_.named(std::string(entry.idText()));
-    if (!holder || !hasAll(*holder, *push)) {
-      return fmt::format("{} calls {} verified, which has not all", world_.id(node),
-                         entry.idText());
-    }
-  }
+  if (world_.hasLiars()) return std::nullopt;
+  if (auto wrong = entriesOf(node, *push, *view)) return wrong;
   seen.ledger = view->ledger;
   return std::nullopt;
 }
 
+// Compares the entries with the truth, and with those of before.
+PushWitness::Wrong PushWitness::entriesOf(NodeId node, const SentPush& push,
+                                          const peer::Pushes::View& view) const {
+  const auto& seen = seen_.at({node, push.id});
+  for (const auto& before : seen.ledger.entries()) {
+    const auto now = view.ledger.find(before.id());
+    if (!now || now->whole() < before.whole()) {
+      return fmt::format("the ledger of {} goes back on {}", world_.id(node), before.idText());
+    }
+  }
+  for (const auto& entry : view.ledger.entries()) {
+    if (entry.state() != PushState::verified) continue;
+    const auto before = seen.ledger.find(entry.id());
+    if (before && before->whole() == entry.whole()) continue;
+    const auto holder = world_.named(std::string(entry.idText()));
+    if (!holder || !hasAll(*holder, push)) {
+      return fmt::format("{} calls {} verified, which has not all", world_.id(node),
+                         entry.idText());
+    }
+  }
+  return std::nullopt;
+}
+
 // --- at rest ---
+
+std::vector<NodeId> PushWitness::judged() const {
+  auto peers = world_.awake();
+  std::erase_if(peers, [this](NodeId node) { return !world_.isHonest(node); });
+  return peers;
+}
+
+// Whether both say the same of the peers that are judged.
+bool PushWitness::agree(const peer::Ledger& one, const peer::Ledger& other) const {
+  if (!world_.hasLiars()) return one == other;
+  const auto peers = judged();
+  return std::all_of(peers.begin(), peers.end(), [&](NodeId node) {
+    const auto id = *PeerId::parse(world_.id(node));
+    const auto a = one.find(id);
+    const auto b = other.find(id);
+    return a.has_value() == b.has_value() && (!a || a->whole() == b->whole());
+  });
+}
 
 // The state in the peer's own entry.
 PushWitness::Wrong PushWitness::ended(NodeId node, const SentPush& push,
@@ -183,7 +212,7 @@ PushWitness::Wrong PushWitness::atRest(const SentPush& push) const {
   std::vector<NodeId> ignorant;
   std::size_t having = 0;
   std::size_t counted = 0;
-  for (const NodeId node : world_.awake()) {
+  for (const NodeId node : judged()) {
     having += hasAll(node, push) ? 1 : 0;
     auto view = viewOf(world_, node, push.id);
     if (!view) {
@@ -196,7 +225,7 @@ PushWitness::Wrong PushWitness::atRest(const SentPush& push) const {
     if (!first) {
       first = node;
       firstView = std::move(view);
-    } else if ((!mayDiffer && view->ledger != firstView->ledger) ||
+    } else if ((!mayDiffer && !agree(view->ledger, firstView->ledger)) ||
                view->offer.end != firstView->offer.end) {
       return fmt::format("of a push of {} {} knows: {}; but {}: {}", world_.id(push.sender),
                          world_.id(*first), told(*firstView), world_.id(node), told(*view));
@@ -215,7 +244,7 @@ PushWitness::Wrong PushWitness::atRest(const SentPush& push) const {
   if (isHeard && firstView->offer.end != PushEnd::cancelled) {
     return fmt::format("a push of {} was cancelled, and goes on", world_.id(push.sender));
   }
-  for (const NodeId node : world_.awake()) {
+  for (const NodeId node : judged()) {
     const auto entry = firstView->ledger.find(*PeerId::parse(world_.id(node)));
     counted += entry && entry->state() == PushState::verified ? 1 : 0;
   }

@@ -14,6 +14,10 @@
 //   - a peer that does not accept it has declined with a reason
 //   - the sender's counts are true
 //
+// With lying members (World::hasLiars) these are checked only for honest peers, their entries, and
+// pushes that they sent. What a liar says about another peer may stand until that peer contradicts
+// it, so entries are checked at rest only, after the lies have ended.
+//
 // Each check returns what is wrong; nothing: all is well. Owned by World, which calls the checks
 // after each step. It reads the World and changes nothing there.
 #pragma once
@@ -76,6 +80,9 @@ class PushWitness {
   bool accepts(NodeId node, const SentPush& push) const;
   wire::PushState stateOf(NodeId node, const SentPush& push) const;
   Wrong atRest(const SentPush& push) const;
+  Wrong entriesOf(NodeId node, const SentPush& push, const peer::Pushes::View& view) const;
+  bool agree(const peer::Ledger& one, const peer::Ledger& other) const;
+  std::vector<NodeId> judged() const;
   Wrong ended(NodeId node, const SentPush& push, const peer::Pushes::View& view) const;
 
   const World& world_;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "tests/simulation/world.h"
@@ -18,6 +19,7 @@ struct Schedule {
   std::size_t leastPeers = 3;
   std::size_t mostPeers = 40;
   bool trace = false;
+  std::set<Lie> only = {};  // with liars: they lie in these ways only; empty: in any
 };
 
 struct Outcome {

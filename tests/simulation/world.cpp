@@ -84,6 +84,10 @@ void World::start(Node& node) {
   node.host = std::make_unique<Host>(Host{*this, node});
   node.executor = std::make_unique<peer::Executor<Host>>(*node.peer, *node.host);
   node.desk = std::make_unique<Desk>(*this, node.number);
+  if (!node.conduct.lies.empty()) {
+    node.liar = std::make_unique<Liar>(*this, node.number);
+    node.liar->begin();
+  }
   const auto id = PeerId::parse(node.id);
   step(node, [&](peer::Effects& fx) { node.peer->join(*id, node.key, "P2P", now_, fx); });
 }
@@ -97,6 +101,7 @@ void World::crash(NodeId number) {
   dead.inbox.clear();
   dead.searches.clear();
   dead.desk.reset();
+  dead.liar.reset();
   if (dead.port != 0) listeners_.erase(dead.port);
   dead.port = 0;
   dead.tick = kNever;
@@ -217,6 +222,11 @@ const peer::Peer& World::peer(NodeId number) const {
 }
 const std::string& World::id(NodeId number) const {
   return nodes_[number]->id;
+}
+
+bool World::hasLiars() const {
+  return std::any_of(nodes_.begin(), nodes_.end(),
+                     [](const auto& node) { return !node->conduct.lies.empty(); });
 }
 
 std::optional<NodeId> World::named(const std::string& id) const {

@@ -18,7 +18,8 @@
 // One class in five source files, because each core acts on all others through the event queue:
 // world.cpp (clock, processes, queries), world_steps.cpp (steps of the cores, checks),
 // world_connections.cpp (messages), world_host.cpp (effects of a peer), world_liars.cpp (hostile
-// strangers). world_parts.h has its nested classes. Used by the schedules. Single-threaded.
+// strangers). liar.h has the lying members. world_parts.h has its nested classes. Used by the
+// schedules. Single-threaded.
 #pragma once
 
 #include <fmt/format.h>
@@ -83,6 +84,10 @@ class World {
   void heal();
   // A stranger asks every parent for a slot, and claims the id of one of its children.
   void lieToParents();
+  // Whether lying members lie (liar.h). They do from the beginning.
+  void letLie(bool on) { lying_ = on; }
+  bool hasLiars() const;  // there are or were some
+  bool isHonest(NodeId node) const { return conduct(node).lies.empty(); }
   // Breaks a random connection, of a push or any other kind. Both ends are told.
   void sever();
 
@@ -115,6 +120,7 @@ class World {
 
  private:
   friend class Desk;
+  friend class Liar;
   struct Node;
   struct Host;
   struct RegistryHost;
@@ -152,7 +158,9 @@ class World {
   Duration chunkTime() const;
 
   ConnectionId dialPush(NodeId from, const Endpoint& to);
-  void dial(Node& from, const peer::Dial& dial);
+  // Of a liar, beside its core.
+  ConnectionId dialLie(NodeId from, const Endpoint& to, wire::Purpose purpose);
+  void dial(Node& from, const peer::Dial& dial, bool lie = false);
   void dialled(Node& from, ConnectionId connection, NodeId to, wire::Purpose purpose);
   void transmit(NodeId from, ConnectionId connection, Payload payload);
   void closeEnd(NodeId node, ConnectionId connection);
@@ -184,6 +192,8 @@ class World {
   std::vector<std::function<void()>> heldBack_;  // by the partition
   std::uint64_t accepted_ = 0;
   std::uint64_t dialledPushes_ = 0;
+  std::uint64_t dialledLies_ = 0;
+  bool lying_ = true;
   std::uint64_t lies_ = 0;
 
   std::unique_ptr<metaserver::Registry> registry_;

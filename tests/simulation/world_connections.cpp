@@ -13,16 +13,23 @@ ConnectionId World::dialPush(NodeId from, const Endpoint& to) {
   return connection;
 }
 
+ConnectionId World::dialLie(NodeId from, const Endpoint& to, wire::Purpose purpose) {
+  const ConnectionId connection{(3ull << 61) + 2 * ++dialledLies_ + 1};
+  dial(node(from), {connection, to, purpose}, true);
+  return connection;
+}
+
 Duration World::chunkTime() const {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(
       static_cast<double>(limits::kPushChunkBytes) / settings_.uploadBytesPerSecond));
 }
 
-void World::dial(Node& from, const peer::Dial& dial) {
+void World::dial(Node& from, const peer::Dial& dial, bool lie) {
   log(fmt::format("{} dials {}", from.id, dial.to.text()));
   auto pipe = std::make_shared<Pipe>();
   pipe->ends[0] = {from.number, dial.connection, from.life, now_, true, {}};
   pipe->push = dial.purpose == wire::Purpose::push;
+  pipe->lie = lie;
   pipes_[{from.number, dial.connection}] = pipe;
   const auto refused = [this, &from, pipe] {
     const auto connection = pipe->ends[0].connection;
@@ -30,6 +37,7 @@ void World::dial(Node& from, const peer::Dial& dial) {
       if (!from.alive || from.life != pipe->ends[0].life) return;
       if (pipes_.erase({from.number, connection}) == 0) return;  // closed meanwhile
       if (pipe->push) return from.desk->ended(connection);
+      if (pipe->lie) return from.liar->ended(connection);
       step(from, [&](peer::Effects& fx) {
         from.peer->failed(connection, {ErrorCode::unavailable, "refused"}, now_, fx);
       });
@@ -62,6 +70,7 @@ void World::dialled(Node& from, ConnectionId connection, NodeId to, wire::Purpos
   later(from, arrival(), [this, &from, pipe] {
     if (!pipe->ends[0].open) return;
     if (pipe->push) return from.desk->opened(pipe->ends[0].connection);
+    if (pipe->lie) return from.liar->opened(pipe->ends[0].connection);
     step(from, [&](peer::Effects& fx) {
       from.peer->opened(pipe->ends[0].connection, "127.0.0.1", now_, fx);
     });
@@ -133,12 +142,19 @@ void World::arrived(const std::shared_ptr<Pipe>& pipe, int toEnd) {
     if (!payload) return receiver.desk->ended(end.connection);
     return receiver.desk->received(end.connection, std::get<PushWord>(*payload));
   }
+  const auto* const onLink = payload ? std::get_if<wire::LinkMessage>(&*payload) : nullptr;
+  if (pipe->lie && toEnd == 0) {
+    if (!payload) receiver.liar->ended(end.connection);
+    if (onLink != nullptr) receiver.liar->answered(end.connection, *onLink);
+    return;
+  }
+  if (receiver.liar && onLink != nullptr) receiver.liar->hear(*onLink);
   step(receiver, [&](peer::Effects& fx) {
     if (!payload) return receiver.peer->closed(end.connection, now_, fx);
     if (const auto* reply = std::get_if<wire::RegistryReply>(&*payload)) {
       receiver.peer->received(end.connection, *reply, now_, fx);
     } else {
-      receiver.peer->received(end.connection, std::get<wire::LinkMessage>(*payload), now_, fx);
+      receiver.peer->received(end.connection, *onLink, now_, fx);
     }
   });
 }

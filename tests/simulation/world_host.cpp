@@ -24,8 +24,10 @@ void World::Host::listen(const Endpoint& at) {
 }
 
 bool World::Host::send(const peer::Send& send) {
-  std::visit([&](const auto& message) { world.transmit(node.number, send.to, message); },
-             send.message);
+  auto message = send.message;
+  auto* const onLink = std::get_if<wire::LinkMessage>(&message);
+  if (node.liar && onLink != nullptr && !node.liar->pass(*onLink)) return false;
+  std::visit([&](auto& each) { world.transmit(node.number, send.to, std::move(each)); }, message);
   return world.queuedFor(node.number, send.to) > world.settings_.queuedMessages;
 }
 

@@ -7,6 +7,7 @@
 #include "common/base/budget.h"
 #include "peer/core/executor.h"
 #include "tests/simulation/desk.h"
+#include "tests/simulation/liar.h"
 #include "tests/simulation/world.h"
 
 namespace espalier::simulation {
@@ -27,6 +28,7 @@ struct World::Pipe {
   };
   End ends[2];        // the dialler's, the listener's
   bool push = false;  // a push connection
+  bool lie = false;   // its dialler is a Liar
   bool connected = false;
   bool comesBack = false;      // the Join on it says that the peer was a member before
   std::vector<Payload> early;  // sent before it was open
@@ -69,6 +71,7 @@ struct World::Node {
   std::unique_ptr<Host> host;
   std::unique_ptr<peer::Executor<Host>> executor;
   std::unique_ptr<Desk> desk;
+  std::unique_ptr<Liar> liar;  // null: honest
   Conduct conduct;
   Disk disk;
   std::uint16_t port = 0;

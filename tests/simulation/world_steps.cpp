@@ -144,11 +144,12 @@ void World::checkStep(Node& node) {
 }
 
 // Checks that no port is assigned that a member has. A peer that comes back keeps its port. If that
-// port was assigned to another peer meanwhile, the other peer finds it taken.
+// port was assigned to another peer meanwhile, the other peer finds it taken. A liar names any port
+// as its own.
 void World::checkPort(ConnectionId connection, const wire::Contact& admitted) {
   if (!settings_.watch) return;
   const auto pipe = pipes_.find({kMetaserver, connection});
-  if (pipe != pipes_.end() && pipe->second->comesBack) return;
+  if (pipe != pipes_.end() && (pipe->second->comesBack || pipe->second->lie)) return;
   const auto& snapshot = registry_->tree();
   for (const auto node : snapshot.membersByOrder()) {
     const auto& member = snapshot.member(node);
