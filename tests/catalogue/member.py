@@ -16,12 +16,15 @@ class Member(Intruder):
     """Answers searches with nothing, or with `on_query(asked)`: a list of payloads. `frames` has all other frames but
     heartbeats."""
 
-    def __init__(self, arena, name, on_query=None):
-        self.on_query, self.frames, self.done, self.heard = on_query, [], set(), threading.Condition()
+    def __init__(self, arena, name, on_query=None, at=None):
+        self.at, self.on_query, self.frames, self.done = at, on_query, [], set()
+        self.heard = threading.Condition()
         super().__init__(arena.network, name)
 
     def attach(self, parent):
-        """Tries the parent that the metaserver names, whom it is referred to, and then asks the metaserver again."""
+        """Tries the parent that the metaserver names (or the peer `at` an endpoint), and whom it is referred to."""
+        if self.at:
+            parent = {1: parent[1], 3: self.at.rsplit(":", 1)[0].encode(), 4: int(self.at.rsplit(":", 1)[1])}
         deadline, waiting = time.monotonic() + self.patience, [parent]
         while True:
             if not waiting:
