@@ -22,6 +22,7 @@
 #include <map>
 #include <sstream>
 
+#include "common/base/budget.h"
 #include "common/base/fs.h"
 #include "common/base/limits.h"
 #include "common/base/text.h"
@@ -197,7 +198,7 @@ class Player {
   void start(const std::string& id) {
     self_ = contact(id);
     now_ = kStart;
-    membership_.emplace(Membership::Options{{"127.0.0.1", kPort}, {}, {}}, random_, now_);
+    membership_.emplace(Membership::Options{{"127.0.0.1", kPort}, {}, {}}, random_, budget_, now_);
     step([&](Effects& fx) { membership_->join(self_.id, {}, "P2P", now_, fx); });
   }
 
@@ -356,6 +357,7 @@ class Player {
   }
 
   Random random_{1};
+  Budget budget_;
   TimePoint now_ = kStart;
   wire::Contact self_;
   std::optional<Membership> membership_;
