@@ -173,20 +173,21 @@ Result<std::string> readFile(const std::string& path, std::size_t mostBytes) {
   if (!S_ISREG(status.st_mode)) {
     return Error{ErrorCode::io, fmt::format("{} is no regular file", escaped(path))};
   }
-  std::string bytes;
+  const Error tooLarge{ErrorCode::io,
+                       fmt::format("{} is larger than {}", escaped(path), formatSize(mostBytes))};
   // The size of now; the file may grow meanwhile.
-  bytes.reserve(std::min(mostBytes, static_cast<std::size_t>(status.st_size)) + 1);
+  const auto size = static_cast<std::size_t>(status.st_size);
+  if (size > mostBytes) return tooLarge;
+  std::string bytes;
+  bytes.reserve(size + 1);
   char buffer[64 * 1024];
   while (true) {
-    const ssize_t size = ::read(file.get(), buffer, sizeof buffer);
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return failed("read", path, errno);
-    if (size == 0) return bytes;
-    bytes.append(buffer, static_cast<std::size_t>(size));
-    if (bytes.size() > mostBytes) {
-      return Error{ErrorCode::io,
-                   fmt::format("{} is larger than {}", escaped(path), formatSize(mostBytes))};
-    }
+    const ssize_t got = ::read(file.get(), buffer, sizeof buffer);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return failed("read", path, errno);
+    if (got == 0) return bytes;
+    bytes.append(buffer, static_cast<std::size_t>(got));
+    if (bytes.size() > mostBytes) return tooLarge;
   }
 }
 
