@@ -61,6 +61,17 @@ struct Figures {
   double bytes = 0;
 };
 
+constexpr auto kUnboundedHeld = [] {
+  limits::HeldBounds bounds{};
+  for (auto& bound : bounds) bound = {~0ull, ~0ull};
+  return bounds;
+}();
+constexpr auto kUnboundedRates = [] {
+  limits::RateBounds bounds{};
+  for (auto& bound : bounds) bound = {1e12, 1e12, 1e12, 1e12};
+  return bounds;
+}();
+
 double microsecondsNow() {
   timespec time{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
@@ -76,7 +87,8 @@ Figures measure(topo::Rule rule, unsigned links, const std::vector<Joiner>& all)
   options.network.bytes[0] = 1;
   std::vector<double> tail;
   const double heapBefore = heapBytes();
-  auto registry = std::make_unique<Registry>(options, now, fx);
+  Budget budget(kUnboundedHeld, kUnboundedRates);  // all join at the same time
+  auto registry = std::make_unique<Registry>(options, budget, now, fx);
   const double start = microsecondsNow();
   for (std::size_t first = 0; first < all.size(); first += kPart) {
     const double partFrom = microsecondsNow();

@@ -1,7 +1,5 @@
 // The bounds on outside input (from the network, from users, from files that a user can edit), and
-// the timeouts. Each has its reason. Assertions at the end of a section check how limits depend on
-// each other.
-//
+// the timeouts. Each has its reason. Assertions check how limits depend on each other.
 // Tuning constants (the length of a pause, the size of a batch, the size above which another method
 // is faster) stand beside the code that they tune. tests/tidy (limits_file) recognises a bound by
 // its name (kMax…, …Limit, …Timeout, …Capacity), or because a size is compared to it.
@@ -73,14 +71,12 @@ inline constexpr auto kRejoinWait = 6s;        // a restarted metaserver waits f
 inline constexpr std::uint64_t kMembers = 1u << 20;  // the registry's size: 2 KiB each, 2 GiB
 // Of a metaserver: a line a member, with host and id of full length, order, port, key.
 inline constexpr std::uint64_t kStateFileBytes = kMembers * (kHostBytes + kPeerIdBytes + 80);
-inline constexpr auto kStateCheck =
-    500ms;  // whether the state folder is still there: six cheap calls
-inline constexpr auto kStateAwaited = 3s;  // a removed one comes back within this, or never
+inline constexpr auto kStateCheck = 500ms;  // is the state folder there? Six cheap calls
+inline constexpr auto kStateAwaited = 3s;   // a removed one comes back within this, or never
 inline constexpr std::size_t kDamagedLinesTold = 20;  // of a state file, in the log
-inline constexpr std::size_t kMarkerBytes =
-    4096;  // of a state folder; a newer version may say more
-inline constexpr std::size_t kKeyFileBytes = 4096;  // the same
-inline constexpr unsigned kDamagedKept = 9;         // copies of damaged files of one name
+inline constexpr std::size_t kMarkerBytes = 4096;     // of a state folder; a newer one may say more
+inline constexpr std::size_t kKeyFileBytes = 4096;    // the same
+inline constexpr unsigned kDamagedKept = 9;           // copies of damaged files of one name
 
 // --- joining
 inline constexpr auto kJoinRetryLeast = 500ms;  // backoff of a peer without a prompt that is
@@ -95,13 +91,13 @@ inline constexpr auto kAbsentKept = 10min;
 inline constexpr std::uint64_t kOrdersUnwritten = 4096;
 inline constexpr auto kUnwrittenBelieved = 30s;  // twice kReconnectMost is enough
 
-// Peers to which a seeker could not attach, as the metaserver remembers them: more than one pass.
+// Peers to which a seeker could not attach, as the metaserver remembers them: more than a pass.
 inline constexpr std::size_t kFailedReferrals = 8;
+inline constexpr std::size_t kWaitingRequests = 64;  // of a session that is over its budget
 
 // --- connections
-inline constexpr auto kProbeTimeout = 2s;  // does an absent member still listen?
-inline constexpr std::size_t kProbes =
-    256;  // at once; as many for members that were just lost wait
+inline constexpr auto kProbeTimeout = 2s;         // does an absent member still listen?
+inline constexpr std::size_t kProbes = 256;       // at once; as many for lost members wait
 inline constexpr std::size_t kDialBacks = 32;     // at once, which test whether peers are reachable
 inline constexpr std::size_t kLookUps = 16;       // of hosts' names, at once: a thread each
 inline constexpr std::size_t kLookUpsKept = 4;    // of them, for names that this user gave
@@ -125,6 +121,7 @@ inline constexpr std::size_t kReadBytes = 128 * 1024;  // of one connection, two
 // hold the hits of a search, some 50 KiB.
 inline constexpr std::size_t kPostedFunctions = 256;
 inline constexpr std::size_t kPendingAnswers = 64;  // of the metaserver, of each kind
+inline constexpr std::size_t kOpenRequests = 1024;  // with those of the core
 inline constexpr auto kAcceptPause = 100ms;  // until the next attempt when descriptors ran out
 inline constexpr auto kConnectTimeout = 2s;  // a SYN lost once is sent again after 1 s
 inline constexpr auto kGoodbyeTimeout = 2s;  // for the last bytes before a close
@@ -341,8 +338,10 @@ enum class Held : std::uint8_t {
   guests,         // connections on which no member was admitted yet
   queuedBytes,    // to be sent, on connections of the event loop
   receivedBytes,  // of frames that have not arrived completely
+  members,        // of a metaserver; the payer is the address that they come from
+  absentMembers,  // the same
 };
-inline constexpr std::size_t kHeldKinds = 3;
+inline constexpr std::size_t kHeldKinds = 5;
 struct HeldBound {
   std::uint64_t payer;
   std::uint64_t process;
@@ -352,21 +351,26 @@ inline constexpr HeldBounds kHeldBounds{{
     {256, kConnections / 2},        // guests: a household behind one address
     {kQueueCloseBytes, 48u << 20},  // queuedBytes
     {4 * kFrameBytes, 16u << 20},   // receivedBytes
+    {1024, kMembers},               // members: an office behind one address
+    {1024, kAbsentMembers},         // absentMembers: all of them are cut at once
 }};
 // What payers spend, each with the bounds of its buckets.
 enum class Rate : std::uint8_t {
-  dials,       // the payer is whom a stranger's message made this process dial
-  logLines,    // about one payer
-  namedDials,  // dials of targets that this payer named
-  referrals,   // dials of targets that the metaserver named
-  raises,      // heartbeats of a root that a payer asks for: each goes to the whole tree
-  labels,      // heartbeats of a parent that better a label, and are passed on
-  exchanges,   // lists of contacts that are passed on
-  links,       // joiners that are taken in
-  gossips,     // rounds of counts and lineages to all neighbours; of the process
-  reports,     // of links, to the metaserver; of the process
+  dials,             // the payer is whom a stranger's message made this process dial
+  logLines,          // about one payer
+  namedDials,        // dials of targets that this payer named
+  referrals,         // dials of targets that the metaserver named
+  raises,            // heartbeats of a root that a payer asks for: each goes to the whole tree
+  labels,            // heartbeats of a parent that better a label, and are passed on
+  exchanges,         // lists of contacts that are passed on
+  links,             // joiners that are taken in
+  gossips,           // rounds of counts and lineages to all neighbours; of the process
+  reports,           // of links, to the metaserver; of the process
+  registryJoins,     // at a metaserver, from one address; the refused ones, too
+  registryChanges,   // Links, Seek, PortTaken: each may move the peers below its sender
+  registryRequests,  // everything else; the unit is a heartbeat, some 10 us
 };
-inline constexpr std::size_t kRateKinds = 10;
+inline constexpr std::size_t kRateKinds = 13;
 struct RateBound {
   double perSecond;
   double burst;
@@ -375,16 +379,19 @@ struct RateBound {
 };
 using RateBounds = std::array<RateBound, kRateKinds>;
 inline constexpr RateBounds kRateBounds{{
-    {4, 16, 200, 400},         // dials
-    {10.0 / 60, 20, 1.0, 60},  // logLines
-    {8, 64, 200, 400},         // namedDials: all that one full peer refers to
-    {8, 40, 8, 40},            // referrals: a slot is retried five times a second
-    {5, 20, 50, 100},          // raises: a held joiner repeats its own every two seconds
-    {60, 200, 120, 400},       // labels: more than a root raises
-    {60, 120, 600, 1200},      // exchanges: of one network fifty a second reach the root
-    {1, 32, 256, 1024},        // links: each costs a report, gossip, and repeated searches
-    {4, 80, 4, 80},            // gossips: a storm of joins is told at once, flapping is not
-    {10, 40, 10, 40},          // reports
+    {4, 16, 200, 400},          // dials
+    {10.0 / 60, 20, 1.0, 60},   // logLines
+    {8, 64, 200, 400},          // namedDials: all that one full peer refers to
+    {8, 40, 8, 40},             // referrals: a slot is retried five times a second
+    {5, 20, 50, 100},           // raises: a held joiner repeats its own every two seconds
+    {60, 200, 120, 400},        // labels: more than a root raises
+    {60, 120, 600, 1200},       // exchanges: of one network fifty a second reach the root
+    {1, 32, 256, 1024},         // links: each costs a report, gossip, and repeated searches
+    {4, 80, 4, 80},             // gossips: a storm of joins is told at once, flapping is not
+    {10, 40, 10, 40},           // reports
+    {20, 1024, 50e3, 100e3},    // registryJoins: an office comes back at once after a restart
+    {20, 200, 20e3, 100e3},     // registryChanges: kMaxLinks children come and go at once
+    {5e3, 20e3, 100e3, 200e3},  // registryRequests: pages of 140,000 members at once
 }};
 // On loopback one address stands for so many peers.
 inline constexpr unsigned kLoopbackPeers = 64;

@@ -152,6 +152,16 @@ std::u32string composed(std::string_view text) {
   return normalized(text, false);
 }
 
+bool isComposed(std::string_view text) {
+  if (isAscii(text)) return true;
+  const auto form = composed(text);
+  std::size_t at = 0;
+  while (!text.empty()) {
+    if (at == form.size() || takeCharacter(text) != form[at++]) return false;
+  }
+  return at == form.size();
+}
+
 std::u32string caseFolded(std::string_view text) {
   return normalized(text, true);
 }

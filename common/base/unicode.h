@@ -34,6 +34,8 @@ inline char foldedAscii(char c) {
 
 // The characters of `text` in the form NFC, in their case.
 std::u32string composed(std::string_view text);
+// Whether it is in that form already.
+bool isComposed(std::string_view text);
 // The same after full case folding: two texts are the same but for case if these are equal.
 std::u32string caseFolded(std::string_view text);
 

@@ -1,5 +1,8 @@
 // The messages between a peer and its metaserver. docs/protocol.md describes each message;
 // registry_codec.h encodes them. Plain values without protobuf, so that cores can use them.
+//
+// A `number` is chosen by the peer, for one session, and repeated by the answer, so that the peer
+// knows which of its requests is answered. 0: none; an old metaserver repeats none.
 #pragma once
 
 #include <chrono>
@@ -45,6 +48,7 @@ struct PortTaken {
 struct Links {
   std::optional<PeerId> parent;
   std::vector<PeerId> neighbours;  // in order of linking, the parent included
+  std::uint64_t number = 0;        // not 0: requests a Strangers with this number
 
   bool operator==(const Links&) const = default;
 };
@@ -64,11 +68,14 @@ struct RegistryHeartbeat {
 // Asks for the members that joined after `after`; answered by one Topology.
 struct TopologyRequest {
   JoinOrder after = kNoOrder;
+  std::uint64_t number = 0;
 
   bool operator==(const TopologyRequest&) const = default;
 };
 
 struct MembersRequest {
+  std::uint64_t number = 0;
+
   bool operator==(const MembersRequest&) const = default;
 };
 
@@ -130,6 +137,7 @@ struct RegistryHeartbeatReply {
 struct Members {
   std::uint64_t count = 1;
   JoinOrder newest = kNoOrder;  // the highest order that was assigned
+  std::uint64_t number = 0;     // of the request
 
   bool operator==(const Members&) const = default;
 };
@@ -145,11 +153,22 @@ struct TopologyEntry {
 struct Topology {
   std::vector<TopologyEntry> entries;
   bool more = false;
+  std::uint64_t number = 0;  // of the request
 
   bool operator==(const Topology&) const = default;
 };
 
+// The answer to Links that have a number: which of the neighbours that they name were not let into
+// the network.
+struct Strangers {
+  std::uint64_t number = 0;         // of the Links
+  std::vector<PeerId> ids;          // no members, and not absent
+  std::vector<PeerId> unconfirmed;  // members that report no link to the sender (yet)
+
+  bool operator==(const Strangers&) const = default;
+};
+
 using RegistryReply = std::variant<Admitted, Referral, Wait, WordRefused, RegistryHeartbeatReply,
-                                   Members, Topology, Failure>;
+                                   Members, Topology, Failure, Strangers>;
 
 }  // namespace espalier::wire

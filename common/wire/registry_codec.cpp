@@ -45,6 +45,7 @@ void fill(const Links& links, proto::RegistryRequestFrame& frame) {
   auto& out = *frame.mutable_links();
   if (links.parent) out.set_parent(links.parent->text());
   fillNeighbours(links.neighbours, *out.mutable_neighbours());
+  out.set_number(links.number);
 }
 
 void fill(const Seek& seek, proto::RegistryRequestFrame& frame) {
@@ -59,10 +60,11 @@ void fill(const RegistryHeartbeat&, proto::RegistryRequestFrame& frame) {
 
 void fill(const TopologyRequest& request, proto::RegistryRequestFrame& frame) {
   frame.mutable_topology()->set_after(number(request.after));
+  frame.mutable_topology()->set_number(request.number);
 }
 
-void fill(const MembersRequest&, proto::RegistryRequestFrame& frame) {
-  frame.mutable_members();
+void fill(const MembersRequest& request, proto::RegistryRequestFrame& frame) {
+  frame.mutable_members()->set_number(request.number);
 }
 
 void fill(const Quit&, proto::RegistryRequestFrame& frame) {
@@ -111,7 +113,7 @@ Result<RegistryRequest> read(const proto::Links& in) {
   if (!parent) return parent.error();
   auto neighbours = readNeighbours(in.neighbours());
   if (!neighbours) return neighbours.error();
-  return RegistryRequest(Links{*std::move(parent), *std::move(neighbours)});
+  return RegistryRequest(Links{*std::move(parent), *std::move(neighbours), in.number()});
 }
 
 Result<RegistryRequest> read(const proto::Seek& in) {
@@ -125,7 +127,7 @@ Result<RegistryRequest> read(const proto::Seek& in) {
 Result<RegistryRequest> read(const proto::TopologyRequest& in) {
   const auto after = readOrder(in.after());
   if (!after) return after.error();
-  return RegistryRequest(TopologyRequest{*after});
+  return RegistryRequest(TopologyRequest{*after, in.number()});
 }
 
 }  // namespace
@@ -153,7 +155,7 @@ Result<RegistryRequest> decodeRegistryRequest(std::string_view payload) {
     case proto::RegistryRequestFrame::kTopology:
       return read(frame.topology());
     case proto::RegistryRequestFrame::kMembers:
-      return RegistryRequest(MembersRequest{});
+      return RegistryRequest(MembersRequest{frame.members().number()});
     case proto::RegistryRequestFrame::kQuit:
       return RegistryRequest(Quit{});
     case proto::RegistryRequestFrame::KIND_NOT_SET:

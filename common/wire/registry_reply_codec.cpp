@@ -65,6 +65,7 @@ void fill(const RegistryHeartbeatReply& reply, proto::RegistryReplyFrame& frame)
 void fill(const Members& members, proto::RegistryReplyFrame& frame) {
   frame.mutable_members()->set_count(members.count);
   frame.mutable_members()->set_newest(number(members.newest));
+  frame.mutable_members()->set_number(members.number);
 }
 
 void fill(const Topology& topology, proto::RegistryReplyFrame& frame) {
@@ -77,12 +78,20 @@ void fill(const Topology& topology, proto::RegistryReplyFrame& frame) {
     fillNeighbours(entry.neighbours, *line.mutable_neighbours());
   }
   out.set_more(topology.more);
+  out.set_number(topology.number);
 }
 
 void fill(const Failure& failure, proto::RegistryReplyFrame& frame) {
   auto& out = *frame.mutable_failure();
   out.set_code(static_cast<std::uint32_t>(failure.code));
   out.set_message(std::string(cutUtf8(failure.message, limits::kMessageBytes)));
+}
+
+void fill(const Strangers& strangers, proto::RegistryReplyFrame& frame) {
+  auto& out = *frame.mutable_strangers();
+  out.set_number(strangers.number);
+  fillNeighbours(strangers.ids, *out.mutable_ids());
+  fillNeighbours(strangers.unconfirmed, *out.mutable_unconfirmed());
 }
 
 // --- replies, in
@@ -152,12 +161,13 @@ Result<RegistryReply> read(const proto::Members& in) {
   if (!count) return count.error();
   const auto newest = readOrder(in.newest());
   if (!newest) return newest.error();
-  return RegistryReply(Members{*count, *newest});
+  return RegistryReply(Members{*count, *newest, in.number()});
 }
 
 Result<RegistryReply> read(const proto::Topology& in) {
   Topology topology;
   topology.more = in.more();
+  topology.number = in.number();
   topology.entries.reserve(static_cast<std::size_t>(in.entries_size()));
   for (const auto& line : in.entries()) {
     auto member = readContact(line.member());
@@ -173,6 +183,14 @@ Result<RegistryReply> read(const proto::Topology& in) {
     return malformed("an empty page with more behind it");
   }
   return RegistryReply(std::move(topology));
+}
+
+Result<RegistryReply> read(const proto::Strangers& in) {
+  auto ids = readNeighbours(in.ids());
+  if (!ids) return ids.error();
+  auto unconfirmed = readNeighbours(in.unconfirmed());
+  if (!unconfirmed) return unconfirmed.error();
+  return RegistryReply(Strangers{in.number(), *std::move(ids), *std::move(unconfirmed)});
 }
 
 Result<RegistryReply> read(const proto::Failure& in) {
@@ -208,6 +226,8 @@ Result<RegistryReply> decodeRegistryReply(std::string_view payload) {
       return read(frame.topology());
     case proto::RegistryReplyFrame::kFailure:
       return read(frame.failure());
+    case proto::RegistryReplyFrame::kStrangers:
+      return read(frame.strangers());
     case proto::RegistryReplyFrame::KIND_NOT_SET:
       break;
   }

@@ -7,18 +7,33 @@
 
 namespace espalier::metaserver {
 
-void AbsentMembers::add(Remembered member, Why why, TimePoint heldUntil, TimePoint now) {
+void AbsentMembers::add(Remembered member, Why why, TimePoint heldUntil, TimePoint now,
+                        Account address) {
   if (const auto same = byOrder_.find(member.order); same != byOrder_.end()) erase(same);
   Ages& ages = agesOf(why);
-  while (why == Why::lost && ages.size() >= limits::kAbsentMembers) {
-    erase(byOrder_.find(ages.begin()->second.order));
-  }
-  Entry entry{std::move(member), why, why == Why::restart, heldUntil, ++added_};
+  Hold place;
+  if (why == Why::lost) place = placeFor(address);
+  Entry entry{std::move(member), why, why == Why::restart, heldUntil, ++added_, std::move(place)};
+  if (why == Why::lost) byAddress_[address.payer()].insert(entry.number);
   const JoinOrder order = entry.member.order;
   latest_[entry.member.id] = order;
   if (entry.awaited) ++awaited_;
   ages.emplace(entry.number, Due{now + limits::kAbsentKept, order});
   byOrder_.emplace(order, std::move(entry));
+}
+
+// Makes room for a lost member: at the cost of its own address, if that has used up its part.
+Hold AbsentMembers::placeFor(const Account& address) {
+  Hold place(address, limits::Held::absentMembers);
+  Ages& ages = agesOf(Why::lost);
+  while (ages.size() >= limits::kAbsentMembers || !place.resize(1)) {
+    const auto own = byAddress_.find(address.payer());
+    const bool isFull = ages.size() >= limits::kAbsentMembers || own == byAddress_.end();
+    if (isFull && ages.empty()) break;
+    const auto number = isFull ? ages.begin()->first : *own->second.begin();
+    erase(byOrder_.find(ages.at(number).order));
+  }
+  return place;
 }
 
 bool AbsentMembers::take(const PeerId& id, const InstanceKey& key, JoinOrder order) {
@@ -85,6 +100,11 @@ AbsentMembers::Entries::iterator AbsentMembers::latestOf(const PeerId& id) {
 void AbsentMembers::erase(Entries::iterator entry) {
   if (entry->second.awaited) --awaited_;
   agesOf(entry->second.why).erase(entry->second.number);
+  if (entry->second.why == Why::lost) {
+    const auto own = byAddress_.find(entry->second.place.account().payer());
+    own->second.erase(entry->second.number);
+    if (own->second.empty()) byAddress_.erase(own);
+  }
   const auto latest = latest_.find(entry->second.member.id);
   if (latest != latest_.end() && latest->second == entry->first) latest_.erase(latest);
   byOrder_.erase(entry);

@@ -10,16 +10,20 @@
 // While an entry is held, its id is refused to any other key. Afterwards the id is free, and the
 // order of joining is kept for a peer that shows all three.
 //
-// Bounds: limits::kAbsentMembers lost members (the oldest are dropped), and all members of a state
-// file; limits::kAbsentKept each. Does no I/O. Not thread-safe. Owned by MemberDirectory, and
-// called by Registry through it. O(log n) a call, amortised for expire(); stopAwaiting() is O(n).
+// Bounds: limits::kAbsentMembers lost members, of which each address has a part
+// (Held::absentMembers; the oldest of an address that has used up its part is dropped, else the
+// oldest of all), and all members of a state file; limits::kAbsentKept each. Does no I/O. Not
+// thread-safe. Owned by MemberDirectory, and called by Registry through it. O(log n) a call,
+// amortised for expire(); stopAwaiting() is O(n).
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <vector>
 
+#include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/base/endpoint.h"
 #include "common/base/ids.h"
@@ -45,7 +49,8 @@ class AbsentMembers {
 
   // Replaces an entry with the same order. Its id is held until `heldUntil`, and while it
   // is awaited.
-  void add(Remembered member, Why why, TimePoint heldUntil, TimePoint now);
+  // `address`, from which it came, pays for a lost member.
+  void add(Remembered member, Why why, TimePoint heldUntil, TimePoint now, Account address = {});
   // Removes the entry that is exactly this one; false if there is none.
   bool take(const PeerId& id, const InstanceKey& key, JoinOrder order);
   // The process of that id and key has restarted, without order and links: removes its entry.
@@ -58,6 +63,8 @@ class AbsentMembers {
 
   // The entry that holds the id; null: none.
   const Remembered* holder(const PeerId& id, TimePoint now) const;
+  // Whether a member with this id may come back.
+  bool hasId(const PeerId& id) const { return latest_.contains(id); }
   bool hasOrder(JoinOrder order) const { return byOrder_.contains(order); }
   std::size_t awaitedCount() const { return awaited_; }
   std::size_t size() const { return byOrder_.size(); }
@@ -72,6 +79,7 @@ class AbsentMembers {
     bool awaited = false;
     TimePoint heldUntil;
     std::uint64_t number = 0;  // a serial number of entries
+    Hold place;
   };
   using Entries = std::map<JoinOrder, Entry>;
   struct Due {
@@ -81,12 +89,14 @@ class AbsentMembers {
   using Ages = std::map<std::uint64_t, Due>;  // by serial number, so also by time
 
   Ages& agesOf(Why why) { return ages_[static_cast<std::size_t>(why)]; }
+  Hold placeFor(const Account& address);
   Entries::iterator latestOf(const PeerId& id);
   void erase(Entries::iterator entry);
 
   Entries byOrder_;
-  std::map<PeerId, JoinOrder> latest_;  // by id: the entry that was added last
-  std::array<Ages, 2> ages_;            // by Why: when entries are forgotten
+  std::map<PeerId, JoinOrder> latest_;                  // by id: the entry that was added last
+  std::array<Ages, 2> ages_;                            // by Why: when entries are forgotten
+  std::map<Payer, std::set<std::uint64_t>> byAddress_;  // the numbers of lost members
   std::size_t awaited_ = 0;
   std::uint64_t added_ = 0;
 };

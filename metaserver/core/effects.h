@@ -36,9 +36,16 @@ struct Probe {
   bool optional = false;  // without an answer an id is only held longer
 };
 
+// Whether the shell reads from a connection. While it does not, requests wait at their sender.
+struct Reading {
+  ConnectionId from;
+  bool goesOn = false;
+};
+
 struct Effects {
   std::vector<Persist> persists;  // one for each durability at most
   std::vector<Send> sends;
+  std::vector<Reading> readings;
   std::vector<ConnectionId> closes;  // after the sends
   std::vector<Probe> probes;
   std::vector<std::string> notices;  // for the log; printable

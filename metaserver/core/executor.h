@@ -2,7 +2,7 @@
 // (Server) and in the simulation (World). Both use this template, so that the order is tested as it
 // is:
 //
-//   persists, sends, closes, probes, notices
+//   persists, sends, readings, closes, probes, notices
 //
 // Invariant: a step whose persist fails sends nothing. Nothing else of that step is carried out.
 //
@@ -10,6 +10,7 @@
 //
 //   Result<void> persist(const Persist&);   beforeSends: returns once the state is durable
 //   void send(Send&);                       queues the reply
+//   void reading(const Reading&);           pauses or resumes
 //   void close(ConnectionId);               once what was sent has left
 //   void probe(Probe&);
 //   void notice(const std::string&);
@@ -28,6 +29,7 @@ Result<void> carryOutEffects(Effects& fx, Host& host) {
     if (auto persisted = host.persist(persist); !persisted) return persisted;
   }
   for (auto& send : fx.sends) host.send(send);
+  for (const auto& reading : fx.readings) host.reading(reading);
   for (const auto connection : fx.closes) host.close(connection);
   for (auto& probe : fx.probes) host.probe(probe);
   for (const auto& notice : fx.notices) host.notice(notice);

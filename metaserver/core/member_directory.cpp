@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/limits.h"
 
@@ -31,6 +32,20 @@ std::optional<std::string> MemberDirectory::whyIdIsTaken(const wire::Join& join,
   return std::nullopt;
 }
 
+wire::Strangers MemberDirectory::strangersBeside(Node node, std::uint64_t number,
+                                                 TimePoint now) const {
+  wire::Strangers strangers{number, {}, {}};
+  if (newcomersWait(now) || unwritten_.isOpen(now)) return strangers;
+  for (const auto& neighbour : seen_.reported(node).neighbours) {
+    if (tree_.find(neighbour)) {
+      if (!seen_.isMutual(node, neighbour)) strangers.unconfirmed.push_back(neighbour);
+    } else if (!absent_.hasId(neighbour)) {
+      strangers.ids.push_back(neighbour);
+    }
+  }
+  return strangers;
+}
+
 bool MemberDirectory::returns(const wire::Join& join, TimePoint now) {
   if (join.network.isZero() || join.order == kNoOrder) return false;
   if (join.network != network_) {
@@ -56,13 +71,14 @@ JoinOrder MemberDirectory::giveOrder(const wire::Join& join, bool returns, TimeP
 void MemberDirectory::add(Node node, Record record) {
   if (records_.size() <= topo::number(node)) records_.resize(topo::number(node) + 1);
   record.admission = ++admissions_;
-  this->record(node) = record;
+  this->record(node) = std::move(record);
 }
 
 void MemberDirectory::becameAbsent(Node node, TimePoint now) {
   const topo::Member& member = tree_.member(node);
   absent_.add({member.id, record(node).key, member.order, member.endpoint},
-              AbsentMembers::Why::lost, now + limits::kRejoinWait, now);
+              AbsentMembers::Why::lost, now + limits::kRejoinWait, now,
+              record(node).place.account());
 }
 
 void MemberDirectory::expire(TimePoint now) {

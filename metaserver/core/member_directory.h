@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/wire/registry.h"
 #include "metaserver/core/absent_members.h"
@@ -40,6 +41,7 @@ class MemberDirectory {
     ConnectionId connection{};
     TimePoint heard{};
     std::chrono::milliseconds heartbeat{0};  // the interval that was sent to it
+    Hold place;                              // of the address that it comes from
   };
 
   MemberDirectory(const SeenTree& seen, wire::NetworkId network, JoinOrder nextOrder,
@@ -58,6 +60,9 @@ class MemberDirectory {
   bool awaiting() const { return absent_.awaitedCount() > 0; }
   bool newcomersWait(TimePoint now) const { return awaiting() || now < newcomersFrom_; }
   TimePoint newcomersFrom() const { return newcomersFrom_; }
+  // Which of the neighbours that a member has reported are strangers. None while members may exist
+  // that this metaserver does not know, because it was restarted.
+  wire::Strangers strangersBeside(Node node, std::uint64_t number, TimePoint now) const;
 
   // The refusal of a joiner whose key is not that of the peer with this id; none: the id is free.
   std::optional<std::string> whyIdIsTaken(const wire::Join& join, TimePoint now) const;

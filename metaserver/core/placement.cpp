@@ -29,7 +29,7 @@ Placement::Member& Placement::member(Node node) {
   return members_[topo::number(node)];
 }
 
-void Placement::report(Node node, const std::optional<PeerId>& parent,
+bool Placement::report(Node node, const std::optional<PeerId>& parent,
                        const std::vector<PeerId>& neighbours, TimePoint now) {
   const JoinOrder order = seen_.tree().member(node).order;
   if (parent) {
@@ -38,7 +38,7 @@ void Placement::report(Node node, const std::optional<PeerId>& parent,
   } else if (parentless_.insert(order).second) {
     member(node).toldFrom = now + kParentlessFor;
   }
-  seen_.report(node, parent, neighbours);
+  return seen_.report(node, parent, neighbours);
 }
 
 wire::Referral Placement::below(Node parent) const {

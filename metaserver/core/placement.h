@@ -41,8 +41,8 @@ class Placement {
 
   Placement(SeenTree& seen, topo::Rule rule);
 
-  // The member reports its links. A newcomer reports none.
-  void report(Node node, const std::optional<PeerId>& parent, const std::vector<PeerId>& neighbours,
+  // The member reports its links. A newcomer reports none. False: it repeats its last report.
+  bool report(Node node, const std::optional<PeerId>& parent, const std::vector<PeerId>& neighbours,
               TimePoint now);
   // The answer to a member without a parent. Reserves the slot.
   wire::Referral referralFor(Node node, const wire::Seek& seek, TimePoint now);

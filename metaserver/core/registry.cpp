@@ -7,17 +7,20 @@
 
 #include "common/base/limits.h"
 #include "common/base/text.h"
+#include "metaserver/core/join_rules.h"
 
 namespace espalier::metaserver {
 
 using namespace std::chrono_literals;
 
-Registry::Registry(Options options, TimePoint now, Effects& fx)
-    : joinWord_(std::move(options.joinWord)),
+Registry::Registry(Options options, Budget& budget, TimePoint now, Effects& fx)
+    : budget_(budget),
+      joinWord_(std::move(options.joinWord)),
       seen_(options.maxLinks),
       placement_(seen_, options.placement),
       directory_(seen_, options.network, options.nextOrder, now),
       ports_(seen_.tree(), options.firstPort),
+      requests_(budget),
       tickAt_(now + limits::kHeartbeatInterval),
       now_(now) {
   for (auto& before : options.before) {
@@ -38,6 +41,7 @@ void Registry::opened(ConnectionId connection, std::string host, TimePoint now) 
 
 void Registry::closed(ConnectionId connection, TimePoint now, Effects& fx) {
   observe(now);
+  requests_.remove(connection);
   const auto session = sessions_.find(connection);
   if (session == sessions_.end()) return;
   const auto member = session->second.member;
@@ -57,6 +61,17 @@ void Registry::received(ConnectionId connection, const wire::RegistryRequest& re
   observe(now);
   const auto session = sessions_.find(connection);
   if (session == sessions_.end()) return;
+  const auto& [host, member] = session->second;
+  const PeerId* id = member ? &tree().member(*member).id : nullptr;
+  if (requests_.admit({connection, host, id}, request, now, fx)) {
+    carryOut(connection, request, now, fx);
+  }
+}
+
+void Registry::carryOut(ConnectionId connection, const wire::RegistryRequest& request,
+                        TimePoint now, Effects& fx) {
+  const auto session = sessions_.find(connection);
+  if (session == sessions_.end()) return;
   const auto member = session->second.member;
   if (member) directory_.record(*member).heard = now;
   if (const auto* wanted = std::get_if<wire::Join>(&request)) {
@@ -65,11 +80,14 @@ void Registry::received(ConnectionId connection, const wire::RegistryRequest& re
   if (const auto* wanted = std::get_if<wire::TopologyRequest>(&request)) {
     wire::Topology topology;
     topology.entries = entries(wanted->after, limits::kFrameBytes * 3 / 4, topology.more);
+    topology.number = wanted->number;
     fx.sends.push_back({connection, std::move(topology)});
     return;
   }
-  if (std::holds_alternative<wire::MembersRequest>(request)) {
-    fx.sends.push_back({connection, members()});
+  if (const auto* wanted = std::get_if<wire::MembersRequest>(&request)) {
+    wire::Members count = members();
+    count.number = wanted->number;
+    fx.sends.push_back({connection, count});
     return;
   }
   if (std::holds_alternative<wire::RegistryHeartbeat>(request)) {
@@ -81,8 +99,9 @@ void Registry::received(ConnectionId connection, const wire::RegistryRequest& re
   if (const auto* taken = std::get_if<wire::PortTaken>(&request)) {
     portTaken(*member, taken->port, now, fx);
   } else if (const auto* links = std::get_if<wire::Links>(&request)) {
-    placement_.report(*member, links->parent, links->neighbours, now);
-    changed(fx);
+    if (placement_.report(*member, links->parent, links->neighbours, now)) changed(fx);
+    if (links->number == 0) return;
+    fx.sends.push_back({connection, directory_.strangersBeside(*member, links->number, now)});
   } else if (const auto* seek = std::get_if<wire::Seek>(&request)) {
     // While absent members are awaited the tree is incomplete: the seeker asks again.
     if (awaiting()) return;
@@ -108,6 +127,7 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
     fx.sends.push_back({connection, wire::WordRefused{joinWord_}});
     return;
   }
+  if (auto why = whyIdIsRefused(join.id)) return refuse(connection, *std::move(why), fx);
   if (auto why = whyIdIsTaken(connection, join, now)) {
     return refuse(connection, *std::move(why) + ": choose another id", fx);
   }
@@ -157,8 +177,16 @@ void Registry::admit(ConnectionId connection, const wire::Join& join, bool retur
                      Effects& fx) {
   if (size() >= limits::kMembers) return refuse(connection, "the network is full", fx);
   Session& session = sessions_[connection];
+  const Account address = budget_.account(Payer::host(session.host));
+  Hold place(address, limits::Held::members);
+  if (!place.resize(1)) {
+    return refuse(connection, "too many peers of " + address.payer().text() + " are members", fx);
+  }
   Endpoint endpoint = join.listen;
   if (endpoint.host.empty()) endpoint.host = session.host;
+  if (auto why = whyHostIsRefused(endpoint.host, session.host)) {
+    return refuse(connection, *std::move(why), fx);
+  }
   if (endpoint.port == 0) {
     const auto port = ports_.next(endpoint.host);
     if (!port) return refuse(connection, "no port is left for this host", fx);
@@ -167,7 +195,7 @@ void Registry::admit(ConnectionId connection, const wire::Join& join, bool retur
   const JoinOrder order = directory_.giveOrder(join, returns, now);
   const auto heartbeat = heartbeatInterval();
   const Node node = seen_.add({join.id, order, std::move(endpoint)});
-  directory_.add(node, {join.key, 0, connection, now, heartbeat});
+  directory_.add(node, {join.key, 0, connection, now, heartbeat, std::move(place)});
   ports_.take(node);
   silence_.push_back({now + 3 * heartbeat, node, directory_.record(node).admission});
   session.member = node;
@@ -283,14 +311,18 @@ void Registry::observe(TimePoint now) {
 }
 
 TimePoint Registry::deadline() const {
-  return waiting_.empty() || awaiting() ? std::min(tickAt_, awaitUntil_)
-                                        : std::min(tickAt_, directory_.newcomersFrom());
+  const TimePoint first = std::min(tickAt_, requests_.deadline());
+  return waiting_.empty() || awaiting() ? std::min(first, awaitUntil_)
+                                        : std::min(first, directory_.newcomersFrom());
 }
 
 void Registry::tick(TimePoint now, Effects& fx) {
   observe(now);
   if (now >= awaitUntil_ || (!waiting_.empty() && !directory_.newcomersWait(now))) {
     endWaiting(now, fx);
+  }
+  while (const auto due = requests_.takeDue(now, fx)) {
+    carryOut(due->connection, due->request, now, fx);
   }
   if (now < tickAt_) return;
   tickAt_ = now + limits::kHeartbeatInterval / 2;

@@ -7,6 +7,7 @@
 //   MemberDirectory   keys, connections, ids and orders; absent members
 //   Ports             which ports are taken
 //   WaitingJoiners    joiners that wait after a restart
+//   WaitingRequests   requests of sessions that are over their budget
 //   SeenTree          the links that are reported or reserved
 //   Placement         referrals, reservations, the consequences of a death
 //
@@ -19,6 +20,13 @@
 // Invariants: checkInvariants(). Members are connected peers. A peer that was a member and may come
 // back is an absent member (absent_members.h); the state file only says for which of them to wait.
 //
+// Budgets (common/base/budget.h): an address pays for joins, and for the members and absent members
+// that came from it; a member pays for its requests, as does an address before it has joined. So
+// a flood of requests waits at its own sender, and one address cannot take all slots.
+//
+// What a member says counts for itself only: its links, once the other ends report them, too; the
+// peers to which it could not attach, in its own referrals.
+//
 // Does no I/O: it takes events and the time, and appends to Effects. Not thread-safe. The shell
 // (Server) keeps it in a Guarded (one mutex), and reads all members from a copy (registry_copy.h).
 // A join costs O(log n); a death O(the subtrees that move); the rest O(links).
@@ -30,6 +38,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/wire/registry.h"
 #include "metaserver/core/effects.h"
@@ -38,6 +47,7 @@
 #include "metaserver/core/ports.h"
 #include "metaserver/core/seen_tree.h"
 #include "metaserver/core/waiting_joiners.h"
+#include "metaserver/core/waiting_requests.h"
 #include "topo/forest.h"
 #include "topo/placement.h"
 
@@ -73,7 +83,8 @@ class Registry {
   };
 
   // The network's id is durable before the first member is admitted: see Persist.
-  Registry(Options options, TimePoint now, Effects& fx);
+  // `budget` is borrowed.
+  Registry(Options options, Budget& budget, TimePoint now, Effects& fx);
   Registry(const Registry&) = delete;  // its parts refer to each other
   Registry& operator=(const Registry&) = delete;
 
@@ -137,6 +148,8 @@ class Registry {
     std::uint64_t admission;
   };
 
+  void carryOut(ConnectionId connection, const wire::RegistryRequest& request, TimePoint now,
+                Effects& fx);
   void join(ConnectionId connection, const wire::Join& join, TimePoint now, Effects& fx);
   std::optional<std::string> whyIdIsTaken(ConnectionId connection, const wire::Join& join,
                                           TimePoint now) const;
@@ -157,12 +170,14 @@ class Registry {
   void newVersion(Effects& fx);
   void observe(TimePoint now);
 
+  Budget& budget_;
   const std::string joinWord_;
   SeenTree seen_;
   Placement placement_;
   MemberDirectory directory_;
   Ports ports_;
   WaitingJoiners waiting_;
+  WaitingRequests requests_;
   std::unordered_map<ConnectionId, Session> sessions_;
   std::deque<Due> silence_;        // one a member: when to check it next
   TimePoint awaitUntil_ = kNever;  // kNever when no absent member is awaited

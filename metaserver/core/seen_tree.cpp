@@ -63,11 +63,18 @@ wire::Contact SeenTree::contact(Node node) const {
 
 // --- links ---
 
-void SeenTree::report(Node node, std::optional<PeerId> parent,
+bool SeenTree::report(Node node, std::optional<PeerId> parent,
                       const std::vector<PeerId>& neighbours) {
-  member(node).report = {std::move(parent), withoutRepeats(tree_.member(node).id, neighbours)};
+  Report report{std::move(parent), withoutRepeats(tree_.member(node).id, neighbours)};
+  if (report == reported(node)) return false;
+  member(node).report = std::move(report);
   changed(node);
   restore(node);
+  for (const auto& neighbour : reported(node).neighbours) {
+    const auto other = tree_.find(neighbour);
+    if (other && isConfirmed(*other, node)) restore(*other);
+  }
+  return true;
 }
 
 bool SeenTree::reserve(Node node, Node parent) {
@@ -88,14 +95,18 @@ void SeenTree::setReserved(Node node, bool reserved) {
   reserved ? ++reserved_ : --reserved_;
 }
 
-bool SeenTree::reportsParent(Node child, Node parent) const {
-  return reported(child).parent == tree_.member(parent).id;
+// Whether both report the link. Two that name each other as parent have swapped their positions,
+// and one of them has not reported it yet.
+bool SeenTree::isConfirmed(Node child, Node parent) const {
+  const PeerId& id = tree_.member(parent).id;
+  return reported(child).parent == id && isMutual(child, id) &&
+         reported(parent).parent != tree_.member(child).id;
 }
 
 void SeenTree::restore(Node node) {
   if (!reported(node).parent) return;
   const auto parent = tree_.find(*reported(node).parent);
-  if (!parent || *parent == node) return;
+  if (!parent || *parent == node || !isConfirmed(node, *parent)) return;
   if (tree_.parent(node) == parent) {
     setReserved(node, false);
     return;
@@ -119,7 +130,7 @@ void SeenTree::restoreRoots() {
 }
 
 // Frees a slot of a full peer: that of a link that is only reserved, otherwise that of a link that
-// its child does not report.
+// its ends do not report any more.
 bool SeenTree::makeRoom(Node node, Node keep) {
   std::optional<Node> least;
   for (const Node child : tree_.children(node)) {
@@ -128,10 +139,10 @@ bool SeenTree::makeRoom(Node node, Node keep) {
       least = child;
       break;
     }
-    if (!reportsParent(child, node)) least = child;
+    if (!isConfirmed(child, node)) least = child;
   }
   const auto above = tree_.parent(node);
-  if (!least && node != keep && above && !reportsParent(node, *above)) least = node;
+  if (!least && node != keep && above && !isConfirmed(node, *above)) least = node;
   if (!least) return false;
   release(*least);
   return true;

@@ -1,20 +1,21 @@
-// The tree as the metaserver sees it: the links that children have reported, and those that are
+// The tree as the metaserver sees it: the links that both ends have reported, and those that are
 // reserved for a referral. Also each member's last report, from which topo.txt is made.
 //
 // A link to a parent:
 //
-//   none --reserve()--> reserved --reported by the child--> held --the parent is removed--> none
-//     ^                    |                                  |
-//     +---- release() -----+----------------------------------+
+//   none --reserve()--> reserved --both ends report it--> held --the parent is removed--> none
+//     ^                    |                                |
+//     +---- release() -----+--------------------------------+
 //
-// A reserved link counts as a link for all later placements. Reports override reservations. A peer
-// that reports no parent keeps its link until its parent's death is noticed: the plan for that
-// death starts from there.
+// A reserved link counts as a link for all later placements. Reports override reservations. What
+// only the child reports changes nothing: otherwise a member could take slots, and move peers, by
+// naming any member its parent. A peer that reports no parent keeps its link until its parent's
+// death is noticed: the plan for that death starts from there.
 //
 // Invariants (check()): those of topo::Forest; a reserved link leads to a parent; no member reports
-// a link twice or to itself. restore() keeps one more, if slots are free: a peer that reports a
-// member as its parent is linked to it. It runs after each report, and with each tick for all
-// roots, because the parent may have joined later, or may have had no free slot.
+// a link twice or to itself. restore() keeps one more, if slots are free: two members
+// that report each other as child and parent are linked. It runs after each report of either, and
+// with each tick for all roots, because the parent may have had no free slot.
 //
 // Does no I/O. Not thread-safe. Owned by the registry, which is its only user beside Placement.
 // O(log n) for a lone peer; else O(the subtree that moves).
@@ -39,6 +40,8 @@ class SeenTree {
   struct Report {
     std::optional<PeerId> parent;
     std::vector<PeerId> neighbours;  // in order of linking; each once, not itself
+
+    bool operator==(const Report&) const = default;
   };
 
   explicit SeenTree(unsigned maxLinks) : tree_(maxLinks) {}
@@ -50,13 +53,13 @@ class SeenTree {
   void setPort(Node node, std::uint16_t port);
 
   // Replaces its last report, and restores the invariants. In `neighbours` only the first of each
-  // id counts, and its own id is ignored.
-  void report(Node node, std::optional<PeerId> parent, const std::vector<PeerId>& neighbours);
+  // id counts, and its own id is ignored. False: it repeats its last report.
+  bool report(Node node, std::optional<PeerId> parent, const std::vector<PeerId>& neighbours);
   // False if one of the two has no free slot; then nothing has changed.
   bool reserve(Node node, Node parent);
   // Removes the link to its parent, which it must have.
   void release(Node node);
-  // Makes the link of this peer to its parent agree with its report.
+  // Makes the link of this peer to its parent agree with their reports.
   void restore(Node node);
   // The same for all members without a parent: a slot for their links may be free now.
   void restoreRoots();
@@ -64,6 +67,8 @@ class SeenTree {
   const topo::Forest& tree() const { return tree_; }
   const std::map<JoinOrder, Node>& byOrder() const { return byOrder_; }
   const Report& reported(Node node) const { return members_[topo::number(node)].report; }
+  // Whether `to`, if it is a member, reports a link to `from`.
+  bool isMutual(Node from, const PeerId& to) const;
   bool isReserved(Node node) const { return members_[topo::number(node)].isReserved; }
   std::size_t reservedCount() const { return reserved_; }
   wire::Contact contact(Node node) const;
@@ -83,8 +88,7 @@ class SeenTree {
   };
 
   Member& member(Node node) { return members_[topo::number(node)]; }
-  bool isMutual(Node from, const PeerId& to) const;
-  bool reportsParent(Node child, Node parent) const;
+  bool isConfirmed(Node child, Node parent) const;
   bool makeRoom(Node node, Node keep);
   void changed(Node node) { changes_.changed(node, tree_.member(node).order); }
   void setReserved(Node node, bool reserved);

@@ -23,6 +23,8 @@ class UnwrittenOrders {
   // This metaserver continues a network of which it has no state.
   void believeAny(TimePoint now);
 
+  // Members may exist that this metaserver does not know.
+  bool isOpen(TimePoint now) const { return now < until_; }
   bool isBelieved(JoinOrder order, TimePoint now) const;
   void taken(JoinOrder order, TimePoint now);
   void expire(TimePoint now);

@@ -24,11 +24,11 @@ void DialBack::remarkOn(const net::FramedConnection& session, wire::RegistryRepl
 void DialBack::heartbeat(const net::FramedConnection& session) {
   const auto reach = reach_.find(session.id());
   if (reach == reach_.end() || reach->second.asked || !prober_.hasRoom()) return;
-  reach->second.asked = true;
-  prober_.probe(reach->second.announced, [this, id = session.id()](const Result<void>& listens) {
+  const auto done = [this, id = session.id()](const Result<void>& listens) {
     const auto found = reach_.find(id);
     if (found != reach_.end() && !listens) found->second.problem = listens.error().message;
-  });
+  };
+  reach->second.asked = prober_.probe(reach->second.announced, done);
 }
 
 }  // namespace espalier::metaserver::shell

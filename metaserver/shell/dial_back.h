@@ -6,8 +6,8 @@
 //                                                              heartbeat
 //
 // It dials only the source host of the session: otherwise a peer could make the metaserver scan
-// foreign ports. If limits::kDialBacks connections are under way, the session is tested at a later
-// heartbeat. The state of a session is dropped with it.
+// foreign ports. If limits::kDialBacks connections are under way, or the host was dialled too often
+// lately, the session is tested at a later heartbeat. The state of a session is dropped with it.
 //
 // Thread rule: the loop's thread only; used by Server.
 #pragma once
@@ -26,8 +26,8 @@ namespace espalier::metaserver::shell {
 class DialBack {
  public:
   // `newConnection` returns a new id for an outgoing connection.
-  DialBack(net::EventLoop& loop, std::function<ConnectionId()> newConnection)
-      : prober_(loop, std::move(newConnection), limits::kDialBacks) {}
+  DialBack(net::EventLoop& loop, Budget& budget, std::function<ConnectionId()> newConnection)
+      : prober_(loop, budget, std::move(newConnection), limits::kDialBacks) {}
 
   // Adds to an answer of the registry what only the shell knows: the source host of the session,
   // and whether the peer can be reached.

@@ -6,11 +6,14 @@
 
 namespace espalier::metaserver::shell {
 
-void Prober::probe(const Endpoint& endpoint, Done done) {
+bool Prober::probe(const Endpoint& endpoint, Done done) {
+  auto account = budget_.account(Payer::host(endpoint.host));
+  if (!account.spend(limits::Rate::dials, Clock::now())) return false;
   const ConnectionId id = newConnection_();
   if (loop_.dial(id, endpoint, *this, limits::kProbeTimeout)) {
     underWay_.emplace(id, std::move(done));
   }
+  return true;
 }
 
 void Prober::onOpened(net::FramedConnection& connection) {

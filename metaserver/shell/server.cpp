@@ -52,8 +52,8 @@ Server::Server(net::EventLoop& loop, MetaserverOptions options)
                  greeted(connection, hello);
                }),
       prober_(
-          loop, [this] { return newDialled(); }, limits::kProbes),
-      dialBack_(loop, [this] { return newDialled(); }) {}
+          loop, budget_, [this] { return newDialled(); }, limits::kProbes),
+      dialBack_(loop, budget_, [this] { return newDialled(); }) {}
 
 Server::~Server() {
   writer_.reset();  // writes once more, which needs the registry
@@ -92,7 +92,7 @@ Result<void> Server::open() {
   options.before = std::move(state->members);
   Effects fx;
   registry_.with([&](auto& registry) {
-    registry = std::make_unique<Registry>(std::move(options), Clock::now(), fx);
+    registry = std::make_unique<Registry>(std::move(options), budget_, Clock::now(), fx);
     deadline_ = registry->deadline();
   });
   writer_ = std::make_unique<FilesWriter>(
@@ -165,6 +165,12 @@ void Server::send(Send& send) {
   connection->send(wire::encode(send.reply));
 }
 
+void Server::reading(const Reading& reading) {
+  auto* connection = loop_.find(reading.from);
+  if (connection == nullptr) return;
+  reading.goesOn ? connection->resumeReading() : connection->pauseReading();
+}
+
 void Server::close(ConnectionId id) {
   if (auto* connection = loop_.find(id)) {
     connection->closeAfterFlush({ErrorCode::unavailable, "it is no member any more"});
@@ -227,7 +233,8 @@ void Server::probeMore() {
   while (!toProbe_.empty() && prober_.hasRoom()) {
     const Probe probe = std::move(toProbe_.front());
     toProbe_.pop_front();
-    prober_.probe(probe.endpoint, [this, id = probe.id](const Result<void>& listens) {
+    // One that the budget does not allow is left out: the id is only held longer.
+    (void)prober_.probe(probe.endpoint, [this, id = probe.id](const Result<void>& listens) {
       // A silent host may be a stopped peer.
       const bool listening = listens.ok() || listens.error().code == ErrorCode::timeout;
       step([&](Registry& registry, TimePoint now, Effects& fx) {

@@ -15,6 +15,7 @@
 #include <memory>
 #include <string>
 
+#include "common/base/budget.h"
 #include "common/base/guarded.h"
 #include "common/net/event_loop.h"
 #include "common/net/handshake.h"
@@ -68,6 +69,7 @@ class Server final : public MetaserverService,
   friend Result<void> metaserver::carryOutEffects(Effects& fx, Host& host);
   Result<void> persist(const Persist& persist);
   void send(Send& send);
+  void reading(const Reading& reading);
   void close(ConnectionId connection);
   void probe(Probe& probe);
   void notice(const std::string& notice);
@@ -82,6 +84,7 @@ class Server final : public MetaserverService,
   net::EventLoop& loop_;
   const MetaserverOptions options_;
   const TimePoint started_;
+  Budget budget_;
   net::HelloHandler greeter_;
   std::unique_ptr<net::Listener> listener_;
   Guarded<std::unique_ptr<Registry>> registry_{};

@@ -50,12 +50,16 @@ class MemberCount {
   void raise(std::uint64_t peers, std::uint64_t most) {
     if (state_ != State::told) members_ = std::max(members_, std::min(peers, most));
   }
-  void ask() {
-    if (state_ == State::unasked) state_ = State::asked;
+  // The metaserver was asked by the request with that number.
+  void ask(std::uint64_t request = 0) {
+    if (state_ != State::unasked) return;
+    state_ = State::asked;
+    request_ = request;
   }
-  // What the metaserver answered; nothing: it will not answer.
+  // What the metaserver answered; nothing: it will not answer. The answer to an earlier request
+  // does not count: a peer may have joined since.
   void tell(const std::optional<wire::Members>& answer) {
-    if (!isOpen()) return;
+    if (!isOpen() || (answer && answer->number < request_)) return;
     if (answer) {
       *this = MemberCount(*answer);
     } else {
@@ -67,6 +71,7 @@ class MemberCount {
   State state_ = State::unasked;
   std::uint64_t members_;
   JoinOrder newest_ = kNoOrder;
+  std::uint64_t request_ = 0;  // the first one that asked for it
 };
 
 }  // namespace espalier::peer

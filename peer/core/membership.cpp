@@ -41,10 +41,10 @@ void Membership::join(const PeerId& id, const InstanceKey& key, const std::strin
   }
 }
 
-bool Membership::ask(wire::RegistryRequest request, TimePoint, Effects& fx) {
-  if (!greeted()) return false;
-  session_.send(std::move(request), fx);
-  return true;
+std::optional<std::uint64_t> Membership::ask(wire::RegistryRequest request, TimePoint,
+                                             Effects& fx) {
+  if (!greeted()) return std::nullopt;
+  return session_.ask(std::move(request), fx);
 }
 
 void Membership::leave(TimePoint now, Effects& fx) {
@@ -152,11 +152,17 @@ void Membership::sessionEnded(std::string why, TimePoint now, Effects& fx) {
   search_->metaserverLost(wasJoined, now, fx);
 }
 
-void Membership::received(ConnectionId connection, const wire::RegistryReply& reply, TimePoint now,
-                          Effects& fx) {
+std::optional<std::uint64_t> Membership::received(ConnectionId connection,
+                                                  const wire::RegistryReply& reply, TimePoint now,
+                                                  Effects& fx) {
   observe(now);
-  if (connection != session_.connection()) return;
+  if (connection != session_.connection()) return std::nullopt;
   session_.heard(now);
+  std::optional<std::uint64_t> answered;
+  if (OpenRequests::isAnswer(reply)) {
+    answered = session_.answered(reply, fx);
+    if (!answered) return std::nullopt;
+  }
   if (const auto* admission = std::get_if<wire::Admitted>(&reply)) {
     admitted(*admission, now, fx);
   } else if (const auto* referral = std::get_if<wire::Referral>(&reply)) {
@@ -176,6 +182,7 @@ void Membership::received(ConnectionId connection, const wire::RegistryReply& re
     refusedByMetaserver(*failure, now, fx);
   }
   afterStep(now, fx);
+  return answered;
 }
 
 // A peer that is in the network already lives on, as when it is refused: no user is asked.

@@ -58,8 +58,9 @@ class Membership {
   // Asks to be taken in. Ends in a notice: joined, wordRefused (join again), waiting, or refused.
   void join(const PeerId& id, const InstanceKey& key, const std::string& word, TimePoint now,
             Effects& fx);
-  // Sends a request (topology, members) to the metaserver; false while it is out of reach.
-  bool ask(wire::RegistryRequest request, TimePoint now, Effects& fx);
+  // Sends a request (topology, members) to the metaserver, and returns its number; none while the
+  // metaserver is out of reach.
+  std::optional<std::uint64_t> ask(wire::RegistryRequest request, TimePoint now, Effects& fx);
   // Says goodbye; the shell closes what is open once all has been sent.
   void leave(TimePoint now, Effects& fx);
 
@@ -73,8 +74,9 @@ class Membership {
   void listening(const Endpoint& at, TimePoint now, Effects& fx);
   // `unavailable`: another port may do.
   void listenFailed(const Error& error, TimePoint now, Effects& fx);
-  void received(ConnectionId connection, const wire::RegistryReply& reply, TimePoint now,
-                Effects& fx);
+  // Returns the number of the request that it answers, if it answers one.
+  std::optional<std::uint64_t> received(ConnectionId connection, const wire::RegistryReply& reply,
+                                        TimePoint now, Effects& fx);
   // `host`: the other end of a connection that was accepted here.
   void received(ConnectionId connection, const wire::LinkMessage& message, TimePoint now,
                 Effects& fx, std::string_view host = {});

@@ -65,6 +65,7 @@ void MetaserverSession::ended(std::string why, Effects& fx) {
   state_ = State::offline;
   awaitsAdmission_ = false;
   connection_.reset();
+  requests_.clear();
   nextHeartbeat_ = kNever;
   fx.notices.push_back({Notice::Kind::metaserverLost, std::move(why)});
 }
@@ -78,6 +79,21 @@ void MetaserverSession::reconnectLater(TimePoint now) {
 
 void MetaserverSession::send(wire::RegistryRequest request, Effects& fx) {
   fx.sends.push_back({*connection_, std::move(request)});
+}
+
+std::uint64_t MetaserverSession::ask(wire::RegistryRequest request, Effects& fx) {
+  const auto number = requests_.add(request);
+  send(std::move(request), fx);
+  return number;
+}
+
+std::optional<std::uint64_t> MetaserverSession::answered(const wire::RegistryReply& reply,
+                                                         Effects& fx) {
+  const auto number = requests_.take(reply);
+  if (!number && !std::exchange(toldUnasked_, true)) {
+    fx.warn("the metaserver answers what it was not asked; such answers are ignored");
+  }
+  return number;
 }
 
 void MetaserverSession::heartbeatAnswered(const wire::RegistryHeartbeatReply& reply, Effects& fx) {

@@ -31,6 +31,7 @@
 #include "common/wire/registry.h"
 #include "peer/core/connection_numbers.h"
 #include "peer/core/effects.h"
+#include "peer/core/open_requests.h"
 
 namespace espalier::peer {
 
@@ -65,6 +66,11 @@ class MetaserverSession {
 
   // --- while there is a connection
   void send(wire::RegistryRequest request, Effects& fx);
+  // The same for a request that is answered by its number, which is returned.
+  std::uint64_t ask(wire::RegistryRequest request, Effects& fx);
+  // The number of the request that this reply answers, once (see OpenRequests). None: it was not
+  // asked for, and the caller ignores it; the first such reply is told.
+  std::optional<std::uint64_t> answered(const wire::RegistryReply& reply, Effects& fx);
   // A message of the metaserver was received, of any kind.
   void heard(TimePoint now) { heardAt_ = now; }
   void heartbeatAnswered(const wire::RegistryHeartbeatReply& reply, Effects& fx);
@@ -105,9 +111,11 @@ class MetaserverSession {
   TimePoint nextHeartbeat_ = kNever;
   TimePoint reconnectAt_ = kNever;
   std::uint64_t members_ = 1;
+  OpenRequests requests_;
   std::string seenFrom_;  // the host in the last notice `seenFrom`
   bool toldUnreachable_ = false;
   bool awaitsAdmission_ = false;
+  bool toldUnasked_ = false;
 };
 
 }  // namespace espalier::peer

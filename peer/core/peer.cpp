@@ -14,7 +14,7 @@ void Peer::join(const PeerId& id, const InstanceKey& key, const std::string& wor
   membership_.join(id, key, word, now, fx);
 }
 
-bool Peer::ask(wire::RegistryRequest request, TimePoint now, Effects& fx) {
+std::optional<std::uint64_t> Peer::ask(wire::RegistryRequest request, TimePoint now, Effects& fx) {
   return membership_.ask(std::move(request), now, fx);
 }
 
@@ -43,13 +43,17 @@ void Peer::listenFailed(const Error& error, TimePoint now, Effects& fx) {
   membership_.listenFailed(error, now, fx);
 }
 
-void Peer::received(ConnectionId connection, const wire::RegistryReply& reply, TimePoint now,
-                    Effects& fx) {
-  membership_.received(connection, reply, now, fx);
+std::optional<std::uint64_t> Peer::received(ConnectionId connection,
+                                            const wire::RegistryReply& reply, TimePoint now,
+                                            Effects& fx) {
+  const auto answered = membership_.received(connection, reply, now, fx);
   const auto* members = std::get_if<wire::Members>(&reply);
-  if (members != nullptr && parts_ && parts_->searches.awaitsMembers()) {
-    parts_->searches.membersTold(*members, now, fx);
+  if (answered && members != nullptr && parts_ && parts_->searches.awaitsMembers()) {
+    wire::Members numbered = *members;
+    numbered.number = *answered;  // an old metaserver repeats none
+    parts_->searches.membersTold(numbered, now, fx);
   }
+  return answered;
 }
 
 void Peer::received(ConnectionId connection, const wire::LinkMessage& message, TimePoint now,
@@ -123,8 +127,8 @@ void Peer::endStep(TimePoint now, Effects& fx) {
   auto& searches = parts_->searches;
   if (!membership_.greeted() && searches.awaitsMembers()) searches.membersTold({}, now, fx);
   if (!searches.wantsMembers()) return;
-  if (membership_.ask(wire::MembersRequest(), now, fx)) {
-    searches.membersAsked();
+  if (const auto request = membership_.ask(wire::MembersRequest(), now, fx)) {
+    searches.membersAsked(*request);
   } else {
     searches.membersTold({}, now, fx);
   }

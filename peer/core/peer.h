@@ -37,7 +37,7 @@ class Peer {
   void connect(TimePoint now, Effects& fx);
   void join(const PeerId& id, const InstanceKey& key, const std::string& word, TimePoint now,
             Effects& fx);
-  bool ask(wire::RegistryRequest request, TimePoint now, Effects& fx);
+  std::optional<std::uint64_t> ask(wire::RegistryRequest request, TimePoint now, Effects& fx);
   void leave(TimePoint now, Effects& fx);
   // From now on; before this peer joins.
   void acceptPushes(PushPolicy policy) { policy_ = std::move(policy); }
@@ -48,8 +48,8 @@ class Peer {
   void closed(ConnectionId connection, TimePoint now, Effects& fx);
   void listening(const Endpoint& at, TimePoint now, Effects& fx);
   void listenFailed(const Error& error, TimePoint now, Effects& fx);
-  void received(ConnectionId connection, const wire::RegistryReply& reply, TimePoint now,
-                Effects& fx);
+  std::optional<std::uint64_t> received(ConnectionId connection, const wire::RegistryReply& reply,
+                                        TimePoint now, Effects& fx);
   void received(ConnectionId connection, const wire::LinkMessage& message, TimePoint now,
                 Effects& fx, std::string_view host = {});
   void congested(ConnectionId connection);

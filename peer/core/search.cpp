@@ -108,9 +108,10 @@ bool Searches::mineAre(MemberCount::State state) {
   return false;
 }
 
-void Searches::membersAsked() {
+void Searches::membersAsked(std::uint64_t request) {
   for (const auto& id : counting_) {
-    if (const auto at = table_.find(id); at != table_.end()) at->second.search.count()->ask();
+    if (const auto at = table_.find(id); at != table_.end())
+      at->second.search.count()->ask(request);
   }
 }
 

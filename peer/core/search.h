@@ -89,8 +89,8 @@ class Searches final : public Component {
   // --- the count of members, for searches that this peer asked
   // Whether one of them needs the metaserver's count. O(these searches).
   bool wantsMembers() { return mineAre(MemberCount::State::unasked); }
-  // The metaserver was asked.
-  void membersAsked();
+  // The metaserver was asked, with a request of that number.
+  void membersAsked(std::uint64_t request = 0);
   bool awaitsMembers() { return mineAre(MemberCount::State::asked); }
   // The metaserver's answer, for the searches that wait for it. Nothing: there is no metaserver.
   void membersTold(const std::optional<wire::Members>& members, TimePoint now, Effects& fx);

@@ -205,8 +205,10 @@ void Network::onFrame(net::FramedConnection& connection, std::string_view payloa
   if (phase->second == Phase::registry) {
     const auto reply = wire::decodeRegistryReply(payload);
     if (!reply) return drop(reply.error());
-    step([&](TimePoint now, Effects& fx) { peer_.received(id, *reply, now, fx); });
-    return answers_.answer(*reply);
+    std::optional<std::uint64_t> answered;
+    step([&](TimePoint now, Effects& fx) { answered = peer_.received(id, *reply, now, fx); });
+    if (answered) answers_.answer(*answered, *reply);
+    return;
   }
   const auto message = wire::decodeLink(payload);
   if (!message) return drop(message.error());
@@ -259,10 +261,9 @@ void Network::ask(wire::RegistryRequest request, Answer answer, TimePoint now, E
   if (!answers_.hasRoomFor(request)) {
     return answer(Error{ErrorCode::unavailable, "the metaserver does not answer"});
   }
-  if (!peer_.ask(request, now, fx)) {
-    return answer(Error{ErrorCode::unavailable, "the metaserver is out of reach"});
-  }
-  answers_.add(request, std::move(answer));
+  const auto number = peer_.ask(request, now, fx);
+  if (!number) return answer(Error{ErrorCode::unavailable, "the metaserver is out of reach"});
+  answers_.add(*number, request, std::move(answer));
 }
 
 // --- time ---

@@ -12,27 +12,42 @@ PendingAnswers::Kind PendingAnswers::kindOf(const wire::RegistryRequest& request
 }
 
 bool PendingAnswers::hasRoomFor(const wire::RegistryRequest& request) const {
-  return waiting_[kindOf(request)].size() < limits::kPendingAnswers;
+  return counts_[kindOf(request)] < limits::kPendingAnswers;
 }
 
-void PendingAnswers::add(const wire::RegistryRequest& request, Answer answer) {
-  waiting_[kindOf(request)].push_back(std::move(answer));
+void PendingAnswers::add(std::uint64_t number, const wire::RegistryRequest& request,
+                         Answer answer) {
+  if (waiting_.emplace(number, Waiting{request, std::move(answer)}).second) {
+    ++counts_[kindOf(request)];
+  }
 }
 
-void PendingAnswers::answer(const wire::RegistryReply& reply) {
-  const bool isTopology = std::holds_alternative<wire::Topology>(reply);
-  if (!isTopology && !std::holds_alternative<wire::Members>(reply)) return;
-  auto& waiting = waiting_[isTopology ? topology : members];
-  if (waiting.empty()) return;
-  const Answer first = std::move(waiting.front());
-  waiting.pop_front();
-  first(reply);
+bool PendingAnswers::fits(const wire::RegistryRequest& request, const wire::RegistryReply& reply) {
+  const auto* asked = std::get_if<wire::TopologyRequest>(&request);
+  if (asked == nullptr) return std::holds_alternative<wire::Members>(reply);
+  const auto* page = std::get_if<wire::Topology>(&reply);
+  if (page == nullptr) return false;
+  JoinOrder after = asked->after;
+  for (const auto& entry : page->entries) {
+    if (entry.member.order <= after) return false;
+    after = entry.member.order;
+  }
+  return true;
+}
+
+void PendingAnswers::answer(std::uint64_t number, const wire::RegistryReply& reply) {
+  const auto found = waiting_.find(number);
+  if (found == waiting_.end()) return;
+  const Waiting waiting = std::move(found->second);
+  waiting_.erase(found);
+  --counts_[kindOf(waiting.request)];
+  if (fits(waiting.request, reply)) return waiting.answer(reply);
+  waiting.answer(Error{ErrorCode::protocol, "the metaserver answers what it was not asked"});
 }
 
 void PendingAnswers::failAll(const Error& error) {
-  for (auto& waiting : waiting_) {
-    for (const auto& answer : std::exchange(waiting, {})) answer(error);
-  }
+  counts_ = {};
+  for (const auto& [number, waiting] : std::exchange(waiting_, {})) waiting.answer(error);
 }
 
 }  // namespace espalier::peer::shell

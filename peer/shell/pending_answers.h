@@ -1,15 +1,17 @@
-// The commands that wait for an answer of the metaserver. It answers requests of one kind in the
-// order of asking and repeats no number, so the first that waits for a kind gets the next answer.
-// The core asks for the number of members, too, without a place here: the answer to it may go to a
-// command that asked just after it.
+// The commands that wait for an answer of the metaserver, by the number of their request
+// (peer/core/open_requests.h). An answer must be of the kind that was asked for, and a page of the
+// topology must follow the order that was asked for: otherwise the command gets an error of code
+// `protocol`.
 //
 // At most limits::kPendingAnswers wait for each kind: a metaserver that never answers is not asked
 // without end. Each answer is called once. Thread rule: the loop's thread only; used by Network.
 #pragma once
 
+#include <array>
 #include <cstddef>
-#include <deque>
+#include <cstdint>
 #include <functional>
+#include <map>
 
 #include "common/base/result.h"
 #include "common/wire/registry.h"
@@ -21,18 +23,24 @@ class PendingAnswers {
   using Answer = std::function<void(Result<wire::RegistryReply>)>;
 
   bool hasRoomFor(const wire::RegistryRequest& request) const;
-  // `request` was sent.
-  void add(const wire::RegistryRequest& request, Answer answer);
-  // Calls the answer that waits for this kind of reply, if one does.
-  void answer(const wire::RegistryReply& reply);
+  // `request` was sent with that number.
+  void add(std::uint64_t number, const wire::RegistryRequest& request, Answer answer);
+  // Calls the answer that waits for the request with that number, if one does.
+  void answer(std::uint64_t number, const wire::RegistryReply& reply);
   // The metaserver is gone: none of them is answered any more.
   void failAll(const Error& error);
 
  private:
   enum Kind : std::size_t { topology, members, kKinds };
+  struct Waiting {
+    wire::RegistryRequest request;
+    Answer answer;
+  };
   static Kind kindOf(const wire::RegistryRequest& request);
+  static bool fits(const wire::RegistryRequest& request, const wire::RegistryReply& reply);
 
-  std::deque<Answer> waiting_[kKinds];
+  std::map<std::uint64_t, Waiting> waiting_;  // by the number of the request
+  std::array<std::size_t, kKinds> counts_{};
 };
 
 }  // namespace espalier::peer::shell

@@ -40,9 +40,6 @@ Result<TopologySnapshot> TopologyStore::fetch(std::stop_token stop) {
     if (!reply) return reply.error();
     const auto& topology = std::get<wire::Topology>(*reply);
     for (const auto& entry : topology.entries) {
-      if (entry.member.order <= after) {
-        return Error{ErrorCode::protocol, "the metaserver repeats itself"};
-      }
       after = entry.member.order;
       snapshot.entries.push_back(entry);
     }

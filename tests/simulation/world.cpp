@@ -172,7 +172,8 @@ void World::restartMetaserver() {
   options.before = disk_.members;
   disk_.isDurable = disk_.isOld = false;
   metaserver::Effects fx;
-  registry_ = std::make_unique<metaserver::Registry>(options, now_, fx);
+  registryBudget_ = std::make_unique<Budget>();
+  registry_ = std::make_unique<metaserver::Registry>(options, *registryBudget_, now_, fx);
   carryOut(fx);
   scheduleRegistryTick();
   lieToRegistry();

@@ -33,6 +33,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/budget.h"
 #include "metaserver/core/registry.h"
 #include "metaserver/core/registry_copy.h"
 #include "peer/core/pattern.h"
@@ -196,6 +197,7 @@ class World {
   bool lying_ = true;
   std::uint64_t lies_ = 0;
 
+  std::unique_ptr<Budget> registryBudget_;
   std::unique_ptr<metaserver::Registry> registry_;
   metaserver::RegistryCopy registryCopy_;  // updated as by the metaserver's shell
   std::uint64_t registryLife_ = 0;

@@ -93,6 +93,7 @@ struct World::RegistryHost {
     }
     world.transmit(kMetaserver, send.to, std::move(send.reply));
   }
+  void reading(const metaserver::Reading&) {}  // what arrives waits in the registry
   void close(ConnectionId connection) { world.closeEnd(kMetaserver, connection); }
   void probe(const metaserver::Probe& probe) {
     world.at(world.arrival(), [&world = world, probe, life = world.registryLife_] {

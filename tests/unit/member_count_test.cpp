@@ -92,6 +92,16 @@ TEST_CASE("a member that dies while it is asked is missing") {
   CHECK(coverageText(network.resultOf(id)) == "searched 2 of 3 peers; missing: s3");
 }
 
+TEST_CASE("the answer to a request before the search does not count for it") {
+  MemberCount count(3);
+  count.ask(7);
+  count.tell(wire::Members{4, JoinOrder{9}, 6});
+  CHECK(count.isOpen());
+  count.tell(wire::Members{5, JoinOrder{10}, 8});
+  CHECK(count.members() == 5);
+  CHECK_FALSE(count.isOpen());
+}
+
 TEST_CASE("nobody raises the count beyond what may speak over the links") {
   MemberCount count(3);
   count.raise(5, 10);

@@ -144,30 +144,52 @@ TEST_CASE("two peers join through a metaserver, link, and stand in its topology"
   CHECK(metaserver.members(1) == 1);
 }
 
-TEST_CASE("answers go to those that wait for their kind, in order, each once; the rest fail") {
+TEST_CASE("an answer goes to the command whose request has its number, once; the rest fail") {
   PendingAnswers pending;
   std::vector<std::string> told;
+  std::uint64_t number = 0;
   const auto add = [&](const wire::RegistryRequest& request, const std::string& name) {
-    pending.add(request, [&told, name](const Result<wire::RegistryReply>& reply) {
+    pending.add(++number, request, [&told, name](const Result<wire::RegistryReply>& reply) {
       told.push_back(name + (reply ? " answered" : " failed"));
     });
   };
   add(wire::TopologyRequest{}, "t1");
-  add(wire::MembersRequest{}, "m1");
-  add(wire::TopologyRequest{}, "t2");
-  pending.answer(wire::Topology{});
-  pending.answer(wire::Wait{"not an answer"});
-  pending.answer(wire::Members{});
-  pending.answer(wire::Members{});  // it was not asked for
+  add(wire::MembersRequest{}, "m2");
+  add(wire::TopologyRequest{}, "t3");
+  add(wire::TopologyRequest{}, "t4");
+  pending.answer(3, wire::Topology{});
+  pending.answer(2, wire::Members{});
+  pending.answer(2, wire::Members{});   // it is answered already
+  pending.answer(7, wire::Topology{});  // nobody asked for it
+  pending.answer(4, wire::Members{});   // it is of another kind
   pending.failAll({ErrorCode::unavailable, "gone"});
-  pending.answer(wire::Topology{});
-  CHECK(told == std::vector<std::string>{"t1 answered", "m1 answered", "t2 failed"});
+  pending.answer(1, wire::Topology{});
+  CHECK(told == std::vector<std::string>{"t3 answered", "m2 answered", "t4 failed", "t1 failed"});
   for (std::size_t i = 0; i < limits::kPendingAnswers; ++i) {
     REQUIRE(pending.hasRoomFor(wire::TopologyRequest{}));
     add(wire::TopologyRequest{}, "more");
   }
   CHECK_FALSE(pending.hasRoomFor(wire::TopologyRequest{}));
   CHECK(pending.hasRoomFor(wire::MembersRequest{}));
+}
+
+TEST_CASE("a page of the topology that does not follow the order that was asked for is an error") {
+  const auto entryOf = [](std::uint64_t order) {
+    return wire::TopologyEntry{
+        {*PeerId::parse("s1"), JoinOrder{order}, {"10.0.0.1", 5001}}, {}, {}};
+  };
+  const auto outcome = [&](JoinOrder after, std::vector<wire::TopologyEntry> entries) {
+    PendingAnswers pending;
+    bool good = false;
+    pending.add(1, wire::TopologyRequest{after},
+                [&](const Result<wire::RegistryReply>& reply) { good = reply.ok(); });
+    pending.answer(1, wire::Topology{std::move(entries), false, 1});
+    return good;
+  };
+  CHECK(outcome(JoinOrder{4}, {entryOf(5), entryOf(9)}));
+  CHECK_FALSE(outcome(JoinOrder{5}, {entryOf(5), entryOf(9)}));
+  CHECK_FALSE(outcome(kNoOrder, {entryOf(5), entryOf(5)}));
+  CHECK_FALSE(outcome(kNoOrder, {entryOf(5), entryOf(4)}));
 }
 
 TEST_CASE("a metaserver is found by its name") {

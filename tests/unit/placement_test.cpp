@@ -3,6 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <map>
+#include <utility>
+
 #include "common/base/limits.h"
 
 using namespace espalier;
@@ -30,9 +33,27 @@ struct Given {
     return text(placement.referralFor(node, {}, now));
   }
   topo::NodeIndex at(int number) const { return *seen.tree().find(peer(number)); }
+  // What only the child reports.
+  void claim(int number, std::optional<int> parent) {
+    parents[number] = parent;
+    say(number);
+  }
+  // What both ends report.
   void report(int number, std::optional<int> parent) {
-    const auto reported = parent ? std::optional(peer(*parent)) : std::nullopt;
-    placement.report(at(number), reported, {}, now);
+    const auto before = std::exchange(parents[number], parent);
+    if (before && seen.tree().find(peer(*before))) say(*before);
+    say(number);
+    if (parent) say(*parent);
+  }
+  void say(int number) {
+    std::vector<PeerId> neighbours;
+    if (parents[number]) neighbours.push_back(peer(*parents[number]));
+    for (const auto& [child, parent] : parents) {
+      if (parent == number) neighbours.push_back(peer(child));
+    }
+    const auto& parent = parents[number];
+    placement.report(at(number), parent ? std::optional(peer(*parent)) : std::nullopt, neighbours,
+                     now);
   }
   std::string seek(int number, const wire::Seek& seek = {}) {
     return text(placement.referralFor(at(number), seek, now));
@@ -46,6 +67,7 @@ struct Given {
   }
 
   TimePoint now{1h};
+  std::map<int, std::optional<int>> parents;
   SeenTree seen;
   Placement placement;
 };
@@ -90,7 +112,20 @@ TEST_CASE("a slot that failed is not offered again while there are others") {
         "s1");  // every slot failed it: from the beginning
 }
 
-TEST_CASE("what a peer reports overrides a reservation at a full parent") {
+TEST_CASE("what only the child reports is no link, and the parent's report makes it one") {
+  Given given;
+  given.join(1);
+  given.join(2);
+  given.join(3);
+  given.claim(3, 2);
+  CHECK(given.parentOf(3) == "s1");
+  CHECK(given.seen.isReserved(given.at(3)));
+  given.say(2);
+  CHECK(given.parentOf(3) == "s2");
+  CHECK_FALSE(given.seen.isReserved(given.at(3)));
+}
+
+TEST_CASE("what peers report overrides a reservation at a full parent") {
   Given given(2);
   given.join(1);
   given.join(2);
@@ -112,7 +147,8 @@ TEST_CASE("peers that have swapped their positions are no cycle, in either order
   given.report(2, 1);
   given.report(3, 2);
   given.report(2, 3);
-  CHECK(given.parentOf(2) == "s3");
+  CHECK(given.parentOf(2) == "s1");  // s3 still names s2 its parent
+  CHECK(given.parentOf(3) == "s2");
   given.report(3, 1);
   CHECK(given.parentOf(3) == "s1");
   CHECK(given.parentOf(2) == "s3");

@@ -163,11 +163,11 @@ const std::map<std::size_t, Example>& requestExamples() {
                       peer("s2"),
                       {peer("s2"), peer("s5")}}},
         {"PortTaken", PortTaken{5004}},
-        {"Links", Links{peer("s2"), {peer("s2"), peer("s5")}}},
+        {"Links", Links{peer("s2"), {peer("s2"), peer("s5")}, 4}},
         {"Seek", Seek{peer("s2"), peer("s3")}},
         {"RegistryHeartbeat", RegistryHeartbeat{}},
-        {"TopologyRequest", TopologyRequest{JoinOrder{250}}},
-        {"MembersRequest", MembersRequest{}},
+        {"TopologyRequest", TopologyRequest{JoinOrder{250}, 5}},
+        {"MembersRequest", MembersRequest{6}},
         {"Quit", Quit{}},
     };
     std::map<std::size_t, Example> map;
@@ -189,9 +189,10 @@ const std::map<std::size_t, Example>& replyExamples() {
         {"Wait", Wait{"waits for 2 peers of before"}},
         {"WordRefused", WordRefused{"P2P"}},
         {"RegistryHeartbeatReply", RegistryHeartbeatReply{2s}},
-        {"Members", Members{64, JoinOrder{71}}},
-        {"Topology", Topology{{entry, {contactOf(2), peer("s1"), {peer("s1")}}}, true}},
+        {"Members", Members{64, JoinOrder{71}, 6}},
+        {"Topology", Topology{{entry, {contactOf(2), peer("s1"), {peer("s1")}}}, true, 5}},
         {"Failure", Failure{ErrorCode::refused, "s4 is in the network already"}},
+        {"Strangers", Strangers{4, {peer("s5")}, {}}},
     };
     std::map<std::size_t, Example> map;
     for (const auto& [name, message] : messages) {

@@ -26,10 +26,10 @@ inline InstanceKey key(int number) {
   return made;
 }
 
-// A metaserver without sockets: connection N is that of peer sN, which comes from 127.0.0.1.
+// A metaserver without sockets: connection N is that of peer sN, which comes from `host`.
 struct Metaserver {
   explicit Metaserver(Registry::Options options = {})
-      : registry((options.network.bytes[0] = 7, std::move(options)), kStart, fx) {}
+      : registry((options.network.bytes[0] = 7, std::move(options)), budget, kStart, fx) {}
 
   ConnectionId connection(int number) { return ConnectionId{static_cast<std::uint64_t>(number)}; }
 
@@ -47,7 +47,7 @@ struct Metaserver {
     return found;
   }
   std::optional<wire::RegistryReply> join(int number, wire::Join with = {}) {
-    registry.opened(connection(number), "127.0.0.1", now);
+    registry.opened(connection(number), host, now);
     with.id = peer(number);
     if (with.key == InstanceKey()) with.key = key(number);
     if (with.word.empty()) with.word = "P2P";
@@ -100,6 +100,8 @@ struct Metaserver {
 
   Effects fx;
   TimePoint now = kStart;
+  std::string host = "127.0.0.1";
+  Budget budget;
   Registry registry;
   std::map<PeerId, wire::Links> links;
   RegistryCopy copy;

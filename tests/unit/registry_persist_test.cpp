@@ -24,6 +24,7 @@ struct NotingHost {
     return {};
   }
   void send(Send&) { noted.push_back("send"); }
+  void reading(const Reading&) {}
   void close(ConnectionId) { noted.push_back("close"); }
   void probe(Probe&) { noted.push_back("probe"); }
   void notice(const std::string&) { noted.push_back("notice"); }

@@ -220,6 +220,11 @@ inline wire::Join someJoin() {
   return join;
 }
 
+// Of a request.
+inline std::uint64_t someNumber() {
+  return *rc::gen::arbitrary<std::uint64_t>();
+}
+
 inline wire::RegistryRequest someRegistryRequest() {
   switch (numberOf(0, 7)) {
     case 0:
@@ -227,15 +232,16 @@ inline wire::RegistryRequest someRegistryRequest() {
     case 1:
       return wire::PortTaken{numberOf<std::uint16_t>(1, 65535)};
     case 2:
-      return wire::Links{maybeId(), someIds(limits::kMaxLinks)};
+      return wire::Links{maybeId(), someIds(limits::kMaxLinks), someNumber()};
     case 3:
       return wire::Seek{maybeId(), maybeId()};
     case 4:
       return wire::RegistryHeartbeat{};
     case 5:
-      return wire::TopologyRequest{JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)}};
+      return wire::TopologyRequest{JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)},
+                                   someNumber()};
     case 6:
-      return wire::MembersRequest{};
+      return wire::MembersRequest{someNumber()};
     default:
       return wire::Quit{};
   }
@@ -252,7 +258,7 @@ inline std::chrono::milliseconds someInterval() {
 }
 
 inline wire::RegistryReply someRegistryReply() {
-  switch (numberOf(0, 7)) {
+  switch (numberOf(0, 8)) {
     case 0:
       return wire::Admitted{rawOf<wire::NetworkId>(),
                             someContact(),
@@ -271,15 +277,18 @@ inline wire::RegistryReply someRegistryReply() {
       return wire::RegistryHeartbeatReply{someInterval(), textOf(0, limits::kMessageBytes)};
     case 5:
       return wire::Members{numberOf<std::uint64_t>(0, limits::kMembers),
-                           JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)}};
+                           JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)}, someNumber()};
     case 6: {
       wire::Topology topology;
       for (int i = numberOf(0, 4); i > 0; --i) {
         topology.entries.push_back({someContact(), maybeId(), someIds(limits::kMaxLinks)});
       }
       topology.more = !topology.entries.empty() && *rc::gen::arbitrary<bool>();
+      topology.number = someNumber();
       return topology;
     }
+    case 7:
+      return wire::Strangers{someNumber(), someIds(limits::kMaxLinks), someIds(limits::kMaxLinks)};
     default:
       return wire::Failure{ErrorCode::refused, textOf(0, limits::kMessageBytes)};
   }

@@ -1,0 +1,79 @@
+// Requests of sessions that are over their budget. They wait here, in their order, while the shell
+// reads nothing from their connections: a flood of requests waits at its own sender.
+//
+//   admit() --> true, paid: the caller carries it out
+//           --> false, waiting --paid: takeDue()--> the caller carries it out
+//                              --remove(): its session ended--> gone
+//
+// Prices are in limits.h (kRateBounds: registryJoins, registryChanges, registryRequests). A Join is
+// paid by the address that it comes from, because ids are free to choose; everything else by the
+// member once there is one.
+//
+// Invariants: the requests of a session stay in their order: while one waits, those behind it wait,
+// too. Sessions that wait for the process's bucket are served in turn.
+//
+// Bounds: limits::kWaitingRequests a session: those that were read before its connection was
+// paused. One more closes the connection. Does no I/O. Not thread-safe. O(log n) a call, and for
+// each session that waits every 10 ms. Owned by the registry.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "common/base/budget.h"
+#include "common/base/clock.h"
+#include "common/base/ids.h"
+#include "common/wire/registry.h"
+#include "metaserver/core/effects.h"
+
+namespace espalier::metaserver {
+
+class WaitingRequests {
+ public:
+  struct Sender {
+    ConnectionId connection;
+    const std::string& host;
+    const PeerId* member;  // null: it has not joined
+  };
+  struct Due {
+    ConnectionId connection;
+    wire::RegistryRequest request;
+  };
+
+  explicit WaitingRequests(Budget& budget) : budget_(budget) {}
+
+  bool admit(const Sender& sender, const wire::RegistryRequest& request, TimePoint now,
+             Effects& fx);
+  // The next request that can be paid now.
+  std::optional<Due> takeDue(TimePoint now, Effects& fx);
+  void remove(ConnectionId connection);
+  // When takeDue() is to be called; kNever if nothing waits.
+  TimePoint deadline() const { return turns_.empty() ? kNever : turns_.begin()->at; }
+
+ private:
+  struct Turn {
+    TimePoint at;
+    std::uint64_t number;  // of two at one time the one that waits longer comes first
+    ConnectionId connection;
+    auto operator<=>(const Turn&) const = default;
+  };
+  struct Session {
+    Account payer;
+    std::deque<wire::RegistryRequest> requests;
+    Turn turn;
+  };
+
+  void giveTurn(ConnectionId connection, Session& session, TimePoint now);
+
+  Budget& budget_;
+  std::unordered_map<ConnectionId, Session> sessions_;
+  std::set<Turn> turns_;
+  std::uint64_t lastTurn_ = 0;
+};
+
+}  // namespace espalier::metaserver

@@ -1,0 +1,44 @@
+// The requests of a session that the metaserver has not answered yet: TopologyRequest,
+// MembersRequest, and Links that request Strangers. Each gets a number, and its answer repeats it.
+//
+//   add() --> open --take(its answer), or clear()--> gone
+//
+// A reply is an answer only if a request of its kind with its number is open. An old metaserver
+// repeats no numbers, but answers the requests of one kind in their order: such a reply answers the
+// oldest one. Once a reply had a number, replies without one answer nothing.
+//
+// Bounds: limits::kOpenRequests of each kind; one more, and the oldest is forgotten. Numbers are
+// never used again, in later sessions neither. Does no I/O. Not thread-safe. O(log n) a call. Owned
+// by MetaserverSession.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <set>
+
+#include "common/wire/registry.h"
+
+namespace espalier::peer {
+
+class OpenRequests {
+ public:
+  // Numbers the request. 0, and nothing is added, if it is of a kind that has no number.
+  std::uint64_t add(wire::RegistryRequest& request);
+  // Whether the reply is of a kind that is only sent as an answer to a numbered request.
+  static bool isAnswer(const wire::RegistryReply& reply);
+  // The number of the request that it answers, which is not open any more; none: nothing was asked.
+  std::optional<std::uint64_t> take(const wire::RegistryReply& reply);
+  // The session has ended.
+  void clear();
+
+ private:
+  enum Kind : std::size_t { topology, members, links, kKinds };
+
+  std::array<std::set<std::uint64_t>, kKinds> open_;
+  std::uint64_t last_ = 0;
+  bool repeatsNumbers_ = false;
+};
+
+}  // namespace espalier::peer
