@@ -3,22 +3,23 @@
 In most classes an honest peer has the file, too: then the get must end with the right bytes. In the others the liar is
 the only holder: then nothing is saved.
 """
+import contextlib
 import hashlib
 import os
 import socket
 import threading
 import time
 
-from arena import espalier_process
+import arena as arenas
 from catalogue import Must, Place
 from intruder import answer, hit, holder
-from member import linked_member
+from member import Trap, linked_member
 from session import seen
 from wire import field, frame, message, noise, overlong, parse, varint
 
 CHUNK = 1 << 20
-DATA = espalier_process.noise(3 * CHUNK, 6)
-ROOT = bytes.fromhex(espalier_process.file_root(DATA))
+DATA = arenas.espalier_process.noise(3 * CHUNK, 6)
+ROOT = bytes.fromhex(arenas.espalier_process.file_root(DATA))
 WELCOME = frame(field(1, field(1, 1)))
 LIST_ASKED, CHUNKS_ASKED, FILES_ASKED, HELD_ASKED = 1, 2, 3, 4
 CLOSE = None
@@ -78,8 +79,8 @@ def right(kind, asked):
 class Holder:
     """Listens for transfers. `behave(kind, fields)` returns the bytes of an answer, or CLOSE."""
 
-    def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    def __init__(self, listener=None):
+        self.listener = listener or socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port, self.behave, self.welcome, self.connections = self.listener.getsockname()[1], right, WELCOME, 0
         self.open, self.requests = [], 0
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -129,9 +130,10 @@ class Holder:
 
     def close(self):
         self.forget()
-        self.listener.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # of a member that has left
+            self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
-        self.thread.join()
+        self.thread.join(1)  # it ends with its listener, or with this program
 
 
 def start(arena):
@@ -331,4 +333,87 @@ def _(random):
 @holders.inputs("a file that nobody else has, and no frames", alone_nothing, deliver_alone)
 def _(random):
     told = random.choice([b"\xff" * 9, frame(overlong(random)), frame(b""), random.randbytes(5000)])
+    return lambda kind, asked: told
+
+
+@holders.inputs("a holder that stops in the middle of a chunk", beside_right)
+def _(random):
+    at = random.randrange(1, CHUNK)
+    return lie_at(CHUNKS_ASKED, lambda asked: chunk(asked.get(3, 0), DATA[:CHUNK])[:at])
+
+
+def deliver_trapped(arena, given):
+    """A hit for which hundreds of holders are named, all of them at one address; seen is how often that is dialled."""
+    hole = arena.keep("trap", Trap)
+    one, dials = linked_member(arena), hole.connections
+    parts = [b"".join([holder(f"x{at + number}", f"127.0.0.1:{hole.port}") for number in range(100)]
+                      + [hit("trapped.bin", 9, given[1], number) for number in range(100)])
+             for at in range(0, given[0], 100)]
+    own = [field(4, varint(one.order) + varint(0)), field(8, 1)]
+    one.on_query = lambda asked: [answer(asked[1], part) for part in parts] + [answer(asked[1], *own)]
+    code, _ = arena.ask("s2", "get trapped.bin")
+    one.on_query = None
+    return seen(code=code, right=False, saved=False, connections=hole.connections - dials, requests=0, seconds=0,
+                told={})
+
+
+@holders.inputs("hundreds of holders at one address", alone_nothing, deliver_trapped)
+def _(random):
+    return random.randrange(1, 6) * 100, random.randbytes(32)
+
+
+# --- lists
+def file_list(random, count, more, names=None):
+    files = b"".join(field(1, message(random.randbytes(32), 9, names[at] if names
+                                      else b"f%012d" % random.getrandbits(39)))
+                     for at in range(count))
+    return frame(field(3, files + field(2, int(more))))
+
+
+def deliver_list(arena, given):
+    """An honest `list` of the member, whose port answers as `given` says."""
+    one = linked_member(arena)
+    liar = arena.keep(("lists", one.name), lambda: Holder(one.listener))
+    liar.behave = given
+    liar.forget()
+    console = arenas.Console(arena.network.folder / "s2/.espalier", arena.patience)
+    code, told = console.ask(f"list {one.name.decode()}", arena.network.folder)
+    console.close()
+    return seen(code=code, files=len(told[-1].get("files", [])), requests=liar.requests)
+
+
+list_ends = Must("the list ends, and is not longer than a list may be",
+                 lambda given, result: result.files <= 100_000 and result.requests <= 10_000,
+                 ((None, seen(code=0, files=10**6, requests=1)), (None, seen(code=0, files=1, requests=10**6))))
+
+
+@holders.inputs("a list without end, whose names do not go on", list_ends, deliver_list)
+def _(random):
+    page = file_list(random, random.randrange(1, 256), True)
+    return lambda kind, asked: page
+
+
+@holders.inputs("a list without end, whose names go on", list_ends, deliver_list)
+def _(random):
+    numbers = iter(range(1 << 40))
+    root, padding = random.randbytes(32), random.randrange(0, 200)
+    def behave(kind, asked):
+        files = b"".join(field(1, message(root, 9, b"%012d" % next(numbers) + b"y" * padding)) for _ in range(250))
+        return frame(field(3, files + field(2, 1)))
+    return behave
+
+
+@holders.inputs("a list of names that nobody may have", list_ends, deliver_list)
+def _(random):
+    names = [random.choice([b"../x", b"/x", b"\x1b[2J", b"\xff", b"", b"a\x00b", b".espalier/index", b"x" * 4096])
+             for _ in range(20)]
+    page = file_list(random, 20, random.random() < 0.5, names)
+    return lambda kind, asked: page
+
+
+@holders.inputs("a list that is no list", list_ends, deliver_list)
+def _(random):
+    told = random.choice([chunk_list(), held(1), frame(overlong(random)), frame(field(3, field(2, 1))), waiting(9),
+                          failure(3),
+                          b"\xff\xff\xff\xff", frame(field(3, field(1, message(b"short", 9, b"f"))))])
     return lambda kind, asked: told

@@ -210,8 +210,8 @@ def _(random):
     made = []
     for at in ["s1", "s2", "s3"] * random.randrange(2, 12):
         name, order = b"x%d" % random.getrandbits(40), random.randrange(100, 1 << 20)
-        made.append((at, lambda network, port, name=name, order=order: attach(network,
-                                                                              contact(name, order, port=port))))
+        made.append((at, lambda network, port, name=name, order=order: attach(
+            network, contact(name, order, port=port))))
     return made
 
 

@@ -292,8 +292,7 @@ def _(random):
 @metaservers.inputs("answers that are no message", stands)
 def _(random):
     bad = random.choice([overlong(random), b"", field(99, b"x"), field(1, overlong(random)),
-                         field(random.randrange(1, 9),
-                                                                                                 random.randbytes(40))])
+                         field(random.randrange(1, 9), random.randbytes(40))])
     return random.choice([Lie(lambda name, port, trap: [bad]), Lie(later=lambda name, port, trap: [bad])])
 
 

@@ -7,5 +7,6 @@ import links  # noqa: F401
 import metaservers  # noqa: F401
 import pushes  # noqa: F401
 import registry  # noqa: F401
+import restarts  # noqa: F401
 import searches  # noqa: F401
 import state_files  # noqa: F401

@@ -220,8 +220,8 @@ def _(random):
 
 @pushes.inputs("versions of an honest peer that grow in steps", stays_true)
 def _(random):
-    name, step, state = random.choice(["s2", "s3"]), random.choice([1, 7, 512, 1024]), random.choice([VERIFIED, FAILED,
-                                                                                                      LOST])
+    name, step = random.choice(["s2", "s3"]), random.choice([1, 7, 512, 1024])
+    state = random.choice([VERIFIED, FAILED, LOST])
     return lambda one, push, port: [ledger(push[0], *[entry(min(step * number, 1 << 20), state, push[1][name])
                                                       for number in range(1, 1000)])]
 

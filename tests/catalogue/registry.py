@@ -1,9 +1,11 @@
 """Sessions with the metaserver: requests of a stranger, and of a member that lies."""
-import itertools
+import contextlib
+import socket
 
 import session
 from catalogue import Must, Place
-from wire import (BAD_TEXTS, EDGES, HEARTBEAT, INVISIBLE, MEMBERS, QUIT, REGISTRY, bad_host, bad_id, field, join, links,
+from wire import (BAD_TEXTS, EDGES, HEARTBEAT, INVISIBLE, MEMBERS, QUIT, REGISTRY, bad_host, bad_id, field, frame, join,
+                  links,
                   message, nested, noise, number, overlong, parse, parse_all, port_taken, seek, topology)
 
 ADMITTED, REFERRAL, WORD_REFUSED, MEMBERS_REPLY, TOPOLOGY, FAILURE = 1, 2, 4, 6, 7, 8
@@ -78,7 +80,6 @@ ends_or_answered = Must("the session is answered to its end or ends; honest memb
                         (([], example(members={b"s1": []})),))
 
 registry = Place("registry", lambda arena: arena.start_network(3), deliver)
-names = itertools.count(1)
 
 
 def new_name(random):
@@ -139,8 +140,8 @@ def _(random):
 
 @registry.inputs("a join with an order that cannot be", session_ends)
 def _(random):
-    return [own_join(random, network=random.randbytes(16), order=random.choice([one for one in EDGES
-                                                                                if one > 1 << 48]))]
+    too_much = [one for one in EDGES if one > 1 << 48]
+    return [own_join(random, network=random.randbytes(16), order=random.choice(too_much))]
 
 
 @registry.inputs("a join with a port that cannot be", session_ends)
@@ -246,14 +247,14 @@ def parent_of(result):
     """The id of the parent in the referral of an admission."""
     for reply in result.replies:
         if ADMITTED in reply:
-            return parse(parse(parse(reply[ADMITTED])[6]).get(2, b"")).get(1)
+            return parse(parse(parse(reply[ADMITTED]).get(6, b"")).get(2, b"")).get(1)
     return None
 
 
 newcomer_admitted = Must("a newcomer is admitted and gets a port", lambda given, result: is_admitted(result),
                          (([], example({FAILURE: b""})),))
-newcomer_below_honest = Must("a newcomer is referred to an honest peer", lambda given,
-                             result: parent_of(result) in HONEST,
+newcomer_below_honest = Must("a newcomer is referred to an honest peer",
+                             lambda given, result: parent_of(result) in HONEST,
                              (([], example(YES)), ([], example({FAILURE: b""}))))
 
 
@@ -328,3 +329,40 @@ def _(random):
 def _(random):
     same = own_join(random)
     return [same] * random.randrange(2, 40)
+
+
+# --- many sessions
+def deliver_sessions(arena, given):
+    """Opens a connection for each of `given`, greets or not, sends bytes, and reads nothing; then others join."""
+    host, port = arena.network.address.rsplit(":", 1)
+    held = []
+    for greets, data in given:
+        with contextlib.suppress(OSError):
+            if greets:
+                one = open_session(arena, receive_buffer=4096).socket
+            else:
+                one = socket.create_connection((host, int(port)))
+            held.append(one)
+            one.settimeout(0.2)
+            one.sendall(data)
+    result = deliver_then_join(arena, [])
+    for one in held:
+        one.close()
+    return result
+
+
+@registry.inputs("sessions that ask and do not read", newcomer_admitted, deliver_sessions)
+def _(random):
+    return [(True, frame(topology()) * random.randrange(1000, 3000)) for _ in range(random.randrange(5, 20))]
+
+
+@registry.inputs("sessions that begin a frame and do not end it", newcomer_admitted, deliver_sessions)
+def _(random):
+    size = random.randrange(1, 65536)
+    return [(random.random() < 0.5, size.to_bytes(4, "big") + bytes(size - 1))
+            for _ in range(random.randrange(20, 150))]
+
+
+@registry.inputs("connections that say nothing", newcomer_admitted, deliver_sessions)
+def _(random):
+    return [(random.random() < 0.3, b"") for _ in range(random.randrange(50, 250))]

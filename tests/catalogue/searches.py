@@ -293,8 +293,8 @@ def _(random):
 @searches.inputs("an answer that is done at once, and then goes on", not_complete, deliver_answers)
 def _(random):
     times = random.randrange(2, 60)
-    return lambda asked, one: [answer(asked[1], field(8, number % 2)) for number in range(times)] + own_answer(one,
-                                                                                                               asked)
+    return lambda asked, one: [*[answer(asked[1], field(8, number % 2)) for number in range(times)],
+                               *own_answer(one, asked)]
 
 
 @searches.inputs("hits at addresses of others", Must(
