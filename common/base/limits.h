@@ -247,11 +247,24 @@ inline constexpr std::size_t kPushFiles = 2048;         // also bounded by the f
 inline constexpr std::size_t kPushTargets = 256;        // named with --to
 inline constexpr std::size_t kPushMessageBytes = kFrameBytes - 1024;  // a link's envelope fits too
 inline constexpr std::size_t kPushReasonBytes = 256;
-inline constexpr std::size_t kLedgerEntries = 16'384;      // 1 MiB a push, reasons aside
-inline constexpr std::uint32_t kLedgerVersion = 1u << 20;  // how often a peer may come back
-// How far a version may be ahead of the known one: enough for any history, and an attacker needs
-// many messages to use up the numbers of another peer.
-inline constexpr std::uint32_t kLedgerVersionJump = 1024;
+// Unended pushes of one neighbour that are passed on over one link: one that floods takes half of
+// the places behind that link at most.
+inline constexpr std::size_t kPushesRelayed = 8;
+inline constexpr auto kPushOfferRetry = 250ms;         // of an offer that had to wait
+inline constexpr std::size_t kLedgerEntries = 16'384;  // 1 MiB a push, reasons aside
+// Of them for this peer and its neighbours only: no neighbour can keep them out.
+inline constexpr std::size_t kLedgerReserved = 256;
+inline constexpr std::uint32_t kLedgerVersion = 0xffff'ffff;
+// How far a version may be ahead of the known one. Rate::pushRaises bounds how often.
+inline constexpr std::uint32_t kLedgerVersionJump = 8192;
+// Of a link: entries that wait until they may enter the ledger.
+inline constexpr std::size_t kClaimsHeld = 4096;
+// An end that does not come from the direction of the sender is believed after this time, unless
+// the sender contradicts.
+inline constexpr auto kPushEndDoubted = 5s;
+// An unended push that nobody awaits gives its place to another one after this time without change,
+// and so does one of which no chunk arrives.
+inline constexpr auto kPushIdle = 60s;
 // Flushes of a link: four a second, and a burst while a chain forms. The entry of each peer of a
 // branch climbs that branch by itself, and the next branch waits for the last of them.
 inline constexpr std::size_t kLedgerFlushes = 64;
@@ -369,8 +382,14 @@ enum class Rate : std::uint8_t {
   registryJoins,     // at a metaserver, from one address; the refused ones, too
   registryChanges,   // Links, Seek, PortTaken: each may move the peers below its sender
   registryRequests,  // everything else; the unit is a heartbeat, some 10 us
+  // The payer is a neighbour, what it sends is about pushes:
+  pushOffers,      // offers taken, in bytes
+  pushOffersTold,  // offers sent to it, in bytes: less than it takes
+  pushEntries,     // entries of ledgers
+  pushRaises,      // of versions of entries of other peers
+  pushFiles,       // files taken
 };
-inline constexpr std::size_t kRateKinds = 13;
+inline constexpr std::size_t kRateKinds = 18;
 struct RateBound {
   double perSecond;
   double burst;
@@ -392,6 +411,11 @@ inline constexpr RateBounds kRateBounds{{
     {20, 1024, 50e3, 100e3},    // registryJoins: an office comes back at once after a restart
     {20, 200, 20e3, 100e3},     // registryChanges: kMaxLinks children come and go at once
     {5e3, 20e3, 100e3, 200e3},  // registryRequests: pages of 140,000 members at once
+    {256e3, 4e6, 64 * 256e3, 64 * 4e6},    // pushOffers: 100 small offers a second
+    {192e3, 3e6, 64 * 192e3, 64 * 3e6},    // pushOffersTold
+    {24e3, 512e3, 64 * 24e3, 64 * 512e3},  // pushEntries: what PushLink::flush() sends at most
+    {4, 1024, 64, 8192},                   // pushRaises: years until a version is used up
+    {4, 20'480, 16, 40'960},               // pushFiles: what a peer may leave on the disk
 }};
 // On loopback one address stands for so many peers.
 inline constexpr unsigned kLoopbackPeers = 64;

@@ -98,13 +98,14 @@ PushEntry Ledger::Entry::whole() const {
 // --- all of them ---
 
 std::optional<Ledger::Index> Ledger::merge(const PushEntry& entry) {
-  const bool full = size_ >= limits::kLedgerEntries;
-  const auto index = full ? indexOf(entry.peer.id.text()) : addIndex(entry.peer.id.text());
+  auto index = indexOf(entry.peer.id.text());
   const auto known = index ? at(*index) : std::nullopt;
-  if (!index || (!known && full)) return std::nullopt;
   if (known && !isMore(entry, *known)) return std::nullopt;
+  if (!known && size_ >= limits::kLedgerEntries) return std::nullopt;
   const auto via = viaOf(entry, known);
   if (!via) return std::nullopt;
+  if (!index) index = addIndex(entry.peer.id.text());
+  if (!index) return std::nullopt;
   Record& record = records_[*index];
   if (record.known) {
     --counts_[static_cast<std::size_t>(record.state)];
@@ -126,7 +127,13 @@ std::optional<Ledger::Index> Ledger::viaOf(const PushEntry& entry,
   // `via` seldom changes, so this avoids most look-ups.
   const auto before = known ? known->via() : std::nullopt;
   if (before && textAt(records_[*before].text) == entry.via.text()) return before;
-  return addIndex(entry.via.text());
+  const bool full = records_.size() - size_ >= limits::kLedgerEntries;
+  return full ? indexOf(entry.via.text()) : addIndex(entry.via.text());
+}
+
+bool Ledger::isNews(const PushEntry& entry) const {
+  const auto known = find(entry.peer.id);
+  return !known || isMore(entry, *known);
 }
 
 std::optional<Ledger::Entry> Ledger::find(const PeerId& id) const {

@@ -16,8 +16,9 @@
 // Invariant: no entry ever becomes smaller.
 //
 // Bounds: limits::kLedgerEntries entries, and as many indices for peers that are named only as
-// `via`. Further peers are left out. Which peers these are depends on the order of arrival. Entries
-// are not signed: a false claim about a peer stands until that peer hears of it.
+// `via`, so these take no index from a peer with an entry. Further peers are left out. Which peers
+// these are depends on the order of arrival. Entries are not signed: who may say what about whom is
+// decided by Pushes.
 //
 // Owned by OpenPush. Does no I/O, not thread-safe. find() costs O(log n). Adding a peer moves two
 // bytes for each peer that sorts behind it.
@@ -72,6 +73,8 @@ class Ledger {
 
   // The entry's index if the entry is greater than the known one.
   std::optional<Index> merge(const wire::PushEntry& entry);
+  // Whether it is, or its peer has no entry.
+  bool isNews(const wire::PushEntry& entry) const;
 
   std::optional<Entry> find(const PeerId& id) const;
   // Nothing if the peer has no entry and is only named as `via`.

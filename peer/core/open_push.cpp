@@ -12,26 +12,60 @@ namespace espalier::peer {
 using wire::PushEntry;
 using wire::PushState;
 
-OpenPush::OpenPush(wire::PushOffer offer, bool mine, TimePoint now)
-    : offer_(std::move(offer)), mine_(mine), changedAt_(now) {}
+OpenPush::OpenPush(wire::PushOffer offer, PeerId origin, TimePoint now)
+    : offer_(std::move(offer)), origin_(std::move(origin)), changedAt_(now), progressedAt_(now) {}
+
+bool OpenPush::isSameAs(const wire::PushOffer& offer) const {
+  return offer.sender.id == offer_.sender.id && offer.files == offer_.files &&
+         offer.to == offer_.to;
+}
 
 bool OpenPush::isMeantFor(const PeerId& peer) const {
   const auto& to = offer_.to;
   return to.empty() || std::find(to.begin(), to.end(), peer) != to.end();
 }
 
+// Takers need this peer, for bytes or to pass the ledger on.
+bool OpenPush::isAwaited() const {
+  return ledger_.count(PushState::offered) + ledger_.count(PushState::accepted) > 0;
+}
+
 TimePoint OpenPush::forgetAt() const {
   if (taking_) return kNever;
-  // Takers need this peer, for bytes or to pass the ledger on.
-  const bool awaited = ledger_.count(PushState::offered) + ledger_.count(PushState::accepted) > 0;
+  const bool awaited = isAwaited();
   return changedAt_ + (awaited ? Duration(limits::kPushAwaited) : Duration(limits::kPushKept));
+}
+
+int OpenPush::spareness(bool toFewer, TimePoint now) const {
+  if (taking_) {
+    const Duration idle = toFewer ? Duration(limits::kPushSilence) : Duration(limits::kPushIdle);
+    return now >= progressedAt_ + idle ? 1 : 0;
+  }
+  if (!isOver()) return 0;
+  if (!isOpen()) return 4;
+  const Duration kept = isAwaited() ? Duration(limits::kPushKept) : Duration(limits::kPushIdle);
+  if (now >= changedAt_ + kept) return 3;
+  return toFewer ? 2 : 0;
+}
+
+TimePoint OpenPush::givesWayAt() const {
+  return taking_ && contended_ ? progressedAt_ + limits::kPushIdle : kNever;
 }
 
 // --- changes ---
 
-std::optional<Ledger::Index> OpenPush::merge(const PushEntry& entry, TimePoint now) {
+std::optional<Ledger::Index> OpenPush::merge(const PushEntry& entry, TimePoint now,
+                                             const PeerId* teller) {
+  std::optional<PushEntry> before;
+  if (isMine() && teller != nullptr) {
+    if (const auto known = ledger_.find(entry.peer.id)) before = known->whole();
+  }
   const auto index = ledger_.merge(entry);
-  if (index) changedAt_ = now;
+  if (!index) return std::nullopt;
+  changedAt_ = now;
+  if (isMine() && teller != nullptr) tellers_.told(*index, *teller, entry, before);
+  // The sender contradicts.
+  if (entry.peer.id == offer_.sender.id && entry.version > 1) doubted_.reset();
   return index;
 }
 
@@ -39,7 +73,21 @@ bool OpenPush::setEnd(wire::PushEnd end, TimePoint now) {
   if (end <= offer_.end) return false;
   offer_.end = end;
   changedAt_ = now;
+  doubted_.reset();
   return true;
+}
+
+bool OpenPush::doubt(wire::PushEnd end, TimePoint now) {
+  if (doubted_) return false;
+  doubted_ = {end, now + limits::kPushEndDoubted};
+  return true;
+}
+
+std::optional<wire::PushEnd> OpenPush::takeDoubtedEnd(TimePoint now) {
+  if (now < doubtedUntil()) return std::nullopt;
+  const auto end = doubted_->end;
+  doubted_.reset();
+  return end;
 }
 
 // --- entries ---
@@ -48,7 +96,7 @@ PushEntry OpenPush::currentEntry(const wire::Contact& self) const {
   if (const auto known = ledger_.find(self.id)) return known->whole();
   PushEntry entry;
   entry.peer = self;
-  if (!mine_) entry.via = offer_.via;
+  if (!isMine()) entry.via = offer_.via;
   entry.late = offer_.late;
   return entry;
 }
@@ -57,8 +105,10 @@ std::optional<PushEntry> OpenPush::ownEntry(const wire::Contact& self, PushState
                                             std::string_view reason) const {
   PushEntry entry = currentEntry(self);
   entry.peer = self;
-  if (entry.version == 0 || state < entry.state) ++entry.version;
-  if (entry.version > limits::kLedgerVersion) return std::nullopt;
+  if (entry.version == 0 || state < entry.state) {
+    if (entry.version == limits::kLedgerVersion) return std::nullopt;
+    ++entry.version;
+  }
   entry.state = state;
   entry.reason = std::string(cutUtf8(reason, limits::kPushReasonBytes));
   return entry;
@@ -75,6 +125,15 @@ std::optional<PushEntry> OpenPush::answerTo(const PushEntry& claim,
   // The sender has been restarted and has forgotten the push: its former entry stays true.
   if (own.version == 0) return claim;
   own.version = std::min(claim.version, limits::kLedgerVersion - 1) + 1;
+  return own;
+}
+
+std::optional<PushEntry> OpenPush::refutation(const wire::Contact& self, TimePoint now) {
+  if (!isMine() || !isOpen() || now < refutedAt_ + limits::kPushEndDoubted / 4) return std::nullopt;
+  refutedAt_ = now;
+  PushEntry own = currentEntry(self);
+  if (own.version == limits::kLedgerVersion) return std::nullopt;
+  ++own.version;
   return own;
 }
 
@@ -98,10 +157,11 @@ std::optional<PushEntry> OpenPush::entryOfLost(const PeerId& peer) const {
 
 std::optional<std::string> OpenPush::problemWith(const PushEntry& entry) const {
   const auto known = ledger_.find(entry.peer.id);
-  if (entry.version > (known ? known->version() : 0) + limits::kLedgerVersionJump) {
+  const std::uint32_t version = known ? known->version() : 0;
+  if (entry.version > version && entry.version - version > limits::kLedgerVersionJump) {
     return "versions of entries that nobody can have";
   }
-  if (!known && ledger_.size() >= limits::kLedgerEntries) {
+  if (!known && ledger_.size() >= limits::kLedgerEntries - limits::kLedgerReserved) {
     return "a ledger of too many peers; some are left out";
   }
   // Only the sender and peers that the push is meant for have an entry.
@@ -113,10 +173,10 @@ std::optional<std::string> OpenPush::problemWith(const PushEntry& entry) const {
 
 // --- taking ---
 
-void OpenPush::beginTaking(const PeerId& self, TimePoint now) {
-  taking_.emplace(
-      PushTaking::Subject{offer_.id, offer_.sender.id, self, pushChunks(offer_.files), offer_.late},
-      now);
+void OpenPush::beginTaking(const PeerId& self, TimePoint now, Budget* budget) {
+  taking_.emplace(PushTaking::Subject{offer_.id, offer_.sender.id, self, pushChunks(offer_.files),
+                                      offer_.late, budget},
+                  now);
 }
 
 }  // namespace espalier::peer

@@ -8,7 +8,14 @@
 //             +---------------------------> declined     (PushPolicy)
 //
 // Only the peer itself raises the version of its entry. It does so when it starts the push anew
-// after a restart, and when another peer claims more about it than it said (answerTo()).
+// after a restart, when another peer claims more about it than it said (answerTo()), and when
+// another peer claims that its push has ended (refutation()).
+//
+// The end of a push comes from its sender, so over the link to the origin. An end from elsewhere is
+// doubted:
+//
+//   no claim --doubt()--> doubted --limits::kPushEndDoubted--> takeDoubtedEnd(): it counts
+//                            +-----the sender raises its version--> no claim
 //
 // Invariants: the end only grows (open, closed, cancelled); no entry of the ledger ever becomes
 // smaller (ledger.h); entries of other peers enter the ledger only if problemWith() finds none.
@@ -30,31 +37,55 @@
 #include "common/wire/push.h"
 #include "peer/core/ledger.h"
 #include "peer/core/push_taking.h"
+#include "peer/core/push_tellers.h"
 
 namespace espalier::peer {
 
 class OpenPush {
  public:
-  // `offer`: as this peer passes it on. `mine`: this peer started the push.
-  OpenPush(wire::PushOffer offer, bool mine, TimePoint now);
+  // `offer`: as this peer passes it on. `origin`: the neighbour that it came from; empty: this peer
+  // started the push.
+  OpenPush(wire::PushOffer offer, PeerId origin, TimePoint now);
 
   const wire::PushOffer& offer() const { return offer_; }
   const Ledger& ledger() const { return ledger_; }
-  bool isMine() const { return mine_; }
+  const PushTellers& tellers() const { return tellers_; }  // of this peer's own push
+  bool isMine() const { return origin_.empty(); }
+  // The neighbour toward the sender. It changes when the tree does.
+  const PeerId& origin() const { return origin_; }
+  void setOrigin(const PeerId& origin) { origin_ = origin; }
+  // Whether the offer is of the same files, by the same sender, to the same peers.
+  bool isSameAs(const wire::PushOffer& offer) const;
   bool isOpen() const { return offer_.end == wire::PushEnd::open; }
   // Whether the peer is one of those that the sender named, or the push is for all peers.
   bool isMeantFor(const PeerId& peer) const;
   // This peer neither takes the push, nor is the sender of an open one.
-  bool isOver() const { return !taking_ && !(mine_ && isOpen()); }
+  bool isOver() const { return !taking_ && !(isMine() && isOpen()); }
+  // How easily the push gives its place to another one; 0: it does not. `toFewer`: to a push of an
+  // origin that has fewer. A push that this peer sends, or of which chunks arrive, never does.
+  int spareness(bool toFewer, TimePoint now) const;
   // When the ledger or the end last changed.
   TimePoint changedAt() const { return changedAt_; }
   TimePoint forgetAt() const;
 
   // --- changes
-  // The entry's index if it says more than the ledger did.
-  std::optional<Ledger::Index> merge(const wire::PushEntry& entry, TimePoint now);
+  // The entry's index if it says more than the ledger did. `teller`: the neighbour that it came
+  // from; null: this peer made it.
+  std::optional<Ledger::Index> merge(const wire::PushEntry& entry, TimePoint now,
+                                     const PeerId* teller = nullptr);
   // False: the push had ended like that, or further, before.
   bool setEnd(wire::PushEnd end, TimePoint now);
+  // An end from elsewhere than the sender's direction. False: one is doubted already.
+  bool doubt(wire::PushEnd end, TimePoint now);
+  TimePoint doubtedUntil() const { return doubted_ ? doubted_->until : kNever; }
+  // The end that nobody contradicted.
+  std::optional<wire::PushEnd> takeDoubtedEnd(TimePoint now);
+  // Another push that this peer takes has a file of this one, which only one of them can receive.
+  void setContended() { contended_ = true; }
+  // When this push is to give way, if no chunk arrives until then.
+  TimePoint givesWayAt() const;
+  // A chunk has arrived here.
+  void progressed(TimePoint now) { progressedAt_ = now; }
 
   // --- entries to merge; nothing: the ledger stays as it is
   // This peer's own entry, with a new state.
@@ -63,6 +94,8 @@ class OpenPush {
   // Another peer claims that `claim` is this peer's own entry.
   std::optional<wire::PushEntry> answerTo(const wire::PushEntry& claim,
                                           const wire::Contact& self) const;
+  // Of the sender: another peer claims that the push has ended. Nothing: that was answered already.
+  std::optional<wire::PushEntry> refutation(const wire::Contact& self, TimePoint now);
   // The offer is about to go to the peer.
   std::optional<wire::PushEntry> entryOfOffered(const wire::Contact& peer,
                                                 const wire::PushOffer& offer) const;
@@ -75,16 +108,28 @@ class OpenPush {
   // --- taking; null while this peer does not take the push
   PushTaking* taking() { return taking_ ? &*taking_ : nullptr; }
   const PushTaking* taking() const { return taking_ ? &*taking_ : nullptr; }
-  void beginTaking(const PeerId& self, TimePoint now);
+  // `budget`: of this process, for dials.
+  void beginTaking(const PeerId& self, TimePoint now, Budget* budget = nullptr);
   void endTaking() { taking_.reset(); }
 
  private:
+  struct DoubtedEnd {
+    wire::PushEnd end;
+    TimePoint until;
+  };
+
   wire::PushEntry currentEntry(const wire::Contact& self) const;
+  bool isAwaited() const;
 
   wire::PushOffer offer_;
+  PeerId origin_;
   Ledger ledger_;
-  bool mine_;
+  PushTellers tellers_;
   TimePoint changedAt_;
+  TimePoint progressedAt_;  // when a chunk arrived last, or the push began
+  bool contended_ = false;
+  std::optional<DoubtedEnd> doubted_;
+  TimePoint refutedAt_ = TimePoint::min();
   std::optional<PushTaking> taking_;
 };
 

@@ -97,7 +97,7 @@ void Peer::tellComponents(TimePoint now, Effects& fx) {
   if (!tree()) return;
   const auto& self = tree()->self();
   if (!parts_) {
-    parts_.emplace(self, policy_, random_);
+    parts_.emplace(self, policy_, random_, budget_);
     self_ = self;
   }
   const bool isOther = self_ != self;

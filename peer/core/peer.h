@@ -31,7 +31,7 @@ class Peer {
  public:
   // `random` and `budget` are borrowed. What comes over a link is paid from TreeLink::account.
   Peer(Membership::Options options, Random& random, Budget& budget, TimePoint now)
-      : random_(random), membership_(std::move(options), random, budget, now) {}
+      : random_(random), budget_(budget), membership_(std::move(options), random, budget, now) {}
 
   // --- what the user wants ---
   void connect(TimePoint now, Effects& fx);
@@ -74,8 +74,8 @@ class Peer {
  private:
   // From when this peer listens.
   struct Components {
-    Components(const wire::Contact& self, PushPolicy policy, Random& random)
-        : searches(self, random), pushes(self, std::move(policy), random) {}
+    Components(const wire::Contact& self, PushPolicy policy, Random& random, Budget& budget)
+        : searches(self, random), pushes(self, std::move(policy), random, &budget) {}
 
     Searches searches;
     Pushes pushes;
@@ -85,6 +85,7 @@ class Peer {
   void tellComponents(TimePoint now, Effects& fx);
 
   Random& random_;
+  Budget& budget_;
   Membership membership_;
   PushPolicy policy_;
   std::optional<Components> parts_;

@@ -4,18 +4,33 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
+#include <set>
 #include <string_view>
-#include <variant>
-
-#include "common/wire/file_form.h"
+#include <tuple>
+#include <utility>
 
 namespace espalier::peer {
 
 using wire::PushEnd;
 using wire::PushEntry;
-using wire::PushLedger;
 using wire::PushOffer;
 using wire::PushState;
+
+double pushOfferCost(const PushOffer& offer) {
+  constexpr std::size_t kLeast = 2048;  // for what even a short offer costs
+  std::size_t bytes = kLeast;
+  for (const auto& file : offer.files) bytes += file.name.size() + FileRoot::kSizeBytes + 16;
+  for (const auto& id : offer.to) bytes += id.text().size() + 4;
+  return static_cast<double>(bytes);
+}
+
+double raiseCost(std::uint32_t known, std::uint32_t version) {
+  constexpr double kOne = 1.0 / 8;  // a raise by one is usual
+  constexpr double kMost = 1024;    // the burst of Rate::pushRaises
+  if (version <= std::max(known, 1u)) return 0;
+  return std::min(kOne + static_cast<double>(version - std::max(known, 1u) - 1), kMost);
+}
 
 // --- the sender ---
 
@@ -29,12 +44,12 @@ Result<PushId> Pushes::start(std::vector<wire::PushFile> files, std::vector<Peer
                              "push them as an archive, or in parts",
                              files.size(), to.size())};
   }
-  if (!makeRoom(fx)) {
+  if (!makeRoom(PeerId(), now, fx)) {
     return Error{ErrorCode::failed, fmt::format("{} pushes are under way already", pushes_.size())};
   }
   const auto id = randomFrom<PushId>(random_);
   PushOffer offer{id, self_, self_.id, false, PushEnd::open, std::move(files), std::move(to)};
-  OpenPush& push = pushes_.try_emplace(id, std::move(offer), true, now).first->second;
+  OpenPush& push = pushes_.try_emplace(id, std::move(offer), PeerId(), now).first->second;
   say(push, PushState::verified, {}, now, fx);
   for (auto& [connection, link] : links_) offerTo(push, connection, link, false, now, fx);
   return id;
@@ -42,35 +57,42 @@ Result<PushId> Pushes::start(std::vector<wire::PushFile> files, std::vector<Peer
 
 void Pushes::finish(const PushId& id, PushEnd end, TimePoint now, Effects& fx) {
   OpenPush* const push = find(id);
-  if (push != nullptr && push->isMine()) receivedEnd(*push, end, now, fx);
+  if (push != nullptr && push->isMine()) ended(*push, end, now, fx);
 }
 
 // --- links ---
 
 void Pushes::linkUp(const TreeLink& treeLink, TimePoint now, Effects& fx) {
   const ConnectionId id = treeLink.connection;
-  PushLink& link = links_.try_emplace(id, treeLink.peer).first->second;
+  PushLink& link = links_.try_emplace(id, treeLink.peer, treeLink.account).first->second;
   gone_.erase(treeLink.peer.id);
   for (auto& [pushId, push] : pushes_) offerTo(push, id, link, true, now, fx);
 }
 
-void Pushes::linkDown(ConnectionId id, TimePoint now, Effects&) {
+void Pushes::linkDown(ConnectionId id, TimePoint now, Effects& fx) {
   const auto link = links_.find(id);
   if (link == links_.end()) return;
   const PeerId peer = link->second.peer().id;
   links_.erase(link);
-  if (pushes_.empty()) return;
-  for (const auto& [other, still] : links_) {
-    if (still.peer().id == peer) return;
+  grown_.erase(id);
+  if (pushes_.empty() || linkTo(peer) != links_.end()) return;
+  // What others said about it counts now.
+  for (auto& [other, still] : links_) {
+    hearClaims(other, still, still.takeClaimsAbout(peer), now, fx);
   }
   gone_[peer] = now + limits::kPushGone;  // bounded: limits::kMaxLinks at a time, and these end
 }
 
-// The offer, and all of the ledger.
+// The offer, and all of the ledger. If the neighbour has got many offers, this one waits.
 void Pushes::offerTo(OpenPush& push, ConnectionId id, PushLink& link, bool late, TimePoint now,
                      Effects& fx) {
   const PushId pushId = push.offer().id;
-  if (!link.setKnown(pushId)) return;
+  if (link.knows(pushId)) return;
+  if (!mayOffer(push, link) ||
+      !link.account().spend(limits::Rate::pushOffersTold, now, pushOfferCost(push.offer()))) {
+    return link.postpone(pushId, late, now);
+  }
+  link.setKnown(pushId, true);
   PushOffer offer = push.offer();
   offer.late = offer.late || late;
   if (push.isMeantFor(self_.id) || push.isMine()) offer.via = self_.id;
@@ -79,59 +101,54 @@ void Pushes::offerTo(OpenPush& push, ConnectionId id, PushLink& link, bool late,
   link.addNews(pushId, push.ledger(), now);
 }
 
-bool Pushes::received(ConnectionId id, const wire::LinkMessage& message, TimePoint now,
-                      Effects& fx) {
-  const auto* offer = std::get_if<PushOffer>(&message);
-  const auto* ledger = std::get_if<PushLedger>(&message);
-  if (offer == nullptr && ledger == nullptr) return false;
-  const auto link = links_.find(id);
-  if (link == links_.end()) return true;
-  if (offer != nullptr) receivedOffer(id, link->second, *offer, now, fx);
-  if (ledger != nullptr) receivedLedger(id, link->second, *ledger, now, fx);
-  return true;
+// Whether the neighbour has few enough unended pushes from the same origin.
+bool Pushes::mayOffer(const OpenPush& push, const PushLink& link) const {
+  if (push.isMine() || !push.isOpen()) return true;
+  const auto told = std::count_if(pushes_.begin(), pushes_.end(), [&](const auto& each) {
+    const OpenPush& other = each.second;
+    return other.origin() == push.origin() && other.isOpen() && link.wasTold(each.first);
+  });
+  return static_cast<std::size_t>(told) < limits::kPushesRelayed;
 }
 
-// --- offers ---
+// --- this peer ---
 
-void Pushes::receivedOffer(ConnectionId id, PushLink& link, const PushOffer& offer, TimePoint now,
-                           Effects& fx) {
-  if (forgotten_.contains(offer.id)) return;
-  if (OpenPush* const known = find(offer.id)) {
-    // The neighbour knows the push, so it wants the ledger.
-    offerTo(*known, id, link, true, now, fx);
-    if (!known->isMine()) receivedEnd(*known, offer.end, now, fx);
-    // The neighbour has not heard that the push is over.
-    if (offer.end < known->offer().end) link.addEnd(offer.id, now);
-    return;
-  }
-  if (offer.end != PushEnd::open) return;  // over before it came here
-  if (!std::all_of(offer.files.begin(), offer.files.end(), [](const auto& file) {
-        return wire::isPossibleFile(file.root, file.sizeBytes);
-      })) {
-    return link.blame("a push of a file that cannot exist", fx);
-  }
-  if (!makeRoom(fx)) return link.blame("too many pushes at once; some are left out", fx);
-  OpenPush& push = pushes_.try_emplace(offer.id, offer, false, now).first->second;
-  link.setKnown(offer.id);
-  fx.pushChanges.insert(offer.id);
-  decide(push, now, fx);
-  for (auto& [connection, other] : links_) {
-    if (connection != id) offerTo(push, connection, other, false, now, fx);
-  }
-}
-
-void Pushes::decide(OpenPush& push, TimePoint now, Effects& fx) {
+void Pushes::decide(OpenPush& push, PushLink& from, TimePoint now, Effects& fx) {
   const auto& sender = push.offer().sender.id;
   if (!push.isMeantFor(self_.id) || sender == self_.id) return;
   if (const auto refusal = policy_.refusal(push.offer())) {
     return say(push, PushState::declined, *refusal, now, fx);
   }
+  const auto files = static_cast<double>(push.offer().files.size());
+  if (!from.account().spend(limits::Rate::pushFiles, now, files)) {
+    return say(push, PushState::declined, "takes no more files for now", now, fx);
+  }
   say(push, PushState::accepted, {}, now, fx);
-  push.beginTaking(self_.id, now);
+  contend(push);
+  push.beginTaking(self_.id, now, budget_);
   fx.pushJobs.emplace_back(PushReceive{push.offer().id, sender, push.offer().files});
 }
 
-void Pushes::receivedEnd(OpenPush& push, PushEnd end, TimePoint now, Effects& fx) {
+// A push of which nothing arrives must not keep its files from another one.
+void Pushes::contend(const OpenPush& push) {
+  std::set<FileRoot> roots;
+  for (const auto& file : push.offer().files) roots.insert(file.root);
+  for (auto& [id, other] : pushes_) {
+    const auto& files = other.offer().files;
+    const bool shares = std::any_of(files.begin(), files.end(), [&](const auto& file) {
+      return file.sizeBytes > 0 && roots.contains(file.root);
+    });
+    if (shares && other.taking() != nullptr) other.setContended();
+  }
+}
+
+void Pushes::giveUp(OpenPush& push, std::string_view reason, TimePoint now, Effects& fx) {
+  push.endTaking();
+  fx.pushJobs.emplace_back(PushDrop{push.offer().id});
+  say(push, PushState::failed, reason, now, fx);
+}
+
+void Pushes::ended(OpenPush& push, PushEnd end, TimePoint now, Effects& fx) {
   if (!push.setEnd(end, now)) return;
   const PushId id = push.offer().id;
   fx.pushChanges.insert(id);
@@ -139,34 +156,18 @@ void Pushes::receivedEnd(OpenPush& push, PushEnd end, TimePoint now, Effects& fx
     if (link.knows(id)) link.addEnd(id, now);
   }
   if (end == PushEnd::cancelled && push.taking() != nullptr) {
-    push.endTaking();
-    fx.pushJobs.emplace_back(PushDrop{id});
-    say(push, PushState::failed, "cancelled by the sender", now, fx);
+    giveUp(push, "cancelled by the sender", now, fx);
   }
 }
 
 // --- the ledger ---
 
-void Pushes::receivedLedger(ConnectionId id, PushLink& link, const PushLedger& ledger,
-                            TimePoint now, Effects& fx) {
-  OpenPush* const push = find(ledger.id);
-  if (push == nullptr) return;
-  for (const auto& entry : ledger.entries) {
-    if (entry.peer.id == self_.id) {
-      learn(*push, push->answerTo(entry, self_), std::nullopt, now, fx);
-    } else if (const auto problem = push->problemWith(entry)) {
-      link.blame(*problem, fx);
-    } else {
-      learn(*push, entry, id, now, fx);
-    }
-  }
-  if (!push->isMine()) receivedEnd(*push, ledger.end, now, fx);
-  if (PushTaking* const taking = push->taking()) taking->ledgerChanged(now);
-}
-
 void Pushes::learn(OpenPush& push, const std::optional<PushEntry>& entry,
                    std::optional<ConnectionId> from, TimePoint now, Effects& fx) {
-  const auto index = entry ? push.merge(*entry, now) : std::nullopt;
+  if (!entry) return;
+  const auto teller = from ? links_.find(*from) : links_.end();
+  const PeerId* const told = teller != links_.end() ? &teller->second.peer().id : nullptr;
+  const auto index = push.merge(*entry, now, told);
   if (!index) return;
   const PushId id = push.offer().id;
   fx.pushChanges.insert(id);
@@ -188,9 +189,7 @@ void Pushes::reportLost(const PeerId& peer, TimePoint now, Effects& fx) {
 
 void Pushes::choose(OpenPush& push, TimePoint now, Effects& fx) {
   if (push.taking()->choose(push.ledger(), push.changedAt(), now, fx)) return;
-  push.endTaking();
-  fx.pushJobs.emplace_back(PushDrop{push.offer().id});
-  say(push, PushState::failed, "nobody who can be reached has all of it", now, fx);
+  giveUp(push, "nobody who can be reached has all of it", now, fx);
 }
 
 void Pushes::sourceFailed(const PushId& id, std::size_t stripe, const PeerId& source,
@@ -199,6 +198,10 @@ void Pushes::sourceFailed(const PushId& id, std::size_t stripe, const PeerId& so
   PushTaking* const taking = push == nullptr ? nullptr : push->taking();
   if (taking == nullptr || !taking->sourceFailed(stripe, source, trouble, now)) return;
   choose(*push, now, fx);
+}
+
+void Pushes::progressed(const PushId& id, TimePoint now) {
+  if (OpenPush* const push = find(id)) push->progressed(now);
 }
 
 void Pushes::completed(const PushId& id, TimePoint now, Effects& fx) {
@@ -218,10 +221,11 @@ void Pushes::failedHere(const PushId& id, std::string reason, TimePoint now, Eff
 // --- time ---
 
 TimePoint Pushes::deadline() const {
+  if (!grown_.empty()) return TimePoint::min();
   TimePoint due = kNever;
   for (const auto& [connection, link] : links_) due = std::min(due, link.deadline());
   for (const auto& [id, push] : pushes_) {
-    due = std::min(due, push.forgetAt());
+    due = std::min({due, push.forgetAt(), push.doubtedUntil(), push.givesWayAt()});
     if (const auto* taking = push.taking()) due = std::min(due, taking->deadline());
   }
   for (const auto& [peer, when] : gone_) due = std::min(due, when);
@@ -231,8 +235,12 @@ TimePoint Pushes::deadline() const {
 void Pushes::tick(TimePoint now, Effects& fx) {
   for (auto push = pushes_.begin(); push != pushes_.end();) {
     const auto next = std::next(push);
+    if (const auto end = push->second.takeDoubtedEnd(now)) ended(push->second, *end, now, fx);
     const auto* taking = push->second.taking();
     if (taking != nullptr && now >= taking->deadline()) choose(push->second, now, fx);
+    if (now >= push->second.givesWayAt()) {
+      giveUp(push->second, "nothing arrived, and another push has the same file", now, fx);
+    }
     if (now >= push->second.forgetAt()) forget(push, fx);
     push = next;
   }
@@ -244,8 +252,16 @@ void Pushes::tick(TimePoint now, Effects& fx) {
     reportLost(gone->first, now, fx);
     gone = gone_.erase(gone);
   }
+  const auto grown = std::exchange(grown_, {});
   for (auto& [connection, link] : links_) {
-    if (now >= link.deadline()) link.flush(connection, pushes_, now, fx);
+    if (grown.contains(connection)) {
+      hearClaims(connection, link, link.takeClaims(PushLink::Wait::names), now, fx);
+    }
+    hearClaims(connection, link, link.takeClaimsDue(now), now, fx);
+    for (const auto& [id, late] : link.takePostponed(now)) {
+      if (OpenPush* const push = find(id)) offerTo(*push, connection, link, late, now, fx);
+    }
+    if (link.hasNews(now)) link.flush(connection, pushes_, now, fx);
   }
 }
 
@@ -256,27 +272,53 @@ OpenPush* Pushes::find(const PushId& id) {
   return found == pushes_.end() ? nullptr : &found->second;
 }
 
-bool Pushes::makeRoom(Effects& fx) {
+PushLinks::iterator Pushes::linkTo(const PeerId& peer) {
+  return std::find_if(links_.begin(), links_.end(),
+                      [&](const auto& each) { return each.second.peer().id == peer; });
+}
+
+// The origins share the places. The one that has most loses the push that is spared most easily;
+// `origin`, which wants another one, loses its own before others lose theirs.
+bool Pushes::makeRoom(const PeerId& origin, TimePoint now, Effects& fx) {
   if (pushes_.size() < limits::kPushes) return true;
-  auto oldest = pushes_.end();
-  for (auto push = pushes_.begin(); push != pushes_.end(); ++push) {
-    if (!push->second.isOver()) continue;
-    if (oldest == pushes_.end() || push->second.changedAt() < oldest->second.changedAt()) {
-      oldest = push;
+  std::map<PeerId, std::size_t> places;
+  for (const auto& [id, push] : pushes_) ++places[push.origin()];
+  const std::size_t wanted = places[origin] + 1;
+  using Rank = std::tuple<std::size_t, bool, int>;
+  std::optional<Rank> best;
+  auto spared = pushes_.end();
+  for (auto each = pushes_.begin(); each != pushes_.end(); ++each) {
+    const OpenPush& push = each->second;
+    const bool isOwn = push.origin() == origin;
+    const std::size_t has = isOwn ? wanted : places[push.origin()];
+    const int spareness = push.spareness(has > wanted, now);
+    if (has < wanted || spareness == 0) continue;
+    const Rank rank(has, isOwn, spareness);
+    if (!best || rank > *best || (rank == *best && push.changedAt() < spared->second.changedAt())) {
+      best = rank;
+      spared = each;
     }
   }
-  if (oldest == pushes_.end()) return false;
-  forget(oldest, fx);
+  if (spared == pushes_.end()) return false;
+  if (spared->second.taking() != nullptr) {
+    giveUp(spared->second, "nothing arrived, and other pushes need the place", now, fx);
+    for (auto& [connection, link] : links_) link.flush(connection, pushes_, now, fx);
+  }
+  forget(spared, fx);
   return true;
 }
 
 void Pushes::forget(OpenPushes::iterator push, Effects& fx) {
+  forgotten_.add(push->first);
+  drop(push, fx);
+}
+
+void Pushes::drop(OpenPushes::iterator push, Effects& fx) {
   const PushId id = push->first;
   fx.pushJobs.emplace_back(PushDrop{id});
   fx.pushChanges.insert(id);
   for (auto& [connection, link] : links_) link.forget(id);
   pushes_.erase(push);
-  forgotten_.add(id);
 }
 
 std::vector<PushId> Pushes::ids() const {
@@ -288,7 +330,8 @@ std::vector<PushId> Pushes::ids() const {
 std::optional<Pushes::View> Pushes::view(const PushId& id) const {
   const auto push = pushes_.find(id);
   if (push == pushes_.end()) return std::nullopt;
-  return View{push->second.offer(), push->second.ledger(), push->second.isMine()};
+  return View{push->second.offer(), push->second.ledger(), push->second.isMine(),
+              push->second.tellers()};
 }
 
 }  // namespace espalier::peer

@@ -16,9 +16,18 @@
 // link has been gone for limits::kPushGone, this peer reports the neighbour as `lost`. The id of a
 // forgotten push is remembered, and its offer ignored.
 //
-// What other peers say may be hostile. Pushes, entries, versions and files have bounds in limits.h;
-// what exceeds them is ignored and warned of once a link. Nothing is signed: a liar can name
-// another peer as the sender, and can make claims about another peer, which that peer contradicts.
+// What other peers say may be hostile, and nothing is signed. So:
+//   - What a neighbour says about itself counts; what other links say about it does not, as long as
+//     it is a neighbour. It is told, and contradicts.
+//   - A link may name as many peers as are behind it. The versions of other peers' entries, offers
+//     and entries have rates for each link. An entry beyond the rate is not lost: it waits as a
+//     claim of the link (push_link.h).
+//   - An end counts if it comes from the sender's direction (open_push.h).
+//   - The neighbours share the limits::kPushes places. The one that has most loses a push first. A
+//     push that this peer sends, or of which chunks arrive, is never lost.
+//   - Offers of one origin that have not ended are passed on limits::kPushesRelayed at a time.
+// What exceeds a bound is ignored and warned of once a link. A peer can still lie about itself, and
+// about peers that are behind it.
 //
 // A component of Peer (component.h), which calls everything here. Does no I/O, not thread-safe;
 // time and randomness are handed in. A received entry costs O(links) and O(log entries); an offer
@@ -26,9 +35,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -49,16 +61,24 @@
 
 namespace espalier::peer {
 
+// What an offer costs of Rate::pushOffers and Rate::pushOffersTold: its bytes, and some for the
+// rest.
+double pushOfferCost(const wire::PushOffer& offer);
+// What a raise of the version of another peer's entry costs of Rate::pushRaises.
+double raiseCost(std::uint32_t known, std::uint32_t version);
+
 class Pushes final : public Component {
  public:
   struct View {
     wire::PushOffer offer;
     Ledger ledger;
-    bool mine = false;  // this peer started it
+    bool mine = false;         // this peer started it
+    PushTellers tellers = {};  // if so
   };
 
-  Pushes(wire::Contact self, PushPolicy policy, Random& random)
-      : self_(std::move(self)), policy_(std::move(policy)), random_(random) {}
+  // `budget`: of this process, for dials to sources that others name; null: any number.
+  Pushes(wire::Contact self, PushPolicy policy, Random& random, Budget* budget = nullptr)
+      : self_(std::move(self)), policy_(std::move(policy)), random_(random), budget_(budget) {}
 
   // Sends `files`, which this peer has, to the peers in `to`; empty: to all. Fails when there are
   // no files, when they do not fit into one offer, or when limits::kPushes are under way.
@@ -74,6 +94,7 @@ class Pushes final : public Component {
   // Takes PushOffer and PushLedger.
   bool received(ConnectionId link, const wire::LinkMessage& message, TimePoint now,
                 Effects& fx) override;
+  void peersBehind(ConnectionId link, std::uint64_t count) override;
   void selfChanged(const wire::Contact& self) override { self_ = self; }
   void tick(TimePoint now, Effects& fx) override;
   TimePoint deadline() const override;
@@ -82,6 +103,8 @@ class Pushes final : public Component {
   // if the stripe has another source by now.
   void sourceFailed(const PushId& id, std::size_t stripe, const PeerId& source, PushTrouble trouble,
                     TimePoint now, Effects& fx);
+  // A chunk has arrived. To be called while chunks arrive, at least every limits::kPushIdle / 4.
+  void progressed(const PushId& id, TimePoint now);
   void completed(const PushId& id, TimePoint now, Effects& fx);
   void failedHere(const PushId& id, std::string reason, TimePoint now, Effects& fx);
 
@@ -92,14 +115,28 @@ class Pushes final : public Component {
  private:
   void receivedOffer(ConnectionId id, PushLink& link, const wire::PushOffer& offer, TimePoint now,
                      Effects& fx);
+  void receivedAgain(ConnectionId id, PushLink& link, OpenPush& known, const wire::PushOffer& offer,
+                     TimePoint now, Effects& fx);
   void receivedLedger(ConnectionId id, PushLink& link, const wire::PushLedger& ledger,
                       TimePoint now, Effects& fx);
-  void receivedEnd(OpenPush& push, wire::PushEnd end, TimePoint now, Effects& fx);
+  void hearEnd(OpenPush& push, wire::PushEnd end, const PushLink& link, TimePoint now, Effects& fx);
+  void hear(OpenPush& push, const wire::PushEntry& entry, ConnectionId from, PushLink& link,
+            TimePoint now, Effects& fx);
+  void hearClaims(ConnectionId from, PushLink& link, std::vector<PushLink::Claim> claims,
+                  TimePoint now, Effects& fx);
+  void ended(OpenPush& push, wire::PushEnd end, TimePoint now, Effects& fx);
   // Takes the push, or declines it.
-  void decide(OpenPush& push, TimePoint now, Effects& fx);
+  // `from`: the link that the offer came over.
+  void decide(OpenPush& push, PushLink& from, TimePoint now, Effects& fx);
+  // Marks the pushes that this peer takes and that have a file of this one.
+  void contend(const OpenPush& push);
+  // This peer takes the push no longer.
+  void giveUp(OpenPush& push, std::string_view reason, TimePoint now, Effects& fx);
   void offerTo(OpenPush& push, ConnectionId id, PushLink& link, bool late, TimePoint now,
                Effects& fx);
-  // Merges the entry. If it says more than the ledger did, tells all links but `from`.
+  bool mayOffer(const OpenPush& push, const PushLink& link) const;
+  // Merges the entry, which came over the link `from`, or is this peer's. If it says more than the
+  // ledger did, tells all links but `from`.
   void learn(OpenPush& push, const std::optional<wire::PushEntry>& entry,
              std::optional<ConnectionId> from, TimePoint now, Effects& fx);
   // Changes this peer's own entry.
@@ -109,14 +146,19 @@ class Pushes final : public Component {
   void reportLost(const PeerId& peer, TimePoint now, Effects& fx);
 
   OpenPush* find(const PushId& id);
-  // Forgets the push that changed least recently of those that are over. False: there is none.
-  bool makeRoom(Effects& fx);
+  PushLinks::iterator linkTo(const PeerId& peer);
+  // Forgets a push, if there is no place for one of that origin. False: none may be forgotten.
+  bool makeRoom(const PeerId& origin, TimePoint now, Effects& fx);
   void forget(OpenPushes::iterator push, Effects& fx);
+  // The same, but its id is not remembered.
+  void drop(OpenPushes::iterator push, Effects& fx);
 
   wire::Contact self_;
   PushPolicy policy_;
   Random& random_;
+  Budget* budget_;
   PushLinks links_;
+  std::set<ConnectionId> grown_;  // links with another number of peers behind them, since tick()
   OpenPushes pushes_;
   std::map<PeerId, TimePoint> gone_;  // neighbours whose link is gone, and when to report them
   RecentIds<PushId> forgotten_{limits::kPushesRemembered};

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/limits.h"
 
@@ -40,10 +41,86 @@ std::pair<PushLedger, std::size_t> takeMessage(const OpenPush& push, LedgerIndex
 
 }  // namespace
 
+bool PushLink::wasTold(const PushId& push) const {
+  const auto known = known_.find(push);
+  return known != known_.end() && known->second;
+}
+
 void PushLink::forget(const PushId& push) {
   known_.erase(push);
+  postponed_.erase(push);
+  named_.erase(push);
   news_.erase(push);
+  std::erase_if(claims_, [&](const auto& each) { return each.first.first == push; });
 }
+
+// --- offers that wait ---
+
+void PushLink::postpone(const PushId& push, bool late, TimePoint now) {
+  postponed_.try_emplace(push, late);
+  offersAt_ = std::min(offersAt_, now + limits::kPushOfferRetry);
+}
+
+std::map<PushId, bool> PushLink::takePostponed(TimePoint now) {
+  if (now < offersAt_) return {};
+  offersAt_ = kNever;
+  return std::exchange(postponed_, {});
+}
+
+// --- names ---
+
+bool PushLink::mayName(const PushId& push) const {
+  if (behind_ == 0) return true;
+  const auto named = named_.find(push);
+  const std::uint64_t most = behind_ + behind_ / 4 + limits::kPeersBehindSlack;
+  return named == named_.end() || named->second < most;
+}
+
+// --- claims ---
+
+bool PushLink::hold(Claim claim, Effects& fx) {
+  const std::pair key(claim.push, claim.entry.peer.id);
+  const auto held = claims_.find(key);
+  if (held != claims_.end() && claim.entry <= held->second.entry) return false;
+  if (held == claims_.end() && claims_.size() >= limits::kClaimsHeld) {
+    blame("more entries than are behind it; some are left out", fx);
+    return false;
+  }
+  claimsAt_ = std::min(claimsAt_, claim.until);
+  claims_.insert_or_assign(key, std::move(claim));
+  return true;
+}
+
+template <typename Which>
+std::vector<PushLink::Claim> PushLink::takeClaimsIf(const Which& which) {
+  std::vector<Claim> taken;
+  claimsAt_ = kNever;
+  for (auto claim = claims_.begin(); claim != claims_.end();) {
+    if (which(claim->second)) {
+      taken.push_back(std::move(claim->second));
+      claim = claims_.erase(claim);
+    } else {
+      claimsAt_ = std::min(claimsAt_, claim->second.until);
+      ++claim;
+    }
+  }
+  return taken;
+}
+
+std::vector<PushLink::Claim> PushLink::takeClaimsDue(TimePoint now) {
+  if (now < claimsAt_) return {};
+  return takeClaimsIf([&](const Claim& claim) { return claim.until <= now; });
+}
+
+std::vector<PushLink::Claim> PushLink::takeClaims(Wait wait) {
+  return takeClaimsIf([&](const Claim& claim) { return claim.wait == wait; });
+}
+
+std::vector<PushLink::Claim> PushLink::takeClaimsAbout(const PeerId& peer) {
+  return takeClaimsIf([&](const Claim& claim) { return claim.entry.peer.id == peer; });
+}
+
+// --- news ---
 
 LedgerIndexSet& PushLink::newsOf(const PushId& push, TimePoint now) {
   if (!newsSince_) newsSince_ = now;
@@ -65,6 +142,10 @@ void PushLink::addEnd(const PushId& push, TimePoint now) {
 }
 
 TimePoint PushLink::deadline() const {
+  return std::min({flushAt(), offersAt_, claimsAt_});
+}
+
+TimePoint PushLink::flushAt() const {
   if (!newsSince_) return kNever;
   const TimePoint collected = *newsSince_ + limits::kLedgerDelay;
   if (flushed_.size() < limits::kLedgerFlushes) return collected;

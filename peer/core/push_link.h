@@ -1,10 +1,15 @@
-// A link of the tree as pushes see it: what the neighbour has been told, and what it is still to be
-// told.
+// A link of the tree as pushes see it: what the neighbour has been told, what it is still to be
+// told, and what it may cost this peer.
 //
 //   known pushes   those whose offer was sent or received over the link
+//   postponed      offers that are sent later, because the neighbour has got many
 //   news           entries of ledgers that changed since they were last sent, and ends of pushes
 //   rate           news are collected for limits::kLedgerDelay and sent limits::kLedgerFlushes
 //                  times in limits::kLedgerWindow at most, so a flood is not passed on as one
+//   names          how many peers the link may add to the ledger of a push: as many as are behind
+//                  it, and some more for peers that have just joined
+//   claims         entries from the neighbour that are not merged yet, the greatest of each peer
+//   account        pays for the offers and entries that come over the link
 //   blame          each misbehaviour of the neighbour is told once
 //
 //   nothing to send --addNews(), addEnd()--> collecting --flush() at deadline()--> nothing to send
@@ -12,19 +17,22 @@
 //                                                +--more than kLedgerFlushBytes--+
 //
 // Invariants: news are kept only of pushes in OpenPushes; while there are news, deadline() is not
-// kNever.
+// kNever; there are at most limits::kClaimsHeld claims.
 //
 // Owned and called by Pushes. Does no I/O, not thread-safe. Adding costs O(log pushes), a flush
-// O(entries that are sent), blame() O(log n).
+// O(entries that are sent), blame() O(log n), taking claims O(claims).
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/wire/contact.h"
@@ -37,39 +45,91 @@ namespace espalier::peer {
 
 class PushLink {
  public:
-  explicit PushLink(wire::Contact peer) : peer_(std::move(peer)) {}
+  explicit PushLink(wire::Contact peer, Account account = {})
+      : peer_(std::move(peer)), account_(std::move(account)) {}
 
   const wire::Contact& peer() const { return peer_; }
+  Account& account() { return account_; }
 
   bool knows(const PushId& push) const { return known_.contains(push); }
-  // False: the neighbour knew the push before.
-  bool setKnown(const PushId& push) { return known_.insert(push).second; }
+  // The offer was sent to the neighbour.
+  bool wasTold(const PushId& push) const;
+  // `told`: the offer is sent, not received.
+  void setKnown(const PushId& push, bool told) { known_.try_emplace(push, told); }
   void forget(const PushId& push);
 
+  // --- offers that wait
+  void postpone(const PushId& push, bool late, TimePoint now);
+  // Those that are due, removed; whether each is late.
+  std::map<PushId, bool> takePostponed(TimePoint now);
+
+  // --- names
+  // The number of peers behind the link; 0: not known.
+  void setBehind(std::uint64_t count) { behind_ = count; }
+  std::uint64_t behind() const { return behind_; }
+  // Whether the link may add another peer to the ledger of the push.
+  bool mayName(const PushId& push) const;
+  void named(const PushId& push) { ++named_[push]; }
+
+  // --- claims
+  enum class Wait {
+    rate,        // until `until`: the neighbour's budget is spent
+    names,       // until there are more peers behind the link
+    neighbours,  // until its peer is no neighbour any more
+  };
+  struct Claim {
+    PushId push;
+    wire::PushEntry entry;
+    Wait wait = Wait::rate;
+    TimePoint until = kNever;
+  };
+  // Keeps the claim, if it is greater than the one that is kept about that peer. False: it is not,
+  // or there is no room.
+  bool hold(Claim claim, Effects& fx);
+  bool hasClaims() const { return !claims_.empty(); }
+  // Removes claims and returns them: those whose time has come; all of one kind; those about a
+  // peer.
+  std::vector<Claim> takeClaimsDue(TimePoint now);
+  std::vector<Claim> takeClaims(Wait wait);
+  std::vector<Claim> takeClaimsAbout(const PeerId& peer);
+
+  // --- news
   // The entry has changed.
   void addNews(const PushId& push, Ledger::Index entry, TimePoint now);
   // All entries are to be sent.
   void addNews(const PushId& push, const Ledger& ledger, TimePoint now);
   // The push has ended, or the neighbour does not know that it has.
   void addEnd(const PushId& push, TimePoint now);
-
-  // When flush() is due.
-  TimePoint deadline() const;
+  // Whether flush() is due.
+  bool hasNews(TimePoint now) const { return now >= flushAt(); }
   // Sends news over `link`, which is this link's own number: limits::kLedgerFlushBytes at a time.
   // What is left stays for the next flush.
   void flush(ConnectionId link, const OpenPushes& pushes, TimePoint now, Effects& fx);
+
+  // When flush(), takePostponed() or takeClaimsDue() is due.
+  TimePoint deadline() const;
 
   // `what` follows "NAME sent ".
   void blame(const std::string& what, Effects& fx);
 
  private:
   LedgerIndexSet& newsOf(const PushId& push, TimePoint now);
+  TimePoint flushAt() const;
+  template <typename Which>
+  std::vector<Claim> takeClaimsIf(const Which& which);
 
   wire::Contact peer_;
-  std::set<PushId> known_;
+  Account account_;
+  std::uint64_t behind_ = 0;
+  std::map<PushId, bool> known_;           // whether the offer was sent
+  std::map<PushId, bool> postponed_;       // whether they are late
+  TimePoint offersAt_ = kNever;            // when the next postponed offer is tried
+  std::map<PushId, std::uint64_t> named_;  // peers that the link added to the ledger
   std::map<PushId, LedgerIndexSet> news_;  // an empty set: the end alone
   std::optional<TimePoint> newsSince_;
   std::deque<TimePoint> flushed_;  // the last limits::kLedgerFlushes flushes
+  std::map<std::pair<PushId, PeerId>, Claim> claims_;
+  TimePoint claimsAt_ = kNever;  // the earliest `until` of a claim, or before it
   std::set<std::string> blamed_;
 };
 

@@ -21,8 +21,12 @@ bool PushTaking::isSettling(TimePoint now) const {
   return now < begun_ + limits::kPushSettling && !subject_.late;
 }
 
-void PushTaking::ledgerChanged(TimePoint now) {
-  if (lacksSource()) chooseAt_ = std::min(chooseAt_, now);
+void PushTaking::ledgerChanged(TimePoint now, std::size_t entries) {
+  // Some ten times what the look takes.
+  constexpr Duration kForEntry = std::chrono::microseconds(10);
+  if (!lacksSource()) return;
+  const TimePoint next = chosenAt_ + static_cast<long>(entries) * kForEntry;
+  chooseAt_ = std::min(chooseAt_, std::max(now, next));
 }
 
 bool PushTaking::choose(const Ledger& ledger, TimePoint changedAt, TimePoint now, Effects& fx) {
@@ -52,33 +56,54 @@ TimePoint PushTaking::restsUntil(const PeerId& source) const {
   return resting == resting_.end() ? TimePoint::min() : resting->second;
 }
 
+TimePoint PushTaking::spendDial(const Endpoint& source, TimePoint now) {
+  if (subject_.budget == nullptr) return now;
+  auto host = subject_.budget->account(Payer::host(source.host));
+  auto endpoint = subject_.budget->account(Payer::endpoint(source));
+  const TimePoint at = std::max(host.affordableAt(limits::Rate::dials, now),
+                                endpoint.affordableAt(limits::Rate::dials, now));
+  if (at > now) return at;
+  const bool spent =
+      host.spend(limits::Rate::dials, now) && endpoint.spend(limits::Rate::dials, now);
+  return spent ? now : now + limits::kPushSourceRest;
+}
+
 bool PushTaking::chooseSource(std::size_t stripe, const PushSources::Way& ranked, TimePoint now,
                               Effects& fx) {
+  constexpr int kTries = 8;  // candidates whose dials are spent, in one step
   Way& way = ways_[stripe];
   const TimePoint dried = way.drySince + limits::kPushKept;
   if (!way.source && now >= dried) return false;
 
-  // The first candidate that has not failed, else the one that failed first.
-  std::optional<Ledger::Entry> next;
-  TimePoint rested = kNever;
-  for (const auto& entry : ranked.candidates) {
-    const TimePoint until = resting_.empty() ? TimePoint::min() : restsUntil(entry.id());
-    if (until >= rested) continue;
-    next = entry;
-    rested = until;
-  }
-  if (!next || rested > now) {
-    if (!way.source) chooseAt_ = std::min({chooseAt_, rested, dried});
+  for (int tries = 0;; ++tries) {
+    // The first candidate that has not failed, else the one that failed first.
+    std::optional<Ledger::Entry> next;
+    TimePoint rested = kNever;
+    for (const auto& entry : ranked.candidates) {
+      const TimePoint until = resting_.empty() ? TimePoint::min() : restsUntil(entry.id());
+      if (until >= rested) continue;
+      next = entry;
+      rested = until;
+    }
+    if (!next || rested > now || tries == kTries) {
+      const TimePoint again = tries == kTries ? now + kChooseAgain : rested;
+      if (!way.source) chooseAt_ = std::min({chooseAt_, again, dried});
+      return true;
+    }
+    if (way.source == next->id()) return true;
+    const TimePoint dialled = spendDial(next->contact().endpoint, now);
+    if (dialled > now) {
+      resting_[next->id()] = dialled;
+      continue;
+    }
+    way.source = next->id();
+    const Duration patience =
+        limits::kPushPatience + static_cast<long>(ranked.hops) * limits::kPushPatienceHop;
+    way.uselessAt = now + limits::kConnectTimeout + patience + limits::kPushSilence;
+    fx.pushJobs.emplace_back(
+        PushTakeFrom{subject_.id, stripe, ways_.size(), next->contact(), patience});
     return true;
   }
-  if (way.source == next->id()) return true;
-  way.source = next->id();
-  const Duration patience =
-      limits::kPushPatience + static_cast<long>(ranked.hops) * limits::kPushPatienceHop;
-  way.uselessAt = now + limits::kConnectTimeout + patience + limits::kPushSilence;
-  fx.pushJobs.emplace_back(
-      PushTakeFrom{subject_.id, stripe, ways_.size(), next->contact(), patience});
-  return true;
 }
 
 bool PushTaking::sourceFailed(std::size_t stripe, const PeerId& source, PushTrouble trouble,

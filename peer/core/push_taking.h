@@ -20,6 +20,9 @@
 // limits::kPushSourceRest. After that it has its turn behind the candidates that never failed. A
 // source that lied rests for ever.
 //
+// The endpoints of sources are what others said. So each choice spends Rate::dials of the endpoint
+// and of its host; a candidate whose budget is spent rests.
+//
 // Invariants: a stripe has one source at most; a source that lied is not chosen again; as long as a
 // stripe has no source, deadline() is not kNever.
 //
@@ -35,7 +38,9 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/budget.h"
 #include "common/base/clock.h"
+#include "common/base/endpoint.h"
 #include "common/base/ids.h"
 #include "common/wire/push.h"
 #include "peer/core/effects.h"
@@ -52,7 +57,8 @@ class PushTaking {
     PeerId sender;
     PeerId self;
     std::uint64_t chunks = 0;
-    bool late = false;  // the offer said so
+    bool late = false;         // the offer said so
+    Budget* budget = nullptr;  // of this process, for dials; null: any number
   };
 
   PushTaking(Subject subject, TimePoint now) : subject_(std::move(subject)), begun_(now) {}
@@ -61,8 +67,9 @@ class PushTaking {
   // `changedAt`: when the ledger last changed. False: taking has failed, and nothing else may be
   // called.
   [[nodiscard]] bool choose(const Ledger& ledger, TimePoint changedAt, TimePoint now, Effects& fx);
-  // The ledger has new entries: if a stripe lacks a source, choose() is due now.
-  void ledgerChanged(TimePoint now);
+  // The ledger, which has so many entries, has new ones: if a stripe lacks a source, choose() is
+  // due now. After a look at a large ledger it is due later, so that a flood of changes is no work.
+  void ledgerChanged(TimePoint now, std::size_t entries = 0);
   // True: the stripe has lost its source, and choose() is to be called. False: `source` is not the
   // source of the stripe (any more).
   [[nodiscard]] bool sourceFailed(std::size_t stripe, const PeerId& source, PushTrouble trouble,
@@ -83,6 +90,8 @@ class PushTaking {
   // When the source may be chosen again.
   TimePoint restsUntil(const PeerId& source) const;
   bool chooseSource(std::size_t stripe, const PushSources::Way& ranked, TimePoint now, Effects& fx);
+  // When the source may be dialled; `now`: that is spent.
+  TimePoint spendDial(const Endpoint& source, TimePoint now);
 
   Subject subject_;
   TimePoint begun_;

@@ -64,6 +64,11 @@ void PushDesk::receive(const PushReceive& job) {
       if (auto* pushes = peer.pushes()) pushes->sourceFailed(id, stripe, source, trouble, now, fx);
     });
   };
+  events.progressed = [this, id] {
+    network_.post([id](Peer& peer, TimePoint now, Effects&) {
+      if (auto* pushes = peer.pushes()) pushes->progressed(id, now);
+    });
+  };
   events.completed = [this, id, sender = job.sender, what = described(job.files)] {
     log::info("received {} from {}, verified", what, sender.text());
     ended(id);

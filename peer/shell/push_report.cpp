@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace espalier::peer::shell {
 namespace {
@@ -9,9 +10,9 @@ namespace {
 using State = PushedPeer::State;
 using wire::PushState;
 
-PushedPeer peerOf(const PeerId& id, const std::optional<Ledger::Entry>& entry, bool present) {
+PushedPeer peerOf(const PeerId& id, const std::optional<wire::PushEntry>& entry, bool present) {
   PushedPeer peer{id, State::waiting, {}};
-  const auto state = entry ? entry->state() : PushState::offered;
+  const auto state = entry ? entry->state : PushState::offered;
   switch (state) {
     case PushState::offered:
       peer.state = present ? State::waiting : State::outOfReach;
@@ -24,11 +25,11 @@ PushedPeer peerOf(const PeerId& id, const std::optional<Ledger::Entry>& entry, b
       break;
     case PushState::failed:
       peer.state = State::failed;
-      peer.reason = entry->reason();
+      peer.reason = entry->reason;
       break;
     case PushState::declined:
       peer.state = State::declined;
-      peer.reason = entry->reason();
+      peer.reason = entry->reason;
       break;
     case PushState::verified:
       peer.state = State::verified;
@@ -37,9 +38,61 @@ PushedPeer peerOf(const PeerId& id, const std::optional<Ledger::Entry>& entry, b
   return peer;
 }
 
+// What counts of what the links tell about a peer.
+struct Told {
+  std::optional<wire::PushEntry> entry;
+  bool settled = true;
+};
+
+Told toldOf(const Pushes::View& view, const PeerId& id, const PushWays& ways) {
+  const auto known = view.ledger.find(id);
+  if (!known) return {};
+  const auto* const teller = view.tellers.teller(known->index());
+  const auto* const claims = view.tellers.claims(known->index());
+  const auto way = ways.find(id);
+  if (claims == nullptr) {
+    const bool settled = teller == nullptr || way == ways.end() || way->second == *teller;
+    return {known->whole(), settled};
+  }
+  if (way != ways.end()) {
+    const auto claim = claims->find(way->second);
+    if (claim != claims->end()) return {claim->second, true};
+  }
+  const auto verified = std::count_if(claims->begin(), claims->end(), [](const auto& each) {
+    return each.second.state == PushState::verified;
+  });
+  auto entry = known->whole();
+  if (verified > 0 && static_cast<std::size_t>(verified) < claims->size()) {
+    entry.state = PushState::failed;
+    entry.reason = "its neighbours tell different things about it";
+  }
+  return {std::move(entry), true};
+}
+
 }  // namespace
 
-PushReport pushReport(const Pushes::View& view, const std::optional<std::vector<PeerId>>& members) {
+PushWays pushWays(const std::vector<wire::TopologyEntry>& topology, const PeerId& self) {
+  std::map<PeerId, const wire::TopologyEntry*> entries;
+  for (const auto& entry : topology) entries[entry.member.id] = &entry;
+  PushWays ways;
+  std::vector<PeerId> reached;
+  const auto reach = [&](const PeerId& peer, const PeerId& way) {
+    if (peer != self && ways.try_emplace(peer, way).second) reached.push_back(peer);
+  };
+  const auto neighboursOf = [&](const PeerId& peer) {
+    const auto entry = entries.find(peer);
+    return entry == entries.end() ? std::vector<PeerId>() : entry->second->neighbours;
+  };
+  for (const auto& neighbour : neighboursOf(self)) reach(neighbour, neighbour);
+  for (std::size_t at = 0; at < reached.size(); ++at) {
+    const PeerId way = ways.at(reached[at]);
+    for (const auto& next : neighboursOf(reached[at])) reach(next, way);
+  }
+  return ways;
+}
+
+PushReport pushReport(const Pushes::View& view, const std::optional<std::vector<PeerId>>& members,
+                      const PushWays& ways) {
   PushReport report;
   report.id = view.offer.id;
   report.sender = view.offer.sender.id;
@@ -52,7 +105,9 @@ PushReport pushReport(const Pushes::View& view, const std::optional<std::vector<
   std::set<PeerId> told{report.sender};
   const auto tell = [&](const PeerId& id, bool present) {
     if ((!meant.empty() && !meant.contains(id)) || !told.insert(id).second) return;
-    report.peers.push_back(peerOf(id, view.ledger.find(id), present));
+    const auto what = toldOf(view, id, ways);
+    report.peers.push_back(peerOf(id, what.entry, present));
+    report.settled = report.settled && what.settled;
   };
   if (members) {
     for (const auto& id : *members) tell(id, true);

@@ -2,20 +2,31 @@
 // functions.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <vector>
 
+#include "common/wire/registry.h"
 #include "peer/core/push.h"
 #include "peer/shell/push_service.h"
 
 namespace espalier::peer::shell {
+
+// Of each peer the neighbour that leads to it in the tree, as the metaserver knows the tree.
+using PushWays = std::map<PeerId, PeerId>;
+PushWays pushWays(const std::vector<wire::TopologyEntry>& topology, const PeerId& self);
 
 // `members`: the members in order of joining, from the metaserver; none if it is out of reach. The
 // report has the peers that the push is meant for, without the sender: members in order of joining,
 // then other peers of the ledger in theirs, then other targets by id. A peer that has neither
 // verified, declined nor failed is out of reach if it is not a member (without the metaserver: if
 // its link was lost).
-PushReport pushReport(const Pushes::View& view, const std::optional<std::vector<PeerId>>& members);
+//
+// Where two links tell differently of a peer (PushTellers), the link counts that leads to it by
+// `ways`. If that is not known, the peer is not reported as verified. If only another link told of
+// it, the report is not settled.
+PushReport pushReport(const Pushes::View& view, const std::optional<std::vector<PeerId>>& members,
+                      const PushWays& ways);
 
 // Whether no peer is waiting or receiving. With `wait` also no peer is out of reach, and there is
 // at least one peer.

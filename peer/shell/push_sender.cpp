@@ -14,8 +14,13 @@ using namespace std::chrono_literals;
 constexpr auto kMembersLeast = 1s;          // between two questions for the members
 constexpr auto kMembersMost = 5s;           // the metaserver may learn of a death after this peer
 constexpr std::size_t kMembersKept = 4096;  // beyond so many only the ledger is reported
-// Before a peer counts as out of reach for good: one whose link heals elsewhere says so by then.
+// Before a peer counts as out of reach for good: one whose link heals elsewhere says so by then. So
+// does one that contradicts what others say about it.
 constexpr auto kSure = 2s;
+
+// Of the ledger, which may be large. A flood of changes is looked at so often at most.
+constexpr double kViewsBurst = 64;
+constexpr double kViewsPerSecond = 50;
 
 constexpr EventKinds kMembersMayDiffer = kindsOf<MembersChanged, MetaserverBack, Missed>();
 
@@ -24,12 +29,12 @@ bool isSure(const PushReport& report) {
   const bool lost = std::any_of(report.peers.begin(), report.peers.end(), [](const auto& peer) {
     return peer.state == PushedPeer::State::outOfReach;
   });
-  return !lost && !report.peers.empty() && report.others == 0u;
+  return !lost && report.settled && !report.peers.empty() && report.others == 0u;
 }
 
 }  // namespace
 
-PushSender::KnownMembers PushSender::membersKnown(const std::stop_token& stop) {
+PushSender::KnownMembers PushSender::membersKnown(const PeerId& self, const std::stop_token& stop) {
   KnownMembers known;
   const auto members = metaserver_.members(stop);
   if (!members) return known;
@@ -39,11 +44,12 @@ PushSender::KnownMembers PushSender::membersKnown(const std::stop_token& stop) {
   if (!now) return {};
   known.ids.emplace();
   for (const auto& entry : now->entries) known.ids->push_back(entry.member.id);
+  known.ways = pushWays(now->entries, self);
   return known;
 }
 
 PushReport PushSender::reportOf(const Pushes::View& view, const KnownMembers& members) {
-  auto report = pushReport(view, members.ids);
+  auto report = pushReport(view, members.ids, view.mine ? members.ways : PushWays());
   if (!view.offer.to.empty() || members.ids) return report;
   const std::uint64_t told = report.peers.size() + 1;  // and the sender
   report.others = members.count;
@@ -72,12 +78,15 @@ Result<PushReport> PushSender::follow(const PushId& id, bool wait, const std::st
   TimePoint asked = TimePoint::min();  // for the members
   TimePoint askAt = begun;
   TimePoint changed = begun;  // the state of a peer, last
+  double views = 0;
   while (true) {
     if (Clock::now() >= askAt && !stop.stop_requested()) {
-      members = membersKnown(stop);
+      const auto own = desk_.view(id);
+      members = membersKnown(own ? own->offer.sender.id : PeerId(), stop);
       asked = Clock::now();
       askAt = asked + kMembersMost;
     }
+    ++views;
     const auto view = desk_.view(id);
     if (!view) return Error{ErrorCode::interrupted, "this peer is stopping"};
     auto now = reportOf(*view, members);
@@ -97,6 +106,9 @@ Result<PushReport> PushSender::follow(const PushId& id, bool wait, const std::st
     const bool membersMayDiffer =
         event && (kMembersMayDiffer & (EventKinds{1} << event->index())) != 0;
     if (membersMayDiffer) askAt = std::min(askAt, asked + kMembersLeast);
+    const std::chrono::duration<double> earned((views - kViewsBurst) / kViewsPerSecond);
+    const TimePoint viewAt = begun + std::chrono::duration_cast<Duration>(earned);
+    while (Clock::now() < viewAt && !stop.stop_requested()) (void)events.next(stop, viewAt);
   }
 }
 
@@ -120,12 +132,17 @@ Result<PushReport> PushSender::push(const PushRequest& request, std::stop_token 
 }
 
 Result<std::vector<PushReport>> PushSender::pushes(std::stop_token stop) {
-  std::vector<PushReport> reports;
-  const auto ids = desk_.ids();
-  const auto members = ids.empty() ? KnownMembers() : membersKnown(stop);
-  for (const auto& id : ids) {
-    if (const auto view = desk_.view(id)) reports.push_back(reportOf(*view, members));
+  std::vector<Pushes::View> views;
+  PeerId self;
+  for (const auto& id : desk_.ids()) {
+    auto view = desk_.view(id);
+    if (!view) continue;
+    if (view->mine) self = view->offer.sender.id;
+    views.push_back(*std::move(view));
   }
+  std::vector<PushReport> reports;
+  const auto members = views.empty() ? KnownMembers() : membersKnown(self, stop);
+  for (const auto& view : views) reports.push_back(reportOf(view, members));
   return reports;
 }
 

@@ -16,6 +16,7 @@
 #include "peer/shell/events.h"
 #include "peer/shell/metaserver_client.h"
 #include "peer/shell/push_desk.h"
+#include "peer/shell/push_report.h"
 #include "peer/shell/push_service.h"
 #include "peer/shell/topology_store.h"
 
@@ -38,9 +39,10 @@ class PushSender final : public PushService {
   struct KnownMembers {
     std::optional<std::vector<PeerId>> ids;
     std::optional<std::uint64_t> count;
+    PushWays ways = {};
   };
 
-  KnownMembers membersKnown(const std::stop_token& stop);
+  KnownMembers membersKnown(const PeerId& self, const std::stop_token& stop);
   static PushReport reportOf(const Pushes::View& view, const KnownMembers& members);
   Result<PushReport> follow(const PushId& id, bool wait, const std::stop_token& stop,
                             const OnPush& onChange, TimePoint begun);

@@ -74,36 +74,44 @@ bool PartialFile::unchanged() const {
   return !whole_ || (known && share::fileStat(status) == *whole_);
 }
 
-bool PartialFile::ended() const {
+int PartialFile::progress() const {
   const std::lock_guard lock(mutex_);
-  return ended_;
+  if (ended_) return 0;
+  if (!begun_) return 1;
+  return whole_ ? 3 : 2;
 }
 
 void PartialFiles::put(std::shared_ptr<PartialFile> file) {
-  // The replaced file is destroyed after the lock was released: an event loop may wait for it.
   files_.with([&](auto& files) {
-    auto& place = files[file->root()];
-    if (!place || place->ended()) place.swap(file);
+    auto& same = files[file->root()];
+    if (std::find(same.begin(), same.end(), file) == same.end()) same.push_back(std::move(file));
   });
 }
 
 void PartialFiles::remove(const std::shared_ptr<PartialFile>& file) {
   files_.with([&](auto& files) {
     const auto found = files.find(file->root());
-    if (found != files.end() && found->second == file) files.erase(found);
+    if (found == files.end()) return;
+    std::erase(found->second, file);
+    if (found->second.empty()) files.erase(found);
   });
 }
 
 std::shared_ptr<PartialFile> PartialFiles::find(const FileRoot& root) {
   return files_.with([&](auto& files) -> std::shared_ptr<PartialFile> {
     const auto found = files.find(root);
-    return found == files.end() ? nullptr : found->second;
+    if (found == files.end()) return nullptr;
+    return *std::max_element(
+        found->second.begin(), found->second.end(),
+        [](const auto& a, const auto& b) { return a->progress() < b->progress(); });
   });
 }
 
 void PartialFiles::endAll() {
   files_.with([](auto& files) {
-    for (auto& [root, file] : files) file->end();
+    for (auto& [root, same] : files) {
+      for (auto& file : same) file->end();
+    }
   });
 }
 

@@ -65,7 +65,8 @@ class PartialFile {
   std::string heldBits() const;
   // False for a file that was whole and has been changed since.
   bool unchanged() const;
-  bool ended() const;
+  // 0 ended, 1 announced, 2 growing, 3 whole.
+  int progress() const;
 
  private:
   const FileRoot root_;
@@ -81,18 +82,19 @@ class PartialFile {
   std::optional<share::FileStat> whole_;  // the version that was whole
 };
 
-// By root, one at a time.
+// By root. Several pushes may name one root, and some of them may be hostile and bring nothing; so
+// each has its own file here, and the one that is farthest is served.
 class PartialFiles {
  public:
-  // A file that is there already under that root, and has not ended, stays: it has more chunks.
   void put(std::shared_ptr<PartialFile> file);
   void remove(const std::shared_ptr<PartialFile>& file);
+  // O(files of that root).
   std::shared_ptr<PartialFile> find(const FileRoot& root);
   // Ends all of them, so that no thread waits any more.
   void endAll();
 
  private:
-  Guarded<std::map<FileRoot, std::shared_ptr<PartialFile>>> files_;
+  Guarded<std::map<FileRoot, std::vector<std::shared_ptr<PartialFile>>>> files_;
 };
 
 }  // namespace espalier::transfer

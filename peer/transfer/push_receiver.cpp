@@ -1,6 +1,7 @@
 #include "peer/transfer/push_receiver.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 #include <variant>
 
@@ -11,6 +12,8 @@
 
 namespace espalier::transfer {
 namespace {
+
+constexpr auto kHeldUpAgain = std::chrono::milliseconds(500);
 
 // "sent …" becomes "it sent …": the messages of a push name no source.
 Error itsError(const Error& error) {
@@ -83,6 +86,14 @@ void PushReceiver::changed() {
   changed_.notify_all();
 }
 
+void PushReceiver::tellProgress() {
+  const TimePoint now = Clock::now();
+  const std::lock_guard lock(eventsMutex_);
+  if (over_ || !events_.progressed || now < progressAt_) return;
+  progressAt_ = now + limits::kPushIdle / 4;
+  events_.progressed();
+}
+
 // Calls the last event, once.
 void PushReceiver::end(const std::function<void()>& event) {
   {
@@ -135,7 +146,12 @@ bool PushReceiver::awaitWork(Lane& lane) {
     }
     std::unique_lock lock(mutex_);
     if (*wants && lane.source) return true;
-    changed_.wait(lock, stop_.get_token(), [&] { return changes_ != seen; });
+    const auto isOther = [&] { return changes_ != seen; };
+    if (work_.isHeldUp()) {
+      changed_.wait_for(lock, stop_.get_token(), kHeldUpAgain, isOther);
+    } else {
+      changed_.wait(lock, stop_.get_token(), isOther);
+    }
   }
   return false;
 }
@@ -204,6 +220,7 @@ Result<bool> PushReceiver::receive(Lane& lane, Source& source, const PushWork::R
   if (auto received = source.client->receiveBytes(data); !received) return received.error();
   if (auto kept = work_.received(request, chunk->chunk, data); !kept) return kept.error();
   source.delivered = true;
+  tellProgress();
   return chunk->last;
 }
 

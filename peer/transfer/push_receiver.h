@@ -40,6 +40,8 @@ struct PushEvents {
   std::function<void(std::size_t stripe, const PeerId& source, peer::PushTrouble trouble,
                      const Error& why)>
       sourceFailed;
+  // Chunks arrive: with the first one, and then every limits::kPushIdle / 4 at most. May be empty.
+  std::function<void()> progressed = {};
   std::function<void()> completed;
   std::function<void(const Error& why)> failed;
 };
@@ -85,6 +87,7 @@ class PushReceiver {
   Result<bool> receive(Lane& lane, Source& source, const PushWork::Request& request);
   void dropSource(Lane& lane, const std::shared_ptr<Source>& source, const Error& why);
   void changed();
+  void tellProgress();
   void end(const std::function<void()>& event);
 
   const PushReceiverOptions options_;
@@ -97,6 +100,7 @@ class PushReceiver {
 
   std::mutex eventsMutex_;  // held while one is called
   bool over_ = false;
+  TimePoint progressAt_ = TimePoint::min();  // when `progressed` may be called again
 
   std::stop_source stop_;
   PushWork work_;

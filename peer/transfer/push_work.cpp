@@ -28,6 +28,8 @@ struct PushWork::Incoming {
   PartFile part;
   std::mutex learning;   // held while the list is taken over
   bool learned = false;  // part.plan() is known, and constant; guarded by `learning`
+  // The part has a chunk, or may have one from an earlier run.
+  std::atomic<bool> holdsData = part.mayHoldUnknown() || part.earlierPlan().has_value();
 };
 
 PushWork::PushWork(std::vector<wire::PushFile> files, Options options, PartialFiles& store,
@@ -46,7 +48,11 @@ PushWork::PushWork(std::vector<wire::PushFile> files, Options options, PartialFi
   }
 }
 
+// A part without data is of no use to another run, and there may be many of them.
 PushWork::~PushWork() {
+  for (const auto& incoming : incoming_) {
+    if (incoming && !incoming->holdsData) incoming->part.discard();
+  }
   for (const auto& file : partial_) {
     file->end();
     store_.remove(file);
@@ -107,7 +113,10 @@ Result<bool> PushWork::openUntilWanted(std::size_t stripe) {
     if (wants()) return true;
     const auto place = toOpen(stripe);
     if (!place) return false;
-    if (auto opened = open(*place); !opened) return opened.error();
+    const auto opened = open(*place);
+    if (!opened) return opened.error();
+    heldUp_ = !*opened;
+    if (heldUp_) return false;
   }
 }
 
@@ -116,8 +125,8 @@ std::optional<std::size_t> PushWork::toOpen(std::size_t stripe) const {
   return stop_.stop_requested() ? std::nullopt : schedule_.toOpen(stripe);
 }
 
-// With opening_ held.
-Result<void> PushWork::open(std::size_t place) {
+// With opening_ held. False: another fetch or push has the file open.
+Result<bool> PushWork::open(std::size_t place) {
   const auto& file = schedule_.file(place);
   auto target = Target::locate(options_.downloads, file.name, DotNames::none());
   if (!target) return ownDisk(target.error());
@@ -129,12 +138,13 @@ Result<void> PushWork::open(std::size_t place) {
       schedule_.alreadyThere(place);
     }
     changed_();
-    return {};
+    return true;
   }
   auto folder = target->partFolder(options_.stateFolder);
   if (!folder) return ownDisk(folder.error());
   auto part =
       PartFile::open(std::make_shared<PartFolder>(std::move(*folder)), file.root, file.sizeBytes);
+  if (!part && part.error().code == ErrorCode::failed) return false;
   if (!part) return ownDisk(part.error());
   const auto incoming = std::make_shared<Incoming>(std::move(*target), std::move(*part));
   const std::uint64_t chunkBytes = schedule_.chunkBytes(place);
@@ -155,7 +165,9 @@ Result<void> PushWork::open(std::size_t place) {
     if (known) schedule_.learned(place, held);
     complete = schedule_.isComplete(place);
   }
-  return complete ? publish(place, *incoming) : Result<void>();
+  if (!complete) return true;
+  if (auto published = publish(place, *incoming); !published) return published.error();
+  return true;
 }
 
 // Whether the very file was there before the push. Another file of that name is an error.
@@ -233,6 +245,7 @@ Result<void> PushWork::received(const Request& request, std::uint64_t chunk,
     return Error{ErrorCode::protocol, fmt::format("it sent a damaged chunk {}", chunk)};
   }
   if (auto written = file->part.write(chunk, data); !written) return ownDisk(written.error());
+  file->holdsData = true;
   receivedBytes_ += data.size();
   {
     const std::lock_guard lock(mutex_);

@@ -76,6 +76,8 @@ class PushWork {
                         std::span<const std::byte> data);
 
   bool isDone() const;
+  // wants() was false because another fetch or push has the next file open: to be asked again.
+  bool isHeldUp() const { return heldUp_; }
   // So far, of all files.
   std::uint64_t heldBytes() const;
   std::uint64_t receivedBytes() const { return receivedBytes_; }
@@ -84,7 +86,7 @@ class PushWork {
   struct Incoming;  // an open file
   Result<bool> openUntilWanted(std::size_t stripe);
   std::optional<std::size_t> toOpen(std::size_t stripe) const;
-  Result<void> open(std::size_t place);
+  Result<bool> open(std::size_t place);
   Result<bool> isThere(std::size_t place, const Target& target);
   Result<void> keepExisting(std::size_t place, const std::string& path);
   Result<std::vector<std::uint64_t>> begin(std::size_t place, Incoming& incoming, ChunkPlan plan);
@@ -97,6 +99,7 @@ class PushWork {
   const std::function<void()> changed_;
   std::vector<std::shared_ptr<PartialFile>> partial_;  // of each file: what other peers may fetch
   std::atomic<std::uint64_t> receivedBytes_{0};
+  std::atomic<bool> heldUp_{false};
 
   std::mutex opening_;
 

@@ -3,6 +3,7 @@
   with Intruder(network, "mallory") as one:
       one.send(query(new_id(), GLOB, b"*"))
       one.answers                                  # the number of answers that have arrived
+      one.offers                                   # the ids of the pushes that it was offered
 
 Threads read what arrives, answer each search (with no hits, or those of `hits`), and send heartbeats. So no neighbour
 takes the intruder for silent, and searches of other peers are complete.
@@ -12,7 +13,8 @@ import os
 import socket
 import threading
 
-REGISTRY, LINK, TRANSFER = 1, 2, 3
+REGISTRY, LINK, TRANSFER, PUSH = 1, 2, 3, 4
+OFFERED, ACCEPTED, LOST, FAILED, DECLINED, VERIFIED = range(6)
 SUBSTRING, GLOB, WORDS, ROOT, PATH = 1, 2, 3, 4, 5
 
 
@@ -88,6 +90,33 @@ def answer(identity, *more):
     return field(10, field(2, field(1, identity) + b"".join(more)))
 
 
+def contact(name, order, host, port):
+    return message(name.encode(), order, host.encode(), port)
+
+
+def push_file(name, size, root):
+    """Field `files` of a PushOffer. `root`: 32 bytes."""
+    return field(6, message(name.encode(), size, root))
+
+
+def push_offer(identity, sender, *files, via=b"mallory", end=0):
+    """`sender`: a contact."""
+    return field(12, field(1, message(identity, sender, via, None, end) + b"".join(files)))
+
+
+def push_entry(peer, state, version=1, via=b"s1", reason=None):
+    """Field `entries` of a PushLedger. `peer`: a contact."""
+    return field(3, message(version, state, peer, via, None, reason))
+
+
+def push_ledger(identity, *entries, end=0):
+    return field(12, field(2, field(1, identity) + field(2, end) + b"".join(entries)))
+
+
+def chunk_list_request(root, size, chunk_bytes=64 * 1024):
+    return field(1, message(root, size, chunk_bytes))
+
+
 BEAT = field(6, field(1, b"") + field(2, 1))
 
 
@@ -126,6 +155,7 @@ class Intruder:
     def __init__(self, network, name, reads=True, hits=None):
         self.name, self.patience, self.answers, self.lost = name.encode(), network.patience, 0, None
         self.hits = hits
+        self.offers = []
         self.ending = threading.Event()
         self.registry = Session(network.address, REGISTRY, self.patience)
         # Its port accepts connections and never answers, so requests to it fail.
@@ -166,6 +196,9 @@ class Intruder:
                     own = field(4, varint(self.order) + varint(0))
                     self.send(answer(asked[1], own, field(8, 1)))
                 self.answers += 2 in search
+                push = parse(kinds.get(12, b""))
+                if 1 in push:
+                    self.offers.append(parse(push[1])[1])
         except OSError as error:
             self.lost = error
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/budget.h"
 #include "common/base/limits.h"
 #include "common/wire/link_codec.h"
 #include "peer/core/push.h"
@@ -42,6 +43,7 @@ inline std::vector<wire::PushFile> oneFile(std::uint64_t bytes = kFileOfAChain) 
 class Network {
  public:
   struct Node {
+    std::unique_ptr<Budget> budget = std::make_unique<Budget>();
     std::unique_ptr<Random> random;
     std::unique_ptr<Pushes> pushes;
     std::map<ConnectionId, std::pair<unsigned, ConnectionId>> links;  // the neighbour, and its end
@@ -49,6 +51,7 @@ class Network {
     std::vector<std::string> notices;
     std::size_t sent = 0;
     std::vector<TimePoint> ledgersSent;
+    std::size_t offersSent = 0;
   };
 
   explicit Network(unsigned count, const PushPolicy& policy = kAll) {
@@ -62,15 +65,22 @@ class Network {
     }
     at(number).jobs.clear();
     at(number).random = std::make_unique<Random>(number);
-    at(number).pushes = std::make_unique<Pushes>(contact(number), policy, *at(number).random);
+    at(number).pushes = std::make_unique<Pushes>(contact(number), policy, *at(number).random,
+                                                 at(number).budget.get());
   }
 
   void link(unsigned a, unsigned b) {
     const ConnectionId ends[] = {ConnectionId{++connections_}, ConnectionId{++connections_}};
     at(a).links[ends[0]] = {b, ends[1]};
     at(b).links[ends[1]] = {a, ends[0]};
-    step(a, [&](Effects& fx) { at(a).pushes->linkUp({ends[0], contact(b)}, now, fx); });
-    step(b, [&](Effects& fx) { at(b).pushes->linkUp({ends[1], contact(a)}, now, fx); });
+    step(a, [&](Effects& fx) {
+      at(a).pushes->linkUp({ends[0], contact(b), at(a).budget->account(Payer::member(id(b)))}, now,
+                           fx);
+    });
+    step(b, [&](Effects& fx) {
+      at(b).pushes->linkUp({ends[1], contact(a), at(b).budget->account(Payer::member(id(a)))}, now,
+                           fx);
+    });
   }
 
   void cut(unsigned a, unsigned b) {
@@ -102,6 +112,7 @@ class Network {
       if (link == node.links.end()) continue;
       ++node.sent;
       if (std::holds_alternative<wire::PushLedger>(message)) node.ledgersSent.push_back(now);
+      node.offersSent += std::holds_alternative<wire::PushOffer>(message) ? 1 : 0;
       // Each message must fit into a frame.
       const auto bytes = wire::encode(message);
       CHECK(bytes.size() <= limits::kFrameBytes);
@@ -148,6 +159,13 @@ class Network {
       return step(to, [&](Effects& fx) { at(to).pushes->received(c, message, now, fx); });
     }
     FAIL("no such link");
+  }
+
+  // So many peers are behind the link from `at` to `to`.
+  void setBehind(unsigned number, unsigned to, std::uint64_t count) {
+    for (const auto& [connection, link] : at(number).links) {
+      if (link.first == to) at(number).pushes->peersBehind(connection, count);
+    }
   }
 
   void complete(unsigned number, const PushId& push) {

@@ -78,7 +78,7 @@ TEST_CASE("a policy refuses a push with the reason that its entry will say") {
 // --- OpenPush ---
 
 TEST_CASE("a peer's first entry has version 1, and a later state of it keeps the version") {
-  OpenPush push(offerTo(), false, kStart);
+  OpenPush push(offerTo(), id(1), kStart);
   const auto accepted = push.ownEntry(contact(2), PushState::accepted, "");
   REQUIRE(accepted);
   CHECK(accepted->version == 1);
@@ -93,14 +93,14 @@ TEST_CASE("a peer's first entry has version 1, and a later state of it keeps the
 }
 
 TEST_CASE("a peer whose versions are used up says nothing more about itself") {
-  OpenPush push(offerTo(), false, kStart);
+  OpenPush push(offerTo(), id(1), kStart);
   REQUIRE(push.merge(entryOf(2, PushState::verified, limits::kLedgerVersion), kStart));
   CHECK_FALSE(push.ownEntry(contact(2), PushState::accepted, ""));
   CHECK(push.ownEntry(contact(2), PushState::verified, "")->version == limits::kLedgerVersion);
 }
 
 TEST_CASE("a claim about this peer is contradicted if it says more than this peer did") {
-  OpenPush push(offerTo(), false, kStart);
+  OpenPush push(offerTo(), id(1), kStart);
   REQUIRE(push.merge(*push.ownEntry(contact(2), PushState::accepted, ""), kStart));
   CHECK_FALSE(push.answerTo(entryOf(2, PushState::offered), contact(2)));
   const auto answer = push.answerTo(entryOf(2, PushState::verified, 7), contact(2));
@@ -110,7 +110,7 @@ TEST_CASE("a claim about this peer is contradicted if it says more than this pee
 }
 
 TEST_CASE("a sender that has forgotten its push accepts what the ledger says about it") {
-  const OpenPush push(offerTo({id(2)}), false, kStart);
+  const OpenPush push(offerTo({id(2)}), id(1), kStart);
   const auto claim = entryOf(1, PushState::verified, 3);
   CHECK(push.answerTo(claim, contact(1)) == claim);
   // A peer that is neither sender nor recipient has no entry, whatever others claim.
@@ -118,7 +118,7 @@ TEST_CASE("a sender that has forgotten its push accepts what the ledger says abo
 }
 
 TEST_CASE("entries of other peers are checked: version, and whether the push is meant for them") {
-  OpenPush push(offerTo({id(2)}), false, kStart);
+  OpenPush push(offerTo({id(2)}), id(1), kStart);
   CHECK_FALSE(push.problemWith(entryOf(1, PushState::verified)));
   CHECK_FALSE(push.problemWith(entryOf(2, PushState::accepted, limits::kLedgerVersionJump)));
   CHECK(push.problemWith(entryOf(2, PushState::accepted, limits::kLedgerVersionJump + 1)));
@@ -130,7 +130,7 @@ TEST_CASE("entries of other peers are checked: version, and whether the push is 
 }
 
 TEST_CASE("a peer whose link is gone is lost only if it has not finished") {
-  OpenPush push(offerTo(), true, kStart);
+  OpenPush push(offerTo(), PeerId(), kStart);
   CHECK_FALSE(push.entryOfLost(id(2)));
   REQUIRE(push.merge(entryOf(2, PushState::accepted, 4), kStart));
   const auto lost = push.entryOfLost(id(2));
@@ -142,7 +142,7 @@ TEST_CASE("a peer whose link is gone is lost only if it has not finished") {
 }
 
 TEST_CASE("an offer makes an entry for a recipient that has none, while the push is open") {
-  OpenPush push(offerTo({id(2), id(3)}), true, kStart);
+  OpenPush push(offerTo({id(2), id(3)}), PeerId(), kStart);
   const auto entry = push.entryOfOffered(contact(2), push.offer());
   REQUIRE(entry);
   CHECK(entry->version == 0);
@@ -155,7 +155,7 @@ TEST_CASE("an offer makes an entry for a recipient that has none, while the push
 }
 
 TEST_CASE("an end only grows") {
-  OpenPush push(offerTo(), true, kStart);
+  OpenPush push(offerTo(), PeerId(), kStart);
   CHECK_FALSE(push.isOver());
   CHECK(push.setEnd(PushEnd::closed, kStart));
   CHECK(push.isOver());
@@ -167,7 +167,7 @@ TEST_CASE("an end only grows") {
 }
 
 TEST_CASE("a push is kept while it is taken, and longer while others take it") {
-  OpenPush push(offerTo(), false, kStart);
+  OpenPush push(offerTo(), id(1), kStart);
   CHECK(push.forgetAt() == kStart + limits::kPushKept);
   REQUIRE(push.merge(entryOf(3, PushState::accepted), kStart + 1s));
   CHECK(push.forgetAt() == kStart + 1s + limits::kPushAwaited);
@@ -182,7 +182,7 @@ TEST_CASE("a push is kept while it is taken, and longer while others take it") {
 
 TEST_CASE("a link collects news and sends each entry once") {
   OpenPushes pushes;
-  OpenPush& push = pushes.try_emplace(pushId(), offerTo(), true, kStart).first->second;
+  OpenPush& push = pushes.try_emplace(pushId(), offerTo(), PeerId(), kStart).first->second;
   PushLink link(contact(9));
   CHECK(link.deadline() == kNever);
   link.addNews(pushId(), *push.merge(entryOf(2, PushState::accepted), kStart), kStart);
@@ -201,7 +201,7 @@ TEST_CASE("a link collects news and sends each entry once") {
 
 TEST_CASE("the end of a push is news without an entry") {
   OpenPushes pushes;
-  OpenPush& push = pushes.try_emplace(pushId(), offerTo(), true, kStart).first->second;
+  OpenPush& push = pushes.try_emplace(pushId(), offerTo(), PeerId(), kStart).first->second;
   PushLink link(contact(9));
   push.setEnd(PushEnd::cancelled, kStart);
   link.addEnd(pushId(), kStart);
@@ -213,7 +213,7 @@ TEST_CASE("the end of a push is news without an entry") {
 
 TEST_CASE("after a burst a link sends news no more often than its rate") {
   OpenPushes pushes;
-  OpenPush& push = pushes.try_emplace(pushId(), offerTo(), true, kStart).first->second;
+  OpenPush& push = pushes.try_emplace(pushId(), offerTo(), PeerId(), kStart).first->second;
   PushLink link(contact(9));
   std::vector<TimePoint> sent;
   for (std::uint32_t version = 1; version <= 3 * limits::kLedgerFlushes; ++version) {
@@ -232,7 +232,7 @@ TEST_CASE("after a burst a link sends news no more often than its rate") {
 
 TEST_CASE("a flush sends a bounded number of bytes, and the rest with the next ones") {
   OpenPushes pushes;
-  OpenPush& push = pushes.try_emplace(pushId(), offerTo(), true, kStart).first->second;
+  OpenPush& push = pushes.try_emplace(pushId(), offerTo(), PeerId(), kStart).first->second;
   for (unsigned number = 2; number < 12000; ++number) {
     push.merge(entryOf(number, PushState::accepted), kStart);
   }
@@ -257,17 +257,21 @@ TEST_CASE("a flush sends a bounded number of bytes, and the rest with the next o
 
 TEST_CASE("a forgotten push leaves no news, and may become known again") {
   OpenPushes pushes;
-  OpenPush& push = pushes.try_emplace(pushId(), offerTo(), true, kStart).first->second;
+  OpenPush& push = pushes.try_emplace(pushId(), offerTo(), PeerId(), kStart).first->second;
   PushLink link(contact(9));
-  CHECK(link.setKnown(pushId()));
-  CHECK_FALSE(link.setKnown(pushId()));
+  link.setKnown(pushId(), true);
+  CHECK(link.wasTold(pushId()));
+  link.setKnown(pushId(), false);
+  CHECK(link.wasTold(pushId()));
   link.addNews(pushId(), *push.merge(entryOf(2, PushState::accepted), kStart), kStart);
   link.forget(pushId());
   CHECK_FALSE(link.knows(pushId()));
   Effects fx;
   link.flush(ConnectionId{7}, pushes, kStart + 1s, fx);
   CHECK(fx.sends.empty());
-  CHECK(link.setKnown(pushId()));
+  link.setKnown(pushId(), false);
+  CHECK(link.knows(pushId()));
+  CHECK_FALSE(link.wasTold(pushId()));
 }
 
 TEST_CASE("each misbehaviour on a link is told once") {

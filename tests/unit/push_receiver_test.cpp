@@ -3,13 +3,16 @@
 #include "peer/transfer/push_receiver.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 
 #include <condition_variable>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "peer/transfer/part_file.h"
 #include "peer/transfer/push_files.h"
 #include "peer/transfer/push_server.h"
 #include "tests/unit/transfer_fixture.h"
@@ -340,4 +343,63 @@ TEST_CASE("a file that is there already is not taken, and one that differs is le
   different.takeFrom(0, 1, one.holder());
   CHECK(different.failure() == "push/b exists and differs");
   CHECK(readFile(different.downloads / "push/b") == "mine");
+}
+
+TEST_CASE("a file that another fetch has open is taken once that one has ended") {
+  Sent sent;
+  sent.add("file", 4 * kChunk);
+  sent.prepare();
+  Host one("one");
+  sent.giveBy(one);
+  Taker taker(sent);
+  const fs::path incoming = taker.downloads / ".espalier/incoming";
+  fs::create_directories(incoming);
+  const auto folder = std::make_shared<PartFolder>(PartFolder{
+      FileDescriptor(::open(incoming.c_str(), O_DIRECTORY | O_CLOEXEC)), incoming.string()});
+  const auto& file = sent.files()[0];
+  auto other = PartFile::open(folder, file.root, file.sizeBytes);
+  REQUIRE(other.ok());
+  taker.begin();
+  taker.takeFrom(0, 1, one.holder());
+  std::optional<PartFile> held(*std::move(other));
+  CHECK(taker.receiver->heldBytes() == 0);
+  held.reset();
+  REQUIRE(taker.completes());
+  CHECK(sent.isIn(taker.downloads));
+  CHECK(taker.failures.empty());
+}
+
+TEST_CASE("a push that brings nothing leaves no parts") {
+  Sent sent;
+  for (int i = 0; i < 20; ++i) sent.add("small/" + std::to_string(i), 1000u + i);
+  sent.add("large", 4 * kChunk);
+  sent.prepare();
+  Host empty("empty");
+  Taker taker(sent);
+  taker.begin();
+  taker.takeFrom(0, 1, empty.holder());
+  REQUIRE(taker.await([&] { return !taker.failures.empty(); }));
+  taker.receiver.reset();
+  const auto incoming = taker.downloads / ".espalier/incoming";
+  CHECK((!fs::exists(incoming) || fs::is_empty(incoming)));
+}
+
+TEST_CASE("of several files with one root the one that is farthest is served") {
+  Sent sent;
+  sent.add("file", 4 * kChunk);
+  sent.prepare();
+  Host one("one");
+  const auto& file = sent.files()[0];
+  // A hostile offer named this root with another size before.
+  const auto bogus = std::make_shared<PartialFile>(file.root, file.sizeBytes * 2, "bogus");
+  one.store.put(bogus);
+  sent.giveBy(one);
+  Taker taker(sent);
+  taker.begin();
+  taker.takeFrom(0, 1, one.holder());
+  REQUIRE(taker.completes());
+  CHECK(sent.isIn(taker.downloads));
+  CHECK(one.store.find(file.root) != bogus);
+  one.store.remove(bogus);
+  CHECK(one.store.find(file.root) != nullptr);
 }

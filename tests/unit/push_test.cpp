@@ -287,7 +287,8 @@ TEST_CASE("an offer of a file that cannot exist is neither taken nor passed on, 
         std::vector<std::string>{"s1 sent a push of a file that cannot exist"});
 }
 
-TEST_CASE("offers that are not taken make room for others") {
+TEST_CASE(
+    "offers that have ended make room for others, open ones when nothing more is heard of them") {
   Network network(2, PushPolicy{});
   network.link(1, 2);
   Random random(7);
@@ -295,9 +296,17 @@ TEST_CASE("offers that are not taken make room for others") {
     wire::PushOffer offer{
         randomFrom<PushId>(random), contact(9), id(9), false, PushEnd::open, oneFile(), {}};
     network.receive(2, 1, offer);
+    if (i < limits::kPushes) continue;
+    CHECK(network.at(2).pushes->view(offer.id).has_value() == (i > limits::kPushes && i % 2 == 0));
+    if (i % 2 == 1) {
+      network.receive(2, 1, wire::PushLedger{network.at(2).pushes->ids()[0], PushEnd::closed, {}});
+    }
   }
   CHECK(network.at(2).pushes->size() == limits::kPushes);
-  CHECK(network.at(2).notices.empty());
+  network.run(limits::kPushIdle);
+  const auto last = network.push(1);
+  network.run(1s);
+  CHECK(network.at(2).pushes->view(last));
 }
 
 TEST_CASE(

@@ -1,0 +1,170 @@
+// The part of Pushes that takes in what neighbours say about pushes: offers, entries and ends.
+#include <algorithm>
+#include <set>
+#include <variant>
+
+#include "common/wire/file_form.h"
+#include "peer/core/push.h"
+
+namespace espalier::peer {
+
+using limits::Rate;
+using wire::PushEnd;
+using wire::PushEntry;
+using wire::PushLedger;
+using wire::PushOffer;
+using Wait = PushLink::Wait;
+
+bool Pushes::received(ConnectionId id, const wire::LinkMessage& message, TimePoint now,
+                      Effects& fx) {
+  const auto* offer = std::get_if<PushOffer>(&message);
+  const auto* ledger = std::get_if<PushLedger>(&message);
+  if (offer == nullptr && ledger == nullptr) return false;
+  const auto link = links_.find(id);
+  if (link == links_.end()) return true;
+  if (offer != nullptr) receivedOffer(id, link->second, *offer, now, fx);
+  if (ledger != nullptr) receivedLedger(id, link->second, *ledger, now, fx);
+  return true;
+}
+
+// --- offers ---
+
+void Pushes::receivedOffer(ConnectionId id, PushLink& link, const PushOffer& offer, TimePoint now,
+                           Effects& fx) {
+  if (!link.account().spend(Rate::pushOffers, now, pushOfferCost(offer))) {
+    return link.blame("more offers of pushes than a peer takes; some are left out", fx);
+  }
+  if (forgotten_.contains(offer.id)) return;
+  if (OpenPush* const known = find(offer.id)) {
+    if (known->isSameAs(offer)) return receivedAgain(id, link, *known, offer, now, fx);
+    // Only the sender's own word, over its own link, is better than what was known.
+    const bool isBetter =
+        offer.sender.id == link.peer().id && !known->isMine() && known->origin() != link.peer().id;
+    if (!isBetter) return link.blame("another offer under the id of a push", fx);
+    drop(pushes_.find(offer.id), fx);
+  }
+  if (offer.end != PushEnd::open) return;  // over before it came here
+  if (!std::all_of(offer.files.begin(), offer.files.end(), [](const auto& file) {
+        return wire::isPossibleFile(file.root, file.sizeBytes);
+      })) {
+    return link.blame("a push of a file that cannot exist", fx);
+  }
+  if (!makeRoom(link.peer().id, now, fx)) {
+    return link.blame("too many pushes at once; some are left out", fx);
+  }
+  OpenPush& push = pushes_.try_emplace(offer.id, offer, link.peer().id, now).first->second;
+  link.setKnown(offer.id, false);
+  fx.pushChanges.insert(offer.id);
+  decide(push, link, now, fx);
+  for (auto& [connection, other] : links_) {
+    if (connection != id) offerTo(push, connection, other, false, now, fx);
+  }
+}
+
+// The neighbour knows the push, so it wants the ledger.
+void Pushes::receivedAgain(ConnectionId id, PushLink& link, OpenPush& known, const PushOffer& offer,
+                           TimePoint now, Effects& fx) {
+  // The way to the sender is another one, because the tree has changed.
+  if (!known.isMine() && linkTo(known.origin()) == links_.end()) {
+    known.setOrigin(link.peer().id);
+  }
+  offerTo(known, id, link, true, now, fx);
+  hearEnd(known, offer.end, link, now, fx);
+  // The neighbour has not heard that the push is over.
+  if (offer.end < known.offer().end) link.addEnd(offer.id, now);
+}
+
+// --- ends ---
+
+// The sender says it, or a peer in its direction. Any other neighbour is doubted: the peers in the
+// sender's direction are asked.
+void Pushes::hearEnd(OpenPush& push, PushEnd end, const PushLink& link, TimePoint now,
+                     Effects& fx) {
+  if (end <= push.offer().end) return;
+  if (push.isMine()) {
+    return learn(push, push.refutation(self_, now), std::nullopt, now, fx);
+  }
+  const PeerId& from = link.peer().id;
+  if (from == push.origin() || from == push.offer().sender.id) return ended(push, end, now, fx);
+  if (!push.doubt(end, now)) return;
+  const auto toward = linkTo(push.origin());
+  if (toward == links_.end()) return;
+  fx.send(toward->first, PushLedger{push.offer().id, end, {}});
+}
+
+// --- entries ---
+
+void Pushes::receivedLedger(ConnectionId id, PushLink& link, const PushLedger& ledger,
+                            TimePoint now, Effects& fx) {
+  OpenPush* const push = find(ledger.id);
+  if (push == nullptr) return;
+  const double cost = 16 + static_cast<double>(ledger.entries.size());
+  if (!link.account().spend(Rate::pushEntries, now, cost)) {
+    return link.blame("more entries of ledgers than a peer takes; some are left out", fx);
+  }
+  std::set<PeerId> told;
+  for (const auto& entry : ledger.entries) {
+    if (!push->ledger().isNews(entry)) continue;
+    // A ledger has one entry of each peer, so its versions cannot be used up by one message.
+    if (!told.insert(entry.peer.id).second) {
+      link.blame("several entries of one peer in a ledger", fx);
+      continue;
+    }
+    hear(*push, entry, id, link, now, fx);
+  }
+  hearEnd(*push, ledger.end, link, now, fx);
+  if (PushTaking* const taking = push->taking()) taking->ledgerChanged(now, push->ledger().size());
+}
+
+// The entry of a neighbour counts if it comes from that neighbour. What others say about it is kept
+// apart, and told to the neighbour, which contradicts.
+void Pushes::hear(OpenPush& push, const PushEntry& entry, ConnectionId from, PushLink& link,
+                  TimePoint now, Effects& fx) {
+  if (!push.ledger().isNews(entry)) return;
+  if (const auto problem = push.problemWith(entry)) return link.blame(*problem, fx);
+  const PushId& id = push.offer().id;
+  const auto known = push.ledger().find(entry.peer.id);
+  const bool isOwn = entry.peer.id == link.peer().id;
+  const bool isAboutSelf = entry.peer.id == self_.id;
+  if (!isOwn) {
+    if (!known && !isAboutSelf && !link.mayName(id)) {
+      link.hold({id, entry, Wait::names, kNever}, fx);
+      return;
+    }
+    const double cost = raiseCost(known ? known->version() : 0, entry.version);
+    if (cost > 0 && !link.account().spend(Rate::pushRaises, now, cost)) {
+      const auto until = link.account().affordableAt(Rate::pushRaises, now, cost);
+      link.hold({id, entry, Wait::rate, until}, fx);
+      return;
+    }
+  }
+  if (isAboutSelf) return learn(push, push.answerTo(entry, self_), std::nullopt, now, fx);
+  if (const auto nearer = isOwn ? links_.end() : linkTo(entry.peer.id); nearer != links_.end()) {
+    if (link.hold({id, entry, Wait::neighbours, kNever}, fx)) {
+      fx.send(nearer->first, PushLedger{id, push.offer().end, {entry}});
+    }
+    return;
+  }
+  if (!known && !isOwn) link.named(id);
+  learn(push, entry, from, now, fx);
+}
+
+void Pushes::hearClaims(ConnectionId from, PushLink& link, std::vector<PushLink::Claim> claims,
+                        TimePoint now, Effects& fx) {
+  for (const auto& claim : claims) {
+    OpenPush* const push = find(claim.push);
+    if (push == nullptr) continue;
+    hear(*push, claim.entry, from, link, now, fx);
+    if (PushTaking* const taking = push->taking())
+      taking->ledgerChanged(now, push->ledger().size());
+  }
+}
+
+void Pushes::peersBehind(ConnectionId id, std::uint64_t count) {
+  const auto link = links_.find(id);
+  if (link == links_.end() || link->second.behind() == count) return;
+  link->second.setBehind(count);
+  if (link->second.hasClaims()) grown_.insert(id);
+}
+
+}  // namespace espalier::peer

@@ -1,0 +1,356 @@
+// Pushes among neighbours that lie and flood: what they say counts only for themselves.
+#include <doctest/doctest.h>
+
+#include "tests/unit/push_fixture.h"
+
+using namespace espalier;
+using namespace espalier::peer;
+using namespace espalier::peer::test;
+
+namespace {
+
+wire::PushOffer offerOf(unsigned sender, std::uint64_t number,
+                        std::vector<wire::PushFile> files = oneFile()) {
+  Random random(1000 + number);  // the peers have small seeds
+  return {randomFrom<PushId>(random),
+          contact(sender),
+          id(sender),
+          false,
+          PushEnd::open,
+          std::move(files),
+          {}};
+}
+
+// s1 is the sender; s2 declines; s3 and the liar s4 are linked to s1, too.
+Network star() {
+  Network network(4);
+  network.restart(2, PushPolicy{});
+  for (const unsigned number : {2u, 3u, 4u}) {
+    network.link(1, number);
+    network.setBehind(1, number, 1);
+  }
+  return network;
+}
+
+}  // namespace
+
+// --- ledgers ---
+
+TEST_CASE(
+    "no message and no number of messages makes another peer's claim about a neighbour count") {
+  auto network = star();
+  const auto push = network.push(1);
+  network.run(2s);
+  std::uint32_t version = 1;
+  for (int i = 0; i < 2000; ++i) {
+    auto lie = entryOf(2, PushState::verified, version += limits::kLedgerVersionJump / 2);
+    network.receive(1, 4, ledgerOf(push, {lie, lie}));
+    CHECK(network.stateOf(2, push, 1) == PushState::declined);
+    network.run(20ms);
+  }
+  network.run(2s);
+  for (const unsigned as : {1u, 2u, 3u}) CHECK(network.stateOf(2, push, as) == PushState::declined);
+}
+
+TEST_CASE("one message raises the version of a peer's entry once") {
+  auto network = line(3);
+  const auto push = network.push(1);
+  network.run(2s);
+  std::vector<PushEntry> lies;
+  for (std::uint32_t i = 1; i <= 1000; ++i) {
+    lies.push_back(entryOf(3, PushState::verified, 1 + i * limits::kLedgerVersionJump));
+  }
+  network.receive(1, 2, ledgerOf(push, lies));
+  CHECK(network.at(1).pushes->view(push)->ledger.find(id(3))->version() ==
+        1 + limits::kLedgerVersionJump);
+  CHECK(network.at(1).notices.size() == 1);
+}
+
+TEST_CASE("a peer has the last word about itself, however often a neighbour's neighbour lies") {
+  // s5 is behind s2; the liar is s4.
+  Network network(5);
+  for (const unsigned number : {2u, 3u, 4u}) network.link(1, number);
+  network.link(2, 5);
+  const auto push = network.push(1);
+  network.run(2s);
+  std::uint32_t version = 1;
+  for (int i = 0; i < 500; ++i) {
+    network.receive(1, 4, ledgerOf(push, {entryOf(5, PushState::verified, version)}));
+    network.run(10ms);
+    version = network.at(1).pushes->view(push)->ledger.find(id(5))->version() + 1000;
+  }
+  network.run(2min);
+  CHECK(version < limits::kLedgerVersion / 1000);
+  for (const unsigned as : {1u, 2u, 3u, 5u}) {
+    CHECK(network.stateOf(5, push, as) == PushState::accepted);
+  }
+}
+
+TEST_CASE("the sender keeps what each link says about a peer of which two tell differently") {
+  Network network(5);
+  for (const unsigned number : {2u, 3u, 4u}) network.link(1, number);
+  network.link(2, 5);
+  const auto push = network.push(1);
+  network.run(2s);
+  network.receive(1, 4, ledgerOf(push, {entryOf(5, PushState::verified)}));
+  const auto view = network.at(1).pushes->view(push);
+  const auto entry = view->ledger.find(id(5));
+  REQUIRE(entry);
+  REQUIRE(*view->tellers.teller(entry->index()) == id(4));
+  const auto* claims = view->tellers.claims(entry->index());
+  REQUIRE(claims != nullptr);
+  CHECK(claims->at(id(2)).state == PushState::accepted);
+  CHECK(claims->at(id(4)).state == PushState::verified);
+  // An honest peer has no other teller than its own branch.
+  CHECK(view->tellers.claims(view->ledger.find(id(3))->index()) == nullptr);
+}
+
+TEST_CASE("what a lost neighbour said elsewhere meanwhile counts once its link is gone") {
+  auto network = line(3);
+  const auto push = network.push(1);
+  network.run(2s);
+  // s3 has moved, which s2 does not know yet.
+  network.receive(2, 1, ledgerOf(push, {entryOf(3, PushState::verified, 2)}));
+  CHECK(network.stateOf(3, push, 2) == PushState::accepted);
+  network.at(3).links.clear();
+  network.step(2, [&](Effects& fx) {
+    auto& links = network.at(2).links;
+    for (auto link = links.begin(); link != links.end(); ++link) {
+      if (link->second.first != 3) continue;
+      const auto connection = link->first;
+      links.erase(link);
+      return network.at(2).pushes->linkDown(connection, network.now, fx);
+    }
+  });
+  CHECK(network.stateOf(3, push, 2) == PushState::verified);
+}
+
+TEST_CASE("a neighbour names as many peers as are behind it, and a newcomer finds room") {
+  auto network = star();
+  const auto push = network.push(1);
+  network.run(2s);
+  for (unsigned first = 100; first < 20'000; first += 500) {
+    wire::PushLedger many{push, PushEnd::open, {}};
+    for (unsigned i = first; i < first + 500; ++i) {
+      many.entries.push_back(entryOf(i, PushState::accepted));
+    }
+    network.receive(1, 4, many);
+    network.run(100ms);
+  }
+  CHECK(network.at(1).pushes->view(push)->ledger.size() <= 4 + limits::kPeersBehindSlack + 1);
+  CHECK(network.at(1).notices.size() == 1);
+  // More peers are behind the link now: they are let in.
+  network.setBehind(1, 4, 100);
+  network.run(1s);
+  CHECK(network.at(1).pushes->view(push)->ledger.size() > 100);
+}
+
+TEST_CASE("a full ledger keeps room for neighbours") {
+  Network network(3);
+  network.link(1, 2);
+  const auto push = network.push(1);
+  network.run(1s);
+  for (unsigned first = 100; first < 20'000; first += 500) {
+    wire::PushLedger many{push, PushEnd::open, {}};
+    for (unsigned i = first; i < first + 500; ++i) {
+      many.entries.push_back(entryOf(i, PushState::accepted));
+      many.entries.back().via = id(100'000 + i);
+    }
+    network.receive(1, 2, many);
+    network.run(100ms);
+  }
+  network.link(1, 3);
+  network.run(2s);
+  CHECK(network.stateOf(3, push, 1) == PushState::accepted);
+}
+
+// --- ends ---
+
+TEST_CASE("only the sender's direction ends a push at once, and the sender contradicts others") {
+  auto network = line(4);
+  const auto push = network.push(1);
+  network.run(2s);
+  // s4 is behind s3.
+  network.receive(3, 4, wire::PushLedger{push, PushEnd::cancelled, {}});
+  network.run(2 * limits::kPushEndDoubted);
+  for (const unsigned as : {1u, 2u, 3u}) {
+    CHECK(network.at(as).pushes->view(push)->offer.end == PushEnd::open);
+    CHECK(network.stateOf(3, push, as) == PushState::accepted);
+  }
+  network.receive(3, 2, wire::PushLedger{push, PushEnd::cancelled, {}});
+  CHECK(network.at(3).pushes->view(push)->offer.end == PushEnd::cancelled);
+}
+
+TEST_CASE("an end that the sender does not contradict counts after a while: the sender has moved") {
+  auto network = line(3);
+  const auto push = network.push(1);
+  network.run(2s);
+  network.cut(1, 2);
+  network.receive(2, 3, wire::PushLedger{push, PushEnd::cancelled, {}});
+  CHECK(network.at(2).pushes->view(push)->offer.end == PushEnd::open);
+  network.run(2 * limits::kPushEndDoubted);
+  CHECK(network.at(2).pushes->view(push)->offer.end == PushEnd::cancelled);
+}
+
+// --- offers ---
+
+TEST_CASE("a flood of offers does not displace what this peer sends or other neighbours offer") {
+  Network network(5, PushPolicy{});
+  for (const unsigned number : {2u, 3u, 4u, 5u}) network.link(1, number);
+  const auto mine = network.push(1);
+  const auto theirs = network.push(2);
+  network.run(1s);
+  // An ended one of this peer, too.
+  const auto ended = network.push(1);
+  network.step(1, [&](Effects& fx) {
+    network.at(1).pushes->finish(ended, PushEnd::closed, network.now, fx);
+  });
+  for (std::uint64_t i = 0; i < 2000; ++i) {
+    network.receive(1, 4, offerOf(900 + static_cast<unsigned>(i), i));
+    if (i % 10 == 0) network.run(100ms);
+    REQUIRE(network.at(1).pushes->size() <= limits::kPushes);
+  }
+  network.run(20s);
+  for (const unsigned as : {1u, 2u, 3u}) {
+    CHECK(network.at(as).pushes->view(mine));
+    CHECK(network.at(as).pushes->view(theirs));
+    CHECK(network.at(as).pushes->view(ended));
+    CHECK(network.at(as).notices.size() <= 3);
+  }
+  // Others find a place, too.
+  const auto another = network.push(5);
+  network.run(2s);
+  const auto mineAgain = network.push(1);
+  network.run(2s);
+  for (const unsigned as : {1u, 2u, 3u}) {
+    for (const auto& push : {another, mineAgain, mine, theirs, ended}) {
+      CHECK(network.at(as).pushes->view(push));
+    }
+  }
+}
+
+TEST_CASE("offers that are ended at once do not flood the network, and displace only their like") {
+  Network network(3, PushPolicy{});
+  network.link(1, 2);
+  network.link(1, 3);
+  const auto mine = network.push(1);
+  network.run(1s);
+  for (std::uint64_t i = 0; i < 5000; ++i) {
+    const auto offer = offerOf(9, i);
+    network.receive(1, 2, offer);
+    network.receive(1, 2, wire::PushLedger{offer.id, PushEnd::closed, {}});
+    if (i % 100 == 0) network.run(10ms);
+  }
+  network.run(10s);
+  CHECK(network.at(3).pushes->view(mine));
+  CHECK(network.at(1).offersSent < 2500);
+}
+
+TEST_CASE("large offers have a rate, and the neighbour's further ones are ignored") {
+  Network network(3, PushPolicy{});
+  network.link(1, 2);
+  network.link(1, 3);
+  std::vector<wire::PushFile> files(500, oneFile()[0]);
+  for (auto& file : files) file.name = std::string(60, 'n');
+  for (std::uint64_t i = 0; i < 3000; ++i) network.receive(1, 2, offerOf(9, i, files));
+  CHECK(network.at(1).offersSent < 100);
+  CHECK(network.at(1).notices.size() <= 2);
+}
+
+TEST_CASE(
+    "pushes of which no chunk arrives give their places to others, those that arrive do not") {
+  Network network(3);
+  network.link(1, 2);
+  network.link(1, 3);
+  for (std::uint64_t i = 0; i < 2 * limits::kPushes; ++i) network.receive(1, 2, offerOf(9, i));
+  CHECK(network.at(1).pushes->size() == limits::kPushes);
+  const auto arriving = network.at(1).pushes->ids().front();
+  for (int i = 0; i < 10; ++i) {
+    network.run(limits::kPushIdle / 4);
+    network.at(1).pushes->progressed(arriving, network.now);
+  }
+  const auto honest = network.push(3);
+  network.run(1s);
+  CHECK(network.at(1).pushes->view(honest));
+  CHECK(network.at(1).pushes->view(arriving));
+  CHECK(network.jobs<PushDrop>(1) >= 1);
+}
+
+TEST_CASE("another offer under a known id is ignored, but for the sender's own") {
+  auto network = line(3);
+  const auto real = offerOf(1, 7);
+  auto forged = real;
+  forged.files[0].name = "forged.bin";
+  network.receive(2, 3, forged);
+  REQUIRE(network.at(2).pushes->view(real.id)->offer.files == forged.files);
+  network.receive(2, 1, real);
+  CHECK(network.at(2).pushes->view(real.id)->offer.files == real.files);
+  CHECK(network.jobs<PushDrop>(2) == 1);
+  network.receive(2, 3, forged);
+  CHECK(network.at(2).pushes->view(real.id)->offer.files == real.files);
+  CHECK(network.at(2).notices ==
+        std::vector<std::string>{"s3 sent another offer under the id of a push"});
+}
+
+TEST_CASE("a push of which nothing arrives gives way to another one with the same file") {
+  Network network(3);
+  network.link(1, 2);
+  network.link(1, 3);
+  const auto bogus = offerOf(9, 1);
+  network.receive(1, 2, bogus);
+  network.run(2 * limits::kPushIdle);
+  CHECK(network.stateOf(1, bogus.id, 1) == PushState::accepted);
+  const auto honest = network.push(3);  // the same root
+  network.run(1s);
+  CHECK(network.stateOf(1, bogus.id, 1) == PushState::failed);
+  CHECK(network.stateOf(1, honest, 1) == PushState::accepted);
+}
+
+TEST_CASE("a neighbour whose pushes have very many files is declined after a while") {
+  Network network(2);
+  network.link(1, 2);
+  const std::vector<wire::PushFile> files(600, oneFile()[0]);
+  std::size_t declined = 0;
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    const auto offer = offerOf(2, i, files);
+    network.receive(1, 2, offer);
+    if (!network.at(1).pushes->view(offer.id)) continue;
+    declined += network.stateOf(1, offer.id, 1) == PushState::declined ? 1 : 0;
+    network.receive(1, 2, wire::PushLedger{offer.id, PushEnd::cancelled, {}});
+  }
+  CHECK(declined > 0);
+}
+
+TEST_CASE("sources that others name are dialled within the budget of their host and endpoint") {
+  auto network = Network(2);
+  network.link(1, 2);
+  const auto push = network.push(1);
+  network.run(2s);
+  wire::PushLedger many{push, PushEnd::open, {}};
+  for (unsigned i = 0; i < 500; ++i) {
+    auto entry = entryOf(100 + i, PushState::verified);
+    entry.peer.endpoint = {"192.0.2.7", 22};
+    many.entries.push_back(entry);
+  }
+  network.receive(2, 1, many);
+  std::size_t dials = 0;
+  const TimePoint begun = network.now;
+  while (network.now < begun + 60s) {
+    std::optional<PeerId> source;
+    for (const auto& job : network.at(2).jobs) {
+      const auto* from = std::get_if<PushTakeFrom>(&job);
+      if (from == nullptr) continue;
+      source = from->source.id;
+      dials += from->source.endpoint.host == "192.0.2.7" ? 1 : 0;
+    }
+    network.at(2).jobs.clear();
+    if (source) {
+      network.step(2, [&](Effects& fx) {
+        network.at(2).pushes->sourceFailed(push, 0, *source, PushTrouble::unreachable, network.now,
+                                           fx);
+      });
+    }
+    network.run(10ms);
+  }
+  CHECK(dials < 300);
+}

@@ -1,0 +1,104 @@
+// pushReport(): what the sender of a push says of each peer, when links tell different things.
+#include "peer/shell/push_report.h"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "peer/shell/push_outcome.h"
+
+using namespace espalier;
+using namespace espalier::peer;
+using namespace espalier::peer::shell;
+using wire::PushState;
+
+namespace {
+
+PeerId peerId(const std::string& text) {
+  return *PeerId::parse(text);
+}
+
+wire::PushEntry entryAbout(const std::string& text, PushState state) {
+  wire::PushEntry entry;
+  entry.version = 1;
+  entry.state = state;
+  entry.peer = {peerId(text), JoinOrder{2}, {"127.0.0.1", 5002}};
+  entry.via = peerId("s1");
+  return entry;
+}
+
+// s1 - s2 - s5, s1 - liar.
+const std::vector<wire::TopologyEntry> kTopology = [] {
+  const auto entry = [](const std::string& text, std::vector<PeerId> neighbours) {
+    return wire::TopologyEntry{
+        {peerId(text), JoinOrder{1}, {"127.0.0.1", 5001}}, {}, std::move(neighbours)};
+  };
+  return std::vector{entry("s1", {peerId("s2"), peerId("liar")}),
+                     entry("s2", {peerId("s1"), peerId("s5")}), entry("s5", {peerId("s2")}),
+                     entry("liar", {peerId("s1")})};
+}();
+
+struct Said {
+  std::string by;
+  PushState state;
+};
+
+// The view of s1, to which neighbours said so about s5, one after the other.
+Pushes::View viewAfter(const std::vector<Said>& said) {
+  wire::PushOffer offer;
+  offer.sender = {peerId("s1"), JoinOrder{1}, {"127.0.0.1", 5001}};
+  offer.to = {peerId("s5")};
+  Pushes::View view{offer, {}, true, {}};
+  std::uint32_t version = 0;
+  for (const auto& each : said) {
+    auto entry = entryAbout("s5", each.state);
+    entry.version = ++version;
+    const auto known = view.ledger.find(entry.peer.id);
+    const auto before = known ? std::optional(known->whole()) : std::nullopt;
+    const auto index = view.ledger.merge(entry);
+    REQUIRE(index);
+    view.tellers.told(*index, peerId(each.by), entry, before);
+  }
+  return view;
+}
+
+PushReport reportOf(const std::vector<Said>& said, bool withTopology) {
+  const std::vector members{peerId("s1"), peerId("s2"), peerId("s5"), peerId("liar")};
+  return pushReport(viewAfter(said), members,
+                    withTopology ? pushWays(kTopology, peerId("s1")) : PushWays());
+}
+
+}  // namespace
+
+TEST_CASE("the ways lead to each peer over the neighbour in whose branch it is") {
+  const auto ways = pushWays(kTopology, peerId("s1"));
+  CHECK(ways == PushWays{{peerId("s2"), peerId("s2")},
+                         {peerId("s5"), peerId("s2")},
+                         {peerId("liar"), peerId("liar")}});
+}
+
+TEST_CASE("a peer's state is the one that came over the link that leads to it") {
+  for (const auto& said :
+       {std::vector<Said>{{"s2", PushState::declined}, {"liar", PushState::verified}},
+        std::vector<Said>{{"liar", PushState::verified},
+                          {"s2", PushState::declined},
+                          {"liar", PushState::verified}}}) {
+    const auto report = reportOf(said, true);
+    CHECK(report.peers.front().state == PushedPeer::State::declined);
+    CHECK(verifiedCount(report) == 0);
+  }
+  const auto report = reportOf({{"s2", PushState::verified}, {"liar", PushState::declined}}, true);
+  CHECK(report.peers.front().state == PushedPeer::State::verified);
+}
+
+TEST_CASE("without the tree a peer of which links tell different things is not verified") {
+  const auto report = reportOf({{"s2", PushState::declined}, {"liar", PushState::verified}}, false);
+  CHECK(report.peers.front().state == PushedPeer::State::failed);
+  CHECK(report.peers.front().reason == "its neighbours tell different things about it");
+}
+
+TEST_CASE("what only another link says may be contradicted, so the report is not settled") {
+  CHECK_FALSE(reportOf({{"liar", PushState::verified}}, true).settled);
+  CHECK(reportOf({{"s2", PushState::verified}}, true).settled);
+  CHECK(reportOf({{"s2", PushState::verified}}, false).settled);
+}
