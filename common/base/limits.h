@@ -3,12 +3,16 @@
 // Tuning constants (the length of a pause, the size of a batch, the size above which another method
 // is faster) stand beside the code that they tune. tests/tidy (limits_file) recognises a bound by
 // its name (kMax…, …Limit, …Timeout, …Capacity), or because a size is compared to it.
+//
+// Those on what this machine's user and disk give are in limits_local.h, which this includes.
 #pragma once
 
 #include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+
+#include "common/base/limits_local.h"
 
 namespace espalier::limits {
 
@@ -181,20 +185,6 @@ inline constexpr std::size_t kShareListBytes = 8 * kShareListPaths * kPathBytes;
 // A shared file's name with its folders. A file whose name does not fit into a query is not
 // announced.
 inline constexpr std::size_t kSharedNameBytes = kPatternBytes;
-inline constexpr std::size_t kShareCommands = 64;       // share and unshare that wait for the index
-inline constexpr std::size_t kPostedNames = 10'000;     // files to check again; else a new scan
-inline constexpr std::size_t kPostedVersions = 10'000;  // verified files; others are hashed again
-inline constexpr std::size_t kRechecks = 64;            // roots that wait to be hashed again
-inline constexpr auto kRecheckAgain = 10min;  // of one root: any peer can report it as damaged
-// Between the verification of a download and its rename. The rename changes the ctime.
-inline constexpr auto kRenameWithin = 10s;
-inline constexpr std::size_t kFolderWatches = 100'000;  // of inotify, 1 KiB of the kernel's each
-inline constexpr auto kRescanInterval = 30s;            // where folders cannot be watched
-inline constexpr auto kFolderCheckInterval = 2s;        // whether the share still exists: one stat
-inline constexpr std::size_t kChunkListCacheBytes = 4u << 20;    // lists of files being served
-inline constexpr std::size_t kToldPaths = 1000;                  // reported as not shareable
-inline constexpr std::size_t kHashReadBytes = 256 * 1024;        // fits the cache of a core
-inline constexpr std::uint64_t kHashSegmentBytes = 64ull << 20;  // of a file, for one lane
 
 // --- transfers
 inline constexpr std::uint64_t kFileChunks = kFileBytes / kChunkBytesMax;  // a list of 32 MiB
@@ -204,13 +194,19 @@ inline constexpr std::uint32_t kChunksPerRequest = 1024;  // 1 GiB at least is a
 inline constexpr std::size_t kHeldBytes = 32 * 1024;
 inline constexpr std::size_t kListPageFiles = 256;  // also bounded by the frame
 inline constexpr std::size_t kListFiles = 100'000;  // read by `list PEER` from a peer
+inline constexpr auto kListPatience = 10min;        // for all of them
 // Bytes a second. Below the least one slice takes so long that the other end times out.
 inline constexpr std::uint64_t kRateLeast = 10'000;
 inline constexpr std::uint64_t kRateMost = 1'000'000'000'000;
-inline constexpr std::size_t kUploadSlots = 8;     // threads that serve
-inline constexpr auto kUploadTurn = 10s;           // then the next asker in the queue gets the slot
-inline constexpr auto kUploadIdle = 1s;            // a turn ends without a request for so long
-inline constexpr std::size_t kUploadQueue = 64;    // askers that wait for a slot
+inline constexpr std::size_t kUploadSlots = 8;  // threads that serve
+inline constexpr auto kUploadTurn = 200ms;      // then the next asker in the queue gets the slot
+inline constexpr std::size_t kUploadConnections = 512;           // a socket and an open file each
+inline constexpr std::size_t kUploadQueue = kUploadConnections;  // askers beyond the slots
+// Of an asker that takes its answers more slowly, the place is given to others that come when all
+// are taken: a third of a minute for a chunk.
+inline constexpr std::uint64_t kUploadRateLeast = 64 * 1024;
+inline constexpr auto kUploadDeaf = 2s;  // no byte taken for so long: the place is given to others
+inline constexpr std::size_t kTransferRequestBytes = kPathBytes + 64;  // a name is the longest part
 inline constexpr std::size_t kFetchSources = 16;   // threads that fetch one file
 inline constexpr std::size_t kFetchHolders = 256;  // of one file, known to its fetch
 // Backoff of searching for more holders of a file that is being fetched.
@@ -231,9 +227,19 @@ inline constexpr std::size_t kManyFolders = 128;  // kept open
 inline constexpr auto kDialTimeout = 5s;          // for a connection to a holder and its Welcome
 inline constexpr auto kTransferSilence = 15s;     // no byte from a holder, or to an asker
 inline constexpr auto kWaitingInterval = 3s;      // a sign of life to askers in the queue
-inline constexpr auto kPartKept = 24h * 30;       // since an incomplete file last grew
-inline constexpr std::size_t kPathDepth = 64;     // components of a shared file's name
-inline constexpr std::size_t kNameBytes = 255;    // NAME_MAX
+// Signs of life in place of an answer. Holders of version 1.2 and before have turns of 10 s, and 64
+// askers for 8 slots.
+inline constexpr auto kWaitingPatience = 2min;
+// A holder that sends an answer more slowly is given up, by the time spent waiting for it.
+inline constexpr std::uint64_t kFetchRateLeast = 100;
+inline constexpr auto kFetchRateWindow = 30s;
+// While others wait for a thread, a source that delivered less loses its own after that time.
+inline constexpr std::uint64_t kFetchRateReplaced = 64 * 1024;
+inline constexpr auto kFetchReplacedAfter = 5s;
+inline constexpr std::size_t kDialsInVain = 8;  // of one host, in one fetch: then no more of it
+inline constexpr auto kPartKept = 24h * 30;     // since an incomplete file last grew
+inline constexpr std::size_t kPathDepth = 64;   // components of a shared file's name
+inline constexpr std::size_t kNameBytes = 255;  // NAME_MAX
 
 static_assert(kSharedNameBytes <= kPatternBytes, "a name can be asked for");
 static_assert(kSharedNameBytes <= kPathBytes, "a name can be announced");
@@ -299,32 +305,7 @@ inline constexpr auto kPushPatienceHop = 250ms;
 static_assert(kPushWaiting * 3 <= kPushSilence && kPushSilence < kPushPatience);
 static_assert(kPushTargets * (kPeerIdBytes + 8) + kPathBytes < kPushMessageBytes);
 
-// --- commands
-inline constexpr std::size_t kCommandLineBytes = 64 * 1024;  // a shell's line with many names
-inline constexpr std::size_t kCommandWords = 4096;  // a glob that the user's shell expanded
-// A command's words, escaped as JSON at 6 bytes each; those that are no UTF-8 also as hexadecimal
-// digits.
-inline constexpr std::size_t kControlLineBytes = 768 * 1024;
-inline constexpr std::size_t kControlOutputBytes = 16 * 1024;  // of text in one line of an answer
-inline constexpr std::size_t kControlSessions = 16;  // commands given at once; a thread each
-inline constexpr auto kControlGrace = 2s;            // for a cancelled command to end
-inline constexpr auto kControlProbe = 2s;     // of silence before a running program is probed
-inline constexpr auto kControlPatience = 8s;  // for a program that was stopped to answer
-inline constexpr std::size_t kControlMessages = 64;  // unread; a client sends one and waits
-inline constexpr std::size_t kEventsQueued = 256;    // for one slow subscriber
-inline constexpr std::size_t kHeardNames = 10'000;   // of files, for completion
-inline constexpr std::size_t kHeardNamesBytes = 1 << 20;
-inline constexpr std::size_t kBackgroundCommands = 32;  // with &, at one prompt; a thread each
-inline constexpr std::size_t kNoticesQueued = 1000;     // while the terminal is stopped (Ctrl-S)
-inline constexpr std::size_t kHistoryLines = 500;
-inline constexpr std::size_t kCompletions = 200;  // names listed at one press of the Tab key
-inline constexpr std::size_t kConfigBytes = 1024 * 1024;  // a configuration file
-inline constexpr int kLinkHops = 40;              // symbolic links behind each other, as Linux
-inline constexpr auto kDeviceWait = 1s;           // for room in a pipe that takes no more
-inline constexpr auto kProgressInterval = 100ms;  // ten redraws a second
-inline constexpr auto kEventInterval = 1s;        // of a download's progress as JSON
-inline constexpr auto kProgressDelay = 300ms;     // a shorter command gets no progress bar
-
+// --- what depends on several of them
 static_assert(kControlSessions + kBackgroundCommands < kShareCommands, "none is ever refused");
 static_assert(kQueueLowBytes < kQueueHighBytes && kQueueHighBytes < kQueueCloseBytes);
 static_assert(kFrameHeaderBytes + kFrameBytes <= kReadBytes);
@@ -353,8 +334,11 @@ enum class Held : std::uint8_t {
   receivedBytes,  // of frames that have not arrived completely
   members,        // of a metaserver; the payer is the address that they come from
   absentMembers,  // the same
+  uploads,        // connections of askers to the share's server
+  pushUploads,    // connections of takers of pushes
+  uploadBytes,    // answers that an asker does not take yet
 };
-inline constexpr std::size_t kHeldKinds = 5;
+inline constexpr std::size_t kHeldKinds = 8;
 struct HeldBound {
   std::uint64_t payer;
   std::uint64_t process;
@@ -366,6 +350,9 @@ inline constexpr HeldBounds kHeldBounds{{
     {4 * kFrameBytes, 16u << 20},   // receivedBytes
     {1024, kMembers},               // members: an office behind one address
     {1024, kAbsentMembers},         // absentMembers: all of them are cut at once
+    {32, kUploadConnections},       // uploads: as many downloads of one peer at once
+    {16, 128},                      // pushUploads: a stripe each
+    {2u << 20, 24u << 20},          // uploadBytes
 }};
 // What payers spend, each with the bounds of its buckets.
 enum class Rate : std::uint8_t {
@@ -388,8 +375,9 @@ enum class Rate : std::uint8_t {
   pushEntries,     // entries of ledgers
   pushRaises,      // of versions of entries of other peers
   pushFiles,       // files taken
+  rechecks,        // of files that askers report as damaged
 };
-inline constexpr std::size_t kRateKinds = 18;
+inline constexpr std::size_t kRateKinds = 19;
 struct RateBound {
   double perSecond;
   double burst;
@@ -416,6 +404,7 @@ inline constexpr RateBounds kRateBounds{{
     {24e3, 512e3, 64 * 24e3, 64 * 512e3},  // pushEntries: what PushLink::flush() sends at most
     {4, 1024, 64, 8192},                   // pushRaises: years until a version is used up
     {4, 20'480, 16, 40'960},               // pushFiles: what a peer may leave on the disk
+    {1.0 / 60, 4, 0.2, 16},                // rechecks
 }};
 // On loopback one address stands for so many peers.
 inline constexpr unsigned kLoopbackPeers = 64;

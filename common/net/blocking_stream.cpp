@@ -6,8 +6,11 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <climits>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -43,16 +46,9 @@ BlockingStream::BlockingStream(std::unique_ptr<ByteStream> stream, Duration sile
                                const Interrupter& interrupter)
     : stream_(std::move(stream)), silence_(silence), interrupter_(interrupter) {}
 
-Result<void> BlockingStream::await(State wanted) {
-  const short events = wanted == State::wantRead ? POLLIN : POLLOUT;
-  if (pollFor(stream_->descriptor(), events, interrupter_.descriptor(), silence_)) return {};
-  if (interrupter_.interrupted()) return interruptedError();
-  return Error{ErrorCode::timeout, "nothing came for too long"};
-}
-
-// Until it moved bytes or ended.
+// Until it moved bytes or ended, or nothing came `within` that time.
 template <typename Call>
-Result<IoResult> BlockingStream::repeat(Call call) {
+Result<IoResult> BlockingStream::attempt(Call call, Duration within) const {
   while (true) {
     if (interrupter_.interrupted()) return interruptedError();
     const IoResult result = call();
@@ -63,17 +59,85 @@ Result<IoResult> BlockingStream::repeat(Call call) {
       case State::failed:
         return systemError("the connection failed", result.error);
       case State::wantRead:
-      case State::wantWrite:
-        if (auto ready = await(result.state); !ready) return ready.error();
+      case State::wantWrite: {
+        const short events = result.state == State::wantRead ? POLLIN : POLLOUT;
+        if (within > Duration::zero() &&
+            pollFor(stream_->descriptor(), events, interrupter_.descriptor(), within)) {
+          continue;
+        }
+        if (interrupter_.interrupted()) return interruptedError();
+        return result;
+      }
     }
   }
 }
 
+// Until it moved bytes or ended.
+template <typename Call>
+Result<IoResult> BlockingStream::repeat(Call call) const {
+  auto result = attempt(call, silence_);
+  if (result && result->state != State::done && result->state != State::ended) {
+    return Error{ErrorCode::timeout, "nothing came for too long"};
+  }
+  return result;
+}
+
 Result<std::size_t> BlockingStream::read(std::span<std::byte> out) {
-  const auto result = repeat([&] { return stream_->read(out); });
+  std::optional<TimePoint> begun;
+  const auto result = repeat([&] {
+    const IoResult got = stream_->read(out);
+    if (leastRate_ > 0 && !begun && got.state != State::done) begun = Clock::now();
+    return got;
+  });
   if (!result) return result.error();
   if (result->state == State::ended) return Error{ErrorCode::io, "the connection was closed"};
+  std::atomic_ref(received_).fetch_add(result->bytes, std::memory_order_relaxed);
+  if (leastRate_ > 0) {
+    const Duration waited = begun ? Clock::now() - *begun : Duration::zero();
+    if (auto judged = judgeRate(waited, result->bytes); !judged) return judged.error();
+  }
   return result->bytes;
+}
+
+std::uint64_t BlockingStream::receivedBytes() const {
+  return std::atomic_ref(received_).load(std::memory_order_relaxed);
+}
+
+void BlockingStream::atLeast(std::uint64_t bytesPerSecond, Duration window) {
+  leastRate_ = bytesPerSecond;
+  window_ = window;
+  measureAgain();
+}
+
+void BlockingStream::measureAgain() {
+  waited_ = Duration::zero();
+  came_ = 0;
+}
+
+Result<void> BlockingStream::judgeRate(Duration waited, std::size_t bytes) {
+  waited_ += waited;
+  came_ += bytes;
+  if (waited_ < window_) return {};
+  const std::chrono::duration<double> seconds(waited_);
+  if (static_cast<double>(came_) < seconds.count() * static_cast<double>(leastRate_)) {
+    return Error{ErrorCode::timeout, fmt::format("sends less than {} bytes a second", leastRate_)};
+  }
+  measureAgain();
+  return {};
+}
+
+Result<IoResult> BlockingStream::readSome(std::span<std::byte> out, Duration within) {
+  return attempt([&] { return stream_->read(out); }, within);
+}
+
+Result<IoResult> BlockingStream::writeSome(std::string_view bytes, Duration within,
+                                           bool moreFollows) {
+  return attempt([&] { return stream_->write(bytes, moreFollows); }, within);
+}
+
+Result<IoResult> BlockingStream::sendFileSome(int file, std::uint64_t offset, std::uint64_t bytes,
+                                              Duration within) {
+  return attempt([&] { return stream_->sendFile(file, offset, bytes); }, within);
 }
 
 Result<void> BlockingStream::readAll(std::span<std::byte> out, Duration gathering) {
@@ -104,18 +168,6 @@ Result<void> BlockingStream::write(std::string_view bytes, bool moreFollows) {
     bytes.remove_prefix(result->bytes);
   }
   return {};
-}
-
-Result<std::uint64_t> BlockingStream::sendFile(int file, std::uint64_t offset,
-                                               std::uint64_t bytes) {
-  while (bytes > 0) {
-    const auto result = repeat([&] { return stream_->sendFile(file, offset, bytes); });
-    if (!result) return result.error();
-    if (result->state == State::ended) return bytes;
-    offset += result->bytes;
-    bytes -= result->bytes;
-  }
-  return 0;
 }
 
 bool BlockingStream::isWritable() const {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
+#include <set>
 #include <utility>
 
 #include "common/base/limits.h"
@@ -13,14 +15,14 @@ namespace espalier::peer::shell {
 
 std::vector<DownloadRequest> byRoot(std::vector<FoundFile> files) {
   std::vector<DownloadRequest> requests;
+  std::map<FileRoot, std::size_t> places;
   for (auto& file : files) {
-    const auto same = std::find_if(requests.begin(), requests.end(), [&](const auto& request) {
-      return request.file.root == file.root;
-    });
-    if (same == requests.end()) {
+    const auto [place, isFirst] = places.try_emplace(file.root, requests.size());
+    if (isFirst) {
       requests.push_back({std::move(file), {}, false, {}});
       continue;
     }
+    const auto same = requests.begin() + static_cast<std::ptrdiff_t>(place->second);
     const auto other = std::find_if(same->others.begin(), same->others.end(), [&](const auto& one) {
       return one.sizeBytes == file.sizeBytes;
     });
@@ -38,13 +40,12 @@ std::vector<DownloadRequest> byRoot(std::vector<FoundFile> files) {
 
 std::vector<std::string> plainNames(const std::vector<FoundFile>& files) {
   std::vector<std::string> names;
+  std::set<std::string> known;
   for (const auto& file : files) {
     const auto leaf = file.name.substr(file.name.rfind('/') + 1);
     const bool isPlain = !leaf.empty() && leaf.size() <= limits::kNameBytes &&
                          !leaf.starts_with('.') && escaped(leaf) == leaf;
-    if (isPlain && std::find(names.begin(), names.end(), leaf) == names.end()) {
-      names.push_back(leaf);
-    }
+    if (isPlain && known.insert(leaf).second) names.push_back(leaf);
   }
   return names;
 }

@@ -111,7 +111,14 @@ transfer::FetchRequest FileDownloads::transferOf(const DownloadRequest& request,
 
 Result<Fetched> FileDownloads::fetch(const DownloadRequest& request, std::stop_token stop,
                                      const OnProgress& progress) {
-  const transfer::FetchRequest wanted = transferOf(request, stop);
+  return fetchOne(request, std::move(stop), progress, nullptr);
+}
+
+Result<Fetched> FileDownloads::fetchOne(const DownloadRequest& request, std::stop_token stop,
+                                        const OnProgress& progress,
+                                        std::shared_ptr<transfer::DialTargets> dials) {
+  transfer::FetchRequest wanted = transferOf(request, stop);
+  wanted.dials = std::move(dials);
   auto download = active_.begin(wanted.saveAs, wanted.size);
   std::uint64_t counted = 0;  // of this attempt's bytes
   const auto onProgress = [&](const transfer::FetchProgress& state) {
@@ -148,15 +155,17 @@ void FileDownloads::fetchMany(const std::vector<DownloadRequest>& requests, std:
                               const OnProgress& progress, const OnFetched& each) {
   if (requests.empty()) return;
   const Destination& destination = requests.front().destination;
+  const auto dials = std::make_shared<transfer::DialTargets>();
   const bool isGiven = destination.form == Destination::Form::folder;
   ManyDownload many({.requests = requests,
                      .folder = isGiven ? destination.path : folders_.downloads,
                      .dots = dotsOf(destination),
                      .self = search_.self(),
+                     .dials = dials,
                      .progress = progress,
                      .each = each});
   for (const std::size_t left : many.run(downloader_.options(), active_, stop)) {
-    each(left, fetch(requests[left], stop, progress));
+    each(left, fetchOne(requests[left], stop, progress, dials));
   }
 }
 

@@ -5,6 +5,7 @@
 // files are fetched together (many_download.h). Thread-safe.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,10 @@ class FileDownloads final : public DownloadService {
                  const OnProgress& progress, const OnFetched& each) override;
 
  private:
+  // `dials`: of the command; null: of this fetch alone.
+  Result<Fetched> fetchOne(const DownloadRequest& request, std::stop_token stop,
+                           const OnProgress& progress,
+                           std::shared_ptr<transfer::DialTargets> dials);
   transfer::FetchRequest transferOf(const DownloadRequest& request, const std::stop_token& stop);
   std::vector<Holder> holdersOf(const FileRoot& root, std::uint64_t size, std::stop_token stop);
 

@@ -56,8 +56,8 @@ Result<ShareReport> LocalShare::filesBelow(const Holder& holder, const std::stri
   if (!listed) return listed.error();
   ShareReport report{holder.id, {}, listed->indexing, listed->more, std::move(endpoint)};
   report.files.reserve(listed->files.size());
-  for (const auto& file : listed->files) {
-    report.files.push_back({file.name, file.size, file.root});
+  for (auto& file : listed->files) {
+    report.files.push_back({std::move(file.name), file.size, file.root});
   }
   return report;
 }

@@ -1,5 +1,6 @@
 #include "peer/shell/many_download.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <utility>
@@ -9,8 +10,9 @@
 namespace espalier::peer::shell {
 namespace {
 
-// The position of a holder in the list. One id at two endpoints is two holders.
-using Positions = std::map<std::pair<PeerId, Endpoint>, std::size_t>;
+// The position of a holder in the list. A holder is an endpoint: it is dialled once, whatever ids
+// are said to be there.
+using Positions = std::map<Endpoint, std::size_t>;
 
 // The holders of a file; this peer itself only where no other peer has it.
 std::vector<std::size_t> positionsOf(const FoundFile& file, const PeerId& self,
@@ -18,10 +20,11 @@ std::vector<std::size_t> positionsOf(const FoundFile& file, const PeerId& self,
   std::vector<std::size_t> result;
   for (const auto& holder : file.holders) {
     if (holder.id == self && file.holders.size() > 1) continue;
-    const auto [position, added] =
-        positions.emplace(std::pair(holder.id, holder.endpoint), holders.size());
+    const auto [position, added] = positions.emplace(holder.endpoint, holders.size());
     if (added) holders.push_back({holder.id, holder.endpoint});
-    result.push_back(position->second);
+    if (std::find(result.begin(), result.end(), position->second) == result.end()) {
+      result.push_back(position->second);
+    }
   }
   return result;
 }
@@ -34,6 +37,7 @@ ManyDownload::ManyDownload(Task task)
       told_(task_.requests.size()) {
   wanted_.dots = task_.dots;
   wanted_.folder = task_.folder;
+  wanted_.dials = task_.dials;
   Positions positions;
   for (const auto& request : task_.requests) {
     const FoundFile& file = request.file;

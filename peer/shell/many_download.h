@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -25,6 +26,7 @@ class ManyDownload {
     std::string folder;  // where all of them go
     transfer::DotNames dots;
     PeerId self;
+    std::shared_ptr<transfer::DialTargets> dials;
     const DownloadService::OnProgress& progress;
     const DownloadService::OnFetched& each;
   };

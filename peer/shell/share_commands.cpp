@@ -41,15 +41,20 @@ void addMembers(Json& data, const ListOutcome& outcome) {
 
 std::string textOf(const ListOutcome& outcome) {
   const ShareReport& report = outcome.report;
-  std::vector<std::vector<std::string>> rows;
+  // As command::table() does it, without a copy of each line: there may be 100,000.
+  std::size_t width = 0;
   std::uint64_t total = 0;
   for (const auto& file : report.files) {
-    rows.push_back({formatSize(file.sizeBytes), file.name});
+    width = std::max(width, formatSize(file.sizeBytes).size());
     total += file.sizeBytes;
   }
-  std::string text = command::table(rows, {command::Align::right});
+  std::string text;
+  for (const auto& file : report.files) {
+    fmt::format_to(std::back_inserter(text), "{:>{}}  {}\n", formatSize(file.sizeBytes), width,
+                   escaped(file.name));
+  }
   text += fmt::format("{} shares {} ({})", escaped(report.peer.text()),
-                      counted(rows.size(), "file"), formatSize(total));
+                      counted(report.files.size(), "file"), formatSize(total));
   if (report.more > 0) text += fmt::format(" and {} more", report.more);
   if (report.indexing) text += ", and is still indexing";
   return text + "\n";

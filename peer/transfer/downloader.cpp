@@ -25,13 +25,15 @@ Error differs(const Target& target) {
 
 Result<FetchResult> Downloader::fetch(const FetchRequest& request, std::stop_token stop,
                                       const ProgressCallback& progress) const {
-  if (request.otherSizes.empty()) return fetchOfSize(request, std::move(stop), progress);
+  FetchRequest one = request;
+  if (!one.dials) one.dials = std::make_shared<DialTargets>();
+  if (request.otherSizes.empty()) return fetchOfSize(one, std::move(stop), progress);
   auto claims = request.otherSizes;
   claims.push_back({request.size, request.holders});
   std::optional<Error> problem;
-  FetchRequest one = request;
   one.otherSizes.clear();
-  for (auto& claim : askSizes(request.root, std::move(claims), options_.timeouts, stop)) {
+  for (auto& claim :
+       askSizes(request.root, std::move(claims), *one.dials, options_.timeouts, stop)) {
     if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
     one.size = claim.size;
     one.holders = std::move(claim.holders);

@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -25,6 +26,7 @@
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
+#include "peer/transfer/dial_targets.h"
 #include "peer/transfer/holder_connection.h"
 #include "peer/transfer/partial_files.h"
 #include "peer/transfer/safe_path.h"
@@ -53,6 +55,8 @@ struct FetchRequest {
   // Other sizes that are claimed for the root. One size after the other is tried (size_claims.h),
   // so a liar only costs time.
   std::vector<SizeClaim> otherSizes = {};
+  // What all fetches of a command share; null: one for this fetch.
+  std::shared_ptr<DialTargets> dials = nullptr;
 };
 
 struct SourceReport {

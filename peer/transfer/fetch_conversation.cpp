@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "common/base/limits.h"
+#include "common/base/text.h"
 #include "peer/transfer/fetch_problem.h"
 
 namespace espalier::transfer {
@@ -24,7 +25,7 @@ FetchWork::Left FetchConversation::run(std::stop_token stop) {
   auto ended = converse(std::move(stop));
   auto left = work_.leave(index_, std::move(ended), changed_);
   if (left.damaged) client_.reject(work_.request().root, kLieGrace);
-  if (cutDifferently_ && !left.why && !left.damaged) left.again = true;
+  if (askAgain_ && !left.why && !left.damaged) left.again = true;
   return left;
 }
 
@@ -56,7 +57,7 @@ Result<void> FetchConversation::learnPlan(std::stop_token stop) {
   if (work_.over(lock)) return {};
   if (chunkBytes_ == work_.plan().chunkBytes) return {};
   // What is on its way is cut differently.
-  cutDifferently_ = true;
+  askAgain_ = true;
   return Error{ErrorCode::io, "cuts the file differently"};
 }
 
@@ -97,6 +98,12 @@ Result<void> FetchConversation::receive() {
   if (!answer) return answer.error();
   if (const auto* refused = std::get_if<ChunkClient::Refused>(&*answer)) {
     changed_ = refused->problem == wire::TransferProblem::changed;
+    // Others said that it has the whole file, which may be wrong.
+    if (refused->problem == wire::TransferProblem::badRequest && !partial_) {
+      askAgain_ = true;
+      work_.holdsParts(index_);
+      return Error{ErrorCode::io, escaped(refused->message)};
+    }
     return fromHolder(*refused);
   }
   if (auto lie = work_.lieOf(index_)) return std::move(*lie);

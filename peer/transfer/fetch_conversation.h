@@ -45,7 +45,7 @@ class FetchConversation {
   std::uint64_t chunkBytes_ = 0;  // of the chunks that are asked for
   bool partial_;                  // the source holds parts, as far as is known
   bool changed_ = false;          // the source says so
-  bool cutDifferently_ = false;   // what was asked for, from the plan: the source is dialled again
+  bool askAgain_ = false;         // in another way: the source is dialled again
   bool heldAsked_ = false;        // the answer is under way
   TimePoint heldAt_{};            // when it was asked for last
 };

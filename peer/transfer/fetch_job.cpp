@@ -54,6 +54,9 @@ void FetchJob::watch(Lock& lock, const ProgressCallback& progress) {
   while (!work_.over(lock)) {
     startThreads(lock);
     work_.sources(lock).cutLiars(Clock::now());
+    if (work_.working(lock) == limits::kFetchSources) {
+      work_.sources(lock).replaceSlowest(Clock::now());
+    }
     if (work_.working(lock) == 0 && !seeking_) return;
     const bool planned = work_.planKnown(lock);
     if (!reserving || !planned) work_.await(lock, options_.progressInterval);

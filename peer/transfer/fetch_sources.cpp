@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kProblemsNamed = 3;
 constexpr int kTriesInVain = 2;
+constexpr std::size_t kSourcesMost = 8 * limits::kFetchHolders;
 // A source that lied is cut only after its thread has heard it out and told it: kLieGrace each.
 constexpr auto kLieCut = 3 * kLieGrace;
 
@@ -22,17 +23,24 @@ constexpr auto kLieCut = 3 * kLieGrace;
 bool FetchSources::add(const std::vector<Holder>& holders) {
   bool more = false;
   for (const auto& holder : holders) {
-    const auto known =
-        std::find_if(sources_.begin(), sources_.end(), [&](const FetchSource& source) {
-          return source.holder.id == holder.id && source.holder.endpoint == holder.endpoint;
-        });
+    const auto known = std::find_if(
+        sources_.begin(), sources_.end(),
+        [&](const FetchSource& source) { return source.holder.endpoint == holder.endpoint; });
     if (known == sources_.end()) {
-      if (sources_.size() == limits::kFetchHolders) continue;
+      const auto ended = static_cast<std::size_t>(
+          std::count_if(sources_.begin(), sources_.end(),
+                        [](const FetchSource& source) { return source.ended; }));
+      if (sources_.size() - ended >= limits::kFetchHolders || sources_.size() >= kSourcesMost) {
+        continue;
+      }
       sources_.emplace_back().holder = holder;
       toDial_.push_back(sources_.size() - 1);
     } else {
+      // A holder of a part is asked which, so a false claim that it is one costs little.
+      if (known->stream == nullptr) known->holder.partial |= holder.partial;
       if (!known->ended || known->lied || known->tries >= kTriesInVain) continue;
       known->ended = false;
+      known->replaced = false;
       toDial_.push_back(static_cast<std::size_t>(known - sources_.begin()));
     }
     more = true;
@@ -41,10 +49,18 @@ bool FetchSources::add(const std::vector<Holder>& holders) {
 }
 
 std::optional<std::size_t> FetchSources::next() {
-  if (toDial_.empty()) return std::nullopt;
-  const std::size_t next = toDial_.front();
-  toDial_.pop_front();
-  return next;
+  while (!toDial_.empty()) {
+    const std::size_t next = toDial_.front();
+    toDial_.pop_front();
+    FetchSource& source = sources_[next];
+    if (targets_->mayDial(source.holder.endpoint)) return next;
+    source.ended = true;
+    if (!source.problem) {
+      source.problem = Error{ErrorCode::io, fmt::format("{} was not dialled: no peer is there",
+                                                        source.holder.endpoint.text())};
+    }
+  }
+  return std::nullopt;
 }
 
 SourceId FetchSources::beginConversation(std::size_t index) {
@@ -55,6 +71,19 @@ SourceId FetchSources::beginConversation(std::size_t index) {
   source.position = 0;
   ++source.tries;
   return source.id;
+}
+
+void FetchSources::connected(std::size_t index, const net::BlockingStream& stream, TimePoint now) {
+  FetchSource& source = sources_[index];
+  source.stream = &stream;
+  source.connectedAt = now;
+  targets_->welcomed(source.holder.endpoint);
+}
+
+void FetchSources::disconnected(std::size_t index, bool inVain) {
+  FetchSource& source = sources_[index];
+  if (inVain) targets_->dialledInVain(source.holder.endpoint);
+  source.stream = nullptr;
 }
 
 void FetchSources::end(std::size_t index, Error why) {
@@ -69,6 +98,24 @@ void FetchSources::cutLiars(TimePoint now) const {
       source.stream->cut();
     }
   }
+}
+
+void FetchSources::replaceSlowest(TimePoint now) {
+  if (toDial_.empty()) return;
+  FetchSource* slowest = nullptr;
+  double least = static_cast<double>(limits::kFetchRateReplaced);
+  for (auto& source : sources_) {
+    if (source.stream == nullptr || source.replaced) continue;
+    const std::chrono::duration<double> seconds(now - source.connectedAt);
+    if (seconds < limits::kFetchReplacedAfter) continue;
+    const double rate = static_cast<double>(source.stream->receivedBytes()) / seconds.count();
+    if (rate >= least) continue;
+    slowest = &source;
+    least = rate;
+  }
+  if (slowest == nullptr) return;
+  slowest->replaced = true;
+  slowest->stream->cut();
 }
 
 std::vector<FetchProgress::Source> FetchSources::connected(

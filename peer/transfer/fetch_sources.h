@@ -4,9 +4,13 @@
 //              ^                                               |
 //              +------------------- add (found again) ---------+
 //
-// A source is an id at an endpoint: what others say about a peer can't keep the peer itself from
-// being asked. A source that is found again is tried once more, unless it lied, or failed
-// kTriesInVain times without delivering anything.
+// A source is an endpoint: what others say about a peer can't keep the peer itself from being
+// asked, and no endpoint is dialled twice at a time, however many ids are said to be there. A
+// source that is found again is tried once more, unless it lied, or failed kTriesInVain times
+// without delivering anything. Endpoints that DialTargets excludes are not dialled.
+//
+// Bounds: limits::kFetchHolders sources at a time; those that ended make room, up to kSourcesMost
+// in all.
 //
 // A table without threads or I/O. Not thread-safe: FetchWork's mutex guards it.
 #pragma once
@@ -15,6 +19,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,6 +28,7 @@
 #include "common/base/result.h"
 #include "common/net/blocking_stream.h"
 #include "peer/transfer/core/chunk_map.h"
+#include "peer/transfer/dial_targets.h"
 #include "peer/transfer/downloader.h"
 
 namespace espalier::transfer {
@@ -33,6 +39,7 @@ struct FetchSource {
   bool dialled = false;
   bool ended = false;  // nothing is expected of it any more
   bool lied = false;
+  bool replaced = false;    // it was slow, and others waited for its thread
   bool changed = false;     // it said that the file has changed there
   std::uint64_t bytes = 0;  // that were right and used
   std::optional<Error> problem;
@@ -40,15 +47,19 @@ struct FetchSource {
   // Of the conversation that goes on:
   SourceId id{};
   const net::BlockingStream* stream = nullptr;  // while it is connected
-  std::uint32_t position = 0;                   // in its queue
-  std::size_t inLanes = 0;                      // chunks that arrived and are not verified yet
-  bool delivered = false;                       // a chunk that was right
-  std::optional<Error> lie;                     // that a lane found
+  TimePoint connectedAt{};
+  std::uint32_t position = 0;  // in its queue
+  std::size_t inLanes = 0;     // chunks that arrived and are not verified yet
+  bool delivered = false;      // a chunk that was right
+  std::optional<Error> lie;    // that a lane found
   TimePoint lieAt{};
 };
 
 class FetchSources {
  public:
+  explicit FetchSources(std::shared_ptr<DialTargets> targets = std::make_shared<DialTargets>())
+      : targets_(std::move(targets)) {}
+
   // The conversation with the source has ended for good. After a source has said that the file
   // changed, it may be dialled again, and then says that it does not share the file: the first
   // reason is kept.
@@ -67,8 +78,15 @@ class FetchSources {
 
   // A conversation with the source begins. Returns its id in the schedule, a new one each time.
   SourceId beginConversation(std::size_t index);
+  // A Welcome came. The stream exists until the conversation ends.
+  void connected(std::size_t index, const net::BlockingStream& stream, TimePoint now);
+  // The conversation ended. `inVain`: the dial failed, or no Welcome came.
+  void disconnected(std::size_t index, bool inVain);
   // Cuts the connections of sources that lied a while ago. Their threads may wait for more.
   void cutLiars(TimePoint now) const;
+  // While others are to be dialled, and no thread is free: cuts the slowest source, unless all are
+  // fast, or have just begun.
+  void replaceSlowest(TimePoint now);
 
   // For the user. `rate`: bytes a second of a source.
   std::vector<FetchProgress::Source> connected(const std::function<double(SourceId)>& rate) const;
@@ -77,6 +95,7 @@ class FetchSources {
   std::optional<Error> problems() const;
 
  private:
+  std::shared_ptr<DialTargets> targets_;
   std::deque<FetchSource> sources_;
   std::deque<std::size_t> toDial_;
   std::uint32_t nextId_ = 0;

@@ -33,6 +33,7 @@ FetchWork::FetchWork(const FetchRequest& request, PartFile& part, net::Interrupt
       part_(part),
       interrupter_(interrupter),
       download_(scheduleOf(request, crypto::chunkBytesFor(request.size))),
+      sources_(request.dials ? request.dials : std::make_shared<DialTargets>()),
       lanes_(request.search ? limits::kFetchSources
                             : std::min(request.holders.size(), limits::kFetchSources),
              [this](ArrivedChunk& arrived) { finish(arrived); }) {
@@ -134,12 +135,17 @@ FetchWork::Joined FetchWork::join(std::size_t index) {
 
 void FetchWork::connected(std::size_t index, const net::BlockingStream& stream) {
   const Lock held = lock();
-  sources_[index].stream = &stream;
+  sources_.connected(index, stream, Clock::now());
 }
 
 void FetchWork::waiting(std::size_t index, std::uint32_t position) {
   const Lock held = lock();
   sources_[index].position = position;
+}
+
+void FetchWork::holdsParts(std::size_t index) {
+  const Lock held = lock();
+  sources_[index].holder.partial = true;
 }
 
 std::vector<ChunkRange> FetchWork::next(std::size_t index) {
@@ -187,7 +193,8 @@ FetchWork::Left FetchWork::leave(std::size_t index, Result<void> ended, bool cha
   ++idle_;
   changed_.wait(held, [&] { return source.inLanes == 0; });
   --idle_;
-  source.stream = nullptr;
+  const bool isInterrupted = !ended && ended.error().code == ErrorCode::interrupted;
+  sources_.disconnected(index, source.stream == nullptr && !ended && !isInterrupted);
   download_.leave(source.id);
   if (source.delivered) source.tries = 0;
   wake(held);
@@ -202,8 +209,10 @@ FetchWork::Left FetchWork::leave(std::size_t index, Result<void> ended, bool cha
   if (source.lie) {
     left.why = *source.lie;
   } else {
-    left.again = !ended && ended.error().code == ErrorCode::io && source.delivered;
-    left.why = std::move(ended);
+    left.again =
+        !ended && ended.error().code == ErrorCode::io && source.delivered && !source.replaced;
+    left.why = source.replaced ? Error{ErrorCode::timeout, "it is slow, and others have it, too"}
+                               : std::move(ended);
   }
   return left;
 }

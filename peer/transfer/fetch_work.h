@@ -89,6 +89,8 @@ class FetchWork {
   Joined join(std::size_t index);
   void connected(std::size_t index, const net::BlockingStream& stream);
   void waiting(std::size_t index, std::uint32_t position);
+  // It does not have all of the file: in its next conversation it is asked which chunks.
+  void holdsParts(std::size_t index);
   // What to ask the source for now.
   std::vector<ChunkRange> next(std::size_t index);
   void offer(std::size_t index, const wire::ChunksHeld& held);

@@ -12,10 +12,20 @@
 #include "peer/transfer/paced_stream.h"
 
 namespace espalier::transfer {
+namespace {
+
+// An answer may be short, and be awaited for a round trip around the world: so many bytes it
+// counts.
+constexpr std::uint64_t kAnswerCredit = 1024;
+
+}  // namespace
 
 HolderConnection::HolderConnection(Endpoint endpoint, Timeouts timeouts,
                                    net::Interrupter& interrupter, wire::Purpose purpose)
-    : endpoint_(std::move(endpoint)), timeouts_(timeouts), interrupter_(interrupter) {
+    : endpoint_(std::move(endpoint)),
+      timeouts_(timeouts),
+      interrupter_(interrupter),
+      isPush_(purpose == wire::Purpose::push) {
   out_ = net::helloFrame(purpose);
 }
 
@@ -27,6 +37,7 @@ Result<void> HolderConnection::open() {
   auto dialled = net::dialBlocking(endpoint_, timeouts_.dial, interrupter_);
   if (!dialled) return dialled.error();
   stream_.emplace(std::move(*dialled), timeouts_.silence, interrupter_);
+  if (!isPush_) stream_->atLeast(timeouts_.rateLeast, timeouts_.rateWindow);
   if (auto sent = flush(); !sent) return sent;
   auto frame = receiveFrame();
   if (!frame) return frame.error();
@@ -41,6 +52,7 @@ Result<void> HolderConnection::flush() {
 
 Result<wire::TransferAnswer> HolderConnection::receive(Duration patience) {
   const TimePoint begun = Clock::now();
+  if (!isPush_) patience = std::min(patience, timeouts_.waiting);
   while (true) {
     auto frame = receiveFrame();
     if (!frame) return frame.error();
@@ -48,7 +60,11 @@ Result<wire::TransferAnswer> HolderConnection::receive(Duration patience) {
     const auto* waiting = answer ? std::get_if<wire::Waiting>(&*answer) : nullptr;
     const std::uint32_t position = waiting == nullptr ? 0 : waiting->position;
     if (std::exchange(position_, position) != position && waiting_) waiting_(position);
-    if (waiting == nullptr) return answer;
+    if (waiting == nullptr) {
+      stream_->credit(kAnswerCredit);
+      return answer;
+    }
+    stream_->measureAgain();
     if (Clock::now() - begun > patience) return Error{ErrorCode::timeout, "it has nothing to send"};
   }
 }

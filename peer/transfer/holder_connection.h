@@ -39,6 +39,10 @@ using peer::Holder;
 struct Timeouts {
   Duration dial = limits::kDialTimeout;
   Duration silence = limits::kTransferSilence;  // no byte came
+  Duration waiting = limits::kWaitingPatience;  // signs of life in place of an answer
+  // Of what is waited for, by the time spent waiting; see BlockingStream::atLeast().
+  std::uint64_t rateLeast = limits::kFetchRateLeast;
+  Duration rateWindow = limits::kFetchRateWindow;
 };
 
 class HolderConnection {
@@ -63,7 +67,8 @@ class HolderConnection {
   Result<void> open();
   // Sends what is queued.
   Result<void> flush();
-  // The next answer. A sign of life (Waiting) is none: then it waits on, for `patience` at most.
+  // The next answer. A sign of life (Waiting) is none: then it waits on, for `patience` at most,
+  // and of a transfer for Timeouts::waiting.
   Result<wire::TransferAnswer> receive(Duration patience = Duration::max());
   // After a chunk that did not match its hash: whether the holder says, within that time, that the
   // file changed while it was read. It says so at once, if it knows.
@@ -81,6 +86,7 @@ class HolderConnection {
   Endpoint endpoint_;
   Timeouts timeouts_;
   net::Interrupter& interrupter_;
+  const bool isPush_;  // then the caller judges how fast the source is
   Duration gathering_{};
   RateLimit* rate_ = nullptr;
   std::function<void(std::uint32_t)> waiting_;

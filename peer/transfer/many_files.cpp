@@ -35,6 +35,7 @@ class ManyJob {
           const FetchedCallback& fetched)
       : request_(request),
         options_(options),
+        dials_(request.dials ? request.dials : std::make_shared<DialTargets>()),
         stop_(std::move(stop)),
         fetched_(fetched),
         schedule_(request.files.size(), request.holders.size()),
@@ -66,6 +67,7 @@ class ManyJob {
 
   const ManyRequest& request_;
   const DownloaderOptions& options_;
+  const std::shared_ptr<DialTargets> dials_;
   const std::stop_token stop_;
   const FetchedCallback& fetched_;
   net::Interrupter interrupter_;
@@ -135,7 +137,15 @@ void ManyJob::work(std::size_t holder) {
 
 Result<void> ManyJob::converse(Conversation& talk) {
   if (askAhead(talk); talk.asked.empty()) return {};
-  if (auto opened = talk.client.open(); !opened) return opened;
+  const Endpoint& endpoint = request_.holders[talk.holder].endpoint;
+  if (!dials_->mayDial(endpoint)) {
+    return Error{ErrorCode::io,
+                 fmt::format("{} was not dialled: no peer is there", endpoint.text())};
+  }
+  if (auto opened = talk.client.open(); !opened) {
+    if (opened.error().code != ErrorCode::interrupted) dials_->dialledInVain(endpoint);
+    return opened;
+  }
   while (!talk.asked.empty()) {
     if (auto received = receive(talk); !received) return received;
     if (auto saved = talk.batch.full() ? publish(talk) : Result<void>(); !saved) return saved;

@@ -15,6 +15,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -36,6 +37,8 @@ struct ManyRequest {
   std::string folder;  // the user's; it exists
   std::vector<ManyFile> files;
   DotNames dots = DotNames::none();
+  // What all fetches of a command share; null: one for this fetch.
+  std::shared_ptr<DialTargets> dials = nullptr;
 };
 
 // Called when a file has its name, whole, verified and synced: `file` of the request, from

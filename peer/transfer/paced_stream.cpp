@@ -2,19 +2,6 @@
 
 namespace espalier::transfer {
 
-Result<std::uint64_t> sendFile(net::BlockingStream& stream, int file, std::uint64_t offset,
-                               std::uint64_t bytes, const Pace& pace) {
-  while (bytes > 0) {
-    const std::uint64_t slice = pace.take(bytes);
-    const auto left = stream.sendFile(file, offset, slice);
-    if (!left) return left;
-    offset += slice - *left;
-    bytes -= slice - *left;
-    if (*left > 0) return bytes;
-  }
-  return 0;
-}
-
 Result<void> receiveAll(net::BlockingStream& stream, std::span<std::byte> out, const Pace& pace,
                         Duration gathering) {
   while (!out.empty()) {

@@ -1,5 +1,5 @@
-// Moves the bytes of files over a BlockingStream, no faster than a rate limit allows. Used by
-// Upload and HolderConnection. Stateless; blocks.
+// Receives the bytes of files over a BlockingStream, no faster than a rate limit allows. Used by
+// HolderConnection. Stateless; blocks.
 #pragma once
 
 #include <cstddef>
@@ -13,9 +13,6 @@
 
 namespace espalier::transfer {
 
-// As BlockingStream::sendFile().
-Result<std::uint64_t> sendFile(net::BlockingStream& stream, int file, std::uint64_t offset,
-                               std::uint64_t bytes, const Pace& pace);
 // As BlockingStream::readAll().
 Result<void> receiveAll(net::BlockingStream& stream, std::span<std::byte> out, const Pace& pace,
                         Duration gathering = {});

@@ -27,6 +27,11 @@ bool readAll(int file, std::uint64_t offset, std::span<std::byte> out) {
   return readAt(file, out, offset) == static_cast<ssize_t>(out.size());
 }
 
+bool isRegular(int file) {
+  struct stat status {};
+  return ::fstat(file, &status) == 0 && S_ISREG(status.st_mode);
+}
+
 std::span<const std::byte> asBytes(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
@@ -80,9 +85,13 @@ Result<void> PartFile::openPart() {
   // Another fetch may have published it between our open and our lock: then the file that we locked
   // has another name now, and a new part is opened.
   for (int attempt = 0; attempt < kOpenAttempts; ++attempt) {
-    part_ = FileDescriptor(
-        ::openat(folder(), partName().c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666));
+    // Does not wait, also where somebody put a pipe or a device.
+    part_ = FileDescriptor(::openat(folder(), partName().c_str(),
+                                    O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666));
     if (!part_) return diskError("cannot open the folder for incoming files", errno);
+    if (!isRegular(part_.get())) {
+      return Error{ErrorCode::io, fmt::format("{} is no file: remove it", escaped(path()))};
+    }
     if (::flock(part_.get(), LOCK_EX | LOCK_NB) != 0) break;
     struct stat opened {};
     struct stat named {};
@@ -98,9 +107,12 @@ Result<void> PartFile::openPart() {
 Result<void> PartFile::readJournal(const FileRoot& root, std::uint64_t sizeBytes) {
   const std::string path = folder_->path + "/" + journalName();
   const FileDescriptor file(
-      ::openat(folder(), journalName().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+      ::openat(folder(), journalName().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   struct stat status {};
   if (!file || ::fstat(file.get(), &status) != 0) return {};
+  if (!S_ISREG(status.st_mode)) {
+    return Error{ErrorCode::io, fmt::format("{} is no file: remove it", escaped(path))};
+  }
   const auto bytes = std::min(static_cast<std::uint64_t>(status.st_size), Journal::kMostBytes + 1);
   std::string raw(bytes, '\0');
   if (!readAll(file.get(), 0, std::as_writable_bytes(std::span(raw)))) raw.clear();

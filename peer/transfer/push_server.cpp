@@ -12,7 +12,10 @@ namespace espalier::transfer {
 namespace {
 
 SlotOptions slotsOf(const PushServerOptions& options) {
-  return {.slots = options.slots, .queue = 0, .silence = options.silence};
+  return {.slots = options.slots,
+          .queue = 0,
+          .silence = options.silence,
+          .held = limits::Held::pushUploads};
 }
 
 Error notPushed() {

@@ -6,13 +6,14 @@
 
 #include "common/base/limits.h"
 #include "common/base/text.h"
+#include "peer/share/share_name.h"
 #include "peer/transfer/fetch_problem.h"
 
 namespace espalier::transfer {
 namespace {
 
-// Of the names in a list: 100,000 names of full length would be 400 MB.
-constexpr std::size_t kListBytes = limits::kListFiles * 512;
+// Of the names in a list: 100,000 names of full length would be 100 MB, and several copies.
+constexpr std::size_t kListBytes = 8u << 20;
 
 // A text that sorts before all that begin with `prefix`, and after almost everything else.
 std::string before(std::string_view prefix) {
@@ -33,9 +34,10 @@ Result<SharedList> listShared(const Holder& holder, Timeouts timeouts,
                               net::Interrupter& interrupter, std::string_view prefix) {
   HolderConnection connection(holder.endpoint, timeouts, interrupter);
   SharedList list;
-  std::size_t passed = 0;  // names before the prefix
+  std::size_t passed = 0;  // names before the prefix, and names that no shared file can have
   std::size_t bytes = 0;
   wire::ListRequest request{before(prefix)};
+  const TimePoint begun = Clock::now();
   connection.queue(request);
   if (auto opened = connection.open(); !opened) return opened.error();
   while (true) {
@@ -47,13 +49,17 @@ Result<SharedList> listShared(const Holder& holder, Timeouts timeouts,
     auto* page = std::get_if<wire::FileList>(&*answer);
     if (!page) return Error{ErrorCode::protocol, "another answer than the list asked for"};
     list.indexing = list.indexing || page->indexing;
+    if (page->more && page->files.empty()) {
+      return unexpected("an empty page of a list that goes on");
+    }
     for (auto& file : page->files) {
       if (file.name <= request.after) {
         return Error{ErrorCode::protocol, "a list that does not go on in the order of its names"};
       }
       request.after = file.name;
-      if (!file.name.starts_with(prefix)) {
-        if (file.name > prefix) return list;
+      const bool isAsked = file.name.starts_with(prefix);
+      if (!isAsked && file.name > prefix) return list;
+      if (!isAsked || share::nameFault(file.name) != share::NameFault::none) {
         if (++passed > limits::kListFiles) return unexpected("names that nobody asked for");
         continue;
       }
@@ -67,6 +73,9 @@ Result<SharedList> listShared(const Holder& holder, Timeouts timeouts,
       list.files.push_back(std::move(file));
     }
     if (!page->more) return list;
+    if (Clock::now() - begun > limits::kListPatience) {
+      return Error{ErrorCode::timeout, "its list takes too long"};
+    }
     connection.queue(request);
     if (auto sent = connection.flush(); !sent) return sent.error();
   }

@@ -25,25 +25,28 @@ struct Asked {
   bool waits = false;  // it answered, but had no free slot
 };
 
-void ask(const FileRoot& root, Asked& asked, const Timeouts& timeouts,
+void ask(const FileRoot& root, Asked& asked, DialTargets& dials, const Timeouts& timeouts,
          net::Interrupter& interrupter) {
+  if (!dials.mayDial(asked.holder.endpoint)) return;
   HolderConnection connection(asked.holder.endpoint, timeouts, interrupter);
   connection.onWaiting([&](std::uint32_t position) { asked.waits = asked.waits || position > 0; });
   connection.queue(wire::ChunkListRequest{root});
-  if (!connection.open()) return;
+  if (auto opened = connection.open(); !opened) {
+    if (opened.error().code != ErrorCode::interrupted) dials.dialledInVain(asked.holder.endpoint);
+    return;
+  }
   const auto answer = connection.receive(Duration::zero());
   const auto* list = answer ? std::get_if<wire::ChunkList>(&*answer) : nullptr;
   if (list != nullptr && wire::isPossibleFile(root, list->size)) asked.said = list->size;
 }
 
-// Each endpoint of an id, once.
+// Each endpoint, once.
 std::vector<Asked> endpointsOf(const std::vector<SizeClaim>& claims) {
   std::vector<Asked> endpoints;
-  std::map<std::pair<PeerId, Endpoint>, std::size_t> places;
+  std::map<Endpoint, std::size_t> places;
   for (const auto& claim : claims) {
     for (const auto& holder : claim.holders) {
-      const auto [place, isNew] =
-          places.try_emplace({holder.id, holder.endpoint}, endpoints.size());
+      const auto [place, isNew] = places.try_emplace(holder.endpoint, endpoints.size());
       if (isNew) endpoints.push_back({holder, {}, {}, false});
       endpoints[place->second].claimed.push_back(claim.size);
     }
@@ -52,15 +55,15 @@ std::vector<Asked> endpointsOf(const std::vector<SizeClaim>& claims) {
   return endpoints;
 }
 
-std::vector<SizeClaim> byIds(std::vector<SizeClaim> claims) {
-  const auto ids = [](const SizeClaim& claim) {
-    std::set<PeerId> seen;
-    for (const auto& holder : claim.holders) seen.insert(holder.id);
+std::vector<SizeClaim> byEndpoints(std::vector<SizeClaim> claims) {
+  const auto endpoints = [](const SizeClaim& claim) {
+    std::set<Endpoint> seen;
+    for (const auto& holder : claim.holders) seen.insert(holder.endpoint);
     return seen.size();
   };
   // Of equal ones the smallest first, because it costs the least.
   std::sort(claims.begin(), claims.end(), [&](const SizeClaim& a, const SizeClaim& b) {
-    return std::pair(ids(b), a.size) < std::pair(ids(a), b.size);
+    return std::pair(endpoints(b), a.size) < std::pair(endpoints(a), b.size);
   });
   return claims;
 }
@@ -68,13 +71,14 @@ std::vector<SizeClaim> byIds(std::vector<SizeClaim> claims) {
 std::vector<SizeClaim> claimsOf(const std::map<std::uint64_t, std::vector<Holder>>& sizes) {
   std::vector<SizeClaim> claims;
   for (const auto& [size, holders] : sizes) claims.push_back({size, holders});
-  return byIds(std::move(claims));
+  return byEndpoints(std::move(claims));
 }
 
 }  // namespace
 
 std::vector<SizeClaim> askSizes(const FileRoot& root, std::vector<SizeClaim> claims,
-                                const Timeouts& timeouts, std::stop_token stop) {
+                                DialTargets& dials, const Timeouts& timeouts,
+                                std::stop_token stop) {
   auto endpoints = endpointsOf(claims);
   net::Interrupter interrupter;
   const std::stop_callback onStop(std::move(stop), [&] { interrupter.interrupt(); });
@@ -83,7 +87,7 @@ std::vector<SizeClaim> askSizes(const FileRoot& root, std::vector<SizeClaim> cla
     const auto askAll = [&] {
       const QuietSignals quiet;
       for (auto at = next++; at < endpoints.size() && !interrupter.interrupted(); at = next++) {
-        ask(root, endpoints[at], timeouts, interrupter);
+        ask(root, endpoints[at], dials, timeouts, interrupter);
       }
     };
     std::vector<std::jthread> threads;
@@ -102,7 +106,7 @@ std::vector<SizeClaim> askSizes(const FileRoot& root, std::vector<SizeClaim> cla
       for (const auto size : asked.claimed) waiting[size].push_back(asked.holder);
     }
   }
-  if (said.empty() && waiting.empty()) return byIds(std::move(claims));
+  if (said.empty() && waiting.empty()) return byEndpoints(std::move(claims));
   for (auto& [size, holders] : said) {
     const auto also = waiting.extract(size);
     if (also) holders.insert(holders.end(), also.mapped().begin(), also.mapped().end());

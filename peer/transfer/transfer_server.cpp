@@ -7,14 +7,16 @@ namespace espalier::transfer {
 TransferServer::TransferServer(FileSource& source, SlotOptions slots, RateLimit* rate,
                                ServePolicy policy)
     : source_(source),
-      slots_(slots, [this, rate, policy, silence = slots.silence](net::BlockingStream& stream,
-                                                                  std::stop_token stop) {
-        return begin(stream, {policy, {rate, std::move(stop)}, silence});
+      budget_(slots.budget ? slots.budget : std::make_shared<Budget>()),
+      slots_(slots, [this, rate, policy](net::BlockingStream& stream, std::stop_token stop) {
+        const auto payer = budget_->account(Payer::host(stream.remote().endpoint().host));
+        return begin(stream, {policy, {rate, std::move(stop)}, payer});
       }) {}
 
 std::shared_ptr<Upload> TransferServer::begin(net::BlockingStream& stream,
                                               Upload::Options options) {
-  auto upload = std::make_shared<Upload>(stream, source_, counters_, std::move(options));
+  auto upload = std::make_shared<Upload>(stream, Upload::Server{source_, counters_, lists_},
+                                         std::move(options));
   uploads_.with([&](auto& all) {
     std::erase_if(all, [](const auto& each) { return each.expired(); });
     all.push_back(upload);
@@ -39,7 +41,7 @@ void TransferServer::serve(std::unique_ptr<net::ByteStream> stream, const wire::
 
 ServerStatus TransferServer::status() const {
   const auto slots = slots_.status();
-  return {slots.serving, slots.waiting, counters_.chunks, counters_.bytes};
+  return {slots.serving, slots.waiting, slots.connections, counters_.chunks, counters_.bytes};
 }
 
 }  // namespace espalier::transfer

@@ -24,6 +24,7 @@ namespace espalier::transfer {
 struct ServerStatus {
   std::size_t serving = 0;
   std::size_t waiting = 0;
+  std::size_t connections = 0;
   std::uint64_t chunks = 0;
   std::uint64_t bytes = 0;
 };
@@ -45,7 +46,9 @@ class TransferServer {
   std::shared_ptr<Upload> begin(net::BlockingStream& stream, Upload::Options options);
 
   FileSource& source_;
+  const std::shared_ptr<Budget> budget_;
   UploadCounters counters_;
+  SentLists lists_;
   Guarded<std::vector<std::weak_ptr<Upload>>> uploads_;
   UploadSlots slots_;  // last: its threads use the rest
 };

@@ -12,7 +12,6 @@
 
 #include "common/base/file.h"
 #include "peer/share/shared_file.h"
-#include "peer/transfer/paced_stream.h"
 
 namespace espalier::transfer {
 namespace {
@@ -24,7 +23,6 @@ constexpr std::size_t kReceiveBytes = 16 * 1024;  // requests are small, and may
 // A chunk of at most so many bytes is copied into the queue of answers. A larger one is sent by
 // itself, with sendfile(2).
 constexpr std::uint64_t kCopiedBytes = 32 * 1024;
-constexpr std::size_t kQueuedBytes = 256 * 1024;  // tuning: then they are sent
 
 TransferFailure changed() {
   return {TransferProblem::changed, "the file has changed"};
@@ -36,57 +34,90 @@ TransferFailure badRequest(const char* why) {
 
 }  // namespace
 
-Upload::Upload(net::BlockingStream& stream, FileSource& source, UploadCounters& counters,
-               Options options)
-    : stream_(stream), source_(source), counters_(counters), options_(std::move(options)) {}
+Upload::Upload(net::BlockingStream& stream, Server server, Options options)
+    : stream_(stream),
+      source_(server.source),
+      counters_(server.counters),
+      lists_(server.lists),
+      options_(std::move(options)),
+      out_(stream, options_.pace) {}
 
-Result<bool> Upload::serve(const UploadSlots::TurnIsOver& turnIsOver) {
+std::size_t Upload::heldBytes() const {
+  return out_.heldBytes() + reader_.capacityBytes();
+}
+
+Result<UploadSlots::Next> Upload::serve(const Slice& slice) {
   while (true) {
-    if (turnIsOver(false)) {
-      if (auto flushed = flush(); !flushed) return flushed.error();
-      return true;
-    }
-    if (rest_) {
-      if (auto answered = answerChunk(); !answered) return answered.error();
-      continue;
-    }
-    auto frame = reader_.next();
-    if (!frame) return frame.error();
-    if (!*frame) {
-      if (auto flushed = flush(); !flushed) return flushed.error();
-      auto goesOn = awaitRequest(turnIsOver);
-      if (goesOn && *goesOn) continue;
-      if (goesOn) return true;
-      const bool left = reader_.rest().empty() && goesOn.error().code == ErrorCode::io;
-      return left ? Result<bool>(false) : goesOn;
-    }
-    auto request = wire::decodeTransferRequest(**frame);
-    if (!request) {
-      (void)queue(TransferFailure{TransferProblem::badRequest, request.error().message});
-      (void)flush();
-      return request.error();
-    }
-    auto answered = std::visit([this](const auto& part) { return answer(part); }, *request);
-    if (!answered) return answered.error();
+    if (options_.pace.stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
+    const bool flushes = mustFlush_ || out_.isMuch();
+    auto paused = flushes ? flush(slice) : step(slice);
+    if (!paused) return paused.error();
+    if (*paused) return **paused;
+    if (!slice.isOver()) continue;
+    paused = flush(slice);
+    if (!paused) return paused.error();
+    return paused->value_or(Next::later);
   }
 }
 
-// Reads a part of the next request. False when the turn is over: an asker that asks for nothing now
-// does not keep others waiting.
-Result<bool> Upload::awaitRequest(const UploadSlots::TurnIsOver& turnIsOver) {
-  while (!stream_.awaitReadable(limits::kUploadIdle)) {
-    if (options_.pace.stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
-    if (Clock::now() - active_ >= options_.silence) {
-      return Error{ErrorCode::timeout, "nothing came for too long"};
+// Answers the next request, or a part of it, or reads what comes.
+Result<Upload::Paused> Upload::step(const Slice& slice) {
+  Result<void> answered;
+  if (rest_) {
+    answered = answerChunk();
+  } else if (list_) {
+    answerListPart();
+  } else if (again_) {
+    const auto request = *std::exchange(again_, std::nullopt);
+    answered = std::visit([this](const auto& part) { return answer(part); }, request);
+  } else {
+    const auto frame = reader_.next();
+    if (!frame) return frame.error();
+    if (!*frame && !out_.empty()) {
+      mustFlush_ = true;
+      return Paused();
     }
-    if (turnIsOver(true)) return false;
+    if (!*frame) return readMore(slice);
+    auto request = wire::decodeTransferRequest(**frame);
+    if (!request) return refuseFrame(slice, request.error());
+    asked();
+    answered = std::visit([this](const auto& part) { return answer(part); }, *request);
   }
+  return answered ? Result<Paused>(Paused()) : Result<Paused>(answered.error());
+}
+
+// Reads a part of the next request.
+Result<Upload::Paused> Upload::readMore(const Slice& slice) {
   std::array<std::byte, kReceiveBytes> buffer;
-  const auto received = stream_.read(buffer);
+  const auto received = stream_.readSome(buffer, slice.patience());
+  const bool isBetween = reader_.rest().empty();
+  if (!received && isBetween && received.error().code == ErrorCode::io) return Paused(Next::left);
   if (!received) return received.error();
-  active_ = Clock::now();
-  reader_.append({reinterpret_cast<const char*>(buffer.data()), *received});
-  return true;
+  switch (received->state) {
+    case net::IoResult::State::done:
+      break;
+    case net::IoResult::State::wantWrite:
+      return Paused(Next::writable);
+    case net::IoResult::State::wantRead:
+      return Paused(Next::readable);
+    default:
+      if (isBetween) return Paused(Next::left);
+      return Error{ErrorCode::io, "the connection was closed within a request"};
+  }
+  reader_.append({reinterpret_cast<const char*>(buffer.data()), received->bytes});
+  const auto rest = reader_.rest();
+  if (rest.size() < limits::kFrameHeaderBytes) return Paused();
+  const auto length = wire::frameLength(rest.substr(0, limits::kFrameHeaderBytes));
+  if (length && *length > limits::kTransferRequestBytes) {
+    return refuseFrame(slice, {ErrorCode::protocol, "a request longer than any"});
+  }
+  return Paused();
+}
+
+Error Upload::refuseFrame(const Slice& slice, Error why) {
+  queue(TransferFailure{TransferProblem::badRequest, why.message});
+  (void)flush(slice);
+  return why;
 }
 
 TransferFailure Upload::notShared() const {
@@ -95,40 +126,50 @@ TransferFailure Upload::notShared() const {
 }
 
 Result<void> Upload::refuseAllButChunks() {
-  return queue(badRequest("a push is asked for chunks only"));
+  queue(badRequest("a push is asked for chunks only"));
+  return {};
 }
 
 // --- all requests but chunks ---
 
 Result<void> Upload::answer(const wire::UnknownRequest&) {
   if (waits()) return refuseAllButChunks();
-  return queue(badRequest("a request of no kind known here"));
+  queue(badRequest("a request of no kind known here"));
+  return {};
 }
 
 Result<void> Upload::answer(const wire::ChunkListRequest& request) {
   if (waits()) {
-    const auto there = awaitPlan(request.root);
-    if (!there) return there.error();
-    if (!*there) return queue(notShared());
+    const auto partial = source_.partialFile(request.root);
+    const auto there =
+        partial ? awaitThere([&](Duration patience) { return partial->awaitPlan(patience); })
+                : PartialFile::There::never;
+    if (there == PartialFile::There::notYet) again_ = request;
+    if (there == PartialFile::There::never) queue(notShared());
+    if (there != PartialFile::There::yes) return {};
   }
   const auto info = source_.find(request.root);
-  if (!info) return queue(notShared());
-  auto hashes = source_.chunkHashes(request.root);
-  if (!hashes) return queue(TransferFailure{TransferProblem::io, hashes.error().message});
-  wire::ChunkList list;
-  list.size = info->size;
-  list.chunkBytes = source_.chunkBytes(info->size);
-  list.name = info->name;
-  std::span<const Digest> left(*hashes);
-  do {
-    const auto part = left.first(std::min(left.size(), limits::kHashesPerFrame));
-    list.hashes.assign(part.begin(), part.end());
-    left = left.subspan(part.size());
-    if (auto sent = queue(list); !sent) return sent;
-    list.first += part.size();
-    list.name.clear();
-  } while (!left.empty());
+  auto hashes = info ? lists_.of(source_, request.root) : Result<SentLists::List>(nullptr);
+  if (!info) {
+    queue(notShared());
+  } else if (!hashes) {
+    queue(TransferFailure{TransferProblem::io, hashes.error().message});
+  } else {
+    list_ = {std::move(*hashes), {info->size, source_.chunkBytes(info->size), 0, {}, info->name}};
+    answerListPart();
+  }
   return {};
+}
+
+void Upload::answerListPart() {
+  wire::ChunkList& part = list_->next;
+  const auto left = std::span(*list_->hashes).subspan(part.first);
+  const auto hashes = left.first(std::min(left.size(), limits::kHashesPerFrame));
+  part.hashes.assign(hashes.begin(), hashes.end());
+  queue(part);
+  part.first += hashes.size();
+  part.name.clear();
+  if (hashes.size() == left.size()) list_.reset();
 }
 
 Result<void> Upload::answer(const wire::ListRequest& request) {
@@ -149,21 +190,29 @@ Result<void> Upload::answer(const wire::ListRequest& request) {
     room -= bytes;
     page.files.push_back(std::move(file));
   }
-  return queue(page);
+  queue(page);
+  return {};
 }
 
 Result<void> Upload::answer(const wire::ChunksHeldRequest& request) {
   if (waits()) return refuseAllButChunks();
   const auto info = source_.find(request.root);
-  if (!info) return queue(notShared());
-  const auto partial = source_.partialFile(request.root);
-  if (!partial) return queue(wire::ChunksHeld{true, 0, {}});
-  return queue(wire::ChunksHeld{false, source_.chunkBytes(info->size), partial->heldBits()});
+  const auto partial = info ? source_.partialFile(request.root) : nullptr;
+  if (!info) {
+    queue(notShared());
+  } else if (!partial) {
+    queue(wire::ChunksHeld{true, 0, {}});
+  } else {
+    queue(wire::ChunksHeld{false, source_.chunkBytes(info->size), partial->heldBits()});
+  }
+  return {};
 }
 
+// Only of the file that was sent last, and not more often than the asker may make this peer work.
 Result<void> Upload::answer(const wire::ChunkRejected& request) {
   if (waits()) return refuseAllButChunks();
-  source_.rejected(request.root);
+  if (takenBytes() == 0 || servedLast_ != request.root) return {};
+  if (options_.payer.spend(limits::Rate::rechecks, Clock::now())) source_.rejected(request.root);
   return {};
 }
 
@@ -171,11 +220,18 @@ Result<void> Upload::answer(const wire::ChunkRejected& request) {
 
 Result<void> Upload::answer(const wire::ChunkRequest& request) {
   if (waits()) {
-    const auto there = awaitPlan(request.root);
-    if (!there) return there.error();
-    if (!*there) return queue(notShared());
+    const auto partial = source_.partialFile(request.root);
+    const auto there =
+        partial ? awaitThere([&](Duration patience) { return partial->awaitPlan(patience); })
+                : PartialFile::There::never;
+    if (there == PartialFile::There::notYet) again_ = request;
+    if (there == PartialFile::There::never) queue(notShared());
+    if (there != PartialFile::There::yes) return {};
   }
-  if (auto failure = openFile(request.root)) return queue(*failure);
+  if (auto failure = openFile(request.root)) {
+    queue(*failure);
+    return {};
+  }
   rest_ = request;
   restUntil_ = kNever;
   return {};
@@ -186,23 +242,46 @@ Result<void> Upload::answerChunk() {
   auto request = *std::exchange(rest_, std::nullopt);
   const std::uint64_t chunk = request.first;
   const TimePoint now = Clock::now();
-  if (now > restUntil_) return queue(wire::ChunksCut{chunk});
-  if (restUntil_ == kNever && request.within.count() > 0) restUntil_ = now + request.within;
-  if (auto failure = whyNot(chunk, request.chunkBytes)) return queue(*failure);
-  if (waits()) {
-    const auto there = awaitChunk(chunk);
-    if (!there) return there.error();
-    if (!*there) return queue(notShared());
+  if (now > restUntil_) {
+    queue(wire::ChunksCut{chunk});
+    return {};
   }
-  if (!unchanged()) return queue(changed());
+  if (auto failure = whyNot(chunk, request.chunkBytes)) {
+    queue(*failure);
+    return {};
+  }
+  if (waits()) {
+    const auto there =
+        awaitThere([&](Duration patience) { return file_.partial->awaitChunk(chunk, patience); });
+    if (there == PartialFile::There::notYet) rest_ = request;
+    if (there == PartialFile::There::never) queue(notShared());
+    if (there != PartialFile::There::yes) return {};
+  }
+  if (restUntil_ == kNever && request.within.count() > 0) restUntil_ = now + request.within;
+  if (!unchanged()) {
+    queue(changed());
+    return {};
+  }
   const std::uint64_t offset = chunk * request.chunkBytes;
   const std::uint64_t bytes = std::min(request.chunkBytes, info_->size - offset);
-  auto answered =
-      bytes <= kCopiedBytes ? sendSmall(chunk, offset, bytes) : sendLarge(chunk, offset, bytes);
-  if (!answered) return answered;
-  if (!info_) return {};  // the file has changed
-  ++request.first;
-  if (--request.count > 0) rest_ = request;
+  if (--request.count > 0)
+    rest_ = {request.root, request.chunkBytes, chunk + 1, request.count, request.within};
+  const wire::ChunkHeader header{chunk, static_cast<std::uint32_t>(bytes)};
+  const int file = file_.descriptor.get();
+  if (bytes > kCopiedBytes) {
+    // A taker of a push would take zeros for a lie. It asks again when the connection breaks.
+    out_.addLarge(header, file, offset, !waits());
+    return {};
+  }
+  options_.pace.takeAll(bytes);
+  const bool isRead = out_.addSmall(header, [&](std::span<std::byte> into) {
+    return readAt(file, into, offset) == static_cast<ssize_t>(into.size()) && unchanged();
+  });
+  if (isRead) {
+    sent(bytes);
+  } else {
+    fileHasChanged();
+  }
   return {};
 }
 
@@ -215,60 +294,16 @@ Upload::Failed Upload::whyNot(std::uint64_t chunk, std::uint64_t chunkBytes) con
   return badRequest("a chunk that is not here yet");
 }
 
-// Copies a chunk into the queue. A file that changed is forgotten.
-Result<void> Upload::sendSmall(std::uint64_t chunk, std::uint64_t offset, std::uint64_t bytes) {
-  options_.pace.takeAll(bytes);
-  const std::size_t before = out_.size();
-  wire::appendFrame(wire::encode(wire::TransferAnswer(
-                        wire::ChunkHeader{chunk, static_cast<std::uint32_t>(bytes)})),
-                    out_);
-  const std::size_t start = out_.size();
-  out_.resize(start + bytes);
-  const auto got = readAt(file_.descriptor.get(),
-                          std::as_writable_bytes(std::span(out_).subspan(start)), offset);
-  if (got < static_cast<ssize_t>(bytes) || !unchanged()) {
-    out_.resize(before);
-    info_.reset();
-    return queue(changed());
-  }
-  sent(bytes);
-  return out_.size() < kQueuedBytes ? Result<void>() : flush();
-}
-
-// The asker learns from the hash that a file changed while it was sent, and from the failure behind
-// the chunk why.
-Result<void> Upload::sendLarge(std::uint64_t chunk, std::uint64_t offset, std::uint64_t bytes) {
-  (void)queue(wire::ChunkHeader{chunk, static_cast<std::uint32_t>(bytes)});
-  if (auto flushed = flush(true); !flushed) return flushed;
-  const auto whole = sendBytes(offset, bytes);
-  if (!whole) return whole.error();
-  if (!*whole || !unchanged()) {
-    info_.reset();
-    return queue(changed());
-  }
-  sent(bytes);
-  return {};
-}
-
-Result<bool> Upload::sendBytes(std::uint64_t offset, std::uint64_t bytes) {
-  const auto left = sendFile(stream_, file_.descriptor.get(), offset, bytes, options_.pace);
-  if (!left) return left.error();
-  if (*left == 0) return true;
-  // A taker of a push would take zeros for a lie. It asks again when the connection breaks.
-  if (waits()) return Error{ErrorCode::io, "a pushed file has become shorter"};
-  bytes = *left;
-  static const std::string zeros(limits::kBlockBytes, '\0');
-  while (bytes > 0) {
-    const auto part = std::min<std::uint64_t>(bytes, zeros.size());
-    const auto sent = stream_.write(std::string_view(zeros).substr(0, part));
-    if (!sent) return sent.error();
-    bytes -= part;
-  }
-  return false;
+// The file is forgotten. After a large chunk the asker learns from the hash that it changed while
+// it was sent, and from the failure behind the chunk why.
+void Upload::fileHasChanged() {
+  rest_.reset();
+  info_.reset();
+  queue(changed());
 }
 
 void Upload::sent(std::uint64_t bytes) {
-  active_ = Clock::now();
+  servedLast_ = info_->root;
   ++counters_.chunks;
   counters_.bytes += bytes;
   shown_.with([&](Shown& shown) {
@@ -278,28 +313,17 @@ void Upload::sent(std::uint64_t bytes) {
 
 // --- waiting for what is not here yet ---
 
-Result<bool> Upload::awaitPlan(const FileRoot& root) {
-  const auto partial = source_.partialFile(root);
-  if (!partial) return false;
-  return awaitThere([&](Duration patience) { return partial->awaitPlan(patience); });
-}
-
-Result<bool> Upload::awaitChunk(std::uint64_t chunk) {
-  return awaitThere([&](Duration patience) { return file_.partial->awaitChunk(chunk, patience); });
-}
-
-// `look` waits for so long at most. What is queued is sent before anything is waited for.
+// What is queued is sent before anything is waited for.
 template <typename Look>
-Result<bool> Upload::awaitThere(const Look& look) {
+PartialFile::There Upload::awaitThere(const Look& look) {
   auto there = look(Duration::zero());
-  while (there == PartialFile::There::notYet) {
-    if (auto flushed = flush(); !flushed) return flushed.error();
+  if (there != PartialFile::There::notYet) return there;
+  if (out_.empty()) {
     there = look(options_.policy.waiting);
-    active_ = Clock::now();
-    if (there != PartialFile::There::notYet) break;
-    if (auto queued = queue(wire::Waiting{1}); !queued) return queued.error();
+    if (there == PartialFile::There::notYet) queue(wire::Waiting{1});
   }
-  return there == PartialFile::There::yes;
+  mustFlush_ = true;
+  return there;
 }
 
 // --- the file ---
@@ -351,15 +375,19 @@ std::optional<UploadStatus> Upload::status() const {
   });
 }
 
-Result<void> Upload::queue(const wire::TransferAnswer& answer) {
-  wire::appendFrame(wire::encode(answer), out_);
-  return out_.size() < kQueuedBytes ? Result<void>() : flush();
-}
-
-Result<void> Upload::flush(bool moreFollows) {
-  auto sent = stream_.write(out_, moreFollows);
-  out_.clear();
-  return sent;
+Result<Upload::Paused> Upload::flush(const Slice& slice) {
+  const auto flushed = out_.flush(slice);
+  if (!flushed) return flushed.error();
+  if (flushed->bytes > 0) took(flushed->bytes);
+  if (flushed->paused) return flushed->paused;
+  mustFlush_ = false;
+  if (flushed->bodyBytes == 0) return Paused();
+  if (flushed->isWhole && unchanged()) {
+    sent(flushed->bodyBytes);
+  } else {
+    fileHasChanged();
+  }
+  return Paused();
 }
 
 }  // namespace espalier::transfer

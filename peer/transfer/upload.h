@@ -1,7 +1,11 @@
-// One asker's connection: answers its requests in order, until the asker leaves, is silent for too
-// long, or the server stops. Serves in turns, which end between two chunks.
+// One asker's connection: answers its requests in order, until the asker leaves or the server
+// stops.
 //
 //   read a request --> queue its answer --> … --> flush when no request is left, or much is queued
+//
+// Serves in slices (upload_slots.h). A slice may end anywhere, also within a chunk: what is still
+// to be sent is kept, and nothing more is read before the asker has taken it. So an asker that
+// reads nothing costs what AnswerQueue holds.
 //
 // ServePolicy says what happens to a chunk that is not here yet. With `refuse` the answer is a
 // failure. With `wait` the asker gets a sign of life (Waiting) every `waiting` until the chunk
@@ -12,6 +16,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -23,8 +28,10 @@
 #include "common/net/blocking_stream.h"
 #include "common/wire/frame.h"
 #include "common/wire/transfer.h"
+#include "peer/transfer/answer_queue.h"
 #include "peer/transfer/partial_files.h"
 #include "peer/transfer/rate_limit.h"
+#include "peer/transfer/sent_lists.h"
 #include "peer/transfer/source.h"
 #include "peer/transfer/upload_slots.h"
 
@@ -56,19 +63,28 @@ class Upload final : public UploadSlots::Conversation {
   struct Options {
     ServePolicy policy = {};
     Pace pace = {};
-    Duration silence = limits::kTransferSilence;  // of an asker that asks for nothing
+    Account payer = {};  // of what the asker makes this peer do
+  };
+  // What all uploads of a server share; it outlives them.
+  struct Server {
+    FileSource& source;
+    UploadCounters& counters;
+    SentLists& lists;
   };
   // The Hello was read from `stream`, which outlives this.
-  Upload(net::BlockingStream& stream, FileSource& source, UploadCounters& counters,
-         Options options);
+  Upload(net::BlockingStream& stream, Server server, Options options);
 
-  // Returns true when the turn is over, false when the asker left between two requests.
-  Result<bool> serve(const UploadSlots::TurnIsOver& turnIsOver) override;
+  Result<UploadSlots::Next> serve(const UploadSlots::Slice& slice) override;
+  std::size_t heldBytes() const override;
+  bool isBetweenFrames() const override { return out_.isBetweenFrames(); }
   // Nothing before any byte was asked for.
   std::optional<UploadStatus> status() const;
 
  private:
+  using Next = UploadSlots::Next;
+  using Slice = UploadSlots::Slice;
   using Failed = std::optional<wire::TransferFailure>;
+  using Paused = std::optional<Next>;  // nothing: it goes on
 
   Result<void> answer(const wire::UnknownRequest&);
   Result<void> answer(const wire::ChunkListRequest& request);
@@ -79,40 +95,46 @@ class Upload final : public UploadSlots::Conversation {
   bool waits() const { return options_.policy.whenMissing == ServePolicy::WhenMissing::wait; }
   wire::TransferFailure notShared() const;
   Result<void> refuseAllButChunks();
-  Result<bool> awaitRequest(const UploadSlots::TurnIsOver& turnIsOver);
+  Result<Paused> step(const Slice& slice);
+  Result<Paused> readMore(const Slice& slice);
+  Error refuseFrame(const Slice& slice, Error why);
 
+  void answerListPart();
   // The chunks that are still to be sent, one a call.
   Result<void> answerChunk();
   Failed whyNot(std::uint64_t chunk, std::uint64_t chunkBytes) const;
-  Result<void> sendSmall(std::uint64_t chunk, std::uint64_t offset, std::uint64_t bytes);
-  Result<void> sendLarge(std::uint64_t chunk, std::uint64_t offset, std::uint64_t bytes);
-  // False: the file turned out shorter, and zeros were sent in place of the rest.
-  Result<bool> sendBytes(std::uint64_t offset, std::uint64_t bytes);
+  void fileHasChanged();
 
-  // With the policy `wait`: false when it will never be there.
-  Result<bool> awaitPlan(const FileRoot& root);
-  Result<bool> awaitChunk(std::uint64_t chunk);
+  // With the policy `wait`. `look` waits for so long at most.
   template <typename Look>
-  Result<bool> awaitThere(const Look& look);
+  PartialFile::There awaitThere(const Look& look);
 
   Failed openFile(const FileRoot& root);
   bool unchanged() const;
   void sent(std::uint64_t bytes);
-  Result<void> queue(const wire::TransferAnswer& answer);
-  Result<void> flush(bool moreFollows = false);
+  void queue(const wire::TransferAnswer& answer) { out_.add(answer); }
+  Result<Paused> flush(const Slice& slice);
 
   net::BlockingStream& stream_;
   FileSource& source_;
   UploadCounters& counters_;
-  const Options options_;
+  SentLists& lists_;
+  Options options_;
   wire::FrameReader reader_;
-  TimePoint active_ = Clock::now();         // when the asker last asked for something or took it
-  std::optional<wire::ChunkRequest> rest_;  // chunks that are still to be sent
-  TimePoint restUntil_;                     // no chunk is begun later
-  std::string out_;  // answers that were not sent yet, small chunks among them
+  std::optional<wire::TransferRequest> again_;  // to be answered once its file is there
+  std::optional<wire::ChunkRequest> rest_;      // chunks that are still to be sent
+  TimePoint restUntil_;                         // no chunk is begun later
+  struct ListRest {
+    SentLists::List hashes;
+    wire::ChunkList next;  // without hashes yet
+  };
+  std::optional<ListRest> list_;  // a list of which parts are still to be sent
+  AnswerQueue out_;
+  bool mustFlush_ = false;
   // The file that was asked for last stays open, because chunks of one file are asked for in a row.
   std::optional<wire::FileEntry> info_;
   ServedFile file_;
+  std::optional<FileRoot> servedLast_;
 
   struct Shown {
     std::optional<UploadStatus> status;

@@ -1,5 +1,9 @@
 #include "peer/transfer/upload_slots.h"
 
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <tuple>
 #include <utility>
 
 #include "common/base/log.h"
@@ -13,131 +17,313 @@
 namespace espalier::transfer {
 namespace {
 
-std::string waitingFrame(std::size_t place) {
+using namespace std::chrono_literals;
+
+// How long a thread waits for its asker: longer than a round trip in a local network, and than an
+// asker on this machine needs to make room. While others are ready: a few context switches.
+constexpr Duration kPatience = 10ms;
+constexpr Duration kPatienceCrowded = 1ms;
+// A shorter wait is not told.
+constexpr Duration kToldAfter = 300ms;
+constexpr auto kLookMost = 500ms;  // between two looks for silent askers
+constexpr auto kLookLeast = 5ms;
+
+std::string waitingFrame(std::size_t position) {
   std::string frame;
-  wire::appendFrame(wire::encode(wire::Waiting{static_cast<std::uint32_t>(place)}), frame);
+  wire::appendFrame(wire::encode(wire::Waiting{static_cast<std::uint32_t>(position)}), frame);
   return frame;
 }
 
 }  // namespace
 
+bool UploadSlots::Slice::isOver() const {
+  return slots_.readyCount_ > 0 && Clock::now() - begun_ >= slots_.options_.turn;
+}
+
+Duration UploadSlots::Slice::patience() const {
+  return slots_.readyCount_ > 0 ? kPatienceCrowded : kPatience;
+}
+
 UploadSlots::UploadSlots(SlotOptions options, Begin begin)
-    : options_(options), begin_(std::move(begin)) {}
+    : options_(std::move(options)),
+      budget_(options_.budget ? options_.budget : std::make_shared<Budget>()),
+      begin_(std::move(begin)) {}
+
+// --- askers that come ---
 
 void UploadSlots::serve(std::unique_ptr<net::ByteStream> accepted, const wire::Hello& hello) {
-  auto stream =
+  auto asker = std::make_unique<Asker>();
+  asker->stream =
       std::make_unique<net::BlockingStream>(std::move(accepted), options_.silence, interrupter_);
+  const auto account = budget_->account(Payer::host(asker->stream->remote().endpoint().host));
+  asker->place = Hold(account, options_.held);
+  asker->bytes = Hold(account, limits::Held::uploadBytes);
+  const bool asks = asker->stream->awaitReadable(Duration::zero());
+  Closed closed;
   const std::lock_guard lock(mutex_);
-  const auto refuse = [&](const char* why) {
-    (void)stream->tryWrite(net::refusalFrame({ErrorCode::timeout, why}));
-  };
-  if (stopping_ || serving_ + queue_.size() >= options_.slots + options_.queue) {
-    return refuse("busy: all slots are in use and the queue is full");
+  if (const char* why = admit(*asker, asks, closed)) {
+    (void)asker->stream->tryWrite(net::refusalFrame({ErrorCode::timeout, why}));
+    return;
   }
-  if (!addThreads()) return refuse("busy: the system has no thread left to serve this");
-  if (!stream->tryWrite(net::welcomeFrame(hello))) return;
-  queue_.push_back({std::move(stream)});
-  queueWake_.notify_one();
-  wake_.notify_one();
+  if (!asker->stream->tryWrite(net::welcomeFrame(hello))) return;
+  const Key key = next_++;
+  Asker& entered = *askers_.emplace(key, std::move(asker)).first->second;
+  if (asks) {
+    makeReady(key, entered);
+  } else {
+    entered.state = State::asking;
+    entered.isWatched =
+        readySet_.watch(entered.stream->descriptor(), key, ReadySet::For::reading, true);
+    if (!entered.isWatched) close(askers_.find(key), closed);
+  }
+  if (askers_.size() == 1) readySet_.wake();
+}
+
+// Why it is refused; nothing when it has a place.
+const char* UploadSlots::admit(Asker& asker, bool asks, Closed& closed) {
+  constexpr const char* kFull = "busy: all slots are in use and the queue is full";
+  const Payer payer = asker.place.account().payer();
+  if (stopping_ || !readySet_) return kFull;
+  if (asks && working() >= options_.slots + options_.queue &&
+      !displace(payer, asks, true, closed)) {
+    return kFull;
+  }
+  if (!asker.place.resize(1)) {
+    if (!displace(payer, asks, false, closed) || !asker.place.resize(1)) return kFull;
+  }
+  return addThreads() ? nullptr : "busy: the system has no thread left to serve this";
+}
+
+// Served, ready, or resting until it takes bytes.
+std::size_t UploadSlots::working() const {
+  return static_cast<std::size_t>(
+      std::count_if(askers_.begin(), askers_.end(), [](const auto& each) {
+        return each.second->state != State::asking && !each.second->isDisplaced;
+      }));
 }
 
 // As many as one more asker wants. Where the system has no thread left, those that there are do it;
 // false: there is none.
 bool UploadSlots::addThreads() {
   Result<void> started;
-  const std::size_t askers = serving_ + queue_.size() + 1;
-  if (askers > slots_.size() && slots_.size() < options_.slots) {
+  if (!keeper_.joinable()) started = startThread(keeper_, [this] { keep(); });
+  if (started && serving_ + order_.size() >= slots_.size() && slots_.size() < options_.slots) {
     started = startThread(slots_, [this] { work(); });
   }
-  if (started && askers > slots_.size() && !queueKeeper_.joinable()) {
-    started = startThread(queueKeeper_, [this] { keepQueue(); });
-  }
   if (!started) log::warning("no thread for one more upload: {}", started.error().message);
-  return !slots_.empty();
+  return keeper_.joinable() && !slots_.empty();
 }
+
+// Makes room for one that comes. `working`: among those that have something to do.
+bool UploadSlots::displace(const Payer& newcomer, bool asks, bool working, Closed& closed) {
+  auto place = weakest(newcomer, asks, working);
+  if (place == askers_.end()) place = weakest(payerOfMost(), asks, working);
+  if (place == askers_.end()) return false;
+  Asker& asker = *place->second;
+  if (asker.state == State::served) {
+    asker.isDisplaced = true;  // its thread closes it
+    asker.place.release();
+    asker.stream->cut();
+  } else {
+    close(place, closed);
+  }
+  return true;
+}
+
+Payer UploadSlots::payerOfMost() const {
+  Payer most;
+  std::uint64_t held = 0;
+  for (const auto& [key, asker] : askers_) {
+    const auto theirs = asker->place.account().held(options_.held);
+    if (std::exchange(held, std::max(held, theirs)) < theirs) {
+      most = asker->place.account().payer();
+    }
+  }
+  return most;
+}
+
+UploadSlots::Askers::iterator UploadSlots::weakest(const Payer& payer, bool asks, bool working) {
+  enum Kind { neverAsked, idle, deaf, slow, waitsInVain };
+  const TimePoint now = Clock::now();
+  auto worst = askers_.end();
+  std::tuple<Kind, double> lowest;
+  for (auto place = askers_.begin(); place != askers_.end(); ++place) {
+    const Asker& asker = *place->second;
+    if (asker.isDisplaced || asker.place.account().payer() != payer) continue;
+    const auto* talk = asker.conversation.get();
+    const bool hasAsked = talk != nullptr && talk->hasAsked();
+    const TimePoint active = talk == nullptr ? asker.came : talk->activeAt();
+    const auto taken = talk == nullptr ? 0 : talk->takenBytes();
+    const double rate =
+        static_cast<double>(taken) / std::chrono::duration<double>(now - asker.came).count();
+    std::optional<Kind> kind;
+    if (asker.state == State::asking && !working) {
+      kind = hasAsked ? idle : neverAsked;
+    } else if (asker.state == State::taking && now - active >= options_.deaf) {
+      kind = deaf;
+    } else if (asker.state == State::taking && now - asker.came >= options_.deaf &&
+               rate < static_cast<double>(limits::kUploadRateLeast)) {
+      kind = slow;
+    } else if (asker.state == State::served && taken == 0 && now - asker.came >= options_.deaf) {
+      kind = waitsInVain;
+    }
+    if (!kind || (!asks && *kind != neverAsked)) continue;
+    const double since = std::chrono::duration<double>(active.time_since_epoch()).count();
+    const std::tuple<Kind, double> rank(*kind, *kind <= deaf ? since : rate);
+    if (worst != askers_.end() && lowest <= rank) continue;
+    worst = place;
+    lowest = rank;
+  }
+  return worst;
+}
+
+void UploadSlots::makeReady(Key key, Asker& asker) {
+  asker.state = State::ready;
+  asker.since = asker.told = Clock::now();
+  asker.bytes.release();
+  order_.push(key, asker.place.account().payer(), asker.conversation == nullptr);
+  readyCount_ = order_.size();
+  wake_.notify_one();
+}
+
+void UploadSlots::close(Askers::iterator place, Closed& closed) {
+  if (place->second->state == State::ready) order_.remove(place->first);
+  readyCount_ = order_.size();
+  place->second->place.release();  // now, for the one that comes
+  place->second->bytes.release();
+  closed.push_back(std::move(place->second));
+  askers_.erase(place);
+}
+
+// --- slots ---
 
 void UploadSlots::work() {
   const QuietSignals quiet;
   std::unique_lock lock(mutex_);
   while (true) {
-    wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    wake_.wait(lock, [this] { return stopping_ || !order_.empty(); });
     if (stopping_) return;
-    Asker asker = std::move(queue_.front());
-    queue_.pop_front();
+    const Key key = *order_.pop();
+    readyCount_ = order_.size();
+    Asker& asker = *askers_.at(key);
+    asker.state = State::served;
     ++serving_;
-    queueWake_.notify_one();
     lock.unlock();
-    const auto turn = converse(asker);
-    if (!turn) log::debug("a transfer ended: {}", escaped(turn.error().message));
-    if (turn.valueOr(false)) {
-      lock.lock();
-      queue_.push_back(std::move(asker));
-      queueWake_.notify_one();
-    } else {
-      asker.conversation.reset();
-      asker.stream.reset();
-      lock.lock();
-    }
+    const auto next = converse(asker);
+    if (!next) log::debug("a transfer ended: {}", escaped(next.error().message));
+    Closed closed;
+    lock.lock();
     --serving_;
+    settle(key, next, closed);
+    if (closed.empty()) continue;
+    lock.unlock();
+    closed.clear();
+    lock.lock();
   }
 }
 
-Result<bool> UploadSlots::converse(Asker& asker) {
+Result<UploadSlots::Next> UploadSlots::converse(Asker& asker) {
   if (!asker.conversation) asker.conversation = begin_(*asker.stream, interrupter_.token());
-  const TimePoint begun = Clock::now();
-  return asker.conversation->serve([&](bool idle) {
-    if (options_.queue == 0) return false;  // no asker waits for the slot
-    if (!idle && Clock::now() - begun < options_.turn) return false;
-    const std::lock_guard lock(mutex_);
-    return !queue_.empty();
-  });
+  return asker.conversation->serve(Slice(*this));
 }
 
-// Places are told when they change, and as a sign of life to askers that would give up otherwise.
-void UploadSlots::keepQueue() {
-  std::unique_lock lock(mutex_);
-  while (!stopping_) {
-    // The first askers, as many as there are free slots, are about to be served.
-    const std::size_t free = slots_.size() - serving_;
-    for (std::size_t i = free; i < queue_.size();) {
-      auto& stream = *queue_[i].stream;
-      // An asker that has not read all that was sent needs no further sign of life.
-      if (!stream.isWritable() || stream.tryWrite(waitingFrame(i - free + 1))) {
-        ++i;
-        continue;
-      }
-      // It is gone, or reads nothing. Half a frame may have been sent, so the connection ends.
-      queue_.erase(queue_.begin() + static_cast<std::ptrdiff_t>(i));
-    }
-    if (queue_.size() > free) {
-      queueWake_.wait_for(lock, options_.waitingInterval);
-    } else {
-      queueWake_.wait(lock);
-    }
+// What becomes of an asker after a slice.
+void UploadSlots::settle(Key key, const Result<Next>& next, Closed& closed) {
+  const auto place = askers_.find(key);
+  Asker& asker = *place->second;
+  if (!next || *next == Next::left || asker.isDisplaced || stopping_) return close(place, closed);
+  if (*next == Next::later) return makeReady(key, asker);
+  const bool takes = *next == Next::writable;
+  asker.state = takes ? State::taking : State::asking;
+  asker.since = Clock::now();
+  const bool isPaid = asker.bytes.resize(asker.conversation->heldBytes());
+  if (!isPaid ||
+      !readySet_.watch(asker.stream->descriptor(), key,
+                       takes ? ReadySet::For::writing : ReadySet::For::reading, !asker.isWatched)) {
+    return close(place, closed);
   }
+  asker.isWatched = true;
+}
+
+// --- the keeper ---
+
+void UploadSlots::keep() {
+  const QuietSignals quiet;
+  const auto pause = std::chrono::ceil<std::chrono::milliseconds>(std::clamp<Duration>(
+      std::min(options_.silence, options_.waitingInterval) / 8, kLookLeast, kLookMost));
+  TimePoint looked = Clock::now();
+  bool any = false;
+  while (true) {
+    const auto ready = readySet_.wait(any ? pause : std::chrono::milliseconds(-1));
+    Closed closed;  // after the lock
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return;
+    for (const Key key : ready) {
+      const auto place = askers_.find(key);
+      if (place == askers_.end()) continue;
+      Asker& asker = *place->second;
+      if (asker.state == State::asking || asker.state == State::taking) makeReady(key, asker);
+    }
+    any = !askers_.empty();
+    const TimePoint now = Clock::now();
+    if (now - looked < pause) continue;
+    looked = now;
+    look(now, closed);
+  }
+}
+
+// Closes askers that neither asked nor took for too long, and tells positions, also as a sign of
+// life to askers that would give up otherwise.
+void UploadSlots::look(TimePoint now, Closed& closed) {
+  for (auto place = askers_.begin(); place != askers_.end();) {
+    const auto each = place++;
+    const Asker& asker = *each->second;
+    if (asker.state != State::asking && asker.state != State::taking) continue;
+    const auto active = asker.conversation ? asker.conversation->activeAt() : asker.came;
+    if (now - active >= options_.silence) close(each, closed);
+  }
+  std::size_t position = 0;
+  for (const Key key : order_.list()) {
+    const auto place = askers_.find(key);
+    if (!tellPosition(*place->second, ++position, now)) close(place, closed);
+  }
+}
+
+// False: it is gone, or half a frame may have been sent, so the connection ends.
+bool UploadSlots::tellPosition(Asker& asker, std::size_t position, TimePoint now) const {
+  const Duration before = asker.told == asker.since
+                              ? std::min<Duration>(kToldAfter, options_.waitingInterval)
+                              : options_.waitingInterval;
+  if (now - asker.told < before) return true;
+  if (asker.conversation && !asker.conversation->isBetweenFrames()) return true;
+  // An asker that has not read all that was sent needs no further sign of life.
+  if (!asker.stream->isWritable()) return true;
+  asker.told = now;
+  return asker.stream->tryWrite(waitingFrame(position));
 }
 
 void UploadSlots::stop() {
   std::vector<std::jthread> slots;
-  std::jthread queueKeeper;
+  std::jthread keeper;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
     slots.swap(slots_);
-    queueKeeper.swap(queueKeeper_);
+    keeper.swap(keeper_);
     wake_.notify_all();
-    queueWake_.notify_all();
+    readySet_.wake();
   }
   interrupter_.interrupt();
   slots.clear();
-  queueKeeper = {};
+  keeper = {};
   const std::lock_guard lock(mutex_);
-  queue_.clear();
+  askers_.clear();
+  order_ = {};
 }
 
 UploadSlots::Status UploadSlots::status() const {
   const std::lock_guard lock(mutex_);
-  return {serving_, queue_.size()};
+  return {working() - order_.size(), order_.size(), askers_.size()};
 }
 
 }  // namespace espalier::transfer

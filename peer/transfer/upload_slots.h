@@ -1,37 +1,54 @@
-// A bounded number of slots, each a thread that blocks and serves one connection after another.
+// Connections of askers, and a bounded number of slots: threads that serve those that have
+// something to do, in slices.
 //
-//   waiting --a slot is free--> served --> closed
-//      ^                          |
-//      +------- turn is over -----+
+//            asks                   a slot is free
+//   resting -----> ready (queue) -----------------> served --left, failed--> closed
+//      ^             ^                               |   |
+//      |             +--- the slice is over ---------+   |
+//      +----------------- asks for nothing, or takes nothing
 //
-// An asker that finds no free slot waits in a queue of bounded length and is told its position. An
-// asker that finds the queue full is told `busy`. While others wait, a slot is granted for a turn
-// only; then its connection goes to the end of the queue.
+// A resting asker costs no thread: one keeper thread waits for the sockets of all of them. So
+// askers that ask for nothing, or read slowly or nothing, keep no slot from others. A slice ends
+// when others are ready and SlotOptions::turn is over, also within a chunk. Who is ready is served
+// in the order of UploadOrder, and is told its position now and then.
 //
-// Threads: one a slot, started when first needed, and one that tells the askers in the queue their
-// positions, started with the first of them. When the system has no threads left, the existing ones
-// do the work. stop(), which the destructor calls, interrupts threads that wait for a stream, and
-// joins all.
+// Bounds: SlotOptions::held of the budget, for each address and in all. When they are reached, an
+// asker that comes with a request takes the place of the one that loses least, of its own address
+// first, then of the address that has most: one that never asked, then one between two requests
+// (the longest idle first), then one that takes its answers more slowly than kUploadRateLeast (the
+// slowest first), then one that waits and never took a byte. Without such a one the newcomer is
+// told `busy`. A newcomer without a request takes only the place of one that never asked.
+// Of askers with something to do, SlotOptions::queue are accepted beyond the slots. Answers that
+// are not taken are bounded by Held::uploadBytes: who is above it is closed.
+//
+// Threads: the keeper and one a slot, started when first needed. When the system has no threads
+// left, the existing ones do the work. stop(), which the destructor calls, interrupts threads that
+// wait for a stream, and joins all.
 //
 // Used by TransferServer, of the share and of pushes. Thread-safe. serve() never blocks, so the
 // event loop may call it.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
-#include <deque>
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <stop_token>
 #include <thread>
 #include <vector>
 
+#include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/base/limits.h"
 #include "common/base/result.h"
 #include "common/net/blocking_stream.h"
 #include "common/wire/hello.h"
+#include "peer/transfer/ready_set.h"
+#include "peer/transfer/upload_order.h"
 
 namespace espalier::transfer {
 
@@ -41,26 +58,72 @@ struct SlotOptions {
   Duration silence = limits::kTransferSilence;  // an asker that neither asks nor takes
   Duration waitingInterval = limits::kWaitingInterval;
   Duration turn = limits::kUploadTurn;
+  Duration deaf = limits::kUploadDeaf;
+  limits::Held held = limits::Held::uploads;
+  std::shared_ptr<Budget> budget = nullptr;  // of the process; null: one of its own
 };
 
 class UploadSlots {
  public:
-  // Whether another asker should have the slot now. `idle`: nothing was asked for lately.
-  using TurnIsOver = std::function<bool(bool idle)>;
-  // The conversation on one connection. Called by one thread at a time.
+  // A thread's time for one asker.
+  class Slice {
+   public:
+    // Others are ready, and have waited long enough.
+    bool isOver() const;
+    // How long to wait in the thread for the asker: shorter while others are ready.
+    Duration patience() const;
+
+   private:
+    friend class UploadSlots;
+    explicit Slice(const UploadSlots& slots) : slots_(slots) {}
+
+    const UploadSlots& slots_;
+    const TimePoint begun_ = Clock::now();
+  };
+  enum class Next {
+    left,      // the asker is gone
+    later,     // the slice is over, and there is more to do
+    readable,  // nothing to do until the asker's next bytes are there
+    writable,  // nothing to do until the asker takes bytes
+  };
+  // The conversation on one connection. serve() is called by one thread at a time, the rest by any.
   class Conversation {
    public:
     virtual ~Conversation() = default;
-    // Serves until the asker leaves (returns false) or its turn is over (true).
-    virtual Result<bool> serve(const TurnIsOver& turnIsOver) = 0;
+    // Serves until one of Next is reached. Blocks for the slice's patience only.
+    virtual Result<Next> serve(const Slice& slice) = 0;
+    // The memory that is held while it rests. Called while it does.
+    virtual std::size_t heldBytes() const { return 0; }
+    // Whether a frame may be sent from outside. Called while it waits in the queue.
+    virtual bool isBetweenFrames() const { return true; }
+
+    bool hasAsked() const { return hasAsked_; }
+    std::uint64_t takenBytes() const { return takenBytes_; }
+    TimePoint activeAt() const { return TimePoint(Duration(activeAt_)); }  // asked, or took a byte
+
+   protected:
+    void asked() {
+      hasAsked_ = true;
+      activeAt_ = Clock::now().time_since_epoch().count();
+    }
+    void took(std::uint64_t bytes) {
+      takenBytes_ += bytes;
+      activeAt_ = Clock::now().time_since_epoch().count();
+    }
+
+   private:
+    std::atomic<bool> hasAsked_ = false;
+    std::atomic<std::uint64_t> takenBytes_ = 0;
+    std::atomic<Duration::rep> activeAt_ = Clock::now().time_since_epoch().count();
   };
   // The Hello was read from `stream`, which outlives the conversation. `stop` is requested when the
   // server stops. Called by several threads at once.
   using Begin = std::function<std::shared_ptr<Conversation>(net::BlockingStream& stream,
                                                             std::stop_token stop)>;
   struct Status {
-    std::size_t serving = 0;
-    std::size_t waiting = 0;
+    std::size_t serving = 0;      // with something to do: served, or resting until they take bytes
+    std::size_t waiting = 0;      // ready
+    std::size_t connections = 0;  // in all
   };
 
   UploadSlots(SlotOptions options, Begin begin);
@@ -75,27 +138,55 @@ class UploadSlots {
   Status status() const;
 
  private:
+  using Key = UploadOrder::Key;
+  enum class State { ready, served, asking, taking };  // the last two: resting
   struct Asker {
     std::unique_ptr<net::BlockingStream> stream;
+    Hold place;                                       // in the table
+    Hold bytes;                                       // of answers that it does not take
     std::shared_ptr<Conversation> conversation = {};  // once it was served
+    State state = State::ready;
+    bool isWatched = false;    // in the ReadySet
+    bool isDisplaced = false;  // while it is served
+    TimePoint came = Clock::now();
+    TimePoint since = came;  // when it entered its state
+    TimePoint told = came;   // its position
   };
-  Result<bool> converse(Asker& asker);
+  using Askers = std::map<Key, std::unique_ptr<Asker>>;
+  // Closed after the lock was given back.
+  using Closed = std::vector<std::unique_ptr<Asker>>;
+
+  const char* admit(Asker& asker, bool asks, Closed& closed);
+  bool displace(const Payer& newcomer, bool asks, bool working, Closed& closed);
+  Askers::iterator weakest(const Payer& payer, bool asks, bool working);
+  Payer payerOfMost() const;
+  std::size_t working() const;
   bool addThreads();
+  void makeReady(Key key, Asker& asker);
+  void close(Askers::iterator place, Closed& closed);
+  Result<Next> converse(Asker& asker);
+  void settle(Key key, const Result<Next>& next, Closed& closed);
   void work();
-  void keepQueue();
+  void keep();
+  void look(TimePoint now, Closed& closed);
+  bool tellPosition(Asker& asker, std::size_t position, TimePoint now) const;
 
   const SlotOptions options_;
+  const std::shared_ptr<Budget> budget_;
   const Begin begin_;
   net::Interrupter interrupter_;
+  ReadySet readySet_;
+  std::atomic<std::size_t> readyCount_ = 0;
 
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;
-  std::condition_variable queueWake_;
   bool stopping_ = false;
+  Key next_ = ReadySet::kNone + 1;
+  Askers askers_;
+  UploadOrder order_;  // of those in State::ready
   std::size_t serving_ = 0;
-  std::deque<Asker> queue_;
   std::vector<std::jthread> slots_;
-  std::jthread queueKeeper_;
+  std::jthread keeper_;
 };
 
 }  // namespace espalier::transfer

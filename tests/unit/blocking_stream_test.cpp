@@ -49,8 +49,15 @@ TEST_CASE("a file is sent to a slow reader, and what it lacks is counted") {
   REQUIRE(::write(file.get(), content.data(), content.size()) ==
           static_cast<ssize_t>(content.size()));
   std::jthread thread([&] {
-    const auto left = writer.sendFile(file.get(), 1, content.size() + 9);
-    CHECK(left.valueOr(0) == 10);
+    std::uint64_t sent = 0;
+    auto some = writer.sendFileSome(file.get(), 1, content.size() + 9, 10s);
+    while (some.ok() && some->state == IoResult::State::done) {
+      sent += some->bytes;
+      some = writer.sendFileSome(file.get(), 1 + sent, content.size() + 9 - sent, 10s);
+    }
+    REQUIRE(some.ok());
+    CHECK(some->state == IoResult::State::ended);
+    CHECK(sent == content.size() - 1);
   });
   std::string got(content.size() - 1, ' ');
   REQUIRE(reader.readAll(bytesOf(got), 1ms).ok());
@@ -68,6 +75,39 @@ TEST_CASE("silence ends a read with a time-out, and a reader that takes nothing 
   CHECK(stream.write(much).error().code == ErrorCode::timeout);
   CHECK_FALSE(stream.isWritable());
   CHECK_FALSE(stream.tryWrite("more"));
+}
+
+TEST_CASE("a call that waits for a while only says what it waits for") {
+  const Interrupter never;
+  auto [one, other] = streamPair();
+  BlockingStream stream(std::move(one), 10s, never);
+  std::array<std::byte, 4> buffer;
+  CHECK(stream.readSome(buffer, 1ms)->state == IoResult::State::wantRead);
+  const std::string much(8 << 20, 'x');
+  auto some = stream.writeSome(much, 1ms);
+  while (some->state == IoResult::State::done) some = stream.writeSome(much, 1ms);
+  CHECK(some->state == IoResult::State::wantWrite);
+  other->write("more");
+  CHECK(stream.readSome(buffer, 1ms)->bytes == 4);
+}
+
+TEST_CASE("who sends less than the least rate is given up, whatever keeps coming") {
+  const Interrupter never;
+  auto [one, other] = streamPair();
+  BlockingStream stream(std::move(one), 10s, never);
+  std::jthread trickle(
+      [&, writer = BlockingStream(std::move(other), 10s, never)](std::stop_token stop) mutable {
+        while (!stop.stop_requested() && writer.write("x")) (void)writer.awaitReadable(1ms);
+      });
+  std::string much(8 << 20, ' ');
+  // Without a bound it would be waited for: at first some bytes are.
+  REQUIRE(stream.readAll(bytesOf(much).first(10)).ok());
+  stream.atLeast(1'000'000, 20ms);
+  const auto all = stream.readAll(bytesOf(much));
+  REQUIRE_FALSE(all.ok());
+  CHECK(all.error().code == ErrorCode::timeout);
+  stream.atLeast(1, 20ms);
+  CHECK(stream.readAll(bytesOf(much).first(100)).ok());
 }
 
 TEST_CASE("an end while more is wanted is an error, with what came before it read") {

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <map>
+
 #include "common/base/limits.h"
 
 using namespace espalier;
@@ -10,8 +12,10 @@ using namespace espalier::transfer;
 
 namespace {
 
-Holder holder(const std::string& id, std::uint16_t port = 1) {
-  return {*PeerId::parse(id), {"127.0.0.1", port}};
+Holder holder(const std::string& id, std::uint16_t port = 0) {
+  static std::map<std::string, std::uint16_t> ports;
+  const auto own = ports.try_emplace(id, static_cast<std::uint16_t>(1000 + ports.size())).first;
+  return {*PeerId::parse(id), {"127.0.0.1", port == 0 ? own->second : port}};
 }
 
 }  // namespace
@@ -33,6 +37,56 @@ TEST_CASE("one id at two endpoints is two sources") {
   CHECK(sources.add({holder("s1", 2)}));
   CHECK(sources.next() == 0);
   CHECK(sources.next() == 1);
+}
+
+TEST_CASE("two ids at one endpoint are one source") {
+  FetchSources sources;
+  CHECK(sources.add({holder("s1", 1), holder("liar", 1)}));
+  CHECK(sources.next() == 0);
+  CHECK_FALSE(sources.next());
+}
+
+TEST_CASE("what can be no peer's endpoint is not dialled, and said so") {
+  FetchSources sources;
+  std::vector<Holder> holders;
+  for (const auto* host : {"0.0.0.0", "224.0.0.1", "255.255.255.255", "::", "ff02::1"}) {
+    holders.push_back({*PeerId::parse("liar"), {host, 5000}});
+  }
+  holders.push_back({*PeerId::parse("liar"), {"10.0.0.1", 0}});
+  sources.add(holders);
+  CHECK_FALSE(sources.next());
+  REQUIRE(sources.problems());
+  CHECK(sources.problems()->message.find("not dialled") != std::string::npos);
+}
+
+TEST_CASE("a host is not dialled again after too many dials in vain, other hosts are") {
+  FetchSources sources;
+  std::vector<Holder> holders;
+  for (std::uint16_t port = 1; port <= 100; ++port) {
+    holders.push_back({*PeerId::parse("liar"), {"10.0.0.1", port}});
+  }
+  holders.push_back({*PeerId::parse("s1"), {"10.0.0.2", 1}});
+  sources.add(holders);
+  std::size_t dialled = 0;
+  while (const auto index = sources.next()) {
+    sources.beginConversation(*index);
+    sources.disconnected(*index, true);
+    ++dialled;
+  }
+  CHECK(dialled == limits::kDialsInVain + 1);
+}
+
+TEST_CASE("sources that ended make room for others") {
+  FetchSources sources;
+  std::vector<Holder> dead;
+  for (std::uint16_t port = 1; port <= limits::kFetchHolders; ++port) {
+    dead.push_back({*PeerId::parse("liar"), {"127.0.0.1", port}});
+  }
+  CHECK(sources.add(dead));
+  CHECK_FALSE(sources.add({holder("s1")}));
+  REQUIRE(sources.next() == 0);
+  sources[0].ended = true;
+  CHECK(sources.add({holder("s1")}));
 }
 
 TEST_CASE("a source that ended is dialled again when it is found again, unless it lied") {

@@ -132,3 +132,48 @@ TEST_CASE("nothing that exists is replaced unless the caller says so") {
   CHECK(part->publish(folder->descriptor.get(), "f", true).valueOr(false) == true);
   CHECK(readFile(incoming / "f") == content);
 }
+
+TEST_CASE("a pipe in the place of a part or a journal is an error, and is not waited for") {
+  const std::string content = randomContent(2 * limits::kChunkBytesMin, 7);
+  const auto plan = planOf(content);
+  for (const std::string_view ending : {kPartEnding, kJournalEnding}) {
+    TemporaryFolder incoming;
+    const auto name = toHex(plan.root.view()) + std::string(ending);
+    REQUIRE(::mkfifo((incoming / name).string().c_str(), 0600) == 0);
+    const auto part = PartFile::open(openFolderAt(incoming), plan.root, content.size());
+    REQUIRE_FALSE(part.ok());
+    CHECK(part.error().code == ErrorCode::io);
+    CHECK(part.error().message.find(name) != std::string::npos);
+  }
+}
+
+TEST_CASE("a damaged journal never makes a wrong file: what it marks is hashed again") {
+  const std::string content = randomContent(3 * limits::kChunkBytesMin, 8);
+  const auto plan = planOf(content);
+  TemporaryFolder incoming;
+  {
+    auto part = PartFile::open(openFolderAt(incoming), plan.root, content.size());
+    REQUIRE(part.ok());
+    REQUIRE(part->begin(plan, {}).ok());
+    REQUIRE(part->write(1, bytesOf(plan, content, 1)).ok());
+  }
+  const auto path = incoming / (toHex(plan.root.view()) + std::string(kJournalEnding));
+  const std::string good = readFile(path);
+  // Every field of the header, a hash, a mark; too short, too long, and what is no journal.
+  std::vector<std::string> damaged{good.substr(0, 20), good + "x", std::string(good.size(), '\0'),
+                                   good.substr(0, good.size() - 1)};
+  for (const std::size_t at : {0ul, 9ul, 41ul, 49ul, 60ul, good.size() - 1}) {
+    damaged.push_back(good);
+    damaged.back()[at] = static_cast<char>(damaged.back()[at] ^ 1);
+  }
+  damaged.push_back(good);
+  std::fill(damaged.back().end() - 3, damaged.back().end(), '\1');  // marks what is not there
+  for (const auto& text : damaged) {
+    writeFile(path, text);
+    auto part = PartFile::open(openFolderAt(incoming), plan.root, content.size());
+    REQUIRE(part.ok());
+    const auto held = part->begin(plan, {});
+    REQUIRE(held.ok());
+    for (const auto chunk : *held) CHECK(chunk == 1);
+  }
+}

@@ -30,6 +30,7 @@ class Liar {
           }
         }) {}
   Holder holder() const { return {id_, listener_.endpoint()}; }
+  int connections() const { return listener_.connections; }
 
  private:
   PeerId id_;
@@ -109,7 +110,8 @@ TEST_CASE("a false claim about a size does not keep the file from being fetched"
 }
 
 TEST_CASE(
-    "each endpoint is asked for the size itself, and those that most ids stand by come first") {
+    "each endpoint is asked for the size itself, and those that most endpoints stand by come "
+    "first") {
   HolderPeer s1("s1");
   HolderPeer s2("s2");
   const auto content = randomContent(2 * kChunk, 4);
@@ -117,15 +119,21 @@ TEST_CASE(
   s2.share.add("f", content);
   const Liar liar("liar", listOf(info.size - 1, hashesOf(content).chunks));
   const Holder gone{*PeerId::parse("s3"), closedPort()};
-  const auto sizes = askSizes(
-      info.root, {{1, {s1.holder(), liar.holder()}}, {2, {gone}}, {info.size, {s2.holder(), gone}}},
-      kShort, {});
+  DialTargets dials;
+  // One liar under many ids is one endpoint, and asked once.
+  std::vector<Holder> lies{s1.holder()};
+  for (int i = 0; i < 30; ++i) {
+    lies.push_back({*PeerId::parse("x" + std::to_string(i)), liar.holder().endpoint});
+  }
+  const auto sizes = askSizes(info.root, {{1, lies}, {2, {gone}}, {info.size, {s2.holder(), gone}}},
+                              dials, kShort, {});
+  CHECK(liar.connections() == 1);
   REQUIRE(sizes.size() == 2);
   CHECK(sizes[0].size == info.size);
   CHECK(sizes[0].holders.size() == 2);
   CHECK(sizes[1].size == info.size - 1);
   // If no holder can be reached, the claims are all that is known.
-  const auto claimed = askSizes(info.root, {{7, {gone}}, {5, {gone}}}, kShort, {});
+  const auto claimed = askSizes(info.root, {{7, {gone}}, {5, {gone}}}, dials, kShort, {});
   REQUIRE(claimed.size() == 2);
   CHECK(claimed[0].size == 5);
 }

@@ -362,31 +362,6 @@ TEST_CASE("a stop ends a fetch at once, also one that waits for a silent holder"
   CHECK(rest->resumedBytes == 3 * kChunk);
 }
 
-TEST_CASE("askers beyond the slots wait in the queue, those beyond the queue are told so") {
-  HolderPeer s1("s1", {.slots = 1, .queue = 1, .silence = 60s, .waitingInterval = 50ms});
-  const auto info = s1.share.add("f", "content");
-  net::Interrupter interrupter;
-  // Holds the only slot, asks for nothing.
-  HolderConnection first(s1.holder().endpoint, kShort, interrupter);
-  REQUIRE(first.open().ok());
-  while (s1.status().serving == 0) std::this_thread::yield();
-
-  const Asker asker(kShort);
-  auto waited = std::async(std::launch::async, [&] { return asker.fetch(info, {s1.holder()}); });
-  while (s1.status().waiting == 0) std::this_thread::yield();
-
-  const Asker late(kShort);
-  const auto refused = late.fetch(info, {s1.holder()});
-  REQUIRE_FALSE(refused.ok());
-  CHECK(refused.error().code == ErrorCode::timeout);
-  CHECK(refused.error().message.find("busy") != std::string::npos);
-
-  // Longer than the timeout of the asker in the queue: keep-alives make it wait on.
-  CHECK(waited.wait_for(2 * kShort.silence) == std::future_status::timeout);
-  first.close();
-  CHECK(waited.get().ok());
-}
-
 TEST_CASE("a list comes page after page, in the order of names") {
   HolderPeer s1("s1");
   std::vector<std::string> names;
