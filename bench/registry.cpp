@@ -119,7 +119,8 @@ Holds measureHolds(const std::vector<Joiner>& all) {
   Effects fx;
   Registry::Options options;
   options.network.bytes[0] = 1;
-  Registry registry(options, now, fx);
+  Budget budget(kUnboundedHeld, kUnboundedRates);
+  Registry registry(options, budget, now, fx);
   for (const auto& joiner : all) {
     registry.opened(joiner.connection, joiner.host, now);
     registry.received(joiner.connection, joiner.request, now, fx);
