@@ -48,9 +48,8 @@ inline constexpr std::uint32_t kDepth = 1u << 20;              // a chain of all
 inline constexpr auto kHeartbeatIntervalLeast = 100ms;         // what a metaserver may ask for
 inline constexpr auto kHeartbeatIntervalMost = 10min;
 inline constexpr auto kHeartbeatInterval = 2s;
-// A metaserver that asks for rarer heartbeats gets these, so its death is noticed in 90 s.
-inline constexpr auto kMetaserverHeartbeatMost = 30s;
-inline constexpr auto kSilence = 6s;               // three heartbeats lost
+inline constexpr auto kMetaserverHeartbeatMost = 30s;  // asked for or not: it is missed in 90 s
+inline constexpr auto kSilence = 6s;                   // three heartbeats lost
 inline constexpr auto kStall = 1500ms;             // a longer gap in time: this process was stopped
 inline constexpr std::size_t kKnownContacts = 64;  // used when all nearer ones are gone
 inline constexpr std::size_t kWalk = 1u << 16;     // referrals that one seeker follows in a pass
@@ -63,9 +62,9 @@ inline constexpr auto kBecomeRootAfter = 1s;
 inline constexpr auto kReconnectLeast = 200ms;
 inline constexpr auto kReconnectMost = 5s;
 inline constexpr std::size_t kRootChildren = 4;  // of the contacts, those beside the ancestors
-inline constexpr auto kHoldTimeout = 15s;  // a joiner that waits for a heartbeat of a remote root
-// A joiner that has waited for so long gives its slot up for one that need not wait.
-inline constexpr auto kHeldSlot = 2s;
+inline constexpr auto kHoldTimeout = 15s;    // a joiner that waits for a heartbeat of a remote root
+inline constexpr auto kHeldSlot = 2s;        // then it gives its slot up for one that need not wait
+inline constexpr std::size_t kShunned = 64;  // endpoints of strangers that were a parent
 inline constexpr auto kGossipInterval = 50ms;  // counts and lineages are sent at most that often
 inline constexpr auto kContactsAfter = 500ms;  // before that an orphan asks only the metaserver
 inline constexpr auto kSeekAgain = 2s;         // interval at which it asks the metaserver

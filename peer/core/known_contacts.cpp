@@ -4,6 +4,7 @@
 #include <iterator>
 #include <map>
 #include <random>
+#include <utility>
 
 #include "common/base/limits.h"
 
@@ -39,6 +40,16 @@ void KnownContacts::remember(const NamedContact& named) {
   forget(contact);
   firstHand_.push_front(named);
   if (firstHand_.size() > limits::kKnownContacts) firstHand_.pop_back();
+}
+
+void KnownContacts::linked(const TreeLink& link, const Tree& tree) {
+  const auto& parent = tree.parent();
+  if (parent && parent->connection == link.connection) return remember({link.peer});
+  Account by = link.account;
+  for (const auto& child : tree.children()) {
+    if (child.connection == link.connection) by = child.address;
+  }
+  heardOf({link.peer, std::move(by)});
 }
 
 void KnownContacts::heardOf(const NamedContact& named) {

@@ -34,6 +34,9 @@ class KnownContacts {
 
   // Adds a contact known at first hand.
   void remember(const NamedContact& named);
+  // A link came up. A parent was dialled, so it is known at first hand. A child said where it
+  // listens, so that is hearsay until the metaserver knows it; its address pays, as ids are free.
+  void linked(const TreeLink& link, const Tree& tree);
   // Adds hearsay, unless the contact is known at first hand.
   void heardOf(const NamedContact& named);
   // Adds the peers that the parent named (the path to the root, the root's children), as hearsay.

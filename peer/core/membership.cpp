@@ -14,7 +14,7 @@ Membership::Membership(Options options, Random& random, Budget& budget, TimePoin
       random_(random),
       budget_(budget),
       session_(options_.metaserver, numbers_, random, budget),
-      all_(budget.account(Payer())),
+      reports_(session_, budget),
       seen_(now) {}
 
 // --- what the user wants
@@ -65,21 +65,11 @@ wire::Join Membership::joinRequest() const {
     join.listen.port = tree_->self().endpoint.port;
     join.network = admitted_->network;
     join.order = admitted_->self.order;
-    auto now = links();
+    auto now = linksOf(*tree_);
     join.parent = now.parent;
     join.neighbours = std::move(now.neighbours);
   }
   return join;
-}
-
-wire::Links Membership::links() const {
-  wire::Links links;
-  if (!tree_) return links;
-  if (tree_->parent()) links.parent = tree_->parent()->contact.id;
-  for (const auto& neighbour : tree_->neighbours()) {
-    links.neighbours.push_back(neighbour.contact.id);
-  }
-  return links;
 }
 
 // --- connections
@@ -148,6 +138,10 @@ void Membership::sessionEnded(std::string why, TimePoint now, Effects& fx) {
   const bool wasJoined = joined();
   session_.ended(std::move(why), fx);
   if (left_ || !tree_) return;  // before it has joined, its user decides when to try again
+  reports_.stop();
+  for (const auto& neighbour : tree_->neighbours()) {
+    tree_->setStranger(neighbour.connection, false);  // nobody can tell now
+  }
   session_.reconnectLater(now);
   search_->metaserverLost(wasJoined, now, fx);
 }
@@ -178,6 +172,8 @@ std::optional<std::uint64_t> Membership::received(ConnectionId connection,
     session_.heartbeatAnswered(*heartbeat, fx);
   } else if (const auto* members = std::get_if<wire::Members>(&reply)) {
     session_.countMembers(members->count);
+  } else if (const auto* strangers = std::get_if<wire::Strangers>(&reply)) {
+    strangersTold(*strangers, now, fx);
   } else if (const auto* failure = std::get_if<wire::Failure>(&reply)) {
     refusedByMetaserver(*failure, now, fx);
   }
@@ -229,7 +225,7 @@ void Membership::readmitted(const wire::Admitted& admitted, bool sessionIsNew, T
         admitted.network == tree_->network() && admitted.self.order == tree_->self().order;
     if (!asBefore) startAnew(admitted, now, fx);
   }
-  session_.send(links(), fx);
+  reports_.send(*tree_, now, fx);
   referred(admitted.referral, now, fx);
 }
 
@@ -273,7 +269,7 @@ void Membership::listenFailed(const Error& error, TimePoint, Effects& fx) {
 void Membership::referred(const wire::Referral& referral, TimePoint now, Effects& fx) {
   if (!tree_->parent()) return search_->referred(referral, now, fx);
   // The metaserver's snapshot is older than our link.
-  if (referral.kind != wire::Referral::Kind::keep) reportLinks(now);
+  if (referral.kind != wire::Referral::Kind::keep) reports_.linksChanged(now);
 }
 
 void Membership::refusedByMetaserver(const wire::Failure& failure, TimePoint now, Effects& fx) {
@@ -338,12 +334,13 @@ void Membership::tick(TimePoint now, Effects& fx) {
 
 TimePoint Membership::deadline() const {
   const TimePoint session = session_.deadline();
-  return tree_ ? std::min({session, reportAt_, tree_->deadline(), search_->deadline()}) : session;
+  return tree_ ? std::min({session, reports_.deadline(), tree_->deadline(), search_->deadline()})
+               : session;
 }
 
 void Membership::tellLinks(const LinkChanges& changes, Effects& fx) {
   for (const auto& link : changes.up) {
-    contacts_->remember({link.peer});
+    contacts_->linked(link, *tree_);
     fx.notices.push_back({Notice::Kind::linkUp, link.peer.id.text()});
     linkChanges_.up.push_back(link);
   }
@@ -353,24 +350,36 @@ void Membership::tellLinks(const LinkChanges& changes, Effects& fx) {
   }
 }
 
-// Links that come and go often are reported together.
-void Membership::reportLinks(TimePoint now) {
-  reportAt_ = std::min(reportAt_, all_.affordableAt(limits::Rate::reports, now));
-}
-
-void Membership::sendReport(TimePoint now, Effects& fx) {
-  reportAt_ = kNever;
-  if (!joined()) return;  // Join has the links
-  (void)all_.spend(limits::Rate::reports, now);
-  session_.send(links(), fx);
+void Membership::strangersTold(const wire::Strangers& strangers, TimePoint now, Effects& fx) {
+  if (!tree_ || !joined()) return;
+  using Standing = LinkCheck::Standing;
+  for (const auto& [connection, standing] : reports_.answered(strangers, now)) {
+    const bool isStranger = standing == Standing::stranger;
+    for (const auto& neighbour : tree_->neighbours()) {
+      if (neighbour.connection != connection) continue;
+      if (standing == Standing::member) contacts_->remember({neighbour.contact});
+      if (isStranger && !neighbour.isStranger && session_.mayTell(now)) {
+        fx.warn(
+            fmt::format("{} is no member of the network: its link is given up when another "
+                        "peer needs the slot",
+                        neighbour.contact.id.text()));
+      }
+    }
+    tree_->setStranger(connection, isStranger);
+  }
+  const auto& parent = tree_->parent();
+  // One that was the parent for long may be a member that the metaserver has lost.
+  if (parent && parent->isStranger && now < parent->since + 2 * LinkCheck::kUnconfirmed) {
+    search_->leaveStranger(now, fx);
+  }
 }
 
 void Membership::afterStep(TimePoint now, Effects& fx) {
   if (!tree_ || left_) return;
   const auto changes = tree_->takeChanges();
   tellLinks(changes.links, fx);
-  if (!changes.links.empty()) reportLinks(now);
-  if (now >= reportAt_) sendReport(now, fx);
+  if (!changes.links.empty()) reports_.linksChanged(now);
+  reports_.advance(*tree_, now, fx);
   for (const auto& named : changes.heardOf) contacts_->heardOf(named);
   search_->follow(changes, now, fx);
   if (search_->isNewcomer() && (tree_->parent() || tree_->isRoot())) {

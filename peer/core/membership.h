@@ -5,6 +5,7 @@
 //   Tree                parent and children, what keeps cycles out
 //   ParentSearch        whom a peer without a parent asks
 //   KnownContacts       whom it can turn to when everybody near is gone
+//   LinkReports         what the metaserver is told of the links, and says of the neighbours
 //
 // and hands each event to the one that it is for. After every event afterStep() passes on what the
 // tree did: reports of links to the metaserver, notices, the next step of the search.
@@ -32,6 +33,7 @@
 #include "peer/core/effects.h"
 #include "peer/core/known_contacts.h"
 #include "peer/core/link_changes.h"
+#include "peer/core/link_reports.h"
 #include "peer/core/member_count.h"
 #include "peer/core/metaserver_session.h"
 #include "peer/core/parent_search.h"
@@ -101,7 +103,6 @@ class Membership {
 
  private:
   wire::Join joinRequest() const;
-  wire::Links links() const;
   void sessionEnded(std::string why, TimePoint now, Effects& fx);
   void lost(ConnectionId connection, const std::string& why, TimePoint now, Effects& fx);
   void admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx);
@@ -111,8 +112,7 @@ class Membership {
   void startAnew(const wire::Admitted& admitted, TimePoint now, Effects& fx);
   void refusedByMetaserver(const wire::Failure& failure, TimePoint now, Effects& fx);
 
-  void reportLinks(TimePoint now);
-  void sendReport(TimePoint now, Effects& fx);
+  void strangersTold(const wire::Strangers& strangers, TimePoint now, Effects& fx);
   void tellLinks(const LinkChanges& changes, Effects& fx);
   void afterStep(TimePoint now, Effects& fx);
   void observe(TimePoint now);
@@ -122,9 +122,8 @@ class Membership {
   Budget& budget_;
   ConnectionNumbers numbers_;
   MetaserverSession session_;
-  Account all_;                  // of this process
-  TimePoint reportAt_ = kNever;  // when the links are reported
-  TimePoint seen_;               // the last event
+  LinkReports reports_;
+  TimePoint seen_;  // the last event
   bool left_ = false;
 
   PeerId id_;

@@ -13,8 +13,10 @@
 
 namespace espalier::peer {
 
-using limits::Rate;
 using wire::RefusalReason;
+
+// After a stranger became the parent, older roots are not believed in for so long.
+constexpr Duration kHintsIgnored = std::chrono::minutes(1);
 
 // --- why a search begins or ends
 
@@ -60,7 +62,7 @@ void ParentSearch::referred(const wire::Referral& referral, TimePoint now, Effec
       break;
   }
   const auto& parent = referral.parent;
-  if (!mayFollow(parent)) return;  // no metaserver means that
+  if (!DialBudget::isElsewhere(parent, tree.self())) return;  // no metaserver means that
   if (state_ == State::idle) start(now + limits::kReferralRetry, now);
   tree.resignRoot();
   if (isAttempting() && attempt_.target.id == parent.id) return;
@@ -171,11 +173,11 @@ TimePoint ParentSearch::deadline() const {
 void ParentSearch::advance(TimePoint now, Effects& fx) {
   if (state_ != State::pausing || now < tryAt_) return;
   if (around_.tree.parent()) return stop(fx);
-  if (referral_ && all_.spend(Rate::referrals, now)) return attempt(referral_->target, now, fx);
+  if (referral_ && dials_.payReferral(now)) return attempt(referral_->target, now, fx);
   if (!contactsLoaded_ && now >= contactsAt_) loadContacts();
   if (askCandidate(now, fx)) return;
   if (referral_) {
-    tryAt_ = all_.affordableAt(Rate::referrals, now);
+    tryAt_ = dials_.nextReferralAt(now);
     if (!contactsLoaded_) tryAt_ = std::min(tryAt_, contactsAt_);
     return;
   }
@@ -223,37 +225,13 @@ void ParentSearch::endPass(TimePoint now, Effects& fx) {
 
 // --- the attempt
 
-// Whether somebody other than this peer listens there.
-bool ParentSearch::mayFollow(const wire::Contact& target) const {
-  const auto& self = around_.tree.self();
-  return target.id != self.id && target.endpoint != self.endpoint && target.endpoint.port != 0 &&
-         isUnicast(target.endpoint.host);
-}
-
-// Spends what the dial costs.
-ParentSearch::Dialling ParentSearch::mayDial(const NamedContact& candidate, TimePoint now) {
-  if (!mayFollow(candidate.contact)) return Dialling::notAtAll;
-  const auto& endpoint = candidate.contact.endpoint;
-  const Payer host = Payer::host(endpoint.host);
-  // A peer elsewhere must not make this one talk to the services of its own machine.
-  if (host.isLoopback() && !Payer::host(around_.tree.self().endpoint.host).isLoopback()) {
-    return Dialling::notAtAll;
-  }
-  const auto payable = [&](const Account& account, Rate what) {
-    return account.affordableAt(what, now) <= now;
-  };
-  if (!payable(all_, Rate::dials) || !payable(all_, Rate::namedDials)) return Dialling::later;
-  Account target = around_.budget.account(Payer::endpoint(endpoint));
-  Account machine = around_.budget.account(host);
-  Account by = candidate.by;
-  if (!payable(target, Rate::dials) || !payable(machine, Rate::dials) ||
-      !payable(by, Rate::namedDials)) {
-    return Dialling::notAtAll;
-  }
-  return target.spend(Rate::dials, now) && machine.spend(Rate::dials, now) &&
-                 by.spend(Rate::namedDials, now)
-             ? Dialling::now
-             : Dialling::later;
+void ParentSearch::leaveStranger(TimePoint now, Effects& fx) {
+  const auto contact = around_.tree.parent()->contact;
+  around_.contacts.forget(contact);
+  shunned_.push_back(contact.endpoint);
+  if (shunned_.size() > limits::kShunned) shunned_.pop_front();
+  nextHint_ = now + kHintsIgnored;
+  around_.tree.giveUpParent(now, fx);
 }
 
 // Asks the next candidate that may be dialled. False: there is none.
@@ -262,22 +240,24 @@ bool ParentSearch::askCandidate(TimePoint now, Effects& fx) {
   for (int step = 0; step < kSteps; ++step) {
     auto candidate = candidates_.next();
     if (!candidate) return false;
-    switch (mayDial(*candidate, now)) {
-      case Dialling::now:
-        attempt(candidate->contact, now, fx);
-        return true;
-      case Dialling::later:
-        candidates_.again(*std::move(candidate));
-        tryAt_ =
-            std::max(all_.affordableAt(Rate::dials, now), all_.affordableAt(Rate::namedDials, now));
-        tryAt_ = std::max<TimePoint>(tryAt_, now + std::chrono::milliseconds(1));
-        return true;
-      case Dialling::notAtAll:
-        break;
+    if (isShunned(candidate->contact.endpoint)) continue;
+    const auto answer = dials_.pay(*candidate, around_.tree.self(), now);
+    if (answer == DialBudget::Answer::notAtAll) continue;
+    if (answer == DialBudget::Answer::now) {
+      attempt(candidate->contact, now, fx);
+      return true;
     }
+    candidates_.again(*std::move(candidate));
+    break;
   }
-  tryAt_ = now + std::chrono::milliseconds(1);
+  tryAt_ = dials_.nextAt(now);
   return true;
+}
+
+// Without the metaserver nobody can tell who is a stranger.
+bool ParentSearch::isShunned(const Endpoint& endpoint) const {
+  return around_.metaserver.joined() &&
+         std::find(shunned_.begin(), shunned_.end(), endpoint) != shunned_.end();
 }
 
 void ParentSearch::attempt(const wire::Contact& target, TimePoint now, Effects& fx) {

@@ -21,10 +21,8 @@
 // second Held extends nothing. That no cycle forms is Tree's affair (tree.h), whatever is tried
 // here.
 //
-// Whom this peer dials costs whoever named it: the metaserver's referrals are paid by
-// Rate::referrals, all others by Rate::dials (of the target) and Rate::namedDials (of who named
-// it). What cannot be paid is left out of this pass. An answer counts as that of the endpoint that
-// was dialled, whatever endpoint it names.
+// Whom others name is dialled within its budget (dial_budget.h); what cannot be paid is left out of
+// this pass. An answer counts as that of the endpoint that was dialled, whatever endpoint it names.
 //
 // A peer whose label was driven so high that no root will better it (Tree::withinJump) is refused
 // as `unanchored`. It then gives up its children: each of them attaches by itself.
@@ -33,6 +31,7 @@
 // O(log n) for n candidates, a new pass O(n).
 #pragma once
 
+#include <deque>
 #include <optional>
 
 #include "common/base/budget.h"
@@ -40,6 +39,7 @@
 #include "common/base/random.h"
 #include "peer/core/candidates.h"
 #include "peer/core/connection_numbers.h"
+#include "peer/core/dial_budget.h"
 #include "peer/core/effects.h"
 #include "peer/core/known_contacts.h"
 #include "peer/core/metaserver_session.h"
@@ -63,7 +63,7 @@ class ParentSearch {
 
   // `key` is this peer's own; its link secrets are derived from it.
   ParentSearch(const Surroundings& around, const InstanceKey& key)
-      : around_(around), key_(key), all_(around.budget.account(Payer())) {}
+      : around_(around), key_(key), dials_(around.budget) {}
 
   // --- why a search begins or ends
   // There is no parent; `lost` is the one that there was.
@@ -74,6 +74,8 @@ class ParentSearch {
   void stop(Effects& fx);
   // What the tree did in this step.
   void follow(const Tree::Changes& changes, TimePoint now, Effects& fx);
+  // The parent, which it found by itself, is no member: it is left, and not asked again soon.
+  void leaveStranger(TimePoint now, Effects& fx);
   // It was in the network once: from now on it searches as an orphan.
   void arrived() { isNewcomer_ = false; }
 
@@ -96,7 +98,6 @@ class ParentSearch {
  private:
   // `saidBelow`: another peer says that the target is below this one.
   enum class Failure { unreachable, notNow, below, saidBelow, younger };
-  enum class Dialling { now, later, notAtAll };
 
   struct Attempt {
     ConnectionId connection;
@@ -114,8 +115,7 @@ class ParentSearch {
   void parentLost(const wire::Contact& parent, bool isHeir, TimePoint now, Effects& fx);
   void hint(const NamedContact& olderRoot, TimePoint now);
   void askForReferral(wire::Seek seek, TimePoint now, Effects& fx);
-  bool mayFollow(const wire::Contact& target) const;
-  Dialling mayDial(const NamedContact& candidate, TimePoint now);
+  bool isShunned(const Endpoint& endpoint) const;
   bool askCandidate(TimePoint now, Effects& fx);
   void attempt(const wire::Contact& target, TimePoint now, Effects& fx);
   void accepted(const wire::Accepted& accepted, TimePoint now, Effects& fx);
@@ -131,7 +131,7 @@ class ParentSearch {
 
   const Surroundings around_;
   const InstanceKey key_;
-  Account all_;  // of the process
+  DialBudget dials_;
 
   State state_ = State::idle;
   bool isNewcomer_ = true;  // never had a parent, nor was the root
@@ -150,6 +150,7 @@ class ParentSearch {
   unsigned passes_ = 0;
   bool waitedForOrphans_ = false;  // in this pass
   TimePoint nextHint_ = TimePoint::min();
+  std::deque<Endpoint> shunned_;  // of strangers
 };
 
 }  // namespace espalier::peer

@@ -80,7 +80,9 @@ wire::Lineage Tree::lineage() const {
     return lineage;
   }
   lineage.root = self_;
-  for (const auto& child : children_) lineage.rootChildren.push_back(child.contact);
+  for (const auto& child : children_) {
+    if (!child.isStranger) lineage.rootChildren.push_back(child.contact);
+  }
   std::sort(lineage.rootChildren.begin(), lineage.rootChildren.end(),
             [](const auto& a, const auto& b) { return a.order < b.order; });
   if (lineage.rootChildren.size() > limits::kRootChildren) {
@@ -303,6 +305,17 @@ void Tree::becomeRoot(TimePoint now, Effects& fx) {
   raiseOwn(raises ? waiting->floor.sequence : label_.sequence, now, fx);
 }
 
+void Tree::setStranger(ConnectionId connection, bool isStranger) {
+  const auto child = findConnection(children_, connection);
+  if (child != children_.end()) child->isStranger = isStranger;
+  if (parent_ && parent_->connection == connection) parent_->isStranger = isStranger;
+}
+
+void Tree::giveUpParent(TimePoint now, Effects& fx) {
+  fx.send(parent_->connection, wire::Farewell());
+  lost(parent_->connection, true, now, fx);
+}
+
 void Tree::giveUpChildren(Effects& fx) {
   while (!children_.empty()) giveUp(children_.size() - 1, fx);
   while (!held_.empty()) {
@@ -317,10 +330,7 @@ void Tree::leave(TimePoint now, Effects& fx) {
     refuse(contested.connection, RefusalReason::busy, fx);
   }
   contested_.clear();
-  if (parent_) {
-    fx.send(parent_->connection, wire::Farewell());
-    lost(parent_->connection, true, now, fx);
-  }
+  if (parent_) giveUpParent(now, fx);
 }
 
 }  // namespace espalier::peer

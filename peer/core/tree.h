@@ -30,6 +30,10 @@
 // Degree: parent, children and held joiners together are at most maxLinks. An orphan keeps one slot
 // for its parent. A root may be full; when it must attach, it gives up its youngest child.
 //
+// A child that the metaserver calls a stranger gives its slot up as soon as another joiner, or the
+// parent, needs it. It is told to nobody as a contact. It is not given up before, because it may be
+// an honest peer that the metaserver has lost.
+//
 // A joiner under the id of a child, or of a held joiner, replaces that one at once only if it shows
 // the same secret: then it is the same peer, and has lost the link it had. Any other is
 // *contested*: it waits until the child's link has ended or has been silent for
@@ -73,6 +77,8 @@ class Tree {
     wire::LinkSecret secret{};   // a child's, as it asked
     Account account = {};        // pays for what comes over the link
     Account address = {};        // a child's, from which it came
+    bool isStranger = false;     // the metaserver says so (link_check.h)
+    TimePoint since = {};        // a parent's
 
     TreeLink link() const { return {connection, contact, account}; }
   };
@@ -116,6 +122,10 @@ class Tree {
   void tellAbove(const std::vector<wire::Contact>& contacts, Effects& fx);
   void tellBelow(const std::vector<wire::Contact>& contacts, Effects& fx);
 
+  // What the metaserver says of the neighbour.
+  void setStranger(ConnectionId connection, bool isStranger);
+  // Closes that link with a farewell.
+  void giveUpParent(TimePoint now, Effects& fx);
   // Gives up everybody below. Then any label of a parent suffices.
   void giveUpChildren(Effects& fx);
 
@@ -171,6 +181,7 @@ class Tree {
   void contest(const Joiner& joiner, TimePoint now, Effects& fx);
   void judgeContests(TimePoint now, Effects& fx);
   const Neighbour* childOf(const PeerId& id) const;
+  std::optional<std::size_t> strangerChild() const;
   bool freesSlot(const Joiner& joiner, TimePoint now, Effects& fx);
   void refer(ConnectionId connection, Effects& fx);
   void raiseFor(const Joiner& joiner, TimePoint now, Effects& fx);

@@ -55,14 +55,28 @@ void Tree::raiseFor(const Joiner& joiner, TimePoint now, Effects& fx) {
 
 void Tree::refer(ConnectionId connection, Effects& fx) {
   wire::Referred referred;
-  for (const auto& child : children_) referred.candidates.push_back(child.contact);
+  for (const auto& child : children_) {
+    if (!child.isStranger) referred.candidates.push_back(child.contact);
+  }
   fx.send(connection, std::move(referred));
   fx.closes.push_back({connection});
 }
 
-// A joiner that needs not wait takes the slot of one that has waited for long: else joiners that
-// nobody can accept would keep all slots.
+std::optional<std::size_t> Tree::strangerChild() const {
+  const auto stranger = std::find_if(children_.begin(), children_.end(),
+                                     [](const Neighbour& child) { return child.isStranger; });
+  if (stranger == children_.end()) return std::nullopt;
+  return static_cast<std::size_t>(stranger - children_.begin());
+}
+
+// A joiner takes the slot of a stranger. One that needs not wait takes that of one that has waited
+// for long: else joiners that nobody can accept would keep all slots.
 bool Tree::freesSlot(const Joiner& joiner, TimePoint now, Effects& fx) {
+  if (const auto stranger = strangerChild()) {
+    giveUp(*stranger, fx);
+    changedGossip(now);
+    return true;
+  }
   if (held_.empty() || !label_.betterThan(joiner.attach.floor)) return false;
   if (now < held_.front().since + limits::kHeldSlot) return false;
   refuse(held_.front().connection, RefusalReason::busy, fx);
@@ -202,6 +216,10 @@ void Tree::makeRoomForParent(Effects& fx) {
     held_.pop_back();
   }
   while (children_.size() + 1 > maxLinks_) {
+    if (const auto stranger = strangerChild()) {
+      giveUp(*stranger, fx);
+      continue;
+    }
     const auto youngest = std::max_element(
         children_.begin(), children_.end(),
         [](const auto& a, const auto& b) { return a.contact.order < b.contact.order; });
@@ -217,6 +235,7 @@ bool Tree::adopt(ConnectionId connection, const wire::Accepted& accepted, TimePo
   namedAbove_ = budget_.account(Payer::member(accepted.self.id));
   makeRoomForParent(fx);
   parent_ = Neighbour{connection, accepted.self, now, 1, ++linked_, {}, namedAbove_, {}};
+  parent_->since = now;
   isRoot_ = false;
   above_ = accepted.lineage;
   members_ = accepted.members;

@@ -436,3 +436,114 @@ TEST_CASE("a root that is sent below its own child stays what it is") {
   CHECK_FALSE(member.membership.tree()->parent());
   CHECK(member.membership.tree()->owns(kChild) == false);  // it was silent for so long
 }
+
+// --- strangers
+
+namespace {
+
+// What the metaserver answers to the last report of links.
+wire::Strangers answerTo(const Member& member, std::vector<PeerId> ids,
+                         std::vector<PeerId> unconfirmed = {}) {
+  std::uint64_t number = 0;
+  for (const auto& send : member.fx.sends) {
+    const auto* request = std::get_if<wire::RegistryRequest>(&send.message);
+    const auto* links = request == nullptr ? nullptr : std::get_if<wire::Links>(request);
+    if (links != nullptr) number = links->number;
+  }
+  REQUIRE(number != 0);
+  return {number, std::move(ids), std::move(unconfirmed)};
+}
+
+PeerId peerId(const std::string& id) {
+  return *PeerId::parse(id);
+}
+
+// A root, all of whose slots are taken: c0 to c3 on the connections 10, 12, 14, 16.
+void fillSlots(Member& member) {
+  member.admit(root());
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    member.attach(ConnectionId{10 + 2 * i},
+                  contact("c" + std::to_string(i), 2000 + i, elsewhere(i)));
+  }
+  REQUIRE(member.membership.tree()->links() == 4);
+}
+
+}  // namespace
+
+TEST_CASE("a stranger keeps its link until a joiner needs the slot") {
+  Member member;
+  fillSlots(member);
+  member.says(answerTo(member, {peerId("c1"), peerId("nobody")}));
+  CHECK(member.membership.tree()->links() == 4);
+  CHECK(member.noticed(Notice::Kind::warning) == 1);
+  member.attach(kChild, contact("new", 3000, elsewhere(9)));
+  CHECK(member.membership.tree()->owns(kChild));
+  CHECK_FALSE(member.membership.tree()->owns(ConnectionId{12}));
+  member.attach(kOther, contact("other", 3001, elsewhere(10)));  // all are members by now
+  CHECK_FALSE(member.membership.tree()->owns(kOther));
+}
+
+TEST_CASE("nobody is a stranger without the metaserver, or by an answer to another report") {
+  Member member;
+  fillSlots(member);
+  auto old = answerTo(member, {peerId("c1")});
+  SUBCASE("of another number") {
+    --old.number;
+    member.says(old);
+  }
+  SUBCASE("repeated, about a link that came later") {
+    member.says(answerTo(member, {}));
+    member.says(old);
+  }
+  SUBCASE("the metaserver is lost") {
+    member.says(old);
+    member.loseMetaserver();
+  }
+  member.attach(kChild, contact("new", 3000, elsewhere(9)));
+  CHECK_FALSE(member.membership.tree()->owns(kChild));
+}
+
+TEST_CASE("who uses the id of a member that does not report the link is a stranger after a while") {
+  Member member;
+  fillSlots(member);
+  for (int second = 0; second < 12; ++second) {
+    const bool isLong = second >= 8;
+    member.says(answerTo(member, {}, {peerId("c2")}));
+    member.attach(ConnectionId{100 + 2 * static_cast<std::uint64_t>(second)},
+                  contact("new", 3000, elsewhere(9)));
+    if (second < 4) CHECK(member.membership.tree()->owns(ConnectionId{14}));
+    if (isLong) CHECK_FALSE(member.membership.tree()->owns(ConnectionId{14}));
+    for (std::uint64_t i = 0; i < 4; ++i) {
+      if (member.membership.tree()->owns(ConnectionId{10 + 2 * i})) {
+        member.hears(ConnectionId{10 + 2 * i}, wire::Heartbeat{{}, 1});
+      }
+    }
+    member.run(1s);
+  }
+}
+
+TEST_CASE("a root that was lured below a stranger leaves it") {
+  Member member;
+  member.admit(root());
+  member.attach(kChild, contact("child", 2000, elsewhere(1)));
+  const auto lure = contact("lure", 1, elsewhere(2));
+  const auto sequence = member.membership.tree()->label().sequence;
+  member.hears(kChild, wire::Raise{{sequence + 10, 0}, lure, peerId("child")});
+  const auto accepts = [&](const Endpoint& endpoint) -> std::optional<wire::LinkMessage> {
+    if (endpoint != lure.endpoint) return std::nullopt;
+    return wire::LinkMessage(wire::Accepted{lure, {sequence + 100, 0}, 2, {}});
+  };
+  member.run(1ms, accepts);
+  REQUIRE(member.membership.tree()->parent());
+  member.says(answerTo(member, {lure.id}));
+  CHECK_FALSE(member.membership.tree()->parent());
+  CHECK(member.asked<wire::Seek>() >= 1);
+  member.says(root());
+  CHECK(member.membership.tree()->isRoot());
+  member.dialled.clear();
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    member.hears(kChild, wire::Raise{{sequence + 1000 + i, 0}, lure, peerId("child")});
+    member.run(100ms, accepts);
+  }
+  CHECK(member.dialled.empty());
+}

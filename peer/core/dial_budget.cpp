@@ -1,0 +1,46 @@
+#include "peer/core/dial_budget.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "common/base/endpoint.h"
+#include "common/base/limits.h"
+
+namespace espalier::peer {
+
+using limits::Rate;
+
+bool DialBudget::isElsewhere(const wire::Contact& target, const wire::Contact& self) {
+  return target.id != self.id && target.endpoint != self.endpoint && target.endpoint.port != 0 &&
+         isUnicast(target.endpoint.host);
+}
+
+DialBudget::Answer DialBudget::pay(const NamedContact& target, const wire::Contact& self,
+                                   TimePoint now) {
+  if (!isElsewhere(target.contact, self)) return Answer::notAtAll;
+  const Payer host = Payer::host(target.contact.endpoint.host);
+  // A peer elsewhere must not make this one talk to the services of its own machine.
+  if (host.isLoopback() && !Payer::host(self.endpoint.host).isLoopback()) return Answer::notAtAll;
+  const auto payable = [&](const Account& account, Rate what) {
+    return account.affordableAt(what, now) <= now;
+  };
+  if (!payable(all_, Rate::dials) || !payable(all_, Rate::namedDials)) return Answer::later;
+  Account endpoint = budget_.account(Payer::endpoint(target.contact.endpoint));
+  Account machine = budget_.account(host);
+  Account by = target.by;
+  if (!payable(endpoint, Rate::dials) || !payable(machine, Rate::dials) ||
+      !payable(by, Rate::namedDials)) {
+    return Answer::notAtAll;
+  }
+  const bool isPaid = endpoint.spend(Rate::dials, now) && machine.spend(Rate::dials, now) &&
+                      by.spend(Rate::namedDials, now);
+  return isPaid ? Answer::now : Answer::later;
+}
+
+TimePoint DialBudget::nextAt(TimePoint now) const {
+  return std::max<TimePoint>({all_.affordableAt(Rate::dials, now),
+                              all_.affordableAt(Rate::namedDials, now),
+                              now + std::chrono::milliseconds(1)});
+}
+
+}  // namespace espalier::peer
