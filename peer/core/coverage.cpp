@@ -93,4 +93,23 @@ Coverage Coverage::minus(const Coverage& other) const {
   return result;
 }
 
+Coverage Coverage::lowest(std::uint64_t most) const {
+  Coverage result;
+  for (const auto& range : ranges_) {
+    const auto left = most - result.size_;
+    if (left == 0) break;
+    const auto taken = std::min(count(range), left);
+    result.ranges_.push_back({range.first, range.first + taken - 1});
+    result.size_ += taken;
+  }
+  return result;
+}
+
+void Coverage::remove(JoinOrder order) {
+  if (!contains(order)) return;
+  Coverage one;
+  one.add(order);
+  *this = minus(one);
+}
+
 }  // namespace espalier::peer

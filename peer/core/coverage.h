@@ -6,7 +6,8 @@
 // limits::kJoinOrder; at most limits::kCoverageRangesKept ranges. A range that would break the last
 // two is ignored. So an implausible claim is lost, and at worst honest ones together with it.
 //
-// Part of SearchKnowledge. A value, not thread-safe. add() and minus() cost O(ranges).
+// Part of SearchKnowledge and SearchBranch. A value, not thread-safe. add(), minus(), lowest() and
+// remove() cost O(ranges).
 #pragma once
 
 #include <cstdint>
@@ -33,6 +34,9 @@ class Coverage {
 
   // The orders that are in this set and not in `other`.
   Coverage minus(const Coverage& other) const;
+  // The `count` lowest orders.
+  Coverage lowest(std::uint64_t count) const;
+  void remove(JoinOrder order);
 
   const std::vector<wire::OrderRange>& ranges() const { return ranges_; }
 

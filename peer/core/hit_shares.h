@@ -17,10 +17,10 @@ namespace espalier::peer {
 
 class HitShares {
  public:
-  // Whether one more hit of a branch may be kept. `hits`: kept hits of the branch. `speakers`: the
-  // peers behind it.
-  bool hasRoom(std::uint64_t hits, std::uint64_t speakers, std::size_t branches) const {
-    if (hits >= limits::kHitsPerPeer * speakers || kept_ >= limits::kHitsPerQuery) return false;
+  // Whether one more hit of a branch may be kept. `hits`: kept hits of the branch. `peers`: the
+  // number of peers behind it.
+  bool hasRoom(std::uint64_t hits, std::uint64_t peers, std::size_t branches) const {
+    if (hits >= limits::kHitsPerPeer * peers || kept_ >= limits::kHitsPerQuery) return false;
     return hits < dealtOut(branches) || shared_ < limits::kHitsPerQuery / 2;
   }
   // One more hit is kept of a branch that had `hits` before.

@@ -39,6 +39,12 @@ milliseconds budgetBehind(milliseconds budget, std::uint32_t hopsLeft) {
                                 limits::kSearchBudgetLeast);
 }
 
+bool SearchScene::maySpeakOf(ConnectionId link, const PeerId& peer) const {
+  return peer != self.id && std::none_of(links.begin(), links.end(), [&](const auto& each) {
+           return each.first != link && each.second.peer() == peer;
+         });
+}
+
 wire::Answer declineOf(const QueryId& id) {
   wire::Answer answer;
   answer.id = id;
@@ -223,7 +229,7 @@ SearchResult OpenSearch::result() {
   result.indexing = knowledge_.indexing();
   result.moreHits = knowledge_.moreHits();
   result.moreOf = knowledge_.moreByHolder();
-  nameMissing(missing, knowledge_.coverage(), result);
+  nameMissing(branches_.believed(scene_.links, knowledge_), knowledge_.coverage(), result);
   return result;
 }
 

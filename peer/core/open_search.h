@@ -46,6 +46,10 @@ namespace espalier::peer {
 struct SearchScene {
   wire::Contact self;
   SearchLinks links;
+
+  // Whether what the link says about a peer may count: a peer speaks for itself, and so does each
+  // neighbour over its own link.
+  bool maySpeakOf(ConnectionId link, const PeerId& peer) const;
 };
 
 class OpenSearch {
@@ -84,6 +88,8 @@ class OpenSearch {
 
   // --- for answers (search_hits.h)
   SearchBranches& branches() { return branches_; }
+  // The number of peers behind a link has grown.
+  void recount() { branches_.recount(scene_.links, knowledge_); }
   void withdrawOffer(ConnectionId link) { offers_.erase(link); }
   SearchKnowledge& knowledge() { return knowledge_; }
   const SearchKnowledge& knowledge() const { return knowledge_; }

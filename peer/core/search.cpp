@@ -44,7 +44,9 @@ void Searches::linkDown(ConnectionId id, TimePoint now, Effects& fx) {
 
 void Searches::peersBehind(ConnectionId id, std::uint64_t count) {
   const auto link = scene_.links.find(id);
-  if (link != scene_.links.end()) link->second.setBehind(count);
+  if (link == scene_.links.end()) return;
+  hasGrown_ = hasGrown_ || count > link->second.behind();
+  link->second.setBehind(count);
 }
 
 void Searches::congested(ConnectionId id) {
@@ -235,14 +237,24 @@ void Searches::receivedAnswer(ConnectionId id, SearchLink& link, const wire::Ans
   const auto absurd = std::any_of(answer.coverage.begin(), answer.coverage.end(),
                                   [](const auto& r) { return !Coverage::isPlausible(r); });
   if (absurd) link.blame("spoke for peers that cannot exist", fx);
-  learnAnswer(scene_.self.id, search, link, *branch, answer, now, fx);
+  learnAnswer(scene_, search, id, link, *branch, answer, now, fx);
   table_.bound(at->second);
   progress(at, now, fx);
 }
 
 // --- time
 
+void Searches::recount(TimePoint now, Effects& fx) {
+  hasGrown_ = false;
+  for (auto at = table_.begin(); at != table_.end();) {
+    const auto current = at++;
+    current->second.search.recount();
+    progress(current, now, fx);
+  }
+}
+
 void Searches::tick(TimePoint now, Effects& fx) {
+  if (hasGrown_) recount(now, fx);
   for (auto& [id, link] : scene_.links) serveQueue(id, link, now, fx);
   for (const auto& id : table_.due(now)) {
     const auto at = table_.find(id);
@@ -256,6 +268,7 @@ void Searches::tick(TimePoint now, Effects& fx) {
 }
 
 TimePoint Searches::deadline() const {
+  if (hasGrown_ && table_.size() > 0) return TimePoint();  // at once
   auto due = table_.deadline();
   for (const auto& [id, link] : scene_.links) due = std::min(due, link.deadline());
   return due;

@@ -110,6 +110,7 @@ class Searches final : public Component {
   void serveQueue(ConnectionId id, SearchLink& link, TimePoint now, Effects& fx);
   OpenSearch& open(const wire::Query& query, std::optional<ConnectionId> upstream,
                    TimePoint arrived, Effects& fx);
+  void recount(TimePoint now, Effects& fx);
   bool mineAre(MemberCount::State state);
   // To be called after a search has learned anything.
   void progress(SearchTable::Place entry, TimePoint now, Effects& fx);
@@ -117,6 +118,7 @@ class Searches final : public Component {
   SearchScene scene_;  // declared before the table, whose searches refer to it
   Random& random_;
   SearchTable table_;
+  bool hasGrown_ = false;       // a number of peers behind a link, since the last recount()
   std::set<QueryId> counting_;  // searches of this peer whose count may still change
 };
 

@@ -1,6 +1,7 @@
 #include "peer/core/search_branches.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/limits.h"
 
@@ -20,9 +21,14 @@ wire::Missing SearchBranch::missing(std::uint64_t behind, const Coverage& covera
 }
 
 SearchBranch& SearchBranches::add(ConnectionId id, const SearchLink& link) {
-  auto& branch = branches_[id];
-  branch.peer = link.peer();
-  branch.order = link.order();
+  const auto [place, isNew] = branches_.try_emplace(id);
+  auto& branch = place->second;
+  if (isNew) {
+    branch.peer = link.peer();
+    branch.order = link.order();
+    branch.peersAtFirst = link.peers();
+    branch.arrivedAtFirst = link.arrived();
+  }
   return branch;
 }
 
@@ -92,8 +98,59 @@ void SearchBranches::expire(const SearchLinks& links, SearchKnowledge& knowledge
   lost_.clear();
 }
 
+void SearchBranches::cover(SearchBranch& branch, const SearchLink& link, const Coverage& claimed,
+                           SearchKnowledge& knowledge) {
+  auto fresh = claimed.minus(knowledge.coverage());
+  if (fresh.contains(branch.order)) {
+    fresh.remove(branch.order);
+    branch.heard += knowledge.cover(branch.order);
+  }
+  if (fresh.empty()) return;
+  const bool answered = knowledge.coverage().contains(branch.order);
+  const auto others = branch.heard - (answered && branch.heard > 0 ? 1 : 0);
+  const auto most = branch.peers(link) - 1;
+  const auto counted = fresh.lowest(most - std::min(most, others));
+  branch.heard += knowledge.cover(counted.ranges());
+  branch.waiting.add(fresh.minus(counted));
+  branch.waiting = branch.waiting.lowest(link.speakers());
+}
+
+void SearchBranches::recount(const SearchLinks& links, SearchKnowledge& knowledge) {
+  for (auto& [id, branch] : branches_) {
+    const auto link = links.find(id);
+    if (branch.waiting.empty() || link == links.end()) continue;
+    cover(branch, link->second, std::exchange(branch.waiting, {}), knowledge);
+  }
+}
+
+std::vector<wire::Missing> SearchBranches::believed(const SearchLinks& links,
+                                                    const SearchKnowledge& knowledge) {
+  std::map<ConnectionId, std::uint64_t> left;
+  for (const auto& [id, branch] : branches_) {
+    const auto link = links.find(id);
+    if (link == links.end()) continue;
+    const auto peers = branch.peers(link->second);
+    left[id] = peers - std::min(peers, branch.heard);
+  }
+  std::vector<wire::Missing> result;
+  for (const auto& [id, named] : knowledge.missingNamed()) {
+    auto missing = named.missing;
+    const auto most = named.link ? left.find(*named.link) : left.end();
+    if (most != left.end()) {
+      const bool answered =
+          missing.order != kNoOrder && knowledge.coverage().contains(missing.order);
+      const std::uint64_t itself = answered ? 0 : 1;
+      if (most->second < itself) continue;
+      missing.below = std::min(missing.below, most->second - itself);
+      most->second -= itself + missing.below;
+    }
+    result.push_back(std::move(missing));
+  }
+  return result;
+}
+
 bool SearchBranches::mayKeepHit(const SearchBranch& branch, const SearchLink& link) const {
-  return shares_.hasRoom(branch.hits, link.speakers(), branches_.size());
+  return shares_.hasRoom(branch.hits, branch.peers(link), branches_.size());
 }
 
 void SearchBranches::countHit(SearchBranch& branch) {

@@ -12,6 +12,9 @@
 // A lost branch is one whose link went down while it was pending. Its peer may come back on another
 // link, which then is a new branch. A branch that is done is dropped when its link goes down.
 //
+// What a branch says counts only for the peers behind its link. So a branch that lies about who has
+// answered or is missing takes nothing from another branch.
+//
 // Bounds: one branch for each link; at most limits::kBranchesDown lost branches, the oldest of
 // which becomes missing when another one is lost; hits by HitShares (hit_shares.h).
 //
@@ -37,12 +40,22 @@ struct SearchBranch {
   bool asked = false;      // the query was sent there since this peer last got an upstream
   bool everAsked = false;  // the query was sent there at some time: answers are accepted
   bool done = false;
-  std::uint64_t heard = 0;  // join orders that this branch was the first to report
+  std::uint64_t heard = 0;  // join orders that count and that this branch was the first to report
+  Coverage waiting;         // reported, but more than there are peers behind the link
   std::uint64_t hits = 0;   // its hits that are kept
   std::uint64_t names = 0;  // ids that this branch was the first to name
 
+  // When the branch was added.
+  std::uint64_t peersAtFirst = 1;
+  std::uint64_t arrivedAtFirst = 0;
+
   bool isPending() const { return asked && !done; }
   void ask();
+  // The number of peers that have been behind the link since then, those that have left included:
+  // so many may have answered.
+  std::uint64_t peers(const SearchLink& link) const {
+    return peersAtFirst + link.arrived() - arrivedAtFirst;
+  }
   // What is missing if the branch sends no further answer. `behind`: the number of its peers,
   // including the neighbour.
   wire::Missing missing(std::uint64_t behind, const Coverage& coverage) const;
@@ -72,6 +85,18 @@ class SearchBranches {
 
   // The search has ended: records pending and lost branches as missing, and forgets the lost ones.
   void expire(const SearchLinks& links, SearchKnowledge& knowledge);
+
+  // --- coverage
+  // The branch says that the peers of these orders have answered. It counts for as many as are
+  // behind the link; one of them is the neighbour. Further orders wait until more peers are known
+  // there. At most link.speakers() wait.
+  void cover(SearchBranch& branch, const SearchLink& link, const Coverage& claimed,
+             SearchKnowledge& knowledge);
+  // Counts what waited, after the number of peers behind a link has grown.
+  void recount(const SearchLinks& links, SearchKnowledge& knowledge);
+  // What may be true of the missing peers that the branches named: no branch names more than have
+  // not answered behind it.
+  std::vector<wire::Missing> believed(const SearchLinks& links, const SearchKnowledge& knowledge);
 
   // --- hits
   bool mayKeepHit(const SearchBranch& branch, const SearchLink& link) const;

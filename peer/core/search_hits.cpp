@@ -63,11 +63,16 @@ void learnHit(OpenSearch& search, SearchLink& link, SearchBranch& branch, const 
 
 }  // namespace
 
-void learnAnswer(const PeerId& self, OpenSearch& search, SearchLink& link, SearchBranch& branch,
-                 const wire::Answer& answer, TimePoint now, Effects& fx) {
+void learnAnswer(const SearchScene& scene, OpenSearch& search, ConnectionId id, SearchLink& link,
+                 SearchBranch& branch, const wire::Answer& answer, TimePoint now, Effects& fx) {
   auto& knowledge = search.knowledge();
+  const auto maySpeakOf = [&](const PeerId& peer) { return scene.maySpeakOf(id, peer); };
+  const PeerId* holder = nullptr;  // of the last hit: hits of one holder follow each other
+  bool mayHold = false;
   for (const auto& hit : answer.hits) {
-    if (hit.holder != self) learnHit(search, link, branch, hit, now, fx);
+    if (holder == nullptr || *holder != hit.holder) mayHold = maySpeakOf(hit.holder);
+    holder = &hit.holder;
+    if (mayHold) learnHit(search, link, branch, hit, now, fx);
   }
   const auto mayName = [&] { return branch.names < link.names(); };
   for (auto more : answer.more) {
@@ -75,15 +80,23 @@ void learnAnswer(const PeerId& self, OpenSearch& search, SearchLink& link, Searc
     if (search.query().kind == PatternKind::path) {
       more.hits = std::min<std::uint64_t>(more.hits, 1);
     }
-    if (more.holder != self) branch.names += knowledge.addMore(more, mayName());
+    if (maySpeakOf(more.holder)) branch.names += knowledge.addMore(more, mayName());
   }
   for (const auto& peer : answer.indexing) {
-    if (peer != self) branch.names += knowledge.addIndexing(peer, mayName());
+    if (maySpeakOf(peer)) branch.names += knowledge.addIndexing(peer, mayName());
   }
-  for (const auto& missing : answer.missing) {
-    if (missing.id != self) branch.names += knowledge.addMissing(missing, mayName());
+  for (auto missing : answer.missing) {
+    if (!maySpeakOf(missing.id)) continue;
+    if (missing.id == link.peer()) missing.order = link.order();
+    branch.names += knowledge.addMissing(missing, mayName(), id);
   }
-  branch.heard += knowledge.cover(answer.coverage);
+  Coverage claimed;
+  for (const auto& range : answer.coverage) claimed.add(range);
+  claimed.remove(scene.self.order);
+  for (const auto& [other, neighbour] : scene.links) {
+    if (other != id) claimed.remove(neighbour.order());
+  }
+  if (!claimed.empty()) search.branches().cover(branch, link, claimed, knowledge);
   branch.done = answer.done;
 }
 

@@ -3,7 +3,8 @@
 //   a hit that can be a file, matches the query, and has room (hit_shares.h)     kept
 //   a hit for which the branch has no room, or the link no steps                 counted
 //   a hit that cannot be a file, or does not match the query                     ignored, warned of
-//   a claim about this peer's own share                                          ignored
+//   a claim about this peer, or over one link about the neighbour of another     ignored
+//   that more peers have answered than are behind the link                       waits, or ignored
 //
 // A comparison costs steps, and each link has a bucket of steps: two peers that collude can choose
 // a glob and names that are slow to match.
@@ -21,7 +22,7 @@
 namespace espalier::peer {
 
 // Adds the answer of a branch to what the search knows.
-void learnAnswer(const PeerId& self, OpenSearch& search, SearchLink& link, SearchBranch& branch,
-                 const wire::Answer& answer, TimePoint now, Effects& fx);
+void learnAnswer(const SearchScene& scene, OpenSearch& search, ConnectionId id, SearchLink& link,
+                 SearchBranch& branch, const wire::Answer& answer, TimePoint now, Effects& fx);
 
 }  // namespace espalier::peer

@@ -105,17 +105,23 @@ bool SearchKnowledge::addMore(const wire::More& more, bool mayBeNew) {
   return holders_.size() > before;
 }
 
-bool SearchKnowledge::addMissing(const wire::Missing& missing, bool mayBeNew) {
+bool SearchKnowledge::addMissing(const wire::Missing& missing, bool mayBeNew,
+                                 std::optional<ConnectionId> link) {
   const auto found = missing_.find(missing.id);
   if (found == missing_.end()) {
     if (!mayBeNew || missing_.size() >= limits::kMissingKept) return false;
-    missing_.emplace(missing.id, missing);
+    missing_.emplace(missing.id, NamedMissing{missing, link});
     newMissing_.insert(missing.id);
     return true;
   }
-  const auto below = std::max(found->second.below, missing.below);
-  if (below == found->second.below) return false;
-  found->second.below = below;
+  auto& known = found->second;
+  if (!link && known.link) {
+    known = {missing, link};  // what this peer knows itself replaces what others say
+  } else if (missing.below > known.missing.below && (!known.link || known.link == link)) {
+    known.missing.below = missing.below;
+  } else {
+    return false;
+  }
   newMissing_.insert(missing.id);
   return false;
 }
@@ -153,7 +159,7 @@ void SearchKnowledge::takeAnswers(const QueryId& id, bool done, bool countHits,
     writer.add(&wire::Answer::indexing, peer, limits::kHoldersKept);
   }
   for (const auto& peer : newMissing_) {
-    const auto& missing = missing_.at(peer);
+    const auto& missing = missing_.at(peer).missing;
     if (missing.below == 0 && coverage_.contains(missing.order)) continue;
     writer.add(&wire::Answer::missing, missing, limits::kMissingNamed);
   }
@@ -186,7 +192,7 @@ void SearchKnowledge::repeatAll() {
     holder.counted = keepsHits_ ? 0 : holder.hits;
     if (holder.total() > 0) newMore_.insert(id);
   }
-  for (const auto& [id, missing] : missing_) newMissing_.insert(id);
+  for (const auto& [id, named] : missing_) newMissing_.insert(id);
   newIndexing_ = indexing_;
 }
 
@@ -198,7 +204,7 @@ void SearchKnowledge::dropHits() {
 
 std::vector<wire::Missing> SearchKnowledge::missing() const {
   std::vector<wire::Missing> result;
-  for (const auto& [id, missing] : missing_) result.push_back(missing);
+  for (const auto& [id, named] : missing_) result.push_back(named.missing);
   return result;
 }
 

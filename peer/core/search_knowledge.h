@@ -42,7 +42,9 @@ class SearchKnowledge {
   // countHit() counts a hit that is not kept.
   bool countHit(const PeerId& holder, bool mayBeNew = true);
   bool addMore(const wire::More& more, bool mayBeNew = true);
-  bool addMissing(const wire::Missing& missing, bool mayBeNew = true);
+  // `link`: who named it; nothing: this peer knows it itself.
+  bool addMissing(const wire::Missing& missing, bool mayBeNew = true,
+                  std::optional<ConnectionId> link = {});
   bool addIndexing(const PeerId& peer, bool mayBeNew = true);
 
   bool hasNews() const;
@@ -62,6 +64,11 @@ class SearchKnowledge {
 
   const std::set<wire::Hit>& hits() const { return hits_; }
   const Coverage& coverage() const { return coverage_; }
+  struct NamedMissing {
+    wire::Missing missing;
+    std::optional<ConnectionId> link;
+  };
+  const std::map<PeerId, NamedMissing>& missingNamed() const { return missing_; }
   std::vector<wire::Missing> missing() const;
   std::vector<PeerId> indexing() const { return {indexing_.begin(), indexing_.end()}; }
   // The number of hits beyond those that are kept, of all holders; saturates.
@@ -88,7 +95,7 @@ class SearchKnowledge {
   bool keepsHits_ = true;
   std::map<PeerId, Counts> holders_;
   std::set<PeerId> newMore_;
-  std::map<PeerId, wire::Missing> missing_;
+  std::map<PeerId, NamedMissing> missing_;
   std::set<PeerId> newMissing_;
   std::set<PeerId> indexing_;
   std::set<PeerId> newIndexing_;

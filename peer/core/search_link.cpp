@@ -18,12 +18,14 @@ SearchLink::SearchLink(const wire::Contact& peer, TimePoint now)
       stepsRefilled_(now) {}
 
 void SearchLink::setBehind(std::uint64_t count) {
+  const auto before = peers();
   behind_ = std::min(count, limits::kMembers);
+  if (peers() > before) arrived_ += peers() - before;
 }
 
 // At most limits::kMembers and a quarter, so multiplying it does not wrap.
 std::uint64_t SearchLink::speakers() const {
-  const auto known = std::max<std::uint64_t>(behind_, 1);
+  const auto known = peers();
   return known + known / 4 + limits::kPeersBehindSlack;
 }
 

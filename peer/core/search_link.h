@@ -40,8 +40,11 @@ class SearchLink {
   // The number of peers that are reachable over the link, including the neighbour; 0: not known.
   std::uint64_t behind() const { return behind_; }
   void setBehind(std::uint64_t count);
-  // The number of peers whose hits are accepted from the link: behind(), and some more for peers
-  // that have just joined.
+  // The same, at least the neighbour: so many peers may answer over the link.
+  std::uint64_t peers() const { return behind_ > 0 ? behind_ : 1; }
+  // By how much peers() has grown since the link is up, without what it has shrunk.
+  std::uint64_t arrived() const { return arrived_; }
+  // The number of peers that may be there: peers(), and some more that have just joined.
   std::uint64_t speakers() const;
   // The number of new ids that are accepted from the link.
   std::uint64_t names() const;
@@ -72,6 +75,7 @@ class SearchLink {
   PeerId peer_;
   JoinOrder order_;
   std::uint64_t behind_ = 0;
+  std::uint64_t arrived_ = 0;
   bool isCongested_ = false;
 
   double tokens_;

@@ -155,5 +155,5 @@ TEST_CASE("the hits of a branch are kept within its share") {
     REQUIRE(branch.hits <= limits::kHitsPerQuery);
   }
   CHECK(branch.hits ==
-        std::min<std::uint64_t>(limits::kHitsPerPeer * link.speakers(), limits::kHitsPerQuery));
+        std::min<std::uint64_t>(limits::kHitsPerPeer * link.peers(), limits::kHitsPerQuery));
 }
