@@ -375,8 +375,9 @@ enum class Rate : std::uint8_t {
   pushRaises,      // of versions of entries of other peers
   pushFiles,       // files taken
   rechecks,        // of files that askers report as damaged
+  queries,         // searches that arrive over a link
 };
-inline constexpr std::size_t kRateKinds = 19;
+inline constexpr std::size_t kRateKinds = 20;
 struct RateBound {
   double perSecond;
   double burst;
@@ -404,6 +405,7 @@ inline constexpr RateBounds kRateBounds{{
     {4, 1024, 64, 8192},                   // pushRaises: years until a version is used up
     {4, 20'480, 16, 40'960},               // pushFiles: what a peer may leave on the disk
     {1.0 / 60, 4, 0.2, 16},                // rechecks
+    {kQueriesPerSecond, kQueryBurst, 3200, 12'800},  // queries: of all links together
 }};
 // On loopback one address stands for so many peers.
 inline constexpr unsigned kLoopbackPeers = 64;

@@ -35,6 +35,9 @@ enum class PatternKind : std::uint8_t {
 
 namespace wire {
 
+// Loads above this are not told apart.
+inline constexpr std::uint32_t kLoadMost = 255;
+
 struct Query {
   QueryId id;
   PatternKind kind = PatternKind::substring;
@@ -42,6 +45,9 @@ struct Query {
   std::chrono::milliseconds budget{0};  // the receiver's share of the time, from now on
   PeerId asker;                         // for the log only
   std::uint32_t hopsLeft = 0;           // 0: answer, but do not relay
+  // About how many queries a second the source sends that this one comes from, as the peers on its
+  // way counted; 0: not known. When there are too many, those of the smallest load go first.
+  std::uint32_t load = 0;
 
   bool operator==(const Query&) const = default;
 };

@@ -26,6 +26,7 @@ void fill(const Query& query, proto::SearchQuery& out) {
   out.set_budget_ms(static_cast<std::uint32_t>(budget.count()));
   out.set_asker(query.asker.text());
   out.set_hops_left(query.hopsLeft);
+  out.set_load(query.load);
 }
 
 void fillHits(const std::vector<Hit>& hits, proto::SearchAnswer& out) {
@@ -93,6 +94,7 @@ Result<Query> read(const proto::SearchQuery& in) {
   if (!asker) return asker.error();
   query.asker = *asker;
   query.hopsLeft = in.hops_left();
+  query.load = std::min(in.load(), kLoadMost);
   return query;
 }
 

@@ -1,10 +1,10 @@
-// Bounds how many hits of one search are kept for each branch:
-//   each branch     limits::kHitsPerPeer for each peer behind it
-//   all branches    limits::kHitsPerQuery. Half of it is divided evenly among the branches. The
-//                   other half is shared: first come, first served.
+// Bounds the hits of one search that are kept for each branch. A hit weighs 1, and 1 more for each
+// kHitWeightBytes of its name. All branches together may have limits::kHitsPerQuery. Half
+// of it is divided evenly among the branches. The other half is shared: first come, first served.
 // So a branch that sends false hits cannot use up the room of another branch.
 //
-// Part of SearchBranches. A value, not thread-safe, O(1).
+// Part of SearchBranches, which also bounds the number of a branch's hits. A value, not
+// thread-safe, O(1).
 #pragma once
 
 #include <algorithm>
@@ -17,16 +17,18 @@ namespace espalier::peer {
 
 class HitShares {
  public:
-  // Whether one more hit of a branch may be kept. `hits`: kept hits of the branch. `peers`: the
-  // number of peers behind it.
-  bool hasRoom(std::uint64_t hits, std::uint64_t peers, std::size_t branches) const {
-    if (hits >= limits::kHitsPerPeer * peers || kept_ >= limits::kHitsPerQuery) return false;
-    return hits < dealtOut(branches) || shared_ < limits::kHitsPerQuery / 2;
+  static constexpr std::size_t kHitWeightBytes = 256;
+
+  static std::uint64_t weightOf(std::size_t nameBytes) { return 1 + nameBytes / kHitWeightBytes; }
+  // Whether one more hit may be kept of a branch whose hits have that weight.
+  bool hasRoom(std::uint64_t weight, std::size_t branches) const {
+    if (kept_ >= limits::kHitsPerQuery) return false;
+    return weight < dealtOut(branches) || shared_ < limits::kHitsPerQuery / 2;
   }
-  // One more hit is kept of a branch that had `hits` before.
-  void count(std::uint64_t hits, std::size_t branches) {
-    if (hits >= dealtOut(branches)) ++shared_;
-    ++kept_;
+  // One more hit is kept of a branch whose hits had the weight `before`.
+  void count(std::uint64_t before, std::uint64_t weight, std::size_t branches) {
+    if (before >= dealtOut(branches)) shared_ += weight;
+    kept_ += weight;
   }
 
  private:
@@ -34,8 +36,8 @@ class HitShares {
     return limits::kHitsPerQuery / 2 / std::max<std::size_t>(branches, 1);
   }
 
-  std::uint64_t kept_ = 0;    // of all branches
-  std::uint64_t shared_ = 0;  // of these, hits in the shared half
+  std::uint64_t kept_ = 0;    // the weight of all hits
+  std::uint64_t shared_ = 0;  // of these, of hits in the shared half
 };
 
 }  // namespace espalier::peer

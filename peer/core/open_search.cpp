@@ -52,7 +52,7 @@ wire::Answer declineOf(const QueryId& id) {
   return answer;
 }
 
-OpenSearch::OpenSearch(const SearchScene& scene, const wire::Query& query,
+OpenSearch::OpenSearch(SearchScene& scene, const wire::Query& query,
                        std::optional<ConnectionId> upstream, TimePoint arrived)
     : scene_(scene),
       query_(query),
@@ -72,11 +72,7 @@ OpenSearch::State OpenSearch::state() const {
 
 void OpenSearch::relay(TimePoint now, Effects& fx) {
   if (isOrphan() || isExpired_ || now >= shareEnds_) return;
-  auto query = query_;
-  query.budget =
-      budgetBehind(std::chrono::duration_cast<milliseconds>(shareEnds_ - now), query.hopsLeft);
-  if (query.hopsLeft > 0) --query.hopsLeft;
-  for (const auto& [id, link] : scene_.links) {
+  for (auto& [id, link] : scene_.links) {
     if (upstream_ == id) continue;
     auto& branch = branches_.add(id, link);
     if (branch.asked) continue;
@@ -85,8 +81,37 @@ void OpenSearch::relay(TimePoint now, Effects& fx) {
       continue;
     }
     branch.ask();
-    fx.send(id, query);
+    std::optional<QueryId> dropped;
+    if (link.outbox().offer(query_.id, upstream_, query_.load, now, dropped)) {
+      send(id, branch, now, fx);
+    }
+    if (dropped) scene_.unsent.emplace_back(id, *dropped);
   }
+}
+
+void OpenSearch::send(ConnectionId link, SearchBranch& branch, TimePoint now, Effects& fx) {
+  auto query = query_;
+  query.budget =
+      budgetBehind(std::chrono::duration_cast<milliseconds>(shareEnds_ - now), query.hopsLeft);
+  if (query.hopsLeft > 0) --query.hopsLeft;
+  branch.sent();
+  fx.send(link, std::move(query));
+}
+
+bool OpenSearch::sendWaiting(ConnectionId link, TimePoint now, Effects& fx) {
+  auto* const branch = branches_.waiting(link);
+  if (branch == nullptr || isOrphan() || isExpired_ || now >= shareEnds_) return false;
+  send(link, *branch, now, fx);
+  return true;
+}
+
+void OpenSearch::unsent(ConnectionId id) {
+  auto* const branch = branches_.waiting(id);
+  const auto link = scene_.links.find(id);
+  if (branch == nullptr || link == scene_.links.end()) return;
+  branch->waits = false;
+  branch->done = true;
+  knowledge_.addMissing(branch->missing(link->second.behind(), knowledge_.coverage()));
 }
 
 bool OpenSearch::offered(ConnectionId link, const wire::Query& query, TimePoint now, Effects& fx) {

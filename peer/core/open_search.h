@@ -28,6 +28,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -46,6 +47,8 @@ namespace espalier::peer {
 struct SearchScene {
   wire::Contact self;
   SearchLinks links;
+  // Queries that are not sent over a link, because they had no room in its outbox.
+  std::vector<std::pair<ConnectionId, QueryId>> unsent;
 
   // Whether what the link says about a peer may count: a peer speaks for itself, and so does each
   // neighbour over its own link.
@@ -57,14 +60,19 @@ class OpenSearch {
   enum class State { open, done, orphaned };
 
   // `scene` is borrowed.
-  OpenSearch(const SearchScene& scene, const wire::Query& query,
-             std::optional<ConnectionId> upstream, TimePoint arrived);
+  OpenSearch(SearchScene& scene, const wire::Query& query, std::optional<ConnectionId> upstream,
+             TimePoint arrived);
   // Makes it a search of this peer's own.
   void ask(const MemberCount& count) { asked_ = Asked{count}; }
 
   // --- events
-  // Sends the query to every link that has not got it, except upstream.
+  // Sends the query to every link that has not got it, except upstream, or lets it wait in the
+  // link's outbox.
   void relay(TimePoint now, Effects& fx);
+  // The query is next in the outbox of the link. False: it is not to be sent any more.
+  [[nodiscard]] bool sendWaiting(ConnectionId link, TimePoint now, Effects& fx);
+  // There is no room for the query in the outbox of the link: who is behind it is missing.
+  void unsent(ConnectionId link);
   // The link sent the query again or for the first time. False: it had sent it before.
   [[nodiscard]] bool offered(ConnectionId link, const wire::Query& query, TimePoint now,
                              Effects& fx);
@@ -124,6 +132,7 @@ class OpenSearch {
   std::uint64_t covered() const;
   std::uint64_t searched() const;
   std::uint64_t mostPeers() const;
+  void send(ConnectionId link, SearchBranch& branch, TimePoint now, Effects& fx);
   void adopt(ConnectionId link, const Offer& offer, TimePoint now, Effects& fx);
   void loseUpstream(TimePoint now, Effects& fx);
   void expire();
@@ -131,7 +140,7 @@ class OpenSearch {
   void flush(Effects& fx);
   bool show(TimePoint now, Effects& fx);
 
-  const SearchScene& scene_;
+  SearchScene& scene_;
   wire::Query query_;
   TimePoint arrived_;
   TimePoint shareEnds_;

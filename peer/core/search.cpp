@@ -12,6 +12,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
+// Between two recounts, so that numbers that change all the time cost little.
+constexpr auto kRecountPause = milliseconds(20);
+
 bool isPlausible(const wire::Query& query) {
   return !query.text.empty() && query.text.size() <= limits::kPatternBytes;
 }
@@ -21,7 +24,7 @@ bool isPlausible(const wire::Query& query) {
 // --- links
 
 void Searches::linkUp(const TreeLink& link, TimePoint now, Effects& fx) {
-  scene_.links.insert_or_assign(link.connection, SearchLink(link.peer, now));
+  scene_.links.insert_or_assign(link.connection, SearchLink(link, now));
   for (auto at = table_.begin(); at != table_.end();) {
     const auto current = at++;
     current->second.search.linkUp(link.peer.id, now, fx);
@@ -66,15 +69,16 @@ void Searches::matched(const QueryId& id, std::vector<LocalHit> hits, std::uint6
   const auto at = table_.find(id);
   if (at == table_.end()) return;
   if (!at->second.search.matched(std::move(hits), more, stillIndexing)) return;
-  table_.bound(at->second);
-  progress(at, now, fx);
+  if (table_.bound(at, fx)) progress(at, now, fx);
 }
 
 Result<QueryId> Searches::ask(PatternKind kind, std::string_view text, const MemberCount& count,
                               TimePoint now, Effects& fx) {
   const auto pattern = Pattern::compile(kind, text);
   if (!pattern) return pattern.error();
-  if (!table_.makeRoom(std::nullopt, fx)) {
+  meter_.count(now);
+  const auto load = std::max(meter_.perSecond(now), 1u);
+  if (!table_.makeRoom(std::nullopt, load, fx)) {
     return Error{ErrorCode::failed, std::to_string(table_.size()) +
                                         " searches are going on here: try again when some ended"};
   }
@@ -84,6 +88,7 @@ Result<QueryId> Searches::ask(PatternKind kind, std::string_view text, const Mem
   query.text = std::string(text);
   query.budget = searchBudget(count.members());
   query.asker = scene_.self.id;
+  query.load = load;
   query.hopsLeft = static_cast<std::uint32_t>(std::min(2 * count.members() + 16, limits::kMembers));
   auto& search = open(query, std::nullopt, now, fx);
   search.ask(count);
@@ -130,8 +135,8 @@ void Searches::membersTold(const std::optional<wire::Members>& members, TimePoin
 OpenSearch& Searches::open(const wire::Query& query, std::optional<ConnectionId> upstream,
                            TimePoint arrived, Effects& fx) {
   auto& search = table_.add(scene_, query, upstream, arrived)->second.search;
-  fx.jobs.push_back(
-      {query.id, query.kind, query.text, limits::kHitsPerPeer, upstream, search.shareEnds()});
+  fx.jobs.push_back({query.id, query.kind, query.text, limits::kHitsPerPeer, upstream, query.load,
+                     search.shareEnds()});
   return search;
 }
 
@@ -167,14 +172,16 @@ void Searches::receivedQuery(ConnectionId id, SearchLink& link, const wire::Quer
   if (const auto known = table_.find(query.id); known != table_.end()) {
     return receivedKnown(id, link, known, query, now, fx);
   }
-  if (link.mayServe(now)) return admit(id, link, query, now, fx);
-  if (!link.enqueue(query, now, fx)) refuse(id, query, fx);
+  auto metered = query;
+  metered.load = link.meter(query, now);
+  if (link.mayServe(now)) return admit(id, link, metered, now, fx);
+  if (!link.enqueue(metered, now, fx)) refuse(id, query, fx);
 }
 
 void Searches::admit(ConnectionId id, SearchLink& link, const wire::Query& query, TimePoint now,
                      Effects& fx) {
   if (table_.wasForgotten(query.id)) return fx.send(id, declineOf(query.id));
-  if (!table_.makeRoom(id, fx)) {
+  if (!table_.makeRoom(id, query.load, fx)) {
     link.blame("sent a search while too many were open", fx);
     return refuse(id, query, fx);
   }
@@ -214,7 +221,7 @@ void Searches::serveQueue(ConnectionId id, SearchLink& link, TimePoint now, Effe
       admit(id, link, query, now, fx);
     }
   }
-  link.tellRefusals(fx);
+  link.tellRefusals(now, fx);
 }
 
 void Searches::receivedAnswer(ConnectionId id, SearchLink& link, const wire::Answer& answer,
@@ -238,14 +245,14 @@ void Searches::receivedAnswer(ConnectionId id, SearchLink& link, const wire::Ans
                                   [](const auto& r) { return !Coverage::isPlausible(r); });
   if (absurd) link.blame("spoke for peers that cannot exist", fx);
   learnAnswer(scene_, search, id, link, *branch, answer, now, fx);
-  table_.bound(at->second);
-  progress(at, now, fx);
+  if (table_.bound(at, fx)) progress(at, now, fx);
 }
 
 // --- time
 
 void Searches::recount(TimePoint now, Effects& fx) {
   hasGrown_ = false;
+  recountAt_ = now + kRecountPause;
   for (auto at = table_.begin(); at != table_.end();) {
     const auto current = at++;
     current->second.search.recount();
@@ -253,8 +260,26 @@ void Searches::recount(TimePoint now, Effects& fx) {
   }
 }
 
+// Sends what the outboxes allow, and ends the branches for which they had no room.
+void Searches::sendWaiting(TimePoint now, Effects& fx) {
+  for (auto& [id, link] : scene_.links) {
+    while (const auto next = link.outbox().next(now)) {
+      const auto at = table_.find(*next);
+      if (at != table_.end() && at->second.search.sendWaiting(id, now, fx)) continue;
+      link.outbox().giveBack();
+    }
+  }
+  for (const auto& [link, query] : std::exchange(scene_.unsent, {})) {
+    const auto at = table_.find(query);
+    if (at == table_.end()) continue;
+    at->second.search.unsent(link);
+    progress(at, now, fx);
+  }
+}
+
 void Searches::tick(TimePoint now, Effects& fx) {
-  if (hasGrown_) recount(now, fx);
+  sendWaiting(now, fx);
+  if (hasGrown_ && now >= recountAt_) recount(now, fx);
   for (auto& [id, link] : scene_.links) serveQueue(id, link, now, fx);
   for (const auto& id : table_.due(now)) {
     const auto at = table_.find(id);
@@ -268,8 +293,9 @@ void Searches::tick(TimePoint now, Effects& fx) {
 }
 
 TimePoint Searches::deadline() const {
-  if (hasGrown_ && table_.size() > 0) return TimePoint();  // at once
+  if (!scene_.unsent.empty()) return TimePoint();  // at once
   auto due = table_.deadline();
+  if (hasGrown_ && table_.size() > 0) due = std::min(due, recountAt_);
   for (const auto& [id, link] : scene_.links) due = std::min(due, link.deadline());
   return due;
 }

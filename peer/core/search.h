@@ -4,6 +4,7 @@
 //   OpenSearch       one search: its states, its upstream, its news
 //   SearchBranches   the links that a search was sent to
 //   SearchLink       a link: how many queries and hits it may send
+//   QueryOutbox      the queries that wait to be sent over a link, and whose go first
 //   learnAnswer      checks an answer (search_hits.h)
 //   MemberCount      the number of members that a search of this peer expects
 //
@@ -50,6 +51,7 @@
 #include "peer/core/component.h"
 #include "peer/core/member_count.h"
 #include "peer/core/open_search.h"
+#include "peer/core/query_meter.h"
 #include "peer/core/search_link.h"
 #include "peer/core/search_result.h"
 #include "peer/core/search_table.h"
@@ -59,7 +61,7 @@ namespace espalier::peer {
 class Searches final : public Component {
  public:
   // `random` is borrowed.
-  Searches(wire::Contact self, Random& random) : scene_{std::move(self), {}}, random_(random) {}
+  Searches(wire::Contact self, Random& random) : scene_{std::move(self), {}, {}}, random_(random) {}
 
   // --- Component
   void linkUp(const TreeLink& link, TimePoint now, Effects& fx) override;
@@ -107,6 +109,7 @@ class Searches final : public Component {
   void admit(ConnectionId id, SearchLink& link, const wire::Query& query, TimePoint now,
              Effects& fx);
   void refuse(ConnectionId id, const wire::Query& query, Effects& fx);
+  void sendWaiting(TimePoint now, Effects& fx);
   void serveQueue(ConnectionId id, SearchLink& link, TimePoint now, Effects& fx);
   OpenSearch& open(const wire::Query& query, std::optional<ConnectionId> upstream,
                    TimePoint arrived, Effects& fx);
@@ -118,7 +121,9 @@ class Searches final : public Component {
   SearchScene scene_;  // declared before the table, whose searches refer to it
   Random& random_;
   SearchTable table_;
+  QueryMeter meter_;            // of this peer's user
   bool hasGrown_ = false;       // a number of peers behind a link, since the last recount()
+  TimePoint recountAt_{};       // not before this
   std::set<QueryId> counting_;  // searches of this peer whose count may still change
 };
 

@@ -9,8 +9,13 @@ namespace espalier::peer {
 
 void SearchBranch::ask() {
   asked = true;
-  everAsked = true;
+  waits = true;
   done = false;
+}
+
+void SearchBranch::sent() {
+  waits = false;
+  everAsked = true;
 }
 
 wire::Missing SearchBranch::missing(std::uint64_t behind, const Coverage& coverage) const {
@@ -37,13 +42,18 @@ SearchBranch* SearchBranches::everAsked(ConnectionId link) {
   return branch == branches_.end() || !branch->second.everAsked ? nullptr : &branch->second;
 }
 
+SearchBranch* SearchBranches::waiting(ConnectionId link) {
+  const auto branch = branches_.find(link);
+  return branch == branches_.end() || !branch->second.waits ? nullptr : &branch->second;
+}
+
 std::vector<ConnectionId> SearchBranches::withdraw() {
   std::vector<ConnectionId> asked;
   for (auto& [link, branch] : branches_) {
     if (!branch.asked) continue;
     branch.asked = false;
     branch.done = false;
-    asked.push_back(link);
+    if (!std::exchange(branch.waits, false)) asked.push_back(link);
   }
   return asked;
 }
@@ -150,11 +160,14 @@ std::vector<wire::Missing> SearchBranches::believed(const SearchLinks& links,
 }
 
 bool SearchBranches::mayKeepHit(const SearchBranch& branch, const SearchLink& link) const {
-  return shares_.hasRoom(branch.hits, branch.peers(link), branches_.size());
+  return branch.hits < limits::kHitsPerPeer * branch.peers(link) &&
+         shares_.hasRoom(branch.weight, branches_.size());
 }
 
-void SearchBranches::countHit(SearchBranch& branch) {
-  shares_.count(branch.hits, branches_.size());
+void SearchBranches::countHit(SearchBranch& branch, std::size_t nameBytes) {
+  const auto weight = HitShares::weightOf(nameBytes);
+  shares_.count(branch.weight, weight, branches_.size());
+  branch.weight += weight;
   ++branch.hits;
 }
 

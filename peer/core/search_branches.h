@@ -1,7 +1,7 @@
 // The branches of one search at one peer: the links that the query was sent to, and what is still
 // expected from them.
 //
-//   unasked --ask()--> pending --an answer with `done`--> done
+//   unasked --ask()--> pending --an answer with `done`, drop()--> done
 //      ^                  |  |                             |
 //      +----withdraw()----+--|-----------------------------+
 //                            |
@@ -37,13 +37,15 @@ namespace espalier::peer {
 struct SearchBranch {
   PeerId peer;
   JoinOrder order{};
-  bool asked = false;      // the query was sent there since this peer last got an upstream
+  bool asked = false;      // it was to be sent there since this peer last got an upstream
+  bool waits = false;      // asked, but the query waits in the outbox of the link
   bool everAsked = false;  // the query was sent there at some time: answers are accepted
   bool done = false;
-  std::uint64_t heard = 0;  // join orders that count and that this branch was the first to report
-  Coverage waiting;         // reported, but more than there are peers behind the link
-  std::uint64_t hits = 0;   // its hits that are kept
-  std::uint64_t names = 0;  // ids that this branch was the first to name
+  std::uint64_t heard = 0;   // join orders that count and that this branch was the first to report
+  Coverage waiting;          // reported, but more than there are peers behind the link
+  std::uint64_t hits = 0;    // its hits that are kept
+  std::uint64_t weight = 0;  // of these hits (hit_shares.h)
+  std::uint64_t names = 0;   // ids that this branch was the first to name
 
   // When the branch was added.
   std::uint64_t peersAtFirst = 1;
@@ -51,6 +53,7 @@ struct SearchBranch {
 
   bool isPending() const { return asked && !done; }
   void ask();
+  void sent();
   // The number of peers that have been behind the link since then, those that have left included:
   // so many may have answered.
   std::uint64_t peers(const SearchLink& link) const {
@@ -69,7 +72,9 @@ class SearchBranches {
   void remove(ConnectionId link) { branches_.erase(link); }
   // Null unless the query was sent over that link at some time.
   SearchBranch* everAsked(ConnectionId link);
-  // Makes all branches unasked. Returns those that were asked.
+  // Null unless the query waits to be sent there.
+  SearchBranch* waiting(ConnectionId link);
+  // Makes all branches unasked. Returns those that the query was sent to.
   std::vector<ConnectionId> withdraw();
   // No branch is pending, and none is lost.
   bool areDone() const;
@@ -100,7 +105,7 @@ class SearchBranches {
 
   // --- hits
   bool mayKeepHit(const SearchBranch& branch, const SearchLink& link) const;
-  void countHit(SearchBranch& branch);
+  void countHit(SearchBranch& branch, std::size_t nameBytes = 0);
 
  private:
   struct Lost {

@@ -44,7 +44,7 @@ void learnHit(OpenSearch& search, SearchLink& link, SearchBranch& branch, const 
   if (search.branches().mayKeepHit(branch, link)) judgement = judge(search, link, hit, now);
   switch (judgement) {
     case Judgement::fits:
-      search.branches().countHit(branch);
+      search.branches().countHit(branch, hit.name.size());
       knowledge.addHit(hit, *place);
       return;
     case Judgement::impossible:

@@ -22,6 +22,7 @@ struct MatchJob {
   std::string text;
   std::size_t limit = 0;               // hits wanted; further matches are only counted
   std::optional<ConnectionId> source;  // the link that asked; nothing: this peer itself
+  std::uint32_t load = 0;              // of the query (wire::Query)
   TimePoint until = kNever;            // from then on the result is of no use
 
   bool operator==(const MatchJob&) const = default;

@@ -202,6 +202,13 @@ void SearchKnowledge::dropHits() {
   hitsBytes_ = 0;
 }
 
+std::size_t SearchKnowledge::bytes() const {
+  constexpr std::size_t kNameMemory = 192;  // a node of a tree with an id, twice for news
+  constexpr std::size_t kRangeMemory = 2 * sizeof(wire::OrderRange);
+  return hitsBytes_ + kNameMemory * (holders_.size() + missing_.size() + indexing_.size()) +
+         kRangeMemory * coverage_.ranges().size();
+}
+
 std::vector<wire::Missing> SearchKnowledge::missing() const {
   std::vector<wire::Missing> result;
   for (const auto& [id, named] : missing_) result.push_back(named.missing);

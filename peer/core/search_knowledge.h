@@ -61,6 +61,8 @@ class SearchKnowledge {
   // Frees the hits. From now on hits are passed on and not kept, and repeatAll() only counts them.
   void dropHits();
   std::size_t hitsBytes() const { return hitsBytes_; }
+  // About the memory of all that is known.
+  std::size_t bytes() const;
 
   const std::set<wire::Hit>& hits() const { return hits_; }
   const Coverage& coverage() const { return coverage_; }

@@ -9,13 +9,13 @@
 
 namespace espalier::peer {
 
-SearchLink::SearchLink(const wire::Contact& peer, TimePoint now)
-    : peer_(peer.id),
-      order_(peer.order),
-      tokens_(limits::kQueryBurst),
-      refilled_(now),
+SearchLink::SearchLink(const TreeLink& link, TimePoint now)
+    : peer_(link.peer.id),
+      order_(link.peer.order),
+      account_(link.account),
       steps_(limits::kMatchStepsPerSecond),
-      stepsRefilled_(now) {}
+      stepsRefilled_(now),
+      outbox_(now) {}
 
 void SearchLink::setBehind(std::uint64_t count) {
   const auto before = peers();
@@ -33,13 +33,19 @@ std::uint64_t SearchLink::names() const {
   return limits::kNamesPerPeer * speakers();
 }
 
+std::uint32_t SearchLink::meter(const wire::Query& query, TimePoint now) {
+  meter_.count(now);
+  const std::uint64_t rate = meter_.perSecond(now);
+  // Without a load (an older version) the average; else a quarter of it, so that whoever sends less
+  // than its neighbours keeps the smaller load that they told.
+  const std::uint64_t least = peers() == 1 ? rate : rate / (query.load == 0 ? 1 : 4) / peers();
+  return std::max({query.load, static_cast<std::uint32_t>(least), 1u});
+}
+
 bool SearchLink::takeToken(TimePoint now) {
-  const std::chrono::duration<double> passed = std::max(now - refilled_, Duration::zero());
-  tokens_ = std::min(limits::kQueryBurst, tokens_ + passed.count() * limits::kQueriesPerSecond);
-  refilled_ = std::max(refilled_, now);
-  if (tokens_ < 1) return false;
-  tokens_ -= 1;
-  return true;
+  if (account_.spend(limits::Rate::queries, now)) return true;
+  nextToken_ = account_.affordableAt(limits::Rate::queries, now);
+  return false;
 }
 
 bool SearchLink::enqueue(const wire::Query& query, TimePoint now, Effects& fx) {
@@ -47,7 +53,7 @@ bool SearchLink::enqueue(const wire::Query& query, TimePoint now, Effects& fx) {
     queue_.push_back({query, now});
     return true;
   }
-  if (refused_++ == 0) {
+  if (refused_++ == 0 && account_.spend(limits::Rate::logLines, now)) {
     fx.warn(escaped(peer_.text()) +
             " sends more searches than this peer answers: some are refused");
   }
@@ -61,18 +67,16 @@ std::optional<QueuedQuery> SearchLink::nextServed(TimePoint now) {
   return next;
 }
 
-void SearchLink::tellRefusals(Effects& fx) {
+void SearchLink::tellRefusals(TimePoint now, Effects& fx) {
   if (!queue_.empty() || refused_ == 0) return;
+  const auto refused = std::exchange(refused_, 0);
+  if (!account_.spend(limits::Rate::logLines, now)) return;
   fx.warn(escaped(peer_.text()) + " sends fewer searches again; " +
-          counted(refused_, "was", "were") + " refused");
-  refused_ = 0;
+          counted(refused, "was", "were") + " refused");
 }
 
 TimePoint SearchLink::deadline() const {
-  if (queue_.empty()) return kNever;
-  const auto seconds = std::max(0.0, 1 - tokens_) / limits::kQueriesPerSecond;
-  // Rounded up: a tick that comes early finds no token, and is due again at once.
-  return refilled_ + std::chrono::microseconds(static_cast<std::int64_t>(seconds * 1e6) + 1);
+  return queue_.empty() ? outbox_.deadline() : std::min(nextToken_, outbox_.deadline());
 }
 
 bool SearchLink::hasSteps(TimePoint now) {

@@ -1,8 +1,10 @@
 // A link of the tree as searches see it. It bounds what a neighbour can cost this peer:
-//   queries     a token bucket (limits::kQueriesPerSecond). Without a token a query is queued. If
-//               the queue is full, it is refused.
+//   queries     a token bucket of the neighbour's account (limits::Rate::queries). Without a token
+//               a query is queued. If the queue is full, it is refused. A meter counts how many
+//               arrive, also of those that are refused.
 //   hits        a bucket of steps for comparing hits with their query
 //               (limits::kMatchStepsPerSecond)
+//   outbox      the queries that wait to be sent over the link (query_outbox.h)
 //   blame       each misbehaviour is warned of once
 //
 // Invariant: queries are served in the order in which they arrived.
@@ -18,11 +20,14 @@
 #include <set>
 #include <string>
 
+#include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/wire/search.h"
 #include "peer/core/effects.h"
 #include "peer/core/link_changes.h"
+#include "peer/core/query_meter.h"
+#include "peer/core/query_outbox.h"
 
 namespace espalier::peer {
 
@@ -33,7 +38,7 @@ struct QueuedQuery {
 
 class SearchLink {
  public:
-  SearchLink(const wire::Contact& peer, TimePoint now);
+  SearchLink(const TreeLink& link, TimePoint now);
 
   const PeerId& peer() const { return peer_; }
   JoinOrder order() const { return order_; }
@@ -53,6 +58,10 @@ class SearchLink {
   void setCongested(bool congested) { isCongested_ = congested; }
 
   // --- queries
+  // A query that was not known arrived. Returns its load: what the neighbour says, but at least
+  // what arrives over the link. With further peers behind the neighbour that is a small part of
+  // their average, because most of it may come from others.
+  std::uint32_t meter(const wire::Query& query, TimePoint now);
   // Whether a query may be served now. False while other queries are queued.
   [[nodiscard]] bool mayServe(TimePoint now) { return queue_.empty() && takeToken(now); }
   // False: the queue is full.
@@ -60,8 +69,10 @@ class SearchLink {
   // The next query of the queue, if it may be served now.
   std::optional<QueuedQuery> nextServed(TimePoint now);
   // Once the queue is empty: warns of the number of refused queries.
-  void tellRefusals(Effects& fx);
-  TimePoint deadline() const;  // when nextServed() may return a query
+  void tellRefusals(TimePoint now, Effects& fx);
+  TimePoint deadline() const;  // when nextServed() or the outbox may return a query
+
+  QueryOutbox& outbox() { return outbox_; }
 
   // --- hits
   bool hasSteps(TimePoint now);
@@ -78,14 +89,16 @@ class SearchLink {
   std::uint64_t arrived_ = 0;
   bool isCongested_ = false;
 
-  double tokens_;
-  TimePoint refilled_;
+  Account account_;
+  QueryMeter meter_;
   std::deque<QueuedQuery> queue_;
+  TimePoint nextToken_{};      // while the queue is not empty
   std::uint64_t refused_ = 0;  // since the last warning
 
   double steps_;
   TimePoint stepsRefilled_;
   std::set<std::string> blamed_;
+  QueryOutbox outbox_;
 };
 
 using SearchLinks = std::map<ConnectionId, SearchLink>;

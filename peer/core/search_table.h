@@ -1,7 +1,8 @@
 // The open searches of a peer, within bounds:
 //   number      limits::kOpenQueries; makeRoom() chooses the search that another one displaces
-//   hits kept   limits::kHitsKeptBytes of all relayed searches. Beyond that the oldest search drops
-//               its hits: to a new upstream it can only report their number
+//   memory      limits::kHitsKeptBytes of all relayed searches. Beyond that, of the link whose
+//               searches have most, the oldest search drops its hits: to a new upstream it can only
+//               report their number. If it has none, it ends
 //   time        an agenda of the searches that are due
 // The last limits::kQueriesRemembered ids of forgotten searches are remembered, so that a late copy
 // of a query does not begin its search again.
@@ -14,6 +15,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
@@ -45,23 +47,25 @@ class SearchTable {
   bool wasForgotten(const QueryId& id) const { return forgotten_.contains(id); }
 
   // Makes room for one more search from `link` (nothing: a search of this peer). If the table is
-  // full, it forgets the oldest search that is done or orphaned. If there is none, it gives up the
-  // oldest search of the link that has most, unless that is `link` itself or this peer. So a link
-  // that floods takes no room from others. False: there is no room.
-  [[nodiscard]] bool makeRoom(std::optional<ConnectionId> link, Effects& fx);
-  Place add(const SearchScene& scene, const wire::Query& query,
-            std::optional<ConnectionId> upstream, TimePoint arrived);
+  // full, it forgets the oldest search that is done or orphaned. If there is none, it gives up a
+  // search of the link that has most: the oldest one of the heaviest class (query_meter.h). If that
+  // link is `link` itself, the new search must be of a smaller class. So whoever floods takes no
+  // room from others, also not several hops behind one link. False: there is no room.
+  [[nodiscard]] bool makeRoom(std::optional<ConnectionId> link, std::uint32_t load, Effects& fx);
+  Place add(SearchScene& scene, const wire::Query& query, std::optional<ConnectionId> upstream,
+            TimePoint arrived);
   void forget(Place entry);
 
   // To be called after the search's deadline may have moved.
   void schedule(Entry& entry);
-  // To be called after the search may have kept more hits.
-  void bound(Entry& changed);
+  // To be called after the search may know more. False: it has ended for lack of memory.
+  [[nodiscard]] bool bound(Place changed, Effects& fx);
   std::vector<QueryId> due(TimePoint now) const;
   TimePoint deadline() const { return agenda_.empty() ? kNever : agenda_.begin()->first; }
 
  private:
   void recount(Entry& entry);
+  Place largest();
 
   Map open_;
   std::set<std::pair<TimePoint, QueryId>> agenda_;

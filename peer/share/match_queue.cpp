@@ -1,8 +1,9 @@
 #include "peer/share/match_queue.h"
 
+#include <iterator>
 #include <utility>
 
-#include "common/base/limits.h"
+#include "peer/core/query_meter.h"
 
 namespace espalier::share {
 
@@ -34,23 +35,30 @@ std::optional<Matching> MatchQueue::take(TimePoint now) {
 
 void MatchQueue::Round::push(Matching matching) {
   const Source source = matching.job.source;
-  auto& searches = waiting_[source];
-  if (searches.empty()) turns_.push_back(source);
-  if (searches.size() >= limits::kOpenQueries) searches.pop_front();
-  searches.push_back(std::move(matching));
+  auto& lanes = waiting_[source];
+  if (lanes.empty()) turns_.push_back(source);
+  lanes[peer::QueryMeter::classOf(matching.job.load)].push_back(std::move(matching));
+  std::size_t count = 0;
+  for (const auto& [load, searches] : lanes) count += searches.size();
+  if (count <= most_) return;
+  const auto heaviest = std::prev(lanes.end());
+  heaviest->second.pop_front();
+  if (heaviest->second.empty()) lanes.erase(heaviest);
 }
 
 std::optional<Matching> MatchQueue::Round::take(TimePoint now) {
   while (!turns_.empty()) {
     const Source source = turns_.front();
     turns_.pop_front();
-    auto& searches = waiting_.at(source);
+    auto& lanes = waiting_.at(source);
     std::optional<Matching> next;
-    while (!searches.empty() && !next) {
+    while (!lanes.empty() && !next) {
+      auto& searches = lanes.begin()->second;
       if (searches.front().job.until > now) next = std::move(searches.front());
       searches.pop_front();
+      if (searches.empty()) lanes.erase(lanes.begin());
     }
-    if (searches.empty()) {
+    if (lanes.empty()) {
       waiting_.erase(source);
     } else {
       turns_.push_back(source);

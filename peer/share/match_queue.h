@@ -11,12 +11,13 @@
 //                  +--putBack()--> further turns --done--> answered
 //
 // Every first turn comes before any further one: most searches need one turn, and nothing tells
-// beforehand which do. Within each kind, the links that searches came through take turns. (That
-// alone would not suffice: a flood may come through the link of an honest neighbour.)
+// beforehand which do. Within each kind, the links that searches came through take turns. A flood
+// may come through the link of an honest neighbour, so the searches of a link are ordered by the
+// class of their load (query_meter.h).
 //
-// Invariants: at most limits::kOpenQueries searches for each link and kind of turn, of which the
-// oldest are dropped, because their askers have given up first; a search past its deadline is never
-// taken.
+// Invariants: of each link, at most limits::kOpenQueries searches wait for their first turn and
+// kMatchesBegun for a further one; beyond that the oldest of the heaviest class is dropped.
+// A search past its deadline is never taken.
 //
 // Not thread-safe: the peer's shell guards it. No I/O. O(log links) a call.
 #pragma once
@@ -27,6 +28,7 @@
 #include <optional>
 
 #include "common/base/clock.h"
+#include "common/base/limits.h"
 #include "peer/core/pattern.h"
 #include "peer/core/search_jobs.h"
 #include "peer/share/snapshot.h"
@@ -55,22 +57,29 @@ class MatchQueue {
   bool empty() const { return first_.empty() && further_.empty(); }
 
  private:
-  using Source = std::optional<ConnectionId>;  // a link; none: this peer's own searches
+  static constexpr std::size_t kMatchesBegun = 32;  // each may hold 200 names
+  using Source = std::optional<ConnectionId>;       // a link; none: this peer's own searches
 
-  // The links take turns; the searches of each link are in order.
+  // The links take turns. Of a link, the searches of the smallest class of load come first
+  // (query_meter.h), those of a class in order.
   class Round {
    public:
+    explicit Round(std::size_t most) : most_(most) {}
     void push(Matching matching);
     std::optional<Matching> take(TimePoint now);
     bool empty() const { return turns_.empty(); }
 
    private:
-    std::map<Source, std::deque<Matching>> waiting_;  // no deque is empty
-    std::deque<Source> turns_;                        // each key of waiting_ once
+    // By class; no deque is empty.
+    using Lanes = std::map<unsigned, std::deque<Matching>>;
+
+    const std::size_t most_;           // of a source: the oldest of its heaviest class is dropped
+    std::map<Source, Lanes> waiting_;  // none is empty
+    std::deque<Source> turns_;         // each key of waiting_ once
   };
 
-  Round first_;
-  Round further_;
+  Round first_{limits::kOpenQueries};
+  Round further_{kMatchesBegun};
 };
 
 }  // namespace espalier::share

@@ -10,11 +10,15 @@ namespace espalier::peer::shell {
 void NetworkSearch::rememberNames(const SearchUpdate& update) {
   heardNames_.with([&](HeardNames& heard) {
     for (const auto& hit : update.hits) {
-      if (heard.names.size() == limits::kHeardNames ||
-          heard.bytes + hit.name.size() > limits::kHeardNamesBytes) {
-        break;
+      const auto [name, isNew] = heard.names.insert(hit.name);
+      if (!isNew) continue;
+      heard.order.push_back(name);
+      heard.bytes += hit.name.size();
+      while (heard.names.size() > limits::kHeardNames || heard.bytes > limits::kHeardNamesBytes) {
+        heard.bytes -= heard.order.front()->size();
+        heard.names.erase(heard.order.front());
+        heard.order.pop_front();
       }
-      if (heard.names.insert(hit.name).second) heard.bytes += hit.name.size();
     }
   });
 }

@@ -5,6 +5,7 @@
 // Thread rule: searched() on the loop's thread, the rest as search_service.h says.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -39,8 +40,10 @@ class NetworkSearch final : public SearchService {
     std::uint64_t searched = 0;
     std::optional<SearchResult> result;
   };
-  struct HeardNames {  // of hits
+  // Of hits. When it is full, the oldest names make room for new ones.
+  struct HeardNames {
     std::set<std::string> names;
+    std::deque<std::set<std::string>::const_iterator> order;  // oldest first
     std::size_t bytes = 0;
   };
 

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """A member that floods, forges, repeats and garbles: no other peer is lost, memory is bounded, and the log says so."""
+import contextlib
 import os
 import random
 import socket
 import sys
+import threading
 
 from espalier_process import case, main, wait_until
 from intruder import (BEAT, GLOB, LINK, REGISTRY, SUBSTRING, TRANSFER, Intruder, Session, answer, field, new_id,
@@ -60,6 +62,38 @@ def _(network):
         told = [line for line in parent.log.splitlines() if "mallory" in line]
         assert len(told) < 20, told
         assert mallory.lost is None, mallory.lost
+
+
+@case("searches from behind the relay of floods, and from everywhere else, are complete meanwhile")
+def _(network):
+    names = network_of(network, 8)
+    before = memory_of(network, names)
+    ending = threading.Event()
+    with contextlib.ExitStack() as stack:
+        liars = [stack.enter_context(Intruder(network, f"mallory{number}")) for number in range(3)]
+
+        def flood(liar):
+            try:
+                while not ending.wait(0.02):
+                    for _ in range(10):
+                        liar.send(query(new_id(), GLOB, b"nosuch*", budget_ms=60_000))
+            except OSError:
+                pass
+        threads = [threading.Thread(target=flood, args=[liar]) for liar in liars]
+        for thread in threads:
+            thread.start()
+        try:
+            for liar in liars:
+                network.peers[liar.parent].expect_log(f"{liar.name.decode()} sends more searches than this")
+            for name in [liar.parent for liar in liars] * 5 + names:
+                code, out = network.json(name, "find nosuch.txt")
+                assert (out[0]["searched"], out[0]["peers"]) == (11, 11), (name, code, out)
+        finally:
+            ending.set()
+            for thread in threads:
+                thread.join()
+        assert not [liar.lost for liar in liars if liar.lost], [liar.lost for liar in liars]
+    nobody_lost(network, names, before)
 
 
 @case("repeated and forged searches, and unrequested answers, are ignored and logged once each")

@@ -5,7 +5,7 @@ import os
 import sys
 
 from espalier_process import case, file_root, main
-from intruder import PATH, Intruder, hit, holder
+from intruder import PATH, Intruder, field, hit, holder, message, varint
 
 CLOSED = "127.0.0.1:9"  # no program listens there
 
@@ -40,7 +40,7 @@ def _(network):
     network.start_peer("s4", files={"payload": payload, "f4.txt": b"4\n"})
     network.wait_for_tree([*names, "s4"])
     network.wait_indexed("s4")
-    real = holder("s4", network.endpoint("s4"))
+    real = holder("mallory", network.endpoint("s4"))
     offered = [".ssh/authorized_keys", ".profile", "payload", "F1.txt", "f1.txt/x", "sub/f1.txt", "f1.txt.exe"]
 
     def hits(kind, text):
@@ -81,6 +81,26 @@ def _(network):
             assert len(holders) == 1 and holders[0].count("s6") == 1, (name, len(found), holders)
             code, out, log = network.command(name, "get f6.txt")
             assert code == 0 and (network.folder / name / "f6.txt").read_bytes() == data, (name, code, out, log)
+        assert mallory.lost is None, mallory.lost
+
+
+@case("made-up join orders and missing peers hide nobody who has answered")
+def _(network):
+    names = network_of(network, 6)
+
+    def hits(kind, text):
+        def orders(part):  # two numbers a range: the distance from the last one, and the further orders in it
+            first = 1_000 + part * 20_000
+            return field(4, varint(first) + b"\0" + (varint(2) + b"\0") * 4095)
+        named = [field(5, message(f"a{number}".encode(), 5_000 + number, 9)) for number in range(60)]
+        named += [field(5, message(name.encode(), 9_000, 9)) for name in names]
+        more = [field(7, message(name.encode(), 1 << 32)) for name in names]
+        return [*([orders(part)] for part in range(5)), named, more]
+    with Intruder(network, "mallory", hits=hits) as mallory:
+        for name in names:
+            found = network.json(name, "find f*.txt")[1][0]
+            assert (found["searched"], found["peers"], found["missing"]) == (7, 7, []), (name, found)
+            assert {one["name"] for one in found["hits"]} == {f"f{number}.txt" for number in range(1, 7)}, found
         assert mallory.lost is None, mallory.lost
 
 

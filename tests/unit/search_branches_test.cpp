@@ -23,7 +23,7 @@ PeerId id(unsigned number) {
 
 // A link to the peer, with `behind` peers behind it.
 SearchLink linkTo(unsigned number, std::uint64_t behind = 1) {
-  SearchLink link({id(number), JoinOrder{number}, {"127.0.0.1", 5001}}, kStart);
+  SearchLink link({{}, {id(number), JoinOrder{number}, {"127.0.0.1", 5001}}}, kStart);
   link.setBehind(behind);
   return link;
 }
@@ -31,6 +31,7 @@ SearchLink linkTo(unsigned number, std::uint64_t behind = 1) {
 SearchBranch& askOver(SearchBranches& branches, unsigned number) {
   auto& branch = branches.add(ConnectionId{number}, linkTo(number));
   branch.ask();
+  branch.sent();
   return branch;
 }
 

@@ -25,15 +25,20 @@ inline wire::Hit hitOf(const std::string& name, const std::string& holder) {
 
 struct Fixture {
   Random random{1};
+  Budget budget;
   Searches searches{{peerId("s1"), JoinOrder{1}, {"127.0.0.1", 5001}}, random};
   Effects fx;
   TimePoint now = kStart;
 
   Fixture() {
-    searches.linkUp({kAlice, {peerId("alice"), JoinOrder{2}, {}}}, now, fx);
-    searches.linkUp({kBob, {peerId("bob"), JoinOrder{3}, {}}}, now, fx);
+    linkUp(kAlice, "alice", 2);
+    linkUp(kBob, "bob", 3);
     searches.peersBehind(kAlice, 1);
     searches.peersBehind(kBob, 4);
+  }
+  void linkUp(ConnectionId link, const std::string& name, std::uint64_t order) {
+    const auto id = peerId(name);
+    searches.linkUp({link, {id, JoinOrder{order}, {}}, budget.account(Payer::member(id))}, now, fx);
   }
   void from(ConnectionId link, const wire::SearchMessage& message) {
     searches.received(link, onLink(message), now, fx);

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/budget.h"
 #include "common/base/limits.h"
 #include "common/base/random.h"
 #include "common/wire/search_codec.h"
@@ -57,6 +58,7 @@ struct Node {
   PeerId id;
   JoinOrder order{};
   std::unique_ptr<Random> random;
+  std::unique_ptr<Budget> budget = std::make_unique<Budget>();
   std::unique_ptr<Searches> searches;
   std::vector<LocalHit> share;
   std::map<std::size_t, ConnectionId> links;  // by neighbour
@@ -120,7 +122,8 @@ class Network {
     const auto up = [this](std::size_t i, ConnectionId link, std::size_t other) {
       step(i, [&](Effects& fx) {
         const wire::Contact peer{nodes_[other].id, nodes_[other].order, {}};
-        nodes_[i].searches->linkUp({link, peer}, now_, fx);
+        nodes_[i].searches->linkUp({link, peer, nodes_[i].budget->account(Payer::member(peer.id))},
+                                   now_, fx);
       });
     };
     up(a, atA, b);
