@@ -49,7 +49,9 @@ Result<void> serve(const MetaserverOptions& options) {
     const auto fits = checkOutputFile(path);
     if (!fits) return Error{fits.error().code, fmt::format("{}: {}", name, fits.error().message)};
   }
-  auto loop = net::EventLoop::create();
+  const auto budget = std::make_shared<Budget>();
+  log::useBudget(budget);
+  auto loop = net::EventLoop::create(budget);
   if (!loop) return loop.error();
   bool stopped = false;
   const auto stopOnSignal = [&](int) {

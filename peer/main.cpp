@@ -211,7 +211,9 @@ int run(PeerOptions options) {
                       options);
     }
   }
-  auto loop = net::EventLoop::create();
+  const auto budget = std::make_shared<Budget>();
+  log::useBudget(budget);
+  auto loop = net::EventLoop::create(budget);
   if (!loop) return failWith(loop.error(), options);
   // All of this on the loop's thread. A signal may arrive before the program is there.
   Program* running = nullptr;

@@ -387,7 +387,7 @@ struct RateBound {
 using RateBounds = std::array<RateBound, kRateKinds>;
 inline constexpr RateBounds kRateBounds{{
     {4, 16, 200, 400},          // dials
-    {10.0 / 60, 20, 1.0, 60},   // logLines
+    {10.0 / 60, 20, 0.8, 45},   // logLines: with those that tell what was left out, 100 a minute
     {8, 64, 200, 400},          // namedDials: all that one full peer refers to
     {8, 40, 8, 40},             // referrals: a slot is retried five times a second
     {5, 20, 50, 100},           // raises: a held joiner repeats its own every two seconds
@@ -410,5 +410,7 @@ inline constexpr RateBounds kRateBounds{{
 // On loopback one address stands for so many peers.
 inline constexpr unsigned kLoopbackPeers = 64;
 inline constexpr std::size_t kIdlePayers = 16'384;  // remembered though they hold nothing
+// Between two lines that tell how many lines about others were left out.
+inline constexpr auto kLeftOutLines = 10s;
 
 }  // namespace espalier::limits

@@ -2,13 +2,18 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <ctime>
+#include <optional>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "common/base/file.h"
 #include "common/base/guarded.h"
+#include "common/base/limits.h"
+#include "common/base/text.h"
 
 namespace espalier::log {
 namespace {
@@ -29,6 +34,24 @@ Guarded<Lost>& lostLines() {
   static Guarded<Lost> instance;
   return instance;
 }
+
+// The budget of lines that others cause, and those that were left out since the last that told it.
+struct Allowance {
+  std::shared_ptr<Budget> budget = std::make_shared<Budget>();
+  std::uint64_t leftOut = 0;
+  Level level = Level::debug;  // the highest among them
+  std::string about;           // the last of them
+};
+
+Guarded<Allowance>& allowance() {
+  static Guarded<Allowance> instance;
+  return instance;
+}
+
+std::atomic<TimePoint> leftOutDue{kNever};
+
+// At level debug lines cost less.
+constexpr double kDebugCost = 0.1;
 
 std::string_view name(Level level) {
   switch (level) {
@@ -77,6 +100,42 @@ void addLost(std::uint64_t lines, std::string_view why) {
     lost.lines += lines;
     lost.why = why;
   });
+}
+
+void useBudget(std::shared_ptr<Budget> budget) {
+  if (!budget) budget = std::make_shared<Budget>();
+  allowance().with([&](Allowance& all) { std::swap(all.budget, budget); });
+}
+
+bool mayTell(Level level, const Payer& about) {
+  if (!enabled(level)) return false;
+  const double cost = enabled(Level::debug) ? kDebugCost : 1;
+  const TimePoint now = Clock::now();
+  return allowance().with([&](Allowance& all) {
+    if (all.budget->account(about).spend(limits::Rate::logLines, now, cost)) return true;
+    if (all.leftOut++ == 0) leftOutDue = now + limits::kLeftOutLines;
+    all.level = std::max(all.level, level);
+    all.about = about.text();
+    return false;
+  });
+}
+
+TimePoint tellDue() {
+  return leftOutDue.load(std::memory_order_relaxed);
+}
+
+void tellLeftOut(TimePoint now) {
+  if (now < tellDue()) return;
+  leftOutDue = kNever;
+  Allowance told;
+  allowance().with([&](Allowance& all) {
+    told.leftOut = std::exchange(all.leftOut, 0);
+    told.level = std::exchange(all.level, Level::debug);
+    told.about = std::exchange(all.about, {});
+  });
+  if (told.leftOut == 0) return;
+  write(told.level, fmt::format("{} like these left out, the last about {}",
+                                counted(told.leftOut, "line"), escaped(told.about)));
 }
 
 void write(Level level, std::string_view text) {

@@ -1,14 +1,25 @@
 // The program's log: a line an event on standard error, `HH:MM:SS level text`. Thread-safe; a line
 // is written with one write(2), so lines never mix. The caller escapes what came from the network.
+//
+// A line that others can cause names the payer that it is about:
+//
+//   log::warning(Payer::host(remote.host), "{} sent what is no request", remote.text());
+//
+// Such lines are bounded (limits::Rate::logLines): a payer that causes more leaves those about other
+// payers alone, and all together are fewer than 100 a minute. At level debug ten times as many are
+// allowed. Lines above a bound are left out and counted; one line tells later how many there were.
 #pragma once
 
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "common/base/budget.h"
+#include "common/base/clock.h"
 #include "common/base/result.h"
 
 namespace espalier::log {
@@ -34,6 +45,37 @@ struct Lost {
 };
 Lost lost();
 void addLost(std::uint64_t lines, std::string_view why);
+
+// --- lines that others can cause
+
+// The budget of these lines, the process's. nullptr restores the log's own.
+void useBudget(std::shared_ptr<Budget> budget);
+// Whether a line about this payer may be written now. Counts it, or counts it as left out.
+bool mayTell(Level level, const Payer& about);
+// Tells how many lines were left out, if tellDue() has passed. The event loop calls it.
+void tellLeftOut(TimePoint now);
+TimePoint tellDue();  // kNever: no line was left out
+
+template <typename... Args>
+void debug(const Payer& about, fmt::format_string<Args...> format, Args&&... args) {
+  if (mayTell(Level::debug, about)) {
+    write(Level::debug, fmt::format(format, std::forward<Args>(args)...));
+  }
+}
+template <typename... Args>
+void info(const Payer& about, fmt::format_string<Args...> format, Args&&... args) {
+  if (mayTell(Level::info, about)) {
+    write(Level::info, fmt::format(format, std::forward<Args>(args)...));
+  }
+}
+template <typename... Args>
+void warning(const Payer& about, fmt::format_string<Args...> format, Args&&... args) {
+  if (mayTell(Level::warning, about)) {
+    write(Level::warning, fmt::format(format, std::forward<Args>(args)...));
+  }
+}
+
+// --- lines about this program itself
 
 template <typename... Args>
 void debug(fmt::format_string<Args...> format, Args&&... args) {

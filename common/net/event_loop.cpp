@@ -12,6 +12,7 @@
 #include <csignal>
 #include <utility>
 
+#include "common/base/log.h"
 #include "common/base/signals.h"
 #include "common/net/dialling.h"
 
@@ -40,21 +41,27 @@ class Watch final : public EventSource {
 
 }  // namespace
 
-Result<std::unique_ptr<EventLoop>> EventLoop::create() {
+Result<std::unique_ptr<EventLoop>> EventLoop::create(std::shared_ptr<Budget> budget) {
   auto poller = Poller::create();
   if (!poller) return poller.error();
   auto wakeUp = WakeUp::create();
   if (!wakeUp) return wakeUp.error();
+  if (!budget) budget = std::make_shared<Budget>();
   std::unique_ptr<EventLoop> loop(
-      new EventLoop(*std::move(poller), std::make_shared<PostedFunctions>(*std::move(wakeUp))));
+      new EventLoop(*std::move(poller), std::make_shared<PostedFunctions>(*std::move(wakeUp)),
+                    std::move(budget)));
   const auto clear = [posted = loop->posted_.get()] { posted->clearWakeUp(); };
   const auto added = loop->addWatch(loop->posted_->descriptor(), false, clear);
   if (!added) return added.error();
   return loop;
 }
 
-EventLoop::EventLoop(Poller poller, std::shared_ptr<PostedFunctions> posted)
-    : poller_(std::move(poller)), posted_(std::move(posted)), readBuffer_(limits::kReadBytes) {}
+EventLoop::EventLoop(Poller poller, std::shared_ptr<PostedFunctions> posted,
+                     std::shared_ptr<Budget> budget)
+    : poller_(std::move(poller)),
+      posted_(std::move(posted)),
+      budget_(std::move(budget)),
+      readBuffer_(limits::kReadBytes) {}
 
 EventLoop::~EventLoop() {
   posted_->close();
@@ -94,6 +101,7 @@ void EventLoop::round() {
     owing_ = false;
   } else if (mayJudge(now, due, count)) {
     timers_.run(now);
+    log::tellLeftOut(now);
     if (deadline_ && deadline_() <= now) tick_(now);
   }
 }
@@ -161,7 +169,8 @@ bool EventLoop::mayJudge(TimePoint now, TimePoint due, int eventCount) {
 }
 
 TimePoint EventLoop::nextDeadline() const {
-  return deadline_ ? std::min(timers_.next(), deadline_()) : timers_.next();
+  const TimePoint own = std::min(timers_.next(), log::tellDue());
+  return deadline_ ? std::min(own, deadline_()) : own;
 }
 
 int EventLoop::waitMilliseconds() const {
@@ -263,7 +272,7 @@ Result<FramedConnection*> EventLoop::adopt(ConnectionId id, std::unique_ptr<Byte
                                            const Address& remote, ConnectionHandler& handler) {
   auto connection = insert(id, handler, FramedConnection::State::open);
   if (!connection) return connection;
-  (*connection)->remote_ = remote;
+  (*connection)->setRemote(remote);
   if (const auto attached = attach(**connection, std::move(stream)); !attached) {
     connections_.erase(id);
     return attached.error();

@@ -30,6 +30,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/base/limits.h"
@@ -44,8 +45,9 @@ namespace espalier::net {
 
 class EventLoop {
  public:
-  // Fails when the process is out of descriptors.
-  static Result<std::unique_ptr<EventLoop>> create();
+  // Fails when the process is out of descriptors. `budget` is the process's; without one the loop
+  // makes its own.
+  static Result<std::unique_ptr<EventLoop>> create(std::shared_ptr<Budget> budget = nullptr);
   // Closes what is left without telling the handlers. Listeners must be gone.
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
@@ -97,6 +99,8 @@ class EventLoop {
   // Takes over a connected stream: the connection is open. onOpened is not called.
   Result<FramedConnection*> adopt(ConnectionId id, std::unique_ptr<ByteStream> stream,
                                   const Address& remote, ConnectionHandler& handler);
+  // What others may cost this process. Any thread.
+  const std::shared_ptr<Budget>& budget() const { return budget_; }
   // nullptr once it is closed or detached.
   FramedConnection* find(ConnectionId id);
   std::size_t connectionCount() const { return connections_.size(); }
@@ -110,7 +114,7 @@ class EventLoop {
     bool isTold = true;  // onClosed is called; not for a detached one
   };
 
-  EventLoop(Poller poller, std::shared_ptr<PostedFunctions> posted);
+  EventLoop(Poller poller, std::shared_ptr<PostedFunctions> posted, std::shared_ptr<Budget> budget);
 
   // --- the steps of a round
   void round();
@@ -141,6 +145,7 @@ class EventLoop {
   Timers timers_;
   std::atomic<bool> stopping_{false};
   const std::shared_ptr<PostedFunctions> posted_;
+  const std::shared_ptr<Budget> budget_;
   std::function<TimePoint()> deadline_;
   std::function<void(TimePoint)> tick_;
 

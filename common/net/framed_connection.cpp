@@ -45,6 +45,15 @@ Endpoint FramedConnection::localAddress() const {
   return stream_ ? stream_->local().endpoint() : Endpoint();
 }
 
+void FramedConnection::setRemote(const Address& remote) {
+  remote_ = remote;
+  account_ = loop_->budget_->account(Payer::host(remote.endpoint().host));
+}
+
+void FramedConnection::admit(const PeerId& member) {
+  account_ = loop_->budget_->account(Payer::member(member));
+}
+
 void FramedConnection::send(std::string_view payload) {
   const bool mayQueue =
       state_ == State::resolving || state_ == State::connecting || state_ == State::open;
@@ -133,7 +142,7 @@ Result<void> FramedConnection::connectNext(ErrorCode code) {
   while (!dialling_->isOver()) {
     auto begun = dialling_->begin();
     if (!begun) return begun.error();
-    remote_ = dialling_->address();
+    setRemote(dialling_->address());
     if (const auto attached = loop_->attach(*this, std::move(begun->stream)); !attached) {
       return attached;
     }

@@ -34,6 +34,7 @@
 #include <memory>
 #include <string_view>
 
+#include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/base/endpoint.h"
 #include "common/base/ids.h"
@@ -78,6 +79,12 @@ class FramedConnection final : public EventSource {
   Endpoint remoteAddress() const { return remote_.endpoint(); }
   const Address& remote() const { return remote_; }
 
+  // Who pays for what this connection costs: the address of the other end (none before it is
+  // known), and from admit() on the member that was admitted on it.
+  const Account& account() const { return account_; }
+  // What the connection holds moves to the member's account.
+  void admit(const PeerId& member);
+
   void setHandler(ConnectionHandler& handler) { handler_ = &handler; }
 
   // Queues one frame of at most limits::kFrameBytes. Ignored when finishing or closed.
@@ -112,6 +119,7 @@ class FramedConnection final : public EventSource {
 
   FramedConnection(EventLoop& loop, ConnectionId id, ConnectionHandler& handler, State state);
 
+  void setRemote(const Address& remote);
   // --- connecting
   Result<void> dial(Dialling dialling);
   Result<void> connectNext(ErrorCode code);
@@ -142,6 +150,7 @@ class FramedConnection final : public EventSource {
   std::unique_ptr<Error> reason_;       // why the timer closes, or what finishing ends with
   std::unique_ptr<Dialling> dialling_;  // while connecting
   Address remote_;
+  Account account_;
   std::uint32_t interest_ = 0;  // the events that epoll was told
   std::uint32_t readOn_;        // the event on which reading is tried again
   std::uint32_t writeOn_;       // the event on which writing is tried again

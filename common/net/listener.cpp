@@ -138,7 +138,8 @@ bool Listener::acceptOne() {
     if (added) {
       admission->handler->onOpened(**added);
     } else {
-      log::warning("dropped a connection from {}: {}", remote.text(), added.error().message);
+      log::warning(Payer::host(remote.endpoint().host), "dropped a connection from {}: {}",
+                   remote.text(), added.error().message);
     }
   }
   if (destroyed) return false;

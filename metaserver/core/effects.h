@@ -3,8 +3,10 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "common/base/budget.h"
 #include "common/base/endpoint.h"
 #include "common/base/ids.h"
 #include "common/wire/registry.h"
@@ -42,13 +44,23 @@ struct Reading {
   bool goesOn = false;
 };
 
+// For the log.
+struct Notice {
+  Payer about;       // the host that the peer connected from
+  std::string text;  // printable
+};
+
 struct Effects {
   std::vector<Persist> persists;  // one for each durability at most
   std::vector<Send> sends;
   std::vector<Reading> readings;
   std::vector<ConnectionId> closes;  // after the sends
   std::vector<Probe> probes;
-  std::vector<std::string> notices;  // for the log; printable
+  std::vector<Notice> notices;
+
+  void note(Payer about, std::string text) {
+    notices.push_back({std::move(about), std::move(text)});
+  }
 };
 
 }  // namespace espalier::metaserver

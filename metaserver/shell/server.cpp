@@ -162,6 +162,9 @@ void Server::send(Send& send) {
   auto* connection = loop_.find(send.to);
   if (connection == nullptr) return;
   dialBack_.remarkOn(*connection, send.reply);
+  if (const auto* admitted = std::get_if<wire::Admitted>(&send.reply)) {
+    connection->admit(admitted->self.id);
+  }
   connection->send(wire::encode(send.reply));
 }
 
@@ -184,8 +187,8 @@ void Server::probe(Probe& probe) {
   probeMore();
 }
 
-void Server::notice(const std::string& notice) {
-  log::info("{}", notice);
+void Server::notice(const Notice& notice) {
+  log::info(notice.about, "{}", notice.text);
 }
 
 // --- connections ---
@@ -207,8 +210,8 @@ void Server::greeted(net::FramedConnection& connection, const wire::Hello& hello
 void Server::onFrame(net::FramedConnection& connection, std::string_view payload) {
   const auto request = wire::decodeRegistryRequest(payload);
   if (!request) {
-    log::warning("{} sent what is no request: {}", connection.remote().text(),
-                 request.error().message);
+    log::warning(connection.account().payer(), "{} sent what is no request: {}",
+                 connection.remote().text(), request.error().message);
     connection.send(wire::encode(
         wire::RegistryReply(wire::Failure{request.error().code, request.error().message})));
     return connection.closeAfterFlush(request.error());

@@ -72,7 +72,7 @@ class Server final : public MetaserverService,
   void reading(const Reading& reading);
   void close(ConnectionId connection);
   void probe(Probe& probe);
-  void notice(const std::string& notice);
+  void notice(const Notice& notice);
 
   Result<void> writeOpened();
   std::optional<FilesSnapshot> snapshot(std::uint64_t newerThan);

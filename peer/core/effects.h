@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/base/budget.h"
 #include "common/base/ids.h"
 #include "common/wire/hello.h"
 #include "common/wire/link.h"
@@ -62,6 +63,7 @@ struct Notice {
   };
   Kind kind;
   std::string text;
+  Payer about = {};  // of a warning: who caused it
 };
 
 struct Effects {
@@ -78,8 +80,12 @@ struct Effects {
   void send(ConnectionId link, wire::LinkMessage message) {
     sends.push_back({link, std::move(message)});
   }
-  // Text for the log, printable.
+  // Text for the log, printable, about what this peer or the metaserver did.
   void warn(std::string text) { notices.push_back({Notice::Kind::warning, std::move(text)}); }
+  // The same about what another peer did.
+  void warn(const PeerId& about, std::string text) {
+    notices.push_back({Notice::Kind::warning, std::move(text), Payer::member(about)});
+  }
 };
 
 }  // namespace espalier::peer

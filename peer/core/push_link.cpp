@@ -174,7 +174,8 @@ void PushLink::flush(ConnectionId link, const OpenPushes& pushes, TimePoint now,
 }
 
 void PushLink::blame(const std::string& what, Effects& fx) {
-  if (blamed_.insert(what).second) fx.warn(fmt::format("{} sent {}", peer_.id.text(), what));
+  if (blamed_.insert(what).second)
+    fx.warn(peer_.id, fmt::format("{} sent {}", peer_.id.text(), what));
 }
 
 }  // namespace espalier::peer

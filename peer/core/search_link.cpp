@@ -54,8 +54,8 @@ bool SearchLink::enqueue(const wire::Query& query, TimePoint now, Effects& fx) {
     return true;
   }
   if (refused_++ == 0 && account_.spend(limits::Rate::logLines, now)) {
-    fx.warn(escaped(peer_.text()) +
-            " sends more searches than this peer answers: some are refused");
+    fx.warn(peer_, escaped(peer_.text()) +
+                       " sends more searches than this peer answers: some are refused");
   }
   return false;
 }
@@ -71,8 +71,8 @@ void SearchLink::tellRefusals(TimePoint now, Effects& fx) {
   if (!queue_.empty() || refused_ == 0) return;
   const auto refused = std::exchange(refused_, 0);
   if (!account_.spend(limits::Rate::logLines, now)) return;
-  fx.warn(escaped(peer_.text()) + " sends fewer searches again; " +
-          counted(refused, "was", "were") + " refused");
+  fx.warn(peer_, escaped(peer_.text()) + " sends fewer searches again; " +
+                     counted(refused, "was", "were") + " refused");
 }
 
 TimePoint SearchLink::deadline() const {
@@ -88,7 +88,7 @@ bool SearchLink::hasSteps(TimePoint now) {
 }
 
 void SearchLink::blame(const std::string& what, Effects& fx) {
-  if (blamed_.insert(what).second) fx.warn(escaped(peer_.text()) + " " + what + ": ignored");
+  if (blamed_.insert(what).second) fx.warn(peer_, escaped(peer_.text()) + " " + what + ": ignored");
 }
 
 }  // namespace espalier::peer

@@ -100,6 +100,11 @@ void Network::matched(const QueryId& id, std::vector<LocalHit> hits, std::uint64
 bool Network::send(const Send& send) {
   auto* connection = loop_.find(send.to);
   if (connection == nullptr) return false;
+  if (const auto* message = std::get_if<wire::LinkMessage>(&send.message);
+      message != nullptr && std::holds_alternative<wire::Accepted>(*message)) {
+    const auto known = known_.find(send.to);
+    if (known != known_.end() && !known->second.asks.empty()) connection->admit(known->second.asks);
+  }
   connection->send(encodeMessage(send.message));
   return connection->isCongested();
 }
@@ -148,7 +153,7 @@ void Network::lookUp(const Endpoint& endpoint, net::NamedBy who,
 
 void Network::dial(const Dial& wanted) {
   const bool isRegistry = wanted.purpose == wire::Purpose::registry;
-  phases_[wanted.connection] = Phase::dialling;
+  known_[wanted.connection] = {};
   auto& handler = isRegistry ? registryWelcome_ : linkWelcome_;
   const auto who = isRegistry ? net::NamedBy::user : net::NamedBy::others;
   const auto dialled = handler.dial(loop_, wanted.connection, wanted.to, who, wanted.purpose);
@@ -161,14 +166,14 @@ void Network::dial(const Dial& wanted) {
 
 void Network::dialFailed(ConnectionId connection, const Error& why) {
   executor_.closed(connection);
-  if (phases_.erase(connection) == 0) return;
+  if (known_.erase(connection) == 0) return;
   step([&](TimePoint now, Effects& fx) { peer_.failed(connection, why, now, fx); });
 }
 
 void Network::welcomed(net::FramedConnection& connection, Phase phase) {
   const ConnectionId id = connection.id();
   const Endpoint here = connection.localAddress();
-  phases_[id] = phase;
+  known_[id].phase = phase;
   connection.setHandler(*this);
   const auto address = net::Address::fromEndpoint(here);
   if (phase == Phase::registry && address && address->isLinkLocal()) {
@@ -190,19 +195,19 @@ void Network::greeted(net::FramedConnection& connection, const wire::Hello& hell
   net::sendWelcome(connection, hello);
   connection.closeAt(Clock::now() + limits::kHelloTimeout,
                      {ErrorCode::timeout, "it asked for no link"});
-  phases_[connection.id()] = Phase::link;
+  known_[connection.id()].phase = Phase::link;
   connection.setHandler(*this);
 }
 
 void Network::onFrame(net::FramedConnection& connection, std::string_view payload) {
   const ConnectionId id = connection.id();
-  const auto phase = phases_.find(id);
-  if (phase == phases_.end()) return;  // it was given up
+  const auto known = known_.find(id);
+  if (known == known_.end()) return;  // it was given up
   const auto drop = [&](const Error& error) {
-    log::warning("{}: {}", connection.remote().text(), error.message);
+    log::warning(connection.account().payer(), "{}: {}", connection.remote().text(), error.message);
     connection.close(error);  // of the code `protocol`
   };
-  if (phase->second == Phase::registry) {
+  if (known->second.phase == Phase::registry) {
     const auto reply = wire::decodeRegistryReply(payload);
     if (!reply) return drop(reply.error());
     std::optional<std::uint64_t> answered;
@@ -214,7 +219,18 @@ void Network::onFrame(net::FramedConnection& connection, std::string_view payloa
   if (!message) return drop(message.error());
   connection.keepOpen();  // from here on the core judges silence
   const std::string host = connection.remote().endpoint().host;
+  noteMember(connection, known->second, *message);
   step([&](TimePoint now, Effects& fx) { peer_.received(id, *message, now, fx, host); });
+}
+
+// The other end of a link is a member once one of both has accepted the other.
+void Network::noteMember(net::FramedConnection& connection, Known& known,
+                         const wire::LinkMessage& message) {
+  if (const auto* attach = std::get_if<wire::Attach>(&message)) {
+    known.asks = attach->self.id;
+  } else if (const auto* accepted = std::get_if<wire::Accepted>(&message)) {
+    connection.admit(accepted->self.id);
+  }
 }
 
 void Network::onDrained(net::FramedConnection& connection) {
@@ -224,7 +240,7 @@ void Network::onDrained(net::FramedConnection& connection) {
 void Network::onClosed(net::FramedConnection& connection, const Error& why) {
   const ConnectionId id = connection.id();
   executor_.closed(id);
-  if (phases_.erase(id) == 0) return;
+  if (known_.erase(id) == 0) return;
   step([&](TimePoint now, Effects& fx) {
     if (why.code == ErrorCode::protocol) return peer_.failed(id, why, now, fx);
     peer_.closed(id, now, fx);
@@ -233,9 +249,9 @@ void Network::onClosed(net::FramedConnection& connection, const Error& why) {
 
 // A connection that was never established is closed at once: nothing sent on it would be read.
 void Network::giveUp(ConnectionId id, Error why) {
-  const auto phase = phases_.find(id);
-  const bool silent = phase != phases_.end() && phase->second == Phase::dialling;
-  if (phase != phases_.end()) phases_.erase(phase);
+  const auto known = known_.find(id);
+  const bool silent = known != known_.end() && known->second.phase == Phase::dialling;
+  if (known != known_.end()) known_.erase(known);
   auto* connection = loop_.find(id);
   if (connection == nullptr) return;
   if (silent) return connection->close(std::move(why));
@@ -243,14 +259,14 @@ void Network::giveUp(ConnectionId id, Error why) {
 }
 
 void Network::pauseLinks(ConnectionId except) {
-  for (const auto& [id, phase] : phases_) {
-    if (phase != Phase::link || id == except) continue;
+  for (const auto& [id, known] : known_) {
+    if (known.phase != Phase::link || id == except) continue;
     if (auto* connection = loop_.find(id)) connection->pauseReading();
   }
 }
 
 void Network::resumeLinks() {
-  for (const auto& [id, phase] : phases_) {
+  for (const auto& [id, known] : known_) {
     if (auto* connection = loop_.find(id)) connection->resumeReading();
   }
 }
@@ -295,8 +311,8 @@ void Network::leave() {
     leaveBy_ = Clock::now() + kGoodbye;
     nextGoodbyeLook_ = Clock::now();
     step([&](TimePoint now, Effects& fx) { peer_.leave(now, fx); });
-    while (!phases_.empty()) {
-      giveUp(phases_.begin()->first, {ErrorCode::interrupted, "this peer is leaving"});
+    while (!known_.empty()) {
+      giveUp(known_.begin()->first, {ErrorCode::interrupted, "this peer is leaving"});
     }
   });
 }

@@ -10,6 +10,15 @@
 #include "common/net/address.h"
 
 namespace espalier::peer::shell {
+namespace {
+
+// Of a notice whose text is an id.
+Payer about(const std::string& id) {
+  const auto parsed = PeerId::parse(id);
+  return parsed ? Payer::member(*parsed) : Payer();
+}
+
+}  // namespace
 
 NoticeReporter::NoticeReporter(Network& network, EventBus& events, Endpoint metaserver,
                                std::string advertise)
@@ -43,30 +52,31 @@ void NoticeReporter::report(const Notice& notice) {
     case Kind::metaserverLost:
       return lost(notice.text);
     case Kind::waiting:
-      return log::info("{}", escaped(notice.text));
+      return log::info(Payer(), "{}", escaped(notice.text));
     case Kind::metaserverBack:
       reachable_ = true;
-      log::info("the metaserver is back");
+      log::info(Payer(), "the metaserver is back");
       return events_.publish(MetaserverBack());
     case Kind::linkUp:
       // The line about joining names the first link.
-      if (joined_) log::info("linked to {}", notice.text);
+      if (joined_) log::info(about(notice.text), "linked to {}", notice.text);
       return events_.publish(LinkUp{notice.text});
     case Kind::linkDown:
-      log::info("the link to {} is gone", notice.text);
+      log::info(about(notice.text), "the link to {} is gone", notice.text);
       return events_.publish(LinkDown{notice.text});
     case Kind::root:
-      return log::debug("this peer is the root now");
+      return log::debug(Payer(), "this peer is the root now");
     case Kind::seenFrom:
       return compareSource(notice.text);
     case Kind::unreachable:
       return log::warning(
+          Payer(),
           "the metaserver cannot connect to this peer ({}); peers that cannot connect either fetch "
           "nothing from it: allow incoming connections, or announce another address with "
           "--advertise",
           escaped(notice.text));
     case Kind::warning:
-      return log::warning("{}", notice.text);
+      return log::warning(notice.about, "{}", notice.text);
   }
 }
 
@@ -76,7 +86,7 @@ void NoticeReporter::joinFailed(JoinAttempt::End end, Error error, std::string w
 
 void NoticeReporter::lost(const std::string& why) {
   if (joined_ && std::exchange(reachable_, false)) {
-    log::warning("metaserver out of reach: {}; the network goes on", escaped(why));
+    log::warning(Payer(), "metaserver out of reach: {}; the network goes on", escaped(why));
   }
   events_.publish(MetaserverLost());
   // An IP literal needs no more words; of a host name the error says how far it led.
@@ -96,6 +106,7 @@ void NoticeReporter::compareSource(const std::string& source) {
     if (target && std::any_of(target->addresses.begin(), target->addresses.end(), is)) return;
     const std::string why = target ? "" : fmt::format(" ({})", target.error().message);
     log::warning(
+        Payer(),
         "this peer announces itself at {}{}, but the metaserver sees its connection come from "
         "{}: "
         "if others cannot connect to {}, change --advertise, or leave it out",

@@ -54,12 +54,12 @@ void PushDesk::carryOut(PushJob& job) {
 }
 
 void PushDesk::receive(const PushReceive& job) {
-  log::info("{} pushes {}", job.sender.text(), described(job.files));
+  log::info(Payer::member(job.sender), "{} pushes {}", job.sender.text(), described(job.files));
   const PushId id = job.id;
   transfer::PushEvents events;
   events.sourceFailed = [this, id](std::size_t stripe, const PeerId& source, PushTrouble trouble,
                                    const Error& why) {
-    log::debug("{} as a push's source: {}", source.text(), why.message);
+    log::debug(Payer::member(source), "{} as a push's source: {}", source.text(), why.message);
     network_.post([id, stripe, source, trouble](Peer& peer, TimePoint now, Effects& fx) {
       if (auto* pushes = peer.pushes()) pushes->sourceFailed(id, stripe, source, trouble, now, fx);
     });
@@ -70,14 +70,15 @@ void PushDesk::receive(const PushReceive& job) {
     });
   };
   events.completed = [this, id, sender = job.sender, what = described(job.files)] {
-    log::info("received {} from {}, verified", what, sender.text());
+    log::info(Payer::member(sender), "received {} from {}, verified", what, sender.text());
     ended(id);
     network_.post([id](Peer& peer, TimePoint now, Effects& fx) {
       if (auto* pushes = peer.pushes()) pushes->completed(id, now, fx);
     });
   };
   const auto failed = [this, id, sender = job.sender](const Error& why) {
-    log::warning("the push from {} failed here: {}", sender.text(), why.message);
+    log::warning(Payer::member(sender), "the push from {} failed here: {}", sender.text(),
+                 why.message);
     ended(id);
     network_.post([id, reason = why.message](Peer& peer, TimePoint now, Effects& fx) {
       if (auto* pushes = peer.pushes()) pushes->failedHere(id, reason, now, fx);
