@@ -260,6 +260,22 @@ std::uint64_t Account::held(Held what) const {
   return part_->held[index(what)];
 }
 
+bool Account::hasRoom(Held what, std::uint64_t amount) const {
+  if (!book_) return true;
+  const std::lock_guard lock(book_->mutex);
+  const auto most = Book::mostOf(book_->heldBounds[index(what)], part_->payer);
+  return part_->held[index(what)] <= most && amount <= most - part_->held[index(what)];
+}
+
+void Account::moveTo(const Account& account, Held what, std::uint64_t amount) const {
+  assert(account.book_ == book_);
+  if (!book_) return;
+  const std::lock_guard lock(book_->mutex);
+  const auto* const process = &book_->process;
+  if (part_ != process) part_->held[index(what)] -= amount;
+  if (account.part_ != process) account.part_->held[index(what)] += amount;
+}
+
 bool Account::spend(Rate what, TimePoint now, double amount) {
   if (!book_) return true;
   const std::lock_guard lock(book_->mutex);
@@ -340,13 +356,7 @@ bool Hold::resize(std::uint64_t amount) {
 }
 
 void Hold::moveTo(const Account& account) {
-  assert(account.book_ == account_.book_);
-  if (account_.book_) {
-    const std::lock_guard lock(account_.book_->mutex);
-    const auto* const process = &account_.book_->process;
-    if (account_.part_ != process) account_.part_->held[index(what_)] -= amount_;
-    if (account.part_ != process) account.part_->held[index(what_)] += amount_;
-  }
+  account_.moveTo(account, what_, amount_);
   account_ = account;
 }
 

@@ -77,6 +77,10 @@ class Account {
   [[nodiscard]] bool take(limits::Held what, std::uint64_t amount = 1);
   void giveBack(limits::Held what, std::uint64_t amount = 1);
   std::uint64_t held(limits::Held what) const;  // by this payer
+  // Whether the payer's own bound allows so much more. The process's may not.
+  bool hasRoom(limits::Held what, std::uint64_t amount) const;
+  // Another payer holds the amount from now on. Always succeeds.
+  void moveTo(const Account& account, limits::Held what, std::uint64_t amount) const;
 
   // Spends from the payer's bucket and the process's. False: one of them has not so much. Then
   // nothing is spent, and the refusal is counted.

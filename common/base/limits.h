@@ -118,10 +118,11 @@ inline constexpr std::size_t kQueueCloseBytes = 8 * 1024 * 1024;
 // small enough that no connection waits long for a busy one.
 inline constexpr int kEventsPerRound = 512;
 inline constexpr int kAcceptsPerRound = 128;
-inline constexpr int kFramesPerRound = 64;             // of one connection
-inline constexpr std::size_t kReadBytes = 128 * 1024;  // of one connection, two largest frames
-// Functions that other threads have posted to a loop; a thread that posts one more blocks. Each may
-// hold the hits of a search, some 50 KiB.
+inline constexpr int kFramesPerRound = 64;                // of one connection
+inline constexpr std::size_t kReadBytes = 128 * 1024;     // of one connection, two largest frames
+inline constexpr std::size_t kUnreadAnswers = 64 * 1024;  // bytes; then no more requests are read
+inline constexpr auto kFrameTimeout = 10s;  // from the first byte of a frame to its last one
+// Posted to a loop; one more blocks its thread. Each may hold the hits of a search, some 50 KiB.
 inline constexpr std::size_t kPostedFunctions = 256;
 inline constexpr std::size_t kPendingAnswers = 64;  // of the metaserver, of each kind
 inline constexpr std::size_t kOpenRequests = 1024;  // with those of the core
@@ -316,7 +317,6 @@ static_assert(kPathBytes + kPatternBytes < kFrameBytes);
 static_assert(kHashSegmentBytes % kChunkBytesMax == 0 && kChunkBytesMin % kHashReadBytes == 0);
 static_assert(kCoverageRanges * 12 < kFrameBytes, "an answer's ranges fit a frame");
 static_assert(kPathBytes + kPeerIdBytes + kHostBytes + 200 < kSearchMessageBytes, "a hit fits");
-
 static_assert((kCommandLineBytes + kPathBytes) * 8 < kControlLineBytes &&
               kControlOutputBytes * 6 < kControlLineBytes);
 static_assert(kRejoinWait < kAbsentKept && kAbsentMembers >= kConnections);
@@ -329,8 +329,8 @@ static_assert(kHeartbeatInterval < kContestSilence && kContestSilence < kHoldTim
 // What payers hold, each with its bounds: of one payer, and of the process.
 enum class Held : std::uint8_t {
   guests,         // connections on which no member was admitted yet
-  queuedBytes,    // to be sent, on connections of the event loop
-  receivedBytes,  // of frames that have not arrived completely
+  queuedBytes,    // buffers of what is to be sent, on connections of the event loop
+  receivedBytes,  // buffers of frames that are not complete, or that wait for their turn
   members,        // of a metaserver; the payer is the address that they come from
   absentMembers,  // the same
   uploads,        // connections of askers to the share's server
@@ -344,14 +344,14 @@ struct HeldBound {
 };
 using HeldBounds = std::array<HeldBound, kHeldKinds>;
 inline constexpr HeldBounds kHeldBounds{{
-    {256, kConnections / 2},        // guests: a household behind one address
-    {kQueueCloseBytes, 48u << 20},  // queuedBytes
-    {4 * kFrameBytes, 16u << 20},   // receivedBytes
-    {1024, kMembers},               // members: an office behind one address
-    {1024, kAbsentMembers},         // absentMembers: all of them are cut at once
-    {32, kUploadConnections},       // uploads: as many downloads of one peer at once
-    {16, 128},                      // pushUploads: a stripe each
-    {2u << 20, 24u << 20},          // uploadBytes
+    {1024, kConnections / 2},           // guests: an office behind one address
+    {2 * kQueueCloseBytes, 40u << 20},  // queuedBytes: a buffer may be twice its content
+    {8 * kFrameBytes, 12u << 20},       // receivedBytes
+    {1024, kMembers},                   // members: an office behind one address
+    {1024, kAbsentMembers},             // absentMembers: all of them are cut at once
+    {32, kUploadConnections},           // uploads: as many downloads of one peer at once
+    {16, 128},                          // pushUploads: a stripe each
+    {2u << 20, 24u << 20},              // uploadBytes
 }};
 // What payers spend, each with the bounds of its buckets.
 enum class Rate : std::uint8_t {
@@ -407,10 +407,8 @@ inline constexpr RateBounds kRateBounds{{
     {1.0 / 60, 4, 0.2, 16},                // rechecks
     {kQueriesPerSecond, kQueryBurst, 3200, 12'800},  // queries: of all links together
 }};
-// On loopback one address stands for so many peers.
-inline constexpr unsigned kLoopbackPeers = 64;
+inline constexpr unsigned kLoopbackPeers = 64;      // so many have one address on loopback
 inline constexpr std::size_t kIdlePayers = 16'384;  // remembered though they hold nothing
-// Between two lines that tell how many lines about others were left out.
-inline constexpr auto kLeftOutLines = 10s;
+inline constexpr auto kLeftOutLines = 10s;          // until a line tells how many were left out
 
 }  // namespace espalier::limits

@@ -51,7 +51,7 @@ Guarded<Allowance>& allowance() {
 std::atomic<TimePoint> leftOutDue{kNever};
 
 // At level debug lines cost less.
-constexpr double kDebugCost = 0.1;
+constexpr double kDebugCost = 0.125;
 
 std::string_view name(Level level) {
   switch (level) {
@@ -104,7 +104,8 @@ void addLost(std::uint64_t lines, std::string_view why) {
 
 void useBudget(std::shared_ptr<Budget> budget) {
   if (!budget) budget = std::make_shared<Budget>();
-  allowance().with([&](Allowance& all) { std::swap(all.budget, budget); });
+  leftOutDue = kNever;
+  allowance().with([&](Allowance& all) { all = {std::move(budget), 0, Level::debug, {}}; });
 }
 
 bool mayTell(Level level, const Payer& about) {

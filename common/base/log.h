@@ -5,9 +5,10 @@
 //
 //   log::warning(Payer::host(remote.host), "{} sent what is no request", remote.text());
 //
-// Such lines are bounded (limits::Rate::logLines): a payer that causes more leaves those about other
-// payers alone, and all together are fewer than 100 a minute. At level debug ten times as many are
-// allowed. Lines above a bound are left out and counted; one line tells later how many there were.
+// Such lines are bounded (limits::Rate::logLines): a payer that causes more leaves those about
+// other payers alone, and all together are fewer than 100 a minute. At level debug eight times as
+// many are allowed. Lines above a bound are left out and counted; one line tells later how many
+// there were.
 #pragma once
 
 #include <fmt/format.h>
@@ -48,7 +49,7 @@ void addLost(std::uint64_t lines, std::string_view why);
 
 // --- lines that others can cause
 
-// The budget of these lines, the process's. nullptr restores the log's own.
+// The budget of these lines, the process's; nullptr: a new one. Forgets what was left out.
 void useBudget(std::shared_ptr<Budget> budget);
 // Whether a line about this payer may be written now. Counts it, or counts it as left out.
 bool mayTell(Level level, const Payer& about);

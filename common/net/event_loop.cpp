@@ -66,6 +66,7 @@ EventLoop::EventLoop(Poller poller, std::shared_ptr<PostedFunctions> posted,
 EventLoop::~EventLoop() {
   posted_->close();
   closing_.clear();
+  for (const auto& entry : connections_) costs_.release(*entry.second);
   connections_.clear();
 }
 
@@ -139,8 +140,10 @@ void EventLoop::flush() {
 }
 
 void EventLoop::deliverPending() {
-  scratch_.clear();
-  scratch_.swap(pending_);
+  const auto turns = std::min<std::size_t>(pending_.size(), limits::kEventsPerRound);
+  const auto end = pending_.begin() + static_cast<std::ptrdiff_t>(turns);
+  scratch_.assign(pending_.begin(), end);
+  pending_.erase(pending_.begin(), end);
   for (const ConnectionId id : scratch_) {
     FramedConnection* connection = find(id);
     if (connection == nullptr) continue;
@@ -314,6 +317,7 @@ void EventLoop::release(FramedConnection& connection) {
 
 void EventLoop::remove(FramedConnection& connection, Error why) {
   setTimer(connection, kNever);
+  costs_.release(connection);
   const auto found = connections_.find(connection.id());
   closing_.push_back({std::move(found->second), std::move(why)});
   connections_.erase(found);

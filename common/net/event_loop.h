@@ -12,8 +12,10 @@
 // timer is late by more than limits::kStall), or there is more to read than fits one round.
 //
 // Fairness: in a round a connection has one read of limits::kReadBytes and limits::kFramesPerRound
-// frames. epoll is level-triggered, so no read must run into EAGAIN. The interest in writing is
-// registered only while a stream is full, so most connections cost one epoll_ctl in their lifetime.
+// frames; one that sends requests, or is a guest, has less, and of those with frames left over only
+// limits::kEventsPerRound have a turn in one round. epoll is level-triggered, so no read must run
+// into EAGAIN. The interest in writing is registered only while a stream is full, so most
+// connections cost one epoll_ctl in their lifetime.
 //
 // Thread rule: constructed anywhere, then used by the one thread that calls run(). post() and
 // stop() may be called by any thread, stop() also by a signal handler. Cost: a round is O(what
@@ -35,6 +37,7 @@
 #include "common/base/ids.h"
 #include "common/base/limits.h"
 #include "common/base/result.h"
+#include "common/net/connection_costs.h"
 #include "common/net/framed_connection.h"
 #include "common/net/poller.h"
 #include "common/net/posted_functions.h"
@@ -106,6 +109,7 @@ class EventLoop {
   std::size_t connectionCount() const { return connections_.size(); }
 
  private:
+  friend class ConnectionCosts;
   friend class FramedConnection;
   friend class Listener;
   struct Closing {
@@ -149,6 +153,7 @@ class EventLoop {
   std::function<TimePoint()> deadline_;
   std::function<void(TimePoint)> tick_;
 
+  ConnectionCosts costs_{*this};
   std::unordered_map<ConnectionId, std::unique_ptr<FramedConnection>> connections_;
   std::map<int, std::unique_ptr<EventSource>> watches_;
   // By id, not by address: a connection may be gone when its turn comes.

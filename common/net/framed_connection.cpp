@@ -17,6 +17,10 @@
 namespace espalier::net {
 namespace {
 
+// The turn of a guest, or of a connection that sends requests, in a round: there may be thousands.
+constexpr int kFramesPerSlice = 8;
+constexpr std::size_t kReadSliceBytes = 16 * 1024;
+
 int socketError(int descriptor) {
   int error = 0;
   socklen_t length = sizeof error;
@@ -51,7 +55,7 @@ void FramedConnection::setRemote(const Address& remote) {
 }
 
 void FramedConnection::admit(const PeerId& member) {
-  account_ = loop_->budget_->account(Payer::member(member));
+  loop_->costs_.admit(*this, loop_->budget_->account(Payer::member(member)));
 }
 
 void FramedConnection::send(std::string_view payload) {
@@ -81,6 +85,7 @@ void FramedConnection::resumeReading() {
   if (receiving_ != Receiving::paused) return;
   receiving_ = Receiving::frames;
   if (state_ != State::open) return;
+  if (frameSince_ != kNever) frameSince_ = Clock::now();
   if (!reader_.rest().empty() || stream_->pending() > 0) loop_->markPending(*this);
   loop_->markDirty(*this);
 }
@@ -189,7 +194,8 @@ void FramedConnection::onEvents(std::uint32_t events) {
   if ((events & readOn_) == 0 && !broken) return;
   switch (receiving_) {
     case Receiving::frames:
-      return receive();
+      if (!isHeldBack()) return receive();
+      [[fallthrough]];
     case Receiving::paused:
       // It is not read, so epoll would report it in every round.
       if (broken && !pending_) close(endError(socketError(stream_->descriptor())));
@@ -224,6 +230,8 @@ void FramedConnection::finishRound() {
     if (receiving_ == Receiving::ended) return close(std::move(*reason_));
     sendEnd();
   }
+  if (!loop_->costs_.chargeQueue(*this)) return;
+  continueHeldBack();
   const auto wanted = wantedEvents();
   if (wanted == interest_) return;
   if (const auto changed = loop_->changeInterest(*this, wanted); !changed) close(changed.error());
@@ -231,7 +239,8 @@ void FramedConnection::finishRound() {
 
 std::uint32_t FramedConnection::wantedEvents() const {
   if (state_ == State::connecting) return EPOLLOUT;
-  const bool reads = receiving_ == Receiving::frames || receiving_ == Receiving::discarding;
+  const bool reads =
+      (receiving_ == Receiving::frames && !isHeldBack()) || receiving_ == Receiving::discarding;
   return (reads ? readOn_ : 0u) | (sending_ == Sending::waiting ? writeOn_ : 0u);
 }
 
@@ -240,7 +249,8 @@ std::uint32_t FramedConnection::wantedEvents() const {
 void FramedConnection::receive() {
   if (pending_) return;  // the frames that came before are delivered first
   auto& buffer = loop_->readBuffer_;
-  const auto got = stream_->read(std::as_writable_bytes(std::span(buffer)));
+  const auto slice = isServedInSlices() ? kReadSliceBytes : buffer.size();
+  const auto got = stream_->read(std::as_writable_bytes(std::span(buffer).first(slice)));
   switch (got.state) {
     case IoResult::State::done:
       readOn_ = EPOLLIN;
@@ -258,17 +268,50 @@ void FramedConnection::receive() {
 }
 
 void FramedConnection::deliver() {
-  for (int delivered = 0; delivered < limits::kFramesPerRound; ++delivered) {
+  const int most = isServedInSlices() ? kFramesPerSlice : limits::kFramesPerRound;
+  for (int delivered = 0; delivered < most; ++delivered) {
     if (state_ != State::open || receiving_ != Receiving::frames) return;
+    if (isHeldBack() && sending_ == Sending::ready && !flush()) return;
+    if (isHeldBack()) return awaitReader();
     const auto frame = reader_.next();
     if (!frame) {
       return close(
           {frame.error().code, fmt::format("{} sent {}", remote_.text(), frame.error().message)});
     }
-    if (!*frame) return;
+    if (!*frame) return awaitFrame(delivered > 0);
     handler_->onFrame(*this, **frame);
   }
-  loop_->markPending(*this);
+  if (state_ != State::open) return;
+  frameSince_ = kNever;
+  if (loop_->costs_.chargeReceived(*this)) loop_->markPending(*this);
+}
+
+// What has arrived is less than a frame.
+void FramedConnection::awaitFrame(bool delivered) {
+  if (reader_.rest().empty()) {
+    frameSince_ = kNever;
+    return;
+  }
+  if (delivered || frameSince_ == kNever) frameSince_ = Clock::now();
+  (void)loop_->costs_.chargeReceived(*this);
+}
+
+bool FramedConnection::isHeldBack() const {
+  return answers_ && queue_.size() > limits::kUnreadAnswers;
+}
+
+// Until finishRound() finds that the other end has read its answers.
+void FramedConnection::awaitReader() {
+  if (state_ != State::open) return;
+  heldBack_ = true;
+  frameSince_ = kNever;
+  if (loop_->costs_.chargeReceived(*this)) loop_->markDirty(*this);
+}
+
+void FramedConnection::continueHeldBack() {
+  if (!heldBack_ || isHeldBack() || state_ != State::open) return;
+  heldBack_ = false;
+  if (!reader_.rest().empty() || stream_->pending() > 0) loop_->markPending(*this);
 }
 
 void FramedConnection::discard() {

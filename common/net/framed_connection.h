@@ -10,12 +10,15 @@
 //                What arrives is dropped until the other end closes (limits::kGoodbyeTimeout at
 //                most)
 //   closed       from any state: close(), a failure, the end of the stream, a hostile length, a
-//                queue above limits::kQueueCloseBytes
+//                queue above limits::kQueueCloseBytes, a frame that is not complete in time
+//                (limits::kFrameTimeout), a bound of the budget (connection_costs.h)
 //
 // An open connection can also be detached: its stream goes to another owner. In the states open and
 // finishing the two directions have states of their own:
 //
 //   receiving   frames <--pauseReading, resumeReading--> paused;  either --> discarding --> ended
+//               A connection of answerRequests() is not read either while more than
+//               limits::kUnreadAnswers are queued for it.
 //   sending     ready <--the stream took less than it was given--> waiting;  either --> ended
 //
 // Invariants: onOpened comes at most once and first. onClosed comes exactly once and last, but not
@@ -24,8 +27,12 @@
 // closeAfterFlush, detach or pauseReading. Frames that arrived before the end of the stream are
 // delivered before onClosed. Frames that were queued before the connection is open wait for that.
 //
+// What it holds is charged to the budget (connection_costs.h): what is still unsent at the end of a
+// round, what has arrived of incomplete frames, and the connection itself while it is a guest: an
+// accepted one on which no member was admitted yet.
+//
 // The loop owns it; the object lives until onClosed has returned. Thread rule: the loop's thread
-// only. Cost: an idle one is some 300 bytes and has no buffer; what is sent in one round leaves in
+// only. Cost: an idle one is some 350 bytes and has no buffer; what is sent in one round leaves in
 // one write.
 #pragma once
 
@@ -42,6 +49,7 @@
 #include "common/base/result.h"
 #include "common/net/address.h"
 #include "common/net/byte_stream.h"
+#include "common/net/connection_costs.h"
 #include "common/net/event_source.h"
 #include "common/net/send_queue.h"
 #include "common/wire/frame.h"
@@ -82,8 +90,12 @@ class FramedConnection final : public EventSource {
   // Who pays for what this connection costs: the address of the other end (none before it is
   // known), and from admit() on the member that was admitted on it.
   const Account& account() const { return account_; }
-  // What the connection holds moves to the member's account.
+  // What the connection holds moves to the member's account, and it is no guest any more.
   void admit(const PeerId& member);
+  // The other end sends requests, and each frame that is sent here answers one. While it does not
+  // read its answers, its requests are not read. Not for links of the tree: two ends that wait for
+  // each other would wait for ever.
+  void answerRequests() { answers_ = true; }
 
   void setHandler(ConnectionHandler& handler) { handler_ = &handler; }
 
@@ -113,6 +125,7 @@ class FramedConnection final : public EventSource {
 
  private:
   friend class EventLoop;
+  friend class ConnectionCosts;
   enum class State : std::uint8_t { resolving, connecting, open, finishing, closed };
   enum class Receiving : std::uint8_t { frames, paused, discarding, ended };
   enum class Sending : std::uint8_t { ready, waiting, ended };
@@ -135,6 +148,14 @@ class FramedConnection final : public EventSource {
 
   void receive();
   void deliver();
+  void awaitFrame(bool delivered);
+  bool isHeldBack() const;
+  void awaitReader();
+  void continueHeldBack();
+  bool isServedInSlices() const { return answers_ || charges_.guest > 0; }
+  bool isReading() const {
+    return state_ == State::open && receiving_ == Receiving::frames && !heldBack_;
+  }
   void discard();
   // False: the connection was closed.
   bool flush();
@@ -151,15 +172,19 @@ class FramedConnection final : public EventSource {
   std::unique_ptr<Dialling> dialling_;  // while connecting
   Address remote_;
   Account account_;
-  std::uint32_t interest_ = 0;  // the events that epoll was told
-  std::uint32_t readOn_;        // the event on which reading is tried again
-  std::uint32_t writeOn_;       // the event on which writing is tried again
+  ConnectionCosts::Charges charges_;
+  TimePoint frameSince_ = kNever;  // since when the rest of a frame is awaited
+  std::uint32_t interest_ = 0;     // the events that epoll was told
+  std::uint32_t readOn_;           // the event on which reading is tried again
+  std::uint32_t writeOn_;          // the event on which writing is tried again
   State state_;
   Receiving receiving_ = Receiving::frames;
   Sending sending_ = Sending::ready;
   // In which of the loop's lists it is.
-  bool dirty_ = false;    // to be finished in this round
-  bool pending_ = false;  // has frames or bytes to deliver in the next round
+  bool dirty_ = false;     // to be finished in this round
+  bool pending_ = false;   // has frames or bytes to deliver in the next round
+  bool answers_ = false;   // see answerRequests()
+  bool heldBack_ = false;  // frames that have arrived wait until its answers are read
 };
 
 }  // namespace espalier::net

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,11 +14,14 @@
 #include <cerrno>
 #include <utility>
 
+#include "common/base/file_descriptor.h"
 #include "common/base/log.h"
 #include "common/net/address.h"
 
 namespace espalier::net {
 namespace {
+
+constexpr rlim_t kDescriptorsKept = 48;
 
 Error listenError(const Endpoint& at, const Poco::Exception& exception) {
   // Only these two failures concern the port.
@@ -28,6 +32,15 @@ Error listenError(const Endpoint& at, const Poco::Exception& exception) {
   if (exception.code() == EADDRNOTAVAIL) why = "this machine has no such address";
   return {isPort ? ErrorCode::unavailable : ErrorCode::io,
           fmt::format("cannot listen on {}: {}", at.text(), why)};
+}
+
+// The last descriptors are for the program's files and for what it dials. The kernel gives the
+// lowest free one, so one of the last means that all before it are in use.
+bool isOfTheLast(int descriptor) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < 8 * kDescriptorsKept)
+    return false;
+  return static_cast<rlim_t>(descriptor) >= limit.rlim_cur - kDescriptorsKept;
 }
 
 }  // namespace
@@ -109,10 +122,11 @@ void Listener::onTimer(TimePoint) {
 
 // Whether to accept another one in this round.
 bool Listener::acceptOne() {
-  if (loop_.connectionCount() >= limits::kConnections) {
+  if (loop_.connectionCount() >= limits::kConnections && !loop_.costs_.closeOldestGuest()) {
     pause({ErrorCode::failed, fmt::format("{} connections are open", loop_.connectionCount())});
     return false;
   }
+  if (fewDescriptors_ && !isRoomForDescriptors()) return false;
   sockaddr_storage native{};
   socklen_t length = sizeof native;
   const int descriptor = ::accept4(socket_.impl()->sockfd(), reinterpret_cast<sockaddr*>(&native),
@@ -121,10 +135,16 @@ bool Listener::acceptOne() {
     if (errno == EAGAIN) return false;
     const bool exhausted =
         errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
-    if (exhausted) pause(systemError("accept", errno));
-    return !exhausted;  // any other error is of that connection alone
+    if (!exhausted) return true;  // the error is of that connection alone
+    const Error why = systemError("accept", errno);
+    if (loop_.costs_.closeOldestGuest()) return true;
+    pause(why);
+    return false;
   }
-  if (std::exchange(paused_, false)) log::info("accepting connections on {} again", local_.text());
+  if (std::exchange(paused_, false)) {
+    log::info(Payer(), "accepting connections on {} again", local_.text());
+  }
+  fewDescriptors_ = isOfTheLast(descriptor);
 
   auto stream = std::make_unique<TcpStream>(
       Poco::Net::StreamSocket(new Poco::Net::StreamSocketImpl(descriptor)));
@@ -135,9 +155,9 @@ bool Listener::acceptOne() {
   const auto admission = handler_.onAccept(remote);
   if (admission) {
     const auto added = loop.adopt(admission->id, std::move(stream), remote, *admission->handler);
-    if (added) {
+    if (added && loop.costs_.chargeGuest(**added)) {
       admission->handler->onOpened(**added);
-    } else {
+    } else if (!added) {
       log::warning(Payer::host(remote.endpoint().host), "dropped a connection from {}: {}",
                    remote.text(), added.error().message);
     }
@@ -147,10 +167,21 @@ bool Listener::acceptOne() {
   return true;
 }
 
+// The last accepted connection had one of the last descriptors. True: it is not so any more, or a
+// guest was closed.
+bool Listener::isRoomForDescriptors() {
+  const FileDescriptor next(::fcntl(socket_.impl()->sockfd(), F_DUPFD_CLOEXEC, 0));
+  if (!next || !isOfTheLast(next.get())) return true;  // without any, accept4() tells the reason
+  if (loop_.costs_.closeOldestGuest()) return true;
+  pause({ErrorCode::failed, fmt::format("{} connections are open, and few descriptors are left",
+                                        loop_.connectionCount())});
+  return false;
+}
+
 void Listener::pause(const Error& why) {
   if (!std::exchange(paused_, true)) {
-    log::warning("not accepting connections on {}: {}; trying again until it works", local_.text(),
-                 why.message);
+    log::warning(Payer(), "not accepting connections on {}: {}; trying again until it works",
+                 local_.text(), why.message);
   }
   [[maybe_unused]] const auto changed = loop_.poller_.change(socket_.impl()->sockfd(), 0, *this);
   loop_.setTimer(*this, Clock::now() + limits::kAcceptPause);

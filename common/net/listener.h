@@ -1,6 +1,10 @@
 // A listening TCP socket on an EventLoop.
 //
-//   accepting <--no descriptor, limits::kConnections reached / limits::kAcceptPause later--> paused
+//   accepting <--no room / limits::kAcceptPause later--> paused
+//
+// There is no room when descriptors are scarce, or limits::kConnections are open. Then the oldest
+// guest (connection_costs.h) is closed, or, if all guests are new, it pauses. What it accepts is a
+// guest until a member is admitted on it.
 //
 // It never shares its port: a second listener on the port, in any process, fails with code
 // `unavailable`. While it is paused, new connections wait in the kernel's backlog. Each change of
@@ -58,6 +62,7 @@ class Listener final : public EventSource {
   void onEvents(std::uint32_t events) override;
   void onTimer(TimePoint now) override;
   bool acceptOne();
+  bool isRoomForDescriptors();
   void pause(const Error& why);
 
   EventLoop& loop_;
@@ -65,7 +70,8 @@ class Listener final : public EventSource {
   Poco::Net::ServerSocket socket_;
   Endpoint local_;
   bool paused_ = false;
-  bool* destroyed_ = nullptr;  // set while a callback runs
+  bool fewDescriptors_ = false;  // when the last connection was accepted
+  bool* destroyed_ = nullptr;    // set while a callback runs
 };
 
 }  // namespace espalier::net

@@ -21,6 +21,8 @@ class SendQueue {
   std::string_view unsent() const { return std::string_view(bytes_).substr(sent_); }
   std::size_t size() const { return bytes_.size() - sent_; }
   bool isEmpty() const { return size() == 0; }
+  // Of the buffer; 0 when it is empty.
+  std::size_t capacityBytes() const { return isEmpty() ? 0 : bytes_.capacity(); }
 
   // The first `count` bytes were written.
   void remove(std::size_t count) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -58,8 +59,9 @@ struct Effects {
   std::vector<Probe> probes;
   std::vector<Notice> notices;
 
-  void note(Payer about, std::string text) {
-    notices.push_back({std::move(about), std::move(text)});
+  // `host`: empty for what no peer has caused just now.
+  void note(std::string_view host, std::string text) {
+    notices.push_back({host.empty() ? Payer() : Payer::host(host), std::move(text)});
   }
 };
 

@@ -50,7 +50,7 @@ void Registry::closed(ConnectionId connection, TimePoint now, Effects& fx) {
   sessions_.erase(session);
   if (!member) return;
   const topo::Member gone = tree().member(*member);
-  fx.note(Payer::host(host), fmt::format("{} is gone", gone.id.text()));
+  fx.note(host, fmt::format("{} is gone", gone.id.text()));
   lost(*member, now, fx);
   // Only an endpoint on the peer's own source host is probed.
   if (gone.endpoint.host == host) fx.probes.push_back({gone.id, gone.endpoint, true});
@@ -107,8 +107,7 @@ void Registry::carryOut(ConnectionId connection, const wire::RegistryRequest& re
     if (awaiting()) return;
     fx.sends.push_back({connection, placement_.referralFor(*member, *seek, now)});
   } else if (std::holds_alternative<wire::Quit>(request)) {
-    fx.note(Payer::host(session->second.host),
-            fmt::format("{} left", tree().member(*member).id.text()));
+    fx.note(session->second.host, tree().member(*member).id.text() + " left");
     session->second.member.reset();
     remove(*member, now, fx);
     fx.closes.push_back(connection);
@@ -204,7 +203,7 @@ void Registry::admit(ConnectionId connection, const wire::Join& join, bool retur
   wire::Referral referral = attach(node, join, returns, now);
   changed(fx);
   const auto contact = seen_.contact(node);
-  fx.note(Payer::host(session.host),
+  fx.note(session.host,
           returns ? fmt::format("{} is back on {}", contact.id.text(), contact.endpoint.text())
           : referral.kind == wire::Referral::Kind::below
               ? fmt::format("{} joined on {}, referred to {}", contact.id.text(),
@@ -257,7 +256,7 @@ void Registry::probed(const PeerId& id, bool listening, TimePoint now, Effects& 
   observe(now);
   const bool waited = awaiting();
   if (listening || !directory_.absent().release(id) || !waited) return;
-  fx.note(Payer(), fmt::format("{} of before is gone", id.text()));
+  fx.note({}, fmt::format("{} of before is gone", id.text()));
   if (!awaiting()) endWaiting(now, fx);
 }
 
@@ -345,8 +344,7 @@ void Registry::judgeSilence(TimePoint now, Effects& fx) {
       continue;
     }
     const ConnectionId connection = member.connection;
-    fx.note(Payer::host(sessions_[connection].host),
-            fmt::format("{} has fallen silent", tree().member(due.node).id.text()));
+    fx.note(sessions_[connection].host, tree().member(due.node).id.text() + " has fallen silent");
     sessions_.erase(connection);
     fx.closes.push_back(connection);
     lost(due.node, now, fx);

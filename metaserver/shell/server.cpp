@@ -52,8 +52,8 @@ Server::Server(net::EventLoop& loop, MetaserverOptions options)
                  greeted(connection, hello);
                }),
       prober_(
-          loop, budget_, [this] { return newDialled(); }, limits::kProbes),
-      dialBack_(loop, budget_, [this] { return newDialled(); }) {}
+          loop, *loop.budget(), [this] { return newDialled(); }, limits::kProbes),
+      dialBack_(loop, *loop.budget(), [this] { return newDialled(); }) {}
 
 Server::~Server() {
   writer_.reset();  // writes once more, which needs the registry
@@ -92,7 +92,7 @@ Result<void> Server::open() {
   options.before = std::move(state->members);
   Effects fx;
   registry_.with([&](auto& registry) {
-    registry = std::make_unique<Registry>(std::move(options), budget_, Clock::now(), fx);
+    registry = std::make_unique<Registry>(std::move(options), *loop_.budget(), Clock::now(), fx);
     deadline_ = registry->deadline();
   });
   writer_ = std::make_unique<FilesWriter>(
@@ -199,6 +199,7 @@ std::optional<net::Admission> Server::onAccept(const net::Address&) {
 }
 
 void Server::greeted(net::FramedConnection& connection, const wire::Hello& hello) {
+  connection.answerRequests();
   net::sendWelcome(connection, hello);
   connection.closeAt(Clock::now() + kSessionSilence, {ErrorCode::timeout, "it has fallen silent"});
   connection.setHandler(*this);

@@ -84,7 +84,6 @@ class Server final : public MetaserverService,
   net::EventLoop& loop_;
   const MetaserverOptions options_;
   const TimePoint started_;
-  Budget budget_;
   net::HelloHandler greeter_;
   std::unique_ptr<net::Listener> listener_;
   Guarded<std::unique_ptr<Registry>> registry_{};

@@ -141,10 +141,8 @@ void Tree::received(ConnectionId connection, const wire::LinkMessage& message, T
 
 void Tree::giveUpLiar(const Neighbour& neighbour, std::string_view what, TimePoint now,
                       Effects& fx) {
-  Account account = neighbour.account;
-  if (account.spend(limits::Rate::logLines, now)) {
-    fx.warn(fmt::format("{} {}; this link is given up", neighbour.contact.id.text(), what));
-  }
+  fx.warn(neighbour.contact.id,
+          fmt::format("{} {}; this link is given up", neighbour.contact.id.text(), what));
   lost(neighbour.connection, true, now, fx);
 }
 

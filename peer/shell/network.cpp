@@ -25,7 +25,7 @@ Network::Network(net::EventLoop& loop, Membership::Options options, NetworkObser
     : loop_(loop),
       random_(seededFromKernel()),
       observer_(observer),
-      peer_(std::move(options), random_, budget_, Clock::now()),
+      peer_(std::move(options), random_, *loop.budget(), Clock::now()),
       greeter_({{wire::Purpose::link, wire::Purpose::transfer, wire::Purpose::push},
                 "this is a peer, not a metaserver"},
                [this](net::FramedConnection& connection, const wire::Hello& hello) {

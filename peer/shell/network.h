@@ -147,7 +147,6 @@ class Network final : private net::ListenerHandler, private net::ConnectionHandl
 
   net::EventLoop& loop_;
   Random random_;
-  Budget budget_;
   NetworkObserver& observer_;
   PeerHandler* handler_ = nullptr;  // the attached one
   std::vector<LoopTimer*> timers_;

@@ -10,6 +10,7 @@ import sys
 import time
 
 from espalier_process import case, main, wait_until
+from intruder import Intruder, hit, holder
 
 NOBODY_ELSE = 54321  # a user without any process on the machine
 
@@ -113,6 +114,47 @@ def _(network):
                 assert code == (0 if ends_well else 130), (name, number, code, process.log)
                 assert time.monotonic() - began < 15, f"{name} took {time.monotonic() - began} s to end"
                 assert "terminate" not in process.log, process.log
+    network.peers.clear()
+
+
+@case("commands that wait for the look-up of a holder's name can be interrupted, and the peer ends at once")
+def _(network):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:  # a name server that never answers
+        try:
+            silent.bind(("127.0.0.78", 53))
+        except OSError:
+            print("        left out: no name server can be played here")
+            return
+        may = with_files(network, hosts="127.0.0.1 localhost\n",
+                         resolv_conf="nameserver 127.0.0.78\noptions timeout:30 attempts:5\n")
+        if may is None:
+            return
+        silent.settimeout(network.patience)
+        network.start_metaserver()
+        peer = network.start_peer("s1", may=may)
+        network.wait_for_tree(["s1"])
+        def hits(_kind, _text):
+            named.append(f"holder{len(named)}")  # of each search another, so that its look-up is recognised
+            return [[holder("mallory", f"{named[-1]}.invalid:999"), hit("far.txt", 5000, bytes(range(32)))]]
+        def looked_up(before):
+            while not any(name.encode() in data for data in [silent.recv(512)] for name in named[before:]):
+                pass
+        named = []
+        with Intruder(network, "mallory", hits=hits):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                before = len(named)
+                process = network.spawn("client", *may, *network.peer_command("s1", "-e", "get far.txt"))
+                looked_up(before)
+                began = time.monotonic()
+                code = process.end(number)
+                assert code == (130 if number == signal.SIGINT else -number), (number, code, process.log)
+                assert time.monotonic() - began < 15, f"it took {time.monotonic() - began} s to end"
+            before = len(named)
+            network.spawn("client", *may, *network.peer_command("s1", "-e", "get far.txt"))
+            looked_up(before)
+            began = time.monotonic()
+            assert peer.end(signal.SIGTERM) == 0
+            assert time.monotonic() - began < 15, f"the peer took {time.monotonic() - began} s to end"
     network.peers.clear()
 
 

@@ -2,14 +2,17 @@
 """A member that floods, forges, repeats and garbles: no other peer is lost, memory is bounded, and the log says so."""
 import contextlib
 import os
+import pathlib
 import random
+import resource
 import socket
 import sys
 import threading
+import time
 
 from espalier_process import case, main, wait_until
-from intruder import (BEAT, GLOB, LINK, REGISTRY, SUBSTRING, TRANSFER, Intruder, Session, answer, field, new_id,
-                      query)
+from intruder import (BEAT, GLOB, LINK, REGISTRY, SUBSTRING, TRANSFER, Intruder, Session, answer, field, frame,
+                      hello, message, new_id, query)
 
 MEMORY_BYTES = 64 << 20  # the bound for a peer with a few files
 
@@ -216,6 +219,178 @@ def _(network):
             assert told[0] == 0, told
         deaf.close()
         nobody_lost(network, names, before)
+
+
+def connect(address, receive_buffer=None):
+    """A connection that has said nothing."""
+    host, port = address.rsplit(":", 1)
+    one = socket.socket()
+    if receive_buffer:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    one.settimeout(10)
+    one.connect((host, int(port)))
+    return one
+
+
+def raise_own_limit():
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def ended(one, patience):
+    """Whether the other side closes the connection; what it sends before is read."""
+    one.settimeout(patience)
+    try:
+        while one.recv(65536):
+            pass
+    except TimeoutError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def members(network, stack, count):
+    """Members that are registered and do nothing else."""
+    found = []
+    for number in range(count):
+        one = Session(network.address, REGISTRY, network.patience)
+        stack.callback(one.socket.close)
+        one.send(field(1, message(b"%064d" % number, os.urandom(16), b"P2P", b"127.0.0.1", number + 1)))
+        one.receive()
+        found.append(one)
+    return found
+
+
+def joins(network, name):
+    """A peer joins while others flood."""
+    peer = network.start_peer(name)
+    wait_until(lambda: not peer.alive or name in network.topo(), network.patience, f"{name} in topo.txt")
+    assert peer.alive, peer.log[-2000:]
+
+
+@contextlib.contextmanager
+def heartbeats(sockets):
+    """Sends heartbeats to the metaserver meanwhile, so that it does not take them for silent."""
+    ending = threading.Event()
+    def beat():
+        while not ending.wait(1):
+            for one in sockets:
+                with contextlib.suppress(OSError):
+                    one.sendall(frame(field(5, b"")))
+    thread = threading.Thread(target=beat)
+    thread.start()
+    yield
+    ending.set()
+    thread.join()
+
+
+def is_idle(process):
+    """Whether it takes next to no processor time for a while."""
+    def ticks():
+        fields = pathlib.Path(f"/proc/{process.process.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+    before = ticks()
+    time.sleep(0.5)
+    return ticks() - before <= 5
+
+
+TOPOLOGY = frame(field(6, field(1, 0)))  # asks the metaserver for the first page
+
+
+@case("sessions that ask and never read are not read from: the metaserver's memory is bounded, and peers join")
+def _(network):
+    raise_own_limit()
+    network.start_metaserver()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(heartbeats([one.socket for one in members(network, stack, 150)]))
+        before = network.metaserver.peak_memory_bytes()
+        for _ in range(100):
+            one = connect(network.address, receive_buffer=4096)
+            stack.callback(one.close)
+            with contextlib.suppress(OSError):  # it may be closed already
+                one.sendall(frame(hello(REGISTRY)))
+                one.settimeout(0.2)
+                one.sendall(TOPOLOGY * 500)
+        joins(network, "s1")
+        wait_until(lambda: is_idle(network.metaserver), network.patience, "the requests to be answered")
+        grown = network.metaserver.peak_memory_bytes() - before
+        assert grown < network.memory_factor * MEMORY_BYTES, f"it has grown by {grown} bytes"
+
+
+@case("half frames are bounded in memory, and end after some seconds")
+def _(network):
+    raise_own_limit()
+    network.start_metaserver()
+    network.start_peers(2)
+    half = frame(bytes(65536))[:65000]
+    for address, process in ((network.address, network.metaserver), (network.endpoint("s1"), network.peers["s1"])):
+        before = process.peak_memory_bytes()
+        with contextlib.ExitStack() as stack:
+            purpose = REGISTRY if process is network.metaserver else LINK
+            many = []
+            for _ in range(1000):
+                one = connect(address)
+                stack.callback(one.close)
+                with contextlib.suppress(OSError):
+                    one.sendall(frame(hello(purpose)) + half)
+                many.append(one)
+            assert all(ended(one, network.patience) for one in many), "a half frame is still there"
+        grown = process.peak_memory_bytes() - before
+        assert grown < network.memory_factor * MEMORY_BYTES, f"{process.name} has grown by {grown} bytes"
+    joins(network, "s3")
+
+
+@case("silent connections that use up the descriptors make room: peers join, and commands are answered")
+def _(network):
+    raise_own_limit()
+    network.start_metaserver("--max-links", "4")
+    network.start_peers(2)
+    for process in (network.metaserver, network.peers["s1"]):
+        resource.prlimit(process.process.pid, resource.RLIMIT_NOFILE, (400, 400))
+    at_peer = network.endpoint("s1")
+    with contextlib.ExitStack() as stack:
+        for _ in range(600):
+            stack.callback(connect(at_peer).close)
+        sessions = []
+        for _ in range(600):
+            one = connect(network.address)
+            stack.callback(one.close)
+            with contextlib.suppress(OSError):
+                one.sendall(frame(hello(REGISTRY)) + frame(field(5, b"")))
+            sessions.append(one)
+        stack.enter_context(heartbeats(sessions))
+        for name in ("s3", "s4", "s5"):
+            joins(network, name)
+        assert network.run(network.program("metaserver"), "-e", "topo")[0] == 0
+        network.wait_for_tree(["s1", "s2", "s3", "s4", "s5"])
+
+
+@case("a flood of noise and of joins fills no log: fewer than a hundred lines a minute")
+def _(network):
+    network.start_metaserver()
+    network.start_peers(2)
+    sizes = {process: len(process.log.splitlines()) for process in (network.metaserver, network.peers["s1"])}
+    begun = time.monotonic()
+    at_peer = network.endpoint("s1")
+    for number in range(1500):
+        with contextlib.suppress(OSError), connect(network.address) as one:
+            if number % 2 == 0:
+                one.sendall(frame(hello(REGISTRY)) + frame(b"\xff\xff"))
+            else:
+                joining = message(b"f%04d" % number, os.urandom(16), b"P2P", b"127.0.0.1", number + 1)
+                one.sendall(frame(hello(REGISTRY)) + frame(field(1, joining)))
+            ended(one, 0.02)
+        with contextlib.suppress(OSError), connect(at_peer) as one:
+            one.sendall(frame(hello(LINK)) + frame(b"\xff\xff"))
+            ended(one, 0.02)
+    for process, before in sizes.items():
+        process.expect_log(r"\d+ lines like these left out, the last about ")
+        told = len(process.log.splitlines()) - before
+        minutes = 1 + (time.monotonic() - begun) // 60
+        assert told < 100 * minutes, f"{process.name}: {told} lines"
+        assert len(process.log) < 100_000
+    joins(network, "s3")
 
 
 if __name__ == "__main__":

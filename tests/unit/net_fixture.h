@@ -119,7 +119,8 @@ class RawClient {
 struct Server : Recorder {
   std::unique_ptr<EventLoop> loop;
   std::unique_ptr<Listener> listener;
-  Server() : loop(std::move(*EventLoop::create())) {
+  explicit Server(std::shared_ptr<Budget> budget = nullptr)
+      : loop(std::move(*EventLoop::create(std::move(budget)))) {
     auto opening = Listener::open(*loop, kAnyPort, *this);
     REQUIRE(opening.ok());
     listener = std::move(*opening);
