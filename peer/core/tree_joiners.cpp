@@ -231,7 +231,13 @@ bool Tree::adopt(ConnectionId connection, const wire::Accepted& accepted, TimePo
                  Effects& fx) {
   assert(!parent_);
   if (isNeighbour(accepted.self.id)) return false;
-  if (!accepted.label.betterThan(floor()) || !isFollowable(accepted.label)) return false;
+  if (!accepted.label.betterThan(floor()) || accepted.label.depth >= limits::kDepth ||
+      accepted.label.sequence >= limits::kSequenceNumbers) {
+    return false;
+  }
+  // A liar may have driven the numbers of one tree far ahead. What hangs below this peer could not
+  // follow so far, and attaches anew. Otherwise the two trees would never become one.
+  if (!withinJump(label_, accepted.label)) giveUpChildren(fx);
   namedAbove_ = budget_.account(Payer::member(accepted.self.id));
   makeRoomForParent(fx);
   parent_ = Neighbour{connection, accepted.self, now, 1, ++linked_, {}, namedAbove_, {}};

@@ -265,6 +265,15 @@ TEST_CASE_FIXTURE(Fixture, "a joiner whose floor no root will better is told so 
   CHECK(sent<wire::Raise>() == 0);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a peer far behind gives up its children to follow a root") {
+  tree.becomeRoot(now, fx);
+  tree.attach(kChild, attach("child", 8), kHost, now, fx);
+  REQUIRE(tree.children().size() == 1);
+  tree.resignRoot();
+  CHECK(adopt({2 * limits::kSequenceJump + 5, 0}));
+  CHECK(tree.children().empty());  // a heartbeat from so far ahead would end their links
+}
+
 TEST_CASE_FIXTURE(Fixture, "a member that comes and goes is taken in at a bounded rate") {
   tree.becomeRoot(now, fx);
   for (std::uint64_t i = 0; i < 2000; ++i) {

@@ -33,8 +33,8 @@ FAULTS = {
         "wire::Accepted{self_, wire::Label{label_.sequence + 1000, 0}, members()"),
     "labels_not_compared": Fault(
         "A seeker attaches to any peer that accepts it, although its own label has changed meanwhile.",
-        "if (!accepted.label.betterThan(floor()) || !isFollowable(accepted.label)) return false;\n",
-        ""),
+        "if (!accepted.label.betterThan(floor()) || accepted.label.depth >= limits::kDepth ||",
+        "if (accepted.label.depth >= limits::kDepth ||"),
     "seeker_raises": Fault(
         "A seeker raises its label for a joiner, and then its acceptor's label is too low.",
         "const bool raises = isRoot_ || attach.floor.sequence == 0;",
