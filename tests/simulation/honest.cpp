@@ -18,11 +18,12 @@ std::vector<NodeId> honest(const World& world) {
   return peers;
 }
 
-// Whether a peer may keep from others what lies behind it: it passes nothing on, or says too early
-// that all behind it have answered.
+// Whether a peer may keep from others what lies behind it: it passes nothing on, says too early that
+// all behind it have answered, or answers those that it asks, who then take their way to the asker
+// for lost.
 bool hidesOthers(const World& world, NodeId peer) {
   const auto& lies = world.conduct(peer).lies;
-  return lies.contains(Lie::mute) || lies.contains(Lie::coverage);
+  return lies.contains(Lie::mute) || lies.contains(Lie::coverage) || lies.contains(Lie::hits);
 }
 
 // The peer under an id that is honest and awake.
