@@ -18,9 +18,9 @@ std::vector<NodeId> honest(const World& world) {
   return peers;
 }
 
-// Whether a peer may keep from others what lies behind it: it passes nothing on, says too early that
-// all behind it have answered, or answers those that it asks, who then take their way to the asker
-// for lost.
+// Whether a peer may keep from others what lies behind it: it passes nothing on, says too early
+// that all behind it have answered, or answers those that it asks, who then take their way to the
+// asker for lost.
 bool hidesOthers(const World& world, NodeId peer) {
   const auto& lies = world.conduct(peer).lies;
   return lies.contains(Lie::mute) || lies.contains(Lie::coverage) || lies.contains(Lie::hits);
