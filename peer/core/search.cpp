@@ -221,7 +221,7 @@ void Searches::serveQueue(ConnectionId id, SearchLink& link, TimePoint now, Effe
       admit(id, link, query, now, fx);
     }
   }
-  link.tellRefusals(now, fx);
+  link.tellRefusals(fx);
 }
 
 void Searches::receivedAnswer(ConnectionId id, SearchLink& link, const wire::Answer& answer,

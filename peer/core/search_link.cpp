@@ -53,7 +53,7 @@ bool SearchLink::enqueue(const wire::Query& query, TimePoint now, Effects& fx) {
     queue_.push_back({query, now});
     return true;
   }
-  if (refused_++ == 0 && account_.spend(limits::Rate::logLines, now)) {
+  if (refused_++ == 0) {
     fx.warn(peer_, escaped(peer_.text()) +
                        " sends more searches than this peer answers: some are refused");
   }
@@ -67,12 +67,10 @@ std::optional<QueuedQuery> SearchLink::nextServed(TimePoint now) {
   return next;
 }
 
-void SearchLink::tellRefusals(TimePoint now, Effects& fx) {
+void SearchLink::tellRefusals(Effects& fx) {
   if (!queue_.empty() || refused_ == 0) return;
-  const auto refused = std::exchange(refused_, 0);
-  if (!account_.spend(limits::Rate::logLines, now)) return;
   fx.warn(peer_, escaped(peer_.text()) + " sends fewer searches again; " +
-                     counted(refused, "was", "were") + " refused");
+                     counted(std::exchange(refused_, 0), "was", "were") + " refused");
 }
 
 TimePoint SearchLink::deadline() const {

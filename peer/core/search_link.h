@@ -69,7 +69,7 @@ class SearchLink {
   // The next query of the queue, if it may be served now.
   std::optional<QueuedQuery> nextServed(TimePoint now);
   // Once the queue is empty: warns of the number of refused queries.
-  void tellRefusals(TimePoint now, Effects& fx);
+  void tellRefusals(Effects& fx);
   TimePoint deadline() const;  // when nextServed() or the outbox may return a query
 
   QueryOutbox& outbox() { return outbox_; }

@@ -77,6 +77,8 @@ class Network final : private net::ListenerHandler, private net::ConnectionHandl
   Network(net::EventLoop& loop, Membership::Options options, NetworkObserver& observer);
   ~Network();
 
+  // Of the process. Any thread.
+  const std::shared_ptr<Budget>& budget() const { return loop_.budget(); }
   // Before the loop runs. The timer outlives the loop's thread.
   void add(LoopTimer& timer) { timers_.push_back(&timer); }
 

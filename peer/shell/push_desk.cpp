@@ -25,7 +25,7 @@ PushDesk::PushDesk(Network& network, transfer::RateLimit& uploadRate,
                    transfer::PushReceiverOptions options)
     : network_(network),
       options_(std::move(options)),
-      server_(store_, {.rate = &uploadRate}),
+      server_(store_, {.rate = &uploadRate, .budget = network.budget()}),
       started_(startThread(tidier_, [this](std::stop_token stop) { tidy(stop); })) {}
 
 void PushDesk::stop() {

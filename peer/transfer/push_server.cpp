@@ -15,7 +15,8 @@ SlotOptions slotsOf(const PushServerOptions& options) {
   return {.slots = options.slots,
           .queue = 0,
           .silence = options.silence,
-          .held = limits::Held::pushUploads};
+          .held = limits::Held::pushUploads,
+          .budget = options.budget};
 }
 
 Error notPushed() {

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/base/limits.h"
@@ -33,6 +34,7 @@ struct PushServerOptions {
   Duration waiting = limits::kPushWaiting;
   Duration silence = limits::kTransferSilence;  // an asker that neither asks nor takes
   RateLimit* rate = nullptr;                    // of all uploads
+  std::shared_ptr<Budget> budget = std::make_shared<Budget>();  // of the process
 };
 
 // The files of pushes, as a server sees them. `store` outlives it.

@@ -7,7 +7,7 @@ namespace espalier::transfer {
 TransferServer::TransferServer(FileSource& source, SlotOptions slots, RateLimit* rate,
                                ServePolicy policy)
     : source_(source),
-      budget_(slots.budget ? slots.budget : std::make_shared<Budget>()),
+      budget_(slots.budget),
       slots_(slots, [this, rate, policy](net::BlockingStream& stream, std::stop_token stop) {
         const auto payer = budget_->account(Payer::host(stream.remote().endpoint().host));
         return begin(stream, {policy, {rate, std::move(stop)}, payer});

@@ -45,9 +45,7 @@ Duration UploadSlots::Slice::patience() const {
 }
 
 UploadSlots::UploadSlots(SlotOptions options, Begin begin)
-    : options_(std::move(options)),
-      budget_(options_.budget ? options_.budget : std::make_shared<Budget>()),
-      begin_(std::move(begin)) {}
+    : options_(std::move(options)), begin_(std::move(begin)) {}
 
 // --- askers that come ---
 
@@ -55,7 +53,8 @@ void UploadSlots::serve(std::unique_ptr<net::ByteStream> accepted, const wire::H
   auto asker = std::make_unique<Asker>();
   asker->stream =
       std::make_unique<net::BlockingStream>(std::move(accepted), options_.silence, interrupter_);
-  const auto account = budget_->account(Payer::host(asker->stream->remote().endpoint().host));
+  const auto account =
+      options_.budget->account(Payer::host(asker->stream->remote().endpoint().host));
   asker->place = Hold(account, options_.held);
   asker->bytes = Hold(account, limits::Held::uploadBytes);
   const bool asks = asker->stream->awaitReadable(Duration::zero());

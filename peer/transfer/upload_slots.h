@@ -60,7 +60,7 @@ struct SlotOptions {
   Duration turn = limits::kUploadTurn;
   Duration deaf = limits::kUploadDeaf;
   limits::Held held = limits::Held::uploads;
-  std::shared_ptr<Budget> budget = nullptr;  // of the process; null: one of its own
+  std::shared_ptr<Budget> budget = std::make_shared<Budget>();  // of the process
 };
 
 class UploadSlots {
@@ -172,7 +172,6 @@ class UploadSlots {
   bool tellPosition(Asker& asker, std::size_t position, TimePoint now) const;
 
   const SlotOptions options_;
-  const std::shared_ptr<Budget> budget_;
   const Begin begin_;
   net::Interrupter interrupter_;
   ReadySet readySet_;
