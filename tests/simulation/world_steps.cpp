@@ -104,7 +104,7 @@ struct World::RegistryHost {
       });
     });
   }
-  void notice(const std::string& notice) { world.log("metaserver: " + notice); }
+  void notice(const metaserver::Notice& notice) { world.log("metaserver: " + notice.text); }
 };
 
 void World::carryOut(metaserver::Effects& fx) {

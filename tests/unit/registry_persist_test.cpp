@@ -27,7 +27,7 @@ struct NotingHost {
   void reading(const Reading&) {}
   void close(ConnectionId) { noted.push_back("close"); }
   void probe(Probe&) { noted.push_back("probe"); }
-  void notice(const Notice& ) { noted.push_back("notice"); }
+  void notice(const Notice&) { noted.push_back("notice"); }
 };
 
 }  // namespace
