@@ -276,7 +276,8 @@ void Membership::refusedByMetaserver(const wire::Failure& failure, TimePoint now
   const bool isJoining = session_.state() == MetaserverSession::State::joining;
   const bool lives = isJoining && tree_;
   const bool isNew = !lives || !std::exchange(refusalTold_, true);
-  if (isNew && session_.mayTell(now)) {
+  const bool isAwaited = isJoining && !tree_;  // by a user, who cannot go on without it
+  if (isAwaited || (isNew && session_.mayTell(now))) {
     fx.notices.push_back({Notice::Kind::refused, failure.message});
   }
   if (!lives) {

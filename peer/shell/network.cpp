@@ -102,8 +102,7 @@ bool Network::send(const Send& send) {
   if (connection == nullptr) return false;
   if (const auto* message = std::get_if<wire::LinkMessage>(&send.message);
       message != nullptr && std::holds_alternative<wire::Accepted>(*message)) {
-    const auto known = known_.find(send.to);
-    if (known != known_.end() && !known->second.asks.empty()) connection->admit(known->second.asks);
+    admitNeighbour(*connection);
   }
   connection->send(encodeMessage(send.message));
   return connection->isCongested();
@@ -153,7 +152,7 @@ void Network::lookUp(const Endpoint& endpoint, net::NamedBy who,
 
 void Network::dial(const Dial& wanted) {
   const bool isRegistry = wanted.purpose == wire::Purpose::registry;
-  known_[wanted.connection] = {};
+  phases_[wanted.connection] = Phase::dialling;
   auto& handler = isRegistry ? registryWelcome_ : linkWelcome_;
   const auto who = isRegistry ? net::NamedBy::user : net::NamedBy::others;
   const auto dialled = handler.dial(loop_, wanted.connection, wanted.to, who, wanted.purpose);
@@ -166,14 +165,14 @@ void Network::dial(const Dial& wanted) {
 
 void Network::dialFailed(ConnectionId connection, const Error& why) {
   executor_.closed(connection);
-  if (known_.erase(connection) == 0) return;
+  if (phases_.erase(connection) == 0) return;
   step([&](TimePoint now, Effects& fx) { peer_.failed(connection, why, now, fx); });
 }
 
 void Network::welcomed(net::FramedConnection& connection, Phase phase) {
   const ConnectionId id = connection.id();
   const Endpoint here = connection.localAddress();
-  known_[id].phase = phase;
+  phases_[id] = phase;
   connection.setHandler(*this);
   const auto address = net::Address::fromEndpoint(here);
   if (phase == Phase::registry && address && address->isLinkLocal()) {
@@ -195,19 +194,19 @@ void Network::greeted(net::FramedConnection& connection, const wire::Hello& hell
   net::sendWelcome(connection, hello);
   connection.closeAt(Clock::now() + limits::kHelloTimeout,
                      {ErrorCode::timeout, "it asked for no link"});
-  known_[connection.id()].phase = Phase::link;
+  phases_[connection.id()] = Phase::link;
   connection.setHandler(*this);
 }
 
 void Network::onFrame(net::FramedConnection& connection, std::string_view payload) {
   const ConnectionId id = connection.id();
-  const auto known = known_.find(id);
-  if (known == known_.end()) return;  // it was given up
+  const auto phase = phases_.find(id);
+  if (phase == phases_.end()) return;  // it was given up
   const auto drop = [&](const Error& error) {
     log::warning(connection.account().payer(), "{}: {}", connection.remote().text(), error.message);
     connection.close(error);  // of the code `protocol`
   };
-  if (known->second.phase == Phase::registry) {
+  if (phase->second == Phase::registry) {
     const auto reply = wire::decodeRegistryReply(payload);
     if (!reply) return drop(reply.error());
     std::optional<std::uint64_t> answered;
@@ -219,17 +218,16 @@ void Network::onFrame(net::FramedConnection& connection, std::string_view payloa
   if (!message) return drop(message.error());
   connection.keepOpen();  // from here on the core judges silence
   const std::string host = connection.remote().endpoint().host;
-  noteMember(connection, known->second, *message);
   step([&](TimePoint now, Effects& fx) { peer_.received(id, *message, now, fx, host); });
+  if (!std::holds_alternative<wire::Accepted>(*message)) return;
+  if (auto* accepted = loop_.find(id)) admitNeighbour(*accepted);
 }
 
-// The other end of a link is a member once one of both has accepted the other.
-void Network::noteMember(net::FramedConnection& connection, Known& known,
-                         const wire::LinkMessage& message) {
-  if (const auto* attach = std::get_if<wire::Attach>(&message)) {
-    known.asks = attach->self.id;
-  } else if (const auto* accepted = std::get_if<wire::Accepted>(&message)) {
-    connection.admit(accepted->self.id);
+// The other end of a link is a member once the core has taken it for a neighbour.
+void Network::admitNeighbour(net::FramedConnection& connection) {
+  if (peer_.tree() == nullptr) return;
+  for (const auto& neighbour : peer_.tree()->neighbours()) {
+    if (neighbour.connection == connection.id()) connection.admit(neighbour.contact.id);
   }
 }
 
@@ -240,7 +238,7 @@ void Network::onDrained(net::FramedConnection& connection) {
 void Network::onClosed(net::FramedConnection& connection, const Error& why) {
   const ConnectionId id = connection.id();
   executor_.closed(id);
-  if (known_.erase(id) == 0) return;
+  if (phases_.erase(id) == 0) return;
   step([&](TimePoint now, Effects& fx) {
     if (why.code == ErrorCode::protocol) return peer_.failed(id, why, now, fx);
     peer_.closed(id, now, fx);
@@ -249,9 +247,9 @@ void Network::onClosed(net::FramedConnection& connection, const Error& why) {
 
 // A connection that was never established is closed at once: nothing sent on it would be read.
 void Network::giveUp(ConnectionId id, Error why) {
-  const auto known = known_.find(id);
-  const bool silent = known != known_.end() && known->second.phase == Phase::dialling;
-  if (known != known_.end()) known_.erase(known);
+  const auto phase = phases_.find(id);
+  const bool silent = phase != phases_.end() && phase->second == Phase::dialling;
+  if (phase != phases_.end()) phases_.erase(phase);
   auto* connection = loop_.find(id);
   if (connection == nullptr) return;
   if (silent) return connection->close(std::move(why));
@@ -259,14 +257,14 @@ void Network::giveUp(ConnectionId id, Error why) {
 }
 
 void Network::pauseLinks(ConnectionId except) {
-  for (const auto& [id, known] : known_) {
-    if (known.phase != Phase::link || id == except) continue;
+  for (const auto& [id, phase] : phases_) {
+    if (phase != Phase::link || id == except) continue;
     if (auto* connection = loop_.find(id)) connection->pauseReading();
   }
 }
 
 void Network::resumeLinks() {
-  for (const auto& [id, known] : known_) {
+  for (const auto& [id, phase] : phases_) {
     if (auto* connection = loop_.find(id)) connection->resumeReading();
   }
 }
@@ -311,8 +309,8 @@ void Network::leave() {
     leaveBy_ = Clock::now() + kGoodbye;
     nextGoodbyeLook_ = Clock::now();
     step([&](TimePoint now, Effects& fx) { peer_.leave(now, fx); });
-    while (!known_.empty()) {
-      giveUp(known_.begin()->first, {ErrorCode::interrupted, "this peer is leaving"});
+    while (!phases_.empty()) {
+      giveUp(phases_.begin()->first, {ErrorCode::interrupted, "this peer is leaving"});
     }
   });
 }

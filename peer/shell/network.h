@@ -108,10 +108,6 @@ class Network final : private net::ListenerHandler, private net::ConnectionHandl
 
  private:
   enum class Phase { dialling, registry, link };
-  struct Known {
-    Phase phase = Phase::dialling;
-    PeerId asks;  // of an accepted link: who asks for it
-  };
 
   // --- connections
   std::optional<net::Admission> onAccept(const net::Address& remote) override;
@@ -121,8 +117,7 @@ class Network final : private net::ListenerHandler, private net::ConnectionHandl
   void onFrame(net::FramedConnection& connection, std::string_view payload) override;
   void onDrained(net::FramedConnection& connection) override;
   void onClosed(net::FramedConnection& connection, const Error& why) override;
-  void noteMember(net::FramedConnection& connection, Known& known,
-                  const wire::LinkMessage& message);
+  void admitNeighbour(net::FramedConnection& connection);
   void giveUp(ConnectionId connection, Error why);
 
   template <typename Event>
@@ -159,7 +154,7 @@ class Network final : private net::ListenerHandler, private net::ConnectionHandl
   net::WelcomeHandler linkWelcome_;
   std::unique_ptr<net::Listener> listener_;
   // Those that the core knows of; one that is given up is not here any more.
-  std::unordered_map<ConnectionId, Known> known_;
+  std::unordered_map<ConnectionId, Phase> phases_;
   std::uint64_t accepted_ = 0;
   PendingAnswers answers_;
   TimePoint leaveBy_ = kNever;

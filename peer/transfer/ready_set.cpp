@@ -25,7 +25,9 @@ ReadySet::ReadySet() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
 
 bool ReadySet::watch(int descriptor, Key key, For what, bool isNew) {
   epoll_event event{};
-  event.events = EPOLLONESHOT | EPOLLRDHUP | (what == For::reading ? EPOLLIN : EPOLLOUT);
+  // The end of what it sends is nothing new to an asker that is to take bytes: it would be ready
+  // again and again.
+  event.events = EPOLLONESHOT | (what == For::reading ? EPOLLIN | EPOLLRDHUP : EPOLLOUT);
   event.data.u64 = key;
   const int operation = isNew ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
   return ::epoll_ctl(epoll_.get(), operation, descriptor, &event) == 0;

@@ -222,7 +222,11 @@ void UploadSlots::work() {
 }
 
 Result<UploadSlots::Next> UploadSlots::converse(Asker& asker) {
-  if (!asker.conversation) asker.conversation = begin_(*asker.stream, interrupter_.token());
+  if (!asker.conversation) {
+    auto conversation = begin_(*asker.stream, interrupter_.token());
+    const std::lock_guard lock(mutex_);  // weakest() looks at it
+    asker.conversation = std::move(conversation);
+  }
   return asker.conversation->serve(Slice(*this));
 }
 
