@@ -263,10 +263,14 @@ inline constexpr std::size_t kLedgerReserved = 256;
 inline constexpr std::uint32_t kLedgerVersion = 0xffff'ffff;
 // How far a version may be ahead of the known one. Rate::pushRaises bounds how often.
 inline constexpr std::uint32_t kLedgerVersionJump = 8192;
+// A link names more peers than are behind it, if peers have left or moved since. Of each peer that
+// is behind it now, so many are taken in, at Rate::pushNames: a liar fills 1/64 of a ledger.
+inline constexpr std::uint64_t kLedgerMoved = 256;
+inline constexpr auto kLedgerNamesRetry = 1s;  // of entries that are too many for now
 // Of a link: entries that wait until they may enter the ledger.
 inline constexpr std::size_t kClaimsHeld = 4096;
 // An end that does not come from the direction of the sender is believed after this time, unless
-// the sender contradicts.
+// the sender contradicts. So is a neighbour's loss that others tell, unless the neighbour does.
 inline constexpr auto kPushEndDoubted = 5s;
 // An unended push that nobody awaits gives its place to another one after this time without change,
 // and so does one of which no chunk arrives.
@@ -373,11 +377,12 @@ enum class Rate : std::uint8_t {
   pushOffersTold,  // offers sent to it, in bytes: less than it takes
   pushEntries,     // entries of ledgers
   pushRaises,      // of versions of entries of other peers
+  pushNames,       // peers that are not behind it any more
   pushFiles,       // files taken
   rechecks,        // of files that askers report as damaged
   queries,         // searches that arrive over a link
 };
-inline constexpr std::size_t kRateKinds = 20;
+inline constexpr std::size_t kRateKinds = 21;
 struct RateBound {
   double perSecond;
   double burst;
@@ -403,6 +408,7 @@ inline constexpr RateBounds kRateBounds{{
     {192e3, 3e6, 64 * 192e3, 64 * 3e6},    // pushOffersTold
     {24e3, 512e3, 64 * 24e3, 64 * 512e3},  // pushEntries: what PushLink::flush() sends at most
     {4, 1024, 64, 8192},                   // pushRaises: years until a version is used up
+    {0.25, 16, 16, 1024},                  // pushNames: times the number of peers behind it
     {4, 20'480, 16, 40'960},               // pushFiles: what a peer may leave on the disk
     {1.0 / 60, 4, 0.2, 16},                // rechecks
     {kQueriesPerSecond, kQueryBurst, 3200, 12'800},  // queries: of all links together

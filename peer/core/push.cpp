@@ -99,6 +99,11 @@ void Pushes::offerTo(OpenPush& push, ConnectionId id, PushLink& link, bool late,
   learn(push, push.entryOfOffered(link.peer(), offer), std::nullopt, now, fx);
   fx.send(id, std::move(offer));
   link.addNews(pushId, push.ledger(), now);
+  // It could not contradict before it knew the push.
+  for (const auto& [connection, other] : links_) {
+    const auto* claim = other.claimAbout(pushId, link.peer().id);
+    if (claim != nullptr) fx.send(id, wire::PushLedger{pushId, push.offer().end, {*claim}});
+  }
 }
 
 // Whether the neighbour has few enough unended pushes from the same origin.

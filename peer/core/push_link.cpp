@@ -69,11 +69,25 @@ std::map<PushId, bool> PushLink::takePostponed(TimePoint now) {
 
 // --- names ---
 
-bool PushLink::mayName(const PushId& push) const {
-  if (behind_ == 0) return true;
-  const auto named = named_.find(push);
-  const std::uint64_t most = behind_ + behind_ / 4 + limits::kPeersBehindSlack;
-  return named == named_.end() || named->second < most;
+// All claims that are too many are tried again at the same time, because each attempt goes through
+// all of them.
+std::optional<TimePoint> PushLink::name(const PushId& push, TimePoint now) {
+  Names& names = named_[push];
+  if (behind_ == 0 || names.behind < behind_ + behind_ / 4 + limits::kPeersBehindSlack) {
+    ++names.behind;
+    return std::nullopt;
+  }
+  if (names.moved >= behind_ * limits::kLedgerMoved) return kNever;
+  const double cost = 1 / static_cast<double>(behind_);
+  if (now >= namesAt_ && account_.spend(limits::Rate::pushNames, now, cost)) {
+    ++names.moved;
+    return std::nullopt;
+  }
+  if (now >= namesAt_) {
+    namesAt_ = std::max(now + limits::kLedgerNamesRetry,
+                        account_.affordableAt(limits::Rate::pushNames, now, cost));
+  }
+  return namesAt_;
 }
 
 // --- claims ---
@@ -118,6 +132,11 @@ std::vector<PushLink::Claim> PushLink::takeClaims(Wait wait) {
 
 std::vector<PushLink::Claim> PushLink::takeClaimsAbout(const PeerId& peer) {
   return takeClaimsIf([&](const Claim& claim) { return claim.entry.peer.id == peer; });
+}
+
+const PushEntry* PushLink::claimAbout(const PushId& push, const PeerId& peer) const {
+  const auto claim = claims_.find({push, peer});
+  return claim == claims_.end() ? nullptr : &claim->second.entry;
 }
 
 // --- news ---

@@ -7,8 +7,11 @@
 //   rate           news are collected for limits::kLedgerDelay and sent limits::kLedgerFlushes
 //                  times in limits::kLedgerWindow at most, so a flood is not passed on as one
 //   names          how many peers the link may add to the ledger of a push: as many as are behind
-//                  it, and some more for peers that have just joined
-//   claims         entries from the neighbour that are not merged yet, the greatest of each peer
+//                  it, and some more for peers that have just joined; and, at Rate::pushNames,
+//                  limits::kLedgerMoved for each of them, because peers leave and move
+//   claims         entries from the neighbour that are not merged yet, the greatest of each peer.
+//                  The neighbour sends an entry once, so none is dropped below
+//                  limits::kClaimsHeld
 //   account        pays for the offers and entries that come over the link
 //   blame          each misbehaviour of the neighbour is told once
 //
@@ -67,15 +70,15 @@ class PushLink {
   // The number of peers behind the link; 0: not known.
   void setBehind(std::uint64_t count) { behind_ = count; }
   std::uint64_t behind() const { return behind_; }
-  // Whether the link may add another peer to the ledger of the push.
-  bool mayName(const PushId& push) const;
-  void named(const PushId& push) { ++named_[push]; }
+  // The link adds another peer to the ledger of the push. Otherwise, when it may try again; kNever:
+  // when there are more peers behind it.
+  std::optional<TimePoint> name(const PushId& push, TimePoint now);
 
   // --- claims
   enum class Wait {
     rate,        // until `until`: the neighbour's budget is spent
-    names,       // until there are more peers behind the link
-    neighbours,  // until its peer is no neighbour any more
+    names,       // until `until`, or until there are more peers behind the link
+    neighbours,  // until its peer is no neighbour any more; a loss counts from `until` on
   };
   struct Claim {
     PushId push;
@@ -92,6 +95,8 @@ class PushLink {
   std::vector<Claim> takeClaimsDue(TimePoint now);
   std::vector<Claim> takeClaims(Wait wait);
   std::vector<Claim> takeClaimsAbout(const PeerId& peer);
+  // The entry about a neighbour that is kept.
+  const wire::PushEntry* claimAbout(const PushId& push, const PeerId& peer) const;
 
   // --- news
   // The entry has changed.
@@ -115,6 +120,10 @@ class PushLink {
  private:
   LedgerIndexSet& newsOf(const PushId& push, TimePoint now);
   TimePoint flushAt() const;
+  struct Names {
+    std::uint64_t behind = 0;  // that took the place of a peer behind the link
+    std::uint64_t moved = 0;   // that were more
+  };
   template <typename Which>
   std::vector<Claim> takeClaimsIf(const Which& which);
 
@@ -124,7 +133,8 @@ class PushLink {
   std::map<PushId, bool> known_;           // whether the offer was sent
   std::map<PushId, bool> postponed_;       // whether they are late
   TimePoint offersAt_ = kNever;            // when the next postponed offer is tried
-  std::map<PushId, std::uint64_t> named_;  // peers that the link added to the ledger
+  std::map<PushId, Names> named_;          // peers that the link added to the ledger
+  TimePoint namesAt_ = TimePoint::min();   // when claims that are too many are tried again
   std::map<PushId, LedgerIndexSet> news_;  // an empty set: the end alone
   std::optional<TimePoint> newsSince_;
   std::deque<TimePoint> flushed_;  // the last limits::kLedgerFlushes flushes

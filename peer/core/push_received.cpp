@@ -13,6 +13,7 @@ using wire::PushEnd;
 using wire::PushEntry;
 using wire::PushLedger;
 using wire::PushOffer;
+using wire::PushState;
 using Wait = PushLink::Wait;
 
 bool Pushes::received(ConnectionId id, const wire::LinkMessage& message, TimePoint now,
@@ -117,7 +118,8 @@ void Pushes::receivedLedger(ConnectionId id, PushLink& link, const PushLedger& l
 }
 
 // The entry of a neighbour counts if it comes from that neighbour. What others say about it is kept
-// apart, and told to the neighbour, which contradicts.
+// apart, and told to the neighbour, which contradicts. If it does not contradict its loss, it does
+// not know the push.
 void Pushes::hear(OpenPush& push, const PushEntry& entry, ConnectionId from, PushLink& link,
                   TimePoint now, Effects& fx) {
   if (!push.ledger().isNews(entry)) return;
@@ -127,10 +129,6 @@ void Pushes::hear(OpenPush& push, const PushEntry& entry, ConnectionId from, Pus
   const bool isOwn = entry.peer.id == link.peer().id;
   const bool isAboutSelf = entry.peer.id == self_.id;
   if (!isOwn) {
-    if (!known && !isAboutSelf && !link.mayName(id)) {
-      link.hold({id, entry, Wait::names, kNever}, fx);
-      return;
-    }
     const double cost = raiseCost(known ? known->version() : 0, entry.version);
     if (cost > 0 && !link.account().spend(Rate::pushRaises, now, cost)) {
       const auto until = link.account().affordableAt(Rate::pushRaises, now, cost);
@@ -140,12 +138,19 @@ void Pushes::hear(OpenPush& push, const PushEntry& entry, ConnectionId from, Pus
   }
   if (isAboutSelf) return learn(push, push.answerTo(entry, self_), std::nullopt, now, fx);
   if (const auto nearer = isOwn ? links_.end() : linkTo(entry.peer.id); nearer != links_.end()) {
-    if (link.hold({id, entry, Wait::neighbours, kNever}, fx)) {
+    const bool isLoss = entry.state == PushState::lost;
+    const auto until = isLoss ? now + limits::kPushEndDoubted : kNever;
+    if (link.hold({id, entry, Wait::neighbours, until}, fx)) {
       fx.send(nearer->first, PushLedger{id, push.offer().end, {entry}});
     }
     return;
   }
-  if (!known && !isOwn) link.named(id);
+  if (!known && !isOwn) {
+    if (const auto until = link.name(id, now)) {
+      link.hold({id, entry, Wait::names, *until}, fx);
+      return;
+    }
+  }
   learn(push, entry, from, now, fx);
 }
 
@@ -154,7 +159,12 @@ void Pushes::hearClaims(ConnectionId from, PushLink& link, std::vector<PushLink:
   for (const auto& claim : claims) {
     OpenPush* const push = find(claim.push);
     if (push == nullptr) continue;
-    hear(*push, claim.entry, from, link, now, fx);
+    const bool isUndoubted = claim.wait == Wait::neighbours && claim.until <= now;
+    if (isUndoubted && !push->problemWith(claim.entry)) {
+      learn(*push, claim.entry, from, now, fx);
+    } else {
+      hear(*push, claim.entry, from, link, now, fx);
+    }
     if (PushTaking* const taking = push->taking())
       taking->ledgerChanged(now, push->ledger().size());
   }
