@@ -173,7 +173,10 @@ void Tree::accept(const Joiner& joiner, TimePoint now, Effects& fx) {
   Account address = joiner.address;
   // On loopback all peers have one address.
   const bool isShared = address.payer().isLoopback() || address.payer().isProcess();
-  if (!member.spend(limits::Rate::links, now) ||
+  // The address first: who is over its own part must not spend that of the member whose id it
+  // claims, nor that of the process.
+  if ((!isShared && address.affordableAt(limits::Rate::links, now) > now) ||
+      !member.spend(limits::Rate::links, now) ||
       (!isShared && !address.spend(limits::Rate::links, now))) {
     return refuse(joiner.connection, RefusalReason::busy, fx);
   }

@@ -48,6 +48,10 @@ class AnswerQueue {
   bool empty() const { return frames_.empty() && !body_; }
   bool isMuch() const { return body_ || frames_.size() - sent_ >= kMuchBytes; }
   std::size_t heldBytes() const { return frames_.capacity(); }
+  // Gives the memory of what was sent back, for an asker that asks for nothing more.
+  void releaseSent() {
+    if (frames_.empty()) std::string().swap(frames_);
+  }
   // Whether nothing of a frame or a chunk was sent without the rest.
   bool isBetweenFrames() const { return sent_ == 0 && (!body_ || !frames_.empty()); }
 

@@ -25,7 +25,10 @@ void DialTargets::dialledInVain(const Endpoint& endpoint) {
 }
 
 void DialTargets::welcomed(const Endpoint& endpoint) {
-  inVain_.with([&](auto& inVain) { inVain.erase(Payer::endpoint(endpoint)); });
+  inVain_.with([&](auto& inVain) {
+    inVain.erase(Payer::endpoint(endpoint));
+    inVain.erase(Payer::host(endpoint.host));
+  });
 }
 
 }  // namespace espalier::transfer

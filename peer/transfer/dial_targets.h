@@ -22,7 +22,7 @@ class DialTargets {
   bool mayDial(const Endpoint& endpoint) const;
   // No Welcome came.
   void dialledInVain(const Endpoint& endpoint);
-  // One came: the earlier dials of the endpoint count no more.
+  // One came: the earlier dials of the endpoint, and of its host, count no more.
   void welcomed(const Endpoint& endpoint);
 
  private:

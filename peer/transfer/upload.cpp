@@ -99,6 +99,7 @@ Result<Upload::Paused> Upload::readMore(const Slice& slice) {
     case net::IoResult::State::wantWrite:
       return Paused(Next::writable);
     case net::IoResult::State::wantRead:
+      out_.releaseSent();
       return Paused(Next::readable);
     default:
       if (isBetween) return Paused(Next::left);

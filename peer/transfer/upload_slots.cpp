@@ -239,13 +239,33 @@ void UploadSlots::settle(Key key, const Result<Next>& next, Closed& closed) {
   const bool takes = *next == Next::writable;
   asker.state = takes ? State::taking : State::asking;
   asker.since = Clock::now();
-  const bool isPaid = asker.bytes.resize(asker.conversation->heldBytes());
-  if (!isPaid ||
+  if (!payForRest(asker, closed) ||
       !readySet_.watch(asker.stream->descriptor(), key,
                        takes ? ReadySet::For::writing : ReadySet::For::reading, !asker.isWatched)) {
     return close(place, closed);
   }
   asker.isWatched = true;
+}
+
+// Charges what the asker holds while it rests. Where that is too much, the resting asker that holds
+// most is closed, of its own address or of all, as the bound that is reached says. False: it is
+// this one.
+bool UploadSlots::payForRest(Asker& asker, Closed& closed) {
+  const auto bytes = asker.conversation->heldBytes();
+  const auto& account = asker.bytes.account();
+  while (!asker.bytes.resize(bytes)) {
+    const bool isOwnBound = !account.hasRoom(limits::Held::uploadBytes, bytes);
+    auto most = askers_.end();
+    for (auto each = askers_.begin(); each != askers_.end(); ++each) {
+      const auto& held = each->second->bytes;
+      if (isOwnBound && held.account().payer() != account.payer()) continue;
+      if (held.amount() <= (most == askers_.end() ? bytes : most->second->bytes.amount())) continue;
+      most = each;
+    }
+    if (most == askers_.end()) return false;
+    close(most, closed);
+  }
+  return true;
 }
 
 // --- the keeper ---

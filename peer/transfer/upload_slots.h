@@ -165,6 +165,7 @@ class UploadSlots {
   void makeReady(Key key, Asker& asker);
   void close(Askers::iterator place, Closed& closed);
   Result<Next> converse(Asker& asker);
+  bool payForRest(Asker& asker, Closed& closed);
   void settle(Key key, const Result<Next>& next, Closed& closed);
   void work();
   void keep();

@@ -44,8 +44,8 @@ class Echo final : public UploadSlots::Conversation {
       if (got->state != net::IoResult::State::done) return Next::readable;
       asked();
       const auto text = static_cast<char>(one[0]);
-      if (text == 'b') {  // much more than the socket takes
-        blocked_ = true;
+      if (text == 'b' || text == 'l') {  // much more than the socket takes
+        blockedBytes_ = text == 'b' ? 1000 : 100;
         const std::string much(8 << 20, 'b');
         while (true) {
           const auto some = stream_.writeSome(much, slice.patience());
@@ -59,14 +59,14 @@ class Echo final : public UploadSlots::Conversation {
       if (auto sent = stream_.write(std::string_view(&text, 1)); !sent) return sent.error();
     }
   }
-  std::size_t heldBytes() const override { return blocked_ ? 1000 : 0; }
+  std::size_t heldBytes() const override { return blockedBytes_; }
 
  private:
   BlockingStream& stream_;
   std::atomic<bool>& allowed_;
   const std::stop_token stop_;
   bool keeps_ = false;
-  bool blocked_ = false;
+  std::size_t blockedBytes_ = 0;
 };
 
 class World {
@@ -279,6 +279,17 @@ TEST_CASE("answers that are not taken are bounded: who is above the bound is clo
   CHECK(byteOf(*other) == 'a');
   while (world.slots.status().connections > 3) std::this_thread::yield();
   CHECK(world.slots.status().connections == 3);
+}
+
+TEST_CASE(
+    "where too much is not taken, the asker that holds most is closed, not the one that comes") {
+  World world({.slots = 1, .turn = 1h, .deaf = 1h}, {512, 512}, 2050);
+  const auto first = world.asker("b");
+  const auto second = world.asker("b");
+  const auto little = world.asker("l");
+  while (world.slots.status().connections > 2) std::this_thread::yield();
+  std::vector<std::byte> taken(16 << 20);  // more than a closed connection could have kept
+  CHECK(little->readAll(taken).ok());
 }
 
 TEST_CASE("one asker of each address is served after the other, newcomers before others") {
