@@ -19,7 +19,7 @@
 // slowest first), then one that waits and never took a byte. Without such a one the newcomer is
 // told `busy`. A newcomer without a request takes only the place of one that never asked.
 // Of askers with something to do, SlotOptions::queue are accepted beyond the slots. Answers that
-// are not taken are bounded by Held::uploadBytes: who is above it is closed.
+// are not taken are bounded by Held::uploadBytes: the resting asker that holds most is closed.
 //
 // Threads: the keeper and one a slot, started when first needed. When the system has no threads
 // left, the existing ones do the work. stop(), which the destructor calls, interrupts threads that

@@ -3,16 +3,13 @@
 In most classes an honest peer has the file, too: then the get must end with the right bytes. In the others the liar is
 the only holder: then nothing is saved.
 """
-import contextlib
 import hashlib
 import os
-import socket
-import threading
 import time
 
 import arena as arenas
 from catalogue import Must, Place
-from intruder import answer, hit, holder
+from intruder import HostileServer, answer, hit, holder, receive_from
 from member import Trap, linked_member
 from session import seen
 from wire import field, frame, message, noise, overlong, parse, varint
@@ -76,64 +73,28 @@ def right(kind, asked):
     return failure(4)
 
 
-class Holder:
+class Holder(HostileServer):
     """Listens for transfers. `behave(kind, fields)` returns the bytes of an answer, or CLOSE."""
 
     def __init__(self, listener=None):
-        self.listener = listener or socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self.port, self.behave, self.welcome, self.connections = self.listener.getsockname()[1], right, WELCOME, 0
-        self.open, self.requests = [], 0
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
+        self.behave, self.welcome, self.requests = right, WELCOME, 0
+        super().__init__(listener)
 
-    def run(self):
+    def converse(self, one):
+        receive_from(one)
+        one.sendall(self.welcome)
         while True:
-            try:
-                one, _ = self.listener.accept()
-            except OSError:
+            request = parse(receive_from(one))
+            kind = next(iter(request), 0)
+            self.requests += 1
+            told = self.behave(kind, parse(request[kind]) if kind else {})
+            if told is CLOSE:
                 return
-            self.connections += 1
-            self.open.append(one)
-            threading.Thread(target=self.serve, args=(one,), daemon=True).start()
-
-    def serve(self, one):
-        def take(count):
-            data = b""
-            while len(data) < count:
-                more = one.recv(count - len(data))
-                if not more:
-                    raise ConnectionError("closed")
-                data += more
-            return data
-        try:
-            take(int.from_bytes(take(4), "big"))
-            one.sendall(self.welcome)
-            while True:
-                request = parse(take(int.from_bytes(take(4), "big")))
-                kind = next(iter(request), 0)
-                self.requests += 1
-                told = self.behave(kind, parse(request[kind]) if kind else {})
-                if told is CLOSE:
-                    break
-                one.sendall(told)
-        except (OSError, AssertionError):
-            pass
-        one.close()
+            one.sendall(told)
 
     def forget(self):
-        for one in self.open:
-            try:
-                one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-        self.open, self.connections, self.requests = [], 0, 0
-
-    def close(self):
-        self.forget()
-        with contextlib.suppress(OSError):  # of a member that has left
-            self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.thread.join(1)  # it ends with its listener, or with this program
+        super().forget()
+        self.requests = 0
 
 
 def start(arena):

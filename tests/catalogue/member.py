@@ -1,11 +1,10 @@
 """A member that is linked below an honest peer and sends what it likes; a Trap, whose connections are counted."""
 import os
-import socket
 import threading
 import time
 
 from arena import espalier_process
-from intruder import Intruder, Session, answer
+from intruder import HostileServer, Intruder, Session, answer
 from wire import LINK, LINK_FAREWELL, QUIT, SUBSTRING, attach, field, parse, parse_all, query, seek, varint
 
 ACCEPTED, REFERRED, HELD_REPLY, HEARTBEAT, SEARCH = 2, 3, 4, 6, 10
@@ -95,28 +94,8 @@ class Member(Intruder):
         super().close()
 
 
-class Trap:
+class Trap(HostileServer):
     """A port whose connections are counted, and closed at once."""
-
-    def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self.port, self.connections = self.listener.getsockname()[1], 0
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-
-    def run(self):
-        while True:
-            try:
-                one, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            one.close()
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.thread.join()
 
 
 def linked_member(arena, **options):

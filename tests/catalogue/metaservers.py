@@ -10,6 +10,7 @@ import threading
 
 import arena as arenas
 from catalogue import Must, Place
+from intruder import HostileServer, receive_from
 from member import Trap
 from session import seen
 from wire import (BAD_TEXTS, bad_host, bad_id, contact, field, frame, message, noise, overlong, parse)
@@ -37,64 +38,40 @@ def admits(name, port, _trap, **other):
     return [field(1, message(*values.values()))]
 
 
-class Metaserver:
+class Metaserver(HostileServer):
     """Listens; `lie` says what it answers. `told` is set once a peer has been told everything, or has left."""
 
     def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
-        self.lie, self.trap, self.told, self.sessions, self.ports = None, None, threading.Event(), 0, {}
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
+        self.lie, self.trap, self.told = None, None, threading.Event()
+        super().__init__()
 
-    def run(self):
-        while True:
-            try:
-                one, _ = self.listener.accept()
-            except OSError:
-                return
-            self.sessions += 1
-            threading.Thread(target=self.serve, args=(one, self.lie), daemon=True).start()
+    def serve(self, one):
+        super().serve(one)
+        self.told.set()
 
-    def serve(self, one, lie):
+    def converse(self, one):
         one.settimeout(20)
-        def take(count):
-            data = b""
-            while len(data) < count:
-                more = one.recv(count - len(data))
-                if not more:
-                    raise ConnectionError("closed")
-                data += more
-            return data
-        try:
-            take(int.from_bytes(take(4), "big"))
-            one.sendall(WELCOME)
-            name, port, frames = b"", 0, 0
-            while True:
-                request = parse(take(int.from_bytes(take(4), "big")))
-                if JOIN in request:
-                    name, port, frames = parse(request[JOIN])[1], free_port(), 0
-                    answer = lie.join(name, port, self.trap.port)
-                elif TOPOLOGY_ASKED in request:
-                    answer = [lie.topology(parse(request[TOPOLOGY_ASKED]).get(1, 0))]
-                elif 5 in request:
-                    answer = [field(5, field(1, 100))]
-                else:
-                    answer = [field(6, message(1, 7))] if 7 in request else []
-                frames += 1
-                if frames == 2 and lie.later:
-                    answer += [payload for _ in range(lie.repeat) for payload in lie.later(name, port, self.trap.port)]
-                one.sendall(b"".join(frame(each) for each in answer))
-                if frames >= 5:
-                    self.told.set()
-        except (OSError, AssertionError):
-            self.told.set()
-        one.close()
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.thread.join()
+        lie = self.lie
+        receive_from(one)
+        one.sendall(WELCOME)
+        name, port, frames = b"", 0, 0
+        while True:
+            request = parse(receive_from(one))
+            if JOIN in request:
+                name, port, frames = parse(request[JOIN])[1], free_port(), 0
+                answer = lie.join(name, port, self.trap.port)
+            elif TOPOLOGY_ASKED in request:
+                answer = [lie.topology(parse(request[TOPOLOGY_ASKED]).get(1, 0))]
+            elif 5 in request:
+                answer = [field(5, field(1, 100))]
+            else:
+                answer = [field(6, message(1, 7))] if 7 in request else []
+            frames += 1
+            if frames == 2 and lie.later:
+                answer += [payload for _ in range(lie.repeat) for payload in lie.later(name, port, self.trap.port)]
+            one.sendall(b"".join(frame(each) for each in answer))
+            if frames >= 5:
+                self.told.set()
 
 
 def free_port():
@@ -109,7 +86,7 @@ def start(arena):
 def deliver(arena, given):
     """A peer joins, is told the lie, and is asked to end."""
     liar, hole = arena.keep("metaserver", Metaserver), arena.keep("trap", Trap)
-    liar.trap, liar.lie, liar.sessions = hole, given, 0
+    liar.trap, liar.lie, liar.connections = hole, given, 0
     liar.told.clear()
     dials = hole.connections
     name = f"v{os.urandom(5).hex()}"
@@ -136,7 +113,7 @@ def deliver(arena, given):
         if not result.console:  # then it has ended, or ends now
             arenas.espalier_process.wait_until(lambda: not peer.alive, arena.patience, "an answer, or the peer's end")
             result.console = True
-        result.dials, result.sessions = hole.connections - dials, liar.sessions
+        result.dials, result.sessions = hole.connections - dials, liar.connections
         result.code = peer.end()
         result.log = peer.log
         result.ended = True

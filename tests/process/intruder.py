@@ -8,6 +8,7 @@
 Threads read what arrives, answer each search (with no hits, or those of `hits`), and send heartbeats. So no neighbour
 takes the intruder for silent, and searches of other peers are complete.
 """
+import contextlib
 import itertools
 import os
 import socket
@@ -120,6 +121,22 @@ def chunk_list_request(root, size, chunk_bytes=64 * 1024):
 BEAT = field(6, field(1, b"") + field(2, 1))
 
 
+def take_from(connection, count):
+    """The next bytes on a socket."""
+    data = b""
+    while len(data) < count:
+        more = connection.recv(count - len(data))
+        if not more:
+            raise ConnectionError("closed by the other side")
+        data += more
+    return data
+
+
+def receive_from(connection):
+    """The next payload on a socket."""
+    return take_from(connection, int.from_bytes(take_from(connection, 4), "big"))
+
+
 class Session:
     """A connection after Hello and Welcome."""
 
@@ -134,16 +151,61 @@ class Session:
         self.socket.sendall(frame(payload))
 
     def take(self, count):
-        data = b""
-        while len(data) < count:
-            more = self.socket.recv(count - len(data))
-            if not more:
-                raise ConnectionError("closed by the other side")
-            data += more
-        return data
+        return take_from(self.socket, count)
 
     def receive(self):
-        return self.take(int.from_bytes(self.take(4), "big"))
+        return receive_from(self.socket)
+
+
+class HostileServer:
+    """A port that listens. A subclass's `converse(connection)` runs on a thread of its own for each connection, which
+    ends with it. `connections` counts them."""
+
+    def __init__(self, listener=None):
+        self.listener = listener or socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.port = self.listener.getsockname()[1]
+        self.address = f"127.0.0.1:{self.port}"
+        self.connections, self.open = 0, []
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while True:
+            try:
+                one, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self.open.append(one)
+            threading.Thread(target=self.serve, args=(one,), daemon=True).start()
+
+    def serve(self, one):
+        with contextlib.suppress(OSError, AssertionError):  # it closed, or sent no protobuf
+            self.converse(one)
+        one.close()
+
+    def converse(self, one):
+        pass
+
+    def forget(self):
+        """Cuts all connections, and counts from zero."""
+        for one in self.open:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        self.connections, self.open = 0, []
+
+    def close(self):
+        self.forget()
+        with contextlib.suppress(OSError):  # an intruder that has left has closed it
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join(1)  # it ends with its listener, or with this program
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
 
 class Intruder:

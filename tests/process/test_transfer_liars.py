@@ -7,7 +7,8 @@ import sys
 import threading
 
 from espalier_process import case, file_root, main, wait_until
-from intruder import PATH, TRANSFER, Intruder, Session, field, frame, hit, holder, message, parse
+from intruder import (PATH, TRANSFER, HostileServer, Intruder, Session, field, frame, hit, holder, message, parse,
+                      receive_from)
 
 LIST_MOST = 64 << 20  # bytes of memory that a list may cost the asker
 
@@ -31,56 +32,18 @@ def current_memory(process):
         return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
-class Server:
-    """Accepts transfers and answers each request by `answer(request, connection)`, which returns bytes."""
+class Server(HostileServer):
+    """Accepts transfers; `answer(request, connection)` answers each request."""
 
     def __init__(self, answer, listener=None):
-        self.answer, self.connections, self.open = answer, 0, []
-        self.listener = listener or socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.endpoint = "127.0.0.1:%d" % self.listener.getsockname()[1]
-        self.thread = threading.Thread(target=self.accept, daemon=True)
-        self.thread.start()
+        self.answer = answer
+        super().__init__(listener)
 
-    def accept(self):
+    def converse(self, one):
+        receive_from(one)
+        one.sendall(frame(field(1, message(1))))
         while True:
-            try:
-                one, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            self.open.append(one)
-            threading.Thread(target=self.serve, args=(one,), daemon=True).start()
-
-    def serve(self, one):
-        def take(count):
-            data = b""
-            while len(data) < count:
-                more = one.recv(count - len(data))
-                if not more:
-                    raise ConnectionError("closed")
-                data += more
-            return data
-        try:
-            take(int.from_bytes(take(4), "big"))
-            one.sendall(frame(field(1, message(1))))
-            while True:
-                self.answer(parse(take(int.from_bytes(take(4), "big"))), one)
-        except OSError:
-            pass
-
-    def close(self):
-        for one in (self.listener, *self.open):
-            try:
-                one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            one.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
+            self.answer(parse(receive_from(one)), one)
 
 
 @case("a small get is served beside readers that take nothing, and connections that ask for nothing")
@@ -134,7 +97,7 @@ def _(network):
         def hits(kind, text):
             if kind != PATH:
                 return []
-            liars = [holder(f"x{number}", chosen.endpoint) for number in range(100)]
+            liars = [holder(f"x{number}", chosen.address) for number in range(100)]
             liars += [holder("s1", "0.0.0.0:9"), holder("s1", "224.0.0.1:9"), holder("s1", "255.255.255.255:9")]
             # Other sizes make the asker ask each holder for the size first.
             return [[*liars, *(hit("f1.bin", len(data) + number % 2, root_of(data), number)
@@ -160,7 +123,7 @@ def _(network):
                 one.sendall(b"x")
     with Server(trickle) as slow:
         def hits(kind, text):
-            return [[holder("mallory", slow.endpoint), hit("f1.bin", len(data), root_of(data))]] if kind == PATH else []
+            return [[holder("mallory", slow.address), hit("f1.bin", len(data), root_of(data))]] if kind == PATH else []
         with Intruder(network, "mallory", hits=hits):
             code, told = network.json("s2", "get f1.bin")
             assert code == 0, told
