@@ -108,7 +108,7 @@ class Budget {
 
   // By all payers.
   std::uint64_t held(limits::Held what) const;
-  // How often a payer was refused since the start; for `status` and the log.
+  // How often a payer was refused since the start.
   std::uint64_t refused(limits::Held what) const;
   std::uint64_t refused(limits::Rate what) const;
   // The number of payers that are remembered.

@@ -267,7 +267,6 @@ LIMIT = re.compile(r"\bconstexpr\b[^;=({]*\b(kMax\w*|k\w*(?:Limit|Timeout|Capaci
 OWN_CONSTANT = re.compile(r"^[^/\n]*\bconstexpr\b[^;=({]*\b(k[A-Z]\w*)\s*[={]([^;]*);([^\n]*)", re.MULTILINE)
 COMPARED = re.compile(r"(?:\.|->)size\(\)\s*(?:[<>]=?|==)\s*(?:\w+::)*(k\w+)\b(?!\s*[+\-*/])|"
                       r"\breadFile\([^;]*,\s*(?:\w+::)*(k\w+)\)")
-LIMITS_FILES = ("common/base/limits.h", "common/base/limits_local.h")
 PRESENTED = re.compile(r"k\w*(?:Named|Shown|AtOnce\w*|HeaderBytes)$")
 
 
@@ -283,7 +282,7 @@ def limits_file(source, files):
     A bound is recognised by its name, or because a size is compared to it. Exceptions, which stand beside their code:
     how much is shown or done at once, sizes that a format fixes (both by their names), and lines with "tuning".
     """
-    if not (source.is_code and source.is_in(PRODUCT)) or source.path in LIMITS_FILES:
+    if not (source.is_code and source.is_in(PRODUCT)) or source.path == "common/base/limits.h":
         return
     constants = {name for one in with_own_header(source, files) for name in own_constants(one)}
     for number, line in enumerate(source.bare, 1):
