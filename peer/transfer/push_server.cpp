@@ -12,8 +12,10 @@ namespace espalier::transfer {
 namespace {
 
 SlotOptions slotsOf(const PushServerOptions& options) {
+  // All askers that have a place may wait at once.
+  constexpr auto kPlaces = limits::kHeldBounds[static_cast<std::size_t>(limits::Held::pushUploads)];
   return {.slots = options.slots,
-          .queue = 0,
+          .queue = kPlaces.process,
           .silence = options.silence,
           .held = limits::Held::pushUploads,
           .budget = options.budget};

@@ -3,9 +3,10 @@
 // forwards a chunk as soon as it has verified it. Apart from the server of the share, so that a
 // queue of askers never holds up a push.
 //
-// Slots as in upload_slots.h, limits::kPushSlots at most, without a queue. stop() ends the store's
-// files first, which wakes the threads that wait for chunks. Owned by PushDesk (peer/shell).
-// Thread-safe; serve() never blocks.
+// Slots as in upload_slots.h, limits::kPushSlots at most. An asker whose chunk is not here yet
+// gives its thread to others that are ready, and waits in the queue in turn. stop() ends the
+// store's files first, which wakes the threads that wait for chunks. Owned by PushDesk
+// (peer/shell). Thread-safe; serve() never blocks.
 #pragma once
 
 #include <cstddef>

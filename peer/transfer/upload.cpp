@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <span>
 #include <utility>
 #include <variant>
@@ -23,6 +24,8 @@ constexpr std::size_t kReceiveBytes = 16 * 1024;  // requests are small, and may
 // A chunk of at most so many bytes is copied into the queue of answers. A larger one is sent by
 // itself, with sendfile(2).
 constexpr std::uint64_t kCopiedBytes = 32 * 1024;
+// A thread waits so long at a time for what is not here yet; then its slice may be over.
+constexpr Duration kWaitOnce = std::chrono::milliseconds(50);
 
 TransferFailure changed() {
   return {TransferProblem::changed, "the file has changed"};
@@ -317,13 +320,16 @@ void Upload::sent(std::uint64_t bytes) {
 // What is queued is sent before anything is waited for.
 template <typename Look>
 PartialFile::There Upload::awaitThere(const Look& look) {
-  auto there = look(Duration::zero());
-  if (there != PartialFile::There::notYet) return there;
-  if (out_.empty()) {
-    there = look(options_.policy.waiting);
-    if (there == PartialFile::There::notYet) queue(wire::Waiting{1});
+  const TimePoint now = Clock::now();
+  if (waitsSince() == kNever) signAt_ = now + options_.policy.waiting;
+  if (out_.empty() && now >= signAt_) {
+    queue(wire::Waiting{1});
+    signAt_ = now + options_.policy.waiting;
   }
-  mustFlush_ = true;
+  const auto there = look(out_.empty() ? std::min(signAt_ - now, kWaitOnce) : Duration::zero());
+  const bool waits = there == PartialFile::There::notYet;
+  setWaitsSince(waits ? std::min(waitsSince(), now) : kNever);
+  mustFlush_ = waits && !out_.empty();
   return there;
 }
 

@@ -9,7 +9,8 @@
 //
 // ServePolicy says what happens to a chunk that is not here yet. With `refuse` the answer is a
 // failure. With `wait` the asker gets a sign of life (Waiting) every `waiting` until the chunk
-// arrives; only lists of hashes and chunks are served then, because the askers take a push.
+// arrives, and the slice ends when others are ready; only lists of hashes and chunks are served
+// then, because the askers take a push.
 //
 // Made by TransferServer for each connection. serve() is called by one thread of UploadSlots at a
 // time, status() by any.
@@ -105,7 +106,7 @@ class Upload final : public UploadSlots::Conversation {
   Failed whyNot(std::uint64_t chunk, std::uint64_t chunkBytes) const;
   void fileHasChanged();
 
-  // With the policy `wait`. `look` waits for so long at most.
+  // With the policy `wait`. `look` waits for so long at most. Returns soon, also with `notYet`.
   template <typename Look>
   PartialFile::There awaitThere(const Look& look);
 
@@ -124,6 +125,7 @@ class Upload final : public UploadSlots::Conversation {
   std::optional<wire::TransferRequest> again_;  // to be answered once its file is there
   std::optional<wire::ChunkRequest> rest_;      // chunks that are still to be sent
   TimePoint restUntil_;                         // no chunk is begun later
+  TimePoint signAt_;                            // while it waits: the next sign of life
   struct ListRest {
     SentLists::List hashes;
     wire::ChunkList next;  // without hashes yet

@@ -152,6 +152,7 @@ UploadSlots::Askers::iterator UploadSlots::weakest(const Payer& payer, bool asks
     const auto* talk = asker.conversation.get();
     const bool hasAsked = talk != nullptr && talk->hasAsked();
     const TimePoint active = talk == nullptr ? asker.came : talk->activeAt();
+    const TimePoint waits = talk == nullptr ? kNever : talk->waitsSince();
     const auto taken = talk == nullptr ? 0 : talk->takenBytes();
     const double rate =
         static_cast<double>(taken) / std::chrono::duration<double>(now - asker.came).count();
@@ -163,12 +164,15 @@ UploadSlots::Askers::iterator UploadSlots::weakest(const Payer& payer, bool asks
     } else if (asker.state == State::taking && now - asker.came >= options_.deaf &&
                rate < static_cast<double>(limits::kUploadRateLeast)) {
       kind = slow;
-    } else if (asker.state == State::served && taken == 0 && now - asker.came >= options_.deaf) {
+    } else if (waits <= now - options_.deaf) {
       kind = waitsInVain;
     }
     if (!kind || (!asks && *kind != neverAsked)) continue;
-    const double since = std::chrono::duration<double>(active.time_since_epoch()).count();
-    const std::tuple<Kind, double> rank(*kind, *kind <= deaf ? since : rate);
+    const auto seconds = [](TimePoint when) {
+      return std::chrono::duration<double>(when.time_since_epoch()).count();
+    };
+    const double since = seconds(*kind == waitsInVain ? waits : active);
+    const std::tuple<Kind, double> rank(*kind, *kind == slow ? rate : since);
     if (worst != askers_.end() && lowest <= rank) continue;
     worst = place;
     lowest = rank;

@@ -16,8 +16,9 @@
 // asker that comes with a request takes the place of the one that loses least, of its own address
 // first, then of the address that has most: one that never asked, then one between two requests
 // (the longest idle first), then one that takes its answers more slowly than kUploadRateLeast (the
-// slowest first), then one that waits and never took a byte. Without such a one the newcomer is
-// told `busy`. A newcomer without a request takes only the place of one that never asked.
+// slowest first), then one that waits for bytes that this peer does not have yet (the longest
+// waiting first). Without such a one the newcomer is told `busy`. A newcomer without a request
+// takes only the place of one that never asked.
 // Of askers with something to do, SlotOptions::queue are accepted beyond the slots. Answers that
 // are not taken are bounded by Held::uploadBytes: the resting asker that holds most is closed.
 //
@@ -100,6 +101,9 @@ class UploadSlots {
     bool hasAsked() const { return hasAsked_; }
     std::uint64_t takenBytes() const { return takenBytes_; }
     TimePoint activeAt() const { return TimePoint(Duration(activeAt_)); }  // asked, or took a byte
+    // Since when its next answer waits for bytes that this peer does not have yet; kNever: it does
+    // not wait. Signs of life do not end the wait.
+    TimePoint waitsSince() const { return TimePoint(Duration(waitsSince_)); }
 
    protected:
     void asked() {
@@ -110,11 +114,13 @@ class UploadSlots {
       takenBytes_ += bytes;
       activeAt_ = Clock::now().time_since_epoch().count();
     }
+    void setWaitsSince(TimePoint when) { waitsSince_ = when.time_since_epoch().count(); }
 
    private:
     std::atomic<bool> hasAsked_ = false;
     std::atomic<std::uint64_t> takenBytes_ = 0;
     std::atomic<Duration::rep> activeAt_ = Clock::now().time_since_epoch().count();
+    std::atomic<Duration::rep> waitsSince_ = kNever.time_since_epoch().count();
   };
   // The Hello was read from `stream`, which outlives the conversation. `stop` is requested when the
   // server stops. Called by several threads at once.

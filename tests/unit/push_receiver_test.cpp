@@ -15,7 +15,7 @@
 #include "peer/transfer/part_file.h"
 #include "peer/transfer/push_files.h"
 #include "peer/transfer/push_server.h"
-#include "tests/unit/transfer_fixture.h"
+#include "tests/unit/transfer_scripts.h"
 
 using namespace espalier;
 using namespace espalier::transfer;
@@ -31,8 +31,10 @@ constexpr std::size_t kChunk = limits::kPushChunkBytes;
 // Gives the chunks of pushes, as they come.
 class Host {
  public:
-  explicit Host(std::string id)
-      : id_(*PeerId::parse(id)), server_(store), listener_([this](FileDescriptor socket) {
+  explicit Host(std::string id, PushServerOptions options = {})
+      : id_(*PeerId::parse(id)),
+        server_(store, std::move(options)),
+        listener_([this](FileDescriptor socket) {
           readHello(std::move(socket), server_, wire::Purpose::push);
         }) {}
   ~Host() {
@@ -167,6 +169,35 @@ TEST_CASE("each stripe comes from another source, and both give about a half") {
   CHECK(one.given() + other.given() == sent.bytes());
   CHECK(one.given() > 20 * kChunk - 1);
   CHECK(other.given() > 20 * kChunk - 1);
+}
+
+TEST_CASE("askers that wait for a chunk which never comes hold up no other taker") {
+  Sent sent;
+  sent.add("file", 20 * kChunk);
+  sent.prepare();
+  Host host("host", {.slots = 2, .waiting = 10ms});
+  sent.giveBy(host);
+  FileRoot never;
+  never.bytes.fill(7);
+  host.store.put(std::make_shared<PartialFile>(never, 1, "never"));
+  wire::Hello hello;
+  hello.purpose = wire::Purpose::push;
+  const auto question = framed(wire::encode(hello)) +
+                        framed(wire::encode(wire::TransferRequest(wire::ChunkListRequest{never})));
+  const auto sign = framed(wire::encode(wire::TransferAnswer(wire::Waiting{1})));
+  std::vector<net::BlockingStream> waiting;
+  for (int i = 0; i < 8; ++i) {
+    waiting.push_back(connected(host.holder().endpoint, question));
+    std::string signs(50 * sign.size(), ' ');  // after the Welcome
+    REQUIRE(waiting.back().readAll(std::as_writable_bytes(std::span(signs))).ok());
+  }
+  Taker taker(sent);
+  taker.begin();
+  taker.takeFrom(0, 2, host.holder());
+  taker.takeFrom(1, 2, host.holder());
+  REQUIRE(taker.completes());
+  CHECK(taker.failures.empty());
+  CHECK(sent.isIn(taker.downloads));
 }
 
 TEST_CASE("two takers that take missing chunks from each other both get everything") {

@@ -23,7 +23,7 @@ using Next = UploadSlots::Next;
 using Slice = UploadSlots::Slice;
 
 // Answers each byte that it receives with the same byte. An 'x' keeps its thread until allowed() or
-// the end of the slice.
+// the end of the slice. A 'w' does that, too, and says that it waits for bytes, after the answer.
 class Echo final : public UploadSlots::Conversation {
  public:
   Echo(BlockingStream& stream, std::atomic<bool>& allowed, std::atomic<std::size_t>& closedBytes,
@@ -56,9 +56,11 @@ class Echo final : public UploadSlots::Conversation {
           took(some->bytes);
         }
       }
-      keeps_ = text == 'x';
-      if (keeps_) continue;
+      keeps_ = text == 'x' || text == 'w';
+      if (text == 'w') setWaitsSince(Clock::now());
+      if (text == 'x') continue;
       if (auto sent = stream_.write(std::string_view(&text, 1)); !sent) return sent.error();
+      took(1);
     }
   }
   std::size_t heldBytes() const override { return blockedBytes_; }
@@ -265,8 +267,9 @@ TEST_CASE("when the table is full, an asker that takes nothing loses its place t
 
 TEST_CASE("a taker that waits for what never comes loses its place to another one") {
   World world({.slots = 1, .queue = 0, .turn = 1h, .deaf = 0ms});
-  const auto waits = world.asker("x");
-  world.await(1, 0);
+  const auto waits = world.asker("w");
+  REQUIRE(isWelcome(*waits));
+  CHECK(byteOf(*waits) == 'w');  // it took something before
   const auto other = world.asker("x");
   CHECK(isWelcome(*other));
   CHECK(world.slots.status().connections == 2);  // the first one's thread has not seen it yet
