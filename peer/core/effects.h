@@ -54,8 +54,8 @@ struct Notice {
     waiting,      // text: what the metaserver waits for
     metaserverLost,
     metaserverBack,
-    linkUp,
-    linkDown,
+    linkUp,       // text: the id of the peer
+    linkDown,     // text: the id of the peer
     root,         // this peer is the root now
     seenFrom,     // text: the host that the metaserver sees this peer come from
     unreachable,  // text: why the metaserver cannot connect to this peer
@@ -63,7 +63,7 @@ struct Notice {
   };
   Kind kind;
   std::string text;
-  Payer about = {};  // of a warning: who caused it
+  Payer about = {};  // who caused a warning, or whose link it is; otherwise the process
 };
 
 struct Effects {

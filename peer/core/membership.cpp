@@ -342,11 +342,12 @@ TimePoint Membership::deadline() const {
 void Membership::tellLinks(const LinkChanges& changes, Effects& fx) {
   for (const auto& link : changes.up) {
     contacts_->linked(link, *tree_);
-    fx.notices.push_back({Notice::Kind::linkUp, link.peer.id.text()});
+    fx.notices.push_back({Notice::Kind::linkUp, link.peer.id.text(), Payer::member(link.peer.id)});
     linkChanges_.up.push_back(link);
   }
   for (const auto& link : changes.down) {
-    fx.notices.push_back({Notice::Kind::linkDown, link.peer.id.text()});
+    fx.notices.push_back(
+        {Notice::Kind::linkDown, link.peer.id.text(), Payer::member(link.peer.id)});
     linkChanges_.down.push_back(link);
   }
 }

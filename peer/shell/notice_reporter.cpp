@@ -10,15 +10,6 @@
 #include "common/net/address.h"
 
 namespace espalier::peer::shell {
-namespace {
-
-// Of a notice whose text is an id.
-Payer about(const std::string& id) {
-  const auto parsed = PeerId::parse(id);
-  return parsed ? Payer::member(*parsed) : Payer();
-}
-
-}  // namespace
 
 NoticeReporter::NoticeReporter(Network& network, EventBus& events, Endpoint metaserver,
                                std::string advertise)
@@ -52,25 +43,25 @@ void NoticeReporter::report(const Notice& notice) {
     case Kind::metaserverLost:
       return lost(notice.text);
     case Kind::waiting:
-      return log::info(Payer(), "{}", escaped(notice.text));
+      return log::info(notice.about, "{}", escaped(notice.text));
     case Kind::metaserverBack:
       reachable_ = true;
-      log::info(Payer(), "the metaserver is back");
+      log::info(notice.about, "the metaserver is back");
       return events_.publish(MetaserverBack());
     case Kind::linkUp:
       // The line about joining names the first link.
-      if (joined_) log::info(about(notice.text), "linked to {}", notice.text);
+      if (joined_) log::info(notice.about, "linked to {}", notice.text);
       return events_.publish(LinkUp{notice.text});
     case Kind::linkDown:
-      log::info(about(notice.text), "the link to {} is gone", notice.text);
+      log::info(notice.about, "the link to {} is gone", notice.text);
       return events_.publish(LinkDown{notice.text});
     case Kind::root:
-      return log::debug(Payer(), "this peer is the root now");
+      return log::debug(notice.about, "this peer is the root now");
     case Kind::seenFrom:
       return compareSource(notice.text);
     case Kind::unreachable:
       return log::warning(
-          Payer(),
+          notice.about,
           "the metaserver cannot connect to this peer ({}); peers that cannot connect either fetch "
           "nothing from it: allow incoming connections, or announce another address with "
           "--advertise",
