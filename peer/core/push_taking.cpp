@@ -56,21 +56,33 @@ TimePoint PushTaking::restsUntil(const PeerId& source) const {
   return resting == resting_.end() ? TimePoint::min() : resting->second;
 }
 
-TimePoint PushTaking::spendDial(const Endpoint& source, TimePoint now) {
-  if (subject_.budget == nullptr) return now;
-  auto host = subject_.budget->account(Payer::host(source.host));
+bool PushTaking::spendDial(const Ledger::Entry& candidate, const std::vector<Ledger::Entry>& all,
+                           TimePoint now) {
+  if (subject_.budget == nullptr) return true;
+  const Endpoint source = candidate.contact().endpoint;
+  const Payer payer = Payer::host(source.host);
+  auto host = subject_.budget->account(payer);
   auto endpoint = subject_.budget->account(Payer::endpoint(source));
-  const TimePoint at = std::max(host.affordableAt(limits::Rate::dials, now),
-                                endpoint.affordableAt(limits::Rate::dials, now));
-  if (at > now) return at;
-  const bool spent =
-      host.spend(limits::Rate::dials, now) && endpoint.spend(limits::Rate::dials, now);
-  return spent ? now : now + limits::kPushSourceRest;
+  const TimePoint hostAt = host.affordableAt(limits::Rate::dials, now);
+  const TimePoint endpointAt = endpoint.affordableAt(limits::Rate::dials, now);
+  if (hostAt > now) {
+    for (const auto& each : all) {
+      const bool isThere = Payer::host(each.contact().endpoint.host) == payer;
+      if (isThere && restsUntil(each.id()) < hostAt) resting_[each.id()] = hostAt;
+    }
+    return false;
+  }
+  if (endpointAt <= now && host.spend(limits::Rate::dials, now) &&
+      endpoint.spend(limits::Rate::dials, now)) {
+    return true;
+  }
+  resting_[candidate.id()] = endpointAt > now ? endpointAt : now + limits::kPushSourceRest;
+  return false;
 }
 
 bool PushTaking::chooseSource(std::size_t stripe, const PushSources::Way& ranked, TimePoint now,
                               Effects& fx) {
-  constexpr int kTries = 8;  // candidates whose dials are spent, in one step
+  constexpr int kTries = 8;  // hosts or endpoints whose dials are spent, in one step
   Way& way = ways_[stripe];
   const TimePoint dried = way.drySince + limits::kPushKept;
   if (!way.source && now >= dried) return false;
@@ -91,11 +103,7 @@ bool PushTaking::chooseSource(std::size_t stripe, const PushSources::Way& ranked
       return true;
     }
     if (way.source == next->id()) return true;
-    const TimePoint dialled = spendDial(next->contact().endpoint, now);
-    if (dialled > now) {
-      resting_[next->id()] = dialled;
-      continue;
-    }
+    if (!spendDial(*next, ranked.candidates, now)) continue;
     way.source = next->id();
     const Duration patience =
         limits::kPushPatience + static_cast<long>(ranked.hops) * limits::kPushPatienceHop;

@@ -21,7 +21,8 @@
 // source that lied rests for ever.
 //
 // The endpoints of sources are what others said. So each choice spends Rate::dials of the endpoint
-// and of its host; a candidate whose budget is spent rests.
+// and of its host. A candidate whose budget is spent rests, and so do all candidates of a host
+// whose budget is spent.
 //
 // Invariants: a stripe has one source at most; a source that lied is not chosen again; as long as a
 // stripe has no source, deadline() is not kNever.
@@ -90,8 +91,10 @@ class PushTaking {
   // When the source may be chosen again.
   TimePoint restsUntil(const PeerId& source) const;
   bool chooseSource(std::size_t stripe, const PushSources::Way& ranked, TimePoint now, Effects& fx);
-  // When the source may be dialled; `now`: that is spent.
-  TimePoint spendDial(const Endpoint& source, TimePoint now);
+  // Whether the candidate may be dialled; then that is spent. Otherwise it rests, and all of its
+  // host if the host's budget is spent.
+  bool spendDial(const Ledger::Entry& candidate, const std::vector<Ledger::Entry>& all,
+                 TimePoint now);
 
   Subject subject_;
   TimePoint begun_;
