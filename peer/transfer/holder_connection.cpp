@@ -37,7 +37,7 @@ Result<void> HolderConnection::open() {
   auto dialled = net::dialBlocking(endpoint_, timeouts_.dial, interrupter_);
   if (!dialled) return dialled.error();
   stream_.emplace(std::move(*dialled), timeouts_.silence, interrupter_);
-  if (!isPush_) stream_->atLeast(timeouts_.rateLeast, timeouts_.rateWindow);
+  stream_->atLeast(timeouts_.rateLeast, timeouts_.rateWindow);
   if (auto sent = flush(); !sent) return sent;
   auto frame = receiveFrame();
   if (!frame) return frame.error();

@@ -86,7 +86,7 @@ class HolderConnection {
   Endpoint endpoint_;
   Timeouts timeouts_;
   net::Interrupter& interrupter_;
-  const bool isPush_;  // then the caller judges how fast the source is
+  const bool isPush_;  // then the caller says how long it waits for an answer
   Duration gathering_{};
   RateLimit* rate_ = nullptr;
   std::function<void(std::uint32_t)> waiting_;

@@ -147,7 +147,7 @@ bool PushReceiver::awaitWork(Lane& lane) {
     std::unique_lock lock(mutex_);
     if (*wants && lane.source) return true;
     const auto isOther = [&] { return changes_ != seen; };
-    if (work_.isHeldUp()) {
+    if (work_.isHeldUp(lane.stripe)) {
       changed_.wait_for(lock, stop_.get_token(), kHeldUpAgain, isOther);
     } else {
       changed_.wait(lock, stop_.get_token(), isOther);

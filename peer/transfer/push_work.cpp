@@ -115,8 +115,8 @@ Result<bool> PushWork::openUntilWanted(std::size_t stripe) {
     if (!place) return false;
     const auto opened = open(*place);
     if (!opened) return opened.error();
-    heldUp_ = !*opened;
-    if (heldUp_) return false;
+    heldUp_[stripe] = !*opened;
+    if (!*opened) return false;
   }
 }
 

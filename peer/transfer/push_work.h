@@ -15,6 +15,7 @@
 // in deal().
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -27,6 +28,7 @@
 #include <vector>
 
 #include "common/wire/push.h"
+#include "peer/core/push_sources.h"
 #include "peer/transfer/core/push_schedule.h"
 #include "peer/transfer/downloader.h"
 #include "peer/transfer/partial_files.h"
@@ -76,8 +78,9 @@ class PushWork {
                         std::span<const std::byte> data);
 
   bool isDone() const;
-  // wants() was false because another fetch or push has the next file open: to be asked again.
-  bool isHeldUp() const { return heldUp_; }
+  // wants() of the stripe was false because another fetch or push has the next file open: to be
+  // asked again.
+  bool isHeldUp(std::size_t stripe) const { return heldUp_[stripe]; }
   // So far, of all files.
   std::uint64_t heldBytes() const;
   std::uint64_t receivedBytes() const { return receivedBytes_; }
@@ -99,7 +102,7 @@ class PushWork {
   const std::function<void()> changed_;
   std::vector<std::shared_ptr<PartialFile>> partial_;  // of each file: what other peers may fetch
   std::atomic<std::uint64_t> receivedBytes_{0};
-  std::atomic<bool> heldUp_{false};
+  std::array<std::atomic<bool>, peer::kPushStripes> heldUp_{};
 
   std::mutex opening_;
 

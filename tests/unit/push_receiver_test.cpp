@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include <condition_variable>
+#include <future>
 #include <memory>
 #include <optional>
 #include <set>
@@ -83,6 +84,8 @@ class Sent {
   }
   const std::vector<wire::PushFile>& files() const { return prepared_.files; }
   std::uint64_t bytes() const { return prepared_.bytes; }
+  // Of the first file.
+  const std::vector<Digest>& hashes() const { return prepared_.opened.front()->plan().hashes; }
   bool isIn(const TemporaryFolder& downloads) const {
     return std::all_of(files().begin(), files().end(), [&](const auto& file) {
       return readFile(downloads / file.name) == readFile(folder_ / file.name);
@@ -99,8 +102,7 @@ class Taker {
  public:
   explicit Taker(const Sent& sent, const std::string& id = "taker") : host(id), sent_(sent) {}
 
-  void begin() {
-    PushReceiverOptions options;
+  void begin(PushReceiverOptions options = {}) {
     options.work = {downloads.text(), downloads.text() + "/.espalier", {}};
     PushEvents events;
     events.sourceFailed = [this](std::size_t stripe, const PeerId&, PushTrouble trouble,
@@ -309,6 +311,39 @@ TEST_CASE("a source that lies is told, and nothing of it stays") {
   REQUIRE(taker.completes());
   CHECK(sent.isIn(taker.downloads));
   CHECK(taker.receiver->receivedBytes() == sent.bytes());
+}
+
+TEST_CASE("a source that trickles is given up, and the next one gives the rest") {
+  Sent sent;
+  sent.add("file", 8 * kChunk);
+  sent.prepare();
+  Host honest("honest");
+  sent.giveBy(honest);
+  std::promise<void> never;
+  const auto over = never.get_future().share();
+  std::vector<std::jthread> trickling;
+  const Listener liar([&](FileDescriptor socket) {
+    trickling.emplace_back([&, socket = std::move(socket)]() mutable {
+      const net::Interrupter none;
+      net::BlockingStream stream(net::TcpStream::adopt(std::move(socket)), 60s, none);
+      (void)stream.write(framed(wire::encode(wire::Welcome{})) +
+                         framed(wire::encode(wire::TransferAnswer(
+                             wire::ChunkList{8 * kChunk, kChunk, 0, sent.hashes(), ""}))) +
+                         framed(wire::encode(wire::TransferAnswer(wire::ChunkHeader{0, kChunk}))));
+      while (stream.write("x")) over.wait_for(10ms);
+    });
+  });
+  Taker taker(sent);
+  PushReceiverOptions options;
+  options.timeouts.rateLeast = 100'000;
+  options.timeouts.rateWindow = 300ms;
+  taker.begin(std::move(options));
+  taker.takeFrom(0, 1, {*PeerId::parse("liar"), liar.endpoint()});
+  REQUIRE(taker.await([&] { return !taker.failures.empty(); }));
+  CHECK(taker.failures.front() == std::pair(std::size_t{0}, PushTrouble::useless));
+  taker.takeFrom(0, 1, honest.holder());
+  REQUIRE(taker.completes());
+  CHECK(sent.isIn(taker.downloads));
 }
 
 TEST_CASE("a restarted taker takes only the chunks that it lacks") {
