@@ -38,7 +38,8 @@ TimePoint OpenPush::forgetAt() const {
 
 int OpenPush::spareness(bool toFewer, TimePoint now) const {
   if (taking_) {
-    const Duration idle = toFewer ? Duration(limits::kPushSilence) : Duration(limits::kPushIdle);
+    const bool isNew = toFewer && !hasProgressed_;
+    const Duration idle = isNew ? Duration(limits::kPushSilence) : Duration(limits::kPushIdle);
     return now >= progressedAt_ + idle ? 1 : 0;
   }
   if (!isOver()) return 0;
@@ -46,6 +47,15 @@ int OpenPush::spareness(bool toFewer, TimePoint now) const {
   const Duration kept = isAwaited() ? Duration(limits::kPushKept) : Duration(limits::kPushIdle);
   if (now >= changedAt_ + kept) return 3;
   return toFewer ? 2 : 0;
+}
+
+bool OpenPush::isQuiet(TimePoint now) const {
+  return now >= std::max(changedAt_, progressedAt_) + limits::kPushIdle;
+}
+
+void OpenPush::progressed(TimePoint now) {
+  progressedAt_ = now;
+  hasProgressed_ = true;
 }
 
 TimePoint OpenPush::givesWayAt() const {
@@ -173,10 +183,22 @@ std::optional<std::string> OpenPush::problemWith(const PushEntry& entry) const {
 
 // --- taking ---
 
-void OpenPush::beginTaking(const PeerId& self, TimePoint now, Budget* budget) {
+void OpenPush::beginTaking(const PeerId& self, Account payer, TimePoint now, Budget* budget) {
+  payer_ = std::move(payer);
+  progressedAt_ = now;
   taking_.emplace(PushTaking::Subject{offer_.id, offer_.sender.id, self, pushChunks(offer_.files),
                                       offer_.late, budget},
                   now);
+}
+
+// Empty files need no chunk, so they may be on the disk.
+void OpenPush::abandonTaking(TimePoint now) {
+  taking_.reset();
+  const auto files = std::count_if(offer_.files.begin(), offer_.files.end(),
+                                   [](const auto& file) { return file.sizeBytes > 0; });
+  if (!hasProgressed_) {
+    (void)payer_.spend(limits::Rate::pushFiles, now, -static_cast<double>(files));
+  }
 }
 
 }  // namespace espalier::peer

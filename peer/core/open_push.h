@@ -4,8 +4,9 @@
 //
 //   start() -----------------------------> verified     (the sender)
 //   PushOffer --> accepted --completed---> verified
-//             |            --failed------> failed
-//             +---------------------------> declined     (PushPolicy)
+//        |    |            --failed------> failed
+//        |    +---------------------------> declined     (PushPolicy)
+//        +--Rate::pushFiles is spent--> undecided --waitsUntil()--> as above
 //
 // Only the peer itself raises the version of its entry. It does so when it starts the push anew
 // after a restart, when another peer claims more about it than it said (answerTo()), and when
@@ -31,6 +32,7 @@
 #include <optional>
 #include <string>
 
+#include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/wire/contact.h"
@@ -62,8 +64,11 @@ class OpenPush {
   // This peer neither takes the push, nor is the sender of an open one.
   bool isOver() const { return !taking_ && !(isMine() && isOpen()); }
   // How easily the push gives its place to another one; 0: it does not. `toFewer`: to a push of an
-  // origin that has fewer. A push that this peer sends, or of which chunks arrive, never does.
+  // origin or sender that has fewer. A push that this peer sends, or of which chunks arrive, never
+  // does.
   int spareness(bool toFewer, TimePoint now) const;
+  // Nothing has changed, and no chunk has arrived, for limits::kPushIdle.
+  bool isQuiet(TimePoint now) const;
   // When the ledger or the end last changed.
   TimePoint changedAt() const { return changedAt_; }
   TimePoint forgetAt() const;
@@ -85,7 +90,11 @@ class OpenPush {
   // When this push is to give way, if no chunk arrives until then.
   TimePoint givesWayAt() const;
   // A chunk has arrived here.
-  void progressed(TimePoint now) { progressedAt_ = now; }
+  void progressed(TimePoint now);
+  // This peer has not decided yet whether it takes the push, and is to try again then; kNever: it
+  // has decided.
+  TimePoint waitsUntil() const { return waitsUntil_; }
+  void setWaitsUntil(TimePoint when) { waitsUntil_ = when; }
 
   // --- entries to merge; nothing: the ledger stays as it is
   // This peer's own entry, with a new state.
@@ -108,9 +117,11 @@ class OpenPush {
   // --- taking; null while this peer does not take the push
   PushTaking* taking() { return taking_ ? &*taking_ : nullptr; }
   const PushTaking* taking() const { return taking_ ? &*taking_ : nullptr; }
-  // `budget`: of this process, for dials.
-  void beginTaking(const PeerId& self, TimePoint now, Budget* budget = nullptr);
+  // `payer` has spent Rate::pushFiles for the files. `budget`: of this process, for dials.
+  void beginTaking(const PeerId& self, Account payer, TimePoint now, Budget* budget = nullptr);
   void endTaking() { taking_.reset(); }
+  // The same. Gives back what was spent for files of which nothing can be on the disk.
+  void abandonTaking(TimePoint now);
 
  private:
   struct DoubtedEnd {
@@ -127,6 +138,9 @@ class OpenPush {
   PushTellers tellers_;
   TimePoint changedAt_;
   TimePoint progressedAt_;  // when a chunk arrived last, or the push began
+  bool hasProgressed_ = false;
+  TimePoint waitsUntil_ = kNever;
+  Account payer_;  // of the files
   bool contended_ = false;
   std::optional<DoubtedEnd> doubted_;
   TimePoint refutedAt_ = TimePoint::min();

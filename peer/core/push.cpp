@@ -44,7 +44,7 @@ Result<PushId> Pushes::start(std::vector<wire::PushFile> files, std::vector<Peer
                              "push them as an archive, or in parts",
                              files.size(), to.size())};
   }
-  if (!makeRoom(PeerId(), now, fx)) {
+  if (!makeRoom(PeerId(), self_.id, now, fx)) {
     return Error{ErrorCode::failed, fmt::format("{} pushes are under way already", pushes_.size())};
   }
   const auto id = randomFrom<PushId>(random_);
@@ -88,7 +88,7 @@ void Pushes::offerTo(OpenPush& push, ConnectionId id, PushLink& link, bool late,
                      Effects& fx) {
   const PushId pushId = push.offer().id;
   if (link.knows(pushId)) return;
-  if (!mayOffer(push, link) ||
+  if (!mayOffer(push, link, now) ||
       !link.account().spend(limits::Rate::pushOffersTold, now, pushOfferCost(push.offer()))) {
     return link.postpone(pushId, late, now);
   }
@@ -99,21 +99,38 @@ void Pushes::offerTo(OpenPush& push, ConnectionId id, PushLink& link, bool late,
   learn(push, push.entryOfOffered(link.peer(), offer), std::nullopt, now, fx);
   fx.send(id, std::move(offer));
   link.addNews(pushId, push.ledger(), now);
-  // It could not contradict before it knew the push.
+  sendClaimsAbout(link, push, id, fx);
+}
+
+// The neighbour could not contradict before it knew the push.
+void Pushes::sendClaimsAbout(const PushLink& link, const OpenPush& push, ConnectionId to,
+                             Effects& fx) {
+  const PushId id = push.offer().id;
   for (const auto& [connection, other] : links_) {
-    const auto* claim = other.claimAbout(pushId, link.peer().id);
-    if (claim != nullptr) fx.send(id, wire::PushLedger{pushId, push.offer().end, {*claim}});
+    const auto* claim = other.claimAbout(id, link.peer().id);
+    if (claim != nullptr) fx.send(to, wire::PushLedger{id, push.offer().end, {*claim}});
   }
 }
 
-// Whether the neighbour has few enough unended pushes from the same origin.
-bool Pushes::mayOffer(const OpenPush& push, const PushLink& link) const {
+// Whether the neighbour has few enough unended pushes from the same origin. A neighbour that floods
+// is an origin of its own. Farther away it has an origin in common with others: each of these gets
+// one push past it. A sender's new push does not wait for its old ones that were never ended.
+bool Pushes::mayOffer(const OpenPush& push, const PushLink& link, TimePoint now) const {
   if (push.isMine() || !push.isOpen()) return true;
-  const auto told = std::count_if(pushes_.begin(), pushes_.end(), [&](const auto& each) {
-    const OpenPush& other = each.second;
-    return other.origin() == push.origin() && other.isOpen() && link.wasTold(each.first);
-  });
-  return static_cast<std::size_t>(told) < limits::kPushesRelayed;
+  const PeerId& sender = push.offer().sender.id;
+  std::size_t told = 0;
+  bool isFirst = true;  // of the sender
+  for (const auto& [id, other] : pushes_) {
+    if (other.origin() != push.origin() || !other.isOpen() || !link.wasTold(id)) continue;
+    const bool isOwn = other.offer().sender.id == sender;
+    if (isOwn && other.isQuiet(now)) continue;
+    ++told;
+    isFirst = isFirst && !isOwn;
+  }
+  if (told < limits::kPushesRelayed) return true;
+  const auto from = linkTo(push.origin());
+  const std::uint64_t behind = from == links_.end() ? 0 : from->second.behind();
+  return isFirst && told < limits::kPushesRelayed + behind;
 }
 
 // --- this peer ---
@@ -126,12 +143,26 @@ void Pushes::decide(OpenPush& push, PushLink& from, TimePoint now, Effects& fx) 
   }
   const auto files = static_cast<double>(push.offer().files.size());
   if (!from.account().spend(limits::Rate::pushFiles, now, files)) {
-    return say(push, PushState::declined, "takes no more files for now", now, fx);
+    push.setWaitsUntil(from.account().affordableAt(limits::Rate::pushFiles, now, files));
+    return say(push, PushState::offered, {}, now, fx);
   }
   say(push, PushState::accepted, {}, now, fx);
   contend(push);
-  push.beginTaking(self_.id, now, budget_);
+  push.beginTaking(self_.id, from.account(), now, budget_);
   fx.pushJobs.emplace_back(PushReceive{push.offer().id, sender, push.offer().files});
+}
+
+void Pushes::decideLater(OpenPush& push, TimePoint now, Effects& fx) {
+  const auto from = linkTo(push.origin());
+  if (from == links_.end()) return push.setWaitsUntil(now + limits::kPushGone);
+  push.setWaitsUntil(kNever);
+  decide(push, from->second, now, fx);
+}
+
+void Pushes::declineUndecided(OpenPush& push, TimePoint now, Effects& fx) {
+  if (push.waitsUntil() == kNever) return;
+  push.setWaitsUntil(kNever);
+  say(push, PushState::declined, "takes no more files for now", now, fx);
 }
 
 // A push of which nothing arrives must not keep its files from another one.
@@ -148,7 +179,7 @@ void Pushes::contend(const OpenPush& push) {
 }
 
 void Pushes::giveUp(OpenPush& push, std::string_view reason, TimePoint now, Effects& fx) {
-  push.endTaking();
+  push.abandonTaking(now);
   fx.pushJobs.emplace_back(PushDrop{push.offer().id});
   say(push, PushState::failed, reason, now, fx);
 }
@@ -160,6 +191,7 @@ void Pushes::ended(OpenPush& push, PushEnd end, TimePoint now, Effects& fx) {
   for (auto& [connection, link] : links_) {
     if (link.knows(id)) link.addEnd(id, now);
   }
+  declineUndecided(push, now, fx);
   if (end == PushEnd::cancelled && push.taking() != nullptr) {
     giveUp(push, "cancelled by the sender", now, fx);
   }
@@ -219,7 +251,7 @@ void Pushes::completed(const PushId& id, TimePoint now, Effects& fx) {
 void Pushes::failedHere(const PushId& id, std::string reason, TimePoint now, Effects& fx) {
   OpenPush* const push = find(id);
   if (push == nullptr || push->taking() == nullptr) return;
-  push->endTaking();
+  push->abandonTaking(now);
   say(*push, PushState::failed, reason, now, fx);
 }
 
@@ -230,7 +262,8 @@ TimePoint Pushes::deadline() const {
   TimePoint due = kNever;
   for (const auto& [connection, link] : links_) due = std::min(due, link.deadline());
   for (const auto& [id, push] : pushes_) {
-    due = std::min({due, push.forgetAt(), push.doubtedUntil(), push.givesWayAt()});
+    due =
+        std::min({due, push.forgetAt(), push.doubtedUntil(), push.givesWayAt(), push.waitsUntil()});
     if (const auto* taking = push.taking()) due = std::min(due, taking->deadline());
   }
   for (const auto& [peer, when] : gone_) due = std::min(due, when);
@@ -243,6 +276,7 @@ void Pushes::tick(TimePoint now, Effects& fx) {
     if (const auto end = push->second.takeDoubtedEnd(now)) ended(push->second, *end, now, fx);
     const auto* taking = push->second.taking();
     if (taking != nullptr && now >= taking->deadline()) choose(push->second, now, fx);
+    if (now >= push->second.waitsUntil()) decideLater(push->second, now, fx);
     if (now >= push->second.givesWayAt()) {
       giveUp(push->second, "nothing arrived, and another push has the same file", now, fx);
     }
@@ -282,33 +316,53 @@ PushLinks::iterator Pushes::linkTo(const PeerId& peer) {
                       [&](const auto& each) { return each.second.peer().id == peer; });
 }
 
-// The origins share the places. The one that has most loses the push that is spared most easily;
-// `origin`, which wants another one, loses its own before others lose theirs.
-bool Pushes::makeRoom(const PeerId& origin, TimePoint now, Effects& fx) {
+PushLinks::const_iterator Pushes::linkTo(const PeerId& peer) const {
+  return std::find_if(links_.begin(), links_.end(),
+                      [&](const auto& each) { return each.second.peer().id == peer; });
+}
+
+// The origins share the places, and the senders those of their origin. The one that has most loses
+// the push that is spared most easily; `origin`, which wants another one, loses its own before
+// others lose theirs.
+bool Pushes::makeRoom(const PeerId& origin, const PeerId& sender, TimePoint now, Effects& fx) {
   if (pushes_.size() < limits::kPushes) return true;
   std::map<PeerId, std::size_t> places;
-  for (const auto& [id, push] : pushes_) ++places[push.origin()];
+  std::map<PeerId, std::size_t> ofSenders;  // of that origin
+  for (const auto& [id, push] : pushes_) {
+    ++places[push.origin()];
+    if (push.origin() == origin) ++ofSenders[push.offer().sender.id];
+  }
   const std::size_t wanted = places[origin] + 1;
-  using Rank = std::tuple<std::size_t, bool, int>;
+  ++ofSenders[sender];
+  using Rank = std::tuple<std::size_t, bool, std::size_t, int>;
   std::optional<Rank> best;
   auto spared = pushes_.end();
   for (auto each = pushes_.begin(); each != pushes_.end(); ++each) {
     const OpenPush& push = each->second;
     const bool isOwn = push.origin() == origin;
     const std::size_t has = isOwn ? wanted : places[push.origin()];
-    const int spareness = push.spareness(has > wanted, now);
+    const PeerId& pushes = push.offer().sender.id;
+    const std::size_t senderHas = isOwn ? ofSenders[pushes] : 0;
+    const bool isOld = isOwn && pushes == sender && push.isQuiet(now);
+    const bool toFewer = has > wanted || isOld || (isOwn && senderHas > ofSenders[sender]);
+    const int spareness = push.spareness(toFewer, now);
     if (has < wanted || spareness == 0) continue;
-    const Rank rank(has, isOwn, spareness);
+    const Rank rank(has, isOwn, senderHas, spareness);
     if (!best || rank > *best || (rank == *best && push.changedAt() < spared->second.changedAt())) {
       best = rank;
       spared = each;
     }
   }
   if (spared == pushes_.end()) return false;
+  const bool isUndecided = spared->second.waitsUntil() != kNever;
+  declineUndecided(spared->second, now, fx);
   if (spared->second.taking() != nullptr) {
     giveUp(spared->second, "nothing arrived, and other pushes need the place", now, fx);
-    for (auto& [connection, link] : links_) link.flush(connection, pushes_, now, fx);
+  } else if (!isUndecided) {
+    forget(spared, fx);
+    return true;
   }
+  for (auto& [connection, link] : links_) link.flush(connection, pushes_, now, fx);
   forget(spared, fx);
   return true;
 }

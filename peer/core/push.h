@@ -26,6 +26,8 @@
 //   - The neighbours share the limits::kPushes places. The one that has most loses a push first. A
 //     push that this peer sends, or of which chunks arrive, is never lost.
 //   - Offers of one origin that have not ended are passed on limits::kPushesRelayed at a time.
+//     Beyond these one of each further sender is, as many as there are peers behind the origin.
+//   - The files that a link may bring have a rate. A push over it waits (Rate::pushFiles).
 // What exceeds a bound is ignored and warned of once a link. A peer can still lie about itself, and
 // about peers that are behind it.
 //
@@ -125,16 +127,19 @@ class Pushes final : public Component {
   void hearClaims(ConnectionId from, PushLink& link, std::vector<PushLink::Claim> claims,
                   TimePoint now, Effects& fx);
   void ended(OpenPush& push, wire::PushEnd end, TimePoint now, Effects& fx);
-  // Takes the push, or declines it.
-  // `from`: the link that the offer came over.
+  // Takes the push, or declines it, or decides later. `from`: the link that the offer came over.
   void decide(OpenPush& push, PushLink& from, TimePoint now, Effects& fx);
+  void decideLater(OpenPush& push, TimePoint now, Effects& fx);
+  // This peer has not decided yet, and never takes the push.
+  void declineUndecided(OpenPush& push, TimePoint now, Effects& fx);
   // Marks the pushes that this peer takes and that have a file of this one.
   void contend(const OpenPush& push);
   // This peer takes the push no longer.
   void giveUp(OpenPush& push, std::string_view reason, TimePoint now, Effects& fx);
   void offerTo(OpenPush& push, ConnectionId id, PushLink& link, bool late, TimePoint now,
                Effects& fx);
-  bool mayOffer(const OpenPush& push, const PushLink& link) const;
+  bool mayOffer(const OpenPush& push, const PushLink& link, TimePoint now) const;
+  void sendClaimsAbout(const PushLink& link, const OpenPush& push, ConnectionId to, Effects& fx);
   // Merges the entry, which came over the link `from`, or is this peer's. If it says more than the
   // ledger did, tells all links but `from`.
   void learn(OpenPush& push, const std::optional<wire::PushEntry>& entry,
@@ -147,8 +152,10 @@ class Pushes final : public Component {
 
   OpenPush* find(const PushId& id);
   PushLinks::iterator linkTo(const PeerId& peer);
-  // Forgets a push, if there is no place for one of that origin. False: none may be forgotten.
-  bool makeRoom(const PeerId& origin, TimePoint now, Effects& fx);
+  PushLinks::const_iterator linkTo(const PeerId& peer) const;
+  // Forgets a push, if there is no place for one of that origin and sender. False: none may be
+  // forgotten.
+  bool makeRoom(const PeerId& origin, const PeerId& sender, TimePoint now, Effects& fx);
   void forget(OpenPushes::iterator push, Effects& fx);
   // The same, but its id is not remembered.
   void drop(OpenPushes::iterator push, Effects& fx);

@@ -50,7 +50,7 @@ void Pushes::receivedOffer(ConnectionId id, PushLink& link, const PushOffer& off
       })) {
     return link.blame("a push of a file that cannot exist", fx);
   }
-  if (!makeRoom(link.peer().id, now, fx)) {
+  if (!makeRoom(link.peer().id, offer.sender.id, now, fx)) {
     return link.blame("too many pushes at once; some are left out", fx);
   }
   OpenPush& push = pushes_.try_emplace(offer.id, offer, link.peer().id, now).first->second;
@@ -62,14 +62,18 @@ void Pushes::receivedOffer(ConnectionId id, PushLink& link, const PushOffer& off
   }
 }
 
-// The neighbour knows the push, so it wants the ledger.
+// The neighbour knows the push, so it wants the ledger, and no offer.
 void Pushes::receivedAgain(ConnectionId id, PushLink& link, OpenPush& known, const PushOffer& offer,
                            TimePoint now, Effects& fx) {
   // The way to the sender is another one, because the tree has changed.
   if (!known.isMine() && linkTo(known.origin()) == links_.end()) {
     known.setOrigin(link.peer().id);
   }
-  offerTo(known, id, link, true, now, fx);
+  if (!link.knows(offer.id)) {
+    link.setKnown(offer.id, false);
+    link.addNews(offer.id, known.ledger(), now);
+    sendClaimsAbout(link, known, id, fx);
+  }
   hearEnd(known, offer.end, link, now, fx);
   // The neighbour has not heard that the push is over.
   if (offer.end < known.offer().end) link.addEnd(offer.id, now);

@@ -51,6 +51,25 @@ TEST_CASE("a neighbour answers what was said about it before it knew the push") 
   }
 }
 
+TEST_CASE("a neighbour that offers a push which it was not offered yet hears its ledger") {
+  Network network(3, PushPolicy{});
+  network.link(1, 2);
+  network.link(1, 3);
+  for (std::size_t i = 0; i < limits::kPushesRelayed; ++i) network.push(3);
+  const auto last = network.push(3);
+  network.run(1s);
+  const auto view = network.at(1).pushes->view(last);
+  REQUIRE(view);
+  REQUIRE_FALSE(network.at(2).pushes->view(last));  // it waits
+  // s2 got it over another link.
+  network.receive(2, 1, view->offer);
+  network.receive(1, 2, view->offer);
+  network.run(1s);
+  for (const unsigned of : {1u, 2u}) {
+    for (const unsigned as : {1u, 2u}) CHECK(network.stateOf(of, last, as) == PushState::declined);
+  }
+}
+
 TEST_CASE("a neighbour that knows nothing of a push is lost to it if another peer says so") {
   Network network(3);
   network.link(1, 2);

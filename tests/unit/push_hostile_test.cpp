@@ -311,19 +311,100 @@ TEST_CASE("a push of which nothing arrives gives way to another one with the sam
   CHECK(network.stateOf(1, honest, 1) == PushState::accepted);
 }
 
-TEST_CASE("a neighbour whose pushes have very many files is declined after a while") {
+TEST_CASE("a push of more files than a neighbour may bring now is taken later, not declined") {
   Network network(2);
   network.link(1, 2);
-  const std::vector<wire::PushFile> files(600, oneFile()[0]);
-  std::size_t declined = 0;
-  for (std::uint64_t i = 0; i < 100; ++i) {
-    const auto offer = offerOf(2, i, files);
+  const std::vector<wire::PushFile> files(600, oneFile(1000)[0]);
+  std::uint64_t number = 0;
+  std::optional<PushId> waiting;
+  while (!waiting) {
+    REQUIRE(number < 50);
+    const auto offer = offerOf(2, ++number, files);
     network.receive(1, 2, offer);
-    if (!network.at(1).pushes->view(offer.id)) continue;
-    declined += network.stateOf(1, offer.id, 1) == PushState::declined ? 1 : 0;
+    if (network.stateOf(1, offer.id, 1) == PushState::offered) {
+      waiting = offer.id;
+      continue;
+    }
+    network.at(1).pushes->progressed(offer.id, network.now);
     network.receive(1, 2, wire::PushLedger{offer.id, PushEnd::cancelled, {}});
   }
-  CHECK(declined > 0);
+  CHECK(number > 20);
+  const auto small = offerOf(2, 1000);
+  network.receive(1, 2, small);
+  const auto ended = offerOf(2, 1001, files);
+  network.receive(1, 2, ended);
+  network.run(1s);
+  CHECK(network.stateOf(1, small.id, 1) == PushState::accepted);
+  CHECK(network.stateOf(1, *waiting, 1) == PushState::offered);
+  network.receive(1, 2, wire::PushLedger{ended.id, PushEnd::closed, {}});
+  network.run(10min);
+  CHECK(network.stateOf(1, *waiting, 1) == PushState::accepted);
+  CHECK(network.stateOf(1, ended.id, 1) == PushState::declined);
+}
+
+TEST_CASE(
+    "pushes of which nothing arrives use up no files of their neighbour, but for empty ones") {
+  for (const bool areEmpty : {false, true}) {
+    Network network(2);
+    network.link(1, 2);
+    auto file = oneFile(1000)[0];
+    if (areEmpty) file = {"empty", 0, FileRoot{}};
+    const std::vector<wire::PushFile> files(600, file);
+    std::size_t accepted = 0;
+    for (std::uint64_t i = 0; i < 60; ++i) {
+      const auto offer = offerOf(2, i, files);
+      network.receive(1, 2, offer);
+      accepted += network.stateOf(1, offer.id, 1) == PushState::accepted ? 1 : 0;
+      network.receive(1, 2, wire::PushLedger{offer.id, PushEnd::cancelled, {}});
+    }
+    CHECK((accepted == 60) == !areEmpty);
+  }
+}
+
+TEST_CASE("pushes that one peer never ends keep back none of others behind the same link") {
+  // The liar s4 and the honest s5 are linked to s1.
+  Network network(5, PushPolicy{});
+  for (const auto& ends :
+       {std::pair(1u, 2u), std::pair(2u, 3u), std::pair(1u, 4u), std::pair(1u, 5u)}) {
+    network.link(ends.first, ends.second);
+  }
+  network.setBehind(1, 4, 1);
+  network.setBehind(1, 5, 1);
+  network.setBehind(2, 1, 3);
+  for (unsigned i = 0; i < 100; ++i) {
+    network.receive(1, 4, offerOf(900 + i, i));
+    network.run(100ms);
+  }
+  CHECK(network.at(3).pushes->size() <= limits::kPushesRelayed + 1);
+  const auto honest = network.push(5);
+  network.run(1s);
+  CHECK(network.at(3).pushes->view(honest));
+  // Its own pushes that it never ended do not keep a later one back, either.
+  for (int i = 0; i < 5; ++i) network.push(5);
+  network.restart(5, PushPolicy{});
+  network.link(1, 5);
+  network.setBehind(1, 5, 1);
+  network.run(limits::kPushIdle + 1s);
+  const auto later = network.push(5);
+  network.run(1s);
+  CHECK(network.at(2).pushes->view(later));
+  CHECK(network.at(3).pushes->view(later));
+}
+
+TEST_CASE("a push of which chunks come slowly keeps its place") {
+  Network network(3);
+  network.link(1, 2);
+  network.link(1, 3);
+  for (std::uint64_t i = 0; i < limits::kPushes; ++i) {
+    const auto offer = offerOf(2, i);
+    network.receive(1, 2, offer);
+    network.at(1).pushes->progressed(offer.id, network.now);
+  }
+  const auto all = network.at(1).pushes->ids();
+  network.run(2 * limits::kPushSilence);
+  network.push(3);
+  network.run(1s);
+  CHECK(network.at(1).pushes->ids() == all);
 }
 
 TEST_CASE("sources that others name are dialled within the budget of their host and endpoint") {

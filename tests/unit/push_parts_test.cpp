@@ -171,7 +171,7 @@ TEST_CASE("a push is kept while it is taken, and longer while others take it") {
   CHECK(push.forgetAt() == kStart + limits::kPushKept);
   REQUIRE(push.merge(entryOf(3, PushState::accepted), kStart + 1s));
   CHECK(push.forgetAt() == kStart + 1s + limits::kPushAwaited);
-  push.beginTaking(id(2), kStart);
+  push.beginTaking(id(2), {}, kStart);
   CHECK(push.forgetAt() == kNever);
   push.endTaking();
   REQUIRE(push.merge(entryOf(3, PushState::verified), kStart + 2s));
@@ -347,6 +347,29 @@ TEST_CASE("a source that failed is replaced, rests, and is chosen behind all oth
   // Both rest; the first one that rests no longer is chosen.
   REQUIRE(taking.choose(ledger, kStart, kStart + limits::kPushSourceRest, fx));
   CHECK(sources(fx) == std::vector{id(2), id(1), id(2)});
+}
+
+TEST_CASE("sources on a host whose dials are spent do not keep others from being chosen") {
+  Budget budget;
+  auto host = budget.account(Payer::host("192.0.2.7"));
+  while (host.spend(limits::Rate::dials, kStart)) {
+  }
+  auto ledger = chainOf(2);
+  for (unsigned number = 3; number < 30; ++number) {
+    auto entry = entryOf(number, PushState::accepted);
+    entry.via = id(number - 1);
+    entry.peer.endpoint.host = "192.0.2.7";
+    ledger.merge(entry);
+  }
+  auto own = entryOf(30, PushState::accepted);
+  own.via = id(29);
+  ledger.merge(own);
+  // Enough chunks for a chain, in which all of that host come before s2.
+  PushTaking taking({pushId(), id(1), id(30), 1u << 20, true, &budget}, kStart);
+  Effects fx;
+  REQUIRE(taking.choose(ledger, kStart, kStart, fx));
+  REQUIRE(!sources(fx).empty());
+  for (const auto& source : sources(fx)) CHECK((source == id(1) || source == id(2)));
 }
 
 TEST_CASE("a report about another source or stripe changes nothing") {
