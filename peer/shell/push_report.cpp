@@ -41,7 +41,7 @@ PushedPeer peerOf(const PeerId& id, const std::optional<wire::PushEntry>& entry,
 // What counts of what the links tell about a peer.
 struct Told {
   std::optional<wire::PushEntry> entry;
-  bool settled = true;
+  bool isDoubted = false;
 };
 
 Told toldOf(const Pushes::View& view, const PeerId& id, const PushWays& ways) {
@@ -51,12 +51,11 @@ Told toldOf(const Pushes::View& view, const PeerId& id, const PushWays& ways) {
   const auto* const claims = view.tellers.claims(known->index());
   const auto way = ways.find(id);
   if (claims == nullptr) {
-    const bool settled = teller == nullptr || way == ways.end() || way->second == *teller;
-    return {known->whole(), settled};
+    return {known->whole(), teller != nullptr && way != ways.end() && way->second != *teller};
   }
   if (way != ways.end()) {
     const auto claim = claims->find(way->second);
-    if (claim != claims->end()) return {claim->second, true};
+    if (claim != claims->end()) return {claim->second};
   }
   const auto verified = std::count_if(claims->begin(), claims->end(), [](const auto& each) {
     return each.second.state == PushState::verified;
@@ -66,7 +65,7 @@ Told toldOf(const Pushes::View& view, const PeerId& id, const PushWays& ways) {
     entry.state = PushState::failed;
     entry.reason = "its neighbours tell different things about it";
   }
-  return {std::move(entry), true};
+  return {std::move(entry)};
 }
 
 }  // namespace
@@ -92,7 +91,7 @@ PushWays pushWays(const std::vector<wire::TopologyEntry>& topology, const PeerId
 }
 
 PushReport pushReport(const Pushes::View& view, const std::optional<std::vector<PeerId>>& members,
-                      const PushWays& ways) {
+                      const PushWays& ways, const std::set<PeerId>& believed) {
   PushReport report;
   report.id = view.offer.id;
   report.sender = view.offer.sender.id;
@@ -105,9 +104,12 @@ PushReport pushReport(const Pushes::View& view, const std::optional<std::vector<
   std::set<PeerId> told{report.sender};
   const auto tell = [&](const PeerId& id, bool present) {
     if ((!meant.empty() && !meant.contains(id)) || !told.insert(id).second) return;
-    const auto what = toldOf(view, id, ways);
+    auto what = toldOf(view, id, ways);
+    if (what.isDoubted && !believed.contains(id)) {
+      report.doubted.push_back(id);
+      if (what.entry->state > PushState::lost) what.entry->state = PushState::accepted;
+    }
     report.peers.push_back(peerOf(id, what.entry, present));
-    report.settled = report.settled && what.settled;
   };
   if (members) {
     for (const auto& id : *members) tell(id, true);

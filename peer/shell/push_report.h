@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "common/wire/registry.h"
@@ -24,9 +25,10 @@ PushWays pushWays(const std::vector<wire::TopologyEntry>& topology, const PeerId
 //
 // Where two links tell differently of a peer (PushTellers), the link counts that leads to it by
 // `ways`. If that is not known, the peer is not reported as verified. If only another link told of
-// it, the report is not settled.
+// it, the peer is doubted: it is reported as one that still receives. It may have moved in the tree
+// since, so the caller names the peers that are `believed` all the same.
 PushReport pushReport(const Pushes::View& view, const std::optional<std::vector<PeerId>>& members,
-                      const PushWays& ways);
+                      const PushWays& ways, const std::set<PeerId>& believed = {});
 
 // Whether no peer is waiting or receiving. With `wait` also no peer is out of reach, and there is
 // at least one peer.

@@ -1,6 +1,7 @@
 #include "peer/shell/push_sender.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "peer/shell/push_paths.h"
@@ -17,6 +18,9 @@ constexpr std::size_t kMembersKept = 4096;  // beyond so many only the ledger is
 // Before a peer counts as out of reach for good: one whose link heals elsewhere says so by then. So
 // does one that contradicts what others say about it.
 constexpr auto kSure = 2s;
+// Before a peer is believed of which only another link tells than the one that leads to it. A claim
+// that is false is contradicted by then, also across a large network.
+constexpr auto kDoubted = 15s;
 
 // Of the ledger, which may be large. A flood of changes is looked at so often at most.
 constexpr double kViewsBurst = 64;
@@ -29,8 +33,40 @@ bool isSure(const PushReport& report) {
   const bool lost = std::any_of(report.peers.begin(), report.peers.end(), [](const auto& peer) {
     return peer.state == PushedPeer::State::outOfReach;
   });
-  return !lost && report.settled && !report.peers.empty() && report.others == 0u;
+  return !lost && report.doubted.empty() && !report.peers.empty() && report.others == 0u;
 }
+
+// Peers that are doubted, and since when.
+class Doubts {
+ public:
+  std::set<PeerId> believed(TimePoint now) const {
+    std::set<PeerId> believed;
+    for (const auto& [id, begun] : since_) {
+      if (now >= begun + kDoubted) believed.insert(id);
+    }
+    return believed;
+  }
+  void update(const PushReport& report, const std::set<PeerId>& believed, TimePoint now) {
+    const auto before = std::exchange(since_, {});
+    const auto keep = [&](const PeerId& id) {
+      const auto known = before.find(id);
+      since_[id] = known == before.end() ? now : known->second;
+    };
+    std::for_each(report.doubted.begin(), report.doubted.end(), keep);
+    std::for_each(believed.begin(), believed.end(), keep);
+  }
+  // When another one is believed.
+  TimePoint next(TimePoint now) const {
+    TimePoint next = kNever;
+    for (const auto& [id, begun] : since_) {
+      if (begun + kDoubted > now) next = std::min(next, begun + kDoubted);
+    }
+    return next;
+  }
+
+ private:
+  std::map<PeerId, TimePoint> since_;
+};
 
 }  // namespace
 
@@ -48,8 +84,9 @@ PushSender::KnownMembers PushSender::membersKnown(const PeerId& self, const std:
   return known;
 }
 
-PushReport PushSender::reportOf(const Pushes::View& view, const KnownMembers& members) {
-  auto report = pushReport(view, members.ids, view.mine ? members.ways : PushWays());
+PushReport PushSender::reportOf(const Pushes::View& view, const KnownMembers& members,
+                                const std::set<PeerId>& believed) {
+  auto report = pushReport(view, members.ids, view.mine ? members.ways : PushWays(), believed);
   if (!view.offer.to.empty() || members.ids) return report;
   const std::uint64_t told = report.peers.size() + 1;  // and the sender
   report.others = members.count;
@@ -75,6 +112,7 @@ Result<PushReport> PushSender::follow(const PushId& id, bool wait, const std::st
       events_, kindsOf<PushChanged, MembersChanged, MetaserverLost, MetaserverBack>());
   PushReport report;
   KnownMembers members;
+  Doubts doubts;
   TimePoint asked = TimePoint::min();  // for the members
   TimePoint askAt = begun;
   TimePoint changed = begun;  // the state of a peer, last
@@ -89,7 +127,9 @@ Result<PushReport> PushSender::follow(const PushId& id, bool wait, const std::st
     ++views;
     const auto view = desk_.view(id);
     if (!view) return Error{ErrorCode::interrupted, "this peer is stopping"};
-    auto now = reportOf(*view, members);
+    const auto believed = doubts.believed(Clock::now());
+    auto now = reportOf(*view, members, believed);
+    doubts.update(now, believed, Clock::now());
     now.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
     if (now.peers != report.peers) {
       changed = Clock::now();
@@ -97,18 +137,21 @@ Result<PushReport> PushSender::follow(const PushId& id, bool wait, const std::st
     }
     report = std::move(now);
     if (stop.stop_requested()) return report;
-    TimePoint until = askAt;
+    TimePoint until = std::min(askAt, doubts.next(Clock::now()));
     if (isComplete(report, wait)) {
       if (isSure(report) || Clock::now() - changed >= kSure) return report;
       until = std::min(until, changed + kSure);
     }
-    const auto event = events.next(stop, until);
-    const bool membersMayDiffer =
-        event && (kMembersMayDiffer & (EventKinds{1} << event->index())) != 0;
-    if (membersMayDiffer) askAt = std::min(askAt, asked + kMembersLeast);
+    const auto awaitEvent = [&](TimePoint end) {
+      const auto event = events.next(stop, end);
+      const bool membersMayDiffer =
+          event && (kMembersMayDiffer & (EventKinds{1} << event->index())) != 0;
+      if (membersMayDiffer) askAt = std::min(askAt, asked + kMembersLeast);
+    };
+    awaitEvent(until);
     const std::chrono::duration<double> earned((views - kViewsBurst) / kViewsPerSecond);
     const TimePoint viewAt = begun + std::chrono::duration_cast<Duration>(earned);
-    while (Clock::now() < viewAt && !stop.stop_requested()) (void)events.next(stop, viewAt);
+    while (Clock::now() < viewAt && !stop.stop_requested()) awaitEvent(viewAt);
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "peer/share/share_index.h"
@@ -43,7 +44,8 @@ class PushSender final : public PushService {
   };
 
   KnownMembers membersKnown(const PeerId& self, const std::stop_token& stop);
-  static PushReport reportOf(const Pushes::View& view, const KnownMembers& members);
+  static PushReport reportOf(const Pushes::View& view, const KnownMembers& members,
+                             const std::set<PeerId>& believed = {});
   Result<PushReport> follow(const PushId& id, bool wait, const std::stop_token& stop,
                             const OnPush& onChange, TimePoint begun);
   Result<PushId> start(const PushRequest& request, const std::stop_token& stop,

@@ -40,7 +40,7 @@ struct PushReport {
   std::uint64_t sizeBytes = 0;
   std::vector<PushedPeer> peers;  // that it is meant for, without the sender
   double seconds = 0;             // of a push that this command made
-  bool settled = true;            // no peer's state may be contradicted soon
+  std::vector<PeerId> doubted;    // peers whose state may be contradicted soon
   bool over = false;              // no further peer is offered it
   bool interrupted = false;
   bool goesOn = false;  // though interrupted: another peer has everything

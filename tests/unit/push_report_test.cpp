@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <set>
 #include <string>
 
 #include "peer/shell/push_outcome.h"
@@ -62,10 +63,11 @@ Pushes::View viewAfter(const std::vector<Said>& said) {
   return view;
 }
 
-PushReport reportOf(const std::vector<Said>& said, bool withTopology) {
+PushReport reportOf(const std::vector<Said>& said, bool withTopology,
+                    const std::set<PeerId>& believed = {}) {
   const std::vector members{peerId("s1"), peerId("s2"), peerId("s5"), peerId("liar")};
   return pushReport(viewAfter(said), members,
-                    withTopology ? pushWays(kTopology, peerId("s1")) : PushWays());
+                    withTopology ? pushWays(kTopology, peerId("s1")) : PushWays(), believed);
 }
 
 }  // namespace
@@ -97,8 +99,19 @@ TEST_CASE("without the tree a peer of which links tell different things is not v
   CHECK(report.peers.front().reason == "its neighbours tell different things about it");
 }
 
-TEST_CASE("what only another link says may be contradicted, so the report is not settled") {
-  CHECK_FALSE(reportOf({{"liar", PushState::verified}}, true).settled);
-  CHECK(reportOf({{"s2", PushState::verified}}, true).settled);
-  CHECK(reportOf({{"s2", PushState::verified}}, false).settled);
+TEST_CASE("a peer of which only another link tells still receives, until it is believed") {
+  for (const auto state : {PushState::verified, PushState::declined, PushState::failed}) {
+    const auto doubted = reportOf({{"liar", state}}, true);
+    CHECK(doubted.doubted == std::vector{peerId("s5")});
+    CHECK(doubted.peers.front().state == PushedPeer::State::receiving);
+    CHECK_FALSE(isComplete(doubted, false));
+    const auto believed = reportOf({{"liar", state}}, true, {peerId("s5")});
+    CHECK(believed.doubted.empty());
+    CHECK(isComplete(believed, false));
+  }
+  for (const bool withTopology : {true, false}) {
+    const auto report = reportOf({{"s2", PushState::verified}}, withTopology);
+    CHECK(report.doubted.empty());
+    CHECK(report.peers.front().state == PushedPeer::State::verified);
+  }
 }
