@@ -4,31 +4,37 @@
 
 namespace espalier::transfer {
 
-bool DialTargets::mayDial(const Endpoint& endpoint) const {
-  if (endpoint.port == 0 || !isUnicast(endpoint.host)) return false;
-  const Payer host = Payer::host(endpoint.host);
-  const std::size_t most = limits::kDialsInVain * (host.isLoopback() ? limits::kLoopbackPeers : 1);
-  return inVain_.with([&](const auto& inVain) {
-    const auto count = [&](const Payer& of) {
-      const auto place = inVain.find(of);
-      return place == inVain.end() ? 0 : place->second;
-    };
-    return count(Payer::endpoint(endpoint)) < kTriesInVain && count(host) < most;
+using limits::Rate;
+
+DialTargets::Target DialTargets::known(const Endpoint& endpoint) const {
+  return targets_.with([&](const auto& targets) {
+    const auto place = targets.find(Payer::endpoint(endpoint));
+    return place == targets.end() ? Target() : place->second;
   });
+}
+
+DialTargets::May DialTargets::mayDial(const Endpoint& endpoint, TimePoint now) {
+  if (endpoint.port == 0 || !isUnicast(endpoint.host)) return May::never;
+  const Target target = known(endpoint);
+  if (target.inVain >= kTriesInVain) return May::never;
+  if (target.isWelcome) return May::now;
+  const Account host = budget_.account(Payer::host(endpoint.host));
+  return host.affordableAt(Rate::dials, now) <= now ? May::now : May::later;
+}
+
+DialTargets::May DialTargets::dial(const Endpoint& endpoint, TimePoint now) {
+  const May may = mayDial(endpoint, now);
+  if (may != May::now || known(endpoint).isWelcome) return may;
+  return budget_.account(Payer::host(endpoint.host)).spend(Rate::dials, now) ? May::now
+                                                                             : May::later;
 }
 
 void DialTargets::dialledInVain(const Endpoint& endpoint) {
-  inVain_.with([&](auto& inVain) {
-    ++inVain[Payer::endpoint(endpoint)];
-    ++inVain[Payer::host(endpoint.host)];
-  });
+  targets_.with([&](auto& targets) { ++targets[Payer::endpoint(endpoint)].inVain; });
 }
 
 void DialTargets::welcomed(const Endpoint& endpoint) {
-  inVain_.with([&](auto& inVain) {
-    inVain.erase(Payer::endpoint(endpoint));
-    inVain.erase(Payer::host(endpoint.host));
-  });
+  targets_.with([&](auto& targets) { targets[Payer::endpoint(endpoint)] = {0, true}; });
 }
 
 }  // namespace espalier::transfer

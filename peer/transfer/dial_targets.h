@@ -1,15 +1,22 @@
-// Which endpoints one `get` dials. Others name them, so anybody can name an endpoint of somebody
-// who has nothing to do with the network. Therefore an address that can be no peer's is never
-// dialled, an endpoint not after kTriesInVain dials in vain, and a host not after
-// limits::kDialsInVain of them (limits::kLoopbackPeers times as many on loopback).
+// Which endpoints one command dials to fetch files, and when. Others name them, so anybody can name
+// an endpoint of somebody who has nothing to do with the network, and wrong ports of a holder's
+// host. Therefore:
 //
-// Shared by all that one command fetches. Thread-safe.
+//   never   an address that can be no peer's; an endpoint after kTriesInVain dials in vain
+//   later   the host is dialled more often than Rate::dials allows (an IPv6 host counts by its
+//           first 64 bits); an endpoint that said Welcome once is exempt
+//   now     all others
+//
+// So a host with a holder is never excluded, whatever else is named there.
+//
+// Shared by all that one command fetches. Thread-safe. Does no I/O; the time is handed in.
 #pragma once
 
 #include <cstddef>
 #include <map>
 
 #include "common/base/budget.h"
+#include "common/base/clock.h"
 #include "common/base/endpoint.h"
 #include "common/base/guarded.h"
 
@@ -18,15 +25,25 @@ namespace espalier::transfer {
 class DialTargets {
  public:
   static constexpr std::size_t kTriesInVain = 2;
+  enum class May { now, later, never };
 
-  bool mayDial(const Endpoint& endpoint) const;
-  // No Welcome came.
+  May mayDial(const Endpoint& endpoint, TimePoint now);
+  // The same; with `now` the endpoint is about to be dialled.
+  May dial(const Endpoint& endpoint, TimePoint now);
+  // Nobody answered there, or no peer.
   void dialledInVain(const Endpoint& endpoint);
-  // One came: the earlier dials of the endpoint, and of its host, count no more.
+  // A Welcome came: the earlier dials of the endpoint count no more.
   void welcomed(const Endpoint& endpoint);
 
  private:
-  Guarded<std::map<Payer, std::size_t>> inVain_;  // of endpoints and of hosts
+  struct Target {
+    std::size_t inVain = 0;
+    bool isWelcome = false;
+  };
+  Target known(const Endpoint& endpoint) const;
+
+  Guarded<std::map<Payer, Target>> targets_;  // endpoints
+  Budget budget_;                             // of this command
 };
 
 }  // namespace espalier::transfer

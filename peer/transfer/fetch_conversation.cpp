@@ -36,7 +36,10 @@ Result<void> FetchConversation::converse(std::stop_token stop) {
   // would keep all others waiting, and a list is small.
   if (!known) client_.askList(work_.request().root, work_.request().size);
   if (known || work_.mayAskAhead()) askAhead();
-  if (auto opened = client_.open(); !opened) return opened;
+  if (auto opened = client_.open(); !opened) {
+    if (client_.connection().isBusy()) work_.busy(index_);
+    return opened;
+  }
   work_.connected(index_, client_.connection().stream());
   if (!known) {
     if (auto learned = learnPlan(std::move(stop)); !learned) return learned;

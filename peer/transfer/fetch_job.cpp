@@ -55,9 +55,10 @@ void FetchJob::watch(Lock& lock, const ProgressCallback& progress) {
     startThreads(lock);
     work_.sources(lock).cutLiars(Clock::now());
     if (work_.working(lock) == limits::kFetchSources) {
-      work_.sources(lock).replaceSlowest(Clock::now());
+      work_.sources(lock).replaceSlowest(
+          Clock::now(), options_.rate == nullptr ? RateLimit::kNone : options_.rate->get());
     }
-    if (work_.working(lock) == 0 && !seeking_) return;
+    if (work_.idle(lock) && !seeking_) return;
     const bool planned = work_.planKnown(lock);
     if (!reserving || !planned) work_.await(lock, options_.progressInterval);
     lock.unlock();
@@ -114,7 +115,7 @@ void FetchJob::serveFrom(std::size_t index) {
     if (left.again) continue;
     const Lock lock = work_.lock();
     log::info("{} {}: {}", holder.id.text(), holder.endpoint.text(), left.why.error().message);
-    work_.sources(lock).end(index, left.why.error());
+    work_.sources(lock).end(index, left.why.error(), Clock::now());
     return;
   }
 }
@@ -125,14 +126,14 @@ void FetchJob::seekHolders() {
   Lock lock = work_.lock();
   const auto over = [&] { return stop.stop_requested() || work_.over(lock); };
   while (!over()) {
-    work_.await(lock, stop, pause, [&] { return work_.over(lock) || work_.working(lock) == 0; });
+    work_.await(lock, stop, pause, [&] { return work_.over(lock) || work_.idle(lock); });
     if (over()) break;
     lock.unlock();
     const auto found = request_.search(request_.size, stop);
     lock.lock();
     const bool more = work_.sources(lock).add(found);
     work_.wakeAll(lock);
-    if (!more && work_.working(lock) == 0) break;
+    if (!more && work_.idle(lock)) break;
     if (more) {
       // A thread takes them first.
       work_.await(lock, stop, limits::kSeekHoldersMost,

@@ -8,12 +8,16 @@
 #include <utility>
 
 #include "common/base/limits.h"
+#include "peer/transfer/rate_limit.h"
 
 namespace espalier::transfer {
 namespace {
 
 constexpr std::size_t kProblemsNamed = 3;
 constexpr int kTriesInVain = 2;
+constexpr unsigned kTriesBusy = 5;
+constexpr auto kBusyPause = std::chrono::seconds(1);  // doubles
+constexpr auto kReplacePause = std::chrono::seconds(1);
 constexpr std::size_t kSourcesMost = 8 * limits::kFetchHolders;
 // A source that lied is cut only after its thread has heard it out and told it: kLieGrace each.
 constexpr auto kLieCut = 3 * kLieGrace;
@@ -48,12 +52,18 @@ bool FetchSources::add(const std::vector<Holder>& holders) {
   return more;
 }
 
-std::optional<std::size_t> FetchSources::next() {
-  while (!toDial_.empty()) {
-    const std::size_t next = toDial_.front();
-    toDial_.pop_front();
+std::optional<std::size_t> FetchSources::next(TimePoint now) {
+  for (auto place = toDial_.begin(); place != toDial_.end();) {
+    const std::size_t next = *place;
     FetchSource& source = sources_[next];
-    if (targets_->mayDial(source.holder.endpoint)) return next;
+    const auto may = source.notBefore > now ? DialTargets::May::later
+                                            : targets_->dial(source.holder.endpoint, now);
+    if (may == DialTargets::May::later) {
+      ++place;
+      continue;
+    }
+    place = toDial_.erase(place);
+    if (may == DialTargets::May::now) return next;
     source.ended = true;
     if (!source.problem) {
       source.problem = Error{ErrorCode::io, fmt::format("{} was not dialled: no peer is there",
@@ -68,6 +78,7 @@ SourceId FetchSources::beginConversation(std::size_t index) {
   source.dialled = true;
   source.id = SourceId{nextId_++};
   source.delivered = false;
+  source.isBusy = false;
   source.position = 0;
   ++source.tries;
   return source.id;
@@ -77,6 +88,7 @@ void FetchSources::connected(std::size_t index, const net::BlockingStream& strea
   FetchSource& source = sources_[index];
   source.stream = &stream;
   source.connectedAt = now;
+  source.busy = 0;
   targets_->welcomed(source.holder.endpoint);
 }
 
@@ -86,9 +98,15 @@ void FetchSources::disconnected(std::size_t index, bool inVain) {
   source.stream = nullptr;
 }
 
-void FetchSources::end(std::size_t index, Error why) {
+void FetchSources::end(std::size_t index, Error why, TimePoint now) {
   FetchSource& source = sources_[index];
-  source.ended = true;
+  if (source.isBusy && ++source.busy < kTriesBusy) {
+    --source.tries;
+    source.notBefore = now + kBusyPause * (1u << (source.busy - 1));
+    toDial_.push_back(index);
+  } else {
+    source.ended = true;
+  }
   if (!source.changed || source.delivered || !source.problem) source.problem = std::move(why);
 }
 
@@ -100,20 +118,33 @@ void FetchSources::cutLiars(TimePoint now) const {
   }
 }
 
-void FetchSources::replaceSlowest(TimePoint now) {
-  if (toDial_.empty()) return;
+void FetchSources::replaceSlowest(TimePoint now, std::uint64_t limit) {
+  const bool anyNow = std::any_of(toDial_.begin(), toDial_.end(), [&](std::size_t index) {
+    const FetchSource& source = sources_[index];
+    return source.notBefore <= now &&
+           targets_->mayDial(source.holder.endpoint, now) == DialTargets::May::now;
+  });
+  if (!anyNow) return;
   FetchSource* slowest = nullptr;
+  double all = 0;
   double least = static_cast<double>(limits::kFetchRateReplaced);
+  // Half of what a source gets if all threads share the limit.
+  constexpr double kShares = 2 * limits::kFetchSources;
+  if (limit != RateLimit::kNone) least = std::min(least, static_cast<double>(limit) / kShares);
   for (auto& source : sources_) {
     if (source.stream == nullptr || source.replaced) continue;
     const std::chrono::duration<double> seconds(now - source.connectedAt);
     if (seconds < limits::kFetchReplacedAfter) continue;
     const double rate = static_cast<double>(source.stream->receivedBytes()) / seconds.count();
+    all += rate;
     if (rate >= least) continue;
     slowest = &source;
     least = rate;
   }
   if (slowest == nullptr) return;
+  const bool isLineBusy = all >= static_cast<double>(limits::kFetchRateReplaced);
+  if (isLineBusy && now - replacedAt_ < kReplacePause) return;
+  replacedAt_ = now;
   slowest->replaced = true;
   slowest->stream->cut();
 }

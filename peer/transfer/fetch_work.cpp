@@ -70,7 +70,7 @@ void FetchWork::threadEnded(const Lock& held) {
 }
 
 std::optional<std::size_t> FetchWork::nextSource(const Lock& held) {
-  return over(held) ? std::nullopt : sources_.next();
+  return over(held) ? std::nullopt : sources_.next(Clock::now());
 }
 
 // --- the plan ---
@@ -138,6 +138,11 @@ void FetchWork::connected(std::size_t index, const net::BlockingStream& stream) 
   sources_.connected(index, stream, Clock::now());
 }
 
+void FetchWork::busy(std::size_t index) {
+  const Lock held = lock();
+  sources_.busy(index);
+}
+
 void FetchWork::waiting(std::size_t index, std::uint32_t position) {
   const Lock held = lock();
   sources_[index].position = position;
@@ -194,7 +199,8 @@ FetchWork::Left FetchWork::leave(std::size_t index, Result<void> ended, bool cha
   changed_.wait(held, [&] { return source.inLanes == 0; });
   --idle_;
   const bool isInterrupted = !ended && ended.error().code == ErrorCode::interrupted;
-  sources_.disconnected(index, source.stream == nullptr && !ended && !isInterrupted);
+  sources_.disconnected(index,
+                        source.stream == nullptr && !ended && !isInterrupted && !source.isBusy);
   download_.leave(source.id);
   if (source.delivered) source.tries = 0;
   wake(held);

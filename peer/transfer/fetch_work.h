@@ -58,7 +58,9 @@ class FetchWork {
   std::size_t working(const Lock&) const { return working_; }
   void threadStarted(const Lock&) { ++working_; }
   void threadEnded(const Lock&);
-  // The next source for a thread to dial; nothing when there is none, or it is over.
+  // No thread works, and none will: no source is to be dialled now or later.
+  bool idle(const Lock&) const { return working_ == 0 && !sources_.anyToDial(); }
+  // The next source for a thread to dial; nothing when there is none for now, or it is over.
   std::optional<std::size_t> nextSource(const Lock&);
   // Waits until `enough`, `time` has passed or it is stopped. Woken when a source is to be dialled,
   // the last thread ends, the plan is known, or it is over.
@@ -88,6 +90,7 @@ class FetchWork {
   };
   Joined join(std::size_t index);
   void connected(std::size_t index, const net::BlockingStream& stream);
+  void busy(std::size_t index);
   void waiting(std::size_t index, std::uint32_t position);
   // It does not have all of the file: in its next conversation it is asked which chunks.
   void holdsParts(std::size_t index);

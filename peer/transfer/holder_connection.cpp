@@ -41,7 +41,9 @@ Result<void> HolderConnection::open() {
   if (auto sent = flush(); !sent) return sent;
   auto frame = receiveFrame();
   if (!frame) return frame.error();
-  return net::readWelcome(*frame);
+  auto welcome = net::readWelcome(*frame);
+  isBusy_ = !welcome && welcome.error().code == ErrorCode::timeout;
+  return welcome;
 }
 
 Result<void> HolderConnection::flush() {

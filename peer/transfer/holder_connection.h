@@ -65,6 +65,8 @@ class HolderConnection {
   void onWaiting(std::function<void(std::uint32_t position)> told) { waiting_ = std::move(told); }
   void queue(const wire::TransferRequest& request);
   Result<void> open();
+  // open() failed because the holder has no place for this peer now.
+  bool isBusy() const { return isBusy_; }
   // Sends what is queued.
   Result<void> flush();
   // The next answer. A sign of life (Waiting) is none: then it waits on, for `patience` at most,
@@ -91,6 +93,7 @@ class HolderConnection {
   RateLimit* rate_ = nullptr;
   std::function<void(std::uint32_t)> waiting_;
   std::uint32_t position_ = 0;
+  bool isBusy_ = false;
   std::optional<net::BlockingStream> stream_;
   std::string out_;
   std::string in_;  // read, and from used_ on not used yet

@@ -138,14 +138,17 @@ void ManyJob::work(std::size_t holder) {
 Result<void> ManyJob::converse(Conversation& talk) {
   if (askAhead(talk); talk.asked.empty()) return {};
   const Endpoint& endpoint = request_.holders[talk.holder].endpoint;
-  if (!dials_->mayDial(endpoint)) {
+  if (dials_->dial(endpoint, Clock::now()) != DialTargets::May::now) {
     return Error{ErrorCode::io,
                  fmt::format("{} was not dialled: no peer is there", endpoint.text())};
   }
   if (auto opened = talk.client.open(); !opened) {
-    if (opened.error().code != ErrorCode::interrupted) dials_->dialledInVain(endpoint);
+    if (opened.error().code != ErrorCode::interrupted && !talk.client.connection().isBusy()) {
+      dials_->dialledInVain(endpoint);
+    }
     return opened;
   }
+  dials_->welcomed(endpoint);
   while (!talk.asked.empty()) {
     if (auto received = receive(talk); !received) return received;
     if (auto saved = talk.batch.full() ? publish(talk) : Result<void>(); !saved) return saved;

@@ -22,19 +22,25 @@ struct Asked {
   Holder holder;
   std::vector<std::uint64_t> claimed;
   std::optional<std::uint64_t> said;
-  bool waits = false;  // it answered, but had no free slot
+  bool waits = false;  // it had no free slot, or may be dialled only later
 };
 
 void ask(const FileRoot& root, Asked& asked, DialTargets& dials, const Timeouts& timeouts,
          net::Interrupter& interrupter) {
-  if (!dials.mayDial(asked.holder.endpoint)) return;
+  const auto may = dials.dial(asked.holder.endpoint, Clock::now());
+  asked.waits = may == DialTargets::May::later;
+  if (may != DialTargets::May::now) return;
   HolderConnection connection(asked.holder.endpoint, timeouts, interrupter);
   connection.onWaiting([&](std::uint32_t position) { asked.waits = asked.waits || position > 0; });
   connection.queue(wire::ChunkListRequest{root});
   if (auto opened = connection.open(); !opened) {
-    if (opened.error().code != ErrorCode::interrupted) dials.dialledInVain(asked.holder.endpoint);
+    asked.waits = connection.isBusy();
+    if (opened.error().code != ErrorCode::interrupted && !asked.waits) {
+      dials.dialledInVain(asked.holder.endpoint);
+    }
     return;
   }
+  dials.welcomed(asked.holder.endpoint);
   const auto answer = connection.receive(Duration::zero());
   const auto* list = answer ? std::get_if<wire::ChunkList>(&*answer) : nullptr;
   if (list != nullptr && wire::isPossibleFile(root, list->size)) asked.said = list->size;

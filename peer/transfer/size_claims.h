@@ -14,8 +14,8 @@
 namespace espalier::transfer {
 
 // The sizes to try, in order: first those that endpoints confirmed, the one with the most of them
-// first, then those of endpoints whose slots are all in use. If there are none, the claimed ones.
-// Blocks for one dial and one answer for each limits::kFetchSources endpoints; asks
+// first, then those of endpoints that are busy or may be dialled only later. If there are none, the
+// claimed ones. Blocks for one dial and one answer for each limits::kFetchSources endpoints; asks
 // limits::kFetchHolders at most.
 std::vector<SizeClaim> askSizes(const FileRoot& root, std::vector<SizeClaim> claims,
                                 DialTargets& dials, const Timeouts& timeouts, std::stop_token stop);
