@@ -88,7 +88,11 @@ const char* UploadSlots::admit(Asker& asker, bool asks, Closed& closed) {
     return kFull;
   }
   if (!asker.place.resize(1)) {
-    if (!displace(payer, asks, false, closed) || !asker.place.resize(1)) return kFull;
+    // Another address's place is of no use where the newcomer's own bound is reached.
+    const bool isOwnBound = !asker.place.account().hasRoom(options_.held, 1);
+    const bool hasRoom =
+        isOwnBound ? displaceOf(payer, asks, false, closed) : displace(payer, asks, false, closed);
+    if (!hasRoom || !asker.place.resize(1)) return kFull;
   }
   return addThreads() ? nullptr : "busy: the system has no thread left to serve this";
 }
@@ -106,17 +110,26 @@ std::size_t UploadSlots::working() const {
 bool UploadSlots::addThreads() {
   Result<void> started;
   if (!keeper_.joinable()) started = startThread(keeper_, [this] { keep(); });
-  if (started && serving_ + order_.size() >= slots_.size() && slots_.size() < options_.slots) {
-    started = startThread(slots_, [this] { work(); });
-  }
+  if (started) started = addSlot();
   if (!started) log::warning("no thread for one more upload: {}", started.error().message);
   return keeper_.joinable() && !slots_.empty();
 }
 
-// Makes room for one that comes. `working`: among those that have something to do.
+Result<void> UploadSlots::addSlot() {
+  if (serving_ + order_.size() < slots_.size() || slots_.size() >= options_.slots) return {};
+  return startThread(slots_, [this] { work(); });
+}
+
+// Makes room for one that comes, where a bound of the process is reached. `working`: among those
+// that have something to do.
 bool UploadSlots::displace(const Payer& newcomer, bool asks, bool working, Closed& closed) {
-  auto place = weakest(newcomer, asks, working);
-  if (place == askers_.end()) place = weakest(payerOfMost(), asks, working);
+  return displaceOf(payerOfMost(), asks, working, closed) ||
+         displaceOf(newcomer, asks, working, closed);
+}
+
+// The same, of that address.
+bool UploadSlots::displaceOf(const Payer& payer, bool asks, bool working, Closed& closed) {
+  const auto place = weakest(payer, asks, working);
   if (place == askers_.end()) return false;
   Asker& asker = *place->second;
   if (asker.state == State::served) {
@@ -184,6 +197,7 @@ void UploadSlots::makeReady(Key key, Asker& asker) {
   asker.state = State::ready;
   asker.since = asker.told = Clock::now();
   asker.bytes.release();
+  (void)addSlot();  // of those that were accepted without a request, several may ask at once
   order_.push(key, asker.place.account().payer(), asker.conversation == nullptr);
   readyCount_ = order_.size();
   wake_.notify_one();

@@ -13,14 +13,14 @@
 // in the order of UploadOrder, and is told its position now and then.
 //
 // Bounds: SlotOptions::held of the budget, for each address and in all. When they are reached, an
-// asker that comes with a request takes the place of the one that loses least, of its own address
-// first, then of the address that has most: one that never asked, then one between two requests
-// (the longest idle first), then one that takes its answers more slowly than kUploadRateLeast (the
-// slowest first), then one that waits for bytes that this peer does not have yet (the longest
-// waiting first). Without such a one the newcomer is told `busy`. A newcomer without a request
-// takes only the place of one that never asked.
-// Of askers with something to do, SlotOptions::queue are accepted beyond the slots. Answers that
-// are not taken are bounded by Held::uploadBytes: the resting asker that holds most is closed.
+// asker that comes with a request takes the place of the one that loses least: of its own address
+// if the bound of that is reached, else of the address that has most, or its own. That is one that
+// never asked, then one between two requests (the longest idle first), then one that takes its
+// answers more slowly than kUploadRateLeast (the slowest first), then one that waits for bytes that
+// this peer does not have yet (the longest waiting first). Without such a one the newcomer is told
+// `busy`. A newcomer without a request takes only the place of one that never asked. Of askers with
+// something to do, SlotOptions::queue are accepted beyond the slots. Answers that are not taken are
+// bounded by Held::uploadBytes: the resting asker that holds most is closed.
 //
 // Threads: the keeper and one a slot, started when first needed. When the system has no threads
 // left, the existing ones do the work. stop(), which the destructor calls, interrupts threads that
@@ -164,10 +164,12 @@ class UploadSlots {
 
   const char* admit(Asker& asker, bool asks, Closed& closed);
   bool displace(const Payer& newcomer, bool asks, bool working, Closed& closed);
+  bool displaceOf(const Payer& payer, bool asks, bool working, Closed& closed);
   Askers::iterator weakest(const Payer& payer, bool asks, bool working);
   Payer payerOfMost() const;
   std::size_t working() const;
   bool addThreads();
+  Result<void> addSlot();
   void makeReady(Key key, Asker& asker);
   void close(Askers::iterator place, Closed& closed);
   Result<Next> converse(Asker& asker);

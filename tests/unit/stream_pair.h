@@ -2,7 +2,9 @@
 // does.
 #pragma once
 
+#include <arpa/inet.h>
 #include <doctest/doctest.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -10,7 +12,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "common/base/file_descriptor.h"
 #include "common/net/byte_stream.h"
 
 namespace espalier::net::test {
@@ -24,6 +28,29 @@ inline StreamPair streamPair() {
   int ends[2];
   REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
   return {TcpStream::adopt(FileDescriptor(ends[0])), TcpStream::adopt(FileDescriptor(ends[1]))};
+}
+
+// Over TCP: `one` comes from that address, 127.0.0.N.
+inline StreamPair tcpPair(const char* from) {
+  const auto at = [](const char* host) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    REQUIRE(::inet_pton(AF_INET, host, &address.sin_addr) == 1);
+    return address;
+  };
+  const FileDescriptor listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in to = at("127.0.0.1");
+  socklen_t size = sizeof to;
+  REQUIRE(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&to), size) == 0);
+  REQUIRE(::listen(listener.get(), 1) == 0);
+  REQUIRE(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&to), &size) == 0);
+  FileDescriptor one(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const sockaddr_in own = at(from);
+  REQUIRE(::bind(one.get(), reinterpret_cast<const sockaddr*>(&own), size) == 0);
+  REQUIRE(::connect(one.get(), reinterpret_cast<const sockaddr*>(&to), size) == 0);
+  FileDescriptor other(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  REQUIRE(static_cast<bool>(other));
+  return {TcpStream::adopt(std::move(one)), TcpStream::adopt(std::move(other))};
 }
 
 // The bytes that can be read now.

@@ -83,9 +83,9 @@ class World {
           return std::make_shared<Echo>(stream, allowed, closedBytes, std::move(stop));
         }) {}
 
-  // An asker that has sent this before it is accepted.
-  std::unique_ptr<BlockingStream> asker(std::string_view first) {
-    auto [one, other] = net::test::streamPair();
+  // An asker that has sent this before it is accepted. `host`: 127.0.0.N, where it comes from.
+  std::unique_ptr<BlockingStream> asker(std::string_view first, const char* host = nullptr) {
+    auto [one, other] = host == nullptr ? net::test::streamPair() : net::test::tcpPair(host);
     auto stream = std::make_unique<BlockingStream>(std::move(one), 60s, never);
     REQUIRE(stream->write(first).ok());
     slots.serve(std::move(other), {});
@@ -238,6 +238,37 @@ TEST_CASE("when the table is full who never asked goes first, then who is idle, 
   CHECK_FALSE(isWelcome(*late));
   world.allowed = true;
   CHECK(byteOf(*works) == 'x');
+}
+
+TEST_CASE("askers that came without a request are served side by side once they ask") {
+  World world({.slots = 2, .turn = 1h});
+  const auto one = world.asker("");
+  const auto other = world.asker("");
+  REQUIRE(isWelcome(*one));
+  REQUIRE(isWelcome(*other));
+  REQUIRE(one->write("x").ok());
+  REQUIRE(other->write("x").ok());
+  world.await(2, 0);
+}
+
+TEST_CASE("when the table is full the address that has most loses a place, not that of who comes") {
+  World world({.slots = 1, .turn = 1h}, {3, 3});
+  const auto idle = [&](const char* host) {
+    auto asker = world.asker("a", host);
+    REQUIRE(isWelcome(*asker));
+    CHECK(byteOf(*asker) == 'a');
+    while (world.slots.status().serving > 0) std::this_thread::yield();
+    return asker;
+  };
+  const auto honest = idle("127.0.0.1");
+  const auto many = idle("127.0.0.2");
+  const auto more = idle("127.0.0.2");
+  const auto newcomer = world.asker("a", "127.0.0.1");
+  REQUIRE(isWelcome(*newcomer));
+  CHECK(byteOf(*newcomer) == 'a');
+  CHECK(isClosed(*many));
+  REQUIRE(honest->write("b").ok());
+  CHECK(byteOf(*honest) == 'b');
 }
 
 TEST_CASE("an asker that comes without a request takes the place of none that ever asked") {
