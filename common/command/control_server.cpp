@@ -121,12 +121,17 @@ class ControlServer::Session {
       context.ask = [this](const std::string& question) { return ask(question); };
     }
     const Outcome outcome = dispatcher_.runLine(*command, context);
-    const auto rendered = render(outcome, context.json ? Format::json : Format::text);
+    bool isSent = true;
+    const auto send = [&](const char* name) {
+      return [&isSent, name, this](std::string_view piece) {
+        isSent = isSent && sendText(socket_.get(), name, piece);
+      };
+    };
+    render(outcome, context.json ? Format::json : Format::text, send("out"), send("err"));
     Json end;
     end["exit"] = outcome.exitCode();
     end["stops"] = outcome.stops();
-    return sendText(socket_.get(), "out", rendered.out) &&
-           sendText(socket_.get(), "err", rendered.err) && sendLine(socket_.get(), end);
+    return isSent && sendLine(socket_.get(), end);
   }
 
   void sendProgress(const Progress& progress) {

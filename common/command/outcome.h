@@ -7,7 +7,13 @@
 //   std::string textOf(const T& value);            what a person reads; lines end in a line feed
 //
 // and, if some members follow the errors, addMembersBehindErrors(Json&, const T&). Neither prints
-// the errors: every Outcome has them, and shows them in the same way.
+// the errors: every Outcome has them, and shows them in the same way. A T that may be long is
+// written piece by piece. It has:
+//
+//   void writeTextOf(const T& value, const Write& write);      in place of textOf()
+//   const char* entriesNameOf(const T& value);                 a member that is a long array;
+//                                                              addMembers() adds it without entries
+//   void eachEntryOf(const T& value, const EachEntry& each);   its entries
 //
 //   JSON  {"command":"get","files":[…],"error":{"code":3,"message":"partly done"},
 //          "errors":[{"name":"f9.txt","code":1,"message":"f9.txt: not found"}]}
@@ -17,6 +23,7 @@
 // rendered by the prompt, the runner and the control server.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -32,6 +39,10 @@ namespace espalier::command {
 using Json = nlohmann::ordered_json;
 
 enum class Format { text, json };
+
+// Takes output, one piece after the other.
+using Write = std::function<void(std::string_view piece)>;
+using EachEntry = std::function<void(const Json& entry)>;
 
 // The error of one of several things that a command was to do.
 struct NamedError {
@@ -63,7 +74,9 @@ class Outcome {
   int exitCode() const { return error_ ? espalier::exitCode(error_->code) : 0; }
 
   Json json() const;
-  std::string text() const;  // of the struct
+  // The same as compact JSON, with malformed UTF-8 as U+FFFD.
+  void writeJson(const Write& write) const;
+  void writeText(const Write& write) const;  // of the struct
   // Of the errors. A sentence of several lines becomes one line.
   std::vector<std::string> sentences() const;
 
@@ -74,7 +87,9 @@ class Outcome {
     virtual ~Value() = default;
     virtual void add(Json& data) const = 0;
     virtual void addBehindErrors(Json& data) const = 0;
-    virtual std::string text() const = 0;
+    virtual const char* entriesName() const = 0;  // null: there are none
+    virtual void eachEntry(const EachEntry& each) const = 0;
+    virtual void writeText(const Write& write) const = 0;
   };
   template <typename T>
   class ValueOf final : public Value {
@@ -86,11 +101,33 @@ class Outcome {
         addMembersBehindErrors(data, value_);
       }
     }
-    std::string text() const override { return textOf(value_); }
+    const char* entriesName() const override {
+      if constexpr (kHasEntries) {
+        return entriesNameOf(value_);
+      } else {
+        return nullptr;
+      }
+    }
+    void eachEntry(const EachEntry& each) const override {
+      if constexpr (kHasEntries) eachEntryOf(value_, each);
+    }
+    void writeText(const Write& write) const override {
+      if constexpr (requires { writeTextOf(value_, write); }) {
+        writeTextOf(value_, write);
+      } else {
+        write(textOf(value_));
+      }
+    }
 
    private:
+    static constexpr bool kHasEntries = requires(const T& value, const EachEntry& each) {
+      eachEntryOf(value, each);
+    };
+
     const T value_;
   };
+
+  Json members() const;
 
   std::string command_;
   std::shared_ptr<const Value> value_;  // null: the command failed before it had one, or has none
@@ -106,13 +143,15 @@ Outcome outcomeOf(std::string_view command, Result<T> result) {
   return Outcome::done(command, *std::move(result));
 }
 
+// JSON: one line and nothing else on `out`; malformed UTF-8 becomes U+FFFD. Text: without control
+// characters, the sentences about errors on `err`. Both are safe for a terminal. Long output comes
+// in pieces, which end behind a line or between two values.
+void render(const Outcome& outcome, Format format, const Write& out, const Write& err);
+
 struct Rendered {
   std::string out;
-  std::string err;  // sentences about errors; empty as JSON, where they are part of the object
+  std::string err;
 };
-
-// JSON: one line and nothing else; malformed UTF-8 becomes U+FFFD. Text: without control
-// characters. Both are safe for a terminal.
 Rendered render(const Outcome& outcome, Format format);
 
 // One line of compact JSON, safe to print: escapedJson().

@@ -37,9 +37,10 @@ int runCommands(const Dispatcher& dispatcher, const std::vector<std::string>& li
   FirstFailure first;
   for (const auto& line : lines) {
     const Outcome outcome = dispatcher.runLine(line, context);
-    const Rendered rendered = render(outcome, context.json ? Format::json : Format::text);
-    if (!rendered.out.empty()) output.out(rendered.out);
-    if (!rendered.err.empty()) output.err(rendered.err);
+    render(
+        outcome, context.json ? Format::json : Format::text,
+        [&](std::string_view piece) { output.out(std::string(piece)); },
+        [&](std::string_view piece) { output.err(std::string(piece)); });
     first.add(outcome.exitCode());
     if (outcome.stops() || outcome.exitCode() == espalier::exitCode(ErrorCode::interrupted)) break;
     if (output.failure && output.failure()) break;

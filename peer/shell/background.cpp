@@ -29,7 +29,7 @@ Result<void> Background::start(const std::string& line, command::Context context
   const auto run = [this, &job, line, context = std::move(context)](std::stop_token stop) mutable {
     context.stop = stop;
     const auto outcome = dispatcher_.runLine(line, context);
-    if (!stop.stop_requested()) tell_(render(outcome, format_));
+    if (!stop.stop_requested()) tell_(outcome);
     const std::lock_guard done(mutex_);
     failure_.add(outcome.exitCode());
     --running_;

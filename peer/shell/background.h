@@ -3,7 +3,7 @@
 // and joins them.
 //
 // Owned by Prompt::run(). Thread rule: the prompt's thread calls the functions; the commands'
-// threads call `tell`, with the rendered outcome.
+// threads call `tell`, with the outcome.
 #pragma once
 
 #include <condition_variable>
@@ -25,10 +25,10 @@ std::optional<std::string> backgroundCommand(const std::string& line);
 
 class Background {
  public:
-  using Tell = std::function<void(const command::Rendered& rendered)>;
+  using Tell = std::function<void(const command::Outcome& outcome)>;
 
-  Background(const command::Dispatcher& dispatcher, command::Format format, Tell tell)
-      : dispatcher_(dispatcher), format_(format), tell_(std::move(tell)) {}
+  Background(const command::Dispatcher& dispatcher, Tell tell)
+      : dispatcher_(dispatcher), tell_(std::move(tell)) {}
   ~Background();
   Background(const Background&) = delete;
   Background& operator=(const Background&) = delete;
@@ -47,7 +47,6 @@ class Background {
     std::jthread thread;
   };
   const command::Dispatcher& dispatcher_;
-  const command::Format format_;
   const Tell tell_;
   std::mutex mutex_;  // guards running_, failure_ and Job::ended
   std::condition_variable_any changed_;

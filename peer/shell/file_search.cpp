@@ -45,16 +45,19 @@ std::string literalPrefix(const std::string& glob) {
 // once.
 class FileTable {
  public:
-  void add(const std::string& name, std::uint64_t size, const FileRoot& root,
-           const Holder& holder) {
-    files_[{name, root, size}].insert(holder);
+  void add(std::string name, std::uint64_t size, const FileRoot& root, const Holder& holder) {
+    files_[{std::move(name), root, size}].insert(holder);
   }
   std::size_t size() const { return files_.size(); }
-  std::vector<FoundFile> files() const {
+  // All of them; the table is empty then. There may be 100,000.
+  std::vector<FoundFile> take() {
     std::vector<FoundFile> result;
-    for (const auto& [key, holders] : files_) {
-      const auto& [name, root, size] = key;
-      result.push_back({name, size, root, {holders.begin(), holders.end()}});
+    result.reserve(files_.size());
+    while (!files_.empty()) {
+      auto file = files_.extract(files_.begin());
+      auto& [name, root, size] = file.key();
+      const auto& holders = file.mapped();
+      result.push_back({std::move(name), size, root, {holders.begin(), holders.end()}});
     }
     return result;
   }
@@ -219,7 +222,7 @@ Result<Matches> FileSearch::completed(Matches matches) const {
           fmt::format("{}: more than {} files, the most for one get", who, limits::kManyFiles));
       continue;
     }
-    for (const auto& file : files) table.add(file.name, file.sizeBytes, file.root, holder);
+    for (auto& file : files) table.add(std::move(file.name), file.sizeBytes, file.root, holder);
     if (listed->more > 0) {
       matches.unlisted.push_back(fmt::format(
           "{}: its list has more than {} files, the most that is read", who, limits::kListFiles));
@@ -227,7 +230,7 @@ Result<Matches> FileSearch::completed(Matches matches) const {
       result.moreHits -= std::min(result.moreHits, more);
     }
   }
-  result.files = table.files();
+  result.files = table.take();
   return matches;
 }
 

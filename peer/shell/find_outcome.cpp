@@ -82,12 +82,19 @@ std::string coverage(const SearchResult& result) {
 void addMembers(Json& data, const FindOutcome& outcome) {
   const SearchResult& result = outcome.result;
   data["hits"] = Json::array();
-  for (const auto& file : result.files) data["hits"].push_back(hitData(file));
   data["searched"] = result.searched;
   data["peers"] = result.members;
   data["missing"] = missingNames(result);
   if (!result.indexing.empty()) data["indexing"] = textsOf(result.indexing);
   if (result.moreHits > 0) data["more"] = result.moreHits;
+}
+
+const char* entriesNameOf(const FindOutcome& /*outcome*/) {
+  return "hits";
+}
+
+void eachEntryOf(const FindOutcome& outcome, const command::EachEntry& each) {
+  for (const auto& file : outcome.result.files) each(hitData(file));
 }
 
 std::string textOf(const FindOutcome& outcome) {

@@ -20,6 +20,8 @@ struct FindOutcome {
 // "hits":[…],"searched":5,"peers":5,"missing":[]; also "indexing":["s4"] and "more":12 where there
 // is something to say.
 void addMembers(Json& data, const FindOutcome& outcome);
+const char* entriesNameOf(const FindOutcome& outcome);
+void eachEntryOf(const FindOutcome& outcome, const command::EachEntry& each);
 std::string textOf(const FindOutcome& outcome);
 
 // {"name":"f3.txt","size":12,"root":"<64 hex>","holders":["s3"]}; also "partial":["s4"] if a holder

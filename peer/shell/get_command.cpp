@@ -193,6 +193,7 @@ void GetCommand::fetchAll(const std::string& name, Run& run) const {
       run.fail(fileName, request.error());
     }
   }
+  byName.clear();
   fetch(requests, run);
   if (!isAll) run.fail(name, lack);
 }
@@ -208,7 +209,7 @@ void GetCommand::fetch(const std::vector<DownloadRequest>& requests, Run& run) c
   }
   for (std::size_t i = 0; i < ended.size(); ++i) {
     if (ended[i] && *ended[i]) {
-      run.files.push_back(**ended[i]);
+      run.files.push_back(std::move(**ended[i]));
       continue;
     }
     Error error = ended[i] ? ended[i]->error() : interrupted();

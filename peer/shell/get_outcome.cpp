@@ -52,7 +52,15 @@ std::string filesText(const std::vector<Fetched>& files) {
 void addMembers(Json& data, const GetOutcome& outcome) {
   if (!outcome.files) return;
   data["files"] = Json::array();
-  for (const auto& file : *outcome.files) data["files"].push_back(fetchedData(file));
+}
+
+const char* entriesNameOf(const GetOutcome& /*outcome*/) {
+  return "files";
+}
+
+void eachEntryOf(const GetOutcome& outcome, const command::EachEntry& each) {
+  if (!outcome.files) return;
+  for (const auto& file : *outcome.files) each(fetchedData(file));
 }
 
 void addMembersBehindErrors(Json& data, const GetOutcome& outcome) {

@@ -22,6 +22,8 @@ struct GetOutcome {
 // "files":[{"name":"f3.txt","size":12,"root":"<64 hex>","path":"…","sources":["s3"],
 // "seconds":0.01}]
 void addMembers(Json& data, const GetOutcome& outcome);
+const char* entriesNameOf(const GetOutcome& outcome);
+void eachEntryOf(const GetOutcome& outcome, const command::EachEntry& each);
 // "missing":["s7"],"candidates":[…], each if it is not empty.
 void addMembersBehindErrors(Json& data, const GetOutcome& outcome);
 // A line for each file, or one line for more than 100; then the candidates.

@@ -45,20 +45,25 @@ ManyDownload::ManyDownload(Task task)
     const auto holders = request.others.empty()
                              ? positionsOf(file, task_.self, positions, wanted_.holders)
                              : std::vector<std::size_t>();
-    files_.push_back({file.root, file.sizeBytes, file.name, holders});
+    asked_.push_back(wanted_.files.size());
+    wanted_.files.push_back({file.root, file.sizeBytes, file.name, holders});
     totalBytes_ += file.sizeBytes;
   }
 }
 
 // The files whose outcome was not reported yet, for the next attempt.
 void ManyDownload::select() {
-  wanted_.files.clear();
-  asked_.clear();
-  for (std::size_t i = 0; i < files_.size(); ++i) {
-    if (told_[i]) continue;
-    wanted_.files.push_back(files_[i]);
-    asked_.push_back(i);
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < asked_.size(); ++i) {
+    if (told_[asked_[i]]) continue;
+    if (kept < i) {
+      wanted_.files[kept] = std::move(wanted_.files[i]);
+      asked_[kept] = asked_[i];
+    }
+    ++kept;
   }
+  wanted_.files.resize(kept);
+  asked_.resize(kept);
 }
 
 void ManyDownload::fetched(std::size_t place, std::size_t holder, ActiveDownloads& active,

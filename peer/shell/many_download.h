@@ -48,10 +48,9 @@ class ManyDownload {
   const std::string what_;  // "12 files"
   std::uint64_t totalBytes_ = 0;
   std::uint64_t doneBytes_ = 0;
-  transfer::ManyRequest wanted_;           // `files`: those of this attempt
-  std::vector<transfer::ManyFile> files_;  // one a request
-  std::vector<std::size_t> asked_;         // the requests that wanted_.files are
-  std::vector<bool> told_;                 // by request
+  transfer::ManyRequest wanted_;    // `files`: those of this attempt
+  std::vector<std::size_t> asked_;  // the requests that wanted_.files are
+  std::vector<bool> told_;          // by request
 };
 
 }  // namespace espalier::peer::shell

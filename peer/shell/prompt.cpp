@@ -89,13 +89,13 @@ command::Context Prompt::context() {
   return context;
 }
 
-void Prompt::show(const command::Rendered& rendered) {
-  if (editor_.isTerminal()) {
-    editor_.print(rendered.out + rendered.err);
-    return;
-  }
-  editor_.print(rendered.out);
-  if (!rendered.err.empty() && settings_.err) settings_.err(rendered.err);
+void Prompt::show(const Outcome& outcome) {
+  const auto format = settings_.json ? command::Format::json : command::Format::text;
+  const auto print = [this](std::string_view piece) { editor_.print(piece); };
+  render(outcome, format, print, [&](std::string_view piece) {
+    if (editor_.isTerminal()) return editor_.print(piece);
+    if (settings_.err) settings_.err(std::string(piece));
+  });
 }
 
 void Prompt::say(const std::string& line) {
@@ -104,22 +104,23 @@ void Prompt::say(const std::string& line) {
 }
 
 // Prints the outcome of a command in the background above the line that is being typed.
-void Prompt::tell(const command::Rendered& rendered) {
-  if (settings_.json || !editor_.isTerminal()) return show(rendered);
-  const std::string text = rendered.out + rendered.err;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const auto end = std::min(text.find('\n', begin), text.size());
-    editor_.notify(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
+void Prompt::tell(const Outcome& outcome) {
+  if (settings_.json || !editor_.isTerminal()) return show(outcome);
+  const auto notify = [this](std::string_view lines) {
+    while (!lines.empty()) {
+      const auto end = std::min(lines.find('\n'), lines.size());
+      editor_.notify(lines.substr(0, end));
+      lines.remove_prefix(std::min(end + 1, lines.size()));
+    }
+  };
+  render(outcome, command::Format::text, notify, notify);
 }
 
 int Prompt::run(const command::Dispatcher& dispatcher, const PeerId& id) {
-  const auto format = settings_.json ? command::Format::json : command::Format::text;
   const auto complete = [&](std::string_view line) { return dispatcher.complete(line); };
   const std::string question = command::printable(id.text()) + "> ";
   const int interrupted = exitCode(ErrorCode::interrupted);
-  Background background(dispatcher, format, [this](const auto& rendered) { tell(rendered); });
+  Background background(dispatcher, [this](const Outcome& outcome) { tell(outcome); });
   command::FirstFailure first;
   while (!editor_.failure()) {
     const auto line = editor_.read(question, complete);
@@ -132,7 +133,7 @@ int Prompt::run(const command::Dispatcher& dispatcher, const PeerId& id) {
       context.ask = {};
       if (const auto started = background.start(*command, std::move(context)); !started) {
         const auto outcome = Outcome::failed(command::commandOf(*command), started.error());
-        show(render(outcome, format));
+        show(outcome);
         first.add(outcome.exitCode());
       }
       continue;
@@ -142,7 +143,7 @@ int Prompt::run(const command::Dispatcher& dispatcher, const PeerId& id) {
     if (ended) context.stop = {};  // close() has triggered the token, but `stop` still has to run
     const auto outcome = dispatcher.runLine(ended ? "stop" : line.text, context);
     if (!ended) {
-      show(render(outcome, format));
+      show(outcome);
       first.add(outcome.exitCode());
     }
     const bool over = settings_.script && outcome.exitCode() == interrupted;

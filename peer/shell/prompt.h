@@ -54,8 +54,8 @@ class Prompt {
   JoinDialogue dialogue(JoinService& joiner);
   std::stop_token newStop();
   command::Context context();
-  void show(const command::Rendered& rendered);
-  void tell(const command::Rendered& rendered);
+  void show(const command::Outcome& outcome);
+  void tell(const command::Outcome& outcome);
   void say(const std::string& line);
 
   command::LineEditor& editor_;

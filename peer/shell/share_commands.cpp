@@ -32,14 +32,21 @@ void addMembers(Json& data, const ListOutcome& outcome) {
   const ShareReport& report = outcome.report;
   data["peer"] = report.peer.text();
   data["files"] = Json::array();
-  for (const auto& file : report.files) {
-    data["files"].push_back(fileData(file.name, file.sizeBytes, file.root));
-  }
   if (report.indexing) data["indexing"] = true;
   if (report.more > 0) data["more"] = report.more;
 }
 
-std::string textOf(const ListOutcome& outcome) {
+const char* entriesNameOf(const ListOutcome& /*outcome*/) {
+  return "files";
+}
+
+void eachEntryOf(const ListOutcome& outcome, const command::EachEntry& each) {
+  for (const auto& file : outcome.report.files) {
+    each(fileData(file.name, file.sizeBytes, file.root));
+  }
+}
+
+void writeTextOf(const ListOutcome& outcome, const command::Write& write) {
   const ShareReport& report = outcome.report;
   // As command::table() does it, without a copy of each line: there may be 100,000.
   std::size_t width = 0;
@@ -48,16 +55,14 @@ std::string textOf(const ListOutcome& outcome) {
     width = std::max(width, formatSize(file.sizeBytes).size());
     total += file.sizeBytes;
   }
-  std::string text;
   for (const auto& file : report.files) {
-    fmt::format_to(std::back_inserter(text), "{:>{}}  {}\n", formatSize(file.sizeBytes), width,
-                   escaped(file.name));
+    write(fmt::format("{:>{}}  {}\n", formatSize(file.sizeBytes), width, escaped(file.name)));
   }
-  text += fmt::format("{} shares {} ({})", escaped(report.peer.text()),
-                      counted(report.files.size(), "file"), formatSize(total));
+  std::string text = fmt::format("{} shares {} ({})", escaped(report.peer.text()),
+                                 counted(report.files.size(), "file"), formatSize(total));
   if (report.more > 0) text += fmt::format(" and {} more", report.more);
   if (report.indexing) text += ", and is still indexing";
-  return text + "\n";
+  write(text + "\n");
 }
 
 Outcome list(ShareService& service, const Arguments& arguments, Context& context) {

@@ -3,6 +3,12 @@
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/limits.h"
 #include "common/base/text.h"
 #include "common/command/printing.h"
 #include "common/command/progress.h"
@@ -372,6 +378,46 @@ TEST_CASE("a handler that throws fails its command and nothing else") {
   const auto outcome = dispatcher.runLine("boom", context);
   CHECK(outcome.exitCode() == 1);
   CHECK(render(outcome, Format::text).err == "boom failed unexpectedly: bang\n");
+}
+
+TEST_CASE("a long list is rendered in pieces, which together are the whole") {
+  FakePeerService service;
+  peer::shell::ShareReport report{*PeerId::parse("s3"), {}, false, 7, {}};
+  for (int i = 0; i < 2000; ++i) {
+    const auto name = "a\u202e \"" + std::to_string(i) + "\" \x9b\xff";
+    report.files.push_back({name, 12, rootOf(static_cast<std::uint8_t>(i))});
+  }
+  service.lists.emplace(report.peer, report);
+  const Dispatcher dispatcher(peerCommands(service.services()));
+  Context context;
+  const auto outcome = dispatcher.runLine("list s3", context);
+  const auto piecesOf = [&](Format format, std::string& errors) {
+    std::vector<std::string> pieces;
+    render(
+        outcome, format, [&](std::string_view piece) { pieces.emplace_back(piece); },
+        [&](std::string_view piece) { errors += piece; });
+    return pieces;
+  };
+  std::string whole;
+  std::string errors;
+  const auto json = piecesOf(Format::json, errors);
+  CHECK(errors.empty());
+  CHECK(json.size() > 10);
+  for (const auto& piece : json) {
+    CHECK(piece.size() < 2 * limits::kControlOutputBytes);
+    whole += piece;
+  }
+  CHECK(whole == jsonLine(outcome.json()));
+  CHECK(outcome.json()["files"].size() == 2000);
+  std::size_t lines = 0;
+  const auto text = piecesOf(Format::text, errors);
+  CHECK(text.size() > 2);
+  for (const auto& piece : text) {
+    CHECK(piece.ends_with('\n'));
+    lines += static_cast<std::size_t>(std::count(piece.begin(), piece.end(), '\n'));
+  }
+  CHECK(lines == 2001);
+  CHECK(errors == "s3 shares more files than the 2000 files that a list has\n");
 }
 
 TEST_CASE("several commands run in order, and the first failure's code is the result") {

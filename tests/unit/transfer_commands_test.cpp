@@ -69,7 +69,8 @@ TEST_CASE("commands in the background tell what they came to, and are cancelled 
     changed.notify_all();
   };
   {
-    Background background(dispatcher, Format::text, [&](const command::Rendered& rendered) {
+    Background background(dispatcher, [&](const command::Outcome& outcome) {
+      const auto rendered = render(outcome, Format::text);
       const std::lock_guard lock(mutex);
       told += rendered.out + rendered.err;
       changed.notify_all();
