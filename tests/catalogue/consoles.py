@@ -9,9 +9,8 @@ from catalogue import Must, Place
 from session import seen
 from wire import BAD_TEXTS
 
-COMMANDS = ["topo", "find", "get", "list", "push", "share", "unshare", "peers", "status", "whatif", "help", "pause",
-            "resume",
-            "cancel", "limit"]
+# Not pause, cancel and limit: with them a peer's own user stops what the honest fetch.
+COMMANDS = ["topo", "find", "get", "list", "push", "share", "unshare", "peers", "status", "whatif", "help", "resume"]
 CODES = {0, 1, 3, 64, 69, 74, 75, 76, 77, 78}
 
 
