@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Answers questions of ./check about a build folder's tests.
 
-  count_cases.py count TESTLOG          sums the cases of a run: "N passed, M failed", exit code 0 or 1
+  count_cases.py count TESTLOG          sums the cases of a run: "N passed, M failed", exit code 0 or 1; before it,
+                                        for each test that failed, a line "failed: NAME" and its first failure
   count_cases.py select BUILD A,B       the names of the tests that are called, or in a suite called, A or B
   count_cases.py targets BUILD NAME…    the ninja targets that these tests run
 
@@ -19,6 +20,8 @@ import sys
 
 DOCTEST = re.compile(r"\[doctest\] test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) failed")
 SCRIPT = re.compile(r"^cases: (\d+) passed, (\d+) failed", re.MULTILINE)
+FAILURE = re.compile(r"^TEST CASE:|^FAILED|ERROR|^Traceback|runtime error")
+FAILURE_LINES = 14
 GOOD = {"OK", "EXPECTEDFAIL"}
 
 
@@ -36,6 +39,13 @@ def cases(test):
     return passed, failed
 
 
+def first_failure(test):
+    """The lines of the test's output from its first failure on."""
+    lines = [line for part in ("stdout", "stderr") for line in (test.get(part) or "").splitlines()]
+    begin = next((at for at, line in enumerate(lines) if FAILURE.search(line)), max(0, len(lines) - FAILURE_LINES))
+    return lines[begin:begin + FAILURE_LINES]
+
+
 def count(path):
     if not os.path.exists(path):
         print("no test ran\n0 passed, 1 failed")
@@ -49,6 +59,7 @@ def count(path):
             failed += more[1]
             if more[1]:
                 print(f"failed: {test['name']} ({test['result'].lower()})")
+                print_lines(f"    {line[:160]}" for line in first_failure(test))
     if passed + failed == 0:
         failed = 1
     print(f"{passed} passed, {failed} failed")

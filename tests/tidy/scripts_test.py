@@ -19,14 +19,23 @@ DOCTEST = ("[doctest] test cases:  5 |  {} passed | {} failed | 0 skipped\n"
            "[doctest] assertions: 9 | 9 passed | 0 failed |")
 
 
-def last_line(*tests):
+def told_of(*tests):
     with tempfile.NamedTemporaryFile("w", suffix=".json") as log:
         log.writelines(json.dumps({"name": "a", "result": result, "stdout": stdout}) + "\n" for result, stdout in tests)
         log.flush()
         told = io.StringIO()
         with redirect_stdout(told):
             code = count_cases.count(log.name)
-    return told.getvalue().splitlines()[-1], code
+    return told.getvalue().splitlines(), code
+
+
+def last_line(*tests):
+    lines, code = told_of(*tests)
+    return lines[-1], code
+
+
+FAILED = "\n".join(["[doctest] version", *["ok"] * 30, "TEST CASE:  one", "one.cpp:7: ERROR: CHECK( x ) is NOT correct!",
+                    DOCTEST.format(4, 1)])
 
 
 def lines_of(*lines):
@@ -119,6 +128,10 @@ CASES = {
     "doctest's cases are summed with those of scripts": lambda: last_line(
         ("OK", DOCTEST.format(5, 0)), ("OK", "cases: 3 passed, 0 failed\n")) == ("8 passed, 0 failed", 0),
     "a failed case is counted once": lambda: last_line(("FAIL", DOCTEST.format(4, 1))) == ("4 passed, 1 failed", 1),
+    "of a test that failed its first failure is shown": lambda: told_of(("FAIL", FAILED))[0][:3] == [
+        "failed: a (fail)", "    TEST CASE:  one", "    one.cpp:7: ERROR: CHECK( x ) is NOT correct!"],
+    "of a test that crashed its last lines are shown": lambda: told_of(
+        ("FAIL", "a\nSegmentation fault"))[0][:3] == ["failed: a (fail)", "    a", "    Segmentation fault"],
     "a crash before the summary is a failure": lambda: last_line(
         ("FAIL", "Segmentation fault")) == ("0 passed, 1 failed", 1),
     "a crash after a clean summary is a failure": lambda: last_line(
