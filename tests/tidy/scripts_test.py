@@ -34,7 +34,8 @@ def last_line(*tests):
     return lines[-1], code
 
 
-FAILED = "\n".join(["[doctest] version", *["ok"] * 30, "TEST CASE:  one", "one.cpp:7: ERROR: CHECK( x ) is NOT correct!",
+FAILED = "\n".join(["[doctest] version", *["ok"] * 30, "TEST CASE:  one",
+                    "one.cpp:7: ERROR: CHECK( x ) is NOT correct!",
                     DOCTEST.format(4, 1)])
 
 
