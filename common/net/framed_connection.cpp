@@ -127,6 +127,7 @@ std::unique_ptr<ByteStream> FramedConnection::detach() {
     return nullptr;
   }
   stream_->unread(reader_.rest());
+  stream_->boundUnsent(0);
   state_ = State::closed;
   loop_->release(*this);
   return std::move(stream_);

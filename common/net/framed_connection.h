@@ -29,7 +29,8 @@
 //
 // What it holds is charged to the budget (connection_costs.h): what is still unsent at the end of a
 // round, what has arrived of incomplete frames, and the connection itself while it is a guest: an
-// accepted one on which no member was admitted yet.
+// accepted one on which no member was admitted yet. The system's buffer is not charged, but bounded
+// (ByteStream::boundUnsent).
 //
 // The loop owns it; the object lives until onClosed has returned. Thread rule: the loop's thread
 // only. Cost: an idle one is some 350 bytes and has no buffer; what is sent in one round leaves in

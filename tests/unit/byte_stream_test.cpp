@@ -46,6 +46,23 @@ TEST_CASE("an empty stream wants to read, a full one to write, and neither loses
   CHECK(one->write(piece).state == State::done);
 }
 
+TEST_CASE("what the system keeps for an end that does not read is bounded, until it need not be") {
+  auto [one, other] = tcpPair("127.0.0.1");
+  const std::string piece(64 * 1024, 'x');
+  const auto fill = [&, &stream = *one] {
+    std::size_t taken = 0;
+    while (true) {
+      const auto put = stream.write(piece);
+      if (put.state != State::done) return taken;
+      taken += put.bytes;
+    }
+  };
+  one->boundUnsent(64 * 1024);
+  CHECK(fill() < 1024 * 1024);  // the other end's buffer, too
+  one->boundUnsent(0);
+  CHECK(fill() > 512 * 1024);
+}
+
 TEST_CASE("unread bytes are read first, and are pending until then") {
   auto [one, other] = streamPair();
   REQUIRE(one->write("behind").bytes == 6);
