@@ -36,17 +36,19 @@ TimePoint OpenPush::forgetAt() const {
   return changedAt_ + (awaited ? Duration(limits::kPushAwaited) : Duration(limits::kPushKept));
 }
 
-int OpenPush::spareness(bool toFewer, TimePoint now) const {
+int OpenPush::spareness(bool toFewer, const PeerId& self, TimePoint now) const {
   if (taking_) {
     const bool isNew = toFewer && !hasProgressed_;
     const Duration idle = isNew ? Duration(limits::kPushSilence) : Duration(limits::kPushIdle);
-    return now >= progressedAt_ + idle ? 1 : 0;
+    return now >= progressedAt_ + idle ? 2 : 0;
   }
   if (!isOver()) return 0;
-  if (!isOpen()) return 4;
+  if (!isOpen()) return 5;
   const Duration kept = isAwaited() ? Duration(limits::kPushKept) : Duration(limits::kPushIdle);
-  if (now >= changedAt_ + kept) return 3;
-  return toFewer ? 2 : 0;
+  if (now >= changedAt_ + kept) return 4;
+  if (!toFewer) return 0;
+  const auto own = ledger_.find(self);
+  return own && own->state() == PushState::verified ? 1 : 3;
 }
 
 bool OpenPush::isQuiet(TimePoint now) const {

@@ -65,8 +65,8 @@ class OpenPush {
   bool isOver() const { return !taking_ && !(isMine() && isOpen()); }
   // How easily the push gives its place to another one; 0: it does not. `toFewer`: to a push of an
   // origin or sender that has fewer. A push that this peer sends, or of which chunks arrive, never
-  // does.
-  int spareness(bool toFewer, TimePoint now) const;
+  // does. One that this peer has received is real, so it does last.
+  int spareness(bool toFewer, const PeerId& self, TimePoint now) const;
   // Nothing has changed, and no chunk has arrived, for limits::kPushIdle.
   bool isQuiet(TimePoint now) const;
   // When the ledger or the end last changed.

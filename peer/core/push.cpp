@@ -10,6 +10,8 @@
 #include <tuple>
 #include <utility>
 
+#include "peer/core/push_id.h"
+
 namespace espalier::peer {
 
 using wire::PushEnd;
@@ -47,8 +49,9 @@ Result<PushId> Pushes::start(std::vector<wire::PushFile> files, std::vector<Peer
   if (!makeRoom(PeerId(), self_.id, now, fx)) {
     return Error{ErrorCode::failed, fmt::format("{} pushes are under way already", pushes_.size())};
   }
-  const auto id = randomFrom<PushId>(random_);
-  PushOffer offer{id, self_, self_.id, false, PushEnd::open, std::move(files), std::move(to)};
+  const auto random = randomFrom<PushId>(random_);
+  PushOffer offer{random, self_, self_.id, false, PushEnd::open, std::move(files), std::move(to)};
+  const auto id = offer.id = committedId(offer);
   OpenPush& push = pushes_.try_emplace(id, std::move(offer), PeerId(), now).first->second;
   say(push, PushState::verified, {}, now, fx);
   for (auto& [connection, link] : links_) offerTo(push, connection, link, false, now, fx);
@@ -334,7 +337,7 @@ bool Pushes::makeRoom(const PeerId& origin, const PeerId& sender, TimePoint now,
   }
   const std::size_t wanted = places[origin] + 1;
   ++ofSenders[sender];
-  using Rank = std::tuple<std::size_t, bool, std::size_t, int>;
+  using Rank = std::tuple<std::size_t, bool, int, std::size_t>;
   std::optional<Rank> best;
   auto spared = pushes_.end();
   for (auto each = pushes_.begin(); each != pushes_.end(); ++each) {
@@ -345,9 +348,9 @@ bool Pushes::makeRoom(const PeerId& origin, const PeerId& sender, TimePoint now,
     const std::size_t senderHas = isOwn ? ofSenders[pushes] : 0;
     const bool isOld = isOwn && pushes == sender && push.isQuiet(now);
     const bool toFewer = has > wanted || isOld || (isOwn && senderHas > ofSenders[sender]);
-    const int spareness = push.spareness(toFewer, now);
+    const int spareness = push.spareness(toFewer, self_.id, now);
     if (has < wanted || spareness == 0) continue;
-    const Rank rank(has, isOwn, senderHas, spareness);
+    const Rank rank(has, isOwn, spareness, senderHas);
     if (!best || rank > *best || (rank == *best && push.changedAt() < spared->second.changedAt())) {
       best = rank;
       spared = each;
@@ -368,7 +371,7 @@ bool Pushes::makeRoom(const PeerId& origin, const PeerId& sender, TimePoint now,
 }
 
 void Pushes::forget(OpenPushes::iterator push, Effects& fx) {
-  forgotten_.add(push->first);
+  forgotten_.add(committedId(push->second.offer()));
   drop(push, fx);
 }
 

@@ -14,7 +14,8 @@
 // An offer floods over every link but the one it came on. A link that comes up later gets the offer
 // with the whole ledger, marked as late. A changed entry of the ledger floods like that, too. If a
 // link has been gone for limits::kPushGone, this peer reports the neighbour as `lost`. The id of a
-// forgotten push is remembered, and its offer ignored.
+// forgotten push is remembered, and its offer ignored. An id commits to what is offered
+// (push_id.h); such an offer replaces another one under its id.
 //
 // What other peers say may be hostile, and nothing is signed. So:
 //   - What a neighbour says about itself counts; what other links say about it does not, as long as
@@ -168,7 +169,7 @@ class Pushes final : public Component {
   std::set<ConnectionId> grown_;  // links with another number of peers behind them, since tick()
   OpenPushes pushes_;
   std::map<PeerId, TimePoint> gone_;  // neighbours whose link is gone, and when to report them
-  RecentIds<PushId> forgotten_{limits::kPushesRemembered};
+  RecentIds<PushId> forgotten_{limits::kPushesRemembered};  // as committedId()
 };
 
 }  // namespace espalier::peer

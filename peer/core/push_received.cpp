@@ -5,6 +5,7 @@
 
 #include "common/wire/file_form.h"
 #include "peer/core/push.h"
+#include "peer/core/push_id.h"
 
 namespace espalier::peer {
 
@@ -35,13 +36,16 @@ void Pushes::receivedOffer(ConnectionId id, PushLink& link, const PushOffer& off
   if (!link.account().spend(Rate::pushOffers, now, pushOfferCost(offer))) {
     return link.blame("more offers of pushes than a peer takes; some are left out", fx);
   }
-  if (forgotten_.contains(offer.id)) return;
+  const PushId committed = committedId(offer);
+  if (forgotten_.contains(committed) || forgotten_.contains(offer.id)) return;
   if (OpenPush* const known = find(offer.id)) {
     if (known->isSameAs(offer)) return receivedAgain(id, link, *known, offer, now, fx);
-    // Only the sender's own word, over its own link, is better than what was known.
-    const bool isBetter =
-        offer.sender.id == link.peer().id && !known->isMine() && known->origin() != link.peer().id;
-    if (!isBetter) return link.blame("another offer under the id of a push", fx);
+    // The offer that the id commits to is better than what was known. If there is none, only the
+    // sender's own word, over its own link, is.
+    const bool isSenders = offer.sender.id == link.peer().id && known->origin() != link.peer().id;
+    const bool isBetter = committed == offer.id || isSenders;
+    if (!isBetter || known->isMine() || isCommitted(known->offer()))
+      return link.blame("another offer under the id of a push", fx);
     drop(pushes_.find(offer.id), fx);
   }
   if (offer.end != PushEnd::open) return;  // over before it came here

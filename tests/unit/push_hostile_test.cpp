@@ -1,6 +1,7 @@
 // Pushes among neighbours that lie and flood: what they say counts only for themselves.
 #include <doctest/doctest.h>
 
+#include "peer/core/push_id.h"
 #include "tests/unit/push_fixture.h"
 
 using namespace espalier;
@@ -295,6 +296,44 @@ TEST_CASE("another offer under a known id is ignored, but for the sender's own")
   CHECK(network.at(2).pushes->view(real.id)->offer.files == real.files);
   CHECK(network.at(2).notices ==
         std::vector<std::string>{"s3 sent another offer under the id of a push"});
+}
+
+TEST_CASE("the offer that an id commits to replaces a forged one, and is replaced by none") {
+  auto network = line(3);
+  auto real = offerOf(5, 7);
+  real.id = committedId(real);
+  auto forged = real;
+  forged.files[0].name = "forged.bin";
+  network.receive(2, 3, forged);
+  network.run(1s);
+  REQUIRE(network.at(1).pushes->view(real.id)->offer.files == forged.files);
+  network.receive(2, 1, real);
+  network.run(1s);
+  for (const unsigned as : {2u, 3u}) {
+    CHECK(network.at(as).pushes->view(real.id)->offer.files == real.files);
+  }
+  auto renamed = real;  // by a neighbour, as if it were its own
+  renamed.sender = contact(3);
+  network.receive(2, 3, forged);
+  network.receive(2, 3, renamed);
+  const auto kept = network.at(2).pushes->view(real.id)->offer;
+  CHECK(kept.files == real.files);
+  CHECK(kept.sender == real.sender);
+}
+
+TEST_CASE("a push that this peer has received gives its place last") {
+  Network network(3);
+  network.link(1, 2);
+  network.link(1, 3);
+  const auto real = offerOf(2, 0);
+  network.receive(1, 2, real);
+  network.complete(1, real.id);
+  for (std::uint64_t i = 1; i < limits::kPushes; ++i) network.receive(1, 2, offerOf(900, i));
+  network.run(2 * limits::kPushSilence);
+  for (int i = 0; i < 5; ++i) network.push(3);
+  network.run(1s);
+  CHECK(network.at(1).pushes->view(real.id));
+  CHECK(network.at(1).pushes->size() == limits::kPushes);
 }
 
 TEST_CASE("a push of which nothing arrives gives way to another one with the same file") {
