@@ -29,9 +29,12 @@ std::string told(const peer::Pushes::View& view) {
   return text;
 }
 
-std::optional<peer::Pushes::View> viewOf(const World& world, NodeId node, const PushId& id) {
+// Nothing if the peer knows what a liar offers under that id.
+std::optional<peer::Pushes::View> viewOf(const World& world, NodeId node, const SentPush& push) {
   const auto* pushes = world.peer(node).pushes();
-  return pushes != nullptr ? pushes->view(id) : std::nullopt;
+  auto view = pushes != nullptr ? pushes->view(push.id) : std::nullopt;
+  if (view && view->offer.files.front().root != push.root) return std::nullopt;
+  return view;
 }
 
 }  // namespace
@@ -69,7 +72,7 @@ bool PushWitness::accepts(NodeId node, const SentPush& push) const {
 }
 
 PushState PushWitness::stateOf(NodeId node, const SentPush& push) const {
-  const auto view = viewOf(world_, node, push.id);
+  const auto view = viewOf(world_, node, push);
   if (!view) return PushState::offered;
   const auto entry = view->ledger.find(*PeerId::parse(world_.id(node)));
   return entry ? entry->state() : PushState::offered;
@@ -101,8 +104,8 @@ PushWitness::Wrong PushWitness::job(NodeId node, const peer::PushJob& job) const
   const auto* wanted = std::get_if<peer::PushReceive>(&job);
   if (wanted == nullptr || !world_.isHonest(node)) return std::nullopt;
   const auto* push = find(wanted->id);
-  if (push == nullptr && world_.hasLiars()) return std::nullopt;  // a liar offered it
   if (push == nullptr || wanted->files.size() != 1 || wanted->files[0].root != push->root) {
+    if (world_.hasLiars()) return std::nullopt;  // a liar offered it
     return world_.id(node) + " takes what nobody sent";
   }
   if (!accepts(node, *push)) return world_.id(node) + " takes what it does not accept";
@@ -111,19 +114,25 @@ PushWitness::Wrong PushWitness::job(NodeId node, const peer::PushJob& job) const
 
 PushWitness::Wrong PushWitness::changed(NodeId node, const PushId& id) {
   auto* push = find(id);
-  const auto view = viewOf(world_, node, id);
-  if (push != nullptr && !view) {
-    push->forgotten = true;
-    for (const NodeId taker : world_.awake()) {
-      if (!push->cancelled && stateOf(taker, *push) == PushState::accepted) {
+  if (push == nullptr) return std::nullopt;
+  const auto view = viewOf(world_, node, *push);
+  Seen& seen = seen_[{node, id}];
+  if (seen.life != world_.life(node)) seen = {world_.life(node)};
+  const bool isKnown = view && !isEndedByLiar(*push, *view);
+  if (!view) push->forgotten = true;
+  if (std::exchange(seen.isKnown, isKnown) && !view) {
+    for (const NodeId taker : judged()) {
+      if (!push->cancelled && world_.isHonest(node) &&
+          stateOf(taker, *push) == PushState::accepted) {
         return fmt::format("{} forgets a push that {} still takes", world_.id(node),
                            world_.id(taker));
       }
     }
   }
-  Seen& seen = seen_[{node, id}];
-  if (seen.life != world_.life(node) || !view) seen = {world_.life(node), {}};
-  if (push == nullptr || !view) return std::nullopt;
+  if (!view) {
+    seen.ledger = {};
+    return std::nullopt;
+  }
   if (view->offer.end == PushEnd::cancelled) push->heardCancel.emplace(node, world_.life(node));
   const auto entries = view->ledger.entries();
   for (const PushState state : kStates) {
@@ -183,6 +192,11 @@ bool PushWitness::agree(const peer::Ledger& one, const peer::Ledger& other) cons
   });
 }
 
+// A liar in the sender's direction can end a push for the peers behind it.
+bool PushWitness::isEndedByLiar(const SentPush& push, const peer::Pushes::View& view) const {
+  return world_.hasLiars() && !push.cancelled && view.offer.end != PushEnd::open;
+}
+
 // The state in the peer's own entry.
 PushWitness::Wrong PushWitness::ended(NodeId node, const SentPush& push,
                                       const peer::Pushes::View& view) const {
@@ -214,11 +228,12 @@ PushWitness::Wrong PushWitness::atRest(const SentPush& push) const {
   std::size_t counted = 0;
   for (const NodeId node : judged()) {
     having += hasAll(node, push) ? 1 : 0;
-    auto view = viewOf(world_, node, push.id);
+    auto view = viewOf(world_, node, push);
     if (!view) {
       ignorant.push_back(node);
       continue;
     }
+    if (isEndedByLiar(push, *view)) continue;
     if (auto wrong = ended(node, push, *view)) return wrong;
     // A peer that joined after the end does not pass the ledger on.
     const bool mayDiffer = view->offer.end != PushEnd::open || push.forgotten;

@@ -73,7 +73,8 @@ class PushWitness {
  private:
   struct Seen {
     std::uint64_t life = 0;
-    peer::Ledger ledger;
+    bool isKnown = false;  // the push, at that peer
+    peer::Ledger ledger = {};
   };
   SentPush* find(const PushId& id);
   const SentPush* find(const PushId& id) const;
@@ -83,6 +84,7 @@ class PushWitness {
   Wrong entriesOf(NodeId node, const SentPush& push, const peer::Pushes::View& view) const;
   bool agree(const peer::Ledger& one, const peer::Ledger& other) const;
   std::vector<NodeId> judged() const;
+  bool isEndedByLiar(const SentPush& push, const peer::Pushes::View& view) const;
   Wrong ended(NodeId node, const SentPush& push, const peer::Pushes::View& view) const;
 
   const World& world_;
