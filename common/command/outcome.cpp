@@ -5,7 +5,6 @@
 
 #include "common/base/limits.h"
 #include "common/base/text.h"
-#include "common/command/printing.h"
 
 namespace espalier::command {
 namespace {

@@ -33,6 +33,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "common/command/printing.h"
 
 namespace espalier::command {
 
@@ -40,8 +41,6 @@ using Json = nlohmann::ordered_json;
 
 enum class Format { text, json };
 
-// Takes output, one piece after the other.
-using Write = std::function<void(std::string_view piece)>;
 using EachEntry = std::function<void(const Json& entry)>;
 
 // The error of one of several things that a command was to do.

@@ -60,29 +60,38 @@ std::size_t displayWidth(std::string_view line) {
 
 std::string table(const std::vector<std::vector<std::string>>& rows,
                   const std::vector<Align>& aligns) {
-  std::vector<std::vector<std::string>> cells;
-  std::vector<std::size_t> widths;
-  for (const auto& row : rows) {
-    auto& line = cells.emplace_back();
-    for (std::size_t column = 0; column < row.size(); ++column) {
-      line.push_back(escaped(row[column]));
-      if (widths.size() <= column) widths.push_back(0);
-      widths[column] = std::max(widths[column], displayWidth(line.back()));
-    }
-  }
   std::string result;
-  for (const auto& line : cells) {
-    for (std::size_t column = 0; column < line.size(); ++column) {
-      const std::string padding(widths[column] - displayWidth(line[column]), ' ');
-      const bool right = column < aligns.size() && aligns[column] == Align::right;
-      if (column > 0) result += "  ";
-      if (right) result += padding;
-      result += line[column];
-      if (!right && column + 1 < line.size()) result += padding;
-    }
-    result += '\n';
-  }
+  writeTable(
+      rows.size(), [&](std::size_t row) { return rows[row]; }, aligns,
+      [&](std::string_view line) { result += line; });
   return result;
+}
+
+void writeTable(std::size_t rows,
+                const std::function<std::vector<std::string>(std::size_t row)>& rowOf,
+                const std::vector<Align>& aligns, const Write& write) {
+  std::vector<std::size_t> widths;
+  for (std::size_t i = 0; i < rows; ++i) {
+    const auto row = rowOf(i);
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t column = 0; column < row.size(); ++column) {
+      widths[column] = std::max(widths[column], displayWidth(escaped(row[column])));
+    }
+  }
+  for (std::size_t i = 0; i < rows; ++i) {
+    const auto row = rowOf(i);
+    std::string line;
+    for (std::size_t column = 0; column < row.size(); ++column) {
+      const std::string cell = escaped(row[column]);
+      const std::string padding(widths[column] - displayWidth(cell), ' ');
+      const bool right = column < aligns.size() && aligns[column] == Align::right;
+      if (column > 0) line += "  ";
+      if (right) line += padding;
+      line += cell;
+      if (!right && column + 1 < row.size()) line += padding;
+    }
+    write(line + '\n');
+  }
 }
 
 std::string listed(const std::vector<std::string>& names) {

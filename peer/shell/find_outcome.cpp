@@ -97,20 +97,18 @@ void eachEntryOf(const FindOutcome& outcome, const command::EachEntry& each) {
   for (const auto& file : outcome.result.files) each(hitData(file));
 }
 
-std::string textOf(const FindOutcome& outcome) {
-  if (outcome.failed) return {};
+void writeTextOf(const FindOutcome& outcome, const command::Write& write) {
+  if (outcome.failed) return;
   const SearchResult& result = outcome.result;
-  std::vector<std::vector<std::string>> rows;
-  for (const auto& file : result.files) {
-    rows.push_back(
-        {file.name, formatSize(file.sizeBytes), holdersText(file), toHex(file.root.view())});
-  }
-  std::string text = table(rows, {Align::left, Align::right, Align::left});
-  text += fmt::format("{}, {}\n", counted(rows.size(), "file"), coverage(result));
+  const auto rowOf = [&](std::size_t row) -> std::vector<std::string> {
+    const FoundFile& file = result.files[row];
+    return {file.name, formatSize(file.sizeBytes), holdersText(file), toHex(file.root.view())};
+  };
+  command::writeTable(result.files.size(), rowOf, {Align::left, Align::right, Align::left}, write);
+  write(fmt::format("{}, {}\n", counted(result.files.size(), "file"), coverage(result)));
   if (result.moreHits > 0) {
-    text += fmt::format("{} more match: a narrower pattern shows them\n", result.moreHits);
+    write(fmt::format("{} more match: a narrower pattern shows them\n", result.moreHits));
   }
-  return text;
 }
 
 std::string candidatesText(const std::vector<FoundFile>& files) {

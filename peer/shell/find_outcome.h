@@ -22,7 +22,7 @@ struct FindOutcome {
 void addMembers(Json& data, const FindOutcome& outcome);
 const char* entriesNameOf(const FindOutcome& outcome);
 void eachEntryOf(const FindOutcome& outcome, const command::EachEntry& each);
-std::string textOf(const FindOutcome& outcome);
+void writeTextOf(const FindOutcome& outcome, const command::Write& write);
 
 // {"name":"f3.txt","size":12,"root":"<64 hex>","holders":["s3"]}; also "partial":["s4"] if a holder
 // has a part only.

@@ -183,6 +183,7 @@ void GetCommand::fetchAll(const std::string& name, Run& run) const {
                                                          escaped(name), byName.size())});
   }
   std::vector<DownloadRequest> requests;
+  requests.reserve(byName.size());
   for (auto& [fileName, files] : byName) {
     if (run.context.stop.stop_requested()) return run.fail(fileName, interrupted());
     if (matches->kind != PatternKind::root) dropOwnCopies(files, search.self());
@@ -207,6 +208,7 @@ void GetCommand::fetch(const std::vector<DownloadRequest>& requests, Run& run) c
         requests, run.context.stop, run.context.progress,
         [&](std::size_t i, Result<Fetched> fetched) { ended[i] = std::move(fetched); });
   }
+  run.files.reserve(run.files.size() + ended.size());
   for (std::size_t i = 0; i < ended.size(); ++i) {
     if (ended[i] && *ended[i]) {
       run.files.push_back(std::move(**ended[i]));

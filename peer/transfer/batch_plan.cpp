@@ -47,7 +47,7 @@ Result<BatchPlan> planBatch(const ManyRequest& request, const std::string& state
   auto base = openFolder(request.folder);
   if (!base) return base.error();
   BatchPlan plan{std::move(*base), std::nullopt, {}};
-  plan.names.resize(request.files.size());
+  plan.ordinary.resize(request.files.size());
   ExistingNames existing(plan.base.get());
   std::set<FileRoot> roots;
   for (std::size_t i = 0; i < request.files.size(); ++i) {
@@ -60,7 +60,7 @@ Result<BatchPlan> planBatch(const ManyRequest& request, const std::string& state
       if (!target) return target.error();
       plan.target = std::move(*target);
     }
-    plan.names[i] = std::move(*name);
+    plan.ordinary[i] = true;
   }
   if (!plan.target) return plan;
   const auto folder = plan.target->partFolder(stateFolder);
@@ -68,9 +68,7 @@ Result<BatchPlan> planBatch(const ManyRequest& request, const std::string& state
   // What an earlier run wrote only needs to be verified.
   const auto parts = namesIn(folder->descriptor.get());
   for (std::size_t i = 0; i < request.files.size() && !parts.empty(); ++i) {
-    if (plan.names[i] && parts.contains(PartFile::nameOf(request.files[i].root))) {
-      plan.names[i].reset();
-    }
+    if (parts.contains(PartFile::nameOf(request.files[i].root))) plan.ordinary[i] = false;
   }
   return plan;
 }

@@ -21,7 +21,7 @@ struct BatchPlan {
   FileDescriptor base;  // the user's folder
   // Of any file, because the parts of all lie in one folder. Nothing when no file is ordinary.
   std::optional<Target> target;
-  std::vector<std::optional<SafeName>> names;  // of the ordinary files, by their place in the batch
+  std::vector<bool> ordinary;  // whether a file is, by its place in the batch
 };
 
 // `stateFolder`: see DownloaderOptions.

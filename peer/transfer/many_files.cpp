@@ -108,7 +108,7 @@ void ManyJob::addToSchedule() {
   const std::lock_guard lock(mutex_);
   for (std::size_t i = 0; i < request_.files.size(); ++i) {
     const ManyFile& wanted = request_.files[i];
-    if (plan_.names[i]) schedule_.add(i, wanted.size, wanted.holders);
+    if (plan_.ordinary[i]) schedule_.add(i, wanted.size, wanted.holders);
   }
 }
 
@@ -193,7 +193,9 @@ Result<void> ManyJob::receiveFile(Conversation& talk, std::size_t file) {
     leave(talk, file, changedThere());
     return {};
   }
-  const auto written = talk.batch.write(file, plan, *plan_.names[file], data);
+  const auto name = SafeName::parse(wanted.saveAs, request_.dots);  // as planBatch() did
+  if (!name) return name.error();
+  const auto written = talk.batch.write(file, plan, *name, data);
   if (!written) {
     fail(written.error());
     return written.error();
