@@ -1,5 +1,7 @@
 #include "common/base/budget.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cassert>
 #include <charconv>
@@ -8,6 +10,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace espalier {
@@ -16,10 +19,7 @@ namespace {
 using limits::Held;
 using limits::Rate;
 
-constexpr std::size_t index(Held what) {
-  return static_cast<std::size_t>(what);
-}
-constexpr std::size_t index(Rate what) {
+constexpr std::size_t index(auto what) {
   return static_cast<std::size_t>(what);
 }
 
@@ -64,12 +64,6 @@ Groups groupsOf(std::string_view text) {
   return groups;
 }
 
-std::string hex(std::uint16_t group) {
-  std::array<char, 4> digits{};
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), group, 16).ptr;
-  return {digits.data(), end};
-}
-
 std::string lowerCase(std::string_view text) {
   std::string lower(text);
   for (char& c : lower) {
@@ -78,34 +72,40 @@ std::string lowerCase(std::string_view text) {
   return lower;
 }
 
-// What pays for an IPv6 address: the address itself where it stands for an IPv4 one.
-std::string subscriberOf(std::string_view address, bool& loopback) {
-  const Groups groups = groupsOf(address);
+// One text for all spellings of a host; of an IPv6 address only the first 64 bits if not `isWhole`.
+// Of an address that stands for an IPv4 one: that one.
+std::string canonical(std::string_view host, bool isWhole, bool& loopback) {
+  host = host.substr(0, host.find('%'));
+  if (!isHost(host) || host.find(':') == std::string_view::npos) {
+    // A local (Unix) socket has no host.
+    const bool isV4 = host.find_first_not_of("0123456789.") == std::string_view::npos;
+    loopback = host.empty() || host == "localhost" || (isV4 && host.starts_with("127."));
+    return lowerCase(host);
+  }
+  const Groups groups = groupsOf(host);
   const bool low = std::all_of(groups.begin(), groups.begin() + 5, [](auto g) { return g == 0; });
   if (low && groups[5] == 0xffff) {
     loopback = groups[6] >> 8 == 127;
-    return std::to_string(groups[6] >> 8) + "." + std::to_string(groups[6] & 0xff) + "." +
-           std::to_string(groups[7] >> 8) + "." + std::to_string(groups[7] & 0xff);
+    return fmt::format("{}.{}.{}.{}", groups[6] >> 8, groups[6] & 0xff, groups[7] >> 8,
+                       groups[7] & 0xff);
   }
   loopback = low && groups[5] == 0 && groups[6] == 0 && groups[7] == 1;
   if (loopback) return "::1";
-  return hex(groups[0]) + ":" + hex(groups[1]) + ":" + hex(groups[2]) + ":" + hex(groups[3]) +
-         "::/64";
+  if (!isWhole) return fmt::format("{:x}::/64", fmt::join(groups.begin(), groups.begin() + 4, ":"));
+  return fmt::format("{:x}", fmt::join(groups, ":"));
 }
 
 }  // namespace
 
 Payer Payer::host(std::string_view host) {
   Payer payer;
-  host = host.substr(0, host.find('%'));
-  if (isHost(host) && host.find(':') != std::string_view::npos) {
-    payer.key_ = "h" + subscriberOf(host, payer.loopback_);
-    return payer;
-  }
-  payer.key_ = "h" + lowerCase(host);
-  // A local (Unix) socket has no host.
-  const bool isV4 = host.find_first_not_of("0123456789.") == std::string_view::npos;
-  payer.loopback_ = host.empty() || host == "localhost" || (isV4 && host.starts_with("127."));
+  payer.key_ = "h" + canonical(host, false, payer.loopback_);
+  return payer;
+}
+
+Payer Payer::machine(std::string_view host) {
+  Payer payer;
+  payer.key_ = "t" + canonical(host, true, payer.loopback_);
   return payer;
 }
 
@@ -117,7 +117,7 @@ Payer Payer::member(const PeerId& id) {
 
 Payer Payer::endpoint(const Endpoint& endpoint) {
   Payer payer;
-  payer.key_ = "e" + host(endpoint.host).key_.substr(1) + ":" + std::to_string(endpoint.port);
+  payer.key_ = "e" + machine(endpoint.host).key_.substr(1) + ":" + std::to_string(endpoint.port);
   return payer;
 }
 
@@ -185,6 +185,24 @@ struct Account::Book {
   Part::Bucket& processBucket(Rate what, TimePoint now) {
     const auto& bound = rateBounds[index(what)];
     return bucket(process, what, bound.processPerSecond, bound.processBurst, now);
+  }
+
+  // Each of the parts, and the process once, or nobody.
+  bool spend(std::span<Part* const> payers, Rate what, TimePoint now, double amount) {
+    const auto owners = [&](auto&& each) {
+      for (Part* part : payers) {
+        if (part != &process) each(payersBucket(*part, what, now));
+      }
+      each(processBucket(what, now));
+    };
+    bool isEnough = true;
+    owners([&](const Part::Bucket& each) { isEnough = isEnough && each.tokens >= amount; });
+    if (!isEnough) {
+      ++refusedRate[index(what)];
+      return false;
+    }
+    owners([&](Part::Bucket& each) { each.tokens -= amount; });
+    return true;
   }
 
   void use(Part& part) {
@@ -279,15 +297,34 @@ void Account::moveTo(const Account& account, Held what, std::uint64_t amount) co
 bool Account::spend(Rate what, TimePoint now, double amount) {
   if (!book_) return true;
   const std::lock_guard lock(book_->mutex);
-  Part::Bucket& all = book_->processBucket(what, now);
-  Part::Bucket* own = part_ == &book_->process ? nullptr : &book_->payersBucket(*part_, what, now);
-  if (all.tokens < amount || (own != nullptr && own->tokens < amount)) {
-    ++book_->refusedRate[index(what)];
-    return false;
+  return book_->spend(std::span(&part_, 1), what, now, amount);
+}
+
+bool Account::spend(std::initializer_list<Account> payers, Rate what, TimePoint now,
+                    double amount) {
+  std::vector<Part*> parts;
+  Book* book = nullptr;
+  for (const auto& payer : payers) {
+    if (!payer.book_) continue;
+    book = payer.book_.get();
+    parts.push_back(payer.part_);
   }
-  all.tokens -= amount;
-  if (own != nullptr) own->tokens -= amount;
-  return true;
+  if (book == nullptr) return true;
+  const std::lock_guard lock(book->mutex);
+  return book->spend(parts, what, now, amount);
+}
+
+void Account::owe(Rate what, TimePoint now, double amount) {
+  if (!book_) return;
+  const std::lock_guard lock(book_->mutex);
+  const auto& bound = book_->rateBounds[index(what)];
+  const auto pay = [&](Part::Bucket& bucket, double burst) {
+    bucket.tokens = std::clamp(bucket.tokens - amount, -burst, burst);
+  };
+  pay(book_->processBucket(what, now), bound.processBurst);
+  if (part_ == &book_->process) return;
+  const double factor = part_->payer.isLoopback() ? limits::kLoopbackPeers : 1;
+  pay(book_->payersBucket(*part_, what, now), bound.burst * factor);
 }
 
 TimePoint Account::affordableAt(Rate what, TimePoint now, double amount) const {
@@ -295,11 +332,11 @@ TimePoint Account::affordableAt(Rate what, TimePoint now, double amount) const {
   const std::lock_guard lock(book_->mutex);
   const auto& bound = book_->rateBounds[index(what)];
   const auto wait = [&](const Part::Bucket& bucket, double perSecond) {
-    const auto seconds = std::max(0.0, amount - bucket.tokens) / perSecond;
+    if (bucket.tokens >= amount) return Duration::zero();
+    constexpr double kLongest = 1e9;  // so that it can be told as a Duration
+    const auto seconds = std::min((amount - bucket.tokens) / perSecond, kLongest);
     // Rounded up: who comes early is refused.
-    return seconds == 0
-               ? Duration::zero()
-               : Duration(std::chrono::microseconds(static_cast<std::int64_t>(seconds * 1e6) + 1));
+    return Duration(std::chrono::microseconds(static_cast<std::int64_t>(seconds * 1e6) + 1));
   };
   Duration longest = wait(book_->processBucket(what, now), bound.processPerSecond);
   if (part_ != &book_->process) {

@@ -25,6 +25,7 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -46,8 +47,10 @@ class Payer {
   // has as many as it likes with the same 64. Any other host is a payer under its name.
   static Payer host(std::string_view host);
   static Payer member(const PeerId& id);
-  // One port of a host: somebody who is dialled because others named it.
+  // Whom this process dials because others named it: one port of a machine, or the machine. Here
+  // each IPv6 address counts for itself, because the peers of one local network share 64 bits.
   static Payer endpoint(const Endpoint& endpoint);
+  static Payer machine(std::string_view host);
 
   bool isProcess() const { return key_.empty(); }
   bool isLoopback() const { return loopback_; }
@@ -58,7 +61,7 @@ class Payer {
   bool operator==(const Payer& other) const { return key_ == other.key_; }
 
  private:
-  std::string key_;  // "h", "m" or "e", and the text
+  std::string key_;  // "h", "m", "e" or "t", and the text
   bool loopback_ = false;
 };
 
@@ -85,6 +88,12 @@ class Account {
   // Spends from the payer's bucket and the process's. False: one of them has not so much. Then
   // nothing is spent, and the refusal is counted.
   [[nodiscard]] bool spend(limits::Rate what, TimePoint now, double amount = 1);
+  // The same for an act of which several payers each pay all: the process pays once.
+  [[nodiscard]] static bool spend(std::initializer_list<Account> payers, limits::Rate what,
+                                  TimePoint now, double amount = 1);
+  // An act that was paid has cost so much more than was spent for it; less, if it is negative.
+  // Always succeeds. A bucket owes at most as much as it can hold.
+  void owe(limits::Rate what, TimePoint now, double amount);
   // When spend() may return true, if nobody else spends; `now` if it would at once.
   TimePoint affordableAt(limits::Rate what, TimePoint now, double amount = 1) const;
 

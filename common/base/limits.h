@@ -418,8 +418,9 @@ enum class Rate : std::uint8_t {
   pushFiles,       // files taken
   rechecks,        // of files that askers report as damaged
   queries,         // searches that arrive over a link
+  queriesTold,     // searches sent to it: as many as it takes
 };
-inline constexpr std::size_t kRateKinds = 21;
+inline constexpr std::size_t kRateKinds = 22;
 struct RateBound {
   double perSecond;
   double burst;
@@ -428,19 +429,19 @@ struct RateBound {
 };
 using RateBounds = std::array<RateBound, kRateKinds>;
 inline constexpr RateBounds kRateBounds{{
-    {4, 16, 200, 400},          // dials
-    {10.0 / 60, 20, 0.8, 45},   // logLines: with those that tell what was left out, 100 a minute
-    {8, 64, 200, 400},          // namedDials: all that one full peer refers to
-    {8, 40, 8, 40},             // referrals: a slot is retried five times a second
-    {5, 20, 50, 100},           // raises: a held joiner repeats its own every two seconds
-    {60, 200, 120, 400},        // labels: more than a root raises
-    {60, 120, 600, 1200},       // exchanges: of one network fifty a second reach the root
-    {1, 32, 256, 1024},         // links: each costs a report, gossip, and repeated searches
-    {4, 80, 4, 80},             // gossips: a storm of joins is told at once, flapping is not
-    {10, 40, 10, 40},           // reports
-    {20, 1024, 50e3, 100e3},    // registryJoins: an office comes back at once after a restart
-    {20, 200, 20e3, 100e3},     // registryChanges: kMaxLinks children come and go at once
-    {5e3, 20e3, 100e3, 200e3},  // registryRequests: pages of 140,000 members at once
+    {4, 16, 200, 400},         // dials
+    {10.0 / 60, 20, 0.8, 45},  // logLines: with those that tell what was left out, 100 a minute
+    {8, 64, 200, 400},         // namedDials: all that one full peer refers to
+    {8, 40, 8, 40},            // referrals: a slot is retried five times a second
+    {5, 20, 50, 100},          // raises: a held joiner repeats its own every two seconds
+    {60, 200, 120, 400},       // labels: more than a root raises
+    {60, 120, 600, 1200},      // exchanges: of one network fifty a second reach the root
+    {1, 32, 256, 1024},        // links: each costs a report, gossip, and repeated searches
+    {4, 80, 4, 80},            // gossips: a storm of joins is told at once, flapping is not
+    {10, 40, 10, 40},          // reports
+    {20, 1024, 50e3, 100e3},   // registryJoins: an office comes back at once after a restart
+    {20, 200, 20e3, 100e3},    // registryChanges: kMaxLinks children come and go at once
+    {5e3, 20e3, 50e3, 200e3},  // registryRequests: pages of 140,000 members at once
     {256e3, 4e6, 64 * 256e3, 64 * 4e6},    // pushOffers: 100 small offers a second
     {192e3, 3e6, 64 * 192e3, 64 * 3e6},    // pushOffersTold
     {24e3, 512e3, 64 * 24e3, 64 * 512e3},  // pushEntries: what PushLink::flush() sends at most
@@ -449,6 +450,7 @@ inline constexpr RateBounds kRateBounds{{
     {4, 20'480, 16, 40'960},               // pushFiles: what a peer may leave on the disk
     {1.0 / 60, 4, 0.2, 16},                // rechecks
     {kQueriesPerSecond, kQueryBurst, 3200, 12'800},  // queries: of all links together
+    {kQueriesPerSecond, kQueryBurst, 3200, 12'800},  // queriesTold
 }};
 inline constexpr unsigned kLoopbackPeers = 64;      // so many have one address on loopback
 inline constexpr std::size_t kIdlePayers = 16'384;  // remembered though they hold nothing

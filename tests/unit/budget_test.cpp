@@ -72,6 +72,48 @@ TEST_SUITE("budget") {
     CHECK_FALSE(local.take(Held::queuedBytes));
   }
 
+  TEST_CASE("whom this process dials is a machine or a port of it, also in one network of IPv6") {
+    CHECK(Payer::machine("2001:db8:0:1::1") != Payer::machine("2001:db8:0:1::2"));
+    CHECK(Payer::machine("2001:db8:0:1::1") == Payer::machine("2001:DB8::1:0:0:0:1"));
+    CHECK(Payer::machine("::ffff:10.0.0.1") == Payer::machine("10.0.0.1"));
+    CHECK(Payer::machine("10.0.0.1") != Payer::host("10.0.0.1"));
+    CHECK(Payer::endpoint({"fe80::1", 5001}) != Payer::endpoint({"fe80::2", 5001}));
+    CHECK(Payer::machine("::1").isLoopback());
+    CHECK(Payer::machine("127.0.0.1").isLoopback());
+    CHECK_FALSE(Payer::endpoint({"127.0.0.1", 1}).isLoopback());
+  }
+
+  TEST_CASE("of an act that several pay, the process pays once, and one alone pays nothing") {
+    Budget budget(kHeld, {{{1, 3, 0, 5}}});
+    const TimePoint now{1h};
+    const auto a = budget.account(Payer::host("10.0.0.1"));
+    const auto b = budget.account(Payer::host("10.0.0.2"));
+    for (int i = 0; i < 3; ++i) CHECK(Account::spend({a, b}, Rate::dials, now));
+    const auto c = budget.account(Payer::host("10.0.0.3"));
+    CHECK_FALSE(Account::spend({c, a}, Rate::dials, now));
+    CHECK(Account::spend({c, Account()}, Rate::dials, now));
+    CHECK(Account::spend({c}, Rate::dials, now));
+    CHECK_FALSE(Account::spend({c}, Rate::dials, now));  // the process has spent its five
+    CHECK(Account::spend({Account()}, Rate::dials, now));
+  }
+
+  TEST_CASE("who owes waits, at most for as long as a full bucket takes to fill") {
+    Budget budget(kHeld, {{{1, 3, 1000, 1000}}});
+    auto payer = budget.account(Payer::host("10.0.0.1"));
+    TimePoint now{1h};
+    payer.owe(Rate::dials, now, 4);
+    CHECK_FALSE(payer.spend(Rate::dials, now));
+    CHECK(payer.affordableAt(Rate::dials, now) <= now + 2001ms);
+    CHECK(payer.spend(Rate::dials, now += 2001ms));
+    payer.owe(Rate::dials, now, 900);
+    CHECK(payer.affordableAt(Rate::dials, now) <= now + 4001ms);
+    now += 1h;
+    for (int i = 0; i < 3; ++i) CHECK(payer.spend(Rate::dials, now));
+    payer.owe(Rate::dials, now, -1);
+    CHECK(payer.spend(Rate::dials, now));
+    CHECK_FALSE(payer.spend(Rate::dials, now));
+  }
+
   TEST_CASE("a bucket refills, and no further than its burst") {
     Budget budget(kHeld, kRates);
     auto payer = budget.account(Payer::host("10.0.0.1"));
