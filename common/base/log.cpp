@@ -52,6 +52,9 @@ std::atomic<TimePoint> leftOutDue{kNever};
 
 // At level debug lines cost less.
 constexpr double kDebugCost = 0.125;
+// Of the process's bucket so much is kept for warnings: peers that come and go must not hide them.
+constexpr double kForWarnings =
+    limits::kRateBounds[static_cast<std::size_t>(limits::Rate::logLines)].processBurst / 5;
 
 std::string_view name(Level level) {
   switch (level) {
@@ -113,7 +116,12 @@ bool mayTell(Level level, const Payer& about) {
   const double cost = enabled(Level::debug) ? kDebugCost : 1;
   const TimePoint now = Clock::now();
   return allowance().with([&](Allowance& all) {
-    if (all.budget->account(about).spend(limits::Rate::logLines, now, cost)) return true;
+    const bool isAllowed =
+        level >= Level::warning || all.budget->account(Payer()).affordableAt(
+                                       limits::Rate::logLines, now, cost + kForWarnings) <= now;
+    if (isAllowed && all.budget->account(about).spend(limits::Rate::logLines, now, cost)) {
+      return true;
+    }
     if (all.leftOut++ == 0) leftOutDue = now + limits::kLeftOutLines;
     all.level = std::max(all.level, level);
     all.about = about.text();

@@ -6,9 +6,9 @@
 //   log::warning(Payer::host(remote.host), "{} sent what is no request", remote.text());
 //
 // Such lines are bounded (limits::Rate::logLines): a payer that causes more leaves those about
-// other payers alone, and all together are fewer than 100 a minute. At level debug eight times as
-// many are allowed. Lines above a bound are left out and counted; one line tells later how many
-// there were.
+// other payers alone, and all together are fewer than 100 a minute, of which a part is kept for
+// warnings. At level debug eight times as many are allowed. Lines above a bound are left out and
+// counted; one line tells later how many there were.
 #pragma once
 
 #include <fmt/format.h>

@@ -41,7 +41,7 @@ const Payer kFlooder = Payer::host("192.0.2.1");
 const Payer kOther = Payer::host("192.0.2.2");
 
 TEST_CASE("lines about one payer are bounded, and lines about another one are still written") {
-  Log out(3, 10);
+  Log out(3, 40);
   for (int i = 0; i < 100; ++i) log::warning(kFlooder, "noise {}", i);
   CHECK(out.lines.size() == 3);
   log::info(kOther, "hello");
@@ -50,16 +50,20 @@ TEST_CASE("lines about one payer are bounded, and lines about another one are st
   CHECK(out.lines.size() == 5);
 }
 
-TEST_CASE("all lines that others cause have one bound") {
-  Log out(3, 10);
+TEST_CASE("all lines that others cause have one bound, of which a part is kept for warnings") {
+  Log out(3, 19);
   for (int i = 0; i < 100; ++i) {
     log::info(Payer::host("192.0." + std::to_string(i) + ".1"), "noise");
   }
   CHECK(out.lines.size() == 10);
+  for (int i = 0; i < 100; ++i) {
+    log::warning(Payer::host("192.0." + std::to_string(i) + ".2"), "noise");
+  }
+  CHECK(out.lines.size() == 19);
 }
 
 TEST_CASE("one line tells how many were left out") {
-  Log out(2, 10);
+  Log out(2, 40);
   CHECK(log::tellDue() == kNever);
   for (int i = 0; i < 1002; ++i) log::warning(kFlooder, "noise");
   const TimePoint due = log::tellDue();
