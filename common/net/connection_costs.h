@@ -4,8 +4,9 @@
 //   Held::guests         an accepted connection on which no member was admitted yet
 //   Held::queuedBytes    what was unsent at the end of the last round
 //   Held::receivedBytes  the buffer of what has arrived and was not delivered: incomplete frames,
-//                        and frames that wait for their turn or for the reader of their answers.
-//                        Not of a connection whose reading the owner has paused
+//                        and frames that wait for their turn, for the reader of their answers,
+//                        or until the owner goes on reading. Not of a link that the owner has
+//                        paused: there are few, and they are slowed down by design
 //
 // When a payer's bound is reached, one of the payer's connections is closed: of guests the oldest,
 // of the others the one that holds most. When the process's bound is reached, the payer that holds

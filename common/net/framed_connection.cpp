@@ -271,7 +271,8 @@ void FramedConnection::receive() {
 void FramedConnection::deliver() {
   const int most = isServedInSlices() ? kFramesPerSlice : limits::kFramesPerRound;
   for (int delivered = 0; delivered < most; ++delivered) {
-    if (state_ != State::open || receiving_ != Receiving::frames) return;
+    if (state_ != State::open) return;
+    if (receiving_ != Receiving::frames) return awaitOwner();
     if (isHeldBack() && sending_ == Sending::ready && !flush()) return;
     if (isHeldBack()) return awaitReader();
     const auto frame = reader_.next();
@@ -285,6 +286,11 @@ void FramedConnection::deliver() {
   if (state_ != State::open) return;
   frameSince_ = kNever;
   if (loop_->costs_.chargeReceived(*this)) loop_->markPending(*this);
+}
+
+// The owner has paused it. Of links there are few, and what waits there is bounded by their number.
+void FramedConnection::awaitOwner() {
+  if (isServedInSlices()) (void)loop_->costs_.chargeReceived(*this);
 }
 
 // What has arrived is less than a frame.

@@ -152,6 +152,7 @@ class FramedConnection final : public EventSource {
   void awaitFrame(bool delivered);
   bool isHeldBack() const;
   void awaitReader();
+  void awaitOwner();
   void continueHeldBack();
   bool isServedInSlices() const { return answers_ || charges_.guest > 0; }
   bool isReading() const {

@@ -159,6 +159,23 @@ TEST_CASE("half frames are bounded, and the largest goes first") {
   CHECK(server.ends[0].message.find("not read yet") != std::string::npos);
 }
 
+TEST_CASE("what waits on a session that its owner has paused is held by its sender") {
+  Server server;
+  server.frame = [&](FramedConnection& c, std::string_view) {
+    c.pauseReading();
+    server.loop->posted()->post([&] { server.loop->stop(); });
+  };
+  RawClient client(server.address());
+  const std::string frame = framed(std::string(1000, 'x'));
+  client.write(frame + frame + frame);
+  server.loop->run();
+  CHECK(server.frameCount == 1);
+  CHECK(server.loop->budget()->held(Held::receivedBytes) >= frame.size());
+  server.stopOnceClosed();
+  server.loop->find(ConnectionId{2})->close({ErrorCode::failed, "that is all"});
+  CHECK(server.loop->budget()->held(Held::receivedBytes) == 0);
+}
+
 TEST_CASE("who does not read its answers is not read from, until it reads them") {
   constexpr int kRequests = 2000;
   const std::string answer(16 * 1024, 'x');
