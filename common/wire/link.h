@@ -83,9 +83,9 @@ struct Referred {
 enum class RefusalReason {
   below = 1,       // the joiner is an ancestor, or seems to be
   younger = 2,     // my root joined after the joiner and will come to it
-  unanchored = 3,  // no fresh heartbeat came in time: try again later
+  unanchored = 3,  // the joiner's floor is so far ahead that no root will better it
   otherNetwork = 4,
-  busy = 5,  // as many joiners are waiting as a peer keeps
+  busy = 5,  // as many joiners are waiting as a peer keeps, or no fresh heartbeat came in time
 };
 
 // A slot is free, but a fresh heartbeat must come from the root first: the joiner waits.
@@ -94,7 +94,7 @@ struct Held {
 };
 
 struct Refused {
-  RefusalReason reason = RefusalReason::unanchored;
+  RefusalReason reason = RefusalReason::busy;
 
   bool operator==(const Refused&) const = default;
 };

@@ -1,10 +1,13 @@
 // The peers that ParentSearch asks in one pass, in the order in which it asks them:
 //   1. peers to which other peers referred it, breadth first, so this peer attaches near the root
 //   2. its own contacts
+// Before both come those that were put off in the pass before, so each is asked in the end, however
+// many others are on the same machine.
 //
 // Invariants: an endpoint is returned once a pass, under whatever ids it is named. At most
 // limits::kWalk contacts are queued, and as many asked. Every kWalkSteps-th candidate is a contact
-// of list 2, so peers that refer without end cannot keep this peer from its contacts.
+// of list 2, so peers that refer without end cannot keep this peer from its contacts. Of the
+// candidates that one peer named at most kPutOff are put off.
 //
 // Part of ParentSearch. Does no I/O, not thread-safe. next() costs O(log n).
 #pragma once
@@ -13,6 +16,7 @@
 #include <array>
 #include <deque>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <set>
 #include <utility>
@@ -25,12 +29,12 @@ namespace espalier::peer {
 
 class Candidates {
  public:
-  // Begins a new pass.
-  void clear() {
-    walk_.clear();
-    contacts_.clear();
-    asked_.clear();
-    steps_ = 0;
+  // Begins a pass of a new search, or the next pass of the same one.
+  void clear() { *this = Candidates(); }
+  void nextPass() {
+    auto putOff = std::exchange(putOff_, {});
+    clear();
+    walk_ = std::move(putOff);
   }
 
   // Asked before all others.
@@ -41,6 +45,12 @@ class Candidates {
   void again(NamedContact candidate) {
     asked_.erase(candidate.contact.endpoint);
     first(std::move(candidate));
+  }
+
+  // One that next() has returned, and that cannot be asked in this pass.
+  void putOff(NamedContact candidate) {
+    if (putOff_.size() >= limits::kWalk) return;
+    if (++putOffBy_[candidate.by.payer()] <= kPutOff) putOff_.push_back(std::move(candidate));
   }
 
   // `contacts`: the children of one peer, as `by` says. The child that joined first is asked first,
@@ -77,9 +87,14 @@ class Candidates {
 
  private:
   static constexpr std::size_t kWalkSteps = 8;
+  // The children of a full peer, or all contacts known at first hand.
+  static constexpr std::size_t kPutOff =
+      std::max<std::size_t>(limits::kMaxLinks, limits::kKnownContacts);
 
   std::deque<NamedContact> walk_;
   std::deque<NamedContact> contacts_;
+  std::deque<NamedContact> putOff_;
+  std::map<Payer, std::size_t> putOffBy_;
   std::set<Endpoint> asked_;
   std::size_t steps_ = 0;
 };

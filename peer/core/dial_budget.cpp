@@ -17,24 +17,20 @@ bool DialBudget::isElsewhere(const wire::Contact& target, const wire::Contact& s
 
 DialBudget::Answer DialBudget::pay(const NamedContact& target, const wire::Contact& self,
                                    TimePoint now) {
-  if (!isElsewhere(target.contact, self)) return Answer::notAtAll;
-  const Payer host = Payer::host(target.contact.endpoint.host);
+  if (!isElsewhere(target.contact, self)) return Answer::never;
+  const Payer machine = Payer::machine(target.contact.endpoint.host);
   // A peer elsewhere must not make this one talk to the services of its own machine.
-  if (host.isLoopback() && !Payer::host(self.endpoint.host).isLoopback()) return Answer::notAtAll;
+  if (machine.isLoopback() && !Payer::host(self.endpoint.host).isLoopback()) return Answer::never;
   const auto payable = [&](const Account& account, Rate what) {
     return account.affordableAt(what, now) <= now;
   };
   if (!payable(all_, Rate::dials) || !payable(all_, Rate::namedDials)) return Answer::later;
-  Account endpoint = budget_.account(Payer::endpoint(target.contact.endpoint));
-  Account machine = budget_.account(host);
   Account by = target.by;
-  if (!payable(endpoint, Rate::dials) || !payable(machine, Rate::dials) ||
-      !payable(by, Rate::namedDials)) {
-    return Answer::notAtAll;
-  }
-  const bool isPaid = endpoint.spend(Rate::dials, now) && machine.spend(Rate::dials, now) &&
+  const Account endpoint = budget_.account(Payer::endpoint(target.contact.endpoint));
+  const bool isPaid = payable(by, Rate::namedDials) &&
+                      Account::spend({endpoint, budget_.account(machine)}, Rate::dials, now) &&
                       by.spend(Rate::namedDials, now);
-  return isPaid ? Answer::now : Answer::later;
+  return isPaid ? Answer::now : Answer::notYet;
 }
 
 TimePoint DialBudget::nextAt(TimePoint now) const {

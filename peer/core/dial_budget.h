@@ -1,9 +1,9 @@
 // Whether a peer that others named may be dialled, and what that costs.
 //
-// A dial is paid by its target, whoever named it (Rate::dials of the endpoint and of the host), and
-// by who named it (Rate::namedDials). So nobody makes this peer dial one target often, and what one
-// neighbour names uses up nobody else's dials. The metaserver's referrals have a part of their own
-// (Rate::referrals), so hearsay never delays them.
+// A dial is paid by its target, whoever named it (Rate::dials of the endpoint and of the machine),
+// and by who named it (Rate::namedDials). So nobody makes this peer dial one target often, and what
+// one neighbour names uses up nobody else's dials. The metaserver's referrals have a part of their
+// own (Rate::referrals), so hearsay never delays them.
 //
 // Part of ParentSearch. Does no I/O, not thread-safe; O(log n) a call for n payers.
 #pragma once
@@ -18,9 +18,10 @@ namespace espalier::peer {
 class DialBudget {
  public:
   enum class Answer {
-    now,       // it is paid
-    later,     // the process dials too much; see nextAt()
-    notAtAll,  // nobody can be dialled there, or its part or that of who named it is used up
+    now,     // it is paid
+    notYet,  // its part, or that of who named it, is used up; others may be dialled meanwhile
+    later,   // the process dials too much; see nextAt()
+    never,   // nobody can be dialled there
   };
 
   // `budget` is borrowed.

@@ -1,11 +1,11 @@
 // What the metaserver says of this peer's neighbours. Whoever dials a peer can be its neighbour,
 // under any id; a stranger is one that nobody let into the network.
 //
-//   unknown --ask--> asked --answer--> member <-----+
-//                      |                            | answer
-//                      +--> unconfirmed ------------+   the member does not report the link (yet):
-//                      |         |                      asked again
-//                      +---------+--> stranger          kUnconfirmed later
+//   unknown --ask--> asked --answer--> member <--------------------------+
+//                      |                                                 | answer
+//                      +--> unconfirmed --kUnconfirmed--> doubtful ------+  the member does not
+//                      |                                     |kDisowned     report the link (yet):
+//                      +-------------------------------------+--> stranger  asked again
 //
 // The question is a number in the report of the links. Invariants: only the answer to the last
 // question counts, and only for the neighbours that it was about; a metaserver that does not answer
@@ -29,10 +29,12 @@ namespace espalier::peer {
 
 class LinkCheck {
  public:
-  enum class Standing { member, unconfirmed, stranger };
+  enum class Standing { member, unconfirmed, doubtful, stranger };
 
-  // How long a member may take to report its link. A report comes at once, if its way is free.
+  // How long a member may take to report its link. A report comes at once, if its way is free. If
+  // not, it comes when the member's connection to the metaserver has recovered.
   static constexpr Duration kUnconfirmed = std::chrono::seconds(5);
+  static constexpr Duration kDisowned = std::chrono::seconds(20);
   static constexpr Duration kAgain = std::chrono::seconds(30);  // until the next question
 
   // These links were reported, and the metaserver asked, by the request of that number.
@@ -58,9 +60,10 @@ class LinkCheck {
       const auto link = asked_.find(id);
       if (link == asked_.end()) continue;
       const auto since = since_.try_emplace(link->second, now).first->second;
-      const bool isLong = now >= since + kUnconfirmed;
-      standings[link->second] = isLong ? Standing::stranger : Standing::unconfirmed;
-      if (!isLong) askAt_ = std::min<TimePoint>(askAt_, now + kUnconfirmed / 2);
+      standings[link->second] = now >= since + kDisowned      ? Standing::stranger
+                                : now >= since + kUnconfirmed ? Standing::doubtful
+                                                              : Standing::unconfirmed;
+      if (now < since + kDisowned) askAt_ = std::min<TimePoint>(askAt_, now + kUnconfirmed / 2);
     }
     for (const auto& [connection, standing] : standings) {
       if (standing == Standing::member) since_.erase(connection);

@@ -355,25 +355,28 @@ void Membership::tellLinks(const LinkChanges& changes, Effects& fx) {
 void Membership::strangersTold(const wire::Strangers& strangers, TimePoint now, Effects& fx) {
   if (!tree_ || !joined()) return;
   using Standing = LinkCheck::Standing;
+  const auto& parent = tree_->parent();
+  bool leavesParent = false;
   for (const auto& [connection, standing] : reports_.answered(strangers, now)) {
-    const bool isStranger = standing == Standing::stranger;
+    const bool isStranger = standing == Standing::doubtful || standing == Standing::stranger;
+    // One that was the parent for long may be a member that the metaserver has lost.
+    if (standing == Standing::stranger && parent && parent->connection == connection) {
+      leavesParent = now < parent->since + 2 * LinkCheck::kDisowned;
+    }
     for (const auto& neighbour : tree_->neighbours()) {
       if (neighbour.connection != connection) continue;
       if (standing == Standing::member) contacts_->remember({neighbour.contact});
       if (isStranger && !neighbour.isStranger && session_.mayTell(now)) {
-        fx.warn(
-            fmt::format("{} is no member of the network: its link is given up when another "
-                        "peer needs the slot",
-                        neighbour.contact.id.text()));
+        fx.warn(fmt::format("{} {}: its link is given up when another peer needs the slot",
+                            neighbour.contact.id.text(),
+                            standing == Standing::doubtful
+                                ? "has not reported its link to the metaserver"
+                                : "is no member of the network"));
       }
     }
     tree_->setStranger(connection, isStranger);
   }
-  const auto& parent = tree_->parent();
-  // One that was the parent for long may be a member that the metaserver has lost.
-  if (parent && parent->isStranger && now < parent->since + 2 * LinkCheck::kUnconfirmed) {
-    search_->leaveStranger(now, fx);
-  }
+  if (leavesParent) search_->leaveStranger(now, fx);
 }
 
 void Membership::afterStep(TimePoint now, Effects& fx) {

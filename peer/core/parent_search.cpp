@@ -15,8 +15,9 @@ namespace espalier::peer {
 
 using wire::RefusalReason;
 
-// After a stranger became the parent, older roots are not believed in for so long.
-constexpr Duration kHintsIgnored = std::chrono::minutes(1);
+// After a stranger became the parent, it is not asked, and older roots are not believed in, for so
+// long.
+constexpr Duration kShunnedFor = std::chrono::minutes(1);
 
 // --- why a search begins or ends
 
@@ -217,7 +218,7 @@ void ParentSearch::endPass(TimePoint now, Effects& fx) {
   std::uniform_real_distribution<double> spread(0.5, 1.5);
   tryAt_ = now + std::chrono::duration_cast<Duration>(spread(around_.random) * pause);
   ++passes_;
-  candidates_.clear();
+  candidates_.nextPass();
   contactsLoaded_ = false;
   waitedForOrphans_ = false;
   contactsAt_ = tryAt_;
@@ -228,9 +229,9 @@ void ParentSearch::endPass(TimePoint now, Effects& fx) {
 void ParentSearch::leaveStranger(TimePoint now, Effects& fx) {
   const auto contact = around_.tree.parent()->contact;
   around_.contacts.forget(contact);
-  shunned_.push_back(contact.endpoint);
+  shunned_.push_back({contact.endpoint, now + kShunnedFor});
   if (shunned_.size() > limits::kShunned) shunned_.pop_front();
-  nextHint_ = now + kHintsIgnored;
+  nextHint_ = now + kShunnedFor;
   around_.tree.giveUpParent(now, fx);
 }
 
@@ -240,9 +241,13 @@ bool ParentSearch::askCandidate(TimePoint now, Effects& fx) {
   for (int step = 0; step < kSteps; ++step) {
     auto candidate = candidates_.next();
     if (!candidate) return false;
-    if (isShunned(candidate->contact.endpoint)) continue;
+    if (isShunned(candidate->contact.endpoint, now)) continue;
     const auto answer = dials_.pay(*candidate, around_.tree.self(), now);
-    if (answer == DialBudget::Answer::notAtAll) continue;
+    if (answer == DialBudget::Answer::never) continue;
+    if (answer == DialBudget::Answer::notYet) {
+      candidates_.putOff(*std::move(candidate));
+      continue;
+    }
     if (answer == DialBudget::Answer::now) {
       attempt(candidate->contact, now, fx);
       return true;
@@ -255,9 +260,11 @@ bool ParentSearch::askCandidate(TimePoint now, Effects& fx) {
 }
 
 // Without the metaserver nobody can tell who is a stranger.
-bool ParentSearch::isShunned(const Endpoint& endpoint) const {
+bool ParentSearch::isShunned(const Endpoint& endpoint, TimePoint now) const {
   return around_.metaserver.joined() &&
-         std::find(shunned_.begin(), shunned_.end(), endpoint) != shunned_.end();
+         std::any_of(shunned_.begin(), shunned_.end(), [&](const Shunned& each) {
+           return each.endpoint == endpoint && now < each.until;
+         });
 }
 
 void ParentSearch::attempt(const wire::Contact& target, TimePoint now, Effects& fx) {
@@ -299,11 +306,7 @@ void ParentSearch::received(const wire::LinkMessage& message, TimePoint now, Eff
     if (std::exchange(state_, State::held) == State::held) return;
     attempt_.deadline = now + limits::kHoldTimeout;
   } else if (const auto* refused = std::get_if<wire::Refused>(&message)) {
-    // No root will better this peer's label: without children it needs none.
-    if (refused->reason == RefusalReason::unanchored &&
-        around_.tree.floor().sequence > limits::kSequenceJump) {
-      around_.tree.giveUpChildren(fx);
-    }
+    if (refused->reason == RefusalReason::unanchored) refusedAsFar(now, fx);
     refuse(refused->reason == RefusalReason::below          ? Failure::below
            : refused->reason == RefusalReason::younger      ? Failure::younger
            : refused->reason == RefusalReason::otherNetwork ? Failure::unreachable
@@ -311,6 +314,16 @@ void ParentSearch::received(const wire::LinkMessage& message, TimePoint now, Eff
            now, fx);
   } else {
     refuse(Failure::unreachable, now, fx);
+  }
+}
+
+// No root will better this peer's label, if it is true: without children it needs none.
+void ParentSearch::refusedAsFar(TimePoint now, Effects& fx) {
+  if (around_.tree.floor().sequence <= limits::kSequenceJump) return;
+  const auto& host = attempt_.target.endpoint.host;
+  if (!refusedAsFar_) refusedAsFar_ = {host, now};
+  if (refusedAsFar_->host != host || now >= refusedAsFar_->since + limits::kReferralRetry) {
+    around_.tree.giveUpChildren(fx);
   }
 }
 
@@ -322,6 +335,7 @@ void ParentSearch::accepted(const wire::Accepted& accepted, TimePoint now, Effec
   if (!tree.adopt(attempt_.connection, parent, now, fx)) return refuse(Failure::notNow, now, fx);
   before.resize(std::min(before.size(), limits::kContacts));
   tree.tellAbove(before, fx);
+  refusedAsFar_.reset();
   state_ = State::idle;  // the connection is the tree's
   stop(fx);
 }

@@ -21,11 +21,16 @@
 // second Held extends nothing. That no cycle forms is Tree's affair (tree.h), whatever is tried
 // here.
 //
-// Whom others name is dialled within its budget (dial_budget.h); what cannot be paid is left out of
-// this pass. An answer counts as that of the endpoint that was dialled, whatever endpoint it names.
+// Whom others name is dialled within its budget (dial_budget.h); what cannot be paid is put off to
+// the next pass. An answer counts as that of the endpoint that was dialled, whatever endpoint it
+// names.
 //
 // A peer whose label was driven so high that no root will better it (Tree::withinJump) is refused
-// as `unanchored`. It then gives up its children: each of them attaches by itself.
+// as `unanchored`. It then gives up its children: each of them attaches by itself. One acceptor may
+// lie, or may have lost its root: peers of two hosts must say so, or one of them for
+// limits::kReferralRetry.
+//
+// An endpoint where a stranger became the parent is not asked again for a minute.
 //
 // Owned by Membership, from when the peer listens. Does no I/O, not thread-safe; a call costs
 // O(log n) for n candidates, a new pass O(n).
@@ -33,6 +38,7 @@
 
 #include <deque>
 #include <optional>
+#include <string>
 
 #include "common/base/budget.h"
 #include "common/base/clock.h"
@@ -115,7 +121,8 @@ class ParentSearch {
   void parentLost(const wire::Contact& parent, bool isHeir, TimePoint now, Effects& fx);
   void hint(const NamedContact& olderRoot, TimePoint now);
   void askForReferral(wire::Seek seek, TimePoint now, Effects& fx);
-  bool isShunned(const Endpoint& endpoint) const;
+  bool isShunned(const Endpoint& endpoint, TimePoint now) const;
+  void refusedAsFar(TimePoint now, Effects& fx);
   bool askCandidate(TimePoint now, Effects& fx);
   void attempt(const wire::Contact& target, TimePoint now, Effects& fx);
   void accepted(const wire::Accepted& accepted, TimePoint now, Effects& fx);
@@ -150,7 +157,16 @@ class ParentSearch {
   unsigned passes_ = 0;
   bool waitedForOrphans_ = false;  // in this pass
   TimePoint nextHint_ = TimePoint::min();
-  std::deque<Endpoint> shunned_;  // of strangers
+  struct Refusal {
+    std::string host;
+    TimePoint since;
+  };
+  std::optional<Refusal> refusedAsFar_;  // the first one since there is no parent
+  struct Shunned {
+    Endpoint endpoint;
+    TimePoint until;
+  };
+  std::deque<Shunned> shunned_;  // strangers
 };
 
 }  // namespace espalier::peer

@@ -55,7 +55,7 @@ void Tree::tick(TimePoint now, Effects& fx) {
   for (const auto& held : held_) {
     if (held.since + limits::kHoldTimeout > now) continue;
     silent.push_back(held.connection);
-    fx.send(held.connection, wire::Refused{wire::RefusalReason::unanchored});
+    fx.send(held.connection, wire::Refused{wire::RefusalReason::busy});
   }
   for (const auto connection : silent) lost(connection, true, now, fx);
 
@@ -66,7 +66,8 @@ void Tree::tick(TimePoint now, Effects& fx) {
     heartbeatDown(now, fx);
   }
   // A copy: the first heartbeat that is raised may let them all in.
-  for (const auto& held : std::vector(held_)) {
+  for (auto& held : std::vector(held_)) {
+    if (!held.address.spend(limits::Rate::raises, now)) continue;
     raised({held.attach.floor, held.attach.self, self_.id}, held.address, now, fx);
   }
 }

@@ -102,9 +102,7 @@ def _(network):
 @case("a stranger under the id of a member gives its slot up to members")
 def _(network):
     network.start_metaserver("--max-links", "3")
-    for name in ("s1", "s2", "s3"):
-        network.start_peer(name)
-    network.wait_for_tree(["s1", "s2", "s3"])
+    network.start_peers(3)
     identity = network_id_of(network)
     # s2 is a child of s1. Both slots of s3 are taken under the ids of others.
     with contextlib.ExitStack() as stack:
@@ -113,7 +111,7 @@ def _(network):
         for one in strangers:
             stack.callback(one.close)
         assert all(one.slot for one in strangers)
-        network.peers["s3"].expect_log("s2 is no member of the network")
+        network.peers["s3"].expect_log("s2 has not reported its link to the metaserver")
         names = [f"s{number}" for number in range(1, 9)]
         for name in names[3:]:
             network.start_peer(name)

@@ -10,131 +10,11 @@
 
 #include "common/base/limits.h"
 #include "peer/core/membership.h"
+#include "tests/unit/membership_fixture.h"
 
 using namespace espalier;
 using namespace espalier::peer;
 using namespace std::chrono_literals;
-
-namespace {
-
-constexpr TimePoint kStart{Duration(1h)};
-constexpr std::uint64_t kOrder = 1000;
-const Endpoint kHere{"10.0.0.1", 6000};
-
-Endpoint elsewhere(std::uint64_t number) {
-  return {"10.1." + std::to_string(number / 250 % 250) + "." + std::to_string(1 + number % 250),
-          static_cast<std::uint16_t>(7000 + number / 62'500)};
-}
-
-wire::Contact contact(const std::string& id, std::uint64_t order, Endpoint endpoint) {
-  return {*PeerId::parse(id), JoinOrder{order}, std::move(endpoint)};
-}
-
-wire::Contact contact(std::uint64_t number) {
-  return contact("p" + std::to_string(number), 1 + number % (kOrder - 1), elsewhere(number));
-}
-
-wire::Referral below(const wire::Contact& parent) {
-  return {wire::Referral::Kind::below, parent};
-}
-
-struct Member {
-  explicit Member(std::uint16_t port = 0)
-      : membership({{"10.0.0.9", 5000}, {"", port}, {}}, random, budget, kStart) {
-    membership.connect(now, fx);
-    session = fx.dials.at(0).connection;
-    membership.opened(session, kHere.host, now, fx);
-    membership.join(*PeerId::parse("me"), {}, "P2P", now, fx);
-    fx = {};
-  }
-
-  wire::Admitted admission(wire::Referral referral) const {
-    wire::Admitted admitted;
-    admitted.self = contact("me", kOrder, kHere);
-    admitted.maxLinks = 4;
-    admitted.members = 9;
-    admitted.heartbeatInterval = limits::kHeartbeatInterval;
-    admitted.referral = std::move(referral);
-    return admitted;
-  }
-  void admit(wire::Referral referral) {
-    says(admission(std::move(referral)));
-    membership.listening(kHere, now, fx);
-    REQUIRE(membership.joined());
-  }
-  void says(wire::RegistryReply reply) { membership.received(session, reply, now, fx); }
-  void hears(ConnectionId from, wire::LinkMessage message) {
-    membership.received(from, message, now, fx, "10.0.0.2");
-  }
-  void attach(ConnectionId connection, const wire::Contact& joiner, wire::Label floor = {}) {
-    hears(connection, wire::Attach{{}, joiner, floor, 1, {}});
-  }
-  void loseMetaserver() { membership.closed(session, now, fx); }
-
-  // The peers that it dials; each dial is answered by `answer`, or nobody listens there.
-  using Answer = std::function<std::optional<wire::LinkMessage>(const Endpoint&)>;
-  void run(Duration time, const Answer& answer = {}) {
-    for (const TimePoint end = now + time; now < end;) {
-      answerDials(answer);
-      now = std::min(end, std::max(now, membership.deadline()));
-      membership.tick(now, fx);
-      if (isAnswered && membership.joined()) {
-        says(wire::RegistryHeartbeatReply{limits::kHeartbeatInterval});
-      }
-    }
-    answerDials(answer);
-  }
-  void answerDials(const Answer& answer) {
-    while (!fx.dials.empty()) {
-      const auto dials = std::exchange(fx.dials, {});
-      for (const auto& dial : dials) {
-        if (dial.purpose != wire::Purpose::link) continue;
-        dialled.push_back(dial.to);
-        const auto message = answer ? answer(dial.to) : std::nullopt;
-        if (message) {
-          membership.received(dial.connection, *message, now, fx);
-        } else {
-          membership.failed(dial.connection, {ErrorCode::unavailable, "refused"}, now, fx);
-        }
-      }
-    }
-  }
-
-  template <typename Request>
-  std::size_t asked() const {
-    return static_cast<std::size_t>(
-        std::count_if(fx.sends.begin(), fx.sends.end(), [&](const Send& send) {
-          const auto* request = std::get_if<wire::RegistryRequest>(&send.message);
-          return request != nullptr && std::holds_alternative<Request>(*request);
-        }));
-  }
-  std::size_t noticed(Notice::Kind kind) const {
-    return static_cast<std::size_t>(
-        std::count_if(fx.notices.begin(), fx.notices.end(),
-                      [&](const Notice& notice) { return notice.kind == kind; }));
-  }
-  std::size_t dialledTo(const Endpoint& endpoint) const {
-    return static_cast<std::size_t>(std::count(dialled.begin(), dialled.end(), endpoint));
-  }
-
-  Random random{7};
-  Budget budget;
-  Effects fx;
-  TimePoint now = kStart;
-  ConnectionId session{};
-  bool isAnswered = true;  // by the metaserver
-  std::vector<Endpoint> dialled;
-  Membership membership;
-};
-
-wire::Referral root() {
-  return {wire::Referral::Kind::root, {}};
-}
-
-constexpr ConnectionId kChild{2};
-constexpr ConnectionId kOther{4};
-
-}  // namespace
 
 // --- dials that others cause
 
@@ -180,8 +60,8 @@ TEST_CASE(
     return wire::LinkMessage(referred);
   };
   member.run(10s, refer);
-  // The process's part: a burst of 400 and 200 a second, each dial paid twice.
-  CHECK(member.dialled.size() <= 200 + 10 * 100 + 50);
+  // The process's part: a burst of 400 and 200 a second.
+  CHECK(member.dialled.size() <= 400 + 10 * 200 + 50);
   const auto real = contact("real", 2, {"10.9.9.9", 9999});
   const auto before = member.now;
   member.says(below(real));
@@ -201,6 +81,25 @@ TEST_CASE("one target is dialled four times a second, whoever names it under wha
     return wire::LinkMessage(referred);
   });
   CHECK(member.dialledTo(victim) <= 16 + 10 * 4);
+}
+
+TEST_CASE("a live peer is found among many dead ones on the same machine") {
+  Member member;
+  const auto full = contact("full", 1, elsewhere(1));
+  wire::Referred referred;
+  for (std::uint16_t i = 0; i < 60; ++i) {
+    referred.candidates.push_back(contact("x" + std::to_string(i), 10u + i,
+                                          {"10.7.7.7", static_cast<std::uint16_t>(100 + i)}));
+  }
+  const auto live = referred.candidates[30];
+  member.admit(below(full));
+  member.loseMetaserver();
+  member.run(60s, [&](const Endpoint& endpoint) -> std::optional<wire::LinkMessage> {
+    if (endpoint == full.endpoint) return referred;
+    if (endpoint != live.endpoint) return std::nullopt;
+    return wire::LinkMessage(wire::Accepted{live, {9, 0}, 2, {}});
+  });
+  CHECK(member.membership.tree()->parent());
 }
 
 TEST_CASE("what is no peer elsewhere is never dialled") {
@@ -286,33 +185,66 @@ TEST_CASE("what one neighbour names displaces nothing that others named") {
 
 // --- a metaserver that lies
 
-TEST_CASE("a peer whose parent drove its label beyond all roots gives up its children") {
-  Member member;
-  const auto liar = contact("liar", 1, elsewhere(1));
-  member.admit(below(liar));
-  member.run(1ms, [](const Endpoint& endpoint) {
-    return wire::LinkMessage(wire::Accepted{contact("liar", 1, endpoint), {5, 0}, 2, {}});
-  });
-  REQUIRE(member.membership.tree()->parent());
-  const auto link = member.membership.tree()->parent()->connection;
-  member.attach(kChild, contact("child", 2000, elsewhere(3)));
-  for (std::uint64_t i = 1; i <= 3; ++i) {
-    member.hears(link, wire::Heartbeat{{i * limits::kSequenceJump, 0}, 2});
+// An orphan with a child, whose parent drove its label far ahead.
+struct Driven : Member {
+  Driven() {
+    const auto liar = contact("liar", 1, elsewhere(1));
+    admit(below(liar));
+    run(1ms, [](const Endpoint& endpoint) {
+      return wire::LinkMessage(wire::Accepted{contact("liar", 1, endpoint), {5, 0}, 2, {}});
+    });
+    REQUIRE(membership.tree()->parent());
+    const auto link = membership.tree()->parent()->connection;
+    attach(kChild, contact("child", 2000, elsewhere(3)));
+    for (std::uint64_t i = 1; i <= 3; ++i) {
+      hears(link, wire::Heartbeat{{i * limits::kSequenceJump, 0}, 2});
+    }
+    REQUIRE(membership.tree()->floor().sequence > limits::kSequenceJump);
+    membership.closed(link, now, fx);
   }
-  REQUIRE(member.membership.tree()->floor().sequence > limits::kSequenceJump);
-  member.membership.closed(link, member.now, member.fx);
-  const auto honest = contact("honest", 2, elsewhere(4));
-  member.says(below(honest));
-  bool isAccepted = false;
-  member.run(1s, [&](const Endpoint& endpoint) -> std::optional<wire::LinkMessage> {
+};
+
+TEST_CASE_FIXTURE(Driven, "a peer does not give up its children because one acceptor wants it to") {
+  const auto liar = contact("other", 2, elsewhere(4));
+  says(below(liar));
+  run(3s, [&](const Endpoint& endpoint) -> std::optional<wire::LinkMessage> {
+    if (endpoint != liar.endpoint) return std::nullopt;
+    return wire::LinkMessage(wire::Refused{wire::RefusalReason::unanchored});
+  });
+  CHECK(dialledTo(liar.endpoint) >= 2);
+  CHECK(membership.tree()->owns(kChild));
+}
+
+TEST_CASE("a peer whose parent drove its label beyond all roots gives up its children") {
+  Driven member;
+  const auto first = contact("first", 2, elsewhere(4));
+  const auto second = contact("second", 3, elsewhere(5));
+  const auto answer = [&](const Endpoint& endpoint) -> std::optional<wire::LinkMessage> {
+    const auto& honest = endpoint == first.endpoint ? first : second;
     if (endpoint != honest.endpoint) return std::nullopt;
     if (member.membership.tree()->floor().sequence > 0) {
       return wire::LinkMessage(wire::Refused{wire::RefusalReason::unanchored});
     }
-    isAccepted = true;
     return wire::LinkMessage(wire::Accepted{honest, {9, 0}, 2, {}});
-  });
-  CHECK(isAccepted);
+  };
+  const auto pass = [&](Duration time) {
+    for (const TimePoint end = member.now + time; member.now < end;) {
+      if (member.membership.tree()->owns(kChild)) member.hears(kChild, wire::Heartbeat{{}, 1});
+      member.run(500ms, answer);
+    }
+  };
+  member.says(below(first));
+  SUBCASE("because peers of two hosts say so") {
+    pass(1s);
+    REQUIRE(member.membership.tree()->owns(kChild));
+    member.says(below(second));
+    pass(1s);
+  }
+  SUBCASE("because the only one that it knows says so all the time") {
+    pass(limits::kReferralRetry - 1s);
+    REQUIRE(member.membership.tree()->owns(kChild));
+    pass(10s);
+  }
   CHECK(member.membership.tree()->parent());
   CHECK_FALSE(member.membership.tree()->owns(kChild));
 }
@@ -522,6 +454,40 @@ TEST_CASE("who uses the id of a member that does not report the link is a strang
   }
 }
 
+TEST_CASE("a parent whose report takes long is kept, and one without a report is left in the end") {
+  Member member;
+  const auto parent = contact("parent", 1, elsewhere(2));
+  const auto accepts = [&](const Endpoint& endpoint) -> std::optional<wire::LinkMessage> {
+    if (endpoint != parent.endpoint) return std::nullopt;
+    return wire::LinkMessage(wire::Accepted{parent, {5, 0}, 2, {}});
+  };
+  member.admit(below(parent));
+  member.run(1ms, accepts);
+  REQUIRE(member.membership.tree()->parent());
+  const auto pass = [&](Duration time, std::vector<PeerId> unconfirmed) {
+    for (const TimePoint end = member.now + time; member.now < end;) {
+      member.says(answerTo(member, {}, unconfirmed));
+      if (!member.membership.tree()->parent()) return;
+      member.hears(member.membership.tree()->parent()->connection, wire::Heartbeat{{5, 0}, 2});
+      member.run(500ms);
+    }
+  };
+  pass(LinkCheck::kDisowned - 2s, {parent.id});
+  CHECK(member.membership.tree()->parent());
+  SUBCASE("the report comes") {
+    pass(10s, {});
+    pass(10s, {parent.id});
+    CHECK(member.membership.tree()->parent());
+  }
+  SUBCASE("it does not come") {
+    pass(10s, {parent.id});
+    CHECK_FALSE(member.membership.tree()->parent());
+    member.says(below(parent));
+    member.run(1s, accepts);
+    CHECK(member.membership.tree()->parent());  // the metaserver sends it there
+  }
+}
+
 TEST_CASE("a root that was lured below a stranger leaves it") {
   Member member;
   member.admit(root());
@@ -541,9 +507,14 @@ TEST_CASE("a root that was lured below a stranger leaves it") {
   member.says(root());
   CHECK(member.membership.tree()->isRoot());
   member.dialled.clear();
-  for (std::uint64_t i = 0; i < 100; ++i) {
-    member.hears(kChild, wire::Raise{{sequence + 1000 + i, 0}, lure, peerId("child")});
-    member.run(100ms, accepts);
-  }
+  auto wish = [&, raised = sequence + 1000](int times) mutable {
+    for (int i = 0; i < times; ++i) {
+      member.hears(kChild, wire::Raise{{++raised, 0}, lure, peerId("child")});
+      member.run(100ms, accepts);
+    }
+  };
+  wish(100);
   CHECK(member.dialled.empty());
+  wish(600);
+  CHECK_FALSE(member.dialled.empty());  // it may be a member by now
 }
