@@ -113,6 +113,10 @@ unsigned Tree::takenSlots() const {
   return static_cast<unsigned>(children_.size() + held_.size()) + (forParent ? 1 : 0);
 }
 
+bool Tree::isFull() const {
+  return takenSlots() >= maxLinks_;
+}
+
 bool Tree::owns(ConnectionId connection) const {
   return (parent_ && parent_->connection == connection) ||
          findConnection(children_, connection) != children_.end() ||

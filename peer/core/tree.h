@@ -175,6 +175,7 @@ class Tree {
   static bool withinJump(const wire::Label& from, const wire::Label& to);
   bool isFollowable(const wire::Label& parent) const;
   unsigned takenSlots() const;
+  bool isFull() const;
   bool isNeighbour(const PeerId& id) const;  // or this peer itself
   void consider(const Joiner& joiner, TimePoint now, Effects& fx);
   bool mayReplace(const Joiner& joiner, TimePoint now, Effects& fx);
@@ -182,7 +183,8 @@ class Tree {
   void judgeContests(TimePoint now, Effects& fx);
   const Neighbour* childOf(const PeerId& id) const;
   std::optional<std::size_t> strangerChild() const;
-  bool freesSlot(const Joiner& joiner, TimePoint now, Effects& fx);
+  std::optional<ConnectionId> evictable(const Joiner& joiner, TimePoint now) const;
+  [[nodiscard]] bool takeSlot(const Joiner& joiner, TimePoint now, Effects& fx);
   void refer(ConnectionId connection, Effects& fx);
   void raiseFor(const Joiner& joiner, TimePoint now, Effects& fx);
   void accept(const Joiner& joiner, TimePoint now, Effects& fx);

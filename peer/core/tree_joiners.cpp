@@ -25,9 +25,7 @@ void Tree::consider(const Joiner& joiner, TimePoint now, Effects& fx) {
   }
   if (!mayReplace(joiner, now, fx)) return;
   if (lineage().root.id == attach.self.id) return refuse(connection, RefusalReason::below, fx);
-  if (takenSlots() >= maxLinks_) {
-    if (!freesSlot(joiner, now, fx)) return refer(connection, fx);
-  }
+  if (isFull() && !evictable(joiner, now)) return refer(connection, fx);
   if (label_.betterThan(attach.floor)) return accept(joiner, now, fx);
   // No root would raise its heartbeat so far. A joiner that is told so gives up what hangs below it
   // (ParentSearch), and needs no floor then.
@@ -69,18 +67,32 @@ std::optional<std::size_t> Tree::strangerChild() const {
   return static_cast<std::size_t>(stranger - children_.begin());
 }
 
-// A joiner takes the slot of a stranger. One that needs not wait takes that of one that has waited
-// for long: else joiners that nobody can accept would keep all slots.
-bool Tree::freesSlot(const Joiner& joiner, TimePoint now, Effects& fx) {
-  if (const auto stranger = strangerChild()) {
-    giveUp(*stranger, fx);
-    changedGossip(now);
-    return true;
+// Whose slot a joiner may take when all are taken: a stranger's. One that needs not wait takes that
+// of a joiner that has waited for long: else joiners that nobody can accept would keep all slots.
+std::optional<ConnectionId> Tree::evictable(const Joiner& joiner, TimePoint now) const {
+  if (const auto stranger = strangerChild()) return children_[*stranger].connection;
+  if (held_.empty() || !label_.betterThan(joiner.attach.floor)) return std::nullopt;
+  if (now < held_.front().since + limits::kHeldSlot) return std::nullopt;
+  return held_.front().connection;
+}
+
+// Once nothing else keeps the joiner from its slot. False: it has been referred to others.
+bool Tree::takeSlot(const Joiner& joiner, TimePoint now, Effects& fx) {
+  if (!isFull()) return true;
+  const auto loser = evictable(joiner, now);
+  if (!loser) {
+    refer(joiner.connection, fx);
+    return false;
   }
-  if (held_.empty() || !label_.betterThan(joiner.attach.floor)) return false;
-  if (now < held_.front().since + limits::kHeldSlot) return false;
-  refuse(held_.front().connection, RefusalReason::busy, fx);
-  held_.erase(held_.begin());
+  const auto held = std::find_if(held_.begin(), held_.end(),
+                                 [&](const Waiting& each) { return each.connection == *loser; });
+  if (held != held_.end()) {
+    refuse(held->connection, RefusalReason::busy, fx);
+    held_.erase(held);
+  } else {
+    giveUp(*strangerChild(), fx);
+    changedGossip(now);
+  }
   return true;
 }
 
@@ -173,13 +185,12 @@ void Tree::accept(const Joiner& joiner, TimePoint now, Effects& fx) {
   Account address = joiner.address;
   // On loopback all peers have one address.
   const bool isShared = address.payer().isLoopback() || address.payer().isProcess();
-  // The address first: who is over its own part must not spend that of the member whose id it
-  // claims, nor that of the process.
-  if ((!isShared && address.affordableAt(limits::Rate::links, now) > now) ||
-      !member.spend(limits::Rate::links, now) ||
-      (!isShared && !address.spend(limits::Rate::links, now))) {
+  // Both or none: an address that is over its own part must not spend that of the member whose id
+  // it claims.
+  if (!Account::spend({member, isShared ? Account() : address}, limits::Rate::links, now)) {
     return refuse(joiner.connection, RefusalReason::busy, fx);
   }
+  if (!takeSlot(joiner, now, fx)) return;
   children_.push_back({joiner.connection, attach.self, now, attach.below, ++linked_, attach.secret,
                        std::move(member), std::move(address)});
   fx.send(joiner.connection, wire::Accepted{self_, label_, members(), lineage()});
@@ -193,6 +204,11 @@ void Tree::refuse(ConnectionId connection, RefusalReason reason, Effects& fx) {
 }
 
 void Tree::hold(const Joiner& joiner, TimePoint now, Effects& fx) {
+  Account address = joiner.address;
+  if (!address.spend(limits::Rate::raises, now)) {
+    return refuse(joiner.connection, RefusalReason::busy, fx);
+  }
+  if (!takeSlot(joiner, now, fx)) return;
   makeRoom(held_, joiner.address, fx);
   held_.push_back({joiner, now});
   fx.send(joiner.connection, wire::Held());

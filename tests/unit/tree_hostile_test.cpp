@@ -232,10 +232,10 @@ TEST_CASE("of joiners that wait, the address with the most loses its oldest") {
                 Payer::host(host), fixture.now, fixture.fx);
   };
   asks(10, "10.0.0.2");
-  for (std::uint64_t i = 11; i < 50; ++i) asks(i, "10.0.0.3");
+  for (std::uint64_t i = 11; i < 25; ++i) asks(i, "10.0.0.3");
   CHECK(tree.owns(ConnectionId{10}));
   CHECK_FALSE(tree.owns(ConnectionId{11}));
-  CHECK(tree.owns(ConnectionId{49}));
+  CHECK(tree.owns(ConnectionId{24}));
   asks(50, "10.0.0.2");
   CHECK(tree.owns(ConnectionId{10}));
   CHECK(tree.owns(ConnectionId{50}));
@@ -254,6 +254,50 @@ TEST_CASE_FIXTURE(Fixture, "joiners that nobody can accept do not keep the slots
   tree.attach(kOther, attach("honest", 8), kHost, now, fx);
   CHECK(tree.children().size() == 1);
   CHECK(tree.links() == 2);
+}
+
+TEST_CASE("a stranger keeps its slot while the joiner that wants it is refused") {
+  Fixture fixture(3);
+  auto& tree = fixture.tree;
+  REQUIRE(fixture.adopt({5, 0}));
+  tree.attach(kChild, attach("stranger", 8), kHost, fixture.now, fixture.fx);
+  tree.attach(kOther, attach("child", 9), kHost, fixture.now, fixture.fx);
+  tree.setStranger(kChild, true);
+  const ConnectionId joiner{4};
+  SUBCASE("because no root will better its floor") {
+    tree.attach(joiner, attach("driven", 10, {6 + limits::kSequenceJump, 0}), kHost, fixture.now,
+                fixture.fx);
+  }
+  SUBCASE("because its address is over its rate") {
+    auto address = fixture.budget.account(kHost);
+    while (address.spend(Rate::links, fixture.now)) {
+    }
+    tree.attach(joiner, attach("joiner", 10), kHost, fixture.now, fixture.fx);
+  }
+  SUBCASE("because its address has asked for too many heartbeats") {
+    auto address = fixture.budget.account(kHost);
+    while (address.spend(Rate::raises, fixture.now)) {
+    }
+    tree.attach(joiner, attach("joiner", 10, {9, 0}), kHost, fixture.now, fixture.fx);
+    CHECK(fixture.sent<wire::Raise>() == 0);
+  }
+  CHECK_FALSE(tree.owns(joiner));
+  CHECK(tree.owns(kChild));
+  tree.attach(joiner, attach("joiner", 10), Payer::host("10.0.0.2"), fixture.now, fixture.fx);
+  CHECK(tree.owns(joiner));
+  CHECK_FALSE(tree.owns(kChild));
+  CHECK(tree.links() == 3);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "joiners that are held ask for heartbeats at the rate of their address") {
+  REQUIRE(adopt({5, 0}));
+  for (std::uint64_t i = 10; i < 500; ++i) {
+    tree.attach(ConnectionId{i}, attach("j" + std::to_string(i), i, {i, 0}), kHost, now, fx);
+    tree.closed(ConnectionId{i}, now, fx);
+  }
+  CHECK(sent<wire::Raise>() >= 1);
+  CHECK(sent<wire::Raise>() <= boundOf(Rate::raises).burst);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a joiner whose floor no root will better is told so at once") {

@@ -21,8 +21,8 @@ FAULTS = {
     # --- peer/core/tree*.cpp
     "degree_off_by_one": Fault(
         "A peer that has all its links takes one child more.",
-        "if (takenSlots() >= maxLinks_) {",
-        "if (takenSlots() > maxLinks_) {"),
+        "return takenSlots() >= maxLinks_;",
+        "return takenSlots() > maxLinks_;"),
     "full_root_keeps_children": Fault(
         "A full root that attaches does not give up a child for its parent.",
         "  makeRoomForParent(fx);\n  parent_ = ",
