@@ -1,7 +1,6 @@
 #include "peer/core/query_outbox.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "common/base/limits.h"
@@ -9,21 +8,20 @@
 
 namespace espalier::peer {
 
-QueryOutbox::QueryOutbox(TimePoint now) : tokens_(limits::kQueryBurst), refilled_(now) {}
+bool QueryOutbox::takeToken(TimePoint now) {
+  const bool taken = next_.spend(limits::Rate::queriesTold, now);
+  nextAt_ = next_.affordableAt(limits::Rate::queriesTold, now);
+  return taken;
+}
 
-void QueryOutbox::refill(TimePoint now) {
-  const std::chrono::duration<double> passed = std::max(now - refilled_, Duration::zero());
-  tokens_ = std::min(limits::kQueryBurst, tokens_ + passed.count() * limits::kQueriesPerSecond);
-  refilled_ = std::max(refilled_, now);
+void QueryOutbox::giveBack(TimePoint now) {
+  next_.owe(limits::Rate::queriesTold, now, -1);
+  nextAt_ = now;
 }
 
 bool QueryOutbox::offer(const QueryId& id, Source source, std::uint32_t load, TimePoint now,
                         std::optional<QueryId>& dropped) {
-  refill(now);
-  if (size_ == 0 && tokens_ >= 1) {
-    tokens_ -= 1;
-    return true;
-  }
+  if (size_ == 0 && takeToken(now)) return true;
   const unsigned kind = QueryMeter::classOf(load);
   const auto most = source ? limits::kQueriesQueued : limits::kOpenQueries;
   if (counts_[source] >= most) {
@@ -106,21 +104,11 @@ QueryId QueryOutbox::take(Lane& lane) {
 }
 
 std::optional<QueryId> QueryOutbox::next(TimePoint now) {
-  if (size_ == 0) return std::nullopt;
-  refill(now);
-  if (tokens_ < 1) return std::nullopt;
-  tokens_ -= 1;
+  if (size_ == 0 || !takeToken(now)) return std::nullopt;
   const auto lane = lanes_.begin();
   const auto id = take(lane->second);
   if (lane->second.empty()) lanes_.erase(lane);
   return id;
-}
-
-TimePoint QueryOutbox::deadline() const {
-  if (size_ == 0) return kNever;
-  const auto seconds = std::max(0.0, 1 - tokens_) / limits::kQueriesPerSecond;
-  // Rounded up: a tick that comes early finds no token, and is due again at once.
-  return refilled_ + std::chrono::microseconds(static_cast<std::int64_t>(seconds * 1e6) + 1);
 }
 
 }  // namespace espalier::peer

@@ -1,6 +1,7 @@
 // The queries that wait to be sent over one link. It sends no more than the next peer accepts
-// (limits::kQueriesPerSecond, kQueryBurst), so the next peer need not refuse any, and decides whose
-// queries go first:
+// (Rate::queriesTold of the next peer, which is remembered when the link is lost, as
+// Rate::queries is there), so the next peer need not refuse any. It decides whose queries go
+// first:
 //   1. the class of the smallest load (wire::Query::load, query_meter.h)
 //   2. in a class, every second turn is for the searches of this peer's own user; in the other
 //      turns the links that the queries came from take turns
@@ -20,7 +21,9 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <utility>
 
+#include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 
@@ -30,7 +33,8 @@ class QueryOutbox {
  public:
   using Source = std::optional<ConnectionId>;  // a link; nothing: this peer's user
 
-  explicit QueryOutbox(TimePoint now);
+  // `next`: the account of the peer at the other end.
+  explicit QueryOutbox(Account next) : next_(std::move(next)) {}
 
   // True: the query is to be sent now. Else it waits. `dropped`: the query that is not sent for
   // lack of room, if any; it may be this one.
@@ -39,8 +43,9 @@ class QueryOutbox {
   // Takes out the next query that may be sent now.
   std::optional<QueryId> next(TimePoint now);
   // What next() returned was not sent.
-  void giveBack() { tokens_ += 1; }
-  TimePoint deadline() const;  // when next() may return a query
+  void giveBack(TimePoint now);
+  // When next() may return a query.
+  TimePoint deadline() const { return size_ == 0 ? kNever : nextAt_; }
   std::size_t size() const { return size_; }
 
  private:
@@ -54,14 +59,14 @@ class QueryOutbox {
     std::optional<QueryId> dropNewest(Source source);
   };
 
-  void refill(TimePoint now);
+  bool takeToken(TimePoint now);
   std::optional<QueryId> makeRoom(Source source, unsigned load);
   QueryId take(Lane& lane);
   void leave(Source source);
 
-  double tokens_;
-  TimePoint refilled_;
-  std::map<unsigned, Lane> lanes_;  // by class; no lane is empty
+  Account next_;
+  TimePoint nextAt_ = TimePoint::min();  // when there is a token
+  std::map<unsigned, Lane> lanes_;       // by class; no lane is empty
   std::map<Source, std::size_t> counts_;
   std::size_t size_ = 0;
   bool wasOwn_ = false;  // the last turn

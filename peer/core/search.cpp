@@ -266,7 +266,7 @@ void Searches::sendWaiting(TimePoint now, Effects& fx) {
     while (const auto next = link.outbox().next(now)) {
       const auto at = table_.find(*next);
       if (at != table_.end() && at->second.search.sendWaiting(id, now, fx)) continue;
-      link.outbox().giveBack();
+      link.outbox().giveBack(now);
     }
   }
   for (const auto& [link, query] : std::exchange(scene_.unsent, {})) {

@@ -15,7 +15,7 @@ SearchLink::SearchLink(const TreeLink& link, TimePoint now)
       account_(link.account),
       steps_(limits::kMatchStepsPerSecond),
       stepsRefilled_(now),
-      outbox_(now) {}
+      outbox_(link.account) {}
 
 void SearchLink::setBehind(std::uint64_t count) {
   const auto before = peers();

@@ -29,7 +29,8 @@ unsigned numberOf(const QueryId& id) {
 }
 
 struct Outbox {
-  QueryOutbox outbox{kStart};
+  Budget budget;
+  QueryOutbox outbox{budget.account(Payer::member(*PeerId::parse("next")))};
   std::vector<unsigned> dropped;
 
   // An outbox without a token.
@@ -62,6 +63,16 @@ TEST_CASE("a burst is sent at once, and further queries at the rate of the next 
   CHECK_FALSE(one.outbox.next(due));
   CHECK(one.outbox.next(one.outbox.deadline()) == idOf(2));
   CHECK(one.outbox.deadline() == kNever);
+}
+
+TEST_CASE("a link that comes again to the same peer gets no second burst") {
+  Outbox one;
+  QueryOutbox again{one.budget.account(Payer::member(*PeerId::parse("next")))};
+  std::optional<QueryId> lost;
+  CHECK_FALSE(again.offer(idOf(1), kOne, 1, kStart, lost));
+  CHECK_FALSE(lost);
+  CHECK(again.deadline() > kStart);
+  CHECK(again.next(again.deadline()) == idOf(1));
 }
 
 TEST_CASE("links take turns, and this peer's user has every second turn") {
@@ -104,6 +115,6 @@ TEST_CASE("a query that is not sent takes no token") {
   one.offer(2, kOne, 1);
   const auto due = one.outbox.deadline();
   CHECK(one.outbox.next(due) == idOf(1));
-  one.outbox.giveBack();
+  one.outbox.giveBack(due);
   CHECK(one.outbox.next(due) == idOf(2));
 }
