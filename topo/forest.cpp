@@ -123,6 +123,7 @@ void Forest::unlink(NodeIndex child) {
 // Gives `top` and everything below it their new root and depth.
 void Forest::moveSubtree(NodeIndex top, NodeIndex newRoot, std::uint32_t newDepth) {
   visitBreadthFirst(*graph_, top, [&](NodeIndex node) {
+    ++moved_;
     unlist(node);
     Vertex& v = vertex(node);
     v.root = newRoot;

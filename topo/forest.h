@@ -20,6 +20,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <optional>
 #include <set>
@@ -94,6 +95,9 @@ class Forest {
   std::optional<NodeIndex> classicSlot() const;
   std::optional<NodeIndex> nearestSlot(const Endpoint& newcomer) const;
 
+  // The number of peers that have got a new root or depth so far: what link() and unlink() cost.
+  std::uint64_t moved() const { return moved_; }
+
   // For searches (search.h). Vertices without a member have no edges.
   const Graph& graph() const { return *graph_; }
   // All indices of members are below it.
@@ -122,6 +126,7 @@ class Forest {
   std::set<std::pair<JoinOrder, NodeIndex>> roots_;
   SlotIndex slots_;
   NodeIndex oldestRoot_ = kNoNode;
+  std::uint64_t moved_ = 0;
   FirstChildPath path_;                    // from oldestRoot_
   std::optional<AddressIndex> addresses_;  // of the listed peers below oldestRoot_
 };

@@ -32,10 +32,10 @@ std::optional<std::string> MemberDirectory::whyIdIsTaken(const wire::Join& join,
   return std::nullopt;
 }
 
-wire::Strangers MemberDirectory::strangersBeside(Node node, std::uint64_t number,
-                                                 TimePoint now) const {
+std::optional<wire::Strangers> MemberDirectory::strangersBeside(Node node, std::uint64_t number,
+                                                                TimePoint now) const {
+  if (number == 0 || newcomersWait(now) || unwritten_.isOpen(now)) return std::nullopt;
   wire::Strangers strangers{number, {}, {}};
-  if (newcomersWait(now) || unwritten_.isOpen(now)) return strangers;
   for (const auto& neighbour : seen_.reported(node).neighbours) {
     if (tree_.find(neighbour)) {
       if (!seen_.isMutual(node, neighbour)) strangers.unconfirmed.push_back(neighbour);

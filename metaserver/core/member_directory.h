@@ -60,9 +60,10 @@ class MemberDirectory {
   bool awaiting() const { return absent_.awaitedCount() > 0; }
   bool newcomersWait(TimePoint now) const { return awaiting() || now < newcomersFrom_; }
   TimePoint newcomersFrom() const { return newcomersFrom_; }
-  // Which of the neighbours that a member has reported are strangers. None while members may exist
-  // that this metaserver does not know, because it was restarted.
-  wire::Strangers strangersBeside(Node node, std::uint64_t number, TimePoint now) const;
+  // Which of the neighbours that a member has reported are strangers. No answer to number 0, nor
+  // while members may exist that this metaserver does not know, because it was restarted.
+  std::optional<wire::Strangers> strangersBeside(Node node, std::uint64_t number,
+                                                 TimePoint now) const;
 
   // The refusal of a joiner whose key is not that of the peer with this id; none: the id is free.
   std::optional<std::string> whyIdIsTaken(const wire::Join& join, TimePoint now) const;

@@ -34,7 +34,7 @@ bool Placement::report(Node node, const std::optional<PeerId>& parent,
   const JoinOrder order = seen_.tree().member(node).order;
   if (parent) {
     parentless_.erase(order);
-    member(node).failed.clear();
+    member(node).failed = {};
   } else if (parentless_.insert(order).second) {
     member(node).toldFrom = now + kParentlessFor;
   }
@@ -46,7 +46,7 @@ wire::Referral Placement::below(Node parent) const {
 }
 
 bool Placement::failed(Node node, Node parent) {
-  const auto& failed = member(node).failed;
+  const auto& failed = member(node).failed.latest;
   const PeerId& id = seen_.tree().member(parent).id;
   return std::find(failed.begin(), failed.end(), id) != failed.end();
 }
@@ -61,8 +61,11 @@ void Placement::reserve(Node node, Node parent, TimePoint now) {
 wire::Referral Placement::referralFor(Node node, const wire::Seek& seek, TimePoint now) {
   if (seek.failed) {
     auto& failed = member(node).failed;
-    if (failed.size() >= limits::kFailedReferrals) failed.erase(failed.begin());
-    failed.push_back(*seek.failed);
+    if (failed.latest.size() >= limits::kFailedReferrals) {
+      failed.latest.erase(failed.latest.begin());
+    }
+    failed.latest.push_back(*seek.failed);
+    ++failed.count;
   }
   const auto parent = seen_.tree().parent(node);
   if (!parent) return referToTree(node, now);
@@ -95,11 +98,14 @@ wire::Referral Placement::referToTree(Node node, TimePoint now) {
   if (root == node) return {wire::Referral::Kind::root, {}};
   const auto placed = [&] { return topo::place(tree, rule_, tree.member(node).endpoint); };
   auto parent = placed();
-  if (parent && failed(node, *parent)) {
-    parent = topo::shallowestBelow(tree, *root, [&](Node other) { return !failed(node, other); });
+  std::size_t forgotten = member(node).failed.count - member(node).failed.latest.size();
+  if (parent && (forgotten > 0 || failed(node, *parent))) {
+    parent = topo::shallowestBelow(tree, *root, [&](Node other) {
+      return !failed(node, other) && (forgotten == 0 || forgotten-- == 0);
+    });
   }
   if (!parent) {
-    member(node).failed.clear();  // all slots have failed once: start again
+    member(node).failed = {};  // all slots have failed once: start again
     parent = placed();
   }
   reserve(node, *parent, now);

@@ -4,7 +4,8 @@
 // of the placement rule (topo/placement.h). An orphan gets the slot of the plan for the death of
 // its parent (topo/plan.h), which does not depend on the order in which orphans ask. A reservation
 // expires after some time. A parent to which a member failed to attach is not offered to it again,
-// until all slots have failed.
+// until all slots have failed. Beyond limits::kFailedReferrals failures only their number counts:
+// so many slots are passed over, the shallowest first.
 //
 // A member without a parent that does not ask gets a referral unasked (tick()).
 //
@@ -12,7 +13,7 @@
 // parent; every reservation has an entry in `lapses_`.
 //
 // Does no I/O. Not thread-safe. Owned by the registry. O(log n) for a newcomer; O(the subtrees that
-// move) for a death.
+// move) for a death, or for the next slot of a member that could not attach.
 #pragma once
 
 #include <cstdint>
@@ -59,8 +60,13 @@ class Placement {
   Result<void> check() const;
 
  private:
+  // The peers to which a member could not attach.
+  struct Failed {
+    std::vector<PeerId> latest;
+    std::size_t count = 0;
+  };
   struct Member {
-    std::vector<PeerId> failed;     // the latest peers to which it could not attach
+    Failed failed;
     std::uint64_t reservation = 0;  // the serial number of its latest one
     TimePoint toldFrom{};           // when it gets a referral unasked, if it still has no parent
   };

@@ -96,22 +96,24 @@ void Registry::carryOut(ConnectionId connection, const wire::RegistryRequest& re
     return;
   }
   if (!member) return refuse(connection, "join first", fx);
+  const PeerId id = tree().member(*member).id;
+  const auto movedBefore = tree().moved();
   if (const auto* taken = std::get_if<wire::PortTaken>(&request)) {
     portTaken(*member, taken->port, now, fx);
   } else if (const auto* links = std::get_if<wire::Links>(&request)) {
     if (placement_.report(*member, links->parent, links->neighbours, now)) changed(fx);
-    if (links->number == 0) return;
-    fx.sends.push_back({connection, directory_.strangersBeside(*member, links->number, now)});
+    auto strangers = directory_.strangersBeside(*member, links->number, now);
+    if (strangers) fx.sends.push_back({connection, *std::move(strangers)});
   } else if (const auto* seek = std::get_if<wire::Seek>(&request)) {
     // While absent members are awaited the tree is incomplete: the seeker asks again.
-    if (awaiting()) return;
-    fx.sends.push_back({connection, placement_.referralFor(*member, *seek, now)});
+    if (!awaiting()) fx.sends.push_back({connection, placement_.referralFor(*member, *seek, now)});
   } else if (std::holds_alternative<wire::Quit>(request)) {
     fx.note(session->second.host, tree().member(*member).id.text() + " left");
     session->second.member.reset();
     remove(*member, now, fx);
     fx.closes.push_back(connection);
   }
+  requests_.moved(id, tree().moved() - movedBefore, now);
 }
 
 void Registry::refuse(ConnectionId connection, std::string why, Effects& fx) {
@@ -214,8 +216,7 @@ void Registry::admit(ConnectionId connection, const wire::Join& join, bool retur
   if (awaitUntil_ != kNever && !awaiting()) endWaiting(now, fx);
 }
 
-// A newcomer gets a referral. A peer that returns keeps its links, and gets a referral only if it
-// has no parent.
+// A newcomer gets a referral. A peer that returns keeps its links, and gets one if it is an orphan.
 wire::Referral Registry::attach(Node node, const wire::Join& join, bool returns, TimePoint now) {
   if (!returns) {
     placement_.report(node, std::nullopt, {}, now);
@@ -302,8 +303,7 @@ std::chrono::milliseconds Registry::heartbeatInterval() const {
 }
 
 void Registry::observe(TimePoint now) {
-  // tick() is called at least every heartbeat interval. A longer gap means that this process stood
-  // still.
+  // tick() is called at least every heartbeat interval. A longer gap: this process stood still.
   if (now - now_ > limits::kHeartbeatInterval + limits::kStall) {
     judgeFrom_ = now + 3 * heartbeatInterval();
   }

@@ -112,17 +112,28 @@ void SeenTree::restore(Node node) {
     return;
   }
   if (tree_.parent(node)) release(node);
-  // Otherwise a cycle: a peer between the two has moved and has not reported it yet.
+  // Otherwise a cycle: a peer between the two has moved. What both ends report stays, and the new
+  // link waits for the report of that peer: two members that lie must not take a link of others
+  // away.
   if (tree_.isBelow(*parent, node)) {
-    Node above = *parent;
-    while (tree_.parent(above) != node) above = *tree_.parent(above);
-    release(above);
+    const auto stale = unconfirmedBetween(*parent, node);
+    if (!stale) return;
+    release(*stale);
   }
   if (tree_.freeSlots(node) == 0 && !makeRoom(node, node)) return;
   if (tree_.freeSlots(*parent) == 0 && !makeRoom(*parent, node)) return;
   if (!tree_.link(node, *parent)) return;
   changed(node);
   setReserved(node, false);
+}
+
+// The first peer on the way up from `node` to `top` whose link to its parent is only reserved, or
+// is not reported by both ends any more.
+std::optional<SeenTree::Node> SeenTree::unconfirmedBetween(Node node, Node top) const {
+  for (; node != top; node = *tree_.parent(node)) {
+    if (isReserved(node) || !isConfirmed(node, *tree_.parent(node))) return node;
+  }
+  return std::nullopt;
 }
 
 void SeenTree::restoreRoots() {

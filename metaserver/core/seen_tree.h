@@ -14,8 +14,9 @@
 //
 // Invariants (check()): those of topo::Forest; a reserved link leads to a parent; no member reports
 // a link twice or to itself. restore() keeps one more, if slots are free: two members
-// that report each other as child and parent are linked. It runs after each report of either, and
-// with each tick for all roots, because the parent may have had no free slot.
+// that report each other as child and parent are linked, unless that closes a cycle of such links:
+// then the one that was reported last is left out. It runs after each report of either, and with
+// each tick for all roots, because the parent may have had no free slot.
 //
 // Does no I/O. Not thread-safe. Owned by the registry, which is its only user beside Placement.
 // O(log n) for a lone peer; else O(the subtree that moves).
@@ -89,6 +90,7 @@ class SeenTree {
 
   Member& member(Node node) { return members_[topo::number(node)]; }
   bool isConfirmed(Node child, Node parent) const;
+  std::optional<Node> unconfirmedBetween(Node node, Node top) const;
   bool makeRoom(Node node, Node keep);
   void changed(Node node) { changes_.changed(node, tree_.member(node).order); }
   void setReserved(Node node, bool reserved);

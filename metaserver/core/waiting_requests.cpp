@@ -12,7 +12,12 @@ namespace {
 using namespace std::chrono_literals;
 using limits::Rate;
 
-constexpr auto kTurn = 10ms;  // tuning: sessions that wait are looked at that often
+constexpr auto kTurn = 10ms;           // tuning: sessions that wait are looked at that often
+constexpr double kMovedPerUnit = 500;  // peers whose depth changes, for a unit of registryChanges
+
+std::size_t index(Rate what) {
+  return static_cast<std::size_t>(what);
+}
 
 struct Price {
   Rate what;
@@ -50,7 +55,8 @@ bool WaitingRequests::admit(const Sender& sender, const wire::RegistryRequest& r
   Account payer =
       budget_.account(byAddress ? Payer::host(sender.host) : Payer::member(*sender.member));
   const Price price = priceOf(request);
-  if (payer.spend(price.what, now, price.amount)) return true;
+  const bool goesFirst = crowded_[index(price.what)] == 0;
+  if (goesFirst && payer.spend(price.what, now, price.amount)) return true;
   Session& session = sessions_[connection];
   session.payer = std::move(payer);
   session.requests.push_back(request);
@@ -64,14 +70,28 @@ void WaitingRequests::giveTurn(ConnectionId connection, Session& session, TimePo
   const TimePoint at = session.payer.affordableAt(price.what, now, price.amount);
   session.turn = {std::max<TimePoint>(at, now + kTurn), ++lastTurn_, connection};
   turns_.insert(session.turn);
+  session.isCrowded = all_.affordableAt(price.what, now, price.amount) > now;
+  if (session.isCrowded) ++crowded_[index(price.what)];
+}
+
+void WaitingRequests::endTurn(Session& session) {
+  turns_.erase(session.turn);
+  if (session.isCrowded) --crowded_[index(priceOf(session.requests.front()).what)];
+  session.isCrowded = false;
+}
+
+void WaitingRequests::moved(const PeerId& member, std::uint64_t peers, TimePoint now) {
+  if (peers == 0) return;
+  budget_.account(Payer::member(member))
+      .owe(Rate::registryChanges, now, static_cast<double>(peers) / kMovedPerUnit);
 }
 
 std::optional<WaitingRequests::Due> WaitingRequests::takeDue(TimePoint now, Effects& fx) {
   while (!turns_.empty() && turns_.begin()->at <= now) {
     const ConnectionId connection = turns_.begin()->connection;
-    turns_.erase(turns_.begin());
     const auto found = sessions_.find(connection);
     Session& session = found->second;
+    endTurn(session);
     const Price price = priceOf(session.requests.front());
     if (!session.payer.spend(price.what, now, price.amount)) {
       giveTurn(connection, session, now);
@@ -93,7 +113,7 @@ std::optional<WaitingRequests::Due> WaitingRequests::takeDue(TimePoint now, Effe
 void WaitingRequests::remove(ConnectionId connection) {
   const auto found = sessions_.find(connection);
   if (found == sessions_.end()) return;
-  turns_.erase(found->second.turn);
+  endTurn(found->second);
   sessions_.erase(found);
 }
 

@@ -7,16 +7,20 @@
 //
 // Prices are in limits.h (kRateBounds: registryJoins, registryChanges, registryRequests). A Join is
 // paid by the address that it comes from, because ids are free to choose; everything else by the
-// member once there is one.
+// member once there is one. What a request has cost beyond its price is told afterwards (moved()):
+// its sender's next ones wait for that.
 //
 // Invariants: the requests of a session stay in their order: while one waits, those behind it wait,
-// too. Sessions that wait for the process's bucket are served in turn.
+// too. Sessions that wait for the process's bucket are served in turn, and before those that come
+// later.
 //
 // Bounds: limits::kWaitingRequests a session: those that were read before its connection was
 // paused. One more closes the connection. Does no I/O. Not thread-safe. O(log n) a call, and for
 // each session that waits every 10 ms. Owned by the registry.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -28,6 +32,7 @@
 #include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/base/ids.h"
+#include "common/base/limits.h"
 #include "common/wire/registry.h"
 #include "metaserver/core/effects.h"
 
@@ -45,12 +50,14 @@ class WaitingRequests {
     wire::RegistryRequest request;
   };
 
-  explicit WaitingRequests(Budget& budget) : budget_(budget) {}
+  explicit WaitingRequests(Budget& budget) : budget_(budget), all_(budget.account(Payer())) {}
 
   bool admit(const Sender& sender, const wire::RegistryRequest& request, TimePoint now,
              Effects& fx);
   // The next request that can be paid now.
   std::optional<Due> takeDue(TimePoint now, Effects& fx);
+  // The last request of this member has moved so many peers.
+  void moved(const PeerId& member, std::uint64_t peers, TimePoint now);
   void remove(ConnectionId connection);
   // When takeDue() is to be called; kNever if nothing waits.
   TimePoint deadline() const { return turns_.empty() ? kNever : turns_.begin()->at; }
@@ -66,14 +73,19 @@ class WaitingRequests {
     Account payer;
     std::deque<wire::RegistryRequest> requests;
     Turn turn;
+    bool isCrowded = false;  // the process's bucket was empty when the turn was given
   };
+  using Sessions = std::unordered_map<ConnectionId, Session>;
 
   void giveTurn(ConnectionId connection, Session& session, TimePoint now);
+  void endTurn(Session& session);
 
   Budget& budget_;
-  std::unordered_map<ConnectionId, Session> sessions_;
+  Account all_;  // of the process
+  Sessions sessions_;
   std::set<Turn> turns_;
   std::uint64_t lastTurn_ = 0;
+  std::array<std::size_t, limits::kRateKinds> crowded_{};  // sessions, by what they wait for
 };
 
 }  // namespace espalier::metaserver

@@ -7,7 +7,7 @@
 namespace espalier::metaserver::shell {
 
 bool Prober::probe(const Endpoint& endpoint, Done done) {
-  auto account = budget_.account(Payer::host(endpoint.host));
+  auto account = budget_.account(Payer::machine(endpoint.host));
   if (!account.spend(limits::Rate::dials, Clock::now())) return false;
   const ConnectionId id = newConnection_();
   if (loop_.dial(id, endpoint, *this, limits::kProbeTimeout)) {

@@ -4,6 +4,8 @@
 #include <doctest/doctest.h>
 
 #include <map>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "common/base/limits.h"
@@ -110,6 +112,39 @@ TEST_CASE("a slot that failed is not offered again while there are others") {
   CHECK(given.seek(3, {std::nullopt, peer(1)}) == "s2");
   CHECK(given.seek(3, {std::nullopt, peer(2)}) ==
         "s1");  // every slot failed it: from the beginning
+}
+
+TEST_CASE("every slot is offered once, however many have failed before") {
+  constexpr int kOthers = 30;
+  Given given(64);
+  for (int number = 1; number <= kOthers; ++number) {
+    given.join(number);
+    if (number > 1) given.report(number, 1);
+  }
+  std::string last = given.join(100);
+  std::set<std::string> offered{last};
+  for (int i = 1; i < kOthers; ++i) {
+    last = given.seek(100, {std::nullopt, PeerId::parse(last).value()});
+    CHECK_MESSAGE(offered.insert(last).second, last);
+  }
+  CHECK(offered.size() == kOthers);
+  CHECK(given.seek(100, {std::nullopt, PeerId::parse(last).value()}) == "s1");  // again
+}
+
+TEST_CASE("two members that report a cycle take no link of others away") {
+  Given given;
+  for (int number = 1; number <= 4; ++number) given.join(number);
+  for (int number = 2; number <= 4; ++number) given.report(number, number - 1);
+  given.report(2, 4);
+  CHECK(given.parentOf(3) == "s2");
+  CHECK(given.parentOf(4) == "s3");
+  given.placement.tick(given.now);
+  CHECK(given.parentOf(3) == "s2");
+  CHECK(given.parentOf(2) == "nobody");
+  given.report(3, 1);  // it had moved, and the others were honest
+  given.placement.tick(given.now);
+  CHECK(given.parentOf(3) == "s1");
+  CHECK(given.parentOf(2) == "s4");
 }
 
 TEST_CASE("what only the child reports is no link, and the parent's report makes it one") {

@@ -9,6 +9,7 @@
 #include "common/base/budget.h"
 #include "common/base/limits.h"
 #include "metaserver/core/registry.h"
+#include "metaserver/core/waiting_requests.h"
 #include "tests/unit/registry_fixture.h"
 
 using namespace espalier;
@@ -55,7 +56,7 @@ TEST_CASE("an absent member is no stranger, and nobody is after a restart for a 
   options.nextOrder = JoinOrder{10};
   Metaserver restarted(std::move(options));
   restarted.admit(1);
-  CHECK(strangersOf(restarted, 1, links) == wire::Strangers{1, {}, {}});
+  CHECK_FALSE(restarted.say(1, links));
   for (Duration passed{}; passed < limits::kUnwrittenBelieved; passed += 2s) {
     restarted.pass(2s);
     restarted.say(1, wire::RegistryHeartbeat());
@@ -126,6 +127,54 @@ TEST_CASE("a flood of requests waits at its sender, and others are answered mean
   REQUIRE(metaserver.fx.readings.size() == 1);
   CHECK(metaserver.fx.readings[0].goesOn);
   CHECK(metaserver.registry.checkInvariants().ok());
+}
+
+TEST_CASE("who comes later waits behind those that wait for the process") {
+  auto rates = limits::kRateBounds;
+  rates[static_cast<std::size_t>(limits::Rate::registryJoins)] = {1000, 1000, 10, 1};
+  Budget budget(limits::kHeldBounds, rates);
+  WaitingRequests requests(budget);
+  Effects fx;
+  TimePoint now = kStart;
+  const auto asks = [&](std::uint64_t number) {
+    const std::string host = "10.0.0." + std::to_string(number);
+    return requests.admit({ConnectionId{number}, host, nullptr}, wire::Join(), now, fx);
+  };
+  CHECK(asks(1));
+  CHECK_FALSE(asks(2));
+  now += 101ms;
+  CHECK_FALSE(asks(3));
+  auto due = requests.takeDue(now, fx);
+  REQUIRE(due);
+  CHECK(due->connection == ConnectionId{2});
+  CHECK_FALSE(requests.takeDue(now, fx));
+  now += 101ms;
+  requests.remove(ConnectionId{2});
+  due = requests.takeDue(now, fx);
+  REQUIRE(due);
+  CHECK(due->connection == ConnectionId{3});
+  now += 101ms;
+  CHECK(asks(4));  // nobody waits any more
+}
+
+TEST_CASE("a member whose reports move many peers waits before it moves them again") {
+  Metaserver metaserver;
+  for (int number = 1; number <= 4; ++number) metaserver.joinAndReport(number);
+  const auto ofOne = [&](int number) {
+    auto account = metaserver.budget.account(Payer::member(peer(number)));
+    const auto bound = limits::kRateBounds[static_cast<std::size_t>(limits::Rate::registryChanges)];
+    const auto wait =
+        account.affordableAt(limits::Rate::registryChanges, metaserver.now, bound.burst) -
+        metaserver.now;
+    return std::chrono::duration<double>(wait).count() * bound.perSecond;
+  };
+  metaserver.pass(1h);
+  metaserver.say(1, wire::Links{std::nullopt, {peer(2)}});
+  const double plain = ofOne(1);
+  CHECK(plain >= 0.999);
+  CHECK(plain <= 1.001);
+  metaserver.say(2, wire::Seek{std::nullopt, peer(1)});
+  CHECK(ofOne(2) > 1.001);  // it has moved those below it
 }
 
 TEST_CASE("a session that is read on though its requests wait is closed") {
