@@ -247,7 +247,6 @@ inline constexpr auto kFetchRateWindow = 30s;
 // While others wait for a thread, a source that delivered less loses its own after that time.
 inline constexpr std::uint64_t kFetchRateReplaced = 64 * 1024;
 inline constexpr auto kFetchReplacedAfter = 5s;
-inline constexpr std::size_t kDialsInVain = 8;  // of one host, in one fetch: then no more of it
 inline constexpr auto kPartKept = 24h * 30;     // since an incomplete file last grew
 inline constexpr std::size_t kPathDepth = 64;   // components of a shared file's name
 inline constexpr std::size_t kNameBytes = 255;  // NAME_MAX
