@@ -44,6 +44,9 @@ class Component {
 
   // The number of peers that are reachable over the link, including the neighbour; 0: not known.
   virtual void peersBehind(ConnectionId, std::uint64_t) {}
+  // Whether the metaserver knows the link from both ends. Until then whoever dialled may have made
+  // up the neighbour's id. No link is confirmed when it comes up.
+  virtual void confirmed(ConnectionId, bool) {}
   // The link's send queue is full; it is short again.
   virtual void congested(ConnectionId) {}
   virtual void drained(ConnectionId) {}

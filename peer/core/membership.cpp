@@ -375,6 +375,7 @@ void Membership::strangersTold(const wire::Strangers& strangers, TimePoint now, 
       }
     }
     tree_->setStranger(connection, isStranger);
+    tree_->setConfirmed(connection, standing == Standing::member);
   }
   if (leavesParent) search_->leaveStranger(now, fx);
 }

@@ -41,7 +41,7 @@ milliseconds budgetBehind(milliseconds budget, std::uint32_t hopsLeft) {
 
 bool SearchScene::maySpeakOf(ConnectionId link, const PeerId& peer) const {
   return peer != self.id && std::none_of(links.begin(), links.end(), [&](const auto& each) {
-           return each.first != link && each.second.peer() == peer;
+           return each.first != link && each.second.isConfirmed() && each.second.peer() == peer;
          });
 }
 

@@ -51,7 +51,8 @@ struct SearchScene {
   std::vector<std::pair<ConnectionId, QueryId>> unsent;
 
   // Whether what the link says about a peer may count: a peer speaks for itself, and so does each
-  // neighbour over its own link.
+  // confirmed neighbour over its own link. Another neighbour may have made its id up, to hide the
+  // peer that has it.
   bool maySpeakOf(ConnectionId link, const PeerId& peer) const;
 };
 

@@ -112,11 +112,20 @@ void Peer::tellComponents(TimePoint now, Effects& fx) {
     }
   }
   const auto& parent = tree()->parent();
+  // The parent's number contains what this peer has told it, which was some time ago. A child that
+  // claims more and fewer peers in turn must not take peers from behind the parent.
   const auto all = tree()->members();
-  const auto here = tree()->membersBelow();
+  const auto here = leastBelow_.tell(tree()->membersBelow(), now);
+  const auto above = all > here ? all - here : all;
   for (auto* part : parts_->all) {
-    if (parent) part->peersBehind(parent->connection, all > here ? all - here : 0);
-    for (const auto& child : tree()->children()) part->peersBehind(child.connection, child.below);
+    if (parent) {
+      part->peersBehind(parent->connection, above);
+      part->confirmed(parent->connection, parent->isConfirmed);
+    }
+    for (const auto& child : tree()->children()) {
+      part->peersBehind(child.connection, child.below);
+      part->confirmed(child.connection, child.isConfirmed);
+    }
   }
 }
 

@@ -18,6 +18,7 @@
 #include "peer/core/component.h"
 #include "peer/core/membership.h"
 #include "peer/core/push.h"
+#include "peer/core/recent_least.h"
 #include "peer/core/search.h"
 
 namespace espalier::peer {
@@ -90,6 +91,7 @@ class Peer {
   PushPolicy policy_;
   std::optional<Components> parts_;
   wire::Contact self_;  // as the components know this peer
+  RecentLeast leastBelow_;
 };
 
 }  // namespace espalier::peer

@@ -52,6 +52,11 @@ void Searches::peersBehind(ConnectionId id, std::uint64_t count) {
   link->second.setBehind(count);
 }
 
+void Searches::confirmed(ConnectionId id, bool isConfirmed) {
+  const auto link = scene_.links.find(id);
+  if (link != scene_.links.end()) link->second.setConfirmed(isConfirmed);
+}
+
 void Searches::congested(ConnectionId id) {
   const auto link = scene_.links.find(id);
   if (link != scene_.links.end()) link->second.setCongested(true);

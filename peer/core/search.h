@@ -67,6 +67,7 @@ class Searches final : public Component {
   void linkUp(const TreeLink& link, TimePoint now, Effects& fx) override;
   void linkDown(ConnectionId link, TimePoint now, Effects& fx) override;
   void peersBehind(ConnectionId link, std::uint64_t count) override;
+  void confirmed(ConnectionId link, bool isConfirmed) override;
   // Until drained(), hits for the link are counted instead of sent.
   void congested(ConnectionId link) override;
   void drained(ConnectionId link) override;

@@ -94,7 +94,7 @@ void learnAnswer(const SearchScene& scene, OpenSearch& search, ConnectionId id, 
   for (const auto& range : answer.coverage) claimed.add(range);
   claimed.remove(scene.self.order);
   for (const auto& [other, neighbour] : scene.links) {
-    if (other != id) claimed.remove(neighbour.order());
+    if (other != id && neighbour.isConfirmed()) claimed.remove(neighbour.order());
   }
   if (!claimed.empty()) search.branches().cover(branch, link, claimed, knowledge);
   branch.done = answer.done;

@@ -54,6 +54,10 @@ class SearchLink {
   // The number of new ids that are accepted from the link.
   std::uint64_t names() const;
 
+  // Whether the neighbour is the peer whose id it has. Then it alone answers for that id.
+  bool isConfirmed() const { return isConfirmed_; }
+  void setConfirmed(bool confirmed) { isConfirmed_ = confirmed; }
+
   bool isCongested() const { return isCongested_; }
   void setCongested(bool congested) { isCongested_ = congested; }
 
@@ -87,6 +91,7 @@ class SearchLink {
   JoinOrder order_;
   std::uint64_t behind_ = 0;
   std::uint64_t arrived_ = 0;
+  bool isConfirmed_ = false;
   bool isCongested_ = false;
 
   Account account_;

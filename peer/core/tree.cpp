@@ -313,6 +313,12 @@ void Tree::setStranger(ConnectionId connection, bool isStranger) {
   if (parent_ && parent_->connection == connection) parent_->isStranger = isStranger;
 }
 
+void Tree::setConfirmed(ConnectionId connection, bool isConfirmed) {
+  const auto child = findConnection(children_, connection);
+  if (child != children_.end()) child->isConfirmed = isConfirmed;
+  if (parent_ && parent_->connection == connection) parent_->isConfirmed = isConfirmed;
+}
+
 void Tree::giveUpParent(TimePoint now, Effects& fx) {
   fx.send(parent_->connection, wire::Farewell());
   lost(parent_->connection, true, now, fx);

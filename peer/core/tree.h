@@ -78,6 +78,7 @@ class Tree {
     Account account = {};        // pays for what comes over the link
     Account address = {};        // a child's, from which it came
     bool isStranger = false;     // the metaserver says so (link_check.h)
+    bool isConfirmed = false;    // the metaserver knows the link from both ends
     TimePoint since = {};        // a parent's
 
     TreeLink link() const { return {connection, contact, account}; }
@@ -124,6 +125,7 @@ class Tree {
 
   // What the metaserver says of the neighbour.
   void setStranger(ConnectionId connection, bool isStranger);
+  void setConfirmed(ConnectionId connection, bool isConfirmed);
   // Closes that link with a farewell.
   void giveUpParent(TimePoint now, Effects& fx);
   // Gives up everybody below. Then any label of a parent suffices.

@@ -258,6 +258,14 @@ bool Tree::adopt(ConnectionId connection, const wire::Accepted& accepted, TimePo
   // follow so far, and attaches anew. Otherwise the two trees would never become one.
   if (!withinJump(label_, accepted.label)) giveUpChildren(fx);
   namedAbove_ = budget_.account(Payer::member(accepted.self.id));
+  // Whoever waits here under the parent's id would become a second link to it.
+  const auto namesake = std::find_if(held_.begin(), held_.end(), [&](const Waiting& each) {
+    return each.attach.self.id == accepted.self.id;
+  });
+  if (namesake != held_.end()) {
+    refuse(namesake->connection, RefusalReason::busy, fx);
+    held_.erase(namesake);
+  }
   makeRoomForParent(fx);
   parent_ = Neighbour{connection, accepted.self, now, 1, ++linked_, {}, namedAbove_, {}};
   parent_->since = now;

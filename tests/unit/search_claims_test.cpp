@@ -144,6 +144,23 @@ TEST_CASE_FIXTURE(Fixture, "hits of a neighbour count only over its own link") {
   CHECK(names == std::set<std::string>{"true", "own", "behind"});
 }
 
+TEST_CASE_FIXTURE(Fixture, "a neighbour under the id of another peer does not hide that peer") {
+  searches.confirmed(kAlice, false);  // alice is behind bob
+  const auto id = ask(6);
+  auto answer = answerOf(id);
+  answer.hits = {hitOf("false", "alice")};
+  from(kAlice, answer);
+  answer.hits = {hitOf("true", "alice")};
+  answer.coverage = {{2, 3}};
+  from(kBob, answer);
+  const auto result = searches.cancel(id);
+  REQUIRE(result);
+  std::set<std::string> names;
+  for (const auto& file : result->files) names.insert(file.name);
+  CHECK(names == std::set<std::string>{"false", "true"});
+  CHECK(result->searched == 2);
+}
+
 TEST_CASE("in a line each peer may be the liar, and no honest peer is lost from the count") {
   for (std::size_t liar = 0; liar < 13; ++liar) {
     CAPTURE(liar);

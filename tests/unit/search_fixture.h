@@ -39,6 +39,7 @@ struct Fixture {
   void linkUp(ConnectionId link, const std::string& name, std::uint64_t order) {
     const auto id = peerId(name);
     searches.linkUp({link, {id, JoinOrder{order}, {}}, budget.account(Payer::member(id))}, now, fx);
+    searches.confirmed(link, true);
   }
   void from(ConnectionId link, const wire::SearchMessage& message) {
     searches.received(link, onLink(message), now, fx);

@@ -124,6 +124,7 @@ class Network {
         const wire::Contact peer{nodes_[other].id, nodes_[other].order, {}};
         nodes_[i].searches->linkUp({link, peer, nodes_[i].budget->account(Payer::member(peer.id))},
                                    now_, fx);
+        nodes_[i].searches->confirmed(link, true);
       });
     };
     up(a, atA, b);

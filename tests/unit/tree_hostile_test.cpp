@@ -300,6 +300,18 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(sent<wire::Raise>() <= boundOf(Rate::raises).burst);
 }
 
+TEST_CASE_FIXTURE(Fixture,
+                  "a joiner that waits under the id of the next parent is no second link") {
+  REQUIRE(adopt({5, 0}));
+  tree.attach(kChild, attach("s9", 9, {6, 0}), kHost, now, fx);
+  REQUIRE(tree.owns(kChild));
+  from(kParent, wire::Farewell());
+  REQUIRE_FALSE(tree.parent());
+  REQUIRE(tree.adopt(kOther, {contact("s9", 9), {8, 0}, 2, {contact("s9", 9), {}, {}}}, now, fx));
+  CHECK_FALSE(tree.owns(kChild));
+  CHECK(tree.neighbours().size() == 1);
+}
+
 TEST_CASE_FIXTURE(Fixture, "a joiner whose floor no root will better is told so at once") {
   const wire::Label beyond{6 + limits::kSequenceJump, 0};
   REQUIRE(adopt({5, 0}));
