@@ -101,7 +101,7 @@ void Liar::lieOnce() {
       answer.indexing.clear();
       answer.done = false;
     }
-    if (world_.below(4) == 0) overLink(std::move(answer));
+    if (world_.below(4) == 0) toAsker(std::move(answer));
   }
   if (tells(Lie::ledger) && world_.below(2) == 0) overLink(lies_.ofPushes());
   if (tells(Lie::gossip) && world_.below(2) == 0) overLink(lies_.gossip());
@@ -111,6 +111,15 @@ void Liar::lieOnce() {
     overOwn();
   }
   if (tells(Lie::registry)) toRegistry();
+}
+
+// Over the link that a search came on. To any other neighbour an answer says that the way to the
+// asker is lost, which hides what lies behind the liar.
+void Liar::toAsker(wire::Answer answer) {
+  if (asked_.empty()) return;
+  const auto& [id, link] = asked_[world_.below(asked_.size())];
+  answer.id = id;
+  world_.transmit(self_, link, wire::LinkMessage(std::move(answer)));
 }
 
 // Over a random link of its core.
@@ -147,11 +156,11 @@ bool Liar::pass(wire::LinkMessage& message) {
   return true;
 }
 
-void Liar::hear(const wire::LinkMessage& message) {
+void Liar::hear(ConnectionId link, const wire::LinkMessage& message) {
   const auto* query = std::get_if<wire::Query>(&message);
   if (query == nullptr) return;
-  facts_.queries.push_back(query->id);
-  if (facts_.queries.size() > kQueriesKnown) facts_.queries.erase(facts_.queries.begin());
+  asked_.emplace_back(query->id, link);
+  if (asked_.size() > kQueriesKnown) asked_.pop_front();
 }
 
 // --- its own connections
@@ -161,7 +170,9 @@ void Liar::dial() {
   const auto target = lies_.member();
   if (target.id == facts_.self.id) return;
   const auto connection = world_.dialLie(self_, target.endpoint, wire::Purpose::link);
-  own_[connection].until = world_.now() + kOwnKept;
+  Own& own = own_[connection];
+  own.until = world_.now() + kOwnKept;
+  own.target = target.id;
 }
 
 void Liar::opened(ConnectionId connection) {
@@ -171,14 +182,24 @@ void Liar::opened(ConnectionId connection) {
   if (found->second.toRegistry) {
     world_.transmit(self_, connection, wire::RegistryRequest(lies_.join()));
   } else {
-    world_.transmit(self_, connection, wire::LinkMessage(lies_.attach()));
+    found->second.attach = lies_.attach();
+    world_.transmit(self_, connection, wire::LinkMessage(found->second.attach));
   }
 }
 
 void Liar::answered(ConnectionId connection, const wire::LinkMessage& message) {
   const auto found = own_.find(connection);
-  if (found != own_.end() && std::holds_alternative<wire::Accepted>(message)) {
-    found->second.isChild = true;
+  const auto* accepted = std::get_if<wire::Accepted>(&message);
+  if (found == own_.end() || accepted == nullptr) return;
+  auto& own = found->second;
+  own.isChild = true;
+  const auto by = world_.named(accepted->self.id.text());
+  if (!by || !world_.isHonest(*by)) return;
+  if (own.attach.network != facts_.network) {
+    world_.fail(fmt::format("{} accepts a joiner of another network", world_.id(*by)));
+  }
+  if (own.attach.self.id == accepted->self.id) {
+    world_.fail(fmt::format("{} accepts a joiner under its own id", world_.id(*by)));
   }
 }
 
@@ -204,7 +225,9 @@ void Liar::toRegistry() {
   switch (world_.below(6)) {
     case 0:
       if (own_.size() < kOwnConnections) {
-        Own own{true, false, false, world_.now() + 1s};
+        Own own;
+        own.toRegistry = true;
+        own.until = world_.now() + 1s;
         own_[world_.dialLie(self_, {"127.0.0.1", 5000}, wire::Purpose::registry)] = own;
       }
       return;

@@ -26,6 +26,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "common/wire/link.h"
 #include "tests/simulation/desk.h"
@@ -48,7 +49,7 @@ class Liar {
   // A message of its core before it is sent. False: it is not sent.
   [[nodiscard]] bool pass(wire::LinkMessage& message);
   // A message for its core.
-  void hear(const wire::LinkMessage& message);
+  void hear(ConnectionId link, const wire::LinkMessage& message);
 
   // --- of its own connections
   bool owns(ConnectionId connection) const { return own_.contains(connection); }
@@ -61,6 +62,8 @@ class Liar {
     bool toRegistry = false;
     bool isOpen = false;
     bool isChild = false;  // the other end has accepted it
+    PeerId target;         // whom it asked for a slot
+    wire::Attach attach;   // and how
     TimePoint until;
   };
 
@@ -69,6 +72,7 @@ class Liar {
   void lieAndGoOn();
   void lieOnce();
   void overLink(wire::LinkMessage message);
+  void toAsker(wire::Answer answer);
   void dial();
   void overOwn();
   void toRegistry();
@@ -79,6 +83,7 @@ class Liar {
   test::Facts facts_;
   test::Lies lies_;
   std::map<ConnectionId, Own> own_;
+  std::deque<std::pair<QueryId, ConnectionId>> asked_;  // the last searches, and their links
 };
 
 }  // namespace espalier::simulation

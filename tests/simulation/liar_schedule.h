@@ -8,6 +8,7 @@
 //     complete searches    an honest peer finds the file of each honest peer, at its endpoint, and
 //                          counts each as searched once
 //     bounded tables       links, contacts, searches, pushes, dials
+//   False labels (Lie::labels) may make a cycle of links for a while; at rest there must be none.
 //   after the liars have ended
 //     true ledgers         push_witness.h
 //

@@ -62,6 +62,7 @@ NodeId World::startPeer(const std::string& id, Conduct conduct) {
   auto fresh = std::make_unique<Node>();
   fresh->number = nodes_.size();
   fresh->id = id;
+  kindsOfLies_.insert(conduct.lies.begin(), conduct.lies.end());
   fresh->conduct = std::move(conduct);
   fresh->key = randomFrom<InstanceKey>(random_);
   nodes_.push_back(std::move(fresh));
@@ -223,11 +224,6 @@ const peer::Peer& World::peer(NodeId number) const {
 }
 const std::string& World::id(NodeId number) const {
   return nodes_[number]->id;
-}
-
-bool World::hasLiars() const {
-  return std::any_of(nodes_.begin(), nodes_.end(),
-                     [](const auto& node) { return !node->conduct.lies.empty(); });
 }
 
 std::optional<NodeId> World::named(const std::string& id) const {

@@ -87,7 +87,7 @@ class World {
   void lieToParents();
   // Whether lying members lie (liar.h). They do from the beginning.
   void letLie(bool on) { lying_ = on; }
-  bool hasLiars() const;  // there are or were some
+  bool hasLiars() const { return !kindsOfLies_.empty(); }  // there are or were some
   bool isHonest(NodeId node) const { return conduct(node).lies.empty(); }
   // Breaks a random connection, of a push or any other kind. Both ends are told.
   void sever();
@@ -195,7 +195,8 @@ class World {
   std::uint64_t dialledPushes_ = 0;
   std::uint64_t dialledLies_ = 0;
   bool lying_ = true;
-  std::uint64_t lies_ = 0;
+  std::uint64_t lies_ = 0;     // of strangers (world_liars.cpp)
+  std::set<Lie> kindsOfLies_;  // of all members
 
   std::unique_ptr<Budget> registryBudget_;
   std::unique_ptr<metaserver::Registry> registry_;

@@ -148,7 +148,7 @@ void World::arrived(const std::shared_ptr<Pipe>& pipe, int toEnd) {
     if (onLink != nullptr) receiver.liar->answered(end.connection, *onLink);
     return;
   }
-  if (receiver.liar && onLink != nullptr) receiver.liar->hear(*onLink);
+  if (receiver.liar && onLink != nullptr) receiver.liar->hear(end.connection, *onLink);
   step(receiver, [&](peer::Effects& fx) {
     if (!payload) return receiver.peer->closed(end.connection, now_, fx);
     if (const auto* reply = std::get_if<wire::RegistryReply>(&*payload)) {

@@ -26,6 +26,11 @@ std::string fileOf(const Facts& facts, const PeerId& id) {
 
 // --- about peers
 
+// Of a request: often the same, and often none.
+std::uint64_t Lies::requestNumber() {
+  return below_(oneIn(4) ? 1000 : 4);
+}
+
 JoinOrder Lies::order() {
   switch (below_(4)) {
     case 0:
@@ -318,6 +323,7 @@ wire::Links Lies::links() {
   while (!oneIn(4) && links.neighbours.size() < limits::kMaxLinks) {
     links.neighbours.push_back(id());
   }
+  links.number = requestNumber();
   return links;
 }
 
@@ -342,8 +348,8 @@ wire::RegistryRequest Lies::toRegistry() {
     case 5:
       return wire::RegistryHeartbeat();
     case 6:
-      if (oneIn(2)) return wire::MembersRequest();
-      return wire::TopologyRequest{order()};
+      if (oneIn(2)) return wire::MembersRequest{requestNumber()};
+      return wire::TopologyRequest{order(), requestNumber()};
     default:
       if (oneIn(4)) return wire::Quit();
       return links();
@@ -363,7 +369,7 @@ wire::RegistryReply Lies::fromRegistry() {
     return limits::kHeartbeatIntervalLeast +
            std::chrono::milliseconds(below_(static_cast<std::uint64_t>(most.count())));
   };
-  switch (below_(8)) {
+  switch (below_(9)) {
     case 0:
     case 1: {
       wire::Admitted admitted;
@@ -379,7 +385,7 @@ wire::RegistryReply Lies::fromRegistry() {
     case 2:
       return referral();
     case 3:
-      return wire::Members{1 + below_(limits::kMembers), order()};
+      return wire::Members{1 + below_(limits::kMembers), order(), requestNumber()};
     case 4:
       return wire::RegistryHeartbeatReply{interval(), oneIn(2) ? "so" : ""};
     case 5:
@@ -387,12 +393,22 @@ wire::RegistryReply Lies::fromRegistry() {
     case 6:
       if (oneIn(2)) return wire::WordRefused{"P2P"};
       return wire::Failure{ErrorCode::refused, "no"};
+    case 7: {
+      wire::Strangers strangers;
+      strangers.number = 1 + requestNumber();
+      while (oneIn(2) && strangers.ids.size() < limits::kMaxLinks) strangers.ids.push_back(id());
+      while (oneIn(2) && strangers.unconfirmed.size() < limits::kMaxLinks) {
+        strangers.unconfirmed.push_back(id());
+      }
+      return strangers;
+    }
     default: {
       wire::Topology topology;
       while (oneIn(2) && topology.entries.size() < kEntriesTold) {
         topology.entries.push_back({contact(), id(), {id()}});
       }
       topology.more = oneIn(2);
+      topology.number = requestNumber();
       return topology;
     }
   }

@@ -70,6 +70,7 @@ class Lies {
     for (auto& byte : id.bytes) byte = static_cast<std::uint8_t>(below_(256));
     return id;
   }
+  std::uint64_t requestNumber();
   JoinOrder order();
   Endpoint endpoint();
   PeerId id() { return contact().id; }

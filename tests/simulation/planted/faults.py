@@ -9,6 +9,10 @@ PUSHES = ("--push", "--count", "300")
 KILLS = ("--kill-each", "--count", "2000", "--peers", "2", "16")
 
 
+def lying(kinds):
+    return ("--liars", "--lies", kinds, "--count", "100", "--peers", "4", "24")
+
+
 @dataclasses.dataclass(frozen=True)
 class Fault:
     breaks: str
@@ -126,6 +130,57 @@ FAULTS = {
         "return tree.member(a).order < tree.member(b).order;",
         "return tree.member(b).order < tree.member(a).order;",
         KILLS),
+    # --- what keeps the harm of liars with the liars
+    "far_label_not_followed": Fault(
+        "A peer never follows a root whose number a liar has driven far ahead.",
+        "if (!withinJump(label_, accepted.label)) giveUpChildren(fx);",
+        "if (!withinJump(label_, accepted.label)) return false;",
+        lying("attaches,gossip")),
+    "impostor_hides_peer": Fault(
+        "Whoever attaches under the id of a peer keeps the hits of that peer out.",
+        "each.second.isConfirmed() && each.second.peer() == peer",
+        "each.second.peer() == peer",
+        lying("attaches")),
+    "foreign_joiner_accepted": Fault(
+        "A joiner of another network gets a slot.",
+        "if (attach.network != network_) return refuse(connection, RefusalReason::otherNetwork, fx);",
+        "if (attach.network.isZero()) return refuse(connection, RefusalReason::otherNetwork, fx);",
+        lying("attaches")),
+    "own_id_accepted": Fault(
+        "A joiner under the id of the acceptor itself gets a slot.",
+        "if (attach.self.id == self_.id) return refuse(connection, RefusalReason::below, fx);",
+        "if (attach.self.id.empty()) return refuse(connection, RefusalReason::below, fx);",
+        lying("attaches")),
+    "parent_id_accepted": Fault(
+        "A joiner under the id of the acceptor's parent gets a slot.",
+        "if (parent_ && parent_->contact.id == attach.self.id) {",
+        "if (parent_ && attach.self.id.empty()) {",
+        lying("attaches")),
+    "holders_merged_by_id": Fault(
+        "Of two endpoints that are told for one holder only one is kept.",
+        "                      merged.back().endpoint == holder.endpoint;",
+        "                      !holder.endpoint.host.empty();",
+        lying("hits,coverage")),
+    "own_share_claimed": Fault(
+        "A peer believes others what it has itself.",
+        "if (mayHold) learnHit(",
+        "if (mayHold || !hit.holder.empty()) learnHit(",
+        lying("hits,coverage")),
+    "searched_beyond_members": Fault(
+        "Orders that a liar claims are counted as peers that do not exist.",
+        "return std::min(asked_->count.members(), covered());",
+        "return covered();",
+        lying("hits,coverage,attaches")),
+    "id_taken_over": Fault(
+        "A peer that joins under a member's id takes its place without its key.",
+        "if (record(*there).key == join.key) return std::nullopt;\n    return",
+        "if (!join.key.isZero()) return std::nullopt;\n    return",
+        lying("registry")),
+    "links_repeated": Fault(
+        "The metaserver keeps a report of links as it is, with repeats and the reporter itself.",
+        "withoutRepeats(tree_.member(node).id, neighbours)};",
+        "neighbours};",
+        lying("registry")),
     # --- peer/core/ledger.cpp
     "smaller_entry_counts": Fault(
         "The last entry wins, also an older one.",
