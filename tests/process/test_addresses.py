@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Host names and their addresses, addresses that others can't reach, and machines that are out of threads."""
+import contextlib
 import os
 import pathlib
 import re
@@ -29,6 +30,21 @@ def with_files(network, **files):
         print("        left out: files of /etc can't be replaced for a process here")
         return None
     return may
+
+
+@contextlib.contextmanager
+def silent_name_server(network, address):
+    """Yields a name server that never answers, and the words before a command that has it ask this one; or Nones."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.settimeout(network.patience)
+        may = None
+        try:
+            server.bind((address, 53))
+            may = with_files(network, hosts=TWOFOLD,
+                             resolv_conf=f"nameserver {address}\noptions timeout:30 attempts:5\n")
+        except OSError:
+            print("        left out: no name server can be played here")
+        yield (server, may) if may else (None, None)
 
 
 def has_v6():
@@ -88,16 +104,9 @@ def _(network):
 
 @case("a slow look-up of a name does not keep a program from ending")
 def _(network):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:  # a name server that never answers
-        try:
-            silent.bind(("127.0.0.77", 53))
-        except OSError:
-            print("        left out: no name server can be played here")
+    with silent_name_server(network, "127.0.0.77") as (silent, may):
+        if silent is None:
             return
-        may = with_files(network, hosts=TWOFOLD, resolv_conf="nameserver 127.0.0.77\noptions timeout:30 attempts:5\n")
-        if may is None:
-            return
-        silent.settimeout(network.patience)
         metaserver = network.program("metaserver")
         for number in (signal.SIGINT, signal.SIGTERM):
             for name in ("once", "headless", "listening"):
@@ -119,17 +128,9 @@ def _(network):
 
 @case("commands that wait for the look-up of a holder's name can be interrupted, and the peer ends at once")
 def _(network):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:  # a name server that never answers
-        try:
-            silent.bind(("127.0.0.78", 53))
-        except OSError:
-            print("        left out: no name server can be played here")
+    with silent_name_server(network, "127.0.0.78") as (silent, may):
+        if silent is None:
             return
-        may = with_files(network, hosts="127.0.0.1 localhost\n",
-                         resolv_conf="nameserver 127.0.0.78\noptions timeout:30 attempts:5\n")
-        if may is None:
-            return
-        silent.settimeout(network.patience)
         network.start_metaserver()
         peer = network.start_peer("s1", may=may)
         network.wait_for_tree(["s1"])
