@@ -134,6 +134,17 @@ Result<void> Upload::refuseAllButChunks() {
   return {};
 }
 
+bool Upload::isPlanned(const wire::TransferRequest& request, const FileRoot& root) {
+  if (!waits()) return true;
+  const auto partial = source_.partialFile(root);
+  const auto there =
+      partial ? awaitThere([&](Duration patience) { return partial->awaitPlan(patience); })
+              : PartialFile::There::never;
+  if (there == PartialFile::There::notYet) again_ = request;
+  if (there == PartialFile::There::never) queue(notShared());
+  return there == PartialFile::There::yes;
+}
+
 // --- all requests but chunks ---
 
 Result<void> Upload::answer(const wire::UnknownRequest&) {
@@ -143,15 +154,7 @@ Result<void> Upload::answer(const wire::UnknownRequest&) {
 }
 
 Result<void> Upload::answer(const wire::ChunkListRequest& request) {
-  if (waits()) {
-    const auto partial = source_.partialFile(request.root);
-    const auto there =
-        partial ? awaitThere([&](Duration patience) { return partial->awaitPlan(patience); })
-                : PartialFile::There::never;
-    if (there == PartialFile::There::notYet) again_ = request;
-    if (there == PartialFile::There::never) queue(notShared());
-    if (there != PartialFile::There::yes) return {};
-  }
+  if (!isPlanned(request, request.root)) return {};
   const auto info = source_.find(request.root);
   auto hashes = info ? lists_.of(source_, request.root) : Result<SentLists::List>(nullptr);
   if (!info) {
@@ -223,15 +226,7 @@ Result<void> Upload::answer(const wire::ChunkRejected& request) {
 // --- chunks ---
 
 Result<void> Upload::answer(const wire::ChunkRequest& request) {
-  if (waits()) {
-    const auto partial = source_.partialFile(request.root);
-    const auto there =
-        partial ? awaitThere([&](Duration patience) { return partial->awaitPlan(patience); })
-                : PartialFile::There::never;
-    if (there == PartialFile::There::notYet) again_ = request;
-    if (there == PartialFile::There::never) queue(notShared());
-    if (there != PartialFile::There::yes) return {};
-  }
+  if (!isPlanned(request, request.root)) return {};
   if (auto failure = openFile(request.root)) {
     queue(*failure);
     return {};

@@ -109,6 +109,9 @@ class Upload final : public UploadSlots::Conversation {
   // With the policy `wait`. `look` waits for so long at most. Returns soon, also with `notYet`.
   template <typename Look>
   PartialFile::There awaitThere(const Look& look);
+  // Whether the chunks of the file are known. Of a push they may not be yet; then the request is
+  // answered later.
+  bool isPlanned(const wire::TransferRequest& request, const FileRoot& root);
 
   Failed openFile(const FileRoot& root);
   bool unchanged() const;
