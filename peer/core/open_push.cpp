@@ -81,6 +81,14 @@ std::optional<Ledger::Index> OpenPush::merge(const PushEntry& entry, TimePoint n
   return index;
 }
 
+void OpenPush::addSender(TimePoint now) {
+  if (ledger_.find(offer_.sender.id)) return;
+  PushEntry entry;
+  entry.state = PushState::verified;
+  entry.peer = offer_.sender;
+  (void)merge(entry, now);
+}
+
 bool OpenPush::setEnd(wire::PushEnd end, TimePoint now) {
   if (end <= offer_.end) return false;
   offer_.end = end;
@@ -199,7 +207,7 @@ void OpenPush::abandonTaking(TimePoint now) {
   const auto files = std::count_if(offer_.files.begin(), offer_.files.end(),
                                    [](const auto& file) { return file.sizeBytes > 0; });
   if (!hasProgressed_) {
-    (void)payer_.spend(limits::Rate::pushFiles, now, -static_cast<double>(files));
+    payer_.owe(limits::Rate::pushFiles, now, -static_cast<double>(files));
   }
 }
 

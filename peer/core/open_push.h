@@ -78,6 +78,9 @@ class OpenPush {
   // from; null: this peer made it.
   std::optional<Ledger::Index> merge(const wire::PushEntry& entry, TimePoint now,
                                      const PeerId* teller = nullptr);
+  // Adds the sender as the offer says it, if it has no entry: it can be a source all the same. Its
+  // own entries are greater.
+  void addSender(TimePoint now);
   // False: the push had ended like that, or further, before.
   bool setEnd(wire::PushEnd end, TimePoint now);
   // An end from elsewhere than the sender's direction. False: one is doubted already.

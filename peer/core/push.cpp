@@ -228,6 +228,7 @@ void Pushes::reportLost(const PeerId& peer, TimePoint now, Effects& fx) {
 // --- taking ---
 
 void Pushes::choose(OpenPush& push, TimePoint now, Effects& fx) {
+  if (push.taking()->isFormed(now)) push.addSender(now);
   if (push.taking()->choose(push.ledger(), push.changedAt(), now, fx)) return;
   giveUp(push, "nobody who can be reached has all of it", now, fx);
 }

@@ -99,7 +99,8 @@ bool PushTaking::chooseSource(std::size_t stripe, const PushSources::Way& ranked
     }
     if (!next || rested > now || tries == kTries) {
       const TimePoint again = tries == kTries ? now + kChooseAgain : rested;
-      if (!way.source) chooseAt_ = std::min({chooseAt_, again, dried});
+      const TimePoint named = ranked.candidates.empty() ? now + limits::kPushSettling : kNever;
+      if (!way.source) chooseAt_ = std::min({chooseAt_, again, named, dried});
       return true;
     }
     if (way.source == next->id()) return true;

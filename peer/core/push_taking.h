@@ -43,6 +43,7 @@
 #include "common/base/clock.h"
 #include "common/base/endpoint.h"
 #include "common/base/ids.h"
+#include "common/base/limits.h"
 #include "common/wire/push.h"
 #include "peer/core/effects.h"
 #include "peer/core/ledger.h"
@@ -75,6 +76,8 @@ class PushTaking {
   // source of the stripe (any more).
   [[nodiscard]] bool sourceFailed(std::size_t stripe, const PeerId& source, PushTrouble trouble,
                                   TimePoint now);
+  // The ledger has had time to come here.
+  bool isFormed(TimePoint now) const { return now >= begun_ + limits::kPushSettling; }
   // When choose() is due.
   TimePoint deadline() const { return chooseAt_; }
 

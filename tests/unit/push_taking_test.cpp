@@ -92,6 +92,17 @@ TEST_CASE("sources that failed are asked again after all others") {
   CHECK(asked == std::vector<std::string>{"s4", "s3", "s2", "s1", "s4", "s3", "s2", "s1"});
 }
 
+TEST_CASE("a peer to which only the offer comes takes the push from the sender") {
+  Network network(2);
+  network.link(1, 2);
+  Random random(77);
+  const auto id = randomFrom<PushId>(random);
+  network.receive(
+      1, 2, wire::PushOffer{id, contact(9), test::id(9), false, PushEnd::open, oneFile(), {}});
+  network.run(2 * limits::kPushSettling);
+  CHECK(network.sourceOf(1) == test::id(9));
+}
+
 TEST_CASE("a report about a former source does not affect the current one") {
   auto network = line(3);
   const auto push = network.push(1);
