@@ -60,29 +60,26 @@ bool PushTaking::spendDial(const Ledger::Entry& candidate, const std::vector<Led
                            TimePoint now) {
   if (subject_.budget == nullptr) return true;
   const Endpoint source = candidate.contact().endpoint;
-  const Payer payer = Payer::host(source.host);
-  auto host = subject_.budget->account(payer);
-  auto endpoint = subject_.budget->account(Payer::endpoint(source));
-  const TimePoint hostAt = host.affordableAt(limits::Rate::dials, now);
+  const Payer payer = Payer::machine(source.host);
+  const auto machine = subject_.budget->account(payer);
+  const auto endpoint = subject_.budget->account(Payer::endpoint(source));
+  const TimePoint machineAt = machine.affordableAt(limits::Rate::dials, now);
   const TimePoint endpointAt = endpoint.affordableAt(limits::Rate::dials, now);
-  if (hostAt > now) {
+  if (machineAt > now) {
     for (const auto& each : all) {
-      const bool isThere = Payer::host(each.contact().endpoint.host) == payer;
-      if (isThere && restsUntil(each.id()) < hostAt) resting_[each.id()] = hostAt;
+      const bool isThere = Payer::machine(each.contact().endpoint.host) == payer;
+      if (isThere && restsUntil(each.id()) < machineAt) resting_[each.id()] = machineAt;
     }
     return false;
   }
-  if (endpointAt <= now && host.spend(limits::Rate::dials, now) &&
-      endpoint.spend(limits::Rate::dials, now)) {
-    return true;
-  }
+  if (Account::spend({machine, endpoint}, limits::Rate::dials, now)) return true;
   resting_[candidate.id()] = endpointAt > now ? endpointAt : now + limits::kPushSourceRest;
   return false;
 }
 
 bool PushTaking::chooseSource(std::size_t stripe, const PushSources::Way& ranked, TimePoint now,
                               Effects& fx) {
-  constexpr int kTries = 8;  // hosts or endpoints whose dials are spent, in one step
+  constexpr int kTries = 8;  // machines or endpoints whose dials are spent, in one step
   Way& way = ways_[stripe];
   const TimePoint dried = way.drySince + limits::kPushKept;
   if (!way.source && now >= dried) return false;

@@ -21,8 +21,8 @@
 // source that lied rests for ever.
 //
 // The endpoints of sources are what others said. So each choice spends Rate::dials of the endpoint
-// and of its host. A candidate whose budget is spent rests, and so do all candidates of a host
-// whose budget is spent.
+// and of its machine. A candidate whose budget is spent rests, and so do all candidates of a
+// machine whose budget is spent.
 //
 // Invariants: a stripe has one source at most; a source that lied is not chosen again; as long as a
 // stripe has no source, deadline() is not kNever.
@@ -95,7 +95,7 @@ class PushTaking {
   TimePoint restsUntil(const PeerId& source) const;
   bool chooseSource(std::size_t stripe, const PushSources::Way& ranked, TimePoint now, Effects& fx);
   // Whether the candidate may be dialled; then that is spent. Otherwise it rests, and all of its
-  // host if the host's budget is spent.
+  // machine if the machine's budget is spent.
   bool spendDial(const Ledger::Entry& candidate, const std::vector<Ledger::Entry>& all,
                  TimePoint now);
 

@@ -18,15 +18,15 @@ DialTargets::May DialTargets::mayDial(const Endpoint& endpoint, TimePoint now) {
   const Target target = known(endpoint);
   if (target.inVain >= kTriesInVain) return May::never;
   if (target.isWelcome) return May::now;
-  const Account host = budget_.account(Payer::host(endpoint.host));
+  const Account host = budget_.account(Payer::machine(endpoint.host));
   return host.affordableAt(Rate::dials, now) <= now ? May::now : May::later;
 }
 
 DialTargets::May DialTargets::dial(const Endpoint& endpoint, TimePoint now) {
   const May may = mayDial(endpoint, now);
   if (may != May::now || known(endpoint).isWelcome) return may;
-  return budget_.account(Payer::host(endpoint.host)).spend(Rate::dials, now) ? May::now
-                                                                             : May::later;
+  return budget_.account(Payer::machine(endpoint.host)).spend(Rate::dials, now) ? May::now
+                                                                                : May::later;
 }
 
 void DialTargets::dialledInVain(const Endpoint& endpoint) {

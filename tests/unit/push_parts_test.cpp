@@ -351,7 +351,7 @@ TEST_CASE("a source that failed is replaced, rests, and is chosen behind all oth
 
 TEST_CASE("sources on a host whose dials are spent do not keep others from being chosen") {
   Budget budget;
-  auto host = budget.account(Payer::host("192.0.2.7"));
+  auto host = budget.account(Payer::machine("192.0.2.7"));
   while (host.spend(limits::Rate::dials, kStart)) {
   }
   auto ledger = chainOf(2);
