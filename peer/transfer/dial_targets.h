@@ -3,8 +3,8 @@
 // host. Therefore:
 //
 //   never   an address that can be no peer's; an endpoint after kTriesInVain dials in vain
-//   later   the machine is dialled more often than Rate::dials allows; an endpoint that said Welcome
-//           once is exempt
+//   later   the machine is dialled more often than Rate::dials allows; an endpoint that said
+//           Welcome once is exempt
 //   now     all others
 //
 // So a host with a holder is never excluded, whatever else is named there.
