@@ -3,6 +3,8 @@
 #pragma once
 
 #include <deque>
+#include <optional>
+#include <utility>
 
 #include "common/base/budget.h"
 #include "peer/core/executor.h"
@@ -76,6 +78,8 @@ struct World::Node {
   Disk disk;
   std::uint16_t port = 0;
   TimePoint tick = kNever;
+  // Its life and parent when the way up from it was followed last.
+  std::pair<std::uint64_t, std::optional<ConnectionId>> followed;
   std::deque<std::function<void()>> inbox;  // events while the process is stopped
   std::map<QueryId, std::function<void(const peer::SearchResult&)>> searches;
 };

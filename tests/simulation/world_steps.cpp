@@ -1,5 +1,7 @@
 // The part of World that calls the cores, and checks their invariants after each call.
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "metaserver/core/executor.h"
 #include "tests/simulation/world_parts.h"
@@ -141,6 +143,11 @@ void World::checkStep(Node& node) {
       if (!linked.insert(id).second) return fail(node.id + " has two links to " + id.text());
     }
   }
+  // Only a new parent can close a cycle.
+  const auto& parentNow = tree->parent();
+  const std::pair following(node.life,
+                            parentNow ? std::optional(parentNow->connection) : std::nullopt);
+  if (std::exchange(node.followed, following) == following) return;
   NodeId above = node.number;
   for (std::size_t steps = 0; steps <= nodes_.size(); ++steps) {
     const auto next = parent(above);
