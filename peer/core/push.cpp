@@ -345,9 +345,9 @@ bool Pushes::makeRoom(const PeerId& origin, const PeerId& sender, TimePoint now,
     const OpenPush& push = each->second;
     const bool isOwn = push.origin() == origin;
     const std::size_t has = isOwn ? wanted : places[push.origin()];
-    const PeerId& pushes = push.offer().sender.id;
-    const std::size_t senderHas = isOwn ? ofSenders[pushes] : 0;
-    const bool isOld = isOwn && pushes == sender && push.isQuiet(now);
+    const PeerId& sentBy = push.offer().sender.id;
+    const std::size_t senderHas = isOwn ? ofSenders[sentBy] : 0;
+    const bool isOld = isOwn && sentBy == sender && push.isQuiet(now);
     const bool toFewer = has > wanted || isOld || (isOwn && senderHas > ofSenders[sender]);
     const int spareness = push.spareness(toFewer, self_.id, now);
     if (has < wanted || spareness == 0) continue;

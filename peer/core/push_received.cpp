@@ -44,8 +44,9 @@ void Pushes::receivedOffer(ConnectionId id, PushLink& link, const PushOffer& off
     // sender's own word, over its own link, is.
     const bool isSenders = offer.sender.id == link.peer().id && known->origin() != link.peer().id;
     const bool isBetter = committed == offer.id || isSenders;
-    if (!isBetter || known->isMine() || isCommitted(known->offer()))
+    if (!isBetter || known->isMine() || isCommitted(known->offer())) {
       return link.blame("another offer under the id of a push", fx);
+    }
     drop(pushes_.find(offer.id), fx);
   }
   if (offer.end != PushEnd::open) return;  // over before it came here

@@ -24,6 +24,7 @@
 #include "common/wire/registry_codec.h"
 #include "peer/core/peer.h"
 #include "tests/fuzz/choices.h"
+#include "tests/fuzz/contact_of.h"
 #include "tests/support/lies.h"
 
 using namespace espalier;
@@ -42,11 +43,6 @@ const Endpoint kMetaserver{"10.0.0.9", 5000};
 enum class Family { all, tree, searches, pushes };
 enum class Metaserver { honest, lies, gone };
 
-wire::Contact contactOf(const char* id, std::uint64_t order) {
-  return {
-      *PeerId::parse(id), JoinOrder{order}, {"10.0.0.1", static_cast<std::uint16_t>(5000 + order)}};
-}
-
 FileRoot rootOf(std::uint8_t number) {
   FileRoot root;
   root.bytes.fill(number);
@@ -58,13 +54,13 @@ class Machine {
   explicit Machine(fuzz::Choices& choices)
       : choices_(choices),
         lies_(facts_, [&](std::uint64_t bound) { return choices.below(bound); }),
-        self_(contactOf("s3", 3)),
-        child_(contactOf("s4", 4)) {
+        self_(fuzz::contactOf("s3", 3)),
+        child_(fuzz::contactOf("s4", 4)) {
     family_ = static_cast<Family>(choices.below(4));
     metaserver_ = static_cast<Metaserver>(choices.below(3));
     facts_.network.bytes[0] = 7;
-    facts_.self = contactOf("liar", 2);
-    facts_.members = {contactOf("s1", 1), facts_.self, self_, child_};
+    facts_.self = fuzz::contactOf("liar", 2);
+    facts_.members = {fuzz::contactOf("s1", 1), facts_.self, self_, child_};
     peer::Membership::Options options;
     options.metaserver = kMetaserver;
     core_.emplace(options, random_, budget_, now_);
@@ -72,7 +68,7 @@ class Machine {
     core_->acceptPushes({choices.oneIn(2) ? From::all : From::none, {}, 1'000'000});
     join();
     attach(kChild, {facts_.network, child_, {}, 1, childsSecret()});
-    attach(slots_[0], {facts_.network, contactOf("x1", 9), {}, 1, {}});
+    attach(slots_[0], {facts_.network, fuzz::contactOf("x1", 9), {}, 1, {}});
     if (metaserver_ == Metaserver::gone) step([&](auto& fx) { core_->closed(session_, now_, fx); });
   }
 

@@ -19,6 +19,7 @@
 #include "metaserver/core/registry.h"
 #include "metaserver/core/registry_copy.h"
 #include "tests/fuzz/choices.h"
+#include "tests/fuzz/contact_of.h"
 #include "tests/support/lies.h"
 
 using namespace espalier;
@@ -42,11 +43,6 @@ struct Honest {
   bool joined = false;
 };
 
-wire::Contact contactOf(const char* id, std::uint64_t order) {
-  return {
-      *PeerId::parse(id), JoinOrder{order}, {"10.0.0.1", static_cast<std::uint16_t>(5000 + order)}};
-}
-
 InstanceKey keyOf(std::uint8_t number) {
   InstanceKey key;
   key.bytes.fill(number);
@@ -63,8 +59,9 @@ class Machine {
     options.maxLinks = 2 + static_cast<unsigned>(choices.below(3));
     options.placement = static_cast<topo::Rule>(choices.below(3));
     facts_.network = options.network;
-    facts_.self = contactOf("liar", 3);
-    facts_.members = {contactOf("s1", 1), contactOf("s2", 2), facts_.self, contactOf("s4", 4)};
+    facts_.self = fuzz::contactOf("liar", 3);
+    facts_.members = {fuzz::contactOf("s1", 1), fuzz::contactOf("s2", 2), facts_.self,
+                      fuzz::contactOf("s4", 4)};
     honest_[0] = {ConnectionId{1}, facts_.members[0], keyOf(1), {}};
     honest_[1] = {ConnectionId{2}, facts_.members[1], keyOf(2), {}};
     const bool restarted = choices.below(4) == 1;
