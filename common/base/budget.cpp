@@ -1,15 +1,12 @@
 #include "common/base/budget.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cassert>
-#include <charconv>
 #include <chrono>
+#include <limits>
 #include <list>
-#include <map>
 #include <mutex>
-#include <optional>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -23,109 +20,9 @@ constexpr std::size_t index(auto what) {
   return static_cast<std::size_t>(what);
 }
 
-using Groups = std::array<std::uint16_t, 8>;
-
-// Appends the groups of `text`, a part of an IPv6 address without "::", from `at` on; returns where
-// they end.
-std::size_t readGroups(std::string_view text, Groups& groups, std::size_t at) {
-  while (!text.empty() && at < groups.size()) {
-    const auto part = text.substr(0, text.find(':'));
-    if (part.find('.') != std::string_view::npos) {  // an IPv4 address at the end
-      std::uint32_t address = 0;
-      for (auto rest = part; !rest.empty();) {
-        const auto byte = rest.substr(0, rest.find('.'));
-        unsigned value = 0;
-        std::from_chars(byte.data(), byte.data() + byte.size(), value);
-        address = address << 8 | value;
-        rest.remove_prefix(std::min(rest.size(), byte.size() + 1));
-      }
-      groups[at++] = static_cast<std::uint16_t>(address >> 16);
-      if (at < groups.size()) groups[at++] = static_cast<std::uint16_t>(address);
-    } else {
-      std::from_chars(part.data(), part.data() + part.size(), groups[at++], 16);
-    }
-    text.remove_prefix(std::min(text.size(), part.size() + 1));
-  }
-  return at;
-}
-
-// Of an IPv6 address that isHost() accepts.
-Groups groupsOf(std::string_view text) {
-  Groups groups{};
-  const auto gap = text.find("::");
-  if (gap == std::string_view::npos) {
-    readGroups(text, groups, 0);
-    return groups;
-  }
-  readGroups(text.substr(0, gap), groups, 0);
-  Groups behind{};
-  const auto count = readGroups(text.substr(gap + 2), behind, 0);
-  std::copy_n(behind.begin(), count, groups.end() - static_cast<std::ptrdiff_t>(count));
-  return groups;
-}
-
-std::string lowerCase(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
-}
-
-// One text for all spellings of a host; of an IPv6 address only the first 64 bits if not `isWhole`.
-// Of an address that stands for an IPv4 one: that one.
-std::string canonical(std::string_view host, bool isWhole, bool& loopback) {
-  host = host.substr(0, host.find('%'));
-  if (!isHost(host) || host.find(':') == std::string_view::npos) {
-    // A local (Unix) socket has no host.
-    const bool isV4 = host.find_first_not_of("0123456789.") == std::string_view::npos;
-    loopback = host.empty() || host == "localhost" || (isV4 && host.starts_with("127."));
-    return lowerCase(host);
-  }
-  const Groups groups = groupsOf(host);
-  const bool low = std::all_of(groups.begin(), groups.begin() + 5, [](auto g) { return g == 0; });
-  if (low && groups[5] == 0xffff) {
-    loopback = groups[6] >> 8 == 127;
-    return fmt::format("{}.{}.{}.{}", groups[6] >> 8, groups[6] & 0xff, groups[7] >> 8,
-                       groups[7] & 0xff);
-  }
-  loopback = low && groups[5] == 0 && groups[6] == 0 && groups[7] == 1;
-  if (loopback) return "::1";
-  if (!isWhole) return fmt::format("{:x}::/64", fmt::join(groups.begin(), groups.begin() + 4, ":"));
-  return fmt::format("{:x}", fmt::join(groups, ":"));
-}
-
 }  // namespace
 
-Payer Payer::host(std::string_view host) {
-  Payer payer;
-  payer.key_ = "h" + canonical(host, false, payer.loopback_);
-  return payer;
-}
-
-Payer Payer::machine(std::string_view host) {
-  Payer payer;
-  payer.key_ = "t" + canonical(host, true, payer.loopback_);
-  return payer;
-}
-
-Payer Payer::member(const PeerId& id) {
-  Payer payer;
-  payer.key_ = "m" + id.text();
-  return payer;
-}
-
-Payer Payer::endpoint(const Endpoint& endpoint) {
-  Payer payer;
-  payer.key_ = "e" + machine(endpoint.host).key_.substr(1) + ":" + std::to_string(endpoint.port);
-  return payer;
-}
-
-std::string Payer::text() const {
-  return isProcess() ? "this process" : key_.substr(1);
-}
-
-// What one payer holds, and its buckets.
+// What one payer holds, and its buckets. A metaserver has two for each member.
 struct Account::Part {
   struct Bucket {
     double tokens = 0;
@@ -138,16 +35,31 @@ struct Account::Part {
     }
   };
 
-  Payer payer;
-  std::array<std::uint64_t, limits::kHeldKinds> held{};
+  explicit Part(Payer who) : payer(std::move(who)) {}
+
+  const Payer payer;
+  std::array<std::uint32_t, limits::kHeldKinds> held{};  // a process's bound fits: see Book
+  std::uint32_t handles = 0;
+  bool isIdle = false;                           // in Book::idle
   std::vector<std::pair<Rate, Bucket>> buckets;  // those that were used
-  std::size_t handles = 0;
-  std::optional<std::list<Part*>::iterator> idle;  // its place there
+  std::list<Part*>::iterator idle;               // its place there
 };
 
 struct Account::Book {
+  using Bucket = Part::Bucket;
+  struct ByPayer {
+    using is_transparent = void;
+    bool operator()(const Part& a, const Part& b) const { return a.payer < b.payer; }
+    bool operator()(const Part& a, const Payer& b) const { return a.payer < b; }
+    bool operator()(const Payer& a, const Part& b) const { return a < b.payer; }
+  };
+
   Book(const limits::HeldBounds& held, const limits::RateBounds& rates)
       : heldBounds(held), rateBounds(rates) {
+    for (const auto& bound : held) {
+      assert(bound.process <= std::numeric_limits<std::uint32_t>::max());
+    }
+    for (std::size_t i = 0; i < rates.size(); ++i) all[i].tokens = rates[i].processBurst;
     process.handles = 1;  // it is never idle
   }
 
@@ -155,65 +67,72 @@ struct Account::Book {
   const limits::RateBounds rateBounds;
 
   mutable std::mutex mutex;  // guards what follows
-  std::map<Payer, Part> parts;
+  std::set<Part, ByPayer> parts;
   std::list<Part*> idle;  // without a handle; the one that was used last is last
-  Part process;
+  Part process{Payer()};
+  std::array<Bucket, limits::kRateKinds> all;  // the process's buckets
   std::array<std::uint64_t, limits::kHeldKinds> refusedHeld{};
   std::array<std::uint64_t, limits::kRateKinds> refusedRate{};
+  std::size_t handles = 0;
+  std::shared_ptr<Book> self;  // while there are handles
 
   static std::uint64_t mostOf(const limits::HeldBound& bound, const Payer& payer) {
     if (payer.isProcess()) return bound.process;
     return payer.isLoopback() ? std::min(bound.process, bound.payer * limits::kLoopbackPeers)
                               : bound.payer;
   }
+  static double factorOf(const Part& part) {
+    return part.payer.isLoopback() ? limits::kLoopbackPeers : 1;
+  }
 
-  // `refilled` to `now`. A bucket that was never used is full.
-  Part::Bucket& bucket(Part& part, Rate what, double perSecond, double burst, TimePoint now) {
-    const auto place = std::find_if(part.buckets.begin(), part.buckets.end(),
-                                    [&](const auto& each) { return each.first == what; });
-    if (place == part.buckets.end()) {
-      return part.buckets.emplace_back(what, Part::Bucket{burst, now}).second;
+  // These are refilled to `now`. A bucket that was never used is full.
+  Bucket& payersBucket(Part& part, Rate what, TimePoint now) {
+    const auto& bound = rateBounds[index(what)];
+    const double factor = factorOf(part);
+    for (auto& [kind, bucket] : part.buckets) {
+      if (kind != what) continue;
+      bucket.fill(bound.perSecond * factor, bound.burst * factor, now);
+      return bucket;
     }
-    place->second.fill(perSecond, burst, now);
-    return place->second;
+    return part.buckets.emplace_back(what, Bucket{bound.burst * factor, now}).second;
   }
-  Part::Bucket& payersBucket(Part& part, Rate what, TimePoint now) {
+  Bucket& processBucket(Rate what, TimePoint now) {
     const auto& bound = rateBounds[index(what)];
-    const double factor = part.payer.isLoopback() ? limits::kLoopbackPeers : 1;
-    return bucket(part, what, bound.perSecond * factor, bound.burst * factor, now);
-  }
-  Part::Bucket& processBucket(Rate what, TimePoint now) {
-    const auto& bound = rateBounds[index(what)];
-    return bucket(process, what, bound.processPerSecond, bound.processBurst, now);
+    Bucket& bucket = all[index(what)];
+    bucket.fill(bound.processPerSecond, bound.processBurst, now);
+    return bucket;
   }
 
   // Each of the parts, and the process once, or nobody.
   bool spend(std::span<Part* const> payers, Rate what, TimePoint now, double amount) {
-    const auto owners = [&](auto&& each) {
-      for (Part* part : payers) {
-        if (part != &process) each(payersBucket(*part, what, now));
-      }
-      each(processBucket(what, now));
-    };
-    bool isEnough = true;
-    owners([&](const Part::Bucket& each) { isEnough = isEnough && each.tokens >= amount; });
+    Bucket& whole = processBucket(what, now);
+    const bool isEnough =
+        whole.tokens >= amount && std::all_of(payers.begin(), payers.end(), [&](Part* part) {
+          return part == &process || payersBucket(*part, what, now).tokens >= amount;
+        });
     if (!isEnough) {
       ++refusedRate[index(what)];
       return false;
     }
-    owners([&](Part::Bucket& each) { each.tokens -= amount; });
+    whole.tokens -= amount;
+    for (Part* part : payers) {
+      if (part != &process) payersBucket(*part, what, now).tokens -= amount;
+    }
     return true;
   }
 
   void use(Part& part) {
-    if (part.idle) idle.erase(*std::exchange(part.idle, std::nullopt));
+    if (std::exchange(part.isIdle, false)) idle.erase(part.idle);
     ++part.handles;
+    ++handles;
   }
   void drop(Part& part) {
+    --handles;
     if (--part.handles > 0) return;
     part.idle = idle.insert(idle.end(), &part);
+    part.isIdle = true;
     if (idle.size() <= limits::kIdlePayers) return;
-    const Payer oldest = idle.front()->payer;
+    const auto oldest = parts.find(idle.front()->payer);
     idle.pop_front();
     parts.erase(oldest);
   }
@@ -221,22 +140,22 @@ struct Account::Book {
 
 // --- Account ---
 
-Account::Account(std::shared_ptr<Book> book, Part& part) : book_(std::move(book)), part_(&part) {}
-
 Account::~Account() {
-  if (!book_) return;
+  if (book_ == nullptr) return;
+  std::shared_ptr<Book> unused;  // goes after the lock
   const std::lock_guard lock(book_->mutex);
   book_->drop(*part_);
+  if (book_->handles == 0) unused = std::move(book_->self);
 }
 
 Account::Account(const Account& other) : book_(other.book_), part_(other.part_) {
-  if (!book_) return;
+  if (book_ == nullptr) return;
   const std::lock_guard lock(book_->mutex);
   book_->use(*part_);
 }
 
 Account::Account(Account&& other) noexcept
-    : book_(std::move(other.book_)), part_(std::exchange(other.part_, nullptr)) {}
+    : book_(std::exchange(other.book_, nullptr)), part_(std::exchange(other.part_, nullptr)) {}
 
 Account& Account::operator=(Account other) noexcept {
   std::swap(book_, other.book_);
@@ -249,7 +168,7 @@ Payer Account::payer() const {
 }
 
 bool Account::take(Held what, std::uint64_t amount) {
-  if (!book_) return true;
+  if (book_ == nullptr) return true;
   const std::lock_guard lock(book_->mutex);
   const auto at = index(what);
   const auto& bound = book_->heldBounds[at];
@@ -260,26 +179,28 @@ bool Account::take(Held what, std::uint64_t amount) {
     ++book_->refusedHeld[at];
     return false;
   }
-  book_->process.held[at] += amount;
-  if (part_ != &book_->process) part_->held[at] += amount;
+  const auto counted = static_cast<std::uint32_t>(amount);  // it is within the process's bound
+  book_->process.held[at] += counted;
+  if (part_ != &book_->process) part_->held[at] += counted;
   return true;
 }
 
 void Account::giveBack(Held what, std::uint64_t amount) {
-  if (!book_) return;
+  if (book_ == nullptr) return;
   const std::lock_guard lock(book_->mutex);
-  book_->process.held[index(what)] -= amount;
-  if (part_ != &book_->process) part_->held[index(what)] -= amount;
+  const auto counted = static_cast<std::uint32_t>(amount);
+  book_->process.held[index(what)] -= counted;
+  if (part_ != &book_->process) part_->held[index(what)] -= counted;
 }
 
 std::uint64_t Account::held(Held what) const {
-  if (!book_) return 0;
+  if (book_ == nullptr) return 0;
   const std::lock_guard lock(book_->mutex);
   return part_->held[index(what)];
 }
 
 bool Account::hasRoom(Held what, std::uint64_t amount) const {
-  if (!book_) return true;
+  if (book_ == nullptr) return true;
   const std::lock_guard lock(book_->mutex);
   const auto most = Book::mostOf(book_->heldBounds[index(what)], part_->payer);
   return part_->held[index(what)] <= most && amount <= most - part_->held[index(what)];
@@ -287,15 +208,16 @@ bool Account::hasRoom(Held what, std::uint64_t amount) const {
 
 void Account::moveTo(const Account& account, Held what, std::uint64_t amount) const {
   assert(account.book_ == book_);
-  if (!book_) return;
+  if (book_ == nullptr) return;
   const std::lock_guard lock(book_->mutex);
   const auto* const process = &book_->process;
-  if (part_ != process) part_->held[index(what)] -= amount;
-  if (account.part_ != process) account.part_->held[index(what)] += amount;
+  const auto counted = static_cast<std::uint32_t>(amount);
+  if (part_ != process) part_->held[index(what)] -= counted;
+  if (account.part_ != process) account.part_->held[index(what)] += counted;
 }
 
 bool Account::spend(Rate what, TimePoint now, double amount) {
-  if (!book_) return true;
+  if (book_ == nullptr) return true;
   const std::lock_guard lock(book_->mutex);
   return book_->spend(std::span(&part_, 1), what, now, amount);
 }
@@ -305,8 +227,8 @@ bool Account::spend(std::initializer_list<Account> payers, Rate what, TimePoint 
   std::vector<Part*> parts;
   Book* book = nullptr;
   for (const auto& payer : payers) {
-    if (!payer.book_) continue;
-    book = payer.book_.get();
+    if (payer.book_ == nullptr) continue;
+    book = payer.book_;
     parts.push_back(payer.part_);
   }
   if (book == nullptr) return true;
@@ -315,7 +237,7 @@ bool Account::spend(std::initializer_list<Account> payers, Rate what, TimePoint 
 }
 
 void Account::owe(Rate what, TimePoint now, double amount) {
-  if (!book_) return;
+  if (book_ == nullptr) return;
   const std::lock_guard lock(book_->mutex);
   const auto& bound = book_->rateBounds[index(what)];
   const auto pay = [&](Part::Bucket& bucket, double burst) {
@@ -323,12 +245,12 @@ void Account::owe(Rate what, TimePoint now, double amount) {
   };
   pay(book_->processBucket(what, now), bound.processBurst);
   if (part_ == &book_->process) return;
-  const double factor = part_->payer.isLoopback() ? limits::kLoopbackPeers : 1;
+  const double factor = Book::factorOf(*part_);
   pay(book_->payersBucket(*part_, what, now), bound.burst * factor);
 }
 
 TimePoint Account::affordableAt(Rate what, TimePoint now, double amount) const {
-  if (!book_) return now;
+  if (book_ == nullptr) return now;
   const std::lock_guard lock(book_->mutex);
   const auto& bound = book_->rateBounds[index(what)];
   const auto wait = [&](const Part::Bucket& bucket, double perSecond) {
@@ -340,7 +262,7 @@ TimePoint Account::affordableAt(Rate what, TimePoint now, double amount) const {
   };
   Duration longest = wait(book_->processBucket(what, now), bound.processPerSecond);
   if (part_ != &book_->process) {
-    const double factor = part_->payer.isLoopback() ? limits::kLoopbackPeers : 1;
+    const double factor = Book::factorOf(*part_);
     longest =
         std::max(longest, wait(book_->payersBucket(*part_, what, now), bound.perSecond * factor));
   }
@@ -354,10 +276,17 @@ Budget::Budget(const limits::HeldBounds& held, const limits::RateBounds& rates)
 
 Account Budget::account(const Payer& payer) {
   const std::lock_guard lock(book_->mutex);
-  Account::Part& part = payer.isProcess() ? book_->process : book_->parts[payer];
-  part.payer = payer;
-  book_->use(part);
-  return {book_, part};
+  Account::Part* part = &book_->process;
+  if (!payer.isProcess()) {
+    auto place = book_->parts.lower_bound(payer);
+    if (place == book_->parts.end() || place->payer != payer) {
+      place = book_->parts.emplace_hint(place, payer);
+    }
+    part = const_cast<Account::Part*>(&*place);  // its payer is const
+  }
+  book_->use(*part);
+  if (!book_->self) book_->self = book_;
+  return {*book_, *part};
 }
 
 std::uint64_t Budget::held(Held what) const {

@@ -23,47 +23,16 @@
 #pragma once
 
 #include <array>
-#include <compare>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
-#include <string>
-#include <string_view>
 #include <utility>
 
 #include "common/base/clock.h"
-#include "common/base/endpoint.h"
-#include "common/base/ids.h"
 #include "common/base/limits.h"
+#include "common/base/payer.h"
 
 namespace espalier {
-
-// Who causes a cost. A value.
-class Payer {
- public:
-  // The process itself: only its own bounds count.
-  Payer() = default;
-  // An address is an IPv4 address or the first 64 bits of an IPv6 address, because one subscriber
-  // has as many as it likes with the same 64. Any other host is a payer under its name.
-  static Payer host(std::string_view host);
-  static Payer member(const PeerId& id);
-  // Whom this process dials because others named it: one port of a machine, or the machine. Here
-  // each IPv6 address counts for itself, because the peers of one local network share 64 bits.
-  static Payer endpoint(const Endpoint& endpoint);
-  static Payer machine(std::string_view host);
-
-  bool isProcess() const { return key_.empty(); }
-  bool isLoopback() const { return loopback_; }
-  // "10.0.0.1", "2001:db8:0:1::/64", "s1", "10.0.0.1:5001"; for the log, escaped by the caller.
-  std::string text() const;
-
-  std::strong_ordering operator<=>(const Payer& other) const { return key_ <=> other.key_; }
-  bool operator==(const Payer& other) const { return key_ == other.key_; }
-
- private:
-  std::string key_;  // "h", "m", "e" or "t", and the text
-  bool loopback_ = false;
-};
 
 // A payer's part of a budget. A cheap handle: copies are of one part.
 class Account {
@@ -102,9 +71,10 @@ class Account {
   friend class Hold;
   struct Book;
   struct Part;
-  Account(std::shared_ptr<Book> book, Part& part);
+  Account(Book& book, Part& part) : book_(&book), part_(&part) {}
 
-  std::shared_ptr<Book> book_;
+  // There are two of them for each member of a metaserver, so they are small.
+  Book* book_ = nullptr;  // lives as long as this
   Part* part_ = nullptr;
 };
 

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <string>
+#include <utility>
 
 namespace espalier {
 namespace {
@@ -173,6 +174,18 @@ TEST_SUITE("budget") {
     }
     CHECK(member.held(Held::queuedBytes) == 0);
     CHECK(budget.held(Held::queuedBytes) == 0);
+  }
+
+  TEST_CASE("an account outlives its budget") {
+    Account account;
+    {
+      Budget budget(kHeld, kRates);
+      account = budget.account(Payer::host("10.0.0.1"));
+    }
+    CHECK(account.take(Held::guests, 2));
+    const Account copy = std::exchange(account, Account());
+    CHECK(copy.held(Held::guests) == 2);
+    CHECK(copy.payer().text() == "10.0.0.1");
   }
 
   TEST_CASE("an account of no budget allows everything") {
