@@ -41,16 +41,18 @@ std::string reasonText(int errnoValue) {
 }
 
 IoResult ByteStream::read(std::span<std::byte> out) {
-  if (unread_.empty()) return readMore(out);
-  const std::size_t bytes = std::min(out.size(), unread_.size());
-  std::memcpy(out.data(), unread_.data(), bytes);
-  unread_.erase(0, bytes);
-  if (unread_.empty()) std::string().swap(unread_);
+  if (!unread_) return readMore(out);
+  const std::size_t bytes = std::min(out.size(), unread_->size());
+  std::memcpy(out.data(), unread_->data(), bytes);
+  unread_->erase(0, bytes);
+  if (unread_->empty()) unread_.reset();
   return {State::done, 0, bytes};
 }
 
 void ByteStream::unread(std::string_view bytes) {
-  unread_.insert(0, bytes);
+  if (bytes.empty()) return;
+  if (!unread_) unread_ = std::make_unique<std::string>();
+  unread_->insert(0, bytes);
 }
 
 void ByteStream::boundUnsent(std::size_t bytes) const {

@@ -65,7 +65,7 @@ class ByteStream {
   virtual IoResult endWriting() = 0;
 
   void unread(std::string_view bytes);
-  std::size_t pending() const { return unread_.size() + buffered(); }
+  std::size_t pending() const { return (unread_ ? unread_->size() : 0) + buffered(); }
 
   // For poll(2) or epoll.
   virtual int descriptor() const = 0;
@@ -86,7 +86,7 @@ class ByteStream {
   // Bytes that the stream has decoded and not returned yet.
   virtual std::size_t buffered() const { return 0; }
 
-  std::string unread_;
+  std::unique_ptr<std::string> unread_;  // none: nothing is
 };
 
 // A connected stream socket: TCP, or a pair of Unix sockets in tests. Made by Listener and

@@ -107,15 +107,15 @@ void FramedConnection::closeAfterFlush(Error why) {
   loop_->markDirty(*this);
 }
 
-void FramedConnection::closeAt(TimePoint deadline, Error why) {
+void FramedConnection::closeAt(TimePoint deadline, const char* why) {
   if (state_ == State::finishing || state_ == State::closed) return;
-  reason_ = std::make_unique<Error>(std::move(why));
+  lateFor_ = why;
   loop_->setTimer(*this, deadline);
 }
 
 void FramedConnection::keepOpen() {
   if (state_ != State::open) return;
-  reason_.reset();
+  lateFor_ = nullptr;
   loop_->setTimer(*this, kNever);
 }
 
@@ -208,11 +208,12 @@ void FramedConnection::onEvents(std::uint32_t events) {
 }
 
 void FramedConnection::onTimer(TimePoint) {
-  if (state_ == State::connecting && !reason_) {
+  if (state_ == State::finishing) return close(std::move(*reason_));
+  if (lateFor_ == nullptr) {  // while connecting
     const std::chrono::duration<double> seconds = dialling_->patience();
     return connectFailed(fmt::format("no answer in {:g} s", seconds.count()), ErrorCode::timeout);
   }
-  close(std::move(*reason_));
+  close({ErrorCode::timeout, lateFor_});
 }
 
 void FramedConnection::continueReading() {

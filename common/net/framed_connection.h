@@ -115,8 +115,9 @@ class FramedConnection final : public EventSource {
   // the connection, and the other end may lose what it has not read yet.
   void closeAfterFlush(Error why);
 
-  // Closes with `why` at that time, unless closeAt() or keepOpen() is called before.
-  void closeAt(TimePoint deadline, Error why);
+  // Closes with a timeout of these words at that time, unless closeAt() or keepOpen() is called
+  // before. The words live as long as the program.
+  void closeAt(TimePoint deadline, const char* why);
   void keepOpen();
 
   // Takes the stream out of the loop, for another owner, together with what was received behind the
@@ -170,15 +171,16 @@ class FramedConnection final : public EventSource {
   std::unique_ptr<ByteStream> stream_;  // none while resolving, and once closed
   SendQueue queue_;
   wire::FrameReader reader_;
-  std::unique_ptr<Error> reason_;       // why the timer closes, or what finishing ends with
+  std::unique_ptr<Error> reason_;       // what finishing ends with
+  const char* lateFor_ = nullptr;       // why the timer closes an open one
   std::unique_ptr<Dialling> dialling_;  // while connecting
   Address remote_;
   Account account_;
-  ConnectionCosts::Charges charges_;
   TimePoint frameSince_ = kNever;  // since when the rest of a frame is awaited
-  std::uint32_t interest_ = 0;     // the events that epoll was told
-  std::uint32_t readOn_;           // the event on which reading is tried again
-  std::uint32_t writeOn_;          // the event on which writing is tried again
+  ConnectionCosts::Charges charges_;
+  std::uint32_t interest_ = 0;  // the events that epoll was told
+  std::uint32_t readOn_;        // the event on which reading is tried again
+  std::uint32_t writeOn_;       // the event on which writing is tried again
   State state_;
   Receiving receiving_ = Receiving::frames;
   Sending sending_ = Sending::ready;

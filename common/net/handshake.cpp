@@ -24,7 +24,7 @@ std::string encodeHello(wire::Purpose purpose) {
 
 // The kernel of a stopped process still accepts connections.
 void awaitFirstFrame(FramedConnection& connection) {
-  connection.closeAt(Clock::now() + limits::kHelloTimeout, {ErrorCode::timeout, "it said nothing"});
+  connection.closeAt(Clock::now() + limits::kHelloTimeout, "it said nothing");
 }
 
 }  // namespace

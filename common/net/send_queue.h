@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -26,7 +27,7 @@ class SendQueue {
 
   // The first `count` bytes were written.
   void remove(std::size_t count) {
-    sent_ += count;
+    sent_ += static_cast<std::uint32_t>(count);
     if (sent_ == bytes_.size()) {
       std::string().swap(bytes_);
       sent_ = 0;
@@ -46,8 +47,8 @@ class SendQueue {
   }
 
  private:
-  std::string bytes_;  // the first sent_ bytes were written
-  std::size_t sent_ = 0;
+  std::string bytes_;       // the first sent_ bytes were written
+  std::uint32_t sent_ = 0;  // a queue is closed long before 4 GiB
   bool congested_ = false;
 };
 

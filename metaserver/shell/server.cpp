@@ -201,7 +201,7 @@ std::optional<net::Admission> Server::onAccept(const net::Address&) {
 void Server::greeted(net::FramedConnection& connection, const wire::Hello& hello) {
   connection.answerRequests();
   net::sendWelcome(connection, hello);
-  connection.closeAt(Clock::now() + kSessionSilence, {ErrorCode::timeout, "it has fallen silent"});
+  connection.closeAt(Clock::now() + kSessionSilence, "it has fallen silent");
   connection.setHandler(*this);
   registry_.with([&](auto& registry) {
     registry->opened(connection.id(), withoutScope(connection.remoteAddress().host), Clock::now());
@@ -217,7 +217,7 @@ void Server::onFrame(net::FramedConnection& connection, std::string_view payload
         wire::RegistryReply(wire::Failure{request.error().code, request.error().message})));
     return connection.closeAfterFlush(request.error());
   }
-  connection.closeAt(Clock::now() + kSessionSilence, {ErrorCode::timeout, "it has fallen silent"});
+  connection.closeAt(Clock::now() + kSessionSilence, "it has fallen silent");
   step([&](Registry& registry, TimePoint now, Effects& fx) {
     registry.received(connection.id(), *request, now, fx);
   });

@@ -192,8 +192,7 @@ void Network::greeted(net::FramedConnection& connection, const wire::Hello& hell
     return;
   }
   net::sendWelcome(connection, hello);
-  connection.closeAt(Clock::now() + limits::kHelloTimeout,
-                     {ErrorCode::timeout, "it asked for no link"});
+  connection.closeAt(Clock::now() + limits::kHelloTimeout, "it asked for no link");
   phases_[connection.id()] = Phase::link;
   connection.setHandler(*this);
 }

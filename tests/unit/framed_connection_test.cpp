@@ -385,7 +385,7 @@ TEST_CASE("closing after a flush lets a client that still talks read our last wo
 TEST_CASE("an answer that is due closes the connection unless it is kept open") {
   Server server;
   server.opened = [&](FramedConnection& c) {
-    c.closeAt(Clock::now() - 1ms, {ErrorCode::timeout, "it never said what it is for"});
+    c.closeAt(Clock::now() - 1ms, "it never said what it is for");
     if (server.openedCount == 2) c.keepOpen();
   };
   server.stopOnceClosed();
