@@ -1,6 +1,7 @@
 // The metaserver: builds the graph of its objects, and runs it until Ctrl-C, SIGTERM or the command
 // `stop`.
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <csignal>
@@ -83,6 +84,9 @@ Result<void> serve(const MetaserverOptions& options) {
 
 int main(int count, char** words) {
   command::prepareProcess();
+  // Large blocks, of which most are texts of files, go back to the system. Else the C library would
+  // keep more and more of them in its heap: 280 bytes for each of 5,000 members.
+  ::mallopt(M_MMAP_THRESHOLD, 128 * 1024);
   MetaserverOptions options;
   const std::vector<std::string> arguments(words + 1, words + count);
   const auto parsed = parseMetaserverOptions(arguments, command::processEnvironment(), options);

@@ -372,8 +372,8 @@ MemberChanges Registry::takeChanges(std::size_t most) {
   changes.rows.reserve(page.changed.size());
   for (const Node node : page.changed) {
     MemberRow row{seen_.contact(node), directory_.record(node).key, seen_.reported(node).neighbours,
-                  std::nullopt};
-    if (const auto above = tree().parent(node)) row.above = tree().member(*above).id;
+                  kNoOrder};
+    if (const auto above = tree().parent(node)) row.above = tree().member(*above).order;
     changes.rows.push_back(std::move(row));
   }
   return changes;

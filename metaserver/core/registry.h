@@ -58,7 +58,7 @@ struct MemberRow {
   wire::Contact contact;
   InstanceKey key;
   std::vector<PeerId> neighbours;  // as it reports them
-  std::optional<PeerId> above;     // its parent in the tree; the link may be only reserved
+  JoinOrder above = kNoOrder;      // its parent in the tree; the link may be only reserved
 };
 
 // A page of changes, to be applied in this order.

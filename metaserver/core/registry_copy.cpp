@@ -47,19 +47,19 @@ std::vector<topo::TopoLine> RegistryCopy::lines() const {
 
 topo::Forest RegistryCopy::tree(unsigned maxLinks) const {
   topo::Forest tree(maxLinks);
-  std::unordered_map<PeerId, std::vector<topo::NodeIndex>> below;
+  std::unordered_map<JoinOrder, std::vector<topo::NodeIndex>> below;
   std::vector<topo::NodeIndex> parents;
   for (const auto& [order, row] : rows_) {
     const auto node = tree.add({row.contact.id, order, row.contact.endpoint});
-    if (row.above) {
-      below[*row.above].push_back(node);
+    if (row.above != kNoOrder) {
+      below[row.above].push_back(node);
     } else {
       parents.push_back(node);
     }
   }
   // From the roots down, because linking a peer without children is cheap.
   for (std::size_t i = 0; i < parents.size(); ++i) {
-    const auto children = below.find(tree.member(parents[i]).id);
+    const auto children = below.find(tree.member(parents[i]).order);
     if (children == below.end()) continue;
     for (const auto child : children->second) {
       if (tree.link(child, parents[i])) parents.push_back(child);

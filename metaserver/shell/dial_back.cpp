@@ -13,22 +13,29 @@ void DialBack::remarkOn(const net::FramedConnection& session, wire::RegistryRepl
     admitted->source = withoutScope(host);
     const auto announced = net::Address::fromEndpoint(admitted->self.endpoint);
     if (announced && announced->sameHost(session.remote())) {
-      reach_[session.id()] = {{host, admitted->self.endpoint.port}, false, ""};
+      unasked_[session.id()] = admitted->self.endpoint.port;
     }
   } else if (auto* heartbeat = std::get_if<wire::RegistryHeartbeatReply>(&reply)) {
-    const auto reach = reach_.find(session.id());
-    if (reach != reach_.end()) heartbeat->unreachable = std::exchange(reach->second.problem, "");
+    const auto problem = problems_.extract(session.id());
+    if (!problem.empty()) heartbeat->unreachable = std::move(problem.mapped());
   }
 }
 
 void DialBack::heartbeat(const net::FramedConnection& session) {
-  const auto reach = reach_.find(session.id());
-  if (reach == reach_.end() || reach->second.asked || !prober_.hasRoom()) return;
+  const auto port = unasked_.find(session.id());
+  if (port == unasked_.end() || !prober_.hasRoom()) return;
   const auto done = [this, id = session.id()](const Result<void>& listens) {
-    const auto found = reach_.find(id);
-    if (found != reach_.end() && !listens) found->second.problem = listens.error().message;
+    if (asked_.erase(id) > 0 && !listens) problems_[id] = listens.error().message;
   };
-  reach->second.asked = prober_.probe(reach->second.announced, done);
+  if (!prober_.probe({session.remoteAddress().host, port->second}, done)) return;
+  unasked_.erase(port);
+  asked_.insert(session.id());
+}
+
+void DialBack::closed(ConnectionId session) {
+  unasked_.erase(session);
+  asked_.erase(session);
+  problems_.erase(session);
 }
 
 }  // namespace espalier::metaserver::shell

@@ -12,9 +12,12 @@
 // Thread rule: the loop's thread only; used by Server.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
+#include <unordered_map>
 
 #include "common/base/limits.h"
 #include "common/net/event_loop.h"
@@ -34,17 +37,14 @@ class DialBack {
   void remarkOn(const net::FramedConnection& session, wire::RegistryReply& reply);
   // A heartbeat of the session has arrived, so the peer has had the time to listen.
   void heartbeat(const net::FramedConnection& session);
-  void closed(ConnectionId session) { reach_.erase(session); }
+  void closed(ConnectionId session);
 
  private:
-  struct Reach {
-    Endpoint announced;
-    bool asked = false;
-    std::string problem;  // not reported yet
-  };
-
   Prober prober_;
-  std::map<ConnectionId, Reach> reach_;  // by session
+  // By session. The host is the one from which the session comes.
+  std::unordered_map<ConnectionId, std::uint16_t> unasked_;  // the port to try
+  std::set<ConnectionId> asked_;                             // being tried
+  std::map<ConnectionId, std::string> problems_;             // not reported yet
 };
 
 }  // namespace espalier::metaserver::shell

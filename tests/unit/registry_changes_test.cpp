@@ -36,8 +36,7 @@ struct Copy {
       const auto row = rows.find(entry.member.order);
       if (row == rows.end() || row->second.contact != entry.member) return false;
       const auto above = tree.parent(*tree.find(entry.member.id));
-      if (row->second.above.has_value() != above.has_value()) return false;
-      if (above && *row->second.above != tree.member(*above).id) return false;
+      if (row->second.above != (above ? tree.member(*above).order : kNoOrder)) return false;
       for (const auto& neighbour : entry.neighbours) {
         const auto& all = row->second.neighbours;
         if (std::find(all.begin(), all.end(), neighbour) == all.end()) return false;
