@@ -86,6 +86,7 @@ class Membership {
   TimePoint deadline() const;
 
   // Since the last call.
+  bool hasLinkChanges() const { return !linkChanges_.empty(); }
   LinkChanges takeLinkChanges() { return std::exchange(linkChanges_, {}); }
 
   // Null until this peer listens under the port that it was given.

@@ -52,14 +52,14 @@ wire::Answer declineOf(const QueryId& id) {
   return answer;
 }
 
-OpenSearch::OpenSearch(SearchScene& scene, const wire::Query& query,
-                       std::optional<ConnectionId> upstream, TimePoint arrived)
+OpenSearch::OpenSearch(SearchScene& scene, wire::Query query, std::optional<ConnectionId> upstream,
+                       TimePoint arrived)
     : scene_(scene),
-      query_(query),
+      query_(std::move(query)),
       arrived_(arrived),
-      shareEnds_(arrived + shareOf(query)),
+      shareEnds_(arrived + shareOf(query_)),
       upstream_(upstream) {
-  query_.hopsLeft = std::min<std::uint32_t>(query.hopsLeft, limits::kMembers);
+  query_.hopsLeft = std::min<std::uint32_t>(query_.hopsLeft, limits::kMembers);
 }
 
 OpenSearch::State OpenSearch::state() const {

@@ -61,7 +61,7 @@ class OpenSearch {
   enum class State { open, done, orphaned };
 
   // `scene` is borrowed.
-  OpenSearch(SearchScene& scene, const wire::Query& query, std::optional<ConnectionId> upstream,
+  OpenSearch(SearchScene& scene, wire::Query query, std::optional<ConnectionId> upstream,
              TimePoint arrived);
   // Makes it a search of this peer's own.
   void ask(const MemberCount& count) { asked_ = Asked{count}; }

@@ -59,7 +59,8 @@ std::optional<std::uint64_t> Peer::received(ConnectionId connection,
 void Peer::received(ConnectionId connection, const wire::LinkMessage& message, TimePoint now,
                     Effects& fx, std::string_view host) {
   membership_.received(connection, message, now, fx, host);
-  tellComponents(now, fx);
+  // The components know a link before its first message. All else they are told at the step's end.
+  if (!parts_ || membership_.hasLinkChanges()) tellComponents(now, fx);
   if (!parts_ || !tree()->owns(connection)) return;
   for (auto* part : parts_->all) {
     if (part->received(connection, message, now, fx)) return;
@@ -100,32 +101,50 @@ void Peer::tellComponents(TimePoint now, Effects& fx) {
     parts_.emplace(self, policy_, random_, budget_);
     self_ = self;
   }
-  const bool isOther = self_ != self;
-  self_ = self;
+  if (self_ != self) {
+    self_ = self;
+    told_.clear();
+    for (auto* part : parts_->all) part->selfChanged(self);
+  }
+  if (membership_.hasLinkChanges()) tellLinks(now, fx);
+  const auto& parent = tree()->parent();
+  const auto& children = tree()->children();
+  // The parent's number contains what this peer has told it, which was some time ago. A child that
+  // claims more and fewer peers in turn must not take peers from behind the parent.
+  const auto all = tree()->members();
+  const auto here = leastBelow_.tell(tree()->membersBelow(), now);
+  std::size_t at = 0;
+  if (parent) {
+    tellBehind(at++, {parent->connection, all > here ? all - here : all, parent->isConfirmed});
+  }
+  for (const auto& child : children) {
+    tellBehind(at++, {child.connection, child.below, child.isConfirmed});
+  }
+}
+
+void Peer::tellLinks(TimePoint now, Effects& fx) {
+  told_.clear();
   const auto changes = membership_.takeLinkChanges();
   for (auto* part : parts_->all) {
-    if (isOther) part->selfChanged(self);
     for (const auto& link : changes.down) part->linkDown(link.connection, now, fx);
     for (const auto& link : changes.up) {
       // It may have come and gone within one step.
       if (tree()->owns(link.connection)) part->linkUp(link, now, fx);
     }
   }
-  const auto& parent = tree()->parent();
-  // The parent's number contains what this peer has told it, which was some time ago. A child that
-  // claims more and fewer peers in turn must not take peers from behind the parent.
-  const auto all = tree()->members();
-  const auto here = leastBelow_.tell(tree()->membersBelow(), now);
-  const auto above = all > here ? all - here : all;
+}
+
+// Called at the end of each step, so the components are told only of what has changed.
+void Peer::tellBehind(std::size_t at, const Told& link) {
+  if (at < told_.size() && told_[at] == link) return;
+  if (at >= told_.size()) {
+    told_.push_back(link);
+  } else {
+    told_[at] = link;
+  }
   for (auto* part : parts_->all) {
-    if (parent) {
-      part->peersBehind(parent->connection, above);
-      part->confirmed(parent->connection, parent->isConfirmed);
-    }
-    for (const auto& child : tree()->children()) {
-      part->peersBehind(child.connection, child.below);
-      part->confirmed(child.connection, child.isConfirmed);
-    }
+    part->peersBehind(link.link, link.behind);
+    part->confirmed(link.link, link.isConfirmed);
   }
 }
 

@@ -12,8 +12,11 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "peer/core/component.h"
 #include "peer/core/membership.h"
@@ -83,14 +86,26 @@ class Peer {
     const std::array<Component*, 2> all{&searches, &pushes};
   };
 
+  // What the components were told of a link.
+  struct Told {
+    ConnectionId link;
+    std::uint64_t behind;
+    bool isConfirmed;
+
+    bool operator==(const Told&) const = default;
+  };
+
   void tellComponents(TimePoint now, Effects& fx);
+  void tellLinks(TimePoint now, Effects& fx);
+  void tellBehind(std::size_t at, const Told& link);
 
   Random& random_;
   Budget& budget_;
   Membership membership_;
   PushPolicy policy_;
   std::optional<Components> parts_;
-  wire::Contact self_;  // as the components know this peer
+  wire::Contact self_;      // as the components know this peer
+  std::vector<Told> told_;  // the parent, if any, and the children
   RecentLeast leastBelow_;
 };
 

@@ -10,7 +10,7 @@ namespace espalier::peer {
 
 bool QueryOutbox::takeToken(TimePoint now) {
   const bool taken = next_.spend(limits::Rate::queriesTold, now);
-  nextAt_ = next_.affordableAt(limits::Rate::queriesTold, now);
+  nextAt_ = taken ? now : next_.affordableAt(limits::Rate::queriesTold, now);
   return taken;
 }
 

@@ -65,7 +65,7 @@ class QueryOutbox {
   void leave(Source source);
 
   Account next_;
-  TimePoint nextAt_ = TimePoint::min();  // when there is a token
+  TimePoint nextAt_ = TimePoint::min();  // when there may be a token
   std::map<unsigned, Lane> lanes_;       // by class; no lane is empty
   std::map<Source, std::size_t> counts_;
   std::size_t size_ = 0;

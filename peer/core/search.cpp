@@ -137,10 +137,11 @@ void Searches::membersTold(const std::optional<wire::Members>& members, TimePoin
   }
 }
 
-OpenSearch& Searches::open(const wire::Query& query, std::optional<ConnectionId> upstream,
+OpenSearch& Searches::open(wire::Query query, std::optional<ConnectionId> upstream,
                            TimePoint arrived, Effects& fx) {
-  auto& search = table_.add(scene_, query, upstream, arrived)->second.search;
-  fx.jobs.push_back({query.id, query.kind, query.text, limits::kHitsPerPeer, upstream, query.load,
+  auto& search = table_.add(scene_, std::move(query), upstream, arrived)->second.search;
+  const auto& kept = search.query();
+  fx.jobs.push_back({kept.id, kept.kind, kept.text, limits::kHitsPerPeer, upstream, kept.load,
                      search.shareEnds()});
   return search;
 }
@@ -179,18 +180,18 @@ void Searches::receivedQuery(ConnectionId id, SearchLink& link, const wire::Quer
   }
   auto metered = query;
   metered.load = link.meter(query, now);
-  if (link.mayServe(now)) return admit(id, link, metered, now, fx);
+  if (link.mayServe(now)) return admit(id, link, std::move(metered), now, fx);
   if (!link.enqueue(metered, now, fx)) refuse(id, query, fx);
 }
 
-void Searches::admit(ConnectionId id, SearchLink& link, const wire::Query& query, TimePoint now,
+void Searches::admit(ConnectionId id, SearchLink& link, wire::Query query, TimePoint now,
                      Effects& fx) {
   if (table_.wasForgotten(query.id)) return fx.send(id, declineOf(query.id));
   if (!table_.makeRoom(id, query.load, fx)) {
     link.blame("sent a search while too many were open", fx);
     return refuse(id, query, fx);
   }
-  open(query, id, now, fx).relay(now, fx);
+  open(std::move(query), id, now, fx).relay(now, fx);
 }
 
 // The query of a search that is known, after a heal, because of a cycle, or from a hostile peer.
@@ -223,7 +224,7 @@ void Searches::serveQueue(ConnectionId id, SearchLink& link, TimePoint now, Effe
     if (query.budget < limits::kSearchBudgetLeast) {
       refuse(id, query, fx);
     } else {
-      admit(id, link, query, now, fx);
+      admit(id, link, std::move(query), now, fx);
     }
   }
   link.tellRefusals(fx);

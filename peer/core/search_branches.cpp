@@ -121,6 +121,7 @@ void SearchBranches::cover(SearchBranch& branch, const SearchLink& link, const C
   const auto most = branch.peers(link) - 1;
   const auto counted = fresh.lowest(most - std::min(most, others));
   branch.heard += knowledge.cover(counted.ranges());
+  if (counted.size() == fresh.size() && branch.waiting.empty()) return;  // none must wait
   branch.waiting.add(fresh.minus(counted));
   branch.waiting = branch.waiting.lowest(link.speakers());
 }

@@ -55,14 +55,16 @@ SearchKnowledge::Counts* SearchKnowledge::holder(const PeerId& id, bool mayBeNew
 }
 
 std::uint64_t SearchKnowledge::cover(JoinOrder order) {
-  return cover({wire::OrderRange{number(order), number(order)}});
+  const auto gained = coverage_.add(order);
+  if (gained > 0) newCoverage_.add(order);
+  return gained;
 }
 
 std::uint64_t SearchKnowledge::cover(const std::vector<wire::OrderRange>& ranges) {
-  Coverage claimed;
-  for (const auto& range : ranges) claimed.add(range);
-  const auto gained = coverage_.add(claimed);
-  if (gained > 0) newCoverage_.add(claimed);
+  std::uint64_t gained = 0;
+  for (const auto& range : ranges) gained += coverage_.add(range);
+  if (gained == 0) return 0;
+  for (const auto& range : ranges) newCoverage_.add(range);
   return gained;
 }
 

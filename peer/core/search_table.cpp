@@ -1,6 +1,7 @@
 #include "peer/core/search_table.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "peer/core/query_meter.h"
 
@@ -40,10 +41,11 @@ bool SearchTable::makeRoom(std::optional<ConnectionId> link, std::uint32_t load,
   return true;
 }
 
-SearchTable::Place SearchTable::add(SearchScene& scene, const wire::Query& query,
+SearchTable::Place SearchTable::add(SearchScene& scene, wire::Query query,
                                     std::optional<ConnectionId> upstream, TimePoint arrived) {
+  const QueryId id = query.id;
   const auto place =
-      open_.try_emplace(query.id, Entry{OpenSearch(scene, query, upstream, arrived)}).first;
+      open_.try_emplace(id, Entry{OpenSearch(scene, std::move(query), upstream, arrived)}).first;
   schedule(place->second);
   return place;
 }

@@ -52,7 +52,7 @@ class SearchTable {
   // link is `link` itself, the new search must be of a smaller class. So whoever floods takes no
   // room from others, also not several hops behind one link. False: there is no room.
   [[nodiscard]] bool makeRoom(std::optional<ConnectionId> link, std::uint32_t load, Effects& fx);
-  Place add(SearchScene& scene, const wire::Query& query, std::optional<ConnectionId> upstream,
+  Place add(SearchScene& scene, wire::Query query, std::optional<ConnectionId> upstream,
             TimePoint arrived);
   void forget(Place entry);
 

@@ -85,6 +85,7 @@ void Network::step(Event&& event) {
   const TimePoint now = Clock::now();
   event(now, fx);
   executor_.carryOut(fx, now);
+  peerDeadline_.reset();
   observer_.stepped(peer_);
 }
 
@@ -216,7 +217,8 @@ void Network::onFrame(net::FramedConnection& connection, std::string_view payloa
   const auto message = wire::decodeLink(payload);
   if (!message) return drop(message.error());
   connection.keepOpen();  // from here on the core judges silence
-  const std::string host = connection.remote().endpoint().host;
+  std::string host;  // only a joiner's matters: making it a text costs more than reading a message
+  if (std::holds_alternative<wire::Attach>(*message)) host = connection.remote().endpoint().host;
   step([&](TimePoint now, Effects& fx) { peer_.received(id, *message, now, fx, host); });
   if (!std::holds_alternative<wire::Accepted>(*message)) return;
   if (auto* accepted = loop_.find(id)) admitNeighbour(*accepted);
@@ -232,6 +234,7 @@ void Network::admitNeighbour(net::FramedConnection& connection) {
 
 void Network::onDrained(net::FramedConnection& connection) {
   executor_.drained(connection.id());
+  peerDeadline_.reset();
 }
 
 void Network::onClosed(net::FramedConnection& connection, const Error& why) {
@@ -283,7 +286,8 @@ void Network::ask(wire::RegistryRequest request, Answer answer, TimePoint now, E
 
 TimePoint Network::deadline() const {
   if (leaveBy_ != kNever) return nextGoodbyeLook_;
-  TimePoint first = std::min(peer_.deadline(), executor_.deadline());
+  if (!peerDeadline_) peerDeadline_ = peer_.deadline();  // asked for twice a round
+  TimePoint first = std::min(*peerDeadline_, executor_.deadline());
   for (const auto* timer : timers_) first = std::min(first, timer->deadline());
   return first;
 }

@@ -149,8 +149,9 @@ class Network final : private net::ListenerHandler, private net::ConnectionHandl
   std::vector<LoopTimer*> timers_;
   Peer peer_;
   Executor<Network> executor_{peer_, *this};
-  net::HelloHandler greeter_;            // of what was accepted
-  net::WelcomeHandler registryWelcome_;  // of what was dialled
+  mutable std::optional<TimePoint> peerDeadline_;  // of peer_, until its state may have changed
+  net::HelloHandler greeter_;                      // of what was accepted
+  net::WelcomeHandler registryWelcome_;            // of what was dialled
   net::WelcomeHandler linkWelcome_;
   std::unique_ptr<net::Listener> listener_;
   // Those that the core knows of; one that is given up is not here any more.
