@@ -140,6 +140,7 @@ void EventLoop::flush() {
 }
 
 void EventLoop::deliverPending() {
+  if (pending_.empty()) return;
   const auto turns = std::min<std::size_t>(pending_.size(), limits::kEventsPerRound);
   const auto end = pending_.begin() + static_cast<std::ptrdiff_t>(turns);
   scratch_.assign(pending_.begin(), end);

@@ -56,11 +56,12 @@ std::uint64_t Coverage::add(const Coverage& other) {
   return gained;
 }
 
-bool Coverage::contains(JoinOrder order) const {
+// The range with this order, or the end.
+auto Coverage::find(JoinOrder order) const -> Ranges::const_iterator {
   const auto found = std::lower_bound(
       ranges_.begin(), ranges_.end(), number(order),
       [](const wire::OrderRange& have, std::uint64_t wanted) { return have.last < wanted; });
-  return found != ranges_.end() && found->first <= number(order);
+  return found != ranges_.end() && found->first <= number(order) ? found : ranges_.end();
 }
 
 std::uint64_t Coverage::sizeUpTo(JoinOrder most) const {
@@ -106,10 +107,20 @@ Coverage Coverage::lowest(std::uint64_t most) const {
 }
 
 void Coverage::remove(JoinOrder order) {
-  if (!contains(order)) return;
-  Coverage one;
-  one.add(order);
-  *this = minus(one);
+  const auto found = find(order);
+  if (found == ranges_.end()) return;
+  auto& range = ranges_[static_cast<std::size_t>(found - ranges_.begin())];
+  --size_;
+  if (range.first == range.last) {
+    ranges_.erase(found);
+  } else if (range.first == number(order)) {
+    ++range.first;
+  } else {
+    const wire::OrderRange above{number(order) + 1, range.last};
+    range.last = number(order) - 1;
+    size_ -= count(above);
+    if (above.first <= above.last) add(above);
+  }
 }
 
 }  // namespace espalier::peer

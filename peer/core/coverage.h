@@ -25,7 +25,7 @@ class Coverage {
   std::uint64_t add(const wire::OrderRange& range);
   std::uint64_t add(const Coverage& other);
 
-  bool contains(JoinOrder order) const;
+  bool contains(JoinOrder order) const { return find(order) != ranges_.end(); }
   std::uint64_t size() const { return size_; }
   // The number of orders that are `most` or less.
   std::uint64_t sizeUpTo(JoinOrder most) const;
@@ -46,7 +46,11 @@ class Coverage {
   bool operator==(const Coverage& other) const { return ranges_ == other.ranges_; }
 
  private:
-  std::vector<wire::OrderRange> ranges_;
+  using Ranges = std::vector<wire::OrderRange>;
+
+  Ranges::const_iterator find(JoinOrder order) const;
+
+  Ranges ranges_;
   std::uint64_t size_ = 0;
 };
 

@@ -145,15 +145,15 @@ class OpenSearch {
   wire::Query query_;
   TimePoint arrived_;
   TimePoint shareEnds_;
-  bool isExpired_ = false;            // the time is up: complete, even with branches pending
-  bool isMatched_ = false;            // the match job for this peer's own share has ended
-  bool saidDone_ = false;             // `done` was sent to this upstream
+  bool isExpired_ = false;  // the time is up: complete, even with branches pending
+  bool isMatched_ = false;  // the match job for this peer's own share has ended
+  bool saidDone_ = false;   // `done` was sent to this upstream
+  unsigned adoptions_ = 0;
   std::optional<TimePoint> flushAt_;  // when coverage without hits is to be sent
 
   std::optional<Asked> asked_;
   std::optional<ConnectionId> upstream_;
   std::map<ConnectionId, Offer> offers_;
-  unsigned adoptions_ = 0;
 
   SearchBranches branches_;
   SearchKnowledge knowledge_;

@@ -7,6 +7,10 @@
 
 namespace espalier::peer {
 
+// With its links, a node of the map has 32 bytes more. The C library keeps blocks of up to 1,032
+// bytes for the next search; before each larger one it merges all small blocks that are free.
+static_assert(sizeof(SearchTable::Map::value_type) <= 1000);
+
 bool SearchTable::makeRoom(std::optional<ConnectionId> link, std::uint32_t load, Effects& fx) {
   if (open_.size() < limits::kOpenQueries) return true;
   const auto older = [&](Place a, Place b) {

@@ -100,5 +100,12 @@ TEST_CASE("coverage is a set: it does what std::set does") {
     RC_ASSERT(ordersOf(a) == modelA);
     RC_ASSERT(isTidy(a));
     RC_ASSERT(isTidy(a.minus(b)));
+    for (const auto taken : *rc::gen::container<std::vector<std::uint64_t>>(order)) {
+      a.remove(JoinOrder{taken});
+      modelA.erase(taken);
+      RC_ASSERT(ordersOf(a) == modelA);
+      RC_ASSERT(a.size() == modelA.size());
+      RC_ASSERT(isTidy(a));
+    }
   }));
 }
