@@ -140,8 +140,7 @@ struct Account::Book {
 
 // --- Account ---
 
-Account::~Account() {
-  if (book_ == nullptr) return;
+void Account::drop() {
   std::shared_ptr<Book> unused;  // goes after the lock
   const std::lock_guard lock(book_->mutex);
   book_->drop(*part_);
@@ -152,15 +151,6 @@ Account::Account(const Account& other) : book_(other.book_), part_(other.part_) 
   if (book_ == nullptr) return;
   const std::lock_guard lock(book_->mutex);
   book_->use(*part_);
-}
-
-Account::Account(Account&& other) noexcept
-    : book_(std::exchange(other.book_, nullptr)), part_(std::exchange(other.part_, nullptr)) {}
-
-Account& Account::operator=(Account other) noexcept {
-  std::swap(book_, other.book_);
-  std::swap(part_, other.part_);
-  return *this;
 }
 
 Payer Account::payer() const {

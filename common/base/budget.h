@@ -38,10 +38,17 @@ namespace espalier {
 class Account {
  public:
   Account() = default;  // of no budget: everything is allowed
-  ~Account();
+  ~Account() {
+    if (book_ != nullptr) drop();
+  }
   Account(const Account& other);
-  Account(Account&& other) noexcept;
-  Account& operator=(Account other) noexcept;
+  Account(Account&& other) noexcept
+      : book_(std::exchange(other.book_, nullptr)), part_(std::exchange(other.part_, nullptr)) {}
+  Account& operator=(Account other) noexcept {
+    std::swap(book_, other.book_);
+    std::swap(part_, other.part_);
+    return *this;
+  }
 
   Payer payer() const;
 
@@ -72,6 +79,7 @@ class Account {
   struct Book;
   struct Part;
   Account(Book& book, Part& part) : book_(&book), part_(&part) {}
+  void drop();
 
   // There are two of them for each member of a metaserver, so they are small.
   Book* book_ = nullptr;  // lives as long as this

@@ -64,10 +64,11 @@ std::string lowerCase(std::string_view text) {
 // Of an address that stands for an IPv4 one: that one.
 std::string canonical(std::string_view host, bool isWhole, bool& loopback) {
   host = host.substr(0, host.find('%'));
-  if (!isHost(host) || host.find(':') == std::string_view::npos) {
+  if (host.find(':') == std::string_view::npos || !isHost(host)) {
     // A local (Unix) socket has no host.
-    const bool isV4 = host.find_first_not_of("0123456789.") == std::string_view::npos;
-    loopback = host.empty() || host == "localhost" || (isV4 && host.starts_with("127."));
+    const auto isOfV4 = [](char c) { return c == '.' || (c >= '0' && c <= '9'); };
+    loopback = host.empty() || host == "localhost" ||
+               (host.starts_with("127.") && std::all_of(host.begin(), host.end(), isOfV4));
     return lowerCase(host);
   }
   const Groups groups = groupsOf(host);

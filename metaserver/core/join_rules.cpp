@@ -11,7 +11,8 @@ std::optional<std::string> whyIdIsRefused(const PeerId& id) {
 }
 
 std::optional<std::string> whyHostIsRefused(const std::string& host, const std::string& source) {
-  const bool isElsewhere = Payer::host(host).isLoopback() && !Payer::host(source).isLoopback();
+  const bool isElsewhere =
+      host != source && Payer::host(host).isLoopback() && !Payer::host(source).isLoopback();
   if (isUnicast(host) && !isElsewhere) return std::nullopt;
   return host + " is no address at which others can reach a peer";
 }
