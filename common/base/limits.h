@@ -267,12 +267,18 @@ inline constexpr std::size_t kPushReasonBytes = 256;
 // the places behind that link at most.
 inline constexpr std::size_t kPushesRelayed = 8;
 inline constexpr auto kPushOfferRetry = 250ms;         // of an offer that had to wait
+// An offer that the neighbour does not answer, because it had no place: sent again after this time,
+// after twice as long, and so on, so often.
+inline constexpr auto kPushOfferAgain = 15s;
+inline constexpr unsigned kPushOffersAgain = 6;
 inline constexpr std::size_t kLedgerEntries = 16'384;  // 1 MiB a push, reasons aside
 // Of them for this peer and its neighbours only: no neighbour can keep them out.
 inline constexpr std::size_t kLedgerReserved = 256;
 inline constexpr std::uint32_t kLedgerVersion = 0xffff'ffff;
-// How far a version may be ahead of the known one. Rate::pushRaises bounds how often.
-inline constexpr std::uint32_t kLedgerVersionJump = 8192;
+// How large a version may be, from when the push is known: so many, and so many a second. They are
+// never used up while a push lasts. A newcomer takes what liars have raised for half an hour at once.
+inline constexpr std::uint32_t kLedgerVersionsAtOnce = 1u << 24;
+inline constexpr std::uint32_t kLedgerVersionsPerSecond = 8192;
 // A link names more peers than are behind it, if peers have left or moved since. Of each peer that
 // is behind it now, so many are taken in, at Rate::pushNames: a liar fills 1/64 of a ledger.
 inline constexpr std::uint64_t kLedgerMoved = 256;
@@ -412,7 +418,6 @@ enum class Rate : std::uint8_t {
   pushOffers,      // offers taken, in bytes
   pushOffersTold,  // offers sent to it, in bytes: less than it takes
   pushEntries,     // entries of ledgers
-  pushRaises,      // of versions of entries of other peers
   pushNames,       // peers that are not behind it any more
   pushFiles,       // files taken
   rechecks,        // of files that askers report as damaged
@@ -444,7 +449,6 @@ inline constexpr RateBounds kRateBounds{{
     {256e3, 4e6, 64 * 256e3, 64 * 4e6},    // pushOffers: 100 small offers a second
     {192e3, 3e6, 64 * 192e3, 64 * 3e6},    // pushOffersTold
     {24e3, 512e3, 64 * 24e3, 64 * 512e3},  // pushEntries: what PushLink::flush() sends at most
-    {4, 1024, 64, 8192},                   // pushRaises: years until a version is used up
     {0.25, 16, 16, 1024},                  // pushNames: times the number of peers behind it
     {4, 20'480, 16, 40'960},               // pushFiles: what a peer may leave on the disk
     {1.0 / 60, 4, 0.2, 16},                // rechecks

@@ -20,6 +20,8 @@ namespace espalier {
 
 // The random id of a push, the same at every peer.
 using PushId = Bytes<16, struct PushIdTag>;
+// What only the sender can show when it ends the push (push_id.h).
+using PushEndProof = Bytes<16, struct PushEndProofTag>;
 
 namespace wire {
 
@@ -46,6 +48,8 @@ struct PushOffer {
   PushEnd end = PushEnd::open;
   std::vector<PushFile> files;  // 1 to limits::kPushFiles, and all within kPushMessageBytes
   std::vector<PeerId> to;       // the recipients; empty: all peers
+  PushEndProof endHash = {};    // of the proof of the end; zero: of an older program
+  PushEndProof endProof = {};   // zero: open, or of an older program
 
   bool operator==(const PushOffer&) const = default;
 };
@@ -79,6 +83,7 @@ struct PushLedger {
   PushId id;
   PushEnd end = PushEnd::open;
   std::vector<PushEntry> entries;
+  PushEndProof endProof = {};  // as in the offer
 
   bool operator==(const PushLedger&) const = default;
 };

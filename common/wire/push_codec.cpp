@@ -28,6 +28,8 @@ void fill(const PushOffer& offer, proto::PushOffer& out) {
     entry.set_root(raw(file.root.view()));
   }
   for (const auto& id : offer.to) out.add_to(id.text());
+  if (!offer.endHash.isZero()) out.set_end_hash(raw(offer.endHash.view()));
+  if (!offer.endProof.isZero()) out.set_end_proof(raw(offer.endProof.view()));
 }
 
 void fill(const PushLedger& ledger, proto::PushLedger& out) {
@@ -42,6 +44,7 @@ void fill(const PushLedger& ledger, proto::PushLedger& out) {
     field.set_late(entry.late);
     field.set_reason(entry.reason);
   }
+  if (!ledger.endProof.isZero()) out.set_end_proof(raw(ledger.endProof.view()));
 }
 
 Result<PushEnd> readEnd(std::uint32_t end) {
@@ -49,6 +52,14 @@ Result<PushEnd> readEnd(std::uint32_t end) {
     return malformed("an end of a push that this version does not know");
   }
   return static_cast<PushEnd>(end);
+}
+
+// Zero: there is none.
+Result<PushEndProof> readProof(const std::string& in) {
+  if (in.empty()) return PushEndProof();
+  const auto proof = PushEndProof::fromRaw(in);
+  if (!proof) return malformed(proof.error().message);
+  return *proof;
 }
 
 Result<PushFile> read(const proto::PushFile& in) {
@@ -94,6 +105,12 @@ Result<PushOffer> read(const proto::PushOffer& in) {
     if (!peer) return peer.error();
     offer.to.push_back(*std::move(peer));
   }
+  const auto hash = readProof(in.end_hash());
+  if (!hash) return hash.error();
+  offer.endHash = *hash;
+  const auto proof = readProof(in.end_proof());
+  if (!proof) return proof.error();
+  offer.endProof = *proof;
   if (!fitsOffer(offer.files, offer.to)) return malformed("an offer that fits no frame");
   return offer;
 }
@@ -130,6 +147,9 @@ Result<PushLedger> read(const proto::PushLedger& in) {
     if (!entry) return entry.error();
     ledger.entries.push_back(*std::move(entry));
   }
+  const auto proof = readProof(in.end_proof());
+  if (!proof) return proof.error();
+  ledger.endProof = *proof;
   return ledger;
 }
 

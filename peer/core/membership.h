@@ -57,6 +57,7 @@ class Membership {
   // Opens the connection to the metaserver; ends in greeted(), or in a notice `metaserverLost`.
   void connect(TimePoint now, Effects& fx);
   bool greeted() const { return session_.greeted(); }
+  const InstanceKey& key() const { return key_; }  // that join() was given
   // Asks to be taken in. Ends in a notice: joined, wordRefused (join again), waiting, or refused.
   void join(const PeerId& id, const InstanceKey& key, const std::string& word, TimePoint now,
             Effects& fx);

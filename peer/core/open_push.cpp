@@ -6,6 +6,7 @@
 #include "common/base/limits.h"
 #include "common/base/text.h"
 #include "peer/core/push_chunks.h"
+#include "peer/core/push_id.h"
 
 namespace espalier::peer {
 
@@ -13,11 +14,16 @@ using wire::PushEntry;
 using wire::PushState;
 
 OpenPush::OpenPush(wire::PushOffer offer, PeerId origin, TimePoint now)
-    : offer_(std::move(offer)), origin_(std::move(origin)), changedAt_(now), progressedAt_(now) {}
+    : offer_(std::move(offer)),
+      isEndProven_(!offer_.endHash.isZero() && isCommitted(offer_)),
+      origin_(std::move(origin)),
+      knownAt_(now),
+      changedAt_(now),
+      progressedAt_(now) {}
 
 bool OpenPush::isSameAs(const wire::PushOffer& offer) const {
   return offer.sender.id == offer_.sender.id && offer.files == offer_.files &&
-         offer.to == offer_.to;
+         offer.to == offer_.to && (offer.endHash.isZero() || offer.endHash == offer_.endHash);
 }
 
 bool OpenPush::isMeantFor(const PeerId& peer) const {
@@ -25,7 +31,14 @@ bool OpenPush::isMeantFor(const PeerId& peer) const {
   return to.empty() || std::find(to.begin(), to.end(), peer) != to.end();
 }
 
-// Takers need this peer, for bytes or to pass the ledger on.
+bool OpenPush::isReal(const PeerId& self) const {
+  const auto hasAll = [&](const PeerId& peer) {
+    const auto entry = ledger_.find(peer);
+    return entry && entry->state() == PushState::verified;
+  };
+  return hasAll(self) || (!isMine() && hasAll(origin_));
+}
+
 bool OpenPush::isAwaited() const {
   return ledger_.count(PushState::offered) + ledger_.count(PushState::accepted) > 0;
 }
@@ -44,11 +57,13 @@ int OpenPush::spareness(bool toFewer, const PeerId& self, TimePoint now) const {
   }
   if (!isOver()) return 0;
   if (!isOpen()) return 5;
-  const Duration kept = isAwaited() ? Duration(limits::kPushKept) : Duration(limits::kPushIdle);
-  if (now >= changedAt_ + kept) return 4;
+  const bool isReal = this->isReal(self);
+  const bool isKept = isReal && isAwaited();
+  if (now >= changedAt_ + (isKept ? Duration(limits::kPushKept) : Duration(limits::kPushIdle))) {
+    return 4;
+  }
   if (!toFewer) return 0;
-  const auto own = ledger_.find(self);
-  return own && own->state() == PushState::verified ? 1 : 3;
+  return isReal ? 1 : 3;
 }
 
 bool OpenPush::isQuiet(TimePoint now) const {
@@ -89,9 +104,10 @@ void OpenPush::addSender(TimePoint now) {
   (void)merge(entry, now);
 }
 
-bool OpenPush::setEnd(wire::PushEnd end, TimePoint now) {
+bool OpenPush::setEnd(wire::PushEnd end, TimePoint now, const PushEndProof& proof) {
   if (end <= offer_.end) return false;
   offer_.end = end;
+  offer_.endProof = proof;
   changedAt_ = now;
   doubted_.reset();
   return true;
@@ -142,9 +158,9 @@ std::optional<PushEntry> OpenPush::answerTo(const PushEntry& claim,
   if (claim <= own) return std::nullopt;
   // The sender has an entry, too, also after a restart, when the push is no longer `mine`.
   if (!isMeantFor(self.id) && offer_.sender.id != self.id) return std::nullopt;
-  // The sender has been restarted and has forgotten the push: its former entry stays true.
-  if (own.version == 0) return claim;
   own.version = std::min(claim.version, limits::kLedgerVersion - 1) + 1;
+  // The sender has been restarted, and has forgotten that it has all of it.
+  if (offer_.sender.id == self.id) own.state = PushState::verified;
   return own;
 }
 
@@ -155,6 +171,10 @@ std::optional<PushEntry> OpenPush::refutation(const wire::Contact& self, TimePoi
   if (own.version == limits::kLedgerVersion) return std::nullopt;
   ++own.version;
   return own;
+}
+
+wire::PushLedger OpenPush::message(std::vector<PushEntry> entries) const {
+  return {offer_.id, offer_.end, std::move(entries), offer_.endProof};
 }
 
 std::optional<PushEntry> OpenPush::entryOfOffered(const wire::Contact& peer,
@@ -175,12 +195,15 @@ std::optional<PushEntry> OpenPush::entryOfLost(const PeerId& peer) const {
   return lost;
 }
 
+TimePoint OpenPush::takesVersionAt(std::uint32_t version) const {
+  if (version <= limits::kLedgerVersionsAtOnce) return TimePoint::min();
+  const auto more = version - limits::kLedgerVersionsAtOnce;
+  return knownAt_ +
+         std::chrono::microseconds(1'000'000ull * more / limits::kLedgerVersionsPerSecond);
+}
+
 std::optional<std::string> OpenPush::problemWith(const PushEntry& entry) const {
   const auto known = ledger_.find(entry.peer.id);
-  const std::uint32_t version = known ? known->version() : 0;
-  if (entry.version > version && entry.version - version > limits::kLedgerVersionJump) {
-    return "versions of entries that nobody can have";
-  }
   if (!known && ledger_.size() >= limits::kLedgerEntries - limits::kLedgerReserved) {
     return "a ledger of too many peers; some are left out";
   }

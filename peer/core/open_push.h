@@ -12,8 +12,9 @@
 // after a restart, when another peer claims more about it than it said (answerTo()), and when
 // another peer claims that its push has ended (refutation()).
 //
-// The end of a push comes from its sender, so over the link to the origin. An end from elsewhere is
-// doubted:
+// The end of a push comes with a proof that only its sender can make (push_id.h), over any link. A
+// push of an older program has no proofs: its end comes over the link to the origin. An end from
+// elsewhere is doubted:
 //
 //   no claim --doubt()--> doubted --limits::kPushEndDoubted--> takeDoubtedEnd(): it counts
 //                            +-----the sender raises its version--> no claim
@@ -56,16 +57,26 @@ class OpenPush {
   // The neighbour toward the sender. It changes when the tree does.
   const PeerId& origin() const { return origin_; }
   void setOrigin(const PeerId& origin) { origin_ = origin; }
-  // Whether the offer is of the same files, by the same sender, to the same peers.
+  // Whether the offer is of the same files, by the same sender, to the same peers, with the same end
+  // hash. An older program passes on none.
   bool isSameAs(const wire::PushOffer& offer) const;
+  // Only the sender can end the push: the end needs a proof.
+  bool isEndProven() const { return isEndProven_; }
   bool isOpen() const { return offer_.end == wire::PushEnd::open; }
   // Whether the peer is one of those that the sender named, or the push is for all peers.
   bool isMeantFor(const PeerId& peer) const;
+  // Takers need this peer, for bytes or to pass the ledger on.
+  bool isAwaited() const;
+  // When this peer heard of it.
+  TimePoint knownAt() const { return knownAt_; }
+  // This peer, or the origin by its own word, has all of it. Such a push is not made up; if it is,
+  // then by its origin.
+  bool isReal(const PeerId& self) const;
   // This peer neither takes the push, nor is the sender of an open one.
   bool isOver() const { return !taking_ && !(isMine() && isOpen()); }
   // How easily the push gives its place to another one; 0: it does not. `toFewer`: to a push of an
   // origin or sender that has fewer. A push that this peer sends, or of which chunks arrive, never
-  // does. One that this peer has received is real, so it does last.
+  // does. One that is real does last.
   int spareness(bool toFewer, const PeerId& self, TimePoint now) const;
   // Nothing has changed, and no chunk has arrived, for limits::kPushIdle.
   bool isQuiet(TimePoint now) const;
@@ -81,8 +92,8 @@ class OpenPush {
   // Adds the sender as the offer says it, if it has no entry: it can be a source all the same. Its
   // own entries are greater.
   void addSender(TimePoint now);
-  // False: the push had ended like that, or further, before.
-  bool setEnd(wire::PushEnd end, TimePoint now);
+  // False: the push had ended like that, or further, before. `proof`: zero if it needs none.
+  bool setEnd(wire::PushEnd end, TimePoint now, const PushEndProof& proof = {});
   // An end from elsewhere than the sender's direction. False: one is doubted already.
   bool doubt(wire::PushEnd end, TimePoint now);
   TimePoint doubtedUntil() const { return doubted_ ? doubted_->until : kNever; }
@@ -108,12 +119,17 @@ class OpenPush {
                                           const wire::Contact& self) const;
   // Of the sender: another peer claims that the push has ended. Nothing: that was answered already.
   std::optional<wire::PushEntry> refutation(const wire::Contact& self, TimePoint now);
+  // A message with these entries, and the end.
+  wire::PushLedger message(std::vector<wire::PushEntry> entries) const;
   // The offer is about to go to the peer.
   std::optional<wire::PushEntry> entryOfOffered(const wire::Contact& peer,
                                                 const wire::PushOffer& offer) const;
   // The link to the peer is gone for good.
   std::optional<wire::PushEntry> entryOfLost(const PeerId& peer) const;
 
+  // From when on an entry may have that version. So a liar cannot use up the versions of a peer, which
+  // has the last word about itself.
+  TimePoint takesVersionAt(std::uint32_t version) const;
   // Why another peer's entry must not be merged, to follow "NAME sent "; nothing: it may be.
   std::optional<std::string> problemWith(const wire::PushEntry& entry) const;
 
@@ -133,12 +149,13 @@ class OpenPush {
   };
 
   wire::PushEntry currentEntry(const wire::Contact& self) const;
-  bool isAwaited() const;
 
   wire::PushOffer offer_;
+  bool isEndProven_;
   PeerId origin_;
   Ledger ledger_;
   PushTellers tellers_;
+  const TimePoint knownAt_;
   TimePoint changedAt_;
   TimePoint progressedAt_;  // when a chunk arrived last, or the push began
   bool hasProgressed_ = false;

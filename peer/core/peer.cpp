@@ -98,7 +98,7 @@ void Peer::tellComponents(TimePoint now, Effects& fx) {
   if (!tree()) return;
   const auto& self = tree()->self();
   if (!parts_) {
-    parts_.emplace(self, policy_, random_, budget_);
+    parts_.emplace(self, policy_, random_, membership_.key(), budget_);
     self_ = self;
   }
   if (self_ != self) {

@@ -78,8 +78,9 @@ class Peer {
  private:
   // From when this peer listens.
   struct Components {
-    Components(const wire::Contact& self, PushPolicy policy, Random& random, Budget& budget)
-        : searches(self, random), pushes(self, std::move(policy), random, &budget) {}
+    Components(const wire::Contact& self, PushPolicy policy, Random& random, const InstanceKey& key,
+               Budget& budget)
+        : searches(self, random), pushes(self, std::move(policy), random, key, &budget) {}
 
     Searches searches;
     Pushes pushes;

@@ -27,13 +27,6 @@ double pushOfferCost(const PushOffer& offer) {
   return static_cast<double>(bytes);
 }
 
-double raiseCost(std::uint32_t known, std::uint32_t version) {
-  constexpr double kOne = 1.0 / 8;  // a raise by one is usual
-  constexpr double kMost = 1024;    // the burst of Rate::pushRaises
-  if (version <= std::max(known, 1u)) return 0;
-  return std::min(kOne + static_cast<double>(version - std::max(known, 1u) - 1), kMost);
-}
-
 // --- the sender ---
 
 Result<PushId> Pushes::start(std::vector<wire::PushFile> files, std::vector<PeerId> to,
@@ -51,16 +44,21 @@ Result<PushId> Pushes::start(std::vector<wire::PushFile> files, std::vector<Peer
   }
   const auto random = randomFrom<PushId>(random_);
   PushOffer offer{random, self_, self_.id, false, PushEnd::open, std::move(files), std::move(to)};
-  const auto id = offer.id = committedId(offer);
+  sealOffer(offer, key_);
+  const PushId id = offer.id;
   OpenPush& push = pushes_.try_emplace(id, std::move(offer), PeerId(), now).first->second;
   say(push, PushState::verified, {}, now, fx);
-  for (auto& [connection, link] : links_) offerTo(push, connection, link, false, now, fx);
+  for (auto& [connection, link] : links_) {
+    offerTo(push, connection, link, false, now, fx);
+    link.flush(connection, pushes_, now, fx);  // the sender's entry shows that the push is real
+  }
   return id;
 }
 
 void Pushes::finish(const PushId& id, PushEnd end, TimePoint now, Effects& fx) {
   OpenPush* const push = find(id);
-  if (push != nullptr && push->isMine()) ended(*push, end, now, fx);
+  if (push == nullptr || !push->isMine()) return;
+  ended(*push, end, endProofOf(push->offer(), key_, end), now, fx);
 }
 
 // --- links ---
@@ -86,16 +84,17 @@ void Pushes::linkDown(ConnectionId id, TimePoint now, Effects& fx) {
   gone_[peer] = now + limits::kPushGone;  // bounded: limits::kMaxLinks at a time, and these end
 }
 
-// The offer, and all of the ledger. If the neighbour has got many offers, this one waits.
+// The offer, and all of the ledger. If the neighbour has got many offers, this one waits. If it
+// answers nothing, it had no place, and gets them again.
 void Pushes::offerTo(OpenPush& push, ConnectionId id, PushLink& link, bool late, TimePoint now,
                      Effects& fx) {
   const PushId pushId = push.offer().id;
-  if (link.knows(pushId)) return;
+  if (link.hasAnswered(pushId) || (link.knows(pushId) && !push.isOpen())) return;
   if (!mayOffer(push, link, now) ||
       !link.account().spend(limits::Rate::pushOffersTold, now, pushOfferCost(push.offer()))) {
     return link.postpone(pushId, late, now);
   }
-  link.setKnown(pushId, true);
+  link.offered(pushId, late, now);
   PushOffer offer = push.offer();
   offer.late = offer.late || late;
   if (push.isMeantFor(self_.id) || push.isMine()) offer.via = self_.id;
@@ -111,7 +110,7 @@ void Pushes::sendClaimsAbout(const PushLink& link, const OpenPush& push, Connect
   const PushId id = push.offer().id;
   for (const auto& [connection, other] : links_) {
     const auto* claim = other.claimAbout(id, link.peer().id);
-    if (claim != nullptr) fx.send(to, wire::PushLedger{id, push.offer().end, {*claim}});
+    if (claim != nullptr) fx.send(to, push.message({*claim}));
   }
 }
 
@@ -124,7 +123,8 @@ bool Pushes::mayOffer(const OpenPush& push, const PushLink& link, TimePoint now)
   std::size_t told = 0;
   bool isFirst = true;  // of the sender
   for (const auto& [id, other] : pushes_) {
-    if (other.origin() != push.origin() || !other.isOpen() || !link.wasTold(id)) continue;
+    const bool wasTold = &other != &push && link.wasTold(id);
+    if (other.origin() != push.origin() || !other.isOpen() || !wasTold) continue;
     const bool isOwn = other.offer().sender.id == sender;
     if (isOwn && other.isQuiet(now)) continue;
     ++told;
@@ -187,8 +187,9 @@ void Pushes::giveUp(OpenPush& push, std::string_view reason, TimePoint now, Effe
   say(push, PushState::failed, reason, now, fx);
 }
 
-void Pushes::ended(OpenPush& push, PushEnd end, TimePoint now, Effects& fx) {
-  if (!push.setEnd(end, now)) return;
+void Pushes::ended(OpenPush& push, PushEnd end, const PushEndProof& proof, TimePoint now,
+                   Effects& fx) {
+  if (!push.setEnd(end, now, proof)) return;
   const PushId id = push.offer().id;
   fx.pushChanges.insert(id);
   for (auto& [connection, link] : links_) {
@@ -277,7 +278,7 @@ TimePoint Pushes::deadline() const {
 void Pushes::tick(TimePoint now, Effects& fx) {
   for (auto push = pushes_.begin(); push != pushes_.end();) {
     const auto next = std::next(push);
-    if (const auto end = push->second.takeDoubtedEnd(now)) ended(push->second, *end, now, fx);
+    if (const auto end = push->second.takeDoubtedEnd(now)) ended(push->second, *end, {}, now, fx);
     const auto* taking = push->second.taking();
     if (taking != nullptr && now >= taking->deadline()) choose(push->second, now, fx);
     if (now >= push->second.waitsUntil()) decideLater(push->second, now, fx);
@@ -325,34 +326,45 @@ PushLinks::const_iterator Pushes::linkTo(const PeerId& peer) const {
                       [&](const auto& each) { return each.second.peer().id == peer; });
 }
 
-// The origins share the places, and the senders those of their origin. The one that has most loses
-// the push that is spared most easily; `origin`, which wants another one, loses its own before
-// others lose theirs.
+bool Pushes::isDeparted(const PeerId& origin) const {
+  return !origin.empty() && linkTo(origin) == links_.end();
+}
+
+// The origins share the places. Those whose links are gone have one share in common. Who has most
+// loses the push that is spared most easily; `origin`, which wants another one, loses its own
+// before others lose theirs. Of equals the last that came is lost: a flood comes after what it is to
+// displace. Anybody behind an origin can use a sender's name. So senders share by the number of their
+// pushes that are real and that nobody awaits, and lose only such.
 bool Pushes::makeRoom(const PeerId& origin, const PeerId& sender, TimePoint now, Effects& fx) {
   if (pushes_.size() < limits::kPushes) return true;
-  std::map<PeerId, std::size_t> places;
-  std::map<PeerId, std::size_t> ofSenders;  // of that origin
+  std::size_t departed = 0;
+  std::map<PeerId, std::size_t> ofOrigin;
+  std::map<PeerId, std::size_t> doneOfSender;  // of that origin
+  const auto isDone = [&](const OpenPush& push) {
+    return push.origin() == origin && push.isReal(self_.id) && !push.isAwaited();
+  };
   for (const auto& [id, push] : pushes_) {
-    ++places[push.origin()];
-    if (push.origin() == origin) ++ofSenders[push.offer().sender.id];
+    ++ofOrigin[push.origin()];
+    if (isDeparted(push.origin())) ++departed;
+    if (isDone(push)) ++doneOfSender[push.offer().sender.id];
   }
-  const std::size_t wanted = places[origin] + 1;
-  ++ofSenders[sender];
-  using Rank = std::tuple<std::size_t, bool, int, std::size_t>;
+  const std::size_t wanted = ++ofOrigin[origin];
+  const std::size_t wantedOfSender = doneOfSender[sender] + 1;
+  using Rank = std::tuple<std::size_t, bool, std::size_t, int, std::size_t>;
   std::optional<Rank> best;
   auto spared = pushes_.end();
   for (auto each = pushes_.begin(); each != pushes_.end(); ++each) {
     const OpenPush& push = each->second;
     const bool isOwn = push.origin() == origin;
-    const std::size_t has = isOwn ? wanted : places[push.origin()];
-    const PeerId& sentBy = push.offer().sender.id;
-    const std::size_t senderHas = isOwn ? ofSenders[sentBy] : 0;
-    const bool isOld = isOwn && sentBy == sender && push.isQuiet(now);
-    const bool toFewer = has > wanted || isOld || (isOwn && senderHas > ofSenders[sender]);
+    const std::size_t originHas = ofOrigin[push.origin()];
+    const std::size_t has = isDeparted(push.origin()) ? departed : originHas;
+    const std::size_t senderHas = isDone(push) ? doneOfSender[push.offer().sender.id] : 0;
+    const bool isForReal = isOwn && sender == origin && !push.isReal(self_.id);
+    const bool toFewer = has > wanted || isForReal || senderHas > wantedOfSender;
     const int spareness = push.spareness(toFewer, self_.id, now);
     if (has < wanted || spareness == 0) continue;
-    const Rank rank(has, isOwn, spareness, senderHas);
-    if (!best || rank > *best || (rank == *best && push.changedAt() < spared->second.changedAt())) {
+    const Rank rank(has, isOwn, originHas, spareness, senderHas);
+    if (!best || rank > *best || (rank == *best && push.knownAt() > spared->second.knownAt())) {
       best = rank;
       spared = each;
     }

@@ -23,9 +23,13 @@
 //   - A link may name as many peers as are behind it. The versions of other peers' entries, offers
 //     and entries have rates for each link. An entry beyond the rate is not lost: it waits as a
 //     claim of the link (push_link.h).
-//   - An end counts if it comes from the sender's direction (open_push.h).
-//   - The neighbours share the limits::kPushes places. The one that has most loses a push first. A
-//     push that this peer sends, or of which chunks arrive, is never lost.
+//   - An end counts if it is proven. Of an older program's push, it counts if it comes from the
+//     sender's direction (open_push.h).
+//   - A push in this peer's name that it did not make is not taken. One in another neighbour's name
+//     is not, either: that neighbour is told, and offers its own.
+//   - The neighbours share the limits::kPushes places. The one that has most loses a push first. All
+//     that are neighbours no longer count as one. A push that this peer sends, or of which chunks
+//     arrive, is never lost.
 //   - Offers of one origin that have not ended are passed on limits::kPushesRelayed at a time.
 //     Beyond these one of each further sender is, as many as there are peers behind the origin.
 //   - The files that a link may bring have a rate. A push over it waits (Rate::pushFiles).
@@ -67,8 +71,6 @@ namespace espalier::peer {
 // What an offer costs of Rate::pushOffers and Rate::pushOffersTold: its bytes, and some for the
 // rest.
 double pushOfferCost(const wire::PushOffer& offer);
-// What a raise of the version of another peer's entry costs of Rate::pushRaises.
-double raiseCost(std::uint32_t known, std::uint32_t version);
 
 class Pushes final : public Component {
  public:
@@ -79,9 +81,15 @@ class Pushes final : public Component {
     PushTellers tellers = {};  // if so
   };
 
-  // `budget`: of this process, for dials to sources that others name; null: any number.
-  Pushes(wire::Contact self, PushPolicy policy, Random& random, Budget* budget = nullptr)
-      : self_(std::move(self)), policy_(std::move(policy)), random_(random), budget_(budget) {}
+  // `key`: of this peer, also after a restart. `budget`: of this process, for dials to sources that
+  // others name; null: any number.
+  Pushes(wire::Contact self, PushPolicy policy, Random& random, const InstanceKey& key = {},
+         Budget* budget = nullptr)
+      : self_(std::move(self)),
+        policy_(std::move(policy)),
+        random_(random),
+        key_(key),
+        budget_(budget) {}
 
   // Sends `files`, which this peer has, to the peers in `to`; empty: to all. Fails when there are
   // no files, when they do not fit into one offer, or when limits::kPushes are under way.
@@ -122,12 +130,14 @@ class Pushes final : public Component {
                      TimePoint now, Effects& fx);
   void receivedLedger(ConnectionId id, PushLink& link, const wire::PushLedger& ledger,
                       TimePoint now, Effects& fx);
-  void hearEnd(OpenPush& push, wire::PushEnd end, const PushLink& link, TimePoint now, Effects& fx);
+  void hearEnd(OpenPush& push, wire::PushEnd end, const PushEndProof& proof, PushLink& link,
+               TimePoint now, Effects& fx);
   void hear(OpenPush& push, const wire::PushEntry& entry, ConnectionId from, PushLink& link,
             TimePoint now, Effects& fx);
   void hearClaims(ConnectionId from, PushLink& link, std::vector<PushLink::Claim> claims,
                   TimePoint now, Effects& fx);
-  void ended(OpenPush& push, wire::PushEnd end, TimePoint now, Effects& fx);
+  void ended(OpenPush& push, wire::PushEnd end, const PushEndProof& proof, TimePoint now,
+             Effects& fx);
   // Takes the push, or declines it, or decides later. `from`: the link that the offer came over.
   void decide(OpenPush& push, PushLink& from, TimePoint now, Effects& fx);
   void decideLater(OpenPush& push, TimePoint now, Effects& fx);
@@ -154,6 +164,7 @@ class Pushes final : public Component {
   OpenPush* find(const PushId& id);
   PushLinks::iterator linkTo(const PeerId& peer);
   PushLinks::const_iterator linkTo(const PeerId& peer) const;
+  bool isDeparted(const PeerId& origin) const;
   // Forgets a push, if there is no place for one of that origin and sender. False: none may be
   // forgotten.
   bool makeRoom(const PeerId& origin, const PeerId& sender, TimePoint now, Effects& fx);
@@ -164,6 +175,7 @@ class Pushes final : public Component {
   wire::Contact self_;
   PushPolicy policy_;
   Random& random_;
+  const InstanceKey key_;
   Budget* budget_;
   PushLinks links_;
   std::set<ConnectionId> grown_;  // links with another number of peers behind them, since tick()

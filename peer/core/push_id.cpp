@@ -23,9 +23,8 @@ void append(std::string& to, std::string_view text) {
   to += text;
 }
 
-}  // namespace
-
-PushId committedId(const wire::PushOffer& offer) {
+// The random bytes of the id, the sender, the recipients, and the files.
+std::string contentOf(const wire::PushOffer& offer) {
   std::string all(offer.id.view().substr(0, kRandomBytes));
   append(all, offer.sender.id.text());
   append(all, offer.to.size());
@@ -35,7 +34,39 @@ PushId committedId(const wire::PushOffer& offer) {
     append(all, file.sizeBytes);
     all += file.root.view();
   }
-  const Digest digest = crypto::sha256(std::as_bytes(std::span(all)));
+  return all;
+}
+
+Digest hash(std::string_view text) {
+  return crypto::sha256(std::as_bytes(std::span(text)));
+}
+
+PushEndProof proofFrom(std::string_view text) {
+  const Digest digest = hash(text);
+  PushEndProof proof;
+  std::copy_n(digest.bytes.begin(), proof.bytes.size(), proof.bytes.begin());
+  return proof;
+}
+
+PushEndProof endHashOf(const wire::PushOffer& offer, const InstanceKey& key) {
+  return proofFrom(endProofOf(offer, key, wire::PushEnd::closed).view());
+}
+
+}  // namespace
+
+void sealOffer(wire::PushOffer& offer, const InstanceKey& key) {
+  offer.endHash = endHashOf(offer, key);
+  offer.id = committedId(offer);
+}
+
+bool isSealedWith(const wire::PushOffer& offer, const InstanceKey& key) {
+  return offer.endHash == endHashOf(offer, key);
+}
+
+PushId committedId(const wire::PushOffer& offer) {
+  std::string all = contentOf(offer);
+  if (!offer.endHash.isZero()) all += offer.endHash.view();
+  const Digest digest = hash(all);
   PushId id = offer.id;
   std::copy_n(digest.bytes.begin(), id.bytes.size() - kRandomBytes,
               id.bytes.begin() + kRandomBytes);
@@ -44,6 +75,17 @@ PushId committedId(const wire::PushOffer& offer) {
 
 bool isCommitted(const wire::PushOffer& offer) {
   return committedId(offer) == offer.id;
+}
+
+PushEndProof endProofOf(const wire::PushOffer& offer, const InstanceKey& key, wire::PushEnd end) {
+  const PushEndProof cancelled = proofFrom(std::string(key.view()) + contentOf(offer));
+  return end == wire::PushEnd::cancelled ? cancelled : proofFrom(cancelled.view());
+}
+
+bool provesEnd(const wire::PushOffer& offer, wire::PushEnd end, const PushEndProof& proof) {
+  PushEndProof hashed = proofFrom(proof.view());
+  if (end == wire::PushEnd::cancelled) hashed = proofFrom(hashed.view());
+  return hashed == offer.endHash;
 }
 
 }  // namespace espalier::peer

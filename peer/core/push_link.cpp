@@ -25,7 +25,7 @@ std::size_t bytesOf(const PushEntry& entry) {
 
 // Moves entries of `news` into a message, as many as fit into one frame.
 std::pair<PushLedger, std::size_t> takeMessage(const OpenPush& push, LedgerIndexSet& news) {
-  PushLedger message{push.offer().id, push.offer().end, {}};
+  PushLedger message = push.message({});
   message.entries.reserve(std::min(news.size(), limits::kPushMessageBytes / kEntryBytes));
   std::size_t bytes = kLedgerHeadBytes;
   while (!news.empty()) {
@@ -43,7 +43,12 @@ std::pair<PushLedger, std::size_t> takeMessage(const OpenPush& push, LedgerIndex
 
 bool PushLink::wasTold(const PushId& push) const {
   const auto known = known_.find(push);
-  return known != known_.end() && known->second;
+  return known != known_.end() && known->second.wasTold;
+}
+
+bool PushLink::hasAnswered(const PushId& push) const {
+  const auto known = known_.find(push);
+  return known != known_.end() && known->second.hasAnswered;
 }
 
 void PushLink::forget(const PushId& push) {
@@ -57,14 +62,25 @@ void PushLink::forget(const PushId& push) {
 // --- offers that wait ---
 
 void PushLink::postpone(const PushId& push, bool late, TimePoint now) {
-  postponed_.try_emplace(push, late);
-  offersAt_ = std::min(offersAt_, now + limits::kPushOfferRetry);
+  postponed_.insert_or_assign(push, Postponed{late, now + limits::kPushOfferRetry});
 }
 
-std::map<PushId, bool> PushLink::takePostponed(TimePoint now) {
-  if (now < offersAt_) return {};
-  offersAt_ = kNever;
-  return std::exchange(postponed_, {});
+void PushLink::offered(const PushId& push, bool late, TimePoint now) {
+  Known& known = known_[push];
+  known.wasTold = true;
+  if (known.again == limits::kPushOffersAgain) return;
+  const Duration wait = limits::kPushOfferAgain * (1u << known.again++);
+  postponed_.insert_or_assign(push, Postponed{late, now + wait});
+}
+
+std::vector<std::pair<PushId, bool>> PushLink::takePostponed(TimePoint now) {
+  std::vector<std::pair<PushId, bool>> due;
+  std::erase_if(postponed_, [&](const auto& each) {
+    const bool isDue = each.second.until <= now;
+    if (isDue) due.emplace_back(each.first, each.second.isLate);
+    return isDue;
+  });
+  return due;
 }
 
 // --- names ---
@@ -161,7 +177,9 @@ void PushLink::addEnd(const PushId& push, TimePoint now) {
 }
 
 TimePoint PushLink::deadline() const {
-  return std::min({flushAt(), offersAt_, claimsAt_});
+  TimePoint due = std::min(flushAt(), claimsAt_);
+  for (const auto& [push, postponed] : postponed_) due = std::min(due, postponed.until);
+  return due;
 }
 
 TimePoint PushLink::flushAt() const {

@@ -2,7 +2,8 @@
 // told, and what it may cost this peer.
 //
 //   known pushes   those whose offer was sent or received over the link
-//   postponed      offers that are sent later, because the neighbour has got many
+//   postponed      offers that are sent later, because the neighbour has got many, or has not
+//                  answered an earlier one
 //   news           entries of ledgers that changed since they were last sent, and ends of pushes
 //   rate           news are collected for limits::kLedgerDelay and sent limits::kLedgerFlushes
 //                  times in limits::kLedgerWindow at most, so a flood is not passed on as one
@@ -57,14 +58,17 @@ class PushLink {
   bool knows(const PushId& push) const { return known_.contains(push); }
   // The offer was sent to the neighbour.
   bool wasTold(const PushId& push) const;
-  // `told`: the offer is sent, not received.
-  void setKnown(const PushId& push, bool told) { known_.try_emplace(push, told); }
+  // The neighbour has offered the push, or said something about it.
+  bool hasAnswered(const PushId& push) const;
+  void setAnswered(const PushId& push) { known_[push].hasAnswered = true; }
   void forget(const PushId& push);
 
   // --- offers that wait
   void postpone(const PushId& push, bool late, TimePoint now);
+  // The offer was sent. It is due again later, limits::kPushOffersAgain times.
+  void offered(const PushId& push, bool late, TimePoint now);
   // Those that are due, removed; whether each is late.
-  std::map<PushId, bool> takePostponed(TimePoint now);
+  std::vector<std::pair<PushId, bool>> takePostponed(TimePoint now);
 
   // --- names
   // The number of peers behind the link; 0: not known.
@@ -76,14 +80,14 @@ class PushLink {
 
   // --- claims
   enum class Wait {
-    rate,        // until `until`: the neighbour's budget is spent
+    time,        // until `until`: its version is too far ahead
     names,       // until `until`, or until there are more peers behind the link
     neighbours,  // until its peer is no neighbour any more; a loss counts from `until` on
   };
   struct Claim {
     PushId push;
     wire::PushEntry entry;
-    Wait wait = Wait::rate;
+    Wait wait = Wait::time;
     TimePoint until = kNever;
   };
   // Keeps the claim, if it is greater than the one that is kept about that peer. False: it is not,
@@ -118,6 +122,15 @@ class PushLink {
   void blame(const std::string& what, Effects& fx);
 
  private:
+  struct Known {
+    bool wasTold = false;      // the offer was sent
+    bool hasAnswered = false;  // the neighbour has said something about the push
+    unsigned again = 0;        // how often the offer became due again
+  };
+  struct Postponed {
+    bool isLate = false;
+    TimePoint until;
+  };
   LedgerIndexSet& newsOf(const PushId& push, TimePoint now);
   TimePoint flushAt() const;
   struct Names {
@@ -130,9 +143,8 @@ class PushLink {
   wire::Contact peer_;
   Account account_;
   std::uint64_t behind_ = 0;
-  std::map<PushId, bool> known_;           // whether the offer was sent
-  std::map<PushId, bool> postponed_;       // whether they are late
-  TimePoint offersAt_ = kNever;            // when the next postponed offer is tried
+  std::map<PushId, Known> known_;
+  std::map<PushId, Postponed> postponed_;
   std::map<PushId, Names> named_;          // peers that the link added to the ledger
   TimePoint namesAt_ = TimePoint::min();   // when claims that are too many are tried again
   std::map<PushId, LedgerIndexSet> news_;  // an empty set: the end alone

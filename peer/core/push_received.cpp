@@ -50,20 +50,31 @@ void Pushes::receivedOffer(ConnectionId id, PushLink& link, const PushOffer& off
     drop(pushes_.find(offer.id), fx);
   }
   if (offer.end != PushEnd::open) return;  // over before it came here
+  const PeerId& sender = offer.sender.id;
+  if (sender == self_.id && !isSealedWith(offer, key_)) {
+    return link.blame("a push in this peer's name that it did not make", fx);
+  }
+  // The neighbour that it names offers it itself, if it is its own. After a restart it must be told.
+  if (const auto named = linkTo(sender); named != links_.end() && sender != link.peer().id) {
+    if (named->second.account().spend(Rate::pushOffersTold, now, pushOfferCost(offer))) {
+      fx.send(named->first, offer);
+    }
+    return;
+  }
   if (!std::all_of(offer.files.begin(), offer.files.end(), [](const auto& file) {
         return wire::isPossibleFile(file.root, file.sizeBytes);
       })) {
     return link.blame("a push of a file that cannot exist", fx);
   }
-  if (!makeRoom(link.peer().id, offer.sender.id, now, fx)) {
+  if (!makeRoom(link.peer().id, sender, now, fx)) {
     return link.blame("too many pushes at once; some are left out", fx);
   }
   OpenPush& push = pushes_.try_emplace(offer.id, offer, link.peer().id, now).first->second;
-  link.setKnown(offer.id, false);
+  if (sender != self_.id) link.setAnswered(offer.id);
   fx.pushChanges.insert(offer.id);
   decide(push, link, now, fx);
   for (auto& [connection, other] : links_) {
-    if (connection != id) offerTo(push, connection, other, false, now, fx);
+    if (connection != id || sender == self_.id) offerTo(push, connection, other, false, now, fx);
   }
 }
 
@@ -75,27 +86,36 @@ void Pushes::receivedAgain(ConnectionId id, PushLink& link, OpenPush& known, con
     known.setOrigin(link.peer().id);
   }
   if (!link.knows(offer.id)) {
-    link.setKnown(offer.id, false);
     link.addNews(offer.id, known.ledger(), now);
     sendClaimsAbout(link, known, id, fx);
+  } else if (!link.hasAnswered(offer.id)) {
+    link.addEnd(offer.id, now);  // an answer: no entry of this peer need ever go there
   }
-  hearEnd(known, offer.end, link, now, fx);
+  link.setAnswered(offer.id);
+  hearEnd(known, offer.end, offer.endProof, link, now, fx);
   // The neighbour has not heard that the push is over.
   if (offer.end < known.offer().end) link.addEnd(offer.id, now);
 }
 
 // --- ends ---
 
-// The sender says it, or a peer in its direction. Any other neighbour is doubted: the peers in the
-// sender's direction are asked.
-void Pushes::hearEnd(OpenPush& push, PushEnd end, const PushLink& link, TimePoint now,
-                     Effects& fx) {
+// Without proofs: the sender says it, or a peer in its direction. Any other neighbour is doubted: the
+// peers in the sender's direction are asked.
+void Pushes::hearEnd(OpenPush& push, PushEnd end, const PushEndProof& proof, PushLink& link,
+                     TimePoint now, Effects& fx) {
   if (end <= push.offer().end) return;
+  if (push.isEndProven() && !proof.isZero()) {
+    if (provesEnd(push.offer(), end, proof)) return ended(push, end, proof, now, fx);
+    return link.blame("an end of a push that its sender did not say", fx);
+  }
   if (push.isMine()) {
     return learn(push, push.refutation(self_, now), std::nullopt, now, fx);
   }
   const PeerId& from = link.peer().id;
-  if (from == push.origin() || from == push.offer().sender.id) return ended(push, end, now, fx);
+  if (push.isEndProven()) return;
+  if (from == push.origin() || from == push.offer().sender.id) {
+    return ended(push, end, {}, now, fx);
+  }
   if (!push.doubt(end, now)) return;
   const auto toward = linkTo(push.origin());
   if (toward == links_.end()) return;
@@ -108,6 +128,7 @@ void Pushes::receivedLedger(ConnectionId id, PushLink& link, const PushLedger& l
                             TimePoint now, Effects& fx) {
   OpenPush* const push = find(ledger.id);
   if (push == nullptr) return;
+  if (link.knows(ledger.id)) link.setAnswered(ledger.id);
   const double cost = 16 + static_cast<double>(ledger.entries.size());
   if (!link.account().spend(Rate::pushEntries, now, cost)) {
     return link.blame("more entries of ledgers than a peer takes; some are left out", fx);
@@ -122,7 +143,7 @@ void Pushes::receivedLedger(ConnectionId id, PushLink& link, const PushLedger& l
     }
     hear(*push, entry, id, link, now, fx);
   }
-  hearEnd(*push, ledger.end, link, now, fx);
+  hearEnd(*push, ledger.end, ledger.endProof, link, now, fx);
   if (PushTaking* const taking = push->taking()) taking->ledgerChanged(now, push->ledger().size());
 }
 
@@ -134,23 +155,19 @@ void Pushes::hear(OpenPush& push, const PushEntry& entry, ConnectionId from, Pus
   if (!push.ledger().isNews(entry)) return;
   if (const auto problem = push.problemWith(entry)) return link.blame(*problem, fx);
   const PushId& id = push.offer().id;
+  if (const auto until = push.takesVersionAt(entry.version); now < until) {
+    link.hold({id, entry, Wait::time, until}, fx);
+    return;
+  }
   const auto known = push.ledger().find(entry.peer.id);
   const bool isOwn = entry.peer.id == link.peer().id;
   const bool isAboutSelf = entry.peer.id == self_.id;
-  if (!isOwn) {
-    const double cost = raiseCost(known ? known->version() : 0, entry.version);
-    if (cost > 0 && !link.account().spend(Rate::pushRaises, now, cost)) {
-      const auto until = link.account().affordableAt(Rate::pushRaises, now, cost);
-      link.hold({id, entry, Wait::rate, until}, fx);
-      return;
-    }
-  }
   if (isAboutSelf) return learn(push, push.answerTo(entry, self_), std::nullopt, now, fx);
   if (const auto nearer = isOwn ? links_.end() : linkTo(entry.peer.id); nearer != links_.end()) {
     const bool isLoss = entry.state == PushState::lost;
     const auto until = isLoss ? now + limits::kPushEndDoubted : kNever;
     if (link.hold({id, entry, Wait::neighbours, until}, fx)) {
-      fx.send(nearer->first, PushLedger{id, push.offer().end, {entry}});
+      fx.send(nearer->first, push.message({entry}));
     }
     return;
   }

@@ -15,6 +15,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "process"))
 import espalier_process
+from espalier_process import files_below
 
 GROWTH_BYTES = 64 << 20
 # What a terminal takes as a command: control characters of ASCII but the line feed, and those of ISO 8859-1 as UTF-8.
@@ -186,14 +187,11 @@ class Arena:
     def shared_files(self):
         """{path: (size, time of change)} of all shares and of the folder itself, without states and outputs."""
         found = {}
-        for path in self.network.folder.rglob("*"):
-            inside = path.relative_to(self.network.folder)
+        for inside, status in files_below(self.network.folder, relative=True).items():
             if inside.parts[0] in ("taken", "hostile") or {".espalier", ".metaserver"} & set(inside.parts):
                 continue
-            if path.is_file() and not (len(inside.parts) == 1 and
-                                       inside.name.startswith(("topo.txt", "NumberOfServers.txt"))
-                                       or inside.suffix in (".out", ".log") and len(inside.parts) == 1):
-                status = path.stat()
+            if not (len(inside.parts) == 1 and (inside.name.startswith(("topo.txt", "NumberOfServers.txt")) or
+                                                inside.suffix in (".out", ".log"))):
                 found[str(inside)] = (status.st_size, status.st_mtime_ns)
         return found
 

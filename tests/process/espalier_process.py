@@ -21,6 +21,7 @@ import re
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,19 @@ for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
 def text_of(path):
     """The text of a file that a program writes; "" while it does not exist."""
     return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def files_below(folder, relative=False):
+    """{path: status} of the regular files below a folder. Programs that run may change it meanwhile."""
+    found = {}
+    for inside, _, names in os.walk(folder):  # passes over a folder that has gone
+        for name in names:
+            path = pathlib.Path(inside, name)
+            with contextlib.suppress(FileNotFoundError):
+                status = path.lstat()
+                if stat.S_ISREG(status.st_mode):
+                    found[path.relative_to(folder) if relative else path] = status
+    return found
 
 
 def case(sentence):
@@ -312,7 +326,7 @@ class Network:
         """Waits until peer `name` lists every file of its share."""
         folder = self.folder / name
         def is_indexed():
-            count = sum(1 for path in folder.rglob("*") if path.is_file() and ".espalier" not in path.parts)
+            count = sum(".espalier" not in path.parts for path in files_below(folder))
             code, told = self.json(name, "list")
             return code == 0 and len(told[0]["files"]) == count
         wait_until(is_indexed, self.patience, f"{name} to list its whole share")

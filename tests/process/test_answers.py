@@ -5,7 +5,7 @@ import signal
 import subprocess
 import unicodedata
 
-from espalier_process import case, file_root, main, noise, wait_until
+from espalier_process import case, file_root, files_below, main, noise, wait_until
 from intruder import REGISTRY, Session, field, message, parse
 
 
@@ -185,7 +185,7 @@ def _(network):
     for what, arrived in (("notes.txt", "notes.txt"), ("a/b", "b/c/two.txt"), ("'a/*/one.*'", "one.txt")):
         code, out, log = push(what)
         assert code == 0, (what, code, out, log)
-        there = [path.relative_to(network.folder / "s2").as_posix() for path in (network.folder / "s2").rglob("*")]
+        there = [str(path) for path in files_below(network.folder / "s2", relative=True)]
         assert arrived in there, (what, there)
     code, out, log = push("nothing.txt")
     assert code == 74 and "nothing.txt" in log, (code, out, log)

@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 """Commands by scripts and by keys: JSON, exit codes, the control socket, Ctrl-C and SIGTERM at every point."""
-import contextlib
 import filecmp
 import json
 import os
@@ -9,7 +8,7 @@ import signal
 import socket
 import sys
 
-from espalier_process import case, file_root, main, noise, wait_until
+from espalier_process import case, file_root, files_below, main, noise, wait_until
 from terminal import talk
 
 
@@ -271,11 +270,8 @@ def _(network):
     terminal.prompt("s2>")
     def held():
         terminal.pump(0.01)
-        sizes = []
-        for path in (network.folder / "s2/.espalier").rglob("*.part"):
-            with contextlib.suppress(FileNotFoundError):  # it has just been completed
-                sizes.append(path.stat().st_blocks * 512)
-        return sum(sizes)
+        files = files_below(network.folder / "s2/.espalier")
+        return sum(status.st_blocks * 512 for path, status in files.items() if path.suffix == ".part")
     for mebibytes in (192, 768, 3072):  # until one takes long enough to be interrupted
         name, ours = f"large{mebibytes}.bin", network.folder / f"s2/large{mebibytes}.bin"
         with open(network.folder / "s1" / name, "wb") as file:

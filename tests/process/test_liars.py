@@ -4,7 +4,7 @@ import hashlib
 import os
 import sys
 
-from espalier_process import case, file_root, main
+from espalier_process import case, file_root, files_below, main
 from intruder import PATH, Intruder, field, hit, holder, message, varint
 
 CLOSED = "127.0.0.1:9"  # no program listens there
@@ -29,8 +29,8 @@ def root_of(data):
 def saved(network, name):
     """The files of a peer's folder without its state: {name: size}."""
     folder = network.folder / name
-    return {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*")
-            if path.is_file() and ".espalier" not in path.parts}
+    return {str(path): status.st_size for path, status in files_below(folder, relative=True).items()
+            if ".espalier" not in path.parts}
 
 
 @case("a get saves only matching files, whatever else a member offers")

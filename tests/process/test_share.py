@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 
-from espalier_process import case, file_root, main, noise, wait_until
+from espalier_process import case, file_root, files_below, main, noise, wait_until
 
 
 def names(network, peer):
@@ -53,8 +53,7 @@ def _(network):
     wait_names(network, "s1", [".profile", ".config/x", ".config/.y", "d/.git/head", "d/f"])
 
     def saved():
-        return sorted(str(path.relative_to(own)) for path in own.rglob("*")
-                      if path.is_file() and not str(path.relative_to(own)).startswith(".espalier/"))
+        return sorted(path for path in map(str, files_below(own, relative=True)) if not path.startswith(".espalier/"))
     code, out, log = network.command("s2", "get '*'")
     assert code == 3 and "begins with a dot" in out + log, (code, out, log)
     assert saved() == ["d/f"]

@@ -40,7 +40,7 @@ class World;
 using NodeId = std::size_t;
 
 // What a lying member lies about (liar.h).
-enum class Lie { hits, coverage, ledger, attaches, gossip, registry, labels, mute };
+enum class Lie { hits, coverage, ledger, offers, attaches, gossip, registry, labels, mute };
 
 // How a peer treats pushes, and what it lies about.
 struct Conduct {

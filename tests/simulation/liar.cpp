@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::array<const char*, 8> kNames = {"hits",   "coverage", "ledger", "attaches",
+constexpr std::array<const char*, 9> kNames = {"hits",   "coverage", "ledger", "offers", "attaches",
                                                "gossip", "registry", "labels", "mute"};
 
 constexpr auto kLieLeast = 30ms;
@@ -103,7 +103,8 @@ void Liar::lieOnce() {
     }
     if (world_.below(4) == 0) toAsker(std::move(answer));
   }
-  if (tells(Lie::ledger) && world_.below(2) == 0) overLink(lies_.ofPushes());
+  if (tells(Lie::ledger) && world_.below(2) == 0) overLink(lies_.ledger());
+  if (tells(Lie::offers) && world_.below(8) == 0) overLink(lies_.offer());
   if (tells(Lie::gossip) && world_.below(2) == 0) overLink(lies_.gossip());
   if (tells(Lie::labels) && world_.below(4) == 0) overLink(lies_.heartbeat());
   if (tells(Lie::attaches)) {

@@ -3,7 +3,8 @@
 //
 //   hits       false hits in its answers, in others' names, and in answers that nobody expects
 //   coverage   false orders, names and counts in the same; `done` too early
-//   ledger     false entries of ledgers, offers of made-up pushes, ends of others' pushes
+//   ledger     false entries of ledgers, ends of others' pushes
+//   offers     made-up pushes, and others' pushes with other content
 //   attaches   asks for slots as others, as peers that do not exist, and as one of another network
 //   gossip     false lineages, Raises, contacts and counts of members over its links
 //   registry   false reports and requests to the metaserver, and joins under others' ids

@@ -20,7 +20,8 @@ constexpr std::uint64_t kFailures = 3;
 
 // The lies against which honest peers are safe. --lies tries any others. Mutes are a kind of their
 // own, because less can be demanded beside them.
-constexpr Lie kWithstood[] = {Lie::hits, Lie::coverage, Lie::attaches, Lie::gossip, Lie::registry};
+constexpr Lie kWithstood[] = {Lie::hits,     Lie::coverage, Lie::ledger,
+                              Lie::attaches, Lie::gossip,   Lie::registry};
 
 std::set<Lie> someLies(Random& random, const std::set<Lie>& only) {
   if (!only.empty()) return only;

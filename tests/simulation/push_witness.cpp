@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "peer/core/push_id.h"
 #include "tests/simulation/world.h"
 
 namespace espalier::simulation {
@@ -33,7 +34,7 @@ std::string told(const peer::Pushes::View& view) {
 std::optional<peer::Pushes::View> viewOf(const World& world, NodeId node, const SentPush& push) {
   const auto* pushes = world.peer(node).pushes();
   auto view = pushes != nullptr ? pushes->view(push.id) : std::nullopt;
-  if (view && view->offer.files.front().root != push.root) return std::nullopt;
+  if (view && !peer::isCommitted(view->offer)) return std::nullopt;
   return view;
 }
 
@@ -118,12 +119,12 @@ PushWitness::Wrong PushWitness::changed(NodeId node, const PushId& id) {
   const auto view = viewOf(world_, node, *push);
   Seen& seen = seen_[{node, id}];
   if (seen.life != world_.life(node)) seen = {world_.life(node)};
-  const bool isKnown = view && !isEndedByLiar(*push, *view);
-  if (!view) push->forgotten = true;
-  if (std::exchange(seen.isKnown, isKnown) && !view) {
-    for (const NodeId taker : judged()) {
-      if (!push->cancelled && world_.isHonest(node) &&
-          stateOf(taker, *push) == PushState::accepted) {
+  const bool isOld = world_.now() >= seen.changedAt + limits::kPushKept;
+  if (!view && (isOld || !world_.hasLiars())) push->forgotten = true;
+  seen.changedAt = world_.now();
+  if (std::exchange(seen.isKnown, view.has_value()) && !view) {
+    for (const NodeId taker : groupOf(node)) {
+      if (!push->cancelled && stateOf(taker, *push) == PushState::accepted) {
         return fmt::format("{} forgets a push that {} still takes", world_.id(node),
                            world_.id(taker));
       }
@@ -132,6 +133,10 @@ PushWitness::Wrong PushWitness::changed(NodeId node, const PushId& id) {
   if (!view) {
     seen.ledger = {};
     return std::nullopt;
+  }
+  if (view->offer.end != PushEnd::open && !push->cancelled) {
+    return fmt::format("a push of {} ends at {}, and its sender has not ended it",
+                       world_.id(push->sender), world_.id(node));
   }
   if (view->offer.end == PushEnd::cancelled) push->heardCancel.emplace(node, world_.life(node));
   const auto entries = view->ledger.entries();
@@ -180,21 +185,32 @@ std::vector<NodeId> PushWitness::judged() const {
   return peers;
 }
 
-// Whether both say the same of the peers that are judged.
-bool PushWitness::agree(const peer::Ledger& one, const peer::Ledger& other) const {
-  if (!world_.hasLiars()) return one == other;
+PushWitness::Group PushWitness::groupOf(NodeId node) const {
   const auto peers = judged();
-  return std::all_of(peers.begin(), peers.end(), [&](NodeId node) {
+  if (!world_.hasLiars()) return peers;
+  Group group;
+  if (std::find(peers.begin(), peers.end(), node) != peers.end()) group.push_back(node);
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    const NodeId at = group[i];
+    for (const NodeId other : peers) {
+      const bool isLinked = world_.parent(at) == other || world_.parent(other) == at;
+      const bool isNew = std::find(group.begin(), group.end(), other) == group.end();
+      if (isLinked && isNew) group.push_back(other);
+    }
+  }
+  return group;
+}
+
+// Whether both say the same of the peers in the group.
+bool PushWitness::agree(const peer::Ledger& one, const peer::Ledger& other,
+                        const Group& group) const {
+  if (!world_.hasLiars()) return one == other;
+  return std::all_of(group.begin(), group.end(), [&](NodeId node) {
     const auto id = *PeerId::parse(world_.id(node));
     const auto a = one.find(id);
     const auto b = other.find(id);
     return a.has_value() == b.has_value() && (!a || a->whole() == b->whole());
   });
-}
-
-// A liar in the sender's direction can end a push for the peers behind it.
-bool PushWitness::isEndedByLiar(const SentPush& push, const peer::Pushes::View& view) const {
-  return world_.hasLiars() && !push.cancelled && view.offer.end != PushEnd::open;
 }
 
 // The state in the peer's own entry.
@@ -220,27 +236,26 @@ PushWitness::Wrong PushWitness::ended(NodeId node, const SentPush& push,
                      entry ? entry->reason() : "");
 }
 
-PushWitness::Wrong PushWitness::atRest(const SentPush& push) const {
+PushWitness::Wrong PushWitness::atRest(const SentPush& push, const Group& group) const {
   std::optional<NodeId> first;
   std::optional<peer::Pushes::View> firstView;
   std::vector<NodeId> ignorant;
   std::size_t having = 0;
   std::size_t counted = 0;
-  for (const NodeId node : judged()) {
+  for (const NodeId node : group) {
     having += hasAll(node, push) ? 1 : 0;
     auto view = viewOf(world_, node, push);
     if (!view) {
       ignorant.push_back(node);
       continue;
     }
-    if (isEndedByLiar(push, *view)) continue;
     if (auto wrong = ended(node, push, *view)) return wrong;
     // A peer that joined after the end does not pass the ledger on.
     const bool mayDiffer = view->offer.end != PushEnd::open || push.forgotten;
     if (!first) {
       first = node;
       firstView = std::move(view);
-    } else if ((!mayDiffer && !agree(view->ledger, firstView->ledger)) ||
+    } else if ((!mayDiffer && !agree(view->ledger, firstView->ledger, group)) ||
                view->offer.end != firstView->offer.end) {
       return fmt::format("of a push of {} {} knows: {}; but {}: {}", world_.id(push.sender),
                          world_.id(*first), told(*firstView), world_.id(node), told(*view));
@@ -252,14 +267,13 @@ PushWitness::Wrong PushWitness::atRest(const SentPush& push) const {
                        world_.id(push.sender));
   }
   // If all peers that heard of the cancellation are gone, no peer knows of it.
-  const auto awake = world_.awake();
-  const bool isHeard = std::any_of(awake.begin(), awake.end(), [&](NodeId node) {
+  const bool isHeard = std::any_of(group.begin(), group.end(), [&](NodeId node) {
     return push.heardCancel.contains({node, world_.life(node)});
   });
   if (isHeard && firstView->offer.end != PushEnd::cancelled) {
     return fmt::format("a push of {} was cancelled, and goes on", world_.id(push.sender));
   }
-  for (const NodeId node : judged()) {
+  for (const NodeId node : group) {
     const auto entry = firstView->ledger.find(*PeerId::parse(world_.id(node)));
     counted += entry && entry->state() == PushState::verified ? 1 : 0;
   }
@@ -269,8 +283,14 @@ PushWitness::Wrong PushWitness::atRest(const SentPush& push) const {
 }
 
 PushWitness::Wrong PushWitness::atRest() const {
-  for (const auto& push : pushes_) {
-    if (auto wrong = atRest(push)) return wrong;
+  std::set<NodeId> done;
+  for (const NodeId node : judged()) {
+    if (done.contains(node)) continue;
+    const Group group = groupOf(node);
+    done.insert(group.begin(), group.end());
+    for (const auto& push : pushes_) {
+      if (auto wrong = atRest(push, group)) return wrong;
+    }
   }
   return std::nullopt;
 }

@@ -15,8 +15,10 @@
 //   - the sender's counts are true
 //
 // With lying members (World::hasLiars) these are checked only for honest peers, their entries, and
-// pushes that they sent. What a liar says about another peer may stand until that peer contradicts
-// it, so entries are checked at rest only, after the lies have ended.
+// pushes that they sent, and only among peers that are linked without a liar in between: a liar can
+// say what it likes of the peers behind it, and keep pushes from them. What a liar says about another
+// peer may stand until that peer contradicts it, so entries are checked at rest only, after the lies
+// have ended.
 //
 // Each check returns what is wrong; nothing: all is well. Owned by World, which calls the checks
 // after each step. It reads the World and changes nothing there.
@@ -74,17 +76,20 @@ class PushWitness {
   struct Seen {
     std::uint64_t life = 0;
     bool isKnown = false;  // the push, at that peer
+    TimePoint changedAt{};
     peer::Ledger ledger = {};
   };
   SentPush* find(const PushId& id);
   const SentPush* find(const PushId& id) const;
   bool accepts(NodeId node, const SentPush& push) const;
   wire::PushState stateOf(NodeId node, const SentPush& push) const;
-  Wrong atRest(const SentPush& push) const;
+  using Group = std::vector<NodeId>;
+  // The peers that are judged together: all; with liars those that no liar keeps apart from `node`.
+  Group groupOf(NodeId node) const;
+  Wrong atRest(const SentPush& push, const Group& group) const;
   Wrong entriesOf(NodeId node, const SentPush& push, const peer::Pushes::View& view) const;
-  bool agree(const peer::Ledger& one, const peer::Ledger& other) const;
+  bool agree(const peer::Ledger& one, const peer::Ledger& other, const Group& group) const;
   std::vector<NodeId> judged() const;
-  bool isEndedByLiar(const SentPush& push, const peer::Pushes::View& view) const;
   Wrong ended(NodeId node, const SentPush& push, const peer::Pushes::View& view) const;
 
   const World& world_;

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::uint64_t kMadeUp = 64;     // ids that nobody has
 constexpr std::size_t kHitsTold = 40;     // of an answer
+constexpr std::uint64_t kRaise = 8192;    // of a version
 constexpr std::size_t kEntriesTold = 24;  // of a ledger
 
 std::string fileOf(const Facts& facts, const PeerId& id) {
@@ -205,7 +206,7 @@ wire::PushEntry Lies::entry() {
       entry.version = static_cast<std::uint32_t>(below_(8));
       break;
     case 1:
-      entry.version = static_cast<std::uint32_t>(below_(limits::kLedgerVersionJump));
+      entry.version = static_cast<std::uint32_t>(below_(kRaise));
       break;
     default:
       entry.version = static_cast<std::uint32_t>(1 + below_(limits::kLedgerVersion));

@@ -65,7 +65,9 @@ class Network {
     }
     at(number).jobs.clear();
     at(number).random = std::make_unique<Random>(number);
-    at(number).pushes = std::make_unique<Pushes>(contact(number), policy, *at(number).random,
+    InstanceKey key;
+    key.bytes.fill(static_cast<std::uint8_t>(number));
+    at(number).pushes = std::make_unique<Pushes>(contact(number), policy, *at(number).random, key,
                                                  at(number).budget.get());
   }
 

@@ -44,7 +44,7 @@ TEST_CASE(
   network.run(2s);
   std::uint32_t version = 1;
   for (int i = 0; i < 2000; ++i) {
-    auto lie = entryOf(2, PushState::verified, version += limits::kLedgerVersionJump / 2);
+    auto lie = entryOf(2, PushState::verified, version += 4096);
     network.receive(1, 4, ledgerOf(push, {lie, lie}));
     CHECK(network.stateOf(2, push, 1) == PushState::declined);
     network.run(20ms);
@@ -59,11 +59,10 @@ TEST_CASE("one message raises the version of a peer's entry once") {
   network.run(2s);
   std::vector<PushEntry> lies;
   for (std::uint32_t i = 1; i <= 1000; ++i) {
-    lies.push_back(entryOf(3, PushState::verified, 1 + i * limits::kLedgerVersionJump));
+    lies.push_back(entryOf(3, PushState::verified, 1 + i * 8192));
   }
   network.receive(1, 2, ledgerOf(push, lies));
-  CHECK(network.at(1).pushes->view(push)->ledger.find(id(3))->version() ==
-        1 + limits::kLedgerVersionJump);
+  CHECK(network.at(1).pushes->view(push)->ledger.find(id(3))->version() == 1 + 8192);
   CHECK(network.at(1).notices.size() == 1);
 }
 
@@ -85,6 +84,28 @@ TEST_CASE("a peer has the last word about itself, however often a neighbour's ne
   for (const unsigned as : {1u, 2u, 3u, 5u}) {
     CHECK(network.stateOf(5, push, as) == PushState::accepted);
   }
+}
+
+TEST_CASE("versions grow with time, so a liar cannot use them up, and small ones need not wait") {
+  auto network = line(4);
+  const auto push = network.push(1);
+  network.run(2s);
+  const auto versionOf = [&](unsigned number) {
+    return network.at(1).pushes->view(push)->ledger.find(id(number))->version();
+  };
+  constexpr std::uint32_t kLarge =
+      limits::kLedgerVersionsAtOnce + 60 * limits::kLedgerVersionsPerSecond;
+  network.receive(1, 2,
+                  ledgerOf(push, {entryOf(4, PushState::accepted, 1u << 31),
+                                  entryOf(3, PushState::accepted, kLarge)}));
+  network.run(1s);
+  for (const unsigned number : {3u, 4u}) CHECK(versionOf(number) == 1);
+  network.receive(1, 2, ledgerOf(push, {entryOf(4, PushState::accepted, 20)}));
+  network.run(10s);
+  CHECK(versionOf(4) == 20);
+  network.run(2min);
+  CHECK(versionOf(3) == kLarge);  // s2 did not mean it, so s3 has not heard it
+  CHECK(versionOf(4) < 100);
 }
 
 TEST_CASE("the sender keeps what each link says about a peer of which two tell differently") {
@@ -172,30 +193,86 @@ TEST_CASE("a full ledger keeps room for neighbours") {
 
 // --- ends ---
 
-TEST_CASE("only the sender's direction ends a push at once, and the sender contradicts others") {
+TEST_CASE("only the sender can end its push, and its proof counts whoever passes it on") {
   auto network = line(4);
   const auto push = network.push(1);
   network.run(2s);
-  // s4 is behind s3.
-  network.receive(3, 4, wire::PushLedger{push, PushEnd::cancelled, {}});
+  Random random(1);
+  const auto endedAt = [&](unsigned as) { return network.at(as).pushes->view(push)->offer.end; };
+  for (const unsigned from : {2u, 4u}) {
+    network.receive(3, from, wire::PushLedger{push, PushEnd::cancelled, {}});
+    network.receive(
+        3, from, wire::PushLedger{push, PushEnd::cancelled, {}, randomFrom<PushEndProof>(random)});
+  }
   network.run(2 * limits::kPushEndDoubted);
-  for (const unsigned as : {1u, 2u, 3u}) {
-    CHECK(network.at(as).pushes->view(push)->offer.end == PushEnd::open);
+  for (const unsigned as : {1u, 2u, 3u, 4u}) {
+    CHECK(endedAt(as) == PushEnd::open);
     CHECK(network.stateOf(3, push, as) == PushState::accepted);
   }
-  network.receive(3, 2, wire::PushLedger{push, PushEnd::cancelled, {}});
-  CHECK(network.at(3).pushes->view(push)->offer.end == PushEnd::cancelled);
+  network.step(1, [&](Effects& fx) {
+    network.at(1).pushes->finish(push, PushEnd::closed, network.now, fx);
+  });
+  network.run(1s);
+  for (const unsigned as : {1u, 2u, 3u, 4u}) CHECK(endedAt(as) == PushEnd::closed);
+  // Nobody makes more of it.
+  const auto closed = network.at(3).pushes->view(push)->offer.endProof;
+  network.receive(3, 2, wire::PushLedger{push, PushEnd::cancelled, {}, closed});
+  CHECK(endedAt(3) == PushEnd::closed);
+  InstanceKey key;
+  key.bytes.fill(1);
+  const auto offer = network.at(3).pushes->view(push)->offer;
+  const auto cancelled = endProofOf(offer, key, PushEnd::cancelled);
+  network.receive(3, 4, wire::PushLedger{push, PushEnd::cancelled, {}, cancelled});
+  CHECK(endedAt(3) == PushEnd::cancelled);
 }
 
-TEST_CASE("an end that the sender does not contradict counts after a while: the sender has moved") {
-  auto network = line(3);
+TEST_CASE("of an older program's push, only the sender's direction says the end at once") {
+  for (const bool isSealed : {true, false}) {
+    auto network = line(3);
+    auto offer = offerOf(1, 7);
+    InstanceKey key;
+    key.bytes.fill(1);
+    if (isSealed) {  // and a peer between removed what it did not know
+      sealOffer(offer, key);
+      offer.endHash = {};
+    }
+    network.receive(2, 1, offer);
+    network.run(2s);
+    network.receive(2, 3, wire::PushLedger{offer.id, PushEnd::closed, {}});
+    CHECK(network.at(2).pushes->view(offer.id)->offer.end == PushEnd::open);
+    network.run(2 * limits::kPushEndDoubted);
+    CHECK(network.at(2).pushes->view(offer.id)->offer.end == PushEnd::closed);
+    network.receive(2, 1, wire::PushLedger{offer.id, PushEnd::cancelled, {}});
+    CHECK(network.at(2).pushes->view(offer.id)->offer.end == PushEnd::cancelled);
+  }
+}
+
+TEST_CASE("a sender that is told that its push has ended contradicts, for older programs") {
+  auto network = line(2);
   const auto push = network.push(1);
   network.run(2s);
-  network.cut(1, 2);
-  network.receive(2, 3, wire::PushLedger{push, PushEnd::cancelled, {}});
-  CHECK(network.at(2).pushes->view(push)->offer.end == PushEnd::open);
-  network.run(2 * limits::kPushEndDoubted);
-  CHECK(network.at(2).pushes->view(push)->offer.end == PushEnd::cancelled);
+  network.receive(1, 2, wire::PushLedger{push, PushEnd::cancelled, {}});
+  network.run(2s);
+  CHECK(network.at(2).pushes->view(push)->ledger.find(id(1))->version() == 2);
+}
+
+TEST_CASE("a push in a peer's name that it did not make is taken neither by it nor by neighbours") {
+  auto network = line(4);
+  const auto inName = offerOf(2, 5);
+  network.receive(3, 4, inName);
+  network.run(1s);
+  for (const unsigned as : {1u, 2u, 3u}) CHECK_FALSE(network.at(as).pushes->view(inName.id));
+  CHECK(network.at(2).notices ==
+        std::vector<std::string>{"s3 sent a push in this peer's name that it did not make"});
+  // After a restart the sender knows its own again.
+  const auto own = network.push(2);
+  network.run(1s);
+  network.restart(2);
+  network.link(1, 2);
+  network.link(2, 3);
+  network.run(1s);
+  CHECK(network.at(2).pushes->view(own));
+  CHECK(network.stateOf(2, own, 3) == PushState::verified);
 }
 
 // --- offers ---
@@ -283,12 +360,14 @@ TEST_CASE(
 }
 
 TEST_CASE("another offer under a known id is ignored, but for the sender's own") {
-  auto network = line(3);
+  Network network(3);
+  network.link(2, 3);
   const auto real = offerOf(1, 7);
   auto forged = real;
   forged.files[0].name = "forged.bin";
   network.receive(2, 3, forged);
   REQUIRE(network.at(2).pushes->view(real.id)->offer.files == forged.files);
+  network.link(1, 2);
   network.receive(2, 1, real);
   CHECK(network.at(2).pushes->view(real.id)->offer.files == real.files);
   CHECK(network.jobs<PushDrop>(2) == 1);
@@ -333,6 +412,67 @@ TEST_CASE("a push that this peer has received gives its place last") {
   for (int i = 0; i < 5; ++i) network.push(3);
   network.run(1s);
   CHECK(network.at(1).pushes->view(real.id));
+  CHECK(network.at(1).pushes->size() == limits::kPushes);
+}
+
+TEST_CASE("pushes forged in a sender's name do not displace the one that was received from it") {
+  Network network(3);
+  network.link(1, 2);
+  const auto real = offerOf(2, 0);
+  network.receive(1, 2, real);
+  network.complete(1, real.id);
+  for (std::uint64_t i = 1; i <= 4; ++i) network.receive(1, 2, offerOf(2, i));
+  for (unsigned i = 0; i < 40; ++i) network.receive(1, 2, offerOf(900 + i, 100 + i));
+  CHECK(network.at(1).pushes->view(real.id));
+  CHECK(network.at(1).pushes->size() == limits::kPushes);
+}
+
+TEST_CASE(
+    "an honest push that finds no place beside those of liars is offered until there is one") {
+  Network network(3, PushPolicy{});
+  network.link(1, 2);
+  network.link(2, 3);
+  network.setBehind(2, 1, 1);
+  network.setBehind(3, 2, 2);
+  // s3 knows of s2's neighbourhood only what s2 passes on, and cannot tell who made it up.
+  for (std::uint64_t i = 0; i < limits::kPushes; ++i) network.receive(3, 2, offerOf(900 + i, i));
+  const auto honest = network.push(1);
+  network.run(1s);
+  CHECK(network.at(2).pushes->view(honest));
+  CHECK_FALSE(network.at(3).pushes->view(honest));
+  network.run(limits::kPushIdle + 4 * limits::kPushOfferAgain);
+  CHECK(network.stateOf(3, honest, 1) == PushState::declined);
+  // Who has answered gets no further offers.
+  const auto offers = network.at(2).offersSent;
+  network.run(1h);
+  CHECK(network.at(2).offersSent == offers);
+}
+
+TEST_CASE("a neighbour's own push takes the place of one that it only passes on") {
+  Network network(2, PushPolicy{});
+  network.link(1, 2);
+  for (std::uint64_t i = 0; i < limits::kPushes; ++i) network.receive(1, 2, offerOf(900 + i, i));
+  const auto own = network.push(2);
+  network.run(1s);
+  CHECK(network.at(1).pushes->view(own));
+  for (std::uint64_t i = 100; i < 150; ++i) network.receive(1, 2, offerOf(800 + i, i));
+  CHECK(network.at(1).pushes->view(own));
+}
+
+TEST_CASE("liars that come and go share the places that they left behind") {
+  constexpr unsigned kLiars = 12;
+  Network network(2 + kLiars, PushPolicy{});
+  network.link(1, 2);
+  std::vector<PushId> honest;
+  for (int i = 0; i < 5; ++i) honest.push_back(network.push(2));
+  network.run(1s);
+  for (unsigned liar = 3; liar <= 2 + kLiars; ++liar) {
+    network.link(1, liar);
+    for (std::uint64_t i = 0; i < 20; ++i) network.receive(1, liar, offerOf(900, 100 * liar + i));
+    network.cut(1, liar);
+    network.run(100ms);
+  }
+  for (const auto& push : honest) CHECK(network.at(1).pushes->view(push));
   CHECK(network.at(1).pushes->size() == limits::kPushes);
 }
 

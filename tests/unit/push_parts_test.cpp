@@ -109,24 +109,23 @@ TEST_CASE("a claim about this peer is contradicted if it says more than this pee
   CHECK(answer->version == 8);
 }
 
-TEST_CASE("a sender that has forgotten its push accepts what the ledger says about it") {
+TEST_CASE("a sender that has forgotten its push says again that it has all of it") {
   const OpenPush push(offerTo({id(2)}), id(1), kStart);
-  const auto claim = entryOf(1, PushState::verified, 3);
-  CHECK(push.answerTo(claim, contact(1)) == claim);
+  for (const auto state : {PushState::verified, PushState::failed}) {
+    const auto answer = push.answerTo(entryOf(1, state, 3), contact(1));
+    REQUIRE(answer);
+    CHECK(answer->state == PushState::verified);
+    CHECK(answer->version == 4);
+  }
   // A peer that is neither sender nor recipient has no entry, whatever others claim.
   CHECK_FALSE(push.answerTo(entryOf(5, PushState::verified, 3), contact(5)));
 }
 
-TEST_CASE("entries of other peers are checked: version, and whether the push is meant for them") {
+TEST_CASE("only peers that a push is meant for, and its sender, have an entry") {
   OpenPush push(offerTo({id(2)}), id(1), kStart);
   CHECK_FALSE(push.problemWith(entryOf(1, PushState::verified)));
-  CHECK_FALSE(push.problemWith(entryOf(2, PushState::accepted, limits::kLedgerVersionJump)));
-  CHECK(push.problemWith(entryOf(2, PushState::accepted, limits::kLedgerVersionJump + 1)));
+  CHECK_FALSE(push.problemWith(entryOf(2, PushState::accepted)));
   CHECK(push.problemWith(entryOf(3, PushState::accepted)));
-  // The jump counts from the version that is known.
-  REQUIRE(push.merge(entryOf(2, PushState::accepted, 5), kStart));
-  CHECK_FALSE(push.problemWith(entryOf(2, PushState::accepted, 5 + limits::kLedgerVersionJump)));
-  CHECK(push.problemWith(entryOf(2, PushState::accepted, 6 + limits::kLedgerVersionJump)));
 }
 
 TEST_CASE("a peer whose link is gone is lost only if it has not finished") {
@@ -259,19 +258,36 @@ TEST_CASE("a forgotten push leaves no news, and may become known again") {
   OpenPushes pushes;
   OpenPush& push = pushes.try_emplace(pushId(), offerTo(), PeerId(), kStart).first->second;
   PushLink link(contact(9));
-  link.setKnown(pushId(), true);
+  link.offered(pushId(), false, kStart);
   CHECK(link.wasTold(pushId()));
-  link.setKnown(pushId(), false);
+  CHECK_FALSE(link.hasAnswered(pushId()));
+  link.setAnswered(pushId());
   CHECK(link.wasTold(pushId()));
+  CHECK(link.hasAnswered(pushId()));
   link.addNews(pushId(), *push.merge(entryOf(2, PushState::accepted), kStart), kStart);
   link.forget(pushId());
   CHECK_FALSE(link.knows(pushId()));
   Effects fx;
   link.flush(ConnectionId{7}, pushes, kStart + 1s, fx);
   CHECK(fx.sends.empty());
-  link.setKnown(pushId(), false);
+  link.setAnswered(pushId());
   CHECK(link.knows(pushId()));
   CHECK_FALSE(link.wasTold(pushId()));
+}
+
+TEST_CASE("an offer is due again a few times, each time later") {
+  PushLink link(contact(9));
+  TimePoint now = kStart;
+  link.offered(pushId(), true, now);
+  for (unsigned i = 0; i < limits::kPushOffersAgain; ++i) {
+    const Duration wait = limits::kPushOfferAgain * (1u << i);
+    CHECK(link.deadline() == now + wait);
+    CHECK(link.takePostponed(now + wait - 1ms).empty());
+    now += wait;
+    CHECK(link.takePostponed(now) == std::vector{std::pair(pushId(), true)});
+    link.offered(pushId(), true, now);
+  }
+  CHECK(link.deadline() == kNever);
 }
 
 TEST_CASE("each misbehaviour on a link is told once") {

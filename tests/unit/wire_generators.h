@@ -158,11 +158,14 @@ inline wire::PushOffer somePushOffer() {
                            numberOf<std::uint64_t>(0, limits::kFileBytes), rawOf<FileRoot>()});
   }
   offer.to = someIds(limits::kPushTargets);
+  if (*rc::gen::arbitrary<bool>()) offer.endHash = rawOf<PushEndProof>();
+  if (*rc::gen::arbitrary<bool>()) offer.endProof = rawOf<PushEndProof>();
   return offer;
 }
 
 inline wire::PushLedger somePushLedger() {
   wire::PushLedger ledger{rawOf<PushId>(), static_cast<wire::PushEnd>(numberOf(0, 2)), {}};
+  if (*rc::gen::arbitrary<bool>()) ledger.endProof = rawOf<PushEndProof>();
   for (int i = numberOf(0, 4); i > 0; --i) {
     ledger.entries.push_back({numberOf<std::uint32_t>(0, limits::kLedgerVersion),
                               static_cast<wire::PushState>(numberOf(0, 5)), someContact(),
