@@ -276,7 +276,8 @@ inline constexpr std::size_t kLedgerEntries = 16'384;  // 1 MiB a push, reasons 
 inline constexpr std::size_t kLedgerReserved = 256;
 inline constexpr std::uint32_t kLedgerVersion = 0xffff'ffff;
 // How large a version may be, from when the push is known: so many, and so many a second. They are
-// never used up while a push lasts. A newcomer takes what liars have raised for half an hour at once.
+// never used up while a push lasts. A newcomer takes at once what liars have raised for half an
+// hour.
 inline constexpr std::uint32_t kLedgerVersionsAtOnce = 1u << 24;
 inline constexpr std::uint32_t kLedgerVersionsPerSecond = 8192;
 // A link names more peers than are behind it, if peers have left or moved since. Of each peer that

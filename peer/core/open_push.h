@@ -57,8 +57,8 @@ class OpenPush {
   // The neighbour toward the sender. It changes when the tree does.
   const PeerId& origin() const { return origin_; }
   void setOrigin(const PeerId& origin) { origin_ = origin; }
-  // Whether the offer is of the same files, by the same sender, to the same peers, with the same end
-  // hash. An older program passes on none.
+  // Whether the offer is of the same files, by the same sender, to the same peers, with the same
+  // end hash. An older program passes on none.
   bool isSameAs(const wire::PushOffer& offer) const;
   // Only the sender can end the push: the end needs a proof.
   bool isEndProven() const { return isEndProven_; }
@@ -127,8 +127,8 @@ class OpenPush {
   // The link to the peer is gone for good.
   std::optional<wire::PushEntry> entryOfLost(const PeerId& peer) const;
 
-  // From when on an entry may have that version. So a liar cannot use up the versions of a peer, which
-  // has the last word about itself.
+  // From when on an entry may have that version. So a liar cannot use up the versions of a peer,
+  // which has the last word about itself.
   TimePoint takesVersionAt(std::uint32_t version) const;
   // Why another peer's entry must not be merged, to follow "NAME sent "; nothing: it may be.
   std::optional<std::string> problemWith(const wire::PushEntry& entry) const;

@@ -326,63 +326,6 @@ PushLinks::const_iterator Pushes::linkTo(const PeerId& peer) const {
                       [&](const auto& each) { return each.second.peer().id == peer; });
 }
 
-bool Pushes::isDeparted(const PeerId& origin) const {
-  return !origin.empty() && linkTo(origin) == links_.end();
-}
-
-// The origins share the places. Those whose links are gone have one share in common. Who has most
-// loses the push that is spared most easily; `origin`, which wants another one, loses its own
-// before others lose theirs. Of equals the last that came is lost: a flood comes after what it is to
-// displace. Anybody behind an origin can use a sender's name. So senders share by the number of their
-// pushes that are real and that nobody awaits, and lose only such.
-bool Pushes::makeRoom(const PeerId& origin, const PeerId& sender, TimePoint now, Effects& fx) {
-  if (pushes_.size() < limits::kPushes) return true;
-  std::size_t departed = 0;
-  std::map<PeerId, std::size_t> ofOrigin;
-  std::map<PeerId, std::size_t> doneOfSender;  // of that origin
-  const auto isDone = [&](const OpenPush& push) {
-    return push.origin() == origin && push.isReal(self_.id) && !push.isAwaited();
-  };
-  for (const auto& [id, push] : pushes_) {
-    ++ofOrigin[push.origin()];
-    if (isDeparted(push.origin())) ++departed;
-    if (isDone(push)) ++doneOfSender[push.offer().sender.id];
-  }
-  const std::size_t wanted = ++ofOrigin[origin];
-  const std::size_t wantedOfSender = doneOfSender[sender] + 1;
-  using Rank = std::tuple<std::size_t, bool, std::size_t, int, std::size_t>;
-  std::optional<Rank> best;
-  auto spared = pushes_.end();
-  for (auto each = pushes_.begin(); each != pushes_.end(); ++each) {
-    const OpenPush& push = each->second;
-    const bool isOwn = push.origin() == origin;
-    const std::size_t originHas = ofOrigin[push.origin()];
-    const std::size_t has = isDeparted(push.origin()) ? departed : originHas;
-    const std::size_t senderHas = isDone(push) ? doneOfSender[push.offer().sender.id] : 0;
-    const bool isForReal = isOwn && sender == origin && !push.isReal(self_.id);
-    const bool toFewer = has > wanted || isForReal || senderHas > wantedOfSender;
-    const int spareness = push.spareness(toFewer, self_.id, now);
-    if (has < wanted || spareness == 0) continue;
-    const Rank rank(has, isOwn, originHas, spareness, senderHas);
-    if (!best || rank > *best || (rank == *best && push.knownAt() > spared->second.knownAt())) {
-      best = rank;
-      spared = each;
-    }
-  }
-  if (spared == pushes_.end()) return false;
-  const bool isUndecided = spared->second.waitsUntil() != kNever;
-  declineUndecided(spared->second, now, fx);
-  if (spared->second.taking() != nullptr) {
-    giveUp(spared->second, "nothing arrived, and other pushes need the place", now, fx);
-  } else if (!isUndecided) {
-    forget(spared, fx);
-    return true;
-  }
-  for (auto& [connection, link] : links_) link.flush(connection, pushes_, now, fx);
-  forget(spared, fx);
-  return true;
-}
-
 void Pushes::forget(OpenPushes::iterator push, Effects& fx) {
   forgotten_.add(committedId(push->second.offer()));
   drop(push, fx);

@@ -20,16 +20,16 @@
 // What other peers say may be hostile, and nothing is signed. So:
 //   - What a neighbour says about itself counts; what other links say about it does not, as long as
 //     it is a neighbour. It is told, and contradicts.
-//   - A link may name as many peers as are behind it. The versions of other peers' entries, offers
-//     and entries have rates for each link. An entry beyond the rate is not lost: it waits as a
-//     claim of the link (push_link.h).
+//   - A link may name as many peers as are behind it. Offers and entries have rates for each link.
+//     How large a version may be grows with time. An entry that comes too early is not lost: it
+//     waits as a claim of the link (push_link.h).
 //   - An end counts if it is proven. Of an older program's push, it counts if it comes from the
 //     sender's direction (open_push.h).
 //   - A push in this peer's name that it did not make is not taken. One in another neighbour's name
 //     is not, either: that neighbour is told, and offers its own.
-//   - The neighbours share the limits::kPushes places. The one that has most loses a push first. All
-//     that are neighbours no longer count as one. A push that this peer sends, or of which chunks
-//     arrive, is never lost.
+//   - The neighbours share the limits::kPushes places. The one that has most loses a push first.
+//     All that are neighbours no longer count as one. A push that this peer sends, or of which
+//     chunks arrive, is never lost. An offer that the neighbour does not answer is made again.
 //   - Offers of one origin that have not ended are passed on limits::kPushesRelayed at a time.
 //     Beyond these one of each further sender is, as many as there are peers behind the origin.
 //   - The files that a link may bring have a rate. A push over it waits (Rate::pushFiles).

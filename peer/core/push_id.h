@@ -1,5 +1,5 @@
-// What makes a push its sender's own. Nothing is signed. Only hashes are used, and the instance key,
-// which a peer keeps when it is started again.
+// What makes a push its sender's own. Nothing is signed. Only hashes are used, and the instance
+// key, which a peer keeps when it is started again.
 //
 //   id          8 random bytes, then the first 8 of SHA-256(these, sender, recipients, files,
 //               end hash). So an offer of something else under the id of a push is recognised,

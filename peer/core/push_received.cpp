@@ -54,7 +54,8 @@ void Pushes::receivedOffer(ConnectionId id, PushLink& link, const PushOffer& off
   if (sender == self_.id && !isSealedWith(offer, key_)) {
     return link.blame("a push in this peer's name that it did not make", fx);
   }
-  // The neighbour that it names offers it itself, if it is its own. After a restart it must be told.
+  // The neighbour that it names offers it itself, if it is its own. After a restart it must be
+  // told.
   if (const auto named = linkTo(sender); named != links_.end() && sender != link.peer().id) {
     if (named->second.account().spend(Rate::pushOffersTold, now, pushOfferCost(offer))) {
       fx.send(named->first, offer);
@@ -99,8 +100,8 @@ void Pushes::receivedAgain(ConnectionId id, PushLink& link, OpenPush& known, con
 
 // --- ends ---
 
-// Without proofs: the sender says it, or a peer in its direction. Any other neighbour is doubted: the
-// peers in the sender's direction are asked.
+// Without proofs: the sender says it, or a peer in its direction. Any other neighbour is doubted:
+// the peers in the sender's direction are asked.
 void Pushes::hearEnd(OpenPush& push, PushEnd end, const PushEndProof& proof, PushLink& link,
                      TimePoint now, Effects& fx) {
   if (end <= push.offer().end) return;

@@ -6,6 +6,7 @@
 //   - no entry of a ledger becomes smaller, and the counts of a ledger are right
 //   - a peer whose entry is `verified` has every chunk
 //   - no peer forgets a push that another peer takes
+//   - a push ends only after its sender has ended it
 //
 // At rest:
 //   - all peers know each push and have the same ledger
@@ -16,9 +17,9 @@
 //
 // With lying members (World::hasLiars) these are checked only for honest peers, their entries, and
 // pushes that they sent, and only among peers that are linked without a liar in between: a liar can
-// say what it likes of the peers behind it, and keep pushes from them. What a liar says about another
-// peer may stand until that peer contradicts it, so entries are checked at rest only, after the lies
-// have ended.
+// say what it likes of the peers behind it, and keep pushes from them. What a liar says about
+// another peer may stand until that peer contradicts it, so entries are checked at rest only, after
+// the lies have ended.
 //
 // Each check returns what is wrong; nothing: all is well. Owned by World, which calls the checks
 // after each step. It reads the World and changes nothing there.

@@ -232,4 +232,17 @@ inline PushEntry entryOf(unsigned number, PushState state, std::uint32_t version
   return entry;
 }
 
+// As a peer of an older program sends it.
+inline wire::PushOffer offerOf(unsigned sender, std::uint64_t number,
+                               std::vector<wire::PushFile> files = oneFile()) {
+  Random random(1000 + number);  // the peers have small seeds
+  return {randomFrom<PushId>(random),
+          contact(sender),
+          id(sender),
+          false,
+          PushEnd::open,
+          std::move(files),
+          {}};
+}
+
 }  // namespace espalier::peer::test
