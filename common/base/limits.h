@@ -289,8 +289,8 @@ inline constexpr std::size_t kClaimsHeld = 4096;
 // An end that does not come from the direction of the sender is believed after this time, unless
 // the sender contradicts. So is a neighbour's loss that others tell, unless the neighbour does.
 inline constexpr auto kPushEndDoubted = 5s;
-// An unended push that nobody awaits gives its place to another one after this time without change,
-// and so does one of which no chunk arrives.
+// An unended push that neither this peer nor the one that it came from has received gives its place
+// to another one after this time without change. So does one of which no chunk arrives.
 inline constexpr auto kPushIdle = 60s;
 // Flushes of a link: four a second, and a burst while a chain forms. The entry of each peer of a
 // branch climbs that branch by itself, and the next branch waits for the last of them.

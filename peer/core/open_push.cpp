@@ -58,10 +58,8 @@ int OpenPush::spareness(bool toFewer, const PeerId& self, TimePoint now) const {
   if (!isOver()) return 0;
   if (!isOpen()) return 5;
   const bool isReal = this->isReal(self);
-  const bool isKept = isReal && isAwaited();
-  if (now >= changedAt_ + (isKept ? Duration(limits::kPushKept) : Duration(limits::kPushIdle))) {
-    return 4;
-  }
+  const Duration kept = isReal ? Duration(limits::kPushKept) : Duration(limits::kPushIdle);
+  if (now >= changedAt_ + kept) return 4;
   if (!toFewer) return 0;
   return isReal ? 1 : 3;
 }
