@@ -27,6 +27,7 @@
 // O(entries that are sent), blame() O(log n), taking claims O(claims).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -39,6 +40,7 @@
 #include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/base/ids.h"
+#include "common/base/limits.h"
 #include "common/wire/contact.h"
 #include "common/wire/push.h"
 #include "peer/core/effects.h"
@@ -69,6 +71,10 @@ class PushLink {
   void offered(const PushId& push, bool late, TimePoint now);
   // Those that are due, removed; whether each is late.
   std::vector<std::pair<PushId, bool>> takePostponed(TimePoint now);
+
+  // Whether an offer of the neighbour may be passed to another one that it names as the sender:
+  // limits::kPushes of a link are.
+  bool mayReturn() { return returned_++ < limits::kPushes; }
 
   // --- names
   // The number of peers behind the link; 0: not known.
@@ -145,6 +151,7 @@ class PushLink {
   std::uint64_t behind_ = 0;
   std::map<PushId, Known> known_;
   std::map<PushId, Postponed> postponed_;
+  std::size_t returned_ = 0;
   std::map<PushId, Names> named_;          // peers that the link added to the ledger
   TimePoint namesAt_ = TimePoint::min();   // when claims that are too many are tried again
   std::map<PushId, LedgerIndexSet> news_;  // an empty set: the end alone

@@ -57,9 +57,7 @@ void Pushes::receivedOffer(ConnectionId id, PushLink& link, const PushOffer& off
   // The neighbour that it names offers it itself, if it is its own. After a restart it must be
   // told.
   if (const auto named = linkTo(sender); named != links_.end() && sender != link.peer().id) {
-    if (named->second.account().spend(Rate::pushOffersTold, now, pushOfferCost(offer))) {
-      fx.send(named->first, offer);
-    }
+    if (link.mayReturn()) fx.send(named->first, offer);
     return;
   }
   if (!std::all_of(offer.files.begin(), offer.files.end(), [](const auto& file) {

@@ -252,6 +252,8 @@ TEST_CASE("a push in a peer's name that it did not make is taken neither by it n
   for (const unsigned as : {1u, 2u, 3u}) CHECK_FALSE(network.at(as).pushes->view(inName.id));
   CHECK(network.at(2).notices ==
         std::vector<std::string>{"s3 sent a push in this peer's name that it did not make"});
+  for (std::uint64_t i = 0; i < 100; ++i) network.receive(3, 4, offerOf(2, 100 + i));
+  CHECK(network.at(3).offersSent == limits::kPushes);  // a flood is not passed on
   // After a restart the sender knows its own again.
   const auto own = network.push(2);
   network.run(1s);

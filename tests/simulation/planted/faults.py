@@ -181,6 +181,21 @@ FAULTS = {
         "withoutRepeats(tree_.member(node).id, neighbours)};",
         "neighbours};",
         lying("registry")),
+    "end_without_proof": Fault(
+        "Anybody ends a push for the peers on the other side.",
+        "  if (push.isEndProven()) return;\n",
+        "",
+        lying("ledger")),
+    "claim_not_contradicted": Fault(
+        "A peer that others lie about does not raise the version of its entry.",
+        "own.version = std::min(claim.version, limits::kLedgerVersion - 1) + 1;",
+        "own.version = std::min(claim.version, own.version);",
+        lying("ledger")),
+    "versions_used_up": Fault(
+        "A liar gives an entry the largest version, and its peer can say no more.",
+        "if (version <= limits::kLedgerVersionsAtOnce) return TimePoint::min();",
+        "if (version <= limits::kLedgerVersion) return TimePoint::min();",
+        lying("ledger")),
     # --- peer/core/ledger.cpp
     "smaller_entry_counts": Fault(
         "The last entry wins, also an older one.",
