@@ -266,7 +266,7 @@ inline constexpr std::size_t kPushReasonBytes = 256;
 // Unended pushes of one neighbour that are passed on over one link: one that floods takes half of
 // the places behind that link at most.
 inline constexpr std::size_t kPushesRelayed = 8;
-inline constexpr auto kPushOfferRetry = 250ms;         // of an offer that had to wait
+inline constexpr auto kPushOfferRetry = 250ms;  // of an offer that had to wait
 // An offer that the neighbour does not answer, because it had no place: sent again after this time,
 // after twice as long, and so on, so often.
 inline constexpr auto kPushOfferAgain = 15s;
@@ -276,9 +276,8 @@ inline constexpr std::size_t kLedgerEntries = 16'384;  // 1 MiB a push, reasons 
 inline constexpr std::size_t kLedgerReserved = 256;
 inline constexpr std::uint32_t kLedgerVersion = 0xffff'ffff;
 // How large a version may be, from when the push is known: so many, and so many a second. They are
-// never used up while a push lasts. A newcomer takes at once what liars have raised for half an
-// hour.
-inline constexpr std::uint32_t kLedgerVersionsAtOnce = 1u << 24;
+// never used up while a push lasts.
+inline constexpr std::uint32_t kLedgerVersionsAtOnce = 1u << 20;
 inline constexpr std::uint32_t kLedgerVersionsPerSecond = 8192;
 // A link names more peers than are behind it, if peers have left or moved since. Of each peer that
 // is behind it now, so many are taken in, at Rate::pushNames: a liar fills 1/64 of a ledger.
@@ -419,6 +418,7 @@ enum class Rate : std::uint8_t {
   pushOffers,      // offers taken, in bytes
   pushOffersTold,  // offers sent to it, in bytes: less than it takes
   pushEntries,     // entries of ledgers
+  pushRaises,      // of versions of entries of other peers
   pushNames,       // peers that are not behind it any more
   pushFiles,       // files taken
   rechecks,        // of files that askers report as damaged
@@ -450,6 +450,7 @@ inline constexpr RateBounds kRateBounds{{
     {256e3, 4e6, 64 * 256e3, 64 * 4e6},    // pushOffers: 100 small offers a second
     {192e3, 3e6, 64 * 192e3, 64 * 3e6},    // pushOffersTold
     {24e3, 512e3, 64 * 24e3, 64 * 512e3},  // pushEntries: what PushLink::flush() sends at most
+    {32, 1024, 512, 16'384},               // pushRaises: each answer to a lie is one, too
     {0.25, 16, 16, 1024},                  // pushNames: times the number of peers behind it
     {4, 20'480, 16, 40'960},               // pushFiles: what a peer may leave on the disk
     {1.0 / 60, 4, 0.2, 16},                // rechecks

@@ -46,10 +46,11 @@ struct PushOffer {
   PeerId via;         // the nearest peer toward the sender that takes part
   bool late = false;  // the receiver and all peers behind it joined after the push began
   PushEnd end = PushEnd::open;
-  std::vector<PushFile> files;  // 1 to limits::kPushFiles, and all within kPushMessageBytes
-  std::vector<PeerId> to;       // the recipients; empty: all peers
-  PushEndProof endHash = {};    // of the proof of the end; zero: of an older program
-  PushEndProof endProof = {};   // zero: open, or of an older program
+  std::vector<PushFile> files;   // 1 to limits::kPushFiles, and all within kPushMessageBytes
+  std::vector<PeerId> to;        // the recipients; empty: all peers
+  PushEndProof endHash = {};     // of the proof of the end; zero: of an older program
+  PushEndProof endProof = {};    // zero: open, or of an older program
+  std::uint32_t ageSeconds = 0;  // since the push began, as far as is known; 0 of older programs
 
   bool operator==(const PushOffer&) const = default;
 };

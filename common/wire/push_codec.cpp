@@ -29,6 +29,7 @@ void fill(const PushOffer& offer, proto::PushOffer& out) {
   }
   for (const auto& id : offer.to) out.add_to(id.text());
   if (!offer.endHash.isZero()) out.set_end_hash(raw(offer.endHash.view()));
+  out.set_age_seconds(offer.ageSeconds);
   if (!offer.endProof.isZero()) out.set_end_proof(raw(offer.endProof.view()));
 }
 
@@ -111,6 +112,7 @@ Result<PushOffer> read(const proto::PushOffer& in) {
   const auto proof = readProof(in.end_proof());
   if (!proof) return proof.error();
   offer.endProof = *proof;
+  offer.ageSeconds = in.age_seconds();
   if (!fitsOffer(offer.files, offer.to)) return malformed("an offer that fits no frame");
   return offer;
 }

@@ -17,13 +17,26 @@ OpenPush::OpenPush(wire::PushOffer offer, PeerId origin, TimePoint now)
     : offer_(std::move(offer)),
       isEndProven_(!offer_.endHash.isZero() && isCommitted(offer_)),
       origin_(std::move(origin)),
-      knownAt_(now),
+      knownAt_(now -
+               std::min<Duration>(std::chrono::seconds(offer_.ageSeconds), limits::kPushAwaited)),
       changedAt_(now),
       progressedAt_(now) {}
 
 bool OpenPush::isSameAs(const wire::PushOffer& offer) const {
   return offer.sender.id == offer_.sender.id && offer.files == offer_.files &&
          offer.to == offer_.to && (offer.endHash.isZero() || offer.endHash == offer_.endHash);
+}
+
+void OpenPush::adoptEndHash(const wire::PushOffer& offer) {
+  if (!offer_.endHash.isZero()) return;
+  offer_.endHash = offer.endHash;
+  isEndProven_ = isCommitted(offer_);
+  if (!isEndProven_) offer_.endHash = {};
+}
+
+std::uint32_t OpenPush::ageSeconds(TimePoint now) const {
+  return static_cast<std::uint32_t>(
+      std::chrono::duration_cast<std::chrono::seconds>(now - knownAt_).count());
 }
 
 bool OpenPush::isMeantFor(const PeerId& peer) const {

@@ -62,6 +62,10 @@ class OpenPush {
   bool isSameAs(const wire::PushOffer& offer) const;
   // Only the sender can end the push: the end needs a proof.
   bool isEndProven() const { return isEndProven_; }
+  // Takes the end hash of an offer whose id commits to it, if an older program had removed it.
+  void adoptEndHash(const wire::PushOffer& offer);
+  // Since this peer, or one that passed the offer on, has known the push.
+  std::uint32_t ageSeconds(TimePoint now) const;
   bool isOpen() const { return offer_.end == wire::PushEnd::open; }
   // Whether the peer is one of those that the sender named, or the push is for all peers.
   bool isMeantFor(const PeerId& peer) const;

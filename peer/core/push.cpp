@@ -94,12 +94,15 @@ void Pushes::offerTo(OpenPush& push, ConnectionId id, PushLink& link, bool late,
       !link.account().spend(limits::Rate::pushOffersTold, now, pushOfferCost(push.offer()))) {
     return link.postpone(pushId, late, now);
   }
+  const bool isFirst = !link.knows(pushId);
   link.offered(pushId, late, now);
   PushOffer offer = push.offer();
+  offer.ageSeconds = push.ageSeconds(now);
   offer.late = offer.late || late;
   if (push.isMeantFor(self_.id) || push.isMine()) offer.via = self_.id;
   learn(push, push.entryOfOffered(link.peer(), offer), std::nullopt, now, fx);
   fx.send(id, std::move(offer));
+  if (!isFirst) return;  // the ledger follows the answer
   link.addNews(pushId, push.ledger(), now);
   sendClaimsAbout(link, push, id, fx);
 }
@@ -319,6 +322,12 @@ OpenPush* Pushes::find(const PushId& id) {
 PushLinks::iterator Pushes::linkTo(const PeerId& peer) {
   return std::find_if(links_.begin(), links_.end(),
                       [&](const auto& each) { return each.second.peer().id == peer; });
+}
+
+PushLinks::iterator Pushes::confirmedLinkTo(const PeerId& peer) {
+  return std::find_if(links_.begin(), links_.end(), [&](const auto& each) {
+    return each.second.isConfirmed() && each.second.peer().id == peer;
+  });
 }
 
 PushLinks::const_iterator Pushes::linkTo(const PeerId& peer) const {

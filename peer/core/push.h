@@ -19,14 +19,15 @@
 //
 // What other peers say may be hostile, and nothing is signed. So:
 //   - What a neighbour says about itself counts; what other links say about it does not, as long as
-//     it is a neighbour. It is told, and contradicts.
+//     it is a neighbour and the metaserver knows its link from both ends. It is told, and
+//     contradicts.
 //   - A link may name as many peers as are behind it. Offers and entries have rates for each link.
-//     How large a version may be grows with time. An entry that comes too early is not lost: it
-//     waits as a claim of the link (push_link.h).
+//     How large a version may be grows with time, and raises have a rate. An entry that comes too
+//     early is not lost: it waits as a claim of the link (push_link.h).
 //   - An end counts if it is proven. Of an older program's push, it counts if it comes from the
 //     sender's direction (open_push.h).
 //   - A push in this peer's name that it did not make is not taken. One in another neighbour's name
-//     is not, either: that neighbour is told, and offers its own.
+//     is not, either: it is passed on to that neighbour, who offers its own pushes itself.
 //   - The neighbours share the limits::kPushes places. The one that has most loses a push first.
 //     All that are neighbours no longer count as one. A push that this peer sends, or of which
 //     chunks arrive, is never lost. An offer that the neighbour does not answer is made again.
@@ -106,6 +107,7 @@ class Pushes final : public Component {
   bool received(ConnectionId link, const wire::LinkMessage& message, TimePoint now,
                 Effects& fx) override;
   void peersBehind(ConnectionId link, std::uint64_t count) override;
+  void confirmed(ConnectionId link, bool isConfirmed) override;
   void selfChanged(const wire::Contact& self) override { self_ = self; }
   void tick(TimePoint now, Effects& fx) override;
   TimePoint deadline() const override;
@@ -165,6 +167,8 @@ class Pushes final : public Component {
   PushLinks::iterator linkTo(const PeerId& peer);
   PushLinks::const_iterator linkTo(const PeerId& peer) const;
   bool isDeparted(const PeerId& origin) const;
+  // The link to the peer, if the metaserver knows it from both ends: not one under its id only.
+  PushLinks::iterator confirmedLinkTo(const PeerId& peer);
   // Forgets a push, if there is no place for one of that origin and sender. False: none may be
   // forgotten.
   bool makeRoom(const PeerId& origin, const PeerId& sender, TimePoint now, Effects& fx);

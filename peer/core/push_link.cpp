@@ -51,6 +51,11 @@ bool PushLink::hasAnswered(const PushId& push) const {
   return known != known_.end() && known->second.hasAnswered;
 }
 
+bool PushLink::setAnswered(const PushId& push) {
+  Known& known = known_[push];
+  return !std::exchange(known.hasAnswered, true) && known.again > 1;
+}
+
 void PushLink::forget(const PushId& push) {
   known_.erase(push);
   postponed_.erase(push);

@@ -57,12 +57,16 @@ class PushLink {
   const wire::Contact& peer() const { return peer_; }
   Account& account() { return account_; }
 
+  // Whether the metaserver knows the link from both ends.
+  bool isConfirmed() const { return isConfirmed_; }
+  void setConfirmed(bool isConfirmed) { isConfirmed_ = isConfirmed; }
   bool knows(const PushId& push) const { return known_.contains(push); }
   // The offer was sent to the neighbour.
   bool wasTold(const PushId& push) const;
   // The neighbour has offered the push, or said something about it.
   bool hasAnswered(const PushId& push) const;
-  void setAnswered(const PushId& push) { known_[push].hasAnswered = true; }
+  // Whether that is the first answer, and the offer was sent more than once.
+  bool setAnswered(const PushId& push);
   void forget(const PushId& push);
 
   // --- offers that wait
@@ -86,7 +90,7 @@ class PushLink {
 
   // --- claims
   enum class Wait {
-    time,        // until `until`: its version is too far ahead
+    time,        // until `until`: its version is too far ahead, or there were many raises
     names,       // until `until`, or until there are more peers behind the link
     neighbours,  // until its peer is no neighbour any more; a loss counts from `until` on
   };
@@ -148,6 +152,7 @@ class PushLink {
 
   wire::Contact peer_;
   Account account_;
+  bool isConfirmed_ = false;
   std::uint64_t behind_ = 0;
   std::map<PushId, Known> known_;
   std::map<PushId, Postponed> postponed_;

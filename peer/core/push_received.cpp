@@ -38,25 +38,25 @@ void Pushes::receivedOffer(ConnectionId id, PushLink& link, const PushOffer& off
   }
   const PushId committed = committedId(offer);
   if (forgotten_.contains(committed) || forgotten_.contains(offer.id)) return;
-  if (OpenPush* const known = find(offer.id)) {
+  const PeerId& sender = offer.sender.id;
+  OpenPush* const known = find(offer.id);
+  if (known != nullptr) {
+    if (committed == offer.id) known->adoptEndHash(offer);
     if (known->isSameAs(offer)) return receivedAgain(id, link, *known, offer, now, fx);
     // The offer that the id commits to is better than what was known. If there is none, only the
     // sender's own word, over its own link, is.
-    const bool isSenders = offer.sender.id == link.peer().id && known->origin() != link.peer().id;
+    const bool isSenders = sender == link.peer().id && sender == known->offer().sender.id &&
+                           known->origin() != link.peer().id;
     const bool isBetter = committed == offer.id || isSenders;
     if (!isBetter || known->isMine() || isCommitted(known->offer())) {
       return link.blame("another offer under the id of a push", fx);
     }
-    drop(pushes_.find(offer.id), fx);
   }
   if (offer.end != PushEnd::open) return;  // over before it came here
-  const PeerId& sender = offer.sender.id;
-  if (sender == self_.id && !isSealedWith(offer, key_)) {
-    return link.blame("a push in this peer's name that it did not make", fx);
-  }
+  if (sender == self_.id && !isSealedWith(offer, key_)) return;
   // The neighbour that it names offers it itself, if it is its own. After a restart it must be
   // told.
-  if (const auto named = linkTo(sender); named != links_.end() && sender != link.peer().id) {
+  if (const auto named = confirmedLinkTo(sender); named != links_.end() && named->first != id) {
     if (link.mayReturn()) fx.send(named->first, offer);
     return;
   }
@@ -65,11 +65,13 @@ void Pushes::receivedOffer(ConnectionId id, PushLink& link, const PushOffer& off
       })) {
     return link.blame("a push of a file that cannot exist", fx);
   }
+  if (known != nullptr) drop(pushes_.find(offer.id), fx);
   if (!makeRoom(link.peer().id, sender, now, fx)) {
     return link.blame("too many pushes at once; some are left out", fx);
   }
   OpenPush& push = pushes_.try_emplace(offer.id, offer, link.peer().id, now).first->second;
-  if (sender != self_.id) link.setAnswered(offer.id);
+  if (sender != self_.id) (void)link.setAnswered(offer.id);
+  if (!push.isMeantFor(self_.id)) link.addEnd(offer.id, now);  // an answer
   fx.pushChanges.insert(offer.id);
   decide(push, link, now, fx);
   for (auto& [connection, other] : links_) {
@@ -87,10 +89,10 @@ void Pushes::receivedAgain(ConnectionId id, PushLink& link, OpenPush& known, con
   if (!link.knows(offer.id)) {
     link.addNews(offer.id, known.ledger(), now);
     sendClaimsAbout(link, known, id, fx);
-  } else if (!link.hasAnswered(offer.id)) {
-    link.addEnd(offer.id, now);  // an answer: no entry of this peer need ever go there
+  } else {
+    link.addEnd(offer.id, now);  // an answer
   }
-  link.setAnswered(offer.id);
+  if (link.setAnswered(offer.id)) link.addNews(offer.id, known.ledger(), now);
   hearEnd(known, offer.end, offer.endProof, link, now, fx);
   // The neighbour has not heard that the push is over.
   if (offer.end < known.offer().end) link.addEnd(offer.id, now);
@@ -127,7 +129,10 @@ void Pushes::receivedLedger(ConnectionId id, PushLink& link, const PushLedger& l
                             TimePoint now, Effects& fx) {
   OpenPush* const push = find(ledger.id);
   if (push == nullptr) return;
-  if (link.knows(ledger.id)) link.setAnswered(ledger.id);
+  if (link.knows(ledger.id) && link.setAnswered(ledger.id)) {
+    link.addNews(ledger.id, push->ledger(), now);
+    sendClaimsAbout(link, *push, id, fx);
+  }
   const double cost = 16 + static_cast<double>(ledger.entries.size());
   if (!link.account().spend(Rate::pushEntries, now, cost)) {
     return link.blame("more entries of ledgers than a peer takes; some are left out", fx);
@@ -135,7 +140,7 @@ void Pushes::receivedLedger(ConnectionId id, PushLink& link, const PushLedger& l
   std::set<PeerId> told;
   for (const auto& entry : ledger.entries) {
     if (!push->ledger().isNews(entry)) continue;
-    // A ledger has one entry of each peer, so its versions cannot be used up by one message.
+    // A ledger has one entry of each peer.
     if (!told.insert(entry.peer.id).second) {
       link.blame("several entries of one peer in a ledger", fx);
       continue;
@@ -159,10 +164,17 @@ void Pushes::hear(OpenPush& push, const PushEntry& entry, ConnectionId from, Pus
     return;
   }
   const auto known = push.ledger().find(entry.peer.id);
-  const bool isOwn = entry.peer.id == link.peer().id;
+  const bool isOwn = entry.peer.id == link.peer().id && link.isConfirmed();
   const bool isAboutSelf = entry.peer.id == self_.id;
+  const bool isRaise = entry.version > std::max(known ? known->version() : 0, 1u);
+  if (known && isRaise && !isOwn && !link.account().spend(Rate::pushRaises, now, 1)) {
+    const auto until = link.account().affordableAt(Rate::pushRaises, now, 1);
+    link.hold({id, entry, Wait::time, until}, fx);
+    return;
+  }
   if (isAboutSelf) return learn(push, push.answerTo(entry, self_), std::nullopt, now, fx);
-  if (const auto nearer = isOwn ? links_.end() : linkTo(entry.peer.id); nearer != links_.end()) {
+  if (const auto nearer = isOwn ? links_.end() : confirmedLinkTo(entry.peer.id);
+      nearer != links_.end()) {
     const bool isLoss = entry.state == PushState::lost;
     const auto until = isLoss ? now + limits::kPushEndDoubted : kNever;
     if (link.hold({id, entry, Wait::neighbours, until}, fx)) {
@@ -193,6 +205,11 @@ void Pushes::hearClaims(ConnectionId from, PushLink& link, std::vector<PushLink:
     if (PushTaking* const taking = push->taking())
       taking->ledgerChanged(now, push->ledger().size());
   }
+}
+
+void Pushes::confirmed(ConnectionId id, bool isConfirmed) {
+  const auto link = links_.find(id);
+  if (link != links_.end()) link->second.setConfirmed(isConfirmed);
 }
 
 void Pushes::peersBehind(ConnectionId id, std::uint64_t count) {

@@ -83,6 +83,15 @@ class Network {
       at(b).pushes->linkUp({ends[1], contact(a), at(b).budget->account(Payer::member(id(a)))}, now,
                            fx);
     });
+    setConfirmed(a, b, true);
+    setConfirmed(b, a, true);
+  }
+
+  // Links are confirmed by the metaserver soon after they came up; these are at once.
+  void setConfirmed(unsigned number, unsigned to, bool isConfirmed) {
+    for (const auto& [connection, link] : at(number).links) {
+      if (link.first == to) at(number).pushes->confirmed(connection, isConfirmed);
+    }
   }
 
   void cut(unsigned a, unsigned b) {

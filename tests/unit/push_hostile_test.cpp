@@ -250,8 +250,7 @@ TEST_CASE("a push in a peer's name that it did not make is taken neither by it n
   network.receive(3, 4, inName);
   network.run(1s);
   for (const unsigned as : {1u, 2u, 3u}) CHECK_FALSE(network.at(as).pushes->view(inName.id));
-  CHECK(network.at(2).notices ==
-        std::vector<std::string>{"s3 sent a push in this peer's name that it did not make"});
+  CHECK(network.at(2).notices.empty());  // s3 may only have passed it on
   for (std::uint64_t i = 0; i < 100; ++i) network.receive(3, 4, offerOf(2, 100 + i));
   CHECK(network.at(3).offersSent == limits::kPushes);  // a flood is not passed on
   // After a restart the sender knows its own again.
@@ -263,6 +262,72 @@ TEST_CASE("a push in a peer's name that it did not make is taken neither by it n
   network.run(1s);
   CHECK(network.at(2).pushes->view(own));
   CHECK(network.stateOf(2, own, 3) == PushState::verified);
+}
+
+TEST_CASE("who is linked under another peer's id keeps neither its pushes nor its entries back") {
+  // s1 is the sender, far away; s2 and the liar, under the id of s1, are linked to s3.
+  Network network(4);
+  network.link(1, 2);
+  network.link(2, 3);
+  network.link(3, 4);
+  network.setConfirmed(3, 4, false);
+  const auto push = network.push(1);
+  network.run(1s);
+  REQUIRE(network.at(3).pushes->view(push));
+  network.receive(3, 2, ledgerOf(push, {entryOf(4, PushState::accepted, 7)}));
+  network.run(1s);
+  CHECK(network.stateOf(4, push, 3) == PushState::accepted);
+  const auto inName = offerOf(4, 5);
+  network.receive(3, 2, inName);
+  CHECK(network.at(3).pushes->view(inName.id));
+}
+
+TEST_CASE("a newcomer takes the versions that the others take, and answers") {
+  auto network = line(2);
+  auto offer = offerOf(9, 1);
+  offer.ageSeconds = 600;
+  network.receive(2, 1, offer);
+  const std::uint32_t version =
+      limits::kLedgerVersionsAtOnce + 500 * limits::kLedgerVersionsPerSecond;
+  network.receive(2, 1, ledgerOf(offer.id, {entryOf(2, PushState::verified, version)}));
+  CHECK(network.at(2).pushes->view(offer.id)->ledger.find(id(2))->version() == version + 1);
+  // It tells the age to others.
+  network.run(1min);
+  network.restart(1);
+  network.link(1, 2);
+  network.run(1s);
+  network.receive(1, 2, ledgerOf(offer.id, {entryOf(1, PushState::verified, version)}));
+  CHECK(network.at(1).pushes->view(offer.id)->ledger.find(id(1))->version() == version + 1);
+}
+
+TEST_CASE("an end hash that an older program removed is added, and the push goes on") {
+  auto network = line(3);
+  auto offer = offerOf(9, 7);
+  InstanceKey key;
+  key.bytes.fill(9);
+  sealOffer(offer, key);
+  auto stripped = offer;
+  stripped.endHash = {};
+  network.receive(2, 1, stripped);
+  network.run(1s);
+  network.receive(2, 1, offer);
+  CHECK(network.at(2).pushes->view(offer.id)->offer.endHash == offer.endHash);
+  CHECK(network.jobs<PushDrop>(2) == 0);
+  network.receive(2, 1, wire::PushLedger{offer.id, PushEnd::closed, {}});
+  CHECK(network.at(2).pushes->view(offer.id)->offer.end == PushEnd::open);
+}
+
+TEST_CASE("an offer that is refused displaces none under its id") {
+  auto network = line(3);
+  const auto offer = offerOf(9, 7);
+  network.receive(2, 3, offer);
+  auto bad = offer;
+  bad.sender = contact(1);
+  bad.end = PushEnd::closed;
+  network.receive(2, 1, bad);
+  bad.end = PushEnd::open;
+  network.receive(2, 1, bad);
+  CHECK(network.at(2).pushes->view(offer.id)->offer.sender == offer.sender);
 }
 
 // --- offers ---

@@ -158,6 +158,7 @@ inline wire::PushOffer somePushOffer() {
                            numberOf<std::uint64_t>(0, limits::kFileBytes), rawOf<FileRoot>()});
   }
   offer.to = someIds(limits::kPushTargets);
+  offer.ageSeconds = *rc::gen::arbitrary<std::uint32_t>();
   if (*rc::gen::arbitrary<bool>()) offer.endHash = rawOf<PushEndProof>();
   if (*rc::gen::arbitrary<bool>()) offer.endProof = rawOf<PushEndProof>();
   return offer;
