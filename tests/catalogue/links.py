@@ -275,7 +275,7 @@ def _(random):
     bad = random.choice([raised(label(1 << 62, 0), contact(), b"s2"), raised(label(1, 1 << 21), contact(), b"s2"),
                          raised(label(1, 1), contact(bad_id(random)), b"s2"),
                          raised(label(1, 1), contact(), bad_id(random)),
-                         raised(None, contact(), b"s2"), raised(label(1, 1), None, b"s2")])
+                         raised(label(1, 1), None, b"s2")])
     return lambda one, port: [bad]
 
 
