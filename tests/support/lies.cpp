@@ -209,7 +209,8 @@ wire::PushEntry Lies::entry() {
       entry.version = static_cast<std::uint32_t>(below_(kRaise));
       break;
     default:
-      entry.version = static_cast<std::uint32_t>(1 + below_(limits::kLedgerVersion));
+      entry.version = limits::kLedgerVersion;
+      if (oneIn(2)) entry.version = static_cast<std::uint32_t>(1 + below_(limits::kLedgerVersion));
       break;
   }
   entry.state = static_cast<wire::PushState>(below_(6));
