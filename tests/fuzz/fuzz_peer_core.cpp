@@ -351,7 +351,14 @@ class Machine {
     const bool isSender = view.mine || view.offer.sender.id == self_.id;
     fuzz::require(!verified || isSender || completed_.contains(id),
                   "nobody else says that this peer has a push");
-    if (!hasChild()) return;
+    // Until the metaserver knows the link, the child may be anybody under that id.
+    const auto& children = core_->tree()->children();
+    if (std::none_of(children.begin(), children.end(), [&](const auto& each) {
+          return each.contact.id == child_.id && each.isConfirmed;
+        })) {
+      settled_.erase(id);
+      return;
+    }
     const auto childs = view.ledger.find(child_.id);
     const bool declined = childs && childs->state() == wire::PushState::declined;
     if (declined) settled_.insert(id);
