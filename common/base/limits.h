@@ -275,7 +275,7 @@ inline constexpr std::size_t kLedgerEntries = 16'384;  // 1 MiB a push, reasons 
 // Of them for this peer and its neighbours only: no neighbour can keep them out.
 inline constexpr std::size_t kLedgerReserved = 256;
 inline constexpr std::uint32_t kLedgerVersion = 0xffff'ffff;
-// How large a version may be, from when the push is known: so many, and so many a second. They are
+// How large a version may be, from when the push began: so many, and so many a second. They are
 // never used up while a push lasts.
 inline constexpr std::uint32_t kLedgerVersionsAtOnce = 1u << 20;
 inline constexpr std::uint32_t kLedgerVersionsPerSecond = 8192;

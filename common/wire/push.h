@@ -20,7 +20,7 @@ namespace espalier {
 
 // The random id of a push, the same at every peer.
 using PushId = Bytes<16, struct PushIdTag>;
-// What only the sender can show when it ends the push (push_id.h).
+// What only the sender can show when it ends the push, or the hash of that (push_id.h).
 using PushEndProof = Bytes<16, struct PushEndProofTag>;
 
 namespace wire {

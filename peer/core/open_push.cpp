@@ -17,7 +17,8 @@ OpenPush::OpenPush(wire::PushOffer offer, PeerId origin, TimePoint now)
     : offer_(std::move(offer)),
       isEndProven_(!offer_.endHash.isZero() && isCommitted(offer_)),
       origin_(std::move(origin)),
-      knownAt_(now -
+      heardAt_(now),
+      begunAt_(now -
                std::min<Duration>(std::chrono::seconds(offer_.ageSeconds), limits::kPushAwaited)),
       changedAt_(now),
       progressedAt_(now) {}
@@ -36,7 +37,7 @@ void OpenPush::adoptEndHash(const wire::PushOffer& offer) {
 
 std::uint32_t OpenPush::ageSeconds(TimePoint now) const {
   return static_cast<std::uint32_t>(
-      std::chrono::duration_cast<std::chrono::seconds>(now - knownAt_).count());
+      std::chrono::duration_cast<std::chrono::seconds>(now - begunAt_).count());
 }
 
 bool OpenPush::isMeantFor(const PeerId& peer) const {
@@ -209,7 +210,7 @@ std::optional<PushEntry> OpenPush::entryOfLost(const PeerId& peer) const {
 TimePoint OpenPush::takesVersionAt(std::uint32_t version) const {
   if (version <= limits::kLedgerVersionsAtOnce) return TimePoint::min();
   const auto more = version - limits::kLedgerVersionsAtOnce;
-  return knownAt_ +
+  return begunAt_ +
          std::chrono::microseconds(1'000'000ull * more / limits::kLedgerVersionsPerSecond);
 }
 

@@ -64,15 +64,15 @@ class OpenPush {
   bool isEndProven() const { return isEndProven_; }
   // Takes the end hash of an offer whose id commits to it, if an older program had removed it.
   void adoptEndHash(const wire::PushOffer& offer);
-  // Since this peer, or one that passed the offer on, has known the push.
+  // Since the push began, as far as the offers told.
   std::uint32_t ageSeconds(TimePoint now) const;
   bool isOpen() const { return offer_.end == wire::PushEnd::open; }
   // Whether the peer is one of those that the sender named, or the push is for all peers.
   bool isMeantFor(const PeerId& peer) const;
   // Takers need this peer, for bytes or to pass the ledger on.
   bool isAwaited() const;
-  // When this peer heard of it.
-  TimePoint knownAt() const { return knownAt_; }
+  // When this peer heard of it, whatever its age.
+  TimePoint heardAt() const { return heardAt_; }
   // This peer, or the origin by its own word, has all of it. Such a push is not made up; if it is,
   // then by its origin.
   bool isReal(const PeerId& self) const;
@@ -159,7 +159,8 @@ class OpenPush {
   PeerId origin_;
   Ledger ledger_;
   PushTellers tellers_;
-  const TimePoint knownAt_;
+  const TimePoint heardAt_;
+  const TimePoint begunAt_;  // as the offer told; decides about versions only
   TimePoint changedAt_;
   TimePoint progressedAt_;  // when a chunk arrived last, or the push began
   bool hasProgressed_ = false;

@@ -95,7 +95,7 @@ void Pushes::offerTo(OpenPush& push, ConnectionId id, PushLink& link, bool late,
     return link.postpone(pushId, late, now);
   }
   const bool isFirst = !link.knows(pushId);
-  link.offered(pushId, late, now);
+  link.offerSent(pushId, late, now);
   PushOffer offer = push.offer();
   offer.ageSeconds = push.ageSeconds(now);
   offer.late = offer.late || late;

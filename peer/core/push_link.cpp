@@ -53,7 +53,7 @@ bool PushLink::hasAnswered(const PushId& push) const {
 
 bool PushLink::setAnswered(const PushId& push) {
   Known& known = known_[push];
-  return !std::exchange(known.hasAnswered, true) && known.again > 1;
+  return !std::exchange(known.hasAnswered, true) && known.sent > 1;
 }
 
 void PushLink::forget(const PushId& push) {
@@ -70,11 +70,11 @@ void PushLink::postpone(const PushId& push, bool late, TimePoint now) {
   postponed_.insert_or_assign(push, Postponed{late, now + limits::kPushOfferRetry});
 }
 
-void PushLink::offered(const PushId& push, bool late, TimePoint now) {
+void PushLink::offerSent(const PushId& push, bool late, TimePoint now) {
   Known& known = known_[push];
   known.wasTold = true;
-  if (known.again == limits::kPushOffersAgain) return;
-  const Duration wait = limits::kPushOfferAgain * (1u << known.again++);
+  if (known.sent == limits::kPushOffersAgain) return;
+  const Duration wait = limits::kPushOfferAgain * (1u << known.sent++);
   postponed_.insert_or_assign(push, Postponed{late, now + wait});
 }
 

@@ -72,7 +72,7 @@ class PushLink {
   // --- offers that wait
   void postpone(const PushId& push, bool late, TimePoint now);
   // The offer was sent. It is due again later, limits::kPushOffersAgain times.
-  void offered(const PushId& push, bool late, TimePoint now);
+  void offerSent(const PushId& push, bool late, TimePoint now);
   // Those that are due, removed; whether each is late.
   std::vector<std::pair<PushId, bool>> takePostponed(TimePoint now);
 
@@ -135,7 +135,7 @@ class PushLink {
   struct Known {
     bool wasTold = false;      // the offer was sent
     bool hasAnswered = false;  // the neighbour has said something about the push
-    unsigned again = 0;        // how often the offer became due again
+    unsigned sent = 0;         // how often the offer was sent, up to limits::kPushOffersAgain
   };
   struct Postponed {
     bool isLate = false;

@@ -46,7 +46,7 @@ bool Pushes::makeRoom(const PeerId& origin, const PeerId& sender, TimePoint now,
     const int spareness = push.spareness(toFewer, self_.id, now);
     if (has < wanted || spareness == 0) continue;
     const Rank rank(has, isOwn, originHas, spareness, senderHas);
-    if (!best || rank > *best || (rank == *best && push.knownAt() > spared->second.knownAt())) {
+    if (!best || rank > *best || (rank == *best && push.heardAt() > spared->second.heardAt())) {
       best = rank;
       spared = each;
     }

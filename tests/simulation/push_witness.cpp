@@ -119,6 +119,7 @@ PushWitness::Wrong PushWitness::changed(NodeId node, const PushId& id) {
   const auto view = viewOf(world_, node, *push);
   Seen& seen = seen_[{node, id}];
   if (seen.life != world_.life(node)) seen = {world_.life(node)};
+  // Liars must displace none. Otherwise more pushes than there are places may do that.
   const bool isOld = world_.now() >= seen.changedAt + limits::kPushKept;
   if (!view && (isOld || !world_.hasLiars())) push->forgotten = true;
   seen.changedAt = world_.now();

@@ -258,7 +258,7 @@ TEST_CASE("a forgotten push leaves no news, and may become known again") {
   OpenPushes pushes;
   OpenPush& push = pushes.try_emplace(pushId(), offerTo(), PeerId(), kStart).first->second;
   PushLink link(contact(9));
-  link.offered(pushId(), false, kStart);
+  link.offerSent(pushId(), false, kStart);
   CHECK(link.wasTold(pushId()));
   CHECK_FALSE(link.hasAnswered(pushId()));
   link.setAnswered(pushId());
@@ -278,14 +278,14 @@ TEST_CASE("a forgotten push leaves no news, and may become known again") {
 TEST_CASE("an offer is due again a few times, each time later") {
   PushLink link(contact(9));
   TimePoint now = kStart;
-  link.offered(pushId(), true, now);
+  link.offerSent(pushId(), true, now);
   for (unsigned i = 0; i < limits::kPushOffersAgain; ++i) {
     const Duration wait = limits::kPushOfferAgain * (1u << i);
     CHECK(link.deadline() == now + wait);
     CHECK(link.takePostponed(now + wait - 1ms).empty());
     now += wait;
     CHECK(link.takePostponed(now) == std::vector{std::pair(pushId(), true)});
-    link.offered(pushId(), true, now);
+    link.offerSent(pushId(), true, now);
   }
   CHECK(link.deadline() == kNever);
 }

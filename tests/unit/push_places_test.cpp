@@ -121,6 +121,24 @@ TEST_CASE("a neighbour's own push takes the place of one that it only passes on"
   CHECK(network.at(1).pushes->view(own));
 }
 
+TEST_CASE("an age that a neighbour tells makes its push no older than one that came before") {
+  Network network(3, PushPolicy{});
+  network.link(1, 2);
+  network.link(1, 3);
+  const auto first = offerOf(900, 0);
+  network.receive(1, 2, first);
+  network.run(1s);
+  for (unsigned i = 1; i < limits::kPushes; ++i) {
+    auto aged = offerOf(900 + i, i);
+    aged.ageSeconds = 80'000;
+    network.receive(1, 2, aged);
+  }
+  const auto wanted = network.push(3);
+  network.run(1s);
+  CHECK(network.at(1).pushes->view(wanted));
+  CHECK(network.at(1).pushes->view(first.id));
+}
+
 TEST_CASE("liars that come and go share the places that they left behind") {
   constexpr unsigned kLiars = 12;
   Network network(2 + kLiars, PushPolicy{});
