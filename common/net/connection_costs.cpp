@@ -41,6 +41,7 @@ bool ConnectionCosts::chargeGuest(FramedConnection& connection) {
 
 bool ConnectionCosts::chargeQueue(FramedConnection& connection) {
   const auto bytes = static_cast<std::uint32_t>(connection.queue_.capacityBytes());
+  if (bytes == connection.charges_.queuedBytes) return true;  // nearly always
   return charge(connection, {Held::queuedBytes, queued_, connection.charges_.queuedBytes}, bytes,
                 rankOf(bytes));
 }

@@ -63,9 +63,9 @@ TimePoint OpenPush::forgetAt() const {
   return changedAt_ + (awaited ? Duration(limits::kPushAwaited) : Duration(limits::kPushKept));
 }
 
-int OpenPush::spareness(bool toFewer, const PeerId& self, TimePoint now) const {
+int OpenPush::spareness(bool forFairness, const PeerId& self, TimePoint now) const {
   if (taking_) {
-    const bool isNew = toFewer && !hasProgressed_;
+    const bool isNew = forFairness && !hasProgressed_;
     const Duration idle = isNew ? Duration(limits::kPushSilence) : Duration(limits::kPushIdle);
     return now >= progressedAt_ + idle ? 2 : 0;
   }
@@ -74,7 +74,7 @@ int OpenPush::spareness(bool toFewer, const PeerId& self, TimePoint now) const {
   const bool isReal = this->isReal(self);
   const Duration kept = isReal ? Duration(limits::kPushKept) : Duration(limits::kPushIdle);
   if (now >= changedAt_ + kept) return 4;
-  if (!toFewer) return 0;
+  if (!forFairness) return 0;
   return isReal ? 1 : 3;
 }
 

@@ -78,10 +78,10 @@ class OpenPush {
   bool isReal(const PeerId& self) const;
   // This peer neither takes the push, nor is the sender of an open one.
   bool isOver() const { return !taking_ && !(isMine() && isOpen()); }
-  // How easily the push gives its place to another one; 0: it does not. `toFewer`: to a push of an
-  // origin or sender that has fewer. A push that this peer sends, or of which chunks arrive, never
-  // does. One that is real does last.
-  int spareness(bool toFewer, const PeerId& self, TimePoint now) const;
+  // How easily the push gives its place to another one; 0: it does not. `forFairness`: the other
+  // one is of an origin or sender that has fewer. A push that this peer sends, or of which chunks
+  // arrive, never does. One that is real does last.
+  int spareness(bool forFairness, const PeerId& self, TimePoint now) const;
   // Nothing has changed, and no chunk has arrived, for limits::kPushIdle.
   bool isQuiet(TimePoint now) const;
   // When the ledger or the end last changed.

@@ -52,8 +52,8 @@ wire::Answer declineOf(const QueryId& id) {
   return answer;
 }
 
-OpenSearch::OpenSearch(SearchScene& scene, wire::Query query, std::optional<ConnectionId> upstream,
-                       TimePoint arrived)
+OpenSearch::OpenSearch(SearchScene& scene, wire::Query&& query,
+                       std::optional<ConnectionId> upstream, TimePoint arrived)
     : scene_(scene),
       query_(std::move(query)),
       arrived_(arrived),

@@ -27,6 +27,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -61,10 +62,10 @@ class OpenSearch {
   enum class State { open, done, orphaned };
 
   // `scene` is borrowed.
-  OpenSearch(SearchScene& scene, wire::Query query, std::optional<ConnectionId> upstream,
+  OpenSearch(SearchScene& scene, wire::Query&& query, std::optional<ConnectionId> upstream,
              TimePoint arrived);
   // Makes it a search of this peer's own.
-  void ask(const MemberCount& count) { asked_ = Asked{count}; }
+  void ask(const MemberCount& count) { asked_ = std::make_unique<Asked>(Asked{count}); }
 
   // --- events
   // Sends the query to every link that has not got it, except upstream, or lets it wait in the
@@ -108,7 +109,7 @@ class OpenSearch {
 
   State state() const;
   const wire::Query& query() const { return query_; }
-  bool isMine() const { return asked_.has_value(); }
+  bool isMine() const { return asked_ != nullptr; }
   // Of a search of this peer's own, else null. Call progress() after a change.
   MemberCount* count() { return asked_ ? &asked_->count : nullptr; }
   const std::optional<ConnectionId>& upstream() const { return upstream_; }
@@ -151,7 +152,7 @@ class OpenSearch {
   unsigned adoptions_ = 0;
   std::optional<TimePoint> flushAt_;  // when coverage without hits is to be sent
 
-  std::optional<Asked> asked_;
+  std::unique_ptr<Asked> asked_;  // null: another peer asks
   std::optional<ConnectionId> upstream_;
   std::map<ConnectionId, Offer> offers_;
 

@@ -32,20 +32,22 @@ bool Pushes::makeRoom(const PeerId& origin, const PeerId& sender, TimePoint now,
   }
   const std::size_t wanted = ++ofOrigin[origin];
   const std::size_t wantedOfSender = doneOfSender[sender] + 1;
+  // How many places the share, and the origin, of a push have; who has most loses one.
   using Rank = std::tuple<std::size_t, bool, std::size_t, int, std::size_t>;
   std::optional<Rank> best;
   auto spared = pushes_.end();
   for (auto each = pushes_.begin(); each != pushes_.end(); ++each) {
     const OpenPush& push = each->second;
     const bool isOwn = push.origin() == origin;
-    const std::size_t originHas = ofOrigin[push.origin()];
-    const std::size_t has = isDeparted(push.origin()) ? departed : originHas;
-    const std::size_t senderHas = isDone(push) ? doneOfSender[push.offer().sender.id] : 0;
-    const bool isForReal = isOwn && sender == origin && !push.isReal(self_.id);
-    const bool toFewer = has > wanted || isForReal || senderHas > wantedOfSender;
-    const int spareness = push.spareness(toFewer, self_.id, now);
-    if (has < wanted || spareness == 0) continue;
-    const Rank rank(has, isOwn, originHas, spareness, senderHas);
+    const std::size_t ofItsOrigin = ofOrigin[push.origin()];
+    const std::size_t ofItsShare = isDeparted(push.origin()) ? departed : ofItsOrigin;
+    const std::size_t ofItsSender = isDone(push) ? doneOfSender[push.offer().sender.id] : 0;
+    const bool isReplacedByReal = isOwn && sender == origin && !push.isReal(self_.id);
+    const bool forFairness =
+        ofItsShare > wanted || isReplacedByReal || ofItsSender > wantedOfSender;
+    const int spareness = push.spareness(forFairness, self_.id, now);
+    if (ofItsShare < wanted || spareness == 0) continue;
+    const Rank rank(ofItsShare, isOwn, ofItsOrigin, spareness, ofItsSender);
     if (!best || rank > *best || (rank == *best && push.heardAt() > spared->second.heardAt())) {
       best = rank;
       spared = each;

@@ -95,11 +95,12 @@ Result<QueryId> Searches::ask(PatternKind kind, std::string_view text, const Mem
   query.asker = scene_.self.id;
   query.load = load;
   query.hopsLeft = static_cast<std::uint32_t>(std::min(2 * count.members() + 16, limits::kMembers));
-  auto& search = open(query, std::nullopt, now, fx);
+  const QueryId id = query.id;
+  auto& search = open(std::move(query), std::nullopt, now, fx);
   search.ask(count);
-  if (count.isOpen()) counting_.insert(query.id);
+  if (count.isOpen()) counting_.insert(id);
   search.relay(now, fx);
-  return query.id;
+  return id;
 }
 
 std::optional<SearchResult> Searches::cancel(const QueryId& id) {
@@ -137,7 +138,7 @@ void Searches::membersTold(const std::optional<wire::Members>& members, TimePoin
   }
 }
 
-OpenSearch& Searches::open(wire::Query query, std::optional<ConnectionId> upstream,
+OpenSearch& Searches::open(wire::Query&& query, std::optional<ConnectionId> upstream,
                            TimePoint arrived, Effects& fx) {
   auto& search = table_.add(scene_, std::move(query), upstream, arrived)->second.search;
   const auto& kept = search.query();
@@ -184,7 +185,7 @@ void Searches::receivedQuery(ConnectionId id, SearchLink& link, const wire::Quer
   if (!link.enqueue(metered, now, fx)) refuse(id, query, fx);
 }
 
-void Searches::admit(ConnectionId id, SearchLink& link, wire::Query query, TimePoint now,
+void Searches::admit(ConnectionId id, SearchLink& link, wire::Query&& query, TimePoint now,
                      Effects& fx) {
   if (table_.wasForgotten(query.id)) return fx.send(id, declineOf(query.id));
   if (!table_.makeRoom(id, query.load, fx)) {

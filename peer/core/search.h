@@ -107,11 +107,11 @@ class Searches final : public Component {
                       Effects& fx);
   void receivedKnown(ConnectionId id, SearchLink& link, SearchTable::Place known,
                      const wire::Query& query, TimePoint now, Effects& fx);
-  void admit(ConnectionId id, SearchLink& link, wire::Query query, TimePoint now, Effects& fx);
+  void admit(ConnectionId id, SearchLink& link, wire::Query&& query, TimePoint now, Effects& fx);
   void refuse(ConnectionId id, const wire::Query& query, Effects& fx);
   void sendWaiting(TimePoint now, Effects& fx);
   void serveQueue(ConnectionId id, SearchLink& link, TimePoint now, Effects& fx);
-  OpenSearch& open(wire::Query query, std::optional<ConnectionId> upstream, TimePoint arrived,
+  OpenSearch& open(wire::Query&& query, std::optional<ConnectionId> upstream, TimePoint arrived,
                    Effects& fx);
   void recount(TimePoint now, Effects& fx);
   bool mineAre(MemberCount::State state);

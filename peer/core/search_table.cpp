@@ -7,9 +7,9 @@
 
 namespace espalier::peer {
 
-// With its links, a node of the map has 32 bytes more. The C library keeps blocks of up to 1,032
-// bytes for the next search; before each larger one it merges all small blocks that are free.
-static_assert(sizeof(SearchTable::Map::value_type) <= 1000);
+// With its links, a node of the map has 32 bytes more, and a block of the C library 16. Before the
+// library makes a block of 1,024 bytes or more, it merges all small blocks that are free.
+static_assert(sizeof(SearchTable::Map::value_type) + 32 + 16 < 1024);
 
 bool SearchTable::makeRoom(std::optional<ConnectionId> link, std::uint32_t load, Effects& fx) {
   if (open_.size() < limits::kOpenQueries) return true;
@@ -45,11 +45,10 @@ bool SearchTable::makeRoom(std::optional<ConnectionId> link, std::uint32_t load,
   return true;
 }
 
-SearchTable::Place SearchTable::add(SearchScene& scene, wire::Query query,
+SearchTable::Place SearchTable::add(SearchScene& scene, wire::Query&& query,
                                     std::optional<ConnectionId> upstream, TimePoint arrived) {
   const QueryId id = query.id;
-  const auto place =
-      open_.try_emplace(id, Entry{OpenSearch(scene, std::move(query), upstream, arrived)}).first;
+  const auto place = open_.try_emplace(id, scene, std::move(query), upstream, arrived).first;
   schedule(place->second);
   return place;
 }

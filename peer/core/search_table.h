@@ -33,6 +33,10 @@ namespace espalier::peer {
 class SearchTable {
  public:
   struct Entry {
+    Entry(SearchScene& scene, wire::Query&& query, std::optional<ConnectionId> upstream,
+          TimePoint arrived)
+        : search(scene, std::move(query), upstream, arrived) {}
+
     OpenSearch search;
     TimePoint scheduledAt = kNever;  // when tick() is due: the search's deadline(), or earlier
     std::size_t countedBytes = 0;    // its part of keptBytes_; 0 for this peer's own searches
@@ -52,7 +56,7 @@ class SearchTable {
   // link is `link` itself, the new search must be of a smaller class. So whoever floods takes no
   // room from others, also not several hops behind one link. False: there is no room.
   [[nodiscard]] bool makeRoom(std::optional<ConnectionId> link, std::uint32_t load, Effects& fx);
-  Place add(SearchScene& scene, wire::Query query, std::optional<ConnectionId> upstream,
+  Place add(SearchScene& scene, wire::Query&& query, std::optional<ConnectionId> upstream,
             TimePoint arrived);
   void forget(Place entry);
 
