@@ -366,7 +366,7 @@ static_assert(kPathBytes + kPeerIdBytes + kHostBytes + 200 < kSearchMessageBytes
 static_assert((kCommandLineBytes + kPathBytes) * 8 < kControlLineBytes &&
               kControlOutputBytes * 6 < kControlLineBytes);
 static_assert(kRejoinWait < kAbsentKept && kAbsentMembers >= kConnections);
-static_assert(kReconnectMost < kRejoinWait, "an honest peer comes back while its id is held");
+static_assert(kReconnectMost < kAbsentKept, "an honest peer comes back while its id is held");
 static_assert(kRejoinWait < kUnwrittenBelieved && kAbsentMembers <= kMembers);
 static_assert(kMembers + kOrdersUnwritten < kJoinOrder);
 static_assert(kHeartbeatInterval < kContestSilence && kContestSilence < kHoldTimeout);

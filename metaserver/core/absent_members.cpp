@@ -7,13 +7,12 @@
 
 namespace espalier::metaserver {
 
-void AbsentMembers::add(Remembered member, Why why, TimePoint heldUntil, TimePoint now,
-                        Account address) {
+void AbsentMembers::add(Remembered member, Why why, TimePoint now, Account address) {
   if (const auto same = byOrder_.find(member.order); same != byOrder_.end()) erase(same);
   Ages& ages = agesOf(why);
   Hold place;
   if (why == Why::lost) place = placeFor(address);
-  Entry entry{std::move(member), why, why == Why::restart, heldUntil, ++added_, std::move(place)};
+  Entry entry{std::move(member), why, why == Why::restart, true, ++added_, std::move(place)};
   if (why == Why::lost) byAddress_[address.payer()].insert(entry.number);
   const JoinOrder order = entry.member.order;
   latest_[entry.member.id] = order;
@@ -53,7 +52,7 @@ bool AbsentMembers::release(const PeerId& id) {
   const auto entry = latestOf(id);
   if (entry == byOrder_.end()) return false;
   if (std::exchange(entry->second.awaited, false)) --awaited_;
-  entry->second.heldUntil = TimePoint::min();
+  entry->second.isHeld = false;
   return true;
 }
 
@@ -71,11 +70,11 @@ void AbsentMembers::expire(TimePoint now) {
   }
 }
 
-const Remembered* AbsentMembers::holder(const PeerId& id, TimePoint now) const {
+const Remembered* AbsentMembers::holder(const PeerId& id) const {
   const auto order = latest_.find(id);
   if (order == latest_.end()) return nullptr;
   const Entry& entry = byOrder_.at(order->second);
-  return entry.awaited || now < entry.heldUntil ? &entry.member : nullptr;
+  return entry.isHeld ? &entry.member : nullptr;
 }
 
 std::vector<Remembered> AbsentMembers::lostLately(std::size_t most, TimePoint now) const {
@@ -85,7 +84,7 @@ std::vector<Remembered> AbsentMembers::lostLately(std::size_t most, TimePoint no
     const TimePoint lost = age->second.at - limits::kAbsentKept;
     if (lost + limits::kRejoinWait <= now) break;
     const Entry& entry = byOrder_.at(age->second.order);
-    if (now < entry.heldUntil) lately.push_back(entry.member);
+    if (entry.isHeld) lately.push_back(entry.member);
   }
   std::sort(lately.begin(), lately.end(),
             [](const auto& a, const auto& b) { return a.order < b.order; });

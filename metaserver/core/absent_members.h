@@ -2,13 +2,15 @@
 // and members whose connection was lost without Quit, which may still be running with their links.
 // Each keeps its membership if it shows its id, instance key and order of joining.
 //
-//   add() --> held, and awaited if Why::restart --release(), heldUntil--> remembered --> forgotten
+//   add() --> held, and awaited if Why::restart --release()--> remembered --too old--> forgotten
 //               |                                                             |
 //               +----------------- take(): it came back ----------------------+--> gone
 //               +----------------- startedAnew(): it joins as a newcomer -----+--> gone
 //
-// While an entry is held, its id is refused to any other key. Afterwards the id is free, and the
-// order of joining is kept for a peer that shows all three.
+// While an entry is held, its id is refused to any other key: a member that stood still, or was cut
+// off, must not lose its id to whoever asks first. It is released when no process listens at its
+// endpoint any more. Then the id is free, and the order of joining is kept for a peer that shows
+// all three.
 //
 // Bounds: limits::kAbsentMembers lost members, of which each address has a part
 // (Held::absentMembers; the oldest of an address that has used up its part is dropped, else the
@@ -47,10 +49,9 @@ class AbsentMembers {
     lost,     // its connection ended, or it fell silent
   };
 
-  // Replaces an entry with the same order. Its id is held until `heldUntil`, and while it
-  // is awaited.
+  // Replaces an entry with the same order.
   // `address`, from which it came, pays for a lost member.
-  void add(Remembered member, Why why, TimePoint heldUntil, TimePoint now, Account address = {});
+  void add(Remembered member, Why why, TimePoint now, Account address = {});
   // Removes the entry that is exactly this one; false if there is none.
   bool take(const PeerId& id, const InstanceKey& key, JoinOrder order);
   // The process of that id and key has restarted, without order and links: removes its entry.
@@ -62,7 +63,7 @@ class AbsentMembers {
   void expire(TimePoint now);
 
   // The entry that holds the id; null: none.
-  const Remembered* holder(const PeerId& id, TimePoint now) const;
+  const Remembered* holder(const PeerId& id) const;
   // Whether a member with this id may come back.
   bool hasId(const PeerId& id) const { return latest_.contains(id); }
   bool hasOrder(JoinOrder order) const { return byOrder_.contains(order); }
@@ -77,7 +78,7 @@ class AbsentMembers {
     Remembered member;
     Why why = Why::lost;
     bool awaited = false;
-    TimePoint heldUntil;
+    bool isHeld = true;
     std::uint64_t number = 0;  // a serial number of entries
     Hold place;
   };

@@ -17,14 +17,13 @@ MemberDirectory::MemberDirectory(const SeenTree& seen, wire::NetworkId network, 
       nextOrder_(nextOrder),
       unwritten_(nextOrder, now) {}
 
-std::optional<std::string> MemberDirectory::whyIdIsTaken(const wire::Join& join,
-                                                         TimePoint now) const {
+std::optional<std::string> MemberDirectory::whyIdIsTaken(const wire::Join& join) const {
   if (const auto there = tree_.find(join.id)) {
     if (record(*there).key == join.key) return std::nullopt;
     return fmt::format("{} is in the network already, on {}", join.id.text(),
                        tree_.member(*there).endpoint.text());
   }
-  if (const auto* holder = absent_.holder(join.id, now); holder != nullptr) {
+  if (const auto* holder = absent_.holder(join.id); holder != nullptr) {
     if (holder->key == join.key) return std::nullopt;
     return fmt::format("{} is in the network already, on {}, and is waited for", join.id.text(),
                        holder->endpoint.text());
@@ -77,8 +76,7 @@ void MemberDirectory::add(Node node, Record record) {
 void MemberDirectory::becameAbsent(Node node, TimePoint now) {
   const topo::Member& member = tree_.member(node);
   absent_.add({member.id, record(node).key, member.order, member.endpoint},
-              AbsentMembers::Why::lost, now + limits::kRejoinWait, now,
-              record(node).place.account());
+              AbsentMembers::Why::lost, now, record(node).place.account());
 }
 
 void MemberDirectory::expire(TimePoint now) {

@@ -66,7 +66,7 @@ class MemberDirectory {
                                                  TimePoint now) const;
 
   // The refusal of a joiner whose key is not that of the peer with this id; none: the id is free.
-  std::optional<std::string> whyIdIsTaken(const wire::Join& join, TimePoint now) const;
+  std::optional<std::string> whyIdIsTaken(const wire::Join& join) const;
   // Whether this joiner, whose id is free or its own, was in this network before. If so, it is not
   // absent any more. A metaserver that has lost its state takes the joiner's network id.
   bool returns(const wire::Join& join, TimePoint now);

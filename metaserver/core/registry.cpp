@@ -25,8 +25,7 @@ Registry::Registry(Options options, Budget& budget, TimePoint now, Effects& fx)
       now_(now) {
   for (auto& before : options.before) {
     fx.probes.push_back({before.id, before.endpoint});
-    directory_.absent().add(std::move(before), AbsentMembers::Why::restart,
-                            now + limits::kRejoinWait, now);
+    directory_.absent().add(std::move(before), AbsentMembers::Why::restart, now);
   }
   if (awaiting()) awaitUntil_ = now + limits::kRejoinWait;
   fx.persists.push_back({Persist::Durability::beforeSends});
@@ -130,7 +129,7 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
     return;
   }
   if (auto why = whyIdIsRefused(join.id)) return refuse(connection, *std::move(why), fx);
-  if (auto why = whyIdIsTaken(connection, join, now)) {
+  if (auto why = whyIdIsTaken(connection, join)) {
     return refuse(connection, *std::move(why) + ": choose another id", fx);
   }
   // The same instance waits already, on a connection that is dead.
@@ -159,9 +158,9 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
 }
 
 // The refusal of a joiner whose id another instance has, or has requested.
-std::optional<std::string> Registry::whyIdIsTaken(ConnectionId connection, const wire::Join& join,
-                                                  TimePoint now) const {
-  if (auto why = directory_.whyIdIsTaken(join, now)) return why;
+std::optional<std::string> Registry::whyIdIsTaken(ConnectionId connection,
+                                                  const wire::Join& join) const {
+  if (auto why = directory_.whyIdIsTaken(join)) return why;
   const auto other = waiting_.connectionOf(join.id);
   if (!other || *other == connection || waiting_.keyOf(*other) == join.key) return std::nullopt;
   return fmt::format("{} waits already to be let in", join.id.text());

@@ -151,8 +151,7 @@ class Registry {
   void carryOut(ConnectionId connection, const wire::RegistryRequest& request, TimePoint now,
                 Effects& fx);
   void join(ConnectionId connection, const wire::Join& join, TimePoint now, Effects& fx);
-  std::optional<std::string> whyIdIsTaken(ConnectionId connection, const wire::Join& join,
-                                          TimePoint now) const;
+  std::optional<std::string> whyIdIsTaken(ConnectionId connection, const wire::Join& join) const;
   void wait(ConnectionId connection, const wire::Join& join, Effects& fx);
   void admit(ConnectionId connection, const wire::Join& join, bool returns, TimePoint now,
              Effects& fx);
