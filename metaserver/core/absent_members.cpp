@@ -77,12 +77,10 @@ const Remembered* AbsentMembers::holder(const PeerId& id) const {
   return entry.isHeld ? &entry.member : nullptr;
 }
 
-std::vector<Remembered> AbsentMembers::lostLately(std::size_t most, TimePoint now) const {
+std::vector<Remembered> AbsentMembers::lostLately(std::size_t most) const {
   std::vector<Remembered> lately;
   const Ages& ages = ages_[static_cast<std::size_t>(Why::lost)];
   for (auto age = ages.rbegin(); age != ages.rend() && lately.size() < most; ++age) {
-    const TimePoint lost = age->second.at - limits::kAbsentKept;
-    if (lost + limits::kRejoinWait <= now) break;
     const Entry& entry = byOrder_.at(age->second.order);
     if (entry.isHeld) lately.push_back(entry.member);
   }

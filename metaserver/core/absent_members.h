@@ -70,8 +70,8 @@ class AbsentMembers {
   std::size_t awaitedCount() const { return awaited_; }
   std::size_t size() const { return byOrder_.size(); }
   // The members that were lost last and whose ids are still held; by order, at most `most`.
-  // O(members lost within limits::kRejoinWait).
-  std::vector<Remembered> lostLately(std::size_t most, TimePoint now) const;
+  // O(lost members that are kept).
+  std::vector<Remembered> lostLately(std::size_t most) const;
 
  private:
   struct Entry {

@@ -127,9 +127,9 @@ class Registry {
   // last page the copy equals this registry at that moment. O(most).
   MemberChanges takeChanges(std::size_t most);
   // Members that were lost just now and may come back: for the state file.
-  // O(members lost within limits::kRejoinWait).
+  // O(lost members that are kept).
   std::vector<Remembered> lostLately(std::size_t most) const {
-    return directory_.absent().lostLately(most, now_);
+    return directory_.absent().lostLately(most);
   }
 
   // For tests and the simulation. O(n log n). The message says what is wrong.
