@@ -18,13 +18,13 @@ int hexDigit(char c) {
 
 }  // namespace
 
-Result<PeerId> PeerId::parse(std::string_view text) {
+Result<void> checkName(std::string_view text, std::string_view noun) {
   const auto refuse = [&](std::string_view why) {
-    return Error{ErrorCode::usage, fmt::format("\"{}\" is no peer id: {}", escaped(text), why)};
+    return Error{ErrorCode::usage, fmt::format("\"{}\" is no {}: {}", escaped(text), noun, why)};
   };
   if (text.empty()) return refuse("it is empty");
   if (text.size() > limits::kPeerIdBytes) {
-    return Error{ErrorCode::usage, fmt::format("a peer id has at most {} bytes, not {}",
+    return Error{ErrorCode::usage, fmt::format("a {} has at most {} bytes, not {}", noun,
                                                limits::kPeerIdBytes, text.size())};
   }
   if (text.starts_with('.')) return refuse("it begins with a dot");
@@ -35,7 +35,7 @@ Result<PeerId> PeerId::parse(std::string_view text) {
     return refuse(fmt::format("it has the invisible character U+{:04X}",
                               static_cast<std::uint32_t>(*unseen)));
   }
-  return PeerId(std::string(text));
+  return {};
 }
 
 std::string toHex(std::string_view raw) {

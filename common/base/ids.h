@@ -1,5 +1,5 @@
-// Identifiers of peers, instances, connections, queries and files: each a type of its own, so that
-// the compiler keeps them apart. All are values.
+// Identifiers of peers, metaservers, instances, connections, queries and files: each a type of its
+// own, so that the compiler keeps them apart. All are values.
 #pragma once
 
 #include <algorithm>
@@ -12,27 +12,48 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "common/base/result.h"
 
 namespace espalier {
 
-// The name that a user gave a peer: 1 to 64 bytes of UTF-8 without white space, control and
-// invisible characters, ':' or '/', and without a dot at the beginning. The same rule holds for
-// options, prompts, files and the network. A default-constructed PeerId is empty and names no peer.
-class PeerId {
+// The rule of names: 1 to 64 bytes of UTF-8 without white space, control and invisible characters,
+// ':' or '/', and without a dot at the beginning. The same rule holds for options, prompts, files
+// and the network. `noun` is for the error, of code `usage`: "peer id".
+Result<void> checkName(std::string_view text, std::string_view noun);
+
+// A name that a user gave. `Tag` makes each kind a type of its own, and has its noun. A
+// default-constructed name is empty and names nothing.
+template <typename Tag>
+class Name {
  public:
-  PeerId() = default;
-  static Result<PeerId> parse(std::string_view text);
+  Name() = default;
+  static Result<Name> parse(std::string_view text) {
+    const auto checked = checkName(text, Tag::kNoun);
+    if (!checked) return checked.error();
+    return Name(std::string(text));
+  }
 
   const std::string& text() const { return text_; }
   bool empty() const { return text_.empty(); }
-  auto operator<=>(const PeerId&) const = default;
+  auto operator<=>(const Name&) const = default;
 
  private:
-  explicit PeerId(std::string text) : text_(std::move(text)) {}
+  explicit Name(std::string text) : text_(std::move(text)) {}
   std::string text_;
 };
+
+struct PeerIdTag {
+  static constexpr std::string_view kNoun = "peer id";
+};
+struct ServerNameTag {
+  static constexpr std::string_view kNoun = "metaserver name";
+};
+// A peer.
+using PeerId = Name<PeerIdTag>;
+// A metaserver; unique in its cluster.
+using ServerName = Name<ServerNameTag>;
 
 // An identifier of N bytes. `Tag` makes each kind a type of its own.
 template <std::size_t N, typename Tag>
@@ -88,6 +109,24 @@ enum class ConnectionId : std::uint64_t {};
 enum class JoinOrder : std::uint64_t {};
 inline constexpr JoinOrder kNoOrder{0};
 
+// A metaserver's number, unique in its cluster: drawn at its first start from 1 to 65,535, and
+// again if another metaserver has it. 0: none.
+enum class ServerNumber : std::uint16_t {};
+inline constexpr ServerNumber kNoServer{0};
+
+constexpr std::uint16_t number(ServerNumber server) {
+  return static_cast<std::uint16_t>(server);
+}
+
+// A period with one master, named by that master: it raises the counter and adds its own number. So
+// two sides of a cut never have the same epoch. Compared in this order.
+struct Epoch {
+  std::uint32_t counter = 0;  // at most limits::kEpochCounter
+  ServerNumber number{};
+
+  auto operator<=>(const Epoch&) const = default;
+};
+
 constexpr std::uint64_t number(JoinOrder order) {
   return static_cast<std::uint64_t>(order);
 }
@@ -97,10 +136,10 @@ constexpr std::uint64_t number(ConnectionId id) {
 
 }  // namespace espalier
 
-template <>
-struct std::hash<espalier::PeerId> {
-  std::size_t operator()(const espalier::PeerId& id) const noexcept {
-    return std::hash<std::string>()(id.text());
+template <typename Tag>
+struct std::hash<espalier::Name<Tag>> {
+  std::size_t operator()(const espalier::Name<Tag>& name) const noexcept {
+    return std::hash<std::string>()(name.text());
   }
 };
 template <std::size_t N, typename Tag>

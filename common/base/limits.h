@@ -127,6 +127,24 @@ inline constexpr auto kAcceptPause = 100ms;  // until the next attempt when desc
 inline constexpr auto kConnectTimeout = 2s;  // a SYN lost once is sent again after 1 s
 inline constexpr auto kGoodbyeTimeout = 2s;  // for the last bytes before a close
 
+// --- several metaservers
+inline constexpr std::size_t kMetaservers = 16;    // a full mesh: 120 connections
+inline constexpr auto kMeshBeat = 500ms;           // of each metaserver to each other one
+inline constexpr auto kMeshBeatLeast = 50ms;       // a change is told at once, but not more often
+inline constexpr auto kMeshSilence = 2000ms;       // four beats lost: the link is down
+inline constexpr auto kMeshDeaf = 6s;              // a connection so long without beats is closed
+inline constexpr auto kMeshForget = 15s;           // a state without news; no state travels so long
+inline constexpr std::size_t kMeshStrangers = 16;  // states of those that are out of reach
+inline constexpr std::size_t kMeshConnections = 4;     // with one metaserver, until one is kept
+inline constexpr std::size_t kServerStateBytes = 512;  // on the wire, with all fields at their most
+inline constexpr std::uint32_t kServerPriority = 1'000'000;
+inline constexpr std::uint32_t kEpochCounter = (1u << 23) - 1;  // changes of masters
+static_assert(kMeshBeatLeast < kMeshBeat && kMeshBeat * 4 <= kMeshSilence);
+static_assert(kMeshSilence < kMeshDeaf);
+static_assert(kMeshSilence + kMeshBeat * kMetaservers <= kMeshForget);
+static_assert(kPeerIdBytes + kHostBytes + 5 * kMetaservers + 100 <= kServerStateBytes);
+static_assert(kMetaservers * kServerStateBytes < kFrameBytes, "a beat fits a frame");
+
 // --- searches
 inline constexpr std::size_t kHitsPerPeer = 200;
 inline constexpr std::size_t kHitsPerQuery = 20'000;  // kept of those that arrive over all links

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <set>
+#include <type_traits>
 
 #include "common/base/backoff.h"
 #include "common/base/endpoint.h"
@@ -25,6 +26,22 @@ TEST_CASE("a peer id is a short word without separators and white space") {
   }
   CHECK(PeerId::parse(std::string(64, 'x')).ok());
   CHECK_FALSE(PeerId::parse(std::string(65, 'x')).ok());
+}
+
+TEST_CASE("a metaserver's name follows the rule of peer ids, but is a type of its own") {
+  static_assert(!std::is_same_v<PeerId, ServerName>);
+  static_assert(!std::is_convertible_v<PeerId, ServerName>);
+  CHECK(ServerName::parse("m5000").value().text() == "m5000");
+  CHECK(ServerName().empty());
+  CHECK(ServerName::parse("a b").error() ==
+        Error{ErrorCode::usage,
+              "\"a b\" is no metaserver name: it has a space or a control character"});
+  CHECK(ServerName::parse(std::string(65, 'x')).error().message ==
+        "a metaserver name has at most 64 bytes, not 65");
+  CHECK(PeerId::parse("a b").error().message ==
+        "\"a b\" is no peer id: it has a space or a control character");
+  CHECK(PeerId::parse(std::string(65, 'x')).error().message ==
+        "a peer id has at most 64 bytes, not 65");
 }
 
 TEST_CASE("a peer id has no invisible character, and the refusal names it") {
