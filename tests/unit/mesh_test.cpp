@@ -193,6 +193,22 @@ TEST_CASE("one without a link is reached by way of a third") {
   CHECK(f.hops(7) == 0);
 }
 
+TEST_CASE("one whose link fails by silence is never called dead if a third passes its news on") {
+  Fixture f;
+  f.link(7, 2);
+  f.link(8, 4);
+  f.receive(2, f.beatOf(stateOf(7), {at(5), at(8)}));
+  f.take();
+  for (int i = 0; i < 7; ++i) {
+    f.pass(650ms);
+    auto seven = f.heardState(7, {at(5), at(8)});
+    if (i > 3) seven.heard = {at(8)};
+    f.receive(4, f.beatOf(stateOf(8), {at(5), at(7)}, {seven}));
+  }
+  CHECK(f.hops(7) == 2);
+  CHECK(f.notices() == "m7 is not linked any more, but reached by way of m8\n");
+}
+
 TEST_CASE("this process's own stall does not count against others") {
   Fixture f;
   f.link(7, 2);
@@ -390,6 +406,61 @@ TEST_CASE("made-up strangers are bounded, and keep no real metaserver out") {
   CHECK(others[2].name.text() == "m9");
 }
 
+TEST_CASE("when all that may be known are known, the stranger without news goes for a new one") {
+  Fixture f;
+  std::vector<wire::ServerState> behind;
+  Numbers heard{at(5)};
+  for (unsigned number = 20; number < 34; ++number) {
+    behind.push_back(f.heardState(number, {at(8)}));
+    heard.push_back(at(number));
+  }
+  f.open(4, stateOf(8));
+  f.receive(4, f.beatOf(stateOf(8), heard, behind));
+  CHECK(f.mesh.reachable().size() == limits::kMetaservers - 1);
+  for (unsigned number = 100; number < 120; ++number) {
+    f.receive(4, f.beatOf(stateOf(8), heard, {f.heardState(number, {})}));
+  }
+  CHECK(f.mesh.unconnected().size() == 14 + limits::kMeshStrangers);
+  f.pass(100ms);
+  for (unsigned number = 101; number < 120; ++number) {
+    f.receive(4, f.beatOf(stateOf(8), heard, {f.heardState(number, {})}));
+  }
+  f.open(6, stateOf(9));
+  CHECK(f.closes().empty());
+  CHECK(f.mesh.connectionTo(at(9)) == ConnectionId{6});
+  const auto unconnected = f.mesh.unconnected();
+  CHECK(unconnected.size() == 14 + limits::kMeshStrangers - 1);
+  CHECK_MESSAGE(unconnected[14].name.text() == "m101", "m100 was the one without news");
+}
+
+TEST_CASE("a fresh stranger keeps its name and number from other strangers, not from who comes") {
+  Fixture f;
+  f.link(7, 2);
+  f.receive(2, f.beatOf(stateOf(7), {at(5)}, {f.heardState(20, {})}));
+  auto sameNumber = f.heardState(21, {});
+  sameNumber.number = at(20);
+  auto sameName = f.heardState(22, {});
+  sameName.name = stateOf(20).name;
+  const auto known = [&] {
+    std::string all;
+    for (const auto& one : f.mesh.unconnected()) {
+      all += one.name.text() + "/" + std::to_string(number(one.number)) + " ";
+    }
+    return all;
+  };
+  f.receive(2, f.beatOf(stateOf(7), {at(5)}, {sameNumber, sameName}));
+  CHECK(known() == "m20/20 ");
+  f.pass(1s);
+  f.receive(2, f.beatOf(stateOf(7), {at(5)}));
+  f.pass(1s);
+  f.receive(2, f.beatOf(stateOf(7), {at(5)}, {sameNumber}));
+  CHECK(known() == "m21/20 ");
+  f.open(4, sameName);
+  f.open(6, stateOf(20));
+  CHECK(f.closes() == std::vector{CloseReason::nameTaken});
+  CHECK(f.mesh.connectionTo(at(22)) == ConnectionId{4});
+}
+
 TEST_CASE("a dead one's state is not passed on, and is forgotten") {
   Fixture f;
   f.link(7, 2);
@@ -398,6 +469,7 @@ TEST_CASE("a dead one's state is not passed on, and is forgotten") {
     f.pass(1s);
     f.receive(4, f.beatOf(stateOf(8), {at(5)}));
     if (i == 0) CHECK(f.fx.beats.back().beat.others.size() == 2);
+    if (i == 4) CHECK(f.fx.beats.back().beat.others.size() == 1);
   }
   CHECK(f.fx.beats.back().beat.others.size() == 1);
   // Nothing is left that would be newer than a state of an older run.

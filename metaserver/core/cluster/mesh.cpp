@@ -3,10 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
-#include <iterator>
-#include <set>
-#include <tuple>
 #include <utility>
 
 #include "common/base/limits.h"

@@ -39,7 +39,8 @@
 // Those who link trust each other (a shared secret, or one machine). Nevertheless nothing from the
 // network asserts, and a false state of somebody who is heard has no effect.
 //
-// Does no I/O. Not thread-safe. An event costs O(n * n * log n), n at most 31: some 10 us.
+// Does no I/O. Not thread-safe. An event costs O(n * n * log n), n at most 31: some 5 us for a beat
+// of 16 metaservers.
 #pragma once
 
 #include <cstdint>
