@@ -370,9 +370,8 @@ MemberChanges Registry::takeChanges(std::size_t most) {
   MemberChanges changes{page.fromScratch, std::move(page.gone), {}, page.more};
   changes.rows.reserve(page.changed.size());
   for (const Node node : page.changed) {
-    MemberRow row{seen_.contact(node), directory_.record(node).key, seen_.reported(node).neighbours,
-                  kNoOrder};
-    if (const auto above = tree().parent(node)) row.above = tree().member(*above).order;
+    MemberRow row = seen_.row(node);
+    row.key = directory_.record(node).key;
     changes.rows.push_back(std::move(row));
   }
   return changes;

@@ -42,6 +42,7 @@
 #include "common/base/clock.h"
 #include "common/wire/registry.h"
 #include "metaserver/core/effects.h"
+#include "metaserver/core/member_changes.h"
 #include "metaserver/core/member_directory.h"
 #include "metaserver/core/placement.h"
 #include "metaserver/core/ports.h"
@@ -52,22 +53,6 @@
 #include "topo/placement.h"
 
 namespace espalier::metaserver {
-
-// A member, as the copy of the registry has it.
-struct MemberRow {
-  wire::Contact contact;
-  InstanceKey key;
-  std::vector<PeerId> neighbours;  // as it reports them
-  JoinOrder above = kNoOrder;      // its parent in the tree; the link may be only reserved
-};
-
-// A page of changes, to be applied in this order.
-struct MemberChanges {
-  bool fromScratch = false;  // drop everything that was taken before
-  std::vector<JoinOrder> gone;
-  std::vector<MemberRow> rows;  // new or changed
-  bool more = false;
-};
 
 class Registry {
  public:

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/limits.h"
+#include "metaserver/core/topology_page.h"
 
 namespace espalier::metaserver {
 
@@ -11,18 +12,35 @@ void RegistryCopy::apply(MemberChanges changes) {
     rows_.clear();
     orders_.clear();
   }
-  for (const JoinOrder order : changes.gone) {
-    const auto row = rows_.find(order);
-    if (row == rows_.end()) continue;
-    const auto id = orders_.find(row->second.contact.id);
-    if (id != orders_.end() && id->second == order) orders_.erase(id);
-    rows_.erase(row);
-  }
-  for (auto& row : changes.rows) {
-    const JoinOrder order = row.contact.order;
-    orders_[row.contact.id] = order;
-    rows_.insert_or_assign(order, std::move(row));
-  }
+  for (const JoinOrder order : changes.gone) remove(order);
+  for (auto& row : changes.rows) put(std::move(row));
+}
+
+void RegistryCopy::put(MemberRow row) {
+  const JoinOrder order = row.contact.order;
+  const MemberRow* old = find(order);
+  if (old && old->contact.id != row.contact.id) remove(order);
+  orders_[row.contact.id] = order;
+  rows_.insert_or_assign(order, std::move(row));
+}
+
+bool RegistryCopy::remove(JoinOrder order) {
+  const auto row = rows_.find(order);
+  if (row == rows_.end()) return false;
+  const auto id = orders_.find(row->second.contact.id);
+  if (id != orders_.end() && id->second == order) orders_.erase(id);
+  rows_.erase(row);
+  return true;
+}
+
+const MemberRow* RegistryCopy::find(JoinOrder order) const {
+  const auto row = rows_.find(order);
+  return row == rows_.end() ? nullptr : &row->second;
+}
+
+const MemberRow* RegistryCopy::find(const PeerId& id) const {
+  const auto order = orders_.find(id);
+  return order == orders_.end() ? nullptr : find(order->second);
 }
 
 std::vector<PeerId> RegistryCopy::linksOf(const MemberRow& row) const {
@@ -43,6 +61,24 @@ std::vector<topo::TopoLine> RegistryCopy::lines() const {
   lines.reserve(rows_.size());
   for (const auto& [order, row] : rows_) lines.push_back({row.contact.id, linksOf(row)});
   return lines;
+}
+
+std::vector<wire::TopologyEntry> RegistryCopy::entries(JoinOrder after, std::size_t mostBytes,
+                                                       bool& more) const {
+  TopologyPage page(mostBytes);
+  auto next = rows_.upper_bound(after);
+  for (; next != rows_.end(); ++next) {
+    const MemberRow& row = next->second;
+    wire::TopologyEntry entry{row.contact, std::nullopt, linksOf(row)};
+    if (row.reportedParent > 0 && row.reportedParent <= row.neighbours.size()) {
+      const PeerId& parent = row.neighbours[row.reportedParent - 1u];
+      const auto& links = entry.neighbours;
+      if (std::find(links.begin(), links.end(), parent) != links.end()) entry.parent = parent;
+    }
+    if (!page.add(std::move(entry))) break;
+  }
+  more = next != rows_.end();
+  return page.take();
 }
 
 topo::Forest RegistryCopy::tree(unsigned maxLinks) const {

@@ -1,11 +1,13 @@
-// A copy of the registry for readers of all members: the files' writer and the commands. It is
-// updated page by page (Registry::takeChanges), so that the registry's mutex is never held for
-// O(members).
+// A copy of the registry for readers of all members: the files' writer, the commands, and the
+// metaservers that do not run the registry (cluster/directory.h). It is updated page by page
+// (Registry::takeChanges), so that the registry's mutex is never held for O(members).
 //
 //   behind --apply() of the last page--> equal to the registry at that moment --a change--> behind
 //
-// A value, owned by RegistryFollower. Does no I/O. Not thread-safe. apply() costs O(page log n),
-// the rest O(n) unless said.
+// Invariants: a row's order is the key that it has; an id leads to the last row put under it.
+//
+// A value, owned by RegistryFollower or a Directory. Does no I/O. Not thread-safe. apply() costs
+// O(page log n), the rest O(n) unless said.
 #pragma once
 
 #include <map>
@@ -21,12 +23,22 @@ namespace espalier::metaserver {
 class RegistryCopy {
  public:
   void apply(MemberChanges changes);
+  // Adds or replaces the row of its order. O(log n).
+  void put(MemberRow row);
+  // False: no row has this order. O(log n).
+  bool remove(JoinOrder order);
 
   const std::map<JoinOrder, MemberRow>& rows() const { return rows_; }
+  // Null: there is no such member. O(log n), O(1).
+  const MemberRow* find(JoinOrder order) const;
+  const MemberRow* find(const PeerId& id) const;
   // The links of a member that both ends have reported, in order of linking. O(links).
   std::vector<PeerId> linksOf(const MemberRow& row) const;
   // For topo.txt, in order of joining.
   std::vector<topo::TopoLine> lines() const;
+  // Registry::entries(). O(entries returned).
+  std::vector<wire::TopologyEntry> entries(JoinOrder after, std::size_t mostBytes,
+                                           bool& more) const;
   // Registry::tree(). O(n log n).
   topo::Forest tree(unsigned maxLinks) const;
   // For the state file: the members and the `lost` ones, by order.

@@ -5,14 +5,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/base/limits.h"
+#include "metaserver/core/topology_page.h"
 #include "topo/forest_check.h"
 
 namespace espalier::metaserver {
 namespace {
-
-constexpr std::size_t kNeighbourBytes = 8;  // of a topology entry's frame, beside the texts
-constexpr std::size_t kEntryBytes = 64;
 
 std::vector<PeerId> withoutRepeats(const PeerId& self, const std::vector<PeerId>& reported) {
   std::vector<PeerId> links;
@@ -59,6 +56,21 @@ void SeenTree::setPort(Node node, std::uint16_t port) {
 wire::Contact SeenTree::contact(Node node) const {
   const topo::Member& member = tree_.member(node);
   return {member.id, member.order, member.endpoint};
+}
+
+MemberRow SeenTree::row(Node node) const {
+  const Report& report = reported(node);
+  MemberRow row;
+  row.contact = contact(node);
+  row.neighbours = report.neighbours;
+  if (const auto above = tree_.parent(node)) row.above = tree_.member(*above).order;
+  const auto& links = report.neighbours;
+  const auto parent =
+      report.parent ? std::find(links.begin(), links.end(), *report.parent) : links.end();
+  if (parent != links.end()) {
+    row.reportedParent = static_cast<std::uint8_t>(parent - links.begin() + 1);
+  }
+  return row;
 }
 
 // --- links ---
@@ -170,25 +182,20 @@ bool SeenTree::isMutual(Node from, const PeerId& to) const {
 
 std::vector<wire::TopologyEntry> SeenTree::entries(JoinOrder after, std::size_t mostBytes,
                                                    bool& more) const {
-  std::vector<wire::TopologyEntry> entries;
-  std::size_t bytes = 0;
+  TopologyPage page(mostBytes);
   auto next = byOrder_.upper_bound(after);
   for (; next != byOrder_.end(); ++next) {
     const Node node = next->second;
     wire::TopologyEntry entry{contact(node), std::nullopt, {}};
-    std::size_t entryBytes = entry.member.id.text().size() + limits::kHostBytes + kEntryBytes;
     for (const auto& neighbour : reported(node).neighbours) {
       if (!isMutual(node, neighbour)) continue;
       if (reported(node).parent == neighbour) entry.parent = neighbour;
-      entryBytes += neighbour.text().size() + kNeighbourBytes;
       entry.neighbours.push_back(neighbour);
     }
-    if (bytes + entryBytes > mostBytes && !entries.empty()) break;
-    bytes += entryBytes;
-    entries.push_back(std::move(entry));
+    if (!page.add(std::move(entry))) break;
   }
   more = next != byOrder_.end();
-  return entries;
+  return page.take();
 }
 
 Result<void> SeenTree::check() const {

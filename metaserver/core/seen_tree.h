@@ -30,6 +30,7 @@
 #include "common/base/result.h"
 #include "common/wire/registry.h"
 #include "metaserver/core/change_log.h"
+#include "metaserver/core/member_changes.h"
 #include "topo/forest.h"
 
 namespace espalier::metaserver {
@@ -73,6 +74,8 @@ class SeenTree {
   bool isReserved(Node node) const { return members_[topo::number(node)].isReserved; }
   std::size_t reservedCount() const { return reserved_; }
   wire::Contact contact(Node node) const;
+  // For a copy; without the key.
+  MemberRow row(Node node) const;
   // The members after `after` by order of joining, with the links that both ends have reported:
   // about `mostBytes` of a frame, at least one member. O(members returned).
   std::vector<wire::TopologyEntry> entries(JoinOrder after, std::size_t mostBytes,

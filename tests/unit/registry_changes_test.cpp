@@ -14,33 +14,35 @@ using namespace espalier::metaserver;
 namespace {
 
 struct Copy {
-  std::map<JoinOrder, MemberRow> rows;
+  RegistryCopy copy;
 
   void follow(Registry& registry, std::size_t page) {
     for (bool more = true; more;) {
       auto changes = registry.takeChanges(page);
       RC_ASSERT(changes.gone.size() + changes.rows.size() <= page);
-      if (changes.fromScratch) rows.clear();
-      for (const auto order : changes.gone) rows.erase(order);
-      for (auto& row : changes.rows) rows.insert_or_assign(row.contact.order, row);
       more = changes.more;
+      copy.apply(std::move(changes));
     }
   }
 
   bool isAs(const Registry& registry) const {
     const auto& tree = registry.tree();
-    bool more = false;
-    const auto entries = registry.entries(kNoOrder, SIZE_MAX, more);
-    if (rows.size() != entries.size()) return false;
-    for (const auto& entry : entries) {
-      const auto row = rows.find(entry.member.order);
-      if (row == rows.end() || row->second.contact != entry.member) return false;
-      const auto above = tree.parent(*tree.find(entry.member.id));
-      if (row->second.above != (above ? tree.member(*above).order : kNoOrder)) return false;
-      for (const auto& neighbour : entry.neighbours) {
-        const auto& all = row->second.neighbours;
-        if (std::find(all.begin(), all.end(), neighbour) == all.end()) return false;
-      }
+    for (const auto& [order, row] : copy.rows()) {
+      const auto node = tree.find(row.contact.id);
+      if (!node || copy.find(row.contact.id) != &row || copy.find(order) != &row) return false;
+      const auto above = tree.parent(*node);
+      if (row.above != (above ? tree.member(*above).order : kNoOrder)) return false;
+    }
+    return isSameInPagesOf(SIZE_MAX, registry) && isSameInPagesOf(1000, registry);
+  }
+
+  bool isSameInPagesOf(std::size_t bytes, const Registry& registry) const {
+    JoinOrder after = kNoOrder;
+    for (bool more = true; more;) {
+      bool moreHere = false;
+      const auto entries = registry.entries(after, bytes, more);
+      if (copy.entries(after, bytes, moreHere) != entries || moreHere != more) return false;
+      if (!entries.empty()) after = entries.back().member.order;
     }
     return true;
   }

@@ -1,0 +1,112 @@
+// The messages by which the metaservers of a cluster copy the master's directory of members. Plain
+// values without protobuf, so that cores can use them. metaserver/core/cluster/publication.h is the
+// master's side, replica.h that of every other.
+//
+//   follower                         master
+//      <-- Delta, at each change --     |
+//      <-- Position, now and then --    |
+//      -- Pull -->                      |
+//      <-- Delta*, SnapshotPage*, Position: the answer
+//
+// A message of the master has at most limits::kFrameBytes: its rows and orders are cut at
+// limits::kDirectoryMessageBytes by the estimate rowBytes() of metaserver/core/cluster/directory.h.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <variant>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/wire/contact.h"
+
+namespace espalier::wire {
+
+// A member, as the directory has it.
+struct DirectoryRow {
+  Contact contact;  // order: 1 to limits::kJoinOrder; port: not 0
+  InstanceKey key;
+  std::vector<PeerId> neighbours;  // as it reports them, each once; at most limits::kMaxLinks
+  JoinOrder above = kNoOrder;      // its parent in the tree; the link may be only reserved
+  // Which of `neighbours` it reports as its parent, counted from 1; 0: none.
+  std::uint8_t reportedParent = 0;
+  ServerNumber home{};            // the metaserver that holds its connection
+  std::uint32_t incarnation = 0;  // counts its admissions
+  std::uint32_t generation = 0;   // counts its homes
+
+  bool operator==(const DirectoryRow&) const = default;
+};
+
+// A state of a directory: deltas count the sequence up, in the epoch of one master.
+struct DirectoryVersion {
+  std::uint32_t epochCounter = 0;
+  ServerNumber epochNumber{};
+  std::uint64_t sequence = 0;
+
+  bool operator==(const DirectoryVersion&) const = default;
+};
+
+// The sum of all rows' hashes modulo 2^128 (metaserver/core/cluster/digest.h).
+struct DirectoryDigest {
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+
+  bool operator==(const DirectoryDigest&) const = default;
+};
+
+// By what a copy of the directory is compared with it.
+struct DirectorySummary {
+  DirectoryVersion version;
+  std::uint64_t count = 0;      // of members; at most limits::kMembers
+  JoinOrder newest = kNoOrder;  // the highest order that any member had until then
+  DirectoryDigest digest;
+
+  bool operator==(const DirectorySummary&) const = default;
+};
+
+// One change of the directory: `gone` are removed, then `rows` are added or replaced.
+struct Delta {
+  DirectorySummary after;          // its version: one more than before this delta
+  std::vector<JoinOrder> gone;     // each once
+  std::vector<DirectoryRow> rows;  // each order and each id once
+
+  bool operator==(const Delta&) const = default;
+};
+
+// Higher than any order of joining: a copy that covers all orders up to it is whole.
+inline constexpr JoinOrder kAllOrders{std::numeric_limits<std::uint64_t>::max()};
+
+// All members whose orders are above `after`, and not above `upTo`, at the version of `of`.
+struct SnapshotPage {
+  std::uint64_t answers = 0;  // the number of the pull
+  DirectorySummary of;        // of the whole directory
+  JoinOrder after = kNoOrder;
+  JoinOrder upTo = kAllOrders;     // kAllOrders: the last page
+  std::vector<DirectoryRow> rows;  // by order
+
+  bool operator==(const SnapshotPage&) const = default;
+};
+
+// What the master has: sent at intervals, so that a follower notices that the latest deltas were
+// lost, and as the end of each answer.
+struct Position {
+  DirectorySummary of;
+  std::uint64_t answers = 0;  // the number of the pull that it answers; 0: of none
+
+  bool operator==(const Position&) const = default;
+};
+
+// Asks for what follows: the deltas after `have`, then, unless `covered` is kAllOrders, pages of
+// the members whose orders are above `covered`. kNoOrder: begins a snapshot.
+struct Pull {
+  DirectoryVersion have;
+  JoinOrder covered = kNoOrder;
+  std::uint64_t number = 0;  // of this follower's pulls, not 0
+
+  bool operator==(const Pull&) const = default;
+};
+
+// From the master.
+using DirectoryMessage = std::variant<Delta, SnapshotPage, Position>;
+
+}  // namespace espalier::wire

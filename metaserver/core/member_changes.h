@@ -1,0 +1,22 @@
+// The members as they pass from the registry to its copies (registry_copy.h): rows, and pages of
+// changes. Plain values.
+#pragma once
+
+#include <vector>
+
+#include "common/wire/cluster_directory.h"
+
+namespace espalier::metaserver {
+
+// `home`, `incarnation` and `generation` are 0 as long as there is only one metaserver.
+using MemberRow = wire::DirectoryRow;
+
+// A page of changes, to be applied in this order.
+struct MemberChanges {
+  bool fromScratch = false;  // drop everything that was taken before
+  std::vector<JoinOrder> gone;
+  std::vector<MemberRow> rows;  // new or changed
+  bool more = false;
+};
+
+}  // namespace espalier::metaserver
