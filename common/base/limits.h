@@ -95,6 +95,22 @@ inline constexpr auto kUnwrittenBelieved = 30s;  // twice kReconnectMost is enou
 inline constexpr std::size_t kFailedReferrals = 8;
 inline constexpr std::size_t kWaitingRequests = 64;  // of a session that is over its budget
 
+// --- the directory of several metaservers
+// Of a delta or a page of a snapshot, as directory.h estimates it; one more row still fits a frame.
+inline constexpr std::size_t kDirectoryMessageBytes = 48 * 1024;
+// Of the answer to a pull: it does not close the link's queue to the sender of other messages.
+inline constexpr std::size_t kPullAnswerBytes = 384 * 1024;
+// Of the latest deltas, for those who ask again; whoever is farther behind gets a snapshot.
+inline constexpr std::size_t kDeltasKeptBytes = 4u << 20;
+inline constexpr auto kPullTimeout = 2s;  // without a page of the answer
+// Backoff of pulls that were not answered, or whose answer was refused.
+inline constexpr auto kPullAgainLeast = 100ms;
+inline constexpr auto kPullAgainMost = 5s;
+// A row: id, host, links, and 128 bytes for all numbers, the key and the tags of the fields.
+inline constexpr std::size_t kDirectoryRowBytes =
+    128 + kPeerIdBytes + kHostBytes + kMaxLinks * (kPeerIdBytes + 4);
+static_assert(kDirectoryMessageBytes + kDirectoryRowBytes + 1024 < kFrameBytes);
+
 // --- connections
 inline constexpr auto kProbeTimeout = 2s;         // does an absent member still listen?
 inline constexpr std::size_t kProbes = 256;       // at once; as many for lost members wait
@@ -373,6 +389,7 @@ inline constexpr auto kProgressDelay = 300ms;     // a shorter command gets no p
 static_assert(kControlSessions + kBackgroundCommands < kShareCommands, "none is ever refused");
 static_assert(kQueueLowBytes < kQueueHighBytes && kQueueHighBytes < kQueueCloseBytes);
 static_assert(kFrameHeaderBytes + kFrameBytes <= kReadBytes);
+static_assert(kDirectoryMessageBytes < kPullAnswerBytes && kPullAnswerBytes < kQueueHighBytes);
 static_assert(kHeartbeatInterval * 3 <= kSilence);
 static_assert(kHeartbeatIntervalLeast <= kHeartbeatInterval &&
               kHeartbeatInterval <= kHeartbeatIntervalMost);

@@ -1,0 +1,149 @@
+// A directory of members, its digest, and the changes that none can have.
+#include "metaserver/core/cluster/directory.h"
+
+#include <doctest/doctest.h>
+
+#include <functional>
+
+#include "common/base/limits.h"
+#include "metaserver/core/cluster/digest.h"
+#include "tests/unit/directory_fixture.h"
+
+using namespace espalier;
+using namespace espalier::metaserver;
+using namespace espalier::metaserver::cluster;
+
+namespace {
+
+Directory of(std::vector<MemberRow> rows) {
+  Directory made;
+  for (auto& row : rows) made.put(std::move(row));
+  return made;
+}
+
+bool canPut(const Directory& directory, std::vector<MemberRow> rows) {
+  return directory.check({}, rows).ok();
+}
+
+std::string whyNot(const Directory& directory, std::vector<JoinOrder> gone,
+                   std::vector<MemberRow> rows) {
+  const auto sum = directory.check(gone, rows);
+  return sum ? "" : sum.error().message;
+}
+
+}  // namespace
+
+TEST_CASE("the digest of an example is the same in all versions") {
+  MemberRow example = row(3);
+  example.neighbours = {named("s1"), named("peer-with-a-longer-name")};
+  example.above = JoinOrder{1};
+  example.reportedParent = 1;
+  example.home = ServerNumber{7};
+  example.incarnation = 2;
+  example.generation = 9;
+  CHECK(digestOf(example).low == 13'649'686'968'279'120'768ull);
+  CHECK(digestOf(example).high == 10'326'167'341'971'992'102ull);
+}
+
+TEST_CASE("every field of a row changes its digest") {
+  using Change = std::function<void(MemberRow&)>;
+  const std::vector<Change> changes = {
+      [](MemberRow& row) { row.contact.id = named("s4"); },
+      [](MemberRow& row) { row.contact.order = JoinOrder{4}; },
+      [](MemberRow& row) { row.contact.endpoint.host = "127.0.0.2"; },
+      [](MemberRow& row) { row.contact.endpoint.port ^= 1; },
+      [](MemberRow& row) { row.key.bytes[15] ^= 1; },
+      [](MemberRow& row) { row.neighbours.pop_back(); },
+      [](MemberRow& row) { std::swap(row.neighbours[0], row.neighbours[1]); },
+      [](MemberRow& row) {
+        row.neighbours = {named("s"), named("1s2")};
+      },
+      [](MemberRow& row) { row.above = JoinOrder{2}; },
+      [](MemberRow& row) { row.reportedParent = 2; },
+      [](MemberRow& row) { row.home = ServerNumber{8}; },
+      [](MemberRow& row) { row.incarnation = 1; },
+      [](MemberRow& row) { row.generation = 1; },
+  };
+  MemberRow original = row(3);
+  original.neighbours = {named("s1"), named("s2")};
+  std::vector<wire::DirectoryDigest> seen = {digestOf(original)};
+  for (const auto& change : changes) {
+    MemberRow changed = original;
+    change(changed);
+    const auto digest = digestOf(changed);
+    CHECK(std::find(seen.begin(), seen.end(), digest) == seen.end());
+    seen.push_back(digest);
+  }
+}
+
+TEST_CASE("the sum of digests carries from the low half to the high one, and back") {
+  const wire::DirectoryDigest most{~0ull, 5};
+  const wire::DirectoryDigest one{1, 0};
+  CHECK(most + one == wire::DirectoryDigest{0, 6});
+  CHECK(most + one - one == most);
+  CHECK(wire::DirectoryDigest{} - one == wire::DirectoryDigest{~0ull, ~0ull});
+}
+
+TEST_CASE("a directory's digest depends on its rows, not on the way to them") {
+  Directory one = of({row(1), row(2), row(3)});
+  Directory other = of({row(3), row(2, "x"), row(9), row(1)});
+  CHECK(one.sum() != other.sum());
+  other.remove(JoinOrder{9});
+  other.put(row(2));
+  CHECK(one.sum() == other.sum());
+  CHECK_FALSE(other.remove(JoinOrder{9}));
+  CHECK(one.sum() == other.sum());
+  CHECK(other.newest() == JoinOrder{9});
+}
+
+TEST_CASE("a check says what the sum would be") {
+  Directory directory = of({row(1), row(2)});
+  const std::vector<JoinOrder> gone = {JoinOrder{2}};
+  const std::vector<MemberRow> rows = {row(1), row(3, "s2"), row(2, "new")};
+  const auto sum = directory.check(gone, rows);
+  REQUIRE(sum.ok());
+  CHECK(directory.count() == 2);
+  directory.apply(gone, rows);
+  CHECK(directory.sum() == *sum);
+  CHECK(idsOf(directory.copy()) == Ids{"s1", "new", "s2"});
+  CHECK(directory.copy().find(named("s2"))->contact.order == JoinOrder{3});
+}
+
+TEST_CASE("what no directory can have is refused") {
+  const Directory directory = of({row(1), row(2)});
+  CHECK(canPut(directory, {row(1), row(3)}));
+  CHECK(whyNot(directory, {}, {row(3), row(3, "x")}) == "member 3: two rows have its order");
+  CHECK(whyNot(directory, {}, {row(3), row(4, "s3")}) == "member 4: two rows have its id");
+  CHECK(whyNot(directory, {}, {row(3, "s1")}) == "member 3: its id is that of 1");
+  CHECK(whyNot(directory, {}, {row(1, "x")}) == "member 1: it changes its id");
+  CHECK(whyNot(directory, {JoinOrder{3}}, {}) == "member 3 is removed, but is not there");
+  CHECK(whyNot(directory, {JoinOrder{1}, JoinOrder{1}}, {}) ==
+        "member 1 is removed, but is not there");
+  CHECK(whyNot(directory, {JoinOrder{1}}, {row(3, "s1")}).empty());
+}
+
+TEST_CASE("a row of a form that no member has is refused, one at its limits is not") {
+  const Directory directory;
+  const auto refuses = [&](const std::function<void(MemberRow&)>& change) {
+    MemberRow changed = row(3);
+    change(changed);
+    return !canPut(directory, {changed});
+  };
+  CHECK(canPut(directory, {largeRow(1)}));
+  CHECK(refuses([](MemberRow& row) { row.contact.endpoint.port = 0; }));
+  CHECK(refuses([](MemberRow& row) { row.contact.endpoint.host.clear(); }));
+  CHECK(refuses([](MemberRow& row) { row.contact.endpoint.host = std::string(256, 'h'); }));
+  CHECK(refuses([](MemberRow& row) { row.contact.id = PeerId(); }));
+  CHECK(refuses([](MemberRow& row) { row.contact.order = kNoOrder; }));
+  CHECK(refuses([](MemberRow& row) { row.contact.order = JoinOrder{limits::kJoinOrder + 1}; }));
+  CHECK_FALSE(refuses([](MemberRow& row) { row.contact.order = JoinOrder{limits::kJoinOrder}; }));
+  CHECK(refuses([](MemberRow& row) { row.neighbours.assign(65, named("s1")); }));
+  CHECK(refuses([](MemberRow& row) { row.reportedParent = 1; }));
+  CHECK(refuses([](MemberRow& row) { row.above = JoinOrder{3}; }));
+}
+
+TEST_CASE("the largest row has the bytes that the limits allow for") {
+  MemberRow largest = largeRow(1);
+  largest.contact.id = named(std::string(limits::kPeerIdBytes, 'i'));
+  CHECK(rowBytes(largest) == limits::kDirectoryRowBytes);
+}
