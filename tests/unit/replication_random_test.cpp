@@ -317,7 +317,7 @@ TEST_CASE("whatever is lost, repeated, reordered or truncated, replicas have wha
     pulls += world.pulls();
   }
   // The schedules have what they are for.
-  MESSAGE(refused, " refused, ", snapshots, " snapshots, ", pulls, " pulls");
+  INFO(refused, " refused, ", snapshots, " snapshots, ", pulls, " pulls");
   CHECK(refused > 50);
   CHECK(snapshots > 100);
   CHECK(pulls > 1000);

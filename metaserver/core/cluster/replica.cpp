@@ -144,7 +144,8 @@ void Replica::take(wire::Delta delta, TimePoint now, Effects& fx) {
   }
   to->directory.apply(delta.gone, std::move(delta.rows));
   to->sequence = sequence;
-  if (asked_) asked_->broughtAny = true;
+  // Deltas that come by themselves do not make an answer of use whose pages never fit.
+  if (asked_ && sequence <= asked_->known) asked_->broughtAny = true;
   pullIfLacking(now, fx);
 }
 
@@ -222,7 +223,7 @@ void Replica::refuse(const std::string& why, TimePoint now, Effects& fx) {
 
 void Replica::pullIfLacking(TimePoint now, Effects& fx) {
   if (asked_ || now < notBefore_ || !lacks()) return;
-  asked_ = Asked{++asks_, now + limits::kPullTimeout};
+  asked_ = Asked{++asks_, now + limits::kPullTimeout, known_};
   const Table* has = table();
   fx.pulls.push_back(
       {versionOf(epoch_, has ? has->sequence : 0), has ? has->covered : kNoOrder, asked_->number});

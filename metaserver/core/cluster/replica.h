@@ -100,6 +100,7 @@ class Replica {
   struct Asked {
     std::uint64_t number;
     TimePoint until;
+    std::uint64_t known;      // the highest sequence that was named until then
     bool began = false;       // the first page of a snapshot has come
     bool broughtAny = false;  // something that was missing
   };
