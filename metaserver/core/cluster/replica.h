@@ -33,8 +33,9 @@
 // Invariants: filling_ is the directory at its version, cut at `covered`; while it is there, deltas
 // are for it. At most two directories are held, of limits::kMembers each.
 //
-// Does no I/O. Not thread-safe. A message costs O(log n + its bytes) a row. A member takes some 600
-// bytes of memory with two links, twice that while it is filled again.
+// Does no I/O. Not thread-safe. A message costs O(log n + its bytes) a row; the last page of a
+// snapshot also O(n), to free the directory that it replaces. A member with two links takes 350 to
+// 700 bytes of memory, by the length of its ids, and twice that while it is filled again.
 #pragma once
 
 #include <optional>
@@ -55,12 +56,12 @@ namespace espalier::metaserver::cluster {
 class Replica {
  public:
   enum class State {
-    empty,    // of the newest epoch; what can be read may be of an older one
-    filling,  // likewise
-    current,  // a prefix of the master's changes
+    empty,    // it has nothing of the newest epoch, or doubts it
+    filling,  // it has some pages of a snapshot; what can be read is older
+    current,  // it has the directory of the newest epoch at some sequence
   };
   struct Effects {
-    std::vector<wire::Pull> pulls;     // to the master of `have`'s epoch or a newer one
+    std::vector<wire::Pull> pulls;     // to the master
     std::vector<std::string> notices;  // for the log
   };
 
