@@ -95,6 +95,18 @@ inline constexpr auto kUnwrittenBelieved = 30s;  // twice kReconnectMost is enou
 inline constexpr std::size_t kFailedReferrals = 8;
 inline constexpr std::size_t kWaitingRequests = 64;  // of a session that is over its budget
 
+// --- several metaservers
+inline constexpr std::size_t kMetaservers = 16;  // of a network, and of those that a user gives
+inline constexpr std::size_t kMetaserversTold = kMetaservers - 1;  // by one of them: the others
+// By one peer: those that were given, those that were told, and its home.
+inline constexpr std::size_t kMetaserversKnown = kMetaservers + kMetaserversTold + 1;
+inline constexpr auto kHomeLostSpread = 2s;       // in which the peers of a dead home go elsewhere
+inline constexpr auto kAdmissionPatience = 10s;   // of a member that knows other metaservers
+inline constexpr auto kOtherNetworkRetry = 1min;  // of a metaserver of another network
+// Of an address that a metaserver told, where nobody admits this peer: doubles.
+inline constexpr auto kToldRetryLeast = 5s;
+inline constexpr auto kToldRetryMost = 2min;
+
 // --- connections
 inline constexpr auto kProbeTimeout = 2s;         // does an absent member still listen?
 inline constexpr std::size_t kProbes = 256;       // at once; as many for lost members wait
@@ -367,6 +379,7 @@ static_assert((kCommandLineBytes + kPathBytes) * 8 < kControlLineBytes &&
               kControlOutputBytes * 6 < kControlLineBytes);
 static_assert(kRejoinWait < kAbsentKept && kAbsentMembers >= kConnections);
 static_assert(kReconnectMost < kRejoinWait, "an honest peer comes back while its id is held");
+static_assert(kRejoinWait < kAdmissionPatience, "a restarted metaserver has answered by then");
 static_assert(kRejoinWait < kUnwrittenBelieved && kAbsentMembers <= kMembers);
 static_assert(kMembers + kOrdersUnwritten < kJoinOrder);
 static_assert(kHeartbeatInterval < kContestSilence && kContestSilence < kHoldTimeout);
