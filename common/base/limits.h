@@ -105,7 +105,7 @@ inline constexpr auto kAdmissionPatience = 10s;   // of a member that knows othe
 inline constexpr auto kOtherNetworkRetry = 1min;  // of a metaserver of another network
 // Of an address that a metaserver told, where nobody admits this peer: doubles.
 inline constexpr auto kToldRetryLeast = 5s;
-inline constexpr auto kToldRetryMost = 2min;
+inline constexpr auto kToldRetryMost = 30s;
 
 // --- connections
 inline constexpr auto kProbeTimeout = 2s;         // does an absent member still listen?

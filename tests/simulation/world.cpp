@@ -77,7 +77,7 @@ void World::start(Node& node) {
   node.stopped = false;
   node.random = std::make_unique<Random>(random_());
   peer::Membership::Options options;
-  options.metaserver = {"127.0.0.1", 5000};
+  options.metaservers = {{"127.0.0.1", 5000}};
   node.peer.reset();
   node.budget = std::make_unique<Budget>();
   node.peer = std::make_unique<peer::Peer>(options, *node.random, *node.budget, now_);
