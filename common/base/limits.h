@@ -161,6 +161,17 @@ static_assert(kMeshSilence + kMeshBeat * kMetaservers <= kMeshForget);
 static_assert(kPeerIdBytes + kHostBytes + 5 * kMetaservers + 100 <= kServerStateBytes);
 static_assert(kMetaservers * kServerStateBytes < kFrameBytes, "a beat fits a frame");
 
+// --- the metaservers that a peer knows
+inline constexpr std::size_t kMetaserversTold = kMetaservers - 1;  // by one of them: the others
+// By one peer: those that were given, those that were told, and its home.
+inline constexpr std::size_t kMetaserversKnown = kMetaservers + kMetaserversTold + 1;
+inline constexpr auto kHomeLostSpread = 2s;       // in which the peers of a dead home go elsewhere
+inline constexpr auto kAdmissionPatience = 10s;   // of a member that knows other metaservers
+inline constexpr auto kOtherNetworkRetry = 1min;  // of a metaserver of another network
+// Of an address that a metaserver told, where nobody admits this peer: doubles.
+inline constexpr auto kToldRetryLeast = 5s;
+inline constexpr auto kToldRetryMost = 30s;
+
 // --- searches
 inline constexpr std::size_t kHitsPerPeer = 200;
 inline constexpr std::size_t kHitsPerQuery = 20'000;  // kept of those that arrive over all links
@@ -402,6 +413,7 @@ static_assert((kCommandLineBytes + kPathBytes) * 8 < kControlLineBytes &&
               kControlOutputBytes * 6 < kControlLineBytes);
 static_assert(kRejoinWait < kAbsentKept && kAbsentMembers >= kConnections);
 static_assert(kReconnectMost < kAbsentKept, "an honest peer comes back while its id is held");
+static_assert(kRejoinWait < kAdmissionPatience, "a restarted metaserver has answered by then");
 static_assert(kRejoinWait < kUnwrittenBelieved && kAbsentMembers <= kMembers);
 static_assert(kMembers + kOrdersUnwritten < kJoinOrder);
 static_assert(kHeartbeatInterval < kContestSilence && kContestSilence < kHoldTimeout);

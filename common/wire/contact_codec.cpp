@@ -68,6 +68,16 @@ void fillNeighbours(const std::vector<PeerId>& neighbours, TextFields& out) {
   for (const auto& id : neighbours) *out.Add() = id.text();
 }
 
+namespace {
+
+Result<Endpoint> readEndpoint(const std::string& host, std::uint32_t port) {
+  if (!isHost(host)) return malformed("an endpoint without a host that could be dialled");
+  if (port < 1 || port > 65535) return malformed(fmt::format("port {}", port));
+  return Endpoint{host, static_cast<std::uint16_t>(port)};
+}
+
+}  // namespace
+
 void fill(const Contact& contact, proto::Contact& out) {
   out.set_id(contact.id.text());
   out.set_order(number(contact.order));
@@ -81,9 +91,9 @@ Result<Contact> readContact(const proto::Contact& in) {
   const auto order = readOrder(in.order());
   if (!order) return order.error();
   if (*order == kNoOrder) return malformed("a contact that never joined");
-  if (!isHost(in.host())) return malformed("a contact without a host that could be dialled");
-  if (in.port() < 1 || in.port() > 65535) return malformed(fmt::format("port {}", in.port()));
-  return Contact{*std::move(id), *order, {in.host(), static_cast<std::uint16_t>(in.port())}};
+  auto endpoint = readEndpoint(in.host(), in.port());
+  if (!endpoint) return endpoint.error();
+  return Contact{*std::move(id), *order, *std::move(endpoint)};
 }
 
 Result<std::vector<Contact>> readContacts(const ContactFields& in, std::size_t most) {
@@ -102,6 +112,28 @@ Result<std::vector<Contact>> readContacts(const ContactFields& in, std::size_t m
 void fillContacts(const std::vector<Contact>& contacts, ContactFields& out) {
   out.Reserve(static_cast<int>(contacts.size()));
   for (const auto& contact : contacts) fill(contact, *out.Add());
+}
+
+Result<std::vector<Endpoint>> readEndpoints(const EndpointFields& in, std::size_t most) {
+  const auto count = static_cast<std::size_t>(in.size());
+  if (count > most) return malformed(fmt::format("{} endpoints, more than {}", count, most));
+  std::vector<Endpoint> endpoints;
+  endpoints.reserve(count);
+  for (const auto& entry : in) {
+    auto endpoint = readEndpoint(entry.host(), entry.port());
+    if (!endpoint) return endpoint.error();
+    endpoints.push_back(*std::move(endpoint));
+  }
+  return endpoints;
+}
+
+void fillEndpoints(const std::vector<Endpoint>& endpoints, EndpointFields& out) {
+  out.Reserve(static_cast<int>(endpoints.size()));
+  for (const auto& endpoint : endpoints) {
+    auto& entry = *out.Add();
+    entry.set_host(endpoint.host);
+    entry.set_port(endpoint.port);
+  }
 }
 
 }  // namespace espalier::wire

@@ -1,6 +1,6 @@
-// Helpers of the codecs of links and of the registry: payloads, contacts and ids as protobuf and
-// back. A value that breaks a limit is an error of code `protocol`, with a message that is safe to
-// print. Stateless; thread-safe. Used by the codecs only.
+// Helpers of the codecs of links and of the registry: payloads, contacts, endpoints and ids as
+// protobuf and back. A value that breaks a limit is an error of code `protocol`, with a message
+// that is safe to print. Stateless; thread-safe. Used by the codecs only.
 #pragma once
 
 #include <google/protobuf/message_lite.h>
@@ -16,7 +16,8 @@
 
 namespace espalier::proto {
 class Contact;
-}
+class Endpoint;
+}  // namespace espalier::proto
 
 namespace espalier::wire {
 
@@ -41,6 +42,11 @@ void fillNeighbours(const std::vector<PeerId>& neighbours, TextFields& out);
 using ContactFields = google::protobuf::RepeatedPtrField<proto::Contact>;
 Result<std::vector<Contact>> readContacts(const ContactFields& in, std::size_t most);
 void fillContacts(const std::vector<Contact>& contacts, ContactFields& out);
+
+// Each is one that can be dialled, as in a contact.
+using EndpointFields = google::protobuf::RepeatedPtrField<proto::Endpoint>;
+Result<std::vector<Endpoint>> readEndpoints(const EndpointFields& in, std::size_t most);
+void fillEndpoints(const std::vector<Endpoint>& endpoints, EndpointFields& out);
 
 Result<JoinOrder> readOrder(std::uint64_t order);
 Result<std::uint64_t> readMembers(std::uint64_t count, std::uint64_t least);

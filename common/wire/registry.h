@@ -109,6 +109,8 @@ struct Admitted {
   std::uint64_t members = 1;
   Referral referral;
   std::string source = {};  // the source host of the connection; empty: not told
+  // The other metaservers of the network, limits::kMetaserversTold at most; empty: not told.
+  std::vector<Endpoint> metaservers = {};
 
   bool operator==(const Admitted&) const = default;
 };
@@ -130,6 +132,7 @@ struct WordRefused {
 struct RegistryHeartbeatReply {
   std::chrono::milliseconds heartbeatInterval{2000};
   std::string unreachable = {};  // why the metaserver cannot reach the peer; empty: no problem
+  std::vector<Endpoint> metaservers = {};  // as in Admitted; empty: as they were told last
 
   bool operator==(const RegistryHeartbeatReply&) const = default;
 };

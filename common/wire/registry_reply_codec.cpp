@@ -40,6 +40,7 @@ void fill(const Admitted& admitted, proto::RegistryReplyFrame& frame) {
   out.set_members(admitted.members);
   fill(admitted.referral, *out.mutable_referral());
   if (!admitted.source.empty()) out.set_source(admitted.source);
+  fillEndpoints(admitted.metaservers, *out.mutable_metaservers());
 }
 
 void fill(const Referral& referral, proto::RegistryReplyFrame& frame) {
@@ -60,6 +61,7 @@ void fill(const RegistryHeartbeatReply& reply, proto::RegistryReplyFrame& frame)
     frame.mutable_heartbeat()->set_unreachable(
         std::string(cutUtf8(reply.unreachable, limits::kMessageBytes)));
   }
+  fillEndpoints(reply.metaservers, *frame.mutable_heartbeat()->mutable_metaservers());
 }
 
 void fill(const Members& members, proto::RegistryReplyFrame& frame) {
@@ -137,6 +139,9 @@ Result<RegistryReply> read(const proto::Admitted& in) {
   if (!referral) return referral.error();
   admitted.referral = *std::move(referral);
   if (isHost(in.source())) admitted.source = in.source();
+  auto metaservers = readEndpoints(in.metaservers(), limits::kMetaserversTold);
+  if (!metaservers) return metaservers.error();
+  admitted.metaservers = *std::move(metaservers);
   return RegistryReply(std::move(admitted));
 }
 
@@ -152,8 +157,11 @@ Result<RegistryReply> read(const proto::WordRefused& in) {
 Result<RegistryReply> read(const proto::RegistryHeartbeatReply& in) {
   const auto interval = readInterval(in.heartbeat_interval_ms());
   if (!interval) return interval.error();
+  auto metaservers = readEndpoints(in.metaservers(), limits::kMetaserversTold);
+  if (!metaservers) return metaservers.error();
   return RegistryReply(RegistryHeartbeatReply{
-      *interval, std::string(cutUtf8(in.unreachable(), limits::kMessageBytes))});
+      *interval, std::string(cutUtf8(in.unreachable(), limits::kMessageBytes)),
+      *std::move(metaservers)});
 }
 
 Result<RegistryReply> read(const proto::Members& in) {

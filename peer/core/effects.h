@@ -31,6 +31,7 @@ struct Dial {
   ConnectionId connection;
   Endpoint to;
   wire::Purpose purpose;
+  bool isNamedByUser = false;  // else by other processes
 };
 
 // Closes the connection after all messages before it have been sent.
@@ -53,13 +54,14 @@ struct Notice {
     mismatch,     // text: why what answers is no metaserver to join; it is not tried again
     waiting,      // text: what the metaserver waits for
     metaserverLost,
-    metaserverBack,
-    linkUp,       // text: the id of the peer
-    linkDown,     // text: the id of the peer
-    root,         // this peer is the root now
-    seenFrom,     // text: the host that the metaserver sees this peer come from
-    unreachable,  // text: why the metaserver cannot connect to this peer
-    warning,      // another peer misbehaved, or something was slowed down or left out
+    nextMetaserver,  // text: why the one before was left; this peer is in no network yet
+    metaserverBack,  // text: its endpoint, where it is another one than before
+    linkUp,          // text: the id of the peer
+    linkDown,        // text: the id of the peer
+    root,            // this peer is the root now
+    seenFrom,        // text: the host that the metaserver sees this peer come from
+    unreachable,     // text: why the metaserver cannot connect to this peer
+    warning,         // another peer misbehaved, or something was slowed down or left out
   };
   Kind kind;
   std::string text;

@@ -13,14 +13,14 @@ Membership::Membership(Options options, Random& random, Budget& budget, TimePoin
     : options_(std::move(options)),
       random_(random),
       budget_(budget),
-      session_(options_.metaserver, numbers_, random, budget),
+      session_(options_.metaservers, numbers_, random, budget),
       reports_(session_, budget),
       seen_(now) {}
 
 // --- what the user wants
 
 void Membership::connect(TimePoint now, Effects& fx) {
-  if (!left_) session_.connect(now, fx);
+  if (!left_) session_.connectAsNewcomer(now, fx);
 }
 
 void Membership::join(const PeerId& id, const InstanceKey& key, const std::string& word,
@@ -34,7 +34,7 @@ void Membership::join(const PeerId& id, const InstanceKey& key, const std::strin
       return connect(now, fx);
     case State::greeted:
     case State::joining:
-      return session_.join(joinRequest(), fx);
+      return session_.join(joinRequest(), now, fx);
     case State::connecting:  // opened() joins
     case State::joined:
       return;
@@ -84,25 +84,21 @@ void Membership::opened(ConnectionId connection, const std::string& localHost, T
   observe(now);
   if (connection != session_.connection()) return;
   session_.opened(localHost, now);
-  if (!id_.empty()) session_.join(joinRequest(), fx);
+  if (!id_.empty()) session_.join(joinRequest(), now, fx);
   afterStep(now, fx);
 }
 
 void Membership::failed(ConnectionId connection, const Error& error, TimePoint now, Effects& fx) {
   observe(now);
-  const bool isMismatch = error.code == ErrorCode::protocol;
-  if (connection == session_.connection() && !tree_ && isMismatch) {
-    fx.notices.push_back({Notice::Kind::mismatch, error.message});
-  }
-  lost(connection, error.message, now, fx);
+  lost(connection, error, now, fx);
 }
 
 void Membership::closed(ConnectionId connection, TimePoint now, Effects& fx) {
   observe(now);
-  lost(connection, "the connection ended", now, fx);
+  lost(connection, {ErrorCode::unavailable, "the connection ended"}, now, fx);
 }
 
-void Membership::lost(ConnectionId connection, const std::string& why, TimePoint now, Effects& fx) {
+void Membership::lost(ConnectionId connection, const Error& why, TimePoint now, Effects& fx) {
   if (connection == session_.connection()) {
     sessionEnded(why, now, fx);
   } else if (search_ && search_->owns(connection)) {
@@ -134,16 +130,23 @@ void Membership::received(ConnectionId connection, const wire::LinkMessage& mess
 
 // --- the metaserver
 
-void Membership::sessionEnded(std::string why, TimePoint now, Effects& fx) {
+void Membership::sessionEnded(const Error& why, TimePoint now, Effects& fx) {
   const bool wasJoined = joined();
-  session_.ended(std::move(why), fx);
-  if (left_ || !tree_) return;  // before it has joined, its user decides when to try again
+  if (!tree_) return session_.endedAsNewcomer(why, !left_, now, fx);
+  session_.ended(now);
+  fx.notices.push_back({Notice::Kind::metaserverLost, why.message});
+  if (left_) return;
   reports_.stop();
   for (const auto& neighbour : tree_->neighbours()) {
     tree_->setStranger(neighbour.connection, false);  // nobody can tell now
   }
   session_.reconnectLater(now);
   search_->metaserverLost(wasJoined, now, fx);
+}
+
+void Membership::closeSession(std::string_view why, TimePoint now, Effects& fx) {
+  fx.closes.push_back({*session_.connection()});
+  sessionEnded({ErrorCode::unavailable, std::string(why)}, now, fx);
 }
 
 std::optional<std::uint64_t> Membership::received(ConnectionId connection,
@@ -198,15 +201,17 @@ void Membership::admitted(const wire::Admitted& admitted, TimePoint now, Effects
     return;
   }
   if (admitted.self.id != id_) {
-    fx.closes.push_back({*session_.connection()});
-    return sessionEnded("it admitted another peer", now, fx);
+    return closeSession("it admitted another peer", now, fx);
   }
   const auto port = admitted.self.endpoint.port;
   if (!tree_ && options_.listen.port != 0 && port != options_.listen.port) {
-    fx.closes.push_back({*session_.connection()});
-    return sessionEnded(
+    return closeSession(
         fmt::format("it admitted this peer with port {}, not {}", port, options_.listen.port), now,
         fx);
+  }
+  if (tree_ && admitted.network != tree_->network() && session_.knowsOthers()) {
+    session_.leaveOtherNetwork(now, fx);
+    return closeSession("it has another network", now, fx);
   }
   const bool sessionIsNew = !joined();
   refusalTold_ = false;
@@ -220,7 +225,7 @@ void Membership::admitted(const wire::Admitted& admitted, TimePoint now, Effects
 void Membership::readmitted(const wire::Admitted& admitted, bool sessionIsNew, TimePoint now,
                             Effects& fx) {
   if (sessionIsNew) {
-    fx.notices.push_back({Notice::Kind::metaserverBack, ""});
+    fx.notices.push_back({Notice::Kind::metaserverBack, session_.newHome()});
     const bool asBefore =
         admitted.network == tree_->network() && admitted.self.order == tree_->self().order;
     if (!asBefore) startAnew(admitted, now, fx);
@@ -285,8 +290,7 @@ void Membership::refusedByMetaserver(const wire::Failure& failure, TimePoint now
     return;
   }
   // It lives on with its links, as without a metaserver, and asks again: its id may be free then.
-  fx.closes.push_back({*session_.connection()});
-  sessionEnded("it refused this peer", now, fx);
+  closeSession("it refused this peer", now, fx);
   session_.reconnectNotBefore(limits::kRefusedRetry);
 }
 
@@ -319,11 +323,8 @@ void Membership::observe(TimePoint now) {
 
 void Membership::tick(TimePoint now, Effects& fx) {
   observe(now);
-  if (session_.reconnectIsDue(now)) connect(now, fx);
-  if (!session_.tick(now, fx)) {
-    fx.closes.push_back({*session_.connection()});
-    sessionEnded("it has fallen silent", now, fx);
-  }
+  if (!left_ && session_.reconnectIsDue(now)) session_.connect(now, fx);
+  if (const auto why = session_.tick(now, fx); !why.empty()) closeSession(why, now, fx);
   if (tree_) {
     tree_->tick(now, fx);
     contacts_->heardOfAbove(*tree_);

@@ -15,7 +15,8 @@
 // Once a peer has joined, the tree lives on without the metaserver. A metaserver that no longer
 // takes a returning peer for the one that it was admits it with another order of joining: the peer
 // leaves its neighbours and begins again as a newcomer. A metaserver that refuses a returning peer,
-// because its id is taken, is asked again after limits::kRefusedRetry.
+// because its id is taken, is asked again after limits::kRefusedRetry. A metaserver of another
+// network is left again if the peer knows other metaservers: it keeps its place in its own network.
 //
 // Owned by Peer. Does no I/O. Not thread-safe. Call tick() when deadline() has passed; every call
 // may move the deadline.
@@ -44,7 +45,7 @@ namespace espalier::peer {
 class Membership {
  public:
   struct Options {
-    Endpoint metaserver;
+    std::vector<Endpoint> metaservers;  // of one network, at least one; tried in this order
     Endpoint listen;     // host empty: where the metaserver is reached from; port 0: assigned
     Endpoint advertise;  // host empty: as the metaserver sees it
   };
@@ -54,7 +55,8 @@ class Membership {
   Membership(const Membership&) = delete;
   Membership& operator=(const Membership&) = delete;
 
-  // Opens the connection to the metaserver; ends in greeted(), or in a notice `metaserverLost`.
+  // Opens the connection to a metaserver; ends in greeted(), or, once each address that was given
+  // has failed, in a notice `metaserverLost`.
   void connect(TimePoint now, Effects& fx);
   bool greeted() const { return session_.greeted(); }
   const InstanceKey& key() const { return key_; }  // that join() was given
@@ -105,8 +107,9 @@ class Membership {
 
  private:
   wire::Join joinRequest() const;
-  void sessionEnded(std::string why, TimePoint now, Effects& fx);
-  void lost(ConnectionId connection, const std::string& why, TimePoint now, Effects& fx);
+  void sessionEnded(const Error& why, TimePoint now, Effects& fx);
+  void closeSession(std::string_view why, TimePoint now, Effects& fx);
+  void lost(ConnectionId connection, const Error& why, TimePoint now, Effects& fx);
   void admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx);
   void readmitted(const wire::Admitted& admitted, bool sessionIsNew, TimePoint now, Effects& fx);
   void referred(const wire::Referral& referral, TimePoint now, Effects& fx);

@@ -1,7 +1,9 @@
 #include "peer/core/metaserver_session.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <random>
+#include <chrono>
 #include <utility>
 
 namespace espalier::peer {
@@ -23,7 +25,11 @@ void MetaserverSession::connect(TimePoint now, Effects& fx) {
   reconnectAt_ = kNever;
   connection_ = numbers_.next();
   heardAt_ = now;
-  fx.dials.push_back({*connection_, metaserver_, wire::Purpose::registry});
+  const auto& to = list_.next(now);
+  if (const auto payer = Payer::endpoint(to.at); payer != account_.payer()) {
+    account_ = budget_.account(payer);
+  }
+  fx.dials.push_back({*connection_, to.at, wire::Purpose::registry, to.isGiven});
 }
 
 void MetaserverSession::opened(const std::string& localHost, TimePoint now) {
@@ -33,15 +39,22 @@ void MetaserverSession::opened(const std::string& localHost, TimePoint now) {
   nextHeartbeat_ = now + heartbeatInterval_;
 }
 
-void MetaserverSession::join(wire::Join request, Effects& fx) {
+void MetaserverSession::join(wire::Join request, TimePoint now, Effects& fx) {
   state_ = State::joining;
   awaitsAdmission_ = true;
+  // A newcomer waits as long as its user likes.
+  const bool isBounded = request.order != kNoOrder && knowsOthers();
+  admissionBy_ = isBounded ? now + limits::kAdmissionPatience : kNever;
   send(std::move(request), fx);
 }
 
 void MetaserverSession::admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx) {
   state_ = State::joined;
   awaitsAdmission_ = false;
+  admissionBy_ = kNever;
+  newHome_ = dialled() == home() ? "" : dialled().text();
+  list_.admitted();
+  hearOfOthers(admitted.metaservers);
   heartbeatInterval_ = bounded(admitted.heartbeatInterval);
   nextHeartbeat_ = now + heartbeatInterval_;
   members_ = admitted.members;
@@ -56,25 +69,68 @@ void MetaserverSession::askForPort(std::uint16_t taken, Effects& fx) {
   send(wire::PortTaken{taken}, fx);
 }
 
+void MetaserverSession::hearOfOthers(const std::vector<Endpoint>& metaservers) {
+  if (metaservers.empty()) return;
+  list_.tell(metaservers, Payer::machine(localHost_).isLoopback());
+}
+
 void MetaserverSession::refused() {
   state_ = State::greeted;
   awaitsAdmission_ = false;
+  admissionBy_ = kNever;
 }
 
-void MetaserverSession::ended(std::string why, Effects& fx) {
+void MetaserverSession::ended(TimePoint now) {
+  joined() ? list_.homeLost() : list_.failed(now);
   state_ = State::offline;
   awaitsAdmission_ = false;
+  admissionBy_ = kNever;
   connection_.reset();
   requests_.clear();
   nextHeartbeat_ = kNever;
-  fx.notices.push_back({Notice::Kind::metaserverLost, std::move(why)});
 }
 
-void MetaserverSession::reconnectLater(TimePoint now) {
-  std::uniform_real_distribution<double> spread(0, 1);
-  reconnectAt_ = now + limits::kReconnectLeast +
-                 std::chrono::duration_cast<Duration>(
-                     spread(random_) * (limits::kReconnectMost - limits::kReconnectLeast));
+void MetaserverSession::connectAsNewcomer(TimePoint now, Effects& fx) {
+  if (state_ != State::offline) return;
+  list_.startOver();
+  failures_.clear();
+  connect(now, fx);
+}
+
+void MetaserverSession::endedAsNewcomer(const Error& why, bool mayDial, TimePoint now,
+                                        Effects& fx) {
+  // After an admission no other one is tried: two metaservers that admit and close at once would
+  // make this peer dial without end.
+  const bool tries = mayDial && !joined() && list_.hasUntried(now);
+  ended(now);
+  Error failure = why;
+  const auto at = dialled().text();
+  if (knowsOthers() && why.message.find(at) == std::string::npos) {
+    failure.message = fmt::format("{}: {}", at, why.message);
+  }
+  failures_.push_back(failure);
+  if (tries) {
+    fx.notices.push_back({Notice::Kind::nextMetaserver, std::move(failure.message)});
+    return connect(now, fx);
+  }
+  bool isMismatch = true;  // of all
+  std::string text;
+  for (const auto& each : std::exchange(failures_, {})) {
+    isMismatch = isMismatch && each.code == ErrorCode::protocol;
+    text += (text.empty() ? "" : "; ") + each.message;
+  }
+  if (isMismatch) fx.notices.push_back({Notice::Kind::mismatch, text});
+  fx.notices.push_back({Notice::Kind::metaserverLost, std::move(text)});
+}
+
+void MetaserverSession::leaveOtherNetwork(TimePoint now, Effects& fx) {
+  const std::chrono::seconds pause = limits::kOtherNetworkRetry;
+  fx.warn(
+      fmt::format("the metaserver at {} has another network: this peer stays in its own, and tries "
+                  "that metaserver again in {} s at the earliest",
+                  dialled().text(), pause.count()));
+  send(wire::Quit(), fx);  // so that the other network does not wait for this peer
+  list_.isOfAnotherNetwork(now);
 }
 
 void MetaserverSession::send(wire::RegistryRequest request, Effects& fx) {
@@ -98,19 +154,26 @@ std::optional<std::uint64_t> MetaserverSession::answered(const wire::RegistryRep
 
 void MetaserverSession::heartbeatAnswered(const wire::RegistryHeartbeatReply& reply, Effects& fx) {
   heartbeatInterval_ = bounded(reply.heartbeatInterval);
+  if (joined()) hearOfOthers(reply.metaservers);
   if (!reply.unreachable.empty() && !std::exchange(toldUnreachable_, true)) {
     fx.notices.push_back({Notice::Kind::unreachable, reply.unreachable});
   }
 }
 
-bool MetaserverSession::tick(TimePoint now, Effects& fx) {
-  if (!greeted() || now < nextHeartbeat_) return true;
-  if (heardAt_ + kHeartbeatsLost * heartbeatInterval_ <= now) return false;
+void MetaserverSession::forgive(Duration gap) {
+  heardAt_ += gap;
+  if (admissionBy_ != kNever) admissionBy_ += gap;
+}
+
+std::string_view MetaserverSession::tick(TimePoint now, Effects& fx) {
+  if (now >= admissionBy_) return "it does not admit this peer";
+  if (!greeted() || now < nextHeartbeat_) return {};
+  if (heardAt_ + kHeartbeatsLost * heartbeatInterval_ <= now) return "it has fallen silent";
   // Other requests do not postpone it: a report of links has no answer, so a peer that sent only
   // reports would take the metaserver for silent.
   nextHeartbeat_ = now + heartbeatInterval_;
   send(wire::RegistryHeartbeat(), fx);
-  return true;
+  return {};
 }
 
 }  // namespace espalier::peer

@@ -86,7 +86,7 @@ JoinDialogue::Step JoinDialogue::offerTopology() {
       editor_.print(topology.error().message + "\n");
       return Step::next;
     }
-    if (offerAnotherTry(noMetaserverLine(joiner_.metaserver())) == Step::end) return Step::end;
+    if (offerAnotherTry(noMetaserverLine(joiner_.metaservers())) == Step::end) return Step::end;
   }
 }
 

@@ -21,8 +21,14 @@ std::string joinedLine(const Joined& joined) {
                      joined.indexing ? ", still indexing" : "");
 }
 
-std::string noMetaserverLine(const Endpoint& metaserver, const std::string& why) {
-  return fmt::format("no metaserver at {}{}: start \"metaserver\"", escaped(metaserver.text()),
+std::string listOf(const std::vector<Endpoint>& metaservers) {
+  std::string list;
+  for (const auto& at : metaservers) list += (list.empty() ? "" : ", ") + escaped(at.text());
+  return list;
+}
+
+std::string noMetaserverLine(const std::vector<Endpoint>& metaservers, const std::string& why) {
+  return fmt::format("no metaserver at {}{}: start \"metaserver\"", listOf(metaservers),
                      why.empty() ? "" : fmt::format(" ({})", escaped(why)));
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "common/base/endpoint.h"
 #include "common/base/ids.h"
@@ -40,7 +41,8 @@ struct JoinAttempt {
 class JoinService {
  public:
   virtual ~JoinService() = default;
-  virtual Endpoint metaserver() const = 0;
+  // As the user gave them; at least one.
+  virtual std::vector<Endpoint> metaservers() const = 0;
   // The network before this peer is in it; `unavailable` without a metaserver and without a
   // snapshot from before.
   virtual Result<command::Topology> topology(std::stop_token stop) = 0;
@@ -53,7 +55,9 @@ class JoinService {
 std::string refusedWord(const std::string& word, const std::string& wanted);
 // `s2 joined on 127.0.0.1:5002, linked to s1; sharing 4 files (3.1 MB) from ./s2`
 std::string joinedLine(const Joined& joined);
+// `127.0.0.1:5000, 127.0.0.1:5010`
+std::string listOf(const std::vector<Endpoint>& metaservers);
 // `no metaserver at 127.0.0.1:5000: start "metaserver"`; `why`: empty, or how far a host name led.
-std::string noMetaserverLine(const Endpoint& metaserver, const std::string& why = {});
+std::string noMetaserverLine(const std::vector<Endpoint>& metaservers, const std::string& why = {});
 
 }  // namespace espalier::peer::shell

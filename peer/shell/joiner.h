@@ -25,7 +25,7 @@ class Joiner final : public JoinService {
   Joiner(Runtime& runtime, TopologyStore& store, NetworkTopology& topology, PeerOptions options,
          std::function<void()> stop);
 
-  Endpoint metaserver() const override { return options_.metaserver; }
+  std::vector<Endpoint> metaservers() const override { return options_.metaservers; }
   Result<command::Topology> topology(std::stop_token stop) override;
   std::string joinWord() override;
   JoinAttempt join(const PeerId& id, const std::string& word, std::stop_token stop) override;

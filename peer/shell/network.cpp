@@ -114,7 +114,8 @@ void Network::close(ConnectionId connection) {
 }
 
 void Network::notice(const Notice& notice) {
-  if (notice.kind == Notice::Kind::metaserverLost) {
+  using Kind = Notice::Kind;
+  if (notice.kind == Kind::metaserverLost || notice.kind == Kind::nextMetaserver) {
     answers_.failAll({ErrorCode::unavailable, "the metaserver is out of reach"});
   }
   observer_.notice(notice);
@@ -155,7 +156,7 @@ void Network::dial(const Dial& wanted) {
   const bool isRegistry = wanted.purpose == wire::Purpose::registry;
   phases_[wanted.connection] = Phase::dialling;
   auto& handler = isRegistry ? registryWelcome_ : linkWelcome_;
-  const auto who = isRegistry ? net::NamedBy::user : net::NamedBy::others;
+  const auto who = wanted.isNamedByUser ? net::NamedBy::user : net::NamedBy::others;
   const auto dialled = handler.dial(loop_, wanted.connection, wanted.to, who, wanted.purpose);
   if (dialled) return;
   // After the step that wanted it.

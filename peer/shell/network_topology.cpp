@@ -14,7 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kGuestPatience = 1s;  // for the metaserver's Welcome
+constexpr auto kGuestPatience = 1s;  // for the metaserver's Welcome, and for each before it
 // A member may be known to the metaserver and not yet to this peer's tree.
 constexpr auto kRecount = 5s;
 
@@ -44,12 +44,15 @@ topo::Forest treeOf(const std::vector<wire::TopologyEntry>& entries, unsigned ma
 // question that follows.
 Result<void> NetworkTopology::connectAsGuest(const std::stop_token& stop) {
   EventBus::Subscription events(runtime_.events(), kindsOf<MetaserverGreeted, MetaserverLost>());
-  const auto greeted = runtime_.network().call([](Peer& peer, TimePoint now, Effects& fx) {
+  const auto dialled = runtime_.network().call([](Peer& peer, TimePoint now, Effects& fx) {
     peer.connect(now, fx);
-    return peer.membership().greeted();
+    const auto& session = peer.membership().session();
+    return session.greeted() ? std::size_t{0} : session.metaservers().size();
   });
-  if (!greeted) return greeted.error();
-  if (!*greeted) (void)events.next(stop, Clock::now() + kGuestPatience);
+  if (!dialled) return dialled.error();
+  if (*dialled == 0) return {};
+  const auto others = static_cast<int>(*dialled - 1);
+  (void)events.next(stop, Clock::now() + kGuestPatience + others * limits::kConnectTimeout);
   return {};
 }
 

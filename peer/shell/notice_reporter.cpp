@@ -11,11 +11,11 @@
 
 namespace espalier::peer::shell {
 
-NoticeReporter::NoticeReporter(Network& network, EventBus& events, Endpoint metaserver,
-                               std::string advertise)
+NoticeReporter::NoticeReporter(Network& network, EventBus& events,
+                               std::vector<Endpoint> metaservers, std::string advertise)
     : network_(network),
       events_(events),
-      metaserver_(std::move(metaserver)),
+      metaservers_(std::move(metaservers)),
       advertise_(std::move(advertise)) {}
 
 void NoticeReporter::report(const Notice& notice) {
@@ -39,14 +39,20 @@ void NoticeReporter::report(const Notice& notice) {
       return joinFailed(End::failed,
                         {ErrorCode::protocol,
                          fmt::format("the program at {} is not a metaserver of this version: {}",
-                                     metaserver_.text(), escaped(notice.text))});
+                                     listOf(metaservers_), escaped(notice.text))});
     case Kind::metaserverLost:
       return lost(notice.text);
+    case Kind::nextMetaserver:
+      return log::info(notice.about, "{}: the next metaserver is tried", escaped(notice.text));
     case Kind::waiting:
       return log::info(notice.about, "{}", escaped(notice.text));
     case Kind::metaserverBack:
       reachable_ = true;
-      log::info(notice.about, "the metaserver is back");
+      if (notice.text.empty()) {
+        log::info(notice.about, "the metaserver is back");
+      } else {
+        log::info(notice.about, "the metaserver is {} now", escaped(notice.text));
+      }
       return events_.publish(MetaserverBack());
     case Kind::linkUp:
       // The line about joining names the first link.
@@ -81,9 +87,10 @@ void NoticeReporter::lost(const std::string& why) {
   }
   events_.publish(MetaserverLost());
   // An IP literal needs no more words; of a host name the error says how far it led.
-  const bool isName = !net::Address::fromEndpoint(metaserver_);
+  const bool isName = std::ranges::any_of(
+      metaservers_, [](const auto& at) { return !net::Address::fromEndpoint(at).ok(); });
   joinFailed(JoinAttempt::End::unavailable,
-             {ErrorCode::unavailable, noMetaserverLine(metaserver_, isName ? why : "")});
+             {ErrorCode::unavailable, noMetaserverLine(metaservers_, isName ? why : "")});
 }
 
 // Warns where the announced host, by none of its addresses, is the one that the metaserver sees

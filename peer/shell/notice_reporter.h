@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <string>
+#include <vector>
 
 #include "common/base/endpoint.h"
 #include "peer/core/effects.h"
@@ -16,8 +17,10 @@ namespace espalier::peer::shell {
 
 class NoticeReporter {
  public:
-  // `advertise`: the announced host; empty: as the metaserver sees this peer.
-  NoticeReporter(Network& network, EventBus& events, Endpoint metaserver, std::string advertise);
+  // `metaservers`: as the user gave them. `advertise`: the announced host; empty: as the metaserver
+  // sees this peer.
+  NoticeReporter(Network& network, EventBus& events, std::vector<Endpoint> metaservers,
+                 std::string advertise);
 
   void report(const Notice& notice);
   bool joined() const { return joined_; }
@@ -29,7 +32,7 @@ class NoticeReporter {
 
   Network& network_;
   EventBus& events_;
-  const Endpoint metaserver_;
+  const std::vector<Endpoint> metaservers_;
   const std::string advertise_;
   std::atomic<bool> joined_{false};
   bool reachable_ = true;  // the metaserver, as logged last

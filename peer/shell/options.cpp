@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/base/limits.h"
 #include "common/base/text.h"
 
@@ -18,6 +20,7 @@ constexpr const char* kExamples =
     "  peer --id s2 --json -e 'find *.txt'    the same for scripts: one JSON object a line\n"
     "  peer --id s2 --headless                serves without a prompt until SIGTERM\n"
     "  peer 5                                 own downloads wait until 5 peers have joined\n"
+    "  peer 127.0.0.1-5000                    the metaserver, in another form\n"
     "  peer --metaserver 192.0.2.1:5000 --id s2 --listen 0.0.0.0 --advertise 192.0.2.7\n";
 
 constexpr const char* kNotes =
@@ -40,6 +43,53 @@ Result<Endpoint> parseHost(std::string_view value, bool mayHavePort) {
 
 std::string stateBelow(const std::string& share) {
   return share + (share.ends_with('/') ? "" : "/") + ".espalier";
+}
+
+Result<Endpoint> parseMetaserver(std::string_view value) {
+  auto endpoint = Endpoint::parse(value);
+  if (endpoint && endpoint->port == 0) {
+    return Error{
+        ErrorCode::usage,
+        fmt::format("\"{}\" is no HOST:PORT: a metaserver's port is 1 to 65535", escaped(value))};
+  }
+  return endpoint;
+}
+
+// HOST:PORT with commas between them.
+Result<std::vector<Endpoint>> parseMetaservers(std::string_view value) {
+  std::vector<Endpoint> metaservers;
+  while (true) {
+    const auto comma = value.find(',');
+    auto endpoint = parseMetaserver(value.substr(0, comma));
+    if (!endpoint) return endpoint.error();
+    if (std::ranges::find(metaservers, *endpoint) == metaservers.end()) {
+      metaservers.push_back(*std::move(endpoint));
+    }
+    if (metaservers.size() > limits::kMetaservers) {
+      return Error{ErrorCode::usage, fmt::format("more than {} metaservers", limits::kMetaservers)};
+    }
+    if (comma == std::string_view::npos) return metaservers;
+    value.remove_prefix(comma + 1);
+  }
+}
+
+// TOTAL, or HOST-PORT: the metaserver, as in 127.0.0.1-5000.
+Store storeTotalOrMetaserver(PeerOptions& options) {
+  const auto total = command::storeNumber(options.total, 1, limits::kMembers);
+  return [&options, total](std::string_view value) -> Result<command::Assign> {
+    const auto dash = value.rfind('-');
+    if (dash == std::string_view::npos) return total(value);
+    std::string host(value.substr(0, dash));
+    if (host.find(':') != std::string::npos && !host.starts_with('[')) host = "[" + host + "]";
+    const auto port = value.substr(dash + 1);
+    const auto metaserver = parseMetaserver(fmt::format("{}:{}", host, port));
+    if (!metaserver) {
+      return Error{ErrorCode::usage,
+                   fmt::format("\"{}\" is neither a number of peers nor HOST-PORT of a metaserver",
+                               escaped(value))};
+    }
+    return command::Assign([&options, at = *metaserver] { options.metaservers = {at}; });
+  };
 }
 
 Result<std::uint64_t> parsePushLimit(std::string_view value) {
@@ -96,8 +146,9 @@ Store storeSenders(PushPolicy& target) {
 std::vector<Option> optionTable(PeerOptions& o) {
   using namespace command;
   return {
-      {"metaserver", "HOST:PORT", "127.0.0.1:5000", "the metaserver whose network it joins",
-       storeEndpoint(o.metaserver)},
+      {"metaserver", "HOST:PORT[,…]", "127.0.0.1:5000",
+       "the metaservers of its network, 16 at most; the next one is used if one is out of reach",
+       storeParsed(o.metaservers, parseMetaservers)},
       {"id", "ID", "", "this peer's name in the network; without it, the dialogue asks",
        storePeerId(o.id)},
       {"share", "DIR", "./ID", "the folder to share; made if it does not exist",
@@ -158,8 +209,10 @@ Result<command::Parsed> parsePeerOptions(const std::vector<std::string>& argumen
   program.examples = kExamples;
   program.notes = kNotes;
   program.options = optionTable(options);
-  program.positional = {"TOTAL", "this peer's own downloads wait until so many have joined",
-                        command::storeNumber(options.total, 1, limits::kMembers)};
+  program.positional = {"TOTAL|HOST-PORT",
+                        "a number: this peer's own downloads wait until so many have joined;\n"
+                        "else the metaserver, as --metaserver HOST:PORT",
+                        storeTotalOrMetaserver(options)};
   auto parsed = command::parseOptions(program, arguments, environment);
   if (!parsed || parsed->text) return parsed;
   // Commands without an id are for the peer that already runs on that share or state.

@@ -17,9 +17,9 @@
 namespace espalier::peer::shell {
 
 struct PeerOptions {
-  std::uint64_t total = 0;  // TOTAL; 0: not given
-  Endpoint metaserver{"127.0.0.1", 5000};
-  PeerId id;  // empty: the prompt asks for it
+  std::uint64_t total = 0;                                 // TOTAL; 0: not given
+  std::vector<Endpoint> metaservers{{"127.0.0.1", 5000}};  // of one network
+  PeerId id;                                               // empty: the prompt asks for it
   struct Folders {
     std::string share;
     std::string downloads;

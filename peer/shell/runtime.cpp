@@ -9,7 +9,7 @@ namespace {
 
 Membership::Options membershipOptions(const PeerOptions& options) {
   Membership::Options result;
-  result.metaserver = options.metaserver;
+  result.metaservers = options.metaservers;
   result.listen = options.listen;
   result.advertise.host = options.advertise;
   return result;
@@ -20,7 +20,7 @@ Membership::Options membershipOptions(const PeerOptions& options) {
 Runtime::Runtime(net::EventLoop& loop, const PeerOptions& options)
     : loop_(loop),
       network_(loop, membershipOptions(options), *this),
-      reporter_(network_, events_, options.metaserver, options.advertise),
+      reporter_(network_, events_, options.metaservers, options.advertise),
       metaserver_(network_) {}
 
 Runtime::~Runtime() {

@@ -32,6 +32,7 @@ Joined StatusReport::joined() {
 Result<PeerStatus> StatusReport::status() {
   auto status = runtime_.network().call([](Peer& peer, TimePoint, Effects&) {
     PeerStatus result;
+    result.metaserver = peer.membership().session().home();
     result.metaserverReachable = peer.membership().joined();
     result.members = peer.membership().members();
     result.openQueries = peer.searches() != nullptr ? peer.searches()->openCount() : 0;
@@ -44,7 +45,6 @@ Result<PeerStatus> StatusReport::status() {
   });
   if (!status) return status;
   status->id = options_.id;
-  status->metaserver = options_.metaserver;
   status->share = options_.share;
   status->downloads = options_.downloads;
   if (status->metaserverReachable) {

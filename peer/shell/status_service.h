@@ -16,7 +16,7 @@ namespace espalier::peer::shell {
 struct PeerStatus {
   PeerId id;
   Endpoint endpoint;
-  Endpoint metaserver;
+  Endpoint metaserver;  // its home, or its last one
   bool metaserverReachable = false;
   std::uint64_t members = 0;  // of the network, as far as is known
   std::uint64_t links = 0;

@@ -192,6 +192,20 @@ def _(random):
         own=contact(name, random.choice(orders), port=free_port())), repeat=random.randrange(1, 12))
 
 
+@metaservers.inputs("addresses of other metaservers that cannot be, or that are somebody else's", stands)
+def _(random):
+    bad = bad_host(random)
+    def others(trap):
+        one = random.choice([(b"127.0.0.1", trap), (b"localhost", trap), (bad, 5000), (b"10.0.0.1", 0), (b"x", 65536),
+                             (b"0.0.0.0", trap), (b"127.0.0.1", free_port())])
+        return b"".join(field(8, message(*one)) for _ in range(random.choice([1, 15, 16, 1000])))
+    def joined(name, port, trap):
+        return [field(1, parse(admits(name, port, trap)[0])[1] + others(trap))]
+    # Behind the second answer its session ends.
+    ending = random.choice([[], [b"\xff"]])
+    return Lie(joined, lambda name, port, trap: ending)
+
+
 @metaservers.inputs("referrals that nobody asked for", stands)
 def _(random):
     kinds = [lambda trap: message(1), lambda trap: message(2), lambda trap: attach_to(contact(b"p", 3, port=trap)),

@@ -62,7 +62,7 @@ class Machine {
     facts_.self = fuzz::contactOf("liar", 2);
     facts_.members = {fuzz::contactOf("s1", 1), facts_.self, self_, child_};
     peer::Membership::Options options;
-    options.metaserver = kMetaserver;
+    options.metaservers = {kMetaserver};
     core_.emplace(options, random_, budget_, now_);
     using From = peer::PushPolicy::From;
     core_->acceptPushes({choices.oneIn(2) ? From::all : From::none, {}, 1'000'000});

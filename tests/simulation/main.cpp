@@ -1,6 +1,6 @@
 // Runs seeded schedules: simulation [--first SEED] [--count N] [--peers LEAST MOST] [--trace]
-// [--stop-at-first] [--kill-each | --push | --liars [--lies KIND,…]] [--list FILE]. Prints each
-// seed that fails, with the command that replays it, and `cases: N passed, M failed`.
+// [--stop-at-first] [--kill-each | --push | --moving | --liars [--lies KIND,…]] [--list FILE].
+// Prints each seed that fails, with the command that replays it, and `cases: N passed, M failed`.
 //
 // Each line of a list is a run, with the same options; `#` begins a comment.
 #include <cstdio>
@@ -64,6 +64,9 @@ std::optional<Run> parse(const Words& words) {
     } else if (word == "--liars") {
       run.play = &runLiars;
       run.kind = " --liars";
+    } else if (word == "--moving") {
+      run.schedule.moving = true;
+      run.kind = " --moving";
     } else if (word == "--lies") {
       const auto lies = parseLies(value());
       if (!lies) return std::nullopt;

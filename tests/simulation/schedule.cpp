@@ -224,6 +224,7 @@ Outcome run(const Schedule& schedule) {
   if (peers > 100)
     settings.mostDelay = std::min<std::chrono::microseconds>(settings.mostDelay, 50ms);
   if (schedule.seed % 2 == 1) settings.queuedMessages = 4;  // links congest often
+  if (schedule.moving) settings.metaserverPorts = {5000, 4990, 4980};
   Outcome outcome;
   outcome.peers = peers;
   outcome.settings = describe(settings, peers);

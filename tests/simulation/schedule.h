@@ -19,6 +19,7 @@ struct Schedule {
   std::size_t leastPeers = 3;
   std::size_t mostPeers = 40;
   bool trace = false;
+  bool moving = false;      // the metaserver starts at another port each time
   std::set<Lie> only = {};  // with liars: they lie in these ways only; empty: in any
 };
 

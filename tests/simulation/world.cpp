@@ -77,7 +77,8 @@ void World::start(Node& node) {
   node.stopped = false;
   node.random = std::make_unique<Random>(random_());
   peer::Membership::Options options;
-  options.metaserver = {"127.0.0.1", 5000};
+  options.metaservers = metaservers();
+  if (moves() && node.number % 2 == 0) options.metaservers = {{"127.0.0.1", registryPort_}};
   node.peer.reset();
   node.budget = std::make_unique<Budget>();
   node.peer = std::make_unique<peer::Peer>(options, *node.random, *node.budget, now_);
@@ -91,6 +92,12 @@ void World::start(Node& node) {
   }
   const auto id = PeerId::parse(node.id);
   step(node, [&](peer::Effects& fx) { node.peer->join(*id, node.key, "P2P", now_, fx); });
+}
+
+std::vector<Endpoint> World::metaservers() const {
+  std::vector<Endpoint> all;
+  for (const auto port : settings_.metaserverPorts) all.push_back({"127.0.0.1", port});
+  return all;
 }
 
 void World::crash(NodeId number) {
@@ -164,7 +171,9 @@ void World::crashMetaserver() {
 
 void World::restartMetaserver() {
   if (registry_) return;
-  log("metaserver starts");
+  const auto& ports = settings_.metaserverPorts;
+  registryPort_ = ports[moves() ? below(ports.size()) : 0];
+  log(fmt::format("metaserver starts at {}", registryPort_));
   metaserver::Registry::Options options;
   options.maxLinks = settings_.maxLinks;
   options.placement = settings_.placement;

@@ -7,6 +7,8 @@
 //   partitions    Messages across a partition are held back until it heals: TCP retransmits them.
 //   stopped       The kernel of a stopped process still accepts connections. The process reads all
 //                 messages when it goes on.
+//   metaserver    It starts at one of several ports, if the settings say so. To the peers that is
+//                 another metaserver of the same network.
 //   queues        A link is congested while its other end has not read more than
 //                 Settings::queuedMessages. Then the executor (peer/core/executor.h) pauses the
 //                 other links of that peer, until half of these messages have been read.
@@ -52,6 +54,9 @@ struct Settings {
   std::chrono::microseconds mostDelay{5000};
   double uploadBytesPerSecond = 10e6;  // of each host
   std::size_t queuedMessages = 16;     // a link whose queue is longer is congested
+  // Where the metaserver may start, at random. It tells its peers all of them; half of the peers
+  // are told by their users, too.
+  std::vector<std::uint16_t> metaserverPorts{5000};
   // Also check at every step what costs O(peers): ledgers, ports, the metaserver's snapshot.
   bool watch = true;
 };
@@ -151,6 +156,8 @@ class World {
   void carryOut(metaserver::Effects& fx);
   void scheduleTick(Node& node);
   void tryAgain(Node& node);
+  bool moves() const { return settings_.metaserverPorts.size() > 1; }
+  std::vector<Endpoint> metaservers() const;  // all addresses
   void scheduleRegistryTick();
   void matchLocally(Node& node, const peer::MatchJob& job);
   // An event at the core of a peer: event(core, now, effects).
@@ -202,6 +209,7 @@ class World {
   std::unique_ptr<metaserver::Registry> registry_;
   metaserver::RegistryCopy registryCopy_;  // updated as by the metaserver's shell
   std::uint64_t registryLife_ = 0;
+  std::uint16_t registryPort_ = 0;
   TimePoint registryTick_ = kNever;
   struct RegistryDisk {
     wire::NetworkId network;

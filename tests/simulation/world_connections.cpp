@@ -51,7 +51,8 @@ void World::dial(Node& from, const peer::Dial& dial, bool lie) {
                       : listener == listeners_.end() ? from.number
                                                      : listener->second;
     if (separated(from.number, to)) return at(now_ + limits::kAttachTimeout, refused);
-    const bool up = registry ? registry_ != nullptr : listener != listeners_.end();
+    const bool isUp = registry_ != nullptr && dial.to.port == registryPort_;
+    const bool up = registry ? isUp : listener != listeners_.end();
     if (!up) return at(arrival(), refused);
     dialled(from, dial.connection, to, dial.purpose);
   });

@@ -73,10 +73,14 @@ void World::scheduleRegistryTick() {
   });
 }
 
-// Connects again after a second, like a user who presses Enter at the prompt.
+// Connects again after a second, like a user who presses Enter at the prompt, or who starts the
+// peer with another address.
 void World::tryAgain(Node& node) {
-  later(node, now_ + 1s,
-        [this, &node] { step(node, [&](peer::Effects& fx) { node.peer->connect(now_, fx); }); });
+  later(node, now_ + 1s, [this, &node] {
+    if (!moves()) return step(node, [&](peer::Effects& fx) { node.peer->connect(now_, fx); });
+    crash(node.number);
+    start(node);
+  });
 }
 
 // What the effects of the registry do in a World.
@@ -89,9 +93,10 @@ struct World::RegistryHost {
     return {};
   }
   void send(metaserver::Send& send) {
-    if (const auto* admitted = std::get_if<wire::Admitted>(&send.reply)) {
+    if (auto* admitted = std::get_if<wire::Admitted>(&send.reply)) {
       if (!world.disk_.isDurable) world.fail("a member was admitted before the state was durable");
       world.checkPort(send.to, admitted->self);
+      if (world.moves()) admitted->metaservers = world.metaservers();
     }
     world.transmit(kMetaserver, send.to, std::move(send.reply));
   }

@@ -371,6 +371,11 @@ wire::RegistryReply Lies::fromRegistry() {
     return limits::kHeartbeatIntervalLeast +
            std::chrono::milliseconds(below_(static_cast<std::uint64_t>(most.count())));
   };
+  const auto metaservers = [&] {
+    std::vector<Endpoint> all;
+    while (oneIn(2) && all.size() < limits::kMetaserversTold) all.push_back(contact().endpoint);
+    return all;
+  };
   switch (below_(9)) {
     case 0:
     case 1: {
@@ -382,6 +387,7 @@ wire::RegistryReply Lies::fromRegistry() {
       admitted.heartbeatInterval = interval();
       admitted.members = 1 + below_(limits::kMembers);
       admitted.referral = referral();
+      admitted.metaservers = metaservers();
       return admitted;
     }
     case 2:
@@ -389,7 +395,7 @@ wire::RegistryReply Lies::fromRegistry() {
     case 3:
       return wire::Members{1 + below_(limits::kMembers), order(), requestNumber()};
     case 4:
-      return wire::RegistryHeartbeatReply{interval(), oneIn(2) ? "so" : ""};
+      return wire::RegistryHeartbeatReply{interval(), oneIn(2) ? "so" : "", metaservers()};
     case 5:
       return wire::Wait{"so"};
     case 6:

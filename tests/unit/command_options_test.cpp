@@ -6,6 +6,7 @@
 #include <map>
 
 #include "common/base/fs.h"
+#include "common/base/limits.h"
 #include "common/command/config_file.h"
 #include "common/command/options.h"
 #include "metaserver/shell/options.h"
@@ -113,6 +114,67 @@ TEST_CASE("listen and advertise take hosts of every form") {
   CHECK(peerOf({"--id", "a", "--listen", "[::1]:80"})->listen.text() == "[::1]:80");
   CHECK(peerOf({"--id", "a", "--advertise", "example.net"})->advertise == "example.net");
   CHECK_FALSE(peerOf({"--id", "a", "--advertise", "example.net:80"}).ok());
+}
+
+TEST_CASE("a peer takes several metaservers, from every source, each of them once") {
+  const auto texts = [](const Words& words, const Variables& variables = {}) {
+    const auto options = peerOf(words, variables);
+    REQUIRE(options.ok());
+    Words all;
+    for (const auto& at : options->metaservers) all.push_back(at.text());
+    return all;
+  };
+  const Words two{"127.0.0.1:5000", "[::1]:5010"};
+  CHECK(texts({"--id", "a"}) == Words{"127.0.0.1:5000"});
+  CHECK(texts({"--id", "a", "--metaserver", "127.0.0.1:5000,[::1]:5010,127.0.0.1:5000"}) == two);
+  CHECK(texts({"--id", "a"}, {{"ESPALIER_METASERVER", "127.0.0.1:5000,[::1]:5010"}}) == two);
+  const ConfigFile file("metaserver = 127.0.0.1:5000,[::1]:5010\n");
+  CHECK(texts({"--id", "a", "--config", file.path()}) == two);
+  std::string most = "m0:1";
+  for (unsigned i = 1; i < limits::kMetaservers; ++i) most += ",m" + std::to_string(i) + ":1";
+  CHECK(texts({"--id", "a", "--metaserver", most + ",m3:1"}).size() == limits::kMetaservers);
+
+  const auto refused = [](const std::string& value) {
+    const auto options = peerOf({"--id", "a", "--metaserver", value});
+    REQUIRE_FALSE(options.ok());
+    CHECK(options.error().code == ErrorCode::usage);
+    return options.error().message;
+  };
+  CHECK(refused(most + ",m:1") == "--metaserver: more than 16 metaservers");
+  CHECK(refused("") == "--metaserver: \"\" is no HOST:PORT: the host is missing");
+  CHECK(refused("a:1,") == "--metaserver: \"\" is no HOST:PORT: the host is missing");
+  CHECK(refused("a:1,,b:2") == "--metaserver: \"\" is no HOST:PORT: the host is missing");
+  CHECK(refused("a:1, b:2").starts_with("--metaserver: \" b:2\" is no HOST:PORT"));
+  CHECK(refused("a:1,b") == "--metaserver: \"b\" is no HOST:PORT: the port is missing");
+  CHECK(refused("a:0") ==
+        "--metaserver: \"a:0\" is no HOST:PORT: a metaserver's port is 1 to 65535");
+  CHECK(peerOf({"--id", "a"}, {{"ESPALIER_METASERVER", "a:1,b"}}).error().code ==
+        ErrorCode::configuration);
+}
+
+TEST_CASE("HOST-PORT names the metaserver, as the original's client does") {
+  const auto at = [](const std::string& word) {
+    const auto options = peerOf({"--id", "a", word}, {{"ESPALIER_METASERVER", "m:1"}});
+    REQUIRE(options.ok());
+    CHECK(options->total == 0);
+    REQUIRE(options->metaservers.size() == 1);
+    return options->metaservers[0].text();
+  };
+  CHECK(at("127.0.0.1-5000") == "127.0.0.1:5000");
+  CHECK(at("my-host-5010") == "my-host:5010");
+  CHECK(at("::1-5000") == "[::1]:5000");
+  CHECK(at("[::1]-5000") == "[::1]:5000");
+  for (const std::string word :
+       {"127.0.0.1-", "127.0.0.1-0", "127.0.0.1-x", "127.0.0.1-65536", "a b-5000", "a:1-5000"}) {
+    CAPTURE(word);
+    const auto options = peerOf({"--id", "a", word});
+    REQUIRE_FALSE(options.ok());
+    CHECK(options.error().code == ErrorCode::usage);
+    CHECK(options.error().message == "TOTAL|HOST-PORT: \"" + word +
+                                         "\" is neither a number of peers nor HOST-PORT of a "
+                                         "metaserver");
+  }
+  CHECK(peerOf({"--id", "a", "7"})->total == 7);
 }
 
 TEST_CASE("commands are collected in order") {

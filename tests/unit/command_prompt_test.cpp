@@ -125,7 +125,7 @@ class FakeJoiner : public JoinService {
   bool reachable = true;
   int attempts = 0;
 
-  Endpoint metaserver() const override { return {"127.0.0.1", 5000}; }
+  std::vector<Endpoint> metaservers() const override { return {{"127.0.0.1", 5000}}; }
   std::string joinWord() override { return "P2P"; }
 
   Result<command::Topology> topology(std::stop_token) override {
@@ -138,7 +138,7 @@ class FakeJoiner : public JoinService {
     if (!reachable && attempts == 1) {
       return {JoinAttempt::End::unavailable,
               {},
-              {ErrorCode::unavailable, noMetaserverLine(metaserver())}};
+              {ErrorCode::unavailable, noMetaserverLine(metaservers())}};
     }
     if (who == id("s1")) {
       return {

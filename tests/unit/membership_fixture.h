@@ -40,7 +40,7 @@ inline wire::Referral below(const wire::Contact& parent) {
 
 struct Member {
   explicit Member(std::uint16_t port = 0)
-      : membership({{"10.0.0.9", 5000}, {"", port}, {}}, random, budget, kStart) {
+      : membership({{{"10.0.0.9", 5000}}, {"", port}, {}}, random, budget, kStart) {
     membership.connect(now, fx);
     session = fx.dials.at(0).connection;
     membership.opened(session, kHere.host, now, fx);

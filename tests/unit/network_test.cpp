@@ -90,7 +90,7 @@ class RunningNetwork : private NetworkObserver, private PeerHandler {
  private:
   static Membership::Options optionsFor(const Endpoint& metaserver) {
     Membership::Options options;
-    options.metaserver = metaserver;
+    options.metaservers = {metaserver};
     return options;
   }
 

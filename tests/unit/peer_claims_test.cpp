@@ -26,7 +26,7 @@ struct Fixture {
   Budget budget;
   TimePoint now{1000s};
   Effects fx;
-  Peer peer{{{"10.0.0.9", 5000}, {}, {}}, random, budget, now};
+  Peer peer{{{{"10.0.0.9", 5000}}, {}, {}}, random, budget, now};
   ConnectionId parent{};
 
   Fixture() {

@@ -184,11 +184,12 @@ const std::map<std::size_t, Example>& replyExamples() {
     const Referral below{Referral::Kind::below, contactOf(2)};
     const TopologyEntry entry{contactOf(1), {}, {peer("s2"), peer("s3")}};
     const std::vector<std::pair<std::string, RegistryReply>> messages = {
-        {"Admitted", Admitted{kNetwork, contactOf(4), 2, 2s, 4, below}},
+        {"Admitted", Admitted{kNetwork, contactOf(4), 2, 2s, 4, below, {}, {{"127.0.0.1", 5020}}}},
         {"Referral", below},
         {"Wait", Wait{"waits for 2 peers of before"}},
         {"WordRefused", WordRefused{"P2P"}},
-        {"RegistryHeartbeatReply", RegistryHeartbeatReply{2s}},
+        {"RegistryHeartbeatReply",
+         RegistryHeartbeatReply{2s, {}, {{"127.0.0.1", 5020}, {"m.example.net", 5000}}}},
         {"Members", Members{64, JoinOrder{71}, 6}},
         {"Topology", Topology{{entry, {contactOf(2), peer("s1"), {peer("s1")}}}, true, 5}},
         {"Failure", Failure{ErrorCode::refused, "s4 is in the network already"}},

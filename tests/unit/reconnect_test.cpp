@@ -20,7 +20,7 @@ constexpr TimePoint kStart{Duration(1h)};
 // A peer that is in the network.
 struct Member {
   explicit Member(unsigned number, wire::Referral referral = {wire::Referral::Kind::root, {}})
-      : random(number), membership({{"127.0.0.1", 5000}, {}, {}}, random, budget, kStart) {
+      : random(number), membership({{{"127.0.0.1", 5000}}, {}, {}}, random, budget, kStart) {
     Effects fx;
     membership.connect(kStart, fx);
     REQUIRE(fx.dials.size() == 1);

@@ -132,7 +132,7 @@ class TestPeer {
   static peer::shell::PeerOptions optionsFor(const Endpoint& metaserver, const fs::path& share,
                                              Policy acceptPush) {
     peer::shell::PeerOptions options;
-    options.metaserver = metaserver;
+    options.metaservers = {metaserver};
     options.given.share = share.string();
     options.acceptPush.from = acceptPush;
     return options;

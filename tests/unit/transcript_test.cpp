@@ -132,9 +132,10 @@ struct InWords {
 };
 
 std::string inWords(const Notice& notice) {
-  constexpr std::array kKinds{"joined",  "wordRefused",    "refused",        "failed", "mismatch",
-                              "waiting", "metaserverLost", "metaserverBack", "linkUp", "linkDown",
-                              "root",    "seenFrom",       "unreachable",    "warning"};
+  constexpr std::array kKinds{"joined",         "wordRefused", "refused",        "failed",
+                              "mismatch",       "waiting",     "metaserverLost", "nextMetaserver",
+                              "metaserverBack", "linkUp",      "linkDown",       "root",
+                              "seenFrom",       "unreachable", "warning"};
   const std::string kind = kKinds.at(static_cast<std::size_t>(notice.kind));
   return "notice " + kind + (notice.text.empty() ? "" : ": " + notice.text);
 }
@@ -198,7 +199,8 @@ class Player {
   void start(const std::string& id) {
     self_ = contact(id);
     now_ = kStart;
-    membership_.emplace(Membership::Options{{"127.0.0.1", kPort}, {}, {}}, random_, budget_, now_);
+    membership_.emplace(Membership::Options{{{"127.0.0.1", kPort}}, {}, {}}, random_, budget_,
+                        now_);
     step([&](Effects& fx) { membership_->join(self_.id, {}, "P2P", now_, fx); });
   }
 

@@ -261,6 +261,14 @@ inline std::chrono::milliseconds someInterval() {
   return std::chrono::milliseconds(numberOf<std::int64_t>(100, 600'000));
 }
 
+inline std::vector<Endpoint> someMetaservers() {
+  std::vector<Endpoint> all;
+  for (auto i = numberOf<std::size_t>(0, limits::kMetaserversTold); i > 0; --i) {
+    all.push_back(someContact().endpoint);
+  }
+  return all;
+}
+
 inline wire::RegistryReply someRegistryReply() {
   switch (numberOf(0, 8)) {
     case 0:
@@ -270,7 +278,8 @@ inline wire::RegistryReply someRegistryReply() {
                             someInterval(),
                             someMembers(),
                             someReferral(),
-                            *rc::gen::arbitrary<bool>() ? someContact().endpoint.host : ""};
+                            *rc::gen::arbitrary<bool>() ? someContact().endpoint.host : "",
+                            someMetaservers()};
     case 1:
       return someReferral();
     case 2:
@@ -278,7 +287,8 @@ inline wire::RegistryReply someRegistryReply() {
     case 3:
       return wire::WordRefused{bytesOf(0, limits::kJoinWordBytes)};
     case 4:
-      return wire::RegistryHeartbeatReply{someInterval(), textOf(0, limits::kMessageBytes)};
+      return wire::RegistryHeartbeatReply{someInterval(), textOf(0, limits::kMessageBytes),
+                                          someMetaservers()};
     case 5:
       return wire::Members{numberOf<std::uint64_t>(0, limits::kMembers),
                            JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)}, someNumber()};

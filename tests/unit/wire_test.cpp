@@ -353,6 +353,24 @@ TEST_CASE("a reply beyond its limits is refused") {
   CHECK(admittedRefused([](auto& a) { a.clear_referral(); }));
   CHECK(admittedRefused([](auto& a) { a.mutable_referral()->set_kind(4); }));
   CHECK(admittedRefused([](auto& a) { a.mutable_referral()->set_kind(3); }));  // without a parent
+  const auto addHost = [](auto& list, const std::string& host, std::uint32_t port) {
+    auto& endpoint = *list.Add();
+    endpoint.set_host(host);
+    endpoint.set_port(port);
+  };
+  const auto eachListRefused = [&](auto spoil) {
+    CHECK(admittedRefused([&](auto& a) { spoil(*a.mutable_metaservers()); }));
+    CHECK(replyRefusedWhen(RegistryHeartbeatReply{2s, {}, {}},
+                           [&](auto& f) { spoil(*f.mutable_heartbeat()->mutable_metaservers()); }));
+  };
+  eachListRefused([&](auto& list) { addHost(list, "", 5000); });
+  eachListRefused([&](auto& list) { addHost(list, "a b", 5000); });
+  eachListRefused([&](auto& list) { addHost(list, "fe80::1%eth0", 5000); });
+  eachListRefused([&](auto& list) { addHost(list, "10.0.0.1", 0); });
+  eachListRefused([&](auto& list) { addHost(list, "10.0.0.1", 65'536); });
+  eachListRefused([&](auto& list) {
+    for (std::size_t i = 0; i <= limits::kMetaserversTold; ++i) addHost(list, "10.0.0.1", 5000);
+  });
   CHECK(replyRefusedWhen(RegistryHeartbeatReply{2s},
                          [](auto& f) { f.mutable_heartbeat()->set_heartbeat_interval_ms(0); }));
   CHECK(replyRefusedWhen(Members{},
@@ -367,6 +385,16 @@ TEST_CASE("a reply beyond its limits is refused") {
       topology, [](auto& f) { f.mutable_topology()->mutable_entries(0)->clear_member(); }));
   CHECK(replyRefusedWhen(
       topology, [](auto& f) { f.mutable_topology()->mutable_entries(0)->set_neighbours(0, ""); }));
+}
+
+TEST_CASE("as many metaservers as a network has beside one fit, with the longest hosts") {
+  const std::vector<Endpoint> most(limits::kMetaserversTold, {kLongHost, 65535});
+  const wire::RegistryReply reply = wire::RegistryHeartbeatReply{2s, {}, most};
+  CHECK(*wire::decodeRegistryReply(wire::encode(reply)) == reply);
+  wire::Admitted admitted{{}, contact("s1"), 2, 2s, 1, {wire::Referral::Kind::root, {}}};
+  admitted.metaservers = most;
+  const wire::RegistryReply admission = admitted;
+  CHECK(*wire::decodeRegistryReply(wire::encode(admission)) == admission);
 }
 
 TEST_CASE("sentences from other peers are truncated to the limit") {

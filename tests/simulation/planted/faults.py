@@ -6,6 +6,7 @@ import dataclasses
 
 SCHEDULES = ("--count", "300")
 PUSHES = ("--push", "--count", "300")
+MOVING = ("--moving", "--count", "100")
 KILLS = ("--kill-each", "--count", "2000", "--peers", "2", "16")
 
 
@@ -65,6 +66,17 @@ FAULTS = {
         "A child whose connection ended keeps its place.",
         "    children_.erase(child);\n    changedGossip(now);\n",
         "    changedGossip(now);\n"),
+    # --- peer/core/metaserver_list.cpp
+    "home_never_changed": Fault(
+        "Once all metaservers were tried, a peer dials the last one again and again.",
+        "    if (rank(all_[at]) <= rank(all_[best])) best = at;",
+        "    if (rank(all_[at]) < rank(all_[best])) best = at;",
+        MOVING),
+    "told_forgotten": Fault(
+        "A peer knows only the metaservers that its user gave.",
+        "    add(known == before.end() ? Address{at} : *known);",
+        "    static_cast<void>(known);",
+        MOVING),
     # --- peer/core/parent_search.cpp
     "lost_parent_not_sought": Fault(
         "A peer that loses its parent waits for a referral and does not search.",
