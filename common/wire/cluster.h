@@ -48,7 +48,8 @@ struct Introduction {
 // changed. Not answered.
 struct Beat {
   ServerState own;
-  std::vector<ServerState> others;  // at most limits::kMetaservers - 1; each number once
+  std::vector<ServerState>
+      others;  // at most limits::kMetaservers - 1; each number once, not that of `own`
 
   bool operator==(const Beat&) const = default;
 };

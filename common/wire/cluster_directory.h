@@ -39,9 +39,9 @@ struct DirectoryRow {
 
 // A state of a directory: deltas count the sequence up, in the epoch of one master.
 struct DirectoryVersion {
-  std::uint32_t epochCounter = 0;
+  std::uint32_t epochCounter = 0;  // at most limits::kEpochCounter
   ServerNumber epochNumber{};
-  std::uint64_t sequence = 0;
+  std::uint64_t sequence = 0;  // below limits::kSequenceNumbers
 
   bool operator==(const DirectoryVersion&) const = default;
 };
@@ -78,11 +78,11 @@ inline constexpr JoinOrder kAllOrders{std::numeric_limits<std::uint64_t>::max()}
 
 // All members whose orders are above `after`, and not above `upTo`, at the version of `of`.
 struct SnapshotPage {
-  std::uint64_t answers = 0;  // the number of the pull
+  std::uint64_t answers = 0;  // the number of the pull, not 0
   DirectorySummary of;        // of the whole directory
   JoinOrder after = kNoOrder;
   JoinOrder upTo = kAllOrders;     // kAllOrders: the last page
-  std::vector<DirectoryRow> rows;  // by order
+  std::vector<DirectoryRow> rows;  // by order; each id once
 
   bool operator==(const SnapshotPage&) const = default;
 };

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "common/wire/cluster_codec.h"
 #include "common/wire/frame.h"
 #include "common/wire/hello.h"
 #include "common/wire/link_codec.h"
@@ -70,6 +71,9 @@ Example request(const std::string& name, const RegistryRequest& message) {
 Example reply(const std::string& name, const RegistryReply& message) {
   return exampleOf("registry." + name, "registry", "RegistryReplyFrame", message,
                    &decodeRegistryReply);
+}
+Example cluster(const std::string& name, const ClusterMessage& message) {
+  return exampleOf("cluster." + name, "cluster", "ClusterFrame", message, &decodeCluster);
 }
 Example ask(const std::string& name, const TransferRequest& message) {
   return exampleOf("transfer." + name, "transfer", "TransferRequest", message,
@@ -229,10 +233,51 @@ const std::map<std::size_t, Example>& answerExamples() {
   return examples;
 }
 
+const std::map<std::size_t, Example>& clusterExamples() {
+  static const std::map<std::size_t, Example> examples = [] {
+    const auto state = [](std::uint16_t number, std::uint16_t heard) {
+      ServerState made;
+      made.name = *ServerName::parse("m" + std::to_string(number));
+      made.number = ServerNumber{number};
+      made.address = {"127.0.0.1", number};
+      made.started = 1'795'000'000'000ms;
+      made.peers = 2;
+      made.sequence = 9;
+      made.epoch = {3, ServerNumber{5000}};
+      made.heard = {ServerNumber{heard}};
+      return made;
+    };
+    const DirectorySummary summary{{3, ServerNumber{5000}, 12}, 2, JoinOrder{4}, {17, 18}};
+    DirectoryRow row;
+    row.contact = contactOf(4);
+    row.key = kKey;
+    row.neighbours = {peer("s5"), peer("s2")};
+    row.above = JoinOrder{2};
+    row.reportedParent = 2;
+    row.home = ServerNumber{5010};
+    row.incarnation = 1;
+    row.generation = 1;
+    const std::vector<std::pair<std::string, ClusterMessage>> messages = {
+        {"Introduction", Introduction{state(5010, 5000), 1}},
+        {"Beat", Beat{state(5000, 5010), {state(5010, 5000)}}},
+        {"SnapshotPage", SnapshotPage{6, summary, JoinOrder{2}, kAllOrders, {row}}},
+        {"Delta", Delta{summary, {JoinOrder{3}}, {row}}},
+        {"Pull", Pull{{3, ServerNumber{5000}, 11}, kAllOrders, 6}},
+        {"Position", Position{summary, 6}},
+    };
+    std::map<std::size_t, Example> map;
+    for (const auto& [name, message] : messages) {
+      map.emplace(message.index(), cluster(name, message));
+    }
+    return map;
+  }();
+  return examples;
+}
+
 std::vector<Example> allExamples() {
   auto examples = helloExamples();
-  for (const auto* family :
-       {&requestExamples(), &replyExamples(), &linkExamples(), &askExamples(), &answerExamples()}) {
+  for (const auto* family : {&requestExamples(), &replyExamples(), &linkExamples(), &askExamples(),
+                             &answerExamples(), &clusterExamples()}) {
     for (const auto& [index, example] : *family) examples.push_back(example);
   }
   return examples;
@@ -312,6 +357,7 @@ TEST_CASE("every message of every family has an example") {
   // That a request is of no kind that this version knows is nothing that one sends.
   CHECK(askExamples().size() + 1 == std::variant_size_v<TransferRequest>);
   CHECK(answerExamples().size() == std::variant_size_v<TransferAnswer>);
+  CHECK(clusterExamples().size() == std::variant_size_v<ClusterMessage>);
 
   std::set<std::string> wanted;
   for (const auto& example : allExamples()) wanted.insert(example.name);

@@ -310,7 +310,7 @@ inline wire::RegistryReply someRegistryReply() {
 
 inline wire::Hello someHello() {
   return {numberOf(0u, wire::kVersionMost), numberOf(wire::kVersionLeast, ~0u),
-          static_cast<wire::Purpose>(numberOf(1, 4)), *rc::gen::arbitrary<std::uint64_t>()};
+          static_cast<wire::Purpose>(numberOf(1, 5)), *rc::gen::arbitrary<std::uint64_t>()};
 }
 
 }  // namespace espalier::test

@@ -135,6 +135,18 @@ TEST_CASE("a Hello reads back as it was written, and its answers do") {
   }));
 }
 
+TEST_CASE("a Hello for a purpose that this version does not know is refused") {
+  const auto helloFor = [](int purpose) {
+    wire::Hello hello;
+    hello.purpose = static_cast<wire::Purpose>(purpose);
+    return wire::decodeHello(wire::encode(hello));
+  };
+  CHECK(helloFor(1).ok());
+  REQUIRE(helloFor(5).ok());
+  CHECK(helloFor(5)->purpose == wire::Purpose::cluster);
+  for (const int purpose : {0, 6, 1000, -1}) CHECK(refusedAsProtocol(helloFor(purpose)));
+}
+
 TEST_CASE("a failure in the Welcome's place is the error, cut between characters") {
   std::string message(limits::kMessageBytes - 1, 'm');
   message += "\u00e4 and more";

@@ -1,0 +1,245 @@
+#include "common/wire/cluster_directory_codec.h"
+
+#include <fmt/format.h>
+
+#include <string_view>
+#include <utility>
+
+#include "cluster.pb.h"
+#include "common/base/limits.h"
+#include "common/wire/contact_codec.h"
+#include "common/wire/field_bytes.h"
+
+namespace espalier::wire {
+namespace {
+
+constexpr std::size_t kContactMost = fieldBytes(limits::kPeerIdBytes) +
+                                     numberBytes(limits::kJoinOrder) +
+                                     fieldBytes(limits::kHostBytes) + numberBytes(0xffff);
+constexpr std::size_t kRowMost = fieldBytes(kContactMost) + fieldBytes(InstanceKey::kSizeBytes) +
+                                 limits::kMaxLinks * fieldBytes(limits::kPeerIdBytes) +
+                                 numberBytes(limits::kJoinOrder) + numberBytes(limits::kMaxLinks) +
+                                 numberBytes(0xffff) + 2 * numberBytes(0xffff'ffff);
+static_assert(fieldBytes(kRowMost) <= limits::kDirectoryRowBytes, "the estimate of a row holds");
+
+constexpr std::size_t kDirectoryVersionMost = kEpochBytes + numberBytes(limits::kSequenceNumbers);
+constexpr std::size_t kSummaryMost = fieldBytes(kDirectoryVersionMost) +
+                                     numberBytes(limits::kMembers) +
+                                     numberBytes(limits::kJoinOrder) + 2 * (kTagBytes + 8);
+constexpr std::size_t kRestMost =  // of a page, a delta, a pull or a position without its lists
+    fieldBytes(kSummaryMost) + fieldBytes(kDirectoryVersionMost) + 3 * numberBytes(kAnyNumber);
+constexpr std::size_t kListMost = limits::kDirectoryMessageBytes + limits::kDirectoryRowBytes;
+static_assert(fieldBytes(kRestMost + fieldBytes(kListMost)) <= limits::kFrameBytes,
+              "a page fits, and a delta");
+
+// --- out
+
+void fill(const DirectoryRow& row, proto::DirectoryRow& out) {
+  fill(row.contact, *out.mutable_contact());
+  out.mutable_key()->assign(row.key.view());
+  fillNeighbours(row.neighbours, *out.mutable_neighbours());
+  out.set_above(number(row.above));
+  out.set_reported_parent(row.reportedParent);
+  out.set_home(number(row.home));
+  out.set_incarnation(row.incarnation);
+  out.set_generation(row.generation);
+}
+
+using RowFields = google::protobuf::RepeatedPtrField<proto::DirectoryRow>;
+
+void fillRows(const std::vector<DirectoryRow>& rows, RowFields& out) {
+  out.Reserve(static_cast<int>(rows.size()));
+  for (const auto& row : rows) fill(row, *out.Add());
+}
+
+void fill(const DirectoryVersion& version, proto::DirectoryVersion& out) {
+  out.set_epoch_counter(version.epochCounter);
+  out.set_epoch_number(number(version.epochNumber));
+  out.set_sequence(version.sequence);
+}
+
+// A version of zeros is absent, as in a message that was decoded to it.
+void fill(const DirectorySummary& summary, proto::DirectorySummary& out) {
+  if (summary.version != DirectoryVersion()) fill(summary.version, *out.mutable_version());
+  out.set_count(summary.count);
+  out.set_newest(number(summary.newest));
+  out.set_digest_low(summary.digest.low);
+  out.set_digest_high(summary.digest.high);
+}
+
+// --- in
+
+// An order, or kAllOrders.
+Result<JoinOrder> readCovered(std::uint64_t in) {
+  return in == number(kAllOrders) ? kAllOrders : readOrder(in);
+}
+
+Result<DirectoryVersion> read(const proto::DirectoryVersion& in) {
+  const auto epoch = readEpoch(in.epoch_counter(), in.epoch_number());
+  if (!epoch) return epoch.error();
+  if (in.sequence() >= limits::kSequenceNumbers) {
+    return malformed(fmt::format("change {} of a directory", in.sequence()));
+  }
+  return DirectoryVersion{epoch->counter, epoch->number, in.sequence()};
+}
+
+// Messages without it are refused: else one would encode to more bytes than it was decoded from.
+Result<DirectorySummary> readSummary(bool isThere, const proto::DirectorySummary& in) {
+  if (!isThere) return malformed("no summary of a directory");
+  const auto version = read(in.version());
+  if (!version) return version.error();
+  const auto count = readMembers(in.count(), 0);
+  if (!count) return count.error();
+  const auto newest = readOrder(in.newest());
+  if (!newest) return newest.error();
+  return DirectorySummary{*version, *count, *newest, {in.digest_low(), in.digest_high()}};
+}
+
+Result<DirectoryRow> read(const proto::DirectoryRow& in) {
+  DirectoryRow row;
+  auto contact = readContact(in.contact());
+  if (!contact) return contact.error();
+  row.contact = *std::move(contact);
+  const auto key = InstanceKey::fromRaw(in.key());
+  if (!key) return malformed("an instance key of the wrong length");
+  row.key = *key;
+  auto neighbours = readNeighbours(in.neighbours());
+  if (!neighbours) return neighbours.error();
+  row.neighbours = *std::move(neighbours);
+  const auto& ids = in.neighbours();
+  if (hasRepeats(std::vector<std::string_view>(ids.begin(), ids.end())))
+    return malformed("a member with two links to one neighbour");
+  const auto above = readOrder(in.above());
+  if (!above) return above.error();
+  if (*above == row.contact.order) return malformed("a member above itself");
+  row.above = *above;
+  if (in.reported_parent() > row.neighbours.size()) return malformed("a parent that is no link");
+  row.reportedParent = static_cast<std::uint8_t>(in.reported_parent());
+  const auto home = readServerNumber(in.home());
+  if (!home) return home.error();
+  row.home = *home;
+  row.incarnation = in.incarnation();
+  row.generation = in.generation();
+  return row;
+}
+
+// Each order and each id once.
+Result<std::vector<DirectoryRow>> readRows(const RowFields& in) {
+  std::vector<DirectoryRow> rows;
+  std::vector<JoinOrder> orders;
+  std::vector<std::string_view> ids;
+  rows.reserve(static_cast<std::size_t>(in.size()));
+  for (const auto& entry : in) {
+    auto row = read(entry);
+    if (!row) return row.error();
+    rows.push_back(*std::move(row));
+    orders.push_back(rows.back().contact.order);
+    ids.push_back(entry.contact().id());
+  }
+  if (hasRepeats(std::move(orders))) return malformed("two rows of one order");
+  if (hasRepeats(std::move(ids))) return malformed("two rows of one id");
+  return rows;
+}
+
+}  // namespace
+
+Result<ServerNumber> readServerNumber(std::uint32_t in) {
+  if (in > 0xffff) return malformed(fmt::format("a metaserver of number {}", in));
+  return ServerNumber{static_cast<std::uint16_t>(in)};
+}
+
+Result<Epoch> readEpoch(std::uint32_t counter, std::uint32_t number) {
+  if (counter > limits::kEpochCounter) return malformed(fmt::format("epoch {}", counter));
+  const auto server = readServerNumber(number);
+  if (!server) return server.error();
+  return Epoch{counter, *server};
+}
+
+void toProto(const SnapshotPage& page, proto::SnapshotPage& out) {
+  out.set_answers(page.answers);
+  fill(page.of, *out.mutable_of());
+  out.set_after(number(page.after));
+  out.set_up_to(number(page.upTo));
+  fillRows(page.rows, *out.mutable_rows());
+}
+
+void toProto(const Delta& delta, proto::Delta& out) {
+  fill(delta.after, *out.mutable_after());
+  out.mutable_gone()->Reserve(static_cast<int>(delta.gone.size()));
+  for (const JoinOrder order : delta.gone) out.add_gone(number(order));
+  fillRows(delta.rows, *out.mutable_rows());
+}
+
+void toProto(const Pull& pull, proto::Pull& out) {
+  if (pull.have != DirectoryVersion()) fill(pull.have, *out.mutable_have());
+  out.set_covered(number(pull.covered));
+  out.set_number(pull.number);
+}
+
+void toProto(const Position& position, proto::Position& out) {
+  fill(position.of, *out.mutable_of());
+  out.set_answers(position.answers);
+}
+
+Result<SnapshotPage> fromProto(const proto::SnapshotPage& in) {
+  SnapshotPage page;
+  if (in.answers() == 0) return malformed("a page that nobody asked for");
+  page.answers = in.answers();
+  const auto of = readSummary(in.has_of(), in.of());
+  if (!of) return of.error();
+  page.of = *of;
+  const auto after = readOrder(in.after());
+  if (!after) return after.error();
+  page.after = *after;
+  const auto upTo = readCovered(in.up_to());
+  if (!upTo) return upTo.error();
+  if (*upTo <= page.after) return malformed("a page that covers no orders");
+  page.upTo = *upTo;
+  auto rows = readRows(in.rows());
+  if (!rows) return rows.error();
+  page.rows = *std::move(rows);
+  JoinOrder last = page.after;
+  for (const auto& row : page.rows) {
+    if (row.contact.order <= last) return malformed("a page whose rows are not in their order");
+    last = row.contact.order;
+  }
+  if (last > page.upTo) return malformed("a page with rows that it does not cover");
+  return page;
+}
+
+Result<Delta> fromProto(const proto::Delta& in) {
+  Delta delta;
+  const auto after = readSummary(in.has_after(), in.after());
+  if (!after) return after.error();
+  if (after->version.sequence == 0) return malformed("a change that no change comes before");
+  delta.after = *after;
+  delta.gone.reserve(static_cast<std::size_t>(in.gone_size()));
+  for (const std::uint64_t one : in.gone()) {
+    const auto order = readOrder(one);
+    if (!order) return order.error();
+    if (*order == kNoOrder) return malformed("the end of a member that never joined");
+    delta.gone.push_back(*order);
+  }
+  if (hasRepeats(delta.gone)) return malformed("the end of a member twice");
+  auto rows = readRows(in.rows());
+  if (!rows) return rows.error();
+  delta.rows = *std::move(rows);
+  return delta;
+}
+
+Result<Pull> fromProto(const proto::Pull& in) {
+  const auto have = read(in.have());
+  if (!have) return have.error();
+  const auto covered = readCovered(in.covered());
+  if (!covered) return covered.error();
+  if (in.number() == 0) return malformed("a pull without a number");
+  return Pull{*have, *covered, in.number()};
+}
+
+Result<Position> fromProto(const proto::Position& in) {
+  const auto of = readSummary(in.has_of(), in.of());
+  if (!of) return of.error();
+  return Position{*of, in.answers()};
+}
+
+}  // namespace espalier::wire

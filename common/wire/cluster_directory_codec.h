@@ -1,0 +1,46 @@
+// Messages of the directory (cluster_directory.h) as protobuf and back, for cluster_codec.cpp, whose
+// header says what decoding checks. A message that fails is an error of code `protocol`. Also
+// helpers that both codecs use. Stateless; thread-safe.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "common/base/limits.h"
+#include "common/base/result.h"
+#include "common/wire/cluster_directory.h"
+#include "common/wire/field_bytes.h"
+
+namespace espalier::proto {
+class Delta;
+class Position;
+class Pull;
+class SnapshotPage;
+}  // namespace espalier::proto
+
+namespace espalier::wire {
+
+void toProto(const SnapshotPage& page, proto::SnapshotPage& out);
+void toProto(const Delta& delta, proto::Delta& out);
+void toProto(const Pull& pull, proto::Pull& out);
+void toProto(const Position& position, proto::Position& out);
+Result<SnapshotPage> fromProto(const proto::SnapshotPage& in);
+Result<Delta> fromProto(const proto::Delta& in);
+Result<Pull> fromProto(const proto::Pull& in);
+Result<Position> fromProto(const proto::Position& in);
+
+// kNoServer, too.
+Result<ServerNumber> readServerNumber(std::uint32_t in);
+Result<Epoch> readEpoch(std::uint32_t counter, std::uint32_t number);
+inline constexpr std::size_t kEpochBytes =
+    numberBytes(limits::kEpochCounter) + numberBytes(0xffff);  // at most
+
+template <typename T>
+bool hasRepeats(std::vector<T> values) {
+  std::sort(values.begin(), values.end());
+  return std::adjacent_find(values.begin(), values.end()) != values.end();
+}
+
+}  // namespace espalier::wire
