@@ -1,6 +1,6 @@
-// Messages of the directory (cluster_directory.h) as protobuf and back, for cluster_codec.cpp, whose
-// header says what decoding checks. A message that fails is an error of code `protocol`. Also
-// helpers that both codecs use. Stateless; thread-safe.
+// Messages of the directory (cluster_directory.h) as protobuf and back, for cluster_codec.cpp, the
+// header of which says what decoding checks. A message that fails is an error of code `protocol`.
+// Also helpers that both codecs use. Stateless; thread-safe.
 #pragma once
 
 #include <algorithm>
