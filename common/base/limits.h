@@ -155,6 +155,11 @@ inline constexpr std::size_t kMeshConnections = 4;     // with one metaserver, u
 inline constexpr std::size_t kServerStateBytes = 512;  // on the wire, with all fields at their most
 inline constexpr std::uint32_t kServerPriority = 1'000'000;
 inline constexpr std::uint32_t kEpochCounter = (1u << 23) - 1;  // changes of masters
+// The members of a dead home, or of the directory of a dead master, stay in the tree so long: their
+// peers try other metaservers. Where heartbeats are longer: three of those.
+inline constexpr auto kAwayWait = 10s;
+// Of a home's sessions, counted from its start: leaves 17 bits of a ConnectionId.
+inline constexpr std::uint64_t kSessionNumber = (1ull << 47) - 1;
 static_assert(kMeshBeatLeast < kMeshBeat && kMeshBeat * 4 <= kMeshSilence);
 static_assert(kMeshSilence < kMeshDeaf);
 static_assert(kMeshSilence + kMeshBeat * kMetaservers <= kMeshForget);

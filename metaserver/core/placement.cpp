@@ -29,6 +29,17 @@ Placement::Member& Placement::member(Node node) {
   return members_[topo::number(node)];
 }
 
+void Placement::load(const std::vector<MemberRow>& rows, TimePoint now) {
+  seen_.load(rows);
+  for (const auto& [order, node] : seen_.byOrder()) {
+    if (!seen_.reported(node).parent) {
+      parentless_.insert(order);
+      member(node).toldFrom = now + kParentlessFor;
+    }
+    if (seen_.isReserved(node)) letLapse(node, now);
+  }
+}
+
 bool Placement::report(Node node, const std::optional<PeerId>& parent,
                        const std::vector<PeerId>& neighbours, TimePoint now) {
   const JoinOrder order = seen_.tree().member(node).order;
@@ -53,7 +64,10 @@ bool Placement::failed(Node node, Node parent) {
 
 void Placement::reserve(Node node, Node parent, TimePoint now) {
   // A peer that is full itself gives up a child once it is accepted.
-  if (!seen_.reserve(node, parent)) return;
+  if (seen_.reserve(node, parent)) letLapse(node, now);
+}
+
+void Placement::letLapse(Node node, TimePoint now) {
   member(node).reservation = ++reservations_;
   lapses_.push_back({now + kReservation, node, reservations_});
 }

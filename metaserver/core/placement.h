@@ -42,6 +42,8 @@ class Placement {
 
   Placement(SeenTree& seen, topo::Rule rule);
 
+  // Of an empty tree: SeenTree::load().
+  void load(const std::vector<MemberRow>& rows, TimePoint now);
   // The member reports its links. A newcomer reports none. False: it repeats its last report.
   bool report(Node node, const std::optional<PeerId>& parent, const std::vector<PeerId>& neighbours,
               TimePoint now);
@@ -80,6 +82,7 @@ class Placement {
   wire::Referral referToTree(Node node, TimePoint now);
   std::optional<wire::Referral> planned(Node node, Node lost);
   void reserve(Node node, Node parent, TimePoint now);
+  void letLapse(Node node, TimePoint now);
   bool failed(Node node, Node parent);
 
   SeenTree& seen_;

@@ -8,17 +8,26 @@
 #include "common/base/limits.h"
 #include "common/base/text.h"
 #include "metaserver/core/join_rules.h"
+#include "metaserver/core/session_ids.h"
 
 namespace espalier::metaserver {
 
-using namespace std::chrono_literals;
+namespace {
+
+// No order of a member is given again, whatever the caller says.
+JoinOrder nextOrderOf(const Registry::Options& options) {
+  if (options.away.empty()) return options.nextOrder;
+  return std::max(options.nextOrder, JoinOrder{number(options.away.back().contact.order) + 1});
+}
+
+}  // namespace
 
 Registry::Registry(Options options, Budget& budget, TimePoint now, Effects& fx)
     : budget_(budget),
       joinWord_(std::move(options.joinWord)),
       seen_(options.maxLinks),
       placement_(seen_, options.placement),
-      directory_(seen_, options.network, options.nextOrder, now),
+      directory_(seen_, options.network, nextOrderOf(options), now),
       ports_(seen_.tree(), options.firstPort),
       requests_(budget),
       tickAt_(now + limits::kHeartbeatInterval),
@@ -28,6 +37,7 @@ Registry::Registry(Options options, Budget& budget, TimePoint now, Effects& fx)
     directory_.absent().add(std::move(before), AbsentMembers::Why::restart, now);
   }
   if (awaiting()) awaitUntil_ = now + limits::kRejoinWait;
+  load(options.away, now);
   fx.persists.push_back({Persist::Durability::beforeSends});
 }
 
@@ -148,10 +158,11 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
   if (!returns && directory_.newcomersWait(now)) return wait(connection, join, fx);
   waiting_.remove(connection);
   if (const auto ghost = tree().find(join.id)) {
+    if (returns && takeOver(connection, join, *ghost, now, fx)) return;
     // The same instance joins again: its old connection is dead, which was not noticed yet.
     const ConnectionId old = directory_.record(*ghost).connection;
     sessions_.erase(old);
-    fx.closes.push_back(old);
+    if (old != kNoConnection) fx.closes.push_back(old);
     remove(*ghost, now, fx);
   }
   admit(connection, join, returns, now, fx);
@@ -198,7 +209,7 @@ void Registry::admit(ConnectionId connection, const wire::Join& join, bool retur
   const Node node = seen_.add({join.id, order, std::move(endpoint)});
   directory_.add(node, {join.key, 0, connection, now, heartbeat, std::move(place)});
   ports_.take(node);
-  silence_.push_back({now + 3 * heartbeat, node, directory_.record(node).admission});
+  watchSilence(node, now);
   session.member = node;
 
   wire::Referral referral = attach(node, join, returns, now);
@@ -247,8 +258,7 @@ void Registry::portTaken(Node node, std::uint16_t port, TimePoint now, Effects& 
   changed(fx);
   fx.sends.push_back({connection, admitted(node, placement_.referralFor(node, {}, now))});
   for (const Node child : tree().children(node)) {
-    if (!seen_.isReserved(child)) continue;
-    fx.sends.push_back({directory_.record(child).connection, placement_.below(node)});
+    if (seen_.isReserved(child)) tell({{child, placement_.below(node)}}, fx);
   }
 }
 
@@ -288,18 +298,12 @@ void Registry::remove(Node node, TimePoint now, Effects& fx) {
 
 void Registry::tell(const std::vector<Placement::Told>& told, Effects& fx) const {
   for (const auto& one : told) {
-    fx.sends.push_back({directory_.record(one.node).connection, one.referral});
+    const ConnectionId connection = directory_.record(one.node).connection;
+    if (connection != kNoConnection) fx.sends.push_back({connection, one.referral});
   }
 }
 
 // --- time ---
-
-std::chrono::milliseconds Registry::heartbeatInterval() const {
-  // The interval grows with the number of members, so that the load of heartbeats is bounded.
-  constexpr std::size_t kHeartbeatsPerSecond = 5000;
-  const std::chrono::milliseconds spread{size() * 1000 / kHeartbeatsPerSecond};
-  return std::clamp<std::chrono::milliseconds>(spread, limits::kHeartbeatInterval, 30s);
-}
 
 void Registry::observe(TimePoint now) {
   // tick() is called at least every heartbeat interval. A longer gap: this process stood still.
@@ -327,27 +331,8 @@ void Registry::tick(TimePoint now, Effects& fx) {
   tickAt_ = now + limits::kHeartbeatInterval / 2;
   directory_.expire(now);
   judgeSilence(now, fx);
+  judgeAway(now, fx);
   if (!awaiting()) tell(placement_.tick(now), fx);
-}
-
-void Registry::judgeSilence(TimePoint now, Effects& fx) {
-  while (!silence_.empty() && silence_.front().at <= now) {
-    const Due due = silence_.front();
-    silence_.pop_front();
-    if (!directory_.isMember(due.node, due.admission)) continue;
-    const auto& member = directory_.record(due.node);
-    const TimePoint silentAt = std::max<TimePoint>(
-        member.heard + 3 * std::max(member.heartbeat, heartbeatInterval()), judgeFrom_);
-    if (silentAt > now) {
-      silence_.push_back({silentAt, due.node, due.admission});
-      continue;
-    }
-    const ConnectionId connection = member.connection;
-    fx.note(sessions_[connection].host, tree().member(due.node).id.text() + " has fallen silent");
-    sessions_.erase(connection);
-    fx.closes.push_back(connection);
-    lost(due.node, now, fx);
-  }
 }
 
 // --- queries ---
@@ -372,6 +357,7 @@ MemberChanges Registry::takeChanges(std::size_t most) {
   for (const Node node : page.changed) {
     MemberRow row = seen_.row(node);
     row.key = directory_.record(node).key;
+    row.home = homeOf(directory_.record(node).connection);
     changes.rows.push_back(std::move(row));
   }
   return changes;
@@ -386,6 +372,10 @@ Result<void> Registry::checkInvariants() const {
     }
     if (!ports_.hasTaken(node)) {
       return Error{ErrorCode::failed, fmt::format("{}: its port is not taken", id)};
+    }
+    if (directory_.record(node).connection == kNoConnection) {
+      if (auto sound = checkAway(node); !sound) return sound;
+      continue;
     }
     const auto session = sessions_.find(directory_.record(node).connection);
     if (session == sessions_.end() || session->second.member != node) {

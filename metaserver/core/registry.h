@@ -17,6 +17,14 @@
 //
 //   awaiting absent members --each is back or released, or kRejoinWait is over--> open
 //
+// Several metaservers: the sessions of other homes are connections, too (session_ids.h). Their
+// homes judge their silence. A member whose home died, or that comes from the directory of the
+// master before, is away. It keeps its place in the tree, with its links, until its home resumes
+// it, or it joins through another one with its id, key and order: neither changes the tree.
+//
+//   member --its home is lost--> away --resumed, or it returns--> member
+//   of a replica --------------->  |  --limits::kAwayWait, or three heartbeats--> lost
+//
 // Invariants: checkInvariants(). Members are connected peers. A peer that was a member and may come
 // back is an absent member (absent_members.h); the state file only says for which of them to wait.
 //
@@ -40,8 +48,10 @@
 
 #include "common/base/budget.h"
 #include "common/base/clock.h"
+#include "common/wire/cluster_sessions.h"
 #include "common/wire/registry.h"
 #include "metaserver/core/effects.h"
+#include "metaserver/core/heartbeats.h"
 #include "metaserver/core/member_changes.h"
 #include "metaserver/core/member_directory.h"
 #include "metaserver/core/placement.h"
@@ -65,6 +75,9 @@ class Registry {
     wire::NetworkId network;
     JoinOrder nextOrder{1};
     std::vector<Remembered> before;  // the members to wait for
+    // Of a replica: the members of the network whose master this becomes. They are away. By order,
+    // each order and each id once.
+    std::vector<MemberRow> away;
   };
 
   // The network's id is durable before the first member is admitted: see Persist.
@@ -79,6 +92,12 @@ class Registry {
   void received(ConnectionId connection, const wire::RegistryRequest& request, TimePoint now,
                 Effects& fx);
   void closed(ConnectionId connection, TimePoint now, Effects& fx);
+  // Another metaserver's session, that another registry decided for until now. The connection is
+  // not open. Not paid for: nobody can ask for it but a metaserver of the cluster.
+  void resumed(ConnectionId connection, const wire::SessionResumed& session, TimePoint now,
+               Effects& fx);
+  // Its home is dead or out of reach: its member is away.
+  void homeLost(ConnectionId connection, TimePoint now, Effects& fx);
   // The answer to a Probe (effects.h).
   void probed(const PeerId& id, bool listening, TimePoint now, Effects& fx);
   void tick(TimePoint now, Effects& fx);
@@ -96,6 +115,7 @@ class Registry {
   std::size_t awaitedCount() const { return directory_.absent().awaitedCount(); }
   // Includes absent members that are awaited: they are probably running, and answer searches.
   wire::Members members() const;
+  bool isAway(const PeerId& id) const;
   std::size_t reservedCount() const { return seen_.reservedCount(); }
   std::uint64_t refusedCount() const { return refused_; }
   // A page of the topology: members that joined after `after`, `mostBytes` of them at most.
@@ -132,6 +152,13 @@ class Registry {
     Node node;
     std::uint64_t admission;
   };
+  // A member since it became away; out of date once its record has another `heard`.
+  struct Away {
+    TimePoint at;
+    Node node;
+    std::uint64_t admission;
+    TimePoint since;
+  };
 
   void carryOut(ConnectionId connection, const wire::RegistryRequest& request, TimePoint now,
                 Effects& fx);
@@ -147,8 +174,16 @@ class Registry {
   void lost(Node node, TimePoint now, Effects& fx);
   void remove(Node node, TimePoint now, Effects& fx);
   void tell(const std::vector<Placement::Told>& told, Effects& fx) const;
+  // --- members that are silent or away (registry_away.cpp)
   void judgeSilence(TimePoint now, Effects& fx);
-  std::chrono::milliseconds heartbeatInterval() const;
+  void watchSilence(Node node, TimePoint now);
+  void load(const std::vector<MemberRow>& rows, TimePoint now);
+  void becomeAway(Node node, TimePoint now);
+  bool takeOver(ConnectionId connection, const wire::Join& join, Node node, TimePoint now,
+                Effects& fx);
+  void judgeAway(TimePoint now, Effects& fx);
+  Result<void> checkAway(Node node) const;
+  std::chrono::milliseconds heartbeatInterval() const { return heartbeatIntervalFor(size()); }
   wire::Admitted admitted(Node node, wire::Referral referral) const;
   void changed(Effects& fx);
   void newVersion(Effects& fx);
@@ -163,7 +198,8 @@ class Registry {
   WaitingJoiners waiting_;
   WaitingRequests requests_;
   std::unordered_map<ConnectionId, Session> sessions_;
-  std::deque<Due> silence_;        // one a member: when to check it next
+  std::deque<Due> silence_;        // one a member, if not tunnelled: when to check it next
+  std::deque<Away> away_;          // one a member that is away; and some that are out of date
   TimePoint awaitUntil_ = kNever;  // kNever when no absent member is awaited
   TimePoint tickAt_;
   TimePoint judgeFrom_ =

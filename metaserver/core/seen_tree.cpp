@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_map>
 #include <utility>
 
 #include "metaserver/core/topology_page.h"
@@ -33,6 +34,45 @@ SeenTree::Node SeenTree::add(topo::Member newcomer) {
   byOrder_.emplace_hint(byOrder_.end(), order, node);  // newcomers come last
   changed(node);
   return node;
+}
+
+// All reports come before the first link: restore() would decide otherwise with a part of them.
+void SeenTree::load(const std::vector<MemberRow>& rows) {
+  std::unordered_map<JoinOrder, std::vector<Node>> below;
+  std::vector<Node> linked;
+  for (const auto& row : rows) {
+    const Node node = add({row.contact.id, row.contact.order, row.contact.endpoint});
+    Report& report = member(node).report;
+    report.neighbours = withoutRepeats(row.contact.id, row.neighbours);
+    if (row.reportedParent > 0 && row.reportedParent <= row.neighbours.size()) {
+      report.parent = row.neighbours[row.reportedParent - 1u];
+    }
+    if (row.above == kNoOrder) {
+      linked.push_back(node);
+    } else {
+      below[row.above].push_back(node);
+    }
+  }
+  // From the roots down, because linking a peer without children is cheap.
+  for (std::size_t i = 0; i < linked.size(); ++i) {
+    const auto children = below.find(tree_.member(linked[i]).order);
+    if (children == below.end()) continue;
+    linked.insert(linked.end(), children->second.begin(), children->second.end());
+    linkBelow(linked[i], std::move(children->second));
+  }
+}
+
+// In the order in which the parent has linked them.
+void SeenTree::linkBelow(Node parent, std::vector<Node> children) {
+  const auto& links = reported(parent).neighbours;
+  const auto position = [&](Node child) {
+    return std::find(links.begin(), links.end(), tree_.member(child).id);
+  };
+  std::stable_sort(children.begin(), children.end(),
+                   [&](Node a, Node b) { return position(a) < position(b); });
+  for (const Node child : children) {
+    if (tree_.link(child, parent)) setReserved(child, !isConfirmed(child, parent));
+  }
 }
 
 void SeenTree::remove(Node node) {

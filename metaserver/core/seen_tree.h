@@ -50,6 +50,9 @@ class SeenTree {
   void indexAddresses() { tree_.indexAddresses(); }
 
   Node add(topo::Member member);
+  // Of an empty tree: becomes the one that these rows, by order, are of. A link that its ends do
+  // not report counts as reserved, because rows do not tell.
+  void load(const std::vector<MemberRow>& rows);
   // Its children become roots whose links are not reserved.
   void remove(Node node);
   void setPort(Node node, std::uint16_t port);
@@ -95,6 +98,7 @@ class SeenTree {
   bool isConfirmed(Node child, Node parent) const;
   std::optional<Node> unconfirmedBetween(Node node, Node top) const;
   bool makeRoom(Node node, Node keep);
+  void linkBelow(Node parent, std::vector<Node> children);
   void changed(Node node) { changes_.changed(node, tree_.member(node).order); }
   void setReserved(Node node, bool reserved);
 

@@ -1,0 +1,190 @@
+// Registry's members that fall silent or are away, and how those are taken over. Most of it is
+// for several metaservers; it is apart because registry.cpp would be too long with it.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/base/limits.h"
+#include "metaserver/core/join_rules.h"
+#include "metaserver/core/registry.h"
+#include "metaserver/core/session_ids.h"
+
+namespace espalier::metaserver {
+
+// --- silence ---
+
+void Registry::watchSilence(Node node, TimePoint now) {
+  const auto& member = directory_.record(node);
+  if (isTunnelled(member.connection)) return;
+  silence_.push_back({now + 3 * member.heartbeat, node, member.admission});
+}
+
+void Registry::judgeSilence(TimePoint now, Effects& fx) {
+  while (!silence_.empty() && silence_.front().at <= now) {
+    const Due due = silence_.front();
+    silence_.pop_front();
+    if (!directory_.isMember(due.node, due.admission)) continue;
+    const auto& member = directory_.record(due.node);
+    const TimePoint silentAt = std::max<TimePoint>(
+        member.heard + 3 * std::max(member.heartbeat, heartbeatInterval()), judgeFrom_);
+    if (silentAt > now) {
+      silence_.push_back({silentAt, due.node, due.admission});
+      continue;
+    }
+    const ConnectionId connection = member.connection;
+    fx.note(sessions_[connection].host, tree().member(due.node).id.text() + " has fallen silent");
+    sessions_.erase(connection);
+    fx.closes.push_back(connection);
+    lost(due.node, now, fx);
+  }
+}
+
+// --- members that are away ---
+
+void Registry::load(const std::vector<MemberRow>& rows, TimePoint now) {
+  if (rows.empty()) return;
+  placement_.load(rows, now);
+  for (const auto& row : rows) {
+    const auto node = tree().find(row.contact.id);
+    if (!node) continue;
+    // Of a peer that has another source, its next session moves it to the right account. One that
+    // is over the bound is a member already: it stays.
+    Hold place(budget_.account(Payer::host(row.contact.endpoint.host)), limits::Held::members);
+    (void)place.resize(1);
+    directory_.add(*node, {row.key, 0, kNoConnection, now, heartbeatInterval(), std::move(place)});
+    ports_.take(*node);
+    becomeAway(*node, now);
+  }
+}
+
+void Registry::becomeAway(Node node, TimePoint now) {
+  auto& record = directory_.record(node);
+  record.connection = kNoConnection;
+  record.heard = now;
+  away_.push_back({now + limits::kAwayWait, node, record.admission, now});
+  seen_.changes().changed(node, tree().member(node).order);  // its row names no home
+}
+
+void Registry::homeLost(ConnectionId connection, TimePoint now, Effects& fx) {
+  observe(now);
+  requests_.remove(connection);
+  waiting_.remove(connection);
+  const auto session = sessions_.find(connection);
+  if (session == sessions_.end()) return;
+  const auto member = session->second.member;
+  if (member) {
+    fx.note(session->second.host, tree().member(*member).id.text() + " has lost its metaserver");
+    becomeAway(*member, now);
+  }
+  sessions_.erase(session);
+}
+
+void Registry::resumed(ConnectionId connection, const wire::SessionResumed& session, TimePoint now,
+                       Effects& fx) {
+  using Kind = wire::SessionResumed::Kind;
+  opened(connection, session.host, now);
+  wire::Join wanted = session.join;
+  const auto node = tree().find(wanted.id);
+  const bool isOwn = node && directory_.record(*node).key == wanted.key;
+  if (session.kind == Kind::quitting && (!isOwn || tree().member(*node).order != wanted.order)) {
+    sessions_.erase(connection);  // it has quit already
+    fx.closes.push_back(connection);
+    return;
+  }
+  if (isOwn && isAway(wanted.id)) {
+    const topo::Member& member = tree().member(*node);
+    if (session.kind == Kind::undecided && member.order != wanted.order &&
+        member.order != session.before) {
+      // The answer was lost with the master that has decided so. A newcomer has no links.
+      wanted.network = network();
+      wanted.order = member.order;
+      wanted.listen = member.endpoint;
+      wanted.parent.reset();
+      wanted.neighbours.clear();
+    } else if (session.portTaken != 0 && wanted.listen.port == session.portTaken) {
+      wanted.listen.port = member.endpoint.port;  // likewise, if it is another one
+    }
+  }
+  join(connection, wanted, now, fx);
+  if (session.kind != Kind::quitting) return;
+  const auto quitter = sessions_.find(connection);
+  if (quitter != sessions_.end() && quitter->second.member) {
+    carryOut(connection, wire::Quit(), now, fx);
+  } else {  // it was not let in: nothing is left to remove
+    sessions_.erase(connection);
+    waiting_.remove(connection);
+    fx.closes.push_back(connection);
+  }
+}
+
+// A member that returns takes over its place from a session that another metaserver held. False:
+// nothing has changed, and it is removed and admitted again.
+bool Registry::takeOver(ConnectionId connection, const wire::Join& join, Node node, TimePoint now,
+                        Effects& fx) {
+  auto& record = directory_.record(node);
+  const ConnectionId old = record.connection;
+  if (old != kNoConnection && !isTunnelled(old)) return false;
+  Session& session = sessions_[connection];
+  const Endpoint& endpoint = tree().member(node).endpoint;
+  const std::string& host = join.listen.host.empty() ? session.host : join.listen.host;
+  if (host != endpoint.host || whyHostIsRefused(host, session.host)) return false;
+  if (join.listen.port != 0 && join.listen.port != endpoint.port) {
+    ports_.release(node);
+    seen_.setPort(node, join.listen.port);
+    ports_.take(node);
+  }
+  if (old != kNoConnection) {
+    requests_.remove(old);
+    sessions_.erase(old);
+    fx.closes.push_back(old);
+  }
+  record.connection = connection;
+  record.heard = now;
+  record.heartbeat = heartbeatInterval();
+  record.place.moveTo(budget_.account(Payer::host(session.host)));
+  session.member = node;
+  watchSilence(node, now);
+  seen_.changes().changed(node, tree().member(node).order);  // its row names its home
+  wire::Referral referral = attach(node, join, true, now);
+  changed(fx);
+  const auto contact = seen_.contact(node);
+  fx.note(session.host,
+          fmt::format("{} goes on, on {}", contact.id.text(), contact.endpoint.text()));
+  fx.sends.push_back({connection, admitted(node, std::move(referral))});
+  return true;
+}
+
+void Registry::judgeAway(TimePoint now, Effects& fx) {
+  while (!away_.empty() && away_.front().at <= now) {
+    Away due = away_.front();
+    away_.pop_front();
+    if (!directory_.isMember(due.node, due.admission)) continue;
+    const auto& record = directory_.record(due.node);
+    if (record.connection != kNoConnection || record.heard != due.since) continue;
+    const auto wait = std::max<Duration>(limits::kAwayWait, 3 * heartbeatInterval());
+    due.at = std::max(due.since + wait, judgeFrom_);
+    if (due.at > now) {
+      away_.push_back(due);
+      continue;
+    }
+    fx.note({}, tree().member(due.node).id.text() + " has not come back");
+    lost(due.node, now, fx);
+  }
+}
+
+bool Registry::isAway(const PeerId& id) const {
+  const auto node = tree().find(id);
+  return node && directory_.record(*node).connection == kNoConnection;
+}
+
+Result<void> Registry::checkAway(Node node) const {
+  const auto& record = directory_.record(node);
+  const bool isWatched = std::any_of(away_.begin(), away_.end(), [&](const Away& away) {
+    return away.node == node && away.admission == record.admission && away.since == record.heard;
+  });
+  if (isWatched) return {};
+  return Error{ErrorCode::failed,
+               fmt::format("{} is away for ever", tree().member(node).id.text())};
+}
+
+}  // namespace espalier::metaserver
