@@ -1,0 +1,360 @@
+#include "metaserver/core/cluster/home_sessions.h"
+
+#include <utility>
+
+#include "common/base/limits.h"
+#include "metaserver/core/heartbeats.h"
+
+namespace espalier::metaserver::cluster {
+namespace {
+
+wire::SessionId idOf(ConnectionId connection) {
+  return wire::SessionId{number(connection)};
+}
+
+}  // namespace
+
+HomeSessions::HomeSessions(Budget& budget, TimePoint now)
+    : requests_(budget), tickAt_(now + limits::kHeartbeatInterval), now_(now) {}
+
+// --- connections ---
+
+void HomeSessions::opened(ConnectionId connection, std::string host, TimePoint now, Effects& fx) {
+  observe(now);
+  if (sessions_.size() >= limits::kMembers || number(connection) > limits::kSessionNumber) {
+    refuse(connection, "this metaserver is full", fx);
+    fx.peers.closes.push_back(connection);
+    return;
+  }
+  sessions_[connection].host = std::move(host);
+}
+
+void HomeSessions::closed(ConnectionId connection, TimePoint now, Effects& fx) {
+  observe(now);
+  const auto session = sessions_.find(connection);
+  if (session == sessions_.end()) return;
+  if (session->second.isQuitting) {
+    requests_.remove(connection);
+    session->second.isGone = true;  // until the master has removed it
+    return;
+  }
+  if (session->second.member) {
+    fx.peers.note(session->second.host, session->second.member->id.text() + " is gone");
+  }
+  end(session, fx);
+}
+
+// Without Quit.
+void HomeSessions::end(Sessions::iterator session, Effects& fx) {
+  if (session->second.isOpen) fx.messages.push_back(wire::SessionEnded{idOf(session->first)});
+  erase(session);
+}
+
+void HomeSessions::erase(Sessions::iterator session) {
+  requests_.remove(session->first);
+  sessions_.erase(session);
+}
+
+// --- requests ---
+
+void HomeSessions::received(ConnectionId connection, const wire::RegistryRequest& request,
+                            const Directory& directory, TimePoint now, Effects& fx) {
+  observe(now);
+  const auto session = sessions_.find(connection);
+  if (session == sessions_.end() || session->second.isQuitting) return;
+  const std::string& host = session->second.host;
+  const auto& member = session->second.member;
+  metaserver::Effects paid;
+  const bool isPaid =
+      requests_.admit({connection, host, member ? &member->id : nullptr}, request, now, paid);
+  takeFromBudget(std::move(paid), fx);
+  if (isPaid) carryOut(session, request, directory, now, fx);
+}
+
+void HomeSessions::carryOut(Sessions::iterator session, const wire::RegistryRequest& request,
+                            const Directory& directory, TimePoint now, Effects& fx) {
+  const ConnectionId connection = session->first;
+  Session& state = session->second;
+  auto& sends = fx.peers.sends;
+  state.heard = now;
+  if (const auto* wanted = std::get_if<wire::TopologyRequest>(&request)) {
+    wire::Topology topology;
+    topology.entries =
+        directory.copy().entries(wanted->after, limits::kFrameBytes * 3 / 4, topology.more);
+    topology.number = wanted->number;
+    sends.push_back({connection, std::move(topology)});
+  } else if (const auto* members = std::get_if<wire::MembersRequest>(&request)) {
+    sends.push_back(
+        {connection, wire::Members{directory.count(), directory.newest(), members->number}});
+  } else if (std::holds_alternative<wire::RegistryHeartbeat>(request)) {
+    state.heartbeat = heartbeatIntervalFor(directory.count());
+    sends.push_back({connection, wire::RegistryHeartbeatReply{state.heartbeat}});
+  } else if (const auto* wish = std::get_if<wire::Join>(&request)) {
+    join(session, *wish, directory, fx);
+  } else if (!state.member) {
+    refuse(connection, "join first", fx);
+  } else if (std::holds_alternative<wire::Quit>(request)) {
+    quit(session, fx);
+  } else {
+    remember(state, request);
+    forward(session, request, fx);
+  }
+}
+
+void HomeSessions::join(Sessions::iterator session, const wire::Join& join,
+                        const Directory& directory, Effects& fx) {
+  Session& state = session->second;
+  if (state.member) return refuse(session->first, "this peer has joined already", fx);
+  // Repeated: a member that its id has by now may be the decision about it.
+  const bool repeats = state.join && state.join->id == join.id && state.join->key == join.key;
+  if (!repeats) {
+    const MemberRow* row = directory.copy().find(join.id);
+    state.before = row && row->key == join.key ? row->contact.order : kNoOrder;
+    state.isJoinForwarded = false;
+  }
+  state.join = join;
+  if (!hasMaster_) return tellToWait(session, fx);
+  state.isJoinForwarded = true;
+  forward(session, join, fx);
+}
+
+void HomeSessions::remember(Session& session, const wire::RegistryRequest& request) {
+  if (const auto* links = std::get_if<wire::Links>(&request)) {
+    session.member->parent = links->parent;
+    session.member->neighbours = links->neighbours;
+    session.links.reset();
+    if (links->number != 0) session.links = *links;
+    if (links->parent) session.seek.reset();
+  } else if (const auto* seek = std::get_if<wire::Seek>(&request)) {
+    session.seek = *seek;
+  } else if (const auto* taken = std::get_if<wire::PortTaken>(&request)) {
+    // Of another port, it is not answered: the peer has been assigned a new one.
+    if (taken->port == session.member->listen.port) session.portTaken = *taken;
+  }
+}
+
+void HomeSessions::quit(Sessions::iterator session, Effects& fx) {
+  session->second.isQuitting = true;
+  fx.peers.note(session->second.host, session->second.member->id.text() + " left");
+  if (hasMaster_) return forward(session, wire::Quit(), fx);
+  fx.peers.closes.push_back(session->first);  // the next master is told
+}
+
+void HomeSessions::forward(Sessions::iterator session, const wire::RegistryRequest& request,
+                           Effects& fx) {
+  if (!hasMaster_) return;
+  const auto id = idOf(session->first);
+  if (!std::exchange(session->second.isOpen, true)) {
+    fx.messages.push_back(wire::SessionOpened{id, session->second.host});
+  }
+  fx.messages.push_back(wire::SessionRequest{id, request});
+}
+
+void HomeSessions::refuse(ConnectionId connection, std::string why, Effects& fx) {
+  fx.peers.sends.push_back({connection, wire::Failure{ErrorCode::refused, std::move(why)}});
+}
+
+void HomeSessions::tellToWait(Sessions::iterator session, Effects& fx) {
+  if (std::exchange(session->second.isToldToWait, true)) return;
+  fx.peers.sends.push_back(
+      {session->first, wire::Wait{"the metaservers have no master at the moment"}});
+}
+
+// --- the master comes and goes ---
+
+void HomeSessions::masterLost(TimePoint now, Effects& fx) {
+  observe(now);
+  hasMaster_ = false;
+  for (auto session = sessions_.begin(); session != sessions_.end(); ++session) {
+    forgetMaster(session, fx);
+    if (session->second.join) tellToWait(session, fx);
+    // The next master is told. Its peer need not wait for that.
+    const bool isLeaving = session->second.isQuitting && !session->second.isGone;
+    if (isLeaving) fx.peers.closes.push_back(session->first);
+  }
+}
+
+void HomeSessions::forgetMaster(Sessions::iterator session, Effects& fx) {
+  session->second.isOpen = false;
+  session->second.isResuming = false;
+  setWaiting(session, session->second.waitsHere, false, fx);
+}
+
+void HomeSessions::masterChanged(TimePoint now, Effects& fx) {
+  observe(now);
+  hasMaster_ = true;
+  for (auto session = sessions_.begin(); session != sessions_.end(); ++session) {
+    forgetMaster(session, fx);
+    session->second.isToldToWait = false;
+    resume(session, fx);
+  }
+}
+
+void HomeSessions::resume(Sessions::iterator session, Effects& fx) {
+  using Kind = wire::SessionResumed::Kind;
+  Session& state = session->second;
+  wire::SessionResumed resumed{idOf(session->first), Kind::member, state.host, {}, kNoOrder, 0};
+  if (!state.member) {
+    if (!state.join) return;  // it is opened with its first request
+    if (!std::exchange(state.isJoinForwarded, true)) return forward(session, *state.join, fx);
+    resumed.kind = Kind::undecided;
+    resumed.join = *state.join;
+    resumed.before = state.before;
+  } else {
+    if (state.isQuitting) resumed.kind = Kind::quitting;
+    if (state.portTaken) resumed.portTaken = state.portTaken->port;
+    resumed.join = *state.member;
+    state.isResuming = true;
+  }
+  state.isOpen = true;
+  fx.messages.push_back(std::move(resumed));
+  if (!state.member || state.isQuitting) return;
+  if (state.portTaken) forward(session, *state.portTaken, fx);
+  if (state.links) forward(session, *state.links, fx);
+  if (state.seek) forward(session, *state.seek, fx);
+}
+
+// --- answers ---
+
+void HomeSessions::received(wire::SessionAnswer message, TimePoint now, Effects& fx) {
+  observe(now);
+  std::visit(
+      [&](auto& one) {
+        const auto session = sessions_.find(ConnectionId{wire::number(one.session)});
+        if (session == sessions_.end() || !session->second.isOpen) return;
+        take(session, std::move(one), now, fx);
+      },
+      message);
+}
+
+void HomeSessions::take(Sessions::iterator session, wire::SessionReply reply, TimePoint now,
+                        Effects& fx) {
+  Session& state = session->second;
+  if (state.isQuitting) return;
+  const auto& answer = reply.reply;
+  const bool isRefused = std::holds_alternative<wire::Failure>(answer) ||
+                         std::holds_alternative<wire::WordRefused>(answer);
+  if (const auto* admitted = std::get_if<wire::Admitted>(&answer)) {
+    if (!takeAdmitted(session, *admitted, now, fx)) return;
+  } else if (isRefused && state.isResuming) {
+    fx.peers.closes.push_back(session->first);
+    return end(session, fx);
+  } else if (std::holds_alternative<wire::Wait>(answer)) {
+    if (state.member) return;
+  } else if (isRefused) {
+    state.join.reset();
+    state.portTaken.reset();
+  } else if (std::holds_alternative<wire::Referral>(answer)) {
+    state.seek.reset();
+  } else if (const auto* strangers = std::get_if<wire::Strangers>(&answer)) {
+    if (state.links && state.links->number == strangers->number) state.links.reset();
+  }
+  fx.peers.sends.push_back({session->first, std::move(reply.reply)});
+}
+
+// Whether the peer is told.
+bool HomeSessions::takeAdmitted(Sessions::iterator session, const wire::Admitted& admitted,
+                                TimePoint now, Effects& fx) {
+  Session& state = session->second;
+  const auto& [id, order, endpoint] = admitted.self;
+  const bool resumes = std::exchange(state.isResuming, false);
+  if (!state.member) {
+    if (!state.join) return false;  // no request of it is open
+    state.member = std::exchange(state.join, std::nullopt);
+    if (state.member->order != order) {  // a newcomer has no links, whatever it said
+      state.member->parent.reset();
+      state.member->neighbours.clear();
+    }
+    silence_.push_back({now + 3 * admitted.heartbeatInterval, session->first});
+  } else if (state.member->order != order) {
+    fx.peers.closes.push_back(session->first);
+    end(session, fx);
+    return false;
+  } else if (resumes && state.member->listen == endpoint) {
+    return false;
+  }
+  state.member->network = admitted.network;
+  state.member->order = order;
+  state.member->listen = endpoint;
+  if (state.portTaken && state.portTaken->port != endpoint.port) state.portTaken.reset();
+  state.heard = now;
+  state.heartbeat = admitted.heartbeatInterval;
+  return true;
+}
+
+void HomeSessions::take(Sessions::iterator session, const wire::SessionClosed&, TimePoint,
+                        Effects& fx) {
+  if (!session->second.isGone) fx.peers.closes.push_back(session->first);
+  erase(session);
+}
+
+void HomeSessions::take(Sessions::iterator session, const wire::SessionReading& reading, TimePoint,
+                        Effects& fx) {
+  setWaiting(session, session->second.waitsHere, !reading.goesOn, fx);
+}
+
+// --- the budget ---
+
+void HomeSessions::takeFromBudget(metaserver::Effects paid, Effects& fx) {
+  for (auto& send : paid.sends) fx.peers.sends.push_back(std::move(send));
+  for (const auto& reading : paid.readings) {
+    const auto session = sessions_.find(reading.from);
+    if (session == sessions_.end()) continue;
+    setWaiting(session, !reading.goesOn, session->second.waitsThere, fx);
+  }
+  for (const ConnectionId connection : paid.closes) fx.peers.closes.push_back(connection);
+}
+
+// It is read from unless it waits here or there.
+void HomeSessions::setWaiting(Sessions::iterator session, bool here, bool there, Effects& fx) {
+  Session& state = session->second;
+  const bool before = state.waitsHere || state.waitsThere;
+  state.waitsHere = here;
+  state.waitsThere = there;
+  if (before != (here || there)) fx.peers.readings.push_back({session->first, before});
+}
+
+// --- time ---
+
+void HomeSessions::observe(TimePoint now) {
+  // tick() is called at least every heartbeat interval. A longer gap: this process stood still.
+  if (now - now_ > limits::kHeartbeatInterval + limits::kStall) judgeFrom_ = now + 3 * interval_;
+  now_ = now;
+}
+
+void HomeSessions::tick(const Directory& directory, TimePoint now, Effects& fx) {
+  interval_ = heartbeatIntervalFor(directory.count());
+  observe(now);
+  metaserver::Effects paid;
+  while (const auto due = requests_.takeDue(now, paid)) {
+    takeFromBudget(std::exchange(paid, {}), fx);
+    const auto session = sessions_.find(due->connection);
+    if (session == sessions_.end() || session->second.isQuitting) continue;
+    carryOut(session, due->request, directory, now, fx);
+  }
+  takeFromBudget(std::move(paid), fx);
+  if (now < tickAt_) return;
+  tickAt_ = now + limits::kHeartbeatInterval / 2;
+  judgeSilence(now, fx);
+}
+
+void HomeSessions::judgeSilence(TimePoint now, Effects& fx) {
+  while (!silence_.empty() && silence_.front().at <= now) {
+    const ConnectionId connection = silence_.front().connection;
+    silence_.pop_front();
+    const auto session = sessions_.find(connection);
+    if (session == sessions_.end() || session->second.isQuitting) continue;
+    const Session& state = session->second;
+    const TimePoint silentAt =
+        std::max<TimePoint>(state.heard + 3 * std::max(state.heartbeat, interval_), judgeFrom_);
+    if (silentAt > now) {
+      silence_.push_back({silentAt, connection});
+      continue;
+    }
+    fx.peers.note(state.host, state.member->id.text() + " has fallen silent");
+    fx.peers.closes.push_back(connection);
+    end(session, fx);
+  }
+}
+
+}  // namespace espalier::metaserver::cluster
