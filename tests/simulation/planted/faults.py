@@ -94,7 +94,7 @@ FAULTS = {
     "slowed_for_ever": Fault(
         "While one queue is full and never drains, the other links are never read.",
         "kSlowed = 1s;",
-        "kSlowed = 24h;"),
+        "kSlowed = std::chrono::hours(24);"),
     # --- metaserver/core
     "reservation_never_released": Fault(
         "A slot stays reserved for a peer that has attached there.",
@@ -126,7 +126,7 @@ FAULTS = {
     "awaited_for_ever": Fault(
         "A restarted metaserver waits without end for a peer that does not come back.",
         "awaitUntil_ = now + limits::kRejoinWait;",
-        "awaitUntil_ = now + limits::kRejoinWait + 24h;"),
+        "awaitUntil_ = now + limits::kRejoinWait + std::chrono::hours(24);"),
     "admitted_before_durable": Fault(
         "Members are admitted although the network's id is not on disk.",
         "  fx.persists.push_back({Persist::Durability::beforeSends});\n",
