@@ -99,7 +99,7 @@ void NoticeReporter::compareSource(const std::string& source) {
   const auto seen = net::Address::fromEndpoint({source, 0});
   if (!seen || advertise_.empty()) return;
   const Endpoint announced{advertise_, 0};
-  const auto compare = [this, seen = *seen, source, announced](const Result<net::Target>& target) {
+  const auto compare = [seen = *seen, source, announced](const Result<net::Target>& target) {
     const auto is = [&](const net::Address& address) { return address.sameHost(seen); };
     if (target && std::any_of(target->addresses.begin(), target->addresses.end(), is)) return;
     const std::string why = target ? "" : fmt::format(" ({})", target.error().message);

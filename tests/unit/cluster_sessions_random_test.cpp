@@ -38,7 +38,9 @@ class RandomWorld {
     report();
     world_.pass(limits::kAwayWait + 5s);
     std::size_t members = 0;
-    for (const auto& [number, one] : world_.peers) {
+    for (const auto& entry : world_.peers) {
+      const int number = entry.first;
+      const auto& one = entry.second;
       CAPTURE(number);
       if (!one.admitted || one.connection == kNoConnection) continue;
       const auto* row = world_.replica.copy().find(peer(number));
