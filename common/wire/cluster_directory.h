@@ -39,8 +39,7 @@ struct DirectoryRow {
 
 // A state of a directory: deltas count the sequence up, in the epoch of one master.
 struct DirectoryVersion {
-  std::uint32_t epochCounter = 0;  // at most limits::kEpochCounter
-  ServerNumber epochNumber{};
+  Epoch epoch;                 // the counter is at most limits::kEpochCounter
   std::uint64_t sequence = 0;  // below limits::kSequenceNumbers
 
   bool operator==(const DirectoryVersion&) const = default;

@@ -53,8 +53,8 @@ void fillRows(const std::vector<DirectoryRow>& rows, RowFields& out) {
 }
 
 void fill(const DirectoryVersion& version, proto::DirectoryVersion& out) {
-  out.set_epoch_counter(version.epochCounter);
-  out.set_epoch_number(number(version.epochNumber));
+  out.set_epoch_counter(version.epoch.counter);
+  out.set_epoch_number(number(version.epoch.number));
   out.set_sequence(version.sequence);
 }
 
@@ -80,7 +80,7 @@ Result<DirectoryVersion> read(const proto::DirectoryVersion& in) {
   if (in.sequence() >= limits::kSequenceNumbers) {
     return malformed(fmt::format("change {} of a directory", in.sequence()));
   }
-  return DirectoryVersion{epoch->counter, epoch->number, in.sequence()};
+  return DirectoryVersion{*epoch, in.sequence()};
 }
 
 // Messages without it are refused: else one would encode to more bytes than it was decoded from.

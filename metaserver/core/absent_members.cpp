@@ -80,7 +80,8 @@ const Remembered* AbsentMembers::holder(const PeerId& id) const {
 std::vector<Remembered> AbsentMembers::lostLately(std::size_t most) const {
   std::vector<Remembered> lately;
   const Ages& ages = ages_[static_cast<std::size_t>(Why::lost)];
-  for (auto age = ages.rbegin(); age != ages.rend() && lately.size() < most; ++age) {
+  std::size_t looked = 0;
+  for (auto age = ages.rbegin(); age != ages.rend() && looked < most; ++age, ++looked) {
     const Entry& entry = byOrder_.at(age->second.order);
     if (entry.isHeld) lately.push_back(entry.member);
   }

@@ -49,8 +49,7 @@ class AbsentMembers {
     lost,     // its connection ended, or it fell silent
   };
 
-  // Replaces an entry with the same order.
-  // `address`, from which it came, pays for a lost member.
+  // Replaces an entry with the same order. `address`, from which it came, pays for a lost member.
   void add(Remembered member, Why why, TimePoint now, Account address = {});
   // Removes the entry that is exactly this one; false if there is none.
   bool take(const PeerId& id, const InstanceKey& key, JoinOrder order);
@@ -69,8 +68,7 @@ class AbsentMembers {
   bool hasOrder(JoinOrder order) const { return byOrder_.contains(order); }
   std::size_t awaitedCount() const { return awaited_; }
   std::size_t size() const { return byOrder_.size(); }
-  // The members that were lost last and whose ids are still held; by order, at most `most`.
-  // O(lost members that are kept).
+  // Of the `most` members that were lost last, those whose ids are held, by order. O(most log n).
   std::vector<Remembered> lostLately(std::size_t most) const;
 
  private:

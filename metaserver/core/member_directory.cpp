@@ -25,7 +25,7 @@ std::optional<std::string> MemberDirectory::whyIdIsTaken(const wire::Join& join)
   }
   if (const auto* holder = absent_.holder(join.id); holder != nullptr) {
     if (holder->key == join.key) return std::nullopt;
-    return fmt::format("{} is in the network already, on {}, and is waited for", join.id.text(),
+    return fmt::format("{} is held for the peer that was on {} and may come back", join.id.text(),
                        holder->endpoint.text());
   }
   return std::nullopt;

@@ -131,8 +131,8 @@ class Registry {
   // since the last call; the first call begins with every member. After the
   // last page the copy equals this registry at that moment. O(most).
   MemberChanges takeChanges(std::size_t most);
-  // Members that were lost just now and may come back: for the state file.
-  // O(lost members that are kept).
+  // Of the `most` members that were lost last, those whose ids are held: for the state file.
+  // O(most log n).
   std::vector<Remembered> lostLately(std::size_t most) const {
     return directory_.absent().lostLately(most);
   }

@@ -1,5 +1,5 @@
-// Registry's members that fall silent or are away, and how those are taken over. Most of it is
-// for several metaservers; it is apart because registry.cpp would be too long with it.
+// The part of Registry that decides about members that do not speak: those that fall silent, those
+// that are away because their metaserver died, and who takes over the place of one.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -36,8 +36,8 @@ class QueryMeter {
   void decay(TimePoint now) {
     const std::chrono::duration<double> passed = std::max(now - at_, Duration::zero());
     const std::chrono::duration<double> window = kLoadWindow;
-    // exp(-x) within a few percent, without a function of a library that nothing else here uses:
-    // a relay is bounded by the memory that it touches.
+    // In place of exp(-x), which it exceeds by at most 0.07. The function would be the only one of
+    // its library that a relay touches, and a relay is bounded by the memory that it touches.
     const double x = passed.count() / window.count();
     level_ /= 1 + x + x * x / 2;
     at_ = std::max(at_, now);

@@ -52,7 +52,7 @@ def _(network):
         network.restart_metaserver()
         for order in (None, owner.order, owner.order + 1):
             thief = Claim(network, "owner", other, 9, owner.network_id, order)
-            assert "owner is in the network already" in thief.refusal, (order, thief.reply)
+            assert "owner is held for the peer" in thief.refusal, (order, thief.reply)
         back = Claim(network, "owner", key, port_of(server), owner.network_id, owner.order)
         assert ADMITTED in back.reply and back.order == owner.order, back.reply
 
@@ -66,7 +66,7 @@ def _(network):
         owner.close()
         wait_until(lambda: "owner" not in network.topo(), network.patience, "owner to be lost")
         thief = Claim(network, "owner", os.urandom(16), 9, owner.network_id, owner.order)
-        assert "owner is in the network already" in thief.refusal, thief.reply
+        assert "owner is held for the peer" in thief.refusal, thief.reply
         namesake = Claim(network, "other", os.urandom(16), 9, owner.network_id, owner.order)
         assert namesake.order > owner.order, namesake.order
         back = Claim(network, "owner", key, port_of(server), owner.network_id, owner.order)

@@ -46,7 +46,7 @@ Answered sorted(const std::vector<wire::DirectoryMessage>& messages) {
 
 Answered answerTo(const Publication& publication, std::uint64_t sequence, JoinOrder covered,
                   Epoch epoch = kFirstEpoch) {
-  return sorted(publication.answer({versionOf(epoch, sequence), covered, 5}));
+  return sorted(publication.answer({wire::DirectoryVersion{epoch, sequence}, covered, 5}));
 }
 
 }  // namespace
@@ -55,7 +55,7 @@ TEST_CASE("each change is a delta, numbered, with count and digest after it") {
   Publication publication(kFirstEpoch);
   const auto first = publication.publish(put({row(1), row(2)}));
   REQUIRE(first.size() == 1);
-  CHECK(first[0].after.version == versionOf(kFirstEpoch, 1));
+  CHECK(first[0].after.version == wire::DirectoryVersion{kFirstEpoch, 1});
   CHECK(first[0].after.count == 2);
   CHECK(first[0].after.digest == publication.directory().sum().digest);
   CHECK(ordersOf(first[0].rows) == Orders{1, 2});
@@ -147,7 +147,8 @@ TEST_CASE("a follower that has a kept version gets the deltas after it, and wher
   CHECK(answer.pages.empty());
   REQUIRE(answer.positions.size() == 1);
   CHECK(answer.positions[0].answers == 5);
-  CHECK(answer.positions[0].of == publication.directory().summary(versionOf(kFirstEpoch, 5)));
+  CHECK(answer.positions[0].of ==
+        publication.directory().summary(wire::DirectoryVersion{kFirstEpoch, 5}));
   CHECK(answerTo(publication, 5, wire::kAllOrders).deltas.empty());
 }
 
@@ -205,7 +206,7 @@ TEST_CASE("a pull of an older epoch, or from beyond the sequence, begins a snaps
 
 TEST_CASE("a pull of a newer epoch is not answered: this one is over") {
   const Publication publication(kFirstEpoch);
-  CHECK(publication.answer({versionOf(kSecondEpoch, 0), kNoOrder, 1}).empty());
+  CHECK(publication.answer({wire::DirectoryVersion{kSecondEpoch, 0}, kNoOrder, 1}).empty());
 }
 
 TEST_CASE("an empty directory is one page") {

@@ -58,11 +58,11 @@ std::optional<wire::RegistryReply> steal(Metaserver& metaserver, int from, int n
 
 TEST_CASE("an id that is awaited after a restart is refused to another key, whatever it claims") {
   Metaserver metaserver(twoOfBefore());
-  CHECK(isRefused(steal(metaserver, 50, 1, claim(1, 1)), "s1 is in the network already"));
-  CHECK(isRefused(steal(metaserver, 51, 1, claim(1, 2)), "s1 is in the network already"));
-  CHECK(isRefused(steal(metaserver, 52, 1, {}), "s1 is in the network already"));
+  CHECK(isRefused(steal(metaserver, 50, 1, claim(1, 1)), "s1 is held for the peer"));
+  CHECK(isRefused(steal(metaserver, 51, 1, claim(1, 2)), "s1 is held for the peer"));
+  CHECK(isRefused(steal(metaserver, 52, 1, {}), "s1 is held for the peer"));
   CHECK(metaserver.admit(1, claim(1, 1)).self.order == JoinOrder{1});
-  CHECK(isRefused(steal(metaserver, 53, 1, claim(1, 1)), "s1 is in the network already"));
+  CHECK(isRefused(steal(metaserver, 53, 1, claim(1, 1)), "s1 is held for the peer"));
 }
 
 TEST_CASE("an awaited peer that shows the order of another is a newcomer, and its links are not") {
@@ -134,8 +134,8 @@ TEST_CASE("the id of a peer that was lost is held for its key until it is forgot
   metaserver.registry.closed(metaserver.connection(2), metaserver.now, metaserver.fx);
   for (const auto later : {0ms, limits::kAbsentKept / 2 + 0ms}) {
     metaserver.now += later;
-    CHECK(isRefused(steal(metaserver, 50, 2, {}), "s2 is in the network already"));
-    CHECK(isRefused(steal(metaserver, 51, 2, claim(2, 2)), "s2 is in the network already"));
+    CHECK(isRefused(steal(metaserver, 50, 2, {}), "s2 is held for the peer"));
+    CHECK(isRefused(steal(metaserver, 51, 2, claim(2, 2)), "s2 is held for the peer"));
   }
   CHECK(metaserver.admit(2, claim(2, 2)).self.order == JoinOrder{2});
 
@@ -153,7 +153,7 @@ TEST_CASE("who stood still for long does not lose its id to another one that ask
   metaserver.registry.closed(metaserver.connection(2), metaserver.now, metaserver.fx);
   metaserver.registry.probed(peer(2), true, metaserver.now, metaserver.fx);
   metaserver.now += limits::kRejoinWait;
-  CHECK(isRefused(steal(metaserver, 50, 2, {}), "s2 is in the network already"));
+  CHECK(isRefused(steal(metaserver, 50, 2, {}), "s2 is held for the peer"));
   CHECK(metaserver.admit(2, claim(2, 2)).self.order == JoinOrder{2});
 }
 
@@ -178,7 +178,7 @@ TEST_CASE("the id of a lost peer is free once its endpoint refuses connections")
   metaserver.registry.closed(metaserver.connection(1), metaserver.now, metaserver.fx);
   REQUIRE(metaserver.fx.probes.size() == 1);
   metaserver.registry.probed(peer(1), true, metaserver.now, metaserver.fx);
-  CHECK(isRefused(steal(metaserver, 50, 1, {}), "s1 is in the network already"));
+  CHECK(isRefused(steal(metaserver, 50, 1, {}), "s1 is held for the peer"));
   metaserver.registry.probed(peer(1), false, metaserver.now, metaserver.fx);
   const auto other = steal(metaserver, 51, 1, {});
   CHECK((other && std::holds_alternative<wire::Admitted>(*other)));

@@ -90,12 +90,12 @@ TEST_CASE("a replica pulls a snapshot, and is current when the last page has com
   Follower follower;
   const auto pull = follower.give(publication.position());
   REQUIRE(pull);
-  CHECK(*pull == wire::Pull{versionOf(kFirstEpoch, 0), kNoOrder, 1});
+  CHECK(*pull == wire::Pull{wire::DirectoryVersion{kFirstEpoch, 0}, kNoOrder, 1});
   const auto answer = publication.answer(*pull);
   REQUIRE(answer.size() == 2);
   follower.give(answer[0]);
   CHECK(follower.replica.state() == State::current);
-  CHECK(follower.replica.version() == versionOf(kFirstEpoch, 1));
+  CHECK(follower.replica.version() == wire::DirectoryVersion{kFirstEpoch, 1});
   CHECK(follower.ids() == Ids{"s1", "s2", "s3"});
   CHECK_FALSE(follower.give(answer[1]));
   CHECK(follower.replica.deadline() == kNever);
@@ -137,7 +137,7 @@ TEST_CASE("changes during a snapshot are applied within what it covers") {
   const auto later = again ? again : follower.pass(limits::kPullAgainLeast);
   REQUIRE(later);
   CHECK(later->covered == JoinOrder{10});
-  CHECK(later->have == versionOf(kFirstEpoch, publication.sequence()));
+  CHECK(later->have == wire::DirectoryVersion{kFirstEpoch, publication.sequence()});
   for (auto& message : publication.answer(*later)) follower.give(std::move(message));
   CHECK(follower.replica.state() == State::current);
   CHECK(follower.replica.copy().rows() == publication.directory().copy().rows());
@@ -168,7 +168,7 @@ TEST_CASE("a gap is pulled at once, and only once while the answer is under way"
   deltaOf(publication, put({row(3)}));  // lost
   const auto pull = follower.give(deltaOf(publication, put({row(4)})));
   REQUIRE(pull);
-  CHECK(pull->have == versionOf(kFirstEpoch, 1));
+  CHECK(pull->have == wire::DirectoryVersion{kFirstEpoch, 1});
   CHECK(pull->covered == wire::kAllOrders);
   CHECK(follower.ids() == Ids{"s1", "s2"});
   CHECK_FALSE(follower.give(deltaOf(publication, put({row(5)}))));
@@ -244,7 +244,7 @@ TEST_CASE("a damaged delta is refused, changes nothing, and is pulled again afte
     CHECK_FALSE(other.pass(limits::kPullAgainLeast / 2 - 1ms));
     const auto pull = other.pass(limits::kPullAgainLeast);
     REQUIRE(pull);
-    CHECK(pull->have == versionOf(kFirstEpoch, 1));
+    CHECK(pull->have == wire::DirectoryVersion{kFirstEpoch, 1});
     CHECK(pull->covered == wire::kAllOrders);
     for (auto& message : publication.answer(*pull)) other.give(std::move(message));
     CHECK(other.ids() == Ids{"s1", "s2", "s3", "s4"});
@@ -364,15 +364,15 @@ TEST_CASE("with a new epoch the old directory is read until the new one is whole
   follower.follow(old);
   const auto pull = follower.give(next.position());
   REQUIRE(pull);
-  CHECK(pull->have == versionOf(kSecondEpoch, 0));
+  CHECK(pull->have == wire::DirectoryVersion{kSecondEpoch, 0});
   const auto answer = next.answer(*pull);
   follower.give(answer[0]);
   CHECK(follower.replica.state() == State::filling);
-  CHECK(follower.replica.version() == versionOf(kFirstEpoch, 1));
+  CHECK(follower.replica.version() == wire::DirectoryVersion{kFirstEpoch, 1});
   CHECK(follower.ids() == Ids{"s1", "s2"});
   follower.give(answer[1]);
   follower.give(answer[2]);
-  CHECK(follower.replica.version() == versionOf(kSecondEpoch, 3));
+  CHECK(follower.replica.version() == wire::DirectoryVersion{kSecondEpoch, 3});
   CHECK(follower.ids().size() == 25);
 }
 
@@ -385,7 +385,7 @@ TEST_CASE("messages of an older epoch are refused, whatever they say") {
   CHECK_FALSE(follower.give(deltaOf(old, gone({1}))));
   CHECK_FALSE(follower.give(old.position()));
   CHECK(follower.ids() == Ids{"s1", "s2"});
-  CHECK(follower.replica.version() == versionOf(kSecondEpoch, 0));
+  CHECK(follower.replica.version() == wire::DirectoryVersion{kSecondEpoch, 0});
   CHECK(follower.replica.epoch() == kSecondEpoch);
 }
 
@@ -503,7 +503,7 @@ TEST_CASE("a sequence that a damaged message made up is forgotten with the next 
 TEST_CASE("a metaserver that was the master follows the next one with what it had") {
   auto publication = publicationOf(2);
   Random random{1};
-  Replica replica(random, publication.directory(), versionOf(kFirstEpoch, 1));
+  Replica replica(random, publication.directory(), wire::DirectoryVersion{kFirstEpoch, 1});
   Replica::Effects fx;
   CHECK(replica.state() == State::current);
   replica.received(deltaOf(publication, put({row(3)})), TimePoint{1h}, fx);

@@ -75,7 +75,8 @@ class World {
       const Replica& replica = *replicas_[i];
       INFO("replica ", i);
       CHECK(replica.state() == Replica::State::current);
-      CHECK(replica.version() == versionOf(publication_->epoch(), publication_->sequence()));
+      CHECK(replica.version() ==
+            wire::DirectoryVersion{publication_->epoch(), publication_->sequence()});
       CHECK(replica.copy().rows() == source_);
       CHECK(replica.directory().sum() == publication_->directory().sum());
       CHECK(replica.directory().newest() == publication_->directory().newest());
@@ -203,7 +204,7 @@ class World {
   }
   void record() { history_[key(publication_->position().of.version)] = fingerprint(model_); }
   static std::pair<std::uint32_t, std::uint64_t> key(const wire::DirectoryVersion& version) {
-    return {version.epochCounter, version.sequence};
+    return {version.epoch.counter, version.sequence};
   }
 
   // --- the network ---

@@ -24,13 +24,6 @@ namespace espalier::metaserver::cluster {
 std::size_t rowBytes(const MemberRow& row);
 inline constexpr std::size_t kGoneBytes = 10;  // of an order in a message, an upper bound
 
-inline Epoch epochOf(const wire::DirectoryVersion& version) {
-  return {version.epochCounter, version.epochNumber};
-}
-inline wire::DirectoryVersion versionOf(Epoch epoch, std::uint64_t sequence) {
-  return {epoch.counter, epoch.number, sequence};
-}
-
 class Directory {
  public:
   struct Sum {

@@ -38,7 +38,7 @@ Publication::Publication(Epoch epoch, Directory start)
     : epoch_(epoch), directory_(std::move(start)) {}
 
 wire::DirectorySummary Publication::summary() const {
-  return directory_.summary(versionOf(epoch_, sequence_));
+  return directory_.summary(wire::DirectoryVersion{epoch_, sequence_});
 }
 
 wire::Position Publication::position(std::uint64_t answers) const {
@@ -126,7 +126,7 @@ bool Publication::keepsAfter(std::uint64_t sequence) const {
 
 std::vector<wire::DirectoryMessage> Publication::answer(const wire::Pull& pull) const {
   std::vector<wire::DirectoryMessage> answer;
-  const Epoch epoch = epochOf(pull.have);
+  const Epoch epoch = pull.have.epoch;
   if (epoch > epoch_) return answer;
   JoinOrder covered = pull.covered;
   if (epoch != epoch_ || !keepsAfter(pull.have.sequence)) covered = kNoOrder;

@@ -65,8 +65,8 @@ Result<void> checkSum(const Directory::Sum& sum, const wire::DirectorySummary& n
 
 Replica::Replica(Random& random, Directory start, const wire::DirectoryVersion& version)
     : random_(random),
-      held_{std::move(start), epochOf(version), version.sequence, wire::kAllOrders},
-      epoch_(epochOf(version)),
+      held_{std::move(start), version.epoch, version.sequence, wire::kAllOrders},
+      epoch_(version.epoch),
       known_(version.sequence),
       backoff_(freshBackoff()) {}
 
@@ -111,7 +111,7 @@ void Replica::tick(TimePoint now, Effects& fx) {
 }
 
 bool Replica::takeEpoch(const wire::DirectorySummary& summary) {
-  const Epoch epoch = epochOf(summary.version);
+  const Epoch epoch = summary.version.epoch;
   if (epoch < epoch_ || epoch == Epoch()) return false;
   if (epoch == epoch_) return true;
   epoch_ = epoch;
@@ -225,8 +225,8 @@ void Replica::pullIfLacking(TimePoint now, Effects& fx) {
   if (asked_ || now < notBefore_ || !lacks()) return;
   asked_ = Asked{++asks_, now + limits::kPullTimeout, known_};
   const Table* has = table();
-  fx.pulls.push_back(
-      {versionOf(epoch_, has ? has->sequence : 0), has ? has->covered : kNoOrder, asked_->number});
+  fx.pulls.push_back({wire::DirectoryVersion{epoch_, has ? has->sequence : 0},
+                      has ? has->covered : kNoOrder, asked_->number});
 }
 
 }  // namespace espalier::metaserver::cluster

@@ -80,7 +80,9 @@ class Replica {
   // The rows by order and by id, the lines of topo.txt, pages of the topology.
   const RegistryCopy& copy() const { return held_.directory.copy(); }
   const Directory& directory() const { return held_.directory; }
-  wire::DirectoryVersion version() const { return versionOf(held_.epoch, held_.sequence); }
+  wire::DirectoryVersion version() const {
+    return wire::DirectoryVersion{held_.epoch, held_.sequence};
+  }
   // The newest epoch that was seen.
   Epoch epoch() const { return epoch_; }
   // Whether it knows of deltas that it does not have, or has no directory of this epoch.
