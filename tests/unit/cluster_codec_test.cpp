@@ -5,7 +5,6 @@
 #include <rapidcheck.h>
 
 #include <algorithm>
-#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -32,10 +31,13 @@ ServerNumber someServer(std::uint16_t least) {
 }
 
 std::vector<ServerNumber> someHeard() {
-  std::set<ServerNumber> heard;
-  const auto count = test::numberOf<std::size_t>(0, limits::kMetaservers - 1);
-  while (heard.size() < count) heard.insert(ServerNumber{*rc::gen::inRange<std::uint16_t>(1, 999)});
-  return {heard.begin(), heard.end()};
+  std::vector<ServerNumber> heard(test::numberOf<std::size_t>(0, limits::kMetaservers - 1));
+  std::uint16_t last = 0;
+  for (auto& server : heard) {  // rising, so that each is there once
+    last = static_cast<std::uint16_t>(last + 1 + *rc::gen::inRange(0, 999));
+    server = ServerNumber{last};
+  }
+  return heard;
 }
 
 wire::ServerState someState(ServerNumber number) {
@@ -53,7 +55,7 @@ wire::ServerState someState(ServerNumber number) {
 }
 
 wire::DirectoryVersion someVersion(std::uint64_t least) {
-  return {test::numberOf<std::uint32_t>(0, limits::kEpochCounter), someServer(0),
+  return {{test::numberOf<std::uint32_t>(0, limits::kEpochCounter), someServer(0)},
           someSequence(least)};
 }
 

@@ -62,7 +62,7 @@ TEST_CASE("an id that is awaited after a restart is refused to another key, what
   CHECK(isRefused(steal(metaserver, 51, 1, claim(1, 2)), "s1 is held for the peer"));
   CHECK(isRefused(steal(metaserver, 52, 1, {}), "s1 is held for the peer"));
   CHECK(metaserver.admit(1, claim(1, 1)).self.order == JoinOrder{1});
-  CHECK(isRefused(steal(metaserver, 53, 1, claim(1, 1)), "s1 is held for the peer"));
+  CHECK(isRefused(steal(metaserver, 53, 1, claim(1, 1)), "s1 is in the network already"));
 }
 
 TEST_CASE("an awaited peer that shows the order of another is a newcomer, and its links are not") {
