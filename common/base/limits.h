@@ -152,8 +152,11 @@ inline constexpr auto kMeshDeaf = 6s;              // a connection so long witho
 inline constexpr auto kMeshForget = 15s;           // a state without news; no state travels so long
 inline constexpr std::size_t kMeshStrangers = 16;  // states of those that are out of reach
 inline constexpr std::size_t kMeshConnections = 4;     // with one metaserver, until one is kept
-inline constexpr std::size_t kServerStateBytes = 512;  // on the wire, with all fields at their most
+inline constexpr std::size_t kServerStateBytes = 640;  // on the wire, with all fields at their most
 inline constexpr std::uint32_t kServerPriority = 1'000'000;
+inline constexpr std::size_t kSettings = 16;  // that metaservers compare when they link
+inline constexpr std::size_t kSettingNameBytes = 32;
+inline constexpr std::size_t kSettingValueBytes = 128;
 inline constexpr std::uint32_t kEpochCounter = (1u << 23) - 1;  // changes of masters
 // The members of a dead home, or of the directory of a dead master, stay in the tree so long: their
 // peers try other metaservers. Where heartbeats are longer: three of those.
@@ -163,7 +166,7 @@ inline constexpr std::uint64_t kSessionNumber = (1ull << 47) - 1;
 static_assert(kMeshBeatLeast < kMeshBeat && kMeshBeat * 4 <= kMeshSilence);
 static_assert(kMeshSilence < kMeshDeaf);
 static_assert(kMeshSilence + kMeshBeat * kMetaservers <= kMeshForget);
-static_assert(kPeerIdBytes + kHostBytes + 5 * kMetaservers + 100 <= kServerStateBytes);
+static_assert(kPeerIdBytes + kHostBytes + 5 * kMetaservers + 150 <= kServerStateBytes);
 static_assert(kMetaservers * kServerStateBytes < kFrameBytes, "a beat fits a frame");
 
 // --- the metaservers that a peer knows

@@ -1,14 +1,27 @@
-// The messages between metaservers about themselves: who is there, and whom each hears. Plain
-// values without protobuf, so that cores can use them. metaserver/core/cluster/mesh.h says what
-// they mean.
+// The messages between metaservers about themselves: who is there, whom each hears, and who decides.
+// Plain values without protobuf, so that cores can use them. metaserver/core/cluster/mesh.h and
+// coordinator.h say what they mean.
+//
+//   who dials                      who is dialled
+//     -- Hello -->                     |           common/wire/hello.h
+//     <-- Welcome --                   |
+//     -- Introduction -->              |
+//     <-- Introduction --              |           or a Failure, for example another secret
+//     -- Proof --> <-- Proof --        |           with a secret only
+//     <-- Beat, and all others -->     |
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "common/base/endpoint.h"
 #include "common/base/ids.h"
+#include "common/wire/cluster_directory.h"
+#include "common/wire/registry.h"
 
 namespace espalier::wire {
 
@@ -30,13 +43,26 @@ struct ServerState {
   // The metaservers that it has heard directly within limits::kMeshSilence. Rising, each once, none
   // is kNoServer; at most limits::kMetaservers - 1.
   std::vector<ServerNumber> heard;
+  NetworkId network;       // zero: it knows none yet
+  bool isFounded = false;  // its network has admitted somebody
+  DirectoryVersion have;   // of its copy of the directory; of the master: what it has published
 
   bool operator==(const ServerState&) const = default;
+};
+
+// What all metaservers of a cluster must agree on, as text: {"election", "oldest"}.
+struct Setting {
+  std::string name;   // 1 to limits::kSettingNameBytes
+  std::string value;  // at most limits::kSettingValueBytes
+
+  bool operator==(const Setting&) const = default;
 };
 
 // The first message of both ends of a connection between metaservers.
 struct Introduction {
   ServerState state;
+  std::array<std::uint8_t, 16> nonce{};  // fresh random bytes, for the other end's Proof
+  std::vector<Setting> settings;         // each name once; at most limits::kSettings
   // From who dials: counts the connections that this run has dialled, from 1. From who is dialled:
   // 0. Both ends need it to keep the same one of several connections.
   std::uint64_t dial = 0;
@@ -52,6 +78,44 @@ struct Beat {
       others;  // at most limits::kMetaservers - 1; each number once, not that of `own`
 
   bool operator==(const Beat&) const = default;
+};
+
+// That its sender knows the secret of the cluster: HMAC-SHA-256 (cluster_proof.h).
+struct Proof {
+  std::array<std::uint8_t, 32> mac{};
+
+  bool operator==(const Proof&) const = default;
+};
+
+// --- to one metaserver, maybe by way of others
+
+// A master has stopped deciding, and lets the receiver take over. `last` is what it has published
+// last.
+struct Handover {
+  DirectoryVersion last;
+
+  bool operator==(const Handover&) const = default;
+};
+
+// A user made the receiver the master.
+struct Appoint {
+  bool operator==(const Appoint&) const = default;
+};
+
+// A follower tells the master of `version.epoch` that it has the directory of this version.
+struct Have {
+  DirectoryVersion version;
+
+  bool operator==(const Have&) const = default;
+};
+
+// Of a message that is not for the other end of its connection, or not from it.
+struct Route {
+  ServerNumber from{};    // not kNoServer
+  ServerNumber to{};      // not kNoServer
+  std::uint8_t hops = 0;  // how often it may be passed on still; at most limits::kMetaservers
+
+  bool operator==(const Route&) const = default;
 };
 
 }  // namespace espalier::wire

@@ -10,13 +10,14 @@
 //
 // Both sides rely on the order of the messages between the two. Once a message may be lost, the
 // master ends all sessions of the home (RemoteSessions::homeGone()), and the home resumes them.
-// What is about a session that is not open is ignored. What comes from another master than the
-// present one must be dropped before: the envelope names the epoch.
+// What is about a session that is not open is ignored. They travel in batches (SessionRequests,
+// SessionAnswers), which name the epoch of the master: what comes from another one is dropped.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "common/base/ids.h"
 #include "common/wire/registry.h"
@@ -101,5 +102,29 @@ struct SessionReading {
 };
 
 using SessionAnswer = std::variant<SessionReply, SessionClosed, SessionReading>;
+
+// --- how they travel
+
+// The messages of one direction are counted within a stream, which the home begins: at a new
+// master, and whenever a message may be lost. An empty batch, sent at intervals, shows the other
+// side whether the latest ones have arrived.
+struct SessionRequests {
+  Epoch epoch;                 // of the master that they are for
+  std::uint64_t stream = 0;    // of this run of the home, from 1
+  std::uint64_t sequence = 0;  // of the last message; how many the stream has had with this batch
+  std::vector<SessionMessage> messages;
+
+  bool operator==(const SessionRequests&) const = default;
+};
+
+struct SessionAnswers {
+  Epoch epoch;  // of the master that they are from
+  std::uint64_t stream = 0;
+  std::uint64_t sequence = 0;  // the same, of this direction
+  bool isBroken = false;       // a message of the home is missing: it begins a new stream
+  std::vector<SessionAnswer> messages;
+
+  bool operator==(const SessionAnswers&) const = default;
+};
 
 }  // namespace espalier::wire
