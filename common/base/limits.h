@@ -144,13 +144,16 @@ inline constexpr auto kConnectTimeout = 2s;  // a SYN lost once is sent again af
 inline constexpr auto kGoodbyeTimeout = 2s;  // for the last bytes before a close
 
 // --- several metaservers
-inline constexpr std::size_t kMetaservers = 16;    // a full mesh: 120 connections
-inline constexpr auto kMeshBeat = 500ms;           // of each metaserver to each other one
-inline constexpr auto kMeshBeatLeast = 50ms;       // a change is told at once, but not more often
-inline constexpr auto kMeshSilence = 2000ms;       // four beats lost: the link is down
-inline constexpr auto kMeshDeaf = 6s;              // a connection so long without beats is closed
-inline constexpr auto kMeshForget = 15s;           // a state without news; no state travels so long
-inline constexpr std::size_t kMeshStrangers = 16;  // states of those that are out of reach
+inline constexpr std::size_t kMetaservers = 16;  // a full mesh: 120 connections
+inline constexpr auto kMeshBeat = 500ms;         // of each metaserver to each other one
+inline constexpr auto kMeshBeatLeast = 50ms;     // a change is told at once, but not more often
+inline constexpr auto kMeshSilence = 2000ms;     // four beats lost: the link is down
+inline constexpr auto kMeshDeaf = 6s;            // a connection so long without beats is closed
+inline constexpr auto kClusterStart = 5s;        // a new metaserver looks for a network so long
+inline constexpr auto kHandover = 1s;            // a master waits so long for the epoch of its heir
+inline constexpr auto kVacancy = 100ms;   // between a master's death and the next: states arrive
+inline constexpr auto kMeshForget = 15s;  // a state without news; no state travels so long
+inline constexpr std::size_t kMeshStrangers = 16;      // states of those that are out of reach
 inline constexpr std::size_t kMeshConnections = 4;     // with one metaserver, until one is kept
 inline constexpr std::size_t kServerStateBytes = 640;  // on the wire, with all fields at their most
 inline constexpr std::uint32_t kServerPriority = 1'000'000;

@@ -70,6 +70,7 @@ void Registry::received(ConnectionId connection, const wire::RegistryRequest& re
   observe(now);
   const auto session = sessions_.find(connection);
   if (session == sessions_.end()) return;
+  if (isTunnelled(connection)) return carryOut(connection, request, now, fx);
   const auto& [host, member] = session->second;
   const PeerId* id = member ? &tree().member(*member).id : nullptr;
   if (requests_.admit({connection, host, id}, request, now, fx)) {
@@ -354,13 +355,22 @@ MemberChanges Registry::takeChanges(std::size_t most) {
   auto page = seen_.changes().take(most, seen_.byOrder());
   MemberChanges changes{page.fromScratch, std::move(page.gone), {}, page.more};
   changes.rows.reserve(page.changed.size());
-  for (const Node node : page.changed) {
-    MemberRow row = seen_.row(node);
-    row.key = directory_.record(node).key;
-    row.home = homeOf(directory_.record(node).connection);
-    changes.rows.push_back(std::move(row));
-  }
+  for (const Node node : page.changed) changes.rows.push_back(row(node));
   return changes;
+}
+
+MemberRow Registry::row(Node node) const {
+  MemberRow row = seen_.row(node);
+  row.key = directory_.record(node).key;
+  row.home = homeOf(directory_.record(node).connection);
+  return row;
+}
+
+std::vector<MemberRow> Registry::rows() const {
+  std::vector<MemberRow> rows;
+  rows.reserve(size());
+  for (const auto& [order, node] : seen_.byOrder()) rows.push_back(row(node));
+  return rows;
 }
 
 Result<void> Registry::checkInvariants() const {

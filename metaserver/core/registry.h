@@ -30,7 +30,8 @@
 //
 // Budgets (common/base/budget.h): an address pays for joins, and for the members and absent members
 // that came from it; a member pays for its requests, as does an address before it has joined. So
-// a flood of requests waits at its own sender, and one address cannot take all slots.
+// a flood of requests waits at its own sender, and one address cannot take all slots. Requests of
+// another metaserver's sessions are paid for there.
 //
 // What a member says counts for itself only: its links, once the other ends report them, too; the
 // peers to which it could not attach, in its own referrals.
@@ -80,6 +81,14 @@ class Registry {
     std::vector<MemberRow> away;
   };
 
+  struct OwnSession {
+    ConnectionId connection{};
+    std::string host;
+    bool isMember = false;
+    // A member's, with order, endpoint and links; else what it has asked and was not answered.
+    std::optional<wire::Join> join;
+  };
+
   // The network's id is durable before the first member is admitted: see Persist.
   // `budget` is borrowed.
   Registry(Options options, Budget& budget, TimePoint now, Effects& fx);
@@ -98,6 +107,9 @@ class Registry {
                Effects& fx);
   // Its home is dead or out of reach: its member is away.
   void homeLost(ConnectionId connection, TimePoint now, Effects& fx);
+  // This process's own sessions, with what it takes to resume them as those of a home
+  // (cluster/home_sessions.h). They end here: their members are away.
+  std::vector<OwnSession> giveUpSessions(TimePoint now);
   // The answer to a Probe (effects.h).
   void probed(const PeerId& id, bool listening, TimePoint now, Effects& fx);
   void tick(TimePoint now, Effects& fx);
@@ -136,6 +148,9 @@ class Registry {
   std::vector<Remembered> lostLately(std::size_t most) const {
     return directory_.absent().lostLately(most);
   }
+
+  // All members, by order. O(n log n).
+  std::vector<MemberRow> rows() const;
 
   // For tests and the simulation. O(n log n). The message says what is wrong.
   Result<void> checkInvariants() const;
@@ -183,6 +198,7 @@ class Registry {
                 Effects& fx);
   void judgeAway(TimePoint now, Effects& fx);
   Result<void> checkAway(Node node) const;
+  MemberRow row(Node node) const;
   std::chrono::milliseconds heartbeatInterval() const { return heartbeatIntervalFor(size()); }
   wire::Admitted admitted(Node node, wire::Referral referral) const;
   void changed(Effects& fx);

@@ -79,6 +79,34 @@ void Registry::homeLost(ConnectionId connection, TimePoint now, Effects& fx) {
   sessions_.erase(session);
 }
 
+std::vector<Registry::OwnSession> Registry::giveUpSessions(TimePoint now) {
+  observe(now);
+  std::vector<OwnSession> own;
+  for (auto session = sessions_.begin(); session != sessions_.end();) {
+    const ConnectionId connection = session->first;
+    if (isTunnelled(connection)) {
+      ++session;
+      continue;
+    }
+    OwnSession one{connection, session->second.host, false, waiting_.joinOf(connection)};
+    if (const auto node = session->second.member) {
+      const topo::Member& member = tree().member(*node);
+      const auto& reported = seen_.reported(*node);
+      one.isMember = true;
+      one.join = wire::Join{member.id,       directory_.record(*node).key,
+                            joinWord_,       network(),
+                            member.order,    member.endpoint,
+                            reported.parent, reported.neighbours};
+      becomeAway(*node, now);
+    }
+    own.push_back(std::move(one));
+    requests_.remove(connection);
+    waiting_.remove(connection);
+    session = sessions_.erase(session);
+  }
+  return own;
+}
+
 void Registry::resumed(ConnectionId connection, const wire::SessionResumed& session, TimePoint now,
                        Effects& fx) {
   using Kind = wire::SessionResumed::Kind;

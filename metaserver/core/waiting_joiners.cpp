@@ -53,4 +53,10 @@ std::optional<ConnectionId> WaitingJoiners::connectionOf(const PeerId& id) const
   return found == byId_.end() ? std::nullopt : std::optional(found->second);
 }
 
+std::optional<wire::Join> WaitingJoiners::joinOf(ConnectionId connection) const {
+  const auto join = joins_.find(connection);
+  if (join == joins_.end()) return std::nullopt;
+  return join->second;
+}
+
 }  // namespace espalier::metaserver

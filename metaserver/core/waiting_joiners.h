@@ -27,6 +27,8 @@ class WaitingJoiners {
 
   bool empty() const { return queue_.empty(); }
   std::optional<ConnectionId> connectionOf(const PeerId& id) const;
+  // What a connection has asked; nothing if it does not wait.
+  std::optional<wire::Join> joinOf(ConnectionId connection) const;
   const InstanceKey& keyOf(ConnectionId connection) const { return joins_.at(connection).key; }
 
  private:

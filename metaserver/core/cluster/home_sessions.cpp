@@ -29,6 +29,32 @@ void HomeSessions::opened(ConnectionId connection, std::string host, TimePoint n
   sessions_[connection].host = std::move(host);
 }
 
+void HomeSessions::adopt(Registry::OwnSession own, TimePoint now) {
+  observe(now);
+  Session& session = sessions_[own.connection];
+  session.host = std::move(own.host);
+  session.heard = now;
+  if (!own.isMember) {
+    session.isToldToWait = own.join.has_value();
+    session.join = std::move(own.join);
+    return;
+  }
+  session.member = std::move(own.join);
+  session.heartbeat = interval_;
+  silence_.push_back({now + 3 * interval_, own.connection});
+}
+
+void HomeSessions::setMetaservers(std::vector<Endpoint> metaservers) {
+  if (metaservers == metaservers_) return;
+  metaservers_ = std::move(metaservers);
+  ++lists_;
+}
+
+template <typename Reply>
+void HomeSessions::tellMetaservers(Session& session, Reply& reply) const {
+  if (std::exchange(session.told, lists_) != lists_) reply.metaservers = metaservers_;
+}
+
 void HomeSessions::closed(ConnectionId connection, TimePoint now, Effects& fx) {
   observe(now);
   const auto session = sessions_.find(connection);
@@ -88,7 +114,9 @@ void HomeSessions::carryOut(Sessions::iterator session, const wire::RegistryRequ
         {connection, wire::Members{directory.count(), directory.newest(), members->number}});
   } else if (std::holds_alternative<wire::RegistryHeartbeat>(request)) {
     state.heartbeat = heartbeatIntervalFor(directory.count());
-    sends.push_back({connection, wire::RegistryHeartbeatReply{state.heartbeat}});
+    wire::RegistryHeartbeatReply reply{state.heartbeat};
+    tellMetaservers(state, reply);
+    sends.push_back({connection, std::move(reply)});
   } else if (const auto* wish = std::get_if<wire::Join>(&request)) {
     join(session, *wish, directory, fx);
   } else if (!state.member) {
@@ -231,11 +259,12 @@ void HomeSessions::take(Sessions::iterator session, wire::SessionReply reply, Ti
                         Effects& fx) {
   Session& state = session->second;
   if (state.isQuitting) return;
-  const auto& answer = reply.reply;
+  auto& answer = reply.reply;
   const bool isRefused = std::holds_alternative<wire::Failure>(answer) ||
                          std::holds_alternative<wire::WordRefused>(answer);
-  if (const auto* admitted = std::get_if<wire::Admitted>(&answer)) {
+  if (auto* admitted = std::get_if<wire::Admitted>(&answer)) {
     if (!takeAdmitted(session, *admitted, now, fx)) return;
+    tellMetaservers(state, *admitted);
   } else if (isRefused && state.isResuming) {
     fx.peers.closes.push_back(session->first);
     return end(session, fx);

@@ -46,6 +46,7 @@
 #include "common/wire/cluster_sessions.h"
 #include "metaserver/core/cluster/directory.h"
 #include "metaserver/core/effects.h"
+#include "metaserver/core/registry.h"
 #include "metaserver/core/waiting_requests.h"
 
 namespace espalier::metaserver::cluster {
@@ -66,6 +67,11 @@ class HomeSessions {
   void received(ConnectionId connection, const wire::RegistryRequest& request,
                 const Directory& directory, TimePoint now, Effects& fx);
   void closed(ConnectionId connection, TimePoint now, Effects& fx);
+  // A session of this process's registry until now; its connection is new here. While there is no
+  // master.
+  void adopt(Registry::OwnSession session, TimePoint now);
+  // Where else its peers can go: they are told. Limits::kMetaserversTold at most.
+  void setMetaservers(std::vector<Endpoint> metaservers);
 
   // --- events of the master
   void received(wire::SessionAnswer message, TimePoint now, Effects& fx);
@@ -91,6 +97,7 @@ class HomeSessions {
     bool isQuitting = false;
     bool isGone = false;  // quitting, and its connection has ended
     bool isToldToWait = false;
+    std::uint64_t told = 0;   // which of the lists of metaservers; 0: none
     bool waitsHere = false;   // for its budget
     bool waitsThere = false;  // the master has told so
     // What was not answered.
@@ -134,8 +141,13 @@ class HomeSessions {
   void judgeSilence(TimePoint now, Effects& fx);
   void observe(TimePoint now);
 
+  template <typename Reply>
+  void tellMetaservers(Session& session, Reply& reply) const;
+
   WaitingRequests requests_;
   Sessions sessions_;
+  std::vector<Endpoint> metaservers_;
+  std::uint64_t lists_ = 0;  // how many lists of metaservers there were
   bool hasMaster_ = false;
   std::deque<Due> silence_;  // one a session that became a member
   std::chrono::milliseconds interval_ = limits::kHeartbeatInterval;

@@ -88,14 +88,19 @@ void Mesh::tick(TimePoint now, MeshEffects& fx) {
 
 void Mesh::setOwn(const Own& own, TimePoint now, MeshEffects& fx) {
   observe(now);
-  const Own before{self_.peers, self_.drains, self_.appointed, self_.epoch};
+  const Own before{self_.peers,   self_.drains,    self_.appointed, self_.epoch,
+                   self_.network, self_.isFounded, self_.have};
   self_.peers = own.peers;
   self_.drains = own.drains;
   self_.appointed = own.appointed;
   self_.epoch = own.epoch;
-  Own samePeers = own;
-  samePeers.peers = before.peers;
-  if (samePeers != before) hurry(now);
+  self_.network = own.network;
+  self_.isFounded = own.isFounded;
+  self_.have = own.have;
+  Own urgent = own;
+  urgent.peers = before.peers;
+  urgent.have.sequence = before.have.sequence;
+  if (urgent != before) hurry(now);
   finish(now, fx);
 }
 
@@ -296,6 +301,12 @@ std::vector<ServerNumber> Mesh::links() const {
     if (server.way.hops == 1) result.push_back(itsNumber);
   }
   return result;
+}
+
+std::optional<ServerNumber> Mesh::at(ConnectionId connection) const {
+  const auto owner = owners_.find(connection);
+  if (owner == owners_.end()) return std::nullopt;
+  return owner->second;
 }
 
 std::optional<ConnectionId> Mesh::connectionTo(ServerNumber number) const {

@@ -84,6 +84,9 @@ class Mesh {
     bool drains = false;
     bool appointed = false;
     Epoch epoch;
+    wire::NetworkId network;
+    bool isFounded = false;
+    wire::DirectoryVersion have;
 
     bool operator==(const Own&) const = default;
   };
@@ -107,7 +110,7 @@ class Mesh {
   void closed(ConnectionId connection, TimePoint now, MeshEffects& fx);
   void received(ConnectionId connection, const wire::Beat& beat, TimePoint now, MeshEffects& fx);
   void tick(TimePoint now, MeshEffects& fx);
-  // Told to all with the next beat; at once unless only `peers` changed.
+  // Told to all with the next beat; at once unless only `peers` or the sequence of `have` changed.
   void setOwn(const Own& own, TimePoint now, MeshEffects& fx);
   TimePoint deadline() const;
 
@@ -122,6 +125,8 @@ class Mesh {
   std::optional<ServerNumber> next(ServerNumber number) const;
   // The metaservers to which the link is up, by number.
   std::vector<ServerNumber> links() const;
+  // The metaserver at the other end of a connection.
+  std::optional<ServerNumber> at(ConnectionId connection) const;
   // The connection that is kept; the link may be down.
   std::optional<ConnectionId> connectionTo(ServerNumber number) const;
   // Those that live and have no connection: to be dialled again and again.

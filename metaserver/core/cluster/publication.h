@@ -84,7 +84,7 @@ class Publication {
   void markSeen(JoinOrder order);
   wire::SnapshotPage page(JoinOrder after, std::uint64_t answers, std::size_t& bytes) const;
 
-  const Epoch epoch_;
+  Epoch epoch_;
   std::uint64_t sequence_ = 0;
   Directory directory_;
   std::deque<Kept> kept_;

@@ -1,0 +1,37 @@
+#include "metaserver/core/cluster/authority.h"
+
+#include <iterator>
+#include <utility>
+
+namespace espalier::metaserver::cluster {
+namespace {
+
+constexpr std::size_t kPage = 1024;  // changes that are taken at once
+
+}  // namespace
+
+Authority::Authority(Registry::Options options, Budget& budget, TimePoint now,
+                     metaserver::Effects& fx)
+    : registry(std::move(options), budget, now, fx), remote(registry) {}
+
+void Authority::begin(Epoch epoch, Directory start) {
+  // What was taken until now went to another reader.
+  while (registry.takeChanges(kPage).more) {
+  }
+  publication = Publication(epoch, std::move(start));
+  streams = MasterStreams(epoch);
+}
+
+std::vector<wire::Delta> Authority::publish() {
+  std::vector<wire::Delta> deltas;
+  for (bool more = true; more;) {
+    MemberChanges changes = registry.takeChanges(kPage);
+    more = changes.more;
+    auto some = publication.publish(std::move(changes));
+    deltas.insert(deltas.end(), std::make_move_iterator(some.begin()),
+                  std::make_move_iterator(some.end()));
+  }
+  return deltas;
+}
+
+}  // namespace espalier::metaserver::cluster

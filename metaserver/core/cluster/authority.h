@@ -1,0 +1,48 @@
+// What a metaserver has while it decides for the network: the registry, the sessions of other homes
+// with it, and the directory as it is published to the other metaservers.
+//
+// An epoch has one Authority; a single metaserver has no epoch (0, 0), publishes nothing, and begins
+// one when another metaserver links. A metaserver that decides on under a higher epoch makes a new
+// Authority of the directory of the old one: its members are away until their homes resume them.
+//
+// Does no I/O. Not thread-safe. Owned by the coordinator.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "common/base/budget.h"
+#include "common/base/clock.h"
+#include "common/wire/cluster_sessions.h"
+#include "metaserver/core/cluster/publication.h"
+#include "metaserver/core/cluster/remote_sessions.h"
+#include "metaserver/core/cluster/session_streams.h"
+#include "metaserver/core/registry.h"
+
+namespace espalier::metaserver::cluster {
+
+class Authority {
+ public:
+  Authority(Registry::Options options, Budget& budget, TimePoint now, metaserver::Effects& fx);
+  // Decides under this epoch. `start`: the members that the registry has.
+  void begin(Epoch epoch, Directory start);
+
+  Registry registry;
+  RemoteSessions remote;
+  Publication publication{{}};
+  MasterStreams streams;
+  // To each home, not sent yet.
+  std::map<ServerNumber, std::vector<wire::SessionAnswer>> answers;
+  // Set: it decides nothing any more, and that metaserver is to take over.
+  std::optional<ServerNumber> heir;
+  TimePoint frozenAt{};
+
+  Epoch epoch() const { return publication.epoch(); }
+  bool isFrozen() const { return heir.has_value(); }
+  // The registry's changes since the last call, as deltas in their order.
+  std::vector<wire::Delta> publish();
+};
+
+}  // namespace espalier::metaserver::cluster

@@ -1,0 +1,505 @@
+#include "metaserver/core/cluster/coordinator.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "common/base/limits.h"
+
+namespace espalier::metaserver::cluster {
+namespace {
+
+constexpr std::uint64_t kOrdersReserved = 4096;  // at once; the next block when half are used
+
+template <typename T>
+void append(std::vector<T>& to, std::vector<T>& from) {
+  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+  from.clear();
+}
+
+}  // namespace
+
+Coordinator::Coordinator(Options options, Budget& budget, Random& random, TimePoint now,
+                         CoordinatorEffects& fx)
+    : options_(std::move(options)),
+      budget_(budget),
+      random_(random),
+      mesh_(options_.self, now),
+      home_(budget, now),
+      isSingle_(!options_.isCluster),
+      namedLeft_(options_.named),
+      epoch_(options_.promises.epoch),
+      promises_(options_.promises),
+      network_(options_.registry.network),
+      isFounded_(options_.registry.nextOrder > JoinOrder{1}),
+      keepAliveAt_(now) {
+  if (isSingle_) {
+    authority_ = std::make_unique<Authority>(options_.registry, budget_, now, fx.peers);
+    return;
+  }
+  replica_.emplace(random_);
+  isStarting_ = true;
+  startUntil_ = now + limits::kClusterStart;
+  reconsider(now, fx);
+  isDirty_ = true;
+}
+
+// --- peers of this metaserver ---
+
+void Coordinator::peerOpened(ConnectionId connection, std::string host, TimePoint now,
+                             CoordinatorEffects& fx) {
+  if (isSingle_) return authority_->registry.opened(connection, std::move(host), now);
+  HomeSessions::Effects home;
+  home_.opened(connection, std::move(host), now, home);
+  deliver(home, now, fx);
+}
+
+void Coordinator::peerReceived(ConnectionId connection, const wire::RegistryRequest& request,
+                               TimePoint now, CoordinatorEffects& fx) {
+  if (isSingle_) return authority_->registry.received(connection, request, now, fx.peers);
+  HomeSessions::Effects home;
+  home_.received(connection, request, directory(), now, home);
+  deliver(home, now, fx);
+}
+
+void Coordinator::peerClosed(ConnectionId connection, TimePoint now, CoordinatorEffects& fx) {
+  if (isSingle_) return authority_->registry.closed(connection, now, fx.peers);
+  HomeSessions::Effects home;
+  home_.closed(connection, now, home);
+  deliver(home, now, fx);
+}
+
+void Coordinator::probed(const PeerId& id, bool listening, TimePoint now, CoordinatorEffects& fx) {
+  if (!authority_ || authority_->isFrozen()) return;
+  if (isSingle_) return authority_->registry.probed(id, listening, now, fx.peers);
+  decide([&](Registry& registry, auto& own) { registry.probed(id, listening, now, own); }, now, fx);
+}
+
+// --- the path of sessions ---
+
+// An event of the registry, and what follows from it.
+template <typename Event>
+void Coordinator::decide(Event&& event, TimePoint now, CoordinatorEffects& fx) {
+  metaserver::Effects own;
+  RemoteSessions::Messages messages;
+  event(authority_->registry, own);
+  authority_->remote.translate(now, own, messages);
+  HomeSessions::Effects home;
+  route(messages, now, home);
+  absorb(own, fx);
+  deliver(home, now, fx);
+}
+
+// What the registry asks of this metaserver itself. Its state is written when the directory
+// changes.
+void Coordinator::absorb(metaserver::Effects& own, CoordinatorEffects& fx) {
+  append(fx.peers.probes, own.probes);
+  append(fx.peers.notices, own.notices);
+  isDirty_ = true;
+  reserveOrders(fx);
+}
+
+// Answers to this metaserver's own sessions are taken at once, those to others leave with flush().
+void Coordinator::route(RemoteSessions::Messages& messages, TimePoint now,
+                        HomeSessions::Effects& home) {
+  for (auto& [to, message] : messages) {
+    if (to == mesh_.self().number) {
+      home_.received(std::move(message), now, home);
+    } else {
+      authority_->answers[to].push_back(std::move(message));
+    }
+  }
+}
+
+// Carries out what the sessions of this metaserver's peers ask for, and what follows from that.
+void Coordinator::deliver(HomeSessions::Effects& home, TimePoint now, CoordinatorEffects& fx) {
+  while (true) {
+    toPeers(home.peers, fx);
+    auto messages = std::exchange(home, {}).messages;
+    if (messages.empty()) return;
+    isDirty_ = true;
+    if (!master_) return;  // what is asked is asked again of the next master
+    if (*master_ != mesh_.self().number) return append(requests_, messages);
+    metaserver::Effects own;
+    RemoteSessions::Messages answers;
+    for (const auto& message : messages) {
+      authority_->remote.received(*master_, message, now, own, answers);
+    }
+    route(answers, now, home);
+    absorb(own, fx);
+  }
+}
+
+void Coordinator::toPeers(metaserver::Effects& peers, CoordinatorEffects& fx) {
+  const bool holds = authority_ && isFollowedBySomebody();
+  for (auto& send : peers.sends) {
+    const bool follows = std::any_of(held_.begin(), held_.end(),
+                                     [&](const Held& held) { return held.send.to == send.to; });
+    if (follows || (holds && std::holds_alternative<wire::Admitted>(send.reply))) {
+      held_.push_back({std::move(send), std::nullopt});
+      isDirty_ = true;
+    } else {
+      fx.peers.sends.push_back(std::move(send));
+    }
+  }
+  append(fx.peers.readings, peers.readings);
+  append(fx.peers.closes, peers.closes);
+  append(fx.peers.probes, peers.probes);
+  append(fx.peers.notices, peers.notices);
+}
+
+void Coordinator::releaseHeld(CoordinatorEffects& fx) {
+  const bool all = !authority_ || !isFollowedBySomebody();
+  while (!held_.empty()) {
+    auto& [send, sequence] = held_.front();
+    if (!all && (!sequence || *sequence > acknowledged_)) return;
+    fx.peers.sends.push_back(std::move(send));
+    held_.pop_front();
+  }
+}
+
+void Coordinator::reserveOrders(CoordinatorEffects& fx) {
+  const std::uint64_t next = number(authority_->registry.nextOrder());
+  if (next + kOrdersReserved / 2 <= number(promises_.ordersUpTo)) return;
+  promises_.ordersUpTo = JoinOrder{next + kOrdersReserved};
+  fx.promise = promises_;
+}
+
+// --- other metaservers ---
+
+wire::Introduction Coordinator::introduce() {
+  wire::Introduction introduction;
+  introduction.state = mesh_.introduce();
+  introduction.settings = options_.settings;
+  return introduction;
+}
+
+Result<void> Coordinator::agreesWith(const wire::Introduction& other) const {
+  const std::string& name = other.state.name.text();
+  for (const auto& mine : options_.settings) {
+    const auto its = std::find_if(other.settings.begin(), other.settings.end(),
+                                  [&](const auto& one) { return one.name == mine.name; });
+    if (its == other.settings.end() || its->value == mine.value) continue;
+    return Error{ErrorCode::configuration,
+                 fmt::format("metaservers of a cluster must have the same {}: {} has {}, {} has {}",
+                             mine.name, mesh_.self().name.text(), mine.value, name, its->value)};
+  }
+  if (isFounded_ && other.state.isFounded && other.state.network != network_) {
+    return Error{ErrorCode::configuration,
+                 fmt::format("{} has a network of its own, with other members: two networks do not "
+                             "become one",
+                             name)};
+  }
+  return {};
+}
+
+void Coordinator::linked(const Opened& opened, TimePoint now, CoordinatorEffects& fx) {
+  if (isSingle_) endSingle(now, fx);
+  MeshEffects mesh;
+  mesh_.opened({opened.connection, opened.dialledHere, opened.dial, opened.introduction.state}, now,
+               mesh);
+  absorb(mesh, fx);
+  reconsider(now, fx);
+}
+
+void Coordinator::linkClosed(ConnectionId connection, TimePoint now, CoordinatorEffects& fx) {
+  MeshEffects mesh;
+  mesh_.closed(connection, now, mesh);
+  absorb(mesh, fx);
+  reconsider(now, fx);
+}
+
+void Coordinator::namedAnswered(TimePoint now, CoordinatorEffects& fx) {
+  if (namedLeft_ > 0) --namedLeft_;
+  reconsider(now, fx);
+}
+
+void Coordinator::linkReceived(ConnectionId connection, wire::ClusterFrame frame, TimePoint now,
+                               CoordinatorEffects& fx) {
+  if (const auto* beat = std::get_if<wire::Beat>(&frame.message)) {
+    MeshEffects mesh;
+    mesh_.received(connection, *beat, now, mesh);
+    absorb(mesh, fx);
+    return reconsider(now, fx);
+  }
+  const auto sender = mesh_.at(connection);
+  if (!sender) return;
+  if (!frame.route) return take(*sender, std::move(frame.message), now, fx);
+  wire::Route& route = *frame.route;
+  if (route.to == mesh_.self().number) return take(route.from, std::move(frame.message), now, fx);
+  if (route.hops == 0) return;
+  --route.hops;
+  const auto next = mesh_.next(route.to);
+  const auto way = next ? mesh_.connectionTo(*next) : std::nullopt;
+  if (way && *way != connection) {
+    fx.messages.push_back({*way, std::move(frame.message), route});
+  }
+}
+
+void Coordinator::take(ServerNumber from, wire::ClusterMessage message, TimePoint now,
+                       CoordinatorEffects& fx) {
+  if (!reached_.contains(from)) return;  // its sessions begin anew when it is reached again
+  std::visit(
+      [&](auto& one) {
+        using Message = std::decay_t<decltype(one)>;
+        if constexpr (std::is_same_v<Message, wire::Delta> ||
+                      std::is_same_v<Message, wire::SnapshotPage> ||
+                      std::is_same_v<Message, wire::Position>) {
+          takeDirectory(from, std::move(one), now, fx);
+        } else if constexpr (std::is_same_v<Message, wire::Pull>) {
+          if (!authority_) return;
+          for (auto& answer : authority_->publication.answer(one)) {
+            std::visit([&](auto& part) { send(from, std::move(part), fx); }, answer);
+          }
+          if (authority_->isFrozen()) authority_->frozenAt = now;  // its heir is at work
+        } else if constexpr (std::is_same_v<Message, wire::SessionRequests>) {
+          takeRequests(from, std::move(one), now, fx);
+        } else if constexpr (std::is_same_v<Message, wire::SessionAnswers>) {
+          takeAnswers(from, std::move(one), now, fx);
+        } else if constexpr (std::is_same_v<Message, wire::Have>) {
+          if (!authority_ || one.version.epoch != authority_->epoch()) return;
+          acknowledged_ = std::max(acknowledged_, one.version.sequence);
+          isDirty_ = isDirty_ || !held_.empty();
+        } else if constexpr (std::is_same_v<Message, wire::Handover>) {
+          takeHandover(from, one, now, fx);
+        } else if constexpr (std::is_same_v<Message, wire::Appoint>) {
+          isAppointed_ = true;
+          reconsider(now, fx);
+        }
+      },
+      message);
+}
+
+void Coordinator::takeDirectory(ServerNumber from, wire::DirectoryMessage message, TimePoint now,
+                                CoordinatorEffects& fx) {
+  const bool isTaken = taking_ && taking_->copy && taking_->from == from;
+  if (!isTaken && !replica_) return;
+  Replica& replica = isTaken ? *taking_->copy : *replica_;
+  const auto before = replica.version();
+  const auto* delta = std::get_if<wire::Delta>(&message);
+  const bool isNext = delta && delta->after.version.epoch == before.epoch &&
+                      delta->after.version.sequence == before.sequence + 1;
+  std::optional<wire::Delta> next;
+  if (isNext && !isTaken) next = *delta;
+  Replica::Effects pulls;
+  replica.received(std::move(message), now, pulls);
+  pull(from, pulls, fx);
+  if (replica.version() != before) {
+    if (!isTaken) {
+      if (next) {
+        changes_.changed(*next);
+      } else {
+        changes_.reset();
+      }
+      changedDirectory(fx);
+    }
+    progressTaking(now, fx);
+  }
+  isDirty_ = true;
+}
+
+void Coordinator::takeRequests(ServerNumber from, wire::SessionRequests batch, TimePoint now,
+                               CoordinatorEffects& fx) {
+  if (!authority_ || authority_->isFrozen()) return;
+  auto taken = authority_->streams.take(from, std::move(batch));
+  metaserver::Effects own;
+  RemoteSessions::Messages messages;
+  if (taken.isNew) {
+    authority_->answers.erase(from);
+    authority_->remote.homeGone(from, now, own, messages);
+  }
+  for (const auto& message : taken.messages) {
+    authority_->remote.received(from, message, now, own, messages);
+  }
+  HomeSessions::Effects home;
+  route(messages, now, home);
+  absorb(own, fx);
+  if (taken.isBroken) authority_->answers[from];  // the next batch says so
+  deliver(home, now, fx);
+}
+
+void Coordinator::takeAnswers(ServerNumber from, wire::SessionAnswers batch, TimePoint now,
+                              CoordinatorEffects& fx) {
+  if (master_ != from || authority_) return;
+  HomeSessions::Effects home;
+  if (auto messages = stream_.take(std::move(batch))) {
+    for (auto& message : *messages) home_.received(std::move(message), now, home);
+  } else {
+    stream_.begin(masterEpoch_);
+    requests_.clear();
+    home_.masterChanged(now, home);
+  }
+  deliver(home, now, fx);
+}
+
+void Coordinator::pull(ServerNumber from, Replica::Effects& pulls, CoordinatorEffects& fx) {
+  for (auto& one : pulls.pulls) send(from, one, fx);
+  for (auto& notice : pulls.notices) fx.peers.note({}, std::move(notice));
+}
+
+void Coordinator::send(ServerNumber to, wire::ClusterMessage message, CoordinatorEffects& fx) {
+  const auto next = mesh_.next(to);
+  const auto way = next ? mesh_.connectionTo(*next) : std::nullopt;
+  if (!way) return;
+  std::optional<wire::Route> route;
+  if (*next != to) route = wire::Route{mesh_.self().number, to, limits::kMetaservers};
+  fx.messages.push_back({*way, std::move(message), route});
+}
+
+void Coordinator::broadcast(const wire::ClusterMessage& message, CoordinatorEffects& fx) {
+  for (const auto& [to, run] : reached_) send(to, message, fx);
+}
+
+void Coordinator::absorb(MeshEffects& mesh, CoordinatorEffects& fx) {
+  for (auto& [to, beat] : mesh.beats) {
+    for (const ConnectionId connection : to) fx.messages.push_back({connection, beat, {}});
+  }
+  append(fx.closes, mesh.closes);
+  append(fx.peers.notices, mesh.notices);
+}
+
+// --- time ---
+
+TimePoint Coordinator::deadline() const {
+  if (isSingle_) return authority_->registry.deadline();
+  if (isDirty_) return TimePoint::min();
+  TimePoint first = std::min({mesh_.deadline(), home_.deadline(), keepAliveAt_});
+  if (replica_) first = std::min(first, replica_->deadline());
+  if (authority_ && !authority_->isFrozen()) {
+    first = std::min(first, authority_->registry.deadline());
+  }
+  if (vacantSince_) first = std::min<TimePoint>(first, *vacantSince_ + limits::kVacancy);
+  if (taking_ && taking_->copy) first = std::min(first, taking_->copy->deadline());
+  return first;
+}
+
+void Coordinator::tick(TimePoint now, CoordinatorEffects& fx) {
+  if (isSingle_) return authority_->registry.tick(now, fx.peers);
+  MeshEffects mesh;
+  mesh_.tick(now, mesh);
+  absorb(mesh, fx);
+  if (authority_ && !authority_->isFrozen() && now >= authority_->registry.deadline()) {
+    decide([&](Registry& registry, auto& own) { registry.tick(now, own); }, now, fx);
+  }
+  if (now >= home_.deadline()) {
+    HomeSessions::Effects home;
+    home_.tick(directory(), now, home);
+    deliver(home, now, fx);
+  }
+  Replica::Effects pulls;
+  if (taking_ && taking_->copy) {
+    taking_->copy->tick(now, pulls);
+    pull(taking_->from, pulls, fx);
+  } else if (replica_ && (taking_ || master_)) {
+    replica_->tick(now, pulls);
+    pull(taking_ ? taking_->from : *master_, pulls, fx);
+  }
+  reconsider(now, fx);
+  flush(now, fx);
+}
+
+// Sends what was gathered: deltas before the answers that follow from the same decisions.
+void Coordinator::flush(TimePoint now, CoordinatorEffects& fx) {
+  isDirty_ = false;
+  const bool keepsAlive = now >= keepAliveAt_;
+  if (keepsAlive) keepAliveAt_ = now + limits::kMeshBeat;
+  if (authority_ && !authority_->isFrozen()) {
+    const auto deltas = authority_->publish();
+    for (const auto& delta : deltas) {
+      changes_.changed(delta);
+      broadcast(delta, fx);
+    }
+    if (!deltas.empty()) changedDirectory(fx);
+    for (auto& held : held_) {
+      if (!held.sequence) held.sequence = authority_->publication.sequence();
+    }
+    if (keepsAlive) {
+      for (const ServerNumber home : authority_->streams.homes()) authority_->answers[home];
+      broadcast(authority_->publication.position(), fx);
+    }
+    for (auto& [home, answers] : std::exchange(authority_->answers, {})) {
+      auto batch = authority_->streams.wrap(home, std::move(answers));
+      if (batch) send(home, *std::move(batch), fx);
+    }
+  }
+  if (!authority_ && master_) {
+    if (stream_.isOpen() && (keepsAlive || !requests_.empty())) {
+      send(*master_, stream_.wrap(std::exchange(requests_, {})), fx);
+    }
+    const auto version = replica_->version();
+    if (version != told_ && version.epoch == masterEpoch_) {
+      told_ = version;
+      send(*master_, wire::Have{version}, fx);
+    }
+  }
+  releaseHeld(fx);
+  tellOwn(now, fx);
+}
+
+void Coordinator::tellOwn(TimePoint now, CoordinatorEffects& fx) {
+  isFounded_ = isFounded_ || directory().newest() != kNoOrder;
+  MeshEffects mesh;
+  mesh_.setOwn(ownState(), now, mesh);
+  absorb(mesh, fx);
+}
+
+Mesh::Own Coordinator::ownState() const {
+  return {static_cast<std::uint32_t>(home_.size()),
+          drains_,
+          isAppointed_,
+          epoch_,
+          network_,
+          isFounded_,
+          authority_
+              ? wire::DirectoryVersion{authority_->epoch(), authority_->publication.sequence()}
+              : replica_->version()};
+}
+
+// --- the reader ---
+
+void Coordinator::changedDirectory(CoordinatorEffects& fx) {
+  ++version_;
+  if (fx.peers.persists.empty()) fx.peers.persists.push_back({Persist::Durability::behind});
+}
+
+const Directory& Coordinator::directory() const {
+  return authority_ ? authority_->publication.directory() : replica_->directory();
+}
+
+MemberChanges Coordinator::takeChanges(std::size_t most) {
+  return isSingle_ ? authority_->registry.takeChanges(most) : changes_.take(directory(), most);
+}
+
+Coordinator::Moment Coordinator::moment() const {
+  if (isSingle_) {
+    const Registry& registry = authority_->registry;
+    return {registry.version(), registry.awaiting(), registry.network(), registry.nextOrder()};
+  }
+  // While it starts, the files stay as they are.
+  return {
+      version_, isStarting_ || (authority_ && authority_->registry.awaiting()), network_,
+      authority_ ? authority_->registry.nextOrder() : JoinOrder{number(directory().newest()) + 1}};
+}
+
+std::vector<Remembered> Coordinator::lostLately(std::size_t most) const {
+  return authority_ ? authority_->registry.lostLately(most) : std::vector<Remembered>();
+}
+
+std::size_t Coordinator::sessionCount() const {
+  return home_.size();
+}
+
+Result<void> Coordinator::checkInvariants() const {
+  if (auto sound = mesh_.checkInvariants(); !sound) return sound;
+  if (authority_) {
+    if (auto sound = authority_->registry.checkInvariants(); !sound) return sound;
+  }
+  if (!authority_ == !replica_) {
+    return Error{ErrorCode::failed, "it must have a registry or a replica, and not both"};
+  }
+  return {};
+}
+
+}  // namespace espalier::metaserver::cluster

@@ -1,0 +1,282 @@
+// A metaserver as one core: who decides for the network, and how that changes. It joins the mesh
+// (who is there), the election (who should decide), the registry with its publication, or a replica
+// of another's, and the sessions of this metaserver's own peers.
+//
+//   single --a metaserver links, or --cluster--> starting --> following <--> deciding
+//
+//   single     one metaserver, as if there were no clusters: peers' requests go to the registry
+//   starting   newcomers wait until a metaserver with a network is linked, all named addresses have
+//              answered, or limits::kClusterStart is over
+//   following  another metaserver decides; this one has a replica
+//   deciding   this one decides: as the master, or because it is alone
+//
+// One procedure changes who decides (coordinator_masters.cpp):
+//
+//   1. The elected metaserver has the directory of the one that decides, or decides for another
+//      network side itself.
+//   2. The old one, if it lives, freezes: it decides nothing any more, sends what it has published
+//      last, and a Handover.
+//   3. The elected one has all of that, and takes the next epoch: durable, then told to all. Its
+//      registry begins with the directory, or with the merged ones; all members are away.
+//   4. Each home begins a stream of sessions with it and resumes its members. The peers notice
+//      nothing.
+//   If the epoch does not come within limits::kHandover, the old one goes on, under a higher epoch.
+//
+// Whose epoch is the highest, decides: what comes with an older one is dropped. Each metaserver's
+// epochs are its own, so no two ever decide under one epoch.
+//
+// What its own peers are told about their admission waits until another metaserver has it
+// (Have), if there is one. Peers of other homes hear of it from their home, which has it before.
+//
+// Output is gathered, and leaves with tick(): deadline() is over then. So messages to metaservers
+// come in batches when there is much to do.
+//
+// Messages to a metaserver without a link go by way of others (Route).
+//
+// Does no I/O. Not thread-safe: the shell keeps it in a Guarded (one mutex). Costs: as its parts.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/base/budget.h"
+#include "common/base/clock.h"
+#include "common/base/random.h"
+#include "common/wire/cluster_message.h"
+#include "metaserver/core/cluster/authority.h"
+#include "metaserver/core/cluster/directory_changes.h"
+#include "metaserver/core/cluster/election.h"
+#include "metaserver/core/cluster/home_sessions.h"
+#include "metaserver/core/cluster/merge.h"
+#include "metaserver/core/cluster/mesh.h"
+#include "metaserver/core/cluster/promises.h"
+#include "metaserver/core/cluster/replica.h"
+#include "metaserver/core/effects.h"
+
+namespace espalier::metaserver::cluster {
+
+// What the shell does, in this order. Plain values.
+struct CoordinatorEffects {
+  struct ToServer {
+    ConnectionId connection;
+    wire::ClusterMessage message;
+    std::optional<wire::Route> route;
+  };
+  std::optional<Promises> promise;  // durable before anything else is done
+  metaserver::Effects peers;        // of this metaserver's own peers; carried out by executor.h
+  std::vector<ToServer> messages;
+  std::vector<MeshEffects::Close> closes;  // of connections to metaservers
+  bool isDrained = false;                  // the process may end
+};
+
+class Coordinator {
+ public:
+  struct Options {
+    // Name, number, address, started and priority of this metaserver.
+    wire::ServerState self;
+    ElectionRule rule = ElectionRule::oldest;
+    std::vector<wire::Setting> settings;  // what all must agree on
+    Registry::Options registry;           // of the state file
+    Promises promises;
+    bool isCluster = false;     // it begins as a part of a cluster, not as a single one
+    std::size_t named = 0;      // addresses of metaservers that it was started with
+    bool isEntry = false;       // it holds no peers
+    std::size_t peersMost = 0;  // at this metaserver; 0: no bound
+  };
+  struct Opened {
+    ConnectionId connection{};
+    bool dialledHere = false;
+    std::uint64_t dial = 0;
+    wire::Introduction introduction;
+  };
+  enum class Role { single, starting, following, deciding };
+  struct Standing {
+    Role role = Role::single;
+    ServerName master;  // empty: there is none
+    Endpoint masterAddress;
+    bool isMaster = false;
+    bool isAlone = false;
+    Epoch epoch;
+  };
+  struct ServerRow {
+    wire::ServerState state;
+    bool isSelf = false;
+    bool isMaster = false;
+    std::uint64_t behind = 0;  // changes that its copy lacks
+    unsigned hops = 0;         // 0: itself; 1: linked
+  };
+  // For the reader of the directory.
+  struct Moment {
+    std::uint64_t version = 0;
+    bool awaiting = false;
+    wire::NetworkId network;
+    JoinOrder nextOrder{1};
+  };
+
+  // `budget` and `random` are borrowed.
+  Coordinator(Options options, Budget& budget, Random& random, TimePoint now,
+              CoordinatorEffects& fx);
+
+  // --- peers of this metaserver
+  void peerOpened(ConnectionId connection, std::string host, TimePoint now, CoordinatorEffects& fx);
+  void peerReceived(ConnectionId connection, const wire::RegistryRequest& request, TimePoint now,
+                    CoordinatorEffects& fx);
+  void peerClosed(ConnectionId connection, TimePoint now, CoordinatorEffects& fx);
+  void probed(const PeerId& id, bool listening, TimePoint now, CoordinatorEffects& fx);
+
+  // --- other metaservers
+  // For the next connection, whoever dialled it; the shell adds nonce and number.
+  wire::Introduction introduce();
+  // Why the two cannot be in one cluster; code `configuration`.
+  Result<void> agreesWith(const wire::Introduction& other) const;
+  // Both Introductions have passed, and agree.
+  void linked(const Opened& opened, TimePoint now, CoordinatorEffects& fx);
+  void linkClosed(ConnectionId connection, TimePoint now, CoordinatorEffects& fx);
+  void linkReceived(ConnectionId connection, wire::ClusterFrame frame, TimePoint now,
+                    CoordinatorEffects& fx);
+  // A named address was dialled: it refuses, is silent, or is linked.
+  void namedAnswered(TimePoint now, CoordinatorEffects& fx);
+
+  void tick(TimePoint now, CoordinatorEffects& fx);
+  TimePoint deadline() const;
+
+  // --- what users ask for
+  // Makes that metaserver the master. Errors have the code `refused` or `failed`.
+  Result<void> appoint(const ServerName& name, TimePoint now, CoordinatorEffects& fx);
+  void drain(TimePoint now, CoordinatorEffects& fx);
+  Standing standing() const;
+  std::vector<ServerRow> servers() const;
+  // The master after the death of that metaserver; empty: there would be none.
+  Result<ServerName> masterWithout(const ServerName& name) const;
+  const Mesh& mesh() const { return mesh_; }
+  std::size_t sessionCount() const;
+  bool isSingle() const { return isSingle_; }
+
+  // --- for the copy of files and commands; one reader
+  MemberChanges takeChanges(std::size_t most);
+  Moment moment() const;
+  std::vector<Remembered> lostLately(std::size_t most) const;
+  // The directory that this metaserver has. While single: see registry().
+  const Directory& directory() const;
+  // Null while another metaserver decides.
+  const Registry* registry() const { return authority_ ? &authority_->registry : nullptr; }
+
+  // For tests and the simulation. The message says what is wrong.
+  Result<void> checkInvariants() const;
+
+ private:
+  // An admission, and what follows it on that connection, until another metaserver has it.
+  struct Held {
+    Send send;
+    std::optional<std::uint64_t> sequence;  // of the publication; none: not published yet
+  };
+  // A frozen master's directory, to be taken over.
+  struct Taking {
+    ServerNumber from{};
+    wire::DirectoryVersion last;
+    TimePoint until;
+    std::unique_ptr<Replica> copy;  // of another side; null: the replica has it
+  };
+  // The metaservers of this side, as they are seen now.
+  struct View {
+    std::vector<wire::ServerState> states;  // this one first, then those that are reached
+    std::vector<wire::ServerState> deciding;
+    Epoch highest;
+  };
+
+  // --- the path of sessions
+  void deliver(HomeSessions::Effects& home, TimePoint now, CoordinatorEffects& fx);
+  void absorb(metaserver::Effects& own, CoordinatorEffects& fx);
+  void route(RemoteSessions::Messages& messages, TimePoint now, HomeSessions::Effects& home);
+  template <typename Event>
+  void decide(Event&& event, TimePoint now, CoordinatorEffects& fx);
+  void toPeers(metaserver::Effects& peers, CoordinatorEffects& fx);
+  void releaseHeld(CoordinatorEffects& fx);
+  void reserveOrders(CoordinatorEffects& fx);
+
+  // --- messages of metaservers
+  void take(ServerNumber from, wire::ClusterMessage message, TimePoint now, CoordinatorEffects& fx);
+  void takeDirectory(ServerNumber from, wire::DirectoryMessage message, TimePoint now,
+                     CoordinatorEffects& fx);
+  void takeRequests(ServerNumber from, wire::SessionRequests batch, TimePoint now,
+                    CoordinatorEffects& fx);
+  void takeAnswers(ServerNumber from, wire::SessionAnswers batch, TimePoint now,
+                   CoordinatorEffects& fx);
+  void pull(ServerNumber from, Replica::Effects& pulls, CoordinatorEffects& fx);
+  void send(ServerNumber to, wire::ClusterMessage message, CoordinatorEffects& fx);
+  void broadcast(const wire::ClusterMessage& message, CoordinatorEffects& fx);
+  void absorb(MeshEffects& mesh, CoordinatorEffects& fx);
+
+  // --- who decides (coordinator_masters.cpp)
+  View look() const;
+  bool decides(const wire::ServerState& state) const;
+  const wire::ServerState* elected(const View& view,
+                                   std::optional<ServerNumber> without = {}) const;
+  void reconsider(TimePoint now, CoordinatorEffects& fx);
+  void reconsiderStart(const View& view, TimePoint now, CoordinatorEffects& fx);
+  void considerYielding(const View& view, const wire::ServerState* best, TimePoint now,
+                        CoordinatorEffects& fx);
+  void freeze(ServerNumber heir, TimePoint now, CoordinatorEffects& fx);
+  void takeHandover(ServerNumber from, const wire::Handover& handover, TimePoint now,
+                    CoordinatorEffects& fx);
+  void progressTaking(TimePoint now, CoordinatorEffects& fx);
+  void becomeDeciding(Registry::Options options, bool isFounder, TimePoint now,
+                      CoordinatorEffects& fx);
+  bool takeEpoch(CoordinatorEffects& fx);
+  void takeOver(std::vector<Side> sides, TimePoint now, CoordinatorEffects& fx);
+  void goOn(TimePoint now, CoordinatorEffects& fx);
+  void stopDeciding(CoordinatorEffects& fx);
+  void follow(std::optional<ServerNumber> master, Epoch epoch, TimePoint now,
+              CoordinatorEffects& fx);
+  void endSingle(TimePoint now, CoordinatorEffects& fx);
+  void noteHomes(TimePoint now, CoordinatorEffects& fx);
+  void flush(TimePoint now, CoordinatorEffects& fx);
+  void tellOwn(TimePoint now, CoordinatorEffects& fx);
+  void changedDirectory(CoordinatorEffects& fx);
+  Mesh::Own ownState() const;
+  bool isFollowedBySomebody() const { return !reached_.empty(); }
+
+  const Options options_;
+  Budget& budget_;
+  Random& random_;
+  Mesh mesh_;
+  HomeSessions home_;
+  std::optional<Replica> replica_;  // while another metaserver decides, or nobody
+  std::unique_ptr<Authority> authority_;
+  HomeStream stream_;
+  std::vector<wire::SessionMessage> requests_;  // to the master, not sent yet
+  std::deque<Held> held_;
+  std::uint64_t acknowledged_ = 0;  // the highest sequence of this epoch that another one has
+  DirectoryChanges changes_;
+  std::uint64_t version_ = 1;
+
+  bool isSingle_ = true;
+  bool isStarting_ = false;
+  TimePoint startUntil_{};
+  std::size_t namedLeft_ = 0;
+  std::optional<ServerNumber> master_;  // whom this metaserver's sessions are passed to
+  Epoch masterEpoch_;
+  Epoch epoch_;  // the highest that was seen
+  Promises promises_;
+  wire::NetworkId network_;
+  bool isFounded_ = false;
+  bool isAppointed_ = false;
+  bool drains_ = false;
+  std::optional<Taking> taking_;
+  // What was taken over: the epochs of masters that did not notice it yet.
+  std::map<ServerNumber, Epoch> superseded_;
+  TimePoint yieldFrom_{};  // not before: an heir has failed
+  std::optional<TimePoint> vacantSince_;
+  std::map<ServerNumber, std::chrono::milliseconds> reached_;  // each with its run
+  std::uint64_t meshVersion_ = 0;
+  TimePoint keepAliveAt_;
+  wire::DirectoryVersion told_;  // by the last Have
+  bool isDirty_ = false;         // something is to be flushed
+};
+
+}  // namespace espalier::metaserver::cluster

@@ -1,0 +1,441 @@
+// The part of Coordinator that decides who decides: start, election, handing over, merging.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/limits.h"
+#include "metaserver/core/cluster/coordinator.h"
+
+namespace espalier::metaserver::cluster {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kTaking = 5s;      // without progress a handover is given up
+constexpr auto kYieldPause = 5s;  // after an heir that did not take over
+
+const wire::ServerState* find(const std::vector<wire::ServerState>& states, ServerNumber number) {
+  const auto found = std::find_if(states.begin(), states.end(),
+                                  [&](const auto& one) { return one.number == number; });
+  return found == states.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+// --- what is seen ---
+
+// A master's epoch has its number, and it publishes under that epoch.
+bool Coordinator::decides(const wire::ServerState& state) const {
+  if (state.epoch.number != state.number || state.have.epoch != state.epoch) return false;
+  const auto over = superseded_.find(state.number);
+  return over == superseded_.end() || over->second < state.epoch;
+}
+
+Coordinator::View Coordinator::look() const {
+  View view;
+  wire::ServerState self = mesh_.self();
+  const Mesh::Own own = ownState();
+  self.peers = own.peers;
+  self.drains = own.drains;
+  self.appointed = own.appointed;
+  self.epoch = own.epoch;
+  self.network = own.network;
+  self.isFounded = own.isFounded;
+  self.have = own.have;
+  // This one knows whether it decides, also while it has seen a higher epoch.
+  if (authority_) view.deciding.push_back(self);
+  view.states.push_back(std::move(self));
+  for (auto& [state, way] : mesh_.reachable()) {
+    if (decides(state)) view.deciding.push_back(state);
+    view.states.push_back(std::move(state));
+  }
+  for (const auto& state : view.states) view.highest = std::max(view.highest, state.epoch);
+  return view;
+}
+
+// The metaserver that should decide. Null: nobody but each for itself.
+const wire::ServerState* Coordinator::elected(const View& view,
+                                              std::optional<ServerNumber> without) const {
+  std::vector<Candidate> candidates;
+  std::optional<ServerNumber> sitting;
+  std::size_t deciding = 0;
+  for (const auto& state : view.deciding) {
+    if (state.number == without) continue;
+    sitting = state.number;
+    ++deciding;
+  }
+  if (deciding != 1) sitting.reset();
+  // At a vacancy only those that have the latest directory can go on with it.
+  Epoch latest;
+  bool isAnyFounded = false;
+  for (const auto& state : view.states) {
+    if (state.number == without || state.drains) continue;
+    latest = std::max(latest, state.have.epoch);
+    isAnyFounded = isAnyFounded || state.isFounded;
+  }
+  std::size_t present = 0;
+  const wire::ServerState* appointed = nullptr;
+  for (const auto& state : view.states) {
+    if (state.number == without) continue;
+    ++present;
+    const bool lacksIt =
+        latest != Epoch() ? state.have.epoch != latest : isAnyFounded && !state.isFounded;
+    if (deciding == 0 && lacksIt) continue;
+    candidates.push_back(candidateOf(state));
+    const bool isNewlyAppointed = state.appointed && !state.drains && state.number != sitting;
+    if (isNewlyAppointed && !appointed) appointed = &state;
+  }
+  if (present < 2) return nullptr;
+  if (appointed) return appointed;
+  if (candidates.size() == 1) {
+    return candidates.front().drains ? nullptr : find(view.states, candidates.front().number);
+  }
+  const Candidate* first = best(options_.rule, candidates, sitting);
+  return first ? find(view.states, first->number) : nullptr;
+}
+
+// --- what follows from it ---
+
+// Called after every event that may change it.
+void Coordinator::reconsider(TimePoint now, CoordinatorEffects& fx) {
+  if (isSingle_) return;
+  noteHomes(now, fx);
+  View view = look();
+  epoch_ = std::max(epoch_, view.highest);
+  if (isStarting_) {
+    reconsiderStart(view, now, fx);
+    if (isStarting_) return;
+    view = look();
+  }
+  if (taking_ && now >= taking_->until) taking_.reset();
+  const auto* best = elected(view);
+  const bool isBest = best && best->number == mesh_.self().number;
+  if (authority_) {
+    considerYielding(view, best, now, fx);
+    if (authority_) {
+      if (!authority_->isFrozen()) follow(mesh_.self().number, authority_->epoch(), now, fx);
+      return;
+    }
+  }
+  const wire::ServerState* master = nullptr;
+  for (const auto& state : view.deciding) {
+    if (state.number == mesh_.self().number) continue;
+    if (!master || master->epoch < state.epoch) master = &state;
+  }
+  if (master) {
+    vacantSince_.reset();
+    if (!isFounded_ && !master->network.isZero()) network_ = master->network;
+    return follow(master->number, master->epoch, now, fx);
+  }
+  follow(std::nullopt, {}, now, fx);
+  if (!vacantSince_) vacantSince_ = now;
+  const bool isAlone = view.states.size() == 1;
+  if (!isBest && !isAlone) return;
+  if (!isAlone && now < *vacantSince_ + limits::kVacancy) return;
+  takeOver({{replica_->version().epoch, &replica_->directory()}}, now, fx);
+}
+
+// Until this metaserver knows whether there is a network already.
+void Coordinator::reconsiderStart(const View& view, TimePoint now, CoordinatorEffects& fx) {
+  if (!view.deciding.empty()) {
+    isStarting_ = false;
+    return;
+  }
+  if (namedLeft_ > 0 && now < startUntil_) return;
+  const auto* best = elected(view);
+  if (view.states.size() > 1 && (!best || best->number != mesh_.self().number)) return;
+  isStarting_ = false;
+  becomeDeciding(options_.registry, true, now, fx);
+}
+
+void Coordinator::considerYielding(const View& view, const wire::ServerState* best, TimePoint now,
+                                   CoordinatorEffects& fx) {
+  if (authority_->isFrozen()) {
+    const auto* heir = find(view.states, *authority_->heir);
+    if (heir && decides(*heir) && heir->epoch > authority_->epoch()) return stopDeciding(fx);
+    if (!heir || now >= authority_->frozenAt + limits::kHandover) goOn(now, fx);
+    return;
+  }
+  if (!best || best->number == mesh_.self().number || now < yieldFrom_) return;
+  const bool isMerge = decides(*best);
+  if (!isMerge && best->have.epoch != authority_->epoch()) return;  // it has no copy yet
+  freeze(best->number, now, fx);
+}
+
+void Coordinator::freeze(ServerNumber heir, TimePoint now, CoordinatorEffects& fx) {
+  flush(now, fx);
+  authority_->heir = heir;
+  authority_->frozenAt = now;
+  const auto position = authority_->publication.position();
+  send(heir, wire::Handover{position.of.version}, fx);
+  send(heir, position, fx);
+  follow(std::nullopt, {}, now, fx);
+}
+
+void Coordinator::stopDeciding(CoordinatorEffects& fx) {
+  const wire::DirectoryVersion version{authority_->epoch(), authority_->publication.sequence()};
+  replica_.emplace(random_, authority_->publication.directory(), version);
+  authority_.reset();
+  isAppointed_ = false;
+  releaseHeld(fx);
+}
+
+// The heir did not take over.
+void Coordinator::goOn(TimePoint now, CoordinatorEffects& fx) {
+  yieldFrom_ = now + kYieldPause;
+  fx.peers.note({}, "the next master did not take over: this one goes on");
+  const Directory directory = authority_->publication.directory();
+  takeOver({{authority_->epoch(), &directory}}, now, fx);
+}
+
+void Coordinator::takeHandover(ServerNumber from, const wire::Handover& handover, TimePoint now,
+                               CoordinatorEffects& fx) {
+  if (taking_ && taking_->from != from) return;  // one after the other
+  if (authority_ && authority_->isFrozen()) return;
+  taking_ = Taking{from, handover.last, now + kTaking, nullptr};
+  if (authority_ || replica_->version().epoch != handover.last.epoch) {
+    taking_->copy = std::make_unique<Replica>(random_);
+  }
+  progressTaking(now, fx);
+}
+
+void Coordinator::progressTaking(TimePoint now, CoordinatorEffects& fx) {
+  if (!taking_) return;
+  taking_->until = now + kTaking;
+  const Replica& replica = taking_->copy ? *taking_->copy : *replica_;
+  const auto version = replica.version();
+  if (version.epoch != taking_->last.epoch || version.sequence < taking_->last.sequence) return;
+  superseded_[taking_->from] = taking_->last.epoch;
+  const auto taken = std::exchange(taking_, std::nullopt);
+  std::vector<Side> sides{{version.epoch, &replica.directory()}};
+  Directory own;
+  if (authority_) {
+    flush(now, fx);
+    own = authority_->publication.directory();
+    sides.push_back({authority_->epoch(), &own});
+  }
+  takeOver(std::move(sides), now, fx);
+}
+
+// Decides for the members of these directories.
+void Coordinator::takeOver(std::vector<Side> sides, TimePoint now, CoordinatorEffects& fx) {
+  Registry::Options options = options_.registry;
+  options.before.clear();
+  auto [rows, clashes] = merge(sides);
+  JoinOrder newest = kNoOrder;
+  for (const Side& side : sides) newest = std::max(newest, side.directory->newest());
+  for (const auto& row : clashes) {
+    fx.peers.note({}, fmt::format("two peers have the id {}: the one on {} must choose another",
+                                  row.contact.id.text(), row.contact.endpoint.text()));
+  }
+  options.away = std::move(rows);
+  becomeDeciding(std::move(options), newest == kNoOrder && !isFounded_, now, fx);
+}
+
+// The next epoch, durable before it is used. False: there is none.
+bool Coordinator::takeEpoch(CoordinatorEffects& fx) {
+  const auto next = nextEpoch(std::max(epoch_, promises_.epoch), mesh_.self().number);
+  if (!next) {
+    fx.peers.note({}, "no epoch is left: this metaserver cannot become the master");
+    return false;
+  }
+  epoch_ = *next;
+  promises_.epoch = epoch_;
+  promises_.network = network_;
+  fx.promise = promises_;
+  return true;
+}
+
+void Coordinator::becomeDeciding(Registry::Options options, bool isFounder, TimePoint now,
+                                 CoordinatorEffects& fx) {
+  if (!takeEpoch(fx)) return;
+  options.network = network_;
+  const bool goesOn = isFounder || options.away.empty();
+  if (goesOn) {
+    options.nextOrder = std::max(options.nextOrder, JoinOrder{number(promises_.ordersUpTo) + 1});
+  } else if (const auto first = orderOf({epoch_, 1})) {
+    options.nextOrder = *first;
+  }
+  Directory start;
+  for (MemberRow row : options.away) {
+    row.home = kNoServer;
+    start.put(std::move(row));
+  }
+  metaserver::Effects own;
+  promises_.ordersUpTo = kNoOrder;  // of another prefix, or used up
+  authority_ = std::make_unique<Authority>(std::move(options), budget_, now, own);
+  authority_->publication = Publication(epoch_, std::move(start));
+  authority_->streams = MasterStreams(epoch_);
+  replica_.reset();
+  taking_.reset();
+  vacantSince_.reset();
+  acknowledged_ = 0;
+  for (auto& held : held_) held.sequence.reset();
+  changes_.reset();
+  changedDirectory(fx);
+  absorb(own, fx);
+  follow(mesh_.self().number, epoch_, now, fx);
+  flush(now, fx);
+  broadcast(authority_->publication.position(), fx);
+}
+
+// Passes this metaserver's sessions to that one. Nobody: they wait.
+void Coordinator::follow(std::optional<ServerNumber> master, Epoch epoch, TimePoint now,
+                         CoordinatorEffects& fx) {
+  if (master == master_ && epoch == masterEpoch_) return;
+  stream_.end();
+  requests_.clear();
+  const bool hadOne = master_.has_value();
+  master_ = master;
+  masterEpoch_ = epoch;
+  isDirty_ = true;
+  HomeSessions::Effects home;
+  if (!master) {
+    if (hadOne) home_.masterLost(now, home);
+  } else {
+    if (*master != mesh_.self().number) stream_.begin(epoch);
+    home_.masterChanged(now, home);
+  }
+  deliver(home, now, fx);
+}
+
+// The first other metaserver: sessions go the way of a cluster's from now on.
+void Coordinator::endSingle(TimePoint now, CoordinatorEffects& fx) {
+  isSingle_ = false;
+  for (auto& session : authority_->registry.giveUpSessions(now)) {
+    home_.adopt(std::move(session), now);
+  }
+  if (!takeEpoch(fx)) return;
+  Directory start;
+  for (auto& row : authority_->registry.rows()) start.put(std::move(row));
+  authority_->begin(epoch_, std::move(start));
+  network_ = authority_->registry.network();
+  isFounded_ = isFounded_ || authority_->registry.nextOrder() > JoinOrder{1};
+  changes_.reset();
+  changedDirectory(fx);
+  reserveOrders(fx);
+  follow(mesh_.self().number, epoch_, now, fx);
+}
+
+// Who is reached has changed.
+void Coordinator::noteHomes(TimePoint now, CoordinatorEffects& fx) {
+  if (meshVersion_ == mesh_.version()) return;
+  meshVersion_ = mesh_.version();
+  std::map<ServerNumber, std::chrono::milliseconds> reached;
+  std::vector<Endpoint> metaservers;
+  for (const auto& [state, way] : mesh_.reachable()) {
+    reached[state.number] = state.started;
+    metaservers.push_back(state.address);
+  }
+  home_.setMetaservers(std::move(metaservers));
+  const auto before = std::exchange(reached_, std::move(reached));
+  isDirty_ = true;
+  for (const auto& [home, run] : before) {
+    const auto there = reached_.find(home);
+    if (there != reached_.end() && there->second == run) continue;
+    superseded_.erase(home);
+    if (taking_ && taking_->from == home) taking_.reset();
+    if (master_ == home) follow(std::nullopt, {}, now, fx);
+    if (!authority_ || authority_->isFrozen()) continue;
+    authority_->answers.erase(home);
+    authority_->streams.homeGone(home);
+    metaserver::Effects own;
+    RemoteSessions::Messages messages;
+    authority_->remote.homeGone(home, now, own, messages);
+    HomeSessions::Effects peers;
+    route(messages, now, peers);
+    absorb(own, fx);
+    deliver(peers, now, fx);
+  }
+}
+
+// --- what users ask for ---
+
+Result<void> Coordinator::appoint(const ServerName& name, TimePoint now, CoordinatorEffects& fx) {
+  const View view = look();
+  const auto found = std::find_if(view.states.begin(), view.states.end(),
+                                  [&](const auto& one) { return one.name == name; });
+  if (found == view.states.end()) {
+    return Error{ErrorCode::failed, fmt::format("no metaserver {} is linked", name.text())};
+  }
+  if (view.states.size() < 2) {
+    return Error{ErrorCode::refused, fmt::format("{} is alone: there is no master", name.text())};
+  }
+  if (found->drains) {
+    return Error{ErrorCode::refused, fmt::format("{} is about to end", name.text())};
+  }
+  if (found->number == mesh_.self().number) {
+    isAppointed_ = true;
+    tellOwn(now, fx);
+    reconsider(now, fx);
+  } else {
+    send(found->number, wire::Appoint{}, fx);
+  }
+  return {};
+}
+
+void Coordinator::drain(TimePoint now, CoordinatorEffects& fx) {
+  drains_ = true;
+  if (isSingle_) return;
+  tellOwn(now, fx);
+  reconsider(now, fx);
+}
+
+Coordinator::Standing Coordinator::standing() const {
+  Standing standing;
+  standing.role = isSingle_     ? Role::single
+                  : isStarting_ ? Role::starting
+                  : authority_  ? Role::deciding
+                                : Role::following;
+  standing.epoch = epoch_;
+  standing.isAlone = mesh_.reachable().empty();
+  if (standing.isAlone || !master_) return standing;
+  standing.isMaster = *master_ == mesh_.self().number;
+  standing.epoch = masterEpoch_;
+  if (standing.isMaster) {
+    standing.master = mesh_.self().name;
+    standing.masterAddress = mesh_.self().address;
+  }
+  for (const auto& [state, way] : mesh_.reachable()) {
+    if (state.number != *master_) continue;
+    standing.master = state.name;
+    standing.masterAddress = state.address;
+  }
+  return standing;
+}
+
+std::vector<Coordinator::ServerRow> Coordinator::servers() const {
+  std::vector<ServerRow> rows;
+  const View view = isSingle_ ? View{{mesh_.self()}, {}, {}} : look();
+  const auto ways = mesh_.reachable();
+  const auto* master = master_ ? find(view.states, *master_) : nullptr;
+  for (std::size_t i = 0; i < view.states.size(); ++i) {
+    ServerRow row;
+    row.state = view.states[i];
+    row.isSelf = i == 0;
+    row.hops = i == 0 ? 0 : ways[i - 1].way.hops;
+    row.isMaster = master == &view.states[i] && view.states.size() > 1;
+    if (master && row.state.have.epoch == master->have.epoch) {
+      row.behind =
+          std::max(master->have.sequence, row.state.have.sequence) - row.state.have.sequence;
+    } else if (master) {
+      row.behind = master->have.sequence;
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+Result<ServerName> Coordinator::masterWithout(const ServerName& name) const {
+  const View view = look();
+  const auto found = std::find_if(view.states.begin(), view.states.end(),
+                                  [&](const auto& one) { return one.name == name; });
+  if (found == view.states.end()) {
+    return Error{ErrorCode::failed, fmt::format("no metaserver {} is linked", name.text())};
+  }
+  const auto* next = elected(view, found->number);
+  return next ? next->name : ServerName();
+}
+
+}  // namespace espalier::metaserver::cluster

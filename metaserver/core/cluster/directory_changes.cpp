@@ -1,0 +1,56 @@
+#include "metaserver/core/cluster/directory_changes.h"
+
+#include <utility>
+
+#include "common/base/limits.h"
+
+namespace espalier::metaserver::cluster {
+
+void DirectoryChanges::changed(const wire::Delta& delta) {
+  if (isFromScratch_) return;
+  changed_.insert(delta.gone.begin(), delta.gone.end());
+  for (const auto& row : delta.rows) changed_.insert(row.contact.order);
+  if (changed_.size() > limits::kMembers) reset();
+}
+
+void DirectoryChanges::reset() {
+  changed_.clear();
+  isFromScratch_ = true;
+  isWalking_ = false;
+}
+
+// While all members are walked, changes behind the walk are kept for later pages; those before it
+// are kept, too, and only repeat a row.
+MemberChanges DirectoryChanges::take(const Directory& directory, std::size_t most) {
+  MemberChanges page;
+  const auto& copy = directory.copy();
+  if (isFromScratch_) {
+    page.fromScratch = true;
+    isFromScratch_ = false;
+    isWalking_ = true;
+    walked_ = kNoOrder;
+  }
+  if (isWalking_) {
+    auto next = copy.rows().upper_bound(walked_);
+    for (; next != copy.rows().end() && page.rows.size() < most; ++next) {
+      page.rows.push_back(next->second);
+      walked_ = next->first;
+    }
+    isWalking_ = next != copy.rows().end();
+    page.more = isWalking_ || !changed_.empty();
+    return page;
+  }
+  for (; !changed_.empty() && page.rows.size() + page.gone.size() < most;
+       changed_.erase(changed_.begin())) {
+    const JoinOrder order = *changed_.begin();
+    if (const auto* row = copy.find(order)) {
+      page.rows.push_back(*row);
+    } else {
+      page.gone.push_back(order);
+    }
+  }
+  page.more = !changed_.empty();
+  return page;
+}
+
+}  // namespace espalier::metaserver::cluster

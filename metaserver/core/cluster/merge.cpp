@@ -1,0 +1,47 @@
+#include "metaserver/core/cluster/merge.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+
+namespace espalier::metaserver::cluster {
+
+Merged merge(std::span<const Side> sides) {
+  std::vector<Side> byEpoch(sides.begin(), sides.end());
+  std::sort(byEpoch.begin(), byEpoch.end(),
+            [](const Side& a, const Side& b) { return a.epoch < b.epoch; });
+  std::map<JoinOrder, MemberRow> rows;
+  for (const Side& side : byEpoch) {
+    for (const auto& [order, row] : side.directory->copy().rows()) {
+      const auto [there, isNew] = rows.try_emplace(order, row);
+      if (isNew) continue;
+      const bool isAway = row.home == kNoServer && there->second.home != kNoServer;
+      if (!isAway) there->second = row;
+    }
+  }
+  Merged merged;
+  std::unordered_map<PeerId, std::size_t> owners;  // indices into merged.rows
+  const auto isNewer = [](const MemberRow& a, const MemberRow& b) {
+    return std::tie(a.generation, a.contact.order) > std::tie(b.generation, b.contact.order);
+  };
+  for (auto& [order, row] : rows) {
+    const auto [owner, isFree] = owners.try_emplace(row.contact.id, merged.rows.size());
+    if (isFree) {
+      merged.rows.push_back(std::move(row));
+      continue;
+    }
+    MemberRow& there = merged.rows[owner->second];
+    if (there.key != row.key) {
+      merged.clashes.push_back(std::move(row));
+    } else if (isNewer(row, there)) {
+      there = std::move(row);
+    }
+  }
+  std::sort(merged.rows.begin(), merged.rows.end(),
+            [](const auto& a, const auto& b) { return a.contact.order < b.contact.order; });
+  return merged;
+}
+
+}  // namespace espalier::metaserver::cluster

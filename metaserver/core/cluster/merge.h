@@ -1,0 +1,31 @@
+// Makes one directory of those of several masters, after a cut: the members of all sides, each once.
+// Orders of joining are unique also after a cut (epoch.h), so a member is known by its order.
+//
+//   the same order on two sides   the row that names a home, else that of the later epoch
+//   the same id, another order    the same key: the higher generation, else the later epoch; it is
+//                                 one peer that joined again. Another key: the lower order keeps the id
+//
+// A pure function, O(n log n).
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "metaserver/core/cluster/directory.h"
+#include "metaserver/core/cluster/epoch.h"
+
+namespace espalier::metaserver::cluster {
+
+struct Side {
+  Epoch epoch;
+  const Directory* directory = nullptr;
+};
+
+struct Merged {
+  std::vector<MemberRow> rows;     // by order; each order and each id once
+  std::vector<MemberRow> clashes;  // peers that lose their id to another one
+};
+
+Merged merge(std::span<const Side> sides);
+
+}  // namespace espalier::metaserver::cluster
