@@ -108,6 +108,12 @@ Payer Payer::member(const PeerId& id) {
   return payer;
 }
 
+Payer Payer::server(const ServerName& name) {
+  Payer payer;
+  payer.key_ = "s" + name.text();
+  return payer;
+}
+
 Payer Payer::endpoint(const Endpoint& endpoint) {
   Payer payer;
   payer.key_ = "e" + machine(endpoint.host).key_.substr(1) + ":" + std::to_string(endpoint.port);

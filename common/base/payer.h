@@ -20,6 +20,8 @@ class Payer {
   // has as many as it likes with the same 64. Any other host is a payer under its name.
   static Payer host(std::string_view host);
   static Payer member(const PeerId& id);
+  // Another metaserver of the cluster.
+  static Payer server(const ServerName& name);
   // Whom this process dials because others named it: one port of a machine, or the machine. Here
   // each IPv6 address counts for itself, because the peers of one local network share 64 bits.
   static Payer endpoint(const Endpoint& endpoint);
@@ -34,7 +36,7 @@ class Payer {
   bool operator==(const Payer& other) const { return key_ == other.key_; }
 
  private:
-  // "h", "m", "e" or "t", of loopback the capital letter, and the text.
+  // "h", "m", "s", "e" or "t", of loopback the capital letter, and the text.
   std::string key_;
 };
 

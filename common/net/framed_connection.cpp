@@ -54,8 +54,8 @@ void FramedConnection::setRemote(const Address& remote) {
   account_ = loop_->budget_->account(Payer::host(remote.endpoint().host));
 }
 
-void FramedConnection::admit(const PeerId& member) {
-  loop_->costs_.admit(*this, loop_->budget_->account(Payer::member(member)));
+void FramedConnection::admit(const Payer& payer) {
+  loop_->costs_.admit(*this, loop_->budget_->account(payer));
 }
 
 void FramedConnection::send(std::string_view payload) {

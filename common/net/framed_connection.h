@@ -92,7 +92,8 @@ class FramedConnection final : public EventSource {
   // known), and from admit() on the member that was admitted on it.
   const Account& account() const { return account_; }
   // What the connection holds moves to the member's account, and it is no guest any more.
-  void admit(const PeerId& member);
+  void admit(const PeerId& member) { admit(Payer::member(member)); }
+  void admit(const Payer& payer);
   // The other end sends requests, and each frame that is sent here answers one. While it does not
   // read its answers, its requests are not read. Not for links of the tree: two ends that wait for
   // each other would wait for ever.

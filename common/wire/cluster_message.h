@@ -1,4 +1,4 @@
-// What a frame between two metaservers has. Plain values; cluster_codec.h has their form.
+// What a frame between two metaservers has; a Failure says why the connection is closed. Plain values; cluster_codec.h has their form.
 #pragma once
 
 #include <optional>
@@ -7,11 +7,13 @@
 #include "common/wire/cluster.h"
 #include "common/wire/cluster_directory.h"
 #include "common/wire/cluster_sessions.h"
+#include "common/wire/hello.h"
 
 namespace espalier::wire {
 
-using ClusterMessage = std::variant<Introduction, Beat, SnapshotPage, Delta, Pull, Position, Proof,
-                                    Handover, Appoint, Have, SessionRequests, SessionAnswers>;
+using ClusterMessage =
+    std::variant<Introduction, Beat, SnapshotPage, Delta, Pull, Position, Proof, Handover, Appoint,
+                 Have, SessionRequests, SessionAnswers, Failure>;
 
 struct ClusterFrame {
   std::optional<Route> route;  // none: from one end of the connection to the other

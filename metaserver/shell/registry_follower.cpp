@@ -14,12 +14,13 @@ constexpr auto kBetweenPages = 50us;
 
 }  // namespace
 
-RegistryFollower::Moment RegistryFollower::catchUp(Guarded<std::unique_ptr<Registry>>& registry) {
+RegistryFollower::Moment RegistryFollower::catchUp(
+    Guarded<std::unique_ptr<cluster::Coordinator>>& coordinator) {
   while (true) {
     Moment moment;
-    auto changes = registry.with([&](auto& there) {
+    auto changes = coordinator.with([&](auto& there) {
       auto page = there->takeChanges(kPage);
-      moment = {there->version(), there->awaiting(), there->network(), there->nextOrder()};
+      moment = there->moment();
       return page;
     });
     const bool more = changes.more;

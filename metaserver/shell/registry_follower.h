@@ -1,28 +1,24 @@
-// Keeps a copy of the registry up to date for the files' writer and the commands.
+// Keeps a copy of the directory up to date for the files' writer and the commands.
 //
-// Not thread-safe: its owner, Server, guards it. Lock order: the follower, then the registry.
-// catchUp() takes the registry's mutex for one page of changes at a time, and pauses between two.
+// Not thread-safe: its owner, Server, guards it. Lock order: the follower, then the coordinator.
+// catchUp() takes the coordinator's mutex for one page of changes at a time, and pauses between two.
 #pragma once
 
 #include <memory>
 
 #include "common/base/guarded.h"
 #include "common/command/network_commands.h"
+#include "metaserver/core/cluster/coordinator.h"
 #include "metaserver/core/registry_copy.h"
 
 namespace espalier::metaserver::shell {
 
 class RegistryFollower {
  public:
-  // The state of the registry at the moment of the copy.
-  struct Moment {
-    std::uint64_t version = 0;
-    bool awaiting = false;
-    wire::NetworkId network;
-    JoinOrder nextOrder{1};
-  };
+  // Of the moment of the copy.
+  using Moment = cluster::Coordinator::Moment;
 
-  Moment catchUp(Guarded<std::unique_ptr<Registry>>& registry);
+  Moment catchUp(Guarded<std::unique_ptr<cluster::Coordinator>>& coordinator);
   const RegistryCopy& copy() const { return copy_; }
 
  private:

@@ -41,16 +41,25 @@ Result<net::Target> lookUpOn(net::EventLoop& loop, const Endpoint& endpoint) {
   return **found;
 }
 
+// Not kNoServer.
+ServerNumber drawNumber(Random& random) {
+  return ServerNumber{
+      static_cast<std::uint16_t>(std::uniform_int_distribution<unsigned>(1, 0xffff)(random))};
+}
+
 }  // namespace
 
 Server::Server(net::EventLoop& loop, MetaserverOptions options)
     : loop_(loop),
       options_(std::move(options)),
       started_(Clock::now()),
-      greeter_({{wire::Purpose::registry}, "this is a metaserver, not a peer"},
-               [this](net::FramedConnection& connection, const wire::Hello& hello) {
-                 greeted(connection, hello);
-               }),
+      startedAt_(std::chrono::duration_cast<std::chrono::milliseconds>(
+          std::chrono::system_clock::now().time_since_epoch())),
+      greeter_(
+          {{wire::Purpose::registry, wire::Purpose::cluster}, "this is a metaserver, not a peer"},
+          [this](net::FramedConnection& connection, const wire::Hello& hello) {
+            greeted(connection, hello);
+          }),
       prober_(
           loop, *loop.budget(), [this] { return newDialled(); }, limits::kProbes),
       dialBack_(loop, *loop.budget(), [this] { return newDialled(); }) {}
@@ -82,23 +91,23 @@ Result<void> Server::open() {
   auto state = readState();
   if (!state) return state.error();
   opened_ = *state;
-  Registry::Options options;
-  options.firstPort = options_.firstPort;
-  options.maxLinks = options_.maxLinks;
-  options.placement = *topo::parseRule(options_.placement);
-  options.joinWord = options_.joinWord;
-  options.network = state->network;
-  options.nextOrder = state->nextOrder;
-  options.before = std::move(state->members);
-  Effects fx;
-  registry_.with([&](auto& registry) {
-    registry = std::make_unique<Registry>(std::move(options), *loop_.budget(), Clock::now(), fx);
-    deadline_ = registry->deadline();
+  auto secret = readSecret();
+  if (!secret) return secret.error();
+  links_ = std::make_unique<ServerLinks>(loop_, *this, *std::move(secret),
+                                         [this] { return newDialled(); });
+  for (const Endpoint& other : options_.cluster) {
+    if (other != address()) links_->add(other, true);
+  }
+  cluster::CoordinatorEffects fx;
+  coordinator_.with([&](auto& coordinator) {
+    coordinator = std::make_unique<cluster::Coordinator>(
+        coordinatorOptions(*state), *loop_.budget(), random_, Clock::now(), fx);
+    deadline_ = coordinator->deadline();
   });
   writer_ = std::make_unique<FilesWriter>(
       FilesWriter::Paths{options_.topoFile, options_.countFile, statePath()},
       [this](std::uint64_t newerThan) { return snapshot(newerThan); });
-  if (auto done = carryOutEffects(fx, *this); !done) return done;
+  if (auto done = carryOut(fx); !done) return done;
   if (opened_.members.empty()) {
     for (const auto& [path, text] :
          {std::pair(options_.topoFile, ""), {options_.countFile, "0\n"}}) {
@@ -110,39 +119,93 @@ Result<void> Server::open() {
     log::info("waiting for {} of before", counted(opened_.members.size(), "peer"));
   }
   if (auto started = writer_->start(); !started) return started;
-  loop_.setTick(
-      [this] { return deadline_; },
-      [this](TimePoint) { step([](Registry& r, TimePoint now, Effects& f) { r.tick(now, f); }); });
+  loop_.setTick([this] { return std::min(deadline_, links_->deadline()); },
+                [this](TimePoint now) { tick(now); });
   return {};
+}
+
+Result<std::string> Server::readSecret() const {
+  const std::string& path = options_.clusterSecretFile;
+  if (path.empty()) return std::string();
+  auto text = readPrivateFile(path, limits::kClusterSecretBytes);
+  if (!text) return text.error();
+  while (!text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
+  if (text->size() >= limits::kClusterSecretLeastBytes) return text;
+  return Error{ErrorCode::configuration,
+               fmt::format("the secret in {} is too short: at least {} bytes", escaped(path),
+                           limits::kClusterSecretLeastBytes)};
+}
+
+cluster::Coordinator::Options Server::coordinatorOptions(State& state) {
+  cluster::Coordinator::Options options;
+  auto& registry = options.registry;
+  registry.firstPort = options_.firstPort;
+  registry.maxLinks = options_.maxLinks;
+  registry.placement = *topo::parseRule(options_.placement);
+  registry.joinWord = options_.joinWord;
+  registry.network = state.network;
+  registry.nextOrder = state.nextOrder;
+  registry.before = std::move(state.members);
+  auto& self = options.self;
+  self.name = options_.name;
+  self.number = drawNumber(random_);
+  self.address = address();
+  self.started = startedAt_;
+  self.priority = options_.election.priority;
+  options.rule = options_.election.rule;
+  options.settings = {{"election", std::string(cluster::ruleName(options_.election.rule))},
+                      {"links", std::to_string(options_.maxLinks)},
+                      {"placement", options_.placement},
+                      {"join word", options_.joinWord},
+                      {"first port", std::to_string(options_.firstPort)}};
+  options.isCluster = links_->hasAddresses() || options_.hasFilesByPort();
+  options.named = links_->namedCount();
+  return options;
+}
+
+void Server::tick(TimePoint now) {
+  std::vector<wire::ServerState> known;
+  step([&](cluster::Coordinator& coordinator, TimePoint, cluster::CoordinatorEffects& fx) {
+    if (now >= deadline_) coordinator.tick(now, fx);
+    if (now >= links_->deadline()) known = coordinator.mesh().unconnected();
+  });
+  links_->dialDue(now, known);
 }
 
 void Server::restoreState() {
   // Until then the writer has nothing to write.
-  const bool unchanged = registry_.with(
-      [](auto& registry) { return registry->awaiting() || registry->version() == 0; });
+  const bool unchanged =
+      coordinator_.with([](auto& coordinator) { return coordinator->moment().awaiting; });
   if (!unchanged) return writer_->writeAgain();
   if (const auto written = writeOpened(); !written) log::error("{}", written.error().message);
 }
 
 std::optional<FilesSnapshot> Server::snapshot(std::uint64_t newerThan) {
   return follower_.with([&](RegistryFollower& follower) -> std::optional<FilesSnapshot> {
-    const auto now = follower.catchUp(registry_);
+    const auto now = follower.catchUp(coordinator_);
     if (now.awaiting || now.version <= newerThan) return std::nullopt;
-    auto lost = registry_.with([](auto& registry) { return registry->lostLately(kLostWritten); });
+    auto lost =
+        coordinator_.with([](auto& coordinator) { return coordinator->lostLately(kLostWritten); });
     return FilesSnapshot{now.version,
                          follower.copy().lines(),
                          {now.network, now.nextOrder, follower.copy().remembered(std::move(lost))}};
   });
 }
 
-template <typename Event>
-void Server::step(Event&& event) {
-  Effects fx;
-  registry_.with([&](auto& registry) {
-    event(*registry, Clock::now(), fx);
-    deadline_ = registry->deadline();
-  });
-  if (const auto done = carryOutEffects(fx, *this); !done) log::error("{}", done.error().message);
+void Server::carryOutOrLog(cluster::CoordinatorEffects& fx) {
+  if (const auto done = carryOut(fx); !done) log::error("{}", done.error().message);
+}
+
+Result<void> Server::carryOut(cluster::CoordinatorEffects& fx) {
+  if (fx.promise) {
+    if (auto kept = keepPromise(*fx.promise); !kept) return kept;
+  }
+  if (auto done = carryOutEffects(fx.peers, *this); !done) return done;
+  for (const auto& [connection, message, route] : fx.messages) {
+    links_->send(connection, message, route);
+  }
+  for (const auto& close : fx.closes) links_->close(close);
+  return {};
 }
 
 // --- what the executor asks for ---
@@ -199,12 +262,13 @@ std::optional<net::Admission> Server::onAccept(const net::Address&) {
 }
 
 void Server::greeted(net::FramedConnection& connection, const wire::Hello& hello) {
+  if (hello.purpose == wire::Purpose::cluster) return links_->accepted(connection, hello);
   connection.answerRequests();
   net::sendWelcome(connection, hello);
   connection.closeAt(Clock::now() + kSessionSilence, "it has fallen silent");
   connection.setHandler(*this);
-  registry_.with([&](auto& registry) {
-    registry->opened(connection.id(), withoutScope(connection.remoteAddress().host), Clock::now());
+  step([&](auto& coordinator, TimePoint now, auto& fx) {
+    coordinator.peerOpened(connection.id(), withoutScope(connection.remoteAddress().host), now, fx);
   });
 }
 
@@ -218,17 +282,54 @@ void Server::onFrame(net::FramedConnection& connection, std::string_view payload
     return connection.closeAfterFlush(request.error());
   }
   connection.closeAt(Clock::now() + kSessionSilence, "it has fallen silent");
-  step([&](Registry& registry, TimePoint now, Effects& fx) {
-    registry.received(connection.id(), *request, now, fx);
+  step([&](auto& coordinator, TimePoint now, auto& fx) {
+    coordinator.peerReceived(connection.id(), *request, now, fx);
   });
   if (std::holds_alternative<wire::RegistryHeartbeat>(*request)) dialBack_.heartbeat(connection);
 }
 
 void Server::onClosed(net::FramedConnection& connection, const Error&) {
   dialBack_.closed(connection.id());
-  step([&](Registry& registry, TimePoint now, Effects& fx) {
-    registry.closed(connection.id(), now, fx);
+  step([&](auto& coordinator, TimePoint now, auto& fx) {
+    coordinator.peerClosed(connection.id(), now, fx);
   });
+}
+
+// --- links with other metaservers ---
+
+wire::Introduction Server::introduce() {
+  return coordinator_.with([](auto& coordinator) { return coordinator->introduce(); });
+}
+
+Result<void> Server::agreesWith(const wire::Introduction& other) {
+  return coordinator_.with([&](auto& coordinator) { return coordinator->agreesWith(other); });
+}
+
+void Server::linked(const cluster::Coordinator::Opened& opened) {
+  step([&](auto& coordinator, TimePoint now, auto& fx) { coordinator.linked(opened, now, fx); });
+}
+
+void Server::linkClosed(ConnectionId connection) {
+  step([&](auto& coordinator, TimePoint now, auto& fx) {
+    coordinator.linkClosed(connection, now, fx);
+  });
+}
+
+void Server::linkReceived(ConnectionId connection, wire::ClusterFrame frame) {
+  step([&](auto& coordinator, TimePoint now, auto& fx) {
+    coordinator.linkReceived(connection, std::move(frame), now, fx);
+  });
+}
+
+bool Server::isLinkedTo(ServerNumber number) {
+  return coordinator_.with(
+      [&](auto& coordinator) { return coordinator->mesh().connectionTo(number).has_value(); });
+}
+
+void Server::namedAnswered(const Endpoint& address, const Result<void>& answer) {
+  const auto waiter = linkWaiters_.extract(address);
+  if (!waiter.empty()) waiter.mapped()->set_value(answer);
+  step([](auto& coordinator, TimePoint now, auto& fx) { coordinator.namedAnswered(now, fx); });
 }
 
 // --- absent members ---
@@ -241,8 +342,8 @@ void Server::probeMore() {
     (void)prober_.probe(probe.endpoint, [this, id = probe.id](const Result<void>& listens) {
       // A silent host may be a stopped peer.
       const bool listening = listens.ok() || listens.error().code == ErrorCode::timeout;
-      step([&](Registry& registry, TimePoint now, Effects& fx) {
-        registry.probed(id, listening, now, fx);
+      step([&](auto& coordinator, TimePoint now, auto& fx) {
+        coordinator.probed(id, listening, now, fx);
       });
       probeMore();
     });
@@ -253,14 +354,14 @@ void Server::probeMore() {
 
 Result<command::Topology> Server::topology(std::stop_token) {
   return follower_.with([&](RegistryFollower& follower) {
-    follower.catchUp(registry_);
+    follower.catchUp(coordinator_);
     return topologyOf(follower.copy());
   });
 }
 
 Result<std::string> Server::topologyDot(std::stop_token) {
   const auto lines = follower_.with([&](RegistryFollower& follower) {
-    follower.catchUp(registry_);
+    follower.catchUp(coordinator_);
     return follower.copy().lines();
   });
   return topo::toDot(lines);
@@ -268,7 +369,7 @@ Result<std::string> Server::topologyDot(std::stop_token) {
 
 Result<command::KillPlan> Server::whatIfKilled(const PeerId& id, std::stop_token) {
   const auto tree = follower_.with([&](RegistryFollower& follower) {
-    follower.catchUp(registry_);
+    follower.catchUp(coordinator_);
     return follower.copy().tree(options_.maxLinks);
   });
   return whatif::killPlan(tree, id);
@@ -276,7 +377,10 @@ Result<command::KillPlan> Server::whatIfKilled(const PeerId& id, std::stop_token
 
 Result<Status> Server::status() {
   Status status;
-  registry_.with([&](auto& registry) {
+  coordinator_.with([&](auto& coordinator) {
+    status.members = coordinator->directory().count();
+    const Registry* registry = coordinator->registry();
+    if (registry == nullptr) return;
     status.members = registry->size();
     status.reserved = registry->reservedCount();
     status.awaited = registry->awaitedCount();

@@ -1,9 +1,11 @@
-// The metaserver's shell: owns the sockets and the registry, and answers the commands.
+// The metaserver's shell: owns the sockets and the coordinator, which has the registry, and answers
+// the commands.
 //
 //   accepted --Hello for the registry--> session --ends, or is silent for kSessionSilence--> closed
+//            --Hello for the cluster---> a link with another metaserver (server_links.h)
 //            --another first frame, or silence--> closed with a Failure (handshake.h)
 //
-// One mutex (Guarded) guards the registry. The loop's thread passes events to it. The threads of
+// One mutex (Guarded) guards the coordinator. The loop's thread passes events to it. The threads of
 // commands and the files' writer read a copy, which takes changes page by page
 // (registry_follower.h). So no thread holds the mutex for long, or while it waits for a socket or a
 // disk.
@@ -11,29 +13,38 @@
 // Thread rule: the loop's thread, except where a function says otherwise. Built by main().
 #pragma once
 
+#include <chrono>
 #include <deque>
+#include <functional>
+#include <future>
+#include <map>
 #include <memory>
 #include <string>
 
 #include "common/base/budget.h"
 #include "common/base/guarded.h"
+#include "common/base/random.h"
 #include "common/net/event_loop.h"
 #include "common/net/handshake.h"
 #include "common/net/listener.h"
+#include "metaserver/core/cluster/coordinator.h"
 #include "metaserver/core/executor.h"
-#include "metaserver/core/registry.h"
+#include "metaserver/shell/cluster_service.h"
 #include "metaserver/shell/dial_back.h"
 #include "metaserver/shell/files_writer.h"
 #include "metaserver/shell/metaserver_service.h"
 #include "metaserver/shell/options.h"
 #include "metaserver/shell/prober.h"
 #include "metaserver/shell/registry_follower.h"
+#include "metaserver/shell/server_links.h"
 
 namespace espalier::metaserver::shell {
 
 class Server final : public MetaserverService,
+                     public ClusterService,
                      private net::ListenerHandler,
-                     private net::ConnectionHandler {
+                     private net::ConnectionHandler,
+                     private ServerLinksOwner {
  public:
   // Binds the port and nothing else. Fails with `unavailable` if it is taken. Runs the loop while
   // it looks a name up, so that a signal can end that; then the error is `interrupted`.
@@ -52,6 +63,17 @@ class Server final : public MetaserverService,
   Result<command::KillPlan> whatIfKilled(const PeerId& id, std::stop_token stop) override;
   Result<Status> status() override;
   void stop() override { loop_.stop(); }
+  // --- ClusterService; any thread (server_cluster.cpp)
+  Result<SelfInfo> self() override;
+  Result<MasterInfo> master() override;
+  Result<MasterInfo> appointMaster(const ServerName& name, std::stop_token stop) override;
+  Result<std::vector<ServerInfo>> servers() override;
+  Result<std::vector<LinkInfo>> links() override;
+  Result<std::string> link(const Endpoint& other, std::stop_token stop) override;
+  Result<std::string> drain(bool force, std::stop_token stop) override;
+  Result<std::string> migrate(const Endpoint& to, std::stop_token stop) override;
+  Result<ServerKillPlan> whatIfServerKilled(const ServerName& name) override;
+  Result<void> forget(const ServerName& name) override;
 
  private:
   Server(net::EventLoop& loop, MetaserverOptions options);
@@ -61,8 +83,33 @@ class Server final : public MetaserverService,
   void onFrame(net::FramedConnection& connection, std::string_view payload) override;
   void onClosed(net::FramedConnection& connection, const Error& why) override;
 
+  // --- links with other metaservers
+  wire::Introduction introduce() override;
+  Result<void> agreesWith(const wire::Introduction& other) override;
+  void linked(const cluster::Coordinator::Opened& opened) override;
+  void linkClosed(ConnectionId connection) override;
+  void linkReceived(ConnectionId connection, wire::ClusterFrame frame) override;
+  bool isLinkedTo(ServerNumber number) override;
+  void namedAnswered(const Endpoint& address, const Result<void>& answer) override;
+
+  // An event of the coordinator, and what follows from it. The loop's thread.
   template <typename Event>
-  void step(Event&& event);
+  void step(Event&& event) {
+    cluster::CoordinatorEffects fx;
+    coordinator_.with([&](auto& coordinator) {
+      event(*coordinator, Clock::now(), fx);
+      deadline_ = coordinator->deadline();
+    });
+    carryOutOrLog(fx);
+  }
+  template <typename Value>
+  Result<Value> onLoop(std::function<Result<Value>()> function);
+  Result<void> carryOut(cluster::CoordinatorEffects& fx);
+  void carryOutOrLog(cluster::CoordinatorEffects& fx);
+  Result<void> keepPromise(const cluster::Promises& promises);
+  void tick(TimePoint now);
+  cluster::Coordinator::Options coordinatorOptions(State& state);
+  Result<std::string> readSecret() const;
 
   // --- what the executor asks for (metaserver/core/executor.h)
   template <typename Host>
@@ -84,16 +131,21 @@ class Server final : public MetaserverService,
   net::EventLoop& loop_;
   const MetaserverOptions options_;
   const TimePoint started_;
+  const std::chrono::milliseconds startedAt_;  // since 1970
   net::HelloHandler greeter_;
   std::unique_ptr<net::Listener> listener_;
-  Guarded<std::unique_ptr<Registry>> registry_{};
-  Guarded<RegistryFollower> follower_{};  // locked before the registry, never after
+  Random random_ = seededFromKernel();
+  Guarded<std::unique_ptr<cluster::Coordinator>> coordinator_{};
+  Guarded<RegistryFollower> follower_{};  // locked before the coordinator, never after
   TimePoint deadline_ = kNever;
   std::uint64_t connections_ = 0;
   std::deque<Probe> toProbe_;
   State opened_;  // the content of the state file at the start
   Prober prober_;
   DialBack dialBack_;
+  std::unique_ptr<ServerLinks> links_;  // none before open()
+  // Commands that wait for the first answer of an address.
+  std::map<Endpoint, std::shared_ptr<std::promise<Result<void>>>> linkWaiters_;
   std::unique_ptr<FilesWriter> writer_;
 };
 

@@ -101,6 +101,7 @@ class Coordinator {
     Endpoint masterAddress;
     bool isMaster = false;
     bool isAlone = false;
+    bool isAppointed = false;
     Epoch epoch;
   };
   struct ServerRow {

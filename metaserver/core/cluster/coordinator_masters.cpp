@@ -396,11 +396,13 @@ Coordinator::Standing Coordinator::standing() const {
   if (standing.isMaster) {
     standing.master = mesh_.self().name;
     standing.masterAddress = mesh_.self().address;
+    standing.isAppointed = isAppointed_;
   }
   for (const auto& [state, way] : mesh_.reachable()) {
     if (state.number != *master_) continue;
     standing.master = state.name;
     standing.masterAddress = state.address;
+    standing.isAppointed = state.appointed;
   }
   return standing;
 }

@@ -84,9 +84,9 @@ class Mesh {
     bool drains = false;
     bool appointed = false;
     Epoch epoch;
-    wire::NetworkId network;
+    wire::NetworkId network{};
     bool isFounded = false;
-    wire::DirectoryVersion have;
+    wire::DirectoryVersion have{};
 
     bool operator==(const Own&) const = default;
   };

@@ -1,0 +1,183 @@
+// The part of Server that answers the commands about several metaservers.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <future>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "common/base/limits.h"
+#include "common/base/text.h"
+#include "metaserver/shell/server.h"
+
+namespace espalier::metaserver::shell {
+namespace {
+
+using namespace std::chrono_literals;
+using Coordinator = cluster::Coordinator;
+
+constexpr auto kLoopPatience = 10s;     // for the loop's thread
+constexpr auto kAppointPatience = 10s;  // for a change of masters
+constexpr auto kPoll = 20ms;
+
+WallTime wallTimeOf(std::chrono::milliseconds since1970) {
+  return WallTime(std::chrono::duration_cast<WallTime::duration>(since1970));
+}
+
+Error notReached(const ServerName& name) {
+  return {ErrorCode::failed, fmt::format("no metaserver {} is linked", name.text())};
+}
+
+}  // namespace
+
+// Runs `function` on the loop's thread, and waits for its result.
+template <typename Value>
+Result<Value> Server::onLoop(std::function<Result<Value>()> function) {
+  const auto promise = std::make_shared<std::promise<Result<Value>>>();
+  auto result = promise->get_future();
+  loop_.post([promise, function = std::move(function)] { promise->set_value(function()); });
+  if (result.wait_for(kLoopPatience) != std::future_status::ready) {
+    return Error{ErrorCode::timeout, "the metaserver is too busy"};
+  }
+  try {
+    return result.get();
+  } catch (const std::future_error&) {  // the function was dropped
+    return Error{ErrorCode::unavailable, "the metaserver is stopping"};
+  }
+}
+
+Result<SelfInfo> Server::self() {
+  return SelfInfo{options_.name, wallTimeOf(startedAt_), Clock::now() - started_};
+}
+
+Result<MasterInfo> Server::master() {
+  const auto standing =
+      coordinator_.with([](auto& coordinator) { return coordinator->standing(); });
+  MasterInfo info;
+  info.self = options_.name;
+  info.master = standing.master;
+  info.endpoint = standing.masterAddress;
+  info.epoch = standing.epoch.counter;
+  info.rule = options_.election.rule;
+  info.isAppointed = standing.isAppointed;
+  info.engine = options_.coordination.engine();
+  if (standing.master.empty() && !standing.isAlone) info.whyNone = "an election is under way";
+  return info;
+}
+
+Result<MasterInfo> Server::appointMaster(const ServerName& name, std::stop_token stop) {
+  const auto begun = onLoop<bool>([this, name]() -> Result<bool> {
+    Result<void> done;
+    step([&](Coordinator& coordinator, TimePoint now, auto& fx) {
+      done = coordinator.appoint(name, now, fx);
+    });
+    if (!done) return done.error();
+    return true;
+  });
+  if (!begun) return begun.error();
+  for (const auto until = Clock::now() + kAppointPatience; Clock::now() < until;) {
+    if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
+    auto info = master();
+    if (info && info->master == name) return info;
+    std::this_thread::sleep_for(kPoll);
+  }
+  return Error{ErrorCode::timeout, fmt::format("{} did not become the master", name.text())};
+}
+
+Result<std::vector<ServerInfo>> Server::servers() {
+  auto rows = coordinator_.with([](auto& coordinator) { return coordinator->servers(); });
+  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.state.started, a.state.name) < std::tie(b.state.started, b.state.name);
+  });
+  std::vector<ServerInfo> infos;
+  for (const auto& row : rows) {
+    ServerInfo info;
+    info.name = row.state.name;
+    info.endpoint = row.state.address;
+    info.isMaster = row.isMaster;
+    info.isSelf = row.isSelf;
+    info.drains = row.state.drains;
+    info.peers = row.state.peers;
+    info.started = wallTimeOf(row.state.started);
+    info.behind = row.behind;
+    infos.push_back(std::move(info));
+  }
+  return infos;
+}
+
+Result<std::vector<LinkInfo>> Server::links() {
+  const auto rows = coordinator_.with([](auto& coordinator) { return coordinator->servers(); });
+  std::vector<LinkInfo> links;
+  for (const auto& row : rows) {
+    if (row.hops == 1) links.push_back({row.state.name, row.state.address, row.isMaster, true});
+  }
+  return links;
+}
+
+Result<std::string> Server::link(const Endpoint& other, std::stop_token stop) {
+  if (other == address()) return Error{ErrorCode::usage, "this is the address of this metaserver"};
+  const auto answer = std::make_shared<std::promise<Result<void>>>();
+  auto answered = answer->get_future();
+  const auto begun = onLoop<bool>([this, other, answer]() -> Result<bool> {
+    if (!links_->add(other, true)) {
+      return Error{ErrorCode::refused, "too many addresses of metaservers are known"};
+    }
+    linkWaiters_[other] = answer;
+    return true;
+  });
+  if (!begun) return begun.error();
+  while (answered.wait_for(kPoll) != std::future_status::ready) {
+    if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
+  }
+  const auto linked = answered.get();
+  if (!linked) return linked.error();
+  const auto rows = coordinator_.with([](auto& coordinator) { return coordinator->servers(); });
+  const auto there = std::find_if(rows.begin(), rows.end(),
+                                  [&](const auto& row) { return row.state.address == other; });
+  return fmt::format("linked to {} on {}, a cluster of {}",
+                     there == rows.end() ? "a metaserver" : there->state.name.text(), other.text(),
+                     counted(rows.size(), "metaserver"));
+}
+
+Result<std::string> Server::drain(bool, std::stop_token) {
+  return Error{ErrorCode::unavailable, "not yet"};
+}
+
+Result<std::string> Server::migrate(const Endpoint&, std::stop_token) {
+  return Error{ErrorCode::unavailable, "not yet"};
+}
+
+Result<ServerKillPlan> Server::whatIfServerKilled(const ServerName& name) {
+  const auto rows = coordinator_.with([](auto& coordinator) { return coordinator->servers(); });
+  const auto dead = std::find_if(rows.begin(), rows.end(),
+                                 [&](const auto& row) { return row.state.name == name; });
+  if (dead == rows.end()) return notReached(name);
+  ServerKillPlan plan;
+  plan.wasMaster = dead->isMaster;
+  auto next =
+      coordinator_.with([&](auto& coordinator) { return coordinator->masterWithout(name); });
+  if (!next) return next.error();
+  plan.master = *std::move(next);
+  // Its peers spread over the metaservers that they were told of.
+  const std::uint64_t others = rows.size() - 1;
+  std::uint64_t left = dead->state.peers;
+  if (others == 0) {
+    plan.homeless = left;
+    return plan;
+  }
+  std::uint64_t at = 0;
+  for (const auto& row : rows) {
+    if (row.state.name == name) continue;
+    const std::uint64_t share = left / (others - at++);
+    left -= share;
+    if (share > 0) plan.moves.push_back({row.state.name, share});
+  }
+  return plan;
+}
+
+Result<void> Server::forget(const ServerName& name) {
+  return Error{ErrorCode::failed, fmt::format("no dead metaserver {} is known", name.text())};
+}
+
+}  // namespace espalier::metaserver::shell
