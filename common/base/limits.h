@@ -170,6 +170,7 @@ inline constexpr std::uint32_t kEpochCounter = (1u << 23) - 1;  // changes of ma
 inline constexpr auto kAwayWait = 10s;
 // Of a home's sessions, counted from its start: leaves 17 bits of a ConnectionId.
 inline constexpr std::uint64_t kSessionNumber = (1ull << 47) - 1;
+inline constexpr std::size_t kSessionBatch = 4096;  // messages about sessions, in one frame
 static_assert(kMeshBeatLeast < kMeshBeat && kMeshBeat * 4 <= kMeshSilence);
 static_assert(kMeshSilence < kMeshDeaf);
 static_assert(kMeshSilence + kMeshBeat * kMetaservers <= kMeshForget);

@@ -1,4 +1,4 @@
-// The messages between metaservers about themselves: who is there, whom each hears, and who decides.
+// The messages between metaservers about themselves: who is there, whom each hears, who decides.
 // Plain values without protobuf, so that cores can use them. metaserver/core/cluster/mesh.h and
 // coordinator.h say what they mean.
 //
@@ -80,7 +80,7 @@ struct Beat {
   bool operator==(const Beat&) const = default;
 };
 
-// That its sender knows the secret of the cluster: HMAC-SHA-256 (cluster_proof.h).
+// That its sender knows the secret of the cluster: HMAC-SHA-256 (common/crypto/cluster_proof.h).
 struct Proof {
   std::array<std::uint8_t, 32> mac{};
 

@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
+#include <span>
 #include <utility>
 
 #include "cluster.pb.h"
 #include "common/base/limits.h"
 #include "common/wire/cluster_directory_codec.h"
+#include "common/wire/cluster_sessions_codec.h"
 #include "common/wire/contact_codec.h"
 #include "common/wire/field_bytes.h"
 
@@ -24,15 +27,20 @@ constexpr std::size_t kStateMost =
     fieldBytes(limits::kPeerIdBytes) + numberBytes(0xffff) + fieldBytes(limits::kHostBytes) +
     numberBytes(0xffff) + numberBytes(kStartedLast) + numberBytes(limits::kServerPriority) +
     numberBytes(limits::kMembers) + 2 * numberBytes(1) + numberBytes(limits::kSequenceNumbers) +
-    kEpochBytes + fieldBytes(kHeardMost * varintBytes(0xffff));
+    kEpochBytes + fieldBytes(kHeardMost * varintBytes(0xffff)) + fieldBytes(NetworkId::kSizeBytes) +
+    numberBytes(1) + fieldBytes(kVersionBytes) + 1;  // a tag of two bytes
+constexpr std::size_t kSettingMost =
+    fieldBytes(limits::kSettingNameBytes) + fieldBytes(limits::kSettingValueBytes);
 static_assert(fieldBytes(kStateMost) <= limits::kServerStateBytes);
 static_assert(fieldBytes(limits::kMetaservers * fieldBytes(kStateMost)) <= limits::kFrameBytes,
               "a beat fits");
-static_assert(fieldBytes(fieldBytes(kStateMost) + numberBytes(kAnyNumber)) <= limits::kFrameBytes,
+static_assert(fieldBytes(fieldBytes(kStateMost) + numberBytes(kAnyNumber) + fieldBytes(16) +
+                         limits::kSettings * fieldBytes(kSettingMost)) <= limits::kFrameBytes,
               "an introduction fits");
 
 // --- out
 
+using SettingFields = google::protobuf::RepeatedPtrField<proto::Setting>;
 using NumberFields = google::protobuf::RepeatedField<std::uint32_t>;
 
 void fill(const ServerState& state, proto::ServerState& out) {
@@ -49,12 +57,25 @@ void fill(const ServerState& state, proto::ServerState& out) {
   out.set_epoch_counter(state.epoch.counter);
   out.set_epoch_number(number(state.epoch.number));
   for (const ServerNumber heard : state.heard) out.add_heard(number(heard));
+  if (!state.network.isZero()) out.mutable_network()->assign(state.network.view());
+  out.set_is_founded(state.isFounded);
+  if (state.have != DirectoryVersion()) toProto(state.have, *out.mutable_have());
+}
+
+std::string_view viewOf(std::span<const std::uint8_t> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 void fill(const Introduction& introduction, proto::ClusterFrame& frame) {
   auto& out = *frame.mutable_introduction();
   fill(introduction.state, *out.mutable_state());
   out.set_dial(introduction.dial);
+  out.mutable_nonce()->assign(viewOf(introduction.nonce));
+  for (const auto& setting : introduction.settings) {
+    auto& added = *out.add_settings();
+    added.set_name(setting.name);
+    added.set_value(setting.value);
+  }
 }
 
 void fill(const Beat& beat, proto::ClusterFrame& frame) {
@@ -77,6 +98,33 @@ void fill(const Pull& pull, proto::ClusterFrame& frame) {
 
 void fill(const Position& position, proto::ClusterFrame& frame) {
   toProto(position, *frame.mutable_position());
+}
+
+void fill(const Proof& proof, proto::ClusterFrame& frame) {
+  frame.mutable_proof()->mutable_mac()->assign(viewOf(proof.mac));
+}
+
+// A version of zeros is absent, as in a message that was decoded to it.
+void fill(const Handover& handover, proto::ClusterFrame& frame) {
+  auto& out = *frame.mutable_handover();
+  if (handover.last != DirectoryVersion()) toProto(handover.last, *out.mutable_last());
+}
+
+void fill(const Appoint&, proto::ClusterFrame& frame) {
+  frame.mutable_appoint();
+}
+
+void fill(const Have& have, proto::ClusterFrame& frame) {
+  auto& out = *frame.mutable_have();
+  if (have.version != DirectoryVersion()) toProto(have.version, *out.mutable_version());
+}
+
+void fill(const SessionRequests& batch, proto::ClusterFrame& frame) {
+  toProto(batch, *frame.mutable_session_requests());
+}
+
+void fill(const SessionAnswers& batch, proto::ClusterFrame& frame) {
+  toProto(batch, *frame.mutable_session_answers());
 }
 
 // --- in
@@ -129,13 +177,53 @@ Result<ServerState> read(const proto::ServerState& in) {
   auto heard = readHeard(in.heard());
   if (!heard) return heard.error();
   state.heard = *std::move(heard);
+  if (!in.network().empty()) {
+    const auto network = NetworkId::fromRaw(in.network());
+    if (!network) return malformed("a network of the wrong length");
+    state.network = *network;
+  }
+  state.isFounded = in.is_founded();
+  const auto have = fromProto(in.have());
+  if (!have) return have.error();
+  state.have = *have;
   return state;
 }
 
+template <std::size_t N>
+bool readBytes(const std::string& in, std::array<std::uint8_t, N>& out) {
+  if (in.size() != N) return false;
+  std::copy(in.begin(), in.end(), reinterpret_cast<char*>(out.data()));
+  return true;
+}
+
+Result<std::vector<Setting>> readSettings(const SettingFields& in) {
+  const auto count = static_cast<std::size_t>(in.size());
+  if (count > limits::kSettings) return malformed(fmt::format("{} settings", count));
+  std::vector<Setting> settings;
+  std::vector<std::string_view> names;
+  for (const auto& entry : in) {
+    if (entry.name().empty() || entry.name().size() > limits::kSettingNameBytes ||
+        entry.value().size() > limits::kSettingValueBytes) {
+      return malformed("a setting without a name, or one that is too long");
+    }
+    settings.push_back({entry.name(), entry.value()});
+    names.push_back(entry.name());
+  }
+  if (hasRepeats(std::move(names))) return malformed("one setting twice");
+  return settings;
+}
+
 Result<ClusterMessage> read(const proto::Introduction& in) {
+  Introduction introduction;
   auto state = read(in.state());
   if (!state) return state.error();
-  return ClusterMessage(Introduction{*std::move(state), in.dial()});
+  introduction.state = *std::move(state);
+  introduction.dial = in.dial();
+  if (!readBytes(in.nonce(), introduction.nonce)) return malformed("a nonce of the wrong length");
+  auto settings = readSettings(in.settings());
+  if (!settings) return settings.error();
+  introduction.settings = *std::move(settings);
+  return ClusterMessage(std::move(introduction));
 }
 
 Result<ClusterMessage> read(const proto::Beat& in) {
@@ -156,43 +244,94 @@ Result<ClusterMessage> read(const proto::Beat& in) {
   return ClusterMessage(std::move(beat));
 }
 
+Result<ClusterMessage> read(const proto::Proof& in) {
+  Proof proof;
+  if (!readBytes(in.mac(), proof.mac)) return malformed("a proof of the wrong length");
+  return ClusterMessage(proof);
+}
+
+Result<ClusterMessage> read(const proto::Handover& in) {
+  const auto last = fromProto(in.last());
+  if (!last) return last.error();
+  return ClusterMessage(Handover{*last});
+}
+
+Result<ClusterMessage> read(const proto::Have& in) {
+  const auto version = fromProto(in.version());
+  if (!version) return version.error();
+  return ClusterMessage(Have{*version});
+}
+
+// Of the directory, and of sessions.
 template <typename Part>
-Result<ClusterMessage> readDirectory(const Part& in) {
+Result<ClusterMessage> readPart(const Part& in) {
   auto part = fromProto(in);
   if (!part) return part.error();
   return ClusterMessage(*std::move(part));
 }
 
-}  // namespace
-
-std::string encode(const ClusterMessage& message) {
-  proto::ClusterFrame frame;
-  std::visit([&](const auto& part) { fill(part, frame); }, message);
-  return serialized(frame);
-}
-
-Result<ClusterMessage> decodeCluster(std::string_view payload) {
-  proto::ClusterFrame frame;
-  if (!parse(payload, frame)) return malformed("no message between metaservers");
-  // A list of one number may be written in a byte less than protobuf writes it.
-  if (frame.ByteSizeLong() > limits::kFrameBytes) return malformed("it encodes to no frame again");
+Result<ClusterMessage> readMessage(const proto::ClusterFrame& frame) {
   switch (frame.kind_case()) {
     case proto::ClusterFrame::kIntroduction:
       return read(frame.introduction());
     case proto::ClusterFrame::kBeat:
       return read(frame.beat());
     case proto::ClusterFrame::kPage:
-      return readDirectory(frame.page());
+      return readPart(frame.page());
     case proto::ClusterFrame::kDelta:
-      return readDirectory(frame.delta());
+      return readPart(frame.delta());
     case proto::ClusterFrame::kPull:
-      return readDirectory(frame.pull());
+      return readPart(frame.pull());
     case proto::ClusterFrame::kPosition:
-      return readDirectory(frame.position());
+      return readPart(frame.position());
+    case proto::ClusterFrame::kProof:
+      return read(frame.proof());
+    case proto::ClusterFrame::kHandover:
+      return read(frame.handover());
+    case proto::ClusterFrame::kAppoint:
+      return ClusterMessage(Appoint());
+    case proto::ClusterFrame::kHave:
+      return read(frame.have());
+    case proto::ClusterFrame::kSessionRequests:
+      return readPart(frame.session_requests());
+    case proto::ClusterFrame::kSessionAnswers:
+      return readPart(frame.session_answers());
     case proto::ClusterFrame::KIND_NOT_SET:
       break;
   }
   return malformed("of no kind that this version knows");
+}
+
+bool isAboutConnection(const ClusterMessage& message) {
+  return std::holds_alternative<Introduction>(message) || std::holds_alternative<Beat>(message) ||
+         std::holds_alternative<Proof>(message);
+}
+
+}  // namespace
+
+std::string encode(const ClusterMessage& message, const std::optional<Route>& route) {
+  proto::ClusterFrame frame;
+  if (route) toProto(*route, *frame.mutable_route());
+  std::visit([&](const auto& part) { fill(part, frame); }, message);
+  return serialized(frame);
+}
+
+std::string encode(const ClusterFrame& frame) {
+  return encode(frame.message, frame.route);
+}
+
+Result<ClusterFrame> decodeCluster(std::string_view payload) {
+  proto::ClusterFrame frame;
+  if (!parse(payload, frame)) return malformed("no message between metaservers");
+  // A list of one number may be written in a byte less than protobuf writes it.
+  if (frame.ByteSizeLong() > limits::kFrameBytes) return malformed("it encodes to no frame again");
+  auto message = readMessage(frame);
+  if (!message) return message.error();
+  if (!frame.has_route()) return ClusterFrame{std::nullopt, *std::move(message)};
+  if (isAboutConnection(*message)) return malformed("about a connection, and by way of another");
+  const auto route = fromProto(frame.route());
+  if (!route) return route.error();
+  return ClusterFrame{*route, *std::move(message)};
 }
 
 }  // namespace espalier::wire

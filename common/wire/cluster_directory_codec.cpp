@@ -22,14 +22,12 @@ constexpr std::size_t kRowMost = fieldBytes(kContactMost) + fieldBytes(InstanceK
                                  numberBytes(0xffff) + 2 * numberBytes(0xffff'ffff);
 static_assert(fieldBytes(kRowMost) <= limits::kDirectoryRowBytes, "the estimate of a row holds");
 
-constexpr std::size_t kDirectoryVersionMost = kEpochBytes + numberBytes(limits::kSequenceNumbers);
-constexpr std::size_t kSummaryMost = fieldBytes(kDirectoryVersionMost) +
-                                     numberBytes(limits::kMembers) +
+constexpr std::size_t kSummaryMost = fieldBytes(kVersionBytes) + numberBytes(limits::kMembers) +
                                      numberBytes(limits::kJoinOrder) + 2 * (kTagBytes + 8);
 constexpr std::size_t kRestMost =  // of a page, a delta, a pull or a position without its lists
-    fieldBytes(kSummaryMost) + fieldBytes(kDirectoryVersionMost) + 3 * numberBytes(kAnyNumber);
+    fieldBytes(kSummaryMost) + fieldBytes(kVersionBytes) + 3 * numberBytes(kAnyNumber);
 constexpr std::size_t kListMost = limits::kDirectoryMessageBytes + limits::kDirectoryRowBytes;
-static_assert(fieldBytes(kRestMost + fieldBytes(kListMost)) <= limits::kFrameBytes,
+static_assert(kRouteBytes + fieldBytes(kRestMost + fieldBytes(kListMost)) <= limits::kFrameBytes,
               "a page fits, and a delta");
 
 // --- out
@@ -52,15 +50,9 @@ void fillRows(const std::vector<DirectoryRow>& rows, RowFields& out) {
   for (const auto& row : rows) fill(row, *out.Add());
 }
 
-void fill(const DirectoryVersion& version, proto::DirectoryVersion& out) {
-  out.set_epoch_counter(version.epoch.counter);
-  out.set_epoch_number(number(version.epoch.number));
-  out.set_sequence(version.sequence);
-}
-
 // A version of zeros is absent, as in a message that was decoded to it.
 void fill(const DirectorySummary& summary, proto::DirectorySummary& out) {
-  if (summary.version != DirectoryVersion()) fill(summary.version, *out.mutable_version());
+  if (summary.version != DirectoryVersion()) toProto(summary.version, *out.mutable_version());
   out.set_count(summary.count);
   out.set_newest(number(summary.newest));
   out.set_digest_low(summary.digest.low);
@@ -74,19 +66,10 @@ Result<JoinOrder> readCovered(std::uint64_t in) {
   return in == number(kAllOrders) ? kAllOrders : readOrder(in);
 }
 
-Result<DirectoryVersion> read(const proto::DirectoryVersion& in) {
-  const auto epoch = readEpoch(in.epoch_counter(), in.epoch_number());
-  if (!epoch) return epoch.error();
-  if (in.sequence() >= limits::kSequenceNumbers) {
-    return malformed(fmt::format("change {} of a directory", in.sequence()));
-  }
-  return DirectoryVersion{*epoch, in.sequence()};
-}
-
 // Messages without it are refused: else one would encode to more bytes than it was decoded from.
 Result<DirectorySummary> readSummary(bool isThere, const proto::DirectorySummary& in) {
   if (!isThere) return malformed("no summary of a directory");
-  const auto version = read(in.version());
+  const auto version = fromProto(in.version());
   if (!version) return version.error();
   const auto count = readMembers(in.count(), 0);
   if (!count) return count.error();
@@ -155,6 +138,37 @@ Result<Epoch> readEpoch(std::uint32_t counter, std::uint32_t number) {
   return Epoch{counter, *server};
 }
 
+void toProto(const Route& route, proto::Route& out) {
+  out.set_from(number(route.from));
+  out.set_to(number(route.to));
+  out.set_hops(route.hops);
+}
+
+Result<Route> fromProto(const proto::Route& in) {
+  const auto from = readServerNumber(in.from());
+  if (!from) return from.error();
+  const auto to = readServerNumber(in.to());
+  if (!to) return to.error();
+  if (*from == kNoServer || *to == kNoServer) return malformed("a way without its ends");
+  if (in.hops() > limits::kMetaservers) return malformed(fmt::format("{} hops", in.hops()));
+  return Route{*from, *to, static_cast<std::uint8_t>(in.hops())};
+}
+
+void toProto(const DirectoryVersion& version, proto::DirectoryVersion& out) {
+  out.set_epoch_counter(version.epoch.counter);
+  out.set_epoch_number(number(version.epoch.number));
+  out.set_sequence(version.sequence);
+}
+
+Result<DirectoryVersion> fromProto(const proto::DirectoryVersion& in) {
+  const auto epoch = readEpoch(in.epoch_counter(), in.epoch_number());
+  if (!epoch) return epoch.error();
+  if (in.sequence() >= limits::kSequenceNumbers) {
+    return malformed(fmt::format("change {} of a directory", in.sequence()));
+  }
+  return DirectoryVersion{*epoch, in.sequence()};
+}
+
 void toProto(const SnapshotPage& page, proto::SnapshotPage& out) {
   out.set_answers(page.answers);
   fill(page.of, *out.mutable_of());
@@ -171,7 +185,7 @@ void toProto(const Delta& delta, proto::Delta& out) {
 }
 
 void toProto(const Pull& pull, proto::Pull& out) {
-  if (pull.have != DirectoryVersion()) fill(pull.have, *out.mutable_have());
+  if (pull.have != DirectoryVersion()) toProto(pull.have, *out.mutable_have());
   out.set_covered(number(pull.covered));
   out.set_number(pull.number);
 }
@@ -228,7 +242,7 @@ Result<Delta> fromProto(const proto::Delta& in) {
 }
 
 Result<Pull> fromProto(const proto::Pull& in) {
-  const auto have = read(in.have());
+  const auto have = fromProto(in.have());
   if (!have) return have.error();
   const auto covered = readCovered(in.covered());
   if (!covered) return covered.error();

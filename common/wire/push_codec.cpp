@@ -11,12 +11,8 @@
 namespace espalier::wire {
 namespace {
 
-std::string raw(std::string_view bytes) {
-  return std::string(bytes);
-}
-
 void fill(const PushOffer& offer, proto::PushOffer& out) {
-  out.set_id(raw(offer.id.view()));
+  out.set_id(std::string(offer.id.view()));
   fill(offer.sender, *out.mutable_sender());
   out.set_via(offer.via.text());
   out.set_late(offer.late);
@@ -25,16 +21,16 @@ void fill(const PushOffer& offer, proto::PushOffer& out) {
     auto& entry = *out.add_files();
     entry.set_name(file.name);
     entry.set_size_bytes(file.sizeBytes);
-    entry.set_root(raw(file.root.view()));
+    entry.set_root(std::string(file.root.view()));
   }
   for (const auto& id : offer.to) out.add_to(id.text());
-  if (!offer.endHash.isZero()) out.set_end_hash(raw(offer.endHash.view()));
+  if (!offer.endHash.isZero()) out.set_end_hash(std::string(offer.endHash.view()));
   out.set_age_seconds(offer.ageSeconds);
-  if (!offer.endProof.isZero()) out.set_end_proof(raw(offer.endProof.view()));
+  if (!offer.endProof.isZero()) out.set_end_proof(std::string(offer.endProof.view()));
 }
 
 void fill(const PushLedger& ledger, proto::PushLedger& out) {
-  out.set_id(raw(ledger.id.view()));
+  out.set_id(std::string(ledger.id.view()));
   out.set_end(static_cast<std::uint32_t>(ledger.end));
   for (const auto& entry : ledger.entries) {
     auto& field = *out.add_entries();
@@ -45,7 +41,7 @@ void fill(const PushLedger& ledger, proto::PushLedger& out) {
     field.set_late(entry.late);
     field.set_reason(entry.reason);
   }
-  if (!ledger.endProof.isZero()) out.set_end_proof(raw(ledger.endProof.view()));
+  if (!ledger.endProof.isZero()) out.set_end_proof(std::string(ledger.endProof.view()));
 }
 
 Result<PushEnd> readEnd(std::uint32_t end) {

@@ -3,6 +3,7 @@
 
 #include "common/base/limits.h"
 #include "common/wire/contact_codec.h"
+#include "common/wire/registry_proto.h"
 #include "registry.pb.h"
 
 namespace espalier::wire {
@@ -25,16 +26,7 @@ void setRaw(const Id& id, std::string& out) {
 // --- requests, out
 
 void fill(const Join& join, proto::RegistryRequestFrame& frame) {
-  auto& out = *frame.mutable_join();
-  out.set_id(join.id.text());
-  setRaw(join.key, *out.mutable_key());
-  out.set_word(join.word);
-  out.set_listen_host(join.listen.host);
-  out.set_listen_port(join.listen.port);
-  if (!join.network.isZero()) setRaw(join.network, *out.mutable_network());
-  out.set_order(number(join.order));
-  if (join.parent) out.set_parent(join.parent->text());
-  fillNeighbours(join.neighbours, *out.mutable_neighbours());
+  toProto(join, *frame.mutable_join());
 }
 
 void fill(const PortTaken& taken, proto::RegistryRequestFrame& frame) {
@@ -74,33 +66,9 @@ void fill(const Quit&, proto::RegistryRequestFrame& frame) {
 // --- requests, in
 
 Result<RegistryRequest> read(const proto::Join& in) {
-  Join join;
-  auto id = readPeerId(in.id());
-  if (!id) return id.error();
-  join.id = *std::move(id);
-  const auto key = InstanceKey::fromRaw(in.key());
-  if (!key) return malformed("an instance key of the wrong length");
-  join.key = *key;
-  if (in.word().size() > limits::kJoinWordBytes) return malformed("a join word that is too long");
-  join.word = in.word();
-  if (!in.listen_host().empty() && !isHost(in.listen_host())) return malformed("no host");
-  if (in.listen_port() > 65535) return malformed("no port");
-  join.listen = {in.listen_host(), static_cast<std::uint16_t>(in.listen_port())};
-  if (!in.network().empty()) {
-    const auto network = NetworkId::fromRaw(in.network());
-    if (!network) return malformed("a network of the wrong length");
-    join.network = *network;
-  }
-  const auto order = readOrder(in.order());
-  if (!order) return order.error();
-  join.order = *order;
-  auto parent = readOptionalPeerId(in.parent());
-  if (!parent) return parent.error();
-  join.parent = *std::move(parent);
-  auto neighbours = readNeighbours(in.neighbours());
-  if (!neighbours) return neighbours.error();
-  join.neighbours = *std::move(neighbours);
-  return RegistryRequest(std::move(join));
+  auto join = fromProto(in);
+  if (!join) return join.error();
+  return RegistryRequest(*std::move(join));
 }
 
 Result<RegistryRequest> read(const proto::PortTaken& in) {
@@ -132,36 +100,86 @@ Result<RegistryRequest> read(const proto::TopologyRequest& in) {
 
 }  // namespace
 
-std::string encode(const RegistryRequest& request) {
-  proto::RegistryRequestFrame frame;
-  std::visit([&](const auto& part) { fill(part, frame); }, request);
-  return serialized(frame);
+void toProto(const Join& join, proto::Join& out) {
+  out.set_id(join.id.text());
+  setRaw(join.key, *out.mutable_key());
+  out.set_word(join.word);
+  out.set_listen_host(join.listen.host);
+  out.set_listen_port(join.listen.port);
+  if (!join.network.isZero()) setRaw(join.network, *out.mutable_network());
+  out.set_order(number(join.order));
+  if (join.parent) out.set_parent(join.parent->text());
+  fillNeighbours(join.neighbours, *out.mutable_neighbours());
 }
 
-Result<RegistryRequest> decodeRegistryRequest(std::string_view payload) {
-  proto::RegistryRequestFrame frame;
-  if (!parse(payload, frame)) return malformed("no request to a metaserver");
-  switch (frame.kind_case()) {
+Result<Join> fromProto(const proto::Join& in) {
+  Join join;
+  auto id = readPeerId(in.id());
+  if (!id) return id.error();
+  join.id = *std::move(id);
+  const auto key = InstanceKey::fromRaw(in.key());
+  if (!key) return malformed("an instance key of the wrong length");
+  join.key = *key;
+  if (in.word().size() > limits::kJoinWordBytes) return malformed("a join word that is too long");
+  join.word = in.word();
+  if (!in.listen_host().empty() && !isHost(in.listen_host())) return malformed("no host");
+  if (in.listen_port() > 65535) return malformed("no port");
+  join.listen = {in.listen_host(), static_cast<std::uint16_t>(in.listen_port())};
+  if (!in.network().empty()) {
+    const auto network = NetworkId::fromRaw(in.network());
+    if (!network) return malformed("a network of the wrong length");
+    join.network = *network;
+  }
+  const auto order = readOrder(in.order());
+  if (!order) return order.error();
+  join.order = *order;
+  auto parent = readOptionalPeerId(in.parent());
+  if (!parent) return parent.error();
+  join.parent = *std::move(parent);
+  auto neighbours = readNeighbours(in.neighbours());
+  if (!neighbours) return neighbours.error();
+  join.neighbours = *std::move(neighbours);
+  return join;
+}
+
+void toProto(const RegistryRequest& request, proto::RegistryRequestFrame& out) {
+  std::visit([&](const auto& part) { fill(part, out); }, request);
+}
+
+Result<RegistryRequest> fromProto(const proto::RegistryRequestFrame& in) {
+  switch (in.kind_case()) {
     case proto::RegistryRequestFrame::kJoin:
-      return read(frame.join());
+      return read(in.join());
     case proto::RegistryRequestFrame::kPortTaken:
-      return read(frame.port_taken());
+      return read(in.port_taken());
     case proto::RegistryRequestFrame::kLinks:
-      return read(frame.links());
+      return read(in.links());
     case proto::RegistryRequestFrame::kSeek:
-      return read(frame.seek());
+      return read(in.seek());
     case proto::RegistryRequestFrame::kHeartbeat:
       return RegistryRequest(RegistryHeartbeat{});
     case proto::RegistryRequestFrame::kTopology:
-      return read(frame.topology());
+      return read(in.topology());
     case proto::RegistryRequestFrame::kMembers:
-      return RegistryRequest(MembersRequest{frame.members().number()});
+      return RegistryRequest(MembersRequest{in.members().number()});
     case proto::RegistryRequestFrame::kQuit:
       return RegistryRequest(Quit{});
     case proto::RegistryRequestFrame::KIND_NOT_SET:
       break;
   }
   return malformed("of no kind that this version knows");
+}
+
+std::string encode(const RegistryRequest& request) {
+  proto::RegistryRequestFrame frame;
+  toProto(request, frame);
+  return serialized(frame);
+}
+
+Result<RegistryRequest> decodeRegistryRequest(std::string_view payload) {
+  proto::RegistryRequestFrame frame;
+  if (!parse(payload, frame)) return malformed("no request to a metaserver");
+  return fromProto(frame);
 }
 
 }  // namespace espalier::wire

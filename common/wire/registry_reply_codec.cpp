@@ -5,6 +5,7 @@
 #include "common/base/text.h"
 #include "common/wire/contact_codec.h"
 #include "common/wire/registry_codec.h"
+#include "common/wire/registry_proto.h"
 #include "registry.pb.h"
 
 namespace espalier::wire {
@@ -208,38 +209,46 @@ Result<RegistryReply> read(const proto::Failure& in) {
 
 }  // namespace
 
+void toProto(const RegistryReply& reply, proto::RegistryReplyFrame& out) {
+  std::visit([&](const auto& part) { fill(part, out); }, reply);
+}
+
+Result<RegistryReply> fromProto(const proto::RegistryReplyFrame& in) {
+  switch (in.kind_case()) {
+    case proto::RegistryReplyFrame::kAdmitted:
+      return read(in.admitted());
+    case proto::RegistryReplyFrame::kReferral:
+      return read(in.referral());
+    case proto::RegistryReplyFrame::kWait:
+      return read(in.wait());
+    case proto::RegistryReplyFrame::kWordRefused:
+      return read(in.word_refused());
+    case proto::RegistryReplyFrame::kHeartbeat:
+      return read(in.heartbeat());
+    case proto::RegistryReplyFrame::kMembers:
+      return read(in.members());
+    case proto::RegistryReplyFrame::kTopology:
+      return read(in.topology());
+    case proto::RegistryReplyFrame::kFailure:
+      return read(in.failure());
+    case proto::RegistryReplyFrame::kStrangers:
+      return read(in.strangers());
+    case proto::RegistryReplyFrame::KIND_NOT_SET:
+      break;
+  }
+  return malformed("of no kind that this version knows");
+}
+
 std::string encode(const RegistryReply& reply) {
   proto::RegistryReplyFrame frame;
-  std::visit([&](const auto& part) { fill(part, frame); }, reply);
+  toProto(reply, frame);
   return serialized(frame);
 }
 
 Result<RegistryReply> decodeRegistryReply(std::string_view payload) {
   proto::RegistryReplyFrame frame;
   if (!parse(payload, frame)) return malformed("no metaserver's reply");
-  switch (frame.kind_case()) {
-    case proto::RegistryReplyFrame::kAdmitted:
-      return read(frame.admitted());
-    case proto::RegistryReplyFrame::kReferral:
-      return read(frame.referral());
-    case proto::RegistryReplyFrame::kWait:
-      return read(frame.wait());
-    case proto::RegistryReplyFrame::kWordRefused:
-      return read(frame.word_refused());
-    case proto::RegistryReplyFrame::kHeartbeat:
-      return read(frame.heartbeat());
-    case proto::RegistryReplyFrame::kMembers:
-      return read(frame.members());
-    case proto::RegistryReplyFrame::kTopology:
-      return read(frame.topology());
-    case proto::RegistryReplyFrame::kFailure:
-      return read(frame.failure());
-    case proto::RegistryReplyFrame::kStrangers:
-      return read(frame.strangers());
-    case proto::RegistryReplyFrame::KIND_NOT_SET:
-      break;
-  }
-  return malformed("of no kind that this version knows");
+  return fromProto(frame);
 }
 
 std::size_t encodedBytesAtMost(const TopologyEntry& entry) {

@@ -9,26 +9,23 @@
 #include <variant>
 #include <vector>
 
-#include "cluster.pb.h"
 #include "common/base/limits.h"
-#include "common/base/text.h"
 #include "metaserver/core/cluster/publication.h"
-#include "tests/unit/wire_generators.h"
+#include "tests/unit/cluster_codec_fixture.h"
 
 using namespace espalier;
 using namespace std::chrono_literals;
+using test::decodes;
+using test::decodesWhen;
+using test::rowOf;
+using test::someEpoch;
+using test::someSequence;
+using test::someServer;
+using test::summaryOf;
 
 namespace {
 
 // --- random messages
-
-std::uint64_t someSequence(std::uint64_t least) {
-  return test::numberOf<std::uint64_t>(least, limits::kSequenceNumbers - 1);
-}
-
-ServerNumber someServer(std::uint16_t least) {
-  return ServerNumber{test::numberOf<std::uint16_t>(least, 0xffff)};
-}
 
 std::vector<ServerNumber> someHeard() {
   std::vector<ServerNumber> heard(test::numberOf<std::size_t>(0, limits::kMetaservers - 1));
@@ -38,6 +35,10 @@ std::vector<ServerNumber> someHeard() {
     server = ServerNumber{last};
   }
   return heard;
+}
+
+wire::DirectoryVersion someVersion(std::uint64_t least) {
+  return {someEpoch(), someSequence(least)};
 }
 
 wire::ServerState someState(ServerNumber number) {
@@ -50,13 +51,11 @@ wire::ServerState someState(ServerNumber number) {
           *rc::gen::arbitrary<bool>(),
           *rc::gen::arbitrary<bool>(),
           someSequence(1),
-          {test::numberOf<std::uint32_t>(0, limits::kEpochCounter), someServer(0)},
-          someHeard()};
-}
-
-wire::DirectoryVersion someVersion(std::uint64_t least) {
-  return {{test::numberOf<std::uint32_t>(0, limits::kEpochCounter), someServer(0)},
-          someSequence(least)};
+          someEpoch(),
+          someHeard(),
+          *rc::gen::arbitrary<bool>() ? wire::NetworkId() : test::rawOf<wire::NetworkId>(),
+          *rc::gen::arbitrary<bool>(),
+          *rc::gen::arbitrary<bool>() ? wire::DirectoryVersion() : someVersion(0)};
 }
 
 JoinOrder someOrder(std::uint64_t least) {
@@ -95,10 +94,33 @@ std::vector<wire::DirectoryRow> someRows() {
   return rows;
 }
 
+using Nonce = Bytes<16, struct NonceTag>;
+
+// The names say `i`, so that they differ.
+std::vector<wire::Setting> someSettings() {
+  std::vector<wire::Setting> settings(test::numberOf<std::size_t>(0, limits::kSettings));
+  for (std::size_t i = 0; i < settings.size(); ++i) {
+    settings[i].name = static_cast<char>('a' + i) + test::textOf(0, limits::kSettingNameBytes - 1);
+    settings[i].value = test::bytesOf(0, limits::kSettingValueBytes);
+  }
+  return settings;
+}
+
+bool mayHaveRoute(const wire::ClusterMessage& message) {
+  return !std::holds_alternative<wire::Introduction>(message) &&
+         !std::holds_alternative<wire::Beat>(message) &&
+         !std::holds_alternative<wire::Proof>(message);
+}
+
+std::optional<wire::Route> routeFor(const wire::ClusterMessage& message) {
+  return mayHaveRoute(message) ? test::maybeRoute() : std::nullopt;
+}
+
 wire::ClusterMessage someClusterMessage() {
-  switch (test::numberOf(0, 5)) {
+  switch (test::numberOf(0, 9)) {
     case 0:
-      return wire::Introduction{someState(someServer(1)), test::someNumber()};
+      return wire::Introduction{someState(someServer(1)), test::rawOf<Nonce>().bytes,
+                                someSettings(), test::someNumber()};
     case 1: {
       wire::Beat beat{someState(ServerNumber{0xffff}), {}};
       const auto others = test::numberOf<std::size_t>(0, limits::kMetaservers - 1);
@@ -119,35 +141,20 @@ wire::ClusterMessage someClusterMessage() {
       return wire::Pull{someVersion(0),
                         *rc::gen::arbitrary<bool>() ? wire::kAllOrders : someOrder(0),
                         test::numberOf<std::uint64_t>(1, ~0ull)};
+    case 5:
+      return wire::Proof{test::rawOf<Digest>().bytes};
+    case 6:
+      return wire::Handover{someVersion(0)};
+    case 7:
+      return wire::Appoint{};
+    case 8:
+      return wire::Have{*rc::gen::arbitrary<bool>() ? wire::DirectoryVersion() : someVersion(0)};
     default:
       return wire::Position{someSummary(0), test::someNumber()};
   }
 }
 
 // --- spoilt messages
-
-bool isPrintable(const std::string& text) {
-  return isUtf8(text) && std::none_of(text.begin(), text.end(),
-                                      [](char c) { return static_cast<unsigned char>(c) < 0x20; });
-}
-
-bool decodes(const std::string& bytes) {
-  const auto message = wire::decodeCluster(bytes);
-  if (message) return true;
-  CHECK(message.error().code == ErrorCode::protocol);
-  CHECK(isPrintable(message.error().message));
-  return false;
-}
-
-// Changes the protobuf form of a good message, and says whether it still decodes.
-template <typename Change>
-bool decodesWhen(const wire::ClusterMessage& message, Change change) {
-  proto::ClusterFrame frame;
-  REQUIRE(frame.ParseFromString(wire::encode(message)));
-  REQUIRE(decodes(frame.SerializeAsString()));
-  change(frame);
-  return decodes(frame.SerializeAsString());
-}
 
 wire::ServerState stateOf(std::uint16_t number) {
   wire::ServerState state;
@@ -158,22 +165,15 @@ wire::ServerState stateOf(std::uint16_t number) {
   return state;
 }
 
-wire::DirectoryRow rowOf(std::uint64_t order) {
-  wire::DirectoryRow row;
-  row.contact = {*PeerId::parse(fmt::format("s{}", order)), JoinOrder{order}, {"127.0.0.1", 5003}};
-  return row;
-}
-
-wire::DirectorySummary summaryOf(std::uint64_t sequence) {
-  return {{1, ServerNumber{7}, sequence}, 3, JoinOrder{9}, {1, 2}};
+wire::Introduction introduction() {
+  return {stateOf(3), {}, {{"election", "oldest"}, {"links", "2"}}, 1};
 }
 
 // The limits of a state hold wherever there is one.
 template <typename Change>
 bool stateDecodesWhen(Change change) {
-  const bool ofIntroduction = decodesWhen(wire::Introduction{stateOf(3), 1}, [&](auto& frame) {
-    change(*frame.mutable_introduction()->mutable_state());
-  });
+  const bool ofIntroduction = decodesWhen(
+      introduction(), [&](auto& frame) { change(*frame.mutable_introduction()->mutable_state()); });
   const wire::Beat beat{stateOf(3), {stateOf(4)}};
   const bool ofOwn =
       decodesWhen(beat, [&](auto& frame) { change(*frame.mutable_beat()->mutable_own()); });
@@ -184,61 +184,23 @@ bool stateDecodesWhen(Change change) {
   return ofIntroduction;
 }
 
-template <typename Change>
-bool rowDecodesWhen(Change change) {
-  const bool ofPage =
-      decodesWhen(wire::SnapshotPage{1, summaryOf(2), {}, wire::kAllOrders, {rowOf(3)}},
-                  [&](auto& frame) { change(*frame.mutable_page()->mutable_rows(0)); });
-  const bool ofDelta = decodesWhen(wire::Delta{summaryOf(2), {}, {rowOf(3)}}, [&](auto& frame) {
-    change(*frame.mutable_delta()->mutable_rows(0));
-  });
-  CHECK(ofPage == ofDelta);
-  return ofPage;
-}
-
-template <typename Change>
-bool summaryDecodesWhen(Change change) {
-  const bool ofPosition = decodesWhen(wire::Position{summaryOf(2), 0}, [&](auto& frame) {
-    change(*frame.mutable_position()->mutable_of());
-  });
-  const bool ofPage =
-      decodesWhen(wire::SnapshotPage{1, summaryOf(2), {}, wire::kAllOrders, {}},
-                  [&](auto& frame) { change(*frame.mutable_page()->mutable_of()); });
-  const bool ofDelta = decodesWhen(wire::Delta{summaryOf(2), {}, {}}, [&](auto& frame) {
-    change(*frame.mutable_delta()->mutable_after());
-  });
-  CHECK(ofPosition == ofPage);
-  CHECK(ofPosition == ofDelta);
-  return ofPosition;
-}
-
 }  // namespace
 
 TEST_CASE("every message between metaservers reads back as it was written") {
   CHECK(rc::check([] {
     const auto message = someClusterMessage();
-    const auto bytes = wire::encode(message);
-    const auto back = wire::decodeCluster(bytes);
+    const auto route = routeFor(message);
+    const auto back = wire::decodeCluster(wire::encode(message, route));
     if (!back) RC_FAIL(back.error().message);
-    RC_ASSERT(*back == message);
+    RC_ASSERT(back->message == message);
+    RC_ASSERT(back->route == route);
   }));
 }
 
 TEST_CASE("of damaged bytes comes an error, or a message that reads back as itself") {
   CHECK(rc::check([] {
-    auto bytes = wire::encode(someClusterMessage());
-    if (*rc::gen::arbitrary<bool>()) {
-      bytes.resize(*rc::gen::inRange<std::size_t>(0, bytes.size() + 1));
-    }
-    for (int i = *rc::gen::inRange(0, 4); i > 0 && !bytes.empty(); --i) {
-      bytes[*rc::gen::inRange<std::size_t>(0, bytes.size())] ^=
-          static_cast<char>(1 << *rc::gen::inRange(0, 8));
-    }
-    const auto message = wire::decodeCluster(bytes);
-    if (!message) return RC_ASSERT(message.error().code == ErrorCode::protocol);
-    const auto again = wire::decodeCluster(wire::encode(*message));
-    RC_ASSERT(again.ok());
-    RC_ASSERT(*again == *message);
+    const auto message = someClusterMessage();
+    test::checkDecoded(test::damaged(wire::encode(message, routeFor(message))));
   }));
 }
 
@@ -258,11 +220,19 @@ TEST_CASE("the largest introduction and the largest beat fit a frame") {
     for (std::uint16_t i = 1; i < limits::kMetaservers; ++i) {
       state.heard.push_back(ServerNumber{static_cast<std::uint16_t>(60'000 + i)});
     }
+    state.network = *wire::NetworkId::fromRaw("the largest one.");
+    state.isFounded = true;
+    state.have = {state.epoch, limits::kSequenceNumbers - 1};
     return state;
   };
-  const auto alone = wire::encode(wire::Introduction{largest(0xffff), ~0ull});
-  CHECK(decodes(alone));
-  CHECK(alone.size() <= limits::kServerStateBytes);
+  wire::Introduction alone{largest(0xffff), {}, {}, ~0ull};
+  CHECK(decodes(wire::encode(alone)));
+  CHECK(wire::encode(alone).size() <= limits::kServerStateBytes + sizeof alone.nonce);
+  for (std::size_t i = 0; i < limits::kSettings; ++i) {
+    alone.settings.push_back({std::string(limits::kSettingNameBytes, static_cast<char>('a' + i)),
+                              std::string(limits::kSettingValueBytes, '\xff')});
+  }
+  CHECK(decodes(wire::encode(alone)));
   wire::Beat beat{largest(0xffff), {}};
   for (std::uint16_t i = 1; i < limits::kMetaservers; ++i) {
     beat.others.push_back(largest(static_cast<std::uint16_t>(60'000 + i)));
@@ -302,11 +272,12 @@ TEST_CASE("what a master sends about the largest members fits frames and decodes
   }
   Publication publication({limits::kEpochCounter, ServerNumber{0xffff}});
   const auto checkSent = [](const wire::ClusterMessage& message) {
-    const auto bytes = wire::encode(message);
+    const wire::Route route{ServerNumber{0xffff}, ServerNumber{0xfffe}, limits::kMetaservers};
+    const auto bytes = wire::encode(message, route);
     CHECK(bytes.size() <= limits::kFrameBytes);
     const auto back = wire::decodeCluster(bytes);
     REQUIRE(back.ok());
-    CHECK(*back == message);
+    CHECK(back->message == message);
   };
   const auto deltas = publication.publish(std::move(changes));
   CHECK(deltas.size() > 3);
@@ -362,6 +333,98 @@ TEST_CASE("a state of a metaserver beyond its limits is refused") {
   CHECK_FALSE(with([](auto& s) { s.set_epoch_counter(limits::kEpochCounter + 1); }));
   CHECK(with([](auto& s) { s.set_epoch_number(0xffff); }));
   CHECK_FALSE(with([](auto& s) { s.set_epoch_number(0x1'0000); }));
+  CHECK(with([](auto& s) { s.set_network("a network's name"); }));
+  for (const std::size_t bytes : {1, 15, 17}) {
+    CHECK_FALSE(with([&](auto& s) { s.set_network(std::string(bytes, 'n')); }));
+  }
+  CHECK(with([](auto& s) { s.mutable_have()->set_sequence(limits::kSequenceNumbers - 1); }));
+  CHECK_FALSE(with([](auto& s) { s.mutable_have()->set_sequence(limits::kSequenceNumbers); }));
+  CHECK_FALSE(
+      with([](auto& s) { s.mutable_have()->set_epoch_counter(limits::kEpochCounter + 1); }));
+  CHECK_FALSE(with([](auto& s) { s.mutable_have()->set_epoch_number(0x1'0000); }));
+}
+
+TEST_CASE("an introduction has a nonce of 16 bytes, and each of at most 16 settings once") {
+  const auto with = [](auto set) {
+    return decodesWhen(introduction(), [&](auto& frame) { set(*frame.mutable_introduction()); });
+  };
+  for (const std::size_t bytes : {0, 15, 17}) {
+    CHECK_FALSE(with([&](auto& i) { i.set_nonce(std::string(bytes, 'n')); }));
+  }
+  const auto named = [&](const std::string& name, const std::string& value) {
+    return with([&](auto& i) {
+      i.mutable_settings(1)->set_name(name);
+      i.mutable_settings(1)->set_value(value);
+    });
+  };
+  CHECK(named(std::string(limits::kSettingNameBytes, 'n'), ""));
+  CHECK_FALSE(named(std::string(limits::kSettingNameBytes + 1, 'n'), ""));
+  CHECK_FALSE(named("", "2"));
+  CHECK_FALSE(named("election", "oldest"));
+  CHECK(named("links", std::string(limits::kSettingValueBytes, '\0')));
+  CHECK_FALSE(named("links", std::string(limits::kSettingValueBytes + 1, 'v')));
+  const auto many = [&](std::size_t count) {
+    return with([&](auto& i) {
+      i.clear_settings();
+      for (std::size_t k = 0; k < count; ++k) i.add_settings()->set_name(std::string(k + 1, 's'));
+    });
+  };
+  CHECK(many(0));
+  CHECK(many(limits::kSettings));
+  CHECK_FALSE(many(limits::kSettings + 1));
+}
+
+TEST_CASE("a proof has 32 bytes") {
+  const auto ofSize = [](std::size_t bytes) {
+    return decodesWhen(wire::Proof{},
+                       [&](auto& f) { f.mutable_proof()->set_mac(std::string(bytes, 'm')); });
+  };
+  CHECK(ofSize(32));
+  for (const std::size_t bytes : {0, 31, 33}) CHECK_FALSE(ofSize(bytes));
+}
+
+TEST_CASE("a handover and what a follower has name versions, or none") {
+  const auto inBoth = [](auto set) {
+    const bool last = decodesWhen(wire::Handover{{{1, ServerNumber{7}}, 2}},
+                                  [&](auto& f) { set(*f.mutable_handover()->mutable_last()); });
+    CHECK(last == decodesWhen(wire::Have{{{1, ServerNumber{7}}, 2}},
+                              [&](auto& f) { set(*f.mutable_have()->mutable_version()); }));
+    return last;
+  };
+  CHECK(inBoth([](auto& v) { v.set_sequence(limits::kSequenceNumbers - 1); }));
+  CHECK_FALSE(inBoth([](auto& v) { v.set_sequence(limits::kSequenceNumbers); }));
+  CHECK(inBoth([](auto& v) { v.set_epoch_counter(limits::kEpochCounter); }));
+  CHECK_FALSE(inBoth([](auto& v) { v.set_epoch_counter(limits::kEpochCounter + 1); }));
+  CHECK_FALSE(inBoth([](auto& v) { v.set_epoch_number(0x1'0000); }));
+  CHECK(decodesWhen(wire::Handover{}, [](auto& f) { f.mutable_handover()->clear_last(); }));
+  CHECK(decodesWhen(wire::Have{}, [](auto& f) { f.mutable_have()->clear_version(); }));
+}
+
+TEST_CASE("a route has both ends and at most 16 hops, and none is of what is about a connection") {
+  const auto with = [](auto set) {
+    return decodesWhen(wire::Appoint{}, [&](auto& frame) {
+      frame.mutable_route()->set_from(7);
+      frame.mutable_route()->set_to(9);
+      set(*frame.mutable_route());
+    });
+  };
+  CHECK(with([](auto&) {}));
+  CHECK(with([](auto& r) { r.set_hops(limits::kMetaservers); }));
+  CHECK_FALSE(with([](auto& r) { r.set_hops(limits::kMetaservers + 1); }));
+  CHECK_FALSE(with([](auto& r) { r.set_hops(256); }));  // not cut to 0
+  for (const unsigned number : {0u, 0x1'0000u, 0x1'0007u}) {
+    CHECK_FALSE(with([&](auto& r) { r.set_from(number); }));
+    CHECK_FALSE(with([&](auto& r) { r.set_to(number); }));
+  }
+  CHECK_FALSE(with([](auto& r) { r.Clear(); }));
+  const auto routed = [](auto& frame) {
+    frame.mutable_route()->set_from(7);
+    frame.mutable_route()->set_to(9);
+  };
+  CHECK(decodesWhen(wire::Position{summaryOf(2), 0}, routed));
+  CHECK_FALSE(decodesWhen(introduction(), routed));
+  CHECK_FALSE(decodesWhen(wire::Beat{stateOf(3), {}}, routed));
+  CHECK_FALSE(decodesWhen(wire::Proof{}, routed));
 }
 
 TEST_CASE("the numbers that a metaserver hears rise, are numbers, and are at most 15") {
@@ -402,138 +465,8 @@ TEST_CASE("a beat without its sender, about too many, or about one twice, is ref
   CHECK_FALSE(
       decodesWhen(beat, [](auto& f) { f.mutable_beat()->mutable_others(1)->set_number(3); }));
   CHECK_FALSE(decodesWhen(beat, [](auto& f) { f.mutable_beat()->clear_own(); }));
-  CHECK_FALSE(decodesWhen(wire::Introduction{stateOf(3), 1},
-                          [](auto& f) { f.mutable_introduction()->clear_state(); }));
-}
-
-TEST_CASE("a row beyond its limits is refused") {
-  const auto with = [](auto set) { return rowDecodesWhen(set); };
-  CHECK_FALSE(with([](auto& r) { r.clear_contact(); }));
-  CHECK(with([](auto& r) { r.mutable_contact()->set_order(limits::kJoinOrder); }));
-  for (const std::uint64_t order : {std::uint64_t{0}, limits::kJoinOrder + 1, ~std::uint64_t{0}}) {
-    CHECK_FALSE(with([&](auto& r) { r.mutable_contact()->set_order(order); }));
-  }
-  CHECK_FALSE(with([](auto& r) { r.mutable_contact()->set_port(0); }));
-  CHECK_FALSE(with([](auto& r) { r.mutable_contact()->set_host(""); }));
-  CHECK_FALSE(with([](auto& r) { r.mutable_contact()->set_id(""); }));
-  for (const std::size_t bytes : {0, 15, 17}) {
-    CHECK_FALSE(with([&](auto& r) { r.set_key(std::string(bytes, 'k')); }));
-  }
-  const auto links = [](unsigned count) {
-    return [=](auto& r) {
-      for (unsigned i = 0; i < count; ++i) r.add_neighbours(fmt::format("n{}", i));
-    };
-  };
-  CHECK(with(links(limits::kMaxLinks)));
-  CHECK_FALSE(with(links(limits::kMaxLinks + 1)));
-  CHECK_FALSE(with([](auto& r) { r.add_neighbours(""); }));
-  CHECK_FALSE(with([](auto& r) {
-    for (const char* id : {"a", "b", "a"}) r.add_neighbours(id);
-  }));
-  const auto parentIs = [&](unsigned parent) {
-    return with([&](auto& r) {
-      links(2)(r);
-      r.set_reported_parent(parent);
-    });
-  };
-  CHECK(parentIs(2));
-  CHECK_FALSE(parentIs(3));
-  CHECK_FALSE(parentIs(256));  // not cut to 0
-  CHECK(with([](auto& r) { r.set_above(limits::kJoinOrder); }));
-  CHECK_FALSE(with([](auto& r) { r.set_above(limits::kJoinOrder + 1); }));
-  CHECK_FALSE(with([](auto& r) { r.set_above(3); }));  // itself
-  CHECK(with([](auto& r) { r.set_home(0xffff); }));
-  CHECK_FALSE(with([](auto& r) { r.set_home(0x1'0000); }));
-}
-
-TEST_CASE("a summary beyond its limits is refused, and so is a message without one") {
-  const auto with = [](auto set) { return summaryDecodesWhen(set); };
-  CHECK(with([](auto& s) { s.set_count(limits::kMembers); }));
-  CHECK_FALSE(with([](auto& s) { s.set_count(limits::kMembers + 1); }));
-  CHECK(with([](auto& s) { s.set_newest(limits::kJoinOrder); }));
-  CHECK_FALSE(with([](auto& s) { s.set_newest(limits::kJoinOrder + 1); }));
-  CHECK_FALSE(with([](auto& s) { s.set_newest(~0ull); }));
-  CHECK(with([](auto& s) { s.mutable_version()->set_sequence(limits::kSequenceNumbers - 1); }));
-  CHECK_FALSE(with([](auto& s) { s.mutable_version()->set_sequence(limits::kSequenceNumbers); }));
-  CHECK(with([](auto& s) { s.mutable_version()->set_epoch_counter(limits::kEpochCounter); }));
   CHECK_FALSE(
-      with([](auto& s) { s.mutable_version()->set_epoch_counter(limits::kEpochCounter + 1); }));
-  CHECK(with([](auto& s) { s.mutable_version()->set_epoch_number(0xffff); }));
-  CHECK_FALSE(with([](auto& s) { s.mutable_version()->set_epoch_number(0x1'0000); }));
-
-  CHECK_FALSE(decodesWhen(wire::Position{summaryOf(2), 0},
-                          [](auto& f) { f.mutable_position()->clear_of(); }));
-  CHECK_FALSE(decodesWhen(wire::SnapshotPage{1, summaryOf(2), {}, wire::kAllOrders, {}},
-                          [](auto& f) { f.mutable_page()->clear_of(); }));
-  CHECK_FALSE(decodesWhen(wire::Delta{summaryOf(2), {}, {}},
-                          [](auto& f) { f.mutable_delta()->clear_after(); }));
-}
-
-TEST_CASE("a page has rising rows between its ends, and the number of a pull") {
-  const wire::SnapshotPage page{1, summaryOf(2), JoinOrder{3}, JoinOrder{6}, {rowOf(4), rowOf(6)}};
-  const auto with = [&](auto set) {
-    return decodesWhen(page, [&](auto& frame) { set(*frame.mutable_page()); });
-  };
-  CHECK_FALSE(with([](auto& p) { p.set_answers(0); }));
-  CHECK_FALSE(with([](auto& p) { p.set_after(4); }));
-  CHECK_FALSE(with([](auto& p) { p.set_up_to(5); }));
-  CHECK(with([](auto& p) { p.set_up_to(limits::kJoinOrder); }));
-  CHECK(with([](auto& p) { p.set_up_to(~0ull); }));
-  CHECK_FALSE(with([](auto& p) { p.set_up_to(limits::kJoinOrder + 1); }));
-  CHECK_FALSE(with([](auto& p) { p.set_up_to(~0ull - 1); }));
-  CHECK_FALSE(with([](auto& p) { p.mutable_rows()->SwapElements(0, 1); }));
-  CHECK_FALSE(with([](auto& p) { p.mutable_rows(1)->mutable_contact()->set_order(4); }));
-  CHECK_FALSE(with([](auto& p) { p.mutable_rows(1)->mutable_contact()->set_id("s4"); }));
-  const auto empty = [&](std::uint64_t after, std::uint64_t upTo) {
-    return with([&](auto& p) {
-      p.clear_rows();
-      p.set_after(after);
-      p.set_up_to(upTo);
-    });
-  };
-  CHECK(empty(3, 4));
-  CHECK_FALSE(empty(3, 3));
-  CHECK_FALSE(empty(3, 0));
-  CHECK(empty(limits::kJoinOrder, ~0ull));
-  CHECK_FALSE(empty(limits::kJoinOrder + 1, ~0ull));
-  CHECK_FALSE(empty(~0ull, ~0ull));
-}
-
-TEST_CASE("a delta has each order and each id once, and follows another state") {
-  const wire::Delta delta{summaryOf(1), {JoinOrder{9}, JoinOrder{2}}, {rowOf(9), rowOf(4)}};
-  const auto with = [&](auto set) {
-    return decodesWhen(delta, [&](auto& frame) { set(*frame.mutable_delta()); });
-  };
-  CHECK_FALSE(with([](auto& d) { d.mutable_after()->mutable_version()->set_sequence(0); }));
-  CHECK_FALSE(with([](auto& d) { d.mutable_after()->clear_version(); }));
-  CHECK(with([](auto& d) { d.add_gone(limits::kJoinOrder); }));
-  CHECK_FALSE(with([](auto& d) { d.add_gone(limits::kJoinOrder + 1); }));
-  CHECK_FALSE(with([](auto& d) { d.add_gone(~0ull); }));
-  CHECK_FALSE(with([](auto& d) { d.add_gone(0); }));
-  CHECK_FALSE(with([](auto& d) { d.add_gone(9); }));
-  CHECK_FALSE(with([](auto& d) { d.mutable_rows(1)->mutable_contact()->set_order(9); }));
-  CHECK_FALSE(with([](auto& d) { d.mutable_rows(1)->mutable_contact()->set_id("s9"); }));
-}
-
-TEST_CASE("a pull has a number, and covers orders that there are, or all") {
-  const auto with = [](auto set) {
-    return decodesWhen(wire::Pull{{1, ServerNumber{7}, 2}, JoinOrder{3}, 1},
-                       [&](auto& frame) { set(*frame.mutable_pull()); });
-  };
-  CHECK_FALSE(with([](auto& p) { p.set_number(0); }));
-  CHECK(with([](auto& p) { p.set_number(~0ull); }));
-  CHECK(with([](auto& p) { p.set_covered(0); }));
-  CHECK(with([](auto& p) { p.set_covered(limits::kJoinOrder); }));
-  CHECK_FALSE(with([](auto& p) { p.set_covered(limits::kJoinOrder + 1); }));
-  CHECK_FALSE(with([](auto& p) { p.set_covered(~0ull - 1); }));
-  CHECK(with([](auto& p) { p.set_covered(~0ull); }));
-  CHECK(with([](auto& p) { p.clear_have(); }));
-  CHECK(with([](auto& p) { p.mutable_have()->set_sequence(limits::kSequenceNumbers - 1); }));
-  CHECK_FALSE(with([](auto& p) { p.mutable_have()->set_sequence(limits::kSequenceNumbers); }));
-  CHECK(with([](auto& p) { p.mutable_have()->set_epoch_counter(limits::kEpochCounter); }));
-  CHECK_FALSE(
-      with([](auto& p) { p.mutable_have()->set_epoch_counter(limits::kEpochCounter + 1); }));
-  CHECK_FALSE(with([](auto& p) { p.mutable_have()->set_epoch_number(0x1'0000); }));
+      decodesWhen(introduction(), [](auto& f) { f.mutable_introduction()->clear_state(); }));
 }
 
 TEST_CASE("a message of no kind and one beyond a frame are refused, unknown fields are skipped") {
@@ -542,7 +475,7 @@ TEST_CASE("a message of no kind and one beyond a frame are refused, unknown fiel
   CHECK_FALSE(decodes(unknown));
   CHECK_FALSE(decodes(std::string(limits::kFrameBytes + 1, '\0')));
   const wire::ClusterMessage position = wire::Position{summaryOf(2), 5};
-  CHECK(*wire::decodeCluster(wire::encode(position) + unknown) == position);
+  CHECK(wire::decodeCluster(wire::encode(position) + unknown)->message == position);
 }
 
 TEST_CASE("what decodes encodes to a frame again, also where protobuf writes a byte more") {

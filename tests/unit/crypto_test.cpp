@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/crypto/cluster_proof.h"
 #include "common/crypto/file_tree.h"
 #include "common/crypto/sha256.h"
 #include "common/crypto/sha256_multi_buffer.h"
@@ -320,6 +321,43 @@ TEST_CASE("chunks are powers of two, and their list stays small") {
     RC_ASSERT(isChunkBytes(chunk));
     RC_ASSERT(chunkCount(size, chunk) <= limits::kChunksWanted);
   }));
+}
+
+// import hmac, hashlib, struct
+// nonces = [bytes(range(16)), bytes(range(100, 116))]
+// parts = [b'espalier cluster proof 1', b'dialler', *nonces, b'm5010']
+// text = b''.join(struct.pack('>I', len(part)) + part for part in parts)
+// hmac.new(b'open sesame', text, hashlib.sha256).hexdigest()          (and with b'dialled')
+TEST_CASE("a proof of the cluster's secret is an HMAC of both nonces, the end and the name") {
+  ClusterNonce diallers{};
+  ClusterNonce dialleds{};
+  for (std::uint8_t i = 0; i < diallers.size(); ++i) {
+    diallers[i] = i;
+    dialleds[i] = static_cast<std::uint8_t>(100 + i);
+  }
+  const auto name = *ServerName::parse("m5010");
+  const auto hex = [](const ClusterProof& proof) {
+    return toHex({reinterpret_cast<const char*>(proof.data()), proof.size()});
+  };
+  const auto proof = clusterProof("open sesame", diallers, dialleds, true, name);
+  CHECK(hex(proof) == "8f9646c9321f7aff45f5fb2e8724edf162f57d96f2ef296a86c5d8ff49bdcab0");
+  CHECK(hex(clusterProof("open sesame", diallers, dialleds, false, name)) ==
+        "0a7d421d94f38c0c45362bc062b7ea2ee1c4e213b56dc4c7bac30e97371c4eb0");
+  CHECK(proof != clusterProof("open sesame", dialleds, diallers, true, name));
+  CHECK(proof != clusterProof("open sesame", diallers, dialleds, true, *ServerName::parse("m501")));
+  CHECK(proof != clusterProof("open sesam", diallers, dialleds, true, name));
+  CHECK(proof != clusterProof("", diallers, dialleds, true, name));
+}
+
+TEST_CASE("two proofs are the same if all their bytes are") {
+  const ClusterProof proof =
+      clusterProof("secret", ClusterNonce{}, ClusterNonce{}, true, *ServerName::parse("m"));
+  CHECK(isSameProof(proof, ClusterProof(proof)));
+  for (std::size_t i = 0; i < proof.size(); ++i) {
+    ClusterProof other = proof;
+    other[i] ^= 0x80;
+    CHECK_FALSE(isSameProof(proof, other));
+  }
 }
 
 // The last test, because it holds for all threads that have not hashed yet.

@@ -3,6 +3,8 @@
 // protoc makes them from the text, and every message has an example.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -72,8 +74,8 @@ Example reply(const std::string& name, const RegistryReply& message) {
   return exampleOf("registry." + name, "registry", "RegistryReplyFrame", message,
                    &decodeRegistryReply);
 }
-Example cluster(const std::string& name, const ClusterMessage& message) {
-  return exampleOf("cluster." + name, "cluster", "ClusterFrame", message, &decodeCluster);
+Example cluster(const std::string& name, const ClusterFrame& frame) {
+  return exampleOf("cluster." + name, "cluster", "ClusterFrame", frame, &decodeCluster);
 }
 Example ask(const std::string& name, const TransferRequest& message) {
   return exampleOf("transfer." + name, "transfer", "TransferRequest", message,
@@ -245,6 +247,9 @@ const std::map<std::size_t, Example>& clusterExamples() {
       made.sequence = 9;
       made.epoch = {3, ServerNumber{5000}};
       made.heard = {ServerNumber{heard}};
+      made.network = kNetwork;
+      made.isFounded = true;
+      made.have = {{3, ServerNumber{5000}}, 12};
       return made;
     };
     const DirectorySummary summary{{3, ServerNumber{5000}, 12}, 2, JoinOrder{4}, {17, 18}};
@@ -257,17 +262,46 @@ const std::map<std::size_t, Example>& clusterExamples() {
     row.home = ServerNumber{5010};
     row.incarnation = 1;
     row.generation = 1;
-    const std::vector<std::pair<std::string, ClusterMessage>> messages = {
-        {"Introduction", Introduction{state(5010, 5000), 1}},
-        {"Beat", Beat{state(5000, 5010), {state(5010, 5000)}}},
-        {"SnapshotPage", SnapshotPage{6, summary, JoinOrder{2}, kAllOrders, {row}}},
-        {"Delta", Delta{summary, {JoinOrder{3}}, {row}}},
-        {"Pull", Pull{{3, ServerNumber{5000}, 11}, kAllOrders, 6}},
-        {"Position", Position{summary, 6}},
+    std::array<std::uint8_t, 16> nonce{};
+    std::array<std::uint8_t, 32> mac{};
+    std::copy_n("sixteen at random", nonce.size(), nonce.begin());
+    std::copy_n("an HMAC-SHA-256 of 32 raw bytes.", mac.size(), mac.begin());
+    const Epoch epoch{3, ServerNumber{5000}};
+    const Route toMaster{ServerNumber{5010}, ServerNumber{5000}, 2};
+    SessionResumed resumed;
+    resumed.session = SessionId{6};
+    resumed.host = "127.0.0.1";
+    resumed.join = {peer("s4"), kKey, {}, contactOf(4).endpoint, kNetwork, JoinOrder{4}, {}, {}};
+    const Admitted admitted{kNetwork, contactOf(5), 2, 2s, 4, {Referral::Kind::keep, {}}, {}, {}};
+    const SessionRequests requests{
+        epoch,
+        1,
+        9,
+        {SessionOpened{SessionId{8}, "127.0.0.1"}, SessionRequest{SessionId{8}, Seek{}}, resumed,
+         SessionEnded{SessionId{2}}}};
+    const SessionAnswers answers{epoch,
+                                 1,
+                                 5,
+                                 false,
+                                 {SessionReply{SessionId{8}, admitted}, SessionClosed{SessionId{6}},
+                                  SessionReading{SessionId{8}, true}}};
+    const std::vector<std::pair<std::string, ClusterFrame>> messages = {
+        {"Introduction", {{}, Introduction{state(5010, 5000), nonce, {{"election", "oldest"}}, 1}}},
+        {"Beat", {{}, Beat{state(5000, 5010), {state(5010, 5000)}}}},
+        {"Proof", {{}, Proof{mac}}},
+        {"SnapshotPage", {{}, SnapshotPage{6, summary, JoinOrder{2}, kAllOrders, {row}}}},
+        {"Delta", {{}, Delta{summary, {JoinOrder{3}}, {row}}}},
+        {"Pull", {{}, Pull{{epoch, 11}, kAllOrders, 6}}},
+        {"Position", {{}, Position{summary, 6}}},
+        {"Have", {toMaster, Have{{epoch, 12}}}},
+        {"Handover", {{}, Handover{{epoch, 12}}}},
+        {"Appoint", {{}, Appoint{}}},
+        {"SessionRequests", {{}, requests}},
+        {"SessionAnswers", {{}, answers}},
     };
     std::map<std::size_t, Example> map;
-    for (const auto& [name, message] : messages) {
-      map.emplace(message.index(), cluster(name, message));
+    for (const auto& [name, frame] : messages) {
+      map.emplace(frame.message.index(), cluster(name, frame));
     }
     return map;
   }();
