@@ -90,6 +90,9 @@ inline constexpr auto kAbsentKept = 10min;
 // Orders of joining that a state file may lack after a crash: those given while it was written.
 inline constexpr std::uint64_t kOrdersUnwritten = 4096;
 inline constexpr auto kUnwrittenBelieved = 30s;  // twice kReconnectMost is enough
+// So far above the highest known counter of an epoch may the orders be that a metaserver without
+// state believes: a liar uses up one in 8,192 of all counters.
+inline constexpr std::uint32_t kCountersBelieved = 1024;
 
 // Peers to which a seeker could not attach, as the metaserver remembers them: more than a pass.
 inline constexpr std::size_t kFailedReferrals = 8;
@@ -208,10 +211,10 @@ inline constexpr double kQueryBurst = 200;
 inline constexpr std::size_t kCoverageRanges = 4096;  // of join orders in one answer
 inline constexpr std::size_t kMissingNamed = 64;      // in one answer
 inline constexpr std::size_t kSearchMessageBytes = kFrameBytes - 1024;  // in a link's envelope
-inline constexpr std::uint64_t kJoinOrder = 1ull << 48;     // no peer can have a higher one
-inline constexpr std::size_t kCoverageRangesKept = 16'384;  // a query; of 32,000 peers and more
-inline constexpr std::size_t kMissingKept = 1024;           // a query, of those named by others
-inline constexpr std::size_t kHoldersKept = 4096;           // a query: how many hits each has
+inline constexpr std::uint64_t kJoinOrder = (1ull << 63) - 1;  // no peer can have a higher one
+inline constexpr std::size_t kCoverageRangesKept = 16'384;     // a query; of 32,000 peers and more
+inline constexpr std::size_t kMissingKept = 1024;              // a query, of those named by others
+inline constexpr std::size_t kHoldersKept = 4096;              // a query: how many hits each has
 inline constexpr std::uint64_t kMoreHits = 1ull << 32;  // of one peer; it cannot share more files
 // Of all relayed queries, to repeat them after a heal.
 inline constexpr std::size_t kHitsKeptBytes = 32u << 20;

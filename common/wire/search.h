@@ -121,7 +121,7 @@ inline std::size_t sizeBound(const Hit& hit) {
   return hit.name.size() + hit.holder.text().size() + hit.endpoint.host.size() + 80;
 }
 inline std::size_t sizeBound(const OrderRange&) {
-  return 12;  // two varints, of at most 2^48 and 2^20
+  return 12;  // two varints, below 2^63 and 2^20
 }
 inline std::size_t sizeBound(const Missing& missing) {
   return missing.id.text().size() + 30;

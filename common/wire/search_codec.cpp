@@ -134,9 +134,9 @@ Result<void> readCoverage(const proto::SearchAnswer& in, std::vector<OrderRange>
   for (int i = 0; i < numbers; i += 2) {
     const auto gap = in.coverage(i);
     const auto length = in.coverage(i + 1);
-    // Compared before the addition, so that it cannot overflow.
-    if (gap == 0 || gap > limits::kJoinOrder || length >= limits::kMembers ||
-        last + gap + length > limits::kJoinOrder || (count += length + 1) > limits::kMembers) {
+    // Compared to what is left: a sum might overflow.
+    if (gap == 0 || gap > limits::kJoinOrder - last || length >= limits::kMembers ||
+        length > limits::kJoinOrder - last - gap || (count += length + 1) > limits::kMembers) {
       return malformed("join orders that nobody can have");
     }
     out.push_back({last + gap, last + gap + length});

@@ -6,16 +6,18 @@
 #include <utility>
 
 #include "common/base/limits.h"
+#include "metaserver/core/cluster/epoch.h"
 
 namespace espalier::metaserver {
 
-MemberDirectory::MemberDirectory(const SeenTree& seen, wire::NetworkId network, JoinOrder nextOrder,
-                                 TimePoint now)
+MemberDirectory::MemberDirectory(const SeenTree& seen, wire::NetworkId network,
+                                 const Orders& orders, TimePoint now)
     : seen_(seen),
       tree_(seen.tree()),
       network_(network),
-      nextOrder_(nextOrder),
-      unwritten_(nextOrder, now) {}
+      nextOrder_(orders.next),
+      epoch_(orders.epoch),
+      unwritten_(orders.next, orders.replicated, now) {}
 
 std::optional<std::string> MemberDirectory::whyIdIsTaken(const wire::Join& join) const {
   if (const auto there = tree_.find(join.id)) {
@@ -49,9 +51,9 @@ bool MemberDirectory::returns(const wire::Join& join, TimePoint now) {
   if (join.network.isZero() || join.order == kNoOrder) return false;
   if (join.network != network_) {
     const bool lostState = tree_.empty() && absent_.size() == 0 && number(nextOrder_) == 1;
-    if (!lostState || number(join.order) > limits::kMembers) return false;
+    if (!lostState || !UnwrittenOrders::isPlausible(join.order, epoch_)) return false;
     network_ = join.network;
-    unwritten_.believeAny(now);
+    unwritten_.believePlausible(epoch_, now);
     newcomersFrom_ = now + limits::kRejoinWait;
   }
   if (const auto there = tree_.find(join.id)) return tree_.member(*there).order == join.order;
@@ -62,9 +64,22 @@ bool MemberDirectory::returns(const wire::Join& join, TimePoint now) {
 
 JoinOrder MemberDirectory::giveOrder(const wire::Join& join, bool returns, TimePoint now) {
   const JoinOrder order = returns ? join.order : nextOrder_;
-  nextOrder_ = std::max(nextOrder_, JoinOrder{number(order) + 1});
+  if (order >= nextOrder_) goOnBehind(order);
   unwritten_.taken(order, now);
   return order;
+}
+
+// Another prefix is opened rather than raised: its own metaserver counts there.
+void MemberDirectory::goOnBehind(JoinOrder order) {
+  const Epoch prefix = cluster::prefixOf(order);
+  std::optional<JoinOrder> next;
+  if (prefix == cluster::prefixOf(nextOrder_)) {
+    next = cluster::orderAfter(order, epoch_);
+  } else if (const auto opened = cluster::prefixAfter(prefix, epoch_)) {
+    next = cluster::orderOf({*opened, 1});
+  }
+  nextOrder_ = next.value_or(cluster::kNoOrderLeft);
+  if (next) epoch_ = std::max(epoch_, cluster::prefixOf(*next));
 }
 
 void MemberDirectory::add(Node node, Record record) {

@@ -7,6 +7,9 @@
 //     connection is dead) or absent. Only then its links count. Any other joiner is a newcomer: it
 //     gets a new order, and has no links.
 //   - Orders that the state file may lack are accepted for some time (unwritten_orders.h).
+//   - A newcomer gets the next order of the prefix (cluster/epoch.h); none if all are used up. A
+//     peer that returns raises the next order if its own is not below it: within the prefix, and
+//     where a metaserver has lost its state, to a prefix above.
 //   - A metaserver without state takes the network id of the first peer that comes back. Newcomers
 //     wait for limits::kRejoinWait then, so that the other members come back first.
 //
@@ -24,6 +27,7 @@
 
 #include "common/base/budget.h"
 #include "common/base/clock.h"
+#include "common/base/limits.h"
 #include "common/wire/registry.h"
 #include "metaserver/core/absent_members.h"
 #include "metaserver/core/seen_tree.h"
@@ -44,11 +48,21 @@ class MemberDirectory {
     Hold place;                              // of the address that it comes from
   };
 
-  MemberDirectory(const SeenTree& seen, wire::NetworkId network, JoinOrder nextOrder,
+  struct Orders {
+    JoinOrder next{1};
+    Epoch epoch;                      // of this metaserver as the master
+    JoinOrder replicated = kNoOrder;  // the highest one of the replica that it begins with
+  };
+
+  MemberDirectory(const SeenTree& seen, wire::NetworkId network, const Orders& orders,
                   TimePoint now);
 
   const wire::NetworkId& network() const { return network_; }
+  // cluster::kNoOrderLeft if all are used up.
   JoinOrder nextOrder() const { return nextOrder_; }
+  // The prefix of no order given is above it.
+  const Epoch& epoch() const { return epoch_; }
+  bool isOrderLeft() const { return number(nextOrder_) <= limits::kJoinOrder; }
   bool isMember(Node node, std::uint64_t admission) const {
     return tree_.isMember(node) && record(node).admission == admission;
   }
@@ -70,7 +84,7 @@ class MemberDirectory {
   // Whether this joiner, whose id is free or its own, was in this network before. If so, it is not
   // absent any more. A metaserver that has lost its state takes the joiner's network id.
   bool returns(const wire::Join& join, TimePoint now);
-  // The order of a peer that returns; otherwise the next one.
+  // The order of a peer that returns; otherwise the next one, which must be left.
   JoinOrder giveOrder(const wire::Join& join, bool returns, TimePoint now);
   void add(Node node, Record record);
   // The connection of a member was lost without Quit. It may still be running and come back.
@@ -79,11 +93,14 @@ class MemberDirectory {
   void expire(TimePoint now);
 
  private:
+  void goOnBehind(JoinOrder order);
+
   const SeenTree& seen_;
   const topo::Forest& tree_;     // of seen_
   std::vector<Record> records_;  // by node
   wire::NetworkId network_;
   JoinOrder nextOrder_;
+  Epoch epoch_;
   std::uint64_t admissions_ = 0;
   AbsentMembers absent_;
   UnwrittenOrders unwritten_;

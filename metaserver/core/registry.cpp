@@ -7,6 +7,7 @@
 
 #include "common/base/limits.h"
 #include "common/base/text.h"
+#include "metaserver/core/cluster/epoch.h"
 #include "metaserver/core/join_rules.h"
 #include "metaserver/core/session_ids.h"
 
@@ -15,9 +16,11 @@ namespace espalier::metaserver {
 namespace {
 
 // No order of a member is given again, whatever the caller says.
-JoinOrder nextOrderOf(const Registry::Options& options) {
-  if (options.away.empty()) return options.nextOrder;
-  return std::max(options.nextOrder, JoinOrder{number(options.away.back().contact.order) + 1});
+MemberDirectory::Orders ordersOf(const Registry::Options& options) {
+  if (options.away.empty()) return {options.nextOrder, options.epoch};
+  const JoinOrder newest = options.away.back().contact.order;
+  const auto next = cluster::orderAfter(newest, options.epoch).value_or(cluster::kNoOrderLeft);
+  return {std::max(options.nextOrder, next), options.epoch, newest};
 }
 
 }  // namespace
@@ -27,7 +30,7 @@ Registry::Registry(Options options, Budget& budget, TimePoint now, Effects& fx)
       joinWord_(std::move(options.joinWord)),
       seen_(options.maxLinks),
       placement_(seen_, options.placement),
-      directory_(seen_, options.network, nextOrderOf(options), now),
+      directory_(seen_, options.network, ordersOf(options), now),
       ports_(seen_.tree(), options.firstPort),
       requests_(budget),
       tickAt_(now + limits::kHeartbeatInterval),
@@ -189,6 +192,9 @@ void Registry::wait(ConnectionId connection, const wire::Join& join, Effects& fx
 void Registry::admit(ConnectionId connection, const wire::Join& join, bool returns, TimePoint now,
                      Effects& fx) {
   if (size() >= limits::kMembers) return refuse(connection, "the network is full", fx);
+  if (!returns && !directory_.isOrderLeft()) {
+    return refuse(connection, "this network has no order of joining left for newcomers", fx);
+  }
   Session& session = sessions_[connection];
   const Account address = budget_.account(Payer::host(session.host));
   Hold place(address, limits::Held::members);

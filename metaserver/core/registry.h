@@ -75,6 +75,9 @@ class Registry {
     // From the state file:
     wire::NetworkId network;
     JoinOrder nextOrder{1};
+    // Of this metaserver as the master; a single metaserver has none. The prefix of no order that
+    // was given is above it (cluster/epoch.h).
+    Epoch epoch;
     std::vector<Remembered> before;  // the members to wait for
     // Of a replica: the members of the network whose master this becomes. They are away. By order,
     // each order and each id once.
@@ -119,6 +122,8 @@ class Registry {
   unsigned maxLinks() const { return seen_.tree().maxLinks(); }
   const wire::NetworkId& network() const { return directory_.network(); }
   JoinOrder nextOrder() const { return directory_.nextOrder(); }
+  // Rises, with an effect Persist, when the next order opens a prefix above it.
+  const Epoch& epoch() const { return directory_.epoch(); }
   // Increases, with an effect Persist, whenever the content of topo.txt changes. Constant while
   // absent members are awaited, so that topo.txt stays unchanged.
   std::uint64_t version() const { return version_; }

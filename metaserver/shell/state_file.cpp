@@ -12,6 +12,7 @@
 #include "common/base/log.h"
 #include "common/base/state_version.h"
 #include "common/base/text.h"
+#include "metaserver/core/cluster/epoch.h"
 
 namespace espalier::metaserver::shell {
 namespace {
@@ -91,7 +92,8 @@ class Lines {
     if (!orders_.insert(number(member->order)).second) return leaveOut("this order is there twice");
     if (!ids_.insert(member->id).second) return leaveOut("this id is there twice");
     auto& next = read_.state.nextOrder;
-    next = std::max(next, JoinOrder{number(member->order) + 1});
+    const auto behind = cluster::orderAfter(member->order, {});
+    next = std::max(next, behind.value_or(cluster::kNoOrderLeft));
     read_.state.members.push_back(std::move(*member));
   }
 

@@ -116,7 +116,7 @@ def _(random):
 @links.inputs("an attach with an order or a port that cannot be", not_accepted, deliver_attach)
 def _(random):
     at = any_peer(random)
-    order, port = random.choice([(0, 9), (7, 0), (7, 65536), (7, (1 << 31) + 9), ((1 << 48) + 1, 9),
+    order, port = random.choice([(0, 9), (7, 0), (7, 65536), (7, (1 << 31) + 9), (1 << 63, 9),
                                  ((1 << 64) - 1, 9)])
     return lambda network, _: (at, [attach(network, contact(order=order, port=port))])
 

@@ -180,13 +180,13 @@ def _(random):
     bad, host = bad_id(random) or b" ", bad_host(random)
     wrong = random.choice([{"own": contact(b"other", 7)}, {"own": contact(bad, 7)}, {"own": contact(b"x", 0)},
                            {"own": contact(host=host)}, {"own": None}, {"network": b"short"}, {"network": None},
-                           {"own": contact(order=(1 << 48) + 1)}, {"referral": None}])
+                           {"own": contact(order=1 << 63)}, {"referral": None}])
     return Lie(lambda name, port, trap: admits(name, port, trap, **wrong))
 
 
 @metaservers.inputs("an admission again and again, each time as another", stands)
 def _(random):
-    networks, orders = [NETWORK, b"another network."], [1, 7, 8, 1 << 48]
+    networks, orders = [NETWORK, b"another network."], [1, 7, 8, (1 << 63) - 1]
     return Lie(later=lambda name, port, trap: admits(
         name, random.choice([port, trap, free_port()]), trap, network=random.choice(networks),
         own=contact(name, random.choice(orders), port=free_port())), repeat=random.randrange(1, 12))
@@ -224,7 +224,7 @@ def _(random):
 
 @metaservers.inputs("answers that nobody asked for", stands)
 def _(random):
-    kinds = [field(6, message(1 << 20, 1 << 48)), field(7, message(None, 1)), field(7, b""),
+    kinds = [field(6, message(1 << 20, (1 << 63) - 1)), field(7, message(None, 1)), field(7, b""),
              field(8, message(77, b"no")),
              field(3, message(b"wait")), field(4, message(b"word")), field(5, message(100)), field(6, message(0, 0))]
     return Lie(later=lambda name, port, trap: [random.choice(kinds)], repeat=random.randrange(1, 400))

@@ -140,7 +140,7 @@ def _(random):
 
 @registry.inputs("a join with an order that cannot be", session_ends)
 def _(random):
-    too_much = [one for one in EDGES if one > 1 << 48]
+    too_much = [one for one in EDGES if one >= 1 << 63]
     return [own_join(random, network=random.randbytes(16), order=random.choice(too_much))]
 
 
@@ -295,12 +295,12 @@ def _(random):
 
 @registry.inputs("topology from any order on", answered)
 def _(random):
-    return [topology(number(random) % (1 << 48)) for _ in range(random.randrange(1, 60))]
+    return [topology(number(random) % (1 << 63)) for _ in range(random.randrange(1, 60))]
 
 
 @registry.inputs("topology after an order that cannot be", ends_or_answered)
 def _(random):
-    return [topology(random.choice([one for one in EDGES if one > 1 << 48]))]
+    return [topology(random.choice([one for one in EDGES if one >= 1 << 63]))]
 
 
 @registry.inputs("heartbeats and questions without a pause", ends_or_answered)

@@ -183,7 +183,7 @@ def _(random):
 
 @searches.inputs("coverage that cannot be", link_ends)
 def _(random):
-    ranges = random.choice([[1], [0, 0], [1, 0, 0, 0], [1 << 48, 1], [1, 1 << 48], [(1 << 64) - 1, (1 << 64) - 1],
+    ranges = random.choice([[1], [0, 0], [1, 0, 0, 0], [(1 << 63) - 1, 1], [1, 1 << 63], [(1 << 64) - 1, (1 << 64) - 1],
                             [1, 0] * random.randrange(4097, 9000)])
     return [answer(identity(random), field(4, b"".join(map(varint, ranges))), field(8, 1))]
 
@@ -264,7 +264,7 @@ def _(random):
 
 @searches.inputs("coverage of peers that are not there", not_complete, deliver_answers)
 def _(random):
-    start, following = random.choice([(1, 0), (1, 9), (1, 500), (4, 1000), (1000, 9), (1, (1 << 48) - 2)])
+    start, following = random.choice([(1, 0), (1, 9), (1, 500), (4, 1000), (1000, 9), (1, (1 << 63) - 2)])
     return lambda asked, one: [answer(asked[1], field(4, varint(start) + varint(following)), field(8, 1))]
 
 

@@ -139,6 +139,32 @@ TEST_CASE("ranges of impossible join orders are refused") {
   }));
 }
 
+TEST_CASE("ranges end at the last order of joining that there is") {
+  const auto with = [](std::initializer_list<std::uint64_t> numbers) {
+    return decodesWhen([&](proto::SearchAnswer& a) {
+      a.clear_coverage();
+      for (const auto number : numbers) a.add_coverage(number);
+    });
+  };
+  constexpr std::uint64_t kLast = limits::kJoinOrder;
+  CHECK(with({kLast - 1, 1}));
+  CHECK(with({kLast - 2, 0, 2, 0}));
+  CHECK(with({1, 0, kLast - 1, 0}));
+  CHECK_FALSE(with({kLast - 1, 2}));
+  CHECK_FALSE(with({kLast, 0, 1, 0}));
+  CHECK_FALSE(with({kLast - 2, 0, 3, 0}));
+  CHECK_FALSE(with({kLast - 2, 0, 2, 1}));
+  // Sums that overflow an int64_t, and one that would be 1 again.
+  CHECK_FALSE(with({kLast, 0, kLast, 0}));
+  CHECK_FALSE(with({kLast, 0, kLast, limits::kMembers - 1}));
+  CHECK_FALSE(with({kLast, 0, kLast, 0, 3, 0}));
+
+  auto answer = fullAnswer();
+  answer.coverage = {{1, 2}, {1ull << 40 | 1, 1ull << 40 | 7}, {kLast - 1, kLast}};
+  answer.missing[0].order = JoinOrder{kLast};
+  checkRoundTrip(answer);
+}
+
 TEST_CASE("a query that makes no sense is refused") {
   using proto::SearchQuery;
   CHECK(queryDecodesWhen([](SearchQuery&) {}));

@@ -12,6 +12,7 @@
 #include "common/base/limits.h"
 #include "common/base/text.h"
 #include "common/wire/registry_codec.h"
+#include "metaserver/core/cluster/epoch.h"
 #include "tests/unit/wire_generators.h"
 
 using namespace espalier;
@@ -80,7 +81,7 @@ TEST_CASE("every value that the codec accepts reads back after a restart") {
     ++let;
     member->order = JoinOrder{test::numberOf<std::uint64_t>(1, limits::kJoinOrder - 1)};
     const State state{
-        test::rawOf<wire::NetworkId>(), JoinOrder{number(member->order) + 1}, {*member}};
+        test::rawOf<wire::NetworkId>(), *cluster::orderAfter(member->order, {}), {*member}};
     if (state.network.isZero()) return;
     const auto read = parseState(formatState(state));
     RC_ASSERT(read.ok());
@@ -105,7 +106,7 @@ TEST_CASE("a damaged line affects only its own peer") {
       kHeader + line("1", "127.0.0.1:5001", "s1") + line("2", "[x:5002", "s2") + "\n" +
       line("3", "127.0.0.1:5003", "s3") + line("3", "127.0.0.1:5004", "s4") +
       line("5", "127.0.0.1:5005", "s1") + line("6", "127.0.0.1:0", "s6") +
-      line("0", "127.0.0.1:5007", "s7") + line("99999999999999999", "127.0.0.1:5008", "s8") +
+      line("0", "127.0.0.1:5007", "s7") + line("9223372036854775808", "127.0.0.1:5008", "s8") +
       line("9", "127.0.0.1:5009", ".s9") + line("10", "127.0.0.1:5010", "s\u200b") +
       "12 [::1]:5012 bad s12\n" + line("14", "[::1]:5014", "s14") + "15 [::1]:50";
   const auto read = parseState(text);
@@ -120,6 +121,26 @@ TEST_CASE("a damaged line affects only its own peer") {
   CHECK(read->problems[0] == "line 3: this is no peer: \"2 [x:5002 (key) s2\"");
   CHECK(read->problems[2].find("order") != std::string::npos);
   CHECK(read->problems[3].find("id is there twice") != std::string::npos);
+}
+
+TEST_CASE("the next order goes on in the prefix of the last peer, or is none if all are used up") {
+  const auto nextBehind = [](JoinOrder order) {
+    const auto read =
+        parseState(kHeader + line(std::to_string(number(order)), "127.0.0.1:5001", "s1"));
+    REQUIRE(read.ok());
+    REQUIRE(read->problems.empty());
+    return read->state.nextOrder;
+  };
+  const Epoch prefix{3, ServerNumber{9}};
+  CHECK(nextBehind(*cluster::orderOf({prefix, 7})) == *cluster::orderOf({prefix, 8}));
+  const auto used = nextBehind(*cluster::orderOf({prefix, cluster::kRunningLast}));
+  CHECK(used == *cluster::orderOf({{4, kNoServer}, 1}));
+  CHECK(nextBehind(JoinOrder{limits::kJoinOrder}) == cluster::kNoOrderLeft);
+
+  State state;
+  state.network.bytes[0] = 1;
+  state.nextOrder = cluster::kNoOrderLeft;
+  CHECK(parseState(formatState(state))->state == state);
 }
 
 TEST_CASE("a completely damaged file is reported within a bound, and printed safely") {

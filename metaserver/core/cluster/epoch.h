@@ -63,6 +63,13 @@ constexpr OrderParts partsOf(JoinOrder order) {
           static_cast<std::uint32_t>(bits) & kRunningLast};
 }
 
+constexpr Epoch prefixOf(JoinOrder order) {
+  return partsOf(order).prefix;
+}
+
+// The next order of joining when all are used up: nobody gets it.
+inline constexpr JoinOrder kNoOrderLeft{limits::kJoinOrder + 1};
+
 // The first epoch of a new master: above `highest`, which is the highest that it has seen. Nothing
 // if the counter is used up.
 constexpr std::optional<Epoch> nextEpoch(const Epoch& highest, ServerNumber self) {
@@ -89,6 +96,6 @@ constexpr std::optional<JoinOrder> orderAfter(JoinOrder last, const Epoch& epoch
 
 static_assert(orderOf({{0, kNoServer}, 1}) == JoinOrder{1}, "the founder counts from 1");
 static_assert(orderOf({{limits::kEpochCounter, ServerNumber{0xffff}}, kRunningLast}) ==
-              JoinOrder{(1ull << 63) - 1});
+              JoinOrder{limits::kJoinOrder});
 
 }  // namespace espalier::metaserver::cluster
