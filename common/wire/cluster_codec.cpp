@@ -10,6 +10,7 @@
 
 #include "cluster.pb.h"
 #include "common/base/limits.h"
+#include "common/base/text.h"
 #include "common/wire/cluster_directory_codec.h"
 #include "common/wire/cluster_sessions_codec.h"
 #include "common/wire/contact_codec.h"
@@ -117,6 +118,12 @@ void fill(const Appoint&, proto::ClusterFrame& frame) {
 void fill(const Have& have, proto::ClusterFrame& frame) {
   auto& out = *frame.mutable_have();
   if (have.version != DirectoryVersion()) toProto(have.version, *out.mutable_version());
+}
+
+void fill(const Failure& failure, proto::ClusterFrame& frame) {
+  auto& out = *frame.mutable_failure();
+  out.set_code(static_cast<std::uint32_t>(failure.code));
+  out.set_message(std::string(cutUtf8(failure.message, limits::kMessageBytes)));
 }
 
 void fill(const SessionRequests& batch, proto::ClusterFrame& frame) {
@@ -296,6 +303,10 @@ Result<ClusterMessage> readMessage(const proto::ClusterFrame& frame) {
       return readPart(frame.session_requests());
     case proto::ClusterFrame::kSessionAnswers:
       return readPart(frame.session_answers());
+    case proto::ClusterFrame::kFailure:
+      return ClusterMessage(
+          Failure{errorCodeFromWire(frame.failure().code()),
+                  std::string(cutUtf8(frame.failure().message(), limits::kMessageBytes))});
     case proto::ClusterFrame::KIND_NOT_SET:
       break;
   }
@@ -304,7 +315,7 @@ Result<ClusterMessage> readMessage(const proto::ClusterFrame& frame) {
 
 bool isAboutConnection(const ClusterMessage& message) {
   return std::holds_alternative<Introduction>(message) || std::holds_alternative<Beat>(message) ||
-         std::holds_alternative<Proof>(message);
+         std::holds_alternative<Proof>(message) || std::holds_alternative<Failure>(message);
 }
 
 }  // namespace

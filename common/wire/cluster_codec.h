@@ -17,26 +17,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "common/base/result.h"
-#include "common/wire/cluster.h"
-#include "common/wire/cluster_directory.h"
-#include "common/wire/cluster_sessions.h"
+#include "common/wire/cluster_message.h"
 
 namespace espalier::wire {
-
-using ClusterMessage = std::variant<Introduction, Beat, SnapshotPage, Delta, Pull, Position, Proof,
-                                    Handover, Appoint, Have, SessionRequests, SessionAnswers>;
-
-// Introduction, Beat and Proof have no route: they are about the connection.
-struct ClusterFrame {
-  std::optional<Route> route;
-  ClusterMessage message;
-
-  bool operator==(const ClusterFrame&) const = default;
-};
 
 std::string encode(const ClusterMessage& message, const std::optional<Route>& route = std::nullopt);
 std::string encode(const ClusterFrame& frame);

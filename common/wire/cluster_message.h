@@ -1,4 +1,4 @@
-// What a frame between two metaservers has; a Failure says why the connection is closed. Plain values; cluster_codec.h has their form.
+// What a frame between two metaservers has. Plain values; cluster_codec.h has their form.
 #pragma once
 
 #include <optional>
@@ -11,13 +11,17 @@
 
 namespace espalier::wire {
 
+// A Failure says why the connection is closed.
 using ClusterMessage =
     std::variant<Introduction, Beat, SnapshotPage, Delta, Pull, Position, Proof, Handover, Appoint,
                  Have, SessionRequests, SessionAnswers, Failure>;
 
+// Introduction, Beat, Proof and Failure have no route: they are about the connection.
 struct ClusterFrame {
-  std::optional<Route> route;  // none: from one end of the connection to the other
+  std::optional<Route> route;
   ClusterMessage message;
+
+  bool operator==(const ClusterFrame&) const = default;
 };
 
 }  // namespace espalier::wire

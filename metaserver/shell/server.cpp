@@ -1,6 +1,7 @@
 #include "metaserver/shell/server.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -93,8 +94,8 @@ Result<void> Server::open() {
   opened_ = *state;
   auto secret = readSecret();
   if (!secret) return secret.error();
-  links_ = std::make_unique<ServerLinks>(loop_, *this, *std::move(secret),
-                                         [this] { return newDialled(); });
+  links_ = std::make_unique<ServerLinks>(loop_, static_cast<ServerLinksOwner&>(*this),
+                                         *std::move(secret), [this] { return newDialled(); });
   for (const Endpoint& other : options_.cluster) {
     if (other != address()) links_->add(other, true);
   }
@@ -127,7 +128,12 @@ Result<void> Server::open() {
 Result<std::string> Server::readSecret() const {
   const std::string& path = options_.clusterSecretFile;
   if (path.empty()) return std::string();
-  auto text = readPrivateFile(path, limits::kClusterSecretBytes);
+  struct stat found {};
+  if (::stat(path.c_str(), &found) == 0 && (found.st_mode & 077) != 0) {
+    return Error{ErrorCode::configuration, fmt::format("{} can be read by others: chmod 600 {}",
+                                                       escaped(path), escaped(path))};
+  }
+  auto text = readFile(path, limits::kClusterSecretBytes);
   if (!text) return text.error();
   while (!text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
   if (text->size() >= limits::kClusterSecretLeastBytes) return text;
@@ -209,6 +215,11 @@ Result<void> Server::carryOut(cluster::CoordinatorEffects& fx) {
 }
 
 // --- what the executor asks for ---
+
+// TODO
+Result<void> Server::keepPromise(const cluster::Promises&) {
+  return {};
+}
 
 // Before the sends: only at the start, before the loop runs, when opened_ is the state.
 Result<void> Server::persist(const Persist& persist) {

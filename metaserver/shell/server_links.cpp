@@ -109,7 +109,7 @@ void ServerLinks::accepted(net::FramedConnection& connection, const wire::Hello&
 void ServerLinks::sendIntroduction(net::FramedConnection& connection, Link& link) {
   link.mine = owner_.introduce();
   link.mine.dial = link.dial;
-  link.mine.nonce = randomFromKernel<decltype(link.mine.nonce)>();
+  fillFromKernel(link.mine.nonce);
   link.mine.settings.push_back({"secret", secret_.empty() ? "none" : "wanted"});
   send(connection.id(), link.mine, {});
 }
@@ -146,8 +146,8 @@ void ServerLinks::sendProof(net::FramedConnection& connection, const Link& link)
   const auto& dialler = link.dialledHere ? link.mine : *link.other;
   const auto& dialled = link.dialledHere ? *link.other : link.mine;
   send(connection.id(),
-       wire::Proof{clusterProof(secret_, dialler.nonce, dialled.nonce, link.dialledHere,
-                                link.mine.state.name)},
+       wire::Proof{crypto::clusterProof(secret_, dialler.nonce, dialled.nonce, link.dialledHere,
+                                        link.mine.state.name)},
        {});
 }
 
@@ -157,9 +157,9 @@ void ServerLinks::proved(net::FramedConnection& connection, Link& link, const wi
   }
   const auto& dialler = link.dialledHere ? link.mine : *link.other;
   const auto& dialled = link.dialledHere ? *link.other : link.mine;
-  const auto expected = clusterProof(secret_, dialler.nonce, dialled.nonce, !link.dialledHere,
-                                     link.other->state.name);
-  if (!isSameProof(proof.mac, expected)) {
+  const auto expected = crypto::clusterProof(secret_, dialler.nonce, dialled.nonce,
+                                             !link.dialledHere, link.other->state.name);
+  if (!crypto::isSameProof(proof.mac, expected)) {
     return refuse(connection,
                   {ErrorCode::configuration, "the two metaservers have different secrets"});
   }

@@ -251,6 +251,7 @@ void Coordinator::becomeDeciding(Registry::Options options, bool isFounder, Time
                                  CoordinatorEffects& fx) {
   if (!takeEpoch(fx)) return;
   options.network = network_;
+  options.epoch = epoch_;
   const bool goesOn = isFounder || options.away.empty();
   if (goesOn) {
     options.nextOrder = std::max(options.nextOrder, JoinOrder{number(promises_.ordersUpTo) + 1});
