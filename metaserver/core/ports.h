@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "topo/forest.h"
@@ -25,6 +26,8 @@ class Ports {
   // `tree` has the endpoints of members, and outlives this.
   Ports(const topo::Forest& tree, std::uint16_t first) : tree_(tree), first_(first), next_(first) {}
 
+  // The metaservers of the network: their ports are taken, too.
+  void setMetaservers(std::vector<Endpoint> metaservers) { metaservers_ = std::move(metaservers); }
   // The next free port; empty if all are taken on that host.
   std::optional<std::uint16_t> next(const std::string& host);
   // The member, which is in the tree, takes or releases the port of its endpoint.
@@ -38,6 +41,7 @@ class Ports {
   const std::uint16_t first_;
   std::uint16_t next_;
   std::vector<std::vector<Node>> takers_;  // by port
+  std::vector<Endpoint> metaservers_;      // limits::kMetaservers at most
 };
 
 }  // namespace espalier::metaserver

@@ -113,6 +113,8 @@ class Registry {
   // This process's own sessions, with what it takes to resume them as those of a home
   // (cluster/home_sessions.h). They end here: their members are away.
   std::vector<OwnSession> giveUpSessions(TimePoint now);
+  // No peer is assigned a port of theirs. Limits::kMetaservers at most.
+  void setMetaservers(std::vector<Endpoint> all) { ports_.setMetaservers(std::move(all)); }
   // The answer to a Probe (effects.h).
   void probed(const PeerId& id, bool listening, TimePoint now, Effects& fx);
   void tick(TimePoint now, Effects& fx);

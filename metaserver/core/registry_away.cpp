@@ -94,8 +94,8 @@ std::vector<Registry::OwnSession> Registry::giveUpSessions(TimePoint now) {
       const auto& reported = seen_.reported(*node);
       one.isMember = true;
       one.join = wire::Join{member.id,       directory_.record(*node).key,
-                            joinWord_,       network(),
-                            member.order,    member.endpoint,
+                            joinWord_,       member.endpoint,
+                            network(),       member.order,
                             reported.parent, reported.neighbours};
       becomeAway(*node, now);
     }

@@ -215,7 +215,9 @@ void ServerLinks::onFrame(net::FramedConnection& connection, std::string_view pa
   if (!frame) return refuse(connection, frame.error());
   if (const auto* failure = std::get_if<wire::Failure>(&frame->message)) {
     const Error why{failure->code, escaped(failure->message)};
-    if (link.address) answered(*link.address, why);
+    // The other end keeps another connection with this metaserver.
+    const bool isSpare = link.other && owner_.isLinkedTo(link.other->state.number);
+    if (link.address) answered(*link.address, isSpare ? Result<void>() : why);
     return connection.close(why);
   }
   if (auto* introduction = std::get_if<wire::Introduction>(&frame->message)) {

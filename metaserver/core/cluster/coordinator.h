@@ -164,6 +164,8 @@ class Coordinator {
   std::vector<Remembered> lostLately(std::size_t most) const;
   // The directory that this metaserver has. While single: see registry().
   const Directory& directory() const;
+  // Its version.
+  wire::DirectoryVersion have() const { return ownState().have; }
   // Null while another metaserver decides.
   const Registry* registry() const { return authority_ ? &authority_->registry : nullptr; }
 
@@ -236,6 +238,7 @@ class Coordinator {
               CoordinatorEffects& fx);
   void endSingle(TimePoint now, CoordinatorEffects& fx);
   void noteHomes(TimePoint now, CoordinatorEffects& fx);
+  void reservePorts();
   void flush(TimePoint now, CoordinatorEffects& fx);
   void tellOwn(TimePoint now, CoordinatorEffects& fx);
   void changedDirectory(CoordinatorEffects& fx);

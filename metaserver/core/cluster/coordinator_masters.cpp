@@ -109,6 +109,8 @@ void Coordinator::reconsider(TimePoint now, CoordinatorEffects& fx) {
     view = look();
   }
   if (taking_ && now >= taking_->until) taking_.reset();
+  // An appointment ends where two sides become one.
+  if (authority_ && view.deciding.size() > 1 && std::exchange(isAppointed_, false)) view = look();
   const auto* best = elected(view);
   const bool isBest = best && best->number == mesh_.self().number;
   if (authority_) {
@@ -266,6 +268,7 @@ void Coordinator::becomeDeciding(Registry::Options options, bool isFounder, Time
   metaserver::Effects own;
   promises_.ordersUpTo = kNoOrder;  // of another prefix, or used up
   authority_ = std::make_unique<Authority>(std::move(options), budget_, now, own);
+  reservePorts();
   authority_->publication = Publication(epoch_, std::move(start));
   authority_->streams = MasterStreams(epoch_);
   replica_.reset();
@@ -279,6 +282,13 @@ void Coordinator::becomeDeciding(Registry::Options options, bool isFounder, Time
   follow(mesh_.self().number, epoch_, now, fx);
   flush(now, fx);
   broadcast(authority_->publication.position(), fx);
+}
+
+void Coordinator::reservePorts() {
+  if (!authority_) return;
+  std::vector<Endpoint> all{mesh_.self().address};
+  for (const auto& [state, way] : mesh_.reachable()) all.push_back(state.address);
+  authority_->registry.setMetaservers(std::move(all));
 }
 
 // Passes this metaserver's sessions to that one. Nobody: they wait.
@@ -330,6 +340,7 @@ void Coordinator::noteHomes(TimePoint now, CoordinatorEffects& fx) {
     metaservers.push_back(state.address);
   }
   home_.setMetaservers(std::move(metaservers));
+  reservePorts();
   const auto before = std::exchange(reached_, std::move(reached));
   isDirty_ = true;
   for (const auto& [home, run] : before) {
