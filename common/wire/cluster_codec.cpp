@@ -27,9 +27,9 @@ constexpr std::size_t kHeardMost = limits::kMetaservers - 1;
 constexpr std::size_t kStateMost =
     fieldBytes(limits::kPeerIdBytes) + numberBytes(0xffff) + fieldBytes(limits::kHostBytes) +
     numberBytes(0xffff) + numberBytes(kStartedLast) + numberBytes(limits::kServerPriority) +
-    numberBytes(limits::kMembers) + 2 * numberBytes(1) + numberBytes(limits::kSequenceNumbers) +
+    2 * numberBytes(limits::kMembers) + 2 * numberBytes(1) + numberBytes(limits::kSequenceNumbers) +
     kEpochBytes + fieldBytes(kHeardMost * varintBytes(0xffff)) + fieldBytes(NetworkId::kSizeBytes) +
-    numberBytes(1) + fieldBytes(kVersionBytes) + 1;  // a tag of two bytes
+    numberBytes(1) + fieldBytes(kVersionBytes) + 2;  // two tags of two bytes
 constexpr std::size_t kSettingMost =
     fieldBytes(limits::kSettingNameBytes) + fieldBytes(limits::kSettingValueBytes);
 static_assert(fieldBytes(kStateMost) <= limits::kServerStateBytes);
@@ -52,6 +52,7 @@ void fill(const ServerState& state, proto::ServerState& out) {
   out.set_started_ms(static_cast<std::uint64_t>(state.started.count()));
   out.set_priority(state.priority);
   out.set_peers(state.peers);
+  out.set_room(state.room);
   out.set_drains(state.drains);
   out.set_appointed(state.appointed);
   out.set_sequence(state.sequence);
@@ -172,6 +173,8 @@ Result<ServerState> read(const proto::ServerState& in) {
   state.priority = in.priority();
   if (in.peers() > limits::kMembers) return malformed(fmt::format("{} peers", in.peers()));
   state.peers = in.peers();
+  if (in.room() > limits::kMembers) return malformed(fmt::format("room for {} peers", in.room()));
+  state.room = in.room();
   state.drains = in.drains();
   state.appointed = in.appointed();
   if (in.sequence() == 0 || in.sequence() >= limits::kSequenceNumbers) {

@@ -203,8 +203,8 @@ void Server::carryOutOrLog(cluster::CoordinatorEffects& fx) {
 }
 
 Result<void> Server::carryOut(cluster::CoordinatorEffects& fx) {
-  if (fx.promise) {
-    if (auto kept = keepPromise(*fx.promise); !kept) return kept;
+  if (fx.durable) {
+    if (auto kept = keep(*fx.durable); !kept) return kept;
   }
   if (auto done = carryOutEffects(fx.peers, *this); !done) return done;
   for (const auto& [connection, message, route] : fx.messages) {
@@ -217,7 +217,7 @@ Result<void> Server::carryOut(cluster::CoordinatorEffects& fx) {
 // --- what the executor asks for ---
 
 // TODO
-Result<void> Server::keepPromise(const cluster::Promises&) {
+Result<void> Server::keep(const cluster::Durable&) {
   return {};
 }
 

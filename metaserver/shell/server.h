@@ -106,7 +106,7 @@ class Server final : public MetaserverService,
   Result<Value> onLoop(std::function<Result<Value>()> function);
   Result<void> carryOut(cluster::CoordinatorEffects& fx);
   void carryOutOrLog(cluster::CoordinatorEffects& fx);
-  Result<void> keepPromise(const cluster::Promises& promises);
+  Result<void> keep(const cluster::Durable& promises);
   void tick(TimePoint now);
   cluster::Coordinator::Options coordinatorOptions(State& state);
   Result<std::string> readSecret() const;

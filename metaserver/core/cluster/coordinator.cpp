@@ -30,8 +30,8 @@ Coordinator::Coordinator(Options options, Budget& budget, Random& random, TimePo
       home_(budget, now),
       isSingle_(!options_.isCluster),
       namedLeft_(options_.named),
-      epoch_(options_.promises.epoch),
-      promises_(options_.promises),
+      epoch_(options_.durable.epoch),
+      durable_(options_.durable),
       network_(options_.registry.network),
       isFounded_(options_.registry.nextOrder > JoinOrder{1}),
       keepAliveAt_(now) {
@@ -58,6 +58,7 @@ void Coordinator::peerOpened(ConnectionId connection, std::string host, TimePoin
 
 void Coordinator::peerReceived(ConnectionId connection, const wire::RegistryRequest& request,
                                TimePoint now, CoordinatorEffects& fx) {
+  if (turnsAway(connection, request, fx)) return;
   if (isSingle_) return authority_->registry.received(connection, request, now, fx.peers);
   HomeSessions::Effects home;
   home_.received(connection, request, directory(), now, home);
@@ -162,9 +163,9 @@ void Coordinator::releaseHeld(CoordinatorEffects& fx) {
 
 void Coordinator::reserveOrders(CoordinatorEffects& fx) {
   const std::uint64_t next = number(authority_->registry.nextOrder());
-  if (next + kOrdersReserved / 2 <= number(promises_.ordersUpTo)) return;
-  promises_.ordersUpTo = JoinOrder{next + kOrdersReserved};
-  fx.promise = promises_;
+  if (next + kOrdersReserved / 2 <= number(durable_.ordersUpTo)) return;
+  durable_.ordersUpTo = JoinOrder{next + kOrdersReserved};
+  fx.durable = durable_;
 }
 
 // --- other metaservers ---
@@ -370,6 +371,7 @@ TimePoint Coordinator::deadline() const {
   if (authority_ && !authority_->isFrozen()) {
     first = std::min(first, authority_->registry.deadline());
   }
+  if (moving_) first = std::min(first, moving_->nextAt);
   if (vacantSince_) first = std::min<TimePoint>(first, *vacantSince_ + limits::kVacancy);
   if (taking_ && taking_->copy) first = std::min(first, taking_->copy->deadline());
   return first;
@@ -397,6 +399,7 @@ void Coordinator::tick(TimePoint now, CoordinatorEffects& fx) {
     pull(taking_ ? taking_->from : *master_, pulls, fx);
   }
   reconsider(now, fx);
+  if (moving_) moveSome(now, fx);
   flush(now, fx);
 }
 
@@ -447,6 +450,7 @@ void Coordinator::tellOwn(TimePoint now, CoordinatorEffects& fx) {
 
 Mesh::Own Coordinator::ownState() const {
   return {static_cast<std::uint32_t>(home_.size()),
+          room(),
           drains_,
           isAppointed_,
           epoch_,

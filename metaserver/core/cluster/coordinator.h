@@ -46,15 +46,17 @@
 
 #include "common/base/budget.h"
 #include "common/base/clock.h"
+#include "common/base/limits.h"
 #include "common/base/random.h"
 #include "common/wire/cluster_message.h"
 #include "metaserver/core/cluster/authority.h"
+#include "metaserver/core/cluster/balance.h"
 #include "metaserver/core/cluster/directory_changes.h"
 #include "metaserver/core/cluster/election.h"
 #include "metaserver/core/cluster/home_sessions.h"
 #include "metaserver/core/cluster/merge.h"
 #include "metaserver/core/cluster/mesh.h"
-#include "metaserver/core/cluster/promises.h"
+#include "metaserver/core/cluster/durable.h"
 #include "metaserver/core/cluster/replica.h"
 #include "metaserver/core/effects.h"
 
@@ -67,7 +69,7 @@ struct CoordinatorEffects {
     wire::ClusterMessage message;
     std::optional<wire::Route> route;
   };
-  std::optional<Promises> promise;  // durable before anything else is done
+  std::optional<Durable> durable; // durable before anything else is done
   metaserver::Effects peers;        // of this metaserver's own peers; carried out by executor.h
   std::vector<ToServer> messages;
   std::vector<MeshEffects::Close> closes;  // of connections to metaservers
@@ -82,11 +84,11 @@ class Coordinator {
     ElectionRule rule = ElectionRule::oldest;
     std::vector<wire::Setting> settings;  // what all must agree on
     Registry::Options registry;           // of the state file
-    Promises promises;
-    bool isCluster = false;     // it begins as a part of a cluster, not as a single one
-    std::size_t named = 0;      // addresses of metaservers that it was started with
-    bool isEntry = false;       // it holds no peers
-    std::size_t peersMost = 0;  // at this metaserver; 0: no bound
+    Durable durable;
+    bool isCluster = false;  // it begins as a part of a cluster, not as a single one
+    std::size_t named = 0;   // addresses of metaservers that it was started with
+    std::size_t peersMost = limits::kMembers;  // at this metaserver; 0: an entry holds none
+    BalanceRule balance = BalanceRule::leastConnections;
   };
   struct Opened {
     ConnectionId connection{};
@@ -149,7 +151,14 @@ class Coordinator {
   // --- what users ask for
   // Makes that metaserver the master. Errors have the code `refused` or `failed`.
   Result<void> appoint(const ServerName& name, TimePoint now, CoordinatorEffects& fx);
-  void drain(TimePoint now, CoordinatorEffects& fx);
+  // First mastership goes, then the peers; isDrained is the end. An error: nobody takes them.
+  // `force`: it ends nevertheless.
+  Result<void> drain(bool force, TimePoint now, CoordinatorEffects& fx);
+  // This process listens at another address now, too: its peers go there.
+  void moved(const Endpoint& address, TimePoint now, CoordinatorEffects& fx);
+  bool isMoving() const { return moving_.has_value(); }
+  // Peers that found every metaserver full.
+  std::uint64_t turnedAwayCount() const { return turnedAway_; }
   Standing standing() const;
   std::vector<ServerRow> servers() const;
   // The master after the death of that metaserver; empty: there would be none.
@@ -185,6 +194,14 @@ class Coordinator {
     TimePoint until;
     std::unique_ptr<Replica> copy;  // of another side; null: the replica has it
   };
+  // Peers that are handed on: some at a time, within limits::kMovingSpread.
+  struct Moving {
+    bool isToSelf = false;           // another address of this process
+    std::vector<ConnectionId> left;  // that were not told yet
+    std::size_t each = 1;            // how many at a time
+    TimePoint nextAt;
+    TimePoint endAt;  // who has not gone until then loses its connection
+  };
   // The metaservers of this side, as they are seen now.
   struct View {
     std::vector<wire::ServerState> states;  // this one first, then those that are reached
@@ -201,6 +218,14 @@ class Coordinator {
   void toPeers(metaserver::Effects& peers, CoordinatorEffects& fx);
   void releaseHeld(CoordinatorEffects& fx);
   void reserveOrders(CoordinatorEffects& fx);
+
+  // --- handing peers on (coordinator_moves.cpp)
+  std::uint32_t room() const;
+  bool turnsAway(ConnectionId connection, const wire::RegistryRequest& request,
+                 CoordinatorEffects& fx);
+  std::optional<Endpoint> otherHome(std::string_view host);
+  void startMoving(bool isToSelf, TimePoint now);
+  void moveSome(TimePoint now, CoordinatorEffects& fx);
 
   // --- messages of metaservers
   void take(ServerNumber from, wire::ClusterMessage message, TimePoint now, CoordinatorEffects& fx);
@@ -266,11 +291,14 @@ class Coordinator {
   std::optional<ServerNumber> master_;  // whom this metaserver's sessions are passed to
   Epoch masterEpoch_;
   Epoch epoch_;  // the highest that was seen
-  Promises promises_;
+  Durable durable_;
   wire::NetworkId network_;
   bool isFounded_ = false;
   bool isAppointed_ = false;
   bool drains_ = false;
+  std::optional<Moving> moving_;
+  std::uint64_t handedOn_ = 0;
+  std::uint64_t turnedAway_ = 0;
   std::optional<Taking> taking_;
   // What was taken over: the epochs of masters that did not notice it yet.
   std::map<ServerNumber, Epoch> superseded_;

@@ -37,6 +37,7 @@ Coordinator::View Coordinator::look() const {
   wire::ServerState self = mesh_.self();
   const Mesh::Own own = ownState();
   self.peers = own.peers;
+  self.room = own.room;
   self.drains = own.drains;
   self.appointed = own.appointed;
   self.epoch = own.epoch;
@@ -237,15 +238,15 @@ void Coordinator::takeOver(std::vector<Side> sides, TimePoint now, CoordinatorEf
 
 // The next epoch, durable before it is used. False: there is none.
 bool Coordinator::takeEpoch(CoordinatorEffects& fx) {
-  const auto next = nextEpoch(std::max(epoch_, promises_.epoch), mesh_.self().number);
+  const auto next = nextEpoch(std::max(epoch_, durable_.epoch), mesh_.self().number);
   if (!next) {
     fx.peers.note({}, "no epoch is left: this metaserver cannot become the master");
     return false;
   }
   epoch_ = *next;
-  promises_.epoch = epoch_;
-  promises_.network = network_;
-  fx.promise = promises_;
+  durable_.epoch = epoch_;
+  durable_.network = network_;
+  fx.durable = durable_;
   return true;
 }
 
@@ -256,7 +257,7 @@ void Coordinator::becomeDeciding(Registry::Options options, bool isFounder, Time
   options.epoch = epoch_;
   const bool goesOn = isFounder || options.away.empty();
   if (goesOn) {
-    options.nextOrder = std::max(options.nextOrder, JoinOrder{number(promises_.ordersUpTo) + 1});
+    options.nextOrder = std::max(options.nextOrder, JoinOrder{number(durable_.ordersUpTo) + 1});
   } else if (const auto first = orderOf({epoch_, 1})) {
     options.nextOrder = *first;
   }
@@ -266,7 +267,7 @@ void Coordinator::becomeDeciding(Registry::Options options, bool isFounder, Time
     start.put(std::move(row));
   }
   metaserver::Effects own;
-  promises_.ordersUpTo = kNoOrder;  // of another prefix, or used up
+  durable_.ordersUpTo = kNoOrder;  // of another prefix, or used up
   authority_ = std::make_unique<Authority>(std::move(options), budget_, now, own);
   reservePorts();
   authority_->publication = Publication(epoch_, std::move(start));
@@ -385,13 +386,6 @@ Result<void> Coordinator::appoint(const ServerName& name, TimePoint now, Coordin
     send(found->number, wire::Appoint{}, fx);
   }
   return {};
-}
-
-void Coordinator::drain(TimePoint now, CoordinatorEffects& fx) {
-  drains_ = true;
-  if (isSingle_) return;
-  tellOwn(now, fx);
-  reconsider(now, fx);
 }
 
 Coordinator::Standing Coordinator::standing() const {

@@ -73,6 +73,9 @@ class HomeSessions {
   // Where else its peers can go: they are told. Limits::kMetaserversTold at most.
   void setMetaservers(std::vector<Endpoint> metaservers);
 
+  // The peer goes to another metaserver, or to another address of this one.
+  void redirect(ConnectionId connection, const wire::Redirect& redirect, Effects& fx);
+
   // --- events of the master
   void received(wire::SessionAnswer message, TimePoint now, Effects& fx);
   void masterLost(TimePoint now, Effects& fx);
@@ -84,6 +87,10 @@ class HomeSessions {
 
   // --- queries
   std::size_t size() const { return sessions_.size(); }
+  // None: there is no such session, or it has not joined.
+  bool isMember(ConnectionId connection) const;
+  const std::string* hostOf(ConnectionId connection) const;
+  std::vector<ConnectionId> connections() const;
   bool hasMaster() const { return hasMaster_; }
 
  private:

@@ -24,8 +24,9 @@ bool isSound(const wire::ServerState& state) {
   return !state.name.empty() && state.number != kNoServer && isHost(state.address.host) &&
          state.address.port != 0 && state.started.count() >= 0 &&
          state.sequence < limits::kSequenceNumbers && state.priority <= limits::kServerPriority &&
-         state.peers <= limits::kMembers && state.epoch.counter <= limits::kEpochCounter &&
-         heard.size() < limits::kMetaservers && (heard.empty() || heard.front() != kNoServer) &&
+         state.peers <= limits::kMembers && state.room <= limits::kMembers &&
+         state.epoch.counter <= limits::kEpochCounter && heard.size() < limits::kMetaservers &&
+         (heard.empty() || heard.front() != kNoServer) &&
          std::adjacent_find(heard.begin(), heard.end(), std::greater_equal<>()) == heard.end();
 }
 

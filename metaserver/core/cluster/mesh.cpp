@@ -88,9 +88,10 @@ void Mesh::tick(TimePoint now, MeshEffects& fx) {
 
 void Mesh::setOwn(const Own& own, TimePoint now, MeshEffects& fx) {
   observe(now);
-  const Own before{self_.peers,   self_.drains,    self_.appointed, self_.epoch,
-                   self_.network, self_.isFounded, self_.have};
+  const Own before{self_.peers, self_.room,    self_.drains,    self_.appointed,
+                   self_.epoch, self_.network, self_.isFounded, self_.have};
   self_.peers = own.peers;
+  self_.room = own.room;
   self_.drains = own.drains;
   self_.appointed = own.appointed;
   self_.epoch = own.epoch;
@@ -99,8 +100,16 @@ void Mesh::setOwn(const Own& own, TimePoint now, MeshEffects& fx) {
   self_.have = own.have;
   Own urgent = own;
   urgent.peers = before.peers;
+  urgent.room = before.room;
   urgent.have.sequence = before.have.sequence;
   if (urgent != before) hurry(now);
+  finish(now, fx);
+}
+
+void Mesh::setAddress(const Endpoint& address, TimePoint now, MeshEffects& fx) {
+  observe(now);
+  self_.address = address;
+  hurry(now);
   finish(now, fx);
 }
 

@@ -81,6 +81,7 @@ class Mesh {
   // What changes of this metaserver's own state.
   struct Own {
     std::uint32_t peers = 0;
+    std::uint32_t room = 0;
     bool drains = false;
     bool appointed = false;
     Epoch epoch;
@@ -110,9 +111,12 @@ class Mesh {
   void closed(ConnectionId connection, TimePoint now, MeshEffects& fx);
   void received(ConnectionId connection, const wire::Beat& beat, TimePoint now, MeshEffects& fx);
   void tick(TimePoint now, MeshEffects& fx);
-  // Told to all with the next beat; at once unless only `peers` or the sequence of `have` changed.
+  // Told to all with the next beat; at once unless only `peers`, `room` or the sequence of `have` changed.
   void setOwn(const Own& own, TimePoint now, MeshEffects& fx);
   TimePoint deadline() const;
+
+  // It listens there from now on. Told to all at once.
+  void setAddress(const Endpoint& address, TimePoint now, MeshEffects& fx);
 
   // For the next Introduction.
   wire::ServerState introduce();

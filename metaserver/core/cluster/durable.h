@@ -7,12 +7,12 @@
 
 namespace espalier::metaserver::cluster {
 
-struct Promises {
+struct Durable {
   Epoch epoch;                      // the highest that this metaserver has had as a master
   JoinOrder ordersUpTo = kNoOrder;  // the end of the block from which it may give orders
   wire::NetworkId network;          // zero: none yet
 
-  bool operator==(const Promises&) const = default;
+  bool operator==(const Durable&) const = default;
 };
 
 }  // namespace espalier::metaserver::cluster

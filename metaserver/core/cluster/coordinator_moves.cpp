@@ -1,0 +1,130 @@
+// The part of Coordinator that hands peers on: newcomers at an entry or at a full metaserver, and
+// the peers of one that ends or moves to another address.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/limits.h"
+#include "metaserver/core/cluster/coordinator.h"
+
+namespace espalier::metaserver::cluster {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kMoveStep = 50ms;
+
+}  // namespace
+
+// How many more peers this metaserver takes.
+std::uint32_t Coordinator::room() const {
+  if (drains_ || home_.size() >= options_.peersMost) return 0;
+  return static_cast<std::uint32_t>(options_.peersMost - home_.size());
+}
+
+// Where else a peer can go; counts the peers.
+std::optional<Endpoint> Coordinator::otherHome(std::string_view host) {
+  std::vector<wire::ServerState> states;
+  for (auto& [state, way] : mesh_.reachable()) states.push_back(std::move(state));
+  const auto* home = chooseHome(options_.balance, states, host, handedOn_);
+  if (!home) return std::nullopt;
+  ++handedOn_;
+  return home->address;
+}
+
+// A newcomer that this metaserver does not take. True: it was answered.
+bool Coordinator::turnsAway(ConnectionId connection, const wire::RegistryRequest& request,
+                            CoordinatorEffects& fx) {
+  if (!std::holds_alternative<wire::Join>(request)) return false;
+  if (isSingle_) {
+    if (authority_->registry.size() < options_.peersMost) return false;
+  } else {
+    // The session of who asks is counted.
+    const bool hasRoom = !drains_ && home_.size() <= options_.peersMost;
+    const std::string* host = home_.hostOf(connection);
+    if (hasRoom || !host || home_.isMember(connection)) return false;
+    if (const auto home = otherHome(*host)) {
+      fx.peers.sends.push_back({connection, wire::Redirect{*home, network_}});
+      return true;
+    }
+  }
+  ++turnedAway_;
+  const char* why = options_.peersMost == 0
+                        ? "this metaserver is an entry, and no other one takes peers"
+                        : "every metaserver of this network is full";
+  fx.peers.sends.push_back({connection, wire::Failure{ErrorCode::unavailable, why}});
+  return true;
+}
+
+Result<void> Coordinator::drain(bool force, TimePoint now, CoordinatorEffects& fx) {
+  std::uint64_t room = 0;
+  for (const auto& [state, way] : mesh_.reachable()) room += state.room;
+  if (!force && room < home_.size()) {
+    const std::string name = mesh_.self().name.text();
+    return Error{ErrorCode::refused,
+                 mesh_.reachable().empty()
+                     ? fmt::format("{} is alone: its peers have no other metaserver", name)
+                     : fmt::format("the other metaservers have room for {} of {} peers", room,
+                                   home_.size())};
+  }
+  drains_ = true;
+  isAppointed_ = false;
+  if (isSingle_) {
+    fx.isDrained = true;
+    return {};
+  }
+  tellOwn(now, fx);
+  reconsider(now, fx);
+  startMoving(false, now);
+  return {};
+}
+
+void Coordinator::moved(const Endpoint& address, TimePoint now, CoordinatorEffects& fx) {
+  if (isSingle_) endSingle(now, fx);
+  MeshEffects mesh;
+  mesh_.setAddress(address, now, mesh);
+  absorb(mesh, fx);
+  reservePorts();
+  startMoving(true, now);
+}
+
+void Coordinator::startMoving(bool isToSelf, TimePoint now) {
+  Moving moving;
+  moving.isToSelf = isToSelf;
+  moving.left = home_.connections();
+  const auto steps = static_cast<std::size_t>(limits::kMovingSpread / kMoveStep);
+  moving.each = std::max<std::size_t>(1, (moving.left.size() + steps - 1) / steps);
+  moving.nextAt = now;
+  moving.endAt = now + limits::kMovingWait;
+  moving_ = std::move(moving);
+  isDirty_ = true;
+}
+
+void Coordinator::moveSome(TimePoint now, CoordinatorEffects& fx) {
+  if (now < moving_->nextAt) return;
+  moving_->nextAt = now + kMoveStep;
+  // Who decides goes on until another one does.
+  const bool isDeciding = authority_ && !mesh_.reachable().empty();
+  if (!moving_->isToSelf && isDeciding && now < moving_->endAt) return;
+  HomeSessions::Effects home;
+  for (std::size_t i = 0; i < moving_->each && !moving_->left.empty(); ++i) {
+    const ConnectionId connection = moving_->left.back();
+    moving_->left.pop_back();
+    const std::string* host = home_.hostOf(connection);
+    if (!host) continue;
+    const auto to = moving_->isToSelf ? mesh_.self().address : otherHome(*host);
+    if (to) home_.redirect(connection, {*to, network_}, home);
+  }
+  deliver(home, now, fx);
+  if (moving_->isToSelf) {
+    if (moving_->left.empty()) moving_.reset();
+    return;
+  }
+  const bool allGone = moving_->left.empty() && home_.size() == 0;
+  if (!allGone && now < moving_->endAt) return;
+  fx.isDrained = true;
+  moving_.reset();
+}
+
+}  // namespace espalier::metaserver::cluster
