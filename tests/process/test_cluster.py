@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Several metaservers are one network: one tree through all doors, whoever dies, stops or comes back."""
+import json
+import signal
+import subprocess
+import time
+
+from cluster import Cluster
+from espalier_process import case, main, noise, wait_until
+
+MIB = 1 << 20
+
+
+def endpoints(network, names):
+    return {name: network.json(name, "status")[1][0]["endpoint"] for name in names}
+
+
+def finds_all(network, asker, count):
+    code, told = network.json(asker, "find '*'")
+    return code == 0 and told[0]["searched"] == told[0]["peers"] == count
+
+
+@case("three metaservers link, elect the oldest, and peers at all of them make one tree, the same in each topo.txt")
+def _(network):
+    cluster = Cluster(network, 3).start()
+    assert cluster.wait_for_master() == "m0"
+    code, out, log = cluster.command("m0", "master")
+    assert code == 0 and "m0 is the master (epoch 1, oldest first)" in out, (out, log)
+    code, out, log = cluster.command("m2", "-m")
+    assert code == 0 and f"the master is m0 on {cluster.address('m0')}" in out, (out, log)
+    names = cluster.start_peers(6)
+    assert list(cluster.wait_for_tree(names)) == names
+    servers = cluster.told("m1", "servers")["servers"]
+    assert [server["peers"] for server in servers] == [2, 2, 2], servers
+    for name in names:
+        network.wait_indexed(name)
+    assert finds_all(network, "s6", 6)
+    ports = [int(endpoint.rsplit(":", 1)[1]) for endpoint in endpoints(network, names).values()]
+    assert not {int(cluster.port(name)) for name in cluster.names} & set(ports), ports
+
+
+@case("the master is killed: its peers and the others go on with id, port and links, a transfer goes on, newcomers join")
+def _(network):
+    cluster = Cluster(network, 3).start()
+    cluster.wait_for_master("m0")
+    network.fill_share("s1", {"film.bin": noise(12 * MIB, 1)})
+    names = cluster.start_peers(6, "--upload-rate", "2M")
+    before, where = cluster.wait_for_tree(names), endpoints(network, names)
+    network.wait_indexed("s1")
+    get = subprocess.Popen([network.program("peer"), "--share", "./s6", "--json", "-e", "get film.bin"],
+                           cwd=network.folder, env=network.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, text=True)
+    def running():
+        transfers = network.json("s6", "status")[1][0]["transfers"]
+        return any(each["incoming"] and each["done"] > MIB for each in transfers)
+    wait_until(running, network.patience, "the transfer to run")
+    for dead, heir in (("m0", "m1"), ("m1", None)):
+        cluster.servers[dead].kill()
+        if heir:
+            assert cluster.wait_for_master() == heir
+        network.start_peer(f"after-{dead}", files={}) if False else None
+        newcomer = f"n{dead}"
+        cluster.start_peer(newcomer, "m2", files={})
+        names.append(newcomer)
+        tree = cluster.wait_for_tree(names)
+        assert {name: tree[name] for name in before if name in ("s2", "s3")}.keys() <= before.keys()
+        for name in where:
+            wait_until(lambda name=name: cluster.home(name) in map(cluster.address, cluster.living), network.patience,
+                       f"{name} at another home")
+        assert endpoints(network, list(where)) == where
+    code, out, _ = cluster.command("m2", "master")
+    assert "no master: m2 is alone" in out, out
+    assert get.poll() is None or get.returncode == 0
+    out, _ = get.communicate(timeout=network.patience)
+    assert get.returncode == 0 and json.loads(out.splitlines()[-1])["files"][0]["size"] == 12 * MIB, out
+    for name in where:
+        assert "newcomer" not in network.peers[name].log, network.peers[name].log
+    wait_until(lambda: finds_all(network, "s2", len(names)), network.patience, "a complete search")
+
+
+@case("a master that stands still is replaced; when it goes on, it leads again by its rank, and nothing is lost")
+def _(network):
+    cluster = Cluster(network, 3).start()
+    cluster.wait_for_master("m0")
+    names = cluster.start_peers(5)
+    before = cluster.wait_for_tree(names)
+    cluster.servers["m0"].send(signal.SIGSTOP)
+    assert wait_until(lambda: cluster.told("m1", "master")["master"] == "m1", network.patience, "m1 as the master")
+    cluster.start_peer("n1", "m2", files={})
+    network.peers["n1"].expect_log("joined")
+    cluster.servers["m0"].send(signal.SIGCONT)
+    assert cluster.wait_for_master() == "m0"
+    tree = cluster.wait_for_tree([*names, "n1"])
+    assert {name: [each for each in tree[name] if each != "n1"] for name in names} == before
+    epochs = {cluster.told(name, "master")["epoch"] for name in cluster.names}
+    assert len(epochs) == 1 and epochs.pop() >= 3
+
+
+@case("a metaserver is started again on its old state: it follows, and master NAME makes it the master")
+def _(network):
+    cluster = Cluster(network, 3).start()
+    cluster.wait_for_master("m0")
+    names = cluster.start_peers(4)
+    before = cluster.wait_for_tree(names)
+    cluster.servers["m2"].kill()
+    cluster.start("m2")
+    cluster.wait_for_master("m0")
+    assert cluster.wait_for_tree(names) == before
+    code, out, log = cluster.command("m1", "master m2")
+    assert code == 0, (out, log)
+    assert cluster.wait_for_master() == "m2"
+    assert cluster.wait_for_tree(names) == before
+    code, told = cluster.json("m0", "master nobody")
+    assert code != 0 and "nobody" in told["error"]["message"], told
+
+
+@case("all metaservers die at once and start again: every peer comes back as it was")
+def _(network):
+    cluster = Cluster(network, 3).start()
+    cluster.wait_for_master("m0")
+    names = cluster.start_peers(5)
+    before, where = cluster.wait_for_tree(names), endpoints(network, names)
+    for name in cluster.names:
+        cluster.servers[name].kill()
+    cluster.start()
+    cluster.wait_for_master()
+    assert cluster.wait_for_tree(names) == before
+    assert endpoints(network, names) == where
+
+
+@case("a single metaserver that runs already is linked: its peers notice nothing")
+def _(network):
+    cluster = Cluster(network, 2)
+    network.metaserver_options = []
+    network.restart_metaserver(cluster.addresses[0])
+    names = ["s1", "s2", "s3"]
+    network.start_peers(3)
+    before, where = network.wait_for_tree(names), endpoints(network, names)
+    cluster.start("m1")
+    assert wait_until(lambda: cluster.told("m1", "master")["master"], network.patience, "a master")
+    wait_until(lambda: cluster.topo("m1") == before, network.patience, lambda: f"{cluster.topo('m1')}")
+    cluster.start_peer("s4", "m1", files={})
+    network.wait_for_tree([*names, "s4"])
+    assert endpoints(network, names) == where
+    for name in names:
+        assert "out of reach" not in network.peers[name].log
+
+
+if __name__ == "__main__":
+    main()
