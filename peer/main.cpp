@@ -15,17 +15,19 @@
 #include "common/base/text.h"
 #include "common/command/log_writer.h"
 #include "common/command/options.h"
+#include "common/command/printing.h"
 #include "common/command/program.h"
+#include "common/command/prompt.h"
 #include "common/command/runner.h"
 #include "common/command/standard_output.h"
 #include "common/command/words.h"
 #include "common/net/address.h"
 #include "common/net/event_loop.h"
 #include "peer/shell/join_alone.h"
+#include "peer/shell/join_dialogue.h"
 #include "peer/shell/joiner.h"
 #include "peer/shell/network_topology.h"
 #include "peer/shell/options.h"
-#include "peer/shell/prompt.h"
 #include "peer/shell/prompt_notices.h"
 #include "peer/shell/runtime.h"
 #include "peer/shell/topology_store.h"
@@ -93,9 +95,9 @@ class Program {
   // Ctrl-C cancels what a prompt runs, else ends the program.
   void signalled(int signal) {
     if (signal == SIGINT) {
-      interrupt();
+      if (!prompt_.interrupt()) end(exitCode(ErrorCode::interrupted));
     } else if (signal == SIGWINCH || signal == SIGCONT) {
-      terminalChanged(signal);
+      prompt_.terminalChanged(signal);
     } else {
       end(0);
     }
@@ -111,31 +113,13 @@ class Program {
  private:
   // Whether the log is printed above a prompt. A prompt without a terminal prints only results.
   static bool hasPrompt(const PeerOptions& options) {
-    return !options.headless && options.commands.empty() && ::isatty(STDIN_FILENO) != 0 &&
-           ::isatty(STDOUT_FILENO) != 0;
+    return !options.headless && options.commands.empty() && command::isAtTerminal();
   }
 
   // Any thread.
   void end(int code) {
     ending_.request(code);
-    prompt_.with([](auto* prompt) {
-      if (prompt != nullptr) prompt->close();
-    });
-  }
-
-  void interrupt() {
-    const bool cancelled = prompt_.with([](auto* prompt) {
-      if (prompt != nullptr) prompt->interrupt();
-      return prompt != nullptr;
-    });
-    if (!cancelled) end(exitCode(ErrorCode::interrupted));
-  }
-
-  void terminalChanged(int signal) {
-    editor_.with([&](auto* editor) {
-      if (editor == nullptr) return;
-      signal == SIGWINCH ? editor->resized() : editor->resumed();
-    });
+    prompt_.close();
   }
 
   int runAlone() {
@@ -161,23 +145,24 @@ class Program {
     command::StandardOutput standard;
     command::LineEditor editor({STDIN_FILENO, STDOUT_FILENO, {}});
     if (!editor.started()) return failWith(editor.started().error(), options_, "join");
-    Prompt prompt(editor, {options_.json, options_.quiet, ::isatty(STDIN_FILENO) == 0,
-                           [&](const std::string& text) { standard.err(text); }});
-    prompt_.with([&](auto*& current) { current = &prompt; });
-    editor_.with([&](auto*& current) { current = &editor; });
+    command::Prompt prompt(editor, {options_.json, options_.quiet, ::isatty(STDIN_FILENO) == 0,
+                                    [&](const std::string& text) { standard.err(text); }});
+    prompt_.show(prompt);
     if (ending_.code()) prompt.close();  // requested before the prompt was there
     if (!logWriter_) notices_.show(editor);
-    const auto joined = options_.id.empty()
-                            ? prompt.join(joiner_)
-                            : prompt.joinAs(joiner_, options_.id, options_.joinWord);
+    JoinDialogue dialogue(prompt, joiner_);
+    const auto joined =
+        options_.id.empty() ? dialogue.join() : dialogue.joinAs(options_.id, options_.joinWord);
     const int code = joined ? 0 : failWith(joined.error(), options_, "join");
     int failed = 0;  // of a script, which may end by `stop` after a failure
-    if (joined && *joined) failed = prompt.run(joiner_.peer()->dispatcher(), (*joined)->id);
+    if (joined && *joined) {
+      const auto question = command::printable((*joined)->id.text()) + "> ";
+      failed = prompt.run(joiner_.peer()->dispatcher(), [&] { return question; });
+    }
     // The loop still logs, and must not block on a stopped terminal.
     if (!logWriter_) logWriter_ = std::make_unique<command::LogWriter>();
     notices_.hide();
-    prompt_.with([](auto*& current) { current = nullptr; });
-    editor_.with([](auto*& current) { current = nullptr; });
+    prompt_.hide();
     if (const auto failure = editor.failure()) {
       standard.err(failure->message + "\n");
       return exitCode(failure->code);
@@ -188,8 +173,7 @@ class Program {
   net::EventLoop& loop_;
   const PeerOptions& options_;
   Ending ending_;
-  Guarded<Prompt*> prompt_{nullptr};
-  Guarded<command::LineEditor*> editor_{nullptr};
+  command::CurrentPrompt prompt_;
   std::unique_ptr<command::LogWriter> logWriter_;
   // The order of construction; the reverse of it is the order of destruction.
   Runtime runtime_;

@@ -24,8 +24,8 @@ bool meansStop(const std::string& answer) {
 
 }  // namespace
 
-JoinDialogue::JoinDialogue(LineEditor& editor, JoinService& joiner, Settings settings)
-    : editor_(editor), joiner_(joiner), settings_(std::move(settings)) {}
+JoinDialogue::JoinDialogue(command::Prompt& prompt, JoinService& joiner)
+    : prompt_(prompt), editor_(prompt.editor()), joiner_(joiner) {}
 
 std::optional<std::string> JoinDialogue::ask(const std::string& question) {
   while (true) {
@@ -77,7 +77,7 @@ JoinDialogue::Step JoinDialogue::offerTopology() {
     editor_.print("type topo, or only press Enter\n");
   }
   while (true) {
-    const auto topology = joiner_.topology(settings_.newStop());
+    const auto topology = joiner_.topology(prompt_.newStop());
     if (topology) {
       editor_.print(textOf(*topology));
       return Step::next;
@@ -94,11 +94,11 @@ JoinDialogue::Step JoinDialogue::offerTopology() {
 Result<std::optional<Joined>> JoinDialogue::insist(PeerId id, std::string word) {
   const auto nobody = std::optional<Joined>();
   while (true) {
-    auto attempt = joiner_.join(id, word, settings_.newStop());
+    auto attempt = joiner_.join(id, word, prompt_.newStop());
     const bool askable = editor_.isTerminal();
     switch (attempt.end) {
       case JoinAttempt::End::joined:
-        if (settings_.showsJoined) {
+        if (!prompt_.settings().json && !prompt_.settings().quiet) {
           editor_.print(joinedLine(attempt.joined) + "\n");
         }
         return std::optional<Joined>(std::move(attempt.joined));

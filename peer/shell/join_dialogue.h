@@ -9,28 +9,22 @@
 //   P2P to join> P2P
 //   s2 joined on 127.0.0.1:5002, linked to s1; sharing 4 files (3.1 MB) from ./s2
 //
-// Blocks; belongs to the prompt's thread. LineEditor::close() ends it.
+// Blocks; belongs to the prompt's thread. Prompt::close() ends it.
 #pragma once
 
-#include <functional>
 #include <optional>
-#include <stop_token>
 #include <string>
 
 #include "common/base/result.h"
-#include "common/command/line_editor.h"
+#include "common/command/prompt.h"
 #include "peer/shell/join_service.h"
 
 namespace espalier::peer::shell {
 
 class JoinDialogue {
  public:
-  struct Settings {
-    bool showsJoined = true;                   // prints joinedLine()
-    std::function<std::stop_token()> newStop;  // of the next attempt
-  };
-  // Editor and joiner outlive it.
-  JoinDialogue(command::LineEditor& editor, JoinService& joiner, Settings settings);
+  // Both outlive it.
+  JoinDialogue(command::Prompt& prompt, JoinService& joiner);
 
   // Asks what to do, for the id, whether to show the network, for the word. None: the user ended
   // it.
@@ -51,9 +45,9 @@ class JoinDialogue {
   Step offerAnotherTry(const std::string& why);
   Result<std::optional<Joined>> insist(PeerId id, std::string word);
 
+  command::Prompt& prompt_;
   command::LineEditor& editor_;
   JoinService& joiner_;
-  const Settings settings_;
 };
 
 }  // namespace espalier::peer::shell

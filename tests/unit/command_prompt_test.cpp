@@ -16,15 +16,17 @@
 #include "common/base/limits.h"
 #include "common/base/text.h"
 #include "common/command/line_editor.h"
+#include "common/command/prompt.h"
 #include "common/command/signal_watch.h"
 #include "peer/shell/commands.h"
-#include "peer/shell/prompt.h"
+#include "peer/shell/join_dialogue.h"
 #include "tests/unit/fake_peer_service.h"
 
 using namespace espalier;
 using namespace espalier::peer::shell;
 using namespace espalier::test;
 using command::LineEditor;
+using command::Prompt;
 
 namespace {
 
@@ -167,18 +169,18 @@ int peerProgram(bool reachable = true) {
   {
     const std::lock_guard lock(mutex);
     editor = std::make_unique<LineEditor>(LineEditor::Settings{});
-    prompt = std::make_unique<Prompt>(*editor, PromptSettings{});
+    prompt = std::make_unique<Prompt>(*editor, command::PromptSettings{});
   }
   FakeJoiner joiner;
   joiner.reachable = reachable;
-  const auto joined = prompt->join(joiner);
+  const auto joined = JoinDialogue(*prompt, joiner).join();
   if (!joined) return exitCode(joined.error().code);
   if (!*joined) return 0;
   FakePeerService service;
   service.underWay = [&] { editor->print("under way\n"); };
   const command::Dispatcher dispatcher(peerCommands(service.services()),
                                        peerNames(service.services()));
-  prompt->run(dispatcher, (*joined)->id);
+  prompt->run(dispatcher, [&] { return (*joined)->id.text() + "> "; });
   return service.stopped ? 0 : 1;
 }
 

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "peer/shell/background.h"
+#include "common/command/background.h"
 #include "tests/unit/given_command.h"
 
 using namespace espalier;

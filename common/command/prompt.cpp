@@ -1,22 +1,23 @@
-#include "peer/shell/prompt.h"
+#include "common/command/prompt.h"
 
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <memory>
 
-#include "common/base/text.h"
+#include "common/base/log.h"
+#include "common/command/background.h"
 #include "common/command/printing.h"
 #include "common/command/progress.h"
 #include "common/command/runner.h"
 #include "common/command/words.h"
-#include "peer/shell/background.h"
 
-namespace espalier::peer::shell {
+namespace espalier::command {
 
-using command::LineEditor;
-using command::Outcome;
+bool isAtTerminal() {
+  return ::isatty(STDIN_FILENO) != 0 && ::isatty(STDOUT_FILENO) != 0;
+}
 
 Prompt::Prompt(LineEditor& editor, PromptSettings settings)
     : editor_(editor), settings_(std::move(settings)) {}
@@ -48,49 +49,34 @@ std::stop_token Prompt::newStop() {
   });
 }
 
-JoinDialogue Prompt::dialogue(JoinService& joiner) {
-  return {editor_, joiner, {!settings_.json && !settings_.quiet, [this] { return newStop(); }}};
-}
-
-Result<std::optional<Joined>> Prompt::join(JoinService& joiner) {
-  return dialogue(joiner).join();
-}
-
-Result<std::optional<Joined>> Prompt::joinAs(JoinService& joiner, const PeerId& id,
-                                             const std::string& word) {
-  return dialogue(joiner).joinAs(id, word);
-}
-
-command::Context Prompt::context() {
-  command::Context context;
+Context Prompt::context() {
+  Context context;
   context.stop = newStop();
   context.json = settings_.json;
   if (!settings_.quiet) context.say = [this](const std::string& line) { say(line); };
   if (settings_.json) {
-    context.event = [this](const command::Json& event) { editor_.print(command::jsonLine(event)); };
+    context.event = [this](const Json& event) { editor_.print(jsonLine(event)); };
   }
   if (editor_.isTerminal()) {
     context.ask = [this](const std::string& question) -> std::optional<std::string> {
       const auto line = editor_.read(question);
-      if (line.end == LineEditor::End::line) return std::string(command::trimmed(line.text));
+      if (line.end == LineEditor::End::line) return std::string(trimmed(line.text));
       // Ctrl-C at a command's question cancels the command; Ctrl-D is no answer.
       if (line.end == LineEditor::End::interrupted) interrupt();
       return std::nullopt;
     };
   }
   if (editor_.isTerminal() && !settings_.json && !settings_.quiet && ::isatty(STDERR_FILENO) != 0) {
-    auto bar = std::make_shared<command::ProgressBar>(
-        [this](const std::string& line) { editor_.showStatus(line); },
-        command::terminalColumns(STDERR_FILENO));
-    context.progress = [bar](const command::Progress& progress) {
-      bar->update(progress, Clock::now());
-    };
+    auto bar =
+        std::make_shared<ProgressBar>([this](const std::string& line) { editor_.showStatus(line); },
+                                      terminalColumns(STDERR_FILENO));
+    context.progress = [bar](const Progress& progress) { bar->update(progress, Clock::now()); };
   }
   return context;
 }
 
 void Prompt::show(const Outcome& outcome) {
-  const auto format = settings_.json ? command::Format::json : command::Format::text;
+  const auto format = settings_.json ? Format::json : Format::text;
   const auto print = [this](std::string_view piece) { editor_.print(piece); };
   render(outcome, format, print, [&](std::string_view piece) {
     if (editor_.isTerminal()) return editor_.print(piece);
@@ -100,7 +86,7 @@ void Prompt::show(const Outcome& outcome) {
 
 void Prompt::say(const std::string& line) {
   if (editor_.isTerminal()) return editor_.notify(line);
-  if (settings_.err) settings_.err(command::printable(line) + "\n");
+  if (settings_.err) settings_.err(printable(line) + "\n");
 }
 
 // Prints the outcome of a command in the background above the line that is being typed.
@@ -113,17 +99,16 @@ void Prompt::tell(const Outcome& outcome) {
       lines.remove_prefix(std::min(end + 1, lines.size()));
     }
   };
-  render(outcome, command::Format::text, notify, notify);
+  render(outcome, Format::text, notify, notify);
 }
 
-int Prompt::run(const command::Dispatcher& dispatcher, const PeerId& id) {
+int Prompt::run(const Dispatcher& dispatcher, const Question& question) {
   const auto complete = [&](std::string_view line) { return dispatcher.complete(line); };
-  const std::string question = command::printable(id.text()) + "> ";
   const int interrupted = exitCode(ErrorCode::interrupted);
   Background background(dispatcher, [this](const Outcome& outcome) { tell(outcome); });
-  command::FirstFailure first;
+  FirstFailure first;
   while (!editor_.failure()) {
-    const auto line = editor_.read(question, complete);
+    const auto line = editor_.read(question(), complete);
     if (interrupted_) return interrupted;
     if (line.end == LineEditor::End::interrupted) continue;
     auto context = this->context();
@@ -132,7 +117,7 @@ int Prompt::run(const command::Dispatcher& dispatcher, const PeerId& id) {
       context.progress = {};
       context.ask = {};
       if (const auto started = background.start(*command, std::move(context)); !started) {
-        const auto outcome = Outcome::failed(command::commandOf(*command), started.error());
+        const auto outcome = Outcome::failed(commandOf(*command), started.error());
         show(outcome);
         first.add(outcome.exitCode());
       }
@@ -152,4 +137,41 @@ int Prompt::run(const command::Dispatcher& dispatcher, const PeerId& id) {
   return settings_.script ? first.code() : 0;
 }
 
-}  // namespace espalier::peer::shell
+void showLogAt(LineEditor& editor) {
+  log::setSink(
+      [](std::string_view line, void* context) {
+        if (line.ends_with('\n')) line.remove_suffix(1);
+        static_cast<LineEditor*>(context)->notify(line);
+      },
+      &editor);
+}
+
+void CurrentPrompt::show(Prompt& prompt) {
+  prompt_.with([&](Prompt*& current) { current = &prompt; });
+}
+
+void CurrentPrompt::hide() {
+  prompt_.with([](Prompt*& current) { current = nullptr; });
+}
+
+bool CurrentPrompt::interrupt() {
+  return prompt_.with([](Prompt* prompt) {
+    if (prompt != nullptr) prompt->interrupt();
+    return prompt != nullptr;
+  });
+}
+
+void CurrentPrompt::close() {
+  prompt_.with([](Prompt* prompt) {
+    if (prompt != nullptr) prompt->close();
+  });
+}
+
+void CurrentPrompt::terminalChanged(int signal) {
+  prompt_.with([&](Prompt* prompt) {
+    if (prompt == nullptr) return;
+    signal == SIGWINCH ? prompt->editor().resized() : prompt->editor().resumed();
+  });
+}
+
+}  // namespace espalier::command

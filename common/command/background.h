@@ -18,16 +18,16 @@
 #include "common/command/dispatcher.h"
 #include "common/command/runner.h"
 
-namespace espalier::peer::shell {
+namespace espalier::command {
 
 // The command of a line that ends in a separate &; nothing for another line.
 std::optional<std::string> backgroundCommand(const std::string& line);
 
 class Background {
  public:
-  using Tell = std::function<void(const command::Outcome& outcome)>;
+  using Tell = std::function<void(const Outcome& outcome)>;
 
-  Background(const command::Dispatcher& dispatcher, Tell tell)
+  Background(const Dispatcher& dispatcher, Tell tell)
       : dispatcher_(dispatcher), tell_(std::move(tell)) {}
   ~Background();
   Background(const Background&) = delete;
@@ -35,7 +35,7 @@ class Background {
 
   // An error if limits::kBackgroundCommands run already, or the system has no thread left.
   // `context` has neither progress nor `ask`; its stop token is replaced.
-  Result<void> start(const std::string& line, command::Context context);
+  Result<void> start(const std::string& line, Context context);
 
   // Waits until no command runs, or until `stop`. Returns the exit code of the first command that
   // has failed since the beginning, else 0.
@@ -46,13 +46,13 @@ class Background {
     bool ended = false;  // under mutex_
     std::jthread thread;
   };
-  const command::Dispatcher& dispatcher_;
+  const Dispatcher& dispatcher_;
   const Tell tell_;
   std::mutex mutex_;  // guards running_, failure_ and Job::ended
   std::condition_variable_any changed_;
   std::size_t running_ = 0;
-  command::FirstFailure failure_;
+  FirstFailure failure_;
   std::list<Job> jobs_;
 };
 
-}  // namespace espalier::peer::shell
+}  // namespace espalier::command

@@ -1,11 +1,11 @@
-#include "peer/shell/background.h"
+#include "common/command/background.h"
 
 #include <utility>
 
 #include "common/base/limits.h"
 #include "common/base/thread.h"
 
-namespace espalier::peer::shell {
+namespace espalier::command {
 
 std::optional<std::string> backgroundCommand(const std::string& line) {
   const auto last = line.find_last_not_of(" \t");
@@ -18,7 +18,7 @@ Background::~Background() {
   for (auto& job : jobs_) job.thread.request_stop();
 }
 
-Result<void> Background::start(const std::string& line, command::Context context) {
+Result<void> Background::start(const std::string& line, Context context) {
   const std::lock_guard lock(mutex_);
   jobs_.remove_if([](const Job& job) { return job.ended; });
   if (jobs_.size() >= limits::kBackgroundCommands) {
@@ -51,4 +51,4 @@ int Background::wait(const std::stop_token& stop) {
   return ended ? failure_.code() : exitCode(ErrorCode::interrupted);
 }
 
-}  // namespace espalier::peer::shell
+}  // namespace espalier::command
