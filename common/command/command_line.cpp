@@ -115,12 +115,15 @@ class ArgumentReader {
                    fmt::format("unexpected argument \"{}\": {} takes only options, see --help",
                                escaped(argument), program_.name)};
     }
-    if (line_.positional) {
+    const Positional& positional = *program_.positional;
+    if (line_.positionals.size() >= positional.most) {
+      const auto takes = positional.most == 1 ? "one " + positional.name
+                                              : fmt::format("at most {}", positional.most);
       return Error{ErrorCode::usage,
-                   fmt::format("unexpected argument \"{}\": {} takes one {}, see --help",
-                               escaped(argument), program_.name, program_.positional->name)};
+                   fmt::format("unexpected argument \"{}\": {} takes {}, see --help",
+                               escaped(argument), program_.name, takes)};
     }
-    line_.positional = argument;
+    line_.positionals.push_back(argument);
     return {};
   }
 

@@ -26,7 +26,7 @@ struct CommandLine {
     std::string value;     // "yes" where the option takes none
   };
   std::vector<Given> options;  // in their order; an option may stand several times
-  std::optional<std::string> positional;
+  std::vector<std::string> positionals;
   std::optional<std::string> config;  // --config
   bool help = false;
   bool version = false;

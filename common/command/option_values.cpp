@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 
@@ -56,6 +57,36 @@ Result<std::uint64_t> parseSize(std::string_view text, std::uint64_t most) {
   const auto number = wholeNumber(digits);
   if (!number || *number > most / factor) return bad(text, "is no size: 500, 20K, 10M, 4G or 1T");
   return *number * factor;
+}
+
+Result<std::chrono::milliseconds> parseDuration(std::string_view text,
+                                                std::chrono::milliseconds least,
+                                                std::chrono::milliseconds most) {
+  constexpr std::pair<std::string_view, unsigned> kUnits[] = {
+      {"ms", 1}, {"s", 1000}, {"min", 60'000}, {"h", 3'600'000}};
+  const auto digits = text.substr(0, std::min(text.find_first_not_of("0123456789"), text.size()));
+  const auto number = wholeNumber(digits);
+  for (const auto& [unit, factor] : kUnits) {
+    if (!number || text.substr(digits.size()) != unit) continue;
+    const auto atMost = static_cast<std::uint64_t>(most.count());
+    if (*number <= atMost / factor &&
+        *number * factor >= static_cast<std::uint64_t>(least.count())) {
+      return std::chrono::milliseconds(*number * factor);
+    }
+    return bad(text,
+               fmt::format("is not from {} to {}", formatDuration(least), formatDuration(most)));
+  }
+  return bad(text, "is no duration: 500ms, 30s, 5min or 2h");
+}
+
+Result<void> eachPart(std::string_view list,
+                      const std::function<Result<void>(std::string_view part)>& take) {
+  while (true) {
+    const auto comma = list.find(',');
+    if (const auto taken = take(list.substr(0, comma)); !taken) return taken;
+    if (comma == std::string_view::npos) return {};
+    list.remove_prefix(comma + 1);
+  }
 }
 
 Store storeText(std::string& target, std::size_t maxBytes) {

@@ -7,6 +7,7 @@
 // code `usage` and say what is wrong with the value.
 #pragma once
 
+#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -63,5 +64,14 @@ Store storeNumber(T& target, std::type_identity_t<T> least, std::type_identity_t
 
 // 500, 20K, 10G: powers of 1000.
 Result<std::uint64_t> parseSize(std::string_view text, std::uint64_t most);
+
+// 500ms, 30s, 5min, 2h
+Result<std::chrono::milliseconds> parseDuration(std::string_view text,
+                                                std::chrono::milliseconds least,
+                                                std::chrono::milliseconds most);
+
+// Calls `take` with each part of a list with commas between them. Ends at the first error.
+Result<void> eachPart(std::string_view list,
+                      const std::function<Result<void>(std::string_view part)>& take);
 
 }  // namespace espalier::command

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "common/base/home.h"
@@ -34,7 +35,10 @@ class Sources {
         home_(environment("HOME")),
         layers_(new LayeredConfiguration) {
     AutoPtr<MapConfiguration> flags(new MapConfiguration);
-    for (const auto& given : line.options) flags->setString(given.option->name, given.value);
+    for (const auto& [option, value] : line.options) {
+      const auto before = option->collects ? flags->getRawString(option->name, "") : std::string();
+      flags->setString(option->name, joinedList(before, value));
+    }
     if (line.config) flags->setString("config", *line.config);
     layers_->add(flags, kCommandLine);
     layers_->add(environment_, kEnvironment);
@@ -53,6 +57,7 @@ class Sources {
     auto settings = readConfig(*path);
     if (!settings) return settings.error();
     path_ = *std::move(path);
+    collect(*settings);
     file_ = new FileConfiguration(*std::move(settings));
     layers_->add(file_, kFile);
     return {};
@@ -82,10 +87,25 @@ class Sources {
     for (const auto& [option, value] : line_.options) {
       if (option->onlyFlag) assign(valueOf(*option, value));
     }
-    if (line_.positional) assign(program_.positional->store(*line_.positional));
+    if (!line_.positionals.empty()) assign(program_.positional->store(line_.positionals));
   }
 
  private:
+  static std::string joinedList(const std::string& before, const std::string& value) {
+    return before.empty() ? value : before + "," + value;
+  }
+
+  // Each value of an option that collects becomes the list of all up to it; the last one counts.
+  void collect(std::vector<Setting>& settings) const {
+    std::map<std::string, std::string> lists;
+    for (auto& setting : settings) {
+      const Option* option = findOption(program_, setting.name);
+      if (option == nullptr || !option->collects) continue;
+      auto& list = lists[setting.name];
+      list = setting.value = joinedList(list, setting.value);
+    }
+  }
+
   static void assign(const Result<Assign>& checked) {
     if (checked) (*checked)();
   }
@@ -127,17 +147,21 @@ class Sources {
   }
 
   Result<void> checkCommandLine() const {
+    std::map<const Option*, std::string> lists;
     for (const auto& [option, value] : line_.options) {
-      if (const auto checked = valueOf(*option, value); !checked) {
+      auto& list = lists[option];
+      list = option->collects ? joinedList(list, value) : value;
+      if (const auto checked = valueOf(*option, list); !checked) {
         return Error{ErrorCode::usage,
                      fmt::format("{}: {}", flagName(*option), checked.error().message)};
       }
     }
-    if (!line_.positional) return {};
+    if (line_.positionals.empty()) return {};
     const auto& positional = *program_.positional;
-    if (const auto checked = positional.store(*line_.positional); !checked) {
+    if (const auto checked = positional.store(line_.positionals); !checked) {
+      const auto& why = checked.error().message;
       return Error{ErrorCode::usage,
-                   fmt::format("{}: {}", positional.name, checked.error().message)};
+                   positional.most == 1 ? fmt::format("{}: {}", positional.name, why) : why};
     }
     return {};
   }
@@ -151,25 +175,26 @@ class Sources {
   AutoPtr<LayeredConfiguration> layers_;
 };
 
-// Two columns: the option, and what it does.
+// Two columns: the option, and what it does. Of what is wider, that is in the next line.
 std::string helpRows(const Program& program) {
   std::vector<std::pair<std::string, std::string>> rows;
+  std::size_t width = 0;
   if (program.positional) rows.emplace_back(program.positional->name, program.positional->help);
   for (const auto& option : program.options) {
     std::string left = flagName(option);
     if (!option.valueName.empty()) left += " " + option.valueName;
     std::string right = option.help;
     if (!option.byDefault.empty()) right += fmt::format(" [{}]", option.byDefault);
+    width = std::max(width, left.size());
     rows.emplace_back(std::move(left), std::move(right));
   }
   rows.emplace_back("--config FILE", "options from a file: lines of name = value, # comments");
   rows.emplace_back("--version", "print the version");
   rows.emplace_back("--help", "print this");
-  std::size_t width = 0;
-  for (const auto& row : rows) width = std::max(width, row.first.size());
   std::string text;
   for (const auto& [left, right] : rows) {
-    text += fmt::format("  {:<{}}  ", left, width);
+    text += left.size() > width ? fmt::format("  {}\n{:{}}", left, "", width + 4)
+                                : fmt::format("  {:<{}}  ", left, width);
     for (const char c : right) {
       text += c;
       if (c == '\n') text.append(width + 4, ' ');
@@ -181,6 +206,12 @@ std::string helpRows(const Program& program) {
 
 }  // namespace
 
+StoreWords storeWord(Store store) {
+  return [store = std::move(store)](const std::vector<std::string>& words) {
+    return store(words.front());
+  };
+}
+
 const Option* findOption(const Program& program, std::string_view name) {
   const auto found = std::find_if(program.options.begin(), program.options.end(),
                                   [&](const Option& option) { return option.name == name; });
@@ -191,20 +222,26 @@ std::string flagName(const Option& option) {
   return (option.name.size() == 1 ? "-" : "--") + option.name;
 }
 
+std::string_view programVersion() {
+  return ESPALIER_VERSION;
+}
+
 Result<Parsed> parseOptions(const Program& program, const std::vector<std::string>& arguments,
                             const Environment& environment) {
   const auto line = readCommandLine(program, arguments);
   if (!line) return line.error();
-  if (line->help) return Parsed{helpText(program)};
+  if (line->help) return Parsed{helpText(program), {}};
   if (line->version) {
-    return Parsed{fmt::format("{} (Espalier) {}\n", program.name, ESPALIER_VERSION)};
+    return Parsed{fmt::format("{} (Espalier) {}\n", program.name, programVersion()), {}};
   }
   Sources sources(program, *line, environment);
   if (const auto added = sources.addFile(); !added) return added.error();
   const auto checked = sources.check();
   sources.store();
   if (!checked) return checked.error();
-  return Parsed{};
+  Parsed parsed;
+  for (const auto& given : line->options) parsed.given.push_back(given.option->name);
+  return parsed;
 }
 
 std::string helpText(const Program& program) {

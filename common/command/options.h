@@ -5,9 +5,9 @@
 // The three sources are layers of a Poco::Util::LayeredConfiguration: the command line wins over
 // the environment, the environment over the file (command_line.h, environment.h, config_file.h).
 // Every value of every source is checked, also those that lose, so that a mistake is found at once
-// and not when another source changes. An option may stand on the command line several times: the
-// last one counts, unless the option collects (-e). An option without a value is yes or no in the
-// file and the environment (`headless = yes`).
+// and not when another source changes. An option may stand on the command line, or in the file,
+// several times: the last one counts, unless the option collects all (-e, --cluster). An option
+// without a value is yes or no in the file and the environment (`headless = yes`).
 //
 // Errors have the code `usage` on the command line; `configuration` in the environment and in the
 // file, there with FILE:LINE.
@@ -16,6 +16,8 @@
 // Poco::Util::Application is not used.
 #pragma once
 
+#include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,13 +37,22 @@ struct Option {
   Store store;
   bool onlyFlag = false;  // neither in the file nor in the environment
   bool isPath = false;    // a leading ~/ is the home folder, ~name an error
+  // Its value is a list with commas, and all values of one source are one list. Not a path.
+  bool collects = false;
 };
+
+// Checks the words of a command line that are no options. Returns a function that stores them.
+using StoreWords = std::function<Result<Assign>(const std::vector<std::string>& words)>;
 
 struct Positional {
   std::string name;  // "TOTAL"
   std::string help;
-  Store store;
+  StoreWords store;  // at least one word
+  std::size_t most = 1;
 };
+
+// Of a Positional that is one word.
+StoreWords storeWord(Store store);
 
 struct Program {
   std::string name;
@@ -55,6 +66,7 @@ struct Program {
 // What main() does next: it goes on, or it prints `text` to standard output and exits with 0.
 struct Parsed {
   std::optional<std::string> text;
+  std::vector<std::string> given;  // names of the options on the command line
 };
 
 // Adds --config FILE, --help and --version to the program's options. `arguments` are those behind
@@ -64,6 +76,9 @@ Result<Parsed> parseOptions(const Program& program, const std::vector<std::strin
                             const Environment& environment);
 
 std::string helpText(const Program& program);
+
+// "0.1.0", as --version prints it.
+std::string_view programVersion();
 
 // The option of that exact name; null: there is none.
 const Option* findOption(const Program& program, std::string_view name);

@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 
 #include "common/base/limits.h"
 #include "common/base/text.h"
+#include "common/command/metaserver_address.h"
 
 namespace espalier::peer::shell {
 namespace {
@@ -45,44 +45,12 @@ std::string stateBelow(const std::string& share) {
   return share + (share.ends_with('/') ? "" : "/") + ".espalier";
 }
 
-Result<Endpoint> parseMetaserver(std::string_view value) {
-  auto endpoint = Endpoint::parse(value);
-  if (endpoint && endpoint->port == 0) {
-    return Error{
-        ErrorCode::usage,
-        fmt::format("\"{}\" is no HOST:PORT: a metaserver's port is 1 to 65535", escaped(value))};
-  }
-  return endpoint;
-}
-
-// HOST:PORT with commas between them.
-Result<std::vector<Endpoint>> parseMetaservers(std::string_view value) {
-  std::vector<Endpoint> metaservers;
-  while (true) {
-    const auto comma = value.find(',');
-    auto endpoint = parseMetaserver(value.substr(0, comma));
-    if (!endpoint) return endpoint.error();
-    if (std::ranges::find(metaservers, *endpoint) == metaservers.end()) {
-      metaservers.push_back(*std::move(endpoint));
-    }
-    if (metaservers.size() > limits::kMetaservers) {
-      return Error{ErrorCode::usage, fmt::format("more than {} metaservers", limits::kMetaservers)};
-    }
-    if (comma == std::string_view::npos) return metaservers;
-    value.remove_prefix(comma + 1);
-  }
-}
-
 // TOTAL, or HOST-PORT: the metaserver, as in 127.0.0.1-5000.
 Store storeTotalOrMetaserver(PeerOptions& options) {
   const auto total = command::storeNumber(options.total, 1, limits::kMembers);
   return [&options, total](std::string_view value) -> Result<command::Assign> {
-    const auto dash = value.rfind('-');
-    if (dash == std::string_view::npos) return total(value);
-    std::string host(value.substr(0, dash));
-    if (host.find(':') != std::string::npos && !host.starts_with('[')) host = "[" + host + "]";
-    const auto port = value.substr(dash + 1);
-    const auto metaserver = parseMetaserver(fmt::format("{}:{}", host, port));
+    if (value.find('-') == std::string_view::npos) return total(value);
+    const auto metaserver = command::parseDashedMetaserver(value);
     if (!metaserver) {
       return Error{ErrorCode::usage,
                    fmt::format("\"{}\" is neither a number of peers nor HOST-PORT of a metaserver",
@@ -212,7 +180,7 @@ Result<command::Parsed> parsePeerOptions(const std::vector<std::string>& argumen
   program.positional = {"TOTAL|HOST-PORT",
                         "a number: this peer's own downloads wait until so many have joined;\n"
                         "else the metaserver, as --metaserver HOST:PORT",
-                        storeTotalOrMetaserver(options)};
+                        command::storeWord(storeTotalOrMetaserver(options))};
   auto parsed = command::parseOptions(program, arguments, environment);
   if (!parsed || parsed->text) return parsed;
   // Commands without an id are for the peer that already runs on that share or state.

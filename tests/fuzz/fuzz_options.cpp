@@ -3,11 +3,14 @@
 
 #include <map>
 
+#include "common/base/limits.h"
 #include "common/command/config_file.h"
+#include "common/command/metaserver_address.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace espalier;
 using namespace espalier::command;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -20,6 +23,8 @@ struct Values {
   bool headless = false;
   std::vector<std::string> commands;
   std::uint64_t total = 0;
+  std::vector<Endpoint> cluster;
+  std::chrono::milliseconds every{1000};
   std::string share;
 };
 
@@ -34,9 +39,14 @@ Program programFor(Values& values) {
             storeOneOf(values.rule, {"shallowest", "classic", "nearest"})},
            {"id", "ID", "", "id", storePeerId(values.id)},
            {"share", "DIR", "", "what", storeText(values.share, 4096), false, true},
+           {"cluster", "HOST:PORT[,…]", "", "others", storeParsed(values.cluster, parseMetaservers),
+            false, false, true},
+           {"every", "DURATION", "1s", "how often",
+            storeParsed(values.every,
+                        [](std::string_view text) { return parseDuration(text, 1s, 24h); })},
            {"headless", "", "", "no prompt", storeYes(values.headless)},
            {"e", "COMMAND", "", "run", storeAll(values.commands), true}},
-          Positional{"TOTAL", "peers", storeNumber(values.total, 1, 1000)},
+          Positional{"TOTAL", "peers", storeWord(storeNumber(values.total, 1, 1000))},
           "Notes."};
 }
 
@@ -96,6 +106,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     fuzz::require(!parsed.error().message.empty(), "and says what it is");
   }
   fuzz::require(values.maxLinks >= 2 && values.maxLinks <= 64, "numbers stay within bounds");
+  fuzz::require(values.cluster.size() <= limits::kMetaservers, "lists stay within bounds");
+  for (const auto& at : values.cluster) {
+    fuzz::require(parseMetaserver(at.text()).ok(), "an endpoint of a list reads back");
+  }
+  fuzz::require(values.every >= 1s && values.every <= 24h, "durations stay within bounds");
   fuzz::require(values.word.size() <= 256, "texts stay within bounds");
   fuzz::require(Endpoint::parse(values.listen.text(), 1).ok(), "an endpoint reads back");
   fuzz::require(!values.share.starts_with('~'), "a home folder is expanded");

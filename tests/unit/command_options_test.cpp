@@ -1,57 +1,19 @@
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
-#include <stdlib.h>
 
-#include <fstream>
-#include <map>
-
-#include "common/base/fs.h"
 #include "common/base/limits.h"
 #include "common/command/config_file.h"
 #include "common/command/options.h"
-#include "metaserver/shell/options.h"
 #include "peer/shell/options.h"
+#include "tests/unit/parsed_options.h"
 
 using namespace espalier;
 using namespace espalier::command;
-using espalier::metaserver::shell::MetaserverOptions;
-using espalier::metaserver::shell::parseMetaserverOptions;
+using namespace espalier::test;
 using espalier::peer::shell::parsePeerOptions;
 using espalier::peer::shell::PeerOptions;
 
 namespace {
-
-using Words = std::vector<std::string>;
-using Variables = std::map<std::string, std::string>;
-
-Environment environmentOf(const Variables& variables) {
-  return [variables](const std::string& name) -> std::optional<std::string> {
-    const auto found = variables.find(name);
-    return found == variables.end() ? std::nullopt : std::optional(found->second);
-  };
-}
-
-// A configuration file in a folder of its own.
-class ConfigFile {
- public:
-  explicit ConfigFile(const std::string& text) {
-    char name[] = "/tmp/espalier-options-XXXXXX";
-    folder_ = ::mkdtemp(name);
-    std::ofstream(path()) << text;
-  }
-  ~ConfigFile() { fs::remove_all(folder_); }
-  std::string path() const { return folder_ + "/config"; }
-
- private:
-  std::string folder_;
-};
-
-Result<MetaserverOptions> metaserverOf(const Words& words, const Variables& variables = {}) {
-  MetaserverOptions options;
-  const auto parsed = parseMetaserverOptions(words, environmentOf(variables), options);
-  if (!parsed) return parsed.error();
-  return options;
-}
 
 Result<PeerOptions> peerOf(const Words& words, const Variables& variables = {},
                            bool terminal = true) {
@@ -202,10 +164,13 @@ TEST_CASE("a mistyped command line is a usage error with a hint") {
   CHECK(
       message({"--placement", "nearst"}) ==
       "--placement: \"nearst\" is none of shallowest, classic and nearest: did you mean nearest?");
-  CHECK(message({"extra"}) ==
-        "unexpected argument \"extra\": metaserver takes only options, see --help");
+  Program plain;
+  plain.name = "plain";
+  CHECK(parseOptions(plain, {"extra"}, environmentOf({})).error().message ==
+        "unexpected argument \"extra\": plain takes only options, see --help");
   CHECK(peerOf({"0"}).error().code == ErrorCode::usage);
-  CHECK(peerOf({"2", "3"}).error().code == ErrorCode::usage);
+  CHECK(peerOf({"2", "3"}).error().message ==
+        "unexpected argument \"3\": peer takes one TOTAL|HOST-PORT, see --help");
   CHECK(peerOf({"--id", "a:b"}).error().code == ErrorCode::usage);
 }
 
