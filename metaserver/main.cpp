@@ -1,10 +1,12 @@
-// The metaserver: builds the graph of its objects, and runs it until Ctrl-C, SIGTERM or the command
-// `stop`.
+// The metaserver: builds the graph of its objects, and runs it until SIGTERM, the command `stop`,
+// or Ctrl-C where there is no prompt.
 #include <fmt/format.h>
 #include <malloc.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
+#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -15,12 +17,17 @@
 #include "common/command/control_server.h"
 #include "common/command/log_writer.h"
 #include "common/command/options.h"
+#include "common/command/printing.h"
 #include "common/command/program.h"
 #include "common/command/words.h"
 #include "common/net/address.h"
 #include "common/net/event_loop.h"
+#include "metaserver/shell/cluster_commands.h"
 #include "metaserver/shell/commands.h"
+#include "metaserver/shell/console.h"
+#include "metaserver/shell/lone_server.h"
 #include "metaserver/shell/options.h"
+#include "metaserver/shell/running_here.h"
 #include "metaserver/shell/server.h"
 
 namespace {
@@ -35,49 +42,122 @@ int failWith(const Error& error, const MetaserverOptions& options) {
                             commands.empty() ? "metaserver" : command::commandOf(commands[0])});
 }
 
-// Runs the commands of -e in the metaserver that is running on this state folder.
-int runCommandsThere(const MetaserverOptions& options) {
-  const auto code = command::runOnStandardStreams({"the metaserver", options.state},
-                                                  options.commands, options.json, false);
-  if (code) return *code;
-  return failWith({ErrorCode::unavailable, "no metaserver runs on " + escaped(options.state)},
-                  options);
+// The state folder of the metaserver that the commands of -e are for.
+Result<std::string> stateOfCommands(const MetaserverOptions& options) {
+  if (!options.given.state.empty() || options.hasFilesByPort()) return options.state;
+  const auto folders = stateFoldersHere();
+  const bool only = folders.size() <= 1 && options.given.name.empty();
+  if (only) return folders.empty() ? options.state : folders.front();
+  return chooseRunning(findRunning(folders), options.given.name);
 }
 
-Result<void> serve(const MetaserverOptions& options) {
+// Runs the commands of -e in the metaserver that is running on this state folder.
+int runCommandsThere(const MetaserverOptions& options) {
+  const auto state = stateOfCommands(options);
+  if (!state) return failWith(state.error(), options);
+  const auto code = command::runOnStandardStreams({"the metaserver", *state}, options.commands,
+                                                  options.json, false);
+  if (code) return *code;
+  return failWith({ErrorCode::unavailable, "no metaserver runs on " + escaped(*state)}, options);
+}
+
+Result<void> checkOutputFiles(const MetaserverOptions& options) {
   for (const auto& [name, path] :
        {std::pair("--topo", options.topoFile), {"--count-file", options.countFile}}) {
     const auto fits = checkOutputFile(path);
     if (!fits) return Error{fits.error().code, fmt::format("{}: {}", name, fits.error().message)};
   }
+  return {};
+}
+
+// SIGTERM and SIGHUP end the loop, and so does Ctrl-C unless there is a prompt. All on the loop's
+// thread.
+class Signals {
+ public:
+  explicit Signals(net::EventLoop& loop) : loop_(loop) {}
+
+  // Before any thread starts: threads inherit the signals that are blocked here.
+  Result<void> handle(bool withPrompt) {
+    const auto handler = [this](int signal) { signalled(signal); };
+    if (!withPrompt) return loop_.addSignalHandler({SIGINT, SIGTERM, SIGHUP}, handler);
+    return loop_.addSignalHandler({SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCONT}, handler);
+  }
+  // Null: there is no prompt any more.
+  void show(Console* console) { console_ = console; }
+  bool haveStopped() const { return stopped_; }
+
+ private:
+  void signalled(int signal) {
+    if (signal == SIGWINCH || signal == SIGCONT) {
+      if (console_ != nullptr) console_->terminalChanged(signal);
+    } else if (signal == SIGINT && console_ != nullptr) {
+      console_->interrupt();
+    } else {
+      log::info("stopping");
+      stopped_ = true;
+      loop_.stop();
+    }
+  }
+
+  net::EventLoop& loop_;
+  Console* console_ = nullptr;
+  bool stopped_ = false;
+};
+
+// Runs the loop, and beside it the prompt if there is a terminal.
+Result<void> run(net::EventLoop& loop, const command::Dispatcher& dispatcher,
+                 ClusterService& cluster, bool json, Signals& signals) {
+  if (!Console::isWanted()) {
+    loop.run();
+    return {};
+  }
+  const auto question = [&cluster] {
+    const auto self = cluster.self();
+    return (self ? command::printable(self->name.text()) : "metaserver") + "> ";
+  };
+  Console console(dispatcher, question, json, [&loop] { loop.stop(); });
+  if (auto started = console.start(); !started) return started;
+  signals.show(&console);
+  loop.run();
+  signals.show(nullptr);
+  return {};
+}
+
+Result<void> serve(const MetaserverOptions& options) {
+  if (auto fit = checkOutputFiles(options); !fit) return fit;
+  const auto started = std::chrono::system_clock::now();
   const auto budget = std::make_shared<Budget>();
   log::useBudget(budget);
   auto loop = net::EventLoop::create(budget);
   if (!loop) return loop.error();
-  bool stopped = false;
-  const auto stopOnSignal = [&](int) {
-    log::info("stopping");
-    stopped = true;
-    (*loop)->stop();
-  };
-  if (auto added = (*loop)->addSignalHandler({SIGINT, SIGTERM, SIGHUP}, stopOnSignal); !added) {
-    return added.error();
+  Signals signals(**loop);
+  if (auto handled = signals.handle(Console::isWanted()); !handled) return handled;
+  // A prompt prints the log itself.
+  std::unique_ptr<command::LogWriter> logWriter;
+  if (!Console::isWanted() || !Console::showsLog()) {
+    logWriter = std::make_unique<command::LogWriter>();
   }
-  const command::LogWriter logWriter;
   // The port first: a second metaserver on it must not touch any file.
   auto server = Server::bind(**loop, options);
-  if (stopped) return {};
+  if (signals.haveStopped()) return {};
   if (!server) return server.error();
-  const command::Dispatcher dispatcher(metaserverCommands(**server));
-  auto control = command::ControlServer::claim(options.state);
+  if (options.listen.port == 0) (*server)->choosePort();
+  const auto& chosen = (*server)->options();
+  if (auto fit = checkOutputFiles(chosen); !fit) return fit;
+  LoneServer cluster(**server, chosen.name, started);
+  const command::Dispatcher dispatcher(metaserverCommands(**server, cluster),
+                                       metaserverNames(**server, cluster), originalCommands());
+  auto control = command::ControlServer::claim(chosen.state);
   if (!control) return control.error();
   if (auto opened = (*server)->open(); !opened) return opened.error();
   (*control)->onRestored([&] { (*server)->restoreState(); });
   if (auto served = (*control)->serve(dispatcher); !served) return served;
   log::info("metaserver ready on {}, network in {}; now start peers", (*server)->address().text(),
-            options.topoFile);
-  (*loop)->run();
-  return {};
+            chosen.topoFile);
+  const auto ran = run(**loop, dispatcher, cluster, options.json, signals);
+  // What still logs must not block on a stopped terminal.
+  if (!logWriter) logWriter = std::make_unique<command::LogWriter>();
+  return ran;
 }
 
 }  // namespace

@@ -86,8 +86,8 @@ std::optional<std::string> Arguments::value(const std::string& flag) const {
   return found == flags.end() ? std::nullopt : std::optional(found->second);
 }
 
-Dispatcher::Dispatcher(std::vector<Command> commands, Names names)
-    : commands_(std::move(commands)), names_(std::move(names)) {
+Dispatcher::Dispatcher(std::vector<Command> commands, Names names, Shorthands shorthands)
+    : commands_(std::move(commands)), names_(std::move(names)), shorthands_(std::move(shorthands)) {
   Command command;
   command.name = "help";
   command.usage = "help [COMMAND]";
@@ -100,6 +100,9 @@ Dispatcher::Dispatcher(std::vector<Command> commands, Names names)
 }
 
 const Command* Dispatcher::find(std::string_view name) const {
+  if (const auto found = shorthands_.find(name); found != shorthands_.end()) {
+    name = found->second.front();
+  }
   for (const auto& command : commands_) {
     if (command.name == name) return &command;
     if (std::find(command.aliases.begin(), command.aliases.end(), name) != command.aliases.end()) {
@@ -115,6 +118,7 @@ std::vector<std::string> Dispatcher::commandNames() const {
     names.push_back(command.name);
     names.insert(names.end(), command.aliases.begin(), command.aliases.end());
   }
+  for (const auto& [name, words] : shorthands_) names.push_back(name);
   return names;
 }
 
@@ -137,7 +141,15 @@ Outcome Dispatcher::help(const Arguments& arguments) const {
 
 Outcome Dispatcher::run(const Request& request, Context& context) const {
   if (request.words.empty()) return {};
-  const auto& name = request.words[0];
+  const auto shorthand = shorthands_.find(request.words[0]);
+  if (shorthand == shorthands_.end()) return runWords(request.words, context);
+  auto words = shorthand->second;
+  words.insert(words.end(), request.words.begin() + 1, request.words.end());
+  return runWords(words, context);
+}
+
+Outcome Dispatcher::runWords(const std::vector<std::string>& words, Context& context) const {
+  const auto& name = words[0];
   const Command* command = find(name);
   if (command == nullptr) {
     const auto meant = nearest(name, commandNames());
@@ -146,7 +158,7 @@ Outcome Dispatcher::run(const Request& request, Context& context) const {
                                              meant.empty() ? "`help` lists the commands"
                                                            : "did you mean " + meant + "?")});
   }
-  auto arguments = readArguments(*command, request.words);
+  auto arguments = readArguments(*command, words);
   if (!arguments) return Outcome::failed(command->name, arguments.error());
   if (const auto expanded = expandPaths(*command, *arguments, context); !expanded) {
     return Outcome::failed(command->name, expanded.error());

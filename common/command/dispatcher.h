@@ -47,7 +47,7 @@ struct Context {
 
 // The kind of an argument. A leading ~/ of a local path is expanded before the handler gets it. The
 // other kinds are for completion only.
-enum class Kind { none, text, localPath, sharedName, peer, command };
+enum class Kind { none, text, localPath, sharedName, peer, metaserver, command };
 
 struct Flag {
   std::string name;            // "-o", "--force"
@@ -88,7 +88,10 @@ class Dispatcher {
   // Names of a kind that begin with `prefix`: shared names, peers.
   using Names = std::function<std::vector<std::string>(Kind kind, const std::string& prefix)>;
 
-  explicit Dispatcher(std::vector<Command> commands, Names names = {});
+  // Other words for a command, with or without arguments: "-cn" for links --count.
+  using Shorthands = std::map<std::string, std::vector<std::string>, std::less<>>;
+
+  explicit Dispatcher(std::vector<Command> commands, Names names = {}, Shorthands shorthands = {});
 
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
@@ -104,12 +107,14 @@ class Dispatcher {
 
  private:
   const Command* find(std::string_view name) const;
+  Outcome runWords(const std::vector<std::string>& words, Context& context) const;
   Outcome help(const Arguments& arguments) const;
   std::vector<std::string> commandNames() const;
   std::vector<std::string> candidates(Kind kind, const std::string& prefix) const;
 
   std::vector<Command> commands_;
   Names names_;
+  Shorthands shorthands_;
 };
 
 // The absolute form of a path of the client: a relative one starts from Context::directory.

@@ -11,6 +11,7 @@
 #include "common/base/text.h"
 #include "common/command/network_commands.h"
 #include "common/command/printing.h"
+#include "metaserver/shell/cluster_commands.h"
 
 namespace espalier::metaserver::shell {
 namespace {
@@ -71,9 +72,12 @@ Command statusCommand(MetaserverService& service) {
 
 }  // namespace
 
-std::vector<Command> metaserverCommands(MetaserverService& service) {
-  return {command::topoCommand(service), statusCommand(service), command::whatIfCommand(service),
-          command::stopCommand([&service] { service.stop(); })};
+std::vector<Command> metaserverCommands(MetaserverService& service, ClusterService& cluster) {
+  std::vector<Command> commands = {command::topoCommand(service), statusCommand(service),
+                                   whatIfCommand(service, cluster)};
+  for (auto& command : clusterCommands(cluster)) commands.push_back(std::move(command));
+  commands.push_back(command::stopCommand([&service] { service.stop(); }));
+  return commands;
 }
 
 }  // namespace espalier::metaserver::shell

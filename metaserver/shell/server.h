@@ -56,6 +56,9 @@ class Server final : public MetaserverService,
   // Writes the state file again after a user has removed it. Any thread, after open().
   void restoreState();
   Endpoint address() const { return listener_->localAddress(); }
+  // Chooses files by the port that was bound. Before open().
+  void choosePort() { options_.choosePort(address().port); }
+  const MetaserverOptions& options() const { return options_; }
 
   // --- MetaserverService; any thread
   Result<command::Topology> topology(std::stop_token stop) override;
@@ -129,7 +132,7 @@ class Server final : public MetaserverService,
   std::string statePath() const { return options_.state + "/network"; }
 
   net::EventLoop& loop_;
-  const MetaserverOptions options_;
+  MetaserverOptions options_;  // constant after open()
   const TimePoint started_;
   const std::chrono::milliseconds startedAt_;  // since 1970
   net::HelloHandler greeter_;

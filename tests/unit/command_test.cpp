@@ -15,7 +15,9 @@
 #include "common/command/runner.h"
 #include "common/command/words.h"
 #include "metaserver/shell/commands.h"
+#include "metaserver/shell/lone_server.h"
 #include "peer/shell/commands.h"
+#include "tests/unit/fake_metaserver.h"
 #include "tests/unit/given_command.h"
 
 using namespace espalier;
@@ -437,34 +439,14 @@ TEST_CASE("several commands run in order, and the first failure's code is the re
 
 // --- the metaserver's
 
-namespace {
-
-class FakeMetaserver : public metaserver::shell::MetaserverService {
- public:
-  Result<Topology> topology(std::stop_token) override { return Topology{}; }
-  Result<std::string> topologyDot(std::stop_token) override { return std::string(); }
-  Result<KillPlan> whatIfKilled(const PeerId&, std::stop_token) override { return KillPlan{}; }
-  void stop() override {}
-  Result<metaserver::shell::Status> status() override {
-    metaserver::shell::Status status;
-    status.endpoint = {"127.0.0.1", 5000};
-    status.members = 3;
-    status.reserved = 1;
-    status.maxLinks = 2;
-    status.placement = "shallowest";
-    status.topoFile = "./topo.txt";
-    return status;
-  }
-};
-
-}  // namespace
-
-TEST_CASE("the metaserver's commands are topo, status, whatif, help and stop") {
+TEST_CASE("the metaserver's commands are topo, status, whatif, those of a cluster, help and stop") {
   FakeMetaserver service;
-  const Dispatcher dispatcher(metaserver::shell::metaserverCommands(service));
+  metaserver::shell::LoneServer cluster(service, *ServerName::parse("m5000"), {});
+  const Dispatcher dispatcher(metaserver::shell::metaserverCommands(service, cluster));
   std::string names;
   for (const auto& command : dispatcher.commands()) names += command.name + " ";
-  CHECK(names == "topo status whatif help stop ");
+  CHECK(names ==
+        "topo status whatif link master uptime links servers drain migrate forget help stop ");
   Context context;
   const auto text = render(dispatcher.runLine("status", context), Format::text).out;
   CHECK(text.find("network      3 peers, 1 attaching in ./topo.txt\n") != std::string::npos);

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""A metaserver's prompt, the originals' commands there and with -e, their command lines, several in one folder."""
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+
+from espalier_process import Process, case, free_port_range, main, text_of, wait_until
+from terminal import talk
+
+
+def at_terminal(network, *options):
+    """A metaserver at a terminal, and its prompt."""
+    terminal = network.terminal(network.program("metaserver"), "--first-port", str(network.first_port), *options)
+    ready = terminal.expect(r".* metaserver ready on 127\.0\.0\.1:(\d+), network in (\S+); now start peers")
+    terminal.prompt(f"m{ready[1]}>")
+    return terminal, f"m{ready[1]}"
+
+
+def ask(network, *words):
+    code, out, log = network.run(network.program("metaserver"), *words)
+    return code, out.strip(), log.strip()
+
+
+def start(network, name, *words):
+    process = Process(name, [network.program("metaserver"), *words], network.folder, network.env, network.patience)
+    process.expect_log(r"metaserver ready on ")
+    return process
+
+
+@case("at a terminal a metaserver has a prompt, and the originals' words work there")
+def _(network):
+    terminal, name = at_terminal(network, "--listen", "127.0.0.1:0")
+    talk(terminal, f"""
+{name}> topo
+empty network
+{name}> -m
+no master: {name} is alone
+{name}> master
+no master: {name} is alone
+{name}> -cl
+no links
+{name}> -cn
+0
+{name}> links --count
+0
+{name}> -c 127.0.0.1
+"127.0.0.1" is no HOST:PORT: the port is missing
+{name}> whatif kill nobody
+nobody is not in the network
+""")
+    terminal.prompt(f"{name}>")
+    terminal.type("-t")
+    terminal.expect(rf"{name} was started on \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d and has run for .* s")
+    terminal.prompt(f"{name}>")
+    terminal.type("servers")
+    terminal.expect(rf"{name}  127\.0\.0\.1:{name[1:]}  this one  0 peers  since .*  \d+\.\d+\.\d+  up to date")
+    for word in ("help", "-h"):
+        terminal.prompt(f"{name}>")
+        terminal.type(word)
+        for command in ("topo", "status", "whatif", "link", "master", "uptime", "links", "servers", "drain", "migrate",
+                        "forget", "help", "stop"):
+            terminal.expect(rf"{command}\b.*  \w.*")
+    talk(terminal, f"{name}> stop")
+    assert terminal.end() == 0
+    assert not (network.folder / ".metaserver/control.sock").exists()
+
+
+@case("its prompt edits lines as a peer's: Tab completes, Ctrl-C clears, log lines come above it, Ctrl-D ends it")
+def _(network):
+    terminal, name = at_terminal(network, "--listen", "127.0.0.1:0")
+    network.address = f"127.0.0.1:{name[1:]}"
+    terminal.keys("serv\t")
+    terminal.wait(lambda: terminal.screen.lines[-1].rstrip() == f"{name}> servers", "the completed word")
+    terminal.keys("\x03")
+    terminal.prompt(f"{name}>")
+    terminal.keys("\x03")  # with nothing typed, too
+    terminal.prompt(f"{name}>")
+    terminal.keys("top")
+    terminal.wait(lambda: terminal.screen.lines[-1].rstrip() == f"{name}> top", "what was typed")
+    network.start_peer("s1")
+    terminal.expect(r"\d\d:\d\d:\d\d s1 joined .*")
+    terminal.wait(lambda: terminal.screen.lines[-1].rstrip() == f"{name}> top", "the line to stand below the log")
+    terminal.keys("o\r")
+    terminal.expect("s1:")
+    terminal.prompt(f"{name}>")
+    terminal.keys("whatif kill s\t")
+    terminal.wait(lambda: terminal.screen.lines[-1].rstrip() == f"{name}> whatif kill s1", "the completed id")
+    terminal.keys("\x03")
+    terminal.prompt(f"{name}>")
+    terminal.keys("\x04")
+    assert terminal.end() == 0
+
+
+@case("signals end it at its prompt, and a log that is no terminal stays where it was sent")
+def _(network):
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        terminal, _ = at_terminal(network, "--listen", "127.0.0.1:0")
+        terminal.process.send_signal(number)
+        assert terminal.end() == 0, number
+    command = f"exec {network.program('metaserver')} --listen 127.0.0.1:0 2> sent.log"
+    terminal = network.terminal("bash", "-c", command)
+    log = network.folder / "sent.log"
+    port = wait_until(lambda: re.search(r"ready on 127\.0\.0\.1:(\d+)", text_of(log)), network.patience,
+                      "the log in its file")[1]
+    terminal.prompt(f"m{port}>")
+    assert "ready" not in terminal.text(), terminal.text()
+    terminal.type("quit")
+    assert terminal.end() == 0
+
+
+@case("without a terminal there is no prompt, and standard input is not read")
+def _(network):
+    command = [network.program("metaserver"), "--listen", "127.0.0.1:0"]
+    process = subprocess.Popen(command, cwd=network.folder, env=network.env, stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert b"ready" in process.stderr.readline()
+    process.stdin.write(b"stop\n")
+    process.stdin.flush()
+    code, out, _ = ask(network, "-e", "topo")
+    assert (code, out) == (0, "empty network") and process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=network.patience)
+    assert process.returncode == 0 and out == b"", out
+
+
+@case("in the background of a shell there is no prompt, and it is not stopped")
+def _(network):
+    ours, theirs = pty.openpty()
+    script = f"set -m; {network.program('metaserver')} --listen 127.0.0.1:0 & wait"
+    shell = subprocess.Popen(["setsid", "--ctty", "--wait", "bash", "-c", script], cwd=network.folder, env=network.env,
+                             stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    try:
+        wait_until(lambda: (network.folder / ".metaserver/control.sock").exists(), network.patience, "the metaserver")
+        os.write(ours, b"stop\r")
+        assert ask(network, "-e", "topo") == (0, "empty network", "")
+        assert ask(network, "-e", "stop")[0] == 0
+        assert shell.wait(network.patience) == 0
+    finally:
+        shell.kill()
+        os.close(ours)
+
+
+@case("the originals' command lines start metaservers with files of their own, and -e finds the right one")
+def _(network):
+    first = free_port_range(4)
+    assert ask(network, "-e", "topo")[0] == 69
+    start(network, "a", str(first), str(first + 1))
+    assert (network.folder / f"topo-{first}.txt").exists()
+    assert (network.folder / f"NumberOfServers-{first}.txt").exists()
+    assert ask(network, "-e", "-m") == (0, f"no master: m{first} is alone", "")
+    start(network, "b", "127.0.0.1", str(first + 2), "--name", "paris")
+    for process_words, name in (((f"--name=m{first}",), f"m{first}"), (("--name", "paris"), "paris"),
+                                ((str(first),), f"m{first}"), (("--state", f"./.metaserver-{first + 2}"), "paris")):
+        assert ask(network, *process_words, "-e", "-m") == (0, f"no master: {name} is alone", "")
+    code, out, log = ask(network, "-e", "topo")
+    assert (code, out) == (64, "") and log == f"metaserver: m{first} and paris run here: choose one by --name NAME", log
+    code, told = network.json_of(network.program("metaserver"), "--json", "-e", "topo")
+    assert code == 64 and told[0]["command"] == "topo", told
+    code, _, log = ask(network, "--name", "rome", "-e", "topo")
+    assert code == 69 and log == f"metaserver: no metaserver rome runs here: m{first} and paris do", log
+    assert ask(network, "--name", "paris", "-e", "stop")[0] == 0
+    wait_until(lambda: ask(network, "-e", "-m") == (0, f"no master: m{first} is alone", ""), network.patience,
+               "the only one that runs to be found")
+    code, out, _ = ask(network, "-e", "help")
+    assert code == 0 and "(also -m)" in out
+    assert ask(network, "-e", "stop")[0] == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
