@@ -25,7 +25,6 @@
 #include "metaserver/shell/cluster_commands.h"
 #include "metaserver/shell/commands.h"
 #include "metaserver/shell/console.h"
-#include "metaserver/shell/lone_server.h"
 #include "metaserver/shell/options.h"
 #include "metaserver/shell/running_here.h"
 #include "metaserver/shell/server.h"
@@ -125,7 +124,6 @@ Result<void> run(net::EventLoop& loop, const command::Dispatcher& dispatcher,
 
 Result<void> serve(const MetaserverOptions& options) {
   if (auto fit = checkOutputFiles(options); !fit) return fit;
-  const auto started = std::chrono::system_clock::now();
   const auto budget = std::make_shared<Budget>();
   log::useBudget(budget);
   auto loop = net::EventLoop::create(budget);
@@ -144,7 +142,7 @@ Result<void> serve(const MetaserverOptions& options) {
   if (options.listen.port == 0) (*server)->choosePort();
   const auto& chosen = (*server)->options();
   if (auto fit = checkOutputFiles(chosen); !fit) return fit;
-  LoneServer cluster(**server, chosen.name, started);
+  ClusterService& cluster = **server;
   const command::Dispatcher dispatcher(metaserverCommands(**server, cluster),
                                        metaserverNames(**server, cluster), originalCommands());
   auto control = command::ControlServer::claim(chosen.state);

@@ -1,6 +1,5 @@
 // The interface that the commands about several metaservers call: master, servers, links, and what
-// changes them. Server implements it; tests have their own. A metaserver that is alone answers, too
-// (lone_server.h).
+// changes them. Server implements it; tests have their own.
 //
 // Thread rule as for command::NetworkService: blocking, called from any number of command threads.
 #pragma once

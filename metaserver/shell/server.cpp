@@ -159,12 +159,14 @@ cluster::Coordinator::Options Server::coordinatorOptions(State& state) {
   self.started = startedAt_;
   self.priority = options_.election.priority;
   options.rule = options_.election.rule;
+  options.balance = *cluster::parseBalance(options_.balance);
+  options.peersMost = options_.entry || options_.instances > 0 ? 0 : options_.maxPeers;
   options.settings = {{"election", std::string(cluster::ruleName(options_.election.rule))},
                       {"links", std::to_string(options_.maxLinks)},
                       {"placement", options_.placement},
                       {"join word", options_.joinWord},
                       {"first port", std::to_string(options_.firstPort)}};
-  options.isCluster = links_->hasAddresses() || options_.hasFilesByPort();
+  options.isCluster = links_->hasAddresses() || options_.hasFilesByPort() || options.peersMost == 0;
   options.named = links_->namedCount();
   return options;
 }
@@ -216,7 +218,6 @@ Result<void> Server::carryOut(cluster::CoordinatorEffects& fx) {
 
 // --- what the executor asks for ---
 
-// TODO
 Result<void> Server::keep(const cluster::Durable&) {
   return {};
 }
