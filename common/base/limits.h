@@ -191,14 +191,19 @@ static_assert(kMetaservers * kServerStateBytes < kFrameBytes, "a beat fits a fra
 
 // --- the metaservers that a peer knows
 inline constexpr std::size_t kMetaserversTold = kMetaservers - 1;  // by one of them: the others
-// By one peer: those that were given, those that were told, and its home.
-inline constexpr std::size_t kMetaserversKnown = kMetaservers + kMetaserversTold + 1;
+// By one peer: those that were given, those that were told, its home, and the one that it is sent to.
+inline constexpr std::size_t kMetaserversKnown = kMetaservers + kMetaserversTold + 2;
 inline constexpr auto kHomeLostSpread = 2s;       // in which the peers of a dead home go elsewhere
 inline constexpr auto kAdmissionPatience = 10s;   // of a member that knows other metaservers
 inline constexpr auto kOtherNetworkRetry = 1min;  // of a metaserver of another network
 // Of an address that a metaserver told, where nobody admits this peer: doubles.
 inline constexpr auto kToldRetryLeast = 5s;
 inline constexpr auto kToldRetryMost = 30s;
+inline constexpr unsigned kRedirects = 3;   // that a peer follows in a row
+inline constexpr auto kRedirectStay = 10s;  // where it was admitted, then it counts anew
+// After a redirect that led to nobody who admits this peer, none is followed: doubles.
+inline constexpr auto kRedirectRetryLeast = 1s;
+inline constexpr auto kRedirectRetryMost = 2min;
 
 // --- searches
 inline constexpr std::size_t kHitsPerPeer = 200;

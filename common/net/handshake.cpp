@@ -47,8 +47,9 @@ Result<void> readWelcome(std::string_view payload) {
   return {};
 }
 
-void sendWelcome(FramedConnection& connection, const wire::Hello& hello) {
-  connection.send(wire::encode(wire::welcomeFor(hello)));
+void sendWelcome(FramedConnection& connection, const wire::Hello& hello,
+                 const wire::NetworkId& network) {
+  connection.send(wire::encode(wire::welcomeFor(hello, network)));
 }
 
 void refuse(FramedConnection& connection, const Error& why) {
@@ -91,7 +92,7 @@ void WelcomeHandler::onFrame(FramedConnection& connection, std::string_view payl
   const auto welcome = wire::decodeWelcome(payload);
   if (!welcome) return connection.close(welcome.error());
   connection.keepOpen();
-  welcomed_(connection);
+  welcomed_(connection, *welcome);
 }
 
 void WelcomeHandler::onClosed(FramedConnection& connection, const Error& why) {

@@ -39,8 +39,9 @@ Result<void> readWelcome(std::string_view payload);
 
 // --- on an EventLoop
 
-// Queues the Welcome that answers `hello`.
-void sendWelcome(FramedConnection& connection, const wire::Hello& hello);
+// Queues the Welcome that answers `hello`. `network`: zero is not told.
+void sendWelcome(FramedConnection& connection, const wire::Hello& hello,
+                 const wire::NetworkId& network = {});
 // Queues a Failure, and closes once the other end has read it.
 void refuse(FramedConnection& connection, const Error& why);
 
@@ -69,7 +70,7 @@ class HelloHandler final : public ConnectionHandler {
 class WelcomeHandler final : public ConnectionHandler {
  public:
   // The connection has no deadline any more.
-  using Welcomed = std::function<void(FramedConnection&)>;
+  using Welcomed = std::function<void(FramedConnection&, const wire::Welcome&)>;
   // It could not be connected to, was refused, or ended before the Welcome. Called once, at the end
   // of a round of the loop.
   using Failed = std::function<void(ConnectionId, const Error& why)>;

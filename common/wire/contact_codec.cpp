@@ -70,7 +70,7 @@ void fillNeighbours(const std::vector<PeerId>& neighbours, TextFields& out) {
 
 namespace {
 
-Result<Endpoint> readEndpoint(const std::string& host, std::uint32_t port) {
+Result<Endpoint> endpointOf(const std::string& host, std::uint32_t port) {
   if (!isHost(host)) return malformed("an endpoint without a host that could be dialled");
   if (port < 1 || port > 65535) return malformed(fmt::format("port {}", port));
   return Endpoint{host, static_cast<std::uint16_t>(port)};
@@ -91,7 +91,7 @@ Result<Contact> readContact(const proto::Contact& in) {
   const auto order = readOrder(in.order());
   if (!order) return order.error();
   if (*order == kNoOrder) return malformed("a contact that never joined");
-  auto endpoint = readEndpoint(in.host(), in.port());
+  auto endpoint = endpointOf(in.host(), in.port());
   if (!endpoint) return endpoint.error();
   return Contact{*std::move(id), *order, *std::move(endpoint)};
 }
@@ -114,13 +114,22 @@ void fillContacts(const std::vector<Contact>& contacts, ContactFields& out) {
   for (const auto& contact : contacts) fill(contact, *out.Add());
 }
 
+void fill(const Endpoint& endpoint, proto::Endpoint& out) {
+  out.set_host(endpoint.host);
+  out.set_port(endpoint.port);
+}
+
+Result<Endpoint> readEndpoint(const proto::Endpoint& in) {
+  return endpointOf(in.host(), in.port());
+}
+
 Result<std::vector<Endpoint>> readEndpoints(const EndpointFields& in, std::size_t most) {
   const auto count = static_cast<std::size_t>(in.size());
   if (count > most) return malformed(fmt::format("{} endpoints, more than {}", count, most));
   std::vector<Endpoint> endpoints;
   endpoints.reserve(count);
   for (const auto& entry : in) {
-    auto endpoint = readEndpoint(entry.host(), entry.port());
+    auto endpoint = readEndpoint(entry);
     if (!endpoint) return endpoint.error();
     endpoints.push_back(*std::move(endpoint));
   }
@@ -129,11 +138,7 @@ Result<std::vector<Endpoint>> readEndpoints(const EndpointFields& in, std::size_
 
 void fillEndpoints(const std::vector<Endpoint>& endpoints, EndpointFields& out) {
   out.Reserve(static_cast<int>(endpoints.size()));
-  for (const auto& endpoint : endpoints) {
-    auto& entry = *out.Add();
-    entry.set_host(endpoint.host);
-    entry.set_port(endpoint.port);
-  }
+  for (const auto& endpoint : endpoints) fill(endpoint, *out.Add());
 }
 
 }  // namespace espalier::wire

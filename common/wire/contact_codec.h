@@ -43,7 +43,9 @@ using ContactFields = google::protobuf::RepeatedPtrField<proto::Contact>;
 Result<std::vector<Contact>> readContacts(const ContactFields& in, std::size_t most);
 void fillContacts(const std::vector<Contact>& contacts, ContactFields& out);
 
-// Each is one that can be dialled, as in a contact.
+void fill(const Endpoint& endpoint, proto::Endpoint& out);
+// Fails unless it can be dialled, as in a contact.
+Result<Endpoint> readEndpoint(const proto::Endpoint& in);
 using EndpointFields = google::protobuf::RepeatedPtrField<proto::Endpoint>;
 Result<std::vector<Endpoint>> readEndpoints(const EndpointFields& in, std::size_t most);
 void fillEndpoints(const std::vector<Endpoint>& endpoints, EndpointFields& out);

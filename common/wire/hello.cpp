@@ -37,14 +37,16 @@ Result<Hello> decodeHello(std::string_view payload) {
                static_cast<Purpose>(message.purpose()), message.features()};
 }
 
-Welcome welcomeFor(const Hello& hello) {
-  return {std::min(hello.versionMost, kVersionMost), 0};
+Welcome welcomeFor(const Hello& hello, const NetworkId& network) {
+  return {std::min(hello.versionMost, kVersionMost), 0, network};
 }
 
 std::string encode(const Welcome& welcome) {
   proto::Reply reply;
   reply.mutable_welcome()->set_version(welcome.version);
   reply.mutable_welcome()->set_features(welcome.features);
+  if (!welcome.network.isZero())
+    reply.mutable_welcome()->mutable_network()->assign(welcome.network.view());
   return reply.SerializeAsString();
 }
 
@@ -72,7 +74,13 @@ Result<Welcome> decodeWelcome(std::string_view payload) {
   if (version < kVersionLeast || version > kVersionMost) {
     return Error{ErrorCode::protocol, fmt::format("the other side chose version {}", version)};
   }
-  return Welcome{version, reply.welcome().features()};
+  NetworkId network;
+  if (const auto& raw = reply.welcome().network(); !raw.empty()) {
+    const auto told = NetworkId::fromRaw(raw);
+    if (!told) return Error{ErrorCode::protocol, "the Welcome has a network of the wrong length"};
+    network = *told;
+  }
+  return Welcome{version, reply.welcome().features(), network};
 }
 
 }  // namespace espalier::wire

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/base/ids.h"
 #include "common/base/result.h"
 
 namespace espalier::wire {
@@ -16,6 +17,9 @@ inline constexpr std::uint32_t kVersionLeast = 1;
 inline constexpr std::uint32_t kVersionMost = 1;
 
 enum class Purpose { registry = 1, link = 2, transfer = 3, push = 4, cluster = 5 };
+
+// Names one network.
+using NetworkId = Bytes<16, struct NetworkIdTag>;
 
 struct Hello {
   std::uint32_t versionLeast = kVersionLeast;
@@ -29,6 +33,7 @@ struct Hello {
 struct Welcome {
   std::uint32_t version = kVersionMost;
   std::uint64_t features = 0;
+  NetworkId network = {};  // of a metaserver that welcomes a peer; zero: not told
 
   bool operator==(const Welcome&) const = default;
 };
@@ -46,7 +51,7 @@ std::string encode(const Hello& hello);
 Result<Hello> decodeHello(std::string_view payload);
 
 // The answer to a Hello: the highest version that both ends support.
-Welcome welcomeFor(const Hello& hello);
+Welcome welcomeFor(const Hello& hello, const NetworkId& network = {});
 std::string encode(const Welcome& welcome);
 std::string encode(const Failure& failure);
 // A Failure in place of the Welcome is returned as the error.

@@ -18,6 +18,7 @@
 
 #include "common/base/ids.h"
 #include "common/wire/contact.h"
+#include "common/wire/hello.h"
 #include "common/wire/push.h"
 #include "common/wire/search.h"
 
@@ -36,10 +37,6 @@ struct Label {
   }
 };
 
-// Names one network. An acceptor refuses joiners of another network, which may dial a port that a
-// member of theirs used before.
-using NetworkId = Bytes<16, struct NetworkIdTag>;
-
 // What a peer knows of the tree above it: the peers that it can attach to when it loses its parent.
 struct Lineage {
   Contact root;
@@ -55,6 +52,7 @@ using LinkSecret = Bytes<16, struct LinkSecretTag>;
 
 // Joiner to acceptor: asks for a slot.
 struct Attach {
+  // The acceptor refuses another network: its port may have been that of a member there.
   NetworkId network;
   Contact self;
   Label floor;              // only a peer with a better label may accept

@@ -129,6 +129,15 @@ struct WordRefused {
   bool operator==(const WordRefused&) const = default;
 };
 
+// The peer goes to another metaserver of the same network: instead of an answer to its Join, or at
+// any time while it is a member.
+struct Redirect {
+  Endpoint to;
+  NetworkId network;  // not zero; the Welcome there tells the same
+
+  bool operator==(const Redirect&) const = default;
+};
+
 struct RegistryHeartbeatReply {
   std::chrono::milliseconds heartbeatInterval{2000};
   std::string unreachable = {};  // why the metaserver cannot reach the peer; empty: no problem
@@ -172,6 +181,6 @@ struct Strangers {
 };
 
 using RegistryReply = std::variant<Admitted, Referral, Wait, WordRefused, RegistryHeartbeatReply,
-                                   Members, Topology, Failure, Strangers>;
+                                   Members, Topology, Failure, Strangers, Redirect>;
 
 }  // namespace espalier::wire

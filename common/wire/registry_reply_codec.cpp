@@ -56,6 +56,11 @@ void fill(const WordRefused& refused, proto::RegistryReplyFrame& frame) {
   frame.mutable_word_refused()->set_word(refused.word);
 }
 
+void fill(const Redirect& redirect, proto::RegistryReplyFrame& frame) {
+  wire::fill(redirect.to, *frame.mutable_redirect()->mutable_to());
+  frame.mutable_redirect()->mutable_network()->assign(redirect.network.view());
+}
+
 void fill(const RegistryHeartbeatReply& reply, proto::RegistryReplyFrame& frame) {
   frame.mutable_heartbeat()->set_heartbeat_interval_ms(countMs(reply.heartbeatInterval));
   if (!reply.unreachable.empty()) {
@@ -155,6 +160,14 @@ Result<RegistryReply> read(const proto::WordRefused& in) {
   return RegistryReply(WordRefused{in.word()});
 }
 
+Result<RegistryReply> read(const proto::Redirect& in) {
+  auto to = readEndpoint(in.to());
+  if (!to) return to.error();
+  const auto network = NetworkId::fromRaw(in.network());
+  if (!network || network->isZero()) return malformed("a redirect into no network");
+  return RegistryReply(Redirect{*std::move(to), *network});
+}
+
 Result<RegistryReply> read(const proto::RegistryHeartbeatReply& in) {
   const auto interval = readInterval(in.heartbeat_interval_ms());
   if (!interval) return interval.error();
@@ -233,6 +246,8 @@ Result<RegistryReply> fromProto(const proto::RegistryReplyFrame& in) {
       return read(in.failure());
     case proto::RegistryReplyFrame::kStrangers:
       return read(in.strangers());
+    case proto::RegistryReplyFrame::kRedirect:
+      return read(in.redirect());
     case proto::RegistryReplyFrame::KIND_NOT_SET:
       break;
   }

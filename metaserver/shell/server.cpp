@@ -20,6 +20,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// For the answer to who has asked for it.
+constexpr auto kDrainTold = 500ms;
 constexpr std::size_t kLostWritten = 4096;  // copied at once under the registry's mutex
 // A session that has not joined sends heartbeats, too, at least every 30 s.
 constexpr auto kSessionSilence = 100s;
@@ -76,6 +78,7 @@ Result<std::unique_ptr<Server>> Server::bind(net::EventLoop& loop, MetaserverOpt
   auto listener = net::Listener::open(loop, *target, *server);
   if (!listener) return listener.error();
   server->listener_ = std::move(*listener);
+  server->address_.with([&](Endpoint& address) { address = server->listener_->localAddress(); });
   return server;
 }
 
@@ -120,8 +123,10 @@ Result<void> Server::open() {
     log::info("waiting for {} of before", counted(opened_.members.size(), "peer"));
   }
   if (auto started = writer_->start(); !started) return started;
-  loop_.setTick([this] { return std::min(deadline_, links_->deadline()); },
-                [this](TimePoint now) { tick(now); });
+  const auto deadline = [this] {
+    return std::min({deadline_, links_->deadline(), closeOldAt_, endAt_});
+  };
+  loop_.setTick(deadline, [this](TimePoint now) { tick(now); });
   return {};
 }
 
@@ -178,6 +183,8 @@ void Server::tick(TimePoint now) {
     if (now >= links_->deadline()) known = coordinator.mesh().unconnected();
   });
   links_->dialDue(now, known);
+  endMove(now);
+  if (now >= endAt_) loop_.stop();
 }
 
 void Server::restoreState() {
@@ -213,6 +220,10 @@ Result<void> Server::carryOut(cluster::CoordinatorEffects& fx) {
     links_->send(connection, message, route);
   }
   for (const auto& close : fx.closes) links_->close(close);
+  if (fx.isDrained) {
+    isDrained_ = true;
+    endAt_ = Clock::now() + kDrainTold;
+  }
   return {};
 }
 
@@ -276,7 +287,9 @@ std::optional<net::Admission> Server::onAccept(const net::Address&) {
 void Server::greeted(net::FramedConnection& connection, const wire::Hello& hello) {
   if (hello.purpose == wire::Purpose::cluster) return links_->accepted(connection, hello);
   connection.answerRequests();
-  net::sendWelcome(connection, hello);
+  const auto network =
+      coordinator_.with([](auto& coordinator) { return coordinator->moment().network; });
+  net::sendWelcome(connection, hello, network);
   connection.closeAt(Clock::now() + kSessionSilence, "it has fallen silent");
   connection.setHandler(*this);
   step([&](auto& coordinator, TimePoint now, auto& fx) {

@@ -13,6 +13,7 @@
 // Thread rule: the loop's thread, except where a function says otherwise. Built by main().
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -55,7 +56,10 @@ class Server final : public MetaserverService,
   Result<void> open();
   // Writes the state file again after a user has removed it. Any thread, after open().
   void restoreState();
-  Endpoint address() const { return listener_->localAddress(); }
+  // Any thread.
+  Endpoint address() const {
+    return address_.with([](const Endpoint& address) { return address; });
+  }
   // Chooses files by the port that was bound. Before open().
   void choosePort() { options_.choosePort(address().port); }
   const MetaserverOptions& options() const { return options_; }
@@ -111,6 +115,8 @@ class Server final : public MetaserverService,
   void carryOutOrLog(cluster::CoordinatorEffects& fx);
   Result<void> keep(const cluster::Durable& promises);
   void tick(TimePoint now);
+  Result<void> moveTo(const Endpoint& to);
+  void endMove(TimePoint now);
   cluster::Coordinator::Options coordinatorOptions(State& state);
   Result<std::string> readSecret() const;
 
@@ -137,6 +143,12 @@ class Server final : public MetaserverService,
   const std::chrono::milliseconds startedAt_;  // since 1970
   net::HelloHandler greeter_;
   std::unique_ptr<net::Listener> listener_;
+  std::unique_ptr<net::Listener> oldListener_;  // while this metaserver moves
+  Guarded<Endpoint> address_;
+  TimePoint closeOldAt_ = kNever;
+  TimePoint endAt_ = kNever;  // after a drain
+  std::atomic<bool> isMoving_ = false;
+  std::atomic<bool> isDrained_ = false;
   Random random_ = seededFromKernel();
   Guarded<std::unique_ptr<cluster::Coordinator>> coordinator_{};
   Guarded<RegistryFollower> follower_{};  // locked before the coordinator, never after

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/base/limits.h"
+#include "common/base/log.h"
 #include "common/base/text.h"
 #include "metaserver/shell/server.h"
 
@@ -20,6 +21,7 @@ using Coordinator = cluster::Coordinator;
 constexpr auto kLoopPatience = 10s;     // for the loop's thread
 constexpr auto kAppointPatience = 10s;  // for a change of masters
 constexpr auto kPoll = 20ms;
+constexpr auto kOldAddressKept = 500ms;  // after the last peer was told of the new one
 
 WallTime wallTimeOf(std::chrono::milliseconds since1970) {
   return WallTime(std::chrono::duration_cast<WallTime::duration>(since1970));
@@ -140,12 +142,65 @@ Result<std::string> Server::link(const Endpoint& other, std::stop_token stop) {
                      counted(rows.size(), "metaserver"));
 }
 
-Result<std::string> Server::drain(bool, std::stop_token) {
-  return Error{ErrorCode::unavailable, "not yet"};
+Result<std::string> Server::drain(bool force, std::stop_token stop) {
+  const auto peers =
+      coordinator_.with([](auto& coordinator) { return coordinator->sessionCount(); });
+  const auto begun = onLoop<bool>([this, force]() -> Result<bool> {
+    Result<void> done;
+    step([&](Coordinator& coordinator, TimePoint now, auto& fx) {
+      done = coordinator.drain(force, now, fx);
+    });
+    if (!done) return done.error();
+    return true;
+  });
+  if (!begun) return begun.error();
+  while (!isDrained_) {  // it ends at last, whoever waits
+    if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
+    std::this_thread::sleep_for(kPoll);
+  }
+  const auto left =
+      coordinator_.with([](auto& coordinator) { return coordinator->sessionCount(); });
+  std::string text = fmt::format("{} has handed on {} and ends", options_.name.text(),
+                                 counted(peers - std::min(peers, left), "peer"));
+  if (left > 0) text += fmt::format("; {} did not go", left);
+  return text;
 }
 
-Result<std::string> Server::migrate(const Endpoint&, std::stop_token) {
-  return Error{ErrorCode::unavailable, "not yet"};
+Result<std::string> Server::migrate(const Endpoint& to, std::stop_token stop) {
+  const Endpoint from = address();
+  const auto begun = onLoop<bool>([this, to]() -> Result<bool> {
+    if (auto moved = moveTo(to); !moved) return moved.error();
+    return true;
+  });
+  if (!begun) return begun.error();
+  while (isMoving_) {
+    if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
+    std::this_thread::sleep_for(kPoll);
+  }
+  return fmt::format("moved from {} to {}", from.text(), to.text());
+}
+
+// Listens there, too, and hands the peers over. The old listener is closed when they have gone.
+Result<void> Server::moveTo(const Endpoint& to) {
+  if (oldListener_) return Error{ErrorCode::refused, "a move is under way"};
+  auto listener = net::Listener::open(loop_, to, *this);
+  if (!listener) return listener.error();
+  oldListener_ = std::exchange(listener_, *std::move(listener));
+  closeOldAt_ = Clock::now() + limits::kMovingSpread + kOldAddressKept;
+  isMoving_ = true;
+  address_.with([&](Endpoint& address) { address = listener_->localAddress(); });
+  step([&](Coordinator& coordinator, TimePoint now, auto& fx) {
+    coordinator.moved(listener_->localAddress(), now, fx);
+  });
+  return {};
+}
+
+void Server::endMove(TimePoint now) {
+  if (!oldListener_ || now < closeOldAt_) return;
+  oldListener_.reset();
+  isMoving_ = false;
+  closeOldAt_ = kNever;
+  log::info("metaserver on {} now", address().text());
 }
 
 Result<ServerKillPlan> Server::whatIfServerKilled(const ServerName& name) {

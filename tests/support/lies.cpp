@@ -376,7 +376,12 @@ wire::RegistryReply Lies::fromRegistry() {
     while (oneIn(2) && all.size() < limits::kMetaserversTold) all.push_back(contact().endpoint);
     return all;
   };
-  switch (below_(9)) {
+  switch (below_(10)) {
+    case 8: {
+      const bool isOther = oneIn(4);
+      return wire::Redirect{contact().endpoint,
+                            isOther ? bytes<wire::NetworkId>() : facts_.network};
+    }
     case 0:
     case 1: {
       wire::Admitted admitted;

@@ -77,6 +77,7 @@ wire::SessionMessage someMessage() {
 bool isHomes(const wire::RegistryReply& reply) {
   return std::holds_alternative<wire::RegistryHeartbeatReply>(reply) ||
          std::holds_alternative<wire::Members>(reply) ||
+         std::holds_alternative<wire::Redirect>(reply) ||
          std::holds_alternative<wire::Topology>(reply);
 }
 
@@ -420,6 +421,11 @@ TEST_CASE("a reply that homes give is refused in a batch, and so is a malformed 
   CHECK_FALSE(with([](auto& r) { r.mutable_heartbeat()->set_heartbeat_interval_ms(2000); }));
   CHECK_FALSE(with([](auto& r) { r.mutable_topology(); }));
   CHECK_FALSE(with([](auto& r) { r.mutable_members(); }));
+  CHECK_FALSE(with([](auto& r) {
+    r.mutable_redirect()->mutable_to()->set_host("127.0.0.1");
+    r.mutable_redirect()->mutable_to()->set_port(5000);
+    r.mutable_redirect()->set_network("a network's name");
+  }));
   CHECK_FALSE(with([](auto& r) { r.Clear(); }));
   CHECK_FALSE(with([](auto& r) { r.mutable_referral()->set_kind(4); }));
   CHECK_FALSE(with([](auto& r) { r.mutable_referral()->set_kind(3); }));

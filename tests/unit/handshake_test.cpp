@@ -24,17 +24,20 @@ struct Ends : ListenerHandler {
   std::vector<Purpose> greeted;
   std::vector<std::string> failures;
   bool welcomed = false;
+  wire::NetworkId network;  // that the Welcome told
   bool answers = true;
+  wire::NetworkId told;
 
   HelloHandler hello{{{Purpose::link, Purpose::transfer}, "this is a peer"},
                      [this](FramedConnection& connection, const wire::Hello& said) {
                        greeted.push_back(said.purpose);
                        if (!answers) return;
-                       sendWelcome(connection, said);
+                       sendWelcome(connection, said, told);
                        connection.setHandler(frames);
                      }};
-  WelcomeHandler welcome{[this](FramedConnection& connection) {
+  WelcomeHandler welcome{[this](FramedConnection& connection, const wire::Welcome& said) {
                            welcomed = true;
+                           network = said.network;
                            connection.setHandler(frames);
                            loop->stop();
                          },
@@ -71,6 +74,18 @@ TEST_CASE("a purpose that is served is greeted and welcomed, and what follows go
   if (ends.frames.frameCount == 0) ends.loop->run();
   CHECK(ends.frames.frameCount == 1);
   CHECK(ends.failures.empty());
+}
+
+TEST_CASE("a Welcome tells the network of the one that was dialled, or none") {
+  Ends ends;
+  SUBCASE("none") {}
+  SUBCASE("a network") {
+    ends.told.bytes.fill(7);
+  }
+  ends.dial(Purpose::link);
+  ends.loop->run();
+  CHECK(ends.welcomed);
+  CHECK(ends.network == ends.told);
 }
 
 TEST_CASE("another purpose is refused with the server's sentence") {

@@ -95,10 +95,10 @@ std::vector<Example> helloExamples() {
          const auto back = decodeHello(bytes);
          return back.ok() && *back == hello;
        }},
-      {"hello.Welcome", "hello", "Reply", encode(Welcome{1, 0}),
+      {"hello.Welcome", "hello", "Reply", encode(Welcome{1, 0, kNetwork}),
        [](const std::string& bytes) {
          const auto back = decodeWelcome(bytes);
-         return back.ok() && *back == Welcome{1, 0};
+         return back.ok() && *back == Welcome{1, 0, kNetwork};
        }},
       {"hello.Failure", "hello", "Reply", encode(failure),
        [=](const std::string& bytes) {
@@ -194,6 +194,7 @@ const std::map<std::size_t, Example>& replyExamples() {
         {"Referral", below},
         {"Wait", Wait{"waits for 2 peers of before"}},
         {"WordRefused", WordRefused{"P2P"}},
+        {"Redirect", Redirect{{"127.0.0.1", 5020}, kNetwork}},
         {"RegistryHeartbeatReply",
          RegistryHeartbeatReply{2s, {}, {{"127.0.0.1", 5020}, {"m.example.net", 5000}}}},
         {"Members", Members{64, JoinOrder{71}, 6}},

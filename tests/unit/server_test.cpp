@@ -46,9 +46,11 @@ class RefusingPort {
 TEST_CASE("a session that says Hello and joins is admitted, and is in the topology") {
   RunningServer running;
   Session session(running.address(), Purpose::registry);
-  REQUIRE(session.welcomed().ok());
+  const auto welcome = wire::decodeWelcome(session.hear());
+  REQUIRE(welcome.ok());
   session.say(joinOf("s1"));
   const auto admitted = session.reply<wire::Admitted>();
+  CHECK(welcome->network == admitted.network);
   CHECK(admitted.self.id.text() == "s1");
   CHECK(admitted.self.endpoint.host == "127.0.0.1");
   CHECK(admitted.self.endpoint.port != 0);

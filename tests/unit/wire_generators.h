@@ -270,7 +270,7 @@ inline std::vector<Endpoint> someMetaservers() {
 }
 
 inline wire::RegistryReply someRegistryReply() {
-  switch (numberOf(0, 8)) {
+  switch (numberOf(0, 9)) {
     case 0:
       return wire::Admitted{rawOf<wire::NetworkId>(),
                             someContact(),
@@ -300,6 +300,11 @@ inline wire::RegistryReply someRegistryReply() {
       topology.more = !topology.entries.empty() && *rc::gen::arbitrary<bool>();
       topology.number = someNumber();
       return topology;
+    }
+    case 8: {
+      auto network = rawOf<wire::NetworkId>();
+      network.bytes[0] |= 1;
+      return wire::Redirect{someContact().endpoint, network};
     }
     case 7:
       return wire::Strangers{someNumber(), someIds(limits::kMaxLinks), someIds(limits::kMaxLinks)};

@@ -9,6 +9,7 @@
 #include "common/wire/hello.h"
 #include "common/wire/link_codec.h"
 #include "common/wire/registry_codec.h"
+#include "hello.pb.h"
 #include "link.pb.h"
 #include "registry.pb.h"
 #include "tests/unit/wire_generators.h"
@@ -129,10 +130,22 @@ TEST_CASE("a Hello reads back as it was written, and its answers do") {
     RC_ASSERT(back.ok());
     RC_ASSERT(*back == hello);
     RC_ASSERT(wire::welcomeFor(hello).version == wire::kVersionMost);
-    const auto welcome = wire::decodeWelcome(wire::encode(wire::welcomeFor(hello)));
+    const bool tells = *rc::gen::arbitrary<bool>();
+    const auto network = tells ? test::rawOf<wire::NetworkId>() : wire::NetworkId();
+    const auto welcome = wire::decodeWelcome(wire::encode(wire::welcomeFor(hello, network)));
     RC_ASSERT(welcome.ok());
-    RC_ASSERT(*welcome == wire::welcomeFor(hello));
+    RC_ASSERT(*welcome == wire::welcomeFor(hello, network));
+    RC_ASSERT(welcome->network == network);
   }));
+}
+
+TEST_CASE("a Welcome with a network of another length than 16 bytes is refused") {
+  for (const std::size_t bytes : {1, 15, 17}) {
+    proto::Reply reply;
+    reply.mutable_welcome()->set_version(wire::kVersionMost);
+    reply.mutable_welcome()->set_network(std::string(bytes, 'n'));
+    CHECK(refusedAsProtocol(wire::decodeWelcome(reply.SerializeAsString())));
+  }
 }
 
 TEST_CASE("a Hello for a purpose that this version does not know is refused") {
@@ -391,6 +404,17 @@ TEST_CASE("a reply beyond its limits is refused") {
   CHECK(replyRefusedWhen(WordRefused{"P2P"}, [](auto& f) {
     f.mutable_word_refused()->set_word(std::string(limits::kJoinWordBytes + 1, 'w'));
   }));
+  const auto redirectRefused = [](auto spoil) {
+    const Redirect redirect{{"10.0.0.1", 5000}, *NetworkId::fromRaw(std::string(16, 'n'))};
+    return replyRefusedWhen(redirect, [&](auto& f) { spoil(*f.mutable_redirect()); });
+  };
+  CHECK(redirectRefused([](auto& r) { r.clear_to(); }));
+  CHECK(redirectRefused([](auto& r) { r.mutable_to()->set_host("fe80::1%eth0"); }));
+  CHECK(redirectRefused([](auto& r) { r.mutable_to()->set_port(0); }));
+  CHECK(redirectRefused([](auto& r) { r.mutable_to()->set_port(65'536); }));
+  CHECK(redirectRefused([](auto& r) { r.clear_network(); }));
+  CHECK(redirectRefused([](auto& r) { r.set_network("n"); }));
+  CHECK(redirectRefused([](auto& r) { r.set_network(std::string(16, '\0')); }));
   const Topology topology{{{contact("s1"), contact("s2").id, {contact("s2").id}}}, true};
   CHECK(replyRefusedWhen(topology, [](auto& f) { f.mutable_topology()->clear_entries(); }));
   CHECK(replyRefusedWhen(
