@@ -15,9 +15,9 @@ MemberDirectory::MemberDirectory(const SeenTree& seen, wire::NetworkId network,
     : seen_(seen),
       tree_(seen.tree()),
       network_(network),
-      nextOrder_(orders.next),
+      nextOrder_(std::max(orders.known, orders.first)),
       epoch_(orders.epoch),
-      unwritten_(orders.next, orders.replicated, now) {}
+      unwritten_(orders.known, orders.replicated, now) {}
 
 std::optional<std::string> MemberDirectory::whyIdIsTaken(const wire::Join& join) const {
   if (const auto there = tree_.find(join.id)) {

@@ -19,6 +19,7 @@
 // Does no I/O. Not thread-safe. Owned by the registry. O(log n) a call.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -49,7 +50,8 @@ class MemberDirectory {
   };
 
   struct Orders {
-    JoinOrder next{1};
+    JoinOrder known{1};               // the next one, as far as it is known; more may be given
+    JoinOrder first{1};               // newcomers get orders from there on; not below `known`
     Epoch epoch;                      // of this metaserver as the master
     JoinOrder replicated = kNoOrder;  // the highest one of the replica that it begins with
   };
@@ -63,6 +65,8 @@ class MemberDirectory {
   // The prefix of no order given is above it.
   const Epoch& epoch() const { return epoch_; }
   bool isOrderLeft() const { return number(nextOrder_) <= limits::kJoinOrder; }
+  // Newcomers get orders from there on.
+  void giveOrdersFrom(JoinOrder first) { nextOrder_ = std::max(nextOrder_, first); }
   bool isMember(Node node, std::uint64_t admission) const {
     return tree_.isMember(node) && record(node).admission == admission;
   }

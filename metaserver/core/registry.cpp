@@ -17,10 +17,10 @@ namespace {
 
 // No order of a member is given again, whatever the caller says.
 MemberDirectory::Orders ordersOf(const Registry::Options& options) {
-  if (options.away.empty()) return {options.nextOrder, options.epoch};
+  if (options.away.empty()) return {options.nextOrder, options.ordersFrom, options.epoch};
   const JoinOrder newest = options.away.back().contact.order;
   const auto next = cluster::orderAfter(newest, options.epoch).value_or(cluster::kNoOrderLeft);
-  return {std::max(options.nextOrder, next), options.epoch, newest};
+  return {std::max(options.nextOrder, next), options.ordersFrom, options.epoch, newest};
 }
 
 }  // namespace

@@ -79,6 +79,8 @@ class Registry {
     // was given is above it (cluster/epoch.h).
     Epoch epoch;
     std::vector<Remembered> before;  // the members to wait for
+    // Newcomers get orders from there on: those before it are not this metaserver's to give.
+    JoinOrder ordersFrom{1};
     // Of a replica: the members of the network whose master this becomes. They are away. By order,
     // each order and each id once.
     std::vector<MemberRow> away;
@@ -115,6 +117,8 @@ class Registry {
   std::vector<OwnSession> giveUpSessions(TimePoint now);
   // No peer is assigned a port of theirs. Limits::kMetaservers at most.
   void setMetaservers(std::vector<Endpoint> all) { ports_.setMetaservers(std::move(all)); }
+  // As Options::ordersFrom.
+  void giveOrdersFrom(JoinOrder first) { directory_.giveOrdersFrom(first); }
   // The answer to a Probe (effects.h).
   void probed(const PeerId& id, bool listening, TimePoint now, Effects& fx);
   void tick(TimePoint now, Effects& fx);

@@ -20,9 +20,7 @@ UnwrittenOrders::UnwrittenOrders(JoinOrder next, JoinOrder replicated, TimePoint
       last_(lastAfter(number(next) - 1)),
       // A new network has given no orders yet.
       until_(number(next) > 1 ? now + limits::kUnwrittenBelieved : TimePoint::min()) {
-  if (replicated != kNoOrder && cluster::prefixOf(replicated) < cluster::prefixOf(next)) {
-    lastBelow_ = lastAfter(number(replicated));
-  }
+  if (replicated != kNoOrder) lastBelow_ = lastAfter(number(replicated));
 }
 
 bool UnwrittenOrders::isPlausible(JoinOrder order, const Epoch& known) {

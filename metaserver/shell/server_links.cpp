@@ -20,8 +20,9 @@ ServerLinks::ServerLinks(net::EventLoop& loop, ServerLinksOwner& owner, std::str
       owner_(owner),
       secret_(std::move(secret)),
       newConnection_(std::move(newConnection)),
-      welcomer_([this](net::FramedConnection& connection) { welcomed(connection); },
-                [this](ConnectionId connection, const Error& why) { failed(connection, why); }) {}
+      welcomer_(
+          [this](net::FramedConnection& connection, const wire::Welcome&) { welcomed(connection); },
+          [this](ConnectionId connection, const Error& why) { failed(connection, why); }) {}
 
 // --- dialling ---
 

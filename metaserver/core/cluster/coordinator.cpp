@@ -19,6 +19,15 @@ void append(std::vector<T>& to, std::vector<T>& from) {
   from.clear();
 }
 
+// No order that it knows has a prefix above it.
+Epoch highestEpoch(const Coordinator::Options& options) {
+  Epoch highest = std::max(options.durable.epoch, partsOf(options.registry.nextOrder).prefix);
+  for (const auto& before : options.registry.before) {
+    highest = std::max(highest, partsOf(before.order).prefix);
+  }
+  return highest;
+}
+
 }  // namespace
 
 Coordinator::Coordinator(Options options, Budget& budget, Random& random, TimePoint now,
@@ -28,11 +37,12 @@ Coordinator::Coordinator(Options options, Budget& budget, Random& random, TimePo
       random_(random),
       mesh_(options_.self, now),
       home_(budget, now),
-      isSingle_(!options_.isCluster),
+      // Orders may have been given in its network that it does not know.
+      isSingle_(!options_.isCluster && options_.durable.network.isZero()),
       namedLeft_(options_.named),
-      epoch_(options_.durable.epoch),
+      epoch_(highestEpoch(options_)),
       durable_(options_.durable),
-      network_(options_.registry.network),
+      network_(durable_.network.isZero() ? options_.registry.network : durable_.network),
       isFounded_(options_.registry.nextOrder > JoinOrder{1}),
       keepAliveAt_(now) {
   if (isSingle_) {
@@ -99,6 +109,13 @@ void Coordinator::absorb(metaserver::Effects& own, CoordinatorEffects& fx) {
   append(fx.peers.probes, own.probes);
   append(fx.peers.notices, own.notices);
   isDirty_ = true;
+  if (!own.persists.empty()) changedDirectory(fx);
+  if (authority_->registry.network() != network_) {
+    // The first peer that returned to a metaserver without state: others may decide for its
+    // network.
+    adoptNetwork(authority_->registry.network(), fx);
+    authority_->registry.giveOrdersFrom(orderOf({epoch_, 1}).value_or(kNoOrder));
+  }
   reserveOrders(fx);
 }
 
@@ -173,6 +190,10 @@ void Coordinator::reserveOrders(CoordinatorEffects& fx) {
 wire::Introduction Coordinator::introduce() {
   wire::Introduction introduction;
   introduction.state = mesh_.introduce();
+  if (isSingle_) {  // the mesh has not been told of it
+    introduction.state.network = authority_->registry.network();
+    introduction.state.isFounded = authority_->registry.nextOrder() > JoinOrder{1};
+  }
   introduction.settings = options_.settings;
   return introduction;
 }
@@ -187,13 +208,17 @@ Result<void> Coordinator::agreesWith(const wire::Introduction& other) const {
                  fmt::format("metaservers of a cluster must have the same {}: {} has {}, {} has {}",
                              mine.name, mesh_.self().name.text(), mine.value, name, its->value)};
   }
-  if (isFounded_ && other.state.isFounded && other.state.network != network_) {
-    return Error{ErrorCode::configuration,
-                 fmt::format("{} has a network of its own, with other members: two networks do not "
-                             "become one",
-                             name)};
-  }
-  return {};
+  return agreesOnNetwork(other.state);
+}
+
+Result<void> Coordinator::agreesOnNetwork(const wire::ServerState& other) const {
+  const auto& network = isSingle_ ? authority_->registry.network() : network_;
+  const bool isFounded = isFounded_ || (isSingle_ && authority_->registry.nextOrder() > JoinOrder{1});
+  if (!isFounded || !other.isFounded || other.network == network) return {};
+  return Error{ErrorCode::configuration,
+               fmt::format("{} has a network of its own, with other members: two networks do not "
+                           "become one",
+                           other.name.text())};
 }
 
 void Coordinator::linked(const Opened& opened, TimePoint now, CoordinatorEffects& fx) {
@@ -372,7 +397,7 @@ TimePoint Coordinator::deadline() const {
     first = std::min(first, authority_->registry.deadline());
   }
   if (moving_) first = std::min(first, moving_->nextAt);
-  if (vacantSince_) first = std::min<TimePoint>(first, *vacantSince_ + limits::kVacancy);
+  first = std::min(first, reconsiderAt_);
   if (taking_ && taking_->copy) first = std::min(first, taking_->copy->deadline());
   return first;
 }

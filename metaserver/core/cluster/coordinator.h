@@ -137,6 +137,7 @@ class Coordinator {
   wire::Introduction introduce();
   // Why the two cannot be in one cluster; code `configuration`.
   Result<void> agreesWith(const wire::Introduction& other) const;
+  Result<void> agreesOnNetwork(const wire::ServerState& other) const;
   // Both Introductions have passed, and agree.
   void linked(const Opened& opened, TimePoint now, CoordinatorEffects& fx);
   void linkClosed(ConnectionId connection, TimePoint now, CoordinatorEffects& fx);
@@ -242,6 +243,9 @@ class Coordinator {
 
   // --- who decides (coordinator_masters.cpp)
   View look() const;
+  bool isForeign(const wire::ServerState& state) const;
+  std::vector<Mesh::Reached> others() const;
+  void refuseForeign(TimePoint now, CoordinatorEffects& fx);
   bool decides(const wire::ServerState& state) const;
   const wire::ServerState* elected(const View& view,
                                    std::optional<ServerNumber> without = {}) const;
@@ -253,9 +257,10 @@ class Coordinator {
   void takeHandover(ServerNumber from, const wire::Handover& handover, TimePoint now,
                     CoordinatorEffects& fx);
   void progressTaking(TimePoint now, CoordinatorEffects& fx);
-  void becomeDeciding(Registry::Options options, bool isFounder, TimePoint now,
-                      CoordinatorEffects& fx);
+  void becomeDeciding(Registry::Options options, TimePoint now, CoordinatorEffects& fx);
   bool takeEpoch(CoordinatorEffects& fx);
+  JoinOrder firstOrder(JoinOrder known) const;
+  void adoptNetwork(const wire::NetworkId& network, CoordinatorEffects& fx);
   void takeOver(std::vector<Side> sides, TimePoint now, CoordinatorEffects& fx);
   void goOn(TimePoint now, CoordinatorEffects& fx);
   void stopDeciding(CoordinatorEffects& fx);
@@ -268,7 +273,7 @@ class Coordinator {
   void tellOwn(TimePoint now, CoordinatorEffects& fx);
   void changedDirectory(CoordinatorEffects& fx);
   Mesh::Own ownState() const;
-  bool isFollowedBySomebody() const { return !reached_.empty(); }
+  bool isFollowedBySomebody() const;
 
   const Options options_;
   Budget& budget_;
@@ -292,6 +297,7 @@ class Coordinator {
   Epoch masterEpoch_;
   Epoch epoch_;  // the highest that was seen
   Durable durable_;
+  JoinOrder ownNext_ = kNoOrder;  // in the block of the promise; none: behind its end
   wire::NetworkId network_;
   bool isFounded_ = false;
   bool isAppointed_ = false;
@@ -304,8 +310,8 @@ class Coordinator {
   std::map<ServerNumber, Epoch> superseded_;
   TimePoint yieldFrom_{};  // not before: an heir has failed
   std::optional<TimePoint> vacantSince_;
+  TimePoint reconsiderAt_ = kNever;  // the next moment at which time alone changes something
   std::map<ServerNumber, std::chrono::milliseconds> reached_;  // each with its run
-  std::uint64_t meshVersion_ = 0;
   TimePoint keepAliveAt_;
   wire::DirectoryVersion told_;  // by the last Have
   bool isDirty_ = false;         // something is to be flushed

@@ -32,6 +32,32 @@ bool Coordinator::decides(const wire::ServerState& state) const {
   return over == superseded_.end() || over->second < state.epoch;
 }
 
+// Another network, that has admitted somebody as this one has.
+bool Coordinator::isForeign(const wire::ServerState& state) const {
+  return isFounded_ && state.isFounded && state.network != network_;
+}
+
+std::vector<Mesh::Reached> Coordinator::others() const {
+  auto others = mesh_.reachable();
+  std::erase_if(others, [&](const auto& other) { return isForeign(other.state); });
+  return others;
+}
+
+// Both were founded after they were linked.
+void Coordinator::refuseForeign(TimePoint now, CoordinatorEffects& fx) {
+  for (const auto& [state, way] : mesh_.reachable()) {
+    if (!isForeign(state) || !mesh_.connectionTo(state.number)) continue;
+    MeshEffects mesh;
+    mesh_.refuse(state.number, CloseReason::other, agreesOnNetwork(state).error().message, now, mesh);
+    absorb(mesh, fx);
+  }
+}
+
+bool Coordinator::isFollowedBySomebody() const {
+  const auto all = others();
+  return std::any_of(all.begin(), all.end(), [&](const auto& one) { return !decides(one.state); });
+}
+
 Coordinator::View Coordinator::look() const {
   View view;
   wire::ServerState self = mesh_.self();
@@ -47,7 +73,7 @@ Coordinator::View Coordinator::look() const {
   // This one knows whether it decides, also while it has seen a higher epoch.
   if (authority_) view.deciding.push_back(self);
   view.states.push_back(std::move(self));
-  for (auto& [state, way] : mesh_.reachable()) {
+  for (auto& [state, way] : others()) {
     if (decides(state)) view.deciding.push_back(state);
     view.states.push_back(std::move(state));
   }
@@ -101,6 +127,8 @@ const wire::ServerState* Coordinator::elected(const View& view,
 // Called after every event that may change it.
 void Coordinator::reconsider(TimePoint now, CoordinatorEffects& fx) {
   if (isSingle_) return;
+  reconsiderAt_ = kNever;
+  refuseForeign(now, fx);
   noteHomes(now, fx);
   View view = look();
   epoch_ = std::max(epoch_, view.highest);
@@ -128,14 +156,17 @@ void Coordinator::reconsider(TimePoint now, CoordinatorEffects& fx) {
   }
   if (master) {
     vacantSince_.reset();
-    if (!isFounded_ && !master->network.isZero()) network_ = master->network;
+    if (!isFounded_ && !master->network.isZero()) adoptNetwork(master->network, fx);
     return follow(master->number, master->epoch, now, fx);
   }
   follow(std::nullopt, {}, now, fx);
   if (!vacantSince_) vacantSince_ = now;
   const bool isAlone = view.states.size() == 1;
   if (!isBest && !isAlone) return;
-  if (!isAlone && now < *vacantSince_ + limits::kVacancy) return;
+  if (const TimePoint over = *vacantSince_ + limits::kVacancy; !isAlone && now < over) {
+    reconsiderAt_ = over;
+    return;
+  }
   takeOver({{replica_->version().epoch, &replica_->directory()}}, now, fx);
 }
 
@@ -145,11 +176,11 @@ void Coordinator::reconsiderStart(const View& view, TimePoint now, CoordinatorEf
     isStarting_ = false;
     return;
   }
-  if (namedLeft_ > 0 && now < startUntil_) return;
+  if ((namedLeft_ > 0 || mesh_.isLinking()) && now < startUntil_) return;
   const auto* best = elected(view);
   if (view.states.size() > 1 && (!best || best->number != mesh_.self().number)) return;
   isStarting_ = false;
-  becomeDeciding(options_.registry, true, now, fx);
+  becomeDeciding(options_.registry, now, fx);
 }
 
 void Coordinator::considerYielding(const View& view, const wire::ServerState* best, TimePoint now,
@@ -157,7 +188,9 @@ void Coordinator::considerYielding(const View& view, const wire::ServerState* be
   if (authority_->isFrozen()) {
     const auto* heir = find(view.states, *authority_->heir);
     if (heir && decides(*heir) && heir->epoch > authority_->epoch()) return stopDeciding(fx);
-    if (!heir || now >= authority_->frozenAt + limits::kHandover) goOn(now, fx);
+    const TimePoint over = authority_->frozenAt + limits::kHandover;
+    if (!heir || now >= over) return goOn(now, fx);
+    reconsiderAt_ = over;
     return;
   }
   if (!best || best->number == mesh_.self().number || now < yieldFrom_) return;
@@ -178,6 +211,7 @@ void Coordinator::freeze(ServerNumber heir, TimePoint now, CoordinatorEffects& f
 
 void Coordinator::stopDeciding(CoordinatorEffects& fx) {
   const wire::DirectoryVersion version{authority_->epoch(), authority_->publication.sequence()};
+  ownNext_ = authority_->registry.nextOrder();
   replica_.emplace(random_, authority_->publication.directory(), version);
   authority_.reset();
   isAppointed_ = false;
@@ -233,7 +267,34 @@ void Coordinator::takeOver(std::vector<Side> sides, TimePoint now, CoordinatorEf
                                   row.contact.id.text(), row.contact.endpoint.text()));
   }
   options.away = std::move(rows);
-  becomeDeciding(std::move(options), newest == kNoOrder && !isFounded_, now, fx);
+  options.nextOrder = JoinOrder{number(newest) + 1};
+  if (authority_) ownNext_ = authority_->registry.nextOrder();
+  becomeDeciding(std::move(options), now, fx);
+}
+
+// Where its newcomers' orders begin, in the epoch that it takes next. Newcomers come behind all
+// members, so an own block of before is used only if nobody has opened a prefix since.
+JoinOrder Coordinator::firstOrder(JoinOrder known) const {
+  const bool isOwnNetwork = durable_.network.isZero() || durable_.network == network_;
+  const bool hasBlock = isOwnNetwork && durable_.ordersUpTo != kNoOrder;
+  const JoinOrder own = !hasBlock              ? kNoOrder
+                        : ownNext_ != kNoOrder ? ownNext_
+                                               : JoinOrder{number(durable_.ordersUpTo) + 1};
+  if (own >= known && own != kNoOrder) return own;
+  // The prefix 0 is that of the metaserver whose network id it is.
+  if (durable_.network.isZero() && partsOf(known).prefix == Epoch()) return known;
+  const auto next = nextEpoch(std::max(epoch_, durable_.epoch), mesh_.self().number);
+  return orderOf({next.value_or(epoch_), 1}).value_or(known);
+}
+
+// It takes part in the network of others: orders of joining of before were those of another one.
+void Coordinator::adoptNetwork(const wire::NetworkId& network, CoordinatorEffects& fx) {
+  if (network == network_ && durable_.network == network) return;
+  network_ = network;
+  durable_.network = network;
+  durable_.ordersUpTo = kNoOrder;
+  ownNext_ = kNoOrder;
+  fx.durable = durable_;
 }
 
 // The next epoch, durable before it is used. False: there is none.
@@ -250,24 +311,18 @@ bool Coordinator::takeEpoch(CoordinatorEffects& fx) {
   return true;
 }
 
-void Coordinator::becomeDeciding(Registry::Options options, bool isFounder, TimePoint now,
+void Coordinator::becomeDeciding(Registry::Options options, TimePoint now,
                                  CoordinatorEffects& fx) {
+  options.ordersFrom = firstOrder(options.nextOrder);
   if (!takeEpoch(fx)) return;
   options.network = network_;
   options.epoch = epoch_;
-  const bool goesOn = isFounder || options.away.empty();
-  if (goesOn) {
-    options.nextOrder = std::max(options.nextOrder, JoinOrder{number(durable_.ordersUpTo) + 1});
-  } else if (const auto first = orderOf({epoch_, 1})) {
-    options.nextOrder = *first;
-  }
   Directory start;
   for (MemberRow row : options.away) {
     row.home = kNoServer;
     start.put(std::move(row));
   }
   metaserver::Effects own;
-  durable_.ordersUpTo = kNoOrder;  // of another prefix, or used up
   authority_ = std::make_unique<Authority>(std::move(options), budget_, now, own);
   reservePorts();
   authority_->publication = Publication(epoch_, std::move(start));
@@ -332,16 +387,15 @@ void Coordinator::endSingle(TimePoint now, CoordinatorEffects& fx) {
 
 // Who is reached has changed.
 void Coordinator::noteHomes(TimePoint now, CoordinatorEffects& fx) {
-  if (meshVersion_ == mesh_.version()) return;
-  meshVersion_ = mesh_.version();
   std::map<ServerNumber, std::chrono::milliseconds> reached;
   std::vector<Endpoint> metaservers;
-  for (const auto& [state, way] : mesh_.reachable()) {
+  for (const auto& [state, way] : others()) {
     reached[state.number] = state.started;
     metaservers.push_back(state.address);
   }
   home_.setMetaservers(std::move(metaservers));
   reservePorts();
+  if (reached == reached_) return;
   const auto before = std::exchange(reached_, std::move(reached));
   isDirty_ = true;
   for (const auto& [home, run] : before) {
@@ -395,7 +449,7 @@ Coordinator::Standing Coordinator::standing() const {
                   : authority_  ? Role::deciding
                                 : Role::following;
   standing.epoch = epoch_;
-  standing.isAlone = mesh_.reachable().empty();
+  standing.isAlone = others().empty();
   if (standing.isAlone || !master_) return standing;
   standing.isMaster = *master_ == mesh_.self().number;
   standing.epoch = masterEpoch_;
@@ -404,7 +458,7 @@ Coordinator::Standing Coordinator::standing() const {
     standing.masterAddress = mesh_.self().address;
     standing.isAppointed = isAppointed_;
   }
-  for (const auto& [state, way] : mesh_.reachable()) {
+  for (const auto& [state, way] : others()) {
     if (state.number != *master_) continue;
     standing.master = state.name;
     standing.masterAddress = state.address;
@@ -416,7 +470,7 @@ Coordinator::Standing Coordinator::standing() const {
 std::vector<Coordinator::ServerRow> Coordinator::servers() const {
   std::vector<ServerRow> rows;
   const View view = isSingle_ ? View{{mesh_.self()}, {}, {}} : look();
-  const auto ways = mesh_.reachable();
+  const auto ways = others();
   const auto* master = master_ ? find(view.states, *master_) : nullptr;
   for (std::size_t i = 0; i < view.states.size(); ++i) {
     ServerRow row;

@@ -26,7 +26,7 @@ std::uint32_t Coordinator::room() const {
 // Where else a peer can go; counts the peers.
 std::optional<Endpoint> Coordinator::otherHome(std::string_view host) {
   std::vector<wire::ServerState> states;
-  for (auto& [state, way] : mesh_.reachable()) states.push_back(std::move(state));
+  for (auto& [state, way] : others()) states.push_back(std::move(state));
   const auto* home = chooseHome(options_.balance, states, host, handedOn_);
   if (!home) return std::nullopt;
   ++handedOn_;
@@ -59,11 +59,11 @@ bool Coordinator::turnsAway(ConnectionId connection, const wire::RegistryRequest
 
 Result<void> Coordinator::drain(bool force, TimePoint now, CoordinatorEffects& fx) {
   std::uint64_t room = 0;
-  for (const auto& [state, way] : mesh_.reachable()) room += state.room;
+  for (const auto& [state, way] : others()) room += state.room;
   if (!force && room < home_.size()) {
     const std::string name = mesh_.self().name.text();
     return Error{ErrorCode::refused,
-                 mesh_.reachable().empty()
+                 others().empty()
                      ? fmt::format("{} is alone: its peers have no other metaserver", name)
                      : fmt::format("the other metaservers have room for {} of {} peers", room,
                                    home_.size())};
@@ -105,7 +105,7 @@ void Coordinator::moveSome(TimePoint now, CoordinatorEffects& fx) {
   if (now < moving_->nextAt) return;
   moving_->nextAt = now + kMoveStep;
   // Who decides goes on until another one does.
-  const bool isDeciding = authority_ && !mesh_.reachable().empty();
+  const bool isDeciding = authority_ && !others().empty();
   if (!moving_->isToSelf && isDeciding && now < moving_->endAt) return;
   HomeSessions::Effects home;
   for (std::size_t i = 0; i < moving_->each && !moving_->left.empty(); ++i) {

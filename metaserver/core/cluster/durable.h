@@ -9,8 +9,10 @@ namespace espalier::metaserver::cluster {
 
 struct Durable {
   Epoch epoch;                      // the highest that this metaserver has had as a master
-  JoinOrder ordersUpTo = kNoOrder;  // the end of the block from which it may give orders
-  wire::NetworkId network;          // zero: none yet
+  // The end of the block of orders that it has reserved last, in a prefix of its own (epoch.h) of
+  // this network; none: it has not opened one.
+  JoinOrder ordersUpTo = kNoOrder;
+  wire::NetworkId network;  // zero: none yet; then the one of its state file is its own
 
   bool operator==(const Durable&) const = default;
 };

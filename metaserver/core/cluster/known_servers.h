@@ -44,6 +44,7 @@ enum class CloseReason : std::uint8_t {
   full,         // limits::kMetaservers are linked
   silent,       // no beat for limits::kMeshDeaf
   malformed,    // a state that no metaserver can have, or another one's
+  other,        // it has another network, with members
 };
 
 struct Refusal {

@@ -113,6 +113,13 @@ void Mesh::setAddress(const Endpoint& address, TimePoint now, MeshEffects& fx) {
   finish(now, fx);
 }
 
+void Mesh::refuse(ServerNumber number, CloseReason reason, std::string_view text, TimePoint now,
+                  MeshEffects& fx) {
+  observe(now);
+  if (KnownServer* server = known_.find(number)) close(server->connections.takeAll(), reason, text, fx);
+  finish(now, fx);
+}
+
 wire::ServerState Mesh::introduce() {
   ++self_.sequence;
   return self_;
@@ -322,6 +329,12 @@ std::optional<ConnectionId> Mesh::connectionTo(ServerNumber number) const {
   const KnownServer* server = known_.find(number);
   if (!server || server->connections.empty()) return std::nullopt;
   return server->connections.kept();
+}
+
+bool Mesh::isLinking() const {
+  return std::any_of(known_.all().begin(), known_.all().end(), [&](const auto& one) {
+    return one.second.way.hops == 0 && one.second.isHeard(awake_);
+  });
 }
 
 std::vector<wire::ServerState> Mesh::unconnected() const {

@@ -113,6 +113,9 @@ class Mesh {
   void tick(TimePoint now, MeshEffects& fx);
   // Told to all with the next beat; at once unless only `peers`, `room` or the sequence of `have` changed.
   void setOwn(const Own& own, TimePoint now, MeshEffects& fx);
+  // Ends the connections to that metaserver.
+  void refuse(ServerNumber number, CloseReason reason, std::string_view text, TimePoint now,
+              MeshEffects& fx);
   TimePoint deadline() const;
 
   // It listens there from now on. Told to all at once.
@@ -133,6 +136,8 @@ class Mesh {
   std::optional<ServerNumber> at(ConnectionId connection) const;
   // The connection that is kept; the link may be down.
   std::optional<ConnectionId> connectionTo(ServerNumber number) const;
+  // Whether there is a connection to one that is not reached (yet).
+  bool isLinking() const;
   // Those that live and have no connection: to be dialled again and again.
   std::vector<wire::ServerState> unconnected() const;
   // Increases when the answer to reachable() or links() is another set, other runs or other ways.

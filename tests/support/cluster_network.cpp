@@ -1,0 +1,646 @@
+#include "tests/support/cluster_network.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "common/base/limits.h"
+
+namespace espalier::test {
+
+using namespace std::chrono_literals;
+using metaserver::cluster::CloseReason;
+
+namespace {
+
+constexpr TimePoint kBegin{std::chrono::hours(1)};
+constexpr Duration kStateWritten = 300ms;  // after a change
+
+std::string textOf(const Epoch& epoch) {
+  return fmt::format("({}, {})", epoch.counter, number(epoch.number));
+}
+
+}  // namespace
+
+ClusterNetwork::ClusterNetwork(Outside& outside, Settings settings, std::uint64_t seed)
+    : outside_(outside), settings_(settings), random_(seed) {}
+
+Duration ClusterNetwork::within(Duration least, Duration most) {
+  return least + Duration(static_cast<Duration::rep>(
+                     below(static_cast<std::uint64_t>((most - least).count()) + 1)));
+}
+
+TimePoint ClusterNetwork::local(const Server& server, TimePoint now) const {
+  const auto passed = static_cast<double>(now.time_since_epoch().count());
+  return kBegin + server.offset + Duration(std::llround(passed * server.rate));
+}
+
+TimePoint ClusterNetwork::global(const Server& server, TimePoint local) const {
+  if (local == kNever || local < kBegin + server.offset) return outside_.now();
+  const auto passed = static_cast<double>((local - kBegin - server.offset).count());
+  TimePoint when{Duration(std::llround(passed / server.rate))};
+  while (this->local(server, when) < local) when += 1us;
+  return when;
+}
+
+void ClusterNetwork::log(const Server& server, const std::string& text) {
+  outside_.log(server.name + ": " + text);
+}
+
+// --- processes ---
+
+std::size_t ClusterNetwork::add(std::set<std::size_t> named, bool isCluster) {
+  const std::size_t i = servers_.size();
+  Server& server = servers_.emplace_back();
+  server.name = fmt::format("m{}", 5000 + i);
+  // Numbers are not in the order of the indices.
+  server.number = ServerNumber{static_cast<std::uint16_t>(1 + (i * 5 + 3) % 17)};
+  named.erase(i);
+  server.named = std::move(named);
+  server.isCluster = isCluster;
+  server.rate = 1 + settings_.clockError * (static_cast<double>(below(2001)) - 1000) / 1000;
+  server.offset = within(0s, 1000s);
+  server.disk.network = randomFrom<wire::NetworkId>(random_);
+  return i;
+}
+
+Endpoint ClusterNetwork::addressOf(std::size_t i) const {
+  return {"127.0.0.1", static_cast<std::uint16_t>(4900 + i)};
+}
+
+std::optional<std::size_t> ClusterNetwork::at(const Endpoint& address) const {
+  for (std::size_t i = 0; i < servers_.size(); ++i) {
+    if (addressOf(i) == address) return i;
+  }
+  return std::nullopt;
+}
+
+void ClusterNetwork::start(std::size_t i, std::chrono::milliseconds wallClockError) {
+  Server& server = servers_[i];
+  if (server.core) return;
+  ++server.run;
+  server.machineRuns = true;
+  server.diesSoon = false;
+  server.stalledUntil = outside_.now();
+  server.inbox.clear();
+  server.tickAt = kNever;
+  server.copy = {};
+  server.isOld = false;
+  server.unanswered = server.named;
+  server.dialling.clear();
+  server.random = std::make_unique<Random>(random_());
+  server.budget = std::make_unique<Budget>();
+  Coordinator::Options options;
+  options.self.name = *ServerName::parse(server.name);
+  options.self.number = server.number;
+  options.self.address = addressOf(i);
+  options.self.started =
+      1'000'000s + wallClockError +
+      std::chrono::duration_cast<std::chrono::milliseconds>(outside_.now().time_since_epoch()) +
+      std::chrono::milliseconds(i);
+  options.self.priority = static_cast<std::uint32_t>(below(3));
+  options.rule = settings_.rule;
+  options.settings = {{"election", "all the same"}};
+  options.registry.maxLinks = settings_.maxLinks;
+  options.registry.placement = settings_.placement;
+  options.registry.network = server.disk.network;
+  options.registry.nextOrder = server.disk.nextOrder;
+  options.registry.before = server.disk.members;
+  options.promises = server.disk.promises;
+  options.isCluster = server.isCluster || !server.disk.known.empty();
+  options.named = server.named.size();
+  log(server, fmt::format("starts, run {}, with {} members on disk, orders from {}, epoch {}",
+                          server.run, server.disk.members.size(), number(server.disk.nextOrder),
+                          textOf(server.disk.promises.epoch)));
+  Effects fx;
+  server.core = std::make_unique<Coordinator>(std::move(options), *server.budget, *server.random,
+                                              localNow(server), fx);
+  carryOut(i, fx);
+  if (!server.core) return;
+  scheduleTick(i);
+  outside_.at(outside_.now() + within(0ms, 50ms), [this, i, run = server.run] { dialAll(i, run); });
+}
+
+void ClusterNetwork::kill(std::size_t i, bool silently) {
+  Server& server = servers_[i];
+  if (!server.core) return;
+  log(server, silently ? "its machine is gone" : "is killed");
+  if (server.isOld && chance(0.5)) writeState(server);
+  server.core.reset();
+  server.machineRuns = !silently;
+  server.inbox.clear();
+  server.tickAt = kNever;
+  for (const auto& [id, end] : std::map(server.lines)) {
+    end.line->open[end.side] = false;
+    if (!silently) send(end.line, end.side, Fin{});
+  }
+  server.lines.clear();
+  server.dialling.clear();
+  std::erase_if(joins_, [&](const auto& join) { return join.first.first == i; });
+}
+
+void ClusterNetwork::killSoon(std::size_t i) {
+  servers_[i].diesSoon = true;
+}
+
+void ClusterNetwork::stall(std::size_t i, Duration time) {
+  Server& server = servers_[i];
+  if (!server.core) return;
+  log(server, "stands still");
+  server.stalledUntil = std::max(server.stalledUntil, outside_.now() + time);
+  outside_.at(server.stalledUntil, [this, i, run = server.run] {
+    Server& awake = servers_[i];
+    if (!awake.core || awake.run != run || isStalled(i)) return;
+    log(awake, "goes on");
+    if (chance(0.5)) tick(i);  // either may come first
+    auto inbox = std::exchange(awake.inbox, {});
+    for (auto& action : inbox) action();
+    if (servers_[i].core) scheduleTick(i);
+  });
+}
+
+void ClusterNetwork::cutBoth(std::size_t a, std::size_t b) {
+  cut(a, b);
+  cut(b, a);
+}
+
+void ClusterNetwork::heal(std::size_t from, std::size_t to) {
+  cuts_.erase({from, to});
+  const auto held = std::exchange(held_[{from, to}], {});
+  for (const auto& one : held) send(one.line, one.side, one.message);
+}
+
+void ClusterNetwork::healAll() {
+  for (const auto& [from, to] : std::set(cuts_)) heal(from, to);
+}
+
+void ClusterNetwork::breakOne() {
+  Server& server = servers_[below(servers_.size())];
+  if (server.lines.empty()) return;
+  const End end =
+      std::next(server.lines.begin(), static_cast<std::ptrdiff_t>(below(server.lines.size())))
+          ->second;
+  outside_.log(fmt::format("the connection of {} to {} breaks",
+                           servers_[end.line->server[0]].name, servers_[end.line->server[1]].name));
+  for (const int side : {0, 1}) arrive(end.line, side, Fin{}, outside_.now() + within(0ms, 50ms));
+}
+
+void ClusterNetwork::link(std::size_t from, std::size_t to) {
+  if (!servers_[from].core || isStalled(from)) return;
+  servers_[from].named.insert(to);
+  dial(from, to);
+}
+
+Result<void> ClusterNetwork::appoint(std::size_t at, std::size_t whom) {
+  Result<void> result;
+  const auto name = *ServerName::parse(servers_[whom].name);
+  step(at, [&](Coordinator& core, TimePoint now, Effects& fx) {
+    result = core.appoint(name, now, fx);
+  });
+  return result;
+}
+
+void ClusterNetwork::drain(std::size_t i) {
+  step(i, [](Coordinator& core, TimePoint now, Effects& fx) { core.drain(now, fx); });
+}
+
+// --- peers ---
+
+void ClusterNetwork::whenAwake(std::size_t i, std::function<void()> action) {
+  Server& server = servers_[i];
+  if (!server.core) return;
+  if (isStalled(i)) {
+    server.inbox.push_back(std::move(action));
+  } else {
+    action();
+  }
+}
+
+void ClusterNetwork::peerOpened(std::size_t i, ConnectionId connection) {
+  whenAwake(i, [=, this] {
+    step(i, [=](Coordinator& core, TimePoint now, Effects& fx) {
+      core.peerOpened(connection, "127.0.0.1", now, fx);
+    });
+  });
+}
+
+void ClusterNetwork::peerReceived(std::size_t i, ConnectionId connection,
+                                  const wire::RegistryRequest& request) {
+  whenAwake(i, [=, this] {
+    if (const auto* join = std::get_if<wire::Join>(&request)) joins_[{i, connection}] = *join;
+    step(i, [&](Coordinator& core, TimePoint now, Effects& fx) {
+      core.peerReceived(connection, request, now, fx);
+    });
+  });
+}
+
+void ClusterNetwork::peerClosed(std::size_t i, ConnectionId connection) {
+  whenAwake(i, [=, this] {
+    step(i, [=](Coordinator& core, TimePoint now, Effects& fx) {
+      core.peerClosed(connection, now, fx);
+    });
+  });
+}
+
+// --- steps ---
+
+void ClusterNetwork::step(
+    std::size_t i, const std::function<void(Coordinator&, TimePoint, Effects&)>& event) {
+  Server& server = servers_[i];
+  if (!server.core) return;
+  Effects fx;
+  event(*server.core, localNow(server), fx);
+  carryOut(i, fx);
+  if (!server.core) return;
+  check(i);
+  scheduleTick(i);
+}
+
+void ClusterNetwork::carryOut(std::size_t i, Effects& fx) {
+  Server& server = servers_[i];
+  const bool does = fx.promise || !fx.peers.sends.empty() || !fx.messages.empty();
+  const std::uint64_t dies = server.diesSoon && does ? below(4) : 9;
+  if (dies == 0) return kill(i);
+  if (fx.promise) {
+    if (fx.promise->epoch < server.disk.promises.epoch) outside_.fail("a promise is taken back");
+    server.disk.promises = *fx.promise;
+  }
+  if (dies == 1) return kill(i);
+  for (const auto& persist : fx.peers.persists) {
+    if (persist.durability == metaserver::Persist::Durability::beforeSends) continue;
+    server.isCopyChecked = false;
+    if (std::exchange(server.isOld, true)) continue;
+    outside_.at(outside_.now() + kStateWritten, [this, i, run = server.run] {
+      Server& there = servers_[i];
+      if (there.core && there.run == run && !isStalled(i)) writeState(there);
+    });
+  }
+  std::size_t left = dies == 2 ? below(fx.peers.sends.size() + fx.messages.size() + 1) : SIZE_MAX;
+  for (auto& send : fx.peers.sends) {
+    if (left-- == 0) return kill(i);
+    if (const auto* admitted = std::get_if<wire::Admitted>(&send.reply)) {
+      checkAdmitted(i, send.to, *admitted);
+    }
+    outside_.toPeer(i, send.to, send.reply);
+  }
+  for (const ConnectionId connection : fx.peers.closes) {
+    joins_.erase({i, connection});
+    outside_.closePeer(i, connection);
+  }
+  for (const auto& one : fx.peers.probes) probe(i, one);
+  for (const auto& notice : fx.peers.notices) log(server, notice.text);
+  for (auto& one : fx.messages) {
+    if (left-- == 0) return kill(i);
+    sendFrame(i, one);
+  }
+  for (const auto& one : fx.closes) {
+    const auto end = server.lines.find(one.connection);
+    if (end == server.lines.end()) {
+      outside_.fail(server.name + " closes a connection that is not open");
+      continue;
+    }
+    const End closing = end->second;
+    if (one.reason == CloseReason::numberTaken || one.reason == CloseReason::nameTaken) {
+      log(server, "refuses a metaserver: " + one.text);
+    }
+    endLine(closing.line, closing.side);
+    send(closing.line, closing.side, Fin{});
+  }
+  if (dies != 9) kill(i);
+}
+
+void ClusterNetwork::sendFrame(std::size_t i, Effects::ToServer& one) {
+  const auto end = servers_[i].lines.find(one.connection);
+  if (end == servers_[i].lines.end()) {
+    outside_.fail(servers_[i].name + " sends on a connection that is not open");
+    return;
+  }
+  if (!one.route || one.route->from == servers_[i].number) checkMessage(i, one.message);
+  send(end->second.line, end->second.side, wire::ClusterFrame{one.route, std::move(one.message)});
+}
+
+void ClusterNetwork::probe(std::size_t i, const metaserver::Probe& probe) {
+  outside_.at(outside_.now() + within(1ms, 20ms), [this, i, probe, run = servers_[i].run] {
+    if (servers_[i].run != run) return;
+    const bool listens = outside_.listens(probe.endpoint);
+    whenAwake(i, [=, this] {
+      step(i, [=](Coordinator& core, TimePoint now, Effects& fx) {
+        core.probed(probe.id, listens, now, fx);
+      });
+    });
+  });
+}
+
+// As RegistryFollower: pages until the copy is what it is a copy of.
+void ClusterNetwork::catchUp(Server& server) {
+  for (bool more = true; more;) {
+    auto changes = server.core->takeChanges(16);
+    more = changes.more;
+    server.copy.apply(std::move(changes));
+  }
+}
+
+void ClusterNetwork::writeState(Server& server) {
+  server.isOld = false;
+  const auto moment = server.core->moment();
+  catchUp(server);
+  const auto& rows = server.core->directory().copy().rows();
+  if (!server.core->isSingle() && server.copy.rows() != rows) {
+    outside_.fail(fmt::format("{}: the reader has {} members, the directory {}", server.name,
+                              server.copy.rows().size(), rows.size()));
+  }
+  server.disk.network = moment.network;
+  server.disk.nextOrder = moment.nextOrder;
+  if (moment.awaiting) return;
+  server.disk.members = server.copy.remembered(server.core->lostLately(limits::kMembers));
+}
+
+void ClusterNetwork::scheduleTick(std::size_t i) {
+  Server& server = servers_[i];
+  const TimePoint due = std::max(global(server, server.core->deadline()), outside_.now());
+  if (server.tickAt <= due && server.tickAt >= outside_.now()) return;
+  server.tickAt = due;
+  outside_.at(due, [this, i, due, run = server.run] {
+    Server& there = servers_[i];
+    if (!there.core || there.run != run || there.tickAt != due) return;
+    there.tickAt = kNever;
+    if (!isStalled(i)) tick(i);
+  });
+}
+
+void ClusterNetwork::tick(std::size_t i) {
+  step(i, [](Coordinator& core, TimePoint now, Effects& fx) { core.tick(now, fx); });
+}
+
+// --- what must hold at every moment ---
+
+void ClusterNetwork::check(std::size_t i) {
+  Server& server = servers_[i];
+  if (auto sound = server.core->checkInvariants(); !sound) {
+    outside_.fail(server.name + ": " + sound.error().message);
+  }
+  const auto have = server.core->have();
+  for (const auto& state : server.core->mesh().unconnected()) {
+    if (const auto other = at(state.address)) server.disk.known.insert(*other);
+  }
+  if (server.core->isSingle() || have.epoch == Epoch()) return;
+  if (server.core->registry()) {
+    const auto [decider, isNew] = deciders_.try_emplace(have.epoch, i, server.run);
+    if (decider->second != std::pair(i, server.run)) {
+      outside_.fail(fmt::format("{} decides in epoch {} of {}", server.name, textOf(have.epoch),
+                                servers_[decider->second.first].name));
+    }
+    if (server.disk.promises.epoch < have.epoch) {
+      outside_.fail(server.name + " decides in an epoch that it has not written down");
+    }
+    const auto last = number(server.core->registry()->nextOrder()) - 1;
+    if (last > number(server.disk.promises.ordersUpTo)) {
+      outside_.fail(server.name + " has given orders that it has not reserved");
+    }
+  }
+  const auto& directory = server.core->directory();
+  checkVersion(directory.summary(have), directory.copy().rows().size(), server.name);
+}
+
+void ClusterNetwork::checkVersion(const wire::DirectorySummary& summary, std::size_t count,
+                                  const std::string& of) {
+  const auto [version, isNew] =
+      versions_.try_emplace({summary.version.epoch, summary.version.sequence},
+                            Version{summary.count, summary.digest});
+  if (count != version->second.count || summary.digest != version->second.digest) {
+    outside_.fail(fmt::format("{}: version {} of epoch {} has {} members, and not the {} that it has "
+                              "elsewhere",
+                              of, summary.version.sequence, textOf(summary.version.epoch), count,
+                              version->second.count));
+  }
+}
+
+// A message of an epoch of this metaserver's own.
+void ClusterNetwork::checkMessage(std::size_t i, const wire::ClusterMessage& message) {
+  const Server& server = servers_[i];
+  const auto named = [&](const Epoch& epoch) {
+    if (epoch.number != server.number || epoch <= server.disk.promises.epoch) return;
+    outside_.fail(fmt::format("{} names epoch {} before it is durable", server.name, textOf(epoch)));
+  };
+  const auto said = [&](const wire::DirectorySummary& summary) {
+    named(summary.version.epoch);
+    checkVersion(summary, summary.count, server.name + " says");
+  };
+  const auto& network = server.core->moment().network;
+  if (const auto* beat = std::get_if<wire::Beat>(&message)) named(beat->own.epoch);
+  if (const auto* delta = std::get_if<wire::Delta>(&message)) {
+    said(delta->after);
+    for (const auto& row : delta->rows) checkRow(network, row);
+  }
+  if (const auto* page = std::get_if<wire::SnapshotPage>(&message)) {
+    said(page->of);
+    for (const auto& row : page->rows) checkRow(network, row);
+  }
+  if (const auto* position = std::get_if<wire::Position>(&message)) said(position->of);
+  if (const auto* answers = std::get_if<wire::SessionAnswers>(&message)) named(answers->epoch);
+}
+
+void ClusterNetwork::checkRow(const wire::NetworkId& network, const metaserver::MemberRow& row) {
+  const auto [owner, isNew] = owners_.try_emplace({network, row.contact.order}, row.key);
+  if (owner->second == row.key) return;
+  outside_.fail(fmt::format("the order {} was given twice, now to {}", number(row.contact.order),
+                            row.contact.id.text()));
+}
+
+void ClusterNetwork::checkAdmitted(std::size_t i, ConnectionId connection,
+                                   const wire::Admitted& admitted) {
+  const auto join = joins_.find({i, connection});
+  if (join == joins_.end()) return;
+  metaserver::MemberRow row;
+  row.contact = admitted.self;
+  row.key = join->second.key;
+  checkRow(admitted.network, row);
+  if (join->second.order == admitted.self.order) return;  // it comes back
+  const std::pair now(std::pair(i, servers_[i].run), connection);
+  const auto [told, isNew] = told_.try_emplace({admitted.network, admitted.self.order}, now);
+  if (told->second == now) return;
+  outside_.fail(fmt::format("the order {} of a newcomer, {}, was given before",
+                            number(admitted.self.order), admitted.self.id.text()));
+}
+
+// --- at rest ---
+
+std::optional<std::size_t> ClusterNetwork::master() const {
+  std::optional<std::size_t> master;
+  for (std::size_t i = 0; i < servers_.size(); ++i) {
+    if (!servers_[i].core) continue;
+    const auto its = at(servers_[i].core->standing().masterAddress);
+    if (!its || (master && master != its)) return std::nullopt;
+    master = its;
+  }
+  return master;
+}
+
+std::optional<std::string> ClusterNetwork::judge() const {
+  std::vector<std::size_t> there;
+  for (std::size_t i = 0; i < servers_.size(); ++i) {
+    if (servers_[i].core) there.push_back(i);
+  }
+  if (there.empty()) return std::nullopt;
+  const auto& first = *servers_[there.front()].core;
+  if (there.size() == 1) {
+    if (!first.standing().master.empty()) return "a metaserver that is alone has a master";
+    return first.registry() ? std::nullopt : std::optional("a metaserver that is alone waits");
+  }
+  const auto chief = master();
+  if (!chief) return "the metaservers do not agree on a master";
+  for (const std::size_t i : there) {
+    const Server& server = servers_[i];
+    const auto standing = server.core->standing();
+    if (standing.isMaster != (i == chief) || (server.core->registry() != nullptr) != (i == chief)) {
+      return server.name + " decides, or does not, otherwise than as all say";
+    }
+    if (server.core->have() != first.have()) {
+      return fmt::format("{} has version {} of epoch {}, {} has {} of {}", server.name,
+                         server.core->have().sequence, textOf(server.core->have().epoch),
+                         servers_[there.front()].name, first.have().sequence,
+                         textOf(first.have().epoch));
+    }
+    if (server.core->directory().sum() != first.directory().sum()) return "digests differ";
+    if (server.core->directory().copy().lines() != first.directory().copy().lines()) {
+      return "the lines of topo.txt differ";
+    }
+  }
+  return std::nullopt;
+}
+
+// --- connections between metaservers ---
+
+void ClusterNetwork::dialAll(std::size_t i, unsigned run) {
+  Server& server = servers_[i];
+  if (!server.core || server.run != run) return;
+  outside_.at(outside_.now() + 1s, [this, i, run] { dialAll(i, run); });
+  if (isStalled(i)) return;
+  std::set<std::size_t> all = server.named;
+  all.insert(server.disk.known.begin(), server.disk.known.end());
+  all.erase(i);
+  for (const std::size_t to : all) {
+    if (!server.core) return;
+    const bool isLinked = server.core->mesh().connectionTo(servers_[to].number).has_value();
+    if (!isLinked && !server.dialling.contains(to)) dial(i, to);
+  }
+}
+
+void ClusterNetwork::dial(std::size_t from, std::size_t to) {
+  Server& server = servers_[from];
+  auto line = std::make_shared<Line>();
+  line->server[0] = from;
+  line->server[1] = to;
+  line->run[0] = server.run;
+  line->id[0] = ConnectionId{2 * ++server.ids + 1};
+  line->dial = ++server.dials;
+  server.dialling.insert(to);
+  server.lines[line->id[0]] = {line, 0};
+  auto introduction = server.core->introduce();
+  introduction.dial = line->dial;
+  send(line, 0, std::move(introduction));
+  outside_.at(outside_.now() + 2s, [this, line, run = server.run] {
+    const Server& dialler = servers_[line->server[0]];
+    if (!line->open[0] || line->introduced[0] || dialler.run != run) return;
+    endLine(line, 0);
+    send(line, 0, Fin{});
+  });
+}
+
+void ClusterNetwork::answered(std::size_t i, std::size_t named) {
+  if (servers_[i].unanswered.erase(named) == 0) return;
+  step(i, [](Coordinator& core, TimePoint now, Effects& fx) { core.namedAnswered(now, fx); });
+}
+
+void ClusterNetwork::send(const LinePtr& line, int side, Message message) {
+  const std::size_t from = line->server[side];
+  const std::size_t to = line->server[1 - side];
+  if (isCut(from, to)) {
+    held_[{from, to}].push_back({line, side, std::move(message)});
+    return;
+  }
+  arrive(line, 1 - side, std::move(message),
+         outside_.now() + within(settings_.leastDelay, settings_.mostDelay));
+}
+
+void ClusterNetwork::arrive(const LinePtr& line, int side, Message message, TimePoint time) {
+  line->arrival[side] = std::max(time, line->arrival[side]);
+  outside_.at(line->arrival[side], [this, line, side, message = std::move(message)]() mutable {
+    const std::size_t i = line->server[side];
+    Server& server = servers_[i];
+    const bool knows = side == 0 || line->accepted;
+    if (!server.core || (knows && line->run[side] != server.run)) {
+      if (server.machineRuns && !std::holds_alternative<Fin>(message)) send(line, side, Fin{});
+      return;
+    }
+    whenAwake(i, [this, line, side, message = std::move(message)]() mutable {
+      handle(line, side, message);
+    });
+  });
+}
+
+void ClusterNetwork::handle(const LinePtr& line, int side, Message& message) {
+  const std::size_t i = line->server[side];
+  Server& server = servers_[i];
+  const bool knows = side == 0 || line->accepted;
+  if (!server.core || !line->open[side] || (knows && line->run[side] != server.run)) return;
+  if (std::holds_alternative<Fin>(message)) {
+    if (!knows) {
+      line->open[side] = false;
+      return;
+    }
+    const bool wasIntroduced = line->introduced[side];
+    endLine(line, side);
+    if (wasIntroduced) {
+      step(i, [&](Coordinator& core, TimePoint now, Effects& fx) {
+        core.linkClosed(line->id[side], now, fx);
+      });
+    }
+    if (side == 0) answered(i, line->server[1]);
+  } else if (auto* frame = std::get_if<wire::ClusterFrame>(&message)) {
+    if (!line->introduced[side]) return;
+    step(i, [&](Coordinator& core, TimePoint now, Effects& fx) {
+      core.linkReceived(line->id[side], std::move(*frame), now, fx);
+    });
+  } else {
+    introduced(line, side, std::get<wire::Introduction>(message));
+  }
+}
+
+void ClusterNetwork::introduced(const LinePtr& line, int side,
+                                const wire::Introduction& introduction) {
+  const std::size_t i = line->server[side];
+  Server& server = servers_[i];
+  if (side == 1) {
+    line->accepted = true;
+    line->run[1] = server.run;
+    line->id[1] = ConnectionId{2 * ++server.ids};
+    server.lines[line->id[1]] = {line, 1};
+    send(line, 1, server.core->introduce());
+  } else {
+    server.dialling.erase(line->server[1]);
+  }
+  if (auto agrees = server.core->agreesWith(introduction); !agrees) {
+    log(server, agrees.error().message);
+    endLine(line, side);
+    send(line, side, Fin{});
+  } else {
+    line->introduced[side] = true;
+    server.disk.known.insert(line->server[1 - side]);
+    step(i, [&](Coordinator& core, TimePoint now, Effects& fx) {
+      core.linked({line->id[side], side == 0, side == 0 ? line->dial : introduction.dial, introduction},
+                  now, fx);
+    });
+  }
+  if (side == 0) answered(i, line->server[1]);
+}
+
+void ClusterNetwork::endLine(const LinePtr& line, int side) {
+  Server& server = servers_[line->server[side]];
+  line->open[side] = false;
+  server.lines.erase(line->id[side]);
+  if (side == 0) server.dialling.erase(line->server[1]);
+}
+
+}  // namespace espalier::test

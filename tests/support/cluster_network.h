@@ -1,0 +1,221 @@
+// The metaservers of a cluster without sockets, on a virtual clock: the real Coordinator in each,
+// and in place of its shell what a shell does: dials whom it knows every second, introduces both
+// ends, writes promises before anything else and the state file some time after a change.
+//
+//   connections   Ordered, with delays. What meets a cut waits until the cut ends, as TCP sends it
+//                 again. A cut is from one metaserver to another one, so it may be one-way.
+//   processes     They are killed (their connections end, or silently, like a machine), stand
+//                 still, and start again from what is on their disk. A kill may come between any
+//                 two of the things that one step does.
+//   clocks        Each runs at a rate of its own; the wall clock of a start is wrong as told.
+//
+// Checked after each step: the invariants of the core; one metaserver an epoch, whose promise is
+// durable before any message of that epoch; a version of the directory is the same wherever it is;
+// the reader's copy is the directory; no order of joining is given twice in the whole run.
+//
+// The caller owns time and peers: Outside. Used by unit tests and by the simulation.
+// Single-threaded; repeats exactly for a seed.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "common/base/budget.h"
+#include "common/base/random.h"
+#include "metaserver/core/cluster/coordinator.h"
+#include "metaserver/core/registry_copy.h"
+
+namespace espalier::test {
+
+class ClusterNetwork {
+ public:
+  using Coordinator = metaserver::cluster::Coordinator;
+  using Effects = metaserver::cluster::CoordinatorEffects;
+
+  // What a process of a metaserver does beyond the cluster. Calls may not enter this class again.
+  class Outside {
+   public:
+    virtual ~Outside() = default;
+    virtual TimePoint now() const = 0;
+    virtual void at(TimePoint when, std::function<void()> action) = 0;
+    virtual void toPeer(std::size_t server, ConnectionId connection,
+                        const wire::RegistryReply& reply) = 0;
+    virtual void closePeer(std::size_t server, ConnectionId connection) = 0;
+    virtual bool listens(const Endpoint& endpoint) const = 0;
+    virtual void log(const std::string& line) = 0;
+    virtual void fail(std::string what) = 0;
+  };
+  struct Settings {
+    metaserver::cluster::ElectionRule rule = metaserver::cluster::ElectionRule::oldest;
+    unsigned maxLinks = 2;
+    topo::Rule placement = topo::Rule::shallowest;
+    Duration leastDelay = std::chrono::microseconds(100);
+    Duration mostDelay = std::chrono::milliseconds(5);
+    double clockError = 0;  // of rates: 0.1 is 10 %
+  };
+  struct Disk {
+    metaserver::cluster::Promises promises;
+    // The state file.
+    wire::NetworkId network;
+    JoinOrder nextOrder{1};
+    std::vector<metaserver::Remembered> members;
+    std::set<std::size_t> known;  // metaservers that were seen
+    bool operator==(const Disk&) const = default;
+  };
+
+  ClusterNetwork(Outside& outside, Settings settings, std::uint64_t seed);
+
+  // --- processes
+  // Not started. `named`: the metaservers that it is told of; itself is skipped.
+  std::size_t add(std::set<std::size_t> named, bool isCluster = true);
+  void start(std::size_t i, std::chrono::milliseconds wallClockError = {});
+  void kill(std::size_t i, bool silently = false);
+  // Within its next step, between two of the things that it does.
+  void killSoon(std::size_t i);
+  void stall(std::size_t i, Duration time);
+  void cut(std::size_t from, std::size_t to) { cuts_.insert({from, to}); }
+  void cutBoth(std::size_t a, std::size_t b);
+  void heal(std::size_t from, std::size_t to);
+  void healAll();
+  void breakOne();  // one connection between metaservers ends
+  // As a user's `link`.
+  void link(std::size_t from, std::size_t to);
+  Result<void> appoint(std::size_t at, std::size_t whom);
+  void drain(std::size_t i);
+
+  // --- peers; nothing happens if the process does not run
+  void peerOpened(std::size_t i, ConnectionId connection);
+  void peerReceived(std::size_t i, ConnectionId connection, const wire::RegistryRequest& request);
+  void peerClosed(std::size_t i, ConnectionId connection);
+
+  // --- what there is
+  std::size_t size() const { return servers_.size(); }
+  bool runs(std::size_t i) const { return servers_[i].core != nullptr; }
+  bool isStalled(std::size_t i) const { return outside_.now() < servers_[i].stalledUntil; }
+  unsigned run(std::size_t i) const { return servers_[i].run; }
+  const Coordinator& core(std::size_t i) const { return *servers_[i].core; }
+  const Disk& disk(std::size_t i) const { return servers_[i].disk; }
+  ServerNumber numberOf(std::size_t i) const { return servers_[i].number; }
+  Endpoint addressOf(std::size_t i) const;
+  std::optional<std::size_t> at(const Endpoint& address) const;
+  bool isCut(std::size_t from, std::size_t to) const { return cuts_.contains({from, to}); }
+  // The one that all that run call the master. Empty: there is none, or they differ.
+  std::optional<std::size_t> master() const;
+  // What is wrong with the cluster at rest: one master of two or more, none of one; equal
+  // directories. The metaservers that run are one cluster.
+  std::optional<std::string> judge() const;
+
+ private:
+  struct Fin {};
+  using Message = std::variant<wire::Introduction, wire::ClusterFrame, Fin>;
+  // A connection. Side 0 has dialled.
+  struct Line {
+    std::size_t server[2];
+    unsigned run[2] = {0, 0};
+    ConnectionId id[2]{};
+    bool open[2] = {true, true};
+    bool accepted = false;
+    bool introduced[2] = {false, false};
+    std::uint64_t dial = 0;
+    TimePoint arrival[2]{};
+  };
+  using LinePtr = std::shared_ptr<Line>;
+  struct End {
+    LinePtr line;
+    int side = 0;
+  };
+  struct Held {
+    LinePtr line;
+    int side = 0;
+    Message message;
+  };
+  struct Server {
+    std::string name;
+    ServerNumber number{};
+    std::set<std::size_t> named;
+    bool isCluster = true;
+    Disk disk;
+    double rate = 1;
+    Duration offset{};
+
+    unsigned run = 0;
+    std::unique_ptr<Random> random;
+    std::unique_ptr<Budget> budget;
+    std::unique_ptr<Coordinator> core;  // null: it does not run
+    bool machineRuns = false;
+    bool diesSoon = false;
+    TimePoint stalledUntil{};
+    std::deque<std::function<void()>> inbox;  // arrived while it stood still
+    TimePoint tickAt = kNever;
+    std::map<ConnectionId, End> lines;
+    std::set<std::size_t> dialling;
+    std::set<std::size_t> unanswered;  // of the named ones
+    std::uint64_t dials = 0;
+    std::uint64_t ids = 0;
+    metaserver::RegistryCopy copy;  // of the reader
+    bool isCopyChecked = true;
+    bool isOld = false;  // the state file
+  };
+
+  TimePoint local(const Server& server, TimePoint now) const;
+  TimePoint global(const Server& server, TimePoint local) const;
+  TimePoint localNow(const Server& server) const { return local(server, outside_.now()); }
+  void log(const Server& server, const std::string& text);
+  std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
+  bool chance(double probability) { return static_cast<double>(below(10'000)) < 10'000 * probability; }
+  Duration within(Duration least, Duration most);
+
+  void whenAwake(std::size_t i, std::function<void()> action);
+  void step(std::size_t i, const std::function<void(Coordinator&, TimePoint, Effects&)>& event);
+  void carryOut(std::size_t i, Effects& fx);
+  void sendFrame(std::size_t i, Effects::ToServer& one);
+  void probe(std::size_t i, const metaserver::Probe& probe);
+  void writeState(Server& server);
+  void scheduleTick(std::size_t i);
+  void tick(std::size_t i);
+  void catchUp(Server& server);
+
+  void check(std::size_t i);
+  void checkMessage(std::size_t i, const wire::ClusterMessage& message);
+  void checkVersion(const wire::DirectorySummary& summary, std::size_t count, const std::string& of);
+  void checkRow(const wire::NetworkId& network, const metaserver::MemberRow& row);
+  void checkAdmitted(std::size_t i, ConnectionId connection, const wire::Admitted& admitted);
+
+  void dialAll(std::size_t i, unsigned run);
+  void dial(std::size_t from, std::size_t to);
+  void answered(std::size_t i, std::size_t named);
+  void send(const LinePtr& line, int side, Message message);
+  void arrive(const LinePtr& line, int side, Message message, TimePoint time);
+  void handle(const LinePtr& line, int side, Message& message);
+  void introduced(const LinePtr& line, int side, const wire::Introduction& introduction);
+  void endLine(const LinePtr& line, int side);
+
+  Outside& outside_;
+  const Settings settings_;
+  Random random_;
+  std::vector<Server> servers_;
+  std::set<std::pair<std::size_t, std::size_t>> cuts_;
+  std::map<std::pair<std::size_t, std::size_t>, std::vector<Held>> held_;
+
+  // What was seen in the whole run.
+  std::map<Epoch, std::pair<std::size_t, unsigned>> deciders_;  // server and run
+  struct Version {
+    std::uint64_t count;
+    wire::DirectoryDigest digest;
+  };
+  std::map<std::pair<Epoch, std::uint64_t>, Version> versions_;
+  using Given = std::pair<wire::NetworkId, JoinOrder>;
+  std::map<Given, InstanceKey> owners_;
+  std::map<Given, std::pair<std::pair<std::size_t, unsigned>, ConnectionId>> told_;
+  std::map<std::pair<std::size_t, ConnectionId>, wire::Join> joins_;
+};
+
+}  // namespace espalier::test

@@ -1,0 +1,238 @@
+// A cluster without sockets: who decides, what the others have, and what peers notice.
+#include <doctest/doctest.h>
+
+#include "tests/unit/cluster_fixture.h"
+
+using namespace espalier;
+using namespace espalier::test;
+using namespace espalier::metaserver;
+using namespace espalier::metaserver::cluster;
+
+namespace {
+
+// Peers 1 to `count`, at the metaservers in turn.
+void populate(Cluster& cluster, int count) {
+  for (int number = 1; number <= count; ++number) {
+    cluster.joinAndReport(number, static_cast<std::size_t>(number) % cluster.network.size());
+  }
+}
+
+struct Told {
+  explicit Told(const Cluster& cluster) {
+    for (const auto& [number, one] : cluster.peers) counts[number] = one.heard.size();
+  }
+  std::map<int, std::size_t> counts;
+};
+
+}  // namespace
+
+TEST_CASE("linked metaservers elect the oldest, and have one directory") {
+  for (const std::size_t count : {2, 3, 5}) {
+    CAPTURE(count);
+    Cluster cluster(count);
+    cluster.startAll();
+    cluster.settle(0);
+    CHECK(cluster.network.master() == 0);
+    populate(cluster, 8);
+    cluster.settle(8);
+    CHECK(cluster.peers[1].admitted->self.order == JoinOrder{1});
+    CHECK(cluster.peers[8].admitted->self.order == JoinOrder{8});
+    CHECK(cluster.topo(0) == cluster.topo(count - 1));
+    CHECK(cluster.network.core(0).registry()->reservedCount() == 0);
+    CHECK_FALSE(cluster.peers[3].admitted->metaservers.empty());
+  }
+}
+
+TEST_CASE("a metaserver of a cluster that is alone decides for itself and is no master") {
+  Cluster cluster(1);
+  cluster.startAll();
+  cluster.settle(0);
+  populate(cluster, 3);
+  cluster.settle(3);
+  CHECK(cluster.network.core(0).standing().isAlone);
+  CHECK(cluster.network.core(0).standing().master.empty());
+  CHECK(cluster.peers[3].admitted->self.order == JoinOrder{3});
+}
+
+TEST_CASE("peers notice nothing of the death of a master that is not their home") {
+  for (const bool silently : {false, true}) {
+    CAPTURE(silently);
+    Cluster cluster(3);
+    cluster.startAll();
+    for (int number = 1; number <= 9; ++number) {
+      cluster.joinAndReport(number, number % 3 == 0 ? 0 : static_cast<std::size_t>(number % 3));
+    }
+    cluster.settle(9);
+    const auto before = cluster.tree(1);
+    const Told heard(cluster);
+    cluster.kill(0, silently);
+    cluster.run(silently ? 2800ms : 250ms);
+    CHECK(cluster.network.master() == 1);
+    CHECK(cluster.tree(1) == before);
+    cluster.joinAndReport(10, 2);  // nobody is waited for
+    CHECK(cluster.peers[10].isJoined);
+    cluster.settle(10);
+    for (int number = 1; number <= 9; ++number) {
+      CAPTURE(number);
+      if (number % 3 != 0) CHECK(cluster.peers[number].heard.size() == heard.counts.at(number));
+      CHECK(cluster.peers[number].connections == (number % 3 == 0 ? 2 : 1));
+    }
+    cluster.run(30s);
+    cluster.settle(10);
+    CHECK(cluster.tree(1).substr(0, before.size() / 2) == before.substr(0, before.size() / 2));
+    CHECK(number(cluster.peers[10].admitted->self.order) > 1'000'000);  // of another prefix
+  }
+}
+
+TEST_CASE("a master by hand stays it, and gives mastership back") {
+  Cluster cluster(3);
+  cluster.startAll();
+  populate(cluster, 6);
+  cluster.settle(6);
+  const auto before = cluster.tree(1);
+  const Told heard(cluster);
+  for (const std::size_t whom : {1, 2, 0}) {
+    CAPTURE(whom);
+    REQUIRE(cluster.network.appoint(2, whom));
+    cluster.run(500ms);
+    CHECK(cluster.network.master() == whom);
+    cluster.run(5s);
+    CHECK(cluster.network.master() == whom);
+    cluster.settle(6);
+    CHECK(cluster.tree(1) == before);
+  }
+  for (const auto& [number, count] : heard.counts) CHECK(cluster.peers[number].heard.size() == count);
+}
+
+TEST_CASE("a master that drains hands over") {
+  Cluster cluster(3);
+  cluster.startAll();
+  populate(cluster, 6);
+  cluster.settle(6);
+  cluster.network.drain(0);
+  cluster.run(500ms);
+  CHECK(cluster.network.master() == 1);
+  cluster.settle(6);
+}
+
+TEST_CASE("a single metaserver that is linked while it has members becomes a part of a cluster") {
+  Cluster cluster(2, false);
+  cluster.startAll();
+  cluster.run(1s);
+  for (int number = 1; number <= 5; ++number) cluster.joinAndReport(number, 0);
+  CHECK(cluster.network.core(0).isSingle());
+  CHECK(cluster.network.core(0).registry()->size() == 5);
+  const Told heard(cluster);
+  SUBCASE("it links") { cluster.network.link(0, 1); }
+  SUBCASE("it is linked") { cluster.network.link(1, 0); }
+  cluster.settle(5);
+  CHECK(cluster.network.master() == 0);
+  for (const auto& [number, count] : heard.counts) CHECK(cluster.peers[number].heard.size() == count);
+  cluster.joinAndReport(6, 1);
+  cluster.settle(6);
+  CHECK(cluster.peers[6].admitted->self.order == JoinOrder{6});
+  CHECK(cluster.topo(0) == cluster.topo(1));
+}
+
+TEST_CASE("a younger one with members is followed, and the older one takes over") {
+  Cluster cluster(2, false);
+  cluster.startAll();
+  cluster.run(1s);
+  for (int number = 1; number <= 4; ++number) cluster.joinAndReport(number, 1);
+  const Told heard(cluster);
+  cluster.network.link(0, 1);
+  cluster.settle(4);
+  CHECK(cluster.network.master() == 0);
+  for (const auto& [number, count] : heard.counts) CHECK(cluster.peers[number].heard.size() == count);
+}
+
+TEST_CASE("two networks with members do not become one") {
+  Cluster cluster(2, false);
+  cluster.startAll();
+  cluster.run(1s);
+  cluster.joinAndReport(1, 0);
+  cluster.joinAndReport(2, 1);
+  cluster.network.link(0, 1);
+  cluster.run(5s);
+  CHECK(cluster.network.core(0).standing().isAlone);
+  CHECK(cluster.network.core(1).standing().isAlone);
+}
+
+TEST_CASE("both sides of a cut go on, and are one network behind it") {
+  for (const std::size_t cut : {0, 1, 2}) {
+    CAPTURE(cut);
+    Cluster cluster(3);
+    cluster.startAll();
+    populate(cluster, 6);
+    cluster.settle(6);
+    for (std::size_t other = 0; other < 3; ++other) {
+      if (other != cut) cluster.network.cutBoth(cut, other);
+    }
+    cluster.run(5s);
+    CHECK(cluster.network.core(cut).standing().isAlone);
+    for (int number = 11; number <= 16; ++number) {
+      cluster.join(number, static_cast<std::size_t>(number) % 3);
+      cluster.run(200ms);
+      CHECK(cluster.peers[number].isJoined);
+    }
+    cluster.run(2s);
+    const Told heard(cluster);
+    cluster.network.healAll();
+    cluster.settle(12);
+    CHECK(cluster.network.master() == 0);
+    for (const auto& [number, one] : cluster.peers) {
+      CAPTURE(number);
+      CHECK(one.connections == 1);
+    }
+  }
+}
+
+TEST_CASE("two of three that do not see each other stay one cluster by way of the third") {
+  Cluster cluster(3);
+  cluster.startAll();
+  populate(cluster, 6);
+  cluster.settle(6);
+  SUBCASE("no way") { cluster.network.cutBoth(0, 1); }
+  SUBCASE("one way") { cluster.network.cut(0, 1); }
+  SUBCASE("the other way") { cluster.network.cut(1, 0); }
+  cluster.run(10s);
+  CHECK(cluster.network.master() == 0);
+  cluster.settle(6);
+  cluster.joinAndReport(7, 1);
+  cluster.settle(7);
+  cluster.network.healAll();
+  cluster.settle(7);
+}
+
+TEST_CASE("a whole cluster that was killed goes on with its members") {
+  Cluster cluster(3);
+  cluster.startAll();
+  populate(cluster, 7);
+  cluster.settle(7);
+  cluster.run(1s);
+  const auto before = cluster.topo(0);
+  for (std::size_t i = 0; i < 3; ++i) cluster.kill(i);
+  cluster.run(1s);
+  for (std::size_t i = 0; i < 3; ++i) cluster.network.start(2 - i);
+  cluster.settle(7);
+  CHECK(cluster.topo(0) == before);
+  cluster.joinAndReport(8, 1);
+  cluster.settle(8);
+}
+
+TEST_CASE("a metaserver that was killed comes back into its cluster") {
+  for (const std::size_t whom : {0, 2}) {
+    CAPTURE(whom);
+    Cluster cluster(3);
+    cluster.startAll();
+    populate(cluster, 6);
+    cluster.settle(6);
+    cluster.kill(whom);
+    cluster.run(3s);
+    cluster.network.start(whom);
+    cluster.settle(6);
+    for (const auto& [number, one] : cluster.peers) CHECK(one.admitted->self.order == JoinOrder(number));
+    cluster.joinAndReport(7, whom);
+    cluster.settle(7);
+  }
+}
