@@ -191,7 +191,7 @@ static_assert(kMetaservers * kServerStateBytes < kFrameBytes, "a beat fits a fra
 
 // --- the metaservers that a peer knows
 inline constexpr std::size_t kMetaserversTold = kMetaservers - 1;  // by one of them: the others
-// By one peer: those that were given, those that were told, its home, and the one that it is sent to.
+// By one peer: those that were given and told, its home, and the one that it is sent to.
 inline constexpr std::size_t kMetaserversKnown = kMetaservers + kMetaserversTold + 2;
 inline constexpr auto kHomeLostSpread = 2s;       // in which the peers of a dead home go elsewhere
 inline constexpr auto kAdmissionPatience = 10s;   // of a member that knows other metaservers

@@ -287,14 +287,13 @@ std::optional<net::Admission> Server::onAccept(const net::Address&) {
 void Server::greeted(net::FramedConnection& connection, const wire::Hello& hello) {
   if (hello.purpose == wire::Purpose::cluster) return links_->accepted(connection, hello);
   connection.answerRequests();
-  const auto network =
-      coordinator_.with([](auto& coordinator) { return coordinator->moment().network; });
-  net::sendWelcome(connection, hello, network);
   connection.closeAt(Clock::now() + kSessionSilence, "it has fallen silent");
   connection.setHandler(*this);
-  step([&](auto& coordinator, TimePoint now, auto& fx) {
-    coordinator.peerOpened(connection.id(), withoutScope(connection.remoteAddress().host), now, fx);
+  const auto network = registry_.with([&](auto& registry) {
+    registry->opened(connection.id(), withoutScope(connection.remoteAddress().host), Clock::now());
+    return registry->network();
   });
+  net::sendWelcome(connection, hello, network);
 }
 
 void Server::onFrame(net::FramedConnection& connection, std::string_view payload) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/limits.h"
+#include "common/base/text.h"
 
 namespace espalier::peer {
 
@@ -48,7 +49,7 @@ std::optional<std::uint64_t> Membership::ask(wire::RegistryRequest request, Time
 }
 
 void Membership::leave(TimePoint now, Effects& fx) {
-  if (greeted()) session_.send(wire::Quit(), fx);
+  session_.leave(fx);
   left_ = true;
   if (search_) search_->stop(fx);
   if (tree_) tree_->leave(now, fx);
@@ -75,16 +76,24 @@ wire::Join Membership::joinRequest() const {
 // --- connections
 
 bool Membership::owns(ConnectionId connection) const {
-  return connection == session_.connection() || (search_ && search_->owns(connection)) ||
-         (tree_ && tree_->owns(connection));
+  return connection == session_.connection() || session_.isMoving(connection) ||
+         (search_ && search_->owns(connection)) || (tree_ && tree_->owns(connection));
 }
 
 void Membership::opened(ConnectionId connection, const std::string& localHost, TimePoint now,
-                        Effects& fx) {
+                        Effects& fx, const wire::NetworkId& network) {
   observe(now);
-  if (connection != session_.connection()) return;
-  session_.opened(localHost, now);
-  if (!id_.empty()) session_.join(joinRequest(), now, fx);
+  const bool isMove = session_.isMoving(connection);
+  if (!isMove && connection != session_.connection()) return;
+  constexpr std::string_view kStranger = "it is no metaserver of the same network";
+  if (!session_.isExpected(connection, network)) {
+    isMove ? session_.stay(kStranger, true, now, fx) : closeSession(kStranger, now, fx);
+  } else if (isMove) {
+    session_.joinThere(joinRequest(), localHost, now, fx);
+  } else {
+    session_.opened(localHost, now, fx);
+    if (!id_.empty()) session_.join(joinRequest(), now, fx);
+  }
   afterStep(now, fx);
 }
 
@@ -101,6 +110,8 @@ void Membership::closed(ConnectionId connection, TimePoint now, Effects& fx) {
 void Membership::lost(ConnectionId connection, const Error& why, TimePoint now, Effects& fx) {
   if (connection == session_.connection()) {
     sessionEnded(why, now, fx);
+  } else if (session_.isMoving(connection)) {
+    session_.stay(why.message, false, now, fx);
   } else if (search_ && search_->owns(connection)) {
     search_->closed(now, fx);
   } else if (tree_) {
@@ -131,8 +142,18 @@ void Membership::received(ConnectionId connection, const wire::LinkMessage& mess
 // --- the metaserver
 
 void Membership::sessionEnded(const Error& why, TimePoint now, Effects& fx) {
+  // The one that this peer was sent to goes on.
+  if (session_.moves()) return session_.moveOn(false, now, fx);
   const bool wasJoined = joined();
-  if (!tree_) return session_.endedAsNewcomer(why, !left_, now, fx);
+  Error reason = why;
+  if (session_.wasSent()) {
+    reason.code = ErrorCode::unavailable;  // it says nothing about those that the user gave
+    if (session_.mayTell(now)) {
+      fx.warn(fmt::format("a metaserver sent this peer to {}, which has not admitted it: {}",
+                          session_.dialled().text(), escaped(why.message)));
+    }
+  }
+  if (!tree_) return session_.endedAsNewcomer(reason, !left_, now, fx);
   session_.ended(now);
   fx.notices.push_back({Notice::Kind::metaserverLost, why.message});
   if (left_) return;
@@ -153,6 +174,11 @@ std::optional<std::uint64_t> Membership::received(ConnectionId connection,
                                                   const wire::RegistryReply& reply, TimePoint now,
                                                   Effects& fx) {
   observe(now);
+  if (session_.isMoving(connection)) {
+    movedThere(connection, reply, now, fx);
+    afterStep(now, fx);
+    return std::nullopt;
+  }
   if (connection != session_.connection()) return std::nullopt;
   session_.heard(now);
   std::optional<std::uint64_t> answered;
@@ -179,20 +205,11 @@ std::optional<std::uint64_t> Membership::received(ConnectionId connection,
     strangersTold(*strangers, now, fx);
   } else if (const auto* failure = std::get_if<wire::Failure>(&reply)) {
     refusedByMetaserver(*failure, now, fx);
+  } else if (const auto* redirect = std::get_if<wire::Redirect>(&reply)) {
+    redirected(connection, *redirect, now, fx);
   }
   afterStep(now, fx);
   return answered;
-}
-
-// A peer that is in the network already lives on, as when it is refused: no user is asked.
-void Membership::wordRefused(const wire::WordRefused& refused, TimePoint now, Effects& fx) {
-  if (session_.state() != MetaserverSession::State::joining) return;
-  if (!tree_) {
-    session_.refused();
-    fx.notices.push_back({Notice::Kind::wordRefused, refused.word});
-    return;
-  }
-  refusedByMetaserver({ErrorCode::refused, "the join word is another one now"}, now, fx);
 }
 
 void Membership::admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx) {
@@ -234,21 +251,6 @@ void Membership::readmitted(const wire::Admitted& admitted, bool sessionIsNew, T
   referred(admitted.referral, now, fx);
 }
 
-// The metaserver does not take this peer for the one that it was. Its neighbours know it by its old
-// order of joining, or are of another network: it leaves them and goes on as a newcomer.
-void Membership::startAnew(const wire::Admitted& admitted, TimePoint now, Effects& fx) {
-  fx.warn(
-      "the metaserver does not know this peer as it was: it leaves its neighbours and begins as a "
-      "newcomer");
-  search_->stop(fx);
-  tree_->leave(now, fx);
-  tellLinks(tree_->takeChanges().links, fx);
-  wire::Contact self = admitted.self;
-  self.endpoint.port = tree_->self().endpoint.port;  // where it listens
-  admitted_ = admitted;
-  tree_.emplace(admitted.network, std::move(self), admitted.maxLinks, budget_, now);
-}
-
 void Membership::listening(const Endpoint&, TimePoint now, Effects& fx) {
   if (!admitted_ || tree_) return;
   tree_.emplace(admitted_->network, admitted_->self, admitted_->maxLinks, budget_, now);
@@ -275,23 +277,6 @@ void Membership::referred(const wire::Referral& referral, TimePoint now, Effects
   if (!tree_->parent()) return search_->referred(referral, now, fx);
   // The metaserver's snapshot is older than our link.
   if (referral.kind != wire::Referral::Kind::keep) reports_.linksChanged(now);
-}
-
-void Membership::refusedByMetaserver(const wire::Failure& failure, TimePoint now, Effects& fx) {
-  const bool isJoining = session_.state() == MetaserverSession::State::joining;
-  const bool lives = isJoining && tree_;
-  const bool isNew = !lives || !std::exchange(refusalTold_, true);
-  const bool isAwaited = isJoining && !tree_;  // by a user, who cannot go on without it
-  if (isAwaited || (isNew && session_.mayTell(now))) {
-    fx.notices.push_back({Notice::Kind::refused, failure.message});
-  }
-  if (!lives) {
-    if (isJoining) session_.refused();
-    return;
-  }
-  // It lives on with its links, as without a metaserver, and asks again: its id may be free then.
-  closeSession("it refused this peer", now, fx);
-  session_.reconnectNotBefore(limits::kRefusedRetry);
 }
 
 // --- time

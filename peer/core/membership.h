@@ -17,6 +17,8 @@
 // leaves its neighbours and begins again as a newcomer. A metaserver that refuses a returning peer,
 // because its id is taken, is asked again after limits::kRefusedRetry. A metaserver of another
 // network is left again if the peer knows other metaservers: it keeps its place in its own network.
+// A member that a metaserver sends to another one keeps its session until it is admitted there as
+// it is; if it is not, it stays.
 //
 // Owned by Peer. Does no I/O. Not thread-safe. Call tick() when deadline() has passed; every call
 // may move the deadline.
@@ -70,8 +72,10 @@ class Membership {
   void leave(TimePoint now, Effects& fx);
 
   // --- events of the shell ---
-  // A connection that was dialled here is open, from `localHost`.
-  void opened(ConnectionId connection, const std::string& localHost, TimePoint now, Effects& fx);
+  // A connection that was dialled here is open, from `localHost`. `network`: that a metaserver has
+  // told with its Welcome; zero: none.
+  void opened(ConnectionId connection, const std::string& localHost, TimePoint now, Effects& fx,
+              const wire::NetworkId& network = {});
   // A connection could not be opened, or what answers does not speak as it should (`protocol`).
   void failed(ConnectionId connection, const Error& error, TimePoint now, Effects& fx);
   // A connection ended that this peer did not ask to close.
@@ -113,6 +117,10 @@ class Membership {
   void admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx);
   void readmitted(const wire::Admitted& admitted, bool sessionIsNew, TimePoint now, Effects& fx);
   void referred(const wire::Referral& referral, TimePoint now, Effects& fx);
+  void redirected(ConnectionId connection, const wire::Redirect& redirect, TimePoint now,
+                  Effects& fx);
+  void movedThere(ConnectionId connection, const wire::RegistryReply& reply, TimePoint now,
+                  Effects& fx);
   void wordRefused(const wire::WordRefused& refused, TimePoint now, Effects& fx);
   void startAnew(const wire::Admitted& admitted, TimePoint now, Effects& fx);
   void refusedByMetaserver(const wire::Failure& failure, TimePoint now, Effects& fx);

@@ -39,6 +39,7 @@ std::optional<std::size_t> MetaserverList::find(const Endpoint& at) const {
 }
 
 const MetaserverList::Address& MetaserverList::next(TimePoint now) {
+  forgetSent();
   // The first behind the one that was dialled last, of the best kind that there is.
   const auto rank = [&](const Address& address) {
     if (address.notBefore > now) return 2;
@@ -51,9 +52,39 @@ const MetaserverList::Address& MetaserverList::next(TimePoint now) {
   }
   dialled_ = best;
   all_[best].isTried = true;
+  pay(now);
+  return all_[best];
+}
+
+void MetaserverList::pay(TimePoint now) {
   const auto saved = Duration(limits::kMetaserversKnown * kMeanPause);
   paidUntil_ = std::max(paidUntil_, now - saved) + kMeanPause;
-  return all_[best];
+}
+
+bool MetaserverList::maySendTo(const Endpoint& to, bool isHere, TimePoint now) const {
+  const auto known = find(to);
+  return isDiallable(to, isHere) && mayHasten(now) && !(known && all_[*known].notBefore > now);
+}
+
+void MetaserverList::sentTo(const Endpoint& to, TimePoint now) {
+  forgetSent();
+  const auto known = find(to);
+  if (!known) all_.push_back({to});
+  dialled_ = known.value_or(all_.size() - 1);
+  all_[dialled_].isTried = true;
+  pay(now);
+}
+
+void MetaserverList::forgetSent() {
+  const Endpoint last = dialled().at;
+  std::erase_if(all_, [&](const Address& address) {
+    return !address.isGiven && !address.isTold && address.at != home_;
+  });
+  dialled_ = find(last).value_or(all_.size() - 1);
+}
+
+void MetaserverList::stayedHome() {
+  if (home_) dialled_ = find(*home_).value_or(dialled_);
 }
 
 TimePoint MetaserverList::nextAt(TimePoint now, Random& random) {
@@ -112,9 +143,14 @@ void MetaserverList::tell(const std::vector<Endpoint>& others, bool isHere) {
     const auto known =
         std::ranges::find_if(before, [&](const Address& address) { return address.at == at; });
     add(known == before.end() ? Address{at} : *known);
+    all_.back().isTold = !all_.back().isGiven;
   }
-  // It is the home: nobody else may tell.
-  add(before[dialled_]);
+  // The home, which tells, and where it sends this peer now.
+  for (auto& address : before) {
+    if (address.at != home_ && address.at != dialled) continue;
+    address.isTold = false;
+    add(std::move(address));
+  }
   dialled_ = *find(dialled);
 }
 

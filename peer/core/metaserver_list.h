@@ -4,6 +4,7 @@
 //   given   by the user; never forgotten
 //   told    by the home; replaced by what a home tells next
 //   home    where this peer was admitted last; kept until it is admitted elsewhere
+//   sent    where a metaserver sent this peer; forgotten with the next dial, unless it is the home
 //
 //   at home --homeLost()--> each of the others, then the home --all tried--> any, in turn
 //      ^                         |                                              |
@@ -52,6 +53,7 @@ class MetaserverList {
     bool isTried = true;       // since the home was lost, or since startOver()
     Duration pause{};          // of a told one: for how long it was left alone last
     TimePoint notBefore = {};  // until then it is left alone
+    bool isTold = false;
   };
 
   // `given`: at least one. Repeated ones, and those beyond limits::kMetaservers, are left out.
@@ -74,6 +76,13 @@ class MetaserverList {
   void isOfAnotherNetwork(TimePoint now);
   // The user asks for another round over what was given, by a peer that is in no network.
   void startOver();
+  // Whether this peer may be sent there: it is not left alone, a dial in haste is earned, and a
+  // metaserver can be there. `isHere`: who sends it is on this machine.
+  bool maySendTo(const Endpoint& to, bool isHere, TimePoint now) const;
+  // It is dialled now.
+  void sentTo(const Endpoint& to, TimePoint now);
+  // The home is kept: it is the one that was dialled last again.
+  void stayedHome();
   // Whether startOver() or homeLost() left an address that can be dialled and was not tried.
   bool hasUntried(TimePoint now) const;
 
@@ -87,6 +96,8 @@ class MetaserverList {
 
  private:
   bool mayHasten(TimePoint now) const { return now >= paidUntil_; }
+  void pay(TimePoint now);
+  void forgetSent();
   std::optional<std::size_t> find(const Endpoint& at) const;
 
   std::vector<Address> all_;

@@ -6,10 +6,22 @@
 //      |                                           +-- refused ------+                     |
 //      +------------------------- ended (from any state) ----------------------------------+
 //
-// Invariants: there is a connection in every state but offline; requests are sent only in the
+// Invariants: there is a connection in every state but offline, a second one only in the state
+// joined; requests are sent only in the
 // states greeted, joining and joined; an admission that was not asked for changes nothing. However
 // rare the heartbeats that the metaserver asks for, it gets one each
 // limits::kMetaserverHeartbeatMost, so its death is noticed.
+//
+// A Redirect sends this peer to another metaserver. Before it is a member, the connection is closed
+// and the other one is dialled. A member is moved: a second connection is opened, and what was said
+// here holds for the first one until the member is admitted on the second:
+//
+//   joined --redirected--> joined, dials --Welcome of the same network--> joined, asks there
+//      ^                        |                                             |
+//      +---- it fails there ----+---------------------------------------------+--admitted--> joined
+//
+// If the first connection ends meanwhile, the second one takes its place at once. Requests that are
+// open are asked again at the new home, so each is answered once.
 //
 // connect() dials the addresses that the user gave and that a home told in turn
 // (metaserver_list.h), so a peer whose home has died finds another metaserver.
@@ -40,6 +52,7 @@
 #include "peer/core/effects.h"
 #include "peer/core/metaserver_list.h"
 #include "peer/core/open_requests.h"
+#include "peer/core/redirects.h"
 
 namespace espalier::peer {
 
@@ -61,7 +74,7 @@ class MetaserverSession {
   // The same for a peer that is in no network yet, whose user asks for it.
   void connectAsNewcomer(TimePoint now, Effects& fx);
   // The connection is open. `localHost`: the address of this end.
-  void opened(const std::string& localHost, TimePoint now);
+  void opened(const std::string& localHost, TimePoint now, Effects& fx);
   void join(wire::Join request, TimePoint now, Effects& fx);
   // Asks for another port than the one that was assigned.
   void askForPort(std::uint16_t taken, Effects& fx);
@@ -82,7 +95,28 @@ class MetaserverSession {
   void reconnectNotBefore(Duration more) { reconnectAt_ += more; }
   void stayAway() { reconnectAt_ = kNever; }
 
+  // --- being handed on
+  // Follows, or says why not; then a session that has not joined is at its end for the caller. A
+  // message of the connection, or of isMoving().
+  [[nodiscard]] std::string redirected(ConnectionId from, const wire::Redirect& redirect,
+                                       TimePoint now, Effects& fx);
+  // Whether the Welcome of the metaserver that was dialled is of the network that it should be of.
+  bool isExpected(ConnectionId connection, const wire::NetworkId& network) const;
+  // This peer was sent to the one that was dialled last, which has not admitted it.
+  bool wasSent() const { return wasSent_; }
+  // Whether it is the second connection, of a move.
+  bool isMoving(ConnectionId connection) const { return move_ && move_->connection == connection; }
+  bool moves() const { return move_.has_value(); }
+  // The other metaserver has said Welcome: asks it for the admission.
+  void joinThere(wire::Join request, const std::string& localHost, TimePoint now, Effects& fx);
+  bool awaitsAdmissionThere() const { return move_ && move_->awaitsAdmission; }
+  // The other one takes the place of this one, which is closed if it is open still: `isOpen`.
+  void moveOn(bool isOpen, TimePoint now, Effects& fx);
+  // The other one has failed, and is closed if it `isOpen`; this peer stays.
+  void stay(std::string_view why, bool isOpen, TimePoint now, Effects& fx);
   // --- while there is a connection
+  // Says goodbye.
+  void leave(Effects& fx);
   void send(wire::RegistryRequest request, Effects& fx);
   // The same for a request that is answered by its number, which is returned.
   std::uint64_t ask(wire::RegistryRequest request, Effects& fx);
@@ -98,7 +132,9 @@ class MetaserverSession {
   // Sends heartbeats. Returns why the caller has to close the connection; empty: it need not.
   [[nodiscard]] std::string_view tick(TimePoint now, Effects& fx);
   bool reconnectIsDue(TimePoint now) const { return now >= reconnectAt_; }
-  TimePoint deadline() const { return std::min({reconnectAt_, nextHeartbeat_, admissionBy_}); }
+  TimePoint deadline() const {
+    return std::min({reconnectAt_, nextHeartbeat_, admissionBy_, move_ ? move_->until : kNever});
+  }
 
   State state() const { return state_; }
   bool greeted() const { return state_ >= State::greeted; }
@@ -124,7 +160,18 @@ class MetaserverSession {
   std::uint64_t members() const { return members_; }
 
  private:
+  struct Move {
+    ConnectionId connection;
+    wire::NetworkId network;
+    TimePoint until;
+    std::string localHost = {};
+    bool awaitsAdmission = false;
+  };
+
   void hearOfOthers(const std::vector<Endpoint>& metaservers);
+  std::string whyNotFollowed(const wire::Redirect& redirect, bool isHere, TimePoint now);
+  void payFor(const Endpoint& dialled);
+  void askAgain(Effects& fx);
 
   MetaserverList list_;
   ConnectionNumbers& numbers_;
@@ -148,6 +195,10 @@ class MetaserverSession {
   bool toldUnasked_ = false;
   std::string newHome_;
   std::vector<Error> failures_;  // since connectAsNewcomer()
+  Redirects redirects_;
+  bool wasSent_ = false;
+  std::optional<wire::NetworkId> expected_;  // of the one that is dialled
+  std::optional<Move> move_;                 // only in the state joined
 };
 
 }  // namespace espalier::peer

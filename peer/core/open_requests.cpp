@@ -7,14 +7,14 @@
 namespace espalier::peer {
 
 std::uint64_t OpenRequests::add(wire::RegistryRequest& request) {
-  const auto number = [&](std::uint64_t& field, Kind kind) {
+  const auto number = [&](std::uint64_t& field, Kind kind, JoinOrder after = kNoOrder) {
     auto& open = open_[kind];
     if (open.size() >= limits::kOpenRequests) open.erase(open.begin());
-    open.insert(++last_);
+    open[++last_] = after;
     return field = last_;
   };
   if (auto* asked = std::get_if<wire::TopologyRequest>(&request)) {
-    return number(asked->number, topology);
+    return number(asked->number, topology, asked->after);
   }
   if (auto* asked = std::get_if<wire::MembersRequest>(&request)) {
     return number(asked->number, members);
@@ -34,7 +34,7 @@ std::optional<std::uint64_t> OpenRequests::take(const wire::RegistryReply& reply
     auto& open = open_[kind];
     if (number != 0) repeatsNumbers_ = true;
     const bool isOldest = number == 0 && !repeatsNumbers_ && !open.empty();
-    if (isOldest) number = *open.begin();
+    if (isOldest) number = open.begin()->first;
     if (open.erase(number) == 0) return std::nullopt;
     return number;
   };
@@ -46,6 +46,17 @@ std::optional<std::uint64_t> OpenRequests::take(const wire::RegistryReply& reply
     return answer->number == 0 ? std::nullopt : of(answer->number, links);
   }
   return std::nullopt;
+}
+
+std::vector<wire::RegistryRequest> OpenRequests::movedOn() {
+  open_[links].clear();
+  repeatsNumbers_ = false;
+  std::vector<wire::RegistryRequest> again;
+  for (const auto& [number, after] : open_[topology]) {
+    again.push_back(wire::TopologyRequest{after, number});
+  }
+  for (const auto& [number, after] : open_[members]) again.push_back(wire::MembersRequest{number});
+  return again;
 }
 
 void OpenRequests::clear() {

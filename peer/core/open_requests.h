@@ -15,8 +15,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
-#include <set>
+#include <vector>
 
 #include "common/wire/registry.h"
 
@@ -32,11 +33,15 @@ class OpenRequests {
   std::optional<std::uint64_t> take(const wire::RegistryReply& reply);
   // The session has ended.
   void clear();
+  // It goes on at another metaserver: the requests to be sent there again. Links are not among
+  // them, because they are reported anew.
+  std::vector<wire::RegistryRequest> movedOn();
 
  private:
   enum Kind : std::size_t { topology, members, links, kKinds };
 
-  std::array<std::set<std::uint64_t>, kKinds> open_;
+  // By number; of a topology the order after which it was asked for.
+  std::array<std::map<std::uint64_t, JoinOrder>, kKinds> open_;
   std::uint64_t last_ = 0;
   bool repeatsNumbers_ = false;
 };

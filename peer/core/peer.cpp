@@ -22,9 +22,9 @@ void Peer::leave(TimePoint now, Effects& fx) {
   membership_.leave(now, fx);
 }
 
-void Peer::opened(ConnectionId connection, const std::string& localHost, TimePoint now,
-                  Effects& fx) {
-  membership_.opened(connection, localHost, now, fx);
+void Peer::opened(ConnectionId connection, const std::string& localHost, TimePoint now, Effects& fx,
+                  const wire::NetworkId& network) {
+  membership_.opened(connection, localHost, now, fx, network);
 }
 
 void Peer::failed(ConnectionId connection, const Error& error, TimePoint now, Effects& fx) {

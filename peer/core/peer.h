@@ -47,7 +47,8 @@ class Peer {
   void acceptPushes(PushPolicy policy) { policy_ = std::move(policy); }
 
   // --- what happened ---
-  void opened(ConnectionId connection, const std::string& localHost, TimePoint now, Effects& fx);
+  void opened(ConnectionId connection, const std::string& localHost, TimePoint now, Effects& fx,
+              const wire::NetworkId& network = {});
   void failed(ConnectionId connection, const Error& error, TimePoint now, Effects& fx);
   void closed(ConnectionId connection, TimePoint now, Effects& fx);
   void listening(const Endpoint& at, TimePoint now, Effects& fx);

@@ -32,10 +32,14 @@ Network::Network(net::EventLoop& loop, Membership::Options options, NetworkObser
                  greeted(connection, hello);
                }),
       registryWelcome_(
-          [this](net::FramedConnection& connection) { welcomed(connection, Phase::registry); },
+          [this](net::FramedConnection& connection, const wire::Welcome& welcome) {
+            welcomed(connection, welcome, Phase::registry);
+          },
           [this](ConnectionId connection, const Error& why) { dialFailed(connection, why); }),
       linkWelcome_(
-          [this](net::FramedConnection& connection) { welcomed(connection, Phase::link); },
+          [this](net::FramedConnection& connection, const wire::Welcome& welcome) {
+            welcomed(connection, welcome, Phase::link);
+          },
           [this](ConnectionId connection, const Error& why) { dialFailed(connection, why); }),
       reach_(loop.posted()) {
   loop_.setTick([this] { return deadline(); }, [this](TimePoint now) { tick(now); });
@@ -171,7 +175,8 @@ void Network::dialFailed(ConnectionId connection, const Error& why) {
   step([&](TimePoint now, Effects& fx) { peer_.failed(connection, why, now, fx); });
 }
 
-void Network::welcomed(net::FramedConnection& connection, Phase phase) {
+void Network::welcomed(net::FramedConnection& connection, const wire::Welcome& welcome,
+                       Phase phase) {
   const ConnectionId id = connection.id();
   const Endpoint here = connection.localAddress();
   phases_[id] = phase;
@@ -180,7 +185,7 @@ void Network::welcomed(net::FramedConnection& connection, Phase phase) {
   if (phase == Phase::registry && address && address->isLinkLocal()) {
     net::Resolver::ofSystem().useInterface(address->interfaceNumber());
   }
-  step([&](TimePoint now, Effects& fx) { peer_.opened(id, here.host, now, fx); });
+  step([&](TimePoint now, Effects& fx) { peer_.opened(id, here.host, now, fx, welcome.network); });
 }
 
 std::optional<net::Admission> Network::onAccept(const net::Address&) {

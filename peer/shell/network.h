@@ -112,7 +112,7 @@ class Network final : private net::ListenerHandler, private net::ConnectionHandl
   // --- connections
   std::optional<net::Admission> onAccept(const net::Address& remote) override;
   void greeted(net::FramedConnection& connection, const wire::Hello& hello);
-  void welcomed(net::FramedConnection& connection, Phase phase);
+  void welcomed(net::FramedConnection& connection, const wire::Welcome& welcome, Phase phase);
   void dialFailed(ConnectionId connection, const Error& why);
   void onFrame(net::FramedConnection& connection, std::string_view payload) override;
   void onDrained(net::FramedConnection& connection) override;

@@ -89,6 +89,7 @@ class Machine {
     fuzz::require(session.has_value(), "it dials the metaserver");
     session_ = *session;
     step([&](auto& fx) { core_->opened(session_, "10.0.0.1", now_, fx); });
+    opened_.insert(session_);
     wire::Admitted admitted;
     admitted.network = facts_.network;
     admitted.self = self_;
@@ -145,8 +146,8 @@ class Machine {
       case 2:
         return choices_.oneIn(2) ? find() : push();
       case 3:
-        if (metaserver_ == Metaserver::lies) reply(lies_.fromRegistry());
-        return;
+        if (metaserver_ != Metaserver::lies) return;
+        return choices_.oneIn(2) ? elsewhere() : reply(lies_.fromRegistry());
       case 4:
         return choices_.oneIn(2) ? core_->congested(liar) : core_->drained(liar);
       case 5:
@@ -184,6 +185,37 @@ class Machine {
       return *at;
     }
     return slots_[choices_.below(kLiars)];
+  }
+
+  // What happens at the metaserver that was dialled last: a lie may have sent this peer there.
+  void elsewhere() {
+    const auto there = lastRegistry_;
+    if (!core_->owns(there)) return;
+    switch (choices_.below(4)) {
+      case 0:
+        return step([&](auto& fx) {
+          core_->failed(there, {ErrorCode::unavailable, "no"}, now_, fx);
+        });
+      case 1: {
+        // The shell says this once for each connection.
+        if (!opened_.insert(there).second) return;
+        const auto network = choices_.oneIn(4) ? wire::NetworkId() : facts_.network;
+        return step([&](auto& fx) { core_->opened(there, "10.0.0.1", now_, fx, network); });
+      }
+      case 2: {
+        if (!opened_.contains(there)) return;
+        wire::Admitted admitted;
+        admitted.network = facts_.network;
+        admitted.self = self_;
+        admitted.maxLinks = 3;
+        return step([&](auto& fx) { core_->received(there, admitted, now_, fx); });
+      }
+      default: {
+        if (!opened_.contains(there)) return;
+        const auto lie = wire::decodeRegistryReply(wire::encode(lies_.fromRegistry()));
+        if (lie) step([&](auto& fx) { core_->received(there, *lie, now_, fx); });
+      }
+    }
   }
 
   // A liar that listens for long enough knows all this.
@@ -303,6 +335,7 @@ class Machine {
     fuzz::require(fx.sends.size() < kMostSends, "one event causes a bounded number of messages");
     fuzz::require(fx.dials.size() < kMostDials, "and of dials");
     for (const auto& dial : fx.dials) {
+      if (dial.purpose == wire::Purpose::registry) lastRegistry_ = dial.connection;
       if (dial.purpose != wire::Purpose::link) continue;
       dialled_.insert(dial.connection);
       checkDial(dial.to);
@@ -475,6 +508,8 @@ class Machine {
   TimePoint now_{1000s};
   std::optional<peer::Peer> core_;
   ConnectionId session_{};
+  ConnectionId lastRegistry_{};
+  std::set<ConnectionId> opened_;  // of metaservers
   ConnectionId slots_[kLiars]{ConnectionId{2}, ConnectionId{4}, ConnectionId{6}, ConnectionId{8}};
   std::uint64_t lastSlot_ = 1000;
   std::set<ConnectionId> dialled_;                   // links on the way; the other ends are liars
