@@ -29,7 +29,9 @@ FILES = [
     ("peer/shell/c.cpp", "#include <topo/forest.h>\n", ["include-direction"]),
     # I/O in a core.
     ("topo/b.cpp", "#include <Poco/Net/Socket.h>\n", ["core-without-io"]),
+    ("metaserver/storage/a.cpp", '#include "topo/forest.h"\n', ["include-direction"]),
     ("peer/core/b.cpp", "#include <thread>\n", ["core-without-io"]),
+    ("metaserver/core/d.cpp", "#include <sqlite3.h>\n", ["core-without-io"]),
     ("peer/core/c.cpp", '#include "registry.pb.h"\n', ["core-without-io"]),
     ("metaserver/core/b.cpp", "TimePoint f() { return Clock::now(); }\n", ["core-without-io"]),
     ("metaserver/core/c.cpp", "auto seed = std::random_device()();\n", ["core-without-io"]),

@@ -21,6 +21,7 @@ LAYERS = {
     "topo": ["common/base"],
     "common/whatif": ["common", "topo"],
     "metaserver/core": ["common/base", "common/wire", "topo"],
+    "metaserver/storage": ["common/base", "common/wire", "metaserver/core"],
     "metaserver/shell": ["common", "topo", "metaserver"],
     "peer/core": ["common/base", "common/crypto", "common/wire", "topo"],
     "peer/share": ["common/base", "common/crypto", "peer/core"],
@@ -102,7 +103,7 @@ def include_direction(source, files):
 
 CORE_INCLUDES = re.compile(
     r"^(Poco/|openssl/|google/protobuf/|sys/|netinet/|arpa/|boost/filesystem|boost/asio)|\.pb\.h$"
-    r"|^(unistd|fcntl|netdb|poll|signal|pthread)\.h$|^common/base/guarded\.h$"
+    r"|^(unistd|fcntl|netdb|poll|signal|pthread|sqlite3)\.h$|^common/base/guarded\.h$"
     r"|^(thread|mutex|shared_mutex|condition_variable|future|semaphore|atomic|fstream|iostream|filesystem|ctime)$")
 CORE_WORDS = re.compile(
     r"\b(?:[Cc]lock|steady_clock|system_clock)::now\b|\brandom_device\b|\bstd::j?thread\b|\bgetenv\b"
