@@ -113,6 +113,9 @@ inline constexpr auto kPullAgainMost = 5s;
 inline constexpr std::size_t kDirectoryRowBytes =
     128 + kPeerIdBytes + kHostBytes + kMaxLinks * (kPeerIdBytes + 4);
 static_assert(kDirectoryMessageBytes + kDirectoryRowBytes + 1024 < kFrameBytes);
+// Of the log of directory.db. A reader keeps it from being folded into the database; beyond this
+// nothing is written until the reader has finished.
+inline constexpr std::uint64_t kDatabaseLogBytes = 64u << 20;
 
 // --- connections
 inline constexpr auto kProbeTimeout = 2s;         // does an absent member still listen?
