@@ -46,6 +46,11 @@ std::string commonBeginning(const std::vector<std::string>& words) {
 
 }  // namespace
 
+bool isInBackground(int terminal) {
+  const pid_t foreground = ::tcgetpgrp(terminal);
+  return foreground > 0 && foreground != ::getpgrp();
+}
+
 EditedInput::EditedInput(Settings settings, TerminalOutput& output, Owner owner)
     : settings_(std::move(settings)), output_(output), owner_(std::move(owner)) {
   // libedit wants streams. It reads through readCharacter() only.
@@ -105,6 +110,7 @@ void EditedInput::openHistory() {
 }
 
 void EditedInput::enterMode() {
+  if (isInBackground(settings_.input)) return;  // the mode is that of the shell
   el_set(editor_, EL_PREP_TERM, 1);
 }
 
@@ -137,6 +143,12 @@ void EditedInput::refresh() {
   el_set(editor_, EL_REFRESH);
 }
 
+void EditedInput::redraw() {
+  el_resize(editor_);  // forgets what is on the screen
+  owner_.write("\r");
+  refresh();
+}
+
 void EditedInput::resize() {
   erase();  // terminals wrap the line again by their new width
   el_resize(editor_);
@@ -151,7 +163,8 @@ int EditedInput::readCharacter(wchar_t* result) {
     if (!owner_.awaitInput()) return 0;
     unsigned char byte = 0;
     const auto size = ::read(settings_.input, &byte, 1);
-    if (size < 0 && (errno == EINTR || errno == EAGAIN)) {
+    const int why = size < 0 ? errno : 0;
+    if (why == EINTR || why == EAGAIN || (why == EIO && isInBackground(settings_.input))) {
       missing = std::max(missing, 1);
       continue;
     }

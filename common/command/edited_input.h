@@ -21,6 +21,10 @@
 
 namespace espalier::command {
 
+// Whether this process is in the background of the shell that has the terminal. False where that is
+// not known: the terminal was hung up, or no shell has it.
+bool isInBackground(int terminal);
+
 class EditedInput {
  public:
   using Completer = std::function<Completion(std::string_view line)>;
@@ -52,6 +56,7 @@ class EditedInput {
   // While a line is being typed:
   void erase();        // removes the prompt and the line; the cursor is at their beginning then
   void refresh();      // draws both again
+  void redraw();       // the same, where another program has written to the terminal
   void resize();       // the terminal has another width
   void restoreMode();  // another program has changed the terminal's mode
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <langinfo.h>
 #include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cassert>
@@ -19,6 +20,18 @@
 
 namespace espalier::command {
 namespace {
+
+constexpr int kForegroundCheckMilliseconds = 200;  // of a program in the background
+
+// So that the system does not stop a program in the background that reads the terminal (it gets an
+// error) or leaves its mode (it may).
+void blockStops() {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  ::sigaddset(&signals, SIGTTIN);
+  ::sigaddset(&signals, SIGTTOU);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
 
 // libedit prints and counts columns by the locale. Everything that is printed here is UTF-8.
 void useUtf8() {
@@ -136,6 +149,9 @@ std::optional<Error> LineEditor::failure() const {
 
 void LineEditor::run() {
   if (terminal_) {
+    blockStops();
+  }
+  if (terminal_ && awaitForeground()) {
     edited_ = std::make_unique<EditedInput>(
         EditedInput::Settings{settings_.input, settings_.historyFile, canMoveCursor_}, output_,
         EditedInput::Owner{[this] { return awaitInput(true); },
@@ -247,7 +263,7 @@ LineEditor::Line LineEditor::readPlain() {
 }
 
 LineEditor::Line LineEditor::readEdited(const Wanted& wanted) {
-  if (edited_->hasEnded()) return {};
+  if (edited_->hasEnded() || !awaitForeground()) return {};
   auto line = edited_->read(wanted.prompt, wanted.complete);
   bool interrupted = false;
   {
@@ -270,26 +286,49 @@ LineEditor::Line LineEditor::readEdited(const Wanted& wanted) {
   return {End::line, std::move(*line)};
 }
 
+// Prints meanwhile. False: the editor is closing.
+bool LineEditor::awaitForeground() {
+  while (isInBackground(settings_.input)) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (shared_.closing) return false;
+    }
+    flush(false);
+    pollfd waiting{wakeUp_.descriptor(), POLLIN, 0};
+    ::poll(&waiting, 1, kForegroundCheckMilliseconds);
+    wakeUp_.clear();
+  }
+  return true;
+}
+
 // Waits until there is input, and meanwhile prints and redraws. False: the line is over, because of
 // interrupt() or close().
 bool LineEditor::awaitInput(bool typing) {
+  bool wasInBackground = false;
   while (true) {
+    const bool inBackground = terminal_ && isInBackground(settings_.input);
     bool resized = false;
     bool modeLost = false;
     {
       const std::lock_guard lock(mutex_);
       if (shared_.closing || shared_.interrupted) return false;
-      resized = std::exchange(shared_.resized, false);
-      modeLost = std::exchange(shared_.modeLost, false);
+      if (!inBackground) {
+        resized = std::exchange(shared_.resized, false);
+        modeLost = std::exchange(shared_.modeLost, false);
+      }
     }
-    if (typing && modeLost) edited_->restoreMode();
-    if (typing && resized) edited_->resize();
-    flush(typing);
-    pollfd waiting[] = {{settings_.input, POLLIN, 0}, {wakeUp_.descriptor(), POLLIN, 0}};
-    ::poll(waiting, 2, -1);
+    const bool drawn = typing && !inBackground;
+    const bool isBack = std::exchange(wasInBackground, inBackground) && !inBackground;
+    if (drawn && (modeLost || isBack)) edited_->restoreMode();
+    if (drawn && isBack) edited_->redraw();
+    if (drawn && resized) edited_->resize();
+    flush(drawn);
+    pollfd waiting[] = {{inBackground ? -1 : settings_.input, POLLIN, 0},
+                        {wakeUp_.descriptor(), POLLIN, 0}};
+    ::poll(waiting, 2, inBackground ? kForegroundCheckMilliseconds : -1);
     if (waiting[1].revents != 0) {
       wakeUp_.clear();
-    } else if (waiting[0].revents != 0) {
+    } else if (waiting[0].revents != 0 && !(terminal_ && isInBackground(settings_.input))) {
       return true;
     }
   }

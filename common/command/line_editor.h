@@ -19,6 +19,10 @@
 // is printed. close() also ends a blocked thread. A file or a pipe has limits::kControlGrace to
 // take what was printed before.
 //
+// A program in the background (&, or Ctrl-Z and bg) neither reads the terminal nor changes its mode,
+// for which the system would stop it. It goes on, prints notices, and has its prompt in the
+// foreground again.
+//
 // Control characters in what is printed are escaped. One terminal, one editor.
 #pragma once
 
@@ -138,6 +142,7 @@ class LineEditor {
   Line readPlain();
   Line readEdited(const Wanted& wanted);
   bool awaitInput(bool typing);
+  bool awaitForeground();
 
   const Settings settings_;
   const bool terminal_;

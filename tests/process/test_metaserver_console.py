@@ -74,10 +74,10 @@ def _(network):
     network.address = f"127.0.0.1:{name[1:]}"
     terminal.keys("serv\t")
     terminal.wait(lambda: terminal.screen.lines[-1].rstrip() == f"{name}> servers", "the completed word")
-    terminal.keys("\x03")
-    terminal.prompt(f"{name}>")
-    terminal.keys("\x03")  # with nothing typed, too
-    terminal.prompt(f"{name}>")
+    for line in (f"{name}> servers ^C", f"{name}> ^C"):  # with nothing typed, too
+        terminal.keys("\x03")
+        terminal.expect(re.escape(line))
+        terminal.prompt(f"{name}>")
     terminal.keys("top")
     terminal.wait(lambda: terminal.screen.lines[-1].rstrip() == f"{name}> top", "what was typed")
     network.start_peer("s1")
@@ -142,6 +142,64 @@ def _(network):
     finally:
         shell.kill()
         os.close(ours)
+
+
+@case("moved to the background by Ctrl-Z and bg it goes on, and has its prompt again in the foreground")
+def _(network):
+    shell = network.terminal("env", "PS1=shell> ", "bash", "--norc", "--noediting", "-i")
+    shell.prompt("shell>")
+    shell.type(f"{network.program('metaserver')} --listen 127.0.0.1:0 --first-port {network.first_port}")
+    ready = shell.expect(r".* metaserver ready on (127\.0\.0\.1:(\d+)), .*")
+    network.address, name = ready[1], f"m{ready[2]}"
+    shell.prompt(f"{name}>")
+    shell.keys("\x1a")
+    shell.prompt("shell>")
+    shell.type("bg")
+    shell.expect(r"\[1\]\+ .* &")
+    shell.prompt("shell>")
+    shell.type("echo typed to the $((1))st program")
+    shell.expect("typed to the 1st program")
+    assert ask(network, "-e", "topo") == (0, "empty network", "")
+    network.start_peer("s1")
+    shell.expect(r"(shell> )?\d\d:\d\d:\d\d s1 joined .*")
+    shell.type("jobs")
+    shell.expect(r".*Running.*metaserver.*")
+    shell.type("fg")
+    shell.prompt(f"{name}>")
+    shell.type("topo")
+    shell.expect("s1:")
+    shell.prompt(f"{name}>")
+    shell.keys("\x1a")
+    shell.prompt("shell>")
+    shell.type("bg")
+    shell.expect(r"\[1\]\+ .* &")
+    shell.prompt("shell>")
+    assert ask(network, "-e", "stop")[0] == 0
+    wait_until(lambda: ask(network, "-e", "topo")[0] == 69, network.patience, "its end in the background")
+    shell.type("wait; jobs; exit")
+    assert shell.end() == 0
+
+
+@case("a peer in the background of a shell gets its prompt in the foreground, and is not stopped before")
+def _(network):
+    network.start_metaserver()
+    network.fill_share("s1")
+    shell = network.terminal("env", "PS1=shell> ", "bash", "--norc", "--noediting", "-i")
+    shell.prompt("shell>")
+    shell.type(" ".join(network.peer_command("s1")) + " &")
+    network.wait_for_tree(["s1"])
+    shell.type("jobs")
+    shell.expect(r".*Running.*peer.*")
+    shell.type("fg")
+    shell.expect(".*peer .*")
+    shell.prompt("s1>")
+    shell.type("topo")
+    shell.expect("s1:")
+    shell.prompt("s1>")
+    shell.type("stop")
+    shell.prompt("shell>")
+    shell.type("exit")
+    assert shell.end() == 0
 
 
 @case("the originals' command lines start metaservers with files of their own, and -e finds the right one")
