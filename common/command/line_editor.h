@@ -19,8 +19,8 @@
 // is printed. close() also ends a blocked thread. A file or a pipe has limits::kControlGrace to
 // take what was printed before.
 //
-// A program in the background (&, or Ctrl-Z and bg) neither reads the terminal nor changes its mode,
-// for which the system would stop it. It goes on, prints notices, and has its prompt in the
+// A program in the background (&, or Ctrl-Z and bg) neither reads the terminal nor changes its
+// mode, for which the system would stop it. It goes on, prints notices, and has its prompt in the
 // foreground again.
 //
 // Control characters in what is printed are escaped. One terminal, one editor.

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-
 #include "common/base/limits.h"
 #include "common/base/text.h"
 #include "common/command/metaserver_address.h"
