@@ -192,6 +192,34 @@ static_assert(kMeshSilence + kMeshBeat * kMetaservers <= kMeshForget);
 static_assert(kPeerIdBytes + kHostBytes + 5 * kMetaservers + 150 <= kServerStateBytes);
 static_assert(kMetaservers * kServerStateBytes < kFrameBytes, "a beat fits a frame");
 
+// --- masters by etcd
+inline constexpr auto kEtcdLease = 3s;    // etcd grants 2 s at least, more with slow elections
+inline constexpr auto kEtcdRenewal = 1s;  // from one renewal to the next
+// A lease is not used in its last part: for clocks that run differently (by 20 % together), and so
+// that a master has stepped down before etcd lets another one in.
+inline constexpr auto kEtcdLeaseMargin = 600ms;
+inline constexpr auto kEtcdRenewalTimeout = 500ms;   // at one etcd: two silent ones leave time
+inline constexpr auto kEtcdTimeout = 1s;             // of any other request at one etcd
+inline constexpr auto kEtcdPatience = 2s;            // of a request at all etcds
+inline constexpr auto kEtcdRetry = 200ms;            // after a failure
+inline constexpr auto kEtcdReadAgain = 2s;           // in case a watch is silent because it is dead
+inline constexpr std::size_t kEtcdRenewals = 3;      // not answered yet
+inline constexpr std::size_t kEtcdRequests = 64;     // not answered yet, of one metaserver
+inline constexpr std::size_t kEtcdKeysWatched = 64;  // candidates, the master, an heir
+inline constexpr std::size_t kEtcdKeyBytes = 512;    // with a HOST:PORT in it
+inline constexpr std::size_t kEtcdValueBytes = 4096;    // of one key
+inline constexpr std::size_t kEtcdPageKeys = 1000;      // of one answer, if more were asked for
+inline constexpr std::size_t kEtcdPages = 8;            // asked for at once
+inline constexpr std::size_t kPromiseOperations = 120;  // of a transaction; etcd takes 128
+inline constexpr std::size_t kPromisesWaiting = 4096;   // of a master, until etcd has them
+inline constexpr std::size_t kEtcdAnswerBytes = 16u << 20;
+inline constexpr std::size_t kEtcdUrls = 16;
+inline constexpr std::size_t kEtcdUrlBytes = 1024;
+static_assert(kEtcdRenewal + 2 * kEtcdRenewalTimeout < kEtcdLease - kEtcdLeaseMargin);
+static_assert(kEtcdPatience + kEtcdRetry < kEtcdLease);
+static_assert(kEtcdPageKeys * (kEtcdKeyBytes + kEtcdValueBytes + 512) * 4 / 3 < kEtcdAnswerBytes,
+              "a page in base64");
+
 // --- the metaservers that a peer knows
 inline constexpr std::size_t kMetaserversTold = kMetaservers - 1;  // by one of them: the others
 // By one peer: those that were given and told, its home, and the one that it is sent to.
