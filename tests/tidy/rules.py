@@ -22,6 +22,7 @@ LAYERS = {
     "common/whatif": ["common", "topo"],
     "metaserver/core": ["common/base", "common/wire", "topo"],
     "metaserver/storage": ["common/base", "common/wire", "metaserver/core"],
+    "metaserver/etcd": ["common", "metaserver/core"],
     "metaserver/shell": ["common", "topo", "metaserver"],
     "peer/core": ["common/base", "common/crypto", "common/wire", "topo"],
     "peer/share": ["common/base", "common/crypto", "peer/core"],

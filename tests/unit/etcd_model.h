@@ -1,5 +1,6 @@
 // A small model of etcd for tests: keys, leases and transactions at one point, without time of its
-// own. Linearizable, as a healthy etcd is. Watches are the caller's: changes() is the whole history.
+// own. Linearizable, as a healthy etcd is. Watches are the caller's: changes() is the whole
+// history.
 //
 // Not thread-safe. O(keys) a call.
 #pragma once

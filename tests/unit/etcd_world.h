@@ -101,8 +101,7 @@ class EtcdWorld {
     stop(index);
     Mastership::Config config;
     config.self = candidate(static_cast<unsigned>(index));
-    config.encode = encodeCandidate;
-    config.decode = decodeCandidate;
+    config.codec = {encodeCandidate, decodeCandidate};
     node.core.emplace(std::move(config), localTime(node));
     step(index, [](Mastership& core, TimePoint at, EtcdEffects& fx) { core.tick(at, fx); });
   }

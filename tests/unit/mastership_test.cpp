@@ -23,8 +23,7 @@ struct Script {
   static Mastership::Config config() {
     Mastership::Config config;
     config.self = candidate(1);
-    config.encode = encodeCandidate;
-    config.decode = decodeCandidate;
+    config.codec = {encodeCandidate, decodeCandidate};
     return config;
   }
   // The latest request of that kind; the test fails without one.

@@ -13,12 +13,6 @@ namespace {
 
 constexpr Duration kForgotten = 2 * limits::kEtcdPatience;  // the shell gives up earlier
 
-// The least string that is greater than all with this prefix. Prefixes are ASCII.
-std::string endOf(std::string prefix) {
-  prefix.back() = static_cast<char>(prefix.back() + 1);
-  return prefix;
-}
-
 }  // namespace
 
 std::optional<Epoch> epochOf(etcd::Revision created) {
@@ -28,12 +22,8 @@ std::optional<Epoch> epochOf(etcd::Revision created) {
 
 Mastership::Mastership(Config config, TimePoint now)
     : config_(std::move(config)),
-      masterKey_(key("cluster/master")),
-      heirKey_(key("cluster/heir")),
-      candidatesPrefix_(key("cluster/candidates/")),
-      ownKey_(candidatesPrefix_ + config_.self.name.text()),
-      keys_(key("cluster/"), endOf(key("cluster/"))),
-      promises_(masterKey_, key("written")),
+      keys_(config_.prefix, config_.self.name, config_.codec),
+      promises_(key("cluster/master"), key("written")),
       now_(now),
       leaseAt_(now),
       grantAt_(now),
@@ -41,8 +31,7 @@ Mastership::Mastership(Config config, TimePoint now)
       candidacyAt_(now),
       takeAt_(now),
       giveAt_(now),
-      promiseAt_(now),
-      heirSeenAt_(now - limits::kEtcdLease) {
+      promiseAt_(now) {
   config_.self.appointed = false;
 }
 
@@ -50,7 +39,7 @@ Mastership::Mastership(Config config, TimePoint now)
 
 void Mastership::answered(const etcd::Answer& answer, TimePoint now, EtcdEffects& fx) {
   observe(now, fx);
-  if (!keys_.answered(answer, now)) {
+  if (!keys_.watched().answered(answer, now)) {
     const auto found = pending_.find(answer.number);
     if (found == pending_.end()) return;
     const Pending pending = found->second;
@@ -117,12 +106,13 @@ void Mastership::readPage(std::uint64_t number, std::string_view part, std::stri
   observe(now, fx);
   const std::string first = key(part);
   if (hasLeft_ || pending(Kind::page) >= limits::kEtcdPages || part.empty()) {
-    fx.events.emplace_back(PageRead{number, Error{ErrorCode::unavailable, "too many reads of etcd"}});
+    fx.events.emplace_back(
+        PageRead{number, Error{ErrorCode::unavailable, "too many reads of etcd"}});
   } else {
     // The least key behind `after`.
     std::string from = after.empty() ? first : std::string(after) + '\0';
-    send(Kind::page, etcd::Range{std::move(from), endOf(first), at, limits::kEtcdPageKeys}, now, fx,
-         number);
+    send(Kind::page, etcd::Range{std::move(from), endOfPrefix(first), at, limits::kEtcdPageKeys},
+         now, fx, number);
   }
   settle(now, fx);
 }
@@ -141,7 +131,7 @@ void Mastership::answeredOwn(const Pending& pending, const etcd::Answer& answer,
     lease_ = Lease(granted->lease, pending.sentAt, granted->ttl);
     leaseAt_ = now;
     renewAt_ = pending.sentAt + limits::kEtcdRenewal;
-    keys_.readSoon(now);
+    keys_.watched().readSoon(now);
     failure_.clear();
     if (!lease_.lives(now)) dropLease("etcd answered too late", now, fx);
   } else if (const auto* renewed = std::get_if<etcd::Renewed>(&answer.what)) {
@@ -163,7 +153,7 @@ void Mastership::answeredOwn(const Pending& pending, const etcd::Answer& answer,
       promiseFailure_.clear();
       if (!isOurs) endMastership("etcd does not have it as the master any more", fx);
     } else if (!done->succeeded) {
-      keys_.readSoon(now);
+      keys_.watched().readSoon(now);
     }
   }
 }
@@ -181,15 +171,15 @@ void Mastership::failed(const Pending& pending, const std::string& why, TimePoin
       break;
     case Kind::candidacy:
       candidacyAt_ = again;
-      keys_.readSoon(now);
+      keys_.watched().readSoon(now);
       break;
     case Kind::take:
       takeAt_ = again;
-      keys_.readSoon(now);
+      keys_.watched().readSoon(now);
       break;
     case Kind::give:
       giveAt_ = again;
-      keys_.readSoon(now);
+      keys_.watched().readSoon(now);
       break;
     case Kind::promise:
       promiseAt_ = again;
@@ -283,7 +273,7 @@ bool Mastership::isPending(Kind kind) const {
 void Mastership::settle(TimePoint now, EtcdEffects& fx) {
   if (hasLeft_) return;
   settleLease(now, fx);
-  keys_.tick(now, numbers_, fx.requests);
+  keys_.watched().tick(now, numbers_, fx.requests);
   if (lease_.lives(now)) {
     settleCandidacy(now, fx);
     settleMastership(now, fx);
@@ -302,32 +292,22 @@ void Mastership::settleLease(TimePoint now, EtcdEffects& fx) {
   }
 }
 
-const etcd::KeyValue* Mastership::ownKey() const {
-  const auto* own = keys_.find(ownKey_);
-  return own && own->lease == lease_.id() && own->lease != etcd::kNoLease ? own : nullptr;
-}
-
 void Mastership::settleCandidacy(TimePoint now, EtcdEffects& fx) {
   if (now < candidacyAt_ || isPending(Kind::candidacy)) return;
-  if (!keys_.readAt() || *keys_.readAt() < leaseAt_) return;
-  const auto* there = keys_.find(ownKey_);
+  if (!keys_.watched().readAt() || *keys_.watched().readAt() < leaseAt_) return;
+  const auto* there = keys_.own();
   if (there && there->lease != lease_.id()) return;  // another's, or that of this one's last run
-  const std::string value = config_.encode(config_.self);
-  if (there && there->value == value) return;
+  if (there && there->value == keys_.encoded(config_.self)) return;
   candidacyAt_ = now + limits::kEtcdRenewal;
-  send(Kind::candidacy,
-       etcd::Txn{{{ownKey_, etcd::Compare::Field::created, there ? there->created : 0}},
-                 {etcd::Put{ownKey_, value, lease_.id()}},
-                 {}},
-       now, fx);
+  send(Kind::candidacy, keys_.announce(config_.self, lease_.id()), now, fx);
 }
 
 void Mastership::settleMastership(TimePoint now, EtcdEffects& fx) {
-  if (keys_.revision() == 0) return;
-  const auto* there = keys_.find(masterKey_);
+  if (keys_.watched().revision() == 0) return;
+  const auto* there = keys_.master();
   const bool isOurs = there && there->lease == lease_.id();
   if (master_) {
-    const bool isKnown = keys_.revision() >= master_;
+    const bool isKnown = keys_.watched().revision() >= master_;
     if (isKnown && !(isOurs && there->created == master_)) {
       endMastership("etcd does not have it as the master any more", fx);
     }
@@ -336,53 +316,28 @@ void Mastership::settleMastership(TimePoint now, EtcdEffects& fx) {
   if (isOurs) {
     won(there->created, fx);
     if (!master_) give(now, fx);
-  } else if (!there && keys_.revision() >= given_ && isElected(now)) {
+  } else if (!there && keys_.watched().revision() >= given_ && isElected(now)) {
     take(now, fx);
   }
 }
 
-// The rule over the candidates that live, or the heir of the last master.
 bool Mastership::isElected(TimePoint now) {
-  const auto* own = ownKey();
-  if (!own || config_.self.drains || keys_.revision() >= limits::kEpochCounter) return false;
-  const auto all = candidates();
-  const auto isThere = [&](std::string_view name) {
-    return std::any_of(all.begin(), all.end(), [&](const Candidate& one) {
-      return one.name.text() == name && !one.drains;
-    });
-  };
-  if (const auto* heir = keys_.find(heirKey_); heir && isThere(heir->value)) {
-    if (heir->created != heirSeen_) {
-      heirSeen_ = heir->created;
-      heirSeenAt_ = now;
-    }
-    if (now - heirSeenAt_ < limits::kEtcdLease) return heir->value == config_.self.name.text();
-  }
-  if (all.size() == 1) return all.front().name == config_.self.name;
-  const Candidate* first = best(config_.rule, all, std::nullopt);
-  return first && first->name == config_.self.name;
+  const auto* own = keys_.own();
+  const bool isCandidate = own && own->lease == lease_.id() && !config_.self.drains;
+  return isCandidate && keys_.watched().revision() < limits::kEpochCounter &&
+         keys_.elected(config_.rule, now) == config_.self.name;
 }
 
 void Mastership::take(TimePoint now, EtcdEffects& fx) {
   if (now < takeAt_ || isPending(Kind::take)) return;
   takeAt_ = now + limits::kEtcdRetry;
-  using Field = etcd::Compare::Field;
-  const std::string value = config_.encode(config_.self);
-  etcd::Txn txn;
-  txn.compares = {{masterKey_, Field::created, 0}, {ownKey_, Field::created, ownKey()->created}};
-  txn.then = {etcd::Put{masterKey_, value, lease_.id()},
-              etcd::Put{key("written"), "0", etcd::kNoLease}, etcd::Remove{heirKey_}};
-  send(Kind::take, std::move(txn), now, fx);
+  send(Kind::take, keys_.take(config_.self, lease_.id()), now, fx);
 }
 
 void Mastership::give(TimePoint now, EtcdEffects& fx) {
   if (now < giveAt_ || isPending(Kind::give)) return;
   giveAt_ = now + limits::kEtcdRetry;
-  etcd::Txn txn;
-  txn.compares = {{masterKey_, etcd::Compare::Field::created, keys_.find(masterKey_)->created}};
-  txn.then = {etcd::Remove{masterKey_}};
-  if (heir_) txn.then.push_back(etcd::Put{heirKey_, heir_->text(), lease_.id()});
-  send(Kind::give, std::move(txn), now, fx);
+  send(Kind::give, keys_.give(heir_, lease_.id()), now, fx);
 }
 
 void Mastership::settlePromises(TimePoint now, EtcdEffects& fx) {
@@ -390,12 +345,14 @@ void Mastership::settlePromises(TimePoint now, EtcdEffects& fx) {
   if (auto txn = promises_.next()) send(Kind::promise, std::move(*txn), now, fx);
 }
 
+// The own mastership is known before it is seen, and its end, too.
 void Mastership::settleSeen(TimePoint now, EtcdEffects& fx) {
-  const auto* there = keys_.find(masterKey_);
-  const etcd::Revision created = there ? there->created : 0;
+  const auto* there = keys_.master();
+  if (there && there->created <= given_) there = nullptr;
+  const etcd::Revision created = master_ ? master_ : there ? there->created : 0;
   if (created != seenAt_) {
     seenAt_ = created;
-    seen_ = there ? config_.decode(there->value) : std::nullopt;
+    seen_ = master_ ? std::optional(config_.self) : there ? keys_.decoded(*there) : std::nullopt;
     fx.events.emplace_back(MasterSeen{seen_, epochOf(created).value_or(Epoch{})});
   }
   std::string trouble = troubleNow(now);
@@ -405,15 +362,15 @@ void Mastership::settleSeen(TimePoint now, EtcdEffects& fx) {
 }
 
 std::string Mastership::troubleNow(TimePoint now) const {
-  if (keys_.revision() >= limits::kEpochCounter) {
+  if (keys_.watched().revision() >= limits::kEpochCounter) {
     return fmt::format("etcd is at revision {}, an epoch ends at {}: give it a new data folder",
-                       keys_.revision(), limits::kEpochCounter);
+                       keys_.watched().revision(), limits::kEpochCounter);
   }
-  if (!lease_.lives(now)) return failure_.empty() ? keys_.failure() : failure_;
-  if (!keys_.failure().empty()) return keys_.failure();
-  const auto* there = keys_.find(ownKey_);
+  if (!lease_.lives(now)) return failure_.empty() ? keys_.watched().failure() : failure_;
+  if (!keys_.watched().failure().empty()) return keys_.watched().failure();
+  const auto* there = keys_.own();
   if (there && there->lease != lease_.id()) {
-    const auto other = config_.decode(there->value);
+    const auto other = keys_.decoded(*there);
     // The key of this one's own last run goes with its lease.
     if (other && other->number != config_.self.number) {
       return fmt::format("the name {} is that of the metaserver at {}", config_.self.name.text(),
@@ -423,27 +380,15 @@ std::string Mastership::troubleNow(TimePoint now) const {
   return promiseFailure_;
 }
 
-std::vector<Candidate> Mastership::candidates() const {
-  std::vector<Candidate> all;
-  for (const auto& [key, there] : keys_.keys()) {
-    if (!key.starts_with(candidatesPrefix_) || there.lease == etcd::kNoLease) continue;
-    auto one = config_.decode(there.value);
-    if (!one || candidatesPrefix_ + one->name.text() != key) continue;
-    all.push_back(std::move(*one));
-  }
-  return all;
-}
-
 TimePoint Mastership::deadline() const {
   if (hasLeft_) return pending_.empty() ? kNever : pending_.begin()->second.sentAt + kForgotten;
-  TimePoint at = keys_.deadline();
+  TimePoint at = keys_.watched().deadline();
   for (const auto& [number, one] : pending_) at = std::min(at, one.sentAt + kForgotten);
   if (lease_.id() == etcd::kNoLease) return isPending(Kind::grant) ? at : std::min(at, grantAt_);
   at = std::min(at, lease_.until());
   if (pending(Kind::renewal) < limits::kEtcdRenewals) at = std::min(at, renewAt_);
   // What was put off. Where it is not wanted any more, tick() finds nothing to do.
-  for (const TimePoint due :
-       {candidacyAt_, takeAt_, giveAt_, promiseAt_, heirSeenAt_ + limits::kEtcdLease}) {
+  for (const TimePoint due : {candidacyAt_, takeAt_, giveAt_, promiseAt_, keys_.heirUntil()}) {
     if (due > now_) at = std::min(at, due);
   }
   return at;

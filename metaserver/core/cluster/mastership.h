@@ -7,27 +7,18 @@
 //      |                    |                           |  +------- handOver(), drains ----+
 //      +--------------------+---------------------------+--- the lease ends, is refused ---+
 //
-// Keys, behind the prefix (/espalier/):
-//
-//   cluster/candidates/NAME  this metaserver as a candidate; under its lease
-//   cluster/heir             the name of whom the last master handed over to; under that one's lease
-//   cluster/master           the master as a candidate; under its lease
-//   written                  moves with each transaction of a master (promises.h)
-//
-// and what the caller promises: ids/ID, ports/HOST:PORT, orders. "cluster/" is watched
-// (watched_keys.h). Candidates are encoded by the caller's functions.
+// candidate_keys.h has the keys of that; the caller promises others: ids/ID, ports/HOST:PORT,
+// orders.
 //
 // Rules:
 //
-//   - A lease counts from when its grant or renewal was sent, without its last part (lease.h). Every
-//     event first looks whether that has passed, also after this process stood still: then mastership
-//     is lost before anything else is done. A lost lease is never taken up again: it is revoked,
-//     and everything begins with a new one.
+//   - A lease counts from when its grant or renewal was sent, without its last part (lease.h).
+//     Every event first looks whether that has passed, also after this process stood still: then
+//     mastership is lost before anything else is done. A lost lease is never taken up again: it is
+//     revoked, and everything begins with a new one.
 //   - While the master's key is there, nobody takes it. A better candidate does not take over by
-//     itself: the caller, who knows which candidates it is linked to, calls handOver(). An heir
-//     comes before the rule, for as long as limits::kEtcdLease.
-//   - A candidate that is alone is elected here, other than with the built-in engine: only etcd
-//     decides. Of one that drains nothing is taken.
+//     itself: the caller, who knows which candidates it is linked to, calls handOver().
+//   - One that drains takes nothing.
 //   - The answer to a transaction may be lost. So the master's key under the own lease, seen by
 //     reading or watching, is as good as the answer, unless it was given up.
 //   - A name that another living candidate has is not taken: trouble() says so.
@@ -37,14 +28,14 @@
 // limits::kEpochCounter on nobody takes the key, and trouble() says so: an etcd with a new data
 // folder is needed.
 //
-// What holds: with an etcd that keeps its leases at least as long as granted, and clocks that differ by
-// less than limits::kEtcdLeaseMargin in a lease, no two metaservers have isMaster() at one moment. etcd
-// 3.4 does not always do that: a stalled leader may revoke living leases, or confirm renewals that
-// its successor does not know. What always holds: no transaction of an older master succeeds after
-// one of a newer master.
+// What holds: with an etcd that keeps its leases at least as long as granted, and clocks that
+// differ by less than limits::kEtcdLeaseMargin in a lease, no two metaservers have isMaster() at
+// one moment. etcd 3.4 does not always do that: a stalled leader may revoke living leases, or
+// confirm renewals that its successor does not know. What always holds: no transaction of an older
+// master succeeds after one of a newer master.
 //
-// Does no I/O. Not thread-safe. Carry out the events of an effect before its requests. O(candidates)
-// an event.
+// Does no I/O. Not thread-safe. Carry out the events of an effect before its requests.
+// O(candidates) an event.
 #pragma once
 
 #include <cstdint>
@@ -58,11 +49,11 @@
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
+#include "metaserver/core/cluster/candidate_keys.h"
 #include "metaserver/core/cluster/election.h"
 #include "metaserver/core/cluster/etcd_messages.h"
 #include "metaserver/core/cluster/lease.h"
 #include "metaserver/core/cluster/promises.h"
-#include "metaserver/core/cluster/watched_keys.h"
 
 namespace espalier::metaserver::cluster {
 
@@ -74,7 +65,7 @@ struct Lost {
   Epoch epoch;
   std::string why;  // printable
 };
-// The master as etcd has it, when it changes; also this metaserver itself.
+// The master when it changes: this metaserver itself at once, others as etcd has them.
 struct MasterSeen {
   std::optional<Candidate> master;
   Epoch epoch;  // of the master's key
@@ -107,9 +98,7 @@ class Mastership {
     Candidate self;  // `appointed` is not used
     ElectionRule rule{};
     std::string prefix = "/espalier/";
-    // Of the values of candidates: at most limits::kEtcdValueBytes; decode() checks.
-    std::string (*encode)(const Candidate& candidate) = nullptr;
-    std::optional<Candidate> (*decode)(std::string_view value) = nullptr;
+    CandidateCodec codec;
   };
 
   Mastership(Config config, TimePoint now);
@@ -129,9 +118,9 @@ class Mastership {
   // are whole ones: key("ids/ann").
   void promise(std::uint64_t number, std::vector<etcd::Operation> operations, TimePoint now,
                EtcdEffects& fx);
-  // The keys behind `part` ("ids/"), limits::kEtcdPageKeys at a time: from `after`, a whole key, on
-  // (empty: from the first), at that revision (0: the newest). Answered by PageRead once. A new master reads
-  // after Won, so nothing of an older one comes later.
+  // The keys behind `part` ("ids/"), limits::kEtcdPageKeys at a time: from `after`, a whole key,
+  // on (empty: from the first), at that revision (0: the newest). Answered by PageRead once. A new
+  // master reads after Won, so nothing of an older one comes later.
   void readPage(std::uint64_t number, std::string_view part, std::string_view after,
                 etcd::Revision at, TimePoint now, EtcdEffects& fx);
 
@@ -141,9 +130,9 @@ class Mastership {
   std::optional<Epoch> epoch() const { return master_ ? epochOf(master_) : std::nullopt; }
   const std::optional<Candidate>& master() const { return seen_; }
   // That live, as etcd has them; by name.
-  std::vector<Candidate> candidates() const;
+  std::vector<Candidate> candidates() const { return keys_.all(); }
   const std::string& trouble() const { return trouble_; }
-  std::string key(std::string_view part) const { return config_.prefix + std::string(part); }
+  std::string key(std::string_view part) const { return keys_.key(part); }
 
  private:
   enum class Kind : std::uint8_t { grant, renewal, candidacy, take, give, promise, page, revoke };
@@ -176,17 +165,11 @@ class Mastership {
   void answeredOwn(const Pending& pending, const etcd::Answer& answer, TimePoint now,
                    EtcdEffects& fx);
   void failed(const Pending& pending, const std::string& why, TimePoint now, EtcdEffects& fx);
-  const etcd::KeyValue* ownKey() const;
 
   Config config_;
-  const std::string masterKey_;
-  const std::string heirKey_;
-  const std::string candidatesPrefix_;
-  const std::string ownKey_;
-
   EtcdNumbers numbers_;
   std::map<std::uint64_t, Pending> pending_;
-  WatchedKeys keys_;
+  CandidateKeys keys_;
   Promises promises_;
   Lease lease_;
   TimePoint now_;      // of the latest event
@@ -200,8 +183,6 @@ class Mastership {
   etcd::Revision master_ = 0;  // the mastership that is held; 0: none
   etcd::Revision given_ = 0;   // the highest mastership that was given up
   std::optional<ServerName> heir_;
-  etcd::Revision heirSeen_ = 0;  // when the heir's key was created, and seen here first
-  TimePoint heirSeenAt_;
   std::optional<Candidate> seen_;
   etcd::Revision seenAt_ = 0;
   std::string failure_;  // of the last request that failed since the lease was renewed
