@@ -107,12 +107,12 @@ void ClusterNetwork::start(std::size_t i, std::chrono::milliseconds wallClockErr
   options.registry.network = server.disk.network;
   options.registry.nextOrder = server.disk.nextOrder;
   options.registry.before = server.disk.members;
-  options.promises = server.disk.promises;
+  options.durable = server.disk.durable;
   options.isCluster = server.isCluster || !server.disk.known.empty();
   options.named = server.named.size();
   log(server, fmt::format("starts, run {}, with {} members on disk, orders from {}, epoch {}",
                           server.run, server.disk.members.size(), number(server.disk.nextOrder),
-                          textOf(server.disk.promises.epoch)));
+                          textOf(server.disk.durable.epoch)));
   Effects fx;
   server.core = std::make_unique<Coordinator>(std::move(options), *server.budget, *server.random,
                                               localNow(server), fx);
@@ -181,8 +181,8 @@ void ClusterNetwork::breakOne() {
   const End end =
       std::next(server.lines.begin(), static_cast<std::ptrdiff_t>(below(server.lines.size())))
           ->second;
-  outside_.log(fmt::format("the connection of {} to {} breaks",
-                           servers_[end.line->server[0]].name, servers_[end.line->server[1]].name));
+  outside_.log(fmt::format("the connection of {} to {} breaks", servers_[end.line->server[0]].name,
+                           servers_[end.line->server[1]].name));
   for (const int side : {0, 1}) arrive(end.line, side, Fin{}, outside_.now() + within(0ms, 50ms));
 }
 
@@ -202,7 +202,7 @@ Result<void> ClusterNetwork::appoint(std::size_t at, std::size_t whom) {
 }
 
 void ClusterNetwork::drain(std::size_t i) {
-  step(i, [](Coordinator& core, TimePoint now, Effects& fx) { core.drain(now, fx); });
+  step(i, [](Coordinator& core, TimePoint now, Effects& fx) { (void)core.drain(false, now, fx); });
 }
 
 // --- peers ---
@@ -245,8 +245,8 @@ void ClusterNetwork::peerClosed(std::size_t i, ConnectionId connection) {
 
 // --- steps ---
 
-void ClusterNetwork::step(
-    std::size_t i, const std::function<void(Coordinator&, TimePoint, Effects&)>& event) {
+void ClusterNetwork::step(std::size_t i,
+                          const std::function<void(Coordinator&, TimePoint, Effects&)>& event) {
   Server& server = servers_[i];
   if (!server.core) return;
   Effects fx;
@@ -259,12 +259,12 @@ void ClusterNetwork::step(
 
 void ClusterNetwork::carryOut(std::size_t i, Effects& fx) {
   Server& server = servers_[i];
-  const bool does = fx.promise || !fx.peers.sends.empty() || !fx.messages.empty();
+  const bool does = fx.durable || !fx.peers.sends.empty() || !fx.messages.empty();
   const std::uint64_t dies = server.diesSoon && does ? below(4) : 9;
   if (dies == 0) return kill(i);
-  if (fx.promise) {
-    if (fx.promise->epoch < server.disk.promises.epoch) outside_.fail("a promise is taken back");
-    server.disk.promises = *fx.promise;
+  if (fx.durable) {
+    if (fx.durable->epoch < server.disk.durable.epoch) outside_.fail("a promise is taken back");
+    server.disk.durable = *fx.durable;
   }
   if (dies == 1) return kill(i);
   for (const auto& persist : fx.peers.persists) {
@@ -391,11 +391,11 @@ void ClusterNetwork::check(std::size_t i) {
       outside_.fail(fmt::format("{} decides in epoch {} of {}", server.name, textOf(have.epoch),
                                 servers_[decider->second.first].name));
     }
-    if (server.disk.promises.epoch < have.epoch) {
+    if (server.disk.durable.epoch < have.epoch) {
       outside_.fail(server.name + " decides in an epoch that it has not written down");
     }
     const auto last = number(server.core->registry()->nextOrder()) - 1;
-    if (last > number(server.disk.promises.ordersUpTo)) {
+    if (last > number(server.disk.durable.ordersUpTo)) {
       outside_.fail(server.name + " has given orders that it has not reserved");
     }
   }
@@ -405,14 +405,13 @@ void ClusterNetwork::check(std::size_t i) {
 
 void ClusterNetwork::checkVersion(const wire::DirectorySummary& summary, std::size_t count,
                                   const std::string& of) {
-  const auto [version, isNew] =
-      versions_.try_emplace({summary.version.epoch, summary.version.sequence},
-                            Version{summary.count, summary.digest});
+  const auto [version, isNew] = versions_.try_emplace(
+      {summary.version.epoch, summary.version.sequence}, Version{summary.count, summary.digest});
   if (count != version->second.count || summary.digest != version->second.digest) {
-    outside_.fail(fmt::format("{}: version {} of epoch {} has {} members, and not the {} that it has "
-                              "elsewhere",
-                              of, summary.version.sequence, textOf(summary.version.epoch), count,
-                              version->second.count));
+    outside_.fail(fmt::format(
+        "{}: version {} of epoch {} has {} members, and not the {} that it has "
+        "elsewhere",
+        of, summary.version.sequence, textOf(summary.version.epoch), count, version->second.count));
   }
 }
 
@@ -420,8 +419,9 @@ void ClusterNetwork::checkVersion(const wire::DirectorySummary& summary, std::si
 void ClusterNetwork::checkMessage(std::size_t i, const wire::ClusterMessage& message) {
   const Server& server = servers_[i];
   const auto named = [&](const Epoch& epoch) {
-    if (epoch.number != server.number || epoch <= server.disk.promises.epoch) return;
-    outside_.fail(fmt::format("{} names epoch {} before it is durable", server.name, textOf(epoch)));
+    if (epoch.number != server.number || epoch <= server.disk.durable.epoch) return;
+    outside_.fail(
+        fmt::format("{} names epoch {} before it is durable", server.name, textOf(epoch)));
   };
   const auto said = [&](const wire::DirectorySummary& summary) {
     named(summary.version.epoch);
@@ -629,8 +629,9 @@ void ClusterNetwork::introduced(const LinePtr& line, int side,
     line->introduced[side] = true;
     server.disk.known.insert(line->server[1 - side]);
     step(i, [&](Coordinator& core, TimePoint now, Effects& fx) {
-      core.linked({line->id[side], side == 0, side == 0 ? line->dial : introduction.dial, introduction},
-                  now, fx);
+      core.linked(
+          {line->id[side], side == 0, side == 0 ? line->dial : introduction.dial, introduction},
+          now, fx);
     });
   }
   if (side == 0) answered(i, line->server[1]);

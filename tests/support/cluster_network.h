@@ -1,6 +1,6 @@
 // The metaservers of a cluster without sockets, on a virtual clock: the real Coordinator in each,
 // and in place of its shell what a shell does: dials whom it knows every second, introduces both
-// ends, writes promises before anything else and the state file some time after a change.
+// ends, writes durable before anything else and the state file some time after a change.
 //
 //   connections   Ordered, with delays. What meets a cut waits until the cut ends, as TCP sends it
 //                 again. A cut is from one metaserver to another one, so it may be one-way.
@@ -62,7 +62,7 @@ class ClusterNetwork {
     double clockError = 0;  // of rates: 0.1 is 10 %
   };
   struct Disk {
-    metaserver::cluster::Promises promises;
+    metaserver::cluster::Durable durable;
     // The state file.
     wire::NetworkId network;
     JoinOrder nextOrder{1};
@@ -170,7 +170,9 @@ class ClusterNetwork {
   TimePoint localNow(const Server& server) const { return local(server, outside_.now()); }
   void log(const Server& server, const std::string& text);
   std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
-  bool chance(double probability) { return static_cast<double>(below(10'000)) < 10'000 * probability; }
+  bool chance(double probability) {
+    return static_cast<double>(below(10'000)) < 10'000 * probability;
+  }
   Duration within(Duration least, Duration most);
 
   void whenAwake(std::size_t i, std::function<void()> action);
@@ -185,7 +187,8 @@ class ClusterNetwork {
 
   void check(std::size_t i);
   void checkMessage(std::size_t i, const wire::ClusterMessage& message);
-  void checkVersion(const wire::DirectorySummary& summary, std::size_t count, const std::string& of);
+  void checkVersion(const wire::DirectorySummary& summary, std::size_t count,
+                    const std::string& of);
   void checkRow(const wire::NetworkId& network, const metaserver::MemberRow& row);
   void checkAdmitted(std::size_t i, ConnectionId connection, const wire::Admitted& admitted);
 

@@ -37,8 +37,8 @@ struct Cluster : ClusterNetwork::Outside {
     std::vector<wire::RegistryReply> heard;  // but heartbeats
   };
 
-  explicit Cluster(std::size_t count, bool isCluster = true,
-                   ClusterNetwork::Settings settings = {}, std::uint64_t seed = 1)
+  explicit Cluster(std::size_t count, bool isCluster = true, ClusterNetwork::Settings settings = {},
+                   std::uint64_t seed = 1)
       : network(*this, settings, seed) {
     for (std::size_t i = 0; i < count; ++i) {
       network.add(isCluster ? std::set<std::size_t>{0} : std::set<std::size_t>{}, isCluster);
@@ -75,7 +75,8 @@ struct Cluster : ClusterNetwork::Outside {
   }
   void log(const std::string& line) override {
     if (std::getenv("ESPALIER_TEST_TRACE") != nullptr) {
-      fmt::print("{:9.3f} {}\n", std::chrono::duration<double>(now_.time_since_epoch()).count(), line);
+      fmt::print("{:9.3f} {}\n", std::chrono::duration<double>(now_.time_since_epoch()).count(),
+                 line);
     }
   }
   void fail(std::string what) override {
@@ -243,7 +244,8 @@ struct Cluster : ClusterNetwork::Outside {
     Peer& one = peers[number];
     if (referral.kind != wire::Referral::Kind::below || one.links.parent) return;
     for (auto& [other, above] : peers) {
-      if (metaserver::peer(other) != referral.parent.id || above.isGone || !above.admitted) continue;
+      if (metaserver::peer(other) != referral.parent.id || above.isGone || !above.admitted)
+        continue;
       one.links.parent = metaserver::peer(other);
       one.links.neighbours.push_back(metaserver::peer(other));
       above.links.neighbours.push_back(metaserver::peer(number));

@@ -101,7 +101,8 @@ TEST_CASE("a master by hand stays it, and gives mastership back") {
     cluster.settle(6);
     CHECK(cluster.tree(1) == before);
   }
-  for (const auto& [number, count] : heard.counts) CHECK(cluster.peers[number].heard.size() == count);
+  for (const auto& [number, count] : heard.counts)
+    CHECK(cluster.peers[number].heard.size() == count);
 }
 
 TEST_CASE("a master that drains hands over") {
@@ -123,11 +124,16 @@ TEST_CASE("a single metaserver that is linked while it has members becomes a par
   CHECK(cluster.network.core(0).isSingle());
   CHECK(cluster.network.core(0).registry()->size() == 5);
   const Told heard(cluster);
-  SUBCASE("it links") { cluster.network.link(0, 1); }
-  SUBCASE("it is linked") { cluster.network.link(1, 0); }
+  SUBCASE("it links") {
+    cluster.network.link(0, 1);
+  }
+  SUBCASE("it is linked") {
+    cluster.network.link(1, 0);
+  }
   cluster.settle(5);
   CHECK(cluster.network.master() == 0);
-  for (const auto& [number, count] : heard.counts) CHECK(cluster.peers[number].heard.size() == count);
+  for (const auto& [number, count] : heard.counts)
+    CHECK(cluster.peers[number].heard.size() == count);
   cluster.joinAndReport(6, 1);
   cluster.settle(6);
   CHECK(cluster.peers[6].admitted->self.order == JoinOrder{6});
@@ -143,7 +149,8 @@ TEST_CASE("a younger one with members is followed, and the older one takes over"
   cluster.network.link(0, 1);
   cluster.settle(4);
   CHECK(cluster.network.master() == 0);
-  for (const auto& [number, count] : heard.counts) CHECK(cluster.peers[number].heard.size() == count);
+  for (const auto& [number, count] : heard.counts)
+    CHECK(cluster.peers[number].heard.size() == count);
 }
 
 TEST_CASE("two networks with members do not become one") {
@@ -192,9 +199,15 @@ TEST_CASE("two of three that do not see each other stay one cluster by way of th
   cluster.startAll();
   populate(cluster, 6);
   cluster.settle(6);
-  SUBCASE("no way") { cluster.network.cutBoth(0, 1); }
-  SUBCASE("one way") { cluster.network.cut(0, 1); }
-  SUBCASE("the other way") { cluster.network.cut(1, 0); }
+  SUBCASE("no way") {
+    cluster.network.cutBoth(0, 1);
+  }
+  SUBCASE("one way") {
+    cluster.network.cut(0, 1);
+  }
+  SUBCASE("the other way") {
+    cluster.network.cut(1, 0);
+  }
   cluster.run(10s);
   CHECK(cluster.network.master() == 0);
   cluster.settle(6);
@@ -225,13 +238,15 @@ TEST_CASE("a metaserver that was killed comes back into its cluster") {
     CAPTURE(whom);
     Cluster cluster(3);
     cluster.startAll();
+    cluster.settle(0);
     populate(cluster, 6);
     cluster.settle(6);
     cluster.kill(whom);
     cluster.run(3s);
     cluster.network.start(whom);
     cluster.settle(6);
-    for (const auto& [number, one] : cluster.peers) CHECK(one.admitted->self.order == JoinOrder(number));
+    for (const auto& [number, one] : cluster.peers)
+      CHECK(one.admitted->self.order == JoinOrder(number));
     cluster.joinAndReport(7, whom);
     cluster.settle(7);
   }

@@ -48,7 +48,8 @@ void Coordinator::refuseForeign(TimePoint now, CoordinatorEffects& fx) {
   for (const auto& [state, way] : mesh_.reachable()) {
     if (!isForeign(state) || !mesh_.connectionTo(state.number)) continue;
     MeshEffects mesh;
-    mesh_.refuse(state.number, CloseReason::other, agreesOnNetwork(state).error().message, now, mesh);
+    mesh_.refuse(state.number, CloseReason::other, agreesOnNetwork(state).error().message, now,
+                 mesh);
     absorb(mesh, fx);
   }
 }
@@ -243,6 +244,11 @@ void Coordinator::progressTaking(TimePoint now, CoordinatorEffects& fx) {
   const Replica& replica = taking_->copy ? *taking_->copy : *replica_;
   const auto version = replica.version();
   if (version.epoch != taking_->last.epoch || version.sequence < taking_->last.sequence) return;
+  const View view = look();
+  const auto* from = find(view.states, taking_->from);
+  if (!from) return taking_.reset();  // it is gone, or was founded as another network meanwhile
+  // Who has never admitted anybody takes the other's network over with its members.
+  if (!isFounded_ && from->isFounded) adoptNetwork(from->network, fx);
   superseded_[taking_->from] = taking_->last.epoch;
   const auto taken = std::exchange(taking_, std::nullopt);
   std::vector<Side> sides{{version.epoch, &replica.directory()}};
@@ -311,8 +317,7 @@ bool Coordinator::takeEpoch(CoordinatorEffects& fx) {
   return true;
 }
 
-void Coordinator::becomeDeciding(Registry::Options options, TimePoint now,
-                                 CoordinatorEffects& fx) {
+void Coordinator::becomeDeciding(Registry::Options options, TimePoint now, CoordinatorEffects& fx) {
   options.ordersFrom = firstOrder(options.nextOrder);
   if (!takeEpoch(fx)) return;
   options.network = network_;

@@ -8,7 +8,7 @@
 namespace espalier::metaserver::cluster {
 
 struct Durable {
-  Epoch epoch;                      // the highest that this metaserver has had as a master
+  Epoch epoch;  // the highest that this metaserver has had as a master
   // The end of the block of orders that it has reserved last, in a prefix of its own (epoch.h) of
   // this network; none: it has not opened one.
   JoinOrder ordersUpTo = kNoOrder;

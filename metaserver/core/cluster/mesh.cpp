@@ -116,7 +116,8 @@ void Mesh::setAddress(const Endpoint& address, TimePoint now, MeshEffects& fx) {
 void Mesh::refuse(ServerNumber number, CloseReason reason, std::string_view text, TimePoint now,
                   MeshEffects& fx) {
   observe(now);
-  if (KnownServer* server = known_.find(number)) close(server->connections.takeAll(), reason, text, fx);
+  if (KnownServer* server = known_.find(number))
+    close(server->connections.takeAll(), reason, text, fx);
   finish(now, fx);
 }
 
