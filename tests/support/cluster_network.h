@@ -1,6 +1,6 @@
 // The metaservers of a cluster without sockets, on a virtual clock: the real Coordinator in each,
 // and in place of its shell what a shell does: dials whom it knows every second, introduces both
-// ends, writes durable before anything else and the state file some time after a change.
+// ends, writes what must be durable before anything else, and the state file behind.
 //
 //   connections   Ordered, with delays. What meets a cut waits until the cut ends, as TCP sends it
 //                 again. A cut is from one metaserver to another one, so it may be one-way.
@@ -9,7 +9,7 @@
 //                 two of the things that one step does.
 //   clocks        Each runs at a rate of its own; the wall clock of a start is wrong as told.
 //
-// Checked after each step: the invariants of the core; one metaserver an epoch, whose promise is
+// Checked after each step: the invariants of the core; one metaserver an epoch, which is
 // durable before any message of that epoch; a version of the directory is the same wherever it is;
 // the reader's copy is the directory; no order of joining is given twice in the whole run.
 //

@@ -179,8 +179,11 @@ void Coordinator::releaseHeld(CoordinatorEffects& fx) {
 }
 
 void Coordinator::reserveOrders(CoordinatorEffects& fx) {
+  // A prefix that is opened before the next epoch: this metaserver's next epoch is above it.
+  const bool opens = authority_->registry.epoch() > durable_.epoch;
+  if (opens) durable_.epoch = authority_->registry.epoch();
   const std::uint64_t next = number(authority_->registry.nextOrder());
-  if (next + kOrdersReserved / 2 <= number(durable_.ordersUpTo)) return;
+  if (!opens && next + kOrdersReserved / 2 <= number(durable_.ordersUpTo)) return;
   durable_.ordersUpTo = JoinOrder{next + kOrdersReserved};
   fx.durable = durable_;
 }
