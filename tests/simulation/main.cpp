@@ -1,5 +1,5 @@
 // Runs seeded schedules: simulation [--first SEED] [--count N] [--peers LEAST MOST] [--trace]
-// [--stop-at-first] [--kill-each | --push | --moving | --liars [--lies KIND,…]] [--list FILE].
+// [--stop-at-first] [--kill-each | --push | --moving | --cluster | --liars [--lies KIND,…]] [--list FILE].
 // Prints each seed that fails, with the command that replays it, and `cases: N passed, M failed`.
 //
 // Each line of a list is a run, with the same options; `#` begins a comment.
@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/simulation/cluster_schedule.h"
 #include "tests/simulation/kill_each.h"
 #include "tests/simulation/liar.h"
 #include "tests/simulation/liar_schedule.h"
@@ -58,6 +59,9 @@ std::optional<Run> parse(const Words& words) {
     } else if (word == "--kill-each") {
       run.play = &killEach;
       run.kind = " --kill-each";
+    } else if (word == "--cluster") {
+      run.play = &runCluster;
+      run.kind = " --cluster";
     } else if (word == "--push") {
       run.play = &runPushes;
       run.kind = " --push";

@@ -68,8 +68,8 @@ std::vector<NodeId> rootsOf(const World& world) {
   return roots;
 }
 
-// Checks that every peer has answered and that its file was found. A link with a full queue passes
-// on counts of hits instead of hits. Then the result names the peer among those with more hits.
+}  // namespace
+
 std::optional<std::string> searchAll(World& world) {
   std::optional<peer::SearchResult> result;
   const auto living = world.living();
@@ -106,6 +106,8 @@ std::optional<std::string> searchAll(World& world) {
   }
   return std::nullopt;
 }
+
+namespace {
 
 // Kills one to three peers for good, sometimes while the metaserver is being restarted.
 void putToSleep(World& world) {
@@ -190,9 +192,6 @@ std::optional<std::string> rest(World& world, Duration patience, Duration step) 
   return failure;
 }
 
-namespace {
-
-// Prints the tree, and the contacts of each peer.
 void print(const World& world) {
   for (const NodeId peer : world.living()) {
     const auto& membership = world.peer(peer).membership();
@@ -212,8 +211,6 @@ void print(const World& world) {
         membership.members(), fmt::join(children, " "), fmt::join(known, " "));
   }
 }
-
-}  // namespace
 
 Outcome run(const Schedule& schedule) {
   Random random(schedule.seed);

@@ -46,4 +46,12 @@ std::string describe(const Settings& settings, std::size_t peers);
 // thing that is wrong.
 std::optional<std::string> judge(const World& world);
 
+// Searches from a random peer, at rest: every peer must have answered, and its file been found. A
+// link with a full queue passes on counts of hits instead of hits. Then the result names the peer
+// among those with more hits.
+std::optional<std::string> searchAll(World& world);
+
+// Prints the tree, and the contacts of each peer.
+void print(const World& world);
+
 }  // namespace espalier::simulation

@@ -73,7 +73,10 @@ void Troublemaker::cut() {
   for (const NodeId peer : world_.living()) {
     if (world_.below(2) == 0) side.insert(peer);
   }
-  if (world_.below(4) == 0) side.insert(kMetaserver);
+  const auto* cluster = world_.cluster();
+  for (NodeId one = kMetaserver; one < (cluster ? cluster->size() : 1); ++one) {
+    if (world_.below(4) == 0) side.insert(one);
+  }
   world_.heal();
   world_.partition(std::move(side));
   world_.at(world_.now() + std::chrono::milliseconds(200 + world_.below(15'000)),

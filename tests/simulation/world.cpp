@@ -12,6 +12,10 @@ constexpr std::uint64_t kMostAtOnce = 100'000;  // events at one time
 
 World::World(std::uint64_t seed, Settings settings) : settings_(settings), random_(seed) {
   disk_.network = randomFrom<wire::NetworkId>(random_);
+  if (settings_.metaservers > 0) {
+    startCluster();
+    return;
+  }
   nodes_.push_back(std::make_unique<Node>());
   nodes_[0]->id = "metaserver";
   restartMetaserver();
@@ -78,6 +82,12 @@ void World::start(Node& node) {
   node.random = std::make_unique<Random>(random_());
   peer::Membership::Options options;
   options.metaservers = metaservers();
+  if (cluster_) {  // one or more of them
+    for (std::size_t i = options.metaservers.size(); i > 1; --i) {
+      std::swap(options.metaservers[i - 1], options.metaservers[below(i)]);
+    }
+    options.metaservers.resize(1 + below(options.metaservers.size()));
+  }
   if (moves() && node.number % 2 == 0) options.metaservers = {{"127.0.0.1", registryPort_}};
   node.peer.reset();
   node.budget = std::make_unique<Budget>();
@@ -96,6 +106,10 @@ void World::start(Node& node) {
 
 std::vector<Endpoint> World::metaservers() const {
   std::vector<Endpoint> all;
+  if (cluster_) {
+    for (std::size_t i = 0; i < cluster_->size(); ++i) all.push_back(cluster_->addressOf(i));
+    return all;
+  }
   for (const auto port : settings_.metaserverPorts) all.push_back({"127.0.0.1", port});
   return all;
 }
@@ -170,7 +184,7 @@ void World::crashMetaserver() {
 }
 
 void World::restartMetaserver() {
-  if (registry_) return;
+  if (registry_ || cluster_) return;
   const auto& ports = settings_.metaserverPorts;
   registryPort_ = ports[moves() ? below(ports.size()) : 0];
   log(fmt::format("metaserver starts at {}", registryPort_));

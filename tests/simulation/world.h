@@ -7,6 +7,8 @@
 //   partitions    Messages across a partition are held back until it heals: TCP retransmits them.
 //   stopped       The kernel of a stopped process still accepts connections. The process reads all
 //                 messages when it goes on.
+//   cluster       Several metaservers, if the settings say so. Peers know some of them, and are told
+//                 the others.
 //   metaserver    It starts at one of several ports, if the settings say so. To the peers that is
 //                 another metaserver of the same network.
 //   queues        A link is congested while its other end has not read more than
@@ -17,15 +19,16 @@
 // Invariants of the cores are checked after each step: checkStep(), and push_witness.h. failure()
 // returns the first one that was broken; then runUntil() stops.
 //
-// One class in five source files, because each core acts on all others through the event queue:
+// One class in six source files, because each core acts on all others through the event queue:
 // world.cpp (clock, processes, queries), world_steps.cpp (steps of the cores, checks),
-// world_connections.cpp (messages), world_host.cpp (effects of a peer), world_liars.cpp (hostile
-// strangers). liar.h has the lying members. world_parts.h has its nested classes. Used by the
+// world_connections.cpp (messages), world_host.cpp (effects of a peer), world_cluster.cpp (several
+// metaservers), world_liars.cpp (hostile strangers). liar.h has the lying members. world_parts.h has its nested classes. Used by the
 // schedules. Single-threaded.
 #pragma once
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -42,6 +45,7 @@
 #include "peer/core/peer.h"
 #include "tests/simulation/desk.h"
 #include "tests/simulation/push_witness.h"
+#include "tests/support/cluster_network.h"
 
 namespace espalier::simulation {
 
@@ -57,6 +61,9 @@ struct Settings {
   // Where the metaserver may start, at random. It tells its peers all of them; half of the peers
   // are told by their users, too.
   std::vector<std::uint16_t> metaserverPorts{5000};
+  // Several metaservers in place of one: a cluster (tests/support/cluster_network.h) with so many.
+  std::size_t metaservers = 0;
+  test::ClusterNetwork::Settings cluster = {};
   // Also check at every step what costs O(peers): ledgers, ports, the metaserver's snapshot.
   bool watch = true;
 };
@@ -101,8 +108,12 @@ class World {
   std::vector<NodeId> living() const;  // peers, stopped ones too
   std::vector<NodeId> awake() const;   // without the stopped ones
   bool stopped(NodeId node) const;
-  bool metaserverUp() const { return registry_ != nullptr; }
-  const metaserver::Registry* registry() const { return registry_.get(); }
+  bool metaserverUp() const;
+  // Of the metaserver that decides; null: none does, or several do.
+  const metaserver::Registry* registry() const;
+  test::ClusterNetwork* cluster() const { return cluster_.get(); }
+  // The metaserver of the cluster that a peer is connected to.
+  std::optional<std::size_t> homeOf(NodeId node) const;
   const peer::Peer& peer(NodeId node) const;
   const std::string& id(NodeId node) const;
   std::optional<NodeId> named(const std::string& id) const;
@@ -130,6 +141,7 @@ class World {
   struct Node;
   struct Host;
   struct RegistryHost;
+  struct ClusterHost;
   struct Pipe;
   struct Event {
     TimePoint at;
@@ -182,6 +194,16 @@ class World {
   bool separated(NodeId a, NodeId b) const;
   void enqueue(NodeId to, std::function<void()> event);
 
+  void startCluster();
+  // A node that is no peer.
+  bool isMetaserver(NodeId id) const {
+    return id < std::max<std::size_t>(1, settings_.metaservers);
+  }
+  std::optional<NodeId> metaserverAt(const Endpoint& address) const;
+  std::uint64_t lifeOf(NodeId metaserver) const;
+  void arrivedAtCluster(NodeId metaserver, ConnectionId connection,
+                        const std::optional<Payload>& payload);
+
   void lieToRegistry();
   std::vector<metaserver::Remembered> remembered();  // the content of the metaserver's state file
   void checkStep(Node& node);
@@ -204,6 +226,9 @@ class World {
   bool lying_ = true;
   std::uint64_t lies_ = 0;     // of strangers (world_liars.cpp)
   std::set<Lie> kindsOfLies_;  // of all members
+
+  std::unique_ptr<ClusterHost> clusterHost_;
+  std::unique_ptr<test::ClusterNetwork> cluster_;  // then there is no registry_
 
   std::unique_ptr<Budget> registryBudget_;
   std::unique_ptr<metaserver::Registry> registry_;

@@ -47,12 +47,12 @@ void World::dial(Node& from, const peer::Dial& dial, bool lie) {
     if (!pipe->ends[0].open) return;
     const bool registry = dial.purpose == wire::Purpose::registry;
     const auto listener = listeners_.find(dial.to.port);
-    const NodeId to = registry                       ? kMetaserver
+    const auto metaserver = metaserverAt(dial.to);
+    const NodeId to = registry                       ? metaserver.value_or(kMetaserver)
                       : listener == listeners_.end() ? from.number
                                                      : listener->second;
     if (separated(from.number, to)) return at(now_ + limits::kAttachTimeout, refused);
-    const bool isUp = registry_ != nullptr && dial.to.port == registryPort_;
-    const bool up = registry ? isUp : listener != listeners_.end();
+    const bool up = registry ? metaserver.has_value() : listener != listeners_.end();
     if (!up) return at(arrival(), refused);
     dialled(from, dial.connection, to, dial.purpose);
   });
@@ -62,10 +62,12 @@ void World::dialled(Node& from, ConnectionId connection, NodeId to, wire::Purpos
   const auto pipe = pipes_[{from.number, connection}];
   const ConnectionId accepted{++accepted_ * 2};
   const bool registry = purpose == wire::Purpose::registry;
-  pipe->ends[1] = {to, accepted, registry ? registryLife_ : node(to).life, now_, true, {}};
+  pipe->ends[1] = {to, accepted, registry ? lifeOf(to) : node(to).life, now_, true, {}};
   pipe->connected = true;
   pipes_[{to, accepted}] = pipe;
-  if (registry) {
+  if (registry && cluster_) {
+    cluster_->peerOpened(to, accepted);
+  } else if (registry) {
     stepRegistry([&](metaserver::Effects&) { registry_->opened(accepted, "127.0.0.1", now_); });
   }
   later(from, arrival(), [this, &from, pipe] {
@@ -128,6 +130,10 @@ void World::arrived(const std::shared_ptr<Pipe>& pipe, int toEnd) {
   if (!payload) {
     end.open = false;
     pipes_.erase({end.node, end.connection});
+  }
+  if (cluster_ && isMetaserver(end.node)) {
+    if (lifeOf(end.node) == end.life) arrivedAtCluster(end.node, end.connection, payload);
+    return;
   }
   if (end.node == kMetaserver) {
     if (!registry_ || registryLife_ != end.life) return;

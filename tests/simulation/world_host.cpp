@@ -92,7 +92,7 @@ std::vector<std::pair<std::shared_ptr<World::Pipe>, int>> World::linksOf(NodeId 
   for (auto found = pipes_.lower_bound({number, ConnectionId{0}});
        found != pipes_.end() && found->first.first == number; ++found) {
     const auto& pipe = found->second;
-    if (pipe->push || !pipe->connected || pipe->ends[1].node == kMetaserver) continue;
+    if (pipe->push || !pipe->connected || isMetaserver(pipe->ends[1].node)) continue;
     links.emplace_back(pipe, pipe->endOf(number, found->first.second));
   }
   return links;
@@ -109,7 +109,7 @@ std::size_t World::queuedFor(NodeId sender, ConnectionId connection) const {
 // A message was read. Once half of the queue has been read, the sender's executor is told.
 void World::wasRead(const std::shared_ptr<Pipe>& pipe, int byEnd) {
   const auto& end = pipe->ends[1 - byEnd];
-  if (pipe->push || end.node == kMetaserver || !end.open) return;
+  if (pipe->push || isMetaserver(end.node) || !end.open) return;
   if (pipe->ends[byEnd].coming.size() > settings_.queuedMessages / 2) return;
   Node& sender = node(end.node);
   if (!sender.alive || sender.life != end.life || !sender.executor->isFull(end.connection)) return;

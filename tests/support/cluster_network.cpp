@@ -138,6 +138,7 @@ void ClusterNetwork::kill(std::size_t i, bool silently) {
   server.lines.clear();
   server.dialling.clear();
   std::erase_if(joins_, [&](const auto& join) { return join.first.first == i; });
+  if (!silently) outside_.ended(i);
 }
 
 void ClusterNetwork::killSoon(std::size_t i) {
@@ -307,7 +308,7 @@ void ClusterNetwork::carryOut(std::size_t i, Effects& fx) {
     endLine(closing.line, closing.side);
     send(closing.line, closing.side, Fin{});
   }
-  if (dies != 9) kill(i);
+  if (dies != 9 || fx.isDrained) kill(i);
 }
 
 void ClusterNetwork::sendFrame(std::size_t i, Effects::ToServer& one) {

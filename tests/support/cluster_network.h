@@ -50,6 +50,8 @@ class ClusterNetwork {
                         const wire::RegistryReply& reply) = 0;
     virtual void closePeer(std::size_t server, ConnectionId connection) = 0;
     virtual bool listens(const Endpoint& endpoint) const = 0;
+    // The process has ended, and so have its connections.
+    virtual void ended(std::size_t server) = 0;
     virtual void log(const std::string& line) = 0;
     virtual void fail(std::string what) = 0;
   };

@@ -186,11 +186,15 @@ struct Cluster : ClusterNetwork::Outside {
   }
 
   // --- metaservers
+  void ended(std::size_t i) override { lostHome(i, 1ms); }
   void kill(std::size_t i, bool silently = false) {
     network.kill(i, silently);
+    if (silently) lostHome(i, 3s);
+  }
+  void lostHome(std::size_t i, Duration after) {
     for (auto& [number, one] : peers) {
       if (one.home != i) continue;
-      at(now_ + (silently ? 3s : 1ms), [=, this, number = number, connection = one.connection] {
+      at(now_ + after, [=, this, number = number, connection = one.connection] {
         if (peers[number].connection == connection) lost(number);
       });
     }

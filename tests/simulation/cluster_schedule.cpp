@@ -1,0 +1,260 @@
+#include "tests/simulation/cluster_schedule.h"
+
+#include <algorithm>
+
+#include "tests/simulation/troublemaker.h"
+
+namespace espalier::simulation {
+namespace {
+
+using namespace std::chrono_literals;
+using metaserver::cluster::ElectionRule;
+
+constexpr auto kClusterJoining = 15s;
+constexpr auto kClusterTrouble = 60s;
+
+std::size_t anyOf(World& world, std::size_t count) {
+  return static_cast<std::size_t>(world.below(count));
+}
+
+std::chrono::milliseconds millis(World& world, std::uint64_t most) {
+  return std::chrono::milliseconds(world.below(most));
+}
+
+// What happens to metaservers.
+class ClusterTrouble {
+ public:
+  explicit ClusterTrouble(World& world) : world_(world), cluster_(*world.cluster()) {}
+
+  void once() {
+    const std::size_t one = anyOf(world_, cluster_.size());
+    const std::size_t other = anyOf(world_, cluster_.size());
+    switch (world_.below(12)) {
+      case 0:
+        return kill(one, world_.below(4) == 0);
+      case 1:
+        cluster_.killSoon(one);
+        return startLater(one, 20'000);
+      case 2:
+        kill(one, false);
+        return cluster_.start(one, wrongClock());  // at once
+      case 3:
+        return startAll();
+      case 4:
+      case 5:
+        return cluster_.stall(one, 100ms + millis(world_, 9000));
+      case 6:
+        return isolate(one);
+      case 7:
+        cluster_.cut(one, other);
+        return healLater();
+      case 8:
+        cluster_.cutBoth(one, other);
+        return healLater();
+      case 9:
+        return cluster_.breakOne();
+      case 10:
+        if (cluster_.runs(one)) (void)cluster_.appoint(one, other);
+        return;
+      default:
+        if (world_.below(3) != 0) return cluster_.healAll();
+        cluster_.drain(one);
+        return startLater(one, 30'000);
+    }
+  }
+  void startAll() {
+    for (std::size_t i = 0; i < cluster_.size(); ++i) cluster_.start(i, wrongClock());
+  }
+
+ private:
+  std::chrono::milliseconds wrongClock() {
+    return world_.below(3) == 0 ? millis(world_, 1'200'000) - 600s : 0ms;
+  }
+  void kill(std::size_t i, bool silently) {
+    cluster_.kill(i, silently);
+    if (world_.below(5) != 0) startLater(i, 20'000);
+  }
+  void startLater(std::size_t i, std::uint64_t within) {
+    world_.at(world_.now() + millis(world_, within),
+              [this, i] { cluster_.start(i, wrongClock()); });
+  }
+  // One side of a cut is a random set that has this one.
+  void isolate(std::size_t one) {
+    std::set<std::size_t> side{one};
+    for (std::size_t i = 0; i < cluster_.size(); ++i) {
+      if (world_.below(3) == 0) side.insert(i);
+    }
+    for (const std::size_t here : side) {
+      for (std::size_t there = 0; there < cluster_.size(); ++there) {
+        if (!side.contains(there)) cluster_.cutBoth(here, there);
+      }
+    }
+    healLater();
+  }
+  void healLater() {
+    world_.at(world_.now() + 200ms + millis(world_, 20'000), [this] { cluster_.healAll(); });
+  }
+
+  World& world_;
+  test::ClusterNetwork& cluster_;
+};
+
+// What a peer must keep while only metaservers have troubles.
+struct Place {
+  JoinOrder order = kNoOrder;
+  Endpoint endpoint;
+  std::optional<PeerId> parent;
+  std::vector<PeerId> neighbours;
+
+  bool operator==(const Place&) const = default;
+};
+
+Place placeOf(const World& world, NodeId peer) {
+  Place place;
+  const auto* tree = world.peer(peer).tree();
+  if (tree == nullptr) return place;
+  place.order = tree->self().order;
+  place.endpoint = tree->self().endpoint;
+  if (tree->parent()) place.parent = tree->parent()->contact.id;
+  for (const auto& neighbour : tree->neighbours()) place.neighbours.push_back(neighbour.contact.id);
+  return place;
+}
+
+// The directory, which all metaservers have, against the peers.
+std::optional<std::string> judgeDirectory(const World& world) {
+  const auto& cluster = *world.cluster();
+  for (std::size_t i = 0; i < cluster.size(); ++i) {
+    if (!cluster.runs(i)) continue;
+    const auto& copy = cluster.core(i).directory().copy();
+    const auto living = world.awake();
+    if (copy.rows().size() != living.size()) {
+      return fmt::format("the directory of m{} has {} peers; there are {}", 5000 + i,
+                         copy.rows().size(), living.size());
+    }
+    for (const NodeId peer : living) {
+      const auto* row = copy.find(*PeerId::parse(world.id(peer)));
+      if (row == nullptr) return "the directory lacks " + world.id(peer);
+      const auto& self = world.peer(peer).tree()->self();
+      if (row->contact != self) {
+        return fmt::format("{} has the order {} on {}, in the directory {} on {}", world.id(peer),
+                           number(self.order), self.endpoint.text(), number(row->contact.order),
+                           row->contact.endpoint.text());
+      }
+      const auto home = world.homeOf(peer);
+      if (!home) return world.id(peer) + " has no home";
+      if (row->home != cluster.numberOf(*home)) {
+        return fmt::format("the home of {} is m{}, in the directory number {}", world.id(peer),
+                           5000 + *home, number(row->home));
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> judgeAll(World& world) {
+  if (auto wrong = world.cluster()->judge()) return wrong;
+  if (auto wrong = judge(world)) return wrong;
+  return judgeDirectory(world);
+}
+
+std::optional<std::string> restAll(World& world, Duration patience) {
+  const TimePoint latest = world.now() + patience;
+  std::optional<std::string> failure;
+  do {
+    world.runUntil(std::min(world.now() + 2s, latest));
+    failure = world.failure() ? world.failure() : judgeAll(world);
+  } while (failure && !world.failure() && world.now() < latest);
+  return failure;
+}
+
+void joinAll(World& world, std::size_t peers) {
+  const bool storm = world.below(4) == 0;
+  for (std::size_t i = 1; i <= peers; ++i) {
+    const auto when = millis(world, storm ? 100 : 12'000);
+    world.at(world.now() + when, [&world, i] { world.startPeer(fmt::format("s{}", i)); });
+  }
+}
+
+void startCluster(World& world, std::size_t count) {
+  auto& cluster = *world.cluster();
+  const bool together = world.below(2) == 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    std::set<std::size_t> named{i == 0 ? anyOf(world, count) : anyOf(world, i)};
+    if (world.below(2) == 0) named.insert(anyOf(world, count));
+    cluster.add(std::move(named));
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    world.at(world.now() + millis(world, together ? 20 : 6000),
+             [&cluster, i] { cluster.start(i); });
+  }
+}
+
+}  // namespace
+
+Outcome runCluster(const Schedule& schedule) {
+  constexpr ElectionRule kRules[] = {ElectionRule::oldest, ElectionRule::oldest,
+                                     ElectionRule::address, ElectionRule::priority,
+                                     ElectionRule::mostPeers};
+  Random random(schedule.seed);
+  Settings settings = settingsFor(random);
+  settings.mostDelay = std::min<std::chrono::microseconds>(settings.mostDelay, 50ms);
+  settings.metaservers = 1 + random() % 7;
+  settings.cluster.rule = kRules[random() % std::size(kRules)];
+  settings.cluster.maxLinks = settings.maxLinks;
+  settings.cluster.placement = settings.placement;
+  settings.cluster.leastDelay = settings.leastDelay;
+  settings.cluster.mostDelay = settings.mostDelay;
+  settings.cluster.clockError = random() % 2 == 0 ? 0.1 : 0;
+  const std::size_t peers =
+      schedule.leastPeers + random() % (schedule.mostPeers - schedule.leastPeers + 1);
+  const bool peersRest = random() % 3 == 0;
+  Outcome outcome;
+  outcome.peers = peers;
+  outcome.settings = fmt::format("{} metaservers, {}{}", settings.metaservers,
+                                 describe(settings, peers), peersRest ? ", resting" : "");
+
+  World world(random(), settings);
+  world.trace(schedule.trace);
+  startCluster(world, settings.metaservers);
+  joinAll(world, peers);
+  world.runUntil(world.now() + kClusterJoining);
+  const auto patience = 90s + 40 * static_cast<long>(peers) * settings.mostDelay;
+  std::map<NodeId, Place> places;
+  if (peersRest) {
+    outcome.failure = restAll(world, patience);
+    for (const NodeId peer : world.living()) places[peer] = placeOf(world, peer);
+  }
+
+  ClusterTrouble clusterTrouble(world);
+  Troublemaker peerTrouble(world, peers);
+  const TimePoint calm = world.now() + kClusterTrouble;
+  while (!outcome.failure && world.now() < calm && !world.failure()) {
+    world.runUntil(world.now() + millis(world, 4000));
+    if (peersRest || world.below(2) == 0) {
+      clusterTrouble.once();
+    } else if (world.living().size() > 1) {
+      peerTrouble.once();
+    }
+  }
+  // The faults end.
+  if (!outcome.failure) world.runUntil(world.now() + 31s);
+  auto& cluster = *world.cluster();
+  cluster.healAll();
+  world.heal();
+  for (const NodeId peer : world.living()) world.resume(peer);
+  if (!world.metaserverUp() || world.below(2) == 0) clusterTrouble.startAll();
+  if (!outcome.failure) outcome.failure = restAll(world, patience);
+  for (const auto& [peer, place] : places) {
+    if (outcome.failure) break;
+    if (placeOf(world, peer) == place) continue;
+    outcome.failure = fmt::format(
+        "{} has another place in the tree, although only metaservers failed", world.id(peer));
+  }
+  if (!outcome.failure && !world.living().empty()) outcome.failure = searchAll(world);
+  if (!outcome.failure) outcome.failure = world.failure();
+  if (!outcome.failure) outcome.failure = judgeAll(world);
+  if (schedule.trace && outcome.failure) print(world);
+  return outcome;
+}
+
+}  // namespace espalier::simulation
