@@ -8,6 +8,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr std::size_t kDatabasePage = 4096;
 constexpr std::size_t kPage = 256;  // members: some 0.1 ms under the mutex
 // Between two pages: otherwise the thread that released the mutex would mostly take it again.
 constexpr auto kBetweenPages = 50us;
@@ -24,10 +25,16 @@ RegistryFollower::Moment RegistryFollower::catchUp(
       return page;
     });
     const bool more = changes.more;
+    forDatabase_.changed(changes);
     copy_.apply(std::move(changes));
     if (!more) return moment;
     std::this_thread::sleep_for(kBetweenPages);
   }
+}
+
+MemberChanges RegistryFollower::takeForDatabase(bool all) {
+  if (all) forDatabase_.reset();
+  return forDatabase_.take(copy_, kDatabasePage);
 }
 
 command::Topology topologyOf(const RegistryCopy& copy) {

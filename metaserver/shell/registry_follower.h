@@ -9,6 +9,7 @@
 #include "common/base/guarded.h"
 #include "common/command/network_commands.h"
 #include "metaserver/core/cluster/coordinator.h"
+#include "metaserver/core/cluster/directory_changes.h"
 #include "metaserver/core/registry_copy.h"
 
 namespace espalier::metaserver::shell {
@@ -20,8 +21,11 @@ class RegistryFollower {
 
   Moment catchUp(Guarded<std::unique_ptr<cluster::Coordinator>>& coordinator);
   const RegistryCopy& copy() const { return copy_; }
+  // What has changed since the last call, for the database; `all`: from scratch.
+  MemberChanges takeForDatabase(bool all);
 
  private:
+  cluster::DirectoryChanges forDatabase_;
   RegistryCopy copy_;
 };
 

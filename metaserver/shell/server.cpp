@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -22,6 +23,7 @@ using namespace std::chrono_literals;
 
 // For the answer to who has asked for it.
 constexpr auto kDrainTold = 500ms;
+constexpr auto kKeepAgain = 1s;
 constexpr std::size_t kLostWritten = 4096;  // copied at once under the registry's mutex
 // A session that has not joined sends heartbeats, too, at least every 30 s.
 constexpr auto kSessionSilence = 100s;
@@ -44,12 +46,6 @@ Result<net::Target> lookUpOn(net::EventLoop& loop, const Endpoint& endpoint) {
   return **found;
 }
 
-// Not kNoServer.
-ServerNumber drawNumber(Random& random) {
-  return ServerNumber{
-      static_cast<std::uint16_t>(std::uniform_int_distribution<unsigned>(1, 0xffff)(random))};
-}
-
 }  // namespace
 
 Server::Server(net::EventLoop& loop, MetaserverOptions options)
@@ -68,6 +64,7 @@ Server::Server(net::EventLoop& loop, MetaserverOptions options)
       dialBack_(loop, *loop.budget(), [this] { return newDialled(); }) {}
 
 Server::~Server() {
+  database_.reset();
   writer_.reset();  // writes once more, which needs the registry
 }
 
@@ -102,6 +99,7 @@ Result<void> Server::open() {
   for (const Endpoint& other : options_.cluster) {
     if (other != address()) links_->add(other, true);
   }
+  if (auto opened = openPromises(); !opened) return opened;
   cluster::CoordinatorEffects fx;
   coordinator_.with([&](auto& coordinator) {
     coordinator = std::make_unique<cluster::Coordinator>(
@@ -123,8 +121,9 @@ Result<void> Server::open() {
     log::info("waiting for {} of before", counted(opened_.members.size(), "peer"));
   }
   if (auto started = writer_->start(); !started) return started;
+  if (promises_) openDatabase();
   const auto deadline = [this] {
-    return std::min({deadline_, links_->deadline(), closeOldAt_, endAt_});
+    return std::min({deadline_, links_->deadline(), closeOldAt_, endAt_, keepAgainAt_});
   };
   loop_.setTick(deadline, [this](TimePoint now) { tick(now); });
   return {};
@@ -159,7 +158,8 @@ cluster::Coordinator::Options Server::coordinatorOptions(State& state) {
   registry.before = std::move(state.members);
   auto& self = options.self;
   self.name = options_.name;
-  self.number = drawNumber(random_);
+  self.number = kept_.number;
+  options.durable = {kept_.epoch, kept_.reserved, kept_.network};
   self.address = address();
   self.started = startedAt_;
   self.priority = options_.election.priority;
@@ -184,6 +184,7 @@ void Server::tick(TimePoint now) {
   });
   links_->dialDue(now, known);
   endMove(now);
+  if (now >= keepAgainAt_) keepAgain();
   if (now >= endAt_) loop_.stop();
 }
 
@@ -212,9 +213,7 @@ void Server::carryOutOrLog(cluster::CoordinatorEffects& fx) {
 }
 
 Result<void> Server::carryOut(cluster::CoordinatorEffects& fx) {
-  if (fx.durable) {
-    if (auto kept = keep(*fx.durable); !kept) return kept;
-  }
+  if (fx.durable) keep(*fx.durable);
   if (auto done = carryOutEffects(fx.peers, *this); !done) return done;
   for (const auto& [connection, message, route] : fx.messages) {
     links_->send(connection, message, route);
@@ -229,14 +228,89 @@ Result<void> Server::carryOut(cluster::CoordinatorEffects& fx) {
 
 // --- what the executor asks for ---
 
-Result<void> Server::keep(const cluster::Durable&) {
+// A single metaserver has promised nothing until another one links.
+Result<void> Server::openPromises() {
+  const std::string path = options_.state + "/promises.db";
+  promises_ = std::make_unique<storage::PromisesDatabase>(path);
+  const bool isOfCluster = links_->hasAddresses() || options_.hasFilesByPort() || options_.entry;
+  if (!isOfCluster && ::access(path.c_str(), F_OK) != 0) {
+    kept_.number = storage::drawServerNumber();
+    promises_.reset();
+    return {};
+  }
+  auto kept = promises_->load();
+  if (!kept) return kept.error();
+  kept_ = *kept;
   return {};
+}
+
+// A full disk must not stop a network: this metaserver goes on, but as soon as another one can
+// decide, it does.
+void Server::keep(const cluster::Durable& durable) {
+  kept_.epoch = durable.epoch;
+  kept_.reserved = durable.ordersUpTo;
+  kept_.network = durable.network;
+  keepAgain();
+}
+
+void Server::keepAgain() {
+  Result<void> kept;
+  if (!promises_) {  // it was a single one until now
+    promises_ = std::make_unique<storage::PromisesDatabase>(options_.state + "/promises.db");
+    if (auto made = promises_->load(); !made) kept = made.error();
+    if (kept) openDatabase();
+  }
+  if (kept) kept = promises_->save(kept_);
+  keepAgainAt_ = kept ? kNever : Clock::now() + kKeepAgain;
+  if (kept.ok() == std::exchange(isKeeping_, kept.ok())) return;
+  if (kept) {
+    log::info("what this metaserver promises is durable again");
+  } else {
+    log::error("{}: another metaserver is to decide", kept.error().message);
+  }
+  // Not from here: this may be a step of the coordinator.
+  loop_.post([this, isUnfit = !kept.ok()] {
+    step([&](auto& coordinator, TimePoint now, auto& fx) {
+      coordinator.setUnfit(isUnfit, now, fx);
+    });
+  });
+}
+
+void Server::openDatabase() {
+  database_ = std::make_unique<storage::DirectoryDatabase>(
+      options_.state + "/directory.db", [this](bool all) { return directoryBatch(all); });
+  if (auto started = database_->start(); !started) log::error("{}", started.error().message);
+}
+
+std::optional<storage::DirectoryBatch> Server::directoryBatch(bool all) {
+  storage::DirectoryBatch batch;
+  const auto rows = coordinator_.with([](auto& coordinator) { return coordinator->servers(); });
+  for (const auto& row : rows) {
+    storage::DirectoryServer server;
+    server.name = row.state.name;
+    server.number = row.state.number;
+    server.address = row.state.address;
+    server.serverPort = row.state.address.port;
+    server.isMaster = row.isMaster;
+    server.started = row.state.started;
+    batch.servers.push_back(std::move(server));
+  }
+  batch.members = follower_.with([&](RegistryFollower& follower) {
+    follower.catchUp(coordinator_);
+    return follower.takeForDatabase(all);
+  });
+  const bool isEmpty = !batch.members.fromScratch && batch.members.gone.empty() &&
+                       batch.members.rows.empty() && batch.servers == written_;
+  if (isEmpty) return std::nullopt;
+  written_ = batch.servers;
+  return batch;
 }
 
 // Before the sends: only at the start, before the loop runs, when opened_ is the state.
 Result<void> Server::persist(const Persist& persist) {
   if (persist.durability == Persist::Durability::beforeSends) return writeOpened();
   writer_->wake();
+  if (database_) database_->wake();
   return {};
 }
 
@@ -289,11 +363,12 @@ void Server::greeted(net::FramedConnection& connection, const wire::Hello& hello
   connection.answerRequests();
   connection.closeAt(Clock::now() + kSessionSilence, "it has fallen silent");
   connection.setHandler(*this);
-  const auto network = registry_.with([&](auto& registry) {
-    registry->opened(connection.id(), withoutScope(connection.remoteAddress().host), Clock::now());
-    return registry->network();
+  net::sendWelcome(connection, hello, coordinator_.with([](auto& coordinator) {
+    return coordinator->moment().network;
+  }));
+  step([&](auto& coordinator, TimePoint now, auto& fx) {
+    coordinator.peerOpened(connection.id(), withoutScope(connection.remoteAddress().host), now, fx);
   });
-  net::sendWelcome(connection, hello, network);
 }
 
 void Server::onFrame(net::FramedConnection& connection, std::string_view payload) {

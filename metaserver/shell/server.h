@@ -38,6 +38,8 @@
 #include "metaserver/shell/prober.h"
 #include "metaserver/shell/registry_follower.h"
 #include "metaserver/shell/server_links.h"
+#include "metaserver/storage/directory_database.h"
+#include "metaserver/storage/promises.h"
 
 namespace espalier::metaserver::shell {
 
@@ -113,7 +115,11 @@ class Server final : public MetaserverService,
   Result<Value> onLoop(std::function<Result<Value>()> function);
   Result<void> carryOut(cluster::CoordinatorEffects& fx);
   void carryOutOrLog(cluster::CoordinatorEffects& fx);
-  Result<void> keep(const cluster::Durable& promises);
+  Result<void> openPromises();
+  void openDatabase();
+  void keep(const cluster::Durable& durable);
+  void keepAgain();
+  std::optional<storage::DirectoryBatch> directoryBatch(bool all);
   void tick(TimePoint now);
   Result<void> moveTo(const Endpoint& to);
   void endMove(TimePoint now);
@@ -162,6 +168,13 @@ class Server final : public MetaserverService,
   // Commands that wait for the first answer of an address.
   std::map<Endpoint, std::shared_ptr<std::promise<Result<void>>>> linkWaiters_;
   std::unique_ptr<FilesWriter> writer_;
+  // Of a metaserver of a cluster, else none.
+  std::unique_ptr<storage::PromisesDatabase> promises_;
+  std::unique_ptr<storage::DirectoryDatabase> database_;
+  std::vector<storage::DirectoryServer> written_;  // by the database's thread
+  storage::Promises kept_;
+  bool isKeeping_ = true;  // false: the latest promises could not be written
+  TimePoint keepAgainAt_ = kNever;
 };
 
 }  // namespace espalier::metaserver::shell

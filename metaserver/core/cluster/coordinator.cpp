@@ -480,7 +480,7 @@ void Coordinator::tellOwn(TimePoint now, CoordinatorEffects& fx) {
 Mesh::Own Coordinator::ownState() const {
   return {static_cast<std::uint32_t>(home_.size()),
           room(),
-          drains_,
+          drains_ || isUnfit_,
           isAppointed_,
           epoch_,
           network_,
@@ -502,7 +502,8 @@ const Directory& Coordinator::directory() const {
 }
 
 MemberChanges Coordinator::takeChanges(std::size_t most) {
-  return isSingle_ ? authority_->registry.takeChanges(most) : changes_.take(directory(), most);
+  return isSingle_ ? authority_->registry.takeChanges(most)
+                   : changes_.take(directory().copy(), most);
 }
 
 Coordinator::Moment Coordinator::moment() const {

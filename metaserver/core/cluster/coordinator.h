@@ -52,11 +52,11 @@
 #include "metaserver/core/cluster/authority.h"
 #include "metaserver/core/cluster/balance.h"
 #include "metaserver/core/cluster/directory_changes.h"
+#include "metaserver/core/cluster/durable.h"
 #include "metaserver/core/cluster/election.h"
 #include "metaserver/core/cluster/home_sessions.h"
 #include "metaserver/core/cluster/merge.h"
 #include "metaserver/core/cluster/mesh.h"
-#include "metaserver/core/cluster/durable.h"
 #include "metaserver/core/cluster/replica.h"
 #include "metaserver/core/effects.h"
 
@@ -69,8 +69,8 @@ struct CoordinatorEffects {
     wire::ClusterMessage message;
     std::optional<wire::Route> route;
   };
-  std::optional<Durable> durable; // durable before anything else is done
-  metaserver::Effects peers;        // of this metaserver's own peers; carried out by executor.h
+  std::optional<Durable> durable;  // durable before anything else is done
+  metaserver::Effects peers;       // of this metaserver's own peers; carried out by executor.h
   std::vector<ToServer> messages;
   std::vector<MeshEffects::Close> closes;  // of connections to metaservers
   bool isDrained = false;                  // the process may end
@@ -155,6 +155,8 @@ class Coordinator {
   // First mastership goes, then the peers; isDrained is the end. An error: nobody takes them.
   // `force`: it ends nevertheless.
   Result<void> drain(bool force, TimePoint now, CoordinatorEffects& fx);
+  // Another one should decide: what this one promises cannot be made durable.
+  void setUnfit(bool isUnfit, TimePoint now, CoordinatorEffects& fx);
   // This process listens at another address now, too: its peers go there.
   void moved(const Endpoint& address, TimePoint now, CoordinatorEffects& fx);
   bool isMoving() const { return moving_.has_value(); }
@@ -302,6 +304,7 @@ class Coordinator {
   bool isFounded_ = false;
   bool isAppointed_ = false;
   bool drains_ = false;
+  bool isUnfit_ = false;
   std::optional<Moving> moving_;
   std::uint64_t handedOn_ = 0;
   std::uint64_t turnedAway_ = 0;

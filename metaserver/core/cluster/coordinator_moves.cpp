@@ -80,6 +80,13 @@ Result<void> Coordinator::drain(bool force, TimePoint now, CoordinatorEffects& f
   return {};
 }
 
+void Coordinator::setUnfit(bool isUnfit, TimePoint now, CoordinatorEffects& fx) {
+  isUnfit_ = isUnfit;
+  if (isSingle_) return;
+  tellOwn(now, fx);
+  reconsider(now, fx);
+}
+
 void Coordinator::moved(const Endpoint& address, TimePoint now, CoordinatorEffects& fx) {
   if (isSingle_) endSingle(now, fx);
   MeshEffects mesh;

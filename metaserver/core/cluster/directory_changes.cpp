@@ -13,6 +13,14 @@ void DirectoryChanges::changed(const wire::Delta& delta) {
   if (changed_.size() > limits::kMembers) reset();
 }
 
+void DirectoryChanges::changed(const MemberChanges& changes) {
+  if (changes.fromScratch) reset();
+  if (isFromScratch_) return;
+  changed_.insert(changes.gone.begin(), changes.gone.end());
+  for (const auto& row : changes.rows) changed_.insert(row.contact.order);
+  if (changed_.size() > limits::kMembers) reset();
+}
+
 void DirectoryChanges::reset() {
   changed_.clear();
   isFromScratch_ = true;
@@ -21,9 +29,8 @@ void DirectoryChanges::reset() {
 
 // While all members are walked, changes behind the walk are kept for later pages; those before it
 // are kept, too, and only repeat a row.
-MemberChanges DirectoryChanges::take(const Directory& directory, std::size_t most) {
+MemberChanges DirectoryChanges::take(const RegistryCopy& copy, std::size_t most) {
   MemberChanges page;
-  const auto& copy = directory.copy();
   if (isFromScratch_) {
     page.fromScratch = true;
     isFromScratch_ = false;

@@ -1,6 +1,7 @@
-// Which members of a directory have changed since its reader last took them: for the copy of the
-// files' writer and of the commands (registry_copy.h), which takes pages, so that it never holds
-// the mutex for O(members). At a single metaserver the registry has the same (change_log.h).
+// Which members of a copy of the directory have changed since its reader last took them: for the
+// copy of the files' writer and of the commands (registry_copy.h), which takes pages, so that it
+// never holds the mutex for O(members), and for the database of the directory. At a single
+// metaserver the registry has the same for the former (change_log.h).
 //
 //   following --reset(), or limits::kMembers changes--> from scratch --the last page--> following
 //
@@ -11,18 +12,19 @@
 #include <set>
 
 #include "common/wire/cluster_directory.h"
-#include "metaserver/core/cluster/directory.h"
 #include "metaserver/core/member_changes.h"
+#include "metaserver/core/registry_copy.h"
 
 namespace espalier::metaserver::cluster {
 
 class DirectoryChanges {
  public:
   void changed(const wire::Delta& delta);
+  void changed(const MemberChanges& changes);
   // The directory was replaced.
   void reset();
-  // At most `most` changes of `directory`, which has all that was told here.
-  MemberChanges take(const Directory& directory, std::size_t most);
+  // At most `most` changes of `copy`, which has all that was told here.
+  MemberChanges take(const RegistryCopy& copy, std::size_t most);
 
  private:
   std::set<JoinOrder> changed_;
