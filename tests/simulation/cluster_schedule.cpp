@@ -253,7 +253,10 @@ Outcome runCluster(const Schedule& schedule) {
   if (!outcome.failure && !world.living().empty()) outcome.failure = searchAll(world);
   if (!outcome.failure) outcome.failure = world.failure();
   if (!outcome.failure) outcome.failure = judgeAll(world);
-  if (schedule.trace && outcome.failure) print(world);
+  if (schedule.trace && outcome.failure) {
+    print(world);
+    fmt::print("{}", cluster.describe());
+  }
   return outcome;
 }
 

@@ -511,6 +511,29 @@ std::optional<std::string> ClusterNetwork::judge() const {
   return std::nullopt;
 }
 
+std::string ClusterNetwork::describe() const {
+  constexpr const char* kRoles[] = {"single", "starting", "following", "deciding"};
+  std::string text;
+  for (const Server& server : servers_) {
+    if (!server.core) {
+      text += server.name + " does not run\n";
+      continue;
+    }
+    const auto standing = server.core->standing();
+    text += fmt::format("{} ({}) {}, master \"{}\", epoch {}\n", server.name,
+                        number(server.number), kRoles[static_cast<int>(standing.role)],
+                        standing.master.text(), textOf(standing.epoch));
+    for (const auto& [state, isSelf, isMaster, behind, hops] : server.core->servers()) {
+      text += fmt::format("  {} epoch {} has {} of {}{}{}{}, hops {}, started {}\n",
+                          state.name.text(), textOf(state.epoch), state.have.sequence,
+                          textOf(state.have.epoch), state.isFounded ? ", founded" : "",
+                          state.drains ? ", drains" : "", state.appointed ? ", appointed" : "", hops,
+                          state.started.count());
+    }
+  }
+  return text;
+}
+
 // --- connections between metaservers ---
 
 void ClusterNetwork::dialAll(std::size_t i, unsigned run) {

@@ -114,6 +114,8 @@ class ClusterNetwork {
   // What is wrong with the cluster at rest: one master of two or more, none of one; equal
   // directories. The metaservers that run are one cluster.
   std::optional<std::string> judge() const;
+  // What each metaserver thinks, for a trace.
+  std::string describe() const;
 
  private:
   struct Fin {};

@@ -482,7 +482,8 @@ Mesh::Own Coordinator::ownState() const {
           room(),
           drains_ || isUnfit_,
           isAppointed_,
-          epoch_,
+          // Others see by it that this one decides, also when it has seen a higher one.
+          authority_ ? authority_->epoch() : epoch_,
           network_,
           isFounded_,
           authority_

@@ -25,7 +25,7 @@ const wire::ServerState* find(const std::vector<wire::ServerState>& states, Serv
 
 // --- what is seen ---
 
-// A master's epoch has its number, and it publishes under that epoch.
+// The epoch of who decides has its number, and it publishes under that epoch.
 bool Coordinator::decides(const wire::ServerState& state) const {
   if (state.epoch.number != state.number || state.have.epoch != state.epoch) return false;
   const auto over = superseded_.find(state.number);
