@@ -47,7 +47,7 @@ std::optional<wire::Strangers> MemberDirectory::strangersBeside(Node node, std::
   return strangers;
 }
 
-bool MemberDirectory::returns(const wire::Join& join, TimePoint now) {
+bool MemberDirectory::returns(const wire::Join& join, bool isKnown, TimePoint now) {
   if (join.network.isZero() || join.order == kNoOrder) return false;
   if (join.network != network_) {
     const bool lostState = tree_.empty() && absent_.size() == 0 && number(nextOrder_) == 1;
@@ -58,7 +58,7 @@ bool MemberDirectory::returns(const wire::Join& join, TimePoint now) {
   }
   if (const auto there = tree_.find(join.id)) return tree_.member(*there).order == join.order;
   return absent_.take(join.id, join.key, join.order) ||
-         (unwritten_.isBelieved(join.order, now) && !seen_.byOrder().contains(join.order) &&
+         ((isKnown || unwritten_.isBelieved(join.order, now)) && !seen_.byOrder().contains(join.order) &&
           !absent_.hasOrder(join.order));
 }
 

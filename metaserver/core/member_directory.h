@@ -86,8 +86,9 @@ class MemberDirectory {
   // The refusal of a joiner whose key is not that of the peer with this id; none: the id is free.
   std::optional<std::string> whyIdIsTaken(const wire::Join& join) const;
   // Whether this joiner, whose id is free or its own, was in this network before. If so, it is not
-  // absent any more. A metaserver that has lost its state takes the joiner's network id.
-  bool returns(const wire::Join& join, TimePoint now);
+  // absent any more. A metaserver that has lost its state takes the joiner's network id. `isKnown`:
+  // another metaserver says that it has its order.
+  bool returns(const wire::Join& join, bool isKnown, TimePoint now);
   // The order of a peer that returns; otherwise the next one, which must be left.
   JoinOrder giveOrder(const wire::Join& join, bool returns, TimePoint now);
   void add(Node node, Record record);

@@ -136,7 +136,8 @@ void Registry::refuse(ConnectionId connection, std::string why, Effects& fx) {
 
 // --- joining ---
 
-void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint now, Effects& fx) {
+void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint now, Effects& fx,
+                    bool isKnown) {
   if (sessions_[connection].member) return refuse(connection, "this peer has joined already", fx);
   if (join.word != joinWord_) {
     fx.sends.push_back({connection, wire::WordRefused{joinWord_}});
@@ -151,7 +152,7 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
     fx.closes.push_back(*other);
     waiting_.remove(*other);
   }
-  const bool returns = directory_.returns(join, now);
+  const bool returns = directory_.returns(join, isKnown, now);
   if (!returns) {
     directory_.absent().startedAnew(join.id, join.key);
     if (awaitUntil_ != kNever && !awaiting()) {  // it was the last one: waiting joiners go first

@@ -188,7 +188,9 @@ class Registry {
 
   void carryOut(ConnectionId connection, const wire::RegistryRequest& request, TimePoint now,
                 Effects& fx);
-  void join(ConnectionId connection, const wire::Join& join, TimePoint now, Effects& fx);
+  // `isKnown`: its home says that it is a member with that order.
+  void join(ConnectionId connection, const wire::Join& join, TimePoint now, Effects& fx,
+            bool isKnown = false);
   std::optional<std::string> whyIdIsTaken(ConnectionId connection, const wire::Join& join) const;
   void wait(ConnectionId connection, const wire::Join& join, Effects& fx);
   void admit(ConnectionId connection, const wire::Join& join, bool returns, TimePoint now,

@@ -133,7 +133,7 @@ void Registry::resumed(ConnectionId connection, const wire::SessionResumed& sess
       wanted.listen.port = member.endpoint.port;  // likewise, if it is another one
     }
   }
-  join(connection, wanted, now, fx);
+  join(connection, wanted, now, fx, session.kind != Kind::undecided);
   if (session.kind != Kind::quitting) return;
   const auto quitter = sessions_.find(connection);
   if (quitter != sessions_.end() && quitter->second.member) {

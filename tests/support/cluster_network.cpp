@@ -318,6 +318,11 @@ void ClusterNetwork::sendFrame(std::size_t i, Effects::ToServer& one) {
     return;
   }
   if (!one.route || one.route->from == servers_[i].number) checkMessage(i, one.message);
+  if (std::holds_alternative<wire::Handover>(one.message)) {
+    const Server& next = servers_[end->second.line->server[1 - end->second.side]];
+    log(servers_[i], fmt::format("hands over, by way of {} to {}", next.name,
+                                 number(one.route ? one.route->to : next.number)));
+  }
   send(end->second.line, end->second.side, wire::ClusterFrame{one.route, std::move(one.message)});
 }
 
@@ -382,6 +387,13 @@ void ClusterNetwork::check(std::size_t i) {
     outside_.fail(server.name + ": " + sound.error().message);
   }
   const auto have = server.core->have();
+  const auto standing = server.core->standing();
+  const auto now = fmt::format("{}, has epoch {}, {} members, master \"{}\"",
+                               server.core->registry() ? "decides" : "does not decide",
+                               textOf(have.epoch), server.core->directory().count() == 0 ? "no" : "has",
+                               standing.master.text());
+  if (now != server.standing) log(server, now);
+  server.standing = now;
   for (const auto& state : server.core->mesh().unconnected()) {
     if (const auto other = at(state.address)) server.disk.known.insert(*other);
   }
@@ -428,6 +440,9 @@ void ClusterNetwork::checkMessage(std::size_t i, const wire::ClusterMessage& mes
     named(summary.version.epoch);
     checkVersion(summary, summary.count, server.name + " says");
   };
+  if (const auto* pull = std::get_if<wire::Pull>(&message)) {
+    log(server, fmt::format("pulls {} of {}", pull->have.sequence, textOf(pull->have.epoch)));
+  }
   const auto& network = server.core->moment().network;
   if (const auto* beat = std::get_if<wire::Beat>(&message)) named(beat->own.epoch);
   if (const auto* delta = std::get_if<wire::Delta>(&message)) {

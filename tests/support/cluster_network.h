@@ -167,6 +167,7 @@ class ClusterNetwork {
     metaserver::RegistryCopy copy;  // of the reader
     bool isCopyChecked = true;
     bool isOld = false;  // the state file
+    std::string standing;
   };
 
   TimePoint local(const Server& server, TimePoint now) const;

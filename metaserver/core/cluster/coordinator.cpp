@@ -325,8 +325,9 @@ void Coordinator::takeDirectory(ServerNumber from, wire::DirectoryMessage messag
       }
       changedDirectory(fx);
     }
-    progressTaking(now, fx);
+    if (taking_ && from == taking_->from) taking_->until = now + kTaking;
   }
+  progressTaking(now, fx);
   isDirty_ = true;
 }
 

@@ -191,6 +191,7 @@ class Coordinator {
     std::optional<std::uint64_t> sequence;  // of the publication; none: not published yet
   };
   // A frozen master's directory, to be taken over.
+  static constexpr auto kTaking = std::chrono::seconds(5);  // without progress it is given up
   struct Taking {
     ServerNumber from{};
     wire::DirectoryVersion last;
@@ -264,6 +265,7 @@ class Coordinator {
   JoinOrder firstOrder(JoinOrder known) const;
   void adoptNetwork(const wire::NetworkId& network, CoordinatorEffects& fx);
   void takeOver(std::vector<Side> sides, TimePoint now, CoordinatorEffects& fx);
+  void considerEpoch(const View& view, TimePoint now, CoordinatorEffects& fx);
   void goOn(TimePoint now, CoordinatorEffects& fx);
   void stopDeciding(CoordinatorEffects& fx);
   void follow(std::optional<ServerNumber> master, Epoch epoch, TimePoint now,
@@ -312,6 +314,7 @@ class Coordinator {
   // What was taken over: the epochs of masters that did not notice it yet.
   std::map<ServerNumber, Epoch> superseded_;
   TimePoint yieldFrom_{};  // not before: an heir has failed
+  std::optional<TimePoint> outdatedSince_;  // a higher epoch is known, whose decider is gone
   std::optional<TimePoint> vacantSince_;
   TimePoint reconsiderAt_ = kNever;  // the next moment at which time alone changes something
   std::map<ServerNumber, std::chrono::milliseconds> reached_;  // each with its run

@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kTaking = 5s;      // without progress a handover is given up
+constexpr auto kStuck = 1s;       // … or displaced by another one
 constexpr auto kYieldPause = 5s;  // after an heir that did not take over
 
 const wire::ServerState* find(const std::vector<wire::ServerState>& states, ServerNumber number) {
@@ -144,6 +144,7 @@ void Coordinator::reconsider(TimePoint now, CoordinatorEffects& fx) {
   const auto* best = elected(view);
   const bool isBest = best && best->number == mesh_.self().number;
   if (authority_) {
+    considerEpoch(view, now, fx);
     considerYielding(view, best, now, fx);
     if (authority_) {
       if (!authority_->isFrozen()) follow(mesh_.self().number, authority_->epoch(), now, fx);
@@ -164,7 +165,8 @@ void Coordinator::reconsider(TimePoint now, CoordinatorEffects& fx) {
   if (!vacantSince_) vacantSince_ = now;
   const bool isAlone = view.states.size() == 1;
   if (!isBest && !isAlone) return;
-  if (const TimePoint over = *vacantSince_ + limits::kVacancy; !isAlone && now < over) {
+  // Who is alone waits, too: behind a stall the others are there again in a moment.
+  if (const TimePoint over = *vacantSince_ + limits::kVacancy; now < over) {
     reconsiderAt_ = over;
     return;
   }
@@ -190,7 +192,11 @@ void Coordinator::considerYielding(const View& view, const wire::ServerState* be
     const auto* heir = find(view.states, *authority_->heir);
     if (heir && decides(*heir) && heir->epoch > authority_->epoch()) return stopDeciding(fx);
     const TimePoint over = authority_->frozenAt + limits::kHandover;
-    if (!heir || now >= over) return goOn(now, fx);
+    if (!heir || now >= over) {
+      yieldFrom_ = now + kYieldPause;
+      fx.peers.note({}, "the next master did not take over: this one goes on");
+      return goOn(now, fx);
+    }
     reconsiderAt_ = over;
     return;
   }
@@ -219,18 +225,26 @@ void Coordinator::stopDeciding(CoordinatorEffects& fx) {
   releaseHeld(fx);
 }
 
-// The heir did not take over.
+// Others have the directory of a higher epoch, and who decided in it is gone: they would take
+// nothing of this one.
+void Coordinator::considerEpoch(const View& view, TimePoint now, CoordinatorEffects& fx) {
+  const bool isOutdated = !authority_->isFrozen() && view.deciding.size() == 1 &&
+                          view.highest > authority_->epoch();
+  if (!isOutdated) return outdatedSince_.reset();
+  if (!outdatedSince_) outdatedSince_ = now;
+  if (now >= *outdatedSince_ + limits::kHandover) goOn(now, fx);
+}
+
 void Coordinator::goOn(TimePoint now, CoordinatorEffects& fx) {
-  yieldFrom_ = now + kYieldPause;
-  fx.peers.note({}, "the next master did not take over: this one goes on");
+  outdatedSince_.reset();
   const Directory directory = authority_->publication.directory();
   takeOver({{authority_->epoch(), &directory}}, now, fx);
 }
 
 void Coordinator::takeHandover(ServerNumber from, const wire::Handover& handover, TimePoint now,
                                CoordinatorEffects& fx) {
-  if (taking_ && taking_->from != from) return;  // one after the other
-  if (authority_ && authority_->isFrozen()) return;
+  const bool isBusy = taking_ && taking_->from != from && now < taking_->until - kTaking + kStuck;
+  if (isBusy || (authority_ && authority_->isFrozen())) return;  // it is sent again
   taking_ = Taking{from, handover.last, now + kTaking, nullptr};
   if (authority_ || replica_->version().epoch != handover.last.epoch) {
     taking_->copy = std::make_unique<Replica>(random_);
@@ -240,9 +254,9 @@ void Coordinator::takeHandover(ServerNumber from, const wire::Handover& handover
 
 void Coordinator::progressTaking(TimePoint now, CoordinatorEffects& fx) {
   if (!taking_) return;
-  taking_->until = now + kTaking;
   const Replica& replica = taking_->copy ? *taking_->copy : *replica_;
   const auto version = replica.version();
+  if (replica.epoch() > taking_->last.epoch) return taking_.reset();  // the other one went on
   if (version.epoch != taking_->last.epoch || version.sequence < taking_->last.sequence) return;
   const View view = look();
   const auto* from = find(view.states, taking_->from);
