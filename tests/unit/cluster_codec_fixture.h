@@ -65,7 +65,7 @@ inline wire::DirectoryRow rowOf(std::uint64_t order) {
 }
 
 inline wire::DirectorySummary summaryOf(std::uint64_t sequence) {
-  return {{1, ServerNumber{7}, sequence}, 3, JoinOrder{9}, {1, 2}};
+  return {{{1, ServerNumber{7}}, sequence}, 3, JoinOrder{9}, {1, 2}};
 }
 
 // Cuts `bytes` somewhere and flips some of their bits, or does neither.
