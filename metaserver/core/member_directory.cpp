@@ -58,8 +58,8 @@ bool MemberDirectory::returns(const wire::Join& join, bool isKnown, TimePoint no
   }
   if (const auto there = tree_.find(join.id)) return tree_.member(*there).order == join.order;
   return absent_.take(join.id, join.key, join.order) ||
-         ((isKnown || unwritten_.isBelieved(join.order, now)) && !seen_.byOrder().contains(join.order) &&
-          !absent_.hasOrder(join.order));
+         ((isKnown || unwritten_.isBelieved(join.order, now)) &&
+          !seen_.byOrder().contains(join.order) && !absent_.hasOrder(join.order));
 }
 
 JoinOrder MemberDirectory::giveOrder(const wire::Join& join, bool returns, TimePoint now) {

@@ -7,6 +7,7 @@ namespace espalier::metaserver {
 bool Ports::isTaken(const std::string& host, std::uint16_t port) const {
   const auto isAt = [&](const Endpoint& one) { return one.port == port && one.host == host; };
   if (std::any_of(metaservers_.begin(), metaservers_.end(), isAt)) return true;
+  if (!reserved_.empty() && reserved_.contains({host, port})) return true;
   if (port >= takers_.size()) return false;
   const auto& takers = takers_[port];
   return std::any_of(takers.begin(), takers.end(),

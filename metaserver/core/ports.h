@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +29,8 @@ class Ports {
 
   // The metaservers of the network: their ports are taken, too.
   void setMetaservers(std::vector<Endpoint> metaservers) { metaservers_ = std::move(metaservers); }
+  // No member is assigned this one.
+  void reserve(const Endpoint& endpoint) { reserved_.insert(endpoint); }
   // The next free port; empty if all are taken on that host.
   std::optional<std::uint16_t> next(const std::string& host);
   // The member, which is in the tree, takes or releases the port of its endpoint.
@@ -41,7 +44,8 @@ class Ports {
   const std::uint16_t first_;
   std::uint16_t next_;
   std::vector<std::vector<Node>> takers_;  // by port
-  std::vector<Endpoint> metaservers_;      // limits::kMetaservers at most
+  std::set<Endpoint> reserved_;
+  std::vector<Endpoint> metaservers_;  // limits::kMetaservers at most
 };
 
 }  // namespace espalier::metaserver

@@ -41,6 +41,10 @@ Registry::Registry(Options options, Budget& budget, TimePoint now, Effects& fx)
   }
   if (awaiting()) awaitUntil_ = now + limits::kRejoinWait;
   load(options.away, now);
+  for (auto& held : options.held) {
+    ports_.reserve(held.endpoint);
+    directory_.absent().add(std::move(held), AbsentMembers::Why::lost, now);
+  }
   fx.persists.push_back({Persist::Durability::beforeSends});
 }
 

@@ -79,6 +79,9 @@ class Registry {
     // was given is above it (cluster/epoch.h).
     Epoch epoch;
     std::vector<Remembered> before;  // the members to wait for
+    // Members that may still be running, though nobody has a connection to them: their ids and
+    // ports are held for them.
+    std::vector<Remembered> held;
     // Newcomers get orders from there on: those before it are not this metaserver's to give.
     JoinOrder ordersFrom{1};
     // Of a replica: the members of the network whose master this becomes. They are away. By order,
@@ -139,6 +142,8 @@ class Registry {
   // Includes absent members that are awaited: they are probably running, and answer searches.
   wire::Members members() const;
   bool isAway(const PeerId& id) const;
+  // For a member that was lost and may still be running.
+  bool isIdHeld(const PeerId& id) const { return directory_.absent().holder(id) != nullptr; }
   std::size_t reservedCount() const { return seen_.reservedCount(); }
   std::uint64_t refusedCount() const { return refused_; }
   // A page of the topology: members that joined after `after`, `mostBytes` of them at most.

@@ -122,8 +122,10 @@ Result<void> Server::open() {
   }
   if (auto started = writer_->start(); !started) return started;
   if (promises_) openDatabase();
+  if (auto begun = startEngine(); !begun) return begun;
   const auto deadline = [this] {
-    return std::min({deadline_, links_->deadline(), closeOldAt_, endAt_, keepAgainAt_});
+    const TimePoint first = engine_ ? engine_->deadline() : kNever;
+    return std::min({first, deadline_, links_->deadline(), closeOldAt_, endAt_, keepAgainAt_});
   };
   loop_.setTick(deadline, [this](TimePoint now) { tick(now); });
   return {};
@@ -170,18 +172,31 @@ cluster::Coordinator::Options Server::coordinatorOptions(State& state) {
                       {"links", std::to_string(options_.maxLinks)},
                       {"placement", options_.placement},
                       {"join word", options_.joinWord},
+                      {"coordination", std::string(options_.coordination.engine())},
                       {"first port", std::to_string(options_.firstPort)}};
-  options.isCluster = links_->hasAddresses() || options_.hasFilesByPort() || options.peersMost == 0;
+  options.isCluster = links_->hasAddresses() || options_.hasFilesByPort() ||
+                      options.peersMost == 0 || !options_.coordination.isBuiltIn();
+  options.isByEtcd = !options_.coordination.isBuiltIn();
+  options.etcdPrefix = kEtcdPrefix;
   options.named = links_->namedCount();
   return options;
 }
 
 void Server::tick(TimePoint now) {
+  // First: who has lost mastership decides nothing more.
+  if (engine_ && now >= engine_->deadline()) engine_->tick(now);
   std::vector<wire::ServerState> known;
+  std::size_t peers = 0;
   step([&](cluster::Coordinator& coordinator, TimePoint, cluster::CoordinatorEffects& fx) {
     if (now >= deadline_) coordinator.tick(now, fx);
-    if (now >= links_->deadline()) known = coordinator.mesh().unconnected();
+    if (now >= links_->deadline()) {
+      known = coordinator.mesh().unconnected();
+      peers = coordinator.sessionCount();
+    }
   });
+  if (engine_ && now >= links_->deadline()) {
+    engine_->setPeers(static_cast<std::uint32_t>(peers), isDrained_);
+  }
   links_->dialDue(now, known);
   endMove(now);
   if (now >= keepAgainAt_) keepAgain();
@@ -219,6 +234,10 @@ Result<void> Server::carryOut(cluster::CoordinatorEffects& fx) {
     links_->send(connection, message, route);
   }
   for (const auto& close : fx.closes) links_->close(close);
+  for (auto& promise : fx.promises) {
+    if (engine_) engine_->promise(promise.number, std::move(promise.operations));
+  }
+  if (fx.heir && engine_) engine_->handOver(*fx.heir);
   if (fx.isDrained) {
     isDrained_ = true;
     endAt_ = Clock::now() + kDrainTold;
@@ -232,7 +251,8 @@ Result<void> Server::carryOut(cluster::CoordinatorEffects& fx) {
 Result<void> Server::openPromises() {
   const std::string path = options_.state + "/promises.db";
   promises_ = std::make_unique<storage::PromisesDatabase>(path);
-  const bool isOfCluster = links_->hasAddresses() || options_.hasFilesByPort() || options_.entry;
+  const bool isOfCluster = links_->hasAddresses() || options_.hasFilesByPort() || options_.entry ||
+                           !options_.coordination.isBuiltIn();
   if (!isOfCluster && ::access(path.c_str(), F_OK) != 0) {
     kept_.number = storage::drawServerNumber();
     promises_.reset();

@@ -30,6 +30,7 @@
 #include "common/net/listener.h"
 #include "metaserver/core/cluster/coordinator.h"
 #include "metaserver/core/executor.h"
+#include "metaserver/etcd/engine.h"
 #include "metaserver/shell/cluster_service.h"
 #include "metaserver/shell/dial_back.h"
 #include "metaserver/shell/files_writer.h"
@@ -42,6 +43,14 @@
 #include "metaserver/storage/promises.h"
 
 namespace espalier::metaserver::shell {
+
+// What the master before has promised in etcd, while it is read.
+struct EtcdRead {
+  Epoch epoch;
+  cluster::EtcdDirectory directory;
+  std::size_t part = 0;                  // of those that are read one after the other
+  cluster::etcd::Revision revision = 0;  // of the first page
+};
 
 class Server final : public MetaserverService,
                      public ClusterService,
@@ -85,6 +94,9 @@ class Server final : public MetaserverService,
   Result<void> forget(const ServerName& name) override;
 
  private:
+  // In etcd, before all keys of this network.
+  static constexpr const char* kEtcdPrefix = "/espalier/";
+
   Server(net::EventLoop& loop, MetaserverOptions options);
   // --- sessions: connections that have said Hello
   std::optional<net::Admission> onAccept(const net::Address& remote) override;
@@ -115,6 +127,11 @@ class Server final : public MetaserverService,
   Result<Value> onLoop(std::function<Result<Value>()> function);
   Result<void> carryOut(cluster::CoordinatorEffects& fx);
   void carryOutOrLog(cluster::CoordinatorEffects& fx);
+  // --- etcd (server_etcd.cpp)
+  Result<void> startEngine();
+  void happened(const cluster::MastershipEvent& event);
+  void readNext(std::string_view after);
+  void pageRead(const cluster::PageRead& page);
   Result<void> openPromises();
   void openDatabase();
   void keep(const cluster::Durable& durable);
@@ -168,6 +185,11 @@ class Server final : public MetaserverService,
   // Commands that wait for the first answer of an address.
   std::map<Endpoint, std::shared_ptr<std::promise<Result<void>>>> linkWaiters_;
   std::unique_ptr<FilesWriter> writer_;
+  // With etcd: says whether this metaserver is the master.
+  std::unique_ptr<etcd::Engine> engine_;
+  std::optional<EtcdRead> reading_;  // what the master before has promised
+  std::uint64_t pages_ = 0;          // numbers that were used
+  Guarded<std::string> trouble_;     // why there is no master: "waiting for etcd at …"
   // Of a metaserver of a cluster, else none.
   std::unique_ptr<storage::PromisesDatabase> promises_;
   std::unique_ptr<storage::DirectoryDatabase> database_;

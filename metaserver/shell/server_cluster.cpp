@@ -64,7 +64,10 @@ Result<MasterInfo> Server::master() {
   info.rule = options_.election.rule;
   info.isAppointed = standing.isAppointed;
   info.engine = options_.coordination.engine();
-  if (standing.master.empty() && !standing.isAlone) info.whyNone = "an election is under way";
+  if (!standing.master.empty()) return info;
+  info.whyNone = trouble_.with([](const std::string& trouble) { return trouble; });
+  const bool isElecting = !standing.isAlone || !options_.coordination.isBuiltIn();
+  if (info.whyNone.empty() && isElecting) info.whyNone = "an election is under way";
   return info;
 }
 

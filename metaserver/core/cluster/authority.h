@@ -8,6 +8,8 @@
 // Does no I/O. Not thread-safe. Owned by the coordinator.
 #pragma once
 
+#include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,12 +18,21 @@
 #include "common/base/budget.h"
 #include "common/base/clock.h"
 #include "common/wire/cluster_sessions.h"
+#include "metaserver/core/cluster/promised_members.h"
 #include "metaserver/core/cluster/publication.h"
 #include "metaserver/core/cluster/remote_sessions.h"
 #include "metaserver/core/cluster/session_streams.h"
 #include "metaserver/core/registry.h"
 
 namespace espalier::metaserver::cluster {
+
+// The decisions of one flush, until they may be told.
+struct Commit {
+  std::uint64_t promise = 0;   // the last number that has to be kept; 0: none
+  std::uint64_t sequence = 0;  // of the publication, with these deltas
+  std::vector<wire::Delta> deltas;
+  std::map<ServerNumber, std::vector<wire::SessionAnswer>> answers;
+};
 
 class Authority {
  public:
@@ -35,6 +46,9 @@ class Authority {
   MasterStreams streams;
   // To each home, not sent yet.
   std::map<ServerNumber, std::vector<wire::SessionAnswer>> answers;
+  // What was decided and is not told yet, because etcd has not confirmed it.
+  std::deque<Commit> commits;
+  std::optional<PromisedMembers> promised;  // with etcd
   // Set: it decides nothing any more, and that metaserver is to take over.
   std::optional<ServerNumber> heir;
   TimePoint frozenAt{};

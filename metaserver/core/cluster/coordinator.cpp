@@ -11,8 +11,6 @@
 namespace espalier::metaserver::cluster {
 namespace {
 
-constexpr std::uint64_t kOrdersReserved = 4096;  // at once; the next block when half are used
-
 template <typename T>
 void append(std::vector<T>& to, std::vector<T>& from) {
   to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
@@ -77,6 +75,9 @@ void Coordinator::peerReceived(ConnectionId connection, const wire::RegistryRequ
 
 void Coordinator::peerClosed(ConnectionId connection, TimePoint now, CoordinatorEffects& fx) {
   if (isSingle_) return authority_->registry.closed(connection, now, fx.peers);
+  if (heldFor_.erase(connection) > 0) {
+    std::erase_if(held_, [&](const Held& held) { return held.send.to == connection; });
+  }
   HomeSessions::Effects home;
   home_.closed(connection, now, home);
   deliver(home, now, fx);
@@ -151,11 +152,12 @@ void Coordinator::deliver(HomeSessions::Effects& home, TimePoint now, Coordinato
 }
 
 void Coordinator::toPeers(metaserver::Effects& peers, CoordinatorEffects& fx) {
-  const bool holds = authority_ && isFollowedBySomebody();
+  const bool holds = authority_ && (options_.isByEtcd || isFollowedBySomebody());
   for (auto& send : peers.sends) {
-    const bool follows = std::any_of(held_.begin(), held_.end(),
-                                     [&](const Held& held) { return held.send.to == send.to; });
-    if (follows || (holds && std::holds_alternative<wire::Admitted>(send.reply))) {
+    const bool isHeld =
+        (holds && std::holds_alternative<wire::Admitted>(send.reply)) || heldFor_.contains(send.to);
+    if (isHeld) {
+      ++heldFor_[send.to];
       held_.push_back({std::move(send), std::nullopt});
       isDirty_ = true;
     } else {
@@ -169,16 +171,32 @@ void Coordinator::toPeers(metaserver::Effects& peers, CoordinatorEffects& fx) {
 }
 
 void Coordinator::releaseHeld(CoordinatorEffects& fx) {
-  const bool all = !authority_ || !isFollowedBySomebody();
+  if (!authority_ && options_.isByEtcd) return;  // the next master confirms them
+  const bool all = !authority_;
+  const bool isFollowed = !held_.empty() && isFollowedBySomebody();
   while (!held_.empty()) {
     auto& [send, sequence] = held_.front();
-    if (!all && (!sequence || *sequence > acknowledged_)) return;
+    if (!all && (!sequence || *sequence > committed_)) return;
+    if (!all && isFollowed && *sequence > acknowledged_) return;
+    if (--heldFor_[send.to] == 0) heldFor_.erase(send.to);
     fx.peers.sends.push_back(std::move(send));
     held_.pop_front();
   }
 }
 
+// The next master has confirmed the admission of this peer.
+void Coordinator::releaseHeldOf(ConnectionId connection, CoordinatorEffects& fx) {
+  if (heldFor_.erase(connection) == 0) return;
+  const bool isMember = home_.isMember(connection);
+  std::erase_if(held_, [&](Held& held) {
+    if (held.send.to != connection) return false;
+    if (isMember) fx.peers.sends.push_back(std::move(held.send));
+    return true;
+  });
+}
+
 void Coordinator::reserveOrders(CoordinatorEffects& fx) {
+  if (options_.isByEtcd) return;  // promiseDecisions()
   // A prefix that is opened before the next epoch: this metaserver's next epoch is above it.
   const bool opens = authority_->registry.epoch() > durable_.epoch;
   if (opens) durable_.epoch = authority_->registry.epoch();
@@ -356,7 +374,13 @@ void Coordinator::takeAnswers(ServerNumber from, wire::SessionAnswers batch, Tim
   if (master_ != from || authority_) return;
   HomeSessions::Effects home;
   if (auto messages = stream_.take(std::move(batch))) {
-    for (auto& message : *messages) home_.received(std::move(message), now, home);
+    for (auto& message : *messages) {
+      const auto* reply = std::get_if<wire::SessionReply>(&message);
+      const bool isAdmitted = reply && std::holds_alternative<wire::Admitted>(reply->reply);
+      const auto connection = reply ? ConnectionId{number(reply->session)} : ConnectionId{};
+      home_.received(std::move(message), now, home);
+      if (isAdmitted) releaseHeldOf(connection, fx);
+    }
   } else {
     stream_.begin(masterEpoch_);
     requests_.clear();
@@ -433,30 +457,12 @@ void Coordinator::tick(TimePoint now, CoordinatorEffects& fx) {
   flush(now, fx);
 }
 
-// Sends what was gathered: deltas before the answers that follow from the same decisions.
+// Sends what was gathered.
 void Coordinator::flush(TimePoint now, CoordinatorEffects& fx) {
   isDirty_ = false;
   const bool keepsAlive = now >= keepAliveAt_;
   if (keepsAlive) keepAliveAt_ = now + limits::kMeshBeat;
-  if (authority_ && !authority_->isFrozen()) {
-    const auto deltas = authority_->publish();
-    for (const auto& delta : deltas) {
-      changes_.changed(delta);
-      broadcast(delta, fx);
-    }
-    if (!deltas.empty()) changedDirectory(fx);
-    for (auto& held : held_) {
-      if (!held.sequence) held.sequence = authority_->publication.sequence();
-    }
-    if (keepsAlive) {
-      for (const ServerNumber home : authority_->streams.homes()) authority_->answers[home];
-      broadcast(authority_->publication.position(), fx);
-    }
-    for (auto& [home, answers] : std::exchange(authority_->answers, {})) {
-      auto batch = authority_->streams.wrap(home, std::move(answers));
-      if (batch) send(home, *std::move(batch), fx);
-    }
-  }
+  if (authority_ && !authority_->isFrozen()) flushDecisions(keepsAlive, now, fx);
   if (!authority_ && master_) {
     if (stream_.isOpen() && (keepsAlive || !requests_.empty())) {
       send(*master_, stream_.wrap(std::exchange(requests_, {})), fx);
@@ -471,6 +477,39 @@ void Coordinator::flush(TimePoint now, CoordinatorEffects& fx) {
   tellOwn(now, fx);
 }
 
+void Coordinator::flushDecisions(bool keepsAlive, TimePoint now, CoordinatorEffects& fx) {
+  Commit commit;
+  commit.deltas = authority_->publish();
+  commit.sequence = authority_->publication.sequence();
+  for (const auto& delta : commit.deltas) changes_.changed(delta);
+  if (!commit.deltas.empty()) changedDirectory(fx);
+  for (auto& held : held_) {
+    if (!held.sequence) held.sequence = commit.sequence;
+  }
+  if (keepsAlive) {
+    for (const ServerNumber home : authority_->streams.homes()) authority_->answers[home];
+  }
+  commit.answers = std::exchange(authority_->answers, {});
+  if (options_.isByEtcd) promiseDecisions(commit, now, fx);
+  authority_->commits.push_back(std::move(commit));
+  tellCommits(fx);
+  if (keepsAlive) broadcast(authority_->publication.position(), fx);
+}
+
+// Deltas before the answers that follow from the same decisions.
+void Coordinator::tellCommits(CoordinatorEffects& fx) {
+  auto& commits = authority_->commits;
+  for (; !commits.empty() && commits.front().promise <= kept_; commits.pop_front()) {
+    auto& [promise, sequence, deltas, answers] = commits.front();
+    for (const auto& delta : deltas) broadcast(delta, fx);
+    for (auto& [home, messages] : answers) {
+      auto batch = authority_->streams.wrap(home, std::move(messages));
+      if (batch) send(home, *std::move(batch), fx);
+    }
+    committed_ = sequence;
+  }
+}
+
 void Coordinator::tellOwn(TimePoint now, CoordinatorEffects& fx) {
   isFounded_ = isFounded_ || directory().newest() != kNoOrder;
   MeshEffects mesh;
@@ -479,14 +518,9 @@ void Coordinator::tellOwn(TimePoint now, CoordinatorEffects& fx) {
 }
 
 Mesh::Own Coordinator::ownState() const {
-  return {static_cast<std::uint32_t>(home_.size()),
-          room(),
-          drains_ || isUnfit_,
-          isAppointed_,
+  return {static_cast<std::uint32_t>(home_.size()), room(), drains_ || isUnfit_, isAppointed_,
           // Others see by it that this one decides, also when it has seen a higher one.
-          authority_ ? authority_->epoch() : epoch_,
-          network_,
-          isFounded_,
+          authority_ ? authority_->epoch() : epoch_, network_, isFounded_,
           authority_
               ? wire::DirectoryVersion{authority_->epoch(), authority_->publication.sequence()}
               : replica_->version()};

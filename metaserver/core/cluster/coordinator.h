@@ -42,6 +42,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "common/base/budget.h"
@@ -62,6 +63,15 @@
 
 namespace espalier::metaserver::cluster {
 
+// Orders of joining are reserved so many at once; the next block when half are used.
+inline constexpr std::uint64_t kOrdersReserved = 4096;
+
+// To be written to etcd in one transaction, if this metaserver is still the master.
+struct EtcdPromise {
+  std::uint64_t number = 0;
+  std::vector<etcd::Operation> operations;  // each key once
+};
+
 // What the shell does, in this order. Plain values.
 struct CoordinatorEffects {
   struct ToServer {
@@ -72,6 +82,9 @@ struct CoordinatorEffects {
   std::optional<Durable> durable;  // durable before anything else is done
   metaserver::Effects peers;       // of this metaserver's own peers; carried out by executor.h
   std::vector<ToServer> messages;
+  // With etcd. To be answered by promised().
+  std::vector<EtcdPromise> promises;
+  std::optional<ServerName> heir;          // mastership is to be given to that one
   std::vector<MeshEffects::Close> closes;  // of connections to metaservers
   bool isDrained = false;                  // the process may end
 };
@@ -85,6 +98,8 @@ class Coordinator {
     std::vector<wire::Setting> settings;  // what all must agree on
     Registry::Options registry;           // of the state file
     Durable durable;
+    bool isByEtcd = false;   // etcd says who decides (mastership.h)
+    std::string etcdPrefix;  // of its keys there
     bool isCluster = false;  // it begins as a part of a cluster, not as a single one
     std::size_t named = 0;   // addresses of metaservers that it was started with
     std::size_t peersMost = limits::kMembers;  // at this metaserver; 0: an entry holds none
@@ -145,6 +160,17 @@ class Coordinator {
                     CoordinatorEffects& fx);
   // A named address was dialled: it refuses, is silent, or is linked.
   void namedAnswered(TimePoint now, CoordinatorEffects& fx);
+
+  // --- with etcd
+  // This metaserver is the master, and has read what the one before has promised.
+  void won(Epoch epoch, EtcdDirectory written, TimePoint now, CoordinatorEffects& fx);
+  // Not any more. What was not kept is not told to anybody.
+  void lost(TimePoint now, CoordinatorEffects& fx);
+  // Who is the master there, also this one; none: nobody.
+  void masterSeen(std::optional<ServerName> master, Epoch epoch, TimePoint now,
+                  CoordinatorEffects& fx);
+  // All promises up to this number are written.
+  void promised(std::uint64_t number, TimePoint now, CoordinatorEffects& fx);
 
   void tick(TimePoint now, CoordinatorEffects& fx);
   TimePoint deadline() const;
@@ -221,6 +247,7 @@ class Coordinator {
   void decide(Event&& event, TimePoint now, CoordinatorEffects& fx);
   void toPeers(metaserver::Effects& peers, CoordinatorEffects& fx);
   void releaseHeld(CoordinatorEffects& fx);
+  void releaseHeldOf(ConnectionId connection, CoordinatorEffects& fx);
   void reserveOrders(CoordinatorEffects& fx);
 
   // --- handing peers on (coordinator_moves.cpp)
@@ -274,6 +301,12 @@ class Coordinator {
   void noteHomes(TimePoint now, CoordinatorEffects& fx);
   void reservePorts();
   void flush(TimePoint now, CoordinatorEffects& fx);
+  void flushDecisions(bool keepsAlive, TimePoint now, CoordinatorEffects& fx);
+  void promiseDecisions(Commit& commit, TimePoint now, CoordinatorEffects& fx);
+  void tellCommits(CoordinatorEffects& fx);
+  void reconsiderByEtcd(const View& view, TimePoint now, CoordinatorEffects& fx);
+  void install(Registry::Options options, Epoch epoch, std::optional<PromisedMembers> promised,
+               TimePoint now, CoordinatorEffects& fx);
   void tellOwn(TimePoint now, CoordinatorEffects& fx);
   void changedDirectory(CoordinatorEffects& fx);
   Mesh::Own ownState() const;
@@ -289,6 +322,7 @@ class Coordinator {
   HomeStream stream_;
   std::vector<wire::SessionMessage> requests_;  // to the master, not sent yet
   std::deque<Held> held_;
+  std::unordered_map<ConnectionId, std::size_t> heldFor_;  // how many
   std::uint64_t acknowledged_ = 0;  // the highest sequence of this epoch that another one has
   DirectoryChanges changes_;
   std::uint64_t version_ = 1;
@@ -310,10 +344,18 @@ class Coordinator {
   std::optional<Moving> moving_;
   std::uint64_t handedOn_ = 0;
   std::uint64_t turnedAway_ = 0;
+  // With etcd.
+  std::optional<ServerName> etcdMaster_;
+  Epoch etcdEpoch_;
+  std::uint64_t promises_ = 0;   // numbers that were used
+  std::uint64_t kept_ = 0;       // all up to this one are written
+  std::uint64_t committed_ = 0;  // the sequence of the publication up to which all is told
+  TimePoint sweepAt_{};
+  bool namesNetwork_ = false;  // etcd does not know its id yet
   std::optional<Taking> taking_;
   // What was taken over: the epochs of masters that did not notice it yet.
   std::map<ServerNumber, Epoch> superseded_;
-  TimePoint yieldFrom_{};  // not before: an heir has failed
+  TimePoint yieldFrom_{};                   // not before: an heir has failed
   std::optional<TimePoint> outdatedSince_;  // a higher epoch is known, whose decider is gone
   std::optional<TimePoint> vacantSince_;
   TimePoint reconsiderAt_ = kNever;  // the next moment at which time alone changes something

@@ -27,6 +27,7 @@ const wire::ServerState* find(const std::vector<wire::ServerState>& states, Serv
 
 // The epoch of who decides has its number, and it publishes under that epoch.
 bool Coordinator::decides(const wire::ServerState& state) const {
+  if (options_.isByEtcd) return state.name == etcdMaster_ && state.have.epoch == etcdEpoch_;
   if (state.epoch.number != state.number || state.have.epoch != state.epoch) return false;
   const auto over = superseded_.find(state.number);
   return over == superseded_.end() || over->second < state.epoch;
@@ -133,6 +134,7 @@ void Coordinator::reconsider(TimePoint now, CoordinatorEffects& fx) {
   noteHomes(now, fx);
   View view = look();
   epoch_ = std::max(epoch_, view.highest);
+  if (options_.isByEtcd) return reconsiderByEtcd(view, now, fx);
   if (isStarting_) {
     reconsiderStart(view, now, fx);
     if (isStarting_) return;
@@ -228,8 +230,8 @@ void Coordinator::stopDeciding(CoordinatorEffects& fx) {
 // Others have the directory of a higher epoch, and who decided in it is gone: they would take
 // nothing of this one.
 void Coordinator::considerEpoch(const View& view, TimePoint now, CoordinatorEffects& fx) {
-  const bool isOutdated = !authority_->isFrozen() && view.deciding.size() == 1 &&
-                          view.highest > authority_->epoch();
+  const bool isOutdated =
+      !authority_->isFrozen() && view.deciding.size() == 1 && view.highest > authority_->epoch();
   if (!isOutdated) return outdatedSince_.reset();
   if (!outdatedSince_) outdatedSince_ = now;
   if (now >= *outdatedSince_ + limits::kHandover) goOn(now, fx);
@@ -336,25 +338,35 @@ void Coordinator::becomeDeciding(Registry::Options options, TimePoint now, Coord
   if (!takeEpoch(fx)) return;
   options.network = network_;
   options.epoch = epoch_;
+  install(std::move(options), epoch_, std::nullopt, now, fx);
+}
+
+// Decides from now on, under that epoch.
+void Coordinator::install(Registry::Options options, Epoch epoch,
+                          std::optional<PromisedMembers> promised, TimePoint now,
+                          CoordinatorEffects& fx) {
   Directory start;
   for (MemberRow row : options.away) {
+    if (promised && !promised->has(row)) continue;  // to be written
     row.home = kNoServer;
     start.put(std::move(row));
   }
   metaserver::Effects own;
   authority_ = std::make_unique<Authority>(std::move(options), budget_, now, own);
   reservePorts();
-  authority_->publication = Publication(epoch_, std::move(start));
-  authority_->streams = MasterStreams(epoch_);
+  authority_->promised = std::move(promised);
+  authority_->publication = Publication(epoch, std::move(start));
+  authority_->streams = MasterStreams(epoch);
   replica_.reset();
   taking_.reset();
   vacantSince_.reset();
   acknowledged_ = 0;
+  committed_ = 0;
   for (auto& held : held_) held.sequence.reset();
   changes_.reset();
   changedDirectory(fx);
   absorb(own, fx);
-  follow(mesh_.self().number, epoch_, now, fx);
+  follow(mesh_.self().number, epoch, now, fx);
   flush(now, fx);
   broadcast(authority_->publication.position(), fx);
 }
@@ -393,6 +405,7 @@ void Coordinator::endSingle(TimePoint now, CoordinatorEffects& fx) {
     home_.adopt(std::move(session), now);
   }
   if (!takeEpoch(fx)) return;
+  committed_ = 0;
   Directory start;
   for (auto& row : authority_->registry.rows()) start.put(std::move(row));
   authority_->begin(epoch_, std::move(start));
