@@ -421,13 +421,17 @@ TimePoint Coordinator::deadline() const {
   if (isSingle_) return authority_->registry.deadline();
   if (isDirty_) return TimePoint::min();
   TimePoint first = std::min({mesh_.deadline(), home_.deadline(), keepAliveAt_});
-  if (replica_) first = std::min(first, replica_->deadline());
+  // Of whom it would pull; as in tick().
+  if (taking_ && taking_->copy) {
+    first = std::min(first, taking_->copy->deadline());
+  } else if (replica_ && (taking_ || master_)) {
+    first = std::min(first, replica_->deadline());
+  }
   if (authority_ && !authority_->isFrozen()) {
     first = std::min(first, authority_->registry.deadline());
   }
   if (moving_) first = std::min(first, moving_->nextAt);
   first = std::min(first, reconsiderAt_);
-  if (taking_ && taking_->copy) first = std::min(first, taking_->copy->deadline());
   return first;
 }
 

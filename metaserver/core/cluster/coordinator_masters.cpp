@@ -204,6 +204,7 @@ void Coordinator::considerYielding(const View& view, const wire::ServerState* be
   }
   if (!best || best->number == mesh_.self().number || now < yieldFrom_) return;
   const bool isMerge = decides(*best);
+  if (!isMerge && authority_->registry.awaiting()) return;  // whom it waits for is in no copy
   if (!isMerge && best->have.epoch != authority_->epoch()) return;  // it has no copy yet
   freeze(best->number, now, fx);
 }
@@ -287,6 +288,16 @@ void Coordinator::takeOver(std::vector<Side> sides, TimePoint now, CoordinatorEf
   for (const auto& row : clashes) {
     fx.peers.note({}, fmt::format("two peers have the id {}: the one on {} must choose another",
                                   row.contact.id.text(), row.contact.endpoint.text()));
+  }
+  // Members of before a restart that have not come back go on being waited for.
+  if (authority_ && authority_->registry.awaiting()) {
+    const std::set<JoinOrder> there = [&] {
+      std::set<JoinOrder> orders;
+      for (const auto& row : rows) orders.insert(row.contact.order);
+      return orders;
+    }();
+    options.before = options_.registry.before;
+    std::erase_if(options.before, [&](const auto& one) { return there.contains(one.order); });
   }
   options.away = std::move(rows);
   options.nextOrder = JoinOrder{number(newest) + 1};
