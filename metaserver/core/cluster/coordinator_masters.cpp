@@ -172,6 +172,8 @@ void Coordinator::reconsider(TimePoint now, CoordinatorEffects& fx) {
     reconsiderAt_ = over;
     return;
   }
+  // The others are gone before they have sent anything: then the state file is all there is.
+  if (replica_->version().epoch == Epoch()) return becomeDeciding(options_.registry, now, fx);
   takeOver({{replica_->version().epoch, &replica_->directory()}}, now, fx);
 }
 
