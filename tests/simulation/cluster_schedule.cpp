@@ -218,7 +218,8 @@ Outcome runCluster(const Schedule& schedule) {
   startCluster(world, settings.metaservers);
   // Metaservers that let peers in before they have found each other found networks of their own,
   // which never become one.
-  for (int i = 0; i < 10 && (i == 0 || world.cluster()->judge()); ++i) world.runUntil(world.now() + 2s);
+  for (int i = 0; i < 10 && (i == 0 || world.cluster()->judge()); ++i)
+    world.runUntil(world.now() + 2s);
   joinAll(world, peers);
   world.runUntil(world.now() + kClusterJoining);
   const auto patience = 90s + 40 * static_cast<long>(peers) * settings.mostDelay;
@@ -245,7 +246,12 @@ Outcome runCluster(const Schedule& schedule) {
   cluster.healAll();
   world.heal();
   for (const NodeId peer : world.living()) world.resume(peer);
-  if (!world.metaserverUp() || world.below(2) == 0) clusterTrouble.startAll();
+  // Who is not in yet may know dead metaservers only.
+  const auto living = world.living();
+  const bool someWait = std::any_of(living.begin(), living.end(), [&](NodeId peer) {
+    return world.peer(peer).tree() == nullptr;
+  });
+  if (!world.metaserverUp() || someWait || world.below(2) == 0) clusterTrouble.startAll();
   if (!outcome.failure) outcome.failure = restAll(world, patience);
   for (const auto& [peer, place] : places) {
     if (outcome.failure) break;

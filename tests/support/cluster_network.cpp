@@ -388,10 +388,10 @@ void ClusterNetwork::check(std::size_t i) {
   }
   const auto have = server.core->have();
   const auto standing = server.core->standing();
-  const auto now = fmt::format("{}, has epoch {}, {} members, master \"{}\"",
-                               server.core->registry() ? "decides" : "does not decide",
-                               textOf(have.epoch), server.core->directory().count() == 0 ? "no" : "has",
-                               standing.master.text());
+  const auto now =
+      fmt::format("{}, has epoch {}, {} members, master \"{}\"",
+                  server.core->registry() ? "decides" : "does not decide", textOf(have.epoch),
+                  server.core->directory().count() == 0 ? "no" : "has", standing.master.text());
   if (now != server.standing) log(server, now);
   server.standing = now;
   for (const auto& state : server.core->mesh().unconnected()) {
@@ -447,7 +447,15 @@ void ClusterNetwork::checkMessage(std::size_t i, const wire::ClusterMessage& mes
   if (const auto* beat = std::get_if<wire::Beat>(&message)) named(beat->own.epoch);
   if (const auto* delta = std::get_if<wire::Delta>(&message)) {
     said(delta->after);
-    for (const auto& row : delta->rows) checkRow(network, row);
+    for (const auto& row : delta->rows) {
+      checkRow(network, row);
+      published_.try_emplace({delta->after.version.epoch, row.contact.order},
+                             delta->after.version.sequence);
+    }
+  }
+  if (const auto* have = std::get_if<wire::Have>(&message)) {
+    auto& acknowledged = acknowledged_[have->version.epoch];
+    acknowledged = std::max(acknowledged, have->version.sequence);
   }
   if (const auto* page = std::get_if<wire::SnapshotPage>(&message)) {
     said(page->of);
@@ -474,6 +482,12 @@ void ClusterNetwork::checkAdmitted(std::size_t i, ConnectionId connection,
   checkRow(admitted.network, row);
   if (join->second.order == admitted.self.order) return;  // it comes back
   const std::pair now(std::pair(i, servers_[i].run), connection);
+  const auto published = published_.find({servers_[i].core->have().epoch, admitted.self.order});
+  if (published != published_.end() && servers_[i].core->isFollowed() &&
+      acknowledged_[published->first.first] < published->second) {
+    outside_.fail(
+        fmt::format("{} is admitted, and no other metaserver knows it", admitted.self.id.text()));
+  }
   const auto [told, isNew] = told_.try_emplace({admitted.network, admitted.self.order}, now);
   if (told->second == now) return;
   outside_.fail(fmt::format("the order {} of a newcomer, {}, was given before",
@@ -535,15 +549,15 @@ std::string ClusterNetwork::describe() const {
       continue;
     }
     const auto standing = server.core->standing();
-    text += fmt::format("{} ({}) {}, master \"{}\", epoch {}\n", server.name,
-                        number(server.number), kRoles[static_cast<int>(standing.role)],
-                        standing.master.text(), textOf(standing.epoch));
+    text += fmt::format("{} ({}) {}, master \"{}\", epoch {}\n", server.name, number(server.number),
+                        kRoles[static_cast<int>(standing.role)], standing.master.text(),
+                        textOf(standing.epoch));
     for (const auto& [state, isSelf, isMaster, behind, hops] : server.core->servers()) {
-      text += fmt::format("  {} epoch {} has {} of {}{}{}{}, hops {}, started {}\n",
-                          state.name.text(), textOf(state.epoch), state.have.sequence,
-                          textOf(state.have.epoch), state.isFounded ? ", founded" : "",
-                          state.drains ? ", drains" : "", state.appointed ? ", appointed" : "", hops,
-                          state.started.count());
+      text +=
+          fmt::format("  {} epoch {} has {} of {}{}{}{}, hops {}, started {}\n", state.name.text(),
+                      textOf(state.epoch), state.have.sequence, textOf(state.have.epoch),
+                      state.isFounded ? ", founded" : "", state.drains ? ", drains" : "",
+                      state.appointed ? ", appointed" : "", hops, state.started.count());
     }
   }
   return text;

@@ -11,7 +11,8 @@
 //
 // Checked after each step: the invariants of the core; one metaserver an epoch, which is
 // durable before any message of that epoch; a version of the directory is the same wherever it is;
-// the reader's copy is the directory; no order of joining is given twice in the whole run.
+// the reader's copy is the directory; no newcomer is told that it is admitted before another
+// metaserver has that, if one follows; no order of joining is given twice in the whole run.
 //
 // The caller owns time and peers: Outside. Used by unit tests and by the simulation.
 // Single-threaded; repeats exactly for a seed.
@@ -220,6 +221,9 @@ class ClusterNetwork {
     wire::DirectoryDigest digest;
   };
   std::map<std::pair<Epoch, std::uint64_t>, Version> versions_;
+  // In which change of an epoch a member was published; and which one another metaserver has.
+  std::map<std::pair<Epoch, JoinOrder>, std::uint64_t> published_;
+  std::map<Epoch, std::uint64_t> acknowledged_;
   using Given = std::pair<wire::NetworkId, JoinOrder>;
   std::map<Given, InstanceKey> owners_;
   std::map<Given, std::pair<std::pair<std::size_t, unsigned>, ConnectionId>> told_;

@@ -208,6 +208,7 @@ class Coordinator {
   const Registry* registry() const { return authority_ ? &authority_->registry : nullptr; }
 
   // For tests and the simulation. The message says what is wrong.
+  bool isFollowed() const { return authority_ && !isSingle_ && isFollowedBySomebody(); }
   Result<void> checkInvariants() const;
 
  private:

@@ -7,6 +7,7 @@ import dataclasses
 SCHEDULES = ("--count", "300")
 PUSHES = ("--push", "--count", "300")
 MOVING = ("--moving", "--count", "100")
+CLUSTERS = ("--cluster", "--count", "400", "--peers", "3", "16")
 KILLS = ("--kill-each", "--count", "2000", "--peers", "2", "16")
 
 
@@ -258,4 +259,89 @@ FAULTS = {
         "    if (link.knows(id)) link.addEnd(id, now);\n",
         "    static_cast<void>(link);\n",
         PUSHES),
+    # --- metaserver/core/cluster/coordinator*.cpp
+    "epoch_not_written": Fault(
+        "A metaserver decides in an epoch that is not on its disk.",
+        "  durable_.network = network_;\n  fx.durable = durable_;\n  return true;",
+        "  durable_.network = network_;\n  return true;",
+        CLUSTERS),
+    "one_epoch_for_all": Fault(
+        "Both sides of a cut take the same epoch.",
+        "  epoch_ = *next;\n  durable_.epoch",
+        "  epoch_ = Epoch{next->counter, ServerNumber{1}};\n  durable_.epoch",
+        CLUSTERS),
+    "order_of_others": Fault(
+        "A new master gives orders behind the newest one that it knows, in the prefix of another one.",
+        "  return orderOf({next.value_or(epoch_), 1}).value_or(known);",
+        "  return known;",
+        CLUSTERS),
+    "orders_not_reserved": Fault(
+        "A metaserver that starts again gives orders behind its state file, which is a moment old.",
+        ": JoinOrder{number(durable_.ordersUpTo) + 1};",
+        ": known;",
+        CLUSTERS),
+    "handover_not_awaited": Fault(
+        "A new master begins before it has what the old one published last.",
+        "version.sequence < taking_->last.sequence",
+        "version.sequence + 1 < taking_->last.sequence",
+        CLUSTERS),
+    "dead_home_kept": Fault(
+        "The members of a dead metaserver stay where they were.",
+        "    authority_->remote.homeGone(home, now, own, messages);\n    HomeSessions",
+        "    static_cast<void>(now);\n    HomeSessions",
+        CLUSTERS),
+    "two_masters_stay": Fault(
+        "A master does not yield to a better one.",
+        "  freeze(best->number, now, fx);\n}",
+        "}",
+        CLUSTERS),
+    "outdated_for_ever": Fault(
+        "A master stays in an epoch that is below one that others have seen.",
+        "  if (now >= *outdatedSince_ + limits::kHandover) goOn(now, fx);\n",
+        "  static_cast<void>(fx);\n",
+        CLUSTERS),
+    "frozen_for_ever": Fault(
+        "A master whose heir does not take over decides nothing any more.",
+        "if (!heir || now >= over) {",
+        "if (heir && now < authority_->frozenAt) {",
+        CLUSTERS),
+    "alone_and_master": Fault(
+        "A metaserver that is alone calls itself the master.",
+        "if (standing.isAlone || !master_) return standing;",
+        "if (!master_) return standing;",
+        CLUSTERS),
+    "admission_lost_with_master": Fault(
+        "A peer is told that it is admitted before another metaserver has that.",
+        "const bool holds = authority_ && isFollowedBySomebody();",
+        "const bool holds = authority_ && isFollowedBySomebody() && peers.sends.empty();",
+        CLUSTERS),
+    # --- metaserver/core/cluster/merge.cpp
+    "side_of_a_cut_lost": Fault(
+        "Of the sides of a cut only the members of the last one are kept.",
+        "  std::map<JoinOrder, MemberRow> rows;\n",
+        "  std::map<JoinOrder, MemberRow> rows;\n  byEpoch.erase(byEpoch.begin(), byEpoch.end() - 1);\n",
+        CLUSTERS),
+    # --- metaserver/core/cluster/replica.cpp
+    "truncated_synchronisation": Fault(
+        "A snapshot of which some members are missing is taken as the whole one.",
+        "  to.directory.apply({}, std::move(page.rows));\n  to.covered",
+        "  if (page.rows.size() > 1) page.rows.pop_back();\n  to.directory.apply({}, std::move(page.rows));\n  to.covered",
+        CLUSTERS),
+    # --- metaserver/core/cluster/session_streams.cpp
+    "old_epoch_obeyed": Fault(
+        "A master obeys what was meant for the one before it.",
+        "if (batch.epoch != epoch_ || batch.stream < stream.number) return taken;",
+        "if (batch.stream == 0) return taken;",
+        CLUSTERS),
+    "gap_in_stream": Fault(
+        "A stream of sessions goes on although messages are missing.",
+        "  if (before > received) return std::nullopt;\n",
+        "  received = std::max(received, before);\n",
+        CLUSTERS),
+    # --- metaserver/core/cluster/home_sessions.cpp
+    "sessions_not_resumed": Fault(
+        "A home does not resume its sessions at a new master.",
+        "    resume(session, fx);\n  }\n}",
+        "    if (session->second.isQuitting) resume(session, fx);\n  }\n}",
+        CLUSTERS),
 }
