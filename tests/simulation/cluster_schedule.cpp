@@ -12,6 +12,11 @@ using metaserver::cluster::ElectionRule;
 
 constexpr auto kClusterJoining = 15s;
 constexpr auto kClusterTrouble = 60s;
+constexpr std::uint64_t kFaultMost = 20'000;
+// Where peers have no troubles, metaservers fail one after the other, so that all peers stay
+// members: each fault is over when the next one comes.
+constexpr std::uint64_t kGentleMost = 8'000;
+constexpr auto kGentlePause = 25s;
 
 std::size_t anyOf(World& world, std::size_t count) {
   return static_cast<std::size_t>(world.below(count));
@@ -24,7 +29,9 @@ std::chrono::milliseconds millis(World& world, std::uint64_t most) {
 // What happens to metaservers.
 class ClusterTrouble {
  public:
-  explicit ClusterTrouble(World& world) : world_(world), cluster_(*world.cluster()) {}
+  // `most`: how long a fault lasts, in milliseconds.
+  ClusterTrouble(World& world, std::uint64_t most)
+      : world_(world), cluster_(*world.cluster()), most_(most) {}
 
   void once() {
     const std::size_t one = anyOf(world_, cluster_.size());
@@ -34,7 +41,7 @@ class ClusterTrouble {
         return kill(one, world_.below(4) == 0);
       case 1:
         cluster_.killSoon(one);
-        return startLater(one, 20'000);
+        return startLater(one, most_);
       case 2:
         kill(one, false);
         return cluster_.start(one, wrongClock());  // at once
@@ -42,7 +49,7 @@ class ClusterTrouble {
         return startAll();
       case 4:
       case 5:
-        return cluster_.stall(one, 100ms + millis(world_, 9000));
+        return cluster_.stall(one, 100ms + millis(world_, most_ / 2));
       case 6:
         return isolate(one);
       case 7:
@@ -59,7 +66,7 @@ class ClusterTrouble {
       default:
         if (world_.below(3) != 0) return cluster_.healAll();
         cluster_.drain(one);
-        return startLater(one, 30'000);
+        return startLater(one, most_ + 5000);
     }
   }
   void startAll() {
@@ -72,7 +79,7 @@ class ClusterTrouble {
   }
   void kill(std::size_t i, bool silently) {
     cluster_.kill(i, silently);
-    if (world_.below(5) != 0) startLater(i, 20'000);
+    if (world_.below(5) != 0 || most_ < kFaultMost) startLater(i, most_);
   }
   void startLater(std::size_t i, std::uint64_t within) {
     world_.at(world_.now() + millis(world_, within),
@@ -92,11 +99,12 @@ class ClusterTrouble {
     healLater();
   }
   void healLater() {
-    world_.at(world_.now() + 200ms + millis(world_, 20'000), [this] { cluster_.healAll(); });
+    world_.at(world_.now() + 200ms + millis(world_, most_), [this] { cluster_.healAll(); });
   }
 
   World& world_;
   test::ClusterNetwork& cluster_;
+  const std::uint64_t most_;
 };
 
 // What a peer must keep while only metaservers have troubles.
@@ -199,6 +207,8 @@ Outcome runCluster(const Schedule& schedule) {
   Settings settings = settingsFor(random);
   settings.mostDelay = std::min<std::chrono::microseconds>(settings.mostDelay, 50ms);
   settings.metaservers = 1 + random() % 7;
+  const bool peersRest = random() % 3 == 0;
+  if (peersRest) settings.metaservers = std::max<std::size_t>(settings.metaservers, 2);
   settings.cluster.rule = kRules[random() % std::size(kRules)];
   settings.cluster.maxLinks = settings.maxLinks;
   settings.cluster.placement = settings.placement;
@@ -207,7 +217,6 @@ Outcome runCluster(const Schedule& schedule) {
   settings.cluster.clockError = random() % 2 == 0 ? 0.1 : 0;
   const std::size_t peers =
       schedule.leastPeers + random() % (schedule.mostPeers - schedule.leastPeers + 1);
-  const bool peersRest = random() % 3 == 0;
   Outcome outcome;
   outcome.peers = peers;
   outcome.settings = fmt::format("{} metaservers, {}{}", settings.metaservers,
@@ -229,11 +238,12 @@ Outcome runCluster(const Schedule& schedule) {
     for (const NodeId peer : world.living()) places[peer] = placeOf(world, peer);
   }
 
-  ClusterTrouble clusterTrouble(world);
+  ClusterTrouble clusterTrouble(world, peersRest ? kGentleMost : kFaultMost);
   Troublemaker peerTrouble(world, peers);
-  const TimePoint calm = world.now() + kClusterTrouble;
+  const TimePoint calm = world.now() + (peersRest ? 3 : 1) * kClusterTrouble;
   while (!outcome.failure && world.now() < calm && !world.failure()) {
     world.runUntil(world.now() + millis(world, 4000));
+    if (peersRest) world.runUntil(world.now() + kGentlePause);
     if (peersRest || world.below(2) == 0) {
       clusterTrouble.once();
     } else if (world.living().size() > 1) {
