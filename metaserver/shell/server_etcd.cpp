@@ -44,6 +44,7 @@ void Server::happened(const cluster::MastershipEvent& event) {
     reading_.reset();
     step([](Coordinator& coordinator, TimePoint now, auto& fx) { coordinator.lost(now, fx); });
   } else if (const auto* seen = std::get_if<cluster::MasterSeen>(&event)) {
+    trouble_.with([](std::string& trouble) { trouble.clear(); });
     // This one decides once it has read everything.
     const bool isSelf = seen->master && seen->master->name == options_.name;
     if (isSelf) return;
@@ -66,6 +67,7 @@ void Server::happened(const cluster::MastershipEvent& event) {
       log::warning("{}", waiting);
     }
     trouble_.with([&](std::string& trouble) { trouble = waiting; });
+    coordinator_.with([&](auto& coordinator) { coordinator->setTrouble(waiting); });
   }
 }
 

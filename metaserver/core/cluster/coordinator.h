@@ -169,6 +169,8 @@ class Coordinator {
   // Who is the master there, also this one; none: nobody.
   void masterSeen(std::optional<ServerName> master, Epoch epoch, TimePoint now,
                   CoordinatorEffects& fx);
+  // Why there is no master; empty: nothing is wrong.
+  void setTrouble(const std::string& trouble);
   // All promises up to this number are written.
   void promised(std::uint64_t number, TimePoint now, CoordinatorEffects& fx);
 

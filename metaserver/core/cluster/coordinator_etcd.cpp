@@ -107,6 +107,11 @@ void Coordinator::lost(TimePoint now, CoordinatorEffects& fx) {
   reconsider(now, fx);
 }
 
+void Coordinator::setTrouble(const std::string& trouble) {
+  home_.setWaitReason(trouble.empty() ? "the metaservers have no master at the moment"
+                                      : "no master: " + trouble);
+}
+
 void Coordinator::promised(std::uint64_t number, TimePoint now, CoordinatorEffects& fx) {
   kept_ = std::max(kept_, number);
   if (!authority_) return;

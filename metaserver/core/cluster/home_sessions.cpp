@@ -205,8 +205,7 @@ void HomeSessions::refuse(ConnectionId connection, std::string why, Effects& fx)
 
 void HomeSessions::tellToWait(Sessions::iterator session, Effects& fx) {
   if (std::exchange(session->second.isToldToWait, true)) return;
-  fx.peers.sends.push_back(
-      {session->first, wire::Wait{"the metaservers have no master at the moment"}});
+  fx.peers.sends.push_back({session->first, wire::Wait{waitReason_}});
 }
 
 // --- the master comes and goes ---

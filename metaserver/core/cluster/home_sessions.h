@@ -39,6 +39,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/budget.h"
@@ -70,6 +71,8 @@ class HomeSessions {
   // A session of this process's registry until now; its connection is new here. While there is no
   // master.
   void adopt(Registry::OwnSession session, TimePoint now);
+  // What newcomers are told while there is no master; printable.
+  void setWaitReason(std::string reason) { waitReason_ = std::move(reason); }
   // Where else its peers can go: they are told. Limits::kMetaserversTold at most.
   void setMetaservers(std::vector<Endpoint> metaservers);
 
@@ -153,6 +156,7 @@ class HomeSessions {
 
   WaitingRequests requests_;
   Sessions sessions_;
+  std::string waitReason_ = "the metaservers have no master at the moment";
   std::vector<Endpoint> metaservers_;
   std::uint64_t lists_ = 0;  // how many lists of metaservers there were
   bool hasMaster_ = false;
