@@ -37,8 +37,9 @@ struct ServerState {
   std::uint32_t peers = 0;     // its sessions; at most limits::kMembers
   // How many more peers it takes; 0: it is full, will end, or is an entry. At most limits::kMembers.
   std::uint32_t room = 0;
-  bool drains = false;     // it passes its peers on to others and will end
-  bool appointed = false;  // a user made it the master; it is that until the next vacancy
+  bool drains = false;      // it passes its peers on to others and will end
+  bool isDeciding = false;  // it decides for the network
+  bool appointed = false;   // a user made it the master; it is that until the next vacancy
   // Rises with each state that it sends, from 1, within one run; below limits::kSequenceNumbers.
   std::uint64_t sequence = 0;
   Epoch epoch;  // the highest that it has seen; the counter is at most limits::kEpochCounter

@@ -29,7 +29,7 @@ constexpr std::size_t kStateMost =
     numberBytes(0xffff) + numberBytes(kStartedLast) + numberBytes(limits::kServerPriority) +
     2 * numberBytes(limits::kMembers) + 2 * numberBytes(1) + numberBytes(limits::kSequenceNumbers) +
     kEpochBytes + fieldBytes(kHeardMost * varintBytes(0xffff)) + fieldBytes(NetworkId::kSizeBytes) +
-    numberBytes(1) + fieldBytes(kVersionBytes) + 2;  // two tags of two bytes
+    numberBytes(1) + fieldBytes(kVersionBytes) + numberBytes(1) + 3;  // three tags of two bytes
 constexpr std::size_t kSettingMost =
     fieldBytes(limits::kSettingNameBytes) + fieldBytes(limits::kSettingValueBytes);
 static_assert(fieldBytes(kStateMost) <= limits::kServerStateBytes);
@@ -53,6 +53,7 @@ void fill(const ServerState& state, proto::ServerState& out) {
   out.set_priority(state.priority);
   out.set_peers(state.peers);
   out.set_room(state.room);
+  out.set_is_deciding(state.isDeciding);
   out.set_drains(state.drains);
   out.set_appointed(state.appointed);
   out.set_sequence(state.sequence);
@@ -175,6 +176,7 @@ Result<ServerState> read(const proto::ServerState& in) {
   state.peers = in.peers();
   if (in.room() > limits::kMembers) return malformed(fmt::format("room for {} peers", in.room()));
   state.room = in.room();
+  state.isDeciding = in.is_deciding();
   state.drains = in.drains();
   state.appointed = in.appointed();
   if (in.sequence() == 0 || in.sequence() >= limits::kSequenceNumbers) {

@@ -181,6 +181,9 @@ Result<HttpReply> HttpConnection::attempt(const Post& post, const Exchange& exch
     close();
     return failure(fmt::format("no answer within {}", formatDuration(post.timeout)),
                    ErrorCode::timeout);
+  } catch (const Poco::Net::NoMessageException&) {
+    close();
+    return failure("it ends the connection without an answer, as no etcd does", ErrorCode::io);
   } catch (const Poco::Exception& error) {
     close();
     return failure(escaped(cutUtf8(error.displayText(), limits::kMessageBytes)), ErrorCode::io);

@@ -10,6 +10,7 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
+#include "common/command/options.h"
 #include "metaserver/shell/server.h"
 
 namespace espalier::metaserver::shell {
@@ -106,6 +107,7 @@ Result<std::vector<ServerInfo>> Server::servers() {
     info.peers = row.state.peers;
     info.started = wallTimeOf(row.state.started);
     info.behind = row.behind;
+    if (row.isSelf) info.version = command::programVersion();
     infos.push_back(std::move(info));
   }
   return infos;

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "metaserver/shell/commands.h"
-#include "metaserver/shell/lone_server.h"
 #include "metaserver/shell/running_here.h"
 #include "tests/unit/fake_metaserver.h"
 
@@ -184,25 +183,6 @@ TEST_CASE("help and completion know the commands and the words of the original")
         Words{"m5000", "m5010", "m5020", "s1"});
   CHECK(given.dispatcher.complete("-c").candidates == Words{"-c", "-cl", "-cn"});
   CHECK(given.dispatcher.complete("link ").candidates.empty());
-}
-
-TEST_CASE("a metaserver that is in no cluster answers what it can") {
-  FakeMetaserver service;
-  LoneServer alone(service, serverName("m5000"), FakeCluster::start());
-  const Dispatcher dispatcher(metaserverCommands(service, alone), {}, originalCommands());
-  Context context;
-  const auto text = [&](const std::string& line) {
-    const auto rendered = render(dispatcher.runLine(line, context), Format::text);
-    return rendered.out + rendered.err;
-  };
-  CHECK(text("-m") == "no master: m5000 is alone\n");
-  CHECK(text("-cl") == "no links\n");
-  CHECK(text("servers").starts_with("m5000  127.0.0.1:5000  this one  3 peers  since "));
-  for (const auto* line : {"link a:1", "master m1", "drain", "migrate a:1", "forget m1"}) {
-    CAPTURE(line);
-    CHECK(text(line) == "this metaserver is in no cluster\n");
-    CHECK(dispatcher.runLine(line, context).exitCode() == 69);
-  }
 }
 
 TEST_CASE("-e finds the only metaserver that runs in a folder, else by its name") {

@@ -15,7 +15,6 @@
 #include "common/command/runner.h"
 #include "common/command/words.h"
 #include "metaserver/shell/commands.h"
-#include "metaserver/shell/lone_server.h"
 #include "peer/shell/commands.h"
 #include "tests/unit/fake_metaserver.h"
 #include "tests/unit/given_command.h"
@@ -441,7 +440,7 @@ TEST_CASE("several commands run in order, and the first failure's code is the re
 
 TEST_CASE("the metaserver's commands are topo, status, whatif, those of a cluster, help and stop") {
   FakeMetaserver service;
-  metaserver::shell::LoneServer cluster(service, *ServerName::parse("m5000"), {});
+  FakeCluster cluster;
   const Dispatcher dispatcher(metaserver::shell::metaserverCommands(service, cluster));
   std::string names;
   for (const auto& command : dispatcher.commands()) names += command.name + " ";

@@ -522,7 +522,8 @@ void Coordinator::tellOwn(TimePoint now, CoordinatorEffects& fx) {
 }
 
 Mesh::Own Coordinator::ownState() const {
-  return {static_cast<std::uint32_t>(home_.size()), room(), drains_ || isUnfit_, isAppointed_,
+  return {static_cast<std::uint32_t>(home_.size()), room(), drains_ || isUnfit_,
+          authority_ && !authority_->isFrozen(), isAppointed_,
           // Others see by it that this one decides, also when it has seen a higher one.
           authority_ ? authority_->epoch() : epoch_, network_, isFounded_,
           authority_

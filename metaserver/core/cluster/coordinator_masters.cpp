@@ -27,7 +27,9 @@ const wire::ServerState* find(const std::vector<wire::ServerState>& states, Serv
 
 // The epoch of who decides has its number, and it publishes under that epoch.
 bool Coordinator::decides(const wire::ServerState& state) const {
-  if (options_.isByEtcd) return state.name == etcdMaster_ && state.have.epoch == etcdEpoch_;
+  if (options_.isByEtcd) {
+    return state.isDeciding && state.name == etcdMaster_ && state.have.epoch == etcdEpoch_;
+  }
   if (state.epoch.number != state.number || state.have.epoch != state.epoch) return false;
   const auto over = superseded_.find(state.number);
   return over == superseded_.end() || over->second < state.epoch;
@@ -67,6 +69,7 @@ Coordinator::View Coordinator::look() const {
   self.peers = own.peers;
   self.room = own.room;
   self.drains = own.drains;
+  self.isDeciding = own.isDeciding;
   self.appointed = own.appointed;
   self.epoch = own.epoch;
   self.network = own.network;
@@ -284,24 +287,21 @@ void Coordinator::progressTaking(TimePoint now, CoordinatorEffects& fx) {
 void Coordinator::takeOver(std::vector<Side> sides, TimePoint now, CoordinatorEffects& fx) {
   Registry::Options options = options_.registry;
   options.before.clear();
-  auto [rows, clashes] = merge(sides);
+  Merged merged = merge(sides);
   JoinOrder newest = kNoOrder;
   for (const Side& side : sides) newest = std::max(newest, side.directory->newest());
-  for (const auto& row : clashes) {
+  for (const auto& row : merged.clashes) {
     fx.peers.note({}, fmt::format("two peers have the id {}: the one on {} must choose another",
                                   row.contact.id.text(), row.contact.endpoint.text()));
   }
   // Members of before a restart that have not come back go on being waited for.
   if (authority_ && authority_->registry.awaiting()) {
-    const std::set<JoinOrder> there = [&] {
-      std::set<JoinOrder> orders;
-      for (const auto& row : rows) orders.insert(row.contact.order);
-      return orders;
-    }();
+    std::set<JoinOrder> there;
+    for (const auto& row : merged.rows) there.insert(row.contact.order);
     options.before = options_.registry.before;
     std::erase_if(options.before, [&](const auto& one) { return there.contains(one.order); });
   }
-  options.away = std::move(rows);
+  options.away = std::move(merged.rows);
   options.nextOrder = JoinOrder{number(newest) + 1};
   if (authority_) ownNext_ = authority_->registry.nextOrder();
   becomeDeciding(std::move(options), now, fx);

@@ -88,11 +88,12 @@ void Mesh::tick(TimePoint now, MeshEffects& fx) {
 
 void Mesh::setOwn(const Own& own, TimePoint now, MeshEffects& fx) {
   observe(now);
-  const Own before{self_.peers, self_.room,    self_.drains,    self_.appointed,
+  const Own before{self_.peers, self_.room,    self_.drains,    self_.isDeciding, self_.appointed,
                    self_.epoch, self_.network, self_.isFounded, self_.have};
   self_.peers = own.peers;
   self_.room = own.room;
   self_.drains = own.drains;
+  self_.isDeciding = own.isDeciding;
   self_.appointed = own.appointed;
   self_.epoch = own.epoch;
   self_.network = own.network;

@@ -83,6 +83,7 @@ class Mesh {
     std::uint32_t peers = 0;
     std::uint32_t room = 0;
     bool drains = false;
+    bool isDeciding = false;
     bool appointed = false;
     Epoch epoch;
     wire::NetworkId network{};

@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""Several metaservers whose master etcd names: nothing is granted before etcd has it."""
+import json
+import shutil
+import signal
+import urllib.request
+
+from cluster import Cluster
+from espalier_process import Process, case, main, wait_until
+
+
+class Etcds:
+    """Real etcds on ports of `network`, with their data in its folder."""
+
+    def __init__(self, network, count=3, first=0):
+        assert shutil.which("etcd"), "etcd is not installed: packages.txt"
+        self.network = network
+        ports = [network.first_port + first + 2 * i for i in range(count)]
+        peers = ",".join(f"e{i}=http://127.0.0.1:{port + 1}" for i, port in enumerate(ports))
+        self.urls = [f"http://127.0.0.1:{port}" for port in ports]
+        self.processes = []
+        for i, port in enumerate(ports):
+            command = ["etcd", "--name", f"e{i}", "--data-dir", f"./e{i}", "--initial-cluster", peers,
+                       "--listen-client-urls", self.urls[i], "--advertise-client-urls", self.urls[i],
+                       "--listen-peer-urls", f"http://127.0.0.1:{port + 1}",
+                       "--initial-advertise-peer-urls", f"http://127.0.0.1:{port + 1}",
+                       "--heartbeat-interval", "50", "--election-timeout", "500", "--unsafe-no-fsync"]
+            process = Process(f"etcd e{i}", command, network.folder, network.env, network.patience)
+            network.peers[process.name] = process
+            self.processes.append(process)
+        wait_until(self.answers, network.patience, "etcd")
+
+    def answers(self):
+        try:
+            with urllib.request.urlopen(self.urls[0] + "/health", timeout=1) as reply:
+                return b"true" in reply.read()
+        except OSError:
+            return False
+
+    def send(self, number):
+        for process in self.processes:
+            process.send(number)
+
+    @property
+    def option(self):
+        return ["--coordination", "etcd:" + ",".join(self.urls)]
+
+
+def start(network, servers=3):
+    etcds = Etcds(network)
+    cluster = Cluster(network, servers, *etcds.option).start()
+    cluster.wait_for_master()
+    return etcds, cluster
+
+
+@case("etcd names the master; it is killed, and another one goes on with all peers; one dead etcd of three is nothing")
+def _(network):
+    etcds, cluster = start(network)
+    first = cluster.wait_for_master()
+    names = cluster.start_peers(5)
+    before = cluster.wait_for_tree(names)
+    epoch = cluster.told(first, "master")["epoch"]
+    assert cluster.told(first, "master")["engine"] == "etcd"
+    etcds.processes[0].kill()
+    cluster.start_peer("n0", cluster.living[1], files={})
+    names.append("n0")
+    cluster.wait_for_tree(names)
+    cluster.servers[first].kill()
+    second = cluster.wait_for_master()
+    assert second != first and cluster.told(second, "master")["epoch"] > epoch
+    cluster.start_peer("n1", second, files={})
+    names.append("n1")
+    tree = cluster.wait_for_tree(names)
+    assert {name: [each for each in tree[name] if each in before] for name in before} == before
+
+
+@case("without etcd nobody decides: what is there stays, newcomers wait and are told why; then they are let in")
+def _(network):
+    etcds, cluster = start(network)
+    names = cluster.start_peers(4)
+    before = cluster.wait_for_tree(names)
+    etcds.send(signal.SIGSTOP)
+    wait_until(lambda: set(cluster.masters().values()) == {None}, network.patience, lambda: f"{cluster.masters()}")
+    code, out, _ = cluster.command("m0", "master")
+    assert code == 0 and "no master: waiting for etcd at http" in out, out
+    newcomer = cluster.start_peer("n1", "m2", files={})
+    newcomer.expect_log("no master: waiting for etcd at http|no master at the moment")
+    assert cluster.wait_for_tree(names) == before and "n1 joined" not in newcomer.log
+    code, told = network.json("s2", "find '*'")
+    assert code == 0 and told[0]["searched"] == 4, told
+    etcds.send(signal.SIGCONT)
+    newcomer.expect_log("n1 joined")
+    cluster.wait_for_master()
+    tree = cluster.wait_for_tree([*names, "n1"])
+    assert {name: [each for each in tree[name] if each != "n1"] for name in names} == before
+
+
+@case("all metaservers die and start again: ids, ports and orders are those in etcd")
+def _(network):
+    _, cluster = start(network)
+    names = cluster.start_peers(4)
+    before = cluster.wait_for_tree(names)
+    for name in cluster.names:
+        cluster.servers[name].kill()
+        shutil.rmtree(network.folder / f".metaserver-{cluster.port(name)}")
+    cluster.start()
+    cluster.wait_for_master()
+    assert cluster.wait_for_tree(names) == before
+    code, out, log = network.run(network.program("peer"), "--metaserver", cluster.addresses[0], "--id", "s2", "--share",
+                                 "./other", "-e", "topo")
+    assert code == 77 and "s2 is in the network already" in log + out, (code, out, log)
+
+
+@case("an address where no etcd is, and one that answers with a page: a clear sentence each")
+def _(network):
+    network.start_metaserver()  # it answers HTTP with nonsense
+    for url, words in ((f"http://127.0.0.1:{network.first_port + 5}", "refused"),
+                       (f"http://{network.address}", "etcd")):
+        cluster = Cluster(network, 1, "--coordination", f"etcd:{url}").start()
+        cluster.servers["m0"].expect_log(f"waiting for etcd at {url}: .*{words}")
+        code, told = cluster.json("m0", "master")
+        assert code == 0 and told["master"] is None, json.dumps(told)
+        cluster.servers["m0"].end()
+
+
+if __name__ == "__main__":
+    main()
