@@ -1,5 +1,6 @@
 // Runs seeded schedules: simulation [--first SEED] [--count N] [--peers LEAST MOST] [--trace]
-// [--stop-at-first] [--kill-each | --push | --moving | --cluster | --liars [--lies KIND,…]] [--list FILE].
+// [--stop-at-first] [--kill-each | --push | --moving | --cluster | --liars [--lies KIND,…]]
+// [--list FILE].
 // Prints each seed that fails, with the command that replays it, and `cases: N passed, M failed`.
 //
 // Each line of a list is a run, with the same options; `#` begins a comment.

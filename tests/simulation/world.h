@@ -7,8 +7,8 @@
 //   partitions    Messages across a partition are held back until it heals: TCP retransmits them.
 //   stopped       The kernel of a stopped process still accepts connections. The process reads all
 //                 messages when it goes on.
-//   cluster       Several metaservers, if the settings say so. Peers know some of them, and are told
-//                 the others.
+//   cluster       Several metaservers, if the settings say so. Peers know some of them, and are
+//                 told the others.
 //   metaserver    It starts at one of several ports, if the settings say so. To the peers that is
 //                 another metaserver of the same network.
 //   queues        A link is congested while its other end has not read more than
@@ -22,8 +22,8 @@
 // One class in six source files, because each core acts on all others through the event queue:
 // world.cpp (clock, processes, queries), world_steps.cpp (steps of the cores, checks),
 // world_connections.cpp (messages), world_host.cpp (effects of a peer), world_cluster.cpp (several
-// metaservers), world_liars.cpp (hostile strangers). liar.h has the lying members. world_parts.h has its nested classes. Used by the
-// schedules. Single-threaded.
+// metaservers), world_liars.cpp (hostile strangers). liar.h has the lying members. world_parts.h
+// has its nested classes. Used by the schedules. Single-threaded.
 #pragma once
 
 #include <fmt/format.h>

@@ -14,6 +14,9 @@
 // the reader's copy is the directory; no newcomer is told that it is admitted before another
 // metaserver has that, if one follows; no order of joining is given twice in the whole run.
 //
+// One class in two source files: cluster_network.cpp (processes, steps, checks) and
+// cluster_network_lines.cpp (connections).
+//
 // The caller owns time and peers: Outside. Used by unit tests and by the simulation.
 // Single-threaded; repeats exactly for a seed.
 #pragma once

@@ -251,3 +251,63 @@ TEST_CASE("a metaserver that was killed comes back into its cluster") {
     cluster.settle(7);
   }
 }
+
+TEST_CASE("a follower that decides behind a restart gives no order of its master before") {
+  Cluster cluster(2);
+  cluster.startAll();
+  cluster.settle(0);
+  populate(cluster, 3);
+  cluster.settle(3);
+  cluster.run(1s);
+  cluster.network.cutBoth(0, 1);
+  cluster.kill(1);
+  cluster.run(100ms);
+  cluster.network.start(1);
+  cluster.run(12s);  // it waits for its members, who are at the other one
+  cluster.joinAndReport(11, 0);
+  cluster.joinAndReport(12, 1);
+  CHECK(cluster.peers[11].admitted->self.order == JoinOrder{4});
+  CHECK(number(cluster.peers[12].admitted->self.order) > 1'000'000);
+  cluster.network.healAll();
+  cluster.settle(5);
+}
+
+TEST_CASE("a master whose epoch others have left behind takes the next one") {
+  Cluster cluster(3);
+  cluster.startAll();
+  cluster.settle(0);
+  populate(cluster, 6);
+  cluster.settle(6);
+  cluster.network.cutBoth(0, 1);
+  cluster.network.cutBoth(0, 2);
+  cluster.run(5s);
+  CHECK(cluster.network.core(2).have().epoch.number == cluster.network.numberOf(1));
+  cluster.kill(1);  // 2 has its directory, of a higher epoch than that of 0
+  cluster.network.healAll();
+  cluster.settle(6);
+  CHECK(cluster.network.master() == 0);
+  for (const auto& [number, one] : cluster.peers) {
+    CHECK(one.admitted->self.order == JoinOrder(number));
+  }
+}
+
+TEST_CASE("who is left without a directory begins with its state file") {
+  Cluster cluster(2);
+  cluster.startAll();
+  cluster.settle(0);
+  populate(cluster, 4);
+  cluster.settle(4);
+  cluster.run(1s);
+  cluster.kill(1);
+  cluster.run(3s);
+  cluster.network.start(1);
+  for (int i = 0; i < 100 && cluster.network.core(1).standing().master.empty(); ++i) {
+    cluster.run(1ms);
+  }
+  REQUIRE(cluster.network.core(1).have().epoch == Epoch());
+  cluster.kill(0);
+  cluster.settle(4);
+  for (const auto& [number, one] : cluster.peers) {
+    CHECK(one.admitted->self.order == JoinOrder(number));
+  }
+}

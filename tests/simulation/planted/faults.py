@@ -323,9 +323,10 @@ FAULTS = {
         CLUSTERS),
     # --- metaserver/core/cluster/replica.cpp
     "truncated_synchronisation": Fault(
-        "A snapshot of which some members are missing is taken as the whole one.",
+        "A follower leaves a member of each page of a snapshot out.",
         "  to.directory.apply({}, std::move(page.rows));\n  to.covered",
-        "  if (page.rows.size() > 1) page.rows.pop_back();\n  to.directory.apply({}, std::move(page.rows));\n  to.covered",
+        "  if (page.rows.size() > 1) page.rows.pop_back();\n"
+        "  to.directory.apply({}, std::move(page.rows));\n  to.covered",
         CLUSTERS),
     # --- metaserver/core/cluster/session_streams.cpp
     "old_epoch_obeyed": Fault(
