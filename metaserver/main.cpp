@@ -25,6 +25,7 @@
 #include "metaserver/shell/cluster_commands.h"
 #include "metaserver/shell/commands.h"
 #include "metaserver/shell/console.h"
+#include "metaserver/shell/instances.h"
 #include "metaserver/shell/options.h"
 #include "metaserver/shell/running_here.h"
 #include "metaserver/shell/server.h"
@@ -152,6 +153,11 @@ Result<void> serve(const MetaserverOptions& options) {
   if (auto served = (*control)->serve(dispatcher); !served) return served;
   log::info("metaserver ready on {}, network in {}; now start peers", (*server)->address().text(),
             chosen.topoFile);
+  // Ended before the server, which is their entry.
+  Instances instances(**loop, chosen, [&] { return (*server)->address(); });
+  if (chosen.instances > 0) {
+    if (auto started = instances.start(); !started) return started;
+  }
   const auto ran = run(**loop, dispatcher, cluster, options.json, signals);
   // What still logs must not block on a stopped terminal.
   if (!logWriter) logWriter = std::make_unique<command::LogWriter>();
