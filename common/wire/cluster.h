@@ -49,6 +49,9 @@ struct ServerState {
   NetworkId network;       // zero: it knows none yet
   bool isFounded = false;  // its network has admitted somebody
   DirectoryVersion have;   // of its copy of the directory; of the master: what it has published
+  // On the host of `address`, for links between metaservers only, which the port of `address` takes,
+  // too. 0: there is none.
+  std::uint16_t serverPort = 0;
 
   bool operator==(const ServerState&) const = default;
 };

@@ -29,7 +29,8 @@ constexpr std::size_t kStateMost =
     numberBytes(0xffff) + numberBytes(kStartedLast) + numberBytes(limits::kServerPriority) +
     2 * numberBytes(limits::kMembers) + 2 * numberBytes(1) + numberBytes(limits::kSequenceNumbers) +
     kEpochBytes + fieldBytes(kHeardMost * varintBytes(0xffff)) + fieldBytes(NetworkId::kSizeBytes) +
-    numberBytes(1) + fieldBytes(kVersionBytes) + numberBytes(1) + 3;  // three tags of two bytes
+    numberBytes(1) + fieldBytes(kVersionBytes) + numberBytes(0xffff) + numberBytes(1) +
+    4;  // tags of two bytes
 constexpr std::size_t kSettingMost =
     fieldBytes(limits::kSettingNameBytes) + fieldBytes(limits::kSettingValueBytes);
 static_assert(fieldBytes(kStateMost) <= limits::kServerStateBytes);
@@ -63,6 +64,7 @@ void fill(const ServerState& state, proto::ServerState& out) {
   if (!state.network.isZero()) out.mutable_network()->assign(state.network.view());
   out.set_is_founded(state.isFounded);
   if (state.have != DirectoryVersion()) toProto(state.have, *out.mutable_have());
+  out.set_server_port(state.serverPort);
 }
 
 std::string_view viewOf(std::span<const std::uint8_t> bytes) {
@@ -198,6 +200,8 @@ Result<ServerState> read(const proto::ServerState& in) {
   const auto have = fromProto(in.have());
   if (!have) return have.error();
   state.have = *have;
+  if (in.server_port() > 0xffff) return malformed(fmt::format("port {}", in.server_port()));
+  state.serverPort = static_cast<std::uint16_t>(in.server_port());
   return state;
 }
 

@@ -59,6 +59,10 @@ Server::Server(net::EventLoop& loop, MetaserverOptions options)
           [this](net::FramedConnection& connection, const wire::Hello& hello) {
             greeted(connection, hello);
           }),
+      serverGreeter_({{wire::Purpose::cluster}, "this port is for metaservers, not for peers"},
+                     [this](net::FramedConnection& connection, const wire::Hello& hello) {
+                       greeted(connection, hello);
+                     }),
       prober_(
           loop, *loop.budget(), [this] { return newDialled(); }, limits::kProbes),
       dialBack_(loop, *loop.budget(), [this] { return newDialled(); }) {}
@@ -75,8 +79,20 @@ Result<std::unique_ptr<Server>> Server::bind(net::EventLoop& loop, MetaserverOpt
   auto listener = net::Listener::open(loop, *target, *server);
   if (!listener) return listener.error();
   server->listener_ = std::move(*listener);
-  server->address_.with([&](Endpoint& address) { address = server->listener_->localAddress(); });
+  server->firstAddress_ = server->listener_->localAddress();
+  server->address_.with([&](Endpoint& address) { address = server->firstAddress_; });
+  if (auto bound = server->bindServerPort(); !bound) return bound.error();
   return server;
+}
+
+// On the host that the port of `listen` was bound on.
+Result<void> Server::bindServerPort() {
+  if (!options_.serverPort) return {};
+  const Endpoint at{address().host, *options_.serverPort};
+  auto listener = net::Listener::open(loop_, at, serverPort_);
+  if (!listener) return listener.error();
+  serverPort_.listener = *std::move(listener);
+  return {};
 }
 
 Result<State> Server::readState() const {
@@ -97,7 +113,8 @@ Result<void> Server::open() {
   links_ = std::make_unique<ServerLinks>(loop_, static_cast<ServerLinksOwner&>(*this),
                                          *std::move(secret), [this] { return newDialled(); });
   for (const Endpoint& other : options_.cluster) {
-    if (other != address()) links_->add(other, true);
+    const Endpoint ownServerPort{address().host, options_.serverPort.value_or(0)};
+    if (other != address() && other != ownServerPort) links_->add(other, true);
   }
   if (auto opened = openPromises(); !opened) return opened;
   cluster::CoordinatorEffects fx;
@@ -124,9 +141,11 @@ Result<void> Server::open() {
   if (promises_) openDatabase();
   if (auto begun = startEngine(); !begun) return begun;
   const auto deadline = [this] {
-    const TimePoint first = engine_ ? engine_->deadline() : kNever;
-    return std::min({first, deadline_, links_->deadline(), closeOldAt_, endAt_, keepAgainAt_});
+    const TimePoint engine = engine_ ? engine_->deadline() : kNever;
+    return std::min({engine, deadline_, links_->deadline(), closeOldAt_, endAt_, keepAgainAt_,
+                     moveOnAt_});
   };
+  if (options_.migrateEvery > 0ms) moveOnAt_ = Clock::now() + options_.migrateEvery;
   loop_.setTick(deadline, [this](TimePoint now) { tick(now); });
   return {};
 }
@@ -163,6 +182,7 @@ cluster::Coordinator::Options Server::coordinatorOptions(State& state) {
   self.number = kept_.number;
   options.durable = {kept_.epoch, kept_.reserved, kept_.network};
   self.address = address();
+  self.serverPort = options_.serverPort.value_or(0);
   self.started = startedAt_;
   self.priority = options_.election.priority;
   options.rule = options_.election.rule;
@@ -199,6 +219,7 @@ void Server::tick(TimePoint now) {
   }
   links_->dialDue(now, known);
   endMove(now);
+  if (now >= moveOnAt_) moveOn(now);
   if (now >= keepAgainAt_) keepAgain();
   if (now >= endAt_) loop_.stop();
 }
@@ -310,7 +331,7 @@ std::optional<storage::DirectoryBatch> Server::directoryBatch(bool all) {
     server.name = row.state.name;
     server.number = row.state.number;
     server.address = row.state.address;
-    server.serverPort = row.state.address.port;
+    server.serverPort = row.state.serverPort != 0 ? row.state.serverPort : row.state.address.port;
     server.isMaster = row.isMaster;
     server.started = row.state.started;
     batch.servers.push_back(std::move(server));
@@ -376,6 +397,10 @@ void Server::notice(const Notice& notice) {
 std::optional<net::Admission> Server::onAccept(const net::Address&) {
   const ConnectionId id{++connections_ * 2};
   return net::Admission{id, &greeter_};
+}
+
+std::optional<net::Admission> Server::ServerPort::onAccept(const net::Address&) {
+  return net::Admission{ConnectionId{++owner.connections_ * 2}, &owner.serverGreeter_};
 }
 
 void Server::greeted(net::FramedConnection& connection, const wire::Hello& hello) {

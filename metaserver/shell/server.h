@@ -98,6 +98,15 @@ class Server final : public MetaserverService,
   static constexpr const char* kEtcdPrefix = "/espalier/";
 
   Server(net::EventLoop& loop, MetaserverOptions options);
+  // 000's SERVER_PORT: takes links with other metaservers only.
+  struct ServerPort final : net::ListenerHandler {
+    explicit ServerPort(Server& server) : owner(server) {}
+    std::optional<net::Admission> onAccept(const net::Address& remote) override;
+
+    Server& owner;
+    std::unique_ptr<net::Listener> listener;
+  };
+  Result<void> bindServerPort();
   // --- sessions: connections that have said Hello
   std::optional<net::Admission> onAccept(const net::Address& remote) override;
   void greeted(net::FramedConnection& connection, const wire::Hello& hello);
@@ -140,6 +149,7 @@ class Server final : public MetaserverService,
   void tick(TimePoint now);
   Result<void> moveTo(const Endpoint& to);
   void endMove(TimePoint now);
+  void moveOn(TimePoint now);
   cluster::Coordinator::Options coordinatorOptions(State& state);
   Result<std::string> readSecret() const;
 
@@ -165,10 +175,14 @@ class Server final : public MetaserverService,
   const TimePoint started_;
   const std::chrono::milliseconds startedAt_;  // since 1970
   net::HelloHandler greeter_;
+  net::HelloHandler serverGreeter_;  // at the server port
   std::unique_ptr<net::Listener> listener_;
   std::unique_ptr<net::Listener> oldListener_;  // while this metaserver moves
+  ServerPort serverPort_{*this};
   Guarded<Endpoint> address_;
   TimePoint closeOldAt_ = kNever;
+  Endpoint firstAddress_;  // that it was started on
+  TimePoint moveOnAt_ = kNever;
   TimePoint endAt_ = kNever;  // after a drain
   std::atomic<bool> isMoving_ = false;
   std::atomic<bool> isDrained_ = false;

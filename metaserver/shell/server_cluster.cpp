@@ -23,6 +23,7 @@ constexpr auto kLoopPatience = 10s;     // for the loop's thread
 constexpr auto kAppointPatience = 10s;  // for a change of masters
 constexpr auto kPoll = 20ms;
 constexpr auto kOldAddressKept = 500ms;  // after the last peer was told of the new one
+constexpr unsigned kPortsMoved = 100;    // of --migrate-every, with the first one
 
 WallTime wallTimeOf(std::chrono::milliseconds since1970) {
   return WallTime(std::chrono::duration_cast<WallTime::duration>(since1970));
@@ -148,6 +149,11 @@ Result<std::string> Server::link(const Endpoint& other, std::stop_token stop) {
 }
 
 Result<std::string> Server::drain(bool force, std::stop_token stop) {
+  if (options_.instances > 0 && !force) {
+    return Error{ErrorCode::refused,
+                 fmt::format("{} is the entry of {}, which end with it", options_.name.text(),
+                             counted(options_.instances, "metaserver"))};
+  }
   const auto peers =
       coordinator_.with([](auto& coordinator) { return coordinator->sessionCount(); });
   const auto begun = onLoop<bool>([this, force]() -> Result<bool> {
@@ -206,6 +212,29 @@ void Server::endMove(TimePoint now) {
   isMoving_ = false;
   closeOldAt_ = kNever;
   log::info("metaserver on {} now", address().text());
+}
+
+// To the next port that can be bound, and from the last one to the first. Who has no peers stays
+// where it is (003).
+void Server::moveOn(TimePoint now) {
+  moveOnAt_ = now + options_.migrateEvery;
+  const auto peers =
+      coordinator_.with([](auto& coordinator) { return coordinator->sessionCount(); });
+  if (peers == 0 || oldListener_ || isDrained_) return;
+  const Endpoint from = address();
+  const unsigned first = firstAddress_.port;
+  const unsigned ports = std::min(kPortsMoved, 0x1'0000 - first);
+  // After `migrate` the port may be elsewhere: then the first one is next.
+  const bool isAmong = from.port >= first && from.port < first + ports;
+  const unsigned at = isAmong ? from.port - first : ports - 1;
+  Result<void> moved = Error{ErrorCode::unavailable, "there is no other port"};
+  for (unsigned i = 1; i <= ports; ++i) {
+    const auto port = static_cast<std::uint16_t>(first + (at + i) % ports);
+    if (port == from.port) continue;
+    moved = moveTo({from.host, port});
+    if (moved) return log::info("moving from {} to {}", from.text(), address().text());
+  }
+  log::warning("this metaserver stays on {}: {}", from.text(), moved.error().message);
 }
 
 Result<ServerKillPlan> Server::whatIfServerKilled(const ServerName& name) {

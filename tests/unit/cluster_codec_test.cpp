@@ -223,6 +223,7 @@ TEST_CASE("the largest introduction and the largest beat fit a frame") {
     state.network = *wire::NetworkId::fromRaw("the largest one.");
     state.isFounded = true;
     state.have = {state.epoch, limits::kSequenceNumbers - 1};
+    state.serverPort = 0xffff;
     return state;
   };
   wire::Introduction alone{largest(0xffff), {}, {}, ~0ull};
@@ -319,6 +320,8 @@ TEST_CASE("a state of a metaserver beyond its limits is refused") {
   for (const unsigned port : {0u, 0x1'0000u, 0x1'0001u}) {
     CHECK_FALSE(with([&](auto& s) { s.set_port(port); }));
   }
+  CHECK(with([](auto& s) { s.set_server_port(0xffff); }));
+  CHECK_FALSE(with([](auto& s) { s.set_server_port(0x1'0000u); }));
   CHECK(with([](auto& s) { s.set_started_ms((1ull << 53) - 1); }));
   CHECK_FALSE(with([](auto& s) { s.set_started_ms(1ull << 53); }));
   CHECK_FALSE(with([](auto& s) { s.set_started_ms(~0ull); }));

@@ -563,7 +563,7 @@ std::vector<Remembered> Coordinator::lostLately(std::size_t most) const {
 }
 
 std::size_t Coordinator::sessionCount() const {
-  return home_.size();
+  return isSingle_ ? authority_->registry.size() : home_.size();
 }
 
 Result<void> Coordinator::checkInvariants() const {

@@ -386,8 +386,13 @@ void Coordinator::install(Registry::Options options, Epoch epoch,
 
 void Coordinator::reservePorts() {
   if (!authority_) return;
-  std::vector<Endpoint> all{mesh_.self().address};
-  for (const auto& [state, way] : mesh_.reachable()) all.push_back(state.address);
+  std::vector<Endpoint> all;
+  const auto add = [&](const wire::ServerState& state) {
+    all.push_back(state.address);
+    if (state.serverPort != 0) all.push_back({state.address.host, state.serverPort});
+  };
+  add(mesh_.self());
+  for (const auto& [state, way] : mesh_.reachable()) add(state);
   authority_->registry.setMetaservers(std::move(all));
 }
 
