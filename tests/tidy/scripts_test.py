@@ -145,6 +145,7 @@ CASES = {
     "a list without elements has no line": lambda: lines_of() == "" and lines_of("a", "b") == "a\nb\n",
     "demo --help explains": lambda: "--max-links" in run("./demo", "--help")[1],
     "demo refuses one peer": lambda: run("./demo", "--peers", "1")[0] == 64,
+    "demo refuses two metaservers": lambda: run("./demo", "--metaservers", "2")[0] == 64,
     "demo refuses what it does not know": lambda: run("./demo", "--nonsense")[0] == 64,
     "check --help explains": lambda: "--sanitize" in run("./check", "--help")[1],
     "check refuses an unknown sanitizer": lambda: run("./check", "--sanitize", "water")[0] == 64,
