@@ -235,6 +235,12 @@ class Coordinator {
     TimePoint nextAt;
     TimePoint endAt;  // who has not gone until then loses its connection
   };
+  // Newcomers that were sent to a metaserver.
+  struct HandedOn {
+    std::uint32_t known = 0;     // peers in its latest state
+    std::uint32_t underWay = 0;  // that are not among them yet
+    std::uint64_t until = 0;     // the sequence of a state that has all that come
+  };
   // The metaservers of this side, as they are seen now.
   struct View {
     std::vector<wire::ServerState> states;  // this one first, then those that are reached
@@ -346,6 +352,7 @@ class Coordinator {
   bool isUnfit_ = false;
   std::optional<Moving> moving_;
   std::uint64_t handedOn_ = 0;
+  std::map<ServerNumber, HandedOn> handedOnTo_;  // those that others() had at the latest one
   std::uint64_t turnedAway_ = 0;
   // With etcd.
   std::optional<ServerName> etcdMaster_;

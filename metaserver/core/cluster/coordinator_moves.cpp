@@ -14,6 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kMoveStep = 50ms;
+constexpr std::uint64_t kArrivalStates = 4;  // of its new home, until a peer is counted there
 
 }  // namespace
 
@@ -23,13 +24,27 @@ std::uint32_t Coordinator::room() const {
   return static_cast<std::uint32_t>(options_.peersMost - home_.size());
 }
 
-// Where else a peer can go; counts the peers.
+// Where else a peer can go; counts the peers. Those that were handed on a moment ago are not in the
+// states yet: without them all newcomers of half a second would go to one metaserver.
 std::optional<Endpoint> Coordinator::otherHome(std::string_view host) {
   std::vector<wire::ServerState> states;
-  for (auto& [state, way] : others()) states.push_back(std::move(state));
+  std::map<ServerNumber, HandedOn> handedOnTo;
+  for (auto& [state, way] : others()) {
+    HandedOn& since = handedOnTo[state.number] = handedOnTo_[state.number];
+    const auto arrived = std::max(state.peers, since.known) - since.known;
+    since.known = state.peers;
+    since.underWay -= std::min(since.underWay, arrived);
+    if (state.sequence >= since.until) since.underWay = 0;  // the others went elsewhere
+    state.peers += since.underWay;
+    state.room -= std::min(state.room, since.underWay);
+    states.push_back(std::move(state));
+  }
+  handedOnTo_ = std::move(handedOnTo);
   const auto* home = chooseHome(options_.balance, states, host, handedOn_);
   if (!home) return std::nullopt;
   ++handedOn_;
+  ++handedOnTo_[home->number].underWay;
+  handedOnTo_[home->number].until = home->sequence + kArrivalStates;
   return home->address;
 }
 
