@@ -44,6 +44,7 @@ void Server::happened(const cluster::MastershipEvent& event) {
     reading_.reset();
     step([](Coordinator& coordinator, TimePoint now, auto& fx) { coordinator.lost(now, fx); });
   } else if (const auto* seen = std::get_if<cluster::MasterSeen>(&event)) {
+    if (engine_->waiting().empty()) trouble_.with([](std::string& trouble) { trouble.clear(); });
     // This one decides once it has read everything.
     const bool isSelf = seen->master && seen->master->name == options_.name;
     if (isSelf) return;
@@ -60,8 +61,8 @@ void Server::happened(const cluster::MastershipEvent& event) {
     pageRead(*page);
   } else if (const auto* changed = std::get_if<cluster::TroubleChanged>(&event)) {
     const std::string waiting = changed->text.empty() ? "" : engine_->waiting();
-    const auto before = trouble_.with(
-        [&](std::string& trouble) { return std::exchange(trouble, waiting); });
+    const auto before =
+        trouble_.with([&](std::string& trouble) { return std::exchange(trouble, waiting); });
     if (waiting.empty()) {
       log::info("etcd answers");
     } else if (before.empty() || isEtcdNew_) {  // the reasons may alternate
