@@ -61,7 +61,8 @@ struct SessionResumed {
   Kind kind = Kind::member;
   std::string host;  // as in SessionOpened
   Join join;         // of a member: with network, order, endpoint and links as the home knows them
-  // Undecided: the order of the member that had its id and key before it asked; kNoOrder: none.
+  // Undecided: the highest order that there was when it asked, as far as its home knew: a member
+  // with its id and key and a higher one is the decision about it.
   JoinOrder before = kNoOrder;
   std::uint16_t portTaken = 0;  // a PortTaken that was not answered; 0: none
 

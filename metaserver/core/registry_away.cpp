@@ -122,7 +122,7 @@ void Registry::resumed(ConnectionId connection, const wire::SessionResumed& sess
   if (isOwn && isAway(wanted.id)) {
     const topo::Member& member = tree().member(*node);
     if (session.kind == Kind::undecided && member.order != wanted.order &&
-        member.order != session.before) {
+        member.order > session.before) {
       // The answer was lost with the master that has decided so. A newcomer has no links.
       wanted.network = network();
       wanted.order = member.order;

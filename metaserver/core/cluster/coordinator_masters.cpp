@@ -364,6 +364,7 @@ void Coordinator::install(Registry::Options options, Epoch epoch,
     row.home = kNoServer;
     start.put(std::move(row));
   }
+  start.learnNewest(JoinOrder{number(options.nextOrder) - 1});
   metaserver::Effects own;
   authority_ = std::make_unique<Authority>(std::move(options), budget_, now, own);
   reservePorts();

@@ -154,11 +154,11 @@ void HomeSessions::join(Sessions::iterator session, const wire::Join& join,
                         const Directory& directory, Effects& fx) {
   Session& state = session->second;
   if (state.member) return refuse(session->first, "this peer has joined already", fx);
-  // Repeated: a member that its id has by now may be the decision about it.
+  // Repeated: a member that its id has by now may be the decision about it, as is one whose order is
+  // above all that there were.
   const bool repeats = state.join && state.join->id == join.id && state.join->key == join.key;
   if (!repeats) {
-    const MemberRow* row = directory.copy().find(join.id);
-    state.before = row && row->key == join.key ? row->contact.order : kNoOrder;
+    state.before = directory.newest();
     state.isJoinForwarded = false;
   }
   state.join = join;
