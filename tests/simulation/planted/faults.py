@@ -280,11 +280,6 @@ FAULTS = {
         ": JoinOrder{number(durable_.ordersUpTo) + 1};",
         ": known;",
         CLUSTERS),
-    "handover_not_awaited": Fault(
-        "A new master begins before it has what the old one published last.",
-        "version.sequence < taking_->last.sequence",
-        "version.sequence + 1 < taking_->last.sequence",
-        CLUSTERS),
     "dead_home_kept": Fault(
         "The members of a dead metaserver stay where they were.",
         "    authority_->remote.homeGone(home, now, own, messages);\n    HomeSessions",
@@ -315,11 +310,16 @@ FAULTS = {
         "const bool holds = authority_ && isFollowedBySomebody();",
         "const bool holds = authority_ && isFollowedBySomebody() && peers.sends.empty();",
         CLUSTERS),
-    # --- metaserver/core/cluster/merge.cpp
-    "side_of_a_cut_lost": Fault(
-        "Of the sides of a cut only the members of the last one are kept.",
-        "  std::map<JoinOrder, MemberRow> rows;\n",
-        "  std::map<JoinOrder, MemberRow> rows;\n  byEpoch.erase(byEpoch.begin(), byEpoch.end() - 1);\n",
+    "vacancy_not_filled": Fault(
+        "Nobody takes over from a dead master.",
+        "  if (!isBest && !isAlone) return;\n",
+        "  if (!isBest || !isAlone) return;\n",
+        CLUSTERS),
+    # --- metaserver/core/cluster/directory_changes.cpp
+    "reader_misses_changes": Fault(
+        "The state file misses members that joined or changed.",
+        "  for (const auto& row : delta.rows) changed_.insert(row.contact.order);\n",
+        "",
         CLUSTERS),
     # --- metaserver/core/cluster/replica.cpp
     "truncated_synchronisation": Fault(
@@ -329,11 +329,6 @@ FAULTS = {
         "  to.directory.apply({}, std::move(page.rows));\n  to.covered",
         CLUSTERS),
     # --- metaserver/core/cluster/session_streams.cpp
-    "old_epoch_obeyed": Fault(
-        "A master obeys what was meant for the one before it.",
-        "if (batch.epoch != epoch_ || batch.stream < stream.number) return taken;",
-        "if (batch.stream == 0) return taken;",
-        CLUSTERS),
     "gap_in_stream": Fault(
         "A stream of sessions goes on although messages are missing.",
         "  if (before > received) return std::nullopt;\n",
