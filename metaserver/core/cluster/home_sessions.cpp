@@ -154,8 +154,8 @@ void HomeSessions::join(Sessions::iterator session, const wire::Join& join,
                         const Directory& directory, Effects& fx) {
   Session& state = session->second;
   if (state.member) return refuse(session->first, "this peer has joined already", fx);
-  // Repeated: a member that its id has by now may be the decision about it, as is one whose order is
-  // above all that there were.
+  // Repeated: a member that its id has by now may be the decision about it, if its order is above
+  // all that there were.
   const bool repeats = state.join && state.join->id == join.id && state.join->key == join.key;
   if (!repeats) {
     state.before = directory.newest();

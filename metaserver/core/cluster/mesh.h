@@ -112,7 +112,8 @@ class Mesh {
   void closed(ConnectionId connection, TimePoint now, MeshEffects& fx);
   void received(ConnectionId connection, const wire::Beat& beat, TimePoint now, MeshEffects& fx);
   void tick(TimePoint now, MeshEffects& fx);
-  // Told to all with the next beat; at once unless only `peers`, `room` or the sequence of `have` changed.
+  // Told to all with the next beat; at once unless only `peers`, `room` or the sequence of `have`
+  // changed.
   void setOwn(const Own& own, TimePoint now, MeshEffects& fx);
   // Ends the connections to that metaserver.
   void refuse(ServerNumber number, CloseReason reason, std::string_view text, TimePoint now,

@@ -290,10 +290,10 @@ FAULTS = {
         "  freeze(best->number, now, fx);\n}",
         "}",
         CLUSTERS),
-    "outdated_for_ever": Fault(
-        "A master stays in an epoch that is below one that others have seen.",
-        "  if (now >= *outdatedSince_ + limits::kHandover) goOn(now, fx);\n",
-        "  static_cast<void>(fx);\n",
+    "decider_not_seen": Fault(
+        "A master that has seen a higher epoch does not look like one any more.",
+        "          authority_ ? authority_->epoch() : epoch_,\n",
+        "          epoch_,\n",
         CLUSTERS),
     "frozen_for_ever": Fault(
         "A master whose heir does not take over decides nothing any more.",
