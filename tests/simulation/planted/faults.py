@@ -292,8 +292,8 @@ FAULTS = {
         CLUSTERS),
     "decider_not_seen": Fault(
         "A master that has seen a higher epoch does not look like one any more.",
-        "          authority_ ? authority_->epoch() : epoch_,\n",
-        "          epoch_,\n",
+        "authority_ ? authority_->epoch() : epoch_,",
+        "epoch_,",
         CLUSTERS),
     "frozen_for_ever": Fault(
         "A master whose heir does not take over decides nothing any more.",
