@@ -35,7 +35,7 @@ struct ServerState {
   std::chrono::milliseconds started{};
   std::uint32_t priority = 0;  // at most limits::kServerPriority
   std::uint32_t peers = 0;     // its sessions; at most limits::kMembers
-  // How many more peers it takes; 0: it is full, will end, or is an entry. At most limits::kMembers.
+  // How many more peers it takes; 0: it is full, ends, or is an entry. At most limits::kMembers.
   std::uint32_t room = 0;
   bool drains = false;      // it passes its peers on to others and will end
   bool isDeciding = false;  // it decides for the network
@@ -49,7 +49,7 @@ struct ServerState {
   NetworkId network;       // zero: it knows none yet
   bool isFounded = false;  // its network has admitted somebody
   DirectoryVersion have;   // of its copy of the directory; of the master: what it has published
-  // On the host of `address`, for links between metaservers only, which the port of `address` takes,
+  // On the host of `address`, for links between metaservers only; the port of `address` takes them,
   // too. 0: there is none.
   std::uint16_t serverPort = 0;
 

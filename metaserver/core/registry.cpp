@@ -362,28 +362,6 @@ wire::Members Registry::members() const {
   return {size() + awaitedCount(), JoinOrder{number(nextOrder()) - 1}};
 }
 
-MemberChanges Registry::takeChanges(std::size_t most) {
-  auto page = seen_.changes().take(most, seen_.byOrder());
-  MemberChanges changes{page.fromScratch, std::move(page.gone), {}, page.more};
-  changes.rows.reserve(page.changed.size());
-  for (const Node node : page.changed) changes.rows.push_back(row(node));
-  return changes;
-}
-
-MemberRow Registry::row(Node node) const {
-  MemberRow row = seen_.row(node);
-  row.key = directory_.record(node).key;
-  row.home = homeOf(directory_.record(node).connection);
-  return row;
-}
-
-std::vector<MemberRow> Registry::rows() const {
-  std::vector<MemberRow> rows;
-  rows.reserve(size());
-  for (const auto& [order, node] : seen_.byOrder()) rows.push_back(row(node));
-  return rows;
-}
-
 Result<void> Registry::checkInvariants() const {
   if (auto sound = placement_.check(); !sound) return sound;
   for (const auto& [order, node] : seen_.byOrder()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/limits.h"
+#include "metaserver/core/session_ids.h"
 #include "metaserver/core/topology_page.h"
 
 namespace espalier::metaserver {
@@ -120,6 +121,30 @@ std::vector<Remembered> RegistryCopy::remembered(std::vector<Remembered> lost) c
                                  [](const auto& a, const auto& b) { return a.order == b.order; });
   all.erase(twice, all.end());
   return all;
+}
+
+// --- what the registry hands over ---
+
+MemberChanges Registry::takeChanges(std::size_t most) {
+  auto page = seen_.changes().take(most, seen_.byOrder());
+  MemberChanges changes{page.fromScratch, std::move(page.gone), {}, page.more};
+  changes.rows.reserve(page.changed.size());
+  for (const Node node : page.changed) changes.rows.push_back(row(node));
+  return changes;
+}
+
+MemberRow Registry::row(Node node) const {
+  MemberRow row = seen_.row(node);
+  row.key = directory_.record(node).key;
+  row.home = homeOf(directory_.record(node).connection);
+  return row;
+}
+
+std::vector<MemberRow> Registry::rows() const {
+  std::vector<MemberRow> rows;
+  rows.reserve(size());
+  for (const auto& [order, node] : seen_.byOrder()) rows.push_back(row(node));
+  return rows;
 }
 
 }  // namespace espalier::metaserver

@@ -1,7 +1,8 @@
 // Keeps a copy of the directory up to date for the files' writer and the commands.
 //
 // Not thread-safe: its owner, Server, guards it. Lock order: the follower, then the coordinator.
-// catchUp() takes the coordinator's mutex for one page of changes at a time, and pauses between two.
+// catchUp() takes the coordinator's mutex for one page of changes at a time, and pauses between
+// two.
 #pragma once
 
 #include <memory>

@@ -23,8 +23,6 @@ using namespace std::chrono_literals;
 
 // For the answer to who has asked for it.
 constexpr auto kDrainTold = 500ms;
-constexpr auto kKeepAgain = 1s;
-constexpr std::size_t kLostWritten = 4096;  // copied at once under the registry's mutex
 // A session that has not joined sends heartbeats, too, at least every 30 s.
 constexpr auto kSessionSilence = 100s;
 
@@ -95,15 +93,6 @@ Result<void> Server::bindServerPort() {
   return {};
 }
 
-Result<State> Server::readState() const {
-  auto state = loadState(statePath());
-  if (!state) return state.error();
-  if (*state) return **std::move(state);
-  State fresh;
-  fresh.network = randomFromKernel<wire::NetworkId>();
-  return fresh;
-}
-
 Result<void> Server::open() {
   auto state = readState();
   if (!state) return state.error();
@@ -142,29 +131,12 @@ Result<void> Server::open() {
   if (auto begun = startEngine(); !begun) return begun;
   const auto deadline = [this] {
     const TimePoint engine = engine_ ? engine_->deadline() : kNever;
-    return std::min({engine, deadline_, links_->deadline(), closeOldAt_, endAt_, keepAgainAt_,
-                     moveOnAt_});
+    return std::min(
+        {engine, deadline_, links_->deadline(), closeOldAt_, endAt_, keepAgainAt_, moveOnAt_});
   };
   if (options_.migrateEvery > 0ms) moveOnAt_ = Clock::now() + options_.migrateEvery;
   loop_.setTick(deadline, [this](TimePoint now) { tick(now); });
   return {};
-}
-
-Result<std::string> Server::readSecret() const {
-  const std::string& path = options_.clusterSecretFile;
-  if (path.empty()) return std::string();
-  struct stat found {};
-  if (::stat(path.c_str(), &found) == 0 && (found.st_mode & 077) != 0) {
-    return Error{ErrorCode::configuration, fmt::format("{} can be read by others: chmod 600 {}",
-                                                       escaped(path), escaped(path))};
-  }
-  auto text = readFile(path, limits::kClusterSecretBytes);
-  if (!text) return text.error();
-  while (!text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
-  if (text->size() >= limits::kClusterSecretLeastBytes) return text;
-  return Error{ErrorCode::configuration,
-               fmt::format("the secret in {} is too short: at least {} bytes", escaped(path),
-                           limits::kClusterSecretLeastBytes)};
 }
 
 cluster::Coordinator::Options Server::coordinatorOptions(State& state) {
@@ -224,26 +196,6 @@ void Server::tick(TimePoint now) {
   if (now >= endAt_) loop_.stop();
 }
 
-void Server::restoreState() {
-  // Until then the writer has nothing to write.
-  const bool unchanged =
-      coordinator_.with([](auto& coordinator) { return coordinator->moment().awaiting; });
-  if (!unchanged) return writer_->writeAgain();
-  if (const auto written = writeOpened(); !written) log::error("{}", written.error().message);
-}
-
-std::optional<FilesSnapshot> Server::snapshot(std::uint64_t newerThan) {
-  return follower_.with([&](RegistryFollower& follower) -> std::optional<FilesSnapshot> {
-    const auto now = follower.catchUp(coordinator_);
-    if (now.awaiting || now.version <= newerThan) return std::nullopt;
-    auto lost =
-        coordinator_.with([](auto& coordinator) { return coordinator->lostLately(kLostWritten); });
-    return FilesSnapshot{now.version,
-                         follower.copy().lines(),
-                         {now.network, now.nextOrder, follower.copy().remembered(std::move(lost))}};
-  });
-}
-
 void Server::carryOutOrLog(cluster::CoordinatorEffects& fx) {
   if (const auto done = carryOut(fx); !done) log::error("{}", done.error().message);
 }
@@ -268,95 +220,12 @@ Result<void> Server::carryOut(cluster::CoordinatorEffects& fx) {
 
 // --- what the executor asks for ---
 
-// A single metaserver has promised nothing until another one links.
-Result<void> Server::openPromises() {
-  const std::string path = options_.state + "/promises.db";
-  promises_ = std::make_unique<storage::PromisesDatabase>(path);
-  const bool isOfCluster = links_->hasAddresses() || options_.hasFilesByPort() || options_.entry ||
-                           !options_.coordination.isBuiltIn();
-  if (!isOfCluster && ::access(path.c_str(), F_OK) != 0) {
-    kept_.number = storage::drawServerNumber();
-    promises_.reset();
-    return {};
-  }
-  auto kept = promises_->load();
-  if (!kept) return kept.error();
-  kept_ = *kept;
-  return {};
-}
-
-// A full disk must not stop a network: this metaserver goes on, but as soon as another one can
-// decide, it does.
-void Server::keep(const cluster::Durable& durable) {
-  kept_.epoch = durable.epoch;
-  kept_.reserved = durable.ordersUpTo;
-  kept_.network = durable.network;
-  keepAgain();
-}
-
-void Server::keepAgain() {
-  Result<void> kept;
-  if (!promises_) {  // it was a single one until now
-    promises_ = std::make_unique<storage::PromisesDatabase>(options_.state + "/promises.db");
-    if (auto made = promises_->load(); !made) kept = made.error();
-    if (kept) openDatabase();
-  }
-  if (kept) kept = promises_->save(kept_);
-  keepAgainAt_ = kept ? kNever : Clock::now() + kKeepAgain;
-  if (kept.ok() == std::exchange(isKeeping_, kept.ok())) return;
-  if (kept) {
-    log::info("what this metaserver promises is durable again");
-  } else {
-    log::error("{}: another metaserver is to decide", kept.error().message);
-  }
-  // Not from here: this may be a step of the coordinator.
-  loop_.post([this, isUnfit = !kept.ok()] {
-    step([&](auto& coordinator, TimePoint now, auto& fx) {
-      coordinator.setUnfit(isUnfit, now, fx);
-    });
-  });
-}
-
-void Server::openDatabase() {
-  database_ = std::make_unique<storage::DirectoryDatabase>(
-      options_.state + "/directory.db", [this](bool all) { return directoryBatch(all); });
-  if (auto started = database_->start(); !started) log::error("{}", started.error().message);
-}
-
-std::optional<storage::DirectoryBatch> Server::directoryBatch(bool all) {
-  storage::DirectoryBatch batch;
-  const auto rows = coordinator_.with([](auto& coordinator) { return coordinator->servers(); });
-  for (const auto& row : rows) {
-    storage::DirectoryServer server;
-    server.name = row.state.name;
-    server.number = row.state.number;
-    server.address = row.state.address;
-    server.serverPort = row.state.serverPort != 0 ? row.state.serverPort : row.state.address.port;
-    server.isMaster = row.isMaster;
-    server.started = row.state.started;
-    batch.servers.push_back(std::move(server));
-  }
-  batch.members = follower_.with([&](RegistryFollower& follower) {
-    follower.catchUp(coordinator_);
-    return follower.takeForDatabase(all);
-  });
-  const bool isEmpty = !batch.members.fromScratch && batch.members.gone.empty() &&
-                       batch.members.rows.empty() && batch.servers == written_;
-  if (isEmpty) return std::nullopt;
-  written_ = batch.servers;
-  return batch;
-}
-
 // Before the sends: only at the start, before the loop runs, when opened_ is the state.
 Result<void> Server::persist(const Persist& persist) {
   if (persist.durability == Persist::Durability::beforeSends) return writeOpened();
   writer_->wake();
   if (database_) database_->wake();
   return {};
-}
-
-Result<void> Server::writeOpened() {
-  return replaceFile(statePath(), formatState(opened_), Durability::durable, kPrivate);
 }
 
 void Server::send(Send& send) {

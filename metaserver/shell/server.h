@@ -202,7 +202,7 @@ class Server final : public MetaserverService,
   // With etcd: says whether this metaserver is the master.
   std::unique_ptr<etcd::Engine> engine_;
   std::optional<EtcdRead> reading_;  // what the master before has promised
-  bool isEtcdNew_ = true;           // it has said nothing yet
+  bool isEtcdNew_ = true;            // it has said nothing yet
   std::uint64_t pages_ = 0;          // numbers that were used
   Guarded<std::string> trouble_;     // why there is no master: "waiting for etcd at …"
   // Of a metaserver of a cluster, else none.

@@ -12,8 +12,8 @@
 // A secret, if there is one, is proved by both ends before anything else is said
 // (common/crypto/cluster_proof.h). Without one only metaservers on this machine are let in.
 //
-// Bounds: limits::kServerAddresses addresses, one dial each at a time; introductions are over within
-// limits::kHelloTimeout; what is not linked is a guest (framed_connection.h).
+// Bounds: limits::kServerAddresses addresses, one dial each at a time; introductions are over
+// within limits::kHelloTimeout; what is not linked is a guest (framed_connection.h).
 //
 // Thread rule: the loop's thread only. Owned by Server.
 #pragma once

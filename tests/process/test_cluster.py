@@ -39,7 +39,7 @@ def _(network):
     assert not {int(cluster.port(name)) for name in cluster.names} & set(ports), ports
 
 
-@case("the master is killed: its peers and the others go on with id, port and links, a transfer goes on, newcomers join")
+@case("the master is killed: all peers go on with id, port and links, a transfer goes on, newcomers join")
 def _(network):
     cluster = Cluster(network, 3).start()
     cluster.wait_for_master("m0")

@@ -1,9 +1,10 @@
 // What a metaserver has while it decides for the network: the registry, the sessions of other homes
 // with it, and the directory as it is published to the other metaservers.
 //
-// An epoch has one Authority; a single metaserver has no epoch (0, 0), publishes nothing, and begins
-// one when another metaserver links. A metaserver that decides on under a higher epoch makes a new
-// Authority of the directory of the old one: its members are away until their homes resume them.
+// An epoch has one Authority. A single metaserver has the epoch (0, 0), publishes nothing, and
+// begins an epoch when another metaserver links. A metaserver that decides on under a higher epoch
+// makes a new Authority of the directory of the old one: its members are away until their homes
+// resume them.
 //
 // Does no I/O. Not thread-safe. Owned by the coordinator.
 #pragma once

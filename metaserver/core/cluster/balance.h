@@ -5,9 +5,9 @@
 //
 //   least-connections   the one with the fewest peers
 //   round-robin         one after the other, by name
-//   nearest             the one whose address shares the longest prefix with the peer's. It is passed
-//                       over if it has kNearestMore peers more than the emptiest one, and
-//                       kNearestTimes as many as the mean
+//   nearest             the one whose address shares the longest prefix with the peer's. It is
+//                       passed over if it has 50 peers more than the emptiest one, and 1.25 times
+//                       as many as the mean
 //
 // Those without room are left out. Ties go to the lower port, then to the lesser name.
 #pragma once

@@ -267,7 +267,7 @@ class Coordinator {
   void startMoving(bool isToSelf, TimePoint now);
   void moveSome(TimePoint now, CoordinatorEffects& fx);
 
-  // --- messages of metaservers
+  // --- messages of metaservers (coordinator_links.cpp)
   void take(ServerNumber from, wire::ClusterMessage message, TimePoint now, CoordinatorEffects& fx);
   void takeDirectory(ServerNumber from, wire::DirectoryMessage message, TimePoint now,
                      CoordinatorEffects& fx);
@@ -279,6 +279,10 @@ class Coordinator {
   void send(ServerNumber to, wire::ClusterMessage message, CoordinatorEffects& fx);
   void broadcast(const wire::ClusterMessage& message, CoordinatorEffects& fx);
   void absorb(MeshEffects& mesh, CoordinatorEffects& fx);
+
+  // --- what is seen (coordinator_view.cpp); null: it is not there
+  static const wire::ServerState* find(const std::vector<wire::ServerState>& states,
+                                       ServerNumber number);
 
   // --- who decides (coordinator_masters.cpp)
   View look() const;

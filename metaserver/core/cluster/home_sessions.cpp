@@ -44,10 +44,6 @@ void HomeSessions::adopt(Registry::OwnSession own, TimePoint now) {
   silence_.push_back({now + 3 * interval_, own.connection});
 }
 
-void HomeSessions::redirect(ConnectionId connection, const wire::Redirect& redirect, Effects& fx) {
-  if (sessions_.contains(connection)) fx.peers.sends.push_back({connection, redirect});
-}
-
 bool HomeSessions::isMember(ConnectionId connection) const {
   const auto session = sessions_.find(connection);
   return session != sessions_.end() && session->second.member.has_value();
@@ -63,12 +59,6 @@ std::vector<ConnectionId> HomeSessions::connections() const {
   connections.reserve(sessions_.size());
   for (const auto& [connection, session] : sessions_) connections.push_back(connection);
   return connections;
-}
-
-void HomeSessions::setMetaservers(std::vector<Endpoint> metaservers) {
-  if (metaservers == metaservers_) return;
-  metaservers_ = std::move(metaservers);
-  ++lists_;
 }
 
 template <typename Reply>

@@ -74,10 +74,16 @@ class HomeSessions {
   // What newcomers are told while there is no master; printable.
   void setWaitReason(std::string reason) { waitReason_ = std::move(reason); }
   // Where else its peers can go: they are told. Limits::kMetaserversTold at most.
-  void setMetaservers(std::vector<Endpoint> metaservers);
+  void setMetaservers(std::vector<Endpoint> metaservers) {
+    if (metaservers == metaservers_) return;
+    metaservers_ = std::move(metaservers);
+    ++lists_;
+  }
 
   // The peer goes to another metaserver, or to another address of this one.
-  void redirect(ConnectionId connection, const wire::Redirect& redirect, Effects& fx);
+  void redirect(ConnectionId connection, const wire::Redirect& redirect, Effects& fx) {
+    if (sessions_.contains(connection)) fx.peers.sends.push_back({connection, redirect});
+  }
 
   // --- events of the master
   void received(wire::SessionAnswer message, TimePoint now, Effects& fx);

@@ -307,7 +307,7 @@ FAULTS = {
         CLUSTERS),
     "admission_lost_with_master": Fault(
         "A peer is told that it is admitted before another metaserver has that.",
-        "const bool holds = authority_ && isFollowedBySomebody();",
+        "const bool holds = authority_ && (options_.isByEtcd || isFollowedBySomebody());",
         "const bool holds = authority_ && isFollowedBySomebody() && peers.sends.empty();",
         CLUSTERS),
     "vacancy_not_filled": Fault(
