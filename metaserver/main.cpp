@@ -159,6 +159,7 @@ Result<void> serve(const MetaserverOptions& options) {
     if (auto started = instances.start(); !started) return started;
   }
   const auto ran = run(**loop, dispatcher, cluster, options.json, signals);
+  if (const auto& why = (*server)->whyEnded()) return *why;
   // What still logs must not block on a stopped terminal.
   if (!logWriter) logWriter = std::make_unique<command::LogWriter>();
   return ran;

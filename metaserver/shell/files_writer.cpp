@@ -21,8 +21,10 @@ constexpr auto kRetry = 1s;  // of a file that could not be written
 
 }  // namespace
 
-FilesWriter::FilesWriter(Paths paths, TakeSnapshot takeSnapshot)
-    : paths_(std::move(paths)), takeSnapshot_(std::move(takeSnapshot)) {}
+FilesWriter::FilesWriter(Paths paths, TakeSnapshot takeSnapshot, TakeServers takeServers)
+    : paths_(std::move(paths)),
+      takeSnapshot_(std::move(takeSnapshot)),
+      takeServers_(std::move(takeServers)) {}
 
 Result<void> FilesWriter::start() {
   return startThread(thread_, [this] { run(); });
@@ -64,9 +66,11 @@ void FilesWriter::run() {
       woken_.wait_for(lock, kRetry, woken);
     }
     wanted_ = false;
-    if (std::exchange(again_, false)) written_ = 0;
+    const bool again = std::exchange(again_, false);
+    if (again) written_ = 0;
     lock.unlock();
     const TimePoint begun = Clock::now();
+    writeServers(again);
     writeNewest();
     const Duration took = Clock::now() - begun;
     lock.lock();
@@ -74,7 +78,15 @@ void FilesWriter::run() {
                     [&] { return ending_; });
   }
   lock.unlock();
+  writeServers(false);
   writeNewest();
+}
+
+void FilesWriter::writeServers(bool again) {
+  if (!takeServers_) return;
+  const auto text = takeServers_(again || failing_.contains(paths_.servers));
+  if (!text) return;
+  told(paths_.servers, replaceFile(paths_.servers, *text, Durability::soft, kPrivate));
 }
 
 void FilesWriter::writeNewest() {

@@ -1,5 +1,5 @@
-// Keeps topo.txt, NumberOfServers.txt and the state file up to date, on a thread of its own, so
-// that a slow or full disk does not block the network.
+// Keeps topo.txt, NumberOfServers.txt, the state file and that of metaservers up to date, on a
+// thread of its own, so that a slow or full disk does not block the network.
 //
 //   waiting --wake(), or 1 s after a failure--> writing --> pausing --> waiting
 //
@@ -42,11 +42,15 @@ class FilesWriter {
     std::string topo;
     std::string count;
     std::string state;
+    std::string servers;
   };
   // Returns a snapshot if there is a version newer than that one.
   using TakeSnapshot = std::function<std::optional<FilesSnapshot>(std::uint64_t newerThan)>;
 
-  FilesWriter(Paths paths, TakeSnapshot takeSnapshot);
+  // Returns the text of the file of metaservers if it has changed, or `again`. May be empty.
+  using TakeServers = std::function<std::optional<std::string>(bool again)>;
+
+  FilesWriter(Paths paths, TakeSnapshot takeSnapshot, TakeServers takeServers = nullptr);
   ~FilesWriter();
   Result<void> start();
 
@@ -58,10 +62,12 @@ class FilesWriter {
  private:
   void run();
   void writeNewest();
+  void writeServers(bool again);
   void told(const std::string& path, const Result<void>& written);
 
   const Paths paths_;
   const TakeSnapshot takeSnapshot_;
+  const TakeServers takeServers_;
   std::uint64_t written_ = 0;
   std::set<std::string> failing_;  // paths that could not be written
 

@@ -105,6 +105,8 @@ Result<void> Server::open() {
     const Endpoint ownServerPort{address().host, options_.serverPort.value_or(0)};
     if (other != address() && other != ownServerPort) links_->add(other, true);
   }
+  namedLeft_ = links_->namedCount();
+  if (auto opened = openSeen(); !opened) return opened;
   if (auto opened = openPromises(); !opened) return opened;
   cluster::CoordinatorEffects fx;
   coordinator_.with([&](auto& coordinator) {
@@ -113,8 +115,11 @@ Result<void> Server::open() {
     deadline_ = coordinator->deadline();
   });
   writer_ = std::make_unique<FilesWriter>(
-      FilesWriter::Paths{options_.topoFile, options_.countFile, statePath()},
-      [this](std::uint64_t newerThan) { return snapshot(newerThan); });
+      FilesWriter::Paths{options_.topoFile, options_.countFile, statePath(), seenPath()},
+      [this](std::uint64_t newerThan) { return snapshot(newerThan); },
+      [this](bool again) {
+        return seen_.with([&](SeenServers& seen) { return seen.takeText(again); });
+      });
   if (auto done = carryOut(fx); !done) return done;
   if (opened_.members.empty()) {
     for (const auto& [path, text] :
@@ -189,6 +194,7 @@ void Server::tick(TimePoint now) {
   if (engine_ && now >= links_->deadline()) {
     engine_->setPeers(static_cast<std::uint32_t>(peers), isDrained_);
   }
+  if (now >= links_->deadline()) noteSeen();
   links_->dialDue(now, known);
   endMove(now);
   if (now >= moveOnAt_) moveOn(now);
@@ -337,12 +343,6 @@ void Server::linkReceived(ConnectionId connection, wire::ClusterFrame frame) {
 bool Server::isLinkedTo(ServerNumber number) {
   return coordinator_.with(
       [&](auto& coordinator) { return coordinator->mesh().connectionTo(number).has_value(); });
-}
-
-void Server::namedAnswered(const Endpoint& address, const Result<void>& answer) {
-  const auto waiter = linkWaiters_.extract(address);
-  if (!waiter.empty()) waiter.mapped()->set_value(answer);
-  step([](auto& coordinator, TimePoint now, auto& fx) { coordinator.namedAnswered(now, fx); });
 }
 
 // --- absent members ---

@@ -38,6 +38,7 @@
 #include "metaserver/shell/options.h"
 #include "metaserver/shell/prober.h"
 #include "metaserver/shell/registry_follower.h"
+#include "metaserver/shell/seen_servers.h"
 #include "metaserver/shell/server_links.h"
 #include "metaserver/storage/directory_database.h"
 #include "metaserver/storage/promises.h"
@@ -74,6 +75,8 @@ class Server final : public MetaserverService,
   // Chooses files by the port that was bound. Before open().
   void choosePort() { options_.choosePort(address().port); }
   const MetaserverOptions& options() const { return options_; }
+  // Why it has stopped by itself. On the loop's thread, or after its end.
+  const std::optional<Error>& whyEnded() const { return whyEnded_; }
 
   // --- MetaserverService; any thread
   Result<command::Topology> topology(std::stop_token stop) override;
@@ -121,6 +124,16 @@ class Server final : public MetaserverService,
   void linkReceived(ConnectionId connection, wire::ClusterFrame frame) override;
   bool isLinkedTo(ServerNumber number) override;
   void namedAnswered(const Endpoint& address, const Result<void>& answer) override;
+  Result<void> differsFrom(const wire::ServerState& other) override;
+  bool givesWayTo(const wire::ServerState& other) override;
+  Result<void> giveWay(const Error& taken) override;
+  Result<void> takeAnotherName(const Error& taken);
+  Result<void> takeAnotherNumber(const Error& taken);
+  void endIfRefused(const Error& why);
+  ServerName name();
+  // --- metaservers of the last day (server_names.cpp)
+  Result<void> openSeen();
+  void noteSeen();
 
   // An event of the coordinator, and what follows from it. The loop's thread.
   template <typename Event>
@@ -169,6 +182,7 @@ class Server final : public MetaserverService,
   void probeMore();
   Result<State> readState() const;
   std::string statePath() const { return options_.state + "/network"; }
+  std::string seenPath() const { return options_.state + "/metaservers"; }
 
   net::EventLoop& loop_;
   MetaserverOptions options_;  // constant after open()
@@ -196,6 +210,13 @@ class Server final : public MetaserverService,
   Prober prober_;
   DialBack dialBack_;
   std::unique_ptr<ServerLinks> links_;  // none before open()
+  Guarded<SeenServers> seen_{};
+  std::size_t namedLeft_ = 0;  // addresses of --cluster that have not answered
+  bool isNamedLinked_ = false;
+  std::optional<Error> refusal_;  // by one of them
+  std::optional<Error> whyEnded_;
+  unsigned namesTried_ = 0;
+  unsigned numbersTried_ = 0;
   // Commands that wait for the first answer of an address.
   std::map<Endpoint, std::shared_ptr<std::promise<Result<void>>>> linkWaiters_;
   std::unique_ptr<FilesWriter> writer_;

@@ -52,14 +52,14 @@ Result<Value> Server::onLoop(std::function<Result<Value>()> function) {
 }
 
 Result<SelfInfo> Server::self() {
-  return SelfInfo{options_.name, wallTimeOf(startedAt_), Clock::now() - started_};
+  return SelfInfo{name(), wallTimeOf(startedAt_), Clock::now() - started_};
 }
 
 Result<MasterInfo> Server::master() {
   const auto standing =
       coordinator_.with([](auto& coordinator) { return coordinator->standing(); });
   MasterInfo info;
-  info.self = options_.name;
+  info.self = name();
   info.master = standing.master;
   info.endpoint = standing.masterAddress;
   info.epoch = standing.epoch.counter;
@@ -111,6 +111,19 @@ Result<std::vector<ServerInfo>> Server::servers() {
     if (row.isSelf) info.version = command::programVersion();
     infos.push_back(std::move(info));
   }
+  const auto seen = seen_.with([](const SeenServers& seen) { return seen.all(); });
+  for (const auto& one : seen) {
+    const bool lives = std::any_of(rows.begin(), rows.end(), [&](const auto& row) {
+      return row.state.name == one.name || row.state.address == one.address;
+    });
+    if (lives) continue;
+    ServerInfo info;
+    info.name = one.name;
+    info.endpoint = one.address;
+    info.started = wallTimeOf(one.started);
+    info.isDead = true;
+    infos.push_back(std::move(info));
+  }
   return infos;
 }
 
@@ -140,18 +153,34 @@ Result<std::string> Server::link(const Endpoint& other, std::stop_token stop) {
   }
   const auto linked = answered.get();
   if (!linked) return linked.error();
-  const auto rows = coordinator_.with([](auto& coordinator) { return coordinator->servers(); });
-  const auto there = std::find_if(rows.begin(), rows.end(),
-                                  [&](const auto& row) { return row.state.address == other; });
-  return fmt::format("linked to {} on {}, a cluster of {}",
-                     there == rows.end() ? "a metaserver" : there->state.name.text(), other.text(),
-                     counted(rows.size(), "metaserver"));
+  // The other end may refuse the link still: it knows who else is in the cluster.
+  for (const auto until = Clock::now() + kLoopPatience; Clock::now() < until;) {
+    if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
+    const auto number =
+        onLoop<std::optional<ServerNumber>>([this, other]() -> Result<std::optional<ServerNumber>> {
+          if (const auto problem = links_->problemOf(other); !problem.empty()) {
+            return Error{ErrorCode::configuration, problem};
+          }
+          return links_->leadsTo(other);
+        });
+    if (!number) return number.error();
+    const auto rows = coordinator_.with([](auto& coordinator) { return coordinator->servers(); });
+    const auto there = std::find_if(rows.begin(), rows.end(), [&](const auto& row) {
+      return !row.isSelf && row.state.number == *number;
+    });
+    if (there != rows.end()) {
+      return fmt::format("linked to {} on {}, a cluster of {}", there->state.name.text(),
+                         there->state.address.text(), counted(rows.size(), "metaserver"));
+    }
+    std::this_thread::sleep_for(kPoll);
+  }
+  return Error{ErrorCode::timeout, fmt::format("{} has answered, but is silent", other.text())};
 }
 
 Result<std::string> Server::drain(bool force, std::stop_token stop) {
   if (options_.instances > 0 && !force) {
     return Error{ErrorCode::refused,
-                 fmt::format("{} is the entry of {}, which end with it", options_.name.text(),
+                 fmt::format("{} is the entry of {}, which end with it", name().text(),
                              counted(options_.instances, "metaserver"))};
   }
   const auto peers =
@@ -171,7 +200,7 @@ Result<std::string> Server::drain(bool force, std::stop_token stop) {
   }
   const auto left =
       coordinator_.with([](auto& coordinator) { return coordinator->sessionCount(); });
-  std::string text = fmt::format("{} has handed on {} and ends", options_.name.text(),
+  std::string text = fmt::format("{} has handed on {} and ends", name().text(),
                                  counted(peers - std::min(peers, left), "peer"));
   if (left > 0) text += fmt::format("; {} did not go", left);
   return text;
@@ -263,10 +292,6 @@ Result<ServerKillPlan> Server::whatIfServerKilled(const ServerName& name) {
     if (share > 0) plan.moves.push_back({row.state.name, share});
   }
   return plan;
-}
-
-Result<void> Server::forget(const ServerName& name) {
-  return Error{ErrorCode::failed, fmt::format("no dead metaserver {} is known", name.text())};
 }
 
 }  // namespace espalier::metaserver::shell

@@ -13,6 +13,33 @@
 #include "common/wire/cluster_codec.h"
 
 namespace espalier::metaserver::shell {
+namespace {
+
+// Of an address whose metaserver has other options: until a user has changed them.
+constexpr auto kRefusedAgain = std::chrono::seconds(10);
+
+// Of the Failure that the other end gets: docs/protocol.md.
+ErrorCode codeOf(cluster::CloseReason reason) {
+  switch (reason) {
+    case cluster::CloseReason::nameTaken:
+      return ErrorCode::refused;
+    case cluster::CloseReason::numberTaken:
+      return ErrorCode::failed;
+    case cluster::CloseReason::other:
+      return ErrorCode::configuration;
+    case cluster::CloseReason::malformed:
+      return ErrorCode::protocol;
+    case cluster::CloseReason::itself:
+    case cluster::CloseReason::second:
+    case cluster::CloseReason::oldRun:
+    case cluster::CloseReason::full:
+    case cluster::CloseReason::silent:
+      break;
+  }
+  return ErrorCode::unavailable;
+}
+
+}  // namespace
 
 ServerLinks::ServerLinks(net::EventLoop& loop, ServerLinksOwner& owner, std::string secret,
                          std::function<ConnectionId()> newConnection)
@@ -32,6 +59,7 @@ bool ServerLinks::add(const Endpoint& address, bool isNamed) {
   Address& entry = addresses_[address];
   entry.isNamed = entry.isNamed || isNamed;
   if (isNamed) entry.isAnswered = false;
+  entry.dialFrom = {};
   dialSoon();
   return true;
 }
@@ -41,17 +69,35 @@ std::size_t ServerLinks::namedCount() const {
       addresses_.begin(), addresses_.end(), [](const auto& one) { return one.second.isNamed; }));
 }
 
+std::optional<ServerNumber> ServerLinks::leadsTo(const Endpoint& address) const {
+  const auto found = addresses_.find(address);
+  return found == addresses_.end() ? std::nullopt : found->second.leadsTo;
+}
+
+std::string ServerLinks::problemOf(const Endpoint& address) const {
+  const auto found = addresses_.find(address);
+  return found == addresses_.end() ? "" : found->second.told;
+}
+
 void ServerLinks::dialDue(TimePoint now, const std::vector<wire::ServerState>& known) {
   if (now < dialAt_) return;
   dialAt_ = now + limits::kServerDial;
   for (const auto& state : known) {
+    // Those that it had before: it has moved.
+    std::erase_if(addresses_, [&](const auto& entry) {
+      const auto& [endpoint, address] = entry;
+      return !address.isNamed && !address.dialling && address.leadsTo == state.number &&
+             endpoint != state.address;
+    });
     const bool isKnown = addresses_.contains(state.address);
     if (isKnown || add(state.address, false)) addresses_[state.address].leadsTo = state.number;
   }
   dialAt_ = now + limits::kServerDial;
   std::vector<Endpoint> due;
   for (const auto& [endpoint, address] : addresses_) {
-    if (address.dialling || (address.leadsTo && owner_.isLinkedTo(*address.leadsTo))) continue;
+    if (address.dialling || now < address.dialFrom ||
+        (address.leadsTo && owner_.isLinkedTo(*address.leadsTo)))
+      continue;
     due.push_back(endpoint);
   }
   for (const Endpoint& endpoint : due) dial(endpoint);
@@ -82,6 +128,9 @@ void ServerLinks::answered(const Endpoint& endpoint, const Result<void>& answer)
   const std::string problem = answer ? "" : answer.error().message;
   if (address.isNamed && problem != std::exchange(address.told, problem) && !answer) {
     log::warning("cannot link to {}: {}", endpoint.text(), problem);
+  }
+  if (!answer && answer.error().code == ErrorCode::configuration) {
+    address.dialFrom = Clock::now() + kRefusedAgain;
   }
   if (!address.isNamed || std::exchange(address.isAnswered, true)) return;
   owner_.namedAnswered(endpoint, answer);
@@ -131,10 +180,13 @@ void ServerLinks::introduced(net::FramedConnection& connection, Link& link,
   for (const auto& setting : link.other->settings) {
     if (setting.name != "secret" || setting.value == (secret_.empty() ? "none" : "wanted"))
       continue;
+    const auto& [with, without] = secret_.empty() ? std::pair(link.other->state, link.mine.state)
+                                                  : std::pair(link.mine.state, link.other->state);
     return refuse(connection,
                   {ErrorCode::configuration,
-                   "one of the two metaservers has a secret (--cluster-secret-file), the "
-                   "other has none"});
+                   fmt::format("{} on {} has a secret (--cluster-secret-file), {} on {} has none",
+                               with.name.text(), with.address.text(), without.name.text(),
+                               without.address.text())});
   }
   if (auto agreed = owner_.agreesWith(*link.other); !agreed) {
     return refuse(connection, agreed.error());
@@ -162,13 +214,20 @@ void ServerLinks::proved(net::FramedConnection& connection, Link& link, const wi
                                              !link.dialledHere, link.other->state.name);
   if (!crypto::isSameProof(proof.mac, expected)) {
     return refuse(connection,
-                  {ErrorCode::configuration, "the two metaservers have different secrets"});
+                  {ErrorCode::configuration,
+                   fmt::format("{} on {} and {} on {} have different secrets "
+                               "(--cluster-secret-file)",
+                               link.mine.state.name.text(), link.mine.state.address.text(),
+                               link.other->state.name.text(), link.other->state.address.text())});
   }
   if (link.dialledHere) sendProof(connection, link);
   this->link(connection, link);
 }
 
 void ServerLinks::link(net::FramedConnection& connection, Link& link) {
+  if (const auto differs = owner_.differsFrom(link.other->state); !differs) {
+    return alike(connection, link, differs.error());
+  }
   link.isLinked = true;
   connection.keepOpen();
   connection.admit(Payer::server(link.other->state.name));
@@ -181,7 +240,22 @@ void ServerLinks::link(net::FramedConnection& connection, Link& link) {
   }
   owner_.linked({connection.id(), link.dialledHere, link.dialledHere ? link.dial : link.other->dial,
                  *link.other});
-  if (address) answered(*address, {});
+}
+
+// Both ends find this, and one of them gives way.
+void ServerLinks::alike(net::FramedConnection& connection, Link& link, const Error& taken) {
+  if (owner_.givesWayTo(link.other->state)) return giveWay(connection, link, taken);
+  link.isAgain = true;  // the other end closes it
+}
+
+void ServerLinks::giveWay(net::FramedConnection& connection, Link& link, const Error& taken) {
+  // First: nobody knows it by its name and number any more.
+  if (std::exchange(link.isLinked, false)) owner_.linkClosed(connection.id());
+  const auto given = owner_.giveWay(taken);
+  if (!given) return refuse(connection, given.error());
+  link.isAgain = true;
+  connection.close(taken);
+  dialSoon();
 }
 
 void ServerLinks::refuse(net::FramedConnection& connection, const Error& why) {
@@ -217,8 +291,16 @@ void ServerLinks::onFrame(net::FramedConnection& connection, std::string_view pa
   if (const auto* failure = std::get_if<wire::Failure>(&frame->message)) {
     const Error why{failure->code, escaped(failure->message)};
     // The other end keeps another connection with this metaserver.
-    const bool isSpare = link.other && owner_.isLinkedTo(link.other->state.number);
-    if (link.address) answered(*link.address, isSpare ? Result<void>() : why);
+    const bool isSpare = link.other && owner_.isLinkedTo(link.other->state.number) &&
+                         why.code == ErrorCode::unavailable;
+    const bool isTaken = why.code == ErrorCode::refused || why.code == ErrorCode::failed;
+    if (link.isLinked && isTaken) return giveWay(connection, link, why);
+    if (link.address) {
+      answered(*link.address, isSpare ? Result<void>() : why);
+    } else if (!isSpare) {
+      log::warning(connection.account().payer(), "no link with {}: {}", connection.remote().text(),
+                   why.message);
+    }
     return connection.close(why);
   }
   if (auto* introduction = std::get_if<wire::Introduction>(&frame->message)) {
@@ -230,6 +312,8 @@ void ServerLinks::onFrame(net::FramedConnection& connection, std::string_view pa
   if (!link.isLinked) {
     return refuse(connection, {ErrorCode::protocol, "it must introduce itself first"});
   }
+  // The other end has taken the link, too.
+  if (link.address && !std::exchange(link.isTaken, true)) answered(*link.address, {});
   owner_.linkReceived(connection.id(), *std::move(frame));
 }
 
@@ -240,7 +324,8 @@ void ServerLinks::onClosed(net::FramedConnection& connection, const Error& why) 
     const auto address = addresses_.find(*link.mapped().address);
     if (address != addresses_.end()) {
       address->second.dialling.reset();
-      if (!link.mapped().isLinked) answered(*link.mapped().address, why);
+      const bool isAnswer = !link.mapped().isLinked && !link.mapped().isAgain;
+      if (isAnswer) answered(*link.mapped().address, why);
     }
   }
   if (!link.mapped().isLinked) return;
@@ -251,14 +336,17 @@ void ServerLinks::onClosed(net::FramedConnection& connection, const Error& why) 
 void ServerLinks::close(const cluster::MeshEffects::Close& close) {
   auto* connection = loop_.find(close.connection);
   if (connection == nullptr) return;
+  const Error why{codeOf(close.reason), close.text};
   const auto link = links_.find(close.connection);
   if (link != links_.end()) {
     link->second.isLinked = false;  // the mesh knows
     const auto address = link->second.address;
+    const bool isSpare = close.reason == cluster::CloseReason::second;
+    if (address) answered(*address, isSpare ? Result<void>() : Result<void>(why));
     if (address && close.reason == cluster::CloseReason::itself) addresses_.erase(*address);
   }
-  send(close.connection, wire::Failure{ErrorCode::refused, close.text}, {});
-  connection->closeAfterFlush({ErrorCode::refused, close.text});
+  send(close.connection, wire::Failure{why.code, close.text}, {});
+  connection->closeAfterFlush(why);
 }
 
 }  // namespace espalier::metaserver::shell

@@ -42,6 +42,12 @@ class ServerLinksOwner {
   virtual void linkReceived(ConnectionId connection, wire::ClusterFrame frame) = 0;
   // Whether a connection to that metaserver is kept.
   virtual bool isLinkedTo(ServerNumber number) = 0;
+  // Of a metaserver that has proved who it is. An error: it has the name (`refused`) or the number
+  // (`failed`) of this one. Then one of them takes another: this one if givesWayTo().
+  virtual Result<void> differsFrom(const wire::ServerState& other) = 0;
+  virtual bool givesWayTo(const wire::ServerState& other) = 0;
+  // Takes another name or number. An error: it cannot, and what the user is to do.
+  virtual Result<void> giveWay(const Error& taken) = 0;
   // The first answer of an address that the user has named: it is linked, or why not.
   virtual void namedAnswered(const Endpoint& address, const Result<void>& answer) = 0;
 
@@ -66,8 +72,14 @@ class ServerLinks final : private net::ConnectionHandler {
 
   // A user names it. False: too many are known.
   bool add(const Endpoint& address, bool isNamed);
+  // Of a metaserver that is to be forgotten.
+  void remove(const Endpoint& address) { addresses_.erase(address); }
   bool hasAddresses() const { return !addresses_.empty(); }
   std::size_t namedCount() const;
+  // The metaserver that was linked at that address last.
+  std::optional<ServerNumber> leadsTo(const Endpoint& address) const;
+  // Why it is not linked. Empty: it is, or no answer has come.
+  std::string problemOf(const Endpoint& address) const;
   void send(ConnectionId connection, const wire::ClusterMessage& message,
             const std::optional<wire::Route>& route);
   void close(const cluster::MeshEffects::Close& close);
@@ -78,7 +90,8 @@ class ServerLinks final : private net::ConnectionHandler {
     bool isAnswered = false;               // the owner was told
     std::optional<ConnectionId> dialling;  // or introducing
     std::optional<ServerNumber> leadsTo;
-    std::string told;  // the latest failure that was logged
+    std::string told;    // the latest failure that was logged
+    TimePoint dialFrom;  // not before: its options differ
   };
   struct Link {
     bool dialledHere = false;
@@ -87,6 +100,8 @@ class ServerLinks final : private net::ConnectionHandler {
     wire::Introduction mine;
     std::optional<wire::Introduction> other;
     bool isLinked = false;
+    bool isTaken = false;  // the other end has said something since
+    bool isAgain = false;  // another one follows, under another name or number: this is no answer
   };
 
   void onFrame(net::FramedConnection& connection, std::string_view payload) override;
@@ -100,6 +115,8 @@ class ServerLinks final : private net::ConnectionHandler {
   void sendIntroduction(net::FramedConnection& connection, Link& link);
   void sendProof(net::FramedConnection& connection, const Link& link);
   void link(net::FramedConnection& connection, Link& link);
+  void alike(net::FramedConnection& connection, Link& link, const Error& taken);
+  void giveWay(net::FramedConnection& connection, Link& link, const Error& taken);
   void refuse(net::FramedConnection& connection, const Error& why);
   void answered(const Endpoint& address, const Result<void>& answer);
 

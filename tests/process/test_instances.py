@@ -38,7 +38,7 @@ class Entry(Cluster):
 
     def rows(self):
         code, told = self.json(self.entry, "servers")
-        return {server["name"]: server for server in told["servers"]} if code == 0 else {}
+        return {server["name"]: server for server in told["servers"] if not server["dead"]} if code == 0 else {}
 
     def wait_for_all(self):
         wait_until(lambda: set(self.rows()) == set(self.names), self.network.patience,

@@ -26,6 +26,12 @@ Epoch highestEpoch(const Coordinator::Options& options) {
   return highest;
 }
 
+// Whether it has ever admitted anybody. Who only began an epoch has not: its next order is the first
+// one of a prefix.
+bool hasMembers(const Registry::Options& registry) {
+  return !registry.before.empty() || partsOf(registry.nextOrder).running > 1;
+}
+
 }  // namespace
 
 Coordinator::Coordinator(Options options, Budget& budget, Random& random, TimePoint now,
@@ -41,7 +47,7 @@ Coordinator::Coordinator(Options options, Budget& budget, Random& random, TimePo
       epoch_(highestEpoch(options_)),
       durable_(options_.durable),
       network_(durable_.network.isZero() ? options_.registry.network : durable_.network),
-      isFounded_(options_.registry.nextOrder > JoinOrder{1}),
+      isFounded_(hasMembers(options_.registry)),
       keepAliveAt_(now) {
   if (isSingle_) {
     authority_ = std::make_unique<Authority>(options_.registry, budget_, now, fx.peers);

@@ -153,6 +153,16 @@ class Coordinator {
   // Why the two cannot be in one cluster; code `configuration`.
   Result<void> agreesWith(const wire::Introduction& other) const;
   Result<void> agreesOnNetwork(const wire::ServerState& other) const;
+  // Whether it has another name and number. If not: codes `refused` (the name) and `failed` (the
+  // number), which also the Failure to it has.
+  Result<void> differsFrom(const wire::ServerState& other) const;
+  // Of two with one name or number this one has to take another.
+  bool givesWayTo(const wire::ServerState& other) const;
+  // Not while others are linked, and no number while it decides for a cluster: false.
+  bool rename(const ServerName& name);
+  bool renumber(ServerNumber number, CoordinatorEffects& fx);
+  // Its network has admitted somebody.
+  bool isFounded() const;
   // Both Introductions have passed, and agree.
   void linked(const Opened& opened, TimePoint now, CoordinatorEffects& fx);
   void linkClosed(ConnectionId connection, TimePoint now, CoordinatorEffects& fx);

@@ -39,13 +39,12 @@ Result<void> Coordinator::agreesWith(const wire::Introduction& other) const {
 
 Result<void> Coordinator::agreesOnNetwork(const wire::ServerState& other) const {
   const auto& network = isSingle_ ? authority_->registry.network() : network_;
-  const bool isFounded =
-      isFounded_ || (isSingle_ && authority_->registry.nextOrder() > JoinOrder{1});
-  if (!isFounded || !other.isFounded || other.network == network) return {};
+  if (!isFounded() || !other.isFounded || other.network == network) return {};
   return Error{ErrorCode::configuration,
-               fmt::format("{} has a network of its own, with other members: two networks do not "
-                           "become one",
-                           other.name.text())};
+               fmt::format("two networks with members do not become one: {} has the network {}, {} "
+                           "has {}",
+                           mesh_.self().name.text(), toHex(network.view()), other.name.text(),
+                           toHex(other.network.view()))};
 }
 
 void Coordinator::linked(const Opened& opened, TimePoint now, CoordinatorEffects& fx) {

@@ -30,6 +30,15 @@ bool isSound(const wire::ServerState& state) {
          std::adjacent_find(heard.begin(), heard.end(), std::greater_equal<>()) == heard.end();
 }
 
+bool KnownServers::setIdentity(const ServerName& name, ServerNumber number) {
+  for (const auto& [itsNumber, server] : servers_) {
+    if (itsNumber == number || server.state.name == name) return false;
+  }
+  self_.name = name;
+  self_.number = number;
+  return true;
+}
+
 std::optional<Refusal> KnownServers::whyRefused(const wire::ServerState& state,
                                                 Duration now) const {
   if (!isSound(state)) {

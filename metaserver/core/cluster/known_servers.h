@@ -79,6 +79,8 @@ class KnownServers {
 
   explicit KnownServers(wire::ServerState self) : self_(std::move(self)) {}
 
+  // This metaserver's. False: another one that is known has one of them.
+  bool setIdentity(const ServerName& name, ServerNumber number);
   // Nothing if a state may be taken in.
   std::optional<Refusal> whyRefused(const wire::ServerState& state, Duration now) const;
   // Nothing if the metaserver that introduces itself so on a connection may have that connection.

@@ -120,6 +120,9 @@ class Mesh {
               MeshEffects& fx);
   TimePoint deadline() const;
 
+  // It has another name or number from now on, which makes another metaserver of it for others:
+  // before it is linked. False: another one that is known has one of them.
+  bool setIdentity(const ServerName& name, ServerNumber number);
   // It listens there from now on. Told to all at once.
   void setAddress(const Endpoint& address, TimePoint now, MeshEffects& fx);
 

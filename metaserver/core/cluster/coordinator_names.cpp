@@ -1,0 +1,55 @@
+// The part of Coordinator about what only one metaserver of a cluster may have: name and number.
+#include <fmt/format.h>
+
+#include <tuple>
+
+#include "metaserver/core/cluster/coordinator.h"
+
+namespace espalier::metaserver::cluster {
+
+bool Coordinator::isFounded() const {
+  return isFounded_ || (isSingle_ && authority_->registry.nextOrder() > JoinOrder{1});
+}
+
+Result<void> Coordinator::differsFrom(const wire::ServerState& other) const {
+  const auto& self = mesh_.self();
+  if (isSameRun(self, other)) return {};  // the mesh finds that it is this one itself
+  if (other.name == self.name) {
+    return Error{ErrorCode::refused, fmt::format("the name {} is taken by the one on {}",
+                                                 other.name.text(), other.address.text())};
+  }
+  if (other.number != self.number) return {};
+  return Error{ErrorCode::failed,
+               fmt::format("the number {} is taken by {} on {}", number(other.number),
+                           other.name.text(), other.address.text())};
+}
+
+// Both ends compare the same states, so one of them gives way.
+bool Coordinator::givesWayTo(const wire::ServerState& other) const {
+  const auto& self = mesh_.self();
+  const bool isSettled = isFounded() || !self.heard.empty();
+  const bool isOtherSettled = other.isFounded || !other.heard.empty();
+  if (isSettled != isOtherSettled) return isOtherSettled;
+  const auto rank = [](const wire::ServerState& state) {
+    return std::tie(state.started, state.address.host, state.address.port);
+  };
+  return rank(other) < rank(self);
+}
+
+bool Coordinator::rename(const ServerName& name) {
+  return mesh_.links().empty() && mesh_.setIdentity(name, mesh_.self().number);
+}
+
+bool Coordinator::renumber(ServerNumber number, CoordinatorEffects& fx) {
+  const bool isUnused = isSingle_ || !authority_;  // else epochs and sessions have the old one
+  if (!isUnused || !mesh_.links().empty() || !mesh_.setIdentity(mesh_.self().name, number)) {
+    return false;
+  }
+  // The block of orders is that of the other one, if this state is a copy of its.
+  durable_.ordersUpTo = kNoOrder;
+  ownNext_ = kNoOrder;
+  fx.durable = durable_;
+  return true;
+}
+
+}  // namespace espalier::metaserver::cluster
