@@ -25,12 +25,12 @@ std::string namesOf(const SeenServers& servers) {
 
 TEST_CASE("what was seen is written and read back as it was") {
   SeenServers servers;
-  servers.see(server("m1 of Paris", 5010, 600s));
+  servers.see(server("m1-of-Paris", 5010, 600s));
   servers.see(server("m0", 5000, 1200s));
   const auto text = servers.takeText(false);
   REQUIRE(text);
   CHECK(*text ==
-        "espalier-metaservers 1\n1200 5 127.0.0.1:5000 m0\n600 5 127.0.0.1:5010 m1 of Paris\n");
+        "espalier-metaservers 1\n1200 5 127.0.0.1:5000 m0\n600 5 127.0.0.1:5010 m1-of-Paris\n");
   CHECK_FALSE(servers.takeText(false));
   CHECK(servers.takeText(true) == text);
 
