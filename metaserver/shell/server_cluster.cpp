@@ -29,6 +29,11 @@ WallTime wallTimeOf(std::chrono::milliseconds since1970) {
   return WallTime(std::chrono::duration_cast<WallTime::duration>(since1970));
 }
 
+// As users see them: the oldest first.
+bool isBefore(const Coordinator::ServerRow& a, const Coordinator::ServerRow& b) {
+  return std::tie(a.state.started, a.state.name) < std::tie(b.state.started, b.state.name);
+}
+
 Error notReached(const ServerName& name) {
   return {ErrorCode::failed, fmt::format("no metaserver {} is linked", name.text())};
 }
@@ -94,9 +99,7 @@ Result<MasterInfo> Server::appointMaster(const ServerName& name, std::stop_token
 
 Result<std::vector<ServerInfo>> Server::servers() {
   auto rows = coordinator_.with([](auto& coordinator) { return coordinator->servers(); });
-  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
-    return std::tie(a.state.started, a.state.name) < std::tie(b.state.started, b.state.name);
-  });
+  std::sort(rows.begin(), rows.end(), isBefore);
   std::vector<ServerInfo> infos;
   for (const auto& row : rows) {
     ServerInfo info;
@@ -128,7 +131,8 @@ Result<std::vector<ServerInfo>> Server::servers() {
 }
 
 Result<std::vector<LinkInfo>> Server::links() {
-  const auto rows = coordinator_.with([](auto& coordinator) { return coordinator->servers(); });
+  auto rows = coordinator_.with([](auto& coordinator) { return coordinator->servers(); });
+  std::sort(rows.begin(), rows.end(), isBefore);
   std::vector<LinkInfo> links;
   for (const auto& row : rows) {
     if (row.hops == 1) links.push_back({row.state.name, row.state.address, row.isMaster, true});

@@ -94,12 +94,13 @@ void ServerLinks::dialDue(TimePoint now, const std::vector<wire::ServerState>& k
   }
   dialAt_ = now + limits::kServerDial;
   std::vector<Endpoint> due;
+  std::vector<Endpoint> linked;  // that a user has named again
   for (const auto& [endpoint, address] : addresses_) {
-    if (address.dialling || now < address.dialFrom ||
-        (address.leadsTo && owner_.isLinkedTo(*address.leadsTo)))
-      continue;
-    due.push_back(endpoint);
+    const bool isLinked = address.leadsTo && owner_.isLinkedTo(*address.leadsTo);
+    if (!isLinked && !address.dialling && now >= address.dialFrom) due.push_back(endpoint);
+    if (isLinked && address.isNamed && !address.isAnswered) linked.push_back(endpoint);
   }
+  for (const Endpoint& endpoint : linked) answered(endpoint, {});
   for (const Endpoint& endpoint : due) dial(endpoint);
 }
 

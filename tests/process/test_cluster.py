@@ -127,6 +127,19 @@ def _(network):
     assert endpoints(network, names) == where
 
 
+@case("link names the metaserver and counts the cluster, also when they are linked already; links are in servers' order")
+def _(network):
+    cluster = Cluster(network, 3).start("m0", "m1")
+    cluster.wait_for_master("m0")
+    for count, name in ((2, "m1"), (2, "m1"), (3, "m2"), (3, "m2")):
+        if name not in cluster.servers:
+            cluster.start(name)
+            cluster.wait_for_master("m0")
+        code, out, log = cluster.command(name, f"link {cluster.address('m0')}")
+        assert code == 0 and f"linked to m0 on {cluster.address('m0')}, a cluster of {count} metaservers" in out, (out, log)
+    assert [link["name"] for link in cluster.told("m2", "links")["links"]] == ["m0", "m1"]
+
+
 @case("a single metaserver that runs already is linked: its peers notice nothing")
 def _(network):
     cluster = Cluster(network, 2)

@@ -132,7 +132,9 @@ Result<void> Coordinator::appoint(const ServerName& name, TimePoint now, Coordin
     return Error{ErrorCode::refused, fmt::format("{} is alone: there is no master", name.text())};
   }
   if (found->drains) {
-    return Error{ErrorCode::refused, fmt::format("{} is about to end", name.text())};
+    return Error{ErrorCode::refused,
+                 fmt::format("{} is no candidate: it drains, or cannot write what it promises",
+                             name.text())};
   }
   if (found->number == mesh_.self().number) {
     isAppointed_ = true;
@@ -178,6 +180,7 @@ std::vector<Coordinator::ServerRow> Coordinator::servers() const {
     ServerRow row;
     row.state = view.states[i];
     row.isSelf = i == 0;
+    if (isSingle_) row.state.peers = static_cast<std::uint32_t>(sessionCount());
     row.hops = i == 0 ? 0 : ways[i - 1].way.hops;
     row.isMaster = master == &view.states[i] && view.states.size() > 1;
     if (master && row.state.have.epoch == master->have.epoch) {
