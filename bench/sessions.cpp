@@ -5,12 +5,12 @@
 // Reads commands on standard input, one a line, and answers each with a line of JSON. ADDRESSES:
 // HOST:PORT[,HOST:PORT…]; sessions take them in turns.
 //
-//   join COUNT WINDOW ADDRESSES       newcomers, so many at a time, each with Hello and Join at once
+//   join COUNT WINDOW ADDRESSES       newcomers, so many at a time; Hello and Join at once
 //   open COUNT WINDOW ADDRESSES       sessions that do not join yet
 //   ask WINDOW                        those join
 //   links                             each member reports the links that it would have
 //   redirects COUNT WINDOW ADDRESSES  newcomers that end when they are redirected
-//   visible COUNT GAP_MS ADDRESSES    newcomers in turn; ms until all addresses know each
+//   visible COUNT GAP_MS ADDRESSES    newcomers one by one; ms until all addresses know each
 //   moved COUNT SECONDS               waits until members have moved so often
 //   report                            members, moves, losses, homes
 //   quit

@@ -158,10 +158,10 @@ void Coordinator::deliver(HomeSessions::Effects& home, TimePoint now, Coordinato
 }
 
 void Coordinator::toPeers(metaserver::Effects& peers, CoordinatorEffects& fx) {
-  const bool holds = authority_ && (options_.isByEtcd || isFollowedBySomebody());
+  const auto holds = [&] { return authority_ && (options_.isByEtcd || isFollowedBySomebody()); };
   for (auto& send : peers.sends) {
-    const bool isHeld =
-        (holds && std::holds_alternative<wire::Admitted>(send.reply)) || heldFor_.contains(send.to);
+    const bool isHeld = heldFor_.contains(send.to) ||
+                        (std::holds_alternative<wire::Admitted>(send.reply) && holds());
     if (isHeld) {
       ++heldFor_[send.to];
       held_.push_back({std::move(send), std::nullopt});
