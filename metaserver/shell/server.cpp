@@ -363,48 +363,4 @@ void Server::probeMore() {
   }
 }
 
-// --- commands ---
-
-Result<command::Topology> Server::topology(std::stop_token) {
-  return follower_.with([&](RegistryFollower& follower) {
-    follower.catchUp(coordinator_);
-    return topologyOf(follower.copy());
-  });
-}
-
-Result<std::string> Server::topologyDot(std::stop_token) {
-  const auto lines = follower_.with([&](RegistryFollower& follower) {
-    follower.catchUp(coordinator_);
-    return follower.copy().lines();
-  });
-  return topo::toDot(lines);
-}
-
-Result<command::KillPlan> Server::whatIfKilled(const PeerId& id, std::stop_token) {
-  const auto tree = follower_.with([&](RegistryFollower& follower) {
-    follower.catchUp(coordinator_);
-    return follower.copy().tree(options_.maxLinks);
-  });
-  return whatif::killPlan(tree, id);
-}
-
-Result<Status> Server::status() {
-  Status status;
-  coordinator_.with([&](auto& coordinator) {
-    status.members = coordinator->directory().count();
-    const Registry* registry = coordinator->registry();
-    if (registry == nullptr) return;
-    status.members = registry->size();
-    status.reserved = registry->reservedCount();
-    status.awaited = registry->awaitedCount();
-    status.refused = registry->refusedCount();
-  });
-  status.endpoint = address();
-  status.maxLinks = options_.maxLinks;
-  status.placement = options_.placement;
-  status.topoFile = options_.topoFile;
-  status.uptime = Clock::now() - started_;
-  return status;
-}
-
 }  // namespace espalier::metaserver::shell

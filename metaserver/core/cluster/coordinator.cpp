@@ -26,8 +26,8 @@ Epoch highestEpoch(const Coordinator::Options& options) {
   return highest;
 }
 
-// Whether it has ever admitted anybody. Who only began an epoch has not: its next order is the first
-// one of a prefix.
+// Whether it has ever admitted anybody. Who only began an epoch has not: its next order is the
+// first one of a prefix.
 bool hasMembers(const Registry::Options& registry) {
   return !registry.before.empty() || partsOf(registry.nextOrder).running > 1;
 }

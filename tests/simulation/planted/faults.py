@@ -307,8 +307,8 @@ FAULTS = {
         CLUSTERS),
     "admission_lost_with_master": Fault(
         "A peer is told that it is admitted before another metaserver has that.",
-        "const bool holds = authority_ && (options_.isByEtcd || isFollowedBySomebody());",
-        "const bool holds = authority_ && isFollowedBySomebody() && peers.sends.empty();",
+        "return authority_ && (options_.isByEtcd || isFollowedBySomebody()); };",
+        "return authority_ && options_.isByEtcd && isFollowedBySomebody(); };",
         CLUSTERS),
     "vacancy_not_filled": Fault(
         "Nobody takes over from a dead master.",
