@@ -230,6 +230,7 @@ void ServerLinks::link(net::FramedConnection& connection, Link& link) {
     return alike(connection, link, differs.error());
   }
   link.isLinked = true;
+  link.linkedAt = Clock::now();
   connection.keepOpen();
   connection.admit(Payer::server(link.other->state.name));
   const ServerNumber other = link.other->state.number;
@@ -321,6 +322,9 @@ void ServerLinks::onFrame(net::FramedConnection& connection, std::string_view pa
 void ServerLinks::onClosed(net::FramedConnection& connection, const Error& why) {
   const auto link = links_.extract(connection.id());
   if (link.empty()) return;
+  // Else one that refuses this metaserver as soon as it is linked would be dialled without a pause.
+  const bool hasLasted =
+      link.mapped().isLinked && Clock::now() - link.mapped().linkedAt >= limits::kServerDial;
   if (link.mapped().address) {
     const auto address = addresses_.find(*link.mapped().address);
     if (address != addresses_.end()) {
@@ -331,7 +335,7 @@ void ServerLinks::onClosed(net::FramedConnection& connection, const Error& why) 
   }
   if (!link.mapped().isLinked) return;
   owner_.linkClosed(connection.id());
-  dialSoon();
+  if (hasLasted) dialSoon();
 }
 
 void ServerLinks::close(const cluster::MeshEffects::Close& close) {

@@ -6,8 +6,9 @@
 //                            +--they do not agree, or it is no metaserver--> refused
 //
 // An address is dialled every limits::kServerDial until it leads to a metaserver that is linked,
-// and again when that link ends. Addresses are those that the user has named, and those of
-// metaservers that others of the cluster name. One that leads to this process itself is forgotten.
+// and again when that link ends: at once if it has lasted for as long. Addresses are those that the
+// user has named, and those of metaservers that others of the cluster name. One that leads to this
+// process itself is forgotten.
 //
 // A secret, if there is one, is proved by both ends before anything else is said
 // (common/crypto/cluster_proof.h). Without one only metaservers on this machine are let in.
@@ -25,6 +26,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/clock.h"
 #include "common/net/event_loop.h"
 #include "common/net/handshake.h"
 #include "common/wire/cluster_message.h"
@@ -100,6 +102,7 @@ class ServerLinks final : private net::ConnectionHandler {
     wire::Introduction mine;
     std::optional<wire::Introduction> other;
     bool isLinked = false;
+    TimePoint linkedAt{};
     bool isTaken = false;  // the other end has said something since
     bool isAgain = false;  // another one follows, under another name or number: this is no answer
   };
