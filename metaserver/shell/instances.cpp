@@ -27,8 +27,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kLeastPause = 200ms;
-constexpr Duration kMostPause = 30s;
+constexpr Duration kRestartPauseLeast = 200ms;
+constexpr Duration kRestartPauseMost = 30s;
 constexpr Duration kSteady = 30s;
 constexpr auto kEndPatience = 15s;  // more than a goodbye takes
 constexpr auto kKilledPatience = 5s;
@@ -314,8 +314,9 @@ void Instances::ended(Instance& instance) {
 void Instances::startAgain(Instance& instance, const std::string& why) {
   const auto now = Clock::now();
   const bool wasSteady = now - instance.startedAt >= kSteady;
-  instance.pause =
-      wasSteady ? kLeastPause : std::clamp(instance.pause * 2, kLeastPause, kMostPause);
+  instance.pause = wasSteady
+                       ? kRestartPauseLeast
+                       : std::clamp(instance.pause * 2, kRestartPauseLeast, kRestartPauseMost);
   instance.startAt = now + instance.pause;
   log::warning("{} died ({}): it is started again in {:.1f} s", instance.name, why,
                std::chrono::duration<double>(instance.pause).count());
