@@ -5,8 +5,8 @@
 //      ^            |
 //      +-- pause <--+ died
 //
-// The pause doubles from kRestartPauseLeast to kRestartPauseMost, and begins anew once an instance has run for
-// kSteady. An instance that ended with code 0 was told to: it is not started again.
+// The pause doubles from kRestartPauseLeast to kRestartPauseMost, and begins anew once an instance
+// has run for kSteady. An instance that ended with code 0 was told to: it is not started again.
 //
 // Its standard error is a pipe to here, whose end is the end of the process. Its lines are logged
 // with its name in front. They end when this process ends: by SIGTERM from the destructor, which
