@@ -1,7 +1,7 @@
 # The part of ./demo with several metaservers. Sourced by it, in the demo's folder.
 #
 # Uses: start, wait_for, give_up, show_fetched, take_place, stop_process, processes, metaservers, peers, max_links,
-# first_port, once, and the programs. A metaserver m2 has its files in topo-m2.txt and .metaserver-m2.
+# first_port, etcd, once, and the programs. A metaserver m2 has its files in topo-m2.txt and .metaserver-m2.
 
 # Options of every metaserver that is started from here on.
 cluster_options=()
@@ -85,8 +85,29 @@ sys.exit(not any(each["incoming"] and 0 < each["done"] < each["size"] for each i
 
 seconds_since() { awk -v from="$1" -v to="$(date +%s.%N)" 'BEGIN { printf "%.2f s", to - from }'; }
 
+# Three etcds. Each compares what the others write, so any two of them are enough.
+start_etcds() {
+  local i members='' urls='' port=$((first_port + 10000))
+  command -v etcd >/dev/null || give_up "etcd is not installed: packages.txt"
+  for i in 1 2 3; do
+    members+="${members:+,}e$i=http://127.0.0.1:$((port + 2 * i + 1))"
+    urls+="${urls:+,}http://127.0.0.1:$((port + 2 * i))"
+  done
+  for i in 1 2 3; do
+    start "e$i" etcd --name "e$i" --data-dir "e$i" --initial-cluster "$members" \
+      --heartbeat-interval 50 --election-timeout 500 \
+      --listen-client-urls "http://127.0.0.1:$((port + 2 * i))" \
+      --advertise-client-urls "http://127.0.0.1:$((port + 2 * i))" \
+      --listen-peer-urls "http://127.0.0.1:$((port + 2 * i + 1))" \
+      --initial-advertise-peer-urls "http://127.0.0.1:$((port + 2 * i + 1))"
+  done
+  cluster_options=(--coordination "etcd:$urls")
+  say "three etcds name the master: ${cluster_options[*]}"
+}
+
 show_cluster() {
   local name i
+  if [[ $etcd == yes ]]; then start_etcds; fi
   for name in "${metaservers[@]}"; do start_metaserver "$name"; done
   wait_for 20 m1 "all metaservers had one master" agree_on_a_master
   show_masters

@@ -104,8 +104,14 @@ command::StoreWords storeForm(MetaserverOptions& options) {
       if (!form.host.empty()) options.listen.host = form.host;
       options.serverPort = form.serverPort;
       auto& cluster = options.cluster;
-      if (form.other && std::ranges::find(cluster, *form.other) == cluster.end()) {
-        cluster.push_back(*form.other);
+      if (!form.other) return;
+      // It is the port for metaservers there; one that was started without has it one above the
+      // port for peers, where it listens for both.
+      auto below = *form.other;
+      --below.port;
+      for (const auto& other : {*form.other, below}) {
+        const bool isKnown = std::ranges::find(cluster, other) != cluster.end();
+        if (other.port != 0 && !isKnown) cluster.push_back(other);
       }
     });
   };

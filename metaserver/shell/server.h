@@ -145,6 +145,8 @@ class Server final : public MetaserverService,
     });
     carryOutOrLog(fx);
   }
+  Result<std::string> linkAt(const Endpoint& other, std::stop_token stop);
+  Result<std::string> linkAndWait(const Endpoint& other, std::stop_token stop);
   template <typename Value>
   Result<Value> onLoop(std::function<Result<Value>()> function);
   Result<void> carryOut(cluster::CoordinatorEffects& fx);

@@ -32,12 +32,13 @@ Result<Status> Server::status() {
   Status status;
   coordinator_.with([&](auto& coordinator) {
     status.members = coordinator->directory().count();
+    status.refused = coordinator->turnedAwayCount();
     const Registry* registry = coordinator->registry();
     if (registry == nullptr) return;
     status.members = registry->size();
     status.reserved = registry->reservedCount();
     status.awaited = registry->awaitedCount();
-    status.refused = registry->refusedCount();
+    status.refused += registry->refusedCount();
   });
   status.endpoint = address();
   status.maxLinks = options_.maxLinks;

@@ -140,8 +140,36 @@ Result<std::vector<LinkInfo>> Server::links() {
   return links;
 }
 
+// The first original counts its ports for metaservers one above those for peers.
 Result<std::string> Server::link(const Endpoint& other, std::stop_token stop) {
   if (other == address()) return Error{ErrorCode::usage, "this is the address of this metaserver"};
+  auto linked = linkAt(other, stop);
+  if (linked) return linked;
+  const ErrorCode code = linked.error().code;
+  const Endpoint below{other.host, static_cast<std::uint16_t>(other.port - 1)};
+  const bool isNone = code == ErrorCode::unavailable || code == ErrorCode::protocol;
+  if (isNone && below.port != 0 && below != address()) {
+    if (auto there = linkAt(below, stop)) return there;
+  }
+  return linked;
+}
+
+// A failure ends the dialling of that address.
+Result<std::string> Server::linkAt(const Endpoint& other, std::stop_token stop) {
+  const auto wasKnown =
+      onLoop<bool>([this, other]() -> Result<bool> { return links_->knows(other); });
+  if (!wasKnown) return wasKnown.error();
+  auto linked = linkAndWait(other, stop);
+  if (linked) return linked;
+  (void)onLoop<bool>([this, other, isNew = !*wasKnown]() -> Result<bool> {
+    linkWaiters_.erase(other);
+    if (isNew) links_->remove(other);
+    return true;
+  });
+  return linked;
+}
+
+Result<std::string> Server::linkAndWait(const Endpoint& other, std::stop_token stop) {
   const auto answer = std::make_shared<std::promise<Result<void>>>();
   auto answered = answer->get_future();
   const auto begun = onLoop<bool>([this, other, answer]() -> Result<bool> {

@@ -76,6 +76,7 @@ class ServerLinks final : private net::ConnectionHandler {
   bool add(const Endpoint& address, bool isNamed);
   // Of a metaserver that is to be forgotten.
   void remove(const Endpoint& address) { addresses_.erase(address); }
+  bool knows(const Endpoint& address) const { return addresses_.contains(address); }
   bool hasAddresses() const { return !addresses_.empty(); }
   std::size_t namedCount() const;
   // The metaserver that was linked at that address last.

@@ -5,7 +5,7 @@ import signal
 import subprocess
 
 from cluster import Cluster
-from espalier_process import case, main, noise, wait_until
+from espalier_process import Process, case, main, noise, wait_until
 
 MIB = 1 << 20
 
@@ -139,6 +139,28 @@ def _(network):
         said = f"linked to m0 on {cluster.address('m0')}, a cluster of {count} metaservers"
         assert code == 0 and said in out, (out, log)
     assert [link["name"] for link in cluster.told("m2", "links")["links"]] == ["m0", "m1"]
+
+
+@case("link and 000's form try the port below: 000 counts the ports for metaservers one above those for peers")
+def _(network):
+    cluster = Cluster(network, 2, first=10)
+    network.restart_metaserver(cluster.addresses[0])
+    host, port = cluster.addresses[0].rsplit(":", 1)
+    cluster.names[1], cluster.addresses[1] = "m1", f"{host}:{int(port) + 3}"
+    cluster.options = []
+    cluster.addresses.pop(0)
+    cluster.names.pop(0)
+    cluster.start("m1")
+    above = f"{host}:{int(port) + 1}"
+    code, out, log = cluster.command("m1", f"link {above}")
+    assert code == 0 and f"on {host}:{port}, a cluster of 2 metaservers" in out, (out, log)
+    code, out, log = cluster.command("m1", f"link {host}:{int(port) + 7}")
+    assert code == 69 and "refused" in out + log, (code, out, log)
+    third = Process("metaserver third", [network.program("metaserver"), str(int(port) + 4), str(int(port) + 5), above,
+                                         "--first-port", str(network.first_port)],
+                    network.folder, network.env, network.patience)
+    network.peers[third.name] = third
+    wait_until(lambda: len(cluster.told("m1", "servers")["servers"]) == 3, network.patience, "three metaservers")
 
 
 @case("a single metaserver that runs already is linked: its peers notice nothing")

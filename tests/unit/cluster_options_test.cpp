@@ -123,13 +123,13 @@ TEST_CASE("the originals' command lines are understood") {
   CHECK_FALSE(metaserverOf({"5020", "5020"})->serverPort);
   for (const auto* other : {"127.0.0.1-5001", "127.0.0.1:5001"}) {
     const auto three = metaserverOf({"5020", "5021", other});
-    CHECK(textsOf(three) == Words{"127.0.0.1:5001"});
+    CHECK(textsOf(three) == Words{"127.0.0.1:5001", "127.0.0.1:5000"});
     CHECK(three->serverPort == 5021);
     CHECK(three->listen.text() == "127.0.0.1:5020");
   }
-  CHECK(textsOf(metaserverOf({"5020", "5021", "::1-5001"})) == Words{"[::1]:5001"});
+  CHECK(textsOf(metaserverOf({"5020", "5021", "::1-5001"})) == Words{"[::1]:5001", "[::1]:5000"});
   CHECK(textsOf(metaserverOf({"5020", "5021", "a-b:5001", "--cluster", "c:1"})) ==
-        Words{"c:1", "a-b:5001"});
+        Words{"c:1", "a-b:5001", "a-b:5000"});
   CHECK(metaserverOf({"192.0.2.1", "5020"})->listen.text() == "192.0.2.1:5020");
   CHECK(metaserverOf({"::1", "5020"})->listen.text() == "[::1]:5020");
   CHECK(metaserverOf({"[::1]", "5020"})->listen.text() == "[::1]:5020");
