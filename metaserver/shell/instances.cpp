@@ -48,7 +48,7 @@ std::string withPort(const std::string& path, std::uint16_t port) {
 std::string coordinationText(const Coordination& coordination) {
   if (coordination.isBuiltIn()) return "builtin";
   std::string text = "etcd:";
-  for (const auto& url : coordination.etcd) text += (text.back() == ':' ? "" : ",") + url.text();
+  for (const auto& url : coordination.etcd) text += (text.back() == ':' ? "" : ",") + url;
   return text;
 }
 
@@ -142,6 +142,7 @@ std::vector<std::string> instanceArguments(const MetaserverOptions& entry, std::
   add("--max-peers", std::to_string(entry.maxPeers));
   add("--log-level", levelText(entry.logLevel));
   if (!entry.clusterSecretFile.empty()) add("--cluster-secret-file", entry.clusterSecretFile);
+  if (!entry.etcdCaFile.empty()) add("--etcd-ca-file", entry.etcdCaFile);
   if (entry.migrateEvery > 0ms) {
     add("--migrate-every", fmt::format("{}ms", entry.migrateEvery.count()));
   }

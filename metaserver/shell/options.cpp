@@ -180,6 +180,8 @@ std::vector<Option> clusterOptions(MetaserverOptions& o) {
       {"cluster-secret-file", "FILE", "",
        "what metaservers of a cluster prove to each other that they know, mode 0600",
        storeText(o.clusterSecretFile, limits::kPathBytes), false, true},
+      {"etcd-ca-file", "FILE", "", "who may sign the certificates of etcd: PEM, for https",
+       storeText(o.etcdCaFile, limits::kPathBytes), false, true},
   };
 }
 

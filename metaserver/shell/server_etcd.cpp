@@ -20,7 +20,8 @@ constexpr std::array<std::string_view, 3> kParts = {"ids/", "orders", "network"}
 Result<void> Server::startEngine() {
   if (options_.coordination.isBuiltIn()) return {};
   etcd::Engine::Config config;
-  for (const auto& url : options_.coordination.etcd) config.etcd.urls.push_back(url.text());
+  config.etcd.urls = options_.coordination.etcd;
+  config.etcd.caFile = options_.etcdCaFile;
   config.self = coordinator_.with(
       [](auto& coordinator) { return cluster::candidateOf(coordinator->mesh().self()); });
   config.rule = options_.election.rule;
