@@ -114,7 +114,7 @@ Result<std::vector<ServerInfo>> Server::servers() {
     if (row.isSelf) info.version = command::programVersion();
     infos.push_back(std::move(info));
   }
-  const auto seen = seen_.with([](const SeenServers& seen) { return seen.all(); });
+  const auto seen = seen_.with([](const SeenServers& all) { return all.all(); });
   for (const auto& one : seen) {
     const bool lives = std::any_of(rows.begin(), rows.end(), [&](const auto& row) {
       return row.state.name == one.name || row.state.address == one.address;
