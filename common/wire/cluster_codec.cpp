@@ -1,6 +1,7 @@
 #include "common/wire/cluster_codec.h"
 
 #include <fmt/format.h>
+#include <google/protobuf/arena.h>
 
 #include <algorithm>
 #include <array>
@@ -330,7 +331,9 @@ bool isAboutConnection(const ClusterMessage& message) {
 }  // namespace
 
 std::string encode(const ClusterMessage& message, const std::optional<Route>& route) {
-  proto::ClusterFrame frame;
+  // A batch has thousands of parts: they are freed at once.
+  google::protobuf::Arena arena;
+  auto& frame = *google::protobuf::Arena::CreateMessage<proto::ClusterFrame>(&arena);
   if (route) toProto(*route, *frame.mutable_route());
   std::visit([&](const auto& part) { fill(part, frame); }, message);
   return serialized(frame);
@@ -341,7 +344,8 @@ std::string encode(const ClusterFrame& frame) {
 }
 
 Result<ClusterFrame> decodeCluster(std::string_view payload) {
-  proto::ClusterFrame frame;
+  google::protobuf::Arena arena;
+  auto& frame = *google::protobuf::Arena::CreateMessage<proto::ClusterFrame>(&arena);
   if (!parse(payload, frame)) return malformed("no message between metaservers");
   // A list of one number may be written in a byte less than protobuf writes it.
   if (frame.ByteSizeLong() > limits::kFrameBytes) return malformed("it encodes to no frame again");

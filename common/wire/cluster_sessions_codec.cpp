@@ -1,6 +1,7 @@
 #include "common/wire/cluster_sessions_codec.h"
 
 #include <fmt/format.h>
+#include <google/protobuf/arena.h>
 
 #include <optional>
 #include <string>
@@ -107,7 +108,8 @@ proto::SessionAnswers* batchIn(proto::ClusterFrame& frame, const SessionAnswers&
 template <typename Batch>
 std::vector<std::string> encodeCut(const Batch& batch, const std::optional<Route>& route) {
   std::vector<std::string> payloads;
-  proto::ClusterFrame frame;
+  google::protobuf::Arena arena;  // a batch has thousands of parts: they are freed at once
+  auto& frame = *google::protobuf::Arena::CreateMessage<proto::ClusterFrame>(&arena);
   if (route) toProto(*route, *frame.mutable_route());
   auto& out = *batchIn(frame, batch);
   fillHead(batch, out);

@@ -279,9 +279,19 @@ void ServerLinks::send(ConnectionId id, const wire::ClusterMessage& message,
     for (const auto& frame : wire::encodeBatches(*requests, route)) connection->send(frame);
   } else if (const auto* answers = std::get_if<wire::SessionAnswers>(&message)) {
     for (const auto& frame : wire::encodeBatches(*answers, route)) connection->send(frame);
+  } else if (const auto* delta = std::get_if<wire::Delta>(&message); delta && !route) {
+    connection->send(frameOf(*delta));
   } else {
     connection->send(wire::encode(message, route));
   }
+}
+
+// A delta goes to all metaservers, and its version names it: it is encoded once.
+const std::string& ServerLinks::frameOf(const wire::Delta& delta) {
+  if (lastDelta_.frame.empty() || lastDelta_.version != delta.after.version) {
+    lastDelta_ = {delta.after.version, wire::encode(delta)};
+  }
+  return lastDelta_.frame;
 }
 
 void ServerLinks::onFrame(net::FramedConnection& connection, std::string_view payload) {

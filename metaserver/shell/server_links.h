@@ -123,6 +123,12 @@ class ServerLinks final : private net::ConnectionHandler {
   void giveWay(net::FramedConnection& connection, Link& link, const Error& taken);
   void refuse(net::FramedConnection& connection, const Error& why);
   void answered(const Endpoint& address, const Result<void>& answer);
+  const std::string& frameOf(const wire::Delta& delta);
+
+  struct EncodedDelta {
+    wire::DirectoryVersion version;
+    std::string frame;
+  };
 
   net::EventLoop& loop_;
   ServerLinksOwner& owner_;
@@ -134,6 +140,7 @@ class ServerLinks final : private net::ConnectionHandler {
   std::map<ConnectionId, Endpoint> dialled_;  // before the Welcome
   std::uint64_t dials_ = 0;
   TimePoint dialAt_ = TimePoint::min();
+  EncodedDelta lastDelta_;
 };
 
 }  // namespace espalier::metaserver::shell
