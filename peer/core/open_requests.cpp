@@ -1,5 +1,7 @@
 #include "peer/core/open_requests.h"
 
+#include <utility>
+
 #include <variant>
 
 #include "common/base/limits.h"
@@ -52,10 +54,14 @@ std::vector<wire::RegistryRequest> OpenRequests::movedOn() {
   open_[links].clear();
   repeatsNumbers_ = false;
   std::vector<wire::RegistryRequest> again;
+  again.reserve(open_[topology].size() + open_[members].size());
   for (const auto& [number, after] : open_[topology]) {
-    again.push_back(wire::TopologyRequest{after, number});
+    again.emplace_back(std::in_place_type<wire::TopologyRequest>,
+                       wire::TopologyRequest{after, number});
   }
-  for (const auto& [number, after] : open_[members]) again.push_back(wire::MembersRequest{number});
+  for (const auto& [number, after] : open_[members]) {
+    again.emplace_back(std::in_place_type<wire::MembersRequest>, wire::MembersRequest{number});
+  }
   return again;
 }
 

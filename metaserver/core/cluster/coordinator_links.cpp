@@ -162,6 +162,7 @@ void Coordinator::takeRequests(ServerNumber from, wire::SessionRequests batch, T
   if (taken.isNew) {
     authority_->answers.erase(from);
     authority_->remote.homeGone(from, now, own, messages);
+    send(from, authority_->publication.position(), fx);  // it may lack the directory
   }
   for (const auto& message : taken.messages) {
     authority_->remote.received(from, message, now, own, messages);

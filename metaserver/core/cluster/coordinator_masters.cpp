@@ -299,7 +299,10 @@ void Coordinator::follow(std::optional<ServerNumber> master, Epoch epoch, TimePo
   if (!master) {
     if (hadOne) home_.masterLost(now, home);
   } else {
-    if (*master != mesh_.self().number) stream_.begin(epoch);
+    if (*master != mesh_.self().number) {
+      stream_.begin(epoch);
+      keepAliveAt_ = now;  // the stream begins at once: its answer is the master's position
+    }
     home_.masterChanged(now, home);
   }
   deliver(home, now, fx);
@@ -353,6 +356,12 @@ void Coordinator::noteHomes(TimePoint now, CoordinatorEffects& fx) {
     route(messages, now, peers);
     absorb(own, fx);
     deliver(peers, now, fx);
+  }
+  if (!authority_ || authority_->isFrozen()) return;
+  for (const auto& [home, run] : reached_) {  // who came in lacks the directory
+    const auto there = before.find(home);
+    if (there != before.end() && there->second == run) continue;
+    send(home, authority_->publication.position(), fx);
   }
 }
 
