@@ -1,7 +1,6 @@
 #include "peer/core/open_requests.h"
 
 #include <utility>
-
 #include <variant>
 
 #include "common/base/limits.h"
