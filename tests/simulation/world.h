@@ -227,7 +227,7 @@ class World {
   std::uint64_t lies_ = 0;     // of strangers (world_liars.cpp)
   std::set<Lie> kindsOfLies_;  // of all members
 
-  std::unique_ptr<ClusterHost> clusterHost_;
+  std::shared_ptr<ClusterHost> clusterHost_;       // only world_cluster.cpp knows the type
   std::unique_ptr<test::ClusterNetwork> cluster_;  // then there is no registry_
 
   std::unique_ptr<Budget> registryBudget_;

@@ -29,7 +29,7 @@ struct World::ClusterHost : test::ClusterNetwork::Outside {
 };
 
 void World::startCluster() {
-  clusterHost_ = std::make_unique<ClusterHost>(*this);
+  clusterHost_ = std::make_shared<ClusterHost>(*this);
   cluster_ = std::make_unique<test::ClusterNetwork>(*clusterHost_, settings_.cluster, random_());
   for (std::size_t i = 0; i < settings_.metaservers; ++i) {
     nodes_.push_back(std::make_unique<Node>());

@@ -48,6 +48,8 @@ wire::ServerState someState(ServerNumber number) {
           std::chrono::milliseconds(test::numberOf<std::int64_t>(0, (1ll << 53) - 1)),
           test::numberOf<std::uint32_t>(0, limits::kServerPriority),
           static_cast<std::uint32_t>(test::numberOf<std::uint64_t>(0, limits::kMembers)),
+          static_cast<std::uint32_t>(test::numberOf<std::uint64_t>(0, limits::kMembers)),
+          *rc::gen::arbitrary<bool>(),
           *rc::gen::arbitrary<bool>(),
           *rc::gen::arbitrary<bool>(),
           someSequence(1),
@@ -55,7 +57,8 @@ wire::ServerState someState(ServerNumber number) {
           someHeard(),
           *rc::gen::arbitrary<bool>() ? wire::NetworkId() : test::rawOf<wire::NetworkId>(),
           *rc::gen::arbitrary<bool>(),
-          *rc::gen::arbitrary<bool>() ? wire::DirectoryVersion() : someVersion(0)};
+          *rc::gen::arbitrary<bool>() ? wire::DirectoryVersion() : someVersion(0),
+          test::numberOf<std::uint16_t>(0, 0xffff)};
 }
 
 JoinOrder someOrder(std::uint64_t least) {

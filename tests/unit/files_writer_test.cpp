@@ -63,7 +63,8 @@ class Given {
 
   FilesWriter& start() {
     writer = std::make_unique<FilesWriter>(
-        FilesWriter::Paths{path("topo.txt"), path("count.txt"), path("network")},
+        FilesWriter::Paths{path("topo.txt"), path("count.txt"), path("network"),
+                           path("metaservers")},
         [this](std::uint64_t newerThan) -> std::optional<FilesSnapshot> {
           ++looks;
           const auto now = version.load();

@@ -26,6 +26,13 @@ using metaserver::cluster::CloseReason;
 using metaserver::cluster::Mesh;
 using metaserver::cluster::MeshEffects;
 
+inline wire::Introduction introductionOf(metaserver::cluster::Mesh& mesh, std::uint64_t dial) {
+  wire::Introduction introduction;
+  introduction.state = mesh.introduce();
+  introduction.dial = dial;
+  return introduction;
+}
+
 class MeshNetwork {
  public:
   struct Told {
@@ -303,7 +310,7 @@ class MeshNetwork {
     line->dial = ++server.dials;
     server.dialling.insert(to);
     server.lines[line->id[0]] = {line, 0};
-    send(line, 0, wire::Introduction{server.mesh->introduce(), line->dial});
+    send(line, 0, introductionOf(*server.mesh, line->dial));
     at(now_ + 2s, [this, line, run = server.run] {
       const Server& dialler = servers_[line->server[0]];
       if (!line->open[0] || line->introduced[0] || dialler.run != run) return;
@@ -362,7 +369,7 @@ class MeshNetwork {
         line->run[1] = server.run;
         line->id[1] = ConnectionId{2 * ++server.ids};
         server.lines[line->id[1]] = {line, 1};
-        send(line, 1, wire::Introduction{server.mesh->introduce(), 0});
+        send(line, 1, introductionOf(*server.mesh, 0));
       } else {
         server.dialling.erase(line->server[1]);
       }

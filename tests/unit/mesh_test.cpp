@@ -139,11 +139,15 @@ TEST_CASE("a change is told at once, but not more often than allowed") {
   f.link(7, 2);
   f.pass(200ms);
   f.take();
-  f.mesh.setOwn({.peers = 3}, f.now, f.fx);
+  Mesh::Own own;
+  own.peers = 3;
+  f.mesh.setOwn(own, f.now, f.fx);
   CHECK(f.take().beats.empty());
-  f.mesh.setOwn({.peers = 3, .drains = true}, f.now, f.fx);
+  own.drains = true;
+  f.mesh.setOwn(own, f.now, f.fx);
   CHECK(f.take().beats.size() == 1);
-  f.mesh.setOwn({.peers = 3}, f.now, f.fx);
+  own.drains = false;
+  f.mesh.setOwn(own, f.now, f.fx);
   CHECK(f.take().beats.empty());
   CHECK(f.mesh.deadline() == f.now + limits::kMeshBeatLeast);
   f.pass(limits::kMeshBeatLeast);
