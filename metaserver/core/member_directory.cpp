@@ -17,7 +17,12 @@ MemberDirectory::MemberDirectory(const SeenTree& seen, wire::NetworkId network,
       network_(network),
       nextOrder_(std::max(orders.known, orders.first)),
       epoch_(orders.epoch),
-      unwritten_(orders.known, orders.replicated, now) {}
+      // Who goes on in the prefix of its replica knows what it has given.
+      unwritten_(orders.known,
+                 cluster::prefixOf(orders.replicated) < cluster::prefixOf(nextOrder_)
+                     ? orders.replicated
+                     : kNoOrder,
+                 now) {}
 
 std::optional<std::string> MemberDirectory::whyIdIsTaken(const wire::Join& join) const {
   if (const auto there = tree_.find(join.id)) {

@@ -295,6 +295,8 @@ const std::map<std::size_t, Example>& clusterExamples() {
         {"Pull", {{}, Pull{{epoch, 11}, kAllOrders, 6}}},
         {"Position", {{}, Position{summary, 6}}},
         {"Have", {toMaster, Have{{epoch, 12}}}},
+        {"Failure",
+         {{}, Failure{ErrorCode::configuration, "the two metaservers have different secrets"}}},
         {"Handover", {{}, Handover{{epoch, 12}}}},
         {"Appoint", {{}, Appoint{}}},
         {"SessionRequests", {{}, requests}},

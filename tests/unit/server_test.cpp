@@ -67,7 +67,7 @@ TEST_CASE("a session that says Hello and joins is admitted, and is in the topolo
 
 TEST_CASE("another purpose, and a first frame of noise, are refused with a sentence") {
   RunningServer running;
-  for (const auto purpose : {Purpose::link, Purpose::transfer, Purpose::push, Purpose::cluster}) {
+  for (const auto purpose : {Purpose::link, Purpose::transfer, Purpose::push}) {
     Session session(running.address(), purpose);
     const auto refused = session.welcomed();
     REQUIRE_FALSE(refused.ok());
