@@ -280,11 +280,6 @@ FAULTS = {
         ": JoinOrder{number(durable_.ordersUpTo) + 1};",
         ": known;",
         CLUSTERS),
-    "dead_home_kept": Fault(
-        "The members of a dead metaserver stay where they were.",
-        "    authority_->remote.homeGone(home, now, own, messages);\n    HomeSessions",
-        "    static_cast<void>(now);\n    HomeSessions",
-        CLUSTERS),
     "two_masters_stay": Fault(
         "A master does not yield to a better one.",
         "  freeze(best->number, now, fx);\n}",
