@@ -21,6 +21,7 @@ using Coordinator = cluster::Coordinator;
 
 constexpr auto kLoopPatience = 10s;     // for the loop's thread
 constexpr auto kAppointPatience = 10s;  // for a change of masters
+constexpr auto kAppointAgain = 500ms;
 constexpr auto kPoll = 20ms;
 constexpr auto kOldAddressKept = 500ms;  // after the last peer was told of the new one
 constexpr unsigned kPortsMoved = 100;    // of --migrate-every, with the first one
@@ -79,19 +80,27 @@ Result<MasterInfo> Server::master() {
 }
 
 Result<MasterInfo> Server::appointMaster(const ServerName& name, std::stop_token stop) {
-  const auto begun = onLoop<bool>([this, name]() -> Result<bool> {
-    Result<void> done;
-    step([&](Coordinator& coordinator, TimePoint now, auto& fx) {
-      done = coordinator.appoint(name, now, fx);
+  const auto appoint = [this, name] {
+    return onLoop<bool>([this, name]() -> Result<bool> {
+      Result<void> done;
+      step([&](Coordinator& coordinator, TimePoint now, auto& fx) {
+        done = coordinator.appoint(name, now, fx);
+      });
+      if (!done) return done.error();
+      return true;
     });
-    if (!done) return done.error();
-    return true;
-  });
+  };
+  const auto begun = appoint();
   if (!begun) return begun.error();
-  for (const auto until = Clock::now() + kAppointPatience; Clock::now() < until;) {
+  const auto until = Clock::now() + kAppointPatience;
+  for (auto again = Clock::now() + kAppointAgain; Clock::now() < until;) {
     if (stop.stop_requested()) return Error{ErrorCode::interrupted, "interrupted"};
     auto info = master();
     if (info && info->master == name) return info;
+    if (Clock::now() >= again) {  // the message is lost if the two do not reach each other yet
+      again = Clock::now() + kAppointAgain;
+      (void)appoint();
+    }
     std::this_thread::sleep_for(kPoll);
   }
   return Error{ErrorCode::timeout, fmt::format("{} did not become the master", name.text())};
