@@ -312,7 +312,9 @@ void Coordinator::tellCommits(CoordinatorEffects& fx) {
 }
 
 void Coordinator::tellOwn(TimePoint now, CoordinatorEffects& fx) {
-  isFounded_ = isFounded_ || directory().newest() != kNoOrder;
+  // A copy may come before the network that it is of is known.
+  const bool isOfNetwork = authority_ || hasFollowed_;
+  isFounded_ = isFounded_ || (isOfNetwork && directory().newest() != kNoOrder);
   MeshEffects mesh;
   mesh_.setOwn(ownState(), now, mesh);
   absorb(mesh, fx);

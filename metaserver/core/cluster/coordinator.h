@@ -361,6 +361,7 @@ class Coordinator {
   JoinOrder ownNext_ = kNoOrder;  // in the block of the promise; none: behind its end
   wire::NetworkId network_;
   bool isFounded_ = false;
+  bool hasFollowed_ = false;  // another one of that network
   bool isAppointed_ = false;
   bool drains_ = false;
   bool isUnfit_ = false;

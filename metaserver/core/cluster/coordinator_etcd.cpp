@@ -48,6 +48,7 @@ void Coordinator::reconsiderByEtcd(const View& view, TimePoint now, CoordinatorE
   for (const auto& state : view.deciding) {
     isStarting_ = false;
     if (!isFounded_ && !state.network.isZero()) adoptNetwork(state.network, fx);
+    hasFollowed_ = true;
     return follow(state.number, etcdEpoch_, now, fx);
   }
   follow(std::nullopt, {}, now, fx);

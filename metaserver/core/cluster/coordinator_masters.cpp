@@ -52,6 +52,7 @@ void Coordinator::reconsider(TimePoint now, CoordinatorEffects& fx) {
   if (master) {
     vacantSince_.reset();
     if (!isFounded_ && !master->network.isZero()) adoptNetwork(master->network, fx);
+    hasFollowed_ = true;
     return follow(master->number, master->epoch, now, fx);
   }
   follow(std::nullopt, {}, now, fx);
