@@ -187,9 +187,9 @@ TEST_CASE("both sides of a cut go on, and are one network behind it") {
     cluster.network.healAll();
     cluster.settle(12);
     CHECK(cluster.network.master() == 0);
-    for (const auto& [number, one] : cluster.peers) {
-      CAPTURE(number);
-      CHECK(one.connections == 1);
+    for (const auto& peer : cluster.peers) {
+      CAPTURE(peer.first);
+      CHECK(peer.second.connections == 1);
     }
   }
 }
