@@ -179,9 +179,7 @@ inline constexpr auto kAwayWait = 10s;
 // Of a home's sessions, counted from its start: leaves 17 bits of a ConnectionId.
 inline constexpr std::uint64_t kSessionNumber = (1ull << 47) - 1;
 inline constexpr std::size_t kSessionBatch = 4096;  // messages about sessions, in one frame
-// Of a user's options: the members of one etcd cluster (3 to 7 are usual), and how often a
-// metaserver moves to another port by itself.
-inline constexpr std::size_t kEtcdEndpoints = 16;
+// How often a metaserver moves to another port by itself, as an option says.
 inline constexpr auto kMigrateEveryLeast = 1s;
 inline constexpr auto kMigrateEveryMost = 24h * 366;
 // State folders of metaservers in one folder that `-e` looks into; each costs a connection.

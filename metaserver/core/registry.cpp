@@ -28,6 +28,7 @@ MemberDirectory::Orders ordersOf(const Registry::Options& options) {
 Registry::Registry(Options options, Budget& budget, TimePoint now, Effects& fx)
     : budget_(budget),
       joinWord_(std::move(options.joinWord)),
+      membersMost_(options.membersMost),
       seen_(options.maxLinks),
       placement_(seen_, options.placement),
       directory_(seen_, options.network, ordersOf(options), now),
@@ -196,7 +197,9 @@ void Registry::wait(ConnectionId connection, const wire::Join& join, Effects& fx
 
 void Registry::admit(ConnectionId connection, const wire::Join& join, bool returns, TimePoint now,
                      Effects& fx) {
-  if (size() >= limits::kMembers) return refuse(connection, "the network is full", fx);
+  if (size() >= membersMost_) {
+    return refuse(connection, "every metaserver of this network is full", fx);
+  }
   if (!returns && !directory_.isOrderLeft()) {
     return refuse(connection, "this network has no order of joining left for newcomers", fx);
   }

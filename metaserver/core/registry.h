@@ -49,6 +49,7 @@
 
 #include "common/base/budget.h"
 #include "common/base/clock.h"
+#include "common/base/limits.h"
 #include "common/wire/cluster_sessions.h"
 #include "common/wire/registry.h"
 #include "metaserver/core/effects.h"
@@ -70,6 +71,7 @@ class Registry {
   struct Options {
     std::uint16_t firstPort = 5001;
     unsigned maxLinks = 2;
+    std::size_t membersMost = limits::kMembers;  // newcomers beyond are refused
     topo::Rule placement = topo::Rule::shallowest;
     std::string joinWord = "P2P";
     // From the state file:
@@ -120,6 +122,7 @@ class Registry {
   std::vector<OwnSession> giveUpSessions(TimePoint now);
   // No peer is assigned a port of theirs. Limits::kMetaservers at most.
   void setMetaservers(std::vector<Endpoint> all) { ports_.setMetaservers(std::move(all)); }
+  void setMembersMost(std::size_t most) { membersMost_ = most; }
   // As Options::ordersFrom.
   void giveOrdersFrom(JoinOrder first) { directory_.giveOrdersFrom(first); }
   // The answer to a Probe (effects.h).
@@ -225,6 +228,7 @@ class Registry {
 
   Budget& budget_;
   const std::string joinWord_;
+  std::size_t membersMost_;
   SeenTree seen_;
   Placement placement_;
   MemberDirectory directory_;

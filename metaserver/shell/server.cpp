@@ -1,8 +1,6 @@
 #include "metaserver/shell/server.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -11,10 +9,8 @@
 #include "common/base/log.h"
 #include "common/base/random.h"
 #include "common/base/text.h"
-#include "common/whatif/kill_plan.h"
 #include "common/wire/hello.h"
 #include "common/wire/registry_codec.h"
-#include "topo/dot.h"
 
 namespace espalier::metaserver::shell {
 namespace {
@@ -184,15 +180,17 @@ void Server::tick(TimePoint now) {
   if (engine_ && now >= engine_->deadline()) engine_->tick(now);
   std::vector<wire::ServerState> known;
   std::size_t peers = 0;
+  bool drains = false;
   step([&](cluster::Coordinator& coordinator, TimePoint, cluster::CoordinatorEffects& fx) {
     if (now >= deadline_) coordinator.tick(now, fx);
     if (now >= links_->deadline()) {
       known = coordinator.mesh().unconnected();
       peers = coordinator.sessionCount();
+      drains = coordinator.isDraining();
     }
   });
   if (engine_ && now >= links_->deadline()) {
-    engine_->setPeers(static_cast<std::uint32_t>(peers), isDrained_);
+    engine_->setPeers(static_cast<std::uint32_t>(peers), drains);
   }
   if (now >= links_->deadline()) noteSeen();
   links_->dialDue(now, known);

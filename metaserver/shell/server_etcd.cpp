@@ -54,6 +54,10 @@ void Server::happened(const cluster::MastershipEvent& event) {
       coordinator.masterSeen(name, seen->epoch, now, fx);
     });
   } else if (const auto* promised = std::get_if<cluster::Promised>(&event)) {
+    if (promised->outcome == cluster::PromiseOutcome::refused) {
+      log::error("what is decided cannot be written to etcd: another metaserver is to decide");
+      engine_->handOver(std::nullopt);
+    }
     if (promised->outcome != cluster::PromiseOutcome::kept) return;  // mastership ends, too
     step([&](Coordinator& coordinator, TimePoint now, auto& fx) {
       coordinator.promised(promised->number, now, fx);

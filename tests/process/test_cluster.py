@@ -163,6 +163,31 @@ def _(network):
     wait_until(lambda: len(cluster.told("m1", "servers")["servers"]) == 3, network.patience, "three metaservers")
 
 
+@case("who finds every metaserver full is told so, and counted; a full one hands newcomers on")
+def _(network):
+    cluster = Cluster(network, 2, "--max-peers", "1").start()
+    cluster.wait_for_master("m0")
+    for name in ("s1", "s2"):
+        cluster.start_peer(name, "m0", files={})
+        network.peers[name].expect_log(f"{name} joined")
+    cluster.wait_for_tree(["s1", "s2"])
+    assert {cluster.home(name) for name in ("s1", "s2")} == set(cluster.addresses)
+    wait_until(lambda: [each["peers"] for each in cluster.told("m0", "servers")["servers"]] == [1, 1], network.patience,
+               "one peer at each")
+    refused = cluster.start_peer("s3", "m0", files={})
+    refused.expect_log("every metaserver of this network is full")
+    assert cluster.told("m0", "status")["refused"] + cluster.told("m1", "status")["refused"] >= 1
+
+
+@case("a single metaserver with --max-peers refuses the peer beyond")
+def _(network):
+    network.start_metaserver("--max-peers", "1")
+    network.start_peers(1)
+    network.start_peer("s2", files={}).expect_log("every metaserver of this network is full")
+    code, told = network.json_of(network.program("metaserver"), "--json", "-e", "status")
+    assert code == 0 and told[0]["refused"] >= 1 and told[0]["peers"] == 1, told
+
+
 @case("a single metaserver that runs already is linked: its peers notice nothing")
 def _(network):
     cluster = Cluster(network, 2)

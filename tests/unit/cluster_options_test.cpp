@@ -189,7 +189,7 @@ TEST_CASE("election and coordination are parsed, or refused with what they can b
   // A password is not repeated.
   CHECK(why("etcd:http://u:secret@a:0").find("secret") == std::string::npos);
   std::string many = "etcd:http://e:1";
-  for (unsigned i = 2; i <= limits::kEtcdEndpoints; ++i) many += ",http://e:" + std::to_string(i);
+  for (unsigned i = 2; i <= limits::kEtcdUrls; ++i) many += ",http://e:" + std::to_string(i);
   CHECK(metaserverOf({"--coordination", many}).ok());
   CHECK(why(many + ",http://e:99") == "--coordination: more than 16 URLs of etcd");
 }

@@ -146,6 +146,23 @@ TEST_CASE("a flood waits at its sender, whom the home does not read meanwhile") 
   CHECK(world.peers[1].closes == 0);
 }
 
+TEST_CASE("newcomers that are turned away pay for their joins as others do") {
+  SessionWorld world;
+  int asked = 0;
+  world.homes[0].sessions->setTurnAway([&](const std::string&) {
+    ++asked;
+    return std::optional<wire::RegistryReply>(wire::Redirect{{"127.0.0.1", 5001}, {}});
+  });
+  world.connect(1, 0);
+  const ConnectionId connection = world.peers[1].connection;
+  for (int i = 0; i < 10'000; ++i) world.send(1, world.joinOf(1));
+  CHECK(asked > 0);
+  CHECK(asked < 5'000);
+  REQUIRE(world.readings.contains(connection));
+  CHECK_FALSE(world.readings[connection]);
+  CHECK(world.homes[0].sent.empty());
+}
+
 TEST_CASE("a session that the registry ends is closed for its peer") {
   SessionWorld world;
   for (int number = 1; number <= 2; ++number) world.joinAndReport(number, 0);

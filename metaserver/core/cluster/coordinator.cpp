@@ -49,8 +49,11 @@ Coordinator::Coordinator(Options options, Budget& budget, Random& random, TimePo
       network_(durable_.network.isZero() ? options_.registry.network : durable_.network),
       isFounded_(hasMembers(options_.registry)),
       keepAliveAt_(now) {
+  home_.setTurnAway([this](const std::string& host) { return turnAway(host); });
   if (isSingle_) {
-    authority_ = std::make_unique<Authority>(options_.registry, budget_, now, fx.peers);
+    Registry::Options registry = options_.registry;
+    registry.membersMost = options_.peersMost;
+    authority_ = std::make_unique<Authority>(std::move(registry), budget_, now, fx.peers);
     return;
   }
   replica_.emplace(random_);
@@ -72,7 +75,6 @@ void Coordinator::peerOpened(ConnectionId connection, std::string host, TimePoin
 
 void Coordinator::peerReceived(ConnectionId connection, const wire::RegistryRequest& request,
                                TimePoint now, CoordinatorEffects& fx) {
-  if (turnsAway(connection, request, fx)) return;
   if (isSingle_) return authority_->registry.received(connection, request, now, fx.peers);
   HomeSessions::Effects home;
   home_.received(connection, request, directory(), now, home);

@@ -181,7 +181,7 @@ class Coordinator {
                   CoordinatorEffects& fx);
   // Why there is no master; empty: nothing is wrong.
   void setTrouble(const std::string& trouble);
-  // All promises up to this number are written.
+  // This promise is written, as are those before it.
   void promised(std::uint64_t number, TimePoint now, CoordinatorEffects& fx);
 
   void tick(TimePoint now, CoordinatorEffects& fx);
@@ -198,7 +198,8 @@ class Coordinator {
   // This process listens at another address now, too: its peers go there.
   void moved(const Endpoint& address, TimePoint now, CoordinatorEffects& fx);
   bool isMoving() const { return moving_.has_value(); }
-  // Peers that found every metaserver full.
+  bool isDraining() const { return drains_; }
+  // Peers that found every metaserver full; those of a single one are refused by its registry.
   std::uint64_t turnedAwayCount() const { return turnedAway_; }
   Standing standing() const;
   std::vector<ServerRow> servers() const;
@@ -271,8 +272,7 @@ class Coordinator {
 
   // --- handing peers on (coordinator_moves.cpp)
   std::uint32_t room() const;
-  bool turnsAway(ConnectionId connection, const wire::RegistryRequest& request,
-                 CoordinatorEffects& fx);
+  std::optional<wire::RegistryReply> turnAway(const std::string& host);
   std::optional<Endpoint> otherHome(std::string_view host);
   void startMoving(bool isToSelf, TimePoint now);
   void moveSome(TimePoint now, CoordinatorEffects& fx);

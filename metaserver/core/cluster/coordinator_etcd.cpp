@@ -114,8 +114,9 @@ void Coordinator::setTrouble(const std::string& trouble) {
 }
 
 void Coordinator::promised(std::uint64_t number, TimePoint now, CoordinatorEffects& fx) {
-  kept_ = std::max(kept_, number);
-  if (!authority_) return;
+  // What follows one that was not written is not told, either.
+  if (!authority_ || number != kept_ + 1) return;
+  kept_ = number;
   tellCommits(fx);
   releaseHeld(fx);
   tellOwn(now, fx);

@@ -317,6 +317,7 @@ void Coordinator::endSingle(TimePoint now, CoordinatorEffects& fx) {
   }
   if (!takeEpoch(fx)) return;
   committed_ = 0;
+  authority_->registry.setMembersMost(limits::kMembers);  // from now on each home counts its own
   Directory start;
   for (auto& row : authority_->registry.rows()) start.put(std::move(row));
   authority_->begin(epoch_, std::move(start));

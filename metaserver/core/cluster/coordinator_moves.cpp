@@ -48,28 +48,16 @@ std::optional<Endpoint> Coordinator::otherHome(std::string_view host) {
   return home->address;
 }
 
-// A newcomer that this metaserver does not take. True: it was answered.
-bool Coordinator::turnsAway(ConnectionId connection, const wire::RegistryRequest& request,
-                            CoordinatorEffects& fx) {
-  if (!std::holds_alternative<wire::Join>(request)) return false;
-  if (isSingle_) {
-    if (authority_->registry.size() < options_.peersMost) return false;
-  } else {
-    // The session of who asks is counted.
-    const bool hasRoom = !drains_ && home_.size() <= options_.peersMost;
-    const std::string* host = home_.hostOf(connection);
-    if (hasRoom || !host || home_.isMember(connection)) return false;
-    if (const auto home = otherHome(*host)) {
-      fx.peers.sends.push_back({connection, wire::Redirect{*home, network_}});
-      return true;
-    }
-  }
+// The answer to a newcomer that this metaserver does not take; nothing: it does.
+std::optional<wire::RegistryReply> Coordinator::turnAway(const std::string& host) {
+  // The session of who asks is counted.
+  if (!drains_ && home_.size() <= options_.peersMost) return std::nullopt;
+  if (const auto home = otherHome(host)) return wire::Redirect{*home, network_};
   ++turnedAway_;
-  const char* why = options_.peersMost == 0
-                        ? "this metaserver is an entry, and no other one takes peers"
-                        : "every metaserver of this network is full";
-  fx.peers.sends.push_back({connection, wire::Failure{ErrorCode::unavailable, why}});
-  return true;
+  return wire::Failure{ErrorCode::refused,
+                       options_.peersMost == 0
+                           ? "this metaserver is an entry, and no other one takes peers"
+                           : "every metaserver of this network is full"};
 }
 
 Result<void> Coordinator::drain(bool force, TimePoint now, CoordinatorEffects& fx) {

@@ -57,16 +57,7 @@ bool Coordinator::isFollowedBySomebody() const {
 Coordinator::View Coordinator::look() const {
   View view;
   wire::ServerState self = mesh_.self();
-  const Mesh::Own own = ownState();
-  self.peers = own.peers;
-  self.room = own.room;
-  self.drains = own.drains;
-  self.isDeciding = own.isDeciding;
-  self.appointed = own.appointed;
-  self.epoch = own.epoch;
-  self.network = own.network;
-  self.isFounded = own.isFounded;
-  self.have = own.have;
+  ownState().fill(self);
   // This one knows whether it decides, also while it has seen a higher epoch.
   if (authority_) view.deciding.push_back(self);
   view.states.push_back(std::move(self));

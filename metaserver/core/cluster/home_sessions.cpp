@@ -144,6 +144,12 @@ void HomeSessions::join(Sessions::iterator session, const wire::Join& join,
                         const Directory& directory, Effects& fx) {
   Session& state = session->second;
   if (state.member) return refuse(session->first, "this peer has joined already", fx);
+  if (turnAway_ && !state.isJoinForwarded) {
+    if (auto answer = turnAway_(state.host)) {
+      fx.peers.sends.push_back({session->first, *std::move(answer)});
+      return;
+    }
+  }
   // Repeated: a member that its id has by now may be the decision about it, if its order is above
   // all that there were.
   const bool repeats = state.join && state.join->id == join.id && state.join->key == join.key;

@@ -36,6 +36,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -71,6 +72,10 @@ class HomeSessions {
   // A session of this process's registry until now; its connection is new here. While there is no
   // master.
   void adopt(Registry::OwnSession session, TimePoint now);
+  // The answer to a newcomer that this metaserver does not take; nothing: it does. Asked once the
+  // newcomer has paid for its Join.
+  using TurnAway = std::function<std::optional<wire::RegistryReply>(const std::string& host)>;
+  void setTurnAway(TurnAway turnAway) { turnAway_ = std::move(turnAway); }
   // What newcomers are told while there is no master; printable.
   void setWaitReason(std::string reason) { waitReason_ = std::move(reason); }
   // Where else its peers can go: they are told. Limits::kMetaserversTold at most.
@@ -162,6 +167,7 @@ class HomeSessions {
 
   WaitingRequests requests_;
   Sessions sessions_;
+  TurnAway turnAway_;
   std::string waitReason_ = "the metaservers have no master at the moment";
   std::vector<Endpoint> metaservers_;
   std::uint64_t lists_ = 0;  // how many lists of metaservers there were

@@ -86,32 +86,33 @@ void Mesh::tick(TimePoint now, MeshEffects& fx) {
   finish(now, fx);
 }
 
+Mesh::Own Mesh::Own::of(const wire::ServerState& state) {
+  return {state.peers, state.room,    state.drains,    state.isDeciding, state.appointed,
+          state.epoch, state.network, state.isFounded, state.have};
+}
+
+void Mesh::Own::fill(wire::ServerState& state) const {
+  state.peers = peers;
+  state.room = room;
+  state.drains = drains;
+  state.isDeciding = isDeciding;
+  state.appointed = appointed;
+  state.epoch = epoch;
+  state.network = network;
+  state.isFounded = isFounded;
+  state.have = have;
+}
+
 void Mesh::setOwn(const Own& own, TimePoint now, MeshEffects& fx) {
   observe(now);
-  const Own before{self_.peers, self_.room,    self_.drains,    self_.isDeciding, self_.appointed,
-                   self_.epoch, self_.network, self_.isFounded, self_.have};
-  self_.peers = own.peers;
-  self_.room = own.room;
-  self_.drains = own.drains;
-  self_.isDeciding = own.isDeciding;
-  self_.appointed = own.appointed;
-  self_.epoch = own.epoch;
-  self_.network = own.network;
-  self_.isFounded = own.isFounded;
-  self_.have = own.have;
+  const Own before = Own::of(self_);
+  own.fill(self_);
   Own urgent = own;
   urgent.peers = before.peers;
   urgent.room = before.room;
   urgent.have.sequence = before.have.sequence;
   if (urgent != before) hurry(now);
   finish(now, fx);
-}
-
-bool Mesh::setIdentity(const ServerName& name, ServerNumber number) {
-  if (!known_.setIdentity(name, number)) return false;
-  self_.name = name;
-  self_.number = number;
-  return true;
 }
 
 void Mesh::setAddress(const Endpoint& address, TimePoint now, MeshEffects& fx) {

@@ -91,6 +91,8 @@ class Mesh {
     wire::DirectoryVersion have{};
 
     bool operator==(const Own&) const = default;
+    static Own of(const wire::ServerState& state);
+    void fill(wire::ServerState& state) const;
   };
   struct Opened {
     ConnectionId connection{};

@@ -68,6 +68,9 @@ Result<void> readKey(std::string_view part, std::string_view value, EtcdDirector
   if (part.starts_with(kIds)) {
     auto member = memberFrom(part.substr(kIds.size()), value);
     if (!member) return notOurs(part);
+    if (into.members.size() >= limits::kMembers) {
+      return Error{ErrorCode::protocol, "etcd has more members than a network may have"};
+    }
     into.members.emplace(member->id, *std::move(member));
   } else if (part == "orders") {
     const auto order = orderFrom(value);
