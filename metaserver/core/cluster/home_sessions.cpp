@@ -44,11 +44,6 @@ void HomeSessions::adopt(Registry::OwnSession own, TimePoint now) {
   silence_.push_back({now + 3 * interval_, own.connection});
 }
 
-bool HomeSessions::isMember(ConnectionId connection) const {
-  const auto session = sessions_.find(connection);
-  return session != sessions_.end() && session->second.member.has_value();
-}
-
 const std::string* HomeSessions::hostOf(ConnectionId connection) const {
   const auto session = sessions_.find(connection);
   return session == sessions_.end() ? nullptr : &session->second.host;

@@ -102,7 +102,10 @@ class HomeSessions {
   // --- queries
   std::size_t size() const { return sessions_.size(); }
   // None: there is no such session, or it has not joined.
-  bool isMember(ConnectionId connection) const;
+  bool isMember(ConnectionId connection) const {
+    const auto session = sessions_.find(connection);
+    return session != sessions_.end() && session->second.member.has_value();
+  }
   const std::string* hostOf(ConnectionId connection) const;
   std::vector<ConnectionId> connections() const;
   bool hasMaster() const { return hasMaster_; }
