@@ -115,6 +115,13 @@ void Mesh::setOwn(const Own& own, TimePoint now, MeshEffects& fx) {
   finish(now, fx);
 }
 
+bool Mesh::setIdentity(const ServerName& name, ServerNumber number) {
+  if (!known_.setIdentity(name, number)) return false;
+  self_.name = name;
+  self_.number = number;
+  return true;
+}
+
 void Mesh::setAddress(const Endpoint& address, TimePoint now, MeshEffects& fx) {
   observe(now);
   self_.address = address;
