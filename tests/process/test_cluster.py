@@ -174,8 +174,9 @@ def _(network):
     assert {cluster.home(name) for name in ("s1", "s2")} == set(cluster.addresses)
     wait_until(lambda: [each["peers"] for each in cluster.told("m0", "servers")["servers"]] == [1, 1], network.patience,
                "one peer at each")
-    refused = cluster.start_peer("s3", "m0", files={})
-    refused.expect_log("every metaserver of this network is full")
+    network.fill_share("s3", {})
+    code, out, log = network.run(*network.peer_command("s3", "--headless"))
+    assert code == 77 and "every metaserver of this network is full" in log, (code, out, log)
     assert cluster.told("m0", "status")["refused"] + cluster.told("m1", "status")["refused"] >= 1
 
 
@@ -183,7 +184,9 @@ def _(network):
 def _(network):
     network.start_metaserver("--max-peers", "1")
     network.start_peers(1)
-    network.start_peer("s2", files={}).expect_log("every metaserver of this network is full")
+    network.fill_share("s2", {})
+    code, out, log = network.run(*network.peer_command("s2", "--headless"))
+    assert code == 77 and "every metaserver of this network is full" in log, (code, out, log)
     code, told = network.json_of(network.program("metaserver"), "--json", "-e", "status")
     assert code == 0 and told[0]["refused"] >= 1 and told[0]["peers"] == 1, told
 

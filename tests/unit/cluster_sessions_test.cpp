@@ -153,14 +153,18 @@ TEST_CASE("newcomers that are turned away pay for their joins as others do") {
     ++asked;
     return std::optional<wire::RegistryReply>(wire::Redirect{{"127.0.0.1", 5001}, {}});
   });
-  world.connect(1, 0);
-  const ConnectionId connection = world.peers[1].connection;
-  for (int i = 0; i < 10'000; ++i) world.send(1, world.joinOf(1));
+  const ConnectionId connection{1002};
+  auto& sessions = *world.homes[0].sessions;
+  HomeSessions::Effects fx;
+  sessions.opened(connection, "192.0.2.1", world.now, fx);
+  for (int i = 0; i < 10'000; ++i) {
+    sessions.received(connection, world.joinOf(1), world.replica, world.now, fx);
+  }
   CHECK(asked > 0);
   CHECK(asked < 5'000);
-  REQUIRE(world.readings.contains(connection));
-  CHECK_FALSE(world.readings[connection]);
-  CHECK(world.homes[0].sent.empty());
+  REQUIRE_FALSE(fx.peers.readings.empty());
+  CHECK_FALSE(fx.peers.readings.back().goesOn);
+  CHECK(fx.messages.empty());
 }
 
 TEST_CASE("a session that the registry ends is closed for its peer") {
