@@ -160,7 +160,8 @@ void EventLoop::runPosted() {
 // Called while a timer is due. False: another round of reading comes first.
 bool EventLoop::mayJudge(TimePoint now, TimePoint due, int eventCount) {
   if (!owing_) {
-    if (now - due <= limits::kStall && eventCount < limits::kEventsPerRound) return true;
+    // `due` may be TimePoint::min(), which nothing may be subtracted from.
+    if (due >= now - limits::kStall && eventCount < limits::kEventsPerRound) return true;
     owing_ = true;
     // epoll reports ready descriptors in turn: after so many rounds each connection has had one.
     roundsOwed_ = 1 + connections_.size() / limits::kEventsPerRound;
