@@ -30,9 +30,8 @@ struct DirectoryRow {
   JoinOrder above = kNoOrder;      // its parent in the tree; the link may be only reserved
   // Which of `neighbours` it reports as its parent, counted from 1; 0: none.
   std::uint8_t reportedParent = 0;
-  ServerNumber home{};            // the metaserver that holds its connection
-  std::uint32_t incarnation = 0;  // counts its admissions
-  std::uint32_t generation = 0;   // counts its homes
+  ServerNumber home{};           // the metaserver that holds its connection
+  std::uint32_t generation = 0;  // of its Join
 
   bool operator==(const DirectoryRow&) const = default;
 };

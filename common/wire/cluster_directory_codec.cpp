@@ -39,7 +39,6 @@ void fill(const DirectoryRow& row, proto::DirectoryRow& out) {
   out.set_above(number(row.above));
   out.set_reported_parent(row.reportedParent);
   out.set_home(number(row.home));
-  out.set_incarnation(row.incarnation);
   out.set_generation(row.generation);
 }
 
@@ -101,7 +100,6 @@ Result<DirectoryRow> read(const proto::DirectoryRow& in) {
   const auto home = readServerNumber(in.home());
   if (!home) return home.error();
   row.home = *home;
-  row.incarnation = in.incarnation();
   row.generation = in.generation();
   return row;
 }

@@ -34,6 +34,10 @@ struct Join {
   std::optional<PeerId> parent;
   std::vector<PeerId> neighbours;  // in order of linking
 
+  // Counts the requests to join of this peer, and so its homes: of two sessions of one member the
+  // one of the higher generation is the present one. 0: it does not count.
+  std::uint32_t generation = 0;
+
   bool operator==(const Join&) const = default;
 };
 

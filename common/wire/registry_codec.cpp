@@ -108,6 +108,7 @@ void toProto(const Join& join, proto::Join& out) {
   out.set_listen_port(join.listen.port);
   if (!join.network.isZero()) setRaw(join.network, *out.mutable_network());
   out.set_order(number(join.order));
+  out.set_generation(join.generation);
   if (join.parent) out.set_parent(join.parent->text());
   fillNeighbours(join.neighbours, *out.mutable_neighbours());
 }
@@ -133,6 +134,7 @@ Result<Join> fromProto(const proto::Join& in) {
   const auto order = readOrder(in.order());
   if (!order) return order.error();
   join.order = *order;
+  join.generation = in.generation();
   auto parent = readOptionalPeerId(in.parent());
   if (!parent) return parent.error();
   join.parent = *std::move(parent);

@@ -93,6 +93,7 @@ void fill(const Failure& failure, proto::RegistryReplyFrame& frame) {
   auto& out = *frame.mutable_failure();
   out.set_code(static_cast<std::uint32_t>(failure.code));
   out.set_message(std::string(cutUtf8(failure.message, limits::kMessageBytes)));
+  out.set_id_taken(failure.isIdTaken);
 }
 
 void fill(const Strangers& strangers, proto::RegistryReplyFrame& frame) {
@@ -217,7 +218,8 @@ Result<RegistryReply> read(const proto::Strangers& in) {
 
 Result<RegistryReply> read(const proto::Failure& in) {
   return RegistryReply(Failure{errorCodeFromWire(in.code()),
-                               std::string(cutUtf8(in.message(), limits::kMessageBytes))});
+                               std::string(cutUtf8(in.message(), limits::kMessageBytes)),
+                               in.id_taken()});
 }
 
 }  // namespace

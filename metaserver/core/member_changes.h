@@ -8,7 +8,7 @@
 
 namespace espalier::metaserver {
 
-// `home`, `incarnation` and `generation` are 0 as long as there is only one metaserver.
+// `home` is 0 as long as there is only one metaserver.
 using MemberRow = wire::DirectoryRow;
 
 // A page of changes, to be applied in this order.

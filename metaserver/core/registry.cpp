@@ -134,9 +134,9 @@ void Registry::carryOut(ConnectionId connection, const wire::RegistryRequest& re
   requests_.moved(id, tree().moved() - movedBefore, now);
 }
 
-void Registry::refuse(ConnectionId connection, std::string why, Effects& fx) {
+void Registry::refuse(ConnectionId connection, std::string why, Effects& fx, bool isIdTaken) {
   ++refused_;
-  fx.sends.push_back({connection, wire::Failure{ErrorCode::refused, std::move(why)}});
+  fx.sends.push_back({connection, wire::Failure{ErrorCode::refused, std::move(why), isIdTaken}});
 }
 
 // --- joining ---
@@ -150,7 +150,8 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
   }
   if (auto why = whyIdIsRefused(join.id)) return refuse(connection, *std::move(why), fx);
   if (auto why = whyIdIsTaken(connection, join)) {
-    return refuse(connection, *std::move(why) + ": choose another id", fx);
+    return refuse(connection, *std::move(why) + ": choose another id", fx,
+                  tree().find(join.id).has_value());
   }
   // The same instance waits already, on a connection that is dead.
   if (const auto other = waiting_.connectionOf(join.id); other && *other != connection) {
@@ -168,6 +169,9 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
   if (!returns && directory_.newcomersWait(now)) return wait(connection, join, fx);
   waiting_.remove(connection);
   if (const auto ghost = tree().find(join.id)) {
+    // A session that the peer has left: its later one is known.
+    const bool isStale = returns && join.generation < directory_.record(*ghost).generation;
+    if (isStale) return fx.closes.push_back(connection);
     if (returns && takeOver(connection, join, *ghost, now, fx)) return;
     // The same instance joins again: its old connection is dead, which was not noticed yet.
     const ConnectionId old = directory_.record(*ghost).connection;
@@ -222,7 +226,7 @@ void Registry::admit(ConnectionId connection, const wire::Join& join, bool retur
   const JoinOrder order = directory_.giveOrder(join, returns, now);
   const auto heartbeat = heartbeatInterval();
   const Node node = seen_.add({join.id, order, std::move(endpoint)});
-  directory_.add(node, {join.key, 0, connection, now, heartbeat, std::move(place)});
+  directory_.add(node, {join.key, 0, join.generation, connection, now, heartbeat, std::move(place)});
   ports_.take(node);
   watchSilence(node, now);
   session.member = node;

@@ -206,7 +206,7 @@ class Registry {
   wire::Referral attach(Node node, const wire::Join& join, bool returns, TimePoint now);
   void endWaiting(TimePoint now, Effects& fx);
   void portTaken(Node node, std::uint16_t port, TimePoint now, Effects& fx);
-  void refuse(ConnectionId connection, std::string why, Effects& fx);
+  void refuse(ConnectionId connection, std::string why, Effects& fx, bool isIdTaken = false);
   void lost(Node node, TimePoint now, Effects& fx);
   void remove(Node node, TimePoint now, Effects& fx);
   void tell(const std::vector<Placement::Told>& told, Effects& fx) const;

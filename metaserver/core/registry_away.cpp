@@ -51,7 +51,8 @@ void Registry::load(const std::vector<MemberRow>& rows, TimePoint now) {
     // is over the bound is a member already: it stays.
     Hold place(budget_.account(Payer::host(row.contact.endpoint.host)), limits::Held::members);
     (void)place.resize(1);
-    directory_.add(*node, {row.key, 0, kNoConnection, now, heartbeatInterval(), std::move(place)});
+    directory_.add(*node, {row.key, 0, row.generation, kNoConnection, now, heartbeatInterval(),
+                           std::move(place)});
     ports_.take(*node);
     becomeAway(*node, now);
   }
@@ -96,7 +97,8 @@ std::vector<Registry::OwnSession> Registry::giveUpSessions(TimePoint now) {
       one.join = wire::Join{member.id,       directory_.record(*node).key,
                             joinWord_,       member.endpoint,
                             network(),       member.order,
-                            reported.parent, reported.neighbours};
+                            reported.parent, reported.neighbours,
+                            directory_.record(*node).generation};
       becomeAway(*node, now);
     }
     own.push_back(std::move(one));
@@ -167,6 +169,7 @@ bool Registry::takeOver(ConnectionId connection, const wire::Join& join, Node no
     fx.closes.push_back(old);
   }
   record.connection = connection;
+  record.generation = join.generation;
   record.heard = now;
   record.heartbeat = heartbeatInterval();
   record.place.moveTo(budget_.account(Payer::host(session.host)));

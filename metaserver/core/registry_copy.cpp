@@ -136,6 +136,7 @@ MemberChanges Registry::takeChanges(std::size_t most) {
 MemberRow Registry::row(Node node) const {
   MemberRow row = seen_.row(node);
   row.key = directory_.record(node).key;
+  row.generation = directory_.record(node).generation;
   row.home = homeOf(directory_.record(node).connection);
   return row;
 }

@@ -50,6 +50,7 @@ struct Notice {
     joined,       // text: the sentence of the dialogue
     wordRefused,  // text: the word that was refused
     refused,      // text: why this peer may not join; it is not tried again
+    renamed,      // text: the id under which this member goes on
     failed,       // text: why this peer cannot listen; it is not tried again
     mismatch,     // text: why what answers is no metaserver to join; it is not tried again
     waiting,      // text: what the metaserver waits for

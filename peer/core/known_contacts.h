@@ -31,6 +31,7 @@ namespace espalier::peer {
 class KnownContacts {
  public:
   explicit KnownContacts(PeerId self) : self_(std::move(self)) {}
+  void setSelf(PeerId self) { self_ = std::move(self); }
 
   // Adds a contact known at first hand.
   void remember(const NamedContact& named);
@@ -53,7 +54,7 @@ class KnownContacts {
   void exchange(Tree& tree, Random& random, TimePoint now, Effects& fx);
 
  private:
-  const PeerId self_;
+  PeerId self_;
   std::deque<NamedContact> firstHand_;
   std::deque<NamedContact> hearsay_;
   TimePoint nextExchange_ = TimePoint::min();

@@ -26,7 +26,8 @@ void Membership::connect(TimePoint now, Effects& fx) {
 
 void Membership::join(const PeerId& id, const InstanceKey& key, const std::string& word,
                       TimePoint now, Effects& fx) {
-  id_ = id;
+  id_ = wanted_ = id;
+  number_ = 1;
   key_ = key;
   word_ = word;
   using State = MetaserverSession::State;
@@ -56,14 +57,17 @@ void Membership::leave(TimePoint now, Effects& fx) {
   session_.stayAway();
 }
 
-wire::Join Membership::joinRequest() const {
+wire::Join Membership::joinRequest() {
   wire::Join join;
   join.id = id_;
   join.key = key_;
   join.word = word_;
+  join.generation = ++generation_;
   join.listen = {withoutScope(options_.advertise.host), options_.listen.port};
   if (admitted_ && tree_) {
     join.listen.port = tree_->self().endpoint.port;
+  }
+  if (admitted_ && tree_ && id_ == tree_->self().id) {
     join.network = admitted_->network;
     join.order = admitted_->self.order;
     auto now = linksOf(*tree_);

@@ -14,8 +14,10 @@
 //
 // Once a peer has joined, the tree lives on without the metaserver. A metaserver that no longer
 // takes a returning peer for the one that it was admits it with another order of joining: the peer
-// leaves its neighbours and begins again as a newcomer. A metaserver that refuses a returning peer,
-// because its id is taken, is asked again after limits::kRefusedRetry. A metaserver of another
+// leaves its neighbours and begins again as a newcomer. If another member has its id by now, since
+// before a cut for example, it does the same under another id: ID~2, ID~3, ... A metaserver that
+// refuses a returning peer for another reason is asked again after limits::kRefusedRetry. One of
+// another
 // network is left again if the peer knows other metaservers: it keeps its place in its own network.
 // A member that a metaserver sends to another one keeps its session until it is admitted there as
 // it is; if it is not, it stays.
@@ -101,6 +103,8 @@ class Membership {
   const ParentSearch* search() const { return search_ ? &*search_ : nullptr; }
   const MetaserverSession& session() const { return session_; }
   bool joined() const { return session_.joined(); }
+  // The id that this peer has in the network, or asks for.
+  const PeerId& id() const { return id_; }
   // Contacts at first hand, then hearsay; of each the most recent first.
   std::vector<wire::Contact> known() const;
   // How many members the network has, as far as this peer knows.
@@ -110,7 +114,7 @@ class Membership {
   bool owns(ConnectionId connection) const;
 
  private:
-  wire::Join joinRequest() const;
+  wire::Join joinRequest();
   void sessionEnded(const Error& why, TimePoint now, Effects& fx);
   void closeSession(std::string_view why, TimePoint now, Effects& fx);
   void lost(ConnectionId connection, const Error& why, TimePoint now, Effects& fx);
@@ -123,6 +127,7 @@ class Membership {
                   Effects& fx);
   void wordRefused(const wire::WordRefused& refused, TimePoint now, Effects& fx);
   void startAnew(const wire::Admitted& admitted, TimePoint now, Effects& fx);
+  void takeOtherId(TimePoint now, Effects& fx);
   void refusedByMetaserver(const wire::Failure& failure, TimePoint now, Effects& fx);
 
   void strangersTold(const wire::Strangers& strangers, TimePoint now, Effects& fx);
@@ -139,7 +144,10 @@ class Membership {
   TimePoint seen_;  // the last event
   bool left_ = false;
 
-  PeerId id_;
+  PeerId wanted_;         // by the user
+  PeerId id_;             // the same, or with a number behind it
+  unsigned number_ = 1;   // behind id_; 1: none
+  std::uint32_t generation_ = 0;  // of the last request to join
   InstanceKey key_;
   std::string word_;
   std::optional<wire::Admitted> admitted_;  // the last one that gave this peer its order

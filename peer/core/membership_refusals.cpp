@@ -4,9 +4,20 @@
 #include <utility>
 
 #include "common/base/limits.h"
+#include "common/base/text.h"
 #include "peer/core/membership.h"
 
 namespace espalier::peer {
+namespace {
+
+// `ID~NUMBER`; a long id is cut. The beginning of an id is a valid one.
+PeerId withNumber(const PeerId& id, unsigned number) {
+  const std::string suffix = fmt::format("~{}", number);
+  const auto begin = cutUtf8(id.text(), limits::kPeerIdBytes - suffix.size());
+  return *PeerId::parse(std::string(begin) + suffix);
+}
+
+}  // namespace
 
 // A peer that is in the network already lives on, as when it is refused: no user is asked.
 void Membership::wordRefused(const wire::WordRefused& refused, TimePoint now, Effects& fx) {
@@ -22,9 +33,13 @@ void Membership::wordRefused(const wire::WordRefused& refused, TimePoint now, Ef
 // The metaserver does not take this peer for the one that it was. Its neighbours know it by its old
 // order of joining, or are of another network: it leaves them and goes on as a newcomer.
 void Membership::startAnew(const wire::Admitted& admitted, TimePoint now, Effects& fx) {
-  fx.warn(
-      "the metaserver does not know this peer as it was: it leaves its neighbours and begins as a "
-      "newcomer");
+  if (admitted.self.id != tree_->self().id) {
+    fx.notices.push_back({Notice::Kind::renamed, admitted.self.id.text()});
+  } else {
+    fx.warn(
+        "the metaserver does not know this peer as it was: it leaves its neighbours and begins as "
+        "a newcomer");
+  }
   search_->stop(fx);
   tree_->leave(now, fx);
   tellLinks(tree_->takeChanges().links, fx);
@@ -32,11 +47,21 @@ void Membership::startAnew(const wire::Admitted& admitted, TimePoint now, Effect
   self.endpoint.port = tree_->self().endpoint.port;  // where it listens
   admitted_ = admitted;
   tree_.emplace(admitted.network, std::move(self), admitted.maxLinks, budget_, now);
+  contacts_->setSelf(id_);
+}
+
+// Another member has this peer's id: it asks to be a newcomer under the next one. Until it is
+// admitted, it keeps its links.
+void Membership::takeOtherId(TimePoint now, Effects& fx) {
+  id_ = withNumber(wanted_, ++number_);
+  session_.refused();
+  session_.join(joinRequest(), now, fx);
 }
 
 void Membership::refusedByMetaserver(const wire::Failure& failure, TimePoint now, Effects& fx) {
   const bool isJoining = session_.state() == MetaserverSession::State::joining;
   const bool lives = isJoining && tree_;
+  if (lives && failure.isIdTaken && number_ < limits::kIdNumbers) return takeOtherId(now, fx);
   const bool isNew = !lives || !std::exchange(refusalTold_, true);
   const bool isAwaited = isJoining && !tree_;  // by a user, who cannot go on without it
   if (isAwaited || (isNew && session_.mayTell(now))) {

@@ -33,6 +33,7 @@
 #include "peer/shell/local_share.h"
 #include "peer/shell/network_search.h"
 #include "peer/shell/network_topology.h"
+#include "peer/shell/own_id.h"
 #include "peer/shell/push_desk.h"
 #include "peer/shell/push_sender.h"
 #include "peer/shell/runtime.h"
@@ -80,6 +81,7 @@ class LocalPeer final : private PeerHandler {
                                                    PeerOptions options);
   ~LocalPeer() override;
 
+  // As its user chose it.
   const PeerId& id() const { return options_.id; }
   const InstanceKey& key() const { return key_; }
   Joined joined() { return status_.joined(); }
@@ -101,6 +103,7 @@ class LocalPeer final : private PeerHandler {
   share::ShareOptions shareOptions() const;
 
   // --- PeerHandler
+  void renamed(const PeerId& id) override { id_.set(id); }
   void match(const MatchJob& job) override { matcher_.match(job); }
   void searched(SearchUpdate& update) override { search_.searched(update); }
   void serve(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello) override;
@@ -110,6 +113,7 @@ class LocalPeer final : private PeerHandler {
   const PeerOptions options_;
   const std::unique_ptr<command::ControlServer> control_;  // holds the claim of the state folder
   MadeFolders made_;
+  OwnId id_;
   const InstanceKey key_;
 
   // --- the share and the transfers

@@ -19,9 +19,9 @@ constexpr auto kPublishPatience = 10s;  // that `share` waits for its files to b
 }  // namespace
 
 Result<ShareReport> LocalShare::list(const std::optional<PeerId>& peer, std::stop_token stop) {
-  if (peer && *peer != self_) return filesBelow({*peer, {}, false}, "", std::move(stop));
+  if (peer && *peer != self_.get()) return filesBelow({*peer, {}, false}, "", std::move(stop));
   ShareReport report;
-  report.peer = self_;
+  report.peer = self_.get();
   report.indexing = !index_.progress().ready;  // first: what it adds is listed then
   const auto snapshot = index_.snapshot();
   for (const auto& entry : snapshot->entries()) {

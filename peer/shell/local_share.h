@@ -6,6 +6,7 @@
 #include <string>
 
 #include "peer/share/share_index.h"
+#include "peer/shell/own_id.h"
 #include "peer/shell/share_service.h"
 #include "peer/shell/topology_store.h"
 
@@ -13,9 +14,9 @@ namespace espalier::peer::shell {
 
 class LocalShare final : public ShareService {
  public:
-  // Both outlive it. The topology says where a peer listens.
-  LocalShare(PeerId self, share::ShareIndex& index, TopologyStore& topology)
-      : self_(std::move(self)), index_(index), topology_(topology) {}
+  // All outlive it. The topology says where a peer listens.
+  LocalShare(const OwnId& self, share::ShareIndex& index, TopologyStore& topology)
+      : self_(self), index_(index), topology_(topology) {}
 
   Result<ShareReport> list(const std::optional<PeerId>& peer, std::stop_token stop) override;
   Result<ShareReport> filesBelow(const Holder& holder, const std::string& prefix,
@@ -28,7 +29,7 @@ class LocalShare final : public ShareService {
  private:
   Result<Endpoint> endpointOf(const PeerId& peer, std::stop_token stop);
 
-  const PeerId self_;
+  const OwnId& self_;
   share::ShareIndex& index_;
   TopologyStore& topology_;
 };

@@ -121,6 +121,8 @@ void Network::notice(const Notice& notice) {
   using Kind = Notice::Kind;
   if (notice.kind == Kind::metaserverLost || notice.kind == Kind::nextMetaserver) {
     answers_.failAll({ErrorCode::unavailable, "the metaserver is out of reach"});
+  } else if (notice.kind == Kind::renamed && handler_ != nullptr) {
+    handler_->renamed(peer_.membership().id());
   }
   observer_.notice(notice);
 }

@@ -14,6 +14,7 @@
 
 #include "common/base/guarded.h"
 #include "peer/share/share_index.h"
+#include "peer/shell/own_id.h"
 #include "peer/shell/events.h"
 #include "peer/shell/network.h"
 #include "peer/shell/search_service.h"
@@ -23,10 +24,10 @@ namespace espalier::peer::shell {
 class NetworkSearch final : public SearchService {
  public:
   // All outlive it.
-  NetworkSearch(PeerId self, Network& network, EventBus& events, share::ShareIndex& index)
-      : self_(std::move(self)), network_(network), events_(events), index_(index) {}
+  NetworkSearch(const OwnId& self, Network& network, EventBus& events, share::ShareIndex& index)
+      : self_(self), network_(network), events_(events), index_(index) {}
 
-  PeerId self() override { return self_; }
+  PeerId self() override { return self_.get(); }
   Result<SearchResult> find(const SearchRequest& request, std::stop_token stop,
                             const OnHits& onHits) override;
   std::vector<std::string> knownNames(const std::string& prefix) override;
@@ -51,7 +52,7 @@ class NetworkSearch final : public SearchService {
   std::optional<SearchResult> follow(const QueryId& id, EventBus::Subscription& events,
                                      const std::stop_token& stop, const OnHits& onHits);
 
-  const PeerId self_;
+  const OwnId& self_;
   Network& network_;
   EventBus& events_;
   share::ShareIndex& index_;

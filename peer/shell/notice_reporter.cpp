@@ -33,6 +33,11 @@ void NoticeReporter::report(const Notice& notice) {
         log::error("the metaserver refused this peer: {}", escaped(notice.text));
       }
       return joinFailed(End::idRefused, {ErrorCode::refused, notice.text});
+    case Kind::renamed:
+      return log::warning(
+          notice.about,
+          "another member has this peer's id: this peer is {} until it is started again",
+          notice.text);
     case Kind::failed:
       return joinFailed(End::failed, {ErrorCode::io, notice.text});
     case Kind::mismatch:

@@ -16,6 +16,8 @@ class PeerHandler {
  public:
   virtual ~PeerHandler() = default;
 
+  // This peer is a member under another id than before.
+  virtual void renamed(const PeerId& id) = 0;
   // Matches a pattern against the share; Network::matched() takes the result.
   virtual void match(const MatchJob& job) = 0;
   // Hits of a search that this peer made, or its result.

@@ -58,6 +58,7 @@ struct StatusOutcome {
 void addMembers(Json& data, const StatusOutcome& outcome) {
   const PeerStatus& status = outcome.status;
   data["id"] = status.id.text();
+  data["wantedId"] = status.wantedId.text();
   data["endpoint"] = status.endpoint.text();
   data["metaserver"] = status.metaserver.text();
   data["metaserverReachable"] = status.metaserverReachable;
@@ -90,8 +91,11 @@ std::string textOf(const StatusOutcome& outcome) {
   std::string sharing = fmt::format("{} ({}) from {}", counted(status.sharedFiles, "file"),
                                     formatSize(status.sharedBytes), status.share);
   if (status.filesToIndex > 0) sharing += fmt::format(", {} to index", status.filesToIndex);
+  const std::string instead =
+      status.id == status.wantedId ? ""
+                                   : fmt::format(", another member has {}", status.wantedId.text());
   std::vector<std::vector<std::string>> rows = {
-      {"peer", fmt::format("{} on {}", status.id.text(), status.endpoint.text())},
+      {"peer", fmt::format("{} on {}{}", status.id.text(), status.endpoint.text(), instead)},
       {"network",
        fmt::format("{}, metaserver {}{}", counted(status.members, "peer"), status.metaserver.text(),
                    status.metaserverReachable ? "" : ", out of reach")},

@@ -32,6 +32,7 @@ Joined StatusReport::joined() {
 Result<PeerStatus> StatusReport::status() {
   auto status = runtime_.network().call([](Peer& peer, TimePoint, Effects&) {
     PeerStatus result;
+    result.id = peer.membership().id();
     result.metaserver = peer.membership().session().home();
     result.metaserverReachable = peer.membership().joined();
     result.members = peer.membership().members();
@@ -44,7 +45,8 @@ Result<PeerStatus> StatusReport::status() {
     return result;
   });
   if (!status) return status;
-  status->id = options_.id;
+  status->wantedId = options_.id;
+  if (status->id.empty()) status->id = options_.id;
   status->share = options_.share;
   status->downloads = options_.downloads;
   if (status->metaserverReachable) {

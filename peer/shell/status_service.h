@@ -15,6 +15,7 @@ namespace espalier::peer::shell {
 
 struct PeerStatus {
   PeerId id;
+  PeerId wantedId;  // the one that its user chose
   Endpoint endpoint;
   Endpoint metaserver;  // its home, or its last one
   bool metaserverReachable = false;

@@ -36,7 +36,7 @@ class ClusterTrouble {
   void once() {
     const std::size_t one = anyOf(world_, cluster_.size());
     const std::size_t other = anyOf(world_, cluster_.size());
-    switch (world_.below(12)) {
+    switch (world_.below(13)) {
       case 0:
         return kill(one, world_.below(4) == 0);
       case 1:
@@ -63,6 +63,8 @@ class ClusterTrouble {
       case 10:
         if (cluster_.runs(one)) (void)cluster_.appoint(one, other);
         return;
+      case 11:
+        return most_ < kFaultMost ? cluster_.breakOne() : startTwin();
       default:
         if (world_.below(3) != 0) return cluster_.healAll();
         cluster_.drain(one);
@@ -74,6 +76,11 @@ class ClusterTrouble {
   }
 
  private:
+  // Another peer of an id that is taken: refused, unless the two are on different sides of a cut.
+  void startTwin() {
+    const auto living = world_.living();
+    if (!living.empty()) world_.startPeer(world_.id(living[anyOf(world_, living.size())]));
+  }
   std::chrono::milliseconds wrongClock() {
     return world_.below(3) == 0 ? millis(world_, 1'200'000) - 600s : 0ms;
   }
@@ -96,6 +103,7 @@ class ClusterTrouble {
         if (!side.contains(there)) cluster_.cutBoth(here, there);
       }
     }
+    if (most_ == kFaultMost && world_.below(2) == 0) startTwin();
     healLater();
   }
   void healLater() {

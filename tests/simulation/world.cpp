@@ -246,7 +246,9 @@ const peer::Peer& World::peer(NodeId number) const {
   return *nodes_[number]->peer;
 }
 const std::string& World::id(NodeId number) const {
-  return nodes_[number]->id;
+  const Node& node = *nodes_[number];
+  const bool isRenamed = node.peer && !node.peer->membership().id().empty();
+  return isRenamed ? node.peer->membership().id().text() : node.id;
 }
 
 std::optional<NodeId> World::named(const std::string& id) const {

@@ -115,7 +115,7 @@ class World {
   // The metaserver of the cluster that a peer is connected to.
   std::optional<std::size_t> homeOf(NodeId node) const;
   const peer::Peer& peer(NodeId node) const;
-  const std::string& id(NodeId node) const;
+  const std::string& id(NodeId node) const;  // what it is called now
   std::optional<NodeId> named(const std::string& id) const;
   // The parent, if both ends hold the link.
   std::optional<NodeId> parent(NodeId node) const;
@@ -207,6 +207,7 @@ class World {
   void lieToRegistry();
   std::vector<metaserver::Remembered> remembered();  // the content of the metaserver's state file
   void checkStep(Node& node);
+  void checkRenamed(const Node& node);
   void checkPort(ConnectionId connection, const wire::Contact& admitted);
 
   Settings settings_;

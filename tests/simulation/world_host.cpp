@@ -59,6 +59,11 @@ void World::Host::notice(const peer::Notice& notice) {
   if (notice.kind == peer::Notice::Kind::metaserverLost && node.peer->tree() == nullptr) {
     world.tryAgain(node);
   }
+  if (notice.kind == peer::Notice::Kind::renamed) world.checkRenamed(node);
+  if (notice.kind == peer::Notice::Kind::refused && node.peer->tree() == nullptr) {
+    // Its user gives up: the id is another one's.
+    world.later(node, world.now_, [&world = world, &node = node] { world.crash(node.number); });
+  }
   if (!world.trace_) return;
   world.log(fmt::format("{} notice {} {}", node.id, static_cast<int>(notice.kind), notice.text));
 }

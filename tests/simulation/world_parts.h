@@ -62,7 +62,7 @@ struct World::Host {
 
 struct World::Node {
   NodeId number = 0;
-  std::string id;
+  std::string id;  // that its user chose
   InstanceKey key;
   std::uint64_t life = 0;  // counts the starts
   bool alive = false;

@@ -125,13 +125,24 @@ void World::matchLocally(Node& node, const peer::MatchJob& job) {
       FileRoot root;
       root.bytes.fill(1);
       // Every peer also reports a file that does not match the search.
-      std::vector<peer::LocalHit> hits{{fileOf(node.id), 1, root}, {kUnasked, 1, root}};
+      std::vector<peer::LocalHit> hits{{fileOf(id(node.number)), 1, root}, {kUnasked, 1, root}};
       node.peer->searches()->matched(job.id, std::move(hits), 0, false, now_, fx);
     });
   });
 }
 
 // --- what must hold at every moment ---
+
+// It lost its id to a peer that has it, or had it until it died.
+void World::checkRenamed(const Node& renamed) {
+  bool hadOwner = false;
+  for (const auto& other : nodes_) {
+    if (other->number == renamed.number || other->id != renamed.id) continue;
+    hadOwner = hadOwner || !other->alive || id(other->number) == renamed.id;
+  }
+  if (!hadOwner) fail(fmt::format("{} is {} now, but nobody else is {}", renamed.id,
+                                  id(renamed.number), renamed.id));
+}
 
 void World::checkStep(Node& node) {
   if (!node.alive) return;

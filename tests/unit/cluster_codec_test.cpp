@@ -86,7 +86,6 @@ wire::DirectoryRow someRow(std::uint64_t index) {
   row.above = JoinOrder{test::numberOf<std::uint64_t>(0, 999)};
   row.reportedParent = test::numberOf<std::uint8_t>(0, static_cast<std::uint8_t>(links));
   row.home = someServer(0);
-  row.incarnation = test::numberOf<std::uint32_t>(0, ~0u);
   row.generation = test::numberOf<std::uint32_t>(0, ~0u);
   return row;
 }
@@ -271,7 +270,7 @@ TEST_CASE("what a master sends about the largest members fits frames and decodes
     row.above = JoinOrder{limits::kJoinOrder - 50};
     row.reportedParent = limits::kMaxLinks;
     row.home = ServerNumber{0xffff};
-    row.incarnation = row.generation = ~0u;
+    row.generation = ~0u;
     changes.rows.push_back(row);
   }
   Publication publication({limits::kEpochCounter, ServerNumber{0xffff}});

@@ -146,6 +146,19 @@ TEST_CASE("two sides become one: each member once, by the side that has it") {
   CHECK(merged.clashes.empty());
 }
 
+TEST_CASE("of one member on two sides the row of its later session counts, whoever has it") {
+  auto later = rowOf(1, 1, 6001, 1);
+  later.generation = 7;  // away by now
+  auto earlier = rowOf(1, 1, 6002, 1);
+  earlier.generation = 6;
+  earlier.home = ServerNumber{1};
+  const Directory with = directoryOf({later});
+  const Directory without = directoryOf({earlier});
+  const auto merged = merge(std::vector<Side>{{kOld, &with}, {kNew, &without}});
+  REQUIRE(merged.rows.size() == 1);
+  CHECK(merged.rows[0] == later);
+}
+
 TEST_CASE("an id on two sides stays with who joined first, or is one peer that joined again") {
   const Directory old = directoryOf({rowOf(1, 1, 6001, 1), rowOf(2, 2, 6002, 2)});
   const Directory late = directoryOf({rowOf(1, 8, 6008, 99), rowOf(2, 9, 6009, 2)});

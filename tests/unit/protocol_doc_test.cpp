@@ -261,7 +261,6 @@ const std::map<std::size_t, Example>& clusterExamples() {
     row.above = JoinOrder{2};
     row.reportedParent = 2;
     row.home = ServerNumber{5010};
-    row.incarnation = 1;
     row.generation = 1;
     std::array<std::uint8_t, 16> nonce{};
     std::array<std::uint8_t, 32> mac{};

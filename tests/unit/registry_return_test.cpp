@@ -281,3 +281,39 @@ TEST_CASE("no peer is its own neighbour in topo.txt, or is listed twice") {
   metaserver.say(2, wire::Links{peer(1), {peer(1), peer(2), peer(1)}});
   CHECK(metaserver.topo() == "s1: s2\ns2: s1\n");
 }
+
+TEST_CASE("a refusal says whether the id is another member's, or only held for one") {
+  Metaserver metaserver(twoOfBefore());
+  const auto isTaken = [](const std::optional<wire::RegistryReply>& reply) {
+    return std::get<wire::Failure>(*reply).isIdTaken;
+  };
+  CHECK_FALSE(isTaken(steal(metaserver, 50, 1, {})));
+  metaserver.admit(1, claim(1, 1));
+  CHECK(isTaken(steal(metaserver, 51, 1, {})));
+}
+
+TEST_CASE("a session of a lower generation does not displace a later one of the same member") {
+  Metaserver metaserver;
+  wire::Join first;
+  first.generation = 4;
+  const auto self = metaserver.admit(1, first).self;
+  wire::Join late = claim(1, number(self.order));
+  late.id = peer(1);
+  late.key = key(1);
+  late.word = "P2P";
+  late.generation = 3;
+  metaserver.registry.opened(metaserver.connection(50), "127.0.0.1", metaserver.now);
+  CHECK_FALSE(metaserver.say(50, late));
+  REQUIRE(metaserver.fx.closes.size() == 1);
+  CHECK(metaserver.fx.closes[0] == metaserver.connection(50));
+  metaserver.registry.closed(metaserver.connection(50), metaserver.now, metaserver.fx);
+  CHECK(metaserver.registry.size() == 1);
+
+  late.generation = 5;
+  metaserver.registry.opened(metaserver.connection(51), "127.0.0.1", metaserver.now);
+  const auto answer = metaserver.say(51, late);
+  REQUIRE(answer);
+  CHECK(std::get<wire::Admitted>(*answer).self == self);
+  REQUIRE(metaserver.registry.rows().size() == 1);
+  CHECK(metaserver.registry.rows()[0].generation == 5);
+}

@@ -221,6 +221,7 @@ inline wire::Join someJoin() {
   join.order = JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)};
   join.parent = maybeId();
   join.neighbours = someIds(limits::kMaxLinks);
+  join.generation = numberOf<std::uint32_t>(0, ~0u);
   return join;
 }
 
@@ -309,7 +310,8 @@ inline wire::RegistryReply someRegistryReply() {
     case 7:
       return wire::Strangers{someNumber(), someIds(limits::kMaxLinks), someIds(limits::kMaxLinks)};
     default:
-      return wire::Failure{ErrorCode::refused, textOf(0, limits::kMessageBytes)};
+      return wire::Failure{ErrorCode::refused, textOf(0, limits::kMessageBytes),
+                           *rc::gen::arbitrary<bool>()};
   }
 }
 

@@ -200,7 +200,8 @@ TEST_CASE("the largest messages fit a frame") {
                                          {},
                                          JoinOrder{limits::kJoinOrder},
                                          id,
-                                         neighbours}))));
+                                         neighbours,
+                                         ~0u}))));
   CHECK(fits(encode(RegistryReply(Wait{std::string(5000, 'r')}))));
 
   // A query's text, a hit's name, and as much of an answer as a core puts into one.

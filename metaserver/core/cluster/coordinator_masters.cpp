@@ -180,7 +180,7 @@ void Coordinator::takeOver(std::vector<Side> sides, TimePoint now, CoordinatorEf
   JoinOrder newest = kNoOrder;
   for (const Side& side : sides) newest = std::max(newest, side.directory->newest());
   for (const auto& row : merged.clashes) {
-    fx.peers.note({}, fmt::format("two peers have the id {}: the one on {} must choose another",
+    fx.peers.note({}, fmt::format("two peers have the id {}: the one on {} gets another",
                                   row.contact.id.text(), row.contact.endpoint.text()));
   }
   // Members of before a restart that have not come back go on being waited for.

@@ -54,7 +54,7 @@ wire::DirectoryDigest digestOf(const wire::DirectoryRow& row) {
   lanes.take(std::uint64_t{row.contact.endpoint.port} << 16 | static_cast<std::uint16_t>(row.home));
   lanes.take(row.key.view());
   lanes.take(number(row.above));
-  lanes.take(std::uint64_t{row.incarnation} << 32 | row.generation);
+  lanes.take(row.generation);
   lanes.take(std::uint64_t{row.neighbours.size()} << 8 | row.reportedParent);
   for (const auto& neighbour : row.neighbours) lanes.take(neighbour.text());
   return lanes.digest();

@@ -17,8 +17,11 @@ Merged merge(std::span<const Side> sides) {
     for (const auto& [order, row] : side.directory->copy().rows()) {
       const auto [there, isNew] = rows.try_emplace(order, row);
       if (isNew) continue;
-      const bool isAway = row.home == kNoServer && there->second.home != kNoServer;
-      if (!isAway) there->second = row;
+      const MemberRow& other = there->second;
+      const bool isAway = row.home == kNoServer && other.home != kNoServer;
+      const bool isOlder = row.generation < other.generation;
+      if (isOlder || (row.generation == other.generation && isAway)) continue;
+      there->second = row;
     }
   }
   Merged merged;

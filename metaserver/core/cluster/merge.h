@@ -1,7 +1,8 @@
 // Makes one directory of those of several masters, after a cut: the members of all sides, each
 // once. Orders of joining are unique also after a cut (epoch.h), so a member is known by its order.
 //
-//   the same order on two sides   the row that names a home, else that of the later epoch
+//   the same order on two sides   the higher generation, else the row that names a home, else that
+//                                 of the later epoch
 //   the same id, another order    the same key: one peer that joined again; the higher generation,
 //                                 else the later order. Another key: the lower order keeps the id
 //
