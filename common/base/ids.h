@@ -108,6 +108,9 @@ enum class ConnectionId : std::uint64_t {};
 // network, kept over a re-attachment and a restart of the metaserver. 0: not assigned yet.
 enum class JoinOrder : std::uint64_t {};
 inline constexpr JoinOrder kNoOrder{0};
+// The low bits of an order are counted up; those above are its prefix, which is that of one
+// metaserver (metaserver/core/cluster/epoch.h).
+inline constexpr unsigned kRunningBits = 24;
 
 // A metaserver's number, unique in its cluster: drawn at its first start from 1 to 65,535, and
 // again if another metaserver has it. 0: none.

@@ -30,6 +30,40 @@ Result<JoinOrder> readOrder(std::uint64_t order) {
   return JoinOrder{order};
 }
 
+Result<std::vector<OrderRange>> readOrderRanges(const RangeFields& in, std::size_t most) {
+  const auto numbers = in.size();
+  if (numbers % 2 != 0) return malformed("half a range of join orders");
+  if (static_cast<std::size_t>(numbers) / 2 > most) {
+    return malformed(std::to_string(numbers / 2) + " ranges of join orders");
+  }
+  std::vector<OrderRange> ranges;
+  ranges.reserve(static_cast<std::size_t>(numbers) / 2);
+  std::uint64_t last = 0;
+  std::uint64_t count = 0;
+  for (int i = 0; i < numbers; i += 2) {
+    const auto gap = in[i];
+    const auto length = in[i + 1];
+    // Compared to what is left: a sum might overflow.
+    if (gap == 0 || gap > limits::kJoinOrder - last || length >= limits::kMembers ||
+        length > limits::kJoinOrder - last - gap || (count += length + 1) > limits::kMembers) {
+      return malformed("join orders that nobody can have");
+    }
+    ranges.push_back({last + gap, last + gap + length});
+    last = ranges.back().last;
+  }
+  return ranges;
+}
+
+void fillOrderRanges(const std::vector<OrderRange>& ranges, RangeFields& out) {
+  out.Reserve(static_cast<int>(2 * ranges.size()));
+  std::uint64_t last = 0;
+  for (const auto& range : ranges) {
+    out.Add(range.first - last);
+    out.Add(range.last - range.first);
+    last = range.last;
+  }
+}
+
 Result<std::uint64_t> readMembers(std::uint64_t count, std::uint64_t least) {
   if (count < least || count > limits::kMembers) {
     return malformed(fmt::format("{} members", count));

@@ -16,6 +16,7 @@
 #include "common/wire/contact.h"
 #include "common/wire/hello.h"
 #include "common/wire/link.h"
+#include "common/wire/order_range.h"
 
 namespace espalier::wire {
 
@@ -154,6 +155,9 @@ struct Members {
   std::uint64_t count = 1;
   JoinOrder newest = kNoOrder;  // the highest order that was assigned
   std::uint64_t number = 0;     // of the request
+  // The orders of these members, limits::kCoverageRanges at most; of others, too, where there were
+  // more. Empty: not told.
+  std::vector<OrderRange> orders = {};
 
   bool operator==(const Members&) const = default;
 };

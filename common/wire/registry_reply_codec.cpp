@@ -74,6 +74,7 @@ void fill(const Members& members, proto::RegistryReplyFrame& frame) {
   frame.mutable_members()->set_count(members.count);
   frame.mutable_members()->set_newest(number(members.newest));
   frame.mutable_members()->set_number(members.number);
+  fillOrderRanges(members.orders, *frame.mutable_members()->mutable_orders());
 }
 
 void fill(const Topology& topology, proto::RegistryReplyFrame& frame) {
@@ -184,7 +185,9 @@ Result<RegistryReply> read(const proto::Members& in) {
   if (!count) return count.error();
   const auto newest = readOrder(in.newest());
   if (!newest) return newest.error();
-  return RegistryReply(Members{*count, *newest, in.number()});
+  auto orders = readOrderRanges(in.orders(), limits::kCoverageRanges);
+  if (!orders) return orders.error();
+  return RegistryReply(Members{*count, *newest, in.number(), *std::move(orders)});
 }
 
 Result<RegistryReply> read(const proto::Topology& in) {

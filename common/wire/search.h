@@ -21,6 +21,7 @@
 #include "common/base/endpoint.h"
 #include "common/base/ids.h"
 #include "common/base/limits.h"
+#include "common/wire/order_range.h"
 
 namespace espalier {
 
@@ -61,14 +62,6 @@ struct Hit {
   bool partial = false;  // the holder is still fetching the file, and serves the chunks that it has
 
   auto operator<=>(const Hit&) const = default;
-};
-
-// Join orders `first` to `last`, both included.
-struct OrderRange {
-  std::uint64_t first = 0;
-  std::uint64_t last = 0;
-
-  auto operator<=>(const OrderRange&) const = default;
 };
 
 // A peer that did not answer, and how many peers below it are missing with it.

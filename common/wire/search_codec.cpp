@@ -52,12 +52,7 @@ void fillHits(const std::vector<Hit>& hits, proto::SearchAnswer& out) {
 void fill(const Answer& answer, proto::SearchAnswer& out) {
   out.set_id(raw(answer.id.view()));
   fillHits(answer.hits, out);
-  std::uint64_t last = 0;
-  for (const auto& range : answer.coverage) {
-    out.add_coverage(range.first - last);
-    out.add_coverage(range.last - range.first);
-    last = range.last;
-  }
+  fillOrderRanges(answer.coverage, *out.mutable_coverage());
   for (const auto& missing : answer.missing) {
     auto& entry = *out.add_missing();
     entry.set_id(missing.id.text());
@@ -123,28 +118,6 @@ Result<void> readHits(const proto::SearchAnswer& in, std::vector<Hit>& out) {
   return {};
 }
 
-Result<void> readCoverage(const proto::SearchAnswer& in, std::vector<OrderRange>& out) {
-  const auto numbers = in.coverage_size();
-  if (numbers % 2 != 0) return malformed("half a range of join orders");
-  if (static_cast<std::size_t>(numbers) / 2 > limits::kCoverageRanges) {
-    return malformed(std::to_string(numbers / 2) + " ranges of join orders");
-  }
-  std::uint64_t last = 0;
-  std::uint64_t count = 0;
-  for (int i = 0; i < numbers; i += 2) {
-    const auto gap = in.coverage(i);
-    const auto length = in.coverage(i + 1);
-    // Compared to what is left: a sum might overflow.
-    if (gap == 0 || gap > limits::kJoinOrder - last || length >= limits::kMembers ||
-        length > limits::kJoinOrder - last - gap || (count += length + 1) > limits::kMembers) {
-      return malformed("join orders that nobody can have");
-    }
-    out.push_back({last + gap, last + gap + length});
-    last = out.back().last;
-  }
-  return {};
-}
-
 Result<void> readPeers(const proto::SearchAnswer& in, Answer& out) {
   for (const auto& entry : in.missing()) {
     const auto id = readPeerId(entry.id());
@@ -173,7 +146,9 @@ Result<Answer> read(const proto::SearchAnswer& in) {
   if (!id) return id.error();
   answer.id = *id;
   if (auto hits = readHits(in, answer.hits); !hits) return hits.error();
-  if (auto coverage = readCoverage(in, answer.coverage); !coverage) return coverage.error();
+  auto coverage = readOrderRanges(in.coverage(), limits::kCoverageRanges);
+  if (!coverage) return coverage.error();
+  answer.coverage = *std::move(coverage);
   if (auto peers = readPeers(in, answer); !peers) return peers.error();
   answer.done = in.done();
   return answer;

@@ -42,7 +42,7 @@ class MemberDirectory {
 
   struct Record {
     InstanceKey key;
-    std::uint64_t admission = 0;  // unique: a member may come back with its node and its order
+    std::uint64_t admission = 0;   // unique: a member may come back with its node and its order
     std::uint32_t generation = 0;  // of its Join
     ConnectionId connection{};
     TimePoint heard{};

@@ -226,7 +226,8 @@ void Registry::admit(ConnectionId connection, const wire::Join& join, bool retur
   const JoinOrder order = directory_.giveOrder(join, returns, now);
   const auto heartbeat = heartbeatInterval();
   const Node node = seen_.add({join.id, order, std::move(endpoint)});
-  directory_.add(node, {join.key, 0, join.generation, connection, now, heartbeat, std::move(place)});
+  directory_.add(node,
+                 {join.key, 0, join.generation, connection, now, heartbeat, std::move(place)});
   ports_.take(node);
   watchSilence(node, now);
   session.member = node;

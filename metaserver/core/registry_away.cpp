@@ -94,10 +94,14 @@ std::vector<Registry::OwnSession> Registry::giveUpSessions(TimePoint now) {
       const topo::Member& member = tree().member(*node);
       const auto& reported = seen_.reported(*node);
       one.isMember = true;
-      one.join = wire::Join{member.id,       directory_.record(*node).key,
-                            joinWord_,       member.endpoint,
-                            network(),       member.order,
-                            reported.parent, reported.neighbours,
+      one.join = wire::Join{member.id,
+                            directory_.record(*node).key,
+                            joinWord_,
+                            member.endpoint,
+                            network(),
+                            member.order,
+                            reported.parent,
+                            reported.neighbours,
                             directory_.record(*node).generation};
       becomeAway(*node, now);
     }

@@ -73,6 +73,24 @@ std::uint64_t Coverage::sizeUpTo(JoinOrder most) const {
   return total;
 }
 
+std::uint64_t Coverage::sizeWithin(const Coverage& other) const {
+  std::uint64_t total = 0;
+  auto there = other.ranges_.begin();
+  for (const auto& range : ranges_) {
+    while (there != other.ranges_.end() && there->last < range.first) ++there;
+    for (auto one = there; one != other.ranges_.end() && one->first <= range.last; ++one) {
+      total += std::min(one->last, range.last) - std::max(one->first, range.first) + 1;
+    }
+  }
+  return total;
+}
+
+std::uint64_t Coverage::sizeBeyond(const Coverage& known, JoinOrder newest) const {
+  const Coverage rest = minus(known);
+  const JoinOrder last{number(newest) | ((std::uint64_t{1} << kRunningBits) - 1)};
+  return rest.size() - (rest.sizeUpTo(last) - rest.sizeUpTo(newest));
+}
+
 void Coverage::clear() {
   ranges_.clear();
   size_ = 0;

@@ -29,6 +29,11 @@ class Coverage {
   std::uint64_t size() const { return size_; }
   // The number of orders that are `most` or less.
   std::uint64_t sizeUpTo(JoinOrder most) const;
+  // The number of orders that are in `other`, too.
+  std::uint64_t sizeWithin(const Coverage& other) const;
+  // The number of orders that are not in `known`, but for those that may have been given after
+  // `newest`: above it, in its prefix.
+  std::uint64_t sizeBeyond(const Coverage& known, JoinOrder newest) const;
   bool empty() const { return ranges_.empty(); }
   void clear();
 

@@ -144,9 +144,9 @@ class Membership {
   TimePoint seen_;  // the last event
   bool left_ = false;
 
-  PeerId wanted_;         // by the user
-  PeerId id_;             // the same, or with a number behind it
-  unsigned number_ = 1;   // behind id_; 1: none
+  PeerId wanted_;                 // by the user
+  PeerId id_;                     // the same, or with a number behind it
+  unsigned number_ = 1;           // behind id_; 1: none
   std::uint32_t generation_ = 0;  // of the last request to join
   InstanceKey key_;
   std::string word_;

@@ -213,9 +213,7 @@ bool OpenSearch::isComplete() const {
 
 // How many peers that count have answered.
 std::uint64_t OpenSearch::covered() const {
-  const auto& coverage = knowledge_.coverage();
-  const auto newest = asked_->count.newest();
-  return newest == kNoOrder ? coverage.size() : coverage.sizeUpTo(newest);
+  return asked_->count.countIn(knowledge_.coverage());
 }
 
 std::uint64_t OpenSearch::searched() const {
@@ -251,6 +249,7 @@ SearchResult OpenSearch::result() {
   asked_->count.raise(covered() + countMissing(missing, knowledge_.coverage()), mostPeers());
   result.searched = searched();
   result.members = asked_->count.members();
+  result.beyond = asked_->count.countBeyond(knowledge_.coverage());
   result.indexing = knowledge_.indexing();
   result.moreHits = knowledge_.moreHits();
   result.moreOf = knowledge_.moreByHolder();

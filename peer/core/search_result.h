@@ -42,6 +42,7 @@ struct SearchResult {
   std::vector<FoundFile> files;  // most holders first, then by name, root and size
   std::uint64_t searched = 0;    // peers whose own answer arrived, the asker included; <= members
   std::uint64_t members = 0;     // of the network (member_count.h)
+  std::uint64_t beyond = 0;      // have answered, and are no members for the asker's metaserver
   std::vector<MissingPeer> missing;        // the missing peers whose ids are known; by id
   std::uint64_t missingUnnamed = 0;        // the number of all others that are missing
   std::vector<PeerId> indexing;            // answered before they had read all of their share

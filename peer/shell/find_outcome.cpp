@@ -69,6 +69,7 @@ std::vector<std::string> missingNames(const SearchResult& result) {
 std::string coverage(const SearchResult& result) {
   std::string text =
       fmt::format("searched {} of {}", result.searched, counted(result.members, "peer"));
+  if (result.beyond > 0) text += fmt::format(" and {} beyond", result.beyond);
   if (const auto missing = missingNames(result); !missing.empty()) {
     text += "; no answer from " + listed(missing);
   }
@@ -84,6 +85,7 @@ void addMembers(Json& data, const FindOutcome& outcome) {
   data["hits"] = Json::array();
   data["searched"] = result.searched;
   data["peers"] = result.members;
+  if (result.beyond > 0) data["beyond"] = result.beyond;
   data["missing"] = missingNames(result);
   if (!result.indexing.empty()) data["indexing"] = textsOf(result.indexing);
   if (result.moreHits > 0) data["more"] = result.moreHits;

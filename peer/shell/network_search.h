@@ -14,9 +14,9 @@
 
 #include "common/base/guarded.h"
 #include "peer/share/share_index.h"
-#include "peer/shell/own_id.h"
 #include "peer/shell/events.h"
 #include "peer/shell/network.h"
+#include "peer/shell/own_id.h"
 #include "peer/shell/search_service.h"
 
 namespace espalier::peer::shell {

@@ -91,9 +91,9 @@ std::string textOf(const StatusOutcome& outcome) {
   std::string sharing = fmt::format("{} ({}) from {}", counted(status.sharedFiles, "file"),
                                     formatSize(status.sharedBytes), status.share);
   if (status.filesToIndex > 0) sharing += fmt::format(", {} to index", status.filesToIndex);
-  const std::string instead =
-      status.id == status.wantedId ? ""
-                                   : fmt::format(", another member has {}", status.wantedId.text());
+  const std::string instead = status.id == status.wantedId
+                                  ? ""
+                                  : fmt::format(", another member has {}", status.wantedId.text());
   std::vector<std::vector<std::string>> rows = {
       {"peer", fmt::format("{} on {}{}", status.id.text(), status.endpoint.text(), instead)},
       {"network",

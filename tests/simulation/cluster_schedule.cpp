@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tests/simulation/troublemaker.h"
+#include "tests/support/coverage_text.h"
 
 namespace espalier::simulation {
 namespace {
@@ -103,7 +104,9 @@ class ClusterTrouble {
         if (!side.contains(there)) cluster_.cutBoth(here, there);
       }
     }
-    if (most_ == kFaultMost && world_.below(2) == 0) startTwin();
+    for (int i = 0; i < 2 && most_ == kFaultMost; ++i) {
+      world_.at(world_.now() + 1s + millis(world_, 4000), [this] { startTwin(); });
+    }
     healLater();
   }
   void healLater() {
@@ -181,6 +184,42 @@ std::optional<std::string> restAll(World& world, Duration patience) {
     failure = world.failure() ? world.failure() : judgeAll(world);
   } while (failure && !world.failure() && world.now() < latest);
   return failure;
+}
+
+// Cuts the metaservers into two sides, and waits until each side has removed the other's peers.
+// The peers' own links do not meet the cut: a search finds all, and says who counts.
+std::optional<std::string> searchWhileCut(World& world, Duration patience) {
+  auto& cluster = *world.cluster();
+  std::vector<bool> isHere(cluster.size());
+  for (std::size_t i = 0; i < cluster.size(); ++i) isHere[i] = world.below(2) == 0;
+  for (std::size_t a = 0; a < cluster.size(); ++a) {
+    for (std::size_t b = 0; b < cluster.size(); ++b) {
+      if (isHere[a] && !isHere[b]) cluster.cutBoth(a, b);
+    }
+  }
+  world.runUntil(world.now() + 60s);
+  const auto living = world.living();
+  const NodeId asker = living[anyOf(world, living.size())];
+  const auto home = world.homeOf(asker);
+  if (!home) return world.id(asker) + " has lost its home in a cut among metaservers";
+  const auto known = cluster.core(*home).directory().count();
+  const auto ours =
+      static_cast<std::size_t>(std::count_if(living.begin(), living.end(), [&](NodeId peer) {
+        const auto at = world.homeOf(peer);
+        return at && isHere[*at] == isHere[*home];
+      }));
+  std::optional<peer::SearchResult> result;
+  world.find(asker, [&](const peer::SearchResult& found) { result = found; });
+  world.runUntil(world.now() + 90s);
+  if (world.failure()) return world.failure();
+  if (!result) return "a search during a cut did not end";
+  if (known != ours || result->searched != ours || result->members != ours ||
+      result->beyond != living.size() - ours) {
+    return fmt::format("during a cut {} finds that {}; its side has {} of {} peers, and knows {}",
+                       world.id(asker), coverageText(*result), ours, living.size(), known);
+  }
+  cluster.healAll();
+  return restAll(world, patience);
 }
 
 void joinAll(World& world, std::size_t peers) {
@@ -278,6 +317,13 @@ Outcome runCluster(const Schedule& schedule) {
         "{} has another place in the tree, although only metaservers failed", world.id(peer));
   }
   if (!outcome.failure && !world.living().empty()) outcome.failure = searchAll(world);
+  const bool isOneTree = std::count_if(living.begin(), living.end(), [&](NodeId peer) {
+                           const auto* tree = world.peer(peer).tree();
+                           return tree != nullptr && tree->isRoot();
+                         }) == 1;
+  if (!outcome.failure && isOneTree && world.below(2) == 0) {
+    outcome.failure = searchWhileCut(world, patience);
+  }
   if (!outcome.failure) outcome.failure = world.failure();
   if (!outcome.failure) outcome.failure = judgeAll(world);
   if (schedule.trace && outcome.failure) {

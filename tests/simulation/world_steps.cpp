@@ -140,8 +140,9 @@ void World::checkRenamed(const Node& renamed) {
     if (other->number == renamed.number || other->id != renamed.id) continue;
     hadOwner = hadOwner || !other->alive || id(other->number) == renamed.id;
   }
-  if (!hadOwner) fail(fmt::format("{} is {} now, but nobody else is {}", renamed.id,
-                                  id(renamed.number), renamed.id));
+  if (!hadOwner)
+    fail(fmt::format("{} is {} now, but nobody else is {}", renamed.id, id(renamed.number),
+                     renamed.id));
 }
 
 void World::checkStep(Node& node) {

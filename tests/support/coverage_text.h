@@ -12,6 +12,7 @@ namespace espalier::peer {
 inline std::string coverageText(const SearchResult& result) {
   std::string text =
       "searched " + std::to_string(result.searched) + " of " + counted(result.members, "peer");
+  if (result.beyond > 0) text += " and " + std::to_string(result.beyond) + " beyond";
   std::string names;
   for (const auto& peer : result.missing) {
     if (!names.empty()) names += ", ";

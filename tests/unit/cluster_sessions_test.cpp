@@ -36,7 +36,7 @@ TEST_CASE("a home answers for the topology, the members and heartbeats without t
   REQUIRE(topology->entries.size() == 3);
   CHECK(topology->entries[1].parent == peer(1));
   world.send(3, wire::MembersRequest{6});
-  CHECK(world.last<wire::Members>(3) == wire::Members{3, JoinOrder{3}, 6});
+  CHECK(world.last<wire::Members>(3) == wire::Members{3, JoinOrder{3}, 6, {{1, 3}}});
   world.send(3, wire::RegistryHeartbeat());
   CHECK(world.last<wire::RegistryHeartbeatReply>(3));
 }

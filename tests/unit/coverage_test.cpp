@@ -31,6 +31,19 @@ bool isTidy(const Coverage& coverage) {
 
 }  // namespace
 
+TEST_CASE("beyond is who is not known, and cannot have joined later") {
+  const std::uint64_t prefix = std::uint64_t{3} << kRunningBits;
+  Coverage known;
+  known.add({1, 4});
+  known.add({prefix + 1, prefix + 2});
+  Coverage answered;
+  answered.add({3, 6});                    // 5 and 6: given before the newest one
+  answered.add({prefix + 2, prefix + 9});  // from 3 on later, in the prefix of the newest one
+  answered.add({2 * prefix + 1, 2 * prefix + 5});  // of another prefix
+  CHECK(answered.sizeWithin(known) == 3);
+  CHECK(answered.sizeBeyond(known, JoinOrder{prefix + 2}) == 2 + 5);
+}
+
 TEST_CASE("no peer is counted twice, however ranges overlap") {
   Coverage coverage;
   CHECK(coverage.add({1, 5}) == 5);
@@ -95,6 +108,8 @@ TEST_CASE("coverage is a set: it does what std::set does") {
                         std::inserter(rest, rest.end()));
     RC_ASSERT(ordersOf(a.minus(b)) == rest);
     RC_ASSERT(a.minus(b).size() == rest.size());
+    RC_ASSERT(a.sizeWithin(b) == modelA.size() - rest.size());
+    RC_ASSERT(a.sizeBeyond(b, kNoOrder) == 0);  // all may be later than that
     a.add(b);
     modelA.insert(modelB.begin(), modelB.end());
     RC_ASSERT(ordersOf(a) == modelA);

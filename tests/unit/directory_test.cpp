@@ -40,8 +40,8 @@ TEST_CASE("the digest of an example is the same in all versions") {
   example.reportedParent = 1;
   example.home = ServerNumber{7};
   example.generation = 9;
-  CHECK(digestOf(example).low == 13'649'686'968'279'120'768ull);
-  CHECK(digestOf(example).high == 10'326'167'341'971'992'102ull);
+  CHECK(digestOf(example).low == 2'667'215'303'015'578'378ull);
+  CHECK(digestOf(example).high == 10'752'299'071'941'691'417ull);
 }
 
 TEST_CASE("every field of a row changes its digest") {
@@ -138,6 +138,32 @@ TEST_CASE("a row of a form that no member has is refused, one at its limits is n
   CHECK(refuses([](MemberRow& row) { row.neighbours.assign(65, named("s1")); }));
   CHECK(refuses([](MemberRow& row) { row.reportedParent = 1; }));
   CHECK(refuses([](MemberRow& row) { row.above = JoinOrder{3}; }));
+}
+
+TEST_CASE("the orders of all members are ranges, as many as a message may have") {
+  Directory directory;
+  CHECK(directory.orders().empty());
+  for (const int order : {1, 2, 3, 7, 9}) directory.put(row(order));
+  CHECK(directory.orders() == std::vector<wire::OrderRange>{{1, 3}, {7, 7}, {9, 9}});
+  directory.remove(JoinOrder{2});
+  CHECK(directory.orders() == std::vector<wire::OrderRange>{{1, 1}, {3, 3}, {7, 7}, {9, 9}});
+
+  Directory large;
+  int order = 1;
+  for (std::size_t i = 0; i <= limits::kCoverageRanges; ++i) {
+    large.put(row(order));
+    order += i == 5 ? 2 : 3;  // the smallest gap
+  }
+  REQUIRE(large.orders().size() == limits::kCoverageRanges);
+  CHECK(large.orders()[5] == wire::OrderRange{16, 18});
+  CHECK(large.orders()[6] == wire::OrderRange{21, 21});
+
+  // Three gaps are to be closed, that are together wider than a network can be.
+  Directory wide;
+  for (std::size_t i = 0; i < limits::kCoverageRanges + 3; ++i) {
+    wide.put(row(1 + static_cast<int>(i) * 500'000));
+  }
+  CHECK(wide.orders().empty());
 }
 
 TEST_CASE("the largest row has the bytes that the limits allow for") {

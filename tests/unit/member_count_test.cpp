@@ -102,6 +102,24 @@ TEST_CASE("the answer to a request before the search does not count for it") {
   CHECK_FALSE(count.isOpen());
 }
 
+TEST_CASE("members that the metaserver does not know, as during a cut, count as beyond") {
+  Network network;
+  network.line(5);
+  const auto id = network.ask(0, "*", MemberCount(5));
+  tell(network, 0, wire::Members{3, JoinOrder{4}, 0, {{1, 2}, {4, 4}}});  // the third one, too
+  CHECK(coverageText(network.resultOf(id)) == "searched 3 of 3 peers and 1 beyond");
+}
+
+TEST_CASE("a member beyond does not stand in for one that is missing") {
+  Network network;
+  network.line(4);
+  network[3].matchTakes = 100s;
+  const auto id = network.ask(0, "*", MemberCount(4));
+  tell(network, 0, wire::Members{3, JoinOrder{4}, 0, {{1, 2}, {4, 4}}});
+  network.after(100ms, [&] { network.kill(3); });
+  CHECK(coverageText(network.resultOf(id)) == "searched 2 of 3 peers and 1 beyond; missing: s4");
+}
+
 TEST_CASE("nobody raises the count beyond what may speak over the links") {
   MemberCount count(3);
   count.raise(5, 10);

@@ -197,9 +197,9 @@ const std::map<std::size_t, Example>& replyExamples() {
         {"Redirect", Redirect{{"127.0.0.1", 5020}, kNetwork}},
         {"RegistryHeartbeatReply",
          RegistryHeartbeatReply{2s, {}, {{"127.0.0.1", 5020}, {"m.example.net", 5000}}}},
-        {"Members", Members{64, JoinOrder{71}, 6}},
+        {"Members", Members{64, JoinOrder{71}, 6, {{1, 50}, {52, 64}}}},
         {"Topology", Topology{{entry, {contactOf(2), peer("s1"), {peer("s1")}}}, true, 5}},
-        {"Failure", Failure{ErrorCode::refused, "s4 is in the network already"}},
+        {"Failure", Failure{ErrorCode::refused, "s4 is in the network already", true}},
         {"Strangers", Strangers{4, {peer("s5")}, {}}},
     };
     std::map<std::size_t, Example> map;

@@ -25,10 +25,10 @@ std::size_t fingerprint(const Rows& rows) {
   std::string text;
   std::size_t all = rows.size();
   for (const auto& [order, row] : rows) {
-    text = fmt::format("{} {} {} {} {} {} {} {} {} {}", number(order), row.contact.id.text(),
+    text = fmt::format("{} {} {} {} {} {} {} {} {}", number(order), row.contact.id.text(),
                        row.contact.endpoint.text(), toHex(row.key.view()), number(row.above),
-                       row.reportedParent, static_cast<int>(row.home),
-                       row.generation, row.neighbours.size());
+                       row.reportedParent, static_cast<int>(row.home), row.generation,
+                       row.neighbours.size());
     for (const auto& neighbour : row.neighbours) text += neighbour.text();
     all = all * 1'000'003 + std::hash<std::string>()(text);
   }

@@ -122,6 +122,17 @@ inline wire::Query someQuery() {
           someId(),         numberOf<std::uint32_t>(0, ~0u)};
 }
 
+inline std::vector<wire::OrderRange> someRanges() {
+  std::vector<wire::OrderRange> ranges;
+  std::uint64_t last = 0;
+  for (int i = numberOf(0, 4); i > 0; --i) {
+    const auto first = last + numberOf<std::uint64_t>(1, 1000);
+    last = first + numberOf<std::uint64_t>(0, 1000);
+    ranges.push_back({first, last});
+  }
+  return ranges;
+}
+
 inline wire::Answer someAnswer() {
   wire::Answer answer;
   answer.id = rawOf<QueryId>();
@@ -130,12 +141,7 @@ inline wire::Answer someAnswer() {
                            numberOf<std::uint64_t>(0, limits::kFileBytes), rawOf<FileRoot>(),
                            someId(), someContact().endpoint});
   }
-  std::uint64_t last = 0;
-  for (int i = numberOf(0, 4); i > 0; --i) {
-    const auto first = last + numberOf<std::uint64_t>(1, 1000);
-    last = first + numberOf<std::uint64_t>(0, 1000);
-    answer.coverage.push_back({first, last});
-  }
+  answer.coverage = someRanges();
   for (const auto& id : someIds(3)) {
     answer.missing.push_back({id, JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)},
                               numberOf<std::uint64_t>(0, limits::kMembers)});
@@ -292,7 +298,8 @@ inline wire::RegistryReply someRegistryReply() {
                                           someMetaservers()};
     case 5:
       return wire::Members{numberOf<std::uint64_t>(0, limits::kMembers),
-                           JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)}, someNumber()};
+                           JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)}, someNumber(),
+                           someRanges()};
     case 6: {
       wire::Topology topology;
       for (int i = numberOf(0, 4); i > 0; --i) {

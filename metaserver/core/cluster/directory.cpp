@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
+#include <numeric>
 #include <string_view>
 #include <unordered_set>
 
@@ -37,6 +40,43 @@ Result<void> checkForm(const MemberRow& row) {
   return {};
 }
 
+std::vector<wire::OrderRange> rangesOf(const std::map<JoinOrder, MemberRow>& rows) {
+  std::vector<wire::OrderRange> ranges;
+  for (const auto& [order, row] : rows) {
+    if (!ranges.empty() && ranges.back().last + 1 == number(order)) {
+      ++ranges.back().last;
+    } else {
+      ranges.push_back({number(order), number(order)});
+    }
+  }
+  return ranges;
+}
+
+// Leaves the widest gaps.
+std::vector<wire::OrderRange> closeGaps(std::vector<wire::OrderRange> ranges) {
+  if (ranges.size() > limits::kCoverageRanges) {
+    std::vector<std::size_t> behind(ranges.size() - 1);  // which range
+    std::iota(behind.begin(), behind.end(), std::size_t{0});
+    const auto gap = [&](std::size_t i) { return ranges[i + 1].first - ranges[i].last; };
+    const auto closed =
+        behind.begin() + static_cast<std::ptrdiff_t>(ranges.size() - limits::kCoverageRanges);
+    std::nth_element(behind.begin(), closed, behind.end(),
+                     [&](auto a, auto b) { return gap(a) < gap(b); });
+    std::vector<bool> isOpen(ranges.size() - 1, true);
+    std::for_each(behind.begin(), closed, [&](std::size_t i) { isOpen[i] = false; });
+    std::vector<wire::OrderRange> fewer{ranges.front()};
+    for (std::size_t i = 1; i < ranges.size(); ++i) {
+      if (isOpen[i - 1]) fewer.push_back(ranges[i]);
+      fewer.back().last = ranges[i].last;
+    }
+    ranges = std::move(fewer);
+  }
+  std::uint64_t total = 0;
+  for (const auto& range : ranges) total += range.last - range.first + 1;
+  if (total > limits::kMembers) ranges.clear();
+  return ranges;
+}
+
 }  // namespace
 
 std::size_t rowBytes(const MemberRow& row) {
@@ -47,16 +87,26 @@ std::size_t rowBytes(const MemberRow& row) {
 }
 
 void Directory::put(MemberRow row) {
-  if (const MemberRow* old = copy_.find(row.contact.order)) digest_ = digest_ - digestOf(*old);
+  if (const MemberRow* old = copy_.find(row.contact.order)) {
+    digest_ = digest_ - digestOf(*old);
+  } else {
+    orders_.reset();
+  }
   digest_ = digest_ + digestOf(row);
   learnNewest(row.contact.order);
   copy_.put(std::move(row));
+}
+
+const std::vector<wire::OrderRange>& Directory::orders() const {
+  if (!orders_) orders_ = closeGaps(rangesOf(copy_.rows()));
+  return *orders_;
 }
 
 bool Directory::remove(JoinOrder order) {
   const MemberRow* old = copy_.find(order);
   if (!old) return false;
   digest_ = digest_ - digestOf(*old);
+  orders_.reset();
   return copy_.remove(order);
 }
 

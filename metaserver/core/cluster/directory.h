@@ -10,11 +10,13 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "common/base/result.h"
 #include "common/wire/cluster_directory.h"
+#include "common/wire/order_range.h"
 #include "metaserver/core/cluster/epoch.h"
 #include "metaserver/core/registry_copy.h"
 
@@ -41,6 +43,10 @@ class Directory {
     return {version, count(), newest_, digest_};
   }
 
+  // The orders of all, limits::kCoverageRanges ranges at most: where there are more, the smallest
+  // gaps are closed. Empty if these would be more than limits::kMembers orders. O(n) after a change.
+  const std::vector<wire::OrderRange>& orders() const;
+
   // Adds the row, or replaces the one of its order. No row of another order has its id.
   void put(MemberRow row);
   // False: no row has this order.
@@ -59,6 +65,7 @@ class Directory {
   RegistryCopy copy_;
   wire::DirectoryDigest digest_;
   JoinOrder newest_ = kNoOrder;
+  mutable std::optional<std::vector<wire::OrderRange>> orders_;  // none: to be made
 };
 
 }  // namespace espalier::metaserver::cluster

@@ -31,7 +31,7 @@ using espalier::Epoch;
 
 inline constexpr unsigned kCounterBits = 23;
 inline constexpr unsigned kNumberBits = 16;
-inline constexpr unsigned kRunningBits = 24;
+using espalier::kRunningBits;
 inline constexpr std::uint32_t kRunningLast = (1u << kRunningBits) - 1;
 
 static_assert(kCounterBits + kNumberBits + kRunningBits == 63, "an order fits an int64_t");

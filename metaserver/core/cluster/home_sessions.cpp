@@ -116,8 +116,8 @@ void HomeSessions::carryOut(Sessions::iterator session, const wire::RegistryRequ
     topology.number = wanted->number;
     sends.push_back({connection, std::move(topology)});
   } else if (const auto* members = std::get_if<wire::MembersRequest>(&request)) {
-    sends.push_back(
-        {connection, wire::Members{directory.count(), directory.newest(), members->number}});
+    sends.push_back({connection, wire::Members{directory.count(), directory.newest(),
+                                               members->number, directory.orders()}});
   } else if (std::holds_alternative<wire::RegistryHeartbeat>(request)) {
     state.heartbeat = heartbeatIntervalFor(directory.count());
     wire::RegistryHeartbeatReply reply{state.heartbeat};

@@ -87,9 +87,6 @@ class Replica {
   Epoch epoch() const { return epoch_; }
   // Whether it knows of deltas that it does not have, or has no directory of this epoch.
   bool lacks() const;
-  wire::Members members(std::uint64_t number) const {
-    return {held_.directory.count(), held_.directory.newest(), number};
-  }
   std::uint64_t refusedCount() const { return refused_; }
 
  private:

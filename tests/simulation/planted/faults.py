@@ -323,6 +323,13 @@ FAULTS = {
         "  if (page.rows.size() > 1) page.rows.pop_back();\n"
         "  to.directory.apply({}, std::move(page.rows));\n  to.covered",
         CLUSTERS),
+    # --- metaserver/core/cluster/merge.cpp
+    "both_sides_renamed": Fault(
+        "After a cut neither of two peers of one id may keep it.",
+        "      merged.clashes.push_back(std::move(row));\n",
+        "      there.key = {};\n"
+        "      merged.clashes.push_back(std::move(row));\n",
+        CLUSTERS),
     # --- metaserver/core/cluster/session_streams.cpp
     "gap_in_stream": Fault(
         "A stream of sessions goes on although messages are missing.",
@@ -330,6 +337,11 @@ FAULTS = {
         "  received = std::max(received, before);\n",
         CLUSTERS),
     # --- metaserver/core/cluster/home_sessions.cpp
+    "other_side_counted": Fault(
+        "A search during a cut counts the members of the other side.",
+        "directory.orders()}});",
+        "{}}});",
+        CLUSTERS),
     "sessions_not_resumed": Fault(
         "A home does not resume its sessions at a new master.",
         "    resume(session, fx);\n  }\n}",
