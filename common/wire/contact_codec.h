@@ -52,8 +52,8 @@ Result<std::vector<Endpoint>> readEndpoints(const EndpointFields& in, std::size_
 void fillEndpoints(const std::vector<Endpoint>& endpoints, EndpointFields& out);
 
 Result<JoinOrder> readOrder(std::uint64_t order);
-// For each range the distance from the end of the one before, and its length. Fails unless there are
-// at most `most`, of at most limits::kMembers orders.
+// For each range the distance from the end of the one before, and its length. Fails unless there
+// are at most `most`, of at most limits::kMembers orders.
 using RangeFields = google::protobuf::RepeatedField<std::uint64_t>;
 Result<std::vector<OrderRange>> readOrderRanges(const RangeFields& in, std::size_t most);
 void fillOrderRanges(const std::vector<OrderRange>& ranges, RangeFields& out);

@@ -44,7 +44,8 @@ class Directory {
   }
 
   // The orders of all, limits::kCoverageRanges ranges at most: where there are more, the smallest
-  // gaps are closed. Empty if these would be more than limits::kMembers orders. O(n) after a change.
+  // gaps are closed. Empty if these would be more than limits::kMembers orders. O(n) after a
+  // change.
   const std::vector<wire::OrderRange>& orders() const;
 
   // Adds the row, or replaces the one of its order. No row of another order has its id.
