@@ -95,40 +95,47 @@ def _(network):
     assert len(epochs) == 1 and epochs.pop() >= 3
 
 
-@case("two peers that got one id on two sides of a cut: the later one goes on as ID~2, and its transfer with it")
+@case("of two peers that got one id on two sides of a cut one goes on as ID~2; their transfers go on")
 def _(network):
     cluster = Cluster(network, 2).start()
     cluster.wait_for_master("m0")
-    network.fill_share("s1", {"film.bin": noise(8 * MIB, 4)})
+    network.fill_share("s1", {"film.bin": noise(4 * MIB, 4)})
     cluster.start_peers(2)
     network.wait_indexed("s1")
-    # Each side alone: first the one stands still, then the other.
+    # Each side alone: first one metaserver stands still, then the other.
     cluster.servers["m1"].send(signal.SIGSTOP)
     wait_until(lambda: cluster.told("m0", "master")["master"] is None, network.patience, "m0 alone")
-    cluster.start_peer("first", "m0", "--id", "s9", files={})
-    network.peers["first"].expect_log("s9 joined|joined on")
-    cluster.servers["m0"].send(signal.SIGSTOP)
-    cluster.servers["m1"].send(signal.SIGCONT)
-    cluster.start_peer("second", "m1", "--id", "s9", "--download-rate", "1M", files={})
-    network.peers["second"].expect_log("s9 joined|joined on")
-    get = subprocess.Popen([network.program("peer"), "--share", "./second", "-e", "get film.bin"], cwd=network.folder,
-                           env=network.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    wait_until(lambda: network.json("second", "status")[1][0]["transfers"], network.patience, "the transfer to run")
+    twins = {}
+    for twin, server in (("first", "m0"), ("second", "m1")):
+        cluster.start_peer(twin, server, "--id", "s9", "--download-rate", "500K", files={})
+        network.peers[twin].expect_log("s9 joined on")
+        twins[twin] = subprocess.Popen([network.program("peer"), "--share", f"./{twin}", "-e", "get film.bin"],
+                                       cwd=network.folder, env=network.env, stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        wait_until(lambda twin=twin: network.json(twin, "status")[1][0]["transfers"], network.patience, "a transfer")
+        if server == "m0":
+            cluster.servers["m0"].send(signal.SIGSTOP)
+            cluster.servers["m1"].send(signal.SIGCONT)
     cluster.servers["m0"].send(signal.SIGCONT)
 
-    network.peers["second"].expect_log("another member has this peer's id: this peer is s9~2")
     cluster.wait_for_tree(["s1", "s2", "s9", "s9~2"])
-    told = {name: network.json(name, "status")[1][0] for name in ("first", "second")}
-    assert told["first"]["id"] == told["first"]["wantedId"] == "s9", told
-    assert (told["second"]["id"], told["second"]["wantedId"]) == ("s9~2", "s9"), told
-    out, log = get.communicate(timeout=network.patience)
-    assert get.returncode == 0 and (network.folder / "second" / "film.bin").stat().st_size == 8 * MIB, (out, log)
+    ids = {}
+    for twin in twins:
+        told = network.json(twin, "status")[1][0]
+        ids[told["id"]] = twin
+        assert told["wantedId"] == "s9", told
+        is_told = "another member has this peer's id: this peer is s9~2" in network.peers[twin].log
+        assert is_told == (told["id"] == "s9~2"), (told, network.peers[twin].log)
+    assert set(ids) == {"s9", "s9~2"}, ids
+    for twin, get in twins.items():
+        out, log = get.communicate(timeout=network.patience)
+        assert get.returncode == 0 and (network.folder / twin / "film.bin").stat().st_size == 4 * MIB, (out, log)
     code, found = network.json("s2", "find film.bin")
-    assert code == 0 and sorted(found[0]["hits"][0]["holders"]) == ["s1", "s9~2"], found
+    assert code == 0 and sorted(found[0]["hits"][0]["holders"]) == ["s1", "s9", "s9~2"], found
     # When it is started again, it asks for its own id.
-    network.peers["first"].terminate()
-    network.peers["second"].terminate()
-    network.restart_peer("second").expect_log("s9 joined|joined on")
+    for twin in (ids["s9"], ids["s9~2"]):
+        network.peers[twin].end()
+    network.restart_peer(ids["s9~2"]).expect_log("s9 joined on")
     cluster.wait_for_tree(["s1", "s2", "s9"])
 
 
