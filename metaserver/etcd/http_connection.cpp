@@ -9,6 +9,7 @@
 #include <Poco/Net/StreamSocketImpl.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <istream>
@@ -97,6 +98,13 @@ Result<HttpReply> readLines(std::istream& in, const HttpConnection::Line& line,
 
 Result<TlsContext> makeTlsContext(const std::string& caFile) {
   using Poco::Net::Context;
+  // A folder would be taken for one of hashed certificates, and trust nobody.
+  struct stat found {};
+  if (!caFile.empty() && ::stat(caFile.c_str(), &found) == 0 && !S_ISREG(found.st_mode)) {
+    return Error{ErrorCode::configuration,
+                 fmt::format("cannot read the certificates for etcd in {}: it is no regular file",
+                             escaped(caFile))};
+  }
   try {
     TlsContext context(
         new Context(Context::TLS_CLIENT_USE, caFile, Context::VERIFY_STRICT, 9, caFile.empty()));

@@ -196,6 +196,10 @@ Result<void> checkTogether(const command::Parsed& parsed, const MetaserverOption
     return Error{ErrorCode::usage, fmt::format("--instances: there are no {} ports behind {}",
                                                o.instances, o.listen.text())};
   }
+  const auto isSecure = [](const std::string& url) { return url.starts_with("https:"); };
+  if (!o.etcdCaFile.empty() && std::ranges::none_of(o.coordination.etcd, isSecure)) {
+    return Error{ErrorCode::usage, "--etcd-ca-file: no URL of --coordination is https://…"};
+  }
   if (o.cluster.size() > limits::kMetaservers) {
     return Error{ErrorCode::usage, fmt::format("more than {} metaservers", limits::kMetaservers)};
   }

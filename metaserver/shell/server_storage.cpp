@@ -32,21 +32,23 @@ Result<State> Server::readState() const {
   return fresh;
 }
 
+// Whatever is wrong with the file, the configuration is to be changed.
 Result<std::string> Server::readSecret() const {
   const std::string& path = options_.clusterSecretFile;
   if (path.empty()) return std::string();
+  const auto wrong = [](const std::string& why) {
+    return Error{ErrorCode::configuration, "--cluster-secret-file: " + why};
+  };
   struct stat found {};
-  if (::stat(path.c_str(), &found) == 0 && (found.st_mode & 077) != 0) {
-    return Error{ErrorCode::configuration, fmt::format("{} can be read by others: chmod 600 {}",
-                                                       escaped(path), escaped(path))};
+  if (::stat(path.c_str(), &found) == 0 && S_ISREG(found.st_mode) && (found.st_mode & 077) != 0) {
+    return wrong(fmt::format("{0} can be read by others: chmod 600 {0}", escaped(path)));
   }
   auto text = readFile(path, limits::kClusterSecretBytes);
-  if (!text) return text.error();
+  if (!text) return wrong(text.error().message);
   while (!text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
   if (text->size() >= limits::kClusterSecretLeastBytes) return text;
-  return Error{ErrorCode::configuration,
-               fmt::format("the secret in {} is too short: at least {} bytes", escaped(path),
-                           limits::kClusterSecretLeastBytes)};
+  return wrong(fmt::format("the secret in {} is too short: at least {} bytes", escaped(path),
+                           limits::kClusterSecretLeastBytes));
 }
 
 void Server::restoreState() {

@@ -126,8 +126,17 @@ def _(network):
     assert code == CONFIGURATION and "open can be read by others: chmod 600 open" in log, log
     code, log = refused(network, cluster, "m2", "--cluster-secret-file", "short")
     assert code == CONFIGURATION and "too short" in log, log
-    code, log = refused(network, cluster, "m2", "--cluster-secret-file", "nowhere")
-    assert code != 0 and "nowhere" in log, log
+    (network.folder / "folder").mkdir()
+    (network.folder / "large").write_bytes(b"x" * 100_000)
+    (network.folder / "large").chmod(0o600)
+    for name, words in (("nowhere", "cannot open nowhere: No such file"), ("folder", "folder is no regular file"),
+                        ("large", "large is larger than")):
+        code, log = refused(network, cluster, "m2", "--cluster-secret-file", name)
+        assert code == CONFIGURATION and f"--cluster-secret-file: {words}" in log, log
+    for name, words in (("nowhere", "nowhere"), ("folder", "folder: it is no regular file")):
+        code, log = refused(network, cluster, "m2", "--coordination", "etcd:https://127.0.0.1:1", "--etcd-ca-file",
+                            name, "--cluster-secret-file", "right")
+        assert code == CONFIGURATION and "the certificates for etcd in " + words in log, log
     unharmed(cluster)
     cluster.start("m2")
     cluster.servers["m2"].expect_log("is linked")

@@ -179,6 +179,12 @@ TEST_CASE("election and coordination are parsed, or refused with what they can b
   CHECK(metaserverOf({"--coordination", "etcd:https://u:p@a:1,https://u:p@a:1/"})
             ->coordination.etcd.size() == 1);
 
+  CHECK(metaserverOf({"--coordination", "etcd:https://a:1", "--etcd-ca-file", "ca.pem"}).ok());
+  for (const char* engine : {"builtin", "etcd:http://a:1"}) {
+    CHECK(refused({"--coordination", engine, "--etcd-ca-file", "ca.pem"}) ==
+          "--etcd-ca-file: no URL of --coordination is https://…");
+  }
+
   const auto why = [](const std::string& value) { return refused({"--coordination", value}); };
   CHECK(why("zookeeper") == "--coordination: \"zookeeper\" is neither builtin nor etcd:URL");
   CHECK(why("etcd") == "--coordination: \"etcd\" is neither builtin nor etcd:URL");
