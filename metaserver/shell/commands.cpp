@@ -12,6 +12,7 @@
 #include "common/command/network_commands.h"
 #include "common/command/printing.h"
 #include "metaserver/shell/cluster_commands.h"
+#include "metaserver/shell/cluster_outcomes.h"
 
 namespace espalier::metaserver::shell {
 namespace {
@@ -25,6 +26,8 @@ using command::Outcome;
 // The outcome of `status`.
 struct StatusOutcome {
   Status status;
+  MasterInfo master;
+  std::vector<ServerInfo> servers;  // of the cluster, without the dead
   log::Lost lost;
 };
 
@@ -39,7 +42,17 @@ void addMembers(Json& data, const StatusOutcome& outcome) {
   data["placement"] = status.placement;
   data["topo"] = status.topoFile;
   data["uptime"] = std::chrono::duration<double>(status.uptime).count();
+  addMembers(data, outcome.master);
+  data["metaservers"] = Json::array();
+  for (const auto& server : outcome.servers) data["metaservers"].push_back(server.name.text());
   command::addLogLost(data, outcome.lost);
+}
+
+// "3 metaservers; m5000 is the master (epoch 3, oldest first)"
+std::string clusterText(const StatusOutcome& outcome) {
+  std::string master = textOf(outcome.master);
+  master.pop_back();  // the line feed
+  return fmt::format("{}; {}", counted(outcome.servers.size(), "metaserver"), master);
 }
 
 std::string textOf(const StatusOutcome& outcome) {
@@ -49,6 +62,8 @@ std::string textOf(const StatusOutcome& outcome) {
   if (status.awaited > 0) peers += fmt::format(", {} expected back", status.awaited);
   std::vector<std::vector<std::string>> rows = {
       {"metaserver", status.endpoint.text()},
+      {"name", escaped(outcome.master.self.text())},
+      {"cluster", clusterText(outcome)},
       {"network", fmt::format("{} in {}", peers, status.topoFile)},
       {"placement", fmt::format("{}, {} links a peer", status.placement, status.maxLinks)},
       {"refused", std::to_string(status.refused)},
@@ -58,14 +73,20 @@ std::string textOf(const StatusOutcome& outcome) {
   return command::table(rows);
 }
 
-Command statusCommand(MetaserverService& service) {
+Command statusCommand(MetaserverService& service, ClusterService& cluster) {
   Command command{.name = "status",
                   .usage = "status",
-                  .summary = "show the state of this metaserver: peers, placement"};
-  command.handler = [&service](const Arguments&, Context&) {
+                  .summary = "show the state of this metaserver: peers, placement, cluster"};
+  command.handler = [&service, &cluster](const Arguments&, Context&) {
     auto status = service.status();
     if (!status) return Outcome::failed("status", status.error());
-    return Outcome::done("status", StatusOutcome{*std::move(status), log::lost()});
+    auto master = cluster.master();
+    if (!master) return Outcome::failed("status", master.error());
+    auto servers = cluster.servers();
+    if (!servers) return Outcome::failed("status", servers.error());
+    std::erase_if(*servers, [](const ServerInfo& server) { return server.isDead; });
+    return Outcome::done("status", StatusOutcome{*std::move(status), *std::move(master),
+                                                 *std::move(servers), log::lost()});
   };
   return command;
 }
@@ -73,7 +94,7 @@ Command statusCommand(MetaserverService& service) {
 }  // namespace
 
 std::vector<Command> metaserverCommands(MetaserverService& service, ClusterService& cluster) {
-  std::vector<Command> commands = {command::topoCommand(service), statusCommand(service),
+  std::vector<Command> commands = {command::topoCommand(service), statusCommand(service, cluster),
                                    whatIfCommand(service, cluster)};
   for (auto& command : clusterCommands(cluster)) commands.push_back(std::move(command));
   commands.push_back(command::stopCommand([&service] { service.stop(); }));

@@ -87,6 +87,29 @@ TEST_CASE("servers shows every metaserver of the cluster") {
         "\n");
 }
 
+TEST_CASE("status says which metaserver it is of, who the master is, and which others there are") {
+  Fixture given;
+  const auto status = given.text("status");
+  CHECK(status.find("name         m5000\n") != std::string::npos);
+  CHECK(status.find("cluster      2 metaservers; m5000 is the master (epoch 3, oldest first)\n") !=
+        std::string::npos);
+  const auto json = given.run("status").json();
+  CHECK(json["endpoint"] == "127.0.0.1:5000");
+  CHECK(json["peers"] == 3);
+  CHECK(json["self"] == "m5000");
+  CHECK(json["master"] == "m5000");
+  CHECK(json["epoch"] == 3);
+  CHECK(json["rule"] == "oldest");
+  CHECK(json["engine"] == "builtin");
+  CHECK(json["metaservers"] == Json::array({"m5000", "m5010"}));  // without the dead one
+
+  given.cluster.all.resize(1);
+  given.cluster.info.master = {};
+  CHECK(given.text("status").find("cluster      1 metaserver; no master: m5000 is alone\n") !=
+        std::string::npos);
+  CHECK(given.run("status").json()["master"].is_null());
+}
+
 TEST_CASE("uptime, links and their number") {
   useUtc();
   Fixture given;
