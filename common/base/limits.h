@@ -100,6 +100,8 @@ inline constexpr std::size_t kFailedReferrals = 8;
 inline constexpr std::size_t kWaitingRequests = 64;  // of a session that is over its budget
 
 // --- the directory of several metaservers
+// Absent members in a copy of it: those of a state file, and those that were lost.
+inline constexpr std::uint64_t kAbsentCopied = kMembers + kAbsentMembers;
 // Of a delta or a page of a snapshot, as directory.h estimates it; one more row still fits a frame.
 inline constexpr std::size_t kDirectoryMessageBytes = 48 * 1024;
 // Of the answer to a pull: it does not close the link's queue to the sender of other messages.
@@ -169,6 +171,7 @@ inline constexpr auto kMeshForget = 15s;  // a state without news; no state trav
 inline constexpr std::size_t kMeshStrangers = 16;      // states of those that are out of reach
 inline constexpr std::size_t kMeshConnections = 4;     // with one metaserver, until one is kept
 inline constexpr std::size_t kServerStateBytes = 640;  // on the wire, with all fields at their most
+inline constexpr std::size_t kServerVersionBytes = 32;
 inline constexpr std::uint32_t kServerPriority = 1'000'000;
 inline constexpr std::size_t kSettings = 16;  // that metaservers compare when they link
 inline constexpr std::size_t kSettingNameBytes = 32;
@@ -206,6 +209,7 @@ inline constexpr std::size_t kEtcdRenewals = 3;      // not answered yet
 inline constexpr std::size_t kEtcdRequests = 64;     // not answered yet, of one metaserver
 inline constexpr std::size_t kEtcdKeysWatched = 64;  // candidates, the master, an heir
 inline constexpr std::size_t kEtcdKeyBytes = 512;    // with a HOST:PORT in it
+inline constexpr std::size_t kEtcdPrefixBytes = 64;  // of all keys of a cluster
 inline constexpr std::size_t kEtcdValueBytes = 4096;    // of one key
 inline constexpr std::size_t kEtcdPageKeys = 1000;      // of one answer, if more were asked for
 inline constexpr std::size_t kEtcdPages = 8;            // asked for at once

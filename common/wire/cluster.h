@@ -16,14 +16,25 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/endpoint.h"
 #include "common/base/ids.h"
+#include "common/base/limits.h"
 #include "common/wire/cluster_directory.h"
 #include "common/wire/registry.h"
 
 namespace espalier::wire {
+
+// "0.1.0": visible ASCII, at most limits::kServerVersionBytes. Empty: not known.
+constexpr bool isVersion(std::string_view text) {
+  if (text.size() > limits::kServerVersionBytes) return false;
+  for (const char c : text) {
+    if (c < '!' || c > '~') return false;
+  }
+  return true;
+}
 
 // A metaserver as it describes itself. Others pass its latest state on as it is.
 struct ServerState {
@@ -52,6 +63,7 @@ struct ServerState {
   // On the host of `address`, for links between metaservers only; the port of `address` takes them,
   // too. 0: there is none.
   std::uint16_t serverPort = 0;
+  std::string version;  // of its program, for users; isVersion()
 
   bool operator==(const ServerState&) const = default;
 };

@@ -31,7 +31,7 @@ constexpr std::size_t kStateMost =
     2 * numberBytes(limits::kMembers) + 2 * numberBytes(1) + numberBytes(limits::kSequenceNumbers) +
     kEpochBytes + fieldBytes(kHeardMost * varintBytes(0xffff)) + fieldBytes(NetworkId::kSizeBytes) +
     numberBytes(1) + fieldBytes(kVersionBytes) + numberBytes(0xffff) + numberBytes(1) +
-    4;  // tags of two bytes
+    fieldBytes(limits::kServerVersionBytes) + 5;  // tags of two bytes
 constexpr std::size_t kSettingMost =
     fieldBytes(limits::kSettingNameBytes) + fieldBytes(limits::kSettingValueBytes);
 static_assert(fieldBytes(kStateMost) <= limits::kServerStateBytes);
@@ -66,6 +66,7 @@ void fill(const ServerState& state, proto::ServerState& out) {
   out.set_is_founded(state.isFounded);
   if (state.have != DirectoryVersion()) toProto(state.have, *out.mutable_have());
   out.set_server_port(state.serverPort);
+  out.set_version(state.version);
 }
 
 std::string_view viewOf(std::span<const std::uint8_t> bytes) {
@@ -203,6 +204,8 @@ Result<ServerState> read(const proto::ServerState& in) {
   state.have = *have;
   if (in.server_port() > 0xffff) return malformed(fmt::format("port {}", in.server_port()));
   state.serverPort = static_cast<std::uint16_t>(in.server_port());
+  if (!isVersion(in.version())) return malformed("a version that cannot be shown");
+  state.version = in.version();
   return state;
 }
 

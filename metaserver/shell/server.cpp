@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/random.h"
 #include "common/base/text.h"
+#include "common/command/options.h"
 #include "common/wire/hello.h"
 #include "common/wire/registry_codec.h"
 
@@ -156,6 +157,7 @@ cluster::Coordinator::Options Server::coordinatorOptions(State& state) {
   options.durable = {kept_.epoch, kept_.reserved, kept_.network};
   self.address = address();
   self.serverPort = options_.serverPort.value_or(0);
+  self.version = command::programVersion();
   self.started = startedAt_;
   self.priority = options_.election.priority;
   options.rule = options_.election.rule;

@@ -10,7 +10,6 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
-#include "common/command/options.h"
 #include "metaserver/shell/server.h"
 
 namespace espalier::metaserver::shell {
@@ -120,7 +119,7 @@ Result<std::vector<ServerInfo>> Server::servers() {
     info.peers = row.state.peers;
     info.started = wallTimeOf(row.state.started);
     info.behind = row.behind;
-    if (row.isSelf) info.version = command::programVersion();
+    info.version = row.state.version;
     infos.push_back(std::move(info));
   }
   const auto seen = seen_.with([](const SeenServers& all) { return all.all(); });

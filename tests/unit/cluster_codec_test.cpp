@@ -58,7 +58,9 @@ wire::ServerState someState(ServerNumber number) {
           *rc::gen::arbitrary<bool>() ? wire::NetworkId() : test::rawOf<wire::NetworkId>(),
           *rc::gen::arbitrary<bool>(),
           *rc::gen::arbitrary<bool>() ? wire::DirectoryVersion() : someVersion(0),
-          test::numberOf<std::uint16_t>(0, 0xffff)};
+          test::numberOf<std::uint16_t>(0, 0xffff),
+          std::string(test::numberOf<std::size_t>(0, limits::kServerVersionBytes),
+                      static_cast<char>(test::numberOf<int>('!', '~')))};
 }
 
 JoinOrder someOrder(std::uint64_t least) {
@@ -226,6 +228,7 @@ TEST_CASE("the largest introduction and the largest beat fit a frame") {
     state.isFounded = true;
     state.have = {state.epoch, limits::kSequenceNumbers - 1};
     state.serverPort = 0xffff;
+    state.version = std::string(limits::kServerVersionBytes, 'v');
     return state;
   };
   wire::Introduction alone{largest(0xffff), {}, {}, ~0ull};
@@ -324,6 +327,12 @@ TEST_CASE("a state of a metaserver beyond its limits is refused") {
   }
   CHECK(with([](auto& s) { s.set_server_port(0xffff); }));
   CHECK_FALSE(with([](auto& s) { s.set_server_port(0x1'0000u); }));
+  CHECK(with([](auto& s) { s.set_version(std::string(limits::kServerVersionBytes, '~')); }));
+  for (const std::string& version :
+       {std::string(limits::kServerVersionBytes + 1, '1'), std::string("0.1 0"),
+        std::string("\x1b[2J"), std::string("1\n"), std::string("\xff")}) {
+    CHECK_FALSE(with([&](auto& s) { s.set_version(version); }));
+  }
   CHECK(with([](auto& s) { s.set_started_ms((1ull << 53) - 1); }));
   CHECK_FALSE(with([](auto& s) { s.set_started_ms(1ull << 53); }));
   CHECK_FALSE(with([](auto& s) { s.set_started_ms(~0ull); }));

@@ -251,6 +251,7 @@ const std::map<std::size_t, Example>& clusterExamples() {
       made.network = kNetwork;
       made.isFounded = true;
       made.have = {{3, ServerNumber{5000}}, 12};
+      made.version = "0.1.0";
       return made;
     };
     const DirectorySummary summary{{3, ServerNumber{5000}, 12}, 2, JoinOrder{4}, {17, 18}};
