@@ -172,7 +172,7 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
     // A session that the peer has left: its later one is known.
     const bool isStale = returns && join.generation < directory_.record(*ghost).generation;
     if (isStale) return fx.closes.push_back(connection);
-    if (returns && takeOver(connection, join, *ghost, now, fx)) return;
+    if (returns && takeOver(connection, join, isKnown, *ghost, now, fx)) return;
     // The same instance joins again: its old connection is dead, which was not noticed yet.
     const ConnectionId old = directory_.record(*ghost).connection;
     sessions_.erase(old);

@@ -215,8 +215,8 @@ class Registry {
   void watchSilence(Node node, TimePoint now);
   void load(const std::vector<MemberRow>& rows, TimePoint now);
   void becomeAway(Node node, TimePoint now);
-  bool takeOver(ConnectionId connection, const wire::Join& join, Node node, TimePoint now,
-                Effects& fx);
+  bool takeOver(ConnectionId connection, const wire::Join& join, bool isKnown, Node node,
+                TimePoint now, Effects& fx);
   void judgeAway(TimePoint now, Effects& fx);
   Result<void> checkAway(Node node) const;
   MemberRow row(Node node) const;

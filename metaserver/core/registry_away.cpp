@@ -151,10 +151,11 @@ void Registry::resumed(ConnectionId connection, const wire::SessionResumed& sess
   }
 }
 
-// A member that returns takes over its place from a session that another metaserver held. False:
-// nothing has changed, and it is removed and admitted again.
-bool Registry::takeOver(ConnectionId connection, const wire::Join& join, Node node, TimePoint now,
-                        Effects& fx) {
+// A member that returns takes over its place from a session that another metaserver held.
+// `isKnown`: its home says so, not the peer. False: nothing has changed, and it is removed and
+// admitted again.
+bool Registry::takeOver(ConnectionId connection, const wire::Join& join, bool isKnown, Node node,
+                        TimePoint now, Effects& fx) {
   auto& record = directory_.record(node);
   const ConnectionId old = record.connection;
   if (old != kNoConnection && !isTunnelled(old)) return false;
@@ -182,9 +183,11 @@ bool Registry::takeOver(ConnectionId connection, const wire::Join& join, Node no
   seen_.changes().changed(node, tree().member(node).order);  // its row names its home
   wire::Referral referral = attach(node, join, true, now);
   changed(fx);
-  const auto contact = seen_.contact(node);
-  fx.note(session.host,
-          fmt::format("{} goes on, on {}", contact.id.text(), contact.endpoint.text()));
+  if (!isKnown) {  // for who is resumed nothing has changed but the master
+    const auto contact = seen_.contact(node);
+    fx.note(session.host,
+            fmt::format("{} goes on, on {}", contact.id.text(), contact.endpoint.text()));
+  }
   fx.sends.push_back({connection, admitted(node, std::move(referral))});
   return true;
 }

@@ -125,8 +125,6 @@ Result<void> Server::open() {
         log::error("{}", written.error().message);
       }
     }
-  } else {
-    log::info("waiting for {} of before", counted(opened_.members.size(), "peer"));
   }
   if (auto started = writer_->start(); !started) return started;
   if (promises_) openDatabase();

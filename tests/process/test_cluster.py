@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Several metaservers are one network: one tree through all doors, whoever dies, stops or comes back."""
 import json
+import re
 import signal
 import subprocess
 
@@ -137,6 +138,36 @@ def _(network):
         network.peers[twin].end()
     network.restart_peer(ids["s9~2"]).expect_log("s9 joined on")
     cluster.wait_for_tree(["s1", "s2", "s9"])
+
+
+@case("the log says things once: who goes on elsewhere, who left, that a metaserver left; only the master waits")
+def _(network):
+    cluster = Cluster(network, 3).start()
+    cluster.wait_for_master("m0")
+    names = cluster.start_peers(6)  # s1 and s4 at m0, s2 and s5 at m1, s3 and s6 at m2
+    before = cluster.wait_for_tree(names)
+    def logged(name, pattern):
+        return re.findall(pattern, cluster.servers[name].log)
+    assert network.peers["s4"].end() == 0
+    cluster.wait_for_tree([name for name in names if name != "s4"])
+    assert len(logged("m0", r"s4 left|s4 is gone")) == 1, cluster.servers["m0"].log
+    code, out, log = cluster.command("m0", "drain")
+    assert code == 0, (out, log)
+    cluster.wait_for_master("m1", among=["m1", "m2"])
+    for name in ("m1", "m2"):
+        cluster.servers[name].expect_log("m0 has left")
+        assert not logged(name, "m0 is dead|m0 is not linked"), cluster.servers[name].log
+    assert logged("m1", r"(s\d) goes on") == ["s1"], cluster.servers["m1"].log  # the others are where they were
+    cluster.wait_for_tree([name for name in names if name != "s4"], among=["m1", "m2"])
+    for name in ("m1", "m2"):
+        cluster.servers[name].kill()
+    cluster.servers.pop("m0")
+    cluster.start("m1", "m2")
+    master = cluster.wait_for_master()
+    follower = "m2" if master == "m1" else "m1"
+    cluster.wait_for_tree([name for name in names if name != "s4"])
+    assert len(logged(master, "waiting for 5 peers of before")) == 1, cluster.servers[master].log
+    assert not logged(follower, "waiting for"), cluster.servers[follower].log
 
 
 @case("a metaserver is started again on its old state: it follows, and master NAME makes it the master")

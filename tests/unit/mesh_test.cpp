@@ -182,6 +182,34 @@ TEST_CASE("a link is down the moment its connection closes, and that is told at 
   CHECK(f.mesh.unconnected()[0].name.text() == "m7");
 }
 
+TEST_CASE("one that was drained has left, and is not dead; nobody is told of a way round") {
+  Fixture f;
+  f.link(7, 2);
+  f.link(8, 4);
+  auto drained = stateOf(7);
+  drained.drains = true;
+  f.receive(2, f.beatOf(drained, {at(5), at(8)}));
+  f.receive(4, f.beatOf(stateOf(8), {at(5), at(7)}));
+  f.take();
+  f.mesh.closed(ConnectionId{2}, f.now, f.fx);
+  CHECK(f.notices() == "");
+  f.receive(4, f.beatOf(stateOf(8), {at(5)}));
+  CHECK(f.mesh.reachable().size() == 1);
+  CHECK(f.notices() == "m7 has left\n");
+}
+
+TEST_CASE("one that is only no candidate, and has room, is dead when it ends") {
+  Fixture f;
+  f.link(7, 2);
+  auto unfit = stateOf(7);
+  unfit.drains = true;
+  unfit.room = 10;
+  f.receive(2, f.beatOf(unfit, {at(5)}));
+  f.take();
+  f.mesh.closed(ConnectionId{2}, f.now, f.fx);
+  CHECK(f.notices() == "m7 is dead (its connection ended)\n");
+}
+
 TEST_CASE("one without a link is reached by way of a third") {
   Fixture f;
   f.link(7, 2);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/base/limits.h"
+#include "common/base/text.h"
 
 namespace espalier::metaserver::cluster {
 namespace {
@@ -54,6 +55,7 @@ Coordinator::Coordinator(Options options, Budget& budget, Random& random, TimePo
     Registry::Options registry = options_.registry;
     registry.membersMost = options_.peersMost;
     authority_ = std::make_unique<Authority>(std::move(registry), budget_, now, fx.peers);
+    noteAwaited(fx);
     return;
   }
   replica_.emplace(random_);
@@ -61,6 +63,12 @@ Coordinator::Coordinator(Options options, Budget& budget, Random& random, TimePo
   startUntil_ = now + limits::kClusterStart;
   reconsider(now, fx);
   isDirty_ = true;
+}
+
+// Of those that decide: the others do not wait.
+void Coordinator::noteAwaited(CoordinatorEffects& fx) {
+  const auto awaited = authority_->registry.awaitedCount();
+  if (awaited > 0) fx.peers.note({}, "waiting for " + counted(awaited, "peer") + " of before");
 }
 
 // --- peers of this metaserver ---

@@ -323,6 +323,7 @@ class Coordinator {
   void endSingle(TimePoint now, CoordinatorEffects& fx);
   void noteHomes(TimePoint now, CoordinatorEffects& fx);
   void reservePorts();
+  void noteAwaited(CoordinatorEffects& fx);
   void flush(TimePoint now, CoordinatorEffects& fx);
   void flushDecisions(bool keepsAlive, TimePoint now, CoordinatorEffects& fx);
   void promiseDecisions(Commit& commit, TimePoint now, CoordinatorEffects& fx);

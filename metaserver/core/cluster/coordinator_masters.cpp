@@ -256,6 +256,7 @@ void Coordinator::install(Registry::Options options, Epoch epoch,
   start.learnNewest(JoinOrder{number(options.nextOrder) - 1});
   metaserver::Effects own;
   authority_ = std::make_unique<Authority>(std::move(options), budget_, now, own);
+  noteAwaited(fx);
   reservePorts();
   authority_->promised = std::move(promised);
   authority_->publication = Publication(epoch, std::move(start));

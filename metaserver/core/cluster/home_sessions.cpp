@@ -70,9 +70,6 @@ void HomeSessions::closed(ConnectionId connection, TimePoint now, Effects& fx) {
     session->second.isGone = true;  // until the master has removed it
     return;
   }
-  if (session->second.member) {
-    fx.peers.note(session->second.host, session->second.member->id.text() + " is gone");
-  }
   end(session, fx);
 }
 
@@ -175,7 +172,6 @@ void HomeSessions::remember(Session& session, const wire::RegistryRequest& reque
 
 void HomeSessions::quit(Sessions::iterator session, Effects& fx) {
   session->second.isQuitting = true;
-  fx.peers.note(session->second.host, session->second.member->id.text() + " left");
   if (hasMaster_) return forward(session, wire::Quit(), fx);
   fx.peers.closes.push_back(session->first);  // the next master is told
 }

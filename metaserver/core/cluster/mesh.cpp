@@ -22,6 +22,11 @@ static_assert(kOwnWord + limits::kMeshBeat < limits::kMeshSilence);
 // An introduction is the latest state of its sender, so a known sequence cannot be much higher.
 constexpr std::uint64_t kSequencesAhead = 1024;  // tuning: 51 s of the most frequent beats
 
+// It was drained: its peers are elsewhere, and it ends. One that is only no candidate has room.
+bool hasLeft(const wire::ServerState& state) {
+  return state.drains && state.room == 0;
+}
+
 constexpr std::string_view kSecond = "another connection is kept";
 constexpr std::string_view kOldRun = "the metaserver was started again";
 
@@ -261,11 +266,14 @@ void Mesh::tell(const KnownServer& server, const Way& before, MeshEffects& fx) c
     const std::string why = isSilent ? fmt::format("no sign of life for {} s", silence.count())
                             : server.connections.empty() ? "its connection ended"
                                                          : "no link to it is up";
-    text = fmt::format("{} is dead ({})", name, why);
+    text = hasLeft(server.state) ? fmt::format("{} has left", name)
+                                 : fmt::format("{} is dead ({})", name, why);
   } else if (hops == 1) {
     text = fmt::format("{} is linked", name);
   } else if (before.hops != 1 && before.hops != 0) {
     return;  // another way round
+  } else if (before.hops == 1 && hasLeft(server.state)) {
+    return;  // the others are about to notice
   } else {
     const std::string& by = known_.find(server.way.next)->state.name.text();
     text = fmt::format("{} is {} by way of {}", name,
