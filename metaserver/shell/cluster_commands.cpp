@@ -150,16 +150,23 @@ Command forgetCommand(ClusterService& service) {
 
 // --- whatif
 
-bool isServer(ClusterService& cluster, std::string_view name) {
+enum class Known { no, living, dead };
+
+Known knownServer(ClusterService& cluster, std::string_view name) {
   const auto servers = cluster.servers();
-  return servers && std::ranges::any_of(*servers, [&](const ServerInfo& server) {
-           return server.name.text() == name && !server.isDead;
-         });
+  if (!servers) return Known::no;
+  const auto there = std::ranges::find_if(
+      *servers, [&](const ServerInfo& server) { return server.name.text() == name; });
+  if (there == servers->end()) return Known::no;
+  return there->isDead ? Known::dead : Known::living;
 }
 
 Outcome whatIfServer(ClusterService& cluster, const std::string& text) {
   const auto name = ServerName::parse(text);
   if (!name) return Outcome::failed("whatif", name.error());
+  if (knownServer(cluster, text) == Known::dead) {
+    return Outcome::failed("whatif", {ErrorCode::failed, escaped(text) + " is dead already"});
+  }
   auto plan = cluster.whatIfServerKilled(*name);
   if (!plan) return Outcome::failed("whatif", plan.error());
   return Outcome::done("whatif", ServerHealing{*name, *std::move(plan)});
@@ -182,9 +189,17 @@ Command whatIfCommand(MetaserverService& service, ClusterService& cluster) {
     const bool isKill = arguments.values[0] == "kill";
     if (isKill && arguments.has("--server")) return whatIfServer(cluster, name);
     auto outcome = ofPeer(arguments, context);
-    if (!isKill || !isServer(cluster, name)) return outcome;
-    if (outcome.exitCode() == exitCode(ErrorCode::failed)) return whatIfServer(cluster, name);
-    if (outcome.exitCode() == 0 && context.say) {
+    if (!isKill) return outcome;
+    const auto known = knownServer(cluster, name);
+    if (outcome.exitCode() == exitCode(ErrorCode::failed)) {
+      if (known != Known::no) return whatIfServer(cluster, name);
+      return Outcome::failed(
+          "whatif", {ErrorCode::failed,
+                     fmt::format("{} is neither a peer of this network nor a metaserver of this "
+                                 "cluster",
+                                 escaped(name))});
+    }
+    if (known == Known::living && outcome.exitCode() == 0 && context.say) {
       context.say(fmt::format("{0} is a metaserver, too: whatif kill --server {0}", escaped(name)));
     }
     return outcome;

@@ -164,6 +164,15 @@ void addMembers(Json& data, const ServerHealing& healing) {
 
 std::string textOf(const ServerHealing& healing) {
   const ServerKillPlan& plan = healing.plan;
+  if (plan.wasLast) {
+    return fmt::format(
+        "{} is the only metaserver: until it is started again nobody could join\n{}",
+        escaped(healing.killed.text()),
+        plan.homeless == 0
+            ? ""
+            : fmt::format("{} would go on without a metaserver, and come back then\n",
+                          counted(plan.homeless, "peer")));
+  }
   std::string text = plan.master.empty()
                          ? "no metaserver would be the master: who is left would be alone\n"
                          : fmt::format("{} would {} the master\n", escaped(plan.master.text()),

@@ -67,6 +67,7 @@ struct ServerKillPlan {
     std::uint64_t peers = 0;
   };
   bool wasMaster = false;      // the one that dies
+  bool wasLast = false;        // there is no other one
   ServerName master;           // afterwards; empty: there is none, because who is left is alone
   std::vector<Move> moves;     // in the order of servers(); without those to which nobody goes
   std::uint64_t homeless = 0;  // peers for which no other metaserver has room

@@ -155,9 +155,9 @@ cluster::Coordinator::Options Server::coordinatorOptions(State& state) {
   options.durable = {kept_.epoch, kept_.reserved, kept_.network};
   self.address = address();
   self.serverPort = options_.serverPort.value_or(0);
-  self.version = command::programVersion();
   self.started = startedAt_;
   self.priority = options_.election.priority;
+  self.version = command::programVersion();
   options.rule = options_.election.rule;
   options.balance = *cluster::parseBalance(options_.balance);
   options.peersMost = options_.entry || options_.instances > 0 ? 0 : options_.maxPeers;

@@ -34,8 +34,9 @@ bool isBefore(const Coordinator::ServerRow& a, const Coordinator::ServerRow& b) 
   return std::tie(a.state.started, a.state.name) < std::tie(b.state.started, b.state.name);
 }
 
-Error notReached(const ServerName& name) {
-  return {ErrorCode::failed, fmt::format("no metaserver {} is linked", name.text())};
+Error notPart(const ServerName& name) {
+  return {ErrorCode::failed,
+          fmt::format("{} is no metaserver of this cluster", escaped(name.text()))};
 }
 
 }  // namespace
@@ -310,26 +311,39 @@ Result<ServerKillPlan> Server::whatIfServerKilled(const ServerName& name) {
   const auto rows = coordinator_.with([](auto& coordinator) { return coordinator->servers(); });
   const auto dead = std::find_if(rows.begin(), rows.end(),
                                  [&](const auto& row) { return row.state.name == name; });
-  if (dead == rows.end()) return notReached(name);
+  if (dead == rows.end()) return notPart(name);
   ServerKillPlan plan;
   plan.wasMaster = dead->isMaster;
+  plan.wasLast = rows.size() == 1;
+  if (plan.wasLast) {
+    plan.homeless = dead->state.peers;
+    return plan;
+  }
   auto next =
       coordinator_.with([&](auto& coordinator) { return coordinator->masterWithout(name); });
   if (!next) return next.error();
   plan.master = *std::move(next);
-  // Its peers spread over the metaservers that they were told of.
-  const std::uint64_t others = rows.size() - 1;
-  std::uint64_t left = dead->state.peers;
-  if (others == 0) {
-    plan.homeless = left;
-    return plan;
-  }
-  std::uint64_t at = 0;
+  // Its peers spread over the metaservers that they were told of, and are handed on by those that
+  // have no room. The fullest take theirs first, so that the others take what is left.
+  std::vector<const Coordinator::ServerRow*> homes;
   for (const auto& row : rows) {
-    if (row.state.name == name) continue;
-    const std::uint64_t share = left / (others - at++);
+    if (row.state.name != name) homes.push_back(&row);
+  }
+  std::ranges::stable_sort(homes, {}, [](const auto* row) { return row->state.room; });
+  std::map<ServerName, std::uint64_t> shares;
+  std::uint64_t left = dead->state.peers;
+  for (std::size_t at = 0; at < homes.size(); ++at) {
+    const auto& home = homes[at]->state;
+    const auto share = std::min<std::uint64_t>(left / (homes.size() - at), home.room);
     left -= share;
-    if (share > 0) plan.moves.push_back({row.state.name, share});
+    shares[home.name] = share;
+  }
+  plan.homeless = left;
+  for (const auto& row : rows) {
+    const auto share = shares.find(row.state.name);
+    if (share != shares.end() && share->second > 0) {
+      plan.moves.push_back({share->first, share->second});
+    }
   }
   return plan;
 }

@@ -49,7 +49,7 @@ no links
 {name}> -c 127.0.0.1
 "127.0.0.1" is no HOST:PORT: the port is missing
 {name}> whatif kill nobody
-nobody is not in the network
+nobody is neither a peer of this network nor a metaserver of this cluster
 """)
     terminal.prompt(f"{name}>")
     terminal.type("-t")
@@ -229,4 +229,56 @@ def _(network):
 
 
 if __name__ == "__main__":
+@case("-e finds a metaserver by its name beside stopped ones, and asks all at once; a stopped one has 3 s")
+def _(network):
+    first = free_port_range(4)
+    servers = [start(network, f"m{first + i}", str(first + i)) for i in range(4)]
+    for server in servers[:3]:
+        server.send(signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        assert ask(network, "--name", f"m{first + 3}", "-e", "-m") == (0, f"no master: m{first + 3} is alone", "")
+        took = time.monotonic() - started
+        assert took < 6, f"{took:.1f} s: each of three stopped ones takes 3 s"
+        code, _, log = ask(network, "--name", "rome", "-e", "-m")
+        assert code == 69 and f"the one on ./.metaserver-{first}" in log, log
+    finally:
+        for server in servers:
+            server.send(signal.SIGCONT)
+    assert ask(network, "--name", f"m{first}", "-e", "-m")[0] == 0
+
+
+@case("status names the metaserver itself, the master and the cluster; whatif kill of the last one and of nobody")
+def _(network):
+    first = free_port_range(2)
+    start(network, "a", str(first))
+    status = ask(network, "-e", "status")[1]
+    assert f"name         m{first}\n" in status, status
+    assert f"cluster      1 metaserver; no master: m{first} is alone\n" in status, status
+    code, out, log = ask(network, "-e", f"whatif kill m{first}")
+    assert code == 0 and out == f"m{first} is the only metaserver: until it is started again nobody could join", log
+    for words in ("nobody", "--server nobody"):
+        code, out, log = ask(network, "-e", f"whatif kill {words}")
+        assert (code, out) == (1, "") and log.startswith("nobody is n"), (code, out, log)
+        assert "metaserver of this cluster" in log, log
+    start(network, "b", str(first + 1), str(first + 1), f"127.0.0.1:{first}")
+    wait_until(lambda: f"the master is m{first} on" in ask(network, "--name", f"m{first + 1}", "-e", "-m")[1],
+               network.patience, "a master")
+    code, told = network.json_of(network.program("metaserver"), "--name", f"m{first + 1}", "--json", "-e", "status",
+                                 "-e", "servers")
+    assert code == 0, told
+    status, servers = told
+    assert status["self"] == f"m{first + 1}" and status["master"] == f"m{first}" and status["epoch"] >= 1, status
+    assert sorted(status["metaservers"]) == [f"m{first}", f"m{first + 1}"], status
+    versions = [server["version"] for server in servers["servers"]]
+    assert len(set(versions)) == 1 and re.fullmatch(r"(\d+\.\d+\.\d+ ){2}", " ".join(versions) + " "), servers
+    out = ask(network, "--name", f"m{first + 1}", "-e", "status")[1]
+    assert f"cluster      2 metaservers; the master is m{first} on 127.0.0.1:{first}\n" in out, out
+    seen = network.folder / f".metaserver-{first}/metaservers"
+    wait_until(lambda: seen.exists() and f"m{first + 1}" in text_of(seen), network.patience, "it to be written down")
+    assert ask(network, "--name", f"m{first + 1}", "-e", "drain")[0] == 0
+    wait_until(lambda: ask(network, "-e", f"whatif kill m{first + 1}")[2] == f"m{first + 1} is dead already",
+               network.patience, "it to be gone")
+
+
     sys.exit(main())

@@ -160,7 +160,7 @@ TEST_CASE("drain, migrate and forget") {
 TEST_CASE("whatif kill of a metaserver: the next master, and where its peers would go") {
   Fixture given;
   given.cluster.plan = {
-      true, serverName("m5010"), {{serverName("m5010"), 1}, {serverName("m7"), 11}}, 2};
+      true, false, serverName("m5010"), {{serverName("m5010"), 1}, {serverName("m7"), 11}}, 2};
   CHECK(given.text("whatif kill m5000") ==
         "m5010 would be the master\n1 peer would go to m5010\n11 peers would go to m7\n"
         "2 peers would find no metaserver with room\n");
@@ -169,11 +169,17 @@ TEST_CASE("whatif kill of a metaserver: the next master, and where its peers wou
         R"([{"to":"m5010","peers":1},{"to":"m7","peers":11}],"homeless":2})"
         "\n");
   CHECK(given.said.empty());
-  given.cluster.plan = {false, serverName("m7"), {}, 0};
+  given.cluster.plan = {false, false, serverName("m7"), {}, 0};
   CHECK(given.text("whatif kill m5000") ==
         "m7 would stay the master\nno peer would have to go elsewhere\n");
   given.cluster.plan = {};
   CHECK(given.text("whatif kill m5000").starts_with("no metaserver would be the master"));
+  given.cluster.plan = {false, true, {}, {}, 0};
+  CHECK(given.text("whatif kill m5000") ==
+        "m5000 is the only metaserver: until it is started again nobody could join\n");
+  given.cluster.plan.homeless = 2;
+  CHECK(given.text("whatif kill m5000")
+            .ends_with("2 peers would go on without a metaserver, and come back then\n"));
 }
 
 TEST_CASE(
@@ -186,8 +192,11 @@ TEST_CASE(
   CHECK(given.text("whatif kill s1").starts_with("no peer would have to attach again\n"));
   CHECK(given.said.empty());
   // The dead cannot die.
-  CHECK(given.text("whatif kill m5020") == "m5020 is not in the network\n");
-  CHECK(given.text("whatif kill nobody") == "nobody is not in the network\n");
+  CHECK(given.text("whatif kill m5020") == "m5020 is dead already\n");
+  CHECK(given.text("whatif kill --server m5020") == "m5020 is dead already\n");
+  CHECK(given.text("whatif kill nobody") ==
+        "nobody is neither a peer of this network nor a metaserver of this cluster\n");
+  CHECK(given.run("whatif kill nobody").exitCode() == 1);
   CHECK(given.text("whatif kill --server s1") == "s1 is no metaserver of this cluster\n");
   CHECK(given.run("whatif live s1").exitCode() == 64);
 }
