@@ -2,11 +2,14 @@
 // or Ctrl-C where there is no prompt.
 #include <fmt/format.h>
 #include <malloc.h>
+#include <sys/prctl.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <memory>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -165,10 +168,19 @@ Result<void> serve(const MetaserverOptions& options) {
   return ran;
 }
 
+// An instance executes /proc/self/exe, which stays the same program while its file is replaced, and
+// is called "exe" in lists of processes.
+void takeOwnName() {
+  std::array<char, 17> name{};
+  if (::prctl(PR_GET_NAME, name.data()) != 0 || std::string_view(name.data()) != "exe") return;
+  ::prctl(PR_SET_NAME, "metaserver");
+}
+
 }  // namespace
 
 int main(int count, char** words) {
   command::prepareProcess();
+  takeOwnName();
   // Large blocks, of which most are texts of files, go back to the system. Else the C library would
   // keep more and more of them in its heap: 280 bytes for each of 5,000 members.
   ::mallopt(M_MMAP_THRESHOLD, 128 * 1024);

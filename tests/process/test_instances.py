@@ -86,6 +86,9 @@ def _(network):
     wait_until(lambda: sorted(each["peers"] for each in entry.rows().values()) == [0, 2, 2, 2], network.patience,
                lambda: f"two at each: {entry.rows()}")
     assert entry.rows()[entry.entry]["peers"] == 0
+    for id in entry.ids().values():
+        with open(f"/proc/{id}/comm", encoding="utf-8") as file:
+            assert file.read() == "metaserver\n", "as ps and ss show it"
     assert entry.process.end() == 0
 
 
