@@ -65,11 +65,11 @@ class Client {
         program_(program),
         context_(context),
         output_(output),
-        liveness_(folder, {}),
+        liveness_(folder, {program.probe, program.patience}),
         onStop_(context.stop, [this] { cancelled_.wake(); }) {
     // A stopped program takes only what fits into the socket's buffer.
-    constexpr auto kSeconds = std::chrono::seconds(limits::kControlPatience).count();
-    const timeval patience{kSeconds, 0};
+    const auto whole = std::chrono::floor<std::chrono::seconds>(program.patience);
+    const timeval patience{std::max<std::int64_t>(whole.count(), 1), 0};
     ::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   }
 
@@ -200,7 +200,7 @@ std::optional<int> runInRunning(const RunningProgram& program,
   const auto folder = findStateFolder(program.stateDir);
   if (!folder && folder.error().code == ErrorCode::failed) return std::nullopt;
   if (!folder) return refuse(folder.error());
-  auto socket = connectPatiently(folder->get(), context.stop);
+  auto socket = connectPatiently(folder->get(), program.patience, context.stop);
   if (!socket && socket.error().code == ErrorCode::unavailable) return std::nullopt;
   if (!socket && socket.error().code == ErrorCode::timeout) {
     return refuse({ErrorCode::timeout, doesNotAnswer(program)});

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "common/base/clock.h"
+#include "common/base/limits.h"
 #include "common/command/dispatcher.h"
 #include "common/command/runner.h"
 
@@ -15,6 +17,9 @@ namespace espalier::command {
 struct RunningProgram {
   std::string name;  // "the peer"
   std::string stateDir;
+  // Counts as stopped after `probe` of silence, and `patience` without an answer to a probe.
+  Duration probe = limits::kControlProbe;
+  Duration patience = limits::kControlPatience;
 };
 
 // Runs `lines` in the program that serves the folder, as runCommands() would in this process.

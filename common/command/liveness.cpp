@@ -58,8 +58,9 @@ Duration Liveness::pause(Duration most) const {
   return std::clamp(left, Duration(1ms), std::max(most, Duration(1ms)));
 }
 
-Result<FileDescriptor> connectPatiently(int folder, const std::stop_token& stop) {
-  const TimePoint end = Clock::now() + limits::kControlPatience;
+Result<FileDescriptor> connectPatiently(int folder, Duration patience,
+                                        const std::stop_token& stop) {
+  const TimePoint end = Clock::now() + patience;
   while (true) {
     auto socket = connectControl(folder);
     if (socket || socket.error().code != ErrorCode::timeout) return socket;

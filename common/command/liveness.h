@@ -51,7 +51,7 @@ class Liveness {
 };
 
 // connectControl() that waits while the program's queue of connections is full. Blocks for at most
-// limits::kControlPatience; fails with `interrupted` when `stop` is triggered.
-Result<FileDescriptor> connectPatiently(int folder, const std::stop_token& stop);
+// `patience`; fails with `interrupted` when `stop` is triggered.
+Result<FileDescriptor> connectPatiently(int folder, Duration patience, const std::stop_token& stop);
 
 }  // namespace espalier::command

@@ -4,16 +4,27 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <memory>
 #include <optional>
+#include <thread>
 
 #include "common/base/limits.h"
 #include "common/base/text.h"
+#include "common/base/thread.h"
 #include "common/command/control_client.h"
 #include "common/command/printing.h"
 
 namespace espalier::metaserver::shell {
 namespace {
+
+using namespace std::chrono_literals;
+
+// They only tell their name, from the memory of a thread of their own.
+constexpr auto kProbe = 1s;
+constexpr auto kPatience = 2s;
+constexpr std::size_t kAskedAtOnce = 16;
 
 // Nothing: no metaserver runs there. An empty name: it does not tell.
 std::optional<std::string> nameOfRunning(const std::string& state) {
@@ -22,7 +33,8 @@ std::optional<std::string> nameOfRunning(const std::string& state) {
                                [](const std::string&) {}};
   command::Context context;
   context.json = true;
-  const auto code = command::runInRunning({"the metaserver", state}, {"uptime"}, context, output);
+  const auto code = command::runInRunning({"the metaserver", state, kProbe, kPatience}, {"uptime"},
+                                          context, output);
   if (!code) return std::nullopt;
   const auto told = command::Json::parse(out, nullptr, /*allow_exceptions=*/false);
   if (told.is_object() && told.contains("self") && told["self"].is_string()) {
@@ -61,9 +73,23 @@ std::vector<std::string> stateFoldersHere() {
 }
 
 std::vector<RunningServer> findRunning(const std::vector<std::string>& folders) {
+  // At once: each stopped one takes its whole time.
+  std::vector<std::optional<std::string>> names(folders.size());
+  std::atomic<std::size_t> next = 0;
+  const auto ask = [&] {
+    for (std::size_t at = next++; at < folders.size(); at = next++) {
+      names[at] = nameOfRunning(folders[at]);
+    }
+  };
+  std::vector<std::jthread> others;
+  while (others.size() < std::min(folders.size(), kAskedAtOnce)) {
+    if (!startThread(others, ask)) break;  // this one asks them
+  }
+  ask();
+  others.clear();  // joins
   std::vector<RunningServer> running;
-  for (const auto& folder : folders) {
-    if (auto name = nameOfRunning(folder)) running.push_back({folder, *std::move(name)});
+  for (std::size_t at = 0; at < folders.size(); ++at) {
+    if (names[at]) running.push_back({folders[at], *std::move(names[at])});
   }
   return running;
 }

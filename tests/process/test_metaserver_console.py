@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 from espalier_process import Process, case, free_port_range, main, text_of, wait_until
 from terminal import talk
@@ -228,7 +229,6 @@ def _(network):
     assert ask(network, "-e", "stop")[0] == 0
 
 
-if __name__ == "__main__":
 @case("-e finds a metaserver by its name beside stopped ones, and asks all at once; a stopped one has 3 s")
 def _(network):
     first = free_port_range(4)
@@ -281,4 +281,5 @@ def _(network):
                network.patience, "it to be gone")
 
 
+if __name__ == "__main__":
     sys.exit(main())

@@ -342,7 +342,8 @@ TEST_CASE("a full queue of connections does not block for ever") {
   CHECK(socket.error().code == ErrorCode::timeout);
   std::stop_source stop;
   stop.request_stop();
-  CHECK(connectPatiently(folder->get(), stop.get_token()).error().code == ErrorCode::interrupted);
+  CHECK(connectPatiently(folder->get(), limits::kControlPatience, stop.get_token()).error().code ==
+        ErrorCode::interrupted);
 }
 
 TEST_CASE("two clients are served at once") {
