@@ -36,6 +36,17 @@ struct DirectoryRow {
   bool operator==(const DirectoryRow&) const = default;
 };
 
+// A peer that was a member and may come back (metaserver/core/absent_members.h). Several may have
+// one id.
+struct AbsentRow {
+  Contact contact;  // as of a member
+  InstanceKey key;
+  bool isBefore = false;  // of before a restart of all metaservers; else it was lost
+  bool isFree = false;    // its id may be given to another peer
+
+  bool operator==(const AbsentRow&) const = default;
+};
+
 // A state of a directory: deltas count the sequence up, in the epoch of one master.
 struct DirectoryVersion {
   Epoch epoch;                 // the counter is at most limits::kEpochCounter
@@ -52,21 +63,28 @@ struct DirectoryDigest {
   bool operator==(const DirectoryDigest&) const = default;
 };
 
-// By what a copy of the directory is compared with it.
+// By what a copy of the directory is compared with it. A master of the version before knows nothing
+// of absent members: it has none.
 struct DirectorySummary {
   DirectoryVersion version;
   std::uint64_t count = 0;      // of members; at most limits::kMembers
   JoinOrder newest = kNoOrder;  // the highest order that any member had until then
   DirectoryDigest digest;
+  bool isAwaiting = false;        // newcomers wait for the absent members with `isBefore`
+  std::uint64_t absentCount = 0;  // at most limits::kAbsentCopied
+  DirectoryDigest absentDigest{};
 
   bool operator==(const DirectorySummary&) const = default;
 };
 
-// One change of the directory: `gone` are removed, then `rows` are added or replaced.
+// One change of the directory: `gone` and `absentGone` are removed, then `rows` and `absent` are
+// added or replaced.
 struct Delta {
-  DirectorySummary after;          // its version: one more than before this delta
-  std::vector<JoinOrder> gone;     // each once
-  std::vector<DirectoryRow> rows;  // each order and each id once
+  DirectorySummary after;               // its version: one more than before this delta
+  std::vector<JoinOrder> gone;          // each once
+  std::vector<DirectoryRow> rows;       // each order and each id once
+  std::vector<JoinOrder> absentGone{};  // each once
+  std::vector<AbsentRow> absent{};      // each order once
 
   bool operator==(const Delta&) const = default;
 };
@@ -74,13 +92,15 @@ struct Delta {
 // Higher than any order of joining: a copy that covers all orders up to it is whole.
 inline constexpr JoinOrder kAllOrders{std::numeric_limits<std::uint64_t>::max()};
 
-// All members whose orders are above `after`, and not above `upTo`, at the version of `of`.
+// All members, and all absent ones, whose orders are above `after`, and not above `upTo`, at the
+// version of `of`.
 struct SnapshotPage {
   std::uint64_t answers = 0;  // the number of the pull, not 0
   DirectorySummary of;        // of the whole directory
   JoinOrder after = kNoOrder;
-  JoinOrder upTo = kAllOrders;     // kAllOrders: the last page
-  std::vector<DirectoryRow> rows;  // by order; each id once
+  JoinOrder upTo = kAllOrders;      // kAllOrders: the last page
+  std::vector<DirectoryRow> rows;   // by order; each id once
+  std::vector<AbsentRow> absent{};  // by order
 
   bool operator==(const SnapshotPage&) const = default;
 };

@@ -23,9 +23,11 @@ constexpr std::size_t kRowMost = fieldBytes(kContactMost) + fieldBytes(InstanceK
 static_assert(fieldBytes(kRowMost) <= limits::kDirectoryRowBytes, "the estimate of a row holds");
 
 constexpr std::size_t kSummaryMost = fieldBytes(kVersionBytes) + numberBytes(limits::kMembers) +
-                                     numberBytes(limits::kJoinOrder) + 2 * (kTagBytes + 8);
+                                     numberBytes(limits::kJoinOrder) + 4 * (kTagBytes + 8) +
+                                     numberBytes(1) + numberBytes(limits::kAbsentCopied);
 constexpr std::size_t kRestMost =  // of a page, a delta, a pull or a position without its lists
-    fieldBytes(kSummaryMost) + fieldBytes(kVersionBytes) + 3 * numberBytes(kAnyNumber);
+    fieldBytes(kSummaryMost) + fieldBytes(kVersionBytes) + 3 * numberBytes(kAnyNumber) +
+    2 * fieldBytes(0) + 2 * varintBytes(limits::kFrameBytes);  // the heads of two lists of orders
 constexpr std::size_t kListMost = limits::kDirectoryMessageBytes + limits::kDirectoryRowBytes;
 static_assert(kRouteBytes + fieldBytes(kRestMost + fieldBytes(kListMost)) <= limits::kFrameBytes,
               "a page fits, and a delta");
@@ -49,6 +51,19 @@ void fillRows(const std::vector<DirectoryRow>& rows, RowFields& out) {
   for (const auto& row : rows) fill(row, *out.Add());
 }
 
+using AbsentFields = google::protobuf::RepeatedPtrField<proto::AbsentRow>;
+
+void fillAbsent(const std::vector<AbsentRow>& absent, AbsentFields& out) {
+  out.Reserve(static_cast<int>(absent.size()));
+  for (const auto& row : absent) {
+    auto& added = *out.Add();
+    fill(row.contact, *added.mutable_contact());
+    added.mutable_key()->assign(row.key.view());
+    added.set_is_before(row.isBefore);
+    added.set_is_free(row.isFree);
+  }
+}
+
 // A version of zeros is absent, as in a message that was decoded to it.
 void fill(const DirectorySummary& summary, proto::DirectorySummary& out) {
   if (summary.version != DirectoryVersion()) toProto(summary.version, *out.mutable_version());
@@ -56,6 +71,10 @@ void fill(const DirectorySummary& summary, proto::DirectorySummary& out) {
   out.set_newest(number(summary.newest));
   out.set_digest_low(summary.digest.low);
   out.set_digest_high(summary.digest.high);
+  out.set_is_awaiting(summary.isAwaiting);
+  out.set_absent_count(summary.absentCount);
+  out.set_absent_low(summary.absentDigest.low);
+  out.set_absent_high(summary.absentDigest.high);
 }
 
 // --- in
@@ -74,7 +93,16 @@ Result<DirectorySummary> readSummary(bool isThere, const proto::DirectorySummary
   if (!count) return count.error();
   const auto newest = readOrder(in.newest());
   if (!newest) return newest.error();
-  return DirectorySummary{*version, *count, *newest, {in.digest_low(), in.digest_high()}};
+  if (in.absent_count() > limits::kAbsentCopied) {
+    return malformed(fmt::format("{} absent members", in.absent_count()));
+  }
+  return DirectorySummary{*version,
+                          *count,
+                          *newest,
+                          {in.digest_low(), in.digest_high()},
+                          in.is_awaiting(),
+                          in.absent_count(),
+                          {in.absent_low(), in.absent_high()}};
 }
 
 Result<DirectoryRow> read(const proto::DirectoryRow& in) {
@@ -120,6 +148,48 @@ Result<std::vector<DirectoryRow>> readRows(const RowFields& in) {
   if (hasRepeats(std::move(orders))) return malformed("two rows of one order");
   if (hasRepeats(std::move(ids))) return malformed("two rows of one id");
   return rows;
+}
+
+// Each order once.
+Result<std::vector<AbsentRow>> readAbsent(const AbsentFields& in) {
+  std::vector<AbsentRow> absent;
+  std::vector<JoinOrder> orders;
+  absent.reserve(static_cast<std::size_t>(in.size()));
+  for (const auto& entry : in) {
+    auto contact = readContact(entry.contact());
+    if (!contact) return contact.error();
+    const auto key = InstanceKey::fromRaw(entry.key());
+    if (!key) return malformed("an instance key of the wrong length");
+    orders.push_back(contact->order);
+    absent.push_back({*std::move(contact), *key, entry.is_before(), entry.is_free()});
+  }
+  if (hasRepeats(std::move(orders))) return malformed("two absent members of one order");
+  return absent;
+}
+
+Result<std::vector<JoinOrder>> readGone(const google::protobuf::RepeatedField<std::uint64_t>& in) {
+  std::vector<JoinOrder> gone;
+  gone.reserve(static_cast<std::size_t>(in.size()));
+  for (const std::uint64_t one : in) {
+    const auto order = readOrder(one);
+    if (!order) return order.error();
+    if (*order == kNoOrder) return malformed("the end of a member that never joined");
+    gone.push_back(*order);
+  }
+  if (hasRepeats(gone)) return malformed("the end of a member twice");
+  return gone;
+}
+
+// That the rows of a page lie within it, and rise.
+template <typename Row>
+Result<void> checkPage(const SnapshotPage& page, const std::vector<Row>& rows) {
+  JoinOrder last = page.after;
+  for (const auto& row : rows) {
+    if (row.contact.order <= last) return malformed("a page whose rows are not in their order");
+    last = row.contact.order;
+  }
+  if (last > page.upTo) return malformed("a page with rows that it does not cover");
+  return {};
 }
 
 }  // namespace
@@ -173,6 +243,7 @@ void toProto(const SnapshotPage& page, proto::SnapshotPage& out) {
   out.set_after(number(page.after));
   out.set_up_to(number(page.upTo));
   fillRows(page.rows, *out.mutable_rows());
+  fillAbsent(page.absent, *out.mutable_absent());
 }
 
 void toProto(const Delta& delta, proto::Delta& out) {
@@ -180,6 +251,9 @@ void toProto(const Delta& delta, proto::Delta& out) {
   out.mutable_gone()->Reserve(static_cast<int>(delta.gone.size()));
   for (const JoinOrder order : delta.gone) out.add_gone(number(order));
   fillRows(delta.rows, *out.mutable_rows());
+  out.mutable_absent_gone()->Reserve(static_cast<int>(delta.absentGone.size()));
+  for (const JoinOrder order : delta.absentGone) out.add_absent_gone(number(order));
+  fillAbsent(delta.absent, *out.mutable_absent());
 }
 
 void toProto(const Pull& pull, proto::Pull& out) {
@@ -210,12 +284,11 @@ Result<SnapshotPage> fromProto(const proto::SnapshotPage& in) {
   auto rows = readRows(in.rows());
   if (!rows) return rows.error();
   page.rows = *std::move(rows);
-  JoinOrder last = page.after;
-  for (const auto& row : page.rows) {
-    if (row.contact.order <= last) return malformed("a page whose rows are not in their order");
-    last = row.contact.order;
-  }
-  if (last > page.upTo) return malformed("a page with rows that it does not cover");
+  auto absent = readAbsent(in.absent());
+  if (!absent) return absent.error();
+  page.absent = *std::move(absent);
+  if (auto within = checkPage(page, page.rows); !within) return within.error();
+  if (auto within = checkPage(page, page.absent); !within) return within.error();
   return page;
 }
 
@@ -225,17 +298,18 @@ Result<Delta> fromProto(const proto::Delta& in) {
   if (!after) return after.error();
   if (after->version.sequence == 0) return malformed("a change that no change comes before");
   delta.after = *after;
-  delta.gone.reserve(static_cast<std::size_t>(in.gone_size()));
-  for (const std::uint64_t one : in.gone()) {
-    const auto order = readOrder(one);
-    if (!order) return order.error();
-    if (*order == kNoOrder) return malformed("the end of a member that never joined");
-    delta.gone.push_back(*order);
-  }
-  if (hasRepeats(delta.gone)) return malformed("the end of a member twice");
+  auto gone = readGone(in.gone());
+  if (!gone) return gone.error();
+  delta.gone = *std::move(gone);
   auto rows = readRows(in.rows());
   if (!rows) return rows.error();
   delta.rows = *std::move(rows);
+  auto absentGone = readGone(in.absent_gone());
+  if (!absentGone) return absentGone.error();
+  delta.absentGone = *std::move(absentGone);
+  auto absent = readAbsent(in.absent());
+  if (!absent) return absent.error();
+  delta.absent = *std::move(absent);
   return delta;
 }
 

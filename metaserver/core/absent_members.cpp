@@ -7,18 +7,20 @@
 
 namespace espalier::metaserver {
 
-void AbsentMembers::add(Remembered member, Why why, TimePoint now, Account address) {
+void AbsentMembers::add(Remembered member, Why why, TimePoint now, Account address, bool isHeld) {
   if (const auto same = byOrder_.find(member.order); same != byOrder_.end()) erase(same);
   Ages& ages = agesOf(why);
   Hold place;
   if (why == Why::lost) place = placeFor(address);
-  Entry entry{std::move(member), why, why == Why::restart, true, ++added_, std::move(place)};
+  const bool isAwaited = why == Why::restart && isHeld;
+  Entry entry{std::move(member), why, isAwaited, isHeld, ++added_, std::move(place)};
   if (why == Why::lost) byAddress_[address.payer()].insert(entry.number);
   const JoinOrder order = entry.member.order;
   latest_[entry.member.id] = order;
   if (entry.awaited) ++awaited_;
   ages.emplace(entry.number, Due{now + limits::kAbsentKept, order});
   byOrder_.emplace(order, std::move(entry));
+  changed(order);
 }
 
 // Makes room for a lost member: at the cost of its own address, if that has used up its part.
@@ -53,6 +55,7 @@ bool AbsentMembers::release(const PeerId& id) {
   if (entry == byOrder_.end()) return false;
   if (std::exchange(entry->second.awaited, false)) --awaited_;
   entry->second.isHeld = false;
+  changed(entry->first);
   return true;
 }
 
@@ -105,7 +108,41 @@ void AbsentMembers::erase(Entries::iterator entry) {
   }
   const auto latest = latest_.find(entry->second.member.id);
   if (latest != latest_.end() && latest->second == entry->first) latest_.erase(latest);
+  changed(entry->first);
   byOrder_.erase(entry);
+}
+
+// --- for the copies ---
+
+void AbsentMembers::changed(JoinOrder order) {
+  if (isFollowed_ && changed_.size() < limits::kAbsentCopied) changed_.insert(order);
+}
+
+wire::AbsentRow AbsentMembers::rowOf(const Entry& entry) {
+  const auto& [id, key, order, endpoint] = entry.member;
+  return {{id, order, endpoint}, key, entry.why == Why::restart, !entry.isHeld};
+}
+
+std::vector<wire::AbsentRow> AbsentMembers::follow() {
+  isFollowed_ = true;
+  changed_.clear();
+  std::vector<wire::AbsentRow> rows;
+  rows.reserve(byOrder_.size());
+  for (const auto& [order, entry] : byOrder_) rows.push_back(rowOf(entry));
+  return rows;
+}
+
+AbsentChanges AbsentMembers::takeChanges() {
+  AbsentChanges changes;
+  for (const JoinOrder order : std::exchange(changed_, {})) {
+    const auto entry = byOrder_.find(order);
+    if (entry == byOrder_.end()) {
+      changes.gone.push_back(order);
+    } else {
+      changes.rows.push_back(rowOf(entry->second));
+    }
+  }
+  return changes;
 }
 
 }  // namespace espalier::metaserver

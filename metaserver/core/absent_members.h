@@ -12,9 +12,13 @@
 // endpoint any more. Then the id is free, and the order of joining is kept for a peer that shows
 // all three.
 //
+// The other metaservers of a cluster have a copy (cluster/directory.h): from follow() on the orders
+// are noted whose entry has changed.
+//
 // Bounds: limits::kAbsentMembers lost members, of which each address has a part
 // (Held::absentMembers; the oldest of an address that has used up its part is dropped, else the
-// oldest of all), and all members of a state file; limits::kAbsentKept each. Does no I/O. Not
+// oldest of all), and all members of a state file; limits::kAbsentKept each. Of changes,
+// limits::kAbsentCopied: what is beyond them is not copied. Does no I/O. Not
 // thread-safe. Owned by MemberDirectory, and called by Registry through it. O(log n) a call,
 // amortised for expire(); stopAwaiting() is O(n).
 #pragma once
@@ -29,6 +33,7 @@
 #include "common/base/clock.h"
 #include "common/base/endpoint.h"
 #include "common/base/ids.h"
+#include "metaserver/core/member_changes.h"
 
 namespace espalier::metaserver {
 
@@ -50,7 +55,8 @@ class AbsentMembers {
   };
 
   // Replaces an entry with the same order. `address`, from which it came, pays for a lost member.
-  void add(Remembered member, Why why, TimePoint now, Account address = {});
+  // Not `isHeld`: its id is free already.
+  void add(Remembered member, Why why, TimePoint now, Account address = {}, bool isHeld = true);
   // Removes the entry that is exactly this one; false if there is none.
   bool take(const PeerId& id, const InstanceKey& key, JoinOrder order);
   // The process of that id and key has restarted, without order and links: removes its entry.
@@ -70,6 +76,10 @@ class AbsentMembers {
   std::size_t size() const { return byOrder_.size(); }
   // Of the `most` members that were lost last, those whose ids are held, by order. O(most log n).
   std::vector<Remembered> lostLately(std::size_t most) const;
+  // All entries, by order. Changes are noted from now on.
+  std::vector<wire::AbsentRow> follow();
+  // Those since the last call. O(changes log n).
+  AbsentChanges takeChanges();
 
  private:
   struct Entry {
@@ -91,6 +101,8 @@ class AbsentMembers {
   Hold placeFor(const Account& address);
   Entries::iterator latestOf(const PeerId& id);
   void erase(Entries::iterator entry);
+  void changed(JoinOrder order);
+  static wire::AbsentRow rowOf(const Entry& entry);
 
   Entries byOrder_;
   std::map<PeerId, JoinOrder> latest_;                  // by id: the entry that was added last
@@ -98,6 +110,8 @@ class AbsentMembers {
   std::map<Payer, std::set<std::uint64_t>> byAddress_;  // the numbers of lost members
   std::size_t awaited_ = 0;
   std::uint64_t added_ = 0;
+  bool isFollowed_ = false;
+  std::set<JoinOrder> changed_;
 };
 
 }  // namespace espalier::metaserver

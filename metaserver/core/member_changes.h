@@ -19,4 +19,11 @@ struct MemberChanges {
   bool more = false;
 };
 
+// Changes of the absent members (absent_members.h): those that are new or have changed, and those
+// that are none any more.
+struct AbsentChanges {
+  std::vector<wire::AbsentRow> rows;
+  std::vector<JoinOrder> gone;
+};
+
 }  // namespace espalier::metaserver

@@ -46,6 +46,7 @@ Registry::Registry(Options options, Budget& budget, TimePoint now, Effects& fx)
     ports_.reserve(held.endpoint);
     directory_.absent().add(std::move(held), AbsentMembers::Why::lost, now);
   }
+  loadLost(options.lost, now);
   fx.persists.push_back({Persist::Durability::beforeSends});
 }
 

@@ -86,6 +86,8 @@ class Registry {
     std::vector<Remembered> held;
     // Newcomers get orders from there on: those before it are not this metaserver's to give.
     JoinOrder ordersFrom{1};
+    // Of a replica: members that were lost. The ids of those that are not free are held.
+    std::vector<wire::AbsentRow> lost;
     // Of a replica: the members of the network whose master this becomes. They are away. By order,
     // each order and each id once.
     std::vector<MemberRow> away;
@@ -168,6 +170,10 @@ class Registry {
     return directory_.absent().lostLately(most);
   }
 
+  // The absent members, and what changes of them from then on: for the copies of other metaservers.
+  std::vector<wire::AbsentRow> followAbsent() { return directory_.absent().follow(); }
+  AbsentChanges takeAbsentChanges() { return directory_.absent().takeChanges(); }
+
   // All members, by order. O(n log n).
   std::vector<MemberRow> rows() const;
 
@@ -214,6 +220,7 @@ class Registry {
   void judgeSilence(TimePoint now, Effects& fx);
   void watchSilence(Node node, TimePoint now);
   void load(const std::vector<MemberRow>& rows, TimePoint now);
+  void loadLost(const std::vector<wire::AbsentRow>& rows, TimePoint now);
   void becomeAway(Node node, TimePoint now);
   bool takeOver(ConnectionId connection, const wire::Join& join, bool isKnown, Node node,
                 TimePoint now, Effects& fx);

@@ -58,6 +58,19 @@ void Registry::load(const std::vector<MemberRow>& rows, TimePoint now) {
   }
 }
 
+// Of several with one id the last one holds it. Their time begins anew: nobody knows how long the
+// master before has waited.
+void Registry::loadLost(const std::vector<wire::AbsentRow>& rows, TimePoint now) {
+  for (const bool isFree : {true, false}) {
+    for (const auto& row : rows) {
+      if (row.isFree != isFree) continue;
+      const auto& [id, order, endpoint] = row.contact;
+      directory_.absent().add({id, row.key, order, endpoint}, AbsentMembers::Why::lost, now,
+                              budget_.account(Payer::host(endpoint.host)), !isFree);
+    }
+  }
+}
+
 void Registry::becomeAway(Node node, TimePoint now) {
   auto& record = directory_.record(node);
   record.connection = kNoConnection;

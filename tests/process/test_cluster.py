@@ -6,13 +6,20 @@ import signal
 import subprocess
 
 from cluster import Cluster
-from espalier_process import Process, case, main, noise, wait_until
+from espalier_process import Process, case, main, noise, text_of, wait_until
 
 MIB = 1 << 20
 
 
 def endpoints(network, names):
     return {name: network.json(name, "status")[1][0]["endpoint"] for name in names}
+
+
+def cluster_peer(cluster, server, id, share):
+    """The command of a peer with that id, and another key than the one of before."""
+    cluster.network.fill_share(share, {})
+    return [cluster.network.program("peer"), "--id", id, "--share", f"./{share}", "--metaserver",
+            cluster.address(server), "--headless"]
 
 
 def finds_all(network, asker, count):
@@ -199,6 +206,50 @@ def _(network):
     cluster.start()
     cluster.wait_for_master()
     assert cluster.wait_for_tree(names) == before
+    assert endpoints(network, names) == where
+
+
+@case("a peer stands still, and the master dies: its id is refused to others, and it comes back as it was")
+def _(network):
+    cluster = Cluster(network, 3).start()
+    cluster.wait_for_master("m0")
+    names = cluster.start_peers(4)  # s2 at m1
+    where = endpoints(network, names)
+    network.peers["s2"].send(signal.SIGSTOP)
+    cluster.servers["m0"].expect_log("s2 is gone|s2 has not come back|s2 has fallen silent")
+    cluster.servers["m0"].kill()
+    cluster.wait_for_master("m1")
+    code, out, log = network.run(*cluster_peer(cluster, "m1", "s2", "other"))
+    assert code == 77 and "s2 is held for the peer that was on" in log, (code, out, log)
+    network.peers["s2"].send(signal.SIGCONT)
+    cluster.wait_for_tree(names)
+    assert endpoints(network, names) == where
+    assert "newcomer" not in network.peers["s2"].log, network.peers["s2"].log
+
+
+@case("all die, and the master dies again while it waits for a peer that stands still: it comes back as it was")
+def _(network):
+    cluster = Cluster(network, 2).start()
+    cluster.wait_for_master("m0")
+    names = cluster.start_peers(4)
+    before, where = cluster.wait_for_tree(names), endpoints(network, names)
+    state = network.folder / f".metaserver-{cluster.port('m1')}/network"
+    wait_until(lambda: len(text_of(state).splitlines()) == 5, network.patience, "the state file of m1")
+    network.peers["s2"].send(signal.SIGSTOP)
+    for name in cluster.names:
+        cluster.servers[name].kill()
+    cluster.start()
+    cluster.wait_for_master()
+    master = cluster.wait_for_master()
+    follower = "m1" if master == "m0" else "m0"
+    wait_until(lambda: cluster.told(follower, "status")["peers"] == 3, network.patience, "the others")
+    assert len(text_of(state).splitlines()) == 5, text_of(state)
+    cluster.servers[master].kill()
+    cluster.servers[follower].kill()
+    cluster.start(follower)
+    wait_until(lambda: cluster.told(follower, "status")["awaited"] == 1, network.patience, "it to wait for s2 only")
+    network.peers["s2"].send(signal.SIGCONT)
+    assert cluster.wait_for_tree(names, among=[follower]) == before
     assert endpoints(network, names) == where
 
 

@@ -71,6 +71,9 @@ wire::DirectorySummary someSummary(std::uint64_t least) {
   return {someVersion(least),
           test::numberOf<std::uint64_t>(0, limits::kMembers),
           someOrder(0),
+          {test::someNumber(), test::someNumber()},
+          *rc::gen::arbitrary<bool>(),
+          test::numberOf<std::uint64_t>(0, limits::kAbsentCopied),
           {test::someNumber(), test::someNumber()}};
 }
 
@@ -95,6 +98,16 @@ wire::DirectoryRow someRow(std::uint64_t index) {
 std::vector<wire::DirectoryRow> someRows() {
   std::vector<wire::DirectoryRow> rows;
   for (auto i = test::numberOf<std::uint64_t>(0, 4); i > 0; --i) rows.push_back(someRow(5 - i));
+  return rows;
+}
+
+std::vector<wire::AbsentRow> someAbsent() {
+  std::vector<wire::AbsentRow> rows;
+  for (auto i = test::numberOf<std::uint64_t>(0, 4); i > 0; --i) {
+    rows.push_back({test::someContact(), test::rawOf<InstanceKey>(), *rc::gen::arbitrary<bool>(),
+                    *rc::gen::arbitrary<bool>()});
+    rows.back().contact.order = JoinOrder{1005 - i};
+  }
   return rows;
 }
 
@@ -135,12 +148,19 @@ wire::ClusterMessage someClusterMessage() {
     }
     case 2: {
       const JoinOrder upTo = *rc::gen::arbitrary<bool>() ? wire::kAllOrders : someOrder(1004);
-      return wire::SnapshotPage{test::numberOf<std::uint64_t>(1, ~0ull), someSummary(0),
-                                JoinOrder{test::numberOf<std::uint64_t>(0, 1000)}, upTo,
-                                someRows()};
+      return wire::SnapshotPage{test::numberOf<std::uint64_t>(1, ~0ull),
+                                someSummary(0),
+                                JoinOrder{test::numberOf<std::uint64_t>(0, 1000)},
+                                upTo,
+                                someRows(),
+                                someAbsent()};
     }
     case 3:
-      return wire::Delta{someSummary(1), {JoinOrder{7}, someOrder(8), JoinOrder{1}}, someRows()};
+      return wire::Delta{someSummary(1),
+                         {JoinOrder{7}, someOrder(8), JoinOrder{1}},
+                         someRows(),
+                         {JoinOrder{3}, someOrder(4)},
+                         someAbsent()};
     case 4:
       return wire::Pull{someVersion(0),
                         *rc::gen::arbitrary<bool>() ? wire::kAllOrders : someOrder(0),

@@ -89,6 +89,8 @@ TEST_CASE("a summary beyond its limits is refused, and so is a message without o
   const auto with = [](auto set) { return summaryDecodesWhen(set); };
   CHECK(with([](auto& s) { s.set_count(limits::kMembers); }));
   CHECK_FALSE(with([](auto& s) { s.set_count(limits::kMembers + 1); }));
+  CHECK(with([](auto& s) { s.set_absent_count(limits::kAbsentCopied); }));
+  CHECK_FALSE(with([](auto& s) { s.set_absent_count(limits::kAbsentCopied + 1); }));
   CHECK(with([](auto& s) { s.set_newest(limits::kJoinOrder); }));
   CHECK_FALSE(with([](auto& s) { s.set_newest(limits::kJoinOrder + 1); }));
   CHECK_FALSE(with([](auto& s) { s.set_newest(~0ull); }));
@@ -106,6 +108,46 @@ TEST_CASE("a summary beyond its limits is refused, and so is a message without o
                           [](auto& f) { f.mutable_page()->clear_of(); }));
   CHECK_FALSE(decodesWhen(wire::Delta{summaryOf(2), {}, {}},
                           [](auto& f) { f.mutable_delta()->clear_after(); }));
+}
+
+TEST_CASE("an absent member beyond its limits is refused, and one that is there twice") {
+  const auto rowOfAbsent = [](std::uint64_t order) {
+    const auto like = rowOf(order);
+    return wire::AbsentRow{like.contact, like.key, true, false};
+  };
+  const auto with = [&](auto change) {
+    const bool ofPage =
+        decodesWhen(wire::SnapshotPage{1, summaryOf(2), {}, wire::kAllOrders, {}, {rowOfAbsent(3)}},
+                    [&](auto& frame) { change(*frame.mutable_page()->mutable_absent(0)); });
+    const bool ofDelta =
+        decodesWhen(wire::Delta{summaryOf(2), {}, {}, {}, {rowOfAbsent(3)}},
+                    [&](auto& frame) { change(*frame.mutable_delta()->mutable_absent(0)); });
+    CHECK(ofPage == ofDelta);
+    return ofPage;
+  };
+  CHECK(with([](auto&) {}));
+  CHECK_FALSE(with([](auto& r) { r.clear_contact(); }));
+  CHECK_FALSE(with([](auto& r) { r.mutable_contact()->set_order(0); }));
+  CHECK_FALSE(with([](auto& r) { r.mutable_contact()->set_order(limits::kJoinOrder + 1); }));
+  CHECK_FALSE(with([](auto& r) { r.mutable_contact()->set_port(0); }));
+  for (const std::size_t bytes : {0, 15, 17}) {
+    CHECK_FALSE(with([&](auto& r) { r.set_key(std::string(bytes, 'k')); }));
+  }
+  const auto decodes = [](const wire::ClusterMessage& message) {
+    return wire::decodeCluster(wire::encode(message)).ok();
+  };
+  CHECK(decodes(wire::Delta{summaryOf(2), {}, {}, {JoinOrder{3}}, {rowOfAbsent(3)}}));
+  CHECK_FALSE(decodes(wire::Delta{summaryOf(2), {}, {}, {}, {rowOfAbsent(3), rowOfAbsent(3)}}));
+  CHECK_FALSE(decodes(wire::Delta{summaryOf(2), {}, {}, {JoinOrder{3}, JoinOrder{3}}, {}}));
+  CHECK_FALSE(decodes(wire::Delta{summaryOf(2), {}, {}, {kNoOrder}, {}}));
+  const auto page = [&](std::vector<wire::AbsentRow> absent) {
+    return decodes(
+        wire::SnapshotPage{1, summaryOf(2), JoinOrder{3}, JoinOrder{6}, {}, std::move(absent)});
+  };
+  CHECK(page({rowOfAbsent(4), rowOfAbsent(6)}));
+  CHECK_FALSE(page({rowOfAbsent(3)}));
+  CHECK_FALSE(page({rowOfAbsent(7)}));
+  CHECK_FALSE(page({rowOfAbsent(6), rowOfAbsent(4)}));
 }
 
 TEST_CASE("a page has rising rows between its ends, and the number of a pull") {

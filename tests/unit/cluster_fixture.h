@@ -33,6 +33,7 @@ struct Cluster : ClusterNetwork::Outside {
     wire::Links links;
     bool isJoined = false;  // on this connection
     bool isGone = false;    // it has left for good
+    bool isCutOff = false;  // it lives, and listens, but does not come back
     int connections = 0;
     std::vector<wire::RegistryReply> heard;  // but heartbeats
   };
@@ -113,7 +114,7 @@ struct Cluster : ClusterNetwork::Outside {
         return fmt::format("{} members at m{}, not {}", copy.rows().size(), 5000 + i, members);
       }
       for (const auto& [number, one] : peers) {
-        if (one.isGone) continue;
+        if (one.isGone || one.isCutOff) continue;
         const auto* row = copy.find(metaserver::peer(number));
         if (!row) return fmt::format("s{} is not in the directory of m{}", number, 5000 + i);
         if (!one.isJoined || !one.home) return fmt::format("s{} has no home", number);
@@ -171,6 +172,10 @@ struct Cluster : ClusterNetwork::Outside {
     disconnect(number);
     peers[number].isGone = true;
     for (auto& [other, one] : peers) unlink(other, number);
+  }
+  void cutOff(int number) {
+    peers[number].isCutOff = true;
+    disconnect(number);
   }
   void crash(int number) {
     disconnect(number);
@@ -277,7 +282,7 @@ struct Cluster : ClusterNetwork::Outside {
     Peer& one = peers[number];
     const auto before = std::exchange(one.home, std::nullopt);
     one.isJoined = false;
-    if (one.isGone || !before) return;
+    if (one.isGone || one.isCutOff || !before) return;
     const std::size_t home = (*before + 1) % network.size();
     at(now_ + 200ms, [=, this] {
       if (!peers[number].home && !peers[number].isGone) join(number, home);

@@ -175,7 +175,7 @@ struct SessionWorld {
         replica = {};
         replica.learnNewest(newest);
       }
-      replica.apply(changes.gone, std::move(changes.rows));
+      replica.apply({changes.gone, changes.rows});
     }
   }
   // After each event of the master: no answer leaves before its change is copied.

@@ -233,6 +233,89 @@ TEST_CASE("a whole cluster that was killed goes on with its members") {
   cluster.settle(8);
 }
 
+TEST_CASE(
+    "a member that was lost keeps its id, and comes back as it was, at the next master, too") {
+  Cluster cluster(3);
+  cluster.startAll();
+  populate(cluster, 6);
+  cluster.settle(6);
+  cluster.cutOff(5);
+  cluster.settle(5);
+  cluster.crash(4);  // nobody listens there any more: its id is free
+  cluster.settle(4);
+  cluster.run(1s);
+  for (std::size_t i = 0; i < 3; ++i) {
+    CAPTURE(i);
+    const auto& absent = cluster.network.core(i).directory().absent();
+    REQUIRE(absent.size() == 2);
+    CHECK(absent.at(JoinOrder{4}).isFree);
+    CHECK_FALSE(absent.at(JoinOrder{5}).isFree);
+    CHECK(cluster.network.core(i).lostLately(9).size() == 1);
+    CHECK(cluster.network.disk(i).members.size() == 5);
+  }
+  cluster.kill(0);
+  cluster.settle(4);
+  REQUIRE(cluster.network.master() == 1);
+  cluster.run(limits::kUnwrittenBelieved + 5s);  // now only what it has of its master counts
+  const auto& registry = *cluster.network.core(1).registry();
+  CHECK(registry.isIdHeld(metaserver::peer(5)));
+  CHECK_FALSE(registry.isIdHeld(metaserver::peer(4)));
+  cluster.peers[5].isCutOff = false;
+  cluster.join(5, 2);
+  cluster.settle(5);
+  CHECK(cluster.peers[5].admitted->self.order == JoinOrder{5});
+  cluster.run(1s);
+  CHECK(cluster.network.core(2).directory().absent().size() == 1);
+}
+
+TEST_CASE("behind a restart of all, a follower has those for whom the master waits") {
+  Cluster cluster(2);
+  cluster.startAll();
+  populate(cluster, 6);
+  cluster.settle(6);
+  cluster.run(1s);
+  for (const int number : {5, 6}) cluster.peers[number].isCutOff = true;
+  for (const std::size_t i : {0, 1}) cluster.kill(i);
+  cluster.run(1s);
+  cluster.startAll();
+  cluster.run(2s);
+  REQUIRE(cluster.network.master() == 0);
+  REQUIRE(cluster.network.core(0).registry()->awaitedCount() == 2);
+  CHECK(cluster.network.core(1).directory().count() == 4);
+  CHECK(cluster.network.core(1).moment().awaiting);
+  CHECK(cluster.network.disk(1).members.size() == 6);
+  SUBCASE("the master dies") {
+    cluster.kill(0);
+    cluster.run(1s);
+  }
+  SUBCASE("both die, and the follower is started alone") {
+    for (const std::size_t i : {0, 1}) cluster.kill(i);
+    cluster.network.start(1);
+    cluster.run(2s);
+  }
+  SUBCASE("the master waits to the end") {
+    cluster.run(limits::kRejoinWait);
+    CHECK_FALSE(cluster.network.core(0).registry()->awaiting());
+    CHECK_FALSE(cluster.network.core(1).moment().awaiting);
+    CHECK(cluster.network.disk(1).members.size() == 4);
+    cluster.run(1s);
+    CHECK(cluster.network.core(1).directory().absent().size() == 2);
+    return;
+  }
+  REQUIRE(cluster.network.core(1).registry() != nullptr);
+  CHECK(cluster.network.core(1).registry()->awaitedCount() == 2);
+  cluster.peers[5].isCutOff = false;
+  cluster.join(5, 1);
+  cluster.run(1s);
+  CHECK(cluster.peers[5].admitted->self.order == JoinOrder{5});
+  CHECK(cluster.network.core(1).registry()->awaitedCount() == 1);
+  cluster.join(7, 1);
+  cluster.run(1s);
+  CHECK_FALSE(cluster.peers[7].admitted);  // newcomers wait
+  cluster.run(limits::kRejoinWait);
+  CHECK(cluster.peers[7].admitted);
+}
+
 TEST_CASE("a metaserver that was killed comes back into its cluster") {
   for (const std::size_t whom : {0, 2}) {
     CAPTURE(whom);

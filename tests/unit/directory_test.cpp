@@ -22,12 +22,12 @@ Directory of(std::vector<MemberRow> rows) {
 }
 
 bool canPut(const Directory& directory, std::vector<MemberRow> rows) {
-  return directory.check({}, rows).ok();
+  return directory.check({.rows = rows}).ok();
 }
 
 std::string whyNot(const Directory& directory, std::vector<JoinOrder> gone,
                    std::vector<MemberRow> rows) {
-  const auto sum = directory.check(gone, rows);
+  const auto sum = directory.check({gone, rows});
   return sum ? "" : sum.error().message;
 }
 
@@ -98,10 +98,10 @@ TEST_CASE("a check says what the sum would be") {
   Directory directory = of({row(1), row(2)});
   const std::vector<JoinOrder> gone = {JoinOrder{2}};
   const std::vector<MemberRow> rows = {row(1), row(3, "s2"), row(2, "new")};
-  const auto sum = directory.check(gone, rows);
+  const auto sum = directory.check({gone, rows});
   REQUIRE(sum.ok());
   CHECK(directory.count() == 2);
-  directory.apply(gone, rows);
+  directory.apply({gone, rows});
   CHECK(directory.sum() == *sum);
   CHECK(idsOf(directory.copy()) == Ids{"s1", "new", "s2"});
   CHECK(directory.copy().find(named("s2"))->contact.order == JoinOrder{3});
@@ -118,6 +118,46 @@ TEST_CASE("what no directory can have is refused") {
   CHECK(whyNot(directory, {JoinOrder{1}, JoinOrder{1}}, {}) ==
         "member 1 is removed, but is not there");
   CHECK(whyNot(directory, {JoinOrder{1}}, {row(3, "s1")}).empty());
+}
+
+TEST_CASE("absent members are counted and summed by themselves; two may have one id") {
+  const auto absentOf = [](std::uint64_t order, std::string_view id, bool isFree = false) {
+    const MemberRow like = row(order, id);
+    return wire::AbsentRow{like.contact, like.key, false, isFree};
+  };
+  Directory directory = of({row(1)});
+  const auto members = directory.sum();
+  directory.putAbsent(absentOf(2, "s2"));
+  directory.putAbsent(absentOf(3, "s2", true));
+  directory.putAbsent(absentOf(4, "s1"));
+  CHECK(directory.sum().count == members.count);
+  CHECK(directory.sum().digest == members.digest);
+  CHECK(directory.sum().absentCount == 3);
+  CHECK(directory.lost(9).size() == 2);
+  CHECK(directory.lost(1).front().order == JoinOrder{4});
+
+  const std::vector<JoinOrder> gone = {JoinOrder{2}};
+  const std::vector<wire::AbsentRow> rows = {absentOf(3, "s2"), absentOf(5, "s5"),
+                                             absentOf(2, "new")};
+  const auto sum = directory.check({{}, {}, gone, rows});
+  REQUIRE(sum.ok());
+  CHECK(directory.sum() != *sum);
+  directory.apply({{}, {}, gone, rows});
+  CHECK(directory.sum() == *sum);
+  for (const std::uint64_t order : {2, 3, 4, 5}) CHECK(directory.removeAbsent(JoinOrder{order}));
+  CHECK_FALSE(directory.removeAbsent(JoinOrder{5}));
+  CHECK(directory.sum() == members);
+
+  const auto why = [&](std::vector<JoinOrder> without, std::vector<wire::AbsentRow> with) {
+    const auto refused = directory.check({{}, {}, without, with});
+    return refused ? "" : refused.error().message;
+  };
+  directory.putAbsent(absentOf(2, "s2"));
+  CHECK(why({JoinOrder{3}}, {}) == "absent member 3 is removed, but is not there");
+  CHECK(why({JoinOrder{1}}, {}) == "absent member 1 is removed, but is not there");
+  CHECK(why({JoinOrder{2}, JoinOrder{2}}, {}) == "absent member 2 is removed, but is not there");
+  CHECK(why({}, {absentOf(7, "a"), absentOf(7, "b")}) == "member 7: two have its order");
+  CHECK(why({}, {{}}) == "member 0: its order is out of range");
 }
 
 TEST_CASE("a row of a form that no member has is refused, one at its limits is not") {

@@ -255,6 +255,11 @@ const std::map<std::size_t, Example>& clusterExamples() {
       return made;
     };
     const DirectorySummary summary{{3, ServerNumber{5000}, 12}, 2, JoinOrder{4}, {17, 18}};
+    DirectorySummary awaiting = summary;
+    awaiting.isAwaiting = true;
+    awaiting.absentCount = 1;
+    awaiting.absentDigest = {19, 20};
+    const AbsentRow absent{contactOf(1), kKey, true, false};
     DirectoryRow row;
     row.contact = contactOf(4);
     row.key = kKey;
@@ -291,7 +296,7 @@ const std::map<std::size_t, Example>& clusterExamples() {
         {"Beat", {{}, Beat{state(5000, 5010), {state(5010, 5000)}}}},
         {"Proof", {{}, Proof{mac}}},
         {"SnapshotPage", {{}, SnapshotPage{6, summary, JoinOrder{2}, kAllOrders, {row}}}},
-        {"Delta", {{}, Delta{summary, {JoinOrder{3}}, {row}}}},
+        {"Delta", {{}, Delta{awaiting, {JoinOrder{3}}, {row}, {JoinOrder{2}}, {absent}}}},
         {"Pull", {{}, Pull{{epoch, 11}, kAllOrders, 6}}},
         {"Position", {{}, Position{summary, 6}}},
         {"Have", {toMaster, Have{{epoch, 12}}}},

@@ -101,9 +101,9 @@ TEST_CASE("after every single delta no order and no id is there twice") {
   Directory copy;
   const auto follow = [&](const std::vector<wire::Delta>& deltas) {
     for (const auto& delta : deltas) {
-      const auto sum = copy.check(delta.gone, delta.rows);
+      const auto sum = copy.check({delta.gone, delta.rows, delta.absentGone, delta.absent});
       REQUIRE_MESSAGE(sum.ok(), sum.error().message);
-      copy.apply(delta.gone, delta.rows);
+      copy.apply({delta.gone, delta.rows, delta.absentGone, delta.absent});
       CHECK(copy.sum() == *sum);
       CHECK(copy.summary(delta.after.version) == delta.after);
     }

@@ -19,11 +19,18 @@ using namespace std::chrono_literals;
 namespace {
 
 using Rows = std::map<JoinOrder, MemberRow>;
+using Absent = std::map<JoinOrder, wire::AbsentRow>;
 
 // Independent of the digest that is tested.
-std::size_t fingerprint(const Rows& rows) {
+std::size_t fingerprint(const Rows& rows, const Absent& absent) {
   std::string text;
-  std::size_t all = rows.size();
+  std::size_t all = rows.size() + 7919 * absent.size();
+  for (const auto& [order, row] : absent) {
+    text =
+        fmt::format("{} {} {} {} {} {}", number(order), row.contact.id.text(),
+                    row.contact.endpoint.text(), toHex(row.key.view()), row.isBefore, row.isFree);
+    all = all * 1'000'003 + std::hash<std::string>()(text);
+  }
   for (const auto& [order, row] : rows) {
     text = fmt::format("{} {} {} {} {} {} {} {} {}", number(order), row.contact.id.text(),
                        row.contact.endpoint.text(), toHex(row.key.view()), number(row.above),
@@ -78,6 +85,8 @@ class World {
       CHECK(replica.version() ==
             wire::DirectoryVersion{publication_->epoch(), publication_->sequence()});
       CHECK(replica.copy().rows() == source_);
+      CHECK(replica.directory().absent() == absent_);
+      CHECK(replica.isAwaiting() == isAwaiting_);
       CHECK(replica.directory().sum() == publication_->directory().sum());
       CHECK(replica.directory().newest() == publication_->directory().newest());
       CHECK(replica.deadline() == kNever);
@@ -162,8 +171,34 @@ class World {
       }
     }
     for (const auto& [order, isChanged] : changed) changes.rows.push_back(source_.at(order));
-    publish(std::move(changes));
-    CHECK(fingerprint(model_) == fingerprint(source_));
+    publish(std::move(changes), changeAbsent());
+    CHECK(fingerprint(model_, absentModel_) == fingerprint(source_, absent_));
+  }
+
+  // Their ids are not unique. Orders may be those of members.
+  AbsentChanges changeAbsent() {
+    AbsentChanges changes;
+    std::map<JoinOrder, bool> changed;
+    for (std::uint64_t i = below(chance(0.05) ? 400 : 3); i > 0; --i) {
+      if (chance(0.05)) isAwaiting_ = !isAwaiting_;
+      const JoinOrder order{1 + below(newest_)};
+      changed[order] = true;
+      if (chance(0.4)) {
+        absent_.erase(order);
+        continue;
+      }
+      const auto like = row(number(order), fmt::format("p{}", below(300)));
+      absent_[order] = {like.contact, like.key, chance(0.5), chance(0.5)};
+    }
+    for (const auto& [order, isChanged] : changed) {
+      const auto there = absent_.find(order);
+      if (there == absent_.end()) {
+        changes.gone.push_back(order);
+      } else {
+        changes.rows.push_back(there->second);
+      }
+    }
+    return changes;
   }
 
   // The registry's changes were lost: its members come again, in pages.
@@ -177,7 +212,7 @@ class World {
     }
     page.more = false;
     publish(std::move(page));
-    CHECK(fingerprint(model_) == fingerprint(source_));
+    CHECK(fingerprint(model_, absentModel_) == fingerprint(source_, absent_));
   }
 
   void changeMaster() {
@@ -191,18 +226,26 @@ class World {
                                       std::move(start));
     model_ = publication_->directory().copy().rows();
     source_ = model_;
+    absentModel_ = publication_->directory().absent();
+    absent_ = absentModel_;
+    publication_->setAwaiting(isAwaiting_);
     record();
   }
 
-  void publish(MemberChanges changes) {
-    for (auto& delta : publication_->publish(std::move(changes))) {
+  void publish(MemberChanges changes, AbsentChanges absent = {}) {
+    publication_->setAwaiting(isAwaiting_);
+    for (auto& delta : publication_->publish(std::move(changes), std::move(absent))) {
+      for (const auto order : delta.absentGone) absentModel_.erase(order);
+      for (const auto& one : delta.absent) absentModel_.insert_or_assign(one.contact.order, one);
       for (const auto order : delta.gone) model_.erase(order);
       for (const auto& row : delta.rows) model_.insert_or_assign(row.contact.order, row);
-      history_[key(delta.after.version)] = fingerprint(model_);
+      history_[key(delta.after.version)] = fingerprint(model_, absentModel_);
       for (auto& link : links_) send(link, wire::DirectoryMessage(delta));
     }
   }
-  void record() { history_[key(publication_->position().of.version)] = fingerprint(model_); }
+  void record() {
+    history_[key(publication_->position().of.version)] = fingerprint(model_, absentModel_);
+  }
   static std::pair<std::uint32_t, std::uint64_t> key(const wire::DirectoryVersion& version) {
     return {version.epoch.counter, version.sequence};
   }
@@ -229,8 +272,12 @@ class World {
     if (auto* delta = std::get_if<wire::Delta>(sent)) {
       half(delta->rows);
       if (chance(0.5)) half(delta->gone);
+      if (chance(0.5)) half(delta->absent);
     }
-    if (auto* page = std::get_if<wire::SnapshotPage>(sent)) half(page->rows);
+    if (auto* page = std::get_if<wire::SnapshotPage>(sent)) {
+      half(page->rows);
+      if (chance(0.5)) half(page->absent);
+    }
   }
 
   void step() {
@@ -280,7 +327,8 @@ class World {
     if (std::exchange(checked_[i], version) == version) return;
     const auto known = history_.find(key(version));
     REQUIRE(known != history_.end());
-    REQUIRE(fingerprint(replicas_[i]->copy().rows()) == known->second);
+    REQUIRE(fingerprint(replicas_[i]->copy().rows(), replicas_[i]->directory().absent()) ==
+            known->second);
     REQUIRE(replicas_[i]->copy().rows().size() == replicas_[i]->directory().count());
   }
 
@@ -289,6 +337,9 @@ class World {
   std::unique_ptr<Publication> publication_;
   Rows source_;  // as the registry has it
   Rows model_;   // as the deltas make it
+  Absent absent_;
+  Absent absentModel_;
+  bool isAwaiting_ = false;
   std::uint64_t newest_ = 0;
   std::map<std::pair<std::uint32_t, std::uint64_t>, std::size_t> history_;
   std::array<std::unique_ptr<Replica>, 3> replicas_;

@@ -18,16 +18,22 @@ void Authority::begin(Epoch epoch, Directory start) {
   // What was taken until now went to another reader.
   while (registry.takeChanges(kPage).more) {
   }
+  for (auto& row : registry.followAbsent()) start.putAbsent(std::move(row));
   publication = Publication(epoch, std::move(start));
+  publication.setAwaiting(registry.awaiting());
   streams = MasterStreams(epoch);
 }
 
 std::vector<wire::Delta> Authority::publish() {
   std::vector<wire::Delta> deltas;
+  AbsentChanges absent = registry.takeAbsentChanges();
+  publication.setAwaiting(registry.awaiting());
   for (bool more = true; more;) {
     MemberChanges changes = registry.takeChanges(kPage);
     more = changes.more;
-    auto some = publication.publish(std::move(changes));
+    AbsentChanges now{std::exchange(absent.rows, {}), {}};
+    if (!more) now.gone = std::move(absent.gone);
+    auto some = publication.publish(std::move(changes), std::move(now));
     deltas.insert(deltas.end(), std::make_move_iterator(some.begin()),
                   std::make_move_iterator(some.end()));
   }

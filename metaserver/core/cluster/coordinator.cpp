@@ -361,14 +361,16 @@ Coordinator::Moment Coordinator::moment() const {
     const Registry& registry = authority_->registry;
     return {registry.version(), registry.awaiting(), registry.network(), registry.nextOrder()};
   }
-  // While it starts, the files stay as they are.
+  // While it starts, or whoever decides waits for members of before, the files stay as they are.
+  const bool isAwaiting =
+      isStarting_ || (authority_ ? authority_->registry.awaiting() : replica_->isAwaiting());
   return {
-      version_, isStarting_ || (authority_ && authority_->registry.awaiting()), network_,
+      version_, isAwaiting, network_,
       authority_ ? authority_->registry.nextOrder() : JoinOrder{number(directory().newest()) + 1}};
 }
 
 std::vector<Remembered> Coordinator::lostLately(std::size_t most) const {
-  return authority_ ? authority_->registry.lostLately(most) : std::vector<Remembered>();
+  return authority_ ? authority_->registry.lostLately(most) : replica_->directory().lost(most);
 }
 
 std::size_t Coordinator::sessionCount() const {

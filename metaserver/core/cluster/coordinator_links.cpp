@@ -130,6 +130,7 @@ void Coordinator::takeDirectory(ServerNumber from, wire::DirectoryMessage messag
   if (!isTaken && !replica_) return;
   Replica& replica = isTaken ? *taking_->copy : *replica_;
   const auto before = replica.version();
+  const bool wasAwaiting = replica.isAwaiting();
   const auto* delta = std::get_if<wire::Delta>(&message);
   const bool isNext = delta && delta->after.version.epoch == before.epoch &&
                       delta->after.version.sequence == before.sequence + 1;
@@ -148,6 +149,8 @@ void Coordinator::takeDirectory(ServerNumber from, wire::DirectoryMessage messag
       changedDirectory(fx);
     }
     if (taking_ && from == taking_->from) taking_->until = now + kTaking;
+  } else if (!isTaken && replica.isAwaiting() != wasAwaiting) {
+    changedDirectory(fx);  // the files are written now
   }
   progressTaking(now, fx);
   isDirty_ = true;

@@ -66,7 +66,7 @@ void Coordinator::reconsider(TimePoint now, CoordinatorEffects& fx) {
   }
   // The others are gone before they have sent anything: then the state file is all there is.
   if (replica_->version().epoch == Epoch()) return becomeDeciding(options_.registry, now, fx);
-  takeOver({{replica_->version().epoch, &replica_->directory()}}, now, fx);
+  takeOver({{replica_->version().epoch, &replica_->directory(), replica_->isAwaiting()}}, now, fx);
 }
 
 // Until this metaserver knows whether there is a network already.
@@ -116,7 +116,8 @@ void Coordinator::freeze(ServerNumber heir, TimePoint now, CoordinatorEffects& f
 void Coordinator::stopDeciding(CoordinatorEffects& fx) {
   const wire::DirectoryVersion version{authority_->epoch(), authority_->publication.sequence()};
   ownNext_ = authority_->registry.nextOrder();
-  replica_.emplace(random_, authority_->publication.directory(), version);
+  replica_.emplace(random_, authority_->publication.directory(), version,
+                   authority_->registry.awaiting());
   authority_.reset();
   isAppointed_ = false;
   releaseHeld(fx);
@@ -135,7 +136,7 @@ void Coordinator::considerEpoch(const View& view, TimePoint now, CoordinatorEffe
 void Coordinator::goOn(TimePoint now, CoordinatorEffects& fx) {
   outdatedSince_.reset();
   const Directory directory = authority_->publication.directory();
-  takeOver({{authority_->epoch(), &directory}}, now, fx);
+  takeOver({{authority_->epoch(), &directory, authority_->registry.awaiting()}}, now, fx);
 }
 
 void Coordinator::takeHandover(ServerNumber from, const wire::Handover& handover, TimePoint now,
@@ -162,12 +163,12 @@ void Coordinator::progressTaking(TimePoint now, CoordinatorEffects& fx) {
   if (!isFounded_ && from->isFounded) adoptNetwork(from->network, fx);
   superseded_[taking_->from] = taking_->last.epoch;
   const auto taken = std::exchange(taking_, std::nullopt);
-  std::vector<Side> sides{{version.epoch, &replica.directory()}};
+  std::vector<Side> sides{{version.epoch, &replica.directory(), replica.isAwaiting()}};
   Directory own;
   if (authority_) {
     flush(now, fx);
     own = authority_->publication.directory();
-    sides.push_back({authority_->epoch(), &own});
+    sides.push_back({authority_->epoch(), &own, authority_->registry.awaiting()});
   }
   takeOver(std::move(sides), now, fx);
 }
@@ -184,11 +185,13 @@ void Coordinator::takeOver(std::vector<Side> sides, TimePoint now, CoordinatorEf
                                   row.contact.id.text(), row.contact.endpoint.text()));
   }
   // Members of before a restart that have not come back go on being waited for.
-  if (authority_ && authority_->registry.awaiting()) {
-    std::set<JoinOrder> there;
-    for (const auto& row : merged.rows) there.insert(row.contact.order);
-    options.before = options_.registry.before;
-    std::erase_if(options.before, [&](const auto& one) { return there.contains(one.order); });
+  for (auto& row : merged.absent) {
+    const auto& [id, order, endpoint] = row.contact;
+    if (row.isBefore && !row.isFree) {
+      options.before.push_back({id, row.key, order, endpoint});
+    } else {
+      options.lost.push_back(std::move(row));
+    }
   }
   options.away = std::move(merged.rows);
   options.nextOrder = JoinOrder{number(newest) + 1};
@@ -259,7 +262,9 @@ void Coordinator::install(Registry::Options options, Epoch epoch,
   noteAwaited(fx);
   reservePorts();
   authority_->promised = std::move(promised);
+  for (auto& row : authority_->registry.followAbsent()) start.putAbsent(std::move(row));
   authority_->publication = Publication(epoch, std::move(start));
+  authority_->publication.setAwaiting(authority_->registry.awaiting());
   authority_->streams = MasterStreams(epoch);
   replica_.reset();
   taking_.reset();

@@ -60,6 +60,17 @@ wire::DirectoryDigest digestOf(const wire::DirectoryRow& row) {
   return lanes.digest();
 }
 
+wire::DirectoryDigest digestOf(const wire::AbsentRow& row) {
+  Lanes lanes;
+  lanes.take(number(row.contact.order));
+  lanes.take(row.contact.id.text());
+  lanes.take(row.contact.endpoint.host);
+  lanes.take(std::uint64_t{row.contact.endpoint.port} << 16 | (row.isBefore ? 2u : 0u) |
+             (row.isFree ? 1u : 0u));
+  lanes.take(row.key.view());
+  return lanes.digest();
+}
+
 wire::DirectoryDigest operator+(wire::DirectoryDigest a, wire::DirectoryDigest b) {
   const std::uint64_t low = a.low + b.low;
   return {low, a.high + b.high + (low < a.low ? 1 : 0)};

@@ -15,6 +15,7 @@
 namespace espalier::metaserver::cluster {
 
 wire::DirectoryDigest digestOf(const wire::DirectoryRow& row);
+wire::DirectoryDigest digestOf(const wire::AbsentRow& row);
 
 wire::DirectoryDigest operator+(wire::DirectoryDigest a, wire::DirectoryDigest b);
 wire::DirectoryDigest operator-(wire::DirectoryDigest a, wire::DirectoryDigest b);

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <string_view>
 #include <unordered_set>
+#include <utility>
 
 #include "common/base/limits.h"
 #include "metaserver/core/cluster/digest.h"
@@ -18,11 +19,13 @@ constexpr std::size_t kNumbersBytes = limits::kDirectoryRowBytes - limits::kPeer
                                       limits::kHostBytes -
                                       limits::kMaxLinks * (limits::kPeerIdBytes + 4);
 
-Error impossible(const MemberRow& row, std::string_view what) {
+template <typename Row>
+Error impossible(const Row& row, std::string_view what) {
   return {ErrorCode::protocol, fmt::format("member {}: {}", number(row.contact.order), what)};
 }
 
-Result<void> checkForm(const MemberRow& row) {
+template <typename Row>
+Result<void> checkContact(const Row& row) {
   const auto& [id, order, endpoint] = row.contact;
   if (order == kNoOrder || number(order) > limits::kJoinOrder) {
     return impossible(row, "its order is out of range");
@@ -32,11 +35,16 @@ Result<void> checkForm(const MemberRow& row) {
   if (endpoint.host.empty() || endpoint.host.size() > limits::kHostBytes) {
     return impossible(row, fmt::format("its host has {} bytes", endpoint.host.size()));
   }
+  return {};
+}
+
+Result<void> checkForm(const MemberRow& row) {
+  if (auto form = checkContact(row); !form) return form;
   if (row.neighbours.size() > limits::kMaxLinks) {
     return impossible(row, fmt::format("it has {} links", row.neighbours.size()));
   }
   if (row.reportedParent > row.neighbours.size()) return impossible(row, "its parent is no link");
-  if (row.above == order) return impossible(row, "it is above itself");
+  if (row.above == row.contact.order) return impossible(row, "it is above itself");
   return {};
 }
 
@@ -86,6 +94,20 @@ std::size_t rowBytes(const MemberRow& row) {
   return bytes;
 }
 
+std::size_t rowBytes(const wire::AbsentRow& row) {
+  return kNumbersBytes + row.contact.id.text().size() + row.contact.endpoint.host.size();
+}
+
+std::vector<Remembered> Directory::lost(std::size_t most) const {
+  std::vector<Remembered> lost;
+  for (auto next = absent_.rbegin(); next != absent_.rend() && lost.size() < most; ++next) {
+    const auto& [contact, key, isBefore, isFree] = next->second;
+    if (!isBefore && !isFree) lost.push_back({contact.id, key, contact.order, contact.endpoint});
+  }
+  std::reverse(lost.begin(), lost.end());
+  return lost;
+}
+
 void Directory::put(MemberRow row) {
   if (const MemberRow* old = copy_.find(row.contact.order)) {
     digest_ = digest_ - digestOf(*old);
@@ -110,8 +132,51 @@ bool Directory::remove(JoinOrder order) {
   return copy_.remove(order);
 }
 
-Result<Directory::Sum> Directory::check(std::span<const JoinOrder> gone,
-                                        std::span<const MemberRow> rows) const {
+void Directory::putAbsent(wire::AbsentRow row) {
+  removeAbsent(row.contact.order);
+  absentDigest_ = absentDigest_ + digestOf(row);
+  absent_.emplace(row.contact.order, std::move(row));
+}
+
+bool Directory::removeAbsent(JoinOrder order) {
+  const auto there = absent_.find(order);
+  if (there == absent_.end()) return false;
+  absentDigest_ = absentDigest_ - digestOf(there->second);
+  absent_.erase(there);
+  return true;
+}
+
+Result<void> Directory::checkAbsent(const Change& change, Sum& after) const {
+  std::unordered_set<JoinOrder> without;
+  const auto remove = [&](JoinOrder order) {
+    const auto old = absent_.find(order);
+    if (old == absent_.end() || !without.insert(order).second) return false;
+    after.absentDigest = after.absentDigest - digestOf(old->second);
+    --after.absentCount;
+    return true;
+  };
+  for (const JoinOrder order : change.absentGone) {
+    if (remove(order)) continue;
+    return Error{ErrorCode::protocol,
+                 fmt::format("absent member {} is removed, but is not there", number(order))};
+  }
+  std::unordered_set<JoinOrder> orders;
+  for (const auto& row : change.absent) {
+    if (auto form = checkContact(row); !form) return form;
+    if (!orders.insert(row.contact.order).second) return impossible(row, "two have its order");
+    remove(row.contact.order);
+    after.absentDigest = after.absentDigest + digestOf(row);
+    ++after.absentCount;
+  }
+  if (after.absentCount > limits::kAbsentCopied) {
+    return Error{ErrorCode::protocol, fmt::format("{} absent members", after.absentCount)};
+  }
+  return {};
+}
+
+Result<Directory::Sum> Directory::check(const Change& change) const {
+  const auto& gone = change.gone;
+  const auto& rows = change.rows;
   Sum after = sum();
   std::unordered_set<JoinOrder> without;
   for (const JoinOrder order : gone) {
@@ -146,12 +211,15 @@ Result<Directory::Sum> Directory::check(std::span<const JoinOrder> gone,
   if (after.count > limits::kMembers) {
     return Error{ErrorCode::protocol, fmt::format("a directory of {} members", after.count)};
   }
+  if (auto possible = checkAbsent(change, after); !possible) return possible.error();
   return after;
 }
 
-void Directory::apply(std::span<const JoinOrder> gone, std::vector<MemberRow> rows) {
-  for (const JoinOrder order : gone) remove(order);
-  for (auto& row : rows) put(std::move(row));
+void Directory::apply(const Change& change) {
+  for (const JoinOrder order : change.gone) remove(order);
+  for (const auto& row : change.rows) put(row);
+  for (const JoinOrder order : change.absentGone) removeAbsent(order);
+  for (const auto& row : change.absent) putAbsent(row);
 }
 
 }  // namespace espalier::metaserver::cluster

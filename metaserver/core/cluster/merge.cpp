@@ -24,7 +24,16 @@ Merged merge(std::span<const Side> sides) {
       there->second = row;
     }
   }
+  std::map<JoinOrder, wire::AbsentRow> absent;
+  for (const Side& side : byEpoch) {
+    for (auto [order, row] : side.directory->absent()) {
+      row.isBefore = row.isBefore && side.isAwaiting;
+      if (!rows.contains(order)) absent.insert_or_assign(order, std::move(row));
+    }
+  }
   Merged merged;
+  merged.absent.reserve(absent.size());
+  for (auto& [order, row] : absent) merged.absent.push_back(std::move(row));
   std::unordered_map<PeerId, std::size_t> owners;  // indices into merged.rows
   const auto isNewer = [](const MemberRow& a, const MemberRow& b) {
     return std::tie(a.generation, a.contact.order) > std::tie(b.generation, b.contact.order);

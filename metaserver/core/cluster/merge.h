@@ -6,6 +6,9 @@
 //   the same id, another order    the same key: one peer that joined again; the higher generation,
 //                                 else the later order. Another key: the lower order keeps the id
 //
+// Absent members are those of all sides that are nobody's members; of two with one order that of
+// the later epoch. A side that does not wait for those of before (any more) has lost them.
+//
 // A pure function, O(n log n).
 #pragma once
 
@@ -20,11 +23,13 @@ namespace espalier::metaserver::cluster {
 struct Side {
   Epoch epoch;
   const Directory* directory = nullptr;
+  bool isAwaiting = false;  // newcomers wait for absent members there
 };
 
 struct Merged {
-  std::vector<MemberRow> rows;     // by order; each order and each id once
-  std::vector<MemberRow> clashes;  // peers that lose their id to another one
+  std::vector<MemberRow> rows;          // by order; each order and each id once
+  std::vector<MemberRow> clashes;       // peers that lose their id to another one
+  std::vector<wire::AbsentRow> absent;  // by order
 };
 
 Merged merge(std::span<const Side> sides);

@@ -10,14 +10,17 @@ namespace espalier::metaserver::cluster {
 namespace {
 
 std::size_t deltaBytes(const wire::Delta& delta) {
-  std::size_t bytes = delta.gone.size() * kGoneBytes;
+  std::size_t bytes = (delta.gone.size() + delta.absentGone.size()) * kGoneBytes;
   for (const auto& row : delta.rows) bytes += rowBytes(row);
+  for (const auto& row : delta.absent) bytes += rowBytes(row);
   return bytes;
 }
 
 // An upper bound: each text as if it were on the heap.
 std::size_t heapBytes(const wire::Delta& delta) {
-  std::size_t bytes = sizeof delta + delta.gone.size() * sizeof(JoinOrder);
+  std::size_t bytes =
+      sizeof delta + (delta.gone.size() + delta.absentGone.size()) * sizeof(JoinOrder);
+  for (const auto& row : delta.absent) bytes += sizeof row + rowBytes(row);
   for (const auto& row : delta.rows) {
     bytes += sizeof row + rowBytes(row) + row.neighbours.size() * sizeof(PeerId);
   }
@@ -31,6 +34,7 @@ struct Publication::Draft {
   wire::Delta next;
   std::size_t bytes = 0;
   std::unordered_set<JoinOrder> orders;  // of the rows of `next`
+  std::unordered_set<JoinOrder> absent;  // of the absent ones
   std::vector<wire::Delta> done;
 };
 
@@ -38,7 +42,9 @@ Publication::Publication(Epoch epoch, Directory start)
     : epoch_(epoch), directory_(std::move(start)) {}
 
 wire::DirectorySummary Publication::summary() const {
-  return directory_.summary(wire::DirectoryVersion{epoch_, sequence_});
+  auto summary = directory_.summary(wire::DirectoryVersion{epoch_, sequence_});
+  summary.isAwaiting = isAwaiting_;
+  return summary;
 }
 
 wire::Position Publication::position(std::uint64_t answers) const {
@@ -47,8 +53,10 @@ wire::Position Publication::position(std::uint64_t answers) const {
 
 // --- changes ---
 
-std::vector<wire::Delta> Publication::publish(MemberChanges changes) {
+std::vector<wire::Delta> Publication::publish(MemberChanges changes, AbsentChanges absent) {
   Draft draft;
+  // First what comes, last what goes: who changes sides is never on none.
+  for (auto& row : absent.rows) putAbsent(std::move(row), draft);
   if (changes.fromScratch) {
     before_.emplace();
     for (const auto& [order, row] : directory_.copy().rows()) before_->orders.push_back(order);
@@ -65,6 +73,7 @@ std::vector<wire::Delta> Publication::publish(MemberChanges changes) {
     }
     before_.reset();
   }
+  for (const JoinOrder order : absent.gone) removeAbsent(order, draft);
   finish(draft);
   return std::move(draft.done);
 }
@@ -82,6 +91,27 @@ void Publication::remove(JoinOrder order, Draft& draft) {
   if (draft.orders.contains(order)) finish(draft);
   if (!directory_.remove(order)) return;
   draft.next.gone.push_back(order);
+  draft.bytes += kGoneBytes;
+  if (draft.bytes >= limits::kDirectoryMessageBytes) finish(draft);
+}
+
+void Publication::putAbsent(wire::AbsentRow row, Draft& draft) {
+  const JoinOrder order = row.contact.order;
+  const auto old = directory_.absent().find(order);
+  if (old != directory_.absent().end() && old->second == row) return;
+  const std::size_t bytes = rowBytes(row);
+  const bool isFull = draft.bytes > 0 && draft.bytes + bytes > limits::kDirectoryMessageBytes;
+  if (isFull || draft.absent.contains(order)) finish(draft);
+  draft.absent.insert(order);
+  draft.bytes += bytes;
+  draft.next.absent.push_back(row);
+  directory_.putAbsent(std::move(row));
+}
+
+void Publication::removeAbsent(JoinOrder order, Draft& draft) {
+  if (draft.absent.contains(order)) finish(draft);
+  if (!directory_.removeAbsent(order)) return;
+  draft.next.absentGone.push_back(order);
   draft.bytes += kGoneBytes;
   if (draft.bytes >= limits::kDirectoryMessageBytes) finish(draft);
 }
@@ -115,6 +145,7 @@ void Publication::finish(Draft& draft) {
   }
   draft.done.push_back(std::exchange(draft.next, {}));
   draft.orders.clear();
+  draft.absent.clear();
   draft.bytes = 0;
 }
 
@@ -152,15 +183,29 @@ wire::SnapshotPage Publication::page(JoinOrder after, std::uint64_t answers,
                                      std::size_t& bytes) const {
   wire::SnapshotPage page{answers, summary(), after, wire::kAllOrders, {}};
   const auto& rows = directory_.copy().rows();
+  const auto& absent = directory_.absent();
   std::size_t pageBytes = 0;
-  for (auto next = rows.upper_bound(after); next != rows.end(); ++next) {
-    const std::size_t more = rowBytes(next->second);
-    if (!page.rows.empty() && pageBytes + more > limits::kDirectoryMessageBytes) {
-      page.upTo = page.rows.back().contact.order;
+  auto member = rows.upper_bound(after);
+  auto other = absent.upper_bound(after);
+  JoinOrder last = after;
+  while (member != rows.end() || other != absent.end()) {
+    const bool isMember =
+        member != rows.end() && (other == absent.end() || member->first <= other->first);
+    const JoinOrder order = isMember ? member->first : other->first;
+    const std::size_t more = isMember ? rowBytes(member->second) : rowBytes(other->second);
+    // A page is not cut within an order.
+    const bool isFull = pageBytes > 0 && pageBytes + more > limits::kDirectoryMessageBytes;
+    if (isFull && order != last) {
+      page.upTo = last;
       break;
     }
     pageBytes += more;
-    page.rows.push_back(next->second);
+    last = order;
+    if (isMember) {
+      page.rows.push_back((member++)->second);
+    } else {
+      page.absent.push_back((other++)->second);
+    }
   }
   bytes += std::max<std::size_t>(pageBytes, 1);
   return page;

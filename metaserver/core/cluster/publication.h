@@ -52,7 +52,9 @@ class Publication {
   explicit Publication(Epoch epoch, Directory start = {});
 
   // The deltas, by sequence; none if nothing differs.
-  std::vector<wire::Delta> publish(MemberChanges changes);
+  std::vector<wire::Delta> publish(MemberChanges changes, AbsentChanges absent = {});
+  // Whether newcomers wait for absent members. Told with what is sent next.
+  void setAwaiting(bool isAwaiting) { isAwaiting_ = isAwaiting; }
   // To be sent to the follower in this order, and before any later delta. Nothing if the follower
   // has seen a newer epoch: this one is over.
   std::vector<wire::DirectoryMessage> answer(const wire::Pull& pull) const;
@@ -80,6 +82,8 @@ class Publication {
   bool keepsAfter(std::uint64_t sequence) const;
   void remove(JoinOrder order, Draft& draft);
   void put(MemberRow row, Draft& draft);
+  void putAbsent(wire::AbsentRow row, Draft& draft);
+  void removeAbsent(JoinOrder order, Draft& draft);
   void finish(Draft& draft);
   void markSeen(JoinOrder order);
   wire::SnapshotPage page(JoinOrder after, std::uint64_t answers, std::size_t& bytes) const;
@@ -87,6 +91,7 @@ class Publication {
   Epoch epoch_;
   std::uint64_t sequence_ = 0;
   Directory directory_;
+  bool isAwaiting_ = false;
   std::deque<Kept> kept_;
   std::size_t keptBytes_ = 0;
   std::optional<Before> before_;

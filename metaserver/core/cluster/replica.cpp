@@ -20,6 +20,15 @@ Backoff freshBackoff() {
 void cutAt(JoinOrder covered, wire::Delta& delta) {
   std::erase_if(delta.gone, [&](JoinOrder order) { return order > covered; });
   std::erase_if(delta.rows, [&](const auto& row) { return row.contact.order > covered; });
+  std::erase_if(delta.absentGone, [&](JoinOrder order) { return order > covered; });
+  std::erase_if(delta.absent, [&](const auto& row) { return row.contact.order > covered; });
+}
+
+Directory::Change changeOf(const wire::Delta& delta) {
+  return {delta.gone, delta.rows, delta.absentGone, delta.absent};
+}
+Directory::Change changeOf(const wire::SnapshotPage& page) {
+  return {{}, page.rows, {}, page.absent};
 }
 
 const wire::DirectorySummary& summaryOf(const wire::Delta& delta) {
@@ -32,18 +41,25 @@ const wire::DirectorySummary& summaryOf(const wire::Position& position) {
   return position.of;
 }
 
-Result<void> checkRange(const wire::SnapshotPage& page) {
-  const auto damaged = [](std::string_view what) {
-    return Error{ErrorCode::protocol, std::string(what)};
-  };
-  if (page.upTo <= page.after) return damaged("a page covers no orders");
+Error damaged(std::string_view what) {
+  return {ErrorCode::protocol, std::string(what)};
+}
+
+template <typename Row>
+Result<void> checkRange(const wire::SnapshotPage& page, const std::vector<Row>& rows) {
   JoinOrder last = page.after;
-  for (const auto& row : page.rows) {
+  for (const auto& row : rows) {
     if (row.contact.order <= last) return damaged("the rows of a page are not in their order");
     last = row.contact.order;
   }
   if (last > page.upTo) return damaged("a page has rows that it does not cover");
   return {};
+}
+
+Result<void> checkRange(const wire::SnapshotPage& page) {
+  if (page.upTo <= page.after) return damaged("a page covers no orders");
+  if (auto rows = checkRange(page, page.rows); !rows) return rows;
+  return checkRange(page, page.absent);
 }
 
 Result<void> checkSum(const Directory::Sum& sum, const wire::DirectorySummary& named) {
@@ -58,14 +74,20 @@ Result<void> checkSum(const Directory::Sum& sum, const wire::DirectorySummary& n
   if (sum.digest != named.digest) {
     return Error{ErrorCode::protocol, fmt::format("its {} members have another digest", sum.count)};
   }
+  if (sum.absentCount != named.absentCount || sum.absentDigest != named.absentDigest) {
+    return Error{ErrorCode::protocol,
+                 fmt::format("its {} absent members are not the {} that are named", sum.absentCount,
+                             named.absentCount)};
+  }
   return {};
 }
 
 }  // namespace
 
-Replica::Replica(Random& random, Directory start, const wire::DirectoryVersion& version)
+Replica::Replica(Random& random, Directory start, const wire::DirectoryVersion& version,
+                 bool isAwaiting)
     : random_(random),
-      held_{std::move(start), version.epoch, version.sequence, wire::kAllOrders},
+      held_{std::move(start), version.epoch, version.sequence, wire::kAllOrders, isAwaiting},
       epoch_(version.epoch),
       known_(version.sequence),
       backoff_(freshBackoff()) {}
@@ -132,7 +154,7 @@ void Replica::take(wire::Delta delta, TimePoint now, Effects& fx) {
   if (!to || sequence != to->sequence + 1) return pullIfLacking(now, fx);
   const bool isWhole = to->covered == wire::kAllOrders;
   if (!isWhole) cutAt(to->covered, delta);
-  const auto sum = to->directory.check(delta.gone, delta.rows);
+  const auto sum = to->directory.check(changeOf(delta));
   if (!sum) return refuse(sum.error().message, now, fx);
   if (isWhole) {
     if (auto same = checkSum(*sum, delta.after); !same) {
@@ -142,8 +164,9 @@ void Replica::take(wire::Delta delta, TimePoint now, Effects& fx) {
     // Not while it is filled: a page that does not fit would never be counted twice in a row.
     refusedInARow_ = 0;
   }
-  to->directory.apply(delta.gone, std::move(delta.rows));
+  to->directory.apply(changeOf(delta));
   to->sequence = sequence;
+  to->isAwaiting = delta.after.isAwaiting;
   // Deltas that come by themselves do not make an answer of use whose pages never fit.
   if (asked_ && sequence <= asked_->known) asked_->broughtAny = true;
   pullIfLacking(now, fx);
@@ -157,14 +180,15 @@ void Replica::take(wire::SnapshotPage page, TimePoint now, Effects& fx) {
   const bool follows =
       filling_ && filling_->covered == page.after && filling_->sequence == sequence;
   if (!begins && !follows) return;
-  Table fresh{{}, epoch_, sequence, kNoOrder};
+  Table fresh{{}, epoch_, sequence, kNoOrder, false};
   Table& to = begins ? fresh : *filling_;
   if (auto range = checkRange(page); !range) return refuse(range.error().message, now, fx);
-  if (auto sum = to.directory.check({}, page.rows); !sum) {
+  if (auto sum = to.directory.check(changeOf(page)); !sum) {
     return refuse(sum.error().message, now, fx);
   }
-  to.directory.apply({}, std::move(page.rows));
+  to.directory.apply(changeOf(page));
   to.covered = page.upTo;
+  to.isAwaiting = page.of.isAwaiting;
   if (begins) filling_ = std::move(fresh);
   isDoubted_ = false;
   refusedInARow_ = 0;
@@ -194,7 +218,8 @@ void Replica::take(wire::Position position, TimePoint now, Effects& fx) {
     if (helped) backoff_ = freshBackoff();
     if (!helped) pauseFrom(now);
   }
-  const Table* has = table();
+  Table* has = table();
+  if (has && has->sequence == sequence) has->isAwaiting = position.of.isAwaiting;
   if (has && has->covered == wire::kAllOrders && has->sequence == sequence) {
     if (auto same = checkSum(has->directory.sum(), position.of); !same) {
       isDoubted_ = true;

@@ -68,7 +68,8 @@ class Replica {
   // `random` is borrowed.
   explicit Replica(Random& random) : Replica(random, Directory(), {}) {}
   // Of a metaserver that was the master: it has the directory of that version.
-  Replica(Random& random, Directory start, const wire::DirectoryVersion& version);
+  Replica(Random& random, Directory start, const wire::DirectoryVersion& version,
+          bool isAwaiting = false);
 
   // --- events ---
   void received(wire::DirectoryMessage message, TimePoint now, Effects& fx);
@@ -83,6 +84,8 @@ class Replica {
   wire::DirectoryVersion version() const {
     return wire::DirectoryVersion{held_.epoch, held_.sequence};
   }
+  // Whether newcomers wait for absent members (Registry::awaiting), at that version.
+  bool isAwaiting() const { return held_.isAwaiting; }
   // The newest epoch that was seen.
   Epoch epoch() const { return epoch_; }
   // Whether it knows of deltas that it does not have, or has no directory of this epoch.
@@ -96,6 +99,7 @@ class Replica {
     Epoch epoch;
     std::uint64_t sequence = 0;
     JoinOrder covered = wire::kAllOrders;
+    bool isAwaiting = false;
   };
   struct Asked {
     std::uint64_t number;
