@@ -65,7 +65,7 @@ class ClusterTrouble {
         if (cluster_.runs(one)) (void)cluster_.appoint(one, other);
         return;
       case 11:
-        return most_ < kFaultMost ? cluster_.breakOne() : startTwin();
+        return most_ < kFaultMost ? cluster_.breakOne() : startTwins();
       default:
         if (world_.below(3) != 0) return cluster_.healAll();
         cluster_.drain(one);
@@ -77,10 +77,13 @@ class ClusterTrouble {
   }
 
  private:
-  // Another peer of an id that is taken: refused, unless the two are on different sides of a cut.
-  void startTwin() {
-    const auto living = world_.living();
-    if (!living.empty()) world_.startPeer(world_.id(living[anyOf(world_, living.size())]));
+  // Two peers of one new id: the second one is refused, unless they are on different sides of a
+  // cut.
+  void startTwins() {
+    const std::string id = fmt::format("t{}", ++twins_);
+    for (int i = 0; i < 2; ++i) {
+      world_.at(world_.now() + 1s + millis(world_, 4000), [this, id] { world_.startPeer(id); });
+    }
   }
   std::chrono::milliseconds wrongClock() {
     return world_.below(3) == 0 ? millis(world_, 1'200'000) - 600s : 0ms;
@@ -104,9 +107,7 @@ class ClusterTrouble {
         if (!side.contains(there)) cluster_.cutBoth(here, there);
       }
     }
-    for (int i = 0; i < 2 && most_ == kFaultMost; ++i) {
-      world_.at(world_.now() + 1s + millis(world_, 4000), [this] { startTwin(); });
-    }
+    if (most_ == kFaultMost) startTwins();
     healLater();
   }
   void healLater() {
@@ -116,6 +117,7 @@ class ClusterTrouble {
   World& world_;
   test::ClusterNetwork& cluster_;
   const std::uint64_t most_;
+  unsigned twins_ = 0;
 };
 
 // What a peer must keep while only metaservers have troubles.

@@ -12,8 +12,8 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <optional>
 #include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
