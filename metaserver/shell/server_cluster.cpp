@@ -63,7 +63,7 @@ Result<SelfInfo> Server::self() {
 
 Result<MasterInfo> Server::master() {
   const auto standing =
-      coordinator_.with([](auto& coordinator) { return coordinator->standing(); });
+      coordinator_.with([](auto& coordinator) { return coordinator->standing(Clock::now()); });
   MasterInfo info;
   info.self = name();
   info.master = standing.master;
@@ -73,6 +73,11 @@ Result<MasterInfo> Server::master() {
   info.isAppointed = standing.isAppointed;
   info.engine = options_.coordination.engine();
   if (!standing.master.empty()) return info;
+  if (standing.stall) {
+    info.whyNone = fmt::format("{} was the master until it stood still for {}, and asks the others",
+                               info.self.text(), formatDuration(*standing.stall));
+    return info;
+  }
   info.whyNone = trouble_.with([](const std::string& trouble) { return trouble; });
   const bool isElecting = !standing.isAlone || !options_.coordination.isBuiltIn();
   if (info.whyNone.empty() && isElecting) info.whyNone = "an election is under way";

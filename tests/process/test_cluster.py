@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import subprocess
+import time
 
 from cluster import Cluster
 from espalier_process import Process, case, main, noise, text_of, wait_until
@@ -95,7 +96,11 @@ def _(network):
     assert wait_until(lambda: cluster.told("m1", "master")["master"] == "m1", network.patience, "m1 as the master")
     cluster.start_peer("n1", "m2", files={})
     network.peers["n1"].expect_log("joined")
+    time.sleep(6.5)  # the others have closed their connections to it
     cluster.servers["m0"].send(signal.SIGCONT)
+    code, out, log = cluster.command("m0", "master")
+    asks = r"no master: m0 was the master until it stood still for \d.*, and asks the others"
+    assert code == 0 and re.fullmatch(asks + r"|m0 is the master .epoch [3-9].*|the master is m1 .*", out.strip()), out
     assert cluster.wait_for_master() == "m0"
     tree = cluster.wait_for_tree([*names, "n1"])
     assert {name: [each for each in tree[name] if each != "n1"] for name in names} == before

@@ -261,7 +261,7 @@ def _(network):
         code, out, log = ask(network, "-e", f"whatif kill {words}")
         assert (code, out) == (1, "") and log.startswith("nobody is n"), (code, out, log)
         assert "metaserver of this cluster" in log, log
-    start(network, "b", str(first + 1), str(first + 1), f"127.0.0.1:{first}")
+    start(network, "b", "--listen", f"127.0.0.1:{first + 1}", "--cluster", f"127.0.0.1:{first}")
     wait_until(lambda: f"the master is m{first} on" in ask(network, "--name", f"m{first + 1}", "-e", "-m")[1],
                network.patience, "a master")
     code, told = network.json_of(network.program("metaserver"), "--name", f"m{first + 1}", "--json", "-e", "status",

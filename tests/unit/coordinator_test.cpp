@@ -316,6 +316,57 @@ TEST_CASE("behind a restart of all, a follower has those for whom the master wai
   CHECK(cluster.peers[7].admitted);
 }
 
+TEST_CASE("a master that stood still decides nothing before it knows who decides now") {
+  Duration stall{};
+  SUBCASE("so long that it was replaced") {
+    stall = 4s;
+  }
+  SUBCASE("so long that the others have closed their connections") {
+    stall = 13s;
+  }
+  Cluster cluster(3);
+  cluster.startAll();
+  populate(cluster, 6);
+  cluster.settle(6);
+  const auto epoch = cluster.network.core(0).standing().epoch;
+  cluster.network.stall(0, stall);
+  cluster.run(500ms);
+  cluster.join(9, 0);  // which it reads when it goes on
+  cluster.run(stall - 500ms);
+  CHECK(cluster.network.core(1).standing().master == cluster.network.core(1).mesh().self().name);
+  cluster.run(1ms);
+  const auto standing = cluster.network.core(0).standing();
+  REQUIRE(standing.stall.has_value());
+  CHECK(*standing.stall >= stall - 1s);
+  CHECK(standing.master.empty());
+  CHECK_FALSE(standing.isMaster);
+  for (int i = 0; i < 4000 && cluster.network.core(0).standing().stall; ++i) {
+    CHECK_FALSE(cluster.peers[9].admitted);
+    cluster.run(1ms);
+  }
+  CHECK_FALSE(cluster.network.core(0).standing().stall.has_value());
+  CHECK(cluster.network.core(0).standing().epoch > epoch);
+  CHECK_FALSE(cluster.peers[9].admitted);
+  cluster.settle(7);
+  CHECK(cluster.network.master() == 0);
+}
+
+TEST_CASE("a master that stood still, and finds nobody, decides after two seconds") {
+  Cluster cluster(2);
+  cluster.startAll();
+  populate(cluster, 4);
+  cluster.settle(4);
+  cluster.network.stall(0, 5s);
+  cluster.run(1s);
+  cluster.kill(1);
+  cluster.join(9, 0);
+  cluster.run(4s + limits::kMeshSilence - 100ms);
+  CHECK_FALSE(cluster.peers[9].admitted);
+  cluster.run(300ms);
+  CHECK(cluster.peers[9].admitted);
+  CHECK(cluster.network.core(0).standing().isAlone);
+}
+
 TEST_CASE("a metaserver that was killed comes back into its cluster") {
   for (const std::size_t whom : {0, 2}) {
     CAPTURE(whom);

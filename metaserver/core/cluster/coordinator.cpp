@@ -76,6 +76,7 @@ void Coordinator::noteAwaited(CoordinatorEffects& fx) {
 void Coordinator::peerOpened(ConnectionId connection, std::string host, TimePoint now,
                              CoordinatorEffects& fx) {
   if (isSingle_) return authority_->registry.opened(connection, std::move(host), now);
+  observe(now);
   HomeSessions::Effects home;
   home_.opened(connection, std::move(host), now, home);
   deliver(home, now, fx);
@@ -84,6 +85,7 @@ void Coordinator::peerOpened(ConnectionId connection, std::string host, TimePoin
 void Coordinator::peerReceived(ConnectionId connection, const wire::RegistryRequest& request,
                                TimePoint now, CoordinatorEffects& fx) {
   if (isSingle_) return authority_->registry.received(connection, request, now, fx.peers);
+  observe(now);
   HomeSessions::Effects home;
   home_.received(connection, request, directory(), now, home);
   deliver(home, now, fx);
@@ -91,6 +93,7 @@ void Coordinator::peerReceived(ConnectionId connection, const wire::RegistryRequ
 
 void Coordinator::peerClosed(ConnectionId connection, TimePoint now, CoordinatorEffects& fx) {
   if (isSingle_) return authority_->registry.closed(connection, now, fx.peers);
+  observe(now);
   if (heldFor_.erase(connection) > 0) {
     std::erase_if(held_, [&](const Held& held) { return held.send.to == connection; });
   }
@@ -100,7 +103,8 @@ void Coordinator::peerClosed(ConnectionId connection, TimePoint now, Coordinator
 }
 
 void Coordinator::probed(const PeerId& id, bool listening, TimePoint now, CoordinatorEffects& fx) {
-  if (!authority_ || authority_->isFrozen()) return;
+  observe(now);
+  if (!mayDecide()) return;
   if (isSingle_) return authority_->registry.probed(id, listening, now, fx.peers);
   decide([&](Registry& registry, auto& own) { registry.probed(id, listening, now, own); }, now, fx);
 }
@@ -157,6 +161,7 @@ void Coordinator::deliver(HomeSessions::Effects& home, TimePoint now, Coordinato
     isDirty_ = true;
     if (!master_) return;  // what is asked is asked again of the next master
     if (*master_ != mesh_.self().number) return append(requests_, messages);
+    if (isPaused_) return pauseRequests(messages);
     metaserver::Effects own;
     RemoteSessions::Messages answers;
     for (const auto& message : messages) {
@@ -188,6 +193,7 @@ void Coordinator::toPeers(metaserver::Effects& peers, CoordinatorEffects& fx) {
 
 void Coordinator::releaseHeld(CoordinatorEffects& fx) {
   if (!authority_ && options_.isByEtcd) return;  // the next master confirms them
+  if (isPaused_) return;
   const bool all = !authority_;
   const bool isFollowed = !held_.empty() && isFollowedBySomebody();
   while (!held_.empty()) {
@@ -234,9 +240,7 @@ TimePoint Coordinator::deadline() const {
   } else if (replica_ && (taking_ || master_)) {
     first = std::min(first, replica_->deadline());
   }
-  if (authority_ && !authority_->isFrozen()) {
-    first = std::min(first, authority_->registry.deadline());
-  }
+  if (mayDecide()) first = std::min(first, authority_->registry.deadline());
   if (moving_) first = std::min(first, moving_->nextAt);
   first = std::min(first, reconsiderAt_);
   return first;
@@ -244,10 +248,11 @@ TimePoint Coordinator::deadline() const {
 
 void Coordinator::tick(TimePoint now, CoordinatorEffects& fx) {
   if (isSingle_) return authority_->registry.tick(now, fx.peers);
+  observe(now);
   MeshEffects mesh;
   mesh_.tick(now, mesh);
   absorb(mesh, fx);
-  if (authority_ && !authority_->isFrozen() && now >= authority_->registry.deadline()) {
+  if (mayDecide() && now >= authority_->registry.deadline()) {
     decide([&](Registry& registry, auto& own) { registry.tick(now, own); }, now, fx);
   }
   if (now >= home_.deadline()) {
@@ -273,7 +278,7 @@ void Coordinator::flush(TimePoint now, CoordinatorEffects& fx) {
   isDirty_ = false;
   const bool keepsAlive = now >= keepAliveAt_;
   if (keepsAlive) keepAliveAt_ = now + limits::kMeshBeat;
-  if (authority_ && !authority_->isFrozen()) flushDecisions(keepsAlive, now, fx);
+  if (mayDecide()) flushDecisions(keepsAlive, now, fx);
   if (!authority_ && master_) {
     if (stream_.isOpen() && (keepsAlive || !requests_.empty())) {
       send(*master_, stream_.wrap(std::exchange(requests_, {})), fx);

@@ -31,6 +31,10 @@
 // Output is gathered, and leaves with tick(): deadline() is over then. So messages to metaservers
 // come in batches when there is much to do.
 //
+// Behind a stall of its own (mesh.h) a metaserver decides nothing before it knows whether it was
+// replaced: requests wait in their order. If it was, it stays so until one of the two has taken
+// over. With etcd the lease says that.
+//
 // Messages to a metaserver without a link go by way of others (Route).
 //
 // Does no I/O. Not thread-safe: the shell keeps it in a Guarded (one mutex). Costs: as its parts.
@@ -52,6 +56,7 @@
 #include "common/wire/cluster_message.h"
 #include "metaserver/core/cluster/authority.h"
 #include "metaserver/core/cluster/balance.h"
+#include "metaserver/core/cluster/coordinator_effects.h"
 #include "metaserver/core/cluster/directory_changes.h"
 #include "metaserver/core/cluster/durable.h"
 #include "metaserver/core/cluster/election.h"
@@ -65,29 +70,6 @@ namespace espalier::metaserver::cluster {
 
 // Orders of joining are reserved so many at once; the next block when half are used.
 inline constexpr std::uint64_t kOrdersReserved = 4096;
-
-// To be written to etcd in one transaction, if this metaserver is still the master.
-struct EtcdPromise {
-  std::uint64_t number = 0;
-  std::vector<etcd::Operation> operations;  // each key once
-};
-
-// What the shell does, in this order. Plain values.
-struct CoordinatorEffects {
-  struct ToServer {
-    ConnectionId connection;
-    wire::ClusterMessage message;
-    std::optional<wire::Route> route;
-  };
-  std::optional<Durable> durable;  // durable before anything else is done
-  metaserver::Effects peers;       // of this metaserver's own peers; carried out by executor.h
-  std::vector<ToServer> messages;
-  // With etcd. To be answered by promised().
-  std::vector<EtcdPromise> promises;
-  std::optional<ServerName> heir;          // mastership is to be given to that one
-  std::vector<MeshEffects::Close> closes;  // of connections to metaservers
-  bool isDrained = false;                  // the process may end
-};
 
 class Coordinator {
  public:
@@ -120,6 +102,8 @@ class Coordinator {
     bool isAlone = false;
     bool isAppointed = false;
     Epoch epoch;
+    // It decided until it stood still so long, and does not know yet whether another one does.
+    std::optional<Duration> stall;
   };
   struct ServerRow {
     wire::ServerState state;
@@ -201,7 +185,8 @@ class Coordinator {
   bool isDraining() const { return drains_; }
   // Peers that found every metaserver full; those of a single one are refused by its registry.
   std::uint64_t turnedAwayCount() const { return turnedAway_; }
-  Standing standing() const;
+  // `now`: also of a stall that no event has told of.
+  Standing standing(std::optional<TimePoint> now = {}) const;
   std::vector<ServerRow> servers() const;
   // The master after the death of that metaserver; empty: there would be none.
   Result<ServerName> masterWithout(const ServerName& name) const;
@@ -278,6 +263,14 @@ class Coordinator {
   void moveSome(TimePoint now, CoordinatorEffects& fx);
 
   // --- messages of metaservers (coordinator_links.cpp)
+  // --- pauses behind a stall (coordinator_pause.cpp)
+  void observe(TimePoint now);
+  bool mayDecide() const { return authority_ && !authority_->isFrozen() && !isPaused_; }
+  void considerPause(const View& view, TimePoint now);
+  void endPause(TimePoint now, CoordinatorEffects& fx);
+  void pauseRequests(std::vector<wire::SessionMessage>& messages);
+  void dropPaused();
+
   void take(ServerNumber from, wire::ClusterMessage message, TimePoint now, CoordinatorEffects& fx);
   void takeDirectory(ServerNumber from, wire::DirectoryMessage message, TimePoint now,
                      CoordinatorEffects& fx);
@@ -366,6 +359,13 @@ class Coordinator {
   bool isAppointed_ = false;
   bool drains_ = false;
   bool isUnfit_ = false;
+  bool isPaused_ = false;
+  Duration stall_{};                   // for which it is paused
+  std::optional<TimePoint> pauseEnd_;  // while another one decides, too
+  // What arrived in the pause, in its order; of other homes, and of this one.
+  std::deque<std::pair<ServerNumber, wire::SessionRequests>> pausedBatches_;
+  std::vector<wire::SessionMessage> pausedRequests_;
+  bool isPauseOverfull_ = false;  // requests were lost
   std::optional<Moving> moving_;
   std::uint64_t handedOn_ = 0;
   std::map<ServerNumber, HandedOn> handedOnTo_;  // those that others() had at the latest one

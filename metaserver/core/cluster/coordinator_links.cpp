@@ -70,6 +70,7 @@ void Coordinator::namedAnswered(TimePoint now, CoordinatorEffects& fx) {
 
 void Coordinator::linkReceived(ConnectionId connection, wire::ClusterFrame frame, TimePoint now,
                                CoordinatorEffects& fx) {
+  observe(now);
   if (const auto* beat = std::get_if<wire::Beat>(&frame.message)) {
     MeshEffects mesh;
     mesh_.received(connection, *beat, now, mesh);
@@ -159,6 +160,13 @@ void Coordinator::takeDirectory(ServerNumber from, wire::DirectoryMessage messag
 void Coordinator::takeRequests(ServerNumber from, wire::SessionRequests batch, TimePoint now,
                                CoordinatorEffects& fx) {
   if (!authority_ || authority_->isFrozen()) return;
+  if (isPaused_) {
+    // Beyond the bound there is a gap: the home begins another stream.
+    if (pausedBatches_.size() < limits::kPausedBatches) {
+      pausedBatches_.emplace_back(from, std::move(batch));
+    }
+    return;
+  }
   auto taken = authority_->streams.take(from, std::move(batch));
   metaserver::Effects own;
   RemoteSessions::Messages messages;

@@ -20,7 +20,10 @@ constexpr auto kYieldPause = 5s;  // after an heir that did not take over
 // Called after every event that may change it.
 void Coordinator::reconsider(TimePoint now, CoordinatorEffects& fx) {
   if (isSingle_) return;
+  observe(now);
   reconsiderAt_ = kNever;
+  // Those whose connections have ended meanwhile are there again in a moment.
+  if (!options_.isByEtcd && mesh_.isInDoubt()) return;
   refuseForeign(now, fx);
   noteHomes(now, fx);
   View view = look();
@@ -37,11 +40,13 @@ void Coordinator::reconsider(TimePoint now, CoordinatorEffects& fx) {
   const auto* best = elected(view);
   const bool isBest = best && best->number == mesh_.self().number;
   if (authority_) {
+    considerPause(view, now);
     considerEpoch(view, now, fx);
     considerYielding(view, best, now, fx);
     if (authority_) {
-      if (!authority_->isFrozen()) follow(mesh_.self().number, authority_->epoch(), now, fx);
-      return;
+      if (authority_->isFrozen()) return;
+      follow(mesh_.self().number, authority_->epoch(), now, fx);
+      return endPause(now, fx);
     }
   }
   const wire::ServerState* master = nullptr;
@@ -104,6 +109,7 @@ void Coordinator::considerYielding(const View& view, const wire::ServerState* be
 }
 
 void Coordinator::freeze(ServerNumber heir, TimePoint now, CoordinatorEffects& fx) {
+  dropPaused();
   flush(now, fx);
   authority_->heir = heir;
   authority_->frozenAt = now;
@@ -120,6 +126,7 @@ void Coordinator::stopDeciding(CoordinatorEffects& fx) {
                    authority_->registry.awaiting());
   authority_.reset();
   isAppointed_ = false;
+  dropPaused();
   releaseHeld(fx);
 }
 
@@ -135,6 +142,7 @@ void Coordinator::considerEpoch(const View& view, TimePoint now, CoordinatorEffe
 
 void Coordinator::goOn(TimePoint now, CoordinatorEffects& fx) {
   outdatedSince_.reset();
+  dropPaused();
   const Directory directory = authority_->publication.directory();
   takeOver({{authority_->epoch(), &directory, authority_->registry.awaiting()}}, now, fx);
 }
@@ -166,6 +174,7 @@ void Coordinator::progressTaking(TimePoint now, CoordinatorEffects& fx) {
   std::vector<Side> sides{{version.epoch, &replica.directory(), replica.isAwaiting()}};
   Directory own;
   if (authority_) {
+    dropPaused();
     flush(now, fx);
     own = authority_->publication.directory();
     sides.push_back({authority_->epoch(), &own, authority_->registry.awaiting()});

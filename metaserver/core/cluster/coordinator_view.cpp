@@ -137,7 +137,7 @@ Result<void> Coordinator::appoint(const ServerName& name, TimePoint now, Coordin
   return {};
 }
 
-Coordinator::Standing Coordinator::standing() const {
+Coordinator::Standing Coordinator::standing(std::optional<TimePoint> now) const {
   Standing standing;
   standing.role = isSingle_     ? Role::single
                   : isStarting_ ? Role::starting
@@ -145,6 +145,11 @@ Coordinator::Standing Coordinator::standing() const {
                                 : Role::following;
   standing.epoch = epoch_;
   standing.isAlone = others().empty();
+  if (authority_ && !isSingle_ && !options_.isByEtcd) {
+    standing.stall = mesh_.doubtedStall(now.value_or(TimePoint()));
+    if (!standing.stall && isPaused_) standing.stall = stall_;
+    if (standing.stall) return standing;
+  }
   if (standing.isAlone || !master_) return standing;
   standing.isMaster = *master_ == mesh_.self().number;
   standing.epoch = masterEpoch_;
@@ -166,7 +171,7 @@ std::vector<Coordinator::ServerRow> Coordinator::servers() const {
   std::vector<ServerRow> rows;
   const View view = isSingle_ ? View{{mesh_.self()}, {}, {}} : look();
   const auto ways = others();
-  const auto* master = master_ ? find(view.states, *master_) : nullptr;
+  const auto* master = master_ && !isPaused_ ? find(view.states, *master_) : nullptr;
   for (std::size_t i = 0; i < view.states.size(); ++i) {
     ServerRow row;
     row.state = view.states[i];

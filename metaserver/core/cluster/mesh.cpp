@@ -81,6 +81,7 @@ void Mesh::received(ConnectionId connection, const wire::Beat& beat, TimePoint n
   }
   server->connections.heard(connection, awake_);
   if (isNewer(beat.own, server->state)) setState(*server, beat.own, fx);
+  noteEchoes(beat.own.number, beat);
   const auto count = std::min(beat.others.size(), limits::kMetaservers - 1);
   for (std::size_t i = 0; i < count; ++i) hearOf(beat.others[i], fx);
   finish(now, fx);
@@ -208,12 +209,14 @@ KnownServer* Mesh::ownerOf(ConnectionId connection) {
 
 void Mesh::observe(TimePoint now) {
   // A longer gap: this process stood still, and what others sent meanwhile is not read yet.
+  noticeStall(now);
   awake_ += std::clamp<Duration>(now - now_, Duration::zero(), kCountedGap);
   now_ = std::max(now_, now);
 }
 
 TimePoint Mesh::deadline() const {
-  return std::min(beatAt_, now_ + (expiry_ - awake_));
+  const TimePoint first = std::min(beatAt_, now_ + (expiry_ - awake_));
+  return doubt_ ? std::min(first, doubt_->until) : first;
 }
 
 void Mesh::hurry(TimePoint now) {
@@ -228,6 +231,7 @@ void Mesh::finish(TimePoint now, MeshEffects& fx) {
   updateWays(fx);
   if (now >= beatAt_) sendBeat(now, fx);
   updateExpiry();
+  if (doubt_ && (doubt_->unheard.empty() || now >= doubt_->until)) doubt_.reset();
 }
 
 void Mesh::updateHeard(TimePoint now) {

@@ -23,6 +23,12 @@
 // This process's own stalls do not count against others: time goes on by kCountedGap (mesh.cpp) at
 // most between two events, and tick() is due every limits::kMeshBeat.
 //
+// But the others did not stand still. Behind a stall in which they may have taken this process for
+// dead (kDoubtedStall), it is in doubt until each of those that it reached has passed on a state
+// that this one has sent since, for limits::kMeshSilence at most: then the others count as dead.
+//
+//   sure --a stall--> in doubt --all were heard, or the time is over--> sure
+//
 // Of several connections to one metaserver both ends keep the same one: pair_connections.h.
 //
 // A connection is refused to this process itself, to the name or number of another that lives, and
@@ -46,12 +52,14 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "common/base/clock.h"
 #include "common/base/ids.h"
+#include "common/base/limits.h"
 #include "common/base/result.h"
 #include "common/wire/cluster.h"
 #include "metaserver/core/cluster/known_servers.h"
@@ -75,6 +83,9 @@ struct MeshEffects {
   std::vector<Close> closes;    // closed() need not be called for these
   std::vector<Notice> notices;
 };
+
+// The latest beat before a stall may be kMeshBeat old.
+inline constexpr Duration kDoubtedStall = limits::kMeshSilence - limits::kMeshBeat;
 
 class Mesh {
  public:
@@ -109,6 +120,8 @@ class Mesh {
   Mesh(wire::ServerState self, TimePoint now);
 
   // --- events ---
+  // Before what else happens to this process: a long time since the event before is a stall.
+  void noticeStall(TimePoint now);
   // Both Introductions have passed.
   void opened(const Opened& opened, TimePoint now, MeshEffects& fx);
   void closed(ConnectionId connection, TimePoint now, MeshEffects& fx);
@@ -147,6 +160,10 @@ class Mesh {
   bool isLinking() const;
   // Those that live and have no connection: to be dialled again and again.
   std::vector<wire::ServerState> unconnected() const;
+  // The time for which this process stood still, while it does not know what the others have done
+  // meanwhile; none: it is sure. Also if no event has come since the stall.
+  std::optional<Duration> doubtedStall(TimePoint now) const;
+  bool isInDoubt() const { return doubt_.has_value(); }
   // Increases when the answer to reachable() or links() is another set, other runs or other ways.
   std::uint64_t version() const { return version_; }
 
@@ -168,7 +185,16 @@ class Mesh {
   void hurry(TimePoint now);
   void sendBeat(TimePoint now, MeshEffects& fx);
   void updateExpiry();
+  void noteEchoes(ServerNumber by, const wire::Beat& beat);
+  bool reachesAny() const;
   KnownServer* ownerOf(ConnectionId connection);
+
+  struct Doubt {
+    Duration stall;
+    std::uint64_t from;  // of the states of this metaserver: the first one since
+    TimePoint until;
+    std::set<ServerNumber> unheard;
+  };
 
   wire::ServerState self_;
   KnownServers known_;
@@ -179,6 +205,7 @@ class Mesh {
   TimePoint beatAt_;
   TimePoint beatLeastAt_;  // no beat before
   std::uint64_t version_ = 0;
+  std::optional<Doubt> doubt_;
 };
 
 }  // namespace espalier::metaserver::cluster

@@ -1,0 +1,40 @@
+// What a coordinator asks of its shell (coordinator.h). Plain values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/wire/cluster_message.h"
+#include "metaserver/core/cluster/durable.h"
+#include "metaserver/core/cluster/etcd_messages.h"
+#include "metaserver/core/cluster/mesh.h"
+#include "metaserver/core/effects.h"
+
+namespace espalier::metaserver::cluster {
+
+// To be written to etcd in one transaction, if this metaserver is still the master.
+struct EtcdPromise {
+  std::uint64_t number = 0;
+  std::vector<etcd::Operation> operations;  // each key once
+};
+
+// What the shell does, in this order. Plain values.
+struct CoordinatorEffects {
+  struct ToServer {
+    ConnectionId connection;
+    wire::ClusterMessage message;
+    std::optional<wire::Route> route;
+  };
+  std::optional<Durable> durable;  // durable before anything else is done
+  metaserver::Effects peers;       // of this metaserver's own peers; carried out by executor.h
+  std::vector<ToServer> messages;
+  // With etcd. To be answered by promised().
+  std::vector<EtcdPromise> promises;
+  std::optional<ServerName> heir;          // mastership is to be given to that one
+  std::vector<MeshEffects::Close> closes;  // of connections to metaservers
+  bool isDrained = false;                  // the process may end
+};
+
+}  // namespace espalier::metaserver::cluster
