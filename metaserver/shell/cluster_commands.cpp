@@ -134,7 +134,6 @@ Command forgetCommand(ClusterService& service) {
   Command command{.name = "forget",
                   .usage = "forget NAME",
                   .summary = "remove a dead metaserver from `servers`",
-                  .details = "With etcd it also frees the ids and ports of its peers.",
                   .minValues = 1,
                   .maxValues = 1,
                   .kinds = {Kind::metaserver}};

@@ -34,4 +34,18 @@ Result<Coordination> parseCoordination(std::string_view text) {
   return coordination;
 }
 
+Result<std::string> parseEtcdPrefix(std::string_view text) {
+  constexpr std::string_view kAllowed =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/";
+  const bool isSound = text.size() > 2 && text.size() <= limits::kEtcdPrefixBytes &&
+                       text.front() == '/' && text.back() == '/' &&
+                       text.find("//") == std::string_view::npos &&
+                       text.find_first_not_of(kAllowed) == std::string_view::npos;
+  if (isSound) return std::string(text);
+  return Error{ErrorCode::usage,
+               fmt::format("\"{}\" is no prefix of keys: /NAME/, of letters, digits, '.', '_' and "
+                           "'-', at most {} bytes",
+                           escaped(text), limits::kEtcdPrefixBytes)};
+}
+
 }  // namespace espalier::metaserver::shell

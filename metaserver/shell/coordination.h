@@ -23,5 +23,8 @@ struct Coordination {
 
 // At most limits::kEtcdUrls URLs. Errors have the code `usage`, and do not repeat a password.
 Result<Coordination> parseCoordination(std::string_view text);
+// What is before all keys of a cluster in etcd: "/espalier/". Parts of letters, digits, '.', '_'
+// and '-' between slashes; at most limits::kEtcdPrefixBytes. Errors have the code `usage`.
+Result<std::string> parseEtcdPrefix(std::string_view text);
 
 }  // namespace espalier::metaserver::shell

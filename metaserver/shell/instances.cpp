@@ -142,6 +142,7 @@ std::vector<std::string> instanceArguments(const MetaserverOptions& entry, std::
   add("--max-peers", std::to_string(entry.maxPeers));
   add("--log-level", levelText(entry.logLevel));
   if (!entry.clusterSecretFile.empty()) add("--cluster-secret-file", entry.clusterSecretFile);
+  if (!entry.coordination.isBuiltIn()) add("--etcd-prefix", entry.etcdPrefix);
   if (!entry.etcdCaFile.empty()) add("--etcd-ca-file", entry.etcdCaFile);
   if (entry.migrateEvery > 0ms) {
     add("--migrate-every", fmt::format("{}ms", entry.migrateEvery.count()));

@@ -180,6 +180,9 @@ std::vector<Option> clusterOptions(MetaserverOptions& o) {
       {"cluster-secret-file", "FILE", "",
        "what metaservers of a cluster prove to each other that they know, mode 0600",
        storeText(o.clusterSecretFile, limits::kPathBytes), false, true},
+      {"etcd-prefix", "/NAME/", "/espalier/",
+       "before its keys in etcd, so that clusters can share one",
+       storeParsed(o.etcdPrefix, parseEtcdPrefix)},
       {"etcd-ca-file", "FILE", "", "who may sign the certificates of etcd: PEM, for https",
        storeText(o.etcdCaFile, limits::kPathBytes), false, true},
   };
@@ -199,6 +202,10 @@ Result<void> checkTogether(const command::Parsed& parsed, const MetaserverOption
   const auto isSecure = [](const std::string& url) { return url.starts_with("https:"); };
   if (!o.etcdCaFile.empty() && std::ranges::none_of(o.coordination.etcd, isSecure)) {
     return Error{ErrorCode::usage, "--etcd-ca-file: no URL of --coordination is https://…"};
+  }
+  const bool prefixGiven = std::ranges::find(parsed.given, "etcd-prefix") != parsed.given.end();
+  if (prefixGiven && o.coordination.isBuiltIn()) {
+    return Error{ErrorCode::usage, "--etcd-prefix: --coordination is builtin"};
   }
   if (o.cluster.size() > limits::kMetaservers) {
     return Error{ErrorCode::usage, fmt::format("more than {} metaservers", limits::kMetaservers)};

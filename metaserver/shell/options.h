@@ -45,6 +45,7 @@ struct MetaserverOptions {
   std::uint16_t instances = 0;  // metaservers that it starts, on the ports behind its own
   std::chrono::milliseconds migrateEvery{};  // 0: it does not move by itself
   std::string clusterSecretFile;             // empty: none
+  std::string etcdPrefix = "/espalier/";     // of this cluster's keys in etcd
   std::string etcdCaFile;                    // for https; empty: the system's
   // 000's SERVER_PORT: links between metaservers come in there, too. Not the port of `listen`.
   std::optional<std::uint16_t> serverPort;

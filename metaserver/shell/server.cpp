@@ -167,10 +167,13 @@ cluster::Coordinator::Options Server::coordinatorOptions(State& state) {
                       {"join word", options_.joinWord},
                       {"coordination", std::string(options_.coordination.engine())},
                       {"first port", std::to_string(options_.firstPort)}};
+  if (!options_.coordination.isBuiltIn()) {
+    options.settings.push_back({"prefix in etcd", options_.etcdPrefix});
+  }
   options.isCluster = links_->hasAddresses() || options_.hasFilesByPort() ||
                       options.peersMost == 0 || !options_.coordination.isBuiltIn();
   options.isByEtcd = !options_.coordination.isBuiltIn();
-  options.etcdPrefix = kEtcdPrefix;
+  options.etcdPrefix = options_.etcdPrefix;
   options.named = links_->namedCount();
   return options;
 }

@@ -97,9 +97,6 @@ class Server final : public MetaserverService,
   Result<void> forget(const ServerName& name) override;
 
  private:
-  // In etcd, before all keys of this network.
-  static constexpr const char* kEtcdPrefix = "/espalier/";
-
   Server(net::EventLoop& loop, MetaserverOptions options);
   // 000's SERVER_PORT: takes links with other metaservers only.
   struct ServerPort final : net::ListenerHandler {

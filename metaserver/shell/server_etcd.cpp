@@ -25,7 +25,7 @@ Result<void> Server::startEngine() {
   config.self = coordinator_.with(
       [](auto& coordinator) { return cluster::candidateOf(coordinator->mesh().self()); });
   config.rule = options_.election.rule;
-  config.prefix = kEtcdPrefix;
+  config.prefix = options_.etcdPrefix;
   auto engine =
       etcd::Engine::start(std::move(config), loop_, [this](const auto& event) { happened(event); });
   if (!engine) return engine.error();
@@ -92,7 +92,7 @@ void Server::pageRead(const cluster::PageRead& read) {
   if (!read.page) return giveUp(read.page.error().message);
   const auto& page = *read.page;
   if (reading_->revision == 0) reading_->revision = page.revision;
-  const std::size_t prefixBytes = std::string_view(kEtcdPrefix).size();
+  const std::size_t prefixBytes = options_.etcdPrefix.size();
   for (const auto& [key, value, created, modified, lease] : page.keys) {
     const auto part = std::string_view(key).substr(prefixBytes);
     if (auto taken = cluster::readKey(part, value, reading_->directory); !taken) {

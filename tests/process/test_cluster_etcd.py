@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import subprocess
 import urllib.request
 
 from cluster import Cluster
@@ -121,6 +122,33 @@ def _(network):
         code, told = cluster.json("m0", "master")
         assert code == 0 and told["master"] is None, json.dumps(told)
         cluster.servers["m0"].end()
+
+
+@case("two clusters share one etcd by their prefixes; one of another prefix does not link")
+def _(network):
+    etcds = Etcds(network, count=1)
+    one = Cluster(network, 2, *etcds.option).start()
+    other = Cluster(network, 2, *etcds.option, "--etcd-prefix", "/office/paris/", first=10)
+    other.names = ["p0", "p1"]
+    other.start()
+    assert one.wait_for_master() in one.names and other.wait_for_master() in other.names
+    for cluster, home in ((one, "m1"), (other, "p1")):
+        network.fill_share(f"at {home}", {})
+        process = Process(home, [network.program("peer"), "--id", "s1", "--share", f"./at {home}", "--metaserver",
+                                 cluster.address(home), "--headless"], network.folder, network.env, network.patience)
+        network.peers[f"s1 at {home}"] = process
+        process.expect_log("joined")
+    for cluster in (one, other):
+        wait_until(lambda: cluster.topo(cluster.names[0]) == {"s1": []}, network.patience, "one peer in each")
+        assert cluster.told(cluster.names[0], "status")["metaservers"] == cluster.names
+    def keys(prefix):
+        out = subprocess.run(["etcdctl", "--endpoints", etcds.urls[0], "get", "--prefix", prefix, "--keys-only"],
+                             capture_output=True, text=True, check=True, env={**network.env, "ETCDCTL_API": "3"}).stdout
+        return [line for line in out.split() if line]
+    assert "/espalier/ids/s1" in keys("/espalier/") and "/office/paris/ids/s1" in keys("/office/paris/")
+    assert len(keys("/")) == len(keys("/espalier/")) + len(keys("/office/paris/"))
+    code, told = other.json("p0", f"link {one.address('m0')}")
+    assert code == 78 and "the same prefix in etcd" in told["error"]["message"], told
 
 
 if __name__ == "__main__":

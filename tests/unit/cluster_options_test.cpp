@@ -185,6 +185,25 @@ TEST_CASE("election and coordination are parsed, or refused with what they can b
           "--etcd-ca-file: no URL of --coordination is https://…");
   }
 
+  CHECK(metaserverOf({})->etcdPrefix == "/espalier/");
+  for (const char* prefix : {"/a/", "/office/paris-2/", "/A.b_c/"}) {
+    CAPTURE(prefix);
+    const auto chosen =
+        metaserverOf({"--coordination", "etcd:http://a:1", "--etcd-prefix", prefix});
+    REQUIRE(chosen.ok());
+    CHECK(chosen->etcdPrefix == prefix);
+    CHECK(refused({"--etcd-prefix", prefix}) == "--etcd-prefix: --coordination is builtin");
+  }
+  const std::string longest = "/" + std::string(limits::kEtcdPrefixBytes - 2, 'a') + "/";
+  CHECK(metaserverOf({"--coordination", "etcd:http://a:1", "--etcd-prefix", longest}).ok());
+  for (const std::string& prefix :
+       {std::string("/"), std::string("//"), std::string("a/"), std::string("/a"),
+        std::string("/a//b/"), std::string("/a b/"), std::string("/\xff/"), "/a" + longest}) {
+    CAPTURE(prefix);
+    CHECK(refused({"--coordination", "etcd:http://a:1", "--etcd-prefix", prefix})
+              .find(" is no prefix of keys: ") != std::string::npos);
+  }
+
   const auto why = [](const std::string& value) { return refused({"--coordination", value}); };
   CHECK(why("zookeeper") == "--coordination: \"zookeeper\" is neither builtin nor etcd:URL");
   CHECK(why("etcd") == "--coordination: \"etcd\" is neither builtin nor etcd:URL");
