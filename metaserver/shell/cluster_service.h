@@ -30,7 +30,7 @@ struct MasterInfo {
   ServerName self;
   ServerName master;        // empty: there is none
   Endpoint endpoint;        // of the master
-  std::uint64_t epoch = 0;  // its counter; with etcd the revision
+  std::uint64_t epoch = 0;  // its counter
   cluster::ElectionRule rule = cluster::ElectionRule::oldest;
   bool isAppointed = false;        // made the master by hand
   std::string engine = "builtin";  // or "etcd"

@@ -245,7 +245,7 @@ class EtcdWorld {
     if (txn && fault_ == Fault::repeatsLate && !txn->otherwise.empty()) txn->compares.resize(1);
     auto what = etcd.apply(request, scaled(etcdRate_));
     const auto* done = std::get_if<etcd::TxnDone>(&what);
-    if (done && done->succeeded) witness(*txn, done->revision);
+    if (done && done->succeeded) witness(*txn);
     tellWatches();
     return what;
   }
@@ -299,11 +299,16 @@ class EtcdWorld {
     if (!written_.contains(asked)) wrong.push_back("a promise is called kept that etcd lacks");
   }
   // What a transaction that has succeeded says about the masters.
-  void witness(const etcd::Txn& txn, etcd::Revision revision) {
+  void witness(const etcd::Txn& txn) {
     for (const auto& operation : txn.then) {
       const auto* put = std::get_if<etcd::Put>(&operation);
       if (!put) continue;
-      if (put->key.ends_with("cluster/master")) newest_ = static_cast<std::uint32_t>(revision);
+      if (put->key.ends_with("cluster/epoch")) {
+        const auto epoch = static_cast<std::uint32_t>(std::stoul(put->value));
+        if (epoch <= newest_)
+          wrong.push_back("a mastership has no higher number than the one before");
+        newest_ = epoch;
+      }
       if (!put->key.starts_with("/espalier/ids/")) continue;
       const auto gap = put->value.find(' ');
       const auto epoch = static_cast<std::uint32_t>(std::stoul(put->value.substr(0, gap)));

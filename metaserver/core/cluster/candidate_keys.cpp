@@ -1,6 +1,7 @@
 #include "metaserver/core/cluster/candidate_keys.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "common/base/limits.h"
@@ -8,6 +9,19 @@
 namespace espalier::metaserver::cluster {
 
 using Field = etcd::Compare::Field;
+
+namespace {
+
+// 1 to limits::kEpochCounter.
+std::optional<std::uint32_t> numberFrom(std::string_view text) {
+  std::uint32_t number = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool isWhole = code == std::errc{} && end == text.data() + text.size();
+  if (!isWhole || number == 0 || number > limits::kEpochCounter) return std::nullopt;
+  return number;
+}
+
+}  // namespace
 
 std::string endOfPrefix(std::string prefix) {
   prefix.back() = static_cast<char>(prefix.back() + 1);
@@ -19,6 +33,7 @@ CandidateKeys::CandidateKeys(std::string prefix, const ServerName& self, Candida
       codec_(codec),
       masterKey_(key("cluster/master")),
       heirKey_(key("cluster/heir")),
+      epochKey_(key("cluster/epoch")),
       candidatesPrefix_(key("cluster/candidates/")),
       ownKey_(candidatesPrefix_ + self.text()),
       watched_(key("cluster/"), endOfPrefix(key("cluster/"))) {}
@@ -32,6 +47,20 @@ std::vector<Candidate> CandidateKeys::all() const {
     all.push_back(std::move(*one));
   }
   return all;
+}
+
+std::optional<std::uint32_t> CandidateKeys::epochOf(etcd::Revision created) const {
+  const auto* there = watched_.find(epochKey_);
+  if (!there || there->modified != created) return std::nullopt;
+  return numberFrom(there->value);
+}
+
+std::optional<std::uint32_t> CandidateKeys::nextEpoch() const {
+  const auto* there = watched_.find(epochKey_);
+  if (!there) return 1;
+  const auto last = numberFrom(there->value);
+  if (!last || *last == limits::kEpochCounter) return std::nullopt;
+  return *last + 1;
 }
 
 std::optional<ServerName> CandidateKeys::elected(ElectionRule rule, TimePoint now) {
@@ -61,9 +90,14 @@ etcd::Txn CandidateKeys::announce(const Candidate& self, etcd::LeaseId lease) co
           {}};
 }
 
-etcd::Txn CandidateKeys::take(const Candidate& self, etcd::LeaseId lease) const {
-  return {{{masterKey_, Field::created, 0}, {ownKey_, Field::created, own()->created}},
+etcd::Txn CandidateKeys::take(const Candidate& self, std::uint32_t epoch,
+                              etcd::LeaseId lease) const {
+  const auto* last = watched_.find(epochKey_);
+  return {{{masterKey_, Field::created, 0},
+           {ownKey_, Field::created, own()->created},
+           {epochKey_, Field::modified, last ? last->modified : 0}},
           {etcd::Put{masterKey_, encoded(self), lease},
+           etcd::Put{epochKey_, std::to_string(epoch), etcd::kNoLease},
            etcd::Put{key("written"), "0", etcd::kNoLease}, etcd::Remove{heirKey_}},
           {}};
 }

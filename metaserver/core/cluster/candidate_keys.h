@@ -5,6 +5,8 @@
 //   PREFIX cluster/heir              the name of whom the last master handed over to; under that
 //                                    master's lease
 //   PREFIX cluster/master            the master as a candidate; under its lease
+//   PREFIX cluster/epoch             how often the master's key was taken; written with it, by
+//                                    transactions that compare its last change
 //   PREFIX written                   moves with each transaction of a master (promises.h)
 //
 // "cluster/" is watched (watched_keys.h). Values that do not decode, and keys without a lease, are
@@ -16,6 +18,7 @@
 // Does no I/O. Not thread-safe. O(candidates) a call.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,6 +51,11 @@ class CandidateKeys {
 
   // --- what etcd has
   const etcd::KeyValue* master() const { return watched_.find(masterKey_); }
+  // The number of the mastership that began in this revision; nothing: the key was lost, or is not
+  // that of a metaserver.
+  std::optional<std::uint32_t> epochOf(etcd::Revision created) const;
+  // The next number; nothing: none is left, or the key is not that of a metaserver.
+  std::optional<std::uint32_t> nextEpoch() const;
   // Of this metaserver's name, whose lease may be another one's.
   const etcd::KeyValue* own() const { return watched_.find(ownKey_); }
   // By name.
@@ -65,7 +73,7 @@ class CandidateKeys {
   // Writes the own key, if it still is as it was seen.
   etcd::Txn announce(const Candidate& self, etcd::LeaseId lease) const;
   // Takes the master's key if there is none. The own key must be there.
-  etcd::Txn take(const Candidate& self, etcd::LeaseId lease) const;
+  etcd::Txn take(const Candidate& self, std::uint32_t epoch, etcd::LeaseId lease) const;
   // Gives back the master's key, which must be there.
   etcd::Txn give(const std::optional<ServerName>& heir, etcd::LeaseId lease) const;
 
@@ -74,6 +82,7 @@ class CandidateKeys {
   CandidateCodec codec_;
   std::string masterKey_;
   std::string heirKey_;
+  std::string epochKey_;
   std::string candidatesPrefix_;
   std::string ownKey_;
   WatchedKeys watched_;

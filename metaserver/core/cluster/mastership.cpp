@@ -15,11 +15,6 @@ constexpr Duration kForgotten = 2 * limits::kEtcdPatience;  // the shell gives u
 
 }  // namespace
 
-std::optional<Epoch> epochOf(etcd::Revision created) {
-  if (created <= 0 || created > etcd::Revision{limits::kEpochCounter}) return std::nullopt;
-  return Epoch{static_cast<std::uint32_t>(created), kNoServer};
-}
-
 Mastership::Mastership(Config config, TimePoint now)
     : config_(std::move(config)),
       keys_(config_.prefix, config_.self.name, config_.codec),
@@ -145,7 +140,7 @@ void Mastership::answeredOwn(const Pending& pending, const etcd::Answer& answer,
     if (pending.kind == Kind::page) fx.events.emplace_back(PageRead{pending.page, *ranged});
   } else if (const auto* done = std::get_if<etcd::TxnDone>(&answer.what)) {
     if (pending.kind == Kind::take && done->succeeded) {
-      won(done->revision, fx);
+      won(done->revision, taken_, fx);
     } else if (pending.kind == Kind::promise) {
       std::vector<Promised> outcomes;
       const bool isOurs = promises_.done(*done, outcomes);
@@ -234,22 +229,22 @@ void Mastership::endMastership(std::string why, EtcdEffects& fx) {
   std::vector<Promised> outcomes;
   promises_.end(outcomes);
   std::erase_if(pending_, [](const auto& one) { return one.second.kind == Kind::promise; });
-  fx.events.emplace_back(Lost{epochOf(master_).value_or(Epoch{}), std::move(why)});
+  fx.events.emplace_back(Lost{epoch_, std::move(why)});
   master_ = 0;
   promiseFailure_.clear();
   for (const auto& one : outcomes) fx.events.emplace_back(one);
 }
 
-void Mastership::won(etcd::Revision created, EtcdEffects& fx) {
+void Mastership::won(etcd::Revision created, std::optional<std::uint32_t> number, EtcdEffects& fx) {
   if (created <= given_ || master_ == created) return;
-  const auto epoch = epochOf(created);
-  if (!epoch || config_.self.drains) {
+  if (!number || config_.self.drains) {
     given_ = created;  // it is given back as soon as it is seen
     return;
   }
   master_ = created;
+  epoch_ = Epoch{*number, kNoServer};
   promises_.begin(created);
-  fx.events.emplace_back(Won{*epoch});
+  fx.events.emplace_back(Won{epoch_});
 }
 
 void Mastership::send(Kind kind, decltype(etcd::Request::what) what, TimePoint now, EtcdEffects& fx,
@@ -314,7 +309,7 @@ void Mastership::settleMastership(TimePoint now, EtcdEffects& fx) {
   }
   if (master_) return;
   if (isOurs) {
-    won(there->created, fx);
+    won(there->created, keys_.epochOf(there->created), fx);
     if (!master_) give(now, fx);
   } else if (!there && keys_.watched().revision() >= given_ && isElected(now)) {
     take(now, fx);
@@ -324,14 +319,14 @@ void Mastership::settleMastership(TimePoint now, EtcdEffects& fx) {
 bool Mastership::isElected(TimePoint now) {
   const auto* own = keys_.own();
   const bool isCandidate = own && own->lease == lease_.id() && !config_.self.drains;
-  return isCandidate && keys_.watched().revision() < limits::kEpochCounter &&
-         keys_.elected(config_.rule, now) == config_.self.name;
+  return isCandidate && keys_.nextEpoch() && keys_.elected(config_.rule, now) == config_.self.name;
 }
 
 void Mastership::take(TimePoint now, EtcdEffects& fx) {
   if (now < takeAt_ || isPending(Kind::take)) return;
   takeAt_ = now + limits::kEtcdRetry;
-  send(Kind::take, keys_.take(config_.self, lease_.id()), now, fx);
+  taken_ = *keys_.nextEpoch();
+  send(Kind::take, keys_.take(config_.self, taken_, lease_.id()), now, fx);
 }
 
 void Mastership::give(TimePoint now, EtcdEffects& fx) {
@@ -353,7 +348,9 @@ void Mastership::settleSeen(TimePoint now, EtcdEffects& fx) {
   if (created != seenAt_) {
     seenAt_ = created;
     seen_ = master_ ? std::optional(config_.self) : there ? keys_.decoded(*there) : std::nullopt;
-    fx.events.emplace_back(MasterSeen{seen_, epochOf(created).value_or(Epoch{})});
+    const auto number = keys_.epochOf(created);
+    const Epoch epoch = master_ ? epoch_ : number ? Epoch{*number, kNoServer} : Epoch();
+    fx.events.emplace_back(MasterSeen{seen_, epoch});
   }
   std::string trouble = troubleNow(now);
   if (trouble == trouble_) return;
@@ -362,9 +359,9 @@ void Mastership::settleSeen(TimePoint now, EtcdEffects& fx) {
 }
 
 std::string Mastership::troubleNow(TimePoint now) const {
-  if (keys_.watched().revision() >= limits::kEpochCounter) {
-    return fmt::format("etcd is at revision {}, an epoch ends at {}: give it a new data folder",
-                       keys_.watched().revision(), limits::kEpochCounter);
+  if (keys_.watched().revision() != 0 && !keys_.nextEpoch()) {
+    return fmt::format("the key {} is not that of a metaserver, or at its end, {}",
+                       escaped(key("cluster/epoch")), limits::kEpochCounter);
   }
   if (!lease_.lives(now)) return failure_.empty() ? keys_.watched().failure() : failure_;
   if (!keys_.watched().failure().empty()) return keys_.watched().failure();

@@ -23,10 +23,11 @@
 //     reading or watching, is as good as the answer, unless it was given up.
 //   - A name that another living candidate has is not taken: trouble() says so.
 //
-// The epoch is (revision in which the master's key was created, number 0). etcd's revisions have 63
-// bits and rise with every write of anybody in that etcd; an epoch's counter has 23. From revision
-// limits::kEpochCounter on nobody takes the key, and trouble() says so: an etcd with a new data
-// folder is needed.
+// The epoch is (how often the master's key was taken, number 0): a key that the transaction that
+// takes it counts up, and compares (candidate_keys.h). So no two masterships have one number, and a
+// later one has a higher one. An epoch's counter has 23 bits; etcd's revisions, which rise with
+// every write of anybody there, do not fit. After limits::kEpochCounter masterships, and if the key
+// is not that of a metaserver, nobody takes the key, and trouble() says so.
 //
 // What holds: with an etcd that keeps its leases at least as long as granted, and clocks that
 // differ by less than limits::kEtcdLeaseMargin in a lease, no two metaservers have isMaster() at
@@ -68,7 +69,7 @@ struct Lost {
 // The master when it changes: this metaserver itself at once, others as etcd has them.
 struct MasterSeen {
   std::optional<Candidate> master;
-  Epoch epoch;  // of the master's key
+  Epoch epoch;  // of its mastership
 };
 struct PageRead {
   std::uint64_t number = 0;  // the caller's
@@ -88,9 +89,6 @@ struct EtcdEffects {
   std::vector<MastershipEvent> events;  // first
   std::vector<etcd::Request> requests;  // in this order
 };
-
-// Nothing for an epoch that has no room for this revision.
-std::optional<Epoch> epochOf(etcd::Revision created);
 
 class Mastership {
  public:
@@ -127,7 +125,9 @@ class Mastership {
   // --- queries
   bool isMaster(TimePoint now) const { return master_ != 0 && lease_.lives(now); }
   // Of this one's mastership.
-  std::optional<Epoch> epoch() const { return master_ ? epochOf(master_) : std::nullopt; }
+  std::optional<Epoch> epoch() const { return master_ ? std::optional(epoch_) : std::nullopt; }
+  // The revision in which this one's mastership began; 0: it has none.
+  etcd::Revision mastership() const { return master_; }
   const std::optional<Candidate>& master() const { return seen_; }
   // That live, as etcd has them; by name.
   std::vector<Candidate> candidates() const { return keys_.all(); }
@@ -159,7 +159,7 @@ class Mastership {
   void take(TimePoint now, EtcdEffects& fx);
   void give(TimePoint now, EtcdEffects& fx);
   bool isElected(TimePoint now);
-  void won(etcd::Revision created, EtcdEffects& fx);
+  void won(etcd::Revision created, std::optional<std::uint32_t> number, EtcdEffects& fx);
   void endMastership(std::string why, EtcdEffects& fx);
   void dropLease(std::string why, TimePoint now, EtcdEffects& fx);
   void answeredOwn(const Pending& pending, const etcd::Answer& answer, TimePoint now,
@@ -181,6 +181,8 @@ class Mastership {
   TimePoint giveAt_;
   TimePoint promiseAt_;
   etcd::Revision master_ = 0;  // the mastership that is held; 0: none
+  Epoch epoch_;                // of it
+  std::uint32_t taken_ = 0;    // the number in the latest transaction that takes it
   etcd::Revision given_ = 0;   // the highest mastership that was given up
   std::optional<ServerName> heir_;
   std::optional<Candidate> seen_;
