@@ -54,16 +54,13 @@ struct SessionRequest {
 struct SessionResumed {
   enum class Kind : std::uint8_t {
     member = 1,
-    undecided = 2,  // no answer to its Join has come
+    undecided = 2,  // no answer to its Join has come: a member of its generation is the decision
     quitting = 3,   // a member that has left: the master removes it, and closes the session
   };
   SessionId session{};
   Kind kind = Kind::member;
   std::string host;  // as in SessionOpened
   Join join;         // of a member: with network, order, endpoint and links as the home knows them
-  // Undecided: the highest order that there was when it asked, as far as its home knew: a member
-  // with its id and key and a higher one is the decision about it.
-  JoinOrder before = kNoOrder;
   std::uint16_t portTaken = 0;  // a PortTaken that was not answered; 0: none
 
   bool operator==(const SessionResumed&) const = default;

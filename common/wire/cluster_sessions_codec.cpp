@@ -66,7 +66,6 @@ void fill(const SessionMessage& message, proto::SessionMessage& out) {
     in.set_kind(static_cast<std::uint32_t>(resumed->kind));
     in.set_host(resumed->host);
     toProto(resumed->join, *in.mutable_join());
-    in.set_before(number(resumed->before));
     in.set_port_taken(resumed->portTaken);
   } else {
     out.mutable_ended();
@@ -195,9 +194,6 @@ Result<SessionMessage> read(SessionId session, const proto::SessionResumed& in) 
   if (isMember && (resumed.join.order == kNoOrder || listenHost.empty() || listenPort == 0)) {
     return malformed("a member without an order or an endpoint");
   }
-  const auto before = readOrder(in.before());
-  if (!before) return before.error();
-  resumed.before = *before;
   if (in.port_taken() > 0xffff) return malformed(fmt::format("port {}", in.port_taken()));
   resumed.portTaken = static_cast<std::uint16_t>(in.port_taken());
   return SessionMessage(std::move(resumed));

@@ -140,8 +140,9 @@ void Registry::resumed(ConnectionId connection, const wire::SessionResumed& sess
   }
   if (isOwn && isAway(wanted.id)) {
     const topo::Member& member = tree().member(*node);
-    if (session.kind == Kind::undecided && member.order != wanted.order &&
-        member.order > session.before) {
+    const bool isSameRequest =
+        wanted.generation != 0 && wanted.generation == directory_.record(*node).generation;
+    if (session.kind == Kind::undecided && isSameRequest) {
       // The answer was lost with the master that has decided so. A newcomer has no links.
       wanted.network = network();
       wanted.order = member.order;

@@ -16,7 +16,8 @@ Membership::Membership(Options options, Random& random, Budget& budget, TimePoin
       budget_(budget),
       session_(options_.metaservers, numbers_, random, budget),
       reports_(session_, budget),
-      seen_(now) {}
+      seen_(now),
+      generation_(static_cast<std::uint32_t>(random() >> 33)) {}
 
 // --- what the user wants
 

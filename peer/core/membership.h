@@ -147,7 +147,9 @@ class Membership {
   PeerId wanted_;                 // by the user
   PeerId id_;                     // the same, or with a number behind it
   unsigned number_ = 1;           // behind id_; 1: none
-  std::uint32_t generation_ = 0;  // of the last request to join
+  // Of the last request to join. Begins at random, so that a process and the one before it under
+  // the same id and key do not have one in common.
+  std::uint32_t generation_;
   InstanceKey key_;
   std::string word_;
   std::optional<wire::Admitted> admitted_;  // the last one that gave this peer its order

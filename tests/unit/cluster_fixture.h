@@ -134,8 +134,10 @@ struct Cluster : ClusterNetwork::Outside {
     join.key = metaserver::key(number);
     join.word = "P2P";
     const auto found = peers.find(number);
-    if (found == peers.end() || !found->second.admitted) return join;
+    if (found == peers.end()) return join;
     const Peer& one = found->second;
+    join.generation = static_cast<std::uint32_t>(one.connections);
+    if (!one.admitted) return join;
     join.network = one.admitted->network;
     join.order = one.admitted->self.order;
     join.listen = one.admitted->self.endpoint;

@@ -37,7 +37,6 @@ SessionResumed someResumed() {
   resumed.kind = static_cast<SessionResumed::Kind>(test::numberOf(1, 3));
   resumed.host = test::someHost();
   resumed.join = test::someJoin();
-  resumed.before = someOrder(0);
   resumed.portTaken = test::numberOf<std::uint16_t>(0, 0xffff);
   if (resumed.kind != SessionResumed::Kind::undecided) {
     resumed.join.order = someOrder(1);
@@ -143,7 +142,7 @@ wire::Join joinOf(std::uint64_t order) {
 }
 
 SessionResumed resumed(SessionResumed::Kind kind) {
-  return {SessionId{1}, kind, "127.0.0.1", joinOf(4), kNoOrder, 0};
+  return {SessionId{1}, kind, "127.0.0.1", joinOf(4), 0};
 }
 
 std::vector<PeerId> longIds() {
@@ -158,7 +157,6 @@ SessionResumed largestResumed() {
   SessionResumed largest = resumed(SessionResumed::Kind::member);
   largest.session = SessionId{limits::kSessionNumber};
   largest.host = test::longHost();
-  largest.before = JoinOrder{limits::kJoinOrder};
   largest.portTaken = 0xffff;
   largest.join = {longIds()[0],
                   *InstanceKey::fromRaw("a key of 16 byte"),
@@ -403,8 +401,6 @@ TEST_CASE("a resumed session has a known kind, a join that fits it, and limits")
   CHECK(with(undecided, withoutPort));
   CHECK_FALSE(with(undecided, [](auto& r) { r.clear_join(); }));
   CHECK_FALSE(with(member, [](auto& r) { r.mutable_join()->set_key("short"); }));
-  CHECK(with(undecided, [](auto& r) { r.set_before(limits::kJoinOrder); }));
-  CHECK_FALSE(with(undecided, [](auto& r) { r.set_before(limits::kJoinOrder + 1); }));
   CHECK(with(member, [](auto& r) { r.set_port_taken(0xffff); }));
   CHECK_FALSE(with(member, [](auto& r) { r.set_port_taken(0x1'0000); }));
 }

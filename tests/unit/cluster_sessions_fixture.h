@@ -76,15 +76,16 @@ struct SessionWorld {
     homes[one.home].sessions->received(one.connection, request, replica, now, fx);
     carryOut(one.home, fx);
   }
-  wire::Join joinOf(int number) const {
+  wire::Join joinOf(int number) {
     wire::Join join;
     join.id = peer(number);
     join.key = key(number);
     join.word = "P2P";
+    join.generation = ++joins;
     return join;
   }
   // The request of a peer that returns with what it knows.
-  wire::Join returnOf(int number) const {
+  wire::Join returnOf(int number) {
     const Peer& one = peers.at(number);
     wire::Join join = joinOf(number);
     join.network = one.admitted->network;
@@ -322,6 +323,7 @@ struct SessionWorld {
   std::map<ConnectionId, bool> readings;
   std::map<JoinOrder, int> orders;  // that were told
   std::uint64_t connections = 0;
+  std::uint32_t joins = 0;
   bool delivers = true;  // pass() delivers messages
 };
 

@@ -121,7 +121,7 @@ void HomeSessions::carryOut(Sessions::iterator session, const wire::RegistryRequ
     tellMetaservers(state, reply);
     sends.push_back({connection, std::move(reply)});
   } else if (const auto* wish = std::get_if<wire::Join>(&request)) {
-    join(session, *wish, directory, fx);
+    join(session, *wish, fx);
   } else if (!state.member) {
     refuse(connection, "join first", fx);
   } else if (std::holds_alternative<wire::Quit>(request)) {
@@ -132,22 +132,15 @@ void HomeSessions::carryOut(Sessions::iterator session, const wire::RegistryRequ
   }
 }
 
-void HomeSessions::join(Sessions::iterator session, const wire::Join& join,
-                        const Directory& directory, Effects& fx) {
+void HomeSessions::join(Sessions::iterator session, const wire::Join& join, Effects& fx) {
   Session& state = session->second;
   if (state.member) return refuse(session->first, "this peer has joined already", fx);
+  if (!state.join) state.isJoinForwarded = false;  // the one before was refused
   if (turnAway_ && !state.isJoinForwarded) {
     if (auto answer = turnAway_(state.host)) {
       fx.peers.sends.push_back({session->first, *std::move(answer)});
       return;
     }
-  }
-  // Repeated: a member that its id has by now may be the decision about it, if its order is above
-  // all that there were.
-  const bool repeats = state.join && state.join->id == join.id && state.join->key == join.key;
-  if (!repeats) {
-    state.before = directory.newest();
-    state.isJoinForwarded = false;
   }
   state.join = join;
   if (!hasMaster_) return tellToWait(session, fx);
@@ -228,13 +221,12 @@ void HomeSessions::masterChanged(TimePoint now, Effects& fx) {
 void HomeSessions::resume(Sessions::iterator session, Effects& fx) {
   using Kind = wire::SessionResumed::Kind;
   Session& state = session->second;
-  wire::SessionResumed resumed{idOf(session->first), Kind::member, state.host, {}, kNoOrder, 0};
+  wire::SessionResumed resumed{idOf(session->first), Kind::member, state.host, {}, 0};
   if (!state.member) {
     if (!state.join) return;  // it is opened with its first request
     if (!std::exchange(state.isJoinForwarded, true)) return forward(session, *state.join, fx);
     resumed.kind = Kind::undecided;
     resumed.join = *state.join;
-    resumed.before = state.before;
   } else {
     if (state.isQuitting) resumed.kind = Kind::quitting;
     if (state.portTaken) resumed.portTaken = state.portTaken->port;

@@ -127,7 +127,6 @@ class HomeSessions {
     // What was not answered.
     std::optional<wire::Join> join;
     bool isJoinForwarded = false;
-    JoinOrder before = kNoOrder;  // SessionResumed::before
     std::optional<wire::PortTaken> portTaken;
     std::optional<wire::Links> links;
     std::optional<wire::Seek> seek;
@@ -140,8 +139,7 @@ class HomeSessions {
 
   void carryOut(Sessions::iterator session, const wire::RegistryRequest& request,
                 const Directory& directory, TimePoint now, Effects& fx);
-  void join(Sessions::iterator session, const wire::Join& join, const Directory& directory,
-            Effects& fx);
+  void join(Sessions::iterator session, const wire::Join& join, Effects& fx);
   void remember(Session& session, const wire::RegistryRequest& request);
   void quit(Sessions::iterator session, Effects& fx);
   void forward(Sessions::iterator session, const wire::RegistryRequest& request, Effects& fx);
