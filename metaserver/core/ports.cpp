@@ -4,9 +4,14 @@
 
 namespace espalier::metaserver {
 
+void Ports::setMetaservers(std::vector<Endpoint> metaservers) {
+  std::ranges::sort(metaservers, {}, &Endpoint::port);
+  metaservers_ = std::move(metaservers);
+}
+
 bool Ports::isTaken(const std::string& host, std::uint16_t port) const {
-  const auto isAt = [&](const Endpoint& one) { return one.port == port && one.host == host; };
-  if (std::any_of(metaservers_.begin(), metaservers_.end(), isAt)) return true;
+  const auto there = std::ranges::equal_range(metaservers_, port, {}, &Endpoint::port);
+  if (std::ranges::find(there, host, &Endpoint::host) != there.end()) return true;
   if (!reserved_.empty() && reserved_.contains({host, port})) return true;
   if (port >= takers_.size()) return false;
   const auto& takers = takers_[port];

@@ -9,6 +9,7 @@
 // O(ports) if most are taken.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -16,9 +17,14 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/limits.h"
 #include "topo/forest.h"
 
 namespace espalier::metaserver {
+
+// Addresses of metaservers that are not there now: those that a user has named, and those of the
+// last day.
+inline constexpr std::size_t kExpectedServers = 2 * limits::kServerAddresses;
 
 class Ports {
  public:
@@ -27,8 +33,8 @@ class Ports {
   // `tree` has the endpoints of members, and outlives this.
   Ports(const topo::Forest& tree, std::uint16_t first) : tree_(tree), first_(first), next_(first) {}
 
-  // The metaservers of the network: their ports are taken, too.
-  void setMetaservers(std::vector<Endpoint> metaservers) { metaservers_ = std::move(metaservers); }
+  // The metaservers of the network, also those that may come back: their ports are taken, too.
+  void setMetaservers(std::vector<Endpoint> metaservers);
   // No member is assigned this one.
   void reserve(const Endpoint& endpoint) { reserved_.insert(endpoint); }
   // The next free port; empty if all are taken on that host.
@@ -45,7 +51,7 @@ class Ports {
   std::uint16_t next_;
   std::vector<std::vector<Node>> takers_;  // by port
   std::set<Endpoint> reserved_;
-  std::vector<Endpoint> metaservers_;  // limits::kMetaservers at most
+  std::vector<Endpoint> metaservers_;  // by port; kExpectedServers, and two of each
 };
 
 }  // namespace espalier::metaserver

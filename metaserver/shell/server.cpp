@@ -195,7 +195,10 @@ void Server::tick(TimePoint now) {
   if (engine_ && now >= links_->deadline()) {
     engine_->setPeers(static_cast<std::uint32_t>(peers), drains);
   }
-  if (now >= links_->deadline()) noteSeen();
+  if (now >= links_->deadline()) {
+    noteSeen();
+    keepPortsFree();
+  }
   links_->dialDue(now, known);
   endMove(now);
   if (now >= moveOnAt_) moveOn(now);

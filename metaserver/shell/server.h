@@ -131,6 +131,7 @@ class Server final : public MetaserverService,
   // --- metaservers of the last day (server_names.cpp)
   Result<void> openSeen();
   void noteSeen();
+  void keepPortsFree();
 
   // An event of the coordinator, and what follows from it. The loop's thread.
   template <typename Event>
@@ -210,7 +211,8 @@ class Server final : public MetaserverService,
   DialBack dialBack_;
   std::unique_ptr<ServerLinks> links_;  // none before open()
   Guarded<SeenServers> seen_{};
-  std::size_t namedLeft_ = 0;  // addresses of --cluster that have not answered
+  std::vector<Endpoint> expected_;  // the coordinator's
+  std::size_t namedLeft_ = 0;       // addresses of --cluster that have not answered
   bool isNamedLinked_ = false;
   std::optional<Error> refusal_;  // by one of them
   std::optional<Error> whyEnded_;

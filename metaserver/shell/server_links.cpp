@@ -69,6 +69,12 @@ std::size_t ServerLinks::namedCount() const {
       addresses_.begin(), addresses_.end(), [](const auto& one) { return one.second.isNamed; }));
 }
 
+std::vector<Endpoint> ServerLinks::addresses() const {
+  std::vector<Endpoint> all;
+  for (const auto& [endpoint, address] : addresses_) all.push_back(endpoint);
+  return all;
+}
+
 std::optional<ServerNumber> ServerLinks::leadsTo(const Endpoint& address) const {
   const auto found = addresses_.find(address);
   return found == addresses_.end() ? std::nullopt : found->second.leadsTo;

@@ -79,6 +79,7 @@ class ServerLinks final : private net::ConnectionHandler {
   bool knows(const Endpoint& address) const { return addresses_.contains(address); }
   bool hasAddresses() const { return !addresses_.empty(); }
   std::size_t namedCount() const;
+  std::vector<Endpoint> addresses() const;
   // The metaserver that was linked at that address last.
   std::optional<ServerNumber> leadsTo(const Endpoint& address) const;
   // Why it is not linked. Empty: it is, or no answer has come.

@@ -149,6 +149,18 @@ void Server::noteSeen() {
   if (isChanged) writer_->wake();
 }
 
+// A metaserver that is dead, or has not started yet, needs its port when it starts: until it is
+// forgotten no peer gets it.
+void Server::keepPortsFree() {
+  std::vector<Endpoint> expected = links_->addresses();
+  for (const auto& one : seen_.with([](const SeenServers& seen) { return seen.all(); })) {
+    if (!links_->knows(one.address)) expected.push_back(one.address);
+  }
+  if (expected == expected_) return;
+  expected_ = expected;
+  step([&](auto& coordinator, TimePoint, auto&) { coordinator.setExpected(std::move(expected)); });
+}
+
 Result<void> Server::forget(const ServerName& name) {
   const auto rows = coordinator_.with([](auto& coordinator) { return coordinator->servers(); });
   const bool lives = std::any_of(rows.begin(), rows.end(),

@@ -322,6 +322,23 @@ def _(network):
     assert code == 0 and told[0]["refused"] >= 1 and told[0]["peers"] == 1, told
 
 
+@case("no peer gets the port of a dead metaserver, or of one that has not started yet: both start")
+def _(network):
+    cluster = Cluster(network, 3, first=1).start("m0", "m1")
+    cluster.wait_for_master("m0")
+    wait_until(lambda: len(cluster.told("m0", "servers")["servers"]) == 2, network.patience, "both known")
+    cluster.servers["m1"].kill()
+    names = ["s1", "s2", "s3"]
+    for name in names:
+        cluster.start_peer(name, "m0", files={})
+        network.peers[name].expect_log(f"{name} joined|joined on")
+    cluster.start("m1", "m2")
+    cluster.wait_for_master("m0")
+    cluster.wait_for_tree(names)
+    ports = [int(endpoint.rsplit(":", 1)[1]) - network.first_port for endpoint in endpoints(network, names).values()]
+    assert ports == [0, 4, 5], ports
+
+
 @case("a single metaserver that runs already is linked: its peers notice nothing")
 def _(network):
     cluster = Cluster(network, 2)

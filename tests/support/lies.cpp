@@ -311,7 +311,7 @@ wire::Join Lies::join() {
   join.key = bytes<InstanceKey>();
   join.word = oneIn(16) ? "yes" : "P2P";
   join.listen = oneIn(2) ? Endpoint() : endpoint();
-  if (oneIn(2)) join.generation = static_cast<std::uint32_t>(order());
+  if (oneIn(2)) join.generation = static_cast<std::uint32_t>(number(order()));
   if (oneIn(4)) return join;
   join.network = oneIn(8) ? bytes<wire::NetworkId>() : facts_.network;
   join.order = oneIn(2) ? whom.order : order();

@@ -35,6 +35,15 @@ TEST_CASE("ports count up, and skip those that are taken on that host only") {
   CHECK(given.ports.next("10.0.0.2") == 5004);
 }
 
+TEST_CASE("ports of metaservers are taken on their hosts") {
+  Given given(5001);
+  given.ports.setMetaservers({{"h", 5003}, {"other", 5002}, {"h", 5001}, {"a", 5003}});
+  CHECK(given.ports.next("h") == 5002);
+  CHECK(given.ports.next("h") == 5004);
+  CHECK(given.ports.isTaken("a", 5003));
+  CHECK_FALSE(given.ports.isTaken("a", 5001));
+}
+
 TEST_CASE("ports wrap around, until none is left") {
   Given given(65534);
   CHECK(given.ports.next("h") == 65534);

@@ -181,6 +181,8 @@ class Coordinator {
   void setUnfit(bool isUnfit, TimePoint now, CoordinatorEffects& fx);
   // This process listens at another address now, too: its peers go there.
   void moved(const Endpoint& address, TimePoint now, CoordinatorEffects& fx);
+  // Other metaservers may listen there later: no newcomer gets these ports. kExpectedServers count.
+  void setExpected(std::vector<Endpoint> addresses);
   bool isMoving() const { return moving_.has_value(); }
   bool isDraining() const { return drains_; }
   // Peers that found every metaserver full; those of a single one are refused by its registry.
@@ -366,6 +368,7 @@ class Coordinator {
   std::deque<std::pair<ServerNumber, wire::SessionRequests>> pausedBatches_;
   std::vector<wire::SessionMessage> pausedRequests_;
   bool isPauseOverfull_ = false;  // requests were lost
+  std::vector<Endpoint> expected_;  // kExpectedServers at most
   std::optional<Moving> moving_;
   std::uint64_t handedOn_ = 0;
   std::map<ServerNumber, HandedOn> handedOnTo_;  // those that others() had at the latest one

@@ -291,7 +291,7 @@ void Coordinator::install(Registry::Options options, Epoch epoch,
 
 void Coordinator::reservePorts() {
   if (!authority_) return;
-  std::vector<Endpoint> all;
+  std::vector<Endpoint> all = expected_;
   const auto add = [&](const wire::ServerState& state) {
     all.push_back(state.address);
     if (state.serverPort != 0) all.push_back({state.address.host, state.serverPort});

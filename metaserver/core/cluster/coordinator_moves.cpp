@@ -99,6 +99,12 @@ void Coordinator::moved(const Endpoint& address, TimePoint now, CoordinatorEffec
   startMoving(true, now);
 }
 
+void Coordinator::setExpected(std::vector<Endpoint> addresses) {
+  if (addresses.size() > kExpectedServers) addresses.resize(kExpectedServers);
+  expected_ = std::move(addresses);
+  reservePorts();
+}
+
 void Coordinator::startMoving(bool isToSelf, TimePoint now) {
   Moving moving;
   moving.isToSelf = isToSelf;
