@@ -54,18 +54,21 @@ Told toldOf(const Pushes::View& view, const PeerId& id, const PushWays& ways) {
     return {known->whole(), teller != nullptr && way != ways.end() && way->second != *teller};
   }
   if (way != ways.end()) {
+    // It has moved to a link that tells nothing: the neighbours there know that we know.
     const auto claim = claims->find(way->second);
-    if (claim != claims->end()) return {claim->second};
+    if (claim == claims->end()) return {known->whole(), true};
+    return {claim->second};
   }
   const auto verified = std::count_if(claims->begin(), claims->end(), [](const auto& each) {
     return each.second.state == PushState::verified;
   });
   auto entry = known->whole();
-  if (verified > 0 && static_cast<std::size_t>(verified) < claims->size()) {
+  const bool differ = verified > 0 && static_cast<std::size_t>(verified) < claims->size();
+  if (differ) {
     entry.state = PushState::failed;
     entry.reason = "its neighbours tell different things about it";
   }
-  return {std::move(entry)};
+  return {std::move(entry), differ};
 }
 
 }  // namespace
@@ -105,7 +108,8 @@ PushReport pushReport(const Pushes::View& view, const std::optional<std::vector<
   const auto tell = [&](const PeerId& id, bool present) {
     if ((!meant.empty() && !meant.contains(id)) || !told.insert(id).second) return;
     auto what = toldOf(view, id, ways);
-    if (what.isDoubted && !believed.contains(id)) {
+    // While it is no member the tree cannot tell which link leads to it.
+    if (what.isDoubted && !(present && believed.contains(id))) {
       report.doubted.push_back(id);
       if (what.entry->state > PushState::lost) what.entry->state = PushState::accepted;
     }

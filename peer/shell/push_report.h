@@ -24,9 +24,10 @@ PushWays pushWays(const std::vector<wire::TopologyEntry>& topology, const PeerId
 // its link was lost).
 //
 // Where two links tell differently of a peer (PushTellers), the link counts that leads to it by
-// `ways`. If that is not known, the peer is not reported as verified. If only another link told of
-// it, the peer is doubted: it is reported as one that still receives. It may have moved in the tree
-// since, so the caller names the peers that are `believed` all the same.
+// `ways`. If only other links told of it, or that link is not known, the peer is doubted: it is
+// reported as one that still receives, or is out of reach. It may have moved in the tree since, so
+// the caller names the members that are `believed` all the same: then the latest of what was told
+// counts, but if that link is not known, a peer of which links tell differently has failed.
 PushReport pushReport(const Pushes::View& view, const std::optional<std::vector<PeerId>>& members,
                       const PushWays& ways, const std::set<PeerId>& believed = {});
 

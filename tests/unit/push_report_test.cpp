@@ -94,9 +94,39 @@ TEST_CASE("a peer's state is the one that came over the link that leads to it") 
 }
 
 TEST_CASE("without the tree a peer of which links tell different things is not verified") {
-  const auto report = reportOf({{"s2", PushState::declined}, {"liar", PushState::verified}}, false);
+  const std::vector<Said> said{{"s2", PushState::declined}, {"liar", PushState::verified}};
+  const auto doubted = reportOf(said, false);
+  CHECK(doubted.doubted == std::vector{peerId("s5")});
+  CHECK(doubted.peers.front().state == PushedPeer::State::receiving);
+  const auto report = reportOf(said, false, {peerId("s5")});
+  CHECK(report.doubted.empty());
   CHECK(report.peers.front().state == PushedPeer::State::failed);
   CHECK(report.peers.front().reason == "its neighbours tell different things about it");
+}
+
+TEST_CASE(
+    "a peer that has moved to a link that tells nothing of it still receives, until believed") {
+  for (const auto state : {PushState::verified, PushState::declined}) {
+    const std::vector<Said> said{{"s3", PushState::accepted}, {"liar", state}};
+    const auto doubted = reportOf(said, true);
+    CHECK(doubted.doubted == std::vector{peerId("s5")});
+    CHECK(doubted.peers.front().state == PushedPeer::State::receiving);
+    const auto believed = reportOf(said, true, {peerId("s5")});
+    CHECK(believed.doubted.empty());
+    CHECK(
+        believed.peers.front().state ==
+        (state == PushState::verified ? PushedPeer::State::verified : PushedPeer::State::declined));
+  }
+}
+
+TEST_CASE("a peer of which links tell different things is out of reach while it is no member") {
+  const auto view = viewAfter({{"s2", PushState::accepted}, {"s3", PushState::verified}});
+  const std::vector members{peerId("s1"), peerId("s2")};
+  for (const auto& believed : {std::set<PeerId>(), std::set{peerId("s5")}}) {
+    const auto report = pushReport(view, members, {{peerId("s2"), peerId("s2")}}, believed);
+    CHECK(report.peers.front().state == PushedPeer::State::outOfReach);
+    CHECK_FALSE(isComplete(report, true));
+  }
 }
 
 TEST_CASE("a peer of which only another link tells still receives, until it is believed") {
