@@ -2,7 +2,8 @@
 """Answers questions of ./check about a build folder's tests.
 
   count_cases.py count TESTLOG          sums the cases of a run: "N passed, M failed", exit code 0 or 1; before it,
-                                        for each test that failed, a line "failed: NAME" and its first failure
+                                        for each test that could not run, a line "left out: NAME: why", and for each
+                                        that failed, a line "failed: NAME" and its first failure
   count_cases.py select BUILD A,B       the names of the tests that are called, or in a suite called, A or B
   count_cases.py targets BUILD NAME…    the ninja targets that these tests run
 
@@ -21,6 +22,7 @@ import sys
 DOCTEST = re.compile(r"\[doctest\] test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) failed")
 SCRIPT = re.compile(r"^cases: (\d+) passed, (\d+) failed", re.MULTILINE)
 FAILURE = re.compile(r"^TEST CASE:|^FAILED|ERROR|^Traceback|runtime error")
+LEFT_OUT = re.compile(r"^left out: (.*)", re.MULTILINE)
 FAILURE_LINES = 14
 GOOD = {"OK", "EXPECTEDFAIL"}
 
@@ -46,20 +48,26 @@ def first_failure(test):
     return lines[begin:begin + FAILURE_LINES]
 
 
+def why_left_out(test):
+    why = LEFT_OUT.search(test.get("stdout") or "")
+    return why[1] if why else "it did not run"
+
+
 def count(path):
     if not os.path.exists(path):
         print("no test ran\n0 passed, 1 failed")
         return 1
     passed = failed = 0
     with open(path, encoding="utf-8") as log:
-        for line in log:
-            test = json.loads(line)
-            more = cases(test)
-            passed += more[0]
-            failed += more[1]
-            if more[1]:
-                print(f"failed: {test['name']} ({test['result'].lower()})")
-                print_lines(f"    {line[:160]}" for line in first_failure(test))
+        tests = [json.loads(line) for line in log]
+    print_lines(f"left out: {test['name']}: {why_left_out(test)}" for test in tests if test["result"] == "SKIP")
+    for test in tests:
+        more = cases(test)
+        passed += more[0]
+        failed += more[1]
+        if more[1]:
+            print(f"failed: {test['name']} ({test['result'].lower()})")
+            print_lines(f"    {line[:160]}" for line in first_failure(test))
     if passed + failed == 0:
         failed = 1
     print(f"{passed} passed, {failed} failed")

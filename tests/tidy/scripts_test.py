@@ -141,6 +141,10 @@ CASES = {
     "a test that tells no cases is one": lambda: last_line(("OK", "fine")) == ("1 passed, 0 failed", 0),
     "a skipped test is none": lambda: last_line(
         ("SKIP", ""), ("OK", "cases: 1 passed, 0 failed")) == ("1 passed, 0 failed", 0),
+    "a test that could not run is told, with the reason": lambda: told_of(
+        ("SKIP", "left out: no namespaces: not permitted\ncases: 0 passed, 0 failed\n"),
+        ("OK", "cases: 1 passed, 0 failed")) == (
+            ["left out: a: no namespaces: not permitted", "1 passed, 0 failed"], 0),
     "no test at all is a failure": lambda: last_line() == ("0 passed, 1 failed", 1),
     "a list without elements has no line": lambda: lines_of() == "" and lines_of("a", "b") == "a\nb\n",
     "demo --help explains": lambda: "--max-links" in run("./demo", "--help")[1],
