@@ -1,8 +1,6 @@
 """Several metaservers and their peers, as processes. Used by the tests of a cluster."""
-import contextlib
-import json
-
-from espalier_process import Network, Process, parse_topo, text_of, wait_until, why_no_tree
+from espalier_process import Process, parse_topo, text_of, wait_until, why_no_tree
+from machines import Machines
 
 
 class Cluster:
@@ -14,6 +12,10 @@ class Cluster:
         self.addresses = [f"127.0.0.1:{network.first_port + first + i}" for i in range(count)]
         self.names = [f"m{i}" for i in range(count)]
 
+    def may(self, name):
+        """Words before a command, with which it runs where that metaserver does."""
+        return []
+
     def address(self, name):
         return self.addresses[self.names.index(name)]
 
@@ -24,8 +26,8 @@ class Cluster:
         """Starts these (all, without names), each knowing all addresses, one after the other."""
         for name in names or self.names:
             others = [word for address in self.addresses for word in ("--cluster", address)]
-            command = [self.network.program("metaserver"), "--listen", self.address(name), "--name", name,
-                       "--first-port", str(self.network.first_port), *others, *self.options, *options]
+            command = [*self.may(name), self.network.program("metaserver"), "--listen", self.address(name),
+                       "--name", name, "--first-port", str(self.network.first_port), *others, *self.options, *options]
             self.servers[name] = Process(name, command, self.network.folder, self.network.env, self.network.patience)
             self.servers[name].expect_log("metaserver ready on")
             self.network.peers[f"metaserver {name}"] = self.servers[name]  # it is ended and shown with them
@@ -49,17 +51,16 @@ class Cluster:
     def living(self):
         return [name for name, process in self.servers.items() if process.alive]
 
-    def masters(self):
-        """{name: the master that it names, or None}, of the living ones."""
-        return {name: self.told(name, "master")["master"] for name in self.living}
+    def masters(self, among=None):
+        """{name: the master that it names, or None}, of the living ones (or `among`)."""
+        return {name: self.told(name, "master")["master"] for name in among or self.living}
 
     def wait_for_master(self, name=None, among=None):
         """Waits until all (or `among`) name the same master, `name` if given; returns it."""
         def agreed():
-            masters = self.masters()
-            named = {masters[each] for each in among or masters}
+            named = set(self.masters(among).values())
             return len(named) == 1 and None not in named and name in (None, *named) and named.pop()
-        return wait_until(agreed, self.network.patience, lambda: f"one master ({name}): {self.masters()}")
+        return wait_until(agreed, self.network.patience, lambda: f"one master ({name}): {self.masters(among)}")
 
     def topo(self, name):
         return parse_topo(text_of(self.network.folder / f"topo-{self.port(name)}.txt"))
@@ -93,3 +94,25 @@ class Cluster:
         code, told = self.network.json(peer, "status")
         assert code == 0, told
         return told[0]["metaserver"] if told[0]["metaserverReachable"] else None
+
+
+class CutCluster(Cluster):
+    """Three sites, each with a machine mI for its metaserver and a machine pI for the peers that start there."""
+
+    def __init__(self, network, *options):
+        secret = network.folder / "secret"
+        secret.write_text("a secret of all metaservers\n", encoding="ascii")
+        secret.chmod(0o600)
+        super().__init__(network, 3, "--cluster-secret-file", "secret", *options)
+        self.machines = Machines([f"{kind}{i}" for kind in "mp" for i in range(3)])
+        network.at_close.append(self.machines.close)
+        self.addresses = [f"{self.machines.address(name)}:{self.port(name)}" for name in self.names]
+
+    def may(self, name):
+        return self.machines.may(name)
+
+    def start_peer(self, peer, server, *options, files=None):
+        machine = f"p{server[1:]}"
+        self.network.address = self.address(server)
+        return self.network.start_peer(peer, "--listen", self.machines.address(machine), *options, files=files,
+                                       may=self.machines.may(machine))

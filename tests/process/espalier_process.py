@@ -194,6 +194,7 @@ class Network:
         self.env.update(HOME=str(self.folder), LC_ALL="C.UTF-8")
         self.metaserver, self.peers, self.terminals = None, {}, []
         self.mounts, self.memory = [], []
+        self.at_close = []  # functions
         self.states = {}  # peer -> its state folder, if that is not in its share
         self.address, self.max_links, self.metaserver_options = None, 2, []
         self.first_port = free_port_range(16)
@@ -362,6 +363,15 @@ class Network:
         self.mounts.append(folder)
         return folder
 
+    def memory_disk(self, name, size_bytes):
+        """The folder `name` in memory if possible: for a very large file. Needs the script's own mounts."""
+        folder = self.fill_share(name, {})
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "espalier-test", folder],
+                              capture_output=True, check=False)
+        if done.returncode == 0:
+            self.mounts.append(folder)
+        return folder
+
     def memory_folder(self, name):
         """The folder `name`, in memory if possible: for very many files."""
         if not os.access("/dev/shm", os.W_OK):
@@ -377,6 +387,8 @@ class Network:
         for one in [*self.peers.values(), self.metaserver]:
             if one and one.alive:
                 one.kill()
+        for end in self.at_close:
+            end()
         for folder in self.mounts:
             subprocess.run(["umount", "--lazy", folder], check=False)
         for folder in self.memory:

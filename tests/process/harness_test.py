@@ -3,6 +3,7 @@
 import sys
 
 from espalier_process import file_root, parse_topo, why_no_tree
+from load import count_of
 from terminal import Screen
 
 
@@ -38,6 +39,8 @@ CASES = {
         {"a": ["b", "c"], "b": ["a", "c"], "c": ["a", "b"], "d": []}, "abcd", 2) is not None,
     "an empty file has 64 zeros": file_root(b"") == "0" * 64,
     "a block's root is its digest": file_root(b"abc").startswith("ba7816bf8f01cfea"),
+    "peers that a search misses are counted": [count_of(text) for text in (
+        "s1", "s1 and 3 below it", "3 below s1", "12 more")] == [1, 4, 3, 12],
     "the screen knows returns and erasing": screen("old line\rnew\x1b[K\r\nb") == ["new", "b"],
     "the screen knows inserting and deleting": screen("acd\x1b[2D\x1b[@b\x1b[C\x1b[P") == ["abc"],
     "the screen knows colours and titles' plain letters": screen("\x1b[1;31mred\x1b[0m") == ["red"],
