@@ -17,7 +17,7 @@ Membership::Membership(Options options, Random& random, Budget& budget, TimePoin
       session_(options_.metaservers, numbers_, random, budget),
       reports_(session_, budget),
       seen_(now),
-      generation_(static_cast<std::uint32_t>(random() >> 33)) {}
+      generation_(options_.generation) {}
 
 // --- what the user wants
 

@@ -52,6 +52,9 @@ class Membership {
     std::vector<Endpoint> metaservers;  // of one network, at least one; tried in this order
     Endpoint listen;     // host empty: where the metaserver is reached from; port 0: assigned
     Endpoint advertise;  // host empty: as the metaserver sees it
+    // Its requests to join count from there on: above those of the processes before it that had
+    // its key, for example the seconds of the wall clock.
+    std::uint32_t generation = 0;
   };
 
   // `random` and `budget` are borrowed. `random` spreads the retries of many peers.
@@ -144,12 +147,10 @@ class Membership {
   TimePoint seen_;  // the last event
   bool left_ = false;
 
-  PeerId wanted_;                 // by the user
-  PeerId id_;                     // the same, or with a number behind it
-  unsigned number_ = 1;           // behind id_; 1: none
-  // Of the last request to join. Begins at random, so that a process and the one before it under
-  // the same id and key do not have one in common.
-  std::uint32_t generation_;
+  PeerId wanted_;             // by the user
+  PeerId id_;                 // the same, or with a number behind it
+  unsigned number_ = 1;       // behind id_; 1: none
+  std::uint32_t generation_;  // of the last request to join
   InstanceKey key_;
   std::string word_;
   std::optional<wire::Admitted> admitted_;  // the last one that gave this peer its order

@@ -1,5 +1,6 @@
 #include "peer/shell/runtime.h"
 
+#include <chrono>
 #include <utility>
 
 #include "common/base/thread.h"
@@ -12,6 +13,9 @@ Membership::Options membershipOptions(const PeerOptions& options) {
   result.metaservers = options.metaservers;
   result.listen = options.listen;
   result.advertise.host = options.advertise;
+  const auto wallClock = std::chrono::system_clock::now().time_since_epoch();
+  result.generation = static_cast<std::uint32_t>(
+      std::chrono::duration_cast<std::chrono::seconds>(wallClock).count());
   return result;
 }
 

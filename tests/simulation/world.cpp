@@ -82,6 +82,7 @@ void World::start(Node& node) {
   node.random = std::make_unique<Random>(random_());
   peer::Membership::Options options;
   options.metaservers = metaservers();
+  options.generation = static_cast<std::uint32_t>(node.life) * 100'000;
   if (cluster_) {  // one or more of them
     for (std::size_t i = options.metaservers.size(); i > 1; --i) {
       std::swap(options.metaservers[i - 1], options.metaservers[below(i)]);

@@ -170,6 +170,21 @@ TEST_CASE("an id on two sides stays with who joined first, or is one peer that j
   CHECK(merged.clashes[0].contact.order == JoinOrder{8});
 }
 
+TEST_CASE("a peer that was renamed on one side does not hold its former id on the other") {
+  auto before = rowOf(1, 5, 6005, 5);  // s1, as the side that did not see it renamed has it
+  before.generation = 3;
+  auto renamed = rowOf(12, 9, 6005, 5);
+  renamed.generation = 4;
+  const auto twin = rowOf(1, 8, 6008, 8);
+  const Directory here = directoryOf({before});
+  const Directory there = directoryOf({twin, renamed});
+  const auto merged = merge(std::vector<Side>{{kNew, &there}, {kOld, &here}});
+  CHECK(merged.clashes.empty());
+  REQUIRE(merged.rows.size() == 2);
+  CHECK(merged.rows[0] == twin);
+  CHECK(merged.rows[1] == renamed);
+}
+
 // --- the reader
 
 TEST_CASE("a reader that takes pages has what the directory has, also while that changes") {

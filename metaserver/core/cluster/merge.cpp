@@ -4,6 +4,7 @@
 #include <map>
 #include <tuple>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 namespace espalier::metaserver::cluster {
@@ -34,25 +35,20 @@ Merged merge(std::span<const Side> sides) {
   Merged merged;
   merged.absent.reserve(absent.size());
   for (auto& [order, row] : absent) merged.absent.push_back(std::move(row));
-  std::unordered_map<PeerId, std::size_t> owners;  // indices into merged.rows
+  std::unordered_map<InstanceKey, const MemberRow*> peers;
   const auto isNewer = [](const MemberRow& a, const MemberRow& b) {
     return std::tie(a.generation, a.contact.order) > std::tie(b.generation, b.contact.order);
   };
-  for (auto& [order, row] : rows) {
-    const auto [owner, isFree] = owners.try_emplace(row.contact.id, merged.rows.size());
-    if (isFree) {
-      merged.rows.push_back(std::move(row));
-      continue;
-    }
-    MemberRow& there = merged.rows[owner->second];
-    if (there.key != row.key) {
-      merged.clashes.push_back(std::move(row));
-    } else if (isNewer(row, there)) {
-      there = std::move(row);
-    }
+  for (const auto& [order, row] : rows) {
+    const MemberRow*& latest = peers[row.key];
+    if (latest == nullptr || isNewer(row, *latest)) latest = &row;
   }
-  std::sort(merged.rows.begin(), merged.rows.end(),
-            [](const auto& a, const auto& b) { return a.contact.order < b.contact.order; });
+  std::unordered_set<PeerId> owned;
+  for (auto& [order, row] : rows) {
+    if (peers[row.key] != &row) continue;
+    auto& to = owned.insert(row.contact.id).second ? merged.rows : merged.clashes;
+    to.push_back(std::move(row));
+  }
   return merged;
 }
 

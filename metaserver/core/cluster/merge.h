@@ -3,8 +3,9 @@
 //
 //   the same order on two sides   the higher generation, else the row that names a home, else that
 //                                 of the later epoch
-//   the same id, another order    the same key: one peer that joined again; the higher generation,
-//                                 else the later order. Another key: the lower order keeps the id
+//   the same key, another order   one peer that joined again, under its id or another one: the
+//                                 higher generation, else the later order
+//   the same id, another key      the lower order keeps the id
 //
 // Absent members are those of all sides that are nobody's members; of two with one order that of
 // the later epoch. A side that does not wait for those of before (any more) has lost them.

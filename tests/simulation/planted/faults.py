@@ -326,9 +326,13 @@ FAULTS = {
     # --- metaserver/core/cluster/merge.cpp
     "both_sides_renamed": Fault(
         "After a cut neither of two peers of one id may keep it.",
-        "      merged.clashes.push_back(std::move(row));\n",
-        "      there.key = {};\n"
-        "      merged.clashes.push_back(std::move(row));\n",
+        "    to.push_back(std::move(row));\n",
+        "    if (&to == &merged.clashes) {\n"
+        "      for (auto& one : merged.rows) {\n"
+        "        if (one.contact.id == row.contact.id) one.key = {};\n"
+        "      }\n"
+        "    }\n"
+        "    to.push_back(std::move(row));\n",
         CLUSTERS),
     # --- metaserver/core/cluster/session_streams.cpp
     "gap_in_stream": Fault(
