@@ -82,7 +82,7 @@ inline constexpr unsigned kDamagedKept = 9;           // copies of damaged files
 inline constexpr auto kJoinRetryLeast = 500ms;  // backoff of a peer without a prompt that is
 inline constexpr auto kJoinRetryMost = 5s;      // not in the network yet
 inline constexpr auto kContestSilence = 3s;     // of a child whose id another joiner claims
-inline constexpr auto kRefusedRetry = 30s;      // a member that is refused
+inline constexpr auto kRefusedRetry = 5s;       // a member that is refused
 inline constexpr unsigned kIdNumbers = 99;      // ID~2 to ID~99: a member whose id another one has
 // Members that were lost without a goodbye, kept by the metaserver so that they can come back as
 // they were. As many as it can have connections: all may be cut at once.

@@ -42,7 +42,7 @@ struct Welcome {
 struct Failure {
   ErrorCode code = ErrorCode::failed;
   std::string message;
-  bool isIdTaken = false;  // only in answer to a Join: the id is another member's
+  bool isIdTaken = false;  // only in answer to a Join: the id is another peer's
 
   bool operator==(const Failure&) const = default;
 };

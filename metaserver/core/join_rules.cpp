@@ -17,4 +17,14 @@ std::optional<std::string> whyHostIsRefused(const std::string& host, const std::
   return host + " is no address at which others can reach a peer";
 }
 
+std::optional<PeerId> formerId(const PeerId& id) {
+  const std::string& text = id.text();
+  const auto mark = text.rfind('~');
+  const bool hasNumber = mark != std::string::npos && mark > 0 && mark + 1 < text.size() &&
+                         text.find_first_not_of("0123456789", mark + 1) == std::string::npos;
+  if (!hasNumber) return std::nullopt;
+  const auto former = PeerId::parse(text.substr(0, mark));
+  return former ? std::optional(*former) : std::nullopt;
+}
+
 }  // namespace espalier::metaserver

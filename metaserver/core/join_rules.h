@@ -16,4 +16,8 @@ std::optional<std::string> whyIdIsRefused(const PeerId& id);
 // machine, is reached there, or if `host` is loopback and the peer is on another machine.
 std::optional<std::string> whyHostIsRefused(const std::string& host, const std::string& source);
 
+// The id that a peer had before it became ID~NUMBER (peer/core/membership.h); nothing: it has none
+// of that form.
+std::optional<PeerId> formerId(const PeerId& id);
+
 }  // namespace espalier::metaserver

@@ -151,8 +151,8 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
   }
   if (auto why = whyIdIsRefused(join.id)) return refuse(connection, *std::move(why), fx);
   if (auto why = whyIdIsTaken(connection, join)) {
-    return refuse(connection, *std::move(why) + ": choose another id", fx,
-                  tree().find(join.id).has_value());
+    // Whether one that is away comes back is known soon.
+    return refuse(connection, *std::move(why) + ": choose another id", fx, !isAway(join.id));
   }
   // The same instance waits already, on a connection that is dead.
   if (const auto other = waiting_.connectionOf(join.id); other && *other != connection) {
@@ -169,6 +169,7 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
   }
   if (!returns && directory_.newcomersWait(now)) return wait(connection, join, fx);
   waiting_.remove(connection);
+  forgetFormer(join, now, fx);
   if (const auto ghost = tree().find(join.id)) {
     // A session that the peer has left: its later one is known.
     const bool isStale = returns && join.generation < directory_.record(*ghost).generation;

@@ -206,6 +206,8 @@ class Registry {
   void join(ConnectionId connection, const wire::Join& join, TimePoint now, Effects& fx,
             bool isKnown = false);
   std::optional<std::string> whyIdIsTaken(ConnectionId connection, const wire::Join& join) const;
+  // The membership of a peer under the id that it had before it was renamed.
+  void forgetFormer(const wire::Join& join, TimePoint now, Effects& fx);
   void wait(ConnectionId connection, const wire::Join& join, Effects& fx);
   void admit(ConnectionId connection, const wire::Join& join, bool returns, TimePoint now,
              Effects& fx);

@@ -206,6 +206,15 @@ bool Registry::takeOver(ConnectionId connection, const wire::Join& join, bool is
   return true;
 }
 
+void Registry::forgetFormer(const wire::Join& join, TimePoint now, Effects& fx) {
+  const auto former = formerId(join.id);
+  if (!former) return;
+  directory_.absent().startedAnew(*former, join.key);
+  const auto node = tree().find(*former);
+  const bool isSame = node && directory_.record(*node).key == join.key;
+  if (isSame && isAway(*former)) remove(*node, now, fx);
+}
+
 void Registry::judgeAway(TimePoint now, Effects& fx) {
   while (!away_.empty() && away_.front().at <= now) {
     Away due = away_.front();

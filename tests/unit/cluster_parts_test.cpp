@@ -185,6 +185,15 @@ TEST_CASE("a peer that was renamed on one side does not hold its former id on th
   CHECK(merged.rows[1] == renamed);
 }
 
+TEST_CASE("no id is held for a peer that is a member under another one") {
+  Directory here = directoryOf({rowOf(12, 9, 6005, 5)});
+  here.putAbsent({rowOf(1, 5, 6005, 5).contact, key(5), false, false});
+  here.putAbsent({rowOf(2, 6, 6006, 6).contact, key(6), false, false});
+  const auto merged = merge(std::vector<Side>{{kNew, &here}});
+  REQUIRE(merged.absent.size() == 1);
+  CHECK(merged.absent[0].contact.id == peer(2));
+}
+
 // --- the reader
 
 TEST_CASE("a reader that takes pages has what the directory has, also while that changes") {

@@ -282,14 +282,48 @@ TEST_CASE("no peer is its own neighbour in topo.txt, or is listed twice") {
   CHECK(metaserver.topo() == "s1: s2\ns2: s1\n");
 }
 
-TEST_CASE("a refusal says whether the id is another member's, or only held for one") {
-  Metaserver metaserver(twoOfBefore());
+TEST_CASE("a refusal says whether another id will do: not while it is open whose the id is") {
+  Registry::Options options;
+  MemberRow away;
+  away.contact = {peer(3), JoinOrder{3}, {"127.0.0.1", 5003}};
+  away.key = key(3);
+  options.away = {away};
+  options.before = twoOfBefore().before;
+  Metaserver metaserver(std::move(options));
   const auto isTaken = [](const std::optional<wire::RegistryReply>& reply) {
     return std::get<wire::Failure>(*reply).isIdTaken;
   };
-  CHECK_FALSE(isTaken(steal(metaserver, 50, 1, {})));
-  metaserver.admit(1, claim(1, 1));
-  CHECK(isTaken(steal(metaserver, 51, 1, {})));
+  CHECK(isTaken(steal(metaserver, 50, 1, {})));  // held
+  CHECK_FALSE(isTaken(steal(metaserver, 51, 3, {})));
+  metaserver.admit(3, claim(3, 3));
+  CHECK(isTaken(steal(metaserver, 52, 3, {})));
+}
+
+TEST_CASE("a member that was renamed does not hold its former id, if that is away or absent") {
+  Registry::Options options;
+  MemberRow away;
+  away.contact = {peer(1), JoinOrder{1}, {"127.0.0.1", 5001}};
+  away.key = key(1);
+  options.away = {away};
+  Metaserver metaserver(std::move(options));
+  const auto joinAs = [&](int connection, const char* id, int keyOf) {
+    wire::Join join;
+    join.id = *PeerId::parse(id);
+    join.key = key(keyOf);
+    join.word = "P2P";
+    metaserver.registry.opened(metaserver.connection(connection), "127.0.0.1", metaserver.now);
+    return metaserver.say(connection, join);
+  };
+  // Another peer of that form of id changes nothing.
+  CHECK(std::holds_alternative<wire::Admitted>(*joinAs(50, "s1~3", 9)));
+  CHECK(metaserver.registry.isAway(peer(1)));
+  CHECK(std::holds_alternative<wire::Admitted>(*joinAs(51, "s1~2", 1)));
+  CHECK_FALSE(metaserver.registry.isAway(peer(1)));
+  CHECK_FALSE(metaserver.registry.isIdHeld(peer(1)));
+  CHECK(std::holds_alternative<wire::Admitted>(*joinAs(52, "s1", 7)));
+  // A member that is present stays, also if its key is copied.
+  CHECK(std::holds_alternative<wire::Admitted>(*joinAs(53, "s1~4", 7)));
+  CHECK(metaserver.registry.size() == 4);
 }
 
 TEST_CASE("a session of a lower generation does not displace a later one of the same member") {

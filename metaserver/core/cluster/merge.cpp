@@ -32,9 +32,6 @@ Merged merge(std::span<const Side> sides) {
       if (!rows.contains(order)) absent.insert_or_assign(order, std::move(row));
     }
   }
-  Merged merged;
-  merged.absent.reserve(absent.size());
-  for (auto& [order, row] : absent) merged.absent.push_back(std::move(row));
   std::unordered_map<InstanceKey, const MemberRow*> peers;
   const auto isNewer = [](const MemberRow& a, const MemberRow& b) {
     return std::tie(a.generation, a.contact.order) > std::tie(b.generation, b.contact.order);
@@ -42,6 +39,10 @@ Merged merge(std::span<const Side> sides) {
   for (const auto& [order, row] : rows) {
     const MemberRow*& latest = peers[row.key];
     if (latest == nullptr || isNewer(row, *latest)) latest = &row;
+  }
+  Merged merged;
+  for (auto& [order, row] : absent) {
+    if (!peers.contains(row.key)) merged.absent.push_back(std::move(row));
   }
   std::unordered_set<PeerId> owned;
   for (auto& [order, row] : rows) {

@@ -6,6 +6,7 @@
 //   the same key, another order   one peer that joined again, under its id or another one: the
 //                                 higher generation, else the later order
 //   the same id, another key      the lower order keeps the id
+//   an absent member              is none if its key is a member's
 //
 // Absent members are those of all sides that are nobody's members; of two with one order that of
 // the later epoch. A side that does not wait for those of before (any more) has lost them.
