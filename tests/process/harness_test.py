@@ -3,7 +3,7 @@
 import sys
 
 from espalier_process import file_root, parse_topo, why_no_tree
-from load import count_of
+from load import count_of, problem_of
 from terminal import Screen
 
 
@@ -20,6 +20,13 @@ def screen(text):
     for letter in text:  # in the smallest pieces
         one.feed(letter)
     return one.lines
+
+
+def found(holders, searched, peers, missing, names="ab", was_cut=False, code=0):
+    """Whether an answer to a search passes."""
+    told = {"hits": [{"holders": [holder]} for holder in holders], "searched": searched, "peers": peers,
+            "missing": missing}
+    return problem_of(code, told, set(names), was_cut) is None
 
 
 LINE = {"a": ["b"], "b": ["a", "c"], "c": ["b"]}
@@ -41,6 +48,14 @@ CASES = {
     "a block's root is its digest": file_root(b"abc").startswith("ba7816bf8f01cfea"),
     "peers that a search misses are counted": [count_of(text) for text in (
         "s1", "s1 and 3 below it", "3 below s1", "12 more")] == [1, 4, 3, 12],
+    "a complete search passes": found("ab", 2, 2, []) and found("abc", 3, 3, []),
+    "a search that misses a peer passes in a cut only": not found("a", 1, 2, ["b"]) and found(
+        "a", 1, 2, ["b"], was_cut=True),
+    "a search of fewer peers passes in a cut only": not found("a", 1, 1, []) and found("a", 1, 1, [], was_cut=True),
+    "a search that does not say what it misses is refused": not found("a", 2, 2, [], was_cut=True) and not found(
+        "a", 1, 2, [], was_cut=True) and not found("a", 1, 3, ["b"], was_cut=True),
+    "a search that fails is refused": not found("ab", 2, 2, [], code=75) and problem_of(
+        75, {"error": {}}, set(), True) is not None,
     "the screen knows returns and erasing": screen("old line\rnew\x1b[K\r\nb") == ["new", "b"],
     "the screen knows inserting and deleting": screen("acd\x1b[2D\x1b[@b\x1b[C\x1b[P") == ["abc"],
     "the screen knows colours and titles' plain letters": screen("\x1b[1;31mred\x1b[0m") == ["red"],

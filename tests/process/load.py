@@ -64,6 +64,22 @@ def count_of(missing):
     return sum(numbers) + (" " not in missing or " and " in missing)
 
 
+def problem_of(code, told, names, was_cut):
+    """None, or what is wrong with the answer to a search for each peer's own file. `names`: who is to be among it."""
+    if "searched" not in told:
+        return f"failed: {told}"
+    holders = {holder for hit in told["hits"] for holder in hit["holders"]}
+    if len(holders) + len(told.get("indexing", [])) < told["searched"]:
+        return f"only {len(holders)} of {told['searched']} searched peers have told their file: {told}"
+    missing = sum(map(count_of, told["missing"]))
+    if code != 0 or told["searched"] + missing != told["peers"]:
+        return f"exit code {code}, {told['searched']} searched and {missing} missing of {told['peers']}: {told}"
+    if not was_cut and (missing or names - holders):
+        return f"incomplete, without {sorted(names - holders)}: {told['searched']} of {told['peers']}, " + \
+            f"missing {told['missing']}"
+    return None
+
+
 class Search:
     """One search, in a thread of its own."""
 
@@ -83,24 +99,7 @@ class Search:
             self.error = error
 
     def problem(self):
-        """None, or what is wrong with the answer."""
-        if self.error:
-            return f"no answer: {self.error}"
-        code, told = self.answer
-        if "searched" not in told:
-            return f"failed: {told}"
-        holders = {holder for hit in told["hits"] for holder in hit["holders"]}
-        if len(holders) < told["searched"]:
-            return f"only {len(holders)} of {told['searched']} searched peers have told their file"
-        missing = sum(map(count_of, told["missing"]))
-        if code != 0 or told["searched"] + missing != told["peers"]:
-            return f"exit code {code}, {told['searched']} searched and {missing} missing of {told['peers']}: {told}"
-        if self.was_cut:
-            return None
-        if missing or self.names - holders:
-            return f"incomplete, without {sorted(self.names - holders)}: {told['searched']} of {told['peers']}, " + \
-                f"missing {told['missing']}"
-        return None
+        return f"no answer: {self.error}" if self.error else problem_of(*self.answer, self.names, self.was_cut)
 
 
 class Load:
@@ -165,7 +164,7 @@ class Load:
         """Bytes that the transfer has, and that some peers have received of the push."""
         def status(name):
             return self.network.json(name, "status")[1][0]
-        transfer = sum(each["done"] for each in status("s2")["transfers"] if each["incoming"])
+        transfer = sum(each["done"] for each in status("s2")["transfers"] if each["name"] == "film.bin")
         return transfer, sum(status(name)["received"] for name in ("s5", "s7", "s8"))
 
     def wait_for_progress(self, before):

@@ -51,6 +51,8 @@ def one_again(network, cluster, before, where, newcomers=()):
     assert endpoints(network, list(where)) == where
     wait_for_homes(network, cluster, names, cluster.names)
     finds_all(network, "s6", len(names))
+    rejoined = [name for name in names if "newcomer" in network.peers[name].log]
+    assert not rejoined, f"{rejoined} had to join again"
     return tree
 
 
