@@ -98,8 +98,17 @@ TimePoint MetaserverList::nextAt(TimePoint now, Random& random) {
 }
 
 void MetaserverList::admitted() {
+  if (home_ && home_ != all_[dialled_].at) keepFormer();
   home_ = all_[dialled_].at;
   all_[dialled_].pause = Duration::zero();
+}
+
+void MetaserverList::keepFormer() {
+  former_ = home_;
+  const auto told = std::ranges::count_if(all_, &Address::isTold);
+  const auto at = find(*former_);
+  if (!at || all_[*at].isGiven) return;
+  if (static_cast<std::size_t>(told) < limits::kMetaserversTold) all_[*at].isTold = true;
 }
 
 void MetaserverList::failed(TimePoint now) {
@@ -144,6 +153,9 @@ void MetaserverList::tell(const std::vector<Endpoint>& others, bool isHere) {
         std::ranges::find_if(before, [&](const Address& address) { return address.at == at; });
     add(known == before.end() ? Address{at} : *known);
     all_.back().isTold = !all_.back().isGiven;
+  }
+  for (auto& address : before) {
+    if (address.at == former_ && all_.size() < most) add(std::move(address));
   }
   // The home, which tells, and where it sends this peer now.
   for (auto& address : before) {

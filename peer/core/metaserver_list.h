@@ -4,6 +4,8 @@
 //   given   by the user; never forgotten
 //   told    by the home; replaced by what a home tells next
 //   home    where this peer was admitted last; kept until it is admitted elsewhere
+//   former  the home before that one, as the last of the told ones if there is room: it may be back
+//           when the home, which does not tell of dead ones, is not any more
 //   sent    where a metaserver sent this peer; forgotten with the next dial, unless it is the home
 //
 //   at home --homeLost()--> each of the others, then the home --all tried--> any, in turn
@@ -98,11 +100,13 @@ class MetaserverList {
   bool mayHasten(TimePoint now) const { return now >= paidUntil_; }
   void pay(TimePoint now);
   void forgetSent();
+  void keepFormer();
   std::optional<std::size_t> find(const Endpoint& at) const;
 
   std::vector<Address> all_;
   std::size_t dialled_;
   std::optional<Endpoint> home_;
+  std::optional<Endpoint> former_;
   bool isFirstTry_ = false;  // since the home was lost
   TimePoint paidUntil_;      // tries in haste are paid for from then on
 };

@@ -156,6 +156,29 @@ TEST_CASE("what a home tells is added, replaced by the next, and never displaces
   CHECK(list.all()[1].at == server(2));
 }
 
+TEST_CASE("the home before the home is kept when the home tells of nobody, or of others only") {
+  // Its user named the first one, which told of the second one, and died.
+  MetaserverList list(servers(1, 1));
+  (void)list.next(kStart);
+  list.admitted();
+  list.tell({server(2)}, false);
+  list.homeLost();
+  REQUIRE(list.next(kStart).at == server(2));
+  list.admitted();
+  // The second one told of the third, and died; the third knows only of the fourth.
+  list.tell({server(3)}, false);
+  list.homeLost();
+  while (list.next(kStart).at != server(3)) list.failed(kStart);
+  list.admitted();
+  CHECK(addresses(list) == std::vector{server(1), server(3), server(2)});
+  list.tell({server(4)}, false);
+  CHECK(addresses(list) == std::vector{server(1), server(4), server(2), server(3)});
+  // Only the last one, and only while there is room.
+  list.tell(servers(10, 15), false);
+  CHECK_FALSE(std::ranges::count(addresses(list), server(2)) > 0);
+  CHECK(list.size() <= limits::kMetaserversKnown);
+}
+
 TEST_CASE("an address at which no other machine can be is not taken from a metaserver") {
   const std::vector<Endpoint> told{{"0.0.0.0", 9},  {"::", 9},        {"224.0.0.1", 9},
                                    {"ff02::1", 9},  {"127.0.0.1", 9}, {"localhost", 9},
