@@ -89,7 +89,7 @@ PromisedMembers::PromisedMembers(std::string prefix, const EtcdDirectory& writte
     : prefix_(std::move(prefix)), byId_(written.members) {
   for (const auto& [id, member] : byId_) {
     byOrder_.emplace(member.order, id);
-    ports_.emplace(member.endpoint, id);
+    ports_[member.endpoint].push_back(id);
     held_.insert(id);  // until their rows come
   }
 }
@@ -112,13 +112,15 @@ void PromisedMembers::follow(const wire::Delta& delta, const IsHeld& isHeld,
     Remembered member{id, row.key, order, endpoint};
     const auto there = byId_.find(id);
     if (there != byId_.end()) {
-      if (there->second == member) continue;
+      if (there->second == member) {
+        if (ports_[endpoint].size() > 1) claimPort(member, operations);
+        continue;
+      }
       if (there->second.endpoint != endpoint) releasePort(there->second, operations);
       byOrder_.erase(there->second.order);
     }
     operations.push_back(etcd::Put{idKey(id), valueOf(member), etcd::kNoLease});
-    operations.push_back(etcd::Put{portKey(endpoint), id.text(), etcd::kNoLease});
-    ports_.insert_or_assign(endpoint, id);
+    claimPort(member, operations);
     byOrder_.insert_or_assign(order, id);
     byId_.insert_or_assign(id, std::move(member));
   }
@@ -141,12 +143,26 @@ void PromisedMembers::remove(const PeerId& id, Operations& operations) {
   byId_.erase(member);
 }
 
-// Another member may have the port by now.
+void PromisedMembers::claimPort(const Remembered& member, Operations& operations) {
+  auto& owners = ports_[member.endpoint];
+  std::erase(owners, member.id);
+  owners.push_back(member.id);
+  operations.push_back(etcd::Put{portKey(member.endpoint), member.id.text(), etcd::kNoLease});
+}
+
+// Then it is of who had it before and may come back.
 void PromisedMembers::releasePort(const Remembered& member, Operations& operations) {
   const auto port = ports_.find(member.endpoint);
-  if (port == ports_.end() || port->second != member.id) return;
-  operations.push_back(etcd::Remove{portKey(member.endpoint)});
-  ports_.erase(port);
+  if (port == ports_.end()) return;
+  auto& owners = port->second;
+  const bool isLast = !owners.empty() && owners.back() == member.id;
+  std::erase(owners, member.id);
+  if (owners.empty()) {
+    operations.push_back(etcd::Remove{portKey(member.endpoint)});
+    ports_.erase(port);
+  } else if (isLast) {
+    operations.push_back(etcd::Put{portKey(member.endpoint), owners.back().text(), etcd::kNoLease});
+  }
 }
 
 bool PromisedMembers::has(const wire::DirectoryRow& row) const {

@@ -62,6 +62,7 @@ class PromisedMembers {
 
  private:
   void remove(const PeerId& id, Operations& operations);
+  void claimPort(const Remembered& member, Operations& operations);
   void releasePort(const Remembered& member, Operations& operations);
   std::string idKey(const PeerId& id) const { return prefix_ + "ids/" + id.text(); }
   std::string portKey(const Endpoint& endpoint) const {
@@ -71,7 +72,9 @@ class PromisedMembers {
   std::string prefix_;
   std::map<PeerId, Remembered> byId_;
   std::map<JoinOrder, PeerId> byOrder_;
-  std::map<Endpoint, PeerId> ports_;  // whose key it is
+  // Who has a port: one, or also somebody who was away when another one got it. The key is of the
+  // last one.
+  std::map<Endpoint, std::vector<PeerId>> ports_;
   std::set<PeerId> held_;
 };
 
