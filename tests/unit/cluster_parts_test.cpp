@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "metaserver/core/cluster/authority.h"
 #include "metaserver/core/cluster/balance.h"
 #include "metaserver/core/cluster/directory_changes.h"
 #include "metaserver/core/cluster/merge.h"
@@ -17,6 +18,7 @@
 using namespace espalier;
 using namespace espalier::metaserver;
 using namespace espalier::metaserver::cluster;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -237,7 +239,73 @@ TEST_CASE("a reader that takes pages has what the directory has, also while that
   CHECK(seen == directory.copy().rows());
 }
 
+// --- what a master has not sent yet
+
+TEST_CASE(
+    "answers of a stream that has ended are dropped, also those that etcd does not have yet") {
+  Budget budget;
+  metaserver::Effects fx;
+  Authority authority({}, budget, TimePoint(1h), fx);
+  const ServerNumber ended{3};
+  const ServerNumber other{4};
+  const wire::SessionAnswer answer = wire::SessionClosed{wire::SessionId{1}};
+  authority.answers = {{ended, {answer}}, {other, {answer}}};
+  authority.commits.resize(2);
+  for (auto& commit : authority.commits) commit.answers = authority.answers;
+  authority.dropAnswers(ended);
+  CHECK(authority.answers.size() == 1);
+  for (const auto& commit : authority.commits) {
+    CHECK_FALSE(commit.answers.contains(ended));
+    CHECK(commit.answers.contains(other));
+  }
+}
+
 // --- what is promised to etcd
+
+TEST_CASE("the port of a member that was away is its own again when another one leaves it") {
+  std::map<std::string, std::string> etcd;
+  const auto apply = [&](const PromisedMembers::Operations& operations) {
+    for (const auto& operation : operations) {
+      if (const auto* put = std::get_if<etcd::Put>(&operation)) {
+        etcd[put->key] = put->value;
+      } else {
+        etcd.erase(std::get<etcd::Remove>(operation).key);
+      }
+    }
+  };
+  const std::string port = "/e/ports/127.0.0.1:6001";
+  const auto held = [](const PeerId&) { return true; };
+  const auto follow = [&](PromisedMembers& promised, const wire::Delta& delta) {
+    PromisedMembers::Operations operations;
+    promised.follow(delta, held, operations);
+    apply(operations);
+  };
+  PromisedMembers first("/e/", {});
+  wire::Delta joins;
+  joins.rows = {rowOf(1, 1, 6001, 1)};
+  follow(first, joins);
+  wire::Delta gone;
+  gone.gone = {JoinOrder{1}};
+  follow(first, gone);  // its id is held
+  wire::Delta next;
+  next.rows = {rowOf(2, 2, 6001, 2)};
+  follow(first, next);
+  CHECK(etcd.at(port) == "s2");
+  // The next master reads ids only.
+  EtcdDirectory read;
+  for (const auto& [name, value] : etcd) REQUIRE(readKey(name.substr(3), value, read).ok());
+  PromisedMembers second("/e/", read);
+  for (PromisedMembers* master : {&first, &second}) {
+    CAPTURE(master == &first);
+    etcd[port] = "s2";
+    wire::Delta moves;
+    moves.rows = {rowOf(2, 2, 6002, 2)};  // it found the port taken
+    follow(*master, moves);
+    CHECK(etcd.at(port) == "s1");
+    follow(*master, joins);
+    CHECK(etcd.at(port) == "s1");
+  }
+}
 
 TEST_CASE("etcd follows the directory, and an id that is held stays taken") {
   std::map<std::string, std::string> etcd;

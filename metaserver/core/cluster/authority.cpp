@@ -24,6 +24,11 @@ void Authority::begin(Epoch epoch, Directory start) {
   streams = MasterStreams(epoch);
 }
 
+void Authority::dropAnswers(ServerNumber home) {
+  answers.erase(home);
+  for (auto& commit : commits) commit.answers.erase(home);
+}
+
 std::vector<wire::Delta> Authority::publish() {
   std::vector<wire::Delta> deltas;
   AbsentChanges absent = registry.takeAbsentChanges();

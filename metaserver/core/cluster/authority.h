@@ -58,6 +58,8 @@ class Authority {
   bool isFrozen() const { return heir.has_value(); }
   // The registry's changes since the last call, as deltas in their order.
   std::vector<wire::Delta> publish();
+  // The stream of that home has ended: what was not sent is not sent in another one, either.
+  void dropAnswers(ServerNumber home);
 };
 
 }  // namespace espalier::metaserver::cluster

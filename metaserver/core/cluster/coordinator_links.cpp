@@ -171,7 +171,7 @@ void Coordinator::takeRequests(ServerNumber from, wire::SessionRequests batch, T
   metaserver::Effects own;
   RemoteSessions::Messages messages;
   if (taken.isNew) {
-    authority_->answers.erase(from);
+    authority_->dropAnswers(from);
     authority_->remote.homeGone(from, now, own, messages);
     send(from, authority_->publication.position(), fx);  // it may lack the directory
   }

@@ -364,7 +364,7 @@ void Coordinator::noteHomes(TimePoint now, CoordinatorEffects& fx) {
     if (taking_ && taking_->from == home) taking_.reset();
     if (master_ == home) follow(std::nullopt, {}, now, fx);
     if (!authority_ || authority_->isFrozen()) continue;
-    authority_->answers.erase(home);
+    authority_->dropAnswers(home);
     authority_->streams.homeGone(home);
     metaserver::Effects own;
     RemoteSessions::Messages messages;
