@@ -386,6 +386,34 @@ TEST_CASE("a metaserver that was killed comes back into its cluster") {
   }
 }
 
+TEST_CASE(
+    "who starts again before the others have missed it does not decide without their members") {
+  // Its machine died and is back, with a wall clock that went back: for the others its run is older
+  // than the one that they have, so they end its connections until they miss that one.
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    CAPTURE(seed);
+    ClusterNetwork::Settings settings;
+    settings.mostDelay = 50ms;
+    Cluster cluster(3, true, settings, seed);
+    cluster.startAll();
+    cluster.settle(0);
+    for (const int number : {1, 2, 3}) {
+      cluster.joinAndReport(number, number % 2);
+      cluster.run(500ms);
+    }
+    cluster.settle(3);
+    cluster.network.kill(2, true);
+    cluster.run(100ms);
+    cluster.network.start(2, -600s);
+    for (int i = 0; i < 80; ++i) {
+      const auto& core = cluster.network.core(2);
+      CHECK((core.registry() == nullptr || core.directory().count() == 3));
+      cluster.run(50ms);
+    }
+    cluster.settle(3);
+  }
+}
+
 TEST_CASE("a follower that decides behind a restart gives no order of its master before") {
   Cluster cluster(2);
   cluster.startAll();

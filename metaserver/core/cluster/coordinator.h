@@ -350,6 +350,7 @@ class Coordinator {
   bool isStarting_ = false;
   TimePoint startUntil_{};
   std::size_t namedLeft_ = 0;
+  bool hasMet_ = false;                 // another one was linked
   std::optional<ServerNumber> master_;  // whom this metaserver's sessions are passed to
   Epoch masterEpoch_;
   Epoch epoch_;  // the highest that was seen

@@ -49,6 +49,7 @@ Result<void> Coordinator::agreesOnNetwork(const wire::ServerState& other) const 
 
 void Coordinator::linked(const Opened& opened, TimePoint now, CoordinatorEffects& fx) {
   if (isSingle_) endSingle(now, fx);
+  hasMet_ = true;
   MeshEffects mesh;
   mesh_.opened({opened.connection, opened.dialledHere, opened.dial, opened.introduction.state}, now,
                mesh);

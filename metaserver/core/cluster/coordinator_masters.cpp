@@ -28,6 +28,8 @@ void Coordinator::reconsider(TimePoint now, CoordinatorEffects& fx) {
   noteHomes(now, fx);
   View view = look();
   epoch_ = std::max(epoch_, view.highest);
+  // A directory may come before the beat that names its epoch.
+  if (replica_) epoch_ = std::max(epoch_, replica_->epoch());
   if (options_.isByEtcd) return reconsiderByEtcd(view, now, fx);
   if (isStarting_) {
     reconsiderStart(view, now, fx);
@@ -69,8 +71,13 @@ void Coordinator::reconsider(TimePoint now, CoordinatorEffects& fx) {
     reconsiderAt_ = over;
     return;
   }
-  // The others are gone before they have sent anything: then the state file is all there is.
-  if (replica_->version().epoch == Epoch()) return becomeDeciding(options_.registry, now, fx);
+  // The others are gone before they have sent anything: then the state file is all there is. But
+  // they end the connections of a run that seems to be older than the one that they have.
+  if (replica_->version().epoch == Epoch()) {
+    if (!isAlone || now >= startUntil_) return becomeDeciding(options_.registry, now, fx);
+    reconsiderAt_ = startUntil_;
+    return;
+  }
   takeOver({{replica_->version().epoch, &replica_->directory(), replica_->isAwaiting()}}, now, fx);
 }
 
@@ -80,7 +87,9 @@ void Coordinator::reconsiderStart(const View& view, TimePoint now, CoordinatorEf
     isStarting_ = false;
     return;
   }
-  if ((namedLeft_ > 0 || mesh_.isLinking()) && now < startUntil_) return;
+  // Who was linked is there again in a moment; see reconsider().
+  const bool hasLost = hasMet_ && view.states.size() == 1;
+  if ((namedLeft_ > 0 || mesh_.isLinking() || hasLost) && now < startUntil_) return;
   const auto* best = elected(view);
   if (view.states.size() > 1 && (!best || best->number != mesh_.self().number)) return;
   isStarting_ = false;
