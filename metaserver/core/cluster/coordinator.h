@@ -46,6 +46,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -388,6 +389,8 @@ class Coordinator {
   TimePoint yieldFrom_{};                   // not before: an heir has failed
   std::optional<TimePoint> outdatedSince_;  // a higher epoch is known, whose decider is gone
   std::optional<TimePoint> vacantSince_;
+  // At the last call of noteHomes(): of the mesh, isFounded_ and network_.
+  std::optional<std::tuple<std::uint64_t, bool, wire::NetworkId>> noted_;
   TimePoint reconsiderAt_ = kNever;  // the next moment at which time alone changes something
   std::map<ServerNumber, std::chrono::milliseconds> reached_;  // each with its run
   TimePoint keepAliveAt_;

@@ -24,8 +24,12 @@ void Coordinator::reconsider(TimePoint now, CoordinatorEffects& fx) {
   reconsiderAt_ = kNever;
   // Those whose connections have ended meanwhile are there again in a moment.
   if (!options_.isByEtcd && mesh_.isInDoubt()) return;
-  refuseForeign(now, fx);
-  noteHomes(now, fx);
+  const std::tuple noted(mesh_.version(), isFounded_, network_);
+  if (noted != noted_) {
+    noted_ = noted;
+    refuseForeign(now, fx);
+    noteHomes(now, fx);
+  }
   View view = look();
   epoch_ = std::max(epoch_, view.highest);
   // A directory may come before the beat that names its epoch.

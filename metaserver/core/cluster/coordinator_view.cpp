@@ -50,8 +50,11 @@ void Coordinator::refuseForeign(TimePoint now, CoordinatorEffects& fx) {
 }
 
 bool Coordinator::isFollowedBySomebody() const {
-  const auto all = others();
-  return std::any_of(all.begin(), all.end(), [&](const auto& one) { return !decides(one.state); });
+  bool isFollowed = false;
+  mesh_.visitReachable([&](const wire::ServerState& state, const Way&) {
+    isFollowed = isFollowed || (!isForeign(state) && !decides(state));
+  });
+  return isFollowed;
 }
 
 Coordinator::View Coordinator::look() const {
@@ -61,10 +64,11 @@ Coordinator::View Coordinator::look() const {
   // This one knows whether it decides, also while it has seen a higher epoch.
   if (authority_) view.deciding.push_back(self);
   view.states.push_back(std::move(self));
-  for (auto& [state, way] : others()) {
+  mesh_.visitReachable([&](const wire::ServerState& state, const Way&) {
+    if (isForeign(state)) return;
     if (decides(state)) view.deciding.push_back(state);
-    view.states.push_back(std::move(state));
-  }
+    view.states.push_back(state);
+  });
   for (const auto& state : view.states) view.highest = std::max(view.highest, state.epoch);
   return view;
 }
@@ -144,7 +148,13 @@ Coordinator::Standing Coordinator::standing(std::optional<TimePoint> now) const 
                   : authority_  ? Role::deciding
                                 : Role::following;
   standing.epoch = epoch_;
-  standing.isAlone = others().empty();
+  const wire::ServerState* master = nullptr;
+  standing.isAlone = true;
+  mesh_.visitReachable([&](const wire::ServerState& state, const Way&) {
+    if (isForeign(state)) return;
+    standing.isAlone = false;
+    if (state.number == master_) master = &state;
+  });
   if (authority_ && !isSingle_ && !options_.isByEtcd) {
     standing.stall = mesh_.doubtedStall(now.value_or(TimePoint()));
     if (!standing.stall && isPaused_) standing.stall = stall_;
@@ -158,11 +168,10 @@ Coordinator::Standing Coordinator::standing(std::optional<TimePoint> now) const 
     standing.masterAddress = mesh_.self().address;
     standing.isAppointed = isAppointed_;
   }
-  for (const auto& [state, way] : others()) {
-    if (state.number != *master_) continue;
-    standing.master = state.name;
-    standing.masterAddress = state.address;
-    standing.isAppointed = state.appointed;
+  if (master) {
+    standing.master = master->name;
+    standing.masterAddress = master->address;
+    standing.isAppointed = master->appointed;
   }
   return standing;
 }

@@ -191,6 +191,10 @@ void Mesh::hearOf(const wire::ServerState& state, MeshEffects& fx) {
 
 void Mesh::setState(KnownServer& server, const wire::ServerState& state, MeshEffects& fx) {
   const bool isNewRun = !server.state.name.empty() && !isSameRun(server.state, state);
+  const bool isSamePlace =
+      server.state.address == state.address && server.state.serverPort == state.serverPort &&
+      server.state.network == state.network && server.state.isFounded == state.isFounded;
+  if (!isSamePlace) ++version_;
   server.state = state;
   server.newsAt = awake_;
   if (!isNewRun) return;

@@ -148,6 +148,13 @@ class Mesh {
   const wire::ServerState& self() const { return self_; }
   // Without itself, by number.
   std::vector<Reached> reachable() const;
+  // The same without copies: visit(state, way).
+  template <typename Visit>
+  void visitReachable(Visit&& visit) const {
+    for (const auto& [itsNumber, server] : known_.all()) {
+      if (server.way.hops > 0) visit(server.state, server.way);
+    }
+  }
   // To whom to hand a message for that metaserver.
   std::optional<ServerNumber> next(ServerNumber number) const;
   // The metaservers to which the link is up, by number.
@@ -164,7 +171,8 @@ class Mesh {
   // meanwhile; none: it is sure. Also if no event has come since the stall.
   std::optional<Duration> doubtedStall(TimePoint now) const;
   bool isInDoubt() const { return doubt_.has_value(); }
-  // Increases when the answer to reachable() or links() is another set, other runs or other ways.
+  // Increases when the answer to reachable() or links() is another set, other runs, other ways,
+  // other addresses or other networks.
   std::uint64_t version() const { return version_; }
 
   // For tests. The message says what is wrong.
