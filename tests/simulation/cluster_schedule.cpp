@@ -18,6 +18,7 @@ constexpr std::uint64_t kFaultMost = 20'000;
 // members: each fault is over when the next one comes.
 constexpr std::uint64_t kGentleMost = 8'000;
 constexpr auto kGentlePause = 25s;
+constexpr auto kQuiet = 10s;  // at rest, while somebody searches
 
 std::size_t anyOf(World& world, std::size_t count) {
   return static_cast<std::size_t>(world.below(count));
@@ -31,13 +32,17 @@ std::chrono::milliseconds millis(World& world, std::uint64_t most) {
 class ClusterTrouble {
  public:
   // `most`: how long a fault lasts, in milliseconds.
-  ClusterTrouble(World& world, std::uint64_t most)
-      : world_(world), cluster_(*world.cluster()), most_(most) {}
+  ClusterTrouble(World& world, std::uint64_t most, bool isByEtcd)
+      : world_(world), cluster_(*world.cluster()), most_(most), isByEtcd_(isByEtcd) {}
 
   void once() {
     const std::size_t one = anyOf(world_, cluster_.size());
     const std::size_t other = anyOf(world_, cluster_.size());
-    switch (world_.below(13)) {
+    if (isByEtcd_ && world_.below(6) == 0) {
+      cluster_.cutEtcd(one);
+      return healLater();
+    }
+    switch (world_.below(17)) {
       case 0:
         return kill(one, world_.below(4) == 0);
       case 1:
@@ -65,6 +70,14 @@ class ClusterTrouble {
         if (cluster_.runs(one)) (void)cluster_.appoint(one, other);
         return;
       case 11:
+        return cluster_.move(one);
+      case 12:
+        return cluster_.moveBack(one);
+      case 13:
+        return cluster_.jumpClock(one, millis(world_, most_));
+      case 14:
+        return loseMachine(one);
+      case 15:
         return most_ < kFaultMost ? cluster_.breakOne() : startTwins();
       default:
         if (world_.below(3) != 0) return cluster_.healAll();
@@ -72,8 +85,12 @@ class ClusterTrouble {
         return startLater(one, most_ + 5000);
     }
   }
+  // At their first addresses.
   void startAll() {
-    for (std::size_t i = 0; i < cluster_.size(); ++i) cluster_.start(i, wrongClock());
+    for (std::size_t i = 0; i < cluster_.size(); ++i) {
+      cluster_.moveBack(i);
+      cluster_.start(i, wrongClock());
+    }
   }
 
  private:
@@ -96,6 +113,17 @@ class ClusterTrouble {
     world_.at(world_.now() + millis(world_, within),
               [this, i] { cluster_.start(i, wrongClock()); });
   }
+  // Peers that run beside a metaserver are gone with it.
+  void loseMachine(std::size_t i) {
+    if (most_ == kFaultMost) {
+      for (const NodeId peer : world_.living()) {
+        if (world_.homeOf(peer) == i && world_.living().size() > 2 && world_.below(2) == 0) {
+          world_.crash(peer);
+        }
+      }
+    }
+    kill(i, true);
+  }
   // One side of a cut is a random set that has this one.
   void isolate(std::size_t one) {
     std::set<std::size_t> side{one};
@@ -117,8 +145,18 @@ class ClusterTrouble {
   World& world_;
   test::ClusterNetwork& cluster_;
   const std::uint64_t most_;
+  const bool isByEtcd_;
   unsigned twins_ = 0;
 };
+
+// Whether one of those that the peer knows is there.
+bool knowsMetaserver(const World& world, NodeId peer) {
+  const auto& known = world.peer(peer).membership().session().metaservers().all();
+  return std::any_of(known.begin(), known.end(), [&](const auto& address) {
+    const auto there = world.cluster()->at(address.at);
+    return there && world.cluster()->runs(*there);
+  });
+}
 
 // What a peer must keep while only metaservers have troubles.
 struct Place {
@@ -264,12 +302,14 @@ Outcome runCluster(const Schedule& schedule) {
   settings.cluster.leastDelay = settings.leastDelay;
   settings.cluster.mostDelay = settings.mostDelay;
   settings.cluster.clockError = random() % 2 == 0 ? 0.1 : 0;
+  settings.cluster.isByEtcd = random() % 4 == 0 || schedule.byEtcd;
   const std::size_t peers =
       schedule.leastPeers + random() % (schedule.mostPeers - schedule.leastPeers + 1);
   Outcome outcome;
   outcome.peers = peers;
-  outcome.settings = fmt::format("{} metaservers, {}{}", settings.metaservers,
-                                 describe(settings, peers), peersRest ? ", resting" : "");
+  outcome.settings =
+      fmt::format("{} metaservers, {}{}{}", settings.metaservers, describe(settings, peers),
+                  peersRest ? ", resting" : "", settings.cluster.isByEtcd ? ", by etcd" : "");
 
   World world(random(), settings);
   world.trace(schedule.trace);
@@ -287,7 +327,8 @@ Outcome runCluster(const Schedule& schedule) {
     for (const NodeId peer : world.living()) places[peer] = placeOf(world, peer);
   }
 
-  ClusterTrouble clusterTrouble(world, peersRest ? kGentleMost : kFaultMost);
+  ClusterTrouble clusterTrouble(world, peersRest ? kGentleMost : kFaultMost,
+                                settings.cluster.isByEtcd);
   Troublemaker peerTrouble(world, peers);
   const TimePoint calm = world.now() + (peersRest ? 3 : 1) * kClusterTrouble;
   while (!outcome.failure && world.now() < calm && !world.failure()) {
@@ -303,14 +344,20 @@ Outcome runCluster(const Schedule& schedule) {
   if (!outcome.failure) world.runUntil(world.now() + 31s);
   auto& cluster = *world.cluster();
   cluster.healAll();
+  cluster.spareAll();
   world.heal();
   for (const NodeId peer : world.living()) world.resume(peer);
-  // Who is not in yet may know dead metaservers only.
+  // Who knows only metaservers that are dead, or have moved, waits until one of them is back.
   const auto living = world.living();
   const bool someWait = std::any_of(living.begin(), living.end(), [&](NodeId peer) {
-    return world.peer(peer).tree() == nullptr;
+    return world.peer(peer).tree() == nullptr || !knowsMetaserver(world, peer);
   });
   if (!world.metaserverUp() || someWait || world.below(2) == 0) clusterTrouble.startAll();
+  for (const NodeId peer : living) {
+    if (knowsMetaserver(world, peer)) continue;
+    world.crash(peer);  // its user gives it other addresses
+    world.revive(peer);
+  }
   if (!outcome.failure) outcome.failure = restAll(world, patience);
   for (const auto& [peer, place] : places) {
     if (outcome.failure) break;
@@ -318,12 +365,13 @@ Outcome runCluster(const Schedule& schedule) {
     outcome.failure = fmt::format(
         "{} has another place in the tree, although only metaservers failed", world.id(peer));
   }
-  if (!outcome.failure && !world.living().empty()) outcome.failure = searchAll(world);
+  if (!outcome.failure && !world.living().empty()) outcome.failure = searchAll(world, kQuiet);
   const bool isOneTree = std::count_if(living.begin(), living.end(), [&](NodeId peer) {
                            const auto* tree = world.peer(peer).tree();
                            return tree != nullptr && tree->isRoot();
                          }) == 1;
-  if (!outcome.failure && isOneTree && world.below(2) == 0) {
+  // With etcd only one side decides, and the other one keeps its copy.
+  if (!outcome.failure && isOneTree && !settings.cluster.isByEtcd && world.below(2) == 0) {
     outcome.failure = searchWhileCut(world, patience);
   }
   if (!outcome.failure) outcome.failure = world.failure();

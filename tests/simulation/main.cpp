@@ -1,6 +1,7 @@
 // Runs seeded schedules: simulation [--first SEED] [--count N] [--peers LEAST MOST] [--trace]
-// [--stop-at-first] [--kill-each | --push | --moving | --cluster | --liars [--lies KIND,…]]
-// [--list FILE].
+// [--stop-at-first] [--kill-each | --push | --moving | --cluster | --etcd | --liars
+// [--lies KIND,…]]
+// [--list FILE]. --etcd is --cluster with etcd in all runs.
 // Prints each seed that fails, with the command that replays it, and `cases: N passed, M failed`.
 //
 // Each line of a list is a run, with the same options; `#` begins a comment.
@@ -63,6 +64,10 @@ std::optional<Run> parse(const Words& words) {
     } else if (word == "--cluster") {
       run.play = &runCluster;
       run.kind = " --cluster";
+    } else if (word == "--etcd") {
+      run.play = &runCluster;
+      run.schedule.byEtcd = true;
+      run.kind = " --etcd";
     } else if (word == "--push") {
       run.play = &runPushes;
       run.kind = " --push";

@@ -70,14 +70,18 @@ std::vector<NodeId> rootsOf(const World& world) {
 
 }  // namespace
 
-std::optional<std::string> searchAll(World& world) {
+std::optional<std::string> searchAll(World& world, Duration quiet) {
   std::optional<peer::SearchResult> result;
   const auto living = world.living();
   if (rootsOf(world).size() > 1) return std::nullopt;  // judge() said that they could not meet
   const NodeId asker = living[world.below(living.size())];
   const auto congestions = world.congestions();
   world.find(asker, [&](const peer::SearchResult& r) { result = r; });
-  world.runUntil(world.now() + 90s);
+  const TimePoint latest = world.now() + 90s;
+  const TimePoint least = world.now() + quiet;
+  while (!world.failure() && world.now() < latest && (!result || world.now() < least)) {
+    world.runUntil(world.now() + 1s);
+  }
   if (world.failure()) return world.failure();
   if (!result) return "a search did not end";
   const auto isCounted = [&](NodeId peer) {

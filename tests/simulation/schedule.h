@@ -20,6 +20,7 @@ struct Schedule {
   std::size_t mostPeers = 40;
   bool trace = false;
   bool moving = false;      // the metaserver starts at another port each time
+  bool byEtcd = false;      // with a cluster: etcd says who decides in all runs
   std::set<Lie> only = {};  // with liars: they lie in these ways only; empty: in any
 };
 
@@ -48,8 +49,8 @@ std::optional<std::string> judge(const World& world);
 
 // Searches from a random peer, at rest: every peer must have answered, and its file been found. A
 // link with a full queue passes on counts of hits instead of hits. Then the result names the peer
-// among those with more hits.
-std::optional<std::string> searchAll(World& world);
+// among those with more hits. Runs for `quiet` at least.
+std::optional<std::string> searchAll(World& world, Duration quiet = std::chrono::seconds(90));
 
 // Prints the tree, and the contacts of each peer.
 void print(const World& world);

@@ -167,7 +167,7 @@ class World {
   void stepRegistry(const std::function<void(metaserver::Effects&)>& event);
   void carryOut(metaserver::Effects& fx);
   void scheduleTick(Node& node);
-  void tryAgain(Node& node);
+  void tryAgain(Node& node, bool startsAgain);
   bool moves() const { return settings_.metaserverPorts.size() > 1; }
   std::vector<Endpoint> metaservers() const;  // all addresses
   void scheduleRegistryTick();

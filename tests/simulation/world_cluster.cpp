@@ -23,6 +23,7 @@ struct World::ClusterHost : test::ClusterNetwork::Outside {
   }
   void ended(std::size_t server) override { world.endPipes(server); }
   void log(const std::string& line) override { world.log(line); }
+  bool isLogged() const override { return world.trace_; }
   void fail(std::string what) override { world.fail(std::move(what)); }
 
   World& world;

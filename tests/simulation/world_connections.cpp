@@ -70,12 +70,15 @@ void World::dialled(Node& from, ConnectionId connection, NodeId to, wire::Purpos
   } else if (registry) {
     stepRegistry([&](metaserver::Effects&) { registry_->opened(accepted, "127.0.0.1", now_); });
   }
-  later(from, arrival(), [this, &from, pipe] {
+  // As the Welcome says.
+  const bool isOfCluster = registry && cluster_ && cluster_->runs(to);
+  const auto network = isOfCluster ? cluster_->core(to).moment().network : wire::NetworkId{};
+  later(from, arrival(), [this, &from, pipe, network] {
     if (!pipe->ends[0].open) return;
     if (pipe->push) return from.desk->opened(pipe->ends[0].connection);
     if (pipe->lie) return from.liar->opened(pipe->ends[0].connection);
     step(from, [&](peer::Effects& fx) {
-      from.peer->opened(pipe->ends[0].connection, "127.0.0.1", now_, fx);
+      from.peer->opened(pipe->ends[0].connection, "127.0.0.1", now_, fx, network);
     });
   });
   auto early = std::move(pipe->early);

@@ -56,8 +56,11 @@ void World::Host::pushChanged(const PushId& id) {
 }
 
 void World::Host::notice(const peer::Notice& notice) {
-  if (notice.kind == peer::Notice::Kind::metaserverLost && node.peer->tree() == nullptr) {
-    world.tryAgain(node);
+  using Kind = peer::Notice::Kind;
+  // All metaservers of a cluster are full for a while: those that drain take nobody.
+  const bool isFull = notice.kind == Kind::refused && world.cluster_;
+  if ((notice.kind == Kind::metaserverLost || isFull) && node.peer->tree() == nullptr) {
+    world.tryAgain(node, isFull);
   }
   if (notice.kind == peer::Notice::Kind::renamed) world.checkRenamed(node);
   if (notice.kind == peer::Notice::Kind::refused && node.peer->tree() == nullptr) {

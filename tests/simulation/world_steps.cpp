@@ -75,9 +75,10 @@ void World::scheduleRegistryTick() {
 
 // Connects again after a second, like a user who presses Enter at the prompt, or who starts the
 // peer with another address.
-void World::tryAgain(Node& node) {
-  later(node, now_ + 1s, [this, &node] {
-    if (!moves()) return step(node, [&](peer::Effects& fx) { node.peer->connect(now_, fx); });
+void World::tryAgain(Node& node, bool startsAgain) {
+  later(node, now_ + 1s, [this, &node, startsAgain] {
+    if (!moves() && !startsAgain)
+      return step(node, [&](peer::Effects& fx) { node.peer->connect(now_, fx); });
     crash(node.number);
     start(node);
   });

@@ -17,14 +17,13 @@ namespace {
 constexpr TimePoint kBegin{std::chrono::hours(1)};
 constexpr Duration kStateWritten = 300ms;  // after a change
 
-std::string textOf(const Epoch& epoch) {
-  return fmt::format("({}, {})", epoch.counter, number(epoch.number));
-}
+constexpr Duration kOldAddress = 10s;  // answers so long after a move
 
 }  // namespace
 
-ClusterNetwork::ClusterNetwork(Outside& outside, Settings settings, std::uint64_t seed)
-    : outside_(outside), settings_(settings), random_(seed) {}
+std::string ClusterNetwork::textOf(const Epoch& epoch) {
+  return fmt::format("({}, {})", epoch.counter, number(epoch.number));
+}
 
 Duration ClusterNetwork::within(Duration least, Duration most) {
   return least + Duration(static_cast<Duration::rep>(
@@ -62,16 +61,19 @@ std::size_t ClusterNetwork::add(std::set<std::size_t> named, bool isCluster) {
   server.rate = 1 + settings_.clockError * (static_cast<double>(below(2001)) - 1000) / 1000;
   server.offset = within(0s, 1000s);
   server.disk.network = randomFrom<wire::NetworkId>(random_);
+  server.address = firstAddressOf(i);
   return i;
 }
 
-Endpoint ClusterNetwork::addressOf(std::size_t i) const {
+Endpoint ClusterNetwork::firstAddressOf(std::size_t i) {
   return {"127.0.0.1", static_cast<std::uint16_t>(4900 + i)};
 }
 
 std::optional<std::size_t> ClusterNetwork::at(const Endpoint& address) const {
   for (std::size_t i = 0; i < servers_.size(); ++i) {
-    if (addressOf(i) == address) return i;
+    const Server& server = servers_[i];
+    if (server.address == address) return i;
+    if (server.addressBefore == address && outside_.now() < server.beforeUntil) return i;
   }
   return std::nullopt;
 }
@@ -81,20 +83,28 @@ void ClusterNetwork::start(std::size_t i, std::chrono::milliseconds wallClockErr
   if (server.core) return;
   ++server.run;
   server.machineRuns = true;
+  server.address = firstAddressOf(i);
+  server.beforeUntil = {};
+  server.haveEpoch = {};
+  server.awaySince.clear();
+  server.homesWrongSince.reset();
   server.diesSoon = false;
   server.stalledUntil = outside_.now();
   server.inbox.clear();
   server.tickAt = kNever;
   server.copy = {};
   server.isOld = false;
+  // Those that it has seen are dialled as if they were named.
   server.unanswered = server.named;
+  server.unanswered.insert(server.disk.known.begin(), server.disk.known.end());
+  server.unanswered.erase(i);
   server.dialling.clear();
   server.random = std::make_unique<Random>(random_());
   server.budget = std::make_unique<Budget>();
   Coordinator::Options options;
   options.self.name = *ServerName::parse(server.name);
   options.self.number = server.number;
-  options.self.address = addressOf(i);
+  options.self.address = server.address;
   options.self.started =
       1'000'000s + wallClockError +
       std::chrono::duration_cast<std::chrono::milliseconds>(outside_.now().time_since_epoch()) +
@@ -109,7 +119,9 @@ void ClusterNetwork::start(std::size_t i, std::chrono::milliseconds wallClockErr
   options.registry.before = server.disk.members;
   options.durable = server.disk.durable;
   options.isCluster = server.isCluster || !server.disk.known.empty();
-  options.named = server.named.size();
+  options.isByEtcd = settings_.isByEtcd;
+  options.etcdPrefix = "/espalier/";
+  options.named = server.unanswered.size();
   log(server, fmt::format("starts, run {}, with {} members on disk, orders from {}, epoch {}",
                           server.run, server.disk.members.size(), number(server.disk.nextOrder),
                           textOf(server.disk.durable.epoch)));
@@ -117,6 +129,8 @@ void ClusterNetwork::start(std::size_t i, std::chrono::milliseconds wallClockErr
   server.core = std::make_unique<Coordinator>(std::move(options), *server.budget, *server.random,
                                               localNow(server), fx);
   carryOut(i, fx);
+  if (!server.core) return;
+  startEtcd(i);
   if (!server.core) return;
   scheduleTick(i);
   outside_.at(outside_.now() + within(0ms, 50ms), [this, i, run = server.run] { dialAll(i, run); });
@@ -128,6 +142,7 @@ void ClusterNetwork::kill(std::size_t i, bool silently) {
   log(server, silently ? "its machine is gone" : "is killed");
   if (server.isOld && chance(0.5)) writeState(server);
   server.core.reset();
+  endEtcd(i);
   server.machineRuns = !silently;
   server.inbox.clear();
   server.tickAt = kNever;
@@ -143,6 +158,10 @@ void ClusterNetwork::kill(std::size_t i, bool silently) {
 
 void ClusterNetwork::killSoon(std::size_t i) {
   servers_[i].diesSoon = true;
+}
+
+void ClusterNetwork::spareAll() {
+  for (Server& server : servers_) server.diesSoon = false;
 }
 
 void ClusterNetwork::stall(std::size_t i, Duration time) {
@@ -174,6 +193,7 @@ void ClusterNetwork::heal(std::size_t from, std::size_t to) {
 
 void ClusterNetwork::healAll() {
   for (const auto& [from, to] : std::set(cuts_)) heal(from, to);
+  healEtcd();
 }
 
 void ClusterNetwork::breakOne() {
@@ -200,6 +220,30 @@ Result<void> ClusterNetwork::appoint(std::size_t at, std::size_t whom) {
     result = core.appoint(name, now, fx);
   });
   return result;
+}
+
+void ClusterNetwork::move(std::size_t i) {
+  moveTo(i, {"127.0.0.1", static_cast<std::uint16_t>(4000 + i + 20 * (servers_[i].moves++ % 40))});
+}
+
+void ClusterNetwork::moveBack(std::size_t i) {
+  moveTo(i, firstAddressOf(i));
+}
+
+void ClusterNetwork::moveTo(std::size_t i, const Endpoint& address) {
+  Server& server = servers_[i];
+  if (!server.core || isStalled(i) || server.address == address) return;
+  log(server, "moves to " + address.text());
+  server.addressBefore = std::exchange(server.address, address);
+  server.beforeUntil = outside_.now() + kOldAddress;
+  step(i, [&](Coordinator& core, TimePoint now, Effects& fx) { core.moved(address, now, fx); });
+}
+
+void ClusterNetwork::jumpClock(std::size_t i, Duration by) {
+  Server& server = servers_[i];
+  log(server, "its clock jumps");
+  server.offset += by;
+  if (server.core) scheduleTick(i);
 }
 
 void ClusterNetwork::drain(std::size_t i) {
@@ -256,6 +300,7 @@ void ClusterNetwork::step(std::size_t i,
   if (!server.core) return;
   check(i);
   scheduleTick(i);
+  promiseByEtcd(i, fx);
 }
 
 void ClusterNetwork::carryOut(std::size_t i, Effects& fx) {
@@ -277,6 +322,7 @@ void ClusterNetwork::carryOut(std::size_t i, Effects& fx) {
       if (there.core && there.run == run && !isStalled(i)) writeState(there);
     });
   }
+  checkRedirects(server, fx);
   std::size_t left = dies == 2 ? below(fx.peers.sends.size() + fx.messages.size() + 1) : SIZE_MAX;
   for (auto& send : fx.peers.sends) {
     if (left-- == 0) return kill(i);
@@ -377,190 +423,6 @@ void ClusterNetwork::scheduleTick(std::size_t i) {
 
 void ClusterNetwork::tick(std::size_t i) {
   step(i, [](Coordinator& core, TimePoint now, Effects& fx) { core.tick(now, fx); });
-}
-
-// --- what must hold at every moment ---
-
-void ClusterNetwork::check(std::size_t i) {
-  Server& server = servers_[i];
-  if (auto sound = server.core->checkInvariants(); !sound) {
-    outside_.fail(server.name + ": " + sound.error().message);
-  }
-  const auto have = server.core->have();
-  const auto standing = server.core->standing();
-  const auto now =
-      fmt::format("{}, has epoch {}, {} members, master \"{}\"",
-                  server.core->registry() ? "decides" : "does not decide", textOf(have.epoch),
-                  server.core->directory().count() == 0 ? "no" : "has", standing.master.text());
-  if (now != server.standing) log(server, now);
-  server.standing = now;
-  for (const auto& state : server.core->mesh().unconnected()) {
-    if (const auto other = at(state.address)) server.disk.known.insert(*other);
-  }
-  if (server.core->isSingle() || have.epoch == Epoch()) return;
-  if (server.core->registry()) {
-    const auto [decider, isNew] = deciders_.try_emplace(have.epoch, i, server.run);
-    if (decider->second != std::pair(i, server.run)) {
-      outside_.fail(fmt::format("{} decides in epoch {} of {}", server.name, textOf(have.epoch),
-                                servers_[decider->second.first].name));
-    }
-    if (server.disk.durable.epoch < have.epoch) {
-      outside_.fail(server.name + " decides in an epoch that it has not written down");
-    }
-    const auto last = number(server.core->registry()->nextOrder()) - 1;
-    if (last > number(server.disk.durable.ordersUpTo)) {
-      outside_.fail(server.name + " has given orders that it has not reserved");
-    }
-  }
-  const auto& directory = server.core->directory();
-  checkVersion(directory.summary(have), directory.copy().rows().size(), server.name);
-}
-
-void ClusterNetwork::checkVersion(const wire::DirectorySummary& summary, std::size_t count,
-                                  const std::string& of) {
-  const auto [version, isNew] = versions_.try_emplace(
-      {summary.version.epoch, summary.version.sequence}, Version{summary.count, summary.digest});
-  if (count != version->second.count || summary.digest != version->second.digest) {
-    outside_.fail(fmt::format(
-        "{}: version {} of epoch {} has {} members, and not the {} that it has "
-        "elsewhere",
-        of, summary.version.sequence, textOf(summary.version.epoch), count, version->second.count));
-  }
-}
-
-// A message of an epoch of this metaserver's own.
-void ClusterNetwork::checkMessage(std::size_t i, const wire::ClusterMessage& message) {
-  const Server& server = servers_[i];
-  const auto named = [&](const Epoch& epoch) {
-    if (epoch.number != server.number || epoch <= server.disk.durable.epoch) return;
-    outside_.fail(
-        fmt::format("{} names epoch {} before it is durable", server.name, textOf(epoch)));
-  };
-  const auto said = [&](const wire::DirectorySummary& summary) {
-    named(summary.version.epoch);
-    checkVersion(summary, summary.count, server.name + " says");
-  };
-  if (const auto* pull = std::get_if<wire::Pull>(&message)) {
-    log(server, fmt::format("pulls {} of {}", pull->have.sequence, textOf(pull->have.epoch)));
-  }
-  const auto& network = server.core->moment().network;
-  if (const auto* beat = std::get_if<wire::Beat>(&message)) named(beat->own.epoch);
-  if (const auto* delta = std::get_if<wire::Delta>(&message)) {
-    said(delta->after);
-    for (const auto& row : delta->rows) {
-      checkRow(network, row);
-      published_.try_emplace({delta->after.version.epoch, row.contact.order},
-                             delta->after.version.sequence);
-    }
-  }
-  if (const auto* have = std::get_if<wire::Have>(&message)) {
-    auto& acknowledged = acknowledged_[have->version.epoch];
-    acknowledged = std::max(acknowledged, have->version.sequence);
-  }
-  if (const auto* page = std::get_if<wire::SnapshotPage>(&message)) {
-    said(page->of);
-    for (const auto& row : page->rows) checkRow(network, row);
-  }
-  if (const auto* position = std::get_if<wire::Position>(&message)) said(position->of);
-  if (const auto* answers = std::get_if<wire::SessionAnswers>(&message)) named(answers->epoch);
-}
-
-void ClusterNetwork::checkRow(const wire::NetworkId& network, const metaserver::MemberRow& row) {
-  const auto [owner, isNew] = owners_.try_emplace({network, row.contact.order}, row.key);
-  if (owner->second == row.key) return;
-  outside_.fail(fmt::format("the order {} was given twice, now to {}", number(row.contact.order),
-                            row.contact.id.text()));
-}
-
-void ClusterNetwork::checkAdmitted(std::size_t i, ConnectionId connection,
-                                   const wire::Admitted& admitted) {
-  const auto join = joins_.find({i, connection});
-  if (join == joins_.end()) return;
-  metaserver::MemberRow row;
-  row.contact = admitted.self;
-  row.key = join->second.key;
-  checkRow(admitted.network, row);
-  if (join->second.order == admitted.self.order) return;  // it comes back
-  const std::pair now(std::pair(i, servers_[i].run), connection);
-  const auto published = published_.find({servers_[i].core->have().epoch, admitted.self.order});
-  if (published != published_.end() && servers_[i].core->isFollowed() &&
-      acknowledged_[published->first.first] < published->second) {
-    outside_.fail(
-        fmt::format("{} is admitted, and no other metaserver knows it", admitted.self.id.text()));
-  }
-  const auto [told, isNew] = told_.try_emplace({admitted.network, admitted.self.order}, now);
-  if (told->second == now) return;
-  outside_.fail(fmt::format("the order {} of a newcomer, {}, was given before",
-                            number(admitted.self.order), admitted.self.id.text()));
-}
-
-// --- at rest ---
-
-std::optional<std::size_t> ClusterNetwork::master() const {
-  std::optional<std::size_t> master;
-  for (std::size_t i = 0; i < servers_.size(); ++i) {
-    if (!servers_[i].core) continue;
-    const auto its = at(servers_[i].core->standing().masterAddress);
-    if (!its || (master && master != its)) return std::nullopt;
-    master = its;
-  }
-  return master;
-}
-
-std::optional<std::string> ClusterNetwork::judge() const {
-  std::vector<std::size_t> there;
-  for (std::size_t i = 0; i < servers_.size(); ++i) {
-    if (servers_[i].core) there.push_back(i);
-  }
-  if (there.empty()) return std::nullopt;
-  const auto& first = *servers_[there.front()].core;
-  if (there.size() == 1) {
-    if (!first.standing().master.empty()) return "a metaserver that is alone has a master";
-    return first.registry() ? std::nullopt : std::optional("a metaserver that is alone waits");
-  }
-  const auto chief = master();
-  if (!chief) return "the metaservers do not agree on a master";
-  for (const std::size_t i : there) {
-    const Server& server = servers_[i];
-    const auto standing = server.core->standing();
-    if (standing.isMaster != (i == chief) || (server.core->registry() != nullptr) != (i == chief)) {
-      return server.name + " decides, or does not, otherwise than as all say";
-    }
-    if (server.core->have() != first.have()) {
-      return fmt::format("{} has version {} of epoch {}, {} has {} of {}", server.name,
-                         server.core->have().sequence, textOf(server.core->have().epoch),
-                         servers_[there.front()].name, first.have().sequence,
-                         textOf(first.have().epoch));
-    }
-    if (server.core->directory().sum() != first.directory().sum()) return "digests differ";
-    if (server.core->directory().copy().lines() != first.directory().copy().lines()) {
-      return "the lines of topo.txt differ";
-    }
-  }
-  return std::nullopt;
-}
-
-std::string ClusterNetwork::describe() const {
-  constexpr const char* kRoles[] = {"single", "starting", "following", "deciding"};
-  std::string text;
-  for (const Server& server : servers_) {
-    if (!server.core) {
-      text += server.name + " does not run\n";
-      continue;
-    }
-    const auto standing = server.core->standing();
-    text += fmt::format("{} ({}) {}, master \"{}\", epoch {}\n", server.name, number(server.number),
-                        kRoles[static_cast<int>(standing.role)], standing.master.text(),
-                        textOf(standing.epoch));
-    for (const auto& [state, isSelf, isMaster, behind, hops] : server.core->servers()) {
-      text +=
-          fmt::format("  {} epoch {} has {} of {}{}{}{}, hops {}, started {}\n", state.name.text(),
-                      textOf(state.epoch), state.have.sequence, textOf(state.have.epoch),
-                      state.isFounded ? ", founded" : "", state.drains ? ", drains" : "",
-                      state.appointed ? ", appointed" : "", hops, state.started.count());
-    }
-  }
-  return text;
 }
 
 }  // namespace espalier::test

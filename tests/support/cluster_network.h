@@ -9,13 +9,24 @@
 //                 two of the things that one step does.
 //   clocks        Each runs at a rate of its own; the wall clock of a start is wrong as told.
 //
-// Checked after each step: the invariants of the core; one metaserver an epoch, which is
-// durable before any message of that epoch; a version of the directory is the same wherever it is;
-// the reader's copy is the directory; no newcomer is told that it is admitted before another
-// metaserver has that, if one follows; no order of joining is given twice in the whole run.
+// Checked after each step:
 //
-// One class in two source files: cluster_network.cpp (processes, steps, checks) and
-// cluster_network_lines.cpp (connections).
+//   - One metaserver decides in an epoch, which is durable before any message of that epoch. What
+//     a metaserver has is never of an older epoch than before, in one run of its process.
+//   - A version of the directory is the same wherever it is, and nobody has one that its source
+//     never had: a copy is a prefix of its source. The reader's copy is the directory.
+//   - No newcomer is told that it is admitted before another metaserver has that, if one follows.
+//   - No order of joining is given twice in the whole run, to another key or, in one epoch, to
+//     another newcomer.
+//   - A member has one home in each generation, as far as peers count them.
+//   - Who redirects a member does not end its session at once.
+//   - With etcd: two are never the master at one moment; no older epoch writes after a newer one's
+//     first write; who is told of its admission has its id, port and order in etcd.
+// Each some steps, because they cost O(members): the invariants of the core; every member's home is
+// a metaserver that the decider reaches, or it is away, and not for long.
+//
+// One class in four source files: cluster_network.cpp (processes, steps),
+// cluster_network_lines.cpp (connections), cluster_network_etcd.cpp and cluster_network_checks.cpp.
 //
 // The caller owns time and peers: Outside. Used by unit tests and by the simulation.
 // Single-threaded; repeats exactly for a seed.
@@ -28,6 +39,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -35,7 +47,9 @@
 #include "common/base/budget.h"
 #include "common/base/random.h"
 #include "metaserver/core/cluster/coordinator.h"
+#include "metaserver/core/cluster/mastership.h"
 #include "metaserver/core/registry_copy.h"
+#include "tests/support/etcd_model.h"
 
 namespace espalier::test {
 
@@ -57,6 +71,7 @@ class ClusterNetwork {
     // The process has ended, and so have its connections.
     virtual void ended(std::size_t server) = 0;
     virtual void log(const std::string& line) = 0;
+    virtual bool isLogged() const { return true; }  // false: log() does nothing
     virtual void fail(std::string what) = 0;
   };
   struct Settings {
@@ -66,6 +81,7 @@ class ClusterNetwork {
     Duration leastDelay = std::chrono::microseconds(100);
     Duration mostDelay = std::chrono::milliseconds(5);
     double clockError = 0;  // of rates: 0.1 is 10 %
+    bool isByEtcd = false;  // a model of etcd, which works all the time, says who decides
   };
   struct Disk {
     metaserver::cluster::Durable durable;
@@ -78,6 +94,9 @@ class ClusterNetwork {
   };
 
   ClusterNetwork(Outside& outside, Settings settings, std::uint64_t seed);
+  ~ClusterNetwork();
+  ClusterNetwork(const ClusterNetwork&) = delete;
+  ClusterNetwork& operator=(const ClusterNetwork&) = delete;
 
   // --- processes
   // Not started. `named`: the metaservers that it is told of; itself is skipped.
@@ -86,16 +105,25 @@ class ClusterNetwork {
   void kill(std::size_t i, bool silently = false);
   // Within its next step, between two of the things that it does.
   void killSoon(std::size_t i);
+  void spareAll();  // who was to be killed soon is not
   void stall(std::size_t i, Duration time);
   void cut(std::size_t from, std::size_t to) { cuts_.insert({from, to}); }
   void cutBoth(std::size_t a, std::size_t b);
   void heal(std::size_t from, std::size_t to);
   void healAll();
   void breakOne();  // one connection between metaservers ends
+  // Of its requests to etcd some are answered late, others are carried out late or never.
+  void cutEtcd(std::size_t i);
+  void healEtcd();
   // As a user's `link`.
   void link(std::size_t from, std::size_t to);
   Result<void> appoint(std::size_t at, std::size_t whom);
   void drain(std::size_t i);
+  // Listens at another address; the one before answers for a while. A start is at the first one.
+  void move(std::size_t i);
+  void moveBack(std::size_t i);
+  // The clock that it measures time with goes on later, as after its machine was suspended.
+  void jumpClock(std::size_t i, Duration by);
 
   // --- peers; nothing happens if the process does not run
   void peerOpened(std::size_t i, ConnectionId connection);
@@ -110,7 +138,7 @@ class ClusterNetwork {
   const Coordinator& core(std::size_t i) const { return *servers_[i].core; }
   const Disk& disk(std::size_t i) const { return servers_[i].disk; }
   ServerNumber numberOf(std::size_t i) const { return servers_[i].number; }
-  Endpoint addressOf(std::size_t i) const;
+  Endpoint addressOf(std::size_t i) const { return servers_[i].address; }
   std::optional<std::size_t> at(const Endpoint& address) const;
   bool isCut(std::size_t from, std::size_t to) const { return cuts_.contains({from, to}); }
   // The one that all that run call the master. Empty: there is none, or they differ.
@@ -153,6 +181,10 @@ class ClusterNetwork {
     Disk disk;
     double rate = 1;
     Duration offset{};
+    Endpoint address;
+    Endpoint addressBefore;  // answers, too, until then
+    TimePoint beforeUntil{};
+    std::size_t moves = 0;
 
     unsigned run = 0;
     std::unique_ptr<Random> random;
@@ -171,9 +203,17 @@ class ClusterNetwork {
     metaserver::RegistryCopy copy;  // of the reader
     bool isCopyChecked = true;
     bool isOld = false;  // the state file
+    // For the checks.
     std::string standing;
+    std::uint64_t steps = 0;
+    Epoch haveEpoch;
+    std::optional<TimePoint> homesWrongSince;  // a member's home is none that it reaches
+    std::map<JoinOrder, TimePoint> awaySince;  // while it decides
   };
 
+  static Endpoint firstAddressOf(std::size_t i);
+  static std::string textOf(const Epoch& epoch);
+  void moveTo(std::size_t i, const Endpoint& address);
   TimePoint local(const Server& server, TimePoint now) const;
   TimePoint global(const Server& server, TimePoint local) const;
   TimePoint localNow(const Server& server) const { return local(server, outside_.now()); }
@@ -195,11 +235,44 @@ class ClusterNetwork {
   void catchUp(Server& server);
 
   void check(std::size_t i);
+  void checkThoroughly(Server& server);
+  void checkHomes(Server& server);
+  void checkRedirects(const Server& server, const Effects& fx);
+  void logStanding(Server& server);
   void checkMessage(std::size_t i, const wire::ClusterMessage& message);
-  void checkVersion(const wire::DirectorySummary& summary, std::size_t count,
-                    const std::string& of);
+  // `isSource`: it may have been the first one that had this version.
+  void checkVersion(const wire::DirectorySummary& summary, std::size_t count, const std::string& of,
+                    bool isSource);
   void checkRow(const wire::NetworkId& network, const metaserver::MemberRow& row);
   void checkAdmitted(std::size_t i, ConnectionId connection, const wire::Admitted& admitted);
+
+  // --- with etcd (cluster_network_etcd.cpp)
+  struct Etcd;
+  using Mastership = metaserver::cluster::Mastership;
+  using EtcdStep = std::function<void(Mastership&, TimePoint, metaserver::cluster::EtcdEffects&)>;
+  void startEtcd(std::size_t i);
+  void endEtcd(std::size_t i);
+  void stepEtcd(std::size_t i, const EtcdStep& event);
+  void scheduleEtcdTick(std::size_t i);
+  void happened(std::size_t i, const metaserver::cluster::MastershipEvent& event);
+  void readEtcd(std::size_t i, const std::string& after);
+  void pageRead(std::size_t i, const metaserver::cluster::PageRead& read);
+  void handOverByEtcd(std::size_t i, const std::optional<ServerName>& heir);
+  void promiseByEtcd(std::size_t i, const Effects& fx);
+  void tellEtcd(std::size_t i);
+  using EtcdAnswer = decltype(metaserver::cluster::etcd::Answer::what);
+  void requestOfEtcd(std::size_t i, const metaserver::cluster::etcd::Request& request);
+  void answerOfEtcd(std::size_t i, unsigned run, metaserver::cluster::etcd::Answer answer,
+                    Duration delay);
+  EtcdAnswer applied(const metaserver::cluster::etcd::Request& request,
+                     const std::optional<Epoch>& writer);
+  void expireAtEtcd();
+  void tellWatches();
+  void checkMasters();
+  void checkWritten(const metaserver::cluster::etcd::Txn& txn,
+                    metaserver::cluster::etcd::Revision revision,
+                    const std::optional<Epoch>& writer);
+  void checkPromised(const wire::Admitted& admitted, const InstanceKey& key);
 
   void dialAll(std::size_t i, unsigned run);
   void dial(std::size_t from, std::size_t to);
@@ -216,6 +289,7 @@ class ClusterNetwork {
   std::vector<Server> servers_;
   std::set<std::pair<std::size_t, std::size_t>> cuts_;
   std::map<std::pair<std::size_t, std::size_t>, std::vector<Held>> held_;
+  std::unique_ptr<Etcd> etcd_;
 
   // What was seen in the whole run.
   std::map<Epoch, std::pair<std::size_t, unsigned>> deciders_;  // server and run
@@ -229,7 +303,15 @@ class ClusterNetwork {
   std::map<Epoch, std::uint64_t> acknowledged_;
   using Given = std::pair<wire::NetworkId, JoinOrder>;
   std::map<Given, InstanceKey> owners_;
-  std::map<Given, std::pair<std::pair<std::size_t, unsigned>, ConnectionId>> told_;
+  using Stay = std::tuple<wire::NetworkId, JoinOrder, std::uint32_t, std::uint32_t>;
+  std::map<Stay, ServerNumber> homes_;  // of an incarnation and generation of that member
+  struct Told {
+    std::pair<std::size_t, unsigned> by;  // server and run
+    ConnectionId to;
+    InstanceKey key;
+    Epoch epoch;
+  };
+  std::map<Given, Told> told_;
   std::map<std::pair<std::size_t, ConnectionId>, wire::Join> joins_;
 };
 

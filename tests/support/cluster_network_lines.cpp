@@ -12,6 +12,11 @@ void ClusterNetwork::dialAll(std::size_t i, unsigned run) {
   if (!server.core || server.run != run) return;
   outside_.at(outside_.now() + 1s, [this, i, run] { dialAll(i, run); });
   if (isStalled(i)) return;
+  tellEtcd(i);
+  if (!server.core) return;
+  for (const auto& state : server.core->mesh().unconnected()) {
+    if (const auto other = at(state.address)) server.disk.known.insert(*other);
+  }
   std::set<std::size_t> all = server.named;
   all.insert(server.disk.known.begin(), server.disk.known.end());
   all.erase(i);

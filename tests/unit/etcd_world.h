@@ -19,7 +19,7 @@
 
 #include "common/base/random.h"
 #include "metaserver/core/cluster/mastership.h"
-#include "tests/unit/etcd_model.h"
+#include "tests/support/etcd_model.h"
 
 namespace espalier::metaserver::cluster {
 
