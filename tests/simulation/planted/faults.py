@@ -8,6 +8,7 @@ SCHEDULES = ("--count", "300")
 PUSHES = ("--push", "--count", "300")
 MOVING = ("--moving", "--count", "100")
 CLUSTERS = ("--cluster", "--count", "400", "--peers", "3", "16")
+ETCD = ("--etcd", "--count", "400", "--peers", "3", "16")
 KILLS = ("--kill-each", "--count", "2000", "--peers", "2", "16")
 
 
@@ -280,6 +281,17 @@ FAULTS = {
         ": JoinOrder{number(durable_.ordersUpTo) + 1};",
         ": known;",
         CLUSTERS),
+    "dead_home_kept": Fault(
+        "The members of a dead metaserver stay where they were.",
+        "    authority_->remote.homeGone(home, now, own, messages);\n    HomeSessions",
+        "    static_cast<void>(now);\n    HomeSessions",
+        CLUSTERS),
+    "session_dropped_early": Fault(
+        "A metaserver that drains or moves ends a session before its new home has it.",
+        "    if (to) home_.redirect(connection, {*to, network_}, home);\n",
+        "    if (!to) continue;\n    home_.redirect(connection, {*to, network_}, home);\n"
+        "    home_.closed(connection, now, home);\n    home.peers.closes.push_back(connection);\n",
+        CLUSTERS),
     "two_masters_stay": Fault(
         "A master does not yield to a better one.",
         "  freeze(best->number, now, fx);\n}",
@@ -310,6 +322,23 @@ FAULTS = {
         "  if (!isBest && !isAlone) return;\n",
         "  if (!isBest || !isAlone) return;\n",
         CLUSTERS),
+    "told_before_written": Fault(
+        "A peer is told that it is admitted before etcd has that.",
+        "!commits.empty() && commits.front().promise <= kept_; commits.pop_front()",
+        "!commits.empty(); commits.pop_front()",
+        ETCD),
+    # --- with etcd: metaserver/core/cluster/mastership.cpp, promises.cpp
+    "lease_from_answer": Fault(
+        "A lease counts from the answer to its renewal, not from when the renewal was sent.",
+        "      lease_.renewed(pending.sentAt, renewed->ttl);\n",
+        "      lease_.renewed(now, renewed->ttl);\n",
+        ETCD),
+    "old_master_writes": Fault(
+        "A master writes without comparing that it still is the master.",
+        "  txn.compares = {{masterKey_, Field::created, mastership_},\n"
+        "                  {writtenKey_, Field::modified, written_}};\n",
+        "",
+        ETCD),
     # --- metaserver/core/cluster/directory_changes.cpp
     "reader_misses_changes": Fault(
         "The state file misses members that joined or changed.",
@@ -317,6 +346,11 @@ FAULTS = {
         "",
         CLUSTERS),
     # --- metaserver/core/cluster/replica.cpp
+    "old_epoch_obeyed": Fault(
+        "A metaserver takes in what comes with an older epoch.",
+        "  if (epoch < epoch_ || epoch == Epoch()) return false;\n",
+        "  if (epoch == Epoch()) return false;\n",
+        CLUSTERS),
     "truncated_synchronisation": Fault(
         "A follower leaves a member of each page of a snapshot out.",
         "  to.directory.apply({}, std::move(page.rows));\n  to.covered",
