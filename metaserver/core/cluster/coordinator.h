@@ -369,7 +369,7 @@ class Coordinator {
   // What arrived in the pause, in its order; of other homes, and of this one.
   std::deque<std::pair<ServerNumber, wire::SessionRequests>> pausedBatches_;
   std::vector<wire::SessionMessage> pausedRequests_;
-  bool isPauseOverfull_ = false;  // requests were lost
+  bool isPauseOverfull_ = false;    // requests were lost
   std::vector<Endpoint> expected_;  // kExpectedServers at most
   std::optional<Moving> moving_;
   std::uint64_t handedOn_ = 0;
@@ -389,8 +389,7 @@ class Coordinator {
   TimePoint yieldFrom_{};                   // not before: an heir has failed
   std::optional<TimePoint> outdatedSince_;  // a higher epoch is known, whose decider is gone
   std::optional<TimePoint> vacantSince_;
-  // At the last call of noteHomes(): of the mesh, isFounded_ and network_.
-  std::optional<std::tuple<std::uint64_t, bool, wire::NetworkId>> noted_;
+  std::optional<std::tuple<std::uint64_t, bool, wire::NetworkId>> noted_;  // before noteHomes()
   TimePoint reconsiderAt_ = kNever;  // the next moment at which time alone changes something
   std::map<ServerNumber, std::chrono::milliseconds> reached_;  // each with its run
   TimePoint keepAliveAt_;

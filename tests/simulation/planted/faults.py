@@ -353,9 +353,9 @@ FAULTS = {
         CLUSTERS),
     "truncated_synchronisation": Fault(
         "A follower leaves a member of each page of a snapshot out.",
-        "  to.directory.apply({}, std::move(page.rows));\n  to.covered",
+        "  to.directory.apply(changeOf(page));\n",
         "  if (page.rows.size() > 1) page.rows.pop_back();\n"
-        "  to.directory.apply({}, std::move(page.rows));\n  to.covered",
+        "  to.directory.apply(changeOf(page));\n",
         CLUSTERS),
     # --- metaserver/core/cluster/merge.cpp
     "both_sides_renamed": Fault(
