@@ -303,8 +303,8 @@ class ClusterNetwork {
   std::map<Epoch, std::uint64_t> acknowledged_;
   using Given = std::pair<wire::NetworkId, JoinOrder>;
   std::map<Given, InstanceKey> owners_;
-  using Stay = std::tuple<wire::NetworkId, JoinOrder, std::uint32_t, std::uint32_t>;
-  std::map<Stay, ServerNumber> homes_;  // of an incarnation and generation of that member
+  using Stay = std::tuple<wire::NetworkId, JoinOrder, std::uint32_t>;
+  std::map<Stay, ServerNumber> homes_;  // of a generation of that member
   struct Told {
     std::pair<std::size_t, unsigned> by;  // server and run
     ConnectionId to;

@@ -162,7 +162,7 @@ void ClusterNetwork::checkMessage(std::size_t i, const wire::ClusterMessage& mes
 void ClusterNetwork::checkRow(const wire::NetworkId& network, const MemberRow& row) {
   if (row.generation != 0 && row.home != kNoServer) {
     const auto [home, isFirst] =
-        homes_.try_emplace({network, row.contact.order, row.incarnation, row.generation}, row.home);
+        homes_.try_emplace({network, row.contact.order, row.generation}, row.home);
     if (home->second != row.home) {
       outside_.fail(fmt::format("{} has two homes in its generation {}", row.contact.id.text(),
                                 row.generation));
