@@ -269,9 +269,7 @@ class ClusterNetwork {
   void expireAtEtcd();
   void tellWatches();
   void checkMasters();
-  void checkWritten(const metaserver::cluster::etcd::Txn& txn,
-                    metaserver::cluster::etcd::Revision revision,
-                    const std::optional<Epoch>& writer);
+  void checkWritten(const metaserver::cluster::etcd::Txn& txn, const std::optional<Epoch>& writer);
   void checkPromised(const wire::Admitted& admitted, const InstanceKey& key);
 
   void dialAll(std::size_t i, unsigned run);

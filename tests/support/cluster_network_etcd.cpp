@@ -297,7 +297,7 @@ decltype(etcd::Answer::what) ClusterNetwork::applied(const etcd::Request& reques
   auto what = etcd_->model.apply(request, outside_.now());
   const auto* done = std::get_if<etcd::TxnDone>(&what);
   if (done && done->succeeded) {
-    checkWritten(std::get<etcd::Txn>(request.what), done->revision, writer);
+    checkWritten(std::get<etcd::Txn>(request.what), writer);
   }
   tellWatches();
   expireAtEtcd();
@@ -345,14 +345,15 @@ void ClusterNetwork::checkMasters() {
   if (masters > 1) outside_.fail("two metaservers are the master by etcd at one moment");
 }
 
-void ClusterNetwork::checkWritten(const etcd::Txn& txn, etcd::Revision revision,
-                                  const std::optional<Epoch>& writer) {
+void ClusterNetwork::checkWritten(const etcd::Txn& txn, const std::optional<Epoch>& writer) {
   for (const auto& operation : txn.then) {
     const auto& key =
         std::visit([](const auto& one) -> const std::string& { return one.key; }, operation);
     const auto part = std::string_view(key).substr(std::string_view(kPrefix).size());
-    if (part == "cluster/master" && std::holds_alternative<etcd::Put>(operation)) {
-      etcd_->newest = Epoch{static_cast<std::uint32_t>(revision), kNoServer};
+    if (const auto* put = std::get_if<etcd::Put>(&operation); put && part == "cluster/epoch") {
+      const Epoch epoch{static_cast<std::uint32_t>(std::stoul(put->value)), kNoServer};
+      if (epoch <= etcd_->newest) outside_.fail("a mastership has no higher epoch than the last");
+      etcd_->newest = epoch;
     }
     if (part == "written" || part.starts_with("cluster/")) continue;
     if (!writer || *writer < etcd_->newest) {

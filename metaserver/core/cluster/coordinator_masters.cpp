@@ -201,7 +201,10 @@ void Coordinator::takeOver(std::vector<Side> sides, TimePoint now, CoordinatorEf
   options.before.clear();
   Merged merged = merge(sides);
   JoinOrder newest = kNoOrder;
-  for (const Side& side : sides) newest = std::max(newest, side.directory->newest());
+  for (const Side& side : sides) {
+    newest = std::max(newest, side.directory->newest());
+    epoch_ = std::max(epoch_, side.epoch);  // its next epoch is above those of all sides
+  }
   for (const auto& row : merged.clashes) {
     fx.peers.note({}, fmt::format("two peers have the id {}: the one on {} gets another",
                                   row.contact.id.text(), row.contact.endpoint.text()));
