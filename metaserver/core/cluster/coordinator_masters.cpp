@@ -32,8 +32,7 @@ void Coordinator::reconsider(TimePoint now, CoordinatorEffects& fx) {
   }
   View view = look();
   epoch_ = std::max(epoch_, view.highest);
-  // A directory may come before the beat that names its epoch.
-  if (replica_) epoch_ = std::max(epoch_, replica_->epoch());
+  if (replica_) epoch_ = std::max(epoch_, replica_->epoch());  // it may come before the beat
   if (options_.isByEtcd) return reconsiderByEtcd(view, now, fx);
   if (isStarting_) {
     reconsiderStart(view, now, fx);
