@@ -104,6 +104,7 @@ class RunningNetwork : private NetworkObserver, private PeerHandler {
   void stepped(const Peer&) override {}
 
   // --- PeerHandler
+  void renamed(const PeerId&) override {}
   void match(const MatchJob& job) override { network_.matched(job.id, {}, 0, false); }
   void searched(SearchUpdate&) override {}
   void carryOut(PushJob&) override {}
