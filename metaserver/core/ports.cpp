@@ -10,8 +10,10 @@ void Ports::setMetaservers(std::vector<Endpoint> metaservers) {
 }
 
 bool Ports::isTaken(const std::string& host, std::uint16_t port) const {
-  const auto there = std::ranges::equal_range(metaservers_, port, {}, &Endpoint::port);
-  if (std::ranges::find(there, host, &Endpoint::host) != there.end()) return true;
+  auto there = std::ranges::lower_bound(metaservers_, port, {}, &Endpoint::port);
+  for (; there != metaservers_.end() && there->port == port; ++there) {
+    if (there->host == host) return true;
+  }
   if (!reserved_.empty() && reserved_.contains({host, port})) return true;
   if (port >= takers_.size()) return false;
   const auto& takers = takers_[port];

@@ -6,7 +6,7 @@ import signal
 import subprocess
 
 from cluster import Cluster
-from espalier_process import case, main, wait_until
+from espalier_process import Process, case, main, wait_until
 from etcds import Etcds
 
 
