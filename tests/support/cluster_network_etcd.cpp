@@ -165,7 +165,7 @@ void ClusterNetwork::happened(std::size_t i, const metaserver::cluster::Mastersh
   auto& engine = etcd_->engines[i];
   if (const auto* won = std::get_if<cluster::Won>(&event)) {
     log(servers_[i], "is named the master by etcd, epoch " + textOf(won->epoch));
-    engine.reading.emplace();
+    engine.reading = Etcd::Reading{};
     engine.reading->epoch = won->epoch;
     readEtcd(i, {});
   } else if (const auto* lost = std::get_if<cluster::Lost>(&event)) {

@@ -132,10 +132,10 @@ struct InWords {
 };
 
 std::string inWords(const Notice& notice) {
-  constexpr std::array kKinds{"joined",         "wordRefused", "refused",        "failed",
-                              "mismatch",       "waiting",     "metaserverLost", "nextMetaserver",
-                              "metaserverBack", "linkUp",      "linkDown",       "root",
-                              "seenFrom",       "unreachable", "warning"};
+  constexpr std::array kKinds{"joined",         "wordRefused",    "refused",     "renamed",
+                              "failed",         "mismatch",       "waiting",     "metaserverLost",
+                              "nextMetaserver", "metaserverBack", "linkUp",      "linkDown",
+                              "root",           "seenFrom",       "unreachable", "warning"};
   const std::string kind = kKinds.at(static_cast<std::size_t>(notice.kind));
   return "notice " + kind + (notice.text.empty() ? "" : ": " + notice.text);
 }
