@@ -120,7 +120,7 @@ FAULTS = {
         "A peer that comes back with its key is refused while its former session is open.",
         "if (record(*there).key == join.key) return std::nullopt;",
         "if (join.key.isZero()) return std::nullopt;",
-        ("--first", "1300", "--count", "100")),  # one schedule in a thousand has such a peer
+        ("--first", "2050", "--count", "100")),  # one schedule in a thousand has such a peer
     "order_without_key": Fault(
         "A stranger that names the join order of a former member is admitted as that member.",
         "if (entry->second.member.id != id || entry->second.member.key != key) return false;",
