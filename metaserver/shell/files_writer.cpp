@@ -17,7 +17,8 @@ using namespace std::chrono_literals;
 
 constexpr auto kLeastPause = 50ms;
 constexpr int kPauseToWriting = 4;
-constexpr auto kRetry = 1s;  // of a file that could not be written
+constexpr auto kMostPause = 5s;  // a stop of this process counts as writing
+constexpr auto kRetry = 1s;      // of a file that could not be written
 
 }  // namespace
 
@@ -74,7 +75,7 @@ void FilesWriter::run() {
     writeNewest();
     const Duration took = Clock::now() - begun;
     lock.lock();
-    woken_.wait_for(lock, std::max<Duration>(kLeastPause, kPauseToWriting * took),
+    woken_.wait_for(lock, std::clamp<Duration>(kPauseToWriting * took, kLeastPause, kMostPause),
                     [&] { return ending_; });
   }
   lock.unlock();
