@@ -262,23 +262,29 @@ TEST_CASE(
 
 // --- what is promised to etcd
 
+namespace {
+
+void apply(const PromisedMembers::Operations& operations,
+           std::map<std::string, std::string>& etcd) {
+  for (const auto& operation : operations) {
+    if (const auto* put = std::get_if<etcd::Put>(&operation)) {
+      etcd[put->key] = put->value;
+    } else {
+      etcd.erase(std::get<etcd::Remove>(operation).key);
+    }
+  }
+}
+
+}  // namespace
+
 TEST_CASE("the port of a member that was away is its own again when another one leaves it") {
   std::map<std::string, std::string> etcd;
-  const auto apply = [&](const PromisedMembers::Operations& operations) {
-    for (const auto& operation : operations) {
-      if (const auto* put = std::get_if<etcd::Put>(&operation)) {
-        etcd[put->key] = put->value;
-      } else {
-        etcd.erase(std::get<etcd::Remove>(operation).key);
-      }
-    }
-  };
   const std::string port = "/e/ports/127.0.0.1:6001";
   const auto held = [](const PeerId&) { return true; };
   const auto follow = [&](PromisedMembers& promised, const wire::Delta& delta) {
     PromisedMembers::Operations operations;
     promised.follow(delta, held, operations);
-    apply(operations);
+    apply(operations, etcd);
   };
   PromisedMembers first("/e/", {});
   wire::Delta joins;
@@ -312,19 +318,10 @@ TEST_CASE("etcd follows the directory, and an id that is held stays taken") {
   PromisedMembers promised("/e/", {});
   bool isHeld = false;
   const auto held = [&](const PeerId&) { return isHeld; };
-  const auto apply = [&](const PromisedMembers::Operations& operations) {
-    for (const auto& operation : operations) {
-      if (const auto* put = std::get_if<etcd::Put>(&operation)) {
-        etcd[put->key] = put->value;
-      } else {
-        etcd.erase(std::get<etcd::Remove>(operation).key);
-      }
-    }
-  };
   const auto follow = [&](const wire::Delta& delta) {
     PromisedMembers::Operations operations;
     promised.follow(delta, held, operations);
-    apply(operations);
+    apply(operations, etcd);
   };
   wire::Delta joins;
   joins.rows = {rowOf(1, 1, 6001, 1), rowOf(2, 2, 6002, 2)};
@@ -351,7 +348,7 @@ TEST_CASE("etcd follows the directory, and an id that is held stays taken") {
   isHeld = false;
   PromisedMembers::Operations swept;
   promised.sweep(held, swept);
-  apply(swept);
+  apply(swept, etcd);
   CHECK(etcd.size() == 2);
   CHECK(promised.size() == 1);
 }

@@ -32,6 +32,18 @@ Registry::Options twoOfBefore() {
   return options;
 }
 
+// The registry of a new master; peer `number` is away, with this order.
+Registry::Options withAway(int number) {
+  MemberRow away;
+  away.contact = {peer(number),
+                  JoinOrder{static_cast<std::uint64_t>(number)},
+                  {"127.0.0.1", static_cast<std::uint16_t>(5000 + number)}};
+  away.key = key(number);
+  Registry::Options options;
+  options.away = {away};
+  return options;
+}
+
 bool isRefused(const std::optional<wire::RegistryReply>& reply, const std::string& why) {
   const auto* failure = reply ? std::get_if<wire::Failure>(&*reply) : nullptr;
   if (failure == nullptr) return false;
@@ -283,11 +295,7 @@ TEST_CASE("no peer is its own neighbour in topo.txt, or is listed twice") {
 }
 
 TEST_CASE("a refusal says whether another id will do: not while it is open whose the id is") {
-  Registry::Options options;
-  MemberRow away;
-  away.contact = {peer(3), JoinOrder{3}, {"127.0.0.1", 5003}};
-  away.key = key(3);
-  options.away = {away};
+  Registry::Options options = withAway(3);
   options.before = twoOfBefore().before;
   Metaserver metaserver(std::move(options));
   const auto isTaken = [](const std::optional<wire::RegistryReply>& reply) {
@@ -300,12 +308,7 @@ TEST_CASE("a refusal says whether another id will do: not while it is open whose
 }
 
 TEST_CASE("a member that was renamed does not hold its former id, if that is away or absent") {
-  Registry::Options options;
-  MemberRow away;
-  away.contact = {peer(1), JoinOrder{1}, {"127.0.0.1", 5001}};
-  away.key = key(1);
-  options.away = {away};
-  Metaserver metaserver(std::move(options));
+  Metaserver metaserver(withAway(1));
   const auto joinAs = [&](int connection, const char* id, int keyOf) {
     wire::Join join;
     join.id = *PeerId::parse(id);

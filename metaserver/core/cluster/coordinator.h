@@ -265,7 +265,6 @@ class Coordinator {
   void startMoving(bool isToSelf, TimePoint now);
   void moveSome(TimePoint now, CoordinatorEffects& fx);
 
-  // --- messages of metaservers (coordinator_links.cpp)
   // --- pauses behind a stall (coordinator_pause.cpp)
   void observe(TimePoint now);
   bool mayDecide() const { return authority_ && !authority_->isFrozen() && !isPaused_; }
@@ -274,6 +273,7 @@ class Coordinator {
   void pauseRequests(std::vector<wire::SessionMessage>& messages);
   void dropPaused();
 
+  // --- messages of metaservers (coordinator_links.cpp)
   void take(ServerNumber from, wire::ClusterMessage message, TimePoint now, CoordinatorEffects& fx);
   void takeDirectory(ServerNumber from, wire::DirectoryMessage message, TimePoint now,
                      CoordinatorEffects& fx);

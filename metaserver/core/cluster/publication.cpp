@@ -86,34 +86,40 @@ void Publication::markSeen(JoinOrder order) {
   before_->isSeen[static_cast<std::size_t>(found - orders.begin())] = true;
 }
 
-void Publication::remove(JoinOrder order, Draft& draft) {
-  // A delta's `gone` come before its rows.
-  if (draft.orders.contains(order)) finish(draft);
-  if (!directory_.remove(order)) return;
-  draft.next.gone.push_back(order);
+// To the draft's list of rows, whose orders are `orders`: a delta has each order once.
+template <typename Row>
+void Publication::append(const Row& row, std::unordered_set<JoinOrder>& orders,
+                         std::vector<Row>& rows, Draft& draft) {
+  const std::size_t bytes = rowBytes(row);
+  const bool isFull = draft.bytes > 0 && draft.bytes + bytes > limits::kDirectoryMessageBytes;
+  if (isFull || orders.contains(row.contact.order)) finish(draft);
+  orders.insert(row.contact.order);
+  draft.bytes += bytes;
+  rows.push_back(row);
+}
+
+void Publication::appendGone(JoinOrder order, std::vector<JoinOrder>& gone, Draft& draft) {
+  gone.push_back(order);
   draft.bytes += kGoneBytes;
   if (draft.bytes >= limits::kDirectoryMessageBytes) finish(draft);
 }
 
+void Publication::remove(JoinOrder order, Draft& draft) {
+  // A delta's `gone` come before its rows.
+  if (draft.orders.contains(order)) finish(draft);
+  if (directory_.remove(order)) appendGone(order, draft.next.gone, draft);
+}
+
 void Publication::putAbsent(wire::AbsentRow row, Draft& draft) {
-  const JoinOrder order = row.contact.order;
-  const auto old = directory_.absent().find(order);
+  const auto old = directory_.absent().find(row.contact.order);
   if (old != directory_.absent().end() && old->second == row) return;
-  const std::size_t bytes = rowBytes(row);
-  const bool isFull = draft.bytes > 0 && draft.bytes + bytes > limits::kDirectoryMessageBytes;
-  if (isFull || draft.absent.contains(order)) finish(draft);
-  draft.absent.insert(order);
-  draft.bytes += bytes;
-  draft.next.absent.push_back(row);
+  append(row, draft.absent, draft.next.absent, draft);
   directory_.putAbsent(std::move(row));
 }
 
 void Publication::removeAbsent(JoinOrder order, Draft& draft) {
   if (draft.absent.contains(order)) finish(draft);
-  if (!directory_.removeAbsent(order)) return;
-  draft.next.absentGone.push_back(order);
-  draft.bytes += kGoneBytes;
-  if (draft.bytes >= limits::kDirectoryMessageBytes) finish(draft);
+  if (directory_.removeAbsent(order)) appendGone(order, draft.next.absentGone, draft);
 }
 
 void Publication::put(MemberRow row, Draft& draft) {
@@ -125,12 +131,7 @@ void Publication::put(MemberRow row, Draft& draft) {
   // While changes begin from scratch, a member that is gone may still have the id.
   const MemberRow* owner = directory_.copy().find(row.contact.id);
   if (owner && owner->contact.order != order) remove(owner->contact.order, draft);
-  const std::size_t bytes = rowBytes(row);
-  const bool isFull = draft.bytes > 0 && draft.bytes + bytes > limits::kDirectoryMessageBytes;
-  if (isFull || draft.orders.contains(order)) finish(draft);
-  draft.orders.insert(order);
-  draft.bytes += bytes;
-  draft.next.rows.push_back(row);
+  append(row, draft.orders, draft.next.rows, draft);
   directory_.put(std::move(row));
 }
 

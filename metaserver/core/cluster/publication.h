@@ -37,6 +37,7 @@
 
 #include <deque>
 #include <optional>
+#include <unordered_set>
 #include <vector>
 
 #include "common/wire/cluster_directory.h"
@@ -80,6 +81,10 @@ class Publication {
 
   wire::DirectorySummary summary() const;
   bool keepsAfter(std::uint64_t sequence) const;
+  template <typename Row>
+  void append(const Row& row, std::unordered_set<JoinOrder>& orders, std::vector<Row>& rows,
+              Draft& draft);
+  void appendGone(JoinOrder order, std::vector<JoinOrder>& gone, Draft& draft);
   void remove(JoinOrder order, Draft& draft);
   void put(MemberRow row, Draft& draft);
   void putAbsent(wire::AbsentRow row, Draft& draft);
