@@ -264,8 +264,8 @@ TEST_CASE(
 
 namespace {
 
-void apply(const PromisedMembers::Operations& operations,
-           std::map<std::string, std::string>& etcd) {
+void carryOut(const PromisedMembers::Operations& operations,
+              std::map<std::string, std::string>& etcd) {
   for (const auto& operation : operations) {
     if (const auto* put = std::get_if<etcd::Put>(&operation)) {
       etcd[put->key] = put->value;
@@ -284,7 +284,7 @@ TEST_CASE("the port of a member that was away is its own again when another one 
   const auto follow = [&](PromisedMembers& promised, const wire::Delta& delta) {
     PromisedMembers::Operations operations;
     promised.follow(delta, held, operations);
-    apply(operations, etcd);
+    carryOut(operations, etcd);
   };
   PromisedMembers first("/e/", {});
   wire::Delta joins;
@@ -321,7 +321,7 @@ TEST_CASE("etcd follows the directory, and an id that is held stays taken") {
   const auto follow = [&](const wire::Delta& delta) {
     PromisedMembers::Operations operations;
     promised.follow(delta, held, operations);
-    apply(operations, etcd);
+    carryOut(operations, etcd);
   };
   wire::Delta joins;
   joins.rows = {rowOf(1, 1, 6001, 1), rowOf(2, 2, 6002, 2)};
@@ -348,7 +348,7 @@ TEST_CASE("etcd follows the directory, and an id that is held stays taken") {
   isHeld = false;
   PromisedMembers::Operations swept;
   promised.sweep(held, swept);
-  apply(swept, etcd);
+  carryOut(swept, etcd);
   CHECK(etcd.size() == 2);
   CHECK(promised.size() == 1);
 }
