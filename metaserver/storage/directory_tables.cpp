@@ -74,7 +74,7 @@ Result<DirectoryTables> DirectoryTables::make(const std::string& path) {
   for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
     if (const auto removed = removeFile(path + suffix); !removed) return removed.error();
   }
-  auto database = Database::open(path);
+  auto database = sqlite::Database::open(path);
   if (!database) return database.error();
   if (const auto made = database->run(kTables); !made) return made.error();
   auto statements = prepare(*database);
@@ -82,7 +82,7 @@ Result<DirectoryTables> DirectoryTables::make(const std::string& path) {
   return DirectoryTables(path, std::move(*database), std::move(*statements));
 }
 
-Result<DirectoryTables::Statements> DirectoryTables::prepare(Database& database) {
+Result<DirectoryTables::Statements> DirectoryTables::prepare(sqlite::Database& database) {
   std::optional<Error> error;
   const auto prepared = [&](std::string_view text) {
     auto statement = database.prepare(text);
@@ -178,7 +178,7 @@ Result<void> DirectoryTables::writeMembers(const MemberChanges& changes,
     if (!cleared) return cleared;
   }
   for (const JoinOrder order : changes.gone) {
-    for (Statement* remove : {&statements_.removeMember, &statements_.removeHome}) {
+    for (sqlite::Statement* remove : {&statements_.removeMember, &statements_.removeHome}) {
       if (auto removed = done(remove->bind(numberOf(order)).step()); !removed) return removed;
     }
   }

@@ -30,8 +30,8 @@
 #include "common/base/endpoint.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
+#include "common/sqlite/database.h"
 #include "metaserver/core/member_changes.h"
-#include "metaserver/storage/database.h"
 
 namespace espalier::metaserver::storage {
 
@@ -69,19 +69,19 @@ class DirectoryTables {
     bool operator==(const Home&) const = default;
   };
   struct Statements {
-    Statement removeMember;
-    Statement putMember;
-    Statement removeHome;
-    Statement putHome;
-    Statement putServer;
-    Statement moveMembers;
+    sqlite::Statement removeMember;
+    sqlite::Statement putMember;
+    sqlite::Statement removeHome;
+    sqlite::Statement putHome;
+    sqlite::Statement putServer;
+    sqlite::Statement moveMembers;
   };
 
-  DirectoryTables(std::string path, Database database, Statements statements)
+  DirectoryTables(std::string path, sqlite::Database database, Statements statements)
       : path_(std::move(path)),
         database_(std::move(database)),
         statements_(std::move(statements)) {}
-  static Result<Statements> prepare(Database& database);
+  static Result<Statements> prepare(sqlite::Database& database);
   Result<void> boundLog();
   Result<void> writeServers(const std::vector<DirectoryServer>& servers);
   Result<void> moveMembers(ServerNumber number, const Home* home);
@@ -90,7 +90,7 @@ class DirectoryTables {
   Result<void> putMember(const MemberRow& row, const std::map<ServerNumber, Home>& homes);
 
   std::string path_;
-  Database database_;
+  sqlite::Database database_;
   Statements statements_;
   std::vector<DirectoryServer> servers_;  // as they are in the table
 };

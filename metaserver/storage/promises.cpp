@@ -51,7 +51,7 @@ Error explained(const std::string& path, const Error& error) {
                       prefix, why)};
 }
 
-Result<void> put(Database& database, const Promises& promises) {
+Result<void> put(sqlite::Database& database, const Promises& promises) {
   auto row = database.prepare("INSERT OR REPLACE INTO promises VALUES (1, ?, ?, ?, ?, ?)");
   if (!row) return row.error();
   const auto done = row->bind(number(promises.number))
@@ -118,7 +118,7 @@ Result<void> PromisesDatabase::save(const Promises& promises) {
 // Writes a new file under the name, and opens it.
 Result<void> PromisesDatabase::make(const Promises& promises) {
   database_.reset();
-  auto fresh = Database::inMemory();
+  auto fresh = sqlite::Database::inMemory();
   if (!fresh) return fresh.error();
   if (const auto made = fresh->run(kSchema); !made) return made;
   if (const auto done = put(*fresh, promises); !done) return done;
@@ -132,7 +132,7 @@ Result<void> PromisesDatabase::make(const Promises& promises) {
 }
 
 Result<void> PromisesDatabase::open() {
-  auto opened = Database::open(path_);
+  auto opened = sqlite::Database::open(path_);
   if (!opened) return opened.error();
   const auto set = opened->run("PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL");
   if (!set) return set;

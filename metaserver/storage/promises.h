@@ -28,8 +28,8 @@
 
 #include "common/base/ids.h"
 #include "common/base/result.h"
+#include "common/sqlite/database.h"
 #include "common/wire/registry.h"
-#include "metaserver/storage/database.h"
 
 namespace espalier::metaserver::storage {
 
@@ -63,7 +63,7 @@ class PromisesDatabase {
   Result<Promises> read();
 
   const std::string path_;
-  std::optional<Database> database_;
+  std::optional<sqlite::Database> database_;
 };
 
 }  // namespace espalier::metaserver::storage

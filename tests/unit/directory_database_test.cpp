@@ -238,7 +238,7 @@ TEST_CASE("a database that somebody has damaged is made again, with everything")
   given.put(1);
   await([&] { return given.ids() == "s1\n"; });
   {
-    auto other = Database::open(given.path);
+    auto other = sqlite::Database::open(given.path);
     REQUIRE(other->run("DROP TABLE user_names").ok());
   }
   given.put(2);

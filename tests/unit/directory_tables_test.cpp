@@ -143,7 +143,7 @@ TEST_CASE("a single metaserver without a number is the home of its members") {
 TEST_CASE("a reader sees whole batches, and neither waits for the writer nor makes it wait") {
   Given given;
   given.write({false, {}, {memberOf(1, 1)}, false});
-  auto reader = Database::open(given.path);
+  auto reader = sqlite::Database::open(given.path);
   REQUIRE(reader.ok());
   REQUIRE(reader->run("BEGIN").ok());
   const auto count = [&] { return *reader->number("SELECT count(*) FROM user_names"); };
@@ -175,7 +175,7 @@ TEST_CASE("whatever was at the path is thrown away, unless it is a folder") {
 TEST_CASE("a file that was removed, and one that somebody has changed, are noticed") {
   Given given;
   CHECK_FALSE(given.tables->hasMoved());
-  auto other = Database::open(given.path);
+  auto other = sqlite::Database::open(given.path);
   REQUIRE(other->run("DROP TABLE user_names").ok());
   const auto written = given.tables->write({{}, {false, {}, {memberOf(1, 1)}, false}});
   REQUIRE_FALSE(written.ok());
@@ -204,7 +204,7 @@ TEST_CASE("a batch that the disk does not take changes nothing, and can be writt
 
 TEST_CASE("another program's transaction fails a batch, which can be written again") {
   Given given;
-  auto other = Database::open(given.path);
+  auto other = sqlite::Database::open(given.path);
   REQUIRE(other->run("BEGIN IMMEDIATE").ok());
   const DirectoryBatch batch{given.servers, {false, {}, {memberOf(1, 1)}, false}};
   const auto written = given.tables->write(batch);
@@ -217,7 +217,7 @@ TEST_CASE("another program's transaction fails a batch, which can be written aga
 
 TEST_CASE("a reader that does not end keeps the log within its bound, and is told") {
   Given given;
-  auto reader = Database::open(given.path);
+  auto reader = sqlite::Database::open(given.path);
   REQUIRE(reader->run("BEGIN; SELECT count(*) FROM user_names").ok());
   std::vector<MemberRow> rows;
   for (int number = 1; number <= 20'000; ++number) {

@@ -47,7 +47,7 @@ struct Kept {
     REQUIRE(database.save(kFirst).ok());
   }
   void change(const char* statements) {
-    auto database = Database::open(path);
+    auto database = sqlite::Database::open(path);
     REQUIRE(database.ok());
     REQUIRE(database->run(statements).ok());
   }
@@ -85,7 +85,7 @@ TEST_CASE("the first start draws a number and keeps it, in a private file with a
   struct stat status {};
   REQUIRE(::stat(path.c_str(), &status) == 0);
   CHECK((status.st_mode & 07777) == 0600);
-  auto reader = Database::open(path);
+  auto reader = sqlite::Database::open(path);
   REQUIRE(reader.ok());
   CHECK(*reader->number("PRAGMA user_version") == 1);
 }

@@ -24,7 +24,7 @@
 
 #include "common/base/result.h"
 
-namespace espalier::metaserver::storage {
+namespace espalier::sqlite {
 
 class Statement {
  public:
@@ -99,4 +99,4 @@ class Database {
   std::string path_;
 };
 
-}  // namespace espalier::metaserver::storage
+}  // namespace espalier::sqlite

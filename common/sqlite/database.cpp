@@ -1,4 +1,4 @@
-#include "metaserver/storage/database.h"
+#include "common/sqlite/database.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 
 #include "common/base/text.h"
 
-namespace espalier::metaserver::storage {
+namespace espalier::sqlite {
 namespace {
 
 constexpr int kLockPatienceMs = 100;  // tuning: another process's transaction
@@ -179,4 +179,4 @@ Result<std::string> Database::bytes() const {
   return std::string(reinterpret_cast<const char*>(bytes.get()), static_cast<std::size_t>(size));
 }
 
-}  // namespace espalier::metaserver::storage
+}  // namespace espalier::sqlite
