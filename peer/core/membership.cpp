@@ -231,6 +231,12 @@ void Membership::admitted(const wire::Admitted& admitted, TimePoint now, Effects
         fmt::format("it admitted this peer with port {}, not {}", port, options_.listen.port), now,
         fx);
   }
+  // It answers a request from before this peer listened. The next one names the port.
+  if (tree_ && port != tree_->self().endpoint.port) {
+    return closeSession(fmt::format("it assigned port {} to this peer, which listens on {}", port,
+                                    tree_->self().endpoint.port),
+                        now, fx);
+  }
   if (tree_ && admitted.network != tree_->network() && session_.knowsOthers()) {
     session_.leaveOtherNetwork(now, fx);
     return closeSession("it has another network", now, fx);
@@ -256,8 +262,9 @@ void Membership::readmitted(const wire::Admitted& admitted, bool sessionIsNew, T
   referred(admitted.referral, now, fx);
 }
 
-void Membership::listening(const Endpoint&, TimePoint now, Effects& fx) {
-  if (!admitted_ || tree_) return;
+void Membership::listening(const Endpoint& at, TimePoint now, Effects& fx) {
+  // Of another port: it was admitted again meanwhile, and is to listen on that port.
+  if (!admitted_ || tree_ || at.port != admitted_->self.endpoint.port) return;
   tree_.emplace(admitted_->network, admitted_->self, admitted_->maxLinks, budget_, now);
   contacts_.emplace(id_);
   search_.emplace(

@@ -43,10 +43,8 @@ void Membership::startAnew(const wire::Admitted& admitted, TimePoint now, Effect
   search_->stop(fx);
   tree_->leave(now, fx);
   tellLinks(tree_->takeChanges().links, fx);
-  wire::Contact self = admitted.self;
-  self.endpoint.port = tree_->self().endpoint.port;  // where it listens
   admitted_ = admitted;
-  tree_.emplace(admitted.network, std::move(self), admitted.maxLinks, budget_, now);
+  tree_.emplace(admitted.network, admitted.self, admitted.maxLinks, budget_, now);
   contacts_->setSelf(id_);
 }
 
@@ -110,7 +108,8 @@ void Membership::movedThere(ConnectionId connection, const wire::RegistryReply& 
   if (!admission || !session_.awaitsAdmissionThere()) return;
   const auto& self = tree_->self();
   const bool asBefore = admission->network == tree_->network() && admission->self.id == self.id &&
-                        admission->self.order == self.order;
+                        admission->self.order == self.order &&
+                        admission->self.endpoint.port == self.endpoint.port;
   if (!asBefore) return session_.stay("it takes this peer for another one", true, now, fx);
   session_.moveOn(true, now, fx);
   admitted(*admission, now, fx);
