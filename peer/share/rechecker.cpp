@@ -10,11 +10,16 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kBetween = 1s;
-constexpr int kTimeShare = 20;            // at most a twentieth of the time
 constexpr std::size_t kNamesPerRoot = 4;  // files of one content
 
 }  // namespace
+
+Duration pauseAfterRecheck(Duration took) {
+  constexpr int kTimeShare = 20;  // at most a twentieth of the time
+  constexpr auto kLeast = 1s;
+  constexpr auto kMost = 10min;  // a stop of this process counts as hashing
+  return std::clamp<Duration>(kTimeShare * std::min<Duration>(took, kMost), kLeast, kMost);
+}
 
 void Rechecker::add(const FileRoot& root) {
   const auto now = Clock::now();
@@ -47,7 +52,7 @@ void Rechecker::startIfDue() {
 void Rechecker::onResult(const HashJobPointer& job) {
   job_.reset();
   const auto now = Clock::now();
-  due_ = now + std::max<Duration>(kBetween, (now - started_) * kTimeShare);
+  due_ = now + pauseAfterRecheck(now - started_);
   const Entry* entry = catalogue_.current(job->name);
   // A file that has changed is hashed anyway.
   if (entry == nullptr || entry->stat != job->stat) return;

@@ -6,7 +6,8 @@
 //                                   +--changed, unreadable--> the scanner looks again
 //
 // Any peer can claim damage at no cost, so a file stays shared while it is hashed again; a root is
-// checked at most once in kRecheckAgain, one file at a time, in at most a twentieth of the time.
+// checked at most once in kRecheckAgain, one file at a time, in at most a twentieth of the time, or
+// one every ten minutes.
 // Bounds: kRechecks names, kToldPaths roots, four files of one root.
 //
 // Only the indexer's thread. The indexer calls add() for requests from the inbox (a peer rejected a
@@ -21,6 +22,9 @@
 #include "peer/share/share_notice.h"
 
 namespace espalier::share {
+
+// From the end of one to the next.
+Duration pauseAfterRecheck(Duration took);
 
 class Rechecker {
  public:

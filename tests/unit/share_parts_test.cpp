@@ -11,6 +11,7 @@
 #include "common/base/limits.h"
 #include "common/crypto/sha256.h"
 #include "peer/share/catalogue.h"
+#include "peer/share/rechecker.h"
 #include "peer/share/share_list.h"
 #include "peer/share/share_name.h"
 #include "peer/share/shared_file.h"
@@ -287,4 +288,14 @@ TEST_CASE("a version has a ctime and a device, unless it is from an index that h
   CHECK(*catalogue.remembered({100, 1, 30, 6'000'000'000, 3}) == rootNumber(3));
   CHECK(catalogue.remembered({100, 1, 30, 4'999'999'999, 3}) == nullptr);
   CHECK(catalogue.remembered({100, 1, 30, 16'000'000'000, 3}) == nullptr);
+}
+
+TEST_CASE(
+    "hashing again takes a twentieth of the time, and a stop of the process ends it only for a "
+    "while") {
+  using namespace std::chrono_literals;
+  CHECK(share::pauseAfterRecheck(0s) == 1s);
+  CHECK(share::pauseAfterRecheck(2s) == 40s);
+  CHECK(share::pauseAfterRecheck(1h) == 10min);
+  CHECK(share::pauseAfterRecheck(std::chrono::years(100)) == 10min);
 }
