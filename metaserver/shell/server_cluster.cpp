@@ -23,7 +23,8 @@ constexpr auto kAppointPatience = 10s;  // for a change of masters
 constexpr auto kAppointAgain = 500ms;
 constexpr auto kPoll = 20ms;
 constexpr auto kOldAddressKept = 500ms;  // after the last peer was told of the new one
-constexpr unsigned kPortsMoved = 100;    // of --migrate-every, with the first one
+static_assert(kOldAddressKept < limits::kMigrateEveryLeast);
+constexpr unsigned kPortsMoved = 100;  // of --migrate-every, with the first one
 
 WallTime wallTimeOf(std::chrono::milliseconds since1970) {
   return WallTime(std::chrono::duration_cast<WallTime::duration>(since1970));
@@ -272,11 +273,16 @@ Result<void> Server::moveTo(const Endpoint& to) {
   auto listener = net::Listener::open(loop_, to, *this);
   if (!listener) return listener.error();
   oldListener_ = std::exchange(listener_, *std::move(listener));
-  closeOldAt_ = Clock::now() + limits::kMovingSpread + kOldAddressKept;
+  // Who moves again and again has finished before the next time.
+  Duration spread = limits::kMovingSpread;
+  if (options_.migrateEvery > 0ms) {
+    spread = std::min<Duration>(spread, (options_.migrateEvery - kOldAddressKept) / 2);
+  }
+  closeOldAt_ = Clock::now() + spread + kOldAddressKept;
   isMoving_ = true;
   address_.with([&](Endpoint& address) { address = listener_->localAddress(); });
   step([&](Coordinator& coordinator, TimePoint now, auto& fx) {
-    coordinator.moved(listener_->localAddress(), now, fx);
+    coordinator.moved(listener_->localAddress(), now, fx, spread);
   });
   return {};
 }

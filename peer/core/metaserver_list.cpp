@@ -97,7 +97,9 @@ TimePoint MetaserverList::nextAt(TimePoint now, Random& random) {
   return std::max(now + pause, first->notBefore);
 }
 
-void MetaserverList::admitted() {
+void MetaserverList::admitted(bool wasSent) {
+  // Home and target wanted that dial: it harms nobody, however often they move this peer.
+  if (wasSent) paidUntil_ -= kMeanPause;
   if (home_ && home_ != all_[dialled_].at) keepFormer();
   home_ = all_[dialled_].at;
   all_[dialled_].pause = Duration::zero();

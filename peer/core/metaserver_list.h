@@ -68,8 +68,9 @@ class MetaserverList {
   // When to dial next, after the last dial has failed or the home was lost.
   TimePoint nextAt(TimePoint now, Random& random);
 
-  // This peer was admitted at the dialled address: it is the home now.
-  void admitted();
+  // This peer was admitted at the dialled address: it is the home now. `wasSent`: a home had sent
+  // it there.
+  void admitted(bool wasSent = false);
   // It was not, or the connection was lost before.
   void failed(TimePoint now);
   // The home is gone.

@@ -63,7 +63,7 @@ void MetaserverSession::admitted(const wire::Admitted& admitted, TimePoint now, 
   awaitsAdmission_ = false;
   admissionBy_ = kNever;
   newHome_ = dialled() == home() ? "" : dialled().text();
-  list_.admitted();
+  list_.admitted(wasSent_);
   if (std::exchange(wasSent_, false)) redirects_.admitted(now);
   hearOfOthers(admitted.metaservers);
   heartbeatInterval_ = bounded(admitted.heartbeatInterval);

@@ -2,23 +2,19 @@
 
 #include <algorithm>
 
-#include "common/base/limits.h"
-
 namespace espalier::peer {
 
-bool Redirects::hasStayed(TimePoint now) const {
-  return admittedAt_ != kNever && now - admittedAt_ >= limits::kRedirectStay;
+bool Redirects::hasStayed(Duration time, TimePoint now) const {
+  return admittedAt_ != kNever && now - admittedAt_ >= time;
 }
 
 bool Redirects::mayFollow(TimePoint now) const {
-  return now >= notBefore_ && (inRow_ < limits::kRedirects || hasStayed(now));
+  return now >= notBefore_ && (inRow_ < limits::kRedirects || hasStayed(kRedirectRest, now));
 }
 
 void Redirects::followed(TimePoint now) {
-  if (hasStayed(now)) {
-    inRow_ = 0;
-    pause_ = Duration::zero();
-  }
+  if (hasStayed(kRedirectRest, now)) inRow_ = 0;
+  if (hasStayed(limits::kRedirectStay, now)) pause_ = Duration::zero();
   ++inRow_;
   admittedAt_ = kNever;
 }

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Metaservers that move to other ports by themselves, and a port for links between metaservers only."""
+import re
+import socket
 import sqlite3
+import time
 
 from cluster import Cluster
 from espalier_process import case, main, wait_until
 from intruder import Session, hello, frame, parse, receive_from
-import socket
 
 
 def endpoints(network, names):
@@ -43,6 +45,27 @@ def _(network):
             assert server["peers"] == 3 and server["endpoint"] != cluster.address("m1"), server
     cluster.start_peer("n1", "m0", files={})
     cluster.wait_for_tree([*names, "n1"])
+
+
+@case("a metaserver that moves every second is followed each time: nobody falls back on its list")
+def _(network):
+    cluster = Cluster(network, 2)
+    cluster.start("m0").start("m1", options=["--migrate-every", "1s"])
+    cluster.wait_for_master("m0")
+    names = ["s1", "s2", "s3"]
+    for i, name in enumerate(names):
+        cluster.start_peer(name, "m0" if i == 0 else "m1")
+        network.peers[name].expect_log(f"{name} joined|joined on")
+    before = cluster.wait_for_tree(names)
+    last = int(cluster.port("m1")) + 12
+    begun = time.monotonic()
+    wait_until(lambda: int(address_of(cluster, "m1").rsplit(":")[1]) >= last, network.patience, "twelve moves")
+    assert time.monotonic() - begun < 24, "one in two seconds at least"
+    for name in names[1:]:
+        log = network.peers[name].log
+        assert "does not go" not in log and "out of reach" not in log, log
+        assert len(re.findall("the metaserver is", log)) >= 6, log
+    assert cluster.wait_for_tree(names) == before
 
 
 @case("a single metaserver with --migrate-every takes its peers along, too")

@@ -181,7 +181,9 @@ class Coordinator {
   // Another one should decide: what this one promises cannot be made durable.
   void setUnfit(bool isUnfit, TimePoint now, CoordinatorEffects& fx);
   // This process listens at another address now, too: its peers go there.
-  void moved(const Endpoint& address, TimePoint now, CoordinatorEffects& fx);
+  // `spread`: in which time all are told.
+  void moved(const Endpoint& address, TimePoint now, CoordinatorEffects& fx,
+             Duration spread = limits::kMovingSpread);
   // Other metaservers may listen there later: no newcomer gets these ports. kExpectedServers count.
   void setExpected(std::vector<Endpoint> addresses);
   bool isMoving() const { return moving_.has_value(); }
@@ -262,7 +264,7 @@ class Coordinator {
   std::uint32_t room() const;
   std::optional<wire::RegistryReply> turnAway(const std::string& host);
   std::optional<Endpoint> otherHome(std::string_view host);
-  void startMoving(bool isToSelf, TimePoint now);
+  void startMoving(bool isToSelf, Duration spread, TimePoint now);
   void moveSome(TimePoint now, CoordinatorEffects& fx);
 
   // --- pauses behind a stall (coordinator_pause.cpp)

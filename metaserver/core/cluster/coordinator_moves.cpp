@@ -79,7 +79,7 @@ Result<void> Coordinator::drain(bool force, TimePoint now, CoordinatorEffects& f
   }
   tellOwn(now, fx);
   reconsider(now, fx);
-  startMoving(false, now);
+  startMoving(false, limits::kMovingSpread, now);
   return {};
 }
 
@@ -90,13 +90,14 @@ void Coordinator::setUnfit(bool isUnfit, TimePoint now, CoordinatorEffects& fx) 
   reconsider(now, fx);
 }
 
-void Coordinator::moved(const Endpoint& address, TimePoint now, CoordinatorEffects& fx) {
+void Coordinator::moved(const Endpoint& address, TimePoint now, CoordinatorEffects& fx,
+                        Duration spread) {
   if (isSingle_) endSingle(now, fx);
   MeshEffects mesh;
   mesh_.setAddress(address, now, mesh);
   absorb(mesh, fx);
   reservePorts();
-  startMoving(true, now);
+  startMoving(true, spread, now);
 }
 
 void Coordinator::setExpected(std::vector<Endpoint> addresses) {
@@ -105,11 +106,11 @@ void Coordinator::setExpected(std::vector<Endpoint> addresses) {
   reservePorts();
 }
 
-void Coordinator::startMoving(bool isToSelf, TimePoint now) {
+void Coordinator::startMoving(bool isToSelf, Duration spread, TimePoint now) {
   Moving moving;
   moving.isToSelf = isToSelf;
   moving.left = home_.connections();
-  const auto steps = static_cast<std::size_t>(limits::kMovingSpread / kMoveStep);
+  const auto steps = static_cast<std::size_t>(std::max<Duration>(spread, kMoveStep) / kMoveStep);
   moving.each = std::max<std::size_t>(1, (moving.left.size() + steps - 1) / steps);
   moving.nextAt = now;
   moving.endAt = now + limits::kMovingWait;
