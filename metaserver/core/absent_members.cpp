@@ -7,13 +7,14 @@
 
 namespace espalier::metaserver {
 
-void AbsentMembers::add(Remembered member, Why why, TimePoint now, Account address, bool isHeld) {
+void AbsentMembers::add(Remembered member, Why why, TimePoint now, Account address, bool isHeld,
+                        ServerNumber home) {
   if (const auto same = byOrder_.find(member.order); same != byOrder_.end()) erase(same);
   Ages& ages = agesOf(why);
   Hold place;
   if (why == Why::lost) place = placeFor(address);
   const bool isAwaited = why == Why::restart && isHeld;
-  Entry entry{std::move(member), why, isAwaited, isHeld, ++added_, std::move(place)};
+  Entry entry{std::move(member), why, isAwaited, isHeld, home, ++added_, std::move(place)};
   if (why == Why::lost) byAddress_[address.payer()].insert(entry.number);
   const JoinOrder order = entry.member.order;
   latest_[entry.member.id] = order;
@@ -57,6 +58,18 @@ bool AbsentMembers::release(const PeerId& id) {
   entry->second.isHeld = false;
   changed(entry->first);
   return true;
+}
+
+std::size_t AbsentMembers::releaseHome(ServerNumber home) {
+  std::size_t released = 0;
+  if (home == kNoServer) return released;
+  for (auto& [order, entry] : byOrder_) {
+    if (entry.home != home || !entry.isHeld || entry.awaited) continue;
+    entry.isHeld = false;
+    changed(order);
+    ++released;
+  }
+  return released;
 }
 
 void AbsentMembers::stopAwaiting() {

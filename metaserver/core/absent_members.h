@@ -55,14 +55,17 @@ class AbsentMembers {
   };
 
   // Replaces an entry with the same order. `address`, from which it came, pays for a lost member.
-  // Not `isHeld`: its id is free already.
-  void add(Remembered member, Why why, TimePoint now, Account address = {}, bool isHeld = true);
+  // Not `isHeld`: its id is free already. `home`: the metaserver that it was at, if it is known.
+  void add(Remembered member, Why why, TimePoint now, Account address = {}, bool isHeld = true,
+           ServerNumber home = kNoServer);
   // Removes the entry that is exactly this one; false if there is none.
   bool take(const PeerId& id, const InstanceKey& key, JoinOrder order);
   // The process of that id and key has restarted, without order and links: removes its entry.
   void startedAnew(const PeerId& id, const InstanceKey& key);
   // No process listens at its endpoint: it is not awaited any more, and its id is free.
   bool release(const PeerId& id);
+  // The same for all that were lost at that metaserver; how many. O(n).
+  std::size_t releaseHome(ServerNumber home);
   // No entry is awaited any more.
   void stopAwaiting();
   void expire(TimePoint now);
@@ -87,6 +90,7 @@ class AbsentMembers {
     Why why = Why::lost;
     bool awaited = false;
     bool isHeld = true;
+    ServerNumber home = kNoServer;
     std::uint64_t number = 0;  // a serial number of entries
     Hold place;
   };

@@ -7,6 +7,7 @@
 
 #include "common/base/limits.h"
 #include "metaserver/core/cluster/epoch.h"
+#include "metaserver/core/session_ids.h"
 
 namespace espalier::metaserver {
 
@@ -95,8 +96,11 @@ void MemberDirectory::add(Node node, Record record) {
 
 void MemberDirectory::becameAbsent(Node node, TimePoint now) {
   const topo::Member& member = tree_.member(node);
-  absent_.add({member.id, record(node).key, member.order, member.endpoint},
-              AbsentMembers::Why::lost, now, record(node).place.account());
+  const Record& last = record(node);
+  const ServerNumber home =
+      last.connection == kNoConnection ? last.homeBefore : homeOf(last.connection);
+  absent_.add({member.id, last.key, member.order, member.endpoint}, AbsentMembers::Why::lost, now,
+              last.place.account(), true, home);
 }
 
 void MemberDirectory::expire(TimePoint now) {

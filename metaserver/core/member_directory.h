@@ -48,6 +48,7 @@ class MemberDirectory {
     TimePoint heard{};
     std::chrono::milliseconds heartbeat{0};  // the interval that was sent to it
     Hold place;                              // of the address that it comes from
+    ServerNumber homeBefore = kNoServer;     // of who is away
   };
 
   struct Orders {

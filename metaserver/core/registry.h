@@ -130,6 +130,9 @@ class Registry {
   // The answer to a Probe (effects.h).
   void probed(const PeerId& id, bool listening, TimePoint now, Effects& fx);
   void tick(TimePoint now, Effects& fx);
+  // That metaserver does not come back: the ids of the members that were lost there are free. How
+  // many.
+  std::size_t releaseHome(ServerNumber home) { return directory_.absent().releaseHome(home); }
   TimePoint deadline() const;
 
   // --- queries ---

@@ -52,7 +52,7 @@ void Registry::load(const std::vector<MemberRow>& rows, TimePoint now) {
     Hold place(budget_.account(Payer::host(row.contact.endpoint.host)), limits::Held::members);
     (void)place.resize(1);
     directory_.add(*node, {row.key, 0, row.generation, kNoConnection, now, heartbeatInterval(),
-                           std::move(place)});
+                           std::move(place), row.home});
     ports_.take(*node);
     becomeAway(*node, now);
   }
@@ -73,6 +73,7 @@ void Registry::loadLost(const std::vector<wire::AbsentRow>& rows, TimePoint now)
 
 void Registry::becomeAway(Node node, TimePoint now) {
   auto& record = directory_.record(node);
+  if (record.connection != kNoConnection) record.homeBefore = homeOf(record.connection);
   record.connection = kNoConnection;
   record.heard = now;
   away_.push_back({now + limits::kAwayWait, node, record.admission, now});

@@ -140,9 +140,7 @@ Command forgetCommand(ClusterService& service) {
   command.handler = [&service](const Arguments& arguments, Context&) {
     const auto name = ServerName::parse(arguments.values[0]);
     if (!name) return Outcome::failed("forget", name.error());
-    const auto forgotten = service.forget(*name);
-    if (!forgotten) return Outcome::failed("forget", forgotten.error());
-    return Outcome::done("forget", Sentence{escaped(name->text()) + " is forgotten"});
+    return sentenceOf("forget", service.forget(*name));
   };
   return command;
 }

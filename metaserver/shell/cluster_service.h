@@ -90,8 +90,9 @@ class ClusterService {
   virtual Result<std::string> drain(bool force, std::stop_token stop) = 0;
   virtual Result<std::string> migrate(const Endpoint& to, std::stop_token stop) = 0;
   virtual Result<ServerKillPlan> whatIfServerKilled(const ServerName& name) = 0;
-  // Removes a dead metaserver from servers().
-  virtual Result<void> forget(const ServerName& name) = 0;
+  // Removes a dead metaserver from servers(). Where the master does so, the ids of the peers that
+  // were lost with it are free. Returns a sentence, too.
+  virtual Result<std::string> forget(const ServerName& name) = 0;
 };
 
 }  // namespace espalier::metaserver::shell

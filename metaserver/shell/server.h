@@ -94,7 +94,7 @@ class Server final : public MetaserverService,
   Result<std::string> drain(bool force, std::stop_token stop) override;
   Result<std::string> migrate(const Endpoint& to, std::stop_token stop) override;
   Result<ServerKillPlan> whatIfServerKilled(const ServerName& name) override;
-  Result<void> forget(const ServerName& name) override;
+  Result<std::string> forget(const ServerName& name) override;
 
  private:
   Server(net::EventLoop& loop, MetaserverOptions options);

@@ -253,6 +253,34 @@ Result<std::string> Server::drain(bool force, std::stop_token stop) {
   return text;
 }
 
+Result<std::string> Server::forget(const ServerName& name) {
+  const auto rows = coordinator_.with([](auto& coordinator) { return coordinator->servers(); });
+  const bool lives = std::any_of(rows.begin(), rows.end(),
+                                 [&](const auto& row) { return row.state.name == name; });
+  if (lives) {
+    return Error{ErrorCode::refused, fmt::format("{} is linked: drain it first", name.text())};
+  }
+  const auto forgotten = seen_.with([&](SeenServers& seen) { return seen.forget(name); });
+  if (!forgotten) {
+    return Error{ErrorCode::failed, fmt::format("no dead metaserver {} is known", name.text())};
+  }
+  writer_->wake();
+  const auto freed =
+      onLoop<std::size_t>([this, name, address = forgotten->address]() -> Result<std::size_t> {
+        const auto& named = options_.cluster;
+        if (std::find(named.begin(), named.end(), address) == named.end()) links_->remove(address);
+        std::size_t ids = 0;
+        step([&](Coordinator& coordinator, TimePoint now, auto&) {
+          ids = coordinator.forget(name, now);
+        });
+        return ids;
+      });
+  if (!freed) return freed.error();
+  std::string text = escaped(name.text()) + " is forgotten";
+  if (*freed > 0) text += fmt::format("; the ids of {} are free", counted(*freed, "lost peer"));
+  return text;
+}
+
 Result<std::string> Server::migrate(const Endpoint& to, std::stop_token stop) {
   const Endpoint from = address();
   const auto begun = onLoop<bool>([this, to]() -> Result<bool> {

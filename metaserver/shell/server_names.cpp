@@ -161,23 +161,4 @@ void Server::keepPortsFree() {
   step([&](auto& coordinator, TimePoint, auto&) { coordinator.setExpected(std::move(expected)); });
 }
 
-Result<void> Server::forget(const ServerName& name) {
-  const auto rows = coordinator_.with([](auto& coordinator) { return coordinator->servers(); });
-  const bool lives = std::any_of(rows.begin(), rows.end(),
-                                 [&](const auto& row) { return row.state.name == name; });
-  if (lives) {
-    return Error{ErrorCode::refused, fmt::format("{} is linked: drain it first", name.text())};
-  }
-  const auto forgotten = seen_.with([&](SeenServers& seen) { return seen.forget(name); });
-  if (!forgotten) {
-    return Error{ErrorCode::failed, fmt::format("no dead metaserver {} is known", name.text())};
-  }
-  writer_->wake();
-  loop_.post([this, address = forgotten->address] {
-    const auto& named = options_.cluster;
-    if (std::find(named.begin(), named.end(), address) == named.end()) links_->remove(address);
-  });
-  return {};
-}
-
 }  // namespace espalier::metaserver::shell

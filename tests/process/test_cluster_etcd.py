@@ -87,6 +87,40 @@ def _(network):
         cluster.servers["m0"].end()
 
 
+@case("forget frees what the lost peers of a dead metaserver have in etcd, and so their ids")
+def _(network):
+    etcds, cluster = start(network)
+    master = cluster.wait_for_master()
+    dead = next(name for name in cluster.names if name != master)
+    for name, home in (("s1", master), ("s2", dead)):
+        cluster.start_peer(name, home, files={})
+        network.peers[name].expect_log(f"{name} joined|joined on")
+    cluster.wait_for_tree(["s1", "s2"])
+    seen = network.folder / f".metaserver-{cluster.port(master)}" / "metaservers"
+    wait_until(lambda: seen.exists() and f":{cluster.port(dead)} " in seen.read_text(encoding="utf-8"), network.patience,
+               f"{dead} to be noted")
+    network.peers["s2"].send(signal.SIGSTOP)
+    cluster.servers[dead].kill()
+    wait_until(lambda: set(cluster.topo(master)) == {"s1"}, network.patience, "s2 to be lost")
+    def keys():
+        out = subprocess.run(["etcdctl", "--endpoints", etcds.urls[0], "get", "--prefix", "/espalier/ids/",
+                              "--keys-only"], capture_output=True, text=True, check=True,
+                             env={**network.env, "ETCDCTL_API": "3"}).stdout
+        return sorted(out.split())
+    assert keys() == ["/espalier/ids/s1", "/espalier/ids/s2"], keys()
+    code, out, log = cluster.command(master, f"forget {dead}")
+    assert code == 0 and f"{dead} is forgotten; the ids of 1 lost peer are free" in out, (code, out, log)
+    wait_until(lambda: keys() == ["/espalier/ids/s1"], network.patience, lambda: f"the key to go: {keys()}")
+    network.peers["s2 of before"] = network.peers.pop("s2")
+    network.fill_share("other", {})
+    other = Process("s2", [network.program("peer"), "--id", "s2", "--share", "./other", "--metaserver",
+                           cluster.address(master), "--headless"], network.folder, network.env, network.patience)
+    network.peers["s2"] = other
+    other.expect_log("s2 joined|joined on")
+    network.peers["s2 of before"].send(signal.SIGCONT)
+    network.peers["s2 of before"].expect_log("this peer is s2~2")
+
+
 @case("two clusters share one etcd by their prefixes; one of another prefix does not link")
 def _(network):
     etcds = Etcds(network, count=1)

@@ -255,6 +255,13 @@ void ClusterNetwork::drain(std::size_t i) {
 void ClusterNetwork::whenAwake(std::size_t i, std::function<void()> action) {
   Server& server = servers_[i];
   if (!server.core) return;
+std::size_t ClusterNetwork::forget(std::size_t at, std::size_t whom) {
+  std::size_t freed = 0;
+  const auto name = *ServerName::parse(servers_[whom].name);
+  step(at, [&](Coordinator& core, TimePoint now, Effects&) { freed = core.forget(name, now); });
+  return freed;
+}
+
   if (isStalled(i)) {
     server.inbox.push_back(std::move(action));
   } else {

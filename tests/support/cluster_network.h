@@ -121,6 +121,8 @@ class ClusterNetwork {
   void drain(std::size_t i);
   // Listens at another address; the one before answers for a while. A start is at the first one.
   void move(std::size_t i);
+  // As a user's `forget`.
+  std::size_t forget(std::size_t at, std::size_t whom);
   void moveBack(std::size_t i);
   // The clock that it measures time with goes on later, as after its machine was suspended.
   void jumpClock(std::size_t i, Duration by);
@@ -140,6 +142,10 @@ class ClusterNetwork {
   ServerNumber numberOf(std::size_t i) const { return servers_[i].number; }
   Endpoint addressOf(std::size_t i) const { return servers_[i].address; }
   std::optional<std::size_t> at(const Endpoint& address) const;
+  // When one has begun with the members of its state file, which may be old.
+  TimePoint begunByFileAt() const { return begunByFileAt_; }
+  // Whether etcd has a key of that part ("ids/s1").
+  bool isInEtcd(const std::string& part) const;
   bool isCut(std::size_t from, std::size_t to) const { return cuts_.contains({from, to}); }
   // The one that all that run call the master. Empty: there is none, or they differ.
   std::optional<std::size_t> master() const;

@@ -365,6 +365,10 @@ void ClusterNetwork::checkWritten(const etcd::Txn& txn, const std::optional<Epoc
 
 // Who is told of its admission has its id and order in etcd, and its port is taken there; of
 // another member, if that one came back at the same moment: then one of the two finds it taken.
+bool ClusterNetwork::isInEtcd(const std::string& part) const {
+  return etcd_ && etcd_->model.keys().contains(kPrefix + part);
+}
+
 void ClusterNetwork::checkPromised(const wire::Admitted& admitted, const InstanceKey& key) {
   if (!etcd_) return;
   metaserver::cluster::EtcdDirectory there;

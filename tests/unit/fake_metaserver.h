@@ -103,8 +103,8 @@ class FakeCluster : public metaserver::shell::ClusterService {
     }
     return Error{ErrorCode::failed, name.text() + " is no metaserver of this cluster"};
   }
-  Result<void> forget(const ServerName& name) override {
-    if (name == serverName("m5020")) return {};
+  Result<std::string> forget(const ServerName& name) override {
+    if (name == serverName("m5020")) return std::string("m5020 is forgotten");
     return Error{ErrorCode::refused, name.text() + " is not dead"};
   }
 

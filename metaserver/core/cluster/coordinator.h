@@ -213,6 +213,10 @@ class Coordinator {
   // For tests and the simulation. The message says what is wrong.
   bool isFollowed() const { return authority_ && !isSingle_ && isFollowedBySomebody(); }
   Result<void> checkInvariants() const;
+  // That metaserver is dead and does not come back: who decides holds no id for the peers that it
+  // has lost. How many ids are free now.
+  std::size_t forget(const ServerName& name, TimePoint now);
+
 
  private:
   // An admission, and what follows it on that connection, until another metaserver has it.
@@ -387,6 +391,7 @@ class Coordinator {
   bool namesNetwork_ = false;  // etcd does not know its id yet
   std::optional<Taking> taking_;
   // What was taken over: the epochs of masters that did not notice it yet.
+  std::map<ServerName, ServerNumber> numbers_;  // that names had; limits::kServerAddresses
   std::map<ServerNumber, Epoch> superseded_;
   TimePoint yieldFrom_{};                   // not before: an heir has failed
   std::optional<TimePoint> outdatedSince_;  // a higher epoch is known, whose decider is gone

@@ -257,6 +257,9 @@ bool Coordinator::takeEpoch(CoordinatorEffects& fx) {
   }
   epoch_ = *next;
   durable_.epoch = epoch_;
+    if (numbers_.size() < limits::kServerAddresses || numbers_.contains(state.name)) {
+      numbers_.insert_or_assign(state.name, state.number);
+    }
   durable_.network = network_;
   fx.durable = durable_;
   return true;

@@ -83,6 +83,17 @@ Result<void> Coordinator::drain(bool force, TimePoint now, CoordinatorEffects& f
   return {};
 }
 
+std::size_t Coordinator::forget(const ServerName& name, TimePoint now) {
+  const auto known = numbers_.find(name);
+  if (known == numbers_.end() || reached_.contains(known->second)) return 0;
+  const ServerNumber home = known->second;
+  numbers_.erase(known);
+  if (!mayDecide()) return 0;
+  sweepAt_ = now;  // of what etcd has
+  isDirty_ = true;
+  return authority_->registry.releaseHome(home);
+}
+
 void Coordinator::setUnfit(bool isUnfit, TimePoint now, CoordinatorEffects& fx) {
   isUnfit_ = isUnfit;
   if (isSingle_) return;
