@@ -78,8 +78,11 @@ class MemberDirectory {
   AbsentMembers& absent() { return absent_; }
   const AbsentMembers& absent() const { return absent_; }
   bool awaiting() const { return absent_.awaitedCount() > 0; }
-  bool newcomersWait(TimePoint now) const { return awaiting() || now < newcomersFrom_; }
-  TimePoint newcomersFrom() const { return newcomersFrom_; }
+  bool newcomersWait(TimePoint now) const { return awaiting() || now < newcomersFrom(); }
+  TimePoint newcomersFrom() const { return std::max(newcomersFrom_, foundFrom_); }
+  // Whether another metaserver may have to decide before this network has its first member.
+  bool isFounding(TimePoint now) const { return now < foundFrom_; }
+  void foundNotBefore(TimePoint at) { foundFrom_ = at; }
   // Which of the neighbours that a member has reported are strangers. No answer to number 0, nor
   // while members may exist that this metaserver does not know, because it was restarted.
   std::optional<wire::Strangers> strangersBeside(Node node, std::uint64_t number,
@@ -112,6 +115,7 @@ class MemberDirectory {
   AbsentMembers absent_;
   UnwrittenOrders unwritten_;
   TimePoint newcomersFrom_ = TimePoint::min();
+  TimePoint foundFrom_ = TimePoint::min();
 };
 
 }  // namespace espalier::metaserver

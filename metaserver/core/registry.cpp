@@ -167,7 +167,7 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
       endWaiting(now, fx);
     }
   }
-  if (!returns && directory_.newcomersWait(now)) return wait(connection, join, fx);
+  if (!returns && directory_.newcomersWait(now)) return wait(connection, join, now, fx);
   waiting_.remove(connection);
   forgetFormer(join, now, fx);
   if (const auto ghost = tree().find(join.id)) {
@@ -193,12 +193,14 @@ std::optional<std::string> Registry::whyIdIsTaken(ConnectionId connection,
   return fmt::format("{} waits already to be let in", join.id.text());
 }
 
-void Registry::wait(ConnectionId connection, const wire::Join& join, Effects& fx) {
+void Registry::wait(ConnectionId connection, const wire::Join& join, TimePoint now, Effects& fx) {
   if (!waiting_.add(connection, join)) return refuse(connection, "too many wait", fx);
-  const std::string whom = awaiting() ? counted(awaitedCount(), "peer") + " of before"
-                                      : "the peers of the network that it has lost";
-  fx.sends.push_back(
-      {connection, wire::Wait{"the metaserver was restarted and waits for " + whom}});
+  const std::string why =
+      awaiting() ? "was restarted and waits for " + counted(awaitedCount(), "peer") + " of before"
+      : directory_.isFounding(now)
+          ? "was linked to another one, and the two agree on who decides"
+          : "was restarted and waits for the peers of the network that it has lost";
+  fx.sends.push_back({connection, wire::Wait{"the metaserver " + why}});
 }
 
 void Registry::admit(ConnectionId connection, const wire::Join& join, bool returns, TimePoint now,

@@ -125,14 +125,17 @@ class Registry {
   // No peer is assigned a port of theirs. Limits::kMetaservers at most.
   void setMetaservers(std::vector<Endpoint> all) { ports_.setMetaservers(std::move(all)); }
   void setMembersMost(std::size_t most) { membersMost_ = most; }
+  // Newcomers wait until then: another metaserver was linked, and may be the one that admits the
+  // first member.
+  void foundNotBefore(TimePoint at) { directory_.foundNotBefore(at); }
   // As Options::ordersFrom.
   void giveOrdersFrom(JoinOrder first) { directory_.giveOrdersFrom(first); }
-  // The answer to a Probe (effects.h).
-  void probed(const PeerId& id, bool listening, TimePoint now, Effects& fx);
-  void tick(TimePoint now, Effects& fx);
   // That metaserver does not come back: the ids of the members that were lost there are free. How
   // many.
   std::size_t releaseHome(ServerNumber home) { return directory_.absent().releaseHome(home); }
+  // The answer to a Probe (effects.h).
+  void probed(const PeerId& id, bool listening, TimePoint now, Effects& fx);
+  void tick(TimePoint now, Effects& fx);
   TimePoint deadline() const;
 
   // --- queries ---
@@ -211,7 +214,7 @@ class Registry {
   std::optional<std::string> whyIdIsTaken(ConnectionId connection, const wire::Join& join) const;
   // The membership of a peer under the id that it had before it was renamed.
   void forgetFormer(const wire::Join& join, TimePoint now, Effects& fx);
-  void wait(ConnectionId connection, const wire::Join& join, Effects& fx);
+  void wait(ConnectionId connection, const wire::Join& join, TimePoint now, Effects& fx);
   void admit(ConnectionId connection, const wire::Join& join, bool returns, TimePoint now,
              Effects& fx);
   wire::Referral attach(Node node, const wire::Join& join, bool returns, TimePoint now);

@@ -97,8 +97,8 @@ def _(network):
         network.peers[name].expect_log(f"{name} joined|joined on")
     cluster.wait_for_tree(["s1", "s2"])
     seen = network.folder / f".metaserver-{cluster.port(master)}" / "metaservers"
-    wait_until(lambda: seen.exists() and f":{cluster.port(dead)} " in seen.read_text(encoding="utf-8"), network.patience,
-               f"{dead} to be noted")
+    wait_until(lambda: seen.exists() and f":{cluster.port(dead)} " in seen.read_text(encoding="utf-8"),
+               network.patience, f"{dead} to be noted")
     network.peers["s2"].send(signal.SIGSTOP)
     cluster.servers[dead].kill()
     wait_until(lambda: set(cluster.topo(master)) == {"s1"}, network.patience, "s2 to be lost")

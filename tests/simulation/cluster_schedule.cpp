@@ -139,7 +139,19 @@ class ClusterTrouble {
     healLater();
   }
   void healLater() {
-    world_.at(world_.now() + 200ms + millis(world_, most_), [this] { cluster_.healAll(); });
+    const bool dies = most_ == kFaultMost && world_.below(3) == 0;
+    world_.at(world_.now() + 200ms + millis(world_, most_), [this, dies] {
+      if (dies) killDecider();
+      cluster_.healAll();
+    });
+  }
+  // As its side meets the other one: its followers know a later epoch than who is left.
+  void killDecider() {
+    std::vector<std::size_t> deciding;
+    for (std::size_t i = 0; i < cluster_.size(); ++i) {
+      if (cluster_.runs(i) && cluster_.core(i).registry() != nullptr) deciding.push_back(i);
+    }
+    if (deciding.size() > 1) kill(deciding[anyOf(world_, deciding.size())], false);
   }
 
   World& world_;

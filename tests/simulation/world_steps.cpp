@@ -134,8 +134,10 @@ void World::matchLocally(Node& node, const peer::MatchJob& job) {
 
 // --- what must hold at every moment ---
 
-// It lost its id to a peer that has it, or had it until it died.
+// It lost its id to a peer that has it, or had it until it died. A state file may be of before a
+// merge: then both may be renamed.
 void World::checkRenamed(const Node& renamed) {
+  if (cluster_ && cluster_->begunByFileAt() + 30s > now_) return;
   bool hadOwner = false;
   for (const auto& other : nodes_) {
     if (other->number == renamed.number || other->id != renamed.id) continue;

@@ -16,6 +16,8 @@ namespace {
 
 constexpr TimePoint kBegin{std::chrono::hours(1)};
 constexpr Duration kStateWritten = 300ms;  // after a change
+constexpr double kBusy = 0.1;              // of all ticks
+constexpr Duration kBusyMost = 20ms;
 
 constexpr Duration kOldAddress = 10s;  // answers so long after a move
 
@@ -82,11 +84,14 @@ void ClusterNetwork::start(std::size_t i, std::chrono::milliseconds wallClockErr
   Server& server = servers_[i];
   if (server.core) return;
   ++server.run;
+  if (!server.disk.members.empty()) begunByFileAt_ = outside_.now();
   server.machineRuns = true;
   server.address = firstAddressOf(i);
   server.beforeUntil = {};
   server.haveEpoch = {};
   server.awaySince.clear();
+  server.handed.clear();
+  server.own.reset();
   server.homesWrongSince.reset();
   server.diesSoon = false;
   server.stalledUntil = outside_.now();
@@ -250,11 +255,6 @@ void ClusterNetwork::drain(std::size_t i) {
   step(i, [](Coordinator& core, TimePoint now, Effects& fx) { (void)core.drain(false, now, fx); });
 }
 
-// --- peers ---
-
-void ClusterNetwork::whenAwake(std::size_t i, std::function<void()> action) {
-  Server& server = servers_[i];
-  if (!server.core) return;
 std::size_t ClusterNetwork::forget(std::size_t at, std::size_t whom) {
   std::size_t freed = 0;
   const auto name = *ServerName::parse(servers_[whom].name);
@@ -262,6 +262,11 @@ std::size_t ClusterNetwork::forget(std::size_t at, std::size_t whom) {
   return freed;
 }
 
+// --- peers ---
+
+void ClusterNetwork::whenAwake(std::size_t i, std::function<void()> action) {
+  Server& server = servers_[i];
+  if (!server.core) return;
   if (isStalled(i)) {
     server.inbox.push_back(std::move(action));
   } else {
@@ -281,6 +286,7 @@ void ClusterNetwork::peerReceived(std::size_t i, ConnectionId connection,
                                   const wire::RegistryRequest& request) {
   whenAwake(i, [=, this] {
     if (const auto* join = std::get_if<wire::Join>(&request)) joins_[{i, connection}] = *join;
+    if (std::holds_alternative<wire::Quit>(request)) quitters_.insert(joins_[{i, connection}].key);
     step(i, [&](Coordinator& core, TimePoint now, Effects& fx) {
       core.peerReceived(connection, request, now, fx);
     });
@@ -301,6 +307,7 @@ void ClusterNetwork::step(std::size_t i,
                           const std::function<void(Coordinator&, TimePoint, Effects&)>& event) {
   Server& server = servers_[i];
   if (!server.core) return;
+  noteOwnSide(server);
   Effects fx;
   event(*server.core, localNow(server), fx);
   carryOut(i, fx);
@@ -373,8 +380,12 @@ void ClusterNetwork::sendFrame(std::size_t i, Effects::ToServer& one) {
   if (!one.route || one.route->from == servers_[i].number) checkMessage(i, one.message);
   if (std::holds_alternative<wire::Handover>(one.message)) {
     const Server& next = servers_[end->second.line->server[1 - end->second.side]];
-    log(servers_[i], fmt::format("hands over, by way of {} to {}", next.name,
-                                 number(one.route ? one.route->to : next.number)));
+    const ServerNumber heir = one.route ? one.route->to : next.number;
+    log(servers_[i], fmt::format("hands {} over, by way of {} to {}",
+                                 textOf(std::get<wire::Handover>(one.message).last.epoch),
+                                 next.name, number(heir)));
+    const bool isOwn = !one.route || one.route->from == servers_[i].number;
+    if (isOwn) checkHandover(i, heir, std::get<wire::Handover>(one.message));
   }
   send(end->second.line, end->second.side, wire::ClusterFrame{one.route, std::move(one.message)});
 }
@@ -420,7 +431,9 @@ void ClusterNetwork::scheduleTick(std::size_t i) {
   const TimePoint due = std::max(global(server, server.core->deadline()), outside_.now());
   if (server.tickAt <= due && server.tickAt >= outside_.now()) return;
   server.tickAt = due;
-  outside_.at(due, [this, i, due, run = server.run] {
+  // A busy process has more to do first.
+  const TimePoint when = due + (chance(kBusy) ? within(0ms, kBusyMost) : Duration());
+  outside_.at(when, [this, i, due, run = server.run] {
     Server& there = servers_[i];
     if (!there.core || there.run != run || there.tickAt != due) return;
     there.tickAt = kNever;

@@ -20,6 +20,8 @@
 //     another newcomer.
 //   - A member has one home in each generation, as far as peers count them.
 //   - Who redirects a member does not end its session at once.
+//   - Who hands over hands over what it has decided, and stops deciding when the other one has all
+//     its members.
 //   - With etcd: two are never the master at one moment; no older epoch writes after a newer one's
 //     first write; who is told of its admission has its id, port and order in etcd.
 // Each some steps, because they cost O(members): the invariants of the core; every member's home is
@@ -119,10 +121,10 @@ class ClusterNetwork {
   void link(std::size_t from, std::size_t to);
   Result<void> appoint(std::size_t at, std::size_t whom);
   void drain(std::size_t i);
-  // Listens at another address; the one before answers for a while. A start is at the first one.
-  void move(std::size_t i);
   // As a user's `forget`.
   std::size_t forget(std::size_t at, std::size_t whom);
+  // Listens at another address; the one before answers for a while. A start is at the first one.
+  void move(std::size_t i);
   void moveBack(std::size_t i);
   // The clock that it measures time with goes on later, as after its machine was suspended.
   void jumpClock(std::size_t i, Duration by);
@@ -140,12 +142,12 @@ class ClusterNetwork {
   const Coordinator& core(std::size_t i) const { return *servers_[i].core; }
   const Disk& disk(std::size_t i) const { return servers_[i].disk; }
   ServerNumber numberOf(std::size_t i) const { return servers_[i].number; }
-  Endpoint addressOf(std::size_t i) const { return servers_[i].address; }
-  std::optional<std::size_t> at(const Endpoint& address) const;
   // When one has begun with the members of its state file, which may be old.
   TimePoint begunByFileAt() const { return begunByFileAt_; }
   // Whether etcd has a key of that part ("ids/s1").
   bool isInEtcd(const std::string& part) const;
+  Endpoint addressOf(std::size_t i) const { return servers_[i].address; }
+  std::optional<std::size_t> at(const Endpoint& address) const;
   bool isCut(std::size_t from, std::size_t to) const { return cuts_.contains({from, to}); }
   // The one that all that run call the master. Empty: there is none, or they differ.
   std::optional<std::size_t> master() const;
@@ -178,6 +180,11 @@ class ClusterNetwork {
     LinePtr line;
     int side = 0;
     Message message;
+  };
+  // The members of who decides.
+  struct Side {
+    Epoch epoch;
+    std::vector<metaserver::MemberRow> rows;
   };
   struct Server {
     std::string name;
@@ -215,6 +222,10 @@ class ClusterNetwork {
     Epoch haveEpoch;
     std::optional<TimePoint> homesWrongSince;  // a member's home is none that it reaches
     std::map<JoinOrder, TimePoint> awaySince;  // while it decides
+    // What it was handed and has not taken over yet, by who handed it over; and what it decided
+    // itself meanwhile.
+    std::map<std::size_t, Side> handed;
+    std::optional<Side> own;
   };
 
   static Endpoint firstAddressOf(std::size_t i);
@@ -244,6 +255,10 @@ class ClusterNetwork {
   void checkThoroughly(Server& server);
   void checkHomes(Server& server);
   void checkRedirects(const Server& server, const Effects& fx);
+  void checkHandover(std::size_t from, ServerNumber heir, const wire::Handover& handover);
+  void noteOwnSide(Server& server) const;
+  void checkOwnSide(std::size_t i);
+  void checkSide(const Server& server, const Side& side, const std::string& of);
   void logStanding(Server& server);
   void checkMessage(std::size_t i, const wire::ClusterMessage& message);
   // `isSource`: it may have been the first one that had this version.
@@ -294,6 +309,7 @@ class ClusterNetwork {
   std::set<std::pair<std::size_t, std::size_t>> cuts_;
   std::map<std::pair<std::size_t, std::size_t>, std::vector<Held>> held_;
   std::unique_ptr<Etcd> etcd_;
+  TimePoint begunByFileAt_ = TimePoint::min();
 
   // What was seen in the whole run.
   std::map<Epoch, std::pair<std::size_t, unsigned>> deciders_;  // server and run
@@ -316,6 +332,8 @@ class ClusterNetwork {
     Epoch epoch;
   };
   std::map<Given, Told> told_;
+  std::set<InstanceKey> quitters_;
+  std::set<std::pair<std::size_t, Epoch>> taken_;  // handovers that were answered
   std::map<std::pair<std::size_t, ConnectionId>, wire::Join> joins_;
 };
 

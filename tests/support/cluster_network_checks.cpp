@@ -35,6 +35,7 @@ void ClusterNetwork::check(std::size_t i) {
   }
   if (have.epoch != server.haveEpoch) server.awaySince.clear();
   server.haveEpoch = have.epoch;
+  checkOwnSide(i);
   if (server.core->isSingle() || have.epoch == Epoch()) return;
   if (server.core->registry()) {
     const auto [decider, isNew] = deciders_.try_emplace(have.epoch, i, server.run);
@@ -94,6 +95,70 @@ void ClusterNetwork::checkRedirects(const Server& server, const Effects& fx) {
     if (!std::holds_alternative<wire::Redirect>(send.reply)) continue;
     if (std::ranges::count(fx.peers.closes, send.to) == 0) continue;
     outside_.fail(server.name + " redirects a peer, and does not wait until it has gone");
+  }
+}
+
+// Offered by who decides nothing any more, or answered by who has taken over.
+void ClusterNetwork::checkHandover(std::size_t from, ServerNumber to,
+                                   const wire::Handover& handover) {
+  Server& server = servers_[from];
+  const auto* registry = server.core->registry();
+  if (registry == nullptr) return;
+  const bool isOffer = handover.last.epoch == server.core->have().epoch;
+  for (std::size_t i = 0; i < servers_.size(); ++i) {
+    if (servers_[i].number != to || !servers_[i].core) continue;
+    if (isOffer) {
+      servers_[i].handed[from] = {handover.last.epoch, registry->rows()};
+    } else if (const auto side = server.handed.find(i);
+               side != server.handed.end() && side->second.epoch == handover.last.epoch) {
+      checkSide(server, side->second, servers_[i].name);
+      taken_.insert({i, handover.last.epoch});
+      server.handed.erase(side);
+    }
+  }
+  if (!isOffer) return;
+  const auto rows = registry->rows();
+  const auto& published = server.core->directory().copy().rows();
+  const bool isSame = std::equal(rows.begin(), rows.end(), published.begin(), published.end(),
+                                 [](const auto& a, const auto& b) { return a == b.second; });
+  if (!isSame) outside_.fail(server.name + " hands over, and not all that it has decided");
+}
+
+// Before a step in which it may take over, or stop deciding.
+void ClusterNetwork::noteOwnSide(Server& server) const {
+  server.own.reset();
+  if (!server.core->registry() || server.core->isSingle()) return;
+  server.own = Side{server.core->have().epoch, {}};
+  if (!server.handed.empty()) server.own->rows = server.core->registry()->rows();
+}
+
+void ClusterNetwork::checkOwnSide(std::size_t i) {
+  const Server& server = servers_[i];
+  if (!server.own || settings_.isByEtcd) return;
+  if (server.core->registry()) {
+    if (server.core->have().epoch != server.own->epoch) checkSide(server, *server.own, "itself");
+  } else if (!taken_.contains({i, server.own->epoch})) {
+    outside_.fail(server.name + " stops deciding, and nobody has taken its members over");
+  }
+}
+
+void ClusterNetwork::checkSide(const Server& server, const Side& side, const std::string& of) {
+  std::set<JoinOrder> orders;
+  std::set<InstanceKey> keys;
+  std::set<PeerId> ids;
+  for (const auto& [order, row] : server.core->directory().copy().rows()) {
+    orders.insert(order);
+    keys.insert(row.key);
+    ids.insert(row.contact.id);
+  }
+  for (const auto& row : side.rows) {
+    // A peer that has joined again elsewhere has another order; one of two of one id has none; and
+    // one that leaves may do so in this step.
+    const bool isThere = orders.contains(row.contact.order) || keys.contains(row.key) ||
+                         ids.contains(row.contact.id) || quitters_.contains(row.key);
+    if (isThere) continue;
+    outside_.fail(
+        fmt::format("{} takes over from {} without {}", server.name, of, row.contact.id.text()));
   }
 }
 

@@ -102,7 +102,9 @@ struct Cluster : ClusterNetwork::Outside {
       run(100ms);
       wrong = network.judge();
       if (!wrong) wrong = whatIsWrong(members);
-      if (!wrong) return;
+      if (wrong) continue;
+      if (members == 0) run(metaserver::cluster::kFoundingWait);  // then peers may come
+      return;
     }
     FAIL_CHECK(*wrong);
   }

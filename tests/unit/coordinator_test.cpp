@@ -59,6 +59,7 @@ TEST_CASE("peers notice nothing of the death of a master that is not their home"
     CAPTURE(silently);
     Cluster cluster(3);
     cluster.startAll();
+    cluster.settle(0);
     for (int number = 1; number <= 9; ++number) {
       cluster.joinAndReport(number, number % 3 == 0 ? 0 : static_cast<std::size_t>(number % 3));
     }
@@ -191,6 +192,28 @@ TEST_CASE("both sides of a cut go on, and are one network behind it") {
       CAPTURE(peer.first);
       CHECK(peer.second.connections == 1);
     }
+  }
+}
+
+TEST_CASE("of four sides of a cut that meet at once none is lost") {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    CAPTURE(seed);
+    Cluster cluster(4, true, {}, seed);
+    cluster.startAll();
+    cluster.settle(0);
+    populate(cluster, 8);
+    cluster.settle(8);
+    for (std::size_t a = 0; a < 4; ++a) {
+      for (std::size_t b = 0; b < a; ++b) cluster.network.cutBoth(a, b);
+    }
+    cluster.run(5s);
+    for (int number = 9; number <= 12; ++number) {
+      cluster.joinAndReport(number, static_cast<std::size_t>(number) % 4);
+    }
+    cluster.run(10s);
+    cluster.network.healAll();
+    cluster.run(8s);
+    cluster.settle(12);
   }
 }
 
@@ -471,5 +494,81 @@ TEST_CASE("who is left without a directory begins with its state file") {
   cluster.settle(4);
   for (const auto& [number, one] : cluster.peers) {
     CHECK(one.admitted->self.order == JoinOrder(number));
+  }
+}
+
+TEST_CASE("who decides holds no id for the peers of a metaserver that is forgotten") {
+  for (const bool isByEtcd : {false, true}) {
+    CAPTURE(isByEtcd);
+    ClusterNetwork::Settings settings;
+    settings.isByEtcd = isByEtcd;
+    Cluster cluster(3, true, settings);
+    cluster.startAll();
+    cluster.settle(0);
+    populate(cluster, 6);
+    cluster.settle(6);
+    const std::size_t master = *cluster.network.master();
+    const std::size_t dead = (master + 1) % 3;
+    const std::size_t other = (master + 2) % 3;
+    std::vector<int> lost;
+    for (auto& [number, one] : cluster.peers) {
+      if (one.home != dead) continue;
+      lost.push_back(number);
+      one.isCutOff = true;
+    }
+    REQUIRE(lost.size() == 2);
+    const int elsewhere = [&] {
+      for (const auto& [number, one] : cluster.peers) {
+        if (one.home == other) return number;
+      }
+      return 0;
+    }();
+    CHECK(cluster.network.forget(master, dead) == 0);  // it lives
+    cluster.kill(dead);
+    cluster.run(15s);
+    cluster.cutOff(elsewhere);  // its home lives, and may see it again
+    cluster.run(1s);
+    const auto isHeld = [&](int number) {
+      return cluster.network.core(master).registry()->isIdHeld(peer(number));
+    };
+    for (const int number : {lost[0], lost[1], elsewhere}) CHECK(isHeld(number));
+    CHECK(cluster.network.forget(other, dead) == 0);  // it does not decide
+    CHECK(cluster.network.forget(master, dead) == 2);
+    cluster.run(500ms);
+    for (const int number : lost) {
+      CHECK_FALSE(isHeld(number));
+      CHECK_FALSE(cluster.network.isInEtcd("ids/" + peer(number).text()));
+    }
+    CHECK(isHeld(elsewhere));
+    CHECK(cluster.network.isInEtcd("ids/" + peer(elsewhere).text()) == isByEtcd);
+    CHECK(cluster.network.forget(master, dead) == 0);
+  }
+}
+
+TEST_CASE(
+    "metaservers that are linked without members become one network, however soon peers come") {
+  for (std::uint64_t seed = 1; seed <= 400; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    const auto within = [&](std::uint64_t milliseconds) {
+      return std::chrono::milliseconds(random() % milliseconds);
+    };
+    ClusterNetwork::Settings settings;
+    settings.mostDelay = 1ms + within(50);
+    const std::size_t count = 2 + random() % 3;
+    Cluster cluster(count, false, settings, seed);
+    cluster.startAll();
+    cluster.run(1s);
+    // A chain, from which a peer comes at each end.
+    for (std::size_t i = 1; i < count; ++i) cluster.network.link(i, random() % i);
+    const Duration soon = within(2000);
+    for (int number = 1; number <= 4; ++number) {
+      cluster.at(cluster.now() + settings.mostDelay + (number < 3 ? soon : within(2000)),
+                 [&cluster, number, home = static_cast<std::size_t>(number) % count] {
+                   cluster.join(number, home);
+                 });
+    }
+    cluster.run(10s);
+    cluster.settle(4);
   }
 }

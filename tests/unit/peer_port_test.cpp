@@ -1,4 +1,5 @@
-// A peer listens on the port that the directory has, also if it is admitted twice before it listens.
+// A peer listens on the port that the directory has, also if it is admitted twice before it
+// listens.
 #include <doctest/doctest.h>
 
 #include "tests/unit/membership_fixture.h"
@@ -8,7 +9,8 @@ using namespace espalier::peer;
 
 namespace {
 
-// A newcomer that was admitted on the port of kHere, and has lost the metaserver before it listened.
+// A newcomer that was admitted on the port of kHere, and has lost the metaserver before it
+// listened.
 struct Newcomer : Member {
   Newcomer() {
     says(admission(root()));

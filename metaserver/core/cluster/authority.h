@@ -53,6 +53,8 @@ class Authority {
   // Set: it decides nothing any more, and that metaserver is to take over.
   std::optional<ServerNumber> heir;
   TimePoint frozenAt{};
+  bool isTaken = false;  // the heir has the members
+  Epoch heirsEpoch;      // to which they were offered again
 
   Epoch epoch() const { return publication.epoch(); }
   bool isFrozen() const { return heir.has_value(); }

@@ -84,6 +84,7 @@ void Coordinator::peerOpened(ConnectionId connection, std::string host, TimePoin
 
 void Coordinator::peerReceived(ConnectionId connection, const wire::RegistryRequest& request,
                                TimePoint now, CoordinatorEffects& fx) {
+  considerFounding(now);
   if (isSingle_) return authority_->registry.received(connection, request, now, fx.peers);
   observe(now);
   HomeSessions::Effects home;
@@ -94,9 +95,7 @@ void Coordinator::peerReceived(ConnectionId connection, const wire::RegistryRequ
 void Coordinator::peerClosed(ConnectionId connection, TimePoint now, CoordinatorEffects& fx) {
   if (isSingle_) return authority_->registry.closed(connection, now, fx.peers);
   observe(now);
-  if (heldFor_.erase(connection) > 0) {
-    std::erase_if(held_, [&](const Held& held) { return held.send.to == connection; });
-  }
+  dropHeldOf(connection);
   HomeSessions::Effects home;
   home_.closed(connection, now, home);
   deliver(home, now, fx);
@@ -186,6 +185,7 @@ void Coordinator::toPeers(metaserver::Effects& peers, CoordinatorEffects& fx) {
     }
   }
   append(fx.peers.readings, peers.readings);
+  for (const ConnectionId connection : peers.closes) dropHeldOf(connection);
   append(fx.peers.closes, peers.closes);
   append(fx.peers.probes, peers.probes);
   append(fx.peers.notices, peers.notices);
@@ -247,6 +247,7 @@ TimePoint Coordinator::deadline() const {
 }
 
 void Coordinator::tick(TimePoint now, CoordinatorEffects& fx) {
+  considerFounding(now);
   if (isSingle_) return authority_->registry.tick(now, fx.peers);
   observe(now);
   MeshEffects mesh;
@@ -327,8 +328,9 @@ void Coordinator::tellCommits(CoordinatorEffects& fx) {
 }
 
 void Coordinator::tellOwn(TimePoint now, CoordinatorEffects& fx) {
-  // A copy may come before the network that it is of is known.
-  const bool isOfNetwork = authority_ || hasFollowed_;
+  // A copy may come before the network that it is of is known, also behind one of another network.
+  const bool isCopyOfMaster = replica_ && replica_->version().epoch == masterEpoch_;
+  const bool isOfNetwork = authority_ || (hasFollowed_ && isCopyOfMaster);
   isFounded_ = isFounded_ || (isOfNetwork && directory().newest() != kNoOrder);
   MeshEffects mesh;
   mesh_.setOwn(ownState(), now, mesh);

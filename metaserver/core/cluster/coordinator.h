@@ -16,8 +16,9 @@
 //      network side itself.
 //   2. The old one, if it lives, freezes: it decides nothing any more, sends what it has published
 //      last, and a Handover.
-//   3. The elected one has all of that, and takes the next epoch: durable, then told to all. Its
-//      registry begins with the directory, or with the merged ones; all members are away.
+//   3. The elected one has all of that, says so, and takes the next epoch: durable, then told to
+//      all. Its registry begins with the directory, or with the merged ones; all members are away.
+//      Of several sides it takes one after the other: who is left out hands over again.
 //   4. Each home begins a stream of sessions with it and resumes its members. The peers notice
 //      nothing.
 //   If the epoch does not come within limits::kHandover, the old one goes on, under a higher epoch.
@@ -61,6 +62,8 @@
 #include "metaserver/core/cluster/directory_changes.h"
 #include "metaserver/core/cluster/durable.h"
 #include "metaserver/core/cluster/election.h"
+#include "metaserver/core/cluster/founding.h"
+#include "metaserver/core/cluster/handing_on.h"
 #include "metaserver/core/cluster/home_sessions.h"
 #include "metaserver/core/cluster/merge.h"
 #include "metaserver/core/cluster/mesh.h"
@@ -210,13 +213,13 @@ class Coordinator {
   // Null while another metaserver decides.
   const Registry* registry() const { return authority_ ? &authority_->registry : nullptr; }
 
-  // For tests and the simulation. The message says what is wrong.
-  bool isFollowed() const { return authority_ && !isSingle_ && isFollowedBySomebody(); }
-  Result<void> checkInvariants() const;
   // That metaserver is dead and does not come back: who decides holds no id for the peers that it
   // has lost. How many ids are free now.
   std::size_t forget(const ServerName& name, TimePoint now);
 
+  // For tests and the simulation. The message says what is wrong.
+  bool isFollowed() const { return authority_ && !isSingle_ && isFollowedBySomebody(); }
+  Result<void> checkInvariants() const;
 
  private:
   // An admission, and what follows it on that connection, until another metaserver has it.
@@ -231,20 +234,6 @@ class Coordinator {
     wire::DirectoryVersion last;
     TimePoint until;
     std::unique_ptr<Replica> copy;  // of another side; null: the replica has it
-  };
-  // Peers that are handed on: some at a time, within limits::kMovingSpread.
-  struct Moving {
-    bool isToSelf = false;           // another address of this process
-    std::vector<ConnectionId> left;  // that were not told yet
-    std::size_t each = 1;            // how many at a time
-    TimePoint nextAt;
-    TimePoint endAt;  // who has not gone until then loses its connection
-  };
-  // Newcomers that were sent to a metaserver.
-  struct HandedOn {
-    std::uint32_t known = 0;     // peers in its latest state
-    std::uint32_t underWay = 0;  // that are not among them yet
-    std::uint64_t until = 0;     // the sequence of a state that has all that come
   };
   // The metaservers of this side, as they are seen now.
   struct View {
@@ -262,6 +251,7 @@ class Coordinator {
   void toPeers(metaserver::Effects& peers, CoordinatorEffects& fx);
   void releaseHeld(CoordinatorEffects& fx);
   void releaseHeldOf(ConnectionId connection, CoordinatorEffects& fx);
+  void dropHeldOf(ConnectionId connection);
   void reserveOrders(CoordinatorEffects& fx);
 
   // --- handing peers on (coordinator_moves.cpp)
@@ -296,7 +286,7 @@ class Coordinator {
   static const wire::ServerState* find(const std::vector<wire::ServerState>& states,
                                        ServerNumber number);
 
-  // --- who decides (coordinator_masters.cpp)
+  // --- who decides (coordinator_masters.cpp, coordinator_handover.cpp)
   View look() const;
   bool isForeign(const wire::ServerState& state) const;
   std::vector<Mesh::Reached> others() const;
@@ -309,6 +299,7 @@ class Coordinator {
   void considerYielding(const View& view, const wire::ServerState* best, TimePoint now,
                         CoordinatorEffects& fx);
   void freeze(ServerNumber heir, TimePoint now, CoordinatorEffects& fx);
+  void handOver(ServerNumber heir, TimePoint now, CoordinatorEffects& fx);
   void takeHandover(ServerNumber from, const wire::Handover& handover, TimePoint now,
                     CoordinatorEffects& fx);
   void progressTaking(TimePoint now, CoordinatorEffects& fx);
@@ -337,6 +328,7 @@ class Coordinator {
   void changedDirectory(CoordinatorEffects& fx);
   Mesh::Own ownState() const;
   bool isFollowedBySomebody() const;
+  void considerFounding(TimePoint now);
 
   const Options options_;
   Budget& budget_;
@@ -357,7 +349,8 @@ class Coordinator {
   bool isStarting_ = false;
   TimePoint startUntil_{};
   std::size_t namedLeft_ = 0;
-  bool hasMet_ = false;                 // another one was linked
+  bool hasMet_ = false;  // another one was linked
+  Founding founding_;
   std::optional<ServerNumber> master_;  // whom this metaserver's sessions are passed to
   Epoch masterEpoch_;
   Epoch epoch_;  // the highest that was seen
@@ -391,7 +384,6 @@ class Coordinator {
   bool namesNetwork_ = false;  // etcd does not know its id yet
   std::optional<Taking> taking_;
   // What was taken over: the epochs of masters that did not notice it yet.
-  std::map<ServerName, ServerNumber> numbers_;  // that names had; limits::kServerAddresses
   std::map<ServerNumber, Epoch> superseded_;
   TimePoint yieldFrom_{};                   // not before: an heir has failed
   std::optional<TimePoint> outdatedSince_;  // a higher epoch is known, whose decider is gone
@@ -399,6 +391,7 @@ class Coordinator {
   std::optional<std::tuple<std::uint64_t, bool, wire::NetworkId>> noted_;  // before noteHomes()
   TimePoint reconsiderAt_ = kNever;  // the next moment at which time alone changes something
   std::map<ServerNumber, std::chrono::milliseconds> reached_;  // each with its run
+  std::map<ServerName, ServerNumber> numbers_;  // that names had; limits::kServerAddresses
   TimePoint keepAliveAt_;
   wire::DirectoryVersion told_;  // by the last Have
   bool isDirty_ = false;         // something is to be flushed

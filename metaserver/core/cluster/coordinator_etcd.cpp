@@ -122,6 +122,12 @@ void Coordinator::promised(std::uint64_t number, TimePoint now, CoordinatorEffec
   tellOwn(now, fx);
 }
 
+// Its connection ends: an earlier admission is not confirmed any more, if it was refused since.
+void Coordinator::dropHeldOf(ConnectionId connection) {
+  if (heldFor_.erase(connection) == 0) return;
+  std::erase_if(held_, [&](const Held& held) { return held.send.to == connection; });
+}
+
 // Writes what these decisions are.
 void Coordinator::promiseDecisions(Commit& commit, TimePoint now, CoordinatorEffects& fx) {
   auto& promised = *authority_->promised;

@@ -14,6 +14,7 @@
 namespace espalier::metaserver::cluster {
 
 wire::Introduction Coordinator::introduce() {
+  founding_.introduced();
   wire::Introduction introduction;
   introduction.state = mesh_.introduce();
   if (isSingle_) {  // the mesh has not been told of it
@@ -161,6 +162,7 @@ void Coordinator::takeDirectory(ServerNumber from, wire::DirectoryMessage messag
 void Coordinator::takeRequests(ServerNumber from, wire::SessionRequests batch, TimePoint now,
                                CoordinatorEffects& fx) {
   if (!authority_ || authority_->isFrozen()) return;
+  considerFounding(now);
   if (isPaused_) {
     // Beyond the bound there is a gap: the home begins another stream.
     if (pausedBatches_.size() < limits::kPausedBatches) {

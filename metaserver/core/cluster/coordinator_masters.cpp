@@ -1,4 +1,4 @@
-// The part of Coordinator that decides who decides: start, election, handing over, merging.
+// The part of Coordinator that decides who decides: start, election, merging.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,15 +8,6 @@
 #include "metaserver/core/cluster/coordinator.h"
 
 namespace espalier::metaserver::cluster {
-namespace {
-
-using namespace std::chrono_literals;
-
-constexpr auto kStuck = 1s;       // … or displaced by another one
-constexpr auto kYieldPause = 5s;  // after an heir that did not take over
-
-}  // namespace
-
 // Called after every event that may change it.
 void Coordinator::reconsider(TimePoint now, CoordinatorEffects& fx) {
   if (isSingle_) return;
@@ -99,51 +90,7 @@ void Coordinator::reconsiderStart(const View& view, TimePoint now, CoordinatorEf
   becomeDeciding(options_.registry, now, fx);
 }
 
-void Coordinator::considerYielding(const View& view, const wire::ServerState* best, TimePoint now,
-                                   CoordinatorEffects& fx) {
-  if (authority_->isFrozen()) {
-    const auto* heir = find(view.states, *authority_->heir);
-    if (heir && decides(*heir) && heir->epoch > authority_->epoch()) return stopDeciding(fx);
-    const TimePoint over = authority_->frozenAt + limits::kHandover;
-    if (!heir || now >= over) {
-      yieldFrom_ = now + kYieldPause;
-      fx.peers.note({}, "the next master did not take over: this one goes on");
-      return goOn(now, fx);
-    }
-    reconsiderAt_ = over;
-    return;
-  }
-  if (!best || best->number == mesh_.self().number || now < yieldFrom_) return;
-  const bool isMerge = decides(*best);
-  if (!isMerge && authority_->registry.awaiting()) return;  // whom it waits for is in no copy
-  if (!isMerge && best->have.epoch != authority_->epoch()) return;  // it has no copy yet
-  freeze(best->number, now, fx);
-}
-
-void Coordinator::freeze(ServerNumber heir, TimePoint now, CoordinatorEffects& fx) {
-  dropPaused();
-  flush(now, fx);
-  authority_->heir = heir;
-  authority_->frozenAt = now;
-  const auto position = authority_->publication.position();
-  send(heir, wire::Handover{position.of.version}, fx);
-  send(heir, position, fx);
-  follow(std::nullopt, {}, now, fx);
-}
-
-void Coordinator::stopDeciding(CoordinatorEffects& fx) {
-  const wire::DirectoryVersion version{authority_->epoch(), authority_->publication.sequence()};
-  ownNext_ = authority_->registry.nextOrder();
-  replica_.emplace(random_, authority_->publication.directory(), version,
-                   authority_->registry.awaiting());
-  authority_.reset();
-  isAppointed_ = false;
-  dropPaused();
-  releaseHeld(fx);
-}
-
-// Others have the directory of a higher epoch, and who decided in it is gone: they would take
-// nothing of this one.
+// Others have a directory of a higher epoch, whose decider is gone: they take nothing of this one.
 void Coordinator::considerEpoch(const View& view, TimePoint now, CoordinatorEffects& fx) {
   const bool isOutdated =
       !authority_->isFrozen() && view.deciding.size() == 1 && view.highest > authority_->epoch();
@@ -157,41 +104,6 @@ void Coordinator::goOn(TimePoint now, CoordinatorEffects& fx) {
   dropPaused();
   const Directory directory = authority_->publication.directory();
   takeOver({{authority_->epoch(), &directory, authority_->registry.awaiting()}}, now, fx);
-}
-
-void Coordinator::takeHandover(ServerNumber from, const wire::Handover& handover, TimePoint now,
-                               CoordinatorEffects& fx) {
-  const bool isBusy = taking_ && taking_->from != from && now < taking_->until - kTaking + kStuck;
-  if (isBusy || (authority_ && authority_->isFrozen())) return;  // it is sent again
-  taking_ = Taking{from, handover.last, now + kTaking, nullptr};
-  if (authority_ || replica_->version().epoch != handover.last.epoch) {
-    taking_->copy = std::make_unique<Replica>(random_);
-  }
-  progressTaking(now, fx);
-}
-
-void Coordinator::progressTaking(TimePoint now, CoordinatorEffects& fx) {
-  if (!taking_) return;
-  const Replica& replica = taking_->copy ? *taking_->copy : *replica_;
-  const auto version = replica.version();
-  if (replica.epoch() > taking_->last.epoch) return taking_.reset();  // the other one went on
-  if (version.epoch != taking_->last.epoch || version.sequence < taking_->last.sequence) return;
-  const View view = look();
-  const auto* from = find(view.states, taking_->from);
-  if (!from) return taking_.reset();  // it is gone, or was founded as another network meanwhile
-  // Who has never admitted anybody takes the other's network over with its members.
-  if (!isFounded_ && from->isFounded) adoptNetwork(from->network, fx);
-  superseded_[taking_->from] = taking_->last.epoch;
-  const auto taken = std::exchange(taking_, std::nullopt);
-  std::vector<Side> sides{{version.epoch, &replica.directory(), replica.isAwaiting()}};
-  Directory own;
-  if (authority_) {
-    dropPaused();
-    flush(now, fx);
-    own = authority_->publication.directory();
-    sides.push_back({authority_->epoch(), &own, authority_->registry.awaiting()});
-  }
-  takeOver(std::move(sides), now, fx);
 }
 
 // Decides for the members of these directories.
@@ -238,16 +150,6 @@ JoinOrder Coordinator::firstOrder(JoinOrder known) const {
   return orderOf({next.value_or(epoch_), 1}).value_or(known);
 }
 
-// It takes part in the network of others: orders of joining of before were those of another one.
-void Coordinator::adoptNetwork(const wire::NetworkId& network, CoordinatorEffects& fx) {
-  if (network == network_ && durable_.network == network) return;
-  network_ = network;
-  durable_.network = network;
-  durable_.ordersUpTo = kNoOrder;
-  ownNext_ = kNoOrder;
-  fx.durable = durable_;
-}
-
 // The next epoch, durable before it is used. False: there is none.
 bool Coordinator::takeEpoch(CoordinatorEffects& fx) {
   const auto next = nextEpoch(std::max(epoch_, durable_.epoch), mesh_.self().number);
@@ -257,9 +159,6 @@ bool Coordinator::takeEpoch(CoordinatorEffects& fx) {
   }
   epoch_ = *next;
   durable_.epoch = epoch_;
-    if (numbers_.size() < limits::kServerAddresses || numbers_.contains(state.name)) {
-      numbers_.insert_or_assign(state.name, state.number);
-    }
   durable_.network = network_;
   fx.durable = durable_;
   return true;
@@ -287,6 +186,7 @@ void Coordinator::install(Registry::Options options, Epoch epoch,
   metaserver::Effects own;
   authority_ = std::make_unique<Authority>(std::move(options), budget_, now, own);
   noteAwaited(fx);
+  considerFounding(now);
   reservePorts();
   authority_->promised = std::move(promised);
   for (auto& row : authority_->registry.followAbsent()) start.putAbsent(std::move(row));
@@ -305,18 +205,6 @@ void Coordinator::install(Registry::Options options, Epoch epoch,
   follow(mesh_.self().number, epoch, now, fx);
   flush(now, fx);
   broadcast(authority_->publication.position(), fx);
-}
-
-void Coordinator::reservePorts() {
-  if (!authority_) return;
-  std::vector<Endpoint> all = expected_;
-  const auto add = [&](const wire::ServerState& state) {
-    all.push_back(state.address);
-    if (state.serverPort != 0) all.push_back({state.address.host, state.serverPort});
-  };
-  add(mesh_.self());
-  for (const auto& [state, way] : mesh_.reachable()) add(state);
-  authority_->registry.setMetaservers(std::move(all));
 }
 
 // Passes this metaserver's sessions to that one. Nobody: they wait.
@@ -369,6 +257,9 @@ void Coordinator::noteHomes(TimePoint now, CoordinatorEffects& fx) {
   for (const auto& [state, way] : others()) {
     reached[state.number] = state.started;
     metaservers.push_back(state.address);
+    if (numbers_.size() < limits::kServerAddresses || numbers_.contains(state.name)) {
+      numbers_.insert_or_assign(state.name, state.number);
+    }
   }
   home_.setMetaservers(std::move(metaservers));
   reservePorts();

@@ -1,7 +1,10 @@
-// The part of Coordinator about what only one metaserver of a cluster may have: name and number.
+// The part of Coordinator about what only one metaserver of a cluster may have: name, number and
+// ports; and its network.
 #include <fmt/format.h>
 
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include "metaserver/core/cluster/coordinator.h"
 
@@ -50,6 +53,28 @@ bool Coordinator::renumber(ServerNumber number, CoordinatorEffects& fx) {
   ownNext_ = kNoOrder;
   fx.durable = durable_;
   return true;
+}
+
+// It takes part in the network of others: orders of joining of before were those of another one.
+void Coordinator::adoptNetwork(const wire::NetworkId& network, CoordinatorEffects& fx) {
+  if (network == network_ && durable_.network == network) return;
+  network_ = network;
+  durable_.network = network;
+  durable_.ordersUpTo = kNoOrder;
+  ownNext_ = kNoOrder;
+  fx.durable = durable_;
+}
+
+void Coordinator::reservePorts() {
+  if (!authority_) return;
+  std::vector<Endpoint> all = expected_;
+  const auto add = [&](const wire::ServerState& state) {
+    all.push_back(state.address);
+    if (state.serverPort != 0) all.push_back({state.address.host, state.serverPort});
+  };
+  add(mesh_.self());
+  for (const auto& [state, way] : mesh_.reachable()) add(state);
+  authority_->registry.setMetaservers(std::move(all));
 }
 
 }  // namespace espalier::metaserver::cluster

@@ -114,6 +114,19 @@ const wire::ServerState* Coordinator::elected(const View& view,
   return first ? find(view.states, first->number) : nullptr;
 }
 
+void Coordinator::considerFounding(TimePoint now) {
+  if (!founding_.begin(now) || options_.isByEtcd || !authority_) return;
+  Registry& registry = authority_->registry;
+  if (isFounded() || registry.size() > 0 || registry.awaiting()) {
+    founding_.end();
+  } else {
+    mesh_.visitReachable([&](const wire::ServerState& state, const Way&) {
+      if (state.network != network_ && decides(state)) founding_.sees(state, network_, now);
+    });
+  }
+  registry.foundNotBefore(founding_.notBefore());
+}
+
 // --- what users ask for ---
 
 Result<void> Coordinator::appoint(const ServerName& name, TimePoint now, CoordinatorEffects& fx) {

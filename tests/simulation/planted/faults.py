@@ -307,6 +307,16 @@ FAULTS = {
         "if (!heir || now >= over) {",
         "if (heir && now < authority_->frozenAt) {",
         CLUSTERS),
+    "handover_one_short": Fault(
+        "A master hands over without its latest decisions.",
+        "  dropPaused();\n  flush(now, fx);\n  authority_->heir = heir;",
+        "  dropPaused();\n  authority_->heir = heir;",
+        CLUSTERS),
+    "outdated_epoch_kept": Fault(
+        "A master whose epoch others refuse, because they know a later one, keeps it.",
+        "  if (now >= *outdatedSince_ + limits::kHandover) goOn(now, fx);\n",
+        "",
+        CLUSTERS),
     "alone_and_master": Fault(
         "A metaserver that is alone calls itself the master.",
         "if (standing.isAlone || !master_) return standing;",
@@ -367,6 +377,12 @@ FAULTS = {
         "      }\n"
         "    }\n"
         "    to.push_back(std::move(row));\n",
+        CLUSTERS),
+    "side_lost_in_merge": Fault(
+        "After a cut only the members of the side with the later epoch are taken over.",
+        "  std::map<JoinOrder, MemberRow> rows;\n  for (const Side& side : byEpoch) {\n",
+        "  std::map<JoinOrder, MemberRow> rows;\n"
+        "  for (const Side& side : std::span(byEpoch).last(1)) {\n",
         CLUSTERS),
     # --- metaserver/core/cluster/session_streams.cpp
     "gap_in_stream": Fault(
