@@ -152,6 +152,54 @@ def _(network):
     cluster.wait_for_tree(["s1", "s2", "s9"])
 
 
+@case("a peer that becomes ID~2 while it takes a push and sends one: both go on")
+def _(network):
+    cluster = Cluster(network, 2).start()
+    cluster.wait_for_master("m0")
+    slowly = ["--accept-push", "all", "--upload-rate", "1M"]
+    cluster.start_peers(2, *slowly)
+    files = {f"of {name}.bin": noise(6 * MIB, seed) for seed, name in enumerate(("s1", "first", "second"))}
+    network.fill_share("out", files)
+    def push(name, file):
+        return subprocess.Popen([network.program("peer"), *network.running(name), "--json", "-e",
+                                 f"push 'out/{file}' --wait"], cwd=network.folder, env=network.env,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    cluster.servers["m1"].send(signal.SIGSTOP)
+    wait_until(lambda: cluster.told("m0", "master")["master"] is None, network.patience, "m0 alone")
+    twins = ("first", "second")
+    for twin, server in zip(twins, ("m0", "m1")):
+        cluster.start_peer(twin, server, "--id", "s9", *slowly, files={})
+        network.peers[twin].expect_log("s9 joined on")
+        if server == "m0":
+            cluster.servers["m0"].send(signal.SIGSTOP)
+            cluster.servers["m1"].send(signal.SIGCONT)
+    takers = {"s1": ["first", "second", "s2"], "first": ["s1", "second", "s2"], "second": ["s1", "first", "s2"]}
+    pushes = {name: push(name, f"of {name}.bin") for name in takers}
+    def under_way(name):
+        return any(list((network.folder / taker / ".espalier/incoming").glob("*.part")) for taker in takers[name])
+    wait_until(lambda: all(map(under_way, takers)), network.patience, "the pushes")
+    cluster.servers["m0"].send(signal.SIGCONT)
+    cluster.wait_for_tree(["s1", "s2", "s9", "s9~2"])
+    renamed, kept = sorted(twins, key=lambda twin: "this peer is s9~2" not in network.peers[twin].log)
+    # Its push goes on under its former id, so the peer that keeps the id takes it for a false one.
+    takers[renamed].remove(kept)
+    def lacking(takers):
+        return [(taker, name) for name, all_of in takers.items() for taker in all_of
+                if not (network.folder / taker / f"of {name}.bin").is_file()]
+    wait_until(lambda: not lacking(takers), 2 * network.patience, lambda: f"all but {kept}: {lacking(takers)}")
+    for name in ("s1", kept):
+        out, log = pushes[name].communicate(timeout=network.patience)
+        assert pushes[name].returncode == 0, (name, out, log)
+    pushes[renamed].kill()
+    pushes[renamed].communicate()
+    code, told = network.json(renamed, f"push 'out/of {renamed}.bin' --to s9")
+    assert code == 0 and told[-1]["sender"] == "s9~2" and told[-1]["verified"] == 1, told
+    for taker in ("s1", "s2", *twins):
+        for name, data in files.items():
+            path = network.folder / taker / name
+            assert name == f"of {taker}.bin" or path.read_bytes() == data, path
+
+
 @case("the log says things once: who goes on elsewhere, who left, that a metaserver left; only the master waits")
 def _(network):
     cluster = Cluster(network, 3).start()
