@@ -172,7 +172,8 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
   forgetFormer(join, now, fx);
   if (const auto ghost = tree().find(join.id)) {
     // A session that the peer has left: its later one is known.
-    const bool isStale = returns && join.generation < directory_.record(*ghost).generation;
+    const bool isStale =
+        (returns || isKnown) && join.generation < directory_.record(*ghost).generation;
     if (isStale) return fx.closes.push_back(connection);
     if (returns && takeOver(connection, join, isKnown, *ghost, now, fx)) return;
     // The same instance joins again: its old connection is dead, which was not noticed yet.
