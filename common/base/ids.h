@@ -50,8 +50,13 @@ struct PeerIdTag {
 struct ServerNameTag {
   static constexpr std::string_view kNoun = "metaserver name";
 };
+struct RoomNameTag {
+  static constexpr std::string_view kNoun = "room name";
+};
 // A peer.
 using PeerId = Name<PeerIdTag>;
+// A room of the network, in which peers talk.
+using RoomName = Name<RoomNameTag>;
 // A metaserver; unique in its cluster.
 using ServerName = Name<ServerNameTag>;
 
@@ -82,6 +87,9 @@ struct Bytes {
 using InstanceKey = Bytes<16, struct InstanceKeyTag>;
 // Names a search at every peer that relays it: random.
 using QueryId = Bytes<16, struct QueryIdTag>;
+// Who says something in rooms: random, another one in each run of a peer. Not its key, because it is
+// told to everybody.
+using SpeakerId = Bytes<16, struct SpeakerIdTag>;
 // A SHA-256 digest.
 using Digest = Bytes<32, struct DigestTag>;
 // The BEP 52 `pieces root` of a file; all zero for an empty one.

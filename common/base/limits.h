@@ -195,6 +195,37 @@ static_assert(kMeshSilence + kMeshBeat * kMetaservers <= kMeshForget);
 static_assert(kPeerIdBytes + kHostBytes + 5 * kMetaservers + 150 <= kServerStateBytes);
 static_assert(kMetaservers * kServerStateBytes < kFrameBytes, "a beat fits a frame");
 
+// --- rooms
+inline constexpr std::size_t kRoomTextBytes = 4096;        // of UTF-8, of one message
+inline constexpr std::size_t kRooms = 1000;                // of a network
+inline constexpr std::size_t kRoomsOfPeer = 32;            // that one peer is in
+inline constexpr std::size_t kRoomMessages = 1000;         // kept of a room, or those of 30 days
+inline constexpr auto kRoomKept = 24h * 30;                // since a message was sent
+inline constexpr std::uint64_t kRoomsBytes = 1u << 30;     // of all messages of all rooms
+inline constexpr double kRoomRate = 5;                     // messages of a peer a second
+inline constexpr double kRoomRateMost = 1e6;               // what an option may say
+inline constexpr double kRoomBurst = 20;                   // and so many at once
+inline constexpr std::size_t kRoomSays = 256;              // of a peer, not acknowledged yet
+inline constexpr std::size_t kRoomSaysHeld = 16'384;       // at a home, of all its peers
+inline constexpr std::size_t kRoomWaiting = 65'536;        // at the master, not stored twice yet
+inline constexpr std::size_t kRoomBatchBytes = 48 * 1024;  // of messages in a frame, by estimate
+inline constexpr std::size_t kRoomBatch = 512;             // messages in a frame
+inline constexpr std::size_t kRoomPartBytes = 384 * 1024;  // sent at once to one that pulls
+// Text of messages that are not delivered yet; beyond it is read from the disk again.
+inline constexpr std::size_t kRoomPendingBytes = 8u << 20;
+inline constexpr std::size_t kRoomEpochs = 256;       // of a log that are remembered
+inline constexpr std::size_t kRoomMarks = 16;         // of them that one who pulls tells
+inline constexpr std::size_t kRoomPlaces = 8;         // of a room that a peer remembers and tells
+inline constexpr auto kRoomGather = 2s;               // a new master waits so long for others' logs
+inline constexpr auto kRoomBeat = 500ms;              // the master's position to the others
+inline constexpr auto kRoomPullTimeout = 2s;          // of the answer to a pull
+inline constexpr auto kRoomApartRetry = 1s;           // messages of another side, to the master
+inline constexpr auto kRoomAskTimeout = 5s;           // of a peer's question to its home
+inline constexpr std::size_t kRoomMembersTold = 100;  // in larger rooms nobody is told who comes
+static_assert(kRoomTextBytes + 512 < kFrameBytes - kRoomBatchBytes, "one more fits a frame");
+static_assert(kRoomBatchBytes <= kRoomPartBytes && kRoomPartBytes < kQueueHighBytes);
+static_assert(kRoomBeat < kMeshSilence && kRoomGather <= kRoomPullTimeout);
+
 // --- masters by etcd
 inline constexpr auto kEtcdLease = 3s;    // etcd grants 2 s at least, more with slow elections
 inline constexpr auto kEtcdRenewal = 1s;  // from one renewal to the next

@@ -1,0 +1,361 @@
+#include "metaserver/core/rooms/room_home.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <string>
+
+namespace espalier::metaserver::rooms {
+
+using From = wire::RoomAsk::From;
+using Kind = wire::RoomEntry::Kind;
+
+// --- sessions
+
+void RoomHome::opened(ConnectionId connection, const PeerId& peer, TimePoint now) {
+  auto& session = sessions_[connection];
+  session.peer = peer;
+  session.tokens = rate_.burst;
+  session.tokensAt = now;
+  session.rooms.insert(lobby());
+  rooms_[lobby()].insert(connection);
+}
+
+void RoomHome::closed(ConnectionId connection) {
+  const auto session = sessions_.find(connection);
+  if (session == sessions_.end()) return;
+  // What it said is passed on nevertheless: it may be under way. Nobody waits for the answer.
+  const auto rooms = session->second.rooms;
+  for (const auto& room : rooms) leave(session, room);
+  sessions_.erase(session);
+}
+
+void RoomHome::leave(Sessions::iterator session, const RoomName& room) {
+  session->second.rooms.erase(room);
+  const auto found = rooms_.find(room);
+  if (found == rooms_.end()) return;
+  found->second.erase(session->first);
+  if (found->second.empty()) rooms_.erase(found);
+}
+
+void RoomHome::received(ConnectionId connection, const wire::RoomRequest& request,
+                        std::uint64_t wallMs, TimePoint now, RoomsEffects& fx) {
+  const auto session = sessions_.find(connection);
+  if (session == sessions_.end()) return;
+  if (const auto* wanted = std::get_if<wire::RoomsWanted>(&request)) {
+    take(session, *wanted, fx);
+  } else if (const auto* say = std::get_if<wire::RoomSay>(&request)) {
+    take(session, *say, wallMs, now, fx);
+  } else {
+    const auto& ask = std::get<wire::RoomAsk>(request);
+    if (isLevel_) return answer(connection, session->second, ask, fx);
+    auto& asks = session->second.asks;
+    std::erase_if(asks, [&](const wire::RoomAsk& one) { return one.room == ask.room; });
+    if (asks.size() <= limits::kRoomsOfPeer) asks.push_back(ask);
+  }
+}
+
+void RoomHome::levelled(RoomsEffects& fx) {
+  if (std::exchange(isLevel_, true)) return;
+  for (auto& [connection, session] : sessions_) {
+    for (const auto& ask : session.asks) answer(connection, session, ask, fx);
+    session.asks.clear();
+  }
+}
+
+void RoomHome::take(Sessions::iterator session, const wire::RoomsWanted& wanted, RoomsEffects& fx) {
+  auto& own = session->second;
+  if (own.hasTold && wanted.revision <= own.wanted.revision) return;
+  own.wanted = wanted;
+  own.hasTold = true;
+  std::set<RoomName> rooms{lobby()};
+  for (const auto& room : wanted.rooms) rooms.insert(room.room);
+  const auto before = own.rooms;
+  for (const auto& room : before) {
+    if (!rooms.contains(room)) leave(session, room);
+  }
+  for (const auto& room : rooms) {
+    if (!own.rooms.insert(room).second) continue;
+    rooms_[room].insert(session->first);
+    fx.peers.push_back({{session->first}, stateOf(room), {}});
+  }
+  if (hasMaster_) passed_.emplace_back(wire::MemberRooms{own.peer, own.wanted});
+}
+
+// --- saying
+
+std::uint32_t RoomHome::waitFor(Session& session, TimePoint now) {
+  const std::chrono::duration<double> passed = now - session.tokensAt;
+  session.tokens =
+      std::min(rate_.burst, session.tokens + std::max(0.0, passed.count()) * rate_.perSecond);
+  session.tokensAt = now;
+  if (session.tokens >= 1) {
+    session.tokens -= 1;
+    return 0;
+  }
+  return static_cast<std::uint32_t>(std::ceil((1 - session.tokens) / rate_.perSecond * 1000));
+}
+
+void RoomHome::refuse(ConnectionId connection, const wire::RoomSay& say, ErrorCode code,
+                      std::uint32_t waitMs, const char* why, RoomsEffects& fx) const {
+  fx.peers.push_back(
+      {{connection}, wire::RoomSaidReply{say.room, say.id, 0, {}, 0, code, waitMs, why}, {}});
+}
+
+void RoomHome::take(Sessions::iterator session, const wire::RoomSay& say, std::uint64_t wallMs,
+                    TimePoint now, RoomsEffects& fx) {
+  const auto connection = session->first;
+  auto& own = session->second;
+  const auto known = pendingOf_.find({say.room, say.id});
+  if (known != pendingOf_.end()) {
+    // Of a session before, or a repetition: the answer goes to the present one.
+    auto& pending = pending_.at(known->second);
+    if (pending.said.author == own.peer) pending.connection = connection;
+    return;
+  }
+  if (say.id.speaker.isZero() || !own.rooms.contains(say.room)) {
+    return refuse(connection, say, ErrorCode::refused, 0, "you are not in that room", fx);
+  }
+  if (refuses_) {
+    return refuse(connection, say, ErrorCode::timeout, 0,
+                  "this side of the network has no master: nothing can be said", fx);
+  }
+  if (own.pending >= limits::kRoomSays || pending_.size() >= limits::kRoomSaysHeld) {
+    return refuse(connection, say, ErrorCode::refused, 1000,
+                  "too many messages wait for the master", fx);
+  }
+  if (const auto wait = waitFor(own, now); wait > 0) {
+    return refuse(connection, say, ErrorCode::refused, wait, "too many messages at once", fx);
+  }
+  const auto arrival = ++arrivals_;
+  pendingOf_.emplace(Key{say.room, say.id}, arrival);
+  auto& pending = pending_[arrival];
+  pending = {connection, {say, own.peer, wallMs}};
+  ++own.pending;
+  if (hasMaster_) passed_.emplace_back(pending.said);
+}
+
+void RoomHome::forgetPending(std::map<std::uint64_t, Pending>::iterator pending) {
+  const auto session = sessions_.find(pending->second.connection);
+  if (session != sessions_.end() && session->second.pending > 0) --session->second.pending;
+  pendingOf_.erase({pending->second.said.say.room, pending->second.said.say.id});
+  pending_.erase(pending);
+}
+
+// --- the master
+
+void RoomHome::masterBegan() {
+  hasMaster_ = true;
+  refuses_ = false;
+  passed_.clear();
+  for (const auto& [connection, session] : sessions_) {
+    if (session.hasTold) passed_.emplace_back(wire::MemberRooms{session.peer, session.wanted});
+  }
+  for (const auto& [arrival, pending] : pending_) passed_.emplace_back(pending.said);
+}
+
+void RoomHome::masterLost(bool refuses, RoomsEffects& fx) {
+  hasMaster_ = false;
+  refuses_ = refuses;
+  passed_.clear();
+  if (!refuses) return;
+  while (!pending_.empty()) {
+    const auto& pending = pending_.begin()->second;
+    if (sessions_.contains(pending.connection)) {
+      // It may have been stored: the id tells if it is said again.
+      refuse(pending.connection, pending.said.say, ErrorCode::timeout, 0,
+             "this side of the network has no master: it is not known whether that was said", fx);
+    }
+    forgetPending(pending_.begin());
+  }
+}
+
+void RoomHome::answered(const wire::RoomAnswer& answer, RoomsEffects& fx) {
+  if (const auto* refused = std::get_if<wire::RoomRefused>(&answer)) {
+    for (auto session = sessions_.begin(); session != sessions_.end(); ++session) {
+      if (session->second.peer != refused->member ||
+          !session->second.rooms.contains(refused->room)) {
+        continue;
+      }
+      leave(session, refused->room);
+      auto state = stateOf(refused->room);
+      state.refused = refused->why;
+      fx.peers.push_back({{session->first}, std::move(state), {}});
+    }
+    return;
+  }
+  const auto& reply = std::get<wire::RoomSaidReply>(answer);
+  const auto found = pendingOf_.find({reply.room, reply.id});
+  if (found == pendingOf_.end()) return;
+  const auto pending = pending_.find(found->second);
+  const auto connection = pending->second.connection;
+  if (sessions_.contains(connection)) fx.peers.push_back({{connection}, reply, {}});
+  forgetPending(pending);
+}
+
+// --- telling
+
+bool RoomHome::isClosed(const RoomName& name) const {
+  const auto& log = disk_.log();
+  if (lobbyOpensAt_ > 0) {
+    const auto* all = log.find(lobby());
+    if (!all || !all->rest().isOpened) return true;
+  }
+  if (name == lobby()) return false;
+  const auto* room = log.find(name);
+  return room && room->isClosed();
+}
+
+wire::RoomState RoomHome::stateOf(const RoomName& name) const {
+  const auto* room = disk_.log().find(name);
+  wire::RoomState state{name, members_.countOf(name), 0, !isClosed(name), {}};
+  if (name == lobby()) {
+    state.opensAt = lobbyOpensAt_;
+  } else if (room) {
+    state.opensAt = room->opensAt();
+  }
+  return state;
+}
+
+const std::set<ConnectionId>* RoomHome::peersIn(const RoomName& room) const {
+  const auto found = rooms_.find(room);
+  return found == rooms_.end() ? nullptr : &found->second;
+}
+
+// Says where the room is: who is not there asks.
+void RoomHome::notify(const RoomName& name, RoomsEffects& fx) const {
+  const auto* peers = peersIn(name);
+  const auto* room = disk_.log().find(name);
+  if (!peers || !room || isClosed(name)) return;
+  wire::RoomMessages messages;
+  messages.room = name;
+  messages.after = room->placeAt(disk_.committed());
+  fx.peers.push_back({{peers->begin(), peers->end()}, std::move(messages), {}});
+}
+
+// What was committed opens rooms, or is the first message of one without a gate.
+void RoomHome::openRooms(RoomsEffects& fx) {
+  const auto& texts = disk_.texts();
+  bool isLobbyOpened = false;
+  for (auto text = texts.upper_bound(disk_.deliveredUpTo());
+       text != texts.end() && text->first <= disk_.committed(); ++text) {
+    const auto& entry = text->second;
+    const auto* room = disk_.log().find(entry.room);
+    if (!room || room->rest().isOpened) continue;
+    const bool isLobby = entry.room == lobby();
+    const bool hasGate = isLobby ? lobbyOpensAt_ > 0 : room->opensAt() > 0;
+    if (entry.kind == Kind::opened || (entry.kind == Kind::message && !hasGate)) {
+      isLobbyOpened |= isLobby && hasGate;
+      disk_.index().setOpened(entry.room, fx.writes);
+    }
+  }
+  for (const auto& name : disk_.untold()) {
+    const auto* room = disk_.log().find(name);
+    const auto number = room ? room->numberOf(openedId()) : std::nullopt;
+    if (!number || room->at(*number).position.sequence > disk_.committed()) continue;
+    isLobbyOpened |= name == lobby() && isClosed(lobby());
+    disk_.index().setOpened(name, fx.writes);
+  }
+  if (!isLobbyOpened) return;
+  for (const auto& [name, peers] : rooms_) notify(name, fx);
+}
+
+void RoomHome::tellCommitted(RoomsEffects& fx) {
+  if (disk_.deliveredUpTo() >= disk_.committed()) return;
+  openRooms(fx);
+  const auto& texts = disk_.texts();
+  std::map<RoomName, wire::RoomMessages> runs;
+  std::map<RoomName, std::size_t> bytes;
+  const auto send = [&](const RoomName& name, wire::RoomMessages& run) {
+    const auto& peers = *peersIn(name);
+    fx.peers.push_back({{peers.begin(), peers.end()}, std::exchange(run, {}), {}});
+    bytes[name] = 0;
+  };
+  for (auto text = texts.upper_bound(disk_.deliveredUpTo());
+       text != texts.end() && text->first <= disk_.committed(); ++text) {
+    const auto& entry = text->second;
+    const auto* room = disk_.log().find(entry.room);
+    if (!room || !peersIn(entry.room) || isClosed(entry.room)) continue;
+    auto& run = runs[entry.room];
+    const auto size = BatchFiller::bytesOf(entry);
+    if (!run.entries.empty() && (bytes[entry.room] + size > limits::kRoomBatchBytes ||
+                                 run.entries.size() >= limits::kRoomBatch)) {
+      send(entry.room, run);
+    }
+    if (run.entries.empty()) {
+      run.room = entry.room;
+      run.after = room->placeAt(entry.position.sequence - 1);
+    }
+    bytes[entry.room] += size;
+    run.entries.push_back(entry);
+  }
+  for (auto& [name, run] : runs) {
+    if (!run.entries.empty()) send(name, run);
+  }
+  for (const auto& name : disk_.untold()) notify(name, fx);
+  disk_.delivered(disk_.committed());
+}
+
+void RoomHome::tellMoved(const PeerId& who, const std::vector<RoomMembers::Change>& changes,
+                         RoomsEffects& fx) const {
+  for (const auto& [name, isIn] : changes) {
+    const auto* peers = peersIn(name);
+    if (!peers) continue;
+    const auto count = members_.countOf(name);
+    if (isClosed(name)) {
+      fx.peers.push_back({{peers->begin(), peers->end()}, stateOf(name), {}});
+    }
+    if (name == lobby() || count > limits::kRoomMembersTold) continue;
+    fx.peers.push_back({{peers->begin(), peers->end()}, wire::RoomMoved{name, who, isIn}, {}});
+  }
+}
+
+// --- questions
+
+void RoomHome::answer(ConnectionId connection, const Session& session, const wire::RoomAsk& ask,
+                      RoomsEffects& fx) const {
+  wire::RoomMessages answer;
+  answer.room = ask.room;
+  answer.answers = ask.number;
+  const auto* room = disk_.log().find(ask.room);
+  answer.isClosed = isClosed(ask.room);
+  const auto to = std::vector<ConnectionId>{connection};
+  if (!session.rooms.contains(ask.room) || !room || answer.isClosed) {
+    fx.peers.push_back({to, std::move(answer), {}});
+    return;
+  }
+  const auto committed = room->placeAt(disk_.committed());
+  wire::RoomPlace from = committed;
+  std::uint64_t known = 0;  // the number up to which the peer has everything
+  if (ask.from == From::last) {
+    const auto first = committed.number > ask.most ? committed.number - ask.most : 0;
+    known = std::max(first, room->rest().last);
+    from = known > room->rest().last ? wire::RoomPlace{room->at(known).position, known}
+                                     : wire::RoomPlace{room->rest().before, room->rest().last};
+  } else if (ask.from == From::places) {
+    std::vector<wire::LogPosition> marks;
+    for (const auto& place : ask.places) marks.push_back(place.position);
+    const auto common = disk_.log().common(marks);
+    from = room->placeAt(std::min(common.sequence, disk_.committed()));
+    known = from.number;
+    if (from.position.isZero() && room->rest().before.sequence > common.sequence) {
+      // What lapsed meanwhile is told by its numbers.
+      for (const auto& place : ask.places) {
+        if (place.position.sequence <= common.sequence) known = std::max(known, place.number);
+      }
+      from = {room->rest().before, room->rest().last};
+    }
+  }
+  answer.after = from;
+  if (ask.from == From::places && from.number > known) {
+    answer.missingFrom = known + 1;
+    answer.missingTo = from.number;
+  }
+  std::optional<StoreRange> range;
+  if (from.number < committed.number) {
+    range = StoreRange{ask.room, from.position.sequence, disk_.committed()};
+  }
+  fx.peers.push_back({to, std::move(answer), std::move(range)});
+}
+
+}  // namespace espalier::metaserver::rooms

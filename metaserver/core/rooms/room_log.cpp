@@ -1,0 +1,306 @@
+#include "metaserver/core/rooms/room_log.h"
+
+#include <algorithm>
+
+#include "common/base/limits.h"
+
+namespace espalier::metaserver::rooms {
+
+using Kind = wire::RoomEntry::Kind;
+
+namespace {
+
+bool isBefore(std::uint64_t sequence, const IndexedEntry& entry) {
+  return sequence < entry.position.sequence;
+}
+
+}  // namespace
+
+const RoomName& lobby() {
+  static const RoomName name = *RoomName::parse("lobby");
+  return name;
+}
+
+wire::RoomEntryId openedId() {
+  return {SpeakerId{}, 1};
+}
+
+wire::RoomEntryId madeId(std::uint32_t opensAt) {
+  return {SpeakerId{}, opensAt};
+}
+
+// --- a room
+
+std::optional<std::uint64_t> IndexedRoom::numberOf(const wire::RoomEntryId& id) const {
+  const auto found = numbers_.find(id);
+  if (found == numbers_.end()) return std::nullopt;
+  return found->second;
+}
+
+wire::RoomPlace IndexedRoom::placeAt(std::uint64_t sequence) const {
+  const auto behind = std::upper_bound(entries_.begin(), entries_.end(), sequence, isBefore);
+  if (behind == entries_.begin()) {
+    if (rest_.before.sequence > sequence) return {};
+    return {rest_.before, rest_.last};
+  }
+  const auto index = static_cast<std::uint64_t>(behind - entries_.begin());
+  return {std::prev(behind)->position, rest_.last + index};
+}
+
+std::uint32_t IndexedRoom::opensAt() const {
+  // Messages came first: it never had a gate, whatever another side says.
+  if (rest_.last == 0 && !entries_.empty() && entries_.front().kind == Kind::message) return 0;
+  std::uint32_t least = rest_.opensAt;
+  for (const auto& entry : entries_) {
+    if (entry.kind == Kind::message && least == 0) return 0;
+    if (entry.kind == Kind::made && (least == 0 || entry.opensAt < least)) least = entry.opensAt;
+  }
+  return least;
+}
+
+bool lacksOpened(const IndexedRoom& room, std::uint32_t lobbyOpensAt) {
+  if (!room.rest().isOpened || room.numberOf(openedId())) return false;
+  return room.rest().room == lobby() ? lobbyOpensAt > 0 : room.opensAt() > 0;
+}
+
+wire::RoomEntry openedEntry(const RoomName& room) {
+  wire::RoomEntry opened;
+  opened.room = room;
+  opened.id = openedId();
+  opened.kind = Kind::opened;
+  return opened;
+}
+
+// --- the log
+
+RoomLog::RoomLog(const Stored& stored) {
+  Writes none;  // all of it is on the disk
+  for (const auto& rest : stored.rests) roomOf(rest.room).rest_ = rest;
+  epochs_ = stored.epochs;
+  for (const auto& entry : stored.log) index(entry, none);
+  if (stored.last.sequence > last_.sequence) {
+    last_ = stored.last;
+    noteEpoch(last_, none);
+  }
+  for (const auto& entry : stored.apart) {
+    const auto* room = find(entry.room);
+    if (!room || !room->numberOf(entry.id)) apart_.emplace(entry.room, entry.id);
+  }
+}
+
+IndexedRoom& RoomLog::roomOf(const RoomName& name) {
+  auto& room = rooms_[name];
+  room.rest_.room = name;
+  return room;
+}
+
+void RoomLog::noteEpoch(const wire::LogPosition& position, Writes& writes) {
+  if (!epochs_.empty()) {
+    auto& latest = epochs_.back();
+    if (position.sequence <= latest.sequence) return;  // at a start: it has ended since
+    if (latest.epoch == position.epoch) {
+      latest = position;
+      return;
+    }
+    writes.emplace_back(StoreEpoch{latest});
+  }
+  epochs_.push_back(position);
+  if (epochs_.size() > limits::kRoomEpochs) epochs_.erase(epochs_.begin());
+}
+
+void RoomLog::takeEnded(const std::vector<wire::LogPosition>& ended, Writes& writes) {
+  for (const auto& position : ended) {
+    const auto behind =
+        std::upper_bound(epochs_.begin(), epochs_.end(), position,
+                         [](const auto& a, const auto& b) { return a.sequence < b.sequence; });
+    const bool isKnown = std::any_of(epochs_.begin(), epochs_.end(),
+                                     [&](const auto& one) { return one.epoch == position.epoch; });
+    if (isKnown || behind == epochs_.end() || behind->epoch < position.epoch) continue;
+    epochs_.insert(behind, position);
+    writes.emplace_back(StoreEpoch{position});
+  }
+  while (epochs_.size() > limits::kRoomEpochs) epochs_.erase(epochs_.begin());
+}
+
+std::vector<wire::LogPosition> RoomLog::endedBetween(std::uint64_t after,
+                                                     std::uint64_t upTo) const {
+  std::vector<wire::LogPosition> ended;
+  for (const auto& position : epochs_) {
+    if (position.sequence > after && position.sequence < upTo) ended.push_back(position);
+  }
+  return ended;
+}
+
+bool RoomLog::index(const wire::RoomEntry& entry, Writes& writes) {
+  const auto& position = entry.position;
+  if (position.sequence <= last_.sequence || position.epoch < last_.epoch) return false;
+  auto& room = roomOf(entry.room);
+  if (entry.number != room.lastNumber() + 1) {
+    // One of the two metaservers has forgotten the room.
+    if (entry.number != 1 && !room.entries_.empty()) return false;
+    while (!room.entries_.empty()) popFront(room);
+    if (entry.number == 1) room.rest_ = {entry.room, {}, 0, 0, room.rest_.isOpened};
+    room.rest_.last = entry.number - 1;
+  }
+  if (room.numbers_.contains(entry.id)) return false;
+  room.entries_.push_back({position, entry.atMs, entry.id,
+                           static_cast<std::uint32_t>(entry.text.size()), entry.opensAt,
+                           entry.kind});
+  room.numbers_.emplace(entry.id, entry.number);
+  bytes_ += entry.text.size();
+  last_ = position;
+  noteEpoch(position, writes);
+  return true;
+}
+
+bool RoomLog::append(const wire::RoomEntry& entry, Writes& writes) {
+  if (!index(entry, writes)) return false;
+  writes.emplace_back(StoreAppend{entry});
+  if (apart_.erase({entry.room, entry.id}) > 0) {
+    writes.emplace_back(StoreDropApart{entry.room, entry.id});
+  }
+  return true;
+}
+
+void RoomLog::takeRest(const wire::RoomRest& rest, Writes& writes) {
+  auto& room = roomOf(rest.room);
+  auto& own = room.rest_;
+  const auto before = own;
+  if (rest.last > own.last && rest.before.sequence > own.before.sequence) {
+    while (!room.entries_.empty() && own.last < rest.last) popFront(room);
+    room.rest_.last = rest.last;
+    room.rest_.before = rest.before;
+  }
+  if (rest.opensAt > 0 && (own.opensAt == 0 || rest.opensAt < own.opensAt)) {
+    own.opensAt = rest.opensAt;
+  }
+  own.isOpened |= rest.isOpened;
+  if (!(own == before)) writes.emplace_back(StoreRest{own});
+}
+
+void RoomLog::popFront(IndexedRoom& room) {
+  const auto& entry = room.entries_.front();
+  auto& rest = room.rest_;
+  rest.before = entry.position;
+  ++rest.last;
+  if (entry.kind == Kind::made && (rest.opensAt == 0 || entry.opensAt < rest.opensAt)) {
+    rest.opensAt = entry.opensAt;
+  }
+  bytes_ -= entry.bytes;
+  room.numbers_.erase(entry.id);
+  room.entries_.pop_front();
+}
+
+void RoomLog::truncate(const wire::LogPosition& last, Writes& writes) {
+  if (last_.sequence <= last.sequence) return;
+  for (auto& [name, room] : rooms_) {
+    const auto opensAt = room.opensAt();
+    while (!room.entries_.empty() && room.entries_.back().position.sequence > last.sequence) {
+      const auto& entry = room.entries_.back();
+      apart_.emplace(name, entry.id);
+      room.numbers_.erase(entry.id);
+      bytes_ -= entry.bytes;
+      room.entries_.pop_back();
+    }
+    // It stays closed although its first entry is apart.
+    if (opensAt > 0 && room.opensAt() != opensAt) {
+      room.rest_.opensAt = opensAt;
+      writes.emplace_back(StoreRest{room.rest_});
+    }
+  }
+  last_ = last;
+  while (!epochs_.empty() && epochs_.back().sequence > last.sequence) {
+    if (epochs_.back().epoch == last.epoch) {
+      epochs_.back() = last;
+      break;
+    }
+    epochs_.pop_back();
+  }
+  writes.emplace_back(StoreEnd{last_});
+}
+
+void RoomLog::advance(const wire::LogPosition& last, Writes& writes) {
+  if (last.sequence <= last_.sequence || last.epoch < last_.epoch) return;
+  last_ = last;
+  noteEpoch(last_, writes);
+  writes.emplace_back(StoreEnd{last_});
+}
+
+void RoomLog::lapse(const RoomName& name, std::uint64_t number, Writes& writes) {
+  const auto found = rooms_.find(name);
+  if (found == rooms_.end()) return;
+  auto& room = found->second;
+  const auto before = room.rest_.last;
+  while (!room.entries_.empty() && room.rest_.last < number) popFront(room);
+  if (room.rest_.last > before) writes.emplace_back(StoreRest{room.rest_});
+}
+
+void RoomLog::setOpened(const RoomName& name, Writes& writes) {
+  auto& rest = roomOf(name).rest_;
+  if (rest.isOpened) return;
+  rest.isOpened = true;
+  writes.emplace_back(StoreRest{rest});
+}
+
+void RoomLog::forget(const RoomName& name, Writes& writes) {
+  const auto found = rooms_.find(name);
+  if (found == rooms_.end() || !found->second.entries_.empty()) return;
+  rooms_.erase(found);
+  writes.emplace_back(StoreForget{name});
+}
+
+// --- queries
+
+bool RoomLog::has(const wire::LogPosition& position) const {
+  if (position.isZero()) return true;
+  const auto found =
+      std::find_if(epochs_.rbegin(), epochs_.rend(),
+                   [&](const wire::LogPosition& one) { return one.epoch == position.epoch; });
+  return found != epochs_.rend() && position.sequence <= found->sequence;
+}
+
+wire::LogPosition RoomLog::common(std::span<const wire::LogPosition> marks) const {
+  for (const auto& mark : marks) {
+    for (auto own = epochs_.rbegin(); own != epochs_.rend(); ++own) {
+      if (own->epoch == mark.epoch) return mark.sequence < own->sequence ? mark : *own;
+    }
+  }
+  return {};
+}
+
+std::vector<wire::LogPosition> RoomLog::marks() const {
+  const auto count = std::min(epochs_.size(), limits::kRoomMarks);
+  return {epochs_.rbegin(), epochs_.rbegin() + static_cast<std::ptrdiff_t>(count)};
+}
+
+const IndexedRoom* RoomLog::find(const RoomName& name) const {
+  const auto found = rooms_.find(name);
+  return found == rooms_.end() ? nullptr : &found->second;
+}
+
+Result<void> RoomLog::checkInvariants() const {
+  const auto fail = [](const std::string& what) { return Error{ErrorCode::failed, what}; };
+  std::uint64_t bytes = 0;
+  for (const auto& [name, room] : rooms_) {
+    const IndexedEntry* before = nullptr;
+    auto number = room.rest_.last;
+    for (const auto& entry : room.entries_) {
+      ++number;
+      bytes += entry.bytes;
+      if (entry.position.sequence <= room.rest_.before.sequence ||
+          (before && (entry.position.sequence <= before->position.sequence ||
+                      entry.position.epoch < before->position.epoch))) {
+        return fail("positions do not rise in " + name.text());
+      }
+      if (entry.position.sequence > last_.sequence) return fail("an entry behind the last one");
+      if (room.numberOf(entry.id) != number) return fail("a wrong number in " + name.text());
+      if (apart_.contains({name, entry.id})) return fail("an entry is also apart: " + name.text());
+      before = &entry;
+    }
+    if (room.numbers_.size() != room.entries_.size()) return fail("numbers of what is gone");
+  }
+  if (bytes != bytes_) return fail("bytes are counted wrongly");
+  return {};
+}
+
+}  // namespace espalier::metaserver::rooms

@@ -1,0 +1,346 @@
+#include "metaserver/core/rooms/room_master.h"
+
+#include <algorithm>
+
+#include "common/base/limits.h"
+
+namespace espalier::metaserver::rooms {
+
+using Kind = wire::RoomEntry::Kind;
+
+void RoomMaster::begin(Epoch epoch, Servers others, TimePoint now, RoomsEffects& fx) {
+  end();
+  state_ = State::gathering;
+  epoch_ = epoch;
+  others_ = std::move(others);
+  gatherUntil_ = now + limits::kRoomGather;
+  for (const auto other : others_) ask(other, fx);
+  gather(now, fx);
+}
+
+void RoomMaster::end() {
+  state_ = State::idle;
+  gathered_.clear();
+  source_.reset();
+  hasGrown_ = false;
+  held_.clear();
+  have_.clear();
+  waiting_.clear();
+  unsent_.clear();
+  beatAt_ = kNever;
+}
+
+void RoomMaster::setOthers(Servers others, TimePoint now, RoomsEffects& fx) {
+  if (isIdle() || others == others_) return;
+  for (const auto other : others_) {
+    if (others.contains(other)) continue;
+    have_.erase(other);
+    gathered_.erase(other);
+    if (source_ == other) source_.reset();
+  }
+  const auto before = std::exchange(others_, std::move(others));
+  if (isGathering()) {
+    for (const auto other : others_) {
+      if (!before.contains(other)) ask(other, fx);
+    }
+    gather(now, fx);
+    return;
+  }
+  sendPosition(fx);
+}
+
+// --- gathering
+
+void RoomMaster::ask(ServerNumber other, RoomsEffects& fx) {
+  auto& gathered = gathered_[other];
+  gathered.asked = ++asks_;
+  gathered.answer.reset();
+  fx.messages.push_back({other, wire::RoomPull{epoch_, asks_, disk_.log().marks()}, {}});
+}
+
+void RoomMaster::received(ServerNumber from, const wire::RoomEntries& answer, TimePoint now,
+                          RoomsEffects& fx) {
+  const auto found = gathered_.find(from);
+  if (!isGathering() || answer.epoch != epoch_ || found == gathered_.end()) return;
+  if (answer.answers == 0 || answer.answers != found->second.asked) return;
+  found->second.asked = 0;
+  found->second.answer = answer;
+  gather(now, fx);
+}
+
+void RoomMaster::gather(TimePoint now, RoomsEffects& fx) {
+  if (now < gatherUntil_ || source_) {
+    for (const auto& [other, gathered] : gathered_) {
+      if (gathered.asked > 0 && (!source_ || source_ == other)) return;
+    }
+  }
+  // Of the logs that go on where this one ends, the one with the latest end.
+  auto best = gathered_.end();
+  for (auto one = gathered_.begin(); one != gathered_.end(); ++one) {
+    const auto& answer = one->second.answer;
+    if (!answer || answer->after != disk_.log().last() || answer->upTo.epoch > epoch_) continue;
+    if (answer->upTo.sequence <= answer->after.sequence) continue;
+    if (best == gathered_.end() || answer->last > best->second.answer->last) best = one;
+  }
+  if (best != gathered_.end()) {
+    const auto answer = *std::move(best->second.answer);
+    best->second.answer.reset();
+    bool fits = true;
+    for (const auto& rest : answer.rests) disk_.index().takeRest(rest, fx.writes);
+    for (const auto& entry : answer.entries) fits = fits && disk_.append(entry, fx);
+    if (fits) {
+      disk_.index().advance(answer.upTo, fx.writes);
+      disk_.index().takeEnded(answer.ended, fx.writes);
+      hasGrown_ = true;
+      source_ = best->first;
+      gatherUntil_ = now + limits::kRoomGather;
+      return ask(best->first, fx);
+    }
+    fx.notices.push_back(
+        "the log of rooms of another metaserver does not fit to its own positions");
+  }
+  source_.reset();
+  if (std::exchange(hasGrown_, false)) {
+    gatherUntil_ = now + limits::kRoomGather;
+    for (auto& [other, gathered] : gathered_) ask(other, fx);
+    if (!gathered_.empty()) return;
+  }
+  serve(now, fx);
+}
+
+void RoomMaster::serve(TimePoint now, RoomsEffects& fx) {
+  state_ = State::serving;
+  gathered_.clear();
+  sentUpTo_ = disk_.log().last();
+  committedSent_ = disk_.committed();
+  beatAt_ = now + limits::kRoomBeat;
+  sendPosition(fx);
+  auto held = std::move(held_);
+  held_.clear();
+  std::vector<RoomName> opened;
+  for (const auto& [name, room] : disk_.log().rooms()) {
+    if (lacksOpened(room, lobbyOpensAt_)) opened.push_back(name);
+  }
+  for (const auto& name : opened) append(openedEntry(name), fx);
+  for (auto& [home, message] : held) passed(home, std::move(message), fx);
+  openGates(fx);
+}
+
+// --- serving
+
+void RoomMaster::passed(ServerNumber home, wire::RoomPassed message, RoomsEffects& fx) {
+  if (isIdle()) return;
+  const bool isFull = isGathering() ? held_.size() >= limits::kRoomSaysHeld
+                                    : waiting_.size() >= limits::kRoomWaiting;
+  const auto* said = std::get_if<wire::RoomSaid>(&message);
+  if (isFull && said) {
+    wire::RoomSaidReply reply{said->say.room, said->say.id, 0, epoch_, 0, {}, 0, {}};
+    reply.code = ErrorCode::refused;
+    reply.waitMs = 1000;
+    reply.why = "the metaservers have more to write than their disks take";
+    fx.toHomes.emplace_back(home, std::move(reply));
+  } else if (isGathering()) {
+    held_.emplace_back(home, std::move(message));
+  } else {
+    std::visit([&](const auto& one) { take(home, one, fx); }, message);
+  }
+}
+
+void RoomMaster::take(ServerNumber home, const wire::RoomSaid& said, RoomsEffects& fx) {
+  const auto& say = said.say;
+  if (const auto* room = disk_.log().find(say.room)) {
+    if (const auto number = room->numberOf(say.id)) {
+      // Answered with the next flush, if this master knows already where it is stored.
+      waiting_.emplace(room->at(*number).position.sequence,
+                       Waiting{home, say.room, say.id, *number});
+      return;
+    }
+  }
+  wire::RoomEntry entry;
+  entry.room = say.room;
+  entry.id = say.id;
+  entry.atMs = said.atMs;
+  entry.author = said.author;
+  entry.text = say.text;
+  append(std::move(entry), fx);
+  const auto& room = *disk_.log().find(say.room);
+  waiting_.emplace(disk_.log().last().sequence, Waiting{home, say.room, say.id, room.lastNumber()});
+}
+
+void RoomMaster::take(ServerNumber home, const wire::MemberRooms& rooms, RoomsEffects& fx) {
+  RoomsEffects::RoomsOfMember member{rooms.member, rooms.wanted.revision, {}};
+  for (const auto& wanted : rooms.wanted.rooms) {
+    const auto* known = disk_.log().find(wanted.room);
+    const bool isNew = !known && members_.countOf(wanted.room) == 0;
+    if (isNew && wanted.room != lobby() && isFull()) {
+      fx.toHomes.emplace_back(
+          home, wire::RoomRefused{rooms.member, wanted.room, "there are 1,000 rooms already"});
+      continue;
+    }
+    if (isNew && wanted.opensAt > 1 && wanted.room != lobby()) {
+      wire::RoomEntry made;
+      made.room = wanted.room;
+      made.id = madeId(wanted.opensAt);
+      made.kind = Kind::made;
+      made.opensAt = wanted.opensAt;
+      append(std::move(made), fx);
+    }
+    member.rooms.push_back(wanted.room);
+  }
+  fx.members.push_back(std::move(member));
+}
+
+bool RoomMaster::isFull() const {
+  const auto& rooms = disk_.log().rooms();
+  const auto others = std::count_if(members_.rooms().begin(), members_.rooms().end(),
+                                    [&](const auto& one) { return !rooms.contains(one.first); });
+  return rooms.size() + static_cast<std::size_t>(others) >= limits::kRooms;
+}
+
+void RoomMaster::received(const wire::RoomApart& apart, RoomsEffects& fx) {
+  if (!isServing() || apart.epoch != epoch_) return;
+  for (auto entry : apart.entries) {
+    const auto* room = disk_.log().find(entry.room);
+    if (room && room->numberOf(entry.id)) continue;
+    if (waiting_.size() + unsent_.size() >= limits::kRoomWaiting) return;  // they come again
+    entry.isApart = true;
+    append(std::move(entry), fx);
+  }
+}
+
+void RoomMaster::openGates(RoomsEffects& fx) {
+  if (!isServing()) return;
+  const auto open = [&](const RoomName& name, std::uint32_t opensAt) {
+    const auto* room = disk_.log().find(name);
+    if (room && (room->rest().isOpened || room->numberOf(openedId()))) return;
+    if (members_.countOf(name) >= opensAt) append(openedEntry(name), fx);
+  };
+  if (lobbyOpensAt_ > 0) open(lobby(), lobbyOpensAt_);
+  std::vector<std::pair<RoomName, std::uint32_t>> closed;
+  for (const auto& [name, room] : disk_.log().rooms()) {
+    if (name != lobby() && room.isClosed()) closed.emplace_back(name, room.opensAt());
+  }
+  for (const auto& [name, opensAt] : closed) open(name, opensAt);
+}
+
+void RoomMaster::append(wire::RoomEntry entry, RoomsEffects& fx) {
+  const auto& log = disk_.log();
+  const auto* room = log.find(entry.room);
+  entry.number = room ? room->lastNumber() + 1 : 1;
+  entry.position = {epoch_, log.last().sequence + 1};
+  if (disk_.append(entry, fx)) unsent_.push_back(std::move(entry));
+}
+
+// --- what is stored
+
+void RoomMaster::received(ServerNumber from, const wire::RoomHave& have) {
+  if (!isServing() || have.epoch != epoch_ || !others_.contains(from)) return;
+  have_[from] = {have.sequence, have.isFailing};
+}
+
+std::uint32_t RoomMaster::storedAt(std::uint64_t sequence) const {
+  const auto count = std::count_if(have_.begin(), have_.end(), [&](const auto& other) {
+    return !other.second.isFailing && other.second.sequence >= sequence;
+  });
+  return 1 + static_cast<std::uint32_t>(count);
+}
+
+void RoomMaster::commit(RoomsEffects& fx) {
+  bool isAlone = true;
+  std::uint64_t elsewhere = 0;
+  for (const auto other : others_) {
+    const auto found = have_.find(other);
+    if (found != have_.end() && found->second.isFailing) continue;
+    isAlone = false;
+    if (found != have_.end()) elsewhere = std::max(elsewhere, found->second.sequence);
+  }
+  const auto upTo = isAlone ? disk_.durable() : std::min(disk_.durable(), elsewhere);
+  disk_.commit(upTo);
+  const auto end = waiting_.upper_bound(upTo);
+  for (auto waiting = waiting_.begin(); waiting != end; ++waiting) {
+    const auto* room = disk_.log().find(waiting->second.room);
+    const auto number = waiting->second.number;
+    if (!room || number < room->firstNumber()) continue;
+    acknowledge(waiting->second, room->at(number), fx);
+  }
+  waiting_.erase(waiting_.begin(), end);
+}
+
+void RoomMaster::acknowledge(const Waiting& waiting, const IndexedEntry& entry,
+                             RoomsEffects& fx) const {
+  wire::RoomSaidReply reply{waiting.room, waiting.id, waiting.number, {}, 0, {}, 0, {}};
+  reply.epoch = entry.position.epoch;
+  reply.stored = storedAt(entry.position.sequence);
+  fx.toHomes.emplace_back(waiting.home, std::move(reply));
+}
+
+// --- what is sent
+
+wire::RoomEntries RoomMaster::message(const wire::LogPosition& after) const {
+  wire::RoomEntries message;
+  message.epoch = epoch_;
+  message.after = after;
+  message.upTo = message.last = sentUpTo_;  // what was not sent yet is told with its entries
+  message.committed = disk_.committed();
+  return message;
+}
+
+void RoomMaster::sendPosition(RoomsEffects& fx) const {
+  for (const auto other : others_) fx.messages.push_back({other, message(sentUpTo_), {}});
+}
+
+void RoomMaster::flush(RoomsEffects& fx) {
+  if (!isServing()) return;
+  commit(fx);
+  if (unsent_.empty()) {
+    if (committedSent_ < disk_.committed()) sendPosition(fx);
+    committedSent_ = disk_.committed();
+    return;
+  }
+  std::vector<wire::RoomEntries> batches;
+  BatchFiller filler;
+  const auto finish = [&](const wire::LogPosition& upTo) {
+    auto batch = message(sentUpTo_);
+    filler.finish(batch);
+    batch.upTo = upTo;
+    batch.last = disk_.log().last();
+    sentUpTo_ = upTo;
+    batches.push_back(std::move(batch));
+    filler = {};
+  };
+  wire::LogPosition before;
+  for (const auto& entry : unsent_) {
+    if (!filler.add(entry)) {
+      finish(before);
+      filler.add(entry);
+    }
+    before = entry.position;
+  }
+  finish(before);
+  unsent_.clear();
+  for (const auto other : others_) {
+    for (const auto& batch : batches) fx.messages.push_back({other, batch, {}});
+  }
+  committedSent_ = disk_.committed();
+}
+
+void RoomMaster::tick(TimePoint now, RoomsEffects& fx) {
+  if (isGathering() && now >= gatherUntil_) {
+    if (source_) {
+      gathered_.erase(*source_);
+      source_.reset();
+    }
+    gather(now, fx);
+  }
+  if (isServing() && now >= beatAt_) {
+    beatAt_ = now + limits::kRoomBeat;
+    sendPosition(fx);
+  }
+}
+
+TimePoint RoomMaster::deadline() const {
+  if (isGathering()) return gatherUntil_;
+  return isServing() ? beatAt_ : kNever;
+}
+
+}  // namespace espalier::metaserver::rooms

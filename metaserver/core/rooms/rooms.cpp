@@ -1,0 +1,324 @@
+#include "metaserver/core/rooms/rooms.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace espalier::metaserver::rooms {
+namespace {
+
+constexpr auto kLapseEvery = std::chrono::seconds(10);  // tuning
+// Of a room in one step, so that a busy room writes it seldom: tuning.
+constexpr std::size_t kLapsePart = 16;
+// Rooms of one message whose first entries are not kept: tuning.
+constexpr std::size_t kRestsAtOnce = 100;
+
+}  // namespace
+
+// --- who decides
+
+void Rooms::decide(Epoch epoch, std::set<ServerNumber> others, TimePoint now, RoomsEffects& fx) {
+  if (epoch < disk_.log().last().epoch || epoch < copy_.epoch()) {
+    fx.needsEpoch = std::max(disk_.log().last().epoch, copy_.epoch());
+    return;
+  }
+  others.erase(options_.self);
+  copy_.leave();
+  copy_.seen(epoch);
+  home_.masterLost(false, fx);
+  isStreamOpen_ = false;
+  wasServing_ = false;
+  apartAt_ = now;
+  master_.begin(epoch, std::move(others), now, fx);
+  finish(now, fx);
+}
+
+void Rooms::setOthers(std::set<ServerNumber> others, TimePoint now, RoomsEffects& fx) {
+  others.erase(options_.self);
+  master_.setOthers(std::move(others), now, fx);
+  finish(now, fx);
+}
+
+void Rooms::follow(ServerNumber master, Epoch epoch, TimePoint now, RoomsEffects& fx) {
+  if (epoch < copy_.epoch()) return;
+  if (!copy_.isFollowing() || epoch != copy_.epoch()) {
+    home_.masterLost(false, fx);
+    isStreamOpen_ = false;
+  }
+  master_.end();
+  copy_.follow(master, epoch, now);
+  finish(now, fx);
+}
+
+void Rooms::leaderless(bool refuses, TimePoint now, RoomsEffects& fx) {
+  master_.end();
+  copy_.leave();
+  isStreamOpen_ = false;
+  home_.masterLost(refuses, fx);
+  finish(now, fx);
+}
+
+void Rooms::masterBegan(TimePoint now, RoomsEffects& fx) {
+  if (!master_.isIdle()) return;
+  isStreamOpen_ = true;
+  home_.masterBegan();
+  finish(now, fx);
+}
+
+// --- from metaservers
+
+void Rooms::received(ServerNumber from, const wire::RoomServerMessage& message, TimePoint now,
+                     RoomsEffects& fx) {
+  if (const auto* entries = std::get_if<wire::RoomEntries>(&message)) {
+    if (master_.isIdle()) {
+      copy_.received(from, *entries, now, fx);
+      // A master that does not know that its epoch is over.
+      if (entries->epoch < copy_.epoch() && entries->answers == 0) {
+        fx.messages.push_back({from, wire::RoomHave{copy_.epoch(), 0, false}, {}});
+      }
+    } else {
+      master_.received(from, *entries, now, fx);
+    }
+  } else if (const auto* pull = std::get_if<wire::RoomPull>(&message)) {
+    answerPull(from, *pull, now, fx);
+  } else if (const auto* have = std::get_if<wire::RoomHave>(&message)) {
+    if (!master_.isIdle() && have->epoch > master_.epoch()) fx.needsEpoch = have->epoch;
+    master_.received(from, *have);
+  } else {
+    master_.received(std::get<wire::RoomApart>(message), fx);
+  }
+  finish(now, fx);
+}
+
+void Rooms::answerPull(ServerNumber from, const wire::RoomPull& pull, TimePoint now,
+                       RoomsEffects& fx) {
+  const bool isMine = !master_.isIdle() && pull.epoch == master_.epoch();
+  if (isMine && !master_.isServing()) return;  // it does not know yet what its log is
+  if (!isMine) {
+    if (pull.epoch < copy_.epoch()) return;
+    if (!master_.isIdle()) {  // somebody else decides by now
+      leaderless(false, now, fx);
+      fx.needsEpoch = pull.epoch;
+    }
+    copy_.seen(pull.epoch);
+  }
+  const auto& log = disk_.log();
+  wire::RoomEntries answer;
+  answer.epoch = pull.epoch;
+  answer.answers = pull.number;
+  answer.after = log.common(pull.marks);
+  answer.upTo = answer.last = log.last();
+  if (isMine) answer.committed = disk_.committed();
+  for (const auto& [name, room] : log.rooms()) {
+    if (room.rest().before.sequence > answer.after.sequence) answer.rests.push_back(room.rest());
+  }
+  if (answer.rests.size() > kRestsAtOnce) {
+    std::sort(answer.rests.begin(), answer.rests.end(),
+              [](const auto& a, const auto& b) { return a.before.sequence < b.before.sequence; });
+    answer.rests.resize(kRestsAtOnce);
+    answer.upTo = answer.rests.back().before;
+  }
+  answer.ended = log.endedBetween(answer.after.sequence, answer.upTo.sequence);
+  const StoreRange range{{}, answer.after.sequence, answer.upTo.sequence};
+  fx.messages.push_back({from, std::move(answer), range});
+}
+
+void Rooms::passed(ServerNumber home, wire::RoomPassed message, TimePoint now, RoomsEffects& fx) {
+  master_.passed(home, std::move(message), fx);
+  finish(now, fx);
+}
+
+void Rooms::answered(const wire::RoomAnswer& answer, TimePoint now, RoomsEffects& fx) {
+  home_.answered(answer, fx);
+  finish(now, fx);
+}
+
+// --- from the disk
+
+void Rooms::persisted(std::uint64_t number, TimePoint now, RoomsEffects& fx) {
+  disk_.persisted(number);
+  finish(now, fx);
+}
+
+void Rooms::apartRead(const std::vector<wire::RoomEntry>& entries, TimePoint now,
+                      RoomsEffects& fx) {
+  if (master_.isServing()) {
+    const auto& apart = disk_.log().apart();
+    wire::RoomApart own{master_.epoch(), {}};
+    for (const auto& entry : entries) {
+      if (apart.contains({entry.room, entry.id})) own.entries.push_back(entry);
+    }
+    master_.received(own, fx);
+    apartAt_ = now;
+  } else {
+    copy_.apartRead(entries, fx);
+  }
+  finish(now, fx);
+}
+
+void Rooms::setFailing(bool isFailing, TimePoint now, RoomsEffects& fx) {
+  copy_.setFailing(isFailing);
+  finish(now, fx);
+}
+
+// --- from the directory
+
+void Rooms::memberRooms(const PeerId& member, const std::vector<RoomName>& rooms, TimePoint now,
+                        RoomsEffects& fx) {
+  const auto changes = members_.set(member, rooms);
+  if (!changes.empty()) {
+    home_.tellMoved(member, changes, fx);
+    master_.openGates(fx);
+  }
+  finish(now, fx);
+}
+
+void Rooms::memberGone(const PeerId& member, TimePoint now, RoomsEffects& fx) {
+  home_.tellMoved(member, members_.remove(member), fx);
+  finish(now, fx);
+}
+
+// --- from peers
+
+void Rooms::peerOpened(ConnectionId connection, const PeerId& peer, TimePoint now) {
+  home_.opened(connection, peer, now);
+}
+
+void Rooms::peerClosed(ConnectionId connection) {
+  home_.closed(connection);
+}
+
+void Rooms::peerReceived(ConnectionId connection, const wire::RoomRequest& request,
+                         std::uint64_t wallMs, TimePoint now, RoomsEffects& fx) {
+  home_.received(connection, request, wallMs, now, fx);
+  finish(now, fx);
+}
+
+// --- history
+
+// What was not told to this metaserver's peers yet stays.
+void Rooms::lapseTo(const RoomName& name, std::uint64_t number, RoomsEffects& fx) {
+  const auto* room = disk_.log().find(name);
+  const auto told = std::min(room->numberAt(disk_.deliveredUpTo()), number);
+  disk_.index().lapse(name, told, fx.writes);
+}
+
+void Rooms::lapse(std::uint64_t wallMs, RoomsEffects& fx) {
+  const auto& log = disk_.log();
+  const auto kept = std::chrono::milliseconds(limits::kRoomKept).count();
+  const auto oldest = wallMs - std::min(wallMs, static_cast<std::uint64_t>(kept));
+  std::vector<std::pair<RoomName, std::uint64_t>> old;
+  std::vector<RoomName> ended;
+  for (const auto& [name, room] : log.rooms()) {
+    std::uint64_t number = room.rest().last;
+    for (const auto& entry : room.entries()) {
+      if (entry.atMs == 0 ? number == room.rest().last : entry.atMs >= oldest) break;
+      ++number;
+    }
+    if (number > room.rest().last) old.emplace_back(name, number);
+    if (room.entries().empty() && name != lobby() && members_.countOf(name) == 0) {
+      ended.push_back(name);
+    }
+  }
+  for (const auto& [name, number] : old) lapseTo(name, number, fx);
+  for (const auto& name : ended) disk_.index().forget(name, fx.writes);
+  // The room whose first entry is the oldest one, again and again.
+  for (std::size_t i = 0; log.bytes() > options_.bytesMost && i < limits::kRooms; ++i) {
+    const IndexedRoom* first = nullptr;
+    for (const auto& [name, room] : log.rooms()) {
+      if (room.entries().empty()) continue;
+      if (!first || room.entries().front().position < first->entries().front().position) {
+        first = &room;
+      }
+    }
+    if (!first) break;
+    const auto part = first->entries().size() / kLapsePart + 1;
+    lapseTo(first->rest().room, first->rest().last + part, fx);
+  }
+}
+
+// --- steps
+
+void Rooms::finish(TimePoint now, RoomsEffects& fx) {
+  if (master_.isServing() && !std::exchange(wasServing_, true)) home_.masterBegan();
+  // What passes between this metaserver's home and master takes no stream.
+  for (bool isAgain = true; isAgain;) {
+    isAgain = false;
+    auto passed = home_.takePassed();
+    if (!master_.isIdle()) {
+      for (auto& one : passed) master_.passed(options_.self, std::move(one), fx);
+    } else if (isStreamOpen_) {
+      std::move(passed.begin(), passed.end(), std::back_inserter(fx.toMaster));
+    }
+    master_.flush(fx);
+    std::vector<std::pair<ServerNumber, wire::RoomAnswer>> away;
+    for (auto& [home, answer] : std::exchange(fx.toHomes, {})) {
+      if (home == options_.self) {
+        home_.answered(answer, fx);
+        isAgain = true;
+      } else {
+        away.emplace_back(home, std::move(answer));
+      }
+    }
+    fx.toHomes = std::move(away);
+  }
+  copy_.flush(now, fx);
+  if (master_.isServing() && apartAt_ <= now && !disk_.log().apart().empty()) {
+    fx.readApart = true;
+    apartAt_ = now + limits::kRoomApartRetry;
+  }
+  // Rooms that have grown too long.
+  const auto& texts = disk_.texts();
+  std::set<RoomName> grown;
+  for (auto text = texts.upper_bound(disk_.deliveredUpTo());
+       text != texts.end() && text->first <= disk_.committed(); ++text) {
+    grown.insert(text->second.room);
+  }
+  home_.tellCommitted(fx);
+  if (master_.isServing() || copy_.isLevel()) home_.levelled(fx);
+  const auto slack = options_.messagesMost / kLapsePart;
+  for (const auto& name : grown) {
+    const auto* room = disk_.log().find(name);
+    if (!room || room->entries().size() <= options_.messagesMost + slack) continue;
+    lapseTo(name, room->lastNumber() - options_.messagesMost, fx);
+  }
+  disk_.endStep(fx);
+}
+
+void Rooms::tick(std::uint64_t wallMs, TimePoint now, RoomsEffects& fx) {
+  master_.tick(now, fx);
+  copy_.tick(now, fx);
+  if (now >= lapseAt_) {
+    lapseAt_ = now + kLapseEvery;
+    lapse(wallMs, fx);
+  }
+  finish(now, fx);
+}
+
+TimePoint Rooms::deadline() const {
+  auto deadline = std::min({master_.deadline(), copy_.deadline(), lapseAt_});
+  if (master_.isServing() && !disk_.log().apart().empty()) {
+    deadline = std::min(deadline, apartAt_);
+  }
+  return deadline;
+}
+
+std::vector<Rooms::Row> Rooms::rows() const {
+  std::set<RoomName> names{lobby()};
+  for (const auto& [name, room] : disk_.log().rooms()) names.insert(name);
+  for (const auto& [name, members] : members_.rooms()) names.insert(name);
+  std::vector<Row> rows;
+  for (const auto& name : names) {
+    Row row{name, members_.countOf(name), 0, !home_.isClosed(name), 0};
+    const auto* room = disk_.log().find(name);
+    if (room) {
+      row.last = room->numberAt(disk_.committed());
+      row.opensAt = room->opensAt();
+    }
+    if (name == lobby()) row.opensAt = gate();
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+}  // namespace espalier::metaserver::rooms

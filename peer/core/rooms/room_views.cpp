@@ -1,0 +1,315 @@
+#include "peer/core/rooms/room_views.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/text.h"
+
+namespace espalier::peer {
+
+using From = wire::RoomAsk::From;
+using Kind = wire::RoomEntry::Kind;
+
+namespace {
+
+const RoomName& lobbyRoom() {
+  static const RoomName name = *RoomName::parse("lobby");
+  return name;
+}
+
+bool isWordByte(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte >= 0x80 || (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
+         (byte >= 'a' && byte <= 'z') || byte == '_' || byte == '-';
+}
+
+// Whether the text has that id as a word.
+bool names(const std::string& text, const std::string& id) {
+  for (auto at = text.find(id); at != std::string::npos; at = text.find(id, at + 1)) {
+    const auto end = at + id.size();
+    if ((at == 0 || !isWordByte(text[at - 1])) && (end == text.size() || !isWordByte(text[end]))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+RoomViews::RoomViews(PeerId self, SpeakerId speaker, const Saved& saved)
+    : self_(std::move(self)), speaker_(speaker), revision_(saved.revision) {
+  add(lobbyRoom());
+  for (const auto& one : saved.rooms) {
+    if (!one.isJoined || rooms_.size() > limits::kRoomsOfPeer) continue;
+    add(one.room).saved = one;
+  }
+  for (const auto& [name, ids] : saved.shown) {
+    const auto room = rooms_.find(name);
+    if (room == rooms_.end()) continue;
+    for (const auto& id : ids) remember(room->second, id);
+  }
+}
+
+RoomViews::Room& RoomViews::add(const RoomName& name) {
+  auto& room = rooms_[name];
+  room.saved.room = name;
+  room.state.room = name;
+  return room;
+}
+
+void RoomViews::remember(Room& room, const wire::RoomEntryId& id) {
+  if (!room.shown.insert(id).second) return;
+  room.order.push_back(id);
+  if (room.order.size() > 2 * limits::kRoomMessages) {
+    room.shown.erase(room.order.front());
+    room.order.pop_front();
+  }
+}
+
+// --- what the user wants
+
+Result<void> RoomViews::join(const RoomName& name, std::uint32_t opensAt, TimePoint now,
+                             RoomViewsEffects& fx) {
+  if (rooms_.contains(name)) return {};
+  if (rooms_.size() > limits::kRoomsOfPeer) {
+    return Error{ErrorCode::refused, "a peer is in " + std::to_string(limits::kRoomsOfPeer) +
+                                         " rooms at most: part from one of them first"};
+  }
+  auto& room = add(name);
+  room.saved.opensAt = opensAt;
+  fx.revision = ++revision_;
+  fx.saves.push_back(room.saved);
+  sendWanted(fx);
+  ask(room, now, fx);
+  return {};
+}
+
+Result<void> RoomViews::part(const RoomName& name, RoomViewsEffects& fx) {
+  if (name == lobbyRoom()) return Error{ErrorCode::usage, "everybody is in the lobby"};
+  const auto room = rooms_.find(name);
+  if (room == rooms_.end()) return Error{ErrorCode::usage, "you are not in " + name.text()};
+  auto saved = room->second.saved;
+  saved.isJoined = false;
+  rooms_.erase(room);
+  fx.revision = ++revision_;
+  fx.saves.push_back(std::move(saved));
+  sendWanted(fx);
+  return {};
+}
+
+Result<wire::RoomEntryId> RoomViews::say(const RoomName& name, std::string text,
+                                         RoomViewsEffects& fx) {
+  if (!rooms_.contains(name)) {
+    return Error{ErrorCode::usage, "you are not in " + name.text() + ": join it first"};
+  }
+  if (text.empty() || text.size() > limits::kRoomTextBytes || !isUtf8(text)) {
+    return Error{ErrorCode::usage,
+                 "a message is 1 to " + std::to_string(limits::kRoomTextBytes) + " bytes of UTF-8"};
+  }
+  if (says_.size() >= limits::kRoomSays) {
+    return Error{ErrorCode::refused, "too many messages wait to be acknowledged"};
+  }
+  says_.push_back({name, {speaker_, ++counter_}, std::move(text)});
+  const auto id = says_.back().id;
+  sendSays(fx);
+  return id;
+}
+
+std::optional<std::uint64_t> RoomViews::history(const RoomName& name, std::uint32_t most,
+                                                RoomViewsEffects& fx) {
+  if (!hasHome_ || most == 0 || histories_.size() >= limits::kRoomsOfPeer) return std::nullopt;
+  const auto number = ++asks_;
+  histories_.emplace(number, name);
+  most = std::min(most, static_cast<std::uint32_t>(limits::kRoomMessages));
+  fx.sends.emplace_back(wire::RoomAsk{name, number, From::last, {}, most});
+  return number;
+}
+
+void RoomViews::read(const RoomName& name) {
+  const auto room = rooms_.find(name);
+  if (room != rooms_.end()) room->second.unread = room->second.naming = 0;
+}
+
+// --- to the home
+
+void RoomViews::homeBegan(TimePoint now, RoomViewsEffects& fx) {
+  homeLost();
+  hasHome_ = true;
+  sendWanted(fx);
+  for (auto& [name, room] : rooms_) ask(room, now, fx);
+  sendSays(fx);
+}
+
+void RoomViews::homeLost() {
+  hasHome_ = false;
+  underWay_ = 0;
+  histories_.clear();
+  for (auto& [name, room] : rooms_) room.asked = 0;
+}
+
+void RoomViews::sendWanted(RoomViewsEffects& fx) {
+  if (!hasHome_) return;
+  wire::RoomsWanted wanted{revision_, {}};
+  for (const auto& [name, room] : rooms_) {
+    if (name != lobbyRoom()) wanted.rooms.push_back({name, room.saved.opensAt});
+  }
+  fx.sends.emplace_back(std::move(wanted));
+}
+
+void RoomViews::sendSays(RoomViewsEffects& fx) {
+  if (!hasHome_) return;
+  for (; underWay_ < std::min(kSaysUnderWay, says_.size()); ++underWay_) {
+    fx.sends.emplace_back(says_[underWay_]);
+  }
+}
+
+void RoomViews::ask(Room& room, TimePoint now, RoomViewsEffects& fx) {
+  if (!hasHome_ || room.asked > 0) return;
+  room.asked = ++asks_;
+  room.askUntil = now + limits::kRoomAskTimeout;
+  const bool isNew = room.saved.places.empty() && !room.saved.fromFirst;
+  room.from = isNew ? From::now : From::places;
+  fx.sends.emplace_back(
+      wire::RoomAsk{room.saved.room, room.asked, room.from, room.saved.places, 0});
+}
+
+void RoomViews::tick(TimePoint now, RoomViewsEffects& fx) {
+  if (!hasHome_) return;
+  for (auto& [name, room] : rooms_) {
+    if (room.asked == 0 || now < room.askUntil) continue;
+    room.asked = 0;
+    ask(room, now, fx);
+  }
+}
+
+TimePoint RoomViews::deadline() const {
+  auto deadline = kNever;
+  for (const auto& [name, room] : rooms_) {
+    if (room.asked > 0) deadline = std::min(deadline, room.askUntil);
+  }
+  return deadline;
+}
+
+// --- from the home
+
+void RoomViews::received(const wire::RoomReply& reply, TimePoint now, RoomViewsEffects& fx) {
+  if (!hasHome_) return;
+  if (const auto* messages = std::get_if<wire::RoomMessages>(&reply)) {
+    take(*messages, now, fx);
+  } else if (const auto* said = std::get_if<wire::RoomSaidReply>(&reply)) {
+    take(*said, fx);
+  } else if (const auto* state = std::get_if<wire::RoomState>(&reply)) {
+    take(*state, fx);
+  } else {
+    const auto& moved = std::get<wire::RoomMoved>(reply);
+    if (isIn(moved.room) && moved.who != self_) fx.moved.push_back(moved);
+  }
+}
+
+void RoomViews::take(const wire::RoomMessages& messages, TimePoint now, RoomViewsEffects& fx) {
+  if (const auto history = histories_.find(messages.answers); history != histories_.end()) {
+    if (history->second != messages.room) return;
+    histories_.erase(history);
+    fx.histories.push_back({messages.answers, messages});
+    return;
+  }
+  const auto found = rooms_.find(messages.room);
+  if (found == rooms_.end()) return;
+  auto& room = found->second;
+  auto& places = room.saved.places;
+  const bool isAnswer = messages.answers > 0;
+  // What is told while a question is under way is in its answer, or is asked for again.
+  if (isAnswer ? messages.answers != room.asked : room.asked > 0) return;
+  const bool wasNow = isAnswer && room.from == From::now;
+  if (isAnswer) room.asked = 0;
+  if (messages.isClosed) {
+    if (!places.empty() || room.saved.fromFirst) return;
+    room.saved.fromFirst = true;
+    fx.saves.push_back(room.saved);
+    return;
+  }
+  const auto at = places.empty() ? wire::LogPosition{} : places.front().position;
+  if (wasNow) {
+    // From here on; a room without entries begins with its first one.
+    room.saved.fromFirst = true;
+    if (!messages.after.position.isZero()) places = {messages.after};
+    fx.saves.push_back(room.saved);
+    return;
+  }
+  if (!isAnswer && messages.after.position != at) return ask(room, now, fx);
+  if (!messages.entries.empty()) {
+    // On another side's log: back to the last place that both have.
+    const auto sequence = messages.after.position.sequence;
+    while (!places.empty() && places.front().position.sequence > sequence) {
+      places.erase(places.begin());
+    }
+    if (messages.missingFrom > 0) {
+      fx.missing.push_back({messages.room, messages.missingFrom, messages.missingTo,
+                            room.saved.lastMs, messages.entries.front().atMs});
+    }
+    for (const auto& entry : messages.entries) append(room, entry, fx);
+    fx.saves.push_back(room.saved);
+  }
+  if (messages.isMore && isAnswer && !messages.entries.empty()) ask(room, now, fx);
+}
+
+void RoomViews::append(Room& room, const wire::RoomEntry& entry, RoomViewsEffects& fx) {
+  auto& places = room.saved.places;
+  if (entry.room != room.saved.room) return;
+  if (!places.empty() && entry.position.sequence <= places.front().position.sequence) return;
+  const wire::RoomPlace place{entry.position, entry.number};
+  if (!places.empty() && places.front().position.epoch == entry.position.epoch) {
+    places.front() = place;
+  } else {
+    places.insert(places.begin(), place);
+    if (places.size() > limits::kRoomPlaces) places.pop_back();
+  }
+  room.saved.lastMs = entry.atMs;
+  if (room.shown.contains(entry.id)) return;
+  remember(room, entry.id);
+  if (entry.kind == Kind::made) return;
+  RoomViewsEffects::Show show{entry, entry.id.speaker == speaker_, false};
+  if (entry.kind == Kind::message && !show.isOwn) {
+    show.namesUser = names(entry.text, self_.text());
+    ++room.unread;
+    room.naming += show.namesUser ? 1 : 0;
+  }
+  if (entry.kind == Kind::opened) room.state.isOpen = true;
+  fx.shows.push_back(std::move(show));
+}
+
+void RoomViews::take(const wire::RoomSaidReply& reply, RoomViewsEffects& fx) {
+  const auto sent = says_.begin() + static_cast<std::ptrdiff_t>(underWay_);
+  const auto say = std::find_if(says_.begin(), sent, [&](const wire::RoomSay& one) {
+    return one.id == reply.id && one.room == reply.room;
+  });
+  if (say == sent) return;
+  says_.erase(say);
+  --underWay_;
+  fx.said.push_back(reply);
+  sendSays(fx);
+}
+
+void RoomViews::take(const wire::RoomState& state, RoomViewsEffects& fx) {
+  const auto room = rooms_.find(state.room);
+  if (room == rooms_.end()) return;
+  room->second.state = state;
+  fx.states.push_back(state);
+  if (state.refused.empty() || state.room == lobbyRoom()) return;
+  auto saved = room->second.saved;
+  saved.isJoined = false;
+  rooms_.erase(room);
+  fx.revision = ++revision_;
+  fx.saves.push_back(std::move(saved));
+  sendWanted(fx);
+}
+
+std::vector<RoomViews::Row> RoomViews::rows() const {
+  std::vector<Row> rows;
+  for (const auto& [name, room] : rooms_) {
+    rows.push_back({name, room.unread, room.naming, room.state});
+  }
+  return rows;
+}
+
+}  // namespace espalier::peer

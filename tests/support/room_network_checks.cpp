@@ -1,0 +1,134 @@
+// What holds in RoomNetwork when everything is at rest.
+#include <algorithm>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include "tests/support/room_network.h"
+
+namespace espalier::test {
+
+using Kind = wire::RoomEntry::Kind;
+
+bool RoomNetwork::isCalm() const {
+  const Server* master = nullptr;
+  for (const auto& server : servers_) {
+    if (!server.core) return false;
+    if (server.isDeciding) {
+      if (master) return false;
+      master = &server;
+    }
+  }
+  if (!master || !master->core->isDeciding()) return false;
+  return std::all_of(servers_.begin(), servers_.end(), [&](const Server& server) {
+    return server.unsynced.empty() && server.core->log().apart().empty() &&
+           server.core->log().last() == master->core->log().last() &&
+           server.core->committed() == master->core->log().last().sequence;
+  });
+}
+
+std::uint64_t RoomNetwork::apartCount() const {
+  std::uint64_t count = 0;
+  for (const auto& [sequence, entry] : servers_[0].current.log()) count += entry.isApart ? 1 : 0;
+  return count;
+}
+
+void RoomNetwork::checkAtRest() {
+  if (!failure_.empty()) return;
+  if (!isCalm()) return fail("the metaservers do not come to rest");
+  for (const auto& server : servers_) {
+    if (server.disk.hasApart()) fail("entries are apart on a disk");
+  }
+  std::map<RoomName, std::vector<wire::RoomEntry>> rooms;
+  std::map<std::pair<RoomName, Id>, std::uint64_t> numbers;
+  for (const auto& server : servers_) {
+    std::map<std::uint64_t, wire::RoomEntry> kept;
+    for (const auto& [sequence, entry] : server.disk.log()) kept.emplace(sequence, entry);
+    for (const auto& [sequence, entry] : kept) {
+      const auto known = servers_[0].disk.log().find(sequence);
+      if (known != servers_[0].disk.log().end() && !(known->second == entry)) {
+        return fail(fmt::format("the logs differ at {}", sequence));
+      }
+    }
+    if (settings_.messagesMost == limits::kRoomMessages &&
+        kept.size() != servers_[0].disk.log().size()) {
+      return fail("a log lacks entries");
+    }
+  }
+  for (const auto& [sequence, entry] : servers_[0].disk.log()) {
+    rooms[entry.room].push_back(entry);
+    numbers[{entry.room, entry.id}] = entry.number;
+  }
+  const auto isKept = [&](const std::pair<RoomName, Id>& key, std::uint64_t number) {
+    const auto found = numbers.find(key);
+    if (found != numbers.end()) {
+      if (!settings_.hasCuts && number > 0 && found->second != number) {
+        fail(fmt::format("{}/{} has the number {} now", key.first.text(), number, found->second));
+      }
+      return true;
+    }
+    const auto& room = rooms[key.first];
+    return settings_.messagesMost < limits::kRoomMessages && !room.empty() &&
+           room.front().number > 1;
+  };
+  for (const auto& [key, number] : acknowledged_) {
+    if (!isKept(key, number)) {
+      return fail(fmt::format("lost although acknowledged: {}/{}", key.first.text(), number));
+    }
+  }
+  for (const auto& key : seen_) {
+    if (!isKept(key, 0)) return fail("lost although shown: in " + key.first.text());
+  }
+  for (const auto& peer : peers_) {
+    if (peer.core->unsaid() > 0) return fail("not acknowledged at all: of " + peer.id.text());
+    for (const auto& [name, track] : peer.tracks) checkMember(peer, name, track, rooms[name]);
+  }
+}
+
+void RoomNetwork::checkMember(const Peer& peer, const RoomName& name, const Track& track,
+                              const std::vector<wire::RoomEntry>& log) {
+  const auto who = peer.id.text() + " in " + name.text();
+  std::unordered_map<std::uint64_t, bool> isMissing;
+  for (const auto& [from, to] : track.missing) {
+    for (auto number = from; number <= to; ++number) isMissing[number] = true;
+  }
+  if (!track.hasBase) return fail("was never told where the room is: " + who);
+  for (std::size_t i = 0; i < servers_.size(); ++i) {
+    const auto* room = servers_[i].core->log().find(name);
+    const bool isOpen = room && room->rest().isOpened;
+    if (isOpen && servers_[i].core->isClosed(name) &&
+        !servers_[i].core->isClosed(metaserver::rooms::lobby())) {
+      return fail("closed again: " + name.text());
+    }
+  }
+  const bool isClosed = servers_[0].core->isClosed(name);
+  std::map<Id, std::size_t> order;
+  std::set<Id> apart;
+  for (const auto& entry : log) {
+    order.emplace(entry.id, order.size());
+    if (entry.isApart) apart.insert(entry.id);
+    if (entry.kind == Kind::made || track.base.contains(entry.id) || isClosed) continue;
+    const bool isShown = track.shownIds.contains(entry.id);
+    if (!isShown && !isMissing.contains(entry.number)) {
+      return fail(
+          fmt::format("not shown: {}/{} {} to {}", name.text(), entry.number, entry.text, who));
+    }
+  }
+  std::optional<std::size_t> last;
+  for (const auto& [id, number] : track.shown) {
+    // That a room is open is said again by a master whose log has lost it.
+    if (id.speaker.isZero()) continue;
+    if (!settings_.hasCuts && isMissing.contains(number)) {
+      return fail(
+          fmt::format("called missing although shown: {}/{} to {}", name.text(), number, who));
+    }
+    const auto found = order.find(id);
+    if (found == order.end() || (settings_.hasCuts && apart.contains(id))) continue;
+    if (last && found->second < *last) {
+      return fail(fmt::format("in another order: {}/{} to {}", name.text(), number, who));
+    }
+    last = found->second;
+  }
+}
+
+}  // namespace espalier::test
