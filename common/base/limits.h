@@ -196,11 +196,13 @@ static_assert(kPeerIdBytes + kHostBytes + 5 * kMetaservers + 150 <= kServerState
 static_assert(kMetaservers * kServerStateBytes < kFrameBytes, "a beat fits a frame");
 
 // --- rooms
-inline constexpr std::size_t kRoomTextBytes = 4096;        // of UTF-8, of one message
-inline constexpr std::size_t kRooms = 1000;                // of a network
-inline constexpr std::size_t kRoomsOfPeer = 32;            // that one peer is in
-inline constexpr std::size_t kRoomMessages = 1000;         // kept of a room, or those of 30 days
-inline constexpr auto kRoomKept = 24h * 30;                // since a message was sent
+inline constexpr std::size_t kRoomTextBytes = 4096;  // of UTF-8, of one message
+inline constexpr std::size_t kRooms = 1000;          // of a network
+inline constexpr std::size_t kRoomsOfPeer = 32;      // that one peer is in
+inline constexpr std::size_t kRoomMessages = 1000;   // kept of a room, or those of 30 days
+inline constexpr auto kRoomKept = 24h * 30;          // since a message was sent
+// In a busy room, too: so long what its author repeats at another home is recognised.
+inline constexpr auto kRoomKeptLeast = 1min;
 inline constexpr std::uint64_t kRoomsBytes = 1u << 30;     // of all messages of all rooms
 inline constexpr double kRoomRate = 5;                     // messages of a peer a second
 inline constexpr double kRoomRateMost = 1e6;               // what an option may say

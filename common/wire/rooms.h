@@ -52,6 +52,7 @@ struct RoomEntry {
     message = 1,
     made = 2,    // the room opens when `opensAt` members are there
     opened = 3,  // they were
+    ended = 4,   // nobody is in it, and nothing of it is kept: the next entry is number 1 again
   };
   RoomName room;
   LogPosition position;
@@ -148,6 +149,9 @@ struct RoomMessages {
   RoomName room;
   std::uint64_t answers = 0;  // the number of the question; 0: of none
   RoomPlace after;            // of the entry before the first one; zero: there is none
+  // Of an answer to `now`: where the room was when earlier epochs ended, falling; at most
+  // limits::kRoomPlaces. With them the peer finds its place in the log of another side.
+  std::vector<RoomPlace> earlier;
   std::vector<RoomEntry> entries;
   // Behind `after` there were entries which are not kept any more: their numbers end before that of
   // the first entry here. 0: nothing is missing.
@@ -186,6 +190,7 @@ struct RoomSaid {
   RoomSay say;
   PeerId author;
   std::uint64_t atMs = 0;
+  std::uint32_t opensAt = 0;  // with which the author has joined the room, should it be new
 
   bool operator==(const RoomSaid&) const = default;
 };

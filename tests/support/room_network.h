@@ -124,6 +124,7 @@ class RoomNetwork {
     std::map<std::size_t, std::uint64_t> streams;  // of homes, at the master
     std::map<std::size_t, TimePoint> answersAt;
     Directory directory;
+    std::uint64_t checked = 0;  // sequence
     std::map<ConnectionId, std::size_t> peers;
   };
   struct Track {  // of one membership
@@ -187,6 +188,7 @@ class RoomNetwork {
   void carryOut(std::size_t server, Effects& fx);
   void sync(std::size_t server, std::uint64_t run, std::uint64_t number);
   void checkServer(std::size_t server);
+  void checkCommitted(const RoomName& room, const metaserver::rooms::IndexedEntry& entry);
   void checkReply(std::size_t server, const wire::RoomAnswer& answer);
   std::size_t indexOf(ServerNumber number) const;
 
@@ -210,8 +212,11 @@ class RoomNetwork {
   std::map<std::pair<RoomName, Id>, std::uint64_t> acknowledged_;  // with its number
   std::set<std::pair<RoomName, Id>> seen_;                         // shown to anybody
   std::map<wire::LogPosition, std::pair<RoomName, Id>> committed_;
+  std::map<std::pair<RoomName, Id>, wire::LogPosition> placeOf_;  // where it was committed first
+  std::set<std::pair<RoomName, Id>> moved_;                       // committed elsewhere later
   std::map<RoomName, std::uint64_t> most_;     // members at the same time, at any metaserver
   std::map<RoomName, std::uint32_t> opensAt_;  // the least with which it was joined
+  TimePoint diskLostAt_{};
   std::uint64_t texts_ = 0;
   std::uint64_t shown_ = 0;
   std::uint64_t missing_ = 0;

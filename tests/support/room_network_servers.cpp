@@ -22,14 +22,19 @@ void RoomNetwork::start(std::size_t index, bool withEmptyDisk) {
   auto& server = servers_[index];
   ++server.run;
   trace(fmt::format("m{} starts{}", index + 1, withEmptyDisk ? " with an empty disk" : ""));
-  if (withEmptyDisk) server.disk = {};
+  if (withEmptyDisk) {
+    server.disk = {};
+    diskLostAt_ = now_;
+  }
   server.current = server.disk;
   server.unsynced.clear();
   Rooms::Options options;
   options.self = server.number;
   options.lobbyOpensAt = settings_.lobbyOpensAt;
   options.rate = settings_.rate;
+  options.wallMs = static_cast<std::uint64_t>(now_.time_since_epoch() / 1ms);
   options.messagesMost = settings_.messagesMost;
+  if (settings_.messagesMost < limits::kRoomMessages) options.keptLeast = 5s;
   server.core = std::make_unique<Rooms>(options, server.disk.stored());
   server.isDeciding = server.isTaking = server.hasView = false;
   server.master.reset();
@@ -40,6 +45,7 @@ void RoomNetwork::start(std::size_t index, bool withEmptyDisk) {
   server.directory = {};
   server.peers.clear();
   server.known = server.epoch;
+  server.checked = 0;
   const auto run = server.run;
   at(now_ + some(10, 300), [this, index, run] { beat(index, run); });
   changed();
@@ -188,7 +194,14 @@ void RoomNetwork::announce(std::size_t index) {
 
 void RoomNetwork::hear(std::size_t index, std::size_t master, Epoch epoch) {
   auto& server = servers_[index];
-  if (epoch < server.known) return;
+  if (epoch < server.known) {
+    // States of metaservers tell epochs: a better one decides again, above it.
+    auto& other = servers_[master];
+    if (other.isDeciding && other.epoch == epoch && reaches(index, master)) {
+      takeEpoch(master, server.known);
+    }
+    return;
+  }
   if (epoch == server.known && (server.master == master || server.isDeciding)) return;
   server.known = epoch;
   if (server.isDeciding && !(server.view.empty() || *server.view.begin() > index)) {
@@ -430,9 +443,15 @@ void RoomNetwork::sync(std::size_t index, std::uint64_t run, std::uint64_t numbe
 void RoomNetwork::checkReply(std::size_t index, const wire::RoomAnswer& answer) {
   const auto* reply = std::get_if<wire::RoomSaidReply>(&answer);
   if (!reply || reply->number == 0) return;
-  const auto disks = static_cast<std::uint32_t>(
-      std::count_if(servers_.begin(), servers_.end(),
-                    [&](const Server& one) { return one.disk.has(reply->room, reply->id); }));
+  // One that was lost just now had it.
+  const std::uint32_t lost = now_ < diskLostAt_ + 3s ? 1 : 0;
+  const auto disks =
+      lost + static_cast<std::uint32_t>(
+                 std::count_if(servers_.begin(), servers_.end(), [&](const Server& one) {
+                   const auto* room = one.core ? one.core->log().find(reply->room) : nullptr;
+                   const bool hasLapsed = room && room->firstNumber() > reply->number;
+                   return hasLapsed || one.disk.has(reply->room, reply->id);
+                 }));
   const auto what = fmt::format("{}/{}", reply->room.text(), reply->number);
   if (disks < reply->stored) {
     fail(fmt::format("acknowledged as stored {} times, on {} disks: {}", reply->stored, disks,
@@ -444,24 +463,36 @@ void RoomNetwork::checkReply(std::size_t index, const wire::RoomAnswer& answer) 
 }
 
 void RoomNetwork::checkServer(std::size_t index) {
-  const auto& server = servers_[index];
+  auto& server = servers_[index];
   const auto& core = *server.core;
   if (const auto sound = core.log().checkInvariants(); !sound) fail(sound.error().message);
+  const auto from = std::min(server.checked, core.committed());
+  server.checked = core.committed();
   for (const auto& [name, room] : core.log().rooms()) {
     auto& most = most_[name];
     most = std::max<std::uint64_t>(most, core.members().countOf(name));
-    const auto count = room.entries().size();
-    for (std::size_t i = count; i-- > 0 && count - i < 40;) {
+    for (std::size_t i = room.entries().size(); i-- > 0;) {
       const auto& entry = room.entries()[i];
       if (entry.position.sequence > core.committed()) continue;
-      const auto [known, isNew] = committed_.try_emplace(entry.position, std::pair(name, entry.id));
-      if (!isNew && known->second != std::pair(name, entry.id)) {
-        fail(fmt::format("two entries have the position {}.{} of epoch {}", entry.position.sequence,
-                         name.text(), entry.position.epoch.counter));
-      }
+      if (entry.position.sequence <= from) break;
+      checkCommitted(name, entry);
     }
   }
   most_[lobby()] = std::max<std::uint64_t>(most_[lobby()], core.members().countOf(lobby()));
+}
+
+void RoomNetwork::checkCommitted(const RoomName& name,
+                                 const metaserver::rooms::IndexedEntry& entry) {
+  const auto& position = entry.position;
+  const std::pair key(name, entry.id);
+  const auto known = committed_.try_emplace(position, key).first;
+  if (known->second != key) {
+    fail(fmt::format("two entries have the position {}.{}: in {}", position.epoch.counter,
+                     position.sequence, name.text()));
+  }
+  const auto first = placeOf_.try_emplace(key, position).first;
+  // That a room is open is said again by a master whose log has lost it.
+  if (first->second != position && !entry.id.speaker.isZero()) moved_.insert(key);
 }
 
 }  // namespace espalier::test

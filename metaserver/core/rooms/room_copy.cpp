@@ -74,7 +74,18 @@ bool RoomCopy::take(const wire::RoomEntries& message, RoomsEffects& fx) {
   if (!isOwn && leadsOn) disk_.truncate(common, fx);
   for (const auto& rest : message.rests) disk_.index().takeRest(rest, fx.writes);
   for (; next != message.entries.end(); ++next) {
-    if (!disk_.append(*next, fx)) return false;
+    if (!disk_.append(*next, fx)) {
+      fprintf(stderr,
+              "DBG epoch %u after %u.%lu upTo %u.%lu last %u.%lu entry %u.%lu #%lu %s own last "
+              "%u.%lu room last %lu rests %zu ended %zu\n",
+              epoch_.counter, message.after.epoch.counter, message.after.sequence,
+              message.upTo.epoch.counter, message.upTo.sequence, message.last.epoch.counter,
+              message.last.sequence, next->position.epoch.counter, next->position.sequence,
+              next->number, next->room.text().c_str(), log.last().epoch.counter,
+              log.last().sequence, log.find(next->room) ? log.find(next->room)->lastNumber() : 0,
+              message.rests.size(), message.ended.size());
+      return false;
+    }
     offered_.erase({next->room, next->id});
   }
   disk_.index().advance(message.upTo, fx.writes);

@@ -130,7 +130,10 @@ void RoomHome::take(Sessions::iterator session, const wire::RoomSay& say, std::u
   const auto arrival = ++arrivals_;
   pendingOf_.emplace(Key{say.room, say.id}, arrival);
   auto& pending = pending_[arrival];
-  pending = {connection, {say, own.peer, wallMs}};
+  pending = {connection, {say, own.peer, wallMs, 0}};
+  for (const auto& wanted : own.wanted.rooms) {
+    if (wanted.room == say.room) pending.said.opensAt = wanted.opensAt;
+  }
   ++own.pending;
   if (hasMaster_) passed_.emplace_back(pending.said);
 }
@@ -332,7 +335,13 @@ void RoomHome::answer(ConnectionId connection, const Session& session, const wir
     known = std::max(first, room->rest().last);
     from = known > room->rest().last ? wire::RoomPlace{room->at(known).position, known}
                                      : wire::RoomPlace{room->rest().before, room->rest().last};
-  } else if (ask.from == From::places) {
+  } else if (ask.from == From::now) {
+    for (const auto& mark : disk_.log().marks()) {
+      if (mark.sequence >= from.position.sequence) continue;
+      answer.earlier.push_back({mark, room->numberAt(mark.sequence)});
+      if (answer.earlier.size() == limits::kRoomPlaces) break;
+    }
+  } else {
     std::vector<wire::LogPosition> marks;
     for (const auto& place : ask.places) marks.push_back(place.position);
     const auto common = disk_.log().common(marks);

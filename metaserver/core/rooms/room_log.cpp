@@ -58,6 +58,10 @@ std::uint32_t IndexedRoom::opensAt() const {
   return least;
 }
 
+wire::RoomEntryId endedId() {
+  return {SpeakerId{}, limits::kMembers + 1};
+}
+
 bool lacksOpened(const IndexedRoom& room, std::uint32_t lobbyOpensAt) {
   if (!room.rest().isOpened || room.numberOf(openedId())) return false;
   return room.rest().room == lobby() ? lobbyOpensAt > 0 : room.opensAt() > 0;
@@ -135,14 +139,24 @@ bool RoomLog::index(const wire::RoomEntry& entry, Writes& writes) {
   const auto& position = entry.position;
   if (position.sequence <= last_.sequence || position.epoch < last_.epoch) return false;
   auto& room = roomOf(entry.room);
+  auto& rest = room.rest_;
+  const auto before = rest;
+  if (const auto known = room.numberOf(entry.id)) {
+    // The master says it again, so it does not keep any more what is up to there.
+    while (rest.last < *known) popFront(room);
+  }
   if (entry.number != room.lastNumber() + 1) {
-    // One of the two metaservers has forgotten the room.
+    // The room has ended meanwhile, or the master does not keep its first entries.
     if (entry.number != 1 && !room.entries_.empty()) return false;
     while (!room.entries_.empty()) popFront(room);
-    if (entry.number == 1) room.rest_ = {entry.room, {}, 0, 0, room.rest_.isOpened};
-    room.rest_.last = entry.number - 1;
+    if (entry.number == 1) {
+      rest.opensAt = 0;
+      rest.isOpened = false;
+    }
+    rest.before = entry.number == 1 ? wire::LogPosition{} : last_;
+    rest.last = entry.number - 1;
   }
-  if (room.numbers_.contains(entry.id)) return false;
+  if (!(rest == before)) writes.emplace_back(StoreRest{rest});
   room.entries_.push_back({position, entry.atMs, entry.id,
                            static_cast<std::uint32_t>(entry.text.size()), entry.opensAt,
                            entry.kind});
@@ -202,11 +216,16 @@ void RoomLog::truncate(const wire::LogPosition& last, Writes& writes) {
       bytes_ -= entry.bytes;
       room.entries_.pop_back();
     }
+    auto& rest = room.rest_;
+    const auto before = rest;
     // It stays closed although its first entry is apart.
-    if (opensAt > 0 && room.opensAt() != opensAt) {
-      room.rest_.opensAt = opensAt;
-      writes.emplace_back(StoreRest{room.rest_});
+    if (opensAt > 0 && room.opensAt() != opensAt) rest.opensAt = opensAt;
+    // What is not kept any more was on the other side, too.
+    if (rest.before.sequence > last.sequence) {
+      rest.before = {};
+      rest.last = 0;
     }
+    if (!(rest == before)) writes.emplace_back(StoreRest{rest});
   }
   last_ = last;
   while (!epochs_.empty() && epochs_.back().sequence > last.sequence) {
@@ -244,7 +263,10 @@ void RoomLog::setOpened(const RoomName& name, Writes& writes) {
 
 void RoomLog::forget(const RoomName& name, Writes& writes) {
   const auto found = rooms_.find(name);
-  if (found == rooms_.end() || !found->second.entries_.empty()) return;
+  if (found == rooms_.end()) return;
+  auto& room = found->second;
+  while (!room.entries_.empty()) popFront(room);
+  writes.emplace_back(StoreRest{room.rest_});
   rooms_.erase(found);
   writes.emplace_back(StoreForget{name});
 }

@@ -39,6 +39,7 @@ namespace espalier::metaserver::rooms {
 wire::RoomEntryId openedId();
 // Of the entry by which a room is made that opens at so many members.
 wire::RoomEntryId madeId(std::uint32_t opensAt);
+wire::RoomEntryId endedId();
 
 // The room in which everybody is. Whether it has a gate is an option of the network.
 const RoomName& lobby();
@@ -111,6 +112,7 @@ class RoomLog {
   void lapse(const RoomName& room, std::uint64_t number, Writes& writes);
   // A room opens for good.
   void setOpened(const RoomName& room, Writes& writes);
+  // Its last entry says that it has ended.
   void forget(const RoomName& room, Writes& writes);
 
   // --- queries

@@ -114,6 +114,7 @@ void RoomMaster::serve(TimePoint now, RoomsEffects& fx) {
   sentUpTo_ = disk_.log().last();
   committedSent_ = disk_.committed();
   beatAt_ = now + limits::kRoomBeat;
+  endsFrom_ = now + 2 * limits::kAwayWait;  // until then homes tell who is in which room
   sendPosition(fx);
   auto held = std::move(held_);
   held_.clear();
@@ -151,11 +152,12 @@ void RoomMaster::take(ServerNumber home, const wire::RoomSaid& said, RoomsEffect
   if (const auto* room = disk_.log().find(say.room)) {
     if (const auto number = room->numberOf(say.id)) {
       // Answered with the next flush, if this master knows already where it is stored.
-      waiting_.emplace(room->at(*number).position.sequence,
-                       Waiting{home, say.room, say.id, *number});
+      const auto& position = room->at(*number).position;
+      waiting_.emplace(position.sequence, Waiting{home, say.room, say.id, *number, position.epoch});
       return;
     }
   }
+  make(say.room, said.opensAt, fx);
   wire::RoomEntry entry;
   entry.room = say.room;
   entry.id = say.id;
@@ -170,24 +172,38 @@ void RoomMaster::take(ServerNumber home, const wire::RoomSaid& said, RoomsEffect
 void RoomMaster::take(ServerNumber home, const wire::MemberRooms& rooms, RoomsEffects& fx) {
   RoomsEffects::RoomsOfMember member{rooms.member, rooms.wanted.revision, {}};
   for (const auto& wanted : rooms.wanted.rooms) {
-    const auto* known = disk_.log().find(wanted.room);
-    const bool isNew = !known && members_.countOf(wanted.room) == 0;
-    if (isNew && wanted.room != lobby() && isFull()) {
+    if (isNew(wanted.room) && isFull()) {
       fx.toHomes.emplace_back(
           home, wire::RoomRefused{rooms.member, wanted.room, "there are 1,000 rooms already"});
       continue;
     }
-    if (isNew && wanted.opensAt > 1 && wanted.room != lobby()) {
-      wire::RoomEntry made;
-      made.room = wanted.room;
-      made.id = madeId(wanted.opensAt);
-      made.kind = Kind::made;
-      made.opensAt = wanted.opensAt;
-      append(std::move(made), fx);
-    }
+    make(wanted.room, wanted.opensAt, fx);
     member.rooms.push_back(wanted.room);
   }
   fx.members.push_back(std::move(member));
+}
+
+bool RoomMaster::isNew(const RoomName& room) const {
+  return room != lobby() && !disk_.log().find(room) && members_.countOf(room) == 0;
+}
+
+void RoomMaster::make(const RoomName& room, std::uint32_t opensAt, RoomsEffects& fx) {
+  if (opensAt < 2 || !isNew(room)) return;
+  wire::RoomEntry made;
+  made.room = room;
+  made.id = madeId(opensAt);
+  made.kind = Kind::made;
+  made.opensAt = opensAt;
+  append(std::move(made), fx);
+}
+
+void RoomMaster::endRoom(const RoomName& room, RoomsEffects& fx) {
+  if (!isServing() || now_ < endsFrom_) return;
+  wire::RoomEntry ended;
+  ended.room = room;
+  ended.id = endedId();
+  ended.kind = Kind::ended;
+  append(std::move(ended), fx);
 }
 
 bool RoomMaster::isFull() const {
@@ -227,6 +243,7 @@ void RoomMaster::append(wire::RoomEntry entry, RoomsEffects& fx) {
   const auto& log = disk_.log();
   const auto* room = log.find(entry.room);
   entry.number = room ? room->lastNumber() + 1 : 1;
+  if (entry.atMs == 0) entry.atMs = wallMs_;
   entry.position = {epoch_, log.last().sequence + 1};
   if (disk_.append(entry, fx)) unsent_.push_back(std::move(entry));
 }
@@ -258,20 +275,11 @@ void RoomMaster::commit(RoomsEffects& fx) {
   disk_.commit(upTo);
   const auto end = waiting_.upper_bound(upTo);
   for (auto waiting = waiting_.begin(); waiting != end; ++waiting) {
-    const auto* room = disk_.log().find(waiting->second.room);
-    const auto number = waiting->second.number;
-    if (!room || number < room->firstNumber()) continue;
-    acknowledge(waiting->second, room->at(number), fx);
+    const auto& [home, room, id, number, epoch] = waiting->second;
+    wire::RoomSaidReply reply{room, id, number, epoch, storedAt(waiting->first), {}, 0, {}};
+    fx.toHomes.emplace_back(home, std::move(reply));
   }
   waiting_.erase(waiting_.begin(), end);
-}
-
-void RoomMaster::acknowledge(const Waiting& waiting, const IndexedEntry& entry,
-                             RoomsEffects& fx) const {
-  wire::RoomSaidReply reply{waiting.room, waiting.id, waiting.number, {}, 0, {}, 0, {}};
-  reply.epoch = entry.position.epoch;
-  reply.stored = storedAt(entry.position.sequence);
-  fx.toHomes.emplace_back(waiting.home, std::move(reply));
 }
 
 // --- what is sent
@@ -325,6 +333,7 @@ void RoomMaster::flush(RoomsEffects& fx) {
 }
 
 void RoomMaster::tick(TimePoint now, RoomsEffects& fx) {
+  now_ = now;
   if (isGathering() && now >= gatherUntil_) {
     if (source_) {
       gathered_.erase(*source_);

@@ -63,6 +63,11 @@ class RoomMaster {
   void flush(RoomsEffects& fx);
   TimePoint deadline() const;
 
+  // Nobody is in it, and no message is kept. While the directory may lack members nothing ends.
+  void endRoom(const RoomName& room, RoomsEffects& fx);
+  // The time of what it says itself.
+  void setWall(std::uint64_t wallMs) { wallMs_ = wallMs; }
+
   // --- queries
   bool isServing() const { return state_ == State::serving; }
   bool isGathering() const { return state_ == State::gathering; }
@@ -80,6 +85,7 @@ class RoomMaster {
     RoomName room;
     wire::RoomEntryId id;
     std::uint64_t number = 0;
+    Epoch epoch;  // of the entry
   };
   struct Other {
     std::uint64_t sequence = 0;  // on its disk
@@ -92,10 +98,11 @@ class RoomMaster {
   void take(ServerNumber home, const wire::RoomSaid& said, RoomsEffects& fx);
   void take(ServerNumber home, const wire::MemberRooms& rooms, RoomsEffects& fx);
   bool isFull() const;
+  bool isNew(const RoomName& room) const;
+  void make(const RoomName& room, std::uint32_t opensAt, RoomsEffects& fx);
   void append(wire::RoomEntry entry, RoomsEffects& fx);
   void commit(RoomsEffects& fx);
   std::uint32_t storedAt(std::uint64_t sequence) const;
-  void acknowledge(const Waiting& waiting, const IndexedEntry& entry, RoomsEffects& fx) const;
   void sendPosition(RoomsEffects& fx) const;
   wire::RoomEntries message(const wire::LogPosition& after) const;
 
@@ -119,6 +126,9 @@ class RoomMaster {
   wire::LogPosition sentUpTo_;
   std::uint64_t committedSent_ = 0;
   TimePoint beatAt_ = kNever;
+  std::uint64_t wallMs_ = 0;
+  TimePoint endsFrom_ = kNever;
+  TimePoint now_{};  // of the latest tick
 };
 
 }  // namespace espalier::metaserver::rooms

@@ -5,10 +5,13 @@
 #include <utility>
 
 namespace espalier::metaserver::rooms {
+
+using Kind = wire::RoomEntry::Kind;
+
 namespace {
 
-constexpr auto kLapseEvery = std::chrono::seconds(10);  // tuning
-// Of a room in one step, so that a busy room writes it seldom: tuning.
+constexpr auto kLapseEvery = std::chrono::seconds(1);  // tuning
+// Of a room in one step, so that the rooms of the oldest messages give room by and by: tuning.
 constexpr std::size_t kLapsePart = 16;
 // Rooms of one message whose first entries are not kept: tuning.
 constexpr std::size_t kRestsAtOnce = 100;
@@ -190,6 +193,7 @@ void Rooms::peerClosed(ConnectionId connection) {
 
 void Rooms::peerReceived(ConnectionId connection, const wire::RoomRequest& request,
                          std::uint64_t wallMs, TimePoint now, RoomsEffects& fx) {
+  master_.setWall(wallMs);
   home_.received(connection, request, wallMs, now, fx);
   finish(now, fx);
 }
@@ -205,21 +209,37 @@ void Rooms::lapseTo(const RoomName& name, std::uint64_t number, RoomsEffects& fx
 
 void Rooms::lapse(std::uint64_t wallMs, RoomsEffects& fx) {
   const auto& log = disk_.log();
-  const auto kept = std::chrono::milliseconds(limits::kRoomKept).count();
-  const auto oldest = wallMs - std::min(wallMs, static_cast<std::uint64_t>(kept));
+  const auto before = [&](std::chrono::milliseconds age) {
+    return wallMs - std::min(wallMs, static_cast<std::uint64_t>(age.count()));
+  };
+  const auto oldest = before(limits::kRoomKept);
+  const auto young = before(options_.keptLeast);
   std::vector<std::pair<RoomName, std::uint64_t>> old;
   std::vector<RoomName> ended;
+  std::vector<RoomName> unused;
+  const auto isMessage = [](const IndexedEntry& entry) { return entry.kind == Kind::message; };
   for (const auto& [name, room] : log.rooms()) {
     std::uint64_t number = room.rest().last;
     for (const auto& entry : room.entries()) {
-      if (entry.atMs == 0 ? number == room.rest().last : entry.atMs >= oldest) break;
+      const bool isBeyond = room.lastNumber() - number > options_.messagesMost;
+      if (entry.atMs >= (isBeyond ? young : oldest)) break;
       ++number;
     }
     if (number > room.rest().last) old.emplace_back(name, number);
-    if (room.entries().empty() && name != lobby() && members_.countOf(name) == 0) {
+    if (room.entries().empty()) {
+      if (members_.countOf(name) == 0 && name != lobby()) unused.push_back(name);
+      continue;
+    }
+    const auto& last = room.entries().back();
+    if (last.kind == Kind::ended && last.position.sequence <= disk_.deliveredUpTo()) {
       ended.push_back(name);
     }
+    const bool isYoung = last.atMs >= young || last.kind == Kind::ended;
+    const bool isUsed = isYoung || members_.countOf(name) > 0 || name == lobby() ||
+                        std::any_of(room.entries().begin(), room.entries().end(), isMessage);
+    if (!isUsed) unused.push_back(name);
   }
+  for (const auto& name : unused) master_.endRoom(name, fx);
   for (const auto& [name, number] : old) lapseTo(name, number, fx);
   for (const auto& name : ended) disk_.index().forget(name, fx.writes);
   // The room whose first entry is the oldest one, again and again.
@@ -267,25 +287,13 @@ void Rooms::finish(TimePoint now, RoomsEffects& fx) {
     fx.readApart = true;
     apartAt_ = now + limits::kRoomApartRetry;
   }
-  // Rooms that have grown too long.
-  const auto& texts = disk_.texts();
-  std::set<RoomName> grown;
-  for (auto text = texts.upper_bound(disk_.deliveredUpTo());
-       text != texts.end() && text->first <= disk_.committed(); ++text) {
-    grown.insert(text->second.room);
-  }
   home_.tellCommitted(fx);
   if (master_.isServing() || copy_.isLevel()) home_.levelled(fx);
-  const auto slack = options_.messagesMost / kLapsePart;
-  for (const auto& name : grown) {
-    const auto* room = disk_.log().find(name);
-    if (!room || room->entries().size() <= options_.messagesMost + slack) continue;
-    lapseTo(name, room->lastNumber() - options_.messagesMost, fx);
-  }
   disk_.endStep(fx);
 }
 
 void Rooms::tick(std::uint64_t wallMs, TimePoint now, RoomsEffects& fx) {
+  master_.setWall(wallMs);
   master_.tick(now, fx);
   copy_.tick(now, fx);
   if (now >= lapseAt_) {

@@ -17,12 +17,14 @@
 // messages may be lost, repeated, and overtake each other. The shell carries effects out in their
 // order (rooms_effects.h), and tells what is on the disk (persisted()).
 //
-// History: limits::kRoomMessages entries a room, limits::kRoomKept, limits::kRoomsBytes in all. Each
-// metaserver removes what is beyond by itself, in steps.
+// History: limits::kRoomMessages entries a room, and those of limits::kRoomKeptLeast;
+// limits::kRoomKept; limits::kRoomsBytes in all. Each metaserver removes what is beyond by itself, in
+// steps. An id is recognised as long as its entry is there.
 //
 // Does no I/O. Not thread-safe. Costs: as its parts.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <set>
 #include <string>
@@ -43,6 +45,8 @@ class Rooms {
     RoomRate rate;
     std::size_t messagesMost = limits::kRoomMessages;  // of a room
     std::uint64_t bytesMost = limits::kRoomsBytes;
+    std::chrono::milliseconds keptLeast = limits::kRoomKeptLeast;
+    std::uint64_t wallMs = 0;  // since 1970, at the start
   };
 
   Rooms(const Options& options, const Stored& stored)
@@ -50,7 +54,9 @@ class Rooms {
         disk_(stored),
         master_(disk_, members_, gate()),
         copy_(disk_, gate()),
-        home_(disk_, members_, gate(), options.rate) {}
+        home_(disk_, members_, gate(), options.rate) {
+    master_.setWall(options.wallMs);
+  }
   Rooms(const Rooms&) = delete;
   Rooms& operator=(const Rooms&) = delete;
 

@@ -233,6 +233,12 @@ void RoomViews::take(const wire::RoomMessages& messages, TimePoint now, RoomView
     // From here on; a room without entries begins with its first one.
     room.saved.fromFirst = true;
     if (!messages.after.position.isZero()) places = {messages.after};
+    for (const auto& place : messages.earlier) {
+      const auto last =
+          places.empty() ? place.position.sequence + 1 : places.back().position.sequence;
+      if (place.position.sequence >= last || places.size() >= limits::kRoomPlaces) break;
+      places.push_back(place);
+    }
     fx.saves.push_back(room.saved);
     return;
   }
@@ -267,7 +273,7 @@ void RoomViews::append(Room& room, const wire::RoomEntry& entry, RoomViewsEffect
   room.saved.lastMs = entry.atMs;
   if (room.shown.contains(entry.id)) return;
   remember(room, entry.id);
-  if (entry.kind == Kind::made) return;
+  if (entry.kind != Kind::message && entry.kind != Kind::opened) return;
   RoomViewsEffects::Show show{entry, entry.id.speaker == speaker_, false};
   if (entry.kind == Kind::message && !show.isOwn) {
     show.namesUser = names(entry.text, self_.text());
