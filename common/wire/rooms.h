@@ -104,7 +104,8 @@ struct RoomSay {
   bool operator==(const RoomSay&) const = default;
 };
 
-// Where a peer is in a room: it has seen all entries up to that one.
+// Of a peer in a room: it has seen all entries up to that one, or need not see them. That stays true
+// whichever log it sees later.
 struct RoomPlace {
   LogPosition position;
   std::uint64_t number = 0;
@@ -112,7 +113,7 @@ struct RoomPlace {
   bool operator==(const RoomPlace&) const = default;
 };
 
-// Asks for what the room has behind the latest of these places that the home's log has.
+// Asks for what the room has behind those of these places that the home's log has.
 struct RoomAsk {
   enum class From : std::uint8_t {
     places = 1,  // if the log has none of them: from the first entry that is kept
@@ -122,7 +123,7 @@ struct RoomAsk {
   RoomName room;
   std::uint64_t number = 0;  // of this peer's questions, not 0
   From from = From::places;
-  std::vector<RoomPlace> places;  // falling; at most limits::kRoomPlaces
+  std::vector<RoomPlace> places;  // at most limits::kRoomPlaces
   std::uint32_t most = 0;         // of `last`: 1 to limits::kRoomMessages
 
   bool operator==(const RoomAsk&) const = default;

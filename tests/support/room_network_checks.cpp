@@ -147,8 +147,9 @@ void RoomNetwork::checkMember(const Peer& peer, const RoomName& name, const Trac
         const auto at = order.find(one);
         if (at == order.end()) continue;
         const auto& entry = log[at->second];
-        trace(fmt::format("{} was shown as {}, is {} {}", entry.text, as, entry.number,
-                          entry.isApart ? "apart" : ""));
+        trace(fmt::format("{} was shown as {}, is {}{}{}", entry.text, as, entry.number,
+                          entry.isApart ? ", apart" : "",
+                          moved_.contains({name, one}) ? ", committed twice" : ""));
       }
       return fail(fmt::format("in another order: {}/{} to {}", name.text(), number, who));
     }

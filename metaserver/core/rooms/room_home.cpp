@@ -350,7 +350,7 @@ void RoomHome::answer(ConnectionId connection, const Session& session, const wir
     if (from.position.isZero() && room->rest().before.sequence > common.sequence) {
       // What lapsed meanwhile is told by its numbers.
       for (const auto& place : ask.places) {
-        if (place.position.sequence <= common.sequence) known = std::max(known, place.number);
+        if (disk_.log().has(place.position)) known = std::max(known, place.number);
       }
       from = {room->rest().before, room->rest().last};
     }

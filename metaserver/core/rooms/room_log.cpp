@@ -158,8 +158,8 @@ bool RoomLog::index(const wire::RoomEntry& entry, Writes& writes) {
   }
   if (!(rest == before)) writes.emplace_back(StoreRest{rest});
   room.entries_.push_back({position, entry.atMs, entry.id,
-                           static_cast<std::uint32_t>(entry.text.size()), entry.opensAt,
-                           entry.kind});
+                           static_cast<std::uint32_t>(entry.text.size()), entry.opensAt, entry.kind,
+                           entry.isApart});
   room.numbers_.emplace(entry.id, entry.number);
   bytes_ += entry.text.size();
   last_ = position;
@@ -282,12 +282,15 @@ bool RoomLog::has(const wire::LogPosition& position) const {
 }
 
 wire::LogPosition RoomLog::common(std::span<const wire::LogPosition> marks) const {
+  wire::LogPosition common;
   for (const auto& mark : marks) {
-    for (auto own = epochs_.rbegin(); own != epochs_.rend(); ++own) {
-      if (own->epoch == mark.epoch) return mark.sequence < own->sequence ? mark : *own;
+    for (const auto& own : epochs_) {
+      if (own.epoch != mark.epoch) continue;
+      const auto& both = mark.sequence < own.sequence ? mark : own;
+      if (both.sequence > common.sequence) common = both;
     }
   }
-  return {};
+  return common;
 }
 
 std::vector<wire::LogPosition> RoomLog::marks() const {

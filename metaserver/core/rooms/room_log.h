@@ -58,6 +58,7 @@ struct IndexedEntry {
   std::uint32_t bytes = 0;  // of the text
   std::uint32_t opensAt = 0;
   wire::RoomEntry::Kind kind = wire::RoomEntry::Kind::message;
+  bool isApart = false;
 };
 
 class IndexedRoom {
@@ -118,8 +119,8 @@ class RoomLog {
   // --- queries
   const wire::LogPosition& last() const { return last_; }
   bool has(const wire::LogPosition& position) const;
-  // The latest position up to which this log and one with those marks are equal. A mark: its log
-  // has that position.
+  // The latest position of this log that is not behind one of the marks in its log. A mark: what is
+  // up to there in its log is known.
   wire::LogPosition common(std::span<const wire::LogPosition> marks) const;
   // The last position of the latest epochs, falling.
   std::vector<wire::LogPosition> marks() const;

@@ -231,10 +231,10 @@ void Rooms::lapse(std::uint64_t wallMs, RoomsEffects& fx) {
       continue;
     }
     const auto& last = room.entries().back();
-    if (last.kind == Kind::ended && last.position.sequence <= disk_.deliveredUpTo()) {
-      ended.push_back(name);
-    }
-    const bool isYoung = last.atMs >= young || last.kind == Kind::ended;
+    // That another side has ended it means nothing here.
+    const bool hasEnded = last.kind == Kind::ended && !last.isApart;
+    if (hasEnded && last.position.sequence <= disk_.deliveredUpTo()) ended.push_back(name);
+    const bool isYoung = last.atMs >= young || hasEnded;
     const bool isUsed = isYoung || members_.countOf(name) > 0 || name == lobby() ||
                         std::any_of(room.entries().begin(), room.entries().end(), isMessage);
     if (!isUsed) unused.push_back(name);

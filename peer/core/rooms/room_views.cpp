@@ -228,49 +228,47 @@ void RoomViews::take(const wire::RoomMessages& messages, TimePoint now, RoomView
     fx.saves.push_back(room.saved);
     return;
   }
-  const auto at = places.empty() ? wire::LogPosition{} : places.front().position;
   if (wasNow) {
     // From here on; a room without entries begins with its first one.
     room.saved.fromFirst = true;
-    if (!messages.after.position.isZero()) places = {messages.after};
-    for (const auto& place : messages.earlier) {
-      const auto last =
-          places.empty() ? place.position.sequence + 1 : places.back().position.sequence;
-      if (place.position.sequence >= last || places.size() >= limits::kRoomPlaces) break;
-      places.push_back(place);
+    for (auto place = messages.earlier.rbegin(); place != messages.earlier.rend(); ++place) {
+      note(room, *place);
     }
+    if (!messages.after.position.isZero()) note(room, messages.after);
+    room.saved.at = messages.after.position;
     fx.saves.push_back(room.saved);
     return;
   }
-  if (!isAnswer && messages.after.position != at) return ask(room, now, fx);
+  if (!isAnswer && messages.after.position != room.saved.at) return ask(room, now, fx);
   if (!messages.entries.empty()) {
-    // On another side's log: back to the last place that both have.
-    const auto sequence = messages.after.position.sequence;
-    while (!places.empty() && places.front().position.sequence > sequence) {
-      places.erase(places.begin());
-    }
     if (messages.missingFrom > 0) {
       fx.missing.push_back({messages.room, messages.missingFrom, messages.missingTo,
                             room.saved.lastMs, messages.entries.front().atMs});
     }
+    room.saved.at = messages.after.position;
     for (const auto& entry : messages.entries) append(room, entry, fx);
     fx.saves.push_back(room.saved);
   }
   if (messages.isMore && isAnswer && !messages.entries.empty()) ask(room, now, fx);
 }
 
-void RoomViews::append(Room& room, const wire::RoomEntry& entry, RoomViewsEffects& fx) {
+void RoomViews::note(Room& room, const wire::RoomPlace& place) {
   auto& places = room.saved.places;
-  if (entry.room != room.saved.room) return;
-  if (!places.empty() && entry.position.sequence <= places.front().position.sequence) return;
-  const wire::RoomPlace place{entry.position, entry.number};
-  if (!places.empty() && places.front().position.epoch == entry.position.epoch) {
-    places.front() = place;
-  } else {
-    places.insert(places.begin(), place);
-    if (places.size() > limits::kRoomPlaces) places.pop_back();
-  }
+  auto latest = place;
+  std::erase_if(places, [&](const auto& one) {
+    if (one.position.epoch != place.position.epoch) return false;
+    if (one.position > latest.position) latest = one;
+    return true;
+  });
+  places.insert(places.begin(), latest);
+  if (places.size() > limits::kRoomPlaces) places.pop_back();
+}
+
+void RoomViews::append(Room& room, const wire::RoomEntry& entry, RoomViewsEffects& fx) {
+  if (entry.room != room.saved.room || entry.position.sequence <= room.saved.at.sequence) return;
+  room.saved.at = entry.position;
   room.saved.lastMs = entry.atMs;
+  note(room, {entry.position, entry.number});
   if (room.shown.contains(entry.id)) return;
   remember(room, entry.id);
   if (entry.kind != Kind::message && entry.kind != Kind::opened) return;

@@ -5,9 +5,9 @@
 //               |                                    ^  <----- its answer ------------+
 //               +-- it is closed --> waiting --something of it is told--> asking (from its first)
 //
-// A place is a position of the log (common/wire/rooms.h). What the home tells follows the place
+// A place is a position of the log (common/wire/rooms.h). What the home tells follows the position
 // where the peer is; if it does not, the peer asks. It tells its last places of several epochs: the
-// log of another side of a cut has one of them. Then that side's messages follow, and those of this
+// log of another side of a cut has some of them. Then that side's messages follow, and those of this
 // side come again, under new numbers: by its id each is shown once, and nothing that was shown
 // moves.
 //
@@ -46,7 +46,8 @@ struct SavedRoom {
   std::uint32_t opensAt = 0;            // with which it was joined
   bool isJoined = true;                 // false: it has been left
   bool fromFirst = false;               // it was closed: it is shown from its first entry on
-  std::vector<wire::RoomPlace> places;  // falling
+  wire::LogPosition at;                 // of the last entry of the room in the home's log
+  std::vector<wire::RoomPlace> places;  // of each epoch one, the latest first
   std::uint64_t lastMs = 0;             // when the last entry was sent
 };
 
@@ -146,6 +147,7 @@ class RoomViews {
   void take(const wire::RoomMessages& messages, TimePoint now, RoomViewsEffects& fx);
   void take(const wire::RoomSaidReply& reply, RoomViewsEffects& fx);
   void take(const wire::RoomState& state, RoomViewsEffects& fx);
+  void note(Room& room, const wire::RoomPlace& place);
   void append(Room& room, const wire::RoomEntry& entry, RoomViewsEffects& fx);
   void remember(Room& room, const wire::RoomEntryId& id);
 
