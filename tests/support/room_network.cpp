@@ -276,15 +276,6 @@ void RoomNetwork::track(std::size_t index, peer::RoomViewsEffects& fx) {
     }
     const auto gate = opensAt_.find(entry.room);
     if (gate != opensAt_.end() && most_[entry.room] < gate->second) {
-      for (const auto& server : servers_) {
-        const auto* room = server.core ? server.core->log().find(entry.room) : nullptr;
-        if (room)
-          trace(
-              fmt::format("DBG m{} rest last {} before {} opensAt {} opened {} entries {} kind {}",
-                          number(server.number), room->rest().last, room->rest().before.sequence,
-                          room->rest().opensAt, room->rest().isOpened, room->entries().size(),
-                          room->entries().empty() ? 0 : (int)room->entries().front().kind));
-      }
       fail("shown before the room opened: " + what);
     }
   }

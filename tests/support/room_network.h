@@ -186,6 +186,7 @@ class RoomNetwork {
   template <typename Event>
   void step(std::size_t server, Event event);
   void carryOut(std::size_t server, Effects& fx);
+  void traceWrite(std::size_t server, const metaserver::rooms::StoreWrite& write);
   void sync(std::size_t server, std::uint64_t run, std::uint64_t number);
   void checkServer(std::size_t server);
   void checkCommitted(const RoomName& room, const metaserver::rooms::IndexedEntry& entry);

@@ -383,7 +383,10 @@ void RoomNetwork::send(std::size_t from, std::size_t to, const wire::RoomServerM
 
 void RoomNetwork::carryOut(std::size_t index, Effects& fx) {
   auto& server = servers_[index];
-  for (const auto& write : fx.writes) server.current.write(write);
+  for (const auto& write : fx.writes) {
+    server.current.write(write);
+    if (settings_.isTraced) traceWrite(index, write);
+  }
   if (fx.persist) {
     server.unsynced.push_back({*fx.persist, std::move(fx.writes)});
     server.syncedAt = std::max(server.syncedAt, now_ + (oneIn(30) ? some(1, 400) : some(1, 20)));
@@ -426,6 +429,25 @@ void RoomNetwork::carryOut(std::size_t index, Effects& fx) {
     for (const auto& rooms : fx.members) noteRooms(index, rooms);
   }
   if (fx.needsEpoch && server.isDeciding) takeEpoch(index, *fx.needsEpoch);
+}
+
+void RoomNetwork::traceWrite(std::size_t index, const metaserver::rooms::StoreWrite& write) {
+  using namespace metaserver::rooms;
+  std::string what;
+  if (const auto* append = std::get_if<StoreAppend>(&write)) {
+    const auto& entry = append->entry;
+    what = fmt::format("{}.{} {}/{} {}{}", entry.position.epoch.counter, entry.position.sequence,
+                       entry.room.text(), entry.number, entry.text, entry.isApart ? " apart" : "");
+  } else if (const auto* end = std::get_if<StoreEnd>(&write)) {
+    what = fmt::format("up to {}.{}", end->last.epoch.counter, end->last.sequence);
+  } else if (const auto* rest = std::get_if<StoreRest>(&write)) {
+    what = fmt::format("without {}/{}", rest->rest.room.text(), rest->rest.last);
+  } else if (const auto* forget = std::get_if<StoreForget>(&write)) {
+    what = fmt::format("without {}", forget->room.text());
+  } else if (const auto* drop = std::get_if<StoreDropApart>(&write)) {
+    what = fmt::format("drops from apart in {}", drop->room.text());
+  }
+  if (!what.empty()) trace(fmt::format("    m{} writes: {}", index + 1, what));
 }
 
 void RoomNetwork::sync(std::size_t index, std::uint64_t run, std::uint64_t number) {

@@ -75,15 +75,6 @@ bool RoomCopy::take(const wire::RoomEntries& message, RoomsEffects& fx) {
   for (const auto& rest : message.rests) disk_.index().takeRest(rest, fx.writes);
   for (; next != message.entries.end(); ++next) {
     if (!disk_.append(*next, fx)) {
-      fprintf(stderr,
-              "DBG epoch %u after %u.%lu upTo %u.%lu last %u.%lu entry %u.%lu #%lu %s own last "
-              "%u.%lu room last %lu rests %zu ended %zu\n",
-              epoch_.counter, message.after.epoch.counter, message.after.sequence,
-              message.upTo.epoch.counter, message.upTo.sequence, message.last.epoch.counter,
-              message.last.sequence, next->position.epoch.counter, next->position.sequence,
-              next->number, next->room.text().c_str(), log.last().epoch.counter,
-              log.last().sequence, log.find(next->room) ? log.find(next->room)->lastNumber() : 0,
-              message.rests.size(), message.ended.size());
       return false;
     }
     offered_.erase({next->room, next->id});
@@ -115,20 +106,22 @@ void RoomCopy::flush(TimePoint now, RoomsEffects& fx) {
     told_ = have;
   }
   isDue_ = false;
-  if (isLevel_ && apartAt_ <= now && !disk_.log().apart().empty()) {
+  if (isLevel_ && gatesAt_ <= now) offerGates(now, fx);
+  // Messages of a room come behind its gate.
+  if (isLevel_ && gatesAt_ == kNever && apartAt_ <= now && !disk_.log().apart().empty()) {
     fx.readApart = true;
     apartAt_ = now + limits::kRoomApartRetry;
   }
-  if (isLevel_ && gatesAt_ <= now) offerGates(now, fx);
 }
 
-// A room that was open here, before this log became the master's, is open everywhere.
+// A room that was open here is open everywhere; one that was closed does not open without its gate.
 void RoomCopy::offerGates(TimePoint now, RoomsEffects& fx) {
   gatesAt_ = kNever;
   wire::RoomApart apart{epoch_, {}};
   for (const auto& [name, room] : disk_.log().rooms()) {
-    if (!lacksOpened(room, lobbyOpensAt_) || apart.entries.size() >= limits::kRoomBatch) continue;
-    apart.entries.push_back(openedEntry(name));
+    auto gate = lackedGate(room, lobbyOpensAt_);
+    if (!gate || apart.entries.size() >= limits::kRoomBatch) continue;
+    apart.entries.push_back(*std::move(gate));
     gatesAt_ = now + limits::kRoomApartRetry;
   }
   if (!apart.entries.empty()) fx.messages.push_back({*master_, std::move(apart), {}});

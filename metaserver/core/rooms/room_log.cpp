@@ -62,17 +62,33 @@ wire::RoomEntryId endedId() {
   return {SpeakerId{}, limits::kMembers + 1};
 }
 
-bool lacksOpened(const IndexedRoom& room, std::uint32_t lobbyOpensAt) {
-  if (!room.rest().isOpened || room.numberOf(openedId())) return false;
-  return room.rest().room == lobby() ? lobbyOpensAt > 0 : room.opensAt() > 0;
-}
-
 wire::RoomEntry openedEntry(const RoomName& room) {
   wire::RoomEntry opened;
   opened.room = room;
   opened.id = openedId();
   opened.kind = Kind::opened;
   return opened;
+}
+
+wire::RoomEntry madeEntry(const RoomName& room, std::uint32_t opensAt) {
+  wire::RoomEntry made;
+  made.room = room;
+  made.id = madeId(opensAt);
+  made.kind = Kind::made;
+  made.opensAt = opensAt;
+  return made;
+}
+
+std::optional<wire::RoomEntry> lackedGate(const IndexedRoom& room, std::uint32_t lobbyOpensAt) {
+  const auto& rest = room.rest();
+  const bool hasGate = rest.room == lobby() ? lobbyOpensAt > 0 : room.opensAt() > 0;
+  if (!hasGate) return std::nullopt;
+  if (rest.isOpened) {
+    if (room.numberOf(openedId())) return std::nullopt;
+    return openedEntry(rest.room);
+  }
+  if (rest.opensAt == 0 || room.numberOf(madeId(rest.opensAt))) return std::nullopt;
+  return madeEntry(rest.room, rest.opensAt);
 }
 
 // --- the log

@@ -84,9 +84,11 @@ class IndexedRoom {
   std::unordered_map<wire::RoomEntryId, std::uint64_t, EntryIdHash> numbers_;
 };
 
-// Whether the room was opened here, and its log does not say so. `lobbyOpensAt`: 0 opens at once.
-bool lacksOpened(const IndexedRoom& room, std::uint32_t lobbyOpensAt);
 wire::RoomEntry openedEntry(const RoomName& room);
+wire::RoomEntry madeEntry(const RoomName& room, std::uint32_t opensAt);
+// The entry that says what is known here of the room's gate and not in its log (any more): it was
+// on another side, or has lapsed. `lobbyOpensAt`: 0 opens at once.
+std::optional<wire::RoomEntry> lackedGate(const IndexedRoom& room, std::uint32_t lobbyOpensAt);
 
 class RoomLog {
  public:

@@ -118,11 +118,11 @@ void RoomMaster::serve(TimePoint now, RoomsEffects& fx) {
   sendPosition(fx);
   auto held = std::move(held_);
   held_.clear();
-  std::vector<RoomName> opened;
+  std::vector<wire::RoomEntry> gates;
   for (const auto& [name, room] : disk_.log().rooms()) {
-    if (lacksOpened(room, lobbyOpensAt_)) opened.push_back(name);
+    if (auto gate = lackedGate(room, lobbyOpensAt_)) gates.push_back(*std::move(gate));
   }
-  for (const auto& name : opened) append(openedEntry(name), fx);
+  for (auto& gate : gates) append(std::move(gate), fx);
   for (auto& [home, message] : held) passed(home, std::move(message), fx);
   openGates(fx);
 }
@@ -188,13 +188,7 @@ bool RoomMaster::isNew(const RoomName& room) const {
 }
 
 void RoomMaster::make(const RoomName& room, std::uint32_t opensAt, RoomsEffects& fx) {
-  if (opensAt < 2 || !isNew(room)) return;
-  wire::RoomEntry made;
-  made.room = room;
-  made.id = madeId(opensAt);
-  made.kind = Kind::made;
-  made.opensAt = opensAt;
-  append(std::move(made), fx);
+  if (opensAt > 1 && isNew(room)) append(madeEntry(room, opensAt), fx);
 }
 
 void RoomMaster::endRoom(const RoomName& room, RoomsEffects& fx) {
