@@ -204,6 +204,7 @@ void RoomNetwork::hear(std::size_t index, std::size_t master, Epoch epoch) {
   }
   if (epoch == server.known && (server.master == master || server.isDeciding)) return;
   server.known = epoch;
+  if (server.hasView) server.view.insert(master);
   if (server.isDeciding && !(server.view.empty() || *server.view.begin() > index)) {
     trace(fmt::format("m{} decides no more", index + 1));
   }

@@ -5,6 +5,11 @@
 #include "common/base/limits.h"
 
 namespace espalier::metaserver::rooms {
+namespace {
+
+constexpr unsigned kGateOffers = 3;  // tuning: one may be lost
+
+}  // namespace
 
 void RoomCopy::follow(ServerNumber master, Epoch epoch, TimePoint now) {
   if (epoch < epoch_ || (master_ == master && epoch == epoch_)) return;
@@ -12,6 +17,7 @@ void RoomCopy::follow(ServerNumber master, Epoch epoch, TimePoint now) {
   master_ = master;
   epoch_ = epoch;
   apartAt_ = gatesAt_ = now;
+  gateOffers_ = kGateOffers;
 }
 
 void RoomCopy::leave() {
@@ -117,6 +123,9 @@ void RoomCopy::flush(TimePoint now, RoomsEffects& fx) {
 // A room that was open here is open everywhere; one that was closed does not open without its gate.
 void RoomCopy::offerGates(TimePoint now, RoomsEffects& fx) {
   gatesAt_ = kNever;
+  // Here the entry may have lapsed, and the master has it: then it does not come.
+  if (gateOffers_ == 0) return;
+  --gateOffers_;
   wire::RoomApart apart{epoch_, {}};
   for (const auto& [name, room] : disk_.log().rooms()) {
     auto gate = lackedGate(room, lobbyOpensAt_);

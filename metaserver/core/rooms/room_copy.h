@@ -78,7 +78,8 @@ class RoomCopy {
   bool isDue_ = false;  // the master is to be told, also if nothing is new
   std::uint64_t told_ = 0;
   TimePoint apartAt_ = TimePoint::min();
-  TimePoint gatesAt_ = kNever;
+  TimePoint gatesAt_ = kNever;  // kNever: they were offered
+  unsigned gateOffers_ = 0;
   std::set<RoomLog::ApartKey> offered_;
 };
 

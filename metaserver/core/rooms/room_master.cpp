@@ -184,7 +184,9 @@ void RoomMaster::take(ServerNumber home, const wire::MemberRooms& rooms, RoomsEf
 }
 
 bool RoomMaster::isNew(const RoomName& room) const {
-  return room != lobby() && !disk_.log().find(room) && members_.countOf(room) == 0;
+  if (room == lobby() || members_.countOf(room) > 0) return false;
+  const auto* known = disk_.log().find(room);
+  return !known || (!known->entries().empty() && known->entries().back().kind == Kind::ended);
 }
 
 void RoomMaster::make(const RoomName& room, std::uint32_t opensAt, RoomsEffects& fx) {
