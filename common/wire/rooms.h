@@ -218,6 +218,13 @@ using RoomAnswer = std::variant<RoomSaidReply, RoomRefused>;
 
 // --- the master, other metaservers
 
+struct RoomKnown {
+  RoomName room;
+  RoomEntryId id;
+
+  bool operator==(const RoomKnown&) const = default;
+};
+
 // The entries of a log between two positions that are kept. Also of any metaserver to a new master
 // that gathers.
 struct RoomEntries {
@@ -231,6 +238,8 @@ struct RoomEntries {
   // positions of the epochs that ended between them, rising; at most limits::kRoomEpochs.
   std::vector<RoomRest> rests;
   std::vector<LogPosition> ended;
+  // Of a RoomApart: what the log has already, committed. At most limits::kRoomBatch.
+  std::vector<RoomKnown> known;
   std::vector<RoomEntry> entries;
 
   bool operator==(const RoomEntries&) const = default;

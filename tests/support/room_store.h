@@ -63,6 +63,7 @@ class RoomStore {
     epochs_.erase(epochs_.upper_bound(end.last.sequence), epochs_.end());
   }
   void carryOut(const metaserver::rooms::StoreEpoch& epoch) {
+    std::erase_if(epochs_, [&](const auto& one) { return one.second.epoch == epoch.last.epoch; });
     epochs_[epoch.last.sequence] = epoch.last;
   }
   void carryOut(const metaserver::rooms::StoreDropApart& drop) {

@@ -87,6 +87,8 @@ bool RoomCopy::take(const wire::RoomEntries& message, RoomsEffects& fx) {
   }
   disk_.index().advance(message.upTo, fx.writes);
   disk_.index().takeEnded(message.ended, fx.writes);
+  disk_.index().dropApart(message.known, fx.writes);
+  for (const auto& known : message.known) offered_.erase({known.room, known.id});
   matched_ = std::max(matched_, message.upTo.sequence);
   if (offered_.empty()) apartAt_ = TimePoint::min();  // the next ones
   return true;

@@ -133,10 +133,16 @@ void RoomLog::takeEnded(const std::vector<wire::LogPosition>& ended, Writes& wri
     const auto behind =
         std::upper_bound(epochs_.begin(), epochs_.end(), position,
                          [](const auto& a, const auto& b) { return a.sequence < b.sequence; });
-    const bool isKnown = std::any_of(epochs_.begin(), epochs_.end(),
-                                     [&](const auto& one) { return one.epoch == position.epoch; });
-    if (isKnown || behind == epochs_.end() || behind->epoch < position.epoch) continue;
-    epochs_.insert(behind, position);
+    if (behind == epochs_.end() || behind->epoch < position.epoch) continue;
+    const auto known = std::find_if(epochs_.begin(), epochs_.end(),
+                                    [&](const auto& one) { return one.epoch == position.epoch; });
+    if (known == epochs_.end()) {
+      epochs_.insert(behind, position);
+    } else if (known->sequence < position.sequence) {
+      *known = position;
+    } else {
+      continue;
+    }
     writes.emplace_back(StoreEpoch{position});
   }
   while (epochs_.size() > limits::kRoomEpochs) epochs_.erase(epochs_.begin());
@@ -268,6 +274,12 @@ void RoomLog::lapse(const RoomName& name, std::uint64_t number, Writes& writes) 
   const auto before = room.rest_.last;
   while (!room.entries_.empty() && room.rest_.last < number) popFront(room);
   if (room.rest_.last > before) writes.emplace_back(StoreRest{room.rest_});
+}
+
+void RoomLog::dropApart(const std::vector<wire::RoomKnown>& known, Writes& writes) {
+  for (const auto& [room, id] : known) {
+    if (apart_.erase({room, id}) > 0) writes.emplace_back(StoreDropApart{room, id});
+  }
 }
 
 void RoomLog::setOpened(const RoomName& name, Writes& writes) {

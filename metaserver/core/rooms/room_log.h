@@ -113,6 +113,8 @@ class RoomLog {
   void advance(const wire::LogPosition& last, Writes& writes);
   // The room's entries up to that number lapse.
   void lapse(const RoomName& room, std::uint64_t number, Writes& writes);
+  // The master's log has them, on enough disks.
+  void dropApart(const std::vector<wire::RoomKnown>& known, Writes& writes);
   // A room opens for good.
   void setOpened(const RoomName& room, Writes& writes);
   // Its last entry says that it has ended.

@@ -172,7 +172,7 @@ void RoomMaster::take(ServerNumber home, const wire::RoomSaid& said, RoomsEffect
 void RoomMaster::take(ServerNumber home, const wire::MemberRooms& rooms, RoomsEffects& fx) {
   RoomsEffects::RoomsOfMember member{rooms.member, rooms.wanted.revision, {}};
   for (const auto& wanted : rooms.wanted.rooms) {
-    if (isNew(wanted.room) && isFull()) {
+    if (isNew(wanted.room) && members_.countOf(wanted.room) == 0 && isFull()) {
       fx.toHomes.emplace_back(
           home, wire::RoomRefused{rooms.member, wanted.room, "there are 1,000 rooms already"});
       continue;
@@ -184,7 +184,7 @@ void RoomMaster::take(ServerNumber home, const wire::MemberRooms& rooms, RoomsEf
 }
 
 bool RoomMaster::isNew(const RoomName& room) const {
-  if (room == lobby() || members_.countOf(room) > 0) return false;
+  if (room == lobby()) return false;
   const auto* known = disk_.log().find(room);
   return !known || (!known->entries().empty() && known->entries().back().kind == Kind::ended);
 }
@@ -209,15 +209,26 @@ bool RoomMaster::isFull() const {
   return rooms.size() + static_cast<std::size_t>(others) >= limits::kRooms;
 }
 
-void RoomMaster::received(const wire::RoomApart& apart, RoomsEffects& fx) {
+void RoomMaster::received(ServerNumber from, const wire::RoomApart& apart, RoomsEffects& fx) {
   if (!isServing() || apart.epoch != epoch_) return;
+  std::vector<wire::RoomKnown> known;
   for (auto entry : apart.entries) {
     const auto* room = disk_.log().find(entry.room);
-    if (room && room->numberOf(entry.id)) continue;
-    if (waiting_.size() + unsent_.size() >= limits::kRoomWaiting) return;  // they come again
+    if (const auto number = room ? room->numberOf(entry.id) : std::nullopt) {
+      if (room->at(*number).position.sequence <= disk_.committed()) {
+        known.push_back({entry.room, entry.id});
+      }
+      continue;
+    }
+    if (waiting_.size() + unsent_.size() >= limits::kRoomWaiting) break;  // they come again
     entry.isApart = true;
     append(std::move(entry), fx);
   }
+  if (known.empty()) return;
+  if (!others_.contains(from)) return disk_.index().dropApart(known, fx.writes);
+  auto position = message(sentUpTo_);
+  position.known = std::move(known);
+  fx.messages.push_back({from, std::move(position), {}});
 }
 
 void RoomMaster::openGates(RoomsEffects& fx) {

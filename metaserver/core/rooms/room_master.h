@@ -54,8 +54,8 @@ class RoomMaster {
   void received(ServerNumber from, const wire::RoomEntries& answer, TimePoint now,
                 RoomsEffects& fx);
   void received(ServerNumber from, const wire::RoomHave& have);
-  // Also its own.
-  void received(const wire::RoomApart& apart, RoomsEffects& fx);
+  // `from`: also this metaserver.
+  void received(ServerNumber from, const wire::RoomApart& apart, RoomsEffects& fx);
   // Members or the log have changed.
   void openGates(RoomsEffects& fx);
   void tick(TimePoint now, RoomsEffects& fx);

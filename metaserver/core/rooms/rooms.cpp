@@ -88,7 +88,7 @@ void Rooms::received(ServerNumber from, const wire::RoomServerMessage& message, 
     if (!master_.isIdle() && have->epoch > master_.epoch()) fx.needsEpoch = have->epoch;
     master_.received(from, *have);
   } else {
-    master_.received(std::get<wire::RoomApart>(message), fx);
+    master_.received(from, std::get<wire::RoomApart>(message), fx);
   }
   finish(now, fx);
 }
@@ -151,7 +151,7 @@ void Rooms::apartRead(const std::vector<wire::RoomEntry>& entries, TimePoint now
     for (const auto& entry : entries) {
       if (apart.contains({entry.room, entry.id})) own.entries.push_back(entry);
     }
-    master_.received(own, fx);
+    master_.received(options_.self, own, fx);
     apartAt_ = now;
   } else {
     copy_.apartRead(entries, fx);
