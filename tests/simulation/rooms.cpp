@@ -60,6 +60,11 @@ class Schedule {
     return network_;
   }
 
+  std::string text() const {
+    return fmt::format("{} metaservers, {} peers{}", settings_.servers, settings_.peers,
+                       settings_.hasCuts ? ", cuts" : "");
+  }
+
  private:
   std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
   bool oneIn(std::uint64_t n) { return below(n) == 0; }
@@ -196,9 +201,9 @@ int main(int argc, char** argv) {
       continue;
     }
     ++totals.failed;
-    std::printf("seed %llu: %s\n  replay: %s%s --first %llu --count 1\n",
-                static_cast<unsigned long long>(seed), network.failure().c_str(), argv[0],
-                kind.c_str(), static_cast<unsigned long long>(seed));
+    std::printf("%s\n", fmt::format("seed {} ({}): {}\n  replay: {}{} --first {} --count 1", seed,
+                                    schedule.text(), network.failure(), argv[0], kind, seed)
+                            .c_str());
     if (stopsAtFirst) break;
   }
   std::printf("%llu acknowledged, %llu shown, %llu apart, %llu missing\n",

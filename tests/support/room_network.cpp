@@ -231,6 +231,7 @@ void RoomNetwork::deliver(std::size_t index, const wire::RoomReply& reply,
     if (!track.hasBase && !fx.saves.empty()) {
       track.hasBase = true;
       track.base = base;
+      track.baseNumber = messages->after.number;
     }
   }
   carryOut(index, fx);

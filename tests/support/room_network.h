@@ -130,6 +130,7 @@ class RoomNetwork {
   struct Track {  // of one membership
     bool hasBase = false;
     std::set<Id> base;  // what was in the room when it joined
+    std::uint64_t baseNumber = 0;
     std::vector<std::pair<Id, std::uint64_t>> shown;
     std::set<Id> shownIds;
     std::vector<std::pair<std::uint64_t, std::uint64_t>> missing;
@@ -189,7 +190,8 @@ class RoomNetwork {
   void traceWrite(std::size_t server, const metaserver::rooms::StoreWrite& write);
   void sync(std::size_t server, std::uint64_t run, std::uint64_t number);
   void checkServer(std::size_t server);
-  void checkCommitted(const RoomName& room, const metaserver::rooms::IndexedEntry& entry);
+  void checkCommitted(const RoomName& room, std::uint64_t number,
+                      const metaserver::rooms::IndexedEntry& entry);
   void checkReply(std::size_t server, const wire::RoomAnswer& answer);
   std::size_t indexOf(ServerNumber number) const;
 
@@ -215,6 +217,8 @@ class RoomNetwork {
   std::map<wire::LogPosition, std::pair<RoomName, Id>> committed_;
   std::map<std::pair<RoomName, Id>, wire::LogPosition> placeOf_;  // where it was committed first
   std::set<std::pair<RoomName, Id>> moved_;                       // committed elsewhere later
+  std::map<RoomName, std::map<std::uint64_t, Id>> history_;       // messages that were committed
+  std::set<RoomName> ended_;                   // rooms that were forgotten anywhere
   std::map<RoomName, std::uint64_t> most_;     // members at the same time, at any metaserver
   std::map<RoomName, std::uint32_t> opensAt_;  // the least with which it was joined
   TimePoint diskLostAt_{};

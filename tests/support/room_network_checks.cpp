@@ -94,6 +94,11 @@ void RoomNetwork::checkAtRest() {
   }
   for (const auto& key : seen_) {
     if (!isKept(key, 0)) return fail("lost although shown: in " + key.first.text());
+    // One that has ended may be made again with a gate.
+    if (ended_.contains(key.first)) continue;
+    for (const auto& server : servers_) {
+      if (server.core->isClosed(key.first)) return fail("closed again: " + key.first.text());
+    }
   }
   for (const auto& peer : peers_) {
     if (peer.core->unsaid() > 0) return fail("not acknowledged at all: of " + peer.id.text());
@@ -109,14 +114,6 @@ void RoomNetwork::checkMember(const Peer& peer, const RoomName& name, const Trac
     for (auto number = from; number <= to; ++number) isMissing[number] = true;
   }
   if (!track.hasBase) return fail("was never told where the room is: " + who);
-  for (std::size_t i = 0; i < servers_.size(); ++i) {
-    const auto* room = servers_[i].core->log().find(name);
-    const bool isOpen = room && room->rest().isOpened;
-    if (isOpen && servers_[i].core->isClosed(name) &&
-        !servers_[i].core->isClosed(metaserver::rooms::lobby())) {
-      return fail("closed again: " + name.text());
-    }
-  }
   const bool isClosed = servers_[0].core->isClosed(name);
   std::map<Id, std::size_t> order;
   for (const auto& entry : log) {
@@ -128,6 +125,14 @@ void RoomNetwork::checkMember(const Peer& peer, const RoomName& name, const Trac
     if (!isShown && !isMissing.contains(entry.number)) {
       return fail(
           fmt::format("not shown: {}/{} {} to {}", name.text(), entry.number, entry.text, who));
+    }
+  }
+  // Also what is not kept any more.
+  for (const auto& [number, id] : history_[name]) {
+    if (settings_.hasCuts || isClosed || ended_.contains(name)) break;
+    if (number <= track.baseNumber || track.shownIds.contains(id)) continue;
+    if (!isMissing.contains(number)) {
+      return fail(fmt::format("neither shown nor missing: {}/{} to {}", name.text(), number, who));
     }
   }
   std::optional<std::size_t> last;

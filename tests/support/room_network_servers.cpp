@@ -386,6 +386,9 @@ void RoomNetwork::carryOut(std::size_t index, Effects& fx) {
   auto& server = servers_[index];
   for (const auto& write : fx.writes) {
     server.current.write(write);
+    if (const auto* forget = std::get_if<metaserver::rooms::StoreForget>(&write)) {
+      ended_.insert(forget->room);
+    }
     if (settings_.isTraced) traceWrite(index, write);
   }
   if (fx.persist) {
@@ -498,16 +501,17 @@ void RoomNetwork::checkServer(std::size_t index) {
       const auto& entry = room.entries()[i];
       if (entry.position.sequence > core.committed()) continue;
       if (entry.position.sequence <= from) break;
-      checkCommitted(name, entry);
+      checkCommitted(name, room.firstNumber() + i, entry);
     }
   }
   most_[lobby()] = std::max<std::uint64_t>(most_[lobby()], core.members().countOf(lobby()));
 }
 
-void RoomNetwork::checkCommitted(const RoomName& name,
+void RoomNetwork::checkCommitted(const RoomName& name, std::uint64_t roomNumber,
                                  const metaserver::rooms::IndexedEntry& entry) {
   const auto& position = entry.position;
   const std::pair key(name, entry.id);
+  if (!entry.id.speaker.isZero()) history_[name][roomNumber] = entry.id;
   const auto known = committed_.try_emplace(position, key).first;
   if (known->second != key) {
     fail(fmt::format("two entries have the position {}.{}: in {}", position.epoch.counter,

@@ -9,6 +9,7 @@ PUSHES = ("--push", "--count", "300")
 MOVING = ("--moving", "--count", "100")
 CLUSTERS = ("--cluster", "--count", "400", "--peers", "3", "16")
 ETCD = ("--etcd", "--count", "400", "--peers", "3", "16")
+ROOMS = ("--count", "3000")
 KILLS = ("--kill-each", "--count", "2000", "--peers", "2", "16")
 
 
@@ -401,4 +402,114 @@ FAULTS = {
         "    resume(session, fx);\n  }\n}",
         "    if (session->second.isQuitting) resume(session, fx);\n  }\n}",
         CLUSTERS),
+    # --- rooms: metaserver/core/rooms/room_master.cpp
+    "room_acknowledged_at_once": Fault(
+        "A message is acknowledged before another metaserver has it on its disk.",
+        "isAlone ? disk_.durable() : std::min(disk_.durable(), elsewhere);",
+        "isAlone ? disk_.durable() : disk_.durable();",
+        ROOMS),
+    "room_own_disk_not_awaited": Fault(
+        "A message is committed before it is on the master's own disk.",
+        "isAlone ? disk_.durable() : std::min(disk_.durable(), elsewhere);",
+        "isAlone ? disk_.durable() : elsewhere;",
+        ROOMS),
+    "room_tail_not_pulled": Fault(
+        "A new master does not take over what others have and it has not.",
+        "  if (best != gathered_.end()) {",
+        "  if (best != gathered_.end() && epoch_ == Epoch()) {",
+        ROOMS),
+    "room_said_again": Fault(
+        "What is repeated gets another number.",
+        "if (const auto number = room->numberOf(say.id)) {",
+        "if (const auto number = room->numberOf({})) {",
+        ROOMS),
+    "room_opens_early": Fault(
+        "A room opens when one member is still wanted.",
+        "if (members_.countOf(name) >= opensAt)",
+        "if (members_.countOf(name) + 1 >= opensAt)",
+        ROOMS),
+    "room_position_ahead": Fault(
+        "The master tells a position before it has sent the entries up to there.",
+        "message.upTo = message.last = sentUpTo_;",
+        "message.upTo = message.last = disk_.log().last();",
+        ROOMS),
+    # --- metaserver/core/rooms/room_log.cpp
+    "room_apart_lost": Fault(
+        "What another side has said is not kept when the log becomes the master's.",
+        "      apart_.emplace(name, entry.id);\n",
+        "",
+        ROOMS),
+    "room_opened_forgotten": Fault(
+        "After a restart a room whose opening has lapsed is closed again.",
+        "  for (const auto& rest : stored.rests) roomOf(rest.room).rest_ = rest;\n",
+        "  for (const auto& rest : stored.rests) {\n"
+        "    roomOf(rest.room).rest_ = rest;\n"
+        "    roomOf(rest.room).rest_.isOpened = false;\n"
+        "  }\n",
+        ROOMS),
+    "room_epochs_forgotten": Fault(
+        "After a restart a peer is told that it lacks what it was shown in an epoch of which nothing is kept.",
+        "  epochs_ = stored.epochs;\n",
+        "",
+        ROOMS),
+    # --- metaserver/core/rooms/log_on_disk.cpp
+    "room_durable_kept": Fault(
+        "What was on the disk counts as durable although another log has taken its place.",
+        "  durable_ = std::min(durable_, last.sequence);\n",
+        "",
+        ROOMS),
+    # --- metaserver/core/rooms/room_copy.cpp
+    "room_gap_ignored": Fault(
+        "A copy takes in what does not follow what it has.",
+        "if (!disk_.log().has(message.after) || (isDoubted_ && !isAnswer))",
+        "if (isDoubted_ && !isAnswer)",
+        ROOMS),
+    "room_unsynced_told": Fault(
+        "A copy tells the master that it has what is not on its disk yet.",
+        "std::min(disk_.durable(), matched_);",
+        "matched_;",
+        ROOMS),
+    # --- metaserver/core/rooms/room_home.cpp
+    "room_order_swapped": Fault(
+        "A home tells its peers a message before the one that it follows.",
+        "run.entries.push_back(entry);",
+        "run.entries.insert(run.entries.begin(), entry);",
+        ROOMS),
+    "room_shown_closed": Fault(
+        "What is said in a closed room is shown.",
+        "  return room && room->isClosed();\n",
+        "  return room && room->isClosed() && room->entries().empty();\n",
+        ROOMS),
+    "room_one_too_far": Fault(
+        "A peer that asks gets what follows the message behind its last one.",
+        "StoreRange{ask.room, from.position.sequence, disk_.committed()};",
+        "StoreRange{ask.room, from.position.sequence + 1, disk_.committed()};",
+        ROOMS),
+    "room_missing_one_less": Fault(
+        "A peer is told one message less than it lacks.",
+        "answer.missingFrom = known + 1;",
+        "answer.missingFrom = std::min(known + 2, from.number);",
+        ROOMS),
+    "room_says_not_repeated": Fault(
+        "A home does not tell a new master what the old one has not answered.",
+        "  for (const auto& [arrival, pending] : pending_) passed_.emplace_back(pending.said);\n",
+        "",
+        ROOMS),
+    # --- metaserver/core/rooms/rooms.cpp
+    "room_rests_not_copied": Fault(
+        "A metaserver that copies a log does not hear of closed rooms whose first messages have lapsed.",
+        "    if (room.rest().before.sequence > answer.after.sequence) answer.rests.push_back(room.rest());\n",
+        "",
+        ROOMS),
+    # --- peer/core/rooms/room_views.cpp
+    "room_gap_at_peer": Fault(
+        "A peer takes what it is told for all that there is.",
+        "  if (!isAnswer && messages.after.position != room.saved.at) return ask(room, now, fx);\n",
+        "",
+        ROOMS),
+    "room_shown_twice": Fault(
+        "What another side has said is shown again under its new number.",
+        "  if (room.shown.contains(entry.id)) return;\n",
+        "",
+        ROOMS),
 }
