@@ -85,6 +85,9 @@ struct Bytes {
 
 // Proves that a peer is the one that joined under an id before: random, kept in its state folder.
 using InstanceKey = Bytes<16, struct InstanceKeyTag>;
+// Tells instances apart without telling their keys: the first 16 bytes of the key's SHA-256
+// (common/crypto/instance.h). Zero: not told, as by older programs.
+using InstanceHash = Bytes<16, struct InstanceHashTag>;
 // Names a search at every peer that relays it: random.
 using QueryId = Bytes<16, struct QueryIdTag>;
 // Who says something in rooms: random, another one in each run of a peer. Not its key, because it is

@@ -471,6 +471,37 @@ inline constexpr auto kPushPatienceHop = 250ms;
 static_assert(kPushWaiting * 3 <= kPushSilence && kPushSilence < kPushPatience);
 static_assert(kPushTargets * (kPeerIdBytes + 8) + kPathBytes < kPushMessageBytes);
 
+// --- private messages
+inline constexpr std::size_t kPrivateTextBytes = 4096;  // a screen full
+// In the outbox, for all recipients together: 4 MiB in memory.
+inline constexpr std::size_t kPrivateOutbox = 1000;
+inline constexpr auto kPrivateKept = 24h * 30;  // in the outbox
+// With other instances, those that were ignored included: 1 MiB in memory.
+inline constexpr std::size_t kPrivateConversations = 4096;
+inline constexpr std::size_t kPrivateMessages = 1000;  // of one conversation on the disk
+// Of all conversations on the disk, each message with kPrivateRowBytes.
+inline constexpr std::size_t kPrivateBytes = 64u << 20;
+inline constexpr std::size_t kPrivateRowBytes = 128;
+inline constexpr std::size_t kPrivateIgnored = 1000;
+inline constexpr std::size_t kPrivateShown = 1000;  // of a conversation, by one command
+// Sent and not acknowledged: a round trip and a sync of the disk are worth so many.
+inline constexpr std::size_t kPrivateWindow = 16;
+inline constexpr std::size_t kPrivateSenders = 256;    // connected at once
+inline constexpr std::size_t kPrivateRecipients = 32;  // dialled or connected at once
+inline constexpr std::size_t kPrivateLookUps = 64;     // at the metaserver, not answered yet
+inline constexpr std::size_t kPrivateWrites = 1024;    // that are not durable yet
+inline constexpr std::size_t kPrivateRequests = 64;    // of commands that wait for an answer
+inline constexpr auto kPrivateIdle = 60s;              // then a connection is closed
+inline constexpr auto kPrivateAnswer = 15s;            // of the other end; of the disk, too
+// Backoff of attempts to reach a recipient that is away: whoever comes back hears within the most.
+// In a network of at most so many members within the newcomer pause: somebody has come.
+inline constexpr auto kPrivateRetryLeast = 500ms;
+inline constexpr auto kPrivateRetryMost = 30s;
+inline constexpr std::uint64_t kPrivateSmallNetwork = 256;
+inline constexpr auto kPrivateNewcomer = 2s;
+inline constexpr auto kPrivatePatience = 10s;  // of a command, for `delivered`
+static_assert(kPrivateOutbox >= kPrivateMessages && kPrivateTextBytes * 2 < kFrameBytes);
+
 // --- commands
 inline constexpr std::size_t kCommandLineBytes = 64 * 1024;  // a shell's line with many names
 inline constexpr std::size_t kCommandWords = 4096;  // a glob that the user's shell expanded
@@ -572,8 +603,11 @@ enum class Rate : std::uint8_t {
   rechecks,        // of files that askers report as damaged
   queries,         // searches that arrive over a link
   queriesTold,     // searches sent to it: as many as it takes
+  // Of private messages:
+  privateSenders,   // connections that begin; the payer is the address that they come from
+  privateMessages,  // the payer is the sender; each is written and synced
 };
-inline constexpr std::size_t kRateKinds = 22;
+inline constexpr std::size_t kRateKinds = 24;
 struct RateBound {
   double perSecond;
   double burst;
@@ -604,6 +638,8 @@ inline constexpr RateBounds kRateBounds{{
     {1.0 / 60, 4, 0.2, 16},                // rechecks
     {kQueriesPerSecond, kQueryBurst, 3200, 12'800},  // queries: of all links together
     {kQueriesPerSecond, kQueryBurst, 3200, 12'800},  // queriesTold
+    {2, 32, 50, 500},                                // privateSenders: each asks the metaserver
+    {50, 400, 400, 4000},                            // privateMessages: an outbox in 12 s
 }};
 inline constexpr unsigned kLoopbackPeers = 64;      // so many have one address on loopback
 inline constexpr std::size_t kIdlePayers = 16'384;  // remembered though they hold nothing

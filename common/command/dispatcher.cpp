@@ -179,8 +179,36 @@ Outcome Dispatcher::runWords(const std::vector<std::string>& words, Context& con
   return outcome;
 }
 
+Result<std::vector<std::string>> Dispatcher::wordsOf(std::string_view line) const {
+  const Command* command = find(commandOf(line));
+  if (command == nullptr || command->textAt == 0 || line.size() > limits::kCommandLineBytes) {
+    return splitWords(line);
+  }
+  std::vector<std::string> words;
+  std::size_t values = 0;  // with the name of the command
+  std::string_view rest = trimmed(line);
+  while (values <= command->textAt && !rest.empty()) {
+    auto first = firstWord(rest);
+    if (!first) return first.error();
+    rest = first->rest;
+    const Flag* flag = words.empty() ? nullptr : findFlag(*command, first->word);
+    if (flag == nullptr) ++values;
+    words.push_back(std::move(first->word));
+    if (flag == nullptr || flag->valueName.empty() || rest.empty()) continue;
+    auto value = firstWord(rest);
+    if (!value) return value.error();
+    rest = value->rest;
+    words.push_back(std::move(value->word));
+  }
+  if (!rest.empty()) {
+    words.emplace_back("--");
+    words.emplace_back(rest);
+  }
+  return words;
+}
+
 Outcome Dispatcher::runLine(std::string_view line, Context& context) const {
-  auto words = splitWords(line);
+  auto words = wordsOf(line);
   if (!words) return Outcome::failed(commandOf(line), words.error());
   return run({std::move(*words)}, context);
 }

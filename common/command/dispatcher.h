@@ -47,7 +47,8 @@ struct Context {
 
 // The kind of an argument. A leading ~/ of a local path is expanded before the handler gets it. The
 // other kinds are for completion only.
-enum class Kind { none, text, localPath, sharedName, peer, metaserver, command };
+// A `person` is a peer that may be away.
+enum class Kind { none, text, localPath, sharedName, peer, person, metaserver, command };
 
 struct Flag {
   std::string name;            // "-o", "--force"
@@ -73,6 +74,9 @@ struct Command {
   std::vector<Flag> flags = {};
   std::size_t minValues = 0;
   std::size_t maxValues = 0;
+  // The value of that position (from 0) and all that follow it are one text, which a line has as it
+  // is typed: quotes and backslashes stand for themselves. 0: there is none.
+  std::size_t textAt = 0;
   std::vector<Kind> kinds = {};  // of the values; the last one counts for all that follow
   std::function<Outcome(const Arguments&, Context&)> handler = {};
 };
@@ -107,6 +111,7 @@ class Dispatcher {
 
  private:
   const Command* find(std::string_view name) const;
+  Result<std::vector<std::string>> wordsOf(std::string_view line) const;
   Outcome runWords(const std::vector<std::string>& words, Context& context) const;
   Outcome help(const Arguments& arguments) const;
   std::vector<std::string> commandNames() const;

@@ -144,6 +144,29 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
+Result<FirstWord> firstWord(std::string_view line) {
+  line = trimmed(line);
+  char quote = 0;
+  std::size_t end = 0;
+  for (; end < line.size(); ++end) {
+    const char c = line[end];
+    if (c == '\\' && quote != '\'') {
+      ++end;
+    } else if (quote != 0) {
+      if (c == quote) quote = 0;
+    } else if (c == '"' || c == '\'') {
+      quote = c;
+    } else if (isBlank(c)) {
+      break;
+    }
+  }
+  end = std::min(end, line.size());
+  auto words = splitWords(line.substr(0, end));
+  if (!words) return words.error();
+  return FirstWord{words->empty() ? std::string() : std::move(words->front()),
+                   trimmed(line.substr(end))};
+}
+
 std::string commandOf(std::string_view line) {
   const auto open = splitOpenLine(line);
   return open.words.empty() ? open.last : open.words.front();

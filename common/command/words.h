@@ -24,6 +24,14 @@ Result<std::vector<std::string>> splitWords(std::string_view line);
 std::string joinWords(const std::vector<std::string>& words);
 std::string quoteWord(std::string_view word);
 
+// The first word of a line, and what follows it as it is typed, without white space at its ends.
+// Errors as of splitWords(). No word: the line is empty.
+struct FirstWord {
+  std::string word;
+  std::string_view rest;
+};
+Result<FirstWord> firstWord(std::string_view line);
+
 // A line that is being typed: its complete words, and the last word, whose quote may be open.
 struct OpenLine {
   std::vector<std::string> words;  // without the last

@@ -13,9 +13,9 @@
 namespace espalier::wire {
 namespace {
 
-constexpr std::size_t kContactMost = fieldBytes(limits::kPeerIdBytes) +
-                                     numberBytes(limits::kJoinOrder) +
-                                     fieldBytes(limits::kHostBytes) + numberBytes(0xffff);
+constexpr std::size_t kContactMost =
+    fieldBytes(limits::kPeerIdBytes) + numberBytes(limits::kJoinOrder) +
+    fieldBytes(limits::kHostBytes) + numberBytes(0xffff) + fieldBytes(InstanceHash::kSizeBytes);
 constexpr std::size_t kRowMost = fieldBytes(kContactMost) + fieldBytes(InstanceKey::kSizeBytes) +
                                  limits::kMaxLinks * fieldBytes(limits::kPeerIdBytes) +
                                  numberBytes(limits::kJoinOrder) + numberBytes(limits::kMaxLinks) +

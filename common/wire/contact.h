@@ -1,5 +1,5 @@
-// A peer as other peers describe it: its id, its order of joining, and where it can be dialled. A
-// plain value. Used by all messages that name a peer; contact_codec.h encodes it.
+// A peer as other peers describe it: its id, its order of joining, and where it can be dialled,
+// and its instance. A plain value. Used by all messages that name a peer (contact_codec.h).
 #pragma once
 
 #include "common/base/endpoint.h"
@@ -11,6 +11,7 @@ struct Contact {
   PeerId id;
   JoinOrder order = kNoOrder;
   Endpoint endpoint;
+  InstanceHash instance = {};  // zero: not told
 
   bool operator==(const Contact&) const = default;
 };

@@ -84,6 +84,13 @@ Result<std::optional<PeerId>> readOptionalPeerId(std::string_view text) {
   return std::optional<PeerId>(*std::move(id));
 }
 
+Result<InstanceHash> readOptionalInstance(std::string_view raw) {
+  if (raw.empty()) return InstanceHash();
+  const auto instance = InstanceHash::fromRaw(raw);
+  if (!instance) return malformed("an instance of the wrong length");
+  return *instance;
+}
+
 Result<std::vector<PeerId>> readNeighbours(const TextFields& in) {
   const auto count = static_cast<std::size_t>(in.size());
   if (count > limits::kMaxLinks) return malformed(fmt::format("a peer with {} links", count));
@@ -117,6 +124,7 @@ void fill(const Contact& contact, proto::Contact& out) {
   out.set_order(number(contact.order));
   out.set_host(contact.endpoint.host);
   out.set_port(contact.endpoint.port);
+  if (!contact.instance.isZero()) out.mutable_instance()->assign(contact.instance.view());
 }
 
 Result<Contact> readContact(const proto::Contact& in) {
@@ -127,7 +135,9 @@ Result<Contact> readContact(const proto::Contact& in) {
   if (*order == kNoOrder) return malformed("a contact that never joined");
   auto endpoint = endpointOf(in.host(), in.port());
   if (!endpoint) return endpoint.error();
-  return Contact{*std::move(id), *order, *std::move(endpoint)};
+  const auto instance = readOptionalInstance(in.instance());
+  if (!instance) return instance.error();
+  return Contact{*std::move(id), *order, *std::move(endpoint), *instance};
 }
 
 Result<std::vector<Contact>> readContacts(const ContactFields& in, std::size_t most) {

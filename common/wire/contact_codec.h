@@ -36,6 +36,8 @@ Result<Contact> readContact(const proto::Contact& in);
 Result<PeerId> readPeerId(std::string_view text);
 // An empty text is an absent id.
 Result<std::optional<PeerId>> readOptionalPeerId(std::string_view text);
+// Of 16 bytes, or absent: zero.
+Result<InstanceHash> readOptionalInstance(std::string_view raw);
 using TextFields = google::protobuf::RepeatedPtrField<std::string>;
 Result<std::vector<PeerId>> readNeighbours(const TextFields& in);
 void fillNeighbours(const std::vector<PeerId>& neighbours, TextFields& out);

@@ -24,7 +24,7 @@ Result<Hello> decodeHello(std::string_view payload) {
   if (!message.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
     return Error{ErrorCode::protocol, "the first frame is no Hello"};
   }
-  if (message.purpose() < proto::PURPOSE_REGISTRY || message.purpose() > proto::PURPOSE_CLUSTER) {
+  if (message.purpose() < proto::PURPOSE_REGISTRY || message.purpose() > proto::PURPOSE_PRIVATE) {
     return Error{ErrorCode::protocol, "the Hello does not say what the connection is for"};
   }
   if (message.version_least() > kVersionMost || message.version_most() < kVersionLeast) {

@@ -16,7 +16,7 @@ namespace espalier::wire {
 inline constexpr std::uint32_t kVersionLeast = 1;
 inline constexpr std::uint32_t kVersionMost = 1;
 
-enum class Purpose { registry = 1, link = 2, transfer = 3, push = 4, cluster = 5 };
+enum class Purpose { registry = 1, link = 2, transfer = 3, push = 4, cluster = 5, privates = 6 };
 
 // Names one network.
 using NetworkId = Bytes<16, struct NetworkIdTag>;

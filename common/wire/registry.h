@@ -39,6 +39,9 @@ struct Join {
   // one of the higher generation is the present one. 0: it does not count.
   std::uint32_t generation = 0;
 
+  // Of `key`; zero: not told. The codec refuses one that is not the key's.
+  InstanceHash instance = {};
+
   bool operator==(const Join&) const = default;
 };
 
@@ -74,6 +77,8 @@ struct RegistryHeartbeat {
 struct TopologyRequest {
   JoinOrder after = kNoOrder;
   std::uint64_t number = 0;
+  // Only this one of them, if it is a member. Empty: all. An old metaserver names them all.
+  PeerId id = {};
 
   bool operator==(const TopologyRequest&) const = default;
 };

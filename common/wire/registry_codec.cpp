@@ -2,6 +2,7 @@
 #include "common/wire/registry_codec.h"
 
 #include "common/base/limits.h"
+#include "common/crypto/instance.h"
 #include "common/wire/contact_codec.h"
 #include "common/wire/registry_proto.h"
 #include "registry.pb.h"
@@ -53,6 +54,7 @@ void fill(const RegistryHeartbeat&, proto::RegistryRequestFrame& frame) {
 void fill(const TopologyRequest& request, proto::RegistryRequestFrame& frame) {
   frame.mutable_topology()->set_after(number(request.after));
   frame.mutable_topology()->set_number(request.number);
+  if (!request.id.empty()) frame.mutable_topology()->set_id(request.id.text());
 }
 
 void fill(const MembersRequest& request, proto::RegistryRequestFrame& frame) {
@@ -95,7 +97,9 @@ Result<RegistryRequest> read(const proto::Seek& in) {
 Result<RegistryRequest> read(const proto::TopologyRequest& in) {
   const auto after = readOrder(in.after());
   if (!after) return after.error();
-  return RegistryRequest(TopologyRequest{*after, in.number()});
+  auto id = readOptionalPeerId(in.id());
+  if (!id) return id.error();
+  return RegistryRequest(TopologyRequest{*after, in.number(), id->value_or(PeerId())});
 }
 
 }  // namespace
@@ -109,6 +113,7 @@ void toProto(const Join& join, proto::Join& out) {
   if (!join.network.isZero()) setRaw(join.network, *out.mutable_network());
   out.set_order(number(join.order));
   out.set_generation(join.generation);
+  if (!join.instance.isZero()) setRaw(join.instance, *out.mutable_instance());
   if (join.parent) out.set_parent(join.parent->text());
   fillNeighbours(join.neighbours, *out.mutable_neighbours());
 }
@@ -135,6 +140,12 @@ Result<Join> fromProto(const proto::Join& in) {
   if (!order) return order.error();
   join.order = *order;
   join.generation = in.generation();
+  const auto instance = readOptionalInstance(in.instance());
+  if (!instance) return instance.error();
+  if (!instance->isZero() && *instance != crypto::instanceOf(join.key)) {
+    return malformed("an instance that is not the key's");
+  }
+  join.instance = *instance;
   auto parent = readOptionalPeerId(in.parent());
   if (!parent) return parent.error();
   join.parent = *std::move(parent);

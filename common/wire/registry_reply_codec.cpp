@@ -272,8 +272,8 @@ Result<RegistryReply> decodeRegistryReply(std::string_view payload) {
 }
 
 std::size_t encodedBytesAtMost(const TopologyEntry& entry) {
-  // Tags, lengths, order and port take 40 bytes; each text has a tag and a length.
-  std::size_t bytes = entry.member.id.text().size() + entry.member.endpoint.host.size() + 40;
+  // Tags, lengths, order, port and instance take 60 bytes; each text has a tag and a length.
+  std::size_t bytes = entry.member.id.text().size() + entry.member.endpoint.host.size() + 60;
   if (entry.parent) bytes += entry.parent->text().size() + 2;
   for (const auto& neighbour : entry.neighbours) bytes += neighbour.text().size() + 2;
   return bytes;

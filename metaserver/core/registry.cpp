@@ -98,7 +98,7 @@ void Registry::carryOut(ConnectionId connection, const wire::RegistryRequest& re
   }
   if (const auto* wanted = std::get_if<wire::TopologyRequest>(&request)) {
     wire::Topology topology;
-    topology.entries = entries(wanted->after, limits::kFrameBytes * 3 / 4, topology.more);
+    topology.entries = seen_.entries(*wanted, limits::kFrameBytes * 3 / 4, topology.more);
     topology.number = wanted->number;
     fx.sends.push_back({connection, std::move(topology)});
     return;
@@ -230,7 +230,7 @@ void Registry::admit(ConnectionId connection, const wire::Join& join, bool retur
   }
   const JoinOrder order = directory_.giveOrder(join, returns, now);
   const auto heartbeat = heartbeatInterval();
-  const Node node = seen_.add({join.id, order, std::move(endpoint)});
+  const Node node = seen_.add({join.id, order, std::move(endpoint)}, join.instance);
   directory_.add(node,
                  {join.key, 0, join.generation, connection, now, heartbeat, std::move(place)});
   ports_.take(node);

@@ -64,7 +64,7 @@ void Registry::loadLost(const std::vector<wire::AbsentRow>& rows, TimePoint now)
   for (const bool isFree : {true, false}) {
     for (const auto& row : rows) {
       if (row.isFree != isFree) continue;
-      const auto& [id, order, endpoint] = row.contact;
+      const auto& [id, order, endpoint, instance] = row.contact;
       directory_.absent().add({id, row.key, order, endpoint}, AbsentMembers::Why::lost, now,
                               budget_.account(Payer::host(endpoint.host)), !isFree);
     }
@@ -116,7 +116,8 @@ std::vector<Registry::OwnSession> Registry::giveUpSessions(TimePoint now) {
                             member.order,
                             reported.parent,
                             reported.neighbours,
-                            directory_.record(*node).generation};
+                            directory_.record(*node).generation,
+                            seen_.contact(*node).instance};
       becomeAway(*node, now);
     }
     own.push_back(std::move(one));
@@ -188,6 +189,7 @@ bool Registry::takeOver(ConnectionId connection, const wire::Join& join, bool is
     sessions_.erase(old);
     fx.closes.push_back(old);
   }
+  if (!join.instance.isZero()) seen_.setInstance(node, join.instance);
   record.connection = connection;
   record.generation = join.generation;
   record.heard = now;

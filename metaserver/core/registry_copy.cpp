@@ -64,19 +64,23 @@ std::vector<topo::TopoLine> RegistryCopy::lines() const {
   return lines;
 }
 
+wire::TopologyEntry RegistryCopy::entry(const MemberRow& row) const {
+  wire::TopologyEntry entry{row.contact, std::nullopt, linksOf(row)};
+  if (row.reportedParent > 0 && row.reportedParent <= row.neighbours.size()) {
+    const PeerId& parent = row.neighbours[row.reportedParent - 1u];
+    const auto& links = entry.neighbours;
+    if (std::find(links.begin(), links.end(), parent) != links.end()) entry.parent = parent;
+  }
+  return entry;
+}
+
 std::vector<wire::TopologyEntry> RegistryCopy::entries(JoinOrder after, std::size_t mostBytes,
                                                        bool& more) const {
   TopologyPage page(mostBytes);
   auto next = rows_.upper_bound(after);
   for (; next != rows_.end(); ++next) {
     const MemberRow& row = next->second;
-    wire::TopologyEntry entry{row.contact, std::nullopt, linksOf(row)};
-    if (row.reportedParent > 0 && row.reportedParent <= row.neighbours.size()) {
-      const PeerId& parent = row.neighbours[row.reportedParent - 1u];
-      const auto& links = entry.neighbours;
-      if (std::find(links.begin(), links.end(), parent) != links.end()) entry.parent = parent;
-    }
-    if (!page.add(std::move(entry))) break;
+    if (!page.add(entry(row))) break;
   }
   more = next != rows_.end();
   return page.take();

@@ -36,6 +36,7 @@ class RegistryCopy {
   std::vector<PeerId> linksOf(const MemberRow& row) const;
   // For topo.txt, in order of joining.
   std::vector<topo::TopoLine> lines() const;
+  wire::TopologyEntry entry(const MemberRow& row) const;
   // Registry::entries(). O(entries returned).
   std::vector<wire::TopologyEntry> entries(JoinOrder after, std::size_t mostBytes,
                                            bool& more) const;

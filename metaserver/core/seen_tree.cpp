@@ -27,11 +27,12 @@ std::vector<PeerId> withoutRepeats(const PeerId& self, const std::vector<PeerId>
 
 // --- members ---
 
-SeenTree::Node SeenTree::add(topo::Member newcomer) {
+SeenTree::Node SeenTree::add(topo::Member newcomer, const InstanceHash& instance) {
   const JoinOrder order = newcomer.order;
   const Node node = tree_.add(std::move(newcomer));
   if (members_.size() <= topo::number(node)) members_.resize(topo::number(node) + 1);
   byOrder_.emplace_hint(byOrder_.end(), order, node);  // newcomers come last
+  member(node).instance = instance;
   changed(node);
   return node;
 }
@@ -41,7 +42,8 @@ void SeenTree::load(const std::vector<MemberRow>& rows) {
   std::unordered_map<JoinOrder, std::vector<Node>> below;
   std::vector<Node> linked;
   for (const auto& row : rows) {
-    const Node node = add({row.contact.id, row.contact.order, row.contact.endpoint});
+    const Node node =
+        add({row.contact.id, row.contact.order, row.contact.endpoint}, row.contact.instance);
     Report& report = member(node).report;
     report.neighbours = withoutRepeats(row.contact.id, row.neighbours);
     if (row.reportedParent > 0 && row.reportedParent <= row.neighbours.size()) {
@@ -93,9 +95,13 @@ void SeenTree::setPort(Node node, std::uint16_t port) {
   changed(node);
 }
 
+void SeenTree::setInstance(Node node, const InstanceHash& instance) {
+  if (std::exchange(member(node).instance, instance) != instance) changed(node);
+}
+
 wire::Contact SeenTree::contact(Node node) const {
   const topo::Member& member = tree_.member(node);
-  return {member.id, member.order, member.endpoint};
+  return {member.id, member.order, member.endpoint, members_[topo::number(node)].instance};
 }
 
 MemberRow SeenTree::row(Node node) const {
@@ -220,19 +226,30 @@ bool SeenTree::isMutual(Node from, const PeerId& to) const {
   return std::find(back.begin(), back.end(), tree_.member(from).id) != back.end();
 }
 
+wire::TopologyEntry SeenTree::entry(Node node) const {
+  wire::TopologyEntry entry{contact(node), std::nullopt, {}};
+  for (const auto& neighbour : reported(node).neighbours) {
+    if (!isMutual(node, neighbour)) continue;
+    if (reported(node).parent == neighbour) entry.parent = neighbour;
+    entry.neighbours.push_back(neighbour);
+  }
+  return entry;
+}
+
+std::vector<wire::TopologyEntry> SeenTree::entries(const wire::TopologyRequest& wanted,
+                                                   std::size_t mostBytes, bool& more) const {
+  if (wanted.id.empty()) return entries(wanted.after, mostBytes, more);
+  const auto node = tree_.find(wanted.id);
+  if (!node || tree_.member(*node).order <= wanted.after) return {};
+  return {entry(*node)};
+}
+
 std::vector<wire::TopologyEntry> SeenTree::entries(JoinOrder after, std::size_t mostBytes,
                                                    bool& more) const {
   TopologyPage page(mostBytes);
   auto next = byOrder_.upper_bound(after);
   for (; next != byOrder_.end(); ++next) {
-    const Node node = next->second;
-    wire::TopologyEntry entry{contact(node), std::nullopt, {}};
-    for (const auto& neighbour : reported(node).neighbours) {
-      if (!isMutual(node, neighbour)) continue;
-      if (reported(node).parent == neighbour) entry.parent = neighbour;
-      entry.neighbours.push_back(neighbour);
-    }
-    if (!page.add(std::move(entry))) break;
+    if (!page.add(entry(next->second))) break;
   }
   more = next != byOrder_.end();
   return page.take();

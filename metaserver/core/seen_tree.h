@@ -49,13 +49,14 @@ class SeenTree {
   explicit SeenTree(unsigned maxLinks) : tree_(maxLinks) {}
   void indexAddresses() { tree_.indexAddresses(); }
 
-  Node add(topo::Member member);
+  Node add(topo::Member member, const InstanceHash& instance = {});
   // Of an empty tree: becomes the one that these rows, by order, are of. A link that its ends do
   // not report counts as reserved, because rows do not tell.
   void load(const std::vector<MemberRow>& rows);
   // Its children become roots whose links are not reserved.
   void remove(Node node);
   void setPort(Node node, std::uint16_t port);
+  void setInstance(Node node, const InstanceHash& instance);
 
   // Replaces its last report, and restores the invariants. In `neighbours` only the first of each
   // id counts, and its own id is ignored. False: it repeats its last report.
@@ -81,6 +82,10 @@ class SeenTree {
   MemberRow row(Node node) const;
   // The members after `after` by order of joining, with the links that both ends have reported:
   // about `mostBytes` of a frame, at least one member. O(members returned).
+  wire::TopologyEntry entry(Node node) const;
+  // The answer to a request: of one member, or a page of all.
+  std::vector<wire::TopologyEntry> entries(const wire::TopologyRequest& wanted,
+                                           std::size_t mostBytes, bool& more) const;
   std::vector<wire::TopologyEntry> entries(JoinOrder after, std::size_t mostBytes,
                                            bool& more) const;
 
@@ -92,6 +97,7 @@ class SeenTree {
   struct Member {
     Report report;
     bool isReserved = false;
+    InstanceHash instance = {};  // as it told; zero: not told
   };
 
   Member& member(Node node) { return members_[topo::number(node)]; }

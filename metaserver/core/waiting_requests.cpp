@@ -27,8 +27,8 @@ struct Price {
 Price priceOf(const wire::RegistryRequest& request) {
   constexpr double kPage = 20;  // of the topology costs about so much more than a heartbeat
   if (std::holds_alternative<wire::Join>(request)) return {Rate::registryJoins, 1};
-  if (std::holds_alternative<wire::TopologyRequest>(request)) {
-    return {Rate::registryRequests, kPage};
+  if (const auto* wanted = std::get_if<wire::TopologyRequest>(&request)) {
+    return {Rate::registryRequests, wanted->id.empty() ? kPage : 1};
   }
   const bool changesTree = std::holds_alternative<wire::Links>(request) ||
                            std::holds_alternative<wire::Seek>(request) ||

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <optional>
 
+#include "common/base/ids.h"
 #include "common/base/limits.h"
 #include "common/base/text.h"
 
@@ -36,7 +37,8 @@ constexpr const char* kTables = R"(
     host TEXT NOT NULL,
     port INTEGER NOT NULL,
     home TEXT,
-    home_port INTEGER
+    home_port INTEGER,
+    instance TEXT
   );
   CREATE TABLE user_rooms (
     room TEXT NOT NULL,
@@ -90,7 +92,7 @@ Result<DirectoryTables::Statements> DirectoryTables::prepare(sqlite::Database& d
     return statement ? std::optional(std::move(*statement)) : std::nullopt;
   };
   auto removeMember = prepared("DELETE FROM user_names WHERE joined = ?");
-  auto putMember = prepared("INSERT OR REPLACE INTO user_names VALUES (?, ?, ?, ?, ?, ?)");
+  auto putMember = prepared("INSERT OR REPLACE INTO user_names VALUES (?, ?, ?, ?, ?, ?, ?)");
   auto removeHome = prepared("DELETE FROM homes WHERE joined = ?");
   auto putHome = prepared("INSERT OR REPLACE INTO homes VALUES (?, ?)");
   auto putServer = prepared("INSERT OR REPLACE INTO metaservers VALUES (?, ?, ?, ?, ?, ?)");
@@ -190,7 +192,7 @@ Result<void> DirectoryTables::writeMembers(const MemberChanges& changes,
 
 Result<void> DirectoryTables::putMember(const MemberRow& row,
                                         const std::map<ServerNumber, Home>& homes) {
-  const auto& [id, order, endpoint] = row.contact;
+  const auto& [id, order, endpoint, instance] = row.contact;
   auto& put = statements_.putMember;
   put.bind(id.text()).bind(numberOf(order)).bind(endpoint.host).bind(endpoint.port);
   if (const auto home = homes.find(row.home); home != homes.end()) {
@@ -198,6 +200,8 @@ Result<void> DirectoryTables::putMember(const MemberRow& row,
   } else {
     put.bindNone().bindNone();
   }
+  const std::string hash = toHex(instance.view());
+  instance.isZero() ? put.bindNone() : put.bind(hash);
   if (auto stepped = done(put.step()); !stepped) return stepped;
   return done(statements_.putHome.bind(numberOf(order)).bind(number(row.home)).step());
 }

@@ -13,13 +13,15 @@
 #include "common/base/ids.h"
 #include "common/wire/hello.h"
 #include "common/wire/link.h"
+#include "common/wire/private.h"
 #include "common/wire/registry.h"
+#include "peer/core/private/private_writes.h"
 #include "peer/core/push_jobs.h"
 #include "peer/core/search_jobs.h"
 
 namespace espalier::peer {
 
-using Message = std::variant<wire::RegistryRequest, wire::LinkMessage>;
+using Message = std::variant<wire::RegistryRequest, wire::LinkMessage, wire::PrivateFrame>;
 
 struct Send {
   ConnectionId to;
@@ -70,14 +72,20 @@ struct Notice {
 };
 
 struct Effects {
+  // What must be durable before a message is sent is written in a step before, of whose end
+  // PrivateMessages hears.
+  std::vector<PrivateWrite> privateWrites;
   std::vector<Listen> listens;
   std::vector<Dial> dials;
   std::vector<Send> sends;
   std::vector<Close> closes;
+  std::vector<PrivateAdmission> privateAdmissions;
+  std::vector<HostCheck> hostChecks;
   std::vector<MatchJob> jobs;
   std::vector<SearchUpdate> searchUpdates;
   std::vector<PushJob> pushJobs;
   std::set<PushId> pushChanges;  // pushes whose ledger or end has changed
+  std::vector<PrivateUpdate> privateUpdates;
   std::vector<Notice> notices;
 
   void send(ConnectionId link, wire::LinkMessage message) {

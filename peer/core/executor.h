@@ -2,7 +2,8 @@
 // the simulation with a virtual network (World). So the simulation tests the real order of effects
 // and the real back pressure.
 //
-//   listens, dials, sends, closes, [flush] jobs, search updates, push jobs, push changes, notices
+//   private writes, listens, dials, admissions, sends, closes, host checks, [flush] jobs, search
+//   updates, push jobs, push changes, private updates, notices
 //
 // Messages are flushed before the first job, so a query is on its way before this peer matches it
 // against its share. Notices come last, so a reader of a notice finds all other effects done.
@@ -19,6 +20,10 @@
 //   void flush();                     sends as much of the queues as it can
 //   void match(const MatchJob&);      void searched(SearchUpdate&);
 //   void pushJob(PushJob&);           void pushChanged(const PushId&);
+//   void privateWrite(PrivateWrite&); Peer::privates()->stored() when it is durable
+//   void privateAdmitted(const PrivateAdmission&);
+//   void checkHost(const HostCheck&); answered by Peer::hostChecked()
+//   void privateUpdate(PrivateUpdate&);
 //   void notice(const Notice&);
 //   void pauseLinks(ConnectionId);    stops reading all links except that one
 //   void resumeLinks();               reads all of them
@@ -40,17 +45,21 @@ class Executor {
   // The event has been handed to the core; ends its step.
   void carryOut(Effects& fx, TimePoint now) {
     peer_.endStep(now, fx);
+    for (auto& write : fx.privateWrites) host_.privateWrite(write);
     for (const auto& listen : fx.listens) host_.listen(listen.at);
     for (const auto& dial : fx.dials) host_.dial(dial);
+    for (const auto& admission : fx.privateAdmissions) host_.privateAdmitted(admission);
     for (const auto& send : fx.sends) {
       if (host_.send(send)) filled(send.to, now);
     }
     for (const auto& close : fx.closes) host_.close(close.connection);
+    for (const auto& check : fx.hostChecks) host_.checkHost(check);
     if (!fx.jobs.empty()) host_.flush();
     for (const auto& job : fx.jobs) host_.match(job);
     for (auto& update : fx.searchUpdates) host_.searched(update);
     for (auto& job : fx.pushJobs) host_.pushJob(job);
     for (const auto& id : fx.pushChanges) host_.pushChanged(id);
+    for (auto& update : fx.privateUpdates) host_.privateUpdate(update);
     for (const auto& notice : fx.notices) host_.notice(notice);
   }
 

@@ -7,6 +7,7 @@
 
 #include "common/base/limits.h"
 #include "common/base/text.h"
+#include "common/crypto/instance.h"
 
 namespace espalier::peer {
 
@@ -62,6 +63,7 @@ wire::Join Membership::joinRequest() {
   wire::Join join;
   join.id = id_;
   join.key = key_;
+  join.instance = crypto::instanceOf(key_);
   join.word = word_;
   join.generation = ++generation_;
   join.listen = {withoutScope(options_.advertise.host), options_.listen.port};

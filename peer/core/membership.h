@@ -115,6 +115,8 @@ class Membership {
   // The same for a search, before the metaserver is asked. Once this peer listens.
   MemberCount countMembers() const;
   bool owns(ConnectionId connection) const;
+  // Of all connections that this peer dials.
+  ConnectionNumbers& numbers() { return numbers_; }
 
  private:
   wire::Join joinRequest();

@@ -8,14 +8,14 @@
 namespace espalier::peer {
 
 std::uint64_t OpenRequests::add(wire::RegistryRequest& request) {
-  const auto number = [&](std::uint64_t& field, Kind kind, JoinOrder after = kNoOrder) {
+  const auto number = [&](std::uint64_t& field, Kind kind, Asked asked = {}) {
     auto& open = open_[kind];
     if (open.size() >= limits::kOpenRequests) open.erase(open.begin());
-    open[++last_] = after;
+    open[++last_] = std::move(asked);
     return field = last_;
   };
   if (auto* asked = std::get_if<wire::TopologyRequest>(&request)) {
-    return number(asked->number, topology, asked->after);
+    return number(asked->number, topology, {asked->after, asked->id});
   }
   if (auto* asked = std::get_if<wire::MembersRequest>(&request)) {
     return number(asked->number, members);
@@ -54,11 +54,11 @@ std::vector<wire::RegistryRequest> OpenRequests::movedOn() {
   repeatsNumbers_ = false;
   std::vector<wire::RegistryRequest> again;
   again.reserve(open_[topology].size() + open_[members].size());
-  for (const auto& [number, after] : open_[topology]) {
+  for (const auto& [number, asked] : open_[topology]) {
     again.emplace_back(std::in_place_type<wire::TopologyRequest>,
-                       wire::TopologyRequest{after, number});
+                       wire::TopologyRequest{asked.after, number, asked.id});
   }
-  for (const auto& [number, after] : open_[members]) {
+  for (const auto& [number, asked] : open_[members]) {
     again.emplace_back(std::in_place_type<wire::MembersRequest>, wire::MembersRequest{number});
   }
   return again;

@@ -40,8 +40,12 @@ class OpenRequests {
  private:
   enum Kind : std::size_t { topology, members, links, kKinds };
 
-  // By number; of a topology the order after which it was asked for.
-  std::array<std::map<std::uint64_t, JoinOrder>, kKinds> open_;
+  // By number: of a topology what was asked for.
+  struct Asked {
+    JoinOrder after = kNoOrder;
+    PeerId id = {};
+  };
+  std::array<std::map<std::uint64_t, Asked>, kKinds> open_;
   std::uint64_t last_ = 0;
   bool repeatsNumbers_ = false;
 };

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/limits.h"
+#include "common/crypto/instance.h"
+
 namespace espalier::peer {
 
 void Peer::connect(TimePoint now, Effects& fx) {
@@ -24,14 +27,23 @@ void Peer::leave(TimePoint now, Effects& fx) {
 
 void Peer::opened(ConnectionId connection, const std::string& localHost, TimePoint now, Effects& fx,
                   const wire::NetworkId& network) {
+  if (parts_ && parts_->privates.owns(connection)) {
+    return parts_->privates.opened(connection, now, fx);
+  }
   membership_.opened(connection, localHost, now, fx, network);
 }
 
 void Peer::failed(ConnectionId connection, const Error& error, TimePoint now, Effects& fx) {
+  if (parts_ && parts_->privates.owns(connection)) {
+    return parts_->privates.failed(connection, error, now, fx);
+  }
   membership_.failed(connection, error, now, fx);
 }
 
 void Peer::closed(ConnectionId connection, TimePoint now, Effects& fx) {
+  if (parts_ && parts_->privates.owns(connection)) {
+    return parts_->privates.closed(connection, now, fx);
+  }
   membership_.closed(connection, now, fx);
 }
 
@@ -53,7 +65,28 @@ std::optional<std::uint64_t> Peer::received(ConnectionId connection,
     numbered.number = *answered;  // an old metaserver repeats none
     parts_->searches.membersTold(numbered, now, fx);
   }
+  if (const auto* topology = std::get_if<wire::Topology>(&reply);
+      answered && topology != nullptr && parts_) {
+    (void)parts_->privates.told(*answered, *topology, now, fx);
+  }
   return answered;
+}
+
+void Peer::keepPrivates(PrivateState state, std::chrono::milliseconds wallClock, TimePoint now) {
+  privateState_ = std::move(state);
+  wallClock_ = wallClock;
+  wallClockAt_ = now;
+}
+
+void Peer::privateAccepted(ConnectionId connection, std::string host, Account address,
+                           TimePoint now, Effects& fx) {
+  if (!parts_) return fx.closes.push_back({connection});
+  parts_->privates.accepted(connection, std::move(host), std::move(address), now, fx);
+}
+
+void Peer::received(ConnectionId connection, const wire::PrivateFrame& frame, TimePoint now,
+                    Effects& fx) {
+  if (parts_) parts_->privates.received(connection, frame, now, fx);
 }
 
 void Peer::received(ConnectionId connection, const wire::LinkMessage& message, TimePoint now,
@@ -97,10 +130,7 @@ TimePoint Peer::deadline() const {
 void Peer::tellComponents(TimePoint now, Effects& fx) {
   if (!tree()) return;
   const auto& self = tree()->self();
-  if (!parts_) {
-    parts_.emplace(self, policy_, random_, membership_.key(), budget_);
-    self_ = self;
-  }
+  if (!parts_) makeComponents(now);
   if (self_ != self) {
     self_ = self;
     told_.clear();
@@ -120,6 +150,15 @@ void Peer::tellComponents(TimePoint now, Effects& fx) {
   for (const auto& child : children) {
     tellBehind(at++, {child.connection, child.below, child.isConfirmed});
   }
+}
+
+void Peer::makeComponents(TimePoint now) {
+  self_ = tree()->self();
+  PrivateMessages::Options privately{crypto::instanceOf(membership_.key()),
+                                     std::exchange(privateState_, {}), wallClock_};
+  privately.wallClock += std::chrono::duration_cast<std::chrono::milliseconds>(now - wallClockAt_);
+  parts_.emplace(self_, policy_, std::move(privately), membership_.numbers(), random_,
+                 membership_.key(), budget_, now);
 }
 
 void Peer::tellLinks(TimePoint now, Effects& fx) {
@@ -148,10 +187,24 @@ void Peer::tellBehind(std::size_t at, const Told& link) {
   }
 }
 
+// Whom private messages are from and for, the metaserver is asked.
+void Peer::askForPrivates(TimePoint now, Effects& fx) {
+  auto& privates = parts_->privates;
+  if (!membership_.greeted()) privates.metaserverLost(now, fx);
+  privates.membersSeen(tree()->members(), now);
+  // What is not answered may be followed by the next question; each of them ends one that is open.
+  for (std::size_t i = 0; i < limits::kPrivateLookUps && privates.wanted() != nullptr; ++i) {
+    const auto wanted = *privates.wanted();
+    const auto number = membership_.ask(wire::TopologyRequest{wanted.after, 0, wanted.id}, now, fx);
+    number ? privates.asked(*number) : privates.notAsked(now, fx);
+  }
+}
+
 // Also asks the metaserver for the number of members when a search wants it.
 void Peer::endStep(TimePoint now, Effects& fx) {
   tellComponents(now, fx);
   if (!parts_) return;
+  askForPrivates(now, fx);
   auto& searches = parts_->searches;
   if (!membership_.greeted() && searches.awaitsMembers()) searches.membersTold({}, now, fx);
   if (!searches.wantsMembers()) return;

@@ -4,22 +4,25 @@
 //   event --> Membership --> what changed of the links --> each component
 //   message of a link --> Membership (if the tree's) or the component that it belongs to
 //
-// The components exist from when this peer listens. The shell and the simulation use searches() and
-// pushes() directly: Peer forwards nothing to them but the events of links and time, as to every
-// component. A step is one event, or one call of a component, and ends with endStep().
+// The components exist from when this peer listens. The shell and the simulation use searches(),
+// pushes() and privates() directly. Peer forwards to each component the events of links and time,
+// to privates() also those of its own connections. A step is one event or call; endStep() ends it.
 //
 // Does no I/O, not thread-safe. Call tick() when deadline() has passed.
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "peer/core/component.h"
 #include "peer/core/membership.h"
+#include "peer/core/private/private_messages.h"
 #include "peer/core/push.h"
 #include "peer/core/recent_least.h"
 #include "peer/core/search.h"
@@ -45,6 +48,8 @@ class Peer {
   void leave(TimePoint now, Effects& fx);
   // From now on; before this peer joins.
   void acceptPushes(PushPolicy policy) { policy_ = std::move(policy); }
+  // What is kept of private messages; before this peer joins. `wallClock`: since 1970, now.
+  void keepPrivates(PrivateState state, std::chrono::milliseconds wallClock, TimePoint now);
 
   // --- what happened ---
   void opened(ConnectionId connection, const std::string& localHost, TimePoint now, Effects& fx,
@@ -57,6 +62,11 @@ class Peer {
                                         TimePoint now, Effects& fx);
   void received(ConnectionId connection, const wire::LinkMessage& message, TimePoint now,
                 Effects& fx, std::string_view host = {});
+  // A connection for private messages that the other end has dialled; and what comes on any.
+  void privateAccepted(ConnectionId connection, std::string host, Account address, TimePoint now,
+                       Effects& fx);
+  void received(ConnectionId connection, const wire::PrivateFrame& frame, TimePoint now,
+                Effects& fx);
   void congested(ConnectionId connection);
   void drained(ConnectionId connection);
   void tick(TimePoint now, Effects& fx);
@@ -70,22 +80,30 @@ class Peer {
   const Searches* searches() const { return parts_ ? &parts_->searches : nullptr; }
   Pushes* pushes() { return parts_ ? &parts_->pushes : nullptr; }
   const Pushes* pushes() const { return parts_ ? &parts_->pushes : nullptr; }
+  PrivateMessages* privates() { return parts_ ? &parts_->privates : nullptr; }
+  const PrivateMessages* privates() const { return parts_ ? &parts_->privates : nullptr; }
 
   const Membership& membership() const { return membership_; }
   const Tree* tree() const { return membership_.tree(); }
   // Whether a connection is the metaserver's, a link, or on its way to be one.
-  bool owns(ConnectionId connection) const { return membership_.owns(connection); }
+  bool owns(ConnectionId connection) const {
+    return membership_.owns(connection) || (parts_ && parts_->privates.owns(connection));
+  }
 
  private:
   // From when this peer listens.
   struct Components {
-    Components(const wire::Contact& self, PushPolicy policy, Random& random, const InstanceKey& key,
-               Budget& budget)
-        : searches(self, random), pushes(self, std::move(policy), random, key, &budget) {}
+    Components(const wire::Contact& self, PushPolicy policy, PrivateMessages::Options privately,
+               ConnectionNumbers& numbers, Random& random, const InstanceKey& key, Budget& budget,
+               TimePoint now)
+        : searches(self, random),
+          pushes(self, std::move(policy), random, key, &budget),
+          privates(self, std::move(privately), numbers, random, budget, now) {}
 
     Searches searches;
     Pushes pushes;
-    const std::array<Component*, 2> all{&searches, &pushes};
+    PrivateMessages privates;
+    const std::array<Component*, 3> all{&searches, &pushes, &privates};
   };
 
   // What the components were told of a link.
@@ -98,6 +116,8 @@ class Peer {
   };
 
   void tellComponents(TimePoint now, Effects& fx);
+  void makeComponents(TimePoint now);
+  void askForPrivates(TimePoint now, Effects& fx);
   void tellLinks(TimePoint now, Effects& fx);
   void tellBehind(std::size_t at, const Told& link);
 
@@ -105,6 +125,9 @@ class Peer {
   Budget& budget_;
   Membership membership_;
   PushPolicy policy_;
+  PrivateState privateState_;  // until the components exist
+  std::chrono::milliseconds wallClock_{};
+  TimePoint wallClockAt_{};
   std::optional<Components> parts_;
   wire::Contact self_;      // as the components know this peer
   std::vector<Told> told_;  // the parent, if any, and the children

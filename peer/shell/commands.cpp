@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "peer/shell/file_search.h"
 #include "peer/shell/find_outcome.h"
 #include "peer/shell/get_command.h"
+#include "peer/shell/private_commands.h"
 #include "peer/shell/push_command.h"
 #include "peer/shell/share_commands.h"
 #include "peer/shell/status_commands.h"
@@ -145,18 +147,25 @@ std::vector<Command> peerCommands(const Services& services, CommandSettings sett
                                    peersCommand(services.topology),
                                    statusCommand(services.status)};
   for (auto& each : transferCommands(services.transfers)) commands.push_back(std::move(each));
+  for (auto& each : privateCommands(services.privates)) commands.push_back(std::move(each));
   commands.push_back(command::whatIfCommand(services.topology));
   commands.push_back(command::stopCommand(services.stop));
   return commands;
 }
 
 command::Dispatcher::Names peerNames(const Services& services) {
-  return [&searches = services.search, &topology = services.topology](
-             Kind kind, const std::string& prefix) -> std::vector<std::string> {
-    if (kind == Kind::sharedName) return searches.knownNames(prefix);
-    if (kind == Kind::peer) return topology.knownPeers(prefix);
-    return {};
-  };
+  return
+      [&searches = services.search, &topology = services.topology, &privates = services.privates](
+          Kind kind, const std::string& prefix) -> std::vector<std::string> {
+        if (kind == Kind::sharedName) return searches.knownNames(prefix);
+        if (kind == Kind::peer) return topology.knownPeers(prefix);
+        if (kind != Kind::person) return {};
+        auto ids = topology.knownPeers(prefix);
+        for (auto& id : privates.correspondents(prefix)) {
+          if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(std::move(id));
+        }
+        return ids;
+      };
 }
 
 }  // namespace espalier::peer::shell

@@ -12,6 +12,7 @@
 //   SearchChanged         NetworkSearch      NetworkSearch::find(): its progress and its end
 //   DownloadChanged       ActiveDownloads    a paused download, which waits to be resumed
 //   PushChanged           Runtime            PushSender: `push` follows its ledger
+//   PrivateReceived       PrivateDesk        PromptNotices
 //   LogLine               log::write()       PromptNotices: above the line that is being typed
 //
 // The commands of the prompt, of -e and of the control socket wait through these readers.
@@ -31,6 +32,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -78,14 +80,20 @@ struct DownloadChanged {  // begun, progressed, paused, resumed, cancelled, ende
 struct PushChanged {  // its ledger
   PushId id;
 };
+struct PrivateReceived {           // a private message, which is durable
+  std::string from;                // the id that the sender has
+  std::string text;                // as it came
+  std::chrono::milliseconds at{};  // when it was written, since 1970
+  bool isOtherThanBefore = false;  // another instance had the id before
+};
 struct LogLine {
   std::string text;  // as it is printed, without the line feed
 };
 struct Missed {};  // events were dropped: read the state again. Any subscription may get it
 
-using Event =
-    std::variant<MetaserverGreeted, JoinEnded, MetaserverLost, MetaserverBack, LinkUp, LinkDown,
-                 MembersChanged, SearchChanged, DownloadChanged, PushChanged, LogLine, Missed>;
+using Event = std::variant<MetaserverGreeted, JoinEnded, MetaserverLost, MetaserverBack, LinkUp,
+                           LinkDown, MembersChanged, SearchChanged, DownloadChanged, PushChanged,
+                           PrivateReceived, LogLine, Missed>;
 
 // A set of alternatives of Event.
 using EventKinds = std::uint32_t;

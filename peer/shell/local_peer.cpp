@@ -61,15 +61,20 @@ Result<std::unique_ptr<LocalPeer>> LocalPeer::create(const Environment& environm
   const auto key = loadInstanceKey(options.state);
   if (!key) return key.error();
   if (auto known = share::ShareIndex::checkState(options.state); !known) return known.error();
-  std::unique_ptr<LocalPeer> peer(
-      new LocalPeer(environment, std::move(options), std::move(*control), std::move(made), *key));
-  if (auto started = peer->start(); !started) return started.error();
+  auto privates = storage::PrivateTables::open(options.state + "/private.db");
+  if (!privates) return privates.error();
+  auto state = privates->load();
+  if (!state) return state.error();
+  std::unique_ptr<LocalPeer> peer(new LocalPeer(environment, std::move(options),
+                                                std::move(*control), std::move(made), *key,
+                                                *std::move(privates)));
+  if (auto started = peer->start(*std::move(state)); !started) return started.error();
   return peer;
 }
 
 LocalPeer::LocalPeer(const Environment& environment, PeerOptions options,
                      std::unique_ptr<command::ControlServer> control, MadeFolders made,
-                     const InstanceKey& key)
+                     const InstanceKey& key, storage::PrivateTables privates)
     : environment_(environment),
       options_(std::move(options)),
       control_(std::move(control)),
@@ -96,11 +101,12 @@ LocalPeer::LocalPeer(const Environment& environment, PeerOptions options,
               environment_.runtime.events()),
       share_(id_, index_, environment_.topologyStore),
       status_(options_, environment_.runtime, index_, transfers_, rates_),
+      privates_(environment_.runtime.network(), environment_.runtime.events(), std::move(privates)),
       dispatcher_(peerCommands(services(), {options_.total}), peerNames(services())) {
   rates_.set(options_.rates.upload, options_.rates.download);
 }
 
-Result<void> LocalPeer::start() {
+Result<void> LocalPeer::start(PrivateState privates) {
   if (auto started = index_.started(); !started) return started;
   if (auto started = pushDesk_.started(); !started) return started;
   if (auto started = matcher_.start(); !started) return started;
@@ -110,6 +116,7 @@ Result<void> LocalPeer::start() {
       [policy = options_.acceptPush](Peer& peer, TimePoint, Effects&) {
         peer.acceptPushes(policy);
       });
+  if (auto started = privates_.start(std::move(privates)); !started) return started;
   control_->onRestored([this] { restoreState(); });
   return control_->serve(dispatcher_);
 }
@@ -119,8 +126,8 @@ LocalPeer::~LocalPeer() {
 }
 
 Services LocalPeer::services() {
-  return {search_, downloads_,       transfers_, pushes_, share_, environment_.topology,
-          status_, environment_.stop};
+  return {search_, downloads_, transfers_,       pushes_, share_, environment_.topology,
+          status_, privates_,  environment_.stop};
 }
 
 share::ShareOptions LocalPeer::shareOptions() const {
@@ -143,6 +150,7 @@ void LocalPeer::restoreState() {
     log::error("{}", kept.error().message);
   }
   index_.saveAgain();
+  privates_.restore();
 }
 
 void LocalPeer::serve(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello) {

@@ -34,6 +34,7 @@
 #include "peer/shell/network_search.h"
 #include "peer/shell/network_topology.h"
 #include "peer/shell/own_id.h"
+#include "peer/shell/private_desk.h"
 #include "peer/shell/push_desk.h"
 #include "peer/shell/push_sender.h"
 #include "peer/shell/runtime.h"
@@ -96,8 +97,8 @@ class LocalPeer final : private PeerHandler {
  private:
   LocalPeer(const Environment& environment, PeerOptions options,
             std::unique_ptr<command::ControlServer> control, MadeFolders made,
-            const InstanceKey& key);
-  Result<void> start();
+            const InstanceKey& key, storage::PrivateTables privates);
+  Result<void> start(PrivateState privates);
   void restoreState();
   transfer::VerifiedCallback verified();
   share::ShareOptions shareOptions() const;
@@ -108,6 +109,8 @@ class LocalPeer final : private PeerHandler {
   void searched(SearchUpdate& update) override { search_.searched(update); }
   void serve(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello) override;
   void carryOut(PushJob& job) override { pushDesk_.carryOut(job); }
+  void keep(PrivateWrite& write) override { privates_.keep(write); }
+  void told(PrivateUpdate& update) override { privates_.told(update); }
 
   const Environment environment_;
   const PeerOptions options_;
@@ -134,6 +137,7 @@ class LocalPeer final : private PeerHandler {
   PushSender pushes_;
   LocalShare share_;
   StatusReport status_;
+  PrivateDesk privates_;
 
   command::Dispatcher dispatcher_;
   std::optional<Network::Attachment> attachment_;  // last: the loop's thread calls the rest

@@ -5,6 +5,7 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/wire/link_codec.h"
+#include "common/wire/private_codec.h"
 #include "common/wire/registry_codec.h"
 
 namespace espalier::peer::shell {
@@ -26,7 +27,8 @@ Network::Network(net::EventLoop& loop, Membership::Options options, NetworkObser
       random_(seededFromKernel()),
       observer_(observer),
       peer_(std::move(options), random_, *loop.budget(), Clock::now()),
-      greeter_({{wire::Purpose::link, wire::Purpose::transfer, wire::Purpose::push},
+      greeter_({{wire::Purpose::link, wire::Purpose::transfer, wire::Purpose::push,
+                 wire::Purpose::privates},
                 "this is a peer, not a metaserver"},
                [this](net::FramedConnection& connection, const wire::Hello& hello) {
                  greeted(connection, hello);
@@ -39,6 +41,11 @@ Network::Network(net::EventLoop& loop, Membership::Options options, NetworkObser
       linkWelcome_(
           [this](net::FramedConnection& connection, const wire::Welcome& welcome) {
             welcomed(connection, welcome, Phase::link);
+          },
+          [this](ConnectionId connection, const Error& why) { dialFailed(connection, why); }),
+      privateWelcome_(
+          [this](net::FramedConnection& connection, const wire::Welcome& welcome) {
+            welcomed(connection, welcome, Phase::privates);
           },
           [this](ConnectionId connection, const Error& why) { dialFailed(connection, why); }),
       reach_(loop.posted()) {
@@ -69,6 +76,38 @@ void Network::searched(SearchUpdate& update) {
 
 void Network::pushJob(PushJob& job) {
   if (handler_ != nullptr) handler_->carryOut(job);
+}
+
+void Network::privateWrite(PrivateWrite& write) {
+  if (handler_ != nullptr) handler_->keep(write);
+}
+
+void Network::privateUpdate(PrivateUpdate& update) {
+  if (handler_ != nullptr) handler_->told(update);
+}
+
+void Network::privateAdmitted(const PrivateAdmission& admission) {
+  if (auto* connection = loop_.find(admission.connection)) connection->admit(admission.member);
+}
+
+// The metaserver names a host, which may be a name with several addresses.
+void Network::checkHost(const HostCheck& check) {
+  // Not within the step that asked for it.
+  loop_.post([this, check] {
+    lookUp({check.host, 0}, net::NamedBy::others, [this, check](Result<net::Target> target) {
+      auto* connection = loop_.find(check.connection);
+      if (connection == nullptr) return;
+      const net::Address remote = connection->remote();
+      const auto is = [&](const net::Address& each) { return each.sameHost(remote); };
+      const bool isThere =
+          target && std::any_of(target->addresses.begin(), target->addresses.end(), is);
+      step([&](TimePoint now, Effects& fx) {
+        if (auto* privates = peer_.privates()) {
+          privates->hostChecked(check.connection, isThere, now, fx);
+        }
+      });
+    });
+  });
 }
 
 // --- steps of the core
@@ -159,9 +198,10 @@ void Network::lookUp(const Endpoint& endpoint, net::NamedBy who,
 // --- connections ---
 
 void Network::dial(const Dial& wanted) {
-  const bool isRegistry = wanted.purpose == wire::Purpose::registry;
   phases_[wanted.connection] = Phase::dialling;
-  auto& handler = isRegistry ? registryWelcome_ : linkWelcome_;
+  auto& handler = wanted.purpose == wire::Purpose::registry   ? registryWelcome_
+                  : wanted.purpose == wire::Purpose::privates ? privateWelcome_
+                                                              : linkWelcome_;
   const auto who = wanted.isNamedByUser ? net::NamedBy::user : net::NamedBy::others;
   const auto dialled = handler.dial(loop_, wanted.connection, wanted.to, who, wanted.purpose);
   if (dialled) return;
@@ -195,6 +235,16 @@ std::optional<net::Admission> Network::onAccept(const net::Address&) {
 }
 
 void Network::greeted(net::FramedConnection& connection, const wire::Hello& hello) {
+  if (hello.purpose == wire::Purpose::privates) {
+    net::sendWelcome(connection, hello);
+    connection.closeAt(Clock::now() + limits::kHelloTimeout, "it sent no introduction");
+    const ConnectionId id = connection.id();
+    phases_[id] = Phase::privates;
+    connection.setHandler(*this);
+    return step([&](TimePoint now, Effects& fx) {
+      peer_.privateAccepted(id, connection.remote().endpoint().host, connection.account(), now, fx);
+    });
+  }
   if (hello.purpose != wire::Purpose::link) {
     auto stream = connection.detach();
     if (stream && handler_ != nullptr) handler_->serve(std::move(stream), hello);
@@ -221,6 +271,12 @@ void Network::onFrame(net::FramedConnection& connection, std::string_view payloa
     step([&](TimePoint now, Effects& fx) { answered = peer_.received(id, *reply, now, fx); });
     if (answered) answers_.answer(*answered, *reply);
     return;
+  }
+  if (phase->second == Phase::privates) {
+    const auto frame = wire::decodePrivate(payload);
+    if (!frame) return drop(frame.error());
+    connection.keepOpen();  // from here on the core judges silence
+    return step([&](TimePoint now, Effects& fx) { peer_.received(id, *frame, now, fx); });
   }
   const auto message = wire::decodeLink(payload);
   if (!message) return drop(message.error());

@@ -4,7 +4,8 @@
 //                       --Failure, silence, no connection-->      the core hears `failed`
 //   accepted:  --Hello for a link-->              link            the core hears its first message
 //              --Hello for a transfer, a push-->  detached        the handler gets the stream
-//   registry, link --the other end closes--> the core hears `closed`
+//              --Hello for private messages-->  privates       the core hears `privateAccepted`
+//   registry, link, privates --the other end closes--> the core hears `closed`
 //                  --it sends a malformed message--> closed, the core hears `failed`
 //
 // The core's effects are carried out by the executor that the simulation uses, too
@@ -107,7 +108,7 @@ class Network final : private net::ListenerHandler, private net::ConnectionHandl
   void end();
 
  private:
-  enum class Phase { dialling, registry, link };
+  enum class Phase { dialling, registry, link, privates };
 
   // --- connections
   std::optional<net::Admission> onAccept(const net::Address& remote) override;
@@ -133,6 +134,10 @@ class Network final : private net::ListenerHandler, private net::ConnectionHandl
   void match(const MatchJob& job);
   void searched(SearchUpdate& update);
   void pushJob(PushJob& job);
+  void privateWrite(PrivateWrite& write);
+  void privateAdmitted(const PrivateAdmission& admission);
+  void checkHost(const HostCheck& check);
+  void privateUpdate(PrivateUpdate& update);
   void pushChanged(const PushId& id) { observer_.pushChanged(id); }
   void notice(const Notice& notice);
   void pauseLinks(ConnectionId except);
@@ -153,6 +158,7 @@ class Network final : private net::ListenerHandler, private net::ConnectionHandl
   net::HelloHandler greeter_;                      // of what was accepted
   net::WelcomeHandler registryWelcome_;            // of what was dialled
   net::WelcomeHandler linkWelcome_;
+  net::WelcomeHandler privateWelcome_;
   std::unique_ptr<net::Listener> listener_;
   // Those that the core knows of; one that is given up is not here any more.
   std::unordered_map<ConnectionId, Phase> phases_;

@@ -24,6 +24,10 @@ class PeerHandler {
   virtual void searched(SearchUpdate& update) = 0;
   // Receives a push, or ends receiving it.
   virtual void carryOut(PushJob& job) = 0;
+  // Writes what PrivateMessages keeps; PrivateMessages::stored() when it is durable.
+  virtual void keep(PrivateWrite& write) = 0;
+  // What became of a private message, or one that has arrived.
+  virtual void told(PrivateUpdate& update) = 0;
   // Serves a connection whose Hello said `transfer` or `push`.
   virtual void serve(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello) = 0;
 };

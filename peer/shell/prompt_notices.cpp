@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "common/base/log.h"
+#include "peer/shell/private_commands.h"
 
 namespace espalier::peer::shell {
 
@@ -18,6 +19,9 @@ PromptNotices::PromptNotices(EventBus& events) : events_(events) {
 
 std::optional<std::string> PromptNotices::textOf(const Event& event) {
   if (const auto* line = std::get_if<LogLine>(&event)) return line->text;
+  if (const auto* message = std::get_if<PrivateReceived>(&event)) {
+    return privateLine(message->from, message->text, message->isOtherThanBefore);
+  }
   return std::nullopt;
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "peer/shell/download_service.h"
+#include "peer/shell/private_service.h"
 #include "peer/shell/push_service.h"
 #include "peer/shell/search_service.h"
 #include "peer/shell/share_service.h"
@@ -23,6 +24,7 @@ struct Services {
   ShareService& share;
   TopologyService& topology;
   StatusService& status;
+  PrivateService& privates;
   // Asks the program to end, and returns at once: the answer still has to reach the client.
   std::function<void()> stop;
 };

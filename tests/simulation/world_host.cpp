@@ -27,7 +27,13 @@ bool World::Host::send(const peer::Send& send) {
   auto message = send.message;
   auto* const onLink = std::get_if<wire::LinkMessage>(&message);
   if (node.liar && onLink != nullptr && !node.liar->pass(*onLink)) return false;
-  std::visit([&](auto& each) { world.transmit(node.number, send.to, std::move(each)); }, message);
+  std::visit(
+      [&](auto& each) {
+        if constexpr (std::is_constructible_v<Payload, decltype(each)>) {
+          world.transmit(node.number, send.to, std::move(each));
+        }
+      },
+      message);
   return world.queuedFor(node.number, send.to) > world.settings_.queuedMessages;
 }
 

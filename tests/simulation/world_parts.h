@@ -55,6 +55,11 @@ struct World::Host {
   void searched(peer::SearchUpdate& update);
   void pushJob(peer::PushJob& job);
   void pushChanged(const PushId& id);
+  // There are no private messages here: tests/unit/private_simulation_test.cpp has them.
+  void privateWrite(peer::PrivateWrite&) {}
+  void privateAdmitted(const peer::PrivateAdmission&) {}
+  void checkHost(const peer::HostCheck&) {}
+  void privateUpdate(peer::PrivateUpdate&) {}
   void notice(const peer::Notice& notice);
   void pauseLinks(ConnectionId except);
   void resumeLinks();

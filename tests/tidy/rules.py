@@ -27,6 +27,7 @@ LAYERS = {
     "metaserver/shell": ["common", "topo", "metaserver"],
     "peer/core": ["common/base", "common/crypto", "common/wire", "topo"],
     "peer/share": ["common/base", "common/crypto", "peer/core"],
+    "peer/storage": ["common/base", "common/sqlite", "common/wire", "peer/core"],
     "peer/transfer/core": ["common/base", "common/crypto", "common/wire", "peer/core"],
     "peer/transfer": ["common", "peer/core", "peer/share"],
     "peer/shell": ["common", "topo", "peer"],

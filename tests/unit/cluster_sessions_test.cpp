@@ -1,6 +1,7 @@
 // Peers at homes, whose master's registry decides for them.
 #include <doctest/doctest.h>
 
+#include "common/crypto/instance.h"
 #include "tests/unit/cluster_sessions_fixture.h"
 
 using namespace espalier;
@@ -39,6 +40,29 @@ TEST_CASE("a home answers for the topology, the members and heartbeats without t
   CHECK(world.last<wire::Members>(3) == wire::Members{3, JoinOrder{3}, 6, {{1, 3}}});
   world.send(3, wire::RegistryHeartbeat());
   CHECK(world.last<wire::RegistryHeartbeatReply>(3));
+}
+
+TEST_CASE("a home names one member with its instance, as the master has it") {
+  SessionWorld world;
+  world.joinAndReport(1, 0);
+  world.connect(2, 1);
+  auto join = world.joinOf(2);
+  join.instance = crypto::instanceOf(join.key);
+  world.send(2, join);
+  world.deliver();
+  for (const int asker : {1, 2}) {
+    world.send(asker, wire::TopologyRequest{kNoOrder, 5, peer(2)});
+    const auto found = world.last<wire::Topology>(asker);
+    REQUIRE(found);
+    CHECK_FALSE(found->more);
+    REQUIRE(found->entries.size() == 1);
+    CHECK(found->entries[0].member.id == peer(2));
+    CHECK(found->entries[0].member.instance == join.instance);
+  }
+  world.send(1, wire::TopologyRequest{kNoOrder, 6, peer(9)});
+  CHECK(world.last<wire::Topology>(1)->entries.empty());
+  world.send(1, wire::TopologyRequest{JoinOrder{2}, 7, peer(2)});
+  CHECK(world.last<wire::Topology>(1)->entries.empty());
 }
 
 TEST_CASE("who has not joined is told so, and opens no session at the master") {

@@ -36,7 +36,9 @@ struct Given {
     REQUIRE(written.ok());
   }
   std::string read(const std::string& query) const { return all(path, query.c_str()); }
-  std::string members() const { return read("SELECT * FROM user_names ORDER BY joined"); }
+  std::string members() const {
+    return read("SELECT id, joined, host, port, home, home_port FROM user_names ORDER BY joined");
+  }
 
   TemporaryFolder folder;
   std::string path = folder / "directory.db";
@@ -55,7 +57,7 @@ TEST_CASE("a new database has the tables, empty, and a version") {
     return given.read("SELECT group_concat(name) FROM pragma_table_info('" + table + "')");
   };
   CHECK(columns("metaservers") == "name,host,port,server_port,master,started\n");
-  CHECK(columns("user_names") == "id,joined,host,port,home,home_port\n");
+  CHECK(columns("user_names") == "id,joined,host,port,home,home_port,instance\n");
   CHECK(columns("user_rooms") == "room,id,home_port\n");
   CHECK(given.members().empty());
 }
@@ -100,6 +102,16 @@ TEST_CASE("the last order of all keeps its digits, and names with quotes are wri
         "o'neil\");DROP-TABLE-user_names;--|9223372036854775807|10.0.0.1|5001|m5000|5000\n");
   given.write({false, {JoinOrder{limits::kJoinOrder}}, {}, false});
   CHECK(given.members().empty());
+}
+
+TEST_CASE("an instance is there in hexadecimal digits, if the peer has told it") {
+  Given given;
+  auto row = memberOf(1, 1);
+  given.write({false, {}, {row, memberOf(2, 1)}, false});
+  row.contact.instance.bytes.fill(0xab);
+  given.write({false, {}, {row}, false});
+  CHECK(given.read("SELECT instance FROM user_names ORDER BY joined") ==
+        "abababababababababababababababab\n\n");
 }
 
 TEST_CASE("an id passes from one order to another, whichever of both is told first") {

@@ -59,13 +59,48 @@ class FakePeerService : public peer::shell::SearchService,
                         public peer::shell::PushService,
                         public peer::shell::ShareService,
                         public peer::shell::TopologyService,
-                        public peer::shell::StatusService {
+                        public peer::shell::StatusService,
+                        public peer::shell::PrivateService {
  public:
   Services services() {
-    return {*this, *this, *this, *this, *this, *this, *this, [this] { stopped = true; }};
+    return {*this, *this, *this, *this, *this, *this, *this, *this, [this] { stopped = true; }};
   }
 
   using OnProgress = peer::shell::DownloadService::OnProgress;
+
+  // --- private messages: whoever is in `away` gets them later
+  std::vector<PeerId> away;
+  std::map<PeerId, std::vector<peer::shell::PrivateLine>> conversations;
+  std::vector<PeerId> ignoredPeers;
+  Result<peer::shell::SentPrivate> send(const PeerId& to, const std::string& text, bool isNew,
+                                        std::stop_token stop) override {
+    const bool isAway = std::find(away.begin(), away.end(), to) != away.end();
+    auto& lines = conversations[to];
+    lines.push_back({true, {}, isAway ? "waiting" : "delivered", text});
+    peer::shell::SentPrivate sent{to, !isAway, 0, {}};
+    if (!isAway) return sent;
+    sent.waiting = 1;
+    sent.why = to.text() + (isNew ? " is new" : " is not in the network");
+    sent.isInterrupted = stop.stop_requested();
+    return sent;
+  }
+  Result<std::vector<peer::shell::PrivateLine>> conversation(const PeerId& with,
+                                                             std::size_t most) override {
+    const auto found = conversations.find(with);
+    if (found == conversations.end()) {
+      return Error{ErrorCode::failed, "no private messages with " + with.text()};
+    }
+    const auto& lines = found->second;
+    const auto from = lines.end() - static_cast<std::ptrdiff_t>(std::min(most, lines.size()));
+    return std::vector<peer::shell::PrivateLine>(from, lines.end());
+  }
+  Result<void> ignore(const PeerId& peer, bool isIgnored, std::stop_token) override {
+    std::erase(ignoredPeers, peer);
+    if (isIgnored) ignoredPeers.push_back(peer);
+    return {};
+  }
+  Result<std::vector<PeerId>> ignored() override { return ignoredPeers; }
+  std::vector<std::string> correspondents(const std::string&) override { return {"s1", "sx"}; }
 
   // The files of the network. Only the text of a search is matched.
   std::vector<peer::FoundFile> files = {file("f3.txt", 12, 3, {"s1"}),

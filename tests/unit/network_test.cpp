@@ -108,6 +108,8 @@ class RunningNetwork : private NetworkObserver, private PeerHandler {
   void match(const MatchJob& job) override { network_.matched(job.id, {}, 0, false); }
   void searched(SearchUpdate&) override {}
   void carryOut(PushJob&) override {}
+  void keep(PrivateWrite&) override {}
+  void told(PrivateUpdate&) override {}
   void serve(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello) override {
     const std::lock_guard lock(mutex_);
     streams_.emplace_back(std::move(stream), hello.purpose);

@@ -74,5 +74,14 @@ TEST_CASE(
   CHECK(std::get<LogLine>(*lines.next({}, Clock::now())).text.ends_with(" s4 joined"));
 }
 
+TEST_CASE("a private message is one line that cannot control the terminal") {
+  const auto lineOf = [](const std::string& text, bool isOther = false) {
+    return PromptNotices::textOf(PrivateReceived{"s4", text, {}, isOther});
+  };
+  CHECK(lineOf("hi") == "s4 (private): hi");
+  CHECK(lineOf("a\nb\x1b[2J\u202e") == "s4 (private): a\\nb\\x1b[2J\\u{202e}");
+  CHECK(lineOf("hi", true) == "s4 (private, another peer than before): hi");
+}
+
 }  // namespace
 }  // namespace espalier::peer::shell

@@ -16,10 +16,12 @@
 #include <string>
 #include <vector>
 
+#include "common/crypto/instance.h"
 #include "common/wire/cluster_codec.h"
 #include "common/wire/frame.h"
 #include "common/wire/hello.h"
 #include "common/wire/link_codec.h"
+#include "common/wire/private_codec.h"
 #include "common/wire/registry_codec.h"
 #include "common/wire/transfer.h"
 
@@ -167,12 +169,14 @@ const std::map<std::size_t, Example>& requestExamples() {
                       kNetwork,
                       JoinOrder{4},
                       peer("s2"),
-                      {peer("s2"), peer("s5")}}},
+                      {peer("s2"), peer("s5")},
+                      0,
+                      crypto::instanceOf(kKey)}},
         {"PortTaken", PortTaken{5004}},
         {"Links", Links{peer("s2"), {peer("s2"), peer("s5")}, 4}},
         {"Seek", Seek{peer("s2"), peer("s3")}},
         {"RegistryHeartbeat", RegistryHeartbeat{}},
-        {"TopologyRequest", TopologyRequest{JoinOrder{250}, 5}},
+        {"TopologyRequest", TopologyRequest{JoinOrder{250}, 5, peer("s4")}},
         {"MembersRequest", MembersRequest{6}},
         {"Quit", Quit{}},
     };
@@ -316,10 +320,32 @@ const std::map<std::size_t, Example>& clusterExamples() {
   return examples;
 }
 
+const std::map<std::size_t, Example>& privateExamples() {
+  static const std::map<std::size_t, Example> examples = [] {
+    const std::vector<std::pair<std::string, PrivateFrame>> messages = {
+        {"PrivateIntroduction",
+         PrivateIntroduction{peer("s1"), *InstanceHash::fromRaw("instance of s1.."),
+                             *InstanceHash::fromRaw("instance of s2.."), 1000}},
+        {"PrivateReady", PrivateReady{6}},
+        {"PrivateMessage", PrivateMessage{7, 1'795'000'000'000ms, "hello"}},
+        {"PrivateStored", PrivateStored{7}},
+        {"PrivateRefusal",
+         PrivateRefusal{PrivateRefusal::Reason::turnedAway, "s2 takes no messages from s1"}},
+    };
+    std::map<std::size_t, Example> map;
+    for (const auto& [name, message] : messages) {
+      map.emplace(message.index(),
+                  exampleOf("private." + name, "private", "PrivateFrame", message, &decodePrivate));
+    }
+    return map;
+  }();
+  return examples;
+}
+
 std::vector<Example> allExamples() {
   auto examples = helloExamples();
   for (const auto* family : {&requestExamples(), &replyExamples(), &linkExamples(), &askExamples(),
-                             &answerExamples(), &clusterExamples()}) {
+                             &answerExamples(), &privateExamples(), &clusterExamples()}) {
     for (const auto& [index, example] : *family) examples.push_back(example);
   }
   return examples;
@@ -399,6 +425,7 @@ TEST_CASE("every message of every family has an example") {
   // That a request is of no kind that this version knows is nothing that one sends.
   CHECK(askExamples().size() + 1 == std::variant_size_v<TransferRequest>);
   CHECK(answerExamples().size() == std::variant_size_v<TransferAnswer>);
+  CHECK(privateExamples().size() == std::variant_size_v<PrivateFrame>);
   CHECK(clusterExamples().size() == std::variant_size_v<ClusterMessage>);
 
   std::set<std::string> wanted;

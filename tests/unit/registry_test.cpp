@@ -326,3 +326,34 @@ TEST_CASE("whatever peers do and claim, the snapshot is a forest within the link
     }
   });
 }
+
+TEST_CASE("the instance that a member has told is in its contact, also after it came back") {
+  Metaserver metaserver;
+  wire::Join join;
+  join.instance.bytes.fill(7);
+  const auto admitted = metaserver.admit(1, join);
+  CHECK(admitted.self.instance == join.instance);
+  metaserver.admit(2);
+  const auto contactOf = [&](int number) {
+    const auto reply = metaserver.say(2, wire::TopologyRequest{kNoOrder, 3, peer(number)});
+    REQUIRE(reply);
+    const auto& topology = std::get<wire::Topology>(*reply);
+    CHECK(topology.number == 3);
+    CHECK_FALSE(topology.more);
+    REQUIRE(topology.entries.size() <= 1);
+    return topology.entries.empty() ? wire::Contact() : topology.entries[0].member;
+  };
+  CHECK(contactOf(1).instance == join.instance);
+  CHECK(contactOf(2).instance.isZero());
+  CHECK(contactOf(3).id.empty());
+
+  wire::Join back;
+  back.order = admitted.self.order;
+  back.network = admitted.network;
+  back.instance = join.instance;
+  metaserver.fx = {};
+  metaserver.registry.closed(metaserver.connection(1), metaserver.now, metaserver.fx);
+  CHECK(contactOf(1).id.empty());
+  metaserver.admit(1, back);
+  CHECK(contactOf(1).instance == join.instance);
+}

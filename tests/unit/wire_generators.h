@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/base/limits.h"
+#include "common/crypto/instance.h"
 #include "common/wire/link.h"
 #include "common/wire/registry.h"
 
@@ -78,7 +79,8 @@ inline std::string someHost() {
 inline wire::Contact someContact() {
   return {someId(),
           JoinOrder{numberOf<std::uint64_t>(1, limits::kJoinOrder)},
-          {someHost(), numberOf<std::uint16_t>(1, 65535)}};
+          {someHost(), numberOf<std::uint16_t>(1, 65535)},
+          *rc::gen::arbitrary<bool>() ? rawOf<InstanceHash>() : InstanceHash()};
 }
 
 inline std::vector<wire::Contact> someContacts(std::size_t most) {
@@ -228,6 +230,7 @@ inline wire::Join someJoin() {
   join.parent = maybeId();
   join.neighbours = someIds(limits::kMaxLinks);
   join.generation = numberOf<std::uint32_t>(0, ~0u);
+  if (*rc::gen::arbitrary<bool>()) join.instance = crypto::instanceOf(join.key);
   return join;
 }
 
@@ -250,7 +253,7 @@ inline wire::RegistryRequest someRegistryRequest() {
       return wire::RegistryHeartbeat{};
     case 5:
       return wire::TopologyRequest{JoinOrder{numberOf<std::uint64_t>(0, limits::kJoinOrder)},
-                                   someNumber()};
+                                   someNumber(), maybeId().value_or(PeerId())};
     case 6:
       return wire::MembersRequest{someNumber()};
     default:
@@ -324,7 +327,7 @@ inline wire::RegistryReply someRegistryReply() {
 
 inline wire::Hello someHello() {
   return {numberOf(0u, wire::kVersionMost), numberOf(wire::kVersionLeast, ~0u),
-          static_cast<wire::Purpose>(numberOf(1, 5)), *rc::gen::arbitrary<std::uint64_t>()};
+          static_cast<wire::Purpose>(numberOf(1, 6)), *rc::gen::arbitrary<std::uint64_t>()};
 }
 
 }  // namespace espalier::test

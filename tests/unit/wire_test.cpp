@@ -155,9 +155,9 @@ TEST_CASE("a Hello for a purpose that this version does not know is refused") {
     return wire::decodeHello(wire::encode(hello));
   };
   CHECK(helloFor(1).ok());
-  REQUIRE(helloFor(5).ok());
-  CHECK(helloFor(5)->purpose == wire::Purpose::cluster);
-  for (const int purpose : {0, 6, 1000, -1}) CHECK(refusedAsProtocol(helloFor(purpose)));
+  REQUIRE(helloFor(6).ok());
+  CHECK(helloFor(6)->purpose == wire::Purpose::privates);
+  for (const int purpose : {0, 7, 1000, -1}) CHECK(refusedAsProtocol(helloFor(purpose)));
 }
 
 TEST_CASE("a failure in the Welcome's place is the error, cut between characters") {
@@ -361,6 +361,8 @@ TEST_CASE("a request beyond its limits is refused") {
   CHECK(requestRefusedWhen(Seek{s1, {}}, [](auto& f) { f.mutable_seek()->set_failed(" "); }));
   CHECK(requestRefusedWhen(TopologyRequest{},
                            [](auto& f) { f.mutable_topology()->set_after(~0ull); }));
+  CHECK(requestRefusedWhen(TopologyRequest{},
+                           [](auto& f) { f.mutable_topology()->set_id("a b"); }));
 }
 
 TEST_CASE("a reply beyond its limits is refused") {

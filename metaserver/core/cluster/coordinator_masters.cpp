@@ -122,7 +122,7 @@ void Coordinator::takeOver(std::vector<Side> sides, TimePoint now, CoordinatorEf
   }
   // Members of before a restart that have not come back go on being waited for.
   for (auto& row : merged.absent) {
-    const auto& [id, order, endpoint] = row.contact;
+    const auto& [id, order, endpoint, instance] = row.contact;
     if (row.isBefore && !row.isFree) {
       options.before.push_back({id, row.key, order, endpoint});
     } else {

@@ -26,7 +26,7 @@ Error impossible(const Row& row, std::string_view what) {
 
 template <typename Row>
 Result<void> checkContact(const Row& row) {
-  const auto& [id, order, endpoint] = row.contact;
+  const auto& [id, order, endpoint, instance] = row.contact;
   if (order == kNoOrder || number(order) > limits::kJoinOrder) {
     return impossible(row, "its order is out of range");
   }
@@ -192,7 +192,7 @@ Result<Directory::Sum> Directory::check(const Change& change) const {
   std::unordered_set<std::string_view> ids;
   for (const auto& row : rows) {
     if (auto form = checkForm(row); !form) return form.error();
-    const auto& [id, order, endpoint] = row.contact;
+    const auto& [id, order, endpoint, instance] = row.contact;
     if (!orders.insert(order).second) return impossible(row, "two rows have its order");
     if (!ids.insert(id.text()).second) return impossible(row, "two rows have its id");
     const MemberRow* owner = copy_.find(id);

@@ -108,8 +108,13 @@ void HomeSessions::carryOut(Sessions::iterator session, const wire::RegistryRequ
   state.heard = now;
   if (const auto* wanted = std::get_if<wire::TopologyRequest>(&request)) {
     wire::Topology topology;
-    topology.entries =
-        directory.copy().entries(wanted->after, limits::kFrameBytes * 3 / 4, topology.more);
+    if (wanted->id.empty()) {
+      topology.entries =
+          directory.copy().entries(wanted->after, limits::kFrameBytes * 3 / 4, topology.more);
+    } else if (const MemberRow* row = directory.copy().find(wanted->id);
+               row != nullptr && row->contact.order > wanted->after) {
+      topology.entries.push_back(directory.copy().entry(*row));
+    }
     topology.number = wanted->number;
     sends.push_back({connection, std::move(topology)});
   } else if (const auto* members = std::get_if<wire::MembersRequest>(&request)) {
@@ -284,7 +289,7 @@ void HomeSessions::take(Sessions::iterator session, wire::SessionReply reply, Ti
 bool HomeSessions::takeAdmitted(Sessions::iterator session, const wire::Admitted& admitted,
                                 TimePoint now, Effects& fx) {
   Session& state = session->second;
-  const auto& [id, order, endpoint] = admitted.self;
+  const auto& [id, order, endpoint, instance] = admitted.self;
   const bool resumes = std::exchange(state.isResuming, false);
   if (!state.member) {
     if (!state.join) return false;  // no request of it is open

@@ -107,7 +107,7 @@ void PromisedMembers::follow(const wire::Delta& delta, const IsHeld& isHeld,
     }
   }
   for (const auto& row : delta.rows) {
-    const auto& [id, order, endpoint] = row.contact;
+    const auto& [id, order, endpoint, instance] = row.contact;
     held_.erase(id);
     Remembered member{id, row.key, order, endpoint};
     const auto there = byId_.find(id);
@@ -166,7 +166,7 @@ void PromisedMembers::releasePort(const Remembered& member, Operations& operatio
 }
 
 bool PromisedMembers::has(const wire::DirectoryRow& row) const {
-  const auto& [id, order, endpoint] = row.contact;
+  const auto& [id, order, endpoint, instance] = row.contact;
   const auto there = byId_.find(id);
   return there != byId_.end() && there->second == Remembered{id, row.key, order, endpoint};
 }
