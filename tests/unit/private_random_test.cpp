@@ -138,15 +138,15 @@ std::size_t runsThatFind(Fault fault, std::uint64_t seeds) {
 }  // namespace
 
 TEST_CASE("whatever crashes and breaks: each message arrives once, in order, at its instance") {
-  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
     CAPTURE(seed);
     CHECK(run(seed, Fault::none) == "");
   }
 }
 
 TEST_CASE("planted faults of private messages are found") {
-  CHECK(runsThatFind(Fault::acknowledgesEarly, 20) > 0);
-  CHECK(runsThatFind(Fault::forgetsReceived, 20) > 0);
-  CHECK(runsThatFind(Fault::forgetsSent, 20) > 0);
-  CHECK(runsThatFind(Fault::otherInstance, 20) > 0);
+  CHECK(runsThatFind(Fault::acknowledgesEarly, 20) >= 5);
+  CHECK(runsThatFind(Fault::forgetsReceived, 20) >= 5);
+  CHECK(runsThatFind(Fault::forgetsSent, 20) >= 5);
+  CHECK(runsThatFind(Fault::otherInstance, 20) >= 5);
 }

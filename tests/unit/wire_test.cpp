@@ -361,8 +361,8 @@ TEST_CASE("a request beyond its limits is refused") {
   CHECK(requestRefusedWhen(Seek{s1, {}}, [](auto& f) { f.mutable_seek()->set_failed(" "); }));
   CHECK(requestRefusedWhen(TopologyRequest{},
                            [](auto& f) { f.mutable_topology()->set_after(~0ull); }));
-  CHECK(requestRefusedWhen(TopologyRequest{},
-                           [](auto& f) { f.mutable_topology()->set_id("a b"); }));
+  CHECK(
+      requestRefusedWhen(TopologyRequest{}, [](auto& f) { f.mutable_topology()->set_id("a b"); }));
 }
 
 TEST_CASE("a reply beyond its limits is refused") {
