@@ -215,14 +215,15 @@ inline constexpr std::size_t kRoomBatch = 512;             // messages in a fram
 inline constexpr std::size_t kRoomPartBytes = 384 * 1024;  // sent at once to one that pulls
 // Text of messages that are not delivered yet; beyond it is read from the disk again.
 inline constexpr std::size_t kRoomPendingBytes = 8u << 20;
-inline constexpr std::size_t kRoomEpochs = 256;       // of a log that are remembered
-inline constexpr std::size_t kRoomMarks = 16;         // of them that one who pulls tells
-inline constexpr std::size_t kRoomPlaces = 8;         // of a room that a peer remembers and tells
-inline constexpr auto kRoomGather = 2s;               // a new master waits so long for others' logs
-inline constexpr auto kRoomBeat = 500ms;              // the master's position to the others
-inline constexpr auto kRoomPullTimeout = 2s;          // of the answer to a pull
-inline constexpr auto kRoomApartRetry = 1s;           // messages of another side, to the master
-inline constexpr auto kRoomAskTimeout = 5s;           // of a peer's question to its home
+inline constexpr std::size_t kRoomRests = 50;    // of rooms that have lapsed in part, in a frame
+inline constexpr std::size_t kRoomEpochs = 256;  // of a log that are remembered
+inline constexpr std::size_t kRoomMarks = 16;    // of them that one who pulls tells
+inline constexpr std::size_t kRoomPlaces = 8;    // of a room that a peer remembers and tells
+inline constexpr auto kRoomGather = 2s;          // a new master waits so long for others' logs
+inline constexpr auto kRoomBeat = 500ms;         // the master's position to the others
+inline constexpr auto kRoomPullTimeout = 2s;     // of the answer to a pull
+inline constexpr auto kRoomApartRetry = 1s;      // messages of another side, to the master
+inline constexpr auto kRoomAskTimeout = 5s;      // of a peer's question to its home
 inline constexpr std::size_t kRoomMembersTold = 100;  // in larger rooms nobody is told who comes
 static_assert(kRoomTextBytes + 512 < kFrameBytes - kRoomBatchBytes, "one more fits a frame");
 static_assert(kRoomBatchBytes <= kRoomPartBytes && kRoomPartBytes < kQueueHighBytes);

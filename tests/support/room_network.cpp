@@ -288,6 +288,10 @@ void RoomNetwork::track(std::size_t index, peer::RoomViewsEffects& fx) {
     trace(fmt::format("{} has {}/{} stored {}", peer.id.text(), said.room.text(), said.number,
                       said.stored));
     acknowledged_[{said.room, said.id}] = said.number;
+    const auto place = placeOf_.find({said.room, said.id});
+    if (!settings_.hasCuts && place != placeOf_.end() && place->second.epoch != said.epoch) {
+      fail("acknowledged with another epoch: " + said.room.text());
+    }
   }
 }
 

@@ -166,7 +166,8 @@ void RoomMaster::take(ServerNumber home, const wire::RoomSaid& said, RoomsEffect
   entry.text = say.text;
   append(std::move(entry), fx);
   const auto& room = *disk_.log().find(say.room);
-  waiting_.emplace(disk_.log().last().sequence, Waiting{home, say.room, say.id, room.lastNumber()});
+  waiting_.emplace(disk_.log().last().sequence,
+                   Waiting{home, say.room, say.id, room.lastNumber(), epoch_});
 }
 
 void RoomMaster::take(ServerNumber home, const wire::MemberRooms& rooms, RoomsEffects& fx) {

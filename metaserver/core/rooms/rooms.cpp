@@ -13,8 +13,6 @@ namespace {
 constexpr auto kLapseEvery = std::chrono::seconds(1);  // tuning
 // Of a room in one step, so that the rooms of the oldest messages give room by and by: tuning.
 constexpr std::size_t kLapsePart = 16;
-// Rooms of one message whose first entries are not kept: tuning.
-constexpr std::size_t kRestsAtOnce = 100;
 
 }  // namespace
 
@@ -115,10 +113,10 @@ void Rooms::answerPull(ServerNumber from, const wire::RoomPull& pull, TimePoint 
   for (const auto& [name, room] : log.rooms()) {
     if (room.rest().before.sequence > answer.after.sequence) answer.rests.push_back(room.rest());
   }
-  if (answer.rests.size() > kRestsAtOnce) {
+  if (answer.rests.size() > limits::kRoomRests) {
     std::sort(answer.rests.begin(), answer.rests.end(),
               [](const auto& a, const auto& b) { return a.before.sequence < b.before.sequence; });
-    answer.rests.resize(kRestsAtOnce);
+    answer.rests.resize(limits::kRoomRests);
     answer.upTo = answer.rests.back().before;
   }
   answer.ended = log.endedBetween(answer.after.sequence, answer.upTo.sequence);
