@@ -24,6 +24,7 @@
 #include "common/wire/private_codec.h"
 #include "common/wire/registry_codec.h"
 #include "common/wire/transfer.h"
+#include "tests/unit/rooms_examples.h"
 
 using namespace espalier;
 using namespace espalier::wire;
@@ -342,8 +343,31 @@ const std::map<std::size_t, Example>& privateExamples() {
   return examples;
 }
 
+template <typename Variant>
+void addRooms(std::vector<Example>& examples, const std::string& frame,
+              const std::vector<std::pair<std::string, Variant>>& messages,
+              Result<Variant> (*decode)(std::string_view)) {
+  std::set<std::size_t> kinds;
+  for (const auto& [name, message] : messages) {
+    examples.push_back(exampleOf("rooms." + name, "rooms", frame, message, decode));
+    kinds.insert(message.index());
+  }
+  INFO("each message of a " << frame << " has an example");
+  CHECK(kinds.size() == std::variant_size_v<Variant>);
+}
+
+void addRooms(std::vector<Example>& examples) {
+  const auto rooms = test::roomExamples();
+  addRooms(examples, "RoomRequest", rooms.requests, &decodeRoomRequest);
+  addRooms(examples, "RoomReply", rooms.replies, &decodeRoomReply);
+  addRooms(examples, "RoomPassed", rooms.passed, &decodeRoomPassed);
+  addRooms(examples, "RoomAnswer", rooms.answers, &decodeRoomAnswer);
+  addRooms(examples, "RoomServerMessage", rooms.servers, &decodeRoomServerMessage);
+}
+
 std::vector<Example> allExamples() {
   auto examples = helloExamples();
+  addRooms(examples);
   for (const auto* family : {&requestExamples(), &replyExamples(), &linkExamples(), &askExamples(),
                              &answerExamples(), &privateExamples(), &clusterExamples()}) {
     for (const auto& [index, example] : *family) examples.push_back(example);
