@@ -1,0 +1,253 @@
+// One metaserver, or the log of one, by hand. What several do together is in tests/simulation.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "metaserver/core/rooms/rooms.h"
+#include "tests/support/room_network.h"
+#include "tests/support/room_store.h"
+
+using namespace espalier;
+using namespace espalier::metaserver::rooms;
+using namespace std::chrono_literals;
+using Kind = wire::RoomEntry::Kind;
+
+namespace {
+
+constexpr ConnectionId kConnection{2};
+const PeerId kPeer = *PeerId::parse("s4");
+const RoomName kRoom = *RoomName::parse("fleece");
+const SpeakerId kSpeaker = *SpeakerId::fromRaw("sixteen at rando");
+const Epoch kEpoch{1, ServerNumber{7}};
+
+TimePoint at(Duration since) {
+  return TimePoint(1h) + since;
+}
+
+// A metaserver that decides alone, with a disk that is synced when told.
+struct Alone {
+  explicit Alone(test::RoomStore disk = {}, Epoch epoch = kEpoch, Rooms::Options options = {})
+      : store(std::move(disk)), rooms(with(options), store.stored()) {
+    rooms.decide(epoch, {}, now, fx);
+    rooms.peerOpened(kConnection, kPeer, now);
+    sync();
+  }
+  static Rooms::Options with(Rooms::Options options) {
+    options.self = ServerNumber{7};
+    options.wallMs = 1'000'000;
+    return options;
+  }
+  void request(const wire::RoomRequest& message) {
+    rooms.peerReceived(kConnection, message, 1'000'000, now, fx);
+  }
+  void join(std::uint32_t opensAt) {
+    request(wire::RoomsWanted{++revision, {{kRoom, opensAt}}});
+    for (const auto& member : std::exchange(fx.members, {})) {
+      rooms.memberRooms(member.member, member.rooms, now, fx);
+    }
+  }
+  void say(std::uint64_t counter, const RoomName& room = kRoom) {
+    request(wire::RoomSay{room, {kSpeaker, counter}, "number " + std::to_string(counter)});
+  }
+  void sync() {
+    while (fx.persist) {
+      for (const auto& write : std::exchange(fx.writes, {})) store.write(write);
+      rooms.persisted(*std::exchange(fx.persist, {}), now, fx);
+    }
+  }
+  template <typename Reply>
+  std::vector<Reply> take() {
+    std::vector<Reply> taken;
+    for (auto& [to, reply, range] : fx.peers) {
+      if (auto* messages = std::get_if<wire::RoomMessages>(&reply); messages && range) {
+        store.fill(*messages, *range);
+      }
+      if (const auto* one = std::get_if<Reply>(&reply)) taken.push_back(*one);
+    }
+    std::erase_if(fx.peers,
+                  [](const auto& one) { return std::holds_alternative<Reply>(one.reply); });
+    return taken;
+  }
+  wire::RoomMessages ask(const wire::RoomAsk& ask) {
+    take<wire::RoomMessages>();
+    request(ask);
+    const auto answers = take<wire::RoomMessages>();
+    REQUIRE(answers.size() == 1);
+    return answers.front();
+  }
+
+  TimePoint now = at(0s);
+  test::RoomStore store;
+  RoomsEffects fx;
+  Rooms rooms;
+  std::uint64_t revision = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a message is acknowledged and told once it is on the disk") {
+  Alone alone;
+  alone.join(0);
+  alone.say(1);
+  CHECK(alone.take<wire::RoomSaidReply>().empty());
+  CHECK(alone.take<wire::RoomMessages>().empty());
+
+  alone.sync();
+
+  const auto said = alone.take<wire::RoomSaidReply>();
+  REQUIRE(said.size() == 1);
+  CHECK(said[0].number == 1);
+  CHECK(said[0].epoch == kEpoch);
+  CHECK(said[0].stored == 1);
+  const auto told = alone.take<wire::RoomMessages>();
+  REQUIRE(told.size() == 1);
+  REQUIRE(told[0].entries.size() == 1);
+  CHECK(told[0].entries[0].text == "number 1");
+}
+
+TEST_CASE("the same id has the same number, also after a restart") {
+  Alone alone;
+  alone.join(0);
+  alone.say(1);
+  alone.say(2);
+  alone.sync();
+  Alone again(alone.store, {2, ServerNumber{7}});
+  again.join(0);
+  again.say(2);
+  again.sync();
+
+  const auto said = again.take<wire::RoomSaidReply>();
+
+  REQUIRE(said.size() == 1);
+  CHECK(said[0].number == 2);
+  CHECK(said[0].epoch == kEpoch);
+  CHECK(again.rooms.log().find(kRoom)->lastNumber() == 2);
+}
+
+TEST_CASE("whoever says too much is told how long to wait") {
+  Rooms::Options options;
+  options.rate = {5, 2};
+  Alone alone({}, kEpoch, options);
+  alone.join(0);
+  for (std::uint64_t i = 1; i <= 3; ++i) alone.say(i);
+  alone.sync();
+
+  auto said = alone.take<wire::RoomSaidReply>();
+  REQUIRE(said.size() == 3);
+  CHECK(said[0].number == 0);
+  CHECK(said[0].id.counter == 3);
+  CHECK(said[0].code == ErrorCode::refused);
+  CHECK(said[0].waitMs == 200);
+
+  alone.now += 200ms;
+  alone.say(4);
+  alone.sync();
+  CHECK(alone.take<wire::RoomSaidReply>().at(0).number == 3);
+}
+
+TEST_CASE("without a master what is said waits, or is refused where etcd decides") {
+  Alone alone;
+  alone.join(0);
+  alone.rooms.leaderless(false, alone.now, alone.fx);
+  alone.say(1);
+  alone.sync();
+  CHECK(alone.take<wire::RoomSaidReply>().empty());
+
+  alone.rooms.leaderless(true, alone.now, alone.fx);
+  alone.say(2);
+
+  const auto refused = alone.take<wire::RoomSaidReply>();
+  REQUIRE(refused.size() == 2);
+  for (const auto& one : refused) {
+    CHECK(one.number == 0);
+    CHECK(exitCode(one.code) == 75);
+  }
+}
+
+TEST_CASE("a room that opens at two shows nothing before, and all of it then") {
+  Alone alone;
+  alone.join(2);
+  alone.say(1);
+  alone.sync();
+  CHECK(alone.take<wire::RoomMessages>().empty());
+  CHECK(alone.take<wire::RoomSaidReply>().size() == 1);
+  CHECK(alone.ask({kRoom, 1, wire::RoomAsk::From::places, {}, 0}).isClosed);
+  const auto rows = alone.rooms.rows();
+  CHECK(rows.at(0).room == kRoom);
+  CHECK(rows.at(0).opensAt == 2);
+  CHECK_FALSE(rows.at(0).isOpen);
+
+  alone.rooms.memberRooms(*PeerId::parse("s5"), {kRoom}, alone.now, alone.fx);
+  CHECK(alone.take<wire::RoomMessages>().empty());  // that it opens is not on the disk yet
+  alone.sync();
+
+  const auto told = alone.take<wire::RoomMessages>();
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].entries.at(0).kind == Kind::opened);
+  const auto all = alone.ask({kRoom, 2, wire::RoomAsk::From::places, {}, 0});
+  REQUIRE(all.entries.size() == 3);
+  CHECK(all.entries[0].kind == Kind::made);
+  CHECK(all.entries[1].text == "number 1");
+
+  alone.rooms.memberGone(*PeerId::parse("s5"), alone.now, alone.fx);
+  Alone again(alone.store, {2, ServerNumber{7}});
+  again.join(2);
+  CHECK_FALSE(again.rooms.isClosed(kRoom));
+}
+
+TEST_CASE("an epoch below that of the log decides nothing") {
+  Alone alone({}, {3, ServerNumber{7}});
+  alone.join(0);
+  alone.say(1);
+  alone.sync();
+
+  Alone again(alone.store, {2, ServerNumber{7}});
+
+  CHECK_FALSE(again.rooms.isDeciding());
+  REQUIRE(again.fx.needsEpoch);
+  CHECK(*again.fx.needsEpoch == Epoch{3, ServerNumber{7}});
+}
+
+TEST_CASE("what is not kept any more is told by its numbers") {
+  Rooms::Options options;
+  options.messagesMost = 3;
+  Alone alone({}, kEpoch, options);
+  alone.join(0);
+  for (std::uint64_t i = 1; i <= 10; ++i) alone.say(i);
+  alone.sync();
+  const auto first = alone.rooms.log().find(kRoom)->at(2).position;
+  alone.rooms.tick(1'000'000 + 61'000, alone.now + 61s, alone.fx);
+  alone.sync();
+
+  const auto answer = alone.ask({kRoom, 1, wire::RoomAsk::From::places, {{first, 2}}, 0});
+
+  CHECK(answer.missingFrom == 3);
+  CHECK(answer.missingTo == 7);
+  REQUIRE(answer.entries.size() == 3);
+  CHECK(answer.entries.front().number == 8);
+  CHECK(alone.ask({kRoom, 2, wire::RoomAsk::From::last, {}, 2}).entries.size() == 2);
+}
+
+TEST_CASE("two metaservers acknowledge what both have, and the other one goes on alone") {
+  test::RoomNetwork::Settings settings;
+  settings.servers = 2;
+  settings.peers = 2;
+  test::RoomNetwork network(settings);
+  network.run(6s);
+  network.say(0, "lobby");
+  network.say(1, "lobby");
+  network.run(2s);
+  CHECK(network.acknowledgedCount() == 2);
+  network.kill(0);
+  network.run(10s);
+  network.say(0, "lobby");
+  network.run(5s);
+  CHECK(network.acknowledgedCount() == 3);
+  network.rest();
+  network.checkAtRest();
+  CHECK(network.failure() == "");
+  CHECK(network.shownCount() == 6);
+}
