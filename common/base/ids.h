@@ -90,8 +90,8 @@ using InstanceKey = Bytes<16, struct InstanceKeyTag>;
 using InstanceHash = Bytes<16, struct InstanceHashTag>;
 // Names a search at every peer that relays it: random.
 using QueryId = Bytes<16, struct QueryIdTag>;
-// Who says something in rooms: random, another one in each run of a peer. Not its key, because it is
-// told to everybody.
+// Who says something in rooms: random, another one in each run of a peer. Not its key: everybody is
+// told it.
 using SpeakerId = Bytes<16, struct SpeakerIdTag>;
 // A SHA-256 digest.
 using Digest = Bytes<32, struct DigestTag>;

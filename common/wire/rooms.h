@@ -104,8 +104,8 @@ struct RoomSay {
   bool operator==(const RoomSay&) const = default;
 };
 
-// Of a peer in a room: it has seen all entries up to that one, or need not see them. That stays true
-// whichever log it sees later.
+// Of a peer in a room: it has seen all entries up to that one, or need not see them. That stays
+// true whichever log it sees later.
 struct RoomPlace {
   LogPosition position;
   std::uint64_t number = 0;

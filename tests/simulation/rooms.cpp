@@ -1,8 +1,8 @@
 // Seeded schedules of rooms (tests/support/room_network.h): simulation_rooms [--first SEED]
 // [--count N] [--trace] [--stop-at-first] [--plain | --cuts]
 //
-//   --plain  no cuts, and one metaserver fails after the other: nothing has another number later, and
-//            all are shown the same order
+//   --plain  no cuts, and one metaserver fails after the other: nothing has another number later,
+//            and all are shown the same order
 //   --cuts   cuts, and several metaservers fail at once
 // Without either, each is half of the seeds. Prints each seed that fails, with the command that
 // replays it, and `cases: N passed, M failed`.

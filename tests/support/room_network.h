@@ -1,6 +1,6 @@
 // The rooms of a network without sockets and files, on a virtual clock: the real cores of
-// metaservers (metaserver/core/rooms/rooms.h) and of peers (peer/core/rooms/room_views.h), and small
-// models of what is around them.
+// metaservers (metaserver/core/rooms/rooms.h) and of peers (peer/core/rooms/room_views.h), and
+// small models of what is around them.
 //
 //   metaservers  They are killed, lose what was not synced, some of the latest writes or all, and
 //                start again; one may come back with an empty disk. Who decides: the one of the

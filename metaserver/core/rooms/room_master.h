@@ -5,8 +5,8 @@
 //     +------ end() ------+-----------------------------------------------------+
 //
 //   gathering  It asks all that it reaches for their logs. A log that goes on where its own ends
-//              extends its own, the one with the latest end first, until none does. What others have
-//              beside that comes later, as apart. What is passed on to it waits.
+//              extends its own, the one with the latest end first, until none does. What others
+//              have beside that comes later, as apart. What is passed on to it waits.
 //   serving    It appends what homes pass on, sends each entry once to every metaserver, and
 //              commits what is on its own disk and on another one: the author gets its number.
 //              While nobody else can be seen its own disk is enough.

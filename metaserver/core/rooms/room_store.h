@@ -27,8 +27,8 @@ struct StoreAppend {
 struct StoreEnd {
   wire::LogPosition last;
 };
-// An epoch has ended in the log with that position: replaces the row of that epoch. StoreEnd removes
-// those that end behind it.
+// An epoch has ended in the log with that position: replaces the row of that epoch. StoreEnd
+// removes those that end behind it.
 struct StoreEpoch {
   wire::LogPosition last;
 };

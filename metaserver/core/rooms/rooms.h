@@ -18,8 +18,8 @@
 // order (rooms_effects.h), and tells what is on the disk (persisted()).
 //
 // History: limits::kRoomMessages entries a room, and those of limits::kRoomKeptLeast;
-// limits::kRoomKept; limits::kRoomsBytes in all. Each metaserver removes what is beyond by itself, in
-// steps. An id is recognised as long as its entry is there.
+// limits::kRoomKept; limits::kRoomsBytes in all. Each metaserver removes what is beyond by itself,
+// in steps. An id is recognised as long as its entry is there.
 //
 // Does no I/O. Not thread-safe. Costs: as its parts.
 #pragma once

@@ -2,13 +2,13 @@
 // said and was not acknowledged yet.
 //
 //   a room:  joining --the home says where it is--> level --something is missing--> asking
-//               |                                    ^  <----- its answer ------------+
-//               +-- it is closed --> waiting --something of it is told--> asking (from its first)
+//               |                                    ^  <----- its answer -----------+
+//               +-- it is closed --> waiting --it is told something--> asking (from the first)
 //
 // A place is a position of the log (common/wire/rooms.h). What the home tells follows the position
 // where the peer is; if it does not, the peer asks. It tells its last places of several epochs: the
-// log of another side of a cut has some of them. Then that side's messages follow, and those of this
-// side come again, under new numbers: by its id each is shown once, and nothing that was shown
+// log of another side of a cut has some of them. Then that side's messages follow, and those of
+// this side come again, under new numbers: by its id each is shown once, and nothing that was shown
 // moves.
 //
 // Says are sent in their order, kSaysUnderWay at once, and again at each new home, until they are
@@ -17,8 +17,8 @@
 // What was shown is to be written before it is shown (Effects::saves before shows), so that a
 // restart shows nothing twice. Ids are remembered for 2 * limits::kRoomMessages of each room.
 //
-// Nothing from the home asserts. Bounds: limits::kRoomsOfPeer rooms, limits::kRoomSays says. Does no
-// I/O. Not thread-safe. O(log n) an entry.
+// Nothing from the home asserts. Bounds: limits::kRoomsOfPeer rooms, limits::kRoomSays says. Does
+// no I/O. Not thread-safe. O(log n) an entry.
 #pragma once
 
 #include <cstdint>
