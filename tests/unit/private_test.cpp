@@ -388,3 +388,82 @@ TEST_CASE("a state older than what the recipient has gets another stream") {
   two.world.run(1min);
   CHECK(two.b->shown == std::vector<std::string>{"one", "two", "three", "four"});
 }
+
+TEST_CASE("all messages together have a bound of bytes: the largest conversation makes room") {
+  peer::PrivateState state;
+  constexpr std::uint32_t kText = limits::kPrivateTextBytes;
+  const std::size_t most = limits::kPrivateBytes / (kText + limits::kPrivateRowBytes);
+  peer::PrivatePosition position = 0;
+  for (unsigned i = 0; position < most; ++i) {
+    peer::PrivateState::Conversation one{
+        instanceOf(i), *PeerId::parse(fmt::format("p{}", i)), 0, 0, 5, 1, {}, {}};
+    const std::size_t count = i == 3 ? 900 : 500;
+    for (std::size_t k = 0; k < count && position < most; ++k) {
+      one.messages.push_back({++position, kText});
+    }
+    state.conversations.push_back(std::move(one));
+  }
+  Random random(1);
+  peer::PrivateBook book(std::move(state), random);
+  peer::PrivateBook::Writes writes;
+  auto* from = book.find(instanceOf(0));
+  REQUIRE(from != nullptr);
+  const wire::PrivateMessage message{9, 0ms, std::string(kText, 'x')};
+  const auto largest = book.find(instanceOf(3))->kept.size();
+  book.keepReceived(*from, from->id, 5, message, 0ms, writes);
+  REQUIRE(writes.size() == 2);
+  CHECK(std::holds_alternative<peer::DropMessage>(writes[1].what));
+  CHECK(book.find(instanceOf(3))->kept.size() == largest - 1);
+  CHECK(from->kept.size() == 501);
+  CHECK(book.checkInvariants().ok());
+}
+
+TEST_CASE("of very many connections the one that was silent longest makes room") {
+  Two two;
+  const auto first = two.world.intrude(*two.b, "10.9.0.1");
+  two.world.pass(1ms);
+  const auto second = two.world.intrude(*two.b, "10.9.0.2");
+  for (std::size_t i = 2; i < limits::kPrivateSenders; ++i) {
+    two.world.intrude(*two.b, "10.9.0.3");
+  }
+  CHECK(two.world.closedIntruders.empty());
+  two.world.intrude(*two.b, "10.9.0.4");
+  CHECK(two.world.closedIntruders == std::set<ConnectionId>{first});
+  CHECK(two.b->core->owns(second));
+}
+
+TEST_CASE("introductions have a rate for each address, and others are served meanwhile") {
+  Two two;
+  std::size_t refused = 0;
+  for (int i = 0; i < 100; ++i) {
+    const auto stranger = two.world.intrude(*two.b, "10.9.9.9");
+    two.world.say(*two.b, stranger, introduction());
+    const auto* refusal = refusalIn(two.world, stranger);
+    REQUIRE(refusal != nullptr);
+    if (refusal->reason == Reason::notNow) ++refused;
+  }
+  CHECK(refused == 68);  // all but the 32 at once
+  const auto sender = two.world.intrude(*two.b, two.a->host);
+  two.world.say(*two.b, sender, introduction());
+  CHECK(refusalIn(two.world, sender) == nullptr);
+}
+
+TEST_CASE("a second connection of an instance ends the first, whose messages do not count twice") {
+  Two two;
+  const auto first = two.world.intrude(*two.b, two.a->host);
+  two.world.say(*two.b, first, introduction());
+  two.b->isDiskStuck = true;
+  two.world.say(*two.b, first, wire::PrivateMessage{1, 0ms, "one"});
+  const auto second = two.world.intrude(*two.b, two.a->host);
+  two.world.say(*two.b, second, introduction());
+  CHECK(two.world.closedIntruders.contains(first));
+  two.world.say(*two.b, second, wire::PrivateMessage{1, 0ms, "one"});
+  two.b->isDiskStuck = false;
+  two.world.unheard.clear();
+  two.world.run(1s);
+  CHECK(two.b->shown == std::vector<std::string>{"one"});
+  // The acknowledgement comes on the connection that is there.
+  REQUIRE(two.world.unheard.size() == 1);
+  CHECK(two.world.unheard[0].first == second);
+  CHECK(two.world.unheard[0].second == wire::PrivateFrame(wire::PrivateStored{1}));
+}
