@@ -467,3 +467,28 @@ TEST_CASE("a second connection of an instance ends the first, whose messages do 
   CHECK(two.world.unheard[0].first == second);
   CHECK(two.world.unheard[0].second == wire::PrivateFrame(wire::PrivateStored{1}));
 }
+
+TEST_CASE("in a small network a newcomer is looked up soon, but no more than every five seconds") {
+  Two two;
+  two.world.send(*two.a, "s2", "so that they know each other");
+  two.world.run(2s);
+  two.world.crash(*two.b);
+  two.world.send(*two.a, "s2", "hello");
+  two.world.run(1min);  // the pauses are long by now
+  two.world.start(*two.b);
+  two.a->core->membersSeen(1, two.world.now);
+  two.a->core->membersSeen(2, two.world.now);
+  two.world.run(1500ms);
+  CHECK(two.b->shown.back() == "hello");
+
+  two.world.crash(*two.b);
+  two.world.send(*two.a, "s2", "again");
+  two.world.run(1min);
+  const auto before = two.a->questions;
+  for (int i = 0; i < 100; ++i) {
+    two.a->core->membersSeen(1, two.world.now);
+    two.a->core->membersSeen(2, two.world.now);
+    two.world.run(100ms);
+  }
+  CHECK(two.a->questions - before <= 4);
+}

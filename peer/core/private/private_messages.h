@@ -247,6 +247,7 @@ class PrivateMessages final : public Component {
   std::map<std::uint64_t, std::uint64_t> ignores_;  // requests by ticket
   std::set<std::uint64_t> requests_;                // that have got no update
   std::uint64_t members_ = 0;
+  TimePoint newcomersAt_ = TimePoint::min();  // when recipients are looked up for newcomers
 };
 
 }  // namespace espalier::peer

@@ -12,6 +12,12 @@ namespace espalier::peer {
 
 using Kind = PrivateUpdate::Kind;
 
+namespace {
+
+constexpr auto kNewcomersEvery = std::chrono::seconds(5);  // tuning: see membersSeen()
+
+}  // namespace
+
 // --- what the user wants
 
 void PrivateMessages::fail(const PrivateWish& wish, Error error, Effects& fx) {
@@ -324,9 +330,13 @@ void PrivateMessages::expire(TimePoint now, Effects& fx) {
 void PrivateMessages::membersSeen(std::uint64_t members, TimePoint now) {
   const bool isMore = members > std::exchange(members_, members);
   if (!isMore || members > limits::kPrivateSmallNetwork) return;
+  // Neighbours tell the count: one that lets it flap causes few look-ups of each recipient.
+  if (newcomersAt_ <= now) {
+    newcomersAt_ = std::max(now + limits::kPrivateNewcomer / 2, newcomersAt_ + kNewcomersEvery);
+  }
   for (auto& [with, recipient] : recipients_) {
     if (recipient.phase != Recipient::Phase::idle || recipient.retryAt == kNever) continue;
-    recipient.retryAt = std::min<TimePoint>(recipient.retryAt, now + limits::kPrivateNewcomer / 2);
+    recipient.retryAt = std::min(recipient.retryAt, newcomersAt_);
   }
 }
 
