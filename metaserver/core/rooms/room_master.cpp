@@ -27,6 +27,7 @@ void RoomMaster::end() {
   have_.clear();
   waiting_.clear();
   unsent_.clear();
+  made_.clear();
   beatAt_ = kNever;
 }
 
@@ -124,7 +125,11 @@ void RoomMaster::serve(TimePoint now, RoomsEffects& fx) {
   }
   for (auto& gate : gates) append(std::move(gate), fx);
   for (auto& [home, message] : held) passed(home, std::move(message), fx);
-  openGates(fx);
+  std::vector<RoomName> closed{lobby()};
+  for (const auto& [name, room] : disk_.log().rooms()) {
+    if (room.isClosed()) closed.push_back(name);
+  }
+  for (const auto& name : closed) openGate(name, fx);
 }
 
 // --- serving
@@ -232,19 +237,15 @@ void RoomMaster::received(ServerNumber from, const wire::RoomApart& apart, Rooms
   fx.messages.push_back({from, std::move(position), {}});
 }
 
-void RoomMaster::openGates(RoomsEffects& fx) {
+void RoomMaster::openGate(const RoomName& name, RoomsEffects& fx) {
   if (!isServing()) return;
-  const auto open = [&](const RoomName& name, std::uint32_t opensAt) {
-    const auto* room = disk_.log().find(name);
-    if (room && (room->rest().isOpened || room->numberOf(openedId()))) return;
-    if (members_.countOf(name) >= opensAt) append(openedEntry(name), fx);
-  };
-  if (lobbyOpensAt_ > 0) open(lobby(), lobbyOpensAt_);
-  std::vector<std::pair<RoomName, std::uint32_t>> closed;
-  for (const auto& [name, room] : disk_.log().rooms()) {
-    if (name != lobby() && room.isClosed()) closed.emplace_back(name, room.opensAt());
-  }
-  for (const auto& [name, opensAt] : closed) open(name, opensAt);
+  const auto* room = disk_.log().find(name);
+  const bool isLobby = name == lobby();
+  if (!isLobby && (!room || !room->isClosed())) return;
+  if (isLobby && (lobbyOpensAt_ == 0 || (room && room->rest().isOpened))) return;
+  if (room && room->numberOf(openedId())) return;
+  const auto opensAt = isLobby ? lobbyOpensAt_ : room->opensAt();
+  if (members_.countOf(name) >= opensAt) append(openedEntry(name), fx);
 }
 
 void RoomMaster::append(wire::RoomEntry entry, RoomsEffects& fx) {
@@ -253,7 +254,9 @@ void RoomMaster::append(wire::RoomEntry entry, RoomsEffects& fx) {
   entry.number = room ? room->lastNumber() + 1 : 1;
   if (entry.atMs == 0) entry.atMs = wallMs_;
   entry.position = {epoch_, log.last().sequence + 1};
-  if (disk_.append(entry, fx)) unsent_.push_back(std::move(entry));
+  if (!disk_.append(entry, fx)) return;
+  if (entry.kind == Kind::made) made_.insert(entry.room);
+  unsent_.push_back(std::move(entry));
 }
 
 // --- what is stored
@@ -307,6 +310,7 @@ void RoomMaster::sendPosition(RoomsEffects& fx) const {
 
 void RoomMaster::flush(RoomsEffects& fx) {
   if (!isServing()) return;
+  for (const auto& room : std::exchange(made_, {})) openGate(room, fx);
   commit(fx);
   if (unsent_.empty()) {
     if (committedSent_ < disk_.committed()) sendPosition(fx);

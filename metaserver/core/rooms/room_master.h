@@ -56,8 +56,8 @@ class RoomMaster {
   void received(ServerNumber from, const wire::RoomHave& have);
   // `from`: also this metaserver.
   void received(ServerNumber from, const wire::RoomApart& apart, RoomsEffects& fx);
-  // Members or the log have changed.
-  void openGates(RoomsEffects& fx);
+  // Somebody has come into that room, or it is closed for another reason.
+  void openGate(const RoomName& room, RoomsEffects& fx);
   void tick(TimePoint now, RoomsEffects& fx);
   // The end of a step: commits, answers, and sends.
   void flush(RoomsEffects& fx);
@@ -123,6 +123,7 @@ class RoomMaster {
   std::map<ServerNumber, Other> have_;
   std::multimap<std::uint64_t, Waiting> waiting_;  // by sequence
   std::vector<wire::RoomEntry> unsent_;
+  std::set<RoomName> made_;  // in this step: their members may be there already
   wire::LogPosition sentUpTo_;
   std::uint64_t committedSent_ = 0;
   TimePoint beatAt_ = kNever;

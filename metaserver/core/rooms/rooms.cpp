@@ -169,7 +169,9 @@ void Rooms::memberRooms(const PeerId& member, const std::vector<RoomName>& rooms
   const auto changes = members_.set(member, rooms);
   if (!changes.empty()) {
     home_.tellMoved(member, changes, fx);
-    master_.openGates(fx);
+    for (const auto& change : changes) {
+      if (change.isIn) master_.openGate(change.room, fx);
+    }
   }
   finish(now, fx);
 }

@@ -425,8 +425,8 @@ FAULTS = {
         ROOMS),
     "room_opens_early": Fault(
         "A room opens when one member is still wanted.",
-        "if (members_.countOf(name) >= opensAt)",
-        "if (members_.countOf(name) + 1 >= opensAt)",
+        "if (members_.countOf(name) >= opensAt) append",
+        "if (members_.countOf(name) + 1 >= opensAt) append",
         ROOMS),
     "room_position_ahead": Fault(
         "The master tells a position before it has sent the entries up to there.",
