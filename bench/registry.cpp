@@ -100,6 +100,7 @@ Figures measure(topo::Rule rule, unsigned links, const std::vector<Joiner>& all)
       }
       fx.sends.clear();
       fx.notices.clear();
+      fx.sessions.clear();
     }
     if (first >= all.size() / 5 * 4) tail.push_back((microsecondsNow() - partFrom) / double{kPart});
   }

@@ -258,6 +258,22 @@ static_assert(kEtcdPatience + kEtcdRetry < kEtcdLease);
 static_assert(kEtcdPageKeys * (kEtcdKeyBytes + kEtcdValueBytes + 512) * 4 / 3 < kEtcdAnswerBytes,
               "a page in base64");
 
+// --- sessions and statistics
+inline constexpr auto kSessionAway = kAwayWait;  // a session ends when its peer is away for longer
+inline constexpr auto kSessionsSeen = 3s;        // the open ones are written down so often
+inline constexpr std::size_t kSessionBatchRows = 1024;               // that are written at once
+inline constexpr std::size_t kSessionRowsWaiting = 65'536;           // while they cannot be written
+inline constexpr std::size_t kRatingsWaiting = 4096;                 // likewise
+inline constexpr std::size_t kSessionRows = 1u << 20;                // on disk
+inline constexpr std::size_t kRatingRows = 1u << 16;                 // likewise
+inline constexpr std::size_t kRatingBytes = 1024;                    // of its text
+inline constexpr std::size_t kStatisticsDays = 366;                  // in memory, and in an answer
+inline constexpr std::uint32_t kStatisticsDate = (1u << 22) - 1;     // days since 1970
+inline constexpr std::uint64_t kStatisticsCount = (1ull << 53) - 1;  // JSON's readers know it
+inline constexpr std::uint32_t kStatisticsServers = kServerAddresses + kMetaservers;
+inline constexpr std::size_t kStatisticsRounds = 64;  // under way
+inline constexpr auto kStatisticsWait = 2s;           // for the other metaservers
+
 // --- the metaservers that a peer knows
 inline constexpr std::size_t kMetaserversTold = kMetaservers - 1;  // by one of them: the others
 // By one peer: those that were given and told, its home, and the one that it is sent to.

@@ -16,6 +16,7 @@
 #include "common/wire/cluster_sessions_codec.h"
 #include "common/wire/contact_codec.h"
 #include "common/wire/field_bytes.h"
+#include "common/wire/statistics_codec.h"
 
 namespace espalier::wire {
 namespace {
@@ -138,6 +139,14 @@ void fill(const SessionRequests& batch, proto::ClusterFrame& frame) {
 
 void fill(const SessionAnswers& batch, proto::ClusterFrame& frame) {
   toProto(batch, *frame.mutable_session_answers());
+}
+
+void fill(const StatisticsRequest& request, proto::ClusterFrame& frame) {
+  toProto(request, *frame.mutable_statistics_request());
+}
+
+void fill(const Statistics& statistics, proto::ClusterFrame& frame) {
+  toProto(statistics, *frame.mutable_statistics());
 }
 
 // --- in
@@ -282,7 +291,7 @@ Result<ClusterMessage> read(const proto::Have& in) {
   return ClusterMessage(Have{*version});
 }
 
-// Of the directory, and of sessions.
+// Of the directory, of sessions, and of statistics.
 template <typename Part>
 Result<ClusterMessage> readPart(const Part& in) {
   auto part = fromProto(in);
@@ -316,6 +325,10 @@ Result<ClusterMessage> readMessage(const proto::ClusterFrame& frame) {
       return readPart(frame.session_requests());
     case proto::ClusterFrame::kSessionAnswers:
       return readPart(frame.session_answers());
+    case proto::ClusterFrame::kStatisticsRequest:
+      return readPart(frame.statistics_request());
+    case proto::ClusterFrame::kStatistics:
+      return readPart(frame.statistics());
     case proto::ClusterFrame::kFailure:
       return ClusterMessage(
           Failure{errorCodeFromWire(frame.failure().code()),

@@ -12,6 +12,7 @@
 // limits::kDirectoryMessageBytes by the estimate rowBytes() of metaserver/core/cluster/directory.h.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <variant>
@@ -32,6 +33,10 @@ struct DirectoryRow {
   std::uint8_t reportedParent = 0;
   ServerNumber home{};           // the metaserver that holds its connection
   std::uint32_t generation = 0;  // of its Join
+  // When its session has begun, since 1970; 0: not known. Neither this nor `isRated` is part of the
+  // digest, because metaservers of the version before have no such fields.
+  std::chrono::milliseconds since{};
+  bool isRated = false;  // in this session its user has rated the service
 
   bool operator==(const DirectoryRow&) const = default;
 };

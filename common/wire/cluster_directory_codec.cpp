@@ -19,7 +19,8 @@ constexpr std::size_t kContactMost =
 constexpr std::size_t kRowMost = fieldBytes(kContactMost) + fieldBytes(InstanceKey::kSizeBytes) +
                                  limits::kMaxLinks * fieldBytes(limits::kPeerIdBytes) +
                                  numberBytes(limits::kJoinOrder) + numberBytes(limits::kMaxLinks) +
-                                 numberBytes(0xffff) + 2 * numberBytes(0xffff'ffff);
+                                 numberBytes(0xffff) + 2 * numberBytes(0xffff'ffff) +
+                                 numberBytes(limits::kStatisticsCount) + numberBytes(1);
 static_assert(fieldBytes(kRowMost) <= limits::kDirectoryRowBytes, "the estimate of a row holds");
 
 constexpr std::size_t kSummaryMost = fieldBytes(kVersionBytes) + numberBytes(limits::kMembers) +
@@ -42,6 +43,8 @@ void fill(const DirectoryRow& row, proto::DirectoryRow& out) {
   out.set_reported_parent(row.reportedParent);
   out.set_home(number(row.home));
   out.set_generation(row.generation);
+  out.set_since_ms(static_cast<std::uint64_t>(row.since.count()));
+  out.set_is_rated(row.isRated);
 }
 
 using RowFields = google::protobuf::RepeatedPtrField<proto::DirectoryRow>;
@@ -129,6 +132,9 @@ Result<DirectoryRow> read(const proto::DirectoryRow& in) {
   if (!home) return home.error();
   row.home = *home;
   row.generation = in.generation();
+  if (in.since_ms() > limits::kStatisticsCount) return malformed("a session of no time");
+  row.since = std::chrono::milliseconds(in.since_ms());
+  row.isRated = in.is_rated();
   return row;
 }
 

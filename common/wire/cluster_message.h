@@ -14,7 +14,7 @@ namespace espalier::wire {
 // A Failure says why the connection is closed.
 using ClusterMessage =
     std::variant<Introduction, Beat, SnapshotPage, Delta, Pull, Position, Proof, Handover, Appoint,
-                 Have, SessionRequests, SessionAnswers, Failure>;
+                 Have, SessionRequests, SessionAnswers, Failure, StatisticsRequest, Statistics>;
 
 // Introduction, Beat, Proof and Failure have no route: they are about the connection.
 struct ClusterFrame {

@@ -41,7 +41,7 @@ struct SessionOpened {
   bool operator==(const SessionOpened&) const = default;
 };
 
-// Join, PortTaken, Links, Seek or Quit. The home answers the others by itself.
+// Join, PortTaken, Links, Seek, Rate or Quit. The home answers the others by itself.
 struct SessionRequest {
   SessionId session{};
   RegistryRequest request;

@@ -28,7 +28,8 @@ constexpr std::size_t kIdsMost = limits::kMaxLinks * fieldBytes(limits::kPeerIdB
 constexpr std::size_t kJoinMost =
     2 * fieldBytes(limits::kPeerIdBytes) + fieldBytes(InstanceKey::kSizeBytes) +
     fieldBytes(limits::kJoinWordBytes) + fieldBytes(limits::kHostBytes) + numberBytes(0xffff) +
-    fieldBytes(NetworkId::kSizeBytes) + numberBytes(limits::kJoinOrder) + kIdsMost;
+    fieldBytes(NetworkId::kSizeBytes) + numberBytes(limits::kJoinOrder) + kIdsMost +
+    numberBytes(limits::kStatisticsCount);
 constexpr std::size_t kResumedMost = numberBytes(3) + fieldBytes(limits::kHostBytes) +
                                      fieldBytes(kJoinMost) + numberBytes(limits::kJoinOrder) +
                                      numberBytes(0xffff);
@@ -38,11 +39,14 @@ constexpr std::size_t kMemberMost = fieldBytes(limits::kPeerIdBytes) +
 constexpr std::size_t kAdmittedMost =
     fieldBytes(NetworkId::kSizeBytes) + fieldBytes(kMemberMost) + numberBytes(limits::kMaxLinks) +
     numberBytes(0xffff'ffff) + numberBytes(limits::kMembers) +
-    fieldBytes(numberBytes(3) + fieldBytes(kMemberMost)) + fieldBytes(limits::kHostBytes) +
+    numberBytes(limits::kStatisticsCount) + fieldBytes(numberBytes(3) + fieldBytes(kMemberMost)) +
+    fieldBytes(limits::kHostBytes) +
     limits::kMetaserversTold * fieldBytes(fieldBytes(limits::kHostBytes) + numberBytes(0xffff));
 constexpr std::size_t kStrangersMost = numberBytes(kAnyNumber) + 2 * kIdsMost;
-static_assert(limits::kMessageBytes + 16 < kJoinMost && limits::kJoinWordBytes < kJoinMost);
-// Links and Seek have less than a Join; Referral, Wait, WordRefused and Failure less than Admitted.
+static_assert(limits::kMessageBytes + 16 < kJoinMost && limits::kJoinWordBytes < kJoinMost &&
+              limits::kRatingBytes + 32 < kJoinMost);
+// Links, Seek and Rate have less than a Join; Referral, Wait, WordRefused, Rated and Failure less
+// than Admitted.
 constexpr std::size_t kMessageMost =
     numberBytes(limits::kSessionNumber) +
     fieldBytes(fieldBytes(kResumedMost + kAdmittedMost + kStrangersMost));
@@ -153,13 +157,14 @@ Result<std::string> readSource(const std::string& in) {
 bool isDecidedByMaster(const RegistryRequest& request) {
   return std::holds_alternative<Join>(request) || std::holds_alternative<PortTaken>(request) ||
          std::holds_alternative<Links>(request) || std::holds_alternative<Seek>(request) ||
-         std::holds_alternative<Quit>(request);
+         std::holds_alternative<Quit>(request) || std::holds_alternative<Rate>(request);
 }
 
 bool isFromMaster(const RegistryReply& reply) {
   return std::holds_alternative<Admitted>(reply) || std::holds_alternative<Referral>(reply) ||
          std::holds_alternative<Wait>(reply) || std::holds_alternative<WordRefused>(reply) ||
-         std::holds_alternative<Failure>(reply) || std::holds_alternative<Strangers>(reply);
+         std::holds_alternative<Failure>(reply) || std::holds_alternative<Strangers>(reply) ||
+         std::holds_alternative<Rated>(reply);
 }
 
 Result<SessionMessage> read(SessionId session, const proto::SessionOpened& in) {

@@ -43,6 +43,7 @@ struct Failure {
   ErrorCode code = ErrorCode::failed;
   std::string message;
   bool isIdTaken = false;  // only in answer to a Join: the id is another peer's
+  bool isNoRoom = false;   // likewise: nobody can take the peer
 
   bool operator==(const Failure&) const = default;
 };

@@ -17,6 +17,7 @@
 #include "common/wire/hello.h"
 #include "common/wire/link.h"
 #include "common/wire/order_range.h"
+#include "common/wire/statistics.h"
 
 namespace espalier::wire {
 
@@ -41,6 +42,9 @@ struct Join {
 
   // Of `key`; zero: not told. The codec refuses one that is not the key's.
   InstanceHash instance = {};
+  // When the session has begun that it begins or goes on with, since 1970. The home sets it,
+  // whatever its peer says. 0: not told.
+  std::chrono::milliseconds since{};
 
   bool operator==(const Join&) const = default;
 };
@@ -93,8 +97,18 @@ struct Quit {
   bool operator==(const Quit&) const = default;
 };
 
-using RegistryRequest = std::variant<Join, PortTaken, Links, Seek, RegistryHeartbeat,
-                                     TopologyRequest, MembersRequest, Quit>;
+// What its user says about the service; once a session. Answered by Rated.
+struct Rate {
+  unsigned score = 0;  // 1 to 5
+  std::string text;    // UTF-8; limits::kRatingBytes at most
+  std::uint64_t number = 0;
+
+  bool operator==(const Rate&) const = default;
+};
+
+using RegistryRequest =
+    std::variant<Join, PortTaken, Links, Seek, RegistryHeartbeat, TopologyRequest, MembersRequest,
+                 Quit, Rate, StatisticsRequest>;
 
 // --- from the metaserver ---
 
@@ -121,6 +135,7 @@ struct Admitted {
   std::string source = {};  // the source host of the connection; empty: not told
   // The other metaservers of the network, limits::kMetaserversTold at most; empty: not told.
   std::vector<Endpoint> metaservers = {};
+  std::chrono::milliseconds since = {};  // when its session has begun; 0: not told
 
   bool operator==(const Admitted&) const = default;
 };
@@ -193,7 +208,15 @@ struct Strangers {
   bool operator==(const Strangers&) const = default;
 };
 
-using RegistryReply = std::variant<Admitted, Referral, Wait, WordRefused, RegistryHeartbeatReply,
-                                   Members, Topology, Failure, Strangers, Redirect>;
+struct Rated {
+  std::uint64_t number = 0;  // of the Rate
+  bool isTaken = false;      // false: this session was rated before
+
+  bool operator==(const Rated&) const = default;
+};
+
+using RegistryReply =
+    std::variant<Admitted, Referral, Wait, WordRefused, RegistryHeartbeatReply, Members, Topology,
+                 Failure, Strangers, Redirect, Rated, Statistics>;
 
 }  // namespace espalier::wire

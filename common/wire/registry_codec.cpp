@@ -2,9 +2,11 @@
 #include "common/wire/registry_codec.h"
 
 #include "common/base/limits.h"
+#include "common/base/text.h"
 #include "common/crypto/instance.h"
 #include "common/wire/contact_codec.h"
 #include "common/wire/registry_proto.h"
+#include "common/wire/statistics_codec.h"
 #include "registry.pb.h"
 
 namespace espalier::wire {
@@ -65,6 +67,17 @@ void fill(const Quit&, proto::RegistryRequestFrame& frame) {
   frame.mutable_quit();
 }
 
+void fill(const Rate& rate, proto::RegistryRequestFrame& frame) {
+  auto& out = *frame.mutable_rate();
+  out.set_score(rate.score);
+  out.set_text(std::string(cutUtf8(rate.text, limits::kRatingBytes)));
+  out.set_number(rate.number);
+}
+
+void fill(const StatisticsRequest& request, proto::RegistryRequestFrame& frame) {
+  toProto(request, *frame.mutable_statistics());
+}
+
 // --- requests, in
 
 Result<RegistryRequest> read(const proto::Join& in) {
@@ -102,6 +115,21 @@ Result<RegistryRequest> read(const proto::TopologyRequest& in) {
   return RegistryRequest(TopologyRequest{*after, in.number(), id->value_or(PeerId())});
 }
 
+Result<RegistryRequest> read(const proto::Rate& in) {
+  if (in.score() < 1 || in.score() > 5) return malformed("a rating that is not 1 to 5");
+  if (in.text().size() > limits::kRatingBytes || !isUtf8(in.text())) {
+    return malformed("a rating whose text is too long or not UTF-8");
+  }
+  if (in.number() == 0) return malformed("a rating without a number");
+  return RegistryRequest(Rate{in.score(), in.text(), in.number()});
+}
+
+Result<RegistryRequest> read(const proto::StatisticsRequest& in) {
+  auto request = fromProto(in);
+  if (!request) return request.error();
+  return RegistryRequest(*request);
+}
+
 }  // namespace
 
 void toProto(const Join& join, proto::Join& out) {
@@ -114,6 +142,7 @@ void toProto(const Join& join, proto::Join& out) {
   out.set_order(number(join.order));
   out.set_generation(join.generation);
   if (!join.instance.isZero()) setRaw(join.instance, *out.mutable_instance());
+  out.set_since_ms(static_cast<std::uint64_t>(join.since.count()));
   if (join.parent) out.set_parent(join.parent->text());
   fillNeighbours(join.neighbours, *out.mutable_neighbours());
 }
@@ -146,6 +175,8 @@ Result<Join> fromProto(const proto::Join& in) {
     return malformed("an instance that is not the key's");
   }
   join.instance = *instance;
+  if (in.since_ms() > limits::kStatisticsCount) return malformed("a session of no time");
+  join.since = std::chrono::milliseconds(in.since_ms());
   auto parent = readOptionalPeerId(in.parent());
   if (!parent) return parent.error();
   join.parent = *std::move(parent);
@@ -177,6 +208,10 @@ Result<RegistryRequest> fromProto(const proto::RegistryRequestFrame& in) {
       return RegistryRequest(MembersRequest{in.members().number()});
     case proto::RegistryRequestFrame::kQuit:
       return RegistryRequest(Quit{});
+    case proto::RegistryRequestFrame::kRate:
+      return read(in.rate());
+    case proto::RegistryRequestFrame::kStatistics:
+      return read(in.statistics());
     case proto::RegistryRequestFrame::KIND_NOT_SET:
       break;
   }

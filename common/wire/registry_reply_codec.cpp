@@ -6,6 +6,7 @@
 #include "common/wire/contact_codec.h"
 #include "common/wire/registry_codec.h"
 #include "common/wire/registry_proto.h"
+#include "common/wire/statistics_codec.h"
 #include "registry.pb.h"
 
 namespace espalier::wire {
@@ -42,6 +43,7 @@ void fill(const Admitted& admitted, proto::RegistryReplyFrame& frame) {
   fill(admitted.referral, *out.mutable_referral());
   if (!admitted.source.empty()) out.set_source(admitted.source);
   fillEndpoints(admitted.metaservers, *out.mutable_metaservers());
+  out.set_since_ms(static_cast<std::uint64_t>(admitted.since.count()));
 }
 
 void fill(const Referral& referral, proto::RegistryReplyFrame& frame) {
@@ -95,6 +97,7 @@ void fill(const Failure& failure, proto::RegistryReplyFrame& frame) {
   out.set_code(static_cast<std::uint32_t>(failure.code));
   out.set_message(std::string(cutUtf8(failure.message, limits::kMessageBytes)));
   out.set_id_taken(failure.isIdTaken);
+  out.set_no_room(failure.isNoRoom);
 }
 
 void fill(const Strangers& strangers, proto::RegistryReplyFrame& frame) {
@@ -102,6 +105,15 @@ void fill(const Strangers& strangers, proto::RegistryReplyFrame& frame) {
   out.set_number(strangers.number);
   fillNeighbours(strangers.ids, *out.mutable_ids());
   fillNeighbours(strangers.unconfirmed, *out.mutable_unconfirmed());
+}
+
+void fill(const Rated& rated, proto::RegistryReplyFrame& frame) {
+  frame.mutable_rated()->set_number(rated.number);
+  frame.mutable_rated()->set_is_taken(rated.isTaken);
+}
+
+void fill(const Statistics& statistics, proto::RegistryReplyFrame& frame) {
+  toProto(statistics, *frame.mutable_statistics());
 }
 
 // --- replies, in
@@ -150,6 +162,8 @@ Result<RegistryReply> read(const proto::Admitted& in) {
   auto metaservers = readEndpoints(in.metaservers(), limits::kMetaserversTold);
   if (!metaservers) return metaservers.error();
   admitted.metaservers = *std::move(metaservers);
+  if (in.since_ms() > limits::kStatisticsCount) return malformed("a session of no time");
+  admitted.since = milliseconds(in.since_ms());
   return RegistryReply(std::move(admitted));
 }
 
@@ -222,7 +236,13 @@ Result<RegistryReply> read(const proto::Strangers& in) {
 Result<RegistryReply> read(const proto::Failure& in) {
   return RegistryReply(Failure{errorCodeFromWire(in.code()),
                                std::string(cutUtf8(in.message(), limits::kMessageBytes)),
-                               in.id_taken()});
+                               in.id_taken(), in.no_room()});
+}
+
+Result<RegistryReply> read(const proto::Statistics& in) {
+  auto statistics = fromProto(in);
+  if (!statistics) return statistics.error();
+  return RegistryReply(*std::move(statistics));
 }
 
 }  // namespace
@@ -253,6 +273,10 @@ Result<RegistryReply> fromProto(const proto::RegistryReplyFrame& in) {
       return read(in.strangers());
     case proto::RegistryReplyFrame::kRedirect:
       return read(in.redirect());
+    case proto::RegistryReplyFrame::kRated:
+      return RegistryReply(Rated{in.rated().number(), in.rated().is_taken()});
+    case proto::RegistryReplyFrame::kStatistics:
+      return read(in.statistics());
     case proto::RegistryReplyFrame::KIND_NOT_SET:
       break;
   }

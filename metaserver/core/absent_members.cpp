@@ -14,7 +14,7 @@ void AbsentMembers::add(Remembered member, Why why, TimePoint now, Account addre
   Hold place;
   if (why == Why::lost) place = placeFor(address);
   const bool isAwaited = why == Why::restart && isHeld;
-  Entry entry{std::move(member), why, isAwaited, isHeld, home, ++added_, std::move(place)};
+  Entry entry{std::move(member), why, isAwaited, isHeld, home, ++added_, std::move(place), {}};
   if (why == Why::lost) byAddress_[address.payer()].insert(entry.number);
   const JoinOrder order = entry.member.order;
   latest_[entry.member.id] = order;
@@ -36,6 +36,23 @@ Hold AbsentMembers::placeFor(const Account& address) {
     erase(byOrder_.find(ages.at(number).order));
   }
   return place;
+}
+
+void AbsentMembers::setSession(JoinOrder order, const Session& session, TimePoint now) {
+  const auto entry = byOrder_.find(order);
+  if (entry == byOrder_.end()) return;
+  entry->second.session = session;
+  entry->second.goesOnUntil = now + limits::kSessionAway;
+}
+
+std::optional<AbsentMembers::Session> AbsentMembers::sessionOf(const PeerId& id,
+                                                               const InstanceKey& key,
+                                                               JoinOrder order,
+                                                               TimePoint now) const {
+  const auto entry = byOrder_.find(order);
+  if (entry == byOrder_.end() || now > entry->second.goesOnUntil) return std::nullopt;
+  if (entry->second.member.id != id || entry->second.member.key != key) return std::nullopt;
+  return entry->second.session;
 }
 
 bool AbsentMembers::take(const PeerId& id, const InstanceKey& key, JoinOrder order) {

@@ -24,8 +24,10 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -49,6 +51,12 @@ struct Remembered {
 
 class AbsentMembers {
  public:
+  // Of a member, while it was connected.
+  struct Session {
+    std::chrono::milliseconds since{};
+    bool isRated = false;
+  };
+
   enum class Why {
     restart,  // of the metaserver: newcomers wait for it
     lost,     // its connection ended, or it fell silent
@@ -58,6 +66,11 @@ class AbsentMembers {
   // Not `isHeld`: its id is free already. `home`: the metaserver that it was at, if it is known.
   void add(Remembered member, Why why, TimePoint now, Account address = {}, bool isHeld = true,
            ServerNumber home = kNoServer);
+  // The session of a lost member that was just added.
+  void setSession(JoinOrder order, const Session& session, TimePoint now);
+  // The session that such a peer goes on with: it was lost limits::kSessionAway ago at most.
+  std::optional<Session> sessionOf(const PeerId& id, const InstanceKey& key, JoinOrder order,
+                                   TimePoint now) const;
   // Removes the entry that is exactly this one; false if there is none.
   bool take(const PeerId& id, const InstanceKey& key, JoinOrder order);
   // The process of that id and key has restarted, without order and links: removes its entry.
@@ -93,6 +106,8 @@ class AbsentMembers {
     ServerNumber home = kNoServer;
     std::uint64_t number = 0;  // a serial number of entries
     Hold place;
+    Session session;
+    TimePoint goesOnUntil = TimePoint::min();
   };
   using Entries = std::map<JoinOrder, Entry>;
   struct Due {

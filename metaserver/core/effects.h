@@ -11,6 +11,7 @@
 #include "common/base/endpoint.h"
 #include "common/base/ids.h"
 #include "common/wire/registry.h"
+#include "metaserver/core/session_event.h"
 
 namespace espalier::metaserver {
 
@@ -45,6 +46,12 @@ struct Reading {
   bool goesOn = false;
 };
 
+// A member asks for statistics: the shell answers, once it has asked the other metaservers.
+struct StatisticsAsked {
+  ConnectionId from;
+  wire::StatisticsRequest request;
+};
+
 // For the log.
 struct Notice {
   Payer about;       // the host that the peer connected from
@@ -58,6 +65,8 @@ struct Effects {
   std::vector<ConnectionId> closes;  // after the sends
   std::vector<Probe> probes;
   std::vector<Notice> notices;
+  std::vector<session::Event> sessions;
+  std::vector<StatisticsAsked> statistics;
 
   // `host`: empty for what no peer has caused just now.
   void note(std::string_view host, std::string text) {

@@ -2,7 +2,7 @@
 // (Server) and in the simulation (World). Both use this template, so that the order is tested as it
 // is:
 //
-//   persists, sends, readings, closes, probes, notices
+//   persists, sends, readings, closes, probes, notices, sessions, statistics
 //
 // Invariant: a step whose persist fails sends nothing. Nothing else of that step is carried out.
 //
@@ -14,6 +14,8 @@
 //   void close(ConnectionId);               once what was sent has left
 //   void probe(Probe&);
 //   void notice(const std::string&);
+//   void sessionEvents(const std::vector<session::Event>&);   if the host keeps sessions
+//   void statisticsAsked(const StatisticsAsked&);   the same
 //
 // No state. The caller does not hold the registry's mutex.
 #pragma once
@@ -33,6 +35,10 @@ Result<void> carryOutEffects(Effects& fx, Host& host) {
   for (const auto connection : fx.closes) host.close(connection);
   for (auto& probe : fx.probes) host.probe(probe);
   for (const auto& notice : fx.notices) host.notice(notice);
+  if constexpr (requires { host.sessionEvents(fx.sessions); }) {
+    if (!fx.sessions.empty()) host.sessionEvents(fx.sessions);
+    for (const auto& asked : fx.statistics) host.statisticsAsked(asked);
+  }
   return {};
 }
 

@@ -101,6 +101,7 @@ void MemberDirectory::becameAbsent(Node node, TimePoint now) {
       last.connection == kNoConnection ? last.homeBefore : homeOf(last.connection);
   absent_.add({member.id, last.key, member.order, member.endpoint}, AbsentMembers::Why::lost, now,
               last.place.account(), true, home);
+  absent_.setSession(member.order, last.session, now);
 }
 
 void MemberDirectory::expire(TimePoint now) {

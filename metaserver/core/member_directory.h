@@ -48,7 +48,8 @@ class MemberDirectory {
     TimePoint heard{};
     std::chrono::milliseconds heartbeat{0};  // the interval that was sent to it
     Hold place;                              // of the address that it comes from
-    ServerNumber homeBefore = kNoServer;     // of who is away
+    AbsentMembers::Session session{};
+    ServerNumber homeBefore = kNoServer;  // of who is away
   };
 
   struct Orders {

@@ -63,12 +63,14 @@ void Registry::closed(ConnectionId connection, TimePoint now, Effects& fx) {
   const auto session = sessions_.find(connection);
   if (session == sessions_.end()) return;
   const auto member = session->second.member;
+  if (!member && waiting_.joinOf(connection)) lostApproach(session->second, fx);
   waiting_.remove(connection);
   const std::string host = std::move(session->second.host);
   sessions_.erase(session);
   if (!member) return;
   const topo::Member gone = tree().member(*member);
   fx.note(host, fmt::format("{} is gone", gone.id.text()));
+  if (!isTunnelled(connection)) noteGone(*member, Duration(0), fx);
   lost(*member, now, fx);
   // Only an endpoint on the peer's own source host is probed.
   if (gone.endpoint.host == host) fx.probes.push_back({gone.id, gone.endpoint, true});
@@ -80,7 +82,8 @@ void Registry::received(ConnectionId connection, const wire::RegistryRequest& re
   const auto session = sessions_.find(connection);
   if (session == sessions_.end()) return;
   if (isTunnelled(connection)) return carryOut(connection, request, now, fx);
-  const auto& [host, member] = session->second;
+  const std::string& host = session->second.host;
+  const auto& member = session->second.member;
   const PeerId* id = member ? &tree().member(*member).id : nullptr;
   if (requests_.admit({connection, host, id}, request, now, fx)) {
     carryOut(connection, request, now, fx);
@@ -126,7 +129,14 @@ void Registry::carryOut(ConnectionId connection, const wire::RegistryRequest& re
   } else if (const auto* seek = std::get_if<wire::Seek>(&request)) {
     // While absent members are awaited the tree is incomplete: the seeker asks again.
     if (!awaiting()) fx.sends.push_back({connection, placement_.referralFor(*member, *seek, now)});
+  } else if (const auto* rating = std::get_if<wire::Rate>(&request)) {
+    rate(*member, *rating, fx);
+  } else if (const auto* asked = std::get_if<wire::StatisticsRequest>(&request)) {
+    fx.statistics.push_back({connection, *asked});
   } else if (std::holds_alternative<wire::Quit>(request)) {
+    if (!isTunnelled(connection)) {
+      fx.sessions.emplace_back(session::Left{tree().member(*member).order});
+    }
     fx.note(session->second.host, tree().member(*member).id.text() + " left");
     session->second.member.reset();
     remove(*member, now, fx);
@@ -135,16 +145,21 @@ void Registry::carryOut(ConnectionId connection, const wire::RegistryRequest& re
   requests_.moved(id, tree().moved() - movedBefore, now);
 }
 
-void Registry::refuse(ConnectionId connection, std::string why, Effects& fx, bool isIdTaken) {
+void Registry::refuse(ConnectionId connection, std::string why, Effects& fx, Refusal kind) {
   ++refused_;
-  fx.sends.push_back({connection, wire::Failure{ErrorCode::refused, std::move(why), isIdTaken}});
+  if (kind == Refusal::noRoom) lostApproach(sessions_[connection], fx);
+  fx.sends.push_back(
+      {connection, wire::Failure{ErrorCode::refused, std::move(why), kind == Refusal::idTaken,
+                                 kind == Refusal::noRoom}});
 }
 
 // --- joining ---
 
 void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint now, Effects& fx,
                     bool isKnown) {
-  if (sessions_[connection].member) return refuse(connection, "this peer has joined already", fx);
+  Session& asking = sessions_[connection];
+  if (asking.member) return refuse(connection, "this peer has joined already", fx);
+  if (!isTunnelled(connection)) approached(asking, join, fx);
   if (join.word != joinWord_) {
     fx.sends.push_back({connection, wire::WordRefused{joinWord_}});
     return;
@@ -152,13 +167,15 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
   if (auto why = whyIdIsRefused(join.id)) return refuse(connection, *std::move(why), fx);
   if (auto why = whyIdIsTaken(connection, join)) {
     // Whether one that is away comes back is known soon.
-    return refuse(connection, *std::move(why) + ": choose another id", fx, !isAway(join.id));
+    return refuse(connection, *std::move(why) + ": choose another id", fx,
+                  isAway(join.id) ? Refusal::other : Refusal::idTaken);
   }
   // The same instance waits already, on a connection that is dead.
   if (const auto other = waiting_.connectionOf(join.id); other && *other != connection) {
     fx.closes.push_back(*other);
     waiting_.remove(*other);
   }
+  const MemberSession goesOn = sessionOf(join, now);
   const bool returns = directory_.returns(join, isKnown, now);
   if (!returns) {
     directory_.absent().startedAnew(join.id, join.key);
@@ -178,11 +195,12 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
     if (returns && takeOver(connection, join, isKnown, *ghost, now, fx)) return;
     // The same instance joins again: its old connection is dead, which was not noticed yet.
     const ConnectionId old = directory_.record(*ghost).connection;
+    if (!isTunnelled(old) && !returns) noteGone(*ghost, now - directory_.record(*ghost).heard, fx);
     sessions_.erase(old);
     if (old != kNoConnection) fx.closes.push_back(old);
     remove(*ghost, now, fx);
   }
-  admit(connection, join, returns, now, fx);
+  admit(connection, join, returns, returns ? goesOn : MemberSession{join.since}, now, fx);
 }
 
 // The refusal of a joiner whose id another instance has, or has requested.
@@ -194,29 +212,21 @@ std::optional<std::string> Registry::whyIdIsTaken(ConnectionId connection,
   return fmt::format("{} waits already to be let in", join.id.text());
 }
 
-void Registry::wait(ConnectionId connection, const wire::Join& join, TimePoint now, Effects& fx) {
-  if (!waiting_.add(connection, join)) return refuse(connection, "too many wait", fx);
-  const std::string why =
-      awaiting() ? "was restarted and waits for " + counted(awaitedCount(), "peer") + " of before"
-      : directory_.isFounding(now)
-          ? "was linked to another one, and the two agree on who decides"
-          : "was restarted and waits for the peers of the network that it has lost";
-  fx.sends.push_back({connection, wire::Wait{"the metaserver " + why}});
-}
-
-void Registry::admit(ConnectionId connection, const wire::Join& join, bool returns, TimePoint now,
-                     Effects& fx) {
+void Registry::admit(ConnectionId connection, const wire::Join& join, bool returns,
+                     const MemberSession& goesOn, TimePoint now, Effects& fx) {
   if (size() >= membersMost_) {
-    return refuse(connection, "every metaserver of this network is full", fx);
+    return refuse(connection, "every metaserver of this network is full", fx, Refusal::noRoom);
   }
   if (!returns && !directory_.isOrderLeft()) {
-    return refuse(connection, "this network has no order of joining left for newcomers", fx);
+    return refuse(connection, "this network has no order of joining left for newcomers", fx,
+                  Refusal::noRoom);
   }
   Session& session = sessions_[connection];
   const Account address = budget_.account(Payer::host(session.host));
   Hold place(address, limits::Held::members);
   if (!place.resize(1)) {
-    return refuse(connection, "too many peers of " + address.payer().text() + " are members", fx);
+    return refuse(connection, "too many peers of " + address.payer().text() + " are members", fx,
+                  Refusal::noRoom);
   }
   Endpoint endpoint = join.listen;
   if (endpoint.host.empty()) endpoint.host = session.host;
@@ -225,14 +235,16 @@ void Registry::admit(ConnectionId connection, const wire::Join& join, bool retur
   }
   if (endpoint.port == 0) {
     const auto port = ports_.next(endpoint.host);
-    if (!port) return refuse(connection, "no port is left for this host", fx);
+    if (!port) {
+      return refuse(connection, "no port is left for this host", fx, Refusal::noRoom);
+    }
     endpoint.port = *port;
   }
   const JoinOrder order = directory_.giveOrder(join, returns, now);
   const auto heartbeat = heartbeatInterval();
   const Node node = seen_.add({join.id, order, std::move(endpoint)}, join.instance);
-  directory_.add(node,
-                 {join.key, 0, join.generation, connection, now, heartbeat, std::move(place)});
+  directory_.add(
+      node, {join.key, 0, join.generation, connection, now, heartbeat, std::move(place), goesOn});
   ports_.take(node);
   watchSilence(node, now);
   session.member = node;
@@ -247,6 +259,7 @@ void Registry::admit(ConnectionId connection, const wire::Join& join, bool retur
                             contact.endpoint.text(), referral.parent.id.text())
               : fmt::format("{} joined on {}, the first peer", contact.id.text(),
                             contact.endpoint.text()));
+  if (!isTunnelled(connection)) noteHere(session, node, join, fx);
   fx.sends.push_back({connection, admitted(node, std::move(referral))});
   if (awaitUntil_ != kNever && !awaiting()) endWaiting(now, fx);
 }
@@ -267,8 +280,15 @@ wire::Referral Registry::attach(Node node, const wire::Join& join, bool returns,
 }
 
 wire::Admitted Registry::admitted(Node node, wire::Referral referral) const {
-  return {network(), seen_.contact(node), maxLinks(), heartbeatInterval(),
-          size(),    std::move(referral)};
+  return {network(),
+          seen_.contact(node),
+          maxLinks(),
+          heartbeatInterval(),
+          size(),
+          std::move(referral),
+          {},
+          {},
+          directory_.record(node).session.since};
 }
 
 void Registry::portTaken(Node node, std::uint16_t port, TimePoint now, Effects& fx) {
@@ -284,26 +304,6 @@ void Registry::portTaken(Node node, std::uint16_t port, TimePoint now, Effects& 
   fx.sends.push_back({connection, admitted(node, placement_.referralFor(node, {}, now))});
   for (const Node child : tree().children(node)) {
     if (seen_.isReserved(child)) tell({{child, placement_.below(node)}}, fx);
-  }
-}
-
-void Registry::probed(const PeerId& id, bool listening, TimePoint now, Effects& fx) {
-  observe(now);
-  const bool waited = awaiting();
-  if (listening || !directory_.absent().release(id) || !waited) return;
-  fx.note({}, fmt::format("{} of before is gone", id.text()));
-  if (!awaiting()) endWaiting(now, fx);
-}
-
-// The absent members are back, or the time is over: newcomers may join.
-void Registry::endWaiting(TimePoint now, Effects& fx) {
-  if (std::exchange(awaitUntil_, kNever) != kNever) newVersion(fx);
-  directory_.absent().stopAwaiting();
-  waiting_.listenersFirst();
-  while (!directory_.newcomersWait(now)) {
-    const auto next = waiting_.takeFirst();
-    if (!next) return;
-    join(next->first, next->second, now, fx);
   }
 }
 

@@ -99,6 +99,7 @@ class Registry {
     bool isMember = false;
     // A member's, with order, endpoint and links; else what it has asked and was not answered.
     std::optional<wire::Join> join;
+    bool isCounted = false;  // there was an Approached for it
   };
 
   // The network's id is durable before the first member is admitted: see Persist.
@@ -189,10 +190,14 @@ class Registry {
  private:
   using Node = topo::NodeIndex;
 
+  using MemberSession = AbsentMembers::Session;
   struct Session {
     std::string host;
     std::optional<Node> member;
+    bool isCounted = false;  // there was an Approached
+    bool isLost = false;     // and a LostApproach
   };
+  enum class Refusal { other, idTaken, noRoom };
   struct Due {
     TimePoint at;
     Node node;
@@ -215,15 +220,23 @@ class Registry {
   // The membership of a peer under the id that it had before it was renamed.
   void forgetFormer(const wire::Join& join, TimePoint now, Effects& fx);
   void wait(ConnectionId connection, const wire::Join& join, TimePoint now, Effects& fx);
-  void admit(ConnectionId connection, const wire::Join& join, bool returns, TimePoint now,
-             Effects& fx);
+  void admit(ConnectionId connection, const wire::Join& join, bool returns,
+             const MemberSession& goesOn, TimePoint now, Effects& fx);
   wire::Referral attach(Node node, const wire::Join& join, bool returns, TimePoint now);
   void endWaiting(TimePoint now, Effects& fx);
   void portTaken(Node node, std::uint16_t port, TimePoint now, Effects& fx);
-  void refuse(ConnectionId connection, std::string why, Effects& fx, bool isIdTaken = false);
+  void refuse(ConnectionId connection, std::string why, Effects& fx, Refusal kind = Refusal::other);
   void lost(Node node, TimePoint now, Effects& fx);
   void remove(Node node, TimePoint now, Effects& fx);
   void tell(const std::vector<Placement::Told>& told, Effects& fx) const;
+  // --- sessions, for sessions/sessions.h (registry_sessions.cpp)
+  MemberSession sessionOf(const wire::Join& join, TimePoint now) const;
+  void approached(Session& session, const wire::Join& join, Effects& fx);
+  void lostApproach(Session& session, Effects& fx);
+  void noteHere(const Session& session, Node node, const wire::Join& join, Effects& fx);
+  void noteGone(Node node, Duration ago, Effects& fx);
+  void noteEnded(Node node, TimePoint now, Effects& fx);
+  void rate(Node node, const wire::Rate& rate, Effects& fx);
   // --- members that are silent or away (registry_away.cpp)
   void judgeSilence(TimePoint now, Effects& fx);
   void watchSilence(Node node, TimePoint now);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/base/limits.h"
+#include "common/base/text.h"
 #include "metaserver/core/join_rules.h"
 #include "metaserver/core/registry.h"
 #include "metaserver/core/session_ids.h"
@@ -33,9 +34,44 @@ void Registry::judgeSilence(TimePoint now, Effects& fx) {
     }
     const ConnectionId connection = member.connection;
     fx.note(sessions_[connection].host, tree().member(due.node).id.text() + " has fallen silent");
+    noteGone(due.node, now - member.heard, fx);
     sessions_.erase(connection);
     fx.closes.push_back(connection);
     lost(due.node, now, fx);
+  }
+}
+
+// --- absent members ---
+
+void Registry::wait(ConnectionId connection, const wire::Join& join, TimePoint now, Effects& fx) {
+  if (!waiting_.add(connection, join)) {
+    return refuse(connection, "too many wait", fx, Refusal::noRoom);
+  }
+  const std::string why =
+      awaiting() ? "was restarted and waits for " + counted(awaitedCount(), "peer") + " of before"
+      : directory_.isFounding(now)
+          ? "was linked to another one, and the two agree on who decides"
+          : "was restarted and waits for the peers of the network that it has lost";
+  fx.sends.push_back({connection, wire::Wait{"the metaserver " + why}});
+}
+
+void Registry::probed(const PeerId& id, bool listening, TimePoint now, Effects& fx) {
+  observe(now);
+  const bool waited = awaiting();
+  if (listening || !directory_.absent().release(id) || !waited) return;
+  fx.note({}, fmt::format("{} of before is gone", id.text()));
+  if (!awaiting()) endWaiting(now, fx);
+}
+
+// The absent members are back, or the time is over: newcomers may join.
+void Registry::endWaiting(TimePoint now, Effects& fx) {
+  if (std::exchange(awaitUntil_, kNever) != kNever) newVersion(fx);
+  directory_.absent().stopAwaiting();
+  waiting_.listenersFirst();
+  while (!directory_.newcomersWait(now)) {
+    const auto next = waiting_.takeFirst();
+    if (!next) return;
+    join(next->first, next->second, now, fx);
   }
 }
 
@@ -51,8 +87,15 @@ void Registry::load(const std::vector<MemberRow>& rows, TimePoint now) {
     // is over the bound is a member already: it stays.
     Hold place(budget_.account(Payer::host(row.contact.endpoint.host)), limits::Held::members);
     (void)place.resize(1);
-    directory_.add(*node, {row.key, 0, row.generation, kNoConnection, now, heartbeatInterval(),
-                           std::move(place), row.home});
+    directory_.add(*node, {row.key,
+                           0,
+                           row.generation,
+                           kNoConnection,
+                           now,
+                           heartbeatInterval(),
+                           std::move(place),
+                           {row.since, row.isRated},
+                           row.home});
     ports_.take(*node);
     becomeAway(*node, now);
   }
@@ -103,7 +146,8 @@ std::vector<Registry::OwnSession> Registry::giveUpSessions(TimePoint now) {
       ++session;
       continue;
     }
-    OwnSession one{connection, session->second.host, false, waiting_.joinOf(connection)};
+    OwnSession one{connection, session->second.host, false, waiting_.joinOf(connection),
+                   session->second.isCounted};
     if (const auto node = session->second.member) {
       const topo::Member& member = tree().member(*node);
       const auto& reported = seen_.reported(*node);
@@ -117,7 +161,8 @@ std::vector<Registry::OwnSession> Registry::giveUpSessions(TimePoint now) {
                             reported.parent,
                             reported.neighbours,
                             directory_.record(*node).generation,
-                            seen_.contact(*node).instance};
+                            seen_.contact(*node).instance,
+                            directory_.record(*node).session.since};
       becomeAway(*node, now);
     }
     own.push_back(std::move(one));
@@ -193,6 +238,7 @@ bool Registry::takeOver(ConnectionId connection, const wire::Join& join, bool is
   record.connection = connection;
   record.generation = join.generation;
   record.heard = now;
+  if (record.session.since == std::chrono::milliseconds(0)) record.session.since = join.since;
   record.heartbeat = heartbeatInterval();
   record.place.moveTo(budget_.account(Payer::host(session.host)));
   session.member = node;
@@ -215,7 +261,9 @@ void Registry::forgetFormer(const wire::Join& join, TimePoint now, Effects& fx) 
   directory_.absent().startedAnew(*former, join.key);
   const auto node = tree().find(*former);
   const bool isSame = node && directory_.record(*node).key == join.key;
-  if (isSame && isAway(*former)) remove(*node, now, fx);
+  if (!isSame || !isAway(*former)) return;
+  noteEnded(*node, now, fx);
+  remove(*node, now, fx);
 }
 
 void Registry::judgeAway(TimePoint now, Effects& fx) {
@@ -232,6 +280,7 @@ void Registry::judgeAway(TimePoint now, Effects& fx) {
       continue;
     }
     fx.note({}, tree().member(due.node).id.text() + " has not come back");
+    noteEnded(due.node, now, fx);
     lost(due.node, now, fx);
   }
 }

@@ -142,6 +142,8 @@ MemberRow Registry::row(Node node) const {
   row.key = directory_.record(node).key;
   row.generation = directory_.record(node).generation;
   row.home = homeOf(directory_.record(node).connection);
+  row.since = directory_.record(node).session.since;
+  row.isRated = directory_.record(node).session.isRated;
   return row;
 }
 

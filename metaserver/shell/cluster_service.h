@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <stop_token>
 #include <string>
@@ -13,6 +14,7 @@
 #include "common/base/endpoint.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
+#include "common/wire/statistics.h"
 #include "metaserver/core/cluster/election.h"
 
 namespace espalier::metaserver::shell {
@@ -93,6 +95,8 @@ class ClusterService {
   // Removes a dead metaserver from servers(). Where the master does so, the ids of the peers that
   // were lost with it are free. Returns a sentence, too.
   virtual Result<std::string> forget(const ServerName& name) = 0;
+  // What all metaservers have counted, with the last `days` days.
+  virtual Result<wire::Statistics> statistics(std::size_t days, std::stop_token stop) = 0;
 };
 
 }  // namespace espalier::metaserver::shell

@@ -11,6 +11,7 @@
 #include "common/base/text.h"
 #include "common/command/network_commands.h"
 #include "common/command/printing.h"
+#include "common/command/statistics_command.h"
 #include "metaserver/shell/cluster_commands.h"
 #include "metaserver/shell/cluster_outcomes.h"
 
@@ -97,6 +98,9 @@ std::vector<Command> metaserverCommands(MetaserverService& service, ClusterServi
   std::vector<Command> commands = {command::topoCommand(service), statusCommand(service, cluster),
                                    whatIfCommand(service, cluster)};
   for (auto& command : clusterCommands(cluster)) commands.push_back(std::move(command));
+  commands.push_back(command::statsCommand([&cluster](std::size_t days, std::stop_token stop) {
+    return cluster.statistics(days, std::move(stop));
+  }));
   commands.push_back(command::stopCommand([&service] { service.stop(); }));
   return commands;
 }

@@ -1,5 +1,5 @@
-// A metaserver's table of commands: topo, status, whatif and stop, and those of cluster_commands.h.
-// Built by main(); its handlers call a MetaserverService and a ClusterService.
+// A metaserver's table of commands: topo, status, whatif, stats and stop, and those of
+// cluster_commands.h. Built by main(); its handlers call a MetaserverService and a ClusterService.
 #pragma once
 
 #include <vector>

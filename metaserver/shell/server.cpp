@@ -63,6 +63,7 @@ Server::Server(net::EventLoop& loop, MetaserverOptions options)
       dialBack_(loop, *loop.budget(), [this] { return newDialled(); }) {}
 
 Server::~Server() {
+  keeper_.reset();
   database_.reset();
   writer_.reset();  // writes once more, which needs the registry
 }
@@ -105,6 +106,7 @@ Result<void> Server::open() {
   namedLeft_ = links_->namedCount();
   if (auto opened = openSeen(); !opened) return opened;
   if (auto opened = openPromises(); !opened) return opened;
+  if (auto opened = openKeeper(); !opened) return opened;
   cluster::CoordinatorEffects fx;
   coordinator_.with([&](auto& coordinator) {
     coordinator = std::make_unique<cluster::Coordinator>(
@@ -127,12 +129,13 @@ Result<void> Server::open() {
     }
   }
   if (auto started = writer_->start(); !started) return started;
+  if (auto started = keeper_->start(); !started) return started;
   if (promises_) openDatabase();
   if (auto begun = startEngine(); !begun) return begun;
   const auto deadline = [this] {
     const TimePoint engine = engine_ ? engine_->deadline() : kNever;
-    return std::min(
-        {engine, deadline_, links_->deadline(), closeOldAt_, endAt_, keepAgainAt_, moveOnAt_});
+    return std::min({engine, deadline_, links_->deadline(), closeOldAt_, endAt_, keepAgainAt_,
+                     moveOnAt_, keeper_->deadline()});
   };
   if (options_.migrateEvery > 0ms) moveOnAt_ = Clock::now() + options_.migrateEvery;
   loop_.setTick(deadline, [this](TimePoint now) { tick(now); });
@@ -198,8 +201,10 @@ void Server::tick(TimePoint now) {
   if (now >= links_->deadline()) {
     noteSeen();
     keepPortsFree();
+    keeper_->look();
   }
   links_->dialDue(now, known);
+  keeper_->tick(now);
   endMove(now);
   if (now >= moveOnAt_) moveOn(now);
   if (now >= keepAgainAt_) keepAgain();
@@ -217,6 +222,7 @@ Result<void> Server::carryOut(cluster::CoordinatorEffects& fx) {
     links_->send(connection, message, route);
   }
   for (const auto& close : fx.closes) links_->close(close);
+  for (const auto& [from, message] : fx.statistics) statisticsCame(from, message);
   for (auto& promise : fx.promises) {
     if (engine_) engine_->promise(promise.number, std::move(promise.operations));
   }
@@ -296,7 +302,7 @@ void Server::greeted(net::FramedConnection& connection, const wire::Hello& hello
 }
 
 void Server::onFrame(net::FramedConnection& connection, std::string_view payload) {
-  const auto request = wire::decodeRegistryRequest(payload);
+  auto request = wire::decodeRegistryRequest(payload);
   if (!request) {
     log::warning(connection.account().payer(), "{} sent what is no request: {}",
                  connection.remote().text(), request.error().message);
@@ -305,6 +311,7 @@ void Server::onFrame(net::FramedConnection& connection, std::string_view payload
     return connection.closeAfterFlush(request.error());
   }
   connection.closeAt(Clock::now() + kSessionSilence, "it has fallen silent");
+  if (auto* join = std::get_if<wire::Join>(&*request)) keeper_->begin(*join);
   step([&](auto& coordinator, TimePoint now, auto& fx) {
     coordinator.peerReceived(connection.id(), *request, now, fx);
   });

@@ -40,6 +40,7 @@
 #include "metaserver/shell/registry_follower.h"
 #include "metaserver/shell/seen_servers.h"
 #include "metaserver/shell/server_links.h"
+#include "metaserver/shell/session_keeper.h"
 #include "metaserver/storage/directory_database.h"
 #include "metaserver/storage/promises.h"
 
@@ -95,6 +96,7 @@ class Server final : public MetaserverService,
   Result<std::string> migrate(const Endpoint& to, std::stop_token stop) override;
   Result<ServerKillPlan> whatIfServerKilled(const ServerName& name) override;
   Result<std::string> forget(const ServerName& name) override;
+  Result<wire::Statistics> statistics(std::size_t days, std::stop_token stop) override;
 
  private:
   Server(net::EventLoop& loop, MetaserverOptions options);
@@ -175,6 +177,13 @@ class Server final : public MetaserverService,
   void close(ConnectionId connection);
   void probe(Probe& probe);
   void notice(const Notice& notice);
+  void sessionEvents(const std::vector<session::Event>& events) { keeper_->take(events); }
+  void statisticsAsked(const StatisticsAsked& asked);
+
+  // --- sessions and statistics (server_statistics.cpp)
+  Result<void> openKeeper();
+  void statisticsCame(ServerNumber from,
+                      const std::variant<wire::StatisticsRequest, wire::Statistics>& message);
 
   Result<void> writeOpened();
   std::optional<FilesSnapshot> snapshot(std::uint64_t newerThan);
@@ -202,6 +211,7 @@ class Server final : public MetaserverService,
   std::atomic<bool> isDrained_ = false;
   Random random_ = seededFromKernel();
   Guarded<std::unique_ptr<cluster::Coordinator>> coordinator_{};
+  std::unique_ptr<SessionKeeper> keeper_;
   Guarded<RegistryFollower> follower_{};  // locked before the coordinator, never after
   TimePoint deadline_ = kNever;
   std::uint64_t connections_ = 0;

@@ -52,6 +52,7 @@ Result<std::string> Server::readSecret() const {
 }
 
 void Server::restoreState() {
+  keeper_->wake();
   // Until then the writer has nothing to write.
   const bool unchanged =
       coordinator_.with([](auto& coordinator) { return coordinator->moment().awaiting; });

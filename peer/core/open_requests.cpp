@@ -21,13 +21,34 @@ std::uint64_t OpenRequests::add(wire::RegistryRequest& request) {
     return number(asked->number, members);
   }
   if (auto* asked = std::get_if<wire::Links>(&request)) return number(asked->number, links);
+  if (auto* rate = std::get_if<wire::Rate>(&request)) return addWhole(request, rate->number);
+  if (auto* asked = std::get_if<wire::StatisticsRequest>(&request)) {
+    return addWhole(request, asked->number);
+  }
   return 0;
+}
+
+std::uint64_t OpenRequests::addWhole(wire::RegistryRequest& request, std::uint64_t& field) {
+  if (whole_.size() >= limits::kOpenRequests) whole_.erase(whole_.begin());
+  field = ++last_;
+  whole_.emplace(last_, request);
+  return last_;
+}
+
+template <typename Request>
+std::optional<std::uint64_t> OpenRequests::takeWhole(std::uint64_t number) {
+  const auto open = whole_.find(number);
+  if (open == whole_.end() || !std::holds_alternative<Request>(open->second)) return std::nullopt;
+  whole_.erase(open);
+  return number;
 }
 
 bool OpenRequests::isAnswer(const wire::RegistryReply& reply) {
   return std::holds_alternative<wire::Topology>(reply) ||
          std::holds_alternative<wire::Members>(reply) ||
-         std::holds_alternative<wire::Strangers>(reply);
+         std::holds_alternative<wire::Strangers>(reply) ||
+         std::holds_alternative<wire::Rated>(reply) ||
+         std::holds_alternative<wire::Statistics>(reply);
 }
 
 std::optional<std::uint64_t> OpenRequests::take(const wire::RegistryReply& reply) {
@@ -46,6 +67,12 @@ std::optional<std::uint64_t> OpenRequests::take(const wire::RegistryReply& reply
   if (const auto* answer = std::get_if<wire::Strangers>(&reply)) {
     return answer->number == 0 ? std::nullopt : of(answer->number, links);
   }
+  if (const auto* rated = std::get_if<wire::Rated>(&reply)) {
+    return takeWhole<wire::Rate>(rated->number);
+  }
+  if (const auto* statistics = std::get_if<wire::Statistics>(&reply)) {
+    return takeWhole<wire::StatisticsRequest>(statistics->number);
+  }
   return std::nullopt;
 }
 
@@ -61,11 +88,13 @@ std::vector<wire::RegistryRequest> OpenRequests::movedOn() {
   for (const auto& [number, asked] : open_[members]) {
     again.emplace_back(std::in_place_type<wire::MembersRequest>, wire::MembersRequest{number});
   }
+  for (const auto& [number, request] : whole_) again.push_back(request);
   return again;
 }
 
 void OpenRequests::clear() {
   for (auto& open : open_) open.clear();
+  whole_.clear();
   repeatsNumbers_ = false;
 }
 

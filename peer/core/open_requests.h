@@ -1,5 +1,6 @@
 // The requests of a session that the metaserver has not answered yet: TopologyRequest,
-// MembersRequest, and Links that request Strangers. Each gets a number, and its answer repeats it.
+// MembersRequest, Rate, StatisticsRequest, and Links that request Strangers. Each gets a number,
+// and its answer repeats it.
 //
 //   add() --> open --take(its answer), or clear()--> gone
 //
@@ -39,6 +40,10 @@ class OpenRequests {
 
  private:
   enum Kind : std::size_t { topology, members, links, kKinds };
+  // Of Rate and StatisticsRequest, whose answers always repeat it.
+  std::uint64_t addWhole(wire::RegistryRequest& request, std::uint64_t& field);
+  template <typename Request>
+  std::optional<std::uint64_t> takeWhole(std::uint64_t number);
 
   // By number: of a topology what was asked for.
   struct Asked {
@@ -46,6 +51,7 @@ class OpenRequests {
     PeerId id = {};
   };
   std::array<std::map<std::uint64_t, Asked>, kKinds> open_;
+  std::map<std::uint64_t, wire::RegistryRequest> whole_;
   std::uint64_t last_ = 0;
   bool repeatsNumbers_ = false;
 };

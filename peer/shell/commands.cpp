@@ -9,6 +9,7 @@
 
 #include "common/base/limits.h"
 #include "common/base/text.h"
+#include "peer/shell/feedback_commands.h"
 #include "peer/shell/file_search.h"
 #include "peer/shell/find_outcome.h"
 #include "peer/shell/get_command.h"
@@ -148,6 +149,7 @@ std::vector<Command> peerCommands(const Services& services, CommandSettings sett
                                    statusCommand(services.status)};
   for (auto& each : transferCommands(services.transfers)) commands.push_back(std::move(each));
   for (auto& each : privateCommands(services.privates)) commands.push_back(std::move(each));
+  for (auto& each : feedbackCommands(services.feedback)) commands.push_back(std::move(each));
   commands.push_back(command::whatIfCommand(services.topology));
   commands.push_back(command::stopCommand(services.stop));
   return commands;

@@ -102,6 +102,7 @@ LocalPeer::LocalPeer(const Environment& environment, PeerOptions options,
       share_(id_, index_, environment_.topologyStore),
       status_(options_, environment_.runtime, index_, transfers_, rates_),
       privates_(environment_.runtime.network(), environment_.runtime.events(), std::move(privates)),
+      feedback_(environment_.runtime),
       dispatcher_(peerCommands(services(), {options_.total}), peerNames(services())) {
   rates_.set(options_.rates.upload, options_.rates.download);
 }
@@ -126,8 +127,8 @@ LocalPeer::~LocalPeer() {
 }
 
 Services LocalPeer::services() {
-  return {search_, downloads_, transfers_,       pushes_, share_, environment_.topology,
-          status_, privates_,  environment_.stop};
+  return {search_, downloads_, transfers_, pushes_,          share_, environment_.topology,
+          status_, privates_,  feedback_,  environment_.stop};
 }
 
 share::ShareOptions LocalPeer::shareOptions() const {

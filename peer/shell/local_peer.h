@@ -31,6 +31,7 @@
 #include "peer/shell/commands.h"
 #include "peer/shell/file_downloads.h"
 #include "peer/shell/local_share.h"
+#include "peer/shell/metaserver_feedback.h"
 #include "peer/shell/network_search.h"
 #include "peer/shell/network_topology.h"
 #include "peer/shell/own_id.h"
@@ -138,6 +139,7 @@ class LocalPeer final : private PeerHandler {
   LocalShare share_;
   StatusReport status_;
   PrivateDesk privates_;
+  MetaserverFeedback feedback_;
 
   command::Dispatcher dispatcher_;
   std::optional<Network::Attachment> attachment_;  // last: the loop's thread calls the rest

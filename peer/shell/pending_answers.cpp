@@ -8,7 +8,9 @@
 namespace espalier::peer::shell {
 
 PendingAnswers::Kind PendingAnswers::kindOf(const wire::RegistryRequest& request) {
-  return std::holds_alternative<wire::TopologyRequest>(request) ? topology : members;
+  if (std::holds_alternative<wire::TopologyRequest>(request)) return topology;
+  if (std::holds_alternative<wire::Rate>(request)) return ratings;
+  return std::holds_alternative<wire::StatisticsRequest>(request) ? statistics : members;
 }
 
 bool PendingAnswers::hasRoomFor(const wire::RegistryRequest& request) const {
@@ -23,6 +25,11 @@ void PendingAnswers::add(std::uint64_t number, const wire::RegistryRequest& requ
 }
 
 bool PendingAnswers::fits(const wire::RegistryRequest& request, const wire::RegistryReply& reply) {
+  if (std::holds_alternative<wire::Rate>(request))
+    return std::holds_alternative<wire::Rated>(reply);
+  if (std::holds_alternative<wire::StatisticsRequest>(request)) {
+    return std::holds_alternative<wire::Statistics>(reply);
+  }
   const auto* asked = std::get_if<wire::TopologyRequest>(&request);
   if (asked == nullptr) return std::holds_alternative<wire::Members>(reply);
   const auto* page = std::get_if<wire::Topology>(&reply);

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "peer/shell/download_service.h"
+#include "peer/shell/feedback_service.h"
 #include "peer/shell/private_service.h"
 #include "peer/shell/push_service.h"
 #include "peer/shell/search_service.h"
@@ -25,6 +26,7 @@ struct Services {
   TopologyService& topology;
   StatusService& status;
   PrivateService& privates;
+  FeedbackService& feedback;
   // Asks the program to end, and returns at once: the answer still has to reach the client.
   std::function<void()> stop;
 };

@@ -175,12 +175,14 @@ class Machine {
     if (const auto* links = std::get_if<wire::Links>(&request)) return links->number;
     if (const auto* page = std::get_if<wire::TopologyRequest>(&request)) return page->number;
     if (const auto* members = std::get_if<wire::MembersRequest>(&request)) return members->number;
+    if (const auto* rate = std::get_if<wire::Rate>(&request)) return rate->number;
     return std::nullopt;
   }
   static std::optional<std::uint64_t> numberOf(const wire::RegistryReply& reply) {
     if (const auto* strangers = std::get_if<wire::Strangers>(&reply)) return strangers->number;
     if (const auto* page = std::get_if<wire::Topology>(&reply)) return page->number;
     if (const auto* members = std::get_if<wire::Members>(&reply)) return members->number;
+    if (const auto* rated = std::get_if<wire::Rated>(&reply)) return rated->number;
     return std::nullopt;
   }
 

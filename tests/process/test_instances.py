@@ -1,49 +1,10 @@
 #!/usr/bin/env python3
 """`--instances N`: a metaserver starts others, hands peers on to them, starts one again that died, ends them all."""
 import os
-import re
 import signal
 
-from cluster import Cluster
-from espalier_process import Process, case, main, wait_until
-
-
-class Entry(Cluster):
-    """The names are those of the ports: m5000 is the entry."""
-
-    def __init__(self, network, count, *options):
-        super().__init__(network, count + 1, *options)
-        self.names = [f"m{self.port(name)}" for name in self.names]
-        self.entry = self.names[0]
-
-    def port(self, name):
-        return self.addresses[self.names.index(name)].rsplit(":", 1)[1]
-
-    def start(self, *options):
-        command = [self.network.program("metaserver"), "--listen", self.addresses[0], "--instances",
-                   str(len(self.names) - 1), "--first-port", str(self.network.first_port), *self.options, *options]
-        self.process = Process("entry", command, self.network.folder, self.network.env, self.network.patience)
-        self.network.peers["the entry"] = self.process
-        self.process.expect_log("metaserver ready on")
-        return self
-
-    def ids(self):
-        """{name: process id} of the latest start of each instance, as the entry logs them."""
-        return {name: int(id) for name, id in re.findall(r"(\S+) is started on \S+ \(process (\d+)\)",
-                                                         self.process.log)}
-
-    @property
-    def living(self):
-        return self.names
-
-    def rows(self):
-        code, told = self.json(self.entry, "servers")
-        return {server["name"]: server for server in told["servers"] if not server["dead"]} if code == 0 else {}
-
-    def wait_for_all(self):
-        wait_until(lambda: set(self.rows()) == set(self.names), self.network.patience,
-                   lambda: f"{self.names}: {self.rows()}")
-        return self
+from cluster import Cluster, Entry
+from espalier_process import case, main, wait_until
 
 
 def is_there(id):

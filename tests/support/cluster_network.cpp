@@ -285,10 +285,14 @@ void ClusterNetwork::peerOpened(std::size_t i, ConnectionId connection) {
 void ClusterNetwork::peerReceived(std::size_t i, ConnectionId connection,
                                   const wire::RegistryRequest& request) {
   whenAwake(i, [=, this] {
-    if (const auto* join = std::get_if<wire::Join>(&request)) joins_[{i, connection}] = *join;
+    wire::RegistryRequest asked = request;
+    if (auto* join = std::get_if<wire::Join>(&asked)) {
+      joins_[{i, connection}] = *join;
+      outside_.begin(i, *join);
+    }
     if (std::holds_alternative<wire::Quit>(request)) quitters_.insert(joins_[{i, connection}].key);
     step(i, [&](Coordinator& core, TimePoint now, Effects& fx) {
-      core.peerReceived(connection, request, now, fx);
+      core.peerReceived(connection, asked, now, fx);
     });
   });
 }
@@ -351,6 +355,7 @@ void ClusterNetwork::carryOut(std::size_t i, Effects& fx) {
   }
   for (const auto& one : fx.peers.probes) probe(i, one);
   for (const auto& notice : fx.peers.notices) log(server, notice.text);
+  for (const auto& event : fx.peers.sessions) outside_.sessionEvent(i, event);
   for (auto& one : fx.messages) {
     if (left-- == 0) return kill(i);
     sendFrame(i, one);

@@ -70,6 +70,9 @@ class ClusterNetwork {
                         const wire::RegistryReply& reply) = 0;
     virtual void closePeer(std::size_t server, ConnectionId connection) = 0;
     virtual bool listens(const Endpoint& endpoint) const = 0;
+    // Of who counts sessions.
+    virtual void begin(std::size_t, wire::Join&) {}
+    virtual void sessionEvent(std::size_t, const metaserver::session::Event&) {}
     // The process has ended, and so have its connections.
     virtual void ended(std::size_t server) = 0;
     virtual void log(const std::string& line) = 0;

@@ -338,7 +338,10 @@ wire::Seek Lies::seek() {
 }
 
 wire::RegistryRequest Lies::toRegistry() {
-  switch (below_(8)) {
+  switch (below_(9)) {
+    case 8:
+      if (oneIn(2)) return wire::StatisticsRequest{0, requestNumber()};
+      return wire::Rate{static_cast<unsigned>(1 + below_(5)), "so", 1 + requestNumber()};
     case 0:
     case 1:
       return join();
@@ -377,7 +380,13 @@ wire::RegistryReply Lies::fromRegistry() {
     while (oneIn(2) && all.size() < limits::kMetaserversTold) all.push_back(contact().endpoint);
     return all;
   };
-  switch (below_(10)) {
+  switch (below_(11)) {
+    case 10: {
+      if (oneIn(2)) return wire::Rated{requestNumber(), oneIn(2)};
+      wire::Statistics statistics;
+      statistics.number = requestNumber();
+      return statistics;
+    }
     case 8: {
       const bool isOther = oneIn(4);
       return wire::Redirect{contact().endpoint,

@@ -92,6 +92,8 @@ wire::DirectoryRow someRow(std::uint64_t index) {
   row.reportedParent = test::numberOf<std::uint8_t>(0, static_cast<std::uint8_t>(links));
   row.home = someServer(0);
   row.generation = test::numberOf<std::uint32_t>(0, ~0u);
+  row.since = std::chrono::milliseconds(test::someCount());
+  row.isRated = *rc::gen::arbitrary<bool>();
   return row;
 }
 
@@ -134,7 +136,7 @@ std::optional<wire::Route> routeFor(const wire::ClusterMessage& message) {
 }
 
 wire::ClusterMessage someClusterMessage() {
-  switch (test::numberOf(0, 9)) {
+  switch (test::numberOf(0, 11)) {
     case 0:
       return wire::Introduction{someState(someServer(1)), test::rawOf<Nonce>().bytes,
                                 someSettings(), test::someNumber()};
@@ -173,6 +175,10 @@ wire::ClusterMessage someClusterMessage() {
       return wire::Appoint{};
     case 8:
       return wire::Have{*rc::gen::arbitrary<bool>() ? wire::DirectoryVersion() : someVersion(0)};
+    case 9:
+      return wire::StatisticsRequest{test::numberOf<std::uint32_t>(0, 366), test::someNumber()};
+    case 10:
+      return test::someStatistics();
     default:
       return wire::Position{someSummary(0), test::someNumber()};
   }

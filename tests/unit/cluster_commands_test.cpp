@@ -234,3 +234,74 @@ TEST_CASE("-e finds the only metaserver that runs in a folder, else by its name"
   CHECK(silent.error().message ==
         "no metaserver rome runs here: the one on ./.metaserver-5010 does");
 }
+
+// --- stats
+
+namespace {
+
+wire::Statistics counted() {
+  wire::Statistics sum;
+  sum.since = std::chrono::milliseconds(1'796'000'000'999);
+  sum.open = 1;
+  sum.today = 7;
+  sum.month = 31;
+  sum.total = {40, 42, 1, 3, 13};
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("stats shows what was counted, and since when") {
+  useUtc();
+  Fixture given;
+  given.cluster.counted = counted();
+  CHECK(given.text("stats") ==
+        "here now    1 peer\n"
+        "today       7 sessions\n"
+        "this month  31 sessions\n"
+        "in all      40 sessions\n"
+        "approaches  42, of which 1 was lost\n"
+        "rating      4.33 of 5, by 3 ratings\n"
+        "counted     since 2026-11-30 00:53:20\n");
+  CHECK(given.cluster.askedDays == 0);
+  given.cluster.counted = {};
+  CHECK(given.text("stats").find("approaches  0, of which 0 were lost\nrating      none\n") !=
+        std::string::npos);
+}
+
+TEST_CASE("stats names the metaservers that are missing") {
+  useUtc();
+  Fixture given;
+  given.cluster.counted = counted();
+  given.cluster.counted.answered = given.cluster.counted.known = 3;
+  CHECK(given.text("stats").ends_with("since 2026-11-30 00:53:20, of 3 metaservers\n"));
+  given.cluster.counted.answered = 2;
+  given.cluster.counted.missing = {serverName("m5020")};
+  CHECK(given.text("stats").ends_with("20, of 2 of 3 metaservers (without m5020)\n"));
+  CHECK(given.json("stats") ==
+        R"({"command":"stats","since":"2026-11-30T00:53:20Z","metaservers":3,"answered":2,)"
+        R"("missing":["m5020"],"open":1,"today":7,"month":31,"sessions":40,"approaches":42,)"
+        R"("lost":1,"ratings":3,"rating":4.333333333333333})"
+        "\n");
+}
+
+TEST_CASE("stats --days adds each day, and takes numbers from 1 to 366") {
+  useUtc();
+  Fixture given;
+  given.cluster.counted = counted();
+  given.cluster.counted.days = {{20'786, {9, 9, 0, 1, 4}}, {20'787, {6, 7, 1, 0, 0}}};
+  CHECK(given.text("stats --days 2")
+            .ends_with("date        sessions  approaches  lost  rating\n"
+                       "2026-11-29         9           9     0  4.00 of 5, by 1 rating\n"
+                       "2026-11-30         6           7     1  none\n"));
+  CHECK(given.cluster.askedDays == 2);
+  CHECK(given.json("stats --days 366")
+            .ends_with(R"("days":[{"date":"2026-11-29","sessions":9,"approaches":9,"lost":0,)"
+                       R"("ratings":1,"rating":4.0},{"date":"2026-11-30","sessions":6,)"
+                       R"("approaches":7,"lost":1,"ratings":0,"rating":null}]})"
+                       "\n"));
+  for (const std::string wrong : {"0", "367", "-1", "x", "1x", ""}) {
+    CAPTURE(wrong);
+    CHECK(given.run("stats --days '" + wrong + "'").exitCode() == 64);
+  }
+}

@@ -46,7 +46,7 @@ SessionResumed someResumed() {
 }
 
 wire::RegistryRequest someDecidedRequest() {
-  switch (test::numberOf(0, 4)) {
+  switch (test::numberOf(0, 5)) {
     case 0:
       return test::someJoin();
     case 1:
@@ -55,6 +55,8 @@ wire::RegistryRequest someDecidedRequest() {
       return wire::Links{test::maybeId(), test::someIds(limits::kMaxLinks), test::someNumber()};
     case 3:
       return wire::Seek{test::maybeId(), test::maybeId()};
+    case 4:
+      return wire::Rate{3, test::textOf(0, 99), 1 + test::numberOf<std::uint64_t>(0, 9)};
     default:
       return wire::Quit{};
   }
@@ -77,7 +79,8 @@ bool isHomes(const wire::RegistryReply& reply) {
   return std::holds_alternative<wire::RegistryHeartbeatReply>(reply) ||
          std::holds_alternative<wire::Members>(reply) ||
          std::holds_alternative<wire::Redirect>(reply) ||
-         std::holds_alternative<wire::Topology>(reply);
+         std::holds_alternative<wire::Topology>(reply) ||
+         std::holds_alternative<wire::Statistics>(reply);
 }
 
 wire::SessionAnswer someAnswer() {

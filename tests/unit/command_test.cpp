@@ -436,6 +436,43 @@ TEST_CASE("several commands run in order, and the first failure's code is the re
   CHECK(runCommands(dispatcher, {"peers"}, context, output) == 0);
 }
 
+// --- ratings and statistics
+
+TEST_CASE("rate takes 1 to 5 and a text, once") {
+  FakePeerService service;
+  const Dispatcher dispatcher(peerCommands(service.services()));
+  Context context;
+  for (const std::string wrong : {"rate 0", "rate 6", "rate 55", "rate x good", "rate ''"}) {
+    CAPTURE(wrong);
+    CHECK(dispatcher.runLine(wrong, context).exitCode() == 64);
+  }
+  CHECK(dispatcher.runLine("rate 3 " + std::string(limits::kRatingBytes + 1, 'x'), context)
+            .exitCode() == 64);
+  CHECK(dispatcher.runLine("rate 3 \xff", context).exitCode() == 64);
+  CHECK(service.rated.empty());
+  const auto done = render(dispatcher.runLine("rate 4 'very  fast' today", context), Format::text);
+  CHECK(done.out == "rated the service 4 of 5\n");
+  REQUIRE(service.rated.size() == 1);
+  CHECK(service.rated[0] == std::pair(4u, std::string("very  fast today")));
+  CHECK(dispatcher.runLine("rate 4", context).exitCode() == 77);
+  service.rated.clear();
+  CHECK(render(dispatcher.runLine("rate 5", context), Format::json).out ==
+        R"({"command":"rate","score":5})"
+        "\n");
+  CHECK(service.rated[0].second.empty());
+}
+
+TEST_CASE("stats of a peer shows what its metaserver answers") {
+  FakePeerService service;
+  service.counted.total.sessions = 12;
+  const Dispatcher dispatcher(peerCommands(service.services()));
+  Context context;
+  const auto text = render(dispatcher.runLine("stats --days 7", context), Format::text).out;
+  CHECK(text.find("in all      12 sessions\n") != std::string::npos);
+  CHECK(service.askedDays == 7);
+  CHECK(dispatcher.complete("sta").candidates == std::vector<std::string>{"stats", "status"});
+}
+
 // --- the metaserver's
 
 TEST_CASE("the metaserver's commands are topo, status, whatif, those of a cluster, help and stop") {
@@ -444,8 +481,9 @@ TEST_CASE("the metaserver's commands are topo, status, whatif, those of a cluste
   const Dispatcher dispatcher(metaserver::shell::metaserverCommands(service, cluster));
   std::string names;
   for (const auto& command : dispatcher.commands()) names += command.name + " ";
-  CHECK(names ==
-        "topo status whatif link master uptime links servers drain migrate forget help stop ");
+  CHECK(
+      names ==
+      "topo status whatif link master uptime links servers drain migrate forget stats help stop ");
   Context context;
   const auto text = render(dispatcher.runLine("status", context), Format::text).out;
   CHECK(text.find("network      3 peers, 1 attaching in ./topo.txt\n") != std::string::npos);

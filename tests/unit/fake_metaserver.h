@@ -103,6 +103,10 @@ class FakeCluster : public metaserver::shell::ClusterService {
     }
     return Error{ErrorCode::failed, name.text() + " is no metaserver of this cluster"};
   }
+  Result<wire::Statistics> statistics(std::size_t days, std::stop_token) override {
+    askedDays = days;
+    return counted;
+  }
   Result<std::string> forget(const ServerName& name) override {
     if (name == serverName("m5020")) return std::string("m5020 is forgotten");
     return Error{ErrorCode::refused, name.text() + " is not dead"};
@@ -112,6 +116,8 @@ class FakeCluster : public metaserver::shell::ClusterService {
   std::vector<metaserver::shell::ServerInfo> all;
   std::vector<metaserver::shell::LinkInfo> linked;
   metaserver::shell::ServerKillPlan plan;
+  wire::Statistics counted;
+  std::size_t askedDays = 0;
 };
 
 }  // namespace espalier::test

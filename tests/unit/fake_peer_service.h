@@ -60,7 +60,8 @@ class FakePeerService : public peer::shell::SearchService,
                         public peer::shell::ShareService,
                         public peer::shell::TopologyService,
                         public peer::shell::StatusService,
-                        public peer::shell::PrivateService {
+                        public peer::shell::PrivateService,
+                        public peer::shell::FeedbackService {
  public:
   Services services() {
     return {*this, *this, *this, *this, *this, *this, *this, *this, [this] { stopped = true; }};
@@ -125,6 +126,19 @@ class FakePeerService : public peer::shell::SearchService,
   Rates rates;
   std::uint64_t members = 2;
   bool stopped = false;
+  std::vector<std::pair<unsigned, std::string>> rated;
+  wire::Statistics counted;
+  std::size_t askedDays = 0;
+
+  Result<void> rate(unsigned score, const std::string& text, std::stop_token) override {
+    if (!rated.empty()) return Error{ErrorCode::refused, "it was rated"};
+    rated = {{score, text}};
+    return {};
+  }
+  Result<wire::Statistics> statistics(std::size_t days, std::stop_token) override {
+    askedDays = days;
+    return counted;
+  }
 
   Result<command::Topology> topology(std::stop_token) override { return network; }
   Result<std::string> topologyDot(std::stop_token) override { return std::string("graph {}\n"); }

@@ -41,6 +41,25 @@ TEST_CASE("a reply answers the request with its number, once, if it is of the sa
   CHECK(requests.take(wire::Strangers{fourth, {}, {}}) == fourth);
 }
 
+TEST_CASE("a rating and statistics are answered by number only, and asked again at another home") {
+  OpenRequests requests;
+  const auto rate = add(requests, wire::Rate{4, "good", 0});
+  const auto statistics = add(requests, wire::StatisticsRequest{7, 0});
+  CHECK_FALSE(requests.take(wire::Rated{0, true}));
+  CHECK_FALSE(requests.take(wire::Rated{statistics, true}));
+  wire::Statistics answer;
+  answer.number = rate;
+  CHECK_FALSE(requests.take(answer));
+  const auto again = requests.movedOn();
+  REQUIRE(again.size() == 2);
+  CHECK(again[0] == wire::RegistryRequest(wire::Rate{4, "good", rate}));
+  CHECK(again[1] == wire::RegistryRequest(wire::StatisticsRequest{7, statistics}));
+  CHECK(requests.take(wire::Rated{rate, true}) == rate);
+  CHECK_FALSE(requests.take(wire::Rated{rate, true}));
+  answer.number = statistics;
+  CHECK(requests.take(answer) == statistics);
+}
+
 TEST_CASE("an old metaserver answers each kind in order; nothing answers what was not asked") {
   OpenRequests requests;
   const auto first = add(requests, wire::MembersRequest{});

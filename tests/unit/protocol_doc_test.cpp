@@ -89,6 +89,21 @@ Example answer(const std::string& name, const TransferAnswer& message) {
                    &decodeTransferAnswer);
 }
 
+Statistics statistics(std::uint64_t number) {
+  Statistics sum;
+  sum.number = number;
+  sum.since = 1'795'000'000'000ms;
+  sum.open = 5;
+  sum.today = 7;
+  sum.month = 31;
+  sum.total = {40, 42, 2, 3, 13};
+  sum.answered = 2;
+  sum.known = 3;
+  sum.missing = {*ServerName::parse("m5020")};
+  sum.days = {{20'787, {7, 8, 1, 1, 4}}};
+  return sum;
+}
+
 std::vector<Example> helloExamples() {
   const Hello hello{1, 1, Purpose::link, 0};
   const Failure failure{ErrorCode::protocol, "no frames"};
@@ -180,6 +195,8 @@ const std::map<std::size_t, Example>& requestExamples() {
         {"TopologyRequest", TopologyRequest{JoinOrder{250}, 5, peer("s4")}},
         {"MembersRequest", MembersRequest{6}},
         {"Quit", Quit{}},
+        {"Rate", Rate{4, "fast today", 7}},
+        {"StatisticsRequest", StatisticsRequest{7, 8}},
     };
     std::map<std::size_t, Example> map;
     for (const auto& [name, message] : messages) {
@@ -206,6 +223,8 @@ const std::map<std::size_t, Example>& replyExamples() {
         {"Topology", Topology{{entry, {contactOf(2), peer("s1"), {peer("s1")}}}, true, 5}},
         {"Failure", Failure{ErrorCode::refused, "s4 is in the network already", true}},
         {"Strangers", Strangers{4, {peer("s5")}, {}}},
+        {"Rated", Rated{7, true}},
+        {"Statistics", statistics(8)},
     };
     std::map<std::size_t, Example> map;
     for (const auto& [name, message] : messages) {
@@ -311,6 +330,8 @@ const std::map<std::size_t, Example>& clusterExamples() {
         {"Appoint", {{}, Appoint{}}},
         {"SessionRequests", {{}, requests}},
         {"SessionAnswers", {{}, answers}},
+        {"StatisticsRequest", {toMaster, StatisticsRequest{7, 3}}},
+        {"Statistics", {{}, statistics(3)}},
     };
     std::map<std::size_t, Example> map;
     for (const auto& [name, frame] : messages) {

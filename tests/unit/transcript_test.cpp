@@ -92,6 +92,8 @@ struct InWords {
   std::string operator()(const wire::TopologyRequest&) const { return "TopologyRequest"; }
   std::string operator()(const wire::MembersRequest&) const { return "MembersRequest"; }
   std::string operator()(const wire::Quit&) const { return "Quit"; }
+  std::string operator()(const wire::Rate&) const { return "Rate"; }
+  std::string operator()(const wire::StatisticsRequest&) const { return "StatisticsRequest"; }
 
   std::string operator()(const wire::Attach& m) const {
     return fmt::format("Attach floor {}, {} below", text(m.floor), m.below);

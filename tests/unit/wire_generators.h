@@ -2,6 +2,7 @@
 // size that is allowed, because errors are likely at the bounds.
 #pragma once
 
+#include <fmt/format.h>
 #include <rapidcheck.h>
 
 #include <algorithm>
@@ -220,6 +221,10 @@ inline wire::LinkMessage someLinkMessage() {
   }
 }
 
+inline std::uint64_t someCount() {
+  return numberOf<std::uint64_t>(0, limits::kStatisticsCount);
+}
+
 inline wire::Join someJoin() {
   wire::Join join{
       someId(), rawOf<InstanceKey>(), bytesOf(0, limits::kJoinWordBytes), {}, {}, {}, {}, {}};
@@ -231,7 +236,31 @@ inline wire::Join someJoin() {
   join.neighbours = someIds(limits::kMaxLinks);
   join.generation = numberOf<std::uint32_t>(0, ~0u);
   if (*rc::gen::arbitrary<bool>()) join.instance = crypto::instanceOf(join.key);
+  join.since = std::chrono::milliseconds(someCount());
   return join;
+}
+
+inline wire::StatisticsSums someSums() {
+  return {someCount(), someCount(), someCount(), someCount(), someCount()};
+}
+
+inline wire::Statistics someStatistics() {
+  wire::Statistics out;
+  out.number = *rc::gen::arbitrary<std::uint64_t>();
+  out.since = std::chrono::milliseconds(someCount());
+  out.open = someCount();
+  out.today = someCount();
+  out.month = someCount();
+  out.total = someSums();
+  out.known = numberOf<std::uint32_t>(1, limits::kStatisticsServers);
+  out.answered = numberOf<std::uint32_t>(1, out.known);
+  for (auto i = numberOf<std::uint32_t>(0, out.known - out.answered); i > 0; --i) {
+    out.missing.push_back(*ServerName::parse(fmt::format("m{}", i)));
+  }
+  for (auto i = numberOf<std::uint32_t>(0, 9); i > 0; --i) {
+    out.days.push_back({20'000 - i, someSums()});
+  }
+  return out;
 }
 
 // Of a request.
@@ -240,7 +269,7 @@ inline std::uint64_t someNumber() {
 }
 
 inline wire::RegistryRequest someRegistryRequest() {
-  switch (numberOf(0, 7)) {
+  switch (numberOf(0, 9)) {
     case 0:
       return someJoin();
     case 1:
@@ -256,6 +285,13 @@ inline wire::RegistryRequest someRegistryRequest() {
                                    someNumber(), maybeId().value_or(PeerId())};
     case 6:
       return wire::MembersRequest{someNumber()};
+    case 7:
+      return wire::Rate{numberOf(1u, 5u), textOf(0, limits::kRatingBytes),
+                        numberOf<std::uint64_t>(1, ~0ull)};
+    case 8:
+      return wire::StatisticsRequest{
+          numberOf<std::uint32_t>(0, static_cast<std::uint32_t>(limits::kStatisticsDays)),
+          someNumber()};
     default:
       return wire::Quit{};
   }
@@ -280,7 +316,7 @@ inline std::vector<Endpoint> someMetaservers() {
 }
 
 inline wire::RegistryReply someRegistryReply() {
-  switch (numberOf(0, 9)) {
+  switch (numberOf(0, 11)) {
     case 0:
       return wire::Admitted{rawOf<wire::NetworkId>(),
                             someContact(),
@@ -289,7 +325,8 @@ inline wire::RegistryReply someRegistryReply() {
                             someMembers(),
                             someReferral(),
                             *rc::gen::arbitrary<bool>() ? someContact().endpoint.host : "",
-                            someMetaservers()};
+                            someMetaservers(),
+                            std::chrono::milliseconds(someCount())};
     case 1:
       return someReferral();
     case 2:
@@ -317,11 +354,15 @@ inline wire::RegistryReply someRegistryReply() {
       network.bytes[0] |= 1;
       return wire::Redirect{someContact().endpoint, network};
     }
+    case 9:
+      return wire::Rated{someNumber(), *rc::gen::arbitrary<bool>()};
+    case 10:
+      return someStatistics();
     case 7:
       return wire::Strangers{someNumber(), someIds(limits::kMaxLinks), someIds(limits::kMaxLinks)};
     default:
       return wire::Failure{ErrorCode::refused, textOf(0, limits::kMessageBytes),
-                           *rc::gen::arbitrary<bool>()};
+                           *rc::gen::arbitrary<bool>(), *rc::gen::arbitrary<bool>()};
   }
 }
 

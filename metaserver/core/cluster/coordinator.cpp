@@ -128,6 +128,7 @@ void Coordinator::decide(Event&& event, TimePoint now, CoordinatorEffects& fx) {
 void Coordinator::absorb(metaserver::Effects& own, CoordinatorEffects& fx) {
   append(fx.peers.probes, own.probes);
   append(fx.peers.notices, own.notices);
+  append(fx.peers.sessions, own.sessions);
   isDirty_ = true;
   if (!own.persists.empty()) changedDirectory(fx);
   if (authority_->registry.network() != network_) {
@@ -154,7 +155,7 @@ void Coordinator::route(RemoteSessions::Messages& messages, TimePoint now,
 // Carries out what the sessions of this metaserver's peers ask for, and what follows from that.
 void Coordinator::deliver(HomeSessions::Effects& home, TimePoint now, CoordinatorEffects& fx) {
   while (true) {
-    toPeers(home.peers, fx);
+    toPeers(home.peers, now, fx);
     auto messages = std::exchange(home, {}).messages;
     if (messages.empty()) return;
     isDirty_ = true;
@@ -171,7 +172,7 @@ void Coordinator::deliver(HomeSessions::Effects& home, TimePoint now, Coordinato
   }
 }
 
-void Coordinator::toPeers(metaserver::Effects& peers, CoordinatorEffects& fx) {
+void Coordinator::toPeers(metaserver::Effects& peers, TimePoint now, CoordinatorEffects& fx) {
   const auto holds = [&] { return authority_ && (options_.isByEtcd || isFollowedBySomebody()); };
   for (auto& send : peers.sends) {
     const bool isHeld = heldFor_.contains(send.to) ||
@@ -189,6 +190,7 @@ void Coordinator::toPeers(metaserver::Effects& peers, CoordinatorEffects& fx) {
   append(fx.peers.closes, peers.closes);
   append(fx.peers.probes, peers.probes);
   append(fx.peers.notices, peers.notices);
+  if (!peers.sessions.empty() || !peers.statistics.empty()) tellSessions(peers, now, fx);
 }
 
 void Coordinator::releaseHeld(CoordinatorEffects& fx) {
@@ -298,7 +300,7 @@ void Coordinator::flushDecisions(bool keepsAlive, TimePoint now, CoordinatorEffe
   Commit commit;
   commit.deltas = authority_->publish();
   commit.sequence = authority_->publication.sequence();
-  for (const auto& delta : commit.deltas) changes_.changed(delta);
+  for (const auto& delta : commit.deltas) noteChange(delta, fx);
   if (!commit.deltas.empty()) changedDirectory(fx);
   for (auto& held : held_) {
     if (!held.sequence) held.sequence = commit.sequence;

@@ -202,6 +202,11 @@ class Coordinator {
   std::size_t sessionCount() const;
   bool isSingle() const { return isSingle_; }
 
+  // --- for sessions/sessions.h and its statistics (coordinator_sessions.cpp)
+  // Whether the directory has a member with that order, whose session has begun then.
+  bool hasMember(JoinOrder order, std::chrono::milliseconds since) const;
+  void tell(ServerNumber to, const wire::ClusterMessage& message, CoordinatorEffects& fx);
+
   // --- for the copy of files and commands; one reader
   MemberChanges takeChanges(std::size_t most);
   Moment moment() const;
@@ -248,7 +253,9 @@ class Coordinator {
   void route(RemoteSessions::Messages& messages, TimePoint now, HomeSessions::Effects& home);
   template <typename Event>
   void decide(Event&& event, TimePoint now, CoordinatorEffects& fx);
-  void toPeers(metaserver::Effects& peers, CoordinatorEffects& fx);
+  void toPeers(metaserver::Effects& peers, TimePoint now, CoordinatorEffects& fx);
+  void tellSessions(metaserver::Effects& from, TimePoint now, CoordinatorEffects& fx);
+  void noteChange(const wire::Delta& delta, CoordinatorEffects& fx);
   void releaseHeld(CoordinatorEffects& fx);
   void releaseHeldOf(ConnectionId connection, CoordinatorEffects& fx);
   void dropHeldOf(ConnectionId connection);
@@ -374,6 +381,7 @@ class Coordinator {
   std::uint64_t handedOn_ = 0;
   std::map<ServerNumber, HandedOn> handedOnTo_;  // those that others() had at the latest one
   std::uint64_t turnedAway_ = 0;
+  LeftSessions left_;
   // With etcd.
   std::optional<ServerName> etcdMaster_;
   Epoch etcdEpoch_;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <variant>
 #include <vector>
 
 #include "common/base/ids.h"
@@ -22,6 +23,11 @@ struct EtcdPromise {
 
 // What the shell does, in this order. Plain values.
 struct CoordinatorEffects {
+  // A question of another metaserver, or its answer.
+  struct FromServer {
+    ServerNumber from{};
+    std::variant<wire::StatisticsRequest, wire::Statistics> message;
+  };
   struct ToServer {
     ConnectionId connection;
     wire::ClusterMessage message;
@@ -30,6 +36,7 @@ struct CoordinatorEffects {
   std::optional<Durable> durable;  // durable before anything else is done
   metaserver::Effects peers;       // of this metaserver's own peers; carried out by executor.h
   std::vector<ToServer> messages;
+  std::vector<FromServer> statistics;
   // With etcd. To be answered by promised().
   std::vector<EtcdPromise> promises;
   std::optional<ServerName> heir;          // mastership is to be given to that one

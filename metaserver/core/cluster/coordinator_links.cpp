@@ -122,6 +122,9 @@ void Coordinator::take(ServerNumber from, wire::ClusterMessage message, TimePoin
         } else if constexpr (std::is_same_v<Message, wire::Appoint>) {
           isAppointed_ = true;
           reconsider(now, fx);
+        } else if constexpr (std::is_same_v<Message, wire::StatisticsRequest> ||
+                             std::is_same_v<Message, wire::Statistics>) {
+          fx.statistics.push_back({from, std::move(one)});
         }
       },
       message);
@@ -145,7 +148,7 @@ void Coordinator::takeDirectory(ServerNumber from, wire::DirectoryMessage messag
   if (replica.version() != before) {
     if (!isTaken) {
       if (next) {
-        changes_.changed(*next);
+        noteChange(*next, fx);
       } else {
         changes_.reset();
       }

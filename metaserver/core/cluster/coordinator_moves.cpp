@@ -57,7 +57,8 @@ std::optional<wire::RegistryReply> Coordinator::turnAway(const std::string& host
   return wire::Failure{ErrorCode::refused,
                        options_.peersMost == 0
                            ? "this metaserver is an entry, and no other one takes peers"
-                           : "every metaserver of this network is full"};
+                           : "every metaserver of this network is full",
+                       false, true};
 }
 
 Result<void> Coordinator::drain(bool force, TimePoint now, CoordinatorEffects& fx) {

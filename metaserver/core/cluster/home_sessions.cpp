@@ -34,6 +34,7 @@ void HomeSessions::adopt(Registry::OwnSession own, TimePoint now) {
   Session& session = sessions_[own.connection];
   session.host = std::move(own.host);
   session.heard = now;
+  session.isCounted = own.isCounted;
   if (!own.isMember) {
     session.isToldToWait = own.join.has_value();
     session.join = std::move(own.join);
@@ -70,12 +71,14 @@ void HomeSessions::closed(ConnectionId connection, TimePoint now, Effects& fx) {
     session->second.isGone = true;  // until the master has removed it
     return;
   }
-  end(session, fx);
+  if (session->second.join) lostApproach(session->second, fx);
+  end(session, Duration(0), fx);
 }
 
-// Without Quit.
-void HomeSessions::end(Sessions::iterator session, Effects& fx) {
-  if (session->second.isOpen) fx.messages.push_back(wire::SessionEnded{idOf(session->first)});
+// Without Quit. It was heard last `ago`.
+void HomeSessions::end(Sessions::iterator session, Duration ago, Effects& fx) {
+  noteGone(session, ago, fx);
+  if (session->second.isOpen) fx.messages.emplace_back(wire::SessionEnded{idOf(session->first)});
   erase(session);
 }
 
@@ -129,6 +132,8 @@ void HomeSessions::carryOut(Sessions::iterator session, const wire::RegistryRequ
     join(session, *wish, fx);
   } else if (!state.member) {
     refuse(connection, "join first", fx);
+  } else if (const auto* asked = std::get_if<wire::StatisticsRequest>(&request)) {
+    fx.peers.statistics.push_back({connection, *asked});
   } else if (std::holds_alternative<wire::Quit>(request)) {
     quit(session, fx);
   } else {
@@ -143,10 +148,15 @@ void HomeSessions::join(Sessions::iterator session, const wire::Join& join, Effe
   if (!state.join) state.isJoinForwarded = false;  // the one before was refused
   if (turnAway_ && !state.isJoinForwarded) {
     if (auto answer = turnAway_(state.host)) {
+      if (std::holds_alternative<wire::Failure>(*answer)) {
+        approached(state, join, fx);
+        lostApproach(state, fx);
+      }
       fx.peers.sends.push_back({session->first, *std::move(answer)});
       return;
     }
   }
+  approached(state, join, fx);
   state.join = join;
   if (!hasMaster_) return tellToWait(session, fx);
   state.isJoinForwarded = true;
@@ -165,11 +175,15 @@ void HomeSessions::remember(Session& session, const wire::RegistryRequest& reque
   } else if (const auto* taken = std::get_if<wire::PortTaken>(&request)) {
     // Of another port, it is not answered: the peer has been assigned a new one.
     if (taken->port == session.member->listen.port) session.portTaken = *taken;
+  } else if (const auto* rate = std::get_if<wire::Rate>(&request)) {
+    session.rate = *rate;
+    session.isRateResent = false;
   }
 }
 
 void HomeSessions::quit(Sessions::iterator session, Effects& fx) {
   session->second.isQuitting = true;
+  fx.peers.sessions.emplace_back(session::Left{session->second.member->order});
   if (hasMaster_) return forward(session, wire::Quit(), fx);
   fx.peers.closes.push_back(session->first);  // the next master is told
 }
@@ -179,9 +193,9 @@ void HomeSessions::forward(Sessions::iterator session, const wire::RegistryReque
   if (!hasMaster_) return;
   const auto id = idOf(session->first);
   if (!std::exchange(session->second.isOpen, true)) {
-    fx.messages.push_back(wire::SessionOpened{id, session->second.host});
+    fx.messages.emplace_back(wire::SessionOpened{id, session->second.host});
   }
-  fx.messages.push_back(wire::SessionRequest{id, request});
+  fx.messages.emplace_back(wire::SessionRequest{id, request});
 }
 
 void HomeSessions::refuse(ConnectionId connection, std::string why, Effects& fx) {
@@ -244,6 +258,9 @@ void HomeSessions::resume(Sessions::iterator session, Effects& fx) {
   if (state.portTaken) forward(session, *state.portTaken, fx);
   if (state.links) forward(session, *state.links, fx);
   if (state.seek) forward(session, *state.seek, fx);
+  if (!state.rate) return;
+  state.isRateResent = true;
+  forward(session, *state.rate, fx);
 }
 
 // --- answers ---
@@ -266,12 +283,15 @@ void HomeSessions::take(Sessions::iterator session, wire::SessionReply reply, Ti
   auto& answer = reply.reply;
   const bool isRefused = std::holds_alternative<wire::Failure>(answer) ||
                          std::holds_alternative<wire::WordRefused>(answer);
+  if (auto* failure = std::get_if<wire::Failure>(&answer); failure && failure->isNoRoom) {
+    lostApproach(state, fx);
+  }
   if (auto* admitted = std::get_if<wire::Admitted>(&answer)) {
     if (!takeAdmitted(session, *admitted, now, fx)) return;
     tellMetaservers(state, *admitted);
   } else if (isRefused && state.isResuming) {
     fx.peers.closes.push_back(session->first);
-    return end(session, fx);
+    return end(session, Duration(0), fx);
   } else if (std::holds_alternative<wire::Wait>(answer)) {
     if (state.member) return;
   } else if (isRefused) {
@@ -279,6 +299,8 @@ void HomeSessions::take(Sessions::iterator session, wire::SessionReply reply, Ti
     state.portTaken.reset();
   } else if (std::holds_alternative<wire::Referral>(answer)) {
     state.seek.reset();
+  } else if (auto* rated = std::get_if<wire::Rated>(&answer)) {
+    takeRated(state, *rated, fx);
   } else if (const auto* strangers = std::get_if<wire::Strangers>(&answer)) {
     if (state.links && state.links->number == strangers->number) state.links.reset();
   }
@@ -299,9 +321,10 @@ bool HomeSessions::takeAdmitted(Sessions::iterator session, const wire::Admitted
       state.member->neighbours.clear();
     }
     silence_.push_back({now + 3 * admitted.heartbeatInterval, session->first});
+    noteHere(session, admitted, fx);
   } else if (state.member->order != order) {
     fx.peers.closes.push_back(session->first);
-    end(session, fx);
+    end(session, Duration(0), fx);
     return false;
   } else if (resumes && state.member->listen == endpoint) {
     return false;
@@ -318,76 +341,13 @@ bool HomeSessions::takeAdmitted(Sessions::iterator session, const wire::Admitted
 void HomeSessions::take(Sessions::iterator session, const wire::SessionClosed&, TimePoint,
                         Effects& fx) {
   if (!session->second.isGone) fx.peers.closes.push_back(session->first);
+  noteGone(session, Duration(0), fx);
   erase(session);
 }
 
 void HomeSessions::take(Sessions::iterator session, const wire::SessionReading& reading, TimePoint,
                         Effects& fx) {
   setWaiting(session, session->second.waitsHere, !reading.goesOn, fx);
-}
-
-// --- the budget ---
-
-void HomeSessions::takeFromBudget(metaserver::Effects paid, Effects& fx) {
-  for (auto& send : paid.sends) fx.peers.sends.push_back(std::move(send));
-  for (const auto& reading : paid.readings) {
-    const auto session = sessions_.find(reading.from);
-    if (session == sessions_.end()) continue;
-    setWaiting(session, !reading.goesOn, session->second.waitsThere, fx);
-  }
-  for (const ConnectionId connection : paid.closes) fx.peers.closes.push_back(connection);
-}
-
-// It is read from unless it waits here or there.
-void HomeSessions::setWaiting(Sessions::iterator session, bool here, bool there, Effects& fx) {
-  Session& state = session->second;
-  const bool before = state.waitsHere || state.waitsThere;
-  state.waitsHere = here;
-  state.waitsThere = there;
-  if (before != (here || there)) fx.peers.readings.push_back({session->first, before});
-}
-
-// --- time ---
-
-void HomeSessions::observe(TimePoint now) {
-  // tick() is called at least every heartbeat interval. A longer gap: this process stood still.
-  if (now - now_ > limits::kHeartbeatInterval + limits::kStall) judgeFrom_ = now + 3 * interval_;
-  now_ = now;
-}
-
-void HomeSessions::tick(const Directory& directory, TimePoint now, Effects& fx) {
-  interval_ = heartbeatIntervalFor(directory.count());
-  observe(now);
-  metaserver::Effects paid;
-  while (const auto due = requests_.takeDue(now, paid)) {
-    takeFromBudget(std::exchange(paid, {}), fx);
-    const auto session = sessions_.find(due->connection);
-    if (session == sessions_.end() || session->second.isQuitting) continue;
-    carryOut(session, due->request, directory, now, fx);
-  }
-  takeFromBudget(std::move(paid), fx);
-  if (now < tickAt_) return;
-  tickAt_ = now + limits::kHeartbeatInterval / 2;
-  judgeSilence(now, fx);
-}
-
-void HomeSessions::judgeSilence(TimePoint now, Effects& fx) {
-  while (!silence_.empty() && silence_.front().at <= now) {
-    const ConnectionId connection = silence_.front().connection;
-    silence_.pop_front();
-    const auto session = sessions_.find(connection);
-    if (session == sessions_.end() || session->second.isQuitting) continue;
-    const Session& state = session->second;
-    const TimePoint silentAt =
-        std::max<TimePoint>(state.heard + 3 * std::max(state.heartbeat, interval_), judgeFrom_);
-    if (silentAt > now) {
-      silence_.push_back({silentAt, connection});
-      continue;
-    }
-    fx.peers.note(state.host, state.member->id.text() + " has fallen silent");
-    fx.peers.closes.push_back(connection);
-    end(session, fx);
-  }
 }
 
 }  // namespace espalier::metaserver::cluster

@@ -17,6 +17,7 @@
 //   Links      the resumption has them; those with a number are sent again for their answer.
 //   Seek       asks for the same slot.
 //   Quit       Kind::quitting.
+//   Rate       a session is rated once: if the new master knows it as rated, it was this rating.
 //
 // The answer to a resumption is not passed on, unless the peer waits for it or has another endpoint
 // by now. A member that the new master refuses, or gives another order, loses its connection: it
@@ -56,7 +57,7 @@ namespace espalier::metaserver::cluster {
 class HomeSessions {
  public:
   struct Effects {
-    metaserver::Effects peers;                   // for the home's own connections
+    metaserver::Effects peers;  // for the home's own connections, and what is counted of them
     std::vector<wire::SessionMessage> messages;  // to the master, in this order
   };
 
@@ -130,6 +131,11 @@ class HomeSessions {
     std::optional<wire::PortTaken> portTaken;
     std::optional<wire::Links> links;
     std::optional<wire::Seek> seek;
+    std::optional<wire::Rate> rate;
+    bool isRateResent = false;
+    bool isRated = false;    // as far as this home knows
+    bool isCounted = false;  // there was an Approached
+    bool isLost = false;     // and a LostApproach
   };
   using Sessions = std::map<ConnectionId, Session>;
   struct Due {
@@ -155,7 +161,14 @@ class HomeSessions {
   bool takeAdmitted(Sessions::iterator session, const wire::Admitted& admitted, TimePoint now,
                     Effects& fx);
 
-  void end(Sessions::iterator session, Effects& fx);
+  // --- home_sessions_time.cpp
+  void approached(Session& session, const wire::Join& join, Effects& fx);
+  void lostApproach(Session& session, Effects& fx);
+  void noteHere(Sessions::iterator at, const wire::Admitted& admitted, Effects& fx);
+  void noteGone(Sessions::iterator at, Duration ago, Effects& fx);
+  void takeRated(Session& session, wire::Rated& rated, Effects& fx);
+
+  void end(Sessions::iterator session, Duration ago, Effects& fx);
   void erase(Sessions::iterator session);
   void takeFromBudget(metaserver::Effects paid, Effects& fx);
   void setWaiting(Sessions::iterator session, bool here, bool there, Effects& fx);
