@@ -59,6 +59,7 @@
 #include "metaserver/core/cluster/authority.h"
 #include "metaserver/core/cluster/balance.h"
 #include "metaserver/core/cluster/coordinator_effects.h"
+#include "metaserver/core/cluster/coordinator_parts.h"
 #include "metaserver/core/cluster/directory_changes.h"
 #include "metaserver/core/cluster/durable.h"
 #include "metaserver/core/cluster/election.h"
@@ -227,26 +228,6 @@ class Coordinator {
   Result<void> checkInvariants() const;
 
  private:
-  // An admission, and what follows it on that connection, until another metaserver has it.
-  struct Held {
-    Send send;
-    std::optional<std::uint64_t> sequence;  // of the publication; none: not published yet
-  };
-  // A frozen master's directory, to be taken over.
-  static constexpr auto kTaking = std::chrono::seconds(5);  // without progress it is given up
-  struct Taking {
-    ServerNumber from{};
-    wire::DirectoryVersion last;
-    TimePoint until;
-    std::unique_ptr<Replica> copy;  // of another side; null: the replica has it
-  };
-  // The metaservers of this side, as they are seen now.
-  struct View {
-    std::vector<wire::ServerState> states;  // this one first, then those that are reached
-    std::vector<wire::ServerState> deciding;
-    Epoch highest;
-  };
-
   // --- the path of sessions
   void deliver(HomeSessions::Effects& home, TimePoint now, CoordinatorEffects& fx);
   void absorb(metaserver::Effects& own, CoordinatorEffects& fx);

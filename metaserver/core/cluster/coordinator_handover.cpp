@@ -87,9 +87,10 @@ void Coordinator::takeHandover(ServerNumber from, const wire::Handover& handover
       over != superseded_.end() && over->second == handover.last.epoch) {
     return send(from, handover, fx);  // it does not know yet
   }
-  const bool isBusy = taking_ && taking_->from != from && now < taking_->until - kTaking + kStuck;
+  const bool isBusy =
+      taking_ && taking_->from != from && now < taking_->until - Taking::kPatience + kStuck;
   if (isBusy || (authority_ && authority_->isFrozen())) return;  // it is sent again
-  taking_ = Taking{from, handover.last, now + kTaking, nullptr};
+  taking_ = Taking{from, handover.last, now + Taking::kPatience, nullptr};
   if (authority_ || replica_->version().epoch != handover.last.epoch) {
     taking_->copy = std::make_unique<Replica>(random_);
   }

@@ -154,7 +154,7 @@ void Coordinator::takeDirectory(ServerNumber from, wire::DirectoryMessage messag
       }
       changedDirectory(fx);
     }
-    if (taking_ && from == taking_->from) taking_->until = now + kTaking;
+    if (taking_ && from == taking_->from) taking_->until = now + Taking::kPatience;
   } else if (!isTaken && replica.isAwaiting() != wasAwaiting) {
     changedDirectory(fx);  // the files are written now
   }

@@ -57,7 +57,7 @@ bool Coordinator::isFollowedBySomebody() const {
   return isFollowed;
 }
 
-Coordinator::View Coordinator::look() const {
+View Coordinator::look() const {
   View view;
   wire::ServerState self = mesh_.self();
   ownState().fill(self);
