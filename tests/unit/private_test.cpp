@@ -492,3 +492,49 @@ TEST_CASE("in a small network a newcomer is looked up soon, but no more than eve
   }
   CHECK(two.a->questions - before <= 4);
 }
+
+TEST_CASE("whoever comes back under another id gets what waits for it when it writes") {
+  Two two;
+  two.world.send(*two.a, "s2", "one");
+  two.world.run(2s);
+  two.world.crash(*two.b);
+  two.world.send(*two.a, "s2", "two");
+  two.world.run(5s);
+  two.b->id = *PeerId::parse("s8");
+  two.world.start(*two.b);
+  two.world.run(1min);
+  CHECK(two.b->shown == std::vector<std::string>{"one"});
+  two.world.send(*two.b, "s1", "it's me");
+  two.world.run(2s);
+  CHECK(two.b->shown == std::vector<std::string>{"one", "two"});
+  CHECK(two.a->core->book().latest(*PeerId::parse("s2")) == nullptr);
+  const auto request = two.world.send(*two.a, "s8", "three");
+  two.world.run(2s);
+  CHECK(two.kindOf(request) == Kind::delivered);
+}
+
+TEST_CASE("the first message of another instance with a known id is marked") {
+  Two two;
+  auto& third = two.world.add(3, "s3");
+  two.world.send(*two.b, "s1", "of s2");
+  two.world.send(third, "s1", "of s3");
+  two.world.run(2s);
+  CHECK(two.a->marked.empty());
+  SUBCASE("one that was never heard of") {
+    two.world.crash(*two.b);
+    auto& other = two.world.add(5, "s2");
+    two.world.send(other, "s1", "new");
+    two.world.send(other, "s1", "again");
+    two.world.run(2s);
+    CHECK(two.a->marked == std::vector<std::string>{"new"});
+  }
+  SUBCASE("one that had another id") {
+    two.world.crash(*two.b);
+    two.world.crash(third);
+    third.id = *PeerId::parse("s2");
+    two.world.start(third);
+    two.world.send(third, "s1", "new");
+    two.world.run(2s);
+    CHECK(two.a->marked == std::vector<std::string>{"new"});
+  }
+}

@@ -132,6 +132,7 @@ class PrivateWorld {
     std::uint64_t questions = 0;
     std::vector<peer::PrivateUpdate> updates;  // all but received ones, of this life
     std::vector<std::string> shown;            // of all lives
+    std::vector<std::string> marked;           // of those: another instance had the id before
     std::vector<std::string> warnings;
   };
 
@@ -367,6 +368,7 @@ class PrivateWorld {
       if (std::find(node.shown.begin(), node.shown.end(), update.text) != node.shown.end()) {
         problems.push_back("shown twice: " + update.text);
       }
+      if (update.isOtherThanBefore) node.marked.push_back(update.text);
       node.shown.push_back(update.text);
       return;
     }

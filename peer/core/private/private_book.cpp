@@ -92,6 +92,14 @@ PrivateBook::Conversation* PrivateBook::findOrMake(const InstanceHash& with, con
   return &made;
 }
 
+void PrivateBook::rename(Conversation& conversation, const PeerId& id) {
+  if (conversation.id == id) return;
+  const auto latest = latest_.find(conversation.id);
+  if (latest != latest_.end() && latest->second == conversation.with) latest_.erase(latest);
+  conversation.id = id;
+  use(conversation);
+}
+
 // --- room
 
 void PrivateBook::note(Conversation& conversation, PrivatePosition position, std::size_t textBytes,
@@ -192,11 +200,7 @@ std::uint64_t PrivateBook::keepReceived(Conversation& from, const PeerId& id, st
   if (from.theirStream != stream) from.received = 0;
   from.theirStream = stream;
   from.taken = message.number;
-  if (from.id != id) {
-    const auto latest = latest_.find(from.id);
-    if (latest != latest_.end() && latest->second == from.with) latest_.erase(latest);
-    from.id = id;
-  }
+  rename(from, id);
   const PrivatePosition position = ++position_;
   note(from, position, message.text.size(), false);
   use(from);

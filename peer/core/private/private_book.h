@@ -75,6 +75,8 @@ class PrivateBook {
   // Null: there is no room.
   Conversation* findOrMake(const InstanceHash& with, const PeerId& id, Writes& out);
   bool hasRoomFor(const InstanceHash& with) const;
+  // The other end has this id now. Written with its next message.
+  void rename(Conversation& conversation, const PeerId& id);
   const std::map<InstanceHash, Conversation>& all() const { return conversations_; }
 
   // --- the outbox

@@ -167,6 +167,7 @@ class PrivateMessages final : public Component {
     Account member = {};
     Phase phase = Phase::fresh;
     wire::PrivateIntroduction introduction = {};
+    bool isOtherThanBefore = false;  // another instance had its id: the next message says so
     std::deque<wire::PrivateMessage> held = {};  // not taken yet
     TimePoint takeAt = kNever;                   // the first of them
     TimePoint heard{};

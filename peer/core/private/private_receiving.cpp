@@ -79,7 +79,10 @@ void PrivateMessages::hostChecked(ConnectionId connection, bool isThere, TimePoi
   sender.phase = Sender::Phase::open;
   sender.member = budget_.account(Payer::member(who.from));
   fx.privateAdmissions.push_back({connection, who.from});
-  const auto* from = book_.find(who.instance);
+  const auto* before = book_.latest(who.from);
+  sender.isOtherThanBefore = before != nullptr && before->with != who.instance;
+  auto* from = book_.find(who.instance);
+  if (from != nullptr) book_.rename(*from, who.from);
   const bool isKnown = from != nullptr && from->theirStream == who.stream;
   fx.sends.push_back(
       {connection, wire::PrivateFrame(wire::PrivateReady{isKnown ? from->received : 0})});
@@ -133,10 +136,9 @@ void PrivateMessages::take(ConnectionId connection, Sender& sender, TimePoint no
       }
       continue;  // else it is acknowledged when it is durable
     }
-    const auto* before = book_.latest(who.from);
     PrivateUpdate update{PrivateUpdate::Kind::received, 0, who.from, message.text};
     update.at = std::min(message.at, wallClock(now));
-    update.isOtherThanBefore = before != nullptr && before->with != who.instance;
+    update.isOtherThanBefore = std::exchange(sender.isOtherThanBefore, false);
     from = book_.findOrMake(who.instance, who.from, fx.privateWrites);
     if (from == nullptr) {
       return refuse(connection, Reason::notNow, "it has too many conversations", fx);

@@ -87,7 +87,7 @@ void PrivateMessages::wishAnswered(PrivateWish wish, const wire::Contact* member
   if (to == nullptr) {
     return fail(wish, {ErrorCode::refused, "there are too many conversations"}, fx);
   }
-  to->id = wish.to;
+  book_.rename(*to, wish.to);
   Recipient& recipient = recipients_[to->with];
   if (recipient.phase == Recipient::Phase::idle) {
     recipient.endpoint = member->endpoint;
