@@ -38,8 +38,10 @@ class RoomStore {
   }
   // The first ones that are apart.
   std::vector<wire::RoomEntry> apart() const {
-    const auto count = std::min<std::size_t>(apart_.size(), 20);
-    return {apart_.begin(), apart_.begin() + static_cast<std::ptrdiff_t>(count)};
+    metaserver::rooms::BatchFiller filler;
+    for (std::size_t i = 0; i < std::min<std::size_t>(apart_.size(), 20); ++i)
+      filler.add(apart_[i]);
+    return filler.take();
   }
   bool has(const RoomName& room, const wire::RoomEntryId& id) const {
     const auto isIt = [&](const wire::RoomEntry& one) { return one.room == room && one.id == id; };

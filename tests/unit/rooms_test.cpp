@@ -198,6 +198,29 @@ TEST_CASE("a room that opens at two shows nothing before, and all of it then") {
   CHECK_FALSE(again.rooms.isClosed(kRoom));
 }
 
+TEST_CASE("a metaserver whose disk fails is not waited for") {
+  Rooms::Options options;
+  options.self = ServerNumber{7};
+  options.wallMs = 1'000'000;
+  test::RoomStore disk;
+  Rooms master(options, disk.stored());
+  const ServerNumber other{8};
+  RoomsEffects fx;
+  master.decide(kEpoch, {other}, at(0s), fx);
+  master.tick(1'000'000, at(3s), fx);  // it has not answered: the master goes on without its log
+  master.passed(other, wire::RoomSaid{{kRoom, {kSpeaker, 1}, "hello"}, kPeer, 5, 0}, at(3s), fx);
+  REQUIRE(fx.persist);
+  master.persisted(*fx.persist, at(3s), fx);
+  CHECK(fx.toHomes.empty());
+  CHECK(master.committed() == 0);
+
+  master.received(other, wire::RoomHave{kEpoch, 0, true}, at(4s), fx);
+
+  CHECK(master.committed() == 1);
+  REQUIRE(fx.toHomes.size() == 1);
+  CHECK(std::get<wire::RoomSaidReply>(fx.toHomes[0].second).stored == 1);
+}
+
 TEST_CASE("an epoch below that of the log decides nothing") {
   Alone alone({}, {3, ServerNumber{7}});
   alone.join(0);

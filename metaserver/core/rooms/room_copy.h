@@ -42,7 +42,10 @@ class RoomCopy {
   void received(ServerNumber from, const wire::RoomEntries& message, TimePoint now,
                 RoomsEffects& fx);
   void apartRead(const std::vector<wire::RoomEntry>& entries, RoomsEffects& fx);
-  void setFailing(bool isFailing) { isFailing_ = isFailing; }
+  void setFailing(bool isFailing) {
+    isDue_ |= isFailing != isFailing_;
+    isFailing_ = isFailing;
+  }
   void tick(TimePoint now, RoomsEffects& fx);
   // The end of a step: tells the master what is on the disk.
   void flush(TimePoint now, RoomsEffects& fx);

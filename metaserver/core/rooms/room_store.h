@@ -78,6 +78,8 @@ class BatchFiller {
     entries_.push_back(std::move(entry));
     return true;
   }
+  // For Rooms::apartRead().
+  std::vector<wire::RoomEntry> take() { return std::exchange(entries_, {}); }
   void finish(wire::RoomEntries& message) {
     if (isCut_) message.upTo = entries_.back().position;
     message.entries = std::move(entries_);

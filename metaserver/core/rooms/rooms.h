@@ -64,6 +64,8 @@ class Rooms {
   // This metaserver, in an epoch of its own; `others`: all metaservers that it reaches. With an
   // epoch below that of the log it decides nothing, and asks for another one (needsEpoch).
   void decide(Epoch epoch, std::set<ServerNumber> others, TimePoint now, RoomsEffects& fx);
+  // One that has begun another run of its process is left out first, and then named again: what it
+  // had told may be gone with its disk. When this metaserver freezes for an heir: leaderless().
   void setOthers(std::set<ServerNumber> others, TimePoint now, RoomsEffects& fx);
   void follow(ServerNumber master, Epoch epoch, TimePoint now, RoomsEffects& fx);
   // `refuses`: what is said is refused with the code `timeout`; otherwise it waits.
@@ -81,6 +83,7 @@ class Rooms {
 
   // --- from the disk
   void persisted(std::uint64_t number, TimePoint now, RoomsEffects& fx);
+  // The first entries that are apart, in their order, as many as fit a frame (BatchFiller).
   void apartRead(const std::vector<wire::RoomEntry>& entries, TimePoint now, RoomsEffects& fx);
   // It takes nothing any more, or does again. While it fails this metaserver should not decide.
   void setFailing(bool isFailing, TimePoint now, RoomsEffects& fx);

@@ -9,7 +9,7 @@ PUSHES = ("--push", "--count", "300")
 MOVING = ("--moving", "--count", "100")
 CLUSTERS = ("--cluster", "--count", "400", "--peers", "3", "16")
 ETCD = ("--etcd", "--count", "400", "--peers", "3", "16")
-ROOMS = ("--count", "3000")
+ROOMS = ("--count", "10000")
 KILLS = ("--kill-each", "--count", "2000", "--peers", "2", "16")
 
 
