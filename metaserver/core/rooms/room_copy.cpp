@@ -96,12 +96,12 @@ bool RoomCopy::take(const wire::RoomEntries& message, RoomsEffects& fx) {
 
 void RoomCopy::apartRead(const std::vector<wire::RoomEntry>& entries, RoomsEffects& fx) {
   if (!master_ || !isLevel_) return;
-  wire::RoomApart apart{epoch_, {}};
+  wire::RoomApart apart{epoch_, withGates(disk_.log(), entries)};
   offered_.clear();
-  for (const auto& entry : entries) {
-    if (!disk_.log().apart().contains({entry.room, entry.id})) continue;
-    apart.entries.push_back(entry);
-    offered_.emplace(entry.room, entry.id);
+  for (const auto& entry : apart.entries) {
+    if (disk_.log().apart().contains({entry.room, entry.id})) {
+      offered_.emplace(entry.room, entry.id);
+    }
   }
   if (!apart.entries.empty()) fx.messages.push_back({*master_, std::move(apart), {}});
 }

@@ -91,6 +91,23 @@ std::optional<wire::RoomEntry> lackedGate(const IndexedRoom& room, std::uint32_t
   return madeEntry(rest.room, rest.opensAt);
 }
 
+std::vector<wire::RoomEntry> withGates(const RoomLog& log,
+                                       const std::vector<wire::RoomEntry>& entries) {
+  BatchFiller filler;
+  std::set<RoomName> gates;
+  for (const auto& entry : entries) {
+    if (!log.apart().contains({entry.room, entry.id})) continue;
+    const auto* room = log.find(entry.room);
+    const auto opensAt = room && room->isClosed() ? room->opensAt() : 0;
+    if (opensAt > 1 && gates.insert(entry.room).second &&
+        !filler.add(madeEntry(entry.room, opensAt))) {
+      break;
+    }
+    if (!filler.add(entry)) break;
+  }
+  return filler.take();
+}
+
 // --- the log
 
 RoomLog::RoomLog(const Stored& stored) {

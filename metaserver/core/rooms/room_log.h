@@ -90,6 +90,13 @@ wire::RoomEntry madeEntry(const RoomName& room, std::uint32_t opensAt);
 // on another side, or has lapsed. `lobbyOpensAt`: 0 opens at once.
 std::optional<wire::RoomEntry> lackedGate(const IndexedRoom& room, std::uint32_t lobbyOpensAt);
 
+class RoomLog;
+
+// Those of the entries that are apart, as many as fit a frame, each behind the gate of its room: at
+// the master that room may have ended meanwhile.
+std::vector<wire::RoomEntry> withGates(const RoomLog& log,
+                                       const std::vector<wire::RoomEntry>& entries);
+
 class RoomLog {
  public:
   using Writes = std::vector<StoreWrite>;

@@ -144,11 +144,7 @@ void Rooms::persisted(std::uint64_t number, TimePoint now, RoomsEffects& fx) {
 void Rooms::apartRead(const std::vector<wire::RoomEntry>& entries, TimePoint now,
                       RoomsEffects& fx) {
   if (master_.isServing()) {
-    const auto& apart = disk_.log().apart();
-    wire::RoomApart own{master_.epoch(), {}};
-    for (const auto& entry : entries) {
-      if (apart.contains({entry.room, entry.id})) own.entries.push_back(entry);
-    }
+    const wire::RoomApart own{master_.epoch(), withGates(disk_.log(), entries)};
     master_.received(options_.self, own, fx);
     apartAt_ = now;
   } else {
