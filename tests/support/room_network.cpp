@@ -72,6 +72,8 @@ void RoomNetwork::rest() {
   }
   changed();
   run(40s);
+  // What a master does by itself, as ending a room, may be under way just then.
+  for (int i = 0; i < 20 && !isCalm(); ++i) run(100ms);
 }
 
 // --- peers

@@ -164,6 +164,10 @@ void RoomNetwork::decide(std::size_t index, Epoch above) {
   auto& server = servers_[index];
   server.isTaking = false;
   if (!server.view.empty() && *server.view.begin() < index) return;
+  // Two that decide at once, because one has not seen the other yet, are two sides of a cut.
+  for (std::size_t better = 0; better < index && !settings_.hasCuts; ++better) {
+    if (reaches(index, better)) return;
+  }
   Epoch highest = std::max({server.epoch, server.known, above});
   for (const auto other : server.view) highest = std::max(highest, servers_[other].known);
   server.epoch = server.known = {highest.counter + 1, server.number};
