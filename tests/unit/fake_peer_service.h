@@ -64,7 +64,8 @@ class FakePeerService : public peer::shell::SearchService,
                         public peer::shell::FeedbackService {
  public:
   Services services() {
-    return {*this, *this, *this, *this, *this, *this, *this, *this, [this] { stopped = true; }};
+    return {*this, *this, *this, *this, *this,
+            *this, *this, *this, *this, [this] { stopped = true; }};
   }
 
   using OnProgress = peer::shell::DownloadService::OnProgress;

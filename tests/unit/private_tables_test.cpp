@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <fstream>
+#include <memory>
 
 #include "common/base/limits.h"
 #include "tests/unit/directory_rows.h"
@@ -31,7 +32,7 @@ struct Given {
     auto opened = PrivateTables::open(path);
     INFO((opened ? "" : opened.error().message));
     REQUIRE(opened.ok());
-    tables.emplace(std::move(*opened));
+    tables = std::make_unique<PrivateTables>(std::move(*opened));
   }
   Result<void> tryWrite(std::vector<PrivateWrite> writes) { return tables->write(writes); }
   template <typename... What>
@@ -57,7 +58,7 @@ struct Given {
 
   TemporaryFolder folder;
   std::string path = folder / "private.db";
-  std::optional<PrivateTables> tables;
+  std::unique_ptr<PrivateTables> tables;
   std::uint64_t ticket = 0;
 };
 
@@ -112,7 +113,7 @@ TEST_CASE("the database does what the model of the simulation does") {
     std::map<unsigned, std::uint64_t> sent;
     std::map<unsigned, std::uint64_t> received;
     for (int i = 0; i < 60; ++i) {
-      const unsigned peer = random() % 3;
+      const auto peer = static_cast<unsigned>(random() % 3);
       const InstanceHash with = instanceOf(peer);
       const PeerId name = peerId(fmt::format("s{}", peer + random() % 2 * 10));
       PrivateWrite write{++given.ticket, DropMessage{random() % (position + 1)}};
