@@ -72,10 +72,9 @@ std::optional<std::uint64_t> Peer::received(ConnectionId connection,
   return answered;
 }
 
-void Peer::keepPrivates(PrivateState state, std::chrono::milliseconds wallClock, TimePoint now) {
-  privateState_ = std::move(state);
-  wallClock_ = wallClock;
-  wallClockAt_ = now;
+void Peer::setWallClock(std::chrono::milliseconds sinceEpoch, TimePoint now) {
+  wallClock_ = sinceEpoch;
+  if (parts_) parts_->privates.setWallClock(sinceEpoch, now);
 }
 
 void Peer::privateAccepted(ConnectionId connection, std::string host, Account address,
@@ -156,7 +155,6 @@ void Peer::makeComponents(TimePoint now) {
   self_ = tree()->self();
   PrivateMessages::Options privately{crypto::instanceOf(membership_.key()),
                                      std::exchange(privateState_, {}), wallClock_};
-  privately.wallClock += std::chrono::duration_cast<std::chrono::milliseconds>(now - wallClockAt_);
   parts_.emplace(self_, policy_, std::move(privately), membership_.numbers(), random_,
                  membership_.key(), budget_, now);
 }

@@ -48,8 +48,10 @@ class Peer {
   void leave(TimePoint now, Effects& fx);
   // From now on; before this peer joins.
   void acceptPushes(PushPolicy policy) { policy_ = std::move(policy); }
-  // What is kept of private messages; before this peer joins. `wallClock`: since 1970, now.
-  void keepPrivates(PrivateState state, std::chrono::milliseconds wallClock, TimePoint now);
+  // What is kept of private messages; before this peer joins.
+  void keepPrivates(PrivateState state) { privateState_ = std::move(state); }
+  // What the wall clock shows, since 1970; before each event.
+  void setWallClock(std::chrono::milliseconds sinceEpoch, TimePoint now);
 
   // --- what happened ---
   void opened(ConnectionId connection, const std::string& localHost, TimePoint now, Effects& fx,
@@ -127,7 +129,6 @@ class Peer {
   PushPolicy policy_;
   PrivateState privateState_;  // until the components exist
   std::chrono::milliseconds wallClock_{};
-  TimePoint wallClockAt_{};
   std::optional<Components> parts_;
   wire::Contact self_;      // as the components know this peer
   std::vector<Told> told_;  // the parent, if any, and the children

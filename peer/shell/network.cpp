@@ -1,6 +1,7 @@
 #include "peer/shell/network.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "common/base/limits.h"
 #include "common/base/log.h"
@@ -126,6 +127,8 @@ template <typename Event>
 void Network::step(Event&& event) {
   Effects fx;
   const TimePoint now = Clock::now();
+  const auto sinceEpoch = std::chrono::system_clock::now().time_since_epoch();
+  peer_.setWallClock(std::chrono::duration_cast<std::chrono::milliseconds>(sinceEpoch), now);
   event(now, fx);
   executor_.carryOut(fx, now);
   peerDeadline_.reset();

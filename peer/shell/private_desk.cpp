@@ -1,7 +1,6 @@
 #include "peer/shell/private_desk.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "common/base/limits.h"
@@ -24,10 +23,8 @@ Result<void> PrivateDesk::start(PrivateState state) {
     });
   });
   if (!started) return started;
-  const auto wallClock = std::chrono::duration_cast<std::chrono::milliseconds>(
-      std::chrono::system_clock::now().time_since_epoch());
-  network_.post([state = std::move(state), wallClock](Peer& peer, TimePoint now, Effects&) {
-    peer.keepPrivates(state, wallClock, now);
+  network_.post([state = std::move(state)](Peer& peer, TimePoint, Effects&) mutable {
+    peer.keepPrivates(std::move(state));
   });
   return {};
 }

@@ -323,6 +323,20 @@ TEST_CASE("what waits for 30 days is given up") {
   CHECK(two.a->warnings.back().find("30 days") != std::string::npos);
 }
 
+TEST_CASE("a message has the time of its moment, also after the machine has slept") {
+  Two two;
+  const auto sinceEpoch = 24h * 21'000;  // the other clock stood still meanwhile
+  for (auto* node : {two.a, two.b}) node->core->setWallClock(sinceEpoch, two.world.now);
+  two.world.send(*two.a, "s2", "good morning");
+  two.world.run(2s);
+  for (const auto* node : {two.a, two.b}) {
+    REQUIRE(node->disk.rows.size() == 1);
+    const auto at = node->disk.rows.begin()->second.at;
+    CHECK(at >= sinceEpoch);
+    CHECK(at <= sinceEpoch + 2s);
+  }
+}
+
 TEST_CASE("a sender that sends too fast is slowed down, not refused") {
   Two two;
   const auto sender = two.world.intrude(*two.b, two.a->host);

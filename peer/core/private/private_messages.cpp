@@ -12,7 +12,7 @@ PrivateMessages::PrivateMessages(wire::Contact self, Options options, Connection
     : self_(std::move(self.id)),
       instance_(options.instance),
       wallClock_(options.wallClock),
-      started_(now),
+      wallClockAt_(now),
       numbers_(numbers),
       random_(random),
       budget_(budget),
@@ -66,7 +66,10 @@ void PrivateMessages::updateOf(std::uint64_t request, PrivateUpdate update, Effe
 
 bool PrivateMessages::lookUp(PeerId id, std::variant<ForWish, ForRecipient, ForSender> purpose,
                              TimePoint now) {
-  if (wanted_.size() + lookUps_.size() >= limits::kPrivateLookUps) return false;
+  // Senders leave half of them to this peer's own messages.
+  const bool isForSender = std::holds_alternative<ForSender>(purpose);
+  const std::size_t most = limits::kPrivateLookUps / (isForSender ? 2 : 1);
+  if (wanted_.size() + lookUps_.size() >= most) return false;
   wanted_.push_back({{std::move(id)}, std::move(purpose), now + limits::kPrivateAnswer});
   return true;
 }

@@ -79,6 +79,12 @@ class PrivateMessages final : public Component {
   PrivateMessages(wire::Contact self, Options options, ConnectionNumbers& numbers, Random& random,
                   Budget& budget, TimePoint now);
 
+  // What the wall clock shows, since 1970. It may jump: a machine sleeps, and its clock is set.
+  void setWallClock(std::chrono::milliseconds sinceEpoch, TimePoint now) {
+    wallClock_ = sinceEpoch;
+    wallClockAt_ = now;
+  }
+
   // --- what the user wants; each ends in one PrivateUpdate of its request
   void send(PrivateWish wish, TimePoint now, Effects& fx);
   void ignore(std::uint64_t request, const PeerId& id, bool isIgnored, TimePoint now, Effects& fx);
@@ -227,13 +233,13 @@ class PrivateMessages final : public Component {
   void tickSenders(TimePoint now, Effects& fx);
 
   std::chrono::milliseconds wallClock(TimePoint now) const {
-    return wallClock_ + std::chrono::duration_cast<std::chrono::milliseconds>(now - started_);
+    return wallClock_ + std::chrono::duration_cast<std::chrono::milliseconds>(now - wallClockAt_);
   }
 
   PeerId self_;
   const InstanceHash instance_;
-  const std::chrono::milliseconds wallClock_;
-  const TimePoint started_;
+  std::chrono::milliseconds wallClock_;
+  TimePoint wallClockAt_;
   ConnectionNumbers& numbers_;
   Random& random_;
   Budget& budget_;
