@@ -84,15 +84,18 @@ Result<SentPrivate> PrivateDesk::send(const PeerId& to, const std::string& text,
       stop);
   if (!update) return update.error();
   if (!*update) {
+    auto left = PrivateMessages::Left::nothing;
     const auto kept = network_.call([&](Peer& peer, TimePoint, Effects&) -> std::uint64_t {
       auto* privates = peer.privates();
-      if (privates == nullptr || !privates->forget(number)) return 0;
+      if (privates == nullptr) return 0;
+      left = privates->forget(number);
       const auto* conversation = std::as_const(*privates).book().latest(to);
       return conversation == nullptr ? 1 : conversation->waiting.size();
     });
     if (!kept) return kept.error();
     const bool isInterrupted = stop.stop_requested();
-    if (*kept == 0) {
+    if (left == PrivateMessages::Left::inMemory) return Error{ErrorCode::io, kNotStored};
+    if (left == PrivateMessages::Left::nothing) {
       return isInterrupted ? Error{ErrorCode::interrupted, "interrupted: nothing was sent"}
                            : Error{ErrorCode::timeout, "no answer: nothing was sent"};
     }

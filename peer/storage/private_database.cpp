@@ -59,9 +59,10 @@ Result<std::vector<KeptMessage>> PrivateDatabase::conversation(const InstanceHas
 
 void PrivateDatabase::run() {
   std::vector<PrivateWrite> batch;
+  bool again = false;  // the file is to be written, also without news
   std::unique_lock lock(mutex_);
   while (true) {
-    if (!batch.empty()) {
+    if (again || !batch.empty()) {
       woken_.wait_for(lock, kRetry, [&] { return ending_ || !questions_.empty(); });
     } else {
       woken_.wait(lock,
@@ -71,17 +72,21 @@ void PrivateDatabase::run() {
     for (auto& each : queue_) batch.push_back(std::move(each));
     queue_.clear();
     auto questions = std::exchange(questions_, {});
-    const bool again = std::exchange(again_, false);
+    again = std::exchange(again_, false) || again;
     lock.unlock();
-    if (again && batch.empty())
-      (void)tables_.write(std::span<const PrivateWrite>());  // else it is noticed now
-    if (!batch.empty() && writeBatch(batch)) batch.clear();
+    if ((again || !batch.empty()) && writeBatch(batch)) {
+      batch.clear();
+      again = false;
+    }
     for (auto& each : questions) {
       each.answer.set_value(tables_.conversation(each.with, each.most));
     }
     lock.lock();
+    if (isLast && !batch.empty()) {
+      log::error("{} changes of private messages could not be written, and are lost", batch.size());
+      batch.clear();
+    }
     if (isLast && queue_.empty() && questions_.empty()) return;
-    if (isLast) batch.clear();
   }
 }
 
@@ -94,7 +99,7 @@ bool PrivateDatabase::writeBatch(std::vector<PrivateWrite>& batch) {
     return false;
   }
   if (std::exchange(failing_, false)) log::info("private messages can be written again");
-  onStored_(batch.back().ticket);
+  if (!batch.empty()) onStored_(batch.back().ticket);
   return true;
 }
 

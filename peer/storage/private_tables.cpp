@@ -28,7 +28,8 @@ constexpr const char* kSchema = R"(
     sent INTEGER NOT NULL DEFAULT 0,
     their_stream INTEGER NOT NULL DEFAULT 0,
     received INTEGER NOT NULL DEFAULT 0,
-    used INTEGER NOT NULL DEFAULT 0
+    used INTEGER NOT NULL DEFAULT 0,
+    written_to TEXT NOT NULL DEFAULT ''
   );
   CREATE TABLE messages (
     position INTEGER PRIMARY KEY,
@@ -82,7 +83,7 @@ Error explained(const std::string& path, const Error& error) {
                                   prefix, why)};
 }
 
-// A log of before must not be taken for one of the new file.
+// The log of a file that was removed must not be taken for one of the new file.
 Result<void> removeRemains(const std::string& path) {
   for (const char* suffix : {"-wal", "-shm", "-journal"}) {
     const std::string remains = path + suffix;
@@ -198,7 +199,8 @@ Result<PrivateState> PrivateTables::load() {
   std::map<std::string, std::size_t> places;
   const auto fail = [&](const Error& error) { return explained(path_, error); };
   auto rows = database_.prepare(
-      "SELECT instance, id, stream, sent, their_stream, received FROM conversations ORDER BY used");
+      "SELECT instance, id, stream, sent, their_stream, received, written_to FROM conversations "
+      "ORDER BY used");
   if (!rows) return fail(rows.error());
   while (true) {
     const auto more = rows->step();
@@ -207,7 +209,9 @@ Result<PrivateState> PrivateTables::load() {
     const std::string hex = rows->text(0);
     const auto with = fromHex<InstanceHash>(hex);
     auto id = PeerId::parse(rows->text(1));
-    if (!with || !id) return fail(strange(path_, "a conversation with nobody"));
+    const std::string named = rows->text(6);
+    auto writtenTo = named.empty() ? PeerId() : PeerId::parse(named);
+    if (!with || !id || !writtenTo) return fail(strange(path_, "a conversation with nobody"));
     if (state.conversations.size() >= limits::kPrivateConversations) {
       return fail(strange(path_, "it has too many conversations"));
     }
@@ -219,7 +223,8 @@ Result<PrivateState> PrivateTables::load() {
                                    unsignedOf(rows->number(4)),
                                    unsignedOf(rows->number(5)),
                                    {},
-                                   {}});
+                                   {},
+                                   *std::move(writtenTo)});
   }
   auto messages = database_.prepare(
       "SELECT position, instance, length(CAST(text AS BLOB)), state = 'waiting', number, at, "
@@ -297,11 +302,13 @@ Result<void> PrivateTables::write(std::span<const PrivateWrite> batch) {
 
 Result<void> PrivateTables::write(const KeepSent& kept) {
   const std::string hex = hexOf(kept.to);
-  auto done = run(
-      "INSERT INTO conversations (instance, id, stream, sent, used) VALUES (?, ?, ?, ?, ?) "
-      "ON CONFLICT (instance) DO UPDATE SET id = excluded.id, stream = excluded.stream, "
-      "sent = excluded.sent, used = excluded.used",
-      hex, kept.id.text(), signedOf(kept.stream), signedOf(kept.number), signedOf(kept.position));
+  auto done =
+      run("INSERT INTO conversations (instance, id, stream, sent, used, written_to) "
+          "VALUES (?, ?, ?, ?, ?, ?) "
+          "ON CONFLICT (instance) DO UPDATE SET id = excluded.id, stream = excluded.stream, "
+          "sent = excluded.sent, used = excluded.used, written_to = excluded.written_to",
+          hex, kept.id.text(), signedOf(kept.stream), signedOf(kept.number),
+          signedOf(kept.position), kept.writtenTo.text());
   if (!done) return done;
   return run("INSERT INTO messages VALUES (?, ?, 1, ?, ?, 'waiting', ?)", signedOf(kept.position),
              hex, signedOf(kept.number), std::int64_t{kept.at.count()}, kept.text);

@@ -521,7 +521,9 @@ TEST_CASE("whoever comes back under another id gets what waits for it when it wr
   two.world.send(*two.b, "s1", "it's me");
   two.world.run(2s);
   CHECK(two.b->shown == std::vector<std::string>{"one", "two"});
-  CHECK(two.a->core->book().latest(*PeerId::parse("s2")) == nullptr);
+  // By either id the user means this one.
+  REQUIRE(two.a->core->book().latest(*PeerId::parse("s2")) != nullptr);
+  CHECK(two.a->core->book().latest(*PeerId::parse("s2"))->with == instanceOf(2));
   const auto request = two.world.send(*two.a, "s8", "three");
   two.world.run(2s);
   CHECK(two.kindOf(request) == Kind::delivered);
@@ -551,4 +553,80 @@ TEST_CASE("the first message of another instance with a known id is marked") {
     two.world.run(2s);
     CHECK(two.a->marked == std::vector<std::string>{"new"});
   }
+}
+
+TEST_CASE("nobody gets what is meant for another one by taking its id and connecting") {
+  Two two;
+  auto& mallory = two.world.add(3, "mallory");
+  two.world.send(mallory, "s1", "let me in");
+  two.world.send(*two.a, "s2", "hello");
+  two.world.run(2s);
+  two.world.crash(*two.b);
+  two.world.crash(mallory);
+  mallory.id = *PeerId::parse("s2");
+  two.world.start(mallory);
+  const auto connect = [&] {
+    const auto connection = two.world.intrude(*two.a, mallory.host);
+    two.world.say(*two.a, connection,
+                  wire::PrivateIntroduction{mallory.id, instanceOf(3), instanceOf(1), 9});
+    two.world.run(1s);
+  };
+  connect();
+  connect();
+  SUBCASE("what is sent is refused") {
+    const auto request = two.world.send(*two.a, "s2", "secret");
+    two.world.run(5s);
+    CHECK(two.kindOf(request) == Kind::failed);
+    CHECK(two.textOf(request).find("another peer") != std::string::npos);
+  }
+  SUBCASE("its messages are marked, and what is sent then is refused, too, also after a restart") {
+    two.world.send(mallory, "s1", "it's me");
+    two.world.run(2s);
+    CHECK(two.a->marked == std::vector<std::string>{"it's me"});
+    two.world.crash(*two.a);
+    two.world.start(*two.a);
+    const auto request = two.world.send(*two.a, "s2", "secret");
+    two.world.run(5s);
+    CHECK(two.kindOf(request) == Kind::failed);
+  }
+  SUBCASE("it leaves the id again: the conversation is still that of the former one") {
+    two.world.crash(mallory);
+    mallory.id = *PeerId::parse("mallory");
+    two.world.start(mallory);
+    two.world.send(mallory, "s1", "me again");
+    two.world.run(2s);
+    REQUIRE(two.a->core->book().latest(*PeerId::parse("s2")) != nullptr);
+    CHECK(two.a->core->book().latest(*PeerId::parse("s2"))->with == instanceOf(2));
+  }
+  CHECK(mallory.shown.empty());
+}
+
+TEST_CASE(
+    "two messages written on a state older than the recipient's are not taken for delivered") {
+  Two two;
+  two.world.send(*two.a, "s2", "one");
+  two.world.run(2s);
+  const auto copy = two.a->disk;
+  two.world.send(*two.a, "s2", "two");
+  two.world.send(*two.a, "s2", "three");
+  two.world.run(2s);
+  two.world.crash(*two.a);
+  two.a->disk = copy;
+  two.world.start(*two.a);
+  two.world.send(*two.a, "s2", "four");
+  two.world.send(*two.a, "s2", "five");
+  two.world.run(1min);
+  CHECK(two.b->shown == std::vector<std::string>{"one", "two", "three", "four", "five"});
+}
+
+TEST_CASE("a clock that is set does not end what waits") {
+  Two two;
+  two.world.send(*two.a, "s2", "so that they know each other");
+  two.world.run(2s);
+  two.world.crash(*two.b);
+  two.world.send(*two.a, "s2", "late");
+  two.world.run(5s);
+  two.a->core->setWallClock(24h * 30'000, two.world.now);
+  two.world.run(5s);
+  CHECK(two.a->core->book().waitingCount() == 1);
 }

@@ -42,6 +42,7 @@ class PrivateDisk {
   struct Head {
     PeerId id;
     std::uint64_t stream = 0, sent = 0, theirStream = 0, received = 0, used = 0;
+    PeerId writtenTo = {};
   };
   enum class Fault { none, forgetsReceived, forgetsSent };
 
@@ -63,7 +64,8 @@ class PrivateDisk {
     for (const auto& [used, with] : byUse) {
       const Head& head = heads.at(with);
       peer::PrivateState::Conversation conversation{
-          with, head.id, head.stream, head.sent, head.theirStream, head.received, {}, {}};
+          with,          head.id, head.stream, head.sent,     head.theirStream,
+          head.received, {},      {},          head.writtenTo};
       for (const auto& [position, row] : rows) {
         if (row.with != with) continue;
         conversation.messages.push_back({position, static_cast<std::uint32_t>(row.text.size())});
@@ -82,6 +84,7 @@ class PrivateDisk {
     head.stream = kept.stream;
     if (fault != Fault::forgetsSent) head.sent = kept.number;
     head.used = kept.position;
+    head.writtenTo = kept.writtenTo;
     rows[kept.position] = {kept.to, true, kept.number, kept.at, "waiting", kept.text};
   }
   void put(const peer::EndSent& ended) {

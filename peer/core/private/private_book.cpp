@@ -16,7 +16,10 @@ PrivateBook::PrivateBook(PrivateState state, Random& random)
     made.with = old.with;
     made.id = old.id;
     made.stream = old.stream;
-    made.sent = old.sent;
+    made.sent = made.offered = old.sent;
+    made.writtenTo = old.writtenTo;
+    made.takenAs = old.id;
+    if (!old.writtenTo.empty()) made.written = uses_ + 1;
     made.theirStream = old.theirStream;
     made.taken = made.received = old.received;
     for (const auto& message : old.messages) {
@@ -44,25 +47,36 @@ PrivateBook::Conversation* PrivateBook::find(const InstanceHash& with) {
 }
 
 PrivateBook::Conversation* PrivateBook::latest(const PeerId& id) {
-  const auto found = latest_.find(id);
-  return found == latest_.end() ? nullptr : find(found->second);
+  return const_cast<Conversation*>(std::as_const(*this).latest(id));
 }
 
 const PrivateBook::Conversation* PrivateBook::latest(const PeerId& id) const {
-  const auto found = latest_.find(id);
-  return found == latest_.end() ? nullptr : &conversations_.at(found->second);
+  const Conversation* best = nullptr;
+  const auto rank = [&](const Conversation& one) {
+    return std::pair(one.writtenTo == id ? one.written : 0, one.used);
+  };
+  for (const auto& [with, each] : conversations_) {
+    if (each.writtenTo != id && each.id != id) continue;
+    if (best == nullptr || rank(*best) < rank(each)) best = &each;
+  }
+  return best;
+}
+
+bool PrivateBook::isAnothers(const PeerId& id, const InstanceHash& instance) const {
+  return std::any_of(conversations_.begin(), conversations_.end(), [&](const auto& each) {
+    return each.first != instance && (each.second.id == id || each.second.writtenTo == id);
+  });
 }
 
 void PrivateBook::use(Conversation& conversation) {
   conversation.used = ++uses_;
-  latest_[conversation.id] = conversation.with;
 }
 
 // Of those that may be dropped.
 const PrivateBook::Conversation* PrivateBook::leastUsed() const {
   const Conversation* least = nullptr;
   for (const auto& [with, each] : conversations_) {
-    if (each.isWritten() || each.taken != each.received) continue;
+    if (each.isWritten() || each.taken > each.received) continue;
     if (least == nullptr || each.used < least->used) least = &each;
   }
   return least;
@@ -81,8 +95,6 @@ PrivateBook::Conversation* PrivateBook::findOrMake(const InstanceHash& with, con
     if (least == nullptr) return nullptr;
     write(DropConversation{least->with}, out);
     bytes_ -= least->bytes;
-    const auto latest = latest_.find(least->id);
-    if (latest != latest_.end() && latest->second == least->with) latest_.erase(latest);
     conversations_.erase(InstanceHash(least->with));
   }
   Conversation& made = conversations_[with];
@@ -93,11 +105,7 @@ PrivateBook::Conversation* PrivateBook::findOrMake(const InstanceHash& with, con
 }
 
 void PrivateBook::rename(Conversation& conversation, const PeerId& id) {
-  if (conversation.id == id) return;
-  const auto latest = latest_.find(conversation.id);
-  if (latest != latest_.end() && latest->second == conversation.with) latest_.erase(latest);
   conversation.id = id;
-  use(conversation);
 }
 
 // --- room
@@ -110,26 +118,36 @@ void PrivateBook::note(Conversation& conversation, PrivatePosition position, std
   bytes_ += bytes;
 }
 
-bool PrivateBook::dropOldest(Conversation& conversation, Writes& out) {
+// Whether it has a message that does not wait and was not kept just now.
+bool PrivateBook::mayDrop(const Conversation& conversation) const {
+  const auto& kept = conversation.kept;
+  const bool isJustNow =
+      !kept.empty() && kept.back().position == position_ && !kept.back().isWaiting;
+  return kept.size() > conversation.waiting.size() + (isJustNow ? 1 : 0);
+}
+
+void PrivateBook::dropOldest(Conversation& conversation, Writes& out) {
   auto& kept = conversation.kept;
   const auto oldest =
       std::find_if(kept.begin(), kept.end(), [](const Kept& each) { return !each.isWaiting; });
-  if (oldest == kept.end()) return false;
   write(DropMessage{oldest->position}, out);
   conversation.bytes -= oldest->bytes;
   bytes_ -= oldest->bytes;
   kept.erase(oldest);
-  return true;
 }
 
 void PrivateBook::makeRoom(Conversation& conversation, Writes& out) {
-  while (conversation.kept.size() > limits::kPrivateMessages && dropOldest(conversation, out)) {
+  const auto& kept = conversation.kept;
+  while (kept.size() > limits::kPrivateMessages + conversation.waiting.size()) {
+    dropOldest(conversation, out);
   }
   while (bytes_ > limits::kPrivateBytes) {
-    const auto most = std::max_element(
-        conversations_.begin(), conversations_.end(),
-        [](const auto& a, const auto& b) { return a.second.bytes < b.second.bytes; });
-    if (!dropOldest(most->second, out)) return;  // all of it waits, which has a bound of its own
+    Conversation* most = nullptr;
+    for (auto& [with, each] : conversations_) {
+      if (mayDrop(each) && (most == nullptr || most->bytes < each.bytes)) most = &each;
+    }
+    if (most == nullptr) return;  // all that is kept waits, which has a bound of its own
+    dropOldest(*most, out);
   }
 }
 
@@ -152,16 +170,20 @@ std::uint64_t PrivateBook::newStream() {
   return drawn == 0 ? 1 : drawn;
 }
 
-void PrivateBook::keepSent(Conversation& to, std::string text, std::chrono::milliseconds at,
-                           std::uint64_t request, Writes& out) {
+void PrivateBook::keepSent(Conversation& to, const PeerId& named, std::string text,
+                           std::chrono::milliseconds at, std::uint64_t request, TimePoint now,
+                           Writes& out) {
   if (to.stream == 0) to.stream = newStream();
   const PrivatePosition position = ++position_;
   const std::uint64_t number = ++to.sent;
   note(to, position, text.size(), true);
   ++waiting_;
-  const auto ticket = write(KeepSent{position, to.with, to.id, to.stream, number, at, text}, out);
-  to.waiting.push_back({position, number, at, std::move(text), ticket, request});
+  const auto ticket =
+      write(KeepSent{position, to.with, to.id, to.stream, number, at, text, named}, out);
+  to.waiting.push_back({position, number, at, std::move(text), ticket, request, now});
   use(to);
+  to.writtenTo = named;
+  to.written = to.used;
   makeRoom(to, out);
 }
 
@@ -177,7 +199,7 @@ void PrivateBook::endSent(Conversation& to, bool isDelivered, Writes& out) {
 
 void PrivateBook::renumber(Conversation& to, Writes& out) {
   to.stream = newStream();
-  to.sent = 0;
+  to.sent = to.offered = 0;
   RenumberSent all{to.with, to.stream, {}};
   for (auto& each : to.waiting) {
     each.number = ++to.sent;
@@ -200,6 +222,7 @@ std::uint64_t PrivateBook::keepReceived(Conversation& from, const PeerId& id, st
   if (from.theirStream != stream) from.received = 0;
   from.theirStream = stream;
   from.taken = message.number;
+  from.takenAs = id;
   rename(from, id);
   const PrivatePosition position = ++position_;
   note(from, position, message.text.size(), false);

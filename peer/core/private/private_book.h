@@ -9,11 +9,11 @@
 //   - The numbers of a stream are given once. A new stream begins where the recipient knows a
 //     higher number than was given: this peer's state is older than that.
 //   - A received message is taken once: only a number above all that were taken of its stream.
-//   - Bounds: limits::kPrivateOutbox messages wait; limits::kPrivateMessages of a conversation and
-//     limits::kPrivateBytes of all are kept. Of a conversation the oldest message that does not
-//     wait makes room; of all conversations, in the one that has most bytes. Of all (at most
-//     limits::kPrivateConversations) the one that was silent longest makes room, unless this peer's
-//     user has written in it.
+//   - Bounds: limits::kPrivateOutbox messages wait; beside them limits::kPrivateMessages of a
+//     conversation and limits::kPrivateBytes of all are kept. Of a conversation the oldest message
+//     that does not wait makes room; of all conversations, in the one that has most bytes. What was
+//     kept just now never does. Of all conversations (at most limits::kPrivateConversations) the
+//     one that was silent longest makes room, unless this peer's user has written in it.
 //
 // Part of PrivateMessages. Does no I/O, not thread-safe. O(log n) a call; O(n) where something has
 // to make room.
@@ -27,6 +27,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/clock.h"
 #include "common/base/random.h"
 #include "common/wire/private.h"
 #include "peer/core/private/private_writes.h"
@@ -42,6 +43,7 @@ class PrivateBook {
     std::string text;
     std::uint64_t ticket = 0;   // of the write that makes it durable; 0: it is
     std::uint64_t request = 0;  // of the command that waits for it; 0: none
+    TimePoint since = kNever;   // when this process took it; kNever: an earlier one has
   };
   struct Kept {
     PrivatePosition position = 0;
@@ -50,9 +52,13 @@ class PrivateBook {
   };
   struct Conversation {
     InstanceHash with;
-    PeerId id;
+    PeerId id;                  // that the other end had last
+    PeerId writtenTo;           // as which this peer's user has written to it last; empty: never
+    PeerId takenAs;             // as which its last message was taken
+    std::uint64_t written = 0;  // counts what the user wrote in all conversations
     std::uint64_t stream = 0;
-    std::uint64_t sent = 0;
+    std::uint64_t sent = 0;     // the highest number of the stream that was given
+    std::uint64_t offered = 0;  // … that may have been on a connection
     std::uint64_t theirStream = 0;
     std::uint64_t taken = 0;     // of their stream
     std::uint64_t received = 0;  // of those taken: durable
@@ -69,9 +75,12 @@ class PrivateBook {
 
   // --- conversations
   Conversation* find(const InstanceHash& with);
-  // The one that was used last of those with a peer of this id.
+  // Whom the user means by this id: the one to which it has written last under this id. So nobody
+  // else gets there by taking an id. Else the one that was used last of those who have it.
   Conversation* latest(const PeerId& id);
   const Conversation* latest(const PeerId& id) const;
+  // Whether a conversation with another instance is known under this id.
+  bool isAnothers(const PeerId& id, const InstanceHash& instance) const;
   // Null: there is no room.
   Conversation* findOrMake(const InstanceHash& with, const PeerId& id, Writes& out);
   bool hasRoomFor(const InstanceHash& with) const;
@@ -84,8 +93,9 @@ class PrivateBook {
   std::size_t waitingCount() const { return waiting_; }
   // The instances that messages wait for.
   std::vector<InstanceHash> recipients() const;
-  void keepSent(Conversation& to, std::string text, std::chrono::milliseconds at,
-                std::uint64_t request, Writes& out);
+  // `named`: the id that the user has named.
+  void keepSent(Conversation& to, const PeerId& named, std::string text,
+                std::chrono::milliseconds at, std::uint64_t request, TimePoint now, Writes& out);
   // The first that waits is delivered, or given up.
   void endSent(Conversation& to, bool isDelivered, Writes& out);
   // The recipient has stored numbers that were not given.
@@ -122,14 +132,14 @@ class PrivateBook {
   void use(Conversation& conversation);
   void note(Conversation& conversation, PrivatePosition position, std::size_t textBytes,
             bool isWaiting);
-  bool dropOldest(Conversation& conversation, Writes& out);
+  bool mayDrop(const Conversation& conversation) const;
+  void dropOldest(Conversation& conversation, Writes& out);
   void makeRoom(Conversation& conversation, Writes& out);
   const Conversation* leastUsed() const;
   std::uint64_t newStream();
 
   Random& random_;
   std::map<InstanceHash, Conversation> conversations_;
-  std::map<PeerId, InstanceHash> latest_;
   std::vector<Ignored> ignored_;
   std::size_t waiting_ = 0;
   std::uint64_t bytes_ = 0;

@@ -46,14 +46,14 @@ void PrivateMessages::ignore(std::uint64_t request, const PeerId& id, bool isIgn
   (void)now;
 }
 
-bool PrivateMessages::forget(std::uint64_t request) {
+PrivateMessages::Left PrivateMessages::forget(std::uint64_t request) {
   requests_.erase(request);
   for (const auto& [with, conversation] : book_.all()) {
     for (const auto& each : conversation.waiting) {
-      if (each.request == request) return true;
+      if (each.request == request) return each.ticket == 0 ? Left::onDisk : Left::inMemory;
     }
   }
-  return false;
+  return Left::nothing;
 }
 
 void PrivateMessages::updateOf(std::uint64_t request, PrivateUpdate update, Effects& fx) {
@@ -201,7 +201,7 @@ void PrivateMessages::stored(std::uint64_t ticket, TimePoint now, Effects& fx) {
     Taken taken = std::move(taken_.front());
     taken_.pop_front();
     if (auto* from = book_.find(taken.from); from != nullptr && from->theirStream == taken.stream) {
-      from->received = std::max(from->received, taken.number);
+      from->received = std::max(from->received, std::min(taken.number, from->taken));
     }
     const bool isLast =
         taken_.empty() || taken_.front().ticket > ticket || taken_.front().from != taken.from;
@@ -223,7 +223,15 @@ void PrivateMessages::stored(std::uint64_t ticket, TimePoint now, Effects& fx) {
     }
     if (isNews) ready.push_back(with);
   }
-  for (const auto& with : ready) attempt(with, now, fx);
+  for (const auto& with : ready) {
+    const auto recipient = recipients_.find(with);
+    if (recipient == recipients_.end()) continue;
+    // An attempt that was put off waits for its time.
+    const TimePoint retryAt = recipient->second.retryAt;
+    const bool isPutOff =
+        recipient->second.phase == Recipient::Phase::idle && retryAt != kNever && retryAt > now;
+    if (!isPutOff) attempt(with, now, fx);
+  }
   takeAll(now, fx);
 }
 

@@ -24,7 +24,7 @@
 //   - The messages of a stream arrive in their order, each once.
 //   - A request of the user gets one update (PrivateUpdate).
 //
-// Bounds: PrivateBook, limits::kPrivate...; a sender pays Rate::privateSenders for each connection
+// Bounds: PrivateBook, limits::kPrivate...; a sender pays Rate::privateSenders for each introduction
 // (its address) and Rate::privateMessages for each message (itself and its address). A message that
 // is not paid for waits, at most limits::kPrivateWindow of a connection; one more ends it.
 //
@@ -88,8 +88,9 @@ class PrivateMessages final : public Component {
   // --- what the user wants; each ends in one PrivateUpdate of its request
   void send(PrivateWish wish, TimePoint now, Effects& fx);
   void ignore(std::uint64_t request, const PeerId& id, bool isIgnored, TimePoint now, Effects& fx);
-  // Nobody waits for the update any more. False: nothing was kept for it, and nothing will be.
-  bool forget(std::uint64_t request);
+  // Nobody waits for the update any more. What is left of it in the outbox.
+  enum class Left { nothing, inMemory, onDisk };
+  Left forget(std::uint64_t request);
 
   // --- questions to the metaserver, which Peer asks. One at a time: the next one that is wanted
   const MemberQuestion* wanted() const;
@@ -173,7 +174,6 @@ class PrivateMessages final : public Component {
     Account member = {};
     Phase phase = Phase::fresh;
     wire::PrivateIntroduction introduction = {};
-    bool isOtherThanBefore = false;  // another instance had its id: the next message says so
     std::deque<wire::PrivateMessage> held = {};  // not taken yet
     TimePoint takeAt = kNever;                   // the first of them
     TimePoint heard{};
@@ -212,12 +212,12 @@ class PrivateMessages final : public Component {
   void tellWaits(Conversation& to, const std::string& why, Effects& fx);
   void giveUpFirst(Conversation& to, const std::string& why, Effects& fx);
   void expire(TimePoint now, Effects& fx);
-  void startAttempts(TimePoint now, Effects& fx);
   void tickRecipients(TimePoint now, Effects& fx);
   std::size_t activeRecipients() const;
   bool makeRoomForRecipient(Effects& fx);
   void updateOf(std::uint64_t request, PrivateUpdate update, Effects& fx);
   void fail(const PrivateWish& wish, Error error, Effects& fx);
+  void failFull(const PrivateWish& wish, Effects& fx);
 
   // --- from senders (private_receiving.cpp)
   void introduced(ConnectionId connection, Sender& sender,

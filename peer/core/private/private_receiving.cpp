@@ -14,9 +14,13 @@ using Reason = wire::PrivateRefusal::Reason;
 void PrivateMessages::accepted(ConnectionId connection, std::string host, Account address,
                                TimePoint now, Effects& fx) {
   if (senders_.size() >= limits::kPrivateSenders) {
+    // Those that have not said who they are make room first.
+    const auto rank = [](const Sender& one) {
+      return std::pair(one.phase != Sender::Phase::fresh, one.heard);
+    };
     const auto silent = std::min_element(
         senders_.begin(), senders_.end(),
-        [](const auto& a, const auto& b) { return a.second.heard < b.second.heard; });
+        [&](const auto& a, const auto& b) { return rank(a.second) < rank(b.second); });
     end(silent->first, fx);
   }
   Sender sender{std::move(host), std::move(address)};
@@ -27,19 +31,18 @@ void PrivateMessages::accepted(ConnectionId connection, std::string host, Accoun
 void PrivateMessages::introduced(ConnectionId connection, Sender& sender,
                                  const wire::PrivateIntroduction& introduction, TimePoint now,
                                  Effects& fx) {
+  if (!sender.address.spend(limits::Rate::privateSenders, now)) {
+    return refuse(connection, Reason::notNow, "too many peers begin to send messages", fx);
+  }
   if (introduction.to != instance_) {
     return refuse(connection, Reason::otherInstance, "this is another peer", fx);
-  }
-  if (book_.isIgnored(introduction.from, introduction.instance)) {
-    return refuse(connection, Reason::turnedAway, "this peer takes no messages from that one", fx);
   }
   if (introduction.from == self_ || introduction.instance == instance_) {
     return refuse(connection, Reason::notProven, "that is this peer", fx);
   }
   sender.introduction = introduction;
   sender.phase = Sender::Phase::lookUp;
-  const bool isPaid = sender.address.spend(limits::Rate::privateSenders, now);
-  if (!isPaid || !lookUp(introduction.from, ForSender{connection}, now)) {
+  if (!lookUp(introduction.from, ForSender{connection}, now)) {
     refuse(connection, Reason::notNow, "too many peers begin to send messages", fx);
   }
 }
@@ -72,6 +75,10 @@ void PrivateMessages::hostChecked(ConnectionId connection, bool isThere, TimePoi
                       " has in the network",
                   fx);
   }
+  // Only who is proven hears it: others could ask whom this peer's user ignores.
+  if (book_.isIgnored(who.from, who.instance)) {
+    return refuse(connection, Reason::turnedAway, "this peer takes no messages from that one", fx);
+  }
   if (!book_.hasRoomFor(who.instance)) {
     return refuse(connection, Reason::notNow, "it has too many conversations", fx);
   }
@@ -79,10 +86,8 @@ void PrivateMessages::hostChecked(ConnectionId connection, bool isThere, TimePoi
   sender.phase = Sender::Phase::open;
   sender.member = budget_.account(Payer::member(who.from));
   fx.privateAdmissions.push_back({connection, who.from});
-  const auto* before = book_.latest(who.from);
-  sender.isOtherThanBefore = before != nullptr && before->with != who.instance;
   auto* from = book_.find(who.instance);
-  if (from != nullptr) book_.rename(*from, who.from);
+  if (from != nullptr && !from->waiting.empty()) book_.rename(*from, who.from);
   const bool isKnown = from != nullptr && from->theirStream == who.stream;
   fx.sends.push_back(
       {connection, wire::PrivateFrame(wire::PrivateReady{isKnown ? from->received : 0})});
@@ -138,7 +143,8 @@ void PrivateMessages::take(ConnectionId connection, Sender& sender, TimePoint no
     }
     PrivateUpdate update{PrivateUpdate::Kind::received, 0, who.from, message.text};
     update.at = std::min(message.at, wallClock(now));
-    update.isOtherThanBefore = std::exchange(sender.isOtherThanBefore, false);
+    const bool isFirst = from == nullptr || from->takenAs != who.from;
+    update.isOtherThanBefore = isFirst && book_.isAnothers(who.from, who.instance);
     from = book_.findOrMake(who.instance, who.from, fx.privateWrites);
     if (from == nullptr) {
       return refuse(connection, Reason::notNow, "it has too many conversations", fx);

@@ -83,6 +83,7 @@ void PrivateMessages::wishAnswered(PrivateWish wish, const wire::Contact* member
                              name, name)},
                 fx);
   }
+  if (book_.isOutboxFull()) return failFull(wish, fx);
   auto* to = book_.findOrMake(member->instance, wish.to, fx.privateWrites);
   if (to == nullptr) {
     return fail(wish, {ErrorCode::refused, "there are too many conversations"}, fx);
@@ -92,23 +93,27 @@ void PrivateMessages::wishAnswered(PrivateWish wish, const wire::Contact* member
   if (recipient.phase == Recipient::Phase::idle) {
     recipient.endpoint = member->endpoint;
     recipient.isLookedUp = true;
-    recipient.retryAt = kNever;  // until the message is durable
   }
   keep(*to, std::move(wish), now, fx);
 }
 
+void PrivateMessages::failFull(const PrivateWish& wish, Effects& fx) {
+  const auto* to = std::as_const(book_).latest(wish.to);
+  fail(wish,
+       {ErrorCode::refused,
+        fmt::format(
+            "the outbox is full: {} messages wait in it, {} of them for {}; nothing was sent",
+            book_.waitingCount(), to == nullptr ? 0 : to->waiting.size(), wish.to.text())},
+       fx);
+}
+
 void PrivateMessages::keep(Conversation& to, PrivateWish wish, TimePoint now, Effects& fx) {
-  if (book_.isOutboxFull()) {
-    return fail(wish,
-                {ErrorCode::refused,
-                 fmt::format("the outbox is full: {} messages wait in it, {} of them for {}; "
-                             "nothing was sent",
-                             book_.waitingCount(), to.waiting.size(), wish.to.text())},
-                fx);
-  }
-  if (recipients_.try_emplace(to.with).second) recipients_[to.with].retryAt = kNever;
-  recipients_[to.with].idleFrom = kNever;
-  book_.keepSent(to, std::move(wish.text), wallClock(now), wish.request, fx.privateWrites);
+  if (book_.isOutboxFull()) return failFull(wish, fx);
+  Recipient& recipient = recipients_[to.with];
+  if (recipient.phase == Recipient::Phase::idle) recipient.retryAt = kNever;  // until it is durable
+  recipient.idleFrom = kNever;
+  book_.keepSent(to, wish.to, std::move(wish.text), wallClock(now), wish.request, now,
+                 fx.privateWrites);
 }
 
 // --- connections
@@ -209,17 +214,16 @@ void PrivateMessages::answered(const InstanceHash& with, const wire::PrivateFram
   }
   if (const auto* ready = std::get_if<wire::PrivateReady>(&frame);
       ready != nullptr && recipient.phase == Recipient::Phase::introduced) {
-    if (ready->received > to->sent) {
+    if (ready->received > to->offered) {
       // This peer's state is older than what the recipient has.
-      fx.warn(
-          fmt::format("{} has messages of this peer that its private.db does not know: they "
-                      "were lost here",
-                      to->id.text()));
+      fx.warn(to->id,
+              fmt::format("{} has messages of this peer that its private.db does not know: they "
+                          "were lost here",
+                          to->id.text()));
       book_.renumber(*to, fx.privateWrites);
       return putOff(with, "the messages get other numbers first", now, fx);
     }
     recipient.phase = Recipient::Phase::open;
-    recipient.backoff = Backoff(limits::kPrivateRetryLeast, limits::kPrivateRetryMost);
     recipient.sent = ready->received;
     return delivered(*to, recipient, ready->received, now, fx);
   }
@@ -241,6 +245,7 @@ void PrivateMessages::sendWaiting(Conversation& to, Recipient& recipient, TimePo
     fx.sends.push_back({recipient.connection,
                         wire::PrivateFrame(wire::PrivateMessage{each.number, each.at, each.text})});
     recipient.sent = each.number;
+    to.offered = std::max(to.offered, each.number);
     if (recipient.answerBy == kNever) recipient.answerBy = now + limits::kPrivateAnswer;
   }
 }
@@ -252,6 +257,7 @@ void PrivateMessages::delivered(Conversation& to, Recipient& recipient, std::uin
     update.waiting = to.waiting.size() - 1;
     updateOf(to.waiting.front().request, std::move(update), fx);
     book_.endSent(to, true, fx.privateWrites);
+    recipient.backoff = Backoff(limits::kPrivateRetryLeast, limits::kPrivateRetryMost);
   }
   recipient.answerBy = kNever;
   recipient.idleFrom = to.waiting.empty() ? now : kNever;
@@ -289,7 +295,6 @@ void PrivateMessages::putOff(const InstanceHash& with, const std::string& why, T
   recipient.connection = {};
   recipient.answerBy = recipient.idleFrom = kNever;
   recipient.retryAt = now + recipient.backoff.next(random_);
-  if (to->waiting.front().ticket != 0) recipient.retryAt = kNever;  // until it is durable
   tellWaits(*to, why, fx);
 }
 
@@ -311,7 +316,7 @@ void PrivateMessages::giveUpFirst(Conversation& to, const std::string& why, Effe
     update.waiting = to.waiting.size() - 1;
     updateOf(request, std::move(update), fx);
   } else {
-    fx.warn(fmt::format("a message that waited for {} is given up: {}", to.id.text(), why));
+    fx.warn(to.id, fmt::format("a message that waited for {} is given up: {}", to.id.text(), why));
   }
   book_.endSent(to, false, fx.privateWrites);
 }
@@ -320,8 +325,12 @@ void PrivateMessages::expire(TimePoint now, Effects& fx) {
   for (const auto& [with, recipient] : recipients_) {
     if (recipient.phase != Recipient::Phase::idle) continue;
     auto* to = book_.find(with);
-    while (to != nullptr && !to->waiting.empty() &&
-           to->waiting.front().at + limits::kPrivateKept < wallClock(now)) {
+    while (to != nullptr && !to->waiting.empty()) {
+      // The wall clock counts only for messages of an earlier process: it may be set.
+      const auto& first = to->waiting.front();
+      const bool isOld = first.since == kNever ? first.at + limits::kPrivateKept < wallClock(now)
+                                               : first.since + limits::kPrivateKept < now;
+      if (!isOld) break;
       giveUpFirst(*to, "it has waited for 30 days", fx);
     }
   }

@@ -27,6 +27,7 @@ struct KeepSent {
   std::uint64_t number = 0;  // the highest of the stream from now on
   std::chrono::milliseconds at{};
   std::string text;
+  PeerId writtenTo = {};  // the id that the user has named
 };
 // It does not wait any more.
 struct EndSent {
@@ -129,6 +130,7 @@ struct PrivateState {
     std::uint64_t received = 0;
     std::vector<Message> messages;  // by position, those that wait included
     std::vector<Waiting> waiting;   // by number
+    PeerId writtenTo = {};          // empty: this peer's user has not written to it
   };
   std::vector<Conversation> conversations;  // the one that was used last comes last
   std::vector<Ignored> ignored;
