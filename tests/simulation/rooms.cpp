@@ -1,15 +1,19 @@
 // Seeded schedules of rooms (tests/support/room_network.h): simulation_rooms [--first SEED]
-// [--count N] [--trace] [--stop-at-first] [--plain | --cuts]
+// [--count N] [--trace] [--stop-at-first] [--plain | --cuts] [--list FILE]
 //
 //   --plain  no cuts, and one metaserver fails after the other: nothing has another number later,
 //            and all are shown the same order
 //   --cuts   cuts, and several metaservers fail at once
-// Without either, each is half of the seeds. Prints each seed that fails, with the command that
-// replays it, and `cases: N passed, M failed`.
+//   --list   each line of the file is a run with options of its own; `#` begins a comment
+// Without --plain and --cuts, each is half of the seeds. Prints each seed that fails, with
+// the command that replays it, and `cases: N passed, M failed`.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <optional>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -158,39 +162,47 @@ class Schedule {
   RoomNetwork network_;
 };
 
-}  // namespace
+using Words = std::vector<std::string>;
 
-int main(int argc, char** argv) {
-  const std::vector<std::string> words(argv + 1, argv + argc);
+struct Run {
   std::uint64_t first = 1;
   std::uint64_t count = 100;
   bool isTraced = false;
   bool stopsAtFirst = false;
   Cuts cuts = Cuts::some;
   std::string kind;
+  std::string list;  // a file with runs, which replaces this run
+};
+
+std::optional<Run> parse(const Words& words) {
+  Run run;
   for (std::size_t i = 0; i < words.size(); ++i) {
-    const auto number = [&] {
-      return i + 1 < words.size() ? std::strtoull(words[++i].c_str(), nullptr, 10) : 0;
-    };
+    const auto value = [&] { return i + 1 < words.size() ? words[++i] : std::string(); };
+    const auto number = [&] { return std::strtoull(value().c_str(), nullptr, 10); };
     if (words[i] == "--first") {
-      first = number();
+      run.first = number();
     } else if (words[i] == "--count") {
-      count = number();
+      run.count = number();
     } else if (words[i] == "--trace") {
-      isTraced = true;
+      run.isTraced = true;
     } else if (words[i] == "--stop-at-first") {
-      stopsAtFirst = true;
+      run.stopsAtFirst = true;
     } else if (words[i] == "--plain" || words[i] == "--cuts") {
-      cuts = words[i] == "--plain" ? Cuts::never : Cuts::always;
-      kind = " " + words[i];
+      run.cuts = words[i] == "--plain" ? Cuts::never : Cuts::always;
+      run.kind = " " + words[i];
+    } else if (words[i] == "--list") {
+      run.list = value();
     } else {
       std::fprintf(stderr, "unknown: %s\n", words[i].c_str());
-      return 64;
+      return std::nullopt;
     }
   }
-  Totals totals;
-  for (auto seed = first; seed < first + count; ++seed) {
-    Schedule schedule(seed, cuts, isTraced);
+  return run;
+}
+
+void play(const Run& run, const char* program, Totals& totals) {
+  for (auto seed = run.first; seed < run.first + run.count; ++seed) {
+    Schedule schedule(seed, run.cuts, run.isTraced);
     const auto& network = schedule.play();
     totals.acknowledged += network.acknowledgedCount();
     totals.shown += network.shownCount();
@@ -202,9 +214,41 @@ int main(int argc, char** argv) {
     }
     ++totals.failed;
     std::printf("%s\n", fmt::format("seed {} ({}): {}\n  replay: {}{} --first {} --count 1", seed,
-                                    schedule.text(), network.failure(), argv[0], kind, seed)
+                                    schedule.text(), network.failure(), program, run.kind, seed)
                             .c_str());
-    if (stopsAtFirst) break;
+    if (run.stopsAtFirst) break;
+  }
+}
+
+// False if the list cannot be read, has a syntax error, or has no runs.
+bool playList(const std::string& path, const char* program, Totals& totals) {
+  std::ifstream file(path);
+  std::string line;
+  std::size_t runs = 0;
+  while (std::getline(file, line)) {
+    std::istringstream text(line.substr(0, line.find('#')));
+    Words words;
+    for (std::string word; text >> word;) words.push_back(word);
+    if (words.empty()) continue;
+    const auto run = parse(words);
+    if (!run || !run->list.empty()) return false;
+    play(*run, program, totals);
+    ++runs;
+  }
+  return runs > 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto run = parse(Words(argv + 1, argv + argc));
+  if (!run) return 64;
+  Totals totals;
+  if (run->list.empty()) {
+    play(*run, argv[0], totals);
+  } else if (!playList(run->list, argv[0], totals)) {
+    std::fprintf(stderr, "%s is not a list of runs\n", run->list.c_str());
+    return 64;
   }
   std::printf("%llu acknowledged, %llu shown, %llu apart, %llu missing\n",
               static_cast<unsigned long long>(totals.acknowledged),

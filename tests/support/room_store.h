@@ -23,6 +23,7 @@ class RoomStore {
     for (const auto& [sequence, entry] : log_) all.log.push_back(entry);
     all.apart = apart_;
     for (const auto& [name, rest] : rests_) all.rests.push_back(rest);
+    for (const auto& [sequence, rest] : ended_) all.ended.push_back(rest);
     for (const auto& [sequence, position] : epochs_) all.epochs.push_back(position);
     return all;
   }
@@ -63,6 +64,7 @@ class RoomStore {
     for (auto one = from; one != log_.end(); ++one) apart_.push_back(one->second);
     log_.erase(from, log_.end());
     epochs_.erase(epochs_.upper_bound(end.last.sequence), epochs_.end());
+    ended_.erase(ended_.upper_bound(end.last.sequence), ended_.end());
   }
   void carryOut(const metaserver::rooms::StoreEpoch& epoch) {
     std::erase_if(epochs_, [&](const auto& one) { return one.second.epoch == epoch.last.epoch; });
@@ -79,12 +81,18 @@ class RoomStore {
       return one.second.room == rest.rest.room && one.first <= rest.rest.before.sequence;
     });
   }
-  void carryOut(const metaserver::rooms::StoreForget& forget) { rests_.erase(forget.room); }
+  void carryOut(const metaserver::rooms::StoreForget& forget) {
+    const auto row = rests_.find(forget.room);
+    if (row == rests_.end()) return;
+    if (forget.hadGate) ended_[row->second.before.sequence] = row->second;
+    rests_.erase(row);
+  }
 
   std::map<std::uint64_t, wire::RoomEntry> log_;
   wire::LogPosition last_;
   std::vector<wire::RoomEntry> apart_;
   std::map<RoomName, wire::RoomRest> rests_;
+  std::map<std::uint64_t, wire::RoomRest> ended_;  // by the sequence of the end
   std::map<std::uint64_t, wire::LogPosition> epochs_;
 };
 

@@ -234,6 +234,68 @@ TEST_CASE("an epoch below that of the log decides nothing") {
   CHECK(*again.fx.needsEpoch == Epoch{3, ServerNumber{7}});
 }
 
+TEST_CASE("a room that ended on another side only is closed again, also after a restart") {
+  const auto other = *RoomName::parse("barn");
+  const auto entry = [](wire::RoomEntry one, Epoch epoch, std::uint64_t sequence,
+                        std::uint64_t numberInRoom) {
+    one.position = {epoch, sequence};
+    one.number = numberInRoom;
+    return one;
+  };
+  wire::RoomEntry said;
+  said.room = kRoom;
+  said.id = {kSpeaker, 1};
+  said.text = "in the closed room";
+  auto ended = said;
+  ended.kind = Kind::ended;
+  ended.id = endedId();
+  test::RoomStore store;
+  RoomLog first;
+  const auto write = [&](RoomLog::Writes writes) {
+    for (const auto& one : writes) store.write(one);
+  };
+  RoomLog::Writes writes;
+  REQUIRE(first.append(entry(madeEntry(kRoom, 5), kEpoch, 1, 1), writes));
+  REQUIRE(first.append(entry(ended, kEpoch, 2, 2), writes));
+  first.forget(kRoom, writes);
+  // One that was made again, with an easier gate: it gets the one that it had.
+  REQUIRE(first.append(entry(madeEntry(other, 4), kEpoch, 3, 1), writes));
+  ended.room = other;
+  REQUIRE(first.append(entry(ended, kEpoch, 4, 2), writes));
+  first.forget(other, writes);
+  REQUIRE(first.append(entry(madeEntry(other, 3), kEpoch, 5, 1), writes));
+  write(std::exchange(writes, {}));
+  REQUIRE_FALSE(first.find(kRoom));
+
+  RoomLog log(store.stored());
+  log.truncate({kEpoch, 1}, writes);
+
+  REQUIRE(log.find(kRoom));
+  CHECK(log.find(kRoom)->isClosed());
+  CHECK(log.find(kRoom)->opensAt() == 5);
+  CHECK(log.find(other)->opensAt() == 4);
+  CHECK(log.append(entry(said, {2, ServerNumber{1}}, 2, 2), writes));
+  CHECK(log.find(kRoom)->isClosed());
+  CHECK(log.checkInvariants());
+  write(std::exchange(writes, {}));
+  RoomLog again(store.stored());
+  CHECK(again.find(kRoom)->isClosed());
+  CHECK(again.find(kRoom)->opensAt() == 5);
+  CHECK(store.stored().ended.empty());
+
+  // A log that keeps the end keeps the room away.
+  write([&] {
+    RoomLog::Writes more;
+    ended.room = kRoom;
+    REQUIRE(again.append(entry(ended, {2, ServerNumber{1}}, 3, 3), more));
+    again.forget(kRoom, more);
+    REQUIRE(again.append(entry(madeEntry(other, 3), {2, ServerNumber{1}}, 4, 1), more));
+    return more;
+  }());
+  again.truncate({{2, ServerNumber{1}}, 3}, writes);
+  CHECK_FALSE(again.find(kRoom));
+}
+
 TEST_CASE("what is not kept any more is told by its numbers") {
   Rooms::Options options;
   options.messagesMost = 3;

@@ -114,6 +114,7 @@ RoomLog::RoomLog(const Stored& stored) {
   Writes none;  // all of it is on the disk
   for (const auto& rest : stored.rests) roomOf(rest.room).rest_ = rest;
   epochs_ = stored.epochs;
+  for (const auto& rest : stored.ended) ended_.emplace(rest.before.sequence, rest);
   for (const auto& entry : stored.log) index(entry, none);
   if (stored.last.sequence > last_.sequence) {
     last_ = stored.last;
@@ -244,6 +245,20 @@ void RoomLog::popFront(IndexedRoom& room) {
   room.entries_.pop_front();
 }
 
+// Rooms that ended behind that sequence have not ended in the log that takes the place of this one.
+// Their entries are gone as if they had lapsed; a gate that nobody knows any more would be open.
+void RoomLog::revive(std::uint64_t sequence, Writes& writes) {
+  // One that ended twice has the gate of before the first end. What was opened stays open.
+  while (!ended_.empty() && ended_.rbegin()->first > sequence) {
+    const auto& ended = ended_.rbegin()->second;
+    auto& rest = roomOf(ended.room).rest_;
+    rest.opensAt = ended.opensAt;
+    rest.isOpened |= ended.isOpened;
+    writes.emplace_back(StoreRest{rest});
+    ended_.erase(std::prev(ended_.end()));
+  }
+}
+
 void RoomLog::truncate(const wire::LogPosition& last, Writes& writes) {
   if (last_.sequence <= last.sequence) return;
   for (auto& [name, room] : rooms_) {
@@ -266,6 +281,7 @@ void RoomLog::truncate(const wire::LogPosition& last, Writes& writes) {
     }
     if (!(rest == before)) writes.emplace_back(StoreRest{rest});
   }
+  revive(last.sequence, writes);
   last_ = last;
   while (!epochs_.empty() && epochs_.back().sequence > last.sequence) {
     if (epochs_.back().epoch == last.epoch) {
@@ -310,10 +326,17 @@ void RoomLog::forget(const RoomName& name, Writes& writes) {
   const auto found = rooms_.find(name);
   if (found == rooms_.end()) return;
   auto& room = found->second;
+  const auto opensAt = room.opensAt();
   while (!room.entries_.empty()) popFront(room);
-  writes.emplace_back(StoreRest{room.rest_});
+  auto& rest = room.rest_;
+  rest.opensAt = opensAt;
+  writes.emplace_back(StoreRest{rest});
+  writes.emplace_back(StoreForget{name, opensAt > 0});
+  if (opensAt > 0) {
+    ended_.insert_or_assign(rest.before.sequence, rest);
+    if (ended_.size() > limits::kRooms) ended_.erase(ended_.begin());
+  }
   rooms_.erase(found);
-  writes.emplace_back(StoreForget{name});
 }
 
 // --- queries

@@ -10,7 +10,8 @@
 // entry of that epoch's master up to its own last one of it. common() follows from that.
 //
 // **Gates.** A room whose first entry is `made` is closed until `opened` was committed. What says
-// so outlives its entry (RoomRest): a truncation and a lapse neither open nor close a room.
+// so outlives its entry (RoomRest): a truncation and a lapse neither open nor close a room. It also
+// outlives the room: a truncation to a place before its end makes it what it was.
 //
 // Invariants (checkInvariants()): sequences rise in the log and in each room, epochs do not fall;
 // an id is once in a room, and not in `apart` if it is in its room; apart from the first ones that
@@ -148,6 +149,7 @@ class RoomLog {
 
  private:
   IndexedRoom& roomOf(const RoomName& name);
+  void revive(std::uint64_t sequence, Writes& writes);
   void noteEpoch(const wire::LogPosition& position, Writes& writes);
   bool index(const wire::RoomEntry& entry, Writes& writes);
   void popFront(IndexedRoom& room);
@@ -156,6 +158,7 @@ class RoomLog {
   std::vector<wire::LogPosition> epochs_;  // the last position of each, rising
   wire::LogPosition last_;
   std::set<ApartKey> apart_;
+  std::map<std::uint64_t, wire::RoomRest> ended_;  // of rooms with a gate, by their end
   std::uint64_t bytes_ = 0;
 };
 

@@ -7,6 +7,8 @@
 //   apart   entries that were in the log and are not in the master's, in the order in which they
 //           were moved
 //   rests   a row a room: RoomRest
+//   ended   rows of rooms that have ended, by `before.sequence`, their end; the latest
+//           limits::kRooms are enough. A room may have several, and one in `rests` again
 //   epochs  the last positions of epochs that ended; the latest limits::kRoomEpochs are enough
 #pragma once
 
@@ -23,7 +25,8 @@ namespace espalier::metaserver::rooms {
 struct StoreAppend {
   wire::RoomEntry entry;
 };
-// The log ends there: all entries behind it become apart, in their order.
+// The log ends there: all entries behind it become apart, in their order. Rows of rooms that ended
+// behind it are removed.
 struct StoreEnd {
   wire::LogPosition last;
 };
@@ -40,9 +43,11 @@ struct StoreDropApart {
 struct StoreRest {
   wire::RoomRest rest;
 };
-// The room has ended: nothing of it is left.
+// The room has ended: nothing of it is left but its row, if it had a gate: that moves from `rests`
+// to `ended`.
 struct StoreForget {
   RoomName room;
+  bool hadGate = false;
 };
 using StoreWrite =
     std::variant<StoreAppend, StoreEnd, StoreEpoch, StoreDropApart, StoreRest, StoreForget>;
@@ -53,6 +58,7 @@ struct Stored {
   std::vector<wire::RoomEntry> log;    // by sequence
   std::vector<wire::RoomEntry> apart;  // in their order
   std::vector<wire::RoomRest> rests;
+  std::vector<wire::RoomRest> ended;      // by the sequence of their end
   std::vector<wire::LogPosition> epochs;  // by sequence
 };
 
