@@ -148,6 +148,27 @@ TEST_CASE("whoever says too much is told how long to wait") {
   CHECK(alone.take<wire::RoomSaidReply>().at(0).number == 3);
 }
 
+TEST_CASE("the answer goes to the latest session of its author") {
+  constexpr ConnectionId kLater{1};  // ids need not rise
+  Alone alone;
+  alone.join(0);
+  alone.rooms.peerOpened(kLater, kPeer, alone.now);
+  const wire::RoomSay say{lobby(), {kSpeaker, 1}, "twice"};
+  alone.rooms.peerReceived(kLater, say, 1'000'000, alone.now, alone.fx);
+  // What was under way in the session before is read behind that.
+  alone.request(say);
+  alone.fx.peers.clear();
+
+  alone.sync();
+
+  std::vector<ConnectionId> answered;
+  for (const auto& [to, reply, range] : alone.fx.peers) {
+    if (std::holds_alternative<wire::RoomSaidReply>(reply)) answered = to;
+  }
+  REQUIRE(answered.size() == 1);
+  CHECK(answered[0] == kLater);
+}
+
 TEST_CASE("without a master what is said waits, or is refused where etcd decides") {
   Alone alone;
   alone.join(0);

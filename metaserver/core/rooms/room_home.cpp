@@ -15,6 +15,7 @@ using Kind = wire::RoomEntry::Kind;
 void RoomHome::opened(ConnectionId connection, const PeerId& peer, TimePoint now) {
   auto& session = sessions_[connection];
   session.peer = peer;
+  session.opening = ++openings_;
   session.tokens = rate_.burst;
   session.tokensAt = now;
   session.rooms.insert(lobby());
@@ -108,9 +109,8 @@ void RoomHome::take(Sessions::iterator session, const wire::RoomSay& say, std::u
   auto& own = session->second;
   const auto known = pendingOf_.find({say.room, say.id});
   if (known != pendingOf_.end()) {
-    // Of a session before, or a repetition: the answer goes to the present one.
     auto& pending = pending_.at(known->second);
-    if (pending.said.author == own.peer) pending.connection = connection;
+    if (pending.said.author == own.peer) answerTo(session, pending);
     return;
   }
   if (say.id.speaker.isZero() || !own.rooms.contains(say.room)) {
@@ -136,6 +136,18 @@ void RoomHome::take(Sessions::iterator session, const wire::RoomSay& say, std::u
   }
   ++own.pending;
   if (hasMaster_) passed_.emplace_back(pending.said);
+}
+
+// A repetition, maybe in another session than before: the latest one is answered. What was under
+// way in a session that is lost may be read behind the repetition in the next one.
+void RoomHome::answerTo(Sessions::iterator session, Pending& pending) {
+  const auto before = sessions_.find(pending.connection);
+  if (before != sessions_.end()) {
+    if (before->second.opening >= session->second.opening) return;
+    if (before->second.pending > 0) --before->second.pending;
+  }
+  ++session->second.pending;
+  pending.connection = session->first;
 }
 
 void RoomHome::forgetPending(std::map<std::uint64_t, Pending>::iterator pending) {

@@ -70,6 +70,7 @@ class RoomHome {
  private:
   struct Session {
     PeerId peer;
+    std::uint64_t opening = 0;  // rises: which of a peer's sessions is the latest one
     wire::RoomsWanted wanted;
     std::set<RoomName> rooms;
     double tokens = 0;
@@ -93,6 +94,7 @@ class RoomHome {
   void refuse(ConnectionId connection, const wire::RoomSay& say, ErrorCode code,
               std::uint32_t waitMs, const char* why, RoomsEffects& fx) const;
   std::uint32_t waitFor(Session& session, TimePoint now);
+  void answerTo(Sessions::iterator session, Pending& pending);
   void forgetPending(std::map<std::uint64_t, Pending>::iterator pending);
   void leave(Sessions::iterator session, const RoomName& room);
   wire::RoomState stateOf(const RoomName& room) const;
@@ -109,6 +111,7 @@ class RoomHome {
   std::map<std::uint64_t, Pending> pending_;          // in the order in which they came
   std::map<Key, std::uint64_t> pendingOf_;
   std::uint64_t arrivals_ = 0;
+  std::uint64_t openings_ = 0;
   std::vector<wire::RoomPassed> passed_;
   bool hasMaster_ = false;
   bool refuses_ = false;
