@@ -452,6 +452,11 @@ FAULTS = {
         "  epochs_ = stored.epochs;\n",
         "",
         ROOMS),
+    "room_gate_ends": Fault(
+        "A room is open to a log that does not have its end any more.",
+        "  revive(last.sequence, writes);\n",
+        "",
+        ("--first", "103482", "--count", "1")),
     # --- metaserver/core/rooms/log_on_disk.cpp
     "room_durable_kept": Fault(
         "What was on the disk counts as durable although another log has taken its place.",
@@ -495,6 +500,11 @@ FAULTS = {
         "  for (const auto& [arrival, pending] : pending_) passed_.emplace_back(pending.said);\n",
         "",
         ROOMS),
+    "room_old_session_answered": Fault(
+        "Whoever says something again in an older session than the latest one gets the answer there.",
+        "    if (before->second.opening >= session->second.opening) return;\n",
+        "",
+        ("--first", "112999", "--count", "1")),
     # --- metaserver/core/rooms/rooms.cpp
     "room_rests_not_copied": Fault(
         "A metaserver that copies a log does not hear of closed rooms whose first messages have lapsed.",
