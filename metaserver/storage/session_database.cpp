@@ -51,7 +51,6 @@ Result<sessions::Stored> SessionDatabase::load() {
   }
   if (!wasThere && stored.error().code == ErrorCode::io) {
     told(stored.error());
-    all_ = true;
     return sessions::Stored();
   }
   // Else it says itself what to do: a newer version.
@@ -85,11 +84,6 @@ void SessionDatabase::wake() {
     wanted_ = true;
   }
   woken_.notify_one();
-}
-
-bool SessionDatabase::isEnding() {
-  const std::lock_guard lock(mutex_);
-  return ending_;
 }
 
 void SessionDatabase::run() {
@@ -127,7 +121,7 @@ void SessionDatabase::writeAll() {
 Result<bool> SessionDatabase::writeNext() {
   if (tables_ && tables_->hasMoved()) tables_.reset();
   if (!tables_) {
-    all_ = all_ || !isThere(path_);
+    all_ = true;  // a new file, or a copy of before
     auto opened = SessionTables::open(path_);
     if (!opened) return opened.error();
     tables_ = std::move(*opened);

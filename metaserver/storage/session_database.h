@@ -7,8 +7,9 @@
 //
 // If a batch cannot be written, this is logged once, and it is tried again every second; the
 // success is logged once. Meanwhile counting goes on in memory, within the bounds of
-// sessions/sessions.h. A file that was removed is made again, with the days that are in memory. One
-// that is damaged while it is used is left as it is, until somebody moves it away.
+// sessions/sessions.h. A file that was removed is made again, with the days that are in memory; one
+// that was replaced gets them, too. One that is damaged while it is used is left as it is, until
+// somebody moves it away.
 //
 // Thread: one, started by start(), ended by the destructor after everything is written that can be.
 // `take` and `name` are called on it. Owned by the server.
@@ -48,14 +49,13 @@ class SessionDatabase {
   void writeAll();
   Result<bool> writeNext();
   void told(const Result<bool>& written);
-  bool isEnding();
 
   const std::string path_;
   Take take_;
   Name name_;
   std::optional<SessionTables> tables_;   // none: to be opened
   std::optional<sessions::Batch> batch_;  // taken, but not written yet
-  bool all_ = false;                      // all is to be taken: the file is new
+  bool all_ = false;                      // all is to be taken: the file is another one
   bool failing_ = false;
 
   std::mutex mutex_;

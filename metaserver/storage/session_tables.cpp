@@ -279,6 +279,7 @@ Result<void> SessionTables::boundLog() {
 Result<void> SessionTables::writeAll(const sessions::Batch& batch, const std::string& name) {
   if (auto written = writeOpen(batch); !written) return written;
   if (auto written = writeRows(batch); !written) return written;
+  if (auto written = writeEarlier(batch); !written) return written;
   for (const auto& row : batch.days) {
     if (auto written = writeDay(row, name); !written) return written;
   }
@@ -315,12 +316,8 @@ Result<void> SessionTables::writeOpen(const sessions::Batch& batch) {
     auto& put = statements_.putOpen.bind(signedOf(number(row.order)))
                     .bind(row.id.text())
                     .bind(std::int64_t{row.since.count()});
-    if (row.away) {
-      put.bind(std::int64_t{row.away->count()});
-    } else {
-      put.bindNone();
-    }
-    if (auto written = stepDone(put.step()); !written) return written;
+    auto& last = row.away ? put.bind(std::int64_t{row.away->count()}) : put.bindNone();
+    if (auto written = stepDone(last.step()); !written) return written;
   }
   return {};
 }
@@ -340,29 +337,35 @@ Result<void> SessionTables::writeRows(const sessions::Batch& batch) {
   }
   for (const auto& row : batch.ratings) {
     const std::string at = timeOf(row.at);
-    // Whatever reads the table may show it on a terminal.
-    const std::string text = escaped(row.rating.text);
-    auto added = stepDone(statements_.addRating.bind(at)
-                              .bind(row.rating.id.text())
-                              .bind(row.rating.score)
-                              .bind(text)
-                              .step());
+    const auto& [id, score, given] = row.rating;
+    const std::string text = escaped(given);  // it may be shown on a terminal
+    auto& add = statements_.addRating;
+    auto added = stepDone(add.bind(at).bind(id.text()).bind(score).bind(text).step());
     if (!added) return added;
   }
   if (batch.ratings.empty()) return {};
   return stepDone(statements_.boundRatings.bind(signedOf(limits::kRatingRows)).step());
 }
 
+// What was counted before the first day that is known, as if on the day before it: after a restart
+// the sum of all days is the total. It is no row of `servers`: it was on many days.
+Result<void> SessionTables::writeEarlier(const sessions::Batch& batch) {
+  if (!batch.hasAllDays || batch.days.empty()) return {};
+  if (auto cleared = database_.run("DELETE FROM day"); !cleared) return cleared;
+  if (batch.earlier == sessions::Tally()) return {};  // else there was a day before
+  return putDay(Day{sessions::number(batch.days.front().day) - 1}, batch.earlier);
+}
+
+Result<void> SessionTables::putDay(Day day, const sessions::Tally& tally) {
+  const auto& [begun, approaches, lost, ratings, ratingSum] = tally;
+  auto& put = statements_.putDay.bind(sessions::number(day));
+  for (const auto count : {begun, approaches, lost, ratings, ratingSum}) put.bind(signedOf(count));
+  return stepDone(put.step());
+}
+
 Result<void> SessionTables::writeDay(const sessions::DayRow& row, const std::string& name) {
   const auto& [day, tally, month, total] = row;
-  auto put = stepDone(statements_.putDay.bind(sessions::number(day))
-                          .bind(signedOf(tally.sessions))
-                          .bind(signedOf(tally.approaches))
-                          .bind(signedOf(tally.lost))
-                          .bind(signedOf(tally.ratings))
-                          .bind(signedOf(tally.ratingSum))
-                          .step());
-  if (!put) return put;
+  if (auto put = putDay(day, tally); !put) return put;
   const std::string date = dateOf(day);
   if (!name_.empty() && name_ != name) {  // still one row a day
     auto renamed = stepDone(statements_.renameServer.bind(name).bind(date).bind(name_).step());

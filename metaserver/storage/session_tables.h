@@ -64,6 +64,8 @@ class SessionTables {
   Result<void> writeAll(const sessions::Batch& batch, const std::string& name);
   Result<void> writeOpen(const sessions::Batch& batch);
   Result<void> writeRows(const sessions::Batch& batch);
+  Result<void> writeEarlier(const sessions::Batch& batch);
+  Result<void> putDay(sessions::Day day, const sessions::Tally& tally);
   Result<void> writeDay(const sessions::DayRow& row, const std::string& name);
   Result<void> putState(std::string_view key, std::int64_t value);
 

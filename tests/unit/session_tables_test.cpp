@@ -303,6 +303,51 @@ TEST_CASE("a database that was removed is made again") {
   CHECK(given.all("SELECT count(*) FROM servers") == "1\n");
 }
 
+TEST_CASE("a copy of before that takes the place of the database gets everything") {
+  Given given;
+  Source source;
+  const std::string copy = given.folder / "copy.db";
+  {
+    auto tables = SessionTables::open(copy);
+    REQUIRE(tables.ok());
+    REQUIRE(tables->write(batchOf(1), "m5000").ok());
+  }
+  auto database = std::make_unique<SessionDatabase>(given.path);
+  REQUIRE(database->load().ok());
+  source.put(batchOf(2));
+  REQUIRE(
+      database
+          ->start([&](bool all) { return source.take(all); }, [] { return std::string("m5000"); })
+          .ok());
+  await([&] { return test::all(given.path, "SELECT Today_Count FROM servers") == "2\n"; });
+  REQUIRE(::rename(copy.c_str(), given.path.c_str()) == 0);
+  source.put(batchOf(3));
+  database->wake();
+  database.reset();
+  CHECK(source.whole == 1);
+  CHECK(given.all("SELECT Today_Count FROM servers") == "3\n");
+}
+
+TEST_CASE("a batch of all days makes the sum of the table the total, whatever was there") {
+  Given given;
+  Batch old = batchOf(1);
+  old.days = {{Day{20'000}, {900, 900, 0, 0, 0}, 900, {900, 900, 0, 0, 0}}};
+  Batch all = batchOf(4);
+  all.hasAllDays = true;
+  all.earlier = {100, 200, 3, 4, 5};
+  {
+    auto tables = given.open();
+    REQUIRE(tables.write(old, "m5000").ok());
+    for (int times = 0; times < 2; ++times) REQUIRE(tables.write(all, "m5000").ok());
+    REQUIRE(tables.write(batchOf(5), "m5000").ok());  // only a change
+  }
+  auto tables = given.open();
+  const auto stored = tables.load();
+  REQUIRE(stored.ok());
+  CHECK(stored->counters.total == sessions::Tally{105, 207, 4, 6, 14});
+  CHECK(given.all("SELECT group_concat(Date) FROM servers") == "2024-10-04,2026-11-30\n");
+}
+
 TEST_CASE("what is there at the end is written") {
   Given given;
   Source source;

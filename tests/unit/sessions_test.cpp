@@ -382,6 +382,37 @@ TEST_CASE("when the disk is lost all that is in memory is written again") {
   CHECK(given.disk.open.size() == 2);
 }
 
+TEST_CASE("what was counted before the first day that is known is written again, too") {
+  World given;
+  given.start();
+  std::uint64_t joined = 0;
+  const auto countDays = [&](std::size_t days) {
+    for (std::size_t i = 0; i < days; ++i) {
+      given.run(24h);
+      given.say(session::Approached());
+      ++joined;
+    }
+  };
+  SUBCASE("all days were written") {
+    countDays(limits::kStatisticsDays + 5);
+  }
+  SUBCASE("the disk has failed for a year") {
+    countDays(5);
+    for (std::size_t i = 0; i < limits::kStatisticsDays; ++i, ++joined) {
+      given.pass(24h);
+      given.sessions->take(session::Approached(), given.wall(), given.now);
+    }
+  }
+  const auto batch = given.sessions->takeBatch(true);
+  REQUIRE(batch);
+  CHECK(batch->hasAllDays);
+  CHECK(batch->days.size() == limits::kStatisticsDays);
+  Tally sum = batch->earlier;
+  for (const auto& row : batch->days) sum += row.tally;
+  CHECK(sum.approaches == joined);
+  CHECK(sum == batch->days.back().total);
+}
+
 TEST_CASE("what cannot be written is bounded, and the oldest rows make room") {
   World given;
   given.start();

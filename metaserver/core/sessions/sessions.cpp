@@ -271,7 +271,7 @@ std::optional<Batch> Sessions::takeBatch(bool all) {
     }
     isWhole_ = false;
   }
-  if (all) restoreDays();
+  if (all) restoreDays(batch);
   std::size_t left = limits::kSessionBatchRows;
   for (; left > 0 && !changed_.empty(); --left) {
     const JoinOrder order = changed_.back();
@@ -304,8 +304,8 @@ std::optional<Batch> Sessions::takeBatch(bool all) {
   return batch;
 }
 
-// All days that are known, with what was counted until each.
-void Sessions::restoreDays() {
+// All days that are known, with what was counted until each, and before the first of them.
+void Sessions::restoreDays(Batch& batch) {
   Tally until = counters_.total();
   const auto& days = counters_.days();
   for (const auto& [day, tally] : days) {
@@ -315,6 +315,9 @@ void Sessions::restoreDays() {
     until.ratings -= std::min(until.ratings, tally.ratings);
     until.ratingSum -= std::min(until.ratingSum, tally.ratingSum);
   }
+  batch.hasAllDays = true;
+  batch.earlier = until;
+  days_.clear();  // what waited is among those, or before them
   std::uint64_t month = 0;
   std::optional<std::int32_t> monthIs;
   for (const auto& [day, tally] : days) {

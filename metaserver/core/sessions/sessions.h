@@ -103,6 +103,8 @@ struct Batch {
   std::vector<EndedRow> rows;
   std::vector<RatingRow> ratings;
   std::vector<DayRow> days;  // rising; new or changed
+  bool hasAllDays = false;   // `days` and `earlier` are all that was counted: others are removed
+  Tally earlier;             // with hasAllDays: what was counted before the first of `days`
   milliseconds since{};
   milliseconds seen{};
   Day date{};
@@ -139,7 +141,7 @@ class Sessions {
 
   // --- for who writes
   bool hasBatch() const { return isDirty_; }
-  // `all`: what was taken before may be lost, but for rows and ratings.
+  // `all`: the file is new, so the batch has all days and open sessions, not only changes.
   std::optional<Batch> takeBatch(bool all);
 
  private:
@@ -172,7 +174,7 @@ class Sessions {
   void addRow(const PeerId& id, milliseconds in, milliseconds out);
   void changed(Open::value_type& session);
   void noteChange(JoinOrder order);
-  void restoreDays();
+  void restoreDays(Batch& batch);
 
   ForwardTime time_;
   TimePoint observed_ = kNever;
