@@ -220,6 +220,28 @@ TEST_CASE("a session is rated once, wherever it goes on") {
   CHECK_FALSE(last.isTaken);
 }
 
+TEST_CASE("of two ratings at once the first one is counted, with a master and without one") {
+  for (const bool hasMaster : {true, false}) {
+    CAPTURE(hasMaster);
+    World world(2);
+    world.begin();
+    world.join(1, 1);
+    world.pass(2s);
+    if (!hasMaster) world.kill(0);
+    world.send(1, wire::Rate{4, "good", 1});
+    world.send(1, wire::Rate{1, "bad", 2});
+    world.pass(20s);
+    CHECK(world.sum().ratings == 1);
+    CHECK(world.sum().ratingSum == 4);
+    std::map<std::uint64_t, bool> rated;
+    for (const auto& reply : world.peers[1].heard) {
+      const auto* one = std::get_if<wire::Rated>(&reply);
+      if (one != nullptr) CHECK(rated.emplace(one->number, one->isTaken).second);
+    }
+    CHECK(rated == std::map<std::uint64_t, bool>{{1, true}, {2, false}});
+  }
+}
+
 TEST_CASE("each session has one row, while metaservers die one after the other and peers move") {
   for (std::uint64_t seed = 1; seed <= 6; ++seed) {
     CAPTURE(seed);

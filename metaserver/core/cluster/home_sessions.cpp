@@ -136,6 +136,10 @@ void HomeSessions::carryOut(Sessions::iterator session, const wire::RegistryRequ
     fx.peers.statistics.push_back({connection, *asked});
   } else if (std::holds_alternative<wire::Quit>(request)) {
     quit(session, fx);
+  } else if (const auto* rate = std::get_if<wire::Rate>(&request); rate && state.rate) {
+    // The first one is open still: it is what the master counts.
+    if (rate->number == state.rate->number) return;
+    sends.push_back({connection, wire::Rated{rate->number, false}});
   } else {
     remember(state, request);
     forward(session, request, fx);

@@ -8,7 +8,8 @@
 //
 //   the master: none --masterChanged()--> there --masterLost()--> none
 //
-// While there is no master, requests wait: the latest one of each kind. A newcomer gets one Wait.
+// While there is no master, requests wait: the latest one of each kind, but the first Rate: another
+// one is refused until that is answered. A newcomer gets one Wait.
 // An unanswered request is sent again to the next master, which must not decide it twice:
 //
 //   Join       SessionResumed::Kind::undecided: the registry resumes what the old one has decided,
