@@ -303,7 +303,8 @@ TEST_CASE("each session has one row, while metaservers die one after the other a
       if (!one.isGone) world.quit(number);
     }
     world.pass(15s);
-    for (const auto& [number, one] : world.peers) {
+    for (const auto& entry : world.peers) {
+      const int number = entry.first;
       CAPTURE(number);
       CHECK(world.rowsOf(number) == 1);
     }
