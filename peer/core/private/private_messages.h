@@ -24,9 +24,10 @@
 //   - The messages of a stream arrive in their order, each once.
 //   - A request of the user gets one update (PrivateUpdate).
 //
-// Bounds: PrivateBook, limits::kPrivate...; a sender pays Rate::privateSenders for each introduction
-// (its address) and Rate::privateMessages for each message (itself and its address). A message that
-// is not paid for waits, at most limits::kPrivateWindow of a connection; one more ends it.
+// Bounds: PrivateBook, limits::kPrivate...; a sender pays Rate::privateSenders for each
+// introduction (its address) and Rate::privateMessages for each message (itself and its address). A
+// message that is not paid for waits, at most limits::kPrivateWindow of a connection; one more ends
+// it.
 //
 // A Component: links are of no use to it, but it is told what this peer is called. Does no I/O, not
 // thread-safe. Cost: O(log n) a message; tick() O(recipients + connections).
