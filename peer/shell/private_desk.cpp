@@ -115,14 +115,18 @@ Result<SentPrivate> PrivateDesk::send(const PeerId& to, const std::string& text,
 }
 
 Result<std::vector<PrivateLine>> PrivateDesk::conversation(const PeerId& with, std::size_t most) {
+  bool isJoined = false;
   const auto instance = network_.call([&](Peer& peer, TimePoint, Effects&) {
     InstanceHash found;
-    if (const auto* privates = std::as_const(peer).privates()) {
+    const auto* privates = std::as_const(peer).privates();
+    isJoined = privates != nullptr;
+    if (isJoined) {
       if (const auto* known = privates->book().latest(with)) found = known->with;
     }
     return found;
   });
   if (!instance) return instance.error();
+  if (!isJoined) return notJoined();
   if (instance->isZero()) {
     return Error{ErrorCode::failed, "no private messages with " + with.text()};
   }
@@ -147,15 +151,19 @@ Result<void> PrivateDesk::ignore(const PeerId& id, bool isIgnored, std::stop_tok
 }
 
 Result<std::vector<PeerId>> PrivateDesk::ignored() {
-  return network_.call([](Peer& peer, TimePoint, Effects&) {
+  bool isJoined = false;
+  auto all = network_.call([&](Peer& peer, TimePoint, Effects&) {
     std::vector<PeerId> ids;
     const auto* privates = std::as_const(peer).privates();
-    if (privates == nullptr) return ids;
+    isJoined = privates != nullptr;
+    if (!isJoined) return ids;
     for (const auto& each : privates->book().ignored()) {
       if (std::find(ids.begin(), ids.end(), each.id) == ids.end()) ids.push_back(each.id);
     }
     return ids;
   });
+  if (all && !isJoined) return notJoined();
+  return all;
 }
 
 std::vector<std::string> PrivateDesk::correspondents(const std::string& prefix) {

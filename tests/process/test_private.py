@@ -201,6 +201,7 @@ def _(network):
     network.peers["s2"].kill()
     network.restart_peer("s2")
     network.wait_for_tree(["s1", "s2"])
+    wait_until(lambda: network.json("s2", "ignore --list")[0] == 0, network.patience, "s2 to have joined")
     assert network.json("s2", "ignore --list") == (0, [{"command": "ignore", "ids": ["s1"]}])
     wait_until(lambda: said(network, "s1", "msg s2 hello?")[0] == 77, network.patience, "a refusal")
     assert said(network, "s2", "ignore --undo s1")[0] == 0
