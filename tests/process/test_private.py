@@ -37,6 +37,12 @@ def two_peers(network, *options):
     network.wait_for_tree(["s1", "s2"])
 
 
+def restart(network, name):
+    """Starts a peer again, and waits until it has joined."""
+    network.restart_peer(name)
+    wait_until(lambda: network.json(name, "ignore --list")[0] == 0, network.patience, f"{name} to have joined")
+
+
 def wait_gone(network, name):
     wait_until(lambda: name not in network.topo(), network.patience, f"{name} to be gone")
 
@@ -65,7 +71,7 @@ def _(network):
     network.peers["s1"].kill()
     code, told = network.json_alone("s2", "-e", "msg s1 later")
     assert code == 0 and told[0]["delivered"] is False, told
-    network.restart_peer("s1")
+    restart(network, "s1")
     network.start_peer("s2", files={})
     wait_texts(network, "s1", "s2", ["hi", "later"])
 
@@ -98,7 +104,7 @@ def _(network):
         assert code == 0 and told[0]["delivered"] is False and told[0]["waiting"] == number, told
         assert "s2" in told[0]["why"], told
         expected.append(str(number))
-    network.restart_peer("s2")
+    restart(network, "s2")
     wait_texts(network, "s2", "s1", expected)
     for _ in range(3):  # killed while messages arrive
         done = []
@@ -109,7 +115,7 @@ def _(network):
         network.peers["s2"].kill()
         thread.join()
         expected += [str(number) for number in range(len(expected), len(expected) + 20)]
-        network.restart_peer("s2")
+        restart(network, "s2")
         wait_texts(network, "s2", "s1", expected)
 
 
@@ -122,8 +128,8 @@ def _(network):
     for number in range(1, 4):
         assert said(network, "s1", f"msg s2 {number}")[1][0]["delivered"] is False
     network.peers["s1"].kill()
-    network.restart_peer("s2")
-    network.restart_peer("s1")
+    restart(network, "s2")
+    restart(network, "s1")
     wait_texts(network, "s2", "s1", ["0", "1", "2", "3"])
     assert said(network, "s1", "msg s2 4")[1][0]["delivered"] is True
     assert texts(network, "s2", "s1") == ["0", "1", "2", "3", "4"]
@@ -171,7 +177,7 @@ def _(network):
     assert texts(network, "other", "s1") == ["for the second"]
     assert network.peers["other"].end() == 0
     wait_gone(network, "s2")
-    network.restart_peer("s2")
+    restart(network, "s2")
     wait_texts(network, "s2", "s1", ["for the first", "also for the first"])
 
 
@@ -199,9 +205,8 @@ def _(network):
     code, told = said(network, "s1", "msg s2 hello?")
     assert code == 77 and "takes no messages" in told[0]["error"]["message"], told
     network.peers["s2"].kill()
-    network.restart_peer("s2")
+    restart(network, "s2")
     network.wait_for_tree(["s1", "s2"])
-    wait_until(lambda: network.json("s2", "ignore --list")[0] == 0, network.patience, "s2 to have joined")
     assert network.json("s2", "ignore --list") == (0, [{"command": "ignore", "ids": ["s1"]}])
     wait_until(lambda: said(network, "s1", "msg s2 hello?")[0] == 77, network.patience, "a refusal")
     assert said(network, "s2", "ignore --undo s1")[0] == 0
@@ -239,12 +244,12 @@ def _(network):
         database.execute("UPDATE conversations SET sent = sent + 999")
         database.execute("UPDATE messages SET at = (unixepoch() * 1000)")
         database.commit()
-    network.restart_peer("s1")
+    restart(network, "s1")
     wait_until(lambda: "s1" in network.topo(), network.patience, "s1")
     assert said(network, "s1", "msg s2 1000")[1][0]["waiting"] == 1000
     code, told = said(network, "s1", "msg s2 one too many")
     assert code == 77 and "the outbox is full: 1000 messages wait" in told[0]["error"]["message"], told
-    network.restart_peer("s2")
+    restart(network, "s2")
     wait_until(lambda: texts(network, "s2", "s1")[-1:] == ["1000"], 4 * network.patience, "the last message")
     assert texts(network, "s2", "s1") == [str(number) for number in range(1, 1001)]
 
@@ -267,7 +272,7 @@ def _(network):
     assert code == 78 and "private.db" in log, (code, log)
     with contextlib.closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA user_version = 1")
-    network.restart_peer("s2")
+    restart(network, "s2")
     wait_texts(network, "s2", "s1", ["hi"])
 
 
@@ -280,7 +285,7 @@ def _(network):
     assert said(network, "s1", "msg s2 two")[1][0]["delivered"] is True
     assert path.exists()
     network.peers["s2"].kill()
-    network.restart_peer("s2")
+    restart(network, "s2")
     wait_texts(network, "s2", "s1", ["one", "two"])
 
 
@@ -437,7 +442,7 @@ def _(network):
     network.peers["s3"].kill()
     wait_gone(network, "s3")
     assert said(network, "s1", f"msg s3 {secret}")[0] == 0
-    network.restart_peer("s3")
+    restart(network, "s3")
     wait_texts(network, "s3", "s1", [secret, secret])
     with proxy.lock:
         seen = bytes(proxy.bytes)
