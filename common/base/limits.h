@@ -610,6 +610,7 @@ enum class Rate : std::uint8_t {
   registryJoins,     // at a metaserver, from one address; the refused ones, too
   registryChanges,   // Links, Seek, PortTaken: each may move the peers below its sender
   registryRequests,  // everything else; the unit is a heartbeat, some 10 us
+  statistics,        // of the cluster: each question asks all its metaservers
   // The payer is a neighbour, what it sends is about pushes:
   pushOffers,      // offers taken, in bytes
   pushOffersTold,  // offers sent to it, in bytes: less than it takes
@@ -624,7 +625,7 @@ enum class Rate : std::uint8_t {
   privateSenders,   // connections that begin; the payer is the address that they come from
   privateMessages,  // the payer is the sender; each is written and synced
 };
-inline constexpr std::size_t kRateKinds = 24;
+inline constexpr std::size_t kRateKinds = 25;
 struct RateBound {
   double perSecond;
   double burst;
@@ -646,6 +647,7 @@ inline constexpr RateBounds kRateBounds{{
     {20, 1024, 50e3, 100e3},   // registryJoins: an office comes back at once after a restart
     {20, 200, 20e3, 100e3},    // registryChanges: kMaxLinks children come and go at once
     {5e3, 20e3, 50e3, 200e3},  // registryRequests: pages of 140,000 members at once
+    {1, 10, 50, 200},          // statistics: nobody reads more
     {256e3, 4e6, 64 * 256e3, 64 * 4e6},    // pushOffers: 100 small offers a second
     {192e3, 3e6, 64 * 192e3, 64 * 3e6},    // pushOffersTold
     {24e3, 512e3, 64 * 24e3, 64 * 512e3},  // pushEntries: what PushLink::flush() sends at most

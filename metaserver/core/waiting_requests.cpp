@@ -30,10 +30,7 @@ Price priceOf(const wire::RegistryRequest& request) {
   if (const auto* wanted = std::get_if<wire::TopologyRequest>(&request)) {
     return {Rate::registryRequests, wanted->id.empty() ? kPage : 1};
   }
-  if (std::holds_alternative<wire::StatisticsRequest>(
-          request)) {  // which all metaservers are asked
-    return {Rate::registryRequests, kPage};
-  }
+  if (std::holds_alternative<wire::StatisticsRequest>(request)) return {Rate::statistics, 1};
   const bool changesTree = std::holds_alternative<wire::Links>(request) ||
                            std::holds_alternative<wire::Seek>(request) ||
                            std::holds_alternative<wire::PortTaken>(request);

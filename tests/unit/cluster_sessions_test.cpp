@@ -170,6 +170,25 @@ TEST_CASE("a flood waits at its sender, whom the home does not read meanwhile") 
   CHECK(world.peers[1].closes == 0);
 }
 
+TEST_CASE("questions for statistics have a rate of their own, below that of cheaper requests") {
+  SessionWorld world;
+  world.joinAndReport(1, 0);
+  world.joinAndReport(2, 0);
+  HomeSessions& home = *world.homes[0].sessions;
+  HomeSessions::Effects fx;
+  const auto ask = [&](int number) {
+    home.received(world.peers[number].connection, wire::StatisticsRequest{366, 1}, world.replica,
+                  world.now, fx);
+  };
+  for (int i = 0; i < 40; ++i) ask(1);
+  CHECK(fx.peers.statistics.size() == 10);
+  CHECK(fx.peers.closes.empty());
+  ask(2);  // another member
+  CHECK(fx.peers.statistics.size() == 11);
+  home.tick(world.replica, world.now + 3200ms, fx);
+  CHECK(fx.peers.statistics.size() == 14);
+}
+
 TEST_CASE("newcomers that are turned away pay for their joins as others do") {
   SessionWorld world;
   int asked = 0;
