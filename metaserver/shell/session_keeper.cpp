@@ -5,6 +5,8 @@
 #include <optional>
 #include <unordered_set>
 
+#include "common/base/limits.h"
+
 namespace espalier::metaserver::shell {
 
 using sessions::Batch;
@@ -116,10 +118,13 @@ wire::Statistics SessionKeeper::own(std::size_t days) {
 }
 
 void SessionKeeper::ask(std::size_t days, Answer answer) {
+  days = std::min(days, limits::kStatisticsDays);
+  askers_[++lastAsker_] = std::move(answer);
+  if (rounds_.join(lastAsker_, days)) return;
   std::vector<sessions::StatisticsRounds::Server> others;
   for (auto& other : host_.others()) others.push_back({other.number, std::move(other.name)});
-  askers_[++lastAsker_] = std::move(answer);
-  const auto number = rounds_.begin(lastAsker_, own(days), others, host_.dead(), Clock::now());
+  const auto number =
+      rounds_.begin(lastAsker_, days, own(days), others, host_.dead(), Clock::now());
   if (number) {
     const wire::StatisticsRequest request{static_cast<std::uint32_t>(days), *number};
     for (const auto& other : others) host_.tell(other.number, request);

@@ -34,7 +34,7 @@ constexpr TimePoint kNow{1h};
 
 TEST_CASE("a metaserver that is alone answers at once") {
   StatisticsRounds rounds;
-  CHECK_FALSE(rounds.begin(9, counted(3, 10s), {}, {}, kNow));
+  CHECK_FALSE(rounds.begin(9, 0, counted(3, 10s), {}, {}, kNow));
   const auto done = rounds.takeDone();
   REQUIRE(done.size() == 1);
   CHECK(done[0].asker == 9);
@@ -45,7 +45,7 @@ TEST_CASE("a metaserver that is alone answers at once") {
 
 TEST_CASE("the numbers of all are added up, since the first of them began to count") {
   StatisticsRounds rounds;
-  const auto number = rounds.begin(9, counted(3, 10s), kTwo, {}, kNow);
+  const auto number = rounds.begin(9, 0, counted(3, 10s), kTwo, {}, kNow);
   REQUIRE(number);
   auto answer = counted(4, 8s);
   answer.number = *number;
@@ -70,7 +70,7 @@ TEST_CASE("the numbers of all are added up, since the first of them began to cou
 
 TEST_CASE("who is dead or silent is named as missing") {
   StatisticsRounds rounds;
-  const auto number = rounds.begin(9, counted(3, 10s), kTwo, {nameOf("m1")}, kNow);
+  const auto number = rounds.begin(9, 0, counted(3, 10s), kTwo, {nameOf("m1")}, kNow);
   auto answer = counted(4, 8s);
   answer.number = *number;
   rounds.answered(ServerNumber{3}, answer);
@@ -89,12 +89,35 @@ TEST_CASE("who is dead or silent is named as missing") {
 TEST_CASE("rounds are bounded: one more is answered with what this metaserver has") {
   StatisticsRounds rounds;
   for (std::size_t i = 0; i < limits::kStatisticsRounds; ++i) {
-    CHECK(rounds.begin(i, counted(3, 10s), kTwo, {}, kNow));
+    CHECK(rounds.begin(i, i, counted(3, 10s), kTwo, {}, kNow));
   }
-  CHECK_FALSE(rounds.begin(99, counted(3, 10s), kTwo, {}, kNow));
+  CHECK_FALSE(rounds.begin(99, 366, counted(3, 10s), kTwo, {}, kNow));
   const auto done = rounds.takeDone();
   REQUIRE(done.size() == 1);
   CHECK(done[0].asker == 99);
   CHECK(done[0].sum.answered == 1);
   CHECK(done[0].sum.missing.size() == 2);
+}
+
+TEST_CASE("who asks for as many days as a round under way gets its answer, and nobody is asked") {
+  StatisticsRounds rounds;
+  CHECK_FALSE(rounds.join(8, 2));
+  const auto number = rounds.begin(8, 2, counted(3, 10s), kTwo, {}, kNow);
+  REQUIRE(number);
+  for (std::uint64_t asker = 9; asker < 9 + limits::kStatisticsRounds; ++asker) {
+    CHECK(rounds.join(asker, 2));
+  }
+  CHECK_FALSE(rounds.join(99, 3));
+  CHECK(rounds.begin(99, 3, counted(3, 10s), kTwo, {}, kNow));  // there is room
+  auto answer = counted(4, 8s);
+  answer.number = *number;
+  for (const auto& server : kTwo) rounds.answered(server.number, answer);
+  const auto done = rounds.takeDone();
+  REQUIRE(done.size() == 1 + limits::kStatisticsRounds);
+  for (std::size_t i = 0; i < done.size(); ++i) {
+    CHECK(done[i].asker == 8 + i);
+    CHECK(done[i].sum.answered == 3);
+    CHECK(done[i].sum.total.sessions == 11);
+  }
+  CHECK_FALSE(rounds.join(9, 2));  // it is over
 }

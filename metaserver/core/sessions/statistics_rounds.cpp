@@ -42,11 +42,20 @@ void add(wire::Statistics& to, const wire::Statistics& more) {
   add(to.days, more.days);
 }
 
-std::optional<std::uint64_t> StatisticsRounds::begin(std::uint64_t asker, wire::Statistics own,
+bool StatisticsRounds::join(std::uint64_t asker, std::size_t days) {
+  const auto round = std::find_if(rounds_.begin(), rounds_.end(),
+                                  [&](const auto& one) { return one.second.days == days; });
+  if (round == rounds_.end()) return false;
+  round->second.askers.push_back(asker);
+  return true;
+}
+
+std::optional<std::uint64_t> StatisticsRounds::begin(std::uint64_t asker, std::size_t days,
+                                                     wire::Statistics own,
                                                      const std::vector<Server>& others,
                                                      const std::vector<ServerName>& dead,
                                                      TimePoint now) {
-  Round round{asker, now + limits::kStatisticsWait, std::move(own), {}};
+  Round round{{asker}, days, now + limits::kStatisticsWait, std::move(own), {}};
   round.sum.answered = 1;
   const std::size_t known =
       std::min<std::size_t>(1 + others.size() + dead.size(), limits::kStatisticsServers);
@@ -86,7 +95,9 @@ void StatisticsRounds::finish(std::map<std::uint64_t, Round>::iterator round) {
   auto& missing = round->second.sum.missing;
   for (auto& [number, name] : round->second.waiting) missing.push_back(std::move(name));
   std::sort(missing.begin(), missing.end());
-  done_.push_back({round->second.asker, std::move(round->second.sum)});
+  for (const std::uint64_t asker : round->second.askers) {
+    done_.push_back({asker, round->second.sum});
+  }
   rounds_.erase(round);
 }
 

@@ -2,12 +2,15 @@
 //
 //   begin() --> asking --all have answered, or limits::kStatisticsWait is over--> done: takeDone()
 //
-// A metaserver that is dead, out of reach or silent is named as missing.
+// A metaserver that is dead, out of reach or silent is named as missing. Who asks for as many days
+// as a round that is under way joins it, and gets the same answer.
 //
-// Bounds: limits::kStatisticsRounds under way; one more is answered with what this one has, and all
-// others missing. Does no I/O. Not thread-safe. O(metaservers * days) a round.
+// Bounds: limits::kStatisticsRounds under way, each for another number of days; one more is
+// answered with what this one has, and all others missing. Who asks is bounded by Rate::statistics.
+// Does no I/O. Not thread-safe. O(metaservers * days) a round, O(days) for each who joins it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -35,8 +38,10 @@ class StatisticsRounds {
     wire::Statistics sum;
   };
 
+  // False: no round for so many days is under way.
+  bool join(std::uint64_t asker, std::size_t days);
   // `own`: of this metaserver. The number of the question for the others; none: nobody is asked.
-  std::optional<std::uint64_t> begin(std::uint64_t asker, wire::Statistics own,
+  std::optional<std::uint64_t> begin(std::uint64_t asker, std::size_t days, wire::Statistics own,
                                      const std::vector<Server>& others,
                                      const std::vector<ServerName>& dead, TimePoint now);
   void answered(ServerNumber from, const wire::Statistics& answer);
@@ -46,7 +51,8 @@ class StatisticsRounds {
 
  private:
   struct Round {
-    std::uint64_t asker = 0;
+    std::vector<std::uint64_t> askers;
+    std::size_t days = 0;
     TimePoint until;
     wire::Statistics sum;
     std::map<ServerNumber, ServerName> waiting;
