@@ -54,6 +54,16 @@ inline wire::SearchMessage searchMessage(const Send& send) {
   return std::get<wire::Lost>(message);
 }
 
+// The ids of those that have a file of this name.
+inline std::vector<std::string> holdersOf(const SearchResult& result, const std::string& name) {
+  std::vector<std::string> holders;
+  for (const auto& file : result.files) {
+    if (file.name != name) continue;
+    for (const auto& holder : file.holders) holders.push_back(holder.id.text());
+  }
+  return holders;
+}
+
 struct Node {
   PeerId id;
   JoinOrder order{};
@@ -215,9 +225,9 @@ class Network {
 
   // Tells each peer the true number of peers behind each link.
   void countBehind() {
-    for (auto& node : nodes_) {
-      for (const auto& [other, link] : node.links) {
-        std::set<std::size_t> seen{other, static_cast<std::size_t>(&node - &nodes_[0])};
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      for (const auto& [other, link] : nodes_[i].links) {
+        std::set<std::size_t> seen{other, i};
         std::vector<std::size_t> open{other};
         while (!open.empty()) {
           const auto at = open.back();
@@ -226,7 +236,7 @@ class Network {
             if (seen.insert(next).second) open.push_back(next);
           }
         }
-        node.searches->peersBehind(link, seen.size() - 1);
+        nodes_[i].searches->peersBehind(link, seen.size() - 1);
       }
     }
   }

@@ -9,19 +9,6 @@ using namespace espalier;
 using namespace espalier::peer;
 using namespace espalier::peer::testing;
 
-namespace {
-
-std::vector<std::string> holdersOf(const SearchResult& result, const std::string& name) {
-  std::vector<std::string> holders;
-  for (const auto& file : result.files) {
-    if (file.name != name) continue;
-    for (const auto& holder : file.holders) holders.push_back(holder.id.text());
-  }
-  return holders;
-}
-
-}  // namespace
-
 TEST_CASE("a lone peer finds its own files") {
   Network network;
   network.add(1);
