@@ -7,9 +7,7 @@
 // Each line of a list is a run, with the same options; `#` begins a comment.
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -18,13 +16,12 @@
 #include "tests/simulation/liar.h"
 #include "tests/simulation/liar_schedule.h"
 #include "tests/simulation/push_schedule.h"
+#include "tests/simulation/run_list.h"
 #include "tests/simulation/schedule.h"
 
 using namespace espalier::simulation;
 
 namespace {
-
-using Words = std::vector<std::string>;
 
 struct Run {
   Schedule schedule;
@@ -110,23 +107,16 @@ void play(Run run, const char* program, Totals& totals) {
   }
 }
 
-// False if the list cannot be read, has a syntax error, or has no runs.
+// False if the list has a syntax error, or no runs.
 bool playList(const std::string& path, const char* program, Totals& totals) {
-  std::ifstream file(path);
-  std::string line;
-  std::size_t runs = 0;
-  while (std::getline(file, line)) {
-    std::istringstream text(line.substr(0, line.find('#')));
-    Words words;
-    for (std::string word; text >> word;) words.push_back(word);
-    if (words.empty()) continue;
+  const auto runs = readRuns(path);
+  for (const Words& words : runs) {
     const auto run = parse(words);
     if (!run || !run->list.empty()) return false;
     play(*run, program, totals);
-    ++runs;
   }
-  if (runs == 0) std::fprintf(stderr, "no runs in %s\n", path.c_str());
-  return runs > 0;
+  if (runs.empty()) std::fprintf(stderr, "no runs in %s\n", path.c_str());
+  return !runs.empty();
 }
 
 }  // namespace

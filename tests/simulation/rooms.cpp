@@ -11,18 +11,18 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "tests/simulation/run_list.h"
 #include "tests/support/room_network.h"
 
 using namespace espalier;
 using namespace std::chrono_literals;
+using simulation::Words;
 using test::RoomNetwork;
 
 namespace {
@@ -162,8 +162,6 @@ class Schedule {
   RoomNetwork network_;
 };
 
-using Words = std::vector<std::string>;
-
 struct Run {
   std::uint64_t first = 1;
   std::uint64_t count = 100;
@@ -220,22 +218,15 @@ void play(const Run& run, const char* program, Totals& totals) {
   }
 }
 
-// False if the list cannot be read, has a syntax error, or has no runs.
+// False if the list has a syntax error, or no runs.
 bool playList(const std::string& path, const char* program, Totals& totals) {
-  std::ifstream file(path);
-  std::string line;
-  std::size_t runs = 0;
-  while (std::getline(file, line)) {
-    std::istringstream text(line.substr(0, line.find('#')));
-    Words words;
-    for (std::string word; text >> word;) words.push_back(word);
-    if (words.empty()) continue;
+  const auto runs = simulation::readRuns(path);
+  for (const Words& words : runs) {
     const auto run = parse(words);
     if (!run || !run->list.empty()) return false;
     play(*run, program, totals);
-    ++runs;
   }
-  return runs > 0;
+  return !runs.empty();
 }
 
 }  // namespace
