@@ -116,7 +116,7 @@ inline constexpr auto kPullAgainMost = 5s;
 inline constexpr std::size_t kDirectoryRowBytes =
     128 + kPeerIdBytes + kHostBytes + kMaxLinks * (kPeerIdBytes + 4);
 static_assert(kDirectoryMessageBytes + kDirectoryRowBytes + 1024 < kFrameBytes);
-// Of the log of directory.db. A reader keeps it from being folded into the database; beyond this
+// Of the log of a database. A reader keeps it from being folded into the database; beyond this
 // nothing is written until the reader has finished.
 inline constexpr std::uint64_t kDatabaseLogBytes = 64u << 20;
 
@@ -509,11 +509,12 @@ inline constexpr std::size_t kPrivateLookUps = 64;     // at the metaserver, not
 inline constexpr std::size_t kPrivateWrites = 1024;    // that are not durable yet
 inline constexpr std::size_t kPrivateRequests = 64;    // of commands that wait for an answer
 inline constexpr auto kPrivateIdle = 60s;              // then a connection is closed
-inline constexpr auto kPrivateAnswer = 15s;            // of the other end; of the disk, too
-// Backoff of attempts to reach a recipient that is away: whoever comes back hears within the most.
-// In a network of at most so many members within the newcomer pause: somebody has come.
+inline constexpr auto kPrivateAnswer = 15s;            // of the other end, its disk included
+// Pauses between attempts to reach a recipient. One that comes back is reached within the most.
 inline constexpr auto kPrivateRetryLeast = 500ms;
 inline constexpr auto kPrivateRetryMost = 30s;
+// When a network of at most so many members grows, recipients are looked up within that pause: one
+// of them may have come back.
 inline constexpr std::uint64_t kPrivateSmallNetwork = 256;
 inline constexpr auto kPrivateNewcomer = 2s;
 inline constexpr auto kPrivatePatience = 10s;  // of a command, for `delivered`

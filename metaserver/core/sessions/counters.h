@@ -1,7 +1,7 @@
 // What a metaserver has counted: today, in this month, on each of the last days, and since it began
 // to count. A day is a row of the table `servers`.
 //
-//   today --the date goes on--> a day of before
+//   today --the date goes on--> an earlier day
 //
 // Invariants: no number ever falls while the date stays; `total` never does; the month is the sum
 // of its days. A month or a day that goes on begins at 0.

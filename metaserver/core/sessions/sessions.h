@@ -12,7 +12,7 @@
 // that is back within limits::kSessionAway, here or at another home, goes on with the same one. The
 // home at the end writes the row. Of the sessions of a dead metaserver the master does (Ended).
 //
-// After a restart the open sessions of before are away since they were seen last. If another
+// After a restart the sessions that were open are away since they were seen last. If another
 // metaserver that was there then still runs, it has taken them over: nothing is written here.
 //
 // What is to be written is taken in batches by who writes; until then it is kept. The latest
@@ -97,7 +97,7 @@ struct Stored {
 
 // To be written together, in this order.
 struct Batch {
-  bool isWhole = false;          // `open` is all of them: others are removed
+  bool isWhole = false;          // all other open rows are removed; the rest follows (`more`)
   std::vector<OpenRow> open;     // new, or changed
   std::vector<JoinOrder> ended;  // not open any more
   std::vector<EndedRow> rows;
@@ -110,7 +110,7 @@ struct Batch {
   Day date{};
   std::vector<Run> others;
   std::uint64_t dropped = 0;  // rows that had no room
-  bool more = false;
+  bool more = false;          // there is more to be written at once
 };
 
 class Sessions {
@@ -150,7 +150,7 @@ class Sessions {
     milliseconds since{};
     ConnectionId connection{};  // if it is here
     bool isHere = false;
-    bool isOfBefore = false;  // a restart; and it was here then
+    bool isOfBefore = false;  // it was open here before the restart
     bool isChanged = false;   // it is in changed_
     milliseconds seen{};      // if it is away
     TimePoint until{};        // likewise

@@ -89,7 +89,7 @@ void PrivateMessages::notAsked(TimePoint now, Effects& fx) {
   answer(std::move(lookUp), nullptr, "the metaserver is out of reach", now, fx);
 }
 
-// A metaserver of before names all members, page by page.
+// A metaserver of an older version names all members, page by page.
 bool PrivateMessages::told(std::uint64_t number, const wire::Topology& topology, TimePoint now,
                            Effects& fx) {
   const auto found = lookUps_.find(number);

@@ -1,5 +1,5 @@
-// What private messages ask the shell to put on the disk, what they tell it, and what they begin
-// with: the state of before. Plain values, fields of Effects (peer/core/effects.h).
+// What private messages ask the shell to put on the disk, what they tell it, and the state that an
+// earlier process has left. Plain values, fields of Effects (peer/core/effects.h).
 //
 // A message on the disk has a position, unique and rising, which the core gives.
 #pragma once
