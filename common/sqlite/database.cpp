@@ -1,6 +1,7 @@
 #include "common/sqlite/database.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <cstring>
 #include <optional>
@@ -140,6 +141,14 @@ Result<Statement> Database::prepare(std::string_view statement) {
   return Statement(prepared, path_);
 }
 
+Result<Statement*> Database::kept(std::string_view statement) {
+  const auto there = kept_.find(statement);
+  if (there != kept_.end()) return &there->second;
+  auto prepared = prepare(statement);
+  if (!prepared) return prepared.error();
+  return &kept_.emplace(statement, *std::move(prepared)).first->second;
+}
+
 Result<std::int64_t> Database::number(std::string_view query) {
   auto statement = prepare(query);
   if (!statement) return statement.error();
@@ -162,6 +171,18 @@ Result<std::string> Database::text(std::string_view query) {
                  fmt::format("{}: no text is there for {}", escaped(path_), query)};
   }
   return statement->text(0);
+}
+
+Result<void> Database::boundLog(std::uint64_t most) {
+  struct stat log {};
+  const std::string path = path_ + "-wal";
+  if (::stat(path.c_str(), &log) != 0) return {};
+  if (static_cast<std::uint64_t>(log.st_size) <= most) return {};
+  const auto isBusy = number("PRAGMA wal_checkpoint(TRUNCATE)");
+  if (!isBusy) return isBusy.error();
+  if (*isBusy == 0) return {};
+  return Error{ErrorCode::io,
+               fmt::format("{}: a program that reads it does not end", escaped(path_))};
 }
 
 bool Database::hasMoved() const {

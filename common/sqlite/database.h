@@ -18,9 +18,13 @@
 #include <sqlite3.h>
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "common/base/result.h"
 
@@ -69,6 +73,20 @@ class Database {
   // Statements without parameters, separated by semicolons. Their rows are dropped.
   Result<void> run(const char* statements);
   Result<Statement> prepare(std::string_view statement);
+  // The statement with that text, prepared when it is wanted first, and kept.
+  Result<Statement*> kept(std::string_view statement);
+  // Runs such a statement, whose rows are not wanted. Parameters: texts, numbers, std::optional of
+  // them (without a value NULL).
+  template <typename... Values>
+  Result<void> change(std::string_view statement, const Values&... values) {
+    const auto prepared = kept(statement);
+    if (!prepared) return prepared.error();
+    (bindNext(**prepared, values), ...);
+    const auto stepped = (*prepared)->step();
+    if (!stepped) return stepped.error();
+    if (*stepped) (*prepared)->reset();
+    return {};
+  }
   // The first column of the first row: "PRAGMA user_version". Errors as above if it is none.
   Result<std::int64_t> number(std::string_view query);
   Result<std::string> text(std::string_view query);
@@ -82,6 +100,9 @@ class Database {
     return done;
   }
 
+  // For a database with a WAL, before each transaction. A commit folds the WAL in as far as readers
+  // let it. Once it has more than `most` bytes this fails (`io`) until they do.
+  Result<void> boundLog(std::uint64_t most);
   // Whether the file was removed or replaced. What is written now is lost.
   bool hasMoved() const;
   // The content of the database, as its file would have it.
@@ -93,10 +114,24 @@ class Database {
   };
   Database(sqlite3* connection, std::string path)
       : connection_(connection), path_(std::move(path)) {}
+  template <typename Value>
+  static void bindNext(Statement& statement, const Value& value) {
+    if constexpr (std::is_integral_v<Value>) {
+      statement.bind(static_cast<std::int64_t>(value));
+    } else {
+      statement.bind(std::string_view(value));
+    }
+  }
+  template <typename Value>
+  static void bindNext(Statement& statement, const std::optional<Value>& value) {
+    if (value) return bindNext(statement, *value);
+    statement.bindNone();
+  }
   static Result<Database> opened(const std::string& name, const std::string& path, int flags);
 
   std::unique_ptr<sqlite3, Close> connection_;
   std::string path_;
+  std::map<std::string, Statement, std::less<>> kept_;  // by text; they end before the connection
 };
 
 }  // namespace espalier::sqlite

@@ -2,11 +2,11 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <optional>
+#include <string_view>
 
 #include "common/base/ids.h"
 #include "common/base/limits.h"
@@ -56,18 +56,9 @@ Result<void> removeFile(const std::string& path) {
   return systemError("cannot remove " + escaped(path), errno);
 }
 
-Result<void> done(const Result<bool>& step) {
-  if (!step) return step.error();
-  return {};
-}
-
 std::string dateOf(std::chrono::milliseconds since1970) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(since1970).count();
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(seconds)));
-}
-
-std::int64_t numberOf(JoinOrder order) {
-  return static_cast<std::int64_t>(number(order));  // at most limits::kJoinOrder
 }
 
 }  // namespace
@@ -79,33 +70,11 @@ Result<DirectoryTables> DirectoryTables::make(const std::string& path) {
   auto database = sqlite::Database::open(path);
   if (!database) return database.error();
   if (const auto made = database->run(kTables); !made) return made.error();
-  auto statements = prepare(*database);
-  if (!statements) return statements.error();
-  return DirectoryTables(path, std::move(*database), std::move(*statements));
-}
-
-Result<DirectoryTables::Statements> DirectoryTables::prepare(sqlite::Database& database) {
-  std::optional<Error> error;
-  const auto prepared = [&](std::string_view text) {
-    auto statement = database.prepare(text);
-    if (!statement && !error) error = statement.error();
-    return statement ? std::optional(std::move(*statement)) : std::nullopt;
-  };
-  auto removeMember = prepared("DELETE FROM user_names WHERE joined = ?");
-  auto putMember = prepared("INSERT OR REPLACE INTO user_names VALUES (?, ?, ?, ?, ?, ?, ?)");
-  auto removeHome = prepared("DELETE FROM homes WHERE joined = ?");
-  auto putHome = prepared("INSERT OR REPLACE INTO homes VALUES (?, ?)");
-  auto putServer = prepared("INSERT OR REPLACE INTO metaservers VALUES (?, ?, ?, ?, ?, ?)");
-  auto moveMembers = prepared(
-      "UPDATE user_names SET home = ?, home_port = ? "
-      "WHERE joined IN (SELECT joined FROM homes WHERE number = ?)");
-  if (error) return *std::move(error);
-  return Statements{*std::move(removeMember), *std::move(putMember), *std::move(removeHome),
-                    *std::move(putHome),      *std::move(putServer), *std::move(moveMembers)};
+  return DirectoryTables(std::move(*database));
 }
 
 Result<void> DirectoryTables::write(const DirectoryBatch& batch) {
-  if (const auto bounded = boundLog(); !bounded) return bounded;
+  if (const auto bounded = database_.boundLog(limits::kDatabaseLogBytes); !bounded) return bounded;
   std::map<ServerNumber, Home> homes;
   for (const auto& server : batch.servers) {
     homes[server.number] = {server.name.text(), server.serverPort};
@@ -120,19 +89,6 @@ Result<void> DirectoryTables::write(const DirectoryBatch& batch) {
   return written;
 }
 
-// A checkpoint at each commit folds the log in, as far as readers let it.
-Result<void> DirectoryTables::boundLog() {
-  struct stat log {};
-  const std::string path = path_ + "-wal";
-  if (::stat(path.c_str(), &log) != 0) return {};
-  if (static_cast<std::uint64_t>(log.st_size) <= limits::kDatabaseLogBytes) return {};
-  const auto isBusy = database_.number("PRAGMA wal_checkpoint(TRUNCATE)");
-  if (!isBusy) return isBusy.error();
-  if (*isBusy == 0) return {};
-  return Error{ErrorCode::io,
-               fmt::format("{}: a program that reads it does not end", escaped(path_))};
-}
-
 Result<void> DirectoryTables::writeServers(const std::vector<DirectoryServer>& servers) {
   if (auto cleared = database_.run("DELETE FROM metaservers"); !cleared) return cleared;
   std::map<ServerNumber, Home> before;
@@ -141,13 +97,9 @@ Result<void> DirectoryTables::writeServers(const std::vector<DirectoryServer>& s
   }
   for (const auto& server : servers) {
     const std::string started = dateOf(server.started);
-    auto put = done(statements_.putServer.bind(server.name.text())
-                        .bind(server.address.host)
-                        .bind(server.address.port)
-                        .bind(server.serverPort)
-                        .bind(server.isMaster ? 1 : 0)
-                        .bind(started)
-                        .step());
+    auto put = database_.change("INSERT OR REPLACE INTO metaservers VALUES (?, ?, ?, ?, ?, ?)",
+                                server.name.text(), server.address.host, server.address.port,
+                                server.serverPort, server.isMaster, started);
     if (!put) return put;
     const Home home{server.name.text(), server.serverPort};
     const auto old = before.find(server.number);
@@ -164,13 +116,12 @@ Result<void> DirectoryTables::writeServers(const std::vector<DirectoryServer>& s
 
 // Null: the metaserver is not there any more.
 Result<void> DirectoryTables::moveMembers(ServerNumber number, const Home* home) {
-  auto& statement = statements_.moveMembers;
-  if (home != nullptr) {
-    statement.bind(home->name).bind(home->port);
-  } else {
-    statement.bindNone().bindNone();
-  }
-  return done(statement.bind(espalier::number(number)).step());
+  const auto name = home != nullptr ? std::optional(home->name) : std::nullopt;
+  const auto port = home != nullptr ? std::optional(home->port) : std::nullopt;
+  return database_.change(
+      "UPDATE user_names SET home = ?, home_port = ? "
+      "WHERE joined IN (SELECT joined FROM homes WHERE number = ?)",
+      name, port, espalier::number(number));
 }
 
 Result<void> DirectoryTables::writeMembers(const MemberChanges& changes,
@@ -180,8 +131,9 @@ Result<void> DirectoryTables::writeMembers(const MemberChanges& changes,
     if (!cleared) return cleared;
   }
   for (const JoinOrder order : changes.gone) {
-    for (sqlite::Statement* remove : {&statements_.removeMember, &statements_.removeHome}) {
-      if (auto removed = done(remove->bind(numberOf(order)).step()); !removed) return removed;
+    for (const char* remove :
+         {"DELETE FROM user_names WHERE joined = ?", "DELETE FROM homes WHERE joined = ?"}) {
+      if (auto removed = database_.change(remove, number(order)); !removed) return removed;
     }
   }
   for (const auto& row : changes.rows) {
@@ -193,17 +145,19 @@ Result<void> DirectoryTables::writeMembers(const MemberChanges& changes,
 Result<void> DirectoryTables::putMember(const MemberRow& row,
                                         const std::map<ServerNumber, Home>& homes) {
   const auto& [id, order, endpoint, instance] = row.contact;
-  auto& put = statements_.putMember;
-  put.bind(id.text()).bind(numberOf(order)).bind(endpoint.host).bind(endpoint.port);
+  std::optional<std::string_view> name;
+  std::optional<std::uint16_t> port;
   if (const auto home = homes.find(row.home); home != homes.end()) {
-    put.bind(home->second.name).bind(home->second.port);
-  } else {
-    put.bindNone().bindNone();
+    name = home->second.name;
+    port = home->second.port;
   }
-  const std::string hash = toHex(instance.view());
-  instance.isZero() ? put.bindNone() : put.bind(hash);
-  if (auto stepped = done(put.step()); !stepped) return stepped;
-  return done(statements_.putHome.bind(numberOf(order)).bind(number(row.home)).step());
+  const auto hash = instance.isZero() ? std::nullopt : std::optional(toHex(instance.view()));
+  auto put =
+      database_.change("INSERT OR REPLACE INTO user_names VALUES (?, ?, ?, ?, ?, ?, ?)", id.text(),
+                       number(order), endpoint.host, endpoint.port, name, port, hash);
+  if (!put) return put;
+  return database_.change("INSERT OR REPLACE INTO homes VALUES (?, ?)", number(order),
+                          number(row.home));
 }
 
 }  // namespace espalier::metaserver::storage

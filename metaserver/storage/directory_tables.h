@@ -69,30 +69,14 @@ class DirectoryTables {
 
     bool operator==(const Home&) const = default;
   };
-  struct Statements {
-    sqlite::Statement removeMember;
-    sqlite::Statement putMember;
-    sqlite::Statement removeHome;
-    sqlite::Statement putHome;
-    sqlite::Statement putServer;
-    sqlite::Statement moveMembers;
-  };
-
-  DirectoryTables(std::string path, sqlite::Database database, Statements statements)
-      : path_(std::move(path)),
-        database_(std::move(database)),
-        statements_(std::move(statements)) {}
-  static Result<Statements> prepare(sqlite::Database& database);
-  Result<void> boundLog();
+  explicit DirectoryTables(sqlite::Database database) : database_(std::move(database)) {}
   Result<void> writeServers(const std::vector<DirectoryServer>& servers);
   Result<void> moveMembers(ServerNumber number, const Home* home);
   Result<void> writeMembers(const MemberChanges& changes,
                             const std::map<ServerNumber, Home>& homes);
   Result<void> putMember(const MemberRow& row, const std::map<ServerNumber, Home>& homes);
 
-  std::string path_;
   sqlite::Database database_;
-  Statements statements_;
   std::vector<DirectoryServer> servers_;  // as they are in the table
 };
 

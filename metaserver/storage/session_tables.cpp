@@ -2,9 +2,7 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 
-#include <cerrno>
 #include <ctime>
 #include <optional>
 #include <utility>
@@ -73,17 +71,34 @@ constexpr const char* kModes = R"(
   PRAGMA journal_size_limit = 1048576;
 )";
 
+constexpr const char* kPutOpen = "INSERT OR REPLACE INTO open_session VALUES (?, ?, ?, ?)";
+constexpr const char* kRemoveOpen = "DELETE FROM open_session WHERE joined = ?";
+constexpr const char* kAddSession =
+    "INSERT INTO session (Date, User, In_Time, Out_Time) VALUES (?, ?, ?, ?)";
+constexpr const char* kBoundSessions =
+    "DELETE FROM session WHERE rowid <= (SELECT max(rowid) FROM session) - ?";
+constexpr const char* kAddRating =
+    "INSERT INTO rating (Time, User, Rating, Text) VALUES (?, ?, ?, ?)";
+constexpr const char* kBoundRatings =
+    "DELETE FROM rating WHERE rowid <= (SELECT max(rowid) FROM rating) - ?";
+constexpr const char* kFindDay =
+    "SELECT rowid FROM servers WHERE Date = ? AND Name = ? ORDER BY rowid DESC LIMIT 1";
+constexpr const char* kAddServer =
+    "INSERT INTO servers (Date, Name, Average_Rating, Today_Count, Monthly_Count, "
+    "Total_Approaches, Lost_Count) VALUES "
+    "(?1, ?2, CASE ?3 WHEN 0 THEN 0.0 ELSE ?4 * 1.0 / ?3 END, ?5, ?6, ?7, ?8) RETURNING rowid";
+constexpr const char* kChangeServer =
+    "UPDATE servers SET Date = ?1, Name = ?2, "
+    "Average_Rating = CASE ?3 WHEN 0 THEN 0.0 ELSE ?4 * 1.0 / ?3 END, Today_Count = ?5, "
+    "Monthly_Count = ?6, Total_Approaches = ?7, Lost_Count = ?8 WHERE rowid = ?9 RETURNING rowid";
+constexpr const char* kRenameServer = "UPDATE servers SET Name = ? WHERE Date = ? AND Name = ?";
+constexpr const char* kPutDay = "INSERT OR REPLACE INTO day VALUES (?, ?, ?, ?, ?, ?)";
+constexpr const char* kPutState = "INSERT OR REPLACE INTO state VALUES (?, ?)";
+constexpr const char* kPutName = "INSERT OR REPLACE INTO own_name VALUES (1, ?)";
+constexpr const char* kAddRun = "INSERT INTO other_run VALUES (?, ?)";
+
 Error outOfRange(const std::string& path) {
   return {ErrorCode::configuration, fmt::format("{}: a value is out of its range", escaped(path))};
-}
-
-Result<void> stepDone(const Result<bool>& step) {
-  if (!step) return step.error();
-  return {};
-}
-
-std::int64_t signedOf(std::uint64_t number) {
-  return static_cast<std::int64_t>(number);  // counts and orders are far below 2^63
 }
 
 std::string timeOf(milliseconds since1970) {
@@ -130,50 +145,13 @@ Result<SessionTables> SessionTables::open(const std::string& path) {
       !made) {
     return made.error();
   }
-  auto statements = prepare(*database);
-  if (!statements) return statements.error();
-  return SessionTables(path, std::move(*database), std::move(*statements));
-}
-
-Result<SessionTables::Statements> SessionTables::prepare(sqlite::Database& database) {
-  std::optional<Error> error;
-  const auto prepared = [&](std::string_view text) {
-    auto statement = database.prepare(text);
-    if (!statement && !error) error = statement.error();
-    return statement ? std::optional(std::move(*statement)) : std::nullopt;
-  };
-  auto putOpen = prepared("INSERT OR REPLACE INTO open_session VALUES (?, ?, ?, ?)");
-  auto removeOpen = prepared("DELETE FROM open_session WHERE joined = ?");
-  auto addSession =
-      prepared("INSERT INTO session (Date, User, In_Time, Out_Time) VALUES (?, ?, ?, ?)");
-  auto boundSessions =
-      prepared("DELETE FROM session WHERE rowid <= (SELECT max(rowid) FROM session) - ?");
-  auto addRating = prepared("INSERT INTO rating (Time, User, Rating, Text) VALUES (?, ?, ?, ?)");
-  auto boundRatings =
-      prepared("DELETE FROM rating WHERE rowid <= (SELECT max(rowid) FROM rating) - ?");
-  auto findDay =
-      prepared("SELECT rowid FROM servers WHERE Date = ? AND Name = ? ORDER BY rowid DESC LIMIT 1");
-  auto addServer = prepared(
-      "INSERT INTO servers (Date, Name, Average_Rating, Today_Count, Monthly_Count, "
-      "Total_Approaches, Lost_Count) VALUES "
-      "(?1, ?2, CASE ?3 WHEN 0 THEN 0.0 ELSE ?4 * 1.0 / ?3 END, ?5, ?6, ?7, ?8) "
-      "RETURNING rowid");
-  auto changeServer = prepared(
-      "UPDATE servers SET Date = ?1, Name = ?2, "
-      "Average_Rating = CASE ?3 WHEN 0 THEN 0.0 ELSE ?4 * 1.0 / ?3 END, Today_Count = ?5, "
-      "Monthly_Count = ?6, Total_Approaches = ?7, Lost_Count = ?8 WHERE rowid = ?9 "
-      "RETURNING rowid");
-  auto renameServer = prepared("UPDATE servers SET Name = ? WHERE Date = ? AND Name = ?");
-  auto putDay = prepared("INSERT OR REPLACE INTO day VALUES (?, ?, ?, ?, ?, ?)");
-  auto putState = prepared("INSERT OR REPLACE INTO state VALUES (?, ?)");
-  auto putName = prepared("INSERT OR REPLACE INTO own_name VALUES (1, ?)");
-  auto addRun = prepared("INSERT INTO other_run VALUES (?, ?)");
-  if (error) return *std::move(error);
-  return Statements{*std::move(putOpen),       *std::move(removeOpen), *std::move(addSession),
-                    *std::move(boundSessions), *std::move(addRating),  *std::move(boundRatings),
-                    *std::move(findDay),       *std::move(addServer),  *std::move(changeServer),
-                    *std::move(renameServer),  *std::move(putDay),     *std::move(putState),
-                    *std::move(putName),       *std::move(addRun)};
+  // All of them now: tables with other columns are found at the start.
+  for (const char* each :
+       {kPutOpen, kRemoveOpen, kAddSession, kBoundSessions, kAddRating, kBoundRatings, kFindDay,
+        kAddServer, kChangeServer, kRenameServer, kPutDay, kPutState, kPutName, kAddRun}) {
+    if (const auto prepared = database->kept(each); !prepared) return prepared.error();
+  }
+  return SessionTables(path, std::move(*database));
 }
 
 // --- reading
@@ -256,24 +234,11 @@ Result<void> SessionTables::loadOpen(sessions::Stored& stored) {
 // --- writing
 
 Result<void> SessionTables::write(const sessions::Batch& batch, const std::string& name) {
-  if (const auto bounded = boundLog(); !bounded) return bounded;
+  if (const auto bounded = database_.boundLog(limits::kDatabaseLogBytes); !bounded) return bounded;
   auto written = database_.inTransaction([&] { return writeAll(batch, name); });
   if (!written) row_.reset();  // it may be undone
   if (written) name_ = name;
   return written;
-}
-
-// A checkpoint at each commit folds the log in, as far as readers let it.
-Result<void> SessionTables::boundLog() {
-  struct stat log {};
-  const std::string path = path_ + "-wal";
-  if (::stat(path.c_str(), &log) != 0) return {};
-  if (static_cast<std::uint64_t>(log.st_size) <= limits::kDatabaseLogBytes) return {};
-  const auto isBusy = database_.number("PRAGMA wal_checkpoint(TRUNCATE)");
-  if (!isBusy) return isBusy.error();
-  if (*isBusy == 0) return {};
-  return Error{ErrorCode::io,
-               fmt::format("{}: a program that reads it does not end", escaped(path_))};
 }
 
 Result<void> SessionTables::writeAll(const sessions::Batch& batch, const std::string& name) {
@@ -286,22 +251,17 @@ Result<void> SessionTables::writeAll(const sessions::Batch& batch, const std::st
   for (const auto& [key, value] : {std::pair("since", std::int64_t{batch.since.count()}),
                                    {"seen", std::int64_t{batch.seen.count()}},
                                    {"date", std::int64_t{sessions::number(batch.date)}}}) {
-    if (auto put = putState(key, value); !put) return put;
+    if (auto put = database_.change(kPutState, key, value); !put) return put;
   }
   if (name != name_) {
-    if (auto put = stepDone(statements_.putName.bind(name).step()); !put) return put;
+    if (auto put = database_.change(kPutName, name); !put) return put;
   }
   if (auto cleared = database_.run("DELETE FROM other_run"); !cleared) return cleared;
   for (const auto& run : batch.others) {
-    auto added = stepDone(
-        statements_.addRun.bind(number(run.number)).bind(std::int64_t{run.started.count()}).step());
+    auto added = database_.change(kAddRun, number(run.number), run.started.count());
     if (!added) return added;
   }
   return {};
-}
-
-Result<void> SessionTables::putState(std::string_view key, std::int64_t value) {
-  return stepDone(statements_.putState.bind(key).bind(value).step());
 }
 
 Result<void> SessionTables::writeOpen(const sessions::Batch& batch) {
@@ -309,15 +269,14 @@ Result<void> SessionTables::writeOpen(const sessions::Batch& batch) {
     if (auto cleared = database_.run("DELETE FROM open_session"); !cleared) return cleared;
   }
   for (const JoinOrder order : batch.ended) {
-    auto removed = stepDone(statements_.removeOpen.bind(signedOf(number(order))).step());
+    auto removed = database_.change(kRemoveOpen, number(order));
     if (!removed) return removed;
   }
   for (const auto& row : batch.open) {
-    auto& put = statements_.putOpen.bind(signedOf(number(row.order)))
-                    .bind(row.id.text())
-                    .bind(std::int64_t{row.since.count()});
-    auto& last = row.away ? put.bind(std::int64_t{row.away->count()}) : put.bindNone();
-    if (auto written = stepDone(last.step()); !written) return written;
+    const auto away = row.away ? std::optional(row.away->count()) : std::nullopt;
+    auto put =
+        database_.change(kPutOpen, number(row.order), row.id.text(), row.since.count(), away);
+    if (!put) return put;
   }
   return {};
 }
@@ -327,24 +286,22 @@ Result<void> SessionTables::writeRows(const sessions::Batch& batch) {
     const std::string date = dateOf(row.date);
     const std::string in = timeOf(row.in);
     const std::string out = timeOf(row.out);
-    auto& add = statements_.addSession;
-    auto added = stepDone(add.bind(date).bind(row.id.text()).bind(in).bind(out).step());
+    auto added = database_.change(kAddSession, date, row.id.text(), in, out);
     if (!added) return added;
   }
   if (!batch.rows.empty()) {
-    auto bound = stepDone(statements_.boundSessions.bind(signedOf(limits::kSessionRows)).step());
+    auto bound = database_.change(kBoundSessions, limits::kSessionRows);
     if (!bound) return bound;
   }
   for (const auto& row : batch.ratings) {
     const std::string at = timeOf(row.at);
     const auto& [id, score, given] = row.rating;
     const std::string text = escaped(given);  // it may be shown on a terminal
-    auto& add = statements_.addRating;
-    auto added = stepDone(add.bind(at).bind(id.text()).bind(score).bind(text).step());
+    auto added = database_.change(kAddRating, at, id.text(), score, text);
     if (!added) return added;
   }
   if (batch.ratings.empty()) return {};
-  return stepDone(statements_.boundRatings.bind(signedOf(limits::kRatingRows)).step());
+  return database_.change(kBoundRatings, limits::kRatingRows);
 }
 
 // What was counted before the first day that is known, as if on the day before it: after a restart
@@ -358,9 +315,8 @@ Result<void> SessionTables::writeEarlier(const sessions::Batch& batch) {
 
 Result<void> SessionTables::putDay(Day day, const sessions::Tally& tally) {
   const auto& [begun, approaches, lost, ratings, ratingSum] = tally;
-  auto& put = statements_.putDay.bind(sessions::number(day));
-  for (const auto count : {begun, approaches, lost, ratings, ratingSum}) put.bind(signedOf(count));
-  return stepDone(put.step());
+  return database_.change(kPutDay, sessions::number(day), begun, approaches, lost, ratings,
+                          ratingSum);
 }
 
 Result<void> SessionTables::writeDay(const sessions::DayRow& row, const std::string& name) {
@@ -368,21 +324,25 @@ Result<void> SessionTables::writeDay(const sessions::DayRow& row, const std::str
   if (auto put = putDay(day, tally); !put) return put;
   const std::string date = dateOf(day);
   if (!name_.empty() && name_ != name) {  // still one row a day
-    auto renamed = stepDone(statements_.renameServer.bind(name).bind(date).bind(name_).step());
+    auto renamed = database_.change(kRenameServer, name, date, name_);
     if (!renamed) return renamed;
   }
   if (!row_ || row_->first != day) {
     row_.reset();
-    auto& find = statements_.findDay.bind(date).bind(name);
-    const auto isThere = find.step();
+    const auto find = database_.kept(kFindDay);
+    if (!find) return find.error();
+    const auto isThere = (*find)->bind(date).bind(name).step();
     if (!isThere) return isThere.error();
-    if (*isThere) row_ = {day, find.number(0)};
-    find.reset();
+    if (*isThere) row_ = {day, (*find)->number(0)};
+    (*find)->reset();
   }
   // Who removes a row while the metaserver runs gets it again.
   for (const bool isThere : {true, false}) {
     if (isThere && !row_) continue;
-    auto& write = isThere ? statements_.changeServer : statements_.addServer;
+    const auto prepared = database_.kept(isThere ? kChangeServer : kAddServer);
+    if (!prepared) return prepared.error();
+    sqlite::Statement& write = **prepared;
+    const auto signedOf = [](std::uint64_t count) { return static_cast<std::int64_t>(count); };
     write.bind(date).bind(name).bind(signedOf(total.ratings)).bind(signedOf(total.ratingSum));
     write.bind(signedOf(tally.sessions)).bind(signedOf(month)).bind(signedOf(total.approaches));
     write.bind(signedOf(total.lost));

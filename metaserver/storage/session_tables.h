@@ -36,29 +36,8 @@ class SessionTables {
   bool hasMoved() const { return database_.hasMoved(); }
 
  private:
-  struct Statements {
-    sqlite::Statement putOpen;
-    sqlite::Statement removeOpen;
-    sqlite::Statement addSession;
-    sqlite::Statement boundSessions;
-    sqlite::Statement addRating;
-    sqlite::Statement boundRatings;
-    sqlite::Statement findDay;
-    sqlite::Statement addServer;
-    sqlite::Statement changeServer;
-    sqlite::Statement renameServer;
-    sqlite::Statement putDay;
-    sqlite::Statement putState;
-    sqlite::Statement putName;
-    sqlite::Statement addRun;
-  };
-
-  SessionTables(std::string path, sqlite::Database database, Statements statements)
-      : path_(std::move(path)),
-        database_(std::move(database)),
-        statements_(std::move(statements)) {}
-  static Result<Statements> prepare(sqlite::Database& database);
-  Result<void> boundLog();
+  SessionTables(std::string path, sqlite::Database database)
+      : path_(std::move(path)), database_(std::move(database)) {}
   Result<void> loadDays(sessions::Stored& stored);
   Result<void> loadOpen(sessions::Stored& stored);
   Result<void> writeAll(const sessions::Batch& batch, const std::string& name);
@@ -67,11 +46,9 @@ class SessionTables {
   Result<void> writeEarlier(const sessions::Batch& batch);
   Result<void> putDay(sessions::Day day, const sessions::Tally& tally);
   Result<void> writeDay(const sessions::DayRow& row, const std::string& name);
-  Result<void> putState(std::string_view key, std::int64_t value);
 
   std::string path_;
   sqlite::Database database_;
-  Statements statements_;
   std::string name_;  // under which the latest day is written
   // The row of `servers` of a day: of the latest one that was written.
   std::optional<std::pair<sessions::Day, std::int64_t>> row_;

@@ -59,10 +59,6 @@ std::string hexOf(const InstanceHash& instance) {
   return instance.isZero() ? std::string() : toHex(instance.view());
 }
 
-std::int64_t signedOf(std::uint64_t number) {
-  return static_cast<std::int64_t>(number);
-}
-
 std::uint64_t unsignedOf(std::int64_t number) {
   return static_cast<std::uint64_t>(number);
 }
@@ -102,13 +98,6 @@ Result<void> make(const std::string& path) {
   const auto bytes = empty->bytes();
   if (!bytes) return bytes.error();
   return replaceFile(path, *bytes, Durability::durable, kPrivate);
-}
-
-void bindOne(sqlite::Statement& statement, const std::string& text) {
-  statement.bind(std::string_view(text));
-}
-void bindOne(sqlite::Statement& statement, std::int64_t number) {
-  statement.bind(number);
 }
 
 Error strange(const std::string& path, std::string_view what) {
@@ -160,7 +149,6 @@ Result<void> PrivateTables::restore() {
     // Closed first: it removes the log by its name, which is that of the next one.
     auto none = sqlite::Database::inMemory();
     if (!none) return none.error();
-    statements_.clear();
     database_ = std::move(*none);
   }
   if (auto removed = removeRemains(path_); !removed) return removed;
@@ -172,24 +160,6 @@ Result<void> PrivateTables::restore() {
   database_ = std::move(*again);
   content_.clear();
   return prepare();
-}
-
-Result<sqlite::Statement*> PrivateTables::statement(const char* text) {
-  const auto there = statements_.find(text);
-  if (there != statements_.end()) return &there->second;
-  auto prepared = database_.prepare(text);
-  if (!prepared) return prepared.error();
-  return &statements_.emplace(text, std::move(*prepared)).first->second;
-}
-
-template <typename... Values>
-Result<void> PrivateTables::run(const char* text, const Values&... values) {
-  const auto found = statement(text);
-  if (!found) return found.error();
-  (bindOne(**found, values), ...);
-  const auto stepped = (*found)->step();
-  if (!stepped) return stepped.error();
-  return {};
 }
 
 // --- the state
@@ -291,6 +261,7 @@ Result<void> PrivateTables::write(std::span<const PrivateWrite> batch) {
   if (!content_.empty() || database_.hasMoved()) {
     if (auto restored = restore(); !restored) return restored;
   }
+  if (const auto bounded = database_.boundLog(limits::kDatabaseLogBytes); !bounded) return bounded;
   return database_.inTransaction([&]() -> Result<void> {
     for (const auto& each : batch) {
       auto written = std::visit([this](const auto& what) { return write(what); }, each.what);
@@ -302,32 +273,29 @@ Result<void> PrivateTables::write(std::span<const PrivateWrite> batch) {
 
 Result<void> PrivateTables::write(const KeepSent& kept) {
   const std::string hex = hexOf(kept.to);
-  auto done =
-      run("INSERT INTO conversations (instance, id, stream, sent, used, written_to) "
-          "VALUES (?, ?, ?, ?, ?, ?) "
-          "ON CONFLICT (instance) DO UPDATE SET id = excluded.id, stream = excluded.stream, "
-          "sent = excluded.sent, used = excluded.used, written_to = excluded.written_to",
-          hex, kept.id.text(), signedOf(kept.stream), signedOf(kept.number),
-          signedOf(kept.position), kept.writtenTo.text());
+  auto done = database_.change(
+      "INSERT INTO conversations (instance, id, stream, sent, used, written_to) "
+      "VALUES (?, ?, ?, ?, ?, ?) "
+      "ON CONFLICT (instance) DO UPDATE SET id = excluded.id, stream = excluded.stream, "
+      "sent = excluded.sent, used = excluded.used, written_to = excluded.written_to",
+      hex, kept.id.text(), kept.stream, kept.number, kept.position, kept.writtenTo.text());
   if (!done) return done;
-  return run("INSERT INTO messages VALUES (?, ?, 1, ?, ?, 'waiting', ?)", signedOf(kept.position),
-             hex, signedOf(kept.number), std::int64_t{kept.at.count()}, kept.text);
+  return database_.change("INSERT INTO messages VALUES (?, ?, 1, ?, ?, 'waiting', ?)",
+                          kept.position, hex, kept.number, kept.at.count(), kept.text);
 }
 
 Result<void> PrivateTables::write(const EndSent& ended) {
-  return run("UPDATE messages SET state = ? WHERE position = ?",
-             std::string(ended.isDelivered ? "delivered" : "given up"), signedOf(ended.position));
+  return database_.change("UPDATE messages SET state = ? WHERE position = ?",
+                          std::string(ended.isDelivered ? "delivered" : "given up"),
+                          ended.position);
 }
 
 Result<void> PrivateTables::write(const RenumberSent& renumbered) {
-  auto done =
-      run("UPDATE conversations SET stream = ?, sent = ? WHERE instance = ?",
-          signedOf(renumbered.stream),
-          signedOf(static_cast<std::uint64_t>(renumbered.numbers.size())), hexOf(renumbered.to));
+  auto done = database_.change("UPDATE conversations SET stream = ?, sent = ? WHERE instance = ?",
+                               renumbered.stream, renumbered.numbers.size(), hexOf(renumbered.to));
   if (!done) return done;
   for (const auto& [position, number] : renumbered.numbers) {
-    done = run("UPDATE messages SET number = ? WHERE position = ?", signedOf(number),
-               signedOf(position));
+    done = database_.change("UPDATE messages SET number = ? WHERE position = ?", number, position);
     if (!done) return done;
   }
   return {};
@@ -335,31 +303,31 @@ Result<void> PrivateTables::write(const RenumberSent& renumbered) {
 
 Result<void> PrivateTables::write(const KeepReceived& kept) {
   const std::string hex = hexOf(kept.from);
-  auto done = run(
+  auto done = database_.change(
       "INSERT INTO conversations (instance, id, their_stream, received, used) "
       "VALUES (?, ?, ?, ?, ?) ON CONFLICT (instance) DO UPDATE SET id = excluded.id, "
       "their_stream = excluded.their_stream, received = excluded.received, used = excluded.used",
-      hex, kept.id.text(), signedOf(kept.stream), signedOf(kept.number), signedOf(kept.position));
+      hex, kept.id.text(), kept.stream, kept.number, kept.position);
   if (!done) return done;
-  return run("INSERT INTO messages VALUES (?, ?, 0, ?, ?, 'received', ?)", signedOf(kept.position),
-             hex, signedOf(kept.number), std::int64_t{kept.at.count()}, kept.text);
+  return database_.change("INSERT INTO messages VALUES (?, ?, 0, ?, ?, 'received', ?)",
+                          kept.position, hex, kept.number, kept.at.count(), kept.text);
 }
 
 Result<void> PrivateTables::write(const DropMessage& dropped) {
-  return run("DELETE FROM messages WHERE position = ?", signedOf(dropped.position));
+  return database_.change("DELETE FROM messages WHERE position = ?", dropped.position);
 }
 
 Result<void> PrivateTables::write(const DropConversation& dropped) {
   const std::string hex = hexOf(dropped.with);
-  auto done = run("DELETE FROM messages WHERE instance = ?", hex);
+  auto done = database_.change("DELETE FROM messages WHERE instance = ?", hex);
   if (!done) return done;
-  return run("DELETE FROM conversations WHERE instance = ?", hex);
+  return database_.change("DELETE FROM conversations WHERE instance = ?", hex);
 }
 
 Result<void> PrivateTables::write(const ChangeIgnored& changed) {
-  return run(changed.isIgnored ? "INSERT OR IGNORE INTO ignored VALUES (?, ?)"
-                               : "DELETE FROM ignored WHERE id = ? AND instance = ?",
-             changed.who.id.text(), hexOf(changed.who.instance));
+  return database_.change(changed.isIgnored ? "INSERT OR IGNORE INTO ignored VALUES (?, ?)"
+                                            : "DELETE FROM ignored WHERE id = ? AND instance = ?",
+                          changed.who.id.text(), hexOf(changed.who.instance));
 }
 
 }  // namespace espalier::peer::storage

@@ -19,7 +19,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -56,9 +55,6 @@ class PrivateTables {
 
   Result<void> prepare();
   Result<void> restore();
-  Result<sqlite::Statement*> statement(const char* text);
-  template <typename... Values>
-  Result<void> run(const char* text, const Values&... values);
 
   Result<void> write(const KeepSent& kept);
   Result<void> write(const EndSent& ended);
@@ -71,7 +67,6 @@ class PrivateTables {
   std::string path_;
   sqlite::Database database_;
   std::string content_;  // of a file that was removed, until it is written again
-  std::map<std::string, sqlite::Statement> statements_;  // by their text
 };
 
 }  // namespace espalier::peer::storage
