@@ -108,7 +108,7 @@ using SessionAnswer = std::variant<SessionReply, SessionClosed, SessionReading>;
 // side whether the latest ones have arrived.
 struct SessionRequests {
   Epoch epoch;                 // of the master that they are for
-  std::uint64_t stream = 0;    // of this run of the home, from 1
+  std::uint64_t stream = 0;    // rises; its upper bits are when the home was started
   std::uint64_t sequence = 0;  // of the last message; how many the stream has had with this batch
   std::vector<SessionMessage> messages;
 

@@ -23,6 +23,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr ServerNumber kHome{7};
+constexpr auto kStarted = 0ms;  // so a stream's number is its count
 const Epoch kOld{1, ServerNumber{1}};
 const Epoch kNew{2, ServerNumber{2}};
 
@@ -74,31 +75,51 @@ std::string chosen(BalanceRule rule, const std::vector<wire::ServerState>& serve
 
 TEST_CASE("a master takes each message of a stream once, and none of an older epoch or stream") {
   MasterStreams master(kNew);
-  CHECK(master.take(kHome, {kOld, 1, 2, ended(1, 2)}).messages.empty());
-  auto first = master.take(kHome, {kNew, 1, 2, ended(1, 2)});
+  CHECK(master.take(kHome, kStarted, {kOld, 1, 2, ended(1, 2)}).messages.empty());
+  auto first = master.take(kHome, kStarted, {kNew, 1, 2, ended(1, 2)});
   CHECK(first.isNew);
   CHECK(first.messages.size() == 2);
-  CHECK(master.take(kHome, {kNew, 1, 2, ended(1, 2)}).messages.empty());  // repeated
-  CHECK(master.take(kHome, {kNew, 1, 3, ended(2, 2)}).messages.size() == 1);
-  CHECK(master.take(kHome, {kNew, 2, 1, ended(9, 1)}).isNew);
-  CHECK(master.take(kHome, {kNew, 1, 4, ended(4, 1)}).messages.empty());  // the stream before
+  CHECK(master.take(kHome, kStarted, {kNew, 1, 2, ended(1, 2)}).messages.empty());  // repeated
+  CHECK(master.take(kHome, kStarted, {kNew, 1, 3, ended(2, 2)}).messages.size() == 1);
+  CHECK(master.take(kHome, kStarted, {kNew, 2, 1, ended(9, 1)}).isNew);
+  CHECK(master.take(kHome, kStarted, {kNew, 1, 4, ended(4, 1)})
+            .messages.empty());  // the stream before
 }
 
 TEST_CASE("a gap breaks a stream until the home begins another one") {
   MasterStreams master(kNew);
-  master.take(kHome, {kNew, 1, 1, ended(1, 1)});
-  const auto gap = master.take(kHome, {kNew, 1, 4, ended(4, 1)});
+  master.take(kHome, kStarted, {kNew, 1, 1, ended(1, 1)});
+  const auto gap = master.take(kHome, kStarted, {kNew, 1, 4, ended(4, 1)});
   CHECK(gap.isBroken);
   CHECK(gap.messages.empty());
   CHECK(master.wrap(kHome, closed(1))->isBroken);
-  CHECK(master.take(kHome, {kNew, 1, 2, ended(2, 1)}).messages.empty());
-  CHECK(master.take(kHome, {kNew, 2, 1, ended(1, 1)}).messages.size() == 1);
+  CHECK(master.take(kHome, kStarted, {kNew, 1, 2, ended(2, 1)}).messages.empty());
+  CHECK(master.take(kHome, kStarted, {kNew, 2, 1, ended(1, 1)}).messages.size() == 1);
   CHECK_FALSE(master.wrap(kHome, closed(1))->isBroken);
   CHECK_FALSE(master.wrap(ServerNumber{8}, closed(1)));  // it has no stream
 }
 
+TEST_CASE("a batch of an earlier run that comes late neither begins a stream nor stops the next") {
+  HomeStream before(1000ms);
+  for (int i = 0; i < 3; ++i) before.begin(kNew);
+  HomeStream home(1001ms);
+  home.begin(kNew);
+  MasterStreams master(kNew);
+  CHECK_FALSE(master.take(kHome, 1001ms, before.wrap(ended(1, 1))).isNew);
+  CHECK_FALSE(master.wrap(kHome, closed(1)));
+  const auto taken = master.take(kHome, 1001ms, home.wrap(ended(2, 1)));
+  CHECK(taken.isNew);
+  CHECK(taken.messages.size() == 1);
+  CHECK(before.take(*master.wrap(kHome, closed(1)))->empty());
+  // Also if the clock was put back between the two runs.
+  HomeStream earlier(900ms);
+  earlier.begin(kNew);
+  MasterStreams other(kNew);
+  CHECK(other.take(kHome, 900ms, earlier.wrap(ended(1, 1))).isNew);
+}
+
 TEST_CASE("a home takes answers of its master and its stream only, and notices what is lost") {
-  HomeStream home;
+  HomeStream home(0ms);
   home.begin(kNew);
   CHECK(home.wrap(ended(1, 2)).sequence == 2);
   CHECK(home.take({kOld, 1, 1, false, closed(1)})->empty());

@@ -42,6 +42,7 @@ Coordinator::Coordinator(Options options, Budget& budget, Random& random, TimePo
       random_(random),
       mesh_(options_.self, now),
       home_(budget, now),
+      stream_(options_.self.started),
       // Orders may have been given in its network that it does not know.
       isSingle_(!options_.isCluster && options_.durable.network.isZero()),
       namedLeft_(options_.named),
@@ -388,13 +389,10 @@ std::size_t Coordinator::sessionCount() const {
 
 Result<void> Coordinator::checkInvariants() const {
   if (auto sound = mesh_.checkInvariants(); !sound) return sound;
-  if (authority_) {
-    if (auto sound = authority_->registry.checkInvariants(); !sound) return sound;
-  }
   if (!authority_ == !replica_) {
     return Error{ErrorCode::failed, "it must have a registry or a replica, and not both"};
   }
-  return {};
+  return authority_ ? authority_->registry.checkInvariants() : Result<void>();
 }
 
 }  // namespace espalier::metaserver::cluster

@@ -173,7 +173,9 @@ void Coordinator::takeRequests(ServerNumber from, wire::SessionRequests batch, T
     }
     return;
   }
-  auto taken = authority_->streams.take(from, std::move(batch));
+  const auto run = reached_.find(from);
+  if (run == reached_.end()) return;
+  auto taken = authority_->streams.take(from, run->second, std::move(batch));
   metaserver::Effects own;
   RemoteSessions::Messages messages;
   if (taken.isNew) {

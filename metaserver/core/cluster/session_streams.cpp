@@ -7,6 +7,16 @@
 namespace espalier::metaserver::cluster {
 namespace {
 
+constexpr unsigned kStreamBits = 22;  // four million streams a run; a time until the year 2109
+
+std::uint64_t runOf(std::chrono::milliseconds started) {
+  return static_cast<std::uint64_t>(started.count()) << kStreamBits;
+}
+
+bool isOfRun(std::uint64_t stream, std::chrono::milliseconds started) {
+  return stream >> kStreamBits == runOf(started) >> kStreamBits;
+}
+
 // The messages of a batch that are new; nothing: some before them are missing.
 template <typename Message>
 std::optional<std::vector<Message>> newOnes(std::vector<Message> messages, std::uint64_t sequence,
@@ -24,6 +34,8 @@ std::optional<std::vector<Message>> newOnes(std::vector<Message> messages, std::
 }  // namespace
 
 // --- the home
+
+HomeStream::HomeStream(std::chrono::milliseconds started) : stream_(runOf(started)) {}
 
 void HomeStream::begin(Epoch master) {
   isOpen_ = true;
@@ -48,10 +60,12 @@ std::optional<std::vector<wire::SessionAnswer>> HomeStream::take(wire::SessionAn
 
 // --- the master
 
-MasterStreams::Taken MasterStreams::take(ServerNumber home, wire::SessionRequests batch) {
+MasterStreams::Taken MasterStreams::take(ServerNumber home, std::chrono::milliseconds started,
+                                         wire::SessionRequests batch) {
   Taken taken;
+  if (batch.epoch != epoch_ || !isOfRun(batch.stream, started)) return taken;
   Stream& stream = streams_[home];
-  if (batch.epoch != epoch_ || batch.stream < stream.number) return taken;
+  if (batch.stream < stream.number) return taken;
   if (batch.stream > stream.number) {
     stream = {batch.stream, 0, 0, false};
     taken.isNew = true;

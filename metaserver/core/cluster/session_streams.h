@@ -6,12 +6,15 @@
 //   master:  unknown --the first batch of a stream--> open --a gap--> broken --a new stream--> open
 //
 // A broken stream is never continued: the home begins another one and resumes its sessions in it.
+// A batch of an earlier run of the home may come late. So the upper bits of a stream's number are
+// the time at which the home was started, by which both ends know a run.
 //
 // Invariant: messages are returned in their order, each once, from the first of a stream on.
 //
 // Does no I/O. Not thread-safe. O(log homes) a batch.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -24,6 +27,9 @@ namespace espalier::metaserver::cluster {
 
 class HomeStream {
  public:
+  // `started`: when this run of the home was, as its beats say.
+  explicit HomeStream(std::chrono::milliseconds started);
+
   // To the master of that epoch. What was not wrapped before is not part of it.
   void begin(Epoch master);
   void end() { isOpen_ = false; }
@@ -38,7 +44,7 @@ class HomeStream {
  private:
   bool isOpen_ = false;
   Epoch epoch_;
-  std::uint64_t stream_ = 0;
+  std::uint64_t stream_;
   std::uint64_t sent_ = 0;
   std::uint64_t received_ = 0;
 };
@@ -53,7 +59,8 @@ class MasterStreams {
     bool isBroken = false;  // the home is to be told
     std::vector<wire::SessionMessage> messages;
   };
-  Taken take(ServerNumber home, wire::SessionRequests batch);
+  // `started`: the run of the home that is reached. Nothing is taken of another one.
+  Taken take(ServerNumber home, std::chrono::milliseconds started, wire::SessionRequests batch);
   // Nothing to send if the home has no stream.
   std::optional<wire::SessionAnswers> wrap(ServerNumber home,
                                            std::vector<wire::SessionAnswer> messages);
