@@ -62,10 +62,12 @@ bool MemberDirectory::returns(const wire::Join& join, bool isKnown, TimePoint no
     unwritten_.believePlausible(epoch_, now);
     newcomersFrom_ = now + limits::kRejoinWait;
   }
-  if (const auto there = tree_.find(join.id)) return tree_.member(*there).order == join.order;
+  const bool isFree = !seen_.byOrder().contains(join.order) && !absent_.hasOrder(join.order);
+  if (const auto there = tree_.find(join.id)) {
+    return tree_.member(*there).order == join.order || (isKnown && isFree);
+  }
   return absent_.take(join.id, join.key, join.order) ||
-         ((isKnown || unwritten_.isBelieved(join.order, now)) &&
-          !seen_.byOrder().contains(join.order) && !absent_.hasOrder(join.order));
+         ((isKnown || unwritten_.isBelieved(join.order, now)) && isFree);
 }
 
 JoinOrder MemberDirectory::giveOrder(const wire::Join& join, bool returns, TimePoint now) {

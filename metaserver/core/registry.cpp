@@ -187,19 +187,8 @@ void Registry::join(ConnectionId connection, const wire::Join& join, TimePoint n
   if (!returns && directory_.newcomersWait(now)) return wait(connection, join, now, fx);
   waiting_.remove(connection);
   forgetFormer(join, now, fx);
-  if (const auto ghost = tree().find(join.id)) {
-    // A session that the peer has left: its later one is known.
-    const bool isStale =
-        (returns || isKnown) && join.generation < directory_.record(*ghost).generation;
-    if (isStale) return fx.closes.push_back(connection);
-    if (returns && takeOver(connection, join, isKnown, *ghost, now, fx)) return;
-    // The same instance joins again: its old connection is dead, which was not noticed yet.
-    const ConnectionId old = directory_.record(*ghost).connection;
-    if (!isTunnelled(old) && !returns) noteGone(*ghost, now - directory_.record(*ghost).heard, fx);
-    sessions_.erase(old);
-    if (old != kNoConnection) fx.closes.push_back(old);
-    remove(*ghost, now, fx);
-  }
+  const auto there = tree().find(join.id);
+  if (there && takePlaceOf(*there, connection, join, returns, isKnown, now, fx)) return;
   admit(connection, join, returns, returns ? goesOn : MemberSession{join.since}, now, fx);
 }
 

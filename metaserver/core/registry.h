@@ -243,6 +243,8 @@ class Registry {
   void load(const std::vector<MemberRow>& rows, TimePoint now);
   void loadLost(const std::vector<wire::AbsentRow>& rows, TimePoint now);
   void becomeAway(Node node, TimePoint now);
+  bool takePlaceOf(Node member, ConnectionId connection, const wire::Join& join, bool returns,
+                   bool isKnown, TimePoint now, Effects& fx);
   bool takeOver(ConnectionId connection, const wire::Join& join, bool isKnown, Node node,
                 TimePoint now, Effects& fx);
   void judgeAway(TimePoint now, Effects& fx);

@@ -212,6 +212,27 @@ void Registry::resumed(ConnectionId connection, const wire::SessionResumed& sess
   }
 }
 
+// A joiner has the id and the key of a member. True: nothing is left to do. Else that one is
+// removed, and the joiner is to be admitted.
+bool Registry::takePlaceOf(Node member, ConnectionId connection, const wire::Join& join,
+                           bool returns, bool isKnown, TimePoint now, Effects& fx) {
+  const auto& record = directory_.record(member);
+  // A session that the peer has left: its later one is known.
+  if ((returns || isKnown) && join.generation < record.generation) {
+    fx.closes.push_back(connection);
+    return true;
+  }
+  // Else it was started again, maybe on another side, which has given it another order.
+  const bool goesOn = returns && tree().member(member).order == join.order;
+  if (goesOn && takeOver(connection, join, isKnown, member, now, fx)) return true;
+  const ConnectionId old = record.connection;  // dead, which was not noticed yet
+  if (!isTunnelled(old) && !goesOn) noteGone(member, now - record.heard, fx);
+  sessions_.erase(old);
+  if (old != kNoConnection) fx.closes.push_back(old);
+  remove(member, now, fx);
+  return false;
+}
+
 // A member that returns takes over its place from a session that another metaserver held.
 // `isKnown`: its home says so, not the peer. False: nothing has changed, and it is removed and
 // admitted again.
