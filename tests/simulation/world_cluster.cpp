@@ -18,6 +18,11 @@ struct World::ClusterHost : test::ClusterNetwork::Outside {
   void closePeer(std::size_t server, ConnectionId connection) override {
     world.closeEnd(server, connection);
   }
+  bool isRead(std::size_t server, ConnectionId connection) const override {
+    const auto pipe = world.pipes_.find({server, connection});
+    if (pipe == world.pipes_.end()) return false;
+    return pipe->second->ends[1 - pipe->second->endOf(server, connection)].open;
+  }
   bool listens(const Endpoint& endpoint) const override {
     return world.listeners_.contains(endpoint.port);
   }

@@ -178,6 +178,8 @@ void ClusterNetwork::stall(std::size_t i, Duration time) {
     Server& awake = servers_[i];
     if (!awake.core || awake.run != run || isStalled(i)) return;
     log(awake, "goes on");
+    awake.homesWrongSince.reset();  // the checks count the time in which it could act
+    awake.awaySince.clear();
     if (chance(0.5)) tick(i);  // either may come first
     auto inbox = std::exchange(awake.inbox, {});
     for (auto& action : inbox) action();

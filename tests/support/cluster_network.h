@@ -69,6 +69,8 @@ class ClusterNetwork {
     virtual void toPeer(std::size_t server, ConnectionId connection,
                         const wire::RegistryReply& reply) = 0;
     virtual void closePeer(std::size_t server, ConnectionId connection) = 0;
+    // False: the peer has ended it, so it is told nothing there.
+    virtual bool isRead(std::size_t, ConnectionId) const { return true; }
     virtual bool listens(const Endpoint& endpoint) const = 0;
     // Of who counts sessions.
     virtual void begin(std::size_t, wire::Join&) {}

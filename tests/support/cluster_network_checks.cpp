@@ -242,7 +242,7 @@ void ClusterNetwork::checkRow(const wire::NetworkId& network, const MemberRow& r
 void ClusterNetwork::checkAdmitted(std::size_t i, ConnectionId connection,
                                    const wire::Admitted& admitted) {
   const auto join = joins_.find({i, connection});
-  if (join == joins_.end()) return;
+  if (join == joins_.end() || !outside_.isRead(i, connection)) return;
   metaserver::MemberRow row;
   row.contact = admitted.self;
   row.key = join->second.key;
