@@ -1,5 +1,6 @@
 #include "metaserver/core/cluster/home_sessions.h"
 
+#include <type_traits>
 #include <utility>
 
 #include "common/base/limits.h"
@@ -273,9 +274,11 @@ void HomeSessions::received(wire::SessionAnswer message, TimePoint now, Effects&
   observe(now);
   std::visit(
       [&](auto& one) {
-        const auto session = sessions_.find(ConnectionId{wire::number(one.session)});
-        if (session == sessions_.end() || !session->second.isOpen) return;
-        take(session, std::move(one), now, fx);
+        if constexpr (!std::is_same_v<std::decay_t<decltype(one)>, wire::SessionRoomAnswer>) {
+          const auto session = sessions_.find(ConnectionId{wire::number(one.session)});
+          if (session == sessions_.end() || !session->second.isOpen) return;
+          take(session, std::move(one), now, fx);
+        }
       },
       message);
 }
