@@ -18,8 +18,6 @@ void RoomHome::opened(ConnectionId connection, const PeerId& peer, TimePoint now
   session.opening = ++openings_;
   session.tokens = rate_.burst;
   session.tokensAt = now;
-  session.rooms.insert(lobby());
-  rooms_[lobby()].insert(connection);
 }
 
 void RoomHome::closed(ConnectionId connection) {

@@ -8,7 +8,8 @@
 // RoomMessages). One that lacks something, or comes from another home, asks (RoomAsk). So the home
 // remembers of a peer only which rooms it is in.
 //
-// Of a room that is closed nothing is told, and of no room while the lobby is closed.
+// Of a room that is closed nothing is told, and of no room while the lobby is closed. A peer that
+// has not told its rooms is in none, and is told nothing: its program may know nothing of rooms.
 //
 // Bounds: limits::kRoomSays pending a peer, limits::kRoomSaysHeld in all. Does no I/O. Not
 // thread-safe. Telling an entry costs O(peers here that are in the room).

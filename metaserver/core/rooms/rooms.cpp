@@ -155,6 +155,7 @@ void Rooms::apartRead(const std::vector<wire::RoomEntry>& entries, TimePoint now
 
 void Rooms::setFailing(bool isFailing, TimePoint now, RoomsEffects& fx) {
   copy_.setFailing(isFailing);
+  master_.setFailing(isFailing);
   finish(now, fx);
 }
 
@@ -307,12 +308,18 @@ TimePoint Rooms::deadline() const {
   return deadline;
 }
 
-std::vector<Rooms::Row> Rooms::rows() const {
-  std::set<RoomName> names{lobby()};
-  for (const auto& [name, room] : disk_.log().rooms()) names.insert(name);
-  for (const auto& [name, members] : members_.rooms()) names.insert(name);
+std::vector<Rooms::Row> Rooms::rows(const RoomName& after, std::size_t most) const {
+  std::set<RoomName> names;
+  if (lobby() > after) names.insert(lobby());
+  const auto add = [&](const auto& rooms) {
+    auto room = rooms.upper_bound(after);
+    for (std::size_t i = 0; i < most && room != rooms.end(); ++i, ++room) names.insert(room->first);
+  };
+  add(disk_.log().rooms());
+  add(members_.rooms());
   std::vector<Row> rows;
   for (const auto& name : names) {
+    if (rows.size() >= most) break;
     Row row{name, members_.countOf(name), 0, !home_.isClosed(name), 0};
     const auto* room = disk_.log().find(name);
     if (room) {

@@ -110,8 +110,8 @@ class Rooms {
     bool isOpen = true;
     std::uint64_t last = 0;  // number of the last entry that may be shown
   };
-  // By name; with the lobby.
-  std::vector<Row> rows() const;
+  // Behind that name, in their order, with the lobby; at most so many.
+  std::vector<Row> rows(const RoomName& after = {}, std::size_t most = 2 * limits::kRooms) const;
   const RoomMembers& members() const { return members_; }
   const RoomLog& log() const { return disk_.log(); }
   std::uint64_t committed() const { return disk_.committed(); }
