@@ -11,9 +11,9 @@ namespace espalier::metaserver::storage {
 namespace {
 
 // Tuning: of a transaction, by estimate. The log of the database stays far below its bound.
-constexpr std::size_t kBatchBytes = 4u << 20;
+constexpr std::size_t kWrittenAtOnce = 4u << 20;
 
-std::size_t bytesOf(const rooms::StoreWrite& write) {
+std::size_t bytesOfWrite(const rooms::StoreWrite& write) {
   const auto* append = std::get_if<rooms::StoreAppend>(&write);
   return append ? rooms::BatchFiller::bytesOf(append->entry) : 64;
 }
@@ -87,9 +87,9 @@ void RoomDatabase::run() {
 std::size_t RoomDatabase::batchOf() const {
   std::size_t bytes = 0;
   std::size_t count = 0;
-  for (; count < jobs_.size() && bytes < kBatchBytes; ++count) {
+  for (; count < jobs_.size() && bytes < kWrittenAtOnce; ++count) {
     if (const auto* writes = std::get_if<Writes>(&jobs_[count])) {
-      for (const auto& write : writes->writes) bytes += bytesOf(write);
+      for (const auto& write : writes->writes) bytes += bytesOfWrite(write);
     } else {
       bytes += limits::kRoomBatchBytes;
     }

@@ -8,15 +8,15 @@ namespace espalier::metaserver::storage {
 
 using Kind = wire::RoomEntry::Kind;
 
-using Row = sqlite::Statement;
-
-std::optional<std::uint64_t> numberIn(const Row& row, int column, std::uint64_t most) {
+std::optional<std::uint64_t> numberIn(const sqlite::Statement& row, int column,
+                                      std::uint64_t most) {
   if (!row.isNumber(column) || row.number(column) < 0) return std::nullopt;
   const auto number = static_cast<std::uint64_t>(row.number(column));
   return number <= most ? std::optional(number) : std::nullopt;
 }
 
-std::optional<wire::LogPosition> positionIn(const Row& row, int sequence, int counter, int number) {
+std::optional<wire::LogPosition> positionIn(const sqlite::Statement& row, int sequence, int counter,
+                                            int number) {
   const auto at = numberIn(row, sequence, kRoomNumberMost);
   const auto epochCounter = numberIn(row, counter, limits::kEpochCounter);
   const auto epochNumber = numberIn(row, number, 0xffff);
@@ -26,7 +26,7 @@ std::optional<wire::LogPosition> positionIn(const Row& row, int sequence, int co
                            *at};
 }
 
-std::optional<rooms::StoredEntry> entryIn(const Row& row) {
+std::optional<rooms::StoredEntry> entryIn(const sqlite::Statement& row) {
   rooms::StoredEntry stored;
   auto& entry = stored.entry;
   const auto position = positionIn(row, 0, 1, 2);

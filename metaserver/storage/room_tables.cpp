@@ -19,9 +19,9 @@
 namespace espalier::metaserver::storage {
 namespace {
 
-constexpr unsigned kVersion = 1;
+constexpr unsigned kRoomsVersion = 1;
 
-constexpr const char* kColumns = R"(
+constexpr const char* kEntryColumns = R"(
     epoch_counter INTEGER NOT NULL,
     epoch_number INTEGER NOT NULL,
     room TEXT NOT NULL,
@@ -36,7 +36,7 @@ constexpr const char* kColumns = R"(
     text TEXT NOT NULL
 )";
 
-constexpr const char* kSchema = R"(
+constexpr const char* kRoomsSchema = R"(
   CREATE TABLE log (sequence INTEGER PRIMARY KEY, {0});
   CREATE INDEX log_by_room ON log (room, sequence);
   CREATE TABLE apart (position INTEGER PRIMARY KEY AUTOINCREMENT, sequence INTEGER NOT NULL, {0});
@@ -73,14 +73,14 @@ constexpr const char* kSchema = R"(
   PRAGMA user_version = 1;
 )";
 
-constexpr const char* kModes = R"(
+constexpr const char* kRoomsModes = R"(
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = FULL;
   PRAGMA journal_size_limit = 4194304;
 )";
 
 // What is done about it.
-Error explained(const std::string& path, const Error& error) {
+Error roomsError(const std::string& path, const Error& error) {
   const std::string prefix = escaped(path) + ": ";
   const std::string why =
       error.message.starts_with(prefix) ? error.message.substr(prefix.size()) : error.message;
@@ -97,12 +97,12 @@ Error explained(const std::string& path, const Error& error) {
                                   prefix, why)};
 }
 
-Error strange(const std::string& path, std::string_view what) {
+Error strangeRooms(const std::string& path, std::string_view what) {
   return {ErrorCode::configuration, fmt::format("{}: {}", escaped(path), what)};
 }
 
 // The log of a file that was removed must not be taken for one of the new file.
-Result<void> removeRemains(const std::string& path) {
+Result<void> removeRoomsRemains(const std::string& path) {
   for (const char* suffix : {"-wal", "-shm", "-journal"}) {
     const std::string remains = path + suffix;
     if (::unlink(remains.c_str()) != 0 && errno != ENOENT) {
@@ -112,17 +112,17 @@ Result<void> removeRemains(const std::string& path) {
   return {};
 }
 
-Result<void> make(const std::string& path) {
-  if (auto removed = removeRemains(path); !removed) return removed;
+Result<void> makeRooms(const std::string& path) {
+  if (auto removed = removeRoomsRemains(path); !removed) return removed;
   auto empty = sqlite::Database::inMemory();
   if (!empty) return empty.error();
-  if (auto made = empty->run(fmt::format(kSchema, kColumns).c_str()); !made) return made;
+  if (auto made = empty->run(fmt::format(kRoomsSchema, kEntryColumns).c_str()); !made) return made;
   const auto bytes = empty->bytes();
   if (!bytes) return bytes.error();
   return replaceFile(path, *bytes, Durability::durable, kPrivate);
 }
 
-std::int64_t signedOf(std::uint64_t number) {
+std::int64_t asStored(std::uint64_t number) {
   return static_cast<std::int64_t>(number);
 }
 
@@ -134,7 +134,7 @@ Result<RoomTables> RoomTables::open(const std::string& path) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) {
     if (errno != ENOENT) return systemError("cannot read " + escaped(path), errno);
-    if (const auto made = make(path); !made) return explained(path, made.error());
+    if (const auto made = makeRooms(path); !made) return roomsError(path, made.error());
   } else if (!S_ISREG(status.st_mode)) {
     return Error{ErrorCode::configuration,
                  fmt::format("{} is {}: move it away", escaped(path), kindOfFile(status.st_mode))};
@@ -142,22 +142,25 @@ Result<RoomTables> RoomTables::open(const std::string& path) {
     return systemError("cannot make " + escaped(path) + " private", errno);
   }
   auto database = sqlite::Database::open(path);
-  if (!database) return explained(path, database.error());
+  if (!database) return roomsError(path, database.error());
   RoomTables tables(path, *std::move(database));
   const auto version = tables.database_.number("PRAGMA user_version");
-  if (!version) return explained(path, version.error());
-  if (*version > kVersion) {
-    if (auto known = checkStateVersion(path, static_cast<unsigned>(*version), kVersion); !known) {
+  if (!version) return roomsError(path, version.error());
+  if (*version > kRoomsVersion) {
+    if (auto known = checkStateVersion(path, static_cast<unsigned>(*version), kRoomsVersion);
+        !known) {
       return known.error();
     }
   }
-  if (*version != kVersion) return explained(path, strange(path, "it is no database of rooms"));
-  if (const auto set = tables.database_.run(kModes); !set) return explained(path, set.error());
+  if (*version != kRoomsVersion)
+    return roomsError(path, strangeRooms(path, "it is no database of rooms"));
+  if (const auto set = tables.database_.run(kRoomsModes); !set)
+    return roomsError(path, set.error());
   return tables;
 }
 
 Error RoomTables::explain(const Error& error) const {
-  return explained(path_, error);
+  return roomsError(path_, error);
 }
 
 Result<void> RoomTables::checkFile() {
@@ -178,7 +181,7 @@ Result<rooms::Stored> RoomTables::load() {
   if (loaded) loaded = loadRests("rests", stored.rests);
   if (loaded) loaded = loadRests("ended", stored.ended);
   if (loaded) loaded = loadEntries(stored);
-  if (!loaded) return explained(path_, loaded.error());
+  if (!loaded) return roomsError(path_, loaded.error());
   return stored;
 }
 
@@ -189,7 +192,7 @@ Result<void> RoomTables::loadPositions(rooms::Stored& stored) {
   if (!more) return more.error();
   if (*more) {
     const auto last = positionIn(*end, 0, 1, 2);
-    if (!last) return strange(path_, "the end of the log is out of its range");
+    if (!last) return strangeRooms(path_, "the end of the log is out of its range");
     stored.last = *last;
   }
   auto rows = database_.prepare(
@@ -201,7 +204,7 @@ Result<void> RoomTables::loadPositions(rooms::Stored& stored) {
     if (!*more) return {};
     const auto last = positionIn(*rows, 0, 1, 2);
     const bool rises = last && (stored.epochs.empty() || stored.epochs.back().epoch < last->epoch);
-    if (!rises) return strange(path_, "an epoch is out of its range");
+    if (!rises) return strangeRooms(path_, "an epoch is out of its range");
     stored.epochs.push_back(*last);
   }
 }
@@ -221,7 +224,7 @@ Result<void> RoomTables::loadRests(const char* table, std::vector<wire::RoomRest
     const auto last = numberIn(*rows, 4, kRoomNumberMost);
     const auto opensAt = numberIn(*rows, 5, limits::kMembers);
     if (!room || !before || !last || !opensAt || rests.size() >= 2 * limits::kRooms) {
-      return strange(path_, "a room is out of its range");
+      return strangeRooms(path_, "a room is out of its range");
     }
     rests.push_back({*std::move(room), *before, *last, static_cast<std::uint32_t>(*opensAt),
                      rows->number(6) != 0});
@@ -236,11 +239,11 @@ Result<void> RoomTables::loadEntries(rooms::Stored& stored) {
     if (!more) return more.error();
     if (!*more) break;
     auto entry = entryIn(*rows);
-    if (!entry) return strange(path_, "an entry of the log is out of its range");
+    if (!entry) return strangeRooms(path_, "an entry of the log is out of its range");
     stored.log.push_back(*std::move(entry));
   }
   if (!stored.log.empty() && stored.log.back().entry.position > stored.last) {
-    return strange(path_, "the log has entries behind its end");
+    return strangeRooms(path_, "the log has entries behind its end");
   }
   auto apart = database_.prepare(fmt::format("{}{} FROM apart ORDER BY position", kEntry, kNoText));
   if (!apart) return apart.error();
@@ -249,7 +252,7 @@ Result<void> RoomTables::loadEntries(rooms::Stored& stored) {
     if (!more) return more.error();
     if (!*more) return {};
     auto entry = entryIn(*apart);
-    if (!entry) return strange(path_, "an entry that is apart is out of its range");
+    if (!entry) return strangeRooms(path_, "an entry that is apart is out of its range");
     stored.apart.push_back(std::move(entry->entry));
   }
 }
@@ -257,39 +260,30 @@ Result<void> RoomTables::loadEntries(rooms::Stored& stored) {
 Result<void> RoomTables::fill(const rooms::StoreRange& range, rooms::BatchFiller& filler) {
   const bool isOfAll = range.room.empty();
   const auto rows = database_.kept(
-      isOfAll ? fmt::format("{}{} FROM log WHERE sequence > ? AND sequence <= ? "
-                            "ORDER BY sequence LIMIT {}",
-                            kEntry, kText, limits::kRoomBatch + 1)
-              : fmt::format("{}{} FROM log WHERE sequence > ? AND sequence <= ? AND room = ? "
-                            "ORDER BY sequence LIMIT {}",
-                            kEntry, kText, limits::kRoomBatch + 1));
+      fmt::format("{}{} FROM log WHERE sequence > ? AND sequence <= ? {}ORDER BY sequence LIMIT {}",
+                  kEntry, kText, isOfAll ? "" : "AND room = ? ", limits::kRoomBatch + 1));
   if (!rows) return rows.error();
-  (*rows)->bind(signedOf(range.after)).bind(signedOf(range.upTo));
+  (*rows)->bind(asStored(range.after)).bind(asStored(range.upTo));
   if (!isOfAll) (*rows)->bind(std::string_view(range.room.text()));
-  while (true) {
-    const auto more = (*rows)->step();
-    if (!more) return more.error();
-    if (!*more) return {};
-    auto entry = entryIn(**rows);
-    const bool isFull = entry && !filler.add(std::move(entry->entry));
-    if (!entry || isFull) (*rows)->reset();
-    if (!entry) return strange(path_, "an entry of the log is out of its range");
-    if (isFull) return {};
-  }
+  return fillFrom(**rows, filler);
 }
 
 Result<void> RoomTables::fillApart(rooms::BatchFiller& filler) {
   const auto rows = database_.kept(
       fmt::format("{}{} FROM apart ORDER BY position LIMIT {}", kEntry, kText, limits::kRoomBatch));
   if (!rows) return rows.error();
+  return fillFrom(**rows, filler);
+}
+
+Result<void> RoomTables::fillFrom(sqlite::Statement& rows, rooms::BatchFiller& filler) {
   while (true) {
-    const auto more = (*rows)->step();
+    const auto more = rows.step();
     if (!more) return more.error();
     if (!*more) return {};
-    auto entry = entryIn(**rows);
+    auto entry = entryIn(rows);
     const bool isFull = entry && !filler.add(std::move(entry->entry));
-    if (!entry || isFull) (*rows)->reset();
-    if (!entry) return strange(path_, "an entry that is apart is out of its range");
+    if (!entry || isFull) rows.reset();
+    if (!entry) return strangeRooms(path_, "an entry is out of its range");
     if (isFull) return {};
   }
 }
@@ -311,14 +305,14 @@ Result<void> RoomTables::carryOut(const rooms::StoreAppend& append) {
       database_.kept("INSERT OR REPLACE INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   if (!row) return row.error();
   const auto done = (*row)
-                        ->bind(signedOf(entry.position.sequence))
+                        ->bind(asStored(entry.position.sequence))
                         .bind(entry.position.epoch.counter)
                         .bind(number(entry.position.epoch.number))
                         .bind(std::string_view(entry.room.text()))
-                        .bind(signedOf(entry.number))
+                        .bind(asStored(entry.number))
                         .bindBytes(entry.id.speaker.view())
-                        .bind(signedOf(entry.id.counter))
-                        .bind(signedOf(entry.atMs))
+                        .bind(asStored(entry.id.counter))
+                        .bind(asStored(entry.atMs))
                         .bind(std::string_view(entry.author.text()))
                         .bind(static_cast<std::int64_t>(entry.kind))
                         .bind(entry.opensAt)
@@ -363,7 +357,7 @@ Result<void> RoomTables::carryOut(const rooms::StoreDropApart& drop) {
   if (!row) return row.error();
   const auto done = (*row)
                         ->bind(std::string_view(drop.room.text()))
-                        .bind(signedOf(drop.id.counter))
+                        .bind(asStored(drop.id.counter))
                         .bindBytes(drop.id.speaker.view())
                         .step();
   if (!done) return done.error();

@@ -54,6 +54,7 @@ class RoomTables {
   Error explain(const Error& error) const;
   Result<void> loadEntries(rooms::Stored& stored);
   Result<void> loadRests(const char* table, std::vector<wire::RoomRest>& rests);
+  Result<void> fillFrom(sqlite::Statement& rows, rooms::BatchFiller& filler);
   Result<void> loadPositions(rooms::Stored& stored);
   Result<void> carryOut(const rooms::StoreAppend& append);
   Result<void> carryOut(const rooms::StoreEnd& end);

@@ -135,6 +135,8 @@ void HomeSessions::carryOut(Sessions::iterator session, const wire::RegistryRequ
     refuse(connection, "join first", fx);
   } else if (const auto* asked = std::get_if<wire::StatisticsRequest>(&request)) {
     fx.peers.statistics.push_back({connection, *asked});
+  } else if (auto rooms = roomsAsked(request)) {
+    fx.peers.rooms.push_back({connection, *std::move(rooms)});
   } else if (std::holds_alternative<wire::Quit>(request)) {
     quit(session, fx);
   } else if (const auto* rate = std::get_if<wire::Rate>(&request); rate && state.rate) {

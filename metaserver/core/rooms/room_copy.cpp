@@ -148,7 +148,9 @@ TimePoint RoomCopy::deadline() const {
   auto deadline = kNever;
   if (!master_) return deadline;
   if (asked_) deadline = asked_->until;
-  if (isLevel_ && !disk_.log().apart().empty()) deadline = std::min(deadline, apartAt_);
+  // Behind the gates only, as in flush().
+  const bool hasApart = gatesAt_ == kNever && !disk_.log().apart().empty();
+  if (isLevel_ && hasApart) deadline = std::min(deadline, apartAt_);
   if (isLevel_) deadline = std::min(deadline, gatesAt_);
   return deadline;
 }

@@ -62,7 +62,9 @@ class RoomHome {
   void levelled(RoomsEffects& fx);
   void tellCommitted(RoomsEffects& fx);
   void tellMoved(const PeerId& who, const std::vector<RoomMembers::Change>& changes,
-                 RoomsEffects& fx) const;
+                 RoomsEffects& fx);
+  // Called once a second: how many there are in large rooms that are closed.
+  void tellStates(RoomsEffects& fx);
 
   // Nothing of it may be shown.
   bool isClosed(const RoomName& room) const;
@@ -114,6 +116,7 @@ class RoomHome {
   std::uint64_t arrivals_ = 0;
   std::uint64_t openings_ = 0;
   std::vector<wire::RoomPassed> passed_;
+  std::set<RoomName> statesDue_;
   bool hasMaster_ = false;
   bool refuses_ = false;
   bool isLevel_ = false;

@@ -18,8 +18,8 @@
 // before and is on a disk that it reaches.
 //
 // Bounds: limits::kRoomWaiting entries that are not committed, limits::kRoomUnsyncedBytes that are
-// not on its disk, limits::kRoomSaysHeld messages while it gathers; more is refused. Does no I/O. Not thread-safe. O(log n) an entry, and O(metaservers)
-// a flush.
+// not on its disk, limits::kRoomSaysHeld messages while it gathers; more is refused. Does no I/O.
+// Not thread-safe. O(log n) an entry, and O(metaservers) a flush.
 #pragma once
 
 #include <cstdint>

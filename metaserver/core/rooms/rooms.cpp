@@ -120,8 +120,11 @@ void Rooms::answerPull(ServerNumber from, const wire::RoomPull& pull, TimePoint 
     answer.upTo = answer.rests.back().before;
   }
   answer.ended = log.endedBetween(answer.after.sequence, answer.upTo.sequence);
-  const StoreRange range{{}, answer.after.sequence, answer.upTo.sequence};
-  fx.messages.push_back({from, std::move(answer), range});
+  std::optional<StoreRange> range;
+  if (answer.after.sequence < answer.upTo.sequence) {
+    range = StoreRange{{}, answer.after.sequence, answer.upTo.sequence};
+  }
+  fx.messages.push_back({from, std::move(answer), std::move(range)});
 }
 
 void Rooms::passed(ServerNumber home, wire::RoomPassed message, TimePoint now, RoomsEffects& fx) {
@@ -296,6 +299,7 @@ void Rooms::tick(std::uint64_t wallMs, TimePoint now, RoomsEffects& fx) {
   if (now >= lapseAt_) {
     lapseAt_ = now + kLapseEvery;
     lapse(wallMs, fx);
+    home_.tellStates(fx);
   }
   finish(now, fx);
 }

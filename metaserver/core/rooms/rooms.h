@@ -24,6 +24,7 @@
 // Does no I/O. Not thread-safe. Costs: as its parts.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <set>
@@ -117,6 +118,8 @@ class Rooms {
   std::uint64_t committed() const { return disk_.committed(); }
   bool isClosed(const RoomName& room) const { return home_.isClosed(room); }
   bool isDeciding() const { return master_.isServing(); }
+  // The latest one in which somebody has decided.
+  Epoch epoch() const { return std::max(disk_.log().last().epoch, copy_.epoch()); }
 
  private:
   std::uint32_t gate() const { return options_.lobbyOpensAt > 1 ? options_.lobbyOpensAt : 0; }
