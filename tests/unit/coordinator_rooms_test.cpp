@@ -1,5 +1,6 @@
 // Rooms in a cluster of coordinators: stored, ordered and told over deaths of masters and homes.
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -200,6 +201,50 @@ TEST_CASE("the death of the master loses nothing that was answered, and moves no
     three.settle(3);
     three.run(5s);
     CHECK(three.onDisk(*master) == order);
+  }
+}
+
+TEST_CASE("both sides of a cut go on, and have one log afterwards") {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    INFO("seed " << seed);
+    Rooms three(3, true, {}, seed);
+    three.startAll();
+    three.settle(0);
+    for (int peer = 1; peer <= 3; ++peer) {
+      three.joinAndReport(peer, static_cast<std::size_t>(peer - 1));
+    }
+    three.settle(3);
+    for (int peer = 1; peer <= 3; ++peer) three.want(peer, {{kRoom, 0}});
+    three.run(1s);
+    const auto sayAll = [&](std::uint64_t from, std::uint64_t upTo) {
+      for (std::uint64_t counter = from; counter <= upTo; ++counter) {
+        for (int peer = 1; peer <= 3; ++peer) three.say(peer, counter);
+        three.run(2ms);
+      }
+    };
+    sayAll(1, 10);
+    three.run(500ms);
+    three.network.cutBoth(0, 1);
+    three.network.cutBoth(0, 2);
+    three.run(5s);
+    sayAll(11, 20);
+    three.run(1s);
+    CHECK(three.onDisk(0) != three.onDisk(1));
+
+    three.network.healAll();
+    three.settle(3);
+    three.run(10s);
+
+    const auto order = three.onDisk(0);
+    CHECK(order.size() == 60);
+    CHECK(std::set(order.begin(), order.end()).size() == 60);
+    for (std::size_t i = 0; i < 3; ++i) {
+      CHECK(three.onDisk(i) == order);
+      CHECK_FALSE(three.network.roomsOf(i).hasApart());
+    }
+    for (int peer = 1; peer <= 3; ++peer) {
+      for (const auto& said : three.told<wire::RoomSaidReply>(peer)) CHECK(said.number > 0);
+    }
   }
 }
 

@@ -74,6 +74,9 @@ class Rooms {
   // The stream to the master that it follows is open. What was passed on before may be lost.
   void masterBegan(TimePoint now, RoomsEffects& fx);
 
+  // This metaserver has another number; while no other one is reached.
+  void renumber(ServerNumber self) { options_.self = self; }
+
   // --- from metaservers
   void received(ServerNumber from, const wire::RoomServerMessage& message, TimePoint now,
                 RoomsEffects& fx);
@@ -128,7 +131,7 @@ class Rooms {
   void lapseTo(const RoomName& room, std::uint64_t number, RoomsEffects& fx);
   void finish(TimePoint now, RoomsEffects& fx);
 
-  const Options options_;
+  Options options_;
   LogOnDisk disk_;
   RoomMembers members_;
   RoomMaster master_;
