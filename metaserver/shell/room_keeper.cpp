@@ -20,7 +20,12 @@ Result<void> RoomKeeper::start() {
   done.persisted = [this](std::uint64_t number) {
     put([this, number] { host_.persisted(number); });
   };
-  done.failing = [this](bool isFailing) { put([this, isFailing] { host_.failing(isFailing); }); };
+  done.failing = [this](bool isFailing) {
+    put([this, isFailing] {
+      reads_.clear();  // they were dropped
+      host_.failing(isFailing);
+    });
+  };
   return database_.start(std::move(done));
 }
 
