@@ -112,9 +112,12 @@ inline constexpr auto kPullTimeout = 2s;  // without a page of the answer
 // Backoff of pulls that were not answered, or whose answer was refused.
 inline constexpr auto kPullAgainLeast = 100ms;
 inline constexpr auto kPullAgainMost = 5s;
-// A row: id, host, links, and 128 bytes for all numbers, the key and the tags of the fields.
-inline constexpr std::size_t kDirectoryRowBytes =
-    128 + kPeerIdBytes + kHostBytes + kMaxLinks * (kPeerIdBytes + 4);
+// Of a member, in its row of the directory and in its home.
+inline constexpr std::size_t kRoomsOfPeer = 32;
+// A row: id, host, links, rooms, and 160 bytes for all numbers, the key and the tags of the fields.
+inline constexpr std::size_t kDirectoryRowBytes = 160 + kPeerIdBytes + kHostBytes +
+                                                  kMaxLinks * (kPeerIdBytes + 4) +
+                                                  kRoomsOfPeer * (kPeerIdBytes + 4);
 static_assert(kDirectoryMessageBytes + kDirectoryRowBytes + 1024 < kFrameBytes);
 // Of the log of a database. A reader keeps it from being folded into the database; beyond this
 // nothing is written until the reader has finished.
@@ -198,7 +201,6 @@ static_assert(kMetaservers * kServerStateBytes < kFrameBytes, "a beat fits a fra
 // --- rooms
 inline constexpr std::size_t kRoomTextBytes = 4096;  // of UTF-8, of one message
 inline constexpr std::size_t kRooms = 1000;          // of a network
-inline constexpr std::size_t kRoomsOfPeer = 32;      // that one peer is in
 inline constexpr std::size_t kRoomMessages = 1000;   // kept of a room, or those of 30 days
 inline constexpr auto kRoomKept = 24h * 30;          // since a message was sent
 // In a busy room, too: so long what its author repeats at another home is recognised.
@@ -225,8 +227,16 @@ inline constexpr auto kRoomPullTimeout = 2s;     // of the answer to a pull
 inline constexpr auto kRoomApartRetry = 1s;      // messages of another side, to the master
 inline constexpr auto kRoomAskTimeout = 5s;      // of a peer's question to its home
 inline constexpr std::size_t kRoomMembersTold = 100;  // in larger rooms nobody is told who comes
+inline constexpr std::size_t kRoomListPage = 256;     // rooms, or members of one, in an answer
+// Entries that are not on the disk yet; beyond it a metaserver takes no more of them.
+inline constexpr std::size_t kRoomUnsyncedBytes = 64u << 20;
+inline constexpr std::size_t kRoomReads = 1024;     // that wait for the disk; more are dropped
+inline constexpr std::size_t kRoomReadsOfPeer = 8;  // of them, for one connection
+inline constexpr auto kRoomDiskRetry = 1s;          // after a failure of the disk
 static_assert(kRoomTextBytes + 512 < kFrameBytes - kRoomBatchBytes, "one more fits a frame");
 static_assert(kRoomBatchBytes <= kRoomPartBytes && kRoomPartBytes < kQueueHighBytes);
+static_assert(kRoomListPage * (2 * kPeerIdBytes + 32) < kFrameBytes, "a page of a list fits");
+static_assert(kRoomReadsOfPeer <= kRoomReads && kRoomPendingBytes <= kRoomUnsyncedBytes);
 static_assert(kRoomBeat < kMeshSilence && kRoomGather <= kRoomPullTimeout);
 
 // --- masters by etcd

@@ -16,6 +16,7 @@
 #include "common/wire/cluster_sessions_codec.h"
 #include "common/wire/contact_codec.h"
 #include "common/wire/field_bytes.h"
+#include "common/wire/rooms_codec.h"
 #include "common/wire/statistics_codec.h"
 
 namespace espalier::wire {
@@ -147,6 +148,10 @@ void fill(const StatisticsRequest& request, proto::ClusterFrame& frame) {
 
 void fill(const Statistics& statistics, proto::ClusterFrame& frame) {
   toProto(statistics, *frame.mutable_statistics());
+}
+
+void fill(const RoomServerMessage& message, proto::ClusterFrame& frame) {
+  toProto(message, *frame.mutable_rooms());
 }
 
 // --- in
@@ -291,7 +296,7 @@ Result<ClusterMessage> read(const proto::Have& in) {
   return ClusterMessage(Have{*version});
 }
 
-// Of the directory, of sessions, and of statistics.
+// Of the directory, of sessions, of statistics, and of rooms.
 template <typename Part>
 Result<ClusterMessage> readPart(const Part& in) {
   auto part = fromProto(in);
@@ -329,6 +334,8 @@ Result<ClusterMessage> readMessage(const proto::ClusterFrame& frame) {
       return readPart(frame.statistics_request());
     case proto::ClusterFrame::kStatistics:
       return readPart(frame.statistics());
+    case proto::ClusterFrame::kRooms:
+      return readPart(frame.rooms());
     case proto::ClusterFrame::kFailure:
       return ClusterMessage(
           Failure{errorCodeFromWire(frame.failure().code()),
@@ -363,8 +370,12 @@ Result<ClusterFrame> decodeCluster(std::string_view payload) {
   google::protobuf::Arena arena;
   auto& frame = *google::protobuf::Arena::CreateMessage<proto::ClusterFrame>(&arena);
   if (!parse(payload, frame)) return malformed("no message between metaservers");
-  // A list of one number may be written in a byte less than protobuf writes it.
-  if (frame.ByteSizeLong() > limits::kFrameBytes) return malformed("it encodes to no frame again");
+  // A list of one number may be written in a byte less than protobuf writes it, and a position that
+  // is zero may be absent.
+  const std::size_t more = frame.has_rooms() ? zeroPositionBytes(frame.rooms()) : 0;
+  if (frame.ByteSizeLong() + more > limits::kFrameBytes) {
+    return malformed("it encodes to no frame again");
+  }
   auto message = readMessage(frame);
   if (!message) return message.error();
   if (!frame.has_route()) return ClusterFrame{std::nullopt, *std::move(message)};

@@ -37,6 +37,10 @@ struct DirectoryRow {
   // digest, because metaservers of the version before have no such fields.
   std::chrono::milliseconds since{};
   bool isRated = false;  // in this session its user has rated the service
+  // It is in these, beside the lobby: by name, each once; at most limits::kRoomsOfPeer. Part of the
+  // digest once it has told a list.
+  std::vector<RoomName> rooms{};
+  std::uint64_t roomsRevision = 0;  // of its list; 0: it has told none
 
   bool operator==(const DirectoryRow&) const = default;
 };

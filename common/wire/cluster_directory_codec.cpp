@@ -16,11 +16,12 @@ namespace {
 constexpr std::size_t kContactMost =
     fieldBytes(limits::kPeerIdBytes) + numberBytes(limits::kJoinOrder) +
     fieldBytes(limits::kHostBytes) + numberBytes(0xffff) + fieldBytes(InstanceHash::kSizeBytes);
-constexpr std::size_t kRowMost = fieldBytes(kContactMost) + fieldBytes(InstanceKey::kSizeBytes) +
-                                 limits::kMaxLinks * fieldBytes(limits::kPeerIdBytes) +
-                                 numberBytes(limits::kJoinOrder) + numberBytes(limits::kMaxLinks) +
-                                 numberBytes(0xffff) + 2 * numberBytes(0xffff'ffff) +
-                                 numberBytes(limits::kStatisticsCount) + numberBytes(1);
+constexpr std::size_t kRowMost =
+    fieldBytes(kContactMost) + fieldBytes(InstanceKey::kSizeBytes) +
+    limits::kMaxLinks * fieldBytes(limits::kPeerIdBytes) + numberBytes(limits::kJoinOrder) +
+    numberBytes(limits::kMaxLinks) + numberBytes(0xffff) + 2 * numberBytes(0xffff'ffff) +
+    numberBytes(limits::kStatisticsCount) + numberBytes(1) +
+    limits::kRoomsOfPeer * (fieldBytes(limits::kPeerIdBytes) + 1) + numberBytes(kAnyNumber) + 1;
 static_assert(fieldBytes(kRowMost) <= limits::kDirectoryRowBytes, "the estimate of a row holds");
 
 constexpr std::size_t kSummaryMost = fieldBytes(kVersionBytes) + numberBytes(limits::kMembers) +
@@ -45,6 +46,8 @@ void fill(const DirectoryRow& row, proto::DirectoryRow& out) {
   out.set_generation(row.generation);
   out.set_since_ms(static_cast<std::uint64_t>(row.since.count()));
   out.set_is_rated(row.isRated);
+  for (const auto& room : row.rooms) out.add_rooms(room.text());
+  out.set_rooms_revision(row.roomsRevision);
 }
 
 using RowFields = google::protobuf::RepeatedPtrField<proto::DirectoryRow>;
@@ -108,6 +111,20 @@ Result<DirectorySummary> readSummary(bool isThere, const proto::DirectorySummary
                           {in.absent_low(), in.absent_high()}};
 }
 
+Result<std::vector<RoomName>> readRoomsOf(const proto::DirectoryRow& in) {
+  if (static_cast<std::size_t>(in.rooms_size()) > limits::kRoomsOfPeer) {
+    return malformed(fmt::format("a member in {} rooms", in.rooms_size()));
+  }
+  std::vector<RoomName> rooms;
+  for (const auto& text : in.rooms()) {
+    auto room = RoomName::parse(text);
+    if (!room) return malformed("a room without a valid name");
+    if (!rooms.empty() && *room <= rooms.back()) return malformed("rooms that do not rise");
+    rooms.push_back(*std::move(room));
+  }
+  return rooms;
+}
+
 Result<DirectoryRow> read(const proto::DirectoryRow& in) {
   DirectoryRow row;
   auto contact = readContact(in.contact());
@@ -135,6 +152,10 @@ Result<DirectoryRow> read(const proto::DirectoryRow& in) {
   if (in.since_ms() > limits::kStatisticsCount) return malformed("a session of no time");
   row.since = std::chrono::milliseconds(in.since_ms());
   row.isRated = in.is_rated();
+  auto rooms = readRoomsOf(in);
+  if (!rooms) return rooms.error();
+  row.rooms = *std::move(rooms);
+  row.roomsRevision = in.rooms_revision();
   return row;
 }
 

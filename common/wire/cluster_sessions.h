@@ -12,15 +12,20 @@
 // master ends all sessions of the home (RemoteSessions::homeGone()), and the home resumes them.
 // What is about a session that is not open is ignored. They travel in batches (SessionRequests,
 // SessionAnswers), which name the epoch of the master: what comes from another one is dropped.
+//
+// What homes and the master tell each other about rooms is of no session, and has its place in
+// these streams for their order and completeness only.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "common/base/ids.h"
 #include "common/wire/registry.h"
+#include "common/wire/rooms.h"
 
 namespace espalier::wire {
 
@@ -73,7 +78,15 @@ struct SessionEnded {
   bool operator==(const SessionEnded&) const = default;
 };
 
-using SessionMessage = std::variant<SessionOpened, SessionRequest, SessionResumed, SessionEnded>;
+// Of no session.
+struct SessionRoomPassed {
+  RoomPassed message;
+
+  bool operator==(const SessionRoomPassed&) const = default;
+};
+
+using SessionMessage =
+    std::variant<SessionOpened, SessionRequest, SessionResumed, SessionEnded, SessionRoomPassed>;
 
 // --- from the master
 
@@ -99,7 +112,25 @@ struct SessionReading {
   bool operator==(const SessionReading&) const = default;
 };
 
-using SessionAnswer = std::variant<SessionReply, SessionClosed, SessionReading>;
+// Of no session.
+struct SessionRoomAnswer {
+  RoomAnswer message;
+
+  bool operator==(const SessionRoomAnswer&) const = default;
+};
+
+using SessionAnswer = std::variant<SessionReply, SessionClosed, SessionReading, SessionRoomAnswer>;
+
+// Of which session it is; none: of no session.
+template <typename... Kinds>
+std::optional<SessionId> sessionOf(const std::variant<Kinds...>& message) {
+  return std::visit(
+      [](const auto& one) -> std::optional<SessionId> {
+        if constexpr (requires { one.session; }) return one.session;
+        return std::nullopt;
+      },
+      message);
+}
 
 // --- how they travel
 

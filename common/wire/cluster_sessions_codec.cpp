@@ -16,6 +16,7 @@
 #include "common/wire/contact_codec.h"
 #include "common/wire/field_bytes.h"
 #include "common/wire/registry_proto.h"
+#include "common/wire/rooms_codec.h"
 
 namespace espalier::wire {
 namespace {
@@ -45,6 +46,10 @@ constexpr std::size_t kAdmittedMost =
 constexpr std::size_t kStrangersMost = numberBytes(kAnyNumber) + 2 * kIdsMost;
 static_assert(limits::kMessageBytes + 16 < kJoinMost && limits::kJoinWordBytes < kJoinMost &&
               limits::kRatingBytes + 32 < kJoinMost);
+// RoomSaid is the largest of rooms' messages but for MemberRooms.
+static_assert(limits::kRoomTextBytes + 2 * limits::kPeerIdBytes + 128 < kJoinMost);
+static_assert(limits::kRoomsOfPeer * (limits::kPeerIdBytes + 16) + limits::kPeerIdBytes + 64 <
+              kJoinMost);
 // Links, Seek and Rate have less than a Join; Referral, Wait, WordRefused, Rated and Failure less
 // than Admitted.
 constexpr std::size_t kMessageMost =
@@ -60,7 +65,10 @@ static_assert(fieldBytes(kMessageMost) <= kMessagesMost, "each message fits");
 // --- out
 
 void fill(const SessionMessage& message, proto::SessionMessage& out) {
-  std::visit([&](const auto& one) { out.set_session(number(one.session)); }, message);
+  if (const auto* passed = std::get_if<SessionRoomPassed>(&message)) {
+    return toProto(passed->message, *out.mutable_room());
+  }
+  out.set_session(number(*sessionOf(message)));
   if (const auto* opened = std::get_if<SessionOpened>(&message)) {
     out.mutable_opened()->set_host(opened->host);
   } else if (const auto* request = std::get_if<SessionRequest>(&message)) {
@@ -77,7 +85,10 @@ void fill(const SessionMessage& message, proto::SessionMessage& out) {
 }
 
 void fill(const SessionAnswer& answer, proto::SessionAnswer& out) {
-  std::visit([&](const auto& one) { out.set_session(number(one.session)); }, answer);
+  if (const auto* room = std::get_if<SessionRoomAnswer>(&answer)) {
+    return toProto(room->message, *out.mutable_room());
+  }
+  out.set_session(number(*sessionOf(answer)));
   if (const auto* reply = std::get_if<SessionReply>(&answer)) {
     toProto(reply->reply, *out.mutable_reply());
   } else if (const auto* reading = std::get_if<SessionReading>(&answer)) {
@@ -204,7 +215,15 @@ Result<SessionMessage> read(SessionId session, const proto::SessionResumed& in) 
   return SessionMessage(std::move(resumed));
 }
 
+Result<SessionMessage> readRoom(const proto::SessionMessage& in) {
+  if (in.session() != 0) return malformed("about a room and a session");
+  auto message = fromProto(in.room());
+  if (!message) return message.error();
+  return SessionMessage(SessionRoomPassed{*std::move(message)});
+}
+
 Result<SessionMessage> read(const proto::SessionMessage& in) {
+  if (in.has_room()) return readRoom(in);
   const auto session = readSession(in.session());
   if (!session) return session.error();
   switch (in.kind_case()) {
@@ -216,6 +235,7 @@ Result<SessionMessage> read(const proto::SessionMessage& in) {
       return read(*session, in.resumed());
     case proto::SessionMessage::kEnded:
       return SessionMessage(SessionEnded{*session});
+    case proto::SessionMessage::kRoom:
     case proto::SessionMessage::KIND_NOT_SET:
       break;
   }
@@ -231,7 +251,15 @@ Result<SessionAnswer> read(SessionId session, const proto::RegistryReplyFrame& i
   return SessionAnswer(SessionReply{session, *std::move(reply)});
 }
 
+Result<SessionAnswer> readRoom(const proto::SessionAnswer& in) {
+  if (in.session() != 0) return malformed("about a room and a session");
+  auto message = fromProto(in.room());
+  if (!message) return message.error();
+  return SessionAnswer(SessionRoomAnswer{*std::move(message)});
+}
+
 Result<SessionAnswer> read(const proto::SessionAnswer& in) {
+  if (in.has_room()) return readRoom(in);
   const auto session = readSession(in.session());
   if (!session) return session.error();
   switch (in.kind_case()) {
@@ -241,6 +269,7 @@ Result<SessionAnswer> read(const proto::SessionAnswer& in) {
       return SessionAnswer(SessionClosed{*session});
     case proto::SessionAnswer::kReading:
       return SessionAnswer(SessionReading{*session, in.reading().goes_on()});
+    case proto::SessionAnswer::kRoom:
     case proto::SessionAnswer::KIND_NOT_SET:
       break;
   }

@@ -17,6 +17,8 @@
 #include "common/wire/hello.h"
 #include "common/wire/link.h"
 #include "common/wire/order_range.h"
+#include "common/wire/room_lists.h"
+#include "common/wire/rooms.h"
 #include "common/wire/statistics.h"
 
 namespace espalier::wire {
@@ -108,7 +110,7 @@ struct Rate {
 
 using RegistryRequest =
     std::variant<Join, PortTaken, Links, Seek, RegistryHeartbeat, TopologyRequest, MembersRequest,
-                 Quit, Rate, StatisticsRequest>;
+                 Quit, Rate, StatisticsRequest, RoomRequest, RoomListRequest, RoomWhoRequest>;
 
 // --- from the metaserver ---
 
@@ -136,6 +138,7 @@ struct Admitted {
   // The other metaservers of the network, limits::kMetaserversTold at most; empty: not told.
   std::vector<Endpoint> metaservers = {};
   std::chrono::milliseconds since = {};  // when its session has begun; 0: not told
+  bool hasRooms = false;                 // the metaservers know the messages of rooms
 
   bool operator==(const Admitted&) const = default;
 };
@@ -217,6 +220,6 @@ struct Rated {
 
 using RegistryReply =
     std::variant<Admitted, Referral, Wait, WordRefused, RegistryHeartbeatReply, Members, Topology,
-                 Failure, Strangers, Redirect, Rated, Statistics>;
+                 Failure, Strangers, Redirect, Rated, Statistics, RoomReply, RoomList, RoomWho>;
 
 }  // namespace espalier::wire

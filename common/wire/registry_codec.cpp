@@ -6,6 +6,8 @@
 #include "common/crypto/instance.h"
 #include "common/wire/contact_codec.h"
 #include "common/wire/registry_proto.h"
+#include "common/wire/room_lists_codec.h"
+#include "common/wire/rooms_codec.h"
 #include "common/wire/statistics_codec.h"
 #include "registry.pb.h"
 
@@ -78,6 +80,18 @@ void fill(const StatisticsRequest& request, proto::RegistryRequestFrame& frame) 
   toProto(request, *frame.mutable_statistics());
 }
 
+void fill(const RoomRequest& request, proto::RegistryRequestFrame& frame) {
+  toProto(request, *frame.mutable_room());
+}
+
+void fill(const RoomListRequest& request, proto::RegistryRequestFrame& frame) {
+  toProto(request, *frame.mutable_room_list());
+}
+
+void fill(const RoomWhoRequest& request, proto::RegistryRequestFrame& frame) {
+  toProto(request, *frame.mutable_room_who());
+}
+
 // --- requests, in
 
 Result<RegistryRequest> read(const proto::Join& in) {
@@ -124,10 +138,12 @@ Result<RegistryRequest> read(const proto::Rate& in) {
   return RegistryRequest(Rate{in.score(), in.text(), in.number()});
 }
 
-Result<RegistryRequest> read(const proto::StatisticsRequest& in) {
-  auto request = fromProto(in);
-  if (!request) return request.error();
-  return RegistryRequest(*request);
+// Of statistics and of rooms.
+template <typename Part>
+Result<RegistryRequest> readRequestPart(const Part& in) {
+  auto part = fromProto(in);
+  if (!part) return part.error();
+  return RegistryRequest(*std::move(part));
 }
 
 }  // namespace
@@ -211,7 +227,13 @@ Result<RegistryRequest> fromProto(const proto::RegistryRequestFrame& in) {
     case proto::RegistryRequestFrame::kRate:
       return read(in.rate());
     case proto::RegistryRequestFrame::kStatistics:
-      return read(in.statistics());
+      return readRequestPart(in.statistics());
+    case proto::RegistryRequestFrame::kRoom:
+      return readRequestPart(in.room());
+    case proto::RegistryRequestFrame::kRoomList:
+      return readRequestPart(in.room_list());
+    case proto::RegistryRequestFrame::kRoomWho:
+      return readRequestPart(in.room_who());
     case proto::RegistryRequestFrame::KIND_NOT_SET:
       break;
   }

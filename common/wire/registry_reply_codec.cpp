@@ -6,6 +6,8 @@
 #include "common/wire/contact_codec.h"
 #include "common/wire/registry_codec.h"
 #include "common/wire/registry_proto.h"
+#include "common/wire/room_lists_codec.h"
+#include "common/wire/rooms_codec.h"
 #include "common/wire/statistics_codec.h"
 #include "registry.pb.h"
 
@@ -44,6 +46,7 @@ void fill(const Admitted& admitted, proto::RegistryReplyFrame& frame) {
   if (!admitted.source.empty()) out.set_source(admitted.source);
   fillEndpoints(admitted.metaservers, *out.mutable_metaservers());
   out.set_since_ms(static_cast<std::uint64_t>(admitted.since.count()));
+  out.set_has_rooms(admitted.hasRooms);
 }
 
 void fill(const Referral& referral, proto::RegistryReplyFrame& frame) {
@@ -116,6 +119,18 @@ void fill(const Statistics& statistics, proto::RegistryReplyFrame& frame) {
   toProto(statistics, *frame.mutable_statistics());
 }
 
+void fill(const RoomReply& reply, proto::RegistryReplyFrame& frame) {
+  toProto(reply, *frame.mutable_room());
+}
+
+void fill(const RoomList& list, proto::RegistryReplyFrame& frame) {
+  toProto(list, *frame.mutable_room_list());
+}
+
+void fill(const RoomWho& who, proto::RegistryReplyFrame& frame) {
+  toProto(who, *frame.mutable_room_who());
+}
+
 // --- replies, in
 
 Result<Referral> readReferral(const proto::Referral& in) {
@@ -164,6 +179,7 @@ Result<RegistryReply> read(const proto::Admitted& in) {
   admitted.metaservers = *std::move(metaservers);
   if (in.since_ms() > limits::kStatisticsCount) return malformed("a session of no time");
   admitted.since = milliseconds(in.since_ms());
+  admitted.hasRooms = in.has_rooms();
   return RegistryReply(std::move(admitted));
 }
 
@@ -239,10 +255,12 @@ Result<RegistryReply> read(const proto::Failure& in) {
                                in.id_taken(), in.no_room()});
 }
 
-Result<RegistryReply> read(const proto::Statistics& in) {
-  auto statistics = fromProto(in);
-  if (!statistics) return statistics.error();
-  return RegistryReply(*std::move(statistics));
+// Of statistics and of rooms.
+template <typename Part>
+Result<RegistryReply> readReplyPart(const Part& in) {
+  auto part = fromProto(in);
+  if (!part) return part.error();
+  return RegistryReply(*std::move(part));
 }
 
 }  // namespace
@@ -276,7 +294,13 @@ Result<RegistryReply> fromProto(const proto::RegistryReplyFrame& in) {
     case proto::RegistryReplyFrame::kRated:
       return RegistryReply(Rated{in.rated().number(), in.rated().is_taken()});
     case proto::RegistryReplyFrame::kStatistics:
-      return read(in.statistics());
+      return readReplyPart(in.statistics());
+    case proto::RegistryReplyFrame::kRoom:
+      return readReplyPart(in.room());
+    case proto::RegistryReplyFrame::kRoomList:
+      return readReplyPart(in.room_list());
+    case proto::RegistryReplyFrame::kRoomWho:
+      return readReplyPart(in.room_who());
     case proto::RegistryReplyFrame::KIND_NOT_SET:
       break;
   }

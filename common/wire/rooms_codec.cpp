@@ -172,6 +172,8 @@ Result<RoomSaid> readSaid(const proto::RoomSaid& in) {
 Result<MemberRooms> readRooms(const proto::MemberRooms& in) {
   auto member = readPeerId(in.member());
   if (!member) return member.error();
+  // Else it would encode to more bytes than it was decoded from.
+  if (!in.has_wanted()) return malformed("a member without its rooms");
   auto wanted = readWanted(in.wanted());
   if (!wanted) return wanted.error();
   return MemberRooms{*std::move(member), *std::move(wanted)};

@@ -35,6 +35,9 @@ Result<RoomPassed> fromProto(const proto::RoomPassed& in);
 Result<RoomAnswer> fromProto(const proto::RoomAnswer& in);
 Result<RoomServerMessage> fromProto(const proto::RoomServerMessage& in);
 
+// How many bytes encoding may add to what was decoded: positions of zero, which may be absent.
+std::size_t zeroPositionBytes(const proto::RoomServerMessage& in);
+
 std::string encode(const RoomRequest& message);
 std::string encode(const RoomReply& message);
 std::string encode(const RoomPassed& message);

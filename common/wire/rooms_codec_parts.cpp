@@ -195,6 +195,8 @@ Result<RoomSaidReply> readSaidReply(const proto::RoomSaidReply& in) {
   reply.epoch = *epoch;
   if (in.stored() > limits::kMetaservers) return malformed(fmt::format("stored {}", in.stored()));
   reply.stored = in.stored();
+  // Else it would encode to more bytes than it was decoded from.
+  if (reply.number == 0 && in.code() == 0) return malformed("a refusal without a code");
   if (reply.number == 0) reply.code = errorCodeFromWire(in.code());
   reply.waitMs = in.wait_ms();
   reply.why = readSentence(in.why());

@@ -134,6 +134,13 @@ Result<RoomServerMessage> read(const proto::RoomApart& in) {
 
 }  // namespace
 
+std::size_t zeroPositionBytes(const proto::RoomServerMessage& in) {
+  constexpr std::size_t kEach = 3;  // the field, and a longer length of the message around it
+  const auto some = static_cast<std::size_t>(in.entries().entries_size() +
+                                             in.entries().rests_size() + in.apart().entries_size());
+  return kEach * (some + 3);
+}
+
 void toProto(const RoomServerMessage& message, proto::RoomServerMessage& out) {
   if (const auto* entries = std::get_if<RoomEntries>(&message)) {
     fill(*entries, *out.mutable_entries());

@@ -2,9 +2,11 @@
 // after it has released the mutex. Plain values.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "common/base/budget.h"
@@ -52,6 +54,28 @@ struct StatisticsAsked {
   wire::StatisticsRequest request;
 };
 
+// A member's request about rooms: the coordinator has them.
+struct RoomAsked {
+  using Request = std::variant<wire::RoomRequest, wire::RoomListRequest, wire::RoomWhoRequest>;
+
+  ConnectionId from;
+  Request request;
+};
+
+// None: the request is about something else.
+inline std::optional<RoomAsked::Request> roomsAsked(const wire::RegistryRequest& request) {
+  if (const auto* room = std::get_if<wire::RoomRequest>(&request)) return *room;
+  if (const auto* list = std::get_if<wire::RoomListRequest>(&request)) return *list;
+  if (const auto* who = std::get_if<wire::RoomWhoRequest>(&request)) return *who;
+  return std::nullopt;
+}
+
+// Of a registry that has no replica: a member is in, or is gone.
+struct MemberMoved {
+  PeerId id;
+  bool isIn = false;
+};
+
 // For the log.
 struct Notice {
   Payer about;       // the host that the peer connected from
@@ -67,6 +91,8 @@ struct Effects {
   std::vector<Notice> notices;
   std::vector<session::Event> sessions;
   std::vector<StatisticsAsked> statistics;
+  std::vector<RoomAsked> rooms;      // these two are for the coordinator
+  std::vector<MemberMoved> members;  // in their order
 
   // `host`: empty for what no peer has caused just now.
   void note(std::string_view host, std::string text) {

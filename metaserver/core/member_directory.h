@@ -50,6 +50,8 @@ class MemberDirectory {
     Hold place;                              // of the address that it comes from
     AbsentMembers::Session session{};
     ServerNumber homeBefore = kNoServer;  // of who is away
+    std::vector<RoomName> rooms{};        // as of wire::DirectoryRow
+    std::uint64_t roomsRevision = 0;
   };
 
   struct Orders {

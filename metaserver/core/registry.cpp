@@ -133,6 +133,8 @@ void Registry::carryOut(ConnectionId connection, const wire::RegistryRequest& re
     rate(*member, *rating, fx);
   } else if (const auto* asked = std::get_if<wire::StatisticsRequest>(&request)) {
     fx.statistics.push_back({connection, *asked});
+  } else if (auto rooms = roomsAsked(request)) {
+    fx.rooms.push_back({connection, *std::move(rooms)});
   } else if (std::holds_alternative<wire::Quit>(request)) {
     if (!isTunnelled(connection)) {
       fx.sessions.emplace_back(session::Left{tree().member(*member).order});
@@ -237,6 +239,7 @@ void Registry::admit(ConnectionId connection, const wire::Join& join, bool retur
   ports_.take(node);
   watchSilence(node, now);
   session.member = node;
+  fx.members.push_back({join.id, true});
 
   wire::Referral referral = attach(node, join, returns, now);
   changed(fx);
@@ -268,18 +271,6 @@ wire::Referral Registry::attach(Node node, const wire::Join& join, bool returns,
   return placement_.referralFor(node, {}, now);
 }
 
-wire::Admitted Registry::admitted(Node node, wire::Referral referral) const {
-  return {network(),
-          seen_.contact(node),
-          maxLinks(),
-          heartbeatInterval(),
-          size(),
-          std::move(referral),
-          {},
-          {},
-          directory_.record(node).session.since};
-}
-
 void Registry::portTaken(Node node, std::uint16_t port, TimePoint now, Effects& fx) {
   const Endpoint endpoint = tree().member(node).endpoint;
   if (endpoint.port != port) return;  // it has been assigned another one
@@ -304,6 +295,7 @@ void Registry::lost(Node node, TimePoint now, Effects& fx) {
 }
 
 void Registry::remove(Node node, TimePoint now, Effects& fx) {
+  fx.members.push_back({tree().member(node).id, false});
   ports_.release(node);
   directory_.remove(node);
   tell(placement_.remove(node, now), fx);

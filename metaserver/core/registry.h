@@ -134,6 +134,9 @@ class Registry {
   // That metaserver does not come back: the ids of the members that were lost there are free. How
   // many.
   std::size_t releaseHome(ServerNumber home) { return directory_.absent().releaseHome(home); }
+  // The rooms of a member, unless a list of a higher revision is known, or it is no member. False:
+  // nothing has changed.
+  bool setRooms(const PeerId& member, std::uint64_t revision, std::vector<RoomName> rooms);
   // The answer to a Probe (effects.h).
   void probed(const PeerId& id, bool listening, TimePoint now, Effects& fx);
   void tick(TimePoint now, Effects& fx);
@@ -154,6 +157,8 @@ class Registry {
   // Includes absent members that are awaited: they are probably running, and answer searches.
   wire::Members members() const;
   bool isAway(const PeerId& id) const;
+  // When the session of that member has begun; none: it is none.
+  std::optional<std::chrono::milliseconds> sessionSince(const PeerId& id) const;
   // For a member that was lost and may still be running.
   bool isIdHeld(const PeerId& id) const { return directory_.absent().holder(id) != nullptr; }
   std::size_t reservedCount() const { return seen_.reservedCount(); }

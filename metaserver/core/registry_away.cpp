@@ -95,7 +95,9 @@ void Registry::load(const std::vector<MemberRow>& rows, TimePoint now) {
                            heartbeatInterval(),
                            std::move(place),
                            {row.since, row.isRated},
-                           row.home});
+                           row.home,
+                           row.rooms,
+                           row.roomsRevision});
     ports_.take(*node);
     becomeAway(*node, now);
   }

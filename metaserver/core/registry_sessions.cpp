@@ -22,6 +22,19 @@ Registry::MemberSession Registry::sessionOf(const wire::Join& join, TimePoint no
   return session.since == std::chrono::milliseconds(0) ? begins : session;
 }
 
+wire::Admitted Registry::admitted(Node node, wire::Referral referral) const {
+  return {network(),
+          seen_.contact(node),
+          maxLinks(),
+          heartbeatInterval(),
+          size(),
+          std::move(referral),
+          {},
+          {},
+          directory_.record(node).session.since,
+          true};
+}
+
 // Once a connection. Homes do it for theirs.
 void Registry::approached(Session& session, const wire::Join& join, Effects& fx) {
   if (join.order != kNoOrder || std::exchange(session.isCounted, true)) return;
@@ -68,6 +81,24 @@ void Registry::rate(Node node, const wire::Rate& rate, Effects& fx) {
     }
   }
   fx.sends.push_back({record.connection, wire::Rated{rate.number, isTaken}});
+}
+
+std::optional<std::chrono::milliseconds> Registry::sessionSince(const PeerId& id) const {
+  const auto node = tree().find(id);
+  if (!node) return std::nullopt;
+  return directory_.record(*node).session.since;
+}
+
+bool Registry::setRooms(const PeerId& member, std::uint64_t revision, std::vector<RoomName> rooms) {
+  const auto node = tree().find(member);
+  if (!node) return false;
+  auto& record = directory_.record(*node);
+  if (revision < record.roomsRevision) return false;
+  if (revision == record.roomsRevision && rooms == record.rooms) return false;
+  record.roomsRevision = revision;
+  record.rooms = std::move(rooms);
+  seen_.changes().changed(*node, tree().member(*node).order);
+  return true;
 }
 
 }  // namespace espalier::metaserver

@@ -31,6 +31,16 @@ Price priceOf(const wire::RegistryRequest& request) {
     return {Rate::registryRequests, wanted->id.empty() ? kPage : 1};
   }
   if (std::holds_alternative<wire::StatisticsRequest>(request)) return {Rate::statistics, 1};
+  if (const auto* room = std::get_if<wire::RoomRequest>(&request)) {
+    // A list of rooms is told to all metaservers, and to the members of 32 rooms.
+    if (std::holds_alternative<wire::RoomsWanted>(*room)) return {Rate::registryChanges, 5};
+    constexpr double kSay = 10;  // it is written and synced; the home has a rate of its own
+    return {Rate::registryRequests, std::holds_alternative<wire::RoomSay>(*room) ? kSay : kPage};
+  }
+  if (std::holds_alternative<wire::RoomListRequest>(request) ||
+      std::holds_alternative<wire::RoomWhoRequest>(request)) {
+    return {Rate::registryRequests, kPage};
+  }
   const bool changesTree = std::holds_alternative<wire::Links>(request) ||
                            std::holds_alternative<wire::Seek>(request) ||
                            std::holds_alternative<wire::PortTaken>(request);

@@ -5,10 +5,10 @@
 //           --> false, waiting --paid: takeDue()--> the caller carries it out
 //                              --remove(): its session ended--> gone
 //
-// Prices are in limits.h (kRateBounds: registryJoins, registryChanges, registryRequests,
-// statistics). A Join is paid by the address that it comes from, because ids are free to choose;
-// everything else by the member once there is one. What a request has cost beyond its price is told
-// afterwards (moved()): its sender's next ones wait for that.
+// Prices are in limits.h (kRateBounds: registryJoins, registryChanges, registryRequests, which
+// those about rooms pay, too, and statistics). A Join is paid by the address that it comes from,
+// because ids are free to choose; everything else by the member once there is one. What a request
+// has cost beyond its price is told afterwards (moved()): its sender's next ones wait for that.
 //
 // Invariants: the requests of a session stay in their order: while one waits, those behind it wait,
 // too. Sessions that wait for the process's bucket are served in turn, and before those that come

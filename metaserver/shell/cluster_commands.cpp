@@ -145,6 +145,18 @@ Command forgetCommand(ClusterService& service) {
   return command;
 }
 
+Command roomsCommand(ClusterService& service) {
+  Command command{.name = "rooms",
+                  .usage = "rooms",
+                  .summary = "list the rooms of the network: members, entries, open or not"};
+  command.handler = [&service](const Arguments&, Context&) {
+    auto rooms = service.rooms();
+    if (!rooms) return Outcome::failed("rooms", rooms.error());
+    return Outcome::done("rooms", RoomsOutcome{*std::move(rooms)});
+  };
+  return command;
+}
+
 // --- whatif
 
 enum class Known { no, living, dead };
@@ -207,7 +219,7 @@ Command whatIfCommand(MetaserverService& service, ClusterService& cluster) {
 std::vector<Command> clusterCommands(ClusterService& service) {
   return {linkCommand(service),    masterCommand(service),  uptimeCommand(service),
           linksCommand(service),   serversCommand(service), drainCommand(service),
-          migrateCommand(service), forgetCommand(service)};
+          migrateCommand(service), forgetCommand(service),  roomsCommand(service)};
 }
 
 command::Dispatcher::Shorthands originalCommands() {

@@ -143,6 +143,28 @@ std::string textOf(const LinksOutcome& outcome) {
   return command::table(rows);
 }
 
+void addMembers(Json& data, const RoomsOutcome& outcome) {
+  data["rooms"] = Json::array();
+  for (const auto& room : outcome.rooms) {
+    Json& entry = data["rooms"].emplace_back();
+    entry["room"] = room.room.text();
+    entry["members"] = room.members;
+    entry["open"] = room.isOpen;
+    entry["opens_at"] = room.opensAt > 1 ? Json(room.opensAt) : Json(nullptr);
+    entry["last"] = room.last;
+  }
+}
+
+std::string textOf(const RoomsOutcome& outcome) {
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& room : outcome.rooms) {
+    rows.push_back({escaped(room.room.text()), counted(room.members, "member"),
+                    room.isOpen ? counted(room.last, "entry", "entries")
+                                : fmt::format("opens at {}", room.opensAt)});
+  }
+  return command::table(rows);
+}
+
 void addMembers(Json& data, const Sentence& sentence) {
   data["result"] = sentence.text;
 }

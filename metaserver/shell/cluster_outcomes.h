@@ -32,6 +32,13 @@ struct LinksOutcome {
 void addMembers(command::Json& data, const LinksOutcome& outcome);
 std::string textOf(const LinksOutcome& outcome);
 
+// `rooms`
+struct RoomsOutcome {
+  std::vector<wire::RoomRow> rooms;
+};
+void addMembers(command::Json& data, const RoomsOutcome& outcome);
+std::string textOf(const RoomsOutcome& outcome);
+
 // What a service said about what it has done.
 struct Sentence {
   std::string text;

@@ -14,6 +14,7 @@
 #include "common/base/endpoint.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
+#include "common/wire/room_lists.h"
 #include "common/wire/statistics.h"
 #include "metaserver/core/cluster/election.h"
 
@@ -97,6 +98,8 @@ class ClusterService {
   virtual Result<std::string> forget(const ServerName& name) = 0;
   // What all metaservers have counted, with the last `days` days.
   virtual Result<wire::Statistics> statistics(std::size_t days, std::stop_token stop) = 0;
+  // The rooms of the network, by name, with the lobby.
+  virtual Result<std::vector<wire::RoomRow>> rooms() = 0;
 };
 
 }  // namespace espalier::metaserver::shell

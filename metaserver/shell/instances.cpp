@@ -137,6 +137,8 @@ std::vector<std::string> instanceArguments(const MetaserverOptions& entry, std::
   add("--max-links", std::to_string(entry.maxLinks));
   add("--join-word", entry.joinWord);
   add("--first-port", std::to_string(entry.firstPort));
+  add("--chat-opens-at", std::to_string(entry.chatOpensAt));
+  add("--room-rate", std::to_string(static_cast<std::uint64_t>(entry.roomRate)));
   add("--coordination", coordinationText(entry.coordination));
   add("--balance", entry.balance);
   add("--max-peers", std::to_string(entry.maxPeers));

@@ -20,6 +20,9 @@ constexpr const char* kExamples =
     "  metaserver -e 'whatif kill s7'               plans for that peer's death\n"
     "  metaserver --json -e status                  for scripts: one JSON object a line\n"
     "  ESPALIER_MAX_LINKS=4 metaserver              the same as --max-links 4\n"
+    "  metaserver -2                                a chat that opens when two have come: the "
+    "same\n"
+    "                                               as --chat-opens-at 2\n"
     "Several that hold one network, of which the oldest is the master:\n"
     "  metaserver --listen 127.0.0.1:5010 --cluster 127.0.0.1:5000\n"
     "  metaserver 5020 5021 127.0.0.1-5000          another one: CLIENT_PORT SERVER_PORT "
@@ -121,6 +124,23 @@ Result<std::chrono::milliseconds> parseMigration(std::string_view text) {
   return command::parseDuration(text, limits::kMigrateEveryLeast, limits::kMigrateEveryMost);
 }
 
+Result<double> parseRate(std::string_view text) {
+  const auto rate =
+      command::parseNumber(text, 1, static_cast<std::uint64_t>(limits::kRoomRateMost));
+  if (!rate) return rate.error();
+  return static_cast<double>(*rate);
+}
+
+// 003's form: `metaserver -2`, a chat that opens when two have come.
+std::vector<std::string> withoutForm003(std::vector<std::string> arguments) {
+  if (arguments.empty()) return arguments;
+  auto& first = arguments.front();
+  if (first.size() > 1 && first.front() == '-' && isNumber(std::string_view(first).substr(1))) {
+    first = "--chat-opens-at=" + first.substr(1);
+  }
+  return arguments;
+}
+
 std::vector<Option> networkOptions(MetaserverOptions& o) {
   using namespace command;
   return {
@@ -135,6 +155,13 @@ std::vector<Option> networkOptions(MetaserverOptions& o) {
        storeOneOf(o.placement, {"shallowest", "classic", "nearest"})},
       {"join-word", "WORD", "P2P", "the word that a joiner must send",
        storeText(o.joinWord, limits::kJoinWordBytes)},
+      {"chat-opens-at", "N", "0",
+       "what is said in rooms is kept, and shown once N peers are there at the\nsame time; 0: at "
+       "once",
+       storeNumber(o.chatOpensAt, 0, static_cast<std::uint32_t>(limits::kMembers))},
+      {"room-rate", "N", "5",
+       "messages that a peer may say a second, and four times as many at once",
+       storeParsed(o.roomRate, parseRate)},
       {"topo", "FILE", "./topo.txt", "the snapshot of the network",
        storeText(o.given.topoFile, limits::kPathBytes), false, true},
       {"count-file", "FILE", "./NumberOfServers.txt", "the number of peers in it",
@@ -241,7 +268,7 @@ Result<command::Parsed> parseMetaserverOptions(const std::vector<std::string>& a
       "its port; a port for links between metaservers; another metaserver of its\n"
       "cluster, also as HOST-PORT. Or its address",
       storeForm(options), 3};
-  auto parsed = command::parseOptions(program, arguments, environment);
+  auto parsed = command::parseOptions(program, withoutForm003(arguments), environment);
   options.choosePort(options.listen.port);
   if (!parsed || parsed->text) return parsed;
   if (options.instances > 0) options.entry = true;

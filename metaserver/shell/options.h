@@ -35,6 +35,10 @@ struct MetaserverOptions {
   bool json = false;
   log::Level logLevel = log::Level::info;
 
+  // --- rooms
+  double roomRate = limits::kRoomRate;  // messages of a peer a second
+  std::uint32_t chatOpensAt = 0;        // members; 0 or 1: at once
+
   // --- several metaservers
   std::vector<Endpoint> cluster;  // others of this cluster; it may contain this one's own address
   cluster::ElectionChoice election;

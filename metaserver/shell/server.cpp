@@ -23,6 +23,9 @@ constexpr auto kDrainTold = 500ms;
 // A session that has not joined sends heartbeats, too, at least every 30 s.
 constexpr auto kSessionSilence = 100s;
 
+// As many messages at once as in so many seconds.
+constexpr double kBurstSeconds = limits::kRoomBurst / limits::kRoomRate;
+
 // Runs the loop until the name is looked up, or the loop is stopped.
 Result<net::Target> lookUpOn(net::EventLoop& loop, const Endpoint& endpoint) {
   const auto found = std::make_shared<std::optional<Result<net::Target>>>();
@@ -64,6 +67,7 @@ Server::Server(net::EventLoop& loop, MetaserverOptions options)
 
 Server::~Server() {
   keeper_.reset();
+  rooms_.reset();
   database_.reset();
   writer_.reset();  // writes once more, which needs the registry
 }
@@ -107,10 +111,13 @@ Result<void> Server::open() {
   if (auto opened = openSeen(); !opened) return opened;
   if (auto opened = openPromises(); !opened) return opened;
   if (auto opened = openKeeper(); !opened) return opened;
+  auto stored = openRooms();
+  if (!stored) return stored.error();
   cluster::CoordinatorEffects fx;
   coordinator_.with([&](auto& coordinator) {
-    coordinator = std::make_unique<cluster::Coordinator>(
-        coordinatorOptions(*state), *loop_.budget(), random_, Clock::now(), fx);
+    coordinator =
+        std::make_unique<cluster::Coordinator>(coordinatorOptions(*state), *loop_.budget(), random_,
+                                               Clock::now(), fx, std::exchange(*stored, {}));
     deadline_ = coordinator->deadline();
   });
   writer_ = std::make_unique<FilesWriter>(
@@ -130,12 +137,13 @@ Result<void> Server::open() {
   }
   if (auto started = writer_->start(); !started) return started;
   if (auto started = keeper_->start(); !started) return started;
+  if (auto started = rooms_->start(); !started) return started;
   if (promises_) openDatabase();
   if (auto begun = startEngine(); !begun) return begun;
   const auto deadline = [this] {
     const TimePoint engine = engine_ ? engine_->deadline() : kNever;
     return std::min({engine, deadline_, links_->deadline(), closeOldAt_, endAt_, keepAgainAt_,
-                     moveOnAt_, keeper_->deadline()});
+                     moveOnAt_, keeper_->deadline(), rooms_->deadline()});
   };
   if (options_.migrateEvery > 0ms) moveOnAt_ = Clock::now() + options_.migrateEvery;
   loop_.setTick(deadline, [this](TimePoint now) { tick(now); });
@@ -173,6 +181,10 @@ cluster::Coordinator::Options Server::coordinatorOptions(State& state) {
   if (!options_.coordination.isBuiltIn()) {
     options.settings.push_back({"prefix in etcd", options_.etcdPrefix});
   }
+  options.chatOpensAt = options_.chatOpensAt;
+  options.roomRate = {options_.roomRate, std::max(1.0, options_.roomRate * kBurstSeconds)};
+  options.settings.push_back(
+      {"number at which the chat opens", std::to_string(options_.chatOpensAt)});
   options.isCluster = links_->hasAddresses() || options_.hasFilesByPort() ||
                       options.peersMost == 0 || !options_.coordination.isBuiltIn();
   options.isByEtcd = !options_.coordination.isBuiltIn();
@@ -184,10 +196,14 @@ cluster::Coordinator::Options Server::coordinatorOptions(State& state) {
 void Server::tick(TimePoint now) {
   // First: who has lost mastership decides nothing more.
   if (engine_ && now >= engine_->deadline()) engine_->tick(now);
+  rooms_->tick();
   std::vector<wire::ServerState> known;
   std::size_t peers = 0;
   bool drains = false;
   step([&](cluster::Coordinator& coordinator, TimePoint, cluster::CoordinatorEffects& fx) {
+    coordinator.setWall(std::chrono::duration_cast<std::chrono::milliseconds>(
+                            std::chrono::system_clock::now().time_since_epoch()),
+                        now);
     if (now >= deadline_) coordinator.tick(now, fx);
     if (now >= links_->deadline()) {
       known = coordinator.mesh().unconnected();
@@ -223,6 +239,7 @@ Result<void> Server::carryOut(cluster::CoordinatorEffects& fx) {
   }
   for (const auto& close : fx.closes) links_->close(close);
   for (const auto& [from, message] : fx.statistics) statisticsCame(from, message);
+  rooms_->carryOut(fx.rooms);
   for (auto& promise : fx.promises) {
     if (engine_) engine_->promise(promise.number, std::move(promise.operations));
   }
@@ -320,6 +337,7 @@ void Server::onFrame(net::FramedConnection& connection, std::string_view payload
 
 void Server::onClosed(net::FramedConnection& connection, const Error&) {
   dialBack_.closed(connection.id());
+  rooms_->closed(connection.id());
   step([&](auto& coordinator, TimePoint now, auto& fx) {
     coordinator.peerClosed(connection.id(), now, fx);
   });

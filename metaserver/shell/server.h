@@ -38,6 +38,7 @@
 #include "metaserver/shell/options.h"
 #include "metaserver/shell/prober.h"
 #include "metaserver/shell/registry_follower.h"
+#include "metaserver/shell/room_keeper.h"
 #include "metaserver/shell/seen_servers.h"
 #include "metaserver/shell/server_links.h"
 #include "metaserver/shell/session_keeper.h"
@@ -97,6 +98,7 @@ class Server final : public MetaserverService,
   Result<ServerKillPlan> whatIfServerKilled(const ServerName& name) override;
   Result<std::string> forget(const ServerName& name) override;
   Result<wire::Statistics> statistics(std::size_t days, std::stop_token stop) override;
+  Result<std::vector<wire::RoomRow>> rooms() override;
 
  private:
   Server(net::EventLoop& loop, MetaserverOptions options);
@@ -168,6 +170,12 @@ class Server final : public MetaserverService,
   cluster::Coordinator::Options coordinatorOptions(State& state);
   Result<std::string> readSecret() const;
 
+  // --- rooms (server_rooms.cpp)
+  Result<rooms::Stored> openRooms();
+  void setRoomsFailing(bool isFailing);
+  void tellUnfit();
+  void reply(const std::vector<ConnectionId>& to, const wire::RoomReply& reply);
+
   // --- what the executor asks for (metaserver/core/executor.h)
   template <typename Host>
   friend Result<void> metaserver::carryOutEffects(Effects& fx, Host& host);
@@ -212,6 +220,8 @@ class Server final : public MetaserverService,
   Random random_ = seededFromKernel();
   Guarded<std::unique_ptr<cluster::Coordinator>> coordinator_{};
   std::unique_ptr<SessionKeeper> keeper_;
+  std::unique_ptr<RoomKeeper> rooms_;
+  bool areRoomsFailing_ = false;
   Guarded<RegistryFollower> follower_{};  // locked before the coordinator, never after
   TimePoint deadline_ = kNever;
   std::uint64_t connections_ = 0;

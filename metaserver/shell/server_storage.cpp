@@ -117,12 +117,7 @@ void Server::keepAgain() {
   } else {
     log::error("{}: another metaserver is to decide", kept.error().message);
   }
-  // Not from here: this may be a step of the coordinator.
-  loop_.post([this, isUnfit = !kept.ok()] {
-    step([&](auto& coordinator, TimePoint now, auto& fx) {
-      coordinator.setUnfit(isUnfit, now, fx);
-    });
-  });
+  tellUnfit();
 }
 
 void Server::openDatabase() {

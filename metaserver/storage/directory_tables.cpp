@@ -46,10 +46,17 @@ constexpr const char* kTables = R"(
     home_port INTEGER,
     PRIMARY KEY (room, id)
   );
+  CREATE INDEX user_names_by_id ON user_names (id);
+  CREATE INDEX user_rooms_by_id ON user_rooms (id);
   PRAGMA user_version = 1;
   COMMIT;
   CREATE TEMP TABLE homes (joined INTEGER PRIMARY KEY, number INTEGER NOT NULL);
 )";
+
+// Not if the id has passed to another order meanwhile.
+constexpr const char* kLeaveRooms =
+    "DELETE FROM user_rooms WHERE id IN (SELECT id FROM user_names WHERE joined = ?1) AND NOT "
+    "EXISTS (SELECT 1 FROM user_names WHERE id = user_rooms.id AND joined <> ?1)";
 
 Result<void> removeFile(const std::string& path) {
   if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
@@ -118,21 +125,27 @@ Result<void> DirectoryTables::writeServers(const std::vector<DirectoryServer>& s
 Result<void> DirectoryTables::moveMembers(ServerNumber number, const Home* home) {
   const auto name = home != nullptr ? std::optional(home->name) : std::nullopt;
   const auto port = home != nullptr ? std::optional(home->port) : std::nullopt;
-  return database_.change(
+  auto moved = database_.change(
       "UPDATE user_names SET home = ?, home_port = ? "
       "WHERE joined IN (SELECT joined FROM homes WHERE number = ?)",
       name, port, espalier::number(number));
+  if (!moved) return moved;
+  return database_.change(
+      "UPDATE user_rooms SET home_port = ? WHERE id IN (SELECT id FROM user_names "
+      "WHERE joined IN (SELECT joined FROM homes WHERE number = ?))",
+      port, espalier::number(number));
 }
 
 Result<void> DirectoryTables::writeMembers(const MemberChanges& changes,
                                            const std::map<ServerNumber, Home>& homes) {
   if (changes.fromScratch) {
-    auto cleared = database_.run("DELETE FROM user_names; DELETE FROM homes");
+    auto cleared =
+        database_.run("DELETE FROM user_names; DELETE FROM homes; DELETE FROM user_rooms");
     if (!cleared) return cleared;
   }
   for (const JoinOrder order : changes.gone) {
-    for (const char* remove :
-         {"DELETE FROM user_names WHERE joined = ?", "DELETE FROM homes WHERE joined = ?"}) {
+    for (const char* remove : {kLeaveRooms, "DELETE FROM user_names WHERE joined = ?",
+                               "DELETE FROM homes WHERE joined = ?"}) {
       if (auto removed = database_.change(remove, number(order)); !removed) return removed;
     }
   }
@@ -150,6 +163,13 @@ Result<void> DirectoryTables::putMember(const MemberRow& row,
   if (const auto home = homes.find(row.home); home != homes.end()) {
     name = home->second.name;
     port = home->second.port;
+  }
+  auto left = database_.change("DELETE FROM user_rooms WHERE id = ?", id.text());
+  if (!left) return left;
+  for (const auto& room : row.rooms) {
+    auto in = database_.change("INSERT OR REPLACE INTO user_rooms VALUES (?, ?, ?)", room.text(),
+                               id.text(), port);
+    if (!in) return in;
   }
   const auto hash = instance.isZero() ? std::nullopt : std::optional(toHex(instance.view()));
   auto put =

@@ -8,7 +8,7 @@
 // `instance` is the hash of the peer's instance key in hexadecimal digits; NULL if the peer's
 // program is too old to tell it. `home` and `home_port` are name and server_port of the metaserver
 // that holds the peer's connection; NULL while the peer is away, or its metaserver is not in the
-// table. server_port is where metaservers connect. user_rooms is empty until there are rooms.
+// table. server_port is where metaservers connect. user_rooms has no lobby, in which everybody is.
 //
 // Everything is derived, so it is thrown away and made again, and nothing is synced. The journal is
 // a WAL: readers see whole batches, and neither wait for the writer nor make it wait. A reader that

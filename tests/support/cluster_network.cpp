@@ -130,9 +130,12 @@ void ClusterNetwork::start(std::size_t i, std::chrono::milliseconds wallClockErr
   log(server, fmt::format("starts, run {}, with {} members on disk, orders from {}, epoch {}",
                           server.run, server.disk.members.size(), number(server.disk.nextOrder),
                           textOf(server.disk.durable.epoch)));
+  options.chatOpensAt = settings_.chatOpensAt;
+  options.roomRate = {1e6, 1e6};
+  server.roomsNow = server.rooms;
   Effects fx;
   server.core = std::make_unique<Coordinator>(std::move(options), *server.budget, *server.random,
-                                              localNow(server), fx);
+                                              localNow(server), fx, server.rooms.stored());
   carryOut(i, fx);
   if (!server.core) return;
   startEtcd(i);
@@ -343,6 +346,7 @@ void ClusterNetwork::carryOut(std::size_t i, Effects& fx) {
     });
   }
   checkRedirects(server, fx);
+  carryOutRooms(i, fx.rooms);
   std::size_t left = dies == 2 ? below(fx.peers.sends.size() + fx.messages.size() + 1) : SIZE_MAX;
   for (auto& send : fx.peers.sends) {
     if (left-- == 0) return kill(i);

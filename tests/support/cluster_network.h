@@ -27,8 +27,9 @@
 // Each some steps, because they cost O(members): the invariants of the core; every member's home is
 // a metaserver that the decider reaches, or it is away, and not for long.
 //
-// One class in four source files: cluster_network.cpp (processes, steps),
-// cluster_network_lines.cpp (connections), cluster_network_etcd.cpp and cluster_network_checks.cpp.
+// One class in five source files: cluster_network.cpp (processes, steps),
+// cluster_network_lines.cpp (connections), cluster_network_etcd.cpp, cluster_network_rooms.cpp (the
+// disk of rooms) and cluster_network_checks.cpp.
 //
 // The caller owns time and peers: Outside. Used by unit tests and by the simulation.
 // Single-threaded; repeats exactly for a seed.
@@ -52,6 +53,7 @@
 #include "metaserver/core/cluster/mastership.h"
 #include "metaserver/core/registry_copy.h"
 #include "tests/support/etcd_model.h"
+#include "tests/support/room_store.h"
 
 namespace espalier::test {
 
@@ -89,6 +91,7 @@ class ClusterNetwork {
     Duration mostDelay = std::chrono::milliseconds(5);
     double clockError = 0;  // of rates: 0.1 is 10 %
     bool isByEtcd = false;  // a model of etcd, which works all the time, says who decides
+    std::uint32_t chatOpensAt = 0;
   };
   struct Disk {
     metaserver::cluster::Durable durable;
@@ -146,6 +149,7 @@ class ClusterNetwork {
   unsigned run(std::size_t i) const { return servers_[i].run; }
   const Coordinator& core(std::size_t i) const { return *servers_[i].core; }
   const Disk& disk(std::size_t i) const { return servers_[i].disk; }
+  const RoomStore& roomsOf(std::size_t i) const { return servers_[i].rooms; }  // synced
   ServerNumber numberOf(std::size_t i) const { return servers_[i].number; }
   // When one has begun with the members of its state file, which may be old.
   TimePoint begunByFileAt() const { return begunByFileAt_; }
@@ -204,6 +208,10 @@ class ClusterNetwork {
     TimePoint beforeUntil{};
     std::size_t moves = 0;
 
+    RoomStore rooms;     // synced
+    RoomStore roomsNow;  // with what is not
+    TimePoint roomsSyncedAt{};
+
     unsigned run = 0;
     std::unique_ptr<Random> random;
     std::unique_ptr<Budget> budget;
@@ -249,6 +257,7 @@ class ClusterNetwork {
   void whenAwake(std::size_t i, std::function<void()> action);
   void step(std::size_t i, const std::function<void(Coordinator&, TimePoint, Effects&)>& event);
   void carryOut(std::size_t i, Effects& fx);
+  void carryOutRooms(std::size_t i, metaserver::rooms::RoomsEffects& fx);
   void sendFrame(std::size_t i, Effects::ToServer& one);
   void probe(std::size_t i, const metaserver::Probe& probe);
   void writeState(Server& server);

@@ -20,7 +20,9 @@ class RoomStore {
   metaserver::rooms::Stored stored() const {
     metaserver::rooms::Stored all;
     all.last = last_;
-    for (const auto& [sequence, entry] : log_) all.log.push_back(entry);
+    for (const auto& [sequence, entry] : log_) {
+      all.log.push_back({entry, static_cast<std::uint32_t>(entry.text.size())});
+    }
     all.apart = apart_;
     for (const auto& [name, rest] : rests_) all.rests.push_back(rest);
     for (const auto& [sequence, rest] : ended_) all.ended.push_back(rest);

@@ -94,6 +94,10 @@ wire::DirectoryRow someRow(std::uint64_t index) {
   row.generation = test::numberOf<std::uint32_t>(0, ~0u);
   row.since = std::chrono::milliseconds(test::someCount());
   row.isRated = *rc::gen::arbitrary<bool>();
+  for (auto i = test::numberOf<std::size_t>(0, limits::kRoomsOfPeer); i > 0; --i) {
+    row.rooms.push_back(*RoomName::parse(fmt::format("r{}", 100 - i)));
+  }
+  row.roomsRevision = test::someNumber();
   return row;
 }
 

@@ -157,6 +157,16 @@ TEST_CASE("drain, migrate and forget") {
   CHECK(given.text("forget m5010") == "m5010 is not dead\n");
 }
 
+TEST_CASE("rooms lists members, entries, and how many a closed room waits for") {
+  Fixture given;
+  CHECK(given.text("rooms") == "fleece  2 members  opens at 3\nlobby   4 members  1 entry\n");
+  CHECK(given.json("rooms") ==
+        R"({"command":"rooms","rooms":[)"
+        R"({"room":"fleece","members":2,"open":false,"opens_at":3,"last":17},)"
+        R"({"room":"lobby","members":4,"open":true,"opens_at":null,"last":1}]})"
+        "\n");
+}
+
 TEST_CASE("whatif kill of a metaserver: the next master, and where its peers would go") {
   Fixture given;
   given.cluster.plan = {

@@ -140,6 +140,19 @@ TEST_CASE("the originals' command lines are understood") {
   CHECK(metaserverOf({"192.0.2.1", "5020"}, variables)->listen.text() == "192.0.2.1:5020");
 }
 
+TEST_CASE("a chat that opens when so many have come, also in the form of the third original") {
+  CHECK(metaserverOf({})->chatOpensAt == 0);
+  CHECK(metaserverOf({"-2"})->chatOpensAt == 2);
+  CHECK(metaserverOf({"-20", "--listen", "127.0.0.1:6000"})->chatOpensAt == 20);
+  CHECK(metaserverOf({"--chat-opens-at", "3"})->chatOpensAt == 3);
+  CHECK(refused({"-99999999"}).find("--chat-opens-at") != std::string::npos);
+  CHECK_FALSE(metaserverOf({"--listen", "127.0.0.1:6000", "-2"}).ok());
+
+  CHECK(metaserverOf({})->roomRate == 5);
+  CHECK(metaserverOf({"--room-rate", "100"})->roomRate == 100);
+  (void)refused({"--room-rate", "0"});
+}
+
 TEST_CASE("what is none of the originals' command lines is refused with one sentence") {
   CHECK(refused({"0"}) == "CLIENT_PORT: \"0\" is no number from 1 to 65535");
   CHECK(refused({"5020", "65536"}) == "SERVER_PORT: \"65536\" is no number from 1 to 65535");

@@ -124,6 +124,34 @@ TEST_CASE("an id passes from one order to another, whichever of both is told fir
   CHECK(given.members() == "s1|9|10.0.0.1|5001|m5000|5000\n");
 }
 
+TEST_CASE("who is in which room is there, and follows members, homes and ids") {
+  Given given;
+  const auto in = [](MemberRow row, const std::vector<std::string>& rooms) {
+    for (const auto& room : rooms) row.rooms.push_back(*RoomName::parse(room));
+    return row;
+  };
+  const auto rooms = [&] { return given.read("SELECT * FROM user_rooms ORDER BY room, id"); };
+  given.write(
+      {false, {}, {in(memberOf(1, 1), {"fleece", "wool"}), in(memberOf(2, 2), {"wool"})}, false});
+  CHECK(rooms() == "fleece|s1|5000\nwool|s1|5000\nwool|s2|5010\n");
+  given.write({false, {}, {in(memberOf(1, 2), {"wool"})}, false});
+  CHECK(rooms() == "wool|s1|5010\nwool|s2|5010\n");
+  given.servers[1].serverPort = 5011;
+  given.write({});
+  CHECK(rooms() == "wool|s1|5011\nwool|s2|5011\n");
+  // s1 comes back with another order, before the old one is gone.
+  auto back = in(memberOf(1, 1), {"fleece"});
+  back.contact.order = JoinOrder{9};
+  given.write({false, {}, {back}, true});
+  given.write({false, {JoinOrder{1}}, {}, false});
+  CHECK(rooms() == "fleece|s1|5000\nwool|s2|5011\n");
+  given.write({false, {JoinOrder{2}, JoinOrder{9}}, {}, false});
+  CHECK(rooms().empty());
+  given.write({false, {}, {in(memberOf(3, 1), {"wool"})}, false});
+  given.write({true, {}, {}, false});
+  CHECK(rooms().empty());
+}
+
 TEST_CASE("members follow their metaserver: to another port or name, away, and back") {
   Given given;
   given.write({false, {}, {memberOf(1, 1), memberOf(2, 2), memberOf(3, 0), memberOf(4, 4)}, false});

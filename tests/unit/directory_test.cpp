@@ -61,6 +61,11 @@ TEST_CASE("every field of a row changes its digest") {
       [](MemberRow& row) { row.reportedParent = 2; },
       [](MemberRow& row) { row.home = ServerNumber{8}; },
       [](MemberRow& row) { row.generation = 1; },
+      [](MemberRow& row) { row.roomsRevision = 1; },
+      [](MemberRow& row) { row.rooms = {*RoomName::parse("fleece")}; },
+      [](MemberRow& row) {
+        row.rooms = {*RoomName::parse("flee"), *RoomName::parse("ce")};
+      },
   };
   MemberRow original = row(3);
   original.neighbours = {named("s1"), named("s2")};
@@ -209,5 +214,8 @@ TEST_CASE("the orders of all members are ranges, as many as a message may have")
 TEST_CASE("the largest row has the bytes that the limits allow for") {
   MemberRow largest = largeRow(1);
   largest.contact.id = named(std::string(limits::kPeerIdBytes, 'i'));
+  for (std::size_t i = 0; i < limits::kRoomsOfPeer; ++i) {
+    largest.rooms.push_back(*RoomName::parse(std::string(limits::kPeerIdBytes, 'r')));
+  }
   CHECK(rowBytes(largest) == limits::kDirectoryRowBytes);
 }

@@ -107,6 +107,10 @@ class FakeCluster : public metaserver::shell::ClusterService {
     askedDays = days;
     return counted;
   }
+  Result<std::vector<wire::RoomRow>> rooms() override {
+    return std::vector<wire::RoomRow>{{*RoomName::parse("fleece"), 2, 3, false, 17},
+                                      {*RoomName::parse("lobby"), 4, 0, true, 1}};
+  }
   Result<std::string> forget(const ServerName& name) override {
     if (name == serverName("m5020")) return std::string("m5020 is forgotten");
     return Error{ErrorCode::refused, name.text() + " is not dead"};

@@ -177,7 +177,7 @@ const std::map<std::size_t, Example>& linkExamples() {
 
 const std::map<std::size_t, Example>& requestExamples() {
   static const std::map<std::size_t, Example> examples = [] {
-    const std::vector<std::pair<std::string, RegistryRequest>> messages = {
+    std::vector<std::pair<std::string, RegistryRequest>> messages = {
         {"Join", Join{peer("s4"),
                       kKey,
                       "P2P",
@@ -198,6 +198,7 @@ const std::map<std::size_t, Example>& requestExamples() {
         {"Rate", Rate{4, "fast today", 7}},
         {"StatisticsRequest", StatisticsRequest{7, 8}},
     };
+    for (auto& one : test::roomRegistryRequests()) messages.push_back(std::move(one));
     std::map<std::size_t, Example> map;
     for (const auto& [name, message] : messages) {
       map.emplace(message.index(), request(name, message));
@@ -211,7 +212,7 @@ const std::map<std::size_t, Example>& replyExamples() {
   static const std::map<std::size_t, Example> examples = [] {
     const Referral below{Referral::Kind::below, contactOf(2)};
     const TopologyEntry entry{contactOf(1), {}, {peer("s2"), peer("s3")}};
-    const std::vector<std::pair<std::string, RegistryReply>> messages = {
+    std::vector<std::pair<std::string, RegistryReply>> messages = {
         {"Admitted", Admitted{kNetwork, contactOf(4), 2, 2s, 4, below, {}, {{"127.0.0.1", 5020}}}},
         {"Referral", below},
         {"Wait", Wait{"waits for 2 peers of before"}},
@@ -226,6 +227,7 @@ const std::map<std::size_t, Example>& replyExamples() {
         {"Rated", Rated{7, true}},
         {"Statistics", statistics(8)},
     };
+    for (auto& one : test::roomRegistryReplies()) messages.push_back(std::move(one));
     std::map<std::size_t, Example> map;
     for (const auto& [name, message] : messages) {
       map.emplace(message.index(), reply(name, message));
@@ -292,6 +294,8 @@ const std::map<std::size_t, Example>& clusterExamples() {
     row.reportedParent = 2;
     row.home = ServerNumber{5010};
     row.generation = 1;
+    row.rooms = {*RoomName::parse("fleece")};
+    row.roomsRevision = 2;
     std::array<std::uint8_t, 16> nonce{};
     std::array<std::uint8_t, 32> mac{};
     std::copy_n("sixteen at random", nonce.size(), nonce.begin());
@@ -308,13 +312,14 @@ const std::map<std::size_t, Example>& clusterExamples() {
         1,
         9,
         {SessionOpened{SessionId{8}, "127.0.0.1"}, SessionRequest{SessionId{8}, Seek{}}, resumed,
-         SessionEnded{SessionId{2}}}};
+         SessionEnded{SessionId{2}}, SessionRoomPassed{test::roomExamples().passed.at(1).second}}};
     const SessionAnswers answers{epoch,
                                  1,
                                  5,
                                  false,
                                  {SessionReply{SessionId{8}, admitted}, SessionClosed{SessionId{6}},
-                                  SessionReading{SessionId{8}, true}}};
+                                  SessionReading{SessionId{8}, true},
+                                  SessionRoomAnswer{test::roomExamples().answers.at(1).second}}};
     const std::vector<std::pair<std::string, ClusterFrame>> messages = {
         {"Introduction", {{}, Introduction{state(5010, 5000), nonce, {{"election", "oldest"}}, 1}}},
         {"Beat", {{}, Beat{state(5000, 5010), {state(5010, 5000)}}}},
@@ -332,6 +337,7 @@ const std::map<std::size_t, Example>& clusterExamples() {
         {"SessionAnswers", {{}, answers}},
         {"StatisticsRequest", {toMaster, StatisticsRequest{7, 3}}},
         {"Statistics", {{}, statistics(3)}},
+        {"Rooms", {{}, test::roomExamples().servers.at(2).second}},
     };
     std::map<std::size_t, Example> map;
     for (const auto& [name, frame] : messages) {

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/wire/registry.h"
 #include "common/wire/rooms_codec.h"
 
 namespace espalier::test {
@@ -65,6 +66,26 @@ inline RoomExamples roomExamples() {
            {"RoomPull", wire::RoomPull{epoch, 6, {{epoch, 38}}}},
            {"RoomHave", wire::RoomHave{epoch, 40, false}},
            {"RoomApart", wire::RoomApart{epoch, {apart}}}}};
+}
+
+// In the frames of the registry.
+inline std::vector<std::pair<std::string, wire::RegistryRequest>> roomRegistryRequests() {
+  const auto room = *RoomName::parse("fleece");
+  return {{"RoomRequest", wire::RoomRequest(wire::RoomsWanted{2, {{room, 3}}})},
+          {"RoomListRequest", wire::RoomListRequest{room, 9}},
+          {"RoomWhoRequest", wire::RoomWhoRequest{room, *PeerId::parse("s4"), 10}}};
+}
+
+inline std::vector<std::pair<std::string, wire::RegistryReply>> roomRegistryReplies() {
+  const auto room = *RoomName::parse("fleece");
+  const auto who = *PeerId::parse("s4");
+  return {{"RoomReply", wire::RoomReply(wire::RoomMoved{room, who, true})},
+          {"RoomList", wire::RoomList{9, {{room, 2, 3, false, 17}}, true}},
+          {"RoomWho", wire::RoomWho{10,
+                                    2,
+                                    {{who, *ServerName::parse("m5000"),
+                                      std::chrono::milliseconds(1'795'000'000'000)}},
+                                    false}}};
 }
 
 }  // namespace espalier::test

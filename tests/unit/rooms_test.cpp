@@ -153,6 +153,7 @@ TEST_CASE("the answer goes to the latest session of its author") {
   Alone alone;
   alone.join(0);
   alone.rooms.peerOpened(kLater, kPeer, alone.now);
+  alone.rooms.peerReceived(kLater, wire::RoomsWanted{9, {}}, 1'000'000, alone.now, alone.fx);
   const wire::RoomSay say{lobby(), {kSpeaker, 1}, "twice"};
   alone.rooms.peerReceived(kLater, say, 1'000'000, alone.now, alone.fx);
   // What was under way in the session before is read behind that.
@@ -167,6 +168,74 @@ TEST_CASE("the answer goes to the latest session of its author") {
   }
   REQUIRE(answered.size() == 1);
   CHECK(answered[0] == kLater);
+}
+
+TEST_CASE("a peer that has not told its rooms hears nothing, and says nothing") {
+  constexpr ConnectionId kOld{1};
+  Alone alone;
+  alone.rooms.peerOpened(kOld, *PeerId::parse("s5"), alone.now);
+  alone.join(0);
+  alone.say(1, lobby());
+  alone.sync();
+  for (const auto& [to, reply, range] : alone.fx.peers) {
+    CHECK(std::find(to.begin(), to.end(), kOld) == to.end());
+  }
+  alone.fx.peers.clear();
+
+  alone.rooms.peerReceived(kOld, wire::RoomSay{lobby(), {kSpeaker, 9}, "hi"}, 1, alone.now,
+                           alone.fx);
+
+  CHECK(alone.take<wire::RoomSaidReply>().at(0).number == 0);
+}
+
+TEST_CASE("what the disk does not take is refused before it fills the memory") {
+  Rooms::Options options;
+  options.rate = {1e6, 1e6};
+  Alone alone({}, kEpoch, options);
+  alone.join(0);
+  alone.sync();
+  const std::string text(limits::kRoomTextBytes, 'x');
+  std::uint64_t counter = 0;
+  std::vector<wire::RoomSaidReply> refused;
+  constexpr auto kMost = 2 * limits::kRoomUnsyncedBytes / limits::kRoomTextBytes;
+  for (ConnectionId peer{100}; refused.empty() && counter < kMost;) {
+    if (counter % limits::kRoomSays == 0) {  // so many of one peer may wait
+      peer = ConnectionId{number(peer) + 1};
+      alone.rooms.peerOpened(peer, *PeerId::parse("p" + std::to_string(counter)), alone.now);
+      alone.rooms.peerReceived(peer, wire::RoomsWanted{1, {}}, 1, alone.now, alone.fx);
+    }
+    const wire::RoomSay say{lobby(), {kSpeaker, ++counter}, text};
+    alone.rooms.peerReceived(peer, say, 1'000'000, alone.now, alone.fx);
+    refused = alone.take<wire::RoomSaidReply>();
+  }
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].number == 0);
+  CHECK(refused[0].waitMs > 0);
+
+  alone.sync();  // the disk has caught up
+
+  CHECK(alone.take<wire::RoomSaidReply>().size() == counter - 1);
+  alone.say(counter + 1);
+  alone.sync();
+  CHECK(alone.take<wire::RoomSaidReply>().at(0).number > 0);
+}
+
+TEST_CASE("while its disk fails the master refuses, and says so") {
+  Alone alone;
+  alone.join(0);
+  alone.sync();
+  alone.rooms.setFailing(true, alone.now, alone.fx);
+  alone.say(1);
+  const auto refused = alone.take<wire::RoomSaidReply>();
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].number == 0);
+  CHECK(refused[0].why.find("disk") != std::string::npos);
+
+  alone.rooms.setFailing(false, alone.now, alone.fx);
+  alone.say(1);
+  alone.sync();
+
+  CHECK(alone.take<wire::RoomSaidReply>().at(0).number == 1);
 }
 
 TEST_CASE("without a master what is said waits, or is refused where etcd decides") {

@@ -94,6 +94,9 @@ struct InWords {
   std::string operator()(const wire::Quit&) const { return "Quit"; }
   std::string operator()(const wire::Rate&) const { return "Rate"; }
   std::string operator()(const wire::StatisticsRequest&) const { return "StatisticsRequest"; }
+  std::string operator()(const wire::RoomRequest&) const { return "RoomRequest"; }
+  std::string operator()(const wire::RoomListRequest&) const { return "RoomListRequest"; }
+  std::string operator()(const wire::RoomWhoRequest&) const { return "RoomWhoRequest"; }
 
   std::string operator()(const wire::Attach& m) const {
     return fmt::format("Attach floor {}, {} below", text(m.floor), m.below);

@@ -27,6 +27,15 @@ Epoch highestEpoch(const Coordinator::Options& options) {
   return highest;
 }
 
+rooms::Rooms::Options roomsOf(const Coordinator::Options& options) {
+  rooms::Rooms::Options rooms;
+  rooms.self = options.self.number;
+  rooms.lobbyOpensAt = options.chatOpensAt;
+  rooms.rate = options.roomRate;
+  rooms.wallMs = static_cast<std::uint64_t>(options.self.started.count());
+  return rooms;
+}
+
 // Whether it has ever admitted anybody. Who only began an epoch has not: its next order is the
 // first one of a prefix.
 bool hasMembers(const Registry::Options& registry) {
@@ -36,17 +45,18 @@ bool hasMembers(const Registry::Options& registry) {
 }  // namespace
 
 Coordinator::Coordinator(Options options, Budget& budget, Random& random, TimePoint now,
-                         CoordinatorEffects& fx)
+                         CoordinatorEffects& fx, const rooms::Stored& stored)
     : options_(std::move(options)),
       budget_(budget),
       random_(random),
       mesh_(options_.self, now),
       home_(budget, now),
       stream_(options_.self.started),
+      rooms_(roomsOf(options_), stored, now),
       // Orders may have been given in its network that it does not know.
       isSingle_(!options_.isCluster && options_.durable.network.isZero()),
       namedLeft_(options_.named),
-      epoch_(highestEpoch(options_)),
+      epoch_(std::max(highestEpoch(options_), stored.last.epoch)),
       durable_(options_.durable),
       network_(durable_.network.isZero() ? options_.registry.network : durable_.network),
       isFounded_(hasMembers(options_.registry)),
@@ -57,8 +67,10 @@ Coordinator::Coordinator(Options options, Budget& budget, Random& random, TimePo
     registry.membersMost = options_.peersMost;
     authority_ = std::make_unique<Authority>(std::move(registry), budget_, now, fx.peers);
     noteAwaited(fx);
+    beginRoomsAlone(stored.last.epoch, now);
     return;
   }
+  inRooms([&](auto& core, auto& out) { core.leaderless(options_.isByEtcd, now, out); });
   replica_.emplace(random_);
   isStarting_ = true;
   startUntil_ = now + limits::kClusterStart;
@@ -86,7 +98,11 @@ void Coordinator::peerOpened(ConnectionId connection, std::string host, TimePoin
 void Coordinator::peerReceived(ConnectionId connection, const wire::RegistryRequest& request,
                                TimePoint now, CoordinatorEffects& fx) {
   considerFounding(now);
-  if (isSingle_) return authority_->registry.received(connection, request, now, fx.peers);
+  if (isSingle_) {
+    return decideAlone(
+        [&](auto& registry, auto& own) { registry.received(connection, request, now, own); }, now,
+        fx);
+  }
   observe(now);
   HomeSessions::Effects home;
   home_.received(connection, request, directory(), now, home);
@@ -94,7 +110,11 @@ void Coordinator::peerReceived(ConnectionId connection, const wire::RegistryRequ
 }
 
 void Coordinator::peerClosed(ConnectionId connection, TimePoint now, CoordinatorEffects& fx) {
-  if (isSingle_) return authority_->registry.closed(connection, now, fx.peers);
+  inRooms([&](auto& core, auto&) { core.peerClosed(connection); });
+  if (isSingle_) {
+    return decideAlone([&](auto& registry, auto& own) { registry.closed(connection, now, own); },
+                       now, fx);
+  }
   observe(now);
   dropHeldOf(connection);
   HomeSessions::Effects home;
@@ -105,7 +125,10 @@ void Coordinator::peerClosed(ConnectionId connection, TimePoint now, Coordinator
 void Coordinator::probed(const PeerId& id, bool listening, TimePoint now, CoordinatorEffects& fx) {
   observe(now);
   if (!mayDecide()) return;
-  if (isSingle_) return authority_->registry.probed(id, listening, now, fx.peers);
+  if (isSingle_) {
+    return decideAlone([&](auto& registry, auto& own) { registry.probed(id, listening, now, own); },
+                       now, fx);
+  }
   decide([&](Registry& registry, auto& own) { registry.probed(id, listening, now, own); }, now, fx);
 }
 
@@ -174,6 +197,7 @@ void Coordinator::deliver(HomeSessions::Effects& home, TimePoint now, Coordinato
 }
 
 void Coordinator::toPeers(metaserver::Effects& peers, TimePoint now, CoordinatorEffects& fx) {
+  if (!peers.rooms.empty()) askRooms(peers, now);
   const auto holds = [&] { return authority_ && (options_.isByEtcd || isFollowedBySomebody()); };
   for (auto& send : peers.sends) {
     const bool isHeld = heldFor_.contains(send.to) ||
@@ -234,9 +258,10 @@ void Coordinator::reserveOrders(CoordinatorEffects& fx) {
 // --- time ---
 
 TimePoint Coordinator::deadline() const {
-  if (isSingle_) return authority_->registry.deadline();
   if (isDirty_) return TimePoint::min();
-  TimePoint first = std::min({mesh_.deadline(), home_.deadline(), keepAliveAt_});
+  TimePoint first = rooms_.deadline();
+  if (isSingle_) return std::min(first, authority_->registry.deadline());
+  first = std::min({first, mesh_.deadline(), home_.deadline(), keepAliveAt_});
   // Of whom it would pull; as in tick().
   if (taking_ && taking_->copy) {
     first = std::min(first, taking_->copy->deadline());
@@ -251,7 +276,12 @@ TimePoint Coordinator::deadline() const {
 
 void Coordinator::tick(TimePoint now, CoordinatorEffects& fx) {
   considerFounding(now);
-  if (isSingle_) return authority_->registry.tick(now, fx.peers);
+  rooms_.tick(now);
+  if (isSingle_) {
+    isDirty_ = false;
+    decideAlone([&](auto& registry, auto& own) { registry.tick(now, own); }, now, fx);
+    return absorbRooms(now, fx);
+  }
   observe(now);
   MeshEffects mesh;
   mesh_.tick(now, mesh);
@@ -274,7 +304,9 @@ void Coordinator::tick(TimePoint now, CoordinatorEffects& fx) {
   }
   reconsider(now, fx);
   if (moving_) moveSome(now, fx);
+  absorbRooms(now, fx);
   flush(now, fx);
+  absorbRooms(now, fx);  // of what was published
 }
 
 // Sends what was gathered.
@@ -301,7 +333,7 @@ void Coordinator::flushDecisions(bool keepsAlive, TimePoint now, CoordinatorEffe
   Commit commit;
   commit.deltas = authority_->publish();
   commit.sequence = authority_->publication.sequence();
-  for (const auto& delta : commit.deltas) noteChange(delta, fx);
+  for (const auto& delta : commit.deltas) noteChange(delta, now, fx);
   if (!commit.deltas.empty()) changedDirectory(fx);
   for (auto& held : held_) {
     if (!held.sequence) held.sequence = commit.sequence;
@@ -348,39 +380,6 @@ Mesh::Own Coordinator::ownState() const {
           authority_
               ? wire::DirectoryVersion{authority_->epoch(), authority_->publication.sequence()}
               : replica_->version()};
-}
-
-// --- the reader ---
-
-void Coordinator::changedDirectory(CoordinatorEffects& fx) {
-  ++version_;
-  if (fx.peers.persists.empty()) fx.peers.persists.push_back({Persist::Durability::behind});
-}
-
-const Directory& Coordinator::directory() const {
-  return authority_ ? authority_->publication.directory() : replica_->directory();
-}
-
-MemberChanges Coordinator::takeChanges(std::size_t most) {
-  return isSingle_ ? authority_->registry.takeChanges(most)
-                   : changes_.take(directory().copy(), most);
-}
-
-Coordinator::Moment Coordinator::moment() const {
-  if (isSingle_) {
-    const Registry& registry = authority_->registry;
-    return {registry.version(), registry.awaiting(), registry.network(), registry.nextOrder()};
-  }
-  // While it starts, or whoever decides waits for members of before, the files stay as they are.
-  const bool isAwaiting =
-      isStarting_ || (authority_ ? authority_->registry.awaiting() : replica_->isAwaiting());
-  return {
-      version_, isAwaiting, network_,
-      authority_ ? authority_->registry.nextOrder() : JoinOrder{number(directory().newest()) + 1}};
-}
-
-std::vector<Remembered> Coordinator::lostLately(std::size_t most) const {
-  return authority_ ? authority_->registry.lostLately(most) : replica_->directory().lost(most);
 }
 
 std::size_t Coordinator::sessionCount() const {

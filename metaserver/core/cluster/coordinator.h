@@ -58,6 +58,7 @@
 #include "common/wire/cluster_message.h"
 #include "metaserver/core/cluster/authority.h"
 #include "metaserver/core/cluster/balance.h"
+#include "metaserver/core/cluster/cluster_rooms.h"
 #include "metaserver/core/cluster/coordinator_effects.h"
 #include "metaserver/core/cluster/coordinator_parts.h"
 #include "metaserver/core/cluster/directory_changes.h"
@@ -78,26 +79,10 @@ inline constexpr std::uint64_t kOrdersReserved = 4096;
 
 class Coordinator {
  public:
-  struct Options {
-    // Name, number, address, started and priority of this metaserver.
-    wire::ServerState self;
-    ElectionRule rule = ElectionRule::oldest;
-    std::vector<wire::Setting> settings;  // what all must agree on
-    Registry::Options registry;           // of the state file
-    Durable durable;
-    bool isByEtcd = false;   // etcd says who decides (mastership.h)
-    std::string etcdPrefix;  // of its keys there
-    bool isCluster = false;  // it begins as a part of a cluster, not as a single one
-    std::size_t named = 0;   // addresses of metaservers that it was started with
-    std::size_t peersMost = limits::kMembers;  // at this metaserver; 0: an entry holds none
-    BalanceRule balance = BalanceRule::leastConnections;
-  };
-  struct Opened {
-    ConnectionId connection{};
-    bool dialledHere = false;
-    std::uint64_t dial = 0;
-    wire::Introduction introduction;
-  };
+  using Options = CoordinatorOptions;
+  using Opened = CoordinatorLink;
+  using ServerRow = CoordinatorRow;
+  using Moment = CoordinatorMoment;
   enum class Role { single, starting, following, deciding };
   struct Standing {
     Role role = Role::single;
@@ -110,24 +95,10 @@ class Coordinator {
     // It decided until it stood still so long, and does not know yet whether another one does.
     std::optional<Duration> stall;
   };
-  struct ServerRow {
-    wire::ServerState state;
-    bool isSelf = false;
-    bool isMaster = false;
-    std::uint64_t behind = 0;  // changes that its copy lacks
-    unsigned hops = 0;         // 0: itself; 1: linked
-  };
-  // For the reader of the directory.
-  struct Moment {
-    std::uint64_t version = 0;
-    bool awaiting = false;
-    wire::NetworkId network;
-    JoinOrder nextOrder{1};
-  };
 
-  // `budget` and `random` are borrowed.
+  // `budget` and `random` are borrowed. `stored`: of rooms.db.
   Coordinator(Options options, Budget& budget, Random& random, TimePoint now,
-              CoordinatorEffects& fx);
+              CoordinatorEffects& fx, const rooms::Stored& stored = {});
 
   // --- peers of this metaserver
   void peerOpened(ConnectionId connection, std::string host, TimePoint now, CoordinatorEffects& fx);
@@ -208,6 +179,17 @@ class Coordinator {
   bool hasMember(JoinOrder order, std::chrono::milliseconds since) const;
   void tell(ServerNumber to, const wire::ClusterMessage& message, CoordinatorEffects& fx);
 
+  // --- rooms (coordinator_rooms.cpp); what follows leaves with tick()
+  void setWall(std::chrono::milliseconds since1970, TimePoint now) {
+    rooms_.setWall(since1970, now);
+  }
+  void roomsPersisted(std::uint64_t number, TimePoint now);
+  void roomsApart(const std::vector<wire::RoomEntry>& entries, TimePoint now);
+  void setRoomsFailing(bool isFailing, TimePoint now);
+  wire::RoomList roomList(const wire::RoomListRequest& request) const;
+  wire::RoomWho roomWho(const wire::RoomWhoRequest& request) const;
+  const rooms::Rooms& rooms() const { return rooms_.core(); }
+
   // --- for the copy of files and commands; one reader
   MemberChanges takeChanges(std::size_t most);
   Moment moment() const;
@@ -236,11 +218,35 @@ class Coordinator {
   void decide(Event&& event, TimePoint now, CoordinatorEffects& fx);
   void toPeers(metaserver::Effects& peers, TimePoint now, CoordinatorEffects& fx);
   void tellSessions(metaserver::Effects& from, TimePoint now, CoordinatorEffects& fx);
-  void noteChange(const wire::Delta& delta, CoordinatorEffects& fx);
+  void noteChange(const wire::Delta& delta, TimePoint now, CoordinatorEffects& fx);
+  void noteReplaced(TimePoint now, CoordinatorEffects& fx);
   void releaseHeld(CoordinatorEffects& fx);
   void releaseHeldOf(ConnectionId connection, CoordinatorEffects& fx);
   void dropHeldOf(ConnectionId connection);
   void reserveOrders(CoordinatorEffects& fx);
+
+  // --- rooms (coordinator_rooms.cpp)
+  template <typename Event>
+  void inRooms(Event&& event) {
+    rooms_.step(std::forward<Event>(event));
+    isDirty_ = true;
+  }
+  template <typename Event>
+  void decideAlone(Event&& event, TimePoint now, CoordinatorEffects& fx) {
+    metaserver::Effects own;
+    event(authority_->registry, own);
+    absorbAlone(own, now, fx);
+  }
+  void beginRoomsAlone(const Epoch& before, TimePoint now);
+  void noteRoomPeers(const metaserver::Effects& from, TimePoint now);
+  void absorbAlone(metaserver::Effects& own, TimePoint now, CoordinatorEffects& fx);
+  void askRooms(metaserver::Effects& from, TimePoint now);
+  void passRooms(TimePoint now);
+  void tellRoomsOthers(const std::map<ServerNumber, std::chrono::milliseconds>& before,
+                       TimePoint now);
+  void considerRooms(const wire::ServerState* best, TimePoint now, CoordinatorEffects& fx);
+  void absorbRooms(TimePoint now, CoordinatorEffects& fx);
+  std::set<ServerNumber> otherNumbers() const;
 
   // --- handing peers on (coordinator_moves.cpp)
   std::uint32_t room() const;
@@ -332,6 +338,9 @@ class Coordinator {
   std::uint64_t acknowledged_ = 0;  // the highest sequence of this epoch that another one has
   DirectoryChanges changes_;
   std::uint64_t version_ = 1;
+  ClusterRooms rooms_;
+  Epoch roomsNeed_;          // they go on only in a later epoch
+  TimePoint roomsNeedAt_{};  // not before
 
   bool isSingle_ = true;
   bool isStarting_ = false;

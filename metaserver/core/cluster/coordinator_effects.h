@@ -12,6 +12,7 @@
 #include "metaserver/core/cluster/etcd_messages.h"
 #include "metaserver/core/cluster/mesh.h"
 #include "metaserver/core/effects.h"
+#include "metaserver/core/rooms/rooms_effects.h"
 
 namespace espalier::metaserver::cluster {
 
@@ -37,6 +38,9 @@ struct CoordinatorEffects {
   metaserver::Effects peers;       // of this metaserver's own peers; carried out by executor.h
   std::vector<ToServer> messages;
   std::vector<FromServer> statistics;
+  // Of rooms: for the disk, messages to metaservers with entries of the disk (to be sent by tell()
+  // then), and what peers of this metaserver are told.
+  rooms::RoomsEffects rooms;
   // With etcd. To be answered by promised().
   std::vector<EtcdPromise> promises;
   std::optional<ServerName> heir;          // mastership is to be given to that one

@@ -103,8 +103,7 @@ void Coordinator::lost(TimePoint now, CoordinatorEffects& fx) {
   if (!authority_) return;
   follow(std::nullopt, {}, now, fx);
   stopDeciding(fx);
-  changes_.reset();
-  changedDirectory(fx);
+  noteReplaced(now, fx);
   reconsider(now, fx);
 }
 

@@ -125,6 +125,8 @@ void Coordinator::take(ServerNumber from, wire::ClusterMessage message, TimePoin
         } else if constexpr (std::is_same_v<Message, wire::StatisticsRequest> ||
                              std::is_same_v<Message, wire::Statistics>) {
           fx.statistics.push_back({from, std::move(one)});
+        } else if constexpr (std::is_same_v<Message, wire::RoomServerMessage>) {
+          inRooms([&](auto& core, auto& out) { core.received(from, one, now, out); });
         }
       },
       message);
@@ -148,11 +150,11 @@ void Coordinator::takeDirectory(ServerNumber from, wire::DirectoryMessage messag
   if (replica.version() != before) {
     if (!isTaken) {
       if (next) {
-        noteChange(*next, fx);
+        noteChange(*next, now, fx);
+        changedDirectory(fx);
       } else {
-        changes_.reset();
+        noteReplaced(now, fx);
       }
-      changedDirectory(fx);
     }
     if (taking_ && from == taking_->from) taking_->until = now + Taking::kPatience;
   } else if (!isTaken && replica.isAwaiting() != wasAwaiting) {
@@ -183,8 +185,13 @@ void Coordinator::takeRequests(ServerNumber from, wire::SessionRequests batch, T
     authority_->remote.homeGone(from, now, own, messages);
     send(from, authority_->publication.position(), fx);  // it may lack the directory
   }
-  for (const auto& message : taken.messages) {
-    authority_->remote.received(from, message, now, own, messages);
+  for (auto& message : taken.messages) {
+    if (auto* room = std::get_if<wire::SessionRoomPassed>(&message)) {
+      inRooms(
+          [&](auto& core, auto& out) { core.passed(from, std::move(room->message), now, out); });
+    } else {
+      authority_->remote.received(from, message, now, own, messages);
+    }
   }
   HomeSessions::Effects home;
   route(messages, now, home);
@@ -202,6 +209,10 @@ void Coordinator::takeAnswers(ServerNumber from, wire::SessionAnswers batch, Tim
       const auto* reply = std::get_if<wire::SessionReply>(&message);
       const bool isAdmitted = reply && std::holds_alternative<wire::Admitted>(reply->reply);
       const auto connection = reply ? ConnectionId{number(reply->session)} : ConnectionId{};
+      if (const auto* room = std::get_if<wire::SessionRoomAnswer>(&message)) {
+        inRooms([&](auto& core, auto& out) { core.answered(room->message, now, out); });
+        continue;
+      }
       home_.received(std::move(message), now, home);
       if (isAdmitted) releaseHeldOf(connection, fx);
     }
@@ -209,6 +220,7 @@ void Coordinator::takeAnswers(ServerNumber from, wire::SessionAnswers batch, Tim
     stream_.begin(masterEpoch_);
     requests_.clear();
     home_.masterChanged(now, home);
+    inRooms([&](auto& core, auto& out) { core.masterBegan(now, out); });
   }
   deliver(home, now, fx);
 }

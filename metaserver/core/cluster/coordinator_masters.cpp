@@ -39,6 +39,7 @@ void Coordinator::reconsider(TimePoint now, CoordinatorEffects& fx) {
     considerPause(view, now);
     considerEpoch(view, now, fx);
     considerYielding(view, best, now, fx);
+    considerRooms(best, now, fx);
     if (authority_) {
       if (authority_->isFrozen()) return;
       follow(mesh_.self().number, authority_->epoch(), now, fx);
@@ -199,8 +200,7 @@ void Coordinator::install(Registry::Options options, Epoch epoch,
   acknowledged_ = 0;
   committed_ = 0;
   for (auto& held : held_) held.sequence.reset();
-  changes_.reset();
-  changedDirectory(fx);
+  noteReplaced(now, fx);
   absorb(own, fx);
   follow(mesh_.self().number, epoch, now, fx);
   flush(now, fx);
@@ -228,11 +228,13 @@ void Coordinator::follow(std::optional<ServerNumber> master, Epoch epoch, TimePo
     home_.masterChanged(now, home);
   }
   deliver(home, now, fx);
+  passRooms(now);
 }
 
 // The first other metaserver: sessions go the way of a cluster's from now on.
 void Coordinator::endSingle(TimePoint now, CoordinatorEffects& fx) {
   isSingle_ = false;
+  epoch_ = std::max(epoch_, rooms_.core().epoch());
   for (auto& session : authority_->registry.giveUpSessions(now)) {
     home_.adopt(std::move(session), now);
   }
@@ -244,8 +246,7 @@ void Coordinator::endSingle(TimePoint now, CoordinatorEffects& fx) {
   authority_->begin(epoch_, std::move(start));
   network_ = authority_->registry.network();
   isFounded_ = isFounded_ || authority_->registry.nextOrder() > JoinOrder{1};
-  changes_.reset();
-  changedDirectory(fx);
+  noteReplaced(now, fx);
   reserveOrders(fx);
   follow(mesh_.self().number, epoch_, now, fx);
 }
@@ -266,6 +267,7 @@ void Coordinator::noteHomes(TimePoint now, CoordinatorEffects& fx) {
   if (reached == reached_) return;
   const auto before = std::exchange(reached_, std::move(reached));
   isDirty_ = true;
+  tellRoomsOthers(before, now);
   for (const auto& [home, run] : before) {
     const auto there = reached_.find(home);
     if (there != reached_.end() && there->second == run) continue;

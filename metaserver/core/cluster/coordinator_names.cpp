@@ -48,6 +48,7 @@ bool Coordinator::renumber(ServerNumber number, CoordinatorEffects& fx) {
   if (!isUnused || !mesh_.links().empty() || !mesh_.setIdentity(mesh_.self().name, number)) {
     return false;
   }
+  inRooms([&](auto& core, auto&) { core.renumber(number); });
   // The block of orders is that of the other one, if this state is a copy of its.
   durable_.ordersUpTo = kNoOrder;
   ownNext_ = kNoOrder;

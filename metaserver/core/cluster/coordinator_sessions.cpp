@@ -10,6 +10,7 @@ namespace espalier::metaserver::cluster {
 // A session that has ended without a goodbye goes on elsewhere if another home has its member: now,
 // or within limits::kSessionAway (noteChange()).
 void Coordinator::tellSessions(metaserver::Effects& from, TimePoint now, CoordinatorEffects& fx) {
+  noteRoomPeers(from, now);
   for (auto& event : from.sessions) {
     const auto* gone = std::get_if<session::Gone>(&event);
     const auto order = gone ? gone->order : kNoOrder;
@@ -28,9 +29,11 @@ void Coordinator::tellSessions(metaserver::Effects& from, TimePoint now, Coordin
   from.statistics.clear();
 }
 
-// Of the directory: for its reader, and for sessions that go on elsewhere.
-void Coordinator::noteChange(const wire::Delta& delta, CoordinatorEffects& fx) {
+// Of the directory: for its reader, for rooms, and for sessions that go on elsewhere.
+void Coordinator::noteChange(const wire::Delta& delta, TimePoint now, CoordinatorEffects& fx) {
   changes_.changed(delta);
+  rooms_.take(delta, now);
+  isDirty_ = isDirty_ || rooms_.isDirty();
   if (left_.isEmpty()) return;
   for (const auto& row : delta.rows) {
     if (row.home == kNoServer || row.home == mesh_.self().number) continue;

@@ -127,6 +127,39 @@ void Coordinator::considerFounding(TimePoint now) {
   registry.foundNotBefore(founding_.notBefore());
 }
 
+// --- the reader ---
+
+void Coordinator::changedDirectory(CoordinatorEffects& fx) {
+  ++version_;
+  if (fx.peers.persists.empty()) fx.peers.persists.push_back({Persist::Durability::behind});
+}
+
+const Directory& Coordinator::directory() const {
+  return authority_ ? authority_->publication.directory() : replica_->directory();
+}
+
+MemberChanges Coordinator::takeChanges(std::size_t most) {
+  return isSingle_ ? authority_->registry.takeChanges(most)
+                   : changes_.take(directory().copy(), most);
+}
+
+Coordinator::Moment Coordinator::moment() const {
+  if (isSingle_) {
+    const Registry& registry = authority_->registry;
+    return {registry.version(), registry.awaiting(), registry.network(), registry.nextOrder()};
+  }
+  // While it starts, or whoever decides waits for members of before, the files stay as they are.
+  const bool isAwaiting =
+      isStarting_ || (authority_ ? authority_->registry.awaiting() : replica_->isAwaiting());
+  return {
+      version_, isAwaiting, network_,
+      authority_ ? authority_->registry.nextOrder() : JoinOrder{number(directory().newest()) + 1}};
+}
+
+std::vector<Remembered> Coordinator::lostLately(std::size_t most) const {
+  return authority_ ? authority_->registry.lostLately(most) : replica_->directory().lost(most);
+}
+
 // --- what users ask for ---
 
 Result<void> Coordinator::appoint(const ServerName& name, TimePoint now, CoordinatorEffects& fx) {

@@ -57,6 +57,11 @@ wire::DirectoryDigest digestOf(const wire::DirectoryRow& row) {
   lanes.take(row.generation);
   lanes.take(std::uint64_t{row.neighbours.size()} << 8 | row.reportedParent);
   for (const auto& neighbour : row.neighbours) lanes.take(neighbour.text());
+  // Metaservers of the version before know no rooms: the digest of a row without any is theirs.
+  if (row.roomsRevision == 0 && row.rooms.empty()) return lanes.digest();
+  lanes.take(row.roomsRevision);
+  lanes.take(row.rooms.size());
+  for (const auto& room : row.rooms) lanes.take(room.text());
   return lanes.digest();
 }
 

@@ -15,9 +15,9 @@
 namespace espalier::metaserver::cluster {
 namespace {
 
-constexpr std::size_t kNumbersBytes = limits::kDirectoryRowBytes - limits::kPeerIdBytes -
-                                      limits::kHostBytes -
-                                      limits::kMaxLinks * (limits::kPeerIdBytes + 4);
+constexpr std::size_t kNumbersBytes =
+    limits::kDirectoryRowBytes - limits::kPeerIdBytes - limits::kHostBytes -
+    (limits::kMaxLinks + limits::kRoomsOfPeer) * (limits::kPeerIdBytes + 4);
 
 template <typename Row>
 Error impossible(const Row& row, std::string_view what) {
@@ -45,6 +45,9 @@ Result<void> checkForm(const MemberRow& row) {
   }
   if (row.reportedParent > row.neighbours.size()) return impossible(row, "its parent is no link");
   if (row.above == row.contact.order) return impossible(row, "it is above itself");
+  if (row.rooms.size() > limits::kRoomsOfPeer) {
+    return impossible(row, fmt::format("it is in {} rooms", row.rooms.size()));
+  }
   return {};
 }
 
@@ -91,6 +94,7 @@ std::size_t rowBytes(const MemberRow& row) {
   std::size_t bytes =
       kNumbersBytes + row.contact.id.text().size() + row.contact.endpoint.host.size();
   for (const auto& neighbour : row.neighbours) bytes += neighbour.text().size() + 4;
+  for (const auto& room : row.rooms) bytes += room.text().size() + 4;
   return bytes;
 }
 

@@ -1,5 +1,6 @@
 #include "metaserver/core/cluster/home_sessions.h"
 
+#include <type_traits>
 #include <utility>
 
 #include "common/base/limits.h"
@@ -134,6 +135,8 @@ void HomeSessions::carryOut(Sessions::iterator session, const wire::RegistryRequ
     refuse(connection, "join first", fx);
   } else if (const auto* asked = std::get_if<wire::StatisticsRequest>(&request)) {
     fx.peers.statistics.push_back({connection, *asked});
+  } else if (auto rooms = roomsAsked(request)) {
+    fx.peers.rooms.push_back({connection, *std::move(rooms)});
   } else if (std::holds_alternative<wire::Quit>(request)) {
     quit(session, fx);
   } else if (const auto* rate = std::get_if<wire::Rate>(&request); rate && state.rate) {
@@ -273,9 +276,11 @@ void HomeSessions::received(wire::SessionAnswer message, TimePoint now, Effects&
   observe(now);
   std::visit(
       [&](auto& one) {
-        const auto session = sessions_.find(ConnectionId{wire::number(one.session)});
-        if (session == sessions_.end() || !session->second.isOpen) return;
-        take(session, std::move(one), now, fx);
+        if constexpr (!std::is_same_v<std::decay_t<decltype(one)>, wire::SessionRoomAnswer>) {
+          const auto session = sessions_.find(ConnectionId{wire::number(one.session)});
+          if (session == sessions_.end() || !session->second.isOpen) return;
+          take(session, std::move(one), now, fx);
+        }
       },
       message);
 }

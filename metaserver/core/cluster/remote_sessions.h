@@ -62,6 +62,8 @@ class RemoteSessions {
             Messages& messages);
   void take(ServerNumber home, const wire::SessionEnded& ended, TimePoint now, Effects& fx,
             Messages& messages);
+  // Of no session: not for this class.
+  void take(ServerNumber, const wire::SessionRoomPassed&, TimePoint, Effects&, Messages&) {}
 
   Registry& registry_;
   std::set<ConnectionId> open_;  // those of a home are beside each other

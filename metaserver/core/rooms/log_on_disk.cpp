@@ -1,6 +1,7 @@
 #include "metaserver/core/rooms/log_on_disk.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/limits.h"
 
@@ -12,6 +13,7 @@ LogOnDisk::LogOnDisk(const Stored& stored) : log_(stored), durable_(log_.last().
 
 bool LogOnDisk::append(const wire::RoomEntry& entry, RoomsEffects& fx) {
   if (!log_.append(entry, fx.writes)) return false;
+  stepBytes_ += BatchFiller::bytesOf(entry);
   textBytes_ += entry.text.size();
   texts_.emplace(entry.position.sequence, entry);
   while (textBytes_ > limits::kRoomPendingBytes) {
@@ -55,12 +57,14 @@ void LogOnDisk::delivered(std::uint64_t sequence) {
 void LogOnDisk::endStep(RoomsEffects& fx) {
   if (fx.writes.empty()) return;
   fx.persist = ++writes_;
-  unsynced_.emplace_back(writes_, log_.last());
+  unsyncedBytes_ += stepBytes_;
+  unsynced_.push_back({writes_, log_.last(), std::exchange(stepBytes_, 0)});
 }
 
 void LogOnDisk::persisted(std::uint64_t number) {
-  while (!unsynced_.empty() && unsynced_.front().first <= number) {
-    const auto position = unsynced_.front().second;
+  while (!unsynced_.empty() && unsynced_.front().number <= number) {
+    const auto position = unsynced_.front().last;
+    unsyncedBytes_ -= unsynced_.front().bytes;
     unsynced_.pop_front();
     // What was truncated meanwhile counts only if it is still there.
     if (log_.has(position)) durable_ = std::max(durable_, position.sequence);

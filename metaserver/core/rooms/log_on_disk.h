@@ -4,7 +4,9 @@
 //   appended --commit()-->    committed      (the master's word: enough disks have it)
 //
 // The texts of entries that were not delivered yet are kept in memory, up to
-// limits::kRoomPendingBytes; who needs others reads the disk.
+// limits::kRoomPendingBytes; who needs others reads the disk. While more than
+// limits::kRoomUnsyncedBytes of entries are not on it, it is behind: who could append waits, or is
+// refused.
 //
 // Invariants: durable() and committed() are sequences that the log has, or had when its end was
 // there; a truncation takes both back. Does no I/O. Not thread-safe. O(log n) each.
@@ -16,6 +18,7 @@
 #include <set>
 #include <utility>
 
+#include "common/base/limits.h"
 #include "metaserver/core/rooms/room_log.h"
 #include "metaserver/core/rooms/rooms_effects.h"
 
@@ -40,6 +43,7 @@ class LogOnDisk {
   void persisted(std::uint64_t number);
 
   std::uint64_t durable() const { return durable_; }
+  bool isBehind() const { return stepBytes_ + unsyncedBytes_ > limits::kRoomUnsyncedBytes; }
   std::uint64_t committed() const { return committed_; }
   std::uint64_t deliveredUpTo() const { return delivered_; }
   // By sequence.
@@ -55,7 +59,14 @@ class LogOnDisk {
   std::uint64_t committed_ = 0;
   std::uint64_t delivered_ = 0;
   std::uint64_t writes_ = 0;  // how many steps had some
-  std::deque<std::pair<std::uint64_t, wire::LogPosition>> unsynced_;
+  struct Step {
+    std::uint64_t number = 0;
+    wire::LogPosition last;
+    std::size_t bytes = 0;
+  };
+  std::deque<Step> unsynced_;
+  std::size_t stepBytes_ = 0;  // of this step
+  std::size_t unsyncedBytes_ = 0;
   std::map<std::uint64_t, wire::RoomEntry> texts_;
   std::size_t textBytes_ = 0;
   std::set<RoomName> untold_;

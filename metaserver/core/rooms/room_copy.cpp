@@ -49,6 +49,8 @@ void RoomCopy::received(ServerNumber from, const wire::RoomEntries& message, Tim
   if (master_ != from || message.epoch != epoch_) return;
   const bool isAnswer = asked_ && message.answers == asked_->number;
   if (message.answers > 0 && !isAnswer) return;
+  // What it does not take now it pulls later.
+  if (disk_.isBehind() && !message.entries.empty()) return;
   if (isAnswer) asked_.reset();
   if (!disk_.log().has(message.after) || (isDoubted_ && !isAnswer)) return pull(now, fx);
   if (!take(message, fx)) {
@@ -146,7 +148,9 @@ TimePoint RoomCopy::deadline() const {
   auto deadline = kNever;
   if (!master_) return deadline;
   if (asked_) deadline = asked_->until;
-  if (isLevel_ && !disk_.log().apart().empty()) deadline = std::min(deadline, apartAt_);
+  // Behind the gates only, as in flush().
+  const bool hasApart = gatesAt_ == kNever && !disk_.log().apart().empty();
+  if (isLevel_ && hasApart) deadline = std::min(deadline, apartAt_);
   if (isLevel_) deadline = std::min(deadline, gatesAt_);
   return deadline;
 }

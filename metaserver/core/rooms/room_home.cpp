@@ -18,8 +18,6 @@ void RoomHome::opened(ConnectionId connection, const PeerId& peer, TimePoint now
   session.opening = ++openings_;
   session.tokens = rate_.burst;
   session.tokensAt = now;
-  session.rooms.insert(lobby());
-  rooms_[lobby()].insert(connection);
 }
 
 void RoomHome::closed(ConnectionId connection) {
@@ -312,16 +310,27 @@ void RoomHome::tellCommitted(RoomsEffects& fx) {
 }
 
 void RoomHome::tellMoved(const PeerId& who, const std::vector<RoomMembers::Change>& changes,
-                         RoomsEffects& fx) const {
+                         RoomsEffects& fx) {
   for (const auto& [name, isIn] : changes) {
     const auto* peers = peersIn(name);
     if (!peers) continue;
     const auto count = members_.countOf(name);
-    if (isClosed(name)) {
+    if (isClosed(name) && count > limits::kRoomMembersTold) {
+      statesDue_.insert(name);
+    } else if (isClosed(name)) {
       fx.peers.push_back({{peers->begin(), peers->end()}, stateOf(name), {}});
     }
     if (name == lobby() || count > limits::kRoomMembersTold) continue;
     fx.peers.push_back({{peers->begin(), peers->end()}, wire::RoomMoved{name, who, isIn}, {}});
+  }
+}
+
+void RoomHome::tellStates(RoomsEffects& fx) {
+  for (const auto& name : std::exchange(statesDue_, {})) {
+    const auto* peers = peersIn(name);
+    if (peers && isClosed(name)) {
+      fx.peers.push_back({{peers->begin(), peers->end()}, stateOf(name), {}});
+    }
   }
 }
 

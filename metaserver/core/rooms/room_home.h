@@ -8,7 +8,8 @@
 // RoomMessages). One that lacks something, or comes from another home, asks (RoomAsk). So the home
 // remembers of a peer only which rooms it is in.
 //
-// Of a room that is closed nothing is told, and of no room while the lobby is closed.
+// Of a room that is closed nothing is told, and of no room while the lobby is closed. A peer that
+// has not told its rooms is in none, and is told nothing: its program may know nothing of rooms.
 //
 // Bounds: limits::kRoomSays pending a peer, limits::kRoomSaysHeld in all. Does no I/O. Not
 // thread-safe. Telling an entry costs O(peers here that are in the room).
@@ -61,7 +62,9 @@ class RoomHome {
   void levelled(RoomsEffects& fx);
   void tellCommitted(RoomsEffects& fx);
   void tellMoved(const PeerId& who, const std::vector<RoomMembers::Change>& changes,
-                 RoomsEffects& fx) const;
+                 RoomsEffects& fx);
+  // Called once a second: how many there are in large rooms that are closed.
+  void tellStates(RoomsEffects& fx);
 
   // Nothing of it may be shown.
   bool isClosed(const RoomName& room) const;
@@ -113,6 +116,7 @@ class RoomHome {
   std::uint64_t arrivals_ = 0;
   std::uint64_t openings_ = 0;
   std::vector<wire::RoomPassed> passed_;
+  std::set<RoomName> statesDue_;
   bool hasMaster_ = false;
   bool refuses_ = false;
   bool isLevel_ = false;

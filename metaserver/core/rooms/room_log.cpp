@@ -115,7 +115,7 @@ RoomLog::RoomLog(const Stored& stored) {
   for (const auto& rest : stored.rests) roomOf(rest.room).rest_ = rest;
   epochs_ = stored.epochs;
   for (const auto& rest : stored.ended) ended_.emplace(rest.before.sequence, rest);
-  for (const auto& entry : stored.log) index(entry, none);
+  for (const auto& [entry, bytes] : stored.log) index(entry, bytes, none);
   if (stored.last.sequence > last_.sequence) {
     last_ = stored.last;
     noteEpoch(last_, none);
@@ -175,7 +175,7 @@ std::vector<wire::LogPosition> RoomLog::endedBetween(std::uint64_t after,
   return ended;
 }
 
-bool RoomLog::index(const wire::RoomEntry& entry, Writes& writes) {
+bool RoomLog::index(const wire::RoomEntry& entry, std::uint32_t bytes, Writes& writes) {
   const auto& position = entry.position;
   if (position.sequence <= last_.sequence || position.epoch < last_.epoch) return false;
   auto& room = roomOf(entry.room);
@@ -197,18 +197,17 @@ bool RoomLog::index(const wire::RoomEntry& entry, Writes& writes) {
     rest.last = entry.number - 1;
   }
   if (!(rest == before)) writes.emplace_back(StoreRest{rest});
-  room.entries_.push_back({position, entry.atMs, entry.id,
-                           static_cast<std::uint32_t>(entry.text.size()), entry.opensAt, entry.kind,
-                           entry.isApart});
+  room.entries_.push_back(
+      {position, entry.atMs, entry.id, bytes, entry.opensAt, entry.kind, entry.isApart});
   room.numbers_.emplace(entry.id, entry.number);
-  bytes_ += entry.text.size();
+  bytes_ += bytes;
   last_ = position;
   noteEpoch(position, writes);
   return true;
 }
 
 bool RoomLog::append(const wire::RoomEntry& entry, Writes& writes) {
-  if (!index(entry, writes)) return false;
+  if (!index(entry, static_cast<std::uint32_t>(entry.text.size()), writes)) return false;
   writes.emplace_back(StoreAppend{entry});
   if (apart_.erase({entry.room, entry.id}) > 0) {
     writes.emplace_back(StoreDropApart{entry.room, entry.id});

@@ -151,7 +151,7 @@ class RoomLog {
   IndexedRoom& roomOf(const RoomName& name);
   void revive(std::uint64_t sequence, Writes& writes);
   void noteEpoch(const wire::LogPosition& position, Writes& writes);
-  bool index(const wire::RoomEntry& entry, Writes& writes);
+  bool index(const wire::RoomEntry& entry, std::uint32_t bytes, Writes& writes);
   void popFront(IndexedRoom& room);
 
   std::map<RoomName, IndexedRoom> rooms_;

@@ -70,6 +70,7 @@ void RoomMaster::received(ServerNumber from, const wire::RoomEntries& answer, Ti
 }
 
 void RoomMaster::gather(TimePoint now, RoomsEffects& fx) {
+  if (disk_.isBehind()) return;  // tick() goes on
   if (now < gatherUntil_ || source_) {
     for (const auto& [other, gathered] : gathered_) {
       if (gathered.asked > 0 && (!source_ || source_ == other)) return;
@@ -136,14 +137,16 @@ void RoomMaster::serve(TimePoint now, RoomsEffects& fx) {
 
 void RoomMaster::passed(ServerNumber home, wire::RoomPassed message, RoomsEffects& fx) {
   if (isIdle()) return;
-  const bool isFull = isGathering() ? held_.size() >= limits::kRoomSaysHeld
-                                    : waiting_.size() >= limits::kRoomWaiting;
+  const bool isFull = isFailing_ || disk_.isBehind() ||
+                      (isGathering() ? held_.size() >= limits::kRoomSaysHeld
+                                     : waiting_.size() >= limits::kRoomWaiting);
   const auto* said = std::get_if<wire::RoomSaid>(&message);
   if (isFull && said) {
     wire::RoomSaidReply reply{said->say.room, said->say.id, 0, epoch_, 0, {}, 0, {}};
     reply.code = ErrorCode::refused;
     reply.waitMs = 1000;
-    reply.why = "the metaservers have more to write than their disks take";
+    reply.why = isFailing_ ? "the disk of the metaserver that decides takes nothing"
+                           : "the metaservers have more to write than their disks take";
     fx.toHomes.emplace_back(home, std::move(reply));
   } else if (isGathering()) {
     held_.emplace_back(home, std::move(message));
@@ -226,7 +229,9 @@ void RoomMaster::received(ServerNumber from, const wire::RoomApart& apart, Rooms
       }
       continue;
     }
-    if (waiting_.size() + unsent_.size() >= limits::kRoomWaiting) break;  // they come again
+    const bool isFull =
+        isFailing_ || disk_.isBehind() || waiting_.size() + unsent_.size() >= limits::kRoomWaiting;
+    if (isFull) break;  // they come again
     entry.isApart = true;
     append(std::move(entry), fx);
   }
@@ -347,7 +352,11 @@ void RoomMaster::flush(RoomsEffects& fx) {
 void RoomMaster::tick(TimePoint now, RoomsEffects& fx) {
   now_ = now;
   if (isGathering() && now >= gatherUntil_) {
-    if (source_) {
+    if (disk_.isBehind()) {
+      gatherUntil_ = now + limits::kRoomGather;
+      return;
+    }
+    if (source_ && gathered_[*source_].asked > 0) {
       gathered_.erase(*source_);
       source_.reset();
     }

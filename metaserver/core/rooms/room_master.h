@@ -17,9 +17,9 @@
 // Its log has no epoch above its own. Before it appends anything it has all that was acknowledged
 // before and is on a disk that it reaches.
 //
-// Bounds: limits::kRoomWaiting entries that are not committed, limits::kRoomSaysHeld messages while
-// it gathers; more is refused. Does no I/O. Not thread-safe. O(log n) an entry, and O(metaservers)
-// a flush.
+// Bounds: limits::kRoomWaiting entries that are not committed, limits::kRoomUnsyncedBytes that are
+// not on its disk, limits::kRoomSaysHeld messages while it gathers; more is refused. Does no I/O.
+// Not thread-safe. O(log n) an entry, and O(metaservers) a flush.
 #pragma once
 
 #include <cstdint>
@@ -62,6 +62,9 @@ class RoomMaster {
   // The end of a step: commits, answers, and sends.
   void flush(RoomsEffects& fx);
   TimePoint deadline() const;
+
+  // Its own disk takes nothing: what is said is refused.
+  void setFailing(bool isFailing) { isFailing_ = isFailing; }
 
   // Nobody is in it, and no message is kept. While the directory may lack members nothing ends.
   void endRoom(const RoomName& room, RoomsEffects& fx);
@@ -128,6 +131,7 @@ class RoomMaster {
   std::uint64_t committedSent_ = 0;
   TimePoint beatAt_ = kNever;
   std::uint64_t wallMs_ = 0;
+  bool isFailing_ = false;
   TimePoint endsFrom_ = kNever;
   TimePoint now_{};  // of the latest tick
 };

@@ -33,6 +33,19 @@ std::vector<RoomMembers::Change> RoomMembers::remove(const PeerId& member) {
   return changes;
 }
 
+std::vector<PeerId> RoomMembers::membersOf(const RoomName& room, const PeerId& after,
+                                           std::size_t most) const {
+  std::vector<PeerId> members;
+  if (room == lobby()) {
+    auto one = members_.upper_bound(after);
+    for (; one != members_.end() && members.size() < most; ++one) members.push_back(one->first);
+  } else if (const auto* there = find(room)) {
+    auto one = there->upper_bound(after);
+    for (; one != there->end() && members.size() < most; ++one) members.push_back(*one);
+  }
+  return members;
+}
+
 std::size_t RoomMembers::countOf(const RoomName& room) const {
   if (room == lobby()) return members_.size();
   const auto found = rooms_.find(room);

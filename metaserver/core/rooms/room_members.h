@@ -29,6 +29,10 @@ class RoomMembers {
   std::size_t countOf(const RoomName& room) const;
   // Without the lobby.
   const std::set<PeerId>* find(const RoomName& room) const;
+  // Of that room, or of the lobby, behind that id, in their order; at most so many.
+  std::vector<PeerId> membersOf(const RoomName& room, const PeerId& after, std::size_t most) const;
+  // All members of the network, with their rooms.
+  const std::map<PeerId, std::set<RoomName>>& all() const { return members_; }
   // Without the lobby.
   const std::map<RoomName, std::set<PeerId>>& rooms() const { return rooms_; }
 

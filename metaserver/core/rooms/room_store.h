@@ -52,10 +52,16 @@ struct StoreForget {
 using StoreWrite =
     std::variant<StoreAppend, StoreEnd, StoreEpoch, StoreDropApart, StoreRest, StoreForget>;
 
-// What a store has, at a start. The text is not used.
+// An entry of the log as it is read at a start: without its text, whose bytes count.
+struct StoredEntry {
+  wire::RoomEntry entry;
+  std::uint32_t bytes = 0;
+};
+
+// What a store has, at a start. Texts are not used.
 struct Stored {
   wire::LogPosition last;
-  std::vector<wire::RoomEntry> log;    // by sequence
+  std::vector<StoredEntry> log;        // by sequence
   std::vector<wire::RoomEntry> apart;  // in their order
   std::vector<wire::RoomRest> rests;
   std::vector<wire::RoomRest> ended;      // by the sequence of their end

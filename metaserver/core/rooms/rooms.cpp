@@ -120,8 +120,11 @@ void Rooms::answerPull(ServerNumber from, const wire::RoomPull& pull, TimePoint 
     answer.upTo = answer.rests.back().before;
   }
   answer.ended = log.endedBetween(answer.after.sequence, answer.upTo.sequence);
-  const StoreRange range{{}, answer.after.sequence, answer.upTo.sequence};
-  fx.messages.push_back({from, std::move(answer), range});
+  std::optional<StoreRange> range;
+  if (answer.after.sequence < answer.upTo.sequence) {
+    range = StoreRange{{}, answer.after.sequence, answer.upTo.sequence};
+  }
+  fx.messages.push_back({from, std::move(answer), std::move(range)});
 }
 
 void Rooms::passed(ServerNumber home, wire::RoomPassed message, TimePoint now, RoomsEffects& fx) {
@@ -155,6 +158,7 @@ void Rooms::apartRead(const std::vector<wire::RoomEntry>& entries, TimePoint now
 
 void Rooms::setFailing(bool isFailing, TimePoint now, RoomsEffects& fx) {
   copy_.setFailing(isFailing);
+  master_.setFailing(isFailing);
   finish(now, fx);
 }
 
@@ -295,6 +299,7 @@ void Rooms::tick(std::uint64_t wallMs, TimePoint now, RoomsEffects& fx) {
   if (now >= lapseAt_) {
     lapseAt_ = now + kLapseEvery;
     lapse(wallMs, fx);
+    home_.tellStates(fx);
   }
   finish(now, fx);
 }
@@ -307,12 +312,18 @@ TimePoint Rooms::deadline() const {
   return deadline;
 }
 
-std::vector<Rooms::Row> Rooms::rows() const {
-  std::set<RoomName> names{lobby()};
-  for (const auto& [name, room] : disk_.log().rooms()) names.insert(name);
-  for (const auto& [name, members] : members_.rooms()) names.insert(name);
+std::vector<Rooms::Row> Rooms::rows(const RoomName& after, std::size_t most) const {
+  std::set<RoomName> names;
+  if (lobby() > after) names.insert(lobby());
+  const auto add = [&](const auto& rooms) {
+    auto room = rooms.upper_bound(after);
+    for (std::size_t i = 0; i < most && room != rooms.end(); ++i, ++room) names.insert(room->first);
+  };
+  add(disk_.log().rooms());
+  add(members_.rooms());
   std::vector<Row> rows;
   for (const auto& name : names) {
+    if (rows.size() >= most) break;
     Row row{name, members_.countOf(name), 0, !home_.isClosed(name), 0};
     const auto* room = disk_.log().find(name);
     if (room) {

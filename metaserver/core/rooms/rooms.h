@@ -24,6 +24,7 @@
 // Does no I/O. Not thread-safe. Costs: as its parts.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <set>
@@ -73,6 +74,9 @@ class Rooms {
   // The stream to the master that it follows is open. What was passed on before may be lost.
   void masterBegan(TimePoint now, RoomsEffects& fx);
 
+  // This metaserver has another number; while no other one is reached.
+  void renumber(ServerNumber self) { options_.self = self; }
+
   // --- from metaservers
   void received(ServerNumber from, const wire::RoomServerMessage& message, TimePoint now,
                 RoomsEffects& fx);
@@ -110,13 +114,15 @@ class Rooms {
     bool isOpen = true;
     std::uint64_t last = 0;  // number of the last entry that may be shown
   };
-  // By name; with the lobby.
-  std::vector<Row> rows() const;
+  // Behind that name, in their order, with the lobby; at most so many.
+  std::vector<Row> rows(const RoomName& after = {}, std::size_t most = 2 * limits::kRooms) const;
   const RoomMembers& members() const { return members_; }
   const RoomLog& log() const { return disk_.log(); }
   std::uint64_t committed() const { return disk_.committed(); }
   bool isClosed(const RoomName& room) const { return home_.isClosed(room); }
   bool isDeciding() const { return master_.isServing(); }
+  // The latest one in which somebody has decided.
+  Epoch epoch() const { return std::max(disk_.log().last().epoch, copy_.epoch()); }
 
  private:
   std::uint32_t gate() const { return options_.lobbyOpensAt > 1 ? options_.lobbyOpensAt : 0; }
@@ -125,7 +131,7 @@ class Rooms {
   void lapseTo(const RoomName& room, std::uint64_t number, RoomsEffects& fx);
   void finish(TimePoint now, RoomsEffects& fx);
 
-  const Options options_;
+  Options options_;
   LogOnDisk disk_;
   RoomMembers members_;
   RoomMaster master_;
