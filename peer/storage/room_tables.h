@@ -1,8 +1,9 @@
 // The database of the rooms that a peer is in, STATE/rooms.db:
 //
 //   meta   revision (of the list of rooms)
-//   rooms  name, opens_at, from_first, position (of the last entry), places, last_ms, unread, naming
-//   shown  room, speaker (hexadecimal digits), counter: ids of what was shown, 2,000 of a room
+//   rooms  name, opens_at, from_first, position (of the last entry), places, last_ms, unread,
+//          naming
+//   shown  room, speaker (hexadecimal digits), counter: the ids of the last 2,000 of a room
 //
 // A position is EPOCH.SERVER.SEQUENCE, a place POSITION:NUMBER. A StateDatabase
 // (state_database.h): what is durable, and the errors.

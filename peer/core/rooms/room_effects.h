@@ -1,4 +1,4 @@
-// What RoomViews (room_views.h) asks the shell to send, to put on the disk and to show. Plain values.
+// What RoomViews (room_views.h) asks the shell to send, to save and to show. Plain values.
 #pragma once
 
 #include <cstdint>
