@@ -503,8 +503,9 @@ static_assert(kPushTargets * (kPeerIdBytes + 8) + kPathBytes < kPushMessageBytes
 inline constexpr std::size_t kRoomHistories = 8;
 // Messages that have come and wait for its disk; one more is not shown, and its number is told.
 inline constexpr std::size_t kRoomShowsQueued = 4096;
+inline constexpr auto kRoomWriteInterval = 100ms;  // of transactions of rooms.db
 inline constexpr auto kRoomPatience = 10s;         // of a command, for the answer of the home
-inline constexpr std::size_t kRoomWatched = 4096;  // events for one `watch` that reads slowly
+inline constexpr std::size_t kRoomWatched = 2000;  // events for one `watch` that reads slowly
 inline constexpr auto kBellInterval = 1s;          // at most one bell
 
 // --- private messages

@@ -18,15 +18,10 @@ using namespace std::chrono_literals;
 using Entry = wire::RoomEntry;
 using Happening = RoomHappened::Kind;
 
+constexpr auto kEntryPatience = 2s;
+
 Error noHome() {
   return {ErrorCode::unavailable, "the metaserver is out of reach"};
-}
-
-RoomInfo infoOf(const RoomViews::Row& row) {
-  const auto& state = row.state;
-  // A member counts itself.
-  return {row.room, state.members,     state.opensAt, state.isOpen,
-          true,     state.members > 0, row.unread,    row.naming};
 }
 
 }  // namespace
@@ -64,6 +59,9 @@ void RoomDesk::changed(RoomViewsEffects& fx) {
       for (auto& [number, joining] : joins_) {
         if (joining.room == state.room) joining.state = state;
       }
+    }
+    for (const auto& room : fx.entered) {
+      for (auto& [number, joining] : joins_) joining.hasEntered |= joining.room == room;
     }
   }
   changed_.notify_all();
@@ -181,6 +179,11 @@ Result<RoomInfo> RoomDesk::awaitJoined(std::uint64_t number, const RoomName& roo
     if (!wasIn) {
       changed_.wait_until(lock, stop, Clock::now() + limits::kRoomPatience,
                           [&] { return joining.state.has_value(); });
+      // The home says how the room is, and then that others know of this peer; not in a large one.
+      changed_.wait_until(lock, stop, Clock::now() + kEntryPatience, [&] {
+        return !joining.state || !joining.state->refused.empty() || joining.hasEntered ||
+               joining.state->members >= limits::kRoomMembersTold;
+      });
     }
     state = std::move(joining.state);
     joins_.erase(number);
@@ -188,9 +191,16 @@ Result<RoomInfo> RoomDesk::awaitJoined(std::uint64_t number, const RoomName& roo
   if (state && !state->refused.empty()) {
     return Error{ErrorCode::refused, escaped(state->refused)};
   }
-  if (state) return RoomInfo{room, state->members, state->opensAt, state->isOpen, true, true};
   if (wasIn) return *row;
-  return RoomInfo{room, 0, 0, true, true, false};
+  const auto now = own();
+  if (!now) return now.error();
+  for (const auto& info : *now) {
+    if (info.room != room) continue;
+    auto told = info;
+    told.isConfirmed = state.has_value();
+    return told;
+  }
+  return Error{ErrorCode::failed, "the room was left meanwhile"};
 }
 
 Result<void> RoomDesk::part(const RoomName& room) {
@@ -222,6 +232,7 @@ Result<SaidInRoom> RoomDesk::say(const RoomName& room, const std::string& text,
   told.wait = std::chrono::milliseconds(reply->waitMs);
   told.error = {reply->code, escaped(reply->why)};
   if (reply->waitMs > 0) {
+    told.error.code = ErrorCode::timeout;
     told.error.message += fmt::format(": wait {}", formatDuration(told.wait));
   }
   return told;
@@ -272,16 +283,7 @@ Result<RoomHistory> RoomDesk::history(const RoomName& room, std::size_t most,
     return Error{ErrorCode::timeout, "the metaserver does not answer"};
   }
   RoomHistory history{room, std::move(answer->entries), {}, answer->isClosed};
-  // Each number once: what is left out between two entries is not kept any more.
-  std::uint64_t last = 0;
-  for (const auto& entry : history.entries) {
-    const bool isFirst = &entry == &history.entries.front();
-    const bool isAll = history.entries.size() >= most;
-    if (entry.number > last + 1 && !(isFirst && isAll)) {
-      history.missing.emplace_back(last + 1, entry.number - 1);
-    }
-    last = entry.number;
-  }
+  history.missing = gapsIn(history.entries, most);
   forgetIgnored(history.entries);
   return history;
 }

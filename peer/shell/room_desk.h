@@ -57,6 +57,7 @@ class RoomDesk final : public RoomService {
   struct Joining {
     RoomName room;
     std::optional<wire::RoomState> state;
+    bool hasEntered = false;
   };
 
   template <typename Function>

@@ -104,6 +104,7 @@ void RoomDatabase::run() {
     } else {
       woken_.wait(lock, isDue);
     }
+    woken_.wait_until(lock, nextAt_, [&] { return ending_; });
     const bool isLast = ending_;
     auto changes = std::exchange(changes_, {});
     auto tellings = std::exchange(tellings_, {});
@@ -121,6 +122,7 @@ void RoomDatabase::run() {
     lock.lock();
     if (!written) prepend(std::move(changes), changes_);
     tried_ = upTo;
+    nextAt_ = Clock::now() + limits::kRoomWriteInterval;
     outcome_ = std::move(written);
     settled_.notify_all();
     if (isLast && tried_ == taken_) return;

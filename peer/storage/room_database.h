@@ -7,8 +7,9 @@
 // told all the same: a user whose disk is full still reads its rooms, and may be shown that again
 // after a restart.
 //
-// Bounds: RoomChanges keeps the last state of each room; limits::kRoomShowsQueued messages wait for
-// the disk. Of one more only its number is told, as missing.
+// Bounds: RoomChanges keeps the last state of each room, and so many ids; a transaction begins
+// limits::kRoomWriteInterval after the one before, so floods cost a bounded disk.
+// limits::kRoomShowsQueued messages wait for it. Of one more only its number is told, as missing.
 //
 // Thread: one, started by start(), ended by the destructor when what is queued was tried once more.
 // take() and settle() from any thread: the first does not block, the second waits for the disk.
@@ -24,6 +25,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/base/clock.h"
 #include "common/base/result.h"
 #include "peer/storage/room_tables.h"
 
@@ -66,6 +68,7 @@ class RoomDatabase {
   std::uint64_t taken_ = 0;  // counts calls
   std::uint64_t tried_ = 0;  // up to which
   Result<void> outcome_;     // of the last try
+  TimePoint nextAt_{};  // when the next transaction may begin
   bool again_ = false;
   bool ending_ = false;
   std::jthread thread_;

@@ -152,6 +152,21 @@ TEST_CASE("a new home gets what was not acknowledged, in its order") {
   CHECK(seer.views.unsaid() == 1);
 }
 
+TEST_CASE("members are counted from what the home has told, this peer included") {
+  Seer seer;
+  seer.views.received(wire::RoomState{kRoom, 4, 0, true, {}}, kNow, seer.fx);
+  seer.views.received(wire::RoomMoved{kRoom, *PeerId::parse("s5"), false}, kNow, seer.fx);
+  CHECK(seer.fx.entered.empty());
+  seer.views.received(wire::RoomMoved{kRoom, kSelf, true}, kNow, seer.fx);
+  CHECK(seer.fx.entered.size() == 1);
+  CHECK(seer.fx.moved.size() == 1);
+  CHECK(seer.views.rows().at(0).state.members == 4);
+  for (int i = 0; i < 9; ++i) {
+    seer.views.received(wire::RoomMoved{kRoom, *PeerId::parse("s5"), false}, kNow, seer.fx);
+  }
+  CHECK(seer.views.rows().at(0).state.members == 0);
+}
+
 TEST_CASE("what no home has got is withdrawn, and what one has goes on") {
   Seer seer;
   const auto sent = seer.views.say(kRoom, "sent", seer.fx);

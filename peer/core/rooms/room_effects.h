@@ -47,13 +47,14 @@ struct RoomViewsEffects {
   std::vector<wire::RoomSaidReply> said;
   std::vector<wire::RoomState> states;
   std::vector<wire::RoomMoved> moved;
+  std::vector<RoomName> entered;  // everybody knows by now that this peer is in it
   std::vector<History> histories;
 
   bool isToBeSaved() const { return revision > 0 || !saves.empty(); }
   // Beside `sends`.
   bool isEmpty() const {
     return !isToBeSaved() && shows.empty() && missing.empty() && said.empty() && states.empty() &&
-           moved.empty() && histories.empty();
+           moved.empty() && entered.empty() && histories.empty();
   }
 };
 

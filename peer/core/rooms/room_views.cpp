@@ -229,8 +229,7 @@ void RoomViews::received(const wire::RoomReply& reply, TimePoint now, RoomViewsE
   } else if (const auto* state = std::get_if<wire::RoomState>(&reply)) {
     take(*state, fx);
   } else {
-    const auto& moved = std::get<wire::RoomMoved>(reply);
-    if (isIn(moved.room) && moved.who != self_) fx.moved.push_back(moved);
+    take(std::get<wire::RoomMoved>(reply), fx);
   }
 }
 
@@ -348,6 +347,23 @@ void RoomViews::take(const wire::RoomState& state, RoomViewsEffects& fx) {
   fx.revision = ++revision_;
   fx.saves.push_back(std::move(saved));
   sendWanted(fx);
+}
+
+// The number of members was told when this peer came; from then on each of them is.
+void RoomViews::take(const wire::RoomMoved& moved, RoomViewsEffects& fx) {
+  const auto room = rooms_.find(moved.room);
+  if (room == rooms_.end()) return;
+  auto& members = room->second.state.members;
+  if (moved.isIn) {
+    ++members;
+  } else if (members > 0) {
+    --members;
+  }
+  if (moved.who != self_) {
+    fx.moved.push_back(moved);
+  } else if (moved.isIn) {
+    fx.entered.push_back(moved.room);
+  }
 }
 
 std::vector<RoomViews::Row> RoomViews::rows() const {

@@ -136,6 +136,7 @@ class RoomViews {
   void take(const wire::RoomMessages& messages, TimePoint now, RoomViewsEffects& fx);
   void take(const wire::RoomSaidReply& reply, RoomViewsEffects& fx);
   void take(const wire::RoomState& state, RoomViewsEffects& fx);
+  void take(const wire::RoomMoved& moved, RoomViewsEffects& fx);
   void note(Room& room, const wire::RoomPlace& place);
   void append(Room& room, const wire::RoomEntry& entry, RoomViewsEffects& fx);
   void remember(Room& room, const wire::RoomEntryId& id);
