@@ -85,7 +85,7 @@ class Program {
         options_(options),
         logWriter_(hasPrompt(options) ? nullptr : std::make_unique<command::LogWriter>()),
         runtime_(loop, options),
-        notices_(runtime_.events()),
+        notices_(runtime_.events(), options.bell),
         topologyStore_(runtime_),
         topology_(runtime_, topologyStore_),
         joiner_(runtime_, topologyStore_, topology_, options, [this] { end(0); }) {}

@@ -498,6 +498,16 @@ inline constexpr auto kPushPatienceHop = 250ms;
 static_assert(kPushWaiting * 3 <= kPushSilence && kPushSilence < kPushPatience);
 static_assert(kPushTargets * (kPeerIdBytes + 8) + kPathBytes < kPushMessageBytes);
 
+// --- rooms at a peer
+// Questions for the history under way; each has at most kRoomMessages in memory.
+inline constexpr std::size_t kRoomHistories = 8;
+// Messages that have come and wait for its disk; one more is not shown, and its number is told.
+inline constexpr std::size_t kRoomShowsQueued = 4096;
+inline constexpr auto kRoomWriteInterval = 100ms;  // of transactions of rooms.db
+inline constexpr auto kRoomPatience = 10s;         // of a command, for the answer of the home
+inline constexpr std::size_t kRoomWatched = 2000;  // events for one `watch` that reads slowly
+inline constexpr auto kBellInterval = 1s;          // at most one bell
+
 // --- private messages
 inline constexpr std::size_t kPrivateTextBytes = 4096;  // a screen full
 // In the outbox, for all recipients together: 4 MiB in memory.

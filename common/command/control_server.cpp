@@ -120,6 +120,19 @@ class ControlServer::Session {
     if (yes(request, "ask")) {
       context.ask = [this](const std::string& question) { return ask(question); };
     }
+    // The client shows the output of its own command at the end, and notices at once.
+    context.run = [&](const std::string& other) {
+      const auto format = context.json ? Format::json : Format::text;
+      const auto rendered = render(dispatcher_.runLine(other, context), format);
+      for (const auto& text : {rendered.out, rendered.err}) {
+        std::string_view rest = text;
+        while (!rest.empty()) {
+          const auto end = std::min(rest.find('\n'), rest.size());
+          context.say(std::string(rest.substr(0, end)));
+          rest.remove_prefix(std::min(end + 1, rest.size()));
+        }
+      }
+    };
     const Outcome outcome = dispatcher_.runLine(*command, context);
     bool isSent = true;
     const auto send = [&](const char* name) {

@@ -181,13 +181,13 @@ Outcome Dispatcher::runWords(const std::vector<std::string>& words, Context& con
 
 Result<std::vector<std::string>> Dispatcher::wordsOf(std::string_view line) const {
   const Command* command = find(commandOf(line));
-  if (command == nullptr || command->textAt == 0 || line.size() > limits::kCommandLineBytes) {
+  if (command == nullptr || !command->textAt || line.size() > limits::kCommandLineBytes) {
     return splitWords(line);
   }
   std::vector<std::string> words;
   std::size_t values = 0;  // with the name of the command
   std::string_view rest = trimmed(line);
-  while (values <= command->textAt && !rest.empty()) {
+  while (values <= *command->textAt && !rest.empty()) {
     auto first = firstWord(rest);
     if (!first) return first.error();
     rest = first->rest;

@@ -39,16 +39,30 @@ struct Context {
   std::function<void(const std::string& line)> say;  // a notice while the command runs
   // The same as JSON, one object a line.
   std::function<void(const Json& event)> event;
-  std::string directory;  // that relative paths start from; empty: this process's
-  bool nowhere = false;   // the client's working directory was removed: relative paths fail
+  // Runs another command, and shows its outcome.
+  std::function<void(const std::string& line)> run;
+  bool showsNotices = false;  // the client shows what happens at this peer anyway
+  std::string directory;      // that relative paths start from; empty: this process's
+  bool nowhere = false;       // the client's working directory was removed: relative paths fail
   std::optional<std::string> home = homeFolder();  // for ~/; nothing: not known
   bool json = false;
 };
 
 // The kind of an argument. A leading ~/ of a local path is expanded before the handler gets it. The
 // other kinds are for completion only.
-// A `person` is a peer that may be away.
-enum class Kind { none, text, localPath, sharedName, peer, person, metaserver, command };
+// A `person` is a peer that may be away. A `roomText` is a text that may begin with #ROOM.
+enum class Kind {
+  none,
+  text,
+  localPath,
+  sharedName,
+  peer,
+  person,
+  room,
+  roomText,
+  metaserver,
+  command
+};
 
 struct Flag {
   std::string name;            // "-o", "--force"
@@ -75,8 +89,8 @@ struct Command {
   std::size_t minValues = 0;
   std::size_t maxValues = 0;
   // The value of that position (from 0) and all that follow it are one text, which a line has as it
-  // is typed: quotes and backslashes stand for themselves. 0: there is none.
-  std::size_t textAt = 0;
+  // is typed: quotes and backslashes stand for themselves.
+  std::optional<std::size_t> textAt = {};
   std::vector<Kind> kinds = {};  // of the values; the last one counts for all that follow
   std::function<Outcome(const Arguments&, Context&)> handler = {};
 };

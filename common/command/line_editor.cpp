@@ -96,7 +96,7 @@ void LineEditor::print(std::string_view text) {
   changed_.wait(lock, [&] { return shared_.printsDone >= mine || (terminal_ && shared_.closing); });
 }
 
-void LineEditor::notify(std::string_view line) {
+void LineEditor::notify(std::string_view line, bool rings) {
   while (line.ends_with('\n')) line.remove_suffix(1);
   const std::lock_guard lock(mutex_);
   if (shared_.closing) return;
@@ -105,7 +105,7 @@ void LineEditor::notify(std::string_view line) {
     return;
   }
   ++shared_.notices;
-  shared_.output.push_back({printable(line) + "\n", true});
+  shared_.output.push_back({printable(line) + (rings ? "\n\a" : "\n"), true});
   wakeUp_.wake();
 }
 

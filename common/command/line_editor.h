@@ -84,8 +84,8 @@ class LineEditor {
   // The first error of an output that is not a terminal. Nothing is written after it.
   std::optional<Error> failure() const;
 
-  // Prints one line as soon as the terminal takes it. Does not block.
-  void notify(std::string_view line);
+  // Prints one line as soon as the terminal takes it, and rings its bell. Does not block.
+  void notify(std::string_view line, bool rings = false);
 
   // Shows a status line, such as a progress bar: the next one replaces it, an empty one removes it.
   // Does nothing if the output cannot move its cursor.

@@ -53,6 +53,7 @@ Context Prompt::context() {
   Context context;
   context.stop = newStop();
   context.json = settings_.json;
+  context.showsNotices = editor_.isTerminal() && !settings_.json;
   if (!settings_.quiet) context.say = [this](const std::string& line) { say(line); };
   if (settings_.json) {
     context.event = [this](const Json& event) { editor_.print(jsonLine(event)); };
@@ -112,10 +113,12 @@ int Prompt::run(const Dispatcher& dispatcher, const Question& question) {
     if (interrupted_) return interrupted;
     if (line.end == LineEditor::End::interrupted) continue;
     auto context = this->context();
+    context.run = [&](const std::string& other) { show(dispatcher.runLine(other, context)); };
     const bool ended = line.end == LineEditor::End::ended;
     if (const auto command = ended ? std::nullopt : backgroundCommand(line.text)) {
       context.progress = {};
       context.ask = {};
+      context.run = {};
       if (const auto started = background.start(*command, std::move(context)); !started) {
         const auto outcome = Outcome::failed(commandOf(*command), started.error());
         show(outcome);

@@ -35,16 +35,21 @@ std::optional<std::string> readAnswer(const std::stop_token& stop) {
 int runCommands(const Dispatcher& dispatcher, const std::vector<std::string>& lines,
                 Context& context, const Output& output) {
   FirstFailure first;
-  for (const auto& line : lines) {
-    const Outcome outcome = dispatcher.runLine(line, context);
+  const auto show = [&](const Outcome& outcome) {
     render(
         outcome, context.json ? Format::json : Format::text,
         [&](std::string_view piece) { output.out(std::string(piece)); },
         [&](std::string_view piece) { output.err(std::string(piece)); });
+  };
+  context.run = [&](const std::string& other) { show(dispatcher.runLine(other, context)); };
+  for (const auto& line : lines) {
+    const Outcome outcome = dispatcher.runLine(line, context);
+    show(outcome);
     first.add(outcome.exitCode());
     if (outcome.stops() || outcome.exitCode() == espalier::exitCode(ErrorCode::interrupted)) break;
     if (output.failure && output.failure()) break;
   }
+  context.run = {};
   return endOutput(output, first.code());
 }
 

@@ -17,6 +17,7 @@
 #include "common/wire/registry.h"
 #include "peer/core/private/private_writes.h"
 #include "peer/core/push_jobs.h"
+#include "peer/core/rooms/room_effects.h"
 #include "peer/core/search_jobs.h"
 
 namespace espalier::peer {
@@ -86,6 +87,7 @@ struct Effects {
   std::vector<PushJob> pushJobs;
   std::set<PushId> pushChanges;  // pushes whose ledger or end has changed
   std::vector<PrivateUpdate> privateUpdates;
+  RoomViewsEffects rooms;  // without `sends`, which are among the sends
   std::vector<Notice> notices;
 
   void send(ConnectionId link, wire::LinkMessage message) {

@@ -3,7 +3,7 @@
 // and the real back pressure.
 //
 //   private writes, listens, dials, admissions, sends, closes, host checks, [flush] jobs, search
-//   updates, push jobs, push changes, private updates, notices
+//   updates, push jobs, push changes, private updates, rooms, notices
 //
 // Messages are flushed before the first job, so a query is on its way before this peer matches it
 // against its share. Notices come last, so a reader of a notice finds all other effects done.
@@ -24,6 +24,7 @@
 //   void privateAdmitted(const PrivateAdmission&);
 //   void checkHost(const HostCheck&); answered by Peer::hostChecked()
 //   void privateUpdate(PrivateUpdate&);
+//   void roomsChanged(RoomViewsEffects&);
 //   void notice(const Notice&);
 //   void pauseLinks(ConnectionId);    stops reading all links except that one
 //   void resumeLinks();               reads all of them
@@ -60,6 +61,7 @@ class Executor {
     for (auto& job : fx.pushJobs) host_.pushJob(job);
     for (const auto& id : fx.pushChanges) host_.pushChanged(id);
     for (auto& update : fx.privateUpdates) host_.privateUpdate(update);
+    if (!fx.rooms.isEmpty()) host_.roomsChanged(fx.rooms);
     for (const auto& notice : fx.notices) host_.notice(notice);
   }
 

@@ -73,6 +73,10 @@ class Membership {
   // Sends a request (topology, members) to the metaserver, and returns its number; none while the
   // metaserver is out of reach.
   std::optional<std::uint64_t> ask(wire::RegistryRequest request, TimePoint now, Effects& fx);
+  // Sends what is not answered by its number, at roomsHome().
+  void tellHome(wire::RegistryRequest request, Effects& fx) {
+    session_.send(std::move(request), fx);
+  }
   // Says goodbye; the shell closes what is open once all has been sent.
   void leave(TimePoint now, Effects& fx);
 

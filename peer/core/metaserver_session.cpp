@@ -61,6 +61,7 @@ void MetaserverSession::join(wire::Join request, TimePoint now, Effects& fx) {
 void MetaserverSession::admitted(const wire::Admitted& admitted, TimePoint now, Effects& fx) {
   state_ = State::joined;
   awaitsAdmission_ = false;
+  hasRooms_ = admitted.hasRooms;
   admissionBy_ = kNever;
   newHome_ = dialled() == home() ? "" : dialled().text();
   list_.admitted(wasSent_);

@@ -139,6 +139,10 @@ class MetaserverSession {
   State state() const { return state_; }
   bool greeted() const { return state_ >= State::greeted; }
   bool joined() const { return state_ == State::joined; }
+  // The connection on which it is a member, if its home understands rooms.
+  std::optional<ConnectionId> roomsHome() const {
+    return joined() && hasRooms_ ? connection_ : std::nullopt;
+  }
   // It was asked for an admission, which has not come yet.
   bool awaitsAdmission() const { return awaitsAdmission_; }
   // Pays for whom the metaserver names.
@@ -192,6 +196,7 @@ class MetaserverSession {
   std::string seenFrom_;  // the host in the last notice `seenFrom`
   bool toldUnreachable_ = false;
   bool awaitsAdmission_ = false;
+  bool hasRooms_ = false;  // as it was admitted last
   bool toldUnasked_ = false;
   std::string newHome_;
   std::vector<Error> failures_;  // since connectAsNewcomer()

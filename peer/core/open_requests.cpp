@@ -25,6 +25,12 @@ std::uint64_t OpenRequests::add(wire::RegistryRequest& request) {
   if (auto* asked = std::get_if<wire::StatisticsRequest>(&request)) {
     return addWhole(request, asked->number);
   }
+  if (auto* asked = std::get_if<wire::RoomListRequest>(&request)) {
+    return addWhole(request, asked->number);
+  }
+  if (auto* asked = std::get_if<wire::RoomWhoRequest>(&request)) {
+    return addWhole(request, asked->number);
+  }
   return 0;
 }
 
@@ -48,7 +54,9 @@ bool OpenRequests::isAnswer(const wire::RegistryReply& reply) {
          std::holds_alternative<wire::Members>(reply) ||
          std::holds_alternative<wire::Strangers>(reply) ||
          std::holds_alternative<wire::Rated>(reply) ||
-         std::holds_alternative<wire::Statistics>(reply);
+         std::holds_alternative<wire::Statistics>(reply) ||
+         std::holds_alternative<wire::RoomList>(reply) ||
+         std::holds_alternative<wire::RoomWho>(reply);
 }
 
 std::optional<std::uint64_t> OpenRequests::take(const wire::RegistryReply& reply) {
@@ -72,6 +80,12 @@ std::optional<std::uint64_t> OpenRequests::take(const wire::RegistryReply& reply
   }
   if (const auto* statistics = std::get_if<wire::Statistics>(&reply)) {
     return takeWhole<wire::StatisticsRequest>(statistics->number);
+  }
+  if (const auto* rooms = std::get_if<wire::RoomList>(&reply)) {
+    return takeWhole<wire::RoomListRequest>(rooms->number);
+  }
+  if (const auto* who = std::get_if<wire::RoomWho>(&reply)) {
+    return takeWhole<wire::RoomWhoRequest>(who->number);
   }
   return std::nullopt;
 }

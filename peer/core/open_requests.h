@@ -1,5 +1,6 @@
 // The requests of a session that the metaserver has not answered yet: TopologyRequest,
-// MembersRequest, Rate, StatisticsRequest, and Links that request Strangers. Each gets a number,
+// MembersRequest, Rate, StatisticsRequest, RoomListRequest, RoomWhoRequest, and Links that request
+// Strangers. Each gets a number,
 // and its answer repeats it.
 //
 //   add() --> open --take(its answer), or clear()--> gone
@@ -40,7 +41,7 @@ class OpenRequests {
 
  private:
   enum Kind : std::size_t { topology, members, links, kKinds };
-  // Of Rate and StatisticsRequest, whose answers always repeat it.
+  // Of Rate and the requests of newer kinds, whose answers always repeat it.
   std::uint64_t addWhole(wire::RegistryRequest& request, std::uint64_t& field);
   template <typename Request>
   std::optional<std::uint64_t> takeWhole(std::uint64_t number);

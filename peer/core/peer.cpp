@@ -69,6 +69,12 @@ std::optional<std::uint64_t> Peer::received(ConnectionId connection,
       answered && topology != nullptr && parts_) {
     (void)parts_->privates.told(*answered, *topology, now, fx);
   }
+  if (const auto* room = std::get_if<wire::RoomReply>(&reply); room != nullptr && parts_) {
+    // Of the home itself, not of one that this peer is leaving.
+    if (roomsHome_ == connection && membership_.session().roomsHome() == connection) {
+      parts_->rooms.received(*room, now, fx.rooms);
+    }
+  }
   return answered;
 }
 
@@ -115,12 +121,14 @@ void Peer::tick(TimePoint now, Effects& fx) {
     for (auto* part : parts_->all) {
       if (now >= part->deadline()) part->tick(now, fx);
     }
+    if (now >= parts_->rooms.deadline()) parts_->rooms.tick(now, fx.rooms);
   }
 }
 
 TimePoint Peer::deadline() const {
   TimePoint deadline = membership_.deadline();
   if (!parts_) return deadline;
+  deadline = std::min(deadline, parts_->rooms.deadline());
   for (const auto* part : parts_->all) deadline = std::min(deadline, part->deadline());
   return deadline;
 }
@@ -134,6 +142,7 @@ void Peer::tellComponents(TimePoint now, Effects& fx) {
     self_ = self;
     told_.clear();
     for (auto* part : parts_->all) part->selfChanged(self);
+    parts_->rooms.rename(self.id);
   }
   if (membership_.hasLinkChanges()) tellLinks(now, fx);
   const auto& parent = tree()->parent();
@@ -155,8 +164,9 @@ void Peer::makeComponents(TimePoint now) {
   self_ = tree()->self();
   PrivateMessages::Options privately{crypto::instanceOf(membership_.key()),
                                      std::exchange(privateState_, {}), wallClock_};
-  parts_.emplace(self_, policy_, std::move(privately), membership_.numbers(), random_,
-                 membership_.key(), budget_, now);
+  const auto saved = std::exchange(savedRooms_, {});
+  parts_.emplace(self_, policy_, std::move(privately), saved, speaker_, membership_.numbers(),
+                 random_, membership_.key(), budget_, now);
 }
 
 void Peer::tellLinks(TimePoint now, Effects& fx) {
@@ -198,11 +208,29 @@ void Peer::askForPrivates(TimePoint now, Effects& fx) {
   }
 }
 
+// Tells the rooms at which home this peer is, and their home what they want of it.
+void Peer::stepRooms(TimePoint now, Effects& fx) {
+  auto& rooms = parts_->rooms;
+  const auto home = membership_.session().roomsHome();
+  if (std::exchange(roomsHome_, home) != home) {
+    if (home) {
+      fx.rooms.sends.clear();  // to the former one
+      rooms.homeBegan(now, fx.rooms);
+    } else {
+      rooms.homeLost();
+    }
+  }
+  for (auto& request : std::exchange(fx.rooms.sends, {})) {
+    if (home) membership_.tellHome(std::move(request), fx);
+  }
+}
+
 // Also asks the metaserver for the number of members when a search wants it.
 void Peer::endStep(TimePoint now, Effects& fx) {
   tellComponents(now, fx);
   if (!parts_) return;
   askForPrivates(now, fx);
+  stepRooms(now, fx);
   auto& searches = parts_->searches;
   if (!membership_.greeted() && searches.awaitsMembers()) searches.membersTold({}, now, fx);
   if (!searches.wantsMembers()) return;

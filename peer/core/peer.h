@@ -5,8 +5,9 @@
 //   message of a link --> Membership (if the tree's) or the component that it belongs to
 //
 // The components exist from when this peer listens. The shell and the simulation use searches(),
-// pushes() and privates() directly. Peer forwards to each component the events of links and time,
-// to privates() also those of its own connections. A step is one event or call; endStep() ends it.
+// pushes(), privates() and rooms() directly. Peer forwards to each component the events of links
+// and time, to privates() also those of its own connections, to rooms() those of its home. A step
+// is one event or call; endStep() ends it.
 //
 // Does no I/O, not thread-safe. Call tick() when deadline() has passed.
 #pragma once
@@ -25,6 +26,7 @@
 #include "peer/core/private/private_messages.h"
 #include "peer/core/push.h"
 #include "peer/core/recent_least.h"
+#include "peer/core/rooms/room_views.h"
 #include "peer/core/search.h"
 
 namespace espalier::peer {
@@ -50,6 +52,11 @@ class Peer {
   void acceptPushes(PushPolicy policy) { policy_ = std::move(policy); }
   // What is kept of private messages; before this peer joins.
   void keepPrivates(PrivateState state) { privateState_ = std::move(state); }
+  // The same of rooms. `speaker`: random, another one in each run.
+  void keepRooms(RoomViews::Saved saved, SpeakerId speaker) {
+    savedRooms_ = std::move(saved);
+    speaker_ = speaker;
+  }
   // What the wall clock shows, since 1970; before each event.
   void setWallClock(std::chrono::milliseconds sinceEpoch, TimePoint now);
 
@@ -84,6 +91,8 @@ class Peer {
   const Pushes* pushes() const { return parts_ ? &parts_->pushes : nullptr; }
   PrivateMessages* privates() { return parts_ ? &parts_->privates : nullptr; }
   const PrivateMessages* privates() const { return parts_ ? &parts_->privates : nullptr; }
+  RoomViews* rooms() { return parts_ ? &parts_->rooms : nullptr; }
+  const RoomViews* rooms() const { return parts_ ? &parts_->rooms : nullptr; }
 
   const Membership& membership() const { return membership_; }
   const Tree* tree() const { return membership_.tree(); }
@@ -96,15 +105,20 @@ class Peer {
   // From when this peer listens.
   struct Components {
     Components(const wire::Contact& self, PushPolicy policy, PrivateMessages::Options privately,
-               ConnectionNumbers& numbers, Random& random, const InstanceKey& key, Budget& budget,
-               TimePoint now)
+               const RoomViews::Saved& saved, SpeakerId speaker, ConnectionNumbers& numbers,
+               Random& random, const InstanceKey& key, Budget& budget, TimePoint now)
         : searches(self, random),
           pushes(self, std::move(policy), random, key, &budget),
-          privates(self, std::move(privately), numbers, random, budget, now) {}
+          privates(self, std::move(privately), numbers, random, budget, now),
+          rooms(self.id, speaker, saved,
+                [this](const PeerId& id) { return privates.book().isIgnored(id, {}); }) {}
+    Components(const Components&) = delete;
+    Components& operator=(const Components&) = delete;
 
     Searches searches;
     Pushes pushes;
     PrivateMessages privates;
+    RoomViews rooms;  // which has nothing to do with links
     const std::array<Component*, 3> all{&searches, &pushes, &privates};
   };
 
@@ -120,6 +134,7 @@ class Peer {
   void tellComponents(TimePoint now, Effects& fx);
   void makeComponents(TimePoint now);
   void askForPrivates(TimePoint now, Effects& fx);
+  void stepRooms(TimePoint now, Effects& fx);
   void tellLinks(TimePoint now, Effects& fx);
   void tellBehind(std::size_t at, const Told& link);
 
@@ -127,7 +142,10 @@ class Peer {
   Budget& budget_;
   Membership membership_;
   PushPolicy policy_;
-  PrivateState privateState_;  // until the components exist
+  PrivateState privateState_;    // until the components exist
+  RoomViews::Saved savedRooms_;  // likewise
+  SpeakerId speaker_;
+  std::optional<ConnectionId> roomsHome_;  // as rooms() knows it
   std::chrono::milliseconds wallClock_{};
   std::optional<Components> parts_;
   wire::Contact self_;      // as the components know this peer

@@ -15,6 +15,7 @@
 #include "peer/shell/get_command.h"
 #include "peer/shell/private_commands.h"
 #include "peer/shell/push_command.h"
+#include "peer/shell/room_commands.h"
 #include "peer/shell/share_commands.h"
 #include "peer/shell/status_commands.h"
 #include "peer/shell/transfer_commands.h"
@@ -149,6 +150,7 @@ std::vector<Command> peerCommands(const Services& services, CommandSettings sett
                                    statusCommand(services.status)};
   for (auto& each : transferCommands(services.transfers)) commands.push_back(std::move(each));
   for (auto& each : privateCommands(services.privates)) commands.push_back(std::move(each));
+  for (auto& each : roomCommands(services.rooms)) commands.push_back(std::move(each));
   for (auto& each : feedbackCommands(services.feedback)) commands.push_back(std::move(each));
   commands.push_back(command::whatIfCommand(services.topology));
   commands.push_back(command::stopCommand(services.stop));
@@ -156,18 +158,23 @@ std::vector<Command> peerCommands(const Services& services, CommandSettings sett
 }
 
 command::Dispatcher::Names peerNames(const Services& services) {
-  return
-      [&searches = services.search, &topology = services.topology, &privates = services.privates](
-          Kind kind, const std::string& prefix) -> std::vector<std::string> {
-        if (kind == Kind::sharedName) return searches.knownNames(prefix);
-        if (kind == Kind::peer) return topology.knownPeers(prefix);
-        if (kind != Kind::person) return {};
-        auto ids = topology.knownPeers(prefix);
-        for (auto& id : privates.correspondents(prefix)) {
-          if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(std::move(id));
-        }
-        return ids;
-      };
+  return [services](Kind kind, const std::string& prefix) -> std::vector<std::string> {
+    if (kind == Kind::sharedName) return services.search.knownNames(prefix);
+    if (kind == Kind::peer) return services.topology.knownPeers(prefix);
+    if (kind == Kind::room || kind == Kind::roomText) {
+      const bool hasSign = prefix.starts_with('#');
+      if (kind == Kind::roomText && !hasSign) return {};
+      auto rooms = services.rooms.names(hasSign ? prefix.substr(1) : prefix);
+      if (hasSign) std::ranges::for_each(rooms, [](std::string& room) { room.insert(0, "#"); });
+      return rooms;
+    }
+    if (kind != Kind::person) return {};
+    auto ids = services.topology.knownPeers(prefix);
+    for (auto& id : services.privates.correspondents(prefix)) {
+      if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(std::move(id));
+    }
+    return ids;
+  };
 }
 
 }  // namespace espalier::peer::shell

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/base/limits.h"
-
 namespace espalier::peer::shell {
 
 void EventBus::publish(Event event) {
@@ -14,7 +12,7 @@ void EventBus::publish(Event event) {
   const std::lock_guard lock(mutex_);
   for (auto* subscription : subscriptions_) {
     if ((subscription->kinds_ & kind) == 0) continue;
-    if (subscription->queue_.size() >= limits::kEventsQueued) {
+    if (subscription->queue_.size() >= subscription->most_) {
       subscription->queue_.clear();
       subscription->missed_ = true;
     }
@@ -23,7 +21,8 @@ void EventBus::publish(Event event) {
   }
 }
 
-EventBus::Subscription::Subscription(EventBus& bus, EventKinds kinds) : bus_(bus), kinds_(kinds) {
+EventBus::Subscription::Subscription(EventBus& bus, EventKinds kinds, std::size_t most)
+    : bus_(bus), kinds_(kinds), most_(most) {
   const std::lock_guard lock(bus_.mutex_);
   bus_.subscriptions_.push_back(this);
   bus_.wanted_ |= kinds;

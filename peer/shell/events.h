@@ -13,6 +13,7 @@
 //   DownloadChanged       ActiveDownloads    a paused download, which waits to be resumed
 //   PushChanged           Runtime            PushSender: `push` follows its ledger
 //   PrivateReceived       PrivateDesk        PromptNotices
+//   RoomHappened          RoomDesk           PromptNotices, `watch`
 //   LogLine               log::write()       PromptNotices: above the line that is being typed
 //
 // The commands of the prompt, of -e and of the control socket wait through these readers.
@@ -21,7 +22,7 @@
 // it. A subscription that is full drops its queue and delivers Missed instead, so a slow subscriber
 // costs bounded memory and still knows that it must read the state again.
 //
-// To add a kind of event (a message of a room, say), add a struct, an alternative of Event, and a
+// To add a kind of event, add a struct, an alternative of Event, and a
 // reader: a subscription for a thread that waits for it or forwards it to a slow reader (the page,
 // `watch`); a case of PromptNotices::textOf() if the prompt is to print it.
 //
@@ -48,6 +49,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/ids.h"
+#include "common/base/limits.h"
 #include "common/base/result.h"
 #include "common/wire/push.h"
 #include "peer/shell/join_service.h"
@@ -86,6 +88,23 @@ struct PrivateReceived {           // a private message, which is durable
   std::chrono::milliseconds at{};  // when it was written, since 1970
   bool isOtherThanBefore = false;  // another instance had the id before
 };
+struct RoomHappened {
+  enum class Kind { message, opened, joined, left, missing, waits, refused };
+  Kind kind = Kind::message;
+  std::string room;
+  std::uint64_t number = 0;           // in the room, of `message`, `opened`; of `missing` the first
+  std::uint64_t lastNumber = 0;       // of `missing`
+  std::uint32_t epoch = 0;            // of the master that gave the number
+  std::chrono::milliseconds at{};     // since 1970: when it was sent; of `missing` before that
+  std::chrono::milliseconds after{};  // of `missing`: sent after that; zero: not known
+  std::string from;                   // of `message`, `joined`, `left`: an id
+  std::string text;                   // as it came; of `refused` why this peer is not in it
+  bool isOwn = false;
+  bool namesUser = false;
+  bool isApart = false;       // it was said on another side of a cut
+  std::uint64_t members = 0;  // of `waits`: so many are there
+  std::uint64_t opensAt = 0;  // and so many are wanted
+};
 struct LogLine {
   std::string text;  // as it is printed, without the line feed
 };
@@ -93,7 +112,7 @@ struct Missed {};  // events were dropped: read the state again. Any subscriptio
 
 using Event = std::variant<MetaserverGreeted, JoinEnded, MetaserverLost, MetaserverBack, LinkUp,
                            LinkDown, MembersChanged, SearchChanged, DownloadChanged, PushChanged,
-                           PrivateReceived, LogLine, Missed>;
+                           PrivateReceived, RoomHappened, LogLine, Missed>;
 
 // A set of alternatives of Event.
 using EventKinds = std::uint32_t;
@@ -121,8 +140,8 @@ class EventBus {
 
 class EventBus::Subscription {
  public:
-  // From now on; the bus outlives it.
-  Subscription(EventBus& bus, EventKinds kinds);
+  // From now on; the bus outlives it. `most`: events that wait for next().
+  Subscription(EventBus& bus, EventKinds kinds, std::size_t most = limits::kEventsQueued);
   ~Subscription();
   Subscription(const Subscription&) = delete;
   Subscription& operator=(const Subscription&) = delete;
@@ -134,6 +153,7 @@ class EventBus::Subscription {
   friend EventBus;
   EventBus& bus_;
   const EventKinds kinds_;
+  const std::size_t most_;
   std::condition_variable_any changed_;
   std::deque<Event> queue_;
   bool missed_ = false;  // the queue overflowed since it was read last

@@ -65,16 +65,23 @@ Result<std::unique_ptr<LocalPeer>> LocalPeer::create(const Environment& environm
   if (!privates) return privates.error();
   auto state = privates->load();
   if (!state) return state.error();
+  auto rooms = storage::RoomTables::open(options.state + "/rooms.db");
+  if (!rooms) return rooms.error();
+  auto savedRooms = rooms->load();
+  if (!savedRooms) return savedRooms.error();
   std::unique_ptr<LocalPeer> peer(new LocalPeer(environment, std::move(options),
                                                 std::move(*control), std::move(made), *key,
-                                                *std::move(privates)));
-  if (auto started = peer->start(*std::move(state)); !started) return started.error();
+                                                *std::move(privates), *std::move(rooms)));
+  if (auto started = peer->start(*std::move(state), *std::move(savedRooms)); !started) {
+    return started.error();
+  }
   return peer;
 }
 
 LocalPeer::LocalPeer(const Environment& environment, PeerOptions options,
                      std::unique_ptr<command::ControlServer> control, MadeFolders made,
-                     const InstanceKey& key, storage::PrivateTables privates)
+                     const InstanceKey& key, storage::PrivateTables privates,
+                     storage::RoomTables rooms)
     : environment_(environment),
       options_(std::move(options)),
       control_(std::move(control)),
@@ -102,12 +109,13 @@ LocalPeer::LocalPeer(const Environment& environment, PeerOptions options,
       share_(id_, index_, environment_.topologyStore),
       status_(options_, environment_.runtime, index_, transfers_, rates_),
       privates_(environment_.runtime.network(), environment_.runtime.events(), std::move(privates)),
+      rooms_(id_, environment_.runtime, std::move(rooms)),
       feedback_(environment_.runtime),
       dispatcher_(peerCommands(services(), {options_.total}), peerNames(services())) {
   rates_.set(options_.rates.upload, options_.rates.download);
 }
 
-Result<void> LocalPeer::start(PrivateState privates) {
+Result<void> LocalPeer::start(PrivateState privates, RoomViews::Saved rooms) {
   if (auto started = index_.started(); !started) return started;
   if (auto started = pushDesk_.started(); !started) return started;
   if (auto started = matcher_.start(); !started) return started;
@@ -118,6 +126,7 @@ Result<void> LocalPeer::start(PrivateState privates) {
         peer.acceptPushes(policy);
       });
   if (auto started = privates_.start(std::move(privates)); !started) return started;
+  if (auto started = rooms_.start(std::move(rooms)); !started) return started;
   control_->onRestored([this] { restoreState(); });
   return control_->serve(dispatcher_);
 }
@@ -127,8 +136,8 @@ LocalPeer::~LocalPeer() {
 }
 
 Services LocalPeer::services() {
-  return {search_, downloads_, transfers_, pushes_,          share_, environment_.topology,
-          status_, privates_,  feedback_,  environment_.stop};
+  return {search_, downloads_, transfers_, pushes_,   share_,           environment_.topology,
+          status_, privates_,  rooms_,     feedback_, environment_.stop};
 }
 
 share::ShareOptions LocalPeer::shareOptions() const {
@@ -152,6 +161,7 @@ void LocalPeer::restoreState() {
   }
   index_.saveAgain();
   privates_.restore();
+  rooms_.restore();
 }
 
 void LocalPeer::serve(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello) {

@@ -38,6 +38,7 @@
 #include "peer/shell/private_desk.h"
 #include "peer/shell/push_desk.h"
 #include "peer/shell/push_sender.h"
+#include "peer/shell/room_desk.h"
 #include "peer/shell/runtime.h"
 #include "peer/shell/services.h"
 #include "peer/shell/share_matcher.h"
@@ -98,8 +99,8 @@ class LocalPeer final : private PeerHandler {
  private:
   LocalPeer(const Environment& environment, PeerOptions options,
             std::unique_ptr<command::ControlServer> control, MadeFolders made,
-            const InstanceKey& key, storage::PrivateTables privates);
-  Result<void> start(PrivateState privates);
+            const InstanceKey& key, storage::PrivateTables privates, storage::RoomTables rooms);
+  Result<void> start(PrivateState privates, RoomViews::Saved rooms);
   void restoreState();
   transfer::VerifiedCallback verified();
   share::ShareOptions shareOptions() const;
@@ -112,6 +113,7 @@ class LocalPeer final : private PeerHandler {
   void carryOut(PushJob& job) override { pushDesk_.carryOut(job); }
   void keep(PrivateWrite& write) override { privates_.keep(write); }
   void told(PrivateUpdate& update) override { privates_.told(update); }
+  void roomsChanged(RoomViewsEffects& fx) override { rooms_.changed(fx); }
 
   const Environment environment_;
   const PeerOptions options_;
@@ -139,6 +141,7 @@ class LocalPeer final : private PeerHandler {
   LocalShare share_;
   StatusReport status_;
   PrivateDesk privates_;
+  RoomDesk rooms_;
   MetaserverFeedback feedback_;
 
   command::Dispatcher dispatcher_;

@@ -87,6 +87,10 @@ void Network::privateUpdate(PrivateUpdate& update) {
   if (handler_ != nullptr) handler_->told(update);
 }
 
+void Network::roomsChanged(RoomViewsEffects& fx) {
+  if (handler_ != nullptr) handler_->roomsChanged(fx);
+}
+
 void Network::privateAdmitted(const PrivateAdmission& admission) {
   if (auto* connection = loop_.find(admission.connection)) connection->admit(admission.member);
 }

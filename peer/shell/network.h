@@ -138,6 +138,7 @@ class Network final : private net::ListenerHandler, private net::ConnectionHandl
   void privateAdmitted(const PrivateAdmission& admission);
   void checkHost(const HostCheck& check);
   void privateUpdate(PrivateUpdate& update);
+  void roomsChanged(RoomViewsEffects& fx);
   void pushChanged(const PushId& id) { observer_.pushChanged(id); }
   void notice(const Notice& notice);
   void pauseLinks(ConnectionId except);

@@ -141,6 +141,8 @@ std::vector<Option> optionTable(PeerOptions& o) {
       {"e", "COMMAND", "", "run COMMAND and exit; may be repeated; -e help lists them",
        storeAll(o.commands), true},
       {"headless", "", "", "no prompt: serve until SIGTERM", storeYes(o.headless)},
+      {"bell", "", "", "ring for private messages, and for those of rooms that name this peer",
+       storeYes(o.bell)},
       {"json", "", "", "one JSON object a line for every command", storeYes(o.json)},
       {"quiet", "", "", "no progress, no notices", storeYes(o.quiet)},
       {"log-level", "LEVEL", "info", "debug, info, warning, error or none",

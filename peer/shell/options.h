@@ -39,6 +39,7 @@ struct PeerOptions {
   Rates rates;  // of all transfers together
   std::vector<std::string> commands;
   bool headless = false;
+  bool bell = false;
   bool json = false;
   bool quiet = false;
   log::Level logLevel = log::Level::info;

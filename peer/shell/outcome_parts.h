@@ -19,6 +19,10 @@ Json fileData(const std::string& name, std::uint64_t sizeBytes, const FileRoot& 
 // As JSON an array of strings.
 std::vector<std::string> textsOf(const std::vector<PeerId>& ids);
 
+// Of milliseconds since 1970.
+std::string isoTime(std::chrono::milliseconds at);    // 2026-11-30T12:02:00Z
+std::string localTime(std::chrono::milliseconds at);  // 2026-11-30 12:02
+
 std::string secondsText(double seconds);  // 3 min 20 s
 
 }  // namespace espalier::peer::shell

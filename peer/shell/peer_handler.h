@@ -28,6 +28,8 @@ class PeerHandler {
   virtual void keep(PrivateWrite& write) = 0;
   // What became of a private message, or one that has arrived.
   virtual void told(PrivateUpdate& update) = 0;
+  // What has happened in rooms.
+  virtual void roomsChanged(RoomViewsEffects& fx) = 0;
   // Serves a connection whose Hello said `transfer` or `push`.
   virtual void serve(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello) = 0;
 };

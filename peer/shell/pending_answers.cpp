@@ -10,6 +10,10 @@ namespace espalier::peer::shell {
 PendingAnswers::Kind PendingAnswers::kindOf(const wire::RegistryRequest& request) {
   if (std::holds_alternative<wire::TopologyRequest>(request)) return topology;
   if (std::holds_alternative<wire::Rate>(request)) return ratings;
+  if (std::holds_alternative<wire::RoomListRequest>(request) ||
+      std::holds_alternative<wire::RoomWhoRequest>(request)) {
+    return rooms;
+  }
   return std::holds_alternative<wire::StatisticsRequest>(request) ? statistics : members;
 }
 
@@ -29,6 +33,14 @@ bool PendingAnswers::fits(const wire::RegistryRequest& request, const wire::Regi
     return std::holds_alternative<wire::Rated>(reply);
   if (std::holds_alternative<wire::StatisticsRequest>(request)) {
     return std::holds_alternative<wire::Statistics>(reply);
+  }
+  if (const auto* asked = std::get_if<wire::RoomListRequest>(&request)) {
+    const auto* list = std::get_if<wire::RoomList>(&reply);
+    return list != nullptr && (list->rooms.empty() || list->rooms.front().room > asked->after);
+  }
+  if (const auto* asked = std::get_if<wire::RoomWhoRequest>(&request)) {
+    const auto* who = std::get_if<wire::RoomWho>(&reply);
+    return who != nullptr && (who->members.empty() || who->members.front().id > asked->after);
   }
   const auto* asked = std::get_if<wire::TopologyRequest>(&request);
   if (asked == nullptr) return std::holds_alternative<wire::Members>(reply);

@@ -31,7 +31,7 @@ class PendingAnswers {
   void failAll(const Error& error);
 
  private:
-  enum Kind : std::size_t { topology, members, ratings, statistics, kKinds };
+  enum Kind : std::size_t { topology, members, ratings, statistics, rooms, kKinds };
   struct Waiting {
     wire::RegistryRequest request;
     Answer answer;

@@ -1,17 +1,17 @@
 #include "peer/shell/private_commands.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <charconv>
 #include <chrono>
-#include <ctime>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "common/base/limits.h"
+#include "common/base/look_alike.h"
 #include "common/base/text.h"
+#include "peer/shell/outcome_parts.h"
 
 namespace espalier::peer::shell {
 
@@ -66,16 +66,6 @@ struct ConversationOutcome {
   PeerId with;
   std::vector<PrivateLine> lines;
 };
-
-std::string isoTime(std::chrono::milliseconds at) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(at).count();
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(seconds)));
-}
-
-std::string localTime(std::chrono::milliseconds at) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(at).count();
-  return fmt::format("{:%Y-%m-%d %H:%M}", fmt::localtime(static_cast<std::time_t>(seconds)));
-}
 
 void addMembers(Json& data, const ConversationOutcome& outcome) {
   data["with"] = outcome.with.text();
@@ -233,7 +223,7 @@ std::vector<Command> privateCommands(PrivateService& service) {
 }
 
 std::string privateLine(const std::string& from, const std::string& text, bool isOtherThanBefore) {
-  return fmt::format("{} ({}): {}", escaped(from),
+  return fmt::format("{} ({}): {}", shownName(from),
                      isOtherThanBefore ? "private, another peer than before" : "private",
                      escaped(text));
 }

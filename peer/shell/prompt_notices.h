@@ -5,7 +5,7 @@
 //   other publishers ----------+
 //
 // textOf() alone decides which events a user sees at the prompt: a new kind of event that belongs
-// there, such as a message of a room, gets a case in it.
+// there gets a case in it. The bell rings at most once in limits::kBellInterval.
 //
 // Owned by main()'s Program. Thread rule: constructed before the first event is published,
 // destroyed when the event loop has ended. One thread calls show() and hide(); events come from
@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 
+#include "common/base/clock.h"
 #include "common/base/guarded.h"
 #include "common/command/line_editor.h"
 #include "peer/shell/events.h"
@@ -23,7 +24,8 @@ namespace espalier::peer::shell {
 
 class PromptNotices {
  public:
-  explicit PromptNotices(EventBus& events);
+  // `rings`: the bell, for what is meant for the user.
+  explicit PromptNotices(EventBus& events, bool rings = false);
   PromptNotices(const PromptNotices&) = delete;
   PromptNotices& operator=(const PromptNotices&) = delete;
 
@@ -35,9 +37,13 @@ class PromptNotices {
 
   // What the prompt prints of an event, if anything: one line, without its line feed.
   static std::optional<std::string> textOf(const Event& event);
+  // Whether it is a private message, or names the user.
+  static bool isForUser(const Event& event);
 
  private:
   EventBus& events_;
+  const bool rings_;
+  Guarded<TimePoint> rungAt_{TimePoint::min()};
   Guarded<command::LineEditor*> editor_{nullptr};
 };
 

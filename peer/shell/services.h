@@ -9,6 +9,7 @@
 #include "peer/shell/feedback_service.h"
 #include "peer/shell/private_service.h"
 #include "peer/shell/push_service.h"
+#include "peer/shell/room_service.h"
 #include "peer/shell/search_service.h"
 #include "peer/shell/share_service.h"
 #include "peer/shell/status_service.h"
@@ -26,6 +27,7 @@ struct Services {
   TopologyService& topology;
   StatusService& status;
   PrivateService& privates;
+  RoomService& rooms;
   FeedbackService& feedback;
   // Asks the program to end, and returns at once: the answer still has to reach the client.
   std::function<void()> stop;

@@ -6,27 +6,21 @@
 //                  state (waiting, delivered, given up, received), text
 //   ignored        id, instance (empty: not known)
 //
-// The log of the journal mode WAL is synced at each transaction (synchronous=FULL), so a write that
-// returns is durable, and other programs can read meanwhile. The database is made in memory and
-// appears whole under its name. One that was removed while it is open is written again.
-//
-// Errors of open() name the file and say what to do; the file stays as it is: `configuration` where
-// it is damaged or a newer version, else `io`. An error of write(): nothing of the batch was
-// written; write the same batch again.
+// A StateDatabase (state_database.h): what is durable, and the errors.
 //
 // One thread at a time. All functions block on the disk. Used by PrivateDatabase.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
-#include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/result.h"
-#include "common/sqlite/database.h"
 #include "peer/core/private/private_writes.h"
+#include "peer/storage/state_database.h"
 
 namespace espalier::peer::storage {
 
@@ -50,11 +44,7 @@ class PrivateTables {
   Result<std::vector<KeptMessage>> conversation(const InstanceHash& with, std::size_t most);
 
  private:
-  PrivateTables(std::string path, sqlite::Database database)
-      : path_(std::move(path)), database_(std::move(database)) {}
-
-  Result<void> prepare();
-  Result<void> restore();
+  explicit PrivateTables(StateDatabase database) : database_(std::move(database)) {}
 
   Result<void> write(const KeepSent& kept);
   Result<void> write(const EndSent& ended);
@@ -64,9 +54,7 @@ class PrivateTables {
   Result<void> write(const DropConversation& dropped);
   Result<void> write(const ChangeIgnored& changed);
 
-  std::string path_;
-  sqlite::Database database_;
-  std::string content_;  // of a file that was removed, until it is written again
+  StateDatabase database_;
 };
 
 }  // namespace espalier::peer::storage

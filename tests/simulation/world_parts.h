@@ -60,6 +60,8 @@ struct World::Host {
   void privateAdmitted(const peer::PrivateAdmission&) {}
   void checkHost(const peer::HostCheck&) {}
   void privateUpdate(peer::PrivateUpdate&) {}
+  // Nor rooms: tests/support/room_network.h has them.
+  void roomsChanged(peer::RoomViewsEffects&) {}
   void notice(const peer::Notice& notice);
   void pauseLinks(ConnectionId except);
   void resumeLinks();

@@ -12,6 +12,7 @@
 
 #include "peer/core/pattern.h"
 #include "peer/shell/services.h"
+#include "tests/unit/fake_room_service.h"
 
 namespace espalier::test {
 
@@ -61,11 +62,21 @@ class FakePeerService : public peer::shell::SearchService,
                         public peer::shell::TopologyService,
                         public peer::shell::StatusService,
                         public peer::shell::PrivateService,
+                        public FakeRoomService,
                         public peer::shell::FeedbackService {
  public:
   Services services() {
-    return {*this, *this, *this, *this, *this,
-            *this, *this, *this, *this, [this] { stopped = true; }};
+    return {*this,
+            *this,
+            *this,
+            *this,
+            *this,
+            *this,
+            *this,
+            *this,
+            *this,
+            *this,
+            [this] { stopped = true; }};
   }
 
   using OnProgress = peer::shell::DownloadService::OnProgress;

@@ -83,5 +83,42 @@ TEST_CASE("a private message is one line that cannot control the terminal") {
   CHECK(lineOf("hi", true) == "s4 (private, another peer than before): hi");
 }
 
+TEST_CASE("what is said in a room is one line that cannot control the terminal") {
+  RoomHappened event;
+  event.room = "fleece";
+  event.from = "s4";
+  event.text = "a\nb\x1b[2J\u202e";
+  CHECK(PromptNotices::textOf(event) == "fleece  s4: a\\nb\\x1b[2J\\u{202e}");
+  event.isOwn = true;
+  CHECK_FALSE(PromptNotices::textOf(event));
+  event = {};
+  event.kind = RoomHappened::Kind::missing;
+  event.room = "fleece";
+  event.number = 17;
+  event.lastNumber = 19;
+  CHECK(PromptNotices::textOf(event)->starts_with("fleece: messages 17 to 19 are missing, sent "));
+}
+
+TEST_CASE("the bell rings for what is meant for the user, and rarely") {
+  EventBus bus;
+  PromptNotices notices(bus, true);
+  PipedEditor piped;
+  notices.show(piped.editor());
+  RoomHappened event;
+  event.room = "fleece";
+  event.from = "s4";
+  event.text = "hello";
+  bus.publish(event);
+  event.text = "hello, s2";
+  event.namesUser = true;
+  for (int i = 0; i < 5; ++i) bus.publish(event);
+  bus.publish(PrivateReceived{"s4", "hi", {}, false});
+  notices.hide();
+  log::setSink(nullptr, nullptr);
+  const auto printed = piped.printed();
+  CHECK(std::count(printed.begin(), printed.end(), '\a') == 1);
+  CHECK(printed.find("hello\nfleece") != std::string::npos);
+}
+
 }  // namespace
 }  // namespace espalier::peer::shell

@@ -81,7 +81,7 @@ TEST_CASE("what follows the peer's place is shown, and counted as unread") {
   CHECK(seer.fx.saves.back().at == placeOf(4, 1).position);
   CHECK(seer.views.rows().at(0).unread == 2);
   CHECK(seer.views.rows().at(0).naming == 1);
-  seer.views.read(kRoom);
+  seer.views.read(kRoom, seer.fx);
   CHECK(seer.views.rows().at(0).unread == 0);
 }
 
@@ -150,6 +150,78 @@ TEST_CASE("a new home gets what was not acknowledged, in its order") {
   }
   CHECK(says == 1);
   CHECK(seer.views.unsaid() == 1);
+}
+
+TEST_CASE("members are counted from what the home has told, this peer included") {
+  Seer seer;
+  seer.views.received(wire::RoomState{kRoom, 4, 0, true, {}}, kNow, seer.fx);
+  seer.views.received(wire::RoomMoved{kRoom, *PeerId::parse("s5"), false}, kNow, seer.fx);
+  CHECK(seer.fx.entered.empty());
+  seer.views.received(wire::RoomMoved{kRoom, kSelf, true}, kNow, seer.fx);
+  CHECK(seer.fx.entered.size() == 1);
+  CHECK(seer.fx.moved.size() == 1);
+  CHECK(seer.views.rows().at(0).state.members == 4);
+  for (int i = 0; i < 9; ++i) {
+    seer.views.received(wire::RoomMoved{kRoom, *PeerId::parse("s5"), false}, kNow, seer.fx);
+  }
+  CHECK(seer.views.rows().at(0).state.members == 0);
+}
+
+TEST_CASE("what no home has got is withdrawn, and what one has goes on") {
+  Seer seer;
+  const auto sent = seer.views.say(kRoom, "sent", seer.fx);
+  seer.views.homeLost();
+  const auto waiting = seer.views.say(kRoom, "waiting", seer.fx);
+  CHECK_FALSE(seer.views.withdraw(*sent));
+  CHECK(seer.views.withdraw(*waiting));
+  CHECK_FALSE(seer.views.withdraw(*waiting));
+  CHECK(seer.views.unsaid() == 1);
+}
+
+TEST_CASE("whoever is ignored is not shown, and not counted") {
+  peer::RoomViewsEffects fx;
+  RoomViews views(kSelf, kSpeaker, {}, [](const PeerId& id) { return id.text() == "s5"; });
+  views.homeBegan(kNow, fx);
+  CHECK(views.join(kRoom, 0, kNow, fx).ok());
+  wire::RoomMessages messages;
+  messages.room = kRoom;
+  messages.answers = std::get<wire::RoomAsk>(fx.sends.back()).number;
+  views.received(messages, kNow, fx);
+  messages.answers = 0;
+  messages.entries = {entryOf(1, 1, 1), entryOf(2, 1, 2)};
+  messages.entries[1].author = *PeerId::parse("s6");
+  views.received(messages, kNow, fx);
+  REQUIRE(fx.shows.size() == 1);
+  CHECK(fx.shows[0].entry.author.text() == "s6");
+  CHECK(views.rows().at(0).unread == 1);
+}
+
+TEST_CASE("the history comes in parts, goes on at another home, and is never longer than wanted") {
+  Seer seer;
+  const auto number = seer.views.history(kRoom, 3, seer.fx);
+  REQUIRE(number);
+  CHECK(seer.lastAsk().from == wire::RoomAsk::From::last);
+  wire::RoomMessages part;
+  part.room = kRoom;
+  part.answers = *number;
+  part.isMore = true;
+  part.entries = {entryOf(1, 1, 1)};
+  seer.views.received(part, kNow, seer.fx);
+  CHECK(seer.lastAsk().places.at(0) == placeOf(1, 1));
+  CHECK(seer.fx.histories.empty());
+
+  seer.views.homeLost();
+  seer.views.homeBegan(kNow, seer.fx);
+  CHECK(seer.lastAsk().from == wire::RoomAsk::From::last);
+  part.entries = {entryOf(1, 1, 1), entryOf(2, 1, 2), entryOf(2, 1, 2), entryOf(3, 1, 3),
+                  entryOf(4, 1, 4)};
+  seer.views.received(part, kNow, seer.fx);
+  REQUIRE(seer.fx.histories.size() == 1);
+  CHECK(seer.fx.histories[0].entries.size() == 3);
+  for (std::size_t i = 0; i < limits::kRoomHistories; ++i) {
+    CHECK(seer.views.history(kRoom, 3, seer.fx));
+  }
+  CHECK_FALSE(seer.views.history(kRoom, 3, seer.fx));
 }
 
 TEST_CASE("what is missing is told with the times before and behind it") {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/look_alike.h"
 #include "common/base/text.h"
 
 using namespace espalier;
@@ -44,6 +45,18 @@ bool same(std::string_view a, std::string_view b) {
 }
 
 }  // namespace
+
+TEST_CASE("names that look alike have one skeleton, and letters that only seem Latin are shown") {
+  CHECK(skeletonOf("s1O") == skeletonOf("slo"));
+  CHECK(skeletonOf("\u0455\uff14") == skeletonOf("s4"));
+  CHECK(skeletonOf("s4") != skeletonOf("s5"));
+  CHECK(shownName("\u0455\u0442") == "\u0455\u0442");  // with a letter that is no Latin one
+  CHECK(shownName("\u0455\u0441") == "\\u{0455}\\u{0441}");
+  CHECK(shownName("p\u0430ul") == "p\\u{0430}ul");
+  CHECK(shownName("p\u00e4ul") == "p\u00e4ul");
+  CHECK(shownName("a\x1b[2J") == "a\\x1b[2J");
+  CHECK(differenceOf("sa", "s\u0430") == "a is U+0061, \u0430 is U+0430");
+}
 
 TEST_CASE("the case of every alphabet is folded, and letters that become several") {
   CHECK(same("ŁÓDŹ", "łódź"));

@@ -13,7 +13,7 @@ using Kind = wire::RoomEntry::Kind;
 namespace {
 
 const RoomName& lobbyRoom() {
-  static const RoomName name = *RoomName::parse("lobby");
+  static const RoomName name = *RoomName::parse(kLobby);
   return name;
 }
 
@@ -36,8 +36,11 @@ bool names(const std::string& text, const std::string& id) {
 
 }  // namespace
 
-RoomViews::RoomViews(PeerId self, SpeakerId speaker, const Saved& saved)
-    : self_(std::move(self)), speaker_(speaker), revision_(saved.revision) {
+RoomViews::RoomViews(PeerId self, SpeakerId speaker, const Saved& saved, IsIgnored isIgnored)
+    : self_(std::move(self)),
+      speaker_(speaker),
+      isIgnored_(std::move(isIgnored)),
+      revision_(saved.revision) {
   add(lobbyRoom());
   for (const auto& one : saved.rooms) {
     if (!one.isJoined || rooms_.size() > limits::kRoomsOfPeer) continue;
@@ -109,25 +112,46 @@ Result<wire::RoomEntryId> RoomViews::say(const RoomName& name, std::string text,
   if (says_.size() >= limits::kRoomSays) {
     return Error{ErrorCode::refused, "too many messages wait to be acknowledged"};
   }
-  says_.push_back({name, {speaker_, ++counter_}, std::move(text)});
-  const auto id = says_.back().id;
+  says_.push_back({{name, {speaker_, ++counter_}, std::move(text)}});
+  const auto id = says_.back().say.id;
   sendSays(fx);
   return id;
 }
 
+bool RoomViews::withdraw(const wire::RoomEntryId& id) {
+  const auto say = std::ranges::find_if(says_, [&](const Say& one) { return one.say.id == id; });
+  if (say == says_.end() || say->wasSent) return false;
+  says_.erase(say);
+  return true;
+}
+
 std::optional<std::uint64_t> RoomViews::history(const RoomName& name, std::uint32_t most,
                                                 RoomViewsEffects& fx) {
-  if (!hasHome_ || most == 0 || histories_.size() >= limits::kRoomsOfPeer) return std::nullopt;
+  if (!hasHome_ || most == 0 || histories_.size() >= limits::kRoomHistories) return std::nullopt;
   const auto number = ++asks_;
-  histories_.emplace(number, name);
   most = std::min(most, static_cast<std::uint32_t>(limits::kRoomMessages));
-  fx.sends.emplace_back(wire::RoomAsk{name, number, From::last, {}, most});
+  auto& history = histories_[number] = {name, most, {}};
+  askHistory(number, history, fx);
   return number;
 }
 
-void RoomViews::read(const RoomName& name) {
+// For the rest of it, if a part is there.
+void RoomViews::askHistory(std::uint64_t number, OpenHistory& history, RoomViewsEffects& fx) const {
+  wire::RoomAsk ask{history.room, number, From::last, {}, history.most};
+  if (!history.entries.empty()) {
+    const auto& last = history.entries.back();
+    ask.from = From::places;
+    ask.places = {{last.position, last.number}};
+    ask.most = 0;
+  }
+  fx.sends.emplace_back(std::move(ask));
+}
+
+void RoomViews::read(const RoomName& name, RoomViewsEffects& fx) {
   const auto room = rooms_.find(name);
-  if (room != rooms_.end()) room->second.unread = room->second.naming = 0;
+  if (room == rooms_.end() || room->second.saved.unread == 0) return;
+  room->second.saved.unread = room->second.saved.naming = 0;
+  fx.saves.push_back(room->second.saved);
 }
 
 // --- to the home
@@ -137,13 +161,16 @@ void RoomViews::homeBegan(TimePoint now, RoomViewsEffects& fx) {
   hasHome_ = true;
   sendWanted(fx);
   for (auto& [name, room] : rooms_) ask(room, now, fx);
+  for (auto& [number, history] : histories_) {
+    history.entries.clear();
+    askHistory(number, history, fx);
+  }
   sendSays(fx);
 }
 
 void RoomViews::homeLost() {
   hasHome_ = false;
   underWay_ = 0;
-  histories_.clear();
   for (auto& [name, room] : rooms_) room.asked = 0;
 }
 
@@ -159,7 +186,8 @@ void RoomViews::sendWanted(RoomViewsEffects& fx) {
 void RoomViews::sendSays(RoomViewsEffects& fx) {
   if (!hasHome_) return;
   for (; underWay_ < std::min(kSaysUnderWay, says_.size()); ++underWay_) {
-    fx.sends.emplace_back(says_[underWay_]);
+    says_[underWay_].wasSent = true;
+    fx.sends.emplace_back(says_[underWay_].say);
   }
 }
 
@@ -201,18 +229,12 @@ void RoomViews::received(const wire::RoomReply& reply, TimePoint now, RoomViewsE
   } else if (const auto* state = std::get_if<wire::RoomState>(&reply)) {
     take(*state, fx);
   } else {
-    const auto& moved = std::get<wire::RoomMoved>(reply);
-    if (isIn(moved.room) && moved.who != self_) fx.moved.push_back(moved);
+    take(std::get<wire::RoomMoved>(reply), fx);
   }
 }
 
 void RoomViews::take(const wire::RoomMessages& messages, TimePoint now, RoomViewsEffects& fx) {
-  if (const auto history = histories_.find(messages.answers); history != histories_.end()) {
-    if (history->second != messages.room) return;
-    histories_.erase(history);
-    fx.histories.push_back({messages.answers, messages});
-    return;
-  }
+  if (histories_.contains(messages.answers)) return takeHistory(messages, fx);
   const auto found = rooms_.find(messages.room);
   if (found == rooms_.end()) return;
   auto& room = found->second;
@@ -252,6 +274,24 @@ void RoomViews::take(const wire::RoomMessages& messages, TimePoint now, RoomView
   if (messages.isMore && isAnswer && !messages.entries.empty()) ask(room, now, fx);
 }
 
+void RoomViews::takeHistory(const wire::RoomMessages& messages, RoomViewsEffects& fx) {
+  const auto found = histories_.find(messages.answers);
+  auto& history = found->second;
+  if (history.room != messages.room) return;
+  for (const auto& entry : messages.entries) {
+    const bool isNext = entry.room == history.room && history.entries.size() < history.most &&
+                        (history.entries.empty() ||
+                         entry.position.sequence > history.entries.back().position.sequence);
+    if (isNext) history.entries.push_back(entry);
+  }
+  const bool isWhole = history.entries.size() >= history.most;
+  if (messages.isMore && !messages.entries.empty() && !isWhole) {
+    return askHistory(found->first, history, fx);
+  }
+  fx.histories.push_back({found->first, std::move(history.entries), messages.isClosed});
+  histories_.erase(found);
+}
+
 void RoomViews::note(Room& room, const wire::RoomPlace& place) {
   auto& places = room.saved.places;
   auto latest = place;
@@ -274,9 +314,10 @@ void RoomViews::append(Room& room, const wire::RoomEntry& entry, RoomViewsEffect
   if (entry.kind != Kind::message && entry.kind != Kind::opened) return;
   RoomViewsEffects::Show show{entry, entry.id.speaker == speaker_, false};
   if (entry.kind == Kind::message && !show.isOwn) {
+    if (isIgnored_ && isIgnored_(entry.author)) return;
     show.namesUser = names(entry.text, self_.text());
-    ++room.unread;
-    room.naming += show.namesUser ? 1 : 0;
+    ++room.saved.unread;
+    room.saved.naming += show.namesUser ? 1 : 0;
   }
   if (entry.kind == Kind::opened) room.state.isOpen = true;
   fx.shows.push_back(std::move(show));
@@ -284,8 +325,8 @@ void RoomViews::append(Room& room, const wire::RoomEntry& entry, RoomViewsEffect
 
 void RoomViews::take(const wire::RoomSaidReply& reply, RoomViewsEffects& fx) {
   const auto sent = says_.begin() + static_cast<std::ptrdiff_t>(underWay_);
-  const auto say = std::find_if(says_.begin(), sent, [&](const wire::RoomSay& one) {
-    return one.id == reply.id && one.room == reply.room;
+  const auto say = std::find_if(says_.begin(), sent, [&](const Say& one) {
+    return one.say.id == reply.id && one.say.room == reply.room;
   });
   if (say == sent) return;
   says_.erase(say);
@@ -308,10 +349,27 @@ void RoomViews::take(const wire::RoomState& state, RoomViewsEffects& fx) {
   sendWanted(fx);
 }
 
+// The number of members was told when this peer came; from then on each of them is.
+void RoomViews::take(const wire::RoomMoved& moved, RoomViewsEffects& fx) {
+  const auto room = rooms_.find(moved.room);
+  if (room == rooms_.end()) return;
+  auto& members = room->second.state.members;
+  if (moved.isIn) {
+    ++members;
+  } else if (members > 0) {
+    --members;
+  }
+  if (moved.who != self_) {
+    fx.moved.push_back(moved);
+  } else if (moved.isIn) {
+    fx.entered.push_back(moved.room);
+  }
+}
+
 std::vector<RoomViews::Row> RoomViews::rows() const {
   std::vector<Row> rows;
   for (const auto& [name, room] : rooms_) {
-    rows.push_back({name, room.unread, room.naming, room.state});
+    rows.push_back({name, room.saved.unread, room.saved.naming, room.state});
   }
   return rows;
 }

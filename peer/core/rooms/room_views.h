@@ -17,12 +17,16 @@
 // What was shown is to be written before it is shown (Effects::saves before shows), so that a
 // restart shows nothing twice. Ids are remembered for 2 * limits::kRoomMessages of each room.
 //
-// Nothing from the home asserts. Bounds: limits::kRoomsOfPeer rooms, limits::kRoomSays says. Does
-// no I/O. Not thread-safe. O(log n) an entry.
+// What a peer says that this one ignores is not shown, and not counted as unread.
+//
+// Nothing from the home asserts. Bounds: limits::kRoomsOfPeer rooms, limits::kRoomSays says,
+// limits::kRoomHistories questions for the history. Does no I/O. Not thread-safe. O(log n) an
+// entry.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -33,51 +37,16 @@
 #include "common/base/limits.h"
 #include "common/base/result.h"
 #include "common/wire/rooms.h"
+#include "peer/core/rooms/room_effects.h"
 
 namespace espalier::peer {
+
+// Everybody is in it.
+inline constexpr const char* kLobby = "lobby";
 
 // At most limits::kRoomBurst, which a new home takes at once.
 inline constexpr std::size_t kSaysUnderWay = 16;  // tuning
 static_assert(kSaysUnderWay <= limits::kRoomBurst);
-
-// Of a room, over a restart.
-struct SavedRoom {
-  RoomName room;
-  std::uint32_t opensAt = 0;            // with which it was joined
-  bool isJoined = true;                 // false: it has been left
-  bool fromFirst = false;               // it was closed: it is shown from its first entry on
-  wire::LogPosition at;                 // of the last entry of the room in the home's log
-  std::vector<wire::RoomPlace> places;  // of each epoch one, the latest first
-  std::uint64_t lastMs = 0;             // when the last entry was sent
-};
-
-struct RoomViewsEffects {
-  struct Missing {
-    RoomName room;
-    std::uint64_t from = 0;  // numbers
-    std::uint64_t to = 0;
-    std::uint64_t afterMs = 0;   // sent after that; 0: not known
-    std::uint64_t beforeMs = 0;  // and before that
-  };
-  struct Show {
-    wire::RoomEntry entry;  // a message, or `opened`
-    bool isOwn = false;
-    bool namesUser = false;
-  };
-  struct History {
-    std::uint64_t number = 0;  // that history() gave
-    wire::RoomMessages messages;
-  };
-  std::vector<wire::RoomRequest> sends;  // to the home
-  std::uint64_t revision = 0;            // 0: as it was; to be saved
-  std::vector<SavedRoom> saves;          // in one transaction with what is shown
-  std::vector<Show> shows;
-  std::vector<Missing> missing;  // before what is shown of that room
-  std::vector<wire::RoomSaidReply> said;
-  std::vector<wire::RoomState> states;
-  std::vector<wire::RoomMoved> moved;
-  std::vector<History> histories;
-};
 
 class RoomViews {
  public:
@@ -94,8 +63,12 @@ class RoomViews {
     wire::RoomState state;
   };
 
+  using IsIgnored = std::function<bool(const PeerId&)>;
+
   // `speaker`: another one in each run.
-  RoomViews(PeerId self, SpeakerId speaker, const Saved& saved);
+  RoomViews(PeerId self, SpeakerId speaker, const Saved& saved, IsIgnored isIgnored = {});
+  // This peer has another id from now on.
+  void rename(const PeerId& self) { self_ = self; }
 
   // --- what the user wants. Errors have the code `usage` or `refused`.
   Result<void> join(const RoomName& room, std::uint32_t opensAt, TimePoint now,
@@ -103,10 +76,16 @@ class RoomViews {
   Result<void> part(const RoomName& room, RoomViewsEffects& fx);
   // Acknowledged or refused by Effects::said.
   Result<wire::RoomEntryId> say(const RoomName& room, std::string text, RoomViewsEffects& fx);
-  // The last `most` messages; answered by Effects::histories. Nothing: there is no home.
+  // Nobody waits for it any more. True: no home has got it, so it is not said. Otherwise it goes on
+  // being sent until it is acknowledged, or this peer ends.
+  bool withdraw(const wire::RoomEntryId& id);
+  // The last `most` entries; answered by Effects::histories, by the next home if need be. Nothing:
+  // there is no home, or too many are asked for.
   std::optional<std::uint64_t> history(const RoomName& room, std::uint32_t most,
                                        RoomViewsEffects& fx);
-  void read(const RoomName& room);
+  void forgetHistory(std::uint64_t number) { histories_.erase(number); }
+  // The user has seen what there is.
+  void read(const RoomName& room, RoomViewsEffects& fx);
 
   // --- the home
   // This peer is a member, and the home understands rooms.
@@ -119,6 +98,7 @@ class RoomViews {
   // --- queries
   std::vector<Row> rows() const;
   bool isIn(const RoomName& room) const { return rooms_.contains(room); }
+  bool hasHome() const { return hasHome_; }
   std::size_t unsaid() const { return says_.size(); }
 
  private:
@@ -135,31 +115,42 @@ class RoomViews {
     std::uint64_t asked = 0;              // the question under way; 0: none
     wire::RoomAsk::From from = wire::RoomAsk::From::now;
     TimePoint askUntil{};
-    std::uint64_t unread = 0;
-    std::uint64_t naming = 0;
     wire::RoomState state;
+  };
+  struct Say {
+    wire::RoomSay say;
+    bool wasSent = false;  // to any home
+  };
+  struct OpenHistory {
+    RoomName room;
+    std::uint32_t most = 0;
+    std::vector<wire::RoomEntry> entries;  // the answers so far
   };
 
   Room& add(const RoomName& room);
   void ask(Room& room, TimePoint now, RoomViewsEffects& fx);
   void sendWanted(RoomViewsEffects& fx);
   void sendSays(RoomViewsEffects& fx);
+  void askHistory(std::uint64_t number, OpenHistory& history, RoomViewsEffects& fx) const;
+  void takeHistory(const wire::RoomMessages& messages, RoomViewsEffects& fx);
   void take(const wire::RoomMessages& messages, TimePoint now, RoomViewsEffects& fx);
   void take(const wire::RoomSaidReply& reply, RoomViewsEffects& fx);
   void take(const wire::RoomState& state, RoomViewsEffects& fx);
+  void take(const wire::RoomMoved& moved, RoomViewsEffects& fx);
   void note(Room& room, const wire::RoomPlace& place);
   void append(Room& room, const wire::RoomEntry& entry, RoomViewsEffects& fx);
   void remember(Room& room, const wire::RoomEntryId& id);
 
-  const PeerId self_;
+  PeerId self_;
   const SpeakerId speaker_;
+  const IsIgnored isIgnored_;
   std::uint64_t revision_;
   std::map<RoomName, Room> rooms_;  // with the lobby
-  std::deque<wire::RoomSay> says_;
+  std::deque<Say> says_;
   std::size_t underWay_ = 0;  // the first ones of them were sent to this home
   std::uint64_t counter_ = 0;
   std::uint64_t asks_ = 0;
-  std::map<std::uint64_t, RoomName> histories_;  // asked for
+  std::map<std::uint64_t, OpenHistory> histories_;  // by the number of the question
   bool hasHome_ = false;
 };
 
