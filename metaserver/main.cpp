@@ -25,13 +25,16 @@
 #include "common/command/words.h"
 #include "common/net/address.h"
 #include "common/net/event_loop.h"
+#include "common/web/page_server.h"
 #include "metaserver/shell/cluster_commands.h"
 #include "metaserver/shell/commands.h"
 #include "metaserver/shell/console.h"
 #include "metaserver/shell/instances.h"
 #include "metaserver/shell/options.h"
+#include "metaserver/shell/page_source.h"
 #include "metaserver/shell/running_here.h"
 #include "metaserver/shell/server.h"
+#include "web/page.h"
 
 namespace {
 
@@ -147,13 +150,19 @@ Result<void> serve(const MetaserverOptions& options) {
   const auto& chosen = (*server)->options();
   if (auto fit = checkOutputFiles(chosen); !fit) return fit;
   ClusterService& cluster = **server;
-  const command::Dispatcher dispatcher(metaserverCommands(**server, cluster),
-                                       metaserverNames(**server, cluster), originalCommands());
+  PageSource source(**server);
+  web::PageServer page({chosen.web, chosen.webHost}, web::pageAssets());
+  auto commands = metaserverCommands(**server, cluster);
+  commands.push_back(page.command());
+  const command::Dispatcher dispatcher(std::move(commands), metaserverNames(**server, cluster),
+                                       originalCommands());
   auto control = command::ControlServer::claim(chosen.state);
   if (!control) return control.error();
   if (auto opened = (*server)->open(); !opened) return opened.error();
   (*control)->onRestored([&] { (*server)->restoreState(); });
   if (auto served = (*control)->serve(dispatcher); !served) return served;
+  const auto post = [&loop](std::function<void()> function) { (*loop)->post(std::move(function)); };
+  if (auto started = page.start(dispatcher, source, post); !started) return started;
   log::info("metaserver ready on {}, network in {}; now start peers", (*server)->address().text(),
             chosen.topoFile);
   // Ended before the server, which is their entry.
@@ -162,6 +171,7 @@ Result<void> serve(const MetaserverOptions& options) {
     if (auto started = instances.start(); !started) return started;
   }
   const auto ran = run(**loop, dispatcher, cluster, options.json, signals);
+  page.stop();
   if (const auto& why = (*server)->whyEnded()) return *why;
   // What still logs must not block on a stopped terminal.
   if (!logWriter) logWriter = std::make_unique<command::LogWriter>();
