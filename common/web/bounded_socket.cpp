@@ -28,6 +28,9 @@ class BoundedServerImpl final : public Poco::Net::ServerSocketImpl {
       accepted = ::accept4(sockfd(), reinterpret_cast<sockaddr*>(&address), &length, SOCK_CLOEXEC);
     } while (accepted < 0 && errno == EINTR);
     if (accepted < 0) error();
+    // What a client does not read takes no more of the system's memory than this.
+    const int unsent = limits::kWebBodyBytes;
+    ::setsockopt(accepted, SOL_SOCKET, SO_SNDBUF, &unsent, sizeof unsent);
     client = Poco::Net::SocketAddress(reinterpret_cast<sockaddr*>(&address), length);
     return new BoundedSocketImpl(accepted);
   }

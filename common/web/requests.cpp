@@ -14,6 +14,7 @@
 
 #include "common/base/limits.h"
 #include "common/base/log.h"
+#include "common/base/payer.h"
 #include "common/web/bounded_socket.h"
 #include "common/web/command_run.h"
 #include "common/web/guard.h"
@@ -202,7 +203,9 @@ class Handler final : public Poco::Net::HTTPRequestHandler {
     const auto token = served_.admissions.with(
         [&](auto& all) { return all.exchange(textIn(body, "secret"), Clock::now()); });
     if (!token) {
-      log::warning("a page showed a link that was used, is too old, or was never given");
+      // Anybody on this machine can cause this line.
+      log::warning(Payer::host("127.0.0.1"), "{}",
+                   "a page showed a link that was used, is too old, or was never given");
       return refuse(response, {403, "this link was used, or is too old: `web` prints another one"});
     }
     answer(response, 200, kJsonType, Json({{"token", *token}}).dump());
