@@ -153,7 +153,7 @@ Result<void> serve(const MetaserverOptions& options) {
   PageSource source(**server);
   web::PageServer page({chosen.web, chosen.webHost}, web::pageAssets());
   auto commands = metaserverCommands(**server, cluster);
-  commands.push_back(page.command());
+  commands.insert(commands.end() - 1, page.command());  // `stop` stands last
   const command::Dispatcher dispatcher(std::move(commands), metaserverNames(**server, cluster),
                                        originalCommands());
   auto control = command::ControlServer::claim(chosen.state);

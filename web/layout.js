@@ -26,13 +26,17 @@ const armOf = (node) => {
   return arm;
 };
 
+// Where peers may stand: the depths of the wires are written before it, and folds need room.
+export const gutterOf = (width) => (width < 600 ? 46 : 104);
+const edgesOf = (width) => [gutterOf(width) + (width < 600 ? 24 : 48), width - (width < 600 ? 30 : 62)];
+
 // The largest cell for which all fits, so that five peers are as good a picture as five hundred.
 function lineLayout(tree, width, height) {
   const arms = tree.main.children.map(armOf);
   const isOneSided = arms.length < 2;
   const longest = Math.max(0, ...arms.map((arm) => arm.length));
-  const margin = width < 600 ? 34 : 64;
-  const half = isOneSided ? width - 2 * margin : width / 2 - margin;
+  const [left, right] = edgesOf(width);
+  const half = isOneSided ? right - left : (right - left) / 2;
   let cell = Math.min(132, half / Math.min(2, Math.max(longest, 1))), columns, wires, rise;
   for (;; cell -= 2) {
     columns = Math.max(1, Math.floor(half / cell));
@@ -44,7 +48,7 @@ function lineLayout(tree, width, height) {
   cell = Math.min(132, half / Math.min(columns, Math.max(longest, 1)));
   const total = Math.max(height, wires * rise + 110);
   const ground = wires === 1 ? total * 0.62 : total - Math.max(60, (total - wires * rise) / 2);
-  const centre = isOneSided ? margin + (longest < columns ? Math.max(0, (half - longest * cell) / 2) : 0) : width / 2;
+  const centre = isOneSided ? left + (longest < columns ? Math.max(0, (half - longest * cell) / 2) : 0) : (left + right) / 2;
   const places = new Map([[tree.main.id, {x: centre, y: ground}]]);
   arms.forEach((arm, side) => {
     const way = isOneSided || side === 1 ? 1 : -1;
@@ -64,7 +68,7 @@ function lineLayout(tree, width, height) {
 }
 
 function treeLayout(tree, width, height) {
-  const margin = width < 600 ? 30 : 64;
+  const [left, right] = edgesOf(width);
   const root = d3.hierarchy(tree.main, (node) => node.children);
   const cell = 44;
   d3.tree().nodeSize([cell, 1]).separation((one, other) => (one.parent === other.parent ? 1 : 1.25))(root);
@@ -72,14 +76,14 @@ function treeLayout(tree, width, height) {
   const [least, most] = d3.extent(nodes, (node) => node.x);
   const depth = root.height;
   const span = Math.max(most - least, 1);
-  const scale = Math.min(1.8, (width - 2 * margin) / span);
+  const scale = Math.min(2.6, (right - left) / span);
   const rise = Math.min(110, Math.max(34, (height - 130) / Math.max(depth, 1)));
   const total = Math.max(height, depth * rise + 110);
   const ground = total - Math.max(56, (total - depth * rise) / 2);
-  const middle = width / 2 - ((least + most) / 2) * scale;
+  const middle = (left + right) / 2 - ((least + most) / 2) * scale;
   const places = new Map(nodes.map((node) => [node.data.id, {x: middle + node.x * scale, y: ground - node.depth * rise}]));
   const wires = Array.from({length: depth + 1}, (_, level) => ({
-    y: ground - level * rise, from: margin, to: width - margin, first: level, last: level,
+    y: ground - level * rise, from: left, to: right, first: level, last: level,
   }));
   placeOthers(tree, places, width, ground, cell);
   return {places, wires, width, height: total, cell: cell * scale, rise, ground, kind: "tree"};
@@ -107,7 +111,7 @@ function placeOthers(tree, places, width, ground, cell) {
 export function linkPath(from, to, kind) {
   if (kind === "line" && from.y === to.y) return `M${from.x},${from.y}H${to.x}`;
   if (kind === "line" && Math.abs(from.x - to.x) < 1) {
-    const bulge = Math.min(16, Math.abs(from.y - to.y) / 2) * (from.way ?? 1);
+    const bulge = Math.min(44, Math.abs(from.y - to.y) * 0.62) * (from.way ?? 1);
     return `M${from.x},${from.y}C${from.x + bulge},${from.y} ${to.x + bulge},${to.y} ${to.x},${to.y}`;
   }
   if (Math.abs(from.x - to.x) < 1) return `M${from.x},${from.y}V${to.y}`;

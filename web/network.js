@@ -1,6 +1,6 @@
 // The Network page: the tree as an espalier, who is at which home, what happened, what if one dies.
 import {el, shown, counted, clock, compare, reducedMotion} from "./dom.js";
-import {layout, linkPath} from "./layout.js";
+import {gutterOf, layout, linkPath} from "./layout.js";
 import {treeOf} from "./model.js";
 
 const SVG_MOST = 300;  // peers; above it a canvas
@@ -222,8 +222,11 @@ export class NetworkPage {
       .call((all) => all.transition().duration(time).attr("transform", "scale(1)"));
     nodes.select("circle.ring").attr("r", size + Math.max(3, size / 2.6));
     const isBelow = plan.kind === "line";
+    const hasAbove = (node) => !isBelow && node.children.length > 0;  // a branch is where its name would be
     nodes.select("text.name").text((node) => (isNamed ? short(shown(node.id), plan.cell / 7) : ""))
-      .attr("y", (node) => (isBelow && node.state !== "root" ? size + 20 : -size - 13));
+      .attr("y", (node) => (isBelow && node.state !== "root" ? size + 20 : hasAbove(node) ? size + 8 : -size - 13))
+      .attr("x", (node) => (hasAbove(node) ? size + 8 : 0))
+      .style("text-anchor", (node) => (hasAbove(node) ? "start" : "middle"));
     svg.selectAll("g.peer").filter((node) => node.id === (this.focused ?? tree.main?.id)).attr("tabindex", 0);
     this.drawPlan(plan);
   }
@@ -236,17 +239,17 @@ export class NetworkPage {
       group.append("text");
       return group;
     });
-    const edge = plan.width < 600 ? 8 : 14;
-    wires.select("line").attr("x1", edge).attr("x2", plan.width - edge).attr("y1", (wire) => wire.y).attr("y2", (wire) => wire.y);
-    wires.select("text").attr("x", edge).attr("y", (wire) => wire.y - (plan.width < 600 ? 24 : 8))
-      .text((wire) => (wire.first === wire.last ? `depth ${wire.first}` : `depth ${wire.first}–${wire.last}`));
+    const edge = plan.width < 600 ? 8 : 16;
+    const gutter = gutterOf(plan.width);
+    wires.select("line").attr("x1", gutter).attr("x2", plan.width - edge).attr("y1", (wire) => wire.y).attr("y2", (wire) => wire.y);
+    wires.select("text").attr("x", edge).attr("y", (wire) => wire.y + 4).text((wire) => depthText(wire, plan.width));
     // The wall has wires that nothing grows on yet.
     const spare = [];
     if (plan.kind === "line" && plan.rise) {
       for (let y = plan.wires.at(-1).y - plan.rise; y > 26; y -= plan.rise) spare.push(y);
     }
     this.layers.wires.selectAll("line.spare").data(spare).join("line").attr("class", "spare")
-      .attr("x1", edge).attr("x2", plan.width - edge).attr("y1", (y) => y).attr("y2", (y) => y);
+      .attr("x1", gutter).attr("x2", plan.width - edge).attr("y1", (y) => y).attr("y2", (y) => y);
     const root = plan.places.get(this.tree.main.id);
     this.layers.wires.selectAll("path.trunk").data([root]).join("path").attr("class", "trunk")
       .attr("d", (place) => `M${place.x},${place.y}V${Math.min(plan.height - 4, place.y + 62)}`);
@@ -319,11 +322,21 @@ export class NetworkPage {
     context.font = `11px ${colour("--face")}`;
     for (const wire of plan.wires) {
       context.beginPath();
-      context.moveTo(14, wire.y);
-      context.lineTo(plan.width - 14, wire.y);
+      context.moveTo(gutterOf(plan.width), wire.y);
+      context.lineTo(plan.width - 16, wire.y);
       context.stroke();
-      context.fillText(wire.first === wire.last ? `${wire.first}` : `${wire.first}–${wire.last}`, 14, wire.y - 6);
+      context.fillText(depthText(wire, plan.width), 16, wire.y + 4);
     }
+    const root = plan.places.get(tree.main.id);
+    context.strokeStyle = colour("--wood");
+    context.lineCap = "round";
+    context.globalAlpha = 0.55;
+    context.lineWidth = 6;
+    context.beginPath();
+    context.moveTo(root.x, root.y);
+    context.lineTo(root.x, root.y + 46);
+    context.stroke();
+    context.globalAlpha = 1;
     context.strokeStyle = colour("--wood");
     context.lineWidth = Math.max(0.6, Math.min(2.4, plan.cell / 8));
     const links = new Path2D();
@@ -348,6 +361,11 @@ export class NetworkPage {
       }
       context.fill();
     }
+    context.strokeStyle = colour("--wood");
+    context.lineWidth = 2;
+    context.beginPath();
+    context.arc(root.x, root.y, size * 1.8 + 4, 0, 2 * Math.PI);
+    context.stroke();
     const chosen = plan.places.get(this.chosen);
     if (chosen) {
       context.strokeStyle = colour("--accent");
@@ -473,6 +491,11 @@ export class NetworkPage {
     this.slider.value = 1000;
     this.playBack();
   }
+}
+
+// `depth 7–12`, or without the word where there is no room.
+function depthText({first, last}, width) {
+  return (width < 600 ? "" : "depth ") + (first === last ? `${first}` : `${first}–${last}`);
 }
 
 // As a word of a command line.

@@ -136,7 +136,7 @@ LocalPeer::~LocalPeer() {
 
 std::vector<command::Command> LocalPeer::commands() {
   auto commands = peerCommands(services(), {options_.total});
-  commands.push_back(page_.command());
+  commands.insert(commands.end() - 1, page_.command());  // `stop` stands last
   return commands;
 }
 

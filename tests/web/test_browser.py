@@ -32,7 +32,8 @@ class Browser:
             options.add_argument(word)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-        self.command("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.command("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
+                     mobile=False)
         self.command("Emulation.setEmulatedMedia", features=[
             {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
             {"name": "prefers-reduced-motion", "value": "reduce" if still else "no-preference"}])
@@ -51,7 +52,8 @@ class Browser:
 
     def go(self, page):
         self.js("location.hash = arguments[0]", f"#/{page}")
-        wait_until(lambda: self.js("return document.getElementById('main').dataset.page") == page, 5, f"the page {page}")
+        wait_until(lambda: self.js("return document.getElementById('main').dataset.page") == page, 5,
+                   f"the page {page}")
 
     def text(self, selector="main"):
         return self.js("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
@@ -116,14 +118,14 @@ def _(network):
     with browser() as page:
         page.open(link(network))
         assert "A bare wall" in page.text(), page.text()
-        assert "#" not in page.driver.current_url.replace("#/network", "")  # the secret is gone from the address
+        assert "#" not in page.driver.current_url.replace("#/network", "")  # the secret has left the address
         page.picture("empty")
         network.start_peers(5)
         wait_for_picture(page, network)
         assert "s3 joined" in page.text(".news")
         page.picture("five")
 
-        victim = page.js("return [...document.querySelectorAll('g.peer')].find(one => one.dataset.parent === 's1').dataset.id")
+        victim = page.js("return document.querySelector('g.peer[data-parent=s1]').dataset.id")
         code, told = network.json_of(network.program("metaserver"), "--json", "-e", f"whatif kill {victim}")
         page.find(f"g.peer[data-id={victim}] .body").click()
         page.find("#whatif").click()
@@ -252,7 +254,8 @@ def _(network):
         assert page.tree()[child] == "s1"
         page.driver.switch_to.active_element.send_keys(Keys.ENTER)
         wait_until(lambda: page.text(".panel h2") == child, 5, lambda: page.text(".panel"))
-        assert page.js("return document.activeElement.getAttribute('aria-label')").startswith(f"{child}, depth 1, below s1")
+        label = page.js("return document.activeElement.getAttribute('aria-label')")
+        assert label.startswith(f"{child}, depth 1, below s1"), label
         page.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
         wait_until(lambda: page.text(".panel h2") == "", 5, lambda: page.text(".panel"))
 
