@@ -25,6 +25,7 @@
 #include "common/command/words.h"
 #include "common/net/address.h"
 #include "common/net/event_loop.h"
+#include "common/net/service_manager.h"
 #include "common/web/page_server.h"
 #include "metaserver/shell/cluster_commands.h"
 #include "metaserver/shell/commands.h"
@@ -135,6 +136,8 @@ Result<void> serve(const MetaserverOptions& options) {
   log::useBudget(budget);
   auto loop = net::EventLoop::create(budget);
   if (!loop) return loop.error();
+  net::ServiceManager manager = net::ServiceManager::ofEnvironment();
+  if (auto watched = manager.watch(**loop); !watched) return watched;
   Signals signals(**loop);
   if (auto handled = signals.handle(Console::isWanted()); !handled) return handled;
   // A prompt prints the log itself.
@@ -165,6 +168,7 @@ Result<void> serve(const MetaserverOptions& options) {
   if (auto started = page.start(dispatcher, source, post); !started) return started;
   log::info("metaserver ready on {}, network in {}; now start peers", (*server)->address().text(),
             chosen.topoFile);
+  manager.ready("serving on " + (*server)->address().text());
   // Ended before the server, which is their entry.
   Instances instances(**loop, chosen, [&] { return (*server)->address(); });
   if (chosen.instances > 0) {

@@ -131,8 +131,10 @@ def _(network):
         page.find("#whatif").click()
         wait_until(lambda: page.text(".panel .plan"), 5, "the plan")
         for each in told[0]["attachments"]:
-            assert f"{each['id']} would attach to {each['to']}" in page.text(".panel .plan"), (told, page.text(".panel .plan"))
-        assert page.js("return document.querySelectorAll('path.would').length") == len(told[0]["attachments"]) > 0
+            plan = page.text(".panel .plan")
+            assert f"{each['id']} would attach to {each['to']}" in plan, (told, plan)
+        assert len(told[0]["attachments"]) > 0
+        assert page.js("return document.querySelectorAll('path.would').length") == len(told[0]["attachments"])
         page.picture("whatif")
 
         network.peers[victim].kill()

@@ -219,6 +219,26 @@ def _(network):
     assert b"event: reset" in answer, answer
 
 
+@case("a program with pages that follow it ends at once, and so do they")
+def _(network):
+    page = start(network)
+    network.start_peer("s1", "--web", "127.0.0.1:0")
+    network.wait_for_tree(["s1"])
+    own = Page(network.peers["s1"], None)
+    for one, process in [(own, network.peers["s1"]), (page, network.metaserver)]:
+        token = one.token()
+        known = json.loads(one.ask("GET", "/api/state", token)[2])["id"]
+        with one.connect() as stream, one.connect() as silent:
+            stream.sendall(one.request("GET", "/api/events", {**token, "Last-Event-ID": known}))
+            assert stream.recv(1000)
+            silent.sendall(b"GET / HTTP/1.1\r\n")
+            time.sleep(0.6)
+            took, code = seconds(process.end)
+            assert code == 0 and took < 2, (process.name, code, took)
+            while stream.recv(65536):
+                pass
+
+
 @case("it listens on loopback and nowhere else; a port that is taken is told")
 def _(network):
     for address in ["0.0.0.0:0", "192.0.2.1:5080", "[::]:5080"]:
