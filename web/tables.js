@@ -1,5 +1,5 @@
 // Pages that are tables: members, metaservers, statistics, the log.
-import {el, shown, compare, counted, duration} from "./dom.js";
+import {el, shown, clock, compare, counted, duration} from "./dom.js";
 import {treeOf} from "./model.js";
 
 const ROW = 36;    // pixels of a row
@@ -208,7 +208,7 @@ export class StatisticsPage {
 
   async load() {
     try {
-      this.show(await this.connection.run("stats"));
+      this.show(await this.connection.run("stats --days 30"));
     } catch (error) {
       this.box.replaceChildren(el("p", {class: "quiet"}, error.message));
     }
@@ -222,10 +222,36 @@ export class StatisticsPage {
     const numbers = Object.entries(data).filter(([, value]) => typeof value === "number");
     const days = data.days ?? [];
     this.box.replaceChildren(
+      growth(this.model),
       el("div", {class: "figures"}, ...numbers.map(([name, value]) => el("div", {class: "figure"},
         el("b", {}, value.toLocaleString("en", {maximumFractionDigits: 2})), el("span", {}, name)))),
       ...days.length ? ["sessions", "lost", "approaches"].filter((name) => name in days[0]).map((name) => bars(days, name)) : []);
   }
+}
+
+// How many peers there were in the last ten minutes, as far as this page has seen.
+function growth(model) {
+  const now = Date.now(), from = Math.min(model.earliest(), now - 60000);
+  let count = model.group("peers").size;
+  const steps = [{at: now, count}];
+  for (let i = model.past.length - 1; i >= 0; --i) {
+    const {at, was, is} = model.past[i];
+    steps.push({at, count});
+    count += (was ? 1 : 0) - (is ? 1 : 0);
+    steps.push({at, count});
+  }
+  steps.push({at: model.past.length ? from : Math.max(from, model.since), count});
+  const width = 640, height = 150;
+  const x = d3.scaleLinear([from, now], [0, width]);
+  const y = d3.scaleLinear([0, Math.max(1, d3.max(steps, (step) => step.count)) * 1.15], [height - 22, 8]);
+  const svg = d3.create("svg").attr("viewBox", `0 0 ${width} ${height}`).attr("class", "bars").attr("role", "img")
+    .attr("aria-label", "peers in the last ten minutes");
+  const line = steps.map(({at, count: peers}) => `${x(at).toFixed(1)},${y(peers).toFixed(1)}`).join("L");
+  svg.append("path").attr("class", "area").attr("d", `M${x(now)},${y(0)}L${line}V${y(0)}Z`);
+  svg.append("path").attr("class", "curve").attr("d", `M${line}`);
+  svg.append("text").attr("x", 0).attr("y", height - 6).text(clock(from));
+  svg.append("text").attr("x", width).attr("y", height - 6).attr("text-anchor", "end").text("now");
+  return el("figure", {}, el("figcaption", {}, "Peers, the last ten minutes"), svg.node());
 }
 
 // Bars by day.
