@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <istream>
 #include <optional>
 #include <ostream>
@@ -34,18 +35,38 @@ constexpr const char* kPolicy =
 constexpr const char* kJsonType = "application/json; charset=utf-8";
 constexpr const char* kTokenField = "X-Espalier-Token";
 
-// Counts one while it lives.
-class Slot {
+// How long a request waits for its turn: a browser asks for many files of the page at once.
+constexpr auto kTurn = std::chrono::seconds(1);
+
+// One of the streams.
+class Stream {
  public:
-  Slot(std::atomic<unsigned>& used, std::size_t most)
-      : used_(used), isFree_(used.fetch_add(1) < most) {}
-  ~Slot() { --used_; }
-  Slot(const Slot&) = delete;
-  Slot& operator=(const Slot&) = delete;
+  explicit Stream(std::atomic<unsigned>& used)
+      : used_(used), isFree_(used.fetch_add(1) < limits::kWebStreams) {}
+  ~Stream() { --used_; }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
   bool isFree() const { return isFree_; }
 
  private:
   std::atomic<unsigned>& used_;
+  const bool isFree_;
+};
+
+// One of the other requests.
+class Turn {
+ public:
+  explicit Turn(std::counting_semaphore<>& others)
+      : others_(others), isFree_(others.try_acquire_for(kTurn)) {}
+  ~Turn() {
+    if (isFree_) others_.release();
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  bool isFree() const { return isFree_; }
+
+ private:
+  std::counting_semaphore<>& others_;
   const bool isFree_;
 };
 
@@ -105,14 +126,14 @@ class Handler final : public Poco::Net::HTTPRequestHandler {
       return refuse(response, *refusal);
     }
     if (path == "/api/events") {
-      const Slot slot(served_.streams, limits::kWebStreams);
-      if (!slot.isFree()) {
+      const Stream stream(served_.streams);
+      if (!stream.isFree()) {
         return refuse(response, {503, "too many pages are open: close one"});
       }
       return dispatch(place, path, request, response);
     }
-    const Slot slot(served_.others, limits::kWebOthers);
-    if (!slot.isFree()) return refuse(response, {503, "busy: try again"});
+    const Turn turn(served_.others);
+    if (!turn.isFree()) return refuse(response, {503, "busy: try again"});
     dispatch(place, path, request, response);
   }
 
@@ -135,7 +156,8 @@ class Handler final : public Poco::Net::HTTPRequestHandler {
   void dispatch(Place place, const std::string& path, HTTPServerRequest& request,
                 HTTPServerResponse& response) {
     const bool isPost = request.getMethod() == "POST";
-    const bool isGet = request.getMethod() == "GET" || request.getMethod() == "HEAD";
+    const bool isGet =
+        request.getMethod() == "GET" || (request.getMethod() == "HEAD" && place != Place::api);
     const bool wantsPost = path == "/api/token" || path == "/api/command";
     if (place == Place::api) {
       const std::string token = request.get(kTokenField, "");
@@ -144,7 +166,7 @@ class Handler final : public Poco::Net::HTTPRequestHandler {
       }
     }
     if (wantsPost ? !isPost : !isGet) {
-      response.set("Allow", wantsPost ? "POST" : "GET, HEAD");
+      response.set("Allow", wantsPost ? "POST" : "GET");
       return refuse(response, {405, "this method is not for that path"});
     }
     if (isPost) return post(path, request, response);

@@ -7,11 +7,13 @@
 #include <Poco/Net/HTTPRequestHandlerFactory.h>
 
 #include <atomic>
+#include <semaphore>
 #include <span>
 #include <stop_token>
 #include <string>
 
 #include "common/base/guarded.h"
+#include "common/base/limits.h"
 #include "common/command/dispatcher.h"
 #include "common/web/admissions.h"
 #include "common/web/feed.h"
@@ -32,7 +34,7 @@ struct Served {
   LoopProbe& loop;
   std::stop_token stop;  // the server ends
   std::atomic<unsigned> streams = 0;
-  std::atomic<unsigned> others = 0;
+  std::counting_semaphore<> others{limits::kWebOthers};
 };
 
 class RequestFactory final : public Poco::Net::HTTPRequestHandlerFactory {

@@ -3,10 +3,12 @@
 #include <doctest/doctest.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/base/limits.h"
+#include "common/command/options.h"
 #include "common/web/admissions.h"
 #include "common/web/event_ring.h"
 #include "common/web/guard.h"
@@ -127,6 +129,40 @@ TEST_CASE("the page listens on loopback and nowhere else") {
     CAPTURE(text);
     CHECK(parseWebAddress(text, 5080).error().code == ErrorCode::usage);
   }
+}
+
+TEST_CASE("--web takes an address where one follows, and leaves other arguments alone") {
+  struct Given {
+    std::optional<Endpoint> web;
+    std::string words;
+    bool json = false;
+  };
+  const auto parse = [](std::vector<std::string> arguments) -> Result<Given> {
+    Given given;
+    command::Program program;
+    program.name = "peer";
+    program.options = {
+        {"web", "[HOST:PORT]", "", "",
+         command::storeParsed(given.web, [](auto text) { return parseWebAddress(text, 5081); }),
+         false, false, false, "yes"},
+        {"json", "", "", "", command::storeYes(given.json)}};
+    program.positional = {"TOTAL", "", command::storeWord(command::storeText(given.words, 100))};
+    const auto parsed =
+        command::parseOptions(program, arguments, [](auto) { return std::nullopt; });
+    if (!parsed) return parsed.error();
+    return given;
+  };
+  CHECK_FALSE(parse({})->web);
+  CHECK((*parse({"--web"})->web == Endpoint{"127.0.0.1", 5081}));
+  CHECK((*parse({"--web", "127.0.0.1:0"})->web == Endpoint{"127.0.0.1", 0}));
+  CHECK((*parse({"--web=127.0.0.1:7"})->web == Endpoint{"127.0.0.1", 7}));
+  CHECK_FALSE(parse({"--web", "--web=no"})->web);
+  const auto total = parse({"--web", "5"});
+  CHECK((*total->web == Endpoint{"127.0.0.1", 5081}));
+  CHECK(total->words == "5");
+  CHECK(parse({"--web", "--json"})->json);
+  CHECK(parse({"--web", "192.0.2.1:80"}).error().code == ErrorCode::configuration);
+  CHECK(parse({"--web", "127.0.0.1:x"}).error().code == ErrorCode::usage);
 }
 
 TEST_CASE("a secret is exchanged once") {
