@@ -99,7 +99,8 @@ def _(network):
     page = start(network)
     token = page.token()
     for method, path, expected in [("PUT", "/", 405), ("DELETE", "/api/state", 405), ("POST", "/api/state", 405),
-                                   ("GET", "/api/command", 405), ("HEAD", "/api/events", 405), ("GET", "/api/token", 405), ("TRACE", "/", 405),
+                                   ("GET", "/api/command", 405), ("GET", "/api/token", 405), ("TRACE", "/", 405),
+                                   ("HEAD", "/api/events", 405),
                                    ("GET", "/nothing", 404), ("GET", "/../topo.txt", 404), ("GET", "/api/x", 404),
                                    ("GET", "//", 404), ("GET", "/page.js/", 404), ("GET", "/%2e%2e/topo.txt", 404)]:
         headers = {**token, "Content-Type": "application/json"}
