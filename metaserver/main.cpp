@@ -25,13 +25,17 @@
 #include "common/command/words.h"
 #include "common/net/address.h"
 #include "common/net/event_loop.h"
+#include "common/net/service_manager.h"
+#include "common/web/page_server.h"
 #include "metaserver/shell/cluster_commands.h"
 #include "metaserver/shell/commands.h"
 #include "metaserver/shell/console.h"
 #include "metaserver/shell/instances.h"
 #include "metaserver/shell/options.h"
+#include "metaserver/shell/page_source.h"
 #include "metaserver/shell/running_here.h"
 #include "metaserver/shell/server.h"
+#include "web/page.h"
 
 namespace {
 
@@ -132,6 +136,8 @@ Result<void> serve(const MetaserverOptions& options) {
   log::useBudget(budget);
   auto loop = net::EventLoop::create(budget);
   if (!loop) return loop.error();
+  net::ServiceManager manager = net::ServiceManager::ofEnvironment();
+  if (auto watched = manager.watch(**loop); !watched) return watched;
   Signals signals(**loop);
   if (auto handled = signals.handle(Console::isWanted()); !handled) return handled;
   // A prompt prints the log itself.
@@ -147,21 +153,29 @@ Result<void> serve(const MetaserverOptions& options) {
   const auto& chosen = (*server)->options();
   if (auto fit = checkOutputFiles(chosen); !fit) return fit;
   ClusterService& cluster = **server;
-  const command::Dispatcher dispatcher(metaserverCommands(**server, cluster),
-                                       metaserverNames(**server, cluster), originalCommands());
+  PageSource source(**server);
+  web::PageServer page({chosen.web, chosen.webHost}, web::pageAssets());
+  auto commands = metaserverCommands(**server, cluster);
+  commands.insert(commands.end() - 1, page.command());  // `stop` stands last
+  const command::Dispatcher dispatcher(std::move(commands), metaserverNames(**server, cluster),
+                                       originalCommands());
   auto control = command::ControlServer::claim(chosen.state);
   if (!control) return control.error();
   if (auto opened = (*server)->open(); !opened) return opened.error();
   (*control)->onRestored([&] { (*server)->restoreState(); });
   if (auto served = (*control)->serve(dispatcher); !served) return served;
+  const auto post = [&loop](std::function<void()> function) { (*loop)->post(std::move(function)); };
+  if (auto started = page.start(dispatcher, source, post); !started) return started;
   log::info("metaserver ready on {}, network in {}; now start peers", (*server)->address().text(),
             chosen.topoFile);
+  manager.ready("serving on " + (*server)->address().text());
   // Ended before the server, which is their entry.
   Instances instances(**loop, chosen, [&] { return (*server)->address(); });
   if (chosen.instances > 0) {
     if (auto started = instances.start(); !started) return started;
   }
   const auto ran = run(**loop, dispatcher, cluster, options.json, signals);
+  page.stop();
   if (const auto& why = (*server)->whyEnded()) return *why;
   // What still logs must not block on a stopped terminal.
   if (!logWriter) logWriter = std::make_unique<command::LogWriter>();

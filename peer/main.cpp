@@ -23,6 +23,7 @@
 #include "common/command/words.h"
 #include "common/net/address.h"
 #include "common/net/event_loop.h"
+#include "common/net/service_manager.h"
 #include "peer/shell/join_alone.h"
 #include "peer/shell/join_dialogue.h"
 #include "peer/shell/joiner.h"
@@ -80,8 +81,9 @@ bool isService(const PeerOptions& options) {
 
 class Program {
  public:
-  Program(net::EventLoop& loop, const PeerOptions& options)
+  Program(net::EventLoop& loop, net::ServiceManager& manager, const PeerOptions& options)
       : loop_(loop),
+        manager_(manager),
         options_(options),
         logWriter_(hasPrompt(options) ? nullptr : std::make_unique<command::LogWriter>()),
         runtime_(loop, options),
@@ -123,12 +125,14 @@ class Program {
   }
 
   int runAlone() {
+    manager_.ready("joining");
     const auto without = isService(options_) ? WithoutMetaserver::retry : WithoutMetaserver::fail;
     auto joined = joinAlone(joiner_, options_.id, options_.joinWord, without, ending_.token());
     if (!joined) {
       const auto code = ending_.code();
       return code && options_.headless ? *code : failWith(joined.error(), options_, "join");
     }
+    manager_.ready(joinedLine(*joined));
     if (!options_.quiet && !options_.json) log::info("{}", joinedLine(*joined));
     if (options_.commands.empty()) return endedHeadless(ending_.wait());
     command::StandardOutput standard(ending_.token());
@@ -171,6 +175,7 @@ class Program {
   }
 
   net::EventLoop& loop_;
+  net::ServiceManager& manager_;
   const PeerOptions& options_;
   Ending ending_;
   command::CurrentPrompt prompt_;
@@ -215,7 +220,9 @@ int run(PeerOptions options) {
       !added) {
     return failWith(added.error(), options);
   }
-  Program program(**loop, options);
+  net::ServiceManager manager = net::ServiceManager::ofEnvironment();
+  if (auto watched = manager.watch(**loop); !watched) return failWith(watched.error(), options);
+  Program program(**loop, manager, options);
   if (const auto started = program.start(); !started) {
     return failWith(started.error(), options, "join");
   }

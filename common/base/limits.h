@@ -685,4 +685,22 @@ inline constexpr unsigned kLoopbackPeers = 64;      // so many have one address 
 inline constexpr std::size_t kIdlePayers = 16'384;  // remembered though they hold nothing
 inline constexpr auto kLeftOutLines = 10s;          // until a line tells how many were left out
 
+// --- the page in the browser (common/web), which only processes of this machine reach
+inline constexpr std::size_t kWebStreams = 64;            // pages that follow; one more gets 503
+inline constexpr std::size_t kWebOthers = 8;              // other requests at a time
+inline constexpr std::size_t kWebHeaderBytes = 8 * 1024;  // of a request, counted at the socket
+inline constexpr std::size_t kWebBodyBytes = 64 * 1024;   // a line of the prompt fits
+inline constexpr auto kWebRequestTime = 10s;              // to say a request, absolute
+inline constexpr auto kWebTakeTime = 5s;                  // to take a piece of an answer
+inline constexpr std::size_t kWebEvents = 4096;           // kept for pages that come back
+inline constexpr std::size_t kWebEventBytes = 1u << 20;   // of these events, all together
+inline constexpr auto kWebBatchInterval = 250ms;          // four batches a second a page
+inline constexpr std::size_t kWebTokens = 64;             // pages that were let in; the oldest goes
+inline constexpr std::size_t kWebSecrets = 16;            // links that were not used yet
+inline constexpr auto kWebSecretLife = 10min;             // of such a link
+inline constexpr std::size_t kLogLinesKept = 1000;        // for the page
+inline constexpr std::size_t kLogLineKeptBytes = 512;
+inline constexpr std::size_t kWebNameBytes = 253;  // of --web-host: a name of DNS
+inline constexpr auto kLoopTurnLate = 1s;          // a loop that did not turn for so long is ill
+
 }  // namespace espalier::limits

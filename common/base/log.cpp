@@ -13,6 +13,7 @@
 #include "common/base/file.h"
 #include "common/base/guarded.h"
 #include "common/base/limits.h"
+#include "common/base/log_history.h"
 #include "common/base/text.h"
 
 namespace espalier::log {
@@ -154,6 +155,7 @@ void write(Level level, std::string_view text) {
   ::localtime_r(&now, &parts);
   const std::string line = fmt::format("{:02}:{:02}:{:02} {}{}\n", parts.tm_hour, parts.tm_min,
                                        parts.tm_sec, name(level), text);
+  addToHistory(line);
   // The lock keeps the sink alive while it is called; a sink only queues the line.
   target().with([&](Target& t) {
     if (t.sink != nullptr) {

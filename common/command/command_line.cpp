@@ -77,6 +77,11 @@ class ArgumentReader {
     std::string value = "yes";
     if (equals != std::string::npos) {
       value = argument.substr(equals + 1);
+    } else if (!isConfig && !option->bare.empty()) {
+      value = option->bare;
+      const bool isThere =
+          i + 1 < arguments.size() && arguments[i + 1].find(':') != std::string::npos;
+      if (isThere && !arguments[i + 1].starts_with('-')) value = arguments[++i];
     } else if (isConfig || !option->valueName.empty()) {
       if (i + 1 == arguments.size()) {
         return Error{ErrorCode::usage, fmt::format("{} needs a value: {} {}", flag, flag,

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/text.h"
+#include "common/command/tree_text.h"
 
 namespace espalier::command {
 namespace {
@@ -67,6 +68,21 @@ std::string textOf(const Drawing& drawing) {
   return drawing.dot;
 }
 
+// The outcome of `topo --tree`. Its JSON is that of `topo`.
+struct Tree {
+  Topology topology;
+};
+
+void addMembers(Json& data, const Tree& tree) {
+  addMembers(data, tree.topology);
+}
+
+std::string textOf(const Tree& tree) {
+  constexpr std::size_t kColumns = 100;
+  if (tree.topology.peers.empty()) return textOf(tree.topology);
+  return treeText(tree.topology.peers, kColumns) + asOfText(tree.topology.asOf);
+}
+
 // The outcome of `whatif kill`.
 struct Healing {
   PeerId killed;
@@ -99,7 +115,15 @@ std::string textOf(const Healing& healing) {
 }
 
 Outcome topo(NetworkService& service, const Arguments& arguments, const Context& context) {
-  if (!arguments.has("--dot")) return outcomeOf("topo", service.topology(context.stop));
+  if (arguments.has("--dot") && arguments.has("--tree")) {
+    return Outcome::failed("topo", {ErrorCode::usage, "topo: --dot or --tree, not both"});
+  }
+  if (!arguments.has("--dot")) {
+    auto topology = service.topology(context.stop);
+    if (!topology) return Outcome::failed("topo", topology.error());
+    if (arguments.has("--tree")) return Outcome::done("topo", Tree{*std::move(topology)});
+    return Outcome::done("topo", *std::move(topology));
+  }
   auto dot = service.topologyDot(context.stop);
   if (!dot) return Outcome::failed("topo", dot.error());
   return Outcome::done("topo", Drawing{*std::move(dot)});
@@ -141,12 +165,13 @@ std::vector<std::string> logLostRow(const log::Lost& lost) {
 
 Command topoCommand(NetworkService& service) {
   Command command{.name = "topo",
-                  .usage = "topo [--dot]",
+                  .usage = "topo [--tree | --dot]",
                   .summary = "show the network: one line for each peer, with its links",
                   .details =
                       "As in topo.txt: peers in order of joining, links in order of linking.\n"
+                      "--tree draws it with lines: a peer with one child stands beside it.\n"
                       "--dot prints it for Graphviz: topo --dot | dot -Tsvg > network.svg",
-                  .flags = {{"--dot"}}};
+                  .flags = {{"--tree"}, {"--dot"}}};
   command.handler = [&service](const Arguments& arguments, Context& context) {
     return topo(service, arguments, context);
   };

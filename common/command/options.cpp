@@ -152,7 +152,8 @@ class Sources {
       auto& list = lists[option];
       list = option->collects ? joinedList(list, value) : value;
       if (const auto checked = valueOf(*option, list); !checked) {
-        return Error{ErrorCode::usage,
+        // `configuration`: the value is right, and this program refuses it.
+        return Error{checked.error().code,
                      fmt::format("{}: {}", flagName(*option), checked.error().message)};
       }
     }

@@ -39,6 +39,9 @@ struct Option {
   bool isPath = false;    // a leading ~/ is the home folder, ~name an error
   // Its value is a list with commas, and all values of one source are one list. Not a path.
   bool collects = false;
+  // The value of an option that stands without one (`--web`). The argument behind it is its value
+  // only if it has a colon, as an address has. Empty: it needs a value.
+  std::string bare = {};
 };
 
 // Checks the words of a command line that are no options. Returns a function that stores them.

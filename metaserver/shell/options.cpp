@@ -7,6 +7,7 @@
 
 #include "common/base/text.h"
 #include "common/command/metaserver_address.h"
+#include "common/web/guard.h"
 
 namespace espalier::metaserver::shell {
 namespace {
@@ -40,6 +41,8 @@ constexpr const char* kNotes =
     "\n"
     "Exit codes: 0 done, 1 failed, 64 usage, 69 the address is taken or nobody runs here,\n"
     "74 I/O, 75 the metaserver does not answer, 78 configuration, 130 interrupted.\n";
+
+constexpr std::uint16_t kWebPort = 5080;
 
 constexpr const char* kForms =
     "metaserver CLIENT_PORT [SERVER_PORT [HOST:PORT]], or metaserver IP PORT";
@@ -168,6 +171,12 @@ std::vector<Option> networkOptions(MetaserverOptions& o) {
        storeText(o.given.countFile, limits::kPathBytes), false, true},
       {"state", "DIR", "./.metaserver", "the folder of its state and its control socket",
        storeText(o.given.state, limits::kPathBytes), false, true},
+      {"web", "[HOST:PORT]", "127.0.0.1:5080",
+       "a page in the browser, for this machine; `web` prints the way in",
+       storeParsed(o.web, [](auto text) { return web::parseWebAddress(text, kWebPort); }), false,
+       false, false, "yes"},
+      {"web-host", "NAME", "", "the name that a proxy has for the page",
+       storeParsed(o.webHost, web::parseWebHost)},
       {"e", "COMMAND", "", "run COMMAND in the metaserver that runs on that state; may be repeated",
        storeAll(o.commands), true},
       {"json", "", "", "one JSON object a line for every command, errors included",

@@ -53,6 +53,9 @@ struct MetaserverOptions {
   std::string etcdCaFile;                    // for https; empty: the system's
   // 000's SERVER_PORT: links between metaservers come in there, too. Not the port of `listen`.
   std::optional<std::uint16_t> serverPort;
+  // The page in the browser: where it listens, if it is wanted, and the name of a proxy before it.
+  std::optional<Endpoint> web;
+  std::string webHost;
   // Started by 000's or 001's form.
   bool byPosition = false;
 

@@ -47,6 +47,12 @@
 
 namespace espalier::metaserver::shell {
 
+// A member, as the page shows it.
+struct SeenMember {
+  wire::TopologyEntry entry;
+  ServerName home;
+};
+
 // What the master before has promised in etcd, while it is read.
 struct EtcdRead {
   Epoch epoch;
@@ -85,6 +91,8 @@ class Server final : public MetaserverService,
   Result<std::string> topologyDot(std::stop_token stop) override;
   Result<command::KillPlan> whatIfKilled(const PeerId& id, std::stop_token stop) override;
   Result<Status> status() override;
+  // For the page, in order of joining.
+  std::vector<SeenMember> members();
   void stop() override { loop_.stop(); }
   // --- ClusterService; any thread (server_cluster.cpp)
   Result<SelfInfo> self() override;

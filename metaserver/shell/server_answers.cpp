@@ -28,6 +28,28 @@ Result<command::KillPlan> Server::whatIfKilled(const PeerId& id, std::stop_token
   return whatif::killPlan(tree, id);
 }
 
+std::vector<SeenMember> Server::members() {
+  std::map<ServerNumber, ServerName> names;
+  ServerName own;
+  const auto servers = coordinator_.with([](auto& coordinator) { return coordinator->servers(); });
+  for (const auto& row : servers) {
+    names[row.state.number] = row.state.name;
+    if (row.isSelf) own = row.state.name;
+  }
+  return follower_.with([&](RegistryFollower& follower) {
+    follower.catchUp(coordinator_);
+    const RegistryCopy& copy = follower.copy();
+    std::vector<SeenMember> members;
+    members.reserve(copy.rows().size());
+    for (const auto& [order, row] : copy.rows()) {
+      // A single metaserver tells no home.
+      const auto home = names.find(row.home);
+      members.push_back({copy.entry(row), home == names.end() ? own : home->second});
+    }
+    return members;
+  });
+}
+
 Result<Status> Server::status() {
   Status status;
   coordinator_.with([&](auto& coordinator) {

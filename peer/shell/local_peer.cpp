@@ -9,6 +9,7 @@
 #include "common/base/text.h"
 #include "peer/shell/instance_key.h"
 #include "peer/shell/peer_state.h"
+#include "web/page.h"
 
 namespace espalier::peer::shell {
 
@@ -111,7 +112,9 @@ LocalPeer::LocalPeer(const Environment& environment, PeerOptions options,
       privates_(environment_.runtime.network(), environment_.runtime.events(), std::move(privates)),
       rooms_(id_, environment_.runtime, std::move(rooms)),
       feedback_(environment_.runtime),
-      dispatcher_(peerCommands(services(), {options_.total}), peerNames(services())) {
+      pageSource_(services(), environment_.topologyStore, environment_.runtime.events()),
+      page_({options_.web, options_.webHost}, web::pageAssets()),
+      dispatcher_(commands(), peerNames(services())) {
   rates_.set(options_.rates.upload, options_.rates.download);
 }
 
@@ -128,11 +131,22 @@ Result<void> LocalPeer::start(PrivateState privates, RoomViews::Saved rooms) {
   if (auto started = privates_.start(std::move(privates)); !started) return started;
   if (auto started = rooms_.start(std::move(rooms)); !started) return started;
   control_->onRestored([this] { restoreState(); });
+  const auto post = [this](std::function<void()> function) {
+    environment_.runtime.network().post(
+        [function = std::move(function)](Peer&, TimePoint, Effects&) { function(); });
+  };
+  if (auto started = page_.start(dispatcher_, pageSource_, post); !started) return started;
   return control_->serve(dispatcher_);
 }
 
 LocalPeer::~LocalPeer() {
   endCommands();
+}
+
+std::vector<command::Command> LocalPeer::commands() {
+  auto commands = peerCommands(services(), {options_.total});
+  commands.insert(commands.end() - 1, page_.command());  // `stop` stands last
+  return commands;
 }
 
 Services LocalPeer::services() {

@@ -27,6 +27,7 @@
 
 #include "common/command/control_server.h"
 #include "common/command/dispatcher.h"
+#include "common/web/page_server.h"
 #include "peer/shell/active_downloads.h"
 #include "peer/shell/commands.h"
 #include "peer/shell/file_downloads.h"
@@ -35,6 +36,7 @@
 #include "peer/shell/network_search.h"
 #include "peer/shell/network_topology.h"
 #include "peer/shell/own_id.h"
+#include "peer/shell/page_source.h"
 #include "peer/shell/private_desk.h"
 #include "peer/shell/push_desk.h"
 #include "peer/shell/push_sender.h"
@@ -92,7 +94,10 @@ class LocalPeer final : private PeerHandler {
   const command::Dispatcher& dispatcher() const { return dispatcher_; }
 
   // Ends the commands of other processes: interrupts those that run, and waits for them.
-  void endCommands() { control_->stop(); }
+  void endCommands() {
+    page_.stop();
+    control_->stop();
+  }
   // The id was refused: the destructor removes what was made for it.
   void discard() { made_.discard(options_.state); }
 
@@ -104,6 +109,7 @@ class LocalPeer final : private PeerHandler {
   void restoreState();
   transfer::VerifiedCallback verified();
   share::ShareOptions shareOptions() const;
+  std::vector<command::Command> commands();
 
   // --- PeerHandler
   void renamed(const PeerId& id) override { id_.set(id); }
@@ -144,6 +150,8 @@ class LocalPeer final : private PeerHandler {
   RoomDesk rooms_;
   MetaserverFeedback feedback_;
 
+  PageSource pageSource_;
+  web::PageServer page_;
   command::Dispatcher dispatcher_;
   std::optional<Network::Attachment> attachment_;  // last: the loop's thread calls the rest
 };

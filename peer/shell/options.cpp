@@ -5,12 +5,15 @@
 #include "common/base/limits.h"
 #include "common/base/text.h"
 #include "common/command/metaserver_address.h"
+#include "common/web/guard.h"
 
 namespace espalier::peer::shell {
 namespace {
 
 using command::Option;
 using command::Store;
+
+constexpr std::uint16_t kWebPort = 5081;
 
 constexpr const char* kExamples =
     "  peer                                   asks what to do, and for an id to join under\n"
@@ -138,6 +141,12 @@ std::vector<Option> optionTable(PeerOptions& o) {
        storeParsed(o.rates.upload, parseRate)},
       {"download-rate", "RATE", "none", "the same for all downloads",
        storeParsed(o.rates.download, parseRate)},
+      {"web", "[HOST:PORT]", "127.0.0.1:5081",
+       "a page in the browser, for this machine; `web` prints the way in",
+       storeParsed(o.web, [](auto text) { return web::parseWebAddress(text, kWebPort); }), false,
+       false, false, "yes"},
+      {"web-host", "NAME", "", "the name that a proxy has for the page",
+       storeParsed(o.webHost, web::parseWebHost)},
       {"e", "COMMAND", "", "run COMMAND and exit; may be repeated; -e help lists them",
        storeAll(o.commands), true},
       {"headless", "", "", "no prompt: serve until SIGTERM", storeYes(o.headless)},

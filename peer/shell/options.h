@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,9 @@ struct PeerOptions {
   bool shareHidden = false;
   PushPolicy acceptPush{PushPolicy::From::none, {}, 10'000'000'000};
   Rates rates;  // of all transfers together
+  // The page in the browser: where it listens, if it is wanted, and the name of a proxy before it.
+  std::optional<Endpoint> web;
+  std::string webHost;
   std::vector<std::string> commands;
   bool headless = false;
   bool bell = false;

@@ -19,6 +19,7 @@ LAYERS = {
     "common/wire": ["common/base", "common/crypto"],
     "common/net": ["common/base", "common/crypto", "common/wire/frame.h", "common/wire/hello.h"],
     "common/command": ["common"],
+    "common/web": ["common/base", "common/command"],
     "topo": ["common/base"],
     "common/whatif": ["common", "topo"],
     "metaserver/core": ["common/base", "common/wire", "topo"],

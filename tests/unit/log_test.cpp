@@ -1,5 +1,6 @@
 // Lines of the log that others cause: their bound, and what is told of those left out.
 #include "common/base/log.h"
+#include "common/base/log_history.h"
 
 #include <doctest/doctest.h>
 
@@ -85,6 +86,27 @@ TEST_CASE("lines below the level are not counted, and at level debug more are al
   for (int i = 0; i < 100; ++i) log::debug(kFlooder, "noise");
   CHECK(out.lines.size() == 16);
   log::tellLeftOut(log::tellDue());
+}
+
+TEST_CASE("the last lines are kept for the page, cut where they are long") {
+  Log out(2, 40);
+  log::info("before anybody wanted them");
+  CHECK(log::history(0).empty());
+  log::keepHistory();
+  log::info("first");
+  log::info("{}", std::string(2 * limits::kLogLineKeptBytes, 'x'));
+  auto lines = log::history(0);
+  REQUIRE(lines.size() == 2);
+  CHECK(lines[0].number == 1);
+  CHECK(lines[0].text.ends_with("first"));
+  CHECK(lines[1].text.size() == limits::kLogLineKeptBytes);
+  for (std::size_t i = 0; i < limits::kLogLinesKept; ++i) log::info("line {}", i);
+  lines = log::history(0);
+  REQUIRE(lines.size() == limits::kLogLinesKept);
+  CHECK(lines.front().text.ends_with("line 0"));
+  CHECK(lines.back().number == limits::kLogLinesKept + 2);
+  CHECK(log::history(lines.back().number).empty());
+  CHECK(log::history(lines.back().number - 1).size() == 1);
 }
 
 }  // namespace

@@ -1,0 +1,37 @@
+// What a program tells its page: one implementation in each program, which the server calls.
+//
+// Thread rule: the functions are called from threads of the server, several at a time. They may
+// block for a moment, but never on the event loop for longer than a command would, and the loop
+// never waits for them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/web/picture.h"
+
+namespace espalier::web {
+
+// A figure of /metrics. No label names a peer, a room or a file: their number has no bound.
+struct Metric {
+  enum class Kind { gauge, counter };
+  std::string name;  // espalier_members
+  std::string help;
+  Kind kind = Kind::gauge;
+  double value = 0;
+};
+
+// In the text format of Prometheus.
+std::string metricsText(const std::vector<Metric>& metrics);
+
+class Source {
+ public:
+  virtual ~Source() = default;
+  virtual Picture picture() = 0;
+  virtual std::vector<Metric> metrics() = 0;
+  // Nothing: the program does its work. Else a sentence without a full stop.
+  virtual std::optional<std::string> whyNotReady() = 0;
+};
+
+}  // namespace espalier::web

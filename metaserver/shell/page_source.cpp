@@ -1,0 +1,142 @@
+#include "metaserver/shell/page_source.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "common/base/log.h"
+#include "common/command/options.h"
+
+namespace espalier::metaserver::shell {
+namespace {
+
+using command::Json;
+using web::Metric;
+
+double secondsSince1970(WallTime time) {
+  return std::chrono::duration<double>(time.time_since_epoch()).count();
+}
+
+Metric gauge(std::string name, std::string help, double value) {
+  return {"espalier_" + std::move(name), std::move(help), Metric::Kind::gauge, value};
+}
+
+Metric counter(std::string name, std::string help, double value) {
+  return {"espalier_" + std::move(name), std::move(help), Metric::Kind::counter, value};
+}
+
+}  // namespace
+
+web::Picture PageSource::picture() {
+  return {{"peers", peers()}, {"servers", servers()}, {"self", {{"program", program()}}}};
+}
+
+web::Group PageSource::peers() {
+  web::Group group;
+  for (const auto& [entry, home] : server_.members()) {
+    Json peer;
+    peer["order"] = static_cast<std::uint64_t>(entry.member.order);
+    peer["at"] = entry.member.endpoint.text();
+    peer["parent"] = entry.parent ? Json(entry.parent->text()) : Json(nullptr);
+    peer["home"] = home.text();
+    peer["links"] = Json::array();
+    for (const auto& link : entry.neighbours) peer["links"].push_back(link.text());
+    group[entry.member.id.text()] = web::lineOf(peer);
+  }
+  return group;
+}
+
+web::Group PageSource::servers() {
+  web::Group group;
+  const auto servers = server_.servers();
+  if (!servers) return group;
+  for (const auto& info : *servers) {
+    Json server;
+    server["at"] = info.endpoint.text();
+    server["master"] = info.isMaster;
+    server["self"] = info.isSelf;
+    server["drains"] = info.drains;
+    server["dead"] = info.isDead;
+    server["peers"] = info.peers;
+    server["started"] = secondsSince1970(info.started);
+    server["version"] = info.version;
+    server["behind"] = info.behind;
+    group[info.name.text()] = web::lineOf(server);
+  }
+  return group;
+}
+
+// Nothing that changes by itself, such as the time: each change is an event.
+std::string PageSource::program() {
+  Json self;
+  self["kind"] = "metaserver";
+  self["version"] = command::programVersion();
+  if (const auto own = server_.self()) {
+    self["name"] = own->name.text();
+    self["started"] = secondsSince1970(own->started);
+  }
+  if (const auto status = server_.status()) {
+    self["at"] = status->endpoint.text();
+    self["maxLinks"] = status->maxLinks;
+    self["placement"] = status->placement;
+    self["reserved"] = status->reserved;
+    self["awaited"] = status->awaited;
+    self["refused"] = status->refused;
+  }
+  if (const auto master = server_.master()) {
+    self["master"] = master->master.text();
+    self["epoch"] = master->epoch;
+    self["why"] = master->whyNone;
+  }
+  return web::lineOf(self);
+}
+
+std::vector<Metric> PageSource::metrics() {
+  std::vector<Metric> all;
+  const auto status = server_.status();
+  const auto master = server_.master();
+  const auto servers = server_.servers();
+  if (status) {
+    all.push_back(gauge("members", "Peers in the network.", static_cast<double>(status->members)));
+    all.push_back(gauge("attaching", "Peers that have a reserved slot and no link yet.",
+                        static_cast<double>(status->reserved)));
+    all.push_back(gauge("awaited", "Peers that are expected back after a restart.",
+                        static_cast<double>(status->awaited)));
+    all.push_back(counter("refused_total", "Joiners that were turned away since the start.",
+                          static_cast<double>(status->refused)));
+    all.push_back(gauge("uptime_seconds", "Time since the start.",
+                        std::chrono::duration<double>(status->uptime).count()));
+  }
+  if (master) {
+    const bool isAlone = master->master.empty() && master->whyNone.empty();
+    const bool isMaster = isAlone || master->self == master->master;
+    all.push_back(gauge("is_master", "1: this metaserver decides for the network.", isMaster));
+    all.push_back(gauge("cluster_epoch", "The epoch of the master that this metaserver follows.",
+                        static_cast<double>(master->epoch)));
+  }
+  if (servers) {
+    const auto living =
+        std::ranges::count_if(*servers, [](const ServerInfo& info) { return !info.isDead; });
+    all.push_back(
+        gauge("metaservers", "Living metaservers of the cluster.", static_cast<double>(living)));
+    for (const auto& info : *servers) {
+      if (!info.isSelf) continue;
+      all.push_back(gauge("replica_lag_changes", "Changes of the directory that this copy lacks.",
+                          static_cast<double>(info.behind)));
+      all.push_back(gauge("sessions", "Peers of which this metaserver is the home.",
+                          static_cast<double>(info.peers)));
+    }
+  }
+  all.push_back(counter("log_lines_lost_total", "Lines of the log that could not be written.",
+                        static_cast<double>(log::lost().lines)));
+  return all;
+}
+
+std::optional<std::string> PageSource::whyNotReady() {
+  const auto master = server_.master();
+  if (!master) return master.error().message;
+  if (master->master.empty() && !master->whyNone.empty()) return master->whyNone;
+  return std::nullopt;
+}
+
+}  // namespace espalier::metaserver::shell

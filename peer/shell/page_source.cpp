@@ -1,0 +1,168 @@
+#include "peer/shell/page_source.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+#include <variant>
+
+#include "common/base/limits.h"
+#include "common/base/log.h"
+#include "common/command/options.h"
+#include "peer/shell/push_outcome.h"
+#include "peer/shell/transfer_outcome.h"
+
+namespace espalier::peer::shell {
+namespace {
+
+using namespace std::chrono_literals;
+using command::Json;
+using web::Metric;
+
+constexpr auto kAskInterval = 2s;
+constexpr auto kAskRarely = 10s;
+constexpr std::size_t kLargeNetwork = 256;  // tuning: peers, above which it asks rarely
+
+Metric gauge(std::string name, std::string help, double value) {
+  return {"espalier_" + std::move(name), std::move(help), Metric::Kind::gauge, value};
+}
+
+Metric counter(std::string name, std::string help, double value) {
+  return {"espalier_" + std::move(name), std::move(help), Metric::Kind::counter, value};
+}
+
+std::string keyOf(const ActiveTransfer& transfer) {
+  if (transfer.number > 0) return std::to_string(transfer.number);
+  return transfer.name + " " + transfer.to;
+}
+
+}  // namespace
+
+web::Picture PageSource::picture() {
+  web::Picture picture;
+  const auto status = services_.status.status();
+  if (!status) return picture;
+  picture["self"]["program"] = program(*status);
+  picture["peers"] = peers(*status);
+  auto& transfers = picture["transfers"];
+  for (const auto& each : status->transfers) {
+    transfers[keyOf(each)] = web::lineOf(transferData(each));
+  }
+  picture["pushes"] = pushes();
+  picture["people"] = people();
+  return picture;
+}
+
+web::Group PageSource::peers(const PeerStatus& status) {
+  const auto now = Clock::now();
+  if (status.metaserverReachable && now >= askAt_) {
+    const auto fetched = store_.fetch({});
+    const bool isLarge = fetched && fetched->entries.size() > kLargeNetwork;
+    askAt_ = Clock::now() + (isLarge ? kAskRarely : kAskInterval);
+  }
+  web::Group group;
+  const auto snapshot = store_.last();
+  if (!snapshot) return group;
+  for (const auto& entry : snapshot->entries) {
+    Json peer;
+    peer["order"] = static_cast<std::uint64_t>(entry.member.order);
+    peer["at"] = entry.member.endpoint.text();
+    peer["parent"] = entry.parent ? Json(entry.parent->text()) : Json(nullptr);
+    peer["links"] = Json::array();
+    for (const auto& link : entry.neighbours) peer["links"].push_back(link.text());
+    group[entry.member.id.text()] = web::lineOf(peer);
+  }
+  return group;
+}
+
+web::Group PageSource::pushes() {
+  web::Group group;
+  const auto reports = services_.pushes.pushes({});
+  if (!reports) return group;
+  for (const auto& report : *reports) {
+    Json push = pushData(report);
+    const std::string key = push.value("push", "");
+    group[key] = web::lineOf(push);
+  }
+  return group;
+}
+
+// Who wrote how often: a page that sees the number change asks for the conversation.
+web::Group PageSource::people() {
+  while (const auto event = events_.next({}, Clock::now())) {
+    const auto* message = std::get_if<PrivateReceived>(&*event);
+    if (message == nullptr) {
+      ++missed_;
+    } else if (received_.size() < limits::kPrivateConversations ||
+               received_.contains(message->from)) {
+      ++received_[message->from];
+    }
+  }
+  web::Group group;
+  for (const auto& id : services_.privates.correspondents("")) {
+    const auto found = received_.find(id);
+    const std::uint64_t count = found == received_.end() ? 0 : found->second;
+    group[id] = web::lineOf({{"received", count + missed_}});
+  }
+  return group;
+}
+
+// Nothing that changes by itself, such as the time: each change is an event.
+std::string PageSource::program(const PeerStatus& status) {
+  Json self;
+  self["kind"] = "peer";
+  self["version"] = command::programVersion();
+  self["name"] = status.id.text();
+  self["at"] = status.endpoint.text();
+  self["metaserver"] = status.metaserver.text();
+  self["reachable"] = status.metaserverReachable;
+  self["maxLinks"] = status.maxLinks;
+  self["share"] = status.share;
+  self["downloads"] = status.downloads;
+  self["files"] = status.sharedFiles;
+  self["bytes"] = status.sharedBytes;
+  self["toIndex"] = status.filesToIndex;
+  self["sent"] = status.sentBytes;
+  self["received"] = status.receivedBytes;
+  self["uploadRate"] = status.rates.upload;
+  self["downloadRate"] = status.rates.download;
+  return web::lineOf(self);
+}
+
+std::vector<Metric> PageSource::metrics() {
+  std::vector<Metric> all;
+  if (const auto status = services_.status.status()) {
+    all.push_back(gauge("members", "Peers in the network, as far as this one knows.",
+                        static_cast<double>(status->members)));
+    all.push_back(gauge("links", "Links to other peers.", static_cast<double>(status->links)));
+    all.push_back(gauge("metaserver_reachable", "1: this peer has a session with a metaserver.",
+                        status->metaserverReachable));
+    all.push_back(
+        gauge("shared_files", "Files that are shared.", static_cast<double>(status->sharedFiles)));
+    all.push_back(
+        gauge("shared_bytes", "Bytes of these files.", static_cast<double>(status->sharedBytes)));
+    all.push_back(gauge("files_to_index", "Files that are not indexed yet.",
+                        static_cast<double>(status->filesToIndex)));
+    all.push_back(
+        gauge("open_queries", "Searches in progress.", static_cast<double>(status->openQueries)));
+    all.push_back(counter("sent_bytes_total", "Bytes of files that were sent.",
+                          static_cast<double>(status->sentBytes)));
+    all.push_back(counter("received_bytes_total", "Bytes of files that were received.",
+                          static_cast<double>(status->receivedBytes)));
+    all.push_back(gauge("transfers", "Transfers in progress.",
+                        static_cast<double>(status->transfers.size())));
+    all.push_back(gauge("uptime_seconds", "Time since the start.",
+                        std::chrono::duration<double>(status->uptime).count()));
+  }
+  all.push_back(counter("log_lines_lost_total", "Lines of the log that could not be written.",
+                        static_cast<double>(log::lost().lines)));
+  return all;
+}
+
+std::optional<std::string> PageSource::whyNotReady() {
+  const auto status = services_.status.status();
+  if (!status) return status.error().message;
+  if (!status->metaserverReachable) return "the metaserver is out of reach";
+  return std::nullopt;
+}
+
+}  // namespace espalier::peer::shell

@@ -1,0 +1,48 @@
+// What a peer shows on its page, and its metrics: the network as its metaserver last told it, the
+// transfers and pushes, with whom private messages were exchanged, and itself.
+//
+//   the network's snapshot  asked for again every two seconds while a page follows, every ten where
+//                           there are more than 256 peers: nobody may keep a metaserver busy
+//
+// Thread rule: see web::Source; picture() by one thread at a time. What it is built on outlives it.
+// A picture costs O(members + transfers + entries of ledgers).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/web/source.h"
+#include "peer/shell/events.h"
+#include "peer/shell/services.h"
+#include "peer/shell/topology_store.h"
+
+namespace espalier::peer::shell {
+
+class PageSource final : public web::Source {
+ public:
+  PageSource(const Services& services, TopologyStore& store, EventBus& events)
+      : services_(services), store_(store), events_(events, kindsOf<PrivateReceived>()) {}
+
+  web::Picture picture() override;
+  std::vector<web::Metric> metrics() override;
+  std::optional<std::string> whyNotReady() override;
+
+ private:
+  web::Group peers(const PeerStatus& status);
+  web::Group pushes();
+  web::Group people();
+  std::string program(const PeerStatus& status);
+
+  const Services services_;
+  TopologyStore& store_;
+  EventBus::Subscription events_;
+  TimePoint askAt_{};
+  std::uint64_t missed_ = 0;
+  std::map<std::string, std::uint64_t> received_;  // messages since the start, by sender
+};
+
+}  // namespace espalier::peer::shell

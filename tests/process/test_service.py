@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""The programs as services: what they tell the service manager, and the sandbox of the units in contrib/."""
+import re
+import signal
+import socket
+import subprocess
+
+from espalier_process import ROOT, case, main, wait_until
+
+EXPOSURE_MOST = 2.0
+
+
+class Manager:
+    """A service manager's end of sd_notify(3)."""
+
+    def __init__(self, network, watchdog_seconds=None):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(network.folder / "notify"))
+        self.socket.settimeout(network.patience)
+        network.env["NOTIFY_SOCKET"] = str(network.folder / "notify")
+        if watchdog_seconds:
+            network.env["WATCHDOG_USEC"] = str(int(watchdog_seconds * 1e6))
+        self.told = []
+
+    def expect(self, pattern):
+        while True:
+            self.told.append(self.socket.recv(4096).decode())
+            if found := re.search(pattern, self.told[-1]):
+                return found
+
+
+@case("a metaserver says when it is ready, that its loop turns, and that it ends")
+def _(network):
+    manager = Manager(network, watchdog_seconds=0.2)
+    network.start_metaserver()
+    assert manager.expect(r"READY=1\nSTATUS=serving on (\S+)")[1] == network.address
+    for _ in range(3):
+        manager.expect("^WATCHDOG=1$")
+    # A process that stands still says nothing.
+    network.metaserver.send(signal.SIGSTOP)
+    manager.socket.settimeout(0.5)
+    try:
+        for _ in range(10):
+            manager.expect("WATCHDOG")
+        raise AssertionError("a stopped program goes on telling")
+    except TimeoutError:
+        manager.socket.settimeout(network.patience)
+    network.metaserver.send(signal.SIGCONT)
+    manager.expect("^WATCHDOG=1$")
+    network.metaserver.end()
+    manager.expect("^STOPPING=1$")
+
+
+@case("a peer is ready while it still looks for its metaserver; then it says where it has joined")
+def _(network):
+    network.start_metaserver()
+    manager = Manager(network)
+    network.start_peer("s1")
+    manager.expect(r"READY=1\nSTATUS=joining$")
+    manager.expect(r"STATUS=s1 joined on 127\.0\.0\.1:\d+")
+    assert network.peers["s1"].end() == 0
+    manager.expect("^STOPPING=1$")
+    # Nobody who runs commands tells the manager anything.
+    network.start_peer("s2")
+    manager.expect("STATUS=s2 joined")
+    assert network.command("s2", "status")[0] == 0
+    manager.socket.settimeout(0.2)
+    try:
+        raise AssertionError(manager.socket.recv(4096))
+    except TimeoutError:
+        pass
+
+
+@case("a notify socket that is gone, full or too long named stops nobody")
+def _(network):
+    for name in ["/nowhere/at/all", "x" * 300, "@" + "y" * 40]:
+        network.env["NOTIFY_SOCKET"] = name
+        network.start_metaserver()
+        assert network.metaserver.end() == 0
+    manager = Manager(network, watchdog_seconds=0.01)
+    network.start_metaserver()
+    wait_until(lambda: network.json_of(network.program("metaserver"), "--json", "-e", "status")[0] == 0,
+               network.patience, "an answer")
+    assert manager.socket and network.metaserver.end() == 0
+
+
+@case("the units are understood by systemd, and exposed by at most two of ten")
+def _(_network):
+    units = sorted((ROOT / "contrib" / "systemd").glob("*.service"))
+    assert len(units) == 2
+    for unit in units:
+        done = subprocess.run(["systemd-analyze", "security", "--offline=yes", unit], capture_output=True, text=True,
+                              check=False)
+        found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+        assert found and float(found[1]) <= EXPOSURE_MOST, (unit, done.stdout[-300:], done.stderr)
+        text = unit.read_text(encoding="utf-8")
+        for line in ["Type=notify", "WatchdogSec=30", "DynamicUser=yes", "ProtectSystem=strict"]:
+            assert f"\n{line}\n" in text, (unit, line)
+
+
+if __name__ == "__main__":
+    main()

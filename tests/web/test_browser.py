@@ -1,0 +1,289 @@
+#!/usr/bin/python3
+"""The page in a real browser (Debian's chromium, python3-selenium): what it shows is what topo.txt and the prompt say.
+
+Pictures are kept in the folder that ESPALIER_PICTURES names, if it does.
+"""
+import contextlib
+import json
+import os
+import pathlib
+import re
+import sys
+import time
+
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.keys import Keys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "process"))
+
+from espalier_process import case, main, noise, wait_until  # pylint: disable=wrong-import-position
+
+HOSTILE = "<b>&quot;'x"  # an id may have these letters
+HOSTILE_FILE = "<img src=x onerror=document.title='hit'>.txt"
+
+
+class Browser:
+    def __init__(self, width=1280, height=800, dark=False, still=False):
+        options = Options()
+        options.binary_location = "/usr/bin/chromium"
+        for word in ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]:
+            options.add_argument(word)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        self.driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+        self.command("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
+                     mobile=False)
+        self.command("Emulation.setEmulatedMedia", features=[
+            {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
+            {"name": "prefers-reduced-motion", "value": "reduce" if still else "no-preference"}])
+
+    def command(self, name, **arguments):
+        return self.driver.execute_cdp_cmd(name, arguments)
+
+    def js(self, script, *arguments):
+        return self.driver.execute_script(script, *arguments)
+
+    def open(self, link, page="network"):
+        self.driver.get(link)
+        wait_until(lambda: self.js("return document.getElementById('status').dataset.is") == "live", 20,
+                   lambda: f"a live page: {self.complaints()}")
+        self.go(page)
+
+    def go(self, page):
+        self.js("location.hash = arguments[0]", f"#/{page}")
+        wait_until(lambda: self.js("return document.getElementById('main').dataset.page") == page, 5,
+                   f"the page {page}")
+
+    def text(self, selector="main"):
+        return self.js("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
+
+    def find(self, selector):
+        return self.driver.find_element("css selector", selector)
+
+    def tree(self):
+        """{id: parent} as it is drawn, without who is dying."""
+        return dict(self.js("return [...document.querySelectorAll('g.peer:not(.dying)')].map("
+                            "one => [one.dataset.id, one.dataset.parent || null])"))
+
+    def complaints(self):
+        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] != "INFO"]
+
+    def picture(self, name):
+        folder = os.environ.get("ESPALIER_PICTURES")
+        if folder:
+            self.driver.save_screenshot(str(pathlib.Path(folder) / f"{name}.png"))
+
+
+@contextlib.contextmanager
+def browser(**options):
+    one = Browser(**options)
+    try:
+        yield one
+        assert not (told := one.complaints()), told
+    finally:
+        one.driver.quit()
+
+
+def link(network, name=None):
+    program = [network.program("peer"), "--share", f"./{name}"] if name else [network.program("metaserver")]
+    code, told = network.json_of(*program, "--json", "-e", "web")
+    assert code == 0, told
+    return told[0]["url"]
+
+
+def links_of(tree):
+    """The links that a drawn tree has, as topo.txt would say: {id: set of neighbours}."""
+    links = {one: set() for one in tree}
+    for one, parent in tree.items():
+        if parent:
+            links[one].add(parent)
+            links[parent].add(one)
+    return links
+
+
+def wait_for_picture(page, network):
+    """Until what is drawn is what topo.txt says, and it is one tree."""
+    def is_same():
+        tree = page.tree()
+        if any(parent not in tree for parent in tree.values() if parent):
+            return False
+        return links_of(tree) == {one: set(others) for one, others in network.topo().items()}
+    return wait_until(is_same, 10, lambda: f"the picture: {page.tree()}, topo.txt: {network.topo()}")
+
+
+@case("five peers join, one is killed: the picture follows topo.txt, and what if agrees with the prompt")
+def _(network):
+    network.start_metaserver("--web", "127.0.0.1:0")
+    with browser() as page:
+        page.open(link(network))
+        assert "A bare wall" in page.text(), page.text()
+        assert "#" not in page.driver.current_url.replace("#/network", "")  # the secret has left the address
+        page.picture("empty")
+        network.start_peers(5)
+        wait_for_picture(page, network)
+        assert "s3 joined" in page.text(".news")
+        page.picture("five")
+
+        victim = page.js("return document.querySelector('g.peer[data-parent=s1]').dataset.id")
+        code, told = network.json_of(network.program("metaserver"), "--json", "-e", f"whatif kill {victim}")
+        page.find(f"g.peer[data-id={victim}] .body").click()
+        page.find("#whatif").click()
+        wait_until(lambda: page.text(".panel .plan"), 5, "the plan")
+        for each in told[0]["attachments"]:
+            plan = page.text(".panel .plan")
+            assert f"{each['id']} would attach to {each['to']}" in plan, (told, plan)
+        assert len(told[0]["attachments"]) > 0
+        assert page.js("return document.querySelectorAll('path.would').length") == len(told[0]["attachments"])
+        page.picture("whatif")
+
+        network.peers[victim].kill()
+        network.wait_for_tree([f"s{i}" for i in range(1, 6) if f"s{i}" != victim])
+        started = time.monotonic()
+        tree = wait_for_picture_without(page, network, victim)
+        assert time.monotonic() - started < 2
+        for each in told[0]["attachments"]:
+            assert tree[each["id"]] == each["to"], (tree, told)
+        wait_until(lambda: not page.js("return document.querySelectorAll('.dying').length"), 3, "the dead to fade")
+        assert f"{victim} is gone" in page.text(".news")
+        page.picture("healed")
+
+
+def wait_for_picture_without(page, network, victim):
+    wait_until(lambda: victim not in page.tree(), 10, f"{victim} to go")
+    wait_for_picture(page, network)
+    return page.tree()
+
+
+@case("names and files that look like markup are text")
+def _(network):
+    network.start_metaserver("--web", "127.0.0.1:0")
+    network.start_peer("s1", "--web", "127.0.0.1:0", files={HOSTILE_FILE: b"x"})
+    network.wait_for_tree(["s1"])
+    network.fill_share("hostile", {"</script><script>document.title='hit'</script>.txt".replace("/", "|"): b"z"})
+    network.spawn("hostile", network.program("peer"), "--metaserver", network.address, "--id", HOSTILE, "--share",
+                  "./hostile", "--headless")
+    wait_until(lambda: HOSTILE in network.topo(), network.patience, lambda: network.peers["hostile"].log)
+    network.wait_indexed("s1")
+    with browser() as page:
+        page.open(link(network))
+        wait_until(lambda: HOSTILE in page.tree(), 5, lambda: page.tree())
+        page.js("[...document.querySelectorAll('g.peer')].find(one => one.dataset.id === arguments[0])"
+                ".dispatchEvent(new MouseEvent('click'))", HOSTILE)
+        wait_until(lambda: HOSTILE in page.text(".panel h2"), 5, lambda: page.text(".panel"))
+        for name in ["members", "servers", "log"]:
+            page.go(name)
+            assert name == "servers" or HOSTILE in page.text(), page.text()
+        assert not page.js("return document.querySelectorAll('main b b, main img, main script').length")
+    with browser() as page:
+        page.open(link(network, "s1"), "files")
+        wait_until(lambda: HOSTILE_FILE in page.text(), 5, lambda: page.text())
+        assert not page.js("return document.querySelectorAll('main img, main script').length")
+        assert "hit" not in page.driver.title
+
+
+@case("a search fills in, and a file is fetched; a push's ledger fills")
+def _(network):
+    network.start_metaserver()
+    for name in ["s1", "s2", "s3"]:
+        network.start_peer(name, "--accept-push", "all", "--web", "127.0.0.1:0",
+                           files={f"plant-{name}.bin": noise(200000, name)})
+        wait_until(lambda one=name: one in network.topo(), network.patience, name)
+    network.wait_for_tree(["s1", "s2", "s3"])
+    for name in ["s1", "s2", "s3"]:
+        network.wait_indexed(name)
+    with browser() as page:
+        page.open(link(network, "s1"), "files")
+        page.find("#pattern").send_keys("plant", Keys.ENTER)
+        wait_until(lambda: "3 files" in page.text(".coverage"), 10, lambda: page.text())
+        assert "3 of 3 peers searched" in page.text(".coverage")
+        page.picture("files")
+        page.js("[...document.querySelectorAll('tr')].find(row => row.innerText.includes('plant-s3'))"
+                ".querySelector('button').click()")
+        wait_until(lambda: (network.folder / "s1" / "plant-s3.bin").exists(), 10, "the file")
+        assert (network.folder / "s1" / "plant-s3.bin").read_bytes() == noise(200000, "s3")
+        wait_until(lambda: "here" in page.text(".results"), 5, lambda: page.text())
+        assert network.command("s1", "push s1/plant-s1.bin")[0] == 0
+        page.go("transfers")
+        wait_until(lambda: page.text(".ledger").count("verified") == 2, 10, lambda: page.text())
+        page.picture("transfers")
+
+
+@case("two windows write to each other")
+def _(network):
+    network.start_metaserver()
+    for name in ["ann", "bob"]:
+        network.start_peer(name, "--web", "127.0.0.1:0", files={})
+        wait_until(lambda one=name: one in network.topo(), network.patience, name)
+    network.wait_for_tree(["ann", "bob"])
+    with browser() as ann, browser() as bob:
+        ann.open(link(network, "ann"), "chat")
+        bob.open(link(network, "bob"), "chat")
+        wait_until(lambda: "bob" in ann.text("select"), 10, lambda: ann.text())
+        ann.js("const to = document.querySelector('select'); to.value = 'bob'; to.dispatchEvent(new Event('change'))")
+        ann.find(".chat-main input").send_keys("good morning <b>bob</b>", Keys.ENTER)
+        wait_until(lambda: "ann" in bob.text(".people"), 10, lambda: bob.text())
+        bob.find(".people button").click()
+        wait_until(lambda: "good morning <b>bob</b>" in bob.text(".talk"), 10, lambda: bob.text())
+        bob.find(".chat-main input").send_keys("good evening", Keys.ENTER)
+        wait_until(lambda: "good evening" in ann.text(".talk"), 10, lambda: ann.text())
+        assert network.command("bob", "msg ann </script>\u202eneddih\u200b")[0] == 0
+        wait_until(lambda: "</script>\\u{202e}neddih\\u{200b}" in ann.text(".talk"), 10, lambda: ann.text())
+        ann.picture("chat")
+
+
+@case("by keyboard alone; 360 pixels wide; dark; without motion")
+def _(network):
+    network.start_metaserver("--web", "127.0.0.1:0")
+    tree = network.start_peers(5)
+    with browser(width=360, height=740, dark=True, still=True) as page:
+        page.open(link(network))
+        wait_for_picture(page, network)
+        for name in ["network", "members", "servers", "statistics", "log"]:
+            page.go(name)
+            assert page.js("return document.documentElement.scrollWidth") <= 360, name
+            page.picture(f"narrow-{name}")
+        page.go("network")
+        page.js("document.body.focus()")
+        active = "return document.activeElement.dataset.id ?? document.activeElement.textContent.trim()"
+        for _ in range(20):
+            page.driver.switch_to.active_element.send_keys(Keys.TAB)
+            if page.js(active) in tree:
+                break
+        assert page.js(active) == "s1", page.js(active)
+        page.driver.switch_to.active_element.send_keys(Keys.ARROW_UP)
+        child = page.js(active)
+        assert page.tree()[child] == "s1"
+        page.driver.switch_to.active_element.send_keys(Keys.ENTER)
+        wait_until(lambda: page.text(".panel h2") == child, 5, lambda: page.text(".panel"))
+        label = page.js("return document.activeElement.getAttribute('aria-label')")
+        assert label.startswith(f"{child}, depth 1, below s1"), label
+        page.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+        wait_until(lambda: page.text(".panel h2") == "", 5, lambda: page.text(".panel"))
+
+
+@case("a page that was hidden has no stream, and shows what happened when it is seen again")
+def _(network):
+    network.start_metaserver("--web", "127.0.0.1:0")
+    network.start_peers(2)
+    with browser() as page:
+        page.open(link(network))
+        wait_for_picture(page, network)
+        page.js("Object.defineProperty(document, 'hidden', {configurable: true, get: () => true});"
+                "document.dispatchEvent(new Event('visibilitychange'))")
+        wait_until(lambda: page.js("return document.getElementById('status').dataset.is") == "paused", 5, "the pause")
+        network.start_peer("s3")
+        network.wait_for_tree(["s1", "s2", "s3"])
+        assert "s3" not in page.tree()
+        page.js("Object.defineProperty(document, 'hidden', {configurable: true, get: () => false});"
+                "document.dispatchEvent(new Event('visibilitychange'))")
+        wait_for_picture(page, network)
+        assert re.search("s3 joined", page.text(".news"))
+        page.js("sessionStorage.setItem('espalier-token', 'wrong'); location.reload()")
+        wait_until(lambda: "This page is closed" in page.text("#locked"), 10, lambda: page.text("body"))
+        assert json.loads(page.js("return JSON.stringify(sessionStorage)")) == {}
+        page.complaints()  # the 401 is told there
+
+
+if __name__ == "__main__":
+    main()
