@@ -9,8 +9,8 @@ import importlib, os, pathlib, shutil, subprocess, sys
 
 LIST = pathlib.Path(__file__).with_name("packages.txt")
 PACKAGES = {
-    "aria2c": "aria2", "curl": "curl", "etcd": "etcd-server", "etcdctl": "etcd-client", "ip": "iproute2",
-    "libtorrent": "python3-libtorrent", "matplotlib": "python3-matplotlib", "/usr/sbin/nginx": "nginx-light",
+    "aria2c": "aria2", "curl": "curl", "etcd": "etcd-server", "etcdctl": "etcd-client", "ip": "iproute2", "/usr/sbin/inspircd": "inspircd",
+    "libtorrent": "python3-libtorrent", "matplotlib": "python3-matplotlib", "/usr/sbin/ngircd": "ngircd", "/usr/sbin/nginx": "nginx-light",
     "nsenter": "util-linux", "openssl": "openssl", "opentracker": "opentracker", "rsync": "rsync",
     "setpriv": "util-linux", "sh": "dash", "sha256sum": "coreutils", "sleep": "coreutils", "ss": "iproute2",
     "tc": "iproute2", "unshare": "util-linux", "valgrind": "valgrind",

@@ -17,11 +17,7 @@
 //
 // Single-threaded, one epoll. Sources are addresses all over 127/8, so that neither end runs out of
 // ports. A failure of the protocol ends the process with a sentence.
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -30,9 +26,8 @@
 #include <sstream>
 #include <unordered_map>
 
-#include "bench/processes.h"
+#include "bench/load_socket.h"
 #include "common/base/limits.h"
-#include "common/wire/frame.h"
 #include "common/wire/registry_codec.h"
 
 using namespace espalier;
@@ -55,25 +50,6 @@ std::vector<Endpoint> endpointsOf(const std::string& list) {
   }
   if (endpoints.empty()) fail("a command wants addresses");
   return endpoints;
-}
-
-std::string framed(const std::string& payload) {
-  std::string frame;
-  wire::appendFrame(payload, frame);
-  return frame;
-}
-
-sockaddr_in addressOf(std::uint32_t host, std::uint16_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(host);
-  return address;
-}
-
-std::uint32_t sourceOf(std::size_t number) {
-  const auto n = static_cast<std::uint32_t>(number);
-  return (127u << 24) | ((1 + n % 200) << 16) | ((n / 200) % 60'000 + 1);
 }
 
 struct Session {
@@ -261,20 +237,8 @@ class Sessions {
   // A connection to it, with what the session's goal wants. -1: refused.
   int dial(std::size_t number, const Endpoint& to) {
     Session& session = sessions_[number];
-    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const int on = 1;
-    ::setsockopt(socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    const sockaddr_in source = addressOf(sourceOf(number), 0);
-    const sockaddr_in target = addressOf(INADDR_LOOPBACK, to.port);
-    if (socket < 0 ||
-        ::bind(socket, reinterpret_cast<const sockaddr*>(&source), sizeof source) != 0) {
-      failWithErrno("a session's socket");
-    }
-    if (::connect(socket, reinterpret_cast<const sockaddr*>(&target), sizeof target) != 0) {
-      ::close(socket);
-      return -1;
-    }
+    const int socket = dialFrom(number, to.port);
+    if (socket < 0) return -1;
     std::string request = framed(wire::encode(wire::Hello{}));
     const bool asks = session.isMember || session.goal == Session::Goal::join ||
                       session.goal == Session::Goal::redirect;
@@ -512,10 +476,7 @@ Json run(Sessions& sessions, const std::string& command, std::istringstream& wor
 }  // namespace
 
 int main() {
-  rlimit descriptors{};
-  ::getrlimit(RLIMIT_NOFILE, &descriptors);
-  descriptors.rlim_cur = descriptors.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &descriptors);
+  raiseDescriptors();
   Sessions sessions;
   while (true) {
     if (!sessions.turn(std::chrono::milliseconds(50))) continue;

@@ -103,6 +103,7 @@ void Coordinator::considerEpoch(const View& view, TimePoint now, CoordinatorEffe
 void Coordinator::goOn(TimePoint now, CoordinatorEffects& fx) {
   outdatedSince_.reset();
   dropPaused();
+  flush(now, fx);
   const Directory directory = authority_->publication.directory();
   takeOver({{authority_->epoch(), &directory, authority_->registry.awaiting()}}, now, fx);
 }
