@@ -27,9 +27,9 @@ std::string ClusterNetwork::textOf(const Epoch& epoch) {
   return fmt::format("({}, {})", epoch.counter, number(epoch.number));
 }
 
-Duration ClusterNetwork::within(Duration least, Duration most) {
-  return least + Duration(static_cast<Duration::rep>(
-                     below(static_cast<std::uint64_t>((most - least).count()) + 1)));
+Duration ClusterNetwork::within(Random& random, Duration least, Duration most) {
+  const auto steps = static_cast<std::uint64_t>((most - least).count()) + 1;
+  return least + Duration(static_cast<Duration::rep>(random() % steps));
 }
 
 TimePoint ClusterNetwork::local(const Server& server, TimePoint now) const {

@@ -252,7 +252,8 @@ class ClusterNetwork {
   bool chance(double probability) {
     return static_cast<double>(below(10'000)) < 10'000 * probability;
   }
-  Duration within(Duration least, Duration most);
+  Duration within(Duration least, Duration most) { return within(random_, least, most); }
+  static Duration within(Random& random, Duration least, Duration most);
 
   void whenAwake(std::size_t i, std::function<void()> action);
   void step(std::size_t i, const std::function<void(Coordinator&, TimePoint, Effects&)>& event);
@@ -319,6 +320,7 @@ class ClusterNetwork {
   Outside& outside_;
   const Settings settings_;
   Random random_;
+  Random ofRooms_;  // so that rooms change nothing else of a seed
   std::vector<Server> servers_;
   std::set<std::pair<std::size_t, std::size_t>> cuts_;
   std::map<std::pair<std::size_t, std::size_t>, std::vector<Held>> held_;

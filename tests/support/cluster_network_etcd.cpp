@@ -82,7 +82,7 @@ struct ClusterNetwork::Etcd {
 
 // Here, where Etcd is complete.
 ClusterNetwork::ClusterNetwork(Outside& outside, Settings settings, std::uint64_t seed)
-    : outside_(outside), settings_(settings), random_(seed) {}
+    : outside_(outside), settings_(settings), random_(seed), ofRooms_(~seed) {}
 
 ClusterNetwork::~ClusterNetwork() = default;
 

@@ -60,8 +60,11 @@ void ClusterNetwork::send(const LinePtr& line, int side, Message message) {
     held_[{from, to}].push_back({line, side, std::move(message)});
     return;
   }
-  arrive(line, 1 - side, std::move(message),
-         outside_.now() + within(settings_.leastDelay, settings_.mostDelay));
+  const auto* frame = std::get_if<wire::ClusterFrame>(&message);
+  const bool isOfRooms = frame && std::holds_alternative<wire::RoomServerMessage>(frame->message);
+  Random& random = isOfRooms ? ofRooms_ : random_;
+  const auto delay = within(random, settings_.leastDelay, settings_.mostDelay);
+  arrive(line, 1 - side, std::move(message), outside_.now() + delay);
 }
 
 void ClusterNetwork::arrive(const LinePtr& line, int side, Message message, TimePoint time) {

@@ -13,7 +13,8 @@ void ClusterNetwork::carryOutRooms(std::size_t i, metaserver::rooms::RoomsEffect
   Server& server = servers_[i];
   for (const auto& write : fx.writes) server.roomsNow.write(write);
   if (fx.persist) {
-    server.roomsSyncedAt = std::max(server.roomsSyncedAt, outside_.now() + within(1ms, 15ms));
+    server.roomsSyncedAt =
+        std::max(server.roomsSyncedAt, outside_.now() + within(ofRooms_, 1ms, 15ms));
     outside_.at(server.roomsSyncedAt,
                 [this, i, run = server.run, number = *fx.persist, writes = std::move(fx.writes)] {
                   Server& there = servers_[i];
@@ -38,13 +39,15 @@ void ClusterNetwork::carryOutRooms(std::size_t i, metaserver::rooms::RoomsEffect
   }
   for (auto& message : fx.messages) {
     server.roomsNow.fill(std::get<wire::RoomEntries>(message.message), *message.entries);
-    outside_.at(outside_.now() + within(0ms, 5ms), [this, i, run = server.run, to = message.to,
-                                                    what = std::move(message.message)] {
-      if (servers_[i].run != run) return;
-      whenAwake(i, [this, i, to, what] {
-        step(i, [&](Coordinator& core, TimePoint, Effects& more) { core.tell(to, what, more); });
-      });
-    });
+    outside_.at(outside_.now() + within(ofRooms_, 0ms, 5ms),
+                [this, i, run = server.run, to = message.to, what = std::move(message.message)] {
+                  if (servers_[i].run != run) return;
+                  whenAwake(i, [this, i, to, what] {
+                    step(i, [&](Coordinator& core, TimePoint, Effects& more) {
+                      core.tell(to, what, more);
+                    });
+                  });
+                });
   }
   for (auto& [to, reply, entries] : fx.peers) {
     if (entries) server.roomsNow.fill(std::get<wire::RoomMessages>(reply), *entries);
