@@ -43,6 +43,15 @@ def start_peers(network, *names):
     network.wait_for_tree(list(names))
 
 
+def cluster_terminal(network, cluster, name, server):
+    """A peer with a prompt at that metaserver."""
+    network.fill_share(name, {})
+    network.address = cluster.address(server)
+    prompt = network.terminal(network.program("peer"), "--id", name, "--share", f"./{name}")
+    prompt.wait(lambda: f"{name}>" in prompt.text(), "the prompt")
+    return prompt
+
+
 class Watcher:
     """What `watch` of a peer prints, as it comes."""
 
@@ -148,7 +157,7 @@ def _(network):
     shown = "fleece  s1: hi\\x1b[2J\\u{202e}there\ns2> an unfinished line"
     prompt.wait(lambda: shown in prompt.text(), "the message")
     prompt.keys("\x15chat fleece\r")
-    prompt.expect("every line is said there")
+    prompt.expect("fleece: every line is said there.*")
     prompt.keys("it's me\r")
     wait_until(lambda: texts(network, "s1", "fleece")[-1:] == ["it's me"], network.patience, "what was said")
     prompt.keys("/who fleece\r")
@@ -159,7 +168,7 @@ def _(network):
     prompt.expect("fleece  s1: and me")
     prompt.keys("\x04")
     prompt.keys("rooms\r")
-    prompt.expect(r"fleece  2 members")
+    prompt.expect("fleece  2 members.*")
     assert texts(network, "s1", "fleece") == ["hi\x1b[2J\u202ethere", "it's me", "and me"]
 
 
@@ -285,6 +294,38 @@ def _(network):
     assert say("s3", "together")["stored"] == 2
     for name in names:
         watchers[name].wait_texts(expected)
+
+
+@case("the dialogue of the third original: a network for two, the servers change, nothing is lost or told twice")
+def _(network):
+    cluster = Cluster(network, 2, "--chat-opens-at", "2").start()
+    cluster.wait_for_master()
+    ada = cluster_terminal(network, cluster, "ada", "m0")
+    ada.keys("say hello, is anybody here?\r")
+    ada.expect("said in lobby as number.*")
+    ada.keys("history\r")
+    ada.expect("nothing is shown before the chat opens")
+    bob = cluster_terminal(network, cluster, "bob", "m1")
+    bob.expect(r"lobby  ada: hello, is anybody here\?")
+    bob.keys("chat\r")
+    bob.expect("lobby: every line is said there.*")
+    bob.keys("yes, I am\r")
+    ada.expect("lobby  bob: yes, I am")
+    bob.keys("$private ada between us\r")
+    bob.expect("delivered to ada")
+    ada.expect(r"bob \(private\): between us")
+    master = cluster.wait_for_master()
+    cluster.servers[master].kill()  # servers come and go
+    bob.keys("still there?\r")
+    ada.expect(r"lobby  bob: still there\?")
+    ada.keys("say still here\r")
+    bob.expect("lobby  ada: still here")
+    bob.keys("\x04")
+    bob.keys("history\r")
+    bob.wait(lambda: bob.text().count("  ada: still here") == 2, "the history")
+    for screen in (ada, bob):
+        assert screen.text().count("between us") == 1, screen.text()
+    assert ada.text().count("lobby  bob: yes, I am") == 1, ada.text()
 
 
 @case("the bot of the documents answers")

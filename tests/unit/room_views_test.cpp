@@ -165,6 +165,9 @@ TEST_CASE("members are counted from what the home has told, this peer included")
     seer.views.received(wire::RoomMoved{kRoom, *PeerId::parse("s5"), false}, kNow, seer.fx);
   }
   CHECK(seer.views.rows().at(0).state.members == 0);
+  seer.views.received(wire::RoomState{kRoom, 4, 9, false, {}}, kNow, seer.fx);
+  seer.views.received(wire::RoomMoved{kRoom, *PeerId::parse("s5"), true}, kNow, seer.fx);
+  CHECK(seer.views.rows().at(0).state.members == 4);
 }
 
 TEST_CASE("what no home has got is withdrawn, and what one has goes on") {
@@ -218,6 +221,7 @@ TEST_CASE("the history comes in parts, goes on at another home, and is never lon
   seer.views.received(part, kNow, seer.fx);
   REQUIRE(seer.fx.histories.size() == 1);
   CHECK(seer.fx.histories[0].entries.size() == 3);
+  seer.views.homeLost();
   for (std::size_t i = 0; i < limits::kRoomHistories; ++i) {
     CHECK(seer.views.history(kRoom, 3, seer.fx));
   }

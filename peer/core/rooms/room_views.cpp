@@ -127,11 +127,11 @@ bool RoomViews::withdraw(const wire::RoomEntryId& id) {
 
 std::optional<std::uint64_t> RoomViews::history(const RoomName& name, std::uint32_t most,
                                                 RoomViewsEffects& fx) {
-  if (!hasHome_ || most == 0 || histories_.size() >= limits::kRoomHistories) return std::nullopt;
+  if (most == 0 || histories_.size() >= limits::kRoomHistories) return std::nullopt;
   const auto number = ++asks_;
   most = std::min(most, static_cast<std::uint32_t>(limits::kRoomMessages));
   auto& history = histories_[number] = {name, most, {}};
-  askHistory(number, history, fx);
+  if (hasHome_) askHistory(number, history, fx);
   return number;
 }
 
@@ -349,12 +349,15 @@ void RoomViews::take(const wire::RoomState& state, RoomViewsEffects& fx) {
   sendWanted(fx);
 }
 
-// The number of members was told when this peer came; from then on each of them is.
+// The number of members was told when this peer came; from then on each of them is. Of a closed room
+// the number is told each time.
 void RoomViews::take(const wire::RoomMoved& moved, RoomViewsEffects& fx) {
   const auto room = rooms_.find(moved.room);
   if (room == rooms_.end()) return;
   auto& members = room->second.state.members;
-  if (moved.isIn) {
+  if (!room->second.state.isOpen) {
+    // It was counted.
+  } else if (moved.isIn) {
     ++members;
   } else if (members > 0) {
     --members;

@@ -80,7 +80,7 @@ class RoomViews {
   // being sent until it is acknowledged, or this peer ends.
   bool withdraw(const wire::RoomEntryId& id);
   // The last `most` entries; answered by Effects::histories, by the next home if need be. Nothing:
-  // there is no home, or too many are asked for.
+  // too many are asked for.
   std::optional<std::uint64_t> history(const RoomName& room, std::uint32_t most,
                                        RoomViewsEffects& fx);
   void forgetHistory(std::uint64_t number) { histories_.erase(number); }
