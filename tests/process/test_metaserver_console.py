@@ -27,6 +27,7 @@ def ask(network, *words):
 
 def start(network, name, *words):
     process = Process(name, [network.program("metaserver"), *words], network.folder, network.env, network.patience)
+    network.at_close.append(lambda: process.alive and process.kill())
     process.expect_log(r"metaserver ready on ")
     return process
 

@@ -24,12 +24,14 @@ class Page:
 
     def raw(self, request):
         """What comes back until the end of the connection; what came before a reset."""
+        deadline = time.monotonic() + 30
         with self.connect() as one:
             answer = b""
             try:
                 one.sendall(request)
                 while part := one.recv(65536):
                     answer += part
+                    assert time.monotonic() < deadline, f"an answer without end: {answer[:200]}"
             except (ConnectionResetError, BrokenPipeError):
                 pass
             return answer
