@@ -222,16 +222,17 @@ export class StatisticsPage {
     const numbers = Object.entries(data).filter(([, value]) => typeof value === "number");
     const days = data.days ?? [];
     this.box.replaceChildren(
-      growth(this.model),
+      growth(this.model, this.box.clientWidth),
       el("div", {class: "figures"}, ...numbers.map(([name, value]) => el("div", {class: "figure"},
         el("b", {}, value.toLocaleString("en", {maximumFractionDigits: 2})), el("span", {}, name)))),
-      ...days.length ? ["sessions", "lost", "approaches"].filter((name) => name in days[0]).map((name) => bars(days, name)) : []);
+      ...days.length ? ["sessions", "lost", "approaches"].filter((name) => days.some((day) => day[name] > 0))
+        .map((name) => bars(days, name, this.box.clientWidth)) : []);
   }
 }
 
 // How many peers there were in the last ten minutes, as far as this page has seen.
-function growth(model) {
-  const now = Date.now(), from = Math.min(model.earliest(), now - 60000);
+function growth(model, room) {
+  const now = Date.now(), from = Math.min(model.earliest(), now - 10000);
   let count = model.group("peers").size;
   const steps = [{at: now, count}];
   for (let i = model.past.length - 1; i >= 0; --i) {
@@ -240,11 +241,11 @@ function growth(model) {
     count += (was ? 1 : 0) - (is ? 1 : 0);
     steps.push({at, count});
   }
-  steps.push({at: model.past.length ? from : Math.max(from, model.since), count});
-  const width = 640, height = 150;
+  steps.push({at: from, count});
+  const width = Math.min(760, room - 18), height = 150;
   const x = d3.scaleLinear([from, now], [0, width]);
   const y = d3.scaleLinear([0, Math.max(1, d3.max(steps, (step) => step.count)) * 1.15], [height - 22, 8]);
-  const svg = d3.create("svg").attr("viewBox", `0 0 ${width} ${height}`).attr("class", "bars").attr("role", "img")
+  const svg = d3.create("svg").attr("width", width).attr("height", height).attr("class", "bars").attr("role", "img")
     .attr("aria-label", "peers in the last ten minutes");
   const line = steps.map(({at, count: peers}) => `${x(at).toFixed(1)},${y(peers).toFixed(1)}`).join("L");
   svg.append("path").attr("class", "area").attr("d", `M${x(now)},${y(0)}L${line}V${y(0)}Z`);
@@ -255,15 +256,20 @@ function growth(model) {
 }
 
 // Bars by day.
-function bars(days, name) {
-  const width = 640, height = 150;
+function bars(told, name, room) {
+  const byDate = new Map(told.map((day) => [day.date, day]));
+  const days = d3.range(29, -1, -1).map((ago) => {
+    const date = new Date(Date.now() - ago * 86400000).toISOString().slice(0, 10);
+    return {date, [name]: 0, ...byDate.get(date)};
+  });
+  const width = Math.min(760, room - 18), height = 150;
   const x = d3.scaleBand(days.map((day) => day.date), [0, width]).padding(0.25);
   const y = d3.scaleLinear([0, Math.max(1, d3.max(days, (day) => day[name]))], [height - 22, 8]);
-  const svg = d3.create("svg").attr("viewBox", `0 0 ${width} ${height}`).attr("class", "bars").attr("role", "img")
+  const svg = d3.create("svg").attr("width", width).attr("height", height).attr("class", "bars").attr("role", "img")
     .attr("aria-label", `${name} a day`);
   svg.selectAll("rect").data(days).join("rect").attr("x", (day) => x(day.date)).attr("y", (day) => y(day[name]))
     .attr("width", x.bandwidth()).attr("height", (day) => height - 22 - y(day[name])).append("title").text((day) => `${day.date}: ${day[name]}`);
-  svg.selectAll("text").data(days.filter((_, i) => i % Math.ceil(days.length / 8) === 0)).join("text")
+  svg.selectAll("text").data(days.filter((_, i) => (days.length - 1 - i) % Math.ceil(46 * days.length / width) === 0)).join("text")
     .attr("x", (day) => x(day.date) + x.bandwidth() / 2).attr("y", height - 6).attr("text-anchor", "middle")
     .text((day) => String(day.date).slice(5));
   return el("figure", {}, el("figcaption", {}, `${name} a day`), svg.node());

@@ -53,9 +53,9 @@ struct Branch {
   std::size_t level = 0;
 };
 
-class Drawing {
+class TreeDrawing {
  public:
-  Drawing(const std::vector<NetworkPeer>& peers, std::size_t columns)
+  TreeDrawing(const std::vector<NetworkPeer>& peers, std::size_t columns)
       : peers_(peers), columns_(columns), forest_(forestOf(peers)) {}
 
   std::string draw() {
@@ -117,7 +117,7 @@ class Drawing {
 }  // namespace
 
 std::string treeText(const std::vector<NetworkPeer>& peers, std::size_t columns) {
-  return Drawing(peers, columns).draw();
+  return TreeDrawing(peers, columns).draw();
 }
 
 }  // namespace espalier::command

@@ -20,7 +20,7 @@ using web::Metric;
 
 constexpr auto kAskInterval = 2s;
 constexpr auto kAskRarely = 10s;
-constexpr std::size_t kLargeNetwork = 256;  // tuning: peers, above which it asks rarely
+constexpr std::size_t kManyPeers = 256;  // tuning: peers, above which it asks rarely
 
 Metric gauge(std::string name, std::string help, double value) {
   return {"espalier_" + std::move(name), std::move(help), Metric::Kind::gauge, value};
@@ -56,7 +56,7 @@ web::Group PageSource::peers(const PeerStatus& status) {
   const auto now = Clock::now();
   if (status.metaserverReachable && now >= askAt_) {
     const auto fetched = store_.fetch({});
-    const bool isLarge = fetched && fetched->entries.size() > kLargeNetwork;
+    const bool isLarge = fetched && fetched->entries.size() > kManyPeers;
     askAt_ = Clock::now() + (isLarge ? kAskRarely : kAskInterval);
   }
   web::Group group;

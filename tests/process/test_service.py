@@ -4,6 +4,7 @@ import re
 import signal
 import socket
 import subprocess
+import urllib.request
 
 from espalier_process import ROOT, case, main, wait_until
 
@@ -96,6 +97,26 @@ def _(_network):
         text = unit.read_text(encoding="utf-8")
         for line in ["Type=notify", "WatchdogSec=30", "DynamicUser=yes", "ProtectSystem=strict"]:
             assert f"\n{line}\n" in text, (unit, line)
+
+
+@case("metrics are those that docs/operating.md names, and alerts use no others; none names a peer")
+def _(network):
+    network.start_metaserver("--web", "127.0.0.1:0")
+    network.start_peer("s1", "--web", "127.0.0.1:0")
+    network.wait_for_tree(["s1"])
+    told = set()
+    for process in [network.metaserver, network.peers["s1"]]:
+        page = process.expect_log(r"page: (http://[^/]+)/")[1]
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{page}/metrics") as answer:
+            text = answer.read().decode()
+        assert "s1" not in text and "{" not in text, text
+        told |= set(re.findall(r"^(espalier_\w+) ", text, re.MULTILINE))
+    documented = set(re.findall(r"`(espalier_\w+)`", (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")))
+    assert told == documented, told ^ documented
+    alerts = (ROOT / "contrib" / "prometheus" / "alerts.yml").read_text(encoding="utf-8")
+    assert set(re.findall(r"espalier_\w+", alerts)) <= told
+    named = set(re.findall(r"`(Espalier\w+)`", (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")))
+    assert set(re.findall(r"alert: (\w+)", alerts)) == named
 
 
 if __name__ == "__main__":
