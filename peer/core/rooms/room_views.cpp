@@ -349,8 +349,8 @@ void RoomViews::take(const wire::RoomState& state, RoomViewsEffects& fx) {
   sendWanted(fx);
 }
 
-// The number of members was told when this peer came; from then on each of them is. Of a closed room
-// the number is told each time.
+// The number of members was told when this peer came; from then on each of them is. Of a closed
+// room the number is told each time.
 void RoomViews::take(const wire::RoomMoved& moved, RoomViewsEffects& fx) {
   const auto room = rooms_.find(moved.room);
   if (room == rooms_.end()) return;
