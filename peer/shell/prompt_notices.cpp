@@ -13,14 +13,14 @@ PromptNotices::PromptNotices(EventBus& events, bool rings) : events_(events), ri
   events_.listen([this](const Event& event) {
     const auto text = textOf(event);
     if (!text) return;
-    const bool rings = rings_ && isForUser(event) && rungAt_.with([](TimePoint& rungAt) {
+    const bool ringsNow = rings_ && isForUser(event) && rungAt_.with([](TimePoint& rungAt) {
       const auto now = Clock::now();
       if (rungAt != TimePoint::min() && now - rungAt < limits::kBellInterval) return false;
       rungAt = now;
       return true;
     });
     editor_.with([&](auto* editor) {
-      if (editor != nullptr) editor->notify(*text, rings);
+      if (editor != nullptr) editor->notify(*text, ringsNow);
     });
   });
 }
