@@ -306,7 +306,9 @@ def _(network):
     ada.keys("history\r")
     ada.expect("nothing is shown before the chat opens")
     bob = cluster_terminal(network, cluster, "bob", "m1")
-    bob.expect(r"lobby  ada: hello, is anybody here\?")
+    ada.expect("lobby: the chat is open")
+    bob.keys("history\r")  # the last one to come may be late for seeing it at once
+    bob.expect(r"\d{4}-.*  ada: hello, is anybody here\?")
     bob.keys("chat\r")
     bob.expect("lobby: every line is said there.*")
     bob.keys("yes, I am\r")
