@@ -481,9 +481,9 @@ TEST_CASE("the metaserver's commands are topo, status, whatif, those of a cluste
   const Dispatcher dispatcher(metaserver::shell::metaserverCommands(service, cluster));
   std::string names;
   for (const auto& command : dispatcher.commands()) names += command.name + " ";
-  CHECK(
-      names ==
-      "topo status whatif link master uptime links servers drain migrate forget stats help stop ");
+  CHECK(names ==
+        "topo status whatif link master uptime links servers drain migrate forget rooms stats help "
+        "stop ");
   Context context;
   const auto text = render(dispatcher.runLine("status", context), Format::text).out;
   CHECK(text.find("network      3 peers, 1 attaching in ./topo.txt\n") != std::string::npos);
