@@ -110,6 +110,7 @@ class RunningNetwork : private NetworkObserver, private PeerHandler {
   void carryOut(PushJob&) override {}
   void keep(PrivateWrite&) override {}
   void told(PrivateUpdate&) override {}
+  void roomsChanged(RoomViewsEffects&) override {}
   void serve(std::unique_ptr<net::ByteStream> stream, const wire::Hello& hello) override {
     const std::lock_guard lock(mutex_);
     streams_.emplace_back(std::move(stream), hello.purpose);
