@@ -242,7 +242,7 @@ function growth(model, room) {
     steps.push({at, count});
   }
   steps.push({at: from, count});
-  const width = Math.min(760, room - 18), height = 150;
+  const width = Math.max(120, Math.min(760, room - 18)), height = 150;
   const x = d3.scaleLinear([from, now], [0, width]);
   const y = d3.scaleLinear([0, Math.max(1, d3.max(steps, (step) => step.count)) * 1.15], [height - 22, 8]);
   const svg = d3.create("svg").attr("width", width).attr("height", height).attr("class", "bars").attr("role", "img")
@@ -262,7 +262,7 @@ function bars(told, name, room) {
     const date = new Date(Date.now() - ago * 86400000).toISOString().slice(0, 10);
     return {date, [name]: 0, ...byDate.get(date)};
   });
-  const width = Math.min(760, room - 18), height = 150;
+  const width = Math.max(120, Math.min(760, room - 18)), height = 150;
   const x = d3.scaleBand(days.map((day) => day.date), [0, width]).padding(0.25);
   const y = d3.scaleLinear([0, Math.max(1, d3.max(days, (day) => day[name]))], [height - 22, 8]);
   const svg = d3.create("svg").attr("width", width).attr("height", height).attr("class", "bars").attr("role", "img")

@@ -68,7 +68,7 @@ class RoomDatabase {
   std::uint64_t taken_ = 0;  // counts calls
   std::uint64_t tried_ = 0;  // up to which
   Result<void> outcome_;     // of the last try
-  TimePoint nextAt_{};  // when the next transaction may begin
+  TimePoint nextAt_{};       // when the next transaction may begin
   bool again_ = false;
   bool ending_ = false;
   std::jthread thread_;

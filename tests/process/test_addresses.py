@@ -234,7 +234,7 @@ def _(network):
         codes.add(code)
     assert codes == {0, 74}, codes
     codes.clear()
-    for threads in range(1, 6):
+    for threads in range(1, 9):
         process = network.spawn(f"metaserver{threads}", *limited(threads), network.program("metaserver"), "--listen",
                                 "127.0.0.1:0", "--state", f"few/m{threads}", "--topo", f"few/t{threads}",
                                 "--count-file", f"few/n{threads}")

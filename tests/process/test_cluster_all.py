@@ -14,7 +14,7 @@ def _(network):
     cluster = CutCluster(network, "--max-links", "4")
     network.max_links = 4
     state = {name: network.folder / f".metaserver-{cluster.port(name)}" for name in cluster.names}
-    disk = network.small_disk(state["m2"].name, "2m")
+    disk = network.small_disk(state["m2"].name, "8m")
     assert disk
     disk.chmod(0o700)
     cluster.start()

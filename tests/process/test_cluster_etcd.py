@@ -31,7 +31,9 @@ def _(network):
     cluster.wait_for_tree(names)
     cluster.servers[first].kill()
     second = cluster.wait_for_master()
-    assert second != first and cluster.told(second, "master")["epoch"] > epoch
+    assert second != first
+    # Its name is known a moment before it decides.
+    wait_until(lambda: cluster.told(second, "master")["epoch"] > epoch, network.patience, "the new master's epoch")
     cluster.start_peer("n1", second, files={})
     names.append("n1")
     tree = cluster.wait_for_tree(names)

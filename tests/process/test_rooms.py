@@ -272,7 +272,7 @@ def _(network):
         assert code == 0, (peer, text, told)
         expected.append(text)
         return told[0]
-    assert say("s1", "one")["stored"] == 2
+    assert say("s1", "one")["stored"] >= 2
     say("s2", "two")
     master = cluster.wait_for_master()
     homes = {name: cluster.home(name) for name in names}
@@ -291,7 +291,7 @@ def _(network):
         assert texts(network, name) == expected, name
     cluster.start(victim, master)
     cluster.wait_for_master()
-    assert say("s3", "together")["stored"] == 2
+    assert say("s3", "together")["stored"] >= 2
     for name in names:
         watchers[name].wait_texts(expected)
 

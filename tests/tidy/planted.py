@@ -25,7 +25,7 @@ FILES = [
     ("topo/a.cpp", '#include "peer/core/place.h"\n', ["include-direction"]),
     ("peer/core/a.cpp", '#include "common/net/loop.h"\n', ["include-direction"]),
     ("peer/shell/b.cpp", '#include "place.h"\n', ["include-direction"]),
-    ("common/web/page.h", "// The page.\n#pragma once\n", ["include-direction"]),
+    ("common/mail/page.h", "// The page.\n#pragma once\n", ["include-direction"]),
     ("peer/shell/c.cpp", "#include <topo/forest.h>\n", ["include-direction"]),
     # I/O in a core.
     ("topo/b.cpp", "#include <Poco/Net/Socket.h>\n", ["core-without-io"]),

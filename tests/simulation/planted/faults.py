@@ -52,7 +52,7 @@ FAULTS = {
         "A request for a fresh heartbeat is not forwarded to the root, so joiners are held in vain.",
         "fx.send(parent_->connection, raise);",
         "static_cast<void>(raise);",
-        KILLS),
+        ("--kill-each", "--first", "2501", "--count", "100", "--peers", "2", "16")),
     "heartbeats_ignored": Fault(
         "A peer's label does not change after it has attached, so joiners that it holds wait in vain.",
         "    bettered({heartbeat->label.sequence, heartbeat->label.depth + 1}, now, fx);\n  } else if",
@@ -121,7 +121,7 @@ FAULTS = {
         "A peer that comes back with its key is refused while its former session is open.",
         "if (record(*there).key == join.key) return std::nullopt;",
         "if (join.key.isZero()) return std::nullopt;",
-        ("--first", "2050", "--count", "100")),  # one schedule in a thousand has such a peer
+        ("--first", "2150", "--count", "100")),  # one schedule in a thousand has such a peer
     "order_without_key": Fault(
         "A stranger that names the join order of a former member is admitted as that member.",
         "if (entry->second.member.id != id || entry->second.member.key != key) return false;",
@@ -260,7 +260,7 @@ FAULTS = {
         "The sender does not tell other peers that it cancelled a push.",
         "    if (link.knows(id)) link.addEnd(id, now);\n",
         "    static_cast<void>(link);\n",
-        PUSHES),
+        ("--push", "--first", "501", "--count", "60")),
     # --- metaserver/core/cluster/coordinator*.cpp
     "epoch_not_written": Fault(
         "A metaserver decides in an epoch that is not on its disk.",
@@ -312,11 +312,6 @@ FAULTS = {
         "A master hands over without its latest decisions.",
         "  dropPaused();\n  flush(now, fx);\n  authority_->heir = heir;",
         "  dropPaused();\n  authority_->heir = heir;",
-        CLUSTERS),
-    "outdated_epoch_kept": Fault(
-        "A master whose epoch others refuse, because they know a later one, keeps it.",
-        "  if (now >= *outdatedSince_ + limits::kHandover) goOn(now, fx);\n",
-        "",
         CLUSTERS),
     "alone_and_master": Fault(
         "A metaserver that is alone calls itself the master.",
@@ -500,11 +495,6 @@ FAULTS = {
         "  for (const auto& [arrival, pending] : pending_) passed_.emplace_back(pending.said);\n",
         "",
         ROOMS),
-    "room_old_session_answered": Fault(
-        "Whoever says something again in an older session than the latest one gets the answer there.",
-        "    if (before->second.opening >= session->second.opening) return;\n",
-        "",
-        ("--first", "112999", "--count", "1")),
     # --- metaserver/core/rooms/rooms.cpp
     "room_rests_not_copied": Fault(
         "A metaserver that copies a log does not hear of closed rooms whose first messages have lapsed.",
