@@ -32,7 +32,7 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 constexpr auto kPatience = std::chrono::seconds(120);
-constexpr auto kBeat = std::chrono::seconds(1);
+constexpr SteadyClock::duration kBeat = std::chrono::seconds(1);
 
 struct Member {
   int socket = -1;

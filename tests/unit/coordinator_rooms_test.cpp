@@ -17,6 +17,16 @@ const RoomName kRoom = *RoomName::parse("fleece");
 struct Rooms : Cluster {
   using Cluster::Cluster;
 
+  // Peers 1 to 3, one at each of three metaservers, all in the room.
+  void begin() {
+    startAll();
+    settle(0);
+    for (int peer = 1; peer <= 3; ++peer) {
+      joinAndReport(peer, static_cast<std::size_t>(peer - 1));
+    }
+    settle(3);
+    for (int peer = 1; peer <= 3; ++peer) want(peer, {{kRoom, 0}});
+  }
   void want(int number, std::vector<wire::RoomWanted> rooms) {
     send(number, wire::RoomRequest(wire::RoomsWanted{++revisions_[number], std::move(rooms)}));
   }
@@ -177,13 +187,7 @@ TEST_CASE("the death of the master loses nothing that was answered, and moves no
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
     INFO("seed " << seed);
     Rooms three(3, true, {}, seed);
-    three.startAll();
-    three.settle(0);
-    for (int peer = 1; peer <= 3; ++peer) {
-      three.joinAndReport(peer, static_cast<std::size_t>(peer - 1));
-    }
-    three.settle(3);
-    for (int peer = 1; peer <= 3; ++peer) three.want(peer, {{kRoom, 0}});
+    three.begin();
     three.run(1s);
     const auto master = three.network.master();
     REQUIRE(master);
@@ -232,13 +236,7 @@ TEST_CASE("both sides of a cut go on, and have one log afterwards") {
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
     INFO("seed " << seed);
     Rooms three(3, true, {}, seed);
-    three.startAll();
-    three.settle(0);
-    for (int peer = 1; peer <= 3; ++peer) {
-      three.joinAndReport(peer, static_cast<std::size_t>(peer - 1));
-    }
-    three.settle(3);
-    for (int peer = 1; peer <= 3; ++peer) three.want(peer, {{kRoom, 0}});
+    three.begin();
     three.run(1s);
     const auto sayAll = [&](std::uint64_t from, std::uint64_t upTo) {
       for (std::uint64_t counter = from; counter <= upTo; ++counter) {
