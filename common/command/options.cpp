@@ -181,7 +181,9 @@ std::string helpRows(const Program& program) {
   std::vector<std::pair<std::string, std::string>> rows;
   std::size_t width = 0;
   if (program.positional) rows.emplace_back(program.positional->name, program.positional->help);
-  for (const auto& option : program.options) {
+  auto options = program.options;
+  for (auto& option : commonOptions()) options.push_back(std::move(option));
+  for (const auto& option : options) {
     std::string left = flagName(option);
     if (!option.valueName.empty()) left += " " + option.valueName;
     std::string right = option.help;
@@ -189,9 +191,6 @@ std::string helpRows(const Program& program) {
     width = std::max(width, left.size());
     rows.emplace_back(std::move(left), std::move(right));
   }
-  rows.emplace_back("--config FILE", "options from a file: lines of name = value, # comments");
-  rows.emplace_back("--version", "print the version");
-  rows.emplace_back("--help", "print this");
   std::string text;
   for (const auto& [left, right] : rows) {
     text += left.size() > width ? fmt::format("  {}\n{:{}}", left, "", width + 4)
@@ -211,6 +210,24 @@ StoreWords storeWord(Store store) {
   return [store = std::move(store)](const std::vector<std::string>& words) {
     return store(words.front());
   };
+}
+
+Option offering(Option option, std::vector<std::string> values) {
+  option.offered = std::move(values);
+  return option;
+}
+
+Option logLevelOption(log::Level& target) {
+  return offering(
+      {"log-level", "LEVEL", "info", "debug, info, warning, error or none", storeLogLevel(target)},
+      {"debug", "info", "warning", "error", "none"});
+}
+
+std::vector<Option> commonOptions() {
+  const char* config = "options from a file: lines of name = value, # comments";
+  return {{"config", "FILE", "", config, {}, false, true},
+          {"version", "", "", "print the version", {}, true},
+          {"help", "", "", "print this", {}, true}};
 }
 
 const Option* findOption(const Program& program, std::string_view name) {

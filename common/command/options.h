@@ -23,6 +23,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/log.h"
 #include "common/base/result.h"
 #include "common/command/environment.h"
 #include "common/command/option_values.h"
@@ -42,7 +43,16 @@ struct Option {
   // The value of an option that stands without one (`--web`). The argument behind it is its value
   // only if it has a colon, as an address has. Empty: it needs a value.
   std::string bare = {};
+  // Values that the completion of a shell offers. There may be others.
+  std::vector<std::string> offered = {};
 };
+
+// The same option, which offers these values.
+Option offering(Option option, std::vector<std::string> values);
+// --log-level, which both programs have.
+Option logLevelOption(log::Level& target);
+// --config FILE, --version and --help, which every program has. They store nothing.
+std::vector<Option> commonOptions();
 
 // Checks the words of a command line that are no options. Returns a function that stores them.
 using StoreWords = std::function<Result<Assign>(const std::vector<std::string>& words)>;
@@ -72,9 +82,9 @@ struct Parsed {
   std::vector<std::string> given;  // names of the options on the command line
 };
 
-// Adds --config FILE, --help and --version to the program's options. `arguments` are those behind
-// the program's name. After an error the options that were right are stored all the same, since
-// `json` says in which form the error is printed.
+// Adds commonOptions() to the program's options. `arguments` are those behind the program's name.
+// After an error the options that were right are stored all the same, since `json` says in which
+// form the error is printed.
 Result<Parsed> parseOptions(const Program& program, const std::vector<std::string>& arguments,
                             const Environment& environment);
 

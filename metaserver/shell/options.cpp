@@ -144,6 +144,14 @@ std::vector<std::string> withoutForm003(std::vector<std::string> arguments) {
   return arguments;
 }
 
+// An option whose value is one of `values`.
+Option oneOf(std::string name, std::string byDefault, std::string help, std::string& target,
+             const std::vector<std::string>& values) {
+  return command::offering({std::move(name), "RULE", std::move(byDefault), std::move(help),
+                            command::storeOneOf(target, values)},
+                           values);
+}
+
 std::vector<Option> networkOptions(MetaserverOptions& o) {
   using namespace command;
   return {
@@ -152,10 +160,10 @@ std::vector<Option> networkOptions(MetaserverOptions& o) {
        storeNumber(o.firstPort, 1, 65535)},
       {"max-links", "N", "2", "links of a peer, with the one to its parent: 2 to 64",
        storeNumber(o.maxLinks, limits::kMinLinks, limits::kMaxLinks)},
-      {"placement", "RULE", "shallowest",
-       "shallowest: the free slot nearest the root; classic: handed on from the\n"
-       "first peer to oldest children; nearest: by address",
-       storeOneOf(o.placement, {"shallowest", "classic", "nearest"})},
+      oneOf("placement", "shallowest",
+            "shallowest: the free slot nearest the root; classic: handed on from the\n"
+            "first peer to oldest children; nearest: by address",
+            o.placement, {"shallowest", "classic", "nearest"}),
       {"join-word", "WORD", "P2P", "the word that a joiner must send",
        storeText(o.joinWord, limits::kJoinWordBytes)},
       {"chat-opens-at", "N", "0",
@@ -181,8 +189,7 @@ std::vector<Option> networkOptions(MetaserverOptions& o) {
        storeAll(o.commands), true},
       {"json", "", "", "one JSON object a line for every command, errors included",
        storeYes(o.json)},
-      {"log-level", "LEVEL", "info", "debug, info, warning, error or none",
-       storeLogLevel(o.logLevel)},
+      logLevelOption(o.logLevel),
   };
 }
 
@@ -195,18 +202,20 @@ std::vector<Option> clusterOptions(MetaserverOptions& o) {
        storeParsed(o.cluster, parseMetaservers), false, false, true},
       {"name", "NAME", "m5000", "its name, unique in the cluster: by default m and its port",
        storeParsed(o.given.name, ServerName::parse)},
-      {"election", "RULE", "oldest",
-       "who is the master: oldest (by time of start), address (the lowest),\n"
-       "most-peers, or priority:N (the highest)",
-       storeParsed(o.election, cluster::parseRule)},
-      {"coordination", "ENGINE", "builtin",
-       "builtin, or etcd:URL[,URL…]: only who holds the lease in etcd decides",
-       storeParsed(o.coordination, parseCoordination)},
+      offering({"election", "RULE", "oldest",
+                "who is the master: oldest (by time of start), address (the lowest),\n"
+                "most-peers, or priority:N (the highest)",
+                storeParsed(o.election, cluster::parseRule)},
+               {"oldest", "address", "most-peers"}),
+      offering({"coordination", "ENGINE", "builtin",
+                "builtin, or etcd:URL[,URL…]: only who holds the lease in etcd decides",
+                storeParsed(o.coordination, parseCoordination)},
+               {"builtin"}),
       {"entry", "", "", "holds no peers itself: hands each newcomer on to another metaserver",
        storeYes(o.entry)},
-      {"balance", "RULE", "least-connections",
-       "to which one: least-connections, round-robin or nearest",
-       storeOneOf(o.balance, {"least-connections", "round-robin", "nearest"})},
+      oneOf("balance", "least-connections",
+            "to which one: least-connections, round-robin or nearest", o.balance,
+            {"least-connections", "round-robin", "nearest"}),
       {"max-peers", "N", "100000", "peers that it holds; others are handed on",
        storeNumber(o.maxPeers, 1, limits::kConnections)},
       {"instances", "N", "", "starts N metaservers on the ports that follow, and is their entry",
@@ -262,9 +271,7 @@ void MetaserverOptions::choosePort(std::uint16_t port) {
   name = given.name.empty() ? *ServerName::parse(fmt::format("m{}", port)) : given.name;
 }
 
-Result<command::Parsed> parseMetaserverOptions(const std::vector<std::string>& arguments,
-                                               const command::Environment& environment,
-                                               MetaserverOptions& options) {
+command::Program metaserverProgram(MetaserverOptions& options) {
   command::Program program;
   program.name = "metaserver";
   program.summary = "metaserver: admits peers to a network and keeps its snapshot in topo.txt.";
@@ -277,6 +284,13 @@ Result<command::Parsed> parseMetaserverOptions(const std::vector<std::string>& a
       "its port; a port for links between metaservers; another metaserver of its\n"
       "cluster, also as HOST-PORT. Or its address",
       storeForm(options), 3};
+  return program;
+}
+
+Result<command::Parsed> parseMetaserverOptions(const std::vector<std::string>& arguments,
+                                               const command::Environment& environment,
+                                               MetaserverOptions& options) {
+  const auto program = metaserverProgram(options);
   auto parsed = command::parseOptions(program, withoutForm003(arguments), environment);
   options.choosePort(options.listen.port);
   if (!parsed || parsed->text) return parsed;

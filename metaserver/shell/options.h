@@ -74,6 +74,9 @@ struct MetaserverOptions {
   void choosePort(std::uint16_t port);
 };
 
+// The table of options, which store in `options`.
+command::Program metaserverProgram(MetaserverOptions& options);
+
 // Fills `options`, which have the defaults. `text` is the output of --help or --version. Errors as
 // in common/command/options.h.
 Result<command::Parsed> parseMetaserverOptions(const std::vector<std::string>& arguments,

@@ -133,8 +133,10 @@ std::vector<Option> optionTable(PeerOptions& o) {
        storeParsed(o.advertise, parseAdvertised)},
       {"state", "DIR", "SHARE/.espalier", "its key, index and incomplete downloads",
        storeText(o.given.state, limits::kPathBytes), false, true},
-      {"accept-push", "all|IDs|none", "none",
-       "peers whose pushes are accepted; ids separated by commas", storeSenders(o.acceptPush)},
+      offering(
+          {"accept-push", "all|IDs|none", "none",
+           "peers whose pushes are accepted; ids separated by commas", storeSenders(o.acceptPush)},
+          {"all", "none"}),
       {"accept-push-limit", "SIZE", "10G", "the most bytes of one push: 500, 20K, 10M, 4G",
        storeParsed(o.acceptPush.limitBytes, parsePushLimit)},
       {"upload-rate", "RATE", "none", "bytes a second of all uploads together: 500K, 10M, none",
@@ -154,8 +156,7 @@ std::vector<Option> optionTable(PeerOptions& o) {
        storeYes(o.bell)},
       {"json", "", "", "one JSON object a line for every command", storeYes(o.json)},
       {"quiet", "", "", "no progress, no notices", storeYes(o.quiet)},
-      {"log-level", "LEVEL", "info", "debug, info, warning, error or none",
-       storeLogLevel(o.logLevel)},
+      logLevelOption(o.logLevel),
   };
 }
 
@@ -178,9 +179,7 @@ void PeerOptions::chooseId(const PeerId& chosen) {
   state = given.state.empty() ? stateBelow(share) : given.state;
 }
 
-Result<command::Parsed> parsePeerOptions(const std::vector<std::string>& arguments,
-                                         const command::Environment& environment, bool terminal,
-                                         PeerOptions& options) {
+command::Program peerProgram(PeerOptions& options) {
   command::Program program;
   program.name = "peer";
   program.summary = "peer: joins a network, shares a folder, finds and fetches files.";
@@ -191,6 +190,13 @@ Result<command::Parsed> parsePeerOptions(const std::vector<std::string>& argumen
                         "a number: this peer's own downloads wait until so many have joined;\n"
                         "else the metaserver, as --metaserver HOST:PORT",
                         command::storeWord(storeTotalOrMetaserver(options))};
+  return program;
+}
+
+Result<command::Parsed> parsePeerOptions(const std::vector<std::string>& arguments,
+                                         const command::Environment& environment, bool terminal,
+                                         PeerOptions& options) {
+  const auto program = peerProgram(options);
   auto parsed = command::parseOptions(program, arguments, environment);
   if (!parsed || parsed->text) return parsed;
   // Commands without an id are for the peer that already runs on that share or state.

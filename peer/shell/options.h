@@ -56,6 +56,9 @@ struct PeerOptions {
 // 500K, 10M, none: bytes a second; 0 for none.
 Result<std::uint64_t> parseRate(std::string_view text);
 
+// The table of options, which store in `options`.
+command::Program peerProgram(PeerOptions& options);
+
 // Sets `options`, which have the defaults before. `text` is that of --help or --version. If an id
 // is given, chooseId() was called with it. `terminal`: the user can be asked for the id. Without a
 // terminal the id must be given, except for commands with a share or a state, which the peer that
