@@ -6,6 +6,7 @@ import socket
 import subprocess
 import urllib.request
 
+from dashboard import faults
 from espalier_process import ROOT, case, main, wait_until
 
 EXPOSURE_MOST = 2.0
@@ -99,7 +100,7 @@ def _(_network):
             assert f"\n{line}\n" in text, (unit, line)
 
 
-@case("metrics are those that docs/operating.md names, and alerts use no others; none names a peer")
+@case("metrics are those that docs/operating.md names; alerts use no others, the dashboard all; none names a peer")
 def _(network):
     network.start_metaserver("--web", "127.0.0.1:0")
     network.start_peer("s1", "--web", "127.0.0.1:0")
@@ -117,6 +118,8 @@ def _(network):
     assert set(re.findall(r"espalier_\w+", alerts)) <= told
     named = set(re.findall(r"`(Espalier\w+)`", (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")))
     assert set(re.findall(r"alert: (\w+)", alerts)) == named
+    found = faults(ROOT / "contrib" / "grafana" / "espalier.json", told)
+    assert not found, found
 
 
 if __name__ == "__main__":
