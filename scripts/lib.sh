@@ -3,7 +3,7 @@
 say() { printf '%s\n' "$*"; }
 fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
-# Packages of packages.txt for this machine, one a line. $1: the last section wanted (build or ci).
+# Packages of packages.txt for this machine, one a line. $1: the last section wanted (build, deb, tests or ci).
 wanted_packages() {
   local architecture
   architecture=$(dpkg --print-architecture)
