@@ -50,3 +50,7 @@ mkdir -p /etc/espalier /var/lib/private/espalier/s1 /var/lib/espalier /var/lib/p
 touch /etc/espalier/{metaserver,peer-s1}.env /var/lib/private/espalier/s1/x
 ln -s ../private/espalier/s1 /var/lib/espalier/s1
 ln -s private/espalier-metaserver /var/lib/espalier-metaserver
+# So are services that were enabled or edited.
+units=/etc/systemd/system
+mkdir "$units/espalier-peer@s1.service.d"
+ln -s /lib/systemd/system/espalier-peer@.service "$units/multi-user.target.wants/espalier-peer@s1.service"
