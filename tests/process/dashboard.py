@@ -4,7 +4,10 @@ import re
 
 
 def faults(path, known):
-    """Sentences about the dashboard in `path`: it may use only the metrics `known`, and has to use all."""
+    """Sentences about the dashboard in `path`: it may use only the metrics `known`, and has to use all.
+
+    A histogram is known by its own name; queries use NAME_bucket, NAME_sum and NAME_count.
+    """
     dashboard = json.loads(path.read_text(encoding="utf-8"))
     panels = dashboard["panels"]
     variables = {one["name"] for one in dashboard["templating"]["list"]}
@@ -24,7 +27,7 @@ def faults(path, known):
             found.append(f"{panel['title']} shows nothing")
         for target in panel.get("targets", []):
             query = target["expr"]
-            used |= set(re.findall(r"espalier_\w+", query))
+            used |= {re.sub("_(bucket|sum|count)$", "", name) for name in re.findall(r"espalier_\w+", query)}
             if query.count("(") != query.count(")") or query.count("{") != query.count("}"):
                 found.append(f"{panel['title']}: {query} is no query")
             # rate() of what may fall, and a bare counter, which only grows, say nothing.
