@@ -1,9 +1,11 @@
 #include "common/base/log.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <ctime>
 #include <optional>
 #include <string>
@@ -56,6 +58,25 @@ constexpr double kDebugCost = 0.125;
 // Of the process's bucket so much is kept for warnings: peers that come and go must not hide them.
 constexpr double kForWarnings =
     limits::kRateBounds[static_cast<std::size_t>(limits::Rate::logLines)].processBurst / 5;
+
+// Whether standard error is systemd's journal, which adds the time and knows levels by their
+// number: JOURNAL_STREAM=DEVICE:INODE (systemd.exec(5)).
+bool isJournal() {
+  static const bool is = [] {
+    const char* stream = std::getenv("JOURNAL_STREAM");
+    struct stat status {};
+    return stream != nullptr && ::fstat(STDERR_FILENO, &status) == 0 &&
+           stream == fmt::format("{}:{}", status.st_dev, status.st_ino);
+  }();
+  return is;
+}
+
+// Of sd-daemon(3).
+int journalLevel(Level level) {
+  if (level == Level::debug) return 7;
+  if (level == Level::info) return 6;
+  return level == Level::warning ? 4 : 3;
+}
 
 std::string_view name(Level level) {
   switch (level) {
@@ -153,9 +174,10 @@ void write(Level level, std::string_view text) {
   const std::time_t now = std::time(nullptr);
   std::tm parts{};
   ::localtime_r(&now, &parts);
-  const std::string line = fmt::format("{:02}:{:02}:{:02} {}{}\n", parts.tm_hour, parts.tm_min,
-                                       parts.tm_sec, name(level), text);
+  std::string line = fmt::format("{:02}:{:02}:{:02} {}{}\n", parts.tm_hour, parts.tm_min,
+                                 parts.tm_sec, name(level), text);
   addToHistory(line);
+  if (isJournal()) line = fmt::format("<{}>{}\n", journalLevel(level), text);
   // The lock keeps the sink alive while it is called; a sink only queues the line.
   target().with([&](Target& t) {
     if (t.sink != nullptr) {

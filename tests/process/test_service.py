@@ -86,6 +86,21 @@ def _(network):
     assert manager.socket and network.metaserver.end() == 0
 
 
+@case("in systemd's journal a line has its level's number, and no time of its own; elsewhere it is as ever")
+def _(network):
+    log = network.folder / "metaserver.log"
+    log.touch()
+    status = log.stat()
+    network.env["JOURNAL_STREAM"] = f"{status.st_dev}:{status.st_ino}"
+    network.start_metaserver("--log-level", "debug")
+    network.start_peer("s1")  # its log is another file
+    network.peers["s1"].expect_log(r"(?m)^\d\d:\d\d:\d\d s1 joined")
+    network.metaserver.expect_log("(?m)^<6>s1 joined on ")
+    network.peers["s1"].kill()
+    network.metaserver.end()
+    assert all(re.match("<[3467]>[^0-9<]", line) for line in network.metaserver.log.splitlines()), network.metaserver.log
+
+
 @case("the units are understood by systemd, and exposed by at most two of ten")
 def _(network):
     units = sorted((ROOT / "contrib" / "systemd").glob("*.service"))
