@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <utility>
 
 #include "common/base/log.h"
@@ -28,22 +29,47 @@ Metric counter(std::string name, std::string help, double value) {
 }  // namespace
 
 web::Picture PageSource::picture() {
-  return {{"peers", peers()}, {"servers", servers()}, {"self", {{"program", program()}}}};
+  takeChanges();
+  return {{"peers", peers_}, {"servers", servers()}, {"self", {{"program", program()}}}};
 }
 
-web::Group PageSource::peers() {
-  web::Group group;
-  for (const auto& [entry, home] : server_.members()) {
-    Json peer;
-    peer["order"] = static_cast<std::uint64_t>(entry.member.order);
-    peer["at"] = entry.member.endpoint.text();
-    peer["parent"] = entry.parent ? Json(entry.parent->text()) : Json(nullptr);
-    peer["home"] = home.text();
-    peer["links"] = Json::array();
-    for (const auto& link : entry.neighbours) peer["links"].push_back(link.text());
-    group[entry.member.id.text()] = web::lineOf(peer);
+void PageSource::takeChanges() {
+  auto changes = server_.memberChanges();
+  if (changes.isWhole) {
+    shown_.clear();
+    peers_.clear();
   }
-  return group;
+  std::set<std::string> gone;
+  for (const JoinOrder order : changes.gone) {
+    const auto found = shown_.find(order);
+    if (found == shown_.end()) continue;
+    peers_.erase(found->second.id);
+    gone.insert(std::move(found->second.id));
+    shown_.erase(found);
+  }
+  for (auto& member : changes.members) {
+    const JoinOrder order = member.contact.order;
+    auto& shown = shown_[order];
+    shown = {member.contact.id.text(), std::move(member.contact.endpoint),
+             member.parent ? member.parent->text() : "", member.home.text()};
+    gone.erase(shown.id);  // it has come back with another order
+    show(order, shown);
+  }
+  if (gone.empty()) return;
+  for (auto& [order, shown] : shown_) {
+    if (shown.parent.empty() || !gone.contains(shown.parent)) continue;
+    shown.parent.clear();
+    show(order, shown);
+  }
+}
+
+void PageSource::show(JoinOrder order, const Shown& shown) {
+  Json peer;
+  peer["order"] = static_cast<std::uint64_t>(order);
+  peer["at"] = shown.endpoint.text();
+  peer["parent"] = shown.parent.empty() ? Json(nullptr) : Json(shown.parent);
+  peer["home"] = shown.home;
+  peers_[shown.id] = web::lineOf(peer);
 }
 
 web::Group PageSource::servers() {
@@ -104,6 +130,17 @@ std::vector<Metric> PageSource::metrics() {
                         static_cast<double>(status->awaited)));
     all.push_back(counter("refused_total", "Joiners that were turned away since the start.",
                           static_cast<double>(status->refused)));
+    all.push_back(counter("joins_total", "Newcomers that this metaserver has admitted.",
+                          static_cast<double>(status->joined)));
+    all.push_back(counter("losses_total", "Members that have left or died.",
+                          static_cast<double>(status->lost)));
+    all.push_back(gauge("adrift", "Peers that have lost their parent and report no other one yet.",
+                        static_cast<double>(status->adrift)));
+    all.push_back({"espalier_member_heal_seconds",
+                   "How long peers took to report another parent, each time that one was lost.",
+                   Metric::Kind::histogram, 0, status->heals});
+    all.push_back(gauge("queue_bytes", "Bytes that wait to be sent to others.",
+                        static_cast<double>(status->queueBytes)));
     all.push_back(gauge("uptime_seconds", "Time since the start.",
                         std::chrono::duration<double>(status->uptime).count()));
   }

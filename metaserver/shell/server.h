@@ -49,8 +49,15 @@ namespace espalier::metaserver::shell {
 
 // A member, as the page shows it.
 struct SeenMember {
-  wire::TopologyEntry entry;
+  wire::Contact contact;
+  std::optional<PeerId> parent;  // if both ends have reported the link
   ServerName home;
+};
+
+struct SeenChanges {
+  bool isWhole = false;  // these are all members, and nothing else is left of what was told before
+  std::vector<JoinOrder> gone;
+  std::vector<SeenMember> members;  // new, or perhaps changed
 };
 
 // What the master before has promised in etcd, while it is read.
@@ -91,8 +98,8 @@ class Server final : public MetaserverService,
   Result<std::string> topologyDot(std::stop_token stop) override;
   Result<command::KillPlan> whatIfKilled(const PeerId& id, std::stop_token stop) override;
   Result<Status> status() override;
-  // For the page, in order of joining.
-  std::vector<SeenMember> members();
+  // For the page: what has changed since the last call, from one reader.
+  SeenChanges memberChanges();
   void stop() override { loop_.stop(); }
   // --- ClusterService; any thread (server_cluster.cpp)
   Result<SelfInfo> self() override;
@@ -231,6 +238,8 @@ class Server final : public MetaserverService,
   std::unique_ptr<RoomKeeper> rooms_;
   bool areRoomsFailing_ = false;
   Guarded<RegistryFollower> follower_{};  // locked before the coordinator, never after
+  // Of the reader of memberChanges(): the metaservers that it was told as homes.
+  std::map<ServerNumber, ServerName> pageHomes_;
   TimePoint deadline_ = kNever;
   std::uint64_t connections_ = 0;
   std::deque<Probe> toProbe_;

@@ -1,4 +1,7 @@
-// The part of Server that answers the commands about the network and its peers.
+// The part of Server that answers the commands about the network and its peers, and the page.
+#include <set>
+#include <utility>
+
 #include "common/whatif/kill_plan.h"
 #include "metaserver/shell/server.h"
 #include "topo/dot.h"
@@ -28,25 +31,37 @@ Result<command::KillPlan> Server::whatIfKilled(const PeerId& id, std::stop_token
   return whatif::killPlan(tree, id);
 }
 
-std::vector<SeenMember> Server::members() {
-  std::map<ServerNumber, ServerName> names;
+SeenChanges Server::memberChanges() {
+  std::map<ServerNumber, ServerName> homes;
   ServerName own;
   const auto servers = coordinator_.with([](auto& coordinator) { return coordinator->servers(); });
   for (const auto& row : servers) {
-    names[row.state.number] = row.state.name;
+    homes[row.state.number] = row.state.name;
     if (row.isSelf) own = row.state.name;
   }
   return follower_.with([&](RegistryFollower& follower) {
     follower.catchUp(coordinator_);
+    const auto changes = follower.takeForPage(std::exchange(pageHomes_, homes) != homes);
     const RegistryCopy& copy = follower.copy();
-    std::vector<SeenMember> members;
-    members.reserve(copy.rows().size());
-    for (const auto& [order, row] : copy.rows()) {
-      // A single metaserver tells no home.
-      const auto home = names.find(row.home);
-      members.push_back({copy.entry(row), home == names.end() ? own : home->second});
+    SeenChanges told{changes.fromScratch, changes.gone, {}};
+    // What a member reports confirms the links of its neighbours, too.
+    std::set<JoinOrder> touched;
+    for (const auto& row : changes.rows) {
+      touched.insert(row.contact.order);
+      if (changes.fromScratch) continue;
+      for (const auto& neighbour : row.neighbours) {
+        if (const auto* other = copy.find(neighbour)) touched.insert(other->contact.order);
+      }
     }
-    return members;
+    for (const JoinOrder order : touched) {
+      const auto* row = copy.find(order);
+      if (row == nullptr) continue;
+      // A single metaserver tells no home.
+      const auto home = homes.find(row->home);
+      told.members.push_back(
+          {row->contact, copy.entry(*row).parent, home == homes.end() ? own : home->second});
+    }
+    return told;
   });
 }
 
@@ -61,7 +76,12 @@ Result<Status> Server::status() {
     status.reserved = registry->reservedCount();
     status.awaited = registry->awaitedCount();
     status.refused += registry->refusedCount();
+    status.joined = registry->joinedCount();
+    status.lost = registry->lostCount();
+    status.adrift = registry->heals().adrift();
+    status.heals = registry->heals().took();
   });
+  status.queueBytes = loop_.budget()->held(limits::Held::queuedBytes);
   status.endpoint = address();
   status.maxLinks = options_.maxLinks;
   status.placement = options_.placement;
