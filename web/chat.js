@@ -39,6 +39,7 @@ export class ChatPage {
     this.opensAt = el("input", {type: "number", min: 2, placeholder: "opens at", "aria-label": "Opens when so many are there",
       title: "A new room opens when so many members are there; empty: at once"});
     this.joinNote = el("p", {class: "quiet", role: "status"});
+    this.toShown = null;
     main.replaceChildren(el("section", {class: "sheet chat"}, el("h1", {class: "sr"}, "Chat"),
       el("div", {class: "chat-box"},
         el("nav", {class: "chat-side", "aria-label": "Conversations"},

@@ -316,7 +316,9 @@ export class NetworkPage {
       this.canvas.addEventListener("pointerleave", () => this.hover(null));
       this.canvas.addEventListener("click", (event) => this.choose(this.nearest(event)?.id ?? null));
     }
-    this.painted = {tree, plan, homes};
+    const paths = tree.all.filter((node) => plan.places.has(node.parent?.id)).map((node) =>
+      linkPath(withWay(plan, node.parent.id, node.id), plan.places.get(node.id), plan.kind));
+    this.painted = {tree, plan, homes, links: new Path2D(paths.join(""))};
     this.plan_ = plan;
     const ratio = devicePixelRatio || 1;
     const height = Math.min(plan.height, Math.max(420, this.picture.clientHeight));
@@ -360,11 +362,7 @@ export class NetworkPage {
     context.globalAlpha = 1;
     context.strokeStyle = colour("--wood");
     context.lineWidth = Math.max(0.6, Math.min(2.4, plan.cell / 8));
-    const links = new Path2D();
-    for (const node of tree.all) {
-      if (plan.places.has(node.parent?.id)) links.addPath(new Path2D(linkPath(withWay(plan, node.parent.id, node.id), plan.places.get(node.id), plan.kind)));
-    }
-    context.stroke(links);
+    context.stroke(this.painted.links);
     const size = Math.max(1.6, Math.min(9, plan.cell / 3.2));
     const groups = d3.group(tree.all, (node) => homes.get(node.peer.home) ?? 0);
     for (const [home, nodes] of groups) {
