@@ -310,9 +310,9 @@ export class NetworkPage {
       this.zoom = d3.zoomIdentity;
       d3.select(this.canvas).call(d3.zoom().scaleExtent([0.5, 12]).on("zoom", () => {
         this.zoom = d3.zoomTransform(this.canvas);
-        this.paint();
+        this.frame ??= requestAnimationFrame(() => this.paint());
       }));
-      this.canvas.addEventListener("pointermove", (event) => this.hover(this.nearest(event)));
+      this.canvas.addEventListener("pointermove", (event) => this.hover(event.buttons ? null : this.nearest(event)));
       this.canvas.addEventListener("pointerleave", () => this.hover(null));
       this.canvas.addEventListener("click", (event) => this.choose(this.nearest(event)?.id ?? null));
     }
@@ -330,6 +330,8 @@ export class NetworkPage {
   }
 
   paint() {
+    this.frame = null;
+    if (!this.canvas) return;
     const {tree, plan, homes} = this.painted;
     const context = this.canvas.getContext("2d");
     const style = getComputedStyle(document.documentElement);

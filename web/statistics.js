@@ -63,14 +63,14 @@ export class TrafficPage extends StatisticsPage {
     if (!this.own?.isConnected) return;
     const self = this.model.self;
     const figure = (value, name) => el("div", {class: "figure"}, el("b", {}, value), el("span", {}, name));
-    const rates = ratesOf(this.model.traffic, this.model.earliest());
+    const rates = ratesOf(this.model.traffic, Math.min(this.model.earliest(), Date.now() - 60e3));
     const wide = this.own.clientWidth, room = wide > 760 ? (wide - 40) / 2 : wide;
     const last = rates.at(-1) ?? {sent: 0, received: 0};
     this.own.replaceChildren(el("div", {class: "figures"},
       figure(bytes(self.sent ?? 0), "sent"), figure(bytes(self.received ?? 0), "received"),
       figure(`${bytes(Math.round(last.sent))}/s`, "up now"), figure(`${bytes(Math.round(last.received))}/s`, "down now"),
       figure(String(this.model.group("transfers").size), "under way"),
-      figure((self.files ?? 0).toLocaleString("en"), "files shared")),
+      figure((self.files ?? 0).toLocaleString("en"), self.files === 1 ? "file shared" : "files shared")),
     el("div", {class: "pair"}, traffic(rates, "received", "Down, the last ten minutes", room),
       traffic(rates, "sent", "Up, the last ten minutes", room)));
   }

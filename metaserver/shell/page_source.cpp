@@ -29,47 +29,51 @@ Metric counter(std::string name, std::string help, double value) {
 }  // namespace
 
 web::Picture PageSource::picture() {
-  takeChanges();
+  server_.readMembers([this](const auto& copy, const auto& changes, const auto& homes) {
+    takeMembers(copy, changes, homes);
+  });
   return {{"peers", peers_}, {"servers", servers()}, {"self", {{"program", program()}}}};
 }
 
-void PageSource::takeChanges() {
-  auto changes = server_.memberChanges();
-  if (changes.isWhole) {
+void PageSource::takeMembers(const RegistryCopy& copy, const MemberChanges& changes,
+                             const HomeNames& homes) {
+  if (changes.fromScratch) {
     shown_.clear();
     peers_.clear();
   }
-  std::set<std::string> gone;
+  std::set<JoinOrder> touched;
+  std::set<PeerId> ids;
+  for (const auto& row : changes.rows) {
+    touched.insert(row.contact.order);
+    ids.insert(row.contact.id);
+    // What one end reports confirms the link of the other one.
+    for (const auto& neighbour : row.neighbours) {
+      if (const auto* other = copy.find(neighbour)) touched.insert(other->contact.order);
+    }
+  }
   for (const JoinOrder order : changes.gone) {
     const auto found = shown_.find(order);
     if (found == shown_.end()) continue;
-    peers_.erase(found->second.id);
-    gone.insert(std::move(found->second.id));
+    ids.insert(found->second.id);
+    peers_.erase(found->second.id.text());
     shown_.erase(found);
   }
-  for (auto& member : changes.members) {
-    const JoinOrder order = member.contact.order;
+  if (ids.empty()) return;
+  for (const auto& [order, shown] : shown_) {
+    if (shown.parent && ids.contains(*shown.parent)) touched.insert(order);
+  }
+  for (const JoinOrder order : touched) {
+    const auto* row = copy.find(order);
+    if (row == nullptr) continue;
     auto& shown = shown_[order];
-    shown = {member.contact.id.text(), std::move(member.contact.endpoint),
-             member.parent ? member.parent->text() : "", member.home.text()};
-    gone.erase(shown.id);  // it has come back with another order
-    show(order, shown);
+    shown = {row->contact.id, copy.entry(*row).parent};
+    Json peer;
+    peer["order"] = static_cast<std::uint64_t>(order);
+    peer["at"] = row->contact.endpoint.text();
+    peer["parent"] = shown.parent ? Json(shown.parent->text()) : Json(nullptr);
+    peer["home"] = homes.of(row->home).text();
+    peers_[shown.id.text()] = web::lineOf(peer);
   }
-  if (gone.empty()) return;
-  for (auto& [order, shown] : shown_) {
-    if (shown.parent.empty() || !gone.contains(shown.parent)) continue;
-    shown.parent.clear();
-    show(order, shown);
-  }
-}
-
-void PageSource::show(JoinOrder order, const Shown& shown) {
-  Json peer;
-  peer["order"] = static_cast<std::uint64_t>(order);
-  peer["at"] = shown.endpoint.text();
-  peer["parent"] = shown.parent.empty() ? Json(nullptr) : Json(shown.parent);
-  peer["home"] = shown.home;
-  peers_[shown.id] = web::lineOf(peer);
 }
 
 web::Group PageSource::servers() {

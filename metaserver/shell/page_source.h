@@ -2,8 +2,8 @@
 // the metaservers, and itself.
 //
 // Thread rule: see web::Source; picture() by one thread at a time. `server` outlives it, and has no
-// other reader of memberChanges(). A picture costs O(members that have changed), a copy of the
-// texts of all, and O(members) if one is gone.
+// other reader of readMembers(). A picture costs a line of JSON for each member that has changed, and
+// a copy of the lines of all.
 #pragma once
 
 #include <map>
@@ -25,18 +25,15 @@ class PageSource final : public web::Source {
   std::optional<std::string> whyNotReady() override;
 
  private:
-  void takeChanges();
+  void takeMembers(const RegistryCopy& copy, const MemberChanges& changes, const HomeNames& homes);
   web::Group servers();
   std::string program();
 
   // As it is shown.
   struct Shown {
-    std::string id;
-    Endpoint endpoint;
-    std::string parent;  // empty: none
-    std::string home;
+    PeerId id;
+    std::optional<PeerId> parent;
   };
-  void show(JoinOrder order, const Shown& shown);
 
   Server& server_;
   std::map<JoinOrder, Shown> shown_;

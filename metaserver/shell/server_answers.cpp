@@ -1,5 +1,4 @@
 // The part of Server that answers the commands about the network and its peers, and the page.
-#include <set>
 #include <utility>
 
 #include "common/whatif/kill_plan.h"
@@ -31,37 +30,17 @@ Result<command::KillPlan> Server::whatIfKilled(const PeerId& id, std::stop_token
   return whatif::killPlan(tree, id);
 }
 
-SeenChanges Server::memberChanges() {
-  std::map<ServerNumber, ServerName> homes;
-  ServerName own;
+void Server::readMembers(const OnMembers& onMembers) {
+  HomeNames homes;
   const auto servers = coordinator_.with([](auto& coordinator) { return coordinator->servers(); });
   for (const auto& row : servers) {
-    homes[row.state.number] = row.state.name;
-    if (row.isSelf) own = row.state.name;
+    homes.names[row.state.number] = row.state.name;
+    if (row.isSelf) homes.own = row.state.name;
   }
-  return follower_.with([&](RegistryFollower& follower) {
+  follower_.with([&](RegistryFollower& follower) {
     follower.catchUp(coordinator_);
-    const auto changes = follower.takeForPage(std::exchange(pageHomes_, homes) != homes);
-    const RegistryCopy& copy = follower.copy();
-    SeenChanges told{changes.fromScratch, changes.gone, {}};
-    // What a member reports confirms the links of its neighbours, too.
-    std::set<JoinOrder> touched;
-    for (const auto& row : changes.rows) {
-      touched.insert(row.contact.order);
-      if (changes.fromScratch) continue;
-      for (const auto& neighbour : row.neighbours) {
-        if (const auto* other = copy.find(neighbour)) touched.insert(other->contact.order);
-      }
-    }
-    for (const JoinOrder order : touched) {
-      const auto* row = copy.find(order);
-      if (row == nullptr) continue;
-      // A single metaserver tells no home.
-      const auto home = homes.find(row->home);
-      told.members.push_back(
-          {row->contact, copy.entry(*row).parent, home == homes.end() ? own : home->second});
-    }
-    return told;
+    const bool haveHomesChanged = std::exchange(pageHomes_, homes) != homes;
+    onMembers(follower.copy(), follower.takeForPage(haveHomesChanged), homes);
   });
 }
 

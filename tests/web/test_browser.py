@@ -355,6 +355,102 @@ def _(network):
                    lambda: ann.text(".pending"))
 
 
+# A network page of its own in the place of the page's, with peers that are made up: a tree of `links` links a peer.
+LARGE = """
+const [count, links, done] = arguments;
+(async () => {
+  const {Model, treeOf} = await import("/model.js");
+  const {NetworkPage} = await import("/network.js");
+  const {fold} = await import("/fold.js");
+  const parentOf = (i) => (links === 2 ? Math.max(0, i - 2) : Math.floor((i - 1) / (links - 1)));
+  const peers = Object.fromEntries(Array.from({length: count}, (_, i) => [`p${i}`, {
+    order: i + 1, at: "127.0.0.1:1", home: "m", parent: i ? `p${parentOf(i)}` : null}]));
+  const model = new Model();
+  model.replace({peers, self: {program: {kind: "metaserver", name: "m", at: "", maxLinks: links}}, servers: {m: {}}});
+  const connection = {run: async () => ({attachments: [{id: "p3", to: `p${count - 1}`}], peers: [{}]})};
+  window.large = new NetworkPage(model, connection);
+  window.folded = (top) => {
+    const tree = fold(treeOf(model.group("peers")), top);
+    const ends = tree.all.filter((node) => node.folded);
+    return {drawn: tree.all.length, total: tree.total, hidden: tree.hidden, main: tree.main.id,
+      folded: ends.reduce((sum, node) => sum + node.folded, 0), ends: ends.map((node) => node.id)};
+  };
+  window.large.mount(document.getElementById("main"));
+})().then(() => done(null), (error) => done(String(error)));
+"""
+# How many pixels of the canvas have that colour of page.css.
+PIXELS = """
+const canvas = document.querySelector("canvas"), copy = document.createElement("canvas");
+Object.assign(copy, {width: canvas.width, height: canvas.height});
+const probe = copy.getContext("2d", {willReadFrequently: true});
+probe.fillStyle = getComputedStyle(document.documentElement).getPropertyValue(arguments[0]).trim();
+probe.fillRect(0, 0, 1, 1);
+const wanted = probe.getImageData(0, 0, 1, 1).data;
+probe.clearRect(0, 0, 1, 1);
+probe.drawImage(canvas, 0, 0);
+const {data} = probe.getImageData(0, 0, canvas.width, canvas.height);
+let count = 0;
+for (let i = 0; i < data.length; i += 4) if ([0, 1, 2].every((k) => Math.abs(data[i + k] - wanted[k]) < 3)) ++count;
+return count;
+"""
+
+
+@case("above 300 peers the plan of what if is painted; above 2,000 subtrees fold, and can be looked into")
+def _(network):
+    network.start_metaserver("--web", "127.0.0.1:0")
+    with browser(still=True) as page:
+        page.open(link(network))
+        assert page.driver.execute_async_script(LARGE, 400, 3) is None
+        assert page.js("return document.querySelectorAll('canvas').length") == 1
+        page.js("window.large.choose('p1')")
+        before = page.js(PIXELS, "--warn")
+        page.find("#whatif").click()
+        wait_until(lambda: "p3 would attach to p399" in page.text(".panel .plan"), 5, lambda: page.text(".panel"))
+        assert before == 0 and page.js(PIXELS, "--warn") > 20, page.js(PIXELS, "--warn")
+        page.picture("plan-painted")
+        assert page.js("return window.folded(null)")["hidden"] == 0
+        for count, links in [(6000, 2), (6000, 4)]:
+            page.go("members")
+            assert page.driver.execute_async_script(LARGE, count, links) is None
+            told = page.js("return window.folded(null)")
+            assert told["drawn"] == 2000 and told["hidden"] == told["folded"] == count - 2000, told
+            assert f"{count:,}" in page.text(".figures") and "4,000 are folded" in page.text(".fold-note")
+            end = told["ends"][0]
+            page.js("window.large.choose(arguments[0])", end)
+            page.find(".panel button.wide").click()
+            inside = page.js("return window.folded(arguments[0])", end)
+            assert inside["main"] == end and inside["drawn"] > 1 and inside["total"] == count, inside
+            assert f"The subtree of {end}" in page.text(".fold-note")
+            page.picture(f"subtree-{links}")
+            page.find(".fold-note button").click()
+            assert "4,000 are folded" in page.text(".fold-note")
+            page.picture(f"folded-{links}")
+
+
+@case("a peer's page says what the one under the pointer shares, and what this one has sent and received")
+def _(network):
+    network.start_metaserver()
+    network.start_peer("s1", "--web", "127.0.0.1:0", files={})
+    network.wait_for_tree(["s1"])
+    network.start_peer("s2", files={HOSTILE_FILE: b"x" * 100, "large.bin": noise(3000000, "large")})
+    network.wait_for_tree(["s1", "s2"])
+    network.wait_indexed("s2")
+    with browser() as page:
+        page.open(link(network, "s1"))
+        wait_until(lambda: "s2" in page.tree(), 10, lambda: page.tree())
+        page.js("document.querySelector('g.peer[data-id=s2]').dispatchEvent(new PointerEvent('pointerenter'))")
+        wait_until(lambda: "shares 2 files, 3.0 MB" in page.text(".tip"), 10, lambda: page.text(".tip"))
+        assert HOSTILE_FILE in page.text(".tip") and not page.js("return document.querySelectorAll('.tip img').length")
+        page.picture("share")
+        page.go("statistics")
+        assert "Nothing moved" in page.text(".plots")
+        assert network.command("s1", "get large.bin")[0] == 0
+        wait_until(lambda: "3.0 MB" in page.text(".figures"), 10, lambda: page.text(".figures"))
+        wait_until(lambda: page.js("return document.querySelectorAll('.pair .curve').length") == 2, 10,
+                   lambda: page.text(".plots"))
+        page.picture("traffic")
+
+
 @case("by keyboard alone; 360 pixels wide; dark; without motion")
 def _(network):
     network.start_metaserver("--web", "127.0.0.1:0")
