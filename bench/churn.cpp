@@ -216,7 +216,8 @@ class Churn {
     beatAt_ = now + interval_ / kBeatParts;
     part_ = (part_ + 1) % kBeatParts;
     for (const auto& [id, member] : members_) {
-      if (member.number % kBeatParts == part_ && member.isIn) send(member, wire::RegistryHeartbeat{});
+      const bool isDue = member.number % kBeatParts == part_;
+      if (isDue && member.isIn) send(member, wire::RegistryHeartbeat{});
     }
   }
 

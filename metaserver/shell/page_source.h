@@ -2,8 +2,8 @@
 // the metaservers, and itself.
 //
 // Thread rule: see web::Source; picture() by one thread at a time. `server` outlives it, and has no
-// other reader of readMembers(). A picture costs a line of JSON for each member that has changed, and
-// a copy of the lines of all.
+// other reader of readMembers(). A picture costs a line of JSON for each member that has changed,
+// and a copy of the lines of all.
 #pragma once
 
 #include <map>
