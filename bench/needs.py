@@ -9,10 +9,12 @@ import importlib, os, pathlib, shutil, subprocess, sys
 
 LIST = pathlib.Path(__file__).with_name("packages.txt")
 PACKAGES = {
-    "aria2c": "aria2", "curl": "curl", "etcd": "etcd-server", "etcdctl": "etcd-client", "ip": "iproute2",
+    "aria2c": "aria2", "/usr/bin/chromedriver": "chromium-driver", "/usr/bin/chromium": "chromium", "curl": "curl",
+    "etcd": "etcd-server", "etcdctl": "etcd-client", "ip": "iproute2",
     "/usr/sbin/inspircd": "inspircd", "libtorrent": "python3-libtorrent", "matplotlib": "python3-matplotlib",
     "/usr/sbin/ngircd": "ngircd", "/usr/sbin/nginx": "nginx-light", "nsenter": "util-linux", "openssl": "openssl",
-    "opentracker": "opentracker", "rsync": "rsync", "setpriv": "util-linux", "sh": "dash", "sha256sum": "coreutils",
+    "opentracker": "opentracker", "rsync": "rsync", "selenium": "python3-selenium", "setpriv": "util-linux",
+    "sh": "dash", "sha256sum": "coreutils",
     "sleep": "coreutils", "ss": "iproute2", "tc": "iproute2", "unshare": "util-linux", "valgrind": "valgrind",
 }
 SYSTEM_PYTHON = "/usr/bin/python3"  # runs libtorrent_peer

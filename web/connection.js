@@ -65,6 +65,23 @@ export class Connection {
     return answer.json();
   }
 
+  // The same; null: it is longer than a page should read for a tip.
+  async runShort(line, most = 512 * 1024) {
+    const abort = new AbortController();
+    const answer = await this.post("/api/command", {line}, abort.signal);
+    if (!answer.ok) throw new Error((await answer.text()).trim());
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    while (true) {
+      const {done, value} = await reader.read();
+      if (done) return JSON.parse(text);
+      text += value;
+      if (text.length <= most) continue;
+      abort.abort();
+      return null;
+    }
+  }
+
   // The same; `onMessage` gets {progress}, {event} and {say} meanwhile.
   async stream(line, onMessage, signal) {
     const answer = await this.post("/api/command", {line, stream: true}, signal);

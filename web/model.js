@@ -8,6 +8,7 @@ export class Model {
     this.groups = {};
     this.listeners = [];
     this.past = [];  // {at, key, was, is} of peers
+    this.traffic = [];  // {at, sent, received} of a peer
     this.since = Date.now();
   }
 
@@ -74,7 +75,20 @@ export class Model {
     this.listeners.push(listener);
   }
 
+  // A quiet time ends where the next bytes are counted, not where the last ones were.
+  noteTraffic() {
+    const {sent, received} = this.self;
+    if (sent === undefined) return;
+    const now = Date.now(), last = this.traffic.at(-1);
+    if (last && (last.sent !== sent || last.received !== received) && now - last.at > 1500) {
+      this.traffic.push({...last, at: now - 1000});
+    }
+    if (!last || last.sent !== sent || last.received !== received) this.traffic.push({at: now, sent, received});
+    while (this.traffic.length > 2 && now - this.traffic[1].at > MEMORY) this.traffic.shift();
+  }
+
   tell(groups) {
+    if (groups.has("self")) this.noteTraffic();
     for (const listener of this.listeners) listener(groups);
   }
 }
@@ -95,10 +109,14 @@ export function treeOf(peers) {
     node.parent = parent;
   }
   for (const node of all) node.parent?.children.push(node);
+  for (const node of all) {
+    node.behind = node.children;
+    node.links = node.children.length + (node.parent ? 1 : 0);
+  }
   const roots = all.filter((node) => !node.parent);
-  const main = roots.reduce((best, node) => (best && (best.peer.links.length > 0 || !node.peer.links.length) ? best : node), null);
+  const main = roots.reduce((best, node) => (best && (best.children.length > 0 || !node.children.length) ? best : node), null);
   for (const root of roots) {
-    root.state = root === main ? "root" : root.peer.links.length ? "away" : "joining";
+    root.state = root === main ? "root" : root.children.length ? "away" : "joining";
     const queue = [root];
     while (queue.length) {
       const node = queue.pop();

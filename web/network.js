@@ -1,6 +1,8 @@
 // The Network page: the tree as an espalier, who is at which home, what happened, what if one dies.
 import {el, shown, counted, clock, compare, reducedMotion} from "./dom.js";
+import {fold} from "./fold.js";
 import {gutterOf, layout, linkPath} from "./layout.js";
+import {Shares} from "./shares.js";
 import {treeOf} from "./model.js";
 
 const SVG_MOST = 300;  // peers; above it a canvas
@@ -26,8 +28,8 @@ export class NetworkPage {
     this.plan = null;     // of `whatif kill`
     this.time = null;     // that is played back; null: now
     this.events = [];     // sentences, the newest first
-    this.places = new Map();
-    this.dead = new Map();
+    this.top = null;      // id of the peer whose subtree is shown; null: all
+    this.shares = new Shares(model, connection, () => this.showTip());
   }
 
   mount(main) {
@@ -44,7 +46,7 @@ export class NetworkPage {
       el("h1", {id: "network-title", class: "sr"}, "Network"),
       el("div", {class: "stage"},
         el("div", {class: "head"}, this.figures = el("div", {class: "figures"}), this.legend),
-        this.picture, this.tip,
+        this.foldNote = el("p", {class: "fold-note", role: "status", hidden: true}), this.picture, this.tip,
         el("div", {class: "playback"}, el("label", {for: "time", class: "quiet"}, "10 min"), this.slider, this.when, this.now)),
       el("div", {class: "side"}, this.panel,
         el("section", {class: "happened"}, el("h2", {}, "What happened"), this.news))));
@@ -98,13 +100,15 @@ export class NetworkPage {
   draw(moves) {
     if (!this.picture?.isConnected) return;
     const peers = this.time === null ? this.model.group("peers") : this.model.peersAt(this.time);
-    const tree = treeOf(peers);
+    if (this.top !== null && !peers.has(this.top)) this.top = null;
+    const tree = fold(treeOf(peers), this.top);
     const width = this.picture.clientWidth, height = Math.max(260, (this.picture.clientHeight || 420) - 4);
     const homes = this.homes();
     this.tree = tree;
     if (this.chosen && !tree.nodes.has(this.chosen)) this.choose(null);
     this.showFigures(tree);
     this.showLegend(tree, homes);
+    this.showFold(tree);
     this.empty?.remove();
     if (!tree.all.length) {
       this.svg?.remove();
@@ -127,19 +131,35 @@ export class NetworkPage {
       el("pre", {}, el("code", {text: `peer --metaserver ${self.at ?? "127.0.0.1:5000"} --id s1`})));
   }
 
+  showFold(tree) {
+    this.foldNote.hidden = this.top === null && tree.hidden === 0;
+    if (this.foldNote.hidden) return;
+    const text = this.top === null
+      ? `${counted(tree.all.length, "peer")} are drawn; ${tree.hidden.toLocaleString("en")} are folded at the ends of the branches.`
+      : `The subtree of ${shown(this.top)}${tree.all.some((node) => node.folded) ? ", folded where it is deep" : ""}.`;
+    this.foldNote.replaceChildren(el("span", {}, text),
+      ...(this.top === null ? [] : [el("button", {class: "link-like", type: "button", onclick: () => this.look(null)}, "Back to the root")]));
+  }
+
+  // Shows the subtree of that peer.
+  look(id) {
+    this.top = id;
+    this.draw(false);
+  }
+
   showFigures(tree) {
     const self = this.model.self;
-    const depth = Math.max(0, ...tree.all.map((node) => node.depth));
+    const depth = tree.nodes.size ? d3.max(tree.nodes.values(), (node) => node.depth) : 0;
     const servers = [...this.model.group("servers").values()].filter((server) => !server.dead).length;
     const figure = (number, name) => el("div", {class: "figure"}, el("b", {}, number.toLocaleString("en")), el("span", {}, name));
-    this.figures.replaceChildren(figure(tree.all.length, tree.all.length === 1 ? "peer" : "peers"),
+    this.figures.replaceChildren(figure(tree.total, tree.total === 1 ? "peer" : "peers"),
       figure(depth, "deep"), ...(servers ? [figure(servers, servers === 1 ? "metaserver" : "metaservers")] : []),
       ...(self.maxLinks ? [figure(self.maxLinks, "links a peer")] : []));
   }
 
   showLegend(tree, homes) {
-    const counts = d3.rollup(tree.all, (nodes) => nodes.length, (node) => node.peer.home ?? "");
-    const states = d3.rollup(tree.all, (nodes) => nodes.length, (node) => node.state);
+    const counts = d3.rollup(tree.nodes.values(), (nodes) => nodes.length, (node) => node.peer.home ?? "");
+    const states = d3.rollup(tree.nodes.values(), (nodes) => nodes.length, (node) => node.state);
     const items = [];
     if (homes.size > 1) {
       for (const [name, colour] of homes) {
@@ -181,7 +201,7 @@ export class NetworkPage {
     this.drawWires(plan);
     const size = Math.max(3.2, Math.min(15, plan.cell / 3.4));
     const isNamed = plan.cell >= 34 && tree.all.length <= 120;
-    const links = tree.all.filter((node) => node.parent && plan.places.has(node.id));
+    const links = tree.all.filter((node) => plan.places.has(node.parent?.id) && plan.places.has(node.id));
     const pathOf = (node) => linkPath(withWay(plan, node.parent.id, node.id), plan.places.get(node.id), plan.kind);
     this.layers.links.selectAll("path.link").data(links, (node) => node.id).join(
       (enter) => enter.append("path").attr("class", "link").attr("d", pathOf).attr("opacity", 0)
@@ -242,7 +262,7 @@ export class NetworkPage {
     const edge = plan.width < 600 ? 8 : 16;
     const gutter = gutterOf(plan.width);
     wires.select("line").attr("x1", gutter).attr("x2", plan.width - edge).attr("y1", (wire) => wire.y).attr("y2", (wire) => wire.y);
-    wires.select("text").attr("x", edge).attr("y", (wire) => wire.y + 4).text((wire) => depthText(wire, plan.width));
+    wires.select("text").attr("x", edge).attr("y", (wire) => wire.y + 4).text((wire) => depthText(wire, plan.width, this.tree.main.depth));
     // The wall has wires that nothing grows on yet.
     const spare = [];
     if (plan.kind === "line" && plan.rise) {
@@ -262,19 +282,20 @@ export class NetworkPage {
 
   // What would follow if the chosen peer died, over the picture.
   drawPlan(plan) {
-    const attachments = this.plan && this.plan.kill === this.chosen ? this.plan.attachments : [];
-    const known = attachments.filter(({id, to}) => plan.places.has(id) && (to === null || plan.places.has(to)));
+    const known = this.planned(plan);
     this.layers.plan.selectAll("path.would").data(known.filter(({to}) => to !== null), ({id}) => id).join("path")
-      .attr("class", "would").attr("d", ({id, to}) => {
-        const from = plan.places.get(to), end = plan.places.get(id);
-        const lift = 34 + Math.abs(from.x - end.x) / 8;
-        return `M${from.x},${from.y}C${from.x},${from.y - lift} ${end.x},${end.y - lift} ${end.x},${end.y}`;
-      });
+      .attr("class", "would").attr("d", (each) => wouldPath(plan, each));
     d3.select(this.svg).selectAll("g.peer")
       .classed("would-die", (node) => this.plan !== null && node.id === this.plan.kill)
       .classed("would-move", (node) => known.some(({id}) => id === node.id));
     this.layers.links.selectAll("path.link")
       .classed("would-break", (node) => this.plan !== null && (node.id === this.plan.kill || node.parent?.id === this.plan.kill));
+  }
+
+  // Attachments of the plan between peers that are drawn.
+  planned(plan) {
+    const attachments = this.plan && this.plan.kill === this.chosen ? this.plan.attachments : [];
+    return attachments.filter(({id, to}) => plan.places.has(id) && (to === null || plan.places.has(to)));
   }
 
   // --- a canvas, for many
@@ -289,13 +310,15 @@ export class NetworkPage {
       this.zoom = d3.zoomIdentity;
       d3.select(this.canvas).call(d3.zoom().scaleExtent([0.5, 12]).on("zoom", () => {
         this.zoom = d3.zoomTransform(this.canvas);
-        this.paint();
+        this.frame ??= requestAnimationFrame(() => this.paint());
       }));
-      this.canvas.addEventListener("pointermove", (event) => this.hover(this.nearest(event)));
+      this.canvas.addEventListener("pointermove", (event) => this.hover(event.buttons ? null : this.nearest(event)));
       this.canvas.addEventListener("pointerleave", () => this.hover(null));
       this.canvas.addEventListener("click", (event) => this.choose(this.nearest(event)?.id ?? null));
     }
-    this.painted = {tree, plan, homes};
+    const paths = tree.all.filter((node) => plan.places.has(node.parent?.id)).map((node) =>
+      linkPath(withWay(plan, node.parent.id, node.id), plan.places.get(node.id), plan.kind));
+    this.painted = {tree, plan, homes, links: new Path2D(paths.join(""))};
     this.plan_ = plan;
     const ratio = devicePixelRatio || 1;
     const height = Math.min(plan.height, Math.max(420, this.picture.clientHeight));
@@ -307,6 +330,8 @@ export class NetworkPage {
   }
 
   paint() {
+    this.frame = null;
+    if (!this.canvas) return;
     const {tree, plan, homes} = this.painted;
     const context = this.canvas.getContext("2d");
     const style = getComputedStyle(document.documentElement);
@@ -325,7 +350,7 @@ export class NetworkPage {
       context.moveTo(gutterOf(plan.width), wire.y);
       context.lineTo(plan.width - 16, wire.y);
       context.stroke();
-      context.fillText(depthText(wire, plan.width), 16, wire.y + 4);
+      context.fillText(depthText(wire, plan.width, tree.main.depth), 16, wire.y + 4);
     }
     const root = plan.places.get(tree.main.id);
     context.strokeStyle = colour("--wood");
@@ -339,11 +364,7 @@ export class NetworkPage {
     context.globalAlpha = 1;
     context.strokeStyle = colour("--wood");
     context.lineWidth = Math.max(0.6, Math.min(2.4, plan.cell / 8));
-    const links = new Path2D();
-    for (const node of tree.all) {
-      if (node.parent) links.addPath(new Path2D(linkPath(withWay(plan, node.parent.id, node.id), plan.places.get(node.id), plan.kind)));
-    }
-    context.stroke(links);
+    context.stroke(this.painted.links);
     const size = Math.max(1.6, Math.min(9, plan.cell / 3.2));
     const groups = d3.group(tree.all, (node) => homes.get(node.peer.home) ?? 0);
     for (const [home, nodes] of groups) {
@@ -366,6 +387,8 @@ export class NetworkPage {
     context.beginPath();
     context.arc(root.x, root.y, size * 1.8 + 4, 0, 2 * Math.PI);
     context.stroke();
+    this.paintFolded(context, plan, size, colour);
+    this.paintPlan(context, plan, size, colour);
     const chosen = plan.places.get(this.chosen);
     if (chosen) {
       context.strokeStyle = colour("--accent");
@@ -374,6 +397,66 @@ export class NetworkPage {
       context.arc(chosen.x, chosen.y, size + 4, 0, 2 * Math.PI);
       context.stroke();
     }
+  }
+
+  // Where branches are folded: two more rings and how many are behind, or, of many, a shoot.
+  paintFolded(context, plan, size, colour) {
+    const folded = this.tree.all.filter((node) => node.folded);
+    const isFew = folded.length <= 40;
+    context.strokeStyle = context.fillStyle = colour(isFew ? "--quiet" : "--wood");
+    context.lineWidth = 1;
+    context.font = `11px ${colour("--face")}`;
+    context.beginPath();
+    for (const node of folded) {
+      const {x, y} = plan.places.get(node.id);
+      if (!isFew) {
+        context.moveTo(x, y - size);
+        context.lineTo(x, y - size - 5 - 3 * Math.log2(1 + node.folded));
+        continue;
+      }
+      for (const ring of [2.5, 5]) {
+        context.moveTo(x + size + ring, y);
+        context.arc(x, y, size + ring, 0, 2 * Math.PI);
+      }
+      context.fillText(`+${node.folded.toLocaleString("en")}`, x + size + 8, y - size - 3);
+    }
+    context.globalAlpha = isFew ? 1 : 0.6;
+    context.stroke();
+    context.globalAlpha = 1;
+  }
+
+  // What would follow if the chosen peer died.
+  paintPlan(context, plan, size, colour) {
+    const place = this.plan !== null && this.plan.kill === this.chosen && !this.plan.error ? plan.places.get(this.chosen) : null;
+    if (!place) return;
+    const ring = (id, name) => {
+      const {x, y} = plan.places.get(id);
+      context.strokeStyle = colour(name);
+      context.beginPath();
+      context.arc(x, y, size + 5, 0, 2 * Math.PI);
+      context.stroke();
+    };
+    context.save();
+    context.lineWidth = 2;
+    context.setLineDash([4, 4]);
+    const dying = this.tree.nodes.get(this.chosen);
+    context.strokeStyle = colour("--warn");
+    for (const node of [dying, ...dying.children]) {
+      if (!node.parent || !plan.places.has(node.id) || !plan.places.has(node.parent.id)) continue;
+      context.stroke(new Path2D(linkPath(withWay(plan, node.parent.id, node.id), plan.places.get(node.id), plan.kind)));
+    }
+    context.strokeStyle = colour("--accent");
+    const known = this.planned(plan);
+    for (const each of known) {
+      if (each.to !== null) context.stroke(new Path2D(wouldPath(plan, each)));
+    }
+    context.setLineDash([]);
+    for (const {id} of known) ring(id, "--accent");
+    context.fillStyle = colour("--warn");
+    context.beginPath();
+    context.arc(place.x, place.y, size + 1.5, 0, 2 * Math.PI);
+    context.fill();
+    context.restore();
   }
 
   nearest(event) {
@@ -390,11 +473,20 @@ export class NetworkPage {
   }
 
   hover(node) {
+    if (this.hovered !== node?.id) this.shares.want(node?.id ?? null);
+    this.hovered = node?.id;
+    this.showTip();
+  }
+
+  showTip() {
+    const node = this.hovered ? this.tree?.nodes.get(this.hovered) : null;
     if (!node || !this.plan_?.places.has(node.id)) {
       this.tip.hidden = true;
       return;
     }
-    this.tip.replaceChildren(el("b", {text: node.id}), el("span", {}, describe(node, this.homes().size > 1, false)));
+    const share = this.shares.text(node.id);
+    this.tip.replaceChildren(el("b", {text: node.id}), el("span", {}, describe(node, this.homes().size > 1, false)),
+      ...(share ? [el("span", {class: "share"}, share)] : []));
     this.tip.hidden = false;
     const zoom = this.canvas ? this.zoom : d3.zoomIdentity;
     const [x, y] = zoom.apply([this.plan_.places.get(node.id).x, this.plan_.places.get(node.id).y]);
@@ -445,15 +537,17 @@ export class NetworkPage {
     this.panel.hidden = false;
     const row = (name, value) => [el("dt", {}, name), el("dd", {text: value})];
     const planned = this.plan?.kill === node.id ? this.plan : null;
-    this.panel.replaceChildren(
+    this.panel.replaceChildren(...[
       el("div", {class: "panel-head"}, el("h2", {text: node.id}), el("span", {class: `badge ${node.state}`}, STATES[node.state][0]),
         el("button", {class: "close", type: "button", "aria-label": "Close", onclick: () => this.choose(null)}, "×")),
       el("dl", {}, ...row("depth", node.depth), ...row("parent", node.parent?.id ?? "–"),
-        ...row("children", node.children.map((child) => child.id).join(", ") || "–"),
+        ...row("children", node.behind.map((child) => child.id).join(", ") || "–"),
         ...row("listens at", node.peer.at), ...(node.peer.home ? row("home", node.peer.home) : []),
         ...row("joined as", `number ${orderText(node.peer.order)}`)),
       el("button", {class: "main", type: "button", id: "whatif", onclick: () => this.whatIf(node.id)}, "What if it dies?"),
-      planned ? this.planText(planned) : null);
+      node.folded && this.top !== node.id ? el("button", {class: "plain wide", type: "button", onclick: () => this.look(node.id)},
+        `Show its ${node.folded.toLocaleString("en")} folded peers`) : null,
+      planned ? this.planText(planned) : null].filter(Boolean));
   }
 
   planText(plan) {
@@ -493,8 +587,17 @@ export class NetworkPage {
   }
 }
 
-// `depth 7–12`, or without the word where there is no room.
-function depthText({first, last}, width) {
+// From the parent-to-be to the peer, above the links that there are.
+function wouldPath(plan, {id, to}) {
+  const from = plan.places.get(to), end = plan.places.get(id);
+  const lift = 34 + Math.abs(from.x - end.x) / 8;
+  return `M${from.x},${from.y}C${from.x},${from.y - lift} ${end.x},${end.y - lift} ${end.x},${end.y}`;
+}
+
+// `depth 7–12`, or without the word where there is no room. `base`: the depth of what is drawn lowest.
+function depthText({first, last}, width, base) {
+  first += base;
+  last += base;
   return (width < 600 ? "" : "depth ") + (first === last ? `${first}` : `${first}–${last}`);
 }
 
@@ -519,7 +622,7 @@ function describe(node, hasHomes, isNamed = true) {
   if (node.state === "root") parts.push("root of the tree");
   else if (node.parent) parts.push(`depth ${node.depth}, below ${shown(node.parent.id)}`);
   else parts.push(STATES[node.state][1]);
-  parts.push(counted(node.peer.links.length, "link"));
+  parts.push(counted(node.links, "link"));
   if (hasHomes && node.peer.home) parts.push(`home ${shown(node.peer.home)}`);
   return parts.join(isNamed ? ", " : " · ");
 }

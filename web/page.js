@@ -5,7 +5,8 @@ import {Model} from "./model.js";
 import {NetworkPage} from "./network.js";
 import {ChatPage} from "./chat.js";
 import {FilesPage, TransfersPage} from "./files.js";
-import {LogPage, MembersPage, ServersPage, StatisticsPage} from "./tables.js";
+import {StatisticsPage, TrafficPage} from "./statistics.js";
+import {LogPage, MembersPage, RoomsPage, ServersPage} from "./tables.js";
 
 const model = new Model();
 const status = document.getElementById("status");
@@ -42,13 +43,17 @@ function noteSince(index) {
 }
 
 const network = new NetworkPage(model, connection);
+const chat = new ChatPage(model, connection);
+chat.onRead = () => showUnread();
 const PAGES = {
   metaserver: [["network", "Network", network], ["members", "Members", new MembersPage(model)],
-    ["servers", "Servers", new ServersPage(model)], ["statistics", "Statistics", new StatisticsPage(model, connection)],
+    ["servers", "Servers", new ServersPage(model)], ["chat", "Chat", new RoomsPage(model, connection)],
+    ["statistics", "Statistics", new StatisticsPage(model, connection)],
     ["log", "Log", new LogPage(model, connection)]],
   peer: [["network", "Network", network], ["files", "Files", new FilesPage(model, connection)],
-    ["transfers", "Transfers", new TransfersPage(model, connection)], ["chat", "Chat", new ChatPage(model, connection)],
-    ["members", "Members", new MembersPage(model)], ["log", "Log", new LogPage(model, connection)]],
+    ["transfers", "Transfers", new TransfersPage(model, connection)], ["chat", "Chat", chat],
+    ["members", "Members", new MembersPage(model)], ["statistics", "Statistics", new TrafficPage(model, connection)],
+    ["log", "Log", new LogPage(model, connection)]],
 };
 
 let kind = null, current = null;
@@ -59,7 +64,21 @@ function pages() {
 
 function showTabs() {
   document.getElementById("tabs").replaceChildren(...pages().map(([name, title, page]) =>
-    el("a", {href: `#/${name}`, "aria-current": page === current ? "page" : null}, title)));
+    el("a", {href: `#/${name}`, "aria-current": page === current ? "page" : null}, title,
+      el("em", {hidden: true, "data-for": name}))));
+  showUnread();
+}
+
+function showUnread() {
+  for (const [name, , page] of pages()) {
+    const {count, names} = page.unread?.() ?? {count: 0};
+    const badge = document.querySelector(`#tabs em[data-for=${name}]`);
+    if (!badge) continue;
+    badge.hidden = count === 0;
+    badge.className = names > 0 ? "naming" : "";
+    badge.textContent = count === 0 ? "" : (names > 0 ? "@" : "") + (count > 99 ? "99+" : count);
+    badge.setAttribute("aria-label", `${count} unread`);
+  }
 }
 
 function show() {
@@ -84,6 +103,7 @@ model.listen((groups) => {
   } else {
     current?.changed(groups);
   }
+  if (groups.has("rooms") || groups.has("people")) showUnread();
 });
 
 addEventListener("hashchange", show);

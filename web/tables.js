@@ -1,6 +1,7 @@
-// Pages that are tables: members, metaservers, statistics, the log.
-import {el, shown, clock, compare, counted, duration} from "./dom.js";
+// Pages that are tables: members, metaservers, rooms; the log.
+import {el, shown, compare, counted, duration} from "./dom.js";
 import {treeOf} from "./model.js";
+import {gateText} from "./talk.js";
 
 const ROW = 36;    // pixels of a row
 const SPARE = 10;  // rows that are drawn beyond the edge
@@ -99,7 +100,7 @@ export class MembersPage extends TablePage {
       {name: "at", title: "Listens at", value: (node) => node.peer.at},
       {name: "parent", title: "Parent", value: (node) => node.parent?.id ?? ""},
       {name: "depth", title: "Depth", isNumber: true, value: (node) => node.depth},
-      {name: "links", title: "Links", isNumber: true, value: (node) => node.peer.links.length},
+      {name: "links", title: "Links", isNumber: true, value: (node) => node.links},
       ...(hasHomes ? [{name: "home", title: "Home", value: (node) => node.peer.home ?? ""}] : []),
     ], {caption: "members", empty: "Nobody has joined yet: peer --id s1"});
   }
@@ -134,6 +135,59 @@ export class ServersPage extends TablePage {
   changed(groups) {
     if (groups && !groups.has("servers")) return;
     this.table.show([...this.model.group("servers")].map(([name, server]) => ({name, ...server})));
+  }
+}
+
+// Of a metaserver, which lists them and reads none.
+export class RoomsPage extends TablePage {
+  constructor(model, connection) {
+    super();
+    this.connection = connection;
+    this.title = "Chat";
+    this.rooms = [];
+  }
+
+  lead() {
+    return this.note = el("p", {class: "quiet"}, "Rooms of this network. Only their members read what is said in them.");
+  }
+
+  make() {
+    const isGated = (row) => !row.open && row.opens_at;
+    return new Table([
+      {name: "room", title: "Room", value: (row) => row.room, show: (row) => el("span", {class: "hash", text: row.room})},
+      {name: "members", title: "Members", isNumber: true, value: (row) => row.members, text: (row) => row.members.toLocaleString("en")},
+      {name: "state", title: "State", value: (row) => (isGated(row) ? row.opens_at - row.members : 0),
+        text: (row) => (isGated(row) ? gateText(row.members, row.opens_at) : "open"),
+        show: (row) => (isGated(row) ? el("span", {class: "gate-cell"},
+          el("progress", {max: row.opens_at, value: row.members, "aria-hidden": "true"}), gateText(row.members, row.opens_at))
+          : el("span", {class: "badge"}, "open"))},
+      {name: "last", title: "Entries", isNumber: true, value: (row) => row.last, text: (row) => row.last.toLocaleString("en")},
+    ], {caption: "rooms", empty: "No rooms yet. A peer makes one: join NAME"});
+  }
+
+  mount(main) {
+    super.mount(main);
+    this.load();
+    this.timer = setInterval(() => document.hidden || this.load(), 2000);
+  }
+
+  unmount() {
+    clearInterval(this.timer);
+  }
+
+  changed() {
+    this.table.show(this.rooms);
+  }
+
+  async load() {
+    try {
+      const told = await this.connection.run("rooms");
+      if (told.error) throw new Error(shown(told.error.message));
+      this.rooms = told.rooms ?? [];
+      if (this.note.isConnected) this.table.show(this.rooms);
+    } catch (error) {
+      this.note.textContent = error.message;
+    }
   }
 }
 
@@ -185,92 +239,4 @@ export class LogPage {
     while (this.lines.childElementCount > 1000) this.lines.firstElementChild.remove();
     if (isAtEnd) this.lines.scrollTop = this.lines.scrollHeight;
   }
-}
-
-export class StatisticsPage {
-  constructor(model, connection) {
-    this.model = model;
-    this.connection = connection;
-  }
-
-  mount(main) {
-    this.box = el("div", {class: "plots"});
-    main.replaceChildren(el("section", {class: "sheet"}, el("h1", {}, "Statistics"), this.box));
-    this.load();
-    this.timer = setInterval(() => this.load(), 10000);
-  }
-
-  unmount() {
-    clearInterval(this.timer);
-  }
-
-  changed() {}
-
-  async load() {
-    try {
-      this.show(await this.connection.run("stats --days 30"));
-    } catch (error) {
-      this.box.replaceChildren(el("p", {class: "quiet"}, error.message));
-    }
-  }
-
-  show(data) {
-    if (data.error) {
-      this.box.replaceChildren(el("p", {class: "quiet"}, shown(data.error.message)));
-      return;
-    }
-    const numbers = Object.entries(data).filter(([, value]) => typeof value === "number");
-    const days = data.days ?? [];
-    this.box.replaceChildren(
-      growth(this.model, this.box.clientWidth),
-      el("div", {class: "figures"}, ...numbers.map(([name, value]) => el("div", {class: "figure"},
-        el("b", {}, value.toLocaleString("en", {maximumFractionDigits: 2})), el("span", {}, name)))),
-      ...days.length ? ["sessions", "lost", "approaches"].filter((name) => days.some((day) => day[name] > 0))
-        .map((name) => bars(days, name, this.box.clientWidth)) : []);
-  }
-}
-
-// How many peers there were in the last ten minutes, as far as this page has seen.
-function growth(model, room) {
-  const now = Date.now(), from = Math.min(model.earliest(), now - 10000);
-  let count = model.group("peers").size;
-  const steps = [{at: now, count}];
-  for (let i = model.past.length - 1; i >= 0; --i) {
-    const {at, was, is} = model.past[i];
-    steps.push({at, count});
-    count += (was ? 1 : 0) - (is ? 1 : 0);
-    steps.push({at, count});
-  }
-  steps.push({at: from, count});
-  const width = Math.max(120, Math.min(760, room - 18)), height = 150;
-  const x = d3.scaleLinear([from, now], [0, width]);
-  const y = d3.scaleLinear([0, Math.max(1, d3.max(steps, (step) => step.count)) * 1.15], [height - 22, 8]);
-  const svg = d3.create("svg").attr("width", width).attr("height", height).attr("class", "bars").attr("role", "img")
-    .attr("aria-label", "peers in the last ten minutes");
-  const line = steps.map(({at, count: peers}) => `${x(at).toFixed(1)},${y(peers).toFixed(1)}`).join("L");
-  svg.append("path").attr("class", "area").attr("d", `M${x(now)},${y(0)}L${line}V${y(0)}Z`);
-  svg.append("path").attr("class", "curve").attr("d", `M${line}`);
-  svg.append("text").attr("x", 0).attr("y", height - 6).text(clock(from));
-  svg.append("text").attr("x", width).attr("y", height - 6).attr("text-anchor", "end").text("now");
-  return el("figure", {}, el("figcaption", {}, "Peers, the last ten minutes"), svg.node());
-}
-
-// Bars by day.
-function bars(told, name, room) {
-  const byDate = new Map(told.map((day) => [day.date, day]));
-  const days = d3.range(29, -1, -1).map((ago) => {
-    const date = new Date(Date.now() - ago * 86400000).toISOString().slice(0, 10);
-    return {date, [name]: 0, ...byDate.get(date)};
-  });
-  const width = Math.max(120, Math.min(760, room - 18)), height = 150;
-  const x = d3.scaleBand(days.map((day) => day.date), [0, width]).padding(0.25);
-  const y = d3.scaleLinear([0, Math.max(1, d3.max(days, (day) => day[name]))], [height - 22, 8]);
-  const svg = d3.create("svg").attr("width", width).attr("height", height).attr("class", "bars").attr("role", "img")
-    .attr("aria-label", `${name} a day`);
-  svg.selectAll("rect").data(days).join("rect").attr("x", (day) => x(day.date)).attr("y", (day) => y(day[name]))
-    .attr("width", x.bandwidth()).attr("height", (day) => height - 22 - y(day[name])).append("title").text((day) => `${day.date}: ${day[name]}`);
-  svg.selectAll("text").data(days.filter((_, i) => (days.length - 1 - i) % Math.ceil(46 * days.length / width) === 0)).join("text")
-    .attr("x", (day) => x(day.date) + x.bandwidth() / 2).attr("y", height - 6).attr("text-anchor", "middle")
-    .text((day) => String(day.date).slice(5));
-  return el("figure", {}, el("figcaption", {}, `${name} a day`), svg.node());
 }

@@ -2,14 +2,46 @@
 
 #include <fmt/format.h>
 
+#include <cstddef>
+#include <iterator>
+
 namespace espalier::web {
+namespace {
+
+const char* nameOf(Metric::Kind kind) {
+  switch (kind) {
+    case Metric::Kind::counter:
+      return "counter";
+    case Metric::Kind::histogram:
+      return "histogram";
+    case Metric::Kind::gauge:
+      break;
+  }
+  return "gauge";
+}
+
+void append(std::string& text, const std::string& name, const Histogram& histogram) {
+  auto out = std::back_inserter(text);
+  for (std::size_t i = 0; i < Histogram::kBounds.size(); ++i) {
+    fmt::format_to(out, "{}_bucket{{le=\"{}\"}} {}\n", name, Histogram::kBounds[i],
+                   histogram.upTo(i));
+  }
+  fmt::format_to(out, "{0}_bucket{{le=\"+Inf\"}} {1}\n{0}_sum {2}\n{0}_count {1}\n", name,
+                 histogram.count(), histogram.sumSeconds());
+}
+
+}  // namespace
 
 std::string metricsText(const std::vector<Metric>& metrics) {
   std::string text;
   for (const auto& metric : metrics) {
-    const auto* kind = metric.kind == Metric::Kind::counter ? "counter" : "gauge";
-    text += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n{0} {3}\n", metric.name, metric.help, kind,
-                        metric.value);
+    text += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n", metric.name, metric.help,
+                        nameOf(metric.kind));
+    if (metric.kind == Metric::Kind::histogram) {
+      append(text, metric.name, metric.histogram);
+    } else {
+      text += fmt::format("{} {}\n", metric.name, metric.value);
+    }
   }
   return text;
 }

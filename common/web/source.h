@@ -9,17 +9,19 @@
 #include <string>
 #include <vector>
 
+#include "common/base/histogram.h"
 #include "common/web/picture.h"
 
 namespace espalier::web {
 
 // A figure of /metrics. No label names a peer, a room or a file: their number has no bound.
 struct Metric {
-  enum class Kind { gauge, counter };
+  enum class Kind { gauge, counter, histogram };
   std::string name;  // espalier_members
   std::string help;
   Kind kind = Kind::gauge;
   double value = 0;
+  Histogram histogram = {};  // of the kind of that name, instead of the value
 };
 
 // In the text format of Prometheus.

@@ -123,7 +123,11 @@ void Registry::carryOut(ConnectionId connection, const wire::RegistryRequest& re
   if (const auto* taken = std::get_if<wire::PortTaken>(&request)) {
     portTaken(*member, taken->port, now, fx);
   } else if (const auto* links = std::get_if<wire::Links>(&request)) {
-    if (placement_.report(*member, links->parent, links->neighbours, now)) changed(fx);
+    if (placement_.report(*member, links->parent, links->neighbours, now)) {
+      changed(fx);
+      noteAttached(*member, now);
+      for (const Node child : tree().children(*member)) noteAttached(child, now);
+    }
     auto strangers = directory_.strangersBeside(*member, links->number, now);
     if (strangers) fx.sends.push_back({connection, *std::move(strangers)});
   } else if (const auto* seek = std::get_if<wire::Seek>(&request)) {
@@ -239,6 +243,7 @@ void Registry::admit(ConnectionId connection, const wire::Join& join, bool retur
   ports_.take(node);
   watchSilence(node, now);
   session.member = node;
+  joined_ += returns ? 0 : 1;
   fx.members.push_back({join.id, true});
 
   wire::Referral referral = attach(node, join, returns, now);
@@ -298,8 +303,17 @@ void Registry::remove(Node node, TimePoint now, Effects& fx) {
   fx.members.push_back({tree().member(node).id, false});
   ports_.release(node);
   directory_.remove(node);
+  ++lost_;
+  for (const Node child : tree().children(node)) heals_.orphaned(child, now);
+  heals_.forget(node);
   tell(placement_.remove(node, now), fx);
+  if (const auto root = tree().oldestRoot()) heals_.forget(*root);  // the heir of a root
   changed(fx);
+}
+
+// Both ends of a link report it, in either order.
+void Registry::noteAttached(Node node, TimePoint now) {
+  if (tree().parent(node) && !seen_.isReserved(node)) heals_.attached(node, now);
 }
 
 void Registry::tell(const std::vector<Placement::Told>& told, Effects& fx) const {

@@ -53,6 +53,7 @@
 #include "common/wire/cluster_sessions.h"
 #include "common/wire/registry.h"
 #include "metaserver/core/effects.h"
+#include "metaserver/core/heals.h"
 #include "metaserver/core/heartbeats.h"
 #include "metaserver/core/member_changes.h"
 #include "metaserver/core/member_directory.h"
@@ -163,6 +164,9 @@ class Registry {
   bool isIdHeld(const PeerId& id) const { return directory_.absent().holder(id) != nullptr; }
   std::size_t reservedCount() const { return seen_.reservedCount(); }
   std::uint64_t refusedCount() const { return refused_; }
+  std::uint64_t joinedCount() const { return joined_; }  // newcomers that were admitted
+  std::uint64_t lostCount() const { return lost_; }      // members that are none any more
+  const Heals& heals() const { return heals_; }
   // A page of the topology: members that joined after `after`, `mostBytes` of them at most.
   std::vector<wire::TopologyEntry> entries(JoinOrder after, std::size_t mostBytes,
                                            bool& more) const {
@@ -234,6 +238,7 @@ class Registry {
   void lost(Node node, TimePoint now, Effects& fx);
   void remove(Node node, TimePoint now, Effects& fx);
   void tell(const std::vector<Placement::Told>& told, Effects& fx) const;
+  void noteAttached(Node node, TimePoint now);
   // --- sessions, for sessions/sessions.h (registry_sessions.cpp)
   MemberSession sessionOf(const wire::Join& join, TimePoint now) const;
   void approached(Session& session, const wire::Join& join, Effects& fx);
@@ -280,6 +285,9 @@ class Registry {
   TimePoint now_;        // of the latest event
   std::uint64_t version_ = 1;
   std::uint64_t refused_ = 0;
+  std::uint64_t joined_ = 0;
+  std::uint64_t lost_ = 0;
+  Heals heals_;
 };
 
 }  // namespace espalier::metaserver

@@ -8,16 +8,22 @@
 #include <string>
 
 #include "common/base/endpoint.h"
+#include "common/base/histogram.h"
 #include "common/command/network_commands.h"
 
 namespace espalier::metaserver::shell {
 
 struct Status {
   Endpoint endpoint;
-  std::uint64_t members = 0;   // of the network
-  std::uint64_t reserved = 0;  // of these, attaching to a reserved slot
-  std::uint64_t awaited = 0;   // absent members that have not come back after a restart
-  std::uint64_t refused = 0;   // since it started
+  std::uint64_t members = 0;     // of the network
+  std::uint64_t reserved = 0;    // of these, attaching to a reserved slot
+  std::uint64_t awaited = 0;     // absent members that have not come back after a restart
+  std::uint64_t refused = 0;     // since it started
+  std::uint64_t joined = 0;      // newcomers, since this one decides
+  std::uint64_t lost = 0;        // members that have left or died, likewise
+  std::uint64_t adrift = 0;      // members that have lost their parent and report no other one yet
+  Histogram heals;               // how long members were adrift, likewise
+  std::uint64_t queueBytes = 0;  // that wait to be sent
   std::uint64_t maxLinks = 0;
   std::string placement;
   std::string topoFile;

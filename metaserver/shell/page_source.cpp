@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <utility>
 
 #include "common/base/log.h"
@@ -28,22 +29,51 @@ Metric counter(std::string name, std::string help, double value) {
 }  // namespace
 
 web::Picture PageSource::picture() {
-  return {{"peers", peers()}, {"servers", servers()}, {"self", {{"program", program()}}}};
+  server_.readMembers([this](const auto& copy, const auto& changes, const auto& homes) {
+    takeMembers(copy, changes, homes);
+  });
+  return {{"peers", peers_}, {"servers", servers()}, {"self", {{"program", program()}}}};
 }
 
-web::Group PageSource::peers() {
-  web::Group group;
-  for (const auto& [entry, home] : server_.members()) {
-    Json peer;
-    peer["order"] = static_cast<std::uint64_t>(entry.member.order);
-    peer["at"] = entry.member.endpoint.text();
-    peer["parent"] = entry.parent ? Json(entry.parent->text()) : Json(nullptr);
-    peer["home"] = home.text();
-    peer["links"] = Json::array();
-    for (const auto& link : entry.neighbours) peer["links"].push_back(link.text());
-    group[entry.member.id.text()] = web::lineOf(peer);
+void PageSource::takeMembers(const RegistryCopy& copy, const MemberChanges& changes,
+                             const HomeNames& homes) {
+  if (changes.fromScratch) {
+    shown_.clear();
+    peers_.clear();
   }
-  return group;
+  std::set<JoinOrder> touched;
+  std::set<PeerId> ids;
+  for (const auto& row : changes.rows) {
+    touched.insert(row.contact.order);
+    ids.insert(row.contact.id);
+    // What one end reports confirms the link of the other one.
+    for (const auto& neighbour : row.neighbours) {
+      if (const auto* other = copy.find(neighbour)) touched.insert(other->contact.order);
+    }
+  }
+  for (const JoinOrder order : changes.gone) {
+    const auto found = shown_.find(order);
+    if (found == shown_.end()) continue;
+    ids.insert(found->second.id);
+    peers_.erase(found->second.id.text());
+    shown_.erase(found);
+  }
+  if (ids.empty()) return;
+  for (const auto& [order, shown] : shown_) {
+    if (shown.parent && ids.contains(*shown.parent)) touched.insert(order);
+  }
+  for (const JoinOrder order : touched) {
+    const auto* row = copy.find(order);
+    if (row == nullptr) continue;
+    auto& shown = shown_[order];
+    shown = {row->contact.id, copy.entry(*row).parent};
+    Json peer;
+    peer["order"] = static_cast<std::uint64_t>(order);
+    peer["at"] = row->contact.endpoint.text();
+    peer["parent"] = shown.parent ? Json(shown.parent->text()) : Json(nullptr);
+    peer["home"] = homes.of(row->home).text();
+    peers_[shown.id.text()] = web::lineOf(peer);
+  }
 }
 
 web::Group PageSource::servers() {
@@ -104,6 +134,17 @@ std::vector<Metric> PageSource::metrics() {
                         static_cast<double>(status->awaited)));
     all.push_back(counter("refused_total", "Joiners that were turned away since the start.",
                           static_cast<double>(status->refused)));
+    all.push_back(counter("joins_total", "Newcomers that this metaserver has admitted.",
+                          static_cast<double>(status->joined)));
+    all.push_back(counter("losses_total", "Members that have left or died.",
+                          static_cast<double>(status->lost)));
+    all.push_back(gauge("adrift", "Peers that have lost their parent and report no other one yet.",
+                        static_cast<double>(status->adrift)));
+    all.push_back({"espalier_member_heal_seconds",
+                   "How long peers took to report another parent, each time that one was lost.",
+                   Metric::Kind::histogram, 0, status->heals});
+    all.push_back(gauge("queue_bytes", "Bytes that wait to be sent to others.",
+                        static_cast<double>(status->queueBytes)));
     all.push_back(gauge("uptime_seconds", "Time since the start.",
                         std::chrono::duration<double>(status->uptime).count()));
   }

@@ -1,9 +1,12 @@
 // What a metaserver shows on its page, and its metrics: the members with their places in the tree,
 // the metaservers, and itself.
 //
-// Thread rule: see web::Source. `server` outlives it. A picture costs O(members).
+// Thread rule: see web::Source; picture() by one thread at a time. `server` outlives it, and has no
+// other reader of readMembers(). A picture costs a line of JSON for each member that has changed,
+// and a copy of the lines of all.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,11 +25,19 @@ class PageSource final : public web::Source {
   std::optional<std::string> whyNotReady() override;
 
  private:
-  web::Group peers();
+  void takeMembers(const RegistryCopy& copy, const MemberChanges& changes, const HomeNames& homes);
   web::Group servers();
   std::string program();
 
+  // As it is shown.
+  struct Shown {
+    PeerId id;
+    std::optional<PeerId> parent;
+  };
+
   Server& server_;
+  std::map<JoinOrder, Shown> shown_;
+  web::Group peers_;
 };
 
 }  // namespace espalier::metaserver::shell

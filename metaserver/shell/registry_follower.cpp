@@ -1,7 +1,11 @@
 #include "metaserver/shell/registry_follower.h"
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <thread>
+
+#include "common/base/limits.h"
 
 namespace espalier::metaserver::shell {
 namespace {
@@ -26,6 +30,7 @@ RegistryFollower::Moment RegistryFollower::catchUp(
     });
     const bool more = changes.more;
     forDatabase_.changed(changes);
+    forPage_.changed(changes);
     copy_.apply(std::move(changes));
     if (!more) return moment;
     std::this_thread::sleep_for(kBetweenPages);
@@ -35,6 +40,18 @@ RegistryFollower::Moment RegistryFollower::catchUp(
 MemberChanges RegistryFollower::takeForDatabase(bool all) {
   if (all) forDatabase_.reset();
   return forDatabase_.take(copy_, kDatabasePage);
+}
+
+MemberChanges RegistryFollower::takeForPage(bool all) {
+  if (all) forPage_.reset();
+  MemberChanges whole;
+  while (true) {
+    auto page = forPage_.take(copy_, limits::kMembers);
+    whole.fromScratch |= page.fromScratch;
+    whole.gone.insert(whole.gone.end(), page.gone.begin(), page.gone.end());
+    std::ranges::move(page.rows, std::back_inserter(whole.rows));
+    if (!page.more) return whole;
+  }
 }
 
 command::Topology topologyOf(const RegistryCopy& copy) {

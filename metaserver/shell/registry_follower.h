@@ -1,4 +1,4 @@
-// Keeps a copy of the directory up to date for the files' writer and the commands.
+// Keeps a copy of the directory up to date for the files' writer, the commands and the page.
 //
 // Not thread-safe: its owner, Server, guards it. Lock order: the follower, then the coordinator.
 // catchUp() takes the coordinator's mutex for one page of changes at a time, and pauses between
@@ -24,9 +24,12 @@ class RegistryFollower {
   const RegistryCopy& copy() const { return copy_; }
   // What has changed since the last call, for the database; `all`: from scratch.
   MemberChanges takeForDatabase(bool all);
+  // The same for the page.
+  MemberChanges takeForPage(bool all);
 
  private:
   cluster::DirectoryChanges forDatabase_;
+  cluster::DirectoryChanges forPage_;
   RegistryCopy copy_;
 };
 

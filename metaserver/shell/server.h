@@ -47,10 +47,17 @@
 
 namespace espalier::metaserver::shell {
 
-// A member, as the page shows it.
-struct SeenMember {
-  wire::TopologyEntry entry;
-  ServerName home;
+// The names of the metaservers, by their numbers.
+struct HomeNames {
+  std::map<ServerNumber, ServerName> names;
+  ServerName own;
+
+  // A single metaserver tells no home.
+  const ServerName& of(ServerNumber number) const {
+    const auto found = names.find(number);
+    return found == names.end() ? own : found->second;
+  }
+  bool operator==(const HomeNames&) const = default;
 };
 
 // What the master before has promised in etcd, while it is read.
@@ -91,8 +98,11 @@ class Server final : public MetaserverService,
   Result<std::string> topologyDot(std::stop_token stop) override;
   Result<command::KillPlan> whatIfKilled(const PeerId& id, std::stop_token stop) override;
   Result<Status> status() override;
-  // For the page, in order of joining.
-  std::vector<SeenMember> members();
+  // For the page, which is the only reader: all members, and those that have changed since the last
+  // call.
+  using OnMembers =
+      std::function<void(const RegistryCopy&, const MemberChanges&, const HomeNames&)>;
+  void readMembers(const OnMembers& onMembers);
   void stop() override { loop_.stop(); }
   // --- ClusterService; any thread (server_cluster.cpp)
   Result<SelfInfo> self() override;
@@ -231,6 +241,7 @@ class Server final : public MetaserverService,
   std::unique_ptr<RoomKeeper> rooms_;
   bool areRoomsFailing_ = false;
   Guarded<RegistryFollower> follower_{};  // locked before the coordinator, never after
+  HomeNames pageHomes_;  // as readMembers() has told them; guarded as the follower is
   TimePoint deadline_ = kNever;
   std::uint64_t connections_ = 0;
   std::deque<Probe> toProbe_;

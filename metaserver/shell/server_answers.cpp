@@ -1,4 +1,6 @@
-// The part of Server that answers the commands about the network and its peers.
+// The part of Server that answers the commands about the network and its peers, and the page.
+#include <utility>
+
 #include "common/whatif/kill_plan.h"
 #include "metaserver/shell/server.h"
 #include "topo/dot.h"
@@ -28,25 +30,17 @@ Result<command::KillPlan> Server::whatIfKilled(const PeerId& id, std::stop_token
   return whatif::killPlan(tree, id);
 }
 
-std::vector<SeenMember> Server::members() {
-  std::map<ServerNumber, ServerName> names;
-  ServerName own;
+void Server::readMembers(const OnMembers& onMembers) {
+  HomeNames homes;
   const auto servers = coordinator_.with([](auto& coordinator) { return coordinator->servers(); });
   for (const auto& row : servers) {
-    names[row.state.number] = row.state.name;
-    if (row.isSelf) own = row.state.name;
+    homes.names[row.state.number] = row.state.name;
+    if (row.isSelf) homes.own = row.state.name;
   }
-  return follower_.with([&](RegistryFollower& follower) {
+  follower_.with([&](RegistryFollower& follower) {
     follower.catchUp(coordinator_);
-    const RegistryCopy& copy = follower.copy();
-    std::vector<SeenMember> members;
-    members.reserve(copy.rows().size());
-    for (const auto& [order, row] : copy.rows()) {
-      // A single metaserver tells no home.
-      const auto home = names.find(row.home);
-      members.push_back({copy.entry(row), home == names.end() ? own : home->second});
-    }
-    return members;
+    const bool haveHomesChanged = std::exchange(pageHomes_, homes) != homes;
+    onMembers(follower.copy(), follower.takeForPage(haveHomesChanged), homes);
   });
 }
 
@@ -61,7 +55,12 @@ Result<Status> Server::status() {
     status.reserved = registry->reservedCount();
     status.awaited = registry->awaitedCount();
     status.refused += registry->refusedCount();
+    status.joined = registry->joinedCount();
+    status.lost = registry->lostCount();
+    status.adrift = registry->heals().adrift();
+    status.heals = registry->heals().took();
   });
+  status.queueBytes = loop_.budget()->held(limits::Held::queuedBytes);
   status.endpoint = address();
   status.maxLinks = options_.maxLinks;
   status.placement = options_.placement;

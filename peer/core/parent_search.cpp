@@ -117,6 +117,7 @@ void ParentSearch::follow(const Tree::Changes& changes, TimePoint now, Effects& 
 // The heir, the oldest child of a lost root, becomes the root at once.
 void ParentSearch::parentLost(const wire::Contact& parent, bool isHeir, TimePoint now,
                               Effects& fx) {
+  if (!orphanedAt_) orphanedAt_ = now;
   if (!isHeir) return begin(parent.id, now, fx);
   becomeRoot(now, fx);
   // Perhaps only this link broke, and the root lives: the metaserver knows.
@@ -172,6 +173,10 @@ TimePoint ParentSearch::deadline() const {
 }
 
 void ParentSearch::advance(TimePoint now, Effects& fx) {
+  if (orphanedAt_ && (around_.tree.parent() || around_.tree.isRoot())) {
+    heals_.add(now - *orphanedAt_);
+    orphanedAt_.reset();
+  }
   if (state_ != State::pausing || now < tryAt_) return;
   if (around_.tree.parent()) return stop(fx);
   if (referral_ && dials_.payReferral(now)) return attempt(referral_->target, now, fx);

@@ -42,6 +42,7 @@
 
 #include "common/base/budget.h"
 #include "common/base/clock.h"
+#include "common/base/histogram.h"
 #include "common/base/random.h"
 #include "peer/core/candidates.h"
 #include "peer/core/connection_numbers.h"
@@ -100,6 +101,9 @@ class ParentSearch {
 
   State state() const { return state_; }
   bool isNewcomer() const { return isNewcomer_; }
+  // How long it was without a parent, each time that it lost one: until it had another one, or was
+  // the root.
+  const Histogram& heals() const { return heals_; }
 
  private:
   // `saidBelow`: another peer says that the target is below this one.
@@ -142,6 +146,8 @@ class ParentSearch {
 
   State state_ = State::idle;
   bool isNewcomer_ = true;  // never had a parent, nor was the root
+  std::optional<TimePoint> orphanedAt_;
+  Histogram heals_;
   TimePoint begun_;
   Attempt attempt_{};  // while attempting or held
 

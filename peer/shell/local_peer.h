@@ -48,6 +48,7 @@
 #include "peer/shell/status_report.h"
 #include "peer/shell/topology_store.h"
 #include "peer/shell/transfer_monitor.h"
+#include "peer/transfer/chunk_counts.h"
 #include "peer/transfer/downloader.h"
 #include "peer/transfer/transfer_server.h"
 
@@ -135,6 +136,7 @@ class LocalPeer final : private PeerHandler {
   ShareSource source_;
   ShareMatcher matcher_;
   transfer::TransferServer server_;
+  transfer::ChunkCounts chunks_;
   transfer::Downloader downloader_;
   PushDesk pushDesk_;
   ActiveDownloads active_;

@@ -1,5 +1,6 @@
 #include "peer/shell/network_search.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/base/limits.h"
@@ -41,6 +42,7 @@ Result<SearchResult> NetworkSearch::find(const SearchRequest& request, std::stop
   const PatternKind kind = request.kind.value_or(Pattern::kindOf(request.text));
   if (const auto pattern = Pattern::compile(kind, request.text); !pattern) return pattern.error();
   EventBus::Subscription events(events_, kindsOf<SearchChanged>());
+  const TimePoint begun = Clock::now();
   auto id = network_.call(
       [this, kind, text = request.text](Peer& peer, TimePoint now, Effects& fx) -> Result<QueryId> {
         if (peer.searches() == nullptr) return notJoined();
@@ -52,7 +54,14 @@ Result<SearchResult> NetworkSearch::find(const SearchRequest& request, std::stop
   if (!*id) return id->error();
   auto result = follow(**id, events, stop, onHits);
   pending_.with([&](auto& pending) { pending.erase(**id); });
-  if (result) return *std::move(result);
+  if (result) {
+    figures_.with([&](SearchFigures& figures) {
+      figures.took.add(Clock::now() - begun);
+      figures.complete += result->complete() ? 1 : 0;
+      figures.missing += result->members - std::min(result->members, result->searched);
+    });
+    return *std::move(result);
+  }
   network_.post([query = **id](Peer& peer, TimePoint, Effects&) {
     if (auto* searches = peer.searches()) searches->cancel(query);
   });

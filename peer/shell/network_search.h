@@ -32,6 +32,10 @@ class NetworkSearch final : public SearchService {
                             const OnHits& onHits) override;
   std::vector<std::string> knownNames(const std::string& prefix) override;
 
+  SearchFigures figures() {
+    return figures_.with([](const SearchFigures& figures) { return figures; });
+  }
+
   // Of PeerHandler.
   void searched(SearchUpdate& update);
 
@@ -58,6 +62,7 @@ class NetworkSearch final : public SearchService {
   share::ShareIndex& index_;
   Guarded<std::map<QueryId, PendingSearch>> pending_;
   Guarded<HeardNames> heardNames_;
+  Guarded<SearchFigures> figures_;
 };
 
 }  // namespace espalier::peer::shell

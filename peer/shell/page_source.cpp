@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/command/options.h"
 #include "peer/shell/push_outcome.h"
+#include "peer/shell/room_lines.h"
 #include "peer/shell/transfer_outcome.h"
 
 namespace espalier::peer::shell {
@@ -21,6 +22,10 @@ using web::Metric;
 constexpr auto kAskInterval = 2s;
 constexpr auto kAskRarely = 10s;
 constexpr std::size_t kManyPeers = 256;  // tuning: peers, above which it asks rarely
+// Of what happened in rooms, limits::kEventsQueued events at most, for a page that follows: a page
+// that has missed some asks for the history.
+constexpr std::size_t kSaidBytes = 128 * 1024;
+static_assert(4 * kSaidBytes <= limits::kWebEventBytes);
 
 Metric gauge(std::string name, std::string help, double value) {
   return {"espalier_" + std::move(name), std::move(help), Metric::Kind::gauge, value};
@@ -28,6 +33,45 @@ Metric gauge(std::string name, std::string help, double value) {
 
 Metric counter(std::string name, std::string help, double value) {
   return {"espalier_" + std::move(name), std::move(help), Metric::Kind::counter, value};
+}
+
+Metric histogram(std::string name, std::string help, const Histogram& took) {
+  return {"espalier_" + std::move(name), std::move(help), Metric::Kind::histogram, 0, took};
+}
+
+void addFigures(const PeerFigures& figures, std::vector<Metric>& all) {
+  all.push_back(histogram("heal_seconds",
+                          "How long this peer was without a parent, each time that it lost one.",
+                          figures.heals));
+  all.push_back(
+      histogram("search_seconds", "How long searches of this peer took.", figures.searches.took));
+  all.push_back(counter("searches_complete_total", "Searches that every member has answered.",
+                        static_cast<double>(figures.searches.complete)));
+  all.push_back(counter("search_answers_missing_total", "Members that did not answer a search.",
+                        static_cast<double>(figures.searches.missing)));
+  all.push_back(counter("verified_chunks_total", "Chunks that arrived and had the right hash.",
+                        static_cast<double>(figures.verifiedChunks)));
+  all.push_back(counter("bad_chunks_total", "Chunks that arrived and had another hash.",
+                        static_cast<double>(figures.badChunks)));
+  all.push_back(gauge("queue_bytes", "Bytes that wait to be sent to others.",
+                      static_cast<double>(figures.queueBytes)));
+}
+
+// Of the pushes that are not over.
+void addPushes(PushService& service, std::vector<Metric>& all) {
+  const auto reports = service.pushes({});
+  if (!reports) return;
+  double pushes = 0, peers = 0, verified = 0;
+  for (const auto& report : *reports) {
+    if (report.over) continue;
+    ++pushes;
+    peers += static_cast<double>(report.peers.size());
+    verified += static_cast<double>(
+        std::ranges::count(report.peers, PushedPeer::State::verified, &PushedPeer::state));
+  }
+  all.push_back(gauge("pushes", "Pushes in progress that this peer knows of.", pushes));
+  all.push_back(gauge("push_peers", "Peers that they are meant for.", peers));
+  all.push_back(gauge("push_peers_verified", "Of these, those that have everything.", verified));
 }
 
 std::string keyOf(const ActiveTransfer& transfer) {
@@ -48,7 +92,11 @@ web::Picture PageSource::picture() {
     transfers[keyOf(each)] = web::lineOf(transferData(each));
   }
   picture["pushes"] = pushes();
+  takeEvents();
   picture["people"] = people();
+  picture["rooms"] = rooms();
+  auto& said = picture["said"];
+  for (const auto& [number, line] : said_) said[std::to_string(number)] = line;
   return picture;
 }
 
@@ -67,8 +115,6 @@ web::Group PageSource::peers(const PeerStatus& status) {
     peer["order"] = static_cast<std::uint64_t>(entry.member.order);
     peer["at"] = entry.member.endpoint.text();
     peer["parent"] = entry.parent ? Json(entry.parent->text()) : Json(nullptr);
-    peer["links"] = Json::array();
-    for (const auto& link : entry.neighbours) peer["links"].push_back(link.text());
     group[entry.member.id.text()] = web::lineOf(peer);
   }
   return group;
@@ -86,17 +132,51 @@ web::Group PageSource::pushes() {
   return group;
 }
 
-// Who wrote how often: a page that sees the number change asks for the conversation.
-web::Group PageSource::people() {
+void PageSource::takeEvents() {
   while (const auto event = events_.next({}, Clock::now())) {
+    if (const auto* happened = std::get_if<RoomHappened>(&*event)) {
+      said(web::lineOf(roomEvent(*happened)));
+      continue;
+    }
     const auto* message = std::get_if<PrivateReceived>(&*event);
     if (message == nullptr) {
       ++missed_;
+      said(web::lineOf({{"event", "missed"}}));
     } else if (received_.size() < limits::kPrivateConversations ||
                received_.contains(message->from)) {
       ++received_[message->from];
     }
   }
+}
+
+void PageSource::said(std::string line) {
+  saidBytes_ += line.size();
+  said_.emplace(++saidLast_, std::move(line));
+  while (said_.size() > limits::kEventsQueued || saidBytes_ > kSaidBytes) {
+    saidBytes_ -= said_.begin()->second.size();
+    said_.erase(said_.begin());
+  }
+}
+
+web::Group PageSource::rooms() {
+  web::Group group;
+  const auto rooms = services_.rooms.own();
+  if (!rooms) return group;
+  for (const auto& info : *rooms) {
+    Json room;
+    room["members"] = info.members;
+    room["open"] = info.isOpen;
+    if (info.opensAt > 0) room["opensAt"] = info.opensAt;
+    room["confirmed"] = info.isConfirmed;
+    room["unread"] = info.unread;
+    room["naming"] = info.naming;
+    group[info.room.text()] = web::lineOf(room);
+  }
+  return group;
+}
+
+// Who wrote how often: a page that sees the number change asks for the conversation.
+web::Group PageSource::people() {
   web::Group group;
   for (const auto& id : services_.privates.correspondents("")) {
     const auto found = received_.find(id);
@@ -153,6 +233,8 @@ std::vector<Metric> PageSource::metrics() {
     all.push_back(gauge("uptime_seconds", "Time since the start.",
                         std::chrono::duration<double>(status->uptime).count()));
   }
+  if (const auto figures = services_.status.figures()) addFigures(*figures, all);
+  addPushes(services_.pushes, all);
   all.push_back(counter("log_lines_lost_total", "Lines of the log that could not be written.",
                         static_cast<double>(log::lost().lines)));
   return all;

@@ -1,5 +1,6 @@
 // What a peer shows on its page, and its metrics: the network as its metaserver last told it, the
-// transfers and pushes, with whom private messages were exchanged, and itself.
+// transfers and pushes, with whom private messages were exchanged, its rooms and what was said in
+// them last, and itself.
 //
 //   the network's snapshot  asked for again every two seconds while a page follows, every ten where
 //                           there are more than 256 peers: nobody may keep a metaserver busy
@@ -8,6 +9,7 @@
 // A picture costs O(members + transfers + entries of ledgers).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -25,7 +27,9 @@ namespace espalier::peer::shell {
 class PageSource final : public web::Source {
  public:
   PageSource(const Services& services, TopologyStore& store, EventBus& events)
-      : services_(services), store_(store), events_(events, kindsOf<PrivateReceived>()) {}
+      : services_(services),
+        store_(store),
+        events_(events, kindsOf<PrivateReceived, RoomHappened>()) {}
 
   web::Picture picture() override;
   std::vector<web::Metric> metrics() override;
@@ -34,7 +38,10 @@ class PageSource final : public web::Source {
  private:
   web::Group peers(const PeerStatus& status);
   web::Group pushes();
+  void takeEvents();
+  void said(std::string line);
   web::Group people();
+  web::Group rooms();
   std::string program(const PeerStatus& status);
 
   const Services services_;
@@ -43,6 +50,10 @@ class PageSource final : public web::Source {
   TimePoint askAt_{};
   std::uint64_t missed_ = 0;
   std::map<std::string, std::uint64_t> received_;  // messages since the start, by sender
+  // What happened in rooms, by number: the last ones, limits::kEventsQueued at most.
+  std::map<std::uint64_t, std::string> said_;
+  std::size_t saidBytes_ = 0;
+  std::uint64_t saidLast_ = 0;
 };
 
 }  // namespace espalier::peer::shell

@@ -48,6 +48,7 @@ class RoomDesk final : public RoomService {
                               std::stop_token stop) override;
   void read(const RoomName& room) override;
   Result<RoomListing> rooms(std::stop_token stop) override;
+  Result<std::vector<RoomInfo>> own() override;
   Result<RoomMembers> who(const std::optional<RoomName>& room, std::stop_token stop) override;
   Result<void> watch(const std::vector<RoomName>& rooms, const std::function<void()>& onBegin,
                      const OnEvent& onEvent, std::stop_token stop) override;
@@ -68,7 +69,6 @@ class RoomDesk final : public RoomService {
       typename Map::mapped_type;
   Result<RoomInfo> awaitJoined(std::uint64_t number, const RoomName& room,
                                const std::stop_token& stop);
-  Result<std::vector<RoomInfo>> own();
   Error notSaid(const wire::RoomEntryId& id, const std::stop_token& stop);
   void forgetIgnored(std::vector<wire::RoomEntry>& entries);
   void publish(const RoomViewsEffects& fx);

@@ -78,6 +78,8 @@ class RoomService {
                                       std::stop_token stop) = 0;
   virtual void read(const RoomName& room) = 0;
   virtual Result<RoomListing> rooms(std::stop_token stop) = 0;
+  // Those that this peer is in, as it knows them: asks nobody.
+  virtual Result<std::vector<RoomInfo>> own() = 0;
   // Of the network without a room.
   virtual Result<RoomMembers> who(const std::optional<RoomName>& room, std::stop_token stop) = 0;
   // Calls `onBegin`, and for all that happens from then on `onEvent`, until `stop`: RoomHappened,

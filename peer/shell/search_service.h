@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/histogram.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
 #include "peer/core/search_result.h"
@@ -22,6 +23,13 @@ namespace espalier::peer::shell {
 struct SearchRequest {
   std::optional<PatternKind> kind;  // none: derived from the text, Pattern::kindOf()
   std::string text;
+};
+
+// Since the start.
+struct SearchFigures {
+  Histogram took;              // of those that have ended with a result
+  std::uint64_t complete = 0;  // of these, how many every member has answered
+  std::uint64_t missing = 0;   // answers that were missing, of all of them together
 };
 
 class SearchService {

@@ -4,6 +4,9 @@
 #include <tuple>
 #include <utility>
 
+#include "common/base/budget.h"
+#include "common/base/limits.h"
+
 namespace espalier::peer::shell {
 
 using namespace std::chrono_literals;
@@ -63,6 +66,21 @@ Result<PeerStatus> StatusReport::status() {
   status->rates = rates_.set(std::nullopt, std::nullopt);
   status->transfers = transfers_.list();
   return status;
+}
+
+Result<PeerFigures> StatusReport::figures() {
+  const auto heals = runtime_.network().call([](Peer& peer, TimePoint, Effects&) {
+    const auto* search = peer.membership().search();
+    return search == nullptr ? Histogram() : search->heals();
+  });
+  if (!heals) return heals.error();
+  PeerFigures figures;
+  figures.heals = *heals;
+  figures.searches = search_.figures();
+  figures.verifiedChunks = chunks_.verified;
+  figures.badChunks = chunks_.bad;
+  figures.queueBytes = runtime_.network().budget()->held(limits::Held::queuedBytes);
+  return figures;
 }
 
 }  // namespace espalier::peer::shell

@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "common/base/endpoint.h"
+#include "common/base/histogram.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
+#include "peer/shell/search_service.h"
 #include "peer/shell/transfer_service.h"
 
 namespace espalier::peer::shell {
@@ -35,10 +37,20 @@ struct PeerStatus {
   std::vector<ActiveTransfer> transfers;
 };
 
+// For /metrics; since the start, unless it says otherwise.
+struct PeerFigures {
+  Histogram heals;  // of ParentSearch
+  SearchFigures searches;
+  std::uint64_t verifiedChunks = 0;
+  std::uint64_t badChunks = 0;
+  std::uint64_t queueBytes = 0;  // now: what waits to be sent on all links
+};
+
 class StatusService {
  public:
   virtual ~StatusService() = default;
   virtual Result<PeerStatus> status() = 0;
+  virtual Result<PeerFigures> figures() = 0;
 };
 
 }  // namespace espalier::peer::shell

@@ -26,6 +26,7 @@
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
+#include "peer/transfer/chunk_counts.h"
 #include "peer/transfer/dial_targets.h"
 #include "peer/transfer/holder_connection.h"
 #include "peer/transfer/partial_files.h"
@@ -100,6 +101,7 @@ struct DownloaderOptions {
   Duration progressInterval = std::chrono::milliseconds(100);
   RateLimit* rate = nullptr;  // of all downloads; outlives the downloader
   VerifiedCallback verified;
+  ChunkCounts* chunks = nullptr;  // to count in; outlives the downloader
 };
 
 class Downloader {

@@ -16,7 +16,10 @@ namespace espalier::transfer {
 using Lock = FetchWork::Lock;
 
 FetchJob::FetchJob(const FetchRequest& request, const DownloaderOptions& options, PartFile& part)
-    : request_(request), options_(options), part_(part), work_(request, part, interrupter_) {}
+    : request_(request),
+      options_(options),
+      part_(part),
+      work_(request, part, interrupter_, options.chunks) {}
 
 Result<void> FetchJob::run(std::stop_token stop, const ProgressCallback& progress) {
   stop_ = stop;

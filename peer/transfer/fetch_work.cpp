@@ -28,10 +28,12 @@ Download scheduleOf(const FetchRequest& request, std::uint64_t chunkBytes) {
 
 }  // namespace
 
-FetchWork::FetchWork(const FetchRequest& request, PartFile& part, net::Interrupter& interrupter)
+FetchWork::FetchWork(const FetchRequest& request, PartFile& part, net::Interrupter& interrupter,
+                     ChunkCounts* chunks)
     : request_(request),
       part_(part),
       interrupter_(interrupter),
+      chunks_(chunks),
       download_(scheduleOf(request, crypto::chunkBytesFor(request.size))),
       sources_(request.dials ? request.dials : std::make_shared<DialTargets>()),
       lanes_(request.search ? limits::kFetchSources
@@ -252,6 +254,7 @@ void FetchWork::finish(ArrivedChunk& arrived) {
 
 // Whether it is to be written.
 bool FetchWork::judge(const ArrivedChunk& arrived, bool right) {
+  if (chunks_ != nullptr) chunks_->count(right);
   const Lock held = lock();
   FetchSource& source = sources_[arrived.source];
   const Verdict verdict =

@@ -37,7 +37,9 @@ class FetchWork {
   using Lock = std::unique_lock<std::mutex>;
 
   // `interrupter` wakes threads that wait for a source; fail() calls it.
-  FetchWork(const FetchRequest& request, PartFile& part, net::Interrupter& interrupter);
+  // `chunks`, unless null, counts those that were right, and those that were not.
+  FetchWork(const FetchRequest& request, PartFile& part, net::Interrupter& interrupter,
+            ChunkCounts* chunks);
   ~FetchWork();
   FetchWork(const FetchWork&) = delete;
   FetchWork& operator=(const FetchWork&) = delete;
@@ -131,6 +133,7 @@ class FetchWork {
   const FetchRequest& request_;
   PartFile& part_;
   net::Interrupter& interrupter_;
+  ChunkCounts* const chunks_;
   std::shared_ptr<PartialFile> offered_;  // what other peers may fetch; constant once planned
 
   mutable std::mutex mutex_;           // guards what follows

@@ -188,7 +188,9 @@ Result<void> ManyJob::receiveFile(Conversation& talk, std::size_t file) {
   const auto data = talk.buffer.first(wanted.size);
   if (auto received = talk.client.receiveBytes(data); !received) return received;
   const auto plan = *ChunkPlan::ofSmall(wanted.root, wanted.size);
-  if (!plan.isRight(0, data)) {
+  const bool isRight = plan.isRight(0, data);
+  if (options_.chunks != nullptr) options_.chunks->count(isRight);
+  if (!isRight) {
     if (!talk.client.saysChanged(kChangedWait)) return unexpected("a damaged chunk 0");
     leave(talk, file, changedThere());
     return {};

@@ -241,7 +241,9 @@ Result<void> PushWork::received(const Request& request, std::uint64_t chunk,
                                 std::span<const std::byte> data) {
   const auto file = incoming(request.file);
   if (!file) return {};
-  if (!file->part.plan().isRight(chunk, data)) {
+  const bool isRight = file->part.plan().isRight(chunk, data);
+  if (options_.chunks != nullptr) options_.chunks->count(isRight);
+  if (!isRight) {
     return Error{ErrorCode::protocol, fmt::format("it sent a damaged chunk {}", chunk)};
   }
   if (auto written = file->part.write(chunk, data); !written) return ownDisk(written.error());

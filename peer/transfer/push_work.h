@@ -42,6 +42,7 @@ class PushWork {
     std::string downloads;    // the user's folder; it exists
     std::string stateFolder;  // as DownloaderOptions
     VerifiedCallback verified;
+    ChunkCounts* chunks = nullptr;  // to count in
   };
   using Request = PushSchedule::Request;
 

@@ -132,12 +132,17 @@ def _(network):
         page = process.expect_log(r"page: (http://[^/]+)/")[1]
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{page}/metrics") as answer:
             text = answer.read().decode()
-        assert "s1" not in text and "{" not in text, text
-        told |= set(re.findall(r"^(espalier_\w+) ", text, re.MULTILINE))
+        assert "s1" not in text, text
+        assert set(re.findall(r"{(\w+)=", text)) == {"le"} and text.count("{") == text.count('{le="'), text
+        told |= set(re.findall(r"^# TYPE (espalier_\w+) ", text, re.MULTILINE))
+        for name in re.findall(r"^# TYPE (\S+) histogram$", text, re.MULTILINE):
+            buckets = [float(count) for count in re.findall(rf"^{name}_bucket{{le=.*}} (\S+)$", text, re.MULTILINE)]
+            assert len(buckets) > 8 and buckets == sorted(buckets), (name, buckets)
+            assert f"{name}_count {buckets[-1]:g}\n" in text and f"\n{name}_sum " in text, text
     documented = set(re.findall(r"`(espalier_\w+)`", (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")))
     assert told == documented, told ^ documented
     alerts = (ROOT / "contrib" / "prometheus" / "alerts.yml").read_text(encoding="utf-8")
-    assert set(re.findall(r"espalier_\w+", alerts)) <= told
+    assert {re.sub("_(bucket|sum|count)$", "", name) for name in re.findall(r"espalier_\w+", alerts)} <= told
     named = set(re.findall(r"`(Espalier\w+)`", (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")))
     assert set(re.findall(r"alert: (\w+)", alerts)) == named
     found = faults(ROOT / "contrib" / "grafana" / "espalier.json", told)

@@ -281,6 +281,7 @@ class FakePeerService : public peer::shell::SearchService,
     return status;
   }
 
+  Result<peer::shell::PeerFigures> figures() override { return peer::shell::PeerFigures{}; }
   Result<void> awaitMembers(std::uint64_t total, std::stop_token stop,
                             const OnCount& onCount) override {
     onCount(members);

@@ -59,6 +59,11 @@ class FakeRoomService : public peer::shell::RoomService {
     if (isHomeAway) listing.problem = "the metaserver is out of reach";
     return listing;
   }
+  Result<std::vector<peer::shell::RoomInfo>> own() override {
+    std::vector<peer::shell::RoomInfo> all;
+    for (const auto& [name, info] : joined) all.push_back(info);
+    return all;
+  }
   Result<peer::shell::RoomMembers> who(const std::optional<RoomName>&, std::stop_token) override {
     return peer::shell::RoomMembers{present.size(), present};
   }

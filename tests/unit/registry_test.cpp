@@ -131,6 +131,34 @@ TEST_CASE("a peer that leaves is removed at once, and its orphans get the slots 
   CHECK(std::get<wire::Referral>(*reply).parent.id == planned);
 }
 
+TEST_CASE("an orphan is adrift until both ends have reported its new link; its heal is timed") {
+  Metaserver metaserver;
+  for (int number = 1; number <= 4; ++number) metaserver.joinAndReport(number);
+  CHECK(metaserver.registry.joinedCount() == 4);
+  metaserver.say(2, wire::Quit());
+  const auto& heals = metaserver.registry.heals();
+  CHECK(metaserver.registry.lostCount() == 1);
+  CHECK(heals.adrift() == 1);
+  metaserver.pass(400ms);
+  metaserver.say(4, wire::Links{peer(3), {peer(3)}});
+  CHECK(heals.adrift() == 1);
+  metaserver.say(3, wire::Links{peer(1), {peer(1), peer(4)}});
+  CHECK(heals.adrift() == 0);
+  CHECK(heals.took().count() == 1);
+  CHECK(heals.took().sumSeconds() == doctest::Approx(0.4));
+}
+
+TEST_CASE("the heir of a root is not adrift, nor is an orphan that leaves") {
+  Metaserver metaserver;
+  for (int number = 1; number <= 4; ++number) metaserver.joinAndReport(number);
+  metaserver.say(1, wire::Quit());
+  const auto& heals = metaserver.registry.heals();
+  CHECK(heals.adrift() == 1);  // s3; s2 is the root
+  metaserver.say(3, wire::Quit());
+  CHECK(heals.adrift() == 0);
+  CHECK(heals.took().count() == 0);
+}
+
 TEST_CASE("a slot that could not be taken is not offered again while there are others") {
   Metaserver metaserver(withLinks(3));
   for (int number = 1; number <= 3; ++number) metaserver.joinAndReport(number);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/histogram.h"
 #include "common/base/limits.h"
 #include "common/command/options.h"
 #include "common/web/admissions.h"
@@ -282,4 +283,28 @@ TEST_CASE("metrics are in the text format of Prometheus") {
         "# HELP espalier_members Peers.\n# TYPE espalier_members gauge\nespalier_members 3\n"
         "# HELP espalier_refused_total Refused.\n# TYPE espalier_refused_total counter\n"
         "espalier_refused_total 0.5\n");
+}
+
+TEST_CASE(
+    "a histogram is told by its bounds, each with all that took no longer, and by sum and count") {
+  Histogram took;
+  for (const auto one : {Duration(0ms), Duration(5ms), Duration(40ms), Duration(2min)})
+    took.add(one);
+  took.add(-1s);  // a clock that went back
+  CHECK(took.upTo(0) == 3);
+  CHECK(took.count() == 5);
+  const auto text =
+      metricsText({{"espalier_heal_seconds", "Heals.", Metric::Kind::histogram, 0, took}});
+  CAPTURE(text);
+  CHECK(
+      text.starts_with("# HELP espalier_heal_seconds Heals.\n"
+                       "# TYPE espalier_heal_seconds histogram\n"
+                       "espalier_heal_seconds_bucket{le=\"0.005\"} 3\n"
+                       "espalier_heal_seconds_bucket{le=\"0.01\"} 3\n"));
+  CHECK(text.find("_bucket{le=\"0.05\"} 4\n") != std::string::npos);
+  CHECK(
+      text.ends_with("_bucket{le=\"60\"} 4\n"
+                     "espalier_heal_seconds_bucket{le=\"+Inf\"} 5\n"
+                     "espalier_heal_seconds_sum 120.045\n"
+                     "espalier_heal_seconds_count 5\n"));
 }

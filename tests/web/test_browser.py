@@ -222,14 +222,233 @@ def _(network):
         wait_until(lambda: "bob" in ann.text("select"), 10, lambda: ann.text())
         ann.js("const to = document.querySelector('select'); to.value = 'bob'; to.dispatchEvent(new Event('change'))")
         ann.find(".chat-main input").send_keys("good morning <b>bob</b>", Keys.ENTER)
-        wait_until(lambda: "ann" in bob.text(".people"), 10, lambda: bob.text())
-        bob.find(".people button").click()
+        wait_until(lambda: "ann" in bob.text(".private-list"), 10, lambda: bob.text())
+        bob.find(".private-list button").click()
         wait_until(lambda: "good morning <b>bob</b>" in bob.text(".talk"), 10, lambda: bob.text())
         bob.find(".chat-main input").send_keys("good evening", Keys.ENTER)
         wait_until(lambda: "good evening" in ann.text(".talk"), 10, lambda: ann.text())
         assert network.command("bob", "msg ann </script>\u202eneddih\u200b")[0] == 0
         wait_until(lambda: "</script>\\u{202e}neddih\\u{200b}" in ann.text(".talk"), 10, lambda: ann.text())
         ann.picture("chat")
+
+
+def choose_room(page, room):
+    page.js("[...document.querySelectorAll('.room-list button')].find(one => one.querySelector('span').textContent"
+            " === arguments[0]).click()", room)
+    wait_until(lambda: page.text(".talk-head h2") == room, 5, lambda: page.text(".talk-head"))
+
+
+def unread(page, room):
+    """The badge of a room in the list; empty: it was read."""
+    return page.js("return [...document.querySelectorAll('.room-list button')].find(one => "
+                   "one.querySelector('span').textContent === arguments[0])?.querySelector('em')?.innerText ?? ''",
+                   room).removesuffix("unread").strip()
+
+
+def start_chatters(network, *names):
+    network.start_metaserver("--web", "127.0.0.1:0")
+    for name in names:
+        network.start_peer(name, "--web", "127.0.0.1:0", files={})
+        wait_until(lambda one=name: one in network.topo(), network.patience, name)
+    network.wait_for_tree(list(names))
+
+
+@case("two windows talk in a room: live, with history, unread, mentions, members and a gate")
+def _(network):
+    start_chatters(network, "ann", "bob", "cyd")
+    with browser() as ann, browser() as bob:
+        ann.open(link(network, "ann"), "chat")
+        wait_until(lambda: ann.text(".talk-head h2") == "lobby", 10, lambda: ann.text())
+        ann.find(".join input[type=text]").send_keys("fleece", Keys.ENTER)
+        wait_until(lambda: ann.text(".talk-head h2") == "fleece", 10, lambda: ann.text())
+        say(ann, "before bob came")
+        wait_until(lambda: "before bob came" in ann.text(".said"), 10, lambda: ann.text())
+        # Bob finds it among the rooms that he is not in, and reads what was said before.
+        bob.open(link(network, "bob"), "chat")
+        wait_until(lambda: "fleece" in bob.js("return document.querySelector('.elsewhere').textContent"), 20,
+                   lambda: bob.text())
+        bob.js("document.querySelector('.elsewhere button').click()")
+        wait_until(lambda: "before bob came" in bob.text(".said"), 10, lambda: bob.text())
+        say(bob, "here I am, ann")
+        wait_until(lambda: "here I am, ann" in ann.text(".said .naming"), 10, lambda: ann.text())
+        ann.find(".talk-head button").click()
+        wait_until(lambda: "bob" in ann.text(".members"), 10, lambda: ann.text(".members"))
+        ann.picture("room")
+        # Nobody looks at the lobby: what is said there is counted.
+        code, _, _ = network.command("cyd", "say hello, ann and bob")
+        assert code == 0
+        wait_until(lambda: unread(ann, "lobby") == "@ 1", 10, lambda: ann.text(".room-list"))
+        assert ann.text("#tabs em[data-for=chat]") == "@1"
+        choose_room(ann, "lobby")
+        wait_until(lambda: "hello, ann and bob" in ann.text(".said"), 10, lambda: ann.text())
+        wait_until(lambda: unread(ann, "lobby") == "" and ann.text("#tabs em[data-for=chat]") == "", 10,
+                   lambda: ann.text(".room-list"))
+        wait_until(lambda: network.json("ann", "rooms")[1][0]["rooms"][-1]["unread"] == 0, 10, "the program knows it")
+        # A gate: what is said waits behind it.
+        assert network.json("ann", "join quorum --opens-at 3")[0] == 0
+        wait_until(lambda: "quorum" in ann.text(".room-list"), 10, lambda: ann.text())
+        choose_room(ann, "quorum")
+        say(ann, "kept until then")
+        wait_until(lambda: "it appears when the chat opens" in ann.text(".pending"), 10, lambda: ann.text())
+        assert network.json("bob", "join quorum")[0] == 0
+        wait_until(lambda: "2 of 3 are here: the chat opens at 3" in ann.text(".gate"), 10, lambda: ann.text(".gate"))
+        ann.picture("gate")
+        assert network.json("cyd", "join quorum")[0] == 0
+        wait_until(lambda: "kept until then" in ann.text(".said") and not ann.text(".pending"), 10, lambda: ann.text())
+        wait_until(lambda: "The chat is open" in ann.text(".said") and not ann.text(".gate"), 10,
+                   lambda: ann.text(".chat-main"))
+        choose_room(bob, "quorum")
+        wait_until(lambda: "kept until then" in bob.text(".said"), 10, lambda: bob.text())
+        # It is left from the page, too.
+        bob.js("document.querySelectorAll('.talk-head button')[1].click()")
+        wait_until(lambda: "quorum" not in bob.text(".room-list"), 10, lambda: bob.text())
+    with browser() as page:
+        page.open(link(network), "chat")
+        wait_until(lambda: "quorum" in page.text(".rows"), 10, lambda: page.text())
+        assert "fleece" in page.text(".rows") and "lobby" in page.text(".rows")
+        page.picture("rooms")
+    with browser(width=360, height=740, dark=True, still=True) as page:
+        page.open(link(network, "cyd"), "chat")
+        wait_until(lambda: "ann and bob" in page.text(".said"), 10, lambda: page.text())
+        for name in ["network", "files", "transfers", "members", "log", "chat"]:
+            page.go(name)
+            assert page.js("return document.documentElement.scrollWidth") <= 360, name
+            page.picture(f"narrow-peer-{name}")
+
+
+def say(page, text):
+    page.find(".chat-main .prompt input").send_keys(text, Keys.ENTER)
+
+
+@case("in rooms, names and texts that look like markup are text; what was refused is told, and can be said again")
+def _(network):
+    start_chatters(network, "ann", "bob")
+    room, text = "<b>&quot;'x", "<img src=x onerror=document.title='hit'>\u202eneddih\u200b"
+    assert network.json("bob", f'join "#{room}"')[0] == 0
+    with browser() as ann:
+        ann.open(link(network, "ann"), "chat")
+        wait_until(lambda: room in ann.js("return document.querySelector('.elsewhere').textContent"), 20,
+                   lambda: ann.text())
+        ann.js("document.querySelector('.elsewhere button').click()")
+        wait_until(lambda: ann.text(".talk-head h2") == room, 10, lambda: ann.text())
+        assert network.command("bob", f"say #{room} {text}")[0] == 0
+        shown = "<img src=x onerror=document.title='hit'>\\u{202e}neddih\\u{200b}"
+        wait_until(lambda: shown in ann.text(".said"), 10, lambda: ann.text(".said"))
+        say(ann, "</script><script>document.title='hit'</script>")
+        wait_until(lambda: "</script><script>" in ann.text(".said"), 10, lambda: ann.text(".said"))
+        assert not ann.js("return document.querySelectorAll('main b b, main img, main script').length")
+        assert "hit" not in ann.driver.title
+        # More than is allowed in a second: each line is there once, or says why it was not said.
+        for number in range(40):
+            ann.js("const input = document.querySelector('.chat-main .prompt input'); input.value = arguments[0];"
+                   "input.form.requestSubmit()", f"line {number}.")
+        wait_until(lambda: "not said" in ann.text(".pending"), 20, lambda: ann.text(".talk"))
+        wait_until(lambda: "sending" not in ann.text(".pending"), 30, lambda: ann.text(".pending"))
+        ann.picture("refused")
+        wait_until(lambda: all(ann.text(".talk").count(f"line {number}.") == 1 for number in range(40)), 10,
+                   lambda: ann.text(".talk"))
+        time.sleep(1)
+        before = ann.js("return document.querySelectorAll('.refused').length")
+        assert before > 0
+        ann.find(".refused button").click()
+        wait_until(lambda: ann.js("return document.querySelectorAll('.refused').length") == before - 1, 10,
+                   lambda: ann.text(".pending"))
+
+
+# A network page of its own in the place of the page's, with peers that are made up: a tree of `links` links a peer.
+LARGE = """
+const [count, links, done] = arguments;
+(async () => {
+  const {Model, treeOf} = await import("/model.js");
+  const {NetworkPage} = await import("/network.js");
+  const {fold} = await import("/fold.js");
+  const parentOf = (i) => (links === 2 ? Math.max(0, i - 2) : Math.floor((i - 1) / (links - 1)));
+  const peers = Object.fromEntries(Array.from({length: count}, (_, i) => [`p${i}`, {
+    order: i + 1, at: "127.0.0.1:1", home: "m", parent: i ? `p${parentOf(i)}` : null}]));
+  const model = new Model();
+  model.replace({peers, self: {program: {kind: "metaserver", name: "m", at: "", maxLinks: links}}, servers: {m: {}}});
+  const connection = {run: async () => ({attachments: [{id: "p3", to: `p${count - 1}`}], peers: [{}]})};
+  window.large = new NetworkPage(model, connection);
+  window.folded = (top) => {
+    const tree = fold(treeOf(model.group("peers")), top);
+    const ends = tree.all.filter((node) => node.folded);
+    return {drawn: tree.all.length, total: tree.total, hidden: tree.hidden, main: tree.main.id,
+      folded: ends.reduce((sum, node) => sum + node.folded, 0), ends: ends.map((node) => node.id)};
+  };
+  window.large.mount(document.getElementById("main"));
+})().then(() => done(null), (error) => done(String(error)));
+"""
+# How many pixels of the canvas have that colour of page.css.
+PIXELS = """
+const canvas = document.querySelector("canvas"), copy = document.createElement("canvas");
+Object.assign(copy, {width: canvas.width, height: canvas.height});
+const probe = copy.getContext("2d", {willReadFrequently: true});
+probe.fillStyle = getComputedStyle(document.documentElement).getPropertyValue(arguments[0]).trim();
+probe.fillRect(0, 0, 1, 1);
+const wanted = probe.getImageData(0, 0, 1, 1).data;
+probe.clearRect(0, 0, 1, 1);
+probe.drawImage(canvas, 0, 0);
+const {data} = probe.getImageData(0, 0, canvas.width, canvas.height);
+let count = 0;
+for (let i = 0; i < data.length; i += 4) if ([0, 1, 2].every((k) => Math.abs(data[i + k] - wanted[k]) < 3)) ++count;
+return count;
+"""
+
+
+@case("above 300 peers the plan of what if is painted; above 2,000 subtrees fold, and can be looked into")
+def _(network):
+    network.start_metaserver("--web", "127.0.0.1:0")
+    with browser(still=True) as page:
+        page.open(link(network))
+        assert page.driver.execute_async_script(LARGE, 400, 3) is None
+        assert page.js("return document.querySelectorAll('canvas').length") == 1
+        page.js("window.large.choose('p1')")
+        before = page.js(PIXELS, "--warn")
+        page.find("#whatif").click()
+        wait_until(lambda: "p3 would attach to p399" in page.text(".panel .plan"), 5, lambda: page.text(".panel"))
+        assert before == 0 and page.js(PIXELS, "--warn") > 20, page.js(PIXELS, "--warn")
+        page.picture("plan-painted")
+        assert page.js("return window.folded(null)")["hidden"] == 0
+        for count, links in [(6000, 2), (6000, 4)]:
+            page.go("members")
+            assert page.driver.execute_async_script(LARGE, count, links) is None
+            told = page.js("return window.folded(null)")
+            assert told["drawn"] == 2000 and told["hidden"] == told["folded"] == count - 2000, told
+            assert f"{count:,}" in page.text(".figures") and "4,000 are folded" in page.text(".fold-note")
+            end = told["ends"][0]
+            page.js("window.large.choose(arguments[0])", end)
+            page.find(".panel button.wide").click()
+            inside = page.js("return window.folded(arguments[0])", end)
+            assert inside["main"] == end and inside["drawn"] > 1 and inside["total"] == count, inside
+            assert f"The subtree of {end}" in page.text(".fold-note")
+            page.picture(f"subtree-{links}")
+            page.find(".fold-note button").click()
+            assert "4,000 are folded" in page.text(".fold-note")
+            page.picture(f"folded-{links}")
+
+
+@case("a peer's page says what the one under the pointer shares, and what this one has sent and received")
+def _(network):
+    network.start_metaserver()
+    network.start_peer("s1", "--web", "127.0.0.1:0", files={})
+    network.wait_for_tree(["s1"])
+    network.start_peer("s2", files={HOSTILE_FILE: b"x" * 100, "large.bin": noise(3000000, "large")})
+    network.wait_for_tree(["s1", "s2"])
+    network.wait_indexed("s2")
+    with browser() as page:
+        page.open(link(network, "s1"))
+        wait_until(lambda: "s2" in page.tree(), 10, lambda: page.tree())
+        page.js("document.querySelector('g.peer[data-id=s2]').dispatchEvent(new PointerEvent('pointerenter'))")
+        wait_until(lambda: "shares 2 files, 3.0 MB" in page.text(".tip"), 10, lambda: page.text(".tip"))
+        assert HOSTILE_FILE in page.text(".tip") and not page.js("return document.querySelectorAll('.tip img').length")
+        page.picture("share")
+        page.go("statistics")
+        assert "Nothing moved" in page.text(".plots")
+        assert network.command("s1", "get large.bin")[0] == 0
+        wait_until(lambda: "3.0 MB" in page.text(".figures"), 10, lambda: page.text(".figures"))
+        wait_until(lambda: page.js("return document.querySelectorAll('.pair .curve').length") == 2, 10,
+                   lambda: page.text(".plots"))
+        page.picture("traffic")
 
 
 @case("by keyboard alone; 360 pixels wide; dark; without motion")
@@ -239,7 +458,7 @@ def _(network):
     with browser(width=360, height=740, dark=True, still=True) as page:
         page.open(link(network))
         wait_for_picture(page, network)
-        for name in ["network", "members", "servers", "statistics", "log"]:
+        for name in ["network", "members", "servers", "chat", "statistics", "log"]:
             page.go(name)
             assert page.js("return document.documentElement.scrollWidth") <= 360, name
             page.picture(f"narrow-{name}")
