@@ -5,13 +5,18 @@
 namespace espalier::metaserver::rooms {
 
 std::vector<RoomMembers::Change> RoomMembers::set(const PeerId& member,
-                                                  const std::vector<RoomName>& rooms) {
+                                                  const std::vector<RoomName>& rooms,
+                                                  bool hasTold) {
   std::vector<Change> changes;
-  const auto [own, isNew] = members_.try_emplace(member);
-  if (isNew) changes.push_back({lobby(), true});
+  auto& own = members_[member];
+  if (own.hasTold != hasTold) {
+    own.hasTold = hasTold;
+    hasTold ? ++told_ : --told_;
+    changes.push_back({lobby(), hasTold});
+  }
   std::set<RoomName> wanted(rooms.begin(), rooms.end());
   wanted.erase(lobby());
-  for (const auto& room : own->second) {
+  for (const auto& room : own.rooms) {
     if (wanted.contains(room)) continue;
     changes.push_back({room, false});
     const auto there = rooms_.find(room);
@@ -21,15 +26,14 @@ std::vector<RoomMembers::Change> RoomMembers::set(const PeerId& member,
   for (const auto& room : wanted) {
     if (rooms_[room].insert(member).second) changes.push_back({room, true});
   }
-  own->second = std::move(wanted);
+  own.rooms = std::move(wanted);
   return changes;
 }
 
 std::vector<RoomMembers::Change> RoomMembers::remove(const PeerId& member) {
   if (!members_.contains(member)) return {};
-  auto changes = set(member, {});
+  auto changes = set(member, {}, false);
   members_.erase(member);
-  changes.push_back({lobby(), false});
   return changes;
 }
 
@@ -47,7 +51,7 @@ std::vector<PeerId> RoomMembers::membersOf(const RoomName& room, const PeerId& a
 }
 
 std::size_t RoomMembers::countOf(const RoomName& room) const {
-  if (room == lobby()) return members_.size();
+  if (room == lobby()) return told_;
   const auto found = rooms_.find(room);
   return found == rooms_.end() ? 0 : found->second.size();
 }

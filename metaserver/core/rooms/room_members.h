@@ -1,5 +1,6 @@
 // Which members are in which rooms, as the directory tells every metaserver. In the lobby is
-// everybody.
+// everybody who has told its rooms: before that a home tells a member nothing, so nothing may open
+// because of it.
 //
 // Invariant: a member is in limits::kRoomsOfPeer rooms at most; a room is there while somebody is
 // in it. Does no I/O. Not thread-safe. O(rooms of the member * log n) each; about 100 bytes for a
@@ -22,22 +23,28 @@ class RoomMembers {
     RoomName room;
     bool isIn = false;
   };
-  // It is a member of the network, with these rooms.
-  std::vector<Change> set(const PeerId& member, const std::vector<RoomName>& rooms);
+  // It is a member of the network, with these rooms. `hasTold`: they are its own list, may be an
+  // empty one.
+  std::vector<Change> set(const PeerId& member, const std::vector<RoomName>& rooms, bool hasTold);
   std::vector<Change> remove(const PeerId& member);
 
   std::size_t countOf(const RoomName& room) const;
   // Without the lobby.
   const std::set<PeerId>* find(const RoomName& room) const;
-  // Of that room, or of the lobby, behind that id, in their order; at most so many.
+  // Of that room, or for the lobby of the network, behind that id, in their order; at most so many.
   std::vector<PeerId> membersOf(const RoomName& room, const PeerId& after, std::size_t most) const;
-  // All members of the network, with their rooms.
-  const std::map<PeerId, std::set<RoomName>>& all() const { return members_; }
+  struct Member {
+    std::set<RoomName> rooms;
+    bool hasTold = false;
+  };
+  // All members of the network.
+  const std::map<PeerId, Member>& all() const { return members_; }
   // Without the lobby.
   const std::map<RoomName, std::set<PeerId>>& rooms() const { return rooms_; }
 
  private:
-  std::map<PeerId, std::set<RoomName>> members_;
+  std::map<PeerId, Member> members_;
+  std::size_t told_ = 0;  // of them
   std::map<RoomName, std::set<PeerId>> rooms_;
 };
 

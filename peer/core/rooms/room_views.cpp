@@ -44,7 +44,9 @@ RoomViews::RoomViews(PeerId self, SpeakerId speaker, const Saved& saved, IsIgnor
   add(lobbyRoom());
   for (const auto& one : saved.rooms) {
     if (!one.isJoined || rooms_.size() > limits::kRoomsOfPeer) continue;
-    add(one.room).saved = one;
+    auto& room = add(one.room);
+    room.saved = one;
+    room.isUncertain = one.places.empty() && !one.fromFirst;
   }
   for (const auto& [name, ids] : saved.shown) {
     const auto room = rooms_.find(name);
@@ -160,6 +162,9 @@ void RoomViews::homeBegan(TimePoint now, RoomViewsEffects& fx) {
   homeLost();
   hasHome_ = true;
   sendWanted(fx);
+  auto& all = rooms_.at(lobbyRoom());
+  // A later run is to know that this one was told.
+  if (all.saved.places.empty() && !all.saved.fromFirst) fx.saves.push_back(all.saved);
   for (auto& [name, room] : rooms_) ask(room, now, fx);
   for (auto& [number, history] : histories_) {
     history.entries.clear();
@@ -171,7 +176,15 @@ void RoomViews::homeBegan(TimePoint now, RoomViewsEffects& fx) {
 void RoomViews::homeLost() {
   hasHome_ = false;
   underWay_ = 0;
-  for (auto& [name, room] : rooms_) room.asked = 0;
+  for (auto& [name, room] : rooms_) {
+    room.isUncertain |= room.asked > 0 && room.from == From::now;
+    room.asked = 0;
+  }
+}
+
+// The room may have opened because of this peer, after its home was lost and before the next one.
+bool RoomViews::mayHaveOpened(const Room& room) const {
+  return room.isUncertain && (room.state.opensAt > 0 || rooms_.at(lobbyRoom()).state.opensAt > 0);
 }
 
 void RoomViews::sendWanted(RoomViewsEffects& fx) {
@@ -244,6 +257,12 @@ void RoomViews::take(const wire::RoomMessages& messages, TimePoint now, RoomView
   if (isAnswer ? messages.answers != room.asked : room.asked > 0) return;
   const bool wasNow = isAnswer && room.from == From::now;
   if (isAnswer) room.asked = 0;
+  // It has opened behind this question: what was kept is to be shown, too.
+  if (wasNow && !messages.isClosed && (room.saved.fromFirst || mayHaveOpened(room))) {
+    room.saved.fromFirst = true;
+    fx.saves.push_back(room.saved);
+    return ask(room, now, fx);
+  }
   if (messages.isClosed) {
     if (!places.empty() || room.saved.fromFirst) return;
     room.saved.fromFirst = true;
@@ -340,6 +359,10 @@ void RoomViews::take(const wire::RoomState& state, RoomViewsEffects& fx) {
   if (room == rooms_.end()) return;
   room->second.state = state;
   fx.states.push_back(state);
+  auto& own = room->second.saved;
+  if (!state.isOpen && own.places.empty() && !std::exchange(own.fromFirst, true)) {
+    fx.saves.push_back(own);
+  }
   if (state.refused.empty() || state.room == lobbyRoom()) return;
   auto saved = room->second.saved;
   saved.isJoined = false;

@@ -501,7 +501,17 @@ FAULTS = {
         "    if (room.rest().before.sequence > answer.after.sequence) answer.rests.push_back(room.rest());\n",
         "",
         ROOMS),
+    "room_counted_untold": Fault(
+        "A member counts for the gate of the network before its home knows its rooms.",
+        "members_.set(member, rooms, hasTold)",
+        "members_.set(member, rooms, true)",
+        ROOMS),
     # --- peer/core/rooms/room_views.cpp
+    "room_opening_missed": Fault(
+        "A peer by which a room opens is not shown what was said before.",
+        "if (wasNow && !messages.isClosed && (room.saved.fromFirst || mayHaveOpened(room))) {",
+        "if (false) {",
+        ROOMS),
     "room_gap_at_peer": Fault(
         "A peer takes what it is told for all that there is.",
         "  if (!isAnswer && messages.after.position != room.saved.at) return ask(room, now, fx);\n",
