@@ -138,6 +138,24 @@ def _(network):
     assert room_of(network, "s2", "quorum")["open"] is True
 
 
+@case("the last of those by whom the network opens is shown what was said before, at once")
+def _(network):
+    for i in range(5):
+        network.start_metaserver("--chat-opens-at", "2", "--state", f"state{i}")
+        early, late = f"a{i}", f"b{i}"
+        network.start_peer(early, files={})
+        network.peers[early].expect_log(f"{early} joined|joined on")
+        said(network, early, "before")
+        assert texts(network, early) == []
+        network.start_peer(late, files={})
+        network.peers[late].expect_log(f"{late} joined|joined on")
+        wait_until(lambda late=late: (room_of(network, late, "lobby") or {}).get("unread") == 1, network.patience,
+                   lambda late=late: f"what was said to be shown: {room_of(network, late, 'lobby')}")
+        network.metaserver.end()
+        for name in (early, late):
+            network.peers[name].end()
+
+
 @case("whoever is ignored is not heard in rooms either")
 def _(network):
     start_peers(network, "s1", "s2", "s3")
@@ -227,8 +245,7 @@ def _(network):
     ada.expect("nothing is shown before the chat opens")
     bob = cluster_terminal(network, cluster, "bob", "m1")
     ada.expect("lobby: the chat is open")
-    bob.keys("history\r")  # the last one to come may be late for seeing it at once
-    bob.expect(r"\d{4}-.*  ada: hello, is anybody here\?")
+    bob.expect(r"lobby  ada: hello, is anybody here\?")
     bob.keys("chat\r")
     bob.expect("lobby: every line is said there.*")
     bob.keys("yes, I am\r")
