@@ -8,14 +8,6 @@ namespace espalier::metaserver::rooms {
 
 using Kind = wire::RoomEntry::Kind;
 
-namespace {
-
-bool isBefore(std::uint64_t sequence, const IndexedEntry& entry) {
-  return sequence < entry.position.sequence;
-}
-
-}  // namespace
-
 const RoomName& lobby() {
   static const RoomName name = *RoomName::parse("lobby");
   return name;
@@ -38,7 +30,9 @@ std::optional<std::uint64_t> IndexedRoom::numberOf(const wire::RoomEntryId& id) 
 }
 
 wire::RoomPlace IndexedRoom::placeAt(std::uint64_t sequence) const {
-  const auto behind = std::upper_bound(entries_.begin(), entries_.end(), sequence, isBefore);
+  const auto behind = std::upper_bound(
+      entries_.begin(), entries_.end(), sequence,
+      [](std::uint64_t one, const auto& entry) { return one < entry.position.sequence; });
   if (behind == entries_.begin()) {
     if (rest_.before.sequence > sequence) return {};
     return {rest_.before, rest_.last};

@@ -182,11 +182,6 @@ void RoomViews::homeLost() {
   }
 }
 
-// The room may have opened because of this peer, after its home was lost and before the next one.
-bool RoomViews::mayHaveOpened(const Room& room) const {
-  return room.isUncertain && (room.state.opensAt > 0 || rooms_.at(lobbyRoom()).state.opensAt > 0);
-}
-
 void RoomViews::sendWanted(RoomViewsEffects& fx) {
   if (!hasHome_) return;
   wire::RoomsWanted wanted{revision_, {}};
@@ -257,8 +252,9 @@ void RoomViews::take(const wire::RoomMessages& messages, TimePoint now, RoomView
   if (isAnswer ? messages.answers != room.asked : room.asked > 0) return;
   const bool wasNow = isAnswer && room.from == From::now;
   if (isAnswer) room.asked = 0;
-  // It has opened behind this question: what was kept is to be shown, too.
-  if (wasNow && !messages.isClosed && (room.saved.fromFirst || mayHaveOpened(room))) {
+  // It has opened behind this question, or may have: what was kept is to be shown, too.
+  const bool hasGate = room.state.opensAt > 0 || rooms_.at(lobbyRoom()).state.opensAt > 0;
+  if (wasNow && !messages.isClosed && (room.saved.fromFirst || (room.isUncertain && hasGate))) {
     room.saved.fromFirst = true;
     fx.saves.push_back(room.saved);
     return ask(room, now, fx);

@@ -6,8 +6,8 @@
 //               +-- it is closed --> waiting --it is told something--> asking (from the first)
 //
 // That a room is closed the home says as soon as it knows that this peer is in it, before it passes
-// that on: so before the room can open because of this peer. If that home is lost before it answers,
-// what the next one says may be too late: of a room with a gate everything is shown then.
+// that on: so before the room can open because of this peer. If that home is lost before it
+// answers, what the next one says may be too late: of a room with a gate everything is shown then.
 //
 // A place is a position of the log (common/wire/rooms.h). What the home tells follows the position
 // where the peer is; if it does not, the peer asks. It tells its last places of several epochs: the
@@ -134,7 +134,6 @@ class RoomViews {
 
   Room& add(const RoomName& room);
   void ask(Room& room, TimePoint now, RoomViewsEffects& fx);
-  bool mayHaveOpened(const Room& room) const;
   void sendWanted(RoomViewsEffects& fx);
   void sendSays(RoomViewsEffects& fx);
   void askHistory(std::uint64_t number, OpenHistory& history, RoomViewsEffects& fx) const;

@@ -509,7 +509,7 @@ FAULTS = {
     # --- peer/core/rooms/room_views.cpp
     "room_opening_missed": Fault(
         "A peer by which a room opens is not shown what was said before.",
-        "if (wasNow && !messages.isClosed && (room.saved.fromFirst || mayHaveOpened(room))) {",
+        "if (wasNow && !messages.isClosed && (room.saved.fromFirst || (room.isUncertain && hasGate))) {",
         "if (false) {",
         ROOMS),
     "room_gap_at_peer": Fault(
