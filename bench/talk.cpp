@@ -4,7 +4,7 @@
 // Reads commands on standard input, one a line, and answers each with a line of JSON:
 //
 //   join espalier|irc HOST:PORT COUNT ROOM   that many come in; returns when all are in the room
-//   idle HOST:PORT COUNT ROOMS               that many come in, each in that many of a hundred rooms
+//   idle HOST:PORT COUNT ROOMS               that many come in, each in that many of 100 rooms
 //   say SPEAKERS MESSAGES WINDOW BYTES       so many messages are under way at a time
 //   pace SPEAKERS MESSAGES PER_SECOND BYTES  at that pace
 //   quit

@@ -12,7 +12,8 @@
 // has not told its rooms is in none, and is told nothing: its program may know nothing of rooms.
 //
 // Bounds: limits::kRoomSays pending a peer, limits::kRoomSaysHeld in all. Does no I/O. Not
-// thread-safe. Telling an entry costs O(peers here that are in the room).
+// thread-safe. Telling an entry costs O(peers here that are in the room). Some 7 bytes for a peer
+// in a room.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +27,7 @@
 #include "common/base/limits.h"
 #include "metaserver/core/rooms/log_on_disk.h"
 #include "metaserver/core/rooms/room_members.h"
+#include "metaserver/core/rooms/room_numbers.h"
 #include "metaserver/core/rooms/rooms_effects.h"
 
 namespace espalier::metaserver::rooms {
@@ -39,7 +41,9 @@ class RoomHome {
  public:
   // Both are borrowed.
   RoomHome(LogOnDisk& disk, const RoomMembers& members, std::uint32_t lobbyOpensAt, RoomRate rate)
-      : disk_(disk), members_(members), lobbyOpensAt_(lobbyOpensAt), rate_(rate) {}
+      : disk_(disk), members_(members), lobbyOpensAt_(lobbyOpensAt), rate_(rate) {
+    rooms_.resize(*numbers_.take(lobby()) + 1u);  // there is always a number for it
+  }
 
   // --- events of peers
   // A session of a member begins. Until closed() its id does not change.
@@ -71,11 +75,15 @@ class RoomHome {
   std::size_t pendingCount() const { return pending_.size(); }
 
  private:
+  using Slot = std::uint32_t;
+  using Number = RoomNumbers::Number;
   struct Session {
     PeerId peer;
-    std::uint64_t opening = 0;  // rises: which of a peer's sessions is the latest one
-    wire::RoomsWanted wanted;
-    std::set<RoomName> rooms;
+    Slot slot = 0;
+    std::uint64_t opening = 0;   // rises: which of a peer's sessions is the latest one
+    std::uint64_t revision = 0;  // of the list that the peer has told
+    std::vector<Number> rooms;   // rising; with the lobby
+    std::vector<std::pair<Number, std::uint32_t>> gates;  // that it would make
     double tokens = 0;
     TimePoint tokensAt{};
     std::size_t pending = 0;
@@ -99,9 +107,13 @@ class RoomHome {
   std::uint32_t waitFor(Session& session, TimePoint now);
   void answerTo(Sessions::iterator session, Pending& pending);
   void forgetPending(std::map<std::uint64_t, Pending>::iterator pending);
-  void leave(Sessions::iterator session, const RoomName& room);
+  bool isIn(const Session& session, const RoomName& room) const;
+  void enter(Session& session, const RoomName& room);
+  void leave(Session& session, Number room);
+  wire::RoomsWanted wantedOf(const Session& session) const;
   wire::RoomState stateOf(const RoomName& room) const;
-  const std::set<ConnectionId>* peersIn(const RoomName& room) const;
+  bool hasPeers(const RoomName& room) const;
+  std::vector<ConnectionId> peersIn(const RoomName& room) const;
   void notify(const RoomName& room, RoomsEffects& fx) const;
   void openRooms(RoomsEffects& fx);
 
@@ -110,8 +122,11 @@ class RoomHome {
   const std::uint32_t lobbyOpensAt_;
   const RoomRate rate_;
   Sessions sessions_;
-  std::map<RoomName, std::set<ConnectionId>> rooms_;  // with the lobby
-  std::map<std::uint64_t, Pending> pending_;          // in the order in which they came
+  std::vector<ConnectionId> slots_;
+  std::vector<Slot> freeSlots_;
+  RoomNumbers numbers_;
+  std::vector<std::vector<Slot>> rooms_;      // by number, with the lobby: the peers that are in it
+  std::map<std::uint64_t, Pending> pending_;  // in the order in which they came
   std::map<Key, std::uint64_t> pendingOf_;
   std::uint64_t arrivals_ = 0;
   std::uint64_t openings_ = 0;
