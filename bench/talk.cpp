@@ -247,7 +247,12 @@ class Talk {
 
   void take(Member& member, const wire::RegistryReply& reply) {
     if (std::holds_alternative<wire::Admitted>(reply)) {
-      return send(member, request(wire::RoomRequest(wire::RoomsWanted{1, member.rooms})));
+      send(member, request(wire::RoomRequest(wire::RoomsWanted{1, member.rooms})));
+      for (const auto& wanted : member.rooms) {
+        const wire::RoomAsk ask{wanted.room, 1, wire::RoomAsk::From::now, {}, 0};
+        send(member, request(wire::RoomRequest(ask)));
+      }
+      return;
     }
     if (const auto* failure = std::get_if<wire::Failure>(&reply)) fail(failure->message);
     const auto* about = std::get_if<wire::RoomReply>(&reply);

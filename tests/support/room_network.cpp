@@ -231,10 +231,6 @@ void RoomNetwork::deliver(std::size_t index, const wire::RoomReply& reply,
   peer::RoomViewsEffects fx;
   peer.core->received(reply, now_, fx);
   const auto* messages = std::get_if<wire::RoomMessages>(&reply);
-  const auto* state = std::get_if<wire::RoomState>(&reply);
-  if (state && !fx.saves.empty() && peer.tracks.contains(state->room)) {
-    peer.tracks[state->room].hasBase = true;  // it is closed: everything is shown later
-  }
   if (messages && messages->answers > 0 && peer.tracks.contains(messages->room)) {
     auto& track = peer.tracks[messages->room];
     if (!track.hasBase && !fx.saves.empty()) {

@@ -114,28 +114,6 @@ TEST_CASE("another side's messages come behind what was shown, and nothing is sh
   CHECK(seer.fx.shows[1].entry.id.counter == 9);
 }
 
-TEST_CASE("a room that opens behind the question where it is, is shown from its first entry on") {
-  RoomViews views(kSelf, kSpeaker, {});
-  peer::RoomViewsEffects fx;
-  const auto lastAsk = [&] { return std::get<wire::RoomAsk>(fx.sends.back()); };
-  const auto answer = [&](const wire::RoomPlace& after, std::vector<wire::RoomEntry> entries) {
-    wire::RoomMessages messages{kRoom, lastAsk().number, after, {}, std::move(entries)};
-    views.received(messages, kNow, fx);
-  };
-  views.homeBegan(kNow, fx);
-  REQUIRE(views.join(kRoom, 0, kNow, fx));
-  CHECK(lastAsk().from == wire::RoomAsk::From::now);
-  views.received(wire::RoomState{kRoom, 1, 2, false, {}}, kNow, fx);
-  CHECK(fx.saves.back().fromFirst);
-
-  answer(placeOf(2, 1), {});  // it has opened meanwhile
-  CHECK(lastAsk().from == wire::RoomAsk::From::places);
-  CHECK(lastAsk().places.empty());
-  answer({}, {entryOf(1, 1, 1), entryOf(2, 1, 2)});
-
-  CHECK(fx.shows.size() == 2);
-}
-
 TEST_CASE("a home that is lost before it said where a room is may have counted the peer") {
   for (const std::uint32_t opensAt : {0, 2}) {
     RoomViews views(kSelf, kSpeaker, {});

@@ -288,6 +288,30 @@ TEST_CASE("a room that opens at two shows nothing before, and all of it then") {
   CHECK_FALSE(again.rooms.isClosed(kRoom));
 }
 
+TEST_CASE(
+    "who was there before a room has opened is told that it was closed, and then where it is") {
+  Alone alone;
+  alone.join(2);
+  alone.say(1);
+  alone.sync();
+  alone.rooms.memberRooms(*PeerId::parse("s5"), {kRoom}, true, alone.now, alone.fx);
+  alone.sync();
+  REQUIRE_FALSE(alone.rooms.isClosed(kRoom));
+  alone.take<wire::RoomMessages>();
+
+  alone.request(wire::RoomAsk{kRoom, 1, wire::RoomAsk::From::now, {}, 0});
+
+  const auto told = alone.take<wire::RoomMessages>();
+  REQUIRE(told.size() == 2);
+  CHECK(told[0].isClosed);
+  CHECK(told[0].answers == 1);
+  CHECK(told[1].answers == 0);
+  CHECK(told[1].after.number == 3);
+  const auto now = alone.ask({kRoom, 2, wire::RoomAsk::From::now, {}, 0});
+  CHECK_FALSE(now.isClosed);
+  CHECK(now.after.number == 3);
+}
+
 TEST_CASE("the network opens by members that have told their rooms, not by newcomers") {
   Rooms::Options options;
   options.lobbyOpensAt = 2;
@@ -465,6 +489,30 @@ TEST_CASE("what another side has said in a room that ended here comes behind its
   CHECK(copy.find(kRoom)->lastNumber() == 2);
   CHECK(copy.apart().empty());
   CHECK(copy.checkInvariants());
+}
+
+TEST_CASE("a master that counts a room anew is followed, also behind what has lapsed there") {
+  RoomLog::Writes writes;
+  RoomLog log;
+  wire::RoomEntry entry;
+  entry.room = kRoom;
+  for (std::uint64_t i = 1; i <= 5; ++i) {
+    entry.id = {kSpeaker, i};
+    entry.position = {kEpoch, i};
+    entry.number = i;
+    REQUIRE(log.append(entry, writes));
+  }
+  const Epoch later{2, ServerNumber{7}};
+
+  log.takeRest({kRoom, {later, 7}, 2, 0, false}, writes);
+
+  entry.id = {kSpeaker, 8};
+  entry.position = {later, 8};
+  entry.number = 3;
+  CHECK(log.append(entry, writes));
+  CHECK(log.find(kRoom)->lastNumber() == 3);
+  CHECK(log.find(kRoom)->firstNumber() == 3);
+  CHECK(log.checkInvariants());
 }
 
 TEST_CASE("what is not kept any more is told by its numbers") {

@@ -316,7 +316,7 @@ void RoomHome::tellStates(RoomsEffects& fx) {
 
 // --- questions
 
-void RoomHome::answer(ConnectionId connection, const Session& session, const wire::RoomAsk& ask,
+void RoomHome::answer(ConnectionId connection, Session& session, const wire::RoomAsk& ask,
                       RoomsEffects& fx) const {
   wire::RoomMessages answer;
   answer.room = ask.room;
@@ -329,6 +329,15 @@ void RoomHome::answer(ConnectionId connection, const Session& session, const wir
     return;
   }
   const auto committed = room->placeAt(disk_.committed());
+  if (hasOpenedSince(session, ask)) {
+    answer.isClosed = true;
+    fx.peers.push_back({to, std::move(answer), {}});
+    wire::RoomMessages open;  // and it asks for all that is there
+    open.room = ask.room;
+    open.after = committed;
+    fx.peers.push_back({to, std::move(open), {}});
+    return;
+  }
   wire::RoomPlace from = committed;
   std::uint64_t known = 0;  // the number up to which the peer has everything
   if (ask.from == From::last) {

@@ -8,6 +8,9 @@
 // RoomMessages). One that lacks something, or comes from another home, asks (RoomAsk). So the home
 // remembers of a peer only which rooms it is in.
 //
+// Of a room that was closed when the peer came into it, or not known here, the first answer is
+// `closed`: it may have opened by this peer, which is to be shown what was kept.
+//
 // Of a room that is closed nothing is told, and of no room while the lobby is closed. A peer that
 // has not told its rooms is in none, and is told nothing: its program may know nothing of rooms.
 //
@@ -84,6 +87,7 @@ class RoomHome {
     std::uint64_t revision = 0;  // of the list that the peer has told
     std::vector<Number> rooms;   // rising; with the lobby
     std::vector<std::pair<Number, std::uint32_t>> gates;  // that it would make
+    std::vector<Number> unseen;                           // rooms that were not open when it came
     double tokens = 0;
     TimePoint tokensAt{};
     std::size_t pending = 0;
@@ -100,8 +104,9 @@ class RoomHome {
   void take(Sessions::iterator session, const wire::RoomsWanted& wanted, RoomsEffects& fx);
   void take(Sessions::iterator session, const wire::RoomSay& say, std::uint64_t wallMs,
             TimePoint now, RoomsEffects& fx);
-  void answer(ConnectionId connection, const Session& session, const wire::RoomAsk& ask,
+  void answer(ConnectionId connection, Session& session, const wire::RoomAsk& ask,
               RoomsEffects& fx) const;
+  bool hasOpenedSince(Session& session, const wire::RoomAsk& ask) const;
   void refuse(ConnectionId connection, const wire::RoomSay& say, ErrorCode code,
               std::uint32_t waitMs, const char* why, RoomsEffects& fx) const;
   std::uint32_t waitFor(Session& session, TimePoint now);

@@ -43,13 +43,27 @@ void RoomHome::enter(Session& session, const RoomName& room) {
   if (rooms_.size() <= *number) rooms_.resize(*number + 1u);
   insertSorted(rooms_[*number], session.slot);
   insertSorted(session.rooms, *number);
+  const auto* there = disk_.log().find(room);
+  if (!isLevel_ || !there || isClosed(room)) session.unseen.push_back(*number);
 }
 
 void RoomHome::leave(Session& session, Number room) {
   eraseSorted(session.rooms, room);
   std::erase_if(session.gates, [&](const auto& gate) { return gate.first == room; });
+  std::erase(session.unseen, room);
   eraseSorted(rooms_[room], session.slot);
   numbers_.drop(room);
+}
+
+// Asked once: what follows is told to the peer as to all.
+bool RoomHome::hasOpenedSince(Session& session, const wire::RoomAsk& ask) const {
+  const auto number = numbers_.find(ask.room);
+  if (ask.from == wire::RoomAsk::From::last || !number) return false;
+  if (std::erase(session.unseen, *number) == 0) return false;
+  if (session.unseen.empty()) session.unseen.shrink_to_fit();
+  const auto* room = disk_.log().find(ask.room);
+  const bool hasGate = lobbyOpensAt_ > 0 || (room && room->opensAt() > 0);
+  return hasGate && ask.from == wire::RoomAsk::From::now;
 }
 
 wire::RoomsWanted RoomHome::wantedOf(const Session& session) const {

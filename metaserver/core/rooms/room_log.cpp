@@ -1,6 +1,7 @@
 #include "metaserver/core/rooms/room_log.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "common/base/limits.h"
 
@@ -209,10 +210,13 @@ void RoomLog::takeRest(const wire::RoomRest& rest, Writes& writes) {
   auto& room = roomOf(rest.room);
   auto& own = room.rest_;
   const auto before = own;
-  if (rest.last > own.last && rest.before.sequence > own.before.sequence) {
-    while (!room.entries_.empty() && own.last < rest.last) popFront(room);
-    room.rest_.last = rest.last;
-    room.rest_.before = rest.before;
+  if (rest.before.sequence > own.before.sequence) {
+    const auto& all = room.entries_;
+    const auto upTo = rest.before.sequence;
+    while (!all.empty() && all.front().position.sequence <= upTo) popFront(room);
+    // The master may count anew, if it had lost what lapsed: behind all that is here.
+    const bool isBehindAll = all.empty() || rest.last == own.last;
+    if (isBehindAll) std::tie(own.last, own.before) = std::tie(rest.last, rest.before);
   }
   if (rest.opensAt > 0 && (own.opensAt == 0 || rest.opensAt < own.opensAt)) {
     own.opensAt = rest.opensAt;

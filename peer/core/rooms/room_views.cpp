@@ -252,9 +252,9 @@ void RoomViews::take(const wire::RoomMessages& messages, TimePoint now, RoomView
   if (isAnswer ? messages.answers != room.asked : room.asked > 0) return;
   const bool wasNow = isAnswer && room.from == From::now;
   if (isAnswer) room.asked = 0;
-  // It has opened behind this question, or may have: what was kept is to be shown, too.
+  // It may have opened by this peer, at the home that was lost: what was kept is to be shown, too.
   const bool hasGate = room.state.opensAt > 0 || rooms_.at(lobbyRoom()).state.opensAt > 0;
-  if (wasNow && !messages.isClosed && (room.saved.fromFirst || (room.isUncertain && hasGate))) {
+  if (wasNow && !messages.isClosed && room.isUncertain && hasGate) {
     room.saved.fromFirst = true;
     fx.saves.push_back(room.saved);
     return ask(room, now, fx);
@@ -355,10 +355,6 @@ void RoomViews::take(const wire::RoomState& state, RoomViewsEffects& fx) {
   if (room == rooms_.end()) return;
   room->second.state = state;
   fx.states.push_back(state);
-  auto& own = room->second.saved;
-  if (!state.isOpen && own.places.empty() && !std::exchange(own.fromFirst, true)) {
-    fx.saves.push_back(own);
-  }
   if (state.refused.empty() || state.room == lobbyRoom()) return;
   auto saved = room->second.saved;
   saved.isJoined = false;

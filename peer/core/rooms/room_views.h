@@ -5,9 +5,9 @@
 //               |                                    ^  <----- its answer -----------+
 //               +-- it is closed --> waiting --it is told something--> asking (from the first)
 //
-// That a room is closed the home says as soon as it knows that this peer is in it, before it passes
-// that on: so before the room can open because of this peer. If that home is lost before it
-// answers, what the next one says may be too late: of a room with a gate everything is shown then.
+// A home answers `closed` also if the room has opened since it knows that this peer is in it. If
+// that home is lost before it answers, what the next one says may be too late: of a room with a
+// gate everything is shown then.
 //
 // A place is a position of the log (common/wire/rooms.h). What the home tells follows the position
 // where the peer is; if it does not, the peer asks. It tells its last places of several epochs: the
