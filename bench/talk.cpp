@@ -264,7 +264,7 @@ class Talk {
       if (said->number == 0) fail("refused: " + said->why);
       ++acknowledged_;
     } else if (const auto* messages = std::get_if<wire::RoomMessages>(about)) {
-      if (messages->room != room()) return;
+      if (messages->room.text() != room_) return;
       for (const auto& entry : messages->entries) {
         if (entry.author.text() != member.id) arrived(entry.text);
       }
