@@ -4,6 +4,7 @@
 // Reads commands on standard input, one a line, and answers each with a line of JSON:
 //
 //   join espalier|irc HOST:PORT COUNT ROOM   that many come in; returns when all are in the room
+//   idle HOST:PORT COUNT ROOMS               that many come in, each in that many of 100 rooms
 //   say SPEAKERS MESSAGES WINDOW BYTES       so many messages are under way at a time
 //   pace SPEAKERS MESSAGES PER_SECOND BYTES  at that pace
 //   quit
@@ -41,6 +42,8 @@ struct Member {
   wire::FrameReader reader;  // espalier
   bool isWelcome = false;
   bool isIn = false;
+  std::vector<wire::RoomWanted> rooms;  // by name
+  std::size_t entered = 0;              // of them, with the lobby
   std::uint64_t counter = 0;
 };
 
@@ -75,18 +78,22 @@ class Talk {
     isIrc_ = isIrc;
     room_ = room;
     members_.resize(count);
-    constexpr std::size_t kWindow = 8;  // the backlog of ngircd is 10
+    for (Member& member : members_) member.rooms = {{RoomName::parse(room).value(), 0}};
+    comeIn(server);
+  }
+
+  void idle(const Endpoint& server, std::size_t count, std::size_t rooms) {
+    constexpr std::size_t kRoomsThere = 100;
+    members_.resize(count);
     for (std::size_t i = 0; i < count; ++i) {
-      Member& member = members_[i];
-      member.id = fmt::format("m{}", i + 1);
-      member.socket = dialFrom(i, server.port);
-      if (member.socket < 0) fail("the server refuses connections");
-      watch(member.socket, i + 1);
-      send(member, isIrc ? fmt::format("NICK {0}\r\nUSER {0} 0 * :{0}\r\n", member.id)
-                         : framed(wire::encode(wire::Hello{})) + request(joinOf(member, i)));
-      until("coming in", [&] { return in_ + kWindow > i; });
+      auto& wanted = members_[i].rooms;
+      for (std::size_t k = 0; k < rooms; ++k) {
+        const auto number = (i * 7 + k * (kRoomsThere / rooms)) % kRoomsThere;
+        wanted.push_back({RoomName::parse(fmt::format("room-{:02}", number)).value(), 0});
+      }
+      std::ranges::sort(wanted, {}, &wire::RoomWanted::room);
     }
-    until("coming in", [&] { return in_ == count; });
+    comeIn(server);
   }
 
   Json say(std::size_t speakers, std::size_t count, std::size_t window, double perSecond,
@@ -118,6 +125,21 @@ class Talk {
   }
 
  private:
+  void comeIn(const Endpoint& server) {
+    constexpr std::size_t kWindow = 8;  // the backlog of ngircd is 10
+    for (std::size_t i = 0; i < members_.size(); ++i) {
+      Member& member = members_[i];
+      member.id = fmt::format("m{}", i + 1);
+      member.socket = dialFrom(i, server.port);
+      if (member.socket < 0) fail("the server refuses connections");
+      watch(member.socket, i + 1);
+      send(member, isIrc_ ? fmt::format("NICK {0}\r\nUSER {0} 0 * :{0}\r\n", member.id)
+                          : framed(wire::encode(wire::Hello{})) + request(joinOf(member, i)));
+      until("coming in", [&] { return in_ + kWindow > i; });
+    }
+    until("coming in", [&] { return in_ == members_.size(); });
+  }
+
   template <typename Condition>
   void until(const char* what, Condition condition) {
     const auto end = SteadyClock::now() + kPatience;
@@ -225,19 +247,24 @@ class Talk {
 
   void take(Member& member, const wire::RegistryReply& reply) {
     if (std::holds_alternative<wire::Admitted>(reply)) {
-      return send(member, request(wire::RoomRequest(wire::RoomsWanted{1, {{room(), 0}}})));
+      send(member, request(wire::RoomRequest(wire::RoomsWanted{1, member.rooms})));
+      for (const auto& wanted : member.rooms) {
+        const wire::RoomAsk ask{wanted.room, 1, wire::RoomAsk::From::now, {}, 0};
+        send(member, request(wire::RoomRequest(ask)));
+      }
+      return;
     }
     if (const auto* failure = std::get_if<wire::Failure>(&reply)) fail(failure->message);
     const auto* about = std::get_if<wire::RoomReply>(&reply);
     if (about == nullptr) return;
     if (const auto* state = std::get_if<wire::RoomState>(about)) {
       if (!state->refused.empty()) fail(state->refused);
-      if (state->room == room()) come(member);
+      if (++member.entered == member.rooms.size() + 1) come(member);
     } else if (const auto* said = std::get_if<wire::RoomSaidReply>(about)) {
       if (said->number == 0) fail("refused: " + said->why);
       ++acknowledged_;
     } else if (const auto* messages = std::get_if<wire::RoomMessages>(about)) {
-      if (messages->room != room()) return;
+      if (messages->room.text() != room_) return;
       for (const auto& entry : messages->entries) {
         if (entry.author.text() != member.id) arrived(entry.text);
       }
@@ -288,6 +315,15 @@ class Talk {
 Json run(Talk& talk, std::istringstream& words) {
   std::string command;
   words >> command;
+  if (command == "idle") {
+    std::string address;
+    std::size_t count = 0, rooms = 0;
+    words >> address >> count >> rooms;
+    const auto server = Endpoint::parse(address);
+    if (!server || rooms > limits::kRoomsOfPeer) fail("idle HOST:PORT COUNT ROOMS");
+    talk.idle(*server, count, rooms);
+    return Json::object();
+  }
   if (command == "join") {
     std::string protocol, address, room;
     std::size_t count = 0;

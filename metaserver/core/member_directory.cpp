@@ -96,6 +96,23 @@ void MemberDirectory::add(Node node, Record record) {
   this->record(node) = std::move(record);
 }
 
+std::vector<RoomName> MemberDirectory::roomsOf(Node node) const {
+  std::vector<RoomName> rooms;
+  rooms.reserve(record(node).rooms.size());
+  for (const auto room : record(node).rooms) rooms.push_back(rooms_.nameOf(room));
+  return rooms;
+}
+
+void MemberDirectory::setRooms(Node node, const std::vector<RoomName>& rooms) {
+  std::vector<rooms::RoomNumbers::Number> numbers;
+  numbers.reserve(rooms.size());
+  for (const auto& room : rooms) {
+    if (const auto number = rooms_.take(room)) numbers.push_back(*number);
+  }
+  for (const auto room : record(node).rooms) rooms_.drop(room);
+  record(node).rooms = std::move(numbers);
+}
+
 void MemberDirectory::becameAbsent(Node node, TimePoint now) {
   const topo::Member& member = tree_.member(node);
   const Record& last = record(node);

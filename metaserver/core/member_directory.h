@@ -31,6 +31,7 @@
 #include "common/base/limits.h"
 #include "common/wire/registry.h"
 #include "metaserver/core/absent_members.h"
+#include "metaserver/core/rooms/room_numbers.h"
 #include "metaserver/core/seen_tree.h"
 #include "metaserver/core/unwritten_orders.h"
 
@@ -49,8 +50,8 @@ class MemberDirectory {
     std::chrono::milliseconds heartbeat{0};  // the interval that was sent to it
     Hold place;                              // of the address that it comes from
     AbsentMembers::Session session{};
-    ServerNumber homeBefore = kNoServer;  // of who is away
-    std::vector<RoomName> rooms{};        // as of wire::DirectoryRow
+    ServerNumber homeBefore = kNoServer;              // of who is away
+    std::vector<rooms::RoomNumbers::Number> rooms{};  // of wire::DirectoryRow; set by setRooms()
     std::uint64_t roomsRevision = 0;
   };
 
@@ -102,7 +103,13 @@ class MemberDirectory {
   void add(Node node, Record record);
   // The connection of a member was lost without Quit. It may still be running and come back.
   void becameAbsent(Node node, TimePoint now);
-  void remove(Node node) { record(node) = Record(); }
+  void remove(Node node) {
+    setRooms(node, {});
+    record(node) = Record();
+  }
+  // By name.
+  std::vector<RoomName> roomsOf(Node node) const;
+  void setRooms(Node node, const std::vector<RoomName>& rooms);
   void expire(TimePoint now);
 
  private:
@@ -111,6 +118,7 @@ class MemberDirectory {
   const SeenTree& seen_;
   const topo::Forest& tree_;     // of seen_
   std::vector<Record> records_;  // by node
+  rooms::RoomNumbers rooms_;
   wire::NetworkId network_;
   JoinOrder nextOrder_;
   Epoch epoch_;

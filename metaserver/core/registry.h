@@ -137,7 +137,7 @@ class Registry {
   std::size_t releaseHome(ServerNumber home) { return directory_.absent().releaseHome(home); }
   // The rooms of a member, unless a list of a higher revision is known, or it is no member. False:
   // nothing has changed.
-  bool setRooms(const PeerId& member, std::uint64_t revision, std::vector<RoomName> rooms);
+  bool setRooms(const PeerId& member, std::uint64_t revision, const std::vector<RoomName>& rooms);
   // The answer to a Probe (effects.h).
   void probed(const PeerId& id, bool listening, TimePoint now, Effects& fx);
   void tick(TimePoint now, Effects& fx);

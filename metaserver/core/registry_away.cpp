@@ -96,8 +96,9 @@ void Registry::load(const std::vector<MemberRow>& rows, TimePoint now) {
                            std::move(place),
                            {row.since, row.isRated},
                            row.home,
-                           row.rooms,
+                           {},
                            row.roomsRevision});
+    directory_.setRooms(*node, row.rooms);
     ports_.take(*node);
     becomeAway(*node, now);
   }

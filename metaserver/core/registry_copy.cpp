@@ -144,7 +144,7 @@ MemberRow Registry::row(Node node) const {
   row.home = homeOf(directory_.record(node).connection);
   row.since = directory_.record(node).session.since;
   row.isRated = directory_.record(node).session.isRated;
-  row.rooms = directory_.record(node).rooms;
+  row.rooms = directory_.roomsOf(node);
   row.roomsRevision = directory_.record(node).roomsRevision;
   return row;
 }

@@ -89,14 +89,15 @@ std::optional<std::chrono::milliseconds> Registry::sessionSince(const PeerId& id
   return directory_.record(*node).session.since;
 }
 
-bool Registry::setRooms(const PeerId& member, std::uint64_t revision, std::vector<RoomName> rooms) {
+bool Registry::setRooms(const PeerId& member, std::uint64_t revision,
+                        const std::vector<RoomName>& rooms) {
   const auto node = tree().find(member);
   if (!node) return false;
   auto& record = directory_.record(*node);
   if (revision < record.roomsRevision) return false;
-  if (revision == record.roomsRevision && rooms == record.rooms) return false;
+  if (revision == record.roomsRevision && rooms == directory_.roomsOf(*node)) return false;
   record.roomsRevision = revision;
-  record.rooms = std::move(rooms);
+  directory_.setRooms(*node, rooms);
   seen_.changes().changed(*node, tree().member(*node).order);
   return true;
 }

@@ -1,92 +1,12 @@
 #!/usr/bin/env python3
 """Rooms of real peers at real metaservers: everybody sees the same, once, in the same order, whatever dies."""
-import json
 import re
-import signal
 import subprocess
 import sys
-import threading
 
 from cluster import Cluster
 from espalier_process import ROOT, case, main, wait_until
-
-
-def said(network, peer, text):
-    """Says it, and returns the number that it got."""
-    code, told = network.json(peer, f"say {text}")
-    assert code == 0, (peer, text, told)
-    return told[0]["number"]
-
-
-def texts(network, peer, room="lobby", count=1000):
-    code, told = network.json(peer, f"history {room} {count}")
-    assert code == 0, (peer, room, told)
-    return [each["text"] for each in told[0]["messages"] if "text" in each]
-
-
-def room_of(network, peer, room):
-    code, told = network.json(peer, "rooms")
-    assert code == 0, told
-    return next((each for each in told[0]["rooms"] if each["room"] == room), None)
-
-
-def join(network, peer, *words):
-    code, told = network.json(peer, " ".join(("join", *words)))
-    assert code == 0, (peer, words, told)
-    return told[0]
-
-
-def start_peers(network, *names):
-    network.start_metaserver()
-    for name in names:
-        network.start_peer(name, files={})
-    network.wait_for_tree(list(names))
-
-
-def cluster_terminal(network, cluster, name, server):
-    """A peer with a prompt at that metaserver."""
-    network.fill_share(name, {})
-    network.address = cluster.address(server)
-    prompt = network.terminal(network.program("peer"), "--id", name, "--share", f"./{name}")
-    prompt.wait(lambda: f"{name}>" in prompt.text(), "the prompt")
-    return prompt
-
-
-class Watcher:
-    """What `watch` of a peer prints, as it comes."""
-
-    def __init__(self, network, peer, *rooms):
-        self.network, self.events = network, []
-        self.process = subprocess.Popen(
-            [network.program("peer"), *network.running(peer), "--json", "-e", " ".join(("watch", *rooms))],
-            cwd=network.folder, env=network.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
-        self.thread = threading.Thread(target=self.read, daemon=True)
-        self.thread.start()
-        network.at_close.append(self.kill)
-        wait_until(lambda: self.of("watching"), network.patience, f"{peer} to watch")
-
-    def read(self):
-        for line in self.process.stdout:
-            self.events.append(json.loads(line))
-
-    def of(self, kind):
-        return [event for event in list(self.events) if event.get("event") == kind]
-
-    def texts(self, room="lobby"):
-        return [event["text"] for event in self.of("message") if event["room"] == room]
-
-    def wait_texts(self, expected, room="lobby"):
-        wait_until(lambda: self.texts(room) == expected, self.network.patience,
-                   lambda: f"{expected}, not {self.texts(room)}")
-
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-
-    def interrupt(self):
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(self.network.patience)
+from room_peers import Watcher, cluster_terminal, join, room_of, said, start_peers, texts
 
 
 @case("what is said in the lobby is numbered, stored, and the same for all")
@@ -218,6 +138,24 @@ def _(network):
     assert room_of(network, "s2", "quorum")["open"] is True
 
 
+@case("the last of those by whom the network opens is shown what was said before, at once")
+def _(network):
+    for i in range(5):
+        network.start_metaserver("--chat-opens-at", "2", "--state", f"state{i}")
+        early, late = f"a{i}", f"b{i}"
+        network.start_peer(early, files={})
+        network.peers[early].expect_log(f"{early} joined|joined on")
+        said(network, early, "before")
+        assert texts(network, early) == []
+        network.start_peer(late, files={})
+        network.peers[late].expect_log(f"{late} joined|joined on")
+        wait_until(lambda late=late: (room_of(network, late, "lobby") or {}).get("unread") == 1, network.patience,
+                   lambda late=late: f"what was said to be shown: {room_of(network, late, 'lobby')}")
+        network.metaserver.end()
+        for name in (early, late):
+            network.peers[name].end()
+
+
 @case("whoever is ignored is not heard in rooms either")
 def _(network):
     start_peers(network, "s1", "s2", "s3")
@@ -307,8 +245,7 @@ def _(network):
     ada.expect("nothing is shown before the chat opens")
     bob = cluster_terminal(network, cluster, "bob", "m1")
     ada.expect("lobby: the chat is open")
-    bob.keys("history\r")  # the last one to come may be late for seeing it at once
-    bob.expect(r"\d{4}-.*  ada: hello, is anybody here\?")
+    bob.expect(r"lobby  ada: hello, is anybody here\?")
     bob.keys("chat\r")
     bob.expect("lobby: every line is said there.*")
     bob.keys("yes, I am\r")

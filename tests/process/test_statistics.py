@@ -6,6 +6,7 @@ import time
 
 from cluster import Cluster, Entry
 from espalier_process import Process, case, main, wait_until
+from room_peers import Watcher, said, texts
 
 TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
@@ -56,7 +57,7 @@ def quit_all(network, *names):
         network.peers[name].end()
 
 
-@case("the fourth original: three instances by round robin, then by least connections; counts and both tables")
+@case("the fourth original: three instances by round robin, then by least connections; chat, counts and both tables")
 def _(network):
     for balance in ("round-robin", "least-connections"):
         entry = Entry(network, 3, "--balance", balance, "--max-links", "3").start().wait_for_all()
@@ -66,6 +67,17 @@ def _(network):
             join(network, name, entry.addresses[0])
         wait_until(lambda: [entry.rows()[name]["peers"] for name in instances] == [2, 2, 2], network.patience,
                    lambda: f"two at each: {entry.rows()}")
+        # What one says is sent to the clients of all servers, whichever they are at.
+        homes = {name: entry.home(name) for name in names}
+        assert sorted(homes.values()) == sorted(2 * [entry.address(name) for name in instances]), homes
+        watcher = Watcher(network, "s6")
+        numbers = [said(network, name, f"hello from {name}") for name in names]
+        assert numbers == [1, 2, 3, 4, 5, 6], numbers
+        spoken = [f"hello from {name}" for name in names]
+        for name in names:
+            assert texts(network, name) == spoken, (name, homes, texts(network, name))
+        watcher.wait_texts(spoken)
+        watcher.interrupt()
         told = entry.told(entry.entry, "stats --days 1")
         assert (told["open"], told["today"], told["month"]) == (6, 6, 6), told
         assert (told["approaches"], told["lost"], told["metaservers"], told["answered"]) == (6, 0, 4, 4), told
@@ -86,8 +98,9 @@ def _(network):
             assert date == today and TIME.fullmatch(came) and TIME.fullmatch(went) and came <= went
         entry.process.end()
         for name in entry.names:
-            for path in (network.folder / state_of(entry, name)).glob("storage.db*"):
-                path.unlink()
+            for pattern in ("storage.db*", "rooms.db*"):
+                for path in (network.folder / state_of(entry, name)).glob(pattern):
+                    path.unlink()
         network.peers = {}
 
 

@@ -31,21 +31,22 @@ sys.exit(1 if bad else 0)
 class Bench:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
-        program = self.folder / "build/tests/simulation/simulation"
-        program.parent.mkdir(parents=True)
-        program.write_text(PROGRAM)
-        program.chmod(0o755)
+        programs = self.folder / "build/tests/simulation"
+        programs.mkdir(parents=True)
+        for name, text in (("simulation", PROGRAM), ("simulation_rooms", PROGRAM.replace("other", "rooms"))):
+            (programs / name).write_text(text)
+            (programs / name).chmod(0o755)
         self.told = self.folder / "told"
         self.told.touch()
         self.state = self.folder / "soak.txt"
 
-    def begin(self, *words):
+    def begin(self, *words, kinds="schedules"):
         return subprocess.Popen(
-            [SOAK, "--build", self.folder / "build", "--state", self.state, "--kinds", "schedules", *words],
+            [SOAK, "--build", self.folder / "build", "--state", self.state, "--kinds", kinds, *words],
             stdout=subprocess.PIPE, text=True, env={**os.environ, "TOLD": str(self.told)})
 
-    def run(self, *words):
-        process = self.begin(*words)
+    def run(self, *words, kinds="schedules"):
+        process = self.begin(*words, kinds=kinds)
         output = process.communicate(timeout=60)[0]
         return process.returncode, output
 
@@ -104,8 +105,16 @@ def runs_again_what_was_left(bench):
     assert bench.counts() == "next 10000200 run 200 failed 1 apart 20", bench.counts()
 
 
+def runs_rooms_by_a_program_of_their_own(bench):
+    code, output = bench.run("--count", "500", kinds="rooms")
+    assert code == 1 and "simulation_rooms --first 10000007 --count 1 --trace" in output, output
+    assert bench.seeds() == list(range(10000000, 10000500)), bench.seeds()
+    assert {line.split()[0] for line in bench.told.read_text().splitlines()} == {"rooms"}
+    assert re.search(r"^rooms next 10000500 run 500 failed 1 ", bench.state.read_text(), re.MULTILINE)
+
+
 CASES = (goes_on_where_it_stopped, tells_and_keeps_a_seed_that_fails, loses_nothing_when_it_is_interrupted,
-         runs_again_what_was_left)
+         runs_again_what_was_left, runs_rooms_by_a_program_of_their_own)
 
 
 def main():

@@ -23,6 +23,7 @@ RoomNetwork::RoomNetwork(const Settings& settings) : settings_(settings), random
   }
   for (std::size_t i = 0; i < peers_.size(); ++i) {
     peers_[i].id = *PeerId::parse(fmt::format("s{}", i + 1));
+    peers_[i].saved.revision = 1;  // as the time of day at a real one
     startPeer(i);
   }
 }
@@ -155,7 +156,9 @@ void RoomNetwork::join(std::size_t index, const std::string& name, std::uint32_t
   trace(peer.id.text() + " joins " + name);
   peer.tracks[room] = {};
   peer::RoomViewsEffects fx;
-  if (peer.core->join(room, opensAt, now_, fx)) carryOut(index, fx);
+  if (!peer.core->join(room, opensAt, now_, fx)) return;
+  peer.tracks[room].revision = fx.revision;
+  carryOut(index, fx);
 }
 
 void RoomNetwork::part(std::size_t index, const std::string& name) {
@@ -232,6 +235,7 @@ void RoomNetwork::deliver(std::size_t index, const wire::RoomReply& reply,
     auto& track = peer.tracks[messages->room];
     if (!track.hasBase && !fx.saves.empty()) {
       track.hasBase = true;
+      if (fx.saves.back().places.empty()) return carryOut(index, fx);  // from its first entry on
       track.base = base;
       track.baseNumber = messages->after.number;
     }
@@ -274,7 +278,7 @@ void RoomNetwork::track(std::size_t index, peer::RoomViewsEffects& fx) {
     if (entry.kind != wire::RoomEntry::Kind::message) continue;
     const auto said = said_.find({entry.room, entry.id});
     if (said == said_.end() || said->second != entry.text) fail("nobody said that: " + what);
-    if (settings_.lobbyOpensAt > 0 && most_[lobby()] < settings_.lobbyOpensAt) {
+    if (settings_.lobbyOpensAt > 1 && most_[lobby()] < settings_.lobbyOpensAt) {
       fail("shown before the network opened: " + what);
     }
     const auto gate = opensAt_.find(entry.room);

@@ -16,10 +16,11 @@
 //   - What is acknowledged is on as many disks as it says; on one only if the master was alone.
 //   - A position that was committed anywhere has the same entry everywhere, for ever.
 //   - A peer is shown an entry once, with the text that was said.
-//   - Nothing of a closed room is shown before N were there.
+//   - Nothing of a closed room is shown before N were there, and had told so.
 // At rest (checkAtRest()): every metaserver has the same log; all that was acknowledged or shown is
 // in it; every member was shown everything since it joined, or was told exactly what is missing, in
-// the order of the log; without cuts nothing has another number than it was acknowledged with.
+// the order of the log; without cuts nothing has another number than it was acknowledged with, and
+// those by whom a room has opened were shown all of it.
 //
 // Single-threaded; repeats exactly for a seed.
 #pragma once
@@ -127,7 +128,8 @@ class RoomNetwork {
     std::uint64_t checked = 0;  // sequence
     std::map<ConnectionId, std::size_t> peers;
   };
-  struct Track {  // of one membership
+  struct Track {                 // of one membership
+    std::uint64_t revision = 0;  // of the peer's list, with which it began
     bool hasBase = false;
     std::set<Id> base;  // what was in the room when it joined
     std::uint64_t baseNumber = 0;
@@ -180,6 +182,7 @@ class RoomNetwork {
   void send(std::size_t from, std::size_t to, const wire::RoomServerMessage& message);
   void toMaster(std::size_t server, std::function<void(std::size_t master)> deliver);
   void toHomeServer(std::size_t master, std::size_t home, const wire::RoomAnswer& answer);
+  void noteOpened(std::size_t master, const RoomName& room);
   void noteSession(std::size_t master, const PeerId& id, std::uint64_t generation);
   void noteRooms(std::size_t master, const Effects::RoomsOfMember& rooms);
   void publish(std::size_t master);
@@ -221,6 +224,8 @@ class RoomNetwork {
   std::set<RoomName> ended_;                   // rooms that were forgotten anywhere
   std::map<RoomName, std::uint64_t> most_;     // members at the same time, at any metaserver
   std::map<RoomName, std::uint32_t> opensAt_;  // the least with which it was joined
+  // Who was there when the room opened first, with the revision of its list.
+  std::map<RoomName, std::map<PeerId, std::uint64_t>> openedWith_;
   TimePoint diskLostAt_{};
   std::uint64_t texts_ = 0;
   std::uint64_t shown_ = 0;

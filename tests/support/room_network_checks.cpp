@@ -97,6 +97,8 @@ void RoomNetwork::checkAtRest() {
     }
   }
   for (const auto& key : seen_) {
+    // That it is open was said of the room that has ended.
+    if (ended_.contains(key.first) && key.second.speaker.isZero()) continue;
     if (!isKept(key, 0)) return fail("lost although shown: in " + key.first.text());
     // One that has ended may be made again with a gate.
     if (ended_.contains(key.first)) continue;
@@ -119,6 +121,15 @@ void RoomNetwork::checkMember(const Peer& peer, const RoomName& name, const Trac
   }
   if (!track.hasBase) return fail("was never told where the room is: " + who);
   const bool isClosed = servers_[0].core->isClosed(name);
+  if (const auto opened = openedWith_.find(name);
+      opened != openedWith_.end() && !settings_.hasCuts && !ended_.contains(name)) {
+    const auto own = opened->second.find(peer.id);
+    const bool wasThere = own != opened->second.end() && own->second >= track.revision;
+    if (wasThere && track.baseNumber > 0) {
+      return fail(fmt::format("the room has opened by it, but it is shown it from {} on: {}",
+                              track.baseNumber + 1, who));
+    }
+  }
   std::map<Id, std::size_t> order;
   for (const auto& entry : log) {
     order.emplace(entry.id, order.size());

@@ -318,6 +318,17 @@ void RoomNetwork::beat(std::size_t index, std::uint64_t run) {
   publish(index);
 }
 
+void RoomNetwork::noteOpened(std::size_t master, const RoomName& name) {
+  const auto [opened, isFirst] = openedWith_.try_emplace(name);
+  if (!isFirst) return;
+  for (const auto& [id, row] : servers_[master].directory.rows) {
+    const bool isIn = name == lobby() ? row.revision > 0 : std::ranges::count(row.rooms, name) > 0;
+    if (isIn) opened->second[id] = row.revision;
+  }
+  const auto wanted = name == lobby() ? settings_.lobbyOpensAt : opensAt_[name];
+  if (!settings_.hasCuts && opened->second.size() < wanted) fail("opened early: " + name.text());
+}
+
 void RoomNetwork::noteSession(std::size_t master, const PeerId& id, std::uint64_t generation) {
   auto& rows = servers_[master].directory.rows;
   const bool isNew = !rows.contains(id);
@@ -342,7 +353,7 @@ void RoomNetwork::noteRooms(std::size_t master, const Effects::RoomsOfMember& ro
 void RoomNetwork::applyRow(std::size_t index, const PeerId& id, const Row* row) {
   step(index, [&](auto& core, auto& fx) {
     if (row) {
-      core.memberRooms(id, row->rooms, now_, fx);
+      core.memberRooms(id, row->rooms, row->revision > 0, now_, fx);
     } else {
       core.memberGone(id, now_, fx);
     }
@@ -365,7 +376,9 @@ void RoomNetwork::publish(std::size_t index) {
       }
       for (const auto& [id, row] : directory.rows) {
         const auto old = before.find(id);
-        if (old == before.end() || old->second.rooms != row.rooms) applyRow(other, id, &row);
+        const bool isSame = old != before.end() && old->second.rooms == row.rooms &&
+                            old->second.revision == row.revision;
+        if (!isSame) applyRow(other, id, &row);
       }
     });
   }
@@ -392,6 +405,10 @@ void RoomNetwork::carryOut(std::size_t index, Effects& fx) {
     server.current.write(write);
     if (const auto* forget = std::get_if<metaserver::rooms::StoreForget>(&write)) {
       ended_.insert(forget->room);
+    }
+    const auto* append = std::get_if<metaserver::rooms::StoreAppend>(&write);
+    if (append && append->entry.kind == wire::RoomEntry::Kind::opened && server.isDeciding) {
+      noteOpened(index, append->entry.room);
     }
     if (settings_.isTraced) traceWrite(index, write);
   }

@@ -114,6 +114,35 @@ TEST_CASE("another side's messages come behind what was shown, and nothing is sh
   CHECK(seer.fx.shows[1].entry.id.counter == 9);
 }
 
+TEST_CASE("a home that is lost before it said where a room is may have counted the peer") {
+  for (const std::uint32_t opensAt : {0, 2}) {
+    RoomViews views(kSelf, kSpeaker, {});
+    peer::RoomViewsEffects fx;
+    views.homeBegan(kNow, fx);
+    REQUIRE(views.join(kRoom, 0, kNow, fx));
+    views.homeLost();
+    views.homeBegan(kNow, fx);
+    views.received(wire::RoomState{kRoom, 2, opensAt, true, {}}, kNow, fx);
+    const auto ask = [&] {
+      for (auto one = fx.sends.rbegin(); one != fx.sends.rend(); ++one) {
+        const auto* asked = std::get_if<wire::RoomAsk>(&*one);
+        if (asked && asked->room == kRoom) return *asked;
+      }
+      return wire::RoomAsk();
+    };
+    CHECK(ask().from == wire::RoomAsk::From::now);
+
+    wire::RoomMessages messages;
+    messages.room = kRoom;
+    messages.answers = ask().number;
+    messages.after = placeOf(2, 1);
+    views.received(messages, kNow, fx);
+
+    // Only a gate may have opened by it.
+    CHECK((ask().from == wire::RoomAsk::From::places) == (opensAt > 0));
+  }
+}
+
 TEST_CASE("a restart shows nothing twice") {
   Seer seer;
   seer.tell(placeOf(2, 1), {entryOf(3, 1, 1)});

@@ -46,7 +46,7 @@ struct Alone {
   void join(std::uint32_t opensAt) {
     request(wire::RoomsWanted{++revision, {{kRoom, opensAt}}});
     for (const auto& member : std::exchange(fx.members, {})) {
-      rooms.memberRooms(member.member, member.rooms, now, fx);
+      rooms.memberRooms(member.member, member.rooms, true, now, fx);
     }
   }
   void say(std::uint64_t counter, const RoomName& room = kRoom) {
@@ -270,7 +270,7 @@ TEST_CASE("a room that opens at two shows nothing before, and all of it then") {
   CHECK(rows.at(0).opensAt == 2);
   CHECK_FALSE(rows.at(0).isOpen);
 
-  alone.rooms.memberRooms(*PeerId::parse("s5"), {kRoom}, alone.now, alone.fx);
+  alone.rooms.memberRooms(*PeerId::parse("s5"), {kRoom}, true, alone.now, alone.fx);
   CHECK(alone.take<wire::RoomMessages>().empty());  // that it opens is not on the disk yet
   alone.sync();
 
@@ -286,6 +286,49 @@ TEST_CASE("a room that opens at two shows nothing before, and all of it then") {
   Alone again(alone.store, {2, ServerNumber{7}});
   again.join(2);
   CHECK_FALSE(again.rooms.isClosed(kRoom));
+}
+
+TEST_CASE(
+    "who was there before a room has opened is told that it was closed, and then where it is") {
+  Alone alone;
+  alone.join(2);
+  alone.say(1);
+  alone.sync();
+  alone.rooms.memberRooms(*PeerId::parse("s5"), {kRoom}, true, alone.now, alone.fx);
+  alone.sync();
+  REQUIRE_FALSE(alone.rooms.isClosed(kRoom));
+  alone.take<wire::RoomMessages>();
+
+  alone.request(wire::RoomAsk{kRoom, 1, wire::RoomAsk::From::now, {}, 0});
+
+  const auto told = alone.take<wire::RoomMessages>();
+  REQUIRE(told.size() == 2);
+  CHECK(told[0].isClosed);
+  CHECK(told[0].answers == 1);
+  CHECK(told[1].answers == 0);
+  CHECK(told[1].after.number == 3);
+  const auto now = alone.ask({kRoom, 2, wire::RoomAsk::From::now, {}, 0});
+  CHECK_FALSE(now.isClosed);
+  CHECK(now.after.number == 3);
+}
+
+TEST_CASE("the network opens by members that have told their rooms, not by newcomers") {
+  Rooms::Options options;
+  options.lobbyOpensAt = 2;
+  Alone alone({}, kEpoch, options);
+  alone.rooms.memberRooms(kPeer, {}, true, alone.now, alone.fx);
+  alone.rooms.memberRooms(*PeerId::parse("s5"), {}, false, alone.now, alone.fx);
+  alone.sync();
+  CHECK(alone.rooms.isClosed(lobby()));
+  CHECK(alone.rooms.members().countOf(lobby()) == 1);
+  CHECK(alone.rooms.members().all().size() == 2);
+
+  alone.rooms.memberRooms(*PeerId::parse("s5"), {}, true, alone.now, alone.fx);
+  alone.sync();
+
+  CHECK_FALSE(alone.rooms.isClosed(lobby()));
+  alone.rooms.memberGone(*PeerId::parse("s5"), alone.now, alone.fx);
+  CHECK(alone.rooms.members().countOf(lobby()) == 1);
 }
 
 TEST_CASE("a metaserver whose disk fails is not waited for") {
@@ -384,6 +427,92 @@ TEST_CASE("a room that ended on another side only is closed again, also after a 
   }());
   again.truncate({{2, ServerNumber{1}}, 3}, writes);
   CHECK_FALSE(again.find(kRoom));
+}
+
+// A room has ended at the master of one side of a cut; the other side has said something in it.
+TEST_CASE("what another side has said in a room that ended here comes behind its gate again") {
+  const auto entry = [](wire::RoomEntry one, Epoch epoch, std::uint64_t sequence,
+                        std::uint64_t numberInRoom) {
+    one.position = {epoch, sequence};
+    one.number = numberInRoom;
+    return one;
+  };
+  wire::RoomEntry said;
+  said.room = kRoom;
+  said.id = {kSpeaker, 1};
+  said.author = kPeer;
+  said.text = "in the closed room";
+  auto ended = said;
+  ended.kind = Kind::ended;
+  ended.id = endedId();
+  const Epoch later{2, ServerNumber{7}};
+  RoomLog::Writes writes;
+  RoomLog copy;
+  REQUIRE(copy.append(entry(madeEntry(kRoom, 2), kEpoch, 1, 1), writes));
+  REQUIRE(copy.append(entry(said, kEpoch, 2, 2), writes));
+  copy.truncate({kEpoch, 1}, writes);
+  REQUIRE(copy.append(entry(ended, later, 2, 2), writes));
+  copy.forget(kRoom, writes);
+
+  const auto offered = withGates(copy, {said});
+
+  REQUIRE(offered.size() == 2);
+  CHECK(offered[0].kind == Kind::made);
+  CHECK(offered[0].opensAt == 2);
+
+  // At the master, which has not forgotten the room yet.
+  test::RoomStore disk;
+  RoomLog log;
+  writes.clear();
+  REQUIRE(log.append(entry(madeEntry(kRoom, 2), kEpoch, 1, 1), writes));
+  REQUIRE(log.append(entry(ended, later, 2, 2), writes));
+  for (const auto& write : writes) disk.write(write);
+  Alone master(disk, {3, ServerNumber{7}});
+  RoomsEffects fx;
+  master.rooms.setOthers({ServerNumber{8}}, master.now, fx);
+  master.rooms.received(ServerNumber{8}, wire::RoomApart{{3, ServerNumber{7}}, offered}, master.now,
+                        fx);
+
+  const auto* room = master.rooms.log().find(kRoom);
+  REQUIRE(room);
+  CHECK(room->lastNumber() == 2);
+  CHECK(room->entries().front().kind == Kind::made);
+  CHECK(room->isClosed());
+  // And at the copy, which takes that in.
+  for (const auto& message : fx.messages) {
+    const auto* entries = std::get_if<wire::RoomEntries>(&message.message);
+    if (entries == nullptr) continue;
+    for (const auto& one : entries->entries) CHECK(copy.append(one, writes));
+  }
+  REQUIRE(copy.find(kRoom));
+  CHECK(copy.find(kRoom)->isClosed());
+  CHECK(copy.find(kRoom)->lastNumber() == 2);
+  CHECK(copy.apart().empty());
+  CHECK(copy.checkInvariants());
+}
+
+TEST_CASE("a master that counts a room anew is followed, also behind what has lapsed there") {
+  RoomLog::Writes writes;
+  RoomLog log;
+  wire::RoomEntry entry;
+  entry.room = kRoom;
+  for (std::uint64_t i = 1; i <= 5; ++i) {
+    entry.id = {kSpeaker, i};
+    entry.position = {kEpoch, i};
+    entry.number = i;
+    REQUIRE(log.append(entry, writes));
+  }
+  const Epoch later{2, ServerNumber{7}};
+
+  log.takeRest({kRoom, {later, 7}, 2, 0, false}, writes);
+
+  entry.id = {kSpeaker, 8};
+  entry.position = {later, 8};
+  entry.number = 3;
+  CHECK(log.append(entry, writes));
+  CHECK(log.find(kRoom)->lastNumber() == 3);
+  CHECK(log.find(kRoom)->firstNumber() == 3);
+  CHECK(log.checkInvariants());
 }
 
 TEST_CASE("what is not kept any more is told by its numbers") {

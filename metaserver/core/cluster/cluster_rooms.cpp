@@ -27,7 +27,9 @@ void ClusterRooms::put(const MemberRow& row, TimePoint now) {
     step([&](auto& core, auto& fx) { core.memberGone(id, now, fx); });
   }
   id = row.contact.id;
-  step([&](auto& core, auto& fx) { core.memberRooms(id, row.rooms, now, fx); });
+  step([&](auto& core, auto& fx) {
+    core.memberRooms(id, row.rooms, row.roomsRevision > 0, now, fx);
+  });
 }
 
 void ClusterRooms::take(const wire::Delta& delta, TimePoint now) {
@@ -60,7 +62,7 @@ void ClusterRooms::take(const std::vector<MemberMoved>& moved, TimePoint now) {
     const PeerId& who = id;
     const bool comes = isIn;
     step([&](auto& core, auto& fx) {
-      if (comes) return core.memberRooms(who, {}, now, fx);
+      if (comes) return core.memberRooms(who, {}, false, now, fx);
       core.memberGone(who, now, fx);
     });
   }

@@ -170,7 +170,7 @@ void Coordinator::absorbRooms(TimePoint now, CoordinatorEffects& fx) {
       if (!isNew || !isSingle_) continue;  // the publication tells
       const PeerId& who = member;
       const auto& its = rooms;
-      inRooms([&](auto& core, auto& out) { core.memberRooms(who, its, now, out); });
+      inRooms([&](auto& core, auto& out) { core.memberRooms(who, its, true, now, out); });
     }
     for (auto& message : effects.messages) {
       if (message.entries) {
@@ -215,7 +215,8 @@ wire::RoomWho Coordinator::roomWho(const wire::RoomWhoRequest& request) const {
   const RoomName& room = request.room.empty() ? rooms::lobby() : request.room;
   const auto& members = rooms_.core().members();
   auto page = members.membersOf(room, request.after, limits::kRoomListPage + 1);
-  wire::RoomWho who{request.number, members.countOf(room), {}, page.size() > limits::kRoomListPage};
+  const auto count = request.room.empty() ? members.all().size() : members.countOf(room);
+  wire::RoomWho who{request.number, count, {}, page.size() > limits::kRoomListPage};
   if (who.isMore) page.pop_back();
   std::map<ServerNumber, ServerName> names{{mesh_.self().number, mesh_.self().name}};
   for (const auto& [state, way] : others()) names.emplace(state.number, state.name);

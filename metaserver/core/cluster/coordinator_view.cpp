@@ -139,8 +139,12 @@ const Directory& Coordinator::directory() const {
 }
 
 MemberChanges Coordinator::takeChanges(std::size_t most) {
-  return isSingle_ ? authority_->registry.takeChanges(most)
-                   : changes_.take(directory().copy(), most);
+  if (!isSingle_) return changes_.take(directory().copy(), most);
+  auto changes = authority_->registry.takeChanges(most);
+  // Only directory.db has them, which a single metaserver does not write. Its first change as one
+  // of several is all of the directory.
+  for (auto& row : changes.rows) row.rooms = {};
+  return changes;
 }
 
 Coordinator::Moment Coordinator::moment() const {

@@ -10,33 +10,6 @@ namespace espalier::metaserver::rooms {
 using From = wire::RoomAsk::From;
 using Kind = wire::RoomEntry::Kind;
 
-// --- sessions
-
-void RoomHome::opened(ConnectionId connection, const PeerId& peer, TimePoint now) {
-  auto& session = sessions_[connection];
-  session.peer = peer;
-  session.opening = ++openings_;
-  session.tokens = rate_.burst;
-  session.tokensAt = now;
-}
-
-void RoomHome::closed(ConnectionId connection) {
-  const auto session = sessions_.find(connection);
-  if (session == sessions_.end()) return;
-  // What it said is passed on nevertheless: it may be under way. Nobody waits for the answer.
-  const auto rooms = session->second.rooms;
-  for (const auto& room : rooms) leave(session, room);
-  sessions_.erase(session);
-}
-
-void RoomHome::leave(Sessions::iterator session, const RoomName& room) {
-  session->second.rooms.erase(room);
-  const auto found = rooms_.find(room);
-  if (found == rooms_.end()) return;
-  found->second.erase(session->first);
-  if (found->second.empty()) rooms_.erase(found);
-}
-
 void RoomHome::received(ConnectionId connection, const wire::RoomRequest& request,
                         std::uint64_t wallMs, TimePoint now, RoomsEffects& fx) {
   const auto session = sessions_.find(connection);
@@ -64,21 +37,26 @@ void RoomHome::levelled(RoomsEffects& fx) {
 
 void RoomHome::take(Sessions::iterator session, const wire::RoomsWanted& wanted, RoomsEffects& fx) {
   auto& own = session->second;
-  if (own.hasTold && wanted.revision <= own.wanted.revision) return;
-  own.wanted = wanted;
+  if (own.hasTold && wanted.revision <= own.revision) return;
+  own.revision = wanted.revision;
   own.hasTold = true;
   std::set<RoomName> rooms{lobby()};
   for (const auto& room : wanted.rooms) rooms.insert(room.room);
   const auto before = own.rooms;
-  for (const auto& room : before) {
-    if (!rooms.contains(room)) leave(session, room);
+  for (const auto room : before) {
+    if (!rooms.contains(numbers_.nameOf(room))) leave(own, room);
   }
+  own.rooms.reserve(rooms.size());
   for (const auto& room : rooms) {
-    if (!own.rooms.insert(room).second) continue;
-    rooms_[room].insert(session->first);
+    if (isIn(own, room)) continue;
+    enter(own, room);
     fx.peers.push_back({{session->first}, stateOf(room), {}});
   }
-  if (hasMaster_) passed_.emplace_back(wire::MemberRooms{own.peer, own.wanted});
+  own.gates.clear();
+  for (const auto& [room, opensAt] : wanted.rooms) {
+    if (opensAt > 0 && isIn(own, room)) own.gates.emplace_back(*numbers_.find(room), opensAt);
+  }
+  if (hasMaster_) passed_.emplace_back(wire::MemberRooms{own.peer, wanted});
 }
 
 // --- saying
@@ -111,7 +89,7 @@ void RoomHome::take(Sessions::iterator session, const wire::RoomSay& say, std::u
     if (pending.said.author == own.peer) answerTo(session, pending);
     return;
   }
-  if (say.id.speaker.isZero() || !own.rooms.contains(say.room)) {
+  if (say.id.speaker.isZero() || !isIn(own, say.room)) {
     return refuse(connection, say, ErrorCode::refused, 0, "you are not in that room", fx);
   }
   if (refuses_) {
@@ -129,8 +107,8 @@ void RoomHome::take(Sessions::iterator session, const wire::RoomSay& say, std::u
   pendingOf_.emplace(Key{say.room, say.id}, arrival);
   auto& pending = pending_[arrival];
   pending = {connection, {say, own.peer, wallMs, 0}};
-  for (const auto& wanted : own.wanted.rooms) {
-    if (wanted.room == say.room) pending.said.opensAt = wanted.opensAt;
+  for (const auto& [gate, opensAt] : own.gates) {
+    if (numbers_.nameOf(gate) == say.room) pending.said.opensAt = opensAt;
   }
   ++own.pending;
   if (hasMaster_) passed_.emplace_back(pending.said);
@@ -162,7 +140,7 @@ void RoomHome::masterBegan() {
   refuses_ = false;
   passed_.clear();
   for (const auto& [connection, session] : sessions_) {
-    if (session.hasTold) passed_.emplace_back(wire::MemberRooms{session.peer, session.wanted});
+    if (session.hasTold) passed_.emplace_back(wire::MemberRooms{session.peer, wantedOf(session)});
   }
   for (const auto& [arrival, pending] : pending_) passed_.emplace_back(pending.said);
 }
@@ -186,11 +164,10 @@ void RoomHome::masterLost(bool refuses, RoomsEffects& fx) {
 void RoomHome::answered(const wire::RoomAnswer& answer, RoomsEffects& fx) {
   if (const auto* refused = std::get_if<wire::RoomRefused>(&answer)) {
     for (auto session = sessions_.begin(); session != sessions_.end(); ++session) {
-      if (session->second.peer != refused->member ||
-          !session->second.rooms.contains(refused->room)) {
+      if (session->second.peer != refused->member || !isIn(session->second, refused->room)) {
         continue;
       }
-      leave(session, refused->room);
+      leave(session->second, *numbers_.find(refused->room));
       auto state = stateOf(refused->room);
       state.refused = refused->why;
       fx.peers.push_back({{session->first}, std::move(state), {}});
@@ -230,20 +207,28 @@ wire::RoomState RoomHome::stateOf(const RoomName& name) const {
   return state;
 }
 
-const std::set<ConnectionId>* RoomHome::peersIn(const RoomName& room) const {
-  const auto found = rooms_.find(room);
-  return found == rooms_.end() ? nullptr : &found->second;
+bool RoomHome::hasPeers(const RoomName& room) const {
+  const auto number = numbers_.find(room);
+  return number && !rooms_[*number].empty();
+}
+
+std::vector<ConnectionId> RoomHome::peersIn(const RoomName& room) const {
+  std::vector<ConnectionId> peers;
+  const auto number = numbers_.find(room);
+  if (!number) return peers;
+  peers.reserve(rooms_[*number].size());
+  for (const auto slot : rooms_[*number]) peers.push_back(slots_[slot]);
+  return peers;
 }
 
 // Says where the room is: who is not there asks.
 void RoomHome::notify(const RoomName& name, RoomsEffects& fx) const {
-  const auto* peers = peersIn(name);
   const auto* room = disk_.log().find(name);
-  if (!peers || !room || isClosed(name)) return;
+  if (!hasPeers(name) || !room || isClosed(name)) return;
   wire::RoomMessages messages;
   messages.room = name;
   messages.after = room->placeAt(disk_.committed());
-  fx.peers.push_back({{peers->begin(), peers->end()}, std::move(messages), {}});
+  fx.peers.push_back({peersIn(name), std::move(messages), {}});
 }
 
 // What was committed opens rooms, or is the first message of one without a gate.
@@ -270,7 +255,7 @@ void RoomHome::openRooms(RoomsEffects& fx) {
     disk_.index().setOpened(name, fx.writes);
   }
   if (!isLobbyOpened) return;
-  for (const auto& [name, peers] : rooms_) notify(name, fx);
+  for (const auto& [name, number] : numbers_.all()) notify(name, fx);
 }
 
 void RoomHome::tellCommitted(RoomsEffects& fx) {
@@ -280,15 +265,14 @@ void RoomHome::tellCommitted(RoomsEffects& fx) {
   std::map<RoomName, wire::RoomMessages> runs;
   std::map<RoomName, std::size_t> bytes;
   const auto send = [&](const RoomName& name, wire::RoomMessages& run) {
-    const auto& peers = *peersIn(name);
-    fx.peers.push_back({{peers.begin(), peers.end()}, std::exchange(run, {}), {}});
+    fx.peers.push_back({peersIn(name), std::exchange(run, {}), {}});
     bytes[name] = 0;
   };
   for (auto text = texts.upper_bound(disk_.deliveredUpTo());
        text != texts.end() && text->first <= disk_.committed(); ++text) {
     const auto& entry = text->second;
     const auto* room = disk_.log().find(entry.room);
-    if (!room || !peersIn(entry.room) || isClosed(entry.room)) continue;
+    if (!room || !hasPeers(entry.room) || isClosed(entry.room)) continue;
     auto& run = runs[entry.room];
     const auto size = BatchFiller::bytesOf(entry);
     if (!run.entries.empty() && (bytes[entry.room] + size > limits::kRoomBatchBytes ||
@@ -312,31 +296,27 @@ void RoomHome::tellCommitted(RoomsEffects& fx) {
 void RoomHome::tellMoved(const PeerId& who, const std::vector<RoomMembers::Change>& changes,
                          RoomsEffects& fx) {
   for (const auto& [name, isIn] : changes) {
-    const auto* peers = peersIn(name);
-    if (!peers) continue;
+    if (!hasPeers(name)) continue;
     const auto count = members_.countOf(name);
     if (isClosed(name) && count > limits::kRoomMembersTold) {
       statesDue_.insert(name);
     } else if (isClosed(name)) {
-      fx.peers.push_back({{peers->begin(), peers->end()}, stateOf(name), {}});
+      fx.peers.push_back({peersIn(name), stateOf(name), {}});
     }
     if (name == lobby() || count > limits::kRoomMembersTold) continue;
-    fx.peers.push_back({{peers->begin(), peers->end()}, wire::RoomMoved{name, who, isIn}, {}});
+    fx.peers.push_back({peersIn(name), wire::RoomMoved{name, who, isIn}, {}});
   }
 }
 
 void RoomHome::tellStates(RoomsEffects& fx) {
   for (const auto& name : std::exchange(statesDue_, {})) {
-    const auto* peers = peersIn(name);
-    if (peers && isClosed(name)) {
-      fx.peers.push_back({{peers->begin(), peers->end()}, stateOf(name), {}});
-    }
+    if (hasPeers(name) && isClosed(name)) fx.peers.push_back({peersIn(name), stateOf(name), {}});
   }
 }
 
 // --- questions
 
-void RoomHome::answer(ConnectionId connection, const Session& session, const wire::RoomAsk& ask,
+void RoomHome::answer(ConnectionId connection, Session& session, const wire::RoomAsk& ask,
                       RoomsEffects& fx) const {
   wire::RoomMessages answer;
   answer.room = ask.room;
@@ -344,11 +324,20 @@ void RoomHome::answer(ConnectionId connection, const Session& session, const wir
   const auto* room = disk_.log().find(ask.room);
   answer.isClosed = isClosed(ask.room);
   const auto to = std::vector<ConnectionId>{connection};
-  if (!session.rooms.contains(ask.room) || !room || answer.isClosed) {
+  if (!isIn(session, ask.room) || !room || answer.isClosed) {
     fx.peers.push_back({to, std::move(answer), {}});
     return;
   }
   const auto committed = room->placeAt(disk_.committed());
+  if (hasOpenedSince(session, ask)) {
+    answer.isClosed = true;
+    fx.peers.push_back({to, std::move(answer), {}});
+    wire::RoomMessages open;  // and it asks for all that is there
+    open.room = ask.room;
+    open.after = committed;
+    fx.peers.push_back({to, std::move(open), {}});
+    return;
+  }
   wire::RoomPlace from = committed;
   std::uint64_t known = 0;  // the number up to which the peer has everything
   if (ask.from == From::last) {

@@ -1,20 +1,13 @@
 #include "metaserver/core/rooms/room_log.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "common/base/limits.h"
 
 namespace espalier::metaserver::rooms {
 
 using Kind = wire::RoomEntry::Kind;
-
-namespace {
-
-bool isBefore(std::uint64_t sequence, const IndexedEntry& entry) {
-  return sequence < entry.position.sequence;
-}
-
-}  // namespace
 
 const RoomName& lobby() {
   static const RoomName name = *RoomName::parse("lobby");
@@ -38,7 +31,9 @@ std::optional<std::uint64_t> IndexedRoom::numberOf(const wire::RoomEntryId& id) 
 }
 
 wire::RoomPlace IndexedRoom::placeAt(std::uint64_t sequence) const {
-  const auto behind = std::upper_bound(entries_.begin(), entries_.end(), sequence, isBefore);
+  const auto behind = std::upper_bound(
+      entries_.begin(), entries_.end(), sequence,
+      [](std::uint64_t one, const auto& entry) { return one < entry.position.sequence; });
   if (behind == entries_.begin()) {
     if (rest_.before.sequence > sequence) return {};
     return {rest_.before, rest_.last};
@@ -97,8 +92,7 @@ std::vector<wire::RoomEntry> withGates(const RoomLog& log,
   std::set<RoomName> gates;
   for (const auto& entry : entries) {
     if (!log.apart().contains({entry.room, entry.id})) continue;
-    const auto* room = log.find(entry.room);
-    const auto opensAt = room && room->isClosed() ? room->opensAt() : 0;
+    const auto opensAt = log.gateOf(entry.room);
     if (opensAt > 1 && gates.insert(entry.room).second &&
         !filler.add(madeEntry(entry.room, opensAt))) {
       break;
@@ -178,6 +172,8 @@ std::vector<wire::LogPosition> RoomLog::endedBetween(std::uint64_t after,
 bool RoomLog::index(const wire::RoomEntry& entry, std::uint32_t bytes, Writes& writes) {
   const auto& position = entry.position;
   if (position.sequence <= last_.sequence || position.epoch < last_.epoch) return false;
+  const auto* there = find(entry.room);
+  if (entry.number == 1 && there && there->lastNumber() > 0) forget(entry.room, writes);
   auto& room = roomOf(entry.room);
   auto& rest = room.rest_;
   const auto before = rest;
@@ -186,14 +182,9 @@ bool RoomLog::index(const wire::RoomEntry& entry, std::uint32_t bytes, Writes& w
     while (rest.last < *known) popFront(room);
   }
   if (entry.number != room.lastNumber() + 1) {
-    // The room has ended meanwhile, or the master does not keep its first entries.
-    if (entry.number != 1 && !room.entries_.empty()) return false;
-    while (!room.entries_.empty()) popFront(room);
-    if (entry.number == 1) {
-      rest.opensAt = 0;
-      rest.isOpened = false;
-    }
-    rest.before = entry.number == 1 ? wire::LogPosition{} : last_;
+    // The master does not keep its first entries.
+    if (!room.entries_.empty()) return false;
+    rest.before = last_;
     rest.last = entry.number - 1;
   }
   if (!(rest == before)) writes.emplace_back(StoreRest{rest});
@@ -219,10 +210,13 @@ void RoomLog::takeRest(const wire::RoomRest& rest, Writes& writes) {
   auto& room = roomOf(rest.room);
   auto& own = room.rest_;
   const auto before = own;
-  if (rest.last > own.last && rest.before.sequence > own.before.sequence) {
-    while (!room.entries_.empty() && own.last < rest.last) popFront(room);
-    room.rest_.last = rest.last;
-    room.rest_.before = rest.before;
+  if (rest.before.sequence > own.before.sequence) {
+    const auto& all = room.entries_;
+    const auto upTo = rest.before.sequence;
+    while (!all.empty() && all.front().position.sequence <= upTo) popFront(room);
+    // The master may count anew, if it had lost what lapsed: behind all that is here.
+    const bool isBehindAll = all.empty() || rest.last == own.last;
+    if (isBehindAll) std::tie(own.last, own.before) = std::tie(rest.last, rest.before);
   }
   if (rest.opensAt > 0 && (own.opensAt == 0 || rest.opensAt < own.opensAt)) {
     own.opensAt = rest.opensAt;
@@ -368,6 +362,14 @@ std::vector<wire::LogPosition> RoomLog::marks() const {
 const IndexedRoom* RoomLog::find(const RoomName& name) const {
   const auto found = rooms_.find(name);
   return found == rooms_.end() ? nullptr : &found->second;
+}
+
+std::uint32_t RoomLog::gateOf(const RoomName& name) const {
+  if (const auto* room = find(name)) return room->isClosed() ? room->opensAt() : 0;
+  for (auto ended = ended_.rbegin(); ended != ended_.rend(); ++ended) {
+    if (ended->second.room == name) return ended->second.isOpened ? 0 : ended->second.opensAt;
+  }
+  return 0;
 }
 
 Result<void> RoomLog::checkInvariants() const {

@@ -77,6 +77,11 @@ class IndexedRoom {
   // How many members it waits for; 0: it was made without a gate.
   std::uint32_t opensAt() const;
   bool isClosed() const { return !rest_.isOpened && opensAt() > 0; }
+  // The next entry is number 1 again. That another side has ended it means nothing here.
+  bool hasEnded() const {
+    return !entries_.empty() && entries_.back().kind == wire::RoomEntry::Kind::ended &&
+           !entries_.back().isApart;
+  }
 
  private:
   friend class RoomLog;
@@ -139,6 +144,8 @@ class RoomLog {
   // Of the epochs that ended between two sequences, rising.
   std::vector<wire::LogPosition> endedBetween(std::uint64_t after, std::uint64_t upTo) const;
   const IndexedRoom* find(const RoomName& room) const;
+  // How many members the room waits for, or waited for when it ended; 0: for none (any more).
+  std::uint32_t gateOf(const RoomName& room) const;
   const std::map<RoomName, IndexedRoom>& rooms() const { return rooms_; }
   const std::set<ApartKey>& apart() const { return apart_; }
   // Of the texts in the log.

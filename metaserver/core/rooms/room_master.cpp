@@ -195,7 +195,7 @@ void RoomMaster::take(ServerNumber home, const wire::MemberRooms& rooms, RoomsEf
 bool RoomMaster::isNew(const RoomName& room) const {
   if (room == lobby()) return false;
   const auto* known = disk_.log().find(room);
-  return !known || (!known->entries().empty() && known->entries().back().kind == Kind::ended);
+  return !known || known->hasEnded();
 }
 
 void RoomMaster::make(const RoomName& room, std::uint32_t opensAt, RoomsEffects& fx) {
@@ -223,7 +223,8 @@ void RoomMaster::received(ServerNumber from, const wire::RoomApart& apart, Rooms
   std::vector<wire::RoomKnown> known;
   for (auto entry : apart.entries) {
     const auto* room = disk_.log().find(entry.room);
-    if (const auto number = room ? room->numberOf(entry.id) : std::nullopt) {
+    const bool isThere = room && !room->hasEnded();
+    if (const auto number = isThere ? room->numberOf(entry.id) : std::nullopt) {
       if (room->at(*number).position.sequence <= disk_.committed()) {
         known.push_back({entry.room, entry.id});
       }
@@ -246,7 +247,7 @@ void RoomMaster::openGate(const RoomName& name, RoomsEffects& fx) {
   if (!isServing()) return;
   const auto* room = disk_.log().find(name);
   const bool isLobby = name == lobby();
-  if (!isLobby && (!room || !room->isClosed())) return;
+  if (!isLobby && (!room || !room->isClosed() || room->hasEnded())) return;
   if (isLobby && (lobbyOpensAt_ == 0 || (room && room->rest().isOpened))) return;
   if (room && room->numberOf(openedId())) return;
   const auto opensAt = isLobby ? lobbyOpensAt_ : room->opensAt();
@@ -256,7 +257,7 @@ void RoomMaster::openGate(const RoomName& name, RoomsEffects& fx) {
 void RoomMaster::append(wire::RoomEntry entry, RoomsEffects& fx) {
   const auto& log = disk_.log();
   const auto* room = log.find(entry.room);
-  entry.number = room ? room->lastNumber() + 1 : 1;
+  entry.number = room && !room->hasEnded() ? room->lastNumber() + 1 : 1;
   if (entry.atMs == 0) entry.atMs = wallMs_;
   entry.position = {epoch_, log.last().sequence + 1};
   if (!disk_.append(entry, fx)) return;

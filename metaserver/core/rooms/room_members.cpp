@@ -1,35 +1,81 @@
 #include "metaserver/core/rooms/room_members.h"
 
+#include <algorithm>
+#include <set>
 #include <utility>
 
 namespace espalier::metaserver::rooms {
 
-std::vector<RoomMembers::Change> RoomMembers::set(const PeerId& member,
-                                                  const std::vector<RoomName>& rooms) {
+RoomMembers::Member& RoomMembers::add(const PeerId& id) {
+  const auto [own, isNew] = members_.try_emplace(id);
+  if (!isNew) return own->second;
+  if (freeSlots_.empty()) {
+    freeSlots_.push_back(static_cast<Slot>(slots_.size()));
+    slots_.push_back(nullptr);
+  }
+  own->second.slot = freeSlots_.back();
+  freeSlots_.pop_back();
+  slots_[own->second.slot] = &own->first;
+  return own->second;
+}
+
+void RoomMembers::leave(const Member& member, RoomNumbers::Number room) {
+  eraseSorted(rooms_[room], member.slot, byId());
+  numbers_.drop(room);
+}
+
+bool RoomMembers::enter(const Member& member, const RoomName& room, RoomNumbers::Number& number) {
+  const auto taken = numbers_.take(room);
+  if (!taken) return false;
+  if (rooms_.size() <= *taken) rooms_.resize(*taken + 1u);
+  insertSorted(rooms_[*taken], member.slot, byId());
+  number = *taken;
+  return true;
+}
+
+std::vector<RoomMembers::Change> RoomMembers::set(const PeerId& id,
+                                                  const std::vector<RoomName>& rooms,
+                                                  bool hasTold) {
   std::vector<Change> changes;
-  const auto [own, isNew] = members_.try_emplace(member);
-  if (isNew) changes.push_back({lobby(), true});
+  auto& own = add(id);
+  if (own.hasTold != hasTold) {
+    own.hasTold = hasTold;
+    hasTold ? ++told_ : --told_;
+    changes.push_back({lobby(), hasTold});
+  }
   std::set<RoomName> wanted(rooms.begin(), rooms.end());
   wanted.erase(lobby());
-  for (const auto& room : own->second) {
-    if (wanted.contains(room)) continue;
-    changes.push_back({room, false});
-    const auto there = rooms_.find(room);
-    there->second.erase(member);
-    if (there->second.empty()) rooms_.erase(there);
+  std::map<RoomName, RoomNumbers::Number> kept;
+  std::vector<RoomNumbers::Number> left;
+  for (const auto room : own.rooms) {
+    const auto& name = numbers_.nameOf(room);
+    wanted.contains(name) ? (void)kept.emplace(name, room) : left.push_back(room);
   }
-  for (const auto& room : wanted) {
-    if (rooms_[room].insert(member).second) changes.push_back({room, true});
+  for (const auto room : left) {
+    changes.push_back({numbers_.nameOf(room), false});
+    leave(own, room);
   }
-  own->second = std::move(wanted);
+  own.rooms.clear();
+  own.rooms.reserve(wanted.size());
+  for (const auto& name : wanted) {
+    const auto known = kept.find(name);
+    RoomNumbers::Number room = known == kept.end() ? 0 : known->second;
+    if (known == kept.end()) {
+      if (!enter(own, name, room)) continue;
+      changes.push_back({name, true});
+    }
+    own.rooms.push_back(room);
+  }
+  if (own.rooms.capacity() > own.rooms.size()) own.rooms.shrink_to_fit();
   return changes;
 }
 
-std::vector<RoomMembers::Change> RoomMembers::remove(const PeerId& member) {
-  if (!members_.contains(member)) return {};
-  auto changes = set(member, {});
-  members_.erase(member);
-  changes.push_back({lobby(), false});
+std::vector<RoomMembers::Change> RoomMembers::remove(const PeerId& id) {
+  if (!members_.contains(id)) return {};
+  auto changes = set(id, {}, false);
+  const auto own = members_.find(id);
+  freeSlots_.push_back(own->second.slot);
+  members_.erase(own);
   return changes;
 }
 
@@ -39,22 +85,19 @@ std::vector<PeerId> RoomMembers::membersOf(const RoomName& room, const PeerId& a
   if (room == lobby()) {
     auto one = members_.upper_bound(after);
     for (; one != members_.end() && members.size() < most; ++one) members.push_back(one->first);
-  } else if (const auto* there = find(room)) {
-    auto one = there->upper_bound(after);
-    for (; one != there->end() && members.size() < most; ++one) members.push_back(*one);
+  } else if (const auto number = numbers_.find(room)) {
+    const auto& there = rooms_[*number];
+    auto one = std::upper_bound(there.begin(), there.end(), after,
+                                [&](const PeerId& id, Slot slot) { return id < *slots_[slot]; });
+    for (; one != there.end() && members.size() < most; ++one) members.push_back(*slots_[*one]);
   }
   return members;
 }
 
 std::size_t RoomMembers::countOf(const RoomName& room) const {
-  if (room == lobby()) return members_.size();
-  const auto found = rooms_.find(room);
-  return found == rooms_.end() ? 0 : found->second.size();
-}
-
-const std::set<PeerId>* RoomMembers::find(const RoomName& room) const {
-  const auto found = rooms_.find(room);
-  return found == rooms_.end() ? nullptr : &found->second;
+  if (room == lobby()) return told_;
+  const auto number = numbers_.find(room);
+  return number ? numbers_.usersOf(*number) : 0;
 }
 
 }  // namespace espalier::metaserver::rooms

@@ -1,18 +1,20 @@
 // Which members are in which rooms, as the directory tells every metaserver. In the lobby is
-// everybody.
+// everybody who has told its rooms: before that a home tells a member nothing, so nothing may open
+// because of it.
 //
 // Invariant: a member is in limits::kRoomsOfPeer rooms at most; a room is there while somebody is
-// in it. Does no I/O. Not thread-safe. O(rooms of the member * log n) each; about 100 bytes for a
-// member in a room.
+// in it. Does no I/O. Not thread-safe. A change O(log n) for each room of the member, and moves
+// four bytes for each member of such a room. Some 7 bytes for a member in a room.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
-#include <set>
 #include <vector>
 
 #include "common/base/ids.h"
 #include "metaserver/core/rooms/room_log.h"
+#include "metaserver/core/rooms/room_numbers.h"
 
 namespace espalier::metaserver::rooms {
 
@@ -22,23 +24,40 @@ class RoomMembers {
     RoomName room;
     bool isIn = false;
   };
-  // It is a member of the network, with these rooms.
-  std::vector<Change> set(const PeerId& member, const std::vector<RoomName>& rooms);
+  // It is a member of the network, with these rooms. `hasTold`: they are its own list, may be an
+  // empty one.
+  std::vector<Change> set(const PeerId& member, const std::vector<RoomName>& rooms, bool hasTold);
   std::vector<Change> remove(const PeerId& member);
 
   std::size_t countOf(const RoomName& room) const;
-  // Without the lobby.
-  const std::set<PeerId>* find(const RoomName& room) const;
-  // Of that room, or of the lobby, behind that id, in their order; at most so many.
+  // Of that room, or for the lobby of the network, behind that id, in their order; at most so many.
   std::vector<PeerId> membersOf(const RoomName& room, const PeerId& after, std::size_t most) const;
-  // All members of the network, with their rooms.
-  const std::map<PeerId, std::set<RoomName>>& all() const { return members_; }
-  // Without the lobby.
-  const std::map<RoomName, std::set<PeerId>>& rooms() const { return rooms_; }
+  struct Member {
+    std::vector<RoomNumbers::Number> rooms;  // by name
+    std::uint32_t slot = 0;
+    bool hasTold = false;
+  };
+  // All members of the network.
+  const std::map<PeerId, Member>& all() const { return members_; }
+  // Without the lobby, by name.
+  const std::map<RoomName, RoomNumbers::Number>& rooms() const { return numbers_.all(); }
 
  private:
-  std::map<PeerId, std::set<RoomName>> members_;
-  std::map<RoomName, std::set<PeerId>> rooms_;
+  using Slot = std::uint32_t;
+
+  Member& add(const PeerId& member);
+  void leave(const Member& member, RoomNumbers::Number room);
+  bool enter(const Member& member, const RoomName& room, RoomNumbers::Number& number);
+  auto byId() const {
+    return [this](Slot a, Slot b) { return *slots_[a] < *slots_[b]; };
+  }
+
+  std::map<PeerId, Member> members_;
+  std::size_t told_ = 0;  // of them
+  std::vector<const PeerId*> slots_;
+  std::vector<Slot> freeSlots_;
+  RoomNumbers numbers_;
+  std::vector<std::vector<Slot>> rooms_;  // by number: who is in it, by id
 };
 
 }  // namespace espalier::metaserver::rooms

@@ -164,9 +164,9 @@ void Rooms::setFailing(bool isFailing, TimePoint now, RoomsEffects& fx) {
 
 // --- from the directory
 
-void Rooms::memberRooms(const PeerId& member, const std::vector<RoomName>& rooms, TimePoint now,
-                        RoomsEffects& fx) {
-  const auto changes = members_.set(member, rooms);
+void Rooms::memberRooms(const PeerId& member, const std::vector<RoomName>& rooms, bool hasTold,
+                        TimePoint now, RoomsEffects& fx) {
+  const auto changes = members_.set(member, rooms, hasTold);
   if (!changes.empty()) {
     home_.tellMoved(member, changes, fx);
     for (const auto& change : changes) {
@@ -231,8 +231,7 @@ void Rooms::lapse(std::uint64_t wallMs, RoomsEffects& fx) {
       continue;
     }
     const auto& last = room.entries().back();
-    // That another side has ended it means nothing here.
-    const bool hasEnded = last.kind == Kind::ended && !last.isApart;
+    const bool hasEnded = room.hasEnded();
     if (hasEnded && last.position.sequence <= disk_.deliveredUpTo()) ended.push_back(name);
     const bool isYoung = last.atMs >= young || hasEnded;
     const bool isUsed = isYoung || members_.countOf(name) > 0 || name == lobby() ||

@@ -44,7 +44,9 @@ RoomViews::RoomViews(PeerId self, SpeakerId speaker, const Saved& saved, IsIgnor
   add(lobbyRoom());
   for (const auto& one : saved.rooms) {
     if (!one.isJoined || rooms_.size() > limits::kRoomsOfPeer) continue;
-    add(one.room).saved = one;
+    auto& room = add(one.room);
+    room.saved = one;
+    room.isUncertain = one.places.empty() && !one.fromFirst;
   }
   for (const auto& [name, ids] : saved.shown) {
     const auto room = rooms_.find(name);
@@ -160,6 +162,9 @@ void RoomViews::homeBegan(TimePoint now, RoomViewsEffects& fx) {
   homeLost();
   hasHome_ = true;
   sendWanted(fx);
+  auto& all = rooms_.at(lobbyRoom());
+  // A later run is to know that this one was told.
+  if (all.saved.places.empty() && !all.saved.fromFirst) fx.saves.push_back(all.saved);
   for (auto& [name, room] : rooms_) ask(room, now, fx);
   for (auto& [number, history] : histories_) {
     history.entries.clear();
@@ -171,7 +176,10 @@ void RoomViews::homeBegan(TimePoint now, RoomViewsEffects& fx) {
 void RoomViews::homeLost() {
   hasHome_ = false;
   underWay_ = 0;
-  for (auto& [name, room] : rooms_) room.asked = 0;
+  for (auto& [name, room] : rooms_) {
+    room.isUncertain |= room.asked > 0 && room.from == From::now;
+    room.asked = 0;
+  }
 }
 
 void RoomViews::sendWanted(RoomViewsEffects& fx) {
@@ -244,6 +252,13 @@ void RoomViews::take(const wire::RoomMessages& messages, TimePoint now, RoomView
   if (isAnswer ? messages.answers != room.asked : room.asked > 0) return;
   const bool wasNow = isAnswer && room.from == From::now;
   if (isAnswer) room.asked = 0;
+  // It may have opened by this peer, at the home that was lost: what was kept is to be shown, too.
+  const bool hasGate = room.state.opensAt > 0 || rooms_.at(lobbyRoom()).state.opensAt > 0;
+  if (wasNow && !messages.isClosed && room.isUncertain && hasGate) {
+    room.saved.fromFirst = true;
+    fx.saves.push_back(room.saved);
+    return ask(room, now, fx);
+  }
   if (messages.isClosed) {
     if (!places.empty() || room.saved.fromFirst) return;
     room.saved.fromFirst = true;

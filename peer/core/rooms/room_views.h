@@ -5,6 +5,10 @@
 //               |                                    ^  <----- its answer -----------+
 //               +-- it is closed --> waiting --it is told something--> asking (from the first)
 //
+// A home answers `closed` also if the room has opened since it knows that this peer is in it. If
+// that home is lost before it answers, what the next one says may be too late: of a room with a
+// gate everything is shown then.
+//
 // A place is a position of the log (common/wire/rooms.h). What the home tells follows the position
 // where the peer is; if it does not, the peer asks. It tells its last places of several epochs: the
 // log of another side of a cut has some of them. Then that side's messages follow, and those of
@@ -115,6 +119,7 @@ class RoomViews {
     std::uint64_t asked = 0;              // the question under way; 0: none
     wire::RoomAsk::From from = wire::RoomAsk::From::now;
     TimePoint askUntil{};
+    bool isUncertain = false;  // a home was lost which has not said where the room is
     wire::RoomState state;
   };
   struct Say {

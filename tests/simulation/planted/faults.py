@@ -480,6 +480,11 @@ FAULTS = {
         "  return room && room->isClosed();\n",
         "  return room && room->isClosed() && room->entries().empty();\n",
         ROOMS),
+    "room_opening_missed": Fault(
+        "A peer by which a room opens is not shown what was said before.",
+        "  if (hasOpenedSince(session, ask)) {",
+        "  if (hasOpenedSince(session, ask) && false) {",
+        ROOMS),
     "room_one_too_far": Fault(
         "A peer that asks gets what follows the message behind its last one.",
         "StoreRange{ask.room, from.position.sequence, disk_.committed()};",
@@ -501,7 +506,17 @@ FAULTS = {
         "    if (room.rest().before.sequence > answer.after.sequence) answer.rests.push_back(room.rest());\n",
         "",
         ROOMS),
+    "room_counted_untold": Fault(
+        "A member counts for the gate of the network before its home knows its rooms.",
+        "members_.set(member, rooms, hasTold)",
+        "members_.set(member, rooms, true)",
+        ROOMS),
     # --- peer/core/rooms/room_views.cpp
+    "room_opening_doubted_not": Fault(
+        "A peer believes a home, although another one was lost that may have counted it for a gate.",
+        "if (wasNow && !messages.isClosed && room.isUncertain && hasGate) {",
+        "if (false) {",
+        ROOMS),
     "room_gap_at_peer": Fault(
         "A peer takes what it is told for all that there is.",
         "  if (!isAnswer && messages.after.position != room.saved.at) return ask(room, now, fx);\n",
