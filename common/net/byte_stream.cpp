@@ -55,9 +55,9 @@ void ByteStream::unread(std::string_view bytes) {
   unread_->insert(0, bytes);
 }
 
-void ByteStream::boundUnsent(std::size_t bytes) const {
+void boundUnsent(int socket, std::size_t bytes) {
   const auto most = static_cast<int>(bytes);
-  ::setsockopt(descriptor(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
+  ::setsockopt(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
 }
 
 void ByteStream::cut() const {

@@ -50,6 +50,12 @@ struct IoResult {
 // The system's words for an errno.
 std::string reasonText(int errnoValue);
 
+// A write to the socket takes nothing more while so many bytes wait in the system's buffer until
+// they may be sent; 0: no such bound. The system enlarges that buffer to some megabytes, also for
+// an end that reads nothing. What is on its way does not count, so a fast stream stays fast. What a
+// listening socket accepts has its bound.
+void boundUnsent(int socket, std::size_t bytes);
+
 class ByteStream {
  public:
   virtual ~ByteStream() = default;
@@ -69,10 +75,8 @@ class ByteStream {
 
   // For poll(2) or epoll.
   virtual int descriptor() const = 0;
-  // write() takes nothing more while so many bytes wait in the system's buffer until they may be
-  // sent; 0: no such bound. The system enlarges that buffer to some megabytes, also for an end that
-  // reads nothing. What is on its way does not count, so a fast stream stays fast.
-  void boundUnsent(std::size_t bytes) const;
+  // See boundUnsent() above.
+  void boundUnsent(std::size_t bytes) const { net::boundUnsent(descriptor(), bytes); }
   // Both ends see the end of the stream from now on. Any thread, while the stream exists.
   void cut() const;
   Address local() const;

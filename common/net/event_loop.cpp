@@ -301,7 +301,6 @@ Result<FramedConnection*> EventLoop::insert(ConnectionId id, ConnectionHandler& 
 Result<void> EventLoop::attach(FramedConnection& connection, std::unique_ptr<ByteStream> stream) {
   forget(connection);
   connection.stream_ = std::move(stream);
-  connection.stream_->boundUnsent(limits::kQueueLowBytes);
   connection.interest_ = connection.wantedEvents();
   return poller_.add(connection.stream_->descriptor(), connection.interest_, connection);
 }

@@ -149,6 +149,7 @@ Result<void> FramedConnection::connectNext(ErrorCode code) {
     auto begun = dialling_->begin();
     if (!begun) return begun.error();
     setRemote(dialling_->address());
+    begun->stream->boundUnsent(limits::kQueueLowBytes);
     if (const auto attached = loop_->attach(*this, std::move(begun->stream)); !attached) {
       return attached;
     }

@@ -12,11 +12,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <utility>
 
 #include "common/base/file_descriptor.h"
 #include "common/base/log.h"
 #include "common/net/address.h"
+#include "common/net/byte_stream.h"
 
 namespace espalier::net {
 namespace {
@@ -35,12 +37,13 @@ Error listenError(const Endpoint& at, const Poco::Exception& exception) {
 }
 
 // The last descriptors are for the program's files and for what it dials. The kernel gives the
-// lowest free one, so one of the last means that all before it are in use.
-bool isOfTheLast(int descriptor) {
+// lowest free one, so one of the last means that all before it are in use. This is the first of
+// them, or none is.
+int firstOfTheLast() {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < 8 * kDescriptorsKept)
-    return false;
-  return static_cast<rlim_t>(descriptor) >= limit.rlim_cur - kDescriptorsKept;
+  const bool isKnown = ::getrlimit(RLIMIT_NOFILE, &limit) == 0;
+  if (!isKnown || limit.rlim_cur < 8 * kDescriptorsKept || limit.rlim_cur > INT_MAX) return INT_MAX;
+  return static_cast<int>(limit.rlim_cur - kDescriptorsKept);
 }
 
 }  // namespace
@@ -87,6 +90,7 @@ Result<std::unique_ptr<Listener>> Listener::adopt(EventLoop& loop, Poco::Net::Se
   const int descriptor = socket.impl()->sockfd();
   socket.setBlocking(false);
   ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+  boundUnsent(descriptor, limits::kQueueLowBytes);  // what it accepts inherits it
   std::unique_ptr<Listener> listener(new Listener(loop, std::move(socket), handler));
   if (const auto added = loop.poller_.add(descriptor, EPOLLIN, *listener); !added) {
     return added.error();
@@ -95,7 +99,10 @@ Result<std::unique_ptr<Listener>> Listener::adopt(EventLoop& loop, Poco::Net::Se
 }
 
 Listener::Listener(EventLoop& loop, Poco::Net::ServerSocket socket, ListenerHandler& handler)
-    : loop_(loop), handler_(handler), socket_(std::move(socket)) {
+    : loop_(loop),
+      handler_(handler),
+      socket_(std::move(socket)),
+      firstOfTheLast_(firstOfTheLast()) {
   sockaddr_storage native{};
   socklen_t length = sizeof native;
   ::getsockname(socket_.impl()->sockfd(), reinterpret_cast<sockaddr*>(&native), &length);
@@ -144,7 +151,7 @@ bool Listener::acceptOne() {
   if (std::exchange(paused_, false)) {
     log::info(Payer(), "accepting connections on {} again", local_.text());
   }
-  fewDescriptors_ = isOfTheLast(descriptor);
+  fewDescriptors_ = descriptor >= firstOfTheLast_;
 
   auto stream = std::make_unique<TcpStream>(
       Poco::Net::StreamSocket(new Poco::Net::StreamSocketImpl(descriptor)));
@@ -171,7 +178,8 @@ bool Listener::acceptOne() {
 // guest was closed.
 bool Listener::isRoomForDescriptors() {
   const FileDescriptor next(::fcntl(socket_.impl()->sockfd(), F_DUPFD_CLOEXEC, 0));
-  if (!next || !isOfTheLast(next.get())) return true;  // without any, accept4() tells the reason
+  if (!next || next.get() < firstOfTheLast_)
+    return true;  // without any, accept4() tells the reason
   if (loop_.costs_.closeOldestGuest()) return true;
   pause({ErrorCode::failed, fmt::format("{} connections are open, and few descriptors are left",
                                         loop_.connectionCount())});

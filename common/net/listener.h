@@ -69,6 +69,8 @@ class Listener final : public EventSource {
   ListenerHandler& handler_;
   Poco::Net::ServerSocket socket_;
   Endpoint local_;
+  // The limit on open files is raised before anything listens, and does not change any more.
+  const int firstOfTheLast_;
   bool paused_ = false;
   bool fewDescriptors_ = false;  // when the last connection was accepted
   bool* destroyed_ = nullptr;    // set while a callback runs

@@ -108,7 +108,9 @@ void ClusterNetwork::checkHandover(std::size_t from, ServerNumber to,
   for (std::size_t i = 0; i < servers_.size(); ++i) {
     if (servers_[i].number != to || !servers_[i].core) continue;
     if (isOffer) {
-      servers_[i].handed[from] = {handover.last.epoch, registry->rows()};
+      // One that is repeated after it was answered hands nothing over: members may have died since.
+      if (!taken_.contains({from, handover.last.epoch}))
+        servers_[i].handed[from] = {handover.last.epoch, registry->rows()};
     } else if (const auto side = server.handed.find(i);
                side != server.handed.end() && side->second.epoch == handover.last.epoch) {
       checkSide(server, side->second, servers_[i].name);
