@@ -16,12 +16,14 @@ namespace espalier::metaserver::storage {
 namespace {
 
 // `homes` has the numbers of the metaservers, by which members follow a home that changes its name
-// or port. Tables in `temp` belong to this connection only.
+// or port. Tables in `temp` belong to this connection only. It only writes,
+// so a small cache is enough.
 constexpr const char* kTables = R"(
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = OFF;
   PRAGMA temp_store = MEMORY;
   PRAGMA journal_size_limit = 1048576;
+  PRAGMA cache_size = -512;
   BEGIN;
   CREATE TABLE metaservers (
     name TEXT PRIMARY KEY,

@@ -20,24 +20,28 @@ void ClusterRooms::tick(TimePoint now) {
   step([&](auto& core, auto& fx) { core.tick(wallMs(now), now, fx); });
 }
 
-// An id may come back with another order in one change.
 void ClusterRooms::put(const MemberRow& row, TimePoint now) {
-  auto& id = ids_[row.contact.order];
-  if (id != row.contact.id && !id.empty()) {
-    step([&](auto& core, auto& fx) { core.memberGone(id, now, fx); });
-  }
-  id = row.contact.id;
+  const PeerId& id = row.contact.id;
   step([&](auto& core, auto& fx) {
     core.memberRooms(id, row.rooms, row.roomsRevision > 0, now, fx);
   });
+  ids_.put(row.contact.order, core_.members().all().find(id)->first);
 }
 
+void ClusterRooms::remove(JoinOrder order, TimePoint now) {
+  const auto* member = ids_.find(order);
+  if (member == nullptr) return;
+  const PeerId id = *member;
+  ids_.remove(order);
+  step([&](auto& core, auto& fx) { core.memberGone(id, now, fx); });
+}
+
+// In one change an id may go to another order: who had it is removed first.
 void ClusterRooms::take(const wire::Delta& delta, TimePoint now) {
-  for (const JoinOrder order : delta.gone) {
-    const auto gone = ids_.find(order);
-    if (gone == ids_.end()) continue;
-    step([&](auto& core, auto& fx) { core.memberGone(gone->second, now, fx); });
-    ids_.erase(gone);
+  for (const JoinOrder order : delta.gone) remove(order, now);
+  for (const auto& row : delta.rows) {
+    const auto* former = ids_.find(row.contact.order);
+    if (former != nullptr && *former != row.contact.id) remove(row.contact.order, now);
   }
   for (const auto& row : delta.rows) put(row, now);
 }

@@ -11,13 +11,13 @@
 
 #include <chrono>
 #include <cstdint>
-#include <map>
 #include <utility>
 #include <vector>
 
 #include "common/base/clock.h"
 #include "common/wire/cluster_directory.h"
 #include "metaserver/core/cluster/directory.h"
+#include "metaserver/core/cluster/order_ids.h"
 #include "metaserver/core/effects.h"
 #include "metaserver/core/rooms/rooms.h"
 
@@ -55,13 +55,14 @@ class ClusterRooms {
 
  private:
   void put(const MemberRow& row, TimePoint now);
+  void remove(JoinOrder order, TimePoint now);
 
   std::uint64_t wall_;
   TimePoint wallAt_;
   rooms::Rooms core_;
   rooms::RoomsEffects effects_;
   bool isDirty_ = false;
-  std::map<JoinOrder, PeerId> ids_;  // of the directory's members
+  OrderIds ids_;  // of the directory's members; they are those of core_.members()
 };
 
 }  // namespace espalier::metaserver::cluster
