@@ -13,12 +13,15 @@ export class ChatPage {
     this.model = model;
     this.connection = connection;
     this.open = null;        // {kind: "room" or "person", name}
-    this.seen = new Map();   // messages of a person that were there
+    this.seen = null;        // messages of a person that were there: with those of before this page
     this.talks = new Map();  // by room: what was said
     this.last = null;        // number of the last event of `said`
     this.others = [];        // rooms that this peer is not in
     this.onRead = () => {};
-    model.listen((groups) => groups.has("said") && this.takeSaid());
+    model.listen((groups) => {
+      if (groups.has("people")) this.seen ??= new Map([...model.group("people")].map(([name, {received}]) => [name, received]));
+      if (groups.has("said")) this.takeSaid();
+    });
   }
 
   mount(main) {
@@ -80,8 +83,7 @@ export class ChatPage {
   }
 
   news(name, received) {
-    if (!this.seen.has(name)) this.seen.set(name, received);
-    return Math.max(0, received - this.seen.get(name));
+    return Math.max(0, received - (this.seen?.get(name) ?? 0));
   }
 
   changed(groups) {
@@ -134,7 +136,7 @@ export class ChatPage {
       this.to.replaceChildren(el("option", {value: ""}, "Write to…"), ...others.map((id) => el("option", {value: id}, shown(id))));
     }
     if (this.open?.kind !== "person") return;
-    if ((people.get(this.open.name)?.received ?? 0) !== this.seen.get(this.open.name)) this.loadPerson();
+    if (this.news(this.open.name, people.get(this.open.name)?.received ?? 0) > 0) this.loadPerson();
   }
 
   async listOthers() {

@@ -304,9 +304,12 @@ void Registry::remove(Node node, TimePoint now, Effects& fx) {
   ports_.release(node);
   directory_.remove(node);
   ++lost_;
-  for (const Node child : tree().children(node)) heals_.orphaned(child, now);
+  const auto children = tree().children(node);
+  const std::vector<Node> orphans(children.begin(), children.end());
+  for (const Node orphan : orphans) heals_.orphaned(orphan, now);
   heals_.forget(node);
   tell(placement_.remove(node, now), fx);
+  for (const Node orphan : orphans) noteAttached(orphan, now);      // it was faster than this news
   if (const auto root = tree().oldestRoot()) heals_.forget(*root);  // the heir of a root
   changed(fx);
 }

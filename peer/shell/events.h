@@ -12,8 +12,8 @@
 //   SearchChanged         NetworkSearch      NetworkSearch::find(): its progress and its end
 //   DownloadChanged       ActiveDownloads    a paused download, which waits to be resumed
 //   PushChanged           Runtime            PushSender: `push` follows its ledger
-//   PrivateReceived       PrivateDesk        PromptNotices
-//   RoomHappened          RoomDesk           PromptNotices, `watch`
+//   PrivateReceived       PrivateDesk        PromptNotices, `watch`, PageEvents
+//   RoomHappened          RoomDesk           PromptNotices, `watch`, PageEvents
 //   LogLine               log::write()       PromptNotices: above the line that is being typed
 //
 // The commands of the prompt, of -e and of the control socket wait through these readers.

@@ -3,13 +3,11 @@
 #include <algorithm>
 #include <chrono>
 #include <utility>
-#include <variant>
 
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/command/options.h"
 #include "peer/shell/push_outcome.h"
-#include "peer/shell/room_lines.h"
 #include "peer/shell/transfer_outcome.h"
 
 namespace espalier::peer::shell {
@@ -22,10 +20,6 @@ using web::Metric;
 constexpr auto kAskInterval = 2s;
 constexpr auto kAskRarely = 10s;
 constexpr std::size_t kManyPeers = 256;  // tuning: peers, above which it asks rarely
-// Of what happened in rooms, limits::kEventsQueued events at most, for a page that follows: a page
-// that has missed some asks for the history.
-constexpr std::size_t kSaidBytes = 128 * 1024;
-static_assert(4 * kSaidBytes <= limits::kWebEventBytes);
 
 Metric gauge(std::string name, std::string help, double value) {
   return {"espalier_" + std::move(name), std::move(help), Metric::Kind::gauge, value};
@@ -92,11 +86,10 @@ web::Picture PageSource::picture() {
     transfers[keyOf(each)] = web::lineOf(transferData(each));
   }
   picture["pushes"] = pushes();
-  takeEvents();
+  events_.take();
   picture["people"] = people();
   picture["rooms"] = rooms();
-  auto& said = picture["said"];
-  for (const auto& [number, line] : said_) said[std::to_string(number)] = line;
+  picture["said"] = events_.said();
   return picture;
 }
 
@@ -132,32 +125,6 @@ web::Group PageSource::pushes() {
   return group;
 }
 
-void PageSource::takeEvents() {
-  while (const auto event = events_.next({}, Clock::now())) {
-    if (const auto* happened = std::get_if<RoomHappened>(&*event)) {
-      said(web::lineOf(roomEvent(*happened)));
-      continue;
-    }
-    const auto* message = std::get_if<PrivateReceived>(&*event);
-    if (message == nullptr) {
-      ++missed_;
-      said(web::lineOf({{"event", "missed"}}));
-    } else if (received_.size() < limits::kPrivateConversations ||
-               received_.contains(message->from)) {
-      ++received_[message->from];
-    }
-  }
-}
-
-void PageSource::said(std::string line) {
-  saidBytes_ += line.size();
-  said_.emplace(++saidLast_, std::move(line));
-  while (said_.size() > limits::kEventsQueued || saidBytes_ > kSaidBytes) {
-    saidBytes_ -= said_.begin()->second.size();
-    said_.erase(said_.begin());
-  }
-}
-
 web::Group PageSource::rooms() {
   web::Group group;
   const auto rooms = services_.rooms.own();
@@ -179,9 +146,7 @@ web::Group PageSource::rooms() {
 web::Group PageSource::people() {
   web::Group group;
   for (const auto& id : services_.privates.correspondents("")) {
-    const auto found = received_.find(id);
-    const std::uint64_t count = found == received_.end() ? 0 : found->second;
-    group[id] = web::lineOf({{"received", count + missed_}});
+    group[id] = web::lineOf({{"received", events_.received(id)}});
   }
   return group;
 }

@@ -9,9 +9,6 @@
 // A picture costs O(members + transfers + entries of ledgers).
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +16,7 @@
 #include "common/base/clock.h"
 #include "common/web/source.h"
 #include "peer/shell/events.h"
+#include "peer/shell/page_events.h"
 #include "peer/shell/services.h"
 #include "peer/shell/topology_store.h"
 
@@ -27,9 +25,7 @@ namespace espalier::peer::shell {
 class PageSource final : public web::Source {
  public:
   PageSource(const Services& services, TopologyStore& store, EventBus& events)
-      : services_(services),
-        store_(store),
-        events_(events, kindsOf<PrivateReceived, RoomHappened>()) {}
+      : services_(services), store_(store), events_(events) {}
 
   web::Picture picture() override;
   std::vector<web::Metric> metrics() override;
@@ -38,22 +34,14 @@ class PageSource final : public web::Source {
  private:
   web::Group peers(const PeerStatus& status);
   web::Group pushes();
-  void takeEvents();
-  void said(std::string line);
   web::Group people();
   web::Group rooms();
   std::string program(const PeerStatus& status);
 
   const Services services_;
   TopologyStore& store_;
-  EventBus::Subscription events_;
+  PageEvents events_;
   TimePoint askAt_{};
-  std::uint64_t missed_ = 0;
-  std::map<std::string, std::uint64_t> received_;  // messages since the start, by sender
-  // What happened in rooms, by number: the last ones, limits::kEventsQueued at most.
-  std::map<std::uint64_t, std::string> said_;
-  std::size_t saidBytes_ = 0;
-  std::uint64_t saidLast_ = 0;
 };
 
 }  // namespace espalier::peer::shell

@@ -122,6 +122,45 @@ def _(network):
             assert f"\n{line}\n" in text, (unit, line)
 
 
+def metrics_of(process):
+    page = process.expect_log(r"page: (http://[^/]+)/")[1]
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{page}/metrics") as answer:
+        return answer.read().decode()
+
+
+def metric(process, name):
+    return float(re.search(rf"^espalier_{name} (\S+)$", metrics_of(process), re.MULTILINE)[1])
+
+
+@case("metrics count joins, deaths, heals, searches and chunks as they happen")
+def _(network):
+    network.start_metaserver("--web", "127.0.0.1:0")
+    tree = network.start_peers(5, "--web", "127.0.0.1:0")
+    server = network.metaserver
+    assert (metric(server, "joins_total"), metric(server, "losses_total"), metric(server, "adrift")) == (5, 0, 0)
+    assert metric(server, "member_heal_seconds_count") == 0 and "s4" in tree["s2"]
+    network.peers["s2"].kill()
+    network.wait_for_tree(["s1", "s3", "s4", "s5"])
+    assert (metric(server, "losses_total"), metric(server, "adrift"), metric(server, "members")) == (1, 0, 4)
+    # 0: it healed before the metaserver knew of the death.
+    assert metric(server, "member_heal_seconds_count") in (0, 1)
+    assert [metric(network.peers[name], "heal_seconds_count") for name in ["s1", "s4"]] == [0, 1]
+    assert 0 < metric(network.peers["s4"], "heal_seconds_sum") < network.patience
+
+    one = network.peers["s1"]
+    for name in ["s1", "s3", "s4", "s5"]:
+        network.wait_indexed(name)
+    def searches():
+        return [metric(one, name) for name in ["search_seconds_count", "searches_complete_total",
+                                               "search_answers_missing_total", "verified_chunks_total"]]
+    before = searches()
+    assert network.command("s1", "find txt")[0] == 0
+    assert [now - then for now, then in zip(searches(), before)] == [1, 1, 0, 0], metrics_of(one)
+    name = next(path.name for path in sorted((network.folder / "s3").iterdir()) if path.is_file())
+    assert network.command("s1", f"get {name} -o ./fetched")[0] == 0
+    assert metric(one, "verified_chunks_total") > 0 and metric(one, "bad_chunks_total") == 0
+
+
 @case("metrics are those that docs/operating.md names; alerts use no others, the dashboard all; none names a peer")
 def _(network):
     network.start_metaserver("--web", "127.0.0.1:0")
@@ -129,9 +168,7 @@ def _(network):
     network.wait_for_tree(["s1"])
     told = set()
     for process in [network.metaserver, network.peers["s1"]]:
-        page = process.expect_log(r"page: (http://[^/]+)/")[1]
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{page}/metrics") as answer:
-            text = answer.read().decode()
+        text = metrics_of(process)
         assert "s1" not in text, text
         assert set(re.findall(r"{(\w+)=", text)) == {"le"} and text.count("{") == text.count('{le="'), text
         told |= set(re.findall(r"^# TYPE (espalier_\w+) ", text, re.MULTILINE))

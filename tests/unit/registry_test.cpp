@@ -159,6 +159,17 @@ TEST_CASE("the heir of a root is not adrift, nor is an orphan that leaves") {
   CHECK(heals.took().count() == 0);
 }
 
+TEST_CASE(
+    "an orphan that has reported its new link before its parent's death is noticed is not adrift") {
+  Metaserver metaserver;
+  for (int number = 1; number <= 4; ++number) metaserver.joinAndReport(number);
+  metaserver.say(4, wire::Links{peer(3), {peer(3)}});
+  metaserver.say(3, wire::Links{peer(1), {peer(1), peer(4)}});
+  metaserver.say(2, wire::Quit());
+  CHECK(metaserver.topo() == "s1: s3\ns3: s1 s4\ns4: s3\n");
+  CHECK(metaserver.registry.heals().adrift() == 0);
+}
+
 TEST_CASE("a slot that could not be taken is not offered again while there are others") {
   Metaserver metaserver(withLinks(3));
   for (int number = 1; number <= 3; ++number) metaserver.joinAndReport(number);

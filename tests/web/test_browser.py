@@ -222,9 +222,10 @@ def _(network):
         wait_until(lambda: "bob" in ann.text("select"), 10, lambda: ann.text())
         ann.js("const to = document.querySelector('select'); to.value = 'bob'; to.dispatchEvent(new Event('change'))")
         ann.find(".chat-main input").send_keys("good morning <b>bob</b>", Keys.ENTER)
-        wait_until(lambda: "ann" in bob.text(".private-list"), 10, lambda: bob.text())
+        wait_until(lambda: bob.text(".private-list").split() == ["ann", "1", "unread"], 10, lambda: bob.text())
         bob.find(".private-list button").click()
         wait_until(lambda: "good morning <b>bob</b>" in bob.text(".talk"), 10, lambda: bob.text())
+        wait_until(lambda: bob.text(".private-list").split() == ["ann"], 10, lambda: bob.text())
         bob.find(".chat-main input").send_keys("good evening", Keys.ENTER)
         wait_until(lambda: "good evening" in ann.text(".talk"), 10, lambda: ann.text())
         assert network.command("bob", "msg ann </script>\u202eneddih\u200b")[0] == 0
