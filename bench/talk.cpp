@@ -93,7 +93,7 @@ class Talk {
       }
       std::ranges::sort(wanted, {}, &wire::RoomWanted::room);
     }
-    comeIn(server);
+    comeIn(server, std::chrono::milliseconds(5));  // within the budget of the metaserver
   }
 
   Json say(std::size_t speakers, std::size_t count, std::size_t window, double perSecond,
@@ -125,9 +125,11 @@ class Talk {
   }
 
  private:
-  void comeIn(const Endpoint& server) {
+  void comeIn(const Endpoint& server, std::chrono::milliseconds pause = {}) {
     constexpr std::size_t kWindow = 8;  // the backlog of ngircd is 10
+    const auto began = SteadyClock::now();
     for (std::size_t i = 0; i < members_.size(); ++i) {
+      while (SteadyClock::now() < began + i * pause) turn(std::chrono::milliseconds(1));
       Member& member = members_[i];
       member.id = fmt::format("m{}", i + 1);
       member.socket = dialFrom(i, server.port);
@@ -248,7 +250,9 @@ class Talk {
   void take(Member& member, const wire::RegistryReply& reply) {
     if (std::holds_alternative<wire::Admitted>(reply)) {
       send(member, request(wire::RoomRequest(wire::RoomsWanted{1, member.rooms})));
-      for (const auto& wanted : member.rooms) {
+      auto rooms = member.rooms;
+      rooms.push_back({RoomName::parse("lobby").value(), 0});
+      for (const auto& wanted : rooms) {
         const wire::RoomAsk ask{wanted.room, 1, wire::RoomAsk::From::now, {}, 0};
         send(member, request(wire::RoomRequest(ask)));
       }

@@ -215,9 +215,12 @@ def check(network, cluster, watchers, talk, kills):
     for name, watcher in watchers.items():
         for kind in ("missing", "missed", "refused"):
             assert watcher.of(kind) == [], f"{name}: {watcher.of(kind)}"
-    logs = {name: log_of(network, cluster, name) for name in cluster.names}
     for room in ROOMS:
         shown = check_shown(watchers, talk, room)
+        for name in cluster.names:  # the last one that was killed may be behind
+            wait_until(lambda name=name, room=room, last=shown[-1:]: log_of(network, cluster, name)[room][-1:] == last,
+                       network.patience, lambda name=name, room=room: f"{name} to have all of {room}")
+        logs = {name: log_of(network, cluster, name) for name in cluster.names}
         for name, log in logs.items():
             assert log[room] == shown[-len(log[room]):] and len(log[room]) >= min(HISTORY, len(shown)), \
                 f"{room}: {name} has another log: {difference(shown[-len(log[room]):], log[room])}; {kills.told}"

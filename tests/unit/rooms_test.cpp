@@ -491,6 +491,31 @@ TEST_CASE("what another side has said in a room that ended here comes behind its
   CHECK(copy.checkInvariants());
 }
 
+TEST_CASE("a room whose end the master has not heard of goes on behind its gate") {
+  RoomLog::Writes writes;
+  RoomLog log;
+  auto made = madeEntry(kRoom, 2);
+  made.position = {kEpoch, 1};
+  made.number = 1;
+  REQUIRE(log.append(made, writes));
+  wire::RoomEntry entry;
+  entry.room = kRoom;
+  entry.id = endedId();
+  entry.kind = Kind::ended;
+  entry.position = {kEpoch, 2};
+  entry.number = 2;
+  REQUIRE(log.append(entry, writes));
+  log.forget(kRoom, writes);
+
+  entry.id = {kSpeaker, 1};
+  entry.kind = Kind::message;
+  entry.position = {{2, ServerNumber{8}}, 3};
+  REQUIRE(log.append(entry, writes));  // as number 2
+
+  CHECK(log.find(kRoom)->isClosed());
+  CHECK(log.find(kRoom)->opensAt() == 2);
+}
+
 TEST_CASE("a master that counts a room anew is followed, also behind what has lapsed there") {
   RoomLog::Writes writes;
   RoomLog log;

@@ -143,7 +143,7 @@ MemberChanges Coordinator::takeChanges(std::size_t most) {
   auto changes = authority_->registry.takeChanges(most);
   // Only directory.db has them, which a single metaserver does not write. Its first change as one
   // of several is all of the directory.
-  for (auto& row : changes.rows) row.rooms = {};
+  for (auto& row : changes.rows) row.rooms = std::vector<RoomName>();  // without its memory
   return changes;
 }
 

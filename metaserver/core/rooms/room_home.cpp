@@ -323,13 +323,14 @@ void RoomHome::answer(ConnectionId connection, Session& session, const wire::Roo
   answer.answers = ask.number;
   const auto* room = disk_.log().find(ask.room);
   answer.isClosed = isClosed(ask.room);
+  const bool isLate = hasOpenedSince(session, ask);
   const auto to = std::vector<ConnectionId>{connection};
   if (!isIn(session, ask.room) || !room || answer.isClosed) {
     fx.peers.push_back({to, std::move(answer), {}});
     return;
   }
   const auto committed = room->placeAt(disk_.committed());
-  if (hasOpenedSince(session, ask)) {
+  if (isLate) {
     answer.isClosed = true;
     fx.peers.push_back({to, std::move(answer), {}});
     wire::RoomMessages open;  // and it asks for all that is there

@@ -57,51 +57,6 @@ wire::RoomEntryId endedId() {
   return {SpeakerId{}, limits::kMembers + 1};
 }
 
-wire::RoomEntry openedEntry(const RoomName& room) {
-  wire::RoomEntry opened;
-  opened.room = room;
-  opened.id = openedId();
-  opened.kind = Kind::opened;
-  return opened;
-}
-
-wire::RoomEntry madeEntry(const RoomName& room, std::uint32_t opensAt) {
-  wire::RoomEntry made;
-  made.room = room;
-  made.id = madeId(opensAt);
-  made.kind = Kind::made;
-  made.opensAt = opensAt;
-  return made;
-}
-
-std::optional<wire::RoomEntry> lackedGate(const IndexedRoom& room, std::uint32_t lobbyOpensAt) {
-  const auto& rest = room.rest();
-  const bool hasGate = rest.room == lobby() ? lobbyOpensAt > 0 : room.opensAt() > 0;
-  if (!hasGate) return std::nullopt;
-  if (rest.isOpened) {
-    if (room.numberOf(openedId())) return std::nullopt;
-    return openedEntry(rest.room);
-  }
-  if (rest.opensAt == 0 || room.numberOf(madeId(rest.opensAt))) return std::nullopt;
-  return madeEntry(rest.room, rest.opensAt);
-}
-
-std::vector<wire::RoomEntry> withGates(const RoomLog& log,
-                                       const std::vector<wire::RoomEntry>& entries) {
-  BatchFiller filler;
-  std::set<RoomName> gates;
-  for (const auto& entry : entries) {
-    if (!log.apart().contains({entry.room, entry.id})) continue;
-    const auto opensAt = log.gateOf(entry.room);
-    if (opensAt > 1 && gates.insert(entry.room).second &&
-        !filler.add(madeEntry(entry.room, opensAt))) {
-      break;
-    }
-    if (!filler.add(entry)) break;
-  }
-  return filler.take();
-}
-
 // --- the log
 
 RoomLog::RoomLog(const Stored& stored) {
@@ -186,6 +141,11 @@ bool RoomLog::index(const wire::RoomEntry& entry, std::uint32_t bytes, Writes& w
     if (!room.entries_.empty()) return false;
     rest.before = last_;
     rest.last = entry.number - 1;
+    // Or it has not heard that the room has ended: the gate is that of before.
+    if (const auto* ended = there ? nullptr : endOf(entry.room)) {
+      rest.opensAt = ended->opensAt;
+      rest.isOpened = ended->isOpened;
+    }
   }
   if (!(rest == before)) writes.emplace_back(StoreRest{rest});
   room.entries_.push_back(
@@ -324,8 +284,9 @@ void RoomLog::forget(const RoomName& name, Writes& writes) {
   auto& rest = room.rest_;
   rest.opensAt = opensAt;
   writes.emplace_back(StoreRest{rest});
-  writes.emplace_back(StoreForget{name, opensAt > 0});
-  if (opensAt > 0) {
+  const bool isNoted = opensAt > 0 || endOf(name);  // also that a later one had no gate
+  writes.emplace_back(StoreForget{name, isNoted});
+  if (isNoted) {
     ended_.insert_or_assign(rest.before.sequence, rest);
     if (ended_.size() > limits::kRooms) ended_.erase(ended_.begin());
   }
@@ -362,14 +323,6 @@ std::vector<wire::LogPosition> RoomLog::marks() const {
 const IndexedRoom* RoomLog::find(const RoomName& name) const {
   const auto found = rooms_.find(name);
   return found == rooms_.end() ? nullptr : &found->second;
-}
-
-std::uint32_t RoomLog::gateOf(const RoomName& name) const {
-  if (const auto* room = find(name)) return room->isClosed() ? room->opensAt() : 0;
-  for (auto ended = ended_.rbegin(); ended != ended_.rend(); ++ended) {
-    if (ended->second.room == name) return ended->second.isOpened ? 0 : ended->second.opensAt;
-  }
-  return 0;
 }
 
 Result<void> RoomLog::checkInvariants() const {

@@ -156,6 +156,7 @@ class RoomLog {
 
  private:
   IndexedRoom& roomOf(const RoomName& name);
+  const wire::RoomRest* endOf(const RoomName& room) const;  // its last one; null: none is noted
   void revive(std::uint64_t sequence, Writes& writes);
   void noteEpoch(const wire::LogPosition& position, Writes& writes);
   bool index(const wire::RoomEntry& entry, std::uint32_t bytes, Writes& writes);

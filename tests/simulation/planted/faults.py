@@ -482,8 +482,8 @@ FAULTS = {
         ROOMS),
     "room_opening_missed": Fault(
         "A peer by which a room opens is not shown what was said before.",
-        "  if (hasOpenedSince(session, ask)) {",
-        "  if (hasOpenedSince(session, ask) && false) {",
+        "  if (isLate) {",
+        "  if (isLate && false) {",
         ROOMS),
     "room_one_too_far": Fault(
         "A peer that asks gets what follows the message behind its last one.",
