@@ -82,7 +82,7 @@ def missing(*known):
     return done.stdout.split()
 
 
-OWN_PROGRAMS_ONLY = {"floods", "rooms"}  # the servers beside rooms have no place in PATH
+OWN_PROGRAMS_ONLY = {"floods", "page", "rooms"}  # what runs beside the last two is not found by PATH
 BENCHES = sorted(path for path in (ROOT / "bench").iterdir() if path.is_file() and os.access(path, os.X_OK))
 
 
