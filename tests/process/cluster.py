@@ -58,10 +58,10 @@ class Cluster:
         return {name: self.told(name, "master")["master"] for name in among or self.living}
 
     def wait_for_master(self, name=None, among=None):
-        """Waits until all (or `among`) name the same master, `name` if given; returns it."""
+        """Waits until all (or `among`) name the same living master, `name` if given; returns it."""
         def agreed():
             named = set(self.masters(among).values())
-            return len(named) == 1 and None not in named and name in (None, *named) and named.pop()
+            return len(named) == 1 and named <= set(self.living) and name in (None, *named) and named.pop()
         return wait_until(agreed, self.network.patience, lambda: f"one master ({name}): {self.masters(among)}")
 
     def topo(self, name):
