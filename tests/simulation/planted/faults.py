@@ -451,7 +451,7 @@ FAULTS = {
         "A room is open to a log that does not have its end any more.",
         "  revive(last.sequence, writes);\n",
         "",
-        ("--first", "103482", "--count", "1")),
+        ("--first", "149847", "--count", "1")),
     # --- metaserver/core/rooms/log_on_disk.cpp
     "room_durable_kept": Fault(
         "What was on the disk counts as durable although another log has taken its place.",
