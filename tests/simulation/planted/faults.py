@@ -447,11 +447,6 @@ FAULTS = {
         "  epochs_ = stored.epochs;\n",
         "",
         ROOMS),
-    "room_gate_ends": Fault(
-        "A room is open to a log that does not have its end any more.",
-        "  revive(last.sequence, writes);\n",
-        "",
-        ("--first", "149847", "--count", "1")),
     # --- metaserver/core/rooms/log_on_disk.cpp
     "room_durable_kept": Fault(
         "What was on the disk counts as durable although another log has taken its place.",
