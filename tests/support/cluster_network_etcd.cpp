@@ -378,8 +378,10 @@ void ClusterNetwork::checkPromised(const wire::Admitted& admitted, const Instanc
     if (isOfId || part == "orders") (void)metaserver::cluster::readKey(part, value.value, there);
   }
   const auto member = there.members.find(admitted.self.id);
-  const bool isWritten = member != there.members.end() && member->second.key == key &&
-                         member->second.order == admitted.self.order &&
+  const bool isOwn = member != there.members.end() && member->second.key == key;
+  // The peer has left this session, and is admitted by way of another one.
+  if (isOwn && member->second.order > admitted.self.order) return;
+  const bool isWritten = isOwn && member->second.order == admitted.self.order &&
                          admitted.self.order <= there.ordersUpTo;
   const auto port = etcd_->model.keys().find(kPrefix + ("ports/" + admitted.self.endpoint.text()));
   if (isWritten && port != etcd_->model.keys().end()) return;
