@@ -148,7 +148,8 @@ void ClusterNetwork::kill(std::size_t i, bool silently) {
   Server& server = servers_[i];
   if (!server.core) return;
   log(server, silently ? "its machine is gone" : "is killed");
-  if (server.isOld && chance(0.5)) writeState(server);
+  if (server.isOld && chance(0.5) && !server.isUnpromised) writeState(server);
+  server.isUnpromised = false;
   server.core.reset();
   endEtcd(i);
   server.machineRuns = !silently;
@@ -330,7 +331,10 @@ void ClusterNetwork::carryOut(std::size_t i, Effects& fx) {
   Server& server = servers_[i];
   const bool does = fx.durable || !fx.peers.sends.empty() || !fx.messages.empty();
   const std::uint64_t dies = server.diesSoon && does ? below(4) : 9;
+  // No file has what this step has decided: its promise is not written yet.
+  server.isUnpromised = fx.durable.has_value();
   if (dies == 0) return kill(i);
+  server.isUnpromised = false;
   if (fx.durable) {
     if (fx.durable->epoch < server.disk.durable.epoch) outside_.fail("a promise is taken back");
     server.disk.durable = *fx.durable;

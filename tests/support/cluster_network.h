@@ -228,7 +228,8 @@ class ClusterNetwork {
     std::uint64_t ids = 0;
     metaserver::RegistryCopy copy;  // of the reader
     bool isCopyChecked = true;
-    bool isOld = false;  // the state file
+    bool isOld = false;         // the state file
+    bool isUnpromised = false;  // what it has decided in this step
     // For the checks.
     std::string standing;
     std::uint64_t steps = 0;
