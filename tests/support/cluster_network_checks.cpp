@@ -131,7 +131,10 @@ void ClusterNetwork::noteOwnSide(Server& server) const {
   server.own.reset();
   if (!server.core->registry() || server.core->isSingle()) return;
   server.own = Side{server.core->have().epoch, {}};
-  if (!server.handed.empty()) server.own->rows = server.core->registry()->rows();
+  if (server.handed.empty()) return;
+  server.own->rows = server.core->registry()->rows();
+  // Whoever is away may be removed in this step.
+  std::erase_if(server.own->rows, [](const auto& row) { return row.home == kNoServer; });
 }
 
 void ClusterNetwork::checkOwnSide(std::size_t i) {
