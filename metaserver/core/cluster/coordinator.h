@@ -302,7 +302,8 @@ class Coordinator {
   JoinOrder firstOrder(JoinOrder known) const;
   void adoptNetwork(const wire::NetworkId& network, CoordinatorEffects& fx);
   void takeOver(std::vector<Side> sides, TimePoint now, CoordinatorEffects& fx);
-  void considerEpoch(const View& view, TimePoint now, CoordinatorEffects& fx);
+  void considerEpoch(const View& view, const wire::ServerState* best, TimePoint now,
+                     CoordinatorEffects& fx);
   void goOn(TimePoint now, CoordinatorEffects& fx);
   void stopDeciding(CoordinatorEffects& fx);
   void follow(std::optional<ServerNumber> master, Epoch epoch, TimePoint now,

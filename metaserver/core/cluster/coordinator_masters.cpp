@@ -37,7 +37,7 @@ void Coordinator::reconsider(TimePoint now, CoordinatorEffects& fx) {
   const bool isBest = best && best->number == mesh_.self().number;
   if (authority_) {
     considerPause(view, now);
-    considerEpoch(view, now, fx);
+    considerEpoch(view, best, now, fx);
     considerYielding(view, best, now, fx);
     considerRooms(best, now, fx);
     if (authority_) {
@@ -92,9 +92,15 @@ void Coordinator::reconsiderStart(const View& view, TimePoint now, CoordinatorEf
 }
 
 // Others have a directory of a higher epoch, whose decider is gone: they take nothing of this one.
-void Coordinator::considerEpoch(const View& view, TimePoint now, CoordinatorEffects& fx) {
-  const bool isOutdated =
-      !authority_->isFrozen() && view.deciding.size() == 1 && view.highest > authority_->epoch();
+void Coordinator::considerEpoch(const View& view, const wire::ServerState* best, TimePoint now,
+                                CoordinatorEffects& fx) {
+  Epoch decided;
+  for (const auto& state : view.deciding) decided = std::max(decided, state.epoch);
+  // Where several decide, the best one takes the others over, in a higher epoch. If it does not
+  // decide yet, it needs the directory of one of them first, and takes no older one than its own.
+  const bool isMerging = view.deciding.size() > 1 && best && decides(*best);
+  const bool isOutdated = !authority_->isFrozen() && !view.deciding.empty() && !isMerging &&
+                          view.highest > decided;
   if (!isOutdated) return outdatedSince_.reset();
   if (!outdatedSince_) outdatedSince_ = now;
   if (now >= *outdatedSince_ + limits::kHandover) goOn(now, fx);
