@@ -99,8 +99,8 @@ void Coordinator::considerEpoch(const View& view, const wire::ServerState* best,
   // Where several decide, the best one takes the others over, in a higher epoch. If it does not
   // decide yet, it needs the directory of one of them first, and takes no older one than its own.
   const bool isMerging = view.deciding.size() > 1 && best && decides(*best);
-  const bool isOutdated = !authority_->isFrozen() && !view.deciding.empty() && !isMerging &&
-                          view.highest > decided;
+  const bool isOutdated =
+      !authority_->isFrozen() && !view.deciding.empty() && !isMerging && view.highest > decided;
   if (!isOutdated) return outdatedSince_.reset();
   if (!outdatedSince_) outdatedSince_ = now;
   if (now >= *outdatedSince_ + limits::kHandover) goOn(now, fx);
