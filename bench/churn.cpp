@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <iostream>
 #include <map>
@@ -79,18 +78,7 @@ class Churn {
 
   // Handles what is there. True: a command may be read.
   bool turn(std::chrono::milliseconds wait) {
-    std::array<epoll_event, 256> events;
-    const int ready =
-        ::epoll_wait(epoll_, events.data(), events.size(), static_cast<int>(wait.count()));
-    bool isCommanded = false;
-    for (int i = 0; i < ready; ++i) {
-      const int socket = events[static_cast<std::size_t>(i)].data.fd;
-      if (socket == STDIN_FILENO) {
-        isCommanded = true;
-      } else {
-        receive(socket);
-      }
-    }
+    const bool isCommanded = handleReady(epoll_, wait, [this](int socket) { receive(socket); });
     beat();
     return isCommanded;
   }

@@ -6,10 +6,14 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -52,6 +56,25 @@ inline int dialFrom(std::size_t number, std::uint16_t port) {
   }
   ::close(socket);
   return -1;
+}
+
+// Calls receive(socket) for each socket of an epoll that has something. True: standard input has a
+// command.
+template <typename Receive>
+bool handleReady(int epoll, std::chrono::milliseconds wait, Receive receive) {
+  std::array<epoll_event, 512> events;
+  const int ready =
+      ::epoll_wait(epoll, events.data(), events.size(), static_cast<int>(wait.count()));
+  bool isCommanded = false;
+  for (int i = 0; i < ready; ++i) {
+    const int socket = events[static_cast<std::size_t>(i)].data.fd;
+    if (socket == STDIN_FILENO) {
+      isCommanded = true;
+    } else {
+      receive(socket);
+    }
+  }
+  return isCommanded;
 }
 
 inline void raiseDescriptors() {

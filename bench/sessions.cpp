@@ -20,7 +20,6 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <iostream>
 #include <sstream>
@@ -91,18 +90,7 @@ class Sessions {
 
   // Handles what is there. True: a command may be read.
   bool turn(std::chrono::milliseconds wait) {
-    std::array<epoll_event, 512> events;
-    const int ready =
-        ::epoll_wait(epoll_, events.data(), events.size(), static_cast<int>(wait.count()));
-    bool isCommanded = false;
-    for (int i = 0; i < ready; ++i) {
-      const int socket = events[static_cast<std::size_t>(i)].data.fd;
-      if (socket == STDIN_FILENO) {
-        isCommanded = true;
-      } else {
-        receive(socket);
-      }
-    }
+    const bool isCommanded = handleReady(epoll_, wait, [this](int socket) { receive(socket); });
     beat();
     return isCommanded;
   }

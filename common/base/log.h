@@ -1,5 +1,6 @@
-// The program's log: a line an event on standard error, `HH:MM:SS level text`. Thread-safe; a line
-// is written with one write(2), so lines never mix. The caller escapes what came from the network.
+// The program's log: a line an event on standard error, `HH:MM:SS level text`; for systemd's
+// journal, which adds the time, `<N>text` with the number of its level. Thread-safe; a line is
+// written with one write(2), so lines never mix. The caller escapes what came from the network.
 //
 // A line that others can cause names the payer that it is about:
 //

@@ -178,8 +178,8 @@ bool Listener::acceptOne() {
 // guest was closed.
 bool Listener::isRoomForDescriptors() {
   const FileDescriptor next(::fcntl(socket_.impl()->sockfd(), F_DUPFD_CLOEXEC, 0));
-  if (!next || next.get() < firstOfTheLast_)
-    return true;  // without any, accept4() tells the reason
+  // Without any, accept4() tells the reason.
+  if (!next || next.get() < firstOfTheLast_) return true;
   if (loop_.costs_.closeOldestGuest()) return true;
   pause({ErrorCode::failed, fmt::format("{} connections are open, and few descriptors are left",
                                         loop_.connectionCount())});

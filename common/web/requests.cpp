@@ -192,11 +192,11 @@ class Handler final : public Poco::Net::HTTPRequestHandler {
     if (path == "/metrics") {
       auto metrics = served_.source.metrics();
       const Duration delay = turned.value_or(limits::kLoopTurnLate);
-      metrics.push_back({"espalier_event_loop_delay_seconds",
-                         "How long the event loop takes to get to something new.",
-                         Metric::Kind::gauge, std::chrono::duration<double>(delay).count()});
-      metrics.push_back({"espalier_page_streams", "Pages that follow the events.",
-                         Metric::Kind::gauge, static_cast<double>(served_.streams)});
+      metrics.push_back(gauge("event_loop_delay_seconds",
+                              "How long the event loop takes to get to something new.",
+                              std::chrono::duration<double>(delay).count()));
+      metrics.push_back(gauge("page_streams", "Pages that follow the events.",
+                              static_cast<double>(served_.streams)));
       return answer(response, 200, kText, metricsText(metrics));
     }
     if (!turned) return answer(response, 503, kText, "the event loop does not turn\n");

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <iterator>
+#include <utility>
 
 namespace espalier::web {
 namespace {
@@ -30,7 +31,23 @@ void append(std::string& text, const std::string& name, const Histogram& histogr
                  histogram.count(), histogram.sumSeconds());
 }
 
+std::string fullName(std::string_view name) {
+  return "espalier_" + std::string(name);
+}
+
 }  // namespace
+
+Metric gauge(std::string_view name, std::string help, double value) {
+  return {fullName(name), std::move(help), Metric::Kind::gauge, value};
+}
+
+Metric counter(std::string_view name, std::string help, double value) {
+  return {fullName(name), std::move(help), Metric::Kind::counter, value};
+}
+
+Metric histogram(std::string_view name, std::string help, const Histogram& took) {
+  return {fullName(name), std::move(help), Metric::Kind::histogram, 0, took};
+}
 
 std::string metricsText(const std::vector<Metric>& metrics) {
   std::string text;

@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/histogram.h"
@@ -23,6 +24,11 @@ struct Metric {
   double value = 0;
   Histogram histogram = {};  // of the kind of that name, instead of the value
 };
+
+// With the prefix of all of them: the name is without `espalier_`.
+Metric gauge(std::string_view name, std::string help, double value);
+Metric counter(std::string_view name, std::string help, double value);
+Metric histogram(std::string_view name, std::string help, const Histogram& took);
 
 // In the text format of Prometheus.
 std::string metricsText(const std::vector<Metric>& metrics);

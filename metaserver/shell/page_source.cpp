@@ -12,18 +12,13 @@ namespace espalier::metaserver::shell {
 namespace {
 
 using command::Json;
+using web::counter;
+using web::gauge;
+using web::histogram;
 using web::Metric;
 
 double secondsSince1970(WallTime time) {
   return std::chrono::duration<double>(time.time_since_epoch()).count();
-}
-
-Metric gauge(std::string name, std::string help, double value) {
-  return {"espalier_" + std::move(name), std::move(help), Metric::Kind::gauge, value};
-}
-
-Metric counter(std::string name, std::string help, double value) {
-  return {"espalier_" + std::move(name), std::move(help), Metric::Kind::counter, value};
 }
 
 }  // namespace
@@ -140,9 +135,10 @@ std::vector<Metric> PageSource::metrics() {
                           static_cast<double>(status->lost)));
     all.push_back(gauge("adrift", "Peers that have lost their parent and report no other one yet.",
                         static_cast<double>(status->adrift)));
-    all.push_back({"espalier_member_heal_seconds",
-                   "How long peers took to report another parent, each time that one was lost.",
-                   Metric::Kind::histogram, 0, status->heals});
+    all.push_back(
+        histogram("member_heal_seconds",
+                  "How long peers took to report another parent, each time that one was lost.",
+                  status->heals));
     all.push_back(gauge("queue_bytes", "Bytes that wait to be sent to others.",
                         static_cast<double>(status->queueBytes)));
     all.push_back(gauge("uptime_seconds", "Time since the start.",

@@ -15,23 +15,14 @@ namespace {
 
 using namespace std::chrono_literals;
 using command::Json;
+using web::counter;
+using web::gauge;
+using web::histogram;
 using web::Metric;
 
 constexpr auto kAskInterval = 2s;
 constexpr auto kAskRarely = 10s;
 constexpr std::size_t kManyPeers = 256;  // tuning: peers, above which it asks rarely
-
-Metric gauge(std::string name, std::string help, double value) {
-  return {"espalier_" + std::move(name), std::move(help), Metric::Kind::gauge, value};
-}
-
-Metric counter(std::string name, std::string help, double value) {
-  return {"espalier_" + std::move(name), std::move(help), Metric::Kind::counter, value};
-}
-
-Metric histogram(std::string name, std::string help, const Histogram& took) {
-  return {"espalier_" + std::move(name), std::move(help), Metric::Kind::histogram, 0, took};
-}
 
 void addFigures(const PeerFigures& figures, std::vector<Metric>& all) {
   all.push_back(histogram("heal_seconds",

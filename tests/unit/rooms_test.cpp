@@ -86,6 +86,13 @@ struct Alone {
   std::uint64_t revision = 0;
 };
 
+wire::RoomEntry entry(wire::RoomEntry one, Epoch epoch, std::uint64_t sequence,
+                      std::uint64_t numberInRoom) {
+  one.position = {epoch, sequence};
+  one.number = numberInRoom;
+  return one;
+}
+
 }  // namespace
 
 TEST_CASE("a message is acknowledged and told once it is on the disk") {
@@ -369,12 +376,6 @@ TEST_CASE("an epoch below that of the log decides nothing") {
 
 TEST_CASE("a room that ended on another side only is closed again, also after a restart") {
   const auto other = *RoomName::parse("barn");
-  const auto entry = [](wire::RoomEntry one, Epoch epoch, std::uint64_t sequence,
-                        std::uint64_t numberInRoom) {
-    one.position = {epoch, sequence};
-    one.number = numberInRoom;
-    return one;
-  };
   wire::RoomEntry said;
   said.room = kRoom;
   said.id = {kSpeaker, 1};
@@ -431,12 +432,6 @@ TEST_CASE("a room that ended on another side only is closed again, also after a 
 
 // A room has ended at the master of one side of a cut; the other side has said something in it.
 TEST_CASE("what another side has said in a room that ended here comes behind its gate again") {
-  const auto entry = [](wire::RoomEntry one, Epoch epoch, std::uint64_t sequence,
-                        std::uint64_t numberInRoom) {
-    one.position = {epoch, sequence};
-    one.number = numberInRoom;
-    return one;
-  };
   wire::RoomEntry said;
   said.room = kRoom;
   said.id = {kSpeaker, 1};
