@@ -31,15 +31,16 @@ export class Shares {
   async ask(id) {
     if (this.isAsking) return;  // who rests on the next one moves again
     this.isAsking = true;
+    let text;
     try {
-      const told = await this.connection.runShort(`list ${quoted(id)}`);
-      this.known.delete(id);
-      this.known.set(id, {at: Date.now(), text: textOf(told)});
-      if (this.known.size > KNOWN) this.known.delete(this.known.keys().next().value);
+      text = textOf(await this.connection.runShort(`list ${quoted(id)}`));
     } catch (error) {
-      this.known.set(id, {at: Date.now(), text: shown(error.message)});
+      text = shown(error.message);
     }
     this.isAsking = false;
+    this.known.delete(id);
+    this.known.set(id, {at: Date.now(), text});
+    if (this.known.size > KNOWN) this.known.delete(this.known.keys().next().value);
     if (this.wanted === id) this.changed();
     else this.want(this.wanted);
   }
