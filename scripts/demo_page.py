@@ -24,8 +24,12 @@ def main():
     token = json.loads(ask(page + "/api/token", {"secret": secret}))["token"]
     peers = json.loads(ask(page + "/api/state", token=token))["state"]["peers"]
     lines = [line.split() for line in pathlib.Path(sys.argv[2]).read_text(encoding="utf-8").splitlines()]
-    expected = {name.rstrip(":"): links for name, *links in lines}
-    shown = {name: peer["links"] for name, peer in peers.items()}
+    expected = {name.rstrip(":"): set(links) for name, *links in lines}
+    shown = {name: set() for name in peers}
+    for name, peer in peers.items():
+        if peer["parent"]:
+            shown[name].add(peer["parent"])
+            shown[peer["parent"]].add(name)
     assert shown == expected, f"{shown} is not {expected}"
 
 
