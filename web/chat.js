@@ -4,8 +4,8 @@ import {el, shown, counted, compare} from "./dom.js";
 import {quoted} from "./network.js";
 import {gateText, Talk} from "./talk.js";
 
-const HISTORY = 200;    // messages that are asked for
-const LISTED = 200;     // rooms of others, members
+export const HISTORY = 200;  // messages that are asked for
+export const LISTED = 200;   // rooms, members
 const READ_AFTER = 3000;
 
 export class ChatPage {
@@ -26,39 +26,46 @@ export class ChatPage {
 
   mount(main) {
     this.rooms = el("ul", {class: "people room-list", "aria-label": "Rooms"});
-    this.elsewhere = el("ul", {class: "people elsewhere", "aria-label": "Rooms that you are not in"});
-    this.people = el("ul", {class: "people private-list", "aria-label": "People"});
-    this.to = el("select", {"aria-label": "Write to", onchange: () => this.to.value && this.choose("person", this.to.value)});
     this.head = el("header", {class: "talk-head"});
     this.members = el("aside", {class: "members", hidden: true, "aria-label": "Members"});
     this.gate = el("div", {class: "gate", hidden: true, role: "status"});
     this.box = el("div", {class: "talk", tabindex: 0, role: "log", "aria-label": "Messages"});
     this.note = el("p", {class: "quiet", role: "status"});
-    this.text = el("input", {type: "text", autocomplete: "off", "aria-label": "Message", disabled: true});
-    this.form = el("form", {class: "prompt", onsubmit: (event) => this.submit(event)}, this.text,
-      el("button", {class: "main", type: "submit"}, "Send"));
-    this.newRoom = el("input", {type: "text", autocomplete: "off", placeholder: "Join or make a room", "aria-label": "Room",
-      required: true});
-    this.opensAt = el("input", {type: "number", min: 2, placeholder: "opens at", "aria-label": "Opens when so many are there",
-      title: "A new room opens when so many members are there; empty: at once"});
-    this.joinNote = el("p", {class: "quiet", role: "status"});
-    this.toShown = null;
     main.replaceChildren(el("section", {class: "sheet chat"}, el("h1", {class: "sr"}, "Chat"),
       el("div", {class: "chat-box"},
-        el("nav", {class: "chat-side", "aria-label": "Conversations"},
-          el("h2", {}, "Rooms"), this.rooms,
-          el("form", {class: "join", onsubmit: (event) => this.join(event)}, this.newRoom, this.opensAt,
-            el("button", {class: "plain", type: "submit"}, "Join")), this.joinNote,
-          this.elsewhereBox = el("details", {class: "more", hidden: true}, el("summary", {}), this.elsewhere),
-          el("h2", {}, "People"), this.to, this.people),
+        el("nav", {class: "chat-side", "aria-label": "Conversations"}, el("h2", {}, "Rooms"), ...this.makeSide()),
         el("div", {class: "chat-main"}, this.head, this.gate,
-          el("div", {class: "talk-box"}, this.box, this.members), this.note, this.form))));
+          el("div", {class: "talk-box"}, this.box, this.members), this.note, this.makeFoot()))));
     this.changed(null);
     if (!this.open && this.model.group("rooms").has("lobby")) this.open = {kind: "room", name: "lobby"};
     if (this.open) this.choose(this.open.kind, this.open.name, false);
     else this.showEmpty();
     this.listOthers();
     this.timer = setInterval(() => document.hidden || this.listOthers(), 15000);
+  }
+
+  // Beside the conversation: rooms, people. RoomsPage (rooms.js) has less here and below it.
+  makeSide() {
+    this.elsewhere = el("ul", {class: "people elsewhere", "aria-label": "Rooms that you are not in"});
+    this.people = el("ul", {class: "people private-list", "aria-label": "People"});
+    this.to = el("select", {"aria-label": "Write to", onchange: () => this.to.value && this.choose("person", this.to.value)});
+    this.newRoom = el("input", {type: "text", autocomplete: "off", placeholder: "Join or make a room", "aria-label": "Room",
+      required: true});
+    this.opensAt = el("input", {type: "number", min: 2, placeholder: "opens at", "aria-label": "Opens when so many are there",
+      title: "A new room opens when so many members are there; empty: at once"});
+    this.joinNote = el("p", {class: "quiet", role: "status"});
+    this.toShown = null;
+    this.elsewhereBox = el("details", {class: "more", hidden: true}, el("summary", {}), this.elsewhere);
+    return [this.rooms,
+      el("form", {class: "join", onsubmit: (event) => this.join(event)}, this.newRoom, this.opensAt,
+        el("button", {class: "plain", type: "submit"}, "Join")), this.joinNote,
+      this.elsewhereBox, el("h2", {}, "People"), this.to, this.people];
+  }
+
+  makeFoot() {
+    this.text = el("input", {type: "text", autocomplete: "off", "aria-label": "Message", disabled: true});
+    return el("form", {class: "prompt", onsubmit: (event) => this.submit(event)}, this.text,
+      el("button", {class: "main", type: "submit"}, "Send"));
   }
 
   unmount() {
@@ -108,15 +115,19 @@ export class ChatPage {
   }
 
   showRooms() {
-    const rooms = [...this.model.group("rooms")].sort(([one], [other]) =>
-      (one === "lobby" ? -1 : other === "lobby" ? 1 : compare(one, other)));
+    const rooms = this.listed([...this.model.group("rooms")].sort(([one], [other]) =>
+      (one === "lobby" ? -1 : other === "lobby" ? 1 : compare(one, other))));
     this.rooms.replaceChildren(...(rooms.length ? rooms.map(([name, room]) => {
       const isHere = this.isOpen("room", name) && !document.hidden;
-      const waits = room.confirmed && !room.open && room.opensAt;
+      const waits = room.confirmed !== false && !room.open && room.opensAt;
       return this.entry("room", name, {count: isHere ? 0 : room.unread, names: isHere ? 0 : room.naming,
-        small: !room.confirmed ? "waits" : waits ? `${room.members}/${room.opensAt}` : String(this.countIn(name, room))});
+        small: room.confirmed === false ? "waits" : waits ? `${room.members}/${room.opensAt}` : String(this.countIn(name, room))});
     }) : [el("li", {class: "empty"}, "The metaserver has not answered yet.")]));
     if (this.open?.kind === "room") this.showHead();
+  }
+
+  listed(rooms) {
+    return rooms;
   }
 
   // Everybody is in the lobby, so nobody is told who comes there.
@@ -181,8 +192,7 @@ export class ChatPage {
     this.open = {kind, name};
     this.members.hidden = true;
     this.note.textContent = "";
-    this.text.disabled = false;
-    this.text.placeholder = kind === "room" ? `Say something in ${shown(name)}` : `Write to ${shown(name)}, past every server`;
+    this.prepareText(kind, name);
     this.gate.hidden = true;
     this.showHead();
     this.showRooms();
@@ -197,7 +207,12 @@ export class ChatPage {
     }
     if (!isAsked) return;
     if (matchMedia("(max-width: 900px)").matches) this.head.scrollIntoView();
-    this.text.focus({preventScroll: true});
+    this.text?.focus({preventScroll: true});
+  }
+
+  prepareText(kind, name) {
+    this.text.disabled = false;
+    this.text.placeholder = kind === "room" ? `Say something in ${shown(name)}` : `Write to ${shown(name)}, past every server`;
   }
 
   showHead() {
@@ -207,16 +222,23 @@ export class ChatPage {
       return;
     }
     const room = this.model.group("rooms").get(name);
-    const waits = Boolean(room?.confirmed && !room.open && room.opensAt);
-    this.head.replaceChildren(el("h2", {class: "hash", text: name}),
-      el("button", {type: "button", class: "plain", "aria-expanded": String(!this.members.hidden), onclick: () => this.toggleMembers()},
+    this.head.replaceChildren(el("h2", {class: "hash", text: name}), ...this.headOf(name, room));
+    this.showGate(room);
+  }
+
+  headOf(name, room) {
+    return [el("button", {type: "button", class: "plain", "aria-expanded": String(!this.members.hidden), onclick: () => this.toggleMembers()},
         room ? counted(this.countIn(name, room), "member") : "members"),
-      ...(name === "lobby" ? [] : [el("button", {type: "button", class: "plain", onclick: () => this.part(name)}, "Leave")]));
+      ...(name === "lobby" ? [] : [el("button", {type: "button", class: "plain", onclick: () => this.part(name)}, "Leave")])];
+  }
+
+  showGate(room) {
+    const waits = Boolean(room && room.confirmed !== false && !room.open && room.opensAt);
     this.gate.hidden = !waits && room?.confirmed !== false;
     if (waits) {
       this.gate.replaceChildren(el("progress", {max: room.opensAt, value: room.members, "aria-hidden": "true"}),
         el("span", {}, gateText(room.members, room.opensAt)));
-    } else if (room && !room.confirmed) {
+    } else if (room?.confirmed === false) {
       this.gate.replaceChildren(el("span", {}, "The metaserver is out of reach: you are in it when it is back."));
     } else {
       this.gate.replaceChildren();

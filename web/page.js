@@ -4,9 +4,10 @@ import {el, shown} from "./dom.js";
 import {Model} from "./model.js";
 import {NetworkPage} from "./network.js";
 import {ChatPage} from "./chat.js";
+import {RoomsPage} from "./rooms.js";
 import {FilesPage, TransfersPage} from "./files.js";
 import {StatisticsPage, TrafficPage} from "./statistics.js";
-import {LogPage, MembersPage, RoomsPage, ServersPage} from "./tables.js";
+import {LogPage, MembersPage, ServersPage} from "./tables.js";
 
 const model = new Model();
 const status = document.getElementById("status");

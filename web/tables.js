@@ -1,7 +1,6 @@
-// Pages that are tables: members, metaservers, rooms; the log.
+// Pages that are tables: members, metaservers; the log.
 import {el, shown, compare, counted, duration} from "./dom.js";
 import {treeOf} from "./model.js";
-import {gateText} from "./talk.js";
 
 const ROW = 36;    // pixels of a row
 const SPARE = 10;  // rows that are drawn beyond the edge
@@ -135,59 +134,6 @@ export class ServersPage extends TablePage {
   changed(groups) {
     if (groups && !groups.has("servers")) return;
     this.table.show([...this.model.group("servers")].map(([name, server]) => ({name, ...server})));
-  }
-}
-
-// Of a metaserver, which lists them and reads none.
-export class RoomsPage extends TablePage {
-  constructor(model, connection) {
-    super();
-    this.connection = connection;
-    this.title = "Chat";
-    this.rooms = [];
-  }
-
-  lead() {
-    return this.note = el("p", {class: "quiet"}, "Rooms of this network. Only their members read what is said in them.");
-  }
-
-  make() {
-    const isGated = (row) => !row.open && row.opens_at;
-    return new Table([
-      {name: "room", title: "Room", value: (row) => row.room, show: (row) => el("span", {class: "hash", text: row.room})},
-      {name: "members", title: "Members", isNumber: true, value: (row) => row.members, text: (row) => row.members.toLocaleString("en")},
-      {name: "state", title: "State", value: (row) => (isGated(row) ? row.opens_at - row.members : 0),
-        text: (row) => (isGated(row) ? gateText(row.members, row.opens_at) : "open"),
-        show: (row) => (isGated(row) ? el("span", {class: "gate-cell"},
-          el("progress", {max: row.opens_at, value: row.members, "aria-hidden": "true"}), gateText(row.members, row.opens_at))
-          : el("span", {class: "badge"}, "open"))},
-      {name: "last", title: "Entries", isNumber: true, value: (row) => row.last, text: (row) => row.last.toLocaleString("en")},
-    ], {caption: "rooms", empty: "No rooms yet. A peer makes one: join NAME"});
-  }
-
-  mount(main) {
-    super.mount(main);
-    this.load();
-    this.timer = setInterval(() => document.hidden || this.load(), 2000);
-  }
-
-  unmount() {
-    clearInterval(this.timer);
-  }
-
-  changed() {
-    this.table.show(this.rooms);
-  }
-
-  async load() {
-    try {
-      const told = await this.connection.run("rooms");
-      if (told.error) throw new Error(shown(told.error.message));
-      this.rooms = told.rooms ?? [];
-      if (this.note.isConnected) this.table.show(this.rooms);
-    } catch (error) {
-      this.note.textContent = error.message;
-    }
   }
 }
 

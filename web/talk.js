@@ -10,7 +10,7 @@ export const gateText = (members, opensAt) =>
   `${members} of ${opensAt} ${members === 1 ? "is" : "are"} here: the chat opens at ${opensAt}`;
 
 export class Talk {
-  // `again(text)` says a text that was refused once more.
+  // `again(text)` says a text that was refused once more; null: nobody says anything here.
   constructor(model, again) {
     this.model = model;
     this.again = again;
@@ -125,7 +125,8 @@ export class Talk {
         }}, "Drop it"))
         : el("small", {}, waiting.isKept ? (this.isClosed ? "kept: it appears when the chat opens" : "said") : "sending"))));
     this.empty.hidden = this.items.length + this.waiting.length > 0;
-    this.empty.textContent = this.isClosed ? "Nothing is shown before the chat opens. What you say is kept until then." : "Nothing was said here yet.";
+    const kept = this.again ? " What you say is kept until then." : "";
+    this.empty.textContent = this.isClosed ? `Nothing is shown before the chat opens.${kept}` : "Nothing was said here yet.";
     if (isAtEnd) box.scrollTop = box.scrollHeight;
   }
 

@@ -157,6 +157,16 @@ Command roomsCommand(ClusterService& service) {
   return command;
 }
 
+Command historyCommand(ClusterService& service) {
+  auto command = command::historyCommand([&service](const auto& room, auto most, auto stop) {
+    return service.history(room, most, std::move(stop));
+  });
+  command.details +=
+      " A metaserver reads its own\ncopy of what is said; nothing is shown of a room before it "
+      "opens.";
+  return command;
+}
+
 // --- whatif
 
 enum class Known { no, living, dead };
@@ -219,7 +229,8 @@ Command whatIfCommand(MetaserverService& service, ClusterService& cluster) {
 std::vector<Command> clusterCommands(ClusterService& service) {
   return {linkCommand(service),    masterCommand(service),  uptimeCommand(service),
           linksCommand(service),   serversCommand(service), drainCommand(service),
-          migrateCommand(service), forgetCommand(service),  roomsCommand(service)};
+          migrateCommand(service), forgetCommand(service),  roomsCommand(service),
+          historyCommand(service)};
 }
 
 command::Dispatcher::Shorthands originalCommands() {
@@ -234,6 +245,13 @@ command::Dispatcher::Names metaserverNames(MetaserverService& service, ClusterSe
       if (const auto topology = service.topology({})) {
         for (const auto& peer : topology->peers) {
           if (peer.id.text().starts_with(prefix)) names.push_back(peer.id.text());
+        }
+      }
+    }
+    if (kind == Kind::room) {
+      if (const auto rooms = cluster.rooms()) {
+        for (const auto& row : *rooms) {
+          if (row.room.text().starts_with(prefix)) names.push_back(row.room.text());
         }
       }
     }

@@ -1,6 +1,6 @@
 // The commands of a metaserver about the others: link, master, uptime, links, servers, drain,
-// migrate, forget, and `whatif kill` of a metaserver; with the words of the original for them (-c,
-// -m, -t, -cl, -cn, -h).
+// migrate, forget, rooms, history, and `whatif kill` of a metaserver; with the words of the
+// original for them (-c, -m, -t, -cl, -cn, -h).
 #pragma once
 
 #include <string>

@@ -14,6 +14,7 @@
 #include "common/base/endpoint.h"
 #include "common/base/ids.h"
 #include "common/base/result.h"
+#include "common/command/history_command.h"
 #include "common/wire/room_lists.h"
 #include "common/wire/statistics.h"
 #include "metaserver/core/cluster/election.h"
@@ -100,6 +101,9 @@ class ClusterService {
   virtual Result<wire::Statistics> statistics(std::size_t days, std::stop_token stop) = 0;
   // The rooms of the network, by name, with the lobby.
   virtual Result<std::vector<wire::RoomRow>> rooms() = 0;
+  // The last `most` entries of a room that may be shown, as this metaserver keeps them.
+  virtual Result<command::RoomHistory> history(const RoomName& room, std::size_t most,
+                                               std::stop_token stop) = 0;
 };
 
 }  // namespace espalier::metaserver::shell

@@ -27,7 +27,11 @@ web::Picture PageSource::picture() {
   server_.readMembers([this](const auto& copy, const auto& changes, const auto& homes) {
     takeMembers(copy, changes, homes);
   });
-  return {{"peers", peers_}, {"servers", servers()}, {"self", {{"program", program()}}}};
+  takeRooms();
+  return {{"peers", peers_},
+          {"rooms", rooms_},
+          {"servers", servers()},
+          {"self", {{"program", program()}}}};
 }
 
 void PageSource::takeMembers(const RegistryCopy& copy, const MemberChanges& changes,
@@ -40,12 +44,14 @@ void PageSource::takeMembers(const RegistryCopy& copy, const MemberChanges& chan
   std::set<PeerId> ids;
   for (const auto& row : changes.rows) {
     touched.insert(row.contact.order);
+    areRoomsDue_ = true;
     ids.insert(row.contact.id);
     // What one end reports confirms the link of the other one.
     for (const auto& neighbour : row.neighbours) {
       if (const auto* other = copy.find(neighbour)) touched.insert(other->contact.order);
     }
   }
+  areRoomsDue_ = areRoomsDue_ || !changes.gone.empty();
   for (const JoinOrder order : changes.gone) {
     const auto found = shown_.find(order);
     if (found == shown_.end()) continue;
@@ -68,6 +74,27 @@ void PageSource::takeMembers(const RegistryCopy& copy, const MemberChanges& chan
     peer["parent"] = shown.parent ? Json(shown.parent->text()) : Json(nullptr);
     peer["home"] = homes.of(row->home).text();
     peers_[shown.id.text()] = web::lineOf(peer);
+  }
+}
+
+// With the members that a peer's page has, and without what only a member of a room has.
+void PageSource::takeRooms() {
+  const auto shown = server_.shownOfRooms();
+  const auto now = Clock::now();
+  if (!areRoomsDue_ && shown == shownOfRooms_ && now < roomsUntil_) return;
+  const auto rows = server_.rooms();
+  if (!rows) return;
+  areRoomsDue_ = false;
+  shownOfRooms_ = shown;
+  roomsUntil_ = now + kRoomsEvery;
+  rooms_.clear();
+  for (const auto& row : *rows) {
+    Json room;
+    room["members"] = row.members;
+    room["open"] = row.isOpen;
+    if (row.opensAt > 1) room["opensAt"] = row.opensAt;
+    room["last"] = row.isOpen ? row.last : 0;
+    rooms_[row.room.text()] = web::lineOf(room);
   }
 }
 

@@ -22,6 +22,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -54,6 +55,11 @@ class RoomKeeper {
   Result<void> start();
 
   void carryOut(rooms::RoomsEffects& fx);
+  // For a command, behind all that was carried out. `filled` is called on the database's thread, or
+  // dropped while the disk fails. False: too many reads wait.
+  bool read(const rooms::StoreRange& range, std::function<void(rooms::BatchFiller)> filled) {
+    return database_.read(range, std::move(filled));
+  }
   void closed(ConnectionId connection) { reads_.erase(connection); }
   void tick();
   TimePoint deadline() const { return hasDone_ ? TimePoint::min() : kNever; }

@@ -117,6 +117,10 @@ class Server final : public MetaserverService,
   Result<std::string> forget(const ServerName& name) override;
   Result<wire::Statistics> statistics(std::size_t days, std::stop_token stop) override;
   Result<std::vector<wire::RoomRow>> rooms() override;
+  Result<command::RoomHistory> history(const RoomName& room, std::size_t most,
+                                       std::stop_token stop) override;  // (server_history.cpp)
+  // Changes with what may be shown of rooms; O(1), for the page.
+  std::uint64_t shownOfRooms();
 
  private:
   Server(net::EventLoop& loop, MetaserverOptions options);
@@ -193,6 +197,9 @@ class Server final : public MetaserverService,
   void setRoomsFailing(bool isFailing);
   void tellUnfit();
   void reply(const std::vector<ConnectionId>& to, const wire::RoomReply& reply);
+  struct HistoryPart;
+  void readPart(const std::shared_ptr<HistoryPart>& part);
+  std::string whyRoomsLack(const cluster::Coordinator& coordinator);
 
   // --- what the executor asks for (metaserver/core/executor.h)
   template <typename Host>

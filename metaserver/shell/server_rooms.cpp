@@ -76,4 +76,8 @@ Result<std::vector<wire::RoomRow>> Server::rooms() {
   }
 }
 
+std::uint64_t Server::shownOfRooms() {
+  return coordinator_.with([](auto& coordinator) { return coordinator->rooms().committed(); });
+}
+
 }  // namespace espalier::metaserver::shell

@@ -1,6 +1,6 @@
 #include "peer/shell/outcome_parts.h"
 
-#include <fmt/chrono.h>
+#include <chrono>
 #include "common/base/text.h"
 
 namespace espalier::peer::shell {
@@ -21,16 +21,6 @@ std::vector<std::string> textsOf(const std::vector<PeerId>& ids) {
 
 std::string secondsText(double seconds) {
   return formatDuration(std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9)));
-}
-
-std::string isoTime(std::chrono::milliseconds at) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(at).count();
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(seconds)));
-}
-
-std::string localTime(std::chrono::milliseconds at) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(at).count();
-  return fmt::format("{:%Y-%m-%d %H:%M}", fmt::localtime(static_cast<std::time_t>(seconds)));
 }
 
 }  // namespace espalier::peer::shell

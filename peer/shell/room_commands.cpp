@@ -12,6 +12,7 @@
 
 #include "common/base/limits.h"
 #include "common/base/text.h"
+#include "common/command/history_command.h"
 #include "common/command/words.h"
 #include "peer/core/rooms/room_views.h"
 #include "peer/shell/private_commands.h"
@@ -26,16 +27,9 @@ using command::Context;
 using command::Json;
 using command::Kind;
 using command::Outcome;
+using command::roomOf;
 
 namespace {
-
-constexpr std::size_t kShownEntries = 20;
-
-// As it is typed: with or without the # that `say` wants.
-Result<RoomName> roomOf(std::string_view typed) {
-  if (typed.starts_with('#')) typed.remove_prefix(1);
-  return RoomName::parse(typed);
-}
 
 RoomName lobby() {
   return *RoomName::parse(kLobby);
@@ -153,7 +147,7 @@ Command sayCommand(RoomService& service) {
   return command;
 }
 
-// --- rooms, who, history
+// --- rooms, who
 
 Command roomsCommand(RoomService& service) {
   Command command{.name = "rooms",
@@ -187,44 +181,6 @@ Command whoCommand(RoomService& service) {
     auto who = service.who(room, context.stop);
     if (!who) return Outcome::failed("who", who.error());
     return Outcome::done("who", WhoOutcome{std::move(room), *std::move(who)});
-  };
-  return command;
-}
-
-Outcome history(RoomService& service, const Arguments& arguments, Context& context) {
-  auto room = lobby();
-  std::size_t most = kShownEntries;
-  const auto& values = arguments.values;
-  const auto last =
-      values.empty() ? std::nullopt : numberOf(values.back(), 1, limits::kRoomMessages);
-  // A room may have a number as its name.
-  const bool hasCount = last && (values.size() == 2 || !values[0].starts_with('#'));
-  if (hasCount) most = static_cast<std::size_t>(*last);
-  if (values.size() == 2 && !hasCount) {
-    return Outcome::failed("history",
-                           {ErrorCode::usage, fmt::format("N is 1 to {}", limits::kRoomMessages)});
-  }
-  if (values.size() == 2 || (values.size() == 1 && !hasCount)) {
-    auto named = roomOf(values[0]);
-    if (!named) return Outcome::failed("history", named.error());
-    room = *std::move(named);
-  }
-  auto history = service.history(room, most, context.stop);
-  if (!history) return Outcome::failed("history", history.error());
-  return Outcome::done("history", HistoryOutcome{*std::move(history)});
-}
-
-Command historyCommand(RoomService& service) {
-  Command command{.name = "history",
-                  .usage = "history [ROOM] [N]",
-                  .summary = "show the last messages of a room",
-                  .details =
-                      "20, or N up to 1,000, of the lobby without a ROOM. One whose name is a\n"
-                      "number is written with a #.",
-                  .maxValues = 2,
-                  .kinds = {Kind::room, Kind::none}};
-  command.handler = [&service](const Arguments& arguments, Context& context) {
-    return history(service, arguments, context);
   };
   return command;
 }
@@ -346,9 +302,16 @@ Command watchCommand(RoomService& service) {
 }  // namespace
 
 std::vector<Command> roomCommands(RoomService& service) {
-  return {roomsCommand(service), joinCommand(service), partCommand(service),
-          sayCommand(service),   whoCommand(service),  historyCommand(service),
-          chatCommand(service),  watchCommand(service)};
+  return {roomsCommand(service),
+          joinCommand(service),
+          partCommand(service),
+          sayCommand(service),
+          whoCommand(service),
+          command::historyCommand([&service](const auto& room, std::size_t most, auto stop) {
+            return service.history(room, most, std::move(stop));
+          }),
+          chatCommand(service),
+          watchCommand(service)};
 }
 
 }  // namespace espalier::peer::shell

@@ -282,8 +282,8 @@ Result<RoomHistory> RoomDesk::history(const RoomName& room, std::size_t most,
     if (!hasHome) return noHome();
     return Error{ErrorCode::timeout, "the metaserver does not answer"};
   }
-  RoomHistory history{room, std::move(answer->entries), {}, answer->isClosed};
-  history.missing = gapsIn(history.entries, most);
+  const auto missing = command::gapsIn(answer->entries, most);
+  RoomHistory history{room, std::move(answer->entries), missing, answer->isClosed, 0, {}};
   forgetIgnored(history.entries);
   return history;
 }

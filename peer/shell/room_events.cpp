@@ -54,17 +54,4 @@ RoomInfo infoOf(const RoomViews::Row& row) {
           true,     state.members > 0, row.unread,    row.naming};
 }
 
-std::vector<std::pair<std::uint64_t, std::uint64_t>> gapsIn(const std::vector<Entry>& entries,
-                                                            std::size_t most) {
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> gaps;
-  std::uint64_t last = 0;
-  bool mayBegin = entries.size() >= most;
-  for (const auto& entry : entries) {
-    if (entry.number > last + 1 && !mayBegin) gaps.emplace_back(last + 1, entry.number - 1);
-    mayBegin = false;
-    last = entry.number;
-  }
-  return gaps;
-}
-
 }  // namespace espalier::peer::shell

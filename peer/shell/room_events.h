@@ -2,10 +2,6 @@
 // RoomDesk.
 #pragma once
 
-#include <cstdint>
-#include <utility>
-#include <vector>
-
 #include "peer/core/rooms/room_views.h"
 #include "peer/shell/events.h"
 #include "peer/shell/room_service.h"
@@ -19,9 +15,5 @@ RoomHappened eventOf(RoomViewsEffects::Show& show);
 RoomHappened eventOf(const RoomViewsEffects::Missing& missing);
 
 RoomInfo infoOf(const RoomViews::Row& row);
-// The numbers that are left out between entries, and before the first if there are fewer than
-// `most`: they are not kept any more.
-std::vector<std::pair<std::uint64_t, std::uint64_t>> gapsIn(
-    const std::vector<wire::RoomEntry>& entries, std::size_t most);
 
 }  // namespace espalier::peer::shell

@@ -33,16 +33,6 @@ std::string stateOf(const RoomInfo& info) {
   return counted(info.members, "member");
 }
 
-std::chrono::milliseconds sentAt(const wire::RoomEntry& entry) {
-  return std::chrono::milliseconds(static_cast<std::chrono::milliseconds::rep>(entry.atMs));
-}
-
-// What people read of a room: messages, and that it opened.
-bool isShown(const wire::RoomEntry& entry) {
-  return entry.kind == wire::RoomEntry::Kind::message ||
-         entry.kind == wire::RoomEntry::Kind::opened;
-}
-
 }  // namespace
 
 // --- join, part
@@ -177,60 +167,6 @@ void writeTextOf(const WhoOutcome& outcome, const Write& write) {
     write(line + "\n");
   }
   write(counted(outcome.who.count, "member") + "\n");
-}
-
-// --- history
-
-void addMembers(Json& data, const HistoryOutcome& outcome) {
-  data["room"] = outcome.history.room.text();
-  if (outcome.history.isClosed) data["open"] = false;
-  data["missing"] = Json::array();
-  for (const auto& [from, to] : outcome.history.missing) {
-    data["missing"].push_back({{"from", from}, {"to", to}});
-  }
-  data["messages"] = Json::array();
-}
-
-const char* entriesNameOf(const HistoryOutcome& /*outcome*/) {
-  return "messages";
-}
-
-void eachEntryOf(const HistoryOutcome& outcome, const EachEntry& each) {
-  for (const auto& entry : outcome.history.entries) {
-    if (!isShown(entry)) continue;
-    Json data;
-    data["number"] = entry.number;
-    data["epoch"] = entry.position.epoch.counter;
-    data["at"] = isoTime(sentAt(entry));
-    if (entry.kind == wire::RoomEntry::Kind::opened) {
-      data["opened"] = true;
-    } else {
-      data["from"] = entry.author.text();
-      data["text"] = entry.text;
-      if (entry.isApart) data["apart"] = true;
-    }
-    each(data);
-  }
-}
-
-void writeTextOf(const HistoryOutcome& outcome, const Write& write) {
-  const auto& history = outcome.history;
-  if (history.isClosed) return write("nothing is shown before the chat opens\n");
-  auto missing = history.missing.begin();
-  for (const auto& entry : history.entries) {
-    if (missing != history.missing.end() && missing->second < entry.number) {
-      write(fmt::format("({} to {} are not kept any more)\n", missing->first, missing->second));
-      ++missing;
-    }
-    if (!isShown(entry)) continue;
-    const auto at = localTime(sentAt(entry));
-    if (entry.kind == wire::RoomEntry::Kind::opened) {
-      write(fmt::format("{}  the chat is open\n", at));
-      continue;
-    }
-    write(fmt::format("{}  {}: {}{}\n", at, shownName(entry.author.text()), escaped(entry.text),
-                      entry.isApart ? " (while apart)" : ""));
-  }
 }
 
 }  // namespace espalier::peer::shell

@@ -25,9 +25,6 @@ struct WhoOutcome {
   std::optional<RoomName> room;
   RoomMembers who;
 };
-struct HistoryOutcome {
-  RoomHistory history;
-};
 
 // "room":"fleece","members":2,"open":true; "opensAt":20 if it has a gate
 void addMembers(command::Json& data, const JoinOutcome& outcome);
@@ -51,12 +48,5 @@ void addMembers(command::Json& data, const WhoOutcome& outcome);
 const char* entriesNameOf(const WhoOutcome& outcome);
 void eachEntryOf(const WhoOutcome& outcome, const command::EachEntry& each);
 void writeTextOf(const WhoOutcome& outcome, const command::Write& write);
-
-// "room":"fleece","missing":[{"from":1,"to":3}],
-// "messages":[{"number":16,"epoch":1,"at":"…Z","from":"s4","text":"hello"}]
-void addMembers(command::Json& data, const HistoryOutcome& outcome);
-const char* entriesNameOf(const HistoryOutcome& outcome);
-void eachEntryOf(const HistoryOutcome& outcome, const command::EachEntry& each);
-void writeTextOf(const HistoryOutcome& outcome, const command::Write& write);
 
 }  // namespace espalier::peer::shell

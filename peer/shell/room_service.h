@@ -13,6 +13,7 @@
 
 #include "common/base/ids.h"
 #include "common/base/result.h"
+#include "common/command/history_command.h"
 #include "common/wire/room_lists.h"
 #include "common/wire/rooms.h"
 #include "peer/shell/events.h"
@@ -39,13 +40,7 @@ struct SaidInRoom {
   Error error;
 };
 
-struct RoomHistory {
-  RoomName room;
-  std::vector<wire::RoomEntry> entries;  // in their order; what an ignored peer said is left out
-  // Numbers that are not kept any more, before an entry.
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> missing;
-  bool isClosed = false;
-};
+using command::RoomHistory;
 
 struct RoomListing {
   std::vector<RoomInfo> rooms;  // by name

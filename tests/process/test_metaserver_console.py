@@ -63,7 +63,7 @@ nobody is neither a peer of this network nor a metaserver of this cluster
         terminal.prompt(f"{name}>")
         terminal.type(word)
         for command in ("topo", "status", "whatif", "link", "master", "uptime", "links", "servers", "drain", "migrate",
-                        "forget", "rooms", "help", "stop"):
+                        "forget", "rooms", "history", "help", "stop"):
             terminal.expect(rf"{command}\b.*  \w.*")
     talk(terminal, f"{name}> stop")
     assert terminal.end() == 0

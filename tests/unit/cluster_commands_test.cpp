@@ -167,6 +167,44 @@ TEST_CASE("rooms lists members, entries, and how many a closed room waits for") 
         "\n");
 }
 
+TEST_CASE("history shows what this metaserver keeps of a room, and what it leaves out") {
+  useUtc();
+  Fixture given;
+  auto& said = given.cluster.said;
+  wire::RoomEntry entry;
+  entry.position = {{3, ServerNumber{1}}, 40};
+  entry.number = 16;
+  entry.atMs = 1'795'000'000'000;
+  entry.author = *PeerId::parse("s4");
+  entry.text = "hi\x1b[2J\u202e";
+  said.entries = {entry};
+  CHECK(given.json("history fleece") ==
+        R"({"command":"history","room":"fleece","missing":[],"messages":[{"number":16,"epoch":3,)"
+        R"("at":"2026-11-18T11:06:40Z","from":"s4","text":"hi\u001b[2J\u202e"}]})"
+        "\n");
+  CHECK(given.cluster.askedEntries == 20);
+  CHECK(given.text("history #fleece 7") == "2026-11-18 11:06  s4: hi\\x1b[2J\\u{202e}\n");
+  CHECK(given.cluster.askedEntries == 7);
+  CHECK(given.run("history").json()["room"] == "lobby");
+
+  said.more = 3;
+  said.problem = "the master m5010 has all of it";
+  CHECK(given.text("history fleece") ==
+        "(3 are older than these and left out: ask for fewer)\n"
+        "2026-11-18 11:06  s4: hi\\x1b[2J\\u{202e}\n(the master m5010 has all of it)\n");
+  CHECK(given.run("history fleece").json()["more"] == 3);
+  CHECK(given.run("history fleece").json()["problem"] == "the master m5010 has all of it");
+
+  said = {};
+  said.isClosed = true;
+  CHECK(given.text("history fleece") == "nothing is shown before the chat opens\n");
+  CHECK(given.json("history fleece") ==
+        R"({"command":"history","room":"fleece","open":false,"missing":[],"messages":[]})"
+        "\n");
+  CHECK(given.run("history void").exitCode() == 1);
+  CHECK(given.run("history fleece 1001").exitCode() == 64);
+}
+
 TEST_CASE("whatif kill of a metaserver: the next master, and where its peers would go") {
   Fixture given;
   given.cluster.plan = {

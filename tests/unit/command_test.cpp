@@ -482,8 +482,8 @@ TEST_CASE("the metaserver's commands are topo, status, whatif, those of a cluste
   std::string names;
   for (const auto& command : dispatcher.commands()) names += command.name + " ";
   CHECK(names ==
-        "topo status whatif link master uptime links servers drain migrate forget rooms stats help "
-        "stop ");
+        "topo status whatif link master uptime links servers drain migrate forget rooms history "
+        "stats help stop ");
   Context context;
   const auto text = render(dispatcher.runLine("status", context), Format::text).out;
   CHECK(text.find("network      3 peers, 1 attaching in ./topo.txt\n") != std::string::npos);

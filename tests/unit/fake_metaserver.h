@@ -111,6 +111,14 @@ class FakeCluster : public metaserver::shell::ClusterService {
     return std::vector<wire::RoomRow>{{*RoomName::parse("fleece"), 2, 3, false, 17},
                                       {*RoomName::parse("lobby"), 4, 0, true, 1}};
   }
+  Result<command::RoomHistory> history(const RoomName& room, std::size_t most,
+                                       std::stop_token) override {
+    if (room.text() == "void") return Error{ErrorCode::failed, "there is no room void"};
+    askedEntries = most;
+    auto answer = said;
+    answer.room = room;
+    return answer;
+  }
   Result<std::string> forget(const ServerName& name) override {
     if (name == serverName("m5020")) return std::string("m5020 is forgotten");
     return Error{ErrorCode::refused, name.text() + " is not dead"};
@@ -122,6 +130,8 @@ class FakeCluster : public metaserver::shell::ClusterService {
   metaserver::shell::ServerKillPlan plan;
   wire::Statistics counted;
   std::size_t askedDays = 0;
+  command::RoomHistory said;
+  std::size_t askedEntries = 0;
 };
 
 }  // namespace espalier::test

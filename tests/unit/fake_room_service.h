@@ -50,7 +50,8 @@ class FakeRoomService : public peer::shell::RoomService {
   Result<peer::shell::RoomHistory> history(const RoomName& room, std::size_t most,
                                            std::stop_token) override {
     const auto count = static_cast<std::ptrdiff_t>(std::min(most, entries.size()));
-    return peer::shell::RoomHistory{room, {entries.end() - count, entries.end()}, lost};
+    return peer::shell::RoomHistory{room, {entries.end() - count, entries.end()}, lost, false, 0,
+                                    {}};
   }
   void read(const RoomName& room) override { readRooms.insert(room); }
   Result<peer::shell::RoomListing> rooms(std::stop_token) override {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "metaserver/core/rooms/room_tail.h"
 #include "metaserver/core/rooms/rooms.h"
 #include "tests/support/room_network.h"
 #include "tests/support/room_store.h"
@@ -276,6 +277,7 @@ TEST_CASE("a room that opens at two shows nothing before, and all of it then") {
   CHECK(rows.at(0).room == kRoom);
   CHECK(rows.at(0).opensAt == 2);
   CHECK_FALSE(rows.at(0).isOpen);
+  CHECK(tailOf(alone.rooms, kRoom, 9, 9999).state == RoomTail::State::closed);
 
   alone.rooms.memberRooms(*PeerId::parse("s5"), {kRoom}, true, alone.now, alone.fx);
   CHECK(alone.take<wire::RoomMessages>().empty());  // that it opens is not on the disk yet
@@ -553,6 +555,23 @@ TEST_CASE("what is not kept any more is told by its numbers") {
   REQUIRE(answer.entries.size() == 3);
   CHECK(answer.entries.front().number == 8);
   CHECK(alone.ask({kRoom, 2, wire::RoomAsk::From::last, {}, 2}).entries.size() == 2);
+}
+
+TEST_CASE("the end of a room has the last entries that are committed, and fit") {
+  Alone alone;
+  CHECK(tailOf(alone.rooms, kRoom, 5, 9999).state == RoomTail::State::unknown);
+  alone.join(0);
+  alone.say(1);
+  CHECK_FALSE(tailOf(alone.rooms, kRoom, 5, 9999).range);  // it is not on the disk yet
+  for (std::uint64_t i = 2; i <= 4; ++i) alone.say(i);
+  alone.sync();
+  const auto last = tailOf(alone.rooms, kRoom, 2, 9999);
+  REQUIRE(last.range);
+  CHECK(last.range->after == alone.rooms.log().find(kRoom)->at(2).position.sequence);
+  CHECK(last.range->upTo == alone.rooms.committed());
+  CHECK(last.more == 0);
+  CHECK(tailOf(alone.rooms, kRoom, 4, 600).more == 2);
+  CHECK(tailOf(alone.rooms, kRoom, 4, 1).more == 3);
 }
 
 TEST_CASE("two metaservers acknowledge what both have, and the other one goes on alone") {

@@ -303,11 +303,6 @@ def _(network):
         # It is left from the page, too.
         bob.js("document.querySelectorAll('.talk-head button')[1].click()")
         wait_until(lambda: "quorum" not in bob.text(".room-list"), 10, lambda: bob.text())
-    with browser() as page:
-        page.open(link(network), "chat")
-        wait_until(lambda: "quorum" in page.text(".rows"), 10, lambda: page.text())
-        assert "fleece" in page.text(".rows") and "lobby" in page.text(".rows")
-        page.picture("rooms")
     with browser(width=360, height=740, dark=True, still=True) as page:
         page.open(link(network, "cyd"), "chat")
         wait_until(lambda: "ann and bob" in page.text(".said"), 10, lambda: page.text())
@@ -319,6 +314,59 @@ def _(network):
 
 def say(page, text):
     page.find(".chat-main .prompt input").send_keys(text, Keys.ENTER)
+
+
+@case("a metaserver's page reads the rooms, live, nothing before a room opens, and can say nothing")
+def _(network):
+    start_chatters(network, "ann", "bob")
+    said, hostile = ["good morning", "</script><b>bold</b>\u202eneddih"], "<b>&quot;'x"
+
+    def say_there(peer, room, text):
+        assert network.command(peer, f"say #{room} {text}")[0] == 0
+
+    with browser() as page:
+        page.open(link(network), "chat")
+        wait_until(lambda: page.text(".talk-head h2") == "lobby", 10, lambda: page.text())
+        assert "Nothing was said here yet" in page.text(".talk") and not page.js(
+            "return document.querySelectorAll('.chat-main input, .chat-side form, .chat-side select').length")
+        for text in said:
+            say_there("ann", "lobby", text)
+        wait_until(lambda: "</script><b>bold</b>\\u{202e}neddih" in page.text(".said"), 10, lambda: page.text(".chat-main"))
+        assert said[0] in page.text(".said") and "2 members, 2 entries" in page.text(".talk-head")
+        # Another room appears, with a name that looks like markup.
+        assert network.json("bob", f'join "#{hostile}"')[0] == 0
+        wait_until(lambda: hostile in page.text(".room-list"), 10, lambda: page.text(".room-list"))
+        say_there("bob", hostile, "from bob")
+        choose_room(page, hostile)
+        wait_until(lambda: "from bob" in page.text(".said"), 10, lambda: page.text(".chat-main"))
+        expected = ["from bob", *(f"number {i}" for i in range(6))]
+        for text in expected[1:]:
+            say_there("bob", hostile, text)
+        wait_until(lambda: expected[-1] in page.text(".said"), 10, lambda: page.text(".said"))
+        told = page.js("return [...document.querySelectorAll('.said p')].map(one => one.textContent)")
+        assert told == expected, told
+        # A gate: nothing before it opens, all of it then.
+        assert network.json("ann", "join quorum --opens-at 2")[0] == 0
+        say_there("ann", "quorum", "kept until then")
+        wait_until(lambda: "quorum" in page.text(".room-list"), 10, lambda: page.text(".room-list"))
+        choose_room(page, "quorum")
+        wait_until(lambda: "1 of 2 is here: the chat opens at 2" in page.text(".gate"), 10, lambda: page.text(".gate"))
+        wait_until(lambda: "Nothing is shown before the chat opens." in page.text(".talk"), 10, lambda: page.text(".talk"))
+        assert "kept until then" not in page.js("return document.body.textContent")
+        page.picture("rooms-gate")
+        assert network.json("bob", "join quorum")[0] == 0
+        wait_until(lambda: "kept until then" in page.text(".said") and "The chat is open" in page.text(".said"), 10,
+                   lambda: page.text(".chat-main"))
+        choose_room(page, "lobby")
+        wait_until(lambda: said[0] in page.text(".said"), 10, lambda: page.text(".said"))
+        page.picture("rooms")
+        assert page.js("return document.querySelectorAll('.said b b, .room-list b').length") == 0
+    for dark, width in [(True, 1280), (False, 360), (True, 360)]:
+        with browser(width=width, height=740, dark=dark, still=True) as page:
+            page.open(link(network), "chat")
+            wait_until(lambda: said[0] in page.text(".said"), 10, lambda: page.text())  # noqa: B023
+            assert page.js("return document.documentElement.scrollWidth") <= width
+            page.picture(f"rooms-{width}-{'dark' if dark else 'light'}")
 
 
 @case("in rooms, names and texts that look like markup are text; what was refused is told, and can be said again")

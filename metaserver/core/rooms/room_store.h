@@ -78,8 +78,9 @@ struct StoreRange {
 // Takes entries for one message in their order, as many as fit a frame.
 class BatchFiller {
  public:
-  static std::size_t bytesOf(const wire::RoomEntry& entry) {
-    return 128 + 2 * limits::kPeerIdBytes + entry.text.size();
+  static std::size_t bytesOf(const wire::RoomEntry& entry) { return bytesOf(entry.text.size()); }
+  static std::size_t bytesOf(std::size_t textBytes) {
+    return 128 + 2 * limits::kPeerIdBytes + textBytes;
   }
   // False: the message is full, and lacks this entry.
   bool add(wire::RoomEntry entry) {

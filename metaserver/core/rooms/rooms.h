@@ -122,6 +122,8 @@ class Rooms {
   std::uint64_t committed() const { return disk_.committed(); }
   bool isClosed(const RoomName& room) const { return home_.isClosed(room); }
   bool isDeciding() const { return master_.isServing(); }
+  // Its log is the master's, or was a moment ago.
+  bool isLevel() const { return isDeciding() || (copy_.isFollowing() && copy_.isLevel()); }
   // The latest one in which somebody has decided.
   Epoch epoch() const { return std::max(disk_.log().last().epoch, copy_.epoch()); }
 
