@@ -23,7 +23,7 @@ export class RoomsPage extends ChatPage {
   }
 
   makeFoot() {
-    return el("p", {class: "quiet"}, "To read only. Whoever wants to say something is a peer.");
+    return el("p", {class: "quiet"}, "Read only: a metaserver is in no room. Peers say something.");
   }
 
   listed(rooms) {

@@ -331,7 +331,7 @@ def _(network):
             "return document.querySelectorAll('.chat-main input, .chat-side form, .chat-side select').length")
         for text in said:
             say_there("ann", "lobby", text)
-        wait_until(lambda: "</script><b>bold</b>\\u{202e}neddih" in page.text(".said"), 10, lambda: page.text(".chat-main"))
+        wait_until(lambda: "</script><b>bold</b>\\u{202e}neddih" in page.text(".said"), 10, lambda: page.text(".said"))
         assert said[0] in page.text(".said") and "2 members, 2 entries" in page.text(".talk-head")
         # Another room appears, with a name that looks like markup.
         assert network.json("bob", f'join "#{hostile}"')[0] == 0
@@ -351,7 +351,7 @@ def _(network):
         wait_until(lambda: "quorum" in page.text(".room-list"), 10, lambda: page.text(".room-list"))
         choose_room(page, "quorum")
         wait_until(lambda: "1 of 2 is here: the chat opens at 2" in page.text(".gate"), 10, lambda: page.text(".gate"))
-        wait_until(lambda: "Nothing is shown before the chat opens." in page.text(".talk"), 10, lambda: page.text(".talk"))
+        wait_until(lambda: "Nothing is shown before the chat opens." in page.text(".talk"), 10, lambda: page.text())
         assert "kept until then" not in page.js("return document.body.textContent")
         page.picture("rooms-gate")
         assert network.json("bob", "join quorum")[0] == 0
