@@ -1,6 +1,7 @@
 // The Network page: the tree as an espalier, who is at which home, what happened, what if one dies.
 import {el, shown, counted, clock, compare, reducedMotion} from "./dom.js";
 import {fold} from "./fold.js";
+import {nextOf, PaintedFocus} from "./keys.js";
 import {gutterOf, layout, linkPath} from "./layout.js";
 import {Shares} from "./shares.js";
 import {treeOf} from "./model.js";
@@ -28,6 +29,7 @@ export class NetworkPage {
     this.plan = null;     // of `whatif kill`
     this.time = null;     // that is played back; null: now
     this.events = [];     // sentences, the newest first
+    this.focused = null;  // id of the peer that the arrows are at
     this.top = null;      // id of the peer whose subtree is shown; null: all
     this.shares = new Shares(model, connection, () => this.showTip());
   }
@@ -35,6 +37,11 @@ export class NetworkPage {
   mount(main) {
     this.picture = el("div", {class: "picture", id: "picture"});
     this.tip = el("div", {class: "tip", hidden: true, "aria-hidden": "true"});
+    this.spoken = el("p", {class: "sr", role: "status"});
+    this.keyed = new PaintedFocus(this.spoken, (node) => describe(node, this.homes().size > 1), (node) => {
+      this.hover(node);
+      this.paint();
+    });
     this.legend = el("div", {class: "legend"});
     this.panel = el("aside", {class: "panel", "aria-label": "Details"});
     this.news = el("ol", {class: "news", "aria-label": "What happened", "aria-live": "polite"});
@@ -46,7 +53,7 @@ export class NetworkPage {
       el("h1", {id: "network-title", class: "sr"}, "Network"),
       el("div", {class: "stage"},
         el("div", {class: "head"}, this.figures = el("div", {class: "figures"}), this.legend),
-        this.foldNote = el("p", {class: "fold-note", role: "status", hidden: true}), this.picture, this.tip,
+        this.foldNote = el("p", {class: "fold-note", role: "status", hidden: true}), this.picture, this.tip, this.spoken,
         el("div", {class: "playback"}, el("label", {for: "time", class: "quiet"}, "10 min"), this.slider, this.when, this.now)),
       el("div", {class: "side"}, this.panel,
         el("section", {class: "happened"}, el("h2", {}, "What happened"), this.news))));
@@ -105,6 +112,7 @@ export class NetworkPage {
     const width = this.picture.clientWidth, height = Math.max(260, (this.picture.clientHeight || 420) - 4);
     const homes = this.homes();
     this.tree = tree;
+    if (!tree.nodes.has(this.focused)) this.focused = null;
     if (this.chosen && !tree.nodes.has(this.chosen)) this.choose(null);
     this.showFigures(tree);
     this.showLegend(tree, homes);
@@ -304,17 +312,24 @@ export class NetworkPage {
     this.svg?.remove();
     this.svg = null;
     if (!this.canvas) {
-      this.canvas = el("canvas", {class: "espalier", role: "img", tabindex: 0,
-        "aria-label": "The network. The page Members has it as a table."});
+      this.canvas = el("canvas", {class: "espalier", role: "application", tabindex: 0,
+        "aria-label": "The network: the arrows follow its links, Enter chooses, Escape lets go. The page Members has it as a table."});
       this.picture.append(this.canvas);
       this.zoom = d3.zoomIdentity;
-      d3.select(this.canvas).call(d3.zoom().scaleExtent([0.5, 12]).on("zoom", () => {
+      const zoomer = d3.zoom().scaleExtent([0.5, 12]).on("zoom", () => {
         this.zoom = d3.zoomTransform(this.canvas);
         this.frame ??= requestAnimationFrame(() => this.paint());
-      }));
+      });
+      d3.select(this.canvas).call(zoomer);
+      this.canvas.addEventListener("keydown", (event) => this.key(event));
+      this.keyed.attach(this.canvas, zoomer, () => this.focusPainted(this.focusedNode()));
       this.canvas.addEventListener("pointermove", (event) => this.hover(event.buttons ? null : this.nearest(event)));
       this.canvas.addEventListener("pointerleave", () => this.hover(null));
-      this.canvas.addEventListener("click", (event) => this.choose(this.nearest(event)?.id ?? null));
+      this.canvas.addEventListener("click", (event) => {
+        const node = this.nearest(event);
+        this.focused = node?.id ?? this.focused;
+        this.choose(node?.id ?? null);
+      });
     }
     const paths = tree.all.filter((node) => plan.places.has(node.parent?.id)).map((node) =>
       linkPath(withWay(plan, node.parent.id, node.id), plan.places.get(node.id), plan.kind));
@@ -395,6 +410,14 @@ export class NetworkPage {
       context.lineWidth = 2;
       context.beginPath();
       context.arc(chosen.x, chosen.y, size + 4, 0, 2 * Math.PI);
+      context.stroke();
+    }
+    const focused = this.keyed.isShown ? plan.places.get(this.focusedNode().id) : null;
+    if (focused) {
+      context.strokeStyle = colour("--ink");
+      context.lineWidth = 2.5 / this.zoom.k;
+      context.beginPath();
+      context.arc(focused.x, focused.y, size + 8 / this.zoom.k, 0, 2 * Math.PI);
       context.stroke();
     }
   }
@@ -503,23 +526,28 @@ export class NetworkPage {
     this.draw(false);
   }
 
-  // Along the tree: up to the parent, down to the first child, aside among siblings and wires.
+  // Where the arrows are, or begin.
+  focusedNode() {
+    const drawn = (id) => (this.plan_.places.has(id) ? this.tree.nodes.get(id) : undefined);
+    return drawn(this.focused) ?? drawn(this.chosen) ?? this.tree.main;
+  }
+
+  focusPainted(node) {
+    this.focused = node.id;
+    this.keyed.show(node, this.plan_.places.get(node.id), (node.folded ? `, ${counted(node.folded, "peer")} folded behind it` : "") +
+      (node.id === this.chosen ? ", chosen" : ""));
+  }
+
   key(event) {
-    const id = event.target.dataset?.id;
-    const node = id && this.tree.nodes.get(id);
+    const node = this.canvas ? this.focusedNode() : this.tree.nodes.get(event.target.dataset?.id);
     if (!node) return;
-    const siblings = node.parent?.children ?? [node];
-    const at = siblings.indexOf(node);
-    const next = {
-      ArrowUp: node.children[0], ArrowDown: node.parent,
-      ArrowLeft: siblings[at - 1] ?? node.parent, ArrowRight: siblings[at + 1] ?? node.children[0],
-      Home: this.tree.main, End: this.tree.all.at(-1),
-    }[event.key];
+    const next = nextOf(this.tree, this.plan_.places, node, event.key);
     if (event.key === "Enter" || event.key === " ") this.choose(node.id);
     else if (event.key === "Escape") this.choose(null);
     else if (!next) return;
     event.preventDefault();
     const target = next ?? node;
+    if (this.canvas) return this.focusPainted(target);
     this.focused = target.id;
     const all = [...this.svg.querySelectorAll("g.peer")];
     for (const one of all) one.setAttribute("tabindex", one.dataset.id === target.id ? 0 : -1);

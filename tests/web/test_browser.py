@@ -332,7 +332,8 @@ def _(network):
         for text in said:
             say_there("ann", "lobby", text)
         wait_until(lambda: "</script><b>bold</b>\\u{202e}neddih" in page.text(".said"), 10, lambda: page.text(".said"))
-        assert said[0] in page.text(".said") and "2 members, 2 entries" in page.text(".talk-head")
+        assert said[0] in page.text(".said")
+        wait_until(lambda: "2 members, 2 entries" in page.text(".talk-head"), 10, lambda: page.text(".talk-head"))
         # Another room appears, with a name that looks like markup.
         assert network.json("bob", f'join "#{hostile}"')[0] == 0
         wait_until(lambda: hostile in page.text(".room-list"), 10, lambda: page.text(".room-list"))
@@ -444,6 +445,35 @@ return count;
 """
 
 
+def walk_painted(page):
+    """By the arrows over the canvas: what is told is where the tree leads."""
+    press = page.find("canvas").send_keys
+    page.js("window.large.choose(null)")
+    press(Keys.HOME)
+    assert page.text(".stage > .sr").startswith("p0, root of the tree"), page.text(".stage > .sr")
+    before = page.js(PIXELS, "--ink")
+    press(Keys.ARROW_UP)
+    assert page.text(".stage > .sr").startswith("p1, depth 1, below p0"), page.text(".stage > .sr")
+    assert before > 20 and page.js(PIXELS, "--ink") > 20 and page.text(".tip").startswith("p1")
+    press(Keys.ARROW_RIGHT)
+    assert page.text(".stage > .sr").startswith("p2, depth 1, below p0"), page.text(".stage > .sr")
+    press(Keys.ENTER)
+    assert page.text(".panel h2") == "p2" and page.text(".stage > .sr").endswith(", chosen")
+    page.picture("keys-painted")
+    press(Keys.ESCAPE)
+    assert page.text(".panel h2") == "" and not page.text(".stage > .sr").endswith("chosen")
+    # What is out of sight comes into it.
+    page.js("d3.select('canvas').call(window.large.keyed.zoomer.scaleTo, 8)")
+    press(Keys.END)
+    assert page.js("const {large} = window, {x, y} = large.plan_.places.get(large.focused);"
+                   "const [left, top] = d3.zoomTransform(large.canvas).apply([x, y]);"
+                   "return left > 0 && top > 0 && left < large.canvas.clientWidth && top < large.canvas.clientHeight")
+    page.picture("keys-zoomed")
+    page.js("document.activeElement.blur()")
+    assert page.text(".stage > .sr") == "" and page.js("return document.querySelector('.tip').hidden")
+    page.js("d3.select('canvas').call(window.large.keyed.zoomer.transform, d3.zoomIdentity)")
+
+
 @case("above 300 peers the plan of what if is painted; above 2,000 subtrees fold, and can be looked into")
 def _(network):
     network.start_metaserver("--web", "127.0.0.1:0")
@@ -458,6 +488,7 @@ def _(network):
         assert before == 0 and page.js(PIXELS, "--warn") > 20, page.js(PIXELS, "--warn")
         page.picture("plan-painted")
         assert page.js("return window.folded(null)")["hidden"] == 0
+        walk_painted(page)
         for count, links in [(6000, 2), (6000, 4)]:
             page.go("members")
             assert page.driver.execute_async_script(LARGE, count, links) is None
