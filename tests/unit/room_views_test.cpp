@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -197,6 +198,16 @@ TEST_CASE("members are counted from what the home has told, this peer included")
   seer.views.received(wire::RoomState{kRoom, 4, 9, false, {}}, kNow, seer.fx);
   seer.views.received(wire::RoomMoved{kRoom, *PeerId::parse("s5"), true}, kNow, seer.fx);
   CHECK(seer.views.rows().at(0).state.members == 4);
+}
+
+TEST_CASE("the first peer of a network is in the lobby, though its home did not count it yet") {
+  Seer seer;
+  const auto lobby = *RoomName::parse("lobby");
+  seer.views.received(wire::RoomState{lobby, 0, 0, true, {}}, kNow, seer.fx);
+  const auto rows = seer.views.rows();
+  const auto row = std::ranges::find(rows, lobby, &RoomViews::Row::room);
+  REQUIRE(row != rows.end());
+  CHECK(row->state.members == 1);
 }
 
 TEST_CASE("what no home has got is withdrawn, and what one has goes on") {

@@ -274,6 +274,7 @@ def _(network):
         wait_until(lambda: "here I am, ann" in ann.text(".said .naming"), 10, lambda: ann.text())
         ann.find(".talk-head button").click()
         wait_until(lambda: "bob" in ann.text(".members"), 10, lambda: ann.text(".members"))
+        assert "waits" not in ann.text(".room-list"), ann.text(".room-list")
         ann.picture("room")
         # Nobody looks at the lobby: what is said there is counted.
         code, _, _ = network.command("cyd", "say hello, ann and bob")

@@ -354,6 +354,11 @@ void RoomViews::take(const wire::RoomState& state, RoomViewsEffects& fx) {
   const auto room = rooms_.find(state.room);
   if (room == rooms_.end()) return;
   room->second.state = state;
+  // Nobody is told who comes into the lobby, and the home told this before it counted this peer.
+  if (state.room == lobbyRoom() && state.isOpen) {
+    auto& members = room->second.state.members;
+    members = std::max<std::uint64_t>(members, 1);
+  }
   fx.states.push_back(state);
   if (state.refused.empty() || state.room == lobbyRoom()) return;
   auto saved = room->second.saved;
