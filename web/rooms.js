@@ -23,7 +23,7 @@ export class RoomsPage extends ChatPage {
   }
 
   makeFoot() {
-    return el("p", {class: "quiet"}, "Read only: a metaserver is in no room. Peers say something.");
+    return el("p", {class: "quiet"}, "Read only: a metaserver is in no room.");
   }
 
   listed(rooms) {

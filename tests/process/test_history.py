@@ -81,6 +81,20 @@ def _(network):
         assert code == 0 and out.startswith(f"({more} are older than these and left out: ask for fewer)\n"), out[:200]
 
 
+@case("while its disk fails a metaserver says that it cannot read the rooms, and why that may be")
+def _(network):
+    network.start_metaserver()
+    with RoomMember(network, network.address, "s1") as one:
+        assert one.said("lobby", "first")["stored"] == 1
+        path = network.folder / STATE / "rooms.db"
+        path.rename(path.with_name("away.db"))
+        assert "the rooms cannot be read" in history(network, "history", 69)["error"]["message"]
+        path.with_name("away.db").rename(path)
+        wait_until(lambda: network.run(network.program("metaserver"), "--state", STATE, "-e", "history")[0] == 0,
+                   network.patience, "the disk to be back")
+        assert texts(history(network)) == ["first"]
+
+
 @case("each metaserver of a cluster shows the same; one that has no master says what it may lack")
 def _(network):
     cluster = Cluster(network, 2).start()
