@@ -104,8 +104,9 @@ Figures measure(std::size_t members, std::size_t idBytes) {
   const double deltasFrom = microsecondsNow();
   for (std::size_t i = 0; i < kDeltas; ++i) {
     MemberChanges one;
-    one.rows.push_back(rowOf(1 + i * 7919 % members, idBytes, members));
-    one.rows[0].generation = static_cast<std::uint32_t>(i + 1);
+    auto row = rowOf(1 + i * 7919 % members, idBytes, members);
+    row.generation = static_cast<std::uint32_t>(i + 1);
+    one.rows.push_back(std::move(row));
     Replica::Effects fx;
     for (auto& delta : publication.publish(std::move(one))) {
       replica->received(std::move(delta), now, fx);

@@ -121,8 +121,8 @@ bool isUnicast(std::string_view host) {
 }
 
 std::string Endpoint::text() const {
-  return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port)
-                                             : fmt::format("[{}]:{}", host, port);
+  const bool isBracketed = host.find(':') != std::string::npos;
+  return (isBracketed ? "[" + host + "]:" : host + ":") + std::to_string(port);
 }
 
 Result<Endpoint> Endpoint::parse(std::string_view text, std::uint16_t defaultPort) {

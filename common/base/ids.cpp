@@ -40,12 +40,12 @@ Result<void> checkName(std::string_view text, std::string_view noun) {
 
 std::string toHex(std::string_view raw) {
   constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string hex;
-  hex.reserve(raw.size() * 2);
+  std::string hex(raw.size() * 2, '0');
+  auto* digit = hex.data();
   for (const char c : raw) {
     const auto byte = static_cast<unsigned char>(c);
-    hex += kDigits[byte >> 4];
-    hex += kDigits[byte & 15];
+    *digit++ = kDigits[byte >> 4];
+    *digit++ = kDigits[byte & 15];
   }
   return hex;
 }

@@ -15,6 +15,8 @@
 #include <chrono>
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -45,6 +47,25 @@ struct DirectoryRow {
   bool operator==(const DirectoryRow&) const = default;
 };
 
+// A row that does not change any more. The directory, its copies and the messages that are kept
+// share it, also across threads. Equal if the rows are. A copy costs O(1).
+class SharedRow {
+ public:
+  // Implicit, so that rows can be listed.
+  SharedRow(DirectoryRow row) : row_(std::make_shared<const DirectoryRow>(std::move(row))) {}
+
+  // Not after a move.
+  const DirectoryRow& operator*() const { return *row_; }
+  const DirectoryRow* operator->() const { return row_.get(); }
+  const DirectoryRow* get() const { return row_.get(); }
+  friend bool operator==(const SharedRow& a, const SharedRow& b) {
+    return a.row_ == b.row_ || *a == *b;
+  }
+
+ private:
+  std::shared_ptr<const DirectoryRow> row_;
+};
+
 // A peer that was a member and may come back (metaserver/core/absent_members.h). Several may have
 // one id.
 struct AbsentRow {
@@ -55,6 +76,14 @@ struct AbsentRow {
 
   bool operator==(const AbsentRow&) const = default;
 };
+
+// For code that handles both kinds of rows.
+inline const Contact& contactOf(const SharedRow& row) {
+  return row->contact;
+}
+inline const Contact& contactOf(const AbsentRow& row) {
+  return row.contact;
+}
 
 // A state of a directory: deltas count the sequence up, in the epoch of one master.
 struct DirectoryVersion {
@@ -91,7 +120,7 @@ struct DirectorySummary {
 struct Delta {
   DirectorySummary after;               // its version: one more than before this delta
   std::vector<JoinOrder> gone;          // each once
-  std::vector<DirectoryRow> rows;       // each order and each id once
+  std::vector<SharedRow> rows;          // each order and each id once
   std::vector<JoinOrder> absentGone{};  // each once
   std::vector<AbsentRow> absent{};      // each order once
 
@@ -108,7 +137,7 @@ struct SnapshotPage {
   DirectorySummary of;        // of the whole directory
   JoinOrder after = kNoOrder;
   JoinOrder upTo = kAllOrders;      // kAllOrders: the last page
-  std::vector<DirectoryRow> rows;   // by order; each id once
+  std::vector<SharedRow> rows;      // by order; each id once
   std::vector<AbsentRow> absent{};  // by order
 
   bool operator==(const SnapshotPage&) const = default;

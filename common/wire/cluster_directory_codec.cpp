@@ -52,9 +52,9 @@ void fill(const DirectoryRow& row, proto::DirectoryRow& out) {
 
 using RowFields = google::protobuf::RepeatedPtrField<proto::DirectoryRow>;
 
-void fillRows(const std::vector<DirectoryRow>& rows, RowFields& out) {
+void fillRows(const std::vector<SharedRow>& rows, RowFields& out) {
   out.Reserve(static_cast<int>(rows.size()));
-  for (const auto& row : rows) fill(row, *out.Add());
+  for (const auto& row : rows) fill(*row, *out.Add());
 }
 
 using AbsentFields = google::protobuf::RepeatedPtrField<proto::AbsentRow>;
@@ -160,16 +160,16 @@ Result<DirectoryRow> read(const proto::DirectoryRow& in) {
 }
 
 // Each order and each id once.
-Result<std::vector<DirectoryRow>> readRows(const RowFields& in) {
-  std::vector<DirectoryRow> rows;
+Result<std::vector<SharedRow>> readRows(const RowFields& in) {
+  std::vector<SharedRow> rows;
   std::vector<JoinOrder> orders;
   std::vector<std::string_view> ids;
   rows.reserve(static_cast<std::size_t>(in.size()));
   for (const auto& entry : in) {
     auto row = read(entry);
     if (!row) return row.error();
-    rows.push_back(*std::move(row));
-    orders.push_back(rows.back().contact.order);
+    rows.emplace_back(*std::move(row));
+    orders.push_back(rows.back()->contact.order);
     ids.push_back(entry.contact().id());
   }
   if (hasRepeats(std::move(orders))) return malformed("two rows of one order");
@@ -212,8 +212,9 @@ template <typename Row>
 Result<void> checkPage(const SnapshotPage& page, const std::vector<Row>& rows) {
   JoinOrder last = page.after;
   for (const auto& row : rows) {
-    if (row.contact.order <= last) return malformed("a page whose rows are not in their order");
-    last = row.contact.order;
+    const JoinOrder order = contactOf(row).order;
+    if (order <= last) return malformed("a page whose rows are not in their order");
+    last = order;
   }
   if (last > page.upTo) return malformed("a page with rows that it does not cover");
   return {};

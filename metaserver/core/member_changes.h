@@ -10,12 +10,13 @@ namespace espalier::metaserver {
 
 // `home` is 0 as long as there is only one metaserver.
 using MemberRow = wire::DirectoryRow;
+using SharedRow = wire::SharedRow;
 
 // A page of changes, to be applied in this order.
 struct MemberChanges {
   bool fromScratch = false;  // drop everything that was taken before
   std::vector<JoinOrder> gone;
-  std::vector<MemberRow> rows;  // new or changed
+  std::vector<SharedRow> rows;  // new or changed
   bool more = false;
 };
 

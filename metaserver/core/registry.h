@@ -179,7 +179,8 @@ class Registry {
   // For one reader only, RegistryFollower: a call takes the changes away. At most `most` changes
   // since the last call; the first call begins with every member. After the
   // last page the copy equals this registry at that moment. O(most).
-  MemberChanges takeChanges(std::size_t most);
+  enum class Rooms { with, without };  // whether the rows have the rooms of the members
+  MemberChanges takeChanges(std::size_t most, Rooms rooms = Rooms::with);
   // Of the `most` members that were lost last, those whose ids are held: for the state file.
   // O(most log n).
   std::vector<Remembered> lostLately(std::size_t most) const {
@@ -259,7 +260,7 @@ class Registry {
                 TimePoint now, Effects& fx);
   void judgeAway(TimePoint now, Effects& fx);
   Result<void> checkAway(Node node) const;
-  MemberRow row(Node node) const;
+  MemberRow row(Node node, Rooms rooms) const;
   std::chrono::milliseconds heartbeatInterval() const { return heartbeatIntervalFor(size()); }
   wire::Admitted admitted(Node node, wire::Referral referral) const;
   void changed(Effects& fx);

@@ -10,46 +10,52 @@ namespace espalier::metaserver {
 
 void RegistryCopy::apply(MemberChanges changes) {
   if (changes.fromScratch) {
+    byId_.clear();
     rows_.clear();
-    orders_.clear();
   }
   for (const JoinOrder order : changes.gone) remove(order);
   for (auto& row : changes.rows) put(std::move(row));
 }
 
-void RegistryCopy::put(MemberRow row) {
-  const JoinOrder order = row.contact.order;
-  const MemberRow* old = find(order);
-  if (old && old->contact.id != row.contact.id) remove(order);
-  orders_[row.contact.id] = order;
-  rows_.insert_or_assign(order, std::move(row));
+void RegistryCopy::put(SharedRow row) {
+  const PeerId& id = row->contact.id;
+  const auto [there, isNew] = rows_.try_emplace(row->contact.order, row);
+  if (!isNew && there->second->contact.id != id) forget(*there->second);
+  // Before the row that it replaces is freed.
+  const auto [named, isNewId] = byId_.insert({Sought(id).hash, row.get()});
+  if (!isNewId) named->row = row.get();
+  there->second = std::move(row);
 }
 
 bool RegistryCopy::remove(JoinOrder order) {
   const auto row = rows_.find(order);
   if (row == rows_.end()) return false;
-  const auto id = orders_.find(row->second.contact.id);
-  if (id != orders_.end() && id->second == order) orders_.erase(id);
+  forget(*row->second);
   rows_.erase(row);
   return true;
 }
 
+void RegistryCopy::forget(const MemberRow& row) {
+  const auto named = byId_.find(Sought(row.contact.id));
+  if (named != byId_.end() && named->row == &row) byId_.erase(named);
+}
+
 const MemberRow* RegistryCopy::find(JoinOrder order) const {
   const auto row = rows_.find(order);
-  return row == rows_.end() ? nullptr : &row->second;
+  return row == rows_.end() ? nullptr : row->second.get();
 }
 
 const MemberRow* RegistryCopy::find(const PeerId& id) const {
-  const auto order = orders_.find(id);
-  return order == orders_.end() ? nullptr : find(order->second);
+  const auto named = byId_.find(Sought(id));
+  return named == byId_.end() ? nullptr : named->row;
 }
 
 std::vector<PeerId> RegistryCopy::linksOf(const MemberRow& row) const {
   std::vector<PeerId> links;
   for (const auto& neighbour : row.neighbours) {
-    const auto order = orders_.find(neighbour);
-    if (order == orders_.end()) continue;
-    const auto& back = rows_.at(order->second).neighbours;
+    const MemberRow* other = find(neighbour);
+    if (other == nullptr) continue;
+    const auto& back = other->neighbours;
     if (std::find(back.begin(), back.end(), row.contact.id) != back.end()) {
       links.push_back(neighbour);
     }
@@ -60,7 +66,7 @@ std::vector<PeerId> RegistryCopy::linksOf(const MemberRow& row) const {
 std::vector<topo::TopoLine> RegistryCopy::lines() const {
   std::vector<topo::TopoLine> lines;
   lines.reserve(rows_.size());
-  for (const auto& [order, row] : rows_) lines.push_back({row.contact.id, linksOf(row)});
+  for (const auto& [order, row] : rows_) lines.push_back({row->contact.id, linksOf(*row)});
   return lines;
 }
 
@@ -79,8 +85,7 @@ std::vector<wire::TopologyEntry> RegistryCopy::entries(JoinOrder after, std::siz
   TopologyPage page(mostBytes);
   auto next = rows_.upper_bound(after);
   for (; next != rows_.end(); ++next) {
-    const MemberRow& row = next->second;
-    if (!page.add(entry(row))) break;
+    if (!page.add(entry(*next->second))) break;
   }
   more = next != rows_.end();
   return page.take();
@@ -91,9 +96,9 @@ topo::Forest RegistryCopy::tree(unsigned maxLinks) const {
   std::unordered_map<JoinOrder, std::vector<topo::NodeIndex>> below;
   std::vector<topo::NodeIndex> parents;
   for (const auto& [order, row] : rows_) {
-    const auto node = tree.add({row.contact.id, order, row.contact.endpoint});
-    if (row.above != kNoOrder) {
-      below[row.above].push_back(node);
+    const auto node = tree.add({row->contact.id, order, row->contact.endpoint});
+    if (row->above != kNoOrder) {
+      below[row->above].push_back(node);
     } else {
       parents.push_back(node);
     }
@@ -113,7 +118,7 @@ std::vector<Remembered> RegistryCopy::remembered(std::vector<Remembered> lost) c
   std::vector<Remembered> all;
   all.reserve(rows_.size() + lost.size());
   for (const auto& [order, row] : rows_) {
-    all.push_back({row.contact.id, row.key, order, row.contact.endpoint});
+    all.push_back({row->contact.id, row->key, order, row->contact.endpoint});
   }
   const auto byOrder = [](const auto& a, const auto& b) { return a.order < b.order; };
   const std::size_t room = limits::kMembers - std::min<std::size_t>(all.size(), limits::kMembers);
@@ -129,22 +134,22 @@ std::vector<Remembered> RegistryCopy::remembered(std::vector<Remembered> lost) c
 
 // --- what the registry hands over ---
 
-MemberChanges Registry::takeChanges(std::size_t most) {
+MemberChanges Registry::takeChanges(std::size_t most, Rooms rooms) {
   auto page = seen_.changes().take(most, seen_.byOrder());
   MemberChanges changes{page.fromScratch, std::move(page.gone), {}, page.more};
   changes.rows.reserve(page.changed.size());
-  for (const Node node : page.changed) changes.rows.push_back(row(node));
+  for (const Node node : page.changed) changes.rows.emplace_back(row(node, rooms));
   return changes;
 }
 
-MemberRow Registry::row(Node node) const {
+MemberRow Registry::row(Node node, Rooms rooms) const {
   MemberRow row = seen_.row(node);
   row.key = directory_.record(node).key;
   row.generation = directory_.record(node).generation;
   row.home = homeOf(directory_.record(node).connection);
   row.since = directory_.record(node).session.since;
   row.isRated = directory_.record(node).session.isRated;
-  row.rooms = directory_.roomsOf(node);
+  if (rooms == Rooms::with) row.rooms = directory_.roomsOf(node);
   row.roomsRevision = directory_.record(node).roomsRevision;
   return row;
 }
@@ -152,7 +157,7 @@ MemberRow Registry::row(Node node) const {
 std::vector<MemberRow> Registry::rows() const {
   std::vector<MemberRow> rows;
   rows.reserve(size());
-  for (const auto& [order, node] : seen_.byOrder()) rows.push_back(row(node));
+  for (const auto& [order, node] : seen_.byOrder()) rows.push_back(row(node, Rooms::with));
   return rows;
 }
 

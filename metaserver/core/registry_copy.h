@@ -6,12 +6,14 @@
 //
 // Invariants: a row's order is the key that it has; an id leads to the last row put under it.
 //
-// A value, owned by RegistryFollower or a Directory. Does no I/O. Not thread-safe. apply() costs
-// O(page log n), the rest O(n) unless said.
+// A value, owned by RegistryFollower or a Directory. Its rows are shared with whoever put them.
+// Does no I/O. Not thread-safe. apply() costs O(page log n), the rest O(n) unless said. Some 100
+// bytes a member beside its row.
 #pragma once
 
+#include <cstddef>
 #include <map>
-#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "metaserver/core/registry.h"
@@ -24,11 +26,11 @@ class RegistryCopy {
  public:
   void apply(MemberChanges changes);
   // Adds or replaces the row of its order. O(log n).
-  void put(MemberRow row);
+  void put(SharedRow row);
   // False: no row has this order. O(log n).
   bool remove(JoinOrder order);
 
-  const std::map<JoinOrder, MemberRow>& rows() const { return rows_; }
+  const std::map<JoinOrder, SharedRow>& rows() const { return rows_; }
   // Null: there is no such member. O(log n), O(1).
   const MemberRow* find(JoinOrder order) const;
   const MemberRow* find(const PeerId& id) const;
@@ -46,8 +48,33 @@ class RegistryCopy {
   std::vector<Remembered> remembered(std::vector<Remembered> lost) const;
 
  private:
-  std::map<JoinOrder, MemberRow> rows_;
-  std::unordered_map<PeerId, JoinOrder> orders_;
+  void forget(const MemberRow& row);
+
+  // A row under its id, with the id's hash: so a search reads no row that has another one.
+  struct Named {
+    std::size_t hash;
+    mutable const MemberRow* row;  // replaced by rows of the same id only
+  };
+  struct Sought {
+    explicit Sought(const PeerId& which) : hash(std::hash<PeerId>()(which)), id(which) {}
+    std::size_t hash;
+    const PeerId& id;
+  };
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(const auto& one) const { return one.hash; }
+  };
+  struct Equal {
+    using is_transparent = void;
+    static const PeerId& idOf(const Named& named) { return named.row->contact.id; }
+    static const PeerId& idOf(const Sought& sought) { return sought.id; }
+    bool operator()(const auto& a, const auto& b) const {
+      return a.hash == b.hash && idOf(a) == idOf(b);
+    }
+  };
+
+  std::map<JoinOrder, SharedRow> rows_;
+  std::unordered_set<Named, Hash, Equal> byId_;  // of rows_
 };
 
 }  // namespace espalier::metaserver

@@ -2,23 +2,19 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
 #include <utility>
 
-#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/thread.h"
+#include "common/base/write_pace.h"
 
 namespace espalier::metaserver::shell {
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kLeastPause = 50ms;
-constexpr int kPauseToWriting = 4;
-constexpr auto kMostPause = 5s;  // a stop of this process counts as writing
-constexpr auto kRetry = 1s;      // of a file that could not be written
+constexpr auto kRetry = 1s;  // of a file that could not be written
 
 }  // namespace
 
@@ -70,13 +66,12 @@ void FilesWriter::run() {
     const bool again = std::exchange(again_, false);
     if (again) written_ = 0;
     lock.unlock();
-    const TimePoint begun = Clock::now();
+    const WritePace pace;
     writeServers(again);
     writeNewest();
-    const Duration took = Clock::now() - begun;
+    const Duration rest = pace.rest();
     lock.lock();
-    woken_.wait_for(lock, std::clamp<Duration>(kPauseToWriting * took, kLeastPause, kMostPause),
-                    [&] { return ending_; });
+    woken_.wait_for(lock, rest, [&] { return ending_; });
   }
   lock.unlock();
   writeServers(false);

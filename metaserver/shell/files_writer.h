@@ -4,8 +4,8 @@
 //   waiting --wake(), or 1 s after a failure--> writing --> pausing --> waiting
 //
 // Each file is replaced as a whole (the state durably), so that a reader never sees a part of it.
-// Only a device or a pipe that the user named is written into. The pause is at least 50 ms, and at
-// least four times as long as the writing took. Everything is written once more at the end.
+// Only a device or a pipe that the user named is written into. How long the pause is:
+// common/base/write_pace.h. Everything is written once more at the end.
 //
 // If a file cannot be written, this is logged once, the write is repeated every second, and its
 // success is logged once. The other files are still written.

@@ -43,11 +43,11 @@ void PageSource::takeMembers(const RegistryCopy& copy, const MemberChanges& chan
   std::set<JoinOrder> touched;
   std::set<PeerId> ids;
   for (const auto& row : changes.rows) {
-    touched.insert(row.contact.order);
+    touched.insert(row->contact.order);
     areRoomsDue_ = true;
-    ids.insert(row.contact.id);
+    ids.insert(row->contact.id);
     // What one end reports confirms the link of the other one.
-    for (const auto& neighbour : row.neighbours) {
+    for (const auto& neighbour : row->neighbours) {
       if (const auto* other = copy.find(neighbour)) touched.insert(other->contact.order);
     }
   }

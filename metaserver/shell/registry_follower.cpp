@@ -58,7 +58,7 @@ command::Topology topologyOf(const RegistryCopy& copy) {
   command::Topology topology;
   topology.peers.reserve(copy.rows().size());
   for (const auto& [order, row] : copy.rows()) {
-    topology.peers.push_back({row.contact.id, row.contact.endpoint, copy.linksOf(row)});
+    topology.peers.push_back({row->contact.id, row->contact.endpoint, copy.linksOf(*row)});
   }
   return topology;
 }

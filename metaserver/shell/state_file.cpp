@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <iterator>
 #include <set>
 
 #include "common/base/file.h"
@@ -108,9 +107,17 @@ class Lines {
 std::string formatState(const State& state) {
   std::string text = fmt::format("{} {} {} {}\n", kKind, kVersion, toHex(state.network.view()),
                                  number(state.nextOrder));
+  constexpr std::size_t kLineBytes = 80;  // of most members
+  text.reserve(text.size() + kLineBytes * state.members.size());
   for (const auto& member : state.members) {
-    fmt::format_to(std::back_inserter(text), "{} {} {} {}\n", number(member.order),
-                   member.endpoint.text(), toHex(member.key.view()), member.id.text());
+    text += std::to_string(number(member.order));
+    text += ' ';
+    text += member.endpoint.text();
+    text += ' ';
+    text += toHex(member.key.view());
+    text += ' ';
+    text += member.id.text();
+    text += '\n';
   }
   return text;
 }

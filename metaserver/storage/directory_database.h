@@ -6,8 +6,7 @@
 //      +-- made again, from scratch <-- removed or damaged
 //
 // The database is new at each start. Each batch is one transaction; if more follow (`more`), they
-// are written at once. The pause is at least 50 ms, and at least four times as long as the writing
-// took.
+// are written at once. How long the pause is: common/base/write_pace.h.
 //
 // If a batch cannot be written, this is logged once. The same batch is tried again every second,
 // and nothing else is taken meanwhile; the success is logged once. A database that was removed or

@@ -60,6 +60,12 @@ constexpr const char* kLeaveRooms =
     "DELETE FROM user_rooms WHERE id IN (SELECT id FROM user_names WHERE joined = ?1) AND NOT "
     "EXISTS (SELECT 1 FROM user_names WHERE id = user_rooms.id AND joined <> ?1)";
 
+// A REPLACE would keep a journal for this statement alone.
+constexpr const char* kPutMember =
+    "INSERT INTO user_names VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (joined) DO UPDATE SET "
+    "id = excluded.id, host = excluded.host, port = excluded.port, home = excluded.home, "
+    "home_port = excluded.home_port, instance = excluded.instance";
+
 Result<void> removeFile(const std::string& path) {
   if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
   return systemError("cannot remove " + escaped(path), errno);
@@ -145,6 +151,7 @@ Result<void> DirectoryTables::writeMembers(const MemberChanges& changes,
         database_.run("DELETE FROM user_names; DELETE FROM homes; DELETE FROM user_rooms");
     if (!cleared) return cleared;
   }
+  for (const auto& row : changes.rows) mayHaveRooms_ = mayHaveRooms_ || !row->rooms.empty();
   for (const JoinOrder order : changes.gone) {
     for (const char* remove : {kLeaveRooms, "DELETE FROM user_names WHERE joined = ?",
                                "DELETE FROM homes WHERE joined = ?"}) {
@@ -152,7 +159,7 @@ Result<void> DirectoryTables::writeMembers(const MemberChanges& changes,
     }
   }
   for (const auto& row : changes.rows) {
-    if (auto put = putMember(row, homes); !put) return put;
+    if (auto put = putMember(*row, homes); !put) return put;
   }
   return {};
 }
@@ -166,17 +173,18 @@ Result<void> DirectoryTables::putMember(const MemberRow& row,
     name = home->second.name;
     port = home->second.port;
   }
-  auto left = database_.change("DELETE FROM user_rooms WHERE id = ?", id.text());
-  if (!left) return left;
+  if (mayHaveRooms_) {
+    auto left = database_.change("DELETE FROM user_rooms WHERE id = ?", id.text());
+    if (!left) return left;
+  }
   for (const auto& room : row.rooms) {
     auto in = database_.change("INSERT OR REPLACE INTO user_rooms VALUES (?, ?, ?)", room.text(),
                                id.text(), port);
     if (!in) return in;
   }
   const auto hash = instance.isZero() ? std::nullopt : std::optional(toHex(instance.view()));
-  auto put =
-      database_.change("INSERT OR REPLACE INTO user_names VALUES (?, ?, ?, ?, ?, ?, ?)", id.text(),
-                       number(order), endpoint.host, endpoint.port, name, port, hash);
+  auto put = database_.change(kPutMember, id.text(), number(order), endpoint.host, endpoint.port,
+                              name, port, hash);
   if (!put) return put;
   return database_.change("INSERT OR REPLACE INTO homes VALUES (?, ?)", number(order),
                           number(row.home));

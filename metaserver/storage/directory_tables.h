@@ -78,6 +78,7 @@ class DirectoryTables {
 
   sqlite::Database database_;
   std::vector<DirectoryServer> servers_;  // as they are in the table
+  bool mayHaveRooms_ = false;             // user_rooms may have rows
 };
 
 }  // namespace espalier::metaserver::storage

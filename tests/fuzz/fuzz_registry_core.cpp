@@ -261,8 +261,8 @@ class Machine {
     fuzz::require(!more && entries.size() == copy_.rows().size(), "the copy has all members");
     auto row = copy_.rows().begin();
     for (const auto& entry : entries) {
-      fuzz::require(row->second.contact == entry.member, "each as it is");
-      fuzz::require(copy_.linksOf(row->second) == entry.neighbours, "with its links");
+      fuzz::require(row->second->contact == entry.member, "each as it is");
+      fuzz::require(copy_.linksOf(*row->second) == entry.neighbours, "with its links");
       fuzz::require(std::find(entry.neighbours.begin(), entry.neighbours.end(), entry.member.id) ==
                         entry.neighbours.end(),
                     "none of which leads to itself");

@@ -70,15 +70,16 @@ void ClusterNetwork::checkHomes(Server& server) {
   const MemberRow* wrong = nullptr;
   auto before = std::exchange(server.awaySince, {});
   for (const auto& [order, row] : server.core->directory().copy().rows()) {
-    if (row.home != kNoServer) {
-      if (!reached.contains(row.home)) wrong = &row;
+    if (row->home != kNoServer) {
+      if (!reached.contains(row->home)) wrong = row.get();
       continue;
     }
     const auto since = before.find(order);
     const TimePoint away = since == before.end() ? outside_.now() : since->second;
     server.awaySince[order] = away;
     if (away + kAwayMost < outside_.now()) {
-      outside_.fail(fmt::format("{} is away, and {} keeps it", row.contact.id.text(), server.name));
+      outside_.fail(
+          fmt::format("{} is away, and {} keeps it", row->contact.id.text(), server.name));
     }
   }
   if (!wrong) return server.homesWrongSince.reset();
@@ -122,7 +123,7 @@ void ClusterNetwork::checkHandover(std::size_t from, ServerNumber to,
   const auto rows = registry->rows();
   const auto& published = server.core->directory().copy().rows();
   const bool isSame = std::equal(rows.begin(), rows.end(), published.begin(), published.end(),
-                                 [](const auto& a, const auto& b) { return a == b.second; });
+                                 [](const auto& a, const auto& b) { return a == *b.second; });
   if (!isSame) outside_.fail(server.name + " hands over, and not all that it has decided");
 }
 
@@ -153,8 +154,8 @@ void ClusterNetwork::checkSide(const Server& server, const Side& side, const std
   std::set<PeerId> ids;
   for (const auto& [order, row] : server.core->directory().copy().rows()) {
     orders.insert(order);
-    keys.insert(row.key);
-    ids.insert(row.contact.id);
+    keys.insert(row->key);
+    ids.insert(row->contact.id);
   }
   for (const auto& row : side.rows) {
     // A peer that has joined again elsewhere has another order; one of two of one id has none; and
@@ -212,8 +213,8 @@ void ClusterNetwork::checkMessage(std::size_t i, const wire::ClusterMessage& mes
   if (const auto* delta = std::get_if<wire::Delta>(&message)) {
     said(delta->after);
     for (const auto& row : delta->rows) {
-      checkRow(network, row);
-      published_.try_emplace({delta->after.version.epoch, row.contact.order},
+      checkRow(network, *row);
+      published_.try_emplace({delta->after.version.epoch, row->contact.order},
                              delta->after.version.sequence);
     }
   }
@@ -223,7 +224,7 @@ void ClusterNetwork::checkMessage(std::size_t i, const wire::ClusterMessage& mes
   }
   if (const auto* page = std::get_if<wire::SnapshotPage>(&message)) {
     said(page->of);
-    for (const auto& row : page->rows) checkRow(network, row);
+    for (const auto& row : page->rows) checkRow(network, *row);
   }
   if (const auto* position = std::get_if<wire::Position>(&message)) said(position->of);
   if (const auto* answers = std::get_if<wire::SessionAnswers>(&message)) named(answers->epoch);

@@ -9,6 +9,7 @@
 #include "common/base/limits.h"
 #include "common/base/random.h"
 #include "common/base/text.h"
+#include "common/base/write_pace.h"
 
 using namespace espalier;
 using namespace std::chrono_literals;
@@ -219,6 +220,21 @@ TEST_CASE("the pauses between tries double up to the longest, each spread over i
     CHECK(pause >= most / 2);
     CHECK(pause <= most);
   }
+}
+
+TEST_CASE("whoever writes rests for 50 ms, and after work for nineteen times its processor time") {
+  const WritePace idle;
+  CHECK(idle.rest() >= 50ms);
+  CHECK(idle.rest() <= 5s);
+  const auto spent = [] {
+    timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+  };
+  const WritePace busy;
+  for (const auto until = spent() + 10ms; spent() < until;) {
+  }
+  CHECK(busy.rest() >= 190ms);
 }
 
 TEST_CASE("generators that are seeded from the kernel differ from the first number on") {

@@ -101,8 +101,8 @@ wire::DirectoryRow someRow(std::uint64_t index) {
   return row;
 }
 
-std::vector<wire::DirectoryRow> someRows() {
-  std::vector<wire::DirectoryRow> rows;
+std::vector<wire::SharedRow> someRows() {
+  std::vector<wire::SharedRow> rows;
   for (auto i = test::numberOf<std::uint64_t>(0, 4); i > 0; --i) rows.push_back(someRow(5 - i));
   return rows;
 }

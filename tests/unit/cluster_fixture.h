@@ -211,7 +211,8 @@ struct Cluster : ClusterNetwork::Outside {
   // Each member with its place, as that metaserver has it.
   std::string tree(std::size_t i) const {
     std::string text;
-    for (const auto& [order, row] : network.core(i).directory().copy().rows()) {
+    for (const auto& [order, shared] : network.core(i).directory().copy().rows()) {
+      const MemberRow& row = *shared;
       text += fmt::format("{} {} on {} below {}:", espalier::number(order), row.contact.id.text(),
                           row.contact.endpoint.text(), espalier::number(row.above));
       for (const auto& neighbour : row.neighbours) text += " " + neighbour.text();

@@ -220,7 +220,7 @@ TEST_CASE("no id is held for a peer that is a member under another one") {
 // --- the reader
 
 TEST_CASE("a reader that takes pages has what the directory has, also while that changes") {
-  std::map<JoinOrder, MemberRow> seen;
+  std::map<JoinOrder, SharedRow> seen;
   Directory directory;
   DirectoryChanges changes;
   const auto put = [&](int number, std::uint16_t port) {
@@ -239,7 +239,7 @@ TEST_CASE("a reader that takes pages has what the directory has, also while that
     auto page = changes.take(directory.copy(), most);
     if (page.fromScratch) seen.clear();
     for (const JoinOrder order : page.gone) seen.erase(order);
-    for (auto& row : page.rows) seen.insert_or_assign(row.contact.order, row);
+    for (auto& row : page.rows) seen.insert_or_assign(row->contact.order, row);
     return page.more;
   };
   for (int number = 1; number <= 5; ++number) put(number, 6000);

@@ -280,7 +280,7 @@ struct SessionWorld {
   }
   void takeOver() {
     Registry::Options options = founding();
-    for (const auto& [order, row] : replica.copy().rows()) options.away.push_back(row);
+    for (const auto& [order, row] : replica.copy().rows()) options.away.push_back(*row);
     options.nextOrder = JoinOrder{espalier::number(replica.newest()) + 1};
     startMaster(std::move(options));
   }
@@ -305,7 +305,8 @@ struct SessionWorld {
   // Each member with its place.
   std::string tree() const {
     std::string text;
-    for (const auto& [order, row] : replica.copy().rows()) {
+    for (const auto& [order, shared] : replica.copy().rows()) {
+      const MemberRow& row = *shared;
       text += fmt::format("{} {} on {} below {}:", espalier::number(order), row.contact.id.text(),
                           row.contact.endpoint.text(), espalier::number(row.above));
       for (const auto& neighbour : row.neighbours) text += " " + neighbour.text();

@@ -46,7 +46,7 @@ inline MemberRow largeRow(std::uint64_t order) {
   return made;
 }
 
-inline MemberChanges put(std::vector<MemberRow> rows) {
+inline MemberChanges put(std::vector<SharedRow> rows) {
   return {false, {}, std::move(rows), false};
 }
 inline MemberChanges gone(std::vector<std::uint64_t> orders) {
@@ -57,7 +57,7 @@ inline MemberChanges gone(std::vector<std::uint64_t> orders) {
 
 inline std::vector<std::string> idsOf(const RegistryCopy& copy) {
   std::vector<std::string> ids;
-  for (const auto& [order, row] : copy.rows()) ids.push_back(row.contact.id.text());
+  for (const auto& [order, row] : copy.rows()) ids.push_back(row->contact.id.text());
   return ids;
 }
 using Ids = std::vector<std::string>;

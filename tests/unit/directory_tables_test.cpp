@@ -259,7 +259,7 @@ TEST_CASE("a reader that does not end keeps the log within its bound, and is tol
   Given given;
   auto reader = sqlite::Database::open(given.path);
   REQUIRE(reader->run("BEGIN; SELECT count(*) FROM user_names").ok());
-  std::vector<MemberRow> rows;
+  std::vector<SharedRow> rows;
   for (int number = 1; number <= 20'000; ++number) {
     auto row = memberOf(number, 1);
     row.contact.endpoint.host = fmt::format("{:a<200}{}", "", number);

@@ -15,18 +15,18 @@ using namespace espalier::metaserver::cluster;
 
 namespace {
 
-Directory of(std::vector<MemberRow> rows) {
+Directory of(std::vector<SharedRow> rows) {
   Directory made;
   for (auto& row : rows) made.put(std::move(row));
   return made;
 }
 
-bool canPut(const Directory& directory, std::vector<MemberRow> rows) {
+bool canPut(const Directory& directory, std::vector<SharedRow> rows) {
   return directory.check({.rows = rows}).ok();
 }
 
 std::string whyNot(const Directory& directory, std::vector<JoinOrder> gone,
-                   std::vector<MemberRow> rows) {
+                   std::vector<SharedRow> rows) {
   const auto sum = directory.check({gone, rows});
   return sum ? "" : sum.error().message;
 }
@@ -102,7 +102,7 @@ TEST_CASE("a directory's digest depends on its rows, not on the way to them") {
 TEST_CASE("a check says what the sum would be") {
   Directory directory = of({row(1), row(2)});
   const std::vector<JoinOrder> gone = {JoinOrder{2}};
-  const std::vector<MemberRow> rows = {row(1), row(3, "s2"), row(2, "new")};
+  const std::vector<SharedRow> rows = {row(1), row(3, "s2"), row(2, "new")};
   const auto sum = directory.check({gone, rows});
   REQUIRE(sum.ok());
   CHECK(directory.count() == 2);

@@ -17,9 +17,9 @@ std::vector<std::uint64_t> ordersOf(const std::vector<JoinOrder>& orders) {
   for (const auto order : orders) numbers.push_back(number(order));
   return numbers;
 }
-std::vector<std::uint64_t> ordersOf(const std::vector<MemberRow>& rows) {
+std::vector<std::uint64_t> ordersOf(const std::vector<SharedRow>& rows) {
   std::vector<std::uint64_t> numbers;
-  for (const auto& row : rows) numbers.push_back(number(row.contact.order));
+  for (const auto& row : rows) numbers.push_back(number(row->contact.order));
   return numbers;
 }
 using Orders = std::vector<std::uint64_t>;

@@ -27,7 +27,8 @@ struct Copy {
 
   bool isAs(const Registry& registry) const {
     const auto& tree = registry.tree();
-    for (const auto& [order, row] : copy.rows()) {
+    for (const auto& [order, shared] : copy.rows()) {
+      const MemberRow& row = *shared;
       const auto node = tree.find(row.contact.id);
       if (!node || copy.find(row.contact.id) != &row || copy.find(order) != &row) return false;
       const auto above = tree.parent(*node);

@@ -69,6 +69,14 @@ Publication largePublicationOf(std::uint64_t members) {
   return publication;
 }
 
+// Puts a changed row in its place.
+template <typename Change>
+void change(SharedRow& row, Change how) {
+  MemberRow changed = *row;
+  how(changed);
+  row = std::move(changed);
+}
+
 // The only delta of a change.
 wire::Delta deltaOf(Publication& publication, MemberChanges changes) {
   auto deltas = publication.publish(std::move(changes));
@@ -224,10 +232,13 @@ TEST_CASE("a damaged delta is refused, changes nothing, and is pulled again afte
   using Damage = std::function<void(wire::Delta&)>;
   for (const Damage& damage : {
            Damage([](auto& delta) { delta.rows.pop_back(); }),
-           Damage([](auto& delta) { delta.rows[0].generation = 1; }),
+           Damage(
+               [](auto& delta) { change(delta.rows[0], [](auto& row) { row.generation = 1; }); }),
            Damage([](auto& delta) { delta.rows[1] = row(3, "x"); }),
            Damage([](auto& delta) { delta.rows[1] = row(4, "s1"); }),
-           Damage([](auto& delta) { delta.rows[1].contact.endpoint.port = 0; }),
+           Damage([](auto& delta) {
+             change(delta.rows[1], [](auto& row) { row.contact.endpoint.port = 0; });
+           }),
            Damage([](auto& delta) { delta.gone = {JoinOrder{9}}; }),
            Damage([](auto& delta) { ++delta.after.count; }),
            Damage([](auto& delta) { ++delta.after.digest.high; }),
@@ -292,11 +303,17 @@ TEST_CASE("a damaged page is refused and pulled again, without what came before 
   for (const Damage& damage : {
            Damage([](auto& page) { std::swap(page.rows[0], page.rows[1]); }),
            Damage([](auto& page) { page.rows[1] = page.rows[0]; }),
-           Damage([](auto& page) { page.rows[1].contact.id = named("s1"); }),
-           Damage([](auto& page) { page.rows[0].contact.order = JoinOrder{10}; }),
+           Damage([](auto& page) {
+             change(page.rows[1], [](auto& row) { row.contact.id = named("s1"); });
+           }),
+           Damage([](auto& page) {
+             change(page.rows[0], [](auto& row) { row.contact.order = JoinOrder{10}; });
+           }),
            Damage([](auto& page) { page.upTo = JoinOrder{19}; }),
            Damage([](auto& page) { page.upTo = page.after; }),
-           Damage([](auto& page) { page.rows[3].contact.endpoint.port = 0; }),
+           Damage([](auto& page) {
+             change(page.rows[3], [](auto& row) { row.contact.endpoint.port = 0; });
+           }),
        }) {
     Follower follower;
     const auto pull = follower.give(publication.position());

@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using Rows = std::map<JoinOrder, MemberRow>;
+using Rows = std::map<JoinOrder, SharedRow>;
 using Absent = std::map<JoinOrder, wire::AbsentRow>;
 
 // Independent of the digest that is tested.
@@ -31,7 +31,8 @@ std::size_t fingerprint(const Rows& rows, const Absent& absent) {
                     row.contact.endpoint.text(), toHex(row.key.view()), row.isBefore, row.isFree);
     all = all * 1'000'003 + std::hash<std::string>()(text);
   }
-  for (const auto& [order, row] : rows) {
+  for (const auto& [order, shared] : rows) {
+    const MemberRow& row = *shared;
     text = fmt::format("{} {} {} {} {} {} {} {} {}", number(order), row.contact.id.text(),
                        row.contact.endpoint.text(), toHex(row.key.view()), number(row.above),
                        row.reportedParent, static_cast<int>(row.home), row.generation,
@@ -139,7 +140,7 @@ class World {
   }
   bool isTaken(const PeerId& id) const {
     return std::any_of(source_.begin(), source_.end(),
-                       [&](const auto& one) { return one.second.contact.id == id; });
+                       [&](const auto& one) { return one.second->contact.id == id; });
   }
 
   // As a registry does: who is gone first, in this page.
@@ -166,7 +167,7 @@ class World {
         source_.erase(member);
       } else {
         const auto member = anyMember();
-        member->second = randomRow(number(member->first), member->second.contact.id);
+        member->second = randomRow(number(member->first), member->second->contact.id);
         changed[member->first] = true;
       }
     }
@@ -238,7 +239,7 @@ class World {
       for (const auto order : delta.absentGone) absentModel_.erase(order);
       for (const auto& one : delta.absent) absentModel_.insert_or_assign(one.contact.order, one);
       for (const auto order : delta.gone) model_.erase(order);
-      for (const auto& row : delta.rows) model_.insert_or_assign(row.contact.order, row);
+      for (const auto& row : delta.rows) model_.insert_or_assign(row->contact.order, row);
       history_[key(delta.after.version)] = fingerprint(model_, absentModel_);
       for (auto& link : links_) send(link, wire::DirectoryMessage(delta));
     }
@@ -268,7 +269,9 @@ class World {
   void truncate(Message& message) {
     auto* sent = std::get_if<wire::DirectoryMessage>(&message);
     if (!sent) return;
-    const auto half = [&](auto& rows) { rows.resize(below(rows.size() + 1)); };
+    const auto half = [&](auto& rows) {
+      rows.erase(rows.begin() + static_cast<std::ptrdiff_t>(below(rows.size() + 1)), rows.end());
+    };
     if (auto* delta = std::get_if<wire::Delta>(sent)) {
       half(delta->rows);
       if (chance(0.5)) half(delta->gone);

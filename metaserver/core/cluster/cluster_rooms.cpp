@@ -21,11 +21,10 @@ void ClusterRooms::tick(TimePoint now) {
 }
 
 void ClusterRooms::put(const MemberRow& row, TimePoint now) {
-  const PeerId& id = row.contact.id;
   step([&](auto& core, auto& fx) {
-    core.memberRooms(id, row.rooms, row.roomsRevision > 0, now, fx);
+    const auto& id = core.memberRooms(row.contact.id, row.rooms, row.roomsRevision > 0, now, fx);
+    ids_.put(row.contact.order, id);
   });
-  ids_.put(row.contact.order, core_.members().all().find(id)->first);
 }
 
 void ClusterRooms::remove(JoinOrder order, TimePoint now) {
@@ -40,16 +39,16 @@ void ClusterRooms::remove(JoinOrder order, TimePoint now) {
 void ClusterRooms::take(const wire::Delta& delta, TimePoint now) {
   for (const JoinOrder order : delta.gone) remove(order, now);
   for (const auto& row : delta.rows) {
-    const auto* former = ids_.find(row.contact.order);
-    if (former != nullptr && *former != row.contact.id) remove(row.contact.order, now);
+    const auto* former = ids_.find(row->contact.order);
+    if (former != nullptr && *former != row->contact.id) remove(row->contact.order, now);
   }
-  for (const auto& row : delta.rows) put(row, now);
+  for (const auto& row : delta.rows) put(*row, now);
 }
 
 void ClusterRooms::replace(const Directory& directory, TimePoint now) {
   const auto& rows = directory.copy().rows();
   std::set<PeerId> there;
-  for (const auto& [order, row] : rows) there.insert(row.contact.id);
+  for (const auto& [order, row] : rows) there.insert(row->contact.id);
   std::vector<PeerId> gone;
   for (const auto& [id, itsRooms] : core_.members().all()) {
     if (!there.contains(id)) gone.push_back(id);
@@ -58,7 +57,7 @@ void ClusterRooms::replace(const Directory& directory, TimePoint now) {
     step([&](auto& core, auto& fx) { core.memberGone(id, now, fx); });
   }
   ids_.clear();
-  for (const auto& [order, row] : rows) put(row, now);
+  for (const auto& [order, row] : rows) put(*row, now);
 }
 
 void ClusterRooms::take(const std::vector<MemberMoved>& moved, TimePoint now) {
@@ -66,8 +65,11 @@ void ClusterRooms::take(const std::vector<MemberMoved>& moved, TimePoint now) {
     const PeerId& who = id;
     const bool comes = isIn;
     step([&](auto& core, auto& fx) {
-      if (comes) return core.memberRooms(who, {}, false, now, fx);
-      core.memberGone(who, now, fx);
+      if (comes) {
+        core.memberRooms(who, {}, false, now, fx);
+      } else {
+        core.memberGone(who, now, fx);
+      }
     });
   }
 }

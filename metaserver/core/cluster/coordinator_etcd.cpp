@@ -68,10 +68,10 @@ void Coordinator::won(Epoch epoch, EtcdDirectory written, TimePoint now, Coordin
   options.before.clear();
   for (const auto& [order, row] : replica_->directory().copy().rows()) {
     // What etcd says of an id counts: a later master may have given it to another peer.
-    const auto there = written.members.find(row.contact.id);
+    const auto there = written.members.find(row->contact.id);
     const bool isSame = there == written.members.end() ||
-                        (there->second.key == row.key && there->second.order == order);
-    if (isSame) options.away.push_back(row);
+                        (there->second.key == row->key && there->second.order == order);
+    if (isSame) options.away.push_back(*row);
   }
   // Members that this metaserver has no copy of. If it has none at all, all metaservers were
   // started again: they are awaited.

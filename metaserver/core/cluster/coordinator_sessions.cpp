@@ -36,8 +36,8 @@ void Coordinator::noteChange(const wire::Delta& delta, TimePoint now, Coordinato
   isDirty_ = isDirty_ || rooms_.isDirty();
   if (left_.isEmpty()) return;
   for (const auto& row : delta.rows) {
-    if (row.home == kNoServer || row.home == mesh_.self().number) continue;
-    const JoinOrder order = row.contact.order;
+    if (row->home == kNoServer || row->home == mesh_.self().number) continue;
+    const JoinOrder order = row->contact.order;
     if (left_.take(order)) fx.peers.sessions.emplace_back(session::Elsewhere{order});
   }
 }

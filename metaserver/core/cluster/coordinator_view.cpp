@@ -140,11 +140,9 @@ const Directory& Coordinator::directory() const {
 
 MemberChanges Coordinator::takeChanges(std::size_t most) {
   if (!isSingle_) return changes_.take(directory().copy(), most);
-  auto changes = authority_->registry.takeChanges(most);
-  // Only directory.db has them, which a single metaserver does not write. Its first change as one
+  // Only directory.db has rooms, which a single metaserver does not write. Its first change as one
   // of several is all of the directory.
-  for (auto& row : changes.rows) row.rooms = std::vector<RoomName>();  // without its memory
-  return changes;
+  return authority_->registry.takeChanges(most, Registry::Rooms::without);
 }
 
 Coordinator::Moment Coordinator::moment() const {

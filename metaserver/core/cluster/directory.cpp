@@ -51,7 +51,7 @@ Result<void> checkForm(const MemberRow& row) {
   return {};
 }
 
-std::vector<wire::OrderRange> rangesOf(const std::map<JoinOrder, MemberRow>& rows) {
+std::vector<wire::OrderRange> rangesOf(const std::map<JoinOrder, SharedRow>& rows) {
   std::vector<wire::OrderRange> ranges;
   for (const auto& [order, row] : rows) {
     if (!ranges.empty() && ranges.back().last + 1 == number(order)) {
@@ -112,14 +112,14 @@ std::vector<Remembered> Directory::lost(std::size_t most) const {
   return lost;
 }
 
-void Directory::put(MemberRow row) {
-  if (const MemberRow* old = copy_.find(row.contact.order)) {
+void Directory::put(SharedRow row) {
+  if (const MemberRow* old = copy_.find(row->contact.order)) {
     digest_ = digest_ - digestOf(*old);
   } else {
     orders_.reset();
   }
-  digest_ = digest_ + digestOf(row);
-  learnNewest(row.contact.order);
+  digest_ = digest_ + digestOf(*row);
+  learnNewest(row->contact.order);
   copy_.put(std::move(row));
 }
 
@@ -194,7 +194,8 @@ Result<Directory::Sum> Directory::check(const Change& change) const {
   }
   std::unordered_set<JoinOrder> orders;
   std::unordered_set<std::string_view> ids;
-  for (const auto& row : rows) {
+  for (const auto& shared : rows) {
+    const MemberRow& row = *shared;
     if (auto form = checkForm(row); !form) return form.error();
     const auto& [id, order, endpoint, instance] = row.contact;
     if (!orders.insert(order).second) return impossible(row, "two rows have its order");

@@ -27,6 +27,9 @@ namespace espalier::metaserver::cluster {
 
 // The bytes of a row in a message, an upper bound.
 std::size_t rowBytes(const MemberRow& row);
+inline std::size_t rowBytes(const SharedRow& row) {
+  return rowBytes(*row);
+}
 std::size_t rowBytes(const wire::AbsentRow& row);
 inline constexpr std::size_t kGoneBytes = 10;  // of an order in a message, an upper bound
 
@@ -43,7 +46,7 @@ class Directory {
   // What is removed, then what is added or replaced: of members, and of absent ones.
   struct Change {
     std::span<const JoinOrder> gone{};
-    std::span<const MemberRow> rows{};
+    std::span<const SharedRow> rows{};
     std::span<const JoinOrder> absentGone{};
     std::span<const wire::AbsentRow> absent{};
   };
@@ -66,7 +69,7 @@ class Directory {
   const std::vector<wire::OrderRange>& orders() const;
 
   // Adds the row, or replaces the one of its order. No row of another order has its id.
-  void put(MemberRow row);
+  void put(SharedRow row);
   // False: no row has this order.
   bool remove(JoinOrder order);
   void putAbsent(wire::AbsentRow row);

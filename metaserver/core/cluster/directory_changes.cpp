@@ -9,7 +9,7 @@ namespace espalier::metaserver::cluster {
 void DirectoryChanges::changed(const wire::Delta& delta) {
   if (isFromScratch_) return;
   changed_.insert(delta.gone.begin(), delta.gone.end());
-  for (const auto& row : delta.rows) changed_.insert(row.contact.order);
+  for (const auto& row : delta.rows) changed_.insert(row->contact.order);
   if (changed_.size() > limits::kMembers) reset();
 }
 
@@ -17,7 +17,7 @@ void DirectoryChanges::changed(const MemberChanges& changes) {
   if (changes.fromScratch) reset();
   if (isFromScratch_) return;
   changed_.insert(changes.gone.begin(), changes.gone.end());
-  for (const auto& row : changes.rows) changed_.insert(row.contact.order);
+  for (const auto& row : changes.rows) changed_.insert(row->contact.order);
   if (changed_.size() > limits::kMembers) reset();
 }
 
@@ -50,8 +50,9 @@ MemberChanges DirectoryChanges::take(const RegistryCopy& copy, std::size_t most)
   for (; !changed_.empty() && page.rows.size() + page.gone.size() < most;
        changed_.erase(changed_.begin())) {
     const JoinOrder order = *changed_.begin();
-    if (const auto* row = copy.find(order)) {
-      page.rows.push_back(*row);
+    const auto row = copy.rows().find(order);
+    if (row != copy.rows().end()) {
+      page.rows.push_back(row->second);
     } else {
       page.gone.push_back(order);
     }

@@ -15,7 +15,8 @@ Merged merge(std::span<const Side> sides) {
             [](const Side& a, const Side& b) { return a.epoch < b.epoch; });
   std::map<JoinOrder, MemberRow> rows;
   for (const Side& side : byEpoch) {
-    for (const auto& [order, row] : side.directory->copy().rows()) {
+    for (const auto& [order, shared] : side.directory->copy().rows()) {
+      const MemberRow& row = *shared;
       const auto [there, isNew] = rows.try_emplace(order, row);
       if (isNew) continue;
       const MemberRow& other = there->second;

@@ -107,9 +107,9 @@ void PromisedMembers::follow(const wire::Delta& delta, const IsHeld& isHeld,
     }
   }
   for (const auto& row : delta.rows) {
-    const auto& [id, order, endpoint, instance] = row.contact;
+    const auto& [id, order, endpoint, instance] = row->contact;
     held_.erase(id);
-    Remembered member{id, row.key, order, endpoint};
+    Remembered member{id, row->key, order, endpoint};
     const auto there = byId_.find(id);
     if (there != byId_.end()) {
       if (there->second == member) {

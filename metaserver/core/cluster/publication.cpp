@@ -22,7 +22,7 @@ std::size_t heapBytes(const wire::Delta& delta) {
       sizeof delta + (delta.gone.size() + delta.absentGone.size()) * sizeof(JoinOrder);
   for (const auto& row : delta.absent) bytes += sizeof row + rowBytes(row);
   for (const auto& row : delta.rows) {
-    bytes += sizeof row + rowBytes(row) + row.neighbours.size() * sizeof(PeerId);
+    bytes += sizeof *row + rowBytes(row) + row->neighbours.size() * sizeof(PeerId);
   }
   return bytes;
 }
@@ -64,7 +64,7 @@ std::vector<wire::Delta> Publication::publish(MemberChanges changes, AbsentChang
   }
   for (const JoinOrder order : changes.gone) remove(order, draft);
   for (auto& row : changes.rows) {
-    markSeen(row.contact.order);
+    markSeen(row->contact.order);
     put(std::move(row), draft);
   }
   if (before_ && !changes.more) {
@@ -90,10 +90,11 @@ void Publication::markSeen(JoinOrder order) {
 template <typename Row>
 void Publication::append(const Row& row, std::unordered_set<JoinOrder>& orders,
                          std::vector<Row>& rows, Draft& draft) {
+  const JoinOrder order = contactOf(row).order;
   const std::size_t bytes = rowBytes(row);
   const bool isFull = draft.bytes > 0 && draft.bytes + bytes > limits::kDirectoryMessageBytes;
-  if (isFull || orders.contains(row.contact.order)) finish(draft);
-  orders.insert(row.contact.order);
+  if (isFull || orders.contains(order)) finish(draft);
+  orders.insert(order);
   draft.bytes += bytes;
   rows.push_back(row);
 }
@@ -122,14 +123,14 @@ void Publication::removeAbsent(JoinOrder order, Draft& draft) {
   if (directory_.removeAbsent(order)) appendGone(order, draft.next.absentGone, draft);
 }
 
-void Publication::put(MemberRow row, Draft& draft) {
-  const JoinOrder order = row.contact.order;
+void Publication::put(SharedRow row, Draft& draft) {
+  const JoinOrder order = row->contact.order;
   if (const MemberRow* old = directory_.copy().find(order)) {
-    if (*old == row) return;
-    if (old->contact.id != row.contact.id) remove(order, draft);
+    if (*old == *row) return;
+    if (old->contact.id != row->contact.id) remove(order, draft);
   }
   // While changes begin from scratch, a member that is gone may still have the id.
-  const MemberRow* owner = directory_.copy().find(row.contact.id);
+  const MemberRow* owner = directory_.copy().find(row->contact.id);
   if (owner && owner->contact.order != order) remove(owner->contact.order, draft);
   append(row, draft.orders, draft.next.rows, draft);
   directory_.put(std::move(row));

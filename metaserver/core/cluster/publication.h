@@ -86,7 +86,7 @@ class Publication {
               Draft& draft);
   void appendGone(JoinOrder order, std::vector<JoinOrder>& gone, Draft& draft);
   void remove(JoinOrder order, Draft& draft);
-  void put(MemberRow row, Draft& draft);
+  void put(SharedRow row, Draft& draft);
   void putAbsent(wire::AbsentRow row, Draft& draft);
   void removeAbsent(JoinOrder order, Draft& draft);
   void finish(Draft& draft);

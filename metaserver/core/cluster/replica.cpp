@@ -19,7 +19,7 @@ Backoff freshBackoff() {
 // The part of a delta that lies within the orders up to `covered`.
 void cutAt(JoinOrder covered, wire::Delta& delta) {
   std::erase_if(delta.gone, [&](JoinOrder order) { return order > covered; });
-  std::erase_if(delta.rows, [&](const auto& row) { return row.contact.order > covered; });
+  std::erase_if(delta.rows, [&](const auto& row) { return row->contact.order > covered; });
   std::erase_if(delta.absentGone, [&](JoinOrder order) { return order > covered; });
   std::erase_if(delta.absent, [&](const auto& row) { return row.contact.order > covered; });
 }
@@ -49,8 +49,9 @@ template <typename Row>
 Result<void> checkRange(const wire::SnapshotPage& page, const std::vector<Row>& rows) {
   JoinOrder last = page.after;
   for (const auto& row : rows) {
-    if (row.contact.order <= last) return damaged("the rows of a page are not in their order");
-    last = row.contact.order;
+    const JoinOrder order = contactOf(row).order;
+    if (order <= last) return damaged("the rows of a page are not in their order");
+    last = order;
   }
   if (last > page.upTo) return damaged("a page has rows that it does not cover");
   return {};

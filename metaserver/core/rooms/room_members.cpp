@@ -33,16 +33,17 @@ bool RoomMembers::enter(const Member& member, const RoomName& room, RoomNumbers:
   return true;
 }
 
-std::vector<RoomMembers::Change> RoomMembers::set(const PeerId& id,
-                                                  const std::vector<RoomName>& rooms,
-                                                  bool hasTold) {
-  std::vector<Change> changes;
+RoomMembers::Changes RoomMembers::set(const PeerId& id, const std::vector<RoomName>& rooms,
+                                      bool hasTold) {
   auto& own = add(id);
+  Changes all{*slots_[own.slot], {}};
+  auto& changes = all.rooms;
   if (own.hasTold != hasTold) {
     own.hasTold = hasTold;
     hasTold ? ++told_ : --told_;
     changes.push_back({lobby(), hasTold});
   }
+  if (rooms.empty() && own.rooms.empty()) return all;
   std::set<RoomName> wanted(rooms.begin(), rooms.end());
   wanted.erase(lobby());
   std::map<RoomName, RoomNumbers::Number> kept;
@@ -67,12 +68,12 @@ std::vector<RoomMembers::Change> RoomMembers::set(const PeerId& id,
     own.rooms.push_back(room);
   }
   if (own.rooms.capacity() > own.rooms.size()) own.rooms.shrink_to_fit();
-  return changes;
+  return all;
 }
 
 std::vector<RoomMembers::Change> RoomMembers::remove(const PeerId& id) {
   if (!members_.contains(id)) return {};
-  auto changes = set(id, {}, false);
+  auto changes = set(id, {}, false).rooms;
   const auto own = members_.find(id);
   freeSlots_.push_back(own->second.slot);
   members_.erase(own);

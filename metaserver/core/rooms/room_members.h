@@ -24,9 +24,13 @@ class RoomMembers {
     RoomName room;
     bool isIn = false;
   };
+  struct Changes {
+    const PeerId& member;  // as it is kept until it is removed
+    std::vector<Change> rooms;
+  };
   // It is a member of the network, with these rooms. `hasTold`: they are its own list, may be an
   // empty one.
-  std::vector<Change> set(const PeerId& member, const std::vector<RoomName>& rooms, bool hasTold);
+  Changes set(const PeerId& member, const std::vector<RoomName>& rooms, bool hasTold);
   std::vector<Change> remove(const PeerId& member);
 
   std::size_t countOf(const RoomName& room) const;

@@ -164,16 +164,17 @@ void Rooms::setFailing(bool isFailing, TimePoint now, RoomsEffects& fx) {
 
 // --- from the directory
 
-void Rooms::memberRooms(const PeerId& member, const std::vector<RoomName>& rooms, bool hasTold,
-                        TimePoint now, RoomsEffects& fx) {
+const PeerId& Rooms::memberRooms(const PeerId& member, const std::vector<RoomName>& rooms,
+                                 bool hasTold, TimePoint now, RoomsEffects& fx) {
   const auto changes = members_.set(member, rooms, hasTold);
-  if (!changes.empty()) {
-    home_.tellMoved(member, changes, fx);
-    for (const auto& change : changes) {
+  if (!changes.rooms.empty()) {
+    home_.tellMoved(member, changes.rooms, fx);
+    for (const auto& change : changes.rooms) {
       if (change.isIn) master_.openGate(change.room, fx);
     }
   }
   finish(now, fx);
+  return changes.member;
 }
 
 void Rooms::memberGone(const PeerId& member, TimePoint now, RoomsEffects& fx) {

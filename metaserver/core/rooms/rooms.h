@@ -93,9 +93,10 @@ class Rooms {
   void setFailing(bool isFailing, TimePoint now, RoomsEffects& fx);
 
   // --- from the directory, at every metaserver
-  // `hasTold`: they are its own list; it may have none.
-  void memberRooms(const PeerId& member, const std::vector<RoomName>& rooms, bool hasTold,
-                   TimePoint now, RoomsEffects& fx);
+  // `hasTold`: they are its own list; it may have none. Returns its id, which stays where it is
+  // until memberGone().
+  const PeerId& memberRooms(const PeerId& member, const std::vector<RoomName>& rooms, bool hasTold,
+                            TimePoint now, RoomsEffects& fx);
   void memberGone(const PeerId& member, TimePoint now, RoomsEffects& fx);
 
   // --- from peers of this metaserver that are members
