@@ -212,7 +212,7 @@ struct Cluster : ClusterNetwork::Outside {
   std::string tree(std::size_t i) const {
     std::string text;
     for (const auto& [order, shared] : network.core(i).directory().copy().rows()) {
-      const MemberRow& row = *shared;
+      const metaserver::MemberRow& row = *shared;
       text += fmt::format("{} {} on {} below {}:", espalier::number(order), row.contact.id.text(),
                           row.contact.endpoint.text(), espalier::number(row.above));
       for (const auto& neighbour : row.neighbours) text += " " + neighbour.text();
