@@ -12,6 +12,8 @@
 //   redirects COUNT WINDOW ADDRESSES  newcomers that end when they are redirected
 //   visible COUNT GAP_MS ADDRESSES    newcomers one by one; ms until all addresses know each
 //   moved COUNT SECONDS               waits until members have moved so often
+//   move COUNT PER_SECOND ADDRESSES   so many members go, each to the address after that of its own
+//                                     metaserver, as if that one had redirected them
 //   report                            members, moves, losses, homes
 //   quit
 //
@@ -138,6 +140,23 @@ class Sessions {
       }
       turn(std::chrono::milliseconds(20));
     }
+  }
+
+  void move(std::size_t count, double perSecond, const std::vector<Endpoint>& addresses) {
+    const auto began = SteadyClock::now();
+    const std::size_t from = moved_;
+    if (count > sessions_.size()) fail("there are not so many members");
+    for (std::size_t number = 0; number < count; ++number) {
+      const auto at = began + std::chrono::duration_cast<SteadyClock::duration>(
+                                  std::chrono::duration<double>(double(number) / perSecond));
+      while (SteadyClock::now() < at) turn(std::chrono::milliseconds(1));
+      const Session& session = sessions_[number];
+      if (!session.isMember || session.next >= 0) fail("a session cannot be moved");
+      const auto home = std::find(addresses.begin(), addresses.end(), session.home);
+      takeRedirect(number, home == addresses.end() || home + 1 == addresses.end() ? addresses.front()
+                                                                                  : *(home + 1));
+    }
+    until("moving", [&] { return moved_ - from >= count; });
   }
 
   void reportLinks() {
@@ -448,6 +467,9 @@ Json run(Sessions& sessions, const std::string& command, std::istringstream& wor
   } else if (command == "visible") {
     words >> count >> window >> addresses;
     told = sessions.visible(count, std::chrono::milliseconds(window), endpointsOf(addresses));
+  } else if (command == "move") {
+    words >> count >> window >> addresses;
+    sessions.move(count, double(window), endpointsOf(addresses));
   } else if (command == "moved") {
     words >> count >> window;
     sessions.until(
