@@ -38,7 +38,8 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 using Milliseconds = std::chrono::duration<double, std::milli>;
-constexpr int kBeatParts = 20;  // members send heartbeats in so many groups
+constexpr int kBeatParts = 1000;  // members send heartbeats in so many groups, as evenly as peers
+constexpr std::chrono::milliseconds kTurn{2};
 constexpr auto kPatience = std::chrono::seconds(60);
 
 std::vector<Endpoint> endpointsOf(const std::string& list) {
@@ -92,7 +93,8 @@ class Sessions {
 
   // Handles what is there. True: a command may be read.
   bool turn(std::chrono::milliseconds wait) {
-    const bool isCommanded = handleReady(epoll_, wait, [this](int socket) { receive(socket); });
+    const bool isCommanded = handleReady(epoll_, sessions_.empty() ? wait : std::min(wait, kTurn),
+                                         [this](int socket) { receive(socket); });
     beat();
     return isCommanded;
   }
@@ -418,15 +420,16 @@ class Sessions {
   }
 
   void beat() {
-    const auto now = SteadyClock::now();
-    if (now < beatAt_) return;
-    beatAt_ = now + interval_ / kBeatParts;
-    part_ = (part_ + 1) % kBeatParts;
-    const std::string frame =
+    static const std::string frame =
         framed(wire::encode(wire::RegistryRequest(wire::RegistryHeartbeat{})));
-    for (std::size_t i = part_; i < sessions_.size(); i += kBeatParts) {
-      const bool beats = sessions_[i].isWelcome && sessions_[i].current >= 0;
-      if (beats) send(sessions_[i].current, frame);
+    const auto now = SteadyClock::now();
+    while (beatAt_ < now) {
+      beatAt_ = std::max(beatAt_ + SteadyClock::duration(interval_) / kBeatParts, now - interval_);
+      part_ = (part_ + 1) % kBeatParts;
+      for (std::size_t i = part_; i < sessions_.size(); i += kBeatParts) {
+        const bool beats = sessions_[i].isWelcome && sessions_[i].current >= 0;
+        if (beats) send(sessions_[i].current, frame);
+      }
     }
   }
 
