@@ -3,7 +3,9 @@
 //
 // Reads commands on standard input, one a line, and answers each with a line of JSON:
 //
-//   join espalier|irc HOST:PORT COUNT ROOM   that many come in; returns when all are in the room
+//   join espalier|irc HOST:PORT COUNT ROOM WINDOW
+//                                            that many come in, WINDOW of them at a time; returns
+//                                            when all are in the room
 //   idle HOST:PORT COUNT ROOMS               that many come in, each in that many of 100 rooms
 //   say SPEAKERS MESSAGES WINDOW BYTES       so many messages are under way at a time
 //   pace SPEAKERS MESSAGES PER_SECOND BYTES  at that pace
@@ -74,12 +76,13 @@ class Talk {
     return isCommanded;
   }
 
-  void join(bool isIrc, const Endpoint& server, std::size_t count, const std::string& room) {
+  void join(bool isIrc, const Endpoint& server, std::size_t count, const std::string& room,
+            std::size_t window) {
     isIrc_ = isIrc;
     room_ = room;
     members_.resize(count);
     for (Member& member : members_) member.rooms = {{RoomName::parse(room).value(), 0}};
-    comeIn(server);
+    comeIn(server, window);
   }
 
   void idle(const Endpoint& server, std::size_t count, std::size_t rooms) {
@@ -93,7 +96,7 @@ class Talk {
       }
       std::ranges::sort(wanted, {}, &wire::RoomWanted::room);
     }
-    comeIn(server, std::chrono::milliseconds(5));  // within the budget of the metaserver
+    comeIn(server, 8, std::chrono::milliseconds(5));  // within the budget of the metaserver
   }
 
   Json say(std::size_t speakers, std::size_t count, std::size_t window, double perSecond,
@@ -125,8 +128,7 @@ class Talk {
   }
 
  private:
-  void comeIn(const Endpoint& server, std::chrono::milliseconds pause = {}) {
-    constexpr std::size_t kWindow = 8;  // the backlog of ngircd is 10
+  void comeIn(const Endpoint& server, std::size_t window, std::chrono::milliseconds pause = {}) {
     const auto began = SteadyClock::now();
     for (std::size_t i = 0; i < members_.size(); ++i) {
       while (SteadyClock::now() < began + i * pause) turn(std::chrono::milliseconds(1));
@@ -137,7 +139,7 @@ class Talk {
       watch(member.socket, i + 1);
       send(member, isIrc_ ? fmt::format("NICK {0}\r\nUSER {0} 0 * :{0}\r\n", member.id)
                           : framed(wire::encode(wire::Hello{})) + request(joinOf(member, i)));
-      until("coming in", [&] { return in_ + kWindow > i; });
+      until("coming in", [&] { return in_ + window > i; });
     }
     until("coming in", [&] { return in_ == members_.size(); });
   }
@@ -330,11 +332,11 @@ Json run(Talk& talk, std::istringstream& words) {
   }
   if (command == "join") {
     std::string protocol, address, room;
-    std::size_t count = 0;
-    words >> protocol >> address >> count >> room;
+    std::size_t count = 0, window = 0;
+    words >> protocol >> address >> count >> room >> window;
     const auto server = Endpoint::parse(address);
-    if (!server || count < 2) fail("join espalier|irc HOST:PORT COUNT ROOM");
-    talk.join(protocol == "irc", *server, count, room);
+    if (!server || count < 2 || window < 1) fail("join espalier|irc HOST:PORT COUNT ROOM WINDOW");
+    talk.join(protocol == "irc", *server, count, room, window);
     return Json::object();
   }
   std::size_t speakers = 0, messages = 0, third = 0, bytes = 0;
