@@ -38,7 +38,6 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 constexpr auto kPatience = std::chrono::seconds(120);
-constexpr SteadyClock::duration kBeat = std::chrono::seconds(1);
 
 struct Member {
   int socket = -1;
@@ -266,7 +265,10 @@ class Talk {
   }
 
   void take(Member& member, std::string_view payload, const wire::RegistryReply& reply) {
-    if (std::holds_alternative<wire::Admitted>(reply)) {
+    if (const auto* beaten = std::get_if<wire::RegistryHeartbeatReply>(&reply)) {
+      interval_ = beaten->heartbeatInterval;
+    } else if (const auto* admitted = std::get_if<wire::Admitted>(&reply)) {
+      interval_ = admitted->heartbeatInterval;
       send(member, request(wire::RoomRequest(wire::RoomsWanted{1, member.rooms})));
       auto rooms = member.rooms;
       rooms.push_back({RoomName::parse("lobby").value(), 0});
@@ -323,13 +325,13 @@ class Talk {
     if (++message.arrived == members_.size() - 1) ++complete_;
   }
 
-  // One member after the other tells that it is there.
+  // One member after the other tells that it is there, as often as the metaserver says.
   void beat() {
     if (isIrc_ || members_.empty()) return;
     static const std::string frame = request(wire::RegistryHeartbeat{});
     const auto now = SteadyClock::now();
     while (beatAt_ < now) {
-      beatAt_ = std::max(beatAt_ + kBeat / static_cast<int>(members_.size()), now - kBeat);
+      beatAt_ = std::max(beatAt_ + interval_ / static_cast<int>(members_.size()), now - interval_);
       const Member& member = members_[beats_++ % members_.size()];
       if (member.isIn) send(member, frame);
     }
@@ -347,6 +349,7 @@ class Talk {
   std::size_t arrivals_ = 0;
   std::size_t complete_ = 0;
   std::size_t acknowledged_ = 0;
+  SteadyClock::duration interval_ = std::chrono::seconds(1);
   SteadyClock::time_point beatAt_{};
   std::size_t beats_ = 0;
 };
