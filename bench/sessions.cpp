@@ -155,8 +155,9 @@ class Sessions {
       const Session& session = sessions_[number];
       if (!session.isMember || session.next >= 0) fail("a session cannot be moved");
       const auto home = std::find(addresses.begin(), addresses.end(), session.home);
-      takeRedirect(number, home == addresses.end() || home + 1 == addresses.end() ? addresses.front()
-                                                                                  : *(home + 1));
+      takeRedirect(number, home == addresses.end() || home + 1 == addresses.end()
+                               ? addresses.front()
+                               : *(home + 1));
     }
     until("moving", [&] { return moved_ - from >= count; });
   }

@@ -11,8 +11,8 @@
 //   pace SPEAKERS MESSAGES PER_SECOND BYTES  at that pace
 //   quit
 //
-// Members get the same bytes, so a frame with messages is decoded once and then recognized: otherwise
-// the load, which would be slower than the server, would decide how many messages wait for it.
+// Members get the same bytes, so a frame with messages is decoded once and then recognized.
+// Otherwise the load, which would be slower than the server, would decide how many messages wait.
 //
 // Counted are messages that arrive at members other than their speaker. A message is complete when
 // all of those have it. Latencies are from the sending of a message to each of its arrivals.
