@@ -12,6 +12,8 @@
 //   redirects COUNT WINDOW ADDRESSES  newcomers that end when they are redirected
 //   visible COUNT GAP_MS ADDRESSES    newcomers one by one; ms until all addresses know each
 //   moved COUNT SECONDS               waits until members have moved so often
+//   move COUNT PER_SECOND ADDRESSES   so many members go, each to the address after that of its own
+//                                     metaserver, as if that one had redirected them
 //   report                            members, moves, losses, homes
 //   quit
 //
@@ -36,7 +38,8 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 using Milliseconds = std::chrono::duration<double, std::milli>;
-constexpr int kBeatParts = 20;  // members send heartbeats in so many groups
+constexpr int kBeatParts = 1000;  // members send heartbeats in so many groups, as evenly as peers
+constexpr std::chrono::milliseconds kTurn{2};
 constexpr auto kPatience = std::chrono::seconds(60);
 
 std::vector<Endpoint> endpointsOf(const std::string& list) {
@@ -90,7 +93,8 @@ class Sessions {
 
   // Handles what is there. True: a command may be read.
   bool turn(std::chrono::milliseconds wait) {
-    const bool isCommanded = handleReady(epoll_, wait, [this](int socket) { receive(socket); });
+    const bool isCommanded = handleReady(epoll_, sessions_.empty() ? wait : std::min(wait, kTurn),
+                                         [this](int socket) { receive(socket); });
     beat();
     return isCommanded;
   }
@@ -138,6 +142,24 @@ class Sessions {
       }
       turn(std::chrono::milliseconds(20));
     }
+  }
+
+  void move(std::size_t count, double perSecond, const std::vector<Endpoint>& addresses) {
+    const auto began = SteadyClock::now();
+    const std::size_t from = moved_;
+    if (count > sessions_.size()) fail("there are not so many members");
+    for (std::size_t number = 0; number < count; ++number) {
+      const auto at = began + std::chrono::duration_cast<SteadyClock::duration>(
+                                  std::chrono::duration<double>(double(number) / perSecond));
+      while (SteadyClock::now() < at) turn(std::chrono::milliseconds(1));
+      const Session& session = sessions_[number];
+      if (!session.isMember || session.next >= 0) fail("a session cannot be moved");
+      const auto home = std::find(addresses.begin(), addresses.end(), session.home);
+      takeRedirect(number, home == addresses.end() || home + 1 == addresses.end()
+                               ? addresses.front()
+                               : *(home + 1));
+    }
+    until("moving", [&] { return moved_ - from >= count; });
   }
 
   void reportLinks() {
@@ -399,15 +421,16 @@ class Sessions {
   }
 
   void beat() {
-    const auto now = SteadyClock::now();
-    if (now < beatAt_) return;
-    beatAt_ = now + interval_ / kBeatParts;
-    part_ = (part_ + 1) % kBeatParts;
-    const std::string frame =
+    static const std::string frame =
         framed(wire::encode(wire::RegistryRequest(wire::RegistryHeartbeat{})));
-    for (std::size_t i = part_; i < sessions_.size(); i += kBeatParts) {
-      const bool beats = sessions_[i].isWelcome && sessions_[i].current >= 0;
-      if (beats) send(sessions_[i].current, frame);
+    const auto now = SteadyClock::now();
+    while (beatAt_ < now) {
+      beatAt_ = std::max(beatAt_ + SteadyClock::duration(interval_) / kBeatParts, now - interval_);
+      part_ = (part_ + 1) % kBeatParts;
+      for (std::size_t i = part_; i < sessions_.size(); i += kBeatParts) {
+        const bool beats = sessions_[i].isWelcome && sessions_[i].current >= 0;
+        if (beats) send(sessions_[i].current, frame);
+      }
     }
   }
 
@@ -448,6 +471,9 @@ Json run(Sessions& sessions, const std::string& command, std::istringstream& wor
   } else if (command == "visible") {
     words >> count >> window >> addresses;
     told = sessions.visible(count, std::chrono::milliseconds(window), endpointsOf(addresses));
+  } else if (command == "move") {
+    words >> count >> window >> addresses;
+    sessions.move(count, double(window), endpointsOf(addresses));
   } else if (command == "moved") {
     words >> count >> window;
     sessions.until(

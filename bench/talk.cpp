@@ -3,11 +3,16 @@
 //
 // Reads commands on standard input, one a line, and answers each with a line of JSON:
 //
-//   join espalier|irc HOST:PORT COUNT ROOM   that many come in; returns when all are in the room
+//   join espalier|irc HOST:PORT COUNT ROOM WINDOW
+//                                            that many come in, WINDOW of them at a time; returns
+//                                            when all are in the room
 //   idle HOST:PORT COUNT ROOMS               that many come in, each in that many of 100 rooms
 //   say SPEAKERS MESSAGES WINDOW BYTES       so many messages are under way at a time
 //   pace SPEAKERS MESSAGES PER_SECOND BYTES  at that pace
 //   quit
+//
+// Members get the same bytes, so a frame with messages is decoded once and then recognized.
+// Otherwise the load, which would be slower than the server, would decide how many messages wait.
 //
 // Counted are messages that arrive at members other than their speaker. A message is complete when
 // all of those have it. Latencies are from the sending of a message to each of its arrivals.
@@ -33,7 +38,6 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 constexpr auto kPatience = std::chrono::seconds(120);
-constexpr SteadyClock::duration kBeat = std::chrono::seconds(1);
 
 struct Member {
   int socket = -1;
@@ -45,6 +49,12 @@ struct Member {
   std::vector<wire::RoomWanted> rooms;  // by name
   std::size_t entered = 0;              // of them, with the lobby
   std::uint64_t counter = 0;
+};
+
+// A frame with messages, and what is in it.
+struct Told {
+  std::string payload;
+  std::vector<std::pair<std::string, std::size_t>> messages;  // author, and which
 };
 
 struct Message {
@@ -74,12 +84,13 @@ class Talk {
     return isCommanded;
   }
 
-  void join(bool isIrc, const Endpoint& server, std::size_t count, const std::string& room) {
+  void join(bool isIrc, const Endpoint& server, std::size_t count, const std::string& room,
+            std::size_t window) {
     isIrc_ = isIrc;
     room_ = room;
     members_.resize(count);
     for (Member& member : members_) member.rooms = {{RoomName::parse(room).value(), 0}};
-    comeIn(server);
+    comeIn(server, window);
   }
 
   void idle(const Endpoint& server, std::size_t count, std::size_t rooms) {
@@ -93,12 +104,13 @@ class Talk {
       }
       std::ranges::sort(wanted, {}, &wire::RoomWanted::room);
     }
-    comeIn(server, std::chrono::milliseconds(5));  // within the budget of the metaserver
+    comeIn(server, 8, std::chrono::milliseconds(5));  // within the budget of the metaserver
   }
 
   Json say(std::size_t speakers, std::size_t count, std::size_t window, double perSecond,
            std::size_t bytes) {
     messages_.assign(count, {});
+    told_ = {};
     latencies_.clear();
     arrivals_ = complete_ = acknowledged_ = 0;
     const auto began = SteadyClock::now();
@@ -125,8 +137,7 @@ class Talk {
   }
 
  private:
-  void comeIn(const Endpoint& server, std::chrono::milliseconds pause = {}) {
-    constexpr std::size_t kWindow = 8;  // the backlog of ngircd is 10
+  void comeIn(const Endpoint& server, std::size_t window, std::chrono::milliseconds pause = {}) {
     const auto began = SteadyClock::now();
     for (std::size_t i = 0; i < members_.size(); ++i) {
       while (SteadyClock::now() < began + i * pause) turn(std::chrono::milliseconds(1));
@@ -137,7 +148,7 @@ class Talk {
       watch(member.socket, i + 1);
       send(member, isIrc_ ? fmt::format("NICK {0}\r\nUSER {0} 0 * :{0}\r\n", member.id)
                           : framed(wire::encode(wire::Hello{})) + request(joinOf(member, i)));
-      until("coming in", [&] { return in_ + kWindow > i; });
+      until("coming in", [&] { return in_ + window > i; });
     }
     until("coming in", [&] { return in_ == members_.size(); });
   }
@@ -226,7 +237,8 @@ class Talk {
     const auto rest = line.substr(space + 1);
     if (rest.starts_with("PRIVMSG")) {
       const auto text = rest.find(" :");
-      if (text != std::string_view::npos) arrived(rest.substr(text + 2));
+      if (text == std::string_view::npos) return;
+      if (const auto index = indexOf(rest.substr(text + 2))) arrived(*index);
     } else if (rest.starts_with("001 ")) {
       send(member, fmt::format("JOIN #{}\r\n", room_));
     } else if (rest.starts_with("366 ")) {
@@ -241,14 +253,22 @@ class Talk {
       if (!frame) fail("no frame: " + frame.error().message);
       if (!*frame) return;
       if (!std::exchange(member.isWelcome, true)) continue;
+      const auto known = std::ranges::find(told_, **frame, &Told::payload);
+      if (known != told_.end()) {
+        arrived(member, *known);
+        continue;
+      }
       const auto reply = wire::decodeRegistryReply(**frame);
       if (!reply) fail("no reply: " + reply.error().message);
-      take(member, *reply);
+      take(member, **frame, *reply);
     }
   }
 
-  void take(Member& member, const wire::RegistryReply& reply) {
-    if (std::holds_alternative<wire::Admitted>(reply)) {
+  void take(Member& member, std::string_view payload, const wire::RegistryReply& reply) {
+    if (const auto* beaten = std::get_if<wire::RegistryHeartbeatReply>(&reply)) {
+      interval_ = beaten->heartbeatInterval;
+    } else if (const auto* admitted = std::get_if<wire::Admitted>(&reply)) {
+      interval_ = admitted->heartbeatInterval;
       send(member, request(wire::RoomRequest(wire::RoomsWanted{1, member.rooms})));
       auto rooms = member.rooms;
       rooms.push_back({RoomName::parse("lobby").value(), 0});
@@ -269,9 +289,14 @@ class Talk {
       ++acknowledged_;
     } else if (const auto* messages = std::get_if<wire::RoomMessages>(about)) {
       if (messages->room.text() != room_) return;
+      Told& told = told_[toldAt_++ % told_.size()];
+      told = {std::string(payload), {}};
       for (const auto& entry : messages->entries) {
-        if (entry.author.text() != member.id) arrived(entry.text);
+        if (const auto index = indexOf(entry.text)) {
+          told.messages.emplace_back(entry.author.text(), *index);
+        }
       }
+      arrived(member, told);
     }
   }
 
@@ -279,10 +304,20 @@ class Talk {
     if (!std::exchange(member.isIn, true)) ++in_;
   }
 
-  void arrived(std::string_view text) {
+  std::optional<std::size_t> indexOf(std::string_view text) const {
     std::size_t index = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), index);
-    if (error != std::errc() || index >= messages_.size()) return;
+    if (error != std::errc() || index >= messages_.size()) return std::nullopt;
+    return index;
+  }
+
+  void arrived(const Member& member, const Told& told) {
+    for (const auto& [author, index] : told.messages) {
+      if (author != member.id) arrived(index);
+    }
+  }
+
+  void arrived(std::size_t index) {
     Message& message = messages_[index];
     ++arrivals_;
     latencies_.push_back(static_cast<float>(
@@ -290,13 +325,13 @@ class Talk {
     if (++message.arrived == members_.size() - 1) ++complete_;
   }
 
-  // One member after the other tells that it is there.
+  // One member after the other tells that it is there, as often as the metaserver says.
   void beat() {
     if (isIrc_ || members_.empty()) return;
     static const std::string frame = request(wire::RegistryHeartbeat{});
     const auto now = SteadyClock::now();
     while (beatAt_ < now) {
-      beatAt_ = std::max(beatAt_ + kBeat / static_cast<int>(members_.size()), now - kBeat);
+      beatAt_ = std::max(beatAt_ + interval_ / static_cast<int>(members_.size()), now - interval_);
       const Member& member = members_[beats_++ % members_.size()];
       if (member.isIn) send(member, frame);
     }
@@ -308,10 +343,13 @@ class Talk {
   std::vector<Member> members_;
   std::size_t in_ = 0;
   std::vector<Message> messages_;
+  std::array<Told, 16> told_;  // the last ones
+  std::size_t toldAt_ = 0;
   std::vector<float> latencies_;
   std::size_t arrivals_ = 0;
   std::size_t complete_ = 0;
   std::size_t acknowledged_ = 0;
+  SteadyClock::duration interval_ = std::chrono::seconds(1);
   SteadyClock::time_point beatAt_{};
   std::size_t beats_ = 0;
 };
@@ -330,11 +368,11 @@ Json run(Talk& talk, std::istringstream& words) {
   }
   if (command == "join") {
     std::string protocol, address, room;
-    std::size_t count = 0;
-    words >> protocol >> address >> count >> room;
+    std::size_t count = 0, window = 0;
+    words >> protocol >> address >> count >> room >> window;
     const auto server = Endpoint::parse(address);
-    if (!server || count < 2) fail("join espalier|irc HOST:PORT COUNT ROOM");
-    talk.join(protocol == "irc", *server, count, room);
+    if (!server || count < 2 || window < 1) fail("join espalier|irc HOST:PORT COUNT ROOM WINDOW");
+    talk.join(protocol == "irc", *server, count, room, window);
     return Json::object();
   }
   std::size_t speakers = 0, messages = 0, third = 0, bytes = 0;
