@@ -348,7 +348,7 @@ FAULTS = {
     # --- metaserver/core/cluster/directory_changes.cpp
     "reader_misses_changes": Fault(
         "The state file misses members that joined or changed.",
-        "  for (const auto& row : delta.rows) changed_.insert(row.contact.order);\n",
+        "  for (const auto& row : delta.rows) changed_.insert(row->contact.order);\n",
         "",
         CLUSTERS),
     # --- metaserver/core/cluster/replica.cpp
