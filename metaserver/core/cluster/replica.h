@@ -34,8 +34,8 @@
 // are for it. At most two directories are held, of limits::kMembers each.
 //
 // Does no I/O. Not thread-safe. A message costs O(log n + its bytes) a row; the last page of a
-// snapshot also O(n), to free the directory that it replaces. A member with two links takes 350 to
-// 700 bytes of memory, by the length of its ids, and twice that while it is filled again.
+// snapshot also O(n), to free the directory that it replaces. A member with two links takes 430 to
+// 670 bytes of memory, by the length of its ids, and twice that while it is filled again.
 #pragma once
 
 #include <optional>
